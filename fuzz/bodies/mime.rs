@@ -1,0 +1,79 @@
+//! The structure of messages: parts are nested and in order, sections are slices, stored summaries read back.
+
+use postrider::foundations::mail::{HeaderSection, Kind, Piece, Structure, Summary, crlf, crlf_len, text};
+
+pub fn run(data: &[u8]) {
+    let structure = Structure::of(data);
+    let parts = structure.parts();
+    assert_eq!((parts[0].start, parts[0].end, parts[0].next), (0, data.len(), parts.len()));
+    for (index, part) in parts.iter().enumerate() {
+        assert!(part.start <= part.body && part.body <= part.end && part.next > index);
+        assert_eq!(part.lines, structure.body(part).iter().filter(|b| **b == b'\n').count());
+        let mut at = part.body;
+        let mut count = 0;
+        for child in structure.children(index) {
+            assert!(parts[child].start >= at && parts[child].end <= part.end);
+            at = parts[child].end;
+            count += 1;
+        }
+        assert_eq!(count == 0, part.kind == Kind::Leaf);
+        assert!(part.kind != Kind::Message || count == 1);
+    }
+    let summary = Summary::of(data);
+    let header = summary.sections.find(&[], Piece::Header).unwrap();
+    assert_eq!(header.end, HeaderSection::of(data).body_start() as u64);
+    let mut stored = Vec::new();
+    summary.write(&mut stored);
+    assert_eq!(Summary::read(&stored).as_ref(), Some(&summary));
+    for value in [&summary.envelope, &summary.body, &summary.body_structure] {
+        assert_eq!(list(value, 0), value.len(), "{}", value.escape_ascii());
+    }
+    let limit = 1_000;
+    let read: usize = text::texts(&structure, limit).map(|text| text.len()).sum();
+    // A character of a legacy charset grows to at most three octets in UTF-8.
+    assert!(read <= 4 * limit, "{read}");
+    assert_eq!(crlf(data).len(), crlf_len(data));
+}
+
+/// Reads one parenthesised list of IMAP values and gives the offset after it.
+fn list(value: &[u8], start: usize) -> usize {
+    assert_eq!(value[start], b'(');
+    let mut at = start + 1;
+    loop {
+        at = match value[at] {
+            b')' => return at + 1,
+            b'(' => list(value, at),
+            b'"' => quoted(value, at + 1),
+            b'{' => literal(value, at + 1),
+            b' ' | b'0'..=b'9' => at + 1,
+            b'N' => {
+                assert_eq!(&value[at..at + 3], b"NIL");
+                at + 3
+            }
+            other => panic!("{}", other.escape_ascii()),
+        };
+    }
+}
+
+fn quoted(value: &[u8], mut at: usize) -> usize {
+    loop {
+        match value[at] {
+            b'"' => return at + 1,
+            b'\\' => {
+                assert!(matches!(value[at + 1], b'"' | b'\\'));
+                at += 2;
+            }
+            b'\r' | b'\n' | 0 | 0x7f.. => panic!("not in a quoted string"),
+            _ => at += 1,
+        }
+    }
+}
+
+fn literal(value: &[u8], at: usize) -> usize {
+    let digits = value[at..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let length: usize = std::str::from_utf8(&value[at..at + digits]).unwrap().parse().unwrap();
+    let start = at + digits + 3;
+    assert_eq!(&value[at + digits..start], b"}\r\n");
+    assert!(!value[start..start + length].contains(&0));
+    start + length
+}

@@ -1,0 +1,6 @@
+CREATE TABLE IF NOT EXISTS alias_state (
+    alias_id INT PRIMARY KEY,
+    owner VARCHAR(16) NOT NULL DEFAULT 'admin',
+    enabled BIGINT NOT NULL DEFAULT 1,
+    FOREIGN KEY (alias_id) REFERENCES virtual_aliases(id) ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin

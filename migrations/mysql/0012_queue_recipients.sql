@@ -1,0 +1,22 @@
+CREATE TABLE IF NOT EXISTS queue_recipients (
+    id BIGINT AUTO_INCREMENT PRIMARY KEY,
+    entry CHAR(16) NOT NULL,
+    address VARCHAR(320) NOT NULL,
+    recipient TEXT NOT NULL,
+    destination VARCHAR(300) NOT NULL,
+    state BIGINT NOT NULL DEFAULT 0,
+    due_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    warn_at BIGINT,
+    attempts BIGINT NOT NULL DEFAULT 0,
+    last_at BIGINT,
+    last_reply TEXT,
+    report TEXT,
+    owner VARCHAR(255),
+    sending_since BIGINT,
+    KEY queue_recipients_due (state, due_at),
+    KEY queue_recipients_destination (destination, state, due_at),
+    KEY queue_recipients_owner (owner),
+    KEY queue_recipients_report (report(1)),
+    FOREIGN KEY (entry) REFERENCES queue_entries (id) ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin

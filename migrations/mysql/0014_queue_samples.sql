@@ -1,0 +1,7 @@
+CREATE TABLE IF NOT EXISTS queue_samples (
+    at BIGINT NOT NULL PRIMARY KEY,
+    entries BIGINT NOT NULL,
+    waiting BIGINT NOT NULL,
+    held BIGINT NOT NULL,
+    oldest BIGINT
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin

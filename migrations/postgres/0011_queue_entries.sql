@@ -1,0 +1,12 @@
+CREATE TABLE queue_entries (
+    id TEXT PRIMARY KEY,
+    mail TEXT NOT NULL,
+    session TEXT,
+    received_at BIGINT NOT NULL,
+    sender TEXT NOT NULL,
+    message_id TEXT,
+    login TEXT,
+    size BIGINT NOT NULL,
+    envelope TEXT NOT NULL,
+    hold_reason TEXT
+);

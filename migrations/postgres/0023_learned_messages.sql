@@ -1,0 +1,8 @@
+CREATE TABLE learned_messages (
+    owner TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    class TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (owner, digest)
+);
+CREATE INDEX learned_messages_at ON learned_messages (at);

@@ -1,0 +1,5 @@
+CREATE TABLE mailbox_usage (
+    email TEXT PRIMARY KEY REFERENCES virtual_users (email) ON DELETE CASCADE ON UPDATE CASCADE,
+    usage_mb DECIMAL(10, 2) DEFAULT 0,
+    last_updated TIMESTAMP DEFAULT CURRENT_TIMESTAMP
+);

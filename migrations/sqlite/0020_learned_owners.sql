@@ -1,0 +1,8 @@
+CREATE TABLE learned_owners (
+    owner TEXT NOT NULL,
+    ham INTEGER NOT NULL DEFAULT 0,
+    spam INTEGER NOT NULL DEFAULT 0,
+    generation INTEGER NOT NULL DEFAULT 0,
+    touched INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (owner)
+);

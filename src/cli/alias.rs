@@ -1,0 +1,147 @@
+use serde::Serialize;
+
+use super::context::{Accounts, Context};
+use super::domain::state;
+use super::exit::{Exit, Outcome};
+use super::output::Shown;
+use crate::foundations::address::Domain;
+use crate::storage::directory::{AliasEntry, Error, Owner, Page, Source, Standing};
+
+/// Addresses that lead to others.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Alias {
+    /// Let an address lead to others, besides those it leads to already.
+    Add {
+        /// `name@domain`, or `@domain` for every address of the domain that nobody has.
+        #[arg(value_parser = source)]
+        source: Source,
+        /// Where it leads: addresses, here or elsewhere.
+        #[arg(required = true)]
+        destinations: Vec<String>,
+    },
+    /// List aliases.
+    List {
+        /// Only those of this domain.
+        domain: Option<Domain>,
+    },
+    /// Show where one leads.
+    Show {
+        /// The address.
+        #[arg(value_parser = source)]
+        source: Source,
+    },
+    /// Remove an alias, or some of its destinations.
+    Remove {
+        /// The address.
+        #[arg(value_parser = source)]
+        source: Source,
+        /// Only these destinations.
+        destinations: Vec<String>,
+    },
+    /// Use an alias again.
+    Enable {
+        /// The address.
+        #[arg(value_parser = source)]
+        source: Source,
+    },
+    /// Do not use an alias for now.
+    Disable {
+        /// The address.
+        #[arg(value_parser = source)]
+        source: Source,
+    },
+}
+
+fn source(text: &str) -> Result<Source, &'static str> {
+    Source::parse(text).ok_or("name@domain or @domain is wanted")
+}
+
+/// One destination of an alias as it is shown.
+#[derive(Debug, Serialize)]
+struct Row {
+    source: String,
+    destination: String,
+    state: &'static str,
+    owner: &'static str,
+}
+
+impl From<&AliasEntry> for Row {
+    fn from(entry: &AliasEntry) -> Self {
+        Self {
+            source: entry.source.clone(),
+            destination: entry.destination.clone(),
+            state: state(entry.standing, false),
+            owner: entry.owner.word(),
+        }
+    }
+}
+
+impl Shown for Row {
+    const COLUMNS: &'static [&'static str] = &["ALIAS", "DESTINATION", "STATE", "OWNER"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.source.clone(), self.destination.clone(), self.state.to_owned(), self.owner.to_owned()]
+    }
+}
+
+pub(super) async fn run(command: Alias, context: &Context) -> Outcome {
+    let accounts = context.accounts().await?;
+    let output = context.output;
+    match command {
+        Alias::List { domain } => output.list(&list(&accounts, domain).await?),
+        Alias::Show { source } => {
+            let entries = accounts.directory.alias(&source.key()).await?;
+            if entries.is_empty() {
+                return Err(Error::NoAlias(source.to_string()).into());
+            }
+            output.list(&entries.iter().map(Row::from).collect::<Vec<_>>());
+        }
+        Alias::Add { source, destinations } => {
+            let mut edit = accounts.directory.edit().await?;
+            for destination in &destinations {
+                edit.add_alias(&source, destination, Owner::Admin).await?;
+            }
+            edit.commit().await?;
+            let value = serde_json::json!({ "source": source.to_string(), "destinations": destinations });
+            output.done(&format!("{source} leads to {}", destinations.join(", ")), &value);
+        }
+        Alias::Remove { source, destinations } => {
+            let mut edit = accounts.directory.edit().await?;
+            let mut removed = 0;
+            if destinations.is_empty() {
+                removed += edit.remove_alias(&source, None).await?;
+            }
+            for destination in &destinations {
+                removed += edit.remove_alias(&source, Some(destination)).await?;
+            }
+            edit.commit().await?;
+            let value = serde_json::json!({ "source": source.to_string(), "removed": removed });
+            output.done(&format!("{source} has lost {removed} destinations"), &value);
+        }
+        Alias::Enable { source } => set(&accounts, context, &source, Standing::Enabled).await?,
+        Alias::Disable { source } => set(&accounts, context, &source, Standing::Disabled).await?,
+    }
+    accounts.changed().await;
+    Ok(Exit::Done)
+}
+
+async fn list(accounts: &Accounts, domain: Option<Domain>) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mut page = Page { domain, ..Page::default() };
+    loop {
+        let entries = accounts.directory.alias_entries(&page).await?;
+        rows.extend(entries.iter().map(Row::from));
+        let Some(last) = entries.last() else { return Ok(rows) };
+        page.after = Some(last.source.clone());
+    }
+}
+
+async fn set(accounts: &Accounts, context: &Context, source: &Source, standing: Standing) -> anyhow::Result<()> {
+    let mut edit = accounts.directory.edit().await?;
+    edit.set_alias(source, standing).await?;
+    edit.commit().await?;
+    let state = state(standing, false);
+    let value = serde_json::json!({ "source": source.to_string(), "state": state });
+    context.output.done(&format!("{source} is {state}"), &value);
+    Ok(())
+}

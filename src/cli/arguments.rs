@@ -1,0 +1,108 @@
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::foundations::address::Address;
+
+use super::{
+    alias, backup, ban, check, config, demo, dkim, dns, doctor, domain, export, import, quarantine, queue, report,
+    serve, spam, trace, user,
+};
+
+/// A complete mail server: SMTP, IMAP, POP3, filter, queue and monitoring in one program.
+#[derive(Debug, Parser)]
+#[command(name = "postrider", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = super::exit::HELP)]
+pub(super) struct Arguments {
+    /// The configuration file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "/etc/postrider/postrider.toml",
+        env = "POSTRIDER_CONFIG"
+    )]
+    pub(super) config: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the server until it is told to stop (SIGTERM); SIGHUP reloads it.
+    Serve(serve::Serve),
+    /// Try the whole server out, in a directory of its own, with nothing else installed.
+    Demo(demo::Demo),
+    /// Check a configuration and report every mistake in it.
+    Check(check::Check),
+    /// Print an example or the reference of the configuration.
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Say which roles run.
+    Status,
+    /// Let the running server load configuration, certificates and declared accounts again.
+    Reload,
+    /// Say what the declared accounts would change, and change nothing.
+    Plan,
+    /// Change and list the domains whose mail is ours.
+    #[command(subcommand)]
+    Domain(domain::Domain),
+    /// Change and list users.
+    #[command(subcommand)]
+    User(user::User),
+    /// Change and list aliases.
+    #[command(subcommand)]
+    Alias(alias::Alias),
+    /// Look at what the filter keeps back, and release it.
+    #[command(subcommand)]
+    Quarantine(quarantine::Quarantine),
+    /// Look at the queue and change it.
+    #[command(subcommand)]
+    Queue(queue::Queue),
+    /// Make the indexes of a user's mailboxes anew from the mail itself. Clients notice nothing.
+    Reindex {
+        /// The user.
+        user: Address,
+    },
+    /// Move mail and accounts in from another server. Nothing there is changed.
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Prepare mailboxes for another server.
+    #[command(subcommand)]
+    Export(export::Export),
+    /// Tell a message's journey, what an address has met with, or which events hold some words.
+    Trace(trace::Arguments),
+    /// Make reports for other programs and for the postmaster, and show those of other servers.
+    #[command(subcommand)]
+    Report(report::Report),
+    /// Take backups, check them, restore them.
+    Backup(backup::Backup),
+    /// Change and list bans of clients.
+    #[command(subcommand)]
+    Ban(ban::Ban),
+    /// Make keys that sign outgoing mail.
+    #[command(subcommand)]
+    Dkim(dkim::Dkim),
+    /// Print every DNS record to publish for the host and its domains.
+    Dns(dns::Dns),
+    /// Find out what keeps mail from coming, going and being believed, and what to do about it.
+    Doctor(doctor::Arguments),
+    /// Explain what the spam filter thinks, teach it, and try changes on mail that is there.
+    #[command(subcommand)]
+    Spam(spam::Spam),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write the manual pages into a directory.
+    Man {
+        /// The directory.
+        directory: PathBuf,
+    },
+}

@@ -1,0 +1,236 @@
+//! Proving a backup: a server is made of it, started, and asked by clients for what must be there.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::compare::Comparison;
+use super::report::Report;
+use super::{Outcome, Place, restore};
+use crate::cli::exit::Exit;
+use crate::cli::output::{Output, print};
+use crate::config::{Checks, Protocol, load};
+use crate::daemon::{Daemon, World};
+use crate::foundations::files;
+use crate::foundations::net::{Bind, Inherited};
+use crate::foundations::secret::Secret;
+use crate::services::backup::{Access, QueueFate, Repository, Selection, Snapshot, SnapshotId, UserEntry};
+use crate::services::login;
+use crate::storage::directory::{PasswordOwner, Standing};
+
+/// Drill.
+#[derive(Debug, clap::Args)]
+pub(super) struct Drill {
+    /// The backup; the newest by default.
+    #[arg(long, value_name = "BACKUP")]
+    backup: Option<SnapshotId>,
+    /// How many users are looked at, in place of `backup.drill_users`; 0 for all.
+    #[arg(long, value_name = "NUMBER")]
+    users: Option<u32>,
+    /// Leave the restored server there, to look at it.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// What a drill found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Drilled {
+    backup: String,
+    /// Users who logged in.
+    users: u64,
+    /// Folders that were compared.
+    folders: u64,
+    /// Messages whose UID, size and flags were compared.
+    messages: u64,
+    /// Messages whose content was compared too.
+    contents: u64,
+    /// Seconds until the first user had logged in.
+    recovery_seconds: Option<f64>,
+    /// Where the restored server is, when it was kept.
+    directory: Option<PathBuf>,
+    /// What differs from the backup.
+    differences: Vec<String>,
+}
+
+impl Drilled {
+    pub(super) fn add(&mut self, comparison: Comparison) {
+        self.users += 1;
+        self.folders += comparison.folders;
+        self.messages += comparison.messages;
+        self.contents += comparison.contents;
+        self.differences.extend(comparison.differences);
+        self.differences.truncate(MOST_DIFFERENCES);
+    }
+}
+
+/// Most differences that are told.
+const MOST_DIFFERENCES: usize = 100;
+/// The cost of the passwords of the throw-away server, which only this machine can reach for a moment.
+const COST: u32 = 4;
+
+pub(super) async fn run(arguments: Drill, place: &Place<'_>) -> Outcome {
+    let begun = place.clock.now();
+    let result = Box::pin(drill(&arguments, place)).await;
+    let report = match &result {
+        Ok(drilled) => {
+            let recovery = drilled.recovery_seconds.map(Duration::from_secs_f64);
+            let report = match drilled.differences.first() {
+                None => Report::done("drill", begun),
+                Some(difference) => Report::failed("drill", begun, difference),
+            };
+            report.recovered_within(recovery).with("drill", drilled)
+        }
+        Err(error) => Report::failed("drill", begun, error),
+    };
+    // A drill is also possible where the database is lost.
+    if let Ok(accounts) = place.context.accounts().await {
+        report.write(&accounts, &place.clock).await;
+        accounts.closed().await;
+    }
+    let drilled = result?;
+    say(place.output(), &drilled);
+    Ok(if drilled.differences.is_empty() { Exit::Done } else { Exit::Damaged })
+}
+
+fn say(output: Output, drilled: &Drilled) {
+    let seconds = drilled.recovery_seconds.map_or_else(String::new, |seconds| format!(" within {seconds:.1} s"));
+    let said = format!(
+        "The backup {} became a server{seconds}; {} users logged in, {} folders with {} messages were compared, and the \
+         content of {}: {}",
+        drilled.backup,
+        drilled.users,
+        drilled.folders,
+        drilled.messages,
+        drilled.contents,
+        if drilled.differences.is_empty() { "all is as it was" } else { "there are differences" }
+    );
+    output.done(&said, drilled);
+    if matches!(output, Output::People) {
+        for difference in &drilled.differences {
+            print(&format!("{difference}\n"));
+        }
+        if let Some(directory) = &drilled.directory {
+            print(&format!("The restored server is in `{}`\n", directory.display()));
+        }
+    }
+}
+
+/// The directory of a throw-away server.
+struct Scratch {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+async fn drill(arguments: &Drill, place: &Place<'_>) -> anyhow::Result<Drilled> {
+    let repository = place.open(Access::Read).await?;
+    let id = match &arguments.backup {
+        Some(id) => id.clone(),
+        None => repository.newest(None)?,
+    };
+    let begun = Instant::now();
+    let snapshot = Arc::new(repository.snapshot(&id)?);
+    let mut drilled = Drilled { backup: id.to_string(), ..Drilled::default() };
+    let path = place.settings.drill_directory.join(format!("postrider-drill-{}", random()?));
+    files::create_directory(&path, 0o700)?;
+    let scratch = Scratch { path, keep: arguments.keep };
+    drilled.directory = arguments.keep.then(|| scratch.path.clone());
+    let everything = Selection::default();
+    let told = restore::into_directory(place, &repository, &snapshot, everything, &scratch.path, QueueFate::Held, None)
+        .await?;
+    let lost =
+        told.mail.damage.iter().map(|because| format!("{} messages or files are lost: {because}", told.mail.lost));
+    drilled.differences.extend(lost);
+
+    let daemon = start(&scratch.path).await.context("the restored server does not start")?;
+    let users = sample(&snapshot, arguments.users.unwrap_or(place.settings.drill_users));
+    let result = ask(place, &daemon, &repository, &users, begun, &scratch.path, &mut drilled).await;
+    daemon.stop(Duration::from_secs(10)).await;
+    result.map(|()| drilled)
+}
+
+/// Lets each of some users log in and compares what they see.
+async fn ask(
+    place: &Place<'_>,
+    daemon: &Daemon,
+    repository: &Arc<Repository>,
+    users: &[&UserEntry],
+    begun: Instant,
+    directory: &Path,
+    drilled: &mut Drilled,
+) -> anyhow::Result<()> {
+    let bound = daemon.listening().iter().find(|listening| listening.protocol == Protocol::Imaps);
+    let Some(Bind::Tcp(address)) = bound.map(|listening| listening.bind.clone()) else {
+        anyhow::bail!("the restored server does not listen");
+    };
+    let password = random()?;
+    let hash = login::hash(&Secret::new(password.clone()), COST)?;
+    let mut edit = daemon.parts().directory.edit().await?;
+    let mut with_account = Vec::new();
+    for user in users {
+        let Ok(account) = user.address().parse() else { continue };
+        // Mail of an account that is gone stays on the disk, but nobody can log in to see it.
+        if daemon.parts().directory.account_now(&account).await?.is_some() {
+            edit.set_user(&account, Standing::Enabled).await?;
+            edit.set_password(&account, &hash, PasswordOwner::Admin).await?;
+            edit.set_domain(account.domain(), Standing::Enabled).await?;
+            with_account.push((account, *user));
+        }
+    }
+    edit.commit().await?;
+    daemon.parts().directory.forget();
+    let most = place.settings.drill_messages;
+    for (account, user) in with_account {
+        let authority = directory.join("tls/ca.pem");
+        let mut comparison = Comparison::begin(address, &authority, &account, &password).await?;
+        drilled.recovery_seconds.get_or_insert_with(|| begun.elapsed().as_secs_f64());
+        comparison.compare(repository, user, most).await?;
+        drilled.add(comparison);
+    }
+    Ok(())
+}
+
+/// Starts a server on a restored directory, for IMAP on this machine only. It has no role that could send anything.
+async fn start(directory: &Path) -> anyhow::Result<Daemon> {
+    let quoted = |path: PathBuf| toml::Value::String(path.display().to_string());
+    let within = |name: &str| quoted(directory.join(name));
+    let text = format!(
+        "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = {}\n[storage]\nmail_root = {}\ndatabase = {}\n\
+         [spool]\ndirectory = {}\n[tls]\nself_signed = {}\n[[listener]]\nprotocol = \"imaps\"\nbind = [\"127.0.0.1:0\"]\n",
+        within("run"),
+        within("mail"),
+        toml::Value::String(format!("sqlite:{}", directory.join("postrider.sqlite").display())),
+        within("spool"),
+        within("tls"),
+    );
+    let path = directory.join("drill.toml");
+    files::write_durable(&path, text.as_bytes(), 0o600)?;
+    let config = load(&path, Checks::Files, None)?;
+    Ok(Box::pin(Daemon::build(config, "access".parse()?, World::real(Inherited::default()))).await?)
+}
+
+/// Some of the users with mail, spread over all of them, others for each backup.
+fn sample(snapshot: &Snapshot, count: u32) -> Vec<&UserEntry> {
+    let users: Vec<&UserEntry> = snapshot.users.iter().filter(|user| user.messages > 0).collect();
+    let count = if count == 0 { users.len() } else { users.len().min(count as usize) };
+    let turn = usize::try_from(snapshot.at.unix_seconds()).unwrap_or(0);
+    let places: BTreeSet<usize> = (0..count).map(|n| (turn + n * users.len() / count) % users.len()).collect();
+    places.into_iter().map(|place| users[place]).collect()
+}
+
+fn random() -> anyhow::Result<String> {
+    let mut octets = [0; 16];
+    aws_lc_rs::rand::fill(&mut octets).context("the system gives no random numbers")?;
+    Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+}

@@ -1,0 +1,40 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::progress::Shower;
+use super::restore::What;
+use super::{Outcome, Place};
+use crate::cli::exit::Exit;
+use crate::cli::user::rounded;
+use crate::services::backup::{Access, Format, Progress, export};
+
+/// Export.
+#[derive(Debug, clap::Args)]
+pub(super) struct Export {
+    #[command(flatten)]
+    what: What,
+    /// The form: maildir, mbox, eml, or seed (the three archives of the earlier container stack).
+    #[arg(long, value_parser = |word: &str| Format::from_word(word).ok_or("maildir, mbox, eml or seed is wanted"))]
+    format: Format,
+    /// Into this directory, which must be empty.
+    #[arg(long, value_name = "DIRECTORY")]
+    to: PathBuf,
+}
+
+pub(super) async fn run(arguments: Export, place: &Place<'_>) -> Outcome {
+    let repository = place.open(Access::Read).await?;
+    let snapshot = arguments.what.snapshot(&repository)?;
+    let (selection, format) = (arguments.what.selection(), arguments.format);
+    let directory = std::path::absolute(&arguments.to)?;
+    let progress = Arc::new(Progress::default());
+    let expected = snapshot.users.iter().filter(|user| selection.takes(user)).map(|user| user.messages).sum();
+    let shower = Shower::start(place.output(), "export", &progress, Some(expected));
+    let into = directory.clone();
+    let work = move || export(&repository, &snapshot, &selection, format, &into, &progress);
+    let exported = tokio::task::spawn_blocking(work).await??;
+    drop(shower);
+    let said =
+        format!("{} messages ({}) are in `{}`", exported.messages, rounded(exported.octets), directory.display());
+    place.output().done(&said, &exported);
+    Ok(Exit::Done)
+}

@@ -1,0 +1,353 @@
+//! Backups: taking, listing, checking and restoring them.
+
+mod compare;
+mod drill;
+mod export;
+mod progress;
+mod report;
+mod restore;
+mod source;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::context::{Accounts, Context};
+use super::exit::{Exit, Outcome};
+use super::output::{Output, Shown, print};
+use super::user::rounded;
+use crate::config::Config;
+use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
+use crate::services::backup::{
+    self, Access, BackupSettings, Depth, Extent, Progress, Remote, Repository, SnapshotId, Totals,
+};
+use progress::Shower;
+use report::Report;
+
+/// Backups.
+#[derive(Debug, clap::Args)]
+pub(super) struct Backup {
+    /// Directory of the backups, in place of `backup.destination`.
+    #[arg(long, global = true, value_name = "DIRECTORY")]
+    destination: Option<PathBuf>,
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Take a backup of the server, running or not: accounts, queue, mailboxes, configuration, keys, learned spam data.
+    Create {
+        /// Read every message again, in place of only those that no backup has.
+        #[arg(long)]
+        full: bool,
+    },
+    /// List the backups there are.
+    List,
+    /// Check that backups are complete, and every octet in them.
+    Verify {
+        /// The backup; all of them by default.
+        backup: Option<SnapshotId>,
+        /// Only whether everything is there, without reading it.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Restore, without overwriting anything.
+    Restore(restore::Restore),
+    /// Write mail out of a backup in a form that other programs read.
+    Export(export::Export),
+    /// Copy the backups to `backup.remote`, which is only ever added to.
+    Push {
+        /// Where to, in place of `backup.remote`.
+        #[arg(long, value_name = "PLACE")]
+        remote: Option<Remote>,
+    },
+    /// Copy backups back from `backup.remote`, to a machine that has lost them.
+    Pull {
+        /// Where from, in place of `backup.remote`.
+        #[arg(long, value_name = "PLACE")]
+        remote: Option<Remote>,
+    },
+    /// Remove backups that `backup.retention` does not keep, and what only they needed.
+    Prune {
+        /// Say what would be removed, and remove nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Prove a backup: make a server of it in a throw-away directory, log in as some users, and compare what they see.
+    Drill(drill::Drill),
+}
+
+/// A backup as it is listed.
+#[derive(Debug, Serialize)]
+struct Row {
+    id: SnapshotId,
+    at: Timestamp,
+    full: bool,
+    users: u64,
+    #[serde(flatten)]
+    totals: Totals,
+    host: String,
+}
+
+impl Shown for Row {
+    const COLUMNS: &'static [&'static str] = &["BACKUP", "KIND", "USERS", "MESSAGES", "MAIL", "NEW", "STORED", "HOST"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            if self.full { "full" } else { "incremental" }.to_owned(),
+            self.users.to_string(),
+            self.totals.messages.to_string(),
+            rounded(self.totals.octets),
+            self.totals.read.to_string(),
+            rounded(self.totals.stored),
+            self.host.clone(),
+        ]
+    }
+}
+
+/// What the commands have in common.
+struct Place<'a> {
+    context: &'a Context,
+    config: Config,
+    settings: BackupSettings,
+    clock: SharedClock,
+}
+
+impl Place<'_> {
+    async fn open(&self, access: Access) -> anyhow::Result<Arc<Repository>> {
+        let settings = self.settings.clone();
+        let opened = tokio::task::spawn_blocking(move || Repository::open(&settings.destination, access, &settings));
+        let repository = opened.await??;
+        for error in repository.damage() {
+            eprintln!("postrider: {error}; what it held counts as missing");
+        }
+        Ok(Arc::new(repository))
+    }
+
+    fn output(&self) -> Output {
+        self.context.output
+    }
+}
+
+pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
+    let config = context.config()?;
+    let mut settings = config.backup.clone();
+    if let Some(destination) = command.destination {
+        settings.destination = std::path::absolute(destination)?;
+    }
+    let place = Place { context, config, settings, clock: Arc::new(SystemClock) };
+    match command.action {
+        Action::Create { full } => create(&place, full).await,
+        Action::List => list(&place).await,
+        Action::Verify { backup, quick } => verify(&place, backup, quick).await,
+        Action::Restore(arguments) => restore::run(arguments, &place).await,
+        Action::Export(arguments) => export::run(arguments, &place).await,
+        Action::Push { remote } => copy(&place, remote, Way::There).await,
+        Action::Pull { remote } => copy(&place, remote, Way::Back).await,
+        Action::Prune { dry_run } => prune(&place, dry_run).await,
+        Action::Drill(arguments) => Box::pin(drill::run(arguments, &place)).await,
+    }
+}
+
+async fn create(place: &Place<'_>, full: bool) -> Outcome {
+    let begun = place.clock.now();
+    let accounts = place.context.accounts().await?;
+    let result = take(place, &accounts, full).await;
+    let report = match &result {
+        Ok(created) => Report::done("created", begun).with("backup", created.id.to_string()).with("totals", created),
+        Err(error) => Report::failed("created", begun, error),
+    };
+    report.write(&accounts, &place.clock).await;
+    accounts.closed().await;
+    let created = result?;
+    let said = format!(
+        "The backup {} has {} messages ({}); {} were read, and the backups grew by {}",
+        created.id,
+        created.totals.messages,
+        rounded(created.totals.octets),
+        created.totals.read,
+        rounded(created.totals.stored)
+    );
+    place.output().done(&said, &created);
+    Ok(Exit::Done)
+}
+
+async fn take(place: &Place<'_>, accounts: &Accounts, full: bool) -> anyhow::Result<backup::Created> {
+    let repository = place.open(Access::Add).await?;
+    let extent = if full || full_is_due(&repository, place)? { Extent::Full } else { Extent::New };
+    let expected = newest_messages(&repository);
+    let source = source::of(place.context, &place.config, accounts.database.clone())?;
+    let progress = Arc::new(Progress::default());
+    let _shower = Shower::start(place.output(), "backup", &progress, expected);
+    Ok(backup::create(&repository, &source, extent, &place.clock, &progress).await?)
+}
+
+/// Whether the last run that read everything is too long ago.
+fn full_is_due(repository: &Repository, place: &Place<'_>) -> anyhow::Result<bool> {
+    let now = place.clock.now();
+    let every = place.settings.full_every.duration();
+    for id in repository.snapshots()?.iter().rev() {
+        // One that cannot be read any more is no reason to trust what others know.
+        let Ok(snapshot) = repository.snapshot(id) else { return Ok(true) };
+        if snapshot.full {
+            return Ok(now.since(snapshot.at) >= every);
+        }
+        if now.since(snapshot.at) >= every {
+            return Ok(true);
+        }
+    }
+    Ok(true)
+}
+
+fn newest_messages(repository: &Repository) -> Option<u64> {
+    let id = repository.newest(None).ok()?;
+    Some(repository.snapshot(&id).ok()?.totals.messages)
+}
+
+async fn list(place: &Place<'_>) -> Outcome {
+    let repository = place.open(Access::Read).await?;
+    let mut rows = Vec::new();
+    let mut worst = Exit::Done;
+    for id in repository.snapshots()? {
+        match repository.snapshot(&id) {
+            Ok(snapshot) => rows.push(Row {
+                id,
+                at: snapshot.at,
+                full: snapshot.full,
+                users: snapshot.users.len() as u64,
+                totals: snapshot.totals,
+                host: snapshot.hostname,
+            }),
+            Err(error) => {
+                eprintln!("postrider: {error}");
+                worst = Exit::Damaged;
+            }
+        }
+    }
+    place.output().list(&rows);
+    Ok(worst)
+}
+
+async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> Outcome {
+    let begun = place.clock.now();
+    let repository = place.open(Access::Read).await?;
+    let snapshots = match backup {
+        Some(id) => vec![id],
+        None => repository.snapshots()?,
+    };
+    let depth = if quick { Depth::Structure } else { Depth::Everything };
+    let progress = Arc::new(Progress::default());
+    let shower = Shower::start(place.output(), "verify", &progress, None);
+    let verified = {
+        let (repository, progress) = (Arc::clone(&repository), Arc::clone(&progress));
+        let work = move || backup::verify(&repository, &snapshots, depth, &progress);
+        tokio::task::spawn_blocking(work).await??
+    };
+    drop(shower);
+    let is_sound = verified.problems.is_empty();
+    let report = match verified.problems.first() {
+        None => Report::done("verified", begun),
+        Some(problem) => Report::failed("verified", begun, &problem),
+    };
+    // That the database cannot be reached is no reason not to say what was found.
+    if let Ok(accounts) = place.context.accounts().await {
+        report.write(&accounts, &place.clock).await;
+        accounts.closed().await;
+    }
+    if is_sound {
+        let read = if quick {
+            "is there".to_owned()
+        } else {
+            format!("is there and as it was stored ({})", rounded(verified.octets))
+        };
+        let said = format!("{} backups need {} objects; everything {read}", verified.snapshots, verified.objects);
+        place.output().done(&said, &verified);
+        return Ok(Exit::Done);
+    }
+    if matches!(place.output(), Output::People) {
+        print(&format!("{}\n", verified.problems.join("\n")));
+    } else {
+        place.output().done("", &verified);
+    }
+    Ok(Exit::Damaged)
+}
+
+async fn prune(place: &Place<'_>, dry_run: bool) -> Outcome {
+    let begun = place.clock.now();
+    let repository = place.open(if dry_run { Access::Read } else { Access::Remove }).await?;
+    let settings = place.settings.clone();
+    let work = move || match dry_run {
+        true => backup::plan_prune(&repository, &settings, begun),
+        false => backup::prune(&repository, &settings, begun),
+    };
+    let result = tokio::task::spawn_blocking(work).await?;
+    if !dry_run && let Ok(accounts) = place.context.accounts().await {
+        let report = match &result {
+            Ok(pruned) => Report::done("pruned", begun).with("pruned", pruned),
+            Err(error) => Report::failed("pruned", begun, error),
+        };
+        report.write(&accounts, &place.clock).await;
+        accounts.closed().await;
+    }
+    let pruned = result?;
+    let verb = if dry_run { "would be" } else { "are" };
+    let (removed, kept) = (pruned.removed.len(), pruned.kept.len());
+    let freed = if dry_run { String::new() } else { format!(", {} are free", rounded(pruned.freed)) };
+    place.output().done(&format!("{removed} backups {verb} removed, {kept} stay{freed}"), &pruned);
+    if matches!(place.output(), Output::People) {
+        pruned.removed.iter().for_each(|id| print(&format!("removed\t{id}\n")));
+    }
+    Ok(Exit::Done)
+}
+
+/// The direction of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    There,
+    Back,
+}
+
+async fn copy(place: &Place<'_>, remote: Option<Remote>, way: Way) -> Outcome {
+    let begun = place.clock.now();
+    let remote = match remote {
+        Some(remote) => remote,
+        None if place.settings.remote.is_empty() => {
+            anyhow::bail!("there is no `backup.remote` in the configuration; give one with `--remote`")
+        }
+        None => place.settings.remote.parse()?,
+    };
+    // Nothing is removed while it is copied.
+    let locked = match way {
+        Way::There => Some(place.open(Access::Read).await?),
+        Way::Back => None,
+    };
+    let (root, there) = (place.settings.destination.clone(), remote.clone());
+    let result = tokio::task::spawn_blocking(move || match way {
+        Way::There => backup::push(&root, &there),
+        Way::Back => backup::pull(&root, &there),
+    });
+    let result = result.await?;
+    drop(locked);
+    if way == Way::There
+        && let Ok(accounts) = place.context.accounts().await
+    {
+        let report = match &result {
+            Ok(()) => Report::done("pushed", begun).with("remote", remote.to_string()),
+            Err(error) => Report::failed("pushed", begun, error),
+        };
+        report.write(&accounts, &place.clock).await;
+        accounts.closed().await;
+    }
+    result?;
+    let value = serde_json::json!({ "remote": remote.to_string() });
+    let said = match way {
+        Way::There => format!("`{remote}` has every backup of `{}`", place.settings.destination.display()),
+        Way::Back => format!("`{}` has every backup of `{remote}`", place.settings.destination.display()),
+    };
+    place.output().done(&said, &value);
+    Ok(Exit::Done)
+}

@@ -1,0 +1,75 @@
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::cli::output::Output;
+use crate::cli::user::rounded;
+use crate::services::backup::Progress;
+
+/// Draws how far a run has come, on a terminal, until it is dropped.
+pub(super) struct Shower {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+const WIDTH: u64 = 30;
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Shower {
+    /// Begins, where somebody looks. `expected` is how many messages there will be.
+    pub(super) fn start(output: Output, what: &'static str, progress: &Arc<Progress>, expected: Option<u64>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let looks = matches!(output, Output::People) && std::io::stderr().is_terminal();
+        let thread = looks.then(|| {
+            let (progress, stop) = (Arc::clone(progress), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    eprint!("\r\x1b[K{what} {}", line(&progress, expected));
+                    let _ = std::io::stderr().flush();
+                    std::thread::park_timeout(PAUSE);
+                }
+                eprint!("\r\x1b[K");
+            })
+        });
+        Self { stop, thread }
+    }
+}
+
+fn line(progress: &Progress, expected: Option<u64>) -> String {
+    let (messages, octets) = (progress.messages(), rounded(progress.octets()));
+    match expected.filter(|expected| *expected > 0) {
+        Some(expected) => {
+            let filled = usize::try_from((messages * WIDTH / expected).min(WIDTH)).unwrap_or(0);
+            let bar = "#".repeat(filled);
+            let percent = (messages * 100 / expected).min(100);
+            format!("[{bar:<30}] {percent:>3} %  {messages} messages, {octets}")
+        }
+        None => format!("{messages} messages, {octets}"),
+    }
+}
+
+impl Drop for Shower {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_grow_and_stay_within_their_bounds() {
+        let progress = Progress::default();
+        progress.add(50, 2048);
+        assert_eq!(line(&progress, Some(100)), format!("[{:<30}]  50 %  50 messages, 2K", "#".repeat(15)));
+        assert_eq!(line(&progress, Some(10)), format!("[{}] 100 %  50 messages, 2K", "#".repeat(30)));
+        assert_eq!(line(&progress, None), "50 messages, 2K");
+    }
+}

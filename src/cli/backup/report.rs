@@ -1,0 +1,82 @@
+use std::fmt::Display;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::cli::context::Accounts;
+use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
+use crate::services::backup::{Run, note_run};
+use crate::storage::journal::Journal;
+
+/// What came of a run, for the journal and the figures.
+pub(super) struct Report {
+    what: &'static str,
+    begun: Timestamp,
+    problem: Option<String>,
+    recovery: Option<Duration>,
+    details: Vec<(&'static str, serde_json::Value)>,
+}
+
+/// Longest reason that is kept.
+const LONGEST: usize = 1000;
+
+impl Report {
+    /// It was done.
+    pub(super) const fn done(what: &'static str, begun: Timestamp) -> Self {
+        Self { what, begun, problem: None, recovery: None, details: Vec::new() }
+    }
+
+    /// It was not.
+    pub(super) fn failed(what: &'static str, begun: Timestamp, because: &impl Display) -> Self {
+        let because = format!("{because:#}").chars().take(LONGEST).collect();
+        Self { problem: Some(because), ..Self::done(what, begun) }
+    }
+
+    /// With one more detail.
+    pub(super) fn with(mut self, name: &'static str, value: impl Serialize) -> Self {
+        self.details.push((name, serde_json::to_value(value).unwrap_or_default()));
+        self
+    }
+
+    /// With the time it took until a user could log in again.
+    pub(super) const fn recovered_within(mut self, recovery: Option<Duration>) -> Self {
+        self.recovery = recovery;
+        self
+    }
+
+    /// Records it. That it cannot be recorded does not change what was done.
+    pub(super) async fn write(self, accounts: &Accounts, clock: &SharedClock) {
+        let now = clock.now();
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let run = Run {
+            what: self.what.to_owned(),
+            at: now,
+            succeeded_at: None,
+            milliseconds: millis(now.since(self.begun)),
+            recovery_milliseconds: self.recovery.map(millis),
+            problem: self.problem.clone(),
+        };
+        if let Err(error) = note_run(&accounts.database, &run).await {
+            eprintln!("postrider: what came of it cannot be recorded: {error}");
+        }
+        let result = if self.problem.is_none() { "ok" } else { "failed" };
+        let event = Event::new(now, EventKind::Backup).with("what", self.what).with("result", result);
+        let mut event = event.with("milliseconds", run.milliseconds);
+        if let Some(problem) = self.problem {
+            event = event.with("problem", problem);
+        }
+        if let Some(recovery) = run.recovery_milliseconds {
+            event = event.with("recovery_milliseconds", recovery);
+        }
+        let event = self.details.into_iter().fold(event, |event, (name, value)| event.with(name, value));
+        let tasks = Tasks::new();
+        let settings = Live::new(accounts.config.journal.clone());
+        let journal = Journal::start(accounts.database.clone(), settings, clock.clone(), &tasks);
+        journal.record(event);
+        journal.flush().await;
+        tasks.stop(Duration::from_secs(5)).await;
+    }
+}

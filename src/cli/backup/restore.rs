@@ -1,0 +1,275 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::bail;
+use serde::Serialize;
+
+use super::progress::Shower;
+use super::report::Report;
+use super::{Outcome, Place};
+use crate::cli::exit::Exit;
+use crate::cli::output::{Output, print};
+use crate::cli::user::rounded;
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::files;
+use crate::services::backup::{
+    Access, Progress, QueueFate, Repository, Restored, Selection, Snapshot, SnapshotId, restore_accounts,
+    restore_files, restore_mail,
+};
+use crate::storage::database::{Database, DatabaseUrl};
+use crate::storage::mailbox::FolderName;
+
+/// Which part of which backup.
+#[derive(Debug, clap::Args)]
+pub(super) struct What {
+    /// The backup; the newest by default.
+    #[arg(long, value_name = "BACKUP", conflicts_with = "at")]
+    backup: Option<SnapshotId>,
+    /// The newest backup that is not younger than this: `2026-01-31` (its end, in UTC) or `2026-01-31T14:00:00Z`.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    at: Option<Timestamp>,
+    /// Only the mail of this domain.
+    #[arg(long)]
+    domain: Option<Domain>,
+    /// Only the mail of this user.
+    #[arg(long, value_name = "ADDRESS")]
+    user: Option<Address>,
+    /// Only this folder.
+    #[arg(long)]
+    folder: Option<FolderName>,
+    /// Only the message with this Message-ID.
+    #[arg(long, value_name = "ID")]
+    message_id: Option<String>,
+}
+
+impl What {
+    pub(super) fn selection(&self) -> Selection {
+        Selection {
+            domain: self.domain.clone(),
+            user: self.user.clone(),
+            folder: self.folder.clone(),
+            message_id: self.message_id.as_ref().map(|id| id.trim().trim_matches(['<', '>']).to_owned()),
+        }
+    }
+
+    pub(super) fn snapshot(&self, repository: &Repository) -> anyhow::Result<Arc<Snapshot>> {
+        let id = match &self.backup {
+            Some(id) => id.clone(),
+            None => repository.newest(self.at)?,
+        };
+        Ok(Arc::new(repository.snapshot(&id)?))
+    }
+}
+
+/// Restore.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("target").required(true))]
+pub(super) struct Restore {
+    #[command(flatten)]
+    what: What,
+    /// Into this directory: `mail/`, and with everything also `postrider.sqlite`, `spool/` and `files/`.
+    #[arg(long, value_name = "DIRECTORY", group = "target")]
+    to: Option<PathBuf>,
+    /// Into the server, running or not: what is missing in its mailboxes, and with everything also accounts and queue,
+    /// where it has none.
+    #[arg(long, group = "target")]
+    live: bool,
+    /// What becomes of queued messages, which may have been sent since: `held` until they are released, `released` now, or
+    /// `dropped`.
+    #[arg(long, value_name = "FATE", default_value = "held", value_parser = fate)]
+    queue: QueueFate,
+    /// The file with the key of `age` that opens configuration and keys; without it they stay encrypted.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+}
+
+fn fate(word: &str) -> Result<QueueFate, &'static str> {
+    match word {
+        "held" => Ok(QueueFate::Held),
+        "released" => Ok(QueueFate::Released),
+        "dropped" => Ok(QueueFate::Dropped),
+        _ => Err("held, released or dropped is wanted"),
+    }
+}
+
+/// A moment as people write it.
+fn moment(text: &str) -> Result<Timestamp, &'static str> {
+    let micros = |time: chrono::DateTime<chrono::Utc>| Timestamp::from_unix_micros(time.timestamp_micros());
+    if let Ok(id) = text.parse::<SnapshotId>() {
+        return Ok(id.moment());
+    }
+    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
+        return Ok(micros(time.to_utc()));
+    }
+    match chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|date| date.and_hms_opt(23, 59, 59)) {
+        Ok(Some(end)) => Ok(micros(end.and_utc())),
+        _ => Err("a date such as 2026-01-31 or a time such as 2026-01-31T14:00:00Z is wanted"),
+    }
+}
+
+/// What was restored.
+#[derive(Debug, Serialize)]
+pub(super) struct Told {
+    backup: SnapshotId,
+    #[serde(flatten)]
+    pub(super) mail: Restored,
+    /// Rows of the database; `None` when it was not asked for, or has accounts already.
+    rows: Option<u64>,
+    /// Files of configuration and keys.
+    configuration: u64,
+}
+
+pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
+    let selection = arguments.what.selection();
+    let repository = place.open(Access::Read).await?;
+    let snapshot = arguments.what.snapshot(&repository)?;
+    let told = match &arguments.to {
+        Some(directory) => {
+            let directory = std::path::absolute(directory)?;
+            files::create_directory(&directory, 0o700)?;
+            into_directory(
+                place,
+                &repository,
+                &snapshot,
+                selection,
+                &directory,
+                arguments.queue,
+                arguments.identity.as_deref(),
+            )
+            .await?
+        }
+        None => into_server(place, &repository, &snapshot, selection, arguments.queue).await?,
+    };
+    say(place.output(), &told);
+    Ok(if told.mail.lost == 0 { Exit::Done } else { Exit::Damaged })
+}
+
+async fn mail(
+    place: &Place<'_>,
+    repository: &Arc<Repository>,
+    snapshot: &Arc<Snapshot>,
+    selection: Selection,
+    root: PathBuf,
+) -> anyhow::Result<Restored> {
+    let progress = Arc::new(Progress::default());
+    let expected = snapshot.users.iter().filter(|user| selection.takes(user)).map(|user| user.messages).sum();
+    let _shower = Shower::start(place.output(), "restore", &progress, Some(expected));
+    let (repository, snapshot) = (Arc::clone(repository), Arc::clone(snapshot));
+    let work = move || restore_mail(&repository, &snapshot, &selection, &root, &progress);
+    Ok(tokio::task::spawn_blocking(work).await??)
+}
+
+/// A restored server, with its accounts in SQLite whatever it had before.
+pub(super) async fn into_directory(
+    place: &Place<'_>,
+    repository: &Arc<Repository>,
+    snapshot: &Arc<Snapshot>,
+    selection: Selection,
+    directory: &Path,
+    fate: QueueFate,
+    identity: Option<&Path>,
+) -> anyhow::Result<Told> {
+    let whole = selection.is_everything();
+    let restored = mail(place, repository, snapshot, selection, directory.join("mail")).await?;
+    let mut told = Told { backup: snapshot.id.clone(), mail: restored, rows: None, configuration: 0 };
+    if !whole {
+        return Ok(told);
+    }
+    told.configuration = restore_files(repository, snapshot, &directory.join("files"), identity)?;
+    let path = directory.join("postrider.sqlite");
+    if path.exists() {
+        // An earlier run of the same restore has come so far: it gets its name only when it is complete.
+        return Ok(told);
+    }
+    let unfinished = directory.join("unfinished.sqlite");
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(directory.join(format!("unfinished.sqlite{ending}")));
+    }
+    let database = Database::connect(&DatabaseUrl::sqlite(&unfinished), &place.config.database).await?;
+    database.migrate().await?;
+    told.rows = Some(restore_accounts(repository, snapshot, &database, &directory.join("spool"), fate).await?);
+    database.close().await;
+    let _ = std::fs::remove_file(directory.join("unfinished.migrating"));
+    files::rename_durable(&unfinished, &path)?;
+    Ok(told)
+}
+
+/// Into the server that the configuration describes.
+async fn into_server(
+    place: &Place<'_>,
+    repository: &Arc<Repository>,
+    snapshot: &Arc<Snapshot>,
+    selection: Selection,
+    fate: QueueFate,
+) -> anyhow::Result<Told> {
+    let begun = place.clock.now();
+    let accounts = place.context.accounts().await?;
+    let config = &place.config;
+    let whole = selection.is_everything();
+    if !config.storage.mail_root.is_dir() {
+        bail!(
+            "the mail root `{}` does not exist; make it, owned by the server's user",
+            config.storage.mail_root.display()
+        );
+    }
+    let what = selection.to_string();
+    let restored = mail(place, repository, snapshot, selection, config.storage.mail_root.clone()).await?;
+    let mut told = Told { backup: snapshot.id.clone(), mail: restored, rows: None, configuration: 0 };
+    if whole {
+        use crate::services::backup::Error::AccountsThere;
+        match restore_accounts(repository, snapshot, &accounts.database, &config.spool.directory, fate).await {
+            Ok(rows) => told.rows = Some(rows),
+            Err(error @ AccountsThere) => eprintln!("postrider: {error}"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let report = Report::done("restored", begun).with("backup", snapshot.id.to_string()).with("selection", what);
+    report.with("restored", &told.mail).write(&accounts, &place.clock).await;
+    accounts.changed().await;
+    Ok(told)
+}
+
+fn say(output: Output, told: &Told) {
+    let mail = &told.mail;
+    let mut said = format!("From the backup {}: {} messages ({})", told.backup, mail.messages, rounded(mail.octets));
+    if mail.present > 0 {
+        said += &format!(", {} more were there already", mail.present);
+    }
+    if let Some(rows) = told.rows {
+        said += &format!(", {rows} rows of the database");
+    }
+    if told.configuration > 0 {
+        said += &format!(", {} files of configuration and keys", told.configuration);
+    }
+    output.done(&said, told);
+    if matches!(output, Output::People) {
+        for path in &mail.kept_beside {
+            print(&format!("another file is there; the backup's lies beside it: {path}\n"));
+        }
+        if mail.lost > 0 {
+            print(&format!("LOST: {} messages or files cannot be read from the backup any more\n", mail.lost));
+            mail.damage.iter().for_each(|because| print(&format!("{because}\n")));
+        }
+        if mail.keywords_dropped > 0 {
+            print(&format!("{} keywords are unknown in the folders that are there\n", mail.keywords_dropped));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_read() {
+        let end = Timestamp::from_unix_seconds(1_769_903_999);
+        assert_eq!(moment("2026-01-31"), Ok(end));
+        assert_eq!(moment("2026-01-31T23:59:59Z"), Ok(end));
+        assert_eq!(moment("2026-02-01T00:59:59+01:00"), Ok(end));
+        assert_eq!(moment("20260131T235959Z"), Ok(end));
+        for text in ["", "yesterday", "2026-13-01", "2026-01-31 14"] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
+}

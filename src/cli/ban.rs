@@ -1,0 +1,97 @@
+use anyhow::Context as _;
+use ipnet::IpNet;
+
+use super::context::Context;
+use super::exit::{Exit, Outcome};
+use super::output::Shown;
+use crate::config::{Config, Role};
+use crate::daemon::control::{Request, RequestError, ask};
+use crate::foundations::settings::Span;
+use crate::services::guard;
+
+/// Bans of clients. Running roles on all machines that share the database hold them, also after a restart.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Ban {
+    /// List the bans in force.
+    List,
+    /// Ban an address or a network.
+    Add {
+        /// `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32`.
+        #[arg(value_parser = network)]
+        network: IpNet,
+        /// For how long, such as 4h; without it, until the ban is removed.
+        #[arg(long = "for", value_name = "SPAN", value_parser = |text: &str| Span::parse(text).ok_or("a span such as 30m, 4h or 5d is wanted"))]
+        length: Option<Span>,
+        /// Why, for the log.
+        #[arg(long, default_value = "by an administrator")]
+        reason: String,
+    },
+    /// Lift the bans of an address or a network.
+    Remove {
+        /// The address or network.
+        #[arg(value_parser = network)]
+        network: IpNet,
+    },
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let of_address = |text: &str| text.parse().map(|ip: std::net::IpAddr| IpNet::from(ip));
+    text.parse().or_else(|_| of_address(text)).map_err(|_| "an address or a network such as 192.0.2.0/24".to_owned())
+}
+
+impl Shown for guard::Ban {
+    const COLUMNS: &'static [&'static str] = &["NETWORK", "UNTIL", "REASON"];
+
+    fn cells(&self) -> Vec<String> {
+        let until = self.until.map_or_else(|| "removed".to_owned(), |until| until.to_string());
+        vec![self.network.to_string(), until, self.reason.to_string()]
+    }
+}
+
+pub(super) async fn run(command: Ban, context: &Context) -> Outcome {
+    let config = context.config()?;
+    match command {
+        Ban::List => {
+            let answers = asked::<Vec<guard::Ban>>(&config, &Request::BanList).await?;
+            let mut bans: Vec<guard::Ban> = answers.into_iter().flatten().collect();
+            bans.dedup();
+            context.output.list(&bans);
+        }
+        Ban::Add { network, length, reason } => {
+            let seconds = length.map(|length| length.duration().as_secs());
+            asked::<()>(&config, &Request::BanAdd { network, seconds, reason }).await?;
+            context.output.done(&format!("{network} is banned"), &serde_json::json!({ "network": network }));
+        }
+        Ban::Remove { network } => {
+            let lifted: usize = asked::<usize>(&config, &Request::BanRemove { network }).await?.into_iter().sum();
+            if lifted == 0 {
+                context.output.done(&format!("{network} is not banned"), &serde_json::json!({ "lifted": 0 }));
+                return Ok(Exit::NotFound);
+            }
+            context.output.done(&format!("{network} is no longer banned"), &serde_json::json!({ "lifted": lifted }));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Asks every process that serves clients, each once: each has its own memory of them.
+async fn asked<T: serde::de::DeserializeOwned>(config: &Config, request: &Request) -> anyhow::Result<Vec<T>> {
+    let (mut answers, mut processes) = (Vec::new(), Vec::new());
+    let mut missing = None;
+    for role in [Role::Mta, Role::Access] {
+        let status = ask::<crate::daemon::control::Status>(&config.server, role, &Request::Status).await;
+        match status {
+            Ok(status) if processes.contains(&status.process) => {}
+            Ok(status) => {
+                processes.push(status.process);
+                answers.push(ask(&config.server, role, request).await?);
+            }
+            Err(error @ RequestError::NotRunning { .. }) => missing = Some(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match missing {
+        Some(error) if answers.is_empty() => Err(error).context("bans live in the memory of the running server"),
+        _ => Ok(answers),
+    }
+}

@@ -1,0 +1,135 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::Context;
+use super::dns;
+use super::exit::{Exit, Outcome};
+use super::output::{Output, Shown, print};
+use crate::config::{Config, Protocol};
+use crate::daemon::{Roles, probes};
+use crate::foundations::address::Domain;
+use crate::foundations::clock::SystemClock;
+use crate::foundations::dns::SystemResolver;
+use crate::foundations::net::Bind;
+use crate::services::doctor::{Doctor, Finding, Guarded, Health, Volume};
+use crate::services::probe::Prober;
+
+/// Find out what keeps mail from coming, going and being believed, and what to do about it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Only this domain, besides the host itself; may be given several times.
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Vec<Domain>,
+    /// Also what is well.
+    #[arg(long, short)]
+    all: bool,
+    /// Do not try the ports at the public addresses.
+    #[arg(long)]
+    no_ports: bool,
+}
+
+impl Shown for Finding {
+    const COLUMNS: &'static [&'static str] = &["HEALTH", "CHECK", "ABOUT", "FOUND", "REMEDY"];
+
+    fn cells(&self) -> Vec<String> {
+        let remedy = self.remedy.clone().unwrap_or_default();
+        vec![self.health.to_string(), self.check.to_owned(), self.about.clone(), self.found.clone(), remedy]
+    }
+}
+
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
+    let accounts = context.accounts().await?;
+    let config = &accounts.config;
+    let mut domains = dns::domains(&accounts).await?;
+    if !arguments.domain.is_empty() {
+        domains.retain(|domain| arguments.domain.contains(domain));
+    }
+    let resolver = SystemResolver::new(&config.dns)?;
+    let doctor = Doctor {
+        wanted: dns::wanted(config, domains, Vec::new())?,
+        resolver: &resolver,
+        lists: &config.spam.dns_lists,
+        prober: Prober::new(config.hostname.clone(), PATIENCE),
+        probes: probes(config, &Roles::all(), &[]),
+        ports: if arguments.no_ports { Vec::new() } else { ports(config) },
+        guarded: guarded(config),
+        volumes: volumes(config),
+        connections: config.guard.connections.into(),
+        clock: Arc::new(SystemClock),
+    };
+    let findings = doctor.examine().await;
+    let worst = findings.iter().map(|finding| finding.health).max_by_key(|health| *health as u8);
+    match context.output {
+        Output::Json => context.output.list(&findings),
+        Output::People => tell(&findings, arguments.all),
+    }
+    Ok(if worst == Some(Health::Wrong) { Exit::Failed } else { Exit::Done })
+}
+
+/// A paragraph for each finding, and a sentence about the rest.
+fn tell(findings: &[Finding], all: bool) {
+    let count = |health| findings.iter().filter(|finding| finding.health == health).count();
+    for finding in findings.iter().filter(|finding| all || finding.health != Health::Well) {
+        print(&format!("{:8} {}: {}: {}\n", finding.health.word(), finding.check, finding.about, finding.found));
+        if let Some(remedy) = &finding.remedy {
+            print(&format!("         -> {remedy}\n"));
+        }
+    }
+    print(&format!(
+        "{} wrong, {} to be better, {} not to be found out from here, {} well\n",
+        count(Health::Wrong),
+        count(Health::Warning),
+        count(Health::Unknown),
+        count(Health::Well)
+    ));
+}
+
+/// The ports that the world must reach: those of listeners with a standard port that are not for this machine alone.
+fn ports(config: &Config) -> Vec<u16> {
+    let is_public = |protocol| !matches!(protocol, Protocol::Lmtp | Protocol::Dashboard | Protocol::Metrics);
+    let listeners = config.listener.iter().filter(|listener| is_public(listener.protocol));
+    let mut ports: Vec<u16> = listeners
+        .flat_map(|listener| &listener.bind)
+        .filter_map(|bind| match bind {
+            Bind::Tcp(address) if !address.ip().is_loopback() => Some(address.port()),
+            _ => None,
+        })
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+fn guarded(config: &Config) -> Vec<Guarded> {
+    let mut guarded = Vec::new();
+    let mut add = |path: Option<PathBuf>, forbidden, holds| {
+        guarded.extend(path.map(|path| Guarded { path, forbidden, holds }));
+    };
+    add(Some(config.storage.mail_root.clone()), 0o077, "mailboxes");
+    add(Some(config.spool.directory.clone()), 0o077, "queued mail");
+    add(config.storage.database.path(), 0o007, "the database");
+    for pair in &config.tls.certificates {
+        add(Some(pair.key.clone()), 0o007, "a TLS key");
+    }
+    for key in &config.spam.dkim.keys {
+        add(Some(key.file.clone()), 0o007, "a DKIM key");
+    }
+    add(config.storage.database_file.clone(), 0o007, "the database's address");
+    add(config.database.password_file.clone(), 0o007, "the database's password");
+    add(config.dashboard.password_file.clone(), 0o007, "the monitoring page's password");
+    add(config.routing.srs.secret_file.clone(), 0o007, "the secret of rewritten senders");
+    guarded
+}
+
+fn volumes(config: &Config) -> Vec<Volume> {
+    let mut volumes = vec![
+        Volume { path: config.storage.mail_root.clone(), purpose: "mailboxes" },
+        Volume { path: config.spool.directory.clone(), purpose: "the queue" },
+    ];
+    volumes.extend(config.storage.database.path().map(|path| Volume { path, purpose: "the database" }));
+    volumes
+}
+
+/// A listener may take this long to answer.
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,131 @@
+use serde::Serialize;
+
+use super::context::{Accounts, Context};
+use super::exit::{Exit, Outcome};
+use super::output::Shown;
+use crate::foundations::address;
+use crate::storage::directory::{DomainEntry, Error, Owner, Page, Standing};
+
+/// The domains whose mail is ours.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Domain {
+    /// Add a domain.
+    Add {
+        /// Its name.
+        domain: address::Domain,
+    },
+    /// List the domains.
+    List,
+    /// Show one.
+    Show {
+        /// Its name.
+        domain: address::Domain,
+    },
+    /// Remove a domain with its users: they are archived, nothing is deleted.
+    Remove {
+        /// Its name.
+        domain: address::Domain,
+    },
+    /// Take mail for it again, also after a removal.
+    Enable {
+        /// Its name.
+        domain: address::Domain,
+    },
+    /// Refuse mail for it.
+    Disable {
+        /// Its name.
+        domain: address::Domain,
+    },
+}
+
+/// A domain as it is shown.
+#[derive(Debug, Serialize)]
+struct Row {
+    domain: String,
+    state: &'static str,
+    owner: &'static str,
+    created: Option<String>,
+}
+
+impl From<&DomainEntry> for Row {
+    fn from(entry: &DomainEntry) -> Self {
+        Self {
+            domain: entry.name.to_string(),
+            state: state(entry.standing, entry.archived_at.is_some()),
+            owner: entry.owner.word(),
+            created: entry.created_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// The state of a domain, user or alias in one word.
+pub(super) const fn state(standing: Standing, is_archived: bool) -> &'static str {
+    match standing {
+        _ if is_archived => "archived",
+        Standing::Enabled => "enabled",
+        Standing::Disabled => "disabled",
+    }
+}
+
+impl Shown for Row {
+    const COLUMNS: &'static [&'static str] = &["DOMAIN", "STATE", "OWNER", "CREATED"];
+
+    fn cells(&self) -> Vec<String> {
+        let created = self.created.clone().unwrap_or_else(|| "-".to_owned());
+        vec![self.domain.clone(), self.state.to_owned(), self.owner.to_owned(), created]
+    }
+}
+
+pub(super) async fn run(command: Domain, context: &Context) -> Outcome {
+    let accounts = context.accounts().await?;
+    let output = context.output;
+    match command {
+        Domain::List => output.list(&list(&accounts).await?),
+        Domain::Show { domain } => {
+            let entry = accounts.directory.domain(&domain).await?.ok_or(Error::NoDomain(domain))?;
+            output.one(&Row::from(entry.as_ref()));
+        }
+        Domain::Add { domain } => {
+            let mut edit = accounts.directory.edit().await?;
+            edit.add_domain(&domain, Owner::Admin).await?;
+            edit.commit().await?;
+            output.done(&format!("{domain} is ours now"), &serde_json::json!({ "domain": domain }));
+        }
+        Domain::Remove { domain } => {
+            let mut edit = accounts.directory.edit().await?;
+            let users = edit.archive_domain(&domain).await?;
+            edit.commit().await?;
+            let value = serde_json::json!({ "domain": domain, "archived_users": users });
+            output.done(&format!("{domain} and {users} of its users are archived; `domain enable` undoes it"), &value);
+        }
+        Domain::Enable { domain } => set(&accounts, context, &domain, Standing::Enabled).await?,
+        Domain::Disable { domain } => set(&accounts, context, &domain, Standing::Disabled).await?,
+    }
+    accounts.changed().await;
+    Ok(Exit::Done)
+}
+
+async fn list(accounts: &Accounts) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mut page = Page::default();
+    loop {
+        let entries = accounts.directory.domains(&page).await?;
+        rows.extend(entries.iter().map(Row::from));
+        let Some(last) = entries.last() else { return Ok(rows) };
+        page.after = Some(last.name.to_string());
+    }
+}
+
+async fn set(
+    accounts: &Accounts,
+    context: &Context,
+    domain: &address::Domain,
+    standing: Standing,
+) -> anyhow::Result<()> {
+    let mut edit = accounts.directory.edit().await?;
+    edit.set_domain(domain, standing).await?;
+    edit.commit().await?;
+    let state = state(standing, false);
+    context.output.done(&format!("{domain} is {state}"), &serde_json::json!({ "domain": domain, "state": state }));
+    Ok(())
+}

@@ -1,0 +1,73 @@
+use std::process::ExitCode;
+
+use crate::config::LoadError;
+use crate::daemon::administration;
+use crate::daemon::control::{Complaint, Nature, RequestError};
+use crate::foundations::failure::Kind;
+use crate::services::backup;
+use crate::services::moving;
+use crate::storage::{database, directory, spool};
+
+/// How a command ended. The numbers are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It did what was asked.
+    Done = 0,
+    /// It could not; the reason is on standard error.
+    Failed = 1,
+    /// The arguments make no command.
+    Usage = 2,
+    /// The configuration cannot be read or has mistakes.
+    Configuration = 3,
+    /// What was named does not exist.
+    NotFound = 4,
+    /// What was to be created exists already.
+    Exists = 5,
+    /// What was stored is not what is there any more: a backup is damaged.
+    Damaged = 6,
+    /// It may work later: the database or the server does not answer (`EX_TEMPFAIL`).
+    Temporary = 75,
+}
+
+/// The same, for `--help`.
+pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 the configuration cannot be used, \
+    4 not found, 5 exists already, 6 damaged, 75 try again later.";
+
+/// What a command returns.
+pub(super) type Outcome = anyhow::Result<Exit>;
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// The code for an error, by what it says it is.
+    pub(super) fn of(error: &anyhow::Error) -> Self {
+        let kind = error.chain().find_map(|cause| {
+            let asked = |error: &RequestError| match error {
+                RequestError::NotRunning { .. } => Some(Kind::Temporary),
+                RequestError::Refused(Complaint { nature: Nature::NotFound, .. }) => Some(Kind::NotFound),
+                RequestError::Refused(Complaint { nature: Nature::Temporary, .. }) => Some(Kind::Temporary),
+                RequestError::Refused(_) | RequestError::Socket { .. } => None,
+            };
+            None.or_else(|| cause.downcast_ref().map(directory::Error::kind))
+                .or_else(|| cause.downcast_ref().map(backup::Error::kind))
+                .or_else(|| cause.downcast_ref().map(database::Error::kind))
+                .or_else(|| cause.downcast_ref().map(spool::Error::kind))
+                .or_else(|| cause.downcast_ref().map(moving::Error::kind))
+                .or_else(|| cause.downcast_ref().and_then(administration::Error::kind))
+                .or_else(|| cause.downcast_ref().and_then(asked))
+        });
+        match kind {
+            Some(Kind::NotFound) => Self::NotFound,
+            Some(Kind::Exists) => Self::Exists,
+            Some(Kind::Temporary) => Self::Temporary,
+            Some(Kind::Corrupt) => Self::Damaged,
+            Some(_) => Self::Failed,
+            None if error.is::<LoadError>() => Self::Configuration,
+            None => Self::Failed,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+use clap::Subcommand;
+
+use super::context::{Context, tend_mailboxes};
+use super::exit::{Exit, Outcome};
+use crate::daemon::control::MailboxCommand;
+use crate::foundations::address::Address;
+use crate::storage::directory::Error;
+
+/// What leaves this server.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Export {
+    /// Write Dovecot's lists of UIDs into mailboxes, so that it can take them over where they are, and its clients
+    /// download nothing again. Stop this server before Dovecot starts.
+    Dovecot {
+        /// The users; all of them when none is given.
+        users: Vec<Address>,
+    },
+}
+
+pub(super) async fn run(command: Export, context: &Context) -> Outcome {
+    let Export::Dovecot { users } = command;
+    let accounts = context.accounts().await?;
+    let users = if users.is_empty() {
+        accounts.directory.everything().await?.accounts.into_iter().map(|account| account.address).collect()
+    } else {
+        for user in &users {
+            accounts.directory.account_now(user).await?.ok_or_else(|| Error::NoUser(user.clone()))?;
+        }
+        users
+    };
+    for user in &users {
+        tend_mailboxes(&accounts.config, user, MailboxCommand::WriteUidlists).await?;
+    }
+    let said = format!("The mailboxes of {} user(s) have Dovecot's lists of UIDs", users.len());
+    context.output.done(&said, &serde_json::json!({ "users": users }));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,97 @@
+use std::path::Path;
+
+use super::super::context::Context;
+use super::super::exit::Outcome;
+use super::{How, Into, UserMoved, mover, progress, report};
+use crate::foundations::address::Address;
+use crate::foundations::clock::{Clock as _, SystemClock};
+use crate::foundations::files;
+use crate::services::moving::{DeclaredUser, Error, FolderMoved, Mover, declaration};
+use crate::storage::mailbox::{ForeignFolder, ForeignHome, Layout};
+
+/// One user's mail directory.
+pub(super) async fn home(path: &Path, user: Address, layout: Layout, how: &How, context: &Context) -> Outcome {
+    let moved = user_of(&mover(how, context)?, path, user, layout)?;
+    Ok(report(&[moved], how.dry_run, context))
+}
+
+/// Every user below a mail root, `DOMAIN/USER` as the container stack has them.
+pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Context) -> Outcome {
+    let mover = mover(how, context)?;
+    let mut users = Vec::new();
+    for domain in directories(path)? {
+        for local in directories(&domain)? {
+            let names = [&local, &domain].map(|path| path.file_name().unwrap_or_default().to_string_lossy());
+            let [local_part, domain] = names;
+            match format!("{local_part}@{domain}").parse::<Address>() {
+                Ok(user) if ForeignHome::is_one(&local) => users.push(user_of(&mover, &local, user, layout)?),
+                Ok(_) => {}
+                Err(error) => eprintln!("`{}` is passed over: {error}", local.display()),
+            }
+        }
+    }
+    if users.is_empty() {
+        return Err(Error::NoMail(path.to_owned()).into());
+    }
+    let declared: Vec<_> =
+        users.iter().map(|moved| DeclaredUser { address: moved.user.clone(), quota: None }).collect();
+    eprintln!("\nWhat declares these users in a NixOS configuration:\n\n{}", declaration(&[], &declared, &[]));
+    Ok(report(&users, how.dry_run, context))
+}
+
+fn user_of(mover: &Mover, path: &Path, user: Address, layout: Layout) -> Result<UserMoved, Error> {
+    let home = ForeignHome::read(path, layout)?;
+    if home.folders.is_empty() {
+        return Err(Error::NoMail(path.to_owned()));
+    }
+    for unnamed in &home.unnamed {
+        eprintln!("`{}` is passed over: no client could say its name", unnamed.display());
+    }
+    let mut folders = Vec::new();
+    mover.home(&user, &home, |moved| {
+        progress(&user, &moved);
+        folders.push(moved);
+    })?;
+    Ok(UserMoved { user, dry_run: mover.dry_run, folders })
+}
+
+/// Directories in a directory, in the order of their names; hidden ones are none.
+fn directories(path: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
+    let failed = |source| files::Error { verb: "read", path: path.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.path().is_dir() && !entry.file_name().to_string_lossy().starts_with('.') {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// One Maildir, into one folder.
+pub(super) async fn maildir(path: &Path, into: Into, how: &How, context: &Context) -> Outcome {
+    if !path.join("cur").is_dir() {
+        return Err(Error::NoMail(path.to_owned()).into());
+    }
+    let folder = ForeignFolder::read(path, into.folder)?;
+    let home = ForeignHome { folders: vec![folder], ..ForeignHome::default() };
+    let mut folders = Vec::new();
+    mover(how, context)?.home(&into.user, &home, |moved| folders.push(moved))?;
+    finish(into.user, folders, how, context)
+}
+
+/// An mbox, into one folder.
+pub(super) async fn mbox(path: &Path, into: Into, how: &How, context: &Context) -> Outcome {
+    let octets = files::read_bounded(path, LARGEST_MBOX)?;
+    let moved = mover(how, context)?.mbox(&into.user, &into.folder, &octets, SystemClock.now())?;
+    finish(into.user, vec![moved], how, context)
+}
+
+fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {
+    folders.iter().for_each(|moved| progress(&user, moved));
+    Ok(report(&[UserMoved { user, dry_run: how.dry_run, folders }], how.dry_run, context))
+}
+
+/// An mbox is read as a whole.
+const LARGEST_MBOX: u64 = 16 << 30;

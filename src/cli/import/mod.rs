@@ -1,0 +1,165 @@
+//! Moving in.
+
+mod mail;
+mod remote;
+mod seed;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::context::Context;
+use super::exit::{Exit, Outcome};
+use crate::foundations::address::Address;
+use crate::foundations::settings::ByteSize;
+use crate::services::moving::{FolderMoved, Mover};
+use crate::storage::database::DatabaseUrl;
+use crate::storage::mailbox::{FolderName, Layout};
+
+/// Where mail and accounts come from.
+#[derive(Debug, Subcommand)]
+pub(super) enum Import {
+    /// The mail of a Dovecot server, with UIDs, flags, keywords and subscriptions. To use it where it is, name its root in
+    /// `storage.mail_root` instead: then nothing needs to be moved.
+    Dovecot {
+        /// The directory with `DOMAIN/USER` below it; with `--user`, this user's mail directory.
+        path: PathBuf,
+        /// Whose mail it is, when the path is one user's.
+        #[arg(long, value_name = "ADDRESS")]
+        user: Option<Address>,
+        /// How its folders are laid out.
+        #[arg(long, value_enum, default_value_t = LayoutArgument::Maildirplusplus)]
+        layout: LayoutArgument,
+        #[command(flatten)]
+        how: How,
+    },
+    /// One Maildir, into one folder.
+    Maildir {
+        /// The Maildir.
+        path: PathBuf,
+        #[command(flatten)]
+        into: Into,
+        #[command(flatten)]
+        how: How,
+    },
+    /// An mbox, into one folder.
+    Mbox {
+        /// The file.
+        path: PathBuf,
+        #[command(flatten)]
+        into: Into,
+        #[command(flatten)]
+        how: How,
+    },
+    /// All mailboxes of an account on another server, over IMAP. Can be said again at any time: it goes on where it was.
+    Imap(remote::Arguments),
+    /// The accounts in the database of a Postfix and Dovecot stack (`virtual_domains`, `virtual_users`,
+    /// `virtual_aliases`), with their passwords. To use that database itself, name it in `storage.database` instead.
+    Seed {
+        /// Its address: `mysql://USER:PASSWORD@HOST/NAME`.
+        database: DatabaseUrl,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Into which folder.
+#[derive(Debug, Args)]
+pub(super) struct Into {
+    /// Whose.
+    #[arg(long, value_name = "ADDRESS")]
+    user: Address,
+    /// The folder, with `/` between its levels. It is made when it is not there.
+    #[arg(long, default_value = "INBOX")]
+    folder: FolderName,
+}
+
+/// How it is done.
+#[derive(Debug, Args)]
+pub(super) struct How {
+    /// Only say what would be done.
+    #[arg(long)]
+    dry_run: bool,
+    /// Largest message that is taken.
+    #[arg(long, value_name = "SIZE", default_value = "256 MiB", value_parser = size)]
+    largest: ByteSize,
+}
+
+fn size(text: &str) -> Result<ByteSize, String> {
+    ByteSize::parse(text).ok_or_else(|| "a size such as \"256 MiB\" is wanted".to_owned())
+}
+
+/// Layouts by their names on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LayoutArgument {
+    /// `.Archive.2026`: Dovecot's default.
+    #[value(name = "maildir++")]
+    Maildirplusplus,
+    /// `Archive/2026`: Dovecot's `LAYOUT=fs`.
+    Fs,
+}
+
+impl From<LayoutArgument> for Layout {
+    fn from(layout: LayoutArgument) -> Self {
+        match layout {
+            LayoutArgument::Maildirplusplus => Self::MaildirPlusPlus,
+            LayoutArgument::Fs => Self::FileSystem,
+        }
+    }
+}
+
+/// What became of a user.
+#[derive(Debug, serde::Serialize)]
+struct UserMoved {
+    user: Address,
+    dry_run: bool,
+    folders: Vec<FolderMoved>,
+}
+
+pub(super) async fn run(command: Import, context: &Context) -> Outcome {
+    match command {
+        Import::Dovecot { path, user: Some(user), layout, how } => {
+            mail::home(&path, user, layout.into(), &how, context).await
+        }
+        Import::Dovecot { path, user: None, layout, how } => mail::root(&path, layout.into(), &how, context).await,
+        Import::Maildir { path, into, how } => mail::maildir(&path, into, &how, context).await,
+        Import::Mbox { path, into, how } => mail::mbox(&path, into, &how, context).await,
+        Import::Imap(arguments) => remote::run(arguments, context).await,
+        Import::Seed { database, dry_run } => seed::run(&database, dry_run, context).await,
+    }
+}
+
+/// What moves mail for a command.
+fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
+    let mail_root = context.config()?.storage.mail_root;
+    if !how.dry_run {
+        crate::foundations::files::create_directory(&mail_root, 0o700)?;
+    }
+    Ok(Mover { mail_root, largest: how.largest.get(), dry_run: how.dry_run })
+}
+
+/// Says what became of a folder while others are still to come.
+fn progress(user: &Address, moved: &FolderMoved) {
+    let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
+    eprintln!(
+        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}",
+        moved.folder,
+        moved.messages,
+        moved.octets,
+        moved.present,
+        match moved.lost_keywords {
+            0 => String::new(),
+            lost => format!("; {lost} keyword(s) had no room in names of files"),
+        }
+    );
+}
+
+/// Says what became of everybody.
+fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Exit {
+    let folders = users.iter().flat_map(|user| &user.folders);
+    let messages: u64 = folders.map(|folder| folder.messages).sum();
+    let done = if dry_run { "would be moved in; nothing was done" } else { "moved in" };
+    context.output.done(&format!("{messages} message(s) of {} user(s) {done}", users.len()), &users);
+    Exit::Done
+}

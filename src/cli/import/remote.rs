@@ -1,0 +1,85 @@
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::super::context::Context;
+use super::super::exit::Outcome;
+use super::super::password;
+use super::{How, UserMoved, mover, progress, report};
+use crate::foundations::address::Address;
+use crate::foundations::clock::{Clock as _, SystemClock};
+use crate::foundations::files;
+use crate::foundations::secret::Secret;
+use crate::services::moving::Error;
+use crate::services::moving::imap::{Remote, Security, Server};
+use crate::services::outbound::Roots;
+use crate::storage::mailbox::Deposit;
+
+/// Another server, and an account on it.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    /// The other server, as its certificate has it.
+    host: String,
+    /// Its port; 993 is TLS from the start, every other one STARTTLS.
+    #[arg(long, default_value_t = 993)]
+    port: u16,
+    /// The name to log in with there; without it the user's address.
+    #[arg(long)]
+    login: Option<String>,
+    /// File with the password there; without it, it is asked for, or read from standard input.
+    #[arg(long, value_name = "PATH")]
+    password_file: Option<PathBuf>,
+    /// Whose mail it becomes here.
+    #[arg(long, value_name = "ADDRESS")]
+    user: Address,
+    /// PEM file with the authority that vouches for the other server, in place of the system's.
+    #[arg(long, value_name = "PATH")]
+    authority: Option<PathBuf>,
+    /// Speak without TLS: only to this machine.
+    #[arg(long)]
+    insecure: bool,
+    #[command(flatten)]
+    how: How,
+}
+
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
+    let Arguments { host, port, login, password_file, user, authority, insecure, how } = arguments;
+    let mover = mover(&how, context)?;
+    let password = match password_file {
+        Some(path) => {
+            let text = String::from_utf8_lossy(&files::read_bounded(&path, 1 << 16)?).into_owned();
+            Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())
+        }
+        None => password::ask_once(&format!("Password of {user} at {host}"))?,
+    };
+    let security = match port {
+        _ if insecure => Security::None,
+        993 => Security::Implicit,
+        _ => Security::StartTls,
+    };
+    let login = login.unwrap_or_else(|| user.to_string());
+    let roots = Roots::load(authority.as_deref())?;
+    let largest = how.largest.get();
+    let remote = Remote::log_in(Server { host, port, security }, &roots, &login, &password, largest).await;
+    let mut remote = remote.map_err(Error::Imap)?;
+    let (listed, subscribed) = remote.mailboxes().await.map_err(Error::Imap)?;
+
+    let deposit = if how.dry_run { None } else { Some(Deposit::begin(&mover.mail_root, &user)?) };
+    let mut folders = Vec::new();
+    for listed in listed {
+        let Some(name) = &listed.name else {
+            eprintln!("the mailbox `{}` is passed over: it cannot be called that here", listed.wire);
+            continue;
+        };
+        let moved = remote.take_over(&listed, name, deposit.as_ref(), SystemClock.now()).await?;
+        progress(&user, &moved);
+        folders.push(moved);
+    }
+    remote.log_out().await;
+    if let Some(deposit) = deposit {
+        deposit.subscribe(&subscribed.into_iter().collect::<BTreeSet<_>>())?;
+        deposit.finish()?;
+    }
+    Ok(report(&[UserMoved { user, dry_run: how.dry_run, folders }], how.dry_run, context))
+}

@@ -1,0 +1,38 @@
+use super::super::context::Context;
+use super::super::exit::{Exit, Outcome};
+use crate::services::moving::{DeclaredUser, Error, SeedAccounts, declaration};
+use crate::storage::database::{Database, DatabaseUrl};
+
+/// The accounts of another database.
+pub(super) async fn run(url: &DatabaseUrl, dry_run: bool, context: &Context) -> Outcome {
+    let config = context.config()?;
+    let other = Database::connect(url, &config.database).await?;
+    let found = SeedAccounts::read(&other).await?;
+    other.close().await;
+    let users: Vec<_> =
+        found.users.iter().map(|user| DeclaredUser { address: user.address.clone(), quota: user.quota }).collect();
+    let aliases: Vec<_> =
+        found.aliases.iter().map(|alias| (alias.source.to_string(), alias.destination.clone())).collect();
+    eprintln!(
+        "What declares these accounts in a NixOS configuration:\n\n{}",
+        declaration(&found.domains, &users, &aliases)
+    );
+    if dry_run {
+        let (domains, users, aliases) = (found.domains.len(), found.users.len(), found.aliases.len());
+        let said = format!("{domains} domain(s), {users} user(s) and {aliases} alias(es) are there; nothing was done");
+        context.output.done(&said, &serde_json::json!({ "domains": domains, "users": users, "aliases": aliases }));
+        return Ok(Exit::Done);
+    }
+    let accounts = context.accounts().await?;
+    let moved = found.take_over(&accounts.directory).await.map_err(|error| match error {
+        Error::Directory(error) => anyhow::Error::from(error),
+        error => error.into(),
+    })?;
+    accounts.changed().await;
+    let said = format!(
+        "{} domain(s), {} user(s) and {} alias(es) are new; {} were here already",
+        moved.domains, moved.users, moved.aliases, moved.present
+    );
+    context.output.done(&said, &moved);
+    Ok(Exit::Done)
+}

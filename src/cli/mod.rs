@@ -1,0 +1,96 @@
+//! The command line: one file per command.
+//!
+//! Every command takes `--config` and `--json`. Results go to standard output, as a table on a terminal or as one JSON
+//! value; everything else goes to standard error. How a command ended says its exit code, listed in [`Exit`].
+//! Commands that a running role must know of ask it over its control socket; the others work on the database directly,
+//! so they work also when nothing runs.
+
+mod alias;
+mod arguments;
+mod backup;
+mod ban;
+mod check;
+mod config;
+mod context;
+mod demo;
+mod dkim;
+mod dns;
+mod doctor;
+mod domain;
+mod exit;
+mod export;
+mod generate;
+mod import;
+mod moment;
+mod output;
+mod password;
+mod plan;
+mod quarantine;
+mod queue;
+mod reindex;
+mod reload;
+mod report;
+mod serve;
+mod spam;
+mod status;
+mod trace;
+mod user;
+
+pub use exit::Exit;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command};
+use clap::Parser as _;
+use context::Context;
+use exit::Outcome;
+
+/// Runs the command of this process's arguments to its end.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            // Help and version were asked for; everything else is a mistake.
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let context = Context::new(&arguments);
+    match dispatch(arguments.command, &context) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            context.output.failure(&error);
+            Exit::of(&error).into()
+        }
+    }
+}
+
+fn dispatch(command: Command, context: &Context) -> Outcome {
+    match command {
+        Command::Alias(command) => context.block_on(alias::run(command, context)),
+        Command::Backup(command) => context.block_on(backup::run(command, context)),
+        Command::Ban(command) => context.block_on(ban::run(command, context)),
+        Command::Check(arguments) => check::run(&arguments, context),
+        Command::Completions { shell } => Ok(generate::completions(shell)),
+        Command::Config(command) => Ok(config::run(&command)),
+        Command::Demo(arguments) => demo::run(&arguments, context),
+        Command::Dkim(command) => dkim::run(&command, context),
+        Command::Dns(arguments) => context.block_on(dns::run(arguments, context)),
+        Command::Doctor(arguments) => context.block_on(doctor::run(arguments, context)),
+        Command::Domain(command) => context.block_on(domain::run(command, context)),
+        Command::Export(command) => context.block_on(export::run(command, context)),
+        Command::Import(command) => context.block_on(import::run(command, context)),
+        Command::Man { directory } => generate::manual(&directory),
+        Command::Plan => context.block_on(plan::run(context)),
+        Command::Quarantine(command) => context.block_on(quarantine::run(command, context)),
+        Command::Queue(command) => context.block_on(queue::run(command, context)),
+        Command::Reindex { user } => context.block_on(reindex::run(user, context)),
+        Command::Reload => context.block_on(reload::run(context)),
+        Command::Report(report) => context.block_on(report::run(report, context)),
+        Command::Serve(arguments) => serve::run(&arguments, context),
+        Command::Spam(command) => spam::run(command, context),
+        Command::Status => context.block_on(status::run(context)),
+        Command::Trace(arguments) => context.block_on(trace::run(arguments, context)),
+        Command::User(command) => context.block_on(user::run(command, context)),
+    }
+}

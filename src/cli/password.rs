@@ -1,0 +1,72 @@
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use anyhow::{Context as _, bail};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use crate::foundations::secret::Secret;
+use crate::services::login;
+
+/// A password: typed twice without echo on a terminal, or the first line of standard input. Never an argument, which
+/// every process of the machine can read.
+pub(super) fn ask(what: &str) -> anyhow::Result<Secret<String>> {
+    if !std::io::stdin().is_terminal() {
+        return read_line().context("a password is wanted on standard input");
+    }
+    let first = typed(what)?;
+    if first != typed("Again")? {
+        bail!("the two passwords differ");
+    }
+    Ok(first)
+}
+
+/// A password that somebody else will check: typed once without echo, or the first line of standard input.
+pub(super) fn ask_once(what: &str) -> anyhow::Result<Secret<String>> {
+    if !std::io::stdin().is_terminal() {
+        return read_line().context("a password is wanted on standard input");
+    }
+    typed(what)
+}
+
+fn typed(what: &str) -> anyhow::Result<Secret<String>> {
+    eprint!("{what}: ");
+    let _ = std::io::stderr().flush();
+    let _quiet = Quiet::begin()?;
+    let line = read_line();
+    eprintln!();
+    line
+}
+
+fn read_line() -> anyhow::Result<Secret<String>> {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    let password = line.strip_suffix('\n').unwrap_or(&line);
+    let password = password.strip_suffix('\r').unwrap_or(password);
+    if password.is_empty() {
+        bail!("the password is empty");
+    }
+    Ok(Secret::new(password.to_owned()))
+}
+
+/// The terminal shows nothing of what is typed, as long as this lives.
+struct Quiet(Termios);
+
+impl Quiet {
+    fn begin() -> anyhow::Result<Self> {
+        let before = tcgetattr(std::io::stdin())?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.0);
+    }
+}
+
+/// The hash of a password as the directory keeps it.
+pub(super) fn hash(password: &Secret<String>, cost: u32) -> anyhow::Result<Secret<String>> {
+    Ok(login::hash(password, cost)?)
+}

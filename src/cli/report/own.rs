@@ -1,0 +1,106 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::super::context::{Accounts, Context};
+use super::super::exit::{Exit, Outcome};
+use super::super::output::{Output, print};
+use super::Report;
+use crate::config::Role;
+use crate::daemon::control::{Request, ask};
+use crate::daemon::watched;
+use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
+use crate::foundations::files::{create_directory, write_durable};
+use crate::foundations::settings::Span;
+use crate::foundations::tasks::Tasks;
+use crate::services::overview::Sources;
+use crate::services::summary::{MailboxReport, QueueReport, SpamReport, Summary};
+use crate::storage::journal::Journal;
+use crate::storage::spool::Spool;
+
+/// Where a report goes.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Place {
+    /// Write it into this file instead of standard output; readers see the old one or the new one, never half of it.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Which time a report is about.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Period {
+    /// How far back it goes, such as `1d` or `7d`.
+    #[arg(long, value_name = "SPAN", default_value = "1d", value_parser = |text: &str| Span::parse(text).ok_or("a span such as 12h, 1d or 7d is wanted"))]
+    since: Span,
+}
+
+impl Period {
+    fn begin(&self, sources: &Sources) -> Timestamp {
+        sources.clock.now() - self.since.duration()
+    }
+}
+
+/// Makes a report of this server.
+pub(super) async fn run(report: Report, context: &Context) -> Outcome {
+    if let Report::Mail(period) = &report {
+        let request = Request::Summary { seconds: period.since.duration().as_secs() };
+        let to: String = ask(&context.config()?.server, Role::Mta, &request).await?;
+        context.output.done(&format!("The summary is on its way to {to}"), &serde_json::json!({ "to": to }));
+        return Ok(Exit::Done);
+    }
+    let accounts = context.accounts().await?;
+    let tasks = Tasks::new();
+    let sources = sources(&accounts, &tasks)?;
+    match report {
+        Report::Queue(place) => write(&QueueReport::read(&sources).await?, place.out.as_deref())?,
+        Report::Spam { period, place } => {
+            write(&SpamReport::read(&sources, period.begin(&sources)).await?, place.out.as_deref())?;
+        }
+        Report::Mailboxes(place) => write(&MailboxReport::read(&sources).await?, place.out.as_deref())?,
+        Report::All { period, into } => {
+            create_directory(&into, 0o750)?;
+            write(&QueueReport::read(&sources).await?, Some(&into.join("queue.json")))?;
+            write(&SpamReport::read(&sources, period.begin(&sources)).await?, Some(&into.join("spam.json")))?;
+            write(&MailboxReport::read(&sources).await?, Some(&into.join("mailboxes.json")))?;
+        }
+        Report::Summary(period) => {
+            let begin = period.begin(&sources);
+            let summary = Summary::read(&sources, accounts.config.hostname.clone(), begin).await?;
+            match context.output {
+                Output::People => print(&summary.to_string()),
+                Output::Json => context.output.done("", &summary),
+            }
+        }
+        Report::Mail(_) | Report::Dmarc(_) | Report::Tlsrpt(_) => {}
+    }
+    tasks.stop(Duration::from_secs(2)).await;
+    Ok(Exit::Done)
+}
+
+/// The server's figures, read beside it.
+fn sources(accounts: &Accounts, tasks: &Tasks) -> anyhow::Result<Sources> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let spool = Spool::open(accounts.database.clone(), &accounts.config.spool, Arc::clone(&clock), tasks)?;
+    Ok(Sources {
+        directory: accounts.directory.clone(),
+        journal: Journal::read_only(accounts.database.clone()),
+        spool,
+        disks: watched(&accounts.config),
+        clock,
+    })
+}
+
+fn write(report: &impl Serialize, out: Option<&Path>) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(report)?;
+    text.push('\n');
+    match out {
+        Some(path) => write_durable(path, text.as_bytes(), 0o640).with_context(|| path.display().to_string()),
+        None => {
+            print(&text);
+            Ok(())
+        }
+    }
+}

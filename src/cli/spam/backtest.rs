@@ -1,0 +1,96 @@
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::super::context::Context;
+use super::super::exit::{Exit, Outcome};
+use super::super::output::Shown;
+use super::source;
+use crate::foundations::address::Address;
+use crate::services::filter::view::View;
+use crate::services::filter::{Examiner, LimitSettings};
+
+/// Try a changed configuration.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Backtest {
+    /// The account whose mail is judged again.
+    #[arg(long, value_name = "ADDRESS")]
+    user: Address,
+    /// The configuration in force, which the one of `--config` is compared with.
+    #[arg(long, value_name = "FILE", default_value = "/etc/postrider/postrider.toml")]
+    current: PathBuf,
+    /// Further rule files of the changed configuration.
+    #[arg(long, value_name = "FILE")]
+    rules: Vec<PathBuf>,
+}
+
+/// A message that would change sides.
+#[derive(Debug, Serialize)]
+struct Change {
+    file: PathBuf,
+    subject: String,
+    before: f64,
+    after: f64,
+    from: &'static str,
+    to: &'static str,
+    signals: Vec<String>,
+}
+
+impl Shown for Change {
+    const COLUMNS: &'static [&'static str] = &["FROM", "TO", "BEFORE", "AFTER", "SUBJECT", "FILE"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.from.to_owned(),
+            self.to.to_owned(),
+            format!("{:.1}", self.before),
+            format!("{:.1}", self.after),
+            self.subject.clone(),
+            self.file.display().to_string(),
+        ]
+    }
+}
+
+pub(super) fn run(arguments: &Backtest, context: &Context) -> Outcome {
+    let changed = context.config()?;
+    let current =
+        if arguments.current.exists() { super::configuration_at(&arguments.current)? } else { changed.clone() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (site, own) = runtime.block_on(super::learned(&current, Some(&arguments.user)))?;
+    let before = Examiner::new(current.spam.clone(), site.clone(), own.clone());
+    let after = Examiner::new(super::settings(Some(&changed), &arguments.rules), site, own);
+    let key = arguments.user.key();
+    let (local, domain) = key.rsplit_once('@').unwrap_or((&key, ""));
+    let home = current.storage.mail_root.join(domain).join(local);
+    let mut files = source::files(&home)?;
+    for entry in std::fs::read_dir(&home)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() && entry.file_name().to_string_lossy().starts_with('.') {
+            files.extend(source::files(&entry.path())?);
+        }
+    }
+    let results = source::on_all_cores(&files, |path| -> anyhow::Result<Option<Change>> {
+        let bytes = source::read(path)?;
+        let (old, new) = (before.examine(&bytes), after.examine(&bytes));
+        if old.verdict == new.verdict {
+            return Ok(None);
+        }
+        let known = |name: &str| old.signals.iter().any(|s| s.name == name);
+        Ok(Some(Change {
+            file: path.clone(),
+            subject: View::new(&bytes, &LimitSettings::default()).value("Subject").chars().take(60).collect(),
+            before: old.score,
+            after: new.score,
+            from: old.verdict,
+            to: new.verdict,
+            signals: new.signals.iter().filter(|s| !known(&s.name)).map(|s| s.name.to_string()).collect(),
+        }))
+    });
+    let mut changes = Vec::new();
+    for result in results {
+        changes.extend(result?);
+    }
+    context.output.list(&changes);
+    eprintln!("{} of {} messages would change sides", changes.len(), files.len());
+    Ok(Exit::Done)
+}

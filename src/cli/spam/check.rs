@@ -1,0 +1,113 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::super::context::Context;
+use super::super::exit::{Exit, Outcome};
+use super::super::output::{Output, print};
+use super::source;
+use crate::config::Config;
+use crate::foundations::address::Address;
+use crate::foundations::dns::{SharedResolver, SystemResolver};
+use crate::services::filter::{Examined, Examiner};
+
+/// Explain what messages score.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Check {
+    /// Message files, directories or Maildirs; `-` for standard input.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Leave the DNS out: no sender authentication, no DNS lists.
+    #[arg(long)]
+    no_network: bool,
+    /// Count what this account has been taught, too.
+    #[arg(long, value_name = "ADDRESS")]
+    user: Option<Address>,
+    /// Further rule files.
+    #[arg(long, value_name = "FILE")]
+    rules: Vec<PathBuf>,
+}
+
+/// Files that are judged between two writes of the output.
+const BATCH: usize = 512;
+
+pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
+    let config = super::configuration(context)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (site, own) = match &config {
+        Some(config) => runtime.block_on(super::learned(config, arguments.user.as_ref()))?,
+        None => (None, None),
+    };
+    let examiner = Examiner::new(super::settings(config.as_ref(), &arguments.rules), site, own);
+    let resolver = resolver(config.as_ref(), arguments)?;
+    let hostname = config.as_ref().map_or_else(|| "localhost".to_owned(), |c| c.hostname.to_string());
+    let mut files = Vec::new();
+    for path in &arguments.files {
+        files.extend(source::files(path)?);
+    }
+    let handle = runtime.handle().clone();
+    let judge = |path: &PathBuf| -> anyhow::Result<Examined> {
+        let bytes = source::read(path)?;
+        let Some(resolver) = &resolver else { return Ok(examiner.examine(&bytes)) };
+        // Signatures are made over lines that end in CRLF.
+        let wire = with_wire_line_ends(&bytes);
+        let inquiry = handle.block_on(examiner.inquire(&wire, resolver, &hostname));
+        Ok(examiner.examine_with(&wire, &inquiry))
+    };
+    let mut exit = Exit::Done;
+    for batch in files.chunks(BATCH) {
+        let mut text = String::new();
+        for (path, result) in batch.iter().zip(source::on_all_cores(batch, judge)) {
+            match result {
+                Ok(examined) => write(context.output, path, &examined, &mut text),
+                Err(error) => {
+                    eprintln!("postrider: {error:#}");
+                    exit = Exit::Failed;
+                }
+            }
+        }
+        print(&text);
+    }
+    Ok(exit)
+}
+
+fn resolver(config: Option<&Config>, arguments: &Check) -> anyhow::Result<Option<SharedResolver>> {
+    if arguments.no_network {
+        return Ok(None);
+    }
+    let settings = config.map(|c| c.dns.clone()).unwrap_or_default();
+    Ok(Some(Arc::new(SystemResolver::new(&settings)?)))
+}
+
+fn write(output: Output, path: &std::path::Path, examined: &Examined, text: &mut String) {
+    use std::fmt::Write as _;
+    let name = path.display().to_string();
+    // Writing to a text cannot fail.
+    let _ = match output {
+        Output::Json => {
+            let value = serde_json::json!({
+                "file": name, "score": examined.score, "verdict": examined.verdict, "signals": examined.signals,
+            });
+            writeln!(text, "{value}")
+        }
+        Output::People => {
+            let _ = writeln!(text, "{name}: {:.1} ({})", examined.score, examined.verdict);
+            for signal in &examined.signals {
+                let _ = writeln!(text, "  {:+6.2}  {:24} {}", signal.weight, signal.name, signal.because);
+            }
+            Ok(())
+        }
+    };
+}
+
+fn with_wire_line_ends(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
+    let mut before = 0;
+    for byte in bytes {
+        if *byte == b'\n' && before != b'\r' {
+            out.push(b'\r');
+        }
+        out.push(*byte);
+        before = *byte;
+    }
+    out
+}

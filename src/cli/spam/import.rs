@@ -1,0 +1,38 @@
+use std::io::BufReader;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::super::context::Context;
+use super::super::exit::{Exit, Outcome};
+use crate::services::filter::classifier::read_spamassassin;
+
+/// Take over what SpamAssassin has learned.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Import {
+    /// What `sa-learn --backup` has written; `-` for standard input.
+    backup: PathBuf,
+}
+
+pub(super) async fn run(arguments: &Import, context: &Context) -> Outcome {
+    let table = if arguments.backup.as_os_str() == "-" {
+        read_spamassassin(std::io::stdin().lock())?
+    } else {
+        let file = std::fs::File::open(&arguments.backup)
+            .with_context(|| format!("`{}` cannot be opened", arguments.backup.display()))?;
+        read_spamassassin(BufReader::new(file))?
+    };
+    let config = context.config()?;
+    let (filter, database) = super::filter(&config).await?;
+    let (ham, spam) = (table.ham, table.spam);
+    let mut tokens = 0;
+    if let Some(store) = filter.store() {
+        tokens = store.import(table).await?;
+    }
+    database.close().await;
+    let sentence = format!(
+        "took over {tokens} words of {ham} wanted and {spam} unwanted messages; they count until enough has been learned here"
+    );
+    context.output.done(&sentence, &serde_json::json!({ "tokens": tokens, "ham": ham, "spam": spam }));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,99 @@
+use std::path::PathBuf;
+
+use super::super::context::Context;
+use super::super::exit::{Exit, Outcome};
+use super::source;
+use crate::foundations::address::Address;
+use crate::foundations::mail::mbox;
+use crate::services::filter::classifier::{Class, Learned, Owner, Token};
+use crate::services::filter::{Filter, FilterSettings, lesson};
+
+/// Teach the filter.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub(in crate::cli) struct Learn {
+    /// Wanted messages: files, mboxes, directories, Maildirs; `-` for standard input.
+    #[arg(long, group = "what", value_name = "PATH", num_args = 1..)]
+    ham: Vec<PathBuf>,
+    /// Unwanted messages, in the same forms.
+    #[arg(long, group = "what", value_name = "PATH", num_args = 1..)]
+    spam: Vec<PathBuf>,
+    /// Messages whose lesson is to be taken back.
+    #[arg(long, group = "what", value_name = "PATH", num_args = 1..)]
+    forget: Vec<PathBuf>,
+    /// Teach it for this account only; without it, for everybody.
+    #[arg(long, value_name = "ADDRESS")]
+    user: Option<Address>,
+}
+
+/// Messages learned in one transaction.
+const BATCH: usize = 500;
+
+/// What became of the messages.
+#[derive(Debug, Default, serde::Serialize)]
+struct Tally {
+    ham: usize,
+    spam: usize,
+    forgotten: usize,
+    known: usize,
+}
+
+pub(super) async fn run(arguments: &Learn, context: &Context) -> Outcome {
+    let config = context.config()?;
+    let (filter, database) = super::filter(&config).await?;
+    let owner = arguments.user.as_ref().map_or(Owner::Site, Filter::owner);
+    let mut tally = Tally::default();
+    for (paths, class) in
+        [(&arguments.forget, None), (&arguments.ham, Some(Class::Ham)), (&arguments.spam, Some(Class::Spam))]
+    {
+        teach(&filter, &config.spam, &owner, paths, class, &mut tally).await?;
+    }
+    // Everything in one piece: the next to load it has less to do.
+    if let Some(store) = filter.store() {
+        store.fold(&owner).await?;
+    }
+    database.close().await;
+    let Tally { ham, spam, forgotten, known } = tally;
+    let sentence = format!("learned {ham} wanted and {spam} unwanted messages, forgot {forgotten}; {known} were known");
+    context.output.done(&sentence, &tally);
+    Ok(Exit::Done)
+}
+
+async fn teach(
+    filter: &Filter,
+    settings: &FilterSettings,
+    owner: &Owner,
+    paths: &[PathBuf],
+    class: Option<Class>,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let Some(store) = filter.store() else { return Ok(()) };
+    let mut files = Vec::new();
+    for path in paths {
+        files.extend(source::files(path)?);
+    }
+    for batch in files.chunks(BATCH) {
+        let read = source::on_all_cores(batch, |path| -> anyhow::Result<Vec<(String, Vec<Token>)>> {
+            let bytes = source::read(path)?;
+            Ok(mbox::messages(&bytes).into_iter().map(|m| lesson(m, settings)).collect())
+        });
+        let mut lessons = Vec::with_capacity(BATCH);
+        for result in read {
+            lessons.extend(result?);
+        }
+        for lessons in lessons.chunks(BATCH) {
+            let results = match class {
+                Some(class) => store.learn_many(owner, class, lessons).await?,
+                None => store.forget(owner, lessons).await?,
+            };
+            let changed = results.iter().filter(|r| **r != Learned::Before).count();
+            tally.known += results.len() - changed;
+            match class {
+                Some(Class::Ham) => tally.ham += changed,
+                Some(Class::Spam) => tally.spam += changed,
+                None => tally.forgotten += changed,
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+mod backtest;
+mod check;
+mod import;
+mod learn;
+mod rules;
+mod source;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::context::Context;
+use super::exit::Outcome;
+use crate::config::{Checks, Config, load};
+use crate::daemon::database_url;
+use crate::foundations::address::Address;
+use crate::foundations::clock::SystemClock;
+use crate::foundations::settings::Live;
+use crate::services::filter::classifier::{Owner, Table};
+use crate::services::filter::{Filter, FilterSettings};
+use crate::storage::database::Database;
+
+/// The spam filter.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Spam {
+    /// Explain, line by line, what messages score and why.
+    Check(check::Check),
+    /// Teach the filter which messages are wanted and which are not.
+    Learn(learn::Learn),
+    /// Take over what SpamAssassin has learned, from `sa-learn --backup`.
+    Import(import::Import),
+    /// Try a changed configuration on an account's own mail, and list the messages that would change sides. `--config`
+    /// names the changed one.
+    Backtest(backtest::Backtest),
+    /// Read the rule files and report every line that is not in force as it stands.
+    Rules(rules::Rules),
+}
+
+pub(super) fn run(command: Spam, context: &Context) -> Outcome {
+    match command {
+        Spam::Check(arguments) => check::run(&arguments, context),
+        Spam::Learn(arguments) => context.block_on(learn::run(&arguments, context)),
+        Spam::Import(arguments) => context.block_on(import::run(&arguments, context)),
+        Spam::Backtest(arguments) => backtest::run(&arguments, context),
+        Spam::Rules(arguments) => Ok(rules::run(&arguments, context)?),
+    }
+}
+
+/// The configuration, or `None` where there is no file: then the defaults hold and nothing has been learned.
+fn configuration(context: &Context) -> anyhow::Result<Option<Config>> {
+    if context.source().path.exists() { context.config().map(Some) } else { Ok(None) }
+}
+
+/// A configuration by its path.
+fn configuration_at(path: &std::path::Path) -> anyhow::Result<Config> {
+    Ok(load(path, Checks::Syntax, None)?)
+}
+
+/// The filter's settings, with further rule files.
+fn settings(config: Option<&Config>, rules: &[PathBuf]) -> FilterSettings {
+    let mut settings = config.map(|c| c.spam.clone()).unwrap_or_default();
+    settings.rules.files.extend(rules.iter().cloned());
+    settings
+}
+
+/// The filter with its database.
+pub(super) async fn filter(config: &Config) -> anyhow::Result<(Filter, Database)> {
+    let database = Database::connect(&database_url(config)?, &config.database).await?;
+    database.migrate().await?;
+    let filter = Filter::new(Live::new(config.spam.clone()), Arc::new(SystemClock)).with_database(database.clone());
+    Ok((filter, database))
+}
+
+type Tables = (Option<Arc<Table>>, Option<Arc<Table>>);
+
+/// What has been learned by everybody and by one account.
+async fn learned(config: &Config, user: Option<&Address>) -> anyhow::Result<Tables> {
+    if !config.spam.classifier.enabled {
+        return Ok((None, None));
+    }
+    let (filter, database) = filter(config).await?;
+    let Some(store) = filter.store() else { return Ok((None, None)) };
+    let site = store.table(&Owner::Site).await?;
+    let own = match user {
+        Some(user) => Some(store.table(&Filter::owner(user)).await?),
+        None => None,
+    };
+    database.close().await;
+    Ok((Some(site), own))
+}

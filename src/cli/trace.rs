@@ -1,0 +1,95 @@
+use super::context::Context;
+use super::exit::{Exit, Outcome};
+use super::moment::Moment;
+use super::output::{Output, print};
+use crate::foundations::event::EventKind;
+use crate::services::trace::{Asked, Found, Period, Step, Trace, Traced, Wording};
+use crate::storage::journal::Journal;
+
+/// Tell a message's journey, what an address has met with, or which events hold some words.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// A Message-ID, an address, or the id of a queue entry, message or session.
+    #[arg(required_unless_present_any = ["text", "kind", "since", "until"])]
+    asked: Option<Asked>,
+    /// Look for events that hold this word anywhere in what was recorded (a host, a reply, a subject of an event, an id),
+    /// whatever its case; may be given several times, and all must be there.
+    #[arg(long, short, value_name = "WORD", conflicts_with = "asked")]
+    text: Vec<String>,
+    /// Only events of this kind; may be given several times.
+    #[arg(long, value_name = "KIND", conflicts_with = "asked", value_parser = kind)]
+    kind: Vec<EventKind>,
+    /// Not before this time: `2026-11-26`, `2026-11-26 14:30` (local), RFC 3339, or how long ago (`2h`).
+    #[arg(long, value_name = "TIME")]
+    since: Option<Moment>,
+    /// Before this time.
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
+    /// Most events found by their words.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+}
+
+fn kind(word: &str) -> Result<EventKind, String> {
+    let known = || EventKind::ALL.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ");
+    EventKind::from_word(word).ok_or_else(|| format!("no kind of event; there are {}", known()))
+}
+
+/// Tells what is known, in plain words.
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
+    let accounts = context.accounts().await?;
+    let trace = Trace::new(Journal::read_only(accounts.database.clone()));
+    let at = |moment: Option<Moment>| moment.map(Moment::timestamp);
+    let period = Period { since: at(arguments.since), until: at(arguments.until) };
+    if let Some(asked) = &arguments.asked {
+        return Ok(tell(context, &trace.find(asked, period).await?));
+    }
+    let words = arguments.text.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
+    let wording = Wording { words, kinds: arguments.kind, period, limit: arguments.limit };
+    Ok(list(context, trace.search(&wording).await?))
+}
+
+fn tell(context: &Context, traced: &Traced) -> Exit {
+    let is_empty = traced.journeys.is_empty() && traced.besides.is_empty();
+    match context.output {
+        Output::Json => context.output.done("", traced),
+        Output::People if is_empty => print(NOTHING),
+        Output::People => {
+            for journey in &traced.journeys {
+                print(&format!("Message {}: {}\n{}\n", journey.mail, journey.ending, lines(&journey.steps)));
+            }
+            if !traced.besides.is_empty() {
+                print(&format!("Besides:\n{}", lines(&traced.besides)));
+            }
+            if traced.cut {
+                print(MORE);
+            }
+        }
+    }
+    if is_empty { Exit::NotFound } else { Exit::Done }
+}
+
+/// The newest stands last, next to the prompt.
+fn list(context: &Context, mut found: Found) -> Exit {
+    let is_empty = found.events.is_empty();
+    match context.output {
+        Output::Json => context.output.done("", &found),
+        Output::People if is_empty => print(NOTHING),
+        Output::People => {
+            if found.more {
+                print(MORE);
+            }
+            found.events.reverse();
+            print(&lines(&found.events));
+        }
+    }
+    if is_empty { Exit::NotFound } else { Exit::Done }
+}
+
+fn lines(steps: &[Step]) -> String {
+    let id = |step: &Step| step.event.mail.map(|mail| format!("{mail}  ")).unwrap_or_default();
+    steps.iter().map(|step| format!("  {}  {}{}\n", step.event.at, id(step), step.words)).collect()
+}
+
+const NOTHING: &str = "Nothing is known about that, or it is forgotten by now\n";
+const MORE: &str = "There is more; ask for something narrower to see it\n";

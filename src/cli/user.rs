@@ -1,0 +1,246 @@
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::context::{Accounts, Context};
+use super::domain::state;
+use super::exit::{Exit, Outcome};
+use super::output::{Output, Shown};
+use super::password;
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::settings::ByteSize;
+use crate::storage::directory::{Account, Error, NewUser, Owner, Page, PasswordOwner, Standing, Usage};
+
+/// Users: addresses with a mailbox.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum User {
+    /// Add a user, with a password if one is typed or piped in.
+    Add {
+        /// The address; its domain must be ours.
+        address: Address,
+        /// The most its mail may take, such as 5G; without it there is no limit.
+        #[arg(long, value_parser = size)]
+        quota: Option<ByteSize>,
+        /// The name for people.
+        #[arg(long)]
+        name: Option<String>,
+        /// Ask for no password: nobody can log in until one is set.
+        #[arg(long)]
+        no_password: bool,
+    },
+    /// List users.
+    List {
+        /// Only those of this domain.
+        domain: Option<Domain>,
+    },
+    /// Show one.
+    Show {
+        /// The address.
+        address: Address,
+    },
+    /// Set the password, from a prompt without echo or the first line of standard input.
+    Passwd {
+        /// The address.
+        address: Address,
+    },
+    /// Set the quota.
+    Quota {
+        /// The address.
+        address: Address,
+        /// The most its mail may take, such as 5G; `none` for no limit.
+        #[arg(value_parser = quota)]
+        quota: Quota,
+    },
+    /// Print the hash of a password, for declared accounts and scripts.
+    Hash,
+    /// Remove a user: the account is archived, no mail is deleted.
+    Remove {
+        /// The address.
+        address: Address,
+    },
+    /// Let a user log in again, also after a removal.
+    Enable {
+        /// The address.
+        address: Address,
+    },
+    /// Let a user no longer log in.
+    Disable {
+        /// The address.
+        address: Address,
+    },
+}
+
+/// A quota as an argument.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quota(Option<ByteSize>);
+
+fn size(text: &str) -> Result<ByteSize, &'static str> {
+    ByteSize::parse(text).filter(|size| !size.is_empty()).ok_or("a size such as 500M or 5G is wanted")
+}
+
+fn quota(text: &str) -> Result<Quota, &'static str> {
+    if text == "none" { Ok(Quota(None)) } else { size(text).map(|size| Quota(Some(size))) }
+}
+
+/// A user as it is shown.
+#[derive(Debug, Serialize)]
+struct Row {
+    address: String,
+    state: &'static str,
+    quota: Option<u64>,
+    used: Option<u64>,
+    messages: Option<u64>,
+    owner: &'static str,
+    name: Option<String>,
+    has_password: bool,
+}
+
+impl Row {
+    fn new(account: &Account, usage: Option<Usage>) -> Self {
+        Self {
+            address: account.address.to_string(),
+            state: state(account.standing, account.archived_at.is_some()),
+            quota: account.quota.map(ByteSize::get),
+            used: usage.map(|usage| usage.bytes),
+            messages: usage.map(|usage| usage.messages),
+            owner: account.owner.word(),
+            name: account.display_name.clone(),
+            has_password: account.has_password(),
+        }
+    }
+}
+
+impl Shown for Row {
+    const COLUMNS: &'static [&'static str] =
+        &["ADDRESS", "STATE", "USED", "QUOTA", "MESSAGES", "PASSWORD", "OWNER", "NAME"];
+
+    fn cells(&self) -> Vec<String> {
+        let shown = |size: Option<u64>, none: &str| size.map_or_else(|| none.to_owned(), rounded);
+        vec![
+            self.address.clone(),
+            self.state.to_owned(),
+            shown(self.used, "0"),
+            shown(self.quota, "none"),
+            self.messages.unwrap_or_default().to_string(),
+            if self.has_password { "set" } else { "none" }.to_owned(),
+            self.owner.to_owned(),
+            self.name.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+/// A size for people: at most three digits before the unit.
+#[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
+pub(super) fn rounded(octets: u64) -> String {
+    let units = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
+    match units.into_iter().find(|(_, shift)| octets >= 1 << shift) {
+        Some((unit, shift)) if octets.trailing_zeros() >= shift => format!("{}{unit}", octets >> shift),
+        Some((unit, shift)) => format!("{:.1}{unit}", octets as f64 / (1u64 << shift) as f64),
+        None => octets.to_string(),
+    }
+}
+
+pub(super) async fn run(command: User, context: &Context) -> Outcome {
+    let output = context.output;
+    if matches!(command, User::Hash) {
+        let cost = context.config().map_or_else(|_| default_cost(), |config| config.login.cost);
+        let hash = password::hash(&password::ask("New password")?, cost)?;
+        output.done(hash.expose(), &serde_json::json!({ "hash": hash.expose() }));
+        return Ok(Exit::Done);
+    }
+    let accounts = context.accounts().await?;
+    match command {
+        User::Hash => {}
+        User::List { domain } => output.list(&list(&accounts, domain).await?),
+        User::Show { address } => {
+            let account = accounts.directory.account_now(&address).await?.ok_or(Error::NoUser(address))?;
+            let usage = accounts.directory.usage(&account.address).await?;
+            output.one(&Row::new(&account, usage));
+        }
+        User::Add { address, quota, name, no_password } => {
+            add(&accounts, output, address, quota, name, no_password).await?;
+        }
+        User::Passwd { address } => {
+            accounts.directory.account_now(&address).await?.ok_or_else(|| Error::NoUser(address.clone()))?;
+            let hash = password::hash(&password::ask("New password")?, accounts.config.login.cost)?;
+            let mut edit = accounts.directory.edit().await?;
+            edit.set_password(&address, &hash, PasswordOwner::Admin).await?;
+            edit.commit().await?;
+            output.done(&format!("{address} has a new password"), &serde_json::json!({ "address": address }));
+        }
+        User::Quota { address, quota: Quota(quota) } => {
+            let mut edit = accounts.directory.edit().await?;
+            edit.set_quota(&address, quota).await?;
+            edit.commit().await?;
+            let shown = quota.map_or_else(|| "no limit".to_owned(), |quota| quota.to_string());
+            let value = serde_json::json!({ "address": address, "quota": quota.map(ByteSize::get) });
+            output.done(&format!("{address} may keep {shown}"), &value);
+        }
+        User::Remove { address } => {
+            let mut edit = accounts.directory.edit().await?;
+            edit.archive_user(&address).await?;
+            edit.commit().await?;
+            let value = serde_json::json!({ "address": address, "state": "archived" });
+            output.done(&format!("{address} is archived with its mail; `user enable` undoes it"), &value);
+        }
+        User::Enable { address } => set(&accounts, output, &address, Standing::Enabled).await?,
+        User::Disable { address } => set(&accounts, output, &address, Standing::Disabled).await?,
+    }
+    accounts.changed().await;
+    Ok(Exit::Done)
+}
+
+/// What new passwords cost when there is no configuration.
+fn default_cost() -> u32 {
+    crate::services::login::LoginSettings::default().cost
+}
+
+async fn list(accounts: &Accounts, domain: Option<Domain>) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mut page = Page { domain, ..Page::default() };
+    loop {
+        let users = accounts.directory.accounts(&page).await?;
+        for user in &users {
+            rows.push(Row::new(user, accounts.directory.usage(&user.address).await?));
+        }
+        let Some(last) = users.last() else { return Ok(rows) };
+        page.after = Some(last.address.key());
+    }
+}
+
+async fn add(
+    accounts: &Accounts,
+    output: Output,
+    address: Address,
+    quota: Option<ByteSize>,
+    display_name: Option<String>,
+    no_password: bool,
+) -> anyhow::Result<()> {
+    let password = if no_password {
+        None
+    } else {
+        let typed = password::ask("Password").context("give `--no-password` to add a user without one")?;
+        Some(password::hash(&typed, accounts.config.login.cost)?)
+    };
+    let mut edit = accounts.directory.edit().await?;
+    let user = NewUser {
+        address: address.clone(),
+        password,
+        password_owner: PasswordOwner::Admin,
+        quota,
+        display_name,
+        owner: Owner::Admin,
+    };
+    edit.add_user(&user).await?;
+    edit.commit().await?;
+    output.done(&format!("{address} is a user now"), &serde_json::json!({ "address": address }));
+    Ok(())
+}
+
+async fn set(accounts: &Accounts, output: Output, address: &Address, standing: Standing) -> anyhow::Result<()> {
+    let mut edit = accounts.directory.edit().await?;
+    edit.set_user(address, standing).await?;
+    edit.commit().await?;
+    let state = state(standing, false);
+    output.done(&format!("{address} is {state}"), &serde_json::json!({ "address": address, "state": state }));
+    Ok(())
+}

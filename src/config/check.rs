@@ -1,0 +1,291 @@
+//! What no room can check alone.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::de::DeValue;
+
+use super::{Config, Protocol};
+use crate::foundations::net::Bind;
+use crate::foundations::settings::{Problem, Problems};
+use crate::services::certificates::{self, acme::AcmeChallenge};
+use crate::storage::database::DatabaseUrl;
+use crate::storage::mailbox::FolderName;
+
+/// Where keys stand in the file.
+pub(super) struct Places<'a>(&'a DeValue<'a>);
+
+impl<'a> Places<'a> {
+    pub(super) const fn new(root: &'a DeValue<'a>) -> Self {
+        Self(root)
+    }
+
+    /// The place of a dotted key (`listener.2.bind.1`, numbers from 1), or of the innermost table on the way to it.
+    fn of(&self, key: &str) -> Range<usize> {
+        self.walk(key).0
+    }
+
+    /// Whether the file has the key.
+    fn has(&self, key: &str) -> bool {
+        self.walk(key).1
+    }
+
+    fn walk(&self, key: &str) -> (Range<usize>, bool) {
+        let (mut value, mut at) = (self.0, 0..0);
+        for name in key.split('.') {
+            let next = match value {
+                DeValue::Table(table) => {
+                    table.iter().find(|(key, _)| key.get_ref().as_ref() == name).map(|(_, value)| value)
+                }
+                DeValue::Array(items) => name.parse::<usize>().ok().and_then(|n| items.get(n.checked_sub(1)?)),
+                _ => None,
+            };
+            match next {
+                Some(next) => (value, at) = (next.get_ref(), next.span()),
+                None => return (at, false),
+            }
+        }
+        (at, true)
+    }
+
+    fn problem(&self, key: impl Into<String>, found: impl Into<String>, wanted: impl Into<String>) -> Problem {
+        let key = key.into();
+        Problem { at: self.of(&key), key, found: found.into(), wanted: wanted.into() }
+    }
+}
+
+/// What belongs to trust: policies, quarantine, keys.
+fn check_trust(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+    for (n, _) in config.mta_sts.policies.iter().enumerate().filter(|(_, policy)| policy.domain.is_none()) {
+        let key = format!("mta_sts.policies.{}.domain", n + 1);
+        if !places.has(&key) {
+            problems.add(places.problem(key, "", "a policy needs the domain it is for"));
+        }
+    }
+    let folder = &config.delivery.quarantine_folder;
+    if let Err(error) = folder.parse::<FolderName>() {
+        let wanted = format!("the name of a folder: {error}");
+        problems.add(places.problem("delivery.quarantine_folder", format!("\"{folder}\""), wanted));
+    }
+    let rotation = &config.spam.dkim.rotation;
+    if rotation.directory.is_none() && !rotation.domains.is_empty() {
+        let wanted = "a directory for the keys of `spam.dkim.rotation.domains`";
+        problems.add(places.problem("spam.dkim.rotation.directory", "", wanted));
+    }
+}
+
+/// What can be judged from the file alone.
+pub(super) fn check_rooms(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+    check_trust(config, places, problems);
+    if !places.has("hostname") {
+        problems.add(places.problem(
+            "hostname",
+            "",
+            "the name of this server must be given, such as \"mail.example.com\"",
+        ));
+    } else if config.hostname.literal().is_some() {
+        let found = format!("\"{}\"", config.hostname);
+        problems.add(places.problem("hostname", found, "a name, not an address"));
+    }
+    check_listeners(config, places, problems);
+    check_acme(config, places, problems);
+    for n in 1..=config.tls.certificates.len() {
+        for part in ["cert", "key"] {
+            let key = format!("tls.certificates.{n}.{part}");
+            if !places.has(&key) {
+                problems.add(places.problem(key, "", "a certificate needs both `cert` and `key`"));
+            }
+        }
+    }
+}
+
+/// What an ACME certificate needs around it; the authority is not asked.
+fn check_acme(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+    let mut files = BTreeMap::new();
+    for (n, wanted) in config.tls.acme.iter().enumerate() {
+        let key = format!("tls.acme.{}", n + 1);
+        match wanted.names.first() {
+            None => problems.add(places.problem(format!("{key}.names"), "", "at least one host name is wanted")),
+            Some(first) => {
+                if let Some(other) = files.insert(first, n + 1) {
+                    let wanted = format!("another first name: certificate {other} has this one, and it names the file");
+                    problems.add(places.problem(format!("{key}.names.1"), format!("\"{first}\""), wanted));
+                }
+            }
+        }
+        for (m, name) in wanted.names.iter().enumerate().filter(|(_, name)| name.literal().is_some()) {
+            problems.add(places.problem(
+                format!("{key}.names.{}", m + 1),
+                format!("\"{name}\""),
+                "a name, not an address",
+            ));
+        }
+        if !wanted.terms_agreed {
+            let text = "true, once you have read and agree to the authority's terms of service";
+            problems.add(places.problem(format!("{key}.terms_agreed"), "false", text));
+        }
+        if !wanted.authority.starts_with("https://") {
+            let found = format!("\"{}\"", wanted.authority);
+            problems.add(places.problem(format!("{key}.authority"), found, "an address that begins with https://"));
+        }
+        if wanted.external_account.is_some() != wanted.external_account_key_file.is_some() {
+            let text = "`external_account` and `external_account_key_file` belong together";
+            problems.add(places.problem(format!("{key}.external_account"), "", text));
+        }
+        let listener = match wanted.challenge {
+            AcmeChallenge::Http01 => Protocol::Http,
+            AcmeChallenge::TlsAlpn01 => Protocol::Https,
+        };
+        if !config.listener.iter().any(|one| one.protocol == listener) {
+            let text = format!("a [[listener]] with `protocol = \"{listener}\"` is needed for this challenge");
+            problems.add(places.problem(format!("{key}.challenge"), format!("\"{}\"", wanted.challenge), text));
+        }
+    }
+}
+
+fn check_listeners(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+    if config.listener.is_empty() && !places.has("listener") {
+        let wanted = "at least one [[listener]] with `protocol` and `bind` is wanted";
+        problems.add(places.problem("listener", "", wanted));
+    }
+    let has_tls =
+        !config.tls.certificates.is_empty() || !config.tls.acme.is_empty() || config.tls.self_signed.is_some();
+    let mut taken = BTreeMap::<&Bind, usize>::new();
+    for (n, listener) in config.listener.iter().enumerate() {
+        let key = format!("listener.{}", n + 1);
+        if !places.has(&format!("{key}.protocol")) {
+            problems.add(places.problem(format!("{key}.protocol"), "", "a listener needs a protocol"));
+        }
+        if listener.bind.is_empty() && !places.has(&format!("{key}.bind.1")) {
+            problems.add(places.problem(format!("{key}.bind"), "", "a listener needs at least one address in `bind`"));
+        }
+        if let Some(role) = listener.role.filter(|role| *role != listener.protocol.role())
+            && listener.protocol != Protocol::Metrics
+        {
+            let wanted =
+                format!("\"{}\" or nothing: only figures can be served by another role", listener.protocol.role());
+            problems.add(places.problem(format!("{key}.role"), format!("\"{role}\""), wanted));
+        }
+        if listener.protocol.has_implicit_tls() && !has_tls {
+            let found = format!("\"{}\"", listener.protocol);
+            let wanted = "this protocol begins with TLS: name a certificate in `tls.certificates` or `tls.acme`";
+            problems.add(places.problem(format!("{key}.protocol"), found, wanted));
+        }
+        for (m, bind) in listener.bind.iter().enumerate() {
+            // Port 0 is a different port every time.
+            if matches!(bind, Bind::Tcp(address) if address.port() == 0) {
+                continue;
+            }
+            if let Some(other) = taken.insert(bind, n + 1) {
+                let wanted = format!("an address that no other listener has; listener {other} listens there already");
+                problems.add(places.problem(format!("{key}.bind.{}", m + 1), format!("\"{bind}\""), wanted));
+            } else if let Some((wide, other)) = covering(bind, &taken) {
+                let wanted = format!(
+                    "an address that no other listener has; listener {other} listens on \"{wide}\", which includes it"
+                );
+                problems.add(places.problem(format!("{key}.bind.{}", m + 1), format!("\"{bind}\""), wanted));
+            }
+        }
+    }
+}
+
+/// A listener on all addresses of the same port, or on one of them when this one is on all.
+fn covering<'a>(bind: &Bind, taken: &BTreeMap<&'a Bind, usize>) -> Option<(&'a Bind, usize)> {
+    let Bind::Tcp(address) = bind else { return None };
+    let collides = |other: &SocketAddr| {
+        other != address
+            && other.port() == address.port()
+            && other.is_ipv4() == address.is_ipv4()
+            && (other.ip().is_unspecified() || address.ip().is_unspecified())
+    };
+    taken.iter().find_map(|(other, n)| matches!(other, Bind::Tcp(other) if collides(other)).then_some((*other, *n)))
+}
+
+/// What can be judged from the files that the configuration names, without starting anything.
+pub(super) fn check_files(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+    let obtained = config.tls.acme.iter().any(|wanted| wanted.names.contains(&config.hostname));
+    let none = config.tls.certificates.is_empty() && config.tls.acme.is_empty();
+    let mut covers_hostname = obtained || none || config.tls.self_signed.is_some();
+    let mut all_loaded = true;
+    for (n, pair) in config.tls.certificates.iter().enumerate() {
+        if pair.cert.as_os_str().is_empty() || pair.key.as_os_str().is_empty() {
+            all_loaded = false;
+            continue;
+        }
+        match certificates::load(pair) {
+            Ok(loaded) => covers_hostname |= loaded.covers(config.hostname.as_str()),
+            Err(error) => {
+                all_loaded = false;
+                let part = if error.is_about(&pair.key) { "key" } else { "cert" };
+                let key = format!("tls.certificates.{}.{part}", n + 1);
+                problems.add(places.problem(key, "", error.to_string()));
+            }
+        }
+    }
+    if !covers_hostname && all_loaded {
+        let wanted = format!("no certificate is for the host name `{}`", config.hostname);
+        problems.add(places.problem("tls.certificates", "", wanted));
+    }
+    for (n, listener) in config.listener.iter().enumerate() {
+        if let Err(name) = listener.access() {
+            let key = format!("listener.{}.owner", n + 1);
+            problems.add(places.problem(key, format!("\"{name}\""), "a user or group of this machine"));
+        }
+    }
+    check_storage(config, places, problems);
+}
+
+fn check_storage(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+    let directories = [
+        ("storage.mail_root", Some(config.storage.mail_root.as_path())),
+        ("spool.directory", Some(config.spool.directory.as_path())),
+        ("tls.acme_state", (!config.tls.acme.is_empty()).then_some(config.tls.acme_state.as_path())),
+        ("tls.self_signed", config.tls.self_signed.as_deref()),
+    ];
+    for (key, path) in directories {
+        let Some(path) = path else { continue };
+        let shown = format!("\"{}\"", path.display());
+        if !path.is_absolute() {
+            problems.add(places.problem(key, shown, "a path that begins with /"));
+        } else if let Some(file) = path.ancestors().find(|above| above.exists() && !above.is_dir()) {
+            problems.add(places.problem(key, shown, format!("a directory; `{}` is a file", file.display())));
+        }
+    }
+    let mut readable = |key: &str, path: Option<&Path>| {
+        // A credential that was not passed has been reported already.
+        if let Some(path) = path.filter(|path| !path.to_string_lossy().starts_with("credential:"))
+            && let Err(error) = crate::foundations::files::read_bounded(path, 1 << 20)
+        {
+            problems.add(places.problem(key, "", error.to_string()));
+        }
+    };
+    readable("database.password_file", config.database.password_file.as_deref());
+    readable("storage.database_file", config.storage.database_file.as_deref());
+    for (n, wanted) in config.tls.acme.iter().enumerate() {
+        readable(&format!("tls.acme.{}.authority_root", n + 1), wanted.authority_root.as_deref());
+        let key = format!("tls.acme.{}.external_account_key_file", n + 1);
+        readable(&key, wanted.external_account_key_file.as_deref());
+    }
+    for (n, key) in config.spam.dkim.keys.iter().enumerate() {
+        readable(&format!("spam.dkim.keys.{}.file", n + 1), Some(&key.file));
+    }
+    for (n, file) in config.spam.rules.files.iter().enumerate() {
+        readable(&format!("spam.rules.files.{}", n + 1), Some(file));
+    }
+    // Only the role that serves the page may be able to read it.
+    if let Some(path) = &config.dashboard.password_file
+        && let Ok(text) = std::fs::read_to_string(path)
+        && let Err(error) = crate::services::login::recognise(text.trim())
+    {
+        let wanted = format!("the hash of a password, as `postrider user hash` prints it: {error}");
+        problems.add(places.problem("dashboard.password_file", format!("\"{}\"", path.display()), wanted));
+    }
+    if let Some(path) = &config.storage.database_file
+        && let Ok(text) = std::fs::read_to_string(path)
+        && let Err(error) = text.trim().parse::<DatabaseUrl>()
+    {
+        problems.add(places.problem("storage.database_file", "", error.to_string()));
+    }
+}

@@ -1,0 +1,177 @@
+use std::borrow::Cow;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::check::{Places, check_files, check_rooms};
+use super::{Config, Mistake};
+use crate::foundations::files;
+use crate::foundations::settings::{Place, Problem, Problems, Setting};
+use crate::services::accounts::{Declaration, DeclarationError, Secrets};
+
+/// How much of a configuration is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checks {
+    /// Only what the file says, for places where certificates and secrets do not exist (a build).
+    Syntax,
+    /// Also the files it names.
+    Files,
+    /// Also the files it names, but not the passwords of declared accounts: for roles that do not get them.
+    FilesWithoutPasswords,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The file is not UTF-8 text.
+    #[error("`{0}` is not a text in UTF-8")]
+    NotText(String),
+    /// It has mistakes; all of them, in their order in the file.
+    #[error("the configuration has {} mistake(s):\n{}", .0.len(), lines(.0))]
+    Mistakes(Vec<Mistake>),
+}
+
+fn lines(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Reads and checks a configuration. `credentials` is the directory in which systemd puts this process's credentials.
+/// Blocks for as long as it takes to read the files the configuration names.
+///
+/// # Errors
+/// The file cannot be read, or it has mistakes.
+pub fn load(path: &Path, checks: Checks, credentials: Option<&Path>) -> Result<Config, LoadError> {
+    let text = String::from_utf8(files::read_bounded(path, LARGEST_FILE)?)
+        .map_err(|_| LoadError::NotText(path.display().to_string()))?;
+    let config = read(&text, checks, credentials).map_err(|problems| {
+        let locate = |problem| Mistake::locate(problem, path, &text);
+        LoadError::Mistakes(problems.into_iter().map(locate).collect())
+    })?;
+    if checks == Checks::Files
+        && let Some(declared) = &config.accounts.declared
+    {
+        Declaration::load(declared, Secrets::Read, credentials).map_err(declaration_mistakes)?;
+    }
+    Ok(config)
+}
+
+/// The mistakes of a file of declared accounts, in the form of those of the configuration.
+pub fn declaration_mistakes(error: DeclarationError) -> LoadError {
+    LoadError::Mistakes(match error {
+        DeclarationError::Mistakes { path, text, problems } => {
+            problems.into_iter().map(|problem| Mistake::locate(problem, &path, &text)).collect()
+        }
+        DeclarationError::File { path, because } => {
+            let problem = Problem { key: String::new(), at: 0..0, found: String::new(), wanted: because };
+            vec![Mistake::locate(problem, &path, "")]
+        }
+    })
+}
+
+/// The same for a text.
+fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Result<Config, Vec<Problem>> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let mut problems = Problems::default();
+    for error in &errors {
+        let at = error.span().unwrap_or(0..0);
+        problems.add(Problem { key: String::new(), at, found: String::new(), wanted: error.message().to_owned() });
+    }
+    let span = document.span();
+    let mut root = DeValue::Table(document.into_inner());
+    put_credentials(&mut root, credentials, checks, &mut problems);
+    let places = Places::new(&root);
+    let config = Config::read(&Place::root(&root, span), &mut problems).unwrap_or_default();
+    // What a syntax error has swallowed would be reported as missing.
+    if errors.is_empty() {
+        check_rooms(&config, &places, &mut problems);
+        if checks != Checks::Syntax {
+            check_files(&config, &places, &mut problems);
+        }
+    }
+    if problems.is_empty() {
+        return Ok(config);
+    }
+    // Behind the first syntax error a key may stand in another table than its author meant.
+    let reliable = errors.iter().filter_map(|error| error.span()).map(|span| span.start).min().unwrap_or(usize::MAX);
+    let mut problems = problems.into_sorted();
+    problems.retain(|problem| problem.key.is_empty() || problem.at.start < reliable);
+    Err(problems)
+}
+
+/// Replaces `credential:NAME` by the path of that credential, everywhere.
+fn put_credentials(value: &mut DeValue<'_>, directory: Option<&Path>, checks: Checks, problems: &mut Problems) {
+    let mut put = |value: &mut Spanned<DeValue<'_>>| {
+        let at = value.span();
+        let DeValue::String(text) = value.get_mut() else {
+            put_credentials(value.get_mut(), directory, checks, problems);
+            return;
+        };
+        let Some(name) = text.strip_prefix("credential:") else { return };
+        let is_plain = !name.is_empty() && !name.contains('/') && name != "..";
+        let wanted = match directory {
+            _ if !is_plain => "the bare name of a credential behind `credential:`",
+            Some(directory) => {
+                *text = Cow::Owned(directory.join(name).display().to_string());
+                return;
+            }
+            None if checks == Checks::Syntax => return,
+            None => "a path, or to be started by systemd with LoadCredential= (CREDENTIALS_DIRECTORY is not set)",
+        };
+        problems.add(Problem { key: String::new(), at, found: format!("\"{text}\""), wanted: wanted.to_owned() });
+    };
+    match value {
+        DeValue::Array(items) => items.iter_mut().for_each(&mut put),
+        DeValue::Table(table) => table.iter_mut().for_each(|(_, value)| put(value)),
+        _ => {}
+    }
+}
+
+/// More than anyone would write; a wrong path must not fill the memory.
+const LARGEST_FILE: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<Problem> {
+        read(text, Checks::Syntax, None).err().unwrap_or_default()
+    }
+
+    const GOOD: &str = "hostname = \"mail.example.test\"\n[[listener]]\nprotocol = \"smtp\"\nbind = [\"[::]:25\"]\n";
+
+    #[test]
+    fn the_smallest_configuration_has_defaults() {
+        let config = read(GOOD, Checks::Syntax, None).unwrap();
+        assert_eq!(config.hostname.as_str(), "mail.example.test");
+        assert_eq!(config.listener[0].connections, 20_000);
+    }
+
+    #[test]
+    fn places_are_lines_and_columns_in_characters() {
+        let text = "# höhö\nhostname = \"ä\"  # ok\n\"näme\" = 1\n";
+        let mistakes: Vec<Mistake> =
+            problems(text).into_iter().map(|problem| Mistake::locate(problem, Path::new("x.toml"), text)).collect();
+        let unknown = mistakes.iter().find(|mistake| mistake.key == "näme").unwrap();
+        assert_eq!((unknown.line, unknown.column), (3, 1));
+    }
+
+    #[test]
+    fn syntax_errors_are_all_told() {
+        let found = problems("hostname = \n[smtp\nx = 'unclosed\n");
+        assert!(found.len() >= 2, "{found:?}");
+    }
+
+    #[test]
+    fn credentials_become_paths() {
+        let text = format!("{GOOD}[storage]\ndatabase_file = \"credential:database-url\"\n");
+        let config = read(&text, Checks::Syntax, Some(Path::new("/run/credentials/x"))).unwrap();
+        assert_eq!(config.storage.database_file.unwrap(), Path::new("/run/credentials/x/database-url"));
+        assert!(read(&text, Checks::Syntax, None).is_ok());
+        assert!(read(&text, Checks::Files, None).is_err());
+        assert_eq!(problems(&text.replace("database-url", "../x")).len(), 1);
+    }
+}

@@ -1,0 +1,21 @@
+//! The whole configuration: one TOML file, composed of the rooms' own settings.
+//!
+//! [`load`] reads it, collects every mistake with its line and what would be right, and then checks what no room can see
+//! alone (ports used twice, certificates that do not fit the host name, listeners without TLS). [`reference`] and
+//! [`example`] are written from the doc comments of the settings. Called by `cli` and `daemon`; nothing below the roof
+//! can name [`Config`]. Never writes anything.
+
+mod check;
+mod composition;
+mod listener;
+mod load;
+mod mistake;
+mod reference;
+mod storage;
+
+pub use composition::Config;
+pub use listener::{ListenerSettings, Mode, Owner, Protocol, Role};
+pub use load::{Checks, LoadError, declaration_mistakes, load};
+pub use mistake::Mistake;
+pub use reference::{example, reference};
+pub use storage::StorageSettings;

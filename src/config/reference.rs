@@ -1,0 +1,131 @@
+use std::fmt::Write as _;
+
+use super::Config;
+use crate::foundations::settings::{Entry, Setting as _, Shape};
+
+/// The reference of every key as Markdown (`docs/configuration.md`).
+pub fn reference() -> String {
+    let mut text = String::from(
+        "# Configuration\n\n\
+         <!-- Written by `postrider config reference`; change the doc comments in the code instead. -->\n\n\
+         One TOML file, by default `/etc/postrider/postrider.toml`. `postrider check FILE` reports every mistake in it at\n\
+         once. Spans of time are written `\"30s\"`, `\"5m\"`, `\"4h\"`, `\"5d\"`; sizes `\"64K\"`, `\"50M\"`, `\"5G\"` (powers of\n\
+         1024).\n",
+    );
+    if let Shape::Table { doc, entries } = Config::shape() {
+        let _ = write!(text, "\n{}\n", paragraph(doc));
+        section(&mut text, "", &entries);
+    }
+    text
+}
+
+/// One table: its plain keys as a list, then the tables inside it as sections of their own.
+fn section(text: &mut String, prefix: &str, entries: &[Entry]) {
+    let (tables, keys): (Vec<&Entry>, Vec<&Entry>) =
+        entries.iter().partition(|entry| inner_table(&entry.shape).is_some());
+    if !keys.is_empty() {
+        text.push('\n');
+    }
+    for entry in keys {
+        let default = entry.default.as_ref().map_or_else(|| "unset".to_owned(), |default| format!("`{default}`"));
+        let _ =
+            writeln!(text, "- `{}` ({}; default {default}): {}", entry.name, kind(&entry.shape), paragraph(entry.doc));
+        if let Shape::Words(words) = innermost(&entry.shape) {
+            for (word, doc) in words {
+                let _ = writeln!(text, "  - `\"{word}\"`: {}", paragraph(doc));
+            }
+        }
+    }
+    for entry in tables {
+        let Some((doc, inner, brackets)) = inner_table(&entry.shape) else { continue };
+        let name = if prefix.is_empty() { entry.name.to_owned() } else { format!("{prefix}.{}", entry.name) };
+        let heading = brackets.replace("NAME", &name);
+        let level = "#".repeat(name.matches('.').count().min(3) + 2);
+        let (about, inside) = (paragraph(entry.doc), paragraph(doc));
+        let _ = write!(text, "\n{level} `{heading}`\n\n{about}");
+        // Where both say the same, once is enough.
+        let _ = if inside == about { writeln!(text) } else { writeln!(text, " {inside}") };
+        section(text, &name, inner);
+    }
+}
+
+/// An example with every key: what must be given is given, everything else is a comment with its default.
+pub fn example() -> String {
+    let mut text = String::from(
+        "# Configuration of Postrider. What is commented out is the default.\n\n\
+         hostname = \"mail.example.com\"\n\n\
+         [[listener]]\nprotocol = \"smtp\"\nbind = [\"[::]:25\"]\n\n\
+         [[listener]]\nprotocol = \"submission\"\nbind = [\"[::]:587\"]\n\n\
+         [[listener]]\nprotocol = \"submissions\"\nbind = [\"[::]:465\"]\n\n\
+         [[listener]]\nprotocol = \"imap\"\nbind = [\"[::]:143\"]\n\n\
+         [[listener]]\nprotocol = \"imaps\"\nbind = [\"[::]:993\"]\n\n\
+         [[listener]]\nprotocol = \"metrics\"\nbind = [\"127.0.0.1:9325\"]\n\n\
+         [[tls.certificates]]\n\
+         cert = \"/var/lib/acme/mail.example.com/fullchain.pem\"\n\
+         key = \"/var/lib/acme/mail.example.com/key.pem\"\n",
+    );
+    if let Shape::Table { entries, .. } = Config::shape() {
+        example_table(&mut text, "", &entries);
+    }
+    text
+}
+
+fn example_table(text: &mut String, prefix: &str, entries: &[Entry]) {
+    let (tables, keys): (Vec<&Entry>, Vec<&Entry>) =
+        entries.iter().partition(|entry| inner_table(&entry.shape).is_some());
+    // Tables of the first level must be opened before their keys; the ones of the whole file are above.
+    if !prefix.is_empty() && !keys.is_empty() {
+        let _ = write!(text, "\n[{prefix}]\n");
+        for entry in keys {
+            for line in entry.doc.lines() {
+                let _ = writeln!(text, "#{}", line.trim_end());
+            }
+            let default = entry.default.clone().unwrap_or_else(|| "…".to_owned());
+            let _ = writeln!(text, "# {} = {default}", entry.name);
+        }
+    }
+    for entry in tables {
+        if let Shape::Table { entries: inner, .. } = &entry.shape {
+            let name = if prefix.is_empty() { entry.name.to_owned() } else { format!("{prefix}.{}", entry.name) };
+            example_table(text, &name, inner);
+        }
+    }
+}
+
+/// The table behind a shape, if it is one, a list of them or a map of them, and how its heading is written.
+fn inner_table(shape: &Shape) -> Option<(&'static str, &[Entry], &'static str)> {
+    match shape {
+        Shape::Table { doc, entries } => Some((doc, entries, "[NAME]")),
+        Shape::List(inner) => match inner.as_ref() {
+            Shape::Table { doc, entries } => Some((doc, entries, "[[NAME]]")),
+            _ => None,
+        },
+        Shape::Map(inner) => match inner.as_ref() {
+            Shape::Table { doc, entries } => Some((doc, entries, "[NAME.…]")),
+            _ => None,
+        },
+        Shape::Value(_) | Shape::Words(_) => None,
+    }
+}
+
+fn innermost(shape: &Shape) -> &Shape {
+    match shape {
+        Shape::List(inner) | Shape::Map(inner) => innermost(inner),
+        other => other,
+    }
+}
+
+fn kind(shape: &Shape) -> String {
+    match shape {
+        Shape::Value(kind) => (*kind).to_owned(),
+        Shape::Words(_) => "word".to_owned(),
+        Shape::List(inner) => format!("list: {}", kind(inner)),
+        Shape::Map(inner) => format!("table of: {}", kind(inner)),
+        Shape::Table { .. } => "table".to_owned(),
+    }
+}
+
+/// A doc comment as one line.
+fn paragraph(doc: &str) -> String {
+    doc.split_whitespace().collect::<Vec<_>>().join(" ")
+}

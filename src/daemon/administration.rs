@@ -1,0 +1,256 @@
+//! What an administrator does to the queue, whether its owner runs or not.
+
+use serde::{Deserialize, Serialize};
+
+use crate::foundations::clock::Timestamp;
+use crate::foundations::failure::Kind;
+use crate::foundations::ids::QueueId;
+use crate::services::queue::{self, Queue};
+use crate::storage::spool::{self, Listing, Queued, RecipientState, Selection, Spool};
+
+/// An administrator's command to the queue.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum QueueCommand {
+    /// Entries after one, a page of them.
+    List {
+        /// Which: see [`selection`].
+        which: String,
+        /// The last entry of the page before.
+        after: Option<QueueId>,
+    },
+    /// One entry with everything about it.
+    Show {
+        /// Which.
+        id: QueueId,
+    },
+    /// Try recipients that wait now.
+    Retry {
+        /// Which.
+        which: String,
+    },
+    /// Let recipients wait for an administrator.
+    Hold {
+        /// Which.
+        which: String,
+    },
+    /// Let held recipients go.
+    Release {
+        /// Which.
+        which: String,
+    },
+    /// Remove an entry and tell nobody.
+    Delete {
+        /// Which.
+        id: QueueId,
+    },
+    /// Give an entry up and tell its sender.
+    Bounce {
+        /// Which.
+        id: QueueId,
+    },
+}
+
+/// An entry of the queue as it is shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntryShown {
+    /// Its name.
+    pub id: QueueId,
+    /// The message's name in events.
+    pub mail: String,
+    /// Its sender; empty for notifications.
+    pub sender: String,
+    /// Size in octets.
+    pub size: u64,
+    /// When it came.
+    pub received: Timestamp,
+    /// Its Message-ID.
+    pub message_id: Option<String>,
+    /// The account that submitted it.
+    pub login: Option<String>,
+    /// Why an administrator must release it.
+    pub hold_reason: Option<String>,
+    /// Those still to be served.
+    pub recipients: Vec<RecipientShown>,
+}
+
+/// A recipient of an entry as it is shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecipientShown {
+    /// The address.
+    pub address: String,
+    /// `waiting`, `held`, `sending` or `finished`.
+    pub state: String,
+    /// Where it goes next.
+    pub destination: String,
+    /// How often it has been tried.
+    pub attempts: u32,
+    /// When it is tried next.
+    pub due: Timestamp,
+    /// When it is given up.
+    pub expires: Timestamp,
+    /// What the last attempt brought.
+    pub last_reply: Option<String>,
+}
+
+/// Why a command came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] queue::Error),
+    /// Its storage failed.
+    #[error(transparent)]
+    Spool(#[from] spool::Error),
+    /// The selection is none.
+    #[error(
+        "`{0}` selects nothing: `all`, `held`, a queue id, `from:ADDRESS`, `to:ADDRESS` or `domain:NAME` is wanted"
+    )]
+    Selection(String),
+    /// Only a running server can tell the sender.
+    #[error("a message is given up by the running server, which tells its sender; start it, or `queue delete` it")]
+    NeedsServer,
+    /// The answer does not fit JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// The kind of failure, when storage says it.
+    pub fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Queue(error) => Some(error.kind()),
+            Self::Spool(error) => Some(error.kind()),
+            Self::Selection(_) | Self::NeedsServer | Self::Json(_) => None,
+        }
+    }
+}
+
+/// Who keeps the queue now.
+#[derive(Clone, Copy)]
+pub enum Keeper<'a> {
+    /// The role that works on it.
+    Running(&'a Queue),
+    /// Nobody: only its storage is there.
+    Resting(&'a Spool),
+}
+
+/// Entries on one page of a list.
+pub const PAGE: u32 = 500;
+
+/// Which entries a word means: `all`, `held`, a queue id, `from:ADDRESS`, `to:ADDRESS`, `domain:NAME`.
+///
+/// # Errors
+/// It is none of these.
+pub fn selection(which: &str) -> Result<Selection, Error> {
+    let selection = match which.split_once(':') {
+        Some(("from", address)) => address.parse().ok().map(Selection::Sender),
+        Some(("to", address)) => address.parse().ok().map(Selection::Recipient),
+        Some(("domain", name)) => name.parse().ok().map(Selection::Domain),
+        Some(_) => None,
+        None if which == "all" => Some(Selection::All),
+        None if which == "held" => Some(Selection::Held),
+        None => which.parse().ok().map(Selection::Entry),
+    };
+    selection.ok_or_else(|| Error::Selection(which.to_owned()))
+}
+
+/// Does what is asked: entries for `List` and `Show`, the number of recipients it has changed for the others.
+///
+/// # Errors
+/// There is no such entry, or database or disk fail.
+pub async fn perform(command: QueueCommand, keeper: Keeper<'_>) -> Result<serde_json::Value, Error> {
+    use Keeper::{Resting, Running};
+    let changed = match command {
+        QueueCommand::List { which, after } => {
+            let selection = selection(&which)?;
+            let listings = match keeper {
+                Running(queue) => queue.list(&selection, after, PAGE).await?,
+                Resting(spool) => spool.list(&selection, after, PAGE).await?,
+            };
+            return Ok(serde_json::to_value(listings.iter().map(shown).collect::<Vec<_>>())?);
+        }
+        QueueCommand::Show { id } => {
+            let listing = match keeper {
+                Running(queue) => queue.show(id).await?,
+                Resting(spool) => spool.entry(id).await?,
+            };
+            return Ok(serde_json::to_value(shown(&listing))?);
+        }
+        QueueCommand::Retry { which } => match keeper {
+            Running(queue) => queue.retry(&selection(&which)?).await?,
+            Resting(spool) => spool.retry(&selection(&which)?).await?,
+        },
+        QueueCommand::Hold { which } => match keeper {
+            Running(queue) => queue.hold(&selection(&which)?).await?,
+            Resting(spool) => spool.hold(&selection(&which)?).await?,
+        },
+        QueueCommand::Release { which } => match keeper {
+            Running(queue) => queue.release(&selection(&which)?).await?,
+            Resting(spool) => spool.release(&selection(&which)?).await?,
+        },
+        QueueCommand::Delete { id } => {
+            match keeper {
+                Running(queue) => queue.delete(id).await?,
+                Resting(spool) => spool.delete(id).await?,
+            }
+            1
+        }
+        QueueCommand::Bounce { id } => {
+            let Running(queue) = keeper else { return Err(Error::NeedsServer) };
+            queue.bounce(id).await?;
+            1
+        }
+    };
+    Ok(serde_json::to_value(changed)?)
+}
+
+fn shown(listing: &Listing) -> EntryShown {
+    let entry = &listing.entry;
+    EntryShown {
+        id: entry.id,
+        mail: entry.mail.to_string(),
+        sender: entry.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default(),
+        size: entry.size,
+        received: entry.received_at,
+        message_id: entry.message_id.clone(),
+        login: entry.login.clone(),
+        hold_reason: entry.hold_reason.clone(),
+        recipients: listing.recipients.iter().map(recipient).collect(),
+    }
+}
+
+fn recipient(queued: &Queued) -> RecipientShown {
+    let state = match queued.state {
+        _ if queued.sending_since.is_some() => "sending",
+        RecipientState::Waiting => "waiting",
+        RecipientState::Held => "held",
+        RecipientState::Finished => "finished",
+    };
+    RecipientShown {
+        address: queued.recipient.address.to_string(),
+        state: state.to_owned(),
+        destination: queued.destination.to_string(),
+        attempts: queued.attempts,
+        due: queued.due_at,
+        expires: queued.expires_at,
+        last_reply: queued.last_reply.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_select() {
+        let id = QueueId::generate(Timestamp::EPOCH);
+        assert_eq!(selection("all").unwrap(), Selection::All);
+        assert_eq!(selection(&id.to_string()).unwrap(), Selection::Entry(id));
+        assert!(matches!(selection("from:ann@example.test"), Ok(Selection::Sender(_))));
+        assert!(matches!(selection("domain:example.test"), Ok(Selection::Domain(_))));
+        for word in ["", "none", "from:", "to:ann", "x:y"] {
+            assert!(selection(word).is_err(), "{word}");
+        }
+    }
+}

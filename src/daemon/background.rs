@@ -1,0 +1,48 @@
+use std::sync::Arc;
+
+use super::Parts;
+use super::build::Stages;
+use crate::foundations::dns::SharedResolver;
+use crate::services::filter::rotation::{Rotation, RotationParts};
+use crate::services::guard::{Sharing, SharingParts};
+use crate::services::outbound::Outbound;
+use crate::services::reports::{Reporter, ReporterParts};
+
+/// Starts what goes on without a client, besides the queue: bans are shared and results counted in every role that may change
+/// something; reports are sent and keys exchanged where the queue is.
+pub(super) fn start(parts: &Parts, resolver: SharedResolver, outbound: Outbound, stages: &Stages) {
+    let (lives, tasks) = (&parts.lives, &stages.services);
+    let tick = || Arc::clone(&parts.clock);
+    if parts.roles.may_change() {
+        parts.reports.start(&stages.storage);
+        let sharing = Sharing::new(SharingParts {
+            guard: parts.guard.clone(),
+            settings: lives.guard.clone(),
+            database: parts.database.clone(),
+            journal: parts.journal.clone(),
+            clock: tick(),
+        });
+        tasks.spawn(sharing.run(tasks.clone()));
+    }
+    let Some(queue) = &parts.queue else { return };
+    let rotation = Rotation::new(RotationParts {
+        settings: lives.spam.clone(),
+        resolver: Arc::clone(&resolver),
+        journal: parts.journal.clone(),
+        clock: tick(),
+    });
+    tasks.spawn(rotation.run(Arc::clone(&parts.filter), tasks.clone()));
+    let reporter = Reporter::new(ReporterParts {
+        settings: lives.reports.clone(),
+        hostname: lives.hostname.clone(),
+        reports: parts.reports.clone(),
+        resolver,
+        filter: Arc::clone(&parts.filter),
+        routing: parts.routing.clone(),
+        queue: Arc::new(queue.clone()),
+        outbound,
+        journal: parts.journal.clone(),
+        clock: tick(),
+    });
+    tasks.spawn(reporter.run(tasks.clone()));
+}

@@ -1,0 +1,246 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::control::Wish;
+use super::parts::Ground;
+use super::{Error, Listening, Lives, Parts, Roles, World, control, declared, listeners, log, rooms};
+use crate::config::{Config, ListenerSettings, Role};
+use crate::foundations::clock::SharedClock;
+use crate::foundations::dns::SystemResolver;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::Kind;
+use crate::foundations::files;
+use crate::foundations::net::Bind;
+use crate::foundations::tasks::Tasks;
+use crate::services::certificates::acme::Acme;
+use crate::services::certificates::{Certificates, SelfSigned};
+use crate::storage::database::{Database, DatabaseUrl};
+use crate::storage::journal::Journal;
+
+/// The running server.
+pub struct Daemon {
+    parts: Arc<Parts>,
+    listening: Vec<Listening>,
+    stages: Stages,
+    wishes: mpsc::Receiver<Wish>,
+}
+
+/// Tasks by the order in which they stop.
+#[derive(Debug, Default)]
+pub(super) struct Stages {
+    /// Those that accept connections.
+    pub(super) accepting: Tasks,
+    /// Conversations.
+    pub(super) sessions: Tasks,
+    /// What goes on without a client: the queue, watching files, the control socket.
+    pub(super) services: Tasks,
+    /// What must be written at the very end: the journal, usage, indexes.
+    pub(super) storage: Tasks,
+}
+
+impl Daemon {
+    /// Builds everything, from the bottom to the top, and begins to serve. When it returns, every listener accepts.
+    ///
+    /// With a database that does not answer it waits, and says so in the log; `World` brings everything that a test wants
+    /// to be different.
+    ///
+    /// # Errors
+    /// Something the roles need cannot be had. Nothing goes on running then.
+    pub async fn build(mut config: Config, roles: Roles, world: World) -> Result<Self, Error> {
+        let World { clock, resolver, connector, credentials, inherited } = world;
+        prepare_tls(&mut config, &clock)?;
+        prepare_directories(&config, &roles)?;
+        let stages = Stages::default();
+        let lives = Lives::new(&config);
+        let resolver = match resolver {
+            Some(resolver) => resolver,
+            None => Arc::new(SystemResolver::new(&config.dns)?),
+        };
+        let database = Database::connect(&database_url(&config)?, &config.database).await?;
+        let journal = if roles.may_change() {
+            Journal::start(database.clone(), lives.journal.clone(), Arc::clone(&clock), &stages.storage)
+        } else {
+            Journal::read_only(database.clone())
+        };
+        let certificates = Certificates::open(lives.tls.clone(), Arc::clone(&clock), journal.clone());
+        let certificates = certificates.map_err(Error::Certificates)?;
+        let bound = listeners::bind(&config, &roles, &certificates, inherited)?;
+        migrate(&database, &roles).await?;
+
+        let (wish, wishes) = mpsc::channel(4);
+        let ground = Ground {
+            config,
+            lives,
+            roles,
+            wishes: wish,
+            credentials,
+            clock,
+            resolver,
+            connector,
+            database,
+            journal,
+            certificates,
+        };
+        let parts = Arc::new(Parts::assemble(ground, &stages)?);
+        declared::reconcile(&parts, &parts.config).await?;
+        stages.services.spawn(Arc::clone(&parts.certificates).watch(stages.services.clone()));
+        if let Some(queue) = &parts.queue {
+            queue.start();
+            let (lives, clock) = (&parts.lives, Arc::clone(&parts.clock));
+            let acme = Acme::new(lives.tls.clone(), Arc::clone(&parts.certificates), clock, parts.journal.clone());
+            stages.services.spawn(acme.run(stages.services.clone()));
+        }
+        let listening = rooms::serve(&parts, &stages, bound);
+        control::listen(&parts, &stages.services)?;
+        let event = Event::new(parts.clock.now(), EventKind::Lifecycle);
+        parts.journal.record(event.with("what", "started").with("roles", parts.roles.to_string()));
+        Ok(Self { parts, listening, stages, wishes })
+    }
+
+    /// Where this process listens, in the order of the configuration.
+    pub fn listening(&self) -> &[Listening] {
+        &self.listening
+    }
+
+    /// What the roles share.
+    pub const fn parts(&self) -> &Arc<Parts> {
+        &self.parts
+    }
+
+    /// What somebody asks of the process as a whole. Never ends while the daemon lives.
+    pub async fn wish(&mut self) -> Wish {
+        match self.wishes.recv().await {
+            Some(wish) => wish,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Puts another configuration in force: settings for sessions and messages from now on, certificates, the log's
+    /// level. What only a restart can change stays, with a warning that names it.
+    ///
+    /// # Errors
+    /// Certificates or declared accounts cannot be loaded; everything else is in force then, and these stay as they were.
+    pub async fn reload(&self, mut config: Config) -> Result<(), Error> {
+        prepare_tls(&mut config, &self.parts.clock)?;
+        for key in needs_restart(&self.parts.config, &config) {
+            ::log::warn!(key = key; "This part of the configuration has changed; it takes effect at the next restart");
+        }
+        log::set_level(config.server.log_level);
+        self.parts.lives.set(&config);
+        let certificates = self.parts.certificates.reload().await.map_err(Error::Certificates);
+        let accounts = declared::reconcile(&self.parts, &config).await;
+        self.parts.directory.forget();
+        certificates.and(accounts)
+    }
+
+    /// Stops: accepts nobody new, lets conversations and deliveries in flight finish for at most `patience`, then ends
+    /// everything else. Whether all of it ended in time.
+    pub async fn stop(self, patience: Duration) -> bool {
+        let accepted = ended("listeners", &self.stages.accepting, SHORT).await;
+        let finished = ended("sessions", &self.stages.sessions, patience).await;
+        let event = Event::new(self.parts.clock.now(), EventKind::Lifecycle);
+        self.parts.journal.record(event.with("what", "stopping").with("roles", self.parts.roles.to_string()));
+        let served = ended("services", &self.stages.services, patience.max(SHORT)).await;
+        if let Some(mailboxes) = &self.parts.mailboxes {
+            mailboxes.close().await;
+        }
+        let stored = ended("storage", &self.stages.storage, SHORT).await;
+        self.parts.database.close().await;
+        accepted && finished && served && stored
+    }
+}
+
+/// Stops a stage; whether all of it ended in time. What did not is cut off when the process ends.
+async fn ended(stage: &'static str, tasks: &Tasks, patience: Duration) -> bool {
+    let ended = tasks.stop(patience).await;
+    if !ended {
+        ::log::warn!(stage = stage, tasks = tasks.len(); "Some tasks did not end in time and are cut off");
+    }
+    ended
+}
+
+/// Where a self-signed certificate is wanted, makes it or finds it.
+fn prepare_tls(config: &mut Config, clock: &SharedClock) -> Result<(), Error> {
+    let Some(directory) = &config.tls.self_signed else { return Ok(()) };
+    let names = [config.hostname.as_str(), "localhost", "127.0.0.1", "::1"];
+    let pair = SelfSigned::keep_in(directory, &names, clock.now());
+    config.tls.certificates.push(pair.map_err(|error| Error::Certificates(vec![error]))?);
+    Ok(())
+}
+
+fn prepare_directories(config: &Config, roles: &Roles) -> Result<(), Error> {
+    if roles.has(Role::Access) {
+        files::create_directory(&config.storage.mail_root, 0o700)?;
+    }
+    if roles.has(Role::Mta) {
+        files::create_directory(&config.spool.directory, 0o700)?;
+    }
+    if let Some(path) = config.storage.database.path()
+        && let Some(above) = path.parent()
+    {
+        files::create_directory(above, 0o770)?;
+    }
+    Ok(())
+}
+
+/// The database's address, from its file when there is one.
+///
+/// # Errors
+/// The file cannot be read or holds something else.
+pub fn database_url(config: &Config) -> Result<DatabaseUrl, Error> {
+    let Some(path) = &config.storage.database_file else { return Ok(config.storage.database.clone()) };
+    let text = String::from_utf8_lossy(&files::read_bounded(path, 1 << 16)?).trim().to_owned();
+    text.parse::<DatabaseUrl>().map_err(|error| Error::DatabaseUrl(error.to_string()))
+}
+
+/// Brings the tables up to date. A server that cannot be reached yet is waited for: it may be starting too.
+async fn migrate(database: &Database, roles: &Roles) -> Result<(), Error> {
+    let mut pause = Duration::from_millis(200);
+    loop {
+        let result = if roles.may_change() { database.migrate().await } else { database.check().await };
+        match result {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == Kind::Temporary => {
+                ::log::warn!(error:% = error; "Waiting for the database");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// What differs between two configurations and cannot be exchanged in a running process.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let level = new.server.log_level;
+    let server = super::ServerSettings { log_level: level, ..old.server.clone() };
+    let fixed = [
+        ("hostname", old.hostname == new.hostname),
+        ("server", server == new.server),
+        ("listener", same_places(old, new)),
+        ("storage", old.storage == new.storage),
+        ("database", old.database == new.database),
+        ("spool", old.spool == new.spool),
+    ];
+    fixed.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
+}
+
+/// Whether two configurations listen at the same places. A port that the system was asked to choose may be written
+/// down since.
+fn same_places(old: &Config, new: &Config) -> bool {
+    let chosen = |old: &Bind, new: &Bind| match (old, new) {
+        (Bind::Tcp(old), Bind::Tcp(new)) => old.port() == 0 && old.ip() == new.ip(),
+        _ => false,
+    };
+    let same = |(old, new): (&ListenerSettings, &ListenerSettings)| {
+        let rest = ListenerSettings { bind: old.bind.clone(), ..new.clone() };
+        let places = old.bind.iter().zip(&new.bind).all(|(old, new)| old == new || chosen(old, new));
+        *old == rest && old.bind.len() == new.bind.len() && places
+    };
+    old.listener.len() == new.listener.len() && old.listener.iter().zip(&new.listener).all(same)
+}
+
+/// For what has nothing to wait for but itself.
+const SHORT: Duration = Duration::from_secs(5);

@@ -1,0 +1,28 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Error, Parts};
+use crate::config::Config;
+use crate::services::accounts::{Accounts, Declaration, DeclarationError, Secrets};
+
+/// Puts the declared accounts into force, if there are any. Each change is an event.
+pub(super) async fn reconcile(parts: &Parts, config: &Config) -> Result<(), Error> {
+    let Some(path) = config.accounts.declared.clone() else { return Ok(()) };
+    let declaration = read(path, parts.credentials.clone()).await?;
+    let login = parts.lives.login.clone();
+    let accounts = Accounts::new(parts.directory.clone(), parts.journal.clone(), login, Arc::clone(&parts.clock));
+    let plan = accounts.reconcile(&declaration).await?;
+    if !plan.changes.is_empty() {
+        log::info!(changes = plan.changes.len(); "Declared accounts were put into force");
+    }
+    Ok(())
+}
+
+/// Reads the declaration outside the async threads.
+async fn read(path: PathBuf, credentials: Option<PathBuf>) -> Result<Arc<Declaration>, DeclarationError> {
+    let load = move |path: &Path| Declaration::load(path, Secrets::Read, credentials.as_deref());
+    let shown = path.clone();
+    let interrupted = |_| DeclarationError::File { path: shown, because: "reading it was interrupted".to_owned() };
+    let declaration = tokio::task::spawn_blocking(move || load(&path)).await.map_err(interrupted)??;
+    Ok(Arc::new(declaration))
+}

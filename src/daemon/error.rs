@@ -1,0 +1,52 @@
+use std::io;
+
+use crate::foundations::net::Bind;
+use crate::foundations::{dns, files};
+use crate::services::{accounts, certificates};
+use crate::storage::{database, mailbox, spool};
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A directory or file cannot be made or read.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The database cannot be opened or migrated.
+    #[error("the database cannot be used: {0}")]
+    Database(#[from] database::Error),
+    /// The file with the database's address holds something else.
+    #[error("`storage.database_file`: {0}")]
+    DatabaseUrl(String),
+    /// Certificates cannot be loaded; all of them.
+    #[error("certificates cannot be loaded: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Certificates(Vec<certificates::Error>),
+    /// The queue's directory cannot be used.
+    #[error("the queue cannot be opened: {0}")]
+    Spool(#[from] spool::Error),
+    /// The mailboxes cannot be opened.
+    #[error("the mailboxes cannot be opened: {0}")]
+    Mailboxes(#[from] mailbox::Error),
+    /// The file of declared accounts cannot be used.
+    #[error(transparent)]
+    Declaration(#[from] accounts::DeclarationError),
+    /// The declared accounts cannot be put into force.
+    #[error("the declared accounts cannot be put into force: {0}")]
+    Accounts(#[from] accounts::Error),
+    /// DNS cannot be set up.
+    #[error("name resolution cannot be set up: {0}")]
+    Dns(#[from] dns::Error),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {bind}: {source}")]
+    Listen {
+        /// The address.
+        bind: Bind,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An owner of a socket does not exist.
+    #[error("`{0}` is no user or group of this machine")]
+    Owner(String),
+    /// Signals or the control socket cannot be set up.
+    #[error("the process cannot be set up: {0}")]
+    Process(#[from] io::Error),
+}

@@ -1,0 +1,180 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Listening, Parts};
+use crate::foundations::net::Counters;
+use crate::protocols::metrics::{Figure, FigureKind, Gather, Readiness, Room, Sample};
+use crate::services::backup::{Run, last_runs};
+
+/// The figures' room: where they come from in this process.
+pub(super) fn room(parts: &Arc<Parts>, listening: &[Listening]) -> Room {
+    Room {
+        http: parts.lives.http.clone(),
+        sources: vec![connections(listening), journal(parts), stored(parts), backups(parts), limits(parts)],
+        readiness: readiness(parts),
+    }
+}
+
+/// Ready is who can reach the database; everything else was there before the first connection was accepted.
+fn readiness(parts: &Arc<Parts>) -> Readiness {
+    let parts = Arc::clone(parts);
+    Arc::new(move || {
+        let parts = Arc::clone(&parts);
+        Box::pin(async move { parts.database.check().await.map_err(|error| error.to_string()) })
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn connections(listening: &[Listening]) -> Gather {
+    let listening = listening.to_vec();
+    Arc::new(move || {
+        let figure = |name, help, kind, read: fn(&Counters) -> f64| Figure {
+            name,
+            help,
+            kind,
+            samples: listening
+                .iter()
+                .map(|place| Sample {
+                    labels: vec![("protocol", place.protocol.to_string()), ("listener", place.bind.to_string())],
+                    value: read(&place.counters),
+                })
+                .collect(),
+        };
+        let figures = vec![
+            figure("connections_open", "Connections now open", FigureKind::Gauge, |counters| {
+                counters.open.load(Ordering::Relaxed) as f64
+            }),
+            figure("connections", "Connections accepted since the start", FigureKind::Counter, |counters| {
+                counters.accepted.load(Ordering::Relaxed) as f64
+            }),
+            figure(
+                "connections_failed",
+                "Connections that ended before a protocol took over: failed TLS handshakes and bad PROXY headers",
+                FigureKind::Counter,
+                |counters| counters.failed.load(Ordering::Relaxed) as f64,
+            ),
+        ];
+        Box::pin(std::future::ready(figures))
+    })
+}
+
+fn journal(parts: &Arc<Parts>) -> Gather {
+    let journal = parts.journal.clone();
+    Arc::new(move || {
+        let counts = journal.counts();
+        let figures = vec![
+            Figure::counter("events_recorded", "Decisions recorded since the start", counts.recorded),
+            Figure::counter("events_written", "Decisions written to the database since the start", counts.written),
+            Figure::counter("events_dropped", "Decisions lost since the database was away", counts.dropped),
+        ];
+        Box::pin(std::future::ready(figures))
+    })
+}
+
+/// What the database knows: accounts, mailboxes, the queue.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn stored(parts: &Arc<Parts>) -> Gather {
+    let (directory, spool, clock) = (parts.directory.clone(), parts.spool.clone(), Arc::clone(&parts.clock));
+    Arc::new(move || {
+        let (directory, spool, clock) = (directory.clone(), spool.clone(), Arc::clone(&clock));
+        Box::pin(async move {
+            let mut figures = Vec::new();
+            match directory.totals().await {
+                Ok(totals) => figures.extend([
+                    Figure::gauge("domains", "Domains in use", totals.domains as f64),
+                    Figure::gauge("users", "Users", totals.users as f64),
+                    Figure::gauge("users_disabled", "Users that may not log in", totals.disabled as f64),
+                    Figure::gauge("aliases", "Alias addresses", totals.aliases as f64),
+                    Figure::gauge("mailbox_bytes", "Octets in all mailboxes", totals.usage.bytes as f64),
+                    Figure::gauge("mailbox_messages", "Messages in all mailboxes", totals.usage.messages as f64),
+                ]),
+                Err(error) => log::warn!(error:% = error; "The accounts cannot be counted for the figures"),
+            }
+            match spool.counts().await {
+                Ok(counts) => figures.extend([
+                    Figure::gauge("queue_entries", "Messages in the queue", counts.entries as f64),
+                    Figure::gauge("queue_waiting", "Recipients that wait for an attempt", counts.waiting as f64),
+                    Figure::gauge("queue_held", "Recipients that wait for an administrator", counts.held as f64),
+                    Figure::gauge(
+                        "queue_oldest_seconds",
+                        "Age of the oldest message in the queue, in seconds",
+                        counts.oldest.map_or(0.0, |oldest| clock.now().since(oldest).as_secs_f64()),
+                    ),
+                ]),
+                Err(error) => log::warn!(error:% = error; "The queue cannot be counted for the figures"),
+            }
+            figures
+        })
+    })
+}
+
+/// What came of the last backups and drills. Those that never ran are shown too, with zeros: that is what an alert looks
+/// for.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn backups(parts: &Arc<Parts>) -> Gather {
+    let database = parts.database.clone();
+    Arc::new(move || {
+        let database = database.clone();
+        Box::pin(async move {
+            let runs = match last_runs(&database).await {
+                Ok(runs) => runs,
+                Err(error) => {
+                    log::warn!(error:% = error; "The backups cannot be counted for the figures");
+                    return Vec::new();
+                }
+            };
+            let of = |what: &str| runs.iter().find(|run| run.what == what);
+            let figure = |name, help, read: &dyn Fn(&Run) -> f64| {
+                let value = |what: &&str| ((*what).to_owned(), of(what).map_or(0.0, read));
+                Figure::labelled(name, help, FigureKind::Gauge, "run", KINDS.iter().map(value))
+            };
+            let succeeded = |run: &Run| run.succeeded_at.map_or(0.0, |at| at.unix_seconds() as f64);
+            let failed = |run: &Run| f64::from(u8::from(run.problem.is_some()));
+            let recovery = of("drill").and_then(|run| run.recovery_milliseconds).unwrap_or(0);
+            vec![
+                figure(
+                    "backup_succeeded_seconds",
+                    "When it last succeeded, in seconds since 1970; 0 for never",
+                    &succeeded,
+                ),
+                figure("backup_failed", "1 when the last one failed", &failed),
+                figure("backup_took_seconds", "How long the last one took, in seconds", &|run| {
+                    run.milliseconds as f64 / 1e3
+                }),
+                Figure::gauge(
+                    "backup_recovery_seconds",
+                    "How long the last drill took from the backup to the first login, in seconds",
+                    recovery as f64 / 1e3,
+                ),
+            ]
+        })
+    })
+}
+
+/// Runs that an administrator should have on a timer.
+const KINDS: [&str; 3] = ["created", "verified", "drill"];
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn limits(parts: &Arc<Parts>) -> Gather {
+    let parts = Arc::downgrade(parts);
+    Arc::new(move || {
+        let Some(parts) = parts.upgrade() else { return Box::pin(std::future::ready(Vec::new())) };
+        let now = parts.clock.now();
+        let earliest = parts.certificates.loaded().iter().map(|certificate| certificate.not_after).min();
+        let mut figures = vec![
+            Figure::gauge("bans", "Networks that may not connect", parts.guard.bans().len() as f64),
+            Figure::gauge("start_seconds", "When the process was started, in seconds since 1970", {
+                parts.since.unix_seconds() as f64
+            }),
+        ];
+        if let Some(end) = earliest {
+            let left = end.since(now).as_secs_f64();
+            figures.push(Figure::gauge(
+                "certificate_seconds",
+                "Time until the first certificate ends, in seconds",
+                left,
+            ));
+        }
+        Box::pin(std::future::ready(figures))
+    })
+}

@@ -1,0 +1,140 @@
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::control::Wish;
+use super::{Daemon, Error, Roles};
+use crate::config::{Checks, Config, LoadError, Role, load};
+use crate::foundations::event::{Event, EventKind};
+
+/// Where the configuration comes from, to load it again.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// The directory of this process's credentials.
+    pub credentials: Option<PathBuf>,
+}
+
+impl Source {
+    /// The configuration as a process with these roles needs it. Keys and passwords that only other roles use may be out
+    /// of its reach: the monitoring page has no certificate, and the declared accounts are put into force by the role
+    /// that keeps the mailboxes. Blocks while files are read.
+    ///
+    /// # Errors
+    /// The file cannot be read, or it has mistakes.
+    pub fn load(&self, roles: &Roles) -> Result<Config, LoadError> {
+        let has_tls = roles.has(Role::Mta) || roles.has(Role::Access);
+        let checks = match has_tls {
+            true if roles.has(Role::Access) => Checks::Files,
+            true => Checks::FilesWithoutPasswords,
+            false => Checks::Syntax,
+        };
+        let mut config = load(&self.path, checks, self.credentials.as_deref())?;
+        if !has_tls {
+            config.tls.certificates.clear();
+            config.tls.self_signed = None;
+        }
+        if !roles.has(Role::Access) {
+            config.accounts.declared = None;
+        }
+        Ok(config)
+    }
+}
+
+/// The life of a server that has been built: tells systemd that it is ready, then reloads on SIGHUP and stops on SIGTERM
+/// or SIGINT. Whether everything ended in time.
+///
+/// # Errors
+/// Signals cannot be caught.
+pub async fn run(mut daemon: Daemon, source: Source) -> Result<bool, Error> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut watchdog = watchdog();
+    notify(&[NotifyState::Ready, NotifyState::Status(&status(&daemon))]);
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {
+                // What went wrong has been logged.
+                let _ = reload(&daemon, &source).await;
+            }
+            Wish::Reload(tell) = daemon.wish() => {
+                let result = reload(&daemon, &source).await;
+                let _ = tell.send(result);
+            }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = watchdog.tick() => notify(&[NotifyState::Watchdog]),
+        }
+    }
+    log::info!("Stopping: sessions are told, deliveries in flight finish");
+    notify(&[NotifyState::Stopping, NotifyState::Status("Waiting for sessions and deliveries in flight")]);
+    let patience = daemon.parts().config.server.stop_within.duration();
+    Ok(daemon.stop(patience).await)
+}
+
+/// Loads the configuration again and puts it in force; a broken one changes nothing.
+async fn reload(daemon: &Daemon, source: &Source) -> Result<(), String> {
+    let mut states = vec![NotifyState::Reloading];
+    // Type=notify-reload wants to know since when.
+    states.extend(NotifyState::monotonic_usec_now().ok());
+    notify(&states);
+    let begun = Instant::now();
+    let (source, roles) = (source.clone(), daemon.parts().roles.clone());
+    let loaded = tokio::task::spawn_blocking(move || source.load(&roles)).await;
+    let event = Event::new(daemon.parts().clock.now(), EventKind::Configuration);
+    let result = match loaded {
+        Ok(Ok(config)) => Box::pin(daemon.reload(config)).await.map_err(|error| error.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("reading it was interrupted".to_owned()),
+    };
+    let event = match &result {
+        Ok(()) => {
+            let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            event.with("result", "loaded").with("milliseconds", took)
+        }
+        Err(error) => {
+            log::error!(error = error.as_str(); "The configuration cannot be loaded; the old one stays in force");
+            event.with("result", "kept-old").with("error", error.as_str())
+        }
+    };
+    daemon.parts().journal.record(event);
+    notify(&[NotifyState::Ready, NotifyState::Status(&status(daemon))]);
+    result
+}
+
+fn status(daemon: &Daemon) -> String {
+    let protocols: Vec<String> =
+        daemon.listening().iter().map(|place| format!("{} on {}", place.protocol, place.bind)).collect();
+    format!("Serving {}", protocols.join(", "))
+}
+
+/// Tells systemd, if there is one. That it cannot be told is no reason to stop serving mail.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        log::warn!(error:% = error; "systemd cannot be told about the state of this process");
+    }
+}
+
+/// When to tell systemd that this process lives: twice as often as it wants; never when it does not ask.
+fn watchdog() -> Watchdog {
+    Watchdog(
+        sd_notify::watchdog_enabled().map(|limit| tokio::time::interval((limit / 2).max(Duration::from_millis(10)))),
+    )
+}
+
+struct Watchdog(Option<tokio::time::Interval>);
+
+impl Watchdog {
+    async fn tick(&mut self) {
+        match &mut self.0 {
+            Some(interval) => {
+                interval.tick().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}

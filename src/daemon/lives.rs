@@ -1,0 +1,76 @@
+use crate::config::Config;
+use crate::foundations::address::Domain;
+use crate::foundations::dns::DnsSettings;
+use crate::foundations::net::HttpSettings;
+use crate::foundations::settings::Live;
+use crate::protocols::imap::ImapSettings;
+use crate::protocols::pop3::Pop3Settings;
+use crate::protocols::smtp::SmtpSettings;
+use crate::protocols::web::dashboard::DashboardSettings;
+use crate::services::acceptance::AcceptanceSettings;
+use crate::services::certificates::TlsSettings;
+use crate::services::delivery::DeliverySettings;
+use crate::services::filter::FilterSettings;
+use crate::services::guard::GuardSettings;
+use crate::services::intake::IntakeSettings;
+use crate::services::login::LoginSettings;
+use crate::services::mta_sts::PublishedSettings;
+use crate::services::outbound::OutboundSettings;
+use crate::services::queue::QueueSettings;
+use crate::services::reports::ReportSettings;
+use crate::services::routing::RoutingSettings;
+use crate::services::submission::SubmissionSettings;
+use crate::services::summary::SummarySettings;
+use crate::storage::directory::DirectorySettings;
+use crate::storage::journal::JournalSettings;
+use crate::storage::mailbox::MailboxSettings;
+
+/// The settings a reload may exchange, each as its room holds it.
+macro_rules! lives {
+    ($($field:ident : $type:ty),+ $(,)?) => {
+        /// Handles to all settings that can change while the server runs.
+        #[derive(Debug, Clone)]
+        pub struct Lives {
+            $(#[doc = concat!("`", stringify!($field), "` of the configuration.")] pub $field: Live<$type>,)+
+        }
+
+        impl Lives {
+            /// Starts with a configuration.
+            pub fn new(config: &Config) -> Self {
+                Self { $($field: Live::new(config.$field.clone()),)+ }
+            }
+
+            /// Puts another configuration in force for sessions and messages that begin from now on.
+            pub fn set(&self, config: &Config) {
+                $(self.$field.set(config.$field.clone());)+
+            }
+        }
+    };
+}
+
+lives! {
+    hostname: Domain,
+    tls: TlsSettings,
+    journal: JournalSettings,
+    dns: DnsSettings,
+    http: HttpSettings,
+    smtp: SmtpSettings,
+    imap: ImapSettings,
+    pop3: Pop3Settings,
+    dashboard: DashboardSettings,
+    directory: DirectorySettings,
+    mailbox: MailboxSettings,
+    guard: GuardSettings,
+    login: LoginSettings,
+    routing: RoutingSettings,
+    acceptance: AcceptanceSettings,
+    submission: SubmissionSettings,
+    intake: IntakeSettings,
+    reports: ReportSettings,
+    mta_sts: PublishedSettings,
+    delivery: DeliverySettings,
+    outbound: OutboundSettings,
+    queue: QueueSettings,
+    summary: SummarySettings,
+    spam: FilterSettings,
+}

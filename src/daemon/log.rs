@@ -1,0 +1,176 @@
+//! Where log lines go: to systemd's journal with their fields, or to standard error for people or programs.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use log::kv::{Error, Key, Value, VisitSource};
+use log::{LevelFilter, Log, Metadata, Record};
+
+use super::{LogFormat, LogLevel};
+use crate::foundations::clock::{Clock, SystemClock};
+
+/// Begins to log. To be called once; a second call changes only the level.
+///
+/// When the journal was asked for and cannot be reached, lines go to standard error and say so.
+pub fn start(format: LogFormat, level: LogLevel) {
+    set_level(level);
+    let journal = match format {
+        LogFormat::Auto => systemd_journal_logger::connected_to_journal(),
+        LogFormat::Journal => true,
+        LogFormat::Text | LogFormat::Json => false,
+    };
+    if journal {
+        match systemd_journal_logger::JournalLog::new() {
+            Ok(logger) => {
+                let logger = logger.with_syslog_identifier("postrider".to_owned());
+                let _ = log::set_boxed_logger(Box::new(OwnLines(logger)));
+                return;
+            }
+            Err(error) => {
+                begin(Form::Text);
+                log::error!(error:% = error; "The journal cannot be reached; logging to standard error");
+                return;
+            }
+        }
+    }
+    begin(if format == LogFormat::Json { Form::Json } else { Form::Text });
+}
+
+/// Lets the log tell of panics: a task that panics ends alone. It is always a defect of this program.
+pub fn tell_of_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let words = panic.payload_as_str().unwrap_or("without words");
+        log::error!(place = place.as_str(); "A task has panicked; this is a defect, please report it: {words}");
+    }));
+}
+
+/// Changes how much is logged.
+pub fn set_level(level: LogLevel) {
+    log::set_max_level(level.filter());
+}
+
+fn begin(form: Form) {
+    let _ = log::set_boxed_logger(Box::new(OwnLines(StandardError(form))));
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Text,
+    Json,
+}
+
+/// Lets pass what is ours, and of the libraries only what went wrong, unless everything is wanted.
+struct OwnLines<L>(L);
+
+fn is_wanted(metadata: &Metadata<'_>) -> bool {
+    let ours = metadata.target().starts_with(env!("CARGO_CRATE_NAME"));
+    let most = log::max_level();
+    ours || most == LevelFilter::Trace || metadata.level() <= LevelFilter::Warn
+}
+
+impl<L: Log> Log for OwnLines<L> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        is_wanted(metadata) && self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if is_wanted(record.metadata()) {
+            self.0.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+struct StandardError(Form);
+
+impl Log for StandardError {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let line = match self.0 {
+            Form::Text => text(record),
+            Form::Json => json(record),
+        };
+        // One write per line, so that lines of several threads do not mix. Nobody can be told that it failed.
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    }
+
+    fn flush(&self) {}
+}
+
+fn text(record: &Record<'_>) -> String {
+    let mut fields = Fields(String::new());
+    let _ = record.key_values().visit(&mut fields);
+    let message = record.args().to_string();
+    // A line break in a message of a client must not look like another line of ours.
+    let message = message.replace(['\n', '\r'], " ");
+    format!("{} {:<5} {message}{}\n", SystemClock.now(), record.level(), fields.0)
+}
+
+struct Fields(String);
+
+impl<'kvs> VisitSource<'kvs> for Fields {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        let value = value.to_string();
+        let bare =
+            !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'=' | b'\\'));
+        let _ = if bare { write!(self.0, " {key}={value}") } else { write!(self.0, " {key}={value:?}") };
+        Ok(())
+    }
+}
+
+fn json(record: &Record<'_>) -> String {
+    let mut object = Object(serde_json::Map::new());
+    let _ = record.key_values().visit(&mut object);
+    for (name, value) in [
+        ("time", SystemClock.now().to_string()),
+        ("level", record.level().as_str().to_ascii_lowercase()),
+        ("message", record.args().to_string()),
+        ("target", record.target().to_owned()),
+    ] {
+        object.0.insert(name.to_owned(), value.into());
+    }
+    serde_json::Value::Object(object.0).to_string() + "\n"
+}
+
+struct Object(serde_json::Map<String, serde_json::Value>);
+
+impl<'kvs> VisitSource<'kvs> for Object {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        let value = match (value.to_u64(), value.to_f64(), value.to_bool()) {
+            (Some(number), ..) => number.into(),
+            (_, Some(number), _) => number.into(),
+            (.., Some(truth)) => truth.into(),
+            _ => value.to_string().into(),
+        };
+        self.0.insert(key.to_string(), value);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record<R>(render: fn(&Record<'_>) -> R) -> R {
+        let fields: &[(&str, Value<'_>)] =
+            &[("session", "0123".into()), ("count", 3.into()), ("reason", "two words\n\"quoted\"".into())];
+        let fields = &fields;
+        render(&Record::builder().level(log::Level::Info).args(format_args!("One\r\nline")).key_values(fields).build())
+    }
+
+    #[test]
+    fn a_record_is_one_line() {
+        let line = record(text);
+        let wanted = " INFO  One  line session=0123 count=3 reason=\"two words\\n\\\"quoted\\\"\"\n";
+        assert!(line.ends_with(wanted), "{line}");
+        let object: serde_json::Value = serde_json::from_str(&record(json)).unwrap();
+        assert_eq!((&object["count"], &object["message"]), (&3.into(), &"One\r\nline".into()));
+    }
+}

@@ -1,0 +1,39 @@
+//! The server as a process: what builds everything, and how it starts, reloads and stops.
+//!
+//! [`Daemon::build`] is the only place where rooms are put together, from the bottom to the top; what a room needs, it gets
+//! here and nowhere else. [`run`] is the life of the process: ready, reload on SIGHUP, stop on SIGTERM, with systemd told
+//! of each. [`control`] answers the command line over a Unix socket per role.
+//!
+//! Promises: what was acknowledged before a stop is durable; a stop is bounded by `server.stop_within`; a reload with a
+//! broken configuration changes nothing; a reload never drops a connection. Called by `cli` and by the tests' harness.
+
+pub mod administration;
+mod background;
+mod build;
+pub mod control;
+mod declared;
+mod error;
+mod figures;
+mod lifecycle;
+mod listeners;
+mod lives;
+pub mod log;
+mod parts;
+mod probes;
+mod roles;
+mod rooms;
+mod runtime;
+mod settings;
+mod world;
+
+pub use build::{Daemon, database_url};
+pub use error::Error;
+pub use lifecycle::{Source, run};
+pub use listeners::Listening;
+pub use lives::Lives;
+pub use parts::{Parts, tend_mailboxes, watched};
+pub use probes::probes;
+pub use roles::Roles;
+pub use runtime::{raise_file_limit, runtime};
+pub use settings::{LogFormat, LogLevel, ServerSettings};
+pub use world::World;

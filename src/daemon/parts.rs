@@ -1,0 +1,341 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use super::build::Stages;
+use super::control::{MailboxCommand, Wish};
+use super::{Error, Lives, Roles};
+use crate::config::{Config, Protocol, Role};
+use crate::foundations::address::Address;
+use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
+use crate::foundations::dns::SharedResolver;
+use crate::foundations::failure::Refusal;
+use crate::foundations::ids::QueueId;
+use crate::foundations::mail::Summary;
+use crate::foundations::net::Bind;
+use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
+use crate::services::acceptance::Acceptance;
+use crate::services::certificates::Certificates;
+use crate::services::delivery::Delivery;
+use crate::services::filter::Filter;
+use crate::services::guard::Guard;
+use crate::services::handover::{LocalDelivery, Postponed, Queueing};
+use crate::services::intake::{Intake, IntakeParts};
+use crate::services::login::Login;
+use crate::services::outbound::{Connector, LmtpTarget, Outbound, OutboundParts, OverLmtp, Roots};
+use crate::services::overview::Sources;
+use crate::services::queue::{Queue, QueueParts};
+use crate::services::reports::{Receiver, ReceiverParts};
+use crate::services::routing::{Routing, Srs};
+use crate::services::submission::{Submission, SubmissionParts};
+use crate::storage::database::Database;
+use crate::storage::directory::{self, Directory};
+use crate::storage::journal::Journal;
+use crate::storage::mailbox::{Mailboxes, Summarizer};
+use crate::storage::reports::Reports;
+use crate::storage::spool::Spool;
+
+/// What the roles of a process share, from the bottom to the top.
+pub struct Parts {
+    /// The configuration this process was started with.
+    pub config: Config,
+    /// The settings in force.
+    pub lives: Lives,
+    /// What this process does.
+    pub roles: Roles,
+    /// When this process was started.
+    pub since: Timestamp,
+    /// What only the process as a whole can do is asked for here.
+    pub wishes: mpsc::Sender<Wish>,
+    /// The directory of this process's credentials.
+    pub credentials: Option<PathBuf>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Accounts, queue and events.
+    pub database: Database,
+    /// Where decisions are recorded.
+    pub journal: Journal,
+    /// Domains, users and aliases.
+    pub directory: Directory,
+    /// What reports are made of, and those received.
+    pub reports: Reports,
+    /// The queue's entries. Roles other than `mta` only count them.
+    pub spool: Spool,
+    /// TLS.
+    pub certificates: Arc<Certificates>,
+    /// What is thought of messages.
+    pub filter: Arc<Filter>,
+    /// Rates, failures and bans of this process.
+    pub guard: Guard,
+    /// Who somebody is.
+    pub login: Login,
+    /// Where mail goes.
+    pub routing: Routing,
+    /// Which senders and recipients are taken.
+    pub acceptance: Acceptance,
+    /// The mailboxes, in the `access` role.
+    pub mailboxes: Option<Mailboxes>,
+    /// The queue at work, in the `mta` role.
+    pub queue: Option<Queue>,
+    /// Who takes messages in, in the `mta` and `access` roles.
+    pub intake: Arc<Intake>,
+}
+
+/// What is there before the parts: see [`super::Daemon::build`].
+pub(super) struct Ground {
+    pub(super) config: Config,
+    pub(super) lives: Lives,
+    pub(super) roles: Roles,
+    pub(super) wishes: mpsc::Sender<Wish>,
+    pub(super) credentials: Option<PathBuf>,
+    pub(super) clock: SharedClock,
+    pub(super) resolver: SharedResolver,
+    pub(super) connector: Arc<dyn Connector>,
+    pub(super) database: Database,
+    pub(super) journal: Journal,
+    pub(super) certificates: Arc<Certificates>,
+}
+
+impl Parts {
+    /// Puts services together over storage.
+    pub(super) fn assemble(ground: Ground, stages: &Stages) -> Result<Self, Error> {
+        let Ground {
+            config,
+            lives,
+            roles,
+            wishes,
+            credentials,
+            clock,
+            resolver,
+            connector,
+            database,
+            journal,
+            certificates,
+        } = ground;
+        let tick = || Arc::clone(&clock);
+        let directory = Directory::open(database.clone(), lives.directory.clone(), tick(), &stages.storage);
+        let spool = Spool::open(database.clone(), &config.spool, tick(), &stages.storage)?;
+        let guard = Guard::new(lives.guard.clone(), tick());
+        let login = Login::new(directory.clone(), guard.clone(), journal.clone(), lives.login.clone(), tick());
+        let routing = Routing::new(directory.clone(), lives.routing.clone(), config.hostname.clone())
+            .with_srs(Srs::load(&config.routing.srs, &config.hostname, tick())?);
+        let acceptance = Acceptance::new(routing.clone(), directory.clone(), lives.acceptance.clone());
+        let mailboxes = if roles.has(Role::Access) {
+            Some(open_mailboxes(&config, &lives, &directory, &clock, stages)?)
+        } else {
+            None
+        };
+        let delivery = local_delivery(&config, &lives, mailboxes.as_ref(), &journal, &clock);
+        let reports = Reports::new(database.clone(), tick());
+        let filter = Filter::new(lives.spam.clone(), tick())
+            .with_hostname(lives.hostname.clone())
+            .with_resolver(Arc::clone(&resolver))
+            .with_database(database.clone())
+            .with_reports(reports.clone());
+        let filter = Arc::new(filter);
+        let outbound = outbound(&config, &lives, Arc::clone(&resolver), connector, tick(), &reports)?;
+        let queue = if roles.has(Role::Mta) {
+            Some(Queue::new(QueueParts {
+                settings: lives.queue.clone(),
+                hostname: config.hostname.clone(),
+                spool: spool.clone(),
+                outbound: outbound.clone(),
+                routing: routing.clone(),
+                delivery: Arc::clone(&delivery),
+                journal: journal.clone(),
+                clock: tick(),
+                tasks: stages.services.clone(),
+            }))
+        } else {
+            None
+        };
+        let receiver = Receiver::new(ReceiverParts {
+            settings: lives.reports.clone(),
+            reports: reports.clone(),
+            journal: journal.clone(),
+            clock: tick(),
+        });
+        let intake = Arc::new(Intake::new(IntakeParts {
+            settings: lives.intake.clone(),
+            hostname: lives.hostname.clone(),
+            filter: Arc::clone(&filter),
+            routing: routing.clone(),
+            delivery,
+            queue: queue.clone().map_or_else(|| Arc::new(NoQueue) as Arc<dyn Queueing>, |queue| Arc::new(queue)),
+            reports: Arc::new(receiver),
+            journal: journal.clone(),
+            clock: tick(),
+        }));
+        let since = clock.now();
+        let parts = Self {
+            config,
+            lives,
+            roles,
+            since,
+            wishes,
+            credentials,
+            clock,
+            database,
+            journal,
+            directory,
+            reports,
+            spool,
+            certificates,
+            filter,
+            guard,
+            login,
+            routing,
+            acceptance,
+            mailboxes,
+            queue,
+            intake,
+        };
+        super::background::start(&parts, resolver, outbound, stages);
+        Ok(parts)
+    }
+
+    /// Where figures about the server are read.
+    pub(super) fn sources(&self) -> Sources {
+        Sources {
+            directory: self.directory.clone(),
+            journal: self.journal.clone(),
+            spool: self.spool.clone(),
+            disks: watched(&self.config),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    /// What our users may send; one for all listeners, since limits count over all of them.
+    pub(super) fn submission(&self) -> Arc<Submission> {
+        Arc::new(Submission::new(SubmissionParts {
+            settings: self.lives.submission.clone(),
+            hostname: self.lives.hostname.clone(),
+            acceptance: self.acceptance.clone(),
+            guard: self.guard.clone(),
+            journal: self.journal.clone(),
+            clock: Arc::clone(&self.clock),
+        }))
+    }
+}
+
+/// The directories whose file systems must not be full.
+pub fn watched(config: &Config) -> Vec<(&'static str, PathBuf)> {
+    vec![("mailboxes", config.storage.mail_root.clone()), ("queue", config.spool.directory.clone())]
+}
+
+/// Into the mailboxes of this process, or to the process that has them.
+fn local_delivery(
+    config: &Config,
+    lives: &Lives,
+    mailboxes: Option<&Mailboxes>,
+    journal: &Journal,
+    clock: &SharedClock,
+) -> Arc<dyn LocalDelivery> {
+    match mailboxes.cloned() {
+        Some(mailboxes) => {
+            Arc::new(Delivery::new(mailboxes, lives.delivery.clone(), journal.clone(), Arc::clone(clock)))
+        }
+        None => Arc::new(OverLmtp::new(lmtp_target(config), config.hostname.clone(), lives.outbound.clone())),
+    }
+}
+
+/// The way to other hosts.
+fn outbound(
+    config: &Config,
+    lives: &Lives,
+    resolver: SharedResolver,
+    connector: Arc<dyn Connector>,
+    clock: SharedClock,
+    reports: &Reports,
+) -> Result<Outbound, Error> {
+    Ok(Outbound::new(OutboundParts {
+        settings: lives.outbound.clone(),
+        hostname: config.hostname.clone(),
+        resolver,
+        connector,
+        roots: Roots::load(config.outbound.authorities.as_deref())?,
+        clock,
+        reports: Some(reports.clone()),
+        database: Some(reports.database().clone()),
+    }))
+}
+
+/// Opens the mailboxes and lets their sizes be written to the directory.
+fn open_mailboxes(
+    config: &Config,
+    lives: &Lives,
+    directory: &Directory,
+    clock: &SharedClock,
+    stages: &Stages,
+) -> Result<Mailboxes, Error> {
+    let root = &config.storage.mail_root;
+    let tasks = stages.storage.clone();
+    let mailboxes = Mailboxes::open(root, lives.mailbox.clone(), Arc::clone(clock), tasks.clone(), SUMMARIZER)?;
+    let (mailboxes_watched, directory) = (mailboxes.clone(), directory.clone());
+    stages.storage.spawn(async move {
+        loop {
+            let changed = tokio::select! {
+                changed = mailboxes_watched.changed_usage() => changed,
+                () = tasks.stopping() => return,
+            };
+            for (account, usage) in changed {
+                let usage = directory::Usage { bytes: usage.octets, messages: usage.messages };
+                directory.set_usage(&account, usage);
+            }
+        }
+    });
+    Ok(mailboxes)
+}
+
+/// Does something to a user's mailboxes, for a command that runs while nothing else does.
+///
+/// # Errors
+/// The mail root cannot be opened, or another process owns the mailboxes.
+pub async fn tend_mailboxes(config: &Config, user: &Address, command: MailboxCommand) -> Result<(), Error> {
+    let tasks = Tasks::new();
+    let clock = Arc::new(SystemClock);
+    let settings = Live::new(config.mailbox.clone());
+    let mailboxes = Mailboxes::open(&config.storage.mail_root, settings, clock, tasks.clone(), SUMMARIZER)?;
+    command.perform(&mailboxes, user).await?;
+    mailboxes.close().await;
+    tasks.stop(Duration::from_secs(5)).await;
+    Ok(())
+}
+
+/// How the store has messages summarised for IMAP.
+const SUMMARIZER: Summarizer = Summarizer {
+    version: u32::from_be_bytes([0, 0, 0, Summary::VERSION]),
+    summarize: |message| {
+        let mut out = Vec::new();
+        Summary::of(message).write(&mut out);
+        out
+    },
+};
+
+/// Where the process with the mailboxes takes mail: the first place of an `lmtp` listener.
+fn lmtp_target(config: &Config) -> LmtpTarget {
+    let mut places = config.listener.iter().filter(|listener| listener.protocol == Protocol::Lmtp);
+    let target = places.find_map(|listener| {
+        listener.bind.iter().find_map(|bind| match bind {
+            Bind::Tcp(address) => Some(LmtpTarget::Tcp(*address)),
+            Bind::Unix(path) => Some(LmtpTarget::Unix(path.clone())),
+            Bind::Systemd(_) => None,
+        })
+    });
+    target.unwrap_or_else(|| LmtpTarget::Unix(PathBuf::from("/run/postrider/lmtp.sock")))
+}
+
+/// The queue of a process that has none: it serves LMTP, whose recipients have been resolved before. What would have
+/// to wait is left with the client, who has a queue.
+struct NoQueue;
+
+impl Queueing for NoQueue {
+    fn postpone<'a>(&'a self, _: Postponed<'a>) -> BoxFuture<'a, Result<QueueId, Refusal>> {
+        std::future::ready(Err(Refusal::temporary("this process has no queue; the `mta` role has"))).boxed()
+    }
+}

@@ -1,0 +1,114 @@
+//! The part before the `@`.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The text is not a local part.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidLocalPart {
+    /// Nothing before the `@`.
+    #[error("the part before the @ is empty")]
+    Empty,
+    /// Longer than RFC 5321 §4.5.3.1.1 allows.
+    #[error("the part before the @ has {0} octets; 64 are the most")]
+    TooLong(usize),
+    /// A character that neither an atom nor a quoted string may hold there.
+    #[error("the part before the @ holds {0:?}, which is not allowed there; quote it if it belongs to the name")]
+    Character(char),
+    /// A quoted string without its end.
+    #[error("the quotes before the @ are not closed")]
+    Quotes,
+    /// A dot at the start, at the end or next to another.
+    #[error("the part before the @ has a dot at an end or two in a row")]
+    Dots,
+}
+
+/// A local part, kept by its meaning: quotes and backslashes of the wire form are removed, and put back by `Display`
+/// only where they are needed (RFC 5321 §4.1.2: the quoted form and the plain form are the same mailbox).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocalPart(String);
+
+impl LocalPart {
+    /// Longest local part in octets (RFC 5321 §4.5.3.1.1).
+    pub const MAX_LENGTH: usize = 64;
+
+    /// The name without quotes or escapes.
+    pub fn value(&self) -> &str {
+        &self.0
+    }
+
+    /// Splits `user+tag` at the first separator that has something before it.
+    pub fn split_tag(&self, separator: char) -> Option<(Self, String)> {
+        let at = self.0.find(separator).filter(|at| *at > 0)?;
+        let base = Self(self.0[..at].to_owned());
+        Some((base, self.0[at + separator.len_utf8()..].to_owned()))
+    }
+
+    fn is_dot_string(text: &str) -> bool {
+        !text.is_empty() && text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+    }
+}
+
+/// RFC 5322 §3.2.3 `atext`, with RFC 6531 §3.3 for what is not ASCII.
+fn is_atext(c: char) -> bool {
+    match c {
+        c if c.is_ascii() => c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c),
+        c => !c.is_control() && !c.is_whitespace(),
+    }
+}
+
+impl FromStr for LocalPart {
+    type Err = InvalidLocalPart;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLocalPart> {
+        let value = match text.strip_prefix('"') {
+            Some(rest) => unquote(rest)?,
+            None if text.is_empty() => return Err(InvalidLocalPart::Empty),
+            None if Self::is_dot_string(text) => text.to_owned(),
+            None => {
+                let wrong = text.chars().find(|c| *c != '.' && !is_atext(*c));
+                return Err(wrong.map_or(InvalidLocalPart::Dots, InvalidLocalPart::Character));
+            }
+        };
+        match value.len() {
+            0 => Err(InvalidLocalPart::Empty),
+            length if length > Self::MAX_LENGTH => Err(InvalidLocalPart::TooLong(length)),
+            _ => Ok(Self(value)),
+        }
+    }
+}
+
+/// RFC 5321 §4.1.2 `Quoted-string`, after its opening quote.
+fn unquote(rest: &str) -> Result<String, InvalidLocalPart> {
+    let mut value = String::with_capacity(rest.len());
+    let mut chars = rest.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => return if chars.as_str().is_empty() { Ok(value) } else { Err(InvalidLocalPart::Character('"')) },
+            '\\' => match chars.next() {
+                Some(escaped) if escaped == ' ' || escaped.is_ascii_graphic() => value.push(escaped),
+                Some(escaped) => return Err(InvalidLocalPart::Character(escaped)),
+                None => return Err(InvalidLocalPart::Quotes),
+            },
+            c if c.is_control() => return Err(InvalidLocalPart::Character(c)),
+            c => value.push(c),
+        }
+    }
+    Err(InvalidLocalPart::Quotes)
+}
+
+impl fmt::Display for LocalPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if Self::is_dot_string(&self.0) {
+            return f.write_str(&self.0);
+        }
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            if matches!(c, '"' | '\\') {
+                f.write_str("\\")?;
+            }
+            write!(f, "{c}")?;
+        }
+        f.write_str("\"")
+    }
+}

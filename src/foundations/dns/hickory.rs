@@ -1,0 +1,251 @@
+//! The resolver of the daemon, on hickory.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::dnssec::Proof;
+use hickory_resolver::proto::op::{Message, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+
+use super::stub::Stub;
+use super::{Answer, Caa, DnsSettings, Dnssec, Error, ErrorKind, Lookup, Mx, Resolver, Security, Srv, Tlsa};
+
+/// Asks the configured name servers, or those of the system. Keeps answers for as long as they allow.
+pub struct SystemResolver {
+    resolver: TokioResolver,
+    /// Who is asked where signatures matter, if another's word on them counts.
+    trusted: Option<Stub>,
+}
+
+impl SystemResolver {
+    /// A resolver with these settings. Fails when the system's list of name servers is wanted and cannot be read.
+    pub fn new(settings: &DnsSettings) -> Result<Self, Error> {
+        let wrong = |cause: NetError| Error {
+            name: "/etc/resolv.conf".to_owned(),
+            kind: ErrorKind::Temporary,
+            security: Security::Insecure,
+            cause: Some(Box::new(cause)),
+        };
+        let mut builder = if settings.servers.is_empty() {
+            TokioResolver::builder_tokio().map_err(wrong)?
+        } else {
+            let servers = settings.servers.iter().map(|server| {
+                let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+                    connection.port = server.port();
+                    connection
+                });
+                NameServerConfig::new(server.ip(), true, connections.into())
+            });
+            let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        };
+        apply(settings, builder.options_mut());
+        let resolver = builder.build().map_err(wrong)?;
+        let trusted = if settings.dnssec == Dnssec::TrustAd { trusted(settings) } else { None };
+        Ok(Self { resolver, trusted })
+    }
+
+    /// The resolver underneath, for libraries that want it.
+    pub const fn hickory(&self) -> &TokioResolver {
+        &self.resolver
+    }
+
+    async fn query<T>(&self, name: &str, kind: RecordType, pick: fn(&RData) -> Option<T>) -> Result<Answer<T>, Error> {
+        // With a final dot no search list is applied.
+        let query = Name::from_ascii(name).map(|mut query| {
+            query.set_fqdn(true);
+            query
+        });
+        let query = query.map_err(|cause| Error {
+            name: name.to_owned(),
+            kind: ErrorKind::InvalidName,
+            security: Security::Insecure,
+            cause: Some(Box::new(cause)),
+        })?;
+        if let Some(stub) = self.trusted.as_ref().filter(|_| SIGNED.contains(&kind)) {
+            return of_trusted(name, stub.ask(&query, kind).await, pick);
+        }
+        let lookup = self.resolver.lookup(query, kind).await.map_err(|cause| failure(name, cause))?;
+        collect(name, lookup.answers(), pick)
+    }
+}
+
+fn apply(settings: &DnsSettings, options: &mut ResolverOpts) {
+    options.timeout = settings.timeout.duration();
+    options.attempts = usize::try_from(settings.attempts.max(1)).unwrap_or(1);
+    options.cache_size = settings.cache_size.into();
+    options.positive_max_ttl = Some(settings.longest_ttl.duration());
+    options.negative_max_ttl = Some(settings.longest_ttl.duration());
+    options.validate = settings.dnssec == Dnssec::Validate;
+    options.use_hosts_file = ResolveHosts::Always;
+    options.case_randomization = true;
+    options.try_tcp_on_error = true;
+    options.edns0 = true;
+}
+
+/// Types whose signatures matter to somebody.
+const SIGNED: &[RecordType] = &[RecordType::MX, RecordType::A, RecordType::AAAA, RecordType::TLSA];
+
+/// The resolver of this machine, where one is among the name servers.
+fn trusted(settings: &DnsSettings) -> Option<Stub> {
+    let servers = if settings.servers.is_empty() {
+        let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let addresses = text.lines().filter_map(|line| line.strip_prefix("nameserver")?.trim().parse::<IpAddr>().ok());
+        addresses.map(|address| SocketAddr::new(address, 53)).collect()
+    } else {
+        settings.servers.clone()
+    };
+    let stub = Stub::new(&servers, settings.timeout.duration(), settings.attempts);
+    if stub.is_none() {
+        log::warn!(
+            "`dns.dnssec` is \"trust-ad\", but none of the name servers is on this machine: no answer counts as secure"
+        );
+    }
+    stub
+}
+
+/// What a trusted resolver says.
+fn of_trusted<T>(
+    name: &str,
+    answer: std::io::Result<Message>,
+    pick: fn(&RData) -> Option<T>,
+) -> Result<Answer<T>, Error> {
+    let message = answer.map_err(|cause| Error {
+        name: name.to_owned(),
+        kind: ErrorKind::Temporary,
+        security: Security::Insecure,
+        cause: Some(Box::new(cause)),
+    })?;
+    let security = if message.metadata.authentic_data { Security::Secure } else { Security::Insecure };
+    let absent = |kind| Error { security, ..Error::new(name, kind) };
+    match message.metadata.response_code {
+        ResponseCode::NoError => {}
+        ResponseCode::NXDomain => return Err(absent(ErrorKind::NoSuchName)),
+        _ => return Err(Error::new(name, ErrorKind::Temporary)),
+    }
+    let found = collect(name, &message.answers, pick).map_err(|error| absent(error.kind))?;
+    Ok(Answer { security, ..found })
+}
+
+fn collect<T>(name: &str, records: &[Record], pick: fn(&RData) -> Option<T>) -> Result<Answer<T>, Error> {
+    let mut answer = Answer { records: Vec::new(), ttl: Duration::MAX, security: Security::Secure, canonical: None };
+    for record in records {
+        answer.ttl = answer.ttl.min(Duration::from_secs(record.ttl.into()));
+        // Every link of a CNAME chain must be secure for the answer to be.
+        if record.proof != Proof::Secure {
+            answer.security = Security::Insecure;
+        }
+        if let Some(found) = pick(&record.data) {
+            let owner = plain(&record.name);
+            answer.canonical = Some(owner).filter(|owner| !owner.eq_ignore_ascii_case(name.trim_end_matches('.')));
+            answer.records.push(found);
+        }
+    }
+    if answer.records.is_empty() { Err(Error::new(name, ErrorKind::NoData)) } else { Ok(answer) }
+}
+
+fn failure(name: &str, cause: NetError) -> Error {
+    let kind = match &cause {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
+            ResponseCode::NXDomain => ErrorKind::NoSuchName,
+            ResponseCode::NoError => ErrorKind::NoData,
+            _ => ErrorKind::Temporary,
+        },
+        NetError::Dns(DnsError::Nsec { proof: Proof::Bogus, .. } | DnsError::DnssecBogus) => ErrorKind::Bogus,
+        NetError::Dns(DnsError::Nsec { response, .. }) => match response.response_code {
+            ResponseCode::NXDomain => ErrorKind::NoSuchName,
+            ResponseCode::NoError => ErrorKind::NoData,
+            _ => ErrorKind::Temporary,
+        },
+        _ => ErrorKind::Temporary,
+    };
+    let security = match &cause {
+        NetError::Dns(DnsError::Nsec { proof: Proof::Secure, .. }) => Security::Secure,
+        _ => Security::Insecure,
+    };
+    Error { name: name.to_owned(), kind, security, cause: Some(Box::new(cause)) }
+}
+
+/// The name in the form this room promises.
+fn plain(name: &Name) -> String {
+    let mut text = name.to_ascii().to_ascii_lowercase();
+    if text.ends_with('.') {
+        text.pop();
+    }
+    text
+}
+
+impl Resolver for SystemResolver {
+    fn mx<'a>(&'a self, name: &'a str) -> Lookup<'a, Mx> {
+        Box::pin(self.query(name, RecordType::MX, |data| match data {
+            RData::MX(mx) => Some(Mx { preference: mx.preference, exchange: plain(&mx.exchange) }),
+            _ => None,
+        }))
+    }
+
+    fn a<'a>(&'a self, name: &'a str) -> Lookup<'a, Ipv4Addr> {
+        Box::pin(self.query(name, RecordType::A, |data| match data {
+            RData::A(a) => Some(a.0),
+            _ => None,
+        }))
+    }
+
+    fn aaaa<'a>(&'a self, name: &'a str) -> Lookup<'a, Ipv6Addr> {
+        Box::pin(self.query(name, RecordType::AAAA, |data| match data {
+            RData::AAAA(aaaa) => Some(aaaa.0),
+            _ => None,
+        }))
+    }
+
+    fn txt<'a>(&'a self, name: &'a str) -> Lookup<'a, String> {
+        Box::pin(self.query(name, RecordType::TXT, |data| match data {
+            RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+            _ => None,
+        }))
+    }
+
+    fn ptr(&self, address: IpAddr) -> Lookup<'_, String> {
+        Box::pin(async move {
+            let name = Name::from(address.to_canonical()).to_ascii();
+            self.query(&name, RecordType::PTR, |data| match data {
+                RData::PTR(ptr) => Some(plain(&ptr.0)),
+                _ => None,
+            })
+            .await
+        })
+    }
+
+    fn tlsa<'a>(&'a self, name: &'a str) -> Lookup<'a, Tlsa> {
+        Box::pin(self.query(name, RecordType::TLSA, |data| match data {
+            RData::TLSA(tlsa) => Some(Tlsa {
+                usage: tlsa.cert_usage.into(),
+                selector: tlsa.selector.into(),
+                matching: tlsa.matching.into(),
+                data: tlsa.cert_data.clone(),
+            }),
+            _ => None,
+        }))
+    }
+
+    fn srv<'a>(&'a self, name: &'a str) -> Lookup<'a, Srv> {
+        Box::pin(self.query(name, RecordType::SRV, |data| match data {
+            RData::SRV(srv) => {
+                Some(Srv { priority: srv.priority, weight: srv.weight, port: srv.port, target: plain(&srv.target) })
+            }
+            _ => None,
+        }))
+    }
+
+    fn caa<'a>(&'a self, name: &'a str) -> Lookup<'a, Caa> {
+        Box::pin(self.query(name, RecordType::CAA, |data| match data {
+            RData::CAA(caa) => {
+                Some(Caa { tag: caa.tag.to_ascii_lowercase(), value: String::from_utf8_lossy(&caa.value).into_owned() })
+            }
+            _ => None,
+        }))
+    }
+}

@@ -1,0 +1,36 @@
+//! Settings of name resolution.
+
+use std::net::SocketAddr;
+
+use crate::foundations::settings::Span;
+
+crate::settings! {
+    /// How names are looked up in the DNS.
+    pub struct DnsSettings {
+        /// Name servers to ask, in order. Without any, those of `/etc/resolv.conf`.
+        pub servers: Vec<SocketAddr> = Vec::new(),
+        /// How long to wait for one server. After that the next one is asked.
+        pub timeout: Span = Span::seconds(5),
+        /// How often the servers are asked before a look-up fails for now.
+        pub attempts: u32 = 2,
+        /// Most answers kept in memory. Beyond it the least used one is forgotten.
+        pub cache_size: u32 = 8192,
+        /// Longest time an answer is kept, whatever its owner says.
+        pub longest_ttl: Span = Span::hours(24),
+        /// Whether signatures are checked (DNSSEC), which DANE needs.
+        pub dnssec: Dnssec = Dnssec::Off,
+    }
+}
+
+crate::words! {
+    /// Who checks the signatures of answers.
+    pub enum Dnssec {
+        /// Nobody; no answer counts as secure.
+        Off = "off",
+        /// This server, from the root down. The name servers must pass DNSSEC records on.
+        Validate = "validate",
+        /// A validating resolver on this machine, such as unbound: its AD bit counts (RFC 6840 §5.8). Without a loopback
+        /// address among the name servers no answer counts as secure.
+        TrustAd = "trust-ad",
+    }
+}

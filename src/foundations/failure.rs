@@ -1,0 +1,79 @@
+//! What kind of thing went wrong, in a closed set that every protocol can put into its own words.
+
+use std::borrow::Cow;
+
+/// The kind of a failure. Each room's error type has a `kind()`; each protocol has one table from kinds to its codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// What was named is not there.
+    NotFound,
+    /// What was to be created is there already.
+    Exists,
+    /// The account's quota would be exceeded.
+    OverQuota,
+    /// The disk, or another resource of the whole server, is full.
+    NoSpace,
+    /// The asker may not do this.
+    NoPermission,
+    /// Who the asker is has not been shown, or wrongly.
+    AuthenticationFailed,
+    /// A limit of the configuration was reached.
+    TooMany,
+    /// A message, name or argument is larger than the limit.
+    TooLarge,
+    /// It may work later: a database, a disk or another service does not answer.
+    Temporary,
+    /// Stored data contradicts itself.
+    Corrupt,
+    /// What was asked for is malformed or makes no sense here.
+    Invalid,
+}
+
+/// Why a client's wish is not fulfilled: what the peer may read, and what only the log gets.
+#[derive(Debug, thiserror::Error)]
+#[error("{public}")]
+pub struct Refusal {
+    /// The kind, which decides the protocol's code.
+    pub kind: Kind,
+    /// A sentence for the peer, without paths, settings or names of others.
+    pub public: Cow<'static, str>,
+    /// The SMTP reply to give where the kind alone is too coarse: reply code and enhanced status (RFC 3463).
+    pub smtp: Option<(u16, &'static str)>,
+    /// The cause, for the log.
+    #[source]
+    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Refusal {
+    /// A refusal without a cause behind it.
+    pub fn new(kind: Kind, public: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, public: public.into(), smtp: None, cause: None }
+    }
+
+    /// The same refusal with an exact SMTP reply code and enhanced status.
+    #[must_use]
+    pub const fn smtp(mut self, code: u16, status: &'static str) -> Self {
+        self.smtp = Some((code, status));
+        self
+    }
+
+    /// The same refusal with its cause for the log.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// "Try again later", with the cause for the log.
+    pub fn temporary(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::new(Kind::Temporary, "This server has a passing problem; try again later").because(cause)
+    }
+
+    /// Whether trying again later may help.
+    pub fn is_temporary(&self) -> bool {
+        match self.smtp {
+            Some((code, _)) => code < 500,
+            None => matches!(self.kind, Kind::Temporary | Kind::OverQuota | Kind::NoSpace | Kind::TooMany),
+        }
+    }
+}

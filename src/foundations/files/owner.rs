@@ -1,0 +1,100 @@
+//! Files made for somebody else: by an administrator who is root, for the server's user.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use rustix::fs::{Gid, Timespec, Timestamps, Uid};
+
+use super::{Error, at, sync_directory};
+
+/// Who new files belong to.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner(Option<(u32, u32)>);
+
+impl Owner {
+    /// The owner of a directory, where that is another than whoever runs this.
+    ///
+    /// # Errors
+    /// The directory cannot be looked at.
+    pub fn of(directory: &Path) -> Result<Self, Error> {
+        let metadata = fs::metadata(directory).map_err(at("read", directory))?;
+        let is_other = rustix::process::geteuid().is_root() && metadata.uid() != 0;
+        Ok(Self(is_other.then_some((metadata.uid(), metadata.gid()))))
+    }
+
+    /// Gives a file that is there to the owner.
+    ///
+    /// # Errors
+    /// It cannot be given.
+    pub fn give_path(self, path: &Path) -> Result<(), Error> {
+        let file = File::open(path).map_err(at("open", path))?;
+        self.give(&file).map_err(at("change the owner of", path))
+    }
+
+    fn give(self, file: &File) -> io::Result<()> {
+        match self.0 {
+            Some((user, group)) => Ok(rustix::fs::fchown(file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a directory for its owner alone, and those above it that are missing.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make_directory(self, path: &Path) -> Result<(), Error> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        if let Some(above) = path.parent() {
+            self.make_directory(above)?;
+        }
+        match fs::create_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at("create", path)(error)),
+            _ => {}
+        }
+        let directory = File::open(path).map_err(at("create", path))?;
+        directory.set_permissions(fs::Permissions::from_mode(0o700)).map_err(at("create", path))?;
+        self.give(&directory).map_err(at("change the owner of", path))
+    }
+
+    /// Writes a new file with permission bits `mode` and a date of its own, in nanoseconds since 1970. It is not synced.
+    ///
+    /// # Errors
+    /// It is there already, or cannot be written; then no part of it is left.
+    pub fn write_new(self, path: &Path, content: &[u8], mode: u32, date: i64) -> Result<(), Error> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode & 0o777).open(path);
+        let mut file = file.map_err(at("create", path))?;
+        let time = Timespec { tv_sec: date.div_euclid(1_000_000_000), tv_nsec: date.rem_euclid(1_000_000_000) };
+        let written = file.write_all(content).and_then(|()| self.give(&file)).and_then(|()| {
+            Ok(rustix::fs::futimens(&file, &Timestamps { last_access: time, last_modification: time })?)
+        });
+        written.map_err(|error| {
+            let _ = fs::remove_file(path);
+            at("write", path)(error)
+        })
+    }
+}
+
+/// Puts everything that was written to a file system on its disk, in one go.
+///
+/// # Errors
+/// The disk fails.
+pub fn sync_file_system(path: &Path) -> Result<(), Error> {
+    let directory = File::open(path).map_err(at("sync", path))?;
+    rustix::fs::syncfs(&directory).map_err(|error| at("sync", path)(error.into()))
+}
+
+/// Gives a directory whose content is complete its name, which nothing else may have.
+///
+/// # Errors
+/// The name is taken, or the disk fails.
+pub fn publish_directory(from: &Path, to: &Path) -> Result<(), Error> {
+    sync_file_system(from)?;
+    let flags = rustix::fs::RenameFlags::NOREPLACE;
+    let renamed = rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, flags);
+    renamed.map_err(|error| at("rename", to)(error.into()))?;
+    sync_directory(to.parent().unwrap_or(to))
+}

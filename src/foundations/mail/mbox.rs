@@ -1,0 +1,85 @@
+//! Messages in one file, each behind a line that begins with `From ` (RFC 4155).
+
+/// The messages in a file: those of an mbox, each with the line before it, else the one that the file is.
+pub fn messages(octets: &[u8]) -> Vec<&[u8]> {
+    if !is_separator(octets) {
+        return vec![octets];
+    }
+    let mut starts = vec![0];
+    starts.extend(
+        memchr::memmem::find_iter(octets, b"\n\nFrom ").map(|at| at + 2).filter(|at| is_separator(&octets[*at..])),
+    );
+    starts.push(octets.len());
+    starts.windows(2).map(|w| &octets[w[0]..w[1]]).filter(|message| !message.is_empty()).collect()
+}
+
+/// The line before each message of an mbox: `From`, an address, and a date with a time.
+fn is_separator(octets: &[u8]) -> bool {
+    let line = first_line(octets);
+    let line = &line[..line.len().min(300)];
+    line.starts_with(b"From ")
+        && line.windows(6).any(|w| {
+            w[0].is_ascii_digit() && w[1] == b':' && w[2].is_ascii_digit() && w[3].is_ascii_digit() && w[4] == b':'
+        })
+}
+
+fn first_line(octets: &[u8]) -> &[u8] {
+    &octets[..memchr::memchr(b'\n', octets).unwrap_or(octets.len())]
+}
+
+/// A message of an mbox as it was before it was put there: without the line before it and the empty one behind it, and
+/// with lines that begin with `From ` as they were (every `>` in front of one was added, as mboxrd does it).
+pub fn unwrap(message: &[u8]) -> Vec<u8> {
+    let body =
+        if is_separator(message) { &message[(first_line(message).len() + 1).min(message.len())..] } else { message };
+    let body = match body.strip_suffix(b"\n\n") {
+        Some(_) => &body[..body.len() - 1],
+        None => body,
+    };
+    let mut out = Vec::with_capacity(body.len());
+    for line in body.split_inclusive(|octet| *octet == b'\n') {
+        let quotes = line.iter().take_while(|octet| **octet == b'>').count();
+        let quoted = quotes > 0 && line[quotes..].starts_with(b"From ");
+        out.extend_from_slice(if quoted { &line[1..] } else { line });
+    }
+    out
+}
+
+/// What the line before a message says: the date, as `ctime` writes it, in UTC.
+pub fn separator_date(message: &[u8]) -> Option<chrono::NaiveDateTime> {
+    let line = is_separator(message).then(|| String::from_utf8_lossy(first_line(message)).into_owned())?;
+    let words: Vec<&str> = line.split_whitespace().collect();
+    // Some add a time zone behind or before the year.
+    let time = words.iter().position(|word| word.matches(':').count() == 2)?;
+    let (month, day) = (words.get(time.checked_sub(2)?)?, words.get(time - 1)?);
+    let year = words[time + 1..].iter().find(|word| word.len() == 4 && word.bytes().all(|b| b.is_ascii_digit()))?;
+    let text = format!("{day} {month} {year} {}", words[time]);
+    chrono::NaiveDateTime::parse_from_str(&text, "%d %b %Y %H:%M:%S").ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mailboxes_are_taken_apart() {
+        let mbox = b"From a@b Mon Nov 23 04:00:00 2026\nSubject: 1\n\nx\nFrom here on\n>From c\n\nFrom there on\n\nFrom c@d Tue Nov 24 04:00:00 2026\nSubject: 2\n\ny\n";
+        let messages = messages(mbox);
+        assert_eq!(messages.len(), 2);
+        assert_eq!(unwrap(messages[0]), b"Subject: 1\n\nx\nFrom here on\nFrom c\n\nFrom there on\n");
+        assert_eq!(unwrap(messages[1]), b"Subject: 2\n\ny\n");
+        assert_eq!(super::messages(b"Subject: 1\n\nFrom a@b Mon Nov 24 04:00:00 2026\n").len(), 1);
+    }
+
+    #[test]
+    fn dates_are_read() {
+        for (line, wanted) in [
+            ("From a@b Mon Nov 23 04:05:06 2026\n", "2026-11-23 04:05:06"),
+            ("From - Mon Nov  3 04:05:06 2025\n", "2025-11-03 04:05:06"),
+            ("From a@b Mon Nov 23 04:05:06 +0000 2026\n", "2026-11-23 04:05:06"),
+        ] {
+            assert_eq!(separator_date(line.as_bytes()).unwrap().to_string(), wanted, "{line}");
+        }
+        assert_eq!(separator_date(b"From the beginning\n"), None);
+    }
+}

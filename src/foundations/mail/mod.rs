@@ -1,0 +1,35 @@
+//! A message, its envelope and where it came from; the structure of its content.
+//!
+//! Promises: a [`Message`] never changes and is cheap to clone; what is computed from its bytes never fails, however
+//! broken they are. Nothing here reads files, sockets or the clock.
+
+pub mod addresses;
+pub mod charset;
+pub mod compose;
+pub mod content;
+pub mod date;
+pub mod encoded_words;
+mod envelope;
+mod header;
+pub mod html;
+mod line_ends;
+pub mod mbox;
+mod message;
+mod numbers;
+mod origin;
+mod section;
+pub mod structure;
+mod summary;
+pub mod text;
+pub mod transfer;
+
+pub use date::HeaderDate;
+pub use envelope::{BodyKind, DsnReturn, DsnWish, Envelope, Notify, OriginalRecipient, Recipient};
+pub use header::{Field, Fields, HeaderSection};
+pub use line_ends::{crlf, crlf_len};
+pub use message::Message;
+pub use numbers::{InvalidNumber, InvalidSequenceSet, ModSeq, Numbered, SequenceNumber, SequenceSet, Uid, UidValidity};
+pub use origin::{Login, Mail, Origin, Peer, TlsFacts};
+pub use section::{Kind, Piece, Sections};
+pub use structure::Structure;
+pub use summary::{SearchFields, Summary};

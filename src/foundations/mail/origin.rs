@@ -1,0 +1,89 @@
+//! Where a message came from.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Envelope, Message};
+use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::ids::{MailId, SessionId};
+
+/// One message on its way: what the services pass to each other.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// Its name in every event and log line.
+    pub id: MailId,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Sender and recipients.
+    pub envelope: Envelope,
+    /// The bytes.
+    pub message: Message,
+}
+
+/// The circumstances under which a message was received.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The connection it came over.
+    pub session: SessionId,
+    /// The other end of that connection.
+    pub peer: Peer,
+    /// The name the client gave in HELO, EHLO or LHLO; empty when the message did not come by SMTP.
+    pub hello: String,
+    /// `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPSA`, `LMTP`, `UTF8SMTPS`… (RFC 3848, RFC 6531 §4.3), for the Received field.
+    pub with: &'static str,
+    /// The TLS session, when there is one.
+    pub tls: Option<TlsFacts>,
+    /// The account that authenticated, on submission.
+    pub login: Option<Login>,
+    /// When the message was complete.
+    pub at: Timestamp,
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// Over TCP (after a PROXY header, if one is trusted: the real client).
+    Tcp(SocketAddr),
+    /// Over a Unix socket, by a process on this machine.
+    Unix,
+    /// This process itself (notifications, reports).
+    Internal,
+}
+
+impl Peer {
+    /// The IP address, if the peer has one; IPv4-mapped IPv6 addresses are given as IPv4.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip().to_canonical()),
+            Self::Unix | Self::Internal => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{}", SocketAddr::new(address.ip().to_canonical(), address.port())),
+            Self::Unix => f.write_str("unix"),
+            Self::Internal => f.write_str("internal"),
+        }
+    }
+}
+
+/// What is known about a TLS session, for Received fields, policy and logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite by its IANA name.
+    pub cipher: String,
+    /// The server name the client asked for.
+    pub server_name: Option<String>,
+}
+
+/// An account that has proven who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The account's own address.
+    pub address: Address,
+}

@@ -1,0 +1,88 @@
+//! What a mailbox remembers of a message so that it need not read it again: the IMAP answers ENVELOPE, BODY and
+//! BODYSTRUCTURE as ready bytes, the offsets of all parts, the date and the fields that searches ask for.
+//!
+//! Computed once, at delivery or APPEND, in time linear in the message; never fails.
+
+mod body;
+mod envelope;
+mod stored;
+mod strings;
+
+use super::Structure;
+use super::date::HeaderDate;
+use super::encoded_words::cut;
+use super::section::Sections;
+use super::text;
+use envelope::EnvelopeFields;
+
+/// The remembered facts of one message.
+///
+/// All offsets and sizes are those of the bytes given to [`Summary::of`]; a file with bare LF line ends must be
+/// turned into CRLF first (see [`crlf`](super::crlf)), because IMAP and POP3 count and send CRLF.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// The value of FETCH ENVELOPE: a parenthesised list with quoted strings and literals (RFC 9051 §7.5.2). Literals
+    /// are used for whatever a quoted string cannot hold, so the bytes suit every client, with UTF8=ACCEPT or without.
+    pub envelope: Vec<u8>,
+    /// The value of FETCH BODY: the structure without extension data.
+    pub body: Vec<u8>,
+    /// The value of FETCH BODYSTRUCTURE.
+    pub body_structure: Vec<u8>,
+    /// Where every part lies.
+    pub sections: Sections,
+    /// The Date field, when there is one that can be read: for SENTBEFORE, SENTON, SENTSINCE and sorting.
+    pub sent: Option<HeaderDate>,
+    /// The fields that searches ask for, decoded.
+    pub fields: SearchFields,
+    /// The first 200 characters of the text on one line (RFC 8970 PREVIEW); empty when there is no text.
+    pub preview: String,
+}
+
+/// Decoded header fields, each at most 64 KiB; a field that occurs more than once is joined with `, `.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SearchFields {
+    /// From, encoded words decoded.
+    pub from: String,
+    /// To.
+    pub to: String,
+    /// Cc.
+    pub cc: String,
+    /// Bcc.
+    pub bcc: String,
+    /// Subject.
+    pub subject: String,
+    /// Message-ID without its angle brackets.
+    pub message_id: String,
+    /// The first message id of In-Reply-To, without angle brackets.
+    pub in_reply_to: String,
+    /// The message ids of References in order, without angle brackets; at most 1,000, the last ones when there are more.
+    pub references: Vec<String>,
+}
+
+impl Summary {
+    /// Reads a message in whatever state it is.
+    pub fn of(message: &[u8]) -> Self {
+        let structure = Structure::of(message);
+        let header = EnvelopeFields::of(structure.header(&structure.parts()[0]));
+        let mut summary = Self {
+            sections: structure.sections(),
+            sent: header.date.and_then(HeaderDate::read),
+            fields: header.search_fields(),
+            preview: text::preview(&structure),
+            ..Self::default()
+        };
+        header.write(&mut summary.envelope);
+        body::write(&structure, body::Extensions::Without, &mut summary.body);
+        body::write(&structure, body::Extensions::With, &mut summary.body_structure);
+        summary
+    }
+}
+
+/// Appends to a text that is kept within [`encoded_words::MAX_TEXT`](super::encoded_words::MAX_TEXT).
+fn join(text: &mut String, more: &str) {
+    if !text.is_empty() && !more.is_empty() {
+        text.push_str(", ");
+    }
+    text.push_str(more);
+    cut(text, super::encoded_words::MAX_TEXT);
+}

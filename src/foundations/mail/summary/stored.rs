@@ -1,0 +1,186 @@
+//! The stored form: a version, then numbers in groups of seven bits and strings after their lengths.
+
+use super::{SearchFields, Summary};
+use crate::foundations::mail::HeaderDate;
+use crate::foundations::mail::section::{Entry, Kind, Sections};
+
+impl Summary {
+    /// Changes whenever the form, or what [`Summary::of`] makes of a message, changes.
+    pub const VERSION: u8 = 1;
+
+    /// Appends a compact form for storage, which [`Summary::read`] understands.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.push(Self::VERSION);
+        for bytes in [&self.envelope, &self.body, &self.body_structure] {
+            write_bytes(bytes, out);
+        }
+        self.sections.write(out);
+        match self.sent {
+            None => out.push(0),
+            Some(HeaderDate { seconds, offset }) => {
+                out.push(1);
+                out.extend_from_slice(&seconds.to_le_bytes());
+                out.extend_from_slice(&offset.to_le_bytes());
+            }
+        }
+        let fields = &self.fields;
+        for text in [
+            &fields.from,
+            &fields.to,
+            &fields.cc,
+            &fields.bcc,
+            &fields.subject,
+            &fields.message_id,
+            &fields.in_reply_to,
+            &self.preview,
+        ] {
+            write_bytes(text.as_bytes(), out);
+        }
+        write_number(fields.references.len() as u64, out);
+        for id in &fields.references {
+            write_bytes(id.as_bytes(), out);
+        }
+    }
+
+    /// Reads the stored form; `None` when it is of another version or damaged: compute it anew then.
+    pub fn read(stored: &[u8]) -> Option<Self> {
+        let mut reader = Reader { rest: stored };
+        if reader.octet()? != Self::VERSION {
+            return None;
+        }
+        let [envelope, body, body_structure] =
+            [reader.bytes()?.to_vec(), reader.bytes()?.to_vec(), reader.bytes()?.to_vec()];
+        let sections = reader.sections()?;
+        let sent = match reader.octet()? {
+            0 => None,
+            _ => Some(HeaderDate {
+                seconds: i64::from_le_bytes(reader.array()?),
+                offset: i16::from_le_bytes(reader.array()?),
+            }),
+        };
+        let mut fields = SearchFields {
+            from: reader.text()?,
+            to: reader.text()?,
+            cc: reader.text()?,
+            bcc: reader.text()?,
+            subject: reader.text()?,
+            message_id: reader.text()?,
+            in_reply_to: reader.text()?,
+            references: Vec::new(),
+        };
+        let preview = reader.text()?;
+        for _ in 0..reader.number()? {
+            fields.references.push(reader.text()?);
+        }
+        reader.rest.is_empty().then_some(Self { envelope, body, body_structure, sections, sent, fields, preview })
+    }
+}
+
+impl Sections {
+    /// Appends a compact form for storage, which [`Sections::read`] understands.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        write_number(self.entries.len() as u64, out);
+        for (index, entry) in (0_u64..).zip(&self.entries) {
+            write_number(entry.start, out);
+            write_number(entry.body - entry.start, out);
+            write_number(entry.end - entry.body, out);
+            let kind = match entry.kind {
+                Kind::Leaf => 0,
+                Kind::Multipart => 1,
+                Kind::Message => 2,
+            };
+            write_number((u64::from(entry.next) - index) << 2 | kind, out);
+        }
+    }
+
+    /// Reads the stored form; `None` when it is damaged.
+    pub fn read(stored: &[u8]) -> Option<Self> {
+        let mut reader = Reader { rest: stored };
+        let sections = reader.sections()?;
+        reader.rest.is_empty().then_some(sections)
+    }
+}
+
+fn write_number(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        // The low seven bits fit into an octet.
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    write_number(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn octet(&mut self) -> Option<u8> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*first)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (first, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(*first)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0_u64;
+        for shift in (0..63).step_by(7) {
+            let octet = self.octet()?;
+            number |= u64::from(octet & 0x7f) << shift;
+            if octet < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.number()?).ok()?;
+        let (bytes, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
+    fn text(&mut self) -> Option<String> {
+        String::from_utf8(self.bytes()?.to_vec()).ok()
+    }
+
+    fn sections(&mut self) -> Option<Sections> {
+        let count = self.number()?;
+        // Each entry takes four octets at least.
+        if count > self.rest.len() as u64 / 4 {
+            return None;
+        }
+        let mut entries = Vec::with_capacity(usize::try_from(count).ok()?);
+        for index in 0..count {
+            let start = self.number()?;
+            let body = start.checked_add(self.number()?)?;
+            let end = body.checked_add(self.number()?)?;
+            let last = self.number()?;
+            let kind = match last & 3 {
+                0 => Kind::Leaf,
+                1 => Kind::Multipart,
+                2 => Kind::Message,
+                _ => return None,
+            };
+            let next = index.checked_add(last >> 2)?;
+            // A part ends after itself, and one that contains others contains at least one.
+            let least = index + if kind == Kind::Leaf { 1 } else { 2 };
+            if next < least || next > count {
+                return None;
+            }
+            entries.push(Entry { start, body, end, kind, next: u32::try_from(next).ok()? });
+        }
+        Some(Sections { entries })
+    }
+}

@@ -1,0 +1,172 @@
+//! Content-Transfer-Encoding undone (RFC 2045 §6), as far as somebody wants to read.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use memchr::memchr;
+
+use super::charset::hex_octet;
+use super::content;
+
+/// Decodes a body, at most `limit` octets of the result. Damaged content gives what can be made of it; an unknown
+/// encoding is taken for none.
+pub fn decode<'a>(encoding: Option<&[u8]>, body: &'a [u8], limit: usize) -> Cow<'a, [u8]> {
+    let word = encoding.map(content::word).unwrap_or_default();
+    if word.eq_ignore_ascii_case(b"base64") {
+        let mut octets = Vec::new();
+        decode_base64(body, limit, &mut octets);
+        Cow::Owned(octets)
+    } else if word.eq_ignore_ascii_case(b"quoted-printable") {
+        Cow::Owned(decode_quoted_printable(body, limit))
+    } else {
+        Cow::Borrowed(&body[..body.len().min(limit)])
+    }
+}
+
+/// Appends what base64 text stands for, at most `limit` octets. Characters outside the alphabet are skipped (RFC 2045
+/// §6.8), padding ends a quantum wherever it stands, and a cut-off end gives what it holds.
+pub(super) fn decode_base64(text: &[u8], limit: usize, octets: &mut Vec<u8>) {
+    let start = octets.len();
+    let mut digits = Vec::with_capacity(CHUNK.min(text.len()));
+    for octet in text {
+        match octet {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' => digits.push(*octet),
+            b'=' => decode_digits(&mut digits, octets),
+            _ => {}
+        }
+        if digits.len() == CHUNK {
+            decode_digits(&mut digits, octets);
+        }
+        if octets.len() - start >= limit {
+            break;
+        }
+    }
+    decode_digits(&mut digits, octets);
+    octets.truncate(start + limit.min(octets.len() - start));
+}
+
+/// Digits decoded at once; whole quanta.
+const CHUNK: usize = 4096;
+
+fn decode_digits(digits: &mut Vec<u8>, octets: &mut Vec<u8>) {
+    if digits.len() % 4 == 1 {
+        // One digit over is less than an octet.
+        digits.pop();
+    }
+    // Does not fail: there are only digits, of a possible number, and padding and trailing bits do not matter.
+    let decoded = LENIENT.decode_vec(&*digits, octets);
+    debug_assert!(decoded.is_ok(), "{decoded:?}");
+    digits.clear();
+}
+
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// RFC 2045 §6.7; an `=` that begins nothing stands for itself.
+fn decode_quoted_printable(body: &[u8], limit: usize) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(body.len().min(limit));
+    let mut rest = body;
+    while octets.len() < limit {
+        let Some(at) = memchr(b'=', rest) else {
+            push_lines(&mut octets, rest);
+            break;
+        };
+        push_lines(&mut octets, &rest[..at]);
+        rest = &rest[at..];
+        let taken = match *rest {
+            [_, b'\n', ..] => 2,
+            // RFC 2045 §6.7 (3): blanks after a soft line break's `=` were added on the way.
+            [_, b' ' | b'\t' | b'\r', ..] => match soft_break(rest) {
+                Some(taken) => taken,
+                None => {
+                    octets.push(b'=');
+                    1
+                }
+            },
+            [_, high, low, ..] if hex_octet(high, low).is_some() => {
+                octets.extend(hex_octet(high, low));
+                3
+            }
+            [_] => 1,
+            _ => {
+                octets.push(b'=');
+                1
+            }
+        };
+        rest = &rest[taken..];
+    }
+    octets.truncate(limit);
+    octets
+}
+
+/// RFC 2045 §6.7 (3): blanks at the end of a line were added on the way, and are left out.
+fn push_lines(octets: &mut Vec<u8>, literal: &[u8]) {
+    for line in literal.split_inclusive(|octet| *octet == b'\n') {
+        let end = match line {
+            [.., b'\r', b'\n'] => 2,
+            [.., b'\n'] => 1,
+            _ => {
+                octets.extend_from_slice(line);
+                continue;
+            }
+        };
+        let (text, end) = line.split_at(line.len() - end);
+        let blanks = text.iter().rev().take_while(|octet| matches!(octet, b' ' | b'\t')).count();
+        octets.extend_from_slice(&text[..text.len() - blanks]);
+        octets.extend_from_slice(end);
+    }
+}
+
+/// Length of `=`, blanks and a line end.
+fn soft_break(rest: &[u8]) -> Option<usize> {
+    let blanks = rest[1..].iter().take(MAX_PADDING).take_while(|b| matches!(b, b' ' | b'\t')).count();
+    match rest[1 + blanks..] {
+        [b'\r', b'\n', ..] => Some(blanks + 3),
+        [b'\n', ..] => Some(blanks + 2),
+        _ => None,
+    }
+}
+
+/// Most blanks looked through for the line end of a soft break.
+const MAX_PADDING: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes() {
+        for (encoding, body, wanted) in [
+            ("base64", "aGVs\r\nbG8=\r\n", "hello"),
+            ("BASE64", "aGVsbG8", "hello"),
+            ("base64", "aGVsbG", "hell"),
+            ("base64", "a", ""),
+            ("base64", "aGk=aGk=", "hihi"),
+            ("base64", "!a*G,k-", "hi"),
+            ("base64", "====", ""),
+            ("quoted-printable", "gr=C3=BCn=20\r\nx =\r\ny= \t\r\nz=\nw", "grün \r\nx yzw"),
+            ("quoted-printable", "=ZZ = a=", "=ZZ = a"),
+            (" Quoted-Printable (x)", "=41", "A"),
+            ("8bit", "=41", "=41"),
+            ("nonsense", "=41", "=41"),
+        ] {
+            let decoded = decode(Some(encoding.as_bytes()), body.as_bytes(), 100);
+            assert_eq!(String::from_utf8_lossy(&decoded), wanted, "{encoding} {body:?}");
+        }
+    }
+
+    #[test]
+    fn stops_at_the_limit() {
+        let long = b"QUJD".repeat(10_000);
+        for encoding in ["base64", "quoted-printable", "7bit"] {
+            for limit in [0, 1, 7, 5_000] {
+                assert_eq!(decode(Some(encoding.as_bytes()), &long, limit).len(), limit);
+            }
+        }
+    }
+}

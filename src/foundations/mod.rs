@@ -1,0 +1,17 @@
+//! The ground floor: types and tools that know nothing about this server's behaviour.
+//!
+//! May use: nothing of ours outside this floor.
+
+pub mod address;
+pub mod clock;
+pub mod dns;
+pub mod event;
+pub mod failure;
+pub mod files;
+pub mod ids;
+pub mod mail;
+pub mod net;
+pub mod secret;
+pub mod settings;
+pub mod tasks;
+pub mod wire;

@@ -1,0 +1,28 @@
+//! Sockets: who connects, over what, and how many at once.
+//!
+//! A [`Listener`] accepts from a TCP port, a Unix socket or a socket that systemd passed, learns the real client from a
+//! PROXY header when the peer is trusted to send one, and runs one task per [`Connection`]. A [`Stream`] is what the
+//! protocols read and write: plain or, after [`Stream::start_tls`], encrypted.
+//!
+//! Promises: no more than `connections` tasks at once (further clients wait in the kernel's queue), a bounded time and a
+//! bounded number of octets before a protocol takes over, and no busy loop when file descriptors run out.
+//! Failures before a protocol takes over are logged at debug level with the peer, for they are the internet's daily noise;
+//! a listener that cannot accept is logged at error level.
+
+mod bind;
+mod connection;
+mod http;
+mod inherited;
+mod listener;
+mod proxy;
+mod stream;
+mod tls;
+
+pub use bind::{Bind, InvalidBind};
+pub use connection::Connection;
+pub use http::{HttpSettings, serve_http};
+pub use inherited::Inherited;
+pub use listener::{Counters, Listener, ListenerOptions, UnixAccess};
+pub use proxy::{InvalidProxyHeader, ProxyHeader};
+pub use stream::Stream;
+pub use tls::{TlsContext, TlsSetup};

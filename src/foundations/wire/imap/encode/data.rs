@@ -1,0 +1,182 @@
+//! Untagged responses about the server, mailboxes and searches (RFC 9051 §7.2, §7.3, §7.4).
+
+use super::Out;
+use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Uid};
+use crate::foundations::wire::imap::list::SpecialUse;
+use crate::foundations::wire::imap::mailbox::StatusItem;
+use crate::foundations::wire::imap::messages::Addressing;
+use crate::foundations::wire::imap::name::NameEncoding;
+
+/// Attributes of a mailbox in a LIST response (RFC 9051 §7.3.1).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ListAttributes {
+    /// Attributes such as `\HasChildren`, each with its backslash.
+    pub words: Vec<&'static str>,
+    /// Special uses.
+    pub uses: Vec<SpecialUse>,
+}
+
+/// One LIST or LSUB response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListLine<'a> {
+    /// Its attributes.
+    pub attributes: &'a ListAttributes,
+    /// The hierarchy delimiter; `None` is NIL.
+    pub delimiter: Option<char>,
+    /// The mailbox.
+    pub name: &'a str,
+    /// CHILDINFO `SUBSCRIBED` (RFC 5258 §4).
+    pub child_subscribed: bool,
+}
+
+/// One pair of a STATUS response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusValue(pub StatusItem, pub u64);
+
+/// An ESEARCH response (RFC 4731 §3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EsearchResult {
+    /// The tag of the command it belongs to.
+    pub tag: String,
+    /// Whether the numbers are UIDs.
+    pub addressing: Addressing,
+    /// The lowest number.
+    pub min: Option<u32>,
+    /// The highest number.
+    pub max: Option<u32>,
+    /// All numbers, as a set in its written form.
+    pub all: Option<String>,
+    /// How many.
+    pub count: Option<u32>,
+    /// The highest modification sequence among the messages returned (RFC 7162 §3.1.10).
+    pub mod_seq: Option<ModSeq>,
+}
+
+impl Out {
+    /// `* LIST (attributes) "delimiter" name`.
+    pub fn list_line(&mut self, response: &str, line: &ListLine<'_>, encoding: NameEncoding) -> &mut Self {
+        let attributes = line.attributes;
+        let words = attributes.words.iter().copied().chain(attributes.uses.iter().map(|special| special.as_str()));
+        self.raw("* ").raw(response).raw(" ").words(words).raw(" ");
+        match line.delimiter {
+            Some(delimiter) => self.string(delimiter.to_string()),
+            None => self.raw("NIL"),
+        };
+        self.raw(" ").mailbox(line.name, encoding);
+        if line.child_subscribed {
+            self.raw(" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+        }
+        self.line_end()
+    }
+
+    /// `* STATUS name (ITEM value …)`.
+    pub fn status(&mut self, name: &str, encoding: NameEncoding, values: &[StatusValue]) -> &mut Self {
+        self.raw("* STATUS ").mailbox(name, encoding).raw(" ");
+        self.list(values, |out, StatusValue(item, value)| {
+            out.raw(item.as_str()).raw(" ").number(*value);
+        });
+        self.line_end()
+    }
+
+    /// `* FLAGS (flags)`.
+    pub fn flags_line<'f>(&mut self, flags: impl IntoIterator<Item = &'f str>) -> &mut Self {
+        self.raw("* FLAGS ").words(flags).line_end()
+    }
+
+    /// `* n EXISTS`.
+    pub fn exists(&mut self, count: u32) -> &mut Self {
+        self.raw("* ").number(count).raw(" EXISTS\r\n")
+    }
+
+    /// `* n RECENT` (RFC 3501 §7.3.2).
+    pub fn recent(&mut self, count: u32) -> &mut Self {
+        self.raw("* ").number(count).raw(" RECENT\r\n")
+    }
+
+    /// `* n EXPUNGE`.
+    pub fn expunge(&mut self, number: SequenceNumber) -> &mut Self {
+        self.raw("* ").number(number.get()).raw(" EXPUNGE\r\n")
+    }
+
+    /// `* VANISHED uids` (RFC 7162 §3.2.10): expunged just now.
+    pub fn vanished(&mut self, uids: &SequenceSet<Uid>) -> &mut Self {
+        self.raw("* VANISHED ").display(uids).line_end()
+    }
+
+    /// `* VANISHED (EARLIER) uids`: expunged before the client came back.
+    pub fn vanished_earlier(&mut self, uids: &SequenceSet<Uid>) -> &mut Self {
+        self.raw("* VANISHED (EARLIER) ").display(uids).line_end()
+    }
+
+    /// `* SEARCH numbers` (RFC 3501 §7.2.5), with the highest modification sequence when CONDSTORE took part.
+    pub fn search(&mut self, numbers: impl IntoIterator<Item = u32>, mod_seq: Option<ModSeq>) -> &mut Self {
+        self.raw("* SEARCH");
+        for number in numbers {
+            self.raw(b" ").number(number);
+        }
+        if let Some(mod_seq) = mod_seq {
+            self.raw(" (MODSEQ ").display(mod_seq).raw(")");
+        }
+        self.line_end()
+    }
+
+    /// `* ESEARCH (TAG "tag") UID ALL 1:3 …`.
+    pub fn esearch(&mut self, result: &EsearchResult) -> &mut Self {
+        self.raw("* ESEARCH (TAG ").string(&result.tag).raw(")");
+        if result.addressing == Addressing::Uid {
+            self.raw(" UID");
+        }
+        for (word, number) in [("MIN", result.min), ("MAX", result.max), ("COUNT", result.count)] {
+            if let Some(number) = number {
+                self.raw(" ").raw(word).raw(" ").number(number);
+            }
+        }
+        // RFC 9051 §6.4.4: no ALL when nothing was found.
+        if let Some(all) = result.all.as_ref().filter(|all| !all.is_empty()) {
+            self.raw(" ALL ").raw(all);
+        }
+        if let Some(mod_seq) = result.mod_seq {
+            self.raw(" MODSEQ ").display(mod_seq);
+        }
+        self.line_end()
+    }
+
+    /// `* ENABLED names` (RFC 5161 §3.2).
+    pub fn enabled(&mut self, names: &[&str]) -> &mut Self {
+        self.raw("* ENABLED");
+        for name in names {
+            self.raw(" ").raw(name);
+        }
+        self.line_end()
+    }
+
+    /// `* ID (field value …)` (RFC 2971).
+    pub fn id(&mut self, fields: &[(&str, &str)]) -> &mut Self {
+        self.raw("* ID ");
+        if fields.is_empty() {
+            return self.raw("NIL").line_end();
+        }
+        self.list(fields, |out, (name, value)| {
+            out.string(name).raw(" ").string(value);
+        });
+        self.line_end()
+    }
+
+    /// `* QUOTA root (STORAGE used limit …)` (RFC 9208 §5.1).
+    pub fn quota(&mut self, root: &str, resources: &[(&str, u64, u64)]) -> &mut Self {
+        self.raw("* QUOTA ").astring(root).raw(" ");
+        self.list(resources, |out, (name, used, limit)| {
+            out.raw(name).raw(" ").number(*used).raw(" ").number(*limit);
+        });
+        self.line_end()
+    }
+
+    /// `* QUOTAROOT mailbox roots` (RFC 9208 §5.2).
+    pub fn quota_root(&mut self, mailbox: &str, encoding: NameEncoding, roots: &[&str]) -> &mut Self {
+        self.raw("* QUOTAROOT ").mailbox(mailbox, encoding);
+        for root in roots {
+            self.raw(" ").astring(root);
+        }
+        self.line_end()
+    }
+}

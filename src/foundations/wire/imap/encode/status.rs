@@ -1,0 +1,118 @@
+//! Status responses and their codes (RFC 9051 §7.1).
+
+use super::Out;
+use crate::foundations::mail::{ModSeq, SequenceSet, Uid, UidValidity};
+
+/// The kinds of status responses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// The command was not understood or came at the wrong time.
+    Bad,
+    /// The connection is about to be closed.
+    Bye,
+    /// It failed.
+    No,
+    /// It succeeded.
+    Ok,
+    /// The connection is authenticated already.
+    PreAuth,
+}
+
+impl Condition {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bad => "BAD",
+            Self::Bye => "BYE",
+            Self::No => "NO",
+            Self::Ok => "OK",
+            Self::PreAuth => "PREAUTH",
+        }
+    }
+}
+
+/// Response codes that carry something; plain ones are [`Code::Word`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    /// `APPENDUID` (RFC 4315).
+    AppendUid(UidValidity, SequenceSet<Uid>),
+    /// `BADCHARSET`, with those we know.
+    BadCharset(&'static [&'static str]),
+    /// `CAPABILITY`.
+    Capability(String),
+    /// `COPYUID` (RFC 4315): epoch, UIDs there, new UIDs, in pairs.
+    CopyUid(UidValidity, SequenceSet<Uid>, SequenceSet<Uid>),
+    /// `HIGHESTMODSEQ` (RFC 7162).
+    HighestModSeq(ModSeq),
+    /// `MODIFIED` (RFC 7162 §3.1.3), sequence numbers or UIDs as the command had them.
+    Modified(String),
+    /// `PERMANENTFLAGS`.
+    PermanentFlags(Vec<String>),
+    /// `UIDNEXT`.
+    UidNext(Uid),
+    /// `UIDVALIDITY`.
+    UidValidity(UidValidity),
+    /// `UNSEEN` (RFC 3501): the first such sequence number.
+    Unseen(u32),
+    /// A code without arguments, such as `TRYCREATE` (RFC 9051 §7.1, RFC 5530).
+    Word(&'static str),
+}
+
+impl Code {
+    fn write(&self, out: &mut Out) {
+        match self {
+            Self::AppendUid(validity, uids) => out.raw("APPENDUID ").display(validity).raw(" ").display(uids),
+            Self::BadCharset(known) => out.raw("BADCHARSET ").words(known.iter().copied()),
+            Self::Capability(capabilities) => out.raw("CAPABILITY ").raw(capabilities),
+            Self::CopyUid(validity, from, to) => {
+                out.raw("COPYUID ").display(validity).raw(" ").display(from).raw(" ").display(to)
+            }
+            Self::HighestModSeq(mod_seq) => out.raw("HIGHESTMODSEQ ").display(mod_seq),
+            Self::Modified(set) => out.raw("MODIFIED ").raw(set),
+            Self::PermanentFlags(flags) => out.raw("PERMANENTFLAGS ").words(flags.iter().map(String::as_str)),
+            Self::UidNext(uid) => out.raw("UIDNEXT ").display(uid),
+            Self::UidValidity(validity) => out.raw("UIDVALIDITY ").display(validity),
+            Self::Unseen(number) => out.raw("UNSEEN ").number(*number),
+            Self::Word(word) => out.raw(word),
+        };
+    }
+}
+
+impl Out {
+    /// `tag OK [CODE] text`, or another condition.
+    pub fn tagged(&mut self, tag: &str, condition: Condition, code: Option<&Code>, text: &str) -> &mut Self {
+        self.raw(tag).raw(" ").condition(condition, code, text)
+    }
+
+    /// `* OK [CODE] text`, or another condition.
+    pub fn untagged(&mut self, condition: Condition, code: Option<&Code>, text: &str) -> &mut Self {
+        self.raw("* ").condition(condition, code, text)
+    }
+
+    /// `+ text`: the client may go on.
+    pub fn continuation(&mut self, text: &str) -> &mut Self {
+        self.raw("+ ").resp_text(text).line_end()
+    }
+
+    fn condition(&mut self, condition: Condition, code: Option<&Code>, text: &str) -> &mut Self {
+        self.raw(condition.as_str()).raw(" ");
+        if let Some(code) = code {
+            self.raw("[");
+            code.write(self);
+            self.raw("] ");
+        }
+        self.resp_text(text).line_end()
+    }
+
+    /// ```abnf
+    /// text = 1*TEXT-CHAR
+    /// ```
+    /// Whatever cannot stand in a line is replaced.
+    fn resp_text(&mut self, text: &str) -> &mut Self {
+        if text.is_empty() {
+            return self.raw(".");
+        }
+        let clean = text.bytes().map(|b| if matches!(b, b' '..=b'~') { b } else { b'?' });
+        self.buffer().extend(clean);
+        self
+    }
+}

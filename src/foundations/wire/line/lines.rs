@@ -1,0 +1,109 @@
+//! The cutter.
+
+use bytes::{Buf, BytesMut};
+
+/// Why a line was not taken. The line, up to and with its line feed, is gone from the buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadLine {
+    /// Longer than the limit.
+    #[error("the line is too long")]
+    TooLong,
+    /// Ended by a line feed without a carriage return before it, or with a carriage return in the middle.
+    #[error("lines end in CRLF, and neither CR nor LF stands alone")]
+    LoneControl,
+    /// Still not ended after so many octets that waiting for the end makes no sense: close the connection.
+    #[error("the line does not end")]
+    Endless,
+}
+
+/// Cuts lines out of a growing buffer.
+#[derive(Debug)]
+pub struct Lines {
+    limit: usize,
+    patience: usize,
+    scanned: usize,
+    dropped: usize,
+}
+
+impl Lines {
+    /// Lines of at most `limit` octets without their CRLF. Of a longer one, 64 times as much is skipped to find its end.
+    pub const fn new(limit: usize) -> Self {
+        Self { limit, patience: limit.saturating_mul(64), scanned: 0, dropped: 0 }
+    }
+
+    /// Takes the next whole line out of the buffer, without its CRLF; `None` when more octets are needed.
+    pub fn next(&mut self, buffer: &mut BytesMut) -> Option<Result<BytesMut, BadLine>> {
+        let Some(at) = memchr::memchr(b'\n', &buffer[self.scanned..]).map(|at| at + self.scanned) else {
+            return self.wait(buffer);
+        };
+        let mut line = buffer.split_to(at + 1);
+        let dropped = std::mem::take(&mut self.dropped);
+        self.scanned = 0;
+        line.truncate(at);
+        if dropped + at > self.limit + 1 {
+            return Some(Err(BadLine::TooLong));
+        }
+        if line.last() != Some(&b'\r') {
+            return Some(Err(BadLine::LoneControl));
+        }
+        line.truncate(at - 1);
+        Some(if memchr::memchr(b'\r', &line).is_some() { Err(BadLine::LoneControl) } else { Ok(line) })
+    }
+
+    /// No end in sight: remembers how far it has looked, and drops what can only be part of too long a line.
+    fn wait(&mut self, buffer: &mut BytesMut) -> Option<Result<BytesMut, BadLine>> {
+        self.scanned = buffer.len();
+        if self.dropped + self.scanned > self.limit + 1 {
+            self.dropped += buffer.len();
+            buffer.advance(buffer.len());
+            self.scanned = 0;
+        }
+        (self.dropped > self.patience).then_some(Err(BadLine::Endless))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(limit: usize, pieces: &[&str]) -> Vec<Result<String, BadLine>> {
+        let (mut lines, mut buffer, mut found) = (Lines::new(limit), BytesMut::new(), Vec::new());
+        for piece in pieces {
+            buffer.extend_from_slice(piece.as_bytes());
+            while let Some(line) = lines.next(&mut buffer) {
+                found.push(line.map(|line| String::from_utf8_lossy(&line).into_owned()));
+                if found.last() == Some(&Err(BadLine::Endless)) {
+                    return found;
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn cuts_whole_lines_however_they_arrive() {
+        let wanted = [Ok("NOOP".to_owned()), Ok(String::new()), Ok("QUIT".to_owned())];
+        assert_eq!(cut(10, &["NOOP\r\n\r\nQUIT\r\n"]), wanted);
+        assert_eq!(cut(10, &["NO", "OP\r", "\n", "\r\nQ", "UIT", "\r\n"]), wanted);
+    }
+
+    #[test]
+    fn lone_controls_spoil_only_their_line() {
+        let wanted = [Err(BadLine::LoneControl), Ok("B".to_owned())];
+        for text in ["A\nB\r\n", "A\rA\r\nB\r\n", "\nB\r\n", "A\r\r\nB\r\n"] {
+            assert_eq!(cut(10, &[text]), wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn limit_is_exact_and_the_rest_of_the_line_is_skipped() {
+        assert_eq!(cut(4, &["1234\r\n12345\r\n1\r\n"]), [Ok("1234".into()), Err(BadLine::TooLong), Ok("1".into())]);
+        assert_eq!(cut(4, &["12345678", "9", "\r", "\n1\r\n"]), [Err(BadLine::TooLong), Ok("1".into())]);
+        assert_eq!(cut(4, &["1234", "\r", "\n"]), [Ok("1234".into())]);
+    }
+
+    #[test]
+    fn endless_lines_are_given_up() {
+        assert_eq!(cut(4, &["x".repeat(200).as_str(), "x".repeat(200).as_str()]), [Err(BadLine::Endless)]);
+    }
+}

@@ -1,0 +1,133 @@
+//! Reads replies of a server, line by line.
+
+use super::{EnhancedStatus, Reply};
+
+/// Most lines of one reply that are kept; EHLO replies of known servers have about thirty.
+const MOST_LINES: usize = 128;
+
+/// What the server sent is no reply. The connection cannot be used any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadReply {
+    /// No three digits from 200 to 599, or no space or hyphen behind them.
+    #[error("not a reply: `{0}`")]
+    Syntax(String),
+    /// Two lines of one reply with different codes (RFC 5321 §4.2.1).
+    #[error("a reply that changes its code from {0} to {1}")]
+    Mixed(u16, u16),
+    /// More lines than a reply may have.
+    #[error("a reply of more than 128 lines")]
+    TooManyLines,
+}
+
+/// Puts the lines of a reply together. The caller cuts the lines (see [`crate::foundations::wire::line::Lines`]) and
+/// bounds their length and the time it waits.
+#[derive(Debug, Default)]
+pub struct ReplyReader {
+    code: Option<u16>,
+    status: Option<EnhancedStatus>,
+    lines: Vec<String>,
+}
+
+impl ReplyReader {
+    /// A reader between two replies.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes one line without its CRLF. `Some` when it was the last of its reply.
+    ///
+    /// Octets that are not UTF-8 are replaced, so that the text can go into logs and notifications.
+    pub fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, BadReply> {
+        // RFC 5321 §4.2.1
+        // Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF
+        let code = parse_code(line).ok_or_else(|| syntax(line))?;
+        let last = match line.get(3) {
+            None | Some(b' ') => true,
+            Some(b'-') => false,
+            Some(_) => return Err(syntax(line)),
+        };
+        match self.code {
+            Some(first) if first != code => return Err(BadReply::Mixed(first, code)),
+            _ => self.code = Some(code),
+        }
+        if self.lines.len() == MOST_LINES {
+            return Err(BadReply::TooManyLines);
+        }
+        let text = String::from_utf8_lossy(line.get(4..).unwrap_or_default());
+        let text = self.take_status(code, &text);
+        self.lines.push(text);
+        if !last {
+            return Ok(None);
+        }
+        self.code = None;
+        Ok(Some(Reply::from_parts(code, self.status.take(), std::mem::take(&mut self.lines))))
+    }
+
+    /// RFC 2034 §4: the enhanced status stands before the text of every line and has the class of the code.
+    fn take_status(&mut self, code: u16, text: &str) -> String {
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        match word.parse::<EnhancedStatus>() {
+            Ok(status) if status.class().digit() == code / 100 => {
+                self.status.get_or_insert(status);
+                rest.to_owned()
+            }
+            _ => text.to_owned(),
+        }
+    }
+}
+
+fn parse_code(line: &[u8]) -> Option<u16> {
+    let digits = line.get(..3)?;
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let code = digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
+    (200..600).contains(&code).then_some(code)
+}
+
+fn syntax(line: &[u8]) -> BadReply {
+    let shown = String::from_utf8_lossy(line).chars().filter(|c| !c.is_control()).take(80).collect();
+    BadReply::Syntax(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> Result<Option<Reply>, BadReply> {
+        let mut reader = ReplyReader::new();
+        let mut reply = None;
+        for line in lines {
+            assert!(reply.is_none(), "the reply ended before {line}");
+            reply = reader.line(line.as_bytes())?;
+        }
+        Ok(reply)
+    }
+
+    #[test]
+    fn puts_lines_together() {
+        let reply = read(&["250-mail.example.test greets you", "250-SIZE 1000", "250 STARTTLS"]).unwrap().unwrap();
+        assert_eq!(reply.code(), 250);
+        assert_eq!(reply.lines().collect::<Vec<_>>(), ["mail.example.test greets you", "SIZE 1000", "STARTTLS"]);
+        assert_eq!(read(&["250"]).unwrap().unwrap().lines().collect::<Vec<_>>(), [""]);
+        assert_eq!(read(&["250-a"]), Ok(None));
+    }
+
+    #[test]
+    fn finds_the_enhanced_status() {
+        let reply = read(&["550-5.1.1 Nobody", "550 5.1.1 here"]).unwrap().unwrap();
+        assert_eq!(reply.status(), Some(EnhancedStatus::new(5, 1, 1)));
+        assert_eq!(reply.to_string(), "550 5.1.1 Nobody here");
+        let reply = read(&["250 5.1.1 is a number"]).unwrap().unwrap();
+        assert_eq!((reply.status(), reply.to_string().as_str()), (None, "250 5.1.1 is a number"));
+    }
+
+    #[test]
+    fn refuses_what_is_no_reply() {
+        for line in ["", "25", "2x0 a", "250_a", "150 a", "600 a", "HTTP/1.1 200 OK", "999"] {
+            assert!(matches!(read(&[line]), Err(BadReply::Syntax(_))), "{line}");
+        }
+        assert_eq!(read(&["250-a", "251 b"]), Err(BadReply::Mixed(250, 251)));
+        assert_eq!(read(&["250-a"; 129]), Err(BadReply::TooManyLines));
+    }
+}

@@ -1,0 +1,253 @@
+//! What belongs to a session once it has logged in, and once it has selected a mailbox.
+
+use std::io;
+use std::sync::Arc;
+
+use super::connections::Place;
+use super::link::Link;
+use super::outcome::Trouble;
+use super::session::Expunges;
+use crate::foundations::mail::{Login, ModSeq, SequenceNumber, SequenceSet, Uid};
+use crate::foundations::wire::imap::encode::{Code, Condition};
+use crate::foundations::wire::imap::{Addressing, Messages, NameEncoding, Numbers, RawName};
+use crate::storage::mailbox::{self, Access, Flags, FolderName, Keywords, Row, Update, User, View};
+
+/// A logged-in session.
+pub struct Account {
+    /// Who it is.
+    pub login: Login,
+    /// The mail.
+    pub user: Arc<User>,
+    /// What the client has switched on.
+    pub enabled: Enabled,
+    /// Its place among the account's connections, given back at the end.
+    pub _place: Place,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account").field("login", &self.login).field("enabled", &self.enabled).finish_non_exhaustive()
+    }
+}
+
+/// Extensions that change what the server sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Enabled {
+    /// CONDSTORE: modification sequences are told (RFC 7162 §3.1).
+    pub condstore: bool,
+    /// QRESYNC: VANISHED instead of EXPUNGE (RFC 7162 §3.2).
+    pub qresync: bool,
+    /// IMAP4rev2 (RFC 9051 §6.3.1).
+    pub rev2: bool,
+    /// UTF8=ACCEPT (RFC 6855).
+    pub utf8: bool,
+}
+
+impl Enabled {
+    /// How mailbox names travel.
+    pub const fn names(self) -> NameEncoding {
+        if self.rev2 || self.utf8 { NameEncoding::Utf8 } else { NameEncoding::ModifiedUtf7 }
+    }
+}
+
+impl Account {
+    /// Switches CONDSTORE on because of a command that implies it. A client that has a mailbox selected then learns its
+    /// highest modification sequence (RFC 7162 §3.1).
+    pub fn enable_condstore(&mut self, selected: &Selected, link: &mut Link) {
+        if !std::mem::replace(&mut self.enabled.condstore, true) {
+            let code = Code::HighestModSeq(selected.view.highest_mod_seq());
+            link.out.untagged(Condition::Ok, Some(&code), "The highest mod-sequence");
+        }
+    }
+
+    /// The folder a name means. A name that no folder can have is an error with CANNOT.
+    pub fn folder(&self, name: &RawName) -> Result<FolderName, Trouble> {
+        let decoded = name.decode(self.enabled.names())?;
+        FolderName::parse(&decoded).map_err(|error| Trouble::coded("CANNOT", error.to_string()))
+    }
+}
+
+/// A session's selected mailbox.
+pub struct Selected {
+    /// The view of it.
+    pub view: View,
+    /// The result of the last SEARCH RETURN (SAVE), `$` (RFC 5182).
+    pub saved: SequenceSet<Uid>,
+    /// The client speaks of UIDs in the present command: flag changes told with it name them too.
+    pub addressing: Addressing,
+    gone: bool,
+}
+
+impl std::fmt::Debug for Selected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Selected").field("folder", self.view.folder()).finish_non_exhaustive()
+    }
+}
+
+/// Changes that this session has made itself and that it tells, or need not tell, on its own.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Own<'a> {
+    /// The messages, ascending.
+    pub uids: &'a [Uid],
+    /// The highest modification sequence of the change: what is above it was changed by others since, and told.
+    pub mod_seq: Option<ModSeq>,
+}
+
+impl Own<'_> {
+    fn covers(&self, row: &Row) -> bool {
+        self.mod_seq.is_some_and(|own| row.mod_seq <= own) && self.uids.binary_search(&row.uid).is_ok()
+    }
+}
+
+impl Selected {
+    /// A mailbox just opened.
+    pub fn new(view: View) -> Self {
+        Self { view, saved: SequenceSet::new(), addressing: Addressing::Sequence, gone: false }
+    }
+
+    /// Whether the mailbox was deleted or renamed under the session.
+    pub const fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Refuses what EXAMINE does not allow.
+    pub fn demand_write(&self) -> Result<(), Trouble> {
+        match self.view.access() {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly => Err(Trouble::coded("NOPERM", "The mailbox was opened for reading only")),
+        }
+    }
+
+    /// Brings the view up to date and tells the client.
+    pub async fn tell_updates(&mut self, account: &Account, expunges: Expunges, link: &mut Link) -> io::Result<()> {
+        self.tell_all_but(account, expunges, Own::default(), link).await
+    }
+
+    /// As [`Selected::tell_updates`], without the flag changes of the session itself.
+    pub async fn tell_all_but(
+        &mut self,
+        account: &Account,
+        expunges: Expunges,
+        own: Own<'_>,
+        link: &mut Link,
+    ) -> io::Result<()> {
+        let updates = self.view.sync(match expunges {
+            Expunges::Tell => mailbox::Expunges::Tell,
+            Expunges::Hold | Expunges::Silent => mailbox::Expunges::Hold,
+        });
+        if updates.is_empty() {
+            return Ok(());
+        }
+        let enabled = account.enabled;
+        if enabled.qresync {
+            // RFC 7162 §3.2.10.2.
+            let vanished = updates.iter().filter_map(|update| match update {
+                Update::Expunged { uid, .. } => Some(*uid),
+                _ => None,
+            });
+            let vanished: SequenceSet<Uid> = vanished.collect();
+            if !vanished.is_empty() {
+                link.out.vanished(&vanished);
+            }
+        }
+        for update in updates {
+            match update {
+                Update::Expunged { sequence, .. } if !enabled.qresync => _ = link.out.expunge(sequence),
+                Update::Expunged { .. } => {}
+                Update::Exists(count) => _ = link.out.exists(count),
+                // RFC 9051 Appendix E: IMAP4rev2 has no RECENT.
+                Update::Recent(count) if !enabled.rev2 => _ = link.out.recent(count),
+                Update::Recent(_) => {}
+                Update::Keywords => self.tell_flags(link),
+                Update::Flags { sequence, .. } => self.tell_flags_of(sequence, enabled, own, link),
+                Update::Gone => self.gone = true,
+            }
+            link.relieve().await?;
+        }
+        Ok(())
+    }
+
+    /// FLAGS and PERMANENTFLAGS.
+    pub fn tell_flags(&self, link: &mut Link) {
+        let keywords = self.view.keywords();
+        let known: Vec<&str> =
+            SYSTEM_FLAGS.iter().map(|(_, name)| *name).chain(keywords.iter().map(|(_, k)| k.as_str())).collect();
+        link.out.flags_line(known.iter().copied());
+        let permanent = match self.view.access() {
+            Access::ReadOnly => Vec::new(),
+            Access::ReadWrite => {
+                // `\*`: new keywords can be made as long as there is room for them.
+                let room = keywords.iter().count() < Keywords::MOST;
+                known.into_iter().chain(room.then_some("\\*")).map(str::to_owned).collect()
+            }
+        };
+        link.out.untagged(Condition::Ok, Some(&Code::PermanentFlags(permanent)), "Flags that can be changed");
+    }
+
+    fn tell_flags_of(&self, sequence: SequenceNumber, enabled: Enabled, own: Own<'_>, link: &mut Link) {
+        let Some(row) = self.view.row(sequence) else { return };
+        if own.covers(&row) {
+            return;
+        }
+        let mut writer = link.out.fetch(sequence);
+        if enabled.qresync || enabled.rev2 || self.addressing == Addressing::Uid {
+            writer.uid(row.uid);
+        }
+        writer.flags(self.flags(&row, enabled));
+        if enabled.condstore {
+            writer.mod_seq(row.mod_seq);
+        }
+        writer.end();
+    }
+
+    /// The flags of a message as words.
+    pub fn flags(&self, row: &Row, enabled: Enabled) -> impl Iterator<Item = &str> {
+        let flags = row.flags;
+        let system = SYSTEM_FLAGS.iter().filter(move |(flag, _)| flags.contains(*flag)).map(|(_, name)| *name);
+        let keywords = self.view.keywords().names(row.keywords).map(|keyword| keyword.as_str());
+        let recent = !enabled.rev2 && self.view.recent() > 0 && self.view.is_recent(row.uid);
+        system.chain(keywords).chain(recent.then_some("\\Recent"))
+    }
+
+    /// The messages a command names, ascending.
+    pub fn rows<'v>(&'v self, messages: &'v Messages) -> Result<Rows<'v>, Trouble> {
+        Ok(match messages {
+            Messages::Sequence(Numbers::Set(set)) => {
+                self.check_numbers(set)?;
+                Box::new(self.view.rows(set))
+            }
+            Messages::Uid(Numbers::Set(set)) => Box::new(self.view.rows_by_uid(set)),
+            Messages::Sequence(Numbers::Saved) | Messages::Uid(Numbers::Saved) => {
+                Box::new(self.view.rows_by_uid(&self.saved))
+            }
+        })
+    }
+
+    /// The UIDs a command names, ascending.
+    pub fn uids(&self, messages: &Messages) -> Result<Vec<Uid>, Trouble> {
+        Ok(self.rows(messages)?.map(|(_, row)| row.uid).collect())
+    }
+
+    /// RFC 9051 §6.4.5: a sequence number that no message has is an error of the client.
+    fn check_numbers(&self, set: &SequenceSet<SequenceNumber>) -> Result<(), Trouble> {
+        let last = self.view.last();
+        // `*` and `n:*` in an empty mailbox name nothing either, but clients that have not counted send them.
+        if set.has_star() || set.highest() <= last {
+            return Ok(());
+        }
+        Err(Trouble::bad("There are not so many messages"))
+    }
+}
+
+/// Messages with their numbers, ascending, without a copy of the view.
+pub type Rows<'v> = Box<dyn Iterator<Item = (SequenceNumber, Row)> + Send + 'v>;
+
+/// Flags with their names on the wire. `$Forwarded` is a keyword to clients and a letter to Maildir.
+pub const SYSTEM_FLAGS: [(Flags, &str); 6] = [
+    (Flags::ANSWERED, "\\Answered"),
+    (Flags::FLAGGED, "\\Flagged"),
+    (Flags::DELETED, "\\Deleted"),
+    (Flags::SEEN, "\\Seen"),
+    (Flags::DRAFT, "\\Draft"),
+    (Flags::FORWARDED, "$Forwarded"),
+];

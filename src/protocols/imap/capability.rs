@@ -1,0 +1,45 @@
+//! What the server can do, by state of the session (RFC 9051 §6.1.1, §7.2.2).
+
+/// Whether passwords may be sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passwords {
+    /// TLS is there, or not needed for this client.
+    Accepted,
+    /// First STARTTLS.
+    NeedTls,
+}
+
+/// Whether STARTTLS can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartTls {
+    /// The stream is plain and there is a certificate.
+    Possible,
+    /// It is encrypted already, or there is no certificate.
+    Impossible,
+}
+
+/// Known in every state. LITERAL+ allows non-synchronizing literals of any size up to our limits (RFC 7888).
+const ALWAYS: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ENABLE ID";
+
+/// Known after login.
+const AFTER_LOGIN: &str = "IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED \
+     LIST-STATUS STATUS=SIZE CONDSTORE QRESYNC ESEARCH SEARCHRES WITHIN PREVIEW BINARY MULTIAPPEND UTF8=ACCEPT QUOTA \
+     QUOTA=RES-STORAGE";
+
+/// The list before login.
+pub fn before_login(passwords: Passwords, start_tls: StartTls) -> String {
+    let mut list = ALWAYS.to_owned();
+    if start_tls == StartTls::Possible {
+        list.push_str(" STARTTLS");
+    }
+    list.push_str(match passwords {
+        Passwords::Accepted => " AUTH=PLAIN AUTH=LOGIN",
+        Passwords::NeedTls => " LOGINDISABLED",
+    });
+    list
+}
+
+/// The list after login.
+pub fn after_login(append_limit: u64) -> String {
+    format!("{ALWAYS} {AFTER_LOGIN} APPENDLIMIT={append_limit}")
+}

@@ -1,0 +1,107 @@
+//! STARTTLS, AUTHENTICATE, LOGIN (RFC 9051 §6.2).
+
+use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::secret::Secret;
+use crate::foundations::wire::imap::encode::{Code, Condition};
+use crate::foundations::wire::sasl::{Credentials, Error, Exchange, Mechanism, Step};
+use crate::protocols::imap::account::{Account, Enabled};
+use crate::protocols::imap::capability::{Passwords, StartTls};
+use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::serve::{Conversation, State};
+use crate::services::guard::Service;
+use crate::services::login::LoginAttempt;
+
+/// Begins TLS. The tagged OK goes out before the handshake, everything else after it.
+pub async fn start_tls(talk: &mut Conversation, tag: &str) -> Outcome {
+    let context = match (talk.start_tls(), &talk.room.needs.tls) {
+        (StartTls::Possible, Some(context)) => context.clone(),
+        _ => return Err(Trouble::bad("TLS cannot begin here")),
+    };
+    talk.link.out.tagged(tag, Condition::Ok, None, "Begin TLS");
+    talk.link.flush().await?;
+    talk.link.start_tls(&context).await?;
+    Ok(Done::silent())
+}
+
+/// LOGIN.
+pub async fn login(talk: &mut Conversation, username: &[u8], password: &Secret<Vec<u8>>) -> Outcome {
+    demand_tls(talk)?;
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| Trouble::bad("UTF-8 is wanted"));
+    let (username, password) = (text(username)?, Secret::new(text(password.expose())?));
+    verify(talk, username, password).await
+}
+
+/// AUTHENTICATE with one of our mechanisms.
+pub async fn authenticate(talk: &mut Conversation, mechanism: &str, initial: Option<&Secret<Vec<u8>>>) -> Outcome {
+    let Some(mechanism) = Mechanism::from_name(mechanism) else {
+        return Err(Trouble::coded("CANNOT", "This mechanism is not known here"));
+    };
+    demand_tls(talk)?;
+    let begun = Exchange::begin(mechanism, initial.map(|initial| initial.expose().as_slice()));
+    let (mut exchange, mut step) = begun.map_err(sasl_trouble)?;
+    let credentials = loop {
+        match step {
+            Step::Challenge(challenge) => {
+                // RFC 9051 §6.2.2: an empty challenge is `+` and a space.
+                talk.link.out.raw("+ ").raw(challenge).line_end();
+                let line = talk.line().await?;
+                step = exchange.respond(&line).map_err(sasl_trouble)?;
+            }
+            Step::Done(credentials) => break credentials,
+        }
+    };
+    let Credentials { authorization, username, password } = credentials;
+    if authorization.is_some_and(|authorization| authorization != username) {
+        // RFC 4616 §2: nobody may act as somebody else here.
+        return Err(Trouble::coded("AUTHORIZATIONFAILED", "You may act as yourself only"));
+    }
+    verify(talk, username, password).await
+}
+
+fn sasl_trouble(error: Error) -> Trouble {
+    // RFC 9051 §6.2.2: cancelled and malformed exchanges are BAD.
+    Trouble::bad(error.to_string())
+}
+
+fn demand_tls(talk: &Conversation) -> Result<(), Trouble> {
+    match talk.passwords() {
+        Passwords::Accepted => Ok(()),
+        Passwords::NeedTls => Err(Trouble::coded("PRIVACYREQUIRED", "First begin TLS")),
+    }
+}
+
+async fn verify(talk: &mut Conversation, username: String, password: Secret<String>) -> Outcome {
+    // Whatever was answered before goes out before a wrong password's delay.
+    talk.link.flush().await?;
+    let attempt = LoginAttempt { username, password, peer: talk.peer, session: talk.session, service: Service::Imap };
+    let login = match talk.room.needs.login.verify(attempt).await {
+        Ok(login) => login,
+        Err(refusal) => return Err(refused(talk, refusal)),
+    };
+    let most = talk.settings.connections_per_user;
+    let Some(place) = talk.room.connections.enter(&login.address, most) else {
+        return Err(Trouble::coded("LIMIT", "This account has too many connections; close one"));
+    };
+    let user = match talk.room.needs.mailboxes.user(&login.address).await {
+        Ok(user) => user,
+        Err(error) => return Err(super::trouble(talk, &error)),
+    };
+    talk.state = State::Authenticated(Box::new(Account { login, user, enabled: Enabled::default(), _place: place }));
+    talk.apply_limits();
+    Ok(Done::with(Code::Capability(talk.capabilities()), "Logged in"))
+}
+
+fn refused(talk: &mut Conversation, refusal: Refusal) -> Trouble {
+    if refusal.kind == Kind::AuthenticationFailed {
+        talk.failures += 1;
+    }
+    if let Some(cause) = &refusal.cause {
+        log::warn!(session:% = talk.session, cause:% = cause; "A login could not be checked");
+    }
+    let trouble = Trouble::from(refusal);
+    if talk.failures >= talk.settings.login_failures.max(1) {
+        talk.link.out.untagged(Condition::Bye, None, "Too many failed logins");
+        talk.state = State::Logout;
+    }
+    trouble
+}

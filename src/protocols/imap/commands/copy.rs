@@ -1,0 +1,79 @@
+//! COPY and MOVE (RFC 9051 §6.4.7, §6.4.8; RFC 4315; RFC 6851).
+
+use super::{quota, trouble_into};
+use crate::foundations::mail::{SequenceSet, Uid};
+use crate::foundations::wire::imap::encode::{Code, Condition};
+use crate::foundations::wire::imap::{Messages, RawName};
+use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::session::Expunges;
+use crate::storage::mailbox::{Copied, FolderName, Missing};
+
+/// Copies messages to the end of a mailbox.
+pub async fn copy(talk: &mut Conversation, messages: &Messages, to: &RawName) -> Outcome {
+    let quota = quota::limit(talk).await?;
+    let State::Selected(account, selected) = &talk.state else { return Err(Trouble::bad("Select a mailbox first")) };
+    let to = account.folder(to)?;
+    let uids = selected.uids(messages)?;
+    if uids.is_empty() {
+        return Ok(Done::new("There was nothing to copy"));
+    }
+    match selected.view.copy(&uids, &to, Missing::Fail, quota).await {
+        Ok(copied) => {
+            teach(talk, &to, &copied);
+            Ok(match copy_uid(&copied) {
+                Some(code) => Done::with(code, "Copied"),
+                None => Done::new("The messages are gone already"),
+            })
+        }
+        Err(error) => Err(trouble_into(talk, &error)),
+    }
+}
+
+/// Moves messages to the end of a mailbox.
+pub async fn move_to(talk: &mut Conversation, messages: &Messages, to: &RawName) -> Outcome {
+    let State::Selected(account, selected) = &mut talk.state else {
+        return Err(Trouble::bad("Select a mailbox first"));
+    };
+    selected.demand_write()?;
+    let to = account.folder(to)?;
+    let uids = selected.uids(messages)?;
+    if uids.is_empty() {
+        return Ok(Done::new("There was nothing to move"));
+    }
+    let copied = match selected.view.move_to(&uids, &to, Missing::Fail).await {
+        Ok(copied) => copied,
+        Err(error) => return Err(trouble_into(talk, &error)),
+    };
+    teach(talk, &to, &copied);
+    let State::Selected(account, selected) = &mut talk.state else {
+        return Err(Trouble::bad("Select a mailbox first"));
+    };
+    // RFC 6851 §4.3: COPYUID comes untagged, before the EXPUNGEs.
+    if let Some(code) = copy_uid(&copied) {
+        talk.link.out.untagged(Condition::Ok, Some(&code), "Moved");
+    }
+    selected.tell_updates(account, Expunges::Tell, &mut talk.link).await?;
+    if account.enabled.qresync {
+        return Ok(Done::with(Code::HighestModSeq(selected.view.highest_mod_seq()), "Moved"));
+    }
+    Ok(Done::new("Moved"))
+}
+
+/// Lets the filter learn from where the user has put messages.
+fn teach(talk: &Conversation, to: &FolderName, copied: &Copied) {
+    if let (Some(lessons), State::Selected(account, selected)) = (&talk.room.needs.lessons, &talk.state) {
+        let uids = copied.uids.iter().map(|(_, uid)| *uid).collect();
+        lessons.moved(&account.user, selected.view.folder(), to, uids);
+    }
+}
+
+/// RFC 4315 §3: no COPYUID when nothing was copied.
+fn copy_uid(copied: &Copied) -> Option<Code> {
+    if copied.uids.is_empty() {
+        return None;
+    }
+    let from: SequenceSet<Uid> = copied.uids.iter().map(|(from, _)| *from).collect();
+    let to: SequenceSet<Uid> = copied.uids.iter().map(|(_, to)| *to).collect();
+    Some(Code::CopyUid(copied.uid_validity, from, to))
+}

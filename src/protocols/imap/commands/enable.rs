@@ -1,0 +1,40 @@
+//! ENABLE (RFC 5161, RFC 9051 §6.3.1).
+
+use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::serve::{Conversation, State};
+
+/// Switches on what we know and the client asks for.
+pub fn run(talk: &mut Conversation, names: &[String]) -> Outcome {
+    let (State::Authenticated(account) | State::Selected(account, _)) = &mut talk.state else {
+        return Err(Trouble::bad("Log in first"));
+    };
+    let mut enabled = Vec::new();
+    for name in names {
+        let known = match name.as_str() {
+            "CONDSTORE" => {
+                account.enabled.condstore = true;
+                "CONDSTORE"
+            }
+            "IMAP4REV2" => {
+                account.enabled.rev2 = true;
+                "IMAP4rev2"
+            }
+            "QRESYNC" => {
+                // RFC 7162 §3.2.3: QRESYNC includes CONDSTORE.
+                account.enabled.condstore = true;
+                account.enabled.qresync = true;
+                "QRESYNC"
+            }
+            "UTF8=ACCEPT" => {
+                account.enabled.utf8 = true;
+                "UTF8=ACCEPT"
+            }
+            _ => continue,
+        };
+        if !enabled.contains(&known) {
+            enabled.push(known);
+        }
+    }
+    talk.link.out.enabled(&enabled);
+    Ok(Done::new("Enabled"))
+}

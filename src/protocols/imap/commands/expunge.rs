@@ -1,0 +1,77 @@
+//! EXPUNGE, UID EXPUNGE, CLOSE (RFC 9051 §6.4.1, §6.4.3, §6.4.9; RFC 7162 §3.2.7).
+
+use super::trouble;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::mail::{SequenceSet, Uid};
+use crate::foundations::wire::imap::encode::Code;
+use crate::foundations::wire::imap::{Numbers, UidSet};
+use crate::protocols::imap::account::{Account, Selected};
+use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::session::Expunges;
+use crate::storage::mailbox::{self, Access};
+
+/// Removes the messages with `\Deleted`, or of those only the named ones.
+pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
+    let State::Selected(_, selected) = &talk.state else { return Err(Trouble::bad("Select a mailbox first")) };
+    selected.demand_write()?;
+    let among: Option<SequenceSet<Uid>> = match uids {
+        None => None,
+        Some(Numbers::Set(set)) => Some(set),
+        Some(Numbers::Saved) => Some(selected.saved.clone()),
+    };
+    match selected.view.expunge(among.as_ref()).await {
+        Ok(uids) => record(talk, &uids),
+        Err(error) => return Err(trouble(talk, &error)),
+    }
+    let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    selected.tell_updates(account, Expunges::Tell, &mut talk.link).await?;
+    Ok(done(account, selected, "Expunged"))
+}
+
+/// Removes them without a word and leaves the mailbox.
+pub async fn close(talk: &mut Conversation) -> Outcome {
+    let State::Selected(_, selected) = &talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    let mut outcome = Ok(Done::new("Closed"));
+    if selected.view.access() == Access::ReadWrite {
+        match selected.view.expunge(None).await {
+            Ok(uids) => record(talk, &uids),
+            Err(error) => outcome = Err(trouble(talk, &error)),
+        }
+    }
+    if let (State::Selected(account, selected), Ok(_)) = (&mut talk.state, &outcome) {
+        // Told to nobody; it moves the highest modification sequence.
+        let _ = selected.view.sync(mailbox::Expunges::Tell);
+        outcome = Ok(done(account, selected, "Closed"));
+    }
+    talk.unselect();
+    outcome
+}
+
+/// Law 5: what a client removes for good leaves a trace.
+fn record(talk: &Conversation, uids: &[Uid]) {
+    let State::Selected(account, selected) = &talk.state else { return };
+    if uids.is_empty() {
+        return;
+    }
+    let set: SequenceSet<Uid> = uids.iter().copied().collect();
+    let event = Event::new(talk.room.needs.clock.now(), EventKind::Expunged)
+        .session(talk.session)
+        .subject(account.login.address.to_string())
+        .with("folder", selected.view.folder().as_str())
+        .with("messages", uids.len())
+        .with("uids", set.to_string().chars().take(MOST_UIDS_RECORDED).collect::<String>());
+    talk.room.needs.journal.record(event);
+}
+
+/// Characters of a set of UIDs that an event holds.
+const MOST_UIDS_RECORDED: usize = 1_000;
+
+/// RFC 7162 §3.2.7: a client with QRESYNC learns the new highest modification sequence.
+fn done(account: &Account, selected: &Selected, text: &'static str) -> Done {
+    if account.enabled.qresync {
+        Done::with(Code::HighestModSeq(selected.view.highest_mod_seq()), text)
+    } else {
+        Done::new(text)
+    }
+}

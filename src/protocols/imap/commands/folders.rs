@@ -1,0 +1,97 @@
+//! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 §6.3.4 to §6.3.8; RFC 6154 §3).
+
+use std::sync::Arc;
+
+use super::trouble;
+use crate::foundations::wire::imap::encode::{Code, Condition};
+use crate::foundations::wire::imap::{RawName, SpecialUse};
+use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::serve::{Conversation, State};
+use crate::storage::mailbox::{FolderName, Subscription, User};
+
+/// Makes a mailbox.
+pub async fn create(talk: &mut Conversation, name: &RawName, uses: &[SpecialUse]) -> Outcome {
+    // RFC 9051 §6.3.4: a separator at the end says that names below it will follow; it is not part of the name.
+    let name = RawName::from(name.as_str().strip_suffix(FolderName::SEPARATOR).unwrap_or(name.as_str()));
+    let (folder, user) = target(talk, &name)?;
+    for special in uses {
+        // RFC 6154 §3: special uses belong to the folders that the administrator has named for them.
+        let fixed = stored_use(*special).and_then(|special| user.special(special));
+        if fixed.as_ref() != Some(&folder) {
+            return Err(Trouble::coded("USEATTR", "This special use belongs to another mailbox"));
+        }
+    }
+    match user.create(&folder).await {
+        Ok(()) => Ok(Done::new("Created")),
+        Err(error) => Err(trouble(talk, &error)),
+    }
+}
+
+/// Removes a mailbox.
+pub async fn delete(talk: &mut Conversation, name: &RawName) -> Outcome {
+    let (folder, user) = target(talk, name)?;
+    leave(talk, &folder);
+    match user.delete(&folder).await {
+        Ok(()) => Ok(Done::new("Deleted")),
+        Err(error) => Err(trouble(talk, &error)),
+    }
+}
+
+/// Renames a mailbox and those below it.
+pub async fn rename(talk: &mut Conversation, from: &RawName, to: &RawName) -> Outcome {
+    let (from, user) = target(talk, from)?;
+    let (to, _) = target(talk, to)?;
+    if let State::Selected(_, selected) = &talk.state
+        && selected.view.folder().is_below(&from)
+    {
+        let below = selected.view.folder().clone();
+        leave(talk, &below);
+    }
+    if !from.is_inbox() {
+        leave(talk, &from);
+    }
+    match user.rename(&from, &to).await {
+        Ok(()) => Ok(Done::new("Renamed")),
+        Err(error) => Err(trouble(talk, &error)),
+    }
+}
+
+/// Adds to the subscribed names or removes from them.
+pub async fn subscribe(talk: &mut Conversation, name: &RawName, subscription: Subscription) -> Outcome {
+    let (folder, user) = target(talk, name)?;
+    match user.subscribe(&folder, subscription).await {
+        Ok(()) => Ok(Done::new(match subscription {
+            Subscription::On => "Subscribed",
+            Subscription::Off => "Unsubscribed",
+        })),
+        Err(error) => Err(trouble(talk, &error)),
+    }
+}
+
+fn target(talk: &Conversation, name: &RawName) -> Result<(FolderName, Arc<User>), Trouble> {
+    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else {
+        return Err(Trouble::bad("Log in first"));
+    };
+    Ok((account.folder(name)?, Arc::clone(&account.user)))
+}
+
+/// Leaves the mailbox that is about to go, so that the session survives what it does itself.
+fn leave(talk: &mut Conversation, folder: &FolderName) {
+    if talk.has_selected(folder) {
+        talk.unselect();
+        talk.link.out.untagged(Condition::Ok, Some(&Code::Word("CLOSED")), "The mailbox is closed");
+    }
+}
+
+/// The store's word for a special use; `None` for those it does not keep.
+const fn stored_use(special: SpecialUse) -> Option<crate::storage::mailbox::SpecialUse> {
+    use crate::storage::mailbox::SpecialUse as Stored;
+    match special {
+        SpecialUse::Archive => Some(Stored::Archive),
+        SpecialUse::Drafts => Some(Stored::Drafts),
+        SpecialUse::Junk => Some(Stored::Junk),
+        SpecialUse::Sent => Some(Stored::Sent),
+        SpecialUse::Trash => Some(Stored::Trash),
+        SpecialUse::All | SpecialUse::Flagged | SpecialUse::Important => None,
+    }
+}

@@ -1,0 +1,82 @@
+//! IDLE (RFC 2177, RFC 9051 §6.3.13).
+
+use std::io;
+
+use tokio::time::Instant;
+
+use crate::foundations::wire::imap::Framed;
+use crate::foundations::wire::imap::encode::Condition;
+use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::session::Expunges;
+
+/// What ended a wait.
+enum Woken {
+    /// The client sent something; nothing means that it is gone.
+    Read(io::Result<usize>),
+    /// The mailbox has changed.
+    Changed,
+    /// It is time to show that the connection lives.
+    KeepAlive,
+    /// The client has been silent for too long.
+    TimedOut,
+    /// The server stops.
+    Stopping,
+}
+
+/// Tells changes as they happen until the client says DONE.
+pub async fn run(talk: &mut Conversation) -> Outcome {
+    talk.link.out.continuation("Idling");
+    let until = Instant::now() + talk.settings.idle_timeout.duration();
+    loop {
+        if let Some(line) = talk.link.line() {
+            return match line {
+                Framed::Command(line) if line.eq_ignore_ascii_case(b"DONE") => Ok(Done::new("Idled")),
+                _ => Err(Trouble::bad("DONE was expected")),
+            };
+        }
+        if let State::Selected(account, selected) = &mut talk.state {
+            selected.tell_updates(account, Expunges::Tell, &mut talk.link).await?;
+            if selected.is_gone() {
+                return Ok(Done::new("The mailbox is gone"));
+            }
+        }
+        talk.link.flush().await?;
+        talk.link.release();
+        match wait(talk, until).await {
+            Woken::Changed => {}
+            Woken::Read(Ok(0)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            Woken::Read(Ok(_)) => {}
+            Woken::Read(Err(error)) => return Err(error.into()),
+            Woken::KeepAlive => _ = talk.link.out.untagged(Condition::Ok, None, "Still here"),
+            Woken::TimedOut => return Ok(say_bye(talk, "You have been idle for too long")),
+            Woken::Stopping => return Ok(say_bye(talk, "The server is going down; come back soon")),
+        }
+    }
+}
+
+fn say_bye(talk: &mut Conversation, text: &str) -> Done {
+    talk.link.out.untagged(Condition::Bye, None, text);
+    talk.state = State::Logout;
+    Done::new("Idled")
+}
+
+async fn wait(talk: &mut Conversation, until: Instant) -> Woken {
+    let keep_alive = Instant::now() + talk.settings.keep_alive.duration();
+    let state = &mut talk.state;
+    let changed = async {
+        match state {
+            State::Selected(_, selected) => selected.view.changed().await,
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = talk.stop.cancelled() => Woken::Stopping,
+        read = talk.link.read() => Woken::Read(read),
+        () = changed => Woken::Changed,
+        () = tokio::time::sleep_until(until.min(keep_alive)) => {
+            if until <= keep_alive { Woken::TimedOut } else { Woken::KeepAlive }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The answer to a search: SEARCH or ESEARCH, and what is kept as `$`.
+
+use super::condition::Condition;
+use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Uid};
+use crate::foundations::wire::imap::encode::EsearchResult;
+use crate::foundations::wire::imap::{Addressing, Search, SearchReturn};
+use crate::protocols::imap::account::{Enabled, Selected};
+use crate::protocols::imap::link::Link;
+use crate::protocols::imap::outcome::{Done, Outcome};
+
+/// A message that was found.
+#[derive(Debug, Clone, Copy)]
+pub struct Hit {
+    /// Its number.
+    pub sequence: SequenceNumber,
+    /// Its UID.
+    pub uid: Uid,
+    /// Its modification sequence.
+    pub mod_seq: ModSeq,
+}
+
+impl Hit {
+    const fn number(&self, addressing: Addressing) -> u32 {
+        match addressing {
+            Addressing::Sequence => self.sequence.get(),
+            Addressing::Uid => self.uid.get(),
+        }
+    }
+}
+
+/// Writes the response and keeps what is to be kept.
+pub async fn answer(
+    tag: &str,
+    search: &Search,
+    condition: &Condition,
+    hits: &[Hit],
+    enabled: Enabled,
+    selected: &mut Selected,
+    link: &mut Link,
+) -> Outcome {
+    // RFC 9051 §6.4.4: with IMAP4rev2 every answer is an ESEARCH.
+    let plain = SearchReturn { all: true, ..SearchReturn::default() };
+    let returns = match search.returns {
+        None if !enabled.rev2 => {
+            let mod_seq = hits.iter().map(|hit| hit.mod_seq).max().filter(|_| condition.has_mod_seq());
+            link.out.search(hits.iter().map(|hit| hit.number(search.addressing)), mod_seq);
+            return Ok(Done::new("Searched"));
+        }
+        returns => returns.unwrap_or(plain),
+    };
+    let (first, last) = (hits.first(), hits.last());
+    if returns.save {
+        selected.saved = saved(returns, hits);
+    }
+    let mod_seq = match (condition.has_mod_seq(), returns.all || returns.count) {
+        (false, _) => None,
+        (true, true) => hits.iter().map(|hit| hit.mod_seq).max(),
+        // RFC 7162 §3.1.10: of the messages returned.
+        (true, false) => {
+            let (min, max) = (first.filter(|_| returns.min), last.filter(|_| returns.max));
+            min.into_iter().chain(max).map(|hit| hit.mod_seq).max()
+        }
+    };
+    // RFC 9051 §6.4.4: SAVE alone returns nothing.
+    if !(returns.min || returns.max || returns.all || returns.count) {
+        return Ok(Done::new("Searched"));
+    }
+    let result = EsearchResult {
+        tag: tag.to_owned(),
+        addressing: search.addressing,
+        min: first.filter(|_| returns.min).map(|hit| hit.number(search.addressing)),
+        max: last.filter(|_| returns.max).map(|hit| hit.number(search.addressing)),
+        all: returns.all.then(|| written(hits, search.addressing)),
+        count: returns.count.then(|| u32::try_from(hits.len()).unwrap_or(u32::MAX)),
+        mod_seq,
+    };
+    link.out.esearch(&result);
+    Ok(Done::new("Searched"))
+}
+
+fn written(hits: &[Hit], addressing: Addressing) -> String {
+    match addressing {
+        Addressing::Sequence => hits.iter().map(|hit| hit.sequence).collect::<SequenceSet<_>>().to_string(),
+        Addressing::Uid => hits.iter().map(|hit| hit.uid).collect::<SequenceSet<_>>().to_string(),
+    }
+}
+
+/// RFC 5182 §2.4: with only MIN or MAX beside SAVE, only those are kept.
+fn saved(returns: SearchReturn, hits: &[Hit]) -> SequenceSet<Uid> {
+    if returns.all || returns.count || !(returns.min || returns.max) {
+        return hits.iter().map(|hit| hit.uid).collect();
+    }
+    let (min, max) = (hits.first().filter(|_| returns.min), hits.last().filter(|_| returns.max));
+    min.into_iter().chain(max).map(|hit| hit.uid).collect()
+}

@@ -1,0 +1,261 @@
+//! The condition of a search, ready to be asked about messages.
+
+use std::sync::OnceLock;
+
+use super::text::{Needle, Texts, decode};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Summary, Uid};
+use crate::foundations::wire::imap::{DateOf, Messages, Numbers, Search, SearchKey, When};
+use crate::protocols::imap::account::Selected;
+use crate::protocols::imap::commands::append::system_flag;
+use crate::protocols::imap::outcome::Trouble;
+use crate::protocols::imap::settings::ImapSettings;
+use crate::storage::mailbox::{Flags, Keyword, KeywordSet, Row};
+
+/// A search key with everything looked up that does not depend on the message.
+#[derive(Debug)]
+pub struct Condition {
+    test: Test,
+    asks_summaries: bool,
+    has_mod_seq: bool,
+    /// Decoded octets of one message that are looked at.
+    text_limit: usize,
+}
+
+#[derive(Debug)]
+enum Test {
+    Always(bool),
+    And(Vec<Self>),
+    Or(Box<(Self, Self)>),
+    Not(Box<Self>),
+    Flag(Flags),
+    Keyword(KeywordSet),
+    Recent,
+    Larger(u64),
+    Smaller(u64),
+    Sequence(SequenceSet<SequenceNumber>, Option<SequenceNumber>),
+    Uid(SequenceSet<Uid>, Option<Uid>),
+    ModSeq(ModSeq),
+    /// Days since 1970.
+    Date(DateOf, When, i64),
+    /// Arrived at this time or later.
+    ArrivedSince(Timestamp),
+    Field(Field, Needle),
+    Header(String, Needle),
+    Body(Needle),
+    Text(Needle),
+}
+
+/// Header fields that summaries hold decoded.
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Bcc,
+    Cc,
+    From,
+    Subject,
+    To,
+}
+
+/// What is known about a message at some stage.
+pub struct Facts<'a> {
+    /// Its number.
+    pub sequence: SequenceNumber,
+    /// Its row.
+    pub row: &'a Row,
+    /// Whether it is recent.
+    pub recent: bool,
+    /// Its summary, once read.
+    pub summary: Option<&'a Summary>,
+    /// Its octets, once read.
+    pub body: Option<&'a [u8]>,
+}
+
+impl<'a> Facts<'a> {
+    /// What the view knows.
+    pub fn of_row(sequence: SequenceNumber, row: &'a Row, selected: &Selected) -> Self {
+        let recent = selected.view.recent() > 0 && selected.view.is_recent(row.uid);
+        Self { sequence, row, recent, summary: None, body: None }
+    }
+}
+
+impl Condition {
+    /// Prepares a search of this view.
+    pub fn new(search: &Search, selected: &Selected, now: Timestamp, settings: &ImapSettings) -> Result<Self, Trouble> {
+        let mut builder = Builder { charset: search.charset.as_deref(), selected, now, asks_summaries: false };
+        let test = builder.test(&search.key)?;
+        let has_mod_seq = search.key.any(&|key| matches!(key, SearchKey::ModSeq(_)));
+        Ok(Self { test, asks_summaries: builder.asks_summaries, has_mod_seq, text_limit: settings.search_text.len() })
+    }
+
+    /// Whether summaries can decide some of it.
+    pub const fn asks_summaries(&self) -> bool {
+        self.asks_summaries
+    }
+
+    /// Whether it speaks of modification sequences.
+    pub const fn has_mod_seq(&self) -> bool {
+        self.has_mod_seq
+    }
+
+    /// Whether it holds; `None` when that cannot be said from what is known.
+    pub fn holds(&self, facts: &Facts<'_>) -> Option<bool> {
+        let texts = OnceLock::new();
+        let limit = self.text_limit;
+        self.test.holds(facts, &|| facts.body.map(|body| texts.get_or_init(|| Texts::of(body, limit)).clone()))
+    }
+}
+
+struct Builder<'a> {
+    charset: Option<&'a str>,
+    selected: &'a Selected,
+    now: Timestamp,
+    asks_summaries: bool,
+}
+
+impl Builder<'_> {
+    fn test(&mut self, key: &SearchKey) -> Result<Test, Trouble> {
+        Ok(match key {
+            SearchKey::All => Test::Always(true),
+            SearchKey::And(keys) => Test::And(keys.iter().map(|key| self.test(key)).collect::<Result<_, _>>()?),
+            SearchKey::Or(both) => Test::Or(Box::new((self.test(&both.0)?, self.test(&both.1)?))),
+            SearchKey::Not(key) => Test::Not(Box::new(self.test(key)?)),
+            SearchKey::Flag(flag) => Test::Flag(system_flag(*flag)),
+            SearchKey::Keyword(name) => self.keyword(name),
+            SearchKey::Recent => Test::Recent,
+            SearchKey::Larger(octets) => Test::Larger(*octets),
+            SearchKey::Smaller(octets) => Test::Smaller(*octets),
+            SearchKey::Messages(messages) => self.messages(messages),
+            SearchKey::ModSeq(mod_seq) => mod_seq.map_or(Test::Always(true), Test::ModSeq),
+            SearchKey::Date { of, when, date } => {
+                self.asks_summaries |= *of == DateOf::Sent;
+                Test::Date(*of, *when, date.signed_duration_since(chrono::NaiveDate::default()).num_days())
+            }
+            // RFC 5032 §2.1: YOUNGER is within the interval, OLDER is not.
+            SearchKey::Younger(seconds) => self.arrived_within(*seconds),
+            SearchKey::Older(seconds) => Test::Not(Box::new(self.arrived_within(*seconds))),
+            SearchKey::Header { field, text } => {
+                let needle = decode(&text.0, self.charset)?;
+                match summary_field(field) {
+                    // RFC 9051 §6.4.4: an empty text asks whether the field is there, which summaries do not say.
+                    Some(field) if !needle.is_empty() => {
+                        self.asks_summaries = true;
+                        Test::Field(field, Needle::new(&needle))
+                    }
+                    _ => Test::Header(field.clone(), Needle::new(&needle)),
+                }
+            }
+            SearchKey::Body(text) => Test::Body(Needle::new(&decode(&text.0, self.charset)?)),
+            SearchKey::Text(text) => Test::Text(Needle::new(&decode(&text.0, self.charset)?)),
+        })
+    }
+
+    fn arrived_within(&self, seconds: u32) -> Test {
+        Test::ArrivedSince(self.now - std::time::Duration::from_secs(seconds.into()))
+    }
+
+    fn keyword(&self, name: &str) -> Test {
+        if name.eq_ignore_ascii_case("$Forwarded") {
+            return Test::Flag(Flags::FORWARDED);
+        }
+        let slot = Keyword::parse(name).ok().and_then(|keyword| self.selected.view.keywords().slot(&keyword));
+        slot.map_or(Test::Always(false), |slot| Test::Keyword(KeywordSet::slot(slot)))
+    }
+
+    fn messages(&self, messages: &Messages) -> Test {
+        let view = &self.selected.view;
+        match messages {
+            Messages::Sequence(Numbers::Set(set)) => Test::Sequence(set.clone(), view.last()),
+            Messages::Uid(Numbers::Set(set)) => Test::Uid(set.clone(), view.last_uid()),
+            Messages::Sequence(Numbers::Saved) | Messages::Uid(Numbers::Saved) => {
+                Test::Uid(self.selected.saved.clone(), view.last_uid())
+            }
+        }
+    }
+}
+
+fn summary_field(name: &str) -> Option<Field> {
+    match name.to_ascii_lowercase().as_str() {
+        "bcc" => Some(Field::Bcc),
+        "cc" => Some(Field::Cc),
+        "from" => Some(Field::From),
+        "subject" => Some(Field::Subject),
+        "to" => Some(Field::To),
+        _ => None,
+    }
+}
+
+impl Test {
+    /// `texts` gives the decoded texts of the message, computed once.
+    fn holds<'t>(&self, facts: &Facts<'_>, texts: &impl Fn() -> Option<Texts>) -> Option<bool>
+    where
+        Self: 't,
+    {
+        let row = facts.row;
+        match self {
+            Self::Always(always) => Some(*always),
+            Self::And(tests) => all(tests.iter().map(|test| test.holds(facts, texts))),
+            Self::Or(both) => match (both.0.holds(facts, texts), both.1.holds(facts, texts)) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (Some(false), Some(false)) => Some(false),
+                _ => None,
+            },
+            Self::Not(test) => test.holds(facts, texts).map(|holds| !holds),
+            Self::Flag(flag) => Some(row.flags.contains(*flag)),
+            Self::Keyword(set) => Some(row.keywords.contains(*set)),
+            Self::Recent => Some(facts.recent),
+            Self::Larger(octets) => Some(row.size > *octets),
+            Self::Smaller(octets) => Some(row.size < *octets),
+            Self::Sequence(set, max) => Some(set.contains(facts.sequence, *max)),
+            Self::Uid(set, max) => Some(set.contains(row.uid, *max)),
+            Self::ModSeq(least) => Some(row.mod_seq >= *least),
+            Self::Date(DateOf::Internal, when, day) => Some(compare(*when, local_day(row.internal_date), *day)),
+            Self::Date(DateOf::Sent, when, day) => {
+                facts.summary.map(|summary| summary.sent.is_some_and(|sent| compare(*when, sent.day(), *day)))
+            }
+            Self::ArrivedSince(since) => Some(row.internal_date >= *since),
+            Self::Field(field, needle) => facts.summary.map(|summary| needle.is_in(field.of(summary))),
+            Self::Header(name, needle) => facts.body.map(|body| super::text::header_holds(body, name, needle)),
+            Self::Body(needle) => texts().map(|texts| texts.body_holds(needle)),
+            Self::Text(needle) => texts().map(|texts| texts.header_or_body_holds(needle)),
+        }
+    }
+}
+
+/// False as soon as one is false, unknown as long as one is unknown.
+fn all(mut tests: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let mut known = true;
+    for holds in tests.by_ref() {
+        match holds {
+            Some(false) => return Some(false),
+            Some(true) => {}
+            None => known = false,
+        }
+    }
+    known.then_some(true)
+}
+
+const fn compare(when: When, day: i64, with: i64) -> bool {
+    match when {
+        When::Before => day < with,
+        When::On => day == with,
+        When::Since => day >= with,
+    }
+}
+
+/// RFC 9051 §6.4.4: without regard to time and zone; the date that INTERNALDATE shows is meant.
+fn local_day(at: Timestamp) -> i64 {
+    at.local().date_naive().signed_duration_since(chrono::NaiveDate::default()).num_days()
+}
+
+impl Field {
+    fn of(self, summary: &Summary) -> &str {
+        let fields = &summary.fields;
+        match self {
+            Self::Bcc => &fields.bcc,
+            Self::Cc => &fields.cc,
+            Self::From => &fields.from,
+            Self::Subject => &fields.subject,
+            Self::To => &fields.to,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Texts to look for, and texts to look into.
+
+use std::sync::Arc;
+
+use encoding_rs::Encoding;
+
+use crate::foundations::mail::{HeaderSection, Structure, text};
+use crate::foundations::wire::imap::encode::Code;
+use crate::protocols::imap::outcome::Trouble;
+
+pub use crate::foundations::mail::text::Needle;
+
+/// The text of a search key in Unicode. UTF-8 unless the client names another charset (RFC 9051 §6.4.4).
+pub fn decode(octets: &[u8], charset: Option<&str>) -> Result<String, Trouble> {
+    let encoding = match charset {
+        None => encoding_rs::UTF_8,
+        Some(label) => Encoding::for_label(label.as_bytes()).ok_or_else(|| Trouble::No {
+            code: Some(Code::BadCharset(&["US-ASCII", "UTF-8", "ISO-8859-1", "ISO-8859-15", "WINDOWS-1252"])),
+            text: "This charset is not known here".into(),
+        })?,
+    };
+    let decoded = encoding.decode_without_bom_handling_and_without_replacement(octets);
+    decoded
+        .map(std::borrow::Cow::into_owned)
+        .ok_or_else(|| Trouble::bad("The text to search for is not in its charset"))
+}
+
+/// Everything of a message that TEXT and BODY look into.
+#[derive(Debug, Clone)]
+pub struct Texts(Arc<Found>);
+
+#[derive(Debug)]
+struct Found {
+    header: String,
+    body: Vec<String>,
+}
+
+impl Texts {
+    /// Decodes at most `limit` octets.
+    pub fn of(message: &[u8], limit: usize) -> Self {
+        let header = text::header_text(HeaderSection::of(message).lines(), limit);
+        let structure = Structure::of(message);
+        Self(Arc::new(Found { header, body: text::texts(&structure, limit).collect() }))
+    }
+
+    /// Whether the body holds it.
+    pub fn body_holds(&self, needle: &Needle) -> bool {
+        self.0.body.iter().any(|text| needle.is_in(text))
+    }
+
+    /// Whether header or body hold it.
+    pub fn header_or_body_holds(&self, needle: &Needle) -> bool {
+        needle.is_in(&self.0.header) || self.body_holds(needle)
+    }
+}
+
+/// Whether a field of that name holds the needle; an empty needle is in every field.
+pub fn header_holds(message: &[u8], name: &str, needle: &Needle) -> bool {
+    HeaderSection::of(message).all(name).any(|field| needle.is_in(&field.text()))
+}

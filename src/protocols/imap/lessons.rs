@@ -1,0 +1,111 @@
+//! What users teach the filter by moving messages into the folder for unwanted mail, or out of it.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::foundations::mail::Uid;
+use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
+use crate::services::delivery::DeliverySettings;
+use crate::services::filter::classifier::{Class, Owner};
+use crate::services::filter::{Filter, FilterSettings, LearnFromMoves};
+use crate::storage::mailbox::{Access, Content, FolderName, SpecialUse, User};
+
+/// What lessons need.
+pub struct LessonsParts {
+    /// Who learns.
+    pub filter: Arc<Filter>,
+    /// Whether it does.
+    pub settings: Live<FilterSettings>,
+    /// Which folder is that of quarantine.
+    pub delivery: Live<DeliverySettings>,
+    /// Learning goes on beside the session.
+    pub tasks: Tasks,
+}
+
+/// Gives lessons, a few at a time.
+pub struct Lessons {
+    parts: LessonsParts,
+    places: Arc<Semaphore>,
+}
+
+/// Messages of one command that are learned.
+const MOST_MESSAGES: usize = 200;
+/// Lessons given at the same time; a command that finds no place teaches nothing.
+const AT_ONCE: usize = 8;
+
+impl std::fmt::Debug for Lessons {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lessons")
+    }
+}
+
+impl Lessons {
+    /// Puts the parts together.
+    pub fn new(parts: LessonsParts) -> Self {
+        Self { parts, places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Messages have come from one folder into another, where they have these UIDs. Never waits: what they teach is learned
+    /// beside the session, and a failure is a line in the log.
+    pub fn moved(&self, user: &Arc<User>, from: &FolderName, to: &FolderName, mut uids: Vec<Uid>) {
+        let settings = self.parts.settings.get();
+        let moves = settings.classifier.moves;
+        if moves == LearnFromMoves::Off || !settings.classifier.enabled || uids.is_empty() {
+            return;
+        }
+        let Some(class) = self.class(user, from, to) else { return };
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
+        uids.truncate(MOST_MESSAGES);
+        let mut owners = vec![Filter::owner(user.account())];
+        if moves == LearnFromMoves::Everybody {
+            owners.push(Owner::Site);
+        }
+        let (filter, user, to) = (Arc::clone(&self.parts.filter), Arc::clone(user), to.clone());
+        let largest = settings.limits.message.len();
+        self.parts.tasks.spawn(async move {
+            let _place = place;
+            let account = user.account().clone();
+            if let Err(error) = learn(&filter, &user, &to, (uids, class, largest), &owners).await {
+                log::warn!(user:% = account, cause:% = error; "What a user has shown by moving messages cannot be learned");
+            }
+        });
+    }
+
+    /// What a move says about the messages, if anything. What is thrown away says nothing.
+    fn class(&self, user: &User, from: &FolderName, to: &FolderName) -> Option<Class> {
+        let quarantine = self.parts.delivery.get().quarantine_folder.parse::<FolderName>().ok();
+        let junk = user.special(SpecialUse::Junk);
+        let is_unwanted = |folder: &FolderName| Some(folder) == junk.as_ref() || Some(folder) == quarantine.as_ref();
+        let is_thrown_away = user.special(SpecialUse::Trash).is_some_and(|trash| *to == trash);
+        match (is_unwanted(from), Some(to) == junk.as_ref()) {
+            (false, true) => Some(Class::Spam),
+            (true, false) if !is_thrown_away && !is_unwanted(to) => Some(Class::Ham),
+            _ => None,
+        }
+    }
+}
+
+async fn learn(
+    filter: &Filter,
+    user: &Arc<User>,
+    folder: &FolderName,
+    (uids, class, largest): (Vec<Uid>, Class, usize),
+    owners: &[Owner],
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let view = user.open(folder, Access::ReadOnly).await?;
+    let mut bodies = view.bodies(uids);
+    while let Some((_, content)) = bodies.next().await {
+        // Gone again in the meantime.
+        let Ok(content) = content else { continue };
+        let message = match content {
+            Content::Whole(bytes) => bytes,
+            Content::Large(mut body) => body.read(0, largest).await?,
+        };
+        for owner in owners {
+            filter.learn(owner, class, &message).await?;
+        }
+    }
+    Ok(())
+}

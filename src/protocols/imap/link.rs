@@ -1,0 +1,165 @@
+//! The connection as commands see it: whole commands in, responses out, both in bounded memory.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+
+use crate::foundations::net::{Stream, TlsContext};
+use crate::foundations::wire::imap::encode::Out;
+use crate::foundations::wire::imap::{Framed, Framer, Limits};
+
+/// Responses are sent when so many octets have gathered.
+pub const FLUSH_AT: usize = 64 << 10;
+
+/// Octets read at once.
+const READ: usize = 16 << 10;
+
+/// A buffer larger than this is given back as soon as it is empty.
+const KEEP: usize = 4 << 10;
+
+/// A client's connection. While nothing is in flight it holds no buffers.
+#[derive(Debug)]
+pub struct Link {
+    /// `None` only while TLS begins.
+    stream: Option<Stream>,
+    input: BytesMut,
+    framer: Framer,
+    /// Responses not sent yet.
+    pub out: Out,
+    /// Time in which the client must take what is sent.
+    stall: Duration,
+}
+
+impl Link {
+    /// Takes over a connection.
+    pub fn new(stream: Stream, limits: Limits, stall: Duration) -> Self {
+        Self { stream: Some(stream), input: BytesMut::new(), framer: Framer::new(limits), out: Out::new(), stall }
+    }
+
+    /// Other limits from the next command on.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.framer.set_limits(limits);
+    }
+
+    /// Whether the bytes are encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.stream.as_ref().is_some_and(Stream::is_encrypted)
+    }
+
+    /// Whether a command has begun to arrive.
+    pub fn in_command(&self) -> bool {
+        self.framer.in_command(&self.input)
+    }
+
+    /// Whether the client has sent a whole line already that has not been looked at.
+    pub fn has_pipelined(&self) -> bool {
+        memchr::memchr(b'\n', &self.input).is_some()
+    }
+
+    /// What the bytes that have arrived make, without waiting.
+    pub fn framed(&mut self) -> Framed {
+        self.framer.feed(&mut self.input)
+    }
+
+    /// One bare line, without waiting: an answer to a challenge, or DONE.
+    pub fn line(&mut self) -> Option<Framed> {
+        self.framer.feed_line(&mut self.input)
+    }
+
+    /// Lets the announced message come; whether the client must be told to go on.
+    pub fn grant(&mut self) -> Option<Framed> {
+        self.framer.grant(&mut self.input)
+    }
+
+    /// Refuses the announced message.
+    pub fn deny(&mut self) {
+        self.framer.deny(&mut self.input);
+    }
+
+    /// Waits for further bytes; how many came, zero at the end of the stream. Cancelling it loses nothing.
+    pub async fn read(&mut self) -> io::Result<usize> {
+        if self.input.is_empty() && self.input.capacity() > KEEP {
+            self.input = BytesMut::new();
+        }
+        let Some(stream) = self.stream.as_mut() else { return Ok(0) };
+        let input = &mut self.input;
+        poll_fn(|context| {
+            // On the stack for the length of the call only: a connection that waits owns no buffer.
+            let mut space = [const { MaybeUninit::uninit() }; READ];
+            let mut buffer = ReadBuf::uninit(&mut space);
+            match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) => {
+                    input.extend_from_slice(buffer.filled());
+                    Poll::Ready(Ok(buffer.filled().len()))
+                }
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Sends everything that has been written.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let Some(stream) = self.stream.as_mut() else { return Ok(()) };
+        let send = async {
+            stream.write_all(self.out.bytes()).await?;
+            stream.flush().await
+        };
+        match tokio::time::timeout(self.stall, send).await {
+            Ok(sent) => sent?,
+            Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its responses")),
+        }
+        self.out.clear();
+        Ok(())
+    }
+
+    /// Sends what has been written once it is much.
+    pub async fn relieve(&mut self) -> io::Result<()> {
+        if self.out.len() >= FLUSH_AT { self.flush().await } else { Ok(()) }
+    }
+
+    /// Sends octets that need not be copied into the output first, after what has been written.
+    pub async fn send(&mut self, octets: &Bytes) -> io::Result<()> {
+        for piece in octets.chunks(FLUSH_AT) {
+            self.out.raw(piece);
+            self.relieve().await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the memory of empty buffers back, before a long wait.
+    pub fn release(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        if self.out.is_empty() {
+            self.out.release();
+        }
+    }
+
+    /// Begins TLS. Whatever the client has sent before the handshake is forgotten (RFC 9051 §6.2.1).
+    pub async fn start_tls(&mut self, context: &TlsContext) -> io::Result<()> {
+        self.input = BytesMut::new();
+        let Some(stream) = self.stream.take() else { return Ok(()) };
+        self.stream = Some(stream.start_tls(context).await?);
+        Ok(())
+    }
+
+    /// Says goodbye to the transport.
+    pub async fn close(mut self) {
+        if let Some(stream) = self.stream.as_mut() {
+            // The client may be gone already.
+            let _ = tokio::time::timeout(Duration::from_secs(5), stream.shutdown()).await;
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! One connection from greeting to goodbye: the only place of the room that waits for the client.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::account::{Account, Selected};
+use super::capability::{self, Passwords, StartTls};
+use super::commands;
+use super::link::Link;
+use super::outcome::{Done, Outcome, Trouble};
+use super::room::{Memory, Room};
+use super::session::{self, Expunges, Phase};
+use super::settings::ImapSettings;
+use crate::foundations::ids::SessionId;
+use crate::foundations::mail::Peer;
+use crate::foundations::net::Connection;
+use crate::foundations::wire::imap::encode::{Code, Condition};
+use crate::foundations::wire::imap::{Announced, Command, CommandBody, Fault, Framed, LimitPassed, Limits};
+use crate::services::guard::{Pass, Penalty, Service};
+
+/// Serves one client until it leaves, is sent away, or the server stops.
+pub async fn run(connection: Connection, room: Arc<Room>) {
+    let (session, peer) = (connection.session, connection.peer);
+    let settings = room.needs.settings.get();
+    let pass = room.needs.guard.admit(&peer, Service::Imap);
+    let mut link =
+        Link::new(connection.stream, limits(&settings, Phase::NotAuthenticated), settings.stall_timeout.into());
+    let pass = match pass {
+        Ok(pass) => pass,
+        Err(refusal) => {
+            link.out.untagged(Condition::Bye, Some(&Code::Word("UNAVAILABLE")), &refusal.public);
+            // Whether the refused client reads it is its business.
+            let _ = link.flush().await;
+            return link.close().await;
+        }
+    };
+    let until = Instant::now() + settings.login_timeout.duration();
+    let mut conversation = Conversation {
+        link,
+        room,
+        settings,
+        session,
+        peer,
+        stop: connection.stop,
+        state: State::NotAuthenticated { until },
+        pass,
+        failures: 0,
+        bad_commands: 0,
+        memory: Vec::new(),
+    };
+    if let Err(error) = conversation.talk().await {
+        log::debug!(session:% = session, error:% = error; "An IMAP connection has broken");
+    }
+    conversation.link.close().await;
+}
+
+/// The states of RFC 9051 §3 with what belongs to each.
+#[derive(Debug)]
+pub(super) enum State {
+    /// The client has until then to log in.
+    NotAuthenticated {
+        /// When it gets BYE.
+        until: Instant,
+    },
+    /// Logged in.
+    Authenticated(Box<Account>),
+    /// In a mailbox.
+    Selected(Box<Account>, Box<Selected>),
+    /// On the way out.
+    Logout,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    pub link: Link,
+    pub room: Arc<Room>,
+    pub settings: Arc<ImapSettings>,
+    pub session: SessionId,
+    pub peer: Peer,
+    pub stop: CancellationToken,
+    pub state: State,
+    pub pass: Pass,
+    /// Failed logins.
+    pub failures: u32,
+    /// Commands in a row that were BAD.
+    bad_commands: u32,
+    /// Memory of the messages of the APPEND that is arriving.
+    memory: Vec<Memory>,
+}
+
+/// What comes next.
+enum Next {
+    Command(bytes::Bytes),
+    Refused(Fault),
+    Message(Announced),
+    /// Say this and close.
+    Bye(&'static str),
+    /// The client has closed the connection.
+    Gone,
+}
+
+impl Conversation {
+    async fn talk(&mut self) -> io::Result<()> {
+        let capabilities = Code::Capability(self.capabilities());
+        self.link.out.untagged(Condition::Ok, Some(&capabilities), "Postrider is ready");
+        loop {
+            match self.next().await? {
+                Next::Command(bytes) => Box::pin(self.perform(&bytes)).await?,
+                Next::Refused(fault) => self.answer_fault(&fault),
+                Next::Message(announced) => self.consider(&announced).await,
+                Next::Bye(text) => {
+                    self.link.out.untagged(Condition::Bye, None, text);
+                    return self.link.flush().await;
+                }
+                Next::Gone => return Ok(()),
+            }
+            if self.bad_commands >= self.settings.bad_commands.max(1) {
+                self.link.out.untagged(Condition::Bye, None, "Too many commands that make no sense");
+                self.state = State::Logout;
+            }
+            if matches!(self.state, State::Logout) {
+                return self.link.flush().await;
+            }
+        }
+    }
+
+    /// The next thing to do, waiting for the client if need be.
+    async fn next(&mut self) -> io::Result<Next> {
+        loop {
+            match self.link.framed() {
+                Framed::Command(bytes) => return Ok(Next::Command(bytes)),
+                Framed::Refused(fault) => return Ok(Next::Refused(fault)),
+                Framed::Message(announced) => return Ok(Next::Message(announced)),
+                Framed::Lost => return Ok(Next::Bye("The end of that command is too far away")),
+                Framed::Continue => _ = self.link.out.continuation("Go on"),
+                Framed::More(_) => {
+                    self.link.flush().await?;
+                    if let Some(end) = self.wait().await? {
+                        return Ok(end);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until bytes have arrived; why the conversation ends, when it does.
+    async fn wait(&mut self) -> io::Result<Option<Next>> {
+        let (deadline, late) = match &self.state {
+            State::NotAuthenticated { until } => (*until, "You took too long to log in"),
+            _ if self.link.in_command() => {
+                (Instant::now() + self.settings.stall_timeout.duration(), "The rest of the command did not arrive")
+            }
+            _ => (Instant::now() + self.settings.idle_timeout.duration(), "You have been idle for too long"),
+        };
+        let read = tokio::time::timeout_at(deadline, self.link.read());
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Ok(Some(Next::Bye("The server is going down; come back soon"))),
+            read = read => match read {
+                Ok(Ok(0)) => Ok(Some(Next::Gone)),
+                Ok(Ok(_)) => Ok(None),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Ok(Some(Next::Bye(late))),
+            },
+        }
+    }
+
+    /// The phase of the state.
+    pub fn phase(&self) -> Phase {
+        match self.state {
+            State::NotAuthenticated { .. } | State::Logout => Phase::NotAuthenticated,
+            State::Authenticated(_) => Phase::Authenticated,
+            State::Selected(..) => Phase::Selected,
+        }
+    }
+
+    /// What the server can do in this state.
+    pub fn capabilities(&self) -> String {
+        match self.phase() {
+            Phase::NotAuthenticated => capability::before_login(self.passwords(), self.start_tls()),
+            Phase::Authenticated | Phase::Selected => capability::after_login(self.settings.append_limit.get()),
+        }
+    }
+
+    /// Whether passwords may be sent now (RFC 9051 §11.1).
+    pub fn passwords(&self) -> Passwords {
+        let trusted = match self.peer.ip() {
+            Some(ip) => self.settings.allow_plaintext.iter().any(|network| network.contains(&ip)),
+            // Processes of this machine, over a Unix socket or in this process.
+            None => true,
+        };
+        if trusted || self.link.is_encrypted() { Passwords::Accepted } else { Passwords::NeedTls }
+    }
+
+    /// Whether STARTTLS is possible now.
+    pub fn start_tls(&self) -> StartTls {
+        if self.link.is_encrypted() || self.room.needs.tls.is_none() {
+            StartTls::Impossible
+        } else {
+            StartTls::Possible
+        }
+    }
+
+    /// The limits that hold in this state are put in force.
+    pub fn apply_limits(&mut self) {
+        let limits = limits(&self.settings, self.phase());
+        self.link.set_limits(limits);
+    }
+
+    /// Decides about a message before it is sent (RFC 7889, RFC 7888 §4).
+    async fn consider(&mut self, announced: &Announced) {
+        let limit = self.settings.append_limit.get();
+        let refusal = if self.phase() == Phase::NotAuthenticated {
+            Some((Condition::Bad, None, "Log in first"))
+        } else if announced.before.saturating_add(announced.size) > limit {
+            Some((Condition::No, Some(Code::Word("TOOBIG")), "The message is larger than this server takes"))
+        } else {
+            let memory = self.room.memory(announced.size, self.settings.append_patience.into()).await;
+            let full = memory.is_none();
+            self.memory.extend(memory);
+            full.then_some((
+                Condition::No,
+                Some(Code::Word("LIMIT")),
+                "Too many messages are being appended; try again",
+            ))
+        };
+        match refusal {
+            None => {
+                if self.link.grant().is_some() {
+                    self.link.out.continuation("Send the message");
+                }
+            }
+            Some((condition, code, text)) => {
+                self.memory.clear();
+                self.link.out.tagged(announced.tag.as_deref().unwrap_or("*"), condition, code.as_ref(), text);
+                self.link.deny();
+            }
+        }
+    }
+
+    fn answer_fault(&mut self, fault: &Fault) {
+        let (code, text) = match fault.limit {
+            LimitPassed::Line => (None, "The command is too long"),
+            LimitPassed::Literal => (Some(Code::Word("TOOBIG")), "The literal is too large"),
+            LimitPassed::Literals => (None, "The command has too many literals"),
+        };
+        self.memory.clear();
+        self.bad(fault.tag.as_deref(), code.as_ref(), text);
+    }
+
+    /// Answers BAD and counts it.
+    fn bad(&mut self, tag: Option<&str>, code: Option<&Code>, text: &str) {
+        self.bad_commands += 1;
+        if self.phase() == Phase::NotAuthenticated && self.pass.error() == Penalty::Disconnect {
+            self.bad_commands = u32::MAX;
+        }
+        self.link.out.tagged(tag.unwrap_or("*"), Condition::Bad, code, text);
+    }
+
+    /// Understands, admits and performs one command, and answers it.
+    async fn perform(&mut self, bytes: &bytes::Bytes) -> io::Result<()> {
+        let command = match Command::parse(bytes) {
+            Ok(command) => command,
+            Err(error) => {
+                self.memory.clear();
+                self.bad(error.tag.as_ref().map(|tag| tag.as_str()), None, &error.cause.to_string());
+                return Ok(());
+            }
+        };
+        let tag = command.tag.as_str();
+        let (outcome, expunges) = match session::admit(self.phase(), &command.body) {
+            Ok(rule) => {
+                let expunges = self.timely(rule.expunges, &command.body);
+                (self.dispatch(tag, command.body).await, expunges)
+            }
+            Err(error) => (Err(Trouble::bad(error.to_string())), Expunges::Silent),
+        };
+        self.memory.clear();
+        if let State::Selected(account, selected) = &mut self.state
+            && expunges != Expunges::Silent
+        {
+            selected.tell_updates(account, expunges, &mut self.link).await?;
+            if selected.is_gone() {
+                self.link.out.untagged(Condition::Bye, None, "The selected mailbox was deleted or renamed");
+                self.state = State::Logout;
+            }
+        }
+        match outcome {
+            Ok(Done { text, .. }) if text.is_empty() => {}
+            Ok(Done { code, text }) => {
+                self.bad_commands = 0;
+                self.link.out.tagged(tag, Condition::Ok, code.as_ref(), &text);
+            }
+            Err(Trouble::No { code, text }) => {
+                self.bad_commands = 0;
+                self.link.out.tagged(tag, Condition::No, code.as_ref(), &text);
+            }
+            Err(Trouble::Bad(text)) => self.bad(Some(tag), None, &text),
+            Err(Trouble::Gone(error)) => return Err(error),
+        }
+        self.link.relieve().await
+    }
+
+    /// RFC 9051 §5.5: while a further command is waiting in the buffer, its sequence numbers must mean what the client
+    /// believes, so expunges wait; a command that expunges itself tells in any case.
+    fn timely(&self, expunges: Expunges, body: &CommandBody) -> Expunges {
+        let itself = matches!(body, CommandBody::Expunge(_) | CommandBody::Move(..) | CommandBody::Idle);
+        match expunges {
+            Expunges::Tell if !itself && self.link.has_pipelined() => Expunges::Hold,
+            expunges => expunges,
+        }
+    }
+
+    async fn dispatch(&mut self, tag: &str, body: CommandBody) -> Outcome {
+        commands::dispatch(self, tag, body).await
+    }
+
+    /// Waits for one bare line: an answer to a challenge.
+    pub async fn line(&mut self) -> Result<bytes::Bytes, Trouble> {
+        loop {
+            match self.link.line() {
+                Some(Framed::Command(line)) => return Ok(line),
+                Some(_) => return Err(Trouble::bad("The line is too long")),
+                None => {
+                    self.link.flush().await?;
+                    if let Some(end) = self.wait().await? {
+                        if let Next::Bye(text) = end {
+                            self.link.out.untagged(Condition::Bye, None, text);
+                            self.link.flush().await?;
+                        }
+                        return Err(io::Error::from(io::ErrorKind::ConnectionAborted).into());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The limits of a phase.
+fn limits(settings: &ImapSettings, phase: Phase) -> Limits {
+    let skip = settings.skip.get();
+    match phase {
+        Phase::NotAuthenticated => Limits {
+            line: settings.command_before_login.len(),
+            literal: settings.literal_before_login.len(),
+            literals: LITERALS_BEFORE_LOGIN,
+            skip: skip.min(settings.command_before_login.get()),
+        },
+        Phase::Authenticated | Phase::Selected => {
+            let (line, literal) = (settings.command.len(), settings.literal.len());
+            Limits { line, literal, literals: settings.literals, skip }
+        }
+    }
+}
+
+/// A name and a password, and as many again for those who do not know what they do.
+const LITERALS_BEFORE_LOGIN: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F: Future>(_: impl FnOnce(Connection, Arc<Room>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Thousands of connections idle at the same time: each one's task is small.
+    #[test]
+    fn a_connection_is_small() {
+        let size = size_of_future(run);
+        assert!(size <= 2048, "{size}");
+    }
+}

@@ -1,0 +1,435 @@
+//! The driver: reads, performs steps, writes. The room's only I/O.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::link::{Link, Lost};
+use super::maildrop::{Listing, Maildrop};
+use super::maildrops::{MaildropLock, Maildrops};
+use super::reading::Reading;
+use super::session::{Plaintext, Profile, Session, StartTls, Step, refusal};
+use super::settings::{MarkSeen, Pop3Settings};
+use crate::foundations::clock::SharedClock;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::Kind;
+use crate::foundations::ids::SessionId;
+use crate::foundations::mail::{Peer, SequenceSet, Uid};
+use crate::foundations::net::{Connection, TlsContext};
+use crate::foundations::settings::Live;
+use crate::foundations::wire::line::BadLine;
+use crate::foundations::wire::pop3::{Code, Number, Reply, Stuffer, TopLines};
+use crate::foundations::wire::sasl::Credentials;
+use crate::services::guard::{Failure, Guard, Pass, Penalty, Service};
+use crate::services::login::{Login, LoginAttempt};
+use crate::storage::journal::Journal;
+use crate::storage::mailbox::{
+    self, Access, Body, Content, FlagChange, FlagOperation, Flags, FolderName, Mailboxes, View,
+};
+
+/// What POP3 sessions are given; filled by `daemon::build`.
+#[derive(Clone)]
+pub struct Needs {
+    /// Limits and times.
+    pub settings: Live<Pop3Settings>,
+    /// Who may connect.
+    pub guard: Guard,
+    /// Checks passwords.
+    pub login: Login,
+    /// The mail.
+    pub mailboxes: Mailboxes,
+    /// Takes events.
+    pub journal: Journal,
+    /// The time.
+    pub clock: SharedClock,
+    /// For STLS; `None` without a certificate.
+    pub tls: Option<TlsContext>,
+}
+
+/// All POP3 sessions of this process.
+pub struct Room {
+    needs: Needs,
+    maildrops: Maildrops,
+}
+
+impl Room {
+    /// A room without sessions.
+    pub fn new(needs: Needs) -> Self {
+        Self { needs, maildrops: Maildrops::default() }
+    }
+
+    /// How many maildrops are taken now.
+    pub fn maildrops(&self) -> usize {
+        self.maildrops.taken()
+    }
+}
+
+/// Serves one connection to its end.
+pub async fn run(connection: Connection, room: Arc<Room>) {
+    let Connection { stream, peer, session: id, stop, .. } = connection;
+    let settings = room.needs.settings.get();
+    let mut link = Link::new(stream, settings.command_line as usize, settings.stall_timeout.duration());
+    let pass = match room.needs.guard.admit(&peer, Service::Pop3) {
+        Ok(pass) => pass,
+        Err(refused) => {
+            let event = Event::new(room.needs.clock.now(), EventKind::ConnectionRefused).session(id);
+            room.needs.journal.record(event.with("peer", peer.to_string()).with("reason", refused.to_string()));
+            link.write(&Reply::coded(Code::SysTemp, refused.public));
+            link.close().await;
+            return;
+        }
+    };
+    let mut session = Session::new(profile(&room, &settings, &peer));
+    if link.is_encrypted() {
+        session.secured();
+    }
+    let mut driver = Driver { room: &room, settings, peer, id, stop, pass, link, session, opened: None };
+    let end = match driver.converse().await {
+        Ok(never) => match never {},
+        Err(end) => end,
+    };
+    if matches!(end, End::Errors) {
+        room.needs.guard.failed(&peer, Failure::Session);
+    }
+    if let Some(text) = end.text() {
+        log::info!(session:% = id, peer:% = peer; "pop3: the session ended: {text}");
+    }
+    driver.mark_seen().await;
+    driver.link.close().await;
+}
+
+fn profile(room: &Room, settings: &Pop3Settings, peer: &Peer) -> Profile {
+    let plaintext = match peer.ip() {
+        Some(ip) => settings.allow_plaintext.iter().any(|network| network.contains(&ip)),
+        // What comes over a Unix socket passes no wire.
+        None => true,
+    };
+    Profile {
+        plaintext: if plaintext { Plaintext::Allowed } else { Plaintext::UnderTls },
+        start_tls: if room.needs.tls.is_some() { StartTls::Offered } else { StartTls::Unavailable },
+        failed_logins: settings.failed_logins,
+        uidl_format: settings.uidl_format,
+    }
+}
+
+/// Why a session is over.
+#[derive(Debug)]
+enum End {
+    /// The client said QUIT.
+    Quit,
+    /// The client made too many errors or failed logins.
+    Errors,
+    /// The client said nothing for too long.
+    Idle,
+    /// The server stops.
+    Stopped,
+    /// A message could not be read to its end, so that its rest cannot be told from the next response.
+    Cut(mailbox::Error),
+    /// The connection is of no use any more.
+    Lost(Lost),
+}
+
+impl End {
+    fn text(&self) -> Option<String> {
+        match self {
+            Self::Quit | Self::Lost(Lost::Gone) => None,
+            Self::Errors => Some("too many errors".to_owned()),
+            Self::Idle => Some("the client said nothing".to_owned()),
+            Self::Stopped => Some("the server stops".to_owned()),
+            Self::Cut(error) => Some(format!("a message broke off: {error}")),
+            Self::Lost(Lost::Stalled) => Some("the client took too long to read".to_owned()),
+            Self::Lost(Lost::Broken(error)) => Some(error.to_string()),
+        }
+    }
+}
+
+impl From<Lost> for End {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+/// A session that goes on has no value to give.
+enum Never {}
+
+/// What a session has once the client has logged in.
+struct Opened {
+    view: View,
+    reading: Reading,
+    account: String,
+    #[expect(dead_code, reason = "held, never looked at")]
+    lock: MaildropLock,
+}
+
+/// One session's state on this side of the pure part.
+struct Driver<'r> {
+    room: &'r Room,
+    settings: Arc<Pop3Settings>,
+    peer: Peer,
+    id: SessionId,
+    stop: CancellationToken,
+    pass: Pass,
+    link: Link,
+    session: Session,
+    opened: Option<Opened>,
+}
+
+impl Driver<'_> {
+    async fn converse(&mut self) -> Result<Never, End> {
+        let begin = Instant::now();
+        let greeting = self.session.greeting();
+        self.link.write(&greeting);
+        let mut waiting = begin;
+        loop {
+            match self.link.line() {
+                Some(Ok(line)) => {
+                    let step = self.session.line(&line);
+                    self.perform(step).await?;
+                }
+                Some(Err(BadLine::Endless)) => return Err(End::Errors),
+                Some(Err(error)) => self.reply(&Reply::err(error.to_string())).await?,
+                None => {
+                    let mut deadline = waiting + self.settings.idle_timeout.duration();
+                    if self.opened.is_none() {
+                        deadline = deadline.min(begin + self.settings.login_timeout.duration());
+                    }
+                    self.wait(deadline).await?;
+                    continue;
+                }
+            }
+            waiting = Instant::now();
+        }
+    }
+
+    /// Waits until more of a line has come.
+    async fn wait(&mut self, deadline: Instant) -> Result<(), End> {
+        self.link.flush().await?;
+        self.link.shrink();
+        let ahead = self.opened.as_mut().map(|opened| &mut opened.reading).filter(|reading| reading.is_ahead());
+        let next = if ahead.is_some() { deadline.min(Instant::now() + THINKING) } else { deadline };
+        tokio::select! {
+            read = timeout_at(next, self.link.read()) => match (read, ahead) {
+                (Ok(read), _) => Ok(read?),
+                (Err(_), Some(ahead)) => {
+                    ahead.forget();
+                    Ok(())
+                }
+                // RFC 1939 §3: close without a response, and do not enter the UPDATE state.
+                (Err(_), None) => Err(End::Idle),
+            },
+            () = self.stop.cancelled() => {
+                self.link.write(&Reply::coded(Code::SysTemp, "The server is stopping; try again in a moment"));
+                Err(End::Stopped)
+            }
+        }
+    }
+
+    /// Does what the session says, and what follows from the answers.
+    async fn perform(&mut self, step: Step) -> Result<(), End> {
+        let mut next = step;
+        loop {
+            match next {
+                Step::Reply(reply) => return self.reply(&reply).await,
+                Step::Lines(reply, lines) => {
+                    self.link.write(&reply);
+                    self.link.out.extend_from_slice(lines.as_bytes());
+                    self.link.out.extend_from_slice(b".\r\n");
+                    return Ok(self.link.flush_if_long().await?);
+                }
+                Step::List(reply, listing) => return self.list(&reply, listing).await,
+                Step::Send { reply, number, uid, lines } => return self.send(&reply, number, uid, lines).await,
+                Step::LogIn(credentials) => {
+                    let result = self.log_in(credentials).await;
+                    next = self.session.logged_in(result);
+                }
+                Step::Update(uids) => {
+                    let result = self.update(&uids).await;
+                    next = self.session.updated(result);
+                }
+                Step::StartTls(reply) => return self.start_tls(&reply).await,
+                Step::Close(reply) => {
+                    self.link.write(&reply);
+                    return Err(if reply.is_error() && self.opened.is_none() { End::Errors } else { End::Quit });
+                }
+            }
+        }
+    }
+
+    /// Sends a line, and makes clients wait that err too often.
+    async fn reply(&mut self, reply: &Reply) -> Result<(), End> {
+        if reply.is_error() {
+            match self.pass.error() {
+                Penalty::None => {}
+                Penalty::Delay(delay) => {
+                    self.link.flush().await?;
+                    tokio::select! {
+                        () = tokio::time::sleep(delay) => {}
+                        () = self.stop.cancelled() => {}
+                    }
+                }
+                Penalty::Disconnect => {
+                    self.link.write(&Reply::coded(Code::SysTemp, "Too many errors; try again later"));
+                    return Err(End::Errors);
+                }
+            }
+        }
+        self.link.write(reply);
+        Ok(self.link.flush_if_long().await?)
+    }
+
+    async fn start_tls(&mut self, reply: &Reply) -> Result<(), End> {
+        let Some(context) = &self.room.needs.tls else { return Err(End::Lost(Lost::Gone)) };
+        self.link.write(reply);
+        self.link.start_tls(context).await?;
+        self.session.secured();
+        Ok(())
+    }
+
+    async fn log_in(&mut self, credentials: Credentials) -> Result<Maildrop, Reply> {
+        // RFC 4616 §2: nobody here may act for another.
+        if credentials.authorization.is_some() {
+            return Err(Reply::coded(Code::Auth, "Nobody may log in for another"));
+        }
+        let attempt = LoginAttempt {
+            username: credentials.username,
+            password: credentials.password,
+            peer: self.peer,
+            session: self.id,
+            service: Service::Pop3,
+        };
+        let needs = &self.room.needs;
+        let login = needs.login.verify(attempt).await.map_err(|refused| {
+            if let Some(cause) = &refused.cause {
+                log::warn!(session:% = self.id; "pop3: no answer about a login: {cause}");
+            }
+            refusal(&refused)
+        })?;
+        let lock = self.room.maildrops.lock(&login.address).ok_or_else(|| {
+            Reply::coded(Code::InUse, "Another session has this maildrop; try again when it has ended")
+        })?;
+        let opened = async {
+            let user = needs.mailboxes.user(&login.address).await?;
+            user.open(&FolderName::inbox(), Access::ReadWrite).await
+        };
+        let view = opened.await.map_err(|error| self.trouble(&error))?;
+        let all = SequenceSet::all();
+        let maildrop = Maildrop::new(view.uid_validity(), view.rows(&all).map(|(_, row)| (row.uid, row.size)));
+        self.opened = Some(Opened { view, reading: Reading::default(), account: login.address.to_string(), lock });
+        Ok(maildrop)
+    }
+
+    /// Logs an error of the store, and says of it what the client may know.
+    fn trouble(&self, error: &mailbox::Error) -> Reply {
+        log::warn!(session:% = self.id; "pop3: the store refused: {error}");
+        match error.kind() {
+            Kind::Corrupt | Kind::Invalid => Reply::coded(Code::SysPerm, "The maildrop cannot be read"),
+            _ => Reply::coded(Code::SysTemp, "The maildrop cannot be read right now; try again later"),
+        }
+    }
+
+    async fn list(&mut self, reply: &Reply, mut listing: Listing) -> Result<(), End> {
+        self.link.write(reply);
+        while let Some(maildrop) = self.session.maildrop()
+            && maildrop.list(&mut listing, &mut self.link.out)
+        {
+            self.link.flush_if_long().await?;
+        }
+        Ok(self.link.flush_if_long().await?)
+    }
+
+    /// Sends a message, a large one in pieces, so that its size costs no memory.
+    async fn send(&mut self, reply: &Reply, number: Number, uid: Uid, lines: Option<u32>) -> Result<(), End> {
+        let Some(opened) = &mut self.opened else { return Ok(()) };
+        let content = match lines {
+            None => opened.reading.message(&opened.view, number, uid).await,
+            Some(_) => opened.view.body(uid).await.map(Content::Large),
+        };
+        match content {
+            Ok(Content::Whole(message)) => {
+                self.link.write(reply);
+                let mut stuffer = Stuffer::new();
+                stuffer.write(&message, &mut self.link.out);
+                stuffer.finish(&mut self.link.out);
+            }
+            Ok(Content::Large(body)) => {
+                self.link.write(reply);
+                self.send_pieces(body, lines).await?;
+            }
+            Err(mailbox::Error::NoMessage(_)) => {
+                return self.reply(&Reply::err("Another session has removed that message")).await;
+            }
+            Err(error) => {
+                let reply = self.trouble(&error);
+                return self.reply(&reply).await;
+            }
+        }
+        self.session.sent(number, lines);
+        if let (Some(opened), Some(maildrop), None) = (&mut self.opened, self.session.maildrop(), lines) {
+            opened.reading.sent(&opened.view, maildrop, number);
+        }
+        Ok(self.link.flush_if_long().await?)
+    }
+
+    async fn send_pieces(&mut self, mut body: Body, lines: Option<u32>) -> Result<(), End> {
+        let (mut stuffer, mut top) = (Stuffer::new(), lines.map(TopLines::new));
+        let piece_size = if lines.is_some() { TOP_PIECE } else { PIECE };
+        let mut offset = 0;
+        while offset < body.size() {
+            let length = piece_size.min(body.size() - offset);
+            let piece = body.read(offset, usize::try_from(length).unwrap_or(usize::MAX)).await.map_err(End::Cut)?;
+            let wanted = top.as_mut().map_or(piece.len(), |top| top.take(&piece));
+            stuffer.write(&piece[..wanted], &mut self.link.out);
+            self.link.flush_if_long().await?;
+            if wanted < piece.len() || piece.is_empty() {
+                break;
+            }
+            offset += piece.len() as u64;
+        }
+        stuffer.finish(&mut self.link.out);
+        Ok(())
+    }
+
+    /// RFC 1939 §6: removes the messages; returns when they are gone from the disk.
+    async fn update(&mut self, uids: &[Uid]) -> Result<(), Reply> {
+        let Some(opened) = &self.opened else { return Ok(()) };
+        match opened.view.remove(uids).await {
+            Ok(removed) => {
+                let event = Event::new(self.room.needs.clock.now(), EventKind::Expunged).session(self.id);
+                let event = event.subject(opened.account.clone()).with("messages", removed.len());
+                self.room.needs.journal.record(event.with("protocol", "pop3"));
+                Ok(())
+            }
+            Err(error) => {
+                log::warn!(session:% = self.id; "pop3: the store did not remove messages: {error}");
+                Err(Reply::coded(Code::SysTemp, "Some deleted messages are not removed"))
+            }
+        }
+    }
+
+    /// Lets IMAP clients know what has been read. Nobody was promised it, so a failure is only logged.
+    async fn mark_seen(&self) {
+        let (Some(opened), Some(maildrop)) = (&self.opened, self.session.maildrop()) else { return };
+        let seen = maildrop.retrieved();
+        if self.settings.mark_seen == MarkSeen::No || seen.is_empty() {
+            return;
+        }
+        let change = FlagChange {
+            operation: FlagOperation::Add,
+            flags: Flags::SEEN,
+            keywords: Vec::new(),
+            unchanged_since: None,
+        };
+        if let Err(error) = opened.view.store_flags(&seen, &change).await {
+            log::warn!(session:% = self.id; "pop3: retrieved messages could not be marked as seen: {error}");
+        }
+    }
+}
+
+/// Octets of a message read at once.
+const PIECE: u64 = 64 * 1024;
+/// As above for TOP, which mostly wants the header.
+const TOP_PIECE: u64 = 8 * 1024;
+/// How long a client may think before what was read ahead for it is given up.
+const THINKING: Duration = Duration::from_secs(2);

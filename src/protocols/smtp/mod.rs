@@ -1,0 +1,28 @@
+//! The conversation with SMTP and LMTP clients: mail from other hosts, from our users, and from front ends.
+//!
+//! Promises: 250 to a message is said only with a [`crate::services::intake::Receipt`] in hand; nothing a client
+//! sent before a TLS handshake is looked at after it; no sequence of octets but CRLF `.` CRLF ends DATA; each
+//! session is bounded in memory and each wait in time.
+//!
+//! [`run`] is the driver and the room's only I/O. [`session::Session`] is pure: it takes commands and answers of the
+//! services and says what to do next. `daemon` calls [`run`] for each connection; the services called are guard, login,
+//! acceptance, submission and intake. In the log: a line when a session ends for another reason than QUIT, and what the
+//! services record as events.
+
+mod budget;
+mod conversation;
+mod hello;
+mod perform;
+mod profile;
+mod serve;
+mod session;
+mod settings;
+mod transaction;
+mod verbs;
+
+pub use budget::Budget;
+pub use conversation::Conversation;
+pub use profile::{Auth, Mode, Profile, StartTls};
+pub use serve::{Room, run};
+pub use session::{Answer, Completed, Question, Session, Step};
+pub use settings::{EarlyInput, PlaintextAuth, SmtpSettings};

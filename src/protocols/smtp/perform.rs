@@ -1,0 +1,124 @@
+//! Asks the services what the session wants to know.
+
+use super::profile::Mode;
+use super::serve::Room;
+use super::session::{Answer, Completed, Question};
+use super::settings::SmtpSettings;
+use crate::foundations::address::ReversePath;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::ids::{MailId, SessionId};
+use crate::foundations::mail::{Login, Mail, Message, Origin, Peer, TlsFacts};
+use crate::foundations::wire::sasl::Credentials;
+use crate::services::guard::{Pass, Service};
+use crate::services::login::LoginAttempt;
+
+/// Lets a connection in.
+pub(super) fn admit(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Result<Pass, Refusal> {
+    let service = service(room.mode);
+    if room.mode == Mode::Lmtp
+        && let Some(ip) = peer.ip()
+        && !settings.lmtp_networks.iter().any(|network| network.contains(&ip))
+    {
+        return Err(Refusal::new(Kind::NoPermission, "LMTP is not for you").smtp(554, "5.7.1"));
+    }
+    room.guard.admit(peer, service)
+}
+
+const fn service(mode: Mode) -> Service {
+    match mode {
+        Mode::Relay => Service::Smtp,
+        Mode::Submission => Service::Submission,
+        Mode::Lmtp => Service::Lmtp,
+    }
+}
+
+/// What the services are told about the session with each question.
+pub(super) struct Asker<'r> {
+    pub room: &'r Room,
+    pub peer: Peer,
+    pub session: SessionId,
+    pub tls: Option<TlsFacts>,
+}
+
+impl Asker<'_> {
+    /// The answer to a question, given who has logged in.
+    pub(super) async fn ask(&self, question: Question, login: Option<Login>) -> Answer {
+        match question {
+            Question::Login(credentials) => Answer::Login(self.log_in(credentials).await),
+            Question::Sender { path, .. } => Answer::Sender(match &login {
+                Some(login) => self.told(self.room.acceptance.sender(&path, login).await, || named(&path)),
+                None => Ok(()),
+            }),
+            Question::Recipient { recipient, size, .. } => {
+                let relaying = self.room.acceptance.relaying(&self.peer, login.as_ref());
+                let result = self.room.acceptance.recipient(&recipient.address, size, relaying).await;
+                Answer::Recipient(self.told(result, || recipient.address.to_string()))
+            }
+            // The driver owns the memory and answers this one itself.
+            Question::Room(_) => Answer::Room(Ok(())),
+            Question::Message(completed) => self.take(completed, login).await,
+        }
+    }
+
+    async fn log_in(&self, credentials: Credentials) -> Result<Login, Refusal> {
+        // RFC 4616 §2: nobody here may act for another.
+        if credentials.authorization.is_some() {
+            let text = "Nobody may log in for another";
+            return Err(Refusal::new(Kind::AuthenticationFailed, text).smtp(535, "5.7.8"));
+        }
+        let attempt = LoginAttempt {
+            username: credentials.username,
+            password: credentials.password,
+            peer: self.peer,
+            session: self.session,
+            service: service(self.room.mode),
+        };
+        self.room.login.verify(attempt).await
+    }
+
+    async fn take(&self, completed: Completed, login: Option<Login>) -> Answer {
+        let at = self.room.clock.now();
+        let Completed { envelope, content, hello, with } = completed;
+        let origin = Origin {
+            session: self.session,
+            peer: self.peer,
+            hello,
+            with,
+            tls: self.tls.clone(),
+            login: login.clone(),
+            at,
+        };
+        let mail = Mail { id: MailId::generate(at), origin, envelope, message: Message::new(content) };
+        match (self.room.mode, login) {
+            (Mode::Lmtp, _) => Answer::Each(self.room.intake.receive_each(mail).await),
+            (Mode::Relay | Mode::Submission, None) => Answer::Message(self.room.intake.receive(mail).await),
+            (Mode::Relay | Mode::Submission, Some(login)) => {
+                let sender = named(&mail.envelope.reverse_path);
+                Answer::Message(match self.room.submission.prepare(mail, &login).await {
+                    Ok(mail) => self.room.intake.receive(mail).await,
+                    Err(refusal) => self.told(Err(refusal), || sender),
+                })
+            }
+        }
+    }
+
+    /// Records a refusal, and logs what only we may know of it.
+    fn told<T>(&self, result: Result<T, Refusal>, subject: impl FnOnce() -> String) -> Result<T, Refusal> {
+        if let Err(refusal) = &result {
+            let subject = subject();
+            if let Some(cause) = &refusal.cause {
+                log::warn!(session:% = self.session; "smtp: no answer about {subject}: {cause}");
+            }
+            let event = Event::new(self.room.clock.now(), EventKind::RecipientRefused).session(self.session);
+            let event = event.subject(subject).with("reason", refusal.to_string());
+            self.room.journal.record(event.with("peer", self.peer.to_string()));
+        }
+        result
+    }
+}
+
+/// The sender as events name it; empty for the null reverse-path.
+fn named(path: &ReversePath) -> String {
+    path.address().map(ToString::to_string).unwrap_or_default()
+}

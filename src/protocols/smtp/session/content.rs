@@ -1,0 +1,162 @@
+//! DATA and BDAT, and the answer to the message.
+
+use super::replies::{fault_reply, ok, sequence, too_large};
+use super::{Asked, Chunk, Completed, Last, Question, Session, State, Step};
+use crate::foundations::failure::Refusal;
+use crate::foundations::mail::BodyKind;
+use crate::foundations::wire::smtp::{BodyFault, Reply};
+use crate::protocols::smtp::hello;
+use crate::protocols::smtp::profile::Mode;
+use crate::protocols::smtp::transaction::{Transaction, Way};
+use crate::services::intake::Receipt;
+
+/// Memory asked for before the size of a message is known, in octets.
+const FIRST_ROOM: usize = 64 * 1024;
+/// A refused chunk of this size at most is read to its end, however small the limit of messages.
+const MOST_DISCARDED: u64 = 1 << 20;
+
+impl Session {
+    /// Takes octets of a message; how many were used, and what to do when they were the last.
+    pub fn content(&mut self, piece: &[u8]) -> (usize, Option<Step>) {
+        match &mut self.state {
+            State::Data => {
+                let end = match self.transaction.as_mut().and_then(Transaction::current) {
+                    Some(reader) => reader.take_data(piece),
+                    None => Some(0),
+                };
+                (end.unwrap_or(piece.len()), end.map(|_| self.complete()))
+            }
+            State::Chunk(chunk) => {
+                let used = usize::try_from(chunk.left).map_or(piece.len(), |left| left.min(piece.len()));
+                chunk.left -= used as u64;
+                let over = chunk.left == 0;
+                if chunk.instead.is_none()
+                    && let Some(reader) = self.transaction.as_mut().and_then(Transaction::current)
+                {
+                    reader.take_chunk(&piece[..used]);
+                }
+                (used, over.then(|| self.chunk_over()))
+            }
+            _ => (0, None),
+        }
+    }
+
+    /// Memory has run out in the middle of a message: the rest is thrown away, and the reply comes at its end.
+    pub fn starve(&mut self) {
+        if let Some(reader) = self.transaction.as_mut().and_then(Transaction::current) {
+            reader.fail(BodyFault::NoRoom);
+        }
+    }
+
+    pub(super) fn data(&mut self) -> Step {
+        let Some(transaction) = self.transaction.as_mut() else { return Step::Reply(sequence("MAIL first")) };
+        if transaction.envelope().recipients.is_empty() {
+            // RFC 2033 §4.2: 503 in LMTP. RFC 5321 §3.3 leaves the choice.
+            return Step::Reply(sequence("No valid recipients"));
+        }
+        if transaction.has_body() {
+            return Step::Reply(sequence("BDAT has begun; DATA cannot follow"));
+        }
+        // RFC 3030 §3
+        if transaction.envelope().body == BodyKind::BinaryMime {
+            return Step::Reply(sequence("BODY=BINARYMIME needs BDAT"));
+        }
+        let octets = transaction.declared().map_or(FIRST_ROOM, |size| usize::try_from(size).unwrap_or(FIRST_ROOM));
+        if let Some(reader) = transaction.reader(Way::Data, &self.profile) {
+            reader.reserve(octets.min(FIRST_ROOM));
+        }
+        self.ask(Asked::Data, Question::Room(octets.min(FIRST_ROOM)))
+    }
+
+    pub(super) fn bdat(&mut self, size: u64, last: Last) -> Step {
+        let chunk = Chunk { left: size, size, last, instead: None };
+        let Some(transaction) = self.transaction.as_mut() else {
+            return self.take_chunk(Chunk { instead: Some(sequence("MAIL first")), ..chunk });
+        };
+        if transaction.is_broken() {
+            return self.take_chunk(Chunk { instead: Some(sequence("The message is lost; RSET first")), ..chunk });
+        }
+        if transaction.envelope().recipients.is_empty() {
+            return self.take_chunk(Chunk { instead: Some(sequence("No valid recipients")), ..chunk });
+        }
+        if size.saturating_add(transaction.held() as u64) > self.profile.message_size as u64 {
+            return self.take_chunk(Chunk { instead: Some(too_large(&self.profile)), ..chunk });
+        }
+        transaction.reader(Way::Chunks, &self.profile);
+        let octets = usize::try_from(size).unwrap_or(usize::MAX);
+        self.ask(Asked::Chunk(chunk), Question::Room(octets))
+    }
+
+    /// RFC 3030 §2: the octets of a chunk that is refused come all the same.
+    pub(super) fn discard(&mut self, size: u64, last: bool, reply: Reply) -> Step {
+        let last = if last { Last::Yes } else { Last::No };
+        self.take_chunk(Chunk { left: size, size, last, instead: Some(reply) })
+    }
+
+    pub(super) fn take_chunk(&mut self, chunk: Chunk) -> Step {
+        if chunk.instead.is_some() {
+            if let Some(transaction) = self.transaction.as_mut() {
+                transaction.give_up();
+            }
+            if chunk.size > MOST_DISCARDED.max(self.profile.message_size as u64 * 2) {
+                return self.close(too_large(&self.profile));
+            }
+        }
+        let empty = chunk.left == 0;
+        self.state = State::Chunk(chunk);
+        if empty { self.chunk_over() } else { Step::Continue }
+    }
+
+    pub(super) fn chunk_over(&mut self) -> Step {
+        let State::Chunk(chunk) = std::mem::replace(&mut self.state, State::Commands) else { return Step::Continue };
+        if let Some(reply) = chunk.instead {
+            if chunk.last == Last::Yes {
+                self.transaction = None;
+            }
+            return Step::Reply(reply);
+        }
+        if chunk.last == Last::Yes {
+            return self.complete();
+        }
+        let fault = self.transaction.as_mut().and_then(Transaction::current).and_then(|reader| reader.fault());
+        match (fault, self.transaction.as_mut()) {
+            (Some(fault), Some(transaction)) => {
+                transaction.give_up();
+                Step::Reply(fault_reply(fault, &self.profile))
+            }
+            _ => Step::Reply(ok(format!("{} octets received", chunk.size))),
+        }
+    }
+
+    /// The whole message is here.
+    pub(super) fn complete(&mut self) -> Step {
+        self.state = State::Commands;
+        let (Some(transaction), Some(greeting)) = (self.transaction.take(), self.greeting.as_ref()) else {
+            return Step::Reply(sequence("MAIL first"));
+        };
+        let (envelope, content) = transaction.finish();
+        let count = envelope.recipients.len();
+        match content {
+            Ok(content) => {
+                let utf8 = envelope.smtputf8;
+                let with = hello::with(self.profile.mode, greeting.extended, self.security, self.login.is_some(), utf8);
+                let hello = greeting.name.as_str().to_owned();
+                self.ask(Asked::Message(count), Question::Message(Completed { envelope, content, hello, with }))
+            }
+            Err(fault) => {
+                let replies = if self.profile.mode == Mode::Lmtp { count } else { 1 };
+                Step::Replies(vec![fault_reply(fault, &self.profile); replies])
+            }
+        }
+    }
+
+    pub(super) fn finished(&mut self, results: Vec<Result<Receipt, Refusal>>) -> Step {
+        self.tally.messages += 1;
+        self.tally.idle = 0;
+        let reply = |result: &Result<Receipt, Refusal>| match result {
+            Ok(receipt) => ok(receipt.to_string()),
+            Err(refusal) => Reply::from(refusal),
+        };
+        Step::Replies(results.iter().map(reply).collect())
+    }
+}

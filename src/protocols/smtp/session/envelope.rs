@@ -1,0 +1,94 @@
+//! MAIL and RCPT.
+
+use super::replies::{closing, sequence, too_large};
+use super::{Asked, Question, Session, Step, Text};
+use crate::foundations::address::{ForwardPath, ReversePath};
+use crate::foundations::failure::Refusal;
+use crate::foundations::mail::Recipient;
+use crate::foundations::wire::smtp::{EnhancedStatus, MailParameters, RcptParameters, Reply, SyntaxError};
+use crate::protocols::smtp::hello::{Extended, Security};
+use crate::protocols::smtp::transaction::{Transaction, recipient};
+
+impl Session {
+    pub(super) fn mail(&mut self, path: ReversePath, text: Text, parameters: MailParameters) -> Step {
+        if self.transaction.is_some() {
+            return Step::Reply(sequence("A transaction is open; RSET ends it"));
+        }
+        if let Err(reply) = self.check_mail(text, &parameters) {
+            return Step::Reply(reply);
+        }
+        let size = parameters.size;
+        let transaction = Transaction::new(path.clone(), parameters);
+        self.ask(Asked::Sender(Box::new(transaction)), Question::Sender { path, size })
+    }
+
+    pub(super) fn check_mail(&self, text: Text, parameters: &MailParameters) -> Result<(), Reply> {
+        if self.plain_smtp() && *parameters != MailParameters::default() {
+            return Err(Reply::new(555, EnhancedStatus::new(5, 5, 4), "Parameters need EHLO"));
+        }
+        // RFC 8689 §4.1: the option exists only under TLS.
+        if parameters.require_tls && self.security == Security::Plain {
+            return Err(SyntaxError::UnknownParameter("REQUIRETLS".to_owned()).reply());
+        }
+        // RFC 6531 §3.5
+        if text == Text::International && !parameters.smtputf8 {
+            return Err(Reply::new(550, EnhancedStatus::new(5, 6, 7), "Such an address needs SMTPUTF8"));
+        }
+        // RFC 1870 §6.1
+        if parameters.size.is_some_and(|size| size > self.profile.message_size as u64) {
+            return Err(too_large(&self.profile));
+        }
+        // RFC 9422 §4.1
+        if self.tally.messages >= self.profile.messages {
+            let text = "Too many messages in one session; connect again";
+            return Err(Reply::new(452, EnhancedStatus::new(4, 5, 3), text));
+        }
+        Ok(())
+    }
+
+    pub(super) fn rcpt(&mut self, path: ForwardPath, text: Text, parameters: RcptParameters) -> Step {
+        let Some(transaction) = self.transaction.as_ref().filter(|transaction| !transaction.has_body()) else {
+            return Step::Reply(sequence("MAIL first"));
+        };
+        if self.plain_smtp() && parameters != RcptParameters::default() {
+            return Step::Reply(Reply::new(555, EnhancedStatus::new(5, 5, 4), "Parameters need EHLO"));
+        }
+        let envelope = transaction.envelope();
+        // RFC 6531 §3.5
+        if text == Text::International && !envelope.smtputf8 {
+            return Step::Reply(Reply::new(553, EnhancedStatus::new(5, 6, 7), "Such an address needs SMTPUTF8"));
+        }
+        // RFC 5321 §4.5.3.1.10
+        if envelope.recipients.len() >= self.profile.recipients as usize {
+            let text = "Too many recipients; send the others in another message";
+            return Step::Reply(Reply::new(452, EnhancedStatus::new(4, 5, 3), text));
+        }
+        let Some(recipient) = recipient(path, parameters, &self.profile.hostname) else {
+            return Step::Reply(Reply::new(501, EnhancedStatus::new(5, 1, 3), "Bad recipient address"));
+        };
+        let (sender, size) = (envelope.reverse_path.clone(), transaction.declared());
+        let question = Question::Recipient { recipient: recipient.clone(), sender, size };
+        self.ask(Asked::Recipient(Box::new(recipient)), question)
+    }
+
+    pub(super) fn recipient_answered(&mut self, recipient: Recipient, result: Result<(), Refusal>) -> Step {
+        match (result, self.transaction.as_mut()) {
+            (Ok(()), Some(transaction)) => {
+                transaction.add(recipient);
+                Step::Reply(Reply::new(250, EnhancedStatus::new(2, 1, 5), "Recipient accepted"))
+            }
+            (Ok(()), None) => Step::Reply(sequence("MAIL first")),
+            (Err(refusal), _) => {
+                self.tally.refused += u32::from(!refusal.is_temporary());
+                if self.tally.refused > self.profile.refused_recipients {
+                    return self.close(closing(4, 7, 0, "Too many refused recipients"));
+                }
+                Step::Reply(Reply::from(&refusal))
+            }
+        }
+    }
+
+    pub(super) fn plain_smtp(&self) -> bool {
+        self.greeting.as_ref().is_some_and(|greeting| greeting.extended == Extended::No)
+    }
+}

@@ -1,0 +1,444 @@
+use bytes::BytesMut;
+
+use super::*;
+use crate::foundations::failure::Kind;
+use crate::foundations::wire::smtp::LineEndings;
+use crate::protocols::smtp::profile::StartTls;
+use crate::protocols::smtp::{Conversation, EarlyInput};
+
+fn profile(mode: Mode) -> Profile {
+    Profile {
+        mode,
+        hostname: "mail.example.test".parse().unwrap(),
+        start_tls: StartTls::Offered,
+        auth: if mode == Mode::Submission { Auth::UnderTls } else { Auth::No },
+        message_size: 200,
+        recipients: 2,
+        messages: 2,
+        refused_recipients: 2,
+        idle_commands: 6,
+        failed_logins: 2,
+        line_endings: LineEndings::Refuse,
+    }
+}
+
+/// A client's side: sends text, answers the session's questions, and gathers what is written.
+struct Talk {
+    conversation: Conversation,
+    input: BytesMut,
+    taken: Vec<(usize, String)>,
+}
+
+impl Talk {
+    fn new(mode: Mode) -> Self {
+        let conversation = Conversation::new(profile(mode), 1000, EarlyInput::Refuse);
+        Self { conversation, input: BytesMut::new(), taken: Vec::new() }
+    }
+
+    fn tls(mut self) -> Self {
+        self.conversation.session_mut().secured();
+        self
+    }
+
+    fn send(&mut self, text: &str) -> Vec<String> {
+        self.input.extend_from_slice(text.as_bytes());
+        let mut written = Vec::new();
+        while let Some(mut step) = self.conversation.advance(&mut self.input) {
+            while let Step::Ask(question) = step {
+                let answer = self.answer(*question);
+                step = self.conversation.session_mut().answer(answer);
+            }
+            match step {
+                Step::Reply(reply) => written.push(reply.to_string()),
+                Step::Replies(replies) => written.extend(replies.iter().map(ToString::to_string)),
+                Step::StartTls(reply) => {
+                    written.push(reply.to_string());
+                    self.conversation.session_mut().secured();
+                }
+                Step::Close(reply) => written.push(format!("{reply} [closed]")),
+                Step::Continue | Step::Ask(_) => {}
+            }
+        }
+        written
+    }
+
+    fn answer(&mut self, question: Question) -> Answer {
+        match question {
+            Question::Login(credentials) if credentials.password.expose() == "secret" => {
+                Answer::Login(Ok(Login { address: credentials.username.parse().unwrap() }))
+            }
+            Question::Login(_) => {
+                Answer::Login(Err(Refusal::new(Kind::AuthenticationFailed, "wrong").smtp(535, "5.7.8")))
+            }
+            Question::Sender { .. } => Answer::Sender(Ok(())),
+            Question::Recipient { recipient, .. } if recipient.address.local().value().starts_with("no") => {
+                Answer::Recipient(Err(Refusal::new(Kind::NotFound, "nobody").smtp(550, "5.1.1")))
+            }
+            Question::Recipient { .. } => Answer::Recipient(Ok(())),
+            Question::Room(199) => Answer::Room(Err(replies::no_room())),
+            Question::Room(_) => Answer::Room(Ok(())),
+            Question::Message(completed) => {
+                let count = completed.envelope.recipients.len();
+                self.taken.push((count, String::from_utf8(completed.content.to_vec()).unwrap()));
+                // Stands for a receipt, which only intake can make.
+                let taken = || Err(Refusal::new(Kind::Invalid, completed.with).smtp(250, "2.0.0"));
+                match self.conversation.session().profile().mode {
+                    Mode::Lmtp => Answer::Each((0..count).map(|_| taken()).collect()),
+                    Mode::Relay | Mode::Submission => Answer::Message(taken()),
+                }
+            }
+        }
+    }
+
+    /// Sends each line and compares the code of each reply; several replies are parted by blanks.
+    fn codes(&mut self, table: &[(&str, &str)]) {
+        for (text, wanted) in table {
+            let written = self.send(&format!("{text}\r\n"));
+            let codes: Vec<&str> = written.iter().map(|reply| &reply[..3]).collect();
+            assert_eq!(codes.join(" "), *wanted, "{text:?}: {written:?}");
+        }
+    }
+}
+
+#[test]
+fn a_whole_session() {
+    let mut talk = Talk::new(Mode::Relay);
+    talk.codes(&[
+        ("EHLO client.example", "250"),
+        ("MAIL FROM:<eve@x.test> SIZE=100 BODY=8BITMIME", "250"),
+        ("RCPT TO:<nobody@example.test>", "550"),
+        ("RCPT TO:<postmaster>", "250"),
+        ("DATA", "354"),
+        ("Subject: x\r\n\r\n..dot\r\n.", "250"),
+        ("QUIT", "221"),
+    ]);
+    assert_eq!(talk.taken, [(1, "Subject: x\r\n\r\n.dot\r\n".to_owned())]);
+    assert!(talk.send("NOOP\r\n").is_empty());
+}
+
+#[test]
+fn pipelining_keeps_order() {
+    let mut talk = Talk::new(Mode::Relay);
+    let written =
+        talk.send("EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<ann@example.test>\r\nRCPT TO:<no@example.test>\r\nDATA\r\n");
+    let codes: Vec<&str> = written.iter().map(|reply| &reply[..3]).collect();
+    assert_eq!(codes, ["250", "250", "250", "550", "354"]);
+    let written = talk.send("x\r\n.\r\nMAIL FROM:<>\r\nQUIT\r\n");
+    assert_eq!(written.len(), 3);
+}
+
+#[test]
+fn order_of_commands() {
+    Talk::new(Mode::Relay).codes(&[
+        ("MAIL FROM:<>", "503"),
+        ("DATA", "503"),
+        ("LHLO a", "500"),
+        ("AUTH PLAIN", "503"),
+        ("HELO a", "250"),
+        ("RCPT TO:<ann@example.test>", "503"),
+        ("MAIL FROM:<> SIZE=1", "555"),
+        ("MAIL FROM:<>", "250"),
+        ("MAIL FROM:<>", "503"),
+        ("RCPT TO:<ann@example.test> NOTIFY=NEVER", "555"),
+        ("DATA", "503"),
+        ("RSET", "250"),
+        ("RCPT TO:<ann@example.test>", "503"),
+        ("MAIL FROM:<>", "250"),
+        ("EHLO a", "250"),
+        ("RCPT TO:<ann@example.test>", "503"),
+        ("AUTH PLAIN", "502"),
+        ("VRFY ann", "252"),
+        ("EXPN list", "502"),
+        ("ETRN x", "502"),
+        ("HELP", "214"),
+        ("NOOP x", "250"),
+        ("HELP", "421"),
+    ]);
+}
+
+#[test]
+fn parameters() {
+    Talk::new(Mode::Relay).codes(&[
+        ("EHLO a", "250"),
+        ("MAIL FROM:<a@b.test> SIZE=201", "552"),
+        ("MAIL FROM:<jos\u{e9}@b.test>", "550"),
+        ("MAIL FROM:<a@b.test> REQUIRETLS", "555"),
+        ("MAIL FROM:<jos\u{e9}@b.test> SMTPUTF8", "250"),
+        ("RCPT TO:<jos\u{e9}@example.test>", "250"),
+        ("RSET", "250"),
+        ("MAIL FROM:<a@b.test>", "250"),
+        ("RCPT TO:<jos\u{e9}@example.test>", "553"),
+        ("RCPT TO:<1@example.test>", "250"),
+        ("RCPT TO:<2@example.test>", "250"),
+        ("RCPT TO:<3@example.test>", "452"),
+    ]);
+    Talk::new(Mode::Relay).tls().codes(&[("EHLO a", "250"), ("MAIL FROM:<a@b.test> REQUIRETLS", "250")]);
+}
+
+#[test]
+fn chunks() {
+    let mut talk = Talk::new(Mode::Relay);
+    talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<> BODY=BINARYMIME", "250"), ("RCPT TO:<ann@example.test>", "250")]);
+    talk.codes(&[("DATA", "503")]);
+    assert_eq!(talk.send("BDAT 3\r\na\nbBDAT 0\r\nBDAT 2 LAST\r\n\r.").len(), 3);
+    assert_eq!(talk.taken, [(1, "a\nb\r.".to_owned())]);
+    // An empty message, and a chunk of nothing at its end.
+    talk.codes(&[("MAIL FROM:<>", "250"), ("RCPT TO:<ann@example.test>", "250"), ("BDAT 0 LAST", "250")]);
+    assert_eq!(talk.taken[1].1, "");
+    talk.codes(&[("MAIL FROM:<>", "452")]);
+}
+
+#[test]
+fn refused_chunks_are_skipped_exactly() {
+    let mut talk = Talk::new(Mode::Relay);
+    talk.codes(&[
+        ("BDAT 6\r\nQUIT\r\nNOOP", "503 250"),
+        ("EHLO a", "250"),
+        ("BDAT 6 LAST\r\nQUIT\r\nNOOP", "503 250"),
+        ("MAIL FROM:<>", "250"),
+        ("BDAT 6\r\nQUIT\r\nNOOP", "503 250"),
+        ("RCPT TO:<ann@example.test>", "503"),
+        ("RSET", "250"),
+        ("MAIL FROM:<>", "250"),
+        ("RCPT TO:<ann@example.test>", "250"),
+        ("BDAT 6\r\nQUIT\r\nRCPT TO:<b@example.test>", "250 503"),
+    ]);
+    let mut talk = Talk::new(Mode::Relay);
+    talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<>", "250"), ("RCPT TO:<ann@example.test>", "250")]);
+    let long = "x".repeat(201);
+    talk.codes(&[
+        (&format!("BDAT 201\r\n{long}BDAT 1 LAST\r\nxNOOP"), "552 503 250"),
+        ("MAIL FROM:<>", "250"),
+        ("RCPT TO:<ann@example.test>", "250"),
+        // No memory: the octets are skipped all the same.
+        (&format!("BDAT 199 LAST\r\n{}NOOP", "x".repeat(199)), "452 250"),
+        ("MAIL FROM:<>", "250"),
+        ("RCPT TO:<ann@example.test>", "250"),
+        ("BDAT 3\r\na\nbBDAT 1 LAST\r\ncNOOP", "554 503 250"),
+    ]);
+    assert!(talk.taken.is_empty());
+    for line in ["BDAT 99999999999999999999999\r\n", "BDAT x\r\n", "BDAT 18446744073709551615\r\n"] {
+        let mut talk = Talk::new(Mode::Relay);
+        talk.send("EHLO a\r\n");
+        let written = talk.send(line);
+        assert!(written.len() == 1 && written[0].ends_with("[closed]"), "{line}: {written:?}");
+        assert!(talk.send("NOOP\r\n").is_empty());
+    }
+}
+
+#[test]
+fn only_the_true_end_ends_data() {
+    for content in ["a\n.\n", "a\n.\r\n", "a\r\n.\n", "a\r.\r", "a\r\n.\r\r\n", "a\r\n\0.\r\n"] {
+        let mut talk = Talk::new(Mode::Relay);
+        talk.codes(&[
+            ("EHLO a", "250"),
+            ("MAIL FROM:<>", "250"),
+            ("RCPT TO:<ann@example.test>", "250"),
+            ("DATA", "354"),
+        ]);
+        assert!(talk.send(&format!("{content}MAIL FROM:<smuggled@x.test>\r\n")).is_empty(), "{content:?}");
+        let written = talk.send(".\r\n");
+        assert_eq!(written.len(), 1, "{content:?}");
+        assert_eq!(written[0].starts_with("554 5.6.0"), !content.contains('\0'), "{content:?}: {written:?}");
+    }
+}
+
+#[test]
+fn bare_line_ends_in_commands() {
+    let mut talk = Talk::new(Mode::Relay);
+    assert_eq!(talk.send("EHLO a\n").len(), 1);
+    talk.codes(&[("MAIL FROM:<>", "503"), ("EHLO a\rb", "500"), (&"x".repeat(1001), "500"), ("EHLO a", "250")]);
+}
+
+#[test]
+fn too_large_is_refused_at_its_end() {
+    let mut talk = Talk::new(Mode::Relay);
+    talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<>", "250"), ("RCPT TO:<ann@example.test>", "250"), ("DATA", "354")]);
+    talk.codes(&[(&"x".repeat(300), ""), (".", "552"), ("NOOP", "250")]);
+}
+
+#[test]
+fn memory_that_runs_out() {
+    let mut talk = Talk::new(Mode::Relay);
+    talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<>", "250"), ("RCPT TO:<ann@example.test>", "250"), ("DATA", "354")]);
+    talk.send("half");
+    talk.conversation.session_mut().starve();
+    talk.codes(&[("more", ""), (".", "452"), ("NOOP", "250")]);
+}
+
+#[test]
+fn nothing_survives_the_handshake() {
+    let mut talk = Talk::new(Mode::Relay);
+    talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<>", "250"), ("STARTTLS x", "501")]);
+    let written = talk.send("STARTTLS\r\nRSET\r\nMAIL FROM:<injected@x.test>\r\n");
+    assert_eq!(written.len(), 1);
+    assert!(written[0].starts_with("220"));
+    talk.codes(&[
+        ("RCPT TO:<ann@example.test>", "503"),
+        ("MAIL FROM:<>", "503"),
+        ("EHLO a", "250"),
+        ("STARTTLS", "503"),
+    ]);
+}
+
+#[test]
+fn early_input_closes() {
+    let mut talk = Talk::new(Mode::Relay);
+    talk.codes(&[("EHLO a", "250"), ("MAIL FROM:<>", "250"), ("RCPT TO:<ann@example.test>", "250")]);
+    let written = talk.send("DATA\r\nSubject: x\r\n");
+    assert_eq!(written, ["554 5.5.1 You speak before it is your turn [closed]"]);
+}
+
+#[test]
+fn refused_recipients_are_counted() {
+    Talk::new(Mode::Relay).codes(&[
+        ("EHLO a", "250"),
+        ("MAIL FROM:<>", "250"),
+        ("RCPT TO:<no1@example.test>", "550"),
+        ("RCPT TO:<no2@example.test>", "550"),
+        ("RCPT TO:<no3@example.test>", "421"),
+    ]);
+}
+
+#[test]
+fn submission_wants_tls_and_login() {
+    let mut talk = Talk::new(Mode::Submission);
+    talk.codes(&[
+        ("EHLO a", "250"),
+        ("MAIL FROM:<>", "530"),
+        ("AUTH PLAIN AGEAYg==", "538"),
+        ("VRFY a", "530"),
+        ("STARTTLS", "220"),
+    ]);
+    let greeting = talk.send("EHLO a\r\n");
+    assert!(greeting[0].contains("AUTH PLAIN LOGIN") && !greeting[0].contains("STARTTLS"), "{greeting:?}");
+    talk.codes(&[
+        ("MAIL FROM:<>", "530"),
+        ("AUTH CRAM-MD5", "504"),
+        ("AUTH PLAIN", "334"),
+        ("*", "501"),
+        ("AUTH PLAIN =", "501"),
+        ("AUTH PLAIN !!!", "501"),
+        // ann@example.test, secret
+        ("AUTH LOGIN", "334"),
+        ("YW5uQGV4YW1wbGUudGVzdA==", "334"),
+        ("c2VjcmV0", "235"),
+        ("AUTH PLAIN", "503"),
+        ("MAIL FROM:<ann@example.test> AUTH=<>", "250"),
+        ("AUTH PLAIN", "503"),
+        ("RCPT TO:<bob@x.test>", "250"),
+        ("DATA", "354"),
+        ("x\r\n.", "250"),
+    ]);
+    assert!(!talk.send("EHLO a\r\n")[0].contains("AUTH"));
+}
+
+#[test]
+fn failed_logins_end_the_session() {
+    let mut talk = Talk::new(Mode::Submission).tls();
+    // \0ann@example.test\0wrong
+    talk.codes(&[
+        ("EHLO a", "250"),
+        ("AUTH PLAIN AGFubkBleGFtcGxlLnRlc3QAd3Jvbmc=", "535"),
+        ("AUTH PLAIN AGFubkBleGFtcGxlLnRlc3QAd3Jvbmc=", "421"),
+    ]);
+    assert!(talk.send("NOOP\r\n").is_empty());
+}
+
+#[test]
+fn lmtp_answers_for_each_recipient() {
+    let mut talk = Talk::new(Mode::Lmtp);
+    talk.codes(&[
+        ("EHLO a", "500"),
+        ("HELO a", "500"),
+        ("MAIL FROM:<>", "503"),
+        ("LHLO a", "250"),
+        ("MAIL FROM:<>", "250"),
+        ("RCPT TO:<no@example.test>", "550"),
+        ("DATA", "503"),
+        ("RCPT TO:<ann@example.test>", "250"),
+        ("RCPT TO:<bob@example.test>", "250"),
+        ("DATA", "354"),
+        ("x\r\n.", "250 250"),
+        ("MAIL FROM:<>", "250"),
+        ("RCPT TO:<ann@example.test>", "250"),
+        ("RCPT TO:<bob@example.test>", "250"),
+        ("BDAT 2 LAST\r\na\nNOOP", "554 554 250"),
+        ("QUIT", "221"),
+    ]);
+}
+
+#[test]
+fn keywords_of_the_received_field() {
+    let with = |talk: &mut Talk, hello: &str, mail: &str| {
+        let text = format!("{hello} a\r\n{mail}\r\nRCPT TO:<ann@example.test>\r\n");
+        talk.send(&text);
+        talk.send("DATA\r\n");
+        talk.send("x\r\n.\r\n").remove(0)
+    };
+    assert_eq!(with(&mut Talk::new(Mode::Relay), "HELO", "MAIL FROM:<>"), "250 2.0.0 SMTP");
+    assert_eq!(with(&mut Talk::new(Mode::Relay), "EHLO", "MAIL FROM:<>"), "250 2.0.0 ESMTP");
+    assert_eq!(with(&mut Talk::new(Mode::Relay).tls(), "EHLO", "MAIL FROM:<>"), "250 2.0.0 ESMTPS");
+    assert_eq!(with(&mut Talk::new(Mode::Relay).tls(), "EHLO", "MAIL FROM:<> SMTPUTF8"), "250 2.0.0 UTF8SMTPS");
+    assert_eq!(with(&mut Talk::new(Mode::Lmtp), "LHLO", "MAIL FROM:<>"), "250 2.0.0 LMTP");
+}
+
+/// Pieces of sessions, good and bad, to be put together at random.
+const PIECES: &[&str] = &[
+    "EHLO a\r\n",
+    "LHLO a\r\n",
+    "MAIL FROM:<a@x.test>\r\n",
+    "MAIL FROM:<> BODY=BINARYMIME\r\n",
+    "RCPT TO:<ann@example.test>\r\n",
+    "RCPT TO:<no@example.test>\r\n",
+    "DATA\r\n",
+    "BDAT 3\r\n",
+    "BDAT 5 LAST\r\n",
+    "BDAT 0 LAST\r\n",
+    "BDAT 300\r\n",
+    "a\r\n",
+    ".\r\n",
+    "\r\n.\r\n",
+    "..\r\n",
+    "\r",
+    "\n",
+    ".",
+    "x",
+    "\0",
+    "AUTH LOGIN\r\n",
+    "YW5u\r\n",
+    "AUTH PLAIN AGEAYg==\r\n",
+    "*\r\n",
+    "RSET\r\n",
+    "NOOP\r\n",
+    "QUIT\r\n",
+    "VRFY\r\n",
+    "FOO\r\n",
+];
+
+proptest::proptest! {
+    /// However the network cuts the octets, the client reads the same, and no order of them makes anything panic.
+    #[test]
+    fn pieces_do_not_depend_on_where_they_are_cut(
+        picks in proptest::collection::vec(0..PIECES.len(), 0..40),
+        mode in 0..3usize,
+        size in 1..7usize,
+    ) {
+        let mode = [Mode::Relay, Mode::Submission, Mode::Lmtp][mode];
+        let text: String = picks.iter().map(|pick| PIECES[*pick]).collect();
+        let talk = || {
+            let mut talk = Talk::new(mode).tls();
+            talk.conversation = Conversation::new(profile(mode), 1000, EarlyInput::Accept);
+            talk
+        };
+        let (mut whole, mut cut) = (talk(), talk());
+        let at_once = whole.send(&text);
+        let mut in_pieces = Vec::new();
+        for piece in text.as_bytes().chunks(size) {
+            in_pieces.extend(cut.send(std::str::from_utf8(piece).unwrap()));
+        }
+        proptest::prop_assert_eq!(at_once, in_pieces);
+        proptest::prop_assert_eq!(whole.taken, cut.taken);
+        proptest::prop_assert!(whole.conversation.session().held() <= 200);
+    }
+}

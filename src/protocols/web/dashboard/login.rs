@@ -1,0 +1,160 @@
+//! Logging in and out.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::{Extension, Form};
+use serde::Deserialize;
+
+use super::door::{Caller, is_own_form, problem};
+use super::sessions::{cookie, tokens};
+use super::{DashboardSettings, Room};
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::files;
+use crate::foundations::secret::Secret;
+use crate::services::guard::{Failure, Trust};
+use crate::services::login;
+
+/// What the form sends.
+#[derive(Deserialize)]
+pub(super) struct Credentials {
+    password: String,
+}
+
+/// How the guard and the journal call whoever logs in here. No mailbox has such a name.
+const ADMINISTRATOR: &str = "administrator of the monitoring page";
+
+/// In octets; no hash has more.
+const LARGEST_HASH: u64 = 1 << 10;
+
+/// The form.
+pub(super) async fn form(State(room): State<Arc<Room>>) -> Response {
+    page(&room, StatusCode::OK, "")
+}
+
+/// Somebody has sent a password.
+pub(super) async fn enter(
+    State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    Form(credentials): Form<Credentials>,
+) -> Response {
+    let settings = room.needs.settings.get();
+    if !is_own_form(&headers) {
+        return problem(StatusCode::FORBIDDEN, "Another site has sent this form.");
+    }
+    if !caller.is_private && !settings.plain_http {
+        let why = "This connection is not encrypted, so no password is taken over it. Reach the page by HTTPS through a \
+                   reverse proxy, or set dashboard.plain_http.";
+        return page(&room, StatusCode::FORBIDDEN, why);
+    }
+    let Ok(waiting) = room.waiting.try_acquire() else {
+        return page(&room, StatusCode::SERVICE_UNAVAILABLE, "Too many logins wait for their turn; try again later.");
+    };
+    let turn = room.one_login.lock().await;
+    if let Err(refusal) = room.needs.guard.may_log_in(&caller.client, ADMINISTRATOR) {
+        record(&room, EventKind::LoginRefused, &caller, Some("too many failures before"));
+        return page(&room, StatusCode::TOO_MANY_REQUESTS, &refusal.public);
+    }
+    if !is_right(&settings, credentials.password).await {
+        record(&room, EventKind::LoginRefused, &caller, Some("wrong password"));
+        let delay = room.needs.guard.failed(&caller.client, Failure::Login { account: ADMINISTRATOR });
+        // Strangers are counted and banned, and must not keep others waiting. Clients of this machine are not: they
+        // guess one after the other.
+        let held = (room.needs.guard.trusts(&caller.client) == Trust::Trusted).then_some((waiting, turn));
+        tokio::time::sleep(delay.max(settings.wrong_password_delay.duration())).await;
+        drop(held);
+        return page(&room, StatusCode::UNAUTHORIZED, "That is not the administrator's password.");
+    }
+    drop((waiting, turn));
+    room.needs.guard.logged_in(&caller.client, ADMINISTRATOR);
+    let (now, length) = (room.needs.clock.now(), settings.session.duration());
+    match room.sessions.begin(now, length, settings.sessions as usize) {
+        Some(token) => {
+            record(&room, EventKind::LoginAccepted, &caller, None);
+            let cookie = cookie(&token, length, caller.wants_secure_cookie(&headers));
+            ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+        }
+        None => page(&room, StatusCode::SERVICE_UNAVAILABLE, "There is no randomness to be had; try again later."),
+    }
+}
+
+/// Somebody leaves.
+pub(super) async fn leave(
+    State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Response {
+    if !is_own_form(&headers) {
+        return problem(StatusCode::FORBIDDEN, "Another site has sent this form.");
+    }
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    cookies.flat_map(tokens).for_each(|token| room.sessions.end(token));
+    let gone = cookie("", std::time::Duration::ZERO, caller.wants_secure_cookie(&headers));
+    ([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response()
+}
+
+/// Whether this is the administrator's password. Its file is read each time, so that a new password counts at once.
+async fn is_right(settings: &DashboardSettings, given: String) -> bool {
+    let Some(path) = settings.password_file.clone() else { return false };
+    let given = Secret::new(given);
+    let check = move || {
+        let stored = files::read_bounded(&path, LARGEST_HASH).map_err(|error| error.to_string())?;
+        let stored = Secret::new(String::from_utf8_lossy(&stored).trim().to_owned());
+        login::check(stored.expose(), &given).map_err(|error| format!("`{}`: {error}", path.display()))
+    };
+    match tokio::task::spawn_blocking(check).await {
+        Ok(Ok(right)) => right,
+        Ok(Err(problem)) => {
+            log::error!("The password of the monitoring page cannot be used: {problem}");
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+fn record(room: &Room, kind: EventKind, caller: &Caller, reason: Option<&str>) {
+    let event = Event::new(room.needs.clock.now(), kind).subject(ADMINISTRATOR);
+    let event = event.with("peer", caller.client.to_string()).with("service", "dashboard");
+    room.needs.journal.record(match reason {
+        Some(reason) => event.with("reason", reason),
+        None => event,
+    });
+}
+
+fn page(room: &Room, status: StatusCode, problem: &str) -> Response {
+    let problem = match problem {
+        "" => String::new(),
+        problem => format!("<p class=\"problems\" role=\"alert\">{}</p>", text(problem)),
+    };
+    let page = include_str!("login.html").replace("{{problem}}", &problem);
+    (status, Html(page.replace("{{hostname}}", &text(room.needs.hostname.as_str())))).into_response()
+}
+
+/// Text for an HTML element or a quoted attribute.
+pub(super) fn text(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    for c in raw.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped() {
+        assert_eq!(text("<b a='\"&'>"), "&lt;b a=&#39;&quot;&amp;&#39;&gt;");
+    }
+}

@@ -1,0 +1,98 @@
+// @ts-check
+// The pages that ask for something: queue, mailboxes, events, journeys.
+
+import { age, byId, element, moment, number, rowsOf, size } from "./elements.js";
+import { quota } from "./tiles.js";
+
+/** @typedef {(path: string) => Promise<any>} Ask */
+
+/** Whether a later part of the queue is looked at, which must not be taken away. */
+let later = false;
+
+/** Whether the queue shown is to be kept fresh. */
+export const isFirstPart = () => !later;
+
+/** @param {Ask} ask @param {string} [after] */
+export async function showQueue(ask, after) {
+  later = after !== undefined;
+  const answer = await ask(`queue?limit=50${after ? `&after=${after}` : ""}`);
+  const now = Date.now() * 1000;
+  rowsOf("entries", [answer.entries, Math.floor(now / 60e6)], () => answer.entries.map((/** @type {any} */ one) => [
+    traced(one.id),
+    element("span", {}, moment(one.received), ` (${age(one.received, now)})`),
+    one.sender || "<>",
+    size(one.size),
+    element("ul", { class: "plain" }, ...one.recipients.map((/** @type {any} */ to) => element("li", {}, `${to.address}: ${to.state}, ${to.attempts} attempts, next `, moment(to.due), to.last_reply ? element("small", { class: "quiet block" }, to.last_reply) : null)), one.hold_reason ? element("li", { class: "bad" }, `Held: ${one.hold_reason}`) : null),
+  ]), "The queue is empty.");
+  const more = /** @type {HTMLButtonElement} */ (byId("entries-more"));
+  more.hidden = answer.next === null;
+  more.onclick = () => void showQueue(ask, answer.next);
+}
+
+/** @param {Ask} ask */
+export async function showMailboxes(ask) {
+  const by = /** @type {HTMLInputElement | null} */ (document.querySelector("#by input:checked"))?.value ?? "quota";
+  const { mailboxes } = await ask(`mailboxes?by=${by}&limit=200`);
+  rowsOf("usage", mailboxes, () => mailboxes.map((/** @type {any} */ one) => [one.address, size(one.stored), number(one.messages), quota(one)]), "No mailbox holds anything yet.");
+}
+
+/** @param {string} id */
+const traced = (id) => element("a", { href: `#trace?about=${encodeURIComponent(id)}` }, element("code", {}, id));
+
+const form = () => /** @type {HTMLFormElement} */ (byId("event-search"));
+
+/** Whether the events found are to be kept fresh. */
+export const follows = () => /** @type {HTMLInputElement} */ (form().elements.namedItem("follow")).checked && !older;
+
+/** Whether older events are looked at, so that new ones must not push them away. */
+let older = false;
+
+/** @param {Ask} ask @param {number} [until] */
+export async function showEvents(ask, until) {
+  const asked = new FormData(form());
+  older = until !== undefined;
+  const question = new URLSearchParams({ limit: "100", text: String(asked.get("text")), kind: String(asked.get("kind")) });
+  const since = Number(asked.get("since"));
+  if (since > 0) question.set("since", String(Math.round((Date.now() / 1000 - since) * 1e6)));
+  if (until !== undefined) question.set("until", String(until));
+  const answer = await ask(`events?${question}`);
+  rowsOf("event-list", answer.events, () => answer.events.map((/** @type {any} */ one) => [
+    moment(one.at),
+    one.kind,
+    element("details", {}, element("summary", {}, one.words), ids(one), element("pre", {}, JSON.stringify(one.details, null, 1))),
+  ]), "Nothing like that is known.");
+  const words = `${answer.events.length}${answer.more ? " or more" : ""} events`;
+  if (byId("event-answer").textContent !== words) byId("event-answer").textContent = words;
+  const button = /** @type {HTMLButtonElement} */ (byId("event-older"));
+  const last = answer.events.at(-1);
+  button.hidden = !answer.more;
+  button.onclick = () => last && void showEvents(ask, last.at);
+}
+
+/** @param {any} event */
+function ids(event) {
+  const parts = [];
+  for (const name of ["mail", "queue", "session"]) if (event[name]) parts.push(element("span", {}, ` ${name} `, traced(event[name])));
+  return element("p", {}, event.subject ? `About ${event.subject}.` : "", ...parts);
+}
+
+/** @param {Ask} ask @param {string} about */
+export async function showTrace(ask, about) {
+  const place = byId("journeys");
+  const status = byId("trace-answer");
+  status.textContent = "Looking…";
+  let found;
+  try {
+    found = await ask(`trace?about=${encodeURIComponent(about)}`);
+  } catch (error) {
+    place.replaceChildren();
+    status.textContent = error instanceof Error ? error.message : String(error);
+    return;
+  }
+  const steps = (/** @type {any[]} */ list) => element("ol", { class: "journey" }, ...list.map((one) => element("li", {}, moment(one.at), element("span", {}, one.words))));
+  const parts = found.journeys.map((/** @type {any} */ one) => element("article", {}, element("h3", {}, element("code", {}, one.mail), ` ${one.ending}`), steps(one.steps)));
+  if (found.besides.length > 0) parts.push(element("article", {}, element("h3", {}, "Without a message"), steps(found.besides)));
+  place.replaceChildren(...parts);
+  const count = found.journeys.length;
+  status.textContent = parts.length === 0 ? "Nothing is known about that, or it is forgotten by now." : `${count} ${count === 1 ? "message" : "messages"}${found.cut ? "; there may be more, only the newest are shown" : ""}`;
+}

@@ -1,0 +1,38 @@
+//! Settings of the monitoring page.
+
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use crate::foundations::address::Domain;
+use crate::foundations::settings::Span;
+use crate::services::guard::loopback;
+
+crate::settings! {
+    /// The monitoring page.
+    pub struct DashboardSettings {
+        /// File with the hash of the administrator's password, as `postrider user hash` prints it. Unset: nobody needs a
+        /// password, and only clients on this machine are served.
+        pub password_file: Option<PathBuf> = None,
+        /// Age at which a login ends. All logins end when the process is restarted; a new password does not end them.
+        pub session: Span = Span::hours(12),
+        /// Most logins at the same time. Beyond it the oldest one ends.
+        pub sessions: u32 = 100,
+        /// How long the answer to a wrong password is held back at least. The guard holds back longer and bans; those it
+        /// trusts (this machine) have to guess one after the other.
+        pub wrong_password_delay: Span = Span::seconds(1),
+        /// Logins that may wait for their turn. Further ones are answered with 503.
+        pub waiting: u32 = 10,
+        /// Reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+        pub proxies: Vec<IpNet> = loopback(),
+        /// Names under which browsers reach the page, besides `hostname` and this machine's own. Without a password, requests
+        /// for other names are refused: a page of somebody else could have led the browser here.
+        pub names: Vec<Domain> = vec![],
+        /// Whether passwords are taken over connections without TLS from other machines.
+        pub plain_http: bool = false,
+        /// How old an answer may be that several viewers share.
+        pub fresh_for: Span = Span::seconds(5),
+        /// How long a listener may take to answer a probe; then it counts as silent.
+        pub probe_timeout: Span = Span::seconds(5),
+    }
+}

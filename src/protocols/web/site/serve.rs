@@ -1,0 +1,78 @@
+//! Its routes.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+
+use crate::foundations::address::Domain;
+use crate::foundations::net::{Connection, HttpSettings, serve_http};
+use crate::foundations::settings::Live;
+use crate::services::certificates::Certificates;
+use crate::services::mta_sts::{self, PublishedSettings};
+
+/// What the room needs.
+pub struct Room {
+    /// Limits.
+    pub http: Live<HttpSettings>,
+    /// Our name.
+    pub hostname: Live<Domain>,
+    /// Our policies on TLS, for those who send to us.
+    pub policies: Live<PublishedSettings>,
+    /// The names of this server, and what authorities are answered.
+    pub certificates: Arc<Certificates>,
+    /// Whether requests come over TLS.
+    pub encrypted: bool,
+}
+
+/// Serves one connection.
+pub async fn run(connection: Connection, room: Arc<Room>) {
+    let (session, peer) = (connection.session, connection.peer);
+    let settings = room.http.get();
+    let mut router = Router::new().route("/.well-known/acme-challenge/{token}", get(challenge)).fallback(elsewhere);
+    if room.encrypted {
+        router = router.route("/.well-known/mta-sts.txt", get(policy));
+    }
+    if let Err(error) = serve_http(connection, router.with_state(room), &settings).await {
+        log::debug!(session:% = session, peer:% = peer; "site: the connection ended early: {error}");
+    }
+}
+
+async fn challenge(State(room): State<Arc<Room>>, Path(token): Path<String>) -> Response {
+    match room.certificates.challenges().key_authorization(&token) {
+        Some(answer) => ([(header::CONTENT_TYPE, "application/octet-stream")], answer).into_response(),
+        None => (StatusCode::NOT_FOUND, "no certificate is being obtained with this token\n").into_response(),
+    }
+}
+
+/// RFC 8461 §3.3: as text/plain, by the name that was asked for.
+async fn policy(State(room): State<Arc<Room>>, headers: HeaderMap) -> Response {
+    let asked = host(&headers).to_ascii_lowercase();
+    match mta_sts::policy(&room.policies.get(), &room.hostname.get(), &asked) {
+        Some(text) => {
+            let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "max-age=60")];
+            (kind, text).into_response()
+        }
+        None => (StatusCode::NOT_FOUND, "there is no policy for this name\n").into_response(),
+    }
+}
+
+/// The name that a client asks for, without the port.
+fn host(headers: &HeaderMap) -> &str {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    host.rsplit_once(':').map_or(host, |(host, _)| host)
+}
+
+/// Everything else is asked for over HTTPS, and there is nothing of it here.
+async fn elsewhere(State(room): State<Arc<Room>>, headers: HeaderMap, uri: Uri) -> Response {
+    let host = host(&headers);
+    // A host of the client's choice would make this server lead people anywhere.
+    if room.encrypted || !room.certificates.loaded().iter().any(|certificate| certificate.covers(host)) {
+        return (StatusCode::NOT_FOUND, "there is nothing here\n").into_response();
+    }
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    Redirect::permanent(&format!("https://{}{path}", host.to_ascii_lowercase())).into_response()
+}

@@ -1,0 +1,23 @@
+//! Settings of acceptance.
+
+use ipnet::IpNet;
+
+crate::words! {
+    /// Whether users may submit mail with the null reverse-path.
+    pub enum NullSender {
+        /// No: 550 5.7.1.
+        Refuse = "refuse",
+        /// Yes, for clients that send receipts and notifications themselves (RFC 3834, RFC 8098).
+        Allow = "allow",
+    }
+}
+
+crate::settings! {
+    /// Whose mail is taken for whom.
+    pub struct AcceptanceSettings {
+        /// Networks whose hosts may send mail to anywhere without a login. Everybody else reads 550 5.7.1.
+        pub relay_networks: Vec<IpNet> = vec![],
+        /// Whether users may submit mail with the null reverse-path.
+        pub null_sender: NullSender = NullSender::Allow,
+    }
+}

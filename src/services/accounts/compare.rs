@@ -1,0 +1,183 @@
+//! What is, against what is declared.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::change::{Change, Password, Plan, quota_text};
+use super::passwords::{Compared, Wish, wish};
+use super::{Declaration, DeclaredUser};
+use crate::foundations::settings::ByteSize;
+use crate::storage::directory::{Account, AliasEntry, Everything, Owner, Source, Standing};
+
+/// The steps that lead from one to the other. Pure; the same steps for the same input, in the same order.
+pub(super) fn difference(declaration: &Declaration, now: &Everything, compared: &Compared) -> Plan {
+    let mut plan = Plan::default();
+    domains(declaration, now, &mut plan.changes);
+    users(declaration, now, compared, &mut plan.changes);
+    aliases(declaration, now, &mut plan.changes);
+    vanished(declaration, now, &mut plan.changes);
+    warn(declaration, now, &mut plan.warnings);
+    plan
+}
+
+fn domains(declaration: &Declaration, now: &Everything, changes: &mut Vec<Change>) {
+    let known: HashMap<_, _> = now.domains.iter().map(|entry| (&entry.name, entry)).collect();
+    for (name, wanted) in &declaration.domains {
+        let domain = name.to_string();
+        let standing = match known.get(name) {
+            None => {
+                changes.push(Change::AddDomain { domain: domain.clone() });
+                Standing::Enabled
+            }
+            Some(entry) => {
+                if entry.owner != Owner::Declared {
+                    changes.push(Change::TakeDomain { domain: domain.clone() });
+                }
+                if entry.archived_at.is_some() {
+                    changes.push(Change::RestoreDomain { domain: domain.clone() });
+                    Standing::Enabled
+                } else {
+                    entry.standing
+                }
+            }
+        };
+        match (standing, wanted) {
+            (Standing::Enabled, Standing::Disabled) => changes.push(Change::DisableDomain { domain }),
+            (Standing::Disabled, Standing::Enabled) => changes.push(Change::EnableDomain { domain }),
+            _ => {}
+        }
+    }
+}
+
+fn users(declaration: &Declaration, now: &Everything, compared: &Compared, changes: &mut Vec<Change>) {
+    let known: HashMap<String, &Account> =
+        now.accounts.iter().map(|account| (account.address.key(), account)).collect();
+    for (key, user) in &declaration.users {
+        let address = user.address.to_string();
+        let standing = match known.get(key) {
+            None => {
+                let password = if user.password.is_some() { Password::Declared } else { Password::None };
+                let (quota, display_name) = (quota_text(user.quota), user.display_name.clone());
+                changes.push(Change::AddUser { address: address.clone(), quota, display_name, password });
+                Standing::Enabled
+            }
+            Some(account) => {
+                known_user(user, account, compared, changes);
+                if account.archived_at.is_some() { Standing::Enabled } else { account.standing }
+            }
+        };
+        match (standing, user.standing) {
+            (Standing::Enabled, Standing::Disabled) => changes.push(Change::DisableUser { address }),
+            (Standing::Disabled, Standing::Enabled) => changes.push(Change::EnableUser { address }),
+            _ => {}
+        }
+    }
+}
+
+/// Everything but the standing.
+fn known_user(user: &DeclaredUser, account: &Account, compared: &Compared, changes: &mut Vec<Change>) {
+    let address = || user.address.to_string();
+    if account.owner != Owner::Declared {
+        changes.push(Change::TakeUser { address: address() });
+    }
+    if account.archived_at.is_some() {
+        changes.push(Change::RestoreUser { address: address() });
+    }
+    if stored(user.quota) != stored(account.quota) {
+        let (from, to) = (quota_text(account.quota), quota_text(user.quota));
+        changes.push(Change::SetQuota { address: address(), from, to });
+    }
+    if let Some(name) = &user.display_name
+        && account.display_name.as_ref() != Some(name)
+    {
+        let from = account.display_name.clone();
+        changes.push(Change::SetDisplayName { address: address(), from, to: name.clone() });
+    }
+    match wish(user, account, compared) {
+        Wish::Set => changes.push(Change::SetPassword { address: address() }),
+        Wish::Note => changes.push(Change::KeepPassword { address: address() }),
+        Wish::Nothing => {}
+    }
+}
+
+/// A quota as the table holds it: in whole mebibytes.
+fn stored(quota: Option<ByteSize>) -> Option<u64> {
+    quota.map(|size| size.get().div_ceil(1 << 20))
+}
+
+/// A destination in the form in which two are compared.
+fn destination_key(text: &str) -> String {
+    Source::parse(text).map_or_else(|| text.to_owned(), |destination| destination.key())
+}
+
+fn aliases(declaration: &Declaration, now: &Everything, changes: &mut Vec<Change>) {
+    let key = |entry: &AliasEntry| (entry.source.clone(), destination_key(&entry.destination));
+    let known: HashMap<(String, String), &AliasEntry> = now.aliases.iter().map(|(_, e)| (key(e), e)).collect();
+    let mut wanted = HashSet::new();
+    let mut enabled = BTreeSet::new();
+    for alias in &declaration.aliases {
+        let name = (alias.source.clone(), destination_key(&alias.destination));
+        let (source, destination) = (alias.source.clone(), alias.destination.clone());
+        match known.get(&name) {
+            None => changes.push(Change::AddAlias { source, destination }),
+            Some(entry) => {
+                if entry.standing == Standing::Disabled && enabled.insert(source.clone()) {
+                    let (source, destination) = (source.clone(), destination.clone());
+                    changes.push(Change::EnableAlias { source, destination });
+                }
+                if entry.owner != Owner::Declared {
+                    changes.push(Change::TakeAlias { source, destination, id: entry.id });
+                }
+            }
+        }
+        wanted.insert(name);
+    }
+    for (_, entry) in &now.aliases {
+        if entry.owner == Owner::Declared && !wanted.contains(&key(entry)) {
+            let (source, destination) = (entry.source.clone(), entry.destination.clone());
+            changes.push(Change::RemoveAlias { source, destination });
+        }
+    }
+}
+
+/// What was declared once and is no more.
+fn vanished(declaration: &Declaration, now: &Everything, changes: &mut Vec<Change>) {
+    let mut gone: BTreeMap<String, Change> = BTreeMap::new();
+    for account in &now.accounts {
+        let key = account.address.key();
+        if account.owner == Owner::Declared && account.archived_at.is_none() && !declaration.users.contains_key(&key) {
+            gone.insert(key, Change::ArchiveUser { address: account.address.to_string() });
+        }
+    }
+    changes.extend(gone.into_values());
+    for entry in &now.domains {
+        if entry.owner != Owner::Declared
+            || entry.archived_at.is_some()
+            || declaration.domains.contains_key(&entry.name)
+        {
+            continue;
+        }
+        let mut users = now.accounts.iter().filter(|account| account.domain_id == entry.id);
+        let mut aliases = now.aliases.iter().filter(|(domain, _)| *domain == entry.id);
+        let by_hand = users.any(|account| account.owner == Owner::Admin && account.archived_at.is_none())
+            || aliases.any(|(_, alias)| alias.owner == Owner::Admin);
+        let domain = entry.name.to_string();
+        changes.push(if by_hand { Change::ReleaseDomain { domain } } else { Change::ArchiveDomain { domain } });
+    }
+}
+
+/// Aliases that lead to nobody in a domain of ours.
+fn warn(declaration: &Declaration, now: &Everything, warnings: &mut Vec<String>) {
+    let mut known: HashSet<String> = declaration.users.keys().cloned().collect();
+    known.extend(declaration.aliases.iter().map(|alias| alias.source.clone()));
+    known.extend(now.accounts.iter().filter(|a| a.owner == Owner::Admin).map(|account| account.address.key()));
+    known.extend(now.aliases.iter().filter(|(_, a)| a.owner == Owner::Admin).map(|(_, alias)| alias.source.clone()));
+    for alias in &declaration.aliases {
+        let Some(Source::Address(address)) = Source::parse(&alias.destination) else { continue };
+        let (base, _) = address.split_tag('+');
+        let catch_all = Source::CatchAll(address.domain().clone()).key();
+        let found = [address.key(), base.key(), catch_all].iter().any(|key| known.contains(key));
+        if declaration.domains.contains_key(address.domain()) && !found {
+            warnings.push(format!("alias {} leads to {address}, which does not exist", alias.source));
+        }
+    }
+}

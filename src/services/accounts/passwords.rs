@@ -1,0 +1,89 @@
+//! Declared passwords: has one changed since it was applied?
+//!
+//! A declared hash is recognised by its SHA-256. A password declared in clear is recognised only by bcrypt, as strong as
+//! the password's own hash: a quick fingerprint beside it would make guessing it cheap.
+
+use std::collections::HashMap;
+
+use aws_lc_rs::digest;
+
+use super::{Declaration, DeclaredPassword, DeclaredUser};
+use crate::foundations::secret::Secret;
+use crate::services::login;
+use crate::storage::directory::{Account, Everything, PasswordOwner};
+
+/// What is to be done about a user's password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Nothing: none is declared, or it has been applied.
+    Nothing,
+    /// The declared one is to be set.
+    Set,
+    /// It is new, but the user has one of their own: only note that it was seen.
+    Note,
+}
+
+/// For each user with a password declared in clear: whether it is the one the fingerprint was made of. Takes a bcrypt
+/// for each.
+pub(super) type Compared = HashMap<String, (String, bool)>;
+
+pub(super) fn compare(declaration: &Declaration, now: &Everything) -> Compared {
+    let mut compared = Compared::new();
+    for account in &now.accounts {
+        let key = account.address.key();
+        let Some(DeclaredPassword::Plain(plain)) = declaration.users.get(&key).and_then(|user| user.password.as_ref())
+        else {
+            continue;
+        };
+        if let Some(fingerprint) = &account.declared_password {
+            let same = fingerprint.strip_prefix("bcrypt:").is_some_and(|hash| login::check(hash, plain) == Ok(true));
+            compared.insert(key, (fingerprint.clone(), same));
+        }
+    }
+    compared
+}
+
+pub(super) fn wish(user: &DeclaredUser, account: &Account, compared: &Compared) -> Wish {
+    let Some(password) = &user.password else { return Wish::Nothing };
+    match &account.declared_password {
+        Some(known) => {
+            let same = match password {
+                DeclaredPassword::Hashed(hash) => *known == fingerprint(hash),
+                DeclaredPassword::Plain(_) => {
+                    compared.get(&account.address.key()).is_some_and(|(seen, same)| seen == known && *same)
+                }
+            };
+            if same { Wish::Nothing } else { Wish::Set }
+        }
+        None if account.password_owner == Some(PasswordOwner::User) => Wish::Note,
+        None => Wish::Set,
+    }
+}
+
+/// A hash to be stored, and the fingerprint of the declaration it comes from.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    pub(super) hash: Secret<String>,
+    pub(super) fingerprint: String,
+}
+
+/// Takes a bcrypt for a password in clear.
+pub(super) fn prepare(password: &DeclaredPassword, cost: u32) -> Result<Prepared, login::Unusable> {
+    match password {
+        DeclaredPassword::Hashed(hash) => Ok(Prepared { hash: hash.clone(), fingerprint: fingerprint(hash) }),
+        DeclaredPassword::Plain(plain) => {
+            let hash = login::hash(plain, cost)?;
+            let fingerprint = format!("bcrypt:{}", hash.expose());
+            Ok(Prepared { hash, fingerprint })
+        }
+    }
+}
+
+fn fingerprint(hash: &Secret<String>) -> String {
+    use std::fmt::Write as _;
+    let digest = digest::digest(&digest::SHA256, hash.expose().as_bytes());
+    digest.as_ref().iter().fold("sha256:".to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

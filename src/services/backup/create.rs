@@ -1,0 +1,198 @@
+//! Taking a backup.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::error::{at, damaged};
+use super::progress::Progress;
+use super::repository::{
+    Block, FORMAT, FileContent, FileRecord, FolderRecord, Kind, ObjectId, Repository, Snapshot, SnapshotId, Totals,
+    UserRecord,
+};
+use super::seal::Seal;
+use super::tree::{self, MessageEntry};
+use super::{Error, Source, rows, scan};
+use crate::foundations::clock::SharedClock;
+use crate::foundations::ids::QueueId;
+use crate::storage::spool;
+
+/// How much is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Messages that the newest backup does not know.
+    New,
+    /// Every message.
+    Full,
+}
+
+/// A backup that was taken.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Created {
+    /// Its name.
+    pub id: SnapshotId,
+    /// Whether every message was read.
+    pub full: bool,
+    /// How much there is.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// How long it took, in milliseconds.
+    pub milliseconds: u64,
+}
+
+/// Takes a backup. When it returns, the backup is on disk.
+///
+/// # Errors
+/// Database or disk fail, or are full. Then there is no new backup, the earlier ones are as they were, and the packs that
+/// were finished shorten the next run.
+pub async fn create(
+    repository: &Arc<Repository>,
+    source: &Source,
+    extent: Extent,
+    clock: &SharedClock,
+    progress: &Arc<Progress>,
+) -> Result<Created, Error> {
+    let begun = clock.now();
+    let previous = match extent {
+        Extent::New => match repository.newest(None) {
+            // One that is damaged is as good as none: everything is read.
+            Ok(id) => repository.snapshot(&id).inspect_err(|error| log::warn!("{error}")).ok(),
+            Err(Error::NoSnapshot(_)) => None,
+            Err(error) => return Err(error),
+        },
+        Extent::Full => None,
+    };
+    let mut transaction = source.database.begin_reading().await?;
+    let queued = rows::queue_ids(&mut transaction).await?;
+    let mut totals = Totals::default();
+    let spool = {
+        let (repository, root) = (Arc::clone(repository), source.spool.clone());
+        on_thread(move || save_bodies(&repository, &root, &queued)).await?
+    };
+    let (database, added) = rows::save(repository, &source.database, &mut transaction).await?;
+    transaction.rollback().await?;
+    totals.new_octets += spool.1 + added;
+
+    let run = Run {
+        repository: Arc::clone(repository),
+        previous: previous.as_ref().map(known_users).unwrap_or_default(),
+        mail_root: source.mail_root.clone(),
+        clock: Arc::clone(clock),
+        progress: Arc::clone(progress),
+        read: AtomicU64::new(0),
+        added: AtomicU64::new(0),
+    };
+    let seal = Seal::new(&source.recipients, previous.as_ref());
+    let files = source.files.clone();
+    let (users, files, run) = on_thread(move || {
+        let users = run.repository.with_threads(|| run.users())?;
+        let mut block = Block::new(&run.repository, Kind::Content)?;
+        let files = files.iter().filter_map(|path| seal.file(&run, path, &mut block).transpose());
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        block.flush()?;
+        run.added.fetch_add(block.added, Ordering::Relaxed);
+        Ok((users, files, run))
+    })
+    .await?;
+    totals.messages = users.iter().map(|user| user.messages).sum();
+    totals.octets = users.iter().map(|user| user.octets).sum();
+    totals.read = run.read.load(Ordering::Relaxed);
+    totals.new_octets += run.added.load(Ordering::Relaxed);
+
+    let mut snapshot = Snapshot {
+        format: FORMAT,
+        id: free_id(repository, begun)?,
+        at: begun,
+        finished: clock.now(),
+        full: previous.is_none(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        hostname: source.hostname.clone(),
+        totals,
+        users,
+        database,
+        spool: spool.0,
+        files,
+    };
+    let repository = Arc::clone(repository);
+    let snapshot = on_thread(move || {
+        repository.commit(&mut snapshot)?;
+        Ok(snapshot)
+    })
+    .await?;
+    let milliseconds = u64::try_from(clock.now().since(begun).as_millis()).unwrap_or(u64::MAX);
+    Ok(Created { id: snapshot.id, full: snapshot.full, totals: snapshot.totals, milliseconds })
+}
+
+/// Runs work that blocks.
+pub(super) async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Interrupted(error.to_string()))?
+}
+
+/// The name for a backup of this moment: the next second that has none yet.
+fn free_id(repository: &Repository, at: crate::foundations::clock::Timestamp) -> Result<SnapshotId, Error> {
+    let there = repository.snapshots()?;
+    let mut moment = at;
+    loop {
+        let id = SnapshotId::at(moment);
+        if !there.contains(&id) {
+            return Ok(id);
+        }
+        moment = moment + std::time::Duration::from_secs(1);
+    }
+}
+
+fn known_users(snapshot: &Snapshot) -> HashMap<(String, String), ObjectId> {
+    snapshot.users.iter().map(|user| ((user.domain.clone(), user.local.clone()), user.record)).collect()
+}
+
+/// Stores the bodies of queued messages. One that is not there any more was passed on since.
+fn save_bodies(repository: &Repository, root: &Path, queued: &[String]) -> Result<(Vec<FileRecord>, u64), Error> {
+    let mut block = Block::new(repository, Kind::Content)?;
+    let mut bodies = Vec::new();
+    for name in queued {
+        let Ok(id) = name.parse::<QueueId>() else { continue };
+        let path = spool::body_path(root, id);
+        let mut file = match scan::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(at("read", &path)(error)),
+        };
+        let (objects, _) = block.add_file(&mut file, 0)?.map_err(at("read", &path))?;
+        let content = FileContent::Objects(objects);
+        bodies.push(FileRecord { path: id.to_string(), mode: 0o600, changed: 0, sealed: None, content });
+    }
+    block.flush()?;
+    Ok((bodies, block.added))
+}
+
+/// What the threads of one run share.
+pub(super) struct Run {
+    pub(super) repository: Arc<Repository>,
+    /// The record that the newest backup has of a user.
+    pub(super) previous: HashMap<(String, String), ObjectId>,
+    pub(super) mail_root: PathBuf,
+    pub(super) clock: SharedClock,
+    pub(super) progress: Arc<Progress>,
+    pub(super) read: AtomicU64,
+    pub(super) added: AtomicU64,
+}
+
+/// A user's record.
+pub(super) fn read_record(repository: &Repository, id: &ObjectId) -> Result<UserRecord, Error> {
+    let json = repository.read(id)?;
+    serde_json::from_slice(&json).map_err(|error| damaged(repository.root(), format!("the record {id}: {error}")))
+}
+
+/// The messages of a folder.
+pub(super) fn read_folder(repository: &Repository, folder: &FolderRecord) -> Result<Vec<MessageEntry>, Error> {
+    let mut messages = Vec::new();
+    for id in &folder.pages {
+        let page = tree::read_page(&repository.read(id)?);
+        messages.extend(page.ok_or_else(|| damaged(repository.root(), format!("the list {id} is none")))?);
+    }
+    Ok(messages)
+}

@@ -1,0 +1,118 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::repository::ObjectId;
+use crate::foundations::failure::Kind;
+use crate::foundations::files;
+use crate::storage::database;
+
+/// A backup could not be made, read or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// There is no repository yet.
+    #[error("`{}` holds no backups; `postrider backup create` makes the first", .0.display())]
+    NoRepository(PathBuf),
+    /// The directory is something else.
+    #[error("`{}` is no repository of backups, and not empty: name another directory", .0.display())]
+    NotRepository(PathBuf),
+    /// It was written by a later version.
+    #[error("`{}` has format {format} and this program knows {}: use the program that wrote it", path.display(), super::repository::FORMAT)]
+    Format {
+        /// The repository or snapshot.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+    },
+    /// Somebody else works on it.
+    #[error("another process works on the backups in `{}`; try again when it is done", .0.display())]
+    Busy(PathBuf),
+    /// No snapshot is meant.
+    #[error("no backup {0}; `postrider backup list` shows those there are")]
+    NoSnapshot(String),
+    /// What was to be restored is not in the backup.
+    #[error("the backup {snapshot} has no {what}")]
+    NotInBackup {
+        /// The snapshot.
+        snapshot: String,
+        /// What was asked for.
+        what: String,
+    },
+    /// A file of the repository is not as it was written.
+    #[error("`{}` is damaged: {because}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        because: String,
+    },
+    /// An object that a snapshot names is in no pack.
+    #[error("the object {0} is missing: the pack that held it is gone")]
+    Missing(ObjectId),
+    /// What cannot be overwritten is there.
+    #[error("`{}` is there already and is not overwritten: {advice}", path.display())]
+    Exists {
+        /// What is there.
+        path: PathBuf,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The database has accounts or queued mail.
+    #[error(
+        "the database has accounts or queued mail already and is left as it is: restore to a directory with `--to`, and \
+         take from there what is wanted"
+    )]
+    AccountsThere,
+    /// A setting forbids it.
+    #[error("`backup.append_only` is set: nothing is removed from `{}`", .0.display())]
+    AppendOnly(PathBuf),
+    /// Rows that this program's tables do not have a place for.
+    #[error("the backup's table `{table}` does not fit the tables of this program: {because}")]
+    Table {
+        /// The table.
+        table: String,
+        /// What does not fit.
+        because: String,
+    },
+    /// A program that others wrote did not do its part.
+    #[error("`{program}` failed: {because}")]
+    Program {
+        /// Which.
+        program: &'static str,
+        /// What it said.
+        because: String,
+    },
+    /// A thread that was to do the work could not be had, or ended.
+    #[error("the work was interrupted: {0}")]
+    Interrupted(String),
+}
+
+impl Error {
+    /// The kind of failure.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::File(error) => error.kind(),
+            Self::Database(error) => error.kind(),
+            Self::NoRepository(_) | Self::NoSnapshot(_) | Self::NotInBackup { .. } => Kind::NotFound,
+            Self::Exists { .. } | Self::AccountsThere => Kind::Exists,
+            Self::Busy(_) | Self::Program { .. } | Self::Interrupted(_) => Kind::Temporary,
+            Self::Damaged { .. } | Self::Missing(_) => Kind::Corrupt,
+            Self::NotRepository(_) | Self::Format { .. } | Self::AppendOnly(_) | Self::Table { .. } => Kind::Invalid,
+        }
+    }
+}
+
+/// Gives an I/O error the verb and path it needs to be understood.
+pub(super) fn at<'a>(verb: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Error + 'a {
+    move |source| Error::File(files::Error { verb, path: path.to_owned(), source })
+}
+
+/// Says that a file is damaged.
+pub(super) fn damaged(path: &Path, because: impl ToString) -> Error {
+    Error::Damaged { path: path.to_owned(), because: because.to_string() }
+}

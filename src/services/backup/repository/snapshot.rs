@@ -1,0 +1,257 @@
+//! What was there at one moment.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use chrono::NaiveDateTime;
+use serde::{Deserialize, Serialize};
+
+use super::{FORMAT, ObjectId};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::files;
+use crate::services::backup::Error;
+use crate::services::backup::error::damaged;
+use crate::storage::database::Table;
+
+/// The name of a snapshot: its moment, to the second, in UTC: `20260131T020000Z`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SnapshotId(String);
+
+/// The text names no snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no backup: its moment in UTC is wanted, such as 20260131T020000Z")]
+pub struct InvalidSnapshotId(String);
+
+const FORM: &str = "%Y%m%dT%H%M%SZ";
+
+impl SnapshotId {
+    /// The name for a moment.
+    pub fn at(moment: Timestamp) -> Self {
+        Self(moment.utc().format(FORM).to_string())
+    }
+
+    /// The moment, to the second.
+    pub fn moment(&self) -> Timestamp {
+        let moment = NaiveDateTime::parse_from_str(&self.0, FORM).unwrap_or_default();
+        Timestamp::from_unix_seconds(moment.and_utc().timestamp())
+    }
+}
+
+impl fmt::Display for SnapshotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for SnapshotId {
+    type Err = InvalidSnapshotId;
+    fn from_str(text: &str) -> Result<Self, InvalidSnapshotId> {
+        match NaiveDateTime::parse_from_str(text, FORM) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(_) => Err(InvalidSnapshotId(text.chars().take(40).collect())),
+        }
+    }
+}
+
+impl Serialize for SnapshotId {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SnapshotId {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A backup: everything the server had at one moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The format of this document.
+    pub format: u32,
+    /// Its name.
+    pub id: SnapshotId,
+    /// When it was begun, which is the moment the database is from.
+    pub at: Timestamp,
+    /// When it was complete.
+    pub finished: Timestamp,
+    /// Whether every message was read, known or not.
+    pub full: bool,
+    /// The version of the program that took it.
+    pub version: String,
+    /// The server's name.
+    pub hostname: String,
+    /// How much there is.
+    pub totals: Totals,
+    /// Whoever had a mailbox, sorted.
+    pub users: Vec<UserEntry>,
+    /// The database.
+    pub database: DatabaseRecord,
+    /// Bodies of queued mail, by their queue ids.
+    pub spool: Vec<FileRecord>,
+    /// Configuration, keys and certificates, by their absolute paths.
+    pub files: Vec<FileRecord>,
+}
+
+/// How much a backup holds, and what it cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Messages in mailboxes.
+    pub messages: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// Messages that were read for it.
+    pub read: u64,
+    /// Octets that no earlier backup had.
+    pub new_octets: u64,
+    /// Octets by which the repository grew.
+    pub stored: u64,
+}
+
+/// A user of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserEntry {
+    /// The directory of the domain.
+    pub domain: String,
+    /// The directory of the local part.
+    pub local: String,
+    /// Messages in all folders.
+    pub messages: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// The object with the [`UserRecord`].
+    pub record: ObjectId,
+}
+
+impl UserEntry {
+    /// As an address.
+    pub fn address(&self) -> String {
+        format!("{}@{}", self.local, self.domain)
+    }
+}
+
+/// A user's mail.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRecord {
+    /// The folders, the inbox among them, sorted by directory.
+    pub folders: Vec<FolderRecord>,
+    /// Everything else in the user's directory: subscriptions, keywords, UIDVALIDITY, Sieve scripts.
+    pub files: Vec<FileRecord>,
+}
+
+/// A folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderRecord {
+    /// Its directory below the user's: `.Sent`; empty for the inbox.
+    pub directory: String,
+    /// Messages in it.
+    pub messages: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// The objects that list its messages, [`crate::services::backup::tree`].
+    pub pages: Vec<ObjectId>,
+}
+
+/// A file other than a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Where it belongs.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// When it was changed last, in nanoseconds since 1970.
+    pub changed: i64,
+    /// For whom `age` has encrypted it: the SHA-256 of the recipients. `None` when it is as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<ObjectId>,
+    /// What it holds.
+    #[serde(flatten)]
+    pub content: FileContent,
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileContent {
+    /// These objects, one after the other.
+    Objects(Vec<ObjectId>),
+    /// It is a symbolic link to this place.
+    Link(String),
+}
+
+/// The database.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseRecord {
+    /// Which engine it was taken from.
+    pub engine: String,
+    /// Its tables, each after those its rows refer to.
+    pub tables: Vec<TableRecord>,
+}
+
+/// A table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRecord {
+    /// Name and columns.
+    #[serde(flatten)]
+    pub table: Table,
+    /// Its rows.
+    pub rows: u64,
+    /// Objects with the rows: one JSON array a line.
+    pub objects: Vec<ObjectId>,
+}
+
+/// Largest snapshot that is read.
+const LARGEST: u64 = 1 << 30;
+const DIGEST: usize = 32;
+
+impl Snapshot {
+    /// Writes it durably: compressed JSON, then the SHA-256 of that.
+    pub(super) fn write(&self, path: &Path) -> Result<u64, Error> {
+        let interrupted = |error: String| Error::Interrupted(error);
+        let json = serde_json::to_vec(self).map_err(|error| interrupted(error.to_string()))?;
+        let mut content = zstd::bulk::compress(&json, 3).map_err(|error| interrupted(error.to_string()))?;
+        content.extend_from_slice(&ObjectId::of(&content).0);
+        files::write_durable(path, &content, 0o600)?;
+        Ok(content.len() as u64)
+    }
+
+    /// Reads one.
+    pub(super) fn read(path: &Path) -> Result<Self, Error> {
+        let content = files::read_bounded(path, LARGEST)?;
+        let split = content.len().checked_sub(DIGEST).ok_or_else(|| damaged(path, "it is cut off"))?;
+        let (compressed, digest) = content.split_at(split);
+        if ObjectId::of(compressed).0 != digest {
+            return Err(damaged(path, "it does not have the checksum it was written with"));
+        }
+        let json = zstd::stream::decode_all(compressed).map_err(|error| damaged(path, error))?;
+        let head: Head = serde_json::from_slice(&json).map_err(|error| damaged(path, error))?;
+        if head.format != FORMAT {
+            return Err(Error::Format { path: path.to_owned(), format: head.format });
+        }
+        serde_json::from_slice(&json).map_err(|error| damaged(path, error))
+    }
+}
+
+/// What every format has.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_moments() {
+        let id = SnapshotId::at(Timestamp::from_unix_seconds(1_769_824_800));
+        assert_eq!(id.to_string(), "20260131T020000Z");
+        assert_eq!(id.moment(), Timestamp::from_unix_seconds(1_769_824_800));
+        assert_eq!("20260131T020000Z".parse(), Ok(id));
+        for text in ["", "latest", "20261331T020000Z", "../../x", "20260131T020000Z.snapshot"] {
+            assert!(text.parse::<SnapshotId>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Restoring, into a directory or beside a living server. Nothing is overwritten.
+
+mod files;
+mod folder;
+mod selection;
+mod user;
+mod write;
+
+pub use files::{QueueFate, restore_accounts, restore_files};
+pub use selection::Selection;
+
+pub(super) use folder::read_keywords;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::repository::{Repository, Snapshot, UserEntry};
+use super::{Error, Progress};
+use crate::foundations::files::{Owner, sync_file_system};
+use user::Restoring;
+
+/// What was restored, and what was there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Restored {
+    /// Messages that were written.
+    pub messages: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// Messages that were there already and stayed as they are.
+    pub present: u64,
+    /// Other files that were written.
+    pub files: u64,
+    /// Files that are there with another content: the backup's lies beside them, under these paths.
+    pub kept_beside: Vec<String>,
+    /// Keywords that a living folder does not know, and that its restored messages therefore lack.
+    pub keywords_dropped: u64,
+    /// Messages and files that the backup has lost: what is around them was restored.
+    pub lost: u64,
+    /// Why, once for each cause and no more than some.
+    pub damage: BTreeSet<String>,
+}
+
+/// Most causes of a loss that are told.
+const MOST_DAMAGE: usize = 20;
+
+impl Restored {
+    /// So many messages or files cannot be read from the backup any more.
+    fn lost(count: usize, because: &Error) -> Self {
+        Self { lost: count as u64, damage: BTreeSet::from([because.to_string()]), ..Self::default() }
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        self.messages += other.messages;
+        self.octets += other.octets;
+        self.present += other.present;
+        self.files += other.files;
+        self.keywords_dropped += other.keywords_dropped;
+        self.kept_beside.extend(other.kept_beside);
+        self.lost += other.lost;
+        self.damage.extend(other.damage);
+        while self.damage.len() > MOST_DAMAGE {
+            self.damage.pop_last();
+        }
+        self
+    }
+}
+
+/// Restores mail to a mail root: that of a living server, or an empty directory. When it returns, everything is on disk.
+///
+/// A user or folder that is not there appears all at once, with its UIDVALIDITY and UIDs. Messages that are missing in a
+/// folder that is there are put into it as new ones, with new UIDs, as another mail program would: the server gives no UID
+/// twice. An interrupted run is continued by the next one.
+///
+/// Damage in the backup is no error: what is whole is restored, and what is lost is counted.
+///
+/// # Errors
+/// Nothing in the backup is meant, or the disk fails.
+pub fn restore_mail(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    selection: &Selection,
+    mail_root: &Path,
+    progress: &Progress,
+) -> Result<Restored, Error> {
+    let users: Vec<&UserEntry> = snapshot.users.iter().filter(|user| selection.takes(user)).collect();
+    let absent = || Error::NotInBackup { snapshot: snapshot.id.to_string(), what: selection.to_string() };
+    if users.is_empty() && !selection.is_everything() {
+        return Err(absent());
+    }
+    crate::foundations::files::create_directory(mail_root, 0o700)?;
+    let restoring = Restoring {
+        repository,
+        selection,
+        mail_root,
+        owner: Owner::of(mail_root)?,
+        progress,
+        mark: snapshot.id.to_string(),
+    };
+    let restored = repository.with_threads(|| {
+        let users = users.into_par_iter().map(|user| restoring.user(user));
+        users.try_reduce(Restored::default, |a, b| Ok(a.and(b)))
+    })?;
+    sync_file_system(mail_root)?;
+    let nothing = restored.messages + restored.present + restored.lost == 0;
+    if nothing && (selection.message_id.is_some() || selection.folder.is_some()) && !restoring.has_folder(snapshot)? {
+        return Err(absent());
+    }
+    Ok(restored)
+}

@@ -1,0 +1,228 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::write::{make_maildir, publish};
+use super::{Restored, Selection};
+use crate::foundations::files::Owner;
+use crate::services::backup::create::{read_folder, read_record};
+use crate::services::backup::error::{at, damaged};
+use crate::services::backup::repository::{
+    FileContent, FileRecord, FolderRecord, Repository, Snapshot, UserEntry, UserRecord,
+};
+use crate::services::backup::{Error, Progress, tree};
+use crate::storage::mailbox::UidFile;
+
+/// What all threads of a restore have in common.
+pub struct Restoring<'a> {
+    pub repository: &'a Repository,
+    pub selection: &'a Selection,
+    pub mail_root: &'a Path,
+    pub owner: Owner,
+    pub progress: &'a Progress,
+    /// What stands in the name of a file that lies beside another.
+    pub mark: String,
+}
+
+/// Files of a folder that the server keeps: in one that is there they stay as they are.
+const KEPT_BY_SERVER: [&str; 4] = [UidFile::NAME, "dovecot-uidlist", "dovecot-keywords", "maildirfolder"];
+/// By how much the next UID of a folder that is restored lies above those that the backup knows. Messages that came after
+/// it have had UIDs that no other message may get.
+const UIDS_PASSED_OVER: u32 = 100_000;
+
+impl Restoring<'_> {
+    /// Restores what is meant of one user.
+    pub fn user(&self, entry: &UserEntry) -> Result<Restored, Error> {
+        let record = match read_record(self.repository, &entry.record) {
+            Ok(record) => record,
+            Err(error) => return Ok(Restored::lost(usize::try_from(entry.messages).unwrap_or(usize::MAX), &error)),
+        };
+        let domain = self.mail_root.join(&entry.domain);
+        let home = domain.join(&entry.local);
+        if self.selection.whole_users() && !home.exists() {
+            // The store and other programs pass over names that begin with a dot.
+            let hidden = domain.join(format!(".restoring-{}", entry.local));
+            let mut restored = Restored::default();
+            make_maildir(self.owner, &hidden)?;
+            for folder in &record.folders {
+                restored = restored.and(self.whole_folder(&hidden.join(&folder.directory), folder)?);
+            }
+            restored = restored.and(self.files(&hidden, &record, &|_| true)?);
+            publish(&hidden, &home)?;
+            return Ok(restored);
+        }
+        let folders = record.folders.iter().filter(|folder| self.selection.takes_folder(&folder.directory));
+        let mut restored = Restored::default();
+        for folder in folders {
+            restored = restored.and(self.folder(&home, folder, &record)?);
+        }
+        if self.selection.whole_users() {
+            let others = |path: &str| !KEPT_BY_SERVER.iter().any(|kept| path.rsplit('/').next() == Some(kept));
+            restored = restored.and(self.files(&home, &record, &others)?);
+        }
+        Ok(restored)
+    }
+
+    /// One folder of a user who may be there.
+    fn folder(&self, home: &Path, folder: &FolderRecord, record: &UserRecord) -> Result<Restored, Error> {
+        let path = home.join(&folder.directory);
+        let mut messages = match read_folder(self.repository, folder) {
+            Ok(messages) => messages,
+            Err(error) => return Ok(Restored::lost(usize::try_from(folder.messages).unwrap_or(usize::MAX), &error)),
+        };
+        if let Some(id) = &self.selection.message_id {
+            messages = self.with_message_id(messages, id)?;
+            if messages.is_empty() {
+                return Ok(Restored::default());
+            }
+        }
+        if !home.join("cur").is_dir() {
+            make_maildir(self.owner, home)?;
+        }
+        if path.join("cur").is_dir() {
+            return self.missing_messages(&path, &messages, &keywords(self.repository, folder, record)?);
+        }
+        if self.selection.message_id.is_some() {
+            make_maildir(self.owner, &path)?;
+            return self.missing_messages(&path, &messages, &keywords(self.repository, folder, record)?);
+        }
+        // Two dots: no folder's directory begins so.
+        let hidden = home.join(format!("..restoring{}", folder.directory));
+        let restored = self.whole_folder(&hidden, folder)?;
+        let within = format!("{}/", folder.directory);
+        let only = UserRecord {
+            folders: vec![],
+            files: record
+                .files
+                .iter()
+                .filter_map(|file| {
+                    let path = file.path.strip_prefix(&within)?.to_owned();
+                    Some(FileRecord { path, ..file.clone() })
+                })
+                .collect(),
+        };
+        let restored = restored.and(self.files(&hidden, &only, &|_| true)?);
+        publish(&hidden, &path)?;
+        Ok(restored)
+    }
+
+    /// A folder that is not there, with the names and so the UIDs of its messages.
+    fn whole_folder(&self, path: &Path, folder: &FolderRecord) -> Result<Restored, Error> {
+        make_maildir(self.owner, path)?;
+        match read_folder(self.repository, folder) {
+            Ok(messages) => self.all_messages(path, &messages),
+            Err(error) => Ok(Restored::lost(usize::try_from(folder.messages).unwrap_or(usize::MAX), &error)),
+        }
+    }
+
+    /// Files other than messages, those that `wanted` lets pass.
+    fn files(&self, home: &Path, record: &UserRecord, wanted: &dyn Fn(&str) -> bool) -> Result<Restored, Error> {
+        let mut restored = Restored::default();
+        for file in record.files.iter().filter(|file| wanted(&file.path)) {
+            let path = home.join(safe(&file.path, self.repository.root())?);
+            self.owner.make_directory(path.parent().unwrap_or(home))?;
+            let content = match &file.content {
+                FileContent::Link(target) => {
+                    if fs::symlink_metadata(&path).is_err() {
+                        std::os::unix::fs::symlink(target, &path).map_err(at("create", &path))?;
+                        restored.files += 1;
+                    }
+                    continue;
+                }
+                FileContent::Objects(objects) => match self.repository.read_all(objects) {
+                    Ok(content) => content,
+                    Err(error) => {
+                        restored = restored.and(Restored::lost(1, &error));
+                        continue;
+                    }
+                },
+            };
+            let content = raised(&path, content);
+            match fs::read(&path) {
+                Ok(there) if there == content => {}
+                Ok(_) => {
+                    let mut name = path.clone().into_os_string();
+                    name.push(format!(".restored-{}", self.mark));
+                    let beside = PathBuf::from(name);
+                    if !beside.exists() {
+                        self.owner.write_new(&beside, &content, file.mode, file.changed)?;
+                    }
+                    restored.kept_beside.push(beside.display().to_string());
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    self.owner.write_new(&path, &content, file.mode, file.changed)?;
+                    restored.files += 1;
+                }
+                Err(error) => return Err(at("read", &path)(error)),
+            }
+        }
+        Ok(restored)
+    }
+
+    /// Whether a folder that is meant is in the backup, be it an empty one.
+    pub fn has_folder(&self, snapshot: &Snapshot) -> Result<bool, Error> {
+        if self.selection.message_id.is_some() {
+            return Ok(false);
+        }
+        for user in snapshot.users.iter().filter(|user| self.selection.takes(user)) {
+            let record = read_record(self.repository, &user.record)?;
+            if record.folders.iter().any(|folder| self.selection.takes_folder(&folder.directory)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The messages among these with a Message-ID.
+    fn with_message_id(&self, messages: Vec<tree::MessageEntry>, id: &str) -> Result<Vec<tree::MessageEntry>, Error> {
+        let (found, _) = self.by_block(&messages);
+        let matching = found.par_iter().map(|group| {
+            let block = self.repository.block(group[0].0)?;
+            let mut matching = Vec::new();
+            for (location, message) in group {
+                let start = self.repository.slice(&block, *location, &message.objects[0])?;
+                let header = crate::foundations::mail::HeaderSection::of(start);
+                let value = header.first("Message-ID").map(|field| field.text());
+                if value.is_some_and(|value| value.trim().trim_matches(['<', '>']) == id) {
+                    matching.push((*message).clone());
+                }
+            }
+            Ok(matching)
+        });
+        Ok(matching.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
+    }
+}
+
+/// The file of UIDs, with room for those that were given out after the backup; other files as they are.
+fn raised(path: &Path, content: Vec<u8>) -> Vec<u8> {
+    if path.file_name().is_none_or(|name| name != UidFile::NAME) {
+        return content;
+    }
+    match UidFile::parse(&content) {
+        Some(file) => UidFile { bound: file.bound.saturating_add(UIDS_PASSED_OVER), ..file }.to_text().into_bytes(),
+        None => content,
+    }
+}
+
+/// The keywords that letters stood for in a folder of the backup.
+fn keywords(repository: &Repository, folder: &FolderRecord, record: &UserRecord) -> Result<Vec<(u8, String)>, Error> {
+    let path = match folder.directory.as_str() {
+        "" => "dovecot-keywords".to_owned(),
+        directory => format!("{directory}/dovecot-keywords"),
+    };
+    match record.files.iter().find(|file| file.path == path).map(|file| &file.content) {
+        Some(FileContent::Objects(objects)) => Ok(super::folder::read_keywords(&repository.read_all(objects)?)),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// A path of a backup that leads nowhere else.
+pub fn safe<'a>(path: &'a str, repository: &Path) -> Result<&'a Path, Error> {
+    let below = path.strip_prefix('/').unwrap_or(path);
+    let is_plain = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
+    if below.is_empty() || !Path::new(below).components().all(is_plain) {
+        return Err(damaged(repository, format!("it names a file `{path}`, which lies outside")));
+    }
+    Ok(Path::new(below))
+}

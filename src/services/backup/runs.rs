@@ -1,0 +1,69 @@
+//! What came of the last run of each kind, for the figures.
+
+use super::Error;
+use crate::foundations::clock::Timestamp;
+use crate::storage::database::{Database, Val};
+
+/// The last run of a kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Of which kind: `created`, `verified`, `pruned`, `drill`, `pushed`.
+    pub what: String,
+    /// When it ended.
+    pub at: Timestamp,
+    /// When one last succeeded.
+    pub succeeded_at: Option<Timestamp>,
+    /// How long it took, in milliseconds.
+    pub milliseconds: u64,
+    /// How long a drill took until the first user had logged in, in milliseconds.
+    pub recovery_milliseconds: Option<u64>,
+    /// Why it failed; `None` when it did not.
+    pub problem: Option<String>,
+}
+
+/// Notes a run in the place of the one before it.
+///
+/// # Errors
+/// The database fails.
+pub async fn note_run(database: &Database, run: &Run) -> Result<(), Error> {
+    let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let succeeded = run.problem.is_none().then_some(run.at);
+    let keys: &[&str] = &["what"];
+    // A failure does not make the last success forgotten.
+    let mut others = vec!["at", "milliseconds", "recovery_milliseconds", "problem"];
+    let mut values: Vec<Val> = vec![
+        run.what.as_str().into(),
+        run.at.into(),
+        number(run.milliseconds).into(),
+        run.recovery_milliseconds.map(number).into(),
+        run.problem.as_deref().into(),
+    ];
+    if let Some(at) = succeeded {
+        others.push("succeeded_at");
+        values.push(at.into());
+    }
+    database.execute(database.dialect().upsert("backup_runs", keys, &others), &values).await?;
+    Ok(())
+}
+
+/// The last run of each kind there was.
+///
+/// # Errors
+/// The database fails.
+pub async fn last_runs(database: &Database) -> Result<Vec<Run>, Error> {
+    let sql =
+        "SELECT what, at, succeeded_at, milliseconds, recovery_milliseconds, problem FROM backup_runs ORDER BY what";
+    let number = |n: i64| u64::try_from(n).unwrap_or(0);
+    let mut runs = Vec::new();
+    for row in database.fetch_all(sql, &[]).await? {
+        runs.push(Run {
+            what: row.text(0)?,
+            at: row.time(1)?,
+            succeeded_at: row.opt_time(2)?,
+            milliseconds: number(row.int(3)?),
+            recovery_milliseconds: row.opt_int(4)?.map(number),
+            problem: row.opt_text(5)?,
+        });
+    }
+    Ok(runs)
+}

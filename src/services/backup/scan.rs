@@ -1,0 +1,201 @@
+//! Looking at a user's mail while others change it.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::error::at;
+use crate::storage::mailbox::{FileName, Place};
+
+/// Times a folder is listed again because it changes while it is read.
+const ATTEMPTS: usize = 5;
+/// How long a directory can change without its time showing it, in nanoseconds, and some more.
+const GRAIN: i64 = 50_000_000;
+/// Depth to which directories that are no folders are followed.
+const DEPTH: usize = 8;
+
+/// Message files by their base names.
+pub type Listing = HashMap<Vec<u8>, (Place, Vec<u8>)>;
+
+/// Who has a directory of mail below a mail root: domain and local part, sorted.
+pub fn users(mail_root: &Path) -> Result<Vec<(String, String)>, Error> {
+    let mut users = Vec::new();
+    for domain in directories(mail_root)? {
+        for local in directories(&mail_root.join(&domain))? {
+            if mail_root.join(&domain).join(&local).join("cur").is_dir() {
+                users.push((domain.clone(), local));
+            }
+        }
+    }
+    users.sort();
+    Ok(users)
+}
+
+fn directories(path: &Path) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(at("read", path))? {
+        let entry = entry.map_err(at("read", path))?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if !name.starts_with('.') && entry.path().is_dir() {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The folders of a user as directories below the user's; the inbox is the empty one.
+pub fn folders(user: &Path) -> Result<Vec<String>, Error> {
+    let mut found = vec![String::new()];
+    for entry in fs::read_dir(user).map_err(at("read", user))? {
+        let entry = entry.map_err(at("read", user))?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        // A second dot is the store's mark for what is being removed or restored.
+        if name.starts_with('.') && !name.starts_with("..") && entry.path().join("cur").is_dir() {
+            found.push(name);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The messages of a folder. `now` is the time in nanoseconds.
+///
+/// A file that is renamed while its directory is listed may be passed over or seen twice. So the listings are put together
+/// until one of them was made in peace, and a message is the same by its base name.
+pub fn messages(folder: &Path, now: impl Fn() -> i64) -> io::Result<Listing> {
+    let mut all = Listing::new();
+    for _ in 0..ATTEMPTS {
+        let begun = now();
+        let before = times(folder)?;
+        let mut listing = Listing::new();
+        for place in [Place::New, Place::Cur] {
+            list(folder, place, &mut listing)?;
+        }
+        let in_peace = times(folder)? == before && before.iter().all(|changed| begun - changed > GRAIN);
+        if in_peace {
+            return Ok(listing);
+        }
+        all.extend(listing);
+    }
+    Ok(all)
+}
+
+fn list(folder: &Path, place: Place, listing: &mut Listing) -> io::Result<()> {
+    let entries = match fs::read_dir(folder.join(place.directory())) {
+        // A folder that was just made, or one that another program made without it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && place == Place::New => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().into_vec();
+        if let Some(parsed) = FileName::parse(&name, place)
+            && entry.file_type()?.is_file()
+        {
+            let base = parsed.base.to_vec();
+            listing.insert(base, (place, name));
+        }
+    }
+    Ok(())
+}
+
+/// When the directories of a folder last changed, in nanoseconds since 1970.
+pub fn times(folder: &Path) -> io::Result<[i64; 2]> {
+    let time = |place: Place| match fs::metadata(folder.join(place.directory())) {
+        Ok(metadata) => Ok(metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && place == Place::New => Ok(0),
+        Err(error) => Err(error),
+    };
+    Ok([time(Place::New)?, time(Place::Cur)?])
+}
+
+/// The file of a message.
+pub fn path_of(folder: &Path, place: Place, name: &[u8]) -> PathBuf {
+    folder.join(place.directory()).join(std::ffi::OsStr::from_bytes(name))
+}
+
+/// Opens a message's file, but nothing that would wait or lead elsewhere.
+pub fn open(path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOATIME;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        // Only the owner of a file may leave its time of access alone.
+        Err(rustix::io::Errno::PERM) => Ok(rustix::fs::open(path, flags - OFlags::NOATIME, Mode::empty())?.into()),
+        opened => Ok(opened?.into()),
+    }
+}
+
+/// Everything else in a user's directory and its folders that is worth keeping: paths below the user's directory, sorted.
+pub fn other_files(user: &Path, folders: &[String]) -> Result<Vec<PathBuf>, Error> {
+    let mut found = Vec::new();
+    for folder in folders {
+        collect(user, Path::new(folder), DEPTH, &mut found)?;
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+fn collect(user: &Path, below: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+    let directory = user.join(below);
+    for entry in fs::read_dir(&directory).map_err(at("read", &directory))? {
+        let entry = entry.map_err(at("read", &directory))?;
+        let name = entry.file_name();
+        let kind = entry.file_type().map_err(at("read", &entry.path()))?;
+        let path = below.join(&name);
+        if kind.is_dir() {
+            let of_maildir = name == "cur" || name == "new" || name == "tmp" || entry.path().join("cur").is_dir();
+            // Names with two dots are the store's marks for what is being removed or restored.
+            if !of_maildir && depth > 0 && !name.to_string_lossy().starts_with("..") {
+                collect(user, &path, depth - 1, found)?;
+            }
+        } else if (kind.is_file() || kind.is_symlink()) && is_kept(&name.to_string_lossy()) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file is more than a cache that can be made anew.
+fn is_kept(name: &str) -> bool {
+    let is_cache = ["postrider.index", "postrider.cache", "dovecot.index", "maildirsize", "dovecot.list.index"]
+        .iter()
+        .any(|cache| name.starts_with(cache));
+    let is_passing = [".tmp", ".lock", ".temp"].iter().any(|ending| name.ends_with(ending));
+    !is_cache && !is_passing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sees_what_matters() {
+        let root = tempfile::tempdir().unwrap();
+        let user = root.path().join("example.test/ann");
+        for directory in ["cur", "new", "tmp", ".Sent/cur", ".Sent/new", "sieve", "..removed.1/cur", ".hidden"] {
+            fs::create_dir_all(user.join(directory)).unwrap();
+        }
+        fs::create_dir_all(root.path().join("example.test/no-mailbox")).unwrap();
+        for file in ["cur/1.a.h,U=1:2,S", "new/2.b.h,U=2", "new/.x", "tmp/3.c", ".Sent/cur/4.d.h,U=1:2,"] {
+            fs::write(user.join(file), "x").unwrap();
+        }
+        for file in ["subscriptions", "postrider-uid", "postrider.index", "sieve/a.sieve", ".Sent/dovecot-keywords"] {
+            fs::write(user.join(file), "x").unwrap();
+        }
+        assert_eq!(users(root.path()).unwrap(), [("example.test".to_owned(), "ann".to_owned())]);
+        let folders = folders(&user).unwrap();
+        assert_eq!(folders, ["", ".Sent"]);
+        let listing = messages(&user, || i64::MAX).unwrap();
+        let mut names: Vec<_> = listing.values().map(|(_, name)| String::from_utf8(name.clone()).unwrap()).collect();
+        names.sort();
+        assert_eq!(names, ["1.a.h,U=1:2,S", "2.b.h,U=2"]);
+        let others = other_files(&user, &folders).unwrap();
+        let others: Vec<_> = others.iter().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(others, [".Sent/dovecot-keywords", "postrider-uid", "sieve/a.sieve", "subscriptions"]);
+    }
+}

@@ -1,0 +1,94 @@
+//! Configuration and keys, encrypted by the program `age` for those who may read them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::Error;
+use super::create::Run;
+use super::error::at;
+use super::repository::{Block, FileContent, FileRecord, ObjectId, Snapshot};
+use crate::foundations::files::read_bounded;
+
+/// How files are encrypted.
+pub struct Seal {
+    recipients: Vec<String>,
+    /// Which recipients these are.
+    mark: ObjectId,
+    /// What the newest backup has, by path. What has not changed is not encrypted again, for the result would be another
+    /// each time.
+    before: HashMap<String, FileRecord>,
+}
+
+/// Largest file that is encrypted.
+const LARGEST: u64 = 16 << 20;
+
+impl Seal {
+    /// For these recipients; for none of them, nothing is encrypted.
+    pub fn new(recipients: &[String], previous: Option<&Snapshot>) -> Self {
+        let before = previous.iter().flat_map(|snapshot| &snapshot.files);
+        Self {
+            recipients: recipients.to_vec(),
+            mark: ObjectId::of(recipients.join("\n").as_bytes()),
+            before: before.map(|file| (file.path.clone(), file.clone())).collect(),
+        }
+    }
+
+    /// Stores a file of configuration; `None` when it is not there.
+    pub fn file(&self, run: &Run, path: &Path, block: &mut Block<'_>) -> Result<Option<FileRecord>, Error> {
+        if self.recipients.is_empty() {
+            return run.file(Path::new("/"), path, block);
+        }
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(at("read", path)(error)),
+        };
+        let changed = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
+        let name = path.to_string_lossy().into_owned();
+        let known = self.before.get(&name).filter(|known| known.sealed == Some(self.mark) && known.changed == changed);
+        if let Some(known) = known
+            && let FileContent::Objects(objects) = &known.content
+            && objects.iter().all(|object| run.repository.has(object))
+        {
+            return Ok(Some(known.clone()));
+        }
+        let mut arguments = Vec::new();
+        for recipient in &self.recipients {
+            arguments.extend(["-r", recipient]);
+        }
+        let sealed = age(&arguments, &read_bounded(path, LARGEST)?)?;
+        let content = FileContent::Objects(vec![block.add(&sealed)?]);
+        Ok(Some(FileRecord { path: name, mode: metadata.mode() & 0o7777, changed, sealed: Some(self.mark), content }))
+    }
+}
+
+/// Decrypts what was encrypted, with the key in a file.
+pub fn open(sealed: &[u8], identity: &Path) -> Result<Vec<u8>, Error> {
+    age(&["-d", "-i", &identity.to_string_lossy()], sealed)
+}
+
+/// Runs `age` on some octets.
+fn age(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Error> {
+    let failed = |because: String| Error::Program { program: "age", because };
+    let mut command = Command::new("age");
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| failed(format!("it cannot be started: {error}")))?;
+    let mut pipe = child.stdin.take();
+    let output = std::thread::scope(|scope| {
+        // It begins to write before it has read everything.
+        scope.spawn(move || {
+            // That it stopped reading, it says itself.
+            let _ = pipe.as_mut().map(|pipe| pipe.write_all(input));
+        });
+        child.wait_with_output()
+    });
+    let output = output.map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+}

@@ -1,0 +1,55 @@
+//! Settings of backups.
+
+use std::path::PathBuf;
+
+use crate::foundations::settings::{ByteSize, Span};
+
+crate::settings! {
+    /// Backups. They are taken by `postrider backup create`, as a timer calls it.
+    pub struct BackupSettings {
+        /// Directory of the backups. It should lie on another disk than the mail.
+        pub destination: PathBuf = PathBuf::from("/var/backup/postrider"),
+        /// A run after this time since the last full one reads every message again, in place of trusting that those it
+        /// knows have not changed. Nothing is stored twice either way.
+        pub full_every: Span = Span::days(7),
+        /// How hard zstd tries, from 1 (fast) to 19 (small).
+        pub compression: u8 = 3,
+        /// Size at which a pack file is closed and the next begun. An interrupted run reads again what was in the open one.
+        pub pack_size: ByteSize = ByteSize::mib(64),
+        /// Who can read configuration and keys in backups: recipients of `age` (`age1…` or a public SSH key). The program
+        /// `age` encrypts these files; without recipients they are stored as they are. Mail and database never are.
+        pub age_recipients: Vec<String> = vec![],
+        /// Where `postrider backup push` copies the backups, for `rsync`: `host:path` or `user@host:path` over ssh,
+        /// `rsync://host/module/path`, or a directory. Nothing is ever removed there.
+        pub remote: String = String::new(),
+        /// Which backups `postrider backup prune` keeps.
+        pub retention: RetentionSettings = RetentionSettings::default(),
+        /// Nothing is ever removed from the destination: `postrider backup prune` refuses. For a destination that another
+        /// machine, or the storage itself, thins out.
+        pub append_only: bool = false,
+        /// Directory in which `postrider backup drill` restores. It needs room for all mail.
+        pub drill_directory: PathBuf = PathBuf::from("/var/tmp"),
+        /// Users whose mail a drill looks at over IMAP, others each time; 0 for all.
+        pub drill_users: u32 = 10,
+        /// Messages of each of them whose content it compares; 0 for all. Of the others it compares UID, size and flags.
+        pub drill_messages: u32 = 200,
+        /// Threads that read and compress; 0 for one per processor.
+        pub threads: u16 = 0,
+    }
+}
+
+crate::settings! {
+    /// Which backups are kept: those that one of these wants, and always the newest.
+    pub struct RetentionSettings {
+        /// The last one of each of so many days with backups.
+        pub daily: u32 = 7,
+        /// The last one of each of so many weeks.
+        pub weekly: u32 = 4,
+        /// The last one of each of so many months.
+        pub monthly: u32 = 12,
+        /// All that are younger than so many days.
+        pub days: u32 = 2,
+        /// So many of the newest for which every message was read.
+        pub full: u32 = 2,
+    }
+}

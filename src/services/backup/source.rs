@@ -1,0 +1,20 @@
+use std::path::PathBuf;
+
+use crate::storage::database::Database;
+
+/// What a backup is taken of.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The server's name.
+    pub hostname: String,
+    /// The mailboxes.
+    pub mail_root: PathBuf,
+    /// The bodies of queued mail.
+    pub spool: PathBuf,
+    /// Accounts, queue, learned spam data, events.
+    pub database: Database,
+    /// Configuration, keys and certificates, as absolute paths.
+    pub files: Vec<PathBuf>,
+    /// Recipients of `age` for whom those files are encrypted; none to leave them as they are.
+    pub recipients: Vec<String>,
+}

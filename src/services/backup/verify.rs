@@ -1,0 +1,106 @@
+//! Whether backups are what was stored.
+
+use std::collections::{BTreeMap, HashSet};
+
+use rayon::prelude::*;
+
+use super::references::each_reference;
+use super::repository::{Kind, Location, ObjectId, Repository, SnapshotId};
+use super::{Error, Progress};
+
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Whether everything that snapshots name is there.
+    Structure,
+    /// Also every octet of every pack.
+    Everything,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Verified {
+    /// Snapshots looked at.
+    pub snapshots: u64,
+    /// Objects that they need.
+    pub objects: u64,
+    /// Octets of objects that were read and compared with their SHA-256.
+    pub octets: u64,
+    /// What is wrong, as sentences.
+    pub problems: Vec<String>,
+}
+
+/// Most problems that are told one by one.
+const MOST_TOLD: usize = 100;
+
+/// Checks snapshots, and with [`Depth::Everything`] the whole repository.
+///
+/// # Errors
+/// The directory cannot be read. Damage is not an error but among the problems.
+pub fn verify(
+    repository: &Repository,
+    snapshots: &[SnapshotId],
+    depth: Depth,
+    progress: &Progress,
+) -> Result<Verified, Error> {
+    let mut verified = Verified::default();
+    verified.problems.extend(repository.damage().iter().map(ToString::to_string));
+    let mut needed: HashSet<ObjectId> = HashSet::new();
+    for id in snapshots {
+        let snapshot = match repository.snapshot(id) {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                verified.problems.push(error.to_string());
+                continue;
+            }
+        };
+        verified.snapshots += 1;
+        let mut missing: BTreeMap<String, u64> = BTreeMap::new();
+        let mut unreadable = Vec::new();
+        let mut note = |object: ObjectId, _: Kind, whose: &str| {
+            needed.insert(object);
+            if !repository.has(&object) {
+                *missing.entry(whose.to_owned()).or_default() += 1;
+            }
+        };
+        let mut failed = |error: Error, whose: &str| unreadable.push(format!("{id}: {whose}: {error}"));
+        each_reference(repository, &snapshot, &mut note, &mut failed);
+        verified.problems.extend(unreadable);
+        let told = missing.iter().map(|(whose, count)| format!("{id}: {whose}: {count} objects are missing"));
+        verified.problems.extend(told);
+    }
+    verified.objects = needed.len() as u64;
+    if depth == Depth::Everything {
+        let (octets, problems) = repository.with_threads(|| read_everything(repository, progress));
+        verified.octets = octets;
+        verified.problems.extend(problems);
+    }
+    if let Some(more) = verified.problems.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+        verified.problems.truncate(MOST_TOLD);
+        verified.problems.push(format!("and {more} more"));
+    }
+    Ok(verified)
+}
+
+fn read_everything(repository: &Repository, progress: &Progress) -> (u64, Vec<String>) {
+    let packs = (0..repository.packs()).into_par_iter();
+    let mut problems: Vec<String> =
+        packs.filter_map(|pack| repository.check_pack(pack).err()).map(|error| error.to_string()).collect();
+    let objects = repository.by_place();
+    let blocks: Vec<&[(Location, ObjectId)]> =
+        objects.chunk_by(|(a, _), (b, _)| (a.pack, a.block) == (b.pack, b.block)).collect();
+    let read = blocks.par_iter().map(|objects| {
+        let mut octets = 0;
+        let result = repository.block(objects[0].0).and_then(|block| {
+            objects.iter().try_for_each(|(location, id)| {
+                octets += repository.slice(&block, *location, id)?.len() as u64;
+                Ok(())
+            })
+        });
+        progress.add(objects.len() as u64, octets);
+        (octets, result.err().map(|error| error.to_string()))
+    });
+    let read: Vec<_> = read.collect();
+    problems.extend(read.iter().filter_map(|(_, problem)| problem.clone()));
+    (read.iter().map(|(octets, _)| octets).sum(), problems)
+}

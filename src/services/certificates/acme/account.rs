@@ -1,0 +1,71 @@
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use instant_acme::{Account, AccountBuilder, AccountCredentials, ExternalAccountKey, NewAccount};
+
+use super::{AcmeCertificate, Error};
+use crate::foundations::files;
+
+/// The account with a certificate's authority: the one that is kept in `state`, or a new one that is kept there from now
+/// on.
+///
+/// # Errors
+/// The authority gives no account, or it cannot be kept.
+pub(super) async fn open(wanted: &AcmeCertificate, state: &Path) -> Result<Account, Error> {
+    let failed = |source| Error::Authority { authority: wanted.authority.clone(), did: "gave no account", source };
+    let path = file(wanted, state);
+    if let Some(credentials) = read(&path)? {
+        return builder(wanted).map_err(failed)?.from_credentials(credentials).await.map_err(failed);
+    }
+    if !wanted.terms_agreed {
+        return Err(Error::Terms(wanted.authority.clone()));
+    }
+    let contact: Vec<String> = wanted.contact.iter().map(|address| format!("mailto:{address}")).collect();
+    let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
+    let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
+    let external = external_account(wanted)?;
+    let made = builder(wanted).map_err(failed)?.create(&new, wanted.authority.clone(), external.as_ref()).await;
+    let (account, credentials) = made.map_err(failed)?;
+    let text = serde_json::to_vec(&credentials).map_err(|error| unreadable(&path, &error))?;
+    files::write_durable(&path, &text, 0o600)?;
+    Ok(account)
+}
+
+/// One file for each authority, named after its address.
+fn file(wanted: &AcmeCertificate, state: &Path) -> PathBuf {
+    let address = wanted.authority.trim_start_matches("https://");
+    let plain: String = address.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+    state.join(format!("account-{plain}.json"))
+}
+
+fn read(path: &Path) -> Result<Option<AccountCredentials>, Error> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = files::read_bounded(path, LARGEST_FILE)?;
+    serde_json::from_slice(&text).map(Some).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &serde_json::Error) -> Error {
+    Error::Account { path: path.to_owned(), reason: error.to_string() }
+}
+
+fn builder(wanted: &AcmeCertificate) -> Result<AccountBuilder, instant_acme::Error> {
+    match &wanted.authority_root {
+        Some(root) => Account::builder_with_root(root),
+        None => Account::builder(),
+    }
+}
+
+fn external_account(wanted: &AcmeCertificate) -> Result<Option<ExternalAccountKey>, Error> {
+    let (Some(id), Some(path)) = (&wanted.external_account, &wanted.external_account_key_file) else {
+        return Ok(None);
+    };
+    let text = files::read_bounded(path, LARGEST_FILE)?;
+    let text = text.trim_ascii().strip_suffix(b"=").unwrap_or(text.trim_ascii());
+    let key = URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::ExternalAccountKey(path.clone()))?;
+    Ok(Some(ExternalAccountKey::new(id.clone(), &key)))
+}
+
+const LARGEST_FILE: u64 = 1 << 16;

@@ -1,0 +1,86 @@
+use std::path::PathBuf;
+
+use super::super::Error as CertificateError;
+use crate::foundations::files;
+
+/// Why an authority gave no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The authority cannot be reached, or refused what was asked.
+    #[error("the authority `{authority}` {did}: {}", explained(source))]
+    Authority {
+        /// Its directory URL.
+        authority: String,
+        /// What went wrong: "gave no account", "took no order".
+        did: &'static str,
+        /// What it said.
+        source: instant_acme::Error,
+    },
+    /// The authority could not convince itself that a name is ours.
+    #[error("the authority `{authority}` did not accept that `{name}` is ours: {reason}")]
+    NotOurs {
+        /// Its directory URL.
+        authority: String,
+        /// The name.
+        name: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The authority does not offer the challenge of the configuration.
+    #[error("the authority `{authority}` offers no {wanted} for `{name}`: choose another `challenge`")]
+    NoSuchChallenge {
+        /// Its directory URL.
+        authority: String,
+        /// The name.
+        name: String,
+        /// The challenge of the configuration.
+        wanted: String,
+    },
+    /// `terms_agreed` is not set.
+    #[error("the authority `{0}` wants you to agree to its terms of service: read them and set `terms_agreed = true`")]
+    Terms(String),
+    /// The key of the external account is not base64url.
+    #[error("`{}` is not the key of an external account: base64url as the authority gave it is wanted", .0.display())]
+    ExternalAccountKey(PathBuf),
+    /// What is kept of the account cannot be read.
+    #[error("`{}` holds no ACME account: {reason}. Remove it, and a new account is made", path.display())]
+    Account {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A key or a request could not be made.
+    #[error("no request for a certificate could be made: {0}")]
+    Request(#[from] rcgen::Error),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// What the authority gave cannot be used.
+    #[error("the authority gave a certificate that cannot be used, the old one stays: {0}")]
+    Unusable(CertificateError),
+    /// What the authority gave is for other names or other times.
+    #[error("the authority gave a certificate that cannot be used, the old one stays: it {0}")]
+    Unfit(String),
+    /// It took too long.
+    #[error("the authority `{0}` did not finish in time")]
+    Late(String),
+}
+
+/// The problem with its parts: each name has its own.
+fn explained(error: &instant_acme::Error) -> String {
+    match error {
+        instant_acme::Error::Api(problem) => {
+            let mut text = problem.to_string();
+            for part in &problem.subproblems {
+                let detail = part.detail.as_deref().unwrap_or_default();
+                if !detail.is_empty() && !text.contains(detail) {
+                    text.push_str("; ");
+                    text.push_str(detail);
+                }
+            }
+            text
+        }
+        error => error.to_string(),
+    }
+}

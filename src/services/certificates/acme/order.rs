@@ -1,0 +1,128 @@
+use std::path::Path;
+use std::time::Duration;
+
+use instant_acme::{
+    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Identifier, NewOrder, Order, OrderStatus,
+    RetryPolicy,
+};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+
+use super::challenges::Given;
+use super::{AcmeCertificate, AcmeChallenge, Challenges, Error};
+
+/// A chain with its key, both in PEM.
+pub(super) struct Obtained {
+    pub(super) chain: String,
+    pub(super) key: KeyPair,
+}
+
+/// Orders a certificate, shows that its names are ours, and fetches it.
+///
+/// # Errors
+/// The authority refuses, or does not finish in time.
+pub(super) async fn obtain(
+    wanted: &AcmeCertificate,
+    account: &Account,
+    challenges: &Challenges,
+    replaces: Option<CertificateIdentifier<'_>>,
+    key: KeyPair,
+) -> Result<Obtained, Error> {
+    let failed = |did| move |source| Error::Authority { authority: wanted.authority.clone(), did, source };
+    let names: Vec<String> = wanted.names.iter().map(|name| name.as_str().to_owned()).collect();
+    let identifiers: Vec<Identifier> = names.iter().cloned().map(Identifier::Dns).collect();
+    let mut request = NewOrder::new(&identifiers);
+    if let Some(replaces) = replaces {
+        request = request.replaces(replaces);
+    }
+    let mut order = account.new_order(&request).await.map_err(failed("took no order"))?;
+    let given = answer(wanted, &mut order, challenges).await?;
+    let status = order.poll_ready(&PATIENT).await.map_err(failed("did not judge the order"))?;
+    if status == OrderStatus::Invalid {
+        return Err(refusal(wanted, &mut order).await);
+    }
+    drop(given);
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name = DistinguishedName::new();
+    let csr = params.serialize_request(&key)?;
+    order.finalize_csr(csr.der()).await.map_err(failed("took no request"))?;
+    let chain = order.poll_certificate(&PATIENT).await.map_err(failed("gave no certificate"))?;
+    Ok(Obtained { chain, key })
+}
+
+/// Gives the answer to each challenge and says so. The answers are there for as long as what is returned.
+async fn answer(wanted: &AcmeCertificate, order: &mut Order, challenges: &Challenges) -> Result<Vec<Given>, Error> {
+    let failed = |did| move |source| Error::Authority { authority: wanted.authority.clone(), did, source };
+    let mut given = Vec::new();
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization.map_err(failed("showed no challenge"))?;
+        match authorization.status {
+            // Shown already, for an order before.
+            AuthorizationStatus::Valid => continue,
+            AuthorizationStatus::Pending => {}
+            status => {
+                let name = authorization.identifier().to_string();
+                let reason = format!("the authorization is {status:?}").to_lowercase();
+                return Err(Error::NotOurs { authority: wanted.authority.clone(), name, reason });
+            }
+        }
+        let name = authorization.identifier().to_string();
+        let kind = match wanted.challenge {
+            AcmeChallenge::Http01 => ChallengeType::Http01,
+            AcmeChallenge::TlsAlpn01 => ChallengeType::TlsAlpn01,
+        };
+        let Some(mut challenge) = authorization.challenge(kind) else {
+            let (authority, wanted) = (wanted.authority.clone(), wanted.challenge.to_string());
+            return Err(Error::NoSuchChallenge { authority, name, wanted });
+        };
+        let key_authorization = challenge.key_authorization();
+        given.push(match wanted.challenge {
+            AcmeChallenge::Http01 => challenges.give_http(&challenge.token, key_authorization.as_str()),
+            AcmeChallenge::TlsAlpn01 => challenges.give_tls(&name, key_authorization.digest().as_ref())?,
+        });
+        challenge.set_ready().await.map_err(failed("did not look at the answer"))?;
+    }
+    Ok(given)
+}
+
+/// What the authority has against the order: the errors stand with the challenges (RFC 8555 §7.1.6).
+async fn refusal(wanted: &AcmeCertificate, order: &mut Order) -> Error {
+    let authority = wanted.authority.clone();
+    let mut authorizations = order.authorizations();
+    while let Some(Ok(mut authorization)) = authorizations.next().await {
+        let name = authorization.identifier().to_string();
+        let Ok(state) = authorization.refresh().await else { continue };
+        if let Some(problem) = state.challenges.iter().find_map(|challenge| challenge.error.as_ref()) {
+            return Error::NotOurs { authority, name, reason: problem.to_string() };
+        }
+    }
+    let name = wanted.names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" ");
+    Error::NotOurs { authority, name, reason: "it gave no reason".to_owned() }
+}
+
+/// The key for a certificate: the one of the file where it is to be kept, else a new one.
+///
+/// # Errors
+/// The file holds no key that can be used again.
+pub(super) fn key(wanted: &AcmeCertificate, file: &Path) -> Result<KeyPair, Error> {
+    if wanted.keep_key && file.exists() {
+        let pem = crate::foundations::files::read_bounded(file, 1 << 20)?;
+        return Ok(KeyPair::from_pem(&private_key(&String::from_utf8_lossy(&pem)))?);
+    }
+    Ok(KeyPair::generate()?)
+}
+
+/// The private key's block of a file with several.
+fn private_key(pem: &str) -> String {
+    let inside = pem.lines().scan(false, |inside, line| {
+        *inside |= line.starts_with("-----BEGIN") && line.contains("PRIVATE KEY");
+        let keep = *inside;
+        *inside &= !line.starts_with("-----END");
+        Some(keep.then_some(line))
+    });
+    inside.flatten().collect::<Vec<_>>().join("\n")
+}
+
+/// Authorities may take their time with a look at our answers; the whole is bounded by the worker.
+const PATIENT: RetryPolicy =
+    RetryPolicy::new().initial_delay(Duration::from_millis(500)).backoff(1.5).timeout(Duration::from_mins(3));

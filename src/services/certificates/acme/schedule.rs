@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::super::Loaded;
+use super::AcmeCertificate;
+use crate::foundations::clock::Timestamp;
+
+/// What the worker knows of one certificate besides its file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    /// When the authority would like the certificate to be renewed (RFC 9773 §4.2).
+    pub(super) window: Option<(Timestamp, Timestamp)>,
+    /// When the authority is asked again about that.
+    pub(super) ask_at: Timestamp,
+    /// Attempts that failed since the last that did not.
+    pub(super) failures: u32,
+    /// Nothing is tried before.
+    pub(super) rest_until: Timestamp,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { window: None, ask_at: Timestamp::EPOCH, failures: 0, rest_until: Timestamp::EPOCH }
+    }
+}
+
+impl Plan {
+    /// Notes a failure: the next attempt is after a rest that doubles, from five minutes to half a day, so that an
+    /// authority's limits are not used up by a mistake that needs somebody's hand.
+    pub(super) fn failed(&mut self, now: Timestamp) {
+        let rest = SHORTEST_REST.saturating_mul(1 << self.failures.min(20)).min(LONGEST_REST);
+        self.failures += 1;
+        self.rest_until = now + rest;
+    }
+}
+
+/// When a certificate is to be obtained: now, if it is the temporary one or lacks a name.
+pub(super) fn due(wanted: &AcmeCertificate, loaded: Option<&Loaded>, plan: &Plan, now: Timestamp) -> Timestamp {
+    let Some(loaded) = loaded else { return now };
+    if loaded.temporary || wanted.names.iter().any(|name| !loaded.covers(name.as_str())) {
+        return now;
+    }
+    let lifetime = loaded.not_after.since(loaded.not_before);
+    let before = wanted.renew_before.map_or(lifetime / 3, |span| span.duration().min(lifetime / 2));
+    let latest = loaded.not_after - before;
+    match plan.window {
+        Some((start, end)) => place_in(start, end, loaded),
+        None => latest,
+    }
+}
+
+/// A point between the two, always the same for a certificate and different ones for different certificates, so that not
+/// all of the world comes at once (RFC 9773 §4.2 wants a random one).
+fn place_in(start: Timestamp, end: Timestamp, loaded: &Loaded) -> Timestamp {
+    let hash = digest(&SHA256, loaded.leaf());
+    let first = hash.as_ref().first_chunk().copied().unwrap_or_default();
+    start + end.since(start).mul_f64(f64::from(u32::from_be_bytes(first)) / (f64::from(u32::MAX) + 1.0))
+}
+
+const SHORTEST_REST: Duration = Duration::from_mins(5);
+const LONGEST_REST: Duration = Duration::from_hours(12);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::settings::Span;
+    use crate::services::certificates::SelfSigned;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn loaded(names: &[&str], now: Timestamp) -> Loaded {
+        let directory = tempfile::tempdir().unwrap();
+        let pair = SelfSigned::keep_in(directory.path(), names, now).unwrap();
+        Loaded { not_before: now, not_after: now + DAY * 90, ..crate::services::certificates::load(&pair).unwrap() }
+    }
+
+    fn wanted(names: &[&str]) -> AcmeCertificate {
+        let names = names.iter().map(|name| name.parse().unwrap()).collect();
+        AcmeCertificate { names, ..AcmeCertificate::default() }
+    }
+
+    #[test]
+    fn renews_in_time() {
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        let loaded = loaded(&["a.test", "b.test"], now);
+        let due_for = |wanted: &AcmeCertificate, plan: Plan| due(wanted, Some(&loaded), &plan, now);
+        let names = wanted(&["a.test"]);
+        assert_eq!(due(&names, None, &Plan::default(), now), now, "there is none");
+        assert_eq!(due_for(&wanted(&["a.test", "c.test"]), Plan::default()), now, "a name is missing");
+        assert_eq!(due_for(&names, Plan::default()), now + DAY * 60, "a third of its life is left");
+        let early = AcmeCertificate { renew_before: Some(Span::days(40)), ..names.clone() };
+        assert_eq!(due_for(&early, Plan::default()), now + DAY * 50);
+        let silly = AcmeCertificate { renew_before: Some(Span::days(400)), ..names.clone() };
+        assert_eq!(due_for(&silly, Plan::default()), now + DAY * 45, "never at once again");
+        let temporary = Loaded { temporary: true, ..loaded.clone() };
+        assert_eq!(due(&names, Some(&temporary), &Plan::default(), now), now);
+    }
+
+    #[test]
+    fn follows_the_authority() {
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        let loaded = loaded(&["a.test"], now);
+        let plan = Plan { window: Some((now + DAY, now + DAY * 3)), ..Plan::default() };
+        let at = due(&wanted(&["a.test"]), Some(&loaded), &plan, now);
+        assert!(at >= now + DAY && at < now + DAY * 3, "{at}");
+        assert_eq!(due(&wanted(&["a.test"]), Some(&loaded), &plan, now), at, "the same every time");
+    }
+
+    #[test]
+    fn rests_longer_and_longer() {
+        let (mut plan, now) = (Plan::default(), Timestamp::from_unix_seconds(1_800_000_000));
+        let rests: Vec<u64> = (0..9)
+            .map(|_| {
+                plan.failed(now);
+                plan.rest_until.since(now).as_secs() / 60
+            })
+            .collect();
+        assert_eq!(rests, [5, 10, 20, 40, 80, 160, 320, 640, 720]);
+    }
+}

@@ -1,0 +1,184 @@
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use instant_acme::{Account, CertificateIdentifier};
+use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
+
+use super::schedule::{Plan, due};
+use super::{AcmeCertificate, Error, account, order};
+use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::files;
+use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
+use crate::services::certificates::{CertificateFiles, Certificates, Loaded, TlsSettings, load};
+use crate::storage::journal::Journal;
+
+/// Gets certificates and renews them.
+pub struct Acme {
+    settings: Live<TlsSettings>,
+    certificates: Arc<Certificates>,
+    clock: SharedClock,
+    journal: Journal,
+}
+
+impl Acme {
+    /// Over the certificates that are in force.
+    pub fn new(
+        settings: Live<TlsSettings>,
+        certificates: Arc<Certificates>,
+        clock: SharedClock,
+        journal: Journal,
+    ) -> Self {
+        Self { settings, certificates, clock, journal }
+    }
+
+    /// Works until `tasks` stop.
+    pub async fn run(self, tasks: Tasks) {
+        let mut plans = HashMap::new();
+        loop {
+            let settings = self.settings.get();
+            for wanted in &settings.acme {
+                let Some(file) = wanted.file(&settings.acme_state) else { continue };
+                tokio::select! {
+                    () = self.attend(wanted, &file, &settings.acme_state, &mut plans) => {}
+                    () = tasks.stopping() => return,
+                }
+            }
+            tokio::select! {
+                () = self.clock.sleep_until(self.clock.now() + LOOK) => {}
+                () = tasks.stopping() => return,
+            }
+        }
+    }
+
+    /// Gets one certificate if it is time to.
+    async fn attend(&self, wanted: &AcmeCertificate, file: &Path, state: &Path, plans: &mut HashMap<PathBuf, Plan>) {
+        let plan = plans.entry(file.to_owned()).or_default();
+        let loaded = self.certificates.loaded().iter().find(|loaded| loaded.file == file).cloned();
+        let now = self.clock.now();
+        if plan.rest_until > now {
+            return;
+        }
+        if let Some(loaded) = loaded.as_ref().filter(|loaded| !loaded.temporary && plan.ask_at <= now) {
+            self.ask_when(wanted, state, loaded, plan).await;
+        }
+        if due(wanted, loaded.as_ref(), plan, now) > now {
+            return;
+        }
+        let obtaining = self.obtain(wanted, file, state, loaded.as_ref(), plan.window.is_some());
+        let result = match tokio::time::timeout(LONGEST_ATTEMPT, obtaining).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::Late(wanted.authority.clone())),
+        };
+        match result {
+            Ok(()) => *plan = Plan::default(),
+            Err(error) => {
+                plan.failed(self.clock.now());
+                self.record_failure(wanted, &error, plan.rest_until);
+            }
+        }
+    }
+
+    /// Asks the authority when it would like the certificate to be renewed. That it does not know such a thing, or
+    /// does not answer, is no failure: a third of the lifetime is always good.
+    async fn ask_when(&self, wanted: &AcmeCertificate, state: &Path, loaded: &Loaded, plan: &mut Plan) {
+        let now = self.clock.now();
+        plan.ask_at = now + ASK_EVERY;
+        plan.window = None;
+        let Some(id) = identifier(loaded) else { return };
+        let asked = async {
+            let account = account::open(wanted, state).await.ok()?;
+            account.renewal_info(&id).await.ok()
+        };
+        if let Ok(Some((info, again))) = tokio::time::timeout(LONGEST_QUESTION, asked).await {
+            let at = |point: i64| Timestamp::from_unix_seconds(point);
+            let window = &info.suggested_window;
+            let (start, end) = (at(window.start.unix_timestamp()), at(window.end.unix_timestamp()));
+            // A window without a length, or one that reaches beyond the end, is no advice (RFC 9773 §4.2).
+            plan.window = (start < end && end <= loaded.not_after).then_some((start, end));
+            plan.ask_at = now + again.clamp(SHORTEST_QUESTION_PAUSE, ASK_EVERY);
+        }
+    }
+
+    async fn obtain(
+        &self,
+        wanted: &AcmeCertificate,
+        file: &Path,
+        state: &Path,
+        old: Option<&Loaded>,
+        says_what_it_replaces: bool,
+    ) -> Result<(), Error> {
+        files::create_directory(state, 0o750)?;
+        let account: Account = account::open(wanted, state).await?;
+        let key = order::key(wanted, file)?;
+        let replaces = old.filter(|old| says_what_it_replaces && !old.temporary).and_then(identifier);
+        let obtained = order::obtain(wanted, &account, self.certificates.challenges(), replaces, key).await?;
+        let text = format!("{}\n{}", obtained.chain.trim_end(), obtained.key.serialize_pem());
+        let until = self.keep(wanted, file, &text)?;
+        // What could be wrong has been looked at, and would be logged.
+        let _ = self.certificates.reload().await;
+        let names = wanted.names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        log::info!(names = names.join(" "), until:% = until, authority = wanted.authority; "A certificate was obtained");
+        let event = Event::new(self.clock.now(), EventKind::Certificate).with("result", "obtained");
+        self.journal.record(event.with("names", names).with("until", until.to_string()));
+        Ok(())
+    }
+
+    /// Puts a certificate into its place if it can be used; until when it is valid.
+    fn keep(&self, wanted: &AcmeCertificate, file: &Path, text: &str) -> Result<Timestamp, Error> {
+        let candidate = file.with_extension("new");
+        files::write_durable(&candidate, text.as_bytes(), 0o640)?;
+        let kept = self.judge(wanted, &candidate);
+        if kept.is_err() {
+            let _ = std::fs::remove_file(&candidate);
+        } else {
+            files::rename_durable(&candidate, file)?;
+        }
+        kept
+    }
+
+    fn judge(&self, wanted: &AcmeCertificate, candidate: &Path) -> Result<Timestamp, Error> {
+        let pair = CertificateFiles { cert: candidate.to_owned(), key: candidate.to_owned() };
+        let loaded = load(&pair).map_err(Error::Unusable)?;
+        if let Some(name) = wanted.names.iter().find(|name| !loaded.covers(name.as_str())) {
+            return Err(Error::Unfit(format!("is not for `{name}`")));
+        }
+        if loaded.not_after <= self.clock.now() {
+            return Err(Error::Unfit(format!("ended on {}", loaded.not_after)));
+        }
+        Ok(loaded.not_after)
+    }
+
+    fn record_failure(&self, wanted: &AcmeCertificate, error: &Error, again: Timestamp) {
+        let names = wanted.names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        log::error!(names = names.join(" "), again:% = again; "No certificate could be obtained: {error}");
+        let event = Event::new(self.clock.now(), EventKind::Certificate).with("result", "not-obtained");
+        self.journal
+            .record(event.with("names", names).with("error", error.to_string()).with("again", again.to_string()));
+    }
+}
+
+/// What an authority calls a certificate it gave (RFC 9773 §4.1).
+fn identifier(loaded: &Loaded) -> Option<CertificateIdentifier<'static>> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let (_, certificate) = X509Certificate::from_der(loaded.leaf()).ok()?;
+    let authority = certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(authority) => authority.key_identifier.as_ref(),
+        _ => None,
+    })?;
+    Some(CertificateIdentifier {
+        authority_key_identifier: URL_SAFE_NO_PAD.encode(authority.0).into(),
+        serial: URL_SAFE_NO_PAD.encode(certificate.raw_serial()).into(),
+    })
+}
+
+/// How often it is looked whether a certificate is due. Also how soon a new configuration is followed.
+const LOOK: Duration = Duration::from_secs(30);
+const LONGEST_ATTEMPT: Duration = Duration::from_mins(10);
+const LONGEST_QUESTION: Duration = Duration::from_secs(30);
+const ASK_EVERY: Duration = Duration::from_hours(24);
+const SHORTEST_QUESTION_PAUSE: Duration = Duration::from_mins(10);

@@ -1,0 +1,212 @@
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::{CertifiedKey, SigningKey};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use super::acme::Challenges;
+use super::{CertificateFiles, Error, SelfSigned};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::files;
+
+/// One certificate with its key, ready to be shown, and what it says about itself.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What rustls signs with.
+    pub(super) key: Arc<CertifiedKey>,
+    /// The host names it is for, in lower case; `*.` in front stands for one label.
+    pub names: Vec<String>,
+    /// Valid from.
+    pub not_before: Timestamp,
+    /// Valid until.
+    pub not_after: Timestamp,
+    /// The file with its chain.
+    pub file: PathBuf,
+    /// Whether it only stands in, until the one it is called after has been obtained.
+    pub temporary: bool,
+}
+
+impl Loaded {
+    /// The certificate itself in DER, without those behind it.
+    pub fn leaf(&self) -> &[u8] {
+        self.key.cert.first().map(AsRef::as_ref).unwrap_or_default()
+    }
+
+    /// Whether it is for this host name (RFC 6125 §6.4.3: a wildcard stands for exactly one label).
+    pub fn covers(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let above = host.split_once('.').map(|(_, above)| above);
+        self.names.iter().any(|name| match name.strip_prefix("*.") {
+            Some(base) => above == Some(base),
+            None => *name == host,
+        })
+    }
+}
+
+/// Reads one certificate and its key, and makes sure that they belong together. Blocks.
+///
+/// # Errors
+/// A file cannot be read or holds something else, or the key is another certificate's.
+pub fn load(pair: &CertificateFiles) -> Result<Loaded, Error> {
+    let chain = read_chain(&pair.cert)?;
+    let signer = read_key(&pair.key)?;
+    assemble(pair, chain, signer)
+}
+
+/// Makes what stands in for a certificate that has not been obtained yet: for its names, vouched for by nobody.
+///
+/// # Errors
+/// A name is not one a certificate can hold.
+pub(super) fn stand_in(file: &Path, names: &[&str], now: Timestamp) -> Result<Loaded, Error> {
+    let made = SelfSigned::make(names, now).map_err(|error| malformed(file, &error))?;
+    let chain = parse_chain(file, made.certificate.as_bytes())?;
+    let signer = parse_key(file, made.key.expose().as_bytes())?;
+    let pair = CertificateFiles { cert: file.to_owned(), key: file.to_owned() };
+    Ok(Loaded { temporary: true, ..assemble(&pair, chain, signer)? })
+}
+
+fn assemble(
+    pair: &CertificateFiles,
+    chain: Vec<CertificateDer<'static>>,
+    signer: Arc<dyn SigningKey>,
+) -> Result<Loaded, Error> {
+    let (names, not_before, not_after) = describe(&pair.cert, &chain)?;
+    let key = CertifiedKey::new(chain, signer);
+    match key.keys_match() {
+        Ok(()) => {}
+        // The key type cannot tell its public half; a handshake will show it.
+        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            return Err(Error::Mismatch { cert: pair.cert.clone(), key: pair.key.clone() });
+        }
+        Err(error) => return Err(malformed(&pair.cert, &error)),
+    }
+    Ok(Loaded { key: Arc::new(key), names, not_before, not_after, file: pair.cert.clone(), temporary: false })
+}
+
+/// SHA-256 of the public key of a certificate file's first certificate, in hexadecimal: the data of a TLSA record `3 1 1`
+/// (RFC 6698 §2.1). The private key is not needed. Blocks.
+///
+/// # Errors
+/// The file cannot be read or holds no certificate.
+pub fn public_key_digest(path: &Path) -> Result<String, Error> {
+    let chain = read_chain(path)?;
+    let first = chain.first().ok_or_else(|| Error::NoCertificate(path.to_owned()))?;
+    let (_, certificate) = X509Certificate::from_der(first).map_err(|error| malformed(path, &error))?;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate.public_key().raw);
+    Ok(digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect())
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    parse_chain(path, &files::read_bounded(path, LARGEST_FILE)?)
+}
+
+fn parse_chain(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let chain = chain.map_err(|error| malformed(path, &error))?;
+    if chain.is_empty() { Err(Error::NoCertificate(path.to_owned())) } else { Ok(chain) }
+}
+
+fn read_key(path: &Path) -> Result<Arc<dyn SigningKey>, Error> {
+    parse_key(path, &files::read_bounded(path, LARGEST_FILE)?)
+}
+
+fn parse_key(path: &Path, pem: &[u8]) -> Result<Arc<dyn SigningKey>, Error> {
+    use rustls::pki_types::pem::Error as Pem;
+    let der = PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        Pem::NoItemsFound => Error::NoKey(path.to_owned()),
+        error => malformed(path, &error),
+    })?;
+    any_supported_type(&der).map_err(|error| malformed(path, &error))
+}
+
+fn malformed(path: &Path, reason: &dyn std::fmt::Display) -> Error {
+    Error::Malformed { path: path.to_owned(), reason: reason.to_string() }
+}
+
+/// Names and validity of the first certificate of a chain.
+fn describe(path: &Path, chain: &[CertificateDer<'_>]) -> Result<(Vec<String>, Timestamp, Timestamp), Error> {
+    let first = chain.first().ok_or_else(|| Error::NoCertificate(path.to_owned()))?;
+    let (_, certificate) = X509Certificate::from_der(first).map_err(|error| malformed(path, &error))?;
+    let alternative = certificate.subject_alternative_name().map_err(|error| malformed(path, &error))?;
+    let names = alternative.into_iter().flat_map(|extension| &extension.value.general_names);
+    let names = names.filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        _ => None,
+    });
+    let validity = certificate.validity();
+    Ok((
+        names.collect(),
+        Timestamp::from_unix_seconds(validity.not_before.timestamp()),
+        Timestamp::from_unix_seconds(validity.not_after.timestamp()),
+    ))
+}
+
+/// The certificates by the names they are for. Several may share a name (an ECDSA and an RSA one).
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    /// By the name behind `*.`.
+    wildcard: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    /// In the order of the configuration.
+    all: Vec<Arc<CertifiedKey>>,
+}
+
+impl Table {
+    pub(super) fn new(certificates: &[Loaded]) -> Self {
+        let mut table = Self::default();
+        for loaded in certificates {
+            table.all.push(Arc::clone(&loaded.key));
+            for name in &loaded.names {
+                let (map, name) = match name.strip_prefix("*.") {
+                    Some(base) => (&mut table.wildcard, base),
+                    None => (&mut table.exact, name.as_str()),
+                };
+                map.entry(name.to_owned()).or_default().push(Arc::clone(&loaded.key));
+            }
+        }
+        table
+    }
+
+    /// What fits a name best: the name itself, then a wildcard, then the first certificate of the configuration.
+    fn candidates(&self, name: Option<&str>) -> &[Arc<CertifiedKey>] {
+        let Some(name) = name else { return &self.all };
+        let above = || name.split_once('.').and_then(|(_, above)| self.wildcard.get(above));
+        self.exact.get(name).or_else(above).unwrap_or(&self.all)
+    }
+
+    pub(super) fn choose(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // rustls gives the server name in lower case.
+        let candidates = self.candidates(hello.server_name());
+        let usable = candidates.iter().find(|key| key.key.choose_scheme(hello.signature_schemes()).is_some());
+        usable.or_else(|| candidates.first()).cloned()
+    }
+}
+
+/// The table now in force, as rustls asks it, and what authorities are shown.
+#[derive(Debug, Default)]
+pub(super) struct BySni {
+    pub(super) table: arc_swap::ArcSwap<Table>,
+    pub(super) challenges: Challenges,
+}
+
+impl ResolvesServerCert for BySni {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // An authority offers this protocol alone, and must see the challenge's certificate or none (RFC 8737 §3).
+        if hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == ACME_TLS)) {
+            return self.challenges.certificate(hello.server_name()?);
+        }
+        self.table.load().choose(&hello)
+    }
+}
+
+/// The protocol in which an authority asks for a challenge's certificate (RFC 8737 §6.2).
+pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
+
+/// More than any chain has; a wrong path to something huge must not fill the memory.
+const LARGEST_FILE: u64 = 1 << 20;

@@ -1,0 +1,106 @@
+use std::fs;
+use std::path::Path;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::foundations::clock::{Clock as _, SystemClock};
+use crate::foundations::net::Stream;
+use crate::services::certificates::SelfSigned;
+
+/// Writes a fresh certificate for a name and returns its files and the authority to trust.
+fn certificate(directory: &Path, name: &str) -> (CertificateFiles, String) {
+    let made = SelfSigned::make(&[name], SystemClock.now()).unwrap();
+    let file = name.replace('*', "wildcard");
+    let pair =
+        CertificateFiles { cert: directory.join(format!("{file}.pem")), key: directory.join(format!("{file}.key")) };
+    fs::write(&pair.cert, &made.certificate).unwrap();
+    fs::write(&pair.key, made.key.expose()).unwrap();
+    (pair, made.authority)
+}
+
+fn open(certificates: Vec<CertificateFiles>) -> Result<Arc<Certificates>, Vec<Error>> {
+    let settings = TlsSettings { certificates, ..TlsSettings::default() };
+    Certificates::open(Live::new(settings), Arc::new(SystemClock), Journal::lines_only())
+}
+
+/// Shakes hands as a client that trusts `authority` and asks for `name`; whether both sides are content.
+async fn shake(context: &TlsContext, authority: &str, name: &str) -> bool {
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let server = async {
+        let mut stream = Stream::from(far).start_tls(context).await.ok()?;
+        let facts = stream.tls()?;
+        assert_eq!((facts.version, facts.server_name.as_deref()), ("TLSv1.3", Some(name)));
+        assert!(facts.cipher.starts_with("TLS_"), "{}", facts.cipher);
+        stream.write_all(b"hello").await.ok()?;
+        stream.flush().await.ok()
+    };
+    let client = async {
+        let mut stream = connector.connect(ServerName::try_from(name.to_owned()).unwrap(), near).await.ok()?;
+        let mut read = [0; 5];
+        stream.read_exact(&mut read).await.ok()?;
+        (&read == b"hello").then_some(())
+    };
+    let (server, client) = tokio::join!(server, client);
+    server.and(client).is_some()
+}
+
+#[tokio::test]
+async fn chooses_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let (first, first_ca) = certificate(directory.path(), "mail.example.test");
+    let (second, second_ca) = certificate(directory.path(), "mail.other.test");
+    let (wildcard, wildcard_ca) = certificate(directory.path(), "*.other.test");
+    let certificates = open(vec![first, second, wildcard]).unwrap();
+    let context = certificates.context().unwrap();
+    assert!(shake(&context, &first_ca, "mail.example.test").await);
+    assert!(shake(&context, &second_ca, "mail.other.test").await);
+    assert!(shake(&context, &wildcard_ca, "imap.other.test").await);
+    assert!(!shake(&context, &wildcard_ca, "mail.other.test").await);
+    assert!(!shake(&context, &first_ca, "unknown.test").await);
+    let wildcard = &certificates.loaded()[2];
+    assert!(wildcard.covers("IMAP.other.test") && !wildcard.covers("other.test") && !wildcard.covers("a.b.other.test"));
+}
+
+#[tokio::test]
+async fn a_bad_file_keeps_the_old_certificate() {
+    let directory = tempfile::tempdir().unwrap();
+    let (pair, old_ca) = certificate(directory.path(), "mail.example.test");
+    let certificates = open(vec![pair.clone()]).unwrap();
+    let context = certificates.context().unwrap();
+
+    fs::write(&pair.cert, "-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n").unwrap();
+    assert!(matches!(certificates.reload().await.unwrap_err()[..], [Error::Malformed { .. }]));
+    assert!(shake(&context, &old_ca, "mail.example.test").await);
+
+    let (_, new_ca) = certificate(directory.path(), "mail.example.test");
+    certificates.reload().await.unwrap();
+    assert!(shake(&context, &new_ca, "mail.example.test").await);
+    assert!(!shake(&context, &old_ca, "mail.example.test").await);
+}
+
+#[tokio::test]
+async fn says_what_is_wrong_with_each() {
+    let directory = tempfile::tempdir().unwrap();
+    let (first, _) = certificate(directory.path(), "mail.example.test");
+    let (second, _) = certificate(directory.path(), "mail.other.test");
+    let crossed = CertificateFiles { cert: first.cert.clone(), key: second.key.clone() };
+    let swapped = CertificateFiles { cert: first.key.clone(), key: first.cert.clone() };
+    let missing = CertificateFiles { cert: directory.path().join("missing"), key: first.key.clone() };
+    let errors = open(vec![first, crossed, swapped, missing]).err().unwrap();
+    let kinds: Vec<bool> = vec![
+        matches!(errors[0], Error::Mismatch { .. }),
+        matches!(errors[1], Error::NoCertificate(_)),
+        matches!(errors[2], Error::File(_)),
+    ];
+    assert_eq!((errors.len(), kinds), (3, vec![true; 3]), "{errors:?}");
+}

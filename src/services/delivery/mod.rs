@@ -1,0 +1,17 @@
+//! Final delivery into mailboxes: per recipient the folder, the quota, and the fields of final delivery.
+//!
+//! In front of the message go `Return-Path` (RFC 5321 §4.4; fields of that name that came with it are removed),
+//! `Delivered-To` with the account's address, by which a message that comes back is known as running in a circle, and
+//! `X-Original-To` with the address of the envelope where that is another one.
+//!
+//! Promises: an `Ok` means that the message, its UID and its directory entry are on disk; recipients of one message are
+//! independent of each other. Called by `intake` and `queue` through [`LocalDelivery`](crate::services::handover::LocalDelivery).
+//! Never asks who the recipients are or whether the message is wanted. Each stored message is an event; a failure
+//! is logged here, where its cause is known.
+
+mod fields;
+mod settings;
+mod store;
+
+pub use settings::{Circles, DeliverySettings, OverQuota, TagFolder};
+pub use store::Delivery;

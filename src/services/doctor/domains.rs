@@ -1,0 +1,197 @@
+//! What the DNS says about a domain whose mail is ours.
+
+use std::net::IpAddr;
+
+use super::{Doctor, Finding, Health};
+use crate::foundations::address::Domain;
+use crate::foundations::dns;
+use crate::services::filter::authentication::spf::{Checker, Question, SpfResult};
+
+pub(super) async fn check(doctor: &Doctor<'_>, domain: &Domain, addresses: &[IpAddr]) -> Vec<Finding> {
+    let name = domain.as_str();
+    let mut findings = vec![mx(doctor, name).await];
+    findings.extend(spf(doctor, name, addresses).await);
+    findings.extend(dkim(doctor, domain).await);
+    findings.push(dmarc(doctor, name).await);
+    findings.push(text(doctor, "mta-sts", name, &format!("_mta-sts.{name}"), "v=STSv1").await);
+    findings.push(text(doctor, "tls-rpt", name, &format!("_smtp._tls.{name}"), "v=TLSRPTv1").await);
+    findings.extend(services(doctor, name).await);
+    findings
+}
+
+async fn mx(doctor: &Doctor<'_>, domain: &str) -> Finding {
+    let host = doctor.wanted.hostname.as_str();
+    let remedy = format!("Publish `{domain}. MX 10 {host}.`");
+    match doctor.resolver.mx(domain).await {
+        Ok(answer) => {
+            let names: Vec<String> = answer.records.iter().map(|mx| mx.exchange.clone()).collect();
+            if names.iter().any(|name| name == host) {
+                return Finding::well("mx", domain, names.join(", "));
+            }
+            let found = format!("mail goes to {}, not to {host}", names.join(", "));
+            Finding::ill("mx", domain, Health::Wrong, found, remedy)
+        }
+        Err(error) => missing("mx", domain, &error, "no MX record: mail does not find this server", remedy),
+    }
+}
+
+/// The record is evaluated as receivers do, for each of our addresses.
+async fn spf(doctor: &Doctor<'_>, domain: &str, addresses: &[IpAddr]) -> Vec<Finding> {
+    let host = doctor.wanted.hostname.as_str();
+    let remedy = format!("Publish `{domain}. TXT \"v=spf1 mx -all\"`, and no other text that begins with v=spf1.");
+    let sender = format!("postmaster@{domain}");
+    let mut findings = Vec::new();
+    for address in addresses {
+        let time = doctor.clock.now().unix_seconds();
+        let question = Question { address: *address, sender: &sender, hello: host, receiver: host, time };
+        let outcome = Checker::check(doctor.resolver, question).await;
+        let found = format!("{} for mail from {address}", outcome.result.word());
+        findings.push(match outcome.result {
+            SpfResult::Pass => Finding::well("spf", domain, found),
+            SpfResult::TempError => Finding::ill("spf", domain, Health::Unknown, found, "Look again later."),
+            _ => Finding::ill("spf", domain, Health::Wrong, found, remedy.clone()),
+        });
+    }
+    if findings.is_empty() {
+        let found = "this server's addresses are not known, so no record can be tried";
+        findings.push(Finding::ill("spf", domain, Health::Unknown, found, remedy));
+    }
+    findings
+}
+
+async fn dkim(doctor: &Doctor<'_>, domain: &Domain) -> Vec<Finding> {
+    let name = domain.as_str();
+    let signs = |key: &&crate::services::records::DkimRecord| {
+        key.domain == *domain || name.ends_with(&format!(".{}", key.domain.as_str()))
+    };
+    let mut findings = Vec::new();
+    for key in doctor.wanted.dkim.iter().filter(signs) {
+        let at = format!("{}._domainkey.{}", key.selector, key.domain.as_str());
+        let remedy = format!("Publish the TXT record of {at} that `postrider dns` prints.");
+        findings.push(match doctor.resolver.txt(&at).await {
+            Ok(answer) if answer.records.iter().any(|text| public_key(text) == public_key(&key.text)) => {
+                Finding::well("dkim", name, format!("{at} holds the key that signs"))
+            }
+            Ok(_) => {
+                Finding::ill("dkim", name, Health::Wrong, format!("{at} holds another key: signatures fail"), remedy)
+            }
+            Err(error) => missing("dkim", name, &error, &format!("{at} is not published: signatures fail"), remedy),
+        });
+    }
+    if findings.is_empty() {
+        let remedy = format!(
+            "Make a key with `postrider dkim generate {name} --selector mail --out FILE`, name it in [[spam.dkim.keys]] \
+             and publish its record."
+        );
+        let found = "no key signs its mail: large providers take it for spam";
+        findings.push(Finding::ill("dkim", name, Health::Warning, found, remedy));
+    }
+    findings
+}
+
+/// The `p=` of a key record (RFC 6376 §3.6.1), without the white space that zone files bring in.
+fn public_key(record: &str) -> Option<String> {
+    let tags = record.split(';').filter_map(|tag| tag.split_once('='));
+    let key = tags.into_iter().find(|(name, _)| name.trim() == "p").map(|(_, value)| value);
+    key.map(|value| value.chars().filter(|c| !c.is_whitespace()).collect())
+}
+
+async fn dmarc(doctor: &Doctor<'_>, domain: &str) -> Finding {
+    let at = format!("_dmarc.{domain}");
+    let remedy = format!("Publish `{at}. TXT \"v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}\"`.");
+    let records = match doctor.resolver.txt(&at).await {
+        Ok(answer) => answer.records,
+        Err(error) => {
+            let mut finding =
+                missing("dmarc", domain, &error, "no DMARC record: anybody may write in its name", remedy);
+            if error.is_absence() {
+                finding.health = Health::Warning;
+            }
+            return finding;
+        }
+    };
+    let ours: Vec<&String> = records.iter().filter(|text| text.trim_start().starts_with("v=DMARC1")).collect();
+    let [record] = ours.as_slice() else {
+        let found = format!("{} DMARC records where there must be one", ours.len());
+        return Finding::ill("dmarc", domain, Health::Wrong, found, remedy);
+    };
+    let policy = record.split(';').filter_map(|tag| tag.split_once('=')).find(|(name, _)| name.trim() == "p");
+    match policy.map(|(_, policy)| policy.trim()) {
+        Some(policy @ ("quarantine" | "reject")) => Finding::well("dmarc", domain, format!("p={policy}")),
+        Some("none") => {
+            let found = "p=none: forged mail in its name is only reported";
+            Finding::ill("dmarc", domain, Health::Warning, found, "Once the reports are clean, use p=quarantine.")
+        }
+        _ => Finding::ill("dmarc", domain, Health::Wrong, "the record has no policy that anybody understands", remedy),
+    }
+}
+
+/// A TXT record that makes things better, and without which mail flows too.
+async fn text(doctor: &Doctor<'_>, check: &'static str, domain: &str, at: &str, begins: &str) -> Finding {
+    match doctor.resolver.txt(at).await {
+        Ok(answer) if answer.records.iter().any(|text| text.trim_start().starts_with(begins)) => {
+            Finding::well(check, domain, "published")
+        }
+        Ok(_) => {
+            let found = format!("{at} holds a text that is none of {begins}");
+            Finding::ill(check, domain, Health::Wrong, found, "Publish what `postrider dns` prints.")
+        }
+        Err(error) if error.is_absence() && check == "mta-sts" => {
+            let found = "not used: senders without DANE may be led to an impostor";
+            let remedy = format!(
+                "Serve a policy at https://mta-sts.{domain}/.well-known/mta-sts.txt, then publish {at} (RFC 8461)."
+            );
+            Finding::ill(check, domain, Health::Warning, found, remedy)
+        }
+        Err(error) if error.is_absence() => {
+            let found = format!("no {begins}: nobody tells you when mail cannot be sent to you over TLS");
+            Finding::ill(check, domain, Health::Warning, found, "Publish what `postrider dns` prints.")
+        }
+        Err(error) => Finding::ill(check, domain, Health::Unknown, error.to_string(), "Look again later."),
+    }
+}
+
+/// Where mail programs find the servers by themselves.
+async fn services(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
+    let host = doctor.wanted.hostname.as_str();
+    let mut findings = Vec::new();
+    for service in &doctor.wanted.services {
+        let at = format!("_{}._tcp.{domain}", service.label);
+        let remedy = format!("Publish `{at}. SRV 0 1 {} {host}.`", service.port);
+        findings.push(match doctor.resolver.srv(&at).await {
+            Ok(answer) if answer.records.iter().any(|srv| srv.target == host && srv.port == service.port) => {
+                Finding::well("srv", at, format!("{host}:{}", service.port))
+            }
+            Ok(answer) => {
+                let places: Vec<String> =
+                    answer.records.iter().map(|srv| format!("{}:{}", srv.target, srv.port)).collect();
+                Finding::ill("srv", at, Health::Warning, format!("leads to {}", places.join(", ")), remedy)
+            }
+            Err(error) if error.is_absence() => {
+                let found = "not published: mail programs ask their users for names and ports";
+                Finding::ill("srv", at, Health::Warning, found, remedy)
+            }
+            Err(error) => Finding::ill("srv", at, Health::Unknown, error.to_string(), remedy),
+        });
+    }
+    findings
+}
+
+/// What is not there, or not known to be.
+fn missing(check: &'static str, about: &str, error: &dns::Error, absent: &str, remedy: String) -> Finding {
+    match error.is_absence() {
+        true => Finding::ill(check, about, Health::Wrong, absent, remedy),
+        false => Finding::ill(check, about, Health::Unknown, error.to_string(), remedy),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_compared_without_white_space() {
+        assert_eq!(public_key("v=DKIM1; k=rsa; p=AB C\t D"), Some("ABCD".to_owned()));
+        assert_eq!(public_key("v=DKIM1"), None);
+    }
+}

@@ -1,0 +1,66 @@
+//! The self-test: whether others can reach this server, will believe its mail, and what to do where not.
+//!
+//! Each check gives findings, each finding says what was looked at, what was found and, where something is amiss, the
+//! remedy. Promises: changes nothing, logs in nowhere and sends no mail; asks the DNS, connects to our own listeners and
+//! looks at our own files. What cannot be found out is a finding too, never a silence. Called by the command line.
+
+mod domains;
+mod finding;
+mod host;
+mod listeners;
+mod machine;
+
+pub use finding::{Finding, Health};
+pub use machine::{Guarded, Volume};
+
+use std::net::IpAddr;
+
+use crate::foundations::clock::SharedClock;
+use crate::foundations::dns::Resolver;
+use crate::services::filter::DnsListSettings;
+use crate::services::probe::{Probe, Prober};
+use crate::services::records::Wanted;
+
+/// What is examined, and with what.
+pub struct Doctor<'d> {
+    /// What should stand in the DNS.
+    pub wanted: Wanted,
+    /// Who is asked about the DNS.
+    pub resolver: &'d dyn Resolver,
+    /// The DNS lists that others may look us up in.
+    pub lists: &'d [DnsListSettings],
+    /// Tries listeners.
+    pub prober: Prober,
+    /// The listeners, as this machine reaches them.
+    pub probes: Vec<Probe>,
+    /// The ports that others must reach; none are tried when it is empty.
+    pub ports: Vec<u16>,
+    /// Files and directories that not everybody may read.
+    pub guarded: Vec<Guarded>,
+    /// File systems that must not be full.
+    pub volumes: Vec<Volume>,
+    /// How many connections may be open at once.
+    pub connections: u64,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+impl Doctor<'_> {
+    /// Examines everything. Findings come in the order of the checks.
+    pub async fn examine(&self) -> Vec<Finding> {
+        let addresses = self.addresses().await;
+        let mut findings = host::check(self, &addresses).await;
+        for domain in &self.wanted.domains {
+            findings.extend(domains::check(self, domain, addresses.as_deref().unwrap_or_default()).await);
+        }
+        findings.extend(listeners::check(self, addresses.as_deref().unwrap_or_default()).await);
+        findings.extend(machine::check(self));
+        findings
+    }
+
+    /// The addresses of the host in the DNS, or why there are none.
+    async fn addresses(&self) -> Result<Vec<IpAddr>, crate::foundations::dns::Error> {
+        let found = crate::foundations::dns::addresses(self.resolver, self.wanted.hostname.as_str()).await?;
+        Ok(found.records)
+    }
+}

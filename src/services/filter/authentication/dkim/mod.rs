@@ -1,0 +1,15 @@
+//! DKIM (RFC 6376, RFC 8463) and ARC (RFC 8617): canonical forms, hashes and signatures are mail-auth's; which signatures
+//! are looked at, where keys come from and what counts is decided here.
+
+mod keys;
+mod seal;
+mod sign;
+mod verify;
+
+pub use keys::{Algorithm, KeyPair, generate, record_of};
+pub use seal::{Findings, Sealer};
+pub use sign::{Error, Signer};
+pub use verify::{Chain, DkimResult, Signature, Signatures, verify};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+use std::collections::HashMap;
+
+use yaml_rust2::{Yaml, YamlLoader};
+
+use super::*;
+use crate::foundations::dns::ZoneResolver;
+use crate::foundations::mail::Message;
+
+const MAIL: &[u8] = b"From: Ann <ann@example.test>\r\nTo: bob@example.net\r\nSubject: Hi\r\nDate: Tue, 24 Nov 2026 04:00:00 +0000\r\nMessage-ID: <1@example.test>\r\n\r\nHello  there \r\n\r\n\r\n";
+
+fn zone(lines: &str) -> ZoneResolver {
+    let zone = ZoneResolver::new();
+    zone.add(lines).unwrap();
+    zone
+}
+
+fn signer(algorithm: Algorithm, selector: &str) -> (Signer, String) {
+    let pair = generate(algorithm).unwrap();
+    let signer =
+        Signer::new("example.test".parse().unwrap(), selector, &pair.private, std::path::Path::new("key.pem")).unwrap();
+    (signer, format!("{selector}._domainkey.example.test TXT {}", pair.record))
+}
+
+#[tokio::test]
+async fn signs_and_verifies_side_by_side() {
+    let (rsa, rsa_record) = signer(Algorithm::Rsa, "r1");
+    let (short, short_record) = signer(Algorithm::Ed25519, "e1");
+    let message = Message::new(MAIL.to_vec());
+    let fields = format!("{}{}", rsa.sign(&message).unwrap(), short.sign(&message).unwrap());
+    let signed = message.with_prefix(fields.as_bytes()).bytes();
+    let zone = zone(&format!("{rsa_record}\n{short_record}"));
+    let found = verify(&zone, &signed).await;
+    let results: Vec<_> = found.dkim.iter().map(|s| (s.result, s.algorithm, s.domain.as_str())).collect();
+    assert_eq!(
+        results,
+        [(DkimResult::Pass, "rsa-sha256", "example.test"), (DkimResult::Pass, "ed25519-sha256", "example.test")]
+    );
+    // The body, a signed field, or a second From field breaks both.
+    for (from, to) in [("Hello", "Hallo"), ("Subject: Hi", "Subject: Ho"), ("From: Ann", "From: x@y.test\r\nFrom: Ann")]
+    {
+        let changed = String::from_utf8(signed.to_vec()).unwrap().replacen(from, to, 1);
+        let found = verify(&zone, changed.as_bytes()).await;
+        assert!(found.dkim.len() == 2 && found.dkim.iter().all(|s| s.result != DkimResult::Pass), "{to}");
+    }
+}
+
+#[tokio::test]
+async fn seals_make_a_chain() {
+    let mut records = String::new();
+    let mut message = Message::new(MAIL.to_vec());
+    let at = crate::foundations::clock::Timestamp::from_unix_seconds(1_795_492_800);
+    for (sets, domain) in ["one.test", "two.test", "three.test"].into_iter().enumerate() {
+        let pair = generate(Algorithm::Rsa).unwrap();
+        let sealer = Sealer::new(domain.parse().unwrap(), "s", &pair.private).unwrap();
+        records.push_str(&format!("s._domainkey.{domain} TXT {}\n", pair.record));
+        let findings = Findings { results: format!("mx.{domain};\r\n\tspf=pass;\r\n\tdmarc=pass"), sets };
+        let fields = sealer.seal(&message, &findings, at).unwrap();
+        assert!(fields.lines().all(|line| line.len() <= 100), "{fields}");
+        message = message.with_prefix(format!("Received: by {domain}\r\n").as_bytes()).with_prefix(fields.as_bytes());
+        let Chain::Pass { sealers, results } = verify(&zone(&records), &message.bytes()).await.arc else {
+            panic!("{:?}", verify(&zone(&records), &message.bytes()).await.arc)
+        };
+        assert_eq!((sealers.len(), sealers.last().map(String::as_str)), (sets + 1, Some(domain)));
+        assert!(results.contains("dmarc=pass"), "{results}");
+    }
+    let changed = String::from_utf8(message.bytes().to_vec()).unwrap().replacen("Subject: Hi", "Subject: Ho", 1);
+    assert!(matches!(verify(&zone(&records), changed.as_bytes()).await.arc, Chain::Fail(_)));
+    let short = generate(Algorithm::Ed25519).unwrap();
+    assert!(Sealer::new("one.test".parse().unwrap(), "s", &short.private).is_none());
+}
+
+#[tokio::test]
+async fn keys_that_are_missing_or_unreachable() {
+    let (rsa, record) = signer(Algorithm::Rsa, "r1");
+    let message = Message::new(MAIL.to_vec());
+    let signed = message.with_prefix(rsa.sign(&message).unwrap().as_bytes()).bytes();
+    for (records, wanted) in [
+        ("", DkimResult::PermError),
+        ("r1._domainkey.example.test FAIL", DkimResult::TempError),
+        ("r1._domainkey.example.test TXT v=DKIM1; p=", DkimResult::PermError),
+        (record.as_str(), DkimResult::Pass),
+    ] {
+        let found = verify(&zone(records), &signed).await;
+        assert_eq!(found.dkim.iter().map(|s| s.result).collect::<Vec<_>>(), [wanted], "{records}");
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_signatures_cost_ten() {
+    let (rsa, record) = signer(Algorithm::Rsa, "r1");
+    let message = Message::new(MAIL.to_vec());
+    let field = rsa.sign(&message).unwrap();
+    let signed = message.with_prefix(field.repeat(1000).as_bytes()).bytes();
+    let zone = zone(&record);
+    let found = verify(&zone, &signed).await;
+    assert_eq!((found.dkim.len(), found.ignored, zone.questions()), (10, 990, 1));
+}
+
+/// A signature that covers no field at all: the suite lets it pass, we do not (RFC 6376 §5.4).
+const COVERS_NOTHING: &str = "ams_fields_h_empty";
+
+/// The suite has two cases of one name, which YAML forbids.
+fn with_distinct_names(suite: &str) -> String {
+    let mut seen = std::collections::HashSet::new();
+    let mut text = String::new();
+    for line in suite.lines() {
+        let name = line.strip_prefix("  ").and_then(|l| l.strip_suffix(':')).filter(|l| !l.starts_with(' '));
+        match name {
+            Some(name) if !seen.insert(name) => text.push_str(&format!("  {name}_again:\n")),
+            _ => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    text
+}
+
+/// The validation part of the ARC test suite.
+#[tokio::test]
+async fn every_case_of_the_arc_suite() {
+    let Some(suite) = crate::services::filter::test_data("arc-validation-tests.yml") else { return };
+    let mut run = 0;
+    let mut wrong = Vec::new();
+    for scenario in YamlLoader::load_from_str(&with_distinct_names(&suite)).unwrap() {
+        let records: HashMap<&str, &str> = scenario["txt-records"]
+            .as_hash()
+            .into_iter()
+            .flatten()
+            .filter_map(|(k, v)| Some((k.as_str()?, v.as_str()?)))
+            .collect();
+        let zone = ZoneResolver::new();
+        for (name, text) in records {
+            zone.add(&format!("{name} TXT {}", text.replace('\n', " "))).unwrap();
+        }
+        for (name, case) in scenario["tests"].as_hash().into_iter().flatten() {
+            run += 1;
+            let message = case["message"].as_str().unwrap_or_default().replace('\n', "\r\n");
+            let got = match verify(&zone, message.as_bytes()).await.arc {
+                Chain::None => "none",
+                Chain::Pass { .. } => "pass",
+                Chain::Fail(_) => "fail",
+            };
+            let wanted = match &case["cv"] {
+                Yaml::Null => "none".to_owned(),
+                other => other.as_str().unwrap_or("none").to_lowercase(),
+            };
+            // An empty expectation stands for a chain whose newest sealer has called it broken.
+            let wanted = if wanted.trim().is_empty() { "fail" } else { wanted.trim() };
+            if got != wanted && name.as_str() != Some(COVERS_NOTHING) {
+                wrong.push(format!("{}: wanted {wanted}, got {got}", name.as_str().unwrap()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {run}: {wrong:#?}", wrong.len());
+    assert!(run > 50);
+}

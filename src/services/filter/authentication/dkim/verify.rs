@@ -1,0 +1,316 @@
+//! Checking signatures and seals.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use mail_auth::common::cache::NoCache;
+use mail_auth::common::crypto::{Algorithm as Crypto, HashAlgorithm};
+use mail_auth::common::parse::TxtRecordParser;
+use mail_auth::common::verify::{DomainKey, VerifySignature};
+use mail_auth::dkim::Canonicalization;
+use mail_auth::hickory_resolver::config::{ResolverConfig, ResolverOpts};
+use mail_auth::hickory_resolver::proto::op::ResponseCode;
+use mail_auth::{AuthenticatedMessage, DnsError, MX, MessageAuthenticator, Parameters, RecordSet, ResolverCache, Txt};
+
+use crate::foundations::dns::Resolver;
+
+/// The results of RFC 8601 §2.7.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DkimResult {
+    /// The signature fits.
+    Pass,
+    /// It does not.
+    Fail,
+    /// It is well-formed but means nothing here: expired, or the body does not fit.
+    Neutral,
+    /// The DNS did not answer.
+    TempError,
+    /// It can never fit: no key, revoked key, malformed, forbidden algorithm.
+    PermError,
+}
+
+impl DkimResult {
+    /// The word for it in Authentication-Results.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Neutral => "neutral",
+            Self::TempError => "temperror",
+            Self::PermError => "permerror",
+        }
+    }
+}
+
+/// One signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// Whether it fits.
+    pub result: DkimResult,
+    /// The signing domain in lower case; empty when the field is malformed.
+    pub domain: String,
+    /// Its selector.
+    pub selector: String,
+    /// `rsa-sha256` or `ed25519-sha256`.
+    pub algorithm: &'static str,
+    /// The beginning of the signature in base64, to tell several of one domain apart (RFC 6008).
+    pub head: String,
+    /// Why it does not fit.
+    pub reason: Option<String>,
+}
+
+/// The chain of ARC seals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chain {
+    /// There is none.
+    None,
+    /// It is whole.
+    Pass {
+        /// The domains of the sealers, the first one first.
+        sealers: Vec<String>,
+        /// What the newest sealer says about the author (the text of its ARC-Authentication-Results).
+        results: String,
+    },
+    /// It is broken, with the reason.
+    Fail(String),
+}
+
+/// All signatures and seals of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signatures {
+    /// DKIM signatures in the order of the header, at most [`MAX_SIGNATURES`].
+    pub dkim: Vec<Signature>,
+    /// How many more there were, which were not looked at.
+    pub ignored: usize,
+    /// ARC.
+    pub arc: Chain,
+}
+
+/// Most DKIM signatures that are looked at; each costs a look-up and a verification.
+pub const MAX_SIGNATURES: usize = 10;
+/// Longest ARC chain that is followed; RFC 8617 allows 50.
+const MAX_SEALS: usize = 50;
+
+/// Checks all signatures of a message. Keys come from the resolver, all at the same time.
+pub async fn verify(resolver: &dyn Resolver, bytes: &[u8]) -> Signatures {
+    let none = Signatures { dkim: Vec::new(), ignored: 0, arc: Chain::None };
+    if !bytes.contains(&b'\n') || !has_signature(bytes) {
+        return none;
+    }
+    let Some(mut message) = AuthenticatedMessage::parse(bytes) else { return none };
+    let ignored = message.dkim_headers.len().saturating_sub(MAX_SIGNATURES);
+    message.dkim_headers.truncate(MAX_SIGNATURES);
+    message.errors.truncate(MAX_SIGNATURES);
+    if message.as_headers.len() > MAX_SEALS {
+        return Signatures { arc: Chain::Fail("too many seals".to_owned()), ignored, ..none };
+    }
+    let flaw = flaw(&mut message);
+    let keys = Keys::fetch(resolver, &message).await;
+    // The authenticator's own resolver is never asked: every name it wants is in `keys`, also those without a key.
+    let Ok(authenticator) = MessageAuthenticator::new(ResolverConfig::default(), ResolverOpts::default()) else {
+        return none;
+    };
+    let dkim = authenticator.verify_dkim(parameters(&message, &keys)).await;
+    let arc = match flaw {
+        Some(flaw) => Chain::Fail(flaw.to_owned()),
+        None => chain(&authenticator.verify_arc(parameters(&message, &keys)).await),
+    };
+    Signatures { dkim: dkim.iter().map(signature).collect(), ignored, arc }
+}
+
+/// What RFC 8617 demands of a chain beyond what mail-auth checks; also puts right the default canonical form.
+fn flaw(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
+    if message.ams_headers.is_empty() {
+        let rest = message.as_headers.is_empty() && message.aar_headers.is_empty();
+        return (!rest && !message.has_arc_errors).then_some("a set without its signature");
+    }
+    // §4.1.3: the algorithm is named, and it is not SHA-1 (RFC 8301).
+    let named = |value: &[u8]| {
+        tag(value, b"a")
+            .is_some_and(|a| a.eq_ignore_ascii_case("rsa-sha256") || a.eq_ignore_ascii_case("ed25519-sha256"))
+    };
+    if !message.as_headers.iter().all(|h| named(h.value)) || !message.ams_headers.iter().all(|h| named(h.value)) {
+        return Some("a seal without a usable algorithm");
+    }
+    // §4.1.2: seals are not signed by signatures.
+    if message.ams_headers.iter().any(|h| h.header.h.iter().any(|f| f.eq_ignore_ascii_case("arc-seal"))) {
+        return Some("a signature that covers a seal");
+    }
+    // Without `c=` sealers have used the relaxed forms, as the published test suite has it.
+    for header in &mut message.ams_headers {
+        if tag(header.value, b"c").is_none() {
+            (header.header.ch, header.header.cb) = (Canonicalization::Relaxed, Canonicalization::Relaxed);
+            let body = message.raw_message.get(message.body_offset as usize..).unwrap_or_default();
+            let hash = HashAlgorithm::Sha256.hash(Canonicalization::Relaxed.canonical_body(body, 0));
+            let entry = (Canonicalization::Relaxed, HashAlgorithm::Sha256, header.header.l, hash.as_ref().to_vec());
+            message.body_hashes.push(entry);
+        }
+    }
+    None
+}
+
+/// The value of a tag in a list of `name=value;`, white space removed.
+fn tag(list: &[u8], name: &[u8]) -> Option<String> {
+    list.split(|b| *b == b';').find_map(|pair| {
+        let at = memchr::memchr(b'=', pair)?;
+        let value = || pair[at + 1..].iter().filter(|b| !b.is_ascii_whitespace()).map(|b| char::from(*b)).collect();
+        pair[..at].trim_ascii().eq_ignore_ascii_case(name).then(value)
+    })
+}
+
+fn has_signature(bytes: &[u8]) -> bool {
+    let end = memchr::memmem::find(bytes, b"\r\n\r\n").map_or(bytes.len(), |n| n + 2);
+    bytes[..end].split(|b| *b == b'\n').any(|line| {
+        let starts = |name: &[u8]| line.len() > name.len() && line[..name.len()].eq_ignore_ascii_case(name);
+        starts(b"dkim-signature") || starts(b"arc-")
+    })
+}
+
+type Cached<'k> = Parameters<
+    'k,
+    &'k AuthenticatedMessage<'k>,
+    Keys,
+    NoCache<Box<str>, RecordSet<MX>>,
+    NoCache<Box<str>, RecordSet<Ipv4Addr>>,
+    NoCache<Box<str>, RecordSet<Ipv6Addr>>,
+    NoCache<IpAddr, RecordSet<Box<str>>>,
+>;
+
+fn parameters<'k>(message: &'k AuthenticatedMessage<'k>, keys: &'k Keys) -> Cached<'k> {
+    Parameters::new(message).with_txt_cache(keys)
+}
+
+fn signature(output: &mail_auth::DkimOutput<'_>) -> Signature {
+    use mail_auth::DkimResult as Theirs;
+    let (mut result, mut reason) = match output.result() {
+        Theirs::Pass => (DkimResult::Pass, None),
+        Theirs::Neutral(error) => (DkimResult::Neutral, Some(error.to_string())),
+        Theirs::Fail(error) => (DkimResult::Fail, Some(error.to_string())),
+        Theirs::TempError(error) => (DkimResult::TempError, Some(error.to_string())),
+        Theirs::PermError(error) => (DkimResult::PermError, Some(error.to_string())),
+        Theirs::None => (DkimResult::Neutral, None),
+    };
+    let Some(signature) = output.signature() else {
+        return Signature {
+            result,
+            domain: String::new(),
+            selector: String::new(),
+            algorithm: "",
+            head: String::new(),
+            reason,
+        };
+    };
+    let algorithm = match signature.a {
+        Crypto::RsaSha1 => "rsa-sha1",
+        Crypto::RsaSha256 => "rsa-sha256",
+        Crypto::Ed25519Sha256 => "ed25519-sha256",
+    };
+    if result == DkimResult::Pass {
+        let refused = if signature.a == Crypto::RsaSha1 {
+            // RFC 8301 §3.1
+            Some("rsa-sha1 proves nothing any more")
+        } else if !signature.h.iter().any(|h| h.eq_ignore_ascii_case("from")) {
+            // RFC 6376 §5.4
+            Some("the From field is not signed")
+        } else {
+            None
+        };
+        if let Some(text) = refused {
+            (result, reason) = (DkimResult::PermError, Some(text.to_owned()));
+        }
+    }
+    use base64::Engine as _;
+    let head = base64::engine::general_purpose::STANDARD.encode(&signature.b[..signature.b.len().min(6)]);
+    Signature {
+        result,
+        domain: signature.d.to_ascii_lowercase(),
+        selector: signature.s.clone(),
+        algorithm,
+        head,
+        reason,
+    }
+}
+
+fn chain(output: &mail_auth::ArcOutput<'_>) -> Chain {
+    use mail_auth::DkimResult as Theirs;
+    match output.result() {
+        Theirs::None => Chain::None,
+        Theirs::Pass => Chain::Pass {
+            sealers: output.sets().iter().map(|s| s.seal.header.d.to_ascii_lowercase()).collect(),
+            results: output
+                .sets()
+                .last()
+                .map_or_else(String::new, |s| String::from_utf8_lossy(s.results.value).into_owned()),
+        },
+        Theirs::Neutral(error) | Theirs::Fail(error) | Theirs::PermError(error) | Theirs::TempError(error) => {
+            Chain::Fail(error.to_string())
+        }
+    }
+}
+
+/// The keys a message refers to, by name with its final dot.
+struct Keys(HashMap<String, Txt>);
+
+impl Keys {
+    async fn fetch(resolver: &dyn Resolver, message: &AuthenticatedMessage<'_>) -> Self {
+        let mut names: Vec<String> = message.dkim_headers.iter().map(|h| h.header.domain_key()).collect();
+        names.extend(message.ams_headers.last().map(|h| h.header.domain_key()));
+        names.extend(message.as_headers.iter().map(|h| h.header.domain_key()));
+        for name in &mut names {
+            name.make_ascii_lowercase();
+        }
+        names.sort_unstable();
+        names.dedup();
+        let found = join_all(names.iter().map(|name| key(resolver, name))).await;
+        Self(names.into_iter().zip(found).collect())
+    }
+}
+
+async fn key(resolver: &dyn Resolver, name: &str) -> Txt {
+    let none = || Txt::Error(mail_auth::Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
+    match resolver.txt(name.trim_end_matches('.')).await {
+        Ok(answer) => {
+            let mut result = none();
+            for text in &answer.records {
+                match DomainKey::parse(text.as_bytes()) {
+                    Ok(key) => return Txt::DomainKey(Arc::new(key)),
+                    Err(error) => result = Txt::Error(error),
+                }
+            }
+            result
+        }
+        Err(error) if error.is_absence() => none(),
+        Err(error) => Txt::Error(mail_auth::Error::Dns(DnsError::Resolver(error.kind.to_string()))),
+    }
+}
+
+impl ResolverCache<Box<str>, Txt> for Keys {
+    fn get<Q>(&self, name: &Q) -> Option<Txt>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let found = self.0.iter().find(|(key, _)| {
+            let key: Box<str> = key.as_str().into();
+            key.borrow() == name
+        });
+        // What is not here is not asked for either: reports to signers are not sent from here.
+        let none = Txt::Error(mail_auth::Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
+        Some(found.map_or(none, |(_, txt)| txt.clone()))
+    }
+
+    fn remove<Q>(&self, _: &Q) -> Option<Txt>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        None
+    }
+
+    fn insert(&self, _: Box<str>, _: Txt, _: Instant) {}
+}

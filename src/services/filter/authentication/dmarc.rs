@@ -1,0 +1,388 @@
+//! DMARC (RFC 9989, which replaces RFC 7489): does the author's domain stand behind the message?
+//!
+//! The organizational domain is found by walking up the DNS, not by a list of public suffixes, which would be as old as
+//! this program.
+
+use crate::foundations::dns::Resolver;
+
+/// What a domain's owner wants done with mail that is not his.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Policy {
+    /// Nothing.
+    None,
+    /// To be looked at with suspicion.
+    Quarantine,
+    /// To be refused.
+    Reject,
+}
+
+impl Policy {
+    /// The word for it in records and results.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Quarantine => "quarantine",
+            Self::Reject => "reject",
+        }
+    }
+
+    /// One step milder, for domains that are testing (§4.7: `t=y`).
+    const fn milder(self) -> Self {
+        match self {
+            Self::Reject => Self::Quarantine,
+            Self::Quarantine | Self::None => Self::None,
+        }
+    }
+}
+
+/// The results of RFC 8601 §2.7 for DMARC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DmarcResult {
+    /// The author's domain is shown to be real.
+    Pass,
+    /// It is not.
+    Fail,
+    /// It has no policy.
+    None,
+    /// The DNS did not answer.
+    TempError,
+    /// The message has no author's domain, or several.
+    PermError,
+}
+
+impl DmarcResult {
+    /// The word for it in Authentication-Results.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::None => "none",
+            Self::TempError => "temperror",
+            Self::PermError => "permerror",
+        }
+    }
+}
+
+/// The outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dmarc {
+    /// The result.
+    pub result: DmarcResult,
+    /// What the owner of the domain wants done on failure.
+    pub policy: Policy,
+    /// The author's domain.
+    pub domain: String,
+    /// The domain whose record holds.
+    pub record_domain: String,
+    /// What the record says, where its owner wants reports.
+    pub published: Option<Published>,
+}
+
+/// A record whose owner wants reports, as reports quote it, and what was found by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// `p=`.
+    pub policy: Policy,
+    /// `sp=`.
+    pub subdomain: Option<Policy>,
+    /// `np=`.
+    pub missing: Option<Policy>,
+    /// `adkim=s`.
+    pub strict_dkim: bool,
+    /// `aspf=s`.
+    pub strict_spf: bool,
+    /// `t=y`.
+    pub testing: bool,
+    /// `rua=`: where reports go.
+    pub reports: Vec<String>,
+    /// Whether a signature is of the author's domain or of one that may speak for it.
+    pub dkim_aligned: bool,
+    /// Whether the same is so for the domain for which SPF has passed.
+    pub spf_aligned: bool,
+}
+
+/// Authenticated domains, in lower case.
+#[derive(Debug, Clone, Copy)]
+pub struct Identities<'i> {
+    /// For which SPF has passed.
+    pub spf: Option<&'i str>,
+    /// For which a DKIM signature has passed.
+    pub dkim: &'i [&'i str],
+}
+
+/// A record that holds (§4.7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Record {
+    policy: Policy,
+    subdomain: Option<Policy>,
+    missing: Option<Policy>,
+    strict_dkim: bool,
+    strict_spf: bool,
+    testing: bool,
+    suffix: Suffix,
+    reports: Vec<String>,
+}
+
+/// `psd=` (§4.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Suffix {
+    Yes,
+    No,
+    Unsaid,
+}
+
+/// Most steps of a walk (§4.10).
+const MAX_STEPS: usize = 8;
+/// Most addresses for reports that are heeded.
+const MAX_REPORTS: usize = 5;
+
+/// A passing problem of the DNS.
+struct Unanswered;
+
+/// Evaluates the policy of the author's domain, given in lower case.
+pub async fn evaluate(resolver: &dyn Resolver, domain: &str, identities: Identities<'_>) -> Dmarc {
+    let outcome = |result, policy, record_domain: &str| Dmarc {
+        result,
+        policy,
+        domain: domain.to_owned(),
+        record_domain: record_domain.to_owned(),
+        published: None,
+    };
+    if domain.is_empty() || !domain.contains('.') {
+        return outcome(DmarcResult::PermError, Policy::None, "");
+    }
+    let Ok(found) = walk(resolver, domain).await else { return outcome(DmarcResult::TempError, Policy::None, "") };
+    let organization = organizational(domain, &found).to_owned();
+    // §4.10.1: the author's own record, else that of its organization, else that of the public suffix.
+    let Some((record_domain, record)) = found
+        .iter()
+        .find(|(name, _)| name == domain)
+        .or_else(|| found.iter().find(|(name, _)| *name == organization))
+        .or_else(|| found.last())
+    else {
+        return outcome(DmarcResult::None, Policy::None, "");
+    };
+    let mut policy = record.policy;
+    if record_domain != domain {
+        policy = record.subdomain.unwrap_or(policy);
+        if let Some(missing) = record.missing
+            && !exists(resolver, domain).await
+        {
+            policy = missing;
+        }
+    }
+    if record.testing {
+        policy = policy.milder();
+    }
+    let mut alignment = Alignment { resolver, domain, organization: &organization, unanswered: false };
+    let wanted = !record.reports.is_empty();
+    let dkim = alignment.any(identities.dkim, record.strict_dkim).await;
+    // Who is not to report need not know the other half.
+    let spf = (wanted || !dkim) && alignment.any(identities.spf.as_slice(), record.strict_spf).await;
+    let result = match (dkim || spf, alignment.unanswered) {
+        (true, _) => DmarcResult::Pass,
+        (false, true) => DmarcResult::TempError,
+        (false, false) => DmarcResult::Fail,
+    };
+    let mut found = outcome(result, policy, record_domain);
+    found.published = wanted.then(|| Published {
+        policy: record.policy,
+        subdomain: record.subdomain,
+        missing: record.missing,
+        strict_dkim: record.strict_dkim,
+        strict_spf: record.strict_spf,
+        testing: record.testing,
+        reports: record.reports.clone(),
+        dkim_aligned: dkim,
+        spf_aligned: spf,
+    });
+    found
+}
+
+/// Whether domains may speak for the author's (§4.10.2).
+struct Alignment<'a> {
+    resolver: &'a dyn Resolver,
+    domain: &'a str,
+    organization: &'a str,
+    /// Whether the DNS left a question open.
+    unanswered: bool,
+}
+
+impl Alignment<'_> {
+    async fn any(&mut self, identities: &[&str], strict: bool) -> bool {
+        if identities.contains(&self.domain) {
+            return true;
+        }
+        for identity in identities.iter().filter(|identity| !strict && is_within(identity, self.organization)) {
+            match walk(self.resolver, identity).await {
+                Ok(walked) if organizational(identity, &walked) == self.organization => return true,
+                Ok(_) => {}
+                Err(Unanswered) => self.unanswered = true,
+            }
+        }
+        false
+    }
+}
+
+/// The organizational domain of a name (§4.10.2), given in lower case; `None` when the DNS does not answer.
+pub async fn organization_of(resolver: &dyn Resolver, domain: &str) -> Option<String> {
+    let found = walk(resolver, domain).await.ok()?;
+    Some(organizational(domain, &found).to_owned())
+}
+
+/// §4.10: the records of the domain and of those above it, the longest name first.
+async fn walk(resolver: &dyn Resolver, domain: &str) -> Result<Vec<(String, Record)>, Unanswered> {
+    let labels: Vec<&str> = domain.split('.').collect();
+    let mut names = vec![domain.to_owned()];
+    let from = if labels.len() > MAX_STEPS { labels.len() - (MAX_STEPS - 1) } else { 1 };
+    names.extend((from..labels.len()).map(|n| labels[n..].join(".")));
+    let mut found = Vec::new();
+    for name in names.into_iter().take(MAX_STEPS) {
+        let texts = match resolver.txt(&format!("_dmarc.{name}")).await {
+            Ok(answer) => answer.records,
+            Err(error) if error.is_absence() || error.kind == crate::foundations::dns::ErrorKind::InvalidName => {
+                continue;
+            }
+            Err(_) => return Err(Unanswered),
+        };
+        let mut records = texts.iter().filter_map(|t| Record::parse(t));
+        // Several records are none (§4.10).
+        if let (Some(record), None) = (records.next(), records.next()) {
+            let last = record.suffix == Suffix::No || (record.suffix == Suffix::Yes && name != domain);
+            found.push((name, record));
+            if last {
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// §4.10.2: the organizational domain, given the records of a walk.
+fn organizational<'d>(domain: &'d str, found: &'d [(String, Record)]) -> &'d str {
+    for (name, record) in found {
+        match record.suffix {
+            Suffix::No => return name,
+            Suffix::Yes if name != domain => {
+                let above = name.split('.').count();
+                let labels = domain.split('.').count();
+                let skip = labels.saturating_sub(above + 1);
+                let mut rest = domain;
+                for _ in 0..skip {
+                    rest = rest.split_once('.').map_or(rest, |(_, r)| r);
+                }
+                return rest;
+            }
+            Suffix::Yes | Suffix::Unsaid => {}
+        }
+    }
+    found.last().map_or(domain, |(name, _)| name)
+}
+
+/// RFC 9989 §4.8: a domain that has neither addresses nor mail exchangers.
+async fn exists(resolver: &dyn Resolver, domain: &str) -> bool {
+    use crate::foundations::dns::ErrorKind;
+    let (a, aaaa, mx) = tokio::join!(resolver.a(domain), resolver.aaaa(domain), resolver.mx(domain));
+    let absent = |kind: Option<ErrorKind>| matches!(kind, Some(ErrorKind::NoSuchName | ErrorKind::NoData));
+    !(absent(a.err().map(|e| e.kind)) && absent(aaaa.err().map(|e| e.kind)) && absent(mx.err().map(|e| e.kind)))
+}
+
+fn is_within(name: &str, domain: &str) -> bool {
+    name == domain || name.strip_suffix(domain).is_some_and(|head| head.ends_with('.'))
+}
+
+impl Record {
+    /// §4.7; `None` when the text is no DMARC record.
+    fn parse(text: &str) -> Option<Self> {
+        let mut tags = text.split(';').map(str::trim);
+        let (name, version) = tags.next()?.split_once('=')?;
+        if name.trim() != "v" || version.trim() != "DMARC1" {
+            return None;
+        }
+        let mut record = Self {
+            policy: Policy::None,
+            subdomain: None,
+            missing: None,
+            strict_dkim: false,
+            strict_spf: false,
+            testing: false,
+            suffix: Suffix::Unsaid,
+            reports: Vec::new(),
+        };
+        for tag in tags.take(50) {
+            let Some((name, value)) = tag.split_once('=') else { continue };
+            let value = value.trim();
+            if name.trim().eq_ignore_ascii_case("rua") {
+                record.reports = value.split(',').map(|uri| uri.trim().to_owned()).take(MAX_REPORTS).collect();
+                continue;
+            }
+            let value = value.to_ascii_lowercase();
+            let policy = match value.as_str() {
+                "reject" => Some(Policy::Reject),
+                "quarantine" => Some(Policy::Quarantine),
+                "none" => Some(Policy::None),
+                _ => None,
+            };
+            match name.trim().to_ascii_lowercase().as_str() {
+                "p" => record.policy = policy.unwrap_or(Policy::None),
+                "sp" => record.subdomain = policy,
+                "np" => record.missing = policy,
+                "adkim" => record.strict_dkim = value == "s",
+                "aspf" => record.strict_spf = value == "s",
+                "t" => record.testing = value == "y",
+                "psd" => {
+                    record.suffix = match value.as_str() {
+                        "y" => Suffix::Yes,
+                        "n" => Suffix::No,
+                        _ => Suffix::Unsaid,
+                    }
+                }
+                _ => {}
+            }
+        }
+        Some(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::dns::ZoneResolver;
+
+    async fn run(zone: &str, domain: &str, spf: Option<&str>, dkim: &[&str]) -> (DmarcResult, Policy, String) {
+        let resolver = ZoneResolver::new();
+        resolver.add(zone).unwrap();
+        let outcome = evaluate(&resolver, domain, Identities { spf, dkim }).await;
+        (outcome.result, outcome.policy, outcome.record_domain)
+    }
+
+    #[tokio::test]
+    async fn policies_and_alignment() {
+        use DmarcResult::{Fail, None as Nothing, Pass, TempError};
+        let zone = "_dmarc.example.test TXT v=DMARC1; p=reject; sp=quarantine; np=none\nsub.example.test A 192.0.2.1\n_dmarc.strict.test TXT v=DMARC1;p=quarantine;adkim=s;aspf=s\n_dmarc.try.test TXT v=DMARC1; p=reject; t=y\n_dmarc.down.test FAIL\n_dmarc.psd.test TXT v=DMARC1; p=reject; psd=y\n_dmarc.two.test TXT v=DMARC1; p=reject\n_dmarc.two.test TXT v=DMARC1; p=none\n_dmarc.wrong.test TXT v=spf1; p=reject\n_dmarc.own.example.test TXT v=DMARC1; p=none; psd=n";
+        for (domain, spf, dkim, wanted) in [
+            ("example.test", Some("example.test"), &[][..], (Pass, Policy::Reject, "example.test")),
+            ("example.test", Some("mail.example.test"), &[], (Pass, Policy::Reject, "example.test")),
+            ("example.test", Some("other.test"), &["evil.test"], (Fail, Policy::Reject, "example.test")),
+            ("example.test", None, &["x.evil.test", "news.example.test"], (Pass, Policy::Reject, "example.test")),
+            ("example.test", Some("notexample.test"), &[], (Fail, Policy::Reject, "example.test")),
+            ("sub.example.test", None, &[], (Fail, Policy::Quarantine, "example.test")),
+            ("gone.example.test", None, &[], (Fail, Policy::None, "example.test")),
+            ("sub.example.test", Some("example.test"), &[], (Pass, Policy::Quarantine, "example.test")),
+            ("strict.test", Some("a.strict.test"), &["b.strict.test"], (Fail, Policy::Quarantine, "strict.test")),
+            ("strict.test", None, &["strict.test"], (Pass, Policy::Quarantine, "strict.test")),
+            ("try.test", None, &[], (Fail, Policy::Quarantine, "try.test")),
+            ("down.test", None, &["down.test"], (TempError, Policy::None, "")),
+            ("nothing.test", Some("nothing.test"), &[], (Nothing, Policy::None, "")),
+            ("a.b.psd.test", Some("b.psd.test"), &[], (Pass, Policy::Reject, "psd.test")),
+            ("a.b.psd.test", Some("c.psd.test"), &[], (Fail, Policy::Reject, "psd.test")),
+            ("two.test", None, &[], (Nothing, Policy::None, "")),
+            ("wrong.test", None, &[], (Nothing, Policy::None, "")),
+            ("own.example.test", Some("example.test"), &[], (Fail, Policy::None, "own.example.test")),
+            ("a.b.c.d.e.f.g.h.i.j.example.test", None, &["example.test"], (Pass, Policy::None, "example.test")),
+        ] {
+            let got = run(zone, domain, spf, dkim).await;
+            assert_eq!(got, (wanted.0, wanted.1, wanted.2.to_owned()), "{domain} {spf:?} {dkim:?}");
+        }
+    }
+}

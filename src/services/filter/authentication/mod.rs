@@ -1,0 +1,17 @@
+//! Who really sent this? SPF, DKIM, DMARC, ARC and the client's name; and our own signatures on outgoing mail.
+//!
+//! Promises: at most ten DKIM signatures and ten SPF look-up terms per message; a DNS that does not answer gives
+//! `temperror`, never a failure; nothing a message says about its own authentication is believed, except what a sealer
+//! that the administrator trusts has sealed.
+
+mod check;
+pub mod dkim;
+mod dmarc;
+mod hello;
+mod results;
+pub mod spf;
+
+pub use check::{Authentication, Authenticator, Client};
+pub use dmarc::{Dmarc, DmarcResult, Policy, Published, organization_of};
+pub use hello::Iprev;
+pub use results::{findings, forged, header};

@@ -1,0 +1,133 @@
+//! The Authentication-Results field (RFC 8601).
+
+use std::ops::Range;
+
+use super::check::{Authentication, Client};
+use super::dkim::{Chain, Findings};
+use super::hello::Iprev;
+use crate::services::filter::view::View;
+
+/// The complete field, with its line end, to be put in front of the message.
+pub fn header(authentication: &Authentication, client: &Client<'_>, hostname: &str) -> String {
+    let mut results: Vec<String> = Vec::new();
+    if let (Some(iprev), Some(address)) = (&authentication.iprev, client.address) {
+        results.push(match iprev {
+            Iprev::Pass(name) => format!("iprev=pass ({}) policy.iprev={}", comment(name), value(&address.to_string())),
+            Iprev::Fail => format!("iprev=fail policy.iprev={}", value(&address.to_string())),
+            Iprev::TempError => format!("iprev=temperror policy.iprev={}", value(&address.to_string())),
+        });
+    }
+    if let Some(outcome) = &authentication.spf_hello {
+        results.push(format!("spf={} smtp.helo={}", outcome.result.word(), value(client.hello)));
+    }
+    if let Some(outcome) = &authentication.spf {
+        results.push(format!("spf={} smtp.mailfrom={}", outcome.result.word(), value(client.reverse_path)));
+    }
+    if authentication.signatures.dkim.is_empty() {
+        results.push("dkim=none".to_owned());
+    }
+    for signature in &authentication.signatures.dkim {
+        let mut text = format!("dkim={}", signature.result.word());
+        if let Some(reason) = &signature.reason {
+            text.push_str(&format!(" ({})", comment(reason)));
+        }
+        for (name, property) in [
+            ("d", signature.domain.as_str()),
+            ("s", &signature.selector),
+            ("a", signature.algorithm),
+            ("b", &signature.head),
+        ] {
+            if !property.is_empty() {
+                text.push_str(&format!(" header.{name}={}", value(property)));
+            }
+        }
+        results.push(text);
+    }
+    let dmarc = &authentication.dmarc;
+    if !dmarc.domain.is_empty() {
+        results.push(format!(
+            "dmarc={} (p={}) header.from={}",
+            dmarc.result.word(),
+            dmarc.policy.word(),
+            value(&dmarc.domain)
+        ));
+    }
+    match &authentication.signatures.arc {
+        Chain::None => {}
+        Chain::Pass { sealers, .. } => {
+            let newest = sealers.last().map_or("", String::as_str);
+            results.push(format!("arc=pass ({}) header.oldest-pass=0", comment(newest)));
+        }
+        Chain::Fail(reason) => results.push(format!("arc=fail ({})", comment(reason))),
+    }
+    format!("Authentication-Results: {};\r\n\t{}\r\n", value(hostname), results.join(";\r\n\t"))
+}
+
+/// What a seal of ours may say, by our field; `None` when there is a chain that is not whole: nobody believes what follows.
+pub fn findings(authentication: &Authentication, header: &str) -> Option<Findings> {
+    let sets = match &authentication.signatures.arc {
+        Chain::None => 0,
+        Chain::Pass { sealers, .. } => sealers.len(),
+        Chain::Fail(_) => return None,
+    };
+    let results = header.strip_prefix("Authentication-Results:")?.trim().to_owned();
+    Some(Findings { results, sets })
+}
+
+/// Fields that claim to be ours (RFC 8601 §5): ranges of the bytes the view was made of, whole lines.
+pub fn forged(view: &View<'_>, hostname: &str) -> Vec<Range<usize>> {
+    view.all("Authentication-Results")
+        .filter(|field| {
+            let id = field.decoded().split([';', ' ', '\t', '(']).next().unwrap_or_default();
+            let id = id.trim_matches('"');
+            id.eq_ignore_ascii_case(hostname) || id.is_empty()
+        })
+        .map(|field| field.lines(view.raw))
+        .collect()
+}
+
+/// A value as a token where that is possible, else quoted; control characters become question marks (RFC 8601 §2.2).
+fn value(text: &str) -> String {
+    let clean: String = text.chars().take(256).map(|c| if c.is_control() { '?' } else { c }).collect();
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`{|}~@/:".contains(c) || !c.is_ascii();
+    if !clean.is_empty() && clean.chars().all(token) && !clean.contains(['/', ':']) {
+        return clean;
+    }
+    format!("\"{}\"", clean.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Text that may stand in a comment.
+fn comment(text: &str) -> String {
+    text.chars()
+        .take(120)
+        .map(|c| if c.is_ascii_graphic() && !"()\\".contains(c) || c == ' ' { c } else { '?' })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::filter::LimitSettings;
+
+    #[test]
+    fn forged_ones_are_found() {
+        let mail = "Authentication-Results: MX.example.test; spf=pass\r\nA: b\r\nAuthentication-Results: other.test; dmarc=pass\r\nauthentication-results:\r\n \"mx.example.test\" 1;\r\n dkim=pass\r\nX: y\r\n\r\nbody";
+        let view = View::new(mail.as_bytes(), &LimitSettings::default());
+        let found: Vec<&str> = forged(&view, "mx.example.test").into_iter().map(|r| &mail[r]).collect();
+        assert_eq!(
+            found,
+            [
+                "Authentication-Results: MX.example.test; spf=pass\r\n",
+                "authentication-results:\r\n \"mx.example.test\" 1;\r\n dkim=pass\r\n"
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_can_be_smuggled_into_the_field() {
+        assert_eq!(value("a\r\nX: y"), "\"a??X: y\"");
+        assert_eq!(value("a;b\"c"), "\"a;b\\\"c\"");
+        assert_eq!(value("ann@example.test"), "ann@example.test");
+        assert_eq!(comment("a)\r\nb"), "a???b");
+    }
+}

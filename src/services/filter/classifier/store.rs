@@ -1,0 +1,473 @@
+//! What has been learned, in the database.
+//!
+//! A table is kept as 64 packed pieces (`learned_shards`) and a list of changes since (`learned_changes`): learning a
+//! message writes one row, loading a table reads a few large ones, and neither grows with the other. When many changes
+//! have gathered they are folded into the pieces, and what the table has no room for is forgotten.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::table::Counts;
+use super::{Class, Table, Token};
+use crate::foundations::address::Address;
+use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::failure::Kind;
+use crate::storage::database::{self, Database, Sql, Transaction};
+
+/// Learning or loading failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// A piece of a table is not what was written.
+    #[error("what was learned for `{0}` cannot be read; learn it anew or delete its rows in `learned_shards`")]
+    Corrupt(String),
+}
+
+impl Error {
+    /// What kind of failure it is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Database(error) => error.kind(),
+            Self::Corrupt(_) => Kind::Corrupt,
+        }
+    }
+}
+
+/// Whose table it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// Everybody's.
+    Site,
+    /// One account's.
+    Account(Address),
+}
+
+impl Owner {
+    fn key(&self) -> String {
+        match self {
+            Self::Site => String::new(),
+            Self::Account(address) => address.key(),
+        }
+    }
+}
+
+/// What became of a message that was to be learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learned {
+    /// It was learned.
+    Now,
+    /// It had been learned as this already.
+    Before,
+    /// It had been learned as the other class, which was taken back first.
+    Again,
+}
+
+/// Tables of all owners, loaded when they are asked for.
+pub struct Store {
+    database: Database,
+    clock: SharedClock,
+    limits: Limits,
+    loaded: Mutex<HashMap<String, Loaded>>,
+}
+
+/// How large tables may get.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Tokens of the site's table.
+    pub site: usize,
+    /// Tokens of an account's table.
+    pub account: usize,
+    /// Account tables kept in memory; the one not used for the longest time goes first.
+    pub accounts: usize,
+    /// How long a loaded table is used before changes by others are looked for.
+    pub fresh: Duration,
+}
+
+#[derive(Clone)]
+struct Loaded {
+    table: Arc<Table>,
+    generation: i64,
+    change: i64,
+    checked: Timestamp,
+}
+
+/// The key of what was taken over from SpamAssassin; no account has it, since it is no address.
+const IMPORTED: &str = "spamassassin";
+/// Pieces of a table.
+const SHARDS: u64 = 64;
+/// Changes after which a table is folded.
+const FOLD_AFTER: i64 = 200;
+/// Octets of one token in a piece: token, ham, spam, day.
+const ENTRY: usize = 8 + 3 + 3 + 2;
+/// How long it is known that a message has been learned. After that it could be learned a second time.
+const REMEMBERED: Duration = Duration::from_secs(400 * 86_400);
+/// Largest count in a piece.
+const MOST: u32 = (1 << 24) - 1;
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("loaded", &self.loaded.lock().len()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Tables in this database.
+    pub fn new(database: Database, clock: SharedClock, limits: Limits) -> Self {
+        Self { database, clock, limits, loaded: Mutex::new(HashMap::new()) }
+    }
+
+    /// The owner's table, as it was at most [`Limits::fresh`] ago. When the database does not answer, the table last
+    /// loaded; the failure only when there is none.
+    pub async fn table(&self, owner: &Owner) -> Result<Arc<Table>, Error> {
+        let key = owner.key();
+        let now = self.clock.now();
+        let known = self.loaded.lock().get(&key).cloned();
+        if let Some(known) = &known
+            && now.since(known.checked) < self.limits.fresh
+        {
+            return Ok(Arc::clone(&known.table));
+        }
+        match self.refresh(&key, known.as_ref(), now).await {
+            Ok(loaded) => {
+                let table = Arc::clone(&loaded.table);
+                self.keep(key, loaded);
+                Ok(table)
+            }
+            Err(error) => match known {
+                Some(mut known) => {
+                    log::warn!(owner:% = key; "filter: what was learned cannot be read again, the older table is used: {error}");
+                    known.checked = now;
+                    let table = Arc::clone(&known.table);
+                    self.keep(key, known);
+                    Ok(table)
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    fn keep(&self, key: String, entry: Loaded) {
+        let mut loaded = self.loaded.lock();
+        loaded.insert(key, entry);
+        if loaded.len() > self.limits.accounts + 1 {
+            let oldest =
+                loaded.iter().filter(|(k, _)| !k.is_empty()).min_by_key(|(_, l)| l.checked).map(|(k, _)| k.clone());
+            if let Some(oldest) = oldest {
+                loaded.remove(&oldest);
+            }
+        }
+    }
+
+    async fn refresh(&self, key: &str, known: Option<&Loaded>, now: Timestamp) -> Result<Loaded, Error> {
+        let row = self
+            .database
+            .fetch_optional("SELECT ham, spam, generation FROM learned_owners WHERE owner = ?", &[key.into()])
+            .await?;
+        let Some(row) = row else {
+            return Ok(Loaded { table: Arc::default(), generation: 0, change: 0, checked: now });
+        };
+        let (ham, spam, generation) = (row.int(0)?, row.int(1)?, row.int(2)?);
+        let (mut table, mut change) = match known.filter(|k| k.generation == generation) {
+            Some(known) => (Table::clone(&known.table), known.change),
+            None => (self.pieces(key).await?, 0),
+        };
+        let rows = self
+            .database
+            .fetch_all(
+                "SELECT id, tokens FROM learned_changes WHERE owner = ? AND id > ? ORDER BY id",
+                &[key.into(), change.into()],
+            )
+            .await?;
+        if rows.is_empty()
+            && let Some(known) = known.filter(|k| k.generation == generation)
+        {
+            return Ok(Loaded { checked: now, ..known.clone() });
+        }
+        for row in rows {
+            change = row.int(0)?;
+            apply(&mut table, &row.blob(1)?).ok_or_else(|| Error::Corrupt(key.to_owned()))?;
+        }
+        table.ham = u32::try_from(ham).unwrap_or(0);
+        table.spam = u32::try_from(spam).unwrap_or(0);
+        table.imported = None;
+        if key == Owner::Site.key() && !table.is_ready() {
+            table.imported = self.imported().await?;
+        }
+        Ok(Loaded { table: Arc::new(table), generation, change, checked: now })
+    }
+
+    /// What was taken over from SpamAssassin, if anything was.
+    async fn imported(&self) -> Result<Option<Arc<Table>>, Error> {
+        let sql = "SELECT ham, spam FROM learned_owners WHERE owner = ?";
+        let Some(row) = self.database.fetch_optional(sql, &[IMPORTED.into()]).await? else { return Ok(None) };
+        let mut table = self.pieces(IMPORTED).await?;
+        table.ham = u32::try_from(row.int(0)?).unwrap_or(0);
+        table.spam = u32::try_from(row.int(1)?).unwrap_or(0);
+        Ok(Some(Arc::new(table)))
+    }
+
+    /// Keeps what SpamAssassin has learned, in place of what was taken over before; how many tokens there was room for.
+    pub async fn import(&self, mut table: Table) -> Result<usize, Error> {
+        table.expire(self.limits.site);
+        let mut tx = self.database.begin().await?;
+        // The site's own table gets another generation, so that every process looks at it again.
+        for (owner, ham, spam) in [(String::new(), 0, 0), (IMPORTED.to_owned(), table.ham, table.spam)] {
+            let conflict = tx.dialect().on_conflict(&["owner"], &[]);
+            let insert = "INSERT INTO learned_owners (owner, ham, spam, generation) VALUES (?, 0, 0, 0)";
+            tx.execute(Sql::assembled(format!("{insert}{conflict}")), &[owner.as_str().into()]).await?;
+            let update = "UPDATE learned_owners SET generation = generation + 1 WHERE owner = ?";
+            tx.execute(update, &[owner.as_str().into()]).await?;
+            if owner == IMPORTED {
+                let update = "UPDATE learned_owners SET ham = ?, spam = ? WHERE owner = ?";
+                tx.execute(update, &[ham.into(), spam.into(), IMPORTED.into()]).await?;
+            }
+        }
+        write_pieces(&mut tx, IMPORTED, &table).await?;
+        tx.commit().await?;
+        self.loaded.lock().remove(&Owner::Site.key());
+        Ok(table.len())
+    }
+
+    async fn pieces(&self, key: &str) -> Result<Table, Error> {
+        let mut table = Table::default();
+        for row in self.database.fetch_all("SELECT tokens FROM learned_shards WHERE owner = ?", &[key.into()]).await? {
+            unpack(&row.blob(0)?, &mut table).ok_or_else(|| Error::Corrupt(key.to_owned()))?;
+        }
+        Ok(table)
+    }
+
+    /// Learns a message, given by its tokens and a digest that tells it from all others. Durable when it returns.
+    pub async fn learn(&self, owner: &Owner, class: Class, digest: &str, tokens: &[Token]) -> Result<Learned, Error> {
+        let results = self.learn_many(owner, class, &[(digest.to_owned(), tokens.to_vec())]).await?;
+        Ok(results.first().copied().unwrap_or(Learned::Before))
+    }
+
+    /// Learns several messages in one transaction; the results stand in their order.
+    pub async fn learn_many(
+        &self,
+        owner: &Owner,
+        class: Class,
+        messages: &[(String, Vec<Token>)],
+    ) -> Result<Vec<Learned>, Error> {
+        self.change(owner, messages, Some(class)).await
+    }
+
+    /// Takes back what was learned from messages.
+    pub async fn forget(&self, owner: &Owner, messages: &[(String, Vec<Token>)]) -> Result<Vec<Learned>, Error> {
+        self.change(owner, messages, None).await
+    }
+
+    async fn change(
+        &self,
+        owner: &Owner,
+        messages: &[(String, Vec<Token>)],
+        class: Option<Class>,
+    ) -> Result<Vec<Learned>, Error> {
+        let key = owner.key();
+        let day = u16::try_from(self.clock.now().unix_seconds() / 86_400).unwrap_or(u16::MAX);
+        let mut tx = self.database.begin().await?;
+        let insert = tx.dialect().upsert("learned_owners", &["owner"], &[]);
+        tx.execute(insert, &[key.as_str().into()]).await?;
+        // Whoever changes this row goes first; the others wait. So ids of changes are given in the order of commits, and a
+        // reader that has seen one has seen all before it.
+        tx.execute("UPDATE learned_owners SET touched = touched + 1 WHERE owner = ?", &[key.as_str().into()]).await?;
+        let mut delta: HashMap<Token, (i32, i32)> = HashMap::new();
+        let (mut ham, mut spam) = (0i64, 0i64);
+        let mut results = Vec::with_capacity(messages.len());
+        for (digest, tokens) in messages {
+            let before = remembered(&mut tx, &key, digest).await?;
+            if before == class {
+                results.push(Learned::Before);
+                continue;
+            }
+            for (changed, sign) in [(before, -1i32), (class, 1)] {
+                let Some(changed) = changed else { continue };
+                match changed {
+                    Class::Ham => ham += i64::from(sign),
+                    Class::Spam => spam += i64::from(sign),
+                }
+                for token in tokens {
+                    let entry = delta.entry(*token).or_default();
+                    match changed {
+                        Class::Ham => entry.0 += sign,
+                        Class::Spam => entry.1 += sign,
+                    }
+                }
+            }
+            remember(&mut tx, &key, digest, class, self.clock.now()).await?;
+            results.push(if before.is_some() { Learned::Again } else { Learned::Now });
+        }
+        if delta.is_empty() && ham == 0 && spam == 0 {
+            tx.rollback().await?;
+            return Ok(results);
+        }
+        tx.execute(
+            "UPDATE learned_owners SET ham = ham + ?, spam = spam + ? WHERE owner = ?",
+            &[ham.into(), spam.into(), key.as_str().into()],
+        )
+        .await?;
+        tx.insert("learned_changes", &["owner", "tokens"], &[key.as_str().into(), pack_changes(&delta, day).into()])
+            .await?;
+        tx.commit().await?;
+        self.fold_when_due(owner, &key).await?;
+        if let Some(loaded) = self.loaded.lock().get_mut(&key) {
+            loaded.checked = Timestamp::EPOCH;
+        }
+        Ok(results)
+    }
+
+    async fn fold_when_due(&self, owner: &Owner, key: &str) -> Result<(), Error> {
+        let row =
+            self.database.fetch_optional("SELECT COUNT(*) FROM learned_changes WHERE owner = ?", &[key.into()]).await?;
+        if row.map_or(Ok(0), |r| r.int(0))? < FOLD_AFTER {
+            return Ok(());
+        }
+        self.fold(owner).await
+    }
+
+    /// Folds the changes of an owner into the pieces, and forgets what there is no room for.
+    pub async fn fold(&self, owner: &Owner) -> Result<(), Error> {
+        let key = owner.key();
+        let most = match owner {
+            Owner::Site => self.limits.site,
+            Owner::Account(_) => self.limits.account,
+        };
+        let mut tx = self.database.begin().await?;
+        // The row is locked by changing it, so that two processes do not fold the same changes.
+        tx.execute("UPDATE learned_owners SET generation = generation + 1 WHERE owner = ?", &[key.as_str().into()])
+            .await?;
+        let mut table = Table::default();
+        for row in tx.fetch_all("SELECT tokens FROM learned_shards WHERE owner = ?", &[key.as_str().into()]).await? {
+            unpack(&row.blob(0)?, &mut table).ok_or_else(|| Error::Corrupt(key.clone()))?;
+        }
+        let changes = tx
+            .fetch_all("SELECT id, tokens FROM learned_changes WHERE owner = ? ORDER BY id", &[key.as_str().into()])
+            .await?;
+        let mut last = 0;
+        for row in changes {
+            last = row.int(0)?;
+            apply(&mut table, &row.blob(1)?).ok_or_else(|| Error::Corrupt(key.clone()))?;
+        }
+        table.expire(most);
+        write_pieces(&mut tx, &key, &table).await?;
+        let forgotten = self.clock.now() - REMEMBERED;
+        let sql = "DELETE FROM learned_messages WHERE owner = ? AND at < ?";
+        tx.execute(sql, &[key.as_str().into(), forgotten.into()]).await?;
+        tx.execute("DELETE FROM learned_changes WHERE owner = ? AND id <= ?", &[key.as_str().into(), last.into()])
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Puts a table in place of the one that is there.
+async fn write_pieces(tx: &mut Transaction, key: &str, table: &Table) -> Result<(), Error> {
+    tx.execute("DELETE FROM learned_shards WHERE owner = ?", &[key.into()]).await?;
+    for (shard, packed) in pack(table).into_iter().enumerate() {
+        let shard = i64::try_from(shard).unwrap_or(0);
+        let sql = "INSERT INTO learned_shards (owner, shard, tokens) VALUES (?, ?, ?)";
+        tx.execute(sql, &[key.into(), shard.into(), packed.into()]).await?;
+    }
+    Ok(())
+}
+
+async fn remembered(tx: &mut Transaction, key: &str, digest: &str) -> Result<Option<Class>, Error> {
+    let row = tx
+        .fetch_optional(
+            "SELECT class FROM learned_messages WHERE owner = ? AND digest = ?",
+            &[key.into(), digest.into()],
+        )
+        .await?;
+    Ok(match row {
+        Some(row) if row.text(0)? == "spam" => Some(Class::Spam),
+        Some(_) => Some(Class::Ham),
+        None => None,
+    })
+}
+
+async fn remember(
+    tx: &mut Transaction,
+    key: &str,
+    digest: &str,
+    class: Option<Class>,
+    at: Timestamp,
+) -> Result<(), Error> {
+    tx.execute("DELETE FROM learned_messages WHERE owner = ? AND digest = ?", &[key.into(), digest.into()]).await?;
+    if let Some(class) = class {
+        tx.execute(
+            "INSERT INTO learned_messages (owner, digest, class, at) VALUES (?, ?, ?, ?)",
+            &[key.into(), digest.into(), class.word().into(), at.unix_micros().into()],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+fn pack(table: &Table) -> Vec<Vec<u8>> {
+    let mut pieces: Vec<Vec<u8>> = vec![Vec::new(); SHARDS as usize];
+    for (token, counts) in &table.counts {
+        let piece = &mut pieces[(token % SHARDS) as usize];
+        piece.extend_from_slice(&token.to_le_bytes());
+        piece.extend_from_slice(&counts.ham.min(MOST).to_le_bytes()[..3]);
+        piece.extend_from_slice(&counts.spam.min(MOST).to_le_bytes()[..3]);
+        piece.extend_from_slice(&counts.day.to_le_bytes());
+    }
+    pieces
+}
+
+fn unpack(piece: &[u8], table: &mut Table) -> Option<()> {
+    let (entries, rest) = piece.as_chunks::<ENTRY>();
+    if !rest.is_empty() {
+        return None;
+    }
+    table.counts.reserve(entries.len());
+    for e in entries {
+        let token = u64::from_le_bytes([e[0], e[1], e[2], e[3], e[4], e[5], e[6], e[7]]);
+        let counts = Counts {
+            ham: u32::from_le_bytes([e[8], e[9], e[10], 0]),
+            spam: u32::from_le_bytes([e[11], e[12], e[13], 0]),
+            day: u16::from_le_bytes([e[14], e[15]]),
+        };
+        table.counts.insert(token, counts);
+    }
+    Some(())
+}
+
+/// Changes: the day, then for each token the token and what is added to its two counts.
+fn pack_changes(delta: &HashMap<Token, (i32, i32)>, day: u16) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(2 + delta.len() * 16);
+    packed.extend_from_slice(&day.to_le_bytes());
+    for (token, (ham, spam)) in delta {
+        packed.extend_from_slice(&token.to_le_bytes());
+        packed.extend_from_slice(&ham.to_le_bytes());
+        packed.extend_from_slice(&spam.to_le_bytes());
+    }
+    packed
+}
+
+fn apply(table: &mut Table, packed: &[u8]) -> Option<()> {
+    let (day, rest) = packed.split_first_chunk::<2>()?;
+    let day = u16::from_le_bytes(*day);
+    let (entries, rest) = rest.as_chunks::<16>();
+    if !rest.is_empty() {
+        return None;
+    }
+    for e in entries {
+        let token = u64::from_le_bytes([e[0], e[1], e[2], e[3], e[4], e[5], e[6], e[7]]);
+        let ham = i32::from_le_bytes([e[8], e[9], e[10], e[11]]);
+        let spam = i32::from_le_bytes([e[12], e[13], e[14], e[15]]);
+        let counts = table.counts.entry(token).or_default();
+        counts.ham = counts.ham.saturating_add_signed(ham);
+        counts.spam = counts.spam.saturating_add_signed(spam);
+        counts.day = counts.day.max(day);
+        if counts.ham == 0 && counts.spam == 0 {
+            table.counts.remove(&token);
+        }
+    }
+    Some(())
+}

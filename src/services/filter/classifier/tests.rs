@@ -1,0 +1,92 @@
+use super::*;
+use crate::services::filter::LimitSettings;
+use crate::services::filter::view::View;
+
+fn tokens_of(message: &str) -> Vec<Token> {
+    tokens(&View::new(message.as_bytes(), &LimitSettings::default()))
+}
+
+fn trained() -> Table {
+    let mut table = Table::default();
+    for n in 0..60 {
+        table.learn(
+            Class::Ham,
+            &tokens_of(&format!("Subject: meeting {n}\n\nthe minutes of the meeting are attached, number {n}")),
+            1,
+        );
+        table.learn(
+            Class::Spam,
+            &tokens_of(&format!("Subject: offer {n}\n\ncheap pills for you, buy number {n} now")),
+            2,
+        );
+    }
+    table
+}
+
+#[test]
+fn learns_and_tells_apart() {
+    let table = trained();
+    let spam = tokens_of("Subject: offer\n\ncheap pills, buy now");
+    let ham = tokens_of("Subject: meeting\n\nminutes of the meeting");
+    assert!(table.probability(&spam, None).unwrap() > 0.99);
+    assert!(table.probability(&ham, None).unwrap() < 0.01);
+    assert_eq!(table.probability(&tokens_of("\n\nzzzz qqqq"), None), None, "nothing of it has been seen before");
+    assert_eq!(Table::default().probability(&spam, None), None);
+}
+
+#[test]
+fn forgets_exactly() {
+    let mut table = trained();
+    let before: Vec<_> = {
+        let mut all: Vec<_> = table.counts.clone().into_iter().collect();
+        all.sort_by_key(|(t, _)| *t);
+        all
+    };
+    let message = tokens_of("Subject: x\n\nsomething quite different");
+    table.learn(Class::Spam, &message, 2);
+    table.forget(Class::Spam, &message);
+    let mut after: Vec<_> = table.counts.clone().into_iter().collect();
+    after.sort_by_key(|(t, _)| *t);
+    assert_eq!(
+        before.iter().map(|(t, c)| (*t, c.ham, c.spam)).collect::<Vec<_>>(),
+        after.iter().map(|(t, c)| (*t, c.ham, c.spam)).collect::<Vec<_>>()
+    );
+    assert_eq!((table.ham, table.spam), (60, 60));
+}
+
+#[test]
+fn stays_within_its_bounds() {
+    let mut table = trained();
+    for n in 0..2000u64 {
+        table.learn(Class::Ham, &[n * 2 + 1], 3);
+    }
+    table.expire(500);
+    assert!(table.len() <= 500 && table.len() >= 400, "{}", table.len());
+    assert!(table.probability(&tokens_of("Subject: offer\n\ncheap pills, buy now"), None).unwrap() > 0.9);
+}
+
+#[test]
+fn the_recipient_outweighs_the_site() {
+    let site = trained();
+    let mut own = Table::default();
+    for n in 0..60 {
+        own.learn(Class::Ham, &tokens_of(&format!("Subject: offer {n}\n\ncheap pills for you, buy number {n} now")), 1);
+        own.learn(
+            Class::Spam,
+            &tokens_of(&format!("Subject: meeting {n}\n\nthe minutes of the meeting are attached, number {n}")),
+            2,
+        );
+    }
+    assert!(site.probability(&tokens_of("Subject: offer\n\ncheap pills, buy now"), Some(&own)).unwrap() < 0.3);
+}
+
+#[test]
+fn tokens_are_stable() {
+    // Stored tables depend on the values: a change here needs new tables.
+    let found = tokens_of("Subject: Hi\n\nHello World");
+    assert!(found.is_sorted());
+    assert_eq!(found.first(), Some(&FIRST));
+    assert_eq!(found, tokens_of("Subject: Hi\r\n\r\nHello\r\nWorld\r\n"));
+}
+
+const FIRST: Token = 4670520541882066488;

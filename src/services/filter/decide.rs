@@ -1,0 +1,141 @@
+//! From everything that is known to one decision. Pure.
+
+use super::authentication::dkim::Findings;
+use super::authentication::{Authentication, DmarcResult, Policy};
+use super::helpers::Helpers;
+use super::milter::Change;
+use super::pipeline::Weighed;
+use super::settings::DmarcAction;
+use super::{Decision, FilterSettings, Folder, RecipientChanges, Verdict};
+use crate::foundations::failure::{Kind, Refusal};
+
+/// What a decision is made of.
+pub struct Evidence<'e> {
+    /// Scanner and milters.
+    pub helpers: Helpers,
+    /// The score.
+    pub weighed: Weighed,
+    /// Who sent it.
+    pub authentication: Option<&'e Authentication>,
+    /// For whom it is.
+    pub recipients: &'e [String],
+    /// The fields to be put in front.
+    pub header: String,
+    /// What a seal may say.
+    pub findings: Option<Findings>,
+    /// Lines of the message that pretend to be ours.
+    pub strip: Vec<std::ops::Range<usize>>,
+    /// Whether the sender is a stranger who must wait.
+    pub greylisted: bool,
+}
+
+/// For mail of our own users: only what scanner and milters say.
+pub fn outgoing(helpers: Helpers) -> Verdict {
+    let mut verdict = Verdict::accept();
+    verdict.signals.clone_from(&helpers.signals);
+    let decision = match (helpers.refusal, helpers.held) {
+        (Some(refusal), _) => refused(refusal),
+        (None, Some(_)) => Decision::Quarantine,
+        (None, None) => Decision::Accept,
+    };
+    verdict.decision = decision;
+    verdict.rewritten = helpers.rewritten;
+    verdict.recipients = changes(helpers.recipients);
+    verdict
+}
+
+/// For mail from elsewhere.
+pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
+    let Evidence { mut helpers, weighed, authentication, recipients, header, findings, strip, greylisted } = evidence;
+    let score = weighed.assessment.score;
+    let mut verdict = Verdict::accept();
+    verdict.score = score;
+    verdict.signals = weighed.assessment.signals;
+    verdict.signals.append(&mut helpers.signals);
+    verdict.headers = header.into_bytes();
+    verdict.findings = findings;
+    // What a milter has rewritten was shown to it without these lines.
+    if helpers.rewritten.is_none() {
+        verdict.strip = strip;
+    }
+    verdict.rewritten = helpers.rewritten;
+    verdict.recipients = changes(helpers.recipients);
+    let owner_wish = authentication.map_or(Policy::None, |a| wish(settings, a));
+    verdict.decision = if let Some(refusal) = helpers.refusal {
+        refused(refusal)
+    } else if owner_wish == Policy::Reject {
+        let text = "The domain in the From field does not allow this message (DMARC)";
+        Decision::Refuse(Refusal::new(Kind::NoPermission, text).smtp(550, "5.7.1"))
+    } else if everybody_refuses(settings, recipients, score, &weighed.own) {
+        Decision::Refuse(Refusal::new(Kind::Invalid, "The message looks like unwanted mail").smtp(550, "5.7.1"))
+    } else if greylisted {
+        let text = "We do not know you yet; try again in some minutes";
+        Decision::Later(Refusal::new(Kind::Temporary, text).smtp(451, "4.7.1"))
+    } else if helpers.held.is_some() || settings.quarantine.is_some_and(|q| score >= q) {
+        Decision::Quarantine
+    } else if score >= settings.threshold || owner_wish == Policy::Quarantine {
+        Decision::Junk
+    } else {
+        Decision::Accept
+    };
+    if matches!(verdict.decision, Decision::Accept | Decision::Junk) {
+        for recipient in recipients {
+            let own = weighed.own.iter().find(|(who, _)| who == recipient).map_or(score, |(_, s)| *s);
+            let unwanted = own >= settings.thresholds(recipient).0 || owner_wish == Policy::Quarantine;
+            let folder = if unwanted { Folder::Junk } else { Folder::Inbox };
+            if unwanted != matches!(verdict.decision, Decision::Junk) {
+                verdict.personal.insert(recipient.clone(), folder);
+            }
+        }
+    }
+    verdict
+}
+
+/// The decision for a message that is judged after the fact, in a word.
+pub fn word(settings: &FilterSettings, score: f64, authentication: Option<&Authentication>) -> &'static str {
+    let wish = authentication.map_or(Policy::None, |a| wish(settings, a));
+    if wish == Policy::Reject || score >= settings.refuse {
+        "refuse"
+    } else if wish == Policy::Quarantine || score >= settings.threshold {
+        "junk"
+    } else {
+        "accept"
+    }
+}
+
+fn refused(refusal: Refusal) -> Decision {
+    if refusal.is_temporary() { Decision::Later(refusal) } else { Decision::Refuse(refusal) }
+}
+
+/// A message is refused only when no recipient would take it.
+fn everybody_refuses(settings: &FilterSettings, recipients: &[String], score: f64, own: &[(String, f64)]) -> bool {
+    let would = |recipient: &String| {
+        let score = own.iter().find(|(who, _)| who == recipient).map_or(score, |(_, s)| *s);
+        score >= settings.thresholds(recipient).1
+    };
+    if recipients.is_empty() { score >= settings.refuse } else { recipients.iter().all(would) }
+}
+
+/// What the owner of the author's domain wants done, unless somebody we trust vouches for the message.
+pub fn wish(settings: &FilterSettings, authentication: &Authentication) -> Policy {
+    let dmarc = &authentication.dmarc;
+    if settings.authentication.dmarc == DmarcAction::Score || dmarc.result != DmarcResult::Fail {
+        return Policy::None;
+    }
+    if authentication.vouched.is_some() || authentication.is_by(&settings.authentication.mailing_lists) {
+        return Policy::None;
+    }
+    dmarc.policy
+}
+
+fn changes(wishes: Vec<Change>) -> RecipientChanges {
+    let mut changes = RecipientChanges::default();
+    for wish in wishes {
+        match wish {
+            Change::AddRecipient(address) => changes.added.extend(address.parse().ok()),
+            Change::RemoveRecipient(address) => changes.removed.extend(address.parse().ok()),
+            Change::Add(..) | Change::Insert(..) | Change::Replace(..) | Change::Body(_) => {}
+        }
+    }
+    changes
+}

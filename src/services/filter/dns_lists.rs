@@ -1,0 +1,150 @@
+//! DNS lists: what others think of the client's address and of domains in the message (RFC 5782).
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use futures_util::future::join_all;
+
+use super::Signal;
+use super::settings::{DnsListSettings, ListSubject};
+use super::signs::{is_address, registered};
+use super::view::{View, is_public};
+use crate::foundations::dns::Resolver;
+
+/// Most domains of one message that are asked about.
+const MAX_DOMAINS: usize = 20;
+
+/// Asks every list about everything it is about, all at the same time. A list that does not answer gives nothing.
+pub async fn ask(
+    resolver: &dyn Resolver,
+    lists: &[DnsListSettings],
+    client: Option<IpAddr>,
+    domains: &[String],
+) -> Vec<Signal> {
+    let questions = lists.iter().filter(|l| !l.zone.is_empty()).flat_map(|list| match list.about {
+        ListSubject::Client => {
+            let subject = client.filter(|c| is_public(*c)).map(|c| (c.to_string(), reversed(c)));
+            subject.map(|(shown, label)| (list, shown, label)).into_iter().collect::<Vec<_>>()
+        }
+        ListSubject::Domain => domains.iter().take(MAX_DOMAINS).map(|d| (list, d.clone(), d.clone())).collect(),
+    });
+    let answers = join_all(questions.map(|(list, shown, label)| async move {
+        let name = format!("{label}.{}", list.zone.trim_matches('.'));
+        let answer = resolver.a(&name).await.ok()?;
+        weigh(list, &answer.records).map(|weight| (list, shown, weight))
+    }))
+    .await;
+    let mut signals: Vec<Signal> = Vec::new();
+    for (list, shown, weight) in answers.into_iter().flatten() {
+        let name = signal_name(list);
+        // Of several domains on one list the worst counts.
+        match signals.iter_mut().find(|s| s.name == name) {
+            Some(known) if known.weight.abs() >= weight.abs() => {}
+            Some(known) => known.weight = weight,
+            None => signals.push(Signal::new(name, weight, format!("`{shown}` is listed by {}", list.zone))),
+        }
+    }
+    signals
+}
+
+/// What the answers of a list weigh together; `None` when they are no hit.
+fn weigh(list: &DnsListSettings, answers: &[Ipv4Addr]) -> Option<f64> {
+    let mut heaviest: Option<f64> = None;
+    for answer in answers {
+        let [a, b, c, _] = answer.octets();
+        // Answers outside 127.0.0.0/8 come from a zone that was given up or a resolver that lies; 127.255.255.0/24 means
+        // that the list refuses to answer us (too many questions, a public resolver).
+        if a != 127 {
+            continue;
+        }
+        if (b, c) == (255, 255) {
+            log::warn!(zone:% = list.zone, answer:% = answer; "filter: the DNS list refuses to answer; ask it through a name server of your own");
+            continue;
+        }
+        let weight = list.answers.get(&answer.to_string()).copied().unwrap_or(list.weight);
+        if weight != 0.0 && heaviest.is_none_or(|h| h.abs() < weight.abs()) {
+            heaviest = Some(weight);
+        }
+    }
+    heaviest
+}
+
+fn signal_name(list: &DnsListSettings) -> String {
+    let prefix = match list.about {
+        ListSubject::Client => "RCVD_IN_",
+        ListSubject::Domain => "URIBL_",
+    };
+    let zone: String =
+        list.zone.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    format!("{prefix}{}", zone.trim_matches('_'))
+}
+
+/// RFC 5782 §2.1, §2.4: octets, or nibbles, from the last to the first.
+fn reversed(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            format!("{d}.{c}.{b}.{a}")
+        }
+        IpAddr::V6(v6) => {
+            let nibbles = v6.octets().into_iter().rev().flat_map(|o| [o & 15, o >> 4]);
+            nibbles.map(|n| format!("{n:x}")).collect::<Vec<_>>().join(".")
+        }
+    }
+}
+
+/// The domains of a message that lists are asked about: of its author and of its links, each once.
+pub fn domains_of(view: &View<'_>) -> Vec<String> {
+    let author = view.from_address().rsplit_once('@').map_or("", |(_, d)| d).to_owned();
+    let links = view.links.iter().map(|l| l.host.clone());
+    let mut domains: Vec<String> = Vec::new();
+    for host in std::iter::once(author).chain(links) {
+        let domain = registered(&host);
+        let usable = !domain.is_empty() && domain.contains('.') && domain.is_ascii() && !is_address(domain);
+        if usable && !domains.iter().any(|d| d == domain) {
+            domains.push(domain.to_owned());
+        }
+        if domains.len() >= MAX_DOMAINS {
+            break;
+        }
+    }
+    domains
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::dns::ZoneResolver;
+
+    #[tokio::test]
+    async fn answers_have_meanings() {
+        let resolver = ZoneResolver::new();
+        resolver
+            .add("7.100.51.198.bl.test A 127.0.0.2\n7.100.51.198.bl.test A 127.0.0.4\n7.100.51.198.full.test A 127.255.255.254\n7.100.51.198.dead.test A 192.0.2.1\n7.100.51.198.good.test A 127.0.0.3\nevil.test.dbl.test A 127.0.1.2\n7.100.51.198.down.test FAIL")
+            .unwrap();
+        let list = |zone: &str, about, weight, answers: &[(&str, f64)]| DnsListSettings {
+            zone: zone.to_owned(),
+            about,
+            weight,
+            answers: answers.iter().map(|(a, w)| ((*a).to_owned(), *w)).collect(),
+        };
+        let lists = [
+            list("bl.test", ListSubject::Client, 1.0, &[("127.0.0.4", 3.0)]),
+            list("full.test", ListSubject::Client, 9.0, &[]),
+            list("dead.test", ListSubject::Client, 9.0, &[]),
+            list("down.test", ListSubject::Client, 9.0, &[]),
+            list("good.test", ListSubject::Client, -1.5, &[]),
+            list("dbl.test", ListSubject::Domain, 2.5, &[]),
+        ];
+        let client = "198.51.100.7".parse().ok();
+        let found = ask(&resolver, &lists, client, &["fine.test".to_owned(), "evil.test".to_owned()]).await;
+        let mut found: Vec<(String, f64)> = found.into_iter().map(|s| (s.name.into_owned(), s.weight)).collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(
+            found,
+            [("RCVD_IN_BL_TEST".into(), 3.0), ("RCVD_IN_GOOD_TEST".into(), -1.5), ("URIBL_DBL_TEST".into(), 2.5)]
+        );
+        let before = resolver.questions();
+        assert!(ask(&resolver, &lists, "10.0.0.1".parse().ok(), &[]).await.is_empty());
+        assert_eq!(resolver.questions(), before);
+    }
+}

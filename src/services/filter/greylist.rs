@@ -1,0 +1,99 @@
+//! Greylisting: a stranger whose message is doubtful is asked to come back.
+
+use std::net::IpAddr;
+
+use crate::foundations::clock::Timestamp;
+use crate::storage::database::{self, Database};
+
+use super::settings::GreylistSettings;
+
+/// What is to be done with a stranger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// He has come back, or is known.
+    Known,
+    /// He must wait.
+    Wait,
+}
+
+/// Looks the sender up and remembers him. A sender is a network (/24 or /64), a reverse-path and a recipient.
+pub async fn ask(
+    database: &Database,
+    settings: &GreylistSettings,
+    client: IpAddr,
+    reverse_path: &str,
+    recipient: &str,
+    now: Timestamp,
+) -> Result<Answer, database::Error> {
+    let key = triplet(client, reverse_path, recipient);
+    let row = database
+        .fetch_optional("SELECT first_seen, last_seen, passed FROM greylist WHERE triplet = ?", &[key.as_str().into()])
+        .await?;
+    let (first, last, passed) = match row {
+        Some(row) => (row.time(0)?, row.time(1)?, row.truth(2)?),
+        None => (now, Timestamp::EPOCH, false),
+    };
+    let kept = if passed { settings.remember } else { settings.window };
+    let stale = now.since(last) > kept.duration();
+    let (first, passed) = if stale { (now, false) } else { (first, passed) };
+    let waited = now.since(first) >= settings.delay.duration();
+    let known = !stale && (passed || waited);
+    let upsert = database.dialect().upsert("greylist", &["triplet"], &["first_seen", "last_seen", "passed"]);
+    database.execute(upsert, &[key.into(), first.into(), now.into(), known.into()]).await?;
+    // Now and then, so that strangers who never come back do not fill the table.
+    if now.unix_micros() % 256 == 0 {
+        prune(database, settings, now).await?;
+    }
+    Ok(if known { Answer::Known } else { Answer::Wait })
+}
+
+/// Forgets senders that are not known any more.
+async fn prune(database: &Database, settings: &GreylistSettings, now: Timestamp) -> Result<u64, database::Error> {
+    let stale = now - settings.window.duration();
+    let forgotten = now - settings.remember.duration();
+    let sql = "DELETE FROM greylist WHERE (passed = 0 AND last_seen < ?) OR last_seen < ?";
+    database.execute(sql, &[stale.into(), forgotten.into()]).await
+}
+
+/// A hash, so that the table does not tell who writes to whom.
+fn triplet(client: IpAddr, reverse_path: &str, recipient: &str) -> String {
+    let network = match client.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            format!("{a}.{b}.{c}")
+        }
+        IpAddr::V6(v6) => format!("{:?}", &v6.segments()[..4]),
+    };
+    let text = format!("{network} {} {}", reverse_path.to_lowercase(), recipient.to_lowercase());
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::settings::Span;
+    use crate::services::filter::test_database;
+
+    #[tokio::test]
+    async fn a_stranger_who_comes_back_is_known() {
+        let (_folder, database) = test_database().await;
+        let settings = GreylistSettings { enabled: true, ..GreylistSettings::default() };
+        let client = "198.51.100.7".parse().unwrap();
+        let start = Timestamp::from_unix_seconds(1_000_000);
+        let mut now = start;
+        for (after, from, wanted) in [
+            (Span::seconds(0), client, Answer::Wait),
+            (Span::seconds(60), client, Answer::Wait),
+            (Span::minutes(5), client, Answer::Known),
+            (Span::seconds(1), "198.51.100.9".parse().unwrap(), Answer::Known),
+            (Span::seconds(1), "198.51.101.9".parse().unwrap(), Answer::Wait),
+            (Span::days(20), client, Answer::Known),
+            (Span::days(40), client, Answer::Wait),
+        ] {
+            now = now + after.duration();
+            assert_eq!(ask(&database, &settings, from, "a@b.test", "c@d.test", now).await.unwrap(), wanted, "{now}");
+        }
+        assert_eq!(prune(&database, &settings, now + Span::days(3).duration()).await.unwrap(), 2);
+    }
+}

@@ -1,0 +1,322 @@
+//! The conversation with one milter.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+use super::change::{self, Change, MAX_CHANGES};
+use super::packet::{Packet, joined, receive, send, texts};
+use crate::foundations::mail::Mail;
+use crate::services::filter::endpoint::Wire;
+use crate::services::filter::settings::MilterSettings;
+
+/// A milter cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection, or it broke.
+    #[error("the milter does not answer: {0}")]
+    Io(#[from] std::io::Error),
+    /// It did not answer in time.
+    #[error("the milter did not answer in time")]
+    Timeout,
+    /// It has no address in the settings.
+    #[error("the milter has no address")]
+    NoAddress,
+    /// It does not keep to the protocol.
+    #[error("the milter sent {0}")]
+    Nonsense(&'static str),
+}
+
+/// What a milter decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing against it.
+    Accept,
+    /// To be refused, with the reply when it names one.
+    Reject(Option<String>),
+    /// To be refused for now.
+    Later(Option<String>),
+    /// To be dropped without a word.
+    Discard,
+    /// To be kept, with its reason.
+    Quarantine(String),
+}
+
+/// The end of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The decision.
+    pub answer: Answer,
+    /// What is to be changed, in order.
+    pub changes: Vec<Change>,
+}
+
+/// What we let milters do (`SMFIF_*`): all header, body and recipient changes, quarantine.
+const ACTIONS: u32 = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20 | 0x80;
+/// Steps that a milter may leave out or not answer (`SMFIP_*`): all, and body skipping.
+const STEPS: u32 = 0x1f_ffff;
+const VERSION: u32 = 6;
+
+const NO_CONNECT: u32 = 0x1;
+const NO_HELLO: u32 = 0x2;
+const NO_MAIL: u32 = 0x4;
+const NO_RECIPIENT: u32 = 0x8;
+const NO_BODY: u32 = 0x10;
+const NO_HEADERS: u32 = 0x20;
+const NO_END_OF_HEADER: u32 = 0x40;
+const SILENT_HEADER: u32 = 0x80;
+const NO_DATA: u32 = 0x200;
+const SILENT_CONNECT: u32 = 0x1000;
+const SILENT_HELLO: u32 = 0x2000;
+const SILENT_MAIL: u32 = 0x4000;
+const SILENT_RECIPIENT: u32 = 0x8000;
+const SILENT_DATA: u32 = 0x1_0000;
+const SILENT_END_OF_HEADER: u32 = 0x4_0000;
+const SILENT_BODY: u32 = 0x8_0000;
+const LEADING_SPACE: u32 = 0x10_0000;
+
+/// Body octets of one packet.
+const CHUNK: usize = 65_535;
+
+/// Asks a milter about a message. `message` is as earlier milters have left it.
+pub async fn ask(settings: &MilterSettings, mail: &Mail, message: &Bytes, hostname: &str) -> Result<Outcome, Error> {
+    let endpoint = settings.address.as_ref().ok_or(Error::NoAddress)?;
+    let patience = settings.timeout.duration();
+    let mut wire = endpoint.connect(patience).await?;
+    let mut talk = Talk { wire: &mut *wire, steps: 0, patience, refused: Vec::new() };
+    let outcome = talk.run(mail, message, hostname).await;
+    // Whatever came out, the milter is told that this is the end; it may have gone already.
+    let _ = send(talk.wire, b'Q', &[]).await;
+    outcome
+}
+
+struct Talk<'w> {
+    wire: &'w mut dyn Wire,
+    steps: u32,
+    patience: std::time::Duration,
+    refused: Vec<Change>,
+}
+
+/// How a stage ended.
+enum Stage {
+    Next,
+    Skip,
+    End(Answer),
+}
+
+/// Runs a stage; ends the conversation when the stage does.
+macro_rules! stage {
+    ($talk:ident, $answer:expr) => {
+        match $answer {
+            Stage::Next | Stage::Skip => {}
+            Stage::End(answer) => return Ok(Outcome { answer, changes: Vec::new() }),
+        }
+    };
+}
+
+impl Talk<'_> {
+    async fn run(&mut self, mail: &Mail, message: &Bytes, hostname: &str) -> Result<Outcome, Error> {
+        self.negotiate().await?;
+        let queue_id = mail.id.to_string();
+        self.macros(b'C', &[("j", hostname), ("{daemon_name}", hostname), ("v", "Postrider")]).await?;
+        stage!(self, self.step(NO_CONNECT, SILENT_CONNECT, b'C', &connection(mail)).await?);
+        stage!(self, self.step(NO_HELLO, SILENT_HELLO, b'H', &joined(&[&mail.origin.hello])).await?);
+        let reverse_path = mail.envelope.reverse_path.to_string();
+        let login = mail.origin.login.as_ref().map(|l| l.address.to_string()).unwrap_or_default();
+        let address = mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default();
+        self.macros(b'M', &[("i", &queue_id), ("{mail_addr}", &address), ("{auth_authen}", &login)]).await?;
+        stage!(self, self.step(NO_MAIL, SILENT_MAIL, b'M', &joined(&[&reverse_path])).await?);
+        if let Some(answer) = self.recipients(mail).await? {
+            return Ok(Outcome { answer, changes: Vec::new() });
+        }
+        self.macros(b'T', &[("i", &queue_id)]).await?;
+        stage!(self, self.step(NO_DATA, SILENT_DATA, b'T', &[]).await?);
+        let (fields, body) = change::split(message);
+        if self.steps & NO_HEADERS == 0 {
+            for field in &fields {
+                stage!(self, self.field(field).await?);
+            }
+        }
+        stage!(self, self.step(NO_END_OF_HEADER, SILENT_END_OF_HEADER, b'N', &[]).await?);
+        if self.steps & NO_BODY == 0 {
+            for chunk in body.chunks(CHUNK) {
+                match self.step(NO_BODY, SILENT_BODY, b'B', chunk).await? {
+                    Stage::Next => {}
+                    Stage::Skip => break,
+                    Stage::End(answer) => return Ok(Outcome { answer, changes: Vec::new() }),
+                }
+            }
+        }
+        self.macros(b'E', &[("i", &queue_id)]).await?;
+        self.finish().await
+    }
+
+    async fn negotiate(&mut self) -> Result<(), Error> {
+        let mut offer = Vec::with_capacity(12);
+        for number in [VERSION, ACTIONS, STEPS] {
+            offer.extend_from_slice(&number.to_be_bytes());
+        }
+        send(self.wire, b'O', &offer).await?;
+        let answer = self.receive().await?;
+        let numbers: Vec<u32> =
+            answer.data.chunks_exact(4).take(3).map(|c| u32::from_be_bytes([c[0], c[1], c[2], c[3]])).collect();
+        match numbers.as_slice() {
+            [version, _, steps] if answer.command == b'O' && *version >= 2 => {
+                self.steps = steps & STEPS;
+                Ok(())
+            }
+            _ => Err(Error::Nonsense("no negotiation")),
+        }
+    }
+
+    async fn macros(&mut self, stage: u8, macros: &[(&str, &str)]) -> Result<(), Error> {
+        let mut data = vec![stage];
+        for (name, value) in macros.iter().filter(|(_, value)| !value.is_empty()) {
+            data.extend_from_slice(&joined(&[name, value]));
+        }
+        send(self.wire, b'D', &data).await
+    }
+
+    async fn recipients(&mut self, mail: &Mail) -> Result<Option<Answer>, Error> {
+        if self.steps & NO_RECIPIENT != 0 {
+            return Ok(None);
+        }
+        let mut last = None;
+        let mut kept = 0;
+        for recipient in &mail.envelope.recipients {
+            let address = recipient.address.to_string();
+            self.macros(b'R', &[("{rcpt_addr}", &address)]).await?;
+            match self.step(NO_RECIPIENT, SILENT_RECIPIENT, b'R', &joined(&[&format!("<{address}>")])).await? {
+                Stage::Next | Stage::Skip => kept += 1,
+                Stage::End(answer @ (Answer::Reject(_) | Answer::Later(_))) => {
+                    self.refused.push(Change::RemoveRecipient(address));
+                    last = Some(answer);
+                }
+                Stage::End(answer) => return Ok(Some(answer)),
+            }
+        }
+        Ok(last.filter(|_| kept == 0))
+    }
+
+    async fn field(&mut self, field: &[u8]) -> Result<Stage, Error> {
+        let colon = memchr::memchr(b':', field).unwrap_or(field.len());
+        let name = String::from_utf8_lossy(&field[..colon]).trim_end().to_owned();
+        let value = String::from_utf8_lossy(field.get(colon + 1..).unwrap_or_default()).replace("\r\n", "\n");
+        let value = value.trim_end_matches('\n');
+        let value = if self.steps & LEADING_SPACE == 0 { value.trim_start_matches([' ', '\t']) } else { value };
+        self.step(NO_HEADERS, SILENT_HEADER, b'L', &joined(&[&name, value])).await
+    }
+
+    /// Tells one thing and hears the answer, unless the milter does not want it or does not answer it.
+    async fn step(&mut self, unwanted: u32, silent: u32, command: u8, data: &[u8]) -> Result<Stage, Error> {
+        if self.steps & unwanted != 0 {
+            return Ok(Stage::Next);
+        }
+        send(self.wire, command, data).await?;
+        if self.steps & silent != 0 {
+            return Ok(Stage::Next);
+        }
+        loop {
+            let answer = self.receive().await?;
+            match answer.command {
+                b'p' => {}
+                b'c' => return Ok(Stage::Next),
+                b's' => return Ok(Stage::Skip),
+                _ => return decision(&answer).map(Stage::End).ok_or(Error::Nonsense("an answer that does not fit")),
+            }
+        }
+    }
+
+    /// The end of the message: changes, then the decision.
+    async fn finish(&mut self) -> Result<Outcome, Error> {
+        send(self.wire, b'E', &[]).await?;
+        let mut changes = std::mem::take(&mut self.refused);
+        let mut body: Option<Vec<u8>> = None;
+        let mut held: Option<String> = None;
+        let mut replaced = 0usize;
+        loop {
+            let answer = self.receive().await?;
+            match answer.command {
+                b'p' => {}
+                b'q' => held = Some(texts(&answer.data).into_iter().next().unwrap_or_default()),
+                b'b' => {
+                    replaced += answer.data.len();
+                    if replaced > MAX_BODY {
+                        return Err(Error::Nonsense("a body that is too large"));
+                    }
+                    body.get_or_insert_default().extend_from_slice(&answer.data);
+                }
+                b'c' | b'a' => {
+                    changes.extend(body.map(Change::Body));
+                    let answer = held.map_or(Answer::Accept, Answer::Quarantine);
+                    return Ok(Outcome { answer, changes });
+                }
+                _ => match decision(&answer) {
+                    Some(answer) => return Ok(Outcome { answer, changes: Vec::new() }),
+                    None => changes.extend(wish(&answer)?),
+                },
+            }
+            if changes.len() > MAX_CHANGES {
+                return Err(Error::Nonsense("too many changes"));
+            }
+        }
+    }
+
+    async fn receive(&mut self) -> Result<Packet, Error> {
+        tokio::time::timeout(self.patience, receive(self.wire)).await.unwrap_or(Err(Error::Timeout))
+    }
+}
+
+/// Largest replacement of a body.
+const MAX_BODY: usize = 64 << 20;
+
+/// `SMFIC_CONNECT`: name, family, port, address.
+fn connection(mail: &Mail) -> Vec<u8> {
+    let Some(address) = mail.origin.peer.ip() else {
+        return [joined(&["localhost"]), b"U".to_vec()].concat();
+    };
+    let (family, shown) = match address {
+        IpAddr::V4(v4) => (b'4', v4.to_string()),
+        IpAddr::V6(v6) => (b'6', v6.to_string()),
+    };
+    let mut data = joined(&[&format!("[{shown}]")]);
+    data.push(family);
+    data.extend_from_slice(&[0, 0]);
+    data.extend_from_slice(&joined(&[&shown]));
+    data
+}
+
+fn decision(packet: &Packet) -> Option<Answer> {
+    Some(match packet.command {
+        b'a' => Answer::Accept,
+        b'r' => Answer::Reject(None),
+        b't' => Answer::Later(None),
+        b'd' => Answer::Discard,
+        b'y' => {
+            let reply = texts(&packet.data).into_iter().next().unwrap_or_default();
+            if reply.starts_with('4') { Answer::Later(Some(reply)) } else { Answer::Reject(Some(reply)) }
+        }
+        _ => return None,
+    })
+}
+
+fn wish(packet: &Packet) -> Result<Option<Change>, Error> {
+    let nonsense = Error::Nonsense("a malformed change");
+    let numbered = || {
+        let (number, rest) = packet.data.split_first_chunk::<4>()?;
+        let mut texts = texts(rest).into_iter();
+        Some((u32::from_be_bytes(*number) as usize, texts.next()?, texts.next().unwrap_or_default()))
+    };
+    let mut plain = texts(&packet.data).into_iter();
+    let address = |text: Option<String>| text.map(|t| t.trim_matches(['<', '>']).to_owned());
+    let change = match packet.command {
+        b'h' => plain.next().map(|name| Change::Add(name, plain.next().unwrap_or_default())),
+        b'i' => numbered().map(|(at, name, value)| Change::Insert(at, name, value)),
+        b'm' => numbered().map(|(nth, name, value)| Change::Replace(nth, name, value)),
+        b'+' | b'2' => address(plain.next()).map(Change::AddRecipient),
+        b'-' => address(plain.next()).map(Change::RemoveRecipient),
+        // Another reverse-path was not offered; anything else is unknown and harmless.
+        _ => return Ok(None),
+    };
+    change.map(Some).ok_or(nonsense)
+}

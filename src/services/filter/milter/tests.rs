@@ -1,0 +1,190 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
+
+use super::change::apply;
+use super::client::Outcome;
+use super::*;
+use crate::foundations::settings::Span;
+use crate::foundations::tasks::Tasks;
+use crate::services::filter::Endpoint;
+use crate::services::filter::settings::MilterSettings;
+use crate::services::filter::tests::Case;
+
+/// A milter that writes down what it is told and answers from a list: the command it answers, and the packets.
+struct Fake {
+    _folder: tempfile::TempDir,
+    settings: MilterSettings,
+    heard: Heard,
+    conversations: Arc<AtomicUsize>,
+    tasks: Tasks,
+}
+
+/// Commands and what belonged to them.
+type Heard = Arc<Mutex<Vec<(u8, Vec<u8>)>>>;
+/// A packet: command and data.
+type Sent = (u8, &'static [u8]);
+/// Commands and the packets that answer them.
+type Script = &'static [(u8, &'static [Sent])];
+
+impl Fake {
+    fn start(steps: u32, script: Script) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("milter");
+        let listener = UnixListener::bind(&path).unwrap();
+        let (heard, conversations, tasks) = (Arc::default(), Arc::new(AtomicUsize::new(0)), Tasks::new());
+        let (told, count): (Heard, _) = (Arc::clone(&heard), Arc::clone(&conversations));
+        tasks.spawn(async move {
+            while let Ok((mut wire, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                while let Ok(length) = wire.read_u32().await {
+                    let mut data = vec![0; length as usize];
+                    wire.read_exact(&mut data).await.unwrap();
+                    let command = data.remove(0);
+                    told.lock().push((command, data));
+                    let answers: Vec<(u8, Vec<u8>)> = match (command, script.iter().find(|(c, _)| *c == command)) {
+                        (b'D' | b'Q', _) => Vec::new(),
+                        (b'O', None) => {
+                            vec![(b'O', [6u32, 0x1ff, steps].iter().flat_map(|n| n.to_be_bytes()).collect())]
+                        }
+                        (_, Some((_, packets))) => packets.iter().map(|(c, d)| (*c, d.to_vec())).collect(),
+                        (_, None) => vec![(b'c', Vec::new())],
+                    };
+                    for (command, data) in answers {
+                        wire.write_u32(u32::try_from(data.len() + 1).unwrap()).await.unwrap();
+                        wire.write_u8(command).await.unwrap();
+                        wire.write_all(&data).await.unwrap();
+                    }
+                }
+            }
+        });
+        let settings = MilterSettings {
+            name: "fake".into(),
+            address: Some(Endpoint::Unix(path)),
+            timeout: Span::millis(300),
+            ..MilterSettings::default()
+        };
+        Self { _folder: folder, settings, heard, conversations, tasks }
+    }
+
+    fn commands(&self) -> String {
+        self.heard.lock().iter().map(|(c, _)| char::from(*c)).filter(|c| *c != 'D').collect()
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.tasks.token().cancel();
+    }
+}
+
+fn case() -> Case {
+    let mut case = Case::new("From: ann@sender.test\nSubject: one\n two\nX-Old: 1\nX-Old: 2\n\nbody\n");
+    case.to = vec!["bob@example.test".into(), "eve@example.test".into()];
+    case
+}
+
+async fn run(fake: &Fake) -> Result<Outcome, Error> {
+    let mail = case().mail();
+    ask(&fake.settings, &mail, mail.message.original(), "mx.example.test").await
+}
+
+#[tokio::test]
+async fn every_stage_is_told_in_order() {
+    let fake = Fake::start(0, &[]);
+    assert_eq!(run(&fake).await.unwrap(), Outcome { answer: Answer::Accept, changes: Vec::new() });
+    while !fake.commands().ends_with('Q') {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fake.commands(), "OCHMRRTLLLLNBEQ");
+    let heard = fake.heard.lock();
+    let told = |command: u8| heard.iter().filter(|(c, _)| *c == command).map(|(_, d)| d.clone()).collect::<Vec<_>>();
+    assert_eq!(told(b'C'), [b"[198.51.100.7]\x004\x00\x00198.51.100.7\x00".to_vec()]);
+    assert_eq!(told(b'R'), [b"<bob@example.test>\0".to_vec(), b"<eve@example.test>\0".to_vec()]);
+    assert_eq!(told(b'L')[1], b"Subject\0one\n two\0".to_vec());
+    assert_eq!(told(b'B'), [b"body\r\n".to_vec()]);
+}
+
+#[tokio::test]
+async fn what_it_does_not_want_it_is_not_told() {
+    // No connection, no HELO, no header fields, no body; no answer to MAIL.
+    let fake = Fake::start(0x1 | 0x2 | 0x20 | 0x10 | 0x4000, &[(b'M', &[])]);
+    assert_eq!(run(&fake).await.unwrap().answer, Answer::Accept);
+    assert!(fake.commands().starts_with("OMRRTNE"), "{}", fake.commands());
+}
+
+#[tokio::test]
+async fn answers_at_every_stage() {
+    let scripts: &[(Script, Answer)] = &[
+        (&[(b'C', &[(b'r', b"")])], Answer::Reject(None)),
+        (&[(b'H', &[(b't', b"")])], Answer::Later(None)),
+        (&[(b'M', &[(b'y', b"550 5.7.1 No thanks\0")])], Answer::Reject(Some("550 5.7.1 No thanks".into()))),
+        (&[(b'M', &[(b'y', b"451 4.7.1 Later\0")])], Answer::Later(Some("451 4.7.1 Later".into()))),
+        (&[(b'R', &[(b'r', b"")])], Answer::Reject(None)),
+        (&[(b'T', &[(b'a', b"")])], Answer::Accept),
+        (&[(b'L', &[(b'd', b"")])], Answer::Discard),
+        (&[(b'N', &[(b'r', b"")])], Answer::Reject(None)),
+        (&[(b'B', &[(b's', b"")])], Answer::Accept),
+        (&[(b'E', &[(b'p', b""), (b'p', b""), (b'q', b"odd\0"), (b'c', b"")])], Answer::Quarantine("odd".into())),
+        (&[(b'E', &[(b'r', b"")])], Answer::Reject(None)),
+    ];
+    for (script, wanted) in scripts {
+        let fake = Fake::start(0, script);
+        assert_eq!(&run(&fake).await.unwrap().answer, wanted, "{script:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_modification() {
+    let fake = Fake::start(
+        0,
+        &[(
+            b'E',
+            &[
+                (b'h', b"X-Added\0a\n b\0"),
+                (b'i', b"\0\0\0\0X-Top\0t\0"),
+                (b'm', b"\0\0\0\x02X-Old\0changed\0"),
+                (b'm', b"\0\0\0\x01X-Old\0\0"),
+                (b'm', b"\0\0\0\x01Subject\0new\r\nX-Evil: 1\0"),
+                (b'b', b"other "),
+                (b'b', b"body\r\n"),
+                (b'+', b"<new@example.test>\0"),
+                (b'-', b"<eve@example.test>\0"),
+                (b'c', b""),
+            ],
+        )],
+    );
+    let outcome = run(&fake).await.unwrap();
+    let changed = apply(case().mail().message.original(), &outcome.changes);
+    assert_eq!(
+        String::from_utf8_lossy(&changed),
+        "X-Top: t\r\nFrom: ann@sender.test\r\nSubject: new\r\n\tX-Evil: 1\r\nX-Old: changed\r\nX-Added: a\r\n b\r\n\r\nother body\r\n"
+    );
+    assert!(outcome.changes.contains(&Change::AddRecipient("new@example.test".into())));
+    assert!(outcome.changes.contains(&Change::RemoveRecipient("eve@example.test".into())));
+}
+
+#[tokio::test]
+async fn broken_milters_are_told_from_good_ones() {
+    let scripts: &[Script] = &[
+        &[(b'O', &[(b'O', b"\0\0")])],
+        &[(b'O', &[(b'c', b"")])],
+        &[(b'H', &[(b'?', b"")])],
+        &[(b'E', &[(b'm', b"\0")])],
+        // It never answers.
+        &[(b'M', &[])],
+    ];
+    for script in scripts {
+        let fake = Fake::start(0, script);
+        assert!(run(&fake).await.is_err(), "{script:?}");
+        assert_eq!(fake.conversations.load(Ordering::Relaxed), 1);
+    }
+    let nowhere =
+        MilterSettings { address: Some(Endpoint::Unix("/nonexistent/milter".into())), ..MilterSettings::default() };
+    let mail = case().mail();
+    assert!(matches!(ask(&nowhere, &mail, &Bytes::new(), "x").await, Err(Error::Io(_))));
+}

@@ -1,0 +1,72 @@
+//! Is this message wanted? Sender authentication, rules, classifier, DNS lists, virus scan and milters, and the one
+//! [`Verdict`] they lead to.
+//!
+//! Promises: [`Filter::judge`] always answers, within the deadline of the settings, whatever is broken in the message,
+//! the DNS, the virus scanner or a milter; its memory is bounded by the settings and not by the message's structure;
+//! the score is a pure function of the signals, and every signal says why it is there.
+//!
+//! `services::intake` calls it once per message. It never delivers, never answers a client, and never reads a mailbox.
+//! In the log its lines begin with `filter:`; a signal source that fails is one warning with the source's name.
+
+pub mod authentication;
+mod clamav;
+pub mod classifier;
+mod decide;
+pub mod dns_lists;
+mod endpoint;
+mod examine;
+mod greylist;
+mod headers;
+mod helpers;
+mod milter;
+mod pipeline;
+mod reporting;
+pub mod rotation;
+pub mod rules;
+mod score;
+mod settings;
+mod signal;
+mod signing;
+mod signs;
+mod verdict;
+pub mod view;
+
+pub use endpoint::Endpoint;
+pub use examine::{Examined, Examiner, Inquiry};
+pub use pipeline::{Filter, lesson, load_rules};
+pub use reporting::CountedPolicy;
+pub use score::{Assessment, assess};
+pub use settings::{
+    AuthenticationSettings, ClamavSettings, ClassifierSettings, DkimKeySettings, DkimRotationSettings, DkimSettings,
+    DmarcAction, DnsListSettings, FilterSettings, GreylistSettings, LearnFromMoves, LimitSettings, ListSubject,
+    MilterSettings, OnFailure, RuleSettings, ThresholdSettings,
+};
+pub use signal::Signal;
+pub use verdict::{Decision, Folder, RecipientChanges, Verdict};
+
+/// A file of the shared test data; tests that need one pass visibly when it is not there.
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests may be told where their data is")]
+fn test_data(name: &str) -> Option<String> {
+    let folder = std::env::var("POSTRIDER_TEST_DATA").unwrap_or_else(|_| "../shared/data".to_owned());
+    let found =
+        [folder.as_str(), "../../shared/data"].iter().find_map(|f| std::fs::read_to_string(format!("{f}/{name}")).ok());
+    if found.is_none() {
+        eprintln!("SKIPPED: `{name}` is not in `{folder}`; set POSTRIDER_TEST_DATA");
+    }
+    found
+}
+
+/// A database of its own, with every table; the folder goes when it is dropped.
+#[cfg(test)]
+async fn test_database() -> (tempfile::TempDir, crate::storage::database::Database) {
+    use crate::storage::database::{Database, DatabaseSettings, DatabaseUrl};
+    let folder = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::sqlite(&folder.path().join("test.sqlite"));
+    let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+    database.migrate().await.unwrap();
+    (folder, database)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,482 @@
+//! From a message to a verdict.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::authentication::{self, Authentication, Authenticator, Client, Iprev};
+use super::classifier::{Class, Error as LearnError, Learned, Limits, Owner, Store, Table, tokens};
+use super::decide::{self, Evidence};
+use super::helpers::{self, Helpers};
+use super::rules::{BUILTIN, Facts, RuleSet};
+use super::score::{Assessment, assess};
+use super::settings::RuleSettings;
+use super::signing::Signing;
+use super::verdict::without;
+use super::view::View;
+use super::{DkimKeySettings, FilterSettings, Signal, Verdict, dns_lists, headers, reporting};
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::clock::SharedClock;
+use crate::foundations::dns::SharedResolver;
+use crate::foundations::mail::{Mail, Message, Peer};
+use crate::foundations::settings::Live;
+use crate::services::filter::rules::ClientName;
+use crate::storage::database::Database;
+use crate::storage::reports::Reports;
+
+/// Judges messages. Cheap to share; holds compiled rules, caches and what has been learned.
+pub struct Filter {
+    settings: Live<FilterSettings>,
+    clock: SharedClock,
+    hostname: Option<Live<Domain>>,
+    resolver: Option<SharedResolver>,
+    database: Option<Database>,
+    store: Option<Store>,
+    reports: Option<Reports>,
+    compiled: Mutex<Option<(Arc<FilterSettings>, Arc<RuleSet>)>>,
+    signing: Signing,
+}
+
+impl std::fmt::Debug for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Filter").finish_non_exhaustive()
+    }
+}
+
+/// Largest message that is weighed on the spot; a larger one goes to a thread where it may take its time.
+const QUICK: usize = 64 * 1024;
+/// Most recipients whose own tables and thresholds are looked at.
+const MAX_RECIPIENTS: usize = 50;
+
+/// What rules and classifier are told, in a form that can go to another thread.
+struct Known {
+    bytes: Bytes,
+    settings: Arc<FilterSettings>,
+    rules: Arc<RuleSet>,
+    site: Option<Arc<Table>>,
+    own: Vec<(String, Arc<Table>)>,
+    signals: Vec<Signal>,
+    authentication: Option<Authentication>,
+    reverse_path: String,
+    recipients: Vec<String>,
+    hello: String,
+    client: Option<IpAddr>,
+    received_at: i64,
+    network: bool,
+    hostname: String,
+}
+
+/// What came out of weighing.
+pub(super) struct Weighed {
+    pub assessment: Assessment,
+    /// For recipients with tables of their own.
+    pub own: Vec<(String, f64)>,
+}
+
+impl Filter {
+    /// A filter that looks at the message alone: no network and nothing learned.
+    pub fn new(settings: Live<FilterSettings>, clock: SharedClock) -> Self {
+        Self {
+            settings,
+            clock,
+            hostname: None,
+            resolver: None,
+            database: None,
+            store: None,
+            reports: None,
+            compiled: Mutex::new(None),
+            signing: Signing::default(),
+        }
+    }
+
+    /// With our own name, for Authentication-Results and milters.
+    #[must_use]
+    pub fn with_hostname(mut self, hostname: Live<Domain>) -> Self {
+        self.hostname = Some(hostname);
+        self
+    }
+
+    /// With a resolver: sender authentication and DNS lists.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: SharedResolver) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// With a database: what has been learned, and greylisting.
+    #[must_use]
+    pub fn with_database(mut self, database: Database) -> Self {
+        let classifier = &self.settings.get().classifier;
+        let limits = Limits {
+            site: classifier.tokens,
+            account: classifier.account_tokens,
+            accounts: classifier.accounts_in_memory,
+            fresh: classifier.refresh.duration(),
+        };
+        self.store = Some(Store::new(database.clone(), self.clock.clone(), limits));
+        self.database = Some(database);
+        self
+    }
+
+    /// With somewhere to count results for the reports that domains ask for.
+    #[must_use]
+    pub fn with_reports(mut self, reports: Reports) -> Self {
+        self.reports = Some(reports);
+        self
+    }
+
+    /// The DKIM-Signature fields for a message that this server itself has written; empty when there is no key for its
+    /// author's domain.
+    pub fn sign(&self, message: &Message) -> String {
+        self.signing.fields(&self.settings.get(), message)
+    }
+
+    /// Also signs with these keys, in place of those it was given so before.
+    pub(super) fn sign_with(&self, keys: Vec<DkimKeySettings>) {
+        self.signing.sign_with(keys);
+    }
+
+    /// The rules in force. They are compiled when the settings have changed; what cannot be used is logged line by line.
+    pub fn rules(&self) -> Arc<RuleSet> {
+        self.rules_for(&self.settings.get())
+    }
+
+    fn rules_for(&self, settings: &Arc<FilterSettings>) -> Arc<RuleSet> {
+        let mut compiled = self.compiled.lock();
+        if let Some((known, rules)) = &*compiled
+            && Arc::ptr_eq(known, settings)
+        {
+            return Arc::clone(rules);
+        }
+        let rules = Arc::new(load_rules(&settings.rules));
+        for complaint in rules.complaints() {
+            log::warn!(file:% = complaint.file, line = complaint.line; "filter: {complaint}");
+        }
+        *compiled = Some((Arc::clone(settings), Arc::clone(&rules)));
+        rules
+    }
+
+    /// What is to be done with the message. Never fails, and takes no longer than the deadlines of the settings.
+    pub async fn judge(&self, mail: &Mail) -> Verdict {
+        let settings = self.settings.get();
+        let client = mail.origin.peer.ip();
+        let trusted = client.is_some_and(|ip| settings.trusted.iter().any(|n| n.contains(&ip)));
+        if !settings.enabled || trusted || matches!(mail.origin.peer, Peer::Internal) {
+            return Verdict::accept();
+        }
+        let hostname = self.hostname.as_ref().map_or_else(|| "localhost".to_owned(), |h| h.get().as_str().to_owned());
+        // What our own users send is scanned and shown to milters, not weighed.
+        if mail.origin.login.is_some() {
+            let helpers = helpers::ask(&settings, mail, mail.message.original(), &hostname).await;
+            let mut verdict = decide::outgoing(helpers);
+            // Signed last, so that no milter changes what is signed.
+            verdict.headers = self.signing.fields(&settings, &verdict.apply(&mail.message)).into_bytes();
+            return verdict;
+        }
+        let glance = Glance::of(mail.message.original(), &settings, &hostname);
+        // Milters see the message without forged fields, and what they add themselves stays.
+        let shown = match settings.milters.is_empty() {
+            true => mail.message.original().clone(),
+            false => without(mail.message.original(), &glance.strip),
+        };
+        let (helpers, known) = tokio::join!(
+            helpers::ask(&settings, mail, &shown, &hostname),
+            self.gather(&settings, mail, &glance, &hostname)
+        );
+        let weighed = weigh_where_it_fits(&known).await;
+        let answer = self.greylist(&settings, mail, &known, &weighed, &helpers).await;
+        if let (Some(reports), Some(found)) = (&self.reports, &known.authentication) {
+            reporting::count(reports, &settings, mail, found);
+        }
+        let results = results(&known, mail);
+        let findings = known.authentication.as_ref().and_then(|a| authentication::findings(a, &results));
+        let header = results + &headers::fields(&weighed.assessment, settings.threshold);
+        decide::incoming(
+            &settings,
+            Evidence {
+                helpers,
+                weighed,
+                authentication: known.authentication.as_ref(),
+                recipients: &known.recipients,
+                header,
+                findings,
+                strip: glance.strip,
+                greylisted: answer,
+            },
+        )
+    }
+
+    /// The fields of a seal for a message that an alias of this domain passes on (ARC), to be put in front of it; empty
+    /// when it cannot be sealed.
+    pub fn seal(&self, message: &Message, verdict: &Verdict, domain: &Domain) -> String {
+        let settings = self.settings.get();
+        match &verdict.findings {
+            Some(findings) if settings.dkim.seal => {
+                self.signing.seal(&settings, message, findings, domain, self.clock.now())
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Everything that has to be asked of others, all at the same time.
+    async fn gather(&self, settings: &Arc<FilterSettings>, mail: &Mail, glance: &Glance, hostname: &str) -> Arc<Known> {
+        let bytes = mail.message.original().clone();
+        let client = mail.origin.peer.ip();
+        let reverse_path = mail.envelope.reverse_path.address().map(|a| a.to_string()).unwrap_or_default();
+        let Glance { author, domains, .. } = glance;
+        let patience = settings.deadline.duration();
+        let network = self.resolver.is_some() && client.is_some_and(|c| !c.is_loopback());
+        let checks = async {
+            let resolver = self.resolver.clone().filter(|_| network && settings.authentication.enabled)?;
+            let client = Client {
+                address: client,
+                hello: &mail.origin.hello,
+                reverse_path: &reverse_path,
+                author,
+                at: mail.origin.at,
+            };
+            let trusted = &settings.authentication.trusted_sealers;
+            Some(Authenticator::new(resolver, hostname.to_owned()).check(&bytes, client, trusted, patience).await)
+        };
+        let lists = async {
+            let Some(resolver) = self.resolver.as_ref().filter(|_| network && !settings.dns_lists.is_empty()) else {
+                return Vec::new();
+            };
+            let asked = dns_lists::ask(&**resolver, &settings.dns_lists, client, domains);
+            tokio::time::timeout(patience, asked).await.unwrap_or_default()
+        };
+        let recipients: Vec<String> = mail.envelope.recipients.iter().map(|r| r.address.key()).collect();
+        let tables = self.tables(settings, mail, patience);
+        let (authentication, mut signals, (site, own)) = tokio::join!(checks, lists, tables);
+        signals.extend(authentication.iter().flat_map(Authentication::signals));
+        Arc::new(Known {
+            bytes: bytes.clone(),
+            rules: self.rules_for(settings),
+            settings: Arc::clone(settings),
+            site,
+            own,
+            signals,
+            authentication,
+            reverse_path: reverse_path.to_lowercase(),
+            recipients,
+            hello: mail.origin.hello.clone(),
+            client,
+            received_at: mail.origin.at.unix_seconds(),
+            network,
+            hostname: hostname.to_owned(),
+        })
+    }
+
+    /// What has been learned by everybody and by each recipient.
+    async fn tables(
+        &self,
+        settings: &FilterSettings,
+        mail: &Mail,
+        patience: Duration,
+    ) -> (Option<Arc<Table>>, Vec<(String, Arc<Table>)>) {
+        let Some(store) = self.store.as_ref().filter(|_| settings.classifier.enabled) else {
+            return (None, Vec::new());
+        };
+        let load = |owner: Owner| async move {
+            match tokio::time::timeout(patience, store.table(&owner)).await {
+                Ok(Ok(table)) => Some(table),
+                Ok(Err(error)) => {
+                    log::warn!("filter: what was learned cannot be read: {error}");
+                    None
+                }
+                Err(_) => None,
+            }
+        };
+        let site = load(Owner::Site).await;
+        let mut own = Vec::new();
+        for recipient in mail.envelope.recipients.iter().take(MAX_RECIPIENTS) {
+            let (account, _) = recipient.address.split_tag('+');
+            if let Some(table) = load(Owner::Account(account)).await
+                && table.is_ready()
+            {
+                own.push((recipient.address.key(), table));
+            }
+        }
+        (site, own)
+    }
+
+    async fn greylist(
+        &self,
+        settings: &FilterSettings,
+        mail: &Mail,
+        known: &Known,
+        weighed: &Weighed,
+        helpers: &Helpers,
+    ) -> bool {
+        let score = weighed.assessment.score;
+        let doubtful = settings.greylist.enabled && score >= settings.greylist.from && score < settings.refuse;
+        let authentic = known.authentication.as_ref().is_some_and(Authentication::is_authentic);
+        let (Some(database), Some(client)) = (&self.database, known.client) else { return false };
+        if !doubtful || authentic || helpers.is_final() {
+            return false;
+        }
+        let recipient = known.recipients.first().map_or("", String::as_str);
+        let asked = super::greylist::ask(
+            database,
+            &settings.greylist,
+            client,
+            &known.reverse_path,
+            recipient,
+            self.clock.now(),
+        );
+        match tokio::time::timeout(settings.deadline.duration(), asked).await {
+            Ok(Ok(answer)) => answer == super::greylist::Answer::Wait,
+            Ok(Err(error)) => {
+                log::warn!(mail:% = mail.id; "filter: the greylist cannot be asked, the message goes on: {error}");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Learns a person's judgement about a message. Durable when it returns; learning it again changes nothing, and the
+    /// other judgement replaces this one.
+    pub async fn learn(&self, owner: &Owner, class: Class, message: &[u8]) -> Result<Learned, LearnError> {
+        let Some(store) = &self.store else { return Ok(Learned::Before) };
+        let (digest, tokens) = lesson(message, &self.settings.get());
+        store.learn(owner, class, &digest, &tokens).await
+    }
+
+    /// Takes back what was learned from a message.
+    pub async fn forget(&self, owner: &Owner, message: &[u8]) -> Result<Learned, LearnError> {
+        let Some(store) = &self.store else { return Ok(Learned::Before) };
+        let results = store.forget(owner, &[lesson(message, &self.settings.get())]).await?;
+        Ok(results.first().copied().unwrap_or(Learned::Before))
+    }
+
+    /// The tables of what has been learned, when there is a database.
+    pub const fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    /// The account's own name for its table.
+    pub fn owner(account: &Address) -> Owner {
+        Owner::Account(account.split_tag('+').0)
+    }
+}
+
+/// What is learned from a message: a digest that tells it from others, and its tokens. Fields that this or another
+/// server has added on the way are no part of the digest.
+pub fn lesson(message: &[u8], settings: &FilterSettings) -> (String, Vec<u64>) {
+    let view = View::new(message, &settings.limits);
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for name in ["Message-ID", "Date", "From", "Subject"] {
+        context.update(view.value(name).as_bytes());
+        context.update(b"\n");
+    }
+    context.update(view.rawbody.as_bytes());
+    let digest = context.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    (digest, tokens(&view))
+}
+
+/// Compiles the rules of the settings; a file that cannot be read is logged and left out.
+pub fn load_rules(settings: &RuleSettings) -> RuleSet {
+    let mut texts: Vec<(String, String)> = Vec::new();
+    if settings.builtin {
+        texts.push(("builtin.cf".to_owned(), BUILTIN.to_owned()));
+    }
+    for path in &settings.files {
+        match std::fs::read(path) {
+            Ok(bytes) => texts.push((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned())),
+            Err(error) => {
+                log::error!(file:% = path.display(); "filter: the rule file cannot be read and is left out: {error}")
+            }
+        }
+    }
+    RuleSet::compile(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())))
+}
+
+/// What must be known about a message before others are asked about it.
+struct Glance {
+    /// The domain of its author; empty when there is none or several.
+    author: String,
+    /// Domains that DNS lists are asked about.
+    domains: Vec<String>,
+    /// Lines that pretend to be ours.
+    strip: Vec<std::ops::Range<usize>>,
+}
+
+impl Glance {
+    fn of(bytes: &[u8], settings: &FilterSettings, hostname: &str) -> Self {
+        let view = View::new(bytes, &settings.limits);
+        let addresses: Vec<String> = view.all("From").flat_map(|f| f.addresses()).collect();
+        let mut authors: Vec<&str> = addresses.iter().filter_map(|a| a.rsplit_once('@')).map(|(_, d)| d).collect();
+        authors.sort_unstable();
+        authors.dedup();
+        // Without an author, or with several, there is no domain whose policy could hold (RFC 9989 §11.5).
+        let author = match authors.as_slice() {
+            [one] => idna::domain_to_ascii(one).unwrap_or_default(),
+            _ => String::new(),
+        };
+        let domains = if settings.dns_lists.is_empty() { Vec::new() } else { dns_lists::domains_of(&view) };
+        let mut strip = authentication::forged(&view, hostname);
+        strip.extend(headers::forged(&view));
+        strip.sort_by_key(|r| r.start);
+        Self { author, domains, strip }
+    }
+}
+
+/// Our Authentication-Results field; empty when nothing was checked.
+fn results(known: &Known, mail: &Mail) -> String {
+    let Some(authentication) = &known.authentication else { return String::new() };
+    let client = Client {
+        address: known.client,
+        hello: &known.hello,
+        reverse_path: &known.reverse_path,
+        author: "",
+        at: mail.origin.at,
+    };
+    authentication::header(authentication, &client, &known.hostname)
+}
+
+async fn weigh_where_it_fits(known: &Arc<Known>) -> Weighed {
+    if known.bytes.len() <= QUICK {
+        return weigh(known);
+    }
+    let moved = Arc::clone(known);
+    match tokio::task::spawn_blocking(move || weigh(&moved)).await {
+        Ok(weighed) => weighed,
+        Err(error) => {
+            log::error!("filter: weighing a message failed, it goes on without a score: {error}");
+            let assessment = Assessment { score: 0.0, signals: Vec::new(), probability: None };
+            Weighed { assessment, own: Vec::new() }
+        }
+    }
+}
+
+fn weigh(known: &Known) -> Weighed {
+    let view = View::new(&known.bytes, &known.settings.limits);
+    let iprev = known.authentication.as_ref().and_then(|a| a.iprev.as_ref());
+    let facts = Facts {
+        view: &view,
+        reverse_path: &known.reverse_path,
+        recipients: &known.recipients,
+        hello: &known.hello,
+        client: known.client,
+        client_name: match iprev {
+            Some(Iprev::Pass(name)) => ClientName::Verified(name),
+            Some(Iprev::Fail) => ClientName::Missing,
+            Some(Iprev::TempError) | None => ClientName::NotAsked,
+        },
+        authenticated: known.authentication.as_ref().is_some_and(Authentication::is_authentic),
+        probability: None,
+        network: known.network,
+        received_at: Some(known.received_at),
+        others: &known.signals,
+    };
+    let assessment = assess(&known.rules, &facts, known.site.as_deref(), None);
+    let own = known
+        .own
+        .iter()
+        .map(|(who, table)| (who.clone(), assess(&known.rules, &facts, known.site.as_deref(), Some(table)).score))
+        .collect();
+    Weighed { assessment, own }
+}

@@ -1,0 +1,297 @@
+//! Doing what is to be done: files, the DNS, events.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::plan::{Step, Urgency, next};
+use super::state::{DomainState, KeyPairState, Phase, RotatedKey};
+use crate::foundations::address::Domain;
+use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::dns::SharedResolver;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::files;
+use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
+use crate::services::filter::authentication::dkim::{self, generate};
+use crate::services::filter::{DkimKeySettings, Filter, FilterSettings};
+use crate::storage::journal::Journal;
+
+/// Keys cannot be exchanged.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+    /// Another process is at it.
+    #[error("another process exchanges keys in `{}` right now; try again in a minute", .0.display())]
+    Busy(PathBuf),
+    /// The lock cannot be had at all.
+    #[error("`{}` cannot be opened: {source}; the directory must belong to the user of the server", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A key cannot be made.
+    #[error(transparent)]
+    Key(#[from] dkim::Error),
+    /// The state is not what was written.
+    #[error("`{}` is not what was written there: {reason}; restore it, or move the directory away to begin anew", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No directory is configured.
+    #[error("`spam.dkim.rotation.directory` must be set, with the domains in `spam.dkim.rotation.domains`")]
+    NotConfigured,
+}
+
+/// What rotation needs.
+pub struct RotationParts {
+    /// The filter's settings.
+    pub settings: Live<FilterSettings>,
+    /// Whether records are there.
+    pub resolver: SharedResolver,
+    /// Where steps are recorded.
+    pub journal: Journal,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+/// Exchanges keys.
+pub struct Rotation(RotationParts);
+
+/// How often it is looked whether something is to be done, and whether the command line has done something.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Most steps for one domain at a time; the others follow at the next look.
+const MOST_STEPS: usize = 8;
+/// Largest state file.
+const LARGEST: u64 = 1 << 20;
+
+impl Rotation {
+    /// Puts the parts together.
+    pub const fn new(parts: RotationParts) -> Self {
+        Self(parts)
+    }
+
+    /// Does what is due and gives the filter the keys that sign, until `tasks` stop.
+    pub async fn run(self, filter: Arc<Filter>, tasks: Tasks) {
+        let mut warned = Timestamp::EPOCH;
+        loop {
+            let now = self.0.clock.now();
+            let settings = self.0.settings.get();
+            if settings.dkim.rotation.directory.is_some() {
+                let may_warn = now.since(warned) >= Duration::from_secs(86_400);
+                if may_warn {
+                    warned = now;
+                }
+                for domain in &settings.dkim.rotation.domains {
+                    match self.advance(domain, Urgency::Scheduled).await {
+                        Ok(Some(Step::Missing)) if may_warn => {
+                            log::warn!(domain:% = domain; "The new DKIM keys of {domain} should sign by now, but the DNS does not show their records; see `postrider dkim list`");
+                        }
+                        Ok(_) | Err(Error::Busy(_)) => {}
+                        Err(error) if may_warn => {
+                            log::error!(domain:% = domain; "DKIM keys cannot be exchanged: {error}")
+                        }
+                        Err(_) => {}
+                    }
+                }
+                filter.sign_with(self.active().unwrap_or_default());
+            }
+            tokio::select! {
+                () = tasks.stopping() => return,
+                () = self.0.clock.sleep_until(now + LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Takes the next steps for a domain; an administrator's wish is one for the first step only. What was done last, or
+    /// is missing.
+    async fn advance(&self, domain: &Domain, urgency: Urgency) -> Result<Option<Step>, Error> {
+        let settings = self.0.settings.get();
+        let rotation = &settings.dkim.rotation;
+        let directory = rotation.directory.as_deref().ok_or(Error::NotConfigured)?;
+        let place = directory.join(domain.as_str());
+        files::create_directory(&place, 0o700)?;
+        give_to_owner(&place, directory);
+        let _lock = lock(directory)?;
+        let mut urgency = urgency;
+        let mut last = None;
+        for _ in 0..MOST_STEPS {
+            let mut state = load(&place)?;
+            let now = self.0.clock.now();
+            let visible = self.is_visible(&state, domain).await;
+            let Some(step) = next(&state, visible, rotation, urgency, now) else { break };
+            last = Some(step);
+            match step {
+                Step::Missing => break,
+                Step::Make => {
+                    let pair = make(directory, domain, rotation, &state, now)?;
+                    self.record(domain, &pair, "announced");
+                    state.pairs.push(pair);
+                    urgency = Urgency::Scheduled;
+                }
+                Step::Switch => {
+                    for pair in &mut state.pairs {
+                        let phase = match pair.phase {
+                            Phase::Announced => Phase::Active,
+                            Phase::Active => Phase::Retired,
+                            Phase::Retired => continue,
+                        };
+                        (pair.phase, pair.since) = (phase, now);
+                        self.record(domain, pair, phase.word());
+                    }
+                    urgency = Urgency::Scheduled;
+                }
+                Step::Delete(place) => {
+                    let pair = state.pairs.remove(place);
+                    self.record(domain, &pair, "deleted");
+                    for key in &pair.keys {
+                        let file = key.file(directory, domain);
+                        if let Err(error) = std::fs::remove_file(&file) {
+                            log::warn!(file:% = file.display(), cause:% = error; "A retired key cannot be deleted");
+                        }
+                    }
+                }
+            }
+            save(&place, &state)?;
+        }
+        Ok(last)
+    }
+
+    /// Takes the next step for a domain now, whatever the schedule says. A pair is still not put in force before its
+    /// records are in the DNS. The domain's keys then.
+    ///
+    /// # Errors
+    /// No directory is configured, another process is at it, or the files cannot be read or written.
+    pub async fn rotate(&self, domain: &Domain) -> Result<Vec<KeyPairState>, Error> {
+        self.advance(domain, Urgency::Now).await?;
+        self.pairs(domain)
+    }
+
+    /// The keys of a domain.
+    ///
+    /// # Errors
+    /// No directory is configured, or its files cannot be read.
+    pub fn pairs(&self, domain: &Domain) -> Result<Vec<KeyPairState>, Error> {
+        let settings = self.0.settings.get();
+        let directory = settings.dkim.rotation.directory.as_deref().ok_or(Error::NotConfigured)?;
+        Ok(load(&directory.join(domain.as_str()))?.pairs)
+    }
+
+    /// The keys that sign.
+    fn active(&self) -> Result<Vec<DkimKeySettings>, Error> {
+        let settings = self.0.settings.get();
+        let directory = settings.dkim.rotation.directory.as_deref().ok_or(Error::NotConfigured)?;
+        let mut active = Vec::new();
+        for domain in &settings.dkim.rotation.domains {
+            let pairs = self.pairs(domain)?;
+            for key in pairs.iter().filter(|pair| pair.phase == Phase::Active).flat_map(|pair| &pair.keys) {
+                active.push(DkimKeySettings {
+                    domain: Some(domain.clone()),
+                    selector: key.selector.clone(),
+                    file: key.file(directory, domain),
+                });
+            }
+        }
+        Ok(active)
+    }
+
+    /// Whether the DNS shows the records of the announced pair.
+    async fn is_visible(&self, state: &DomainState, domain: &Domain) -> bool {
+        let Some(pair) = state.pairs.iter().find(|pair| pair.phase == Phase::Announced) else { return false };
+        for key in &pair.keys {
+            let found = self.0.resolver.txt(&key.name(domain)).await.map(|answer| answer.records).unwrap_or_default();
+            let bare = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+            if !found.iter().any(|record| bare(record).trim_end_matches(';') == bare(&key.record)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn record(&self, domain: &Domain, pair: &KeyPairState, action: &'static str) {
+        for key in &pair.keys {
+            let event = Event::new(self.0.clock.now(), EventKind::SigningKey).subject(domain.to_string());
+            let event = event.with("action", action).with("selector", key.selector.clone());
+            let name = key.name(domain);
+            self.0.journal.record(match action {
+                "announced" => event.with("publish", name).with("record", key.record.clone()),
+                "deleted" => event.with("unpublish", name),
+                _ => event,
+            });
+        }
+    }
+}
+
+/// Makes a pair: its files are on disk when this returns.
+fn make(
+    directory: &Path,
+    domain: &Domain,
+    settings: &crate::services::filter::DkimRotationSettings,
+    state: &DomainState,
+    now: Timestamp,
+) -> Result<KeyPairState, Error> {
+    let date = now.utc().format("%Y%m%d").to_string();
+    let is_taken = |selector: &str| state.pairs.iter().flat_map(|pair| &pair.keys).any(|key| key.selector == selector);
+    let mut keys = Vec::new();
+    for algorithm in &settings.algorithms {
+        // Several in a day are told apart by a number.
+        let base = format!("p{date}{}", &algorithm.word()[..1]);
+        let numbered = (2..1_000).map(|number| format!("{base}{number}"));
+        let selector = std::iter::once(base.clone()).chain(numbered).find(|selector| !is_taken(selector));
+        let pair = generate(*algorithm)?;
+        let key = RotatedKey { selector: selector.unwrap_or(base), record: pair.record };
+        let file = key.file(directory, domain);
+        files::write_durable(&file, pair.private.expose().as_bytes(), 0o600)?;
+        give_to_owner(&file, directory);
+        keys.push(key);
+    }
+    Ok(KeyPairState { phase: Phase::Announced, since: now, keys })
+}
+
+fn load(place: &Path) -> Result<DomainState, Error> {
+    let path = place.join("state.json");
+    if !path.exists() {
+        return Ok(DomainState::default());
+    }
+    let octets = files::read_bounded(&path, LARGEST)?;
+    serde_json::from_slice(&octets).map_err(|error| Error::State { path, reason: error.to_string() })
+}
+
+fn save(place: &Path, state: &DomainState) -> Result<(), Error> {
+    let path = place.join("state.json");
+    let text = serde_json::to_vec_pretty(state);
+    let text = text.map_err(|error| Error::State { path: path.clone(), reason: error.to_string() })?;
+    files::write_durable(&path, &text, 0o600)?;
+    give_to_owner(&path, place);
+    Ok(())
+}
+
+/// Excludes other processes until it is dropped.
+fn lock(directory: &Path) -> Result<std::fs::File, Error> {
+    let path = directory.join("lock");
+    let opened = std::fs::File::options().create(true).append(true).open(&path);
+    let file = opened.map_err(|source| Error::Lock { path: path.clone(), source })?;
+    give_to_owner(&path, directory);
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| Error::Busy(directory.to_owned()))?;
+    Ok(file)
+}
+
+/// Gives what an administrator has made to the owner of the directory, who must be able to read it. Who is no administrator
+/// makes nothing of others', so a failure means nothing.
+fn give_to_owner(path: &Path, directory: &Path) {
+    if let (Ok(made), Ok(owner)) = (std::fs::metadata(path), std::fs::metadata(directory))
+        && (made.uid(), made.gid()) != (owner.uid(), owner.gid())
+    {
+        let _ = std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()));
+    }
+}

@@ -1,0 +1,542 @@
+//! Reading rule files.
+
+use std::collections::BTreeMap;
+
+use super::lists::Lists;
+
+/// A line of a rule file that is not in force as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// The file.
+    pub file: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The directive and the name it is about.
+    pub subject: String,
+    /// Why, and what to do instead.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Complaint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}: {} `{}`: {}", self.file, self.line, self.severity, self.subject, self.reason)
+    }
+}
+
+/// How bad a complaint is, from harmless to wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Skipped knowingly: it stands under a condition that does not hold here.
+    Skipped,
+    /// Known, and without effect in this server.
+    WithoutEffect,
+    /// In force, but not exactly as written.
+    Changed,
+    /// Not in force: the line cannot be used.
+    Unusable,
+}
+
+impl std::fmt::Display for Severity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Skipped => "skipped",
+            Self::WithoutEffect => "without effect",
+            Self::Changed => "changed",
+            Self::Unusable => "not usable",
+        })
+    }
+}
+
+/// What a rule tests, as written.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// `header`, `body`, `rawbody`, `full`, `uri`, `meta` or `mimeheader`.
+    pub kind: Kind,
+    /// What follows the name.
+    pub test: String,
+    /// Where it stands.
+    pub file: String,
+    /// Where it stands.
+    pub line: usize,
+}
+
+/// The kinds of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A header field.
+    Header,
+    /// The text as a reader sees it.
+    Body,
+    /// The text without rendering.
+    RawBody,
+    /// The whole message.
+    Full,
+    /// Links.
+    Uri,
+    /// Other rules.
+    Meta,
+    /// The header of a MIME part.
+    MimeHeader,
+}
+
+impl Kind {
+    fn of(word: &str) -> Option<Self> {
+        Some(match word {
+            "header" => Self::Header,
+            "body" => Self::Body,
+            "rawbody" => Self::RawBody,
+            "full" => Self::Full,
+            "uri" => Self::Uri,
+            "meta" => Self::Meta,
+            "mimeheader" => Self::MimeHeader,
+            _ => return None,
+        })
+    }
+}
+
+/// `tflags` of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags {
+    /// Every match counts, not only the first.
+    pub multiple: bool,
+    /// Most matches that count.
+    pub max_hits: Option<usize>,
+    /// It needs the network.
+    pub network: bool,
+    /// It speaks for the message.
+    pub nice: bool,
+    /// It is about what was learned.
+    pub learned: bool,
+    /// It must not make the filter learn.
+    pub no_learn: bool,
+    /// A body rule that leaves the subject out.
+    pub no_subject: bool,
+}
+
+/// Everything that rule files say, before it is compiled.
+#[derive(Debug, Default)]
+pub struct Definitions {
+    /// Rules by name; a later definition replaces an earlier one.
+    pub rules: BTreeMap<String, Definition>,
+    /// Scores for the four cases: neither network nor classifier, network, classifier, both.
+    pub scores: BTreeMap<String, [f64; 4]>,
+    /// Sentences for people.
+    pub descriptions: BTreeMap<String, String>,
+    /// `tflags`.
+    pub flags: BTreeMap<String, Flags>,
+    /// Addresses and hosts with a good or bad name.
+    pub lists: Lists,
+    /// `required_score`.
+    pub required_score: Option<f64>,
+    /// `trusted_networks` and `internal_networks`.
+    pub trusted: Vec<ipnet::IpNet>,
+    /// `use_bayes 0`.
+    pub without_classifier: bool,
+    /// What was found wrong.
+    pub complaints: Vec<Complaint>,
+}
+
+/// The version that `if (version >= ...)` is compared with.
+const VERSION: f64 = 4.000_002;
+
+impl Definitions {
+    /// Adds a file; what it says later wins over what was said earlier.
+    pub fn read(&mut self, file: &str, text: &str) {
+        let mut conditions: Vec<Condition> = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let line = without_comment(line);
+            if line.is_empty() {
+                continue;
+            }
+            let mut place = Place { file, line: number + 1, definitions: self };
+            place.line_of(line, &mut conditions);
+        }
+        if !conditions.is_empty() {
+            let mut place = Place { file, line: text.lines().count(), definitions: self };
+            place.complain(Severity::Unusable, "endif", "a condition is not closed".to_owned());
+        }
+    }
+}
+
+struct Condition {
+    holds: bool,
+    reported: bool,
+}
+
+struct Place<'d> {
+    file: &'d str,
+    line: usize,
+    definitions: &'d mut Definitions,
+}
+
+impl Place<'_> {
+    fn complain(&mut self, severity: Severity, subject: &str, reason: String) {
+        let subject = subject.chars().take(80).collect();
+        self.definitions.complaints.push(Complaint {
+            file: self.file.to_owned(),
+            line: self.line,
+            severity,
+            subject,
+            reason,
+        });
+    }
+
+    fn line_of(&mut self, line: &str, conditions: &mut Vec<Condition>) {
+        let (word, rest) = split_word(line);
+        match word {
+            "ifplugin" => {
+                let skipped = conditions.iter().any(|c| !c.holds);
+                if !skipped {
+                    let reason =
+                        "the section is for a plugin of another program; what it does is built in here, or not there"
+                            .to_owned();
+                    self.complain(Severity::Skipped, &format!("ifplugin {rest}"), reason);
+                }
+                conditions.push(Condition { holds: false, reported: true });
+            }
+            "if" => {
+                let holds = condition(rest);
+                if holds == Some(false) && conditions.iter().all(|c| c.holds) {
+                    self.complain(Severity::Skipped, line, "the condition does not hold here".to_owned());
+                }
+                if holds.is_none() {
+                    self.complain(
+                        Severity::Unusable,
+                        line,
+                        "the condition is not understood; its section is skipped".to_owned(),
+                    );
+                }
+                conditions.push(Condition { holds: holds.unwrap_or(false), reported: true });
+            }
+            "else" => match conditions.last_mut() {
+                Some(condition) => condition.holds = !condition.holds && condition.reported,
+                None => self.complain(Severity::Unusable, word, "there is no condition before it".to_owned()),
+            },
+            "endif" => {
+                if conditions.pop().is_none() {
+                    self.complain(Severity::Unusable, word, "there is no condition before it".to_owned());
+                }
+            }
+            _ if conditions.iter().any(|c| !c.holds) => {}
+            "lang" => {
+                let (language, rest) = split_word(rest);
+                if language.starts_with("en") {
+                    let (word, rest) = split_word(rest);
+                    self.directive(word, rest);
+                }
+            }
+            _ => self.directive(word, rest),
+        }
+    }
+
+    fn directive(&mut self, word: &str, rest: &str) {
+        if let Some(kind) = Kind::of(word) {
+            return self.rule(kind, word, rest);
+        }
+        match word {
+            "score" => self.score(rest),
+            "describe" => {
+                let (name, text) = split_word(rest);
+                self.definitions.descriptions.insert(name.to_owned(), text.to_owned());
+            }
+            "tflags" => self.flags(rest),
+            "required_score" | "required_hits" => match rest.trim().parse::<f64>() {
+                Ok(score) if score.is_finite() => self.definitions.required_score = Some(score),
+                _ => self.complain(Severity::Unusable, word, format!("`{rest}` is not a number")),
+            },
+            "use_bayes" | "use_bayes_rules" => self.definitions.without_classifier = rest.trim() == "0",
+            "trusted_networks" | "internal_networks" => self.networks(word, rest),
+            _ => {
+                if self.definitions.lists.add(word, rest) {
+                    return;
+                }
+                match WITHOUT_EFFECT.iter().find(|(names, _)| names.contains(&word)) {
+                    Some((_, reason)) => self.complain(Severity::WithoutEffect, word, (*reason).to_owned()),
+                    None => self.complain(Severity::Unusable, word, "this directive is not known".to_owned()),
+                }
+            }
+        }
+    }
+
+    fn rule(&mut self, kind: Kind, word: &str, rest: &str) {
+        let (name, test) = split_word(rest);
+        if !is_name(name) {
+            let reason = format!("`{name}` is not a name: letters, digits and underscores, not beginning with a digit");
+            return self.complain(Severity::Unusable, word, reason);
+        }
+        if test.is_empty() {
+            return self.complain(Severity::Unusable, name, "the rule tests nothing".to_owned());
+        }
+        let definition = Definition { kind, test: test.to_owned(), file: self.file.to_owned(), line: self.line };
+        self.definitions.rules.insert(name.to_owned(), definition);
+    }
+
+    fn score(&mut self, rest: &str) {
+        let (name, numbers) = split_word(rest);
+        let relative = numbers.contains('(');
+        let parsed: Result<Vec<f64>, _> =
+            numbers.split_whitespace().map(|n| n.trim_matches(['(', ')']).parse::<f64>()).collect();
+        let parsed = parsed.ok().filter(|n| n.iter().all(|n| n.is_finite()));
+        let scores = match parsed.as_deref() {
+            Some([one]) => [*one; 4],
+            Some([a, b, c, d]) => [*a, *b, *c, *d],
+            _ => {
+                let reason = format!("one number or four are wanted, not `{numbers}`");
+                return self.complain(Severity::Unusable, &format!("score {name}"), reason);
+            }
+        };
+        let entry = self.definitions.scores.entry(name.to_owned()).or_insert(if relative { [1.0; 4] } else { scores });
+        for (slot, score) in entry.iter_mut().zip(scores) {
+            *slot = if relative { *slot + score } else { score };
+        }
+    }
+
+    fn flags(&mut self, rest: &str) {
+        let (name, words) = split_word(rest);
+        let mut flags = self.definitions.flags.get(name).copied().unwrap_or_default();
+        for word in words.split_whitespace() {
+            match word {
+                "multiple" => flags.multiple = true,
+                "net" => flags.network = true,
+                "nice" => flags.nice = true,
+                "learn" => flags.learned = true,
+                "noautolearn" => flags.no_learn = true,
+                "nosubject" => flags.no_subject = true,
+                "publish" | "nopublish" | "userconf" | "autolearn_force" | "ips_only" | "domains_only" | "a" | "ns"
+                | "notrim" | "noawl" => {}
+                _ => match word.strip_prefix("maxhits=").and_then(|n| n.parse().ok()) {
+                    Some(most) => flags.max_hits = Some(most),
+                    None => {
+                        self.complain(Severity::Unusable, &format!("tflags {name}"), format!("`{word}` is not a flag"))
+                    }
+                },
+            }
+        }
+        self.definitions.flags.insert(name.to_owned(), flags);
+    }
+
+    fn networks(&mut self, word: &str, rest: &str) {
+        for text in rest.split_whitespace() {
+            match network(text) {
+                Some(network) => self.definitions.trusted.push(network),
+                None if text.starts_with('!') => {
+                    self.complain(Severity::Unusable, word, format!("`{text}`: exceptions are not supported"));
+                }
+                None => self.complain(Severity::Unusable, word, format!("`{text}` is not a network")),
+            }
+        }
+    }
+}
+
+/// An address, a network, or the beginning of an IPv4 address such as `192.168.`.
+fn network(text: &str) -> Option<ipnet::IpNet> {
+    if let Ok(network) = text.parse::<ipnet::IpNet>() {
+        return Some(network);
+    }
+    if let Ok(address) = text.parse::<std::net::IpAddr>() {
+        return Some(address.into());
+    }
+    let octets: Vec<u8> = text.trim_end_matches('.').split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+    if octets.is_empty() || octets.len() > 3 {
+        return None;
+    }
+    let mut address = [0u8; 4];
+    address[..octets.len()].copy_from_slice(&octets);
+    let length = u8::try_from(octets.len() * 8).ok()?;
+    ipnet::Ipv4Net::new(address.into(), length).ok().map(ipnet::IpNet::from)
+}
+
+/// `if (version >= 3.004)`, `if plugin(...)`, `if can(...)`, joined by `&&`, `||` and `!`; `None` when not understood.
+fn condition(text: &str) -> Option<bool> {
+    let mut simple = String::new();
+    let mut rest = text;
+    // Functions about another program's parts are false here.
+    while let Some(at) =
+        ["plugin", "can", "has", "local_tests_only"].iter().filter_map(|f| rest.find(f).map(|n| (n, f))).min()
+    {
+        let (from, function) = at;
+        simple.push_str(&rest[..from]);
+        simple.push('0');
+        rest = &rest[from + function.len()..];
+        if let Some(open) = rest.trim_start().strip_prefix('(') {
+            rest = open.split_once(')').map_or("", |(_, tail)| tail);
+        }
+    }
+    simple.push_str(rest);
+    let expression = super::meta::Expression::parse(&simple).ok()?;
+    let mut unknown = false;
+    expression.rules(&mut |name| unknown |= !matches!(name, "version" | "true" | "false"));
+    let value = expression.value(&|name| match name {
+        "version" => VERSION,
+        "true" => 1.0,
+        _ => 0.0,
+    });
+    (!unknown).then_some(value != 0.0)
+}
+
+fn split_word(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim()))
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 100
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Removes a comment: `#` at the start or after white space, unless it is escaped.
+fn without_comment(line: &str) -> &str {
+    let bytes = line.as_bytes();
+    let cut = bytes.iter().enumerate().find(|(at, byte)| {
+        **byte == b'#' && (*at == 0 || (bytes[at - 1] != b'\\' && bytes[at - 1].is_ascii_whitespace()))
+    });
+    cut.map_or(line, |(at, _)| &line[..at]).trim()
+}
+
+/// Directives that are known but mean nothing here, with what to do instead.
+const WITHOUT_EFFECT: &[(&[&str], &str)] = &[
+    (
+        &[
+            "report_safe",
+            "rewrite_header",
+            "add_header",
+            "remove_header",
+            "clear_headers",
+            "report",
+            "clear_report_template",
+            "report_contact",
+            "report_hostname",
+            "unsafe_report",
+            "fold_headers",
+            "report_safe_copy_headers",
+            "subjprefix",
+        ],
+        "messages are never rewritten; X-Spam-Status, -Score, -Level and -Flag are always added",
+    ),
+    (
+        &["use_auto_whitelist", "use_auto_welcomelist", "auto_whitelist_path", "auto_whitelist_factor", "txrep_factor"],
+        "sender reputation is built in and has settings of its own",
+    ),
+    (
+        &[
+            "bayes_path",
+            "bayes_file_mode",
+            "bayes_store_module",
+            "bayes_sql_dsn",
+            "bayes_sql_username",
+            "bayes_sql_password",
+            "bayes_auto_learn",
+            "bayes_auto_learn_threshold_spam",
+            "bayes_auto_learn_threshold_nonspam",
+            "bayes_auto_expire",
+            "bayes_expiry_max_db_size",
+            "bayes_learn_to_journal",
+            "bayes_ignore_header",
+            "bayes_min_ham_num",
+            "bayes_min_spam_num",
+            "bayes_use_hapaxes",
+            "bayes_sql_override_username",
+            "bayes_token_sources",
+            "bayes_learn_during_report",
+        ],
+        "the classifier has settings of its own: see `filter.classifier`",
+    ),
+    (
+        &[
+            "skip_rbl_checks",
+            "rbl_timeout",
+            "dns_server",
+            "dns_available",
+            "dns_test_interval",
+            "dns_options",
+            "dns_query_restriction",
+            "clear_dns_servers",
+            "uridnsbl",
+            "urirhsbl",
+            "urirhssub",
+            "urinsrhsbl",
+            "uridnssub",
+            "uridnsbl_skip_domain",
+            "skip_uribl_checks",
+            "rbl_headers",
+            "dns_local_ports_permit",
+            "dnsbl",
+        ],
+        "DNS lists have settings of their own: see `filter.dns_lists`",
+    ),
+    (
+        &[
+            "priority",
+            "shortcircuit",
+            "shortcircuit_spam_score",
+            "shortcircuit_ham_score",
+            "time_limit",
+            "rbl_timeout_min",
+            "loadplugin",
+            "tryplugin",
+            "test",
+            "reuse",
+            "version_tag",
+            "require_version",
+            "lock_method",
+            "user_scores_dsn",
+            "allow_user_rules",
+            "normalize_charset",
+            "clear_trusted_networks",
+            "clear_internal_networks",
+            "msa_networks",
+            "always_trust_envelope_sender",
+            "envelope_sender_header",
+            "originating_ip_headers",
+            "enable_compat",
+            "redirector_pattern",
+            "util_rb_tld",
+            "util_rb_2tld",
+            "util_rb_3tld",
+            "clear_util_rb",
+            "ok_languages",
+            "inactive_languages",
+            "geodb_module",
+            "country_db_type",
+            "country_db_path",
+            "score_set",
+            "body_part_scan_size",
+            "rawbody_part_scan_size",
+            "pyzor_options",
+            "razor_config",
+            "use_pyzor",
+            "use_razor2",
+            "use_dcc",
+            "dcc_path",
+            "pyzor_path",
+            "spamcop_from_address",
+            "spamcop_to_address",
+        ],
+        "it steers another program and is not needed here",
+    ),
+    (
+        &[
+            "ok_locales",
+            "replace_tag",
+            "replace_rules",
+            "replace_start",
+            "replace_end",
+            "replace_pre",
+            "replace_inter",
+            "replace_post",
+            "uri_detail",
+            "mimeheader_all",
+            "askdns",
+            "header_checks",
+            "uri_block_cc",
+            "freemail_domains",
+            "freemail_whitelist",
+        ],
+        "it belongs to a plugin that is not supported; the rules that use it are not in force",
+    ),
+    (&["include"], "name every rule file in the settings instead: `filter.rules.files`"),
+];

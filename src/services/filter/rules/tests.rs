@@ -1,0 +1,204 @@
+use super::*;
+use crate::services::filter::LimitSettings;
+use crate::services::filter::Signal;
+use crate::services::filter::view::View;
+
+fn names(rules: &str, message: &str) -> Vec<String> {
+    let rules = RuleSet::compile([("test.cf", rules)]);
+    let view = View::new(message.as_bytes(), &LimitSettings::default());
+    rules.evaluate(&Facts::of(&view)).into_iter().map(|s| s.name.into_owned()).collect()
+}
+
+const MAIL: &str = "From: \"Ann Example\" <ann@example.test>\r\nTo: bob@example.test\r\nSubject: Cheap =?utf-8?q?p=C3=AFlls?=\r\nMessage-ID: <1@example.test>\r\nX-A: one\r\nX-A: two\r\nContent-Type: text/html\r\n\r\n<p>Buy now\r\nBuy now</p><a href=\"http://evil.example/x?y=1\">here</a>\r\n";
+
+#[test]
+fn each_kind_of_rule() {
+    for (rule, hits) in [
+        ("header R Subject =~ /cheap/i", true),
+        ("header R Subject =~ /cheap/", false),
+        ("header R Subject:raw =~ /=\\?utf-8/", true),
+        ("header R From:addr =~ /^ann\\@example\\.test$/", true),
+        ("header R From:name =~ /^Ann Example$/", true),
+        ("header R X-A =~ /^one\\ntwo$/", true),
+        ("header R X-A:last =~ /^two$/", true),
+        ("header R X-B =~ /x/", false),
+        ("header R X-B =~ /^none$/ [if-unset: none]", true),
+        ("header R Subject !~ /dear/", true),
+        ("header R Subject !~ /Cheap/", false),
+        ("header R exists:message-id", true),
+        ("header R exists:X-B", false),
+        ("header R ToCc =~ /bob/", true),
+        ("header R MESSAGEID =~ /<1@/", true),
+        ("header R ALL =~ /^x-a: two$/mi", true),
+        ("header R EnvelopeFrom =~ /./", false),
+        ("body R /Buy now Buy now/", true),
+        ("body R /^here$/", true),
+        ("body R /cheap p.{1,2}lls/i", true),
+        ("body R /now\\s+here/", false),
+        ("rawbody R /<p>Buy now$/", true),
+        ("full R /^To: bob.*\\nSubject/m", true),
+        ("uri R m{^https?://[^/]*\\.example/}", true),
+        ("uri R /\\?y=1$/", true),
+        ("body R eval:html_tag_exists('a')", true),
+        ("meta R 1 + 1 == 2", true),
+        ("body __A /Buy/\nmeta R __A && !__B", true),
+        ("body __A /Buy/\ntflags __A multiple\nmeta R __A >= 2", true),
+        ("body __A /Buy/\ntflags __A multiple maxhits=1\nmeta R __A >= 2", false),
+        ("meta R __X && __Y\nmeta __X __Y\nmeta __Y 1", true),
+        ("body R /Buy/\nscore R 0", false),
+        ("body R /cheap/i\ntflags R nosubject", false),
+    ] {
+        let found = names(rule, MAIL);
+        assert_eq!(found.iter().any(|n| n == "R"), hits, "{rule}: {found:?}");
+    }
+}
+
+#[test]
+fn scores_by_case_and_relative() {
+    let rules = RuleSet::compile([
+        (
+            "a.cf",
+            "body R /Buy/\nscore R 1 2 3 4\nbody S /Buy/\nscore S 1.5\nbody T_TRY /Buy/\nbody N /Buy/\ntflags N nice",
+        ),
+        ("b.cf", "score S (0.5)\nrequired_score 6.5\ntrusted_networks 192.168. 10.0.0.0/8"),
+    ]);
+    let view = View::new(MAIL.as_bytes(), &LimitSettings::default());
+    let weight =
+        |facts: &Facts<'_>, name: &str| rules.evaluate(facts).into_iter().find(|s| s.name == name).map(|s| s.weight);
+    let mut facts = Facts::of(&view);
+    assert_eq!(weight(&facts, "R"), Some(1.0));
+    facts.network = true;
+    assert_eq!(weight(&facts, "R"), Some(2.0));
+    facts.probability = Some(0.5);
+    assert_eq!(weight(&facts, "R"), Some(4.0));
+    assert_eq!(
+        (weight(&facts, "S"), weight(&facts, "T_TRY"), weight(&facts, "N")),
+        (Some(2.0), Some(0.01), Some(-1.0))
+    );
+    assert_eq!(rules.options().required_score, Some(6.5));
+    assert_eq!(
+        rules.options().trusted.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["192.168.0.0/16", "10.0.0.0/8"]
+    );
+}
+
+#[test]
+fn says_what_is_not_in_force() {
+    let text = "\
+body A /(?!x)y/
+ifplugin Mail::SpamAssassin::Plugin::Foo
+body B /x/
+else
+body C /Buy/
+endif
+if (version >= 4.000000)
+body D /Buy/
+endif
+if can(Mail::SpamAssassin::Conf::feature_x)
+body E /Buy/
+endif
+body F /a++/ # a comment
+boddy G /x/
+header H eval:check_for_nothing()
+meta I J && 1
+score K 3
+report_safe 1
+score L x
+body M /\\#/
+meta N O
+meta O N
+header P X-Spam-Relays-Untrusted =~ /x/
+";
+    let rules = RuleSet::compile([("x.cf", text)]);
+    let told: Vec<(usize, Severity)> =
+        rules.complaints().iter().filter(|c| c.line > 0).map(|c| (c.line, c.severity)).collect();
+    use Severity::{Changed, Skipped, Unusable, WithoutEffect};
+    assert_eq!(
+        told,
+        [
+            (1, Unusable),
+            (2, Skipped),
+            (10, Skipped),
+            (13, Changed),
+            (14, Unusable),
+            (15, Unusable),
+            (16, Changed),
+            (18, WithoutEffect),
+            (19, Unusable),
+            (22, Changed),
+            (23, Unusable)
+        ]
+    );
+    assert!(rules.complaints().iter().any(|c| c.to_string().starts_with("x.cf:1: not usable `A`: look-around `(?!")));
+    let found = names(text, MAIL);
+    assert!(
+        found.contains(&"C".to_owned()) && found.contains(&"D".to_owned()) && !found.contains(&"E".to_owned()),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn lists() {
+    for (rule, hit) in [
+        ("welcomelist_from *@example.test", Some("USER_IN_WELCOMELIST")),
+        ("whitelist_from ann@* other@x.test", Some("USER_IN_WELCOMELIST")),
+        ("blacklist_from ANN@example.test", Some("USER_IN_BLOCKLIST")),
+        ("blocklist_from *@example.test\nunblocklist_from ann@example.test", None),
+        ("welcomelist_to bob@example.test", Some("USER_IN_WELCOMELIST_TO")),
+        ("all_spam_to b?b@*", Some("USER_IN_ALL_SPAM_TO")),
+        ("welcomelist_auth *@example.test", None),
+        ("whitelist_from_rcvd *@example.test example.net", None),
+    ] {
+        let with = format!("{BUILTIN}\n{rule}");
+        let found = names(&with, MAIL);
+        let listed: Vec<&String> = found.iter().filter(|n| n.starts_with("USER_IN_")).collect();
+        assert_eq!(listed.first().map(|s| s.as_str()), hit, "{rule}");
+    }
+}
+
+#[test]
+fn lists_with_proof() {
+    let rules = RuleSet::compile([("b", BUILTIN), ("t", "welcomelist_auth *@example.test\nblocklist_to x@y.test")]);
+    let view = View::new(MAIL.as_bytes(), &LimitSettings::default());
+    let facts = Facts { authenticated: true, ..Facts::of(&view) };
+    assert!(rules.evaluate(&facts).iter().any(|s| s.name == "USER_IN_WELCOMELIST" && s.weight == -100.0));
+    let rules = RuleSet::compile([("b", BUILTIN), ("t", "welcomelist_from_rcvd *@example.test example.net")]);
+    let facts = Facts { client_name: ClientName::Verified("mx.example.net"), ..Facts::of(&view) };
+    assert!(rules.evaluate(&facts).iter().any(|s| s.name == "USER_IN_WELCOMELIST"));
+}
+
+#[test]
+fn signals_of_others_take_part() {
+    let rules =
+        RuleSet::compile([("t", "header SPF_FAIL eval:signal()\nscore SPF_FAIL 3\nmeta M SPF_FAIL && RCVD_IN_X")]);
+    let view = View::new(MAIL.as_bytes(), &LimitSettings::default());
+    let others = [Signal::new("SPF_FAIL", 0.0, "x"), Signal::new("RCVD_IN_X", 1.5, "listed")];
+    let mut found: Vec<(String, f64)> = rules
+        .evaluate(&Facts { others: &others, ..Facts::of(&view) })
+        .into_iter()
+        .map(|s| (s.name.into_owned(), s.weight))
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(found, [("M".into(), 1.0), ("RCVD_IN_X".into(), 1.5), ("SPF_FAIL".into(), 3.0)]);
+}
+
+#[test]
+fn the_built_in_rules_are_without_fault() {
+    let rules = RuleSet::compile([("builtin.cf", BUILTIN)]);
+    assert!(rules.complaints().is_empty(), "{:#?}", rules.complaints());
+    assert!(rules.len() > 150);
+}
+
+#[test]
+fn hostile_text_takes_bounded_time() {
+    let rules = RuleSet::compile([("builtin.cf", BUILTIN)]);
+    let started = std::time::Instant::now();
+    for text in
+        ["a ".repeat(500_000), "<p>".repeat(300_000), "http://a.b/".repeat(90_000), "v1agra $1 million ".repeat(60_000)]
+    {
+        let message = format!("Subject: {0}\r\nContent-Type: text/html\r\n\r\n{text}", &text[..1000]);
+        let view = View::new(message.as_bytes(), &LimitSettings::default());
+        let _ = rules.evaluate(&Facts::of(&view));
+    }
+    assert!(started.elapsed() < std::time::Duration::from_secs(20));
+}

@@ -1,0 +1,280 @@
+//! Settings of the filter.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::authentication::dkim::Algorithm;
+use super::endpoint::Endpoint;
+use crate::foundations::address::Domain;
+use crate::foundations::settings::{ByteSize, Span};
+
+crate::settings! {
+    /// The filter: which mail is wanted.
+    pub struct FilterSettings {
+        /// Whether mail from elsewhere is judged at all. When false, everything is accepted without a look.
+        pub enabled: bool = true,
+        /// Score from which a message goes into the folder for unwanted mail.
+        pub threshold: f64 = 5.0,
+        /// Score from which a message is refused in the SMTP dialogue, unless a recipient wants it.
+        pub refuse: f64 = 15.0,
+        /// Score from which a message is kept in quarantine instead of the folder for unwanted mail; never when unset.
+        pub quarantine: Option<f64> = None,
+        /// Other thresholds for single recipients, by domain (`example.com`) or address (`ann@example.com`).
+        pub recipients: BTreeMap<String, ThresholdSettings> = BTreeMap::new(),
+        /// Time for all look-ups and scanners together. What has not answered by then counts as not available.
+        pub deadline: Span = Span::seconds(20),
+        /// Networks whose mail is accepted without a look.
+        pub trusted: Vec<IpNet> = Vec::new(),
+        /// How much of a message is looked at.
+        pub limits: LimitSettings = LimitSettings::default(),
+        /// Rules with scores.
+        pub rules: RuleSettings = RuleSettings::default(),
+        /// What is learned from people's judgements.
+        pub classifier: ClassifierSettings = ClassifierSettings::default(),
+        /// Who really sent a message: SPF, DKIM, DMARC, ARC.
+        pub authentication: AuthenticationSettings = AuthenticationSettings::default(),
+        /// DNS lists that are asked about clients and links.
+        pub dns_lists: Vec<DnsListSettings> = Vec::new(),
+        /// Making doubtful strangers try twice.
+        pub greylist: GreylistSettings = GreylistSettings::default(),
+        /// Signatures on mail of our own users.
+        pub dkim: DkimSettings = DkimSettings::default(),
+        /// The virus scanner.
+        pub clamav: ClamavSettings = ClamavSettings::default(),
+        /// Mail filters of others, asked in this order.
+        pub milters: Vec<MilterSettings> = Vec::new(),
+    }
+}
+
+crate::settings! {
+    /// Thresholds for some recipients.
+    pub struct ThresholdSettings {
+        /// Score from which a message is unwanted; that of the site when unset.
+        pub threshold: Option<f64> = None,
+        /// Score from which a message may be refused; that of the site when unset.
+        pub refuse: Option<f64> = None,
+    }
+}
+
+crate::settings! {
+    /// How much of a message the filter looks at. What lies beyond a limit is not seen by rules and classifier, and
+    /// the limit that was reached is a signal of its own.
+    pub struct LimitSettings {
+        /// Octets of header. The rest of a longer header is not read.
+        pub header: ByteSize = ByteSize::kib(256),
+        /// Header fields. Further ones are not read.
+        pub fields: usize = 1000,
+        /// Depth of nested multiparts and messages. Deeper ones are taken as text.
+        pub depth: usize = 20,
+        /// MIME parts. Further ones are not opened.
+        pub parts: usize = 500,
+        /// Octets of decoded text of all parts together. Text beyond it is not read.
+        pub decoded: ByteSize = ByteSize::kib(512),
+        /// Largest message in octets that rules and classifier read; of a larger one they see the beginning.
+        pub message: ByteSize = ByteSize::mib(2),
+    }
+}
+
+crate::settings! {
+    /// Rules in the syntax of SpamAssassin's `local.cf`.
+    pub struct RuleSettings {
+        /// Whether the rules that come with this server are in force.
+        pub builtin: bool = true,
+        /// Files with further rules, read in this order after the built-in ones; what a later one says wins. Lines that
+        /// cannot be used are reported at start and by `postrider spam rules`.
+        pub files: Vec<PathBuf> = Vec::new(),
+    }
+}
+
+crate::settings! {
+    /// What is learned from people's judgements.
+    pub struct ClassifierSettings {
+        /// Whether what was learned counts.
+        pub enabled: bool = true,
+        /// Tokens kept for everybody together; 16 octets each in the database. Beyond it the least telling ones are
+        /// forgotten.
+        pub tokens: usize = 600_000,
+        /// Tokens kept for each account. Beyond it the least telling ones are forgotten.
+        pub account_tokens: usize = 100_000,
+        /// Accounts whose tables are kept in memory; beyond it the one not used for the longest time is dropped.
+        pub accounts_in_memory: usize = 32,
+        /// Whom messages teach that users move into the folder for unwanted mail, or out of it.
+        pub moves: LearnFromMoves = LearnFromMoves::Everybody,
+        /// How long a loaded table is used before changes by other processes are looked for.
+        pub refresh: Span = Span::minutes(1),
+    }
+}
+
+crate::words! {
+    /// Whom moved messages teach.
+    pub enum LearnFromMoves {
+        /// Nobody.
+        Off = "off",
+        /// The table of the account alone. Where users do not know each other, so that none can spoil it for all.
+        Account = "account",
+        /// The table of the account and that of everybody.
+        Everybody = "everybody",
+    }
+}
+
+crate::settings! {
+    /// Who really sent a message.
+    pub struct AuthenticationSettings {
+        /// Whether SPF, DKIM, DMARC and ARC are checked at all.
+        pub enabled: bool = true,
+        /// What happens when the owner of the author's domain wants mail refused that is not his.
+        pub dmarc: DmarcAction = DmarcAction::Obey,
+        /// Domains of forwarders and mailing lists whose ARC seals are believed when they say that the author was real.
+        pub trusted_sealers: Vec<String> = Vec::new(),
+        /// Domains of mailing lists whose mail is exempt from DMARC when SPF or a DKIM signature shows that it is theirs.
+        pub mailing_lists: Vec<String> = Vec::new(),
+    }
+}
+
+crate::words! {
+    /// What a failed DMARC check leads to.
+    pub enum DmarcAction {
+        /// What the domain's owner wishes: refuse, or put among unwanted mail.
+        Obey = "obey",
+        /// Only a higher score.
+        Score = "score",
+    }
+}
+
+crate::settings! {
+    /// A DNS list.
+    pub struct DnsListSettings {
+        /// The list's zone, such as `zen.spamhaus.org`.
+        pub zone: String = String::new(),
+        /// What the list is about.
+        pub about: ListSubject = ListSubject::Client,
+        /// What being on it weighs; negative for lists of good senders.
+        pub weight: f64 = 2.0,
+        /// What single answers weigh instead, by address, such as `"127.0.0.4" = 3.0`. An answer of weight 0 is no hit.
+        pub answers: BTreeMap<String, f64> = BTreeMap::new(),
+    }
+}
+
+crate::words! {
+    /// What a DNS list is about.
+    pub enum ListSubject {
+        /// The client's address.
+        Client = "client",
+        /// Domains: of the sender, of signatures, of links in the text.
+        Domain = "domain",
+    }
+}
+
+crate::settings! {
+    /// Greylisting: a doubtful message from a stranger is refused for now; a real server comes back.
+    pub struct GreylistSettings {
+        /// Whether it is done.
+        pub enabled: bool = false,
+        /// Score from which a message is doubtful. Mail whose author is authenticated is never made to wait.
+        pub from: f64 = 2.5,
+        /// How long a stranger must wait.
+        pub delay: Span = Span::minutes(4),
+        /// How long a stranger may take to come back before he is one again.
+        pub window: Span = Span::days(2),
+        /// How long somebody who came back is known.
+        pub remember: Span = Span::days(36),
+    }
+}
+
+crate::words! {
+    /// What happens to a message when a helper does not answer.
+    pub enum OnFailure {
+        /// It goes on as if there were no such helper.
+        Accept = "accept",
+        /// The client is told to try later.
+        Later = "later",
+        /// It is refused.
+        Refuse = "refuse",
+    }
+}
+
+crate::settings! {
+    /// DKIM signatures on outgoing mail.
+    pub struct DkimSettings {
+        /// Keys. A message is signed with every key of its author's domain, or of the nearest domain above it that has one:
+        /// an RSA and an Ed25519 key side by side, or the old and the new one while keys are exchanged.
+        pub keys: Vec<DkimKeySettings> = Vec::new(),
+        /// Whether mail that aliases pass on to other servers is sealed (ARC, RFC 8617), with the first RSA key of the
+        /// alias's domain or of the nearest domain above it that has one.
+        pub seal: bool = true,
+        /// Keys that the server makes itself and exchanges on a schedule.
+        pub rotation: DkimRotationSettings = DkimRotationSettings::default(),
+    }
+}
+
+crate::settings! {
+    /// DKIM keys that are exchanged on a schedule: a new pair is announced ahead (`postrider dkim list` prints its records),
+    /// signs once the DNS shows it and the old pair has had its time, and retires with overlap.
+    pub struct DkimRotationSettings {
+        /// Directory for the keys, which only the server may read. Nothing is exchanged when unset.
+        pub directory: Option<PathBuf> = None,
+        /// Domains whose keys are exchanged. Keys in `spam.dkim.keys` for the same domain sign beside them.
+        pub domains: Vec<Domain> = Vec::new(),
+        /// Kinds of keys that are made.
+        pub algorithms: Vec<Algorithm> = vec![Algorithm::Rsa, Algorithm::Ed25519],
+        /// How long a pair signs.
+        pub every: Span = Span::days(90),
+        /// How long before its turn a new pair is made, so that its records can be published.
+        pub ahead: Span = Span::days(7),
+        /// How long the records of a retired pair must stay in the DNS; after that its files are deleted.
+        pub overlap: Span = Span::days(7),
+    }
+}
+
+crate::settings! {
+    /// One DKIM key, as `postrider dkim generate` makes it.
+    pub struct DkimKeySettings {
+        /// The domain it signs for.
+        pub domain: Option<Domain> = None,
+        /// Its selector: the record is at `selector._domainkey.domain`.
+        pub selector: String = String::new(),
+        /// The file with the private key in PEM.
+        pub file: PathBuf = PathBuf::new(),
+    }
+}
+
+crate::settings! {
+    /// ClamAV.
+    pub struct ClamavSettings {
+        /// Where clamd listens: `unix:/run/clamav/clamd.ctl` or `127.0.0.1:3310`. Nothing is scanned when unset.
+        pub address: Option<Endpoint> = None,
+        /// How long an answer may take.
+        pub timeout: Span = Span::seconds(30),
+        /// Largest message that is scanned; a larger one is accepted unscanned.
+        pub largest: ByteSize = ByteSize::mib(25),
+        /// What happens when clamd does not answer.
+        pub on_failure: OnFailure = OnFailure::Later,
+    }
+}
+
+crate::settings! {
+    /// A milter: a mail filter that speaks Sendmail's protocol, version 6.
+    pub struct MilterSettings {
+        /// Its name in signals and logs.
+        pub name: String = "milter".to_owned(),
+        /// Where it listens: `unix:/run/milter.sock` or `127.0.0.1:8891`.
+        pub address: Option<Endpoint> = None,
+        /// How long one answer may take.
+        pub timeout: Span = Span::seconds(30),
+        /// What happens when it does not answer.
+        pub on_failure: OnFailure = OnFailure::Accept,
+    }
+}
+
+impl FilterSettings {
+    /// The thresholds for a recipient, given by [`crate::foundations::address::Address::key`]: of the address, else of
+    /// its domain, else of the site.
+    pub fn thresholds(&self, recipient: &str) -> (f64, f64) {
+        let domain = recipient.rsplit_once('@').map_or("", |(_, d)| d);
+        let found = self.recipients.get(recipient).or_else(|| self.recipients.get(domain));
+        let threshold = found.and_then(|t| t.threshold).unwrap_or(self.threshold);
+        (threshold, found.and_then(|t| t.refuse).unwrap_or(self.refuse))
+    }
+}

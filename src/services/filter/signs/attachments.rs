@@ -1,0 +1,207 @@
+//! Signs in the structure of a message and in its attachments.
+
+use super::number;
+use crate::services::filter::rules::Facts;
+use crate::services::filter::view::Part;
+
+fn named<'f>(facts: &Facts<'f>) -> impl Iterator<Item = (&'f Part<'f>, &'f str)> {
+    facts.view.parts.iter().filter_map(|p| p.file_name.as_deref().map(|n| (p, n)))
+}
+
+fn extension(name: &str) -> String {
+    name.trim_end_matches(['.', ' ']).rsplit_once('.').map_or_else(String::new, |(_, e)| e.to_lowercase())
+}
+
+/// Extensions that Windows runs when they are opened.
+const PROGRAMS: &[&str] = &[
+    "exe",
+    "scr",
+    "pif",
+    "com",
+    "bat",
+    "cmd",
+    "vbs",
+    "vbe",
+    "js",
+    "jse",
+    "wsf",
+    "wsh",
+    "hta",
+    "cpl",
+    "msi",
+    "msp",
+    "jar",
+    "lnk",
+    "ps1",
+    "reg",
+    "scf",
+    "sct",
+    "chm",
+    "ade",
+    "adp",
+    "inf",
+    "ins",
+    "isp",
+    "mde",
+    "mdb",
+    "mst",
+    "shb",
+    "shs",
+    "vb",
+    "ws",
+    "application",
+    "gadget",
+    "msc",
+    "appx",
+    "msix",
+    "xll",
+    "url",
+    "iqy",
+    "slk",
+    "one",
+    "ace",
+];
+
+/// An attachment with one of the given extensions; `programs` stands for everything Windows runs.
+pub fn name(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
+    named(facts)
+        .map(|(_, name)| name)
+        .find(|name| {
+            let extension = extension(name);
+            arguments.iter().any(|a| *a == extension || (a == "programs" && PROGRAMS.contains(&extension.as_str())))
+        })
+        .map(shortened)
+}
+
+/// `invoice.pdf.exe`: a harmless extension before a dangerous one.
+pub fn double_extension(facts: &Facts<'_>, _: &[String]) -> Option<String> {
+    named(facts)
+        .map(|(_, name)| name)
+        .find(|name| {
+            let Some((stem, last)) = name.trim_end().rsplit_once('.') else { return false };
+            let inner = extension(stem.trim_end());
+            PROGRAMS.contains(&last.to_lowercase().as_str())
+                && matches!(
+                    inner.as_str(),
+                    "pdf"
+                        | "doc"
+                        | "docx"
+                        | "xls"
+                        | "xlsx"
+                        | "jpg"
+                        | "jpeg"
+                        | "png"
+                        | "txt"
+                        | "gif"
+                        | "mp3"
+                        | "htm"
+                        | "html"
+                        | "rtf"
+                        | "zip"
+                )
+        })
+        .map(shortened)
+}
+
+/// A file name that is written from right to left in part, so that its end looks like another.
+pub fn direction_override(facts: &Facts<'_>, _: &[String]) -> Option<String> {
+    named(facts).map(|(_, name)| name).find(|n| n.contains(['\u{202e}', '\u{202d}', '\u{2067}'])).map(shortened)
+}
+
+/// An archive that holds a program, by the names in it.
+pub fn program_inside(facts: &Facts<'_>, _: &[String]) -> Option<String> {
+    archives(facts)
+        .find_map(|bytes| {
+            members(&bytes).into_iter().map(|m| m.name).find(|n| PROGRAMS.contains(&extension(n).as_str()))
+        })
+        .map(|n| shortened(&n))
+}
+
+/// An archive whose content is encrypted, so that no scanner can look into it.
+pub fn encrypted(facts: &Facts<'_>, _: &[String]) -> Option<String> {
+    archives(facts).find_map(|bytes| members(&bytes).into_iter().find(|m| m.encrypted).map(|m| shortened(&m.name)))
+}
+
+/// A program or archive under the name or media type of something harmless.
+pub fn disguised(facts: &Facts<'_>, _: &[String]) -> Option<String> {
+    facts.view.parts.iter().filter(|p| !p.is_container() && !p.is_text()).find_map(|part| {
+        let head = part.octets(4);
+        let name = part.file_name.as_deref().unwrap_or_default();
+        let extension = extension(name);
+        let harmless = part.media_type.starts_with("image/")
+            || part.is("application/pdf")
+            || matches!(extension.as_str(), "pdf" | "jpg" | "jpeg" | "png" | "gif" | "txt");
+        let wrong = head.starts_with(b"MZ")
+            || (head.starts_with(b"PK\x03\x04") && !part.is("application/pdf"))
+            || head.starts_with(b"\x7fELF");
+        (harmless && wrong).then(|| shortened(if name.is_empty() { &part.media_type } else { name }))
+    })
+}
+
+/// A multipart without its end.
+pub fn unterminated(facts: &Facts<'_>, _: &[String]) -> Option<String> {
+    let cut = facts.view.reached.contains(&crate::services::filter::view::Limit::Message);
+    (!cut && facts.view.parts.iter().any(|p| p.unterminated)).then(String::new)
+}
+
+/// Plain ASCII text in base64: nobody needs that but those who hide from filters.
+pub fn encoded_text(facts: &Facts<'_>, _: &[String]) -> Option<String> {
+    let part = facts.view.parts.iter().find(|p| p.is_text() && p.encoding == "base64")?;
+    let start = part.octets(4096);
+    (start.len() > 20 && start.is_ascii()).then(String::new)
+}
+
+/// HTML without a plain alternative.
+pub fn only_html(facts: &Facts<'_>, _: &[String]) -> Option<String> {
+    let parts = &facts.view.parts;
+    (parts.iter().any(|p| p.is("text/html")) && !parts.iter().any(|p| p.is("text/plain"))).then(String::new)
+}
+
+/// Images and at most so many characters of text.
+pub fn only_images(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
+    let most: usize = number(arguments, 0)?;
+    let images = facts.view.parts.iter().filter(|p| p.media_type.starts_with("image/")).count();
+    (images > 0 && facts.view.body.len() <= most).then(|| format!("{images} images"))
+}
+
+/// A limit of the filter was reached: what lies beyond was not looked at.
+pub fn limit_reached(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
+    let reached = facts.view.reached.iter().map(|l| format!("{l:?}").to_lowercase());
+    let found: Vec<String> = reached.filter(|l| arguments.is_empty() || arguments.contains(l)).collect();
+    (!found.is_empty()).then(|| found.join(", "))
+}
+
+fn shortened(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(60).collect()
+}
+
+/// Most octets of an archive that are looked at.
+const ARCHIVE_ROOM: usize = 4 << 20;
+
+fn archives<'f>(facts: &Facts<'f>) -> impl Iterator<Item = Vec<u8>> + use<'f> {
+    facts
+        .view
+        .parts
+        .iter()
+        .filter(|p| !p.is_container() && !p.is_text() && p.octets(4).starts_with(b"PK\x03\x04"))
+        .take(20)
+        .map(|p| p.octets(ARCHIVE_ROOM))
+}
+
+struct Member {
+    name: String,
+    encrypted: bool,
+}
+
+/// The members of a zip archive by their local headers; nothing is unpacked, so that nothing can explode.
+fn members(zip: &[u8]) -> Vec<Member> {
+    let mut found = Vec::new();
+    for at in memchr::memmem::find_iter(zip, b"PK\x03\x04").take(1000) {
+        let Some(header) = zip.get(at..at + 30) else { break };
+        let flags = u16::from_le_bytes([header[6], header[7]]);
+        let length = usize::from(u16::from_le_bytes([header[26], header[27]]));
+        let Some(name) = zip.get(at + 30..at + 30 + length) else { break };
+        found.push(Member { name: String::from_utf8_lossy(name).into_owned(), encrypted: flags & 1 == 1 });
+    }
+    found
+}

@@ -1,0 +1,111 @@
+//! Transfer encodings and character sets, decoded forgivingly and no further than asked.
+
+use mail_parser::decoders::charsets::map::charset_decoder;
+
+/// The octets that base64 text stands for; what is not of its alphabet is passed over, at most `room` octets.
+pub fn base64(text: &[u8], room: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity((text.len() / 4 * 3).min(room) + 3);
+    let (mut bits, mut count) = (0u32, 0u8);
+    for byte in text {
+        let digit = BASE64[usize::from(*byte)];
+        if digit == PAD {
+            // Several encodings one after the other begin anew after the padding.
+            (bits, count) = (0, 0);
+            continue;
+        }
+        if digit == SKIP {
+            continue;
+        }
+        bits = (bits << 6) | u32::from(digit);
+        count += 1;
+        match count {
+            2 => out.push((bits >> 4) as u8),
+            3 => out.push((bits >> 2) as u8),
+            4 => {
+                out.push(bits as u8);
+                (bits, count) = (0, 0);
+            }
+            _ => {}
+        }
+        if out.len() >= room {
+            break;
+        }
+    }
+    out
+}
+
+const SKIP: u8 = 255;
+const PAD: u8 = 254;
+const BASE64: [u8; 256] = {
+    let mut table = [SKIP; 256];
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut n = 0;
+    while n < 64 {
+        table[alphabet[n] as usize] = n as u8;
+        n += 1;
+    }
+    table[b'=' as usize] = PAD;
+    table
+};
+
+/// The octets that quoted-printable text stands for (RFC 2045 §6.7); a broken escape stands for itself.
+pub fn quoted_printable(text: &[u8], room: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len().min(room));
+    let mut rest = text;
+    while out.len() < room {
+        let Some(at) = memchr::memchr(b'=', rest) else {
+            out.extend_from_slice(rest);
+            break;
+        };
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at + 1..];
+        match rest {
+            [b'\r', b'\n', tail @ ..] | [b'\n', tail @ ..] => rest = tail,
+            [high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                out.push((hex(*high) << 4) | hex(*low));
+                rest = tail;
+            }
+            _ => {
+                // White space between the soft line break and the line end is allowed to have crept in.
+                let blank = rest.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\r')).count();
+                match rest.get(blank) {
+                    Some(b'\n') => rest = &rest[blank + 1..],
+                    _ => out.push(b'='),
+                }
+            }
+        }
+    }
+    out.truncate(room);
+    out
+}
+
+const fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        b'A'..=b'F' => digit - b'A' + 10,
+        _ => 0,
+    }
+}
+
+/// Octets in a character set as text. Without a known set: UTF-8 where it is valid, else windows-1252.
+pub fn text(bytes: &[u8], charset: Option<&str>) -> String {
+    if bytes.is_ascii() && charset.is_none_or(is_ascii_superset) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    if let Some(charset) = charset.filter(|c| !c.is_empty() && !is_ascii_superset(c))
+        && let Some(decoder) = charset_decoder(charset.as_bytes())
+    {
+        return decoder(bytes);
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        // A cut in the middle of the last character does not make it another character set.
+        Err(error) if error.error_len().is_none() => String::from_utf8_lossy(bytes).into_owned(),
+        Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
+    }
+}
+
+fn is_ascii_superset(charset: &str) -> bool {
+    ["us-ascii", "ascii", "utf-8", "utf8"].iter().any(|c| c.eq_ignore_ascii_case(charset))
+}

@@ -1,0 +1,108 @@
+//! Links in text and HTML.
+
+use super::MAX_LINKS;
+
+/// Where a link stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkKind {
+    /// In running text.
+    Text,
+    /// `<a href>` or `<area href>`.
+    Anchor,
+    /// `<img src>` and other things a reader's program loads by itself.
+    Resource,
+    /// `<form action>`.
+    Form,
+}
+
+/// One link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// As written, entities decoded, white space removed.
+    pub url: String,
+    /// The host in lower case; empty for `mailto:` and the like.
+    pub host: String,
+    /// The text a reader clicks on.
+    pub shown: String,
+    /// Where it stands.
+    pub kind: LinkKind,
+}
+
+/// Longest URL that is kept, in octets.
+const MAX_URL: usize = 2048;
+
+/// A link from a URL as written in HTML or text; `None` when it is not one that leads anywhere.
+pub fn link_of(url: &str, kind: LinkKind) -> Option<Link> {
+    let url: String = url.chars().filter(|c| !c.is_whitespace() && !c.is_control()).take(MAX_URL).collect();
+    let host = host_of(&url);
+    if host.is_empty() && !url.contains(':') {
+        return None;
+    }
+    Some(Link { host, url, shown: String::new(), kind })
+}
+
+/// The host in a URL, in lower case, without user, port and final dot; empty when it has none.
+pub fn host_of(url: &str) -> String {
+    let rest = match url.split_once("://") {
+        Some((scheme, rest)) if scheme.len() <= 10 && scheme.bytes().all(|b| b.is_ascii_alphanumeric()) => rest,
+        _ => match url.strip_prefix("//") {
+            Some(rest) => rest,
+            None if starts_with_ignoring_case(url, "www.") => url,
+            None => return String::new(),
+        },
+    };
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = if host.starts_with('[') {
+        host.split_inclusive(']').next().unwrap_or_default()
+    } else {
+        host.split(':').next().unwrap_or_default()
+    };
+    let decoded = if host.contains('%') {
+        String::from_utf8_lossy(&super::parts::percent_octets(host)).into_owned()
+    } else {
+        host.to_owned()
+    };
+    decoded.trim_end_matches('.').to_lowercase()
+}
+
+fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+}
+
+/// Collects the links that stand in running text.
+pub fn from_text(text: &str, links: &mut Vec<Link>) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(found) = memchr::memchr3(b':', b'w', b'W', bytes.get(at..).unwrap_or_default()) {
+        let found = at + found;
+        at = found + 1;
+        let start = if bytes[found] == b':' {
+            let scheme = ["https", "http", "ftp", "mailto"]
+                .into_iter()
+                .find(|s| found >= s.len() && bytes[found - s.len()..found].eq_ignore_ascii_case(s.as_bytes()));
+            match scheme {
+                Some("mailto") => found - 6,
+                Some(scheme) if bytes[found..].starts_with(b"://") => found - scheme.len(),
+                _ => continue,
+            }
+        } else if bytes.get(found..found + 4).is_some_and(|w| w.eq_ignore_ascii_case(b"www."))
+            && (found == 0 || !(bytes[found - 1].is_ascii_alphanumeric() || b"/.-@".contains(&bytes[found - 1])))
+        {
+            found
+        } else {
+            continue;
+        };
+        let length = text[start..].find(ends_url).unwrap_or(text.len() - start);
+        let url = text[start..start + length].trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '\'', '*', '_']);
+        if links.len() >= MAX_LINKS {
+            return;
+        }
+        links.extend(link_of(url, LinkKind::Text).filter(|l| l.url.len() > 7));
+        at = start + length.max(1);
+    }
+}
+
+fn ends_url(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | '|' | '^' | '`' | '{' | '}')
+}

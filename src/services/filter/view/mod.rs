@@ -1,0 +1,196 @@
+//! A message as the filter sees it: parsed once, for all rules, signals and the classifier.
+//!
+//! Promises: never fails, whatever the bytes are; reads at most what [`LimitSettings`](super::LimitSettings) allow and
+//! says which limit was reached; time and memory are linear in what is read. Line ends may be CRLF or LF.
+
+mod decode;
+mod fields;
+mod html;
+mod links;
+mod parts;
+mod received;
+
+pub use fields::Field;
+pub use html::HtmlFacts;
+pub use links::{Link, LinkKind, host_of, link_of};
+pub use parts::Part;
+pub use received::{Hop, hop, is_public};
+
+use super::LimitSettings;
+
+/// Which limit was reached while a message was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Octets of the message.
+    Message,
+    /// Octets of the header.
+    Header,
+    /// Number of header fields.
+    Fields,
+    /// Depth of nesting.
+    Depth,
+    /// Number of parts.
+    Parts,
+    /// Octets of decoded text.
+    Decoded,
+    /// Number of links.
+    Links,
+}
+
+/// A message, taken apart.
+#[derive(Debug)]
+pub struct View<'m> {
+    /// The bytes, as far as they are looked at.
+    pub raw: &'m [u8],
+    /// The header fields in order.
+    pub fields: Vec<Field<'m>>,
+    /// The parts in order, multiparts before what they hold.
+    pub parts: Vec<Part<'m>>,
+    /// Subject and text as a reader sees it: one line per paragraph, white space folded, HTML rendered.
+    pub body: String,
+    /// Decoded text of all text parts, HTML not rendered.
+    pub rawbody: String,
+    /// Text that the HTML hides from the reader.
+    pub hidden: String,
+    /// Links in text and HTML.
+    pub links: Vec<Link>,
+    /// What was noticed in the HTML.
+    pub html: HtmlFacts,
+    /// Limits that were reached.
+    pub reached: Vec<Limit>,
+}
+
+/// Most links that are collected from one message.
+const MAX_LINKS: usize = 1000;
+
+impl<'m> View<'m> {
+    /// Reads a message.
+    pub fn new(bytes: &'m [u8], limits: &LimitSettings) -> Self {
+        let mut reached = Vec::new();
+        let raw = if bytes.len() > limits.message.len() {
+            reached.push(Limit::Message);
+            &bytes[..limits.message.len()]
+        } else {
+            bytes
+        };
+        let (fields, body_at) = fields::split(raw, limits, &mut reached);
+        let mut view = Self {
+            raw,
+            fields,
+            parts: Vec::new(),
+            body: String::new(),
+            rawbody: String::new(),
+            hidden: String::new(),
+            links: Vec::new(),
+            html: HtmlFacts::default(),
+            reached,
+        };
+        let mut walk = parts::Walk::new(limits);
+        walk.run(&view.fields, raw.get(body_at..).unwrap_or_default());
+        view.parts = walk.parts;
+        view.reached.extend(walk.reached);
+        view.render(limits.decoded.len());
+        view
+    }
+
+    /// The fields of this name (ASCII case ignored), in order.
+    pub fn all<'v>(&'v self, name: &'v str) -> impl Iterator<Item = &'v Field<'m>> + use<'v, 'm> {
+        self.fields.iter().filter(move |f| f.is(name))
+    }
+
+    /// The first field of this name.
+    pub fn field(&self, name: &str) -> Option<&Field<'m>> {
+        self.fields.iter().find(|f| f.is(name))
+    }
+
+    /// The decoded value of the first field of this name; empty when there is none.
+    pub fn value(&self, name: &str) -> &str {
+        self.field(name).map_or("", Field::decoded)
+    }
+
+    /// The address in the first From field, in lower case; empty when there is none.
+    pub fn from_address(&self) -> &str {
+        self.field("From").map_or("", |f| f.address())
+    }
+
+    fn render(&mut self, mut room: usize) {
+        let subject = self.value("Subject").to_owned();
+        push_folded(&mut self.body, &subject);
+        self.body.push('\n');
+        let mut parts = std::mem::take(&mut self.parts);
+        for part in parts.iter_mut().filter(|p| p.is_text()) {
+            if room == 0 {
+                self.reached.push(Limit::Decoded);
+                break;
+            }
+            let text = part.decode(room);
+            if text.len() >= room {
+                self.reached.push(Limit::Decoded);
+            }
+            room = room.saturating_sub(text.len());
+            push_lines(&mut self.rawbody, &text);
+            if !text.ends_with('\n') {
+                self.rawbody.push('\n');
+            }
+            if part.is("text/html") {
+                html::render(&text, self);
+            } else {
+                links::from_text(&text, &mut self.links);
+                push_paragraphs(&mut self.body, &text);
+            }
+        }
+        self.parts = parts;
+        if self.links.len() >= MAX_LINKS {
+            self.reached.push(Limit::Links);
+        }
+        self.reached.dedup();
+    }
+}
+
+/// Appends a text with every run of white space folded into one space.
+fn push_folded(out: &mut String, text: &str) {
+    let mut words = text.split_whitespace();
+    if let Some(first) = words.next() {
+        out.push_str(first);
+    }
+    for word in words {
+        out.push(' ');
+        out.push_str(word);
+    }
+}
+
+/// Appends a text with its line ends as LF.
+fn push_lines(out: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some(at) = rest.find("\r\n") {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+}
+
+/// Appends a text with one line per paragraph.
+fn push_paragraphs(out: &mut String, text: &str) {
+    let mut open = false;
+    for line in text.lines() {
+        let line = line.trim();
+        if line.is_empty() {
+            if open {
+                out.push('\n');
+                open = false;
+            }
+            continue;
+        }
+        if open {
+            out.push(' ');
+        }
+        push_folded(out, line);
+        open = true;
+    }
+    if open {
+        out.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,316 @@
+//! MIME parts.
+
+use super::fields::{self, Field};
+use super::{Limit, LimitSettings, decode};
+
+/// One part of a message.
+#[derive(Debug, Default)]
+pub struct Part<'m> {
+    /// `type/subtype` in lower case; what RFC 2045 §5.2 says when there is none.
+    pub media_type: String,
+    /// The charset parameter in lower case.
+    pub charset: Option<String>,
+    /// The file name in Content-Disposition or the name in Content-Type, decoded.
+    pub file_name: Option<String>,
+    /// Whether Content-Disposition says attachment.
+    pub attachment: bool,
+    /// Content-Transfer-Encoding in lower case.
+    pub encoding: String,
+    /// The content, encoded as it came.
+    pub content: &'m [u8],
+    /// How deep it lies; the message itself is at 0.
+    pub depth: usize,
+    /// Raw Content-Type fields and the like, for rules on MIME headers.
+    pub header: Vec<Field<'m>>,
+    /// Whether the multipart's boundary is missing from the content.
+    pub unterminated: bool,
+}
+
+impl Part<'_> {
+    /// Whether it has this media type.
+    pub fn is(&self, media_type: &str) -> bool {
+        self.media_type == media_type
+    }
+
+    /// Whether it is text that a reader is shown.
+    pub fn is_text(&self) -> bool {
+        self.media_type.starts_with("text/") && !self.attachment
+    }
+
+    /// Whether it holds other parts.
+    pub fn is_container(&self) -> bool {
+        self.media_type.starts_with("multipart/") || self.media_type == "message/rfc822"
+    }
+
+    /// The decoded content as text, at most `room` octets of it.
+    pub fn decode(&self, room: usize) -> String {
+        decode::text(&self.octets(room), self.charset.as_deref())
+    }
+
+    /// The decoded content, at most `room` octets of it.
+    pub fn octets(&self, room: usize) -> Vec<u8> {
+        match self.encoding.as_str() {
+            "base64" => decode::base64(self.content, room),
+            "quoted-printable" => decode::quoted_printable(self.content, room),
+            _ => self.content[..self.content.len().min(room)].to_vec(),
+        }
+    }
+}
+
+/// The way through the parts.
+pub struct Walk<'l, 'm> {
+    limits: &'l LimitSettings,
+    pub parts: Vec<Part<'m>>,
+    pub reached: Vec<Limit>,
+}
+
+impl<'l, 'm> Walk<'l, 'm> {
+    pub const fn new(limits: &'l LimitSettings) -> Self {
+        Self { limits, parts: Vec::new(), reached: Vec::new() }
+    }
+
+    pub fn run(&mut self, fields: &[Field<'m>], content: &'m [u8]) {
+        // Recursion is bounded by the depth limit; every octet is looked at once per level.
+        self.part(fields, content, 0, "text/plain");
+    }
+
+    fn part(&mut self, fields: &[Field<'m>], content: &'m [u8], depth: usize, default: &str) {
+        if self.parts.len() >= self.limits.parts {
+            self.reach(Limit::Parts);
+            return;
+        }
+        let content_type = fields.iter().find(|f| f.is("Content-Type")).map(|f| f.raw);
+        let mut media = content_type.map_or_else(Parameters::default, Parameters::parse);
+        let disposition = fields
+            .iter()
+            .find(|f| f.is("Content-Disposition"))
+            .map_or_else(Parameters::default, |f| Parameters::parse(f.raw));
+        if !media.value.contains('/') {
+            media.value = default.to_owned();
+        }
+        let encoding = fields.iter().find(|f| f.is("Content-Transfer-Encoding"));
+        let encoding = encoding.map_or_else(String::new, |f| f.decoded().to_ascii_lowercase());
+        let boundary = media.get("boundary").map(str::to_owned);
+        let index = self.parts.len();
+        self.parts.push(Part {
+            charset: media.get("charset").map(str::to_ascii_lowercase),
+            file_name: disposition.get("filename").or_else(|| media.get("name")).map(str::to_owned),
+            attachment: disposition.value == "attachment",
+            media_type: media.value,
+            encoding,
+            content,
+            depth,
+            header: Vec::new(),
+            unterminated: false,
+        });
+        let part = &self.parts[index];
+        if !part.is_container() {
+            return;
+        }
+        if depth >= self.limits.depth {
+            self.reach(Limit::Depth);
+            self.parts[index].media_type = "text/plain".to_owned();
+            return;
+        }
+        if part.is("message/rfc822") {
+            if part.encoding != "base64" && part.encoding != "quoted-printable" {
+                self.entity(content, depth + 1, "text/plain");
+            }
+            return;
+        }
+        let default = if part.is("multipart/digest") { "message/rfc822" } else { "text/plain" };
+        match boundary {
+            Some(boundary) if !boundary.is_empty() => self.multipart(index, content, &boundary, depth, default),
+            _ => self.parts[index].unterminated = true,
+        }
+    }
+
+    fn entity(&mut self, bytes: &'m [u8], depth: usize, default: &str) {
+        let mut reached = Vec::new();
+        let (fields, body) = fields::split(bytes, self.limits, &mut reached);
+        self.reached.append(&mut reached);
+        let index = self.parts.len();
+        self.part(&fields, bytes.get(body..).unwrap_or_default(), depth, default);
+        if let Some(part) = self.parts.get_mut(index) {
+            part.header = fields;
+        }
+    }
+
+    /// RFC 2046 §5.1.1.
+    fn multipart(&mut self, index: usize, content: &'m [u8], boundary: &str, depth: usize, default: &str) {
+        let mut delimiter = Vec::with_capacity(boundary.len() + 2);
+        delimiter.extend_from_slice(b"--");
+        delimiter.extend_from_slice(boundary.as_bytes());
+        let finder = memchr::memmem::Finder::new(&delimiter);
+        let mut open: Option<usize> = None;
+        let mut closed = false;
+        let mut at = 0;
+        while let Some(found) = content.get(at..).and_then(|rest| finder.find(rest)) {
+            let found = at + found;
+            at = found + delimiter.len();
+            if found > 0 && content[found - 1] != b'\n' {
+                continue;
+            }
+            let line_end = memchr::memchr(b'\n', &content[at..]).map_or(content.len(), |n| at + n + 1);
+            let tail = content[at..line_end].trim_ascii();
+            if !tail.is_empty() && !tail.starts_with(b"--") {
+                continue;
+            }
+            if let Some(start) = open.take() {
+                self.entity(without_line_end(&content[start..found.max(start)]), depth + 1, default);
+                if self.parts.len() >= self.limits.parts {
+                    self.reach(Limit::Parts);
+                    return;
+                }
+            }
+            if tail.starts_with(b"--") {
+                closed = true;
+                break;
+            }
+            open = Some(line_end);
+            at = line_end;
+        }
+        if let Some(start) = open {
+            self.entity(&content[start.min(content.len())..], depth + 1, default);
+        }
+        self.parts[index].unterminated = !closed;
+    }
+
+    fn reach(&mut self, limit: Limit) {
+        if !self.reached.contains(&limit) {
+            self.reached.push(limit);
+        }
+    }
+}
+
+/// The line end before a delimiter belongs to the delimiter (RFC 2046 §5.1.1).
+fn without_line_end(bytes: &[u8]) -> &[u8] {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    bytes.strip_suffix(b"\r").unwrap_or(bytes)
+}
+
+/// A value with parameters (RFC 2045 §5.1, RFC 2231), read forgivingly.
+#[derive(Debug, Default)]
+struct Parameters {
+    value: String,
+    parameters: Vec<(String, String)>,
+}
+
+const MAX_PARAMETERS: usize = 50;
+
+impl Parameters {
+    fn parse(raw: &[u8]) -> Self {
+        let text = decode::text(raw, None);
+        let mut pieces = split_quoted(&text);
+        let value = pieces.next().unwrap_or_default().trim().to_ascii_lowercase();
+        let value = value.split_whitespace().next().unwrap_or_default().to_owned();
+        let mut result = Self { value, parameters: Vec::new() };
+        for piece in pieces.take(MAX_PARAMETERS) {
+            let Some((name, value)) = piece.split_once('=') else { continue };
+            let name = name.trim().to_ascii_lowercase();
+            let value = unquote(value.trim());
+            match name.split_once('*') {
+                None => result.parameters.push((name, word(&value))),
+                Some((base, "" | "0*")) => result.parameters.push((base.to_owned(), extended(&value))),
+                Some((base, "0")) => result.parameters.push((base.to_owned(), value)),
+                Some((base, rest)) => {
+                    let value = if rest.ends_with('*') { percent(&value) } else { value };
+                    if let Some((_, whole)) = result.parameters.iter_mut().rev().find(|(n, _)| n == base) {
+                        whole.push_str(&value);
+                    }
+                }
+            }
+        }
+        result
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+fn split_quoted(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let current = rest?;
+        let mut quoted = false;
+        let mut escaped = false;
+        for (at, c) in current.char_indices() {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' if quoted => escaped = true,
+                '"' => quoted = !quoted,
+                ';' if !quoted => {
+                    rest = Some(&current[at + 1..]);
+                    return Some(&current[..at]);
+                }
+                _ => {}
+            }
+        }
+        rest = None;
+        Some(current)
+    })
+}
+
+fn unquote(value: &str) -> String {
+    let Some(inner) = value.strip_prefix('"') else {
+        return value.split_whitespace().next().unwrap_or_default().to_owned();
+    };
+    let mut out = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => break,
+            '\\' => out.extend(chars.next()),
+            '\r' | '\n' => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// File names in encoded words are not allowed, and common.
+fn word(value: &str) -> String {
+    if !value.contains("=?") {
+        return value.to_owned();
+    }
+    let line = format!("{value}\n");
+    match mail_parser::parsers::MessageStream::new(line.as_bytes()).parse_unstructured() {
+        mail_parser::HeaderValue::Text(text) => text.into_owned(),
+        _ => value.to_owned(),
+    }
+}
+
+/// RFC 2231 §4: `charset'language'percent-encoded`.
+fn extended(value: &str) -> String {
+    let mut pieces = value.splitn(3, '\'');
+    match (pieces.next(), pieces.next(), pieces.next()) {
+        (Some(charset), Some(_), Some(text)) => decode::text(&percent_octets(text), Some(charset)),
+        _ => percent(value),
+    }
+}
+
+fn percent(value: &str) -> String {
+    decode::text(&percent_octets(value), None)
+}
+
+/// What percent-encoding stands for; a broken escape stands for itself.
+pub fn percent_octets(value: &str) -> Vec<u8> {
+    let bytes = value.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let pair = bytes.get(at + 1..at + 3).and_then(|p| std::str::from_utf8(p).ok());
+        match pair.and_then(|p| u8::from_str_radix(p, 16).ok()) {
+            Some(octet) if bytes[at] == b'%' => {
+                out.push(octet);
+                at += 3;
+            }
+            _ => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}

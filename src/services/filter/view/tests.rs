@@ -1,0 +1,128 @@
+use super::*;
+
+fn limits() -> LimitSettings {
+    LimitSettings::default()
+}
+
+fn body(message: &str) -> String {
+    View::new(message.as_bytes(), &limits()).body
+}
+
+#[test]
+fn reads_fields() {
+    let message = "From sender Mon\nSubject: =?utf-8?q?caf=C3=A9?=\n =?utf-8?b?IMOp?=\nX-A : 1\nFrom: \"Ann, B\" <Ann@Example.test>, c@d.test\nbroken line";
+    let view = View::new(message.as_bytes(), &limits());
+    assert_eq!(view.value("subject"), "café é");
+    assert_eq!(view.value("X-A"), "1");
+    assert_eq!(view.from_address(), "ann@example.test");
+    assert_eq!(view.field("from").unwrap().display_name(), "Ann, B");
+    assert_eq!(view.field("from").unwrap().addresses(), ["ann@example.test", "c@d.test"]);
+    assert_eq!(view.body, "café é\nbroken line\n");
+}
+
+#[test]
+fn folds_paragraphs() {
+    assert_eq!(body("Subject: s\r\n\r\none\r\n  two\r\n\r\n\r\nthree\r\n"), "s\none two\nthree\n");
+}
+
+#[test]
+fn decodes_parts() {
+    let message = "Content-Type: multipart/mixed; boundary=\"b;1\"\r\n\r\npreamble\r\n--b;1\r\nContent-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n--b;1\r\nContent-Type: text/html; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<p>caf=E9</p>=\r\n\r\n--b;1\r\nContent-Type: application/zip; name*=utf-8''a%C3%A4.zip\r\nContent-Disposition: attachment\r\n\r\nPK\r\n--b;1--\r\n";
+    let view = View::new(message.as_bytes(), &limits());
+    assert_eq!(view.body, "\nhello\ncafé\n");
+    let kinds: Vec<&str> = view.parts.iter().map(|p| p.media_type.as_str()).collect();
+    assert_eq!(kinds, ["multipart/mixed", "text/plain", "text/html", "application/zip"]);
+    assert_eq!(view.parts[3].file_name.as_deref(), Some("aä.zip"));
+    assert!(view.parts[3].attachment && !view.parts[0].unterminated);
+}
+
+#[test]
+fn renders_html() {
+    let message = "Content-Type: text/html\n\n<html><title>t</title><style>p{}</style><body><p>Vi<!-- x -->agra &#86;&eacute;</p><div style='display:none'>secret <b>word</b></div>shown <a href='http://Evil.test/x y'>www.bank.test</a><img src=http://t.test/i width=1 height=1><script>alert('</b>')</script>end</body>";
+    let view = View::new(message.as_bytes(), &limits());
+    assert_eq!(view.body, "\nt\nViagra Vé\nshown www.bank.testend\n");
+    assert_eq!(view.hidden, "secret word");
+    assert_eq!(
+        (view.html.broken_words, view.html.needless_references, view.html.pixels, view.html.scripts),
+        (1, 1, 1, 1)
+    );
+    assert_eq!(view.links[0].host, "evil.test");
+    assert_eq!(view.links[0].shown, "www.bank.test");
+    assert_eq!(view.links[1].kind, LinkKind::Resource);
+}
+
+#[test]
+fn finds_links_in_text() {
+    let view = View::new(
+        b"\nsee http://user:pw@a.test:80/x?y=1. and www.b.test, (https://c.test/), mailto:d@e.test: http://",
+        &limits(),
+    );
+    let found: Vec<(&str, &str)> = view.links.iter().map(|l| (l.url.as_str(), l.host.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            ("http://user:pw@a.test:80/x?y=1", "a.test"),
+            ("www.b.test", "www.b.test"),
+            ("https://c.test/", "c.test"),
+            ("mailto:d@e.test", "")
+        ]
+    );
+}
+
+#[test]
+fn bombs_are_bounded() {
+    let mut nested = String::new();
+    for n in 0..3000 {
+        nested.push_str(&format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n"));
+    }
+    let view = View::new(nested.as_bytes(), &limits());
+    assert!(view.reached.contains(&Limit::Depth) && view.parts.len() <= 22);
+
+    let mut wide = String::from("Content-Type: multipart/mixed; boundary=b\r\n\r\n");
+    for _ in 0..100_000 {
+        wide.push_str("--b\r\n\r\nx\r\n");
+    }
+    let view = View::new(wide.as_bytes(), &limits());
+    assert!(view.reached.contains(&Limit::Parts) && view.parts.len() == 500);
+
+    let header = "X-A: b\r\n".repeat(1_250_000);
+    let view = View::new(header.as_bytes(), &limits());
+    assert!(view.fields.len() <= 1000 && view.reached.contains(&Limit::Fields));
+
+    let folded = format!("X-A: b\r\n{}", " c\r\n".repeat(500_000));
+    let view = View::new(folded.as_bytes(), &limits());
+    assert!(view.reached.contains(&Limit::Header));
+
+    let html = format!("Content-Type: text/html\n\n{}", "<div style='display:none'><a href='x:".repeat(50_000));
+    let view = View::new(html.as_bytes(), &limits());
+    assert!(view.links.len() <= 1000);
+}
+
+#[test]
+fn survives_anything() {
+    for bytes in [
+        &b""[..],
+        b"\n",
+        b"\r\n\r\n",
+        b":",
+        b"a:",
+        b"\xff\xfe",
+        b"Content-Type: multipart/mixed; boundary=\n\n--\n--",
+        b"Content-Type: text/html\n\n<",
+        b"Content-Type: text/html\n\n<a href=\"&#xffffffff;&#",
+        b"Content-Type: text/html\n\n</title",
+        b"Content-Transfer-Encoding: quoted-printable\n\n=4=\n=",
+        b"\nhttp:// www.\xc3",
+    ] {
+        let _ = View::new(bytes, &limits());
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn never_panics(bytes in proptest::collection::vec(proptest::sample::select(&b"<>=\"'/&#;:- \r\n\tabcdexwp.%?@\xc3\xa9\xff"[..]), 0..400), html in proptest::bool::ANY) {
+        let mut message = if html { b"Content-Type: text/html; charset=utf-8\n\n".to_vec() } else { Vec::new() };
+        message.extend_from_slice(&bytes);
+        let _ = View::new(&message, &LimitSettings::default());
+    }
+}

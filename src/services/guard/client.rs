@@ -1,0 +1,51 @@
+//! Whom the guard counts: clients, their networks, and accounts.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// Longest account name that is counted as given, in octets; a longer one is counted by its beginning.
+const LONGEST_NAME: usize = 254;
+
+/// A client: one IPv4 address, or the /64 that one IPv6 site's host can choose its address from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Client {
+    host: IpNet,
+    network: IpNet,
+}
+
+impl Client {
+    pub(super) fn of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Self { host: v4(ip, 32), network: v4(ip, 24) },
+            IpAddr::V6(ip) => Self { host: v6(ip, 64), network: v6(ip, 56) },
+        }
+    }
+
+    /// What is counted as one client.
+    pub(super) const fn host(&self) -> IpNet {
+        self.host
+    }
+
+    /// The network around it: IPv4 /24, IPv6 /56.
+    pub(super) const fn network(&self) -> IpNet {
+        self.network
+    }
+}
+
+fn v4(ip: Ipv4Addr, prefix: u8) -> IpNet {
+    IpNet::V4(Ipv4Net::new(ip, prefix).map_or_else(|_| Ipv4Net::from(ip), |net| net.trunc()))
+}
+
+fn v6(ip: Ipv6Addr, prefix: u8) -> IpNet {
+    IpNet::V6(Ipv6Net::new(ip, prefix).map_or_else(|_| Ipv6Net::from(ip), |net| net.trunc()))
+}
+
+/// The name under which an account is counted, whether it exists or not.
+pub(super) fn account_key(name: &str) -> String {
+    let mut end = name.len().min(LONGEST_NAME);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name[..end].to_lowercase()
+}

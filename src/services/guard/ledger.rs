@@ -1,0 +1,435 @@
+//! The guard itself.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::client::{Client, account_key};
+use super::pass::Pass;
+use super::rates::{Allowance, Bounded, Fading};
+use super::settings::{GuardSettings, Service};
+use super::sharing::{Change, Origin};
+use super::strikes::Strikes;
+use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::mail::Peer;
+use crate::foundations::settings::Live;
+
+/// Why a network is banned that has earned it.
+pub(super) const EARNED: &str = "too many failures";
+/// Most bans an administrator may set by hand.
+const MOST_SET_BANS: usize = 10_000;
+/// How long a network that has logged in to an account is trusted with it.
+const ACQUAINTANCE: Duration = Duration::from_secs(30 * 86_400);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Decides who may go on. Cloning gives another handle to the same memory.
+#[derive(Clone)]
+pub struct Guard(Arc<Inner>);
+
+struct Inner {
+    settings: Live<GuardSettings>,
+    clock: SharedClock,
+    memory: Mutex<Memory>,
+    /// Told when there are changes to be shared.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Memory {
+    connections: u32,
+    held: HashMap<(IpNet, Service), u32>,
+    rates: Bounded<(IpNet, Service), Allowance>,
+    strikes: Bounded<Subject, Strikes>,
+    acquaintances: Bounded<(String, IpNet), Seen>,
+    set: HashMap<IpNet, Ban>,
+    /// Bans that were set, earned or lifted and not shared yet.
+    changes: Vec<Change>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Subject {
+    Address(IpNet),
+    Account(String),
+}
+
+/// A network has logged in to an account; forgotten at this time.
+#[derive(Debug, Clone, Copy)]
+struct Seen(Timestamp);
+
+impl Fading for Seen {
+    fn gone(&self) -> Timestamp {
+        self.0
+    }
+}
+
+/// What a peer did wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure<'a> {
+    /// A login with a wrong password or an unknown name.
+    Login {
+        /// The name as given.
+        account: &'a str,
+    },
+    /// A session that was closed for its errors, or for asking after too many mailboxes that do not exist.
+    Session,
+}
+
+/// Whether a peer is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// It is not.
+    Trusted,
+    /// It is.
+    Stranger,
+}
+
+/// A network that may not connect.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Ban {
+    /// Who.
+    pub network: IpNet,
+    /// Until when; without an end when `None`.
+    pub until: Option<Timestamp>,
+    /// Why.
+    pub reason: Cow<'static, str>,
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Guard")
+    }
+}
+
+impl Guard {
+    /// A guard that knows nobody yet.
+    pub fn new(settings: Live<GuardSettings>, clock: SharedClock) -> Self {
+        Self(Arc::new(Inner { settings, clock, memory: Mutex::default(), changed: Notify::new() }))
+    }
+
+    /// Lets a connection in, or says why not and when to try again. In SMTP's words the refusal is 421 4.7.0.
+    pub fn admit(&self, peer: &Peer, service: Service) -> Result<Pass, Refusal> {
+        let settings = self.0.settings.get();
+        let client = self.counted(peer, &settings);
+        let now = self.0.clock.now();
+        let mut memory = self.0.memory.lock();
+        if memory.connections >= settings.connections {
+            return Err(busy("This server has as many connections as it can hold; try again in a minute"));
+        }
+        if let Some(client) = client {
+            memory.check_ban(client, now)?;
+            memory.check_rates(client, service, now, &settings)?;
+            for network in [client.host(), client.network()] {
+                *memory.held.entry((network, service)).or_default() += 1;
+            }
+        }
+        memory.connections += 1;
+        drop(memory);
+        Ok(Pass::new(self.clone(), client.map(|client| (client, service)), settings))
+    }
+
+    /// Whether a peer is never counted: by the setting `trusted`, or because it is a process on this machine.
+    pub fn trusts(&self, peer: &Peer) -> Trust {
+        match self.counted(peer, &self.0.settings.get()) {
+            Some(_) => Trust::Stranger,
+            None => Trust::Trusted,
+        }
+    }
+
+    /// Whether this peer may try a password for this account now. The name is as given by the client.
+    pub fn may_log_in(&self, peer: &Peer, account: &str) -> Result<(), Refusal> {
+        let settings = self.0.settings.get();
+        let Some(client) = self.counted(peer, &settings) else { return Ok(()) };
+        let now = self.0.clock.now();
+        let memory = self.0.memory.lock();
+        memory.check_ban(client, now)?;
+        let account = account_key(account);
+        let known = (account.clone(), client.network());
+        let blocked = memory.strikes.get(&Subject::Account(account)).and_then(|strikes| strikes.banned_for(now));
+        match blocked {
+            Some(left) if memory.acquaintances.get(&known).is_none_or(|seen| seen.0 <= now) => {
+                let text = format!("Too many failed logins for this account; try again in {}", words(left));
+                Err(Refusal::new(Kind::TooMany, text).smtp(454, "4.7.0"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers a failure; how long to wait before the peer is answered.
+    pub fn failed(&self, peer: &Peer, what: Failure<'_>) -> Duration {
+        let settings = self.0.settings.get();
+        let Some(client) = self.counted(peer, &settings) else { return Duration::ZERO };
+        let now = self.0.clock.now();
+        let mut memory = self.0.memory.lock();
+        let mut limit = settings.failures;
+        if let Failure::Login { account } = what {
+            let known = (account_key(account), client.network());
+            if memory.acquaintances.get(&known).is_some_and(|seen| seen.0 > now) {
+                // A device with an outdated password must not lock its whole household out.
+                limit = 0;
+            }
+            memory.strike(Subject::Account(known.0), settings.account_failures, now, &settings);
+        }
+        memory.strike(Subject::Address(client.network()), network_limit(limit, &settings), now, &settings);
+        let count = memory.strike(Subject::Address(client.host()), limit, now, &settings);
+        let is_changed = !memory.changes.is_empty();
+        drop(memory);
+        if is_changed {
+            self.0.changed.notify_one();
+        }
+        // Doubles from the second failure on: everybody mistypes once.
+        let delay = settings.error_delay.duration().saturating_mul(1 << count.saturating_sub(2).min(16));
+        if count < 2 { Duration::ZERO } else { delay.min(settings.longest_delay.duration()) }
+    }
+
+    /// Remembers a login that succeeded: for 30 days the client's network is not banned for wrong passwords of this
+    /// account, and stays welcome when others try to guess the password. Failures are not forgotten, else one account
+    /// of his own would let a guesser go on for ever.
+    pub fn logged_in(&self, peer: &Peer, account: &str) {
+        let settings = self.0.settings.get();
+        let Some(client) = self.counted(peer, &settings) else { return };
+        let now = self.0.clock.now();
+        let until = now + ACQUAINTANCE;
+        let mut memory = self.0.memory.lock();
+        let known = (account_key(account), client.network());
+        memory.acquaintances.entry(known, now, settings.remembered, || Seen(until)).0 = until;
+    }
+
+    /// All bans in force: those set by hand and those that follow from failures, longest first.
+    pub fn bans(&self) -> Vec<Ban> {
+        let now = self.0.clock.now();
+        let memory = self.0.memory.lock();
+        let set = memory.set.values().filter(|ban| ban.until.is_none_or(|until| until > now)).cloned();
+        let earned = memory.strikes.iter().filter_map(|(subject, strikes)| match subject {
+            Subject::Address(network) if strikes.banned_for(now).is_some() => {
+                let until = Some(strikes.banned_until());
+                Some(Ban { network: *network, until, reason: EARNED.into() })
+            }
+            _ => None,
+        });
+        let mut bans: Vec<Ban> = set.chain(earned).collect();
+        bans.sort_by_key(|ban| {
+            (std::cmp::Reverse(ban.until.unwrap_or(Timestamp::from_unix_micros(i64::MAX))), ban.network)
+        });
+        bans
+    }
+
+    /// Bans a network by hand, for a time or without an end. Connections it holds are not cut.
+    ///
+    /// # Errors
+    /// When 10,000 bans have been set already.
+    pub fn ban(&self, network: IpNet, length: Option<Duration>, reason: &str) -> Result<(), Refusal> {
+        let now = self.0.clock.now();
+        let mut memory = self.0.memory.lock();
+        memory.set.retain(|_, ban| ban.until.is_none_or(|until| until > now));
+        if memory.set.len() >= MOST_SET_BANS {
+            return Err(Refusal::new(Kind::TooMany, "10,000 bans are the most; remove some first"));
+        }
+        let network = network.trunc();
+        let ban = Ban { network, until: length.map(|length| now + length), reason: reason.to_owned().into() };
+        memory.note(Change::set(&ban));
+        memory.set.insert(network, ban);
+        drop(memory);
+        self.0.changed.notify_one();
+        Ok(())
+    }
+
+    /// Lifts the bans of a network, of those inside it, and of those around it; how many there were.
+    pub fn unban(&self, network: IpNet) -> usize {
+        let now = self.0.clock.now();
+        let touches = |other: &IpNet| network.contains(other) || other.contains(&network);
+        let mut memory = self.0.memory.lock();
+        let set: Vec<Ban> = memory.set.values().filter(|ban| touches(&ban.network)).cloned().collect();
+        for ban in &set {
+            memory.set.remove(&ban.network);
+            memory.note(Change { until: Some(now), ..Change::set(ban) });
+        }
+        let mut lifted = set.len();
+        let earned: Vec<Subject> = memory
+            .strikes
+            .iter()
+            .filter(|(subject, strikes)| {
+                strikes.banned_for(now).is_some() && matches!(subject, Subject::Address(other) if touches(other))
+            })
+            .map(|(subject, _)| subject.clone())
+            .collect();
+        for subject in earned {
+            memory.strikes.entry(subject.clone(), now, usize::MAX, Strikes::none).pardon(now);
+            if let Subject::Address(network) = subject {
+                memory.note(Change::earned(network, now, 0));
+            }
+            lifted += 1;
+        }
+        drop(memory);
+        self.0.changed.notify_one();
+        lifted
+    }
+
+    /// Waits until there is something to share.
+    pub(super) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    /// What has changed here since it was asked for last.
+    pub(super) fn take_changes(&self) -> Vec<Change> {
+        std::mem::take(&mut self.0.memory.lock().changes)
+    }
+
+    /// Takes over what has changed elsewhere. What is known already changes nothing.
+    pub(super) fn adopt(&self, changes: &[Change]) {
+        let settings = self.0.settings.get();
+        let now = self.0.clock.now();
+        let mut memory = self.0.memory.lock();
+        for change in changes {
+            // What was changed here in the meantime is newer, and about to be written.
+            if memory.changes.iter().any(|own| own.network == change.network) {
+                continue;
+            }
+            let is_over = change.until.is_some_and(|until| until <= now);
+            match change.origin {
+                Origin::Set if is_over => {
+                    memory.set.remove(&change.network);
+                }
+                Origin::Set if memory.set.len() < MOST_SET_BANS => {
+                    let reason = change.reason.clone().into();
+                    memory.set.insert(change.network, Ban { network: change.network, until: change.until, reason });
+                }
+                Origin::Set => {}
+                Origin::Earned => {
+                    let until = change.until.unwrap_or(now);
+                    let subject = Subject::Address(change.network);
+                    let strikes = memory.strikes.entry(subject, now, settings.remembered, Strikes::none);
+                    strikes.adopt(until, change.bans, now);
+                }
+            }
+        }
+    }
+
+    pub(super) fn release(&self, client: Option<(Client, Service)>) {
+        let mut memory = self.0.memory.lock();
+        memory.connections = memory.connections.saturating_sub(1);
+        let Some((client, service)) = client else { return };
+        for network in [client.host(), client.network()] {
+            if let Some(held) = memory.held.get_mut(&(network, service)) {
+                *held = held.saturating_sub(1);
+                if *held == 0 {
+                    memory.held.remove(&(network, service));
+                }
+            }
+        }
+    }
+
+    /// The client to count, unless the peer is trusted.
+    fn counted(&self, peer: &Peer, settings: &GuardSettings) -> Option<Client> {
+        let ip = peer.ip()?;
+        let trusted = settings.trusted.iter().any(|network| network.contains(&ip));
+        (!trusted).then(|| Client::of(ip))
+    }
+}
+
+impl Memory {
+    /// Remembers a change to be shared. When nobody shares, the oldest ones are forgotten.
+    fn note(&mut self, change: Change) {
+        self.changes.retain(|known| known.network != change.network);
+        if self.changes.len() >= MOST_SET_BANS {
+            self.changes.remove(0);
+        }
+        self.changes.push(change);
+    }
+
+    fn check_ban(&self, client: Client, now: Timestamp) -> Result<(), Refusal> {
+        for network in [client.host(), client.network()] {
+            let strikes = self.strikes.get(&Subject::Address(network));
+            if let Some(left) = strikes.and_then(|strikes| strikes.banned_for(now)) {
+                return Err(busy(format!("Too many failures from your address; try again in {}", words(left))));
+            }
+        }
+        let covers = |ban: &&Ban| ban.network.contains(&client.host()) && ban.until.is_none_or(|until| until > now);
+        match self.set.values().find(covers) {
+            None => Ok(()),
+            Some(Ban { until: Some(until), .. }) => {
+                Err(busy(format!("Your address is not served here; try again in {}", words(until.since(now)))))
+            }
+            Some(_) => Err(busy("Your address is not served here")),
+        }
+    }
+
+    fn check_rates(
+        &mut self,
+        client: Client,
+        service: Service,
+        now: Timestamp,
+        settings: &GuardSettings,
+    ) -> Result<(), Refusal> {
+        let rates = settings.rates(service);
+        let wide = |limit| network_limit(limit, settings);
+        for (network, limit) in [(client.host(), rates.at_once), (client.network(), wide(rates.at_once))] {
+            let held = self.held.get(&(network, service)).copied().unwrap_or(0);
+            if limit > 0 && held >= limit {
+                let text = format!("Too many connections from {network} at the same time ({limit} are the most)");
+                return Err(busy(format!("{text}; close one or try again in a minute")));
+            }
+        }
+        for (network, limit) in [(client.host(), rates.per_minute), (client.network(), wide(rates.per_minute))] {
+            if limit == 0 {
+                continue;
+            }
+            let allowance = self.rates.entry((network, service), now, settings.remembered, || Allowance::whole(now));
+            allowance.take(now, 1, limit, MINUTE).map_err(|wait| {
+                let text = format!("Too many connections from {network} in a minute ({limit} are the most)");
+                busy(format!("{text}; try again in {}", words(wait)))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Adds a failure and bans at the limit; how many failures are remembered.
+    fn strike(&mut self, subject: Subject, limit: u32, now: Timestamp, settings: &GuardSettings) -> u32 {
+        let strikes = self.strikes.entry(subject.clone(), now, settings.remembered, Strikes::none);
+        let count = strikes.add(now, settings);
+        if limit > 0 && count >= limit && strikes.banned_for(now).is_none() {
+            let length = strikes.ban(now, settings);
+            let bans = strikes.bans();
+            if let Subject::Address(network) = subject {
+                self.note(Change::earned(network, now + length, bans));
+            }
+            match subject {
+                Subject::Address(network) => {
+                    log::warn!(network:% = network, seconds = length.as_secs(); "{network} is banned after {count} failures");
+                }
+                Subject::Account(account) => {
+                    log::warn!(user:% = account, seconds = length.as_secs(); "logins are closed to unknown networks after {count} failures");
+                }
+            }
+        }
+        count
+    }
+}
+
+fn network_limit(limit: u32, settings: &GuardSettings) -> u32 {
+    limit.saturating_mul(settings.network_factor)
+}
+
+fn busy(text: impl Into<Cow<'static, str>>) -> Refusal {
+    Refusal::new(Kind::TooMany, text).smtp(421, "4.7.0")
+}
+
+/// A span as people say it, rounded up.
+fn words(span: Duration) -> String {
+    let seconds = span.as_secs() + u64::from(span.subsec_nanos() > 0);
+    match seconds {
+        0 | 1 => "a second".to_owned(),
+        2..=90 => format!("{seconds} seconds"),
+        91..=5_400 => format!("{} minutes", seconds.div_ceil(60)),
+        _ => format!("{} hours", seconds.div_ceil(3_600)),
+    }
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -1,0 +1,139 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::super::pass::Penalty;
+use super::super::settings::ServiceRates;
+use super::*;
+use crate::foundations::clock::Clock;
+use crate::foundations::settings::Span;
+
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(self.0.load(Ordering::SeqCst))
+    }
+    fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+fn guard(settings: GuardSettings) -> (Guard, Arc<Hand>) {
+    let clock = Arc::new(Hand(AtomicI64::new(1_000_000)));
+    (Guard::new(Live::new(settings), Arc::clone(&clock) as SharedClock), clock)
+}
+
+fn peer(address: &str) -> Peer {
+    Peer::Tcp(format!("{address}:1000").parse().unwrap())
+}
+
+#[test]
+fn at_once_is_given_back() {
+    let (guard, _) = guard(GuardSettings { smtp: ServiceRates { per_minute: 0, at_once: 2 }, ..Default::default() });
+    let client = peer("192.0.2.1");
+    let first = guard.admit(&client, Service::Smtp).unwrap();
+    let _second = guard.admit(&client, Service::Smtp).unwrap();
+    let refusal = guard.admit(&client, Service::Smtp).unwrap_err();
+    assert_eq!(refusal.smtp, Some((421, "4.7.0")));
+    assert!(guard.admit(&client, Service::Imap).is_ok());
+    assert!(guard.admit(&peer("192.0.2.2"), Service::Smtp).is_ok());
+    drop(first);
+    assert!(guard.admit(&client, Service::Smtp).is_ok());
+}
+
+#[test]
+fn per_minute_says_when_to_come_back() {
+    let (guard, clock) = guard(GuardSettings::default());
+    let client = peer("[2001:db8::1]");
+    for n in 0..30 {
+        // Another address of the same /64 is the same client.
+        let client = if n % 2 == 0 { client } else { peer("[2001:db8::2]") };
+        assert!(guard.admit(&client, Service::Smtp).is_ok());
+    }
+    let refusal = guard.admit(&client, Service::Smtp).unwrap_err();
+    assert!(refusal.public.ends_with("try again in 2 seconds"), "{refusal}");
+    clock.0.fetch_add(2, Ordering::SeqCst);
+    assert!(guard.admit(&client, Service::Smtp).is_ok());
+}
+
+#[test]
+fn trusted_peers_are_not_counted() {
+    let (guard, _) = guard(GuardSettings::default());
+    let passes: Vec<Pass> = (0..100)
+        .flat_map(|_| [peer("127.0.0.1"), peer("[::1]"), peer("[::ffff:127.0.0.1]"), Peer::Unix])
+        .map(|peer| guard.admit(&peer, Service::Smtp).unwrap())
+        .collect();
+    assert_eq!(passes.len(), 400);
+    for _ in 0..100 {
+        assert_eq!(guard.failed(&peer("127.0.0.1"), Failure::Login { account: "ann" }), Duration::ZERO);
+    }
+    assert!(guard.bans().is_empty());
+}
+
+#[test]
+fn failures_slow_down_then_ban_and_bans_grow() {
+    let (guard, clock) = guard(GuardSettings { account_failures: 0, ..Default::default() });
+    let client = peer("192.0.2.1");
+    let delays: Vec<u64> =
+        (0..10).map(|_| guard.failed(&client, Failure::Login { account: "ann" }).as_secs()).collect();
+    assert_eq!(delays, [0, 1, 2, 4, 8, 15, 15, 15, 15, 15]);
+    assert!(guard.admit(&client, Service::Imap).is_err());
+    assert!(guard.may_log_in(&client, "eve").is_err());
+    assert!(guard.admit(&peer("192.0.2.2"), Service::Imap).is_ok());
+    assert_eq!(guard.bans().len(), 1);
+    clock.0.fetch_add(601, Ordering::SeqCst);
+    assert!(guard.admit(&client, Service::Imap).is_ok());
+    for _ in 0..10 {
+        guard.failed(&client, Failure::Session);
+    }
+    clock.0.fetch_add(601, Ordering::SeqCst);
+    assert!(guard.admit(&client, Service::Imap).is_err(), "the second ban is twice as long");
+    assert_eq!(guard.unban("192.0.2.0/24".parse().unwrap()), 1);
+    assert!(guard.admit(&client, Service::Imap).is_ok());
+}
+
+#[test]
+fn a_guessed_account_stays_open_to_its_owner() {
+    let (guard, _) = guard(GuardSettings { account_failures: 5, ..Default::default() });
+    let owner = peer("198.51.100.1");
+    guard.logged_in(&owner, "Ann@example.test");
+    for n in 0..5 {
+        guard.failed(&peer(&format!("192.0.{n}.1")), Failure::Login { account: "ann@example.test" });
+    }
+    let refusal = guard.may_log_in(&peer("203.0.113.1"), "ann@example.test").unwrap_err();
+    assert_eq!(refusal.smtp, Some((454, "4.7.0")));
+    assert!(guard.may_log_in(&owner, "ann@example.test").is_ok());
+    for _ in 0..50 {
+        guard.failed(&owner, Failure::Login { account: "ann@example.test" });
+    }
+    assert!(guard.bans().is_empty());
+    assert!(guard.may_log_in(&peer("203.0.113.1"), "eve@example.test").is_ok());
+}
+
+#[test]
+fn bans_by_hand() {
+    let (guard, clock) = guard(GuardSettings::default());
+    guard.ban("198.51.100.7/24".parse().unwrap(), Some(Duration::from_secs(60)), "spam").unwrap();
+    guard.ban("2001:db8::/32".parse().unwrap(), None, "").unwrap();
+    assert_eq!(guard.bans().len(), 2);
+    assert!(guard.admit(&peer("198.51.100.200"), Service::Smtp).is_err());
+    assert!(guard.admit(&peer("[2001:db8:1::1]"), Service::Smtp).is_err());
+    clock.0.fetch_add(61, Ordering::SeqCst);
+    assert!(guard.admit(&peer("198.51.100.200"), Service::Smtp).is_ok());
+    assert_eq!(guard.unban("2001:db8:1::1/128".parse().unwrap()), 1);
+    assert!(guard.admit(&peer("[2001:db8:1::1]"), Service::Smtp).is_ok());
+}
+
+#[test]
+fn errors_of_a_session() {
+    let settings =
+        GuardSettings { patient_errors: 2, most_errors: 4, error_delay: Span::seconds(3), ..Default::default() };
+    let (guard, _) = guard(settings);
+    let mut pass = guard.admit(&peer("192.0.2.1"), Service::Smtp).unwrap();
+    let penalties: Vec<Penalty> = (0..5).map(|_| pass.error()).collect();
+    let delay = |seconds| Penalty::Delay(Duration::from_secs(seconds));
+    assert_eq!(penalties, [Penalty::None, Penalty::None, delay(3), delay(6), Penalty::Disconnect]);
+    let mut pass = guard.admit(&Peer::Unix, Service::Lmtp).unwrap();
+    assert_eq!((0..4).map(|_| pass.error()).collect::<Vec<_>>(), [Penalty::None; 4]);
+}

@@ -1,0 +1,31 @@
+//! Rates, strikes and bans: may this peer go on?
+//!
+//! Promises: one view for all protocols; every answer takes constant time from memory that is bounded by the settings;
+//! a refusal says what was too much and when to try again. Peers on Unix sockets, this process itself and the trusted
+//! networks are always let through. Called by each protocol's driver ([`Guard::admit`], [`Pass::error`]), by
+//! `services::login` ([`Guard::may_log_in`], [`Guard::failed`], [`Guard::logged_in`]) and by the command line
+//! ([`Guard::bans`], [`Guard::ban`], [`Guard::unban`]).
+//!
+//! Its answers never ask the network or the disk: it takes one lock, for the length of a few look-ups. Bans are carried beside it, by
+//! [`Sharing`], to a table of the database and back, so that they survive a restart and hold on every machine, and into a
+//! set of the packet filter where one is configured. Rates and failures are lost with the process. In the log: one line
+//! for each ban that begins.
+
+mod client;
+mod ledger;
+mod meter;
+mod nftables;
+mod pass;
+mod rates;
+mod settings;
+mod sharing;
+mod strikes;
+mod usage;
+
+pub use ledger::{Ban, Failure, Guard, Trust};
+pub use meter::Meter;
+pub use nftables::NftablesSettings;
+pub use pass::{Pass, Penalty};
+pub use settings::{GuardSettings, Service, ServiceRates, loopback};
+pub use sharing::{Origin, Sharing, SharingParts};
+pub use usage::{Rise, Usage};

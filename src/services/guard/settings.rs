@@ -1,0 +1,109 @@
+//! Settings of the guard.
+
+use ipnet::IpNet;
+
+use super::nftables::NftablesSettings;
+use crate::foundations::settings::Span;
+
+crate::words! {
+    /// What a client connects for; each has its own rates.
+    pub enum Service {
+        /// Mail from other hosts.
+        Smtp = "smtp",
+        /// Mail from our users.
+        Submission = "submission",
+        /// Mail from a front end of ours.
+        Lmtp = "lmtp",
+        /// IMAP.
+        Imap = "imap",
+        /// POP3.
+        Pop3 = "pop3",
+        /// ManageSieve.
+        ManageSieve = "managesieve",
+        /// Web pages and interfaces.
+        Web = "web",
+    }
+}
+
+crate::settings! {
+    /// How often one client may connect.
+    pub struct ServiceRates {
+        /// Connections a client may open in a minute. Further ones are told when to come back (SMTP: 421 4.7.0). 0 is no limit.
+        pub per_minute: u32 = 60,
+        /// Connections a client may hold at the same time. Further ones are told to close one (SMTP: 421 4.7.0). 0 is no limit.
+        pub at_once: u32 = 20,
+    }
+}
+
+crate::settings! {
+    /// Who may connect, how often, and what follows from misbehaviour. A client is one IPv4 address or one IPv6 /64.
+    pub struct GuardSettings {
+        /// Networks that are never slowed down, counted or banned.
+        pub trusted: Vec<IpNet> = loopback(),
+        /// Connections of all clients and services together. Further ones are closed with a word of regret.
+        pub connections: u32 = 20_000,
+        /// A whole network (IPv4 /24, IPv6 /56) may have so many times what one client may. 0 is no limit.
+        pub network_factor: u32 = 8,
+        /// Mail from other hosts.
+        pub smtp: ServiceRates = ServiceRates { per_minute: 30, at_once: 10 },
+        /// Mail from our users.
+        pub submission: ServiceRates = ServiceRates { per_minute: 60, at_once: 20 },
+        /// Mail from a front end of ours, over TCP.
+        pub lmtp: ServiceRates = ServiceRates { per_minute: 0, at_once: 0 },
+        /// IMAP: clients hold one connection for each folder they watch.
+        pub imap: ServiceRates = ServiceRates { per_minute: 240, at_once: 100 },
+        /// POP3.
+        pub pop3: ServiceRates = ServiceRates { per_minute: 60, at_once: 20 },
+        /// ManageSieve.
+        pub managesieve: ServiceRates = ServiceRates { per_minute: 60, at_once: 20 },
+        /// Web pages and interfaces.
+        pub web: ServiceRates = ServiceRates { per_minute: 600, at_once: 100 },
+        /// Errors in one session, since its last message, before every further answer is delayed.
+        pub patient_errors: u32 = 5,
+        /// The delay for the first error too many; it grows by as much with each one after it.
+        pub error_delay: Span = Span::seconds(1),
+        /// The longest delay of one answer, after an error or a failed login.
+        pub longest_delay: Span = Span::seconds(15),
+        /// Errors in one session, since its last message, after which it is closed (SMTP: 421 4.7.0).
+        pub most_errors: u32 = 20,
+        /// How long a failed login or a session closed for errors is remembered against the client.
+        pub memory: Span = Span::minutes(10),
+        /// Failures within `memory` after which a client is banned. 0 never bans.
+        pub failures: u32 = 10,
+        /// Failed logins of one account within `memory` after which only networks that have logged in to it before
+        /// may try again. 0 is no limit.
+        pub account_failures: u32 = 20,
+        /// Length of a client's first ban. Each one that follows within a day lasts twice as long.
+        pub ban: Span = Span::minutes(10),
+        /// Length of the longest ban.
+        pub longest_ban: Span = Span::days(1),
+        /// How often bans of other processes and machines are looked for in the database. Own ones are written at once.
+        pub share_every: Span = Span::seconds(10),
+        /// Bans in the kernel's packet filter.
+        pub nftables: NftablesSettings = NftablesSettings::default(),
+        /// How many clients, accounts and networks are remembered. Beyond it, those not seen for longest are forgotten.
+        pub remembered: usize = 100_000,
+    }
+}
+
+/// 127.0.0.0/8 and ::1.
+pub fn loopback() -> Vec<IpNet> {
+    let v4 = ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8);
+    let v6 = ipnet::Ipv6Net::new_assert(std::net::Ipv6Addr::LOCALHOST, 128);
+    vec![IpNet::V4(v4), IpNet::V6(v6)]
+}
+
+impl GuardSettings {
+    /// The rates of a service.
+    pub const fn rates(&self, service: Service) -> &ServiceRates {
+        match service {
+            Service::Smtp => &self.smtp,
+            Service::Submission => &self.submission,
+            Service::Lmtp => &self.lmtp,
+            Service::Imap => &self.imap,
+            Service::Pop3 => &self.pop3,
+            Service::ManageSieve => &self.managesieve,
+            Service::Web => &self.web,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Bans that survive a restart and are shared between machines: a table that every process writes to and reads.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::ledger::{Ban, Guard};
+use super::nftables;
+use super::settings::GuardSettings;
+use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
+use crate::storage::database::{Database, Error, Row};
+use crate::storage::journal::Journal;
+
+crate::words! {
+    /// Where a ban comes from.
+    pub enum Origin {
+        /// An administrator has set it.
+        Set = "set",
+        /// It follows from failures.
+        Earned = "earned",
+    }
+}
+
+/// A ban that has begun or was lifted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) network: IpNet,
+    /// `None` is without an end; a time that is over means lifted.
+    pub(super) until: Option<Timestamp>,
+    pub(super) reason: String,
+    pub(super) origin: Origin,
+    /// How many bans there were in a row, which makes the next one longer.
+    pub(super) bans: u32,
+}
+
+/// What sharing needs.
+pub struct SharingParts {
+    /// Whose bans.
+    pub guard: Guard,
+    /// Its settings.
+    pub settings: Live<GuardSettings>,
+    /// Where the table is.
+    pub database: Database,
+    /// Where bans are recorded.
+    pub journal: Journal,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+/// Carries bans between the memory of this process, the table, and the firewall.
+pub struct Sharing {
+    parts: SharingParts,
+    /// Changes that could not be written yet.
+    unwritten: Vec<Change>,
+    /// The time of the latest row that was read.
+    seen: Timestamp,
+    /// What the firewall was told last, for each network.
+    told: HashMap<IpNet, Option<Timestamp>>,
+}
+
+/// Rows are read again from this long before the latest: clocks of several machines differ, and transactions take time.
+const OVERLAP: Duration = Duration::from_secs(120);
+/// Rows read in one go; the others follow at the next look.
+const MOST_ROWS: u32 = 20_000;
+/// How long the row of a ban that is over is kept: so long an earlier ban makes the next one longer.
+const KEPT: Duration = Duration::from_secs(2 * 86_400);
+
+impl Sharing {
+    /// Puts the parts together.
+    pub fn new(parts: SharingParts) -> Self {
+        Self { parts, unwritten: Vec::new(), seen: Timestamp::EPOCH, told: HashMap::new() }
+    }
+
+    /// Reads all bans, then goes on exchanging them until `tasks` stop; what has changed last is written then.
+    pub async fn run(mut self, tasks: Tasks) {
+        loop {
+            if let Err(error) = self.exchange().await {
+                log::warn!(cause:% = error; "Bans cannot be shared now; this process goes on with its own");
+            }
+            if tasks.is_stopping() {
+                return;
+            }
+            let pause = self.parts.settings.get().share_every.duration();
+            tokio::select! {
+                () = tasks.stopping() => {}
+                () = self.parts.clock.sleep_until(self.parts.clock.now() + pause) => {}
+                () = self.parts.guard.changed() => {}
+            }
+        }
+    }
+
+    /// Writes what has changed here, and takes over what has changed elsewhere.
+    ///
+    /// # Errors
+    /// The database fails; what was not written is kept for the next time.
+    pub async fn exchange(&mut self) -> Result<(), Error> {
+        let now = self.parts.clock.now();
+        let changes = self.parts.guard.take_changes();
+        for change in &changes {
+            self.record(change, now);
+        }
+        self.unwritten.extend(changes);
+        self.tell_firewall(&self.unwritten.clone(), now).await;
+        while let Some(change) = self.unwritten.first() {
+            self.write(change, now).await?;
+            self.unwritten.remove(0);
+        }
+        let others = self.read().await?;
+        self.parts.guard.adopt(&others);
+        self.tell_firewall(&others, now).await;
+        let old = [(now - KEPT).into(), (now - KEPT).into()];
+        self.parts
+            .database
+            .execute("DELETE FROM bans WHERE ends_at IS NOT NULL AND ends_at < ? AND changed_at < ?", &old)
+            .await?;
+        Ok(())
+    }
+
+    async fn write(&self, change: &Change, now: Timestamp) -> Result<(), Error> {
+        let others = ["ends_at", "reason", "origin", "bans", "changed_at"];
+        let sql = self.parts.database.dialect().upsert("bans", &["network"], &others);
+        let values = [
+            change.network.to_string().into(),
+            change.until.into(),
+            change.reason.chars().take(190).collect::<String>().into(),
+            change.origin.word().into(),
+            change.bans.into(),
+            now.into(),
+        ];
+        self.parts.database.execute(sql, &values).await?;
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<Vec<Change>, Error> {
+        let sql = "SELECT network, ends_at, reason, origin, bans, changed_at FROM bans WHERE changed_at >= ? \
+                   ORDER BY changed_at LIMIT ?";
+        let from = if self.seen == Timestamp::EPOCH { self.seen } else { self.seen - OVERLAP };
+        let rows = self.parts.database.fetch_all(sql, &[from.into(), MOST_ROWS.into()]).await?;
+        let mut changes = Vec::with_capacity(rows.len());
+        for row in &rows {
+            self.seen = self.seen.max(row.time(5)?);
+            changes.extend(change(row)?);
+        }
+        Ok(changes)
+    }
+
+    async fn tell_firewall(&mut self, changes: &[Change], now: Timestamp) {
+        let settings = self.parts.settings.get();
+        self.told.retain(|_, until| until.is_none_or(|until| until > now));
+        for change in changes {
+            let is_over = change.until.is_some_and(|until| until <= now);
+            let known = self.told.get(&change.network);
+            if known == Some(&change.until) || (is_over && known.is_none()) {
+                continue;
+            }
+            let (network, until) = (change.network, change.until);
+            if nftables::tell(&settings.nftables, network, until, now).await && !is_over {
+                self.told.insert(network, until);
+            } else if is_over {
+                self.told.remove(&network);
+            }
+        }
+    }
+
+    fn record(&self, change: &Change, now: Timestamp) {
+        let event = Event::new(now, EventKind::Ban).subject(change.network.to_string());
+        let event = event.with("reason", change.reason.clone()).with("origin", change.origin.word());
+        self.parts.journal.record(match change.until {
+            Some(until) if until <= now => event.with("action", "lifted"),
+            Some(until) => event.with("action", "begun").with("until", until.to_string()),
+            None => event.with("action", "begun"),
+        });
+    }
+}
+
+/// A row; `None` when it holds no network.
+fn change(row: &Row) -> Result<Option<Change>, Error> {
+    let (Ok(network), Some(origin)) = (row.text(0)?.parse(), Origin::from_word(&row.text(3)?)) else { return Ok(None) };
+    let bans = u32::try_from(row.int(4)?).unwrap_or(0);
+    Ok(Some(Change { network, until: row.opt_time(1)?, reason: row.text(2)?, origin, bans }))
+}
+
+impl Change {
+    /// A ban that an administrator has set.
+    pub(super) fn set(ban: &Ban) -> Self {
+        Self { network: ban.network, until: ban.until, reason: ban.reason.to_string(), origin: Origin::Set, bans: 0 }
+    }
+
+    /// A ban that follows from failures.
+    pub(super) fn earned(network: IpNet, until: Timestamp, bans: u32) -> Self {
+        Self { network, until: Some(until), reason: super::ledger::EARNED.to_owned(), origin: Origin::Earned, bans }
+    }
+}

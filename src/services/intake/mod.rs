@@ -1,0 +1,21 @@
+//! Takes responsibility for messages: the one way into mailboxes and queue for whatever protocols receive.
+//!
+//! Promises: a [`Receipt`] means that every recipient's copy is durable (law 1). A message for our own users is written
+//! once per mailbox, with no queue file in between; the queue is asked only for recipients elsewhere and for those whose
+//! mailbox cannot be written now. When some mailboxes have taken a message and others cannot, it is not refused: the
+//! others' copies wait in the queue, so nothing is lost and nothing arrives twice. When nothing has been
+//! stored yet, a refusal is given to the client instead of a notification to a perhaps forged sender.
+//!
+//! Called by `protocols::smtp`. Asks filter, routing, [`LocalDelivery`](crate::services::handover::LocalDelivery) and
+//! [`Queueing`](crate::services::handover::Queueing). Takes no locks. Every decision is an event.
+
+mod glance;
+mod receipt;
+mod receive;
+mod settings;
+mod trace_field;
+
+pub use crate::services::handover::{LocalDelivery, Outcome};
+pub use receipt::Receipt;
+pub use receive::{Intake, IntakeParts};
+pub use settings::{IntakeSettings, LmtpVerdict, Quarantine};

@@ -1,0 +1,40 @@
+//! The proof that a message is safe.
+
+use std::fmt;
+
+use crate::foundations::address::Address;
+use crate::foundations::ids::MailId;
+use crate::services::handover::Outcome;
+
+/// This server has taken responsibility for a message: each recipient's copy is durable, or dropped on purpose.
+///
+/// Only [`super::Intake`] makes one, and only from [`Outcome`]s that were returned after the data had been synced; a 250
+/// to DATA is made only from a receipt.
+#[derive(Debug)]
+pub struct Receipt {
+    mail: MailId,
+    outcomes: Vec<(Address, Outcome)>,
+}
+
+impl Receipt {
+    pub(super) const fn new(mail: MailId, outcomes: Vec<(Address, Outcome)>) -> Self {
+        Self { mail, outcomes }
+    }
+
+    /// The message's name in the journal.
+    pub const fn mail(&self) -> MailId {
+        self.mail
+    }
+
+    /// What has become of it, by recipient after alias expansion.
+    pub fn outcomes(&self) -> &[(Address, Outcome)] {
+        &self.outcomes
+    }
+}
+
+impl fmt::Display for Receipt {
+    /// For the client.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Taken as {}", self.mail)
+    }
+}

@@ -1,0 +1,429 @@
+//! Receiving.
+
+use std::sync::Arc;
+
+use super::glance::{Flagged, Glance};
+use super::receipt::Receipt;
+use super::settings::{IntakeSettings, LmtpVerdict, Quarantine};
+use super::trace_field;
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::clock::SharedClock;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::ids::QueueId;
+use crate::foundations::mail::{Mail, OriginalRecipient, Recipient};
+use crate::foundations::settings::Live;
+use crate::services::filter::{Decision, Filter, Folder, Verdict};
+use crate::services::handover::{Bound, LocalDelivery, Outcome, Postponed, QUARANTINED, Queueing, ReportReading};
+use crate::services::routing::{LocalRecipient, Routes, Routing};
+use crate::storage::journal::Journal;
+
+/// What intake needs.
+pub struct IntakeParts {
+    /// Its settings.
+    pub settings: Live<IntakeSettings>,
+    /// Our name.
+    pub hostname: Live<Domain>,
+    /// Who judges.
+    pub filter: Arc<Filter>,
+    /// Who knows the ways.
+    pub routing: Routing,
+    /// Who owns the mailboxes.
+    pub delivery: Arc<dyn LocalDelivery>,
+    /// Who keeps what must wait.
+    pub queue: Arc<dyn Queueing>,
+    /// Who reads reports about our domains.
+    pub reports: Arc<dyn ReportReading>,
+    /// Where decisions are recorded.
+    pub journal: Journal,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+/// What marks a message for the folder of quarantine.
+const QUARANTINE_FIELD: &str = "X-Postrider-Quarantine: yes\r\n";
+
+/// The room.
+pub struct Intake(IntakeParts);
+
+/// A message that will be taken if it can be stored.
+struct Wanted {
+    mail: Mail,
+    verdict: Verdict,
+    message_id: Option<String>,
+}
+
+impl Intake {
+    /// Puts the parts together.
+    pub const fn new(parts: IntakeParts) -> Self {
+        Self(parts)
+    }
+
+    /// Takes responsibility for a message, for all its recipients at once (SMTP). The refusal is for the client.
+    pub async fn receive(&self, mail: Mail) -> Result<Receipt, Refusal> {
+        let wanted = self.judge(mail).await?;
+        let routes = self.0.routing.split(&wanted.mail.envelope).await.map_err(later)?;
+        self.tell_expansions(&wanted.mail, &routes);
+        let queued = self.queue_first(&wanted, &routes).await?;
+        let (direct, results) = self.deliver(&wanted, &routes).await;
+        let result = self.settle(&wanted, routes, queued, direct, results).await;
+        self.tell_end(&wanted, &result);
+        if result.is_ok() {
+            self.0.reports.read(&wanted.mail).await;
+        }
+        result
+    }
+
+    /// Takes a message for each recipient by itself (LMTP); results in the order of the envelope. What cannot be
+    /// stored is refused, never queued: the client has a queue of its own.
+    pub async fn receive_each(&self, mail: Mail) -> Vec<Result<Receipt, Refusal>> {
+        let count = mail.envelope.recipients.len();
+        let mut wanted = match self.judge(mail).await {
+            Ok(wanted) => wanted,
+            Err(refusal) => return (0..count).map(|_| Err(again(&refusal))).collect(),
+        };
+        let recipients = std::mem::take(&mut wanted.mail.envelope.recipients);
+        let mut results = Vec::with_capacity(count);
+        for recipient in recipients {
+            wanted.mail.envelope.recipients = vec![recipient];
+            let result = self.receive_one(&wanted).await;
+            self.tell_end(&wanted, &result);
+            if result.is_ok() && self.0.settings.get().lmtp == LmtpVerdict::Judge {
+                self.0.reports.read(&wanted.mail).await;
+            }
+            results.push(result);
+        }
+        results
+    }
+
+    async fn receive_one(&self, wanted: &Wanted) -> Result<Receipt, Refusal> {
+        let mut routes = self.0.routing.split(&wanted.mail.envelope).await.map_err(later)?;
+        self.tell_expansions(&wanted.mail, &routes);
+        if let Some((_, refusal)) = routes.failed.pop() {
+            return Err(refusal);
+        }
+        let mut outcomes = self.queue_first(wanted, &routes).await?;
+        let (direct, results) = self.deliver(wanted, &routes).await;
+        for (recipient, result) in direct.into_iter().zip(results) {
+            outcomes.push((recipient.account, result?));
+        }
+        Ok(Receipt::new(wanted.mail.id, outcomes))
+    }
+
+    /// Adds the Received field and asks the filter.
+    async fn judge(&self, mut mail: Mail) -> Result<Wanted, Refusal> {
+        let settings = self.0.settings.get();
+        let glance = Glance::of(mail.message.original());
+        if glance.hops > settings.hops {
+            let text = format!("The message has passed {} hosts: mail runs in a circle", glance.hops);
+            let refusal = Refusal::new(Kind::Invalid, text).smtp(554, "5.4.6");
+            return Err(self.refused(&mail, &glance, refusal));
+        }
+        let field = trace_field::received(&mail, &self.0.hostname.get());
+        mail.message = mail.message.with_prefix(field.as_bytes());
+        let mut verdict = if is_lmtp(&mail) && settings.lmtp == LmtpVerdict::Trust {
+            let mut verdict = Verdict::accept();
+            match glance.flagged {
+                Flagged::Quarantined => verdict.decision = Decision::Quarantine,
+                Flagged::Yes => verdict.decision = Decision::Junk,
+                Flagged::No => {}
+            }
+            verdict
+        } else {
+            self.0.filter.judge(&mail).await
+        };
+        self.tell_verdict(&mail, &verdict);
+        match std::mem::replace(&mut verdict.decision, Decision::Accept) {
+            Decision::Refuse(refusal) | Decision::Later(refusal) => return Err(self.refused(&mail, &glance, refusal)),
+            decision => verdict.decision = decision,
+        }
+        mail.message = verdict.apply(&mail.message);
+        if matches!(verdict.decision, Decision::Quarantine) && settings.quarantine == Quarantine::Mailbox {
+            // For whoever stores it later: the queue, or another process.
+            mail.message = mail.message.with_prefix(QUARANTINE_FIELD.as_bytes());
+        }
+        let changes = &verdict.recipients;
+        let envelope = &mut mail.envelope;
+        envelope.recipients.retain(|recipient| !changes.removed.contains(&recipient.address));
+        envelope.recipients.extend(changes.added.iter().cloned().map(Recipient::plain));
+        Ok(Wanted { mail, verdict, message_id: glance.message_id })
+    }
+
+    /// Queues what has to wait in any case, before any mailbox is written: when that fails, nothing has happened yet.
+    async fn queue_first(&self, wanted: &Wanted, routes: &Routes) -> Result<Vec<(Address, Outcome)>, Refusal> {
+        let waiting = routes.local.iter().filter(|recipient| self.must_wait(wanted, recipient)).map(here);
+        let held = routes.local.iter().filter(|recipient| self.is_held(wanted, recipient)).map(here);
+        let quarantined = matches!(wanted.verdict.decision, Decision::Quarantine);
+        let elsewhere = |list: &[Recipient]| -> Vec<(Recipient, Bound)> {
+            list.iter().map(|recipient| (recipient.clone(), Bound::Elsewhere)).collect()
+        };
+        let (mut now, mut later): (Vec<_>, Vec<_>) = (waiting.collect(), held.collect());
+        let mut forwards = elsewhere(&routes.forwards);
+        let passed_on = self.passed_on(wanted, routes).await?;
+        let others = if quarantined { &mut later } else { &mut now };
+        others.extend(elsewhere(&routes.remote));
+        if passed_on.is_none() {
+            others.append(&mut forwards);
+        }
+        let hold = || QUARANTINED.to_owned();
+        let mut outcomes = self.postpone(wanted, now, None).await?;
+        outcomes.extend(self.postpone(wanted, later, Some(hold())).await?);
+        if let Some(mail) = passed_on {
+            let forwarded = self.postpone_mail(&mail, wanted, forwards, quarantined.then(hold)).await?;
+            outcomes.extend(forwarded);
+        }
+        Ok(outcomes)
+    }
+
+    /// The message as aliases pass it on to other servers; `None` when that is no other than the message itself.
+    async fn passed_on(&self, wanted: &Wanted, routes: &Routes) -> Result<Option<Mail>, Refusal> {
+        let Some(alias) = routes.expansions.first().filter(|_| !routes.forwards.is_empty()) else { return Ok(None) };
+        let before = &wanted.mail.envelope.reverse_path;
+        let reverse_path = self.0.routing.forwarding_path(before).await.map_err(later)?;
+        let seal = self.0.filter.seal(&wanted.mail.message, &wanted.verdict, alias.from.domain());
+        if reverse_path == *before && seal.is_empty() {
+            return Ok(None);
+        }
+        let mut mail = wanted.mail.clone();
+        mail.envelope.reverse_path = reverse_path;
+        mail.message = mail.message.with_prefix(seal.as_bytes());
+        Ok(Some(mail))
+    }
+
+    /// Writes to all other mailboxes.
+    async fn deliver(&self, wanted: &Wanted, routes: &Routes) -> (Vec<LocalRecipient>, Vec<Result<Outcome, Refusal>>) {
+        let direct: Vec<LocalRecipient> = routes
+            .local
+            .iter()
+            .filter(|recipient| !self.is_held(wanted, recipient) && !self.must_wait(wanted, recipient))
+            .cloned()
+            .collect();
+        if direct.is_empty() {
+            return (direct, Vec::new());
+        }
+        let results = self.0.delivery.deliver(&wanted.mail, &wanted.verdict, &direct).await;
+        (direct, results)
+    }
+
+    /// Makes one answer of all results.
+    async fn settle(
+        &self,
+        wanted: &Wanted,
+        routes: Routes,
+        queued: Vec<(Address, Outcome)>,
+        direct: Vec<LocalRecipient>,
+        results: Vec<Result<Outcome, Refusal>>,
+    ) -> Result<Receipt, Refusal> {
+        let mut outcomes = queued;
+        let mut failed: Vec<((Recipient, Bound), Refusal)> = Vec::new();
+        for (recipient, result) in direct.into_iter().zip(results) {
+            match result {
+                Ok(outcome) => outcomes.push((recipient.account, outcome)),
+                Err(refusal) => failed.push((here(&recipient), refusal)),
+            }
+        }
+        failed.extend(routes.failed.into_iter().map(|(recipient, refusal)| ((recipient, Bound::Here), refusal)));
+        if outcomes.is_empty()
+            && let Some(refusal) = worst(&mut failed)
+        {
+            // Nothing has been stored: the client can be told, and will not send twice what has arrived.
+            return Err(refusal);
+        }
+        // Some have it. The queue tries the others again, and tells the sender about those who never can.
+        let others = failed.into_iter().map(|(recipient, _)| recipient).collect();
+        outcomes.extend(self.postpone(wanted, others, None).await?);
+        Ok(Receipt::new(wanted.mail.id, outcomes))
+    }
+
+    /// Whether a message waits in the queue for an administrator.
+    fn is_held(&self, wanted: &Wanted, recipient: &LocalRecipient) -> bool {
+        let settings = self.0.settings.get();
+        // The front end that has judged the message has chosen the folder too.
+        let is_final = is_lmtp(&wanted.mail) && settings.lmtp == LmtpVerdict::Trust;
+        let in_queue = settings.quarantine == Quarantine::Queue && !is_final;
+        in_queue && wanted.verdict.folder(&recipient.account) == Folder::Quarantine
+    }
+
+    /// A sender who wants to hear of success hears it from the queue, which writes all notifications (RFC 3461 §5.2.3).
+    /// An LMTP client writes its own.
+    fn must_wait(&self, wanted: &Wanted, recipient: &LocalRecipient) -> bool {
+        recipient.recipient.notify.success && !is_lmtp(&wanted.mail) && !self.is_held(wanted, recipient)
+    }
+
+    async fn postpone(
+        &self,
+        wanted: &Wanted,
+        recipients: Vec<(Recipient, Bound)>,
+        hold: Option<String>,
+    ) -> Result<Vec<(Address, Outcome)>, Refusal> {
+        self.postpone_mail(&wanted.mail, wanted, recipients, hold).await
+    }
+
+    async fn postpone_mail(
+        &self,
+        mail: &Mail,
+        wanted: &Wanted,
+        recipients: Vec<(Recipient, Bound)>,
+        hold: Option<String>,
+    ) -> Result<Vec<(Address, Outcome)>, Refusal> {
+        if recipients.is_empty() {
+            return Ok(Vec::new());
+        }
+        let addresses: Vec<Address> = recipients.iter().map(|(recipient, _)| recipient.address.clone()).collect();
+        let message_id = wanted.message_id.as_deref();
+        let id: QueueId = self.0.queue.postpone(Postponed { mail, message_id, recipients, hold }).await?;
+        Ok(addresses.into_iter().map(|address| (address, Outcome::Queued(id))).collect())
+    }
+
+    fn event(&self, kind: EventKind, mail: &Mail) -> Event {
+        Event::new(self.0.clock.now(), kind).session(mail.origin.session).mail(mail.id)
+    }
+
+    fn refused(&self, mail: &Mail, glance: &Glance, refusal: Refusal) -> Refusal {
+        let event = self.event(EventKind::MessageRefused, mail).subject(sender(mail));
+        let event = event.with("reason", refusal.to_string()).with("peer", mail.origin.peer.to_string());
+        let recipients = mail.envelope.recipients.iter().take(RECIPIENTS_TOLD);
+        let to: Vec<String> = recipients.map(|recipient| recipient.address.to_string()).collect();
+        let event = event.with("to", to);
+        self.0.journal.record(match &glance.message_id {
+            Some(id) => event.with("message_id", id.clone()),
+            None => event,
+        });
+        refusal
+    }
+
+    fn tell_verdict(&self, mail: &Mail, verdict: &Verdict) {
+        if verdict.signals.is_empty() && matches!(verdict.decision, Decision::Accept) {
+            return;
+        }
+        // A list of plain structs always has a JSON form.
+        let signals = serde_json::to_value(&verdict.signals).unwrap_or_default();
+        let event = self.event(EventKind::Verdict, mail).subject(sender(mail));
+        let event = event.with("decision", verdict.decision.word()).with("score", verdict.score);
+        self.0.journal.record(event.with("signals", signals));
+    }
+
+    fn tell_expansions(&self, mail: &Mail, routes: &Routes) {
+        for expansion in &routes.expansions {
+            let to: Vec<String> = expansion.to.iter().map(ToString::to_string).collect();
+            let event = self.event(EventKind::AliasExpanded, mail).subject(expansion.from.to_string());
+            self.0.journal.record(event.with("to", to));
+        }
+    }
+
+    fn tell_end(&self, wanted: &Wanted, result: &Result<Receipt, Refusal>) {
+        let mail = &wanted.mail;
+        let event = match result {
+            Ok(receipt) => self
+                .event(EventKind::MessageReceived, mail)
+                .with("recipients", receipt.outcomes().len() as u64)
+                .with("size", mail.message.len() as u64)
+                .with("with", mail.origin.with),
+            Err(refusal) => {
+                if let Some(cause) = &refusal.cause {
+                    log::warn!(mail:% = mail.id, session:% = mail.origin.session; "a message cannot be stored: {cause}");
+                }
+                self.event(EventKind::MessageRefused, mail).with("reason", refusal.to_string())
+            }
+        };
+        let mut event = event.subject(sender(mail)).with("peer", mail.origin.peer.to_string());
+        if let Some(id) = &wanted.message_id {
+            event = event.with("message_id", id.clone());
+        }
+        self.0.journal.record(match &mail.origin.login {
+            Some(login) => event.with("login", login.address.to_string()),
+            None => event,
+        });
+    }
+}
+
+/// Most recipients of a refused message that its event names.
+const RECIPIENTS_TOLD: usize = 20;
+
+/// The sender as events name it; empty for the null reverse-path.
+fn sender(mail: &Mail) -> String {
+    mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default()
+}
+
+fn is_lmtp(mail: &Mail) -> bool {
+    mail.origin.with.contains("LMTP")
+}
+
+/// A mailbox's recipient as the queue keeps it: by the account's own address, with its tag, so that an alias that has
+/// been followed is not followed again. The address the sender used goes along (RFC 3461 §4.2).
+fn here(local: &LocalRecipient) -> (Recipient, Bound) {
+    let mut recipient = local.recipient.clone();
+    if !is_own(&recipient.address, local) {
+        let address_type = if recipient.address.needs_smtputf8() { "utf-8" } else { "rfc822" }.to_owned();
+        let address = recipient.address.to_string();
+        recipient.original.get_or_insert(OriginalRecipient { address_type, address });
+        recipient.address = local.account.clone();
+    }
+    (recipient, Bound::Here)
+}
+
+/// Whether an address is the account's own, perhaps with the tag.
+fn is_own(address: &Address, local: &LocalRecipient) -> bool {
+    if address.key() == local.account.key() {
+        return true;
+    }
+    let (name, own) = (address.local().value().to_lowercase(), local.account.local().value().to_lowercase());
+    let tagged = local.tag.as_ref().is_some_and(|tag| {
+        let tagged = name.strip_prefix(&own).and_then(|rest| rest.strip_suffix(&tag.to_lowercase()));
+        tagged.is_some_and(|separator| separator.chars().count() == 1)
+    });
+    tagged && address.domain() == local.account.domain()
+}
+
+/// The refusal that stands for all: a temporary one if there is one, so that the client tries again.
+fn worst(failed: &mut Vec<((Recipient, Bound), Refusal)>) -> Option<Refusal> {
+    let at = failed.iter().position(|(_, refusal)| refusal.is_temporary()).unwrap_or(0);
+    (!failed.is_empty()).then(|| failed.swap_remove(at).1)
+}
+
+fn later(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Refusal {
+    Refusal::temporary(error).smtp(451, "4.3.0")
+}
+
+/// The same answer for another recipient; the cause is logged with the first.
+fn again(refusal: &Refusal) -> Refusal {
+    Refusal { kind: refusal.kind, public: refusal.public.clone(), smtp: refusal.smtp, cause: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_gets_addresses_that_lead_to_one_mailbox() {
+        for (address, tag, queued) in [
+            ("ann@example.test", None, "ann@example.test"),
+            ("Ann@example.test", None, "Ann@example.test"),
+            ("ann+lists@example.test", Some("lists"), "ann+lists@example.test"),
+            ("sales@example.test", None, "ann@example.test"),
+            ("sales+x@example.test", Some("x"), "ann@example.test"),
+            ("annette+x@example.test", Some("x"), "ann@example.test"),
+            ("ann+x@other.test", Some("x"), "ann@example.test"),
+        ] {
+            let recipient = Recipient::plain(address.parse().unwrap());
+            let account = "ann@example.test".parse().unwrap();
+            let local = LocalRecipient { account, quota: None, tag: tag.map(ToOwned::to_owned), recipient };
+            let (recipient, bound) = here(&local);
+            assert_eq!((recipient.address.to_string().as_str(), bound), (queued, Bound::Here));
+            assert_eq!(recipient.original.is_some(), queued != address, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_temporary_refusal_stands_for_all() {
+        let failed = |kinds: &[Kind]| {
+            let recipient = Recipient::plain("ann@example.test".parse().unwrap());
+            let mut failed: Vec<_> =
+                kinds.iter().map(|kind| ((recipient.clone(), Bound::Here), Refusal::new(*kind, ""))).collect();
+            worst(&mut failed).map(|refusal| refusal.kind)
+        };
+        assert_eq!(failed(&[]), None);
+        assert_eq!(failed(&[Kind::NotFound, Kind::Temporary]), Some(Kind::Temporary));
+        assert_eq!(failed(&[Kind::NotFound]), Some(Kind::NotFound));
+    }
+}

@@ -1,0 +1,26 @@
+//! What the server does about mail. May use storage and foundations.
+
+pub mod acceptance;
+pub mod accounts;
+pub mod backup;
+pub mod certificates;
+pub mod delivery;
+pub mod doctor;
+pub mod filter;
+pub mod guard;
+pub mod handover;
+pub mod intake;
+pub mod login;
+pub mod moving;
+pub mod mta_sts;
+
+pub mod outbound;
+pub mod overview;
+pub mod probe;
+pub mod queue;
+pub mod records;
+pub mod reports;
+pub mod routing;
+pub mod submission;
+pub mod summary;
+pub mod trace;

@@ -1,0 +1,145 @@
+use super::Error;
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::secret::Secret;
+use crate::foundations::settings::ByteSize;
+use crate::storage::database::{Database, Row};
+use crate::storage::directory::{self, Directory, NewUser, Owner, PasswordOwner, Source, Standing};
+
+/// The accounts of a Postfix and Dovecot stack with the tables `virtual_domains`, `virtual_users` and `virtual_aliases`.
+#[derive(Debug)]
+pub struct SeedAccounts {
+    /// Its domains.
+    pub domains: Vec<Domain>,
+    /// Its users.
+    pub users: Vec<SeedUser>,
+    /// Its aliases.
+    pub aliases: Vec<SeedAlias>,
+}
+
+/// A user there.
+#[derive(Debug)]
+pub struct SeedUser {
+    /// The address.
+    pub address: Address,
+    /// The password's hash, with or without its scheme.
+    pub password: Secret<String>,
+    /// The quota; `None` without one.
+    pub quota: Option<ByteSize>,
+    /// Whether the user may log in.
+    pub enabled: bool,
+}
+
+/// An alias there.
+#[derive(Debug)]
+pub struct SeedAlias {
+    /// What it is for: an address, or `@domain`.
+    pub source: Source,
+    /// Where it leads.
+    pub destination: String,
+}
+
+/// How many of them are new here.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct AccountsMoved {
+    /// Domains made.
+    pub domains: usize,
+    /// Users made.
+    pub users: usize,
+    /// Aliases made.
+    pub aliases: usize,
+    /// What was here already, and was left as it is.
+    pub present: usize,
+}
+
+impl SeedAccounts {
+    /// Reads all of them.
+    ///
+    /// # Errors
+    /// The database does not answer or has no such tables, or an address in it is none.
+    pub async fn read(database: &Database) -> Result<Self, Error> {
+        let domains = database.fetch_all("SELECT name FROM virtual_domains ORDER BY name", &[]).await?;
+        let domains = domains.iter().map(|row| parsed(row, 0, "domain")).collect::<Result<_, _>>()?;
+        let integer = |expression| database.dialect().integer(expression);
+        let sql = format!(
+            "SELECT email, password, {}, {} FROM virtual_users ORDER BY email",
+            integer("COALESCE(quota_mb, 0)"),
+            integer("COALESCE(enabled, 1)")
+        );
+        let users = database.fetch_all(crate::storage::database::Sql::assembled(sql), &[]).await?;
+        let users = users.iter().map(user).collect::<Result<_, _>>()?;
+        let sql = "SELECT source, destination FROM virtual_aliases ORDER BY source, destination";
+        let mut aliases = Vec::new();
+        for row in database.fetch_all(sql, &[]).await? {
+            let source = row.text(0)?;
+            let source = Source::parse(&source).ok_or_else(|| Error::BadAccount {
+                what: format!("alias {source}"),
+                reason: "an address, or @ and a domain, is wanted".to_owned(),
+            })?;
+            // The seed allows several destinations in one row.
+            let all = row.text(1)?;
+            let each = all.split(',').map(str::trim).filter(|one| !one.is_empty());
+            aliases.extend(each.map(|one| SeedAlias { source: source.clone(), destination: one.to_owned() }));
+        }
+        Ok(Self { domains, users, aliases })
+    }
+
+    /// Makes those that are missing here, all or none. Passwords count as the users' own, so that a declaration does not
+    /// change them.
+    ///
+    /// # Errors
+    /// The database here fails, or refuses one of them.
+    pub async fn take_over(&self, directory: &Directory) -> Result<AccountsMoved, Error> {
+        let mut edit = directory.edit().await?;
+        let mut moved = AccountsMoved::default();
+        for domain in &self.domains {
+            count(edit.add_domain(domain, Owner::Admin).await, &mut moved.domains, &mut moved.present)?;
+        }
+        for user in &self.users {
+            let new = NewUser {
+                address: user.address.clone(),
+                password: Some(user.password.clone()),
+                password_owner: PasswordOwner::User,
+                quota: user.quota,
+                display_name: None,
+                owner: Owner::Admin,
+            };
+            let before = moved.users;
+            count(edit.add_user(&new).await, &mut moved.users, &mut moved.present)?;
+            if !user.enabled && moved.users > before {
+                edit.set_user(&user.address, Standing::Disabled).await?;
+            }
+        }
+        for alias in &self.aliases {
+            let added = edit.add_alias(&alias.source, &alias.destination, Owner::Admin).await;
+            count(added, &mut moved.aliases, &mut moved.present)?;
+        }
+        edit.commit().await?;
+        Ok(moved)
+    }
+}
+
+fn count<T>(result: Result<T, directory::Error>, made: &mut usize, present: &mut usize) -> Result<(), Error> {
+    match result {
+        Ok(_) => *made += 1,
+        Err(directory::Error::Exists(_)) => *present += 1,
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+fn user(row: &Row) -> Result<SeedUser, Error> {
+    let megabytes = row.int(2)?;
+    let quota = u64::try_from(megabytes).ok().filter(|megabytes| *megabytes > 0);
+    Ok(SeedUser {
+        address: parsed(row, 0, "user")?,
+        password: Secret::new(row.text(1)?),
+        quota: quota.map(ByteSize::mib),
+        enabled: row.int(3)? != 0,
+    })
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(row: &Row, column: usize, what: &str) -> Result<T, Error> {
+    let text = row.text(column)?;
+    text.parse()
+        .map_err(|error: T::Err| Error::BadAccount { what: format!("{what} {text}"), reason: error.to_string() })
+}

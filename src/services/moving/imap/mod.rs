@@ -1,0 +1,72 @@
+//! Mail of another server, over IMAP (RFC 3501, RFC 9051): as a client that looks only.
+//!
+//! Promises: mailboxes there are opened with EXAMINE, and messages are read with PEEK, so that nothing changes there. A
+//! server that says something else than IMAP, or too much of it, ends the move with an error.
+
+mod connection;
+mod remote;
+mod response;
+
+pub use remote::{Listed, Remote, Security, Server};
+
+use crate::foundations::failure::Kind;
+
+/// Why the other server could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The connection cannot be made or broke.
+    #[error("the connection to `{server}`: {source}")]
+    Connection {
+        /// The server.
+        server: String,
+        /// What happened.
+        source: std::io::Error,
+    },
+    /// It takes too long to answer.
+    #[error("`{0}` has not answered for two minutes")]
+    Silent(String),
+    /// It refuses a command.
+    #[error("`{server}` refuses {command}: {answer}")]
+    Refused {
+        /// The server.
+        server: String,
+        /// What was asked.
+        command: String,
+        /// What it said.
+        answer: String,
+    },
+    /// It says something that is not IMAP.
+    #[error("`{server}` says something that is not understood: {what}")]
+    Syntax {
+        /// The server.
+        server: String,
+        /// What.
+        what: String,
+    },
+    /// A message there is larger than the limit.
+    #[error("message {uid} of `{mailbox}` has {size} octets, more than {largest}: allow more with `--largest`")]
+    TooLarge {
+        /// The mailbox.
+        mailbox: String,
+        /// The message.
+        uid: u32,
+        /// Its size.
+        size: u64,
+        /// The limit.
+        largest: u64,
+    },
+    /// It has no TLS on this port.
+    #[error("`{0}` offers no STARTTLS, and passwords are only sent encrypted: use port 993")]
+    NoTls(String),
+}
+
+impl Error {
+    /// The kind of failure.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Connection { .. } | Self::Silent(_) => Kind::Temporary,
+            Self::Refused { .. } | Self::NoTls(_) => Kind::NoPermission,
+            Self::Syntax { .. } | Self::TooLarge { .. } => Kind::Invalid,
+        }
+    }
+}

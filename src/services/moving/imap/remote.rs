@@ -1,0 +1,362 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+
+use super::Error;
+use super::connection::Connection;
+use super::response::{Response, Value};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::secret::Secret;
+use crate::services::moving::mover::name_for;
+use crate::services::moving::{self, FolderMoved};
+use crate::services::outbound::Roots;
+use crate::storage::mailbox::{Deposit, Deposited, Flags, FolderName, Keyword, SourceUids};
+
+/// Where another server is.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Its name, which its certificate must hold.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How it is spoken to.
+    pub security: Security,
+}
+
+/// How another server is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// TLS from the start (port 993).
+    Implicit,
+    /// STARTTLS (port 143).
+    StartTls,
+    /// Without TLS: for a server on this machine.
+    None,
+}
+
+/// A session at another server.
+pub struct Remote {
+    connection: Connection,
+    server: Server,
+    largest: u64,
+}
+
+/// A mailbox there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// What it is called there, as it goes on the wire.
+    pub wire: String,
+    /// What it is called here; `None` when it cannot be.
+    pub name: Option<FolderName>,
+}
+
+/// A message there.
+#[derive(Debug, Default)]
+struct Found {
+    size: u64,
+    date: Option<Timestamp>,
+    flags: Flags,
+    keywords: Vec<Keyword>,
+}
+
+impl Remote {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// The server cannot be reached, cannot prove who it is, or refuses the password.
+    pub async fn log_in(
+        server: Server,
+        roots: &Roots,
+        login: &str,
+        password: &Secret<String>,
+        largest: u64,
+    ) -> Result<Self, Error> {
+        let shown = format!("{}:{}", server.host, server.port);
+        let failed = |source| Error::Connection { server: shown.clone(), source };
+        let stream = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        let mut connection = match server.security {
+            Security::Implicit => {
+                let stream = shake_hands(&server.host, Box::new(stream), roots).await.map_err(failed)?;
+                Connection::new(&shown, stream, largest)
+            }
+            Security::StartTls | Security::None => Connection::new(&shown, Box::new(stream), largest),
+        };
+        connection.response().await?;
+        if server.security == Security::StartTls {
+            connection.command("STARTTLS", "STARTTLS", |_| Ok(())).await.map_err(|error| match error {
+                Error::Refused { .. } => Error::NoTls(shown.clone()),
+                error => error,
+            })?;
+            let stream = shake_hands(&server.host, connection.into_stream(), roots).await.map_err(failed)?;
+            connection = Connection::new(&shown, stream, largest);
+        }
+        let command = format!("LOGIN {} {}", quoted(login), quoted(password.expose()));
+        connection.command(&command, &format!("the login of {login}"), |_| Ok(())).await?;
+        Ok(Self { connection, server, largest })
+    }
+
+    /// The mailboxes there that can be opened, and those that are subscribed to.
+    ///
+    /// # Errors
+    /// The connection breaks, or the server does not speak IMAP.
+    pub async fn mailboxes(&mut self) -> Result<(Vec<Listed>, Vec<FolderName>), Error> {
+        let all = self.list("LIST \"\" *").await?;
+        let subscribed = self.list("LSUB \"\" *").await?;
+        Ok((all, subscribed.into_iter().filter_map(|listed| listed.name).collect()))
+    }
+
+    async fn list(&mut self, command: &str) -> Result<Vec<Listed>, Error> {
+        let mut found = Vec::new();
+        let server = self.shown();
+        let each = |response: Response| {
+            let shown = response.shown();
+            let is_list = ["* LIST ", "* LSUB "].iter().any(|word| starts_with(&response.line, word));
+            if !is_list {
+                return Ok(());
+            }
+            let values = response.values(7);
+            let listed = values.as_deref().and_then(listed);
+            found.extend(listed.ok_or_else(|| Error::Syntax { server: server.clone(), what: shown })?);
+            Ok(())
+        };
+        self.connection.command(command, "the list of mailboxes", each).await?;
+        Ok(found)
+    }
+
+    /// Moves a mailbox in, with UIDVALIDITY and UIDs where the folder is not there yet.
+    ///
+    /// # Errors
+    /// The connection breaks, the server does not speak IMAP, a message is too large, or the disk fails; what was complete
+    /// until then is kept, and the same again goes on from there.
+    pub async fn take_over(
+        &mut self,
+        listed: &Listed,
+        name: &FolderName,
+        deposit: Option<&Deposit>,
+        now: Timestamp,
+    ) -> Result<FolderMoved, moving::Error> {
+        let uids = self.examine(listed).await?;
+        let messages = self.messages(listed).await?;
+        let mut moved = FolderMoved::new(name);
+        let mut target = deposit.map(|deposit| deposit.folder(name, uids)).transpose()?;
+        moved.keeps_uids = target.as_ref().map_or(uids.is_some(), |target| target.keeps_uids());
+        // Two servers may have the same numbers.
+        let place = name_for(
+            format!("{}/{}/{}", self.server.host, listed.wire, uids.map_or(0, |uids| uids.validity)).as_bytes(),
+        );
+        let unique = |uid: u32, found: &Found| {
+            format!("{}.{}-{uid}.imap", found.date.unwrap_or(now).unix_seconds().max(0), &place[..12])
+        };
+        let mut wanted: Vec<(u32, u64)> = Vec::new();
+        for (uid, found) in &messages {
+            if found.size > self.largest {
+                let (mailbox, uid, size, largest) = (listed.wire.clone(), *uid, found.size, self.largest);
+                return Err(Error::TooLarge { mailbox, uid, size, largest }.into());
+            }
+            if target.as_ref().is_some_and(|target| target.has(&unique(*uid, found))) {
+                moved.present += 1;
+            } else {
+                moved.messages += 1;
+                moved.octets += found.size;
+                wanted.push((*uid, found.size));
+            }
+        }
+        let Some(mut target) = target.take() else { return Ok(moved) };
+        for batch in batches(&wanted) {
+            for (uid, content) in self.fetch(batch).await? {
+                let Some(found) = messages.get(&uid) else { continue };
+                let (flags, keywords) = (found.flags, found.keywords.clone());
+                let date = found.date.unwrap_or(now);
+                let message = Deposited { unique: unique(uid, found), uid: Some(uid), flags, keywords, date };
+                moved.lost_keywords += target.put(&message, &content)? as u64;
+            }
+        }
+        target.finish()?;
+        Ok(moved)
+    }
+
+    /// Opens a mailbox for reading; its numbers.
+    async fn examine(&mut self, listed: &Listed) -> Result<Option<SourceUids>, Error> {
+        let (mut validity, mut next) = (None, None);
+        let each = |response: Response| {
+            let line = String::from_utf8_lossy(&response.line).to_ascii_uppercase();
+            let number = |word: &str| line.split_once(word)?.1.split(']').next()?.trim().parse::<u32>().ok();
+            validity = validity.or_else(|| number("[UIDVALIDITY "));
+            next = next.or_else(|| number("[UIDNEXT "));
+            Ok(())
+        };
+        let command = format!("EXAMINE {}", quoted(&listed.wire));
+        self.connection.command(&command, &format!("to open `{}`", listed.wire), each).await?;
+        Ok(validity.filter(|validity| *validity > 0).map(|validity| SourceUids { validity, next: next.unwrap_or(1) }))
+    }
+
+    /// The messages of the open mailbox, by UID.
+    async fn messages(&mut self, listed: &Listed) -> Result<BTreeMap<u32, Found>, Error> {
+        let mut messages = BTreeMap::new();
+        let server = self.shown();
+        let each = |response: Response| {
+            let shown = response.shown();
+            let Some(items) = fetched(response) else { return Ok(()) };
+            let (uid, found) = found(&items).ok_or_else(|| Error::Syntax { server: server.clone(), what: shown })?;
+            if let Some(uid) = uid {
+                messages.insert(uid, found);
+            }
+            Ok(())
+        };
+        let command = "UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)";
+        self.connection.command(command, &format!("the list of messages in `{}`", listed.wire), each).await?;
+        Ok(messages)
+    }
+
+    async fn fetch(&mut self, batch: &[(u32, u64)]) -> Result<Vec<(u32, Vec<u8>)>, Error> {
+        let set = batch.iter().map(|(uid, _)| uid.to_string()).collect::<Vec<_>>().join(",");
+        let mut contents = Vec::with_capacity(batch.len());
+        let each = |response: Response| {
+            let Some(items) = fetched(response) else { return Ok(()) };
+            let uid = item(&items, "UID").and_then(Value::number);
+            // NIL, or nothing: expunged meanwhile.
+            if let (Some(uid), Some(Value::Text(content))) = (uid, item(&items, "BODY[]")) {
+                contents.push((uid, content.clone()));
+            }
+            Ok(())
+        };
+        self.connection.command(&format!("UID FETCH {set} (UID BODY.PEEK[])"), "messages", each).await?;
+        Ok(contents)
+    }
+
+    /// Says goodbye. That nobody answers does not matter any more.
+    pub async fn log_out(mut self) {
+        let _ = self.connection.command("LOGOUT", "the end", |_| Ok(())).await;
+    }
+
+    fn shown(&self) -> String {
+        format!("{}:{}", self.server.host, self.server.port)
+    }
+}
+
+async fn shake_hands(
+    host: &str,
+    stream: Box<dyn super::connection::Stream>,
+    roots: &Roots,
+) -> std::io::Result<Box<dyn super::connection::Stream>> {
+    let invalid =
+        |error: &dyn std::fmt::Display| std::io::Error::new(std::io::ErrorKind::InvalidInput, error.to_string());
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| invalid(&error))?;
+    let config = roots.client_config().map_err(|error| invalid(&error))?;
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    Ok(Box::new(connector.connect(name, stream).await?))
+}
+
+/// A quoted string; what cannot stand in one makes a command that the server refuses.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace(['\r', '\n'], ""))
+}
+
+fn starts_with(line: &[u8], word: &str) -> bool {
+    line.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// `(attributes) "delimiter" name`; `None` inside for one that cannot be opened.
+fn listed(values: &[Value]) -> Option<Option<Listed>> {
+    let [attributes, delimiter, name, ..] = values else { return None };
+    let closed = |value: &Value| {
+        value
+            .atom()
+            .is_some_and(|atom| atom.eq_ignore_ascii_case("\\Noselect") || atom.eq_ignore_ascii_case("\\NonExistent"))
+    };
+    if attributes.list()?.iter().any(closed) {
+        return Some(None);
+    }
+    let wire = String::from_utf8(name.text()?.to_vec()).ok()?;
+    let delimiter = delimiter.text().and_then(|text| text.first()).map(|octet| char::from(*octet));
+    let levels: Vec<&str> = match delimiter {
+        Some(delimiter) => wire.split(delimiter).collect(),
+        None => vec![&wire],
+    };
+    let name = FolderName::from_levels(levels.into_iter());
+    Some(Some(Listed { wire, name }))
+}
+
+/// The items of a FETCH response; `None` for any other.
+fn fetched(response: Response) -> Option<Vec<Value>> {
+    let mut values = response.values(2)?.into_iter().skip(1);
+    let is_fetch = values.next()?.atom()?.eq_ignore_ascii_case("FETCH");
+    match values.next()? {
+        Value::List(items) if is_fetch => Some(items),
+        _ => None,
+    }
+}
+
+fn item<'a>(items: &'a [Value], name: &str) -> Option<&'a Value> {
+    let pair = items.chunks_exact(2).find(|pair| pair[0].atom().is_some_and(|atom| atom.eq_ignore_ascii_case(name)));
+    pair.map(|pair| &pair[1])
+}
+
+/// A message; without a UID it is one that changed on its own (RFC 9051 §7.5.2).
+fn found(items: &[Value]) -> Option<(Option<u32>, Found)> {
+    let mut found = Found { size: item(items, "RFC822.SIZE").and_then(Value::number).unwrap_or(0), ..Found::default() };
+    if let Some(date) = item(items, "INTERNALDATE") {
+        let text = String::from_utf8_lossy(date.text()?).trim().to_owned();
+        let date = chrono::DateTime::parse_from_str(&text, "%d-%b-%Y %H:%M:%S %z").ok()?;
+        found.date = Some(Timestamp::from_unix_seconds(date.timestamp()));
+    }
+    for flag in item(items, "FLAGS").and_then(Value::list).unwrap_or_default().iter().filter_map(Value::atom) {
+        match flag.to_ascii_lowercase().as_str() {
+            "\\seen" => found.flags |= Flags::SEEN,
+            "\\answered" => found.flags |= Flags::ANSWERED,
+            "\\flagged" => found.flags |= Flags::FLAGGED,
+            "\\deleted" => found.flags |= Flags::DELETED,
+            "\\draft" => found.flags |= Flags::DRAFT,
+            "$forwarded" => found.flags |= Flags::FORWARDED,
+            _ => found.keywords.extend(Keyword::parse(flag).ok()),
+        }
+    }
+    Some((item(items, "UID").and_then(Value::number), found))
+}
+
+/// Messages that are asked for at once: not too many, and not too much.
+fn batches(wanted: &[(u32, u64)]) -> Vec<&[(u32, u64)]> {
+    let mut batches = Vec::new();
+    let (mut from, mut octets) = (0, 0);
+    for (at, (_, size)) in wanted.iter().enumerate() {
+        if at > from && (at - from >= MOST_AT_ONCE || octets + size > MOST_OCTETS_AT_ONCE) {
+            batches.push(&wanted[from..at]);
+            (from, octets) = (at, 0);
+        }
+        octets += size;
+    }
+    if from < wanted.len() {
+        batches.push(&wanted[from..]);
+    }
+    batches
+}
+
+const MOST_AT_ONCE: usize = 100;
+const MOST_OCTETS_AT_ONCE: u64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_for_a_few_at_a_time() {
+        let small: Vec<(u32, u64)> = (1..=250).map(|uid| (uid, 1_000)).collect();
+        assert_eq!(batches(&small).iter().map(|batch| batch.len()).collect::<Vec<_>>(), [100, 100, 50]);
+        let large = [(1, 20 << 20), (2, 20 << 20), (3, 10)];
+        assert_eq!(batches(&large).len(), 3);
+        assert!(batches(&[]).is_empty());
+    }
+
+    #[test]
+    fn names_are_translated() {
+        let values = |line: &str| Response { line: line.into(), literals: vec![] }.values(0).unwrap();
+        let name = |line: &str| listed(&values(line)).unwrap().map(|listed| listed.name.unwrap().to_string());
+        assert_eq!(name(r#"(\HasNoChildren) "." "Entw&APw-rfe.2026""#).as_deref(), Some("Entwürfe/2026"));
+        assert_eq!(name(r#"() "/" INBOX"#).as_deref(), Some("INBOX"));
+        assert_eq!(name(r#"() NIL Plain"#).as_deref(), Some("Plain"));
+        assert_eq!(name(r#"(\Noselect) "/" "[Gmail]""#), None);
+    }
+}

@@ -1,0 +1,20 @@
+//! Moving in: mail and accounts from other servers.
+//!
+//! Folders that are not there yet keep UIDVALIDITY and UIDs of where they come from, so that clients need not download
+//! anything again; into folders that are there, only messages that are missing are put, with new UIDs. Everything can be
+//! said twice: what is there already is known by its name, and a move that was cut off goes on where it was.
+//!
+//! Promises: nothing at the source is changed; nothing here is overwritten; a folder becomes visible when it is complete.
+//! Works on the mail root as another program would, beside a running server or without one; called by `cli`.
+
+mod accounts;
+mod compressed;
+mod error;
+pub mod imap;
+mod mover;
+mod nix;
+
+pub use accounts::{SeedAccounts, SeedAlias, SeedUser};
+pub use error::Error;
+pub use mover::{FolderMoved, Mover};
+pub use nix::{DeclaredUser, declaration};

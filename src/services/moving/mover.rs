@@ -1,0 +1,194 @@
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::{Error, compressed};
+use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::files;
+use crate::foundations::mail::{HeaderSection, mbox};
+use crate::storage::mailbox::{Deposit, Deposited, Flags, FolderName, ForeignFolder, ForeignHome};
+
+/// Puts mail into the mailboxes below a mail root. All of it blocks.
+#[derive(Debug, Clone)]
+pub struct Mover {
+    /// The mail root here.
+    pub mail_root: PathBuf,
+    /// Largest message in octets.
+    pub largest: u64,
+    /// Whether it is only said what would be done.
+    pub dry_run: bool,
+}
+
+/// What became of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FolderMoved {
+    /// Its name.
+    pub folder: String,
+    /// Messages put there, or that would be.
+    pub messages: u64,
+    /// Octets of them.
+    pub octets: u64,
+    /// Messages that were there already.
+    pub present: u64,
+    /// Whether UIDVALIDITY and UIDs are those of the source.
+    pub keeps_uids: bool,
+    /// Keywords that messages had to lose.
+    pub lost_keywords: u64,
+}
+
+impl FolderMoved {
+    pub(super) fn new(folder: &FolderName) -> Self {
+        Self { folder: folder.to_string(), messages: 0, octets: 0, present: 0, keeps_uids: false, lost_keywords: 0 }
+    }
+}
+
+impl Mover {
+    /// Moves in what another program left for a user.
+    ///
+    /// # Errors
+    /// Something there cannot be read, or the disk fails; what was complete until then is kept.
+    pub fn home(&self, user: &Address, home: &ForeignHome, mut tell: impl FnMut(FolderMoved)) -> Result<(), Error> {
+        let deposit = if self.dry_run { None } else { Some(Deposit::begin(&self.mail_root, user)?) };
+        for folder in &home.folders {
+            tell(self.folder(deposit.as_ref(), folder)?);
+        }
+        if let Some(deposit) = deposit {
+            deposit.subscribe(&home.subscribed)?;
+            deposit.finish()?;
+        }
+        Ok(())
+    }
+
+    fn folder(&self, deposit: Option<&Deposit>, folder: &ForeignFolder) -> Result<FolderMoved, Error> {
+        let mut moved = FolderMoved::new(&folder.name);
+        let mut target = deposit.map(|deposit| deposit.folder(&folder.name, folder.uids)).transpose()?;
+        moved.keeps_uids = target.as_ref().map_or(folder.uids.is_some(), |target| target.keeps_uids());
+        for message in &folder.messages {
+            if target.as_ref().is_some_and(|target| target.has(&message.message.unique)) {
+                moved.present += 1;
+                continue;
+            }
+            let content = self.read(&message.path)?;
+            moved.messages += 1;
+            moved.octets += content.len() as u64;
+            if let Some(target) = &mut target {
+                moved.lost_keywords += target.put(&message.message, &content)? as u64;
+            }
+        }
+        if let Some(target) = target {
+            target.finish()?;
+        }
+        Ok(moved)
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        let octets = match files::read_bounded(path, self.largest) {
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::Gone(path.to_owned()));
+            }
+            octets => octets?,
+        };
+        compressed::message(path, octets, self.largest)
+    }
+
+    /// Moves in the messages of an mbox. The same message of the same file is known again.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the disk fails.
+    pub fn mbox(
+        &self,
+        user: &Address,
+        folder: &FolderName,
+        octets: &[u8],
+        now: Timestamp,
+    ) -> Result<FolderMoved, Error> {
+        let mut moved = FolderMoved::new(folder);
+        let deposit = if self.dry_run { None } else { Some(Deposit::begin(&self.mail_root, user)?) };
+        let mut target = deposit.as_ref().map(|deposit| deposit.folder(folder, None)).transpose()?;
+        for wrapped in mbox::messages(octets) {
+            let date =
+                mbox::separator_date(wrapped).map(|date| Timestamp::from_unix_seconds(date.and_utc().timestamp()));
+            let (flags, content) = flags_taken_out(mbox::unwrap(wrapped));
+            if content.len() as u64 > self.largest {
+                return Err(Error::TooLarge { what: first_line(&content), largest: self.largest });
+            }
+            let date = date.unwrap_or(now);
+            let unique = format!("{}.{}.mbox", date.unix_seconds().max(0), name_for(&content));
+            if target.as_ref().is_some_and(|target| target.has(&unique)) {
+                moved.present += 1;
+                continue;
+            }
+            moved.messages += 1;
+            moved.octets += content.len() as u64;
+            if let Some(target) = &mut target {
+                target.put(&Deposited { unique, uid: None, flags, keywords: vec![], date }, &content)?;
+            }
+        }
+        if let Some(target) = target {
+            target.finish()?;
+        }
+        if let Some(deposit) = deposit {
+            deposit.finish()?;
+        }
+        Ok(moved)
+    }
+}
+
+/// What stands in the name of a message without a name of its own.
+pub(super) fn name_for(content: &[u8]) -> String {
+    let hash = digest(&SHA256, content);
+    hash.as_ref()[..10].iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+fn first_line(content: &[u8]) -> String {
+    let line = content.split(|octet| *octet == b'\n').next().unwrap_or_default();
+    String::from_utf8_lossy(&line[..line.len().min(80)]).into_owned()
+}
+
+/// The flags that mail programs keep in header fields of an mbox, and the message without these fields.
+fn flags_taken_out(content: Vec<u8>) -> (Flags, Vec<u8>) {
+    const FIELDS: [&str; 2] = ["Status", "X-Status"];
+    let header = HeaderSection::of(&content);
+    let mut flags = Flags::NONE;
+    let letters: String = FIELDS.iter().filter_map(|name| header.first(name)).map(|field| field.text()).collect();
+    for letter in letters.chars() {
+        flags |= match letter {
+            'R' => Flags::SEEN,
+            'A' => Flags::ANSWERED,
+            'F' => Flags::FLAGGED,
+            'D' => Flags::DELETED,
+            'T' => Flags::DRAFT,
+            _ => Flags::NONE,
+        };
+    }
+    if letters.is_empty() {
+        return (flags, content);
+    }
+    let mut kept = Vec::with_capacity(content.len());
+    let mut in_header = true;
+    for line in content.split_inclusive(|octet| *octet == b'\n') {
+        in_header &= !matches!(line, b"\n" | b"\r\n");
+        let is_one = |name: &&str| {
+            line.len() > name.len()
+                && line[..name.len()].eq_ignore_ascii_case(name.as_bytes())
+                && line[name.len()] == b':'
+        };
+        if !(in_header && FIELDS.iter().any(is_one)) {
+            kept.extend_from_slice(line);
+        }
+    }
+    (flags, kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_an_mbox_are_understood() {
+        let (flags, content) = flags_taken_out(b"Subject: 1\nStatus: RO\nX-Status: AF\n\nStatus: x\n".to_vec());
+        assert_eq!(flags, Flags::SEEN | Flags::ANSWERED | Flags::FLAGGED);
+        assert_eq!(content, b"Subject: 1\n\nStatus: x\n");
+    }
+}

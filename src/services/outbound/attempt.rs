@@ -1,0 +1,138 @@
+//! What is attempted, and what came of it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::foundations::ids::QueueId;
+use crate::foundations::mail::{Envelope, Message, Recipient, TlsFacts};
+use crate::foundations::wire::smtp::{Class, EnhancedStatus, Reply};
+
+/// Recipients of one message that go to one destination.
+pub struct Group<'a> {
+    /// The queue entry, by which hosts of equal preference are shuffled.
+    pub id: QueueId,
+    /// Sender and options; its own list of recipients is not looked at.
+    pub envelope: &'a Envelope,
+    /// The recipients.
+    pub recipients: &'a [Recipient],
+    /// The message.
+    pub message: &'a Message,
+    /// Called when the message has been transmitted for the recipients with these places in `recipients`, just before
+    /// the end of it is: from then on it may have arrived.
+    pub before_end: &'a BeforeEnd<'a>,
+}
+
+/// See [`Group::before_end`].
+pub type BeforeEnd<'a> = dyn Fn(Vec<usize>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> + Send + Sync + 'a;
+
+/// What came of an attempt for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The result.
+    pub outcome: Outcome,
+    /// Who was talked to, if anybody.
+    pub contact: Option<Arc<Contact>>,
+}
+
+/// The result for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Another host has taken responsibility.
+    Relayed {
+        /// Its reply on one line.
+        reply: String,
+        /// Who will tell the sender of success.
+        dsn: NextDsn,
+    },
+    /// Not now; trying again later may help.
+    Deferred(Trouble),
+    /// Never in this form.
+    Failed(Trouble),
+}
+
+/// Whether the next host offered DSN and was given the sender's wishes (RFC 3461 §5.2.1, §5.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextDsn {
+    /// It was.
+    PassedOn,
+    /// It was not: if the sender wants to hear of success, `relayed` is all that can be said.
+    EndsHere,
+}
+
+/// Why a recipient was not served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The enhanced status, from the remote's reply or our own.
+    pub status: EnhancedStatus,
+    /// The remote's reply or our own reason, on one line.
+    pub reply: String,
+    /// Whether `reply` is the remote's.
+    pub by: By,
+    /// What else it concerns.
+    pub scope: Scope,
+}
+
+/// Who has said no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The other host.
+    Remote,
+    /// This server.
+    Us,
+}
+
+/// How far a trouble reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// This recipient or this message.
+    Message,
+    /// The destination as a whole: no host could be talked to.
+    Destination,
+}
+
+/// A host that was talked to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// Its name.
+    pub host: String,
+    /// Its address; none for a Unix socket.
+    pub address: Option<SocketAddr>,
+    /// The TLS session, if there was one.
+    pub tls: Option<TlsFacts>,
+    /// Whether its certificate was of a trusted authority and for its name.
+    pub verified: Verified,
+    /// Who has decided what the host must show: `opportunistic`, `route`, `requiretls`, `mta-sts`, `dane` or `local`.
+    pub policy: &'static str,
+}
+
+/// Whether a certificate has proven the host's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verified {
+    /// It has.
+    Yes,
+    /// It has not, or there was none.
+    No,
+}
+
+impl Trouble {
+    /// A trouble that this server has found.
+    pub fn ours(status: EnhancedStatus, reason: impl Into<String>, scope: Scope) -> Self {
+        Self { status, reply: reason.into(), by: By::Us, scope }
+    }
+
+    /// What a reply says. A 421 concerns the whole host (RFC 5321 §3.8).
+    pub fn of(reply: &Reply) -> Self {
+        let scope = if reply.code() == 421 { Scope::Destination } else { Scope::Message };
+        let class = if reply.class() == Class::Transient { Class::Transient } else { Class::Permanent };
+        let status = reply.status().filter(|status| status.class() == class);
+        let status = status.unwrap_or_else(|| EnhancedStatus::general(class));
+        Self { status, reply: reply.to_string(), by: By::Remote, scope }
+    }
+
+    /// The outcome it means: a status of class 5 fails, any other defers.
+    pub fn outcome(self) -> Outcome {
+        if self.status.class() == Class::Permanent { Outcome::Failed(self) } else { Outcome::Deferred(self) }
+    }
+}

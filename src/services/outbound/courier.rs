@@ -1,0 +1,251 @@
+//! Working for one destination: hosts in order, one connection kept between messages.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::attempt::{Attempt, Contact, Outcome, Verified};
+use super::demand::{RequireTls, demand};
+use super::hosts::{host_addresses, hosts};
+use super::mta_sts::Policy;
+use super::observed::{Far, Observer};
+use super::opening::{Session, Target, Unopened, open};
+use super::route::way;
+use super::{Group, Outbound, OutboundSettings, Scope, Trouble};
+use crate::foundations::wire::smtp::{Class, EnhancedStatus};
+use crate::storage::spool::Destination;
+
+/// One connection's worth of work for a destination.
+pub struct Courier {
+    outbound: Outbound,
+    destination: Destination,
+    session: Option<Session>,
+}
+
+/// Results as they come in.
+struct Slate {
+    attempts: Vec<Option<Attempt>>,
+    /// The best reason known for those without a result.
+    trouble: Option<(Trouble, Option<Arc<Contact>>)>,
+}
+
+impl Slate {
+    fn new(recipients: usize) -> Self {
+        Self { attempts: vec![None; recipients], trouble: None }
+    }
+
+    fn open(&self) -> Vec<usize> {
+        (0..self.attempts.len()).filter(|place| self.attempts[*place].is_none()).collect()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.attempts.iter().all(Option::is_some)
+    }
+
+    fn settle(&mut self, place: usize, outcome: Outcome, contact: &Arc<Contact>) {
+        self.attempts[place] = Some(Attempt { outcome, contact: Some(Arc::clone(contact)) });
+    }
+
+    /// Remembers why a host was of no use. While any host may be of use later, the whole may be tried again.
+    fn note(&mut self, trouble: Trouble, contact: Option<Arc<Contact>>) {
+        let kept_passes = self.trouble.as_ref().is_some_and(|(kept, _)| kept.status.class() == Class::Transient);
+        if !kept_passes || trouble.status.class() == Class::Transient {
+            self.trouble = Some((trouble, contact));
+        }
+    }
+
+    fn finish(self) -> Vec<Attempt> {
+        let nobody = || {
+            let status = EnhancedStatus::new(4, 4, 1);
+            (Trouble::ours(status, "No host of the destination could be talked to", Scope::Destination), None)
+        };
+        let (trouble, contact) = self.trouble.unwrap_or_else(nobody);
+        let rest = Attempt { outcome: trouble.outcome(), contact };
+        self.attempts.into_iter().map(|attempt| attempt.unwrap_or_else(|| rest.clone())).collect()
+    }
+}
+
+impl Courier {
+    pub(super) const fn new(outbound: Outbound, destination: Destination) -> Self {
+        Self { outbound, destination, session: None }
+    }
+
+    /// Tries to pass a message on to every recipient of the group; one attempt per recipient, in their order.
+    ///
+    /// A host that cannot be talked to is followed by the next one, within the limits of the settings. A host's no to
+    /// the message or a recipient is final for this attempt.
+    pub async fn attempt(&mut self, group: Group<'_>) -> Vec<Attempt> {
+        let settings = self.outbound.0.settings.get();
+        let mut slate = Slate::new(group.recipients.len());
+        if let Some(session) = self.reuse(&group, &settings).await {
+            self.serve(session, &group, &settings, &mut slate).await;
+        }
+        if !slate.is_complete()
+            && let Err(trouble) = self.seek(&group, &settings, &mut slate).await
+        {
+            slate.note(trouble, None);
+        }
+        slate.finish()
+    }
+
+    /// Ends the connection, if there is one.
+    pub async fn finish(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.dialogue.quit(self.outbound.0.settings.get().timeouts.quit.duration()).await;
+        }
+    }
+
+    /// Whether a connection is open.
+    pub const fn is_connected(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// The open session, if it still works and is good enough for the group.
+    async fn reuse(&mut self, group: &Group<'_>, settings: &OutboundSettings) -> Option<Session> {
+        let mut session = self.session.take()?;
+        if missing_for_require_tls(group, &session).is_some() {
+            session.dialogue.quit(settings.timeouts.quit.duration()).await;
+            return None;
+        }
+        // A host may close an idle connection at any time: that is no failure.
+        session.reset(&settings.timeouts).await.ok()?;
+        Some(session)
+    }
+
+    /// Goes through the hosts until every recipient has its result.
+    async fn seek(&mut self, group: &Group<'_>, settings: &OutboundSettings, slate: &mut Slate) -> Result<(), Trouble> {
+        let outbound = self.outbound.clone();
+        let parts = &outbound.0;
+        let way = way(settings, &self.destination);
+        let mut addresses_left = settings.addresses_tried.max(1);
+        let mut sessions_left = settings.sessions_tried.max(1);
+        let sts = policy(&outbound, settings, &self.destination).await;
+        let name = match &self.destination {
+            Destination::Exchangers(domain) if domain.literal().is_none() => Some(domain.as_str().to_owned()),
+            _ => None,
+        };
+        let observer = name.as_deref().map(|name| Observer::new(parts, settings, name, sts.as_deref()));
+        let require = if group.envelope.require_tls { RequireTls::Yes } else { RequireTls::No };
+        for host in hosts(&*parts.resolver, &self.destination, &parts.hostname, group.id).await? {
+            let addresses = match host_addresses(&*parts.resolver, &host, settings.families, group.id).await {
+                Ok(addresses) => addresses,
+                Err(trouble) => {
+                    slate.note(trouble, None);
+                    continue;
+                }
+            };
+            let (addresses, security, canonical) = addresses;
+            let ways = (&self.destination, &way);
+            let demanded =
+                match demand(parts, settings, ways, (&host, security, canonical.as_deref()), sts.as_deref(), require)
+                    .await
+                {
+                    Ok(demanded) => demanded,
+                    Err(Unopened { trouble, tls }) => {
+                        if let (Some(observer), Some(failure)) = (&observer, tls) {
+                            observer.excluded(failure, Far { host: &host.name, address: None });
+                        }
+                        slate.note(trouble, None);
+                        continue;
+                    }
+                };
+            for address in addresses {
+                if slate.is_complete() || addresses_left == 0 || sessions_left == 0 {
+                    return Ok(());
+                }
+                addresses_left -= 1;
+                let address = SocketAddr::new(address, way.port);
+                let policy = demanded.policy.clone();
+                let target = Target { host: &host.name, address, way: &way, policy, by: demanded.by };
+                let far = Far { host: &host.name, address: Some(address.ip()) };
+                match open(parts, settings, &target).await {
+                    Ok(session) => {
+                        sessions_left -= 1;
+                        if let Some(observer) = &observer {
+                            observer.opened(&demanded, &session, far);
+                        }
+                        self.serve(session, group, settings, slate).await;
+                    }
+                    Err(unopened) => {
+                        if let Some(observer) = &observer {
+                            observer.not_opened(&demanded, &unopened, far);
+                        }
+                        let contact = Contact {
+                            host: host.name.clone(),
+                            address: Some(target.address),
+                            tls: None,
+                            verified: Verified::No,
+                            policy: demanded.by,
+                        };
+                        slate.note(unopened.trouble, Some(Arc::new(contact)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the message over a session, in as many transactions as it takes.
+    async fn serve(&mut self, mut session: Session, group: &Group<'_>, settings: &OutboundSettings, slate: &mut Slate) {
+        let contact = Arc::clone(&session.contact);
+        if let Some(trouble) = missing_for_require_tls(group, &session) {
+            slate.note(trouble, Some(contact));
+            return session.dialogue.quit(settings.timeouts.quit.duration()).await;
+        }
+        let most = session.extensions.limits.recipients.map_or(usize::MAX, |limit| limit.max(1) as usize);
+        loop {
+            let mut places = slate.open();
+            if places.is_empty() {
+                break;
+            }
+            places.truncate(most);
+            if session.transactions > 0
+                && let Err(trouble) = session.reset(&settings.timeouts).await
+            {
+                slate.note(trouble, Some(contact));
+                return;
+            }
+            let settled = session.transact(group, &places, &settings.timeouts).await;
+            let progress = !settled.outcomes.is_empty();
+            for (place, outcome) in settled.outcomes {
+                slate.settle(place, outcome, &contact);
+            }
+            if let Some(trouble) = settled.over {
+                slate.note(trouble, Some(contact));
+                return;
+            }
+            if !progress {
+                // Cannot happen while a host answers every RCPT, but must not become a circle if one does not.
+                break;
+            }
+        }
+        let limit = session.extensions.limits.mails.unwrap_or(u32::MAX).min(settings.messages_per_connection.max(1));
+        if session.transactions < limit {
+            self.session = Some(session);
+        } else {
+            session.dialogue.quit(settings.timeouts.quit.duration()).await;
+        }
+    }
+}
+
+/// The MTA-STS policy of a destination, where its mail exchangers get the mail.
+async fn policy(outbound: &Outbound, settings: &OutboundSettings, destination: &Destination) -> Option<Arc<Policy>> {
+    let Destination::Exchangers(domain) = destination else { return None };
+    if !settings.mta_sts.enabled || domain.literal().is_some() {
+        return None;
+    }
+    let Outbound(parts, policies) = outbound;
+    policies.find(parts, settings, domain.as_str()).await
+}
+
+/// What a session lacks for a message that must not travel without verified TLS (RFC 8689 §4.2.1).
+fn missing_for_require_tls(group: &Group<'_>, session: &Session) -> Option<Trouble> {
+    if !group.envelope.require_tls {
+        return None;
+    }
+    if session.contact.verified == Verified::Yes && session.extensions.require_tls {
+        return None;
+    }
+    let text =
+        format!("The sender requires TLS all the way (REQUIRETLS), which {} does not offer", session.contact.host);
+    Some(Trouble::ours(EnhancedStatus::new(5, 7, 30), text, Scope::Destination))
+}

@@ -1,0 +1,93 @@
+//! Certificates that the DNS vouches for (DANE, RFC 7672).
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, SHA512, digest};
+use mail_auth::report::tlsrpt::ResultType;
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::opening::Unopened;
+use super::{Scope, Trouble};
+use crate::foundations::dns::{Error, ErrorKind, Resolver, Security, Tlsa};
+use crate::foundations::wire::smtp::EnhancedStatus;
+
+/// RFC 7672 §3.1: trust anchors and certificates of the host itself; the other usages are not for mail.
+const ANCHOR: u8 = 2;
+const HOST: u8 = 3;
+
+/// The usable records of a host, whose addresses are known to be genuine; empty when there are only others, `None` when
+/// it has none that count. A look-up that fails may be an attack: the host must not be used (RFC 7672 §2.1.1).
+pub(super) async fn records(resolver: &dyn Resolver, host: &str, port: u16) -> Result<Option<Vec<Tlsa>>, Unopened> {
+    match resolver.tlsa(&format!("_{port}._tcp.{host}")).await {
+        Ok(answer) if answer.security == Security::Secure => {
+            Ok(Some(answer.records.into_iter().filter(is_usable).collect()))
+        }
+        Ok(_) => Ok(None),
+        Err(Error { kind: ErrorKind::NoData | ErrorKind::NoSuchName | ErrorKind::InvalidName, .. }) => Ok(None),
+        Err(Error { kind: kind @ (ErrorKind::Temporary | ErrorKind::Bogus), .. }) => {
+            let text = format!("The TLSA records of {host} cannot be found out now: {kind}");
+            let trouble = Trouble::ours(EnhancedStatus::new(4, 7, 5), text, Scope::Destination);
+            Err(Unopened { trouble, tls: (kind == ErrorKind::Bogus).then_some(ResultType::DnssecInvalid) })
+        }
+    }
+}
+
+fn is_usable(record: &Tlsa) -> bool {
+    let length = match record.matching {
+        0 => !record.data.is_empty(),
+        1 => record.data.len() == 32,
+        2 => record.data.len() == 64,
+        _ => false,
+    };
+    matches!(record.usage, ANCHOR | HOST) && record.selector <= 1 && length
+}
+
+/// Whether one of the records vouches for a chain of certificates. For the host's own certificate names and dates do not
+/// matter (RFC 7672 §3.1.1); below a trust anchor it must be valid for one of the names (§3.1.2, §3.2.2).
+pub(super) fn proves(
+    records: &[Tlsa],
+    chain: (&CertificateDer<'_>, &[CertificateDer<'_>]),
+    names: &[ServerName<'static>],
+    now: UnixTime,
+    provider: &Arc<CryptoProvider>,
+) -> Result<(), rustls::Error> {
+    let (own, others) = chain;
+    if records.iter().any(|record| record.usage == HOST && fits(record, own)) {
+        return Ok(());
+    }
+    let anchors = others.iter().filter(|c| records.iter().any(|record| record.usage == ANCHOR && fits(record, c)));
+    for anchor in anchors {
+        let mut store = RootCertStore::empty();
+        store.add(anchor.clone().into_owned())?;
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider)).build();
+        let verifier = verifier.map_err(|error| rustls::Error::General(error.to_string()))?;
+        if names.iter().any(|name| verifier.verify_server_cert(own, others, name, &[], now).is_ok()) {
+            return Ok(());
+        }
+    }
+    Err(rustls::Error::General("no TLSA record fits the certificate".to_owned()))
+}
+
+/// RFC 6698 §2.1.
+fn fits(record: &Tlsa, certificate: &CertificateDer<'_>) -> bool {
+    let parsed;
+    let selected: &[u8] = match record.selector {
+        0 => certificate,
+        _ => match x509_parser::parse_x509_certificate(certificate) {
+            Ok((_, whole)) => {
+                parsed = whole;
+                parsed.tbs_certificate.subject_pki.raw
+            }
+            Err(_) => return false,
+        },
+    };
+    match record.matching {
+        0 => record.data == selected,
+        1 => record.data == digest(&SHA256, selected).as_ref(),
+        _ => record.data == digest(&SHA512, selected).as_ref(),
+    }
+}

@@ -1,0 +1,92 @@
+//! What a host must show before it gets mail.
+
+use mail_auth::report::tlsrpt::ResultType;
+
+use super::hosts::Host;
+use super::mta_sts::{Mode, Policy};
+use super::opening::Unopened;
+use super::route::{OutboundParts, Way};
+use super::{OutboundSettings, Scope, TlsLevel, TlsPolicy, Trouble, dane};
+use crate::foundations::address::Domain;
+use crate::foundations::dns::{Security, Tlsa};
+use crate::foundations::wire::smtp::EnhancedStatus;
+use crate::storage::spool::Destination;
+
+/// What is demanded, and who demands it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Demand {
+    pub(super) policy: TlsPolicy,
+    /// For the journal: `opportunistic`, `route`, `requiretls`, `mta-sts` or `dane`.
+    pub(super) by: &'static str,
+}
+
+/// Whether the sender wants TLS all the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RequireTls {
+    No,
+    Yes,
+}
+
+/// For one host of a destination, whose addresses are genuine or not as `addresses` says. DANE goes before MTA-STS (RFC
+/// 8461 §2). Fails when the host must not be used.
+pub(super) async fn demand(
+    parts: &OutboundParts,
+    settings: &OutboundSettings,
+    (destination, way): (&Destination, &Way),
+    (host, addresses, canonical): (&Host, Security, Option<&str>),
+    sts: Option<&Policy>,
+    require: RequireTls,
+) -> Result<Demand, Unopened> {
+    let sts = sts.filter(|policy| policy.mode == Mode::Enforce);
+    let mut demand = configured(way, host, require);
+    let is_name = host.name.parse::<Domain>().is_ok_and(|name| name.literal().is_none());
+    if settings.dane && is_name && host.vouched == Security::Secure && addresses == Security::Secure {
+        match vouching(parts, way, host, canonical).await? {
+            Some(records) if !records.is_empty() => {
+                let mut names = vec![host.name.clone()];
+                names.extend(canonical.map(str::to_owned));
+                if let Destination::Exchangers(domain) = destination {
+                    names.push(domain.as_str().to_owned());
+                }
+                return Ok(Demand { policy: TlsPolicy::Dane { records, names }, by: "dane" });
+            }
+            // RFC 7672 §2.2: records that cannot be used still say that the host speaks TLS.
+            Some(_) if demand.policy == TlsPolicy::May => {
+                demand = Demand { policy: TlsPolicy::Encrypt, by: "dane" };
+            }
+            _ => {}
+        }
+    }
+    let Some(sts) = sts else { return Ok(demand) };
+    if !sts.allows(&host.name) {
+        let text = format!("The MTA-STS policy of the domain does not name {}", host.name);
+        let trouble = Trouble::ours(EnhancedStatus::new(4, 7, 0), text, Scope::Destination);
+        return Err(Unopened { trouble, tls: Some(ResultType::ValidationFailure) });
+    }
+    Ok(Demand { policy: TlsPolicy::Verify { names: vec![host.name.clone()] }, by: "mta-sts" })
+}
+
+/// The records for a host. RFC 7672 §2.2.2: those of the name it is an alias of, else its own.
+async fn vouching(
+    parts: &OutboundParts,
+    way: &Way,
+    host: &Host,
+    canonical: Option<&str>,
+) -> Result<Option<Vec<Tlsa>>, Unopened> {
+    if let Some(canonical) = canonical
+        && let Some(records) = dane::records(&*parts.resolver, canonical, way.port).await?
+    {
+        return Ok(Some(records));
+    }
+    dane::records(&*parts.resolver, &host.name, way.port).await
+}
+
+/// By the settings, and by the sender.
+fn configured(way: &Way, host: &Host, require: RequireTls) -> Demand {
+    if require == RequireTls::Yes {
+        // RFC 8689 §4.2.1: the certificate must be for the host that the MX record, or the domain, names.
+        return Demand { policy: TlsPolicy::Verify { names: vec![host.name.clone()] }, by: "requiretls" };
+    }
+    let by = if way.tls == TlsLevel::May { "opportunistic" } else { "route" };
+    Demand { policy: TlsPolicy::of(way.tls, &host.name), by }
+}

@@ -1,0 +1,101 @@
+//! Commands out, replies in, each within its time.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Io, Scope, Trouble};
+use crate::foundations::wire::line::{BadLine, Lines};
+use crate::foundations::wire::smtp::{BadReply, EnhancedStatus, Reply, ReplyReader};
+
+/// Longest line of a reply in octets. RFC 5321 §4.5.3.1.5 allows 512; real servers write longer ones.
+const LONGEST_LINE: usize = 4096;
+
+/// The client's end of a connection.
+pub(super) struct Dialogue {
+    stream: Box<dyn Io>,
+    incoming: BytesMut,
+    lines: Lines,
+    replies: ReplyReader,
+}
+
+/// The connection cannot be used any more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error("the connection was closed")]
+    Closed,
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    #[error("the line makes no sense: {0}")]
+    Line(#[from] BadLine),
+    #[error("the reply makes no sense: {0}")]
+    Reply(#[from] BadReply),
+    #[error("nothing came within {0:?}")]
+    Timeout(Duration),
+}
+
+impl Broken {
+    /// What it means for the recipients concerned. RFC 3463 §3.5: 4.4.2 is a bad connection.
+    pub(super) fn trouble(&self, during: &str) -> Trouble {
+        Trouble::ours(EnhancedStatus::new(4, 4, 2), format!("During {during}, {self}"), Scope::Destination)
+    }
+}
+
+impl Dialogue {
+    pub(super) fn new(stream: Box<dyn Io>) -> Self {
+        Self {
+            stream,
+            incoming: BytesMut::with_capacity(1024),
+            lines: Lines::new(LONGEST_LINE),
+            replies: ReplyReader::new(),
+        }
+    }
+
+    /// The stream, for a TLS handshake; `None` when octets have come that belong to no reply we have asked for:
+    /// somebody in between may want them believed after the handshake.
+    pub(super) fn into_stream(self) -> Option<Box<dyn Io>> {
+        self.incoming.is_empty().then_some(self.stream)
+    }
+
+    /// Writes octets within the time.
+    pub(super) async fn send(&mut self, octets: &[u8], limit: Duration) -> Result<(), Broken> {
+        let work = async {
+            self.stream.write_all(octets).await?;
+            self.stream.flush().await
+        };
+        tokio::time::timeout(limit, work).await.map_err(|_| Broken::Timeout(limit))?.map_err(Broken::Io)
+    }
+
+    /// The next reply, within the time for all of it.
+    pub(super) async fn reply(&mut self, limit: Duration) -> Result<Reply, Broken> {
+        tokio::time::timeout(limit, self.read_reply()).await.map_err(|_| Broken::Timeout(limit))?
+    }
+
+    /// One command and its reply.
+    pub(super) async fn ask(&mut self, command: &[u8], limit: Duration) -> Result<Reply, Broken> {
+        self.send(command, limit).await?;
+        self.reply(limit).await
+    }
+
+    async fn read_reply(&mut self) -> Result<Reply, Broken> {
+        loop {
+            while let Some(line) = self.lines.next(&mut self.incoming) {
+                if let Some(reply) = self.replies.line(&line?)? {
+                    return Ok(reply);
+                }
+            }
+            self.incoming.reserve(1024);
+            if self.stream.read_buf(&mut self.incoming).await? == 0 {
+                return Err(Broken::Closed);
+            }
+        }
+    }
+
+    /// Says goodbye and does not care much about the answer.
+    pub(super) async fn quit(mut self, limit: Duration) {
+        // The other end has done its work whether it hears this or not.
+        let _ = self.ask(b"QUIT\r\n", limit).await;
+    }
+}

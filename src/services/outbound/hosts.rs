@@ -1,0 +1,185 @@
+//! Which hosts take the mail of a destination, in which order.
+
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+
+use super::{Families, Scope, Trouble};
+use crate::foundations::address::Domain;
+use crate::foundations::dns::{Error, ErrorKind, Mx, Resolver, Security, addresses};
+use crate::foundations::ids::QueueId;
+use crate::foundations::wire::smtp::EnhancedStatus;
+use crate::storage::spool::Destination;
+
+/// A host to be tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Host {
+    /// Its name, or an address literal.
+    pub(super) name: String,
+    /// Whether the name is known by more than an unsigned answer of the DNS.
+    pub(super) vouched: Security,
+}
+
+/// The hosts for a destination: by preference, shuffled among equals (RFC 5321 §5.1).
+pub(super) async fn hosts(
+    resolver: &dyn Resolver,
+    destination: &Destination,
+    own: &Domain,
+    id: QueueId,
+) -> Result<Vec<Host>, Trouble> {
+    let domain = match destination {
+        Destination::Host(host, _) => {
+            return Ok(vec![Host { name: host.as_str().to_owned(), vouched: Security::Secure }]);
+        }
+        Destination::Exchangers(domain) => domain,
+        Destination::Local => return Err(trouble(5, 3, 5, "Mail for this server itself is not sent over the network")),
+    };
+    if domain.literal().is_some() {
+        return Ok(vec![Host { name: domain.as_str().to_owned(), vouched: Security::Secure }]);
+    }
+    match resolver.mx(domain.as_str()).await {
+        Ok(answer) => Ok(exchangers(answer.records, domain, own, id)?
+            .into_iter()
+            .map(|name| Host { name, vouched: answer.security })
+            .collect()),
+        // RFC 5321 §5.1: without MX records the domain itself is the host. RFC 7672 §2.2.2: for DANE it counts when that
+        // there are none is signed.
+        Err(Error { kind: ErrorKind::NoData, security, .. }) => {
+            Ok(vec![Host { name: domain.as_str().to_owned(), vouched: security }])
+        }
+        Err(Error { kind: ErrorKind::NoSuchName | ErrorKind::InvalidName, .. }) => {
+            Err(trouble(5, 1, 2, format!("The domain {domain} does not exist")))
+        }
+        Err(error @ Error { kind: ErrorKind::Temporary | ErrorKind::Bogus, .. }) => {
+            Err(trouble(4, 4, 3, format!("The mail exchangers of {domain} cannot be found out now: {}", error.kind)))
+        }
+    }
+}
+
+fn exchangers(mut records: Vec<Mx>, domain: &Domain, own: &Domain, id: QueueId) -> Result<Vec<String>, Trouble> {
+    // RFC 7505 §3: a single "." says that the domain takes no mail.
+    if records.iter().all(|mx| mx.exchange.is_empty()) {
+        return Err(trouble(5, 1, 10, format!("The domain {domain} takes no mail (null MX)")));
+    }
+    records.retain(|mx| !mx.exchange.is_empty());
+    records.sort_by_cached_key(|mx| (mx.preference, shuffle(id, &mx.exchange)));
+    records.dedup_by(|a, b| a.exchange == b.exchange);
+    // RFC 5321 §5.1: hosts that are no nearer to the goal than we are would send it back.
+    if let Some(ours) = records.iter().find(|mx| mx.exchange == own.as_str()).map(|mx| mx.preference) {
+        records.retain(|mx| mx.preference < ours);
+        if records.is_empty() {
+            let text = format!("Mail for {domain} loops back to this server, which does not know the domain");
+            return Err(trouble(5, 4, 6, text));
+        }
+    }
+    Ok(records.into_iter().map(|mx| mx.exchange).collect())
+}
+
+/// The addresses of a host: families in turn, IPv6 first, shuffled within each; whether they are genuine; and the name that
+/// has them, where the host's own is an alias of it.
+pub(super) async fn host_addresses(
+    resolver: &dyn Resolver,
+    host: &Host,
+    families: Families,
+    id: QueueId,
+) -> Result<(Vec<IpAddr>, Security, Option<String>), Trouble> {
+    let literal = host.name.parse::<Domain>().ok().and_then(|domain| domain.literal());
+    let (mut all, security, canonical) = match literal {
+        Some(address) => (vec![address], Security::Secure, None),
+        None => match addresses(resolver, &host.name).await {
+            Ok(answer) => (answer.records, answer.security, answer.canonical),
+            Err(error) if error.is_absence() || error.kind == ErrorKind::InvalidName => {
+                return Err(trouble(5, 4, 4, format!("The host {} has no address", host.name)));
+            }
+            Err(error) => {
+                let text = format!("The addresses of {} cannot be found out now: {}", host.name, error.kind);
+                return Err(trouble(4, 4, 3, text));
+            }
+        },
+    };
+    all.retain(|address| match families {
+        Families::Both => true,
+        Families::Ipv4 => address.is_ipv4(),
+        Families::Ipv6 => address.is_ipv6(),
+    });
+    if all.is_empty() {
+        return Err(trouble(5, 4, 4, format!("The host {} has no address of a kind that is used here", host.name)));
+    }
+    all.sort_by_cached_key(|address| shuffle(id, address));
+    let (v6, v4): (Vec<_>, Vec<_>) = all.into_iter().partition(IpAddr::is_ipv6);
+    let mut ordered = Vec::with_capacity(v6.len() + v4.len());
+    let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
+    loop {
+        let (six, four) = (v6.next(), v4.next());
+        if six.is_none() && four.is_none() {
+            return Ok((ordered, security, canonical));
+        }
+        ordered.extend(six);
+        ordered.extend(four);
+    }
+}
+
+/// A place by chance that is the same whenever the same message asks: equals share the load, and a repeated attempt meets
+/// the host that has greylisted the first.
+fn shuffle(id: QueueId, what: &impl Hash) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    (id, what).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn trouble(class: u16, subject: u16, detail: u16, text: impl Into<String>) -> Trouble {
+    Trouble::ours(EnhancedStatus::new(class, subject, detail), text, Scope::Destination)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::clock::Timestamp;
+    use crate::foundations::dns::ZoneResolver;
+
+    async fn find(zone: &str, domain: &str) -> Result<Vec<String>, String> {
+        let resolver = ZoneResolver::new();
+        resolver.add(zone).unwrap();
+        let destination = Destination::Exchangers(domain.parse().unwrap());
+        let own = "mail.example.test".parse().unwrap();
+        let found = hosts(&resolver, &destination, &own, QueueId::generate(Timestamp::EPOCH)).await;
+        found.map(|hosts| hosts.into_iter().map(|host| host.name).collect()).map_err(|t| t.status.to_string())
+    }
+
+    #[tokio::test]
+    async fn finds_the_hosts() {
+        for (zone, wanted) in [
+            ("a.test MX 20 two.test\na.test MX 10 one.test", Ok(vec!["one.test", "two.test"])),
+            ("a.test A 192.0.2.1", Ok(vec!["a.test"])),
+            ("a.test MX 0 .", Err("5.1.10")),
+            ("a.test MX 0 .\na.test MX 5 one.test", Ok(vec!["one.test"])),
+            ("b.test A 192.0.2.1", Err("5.1.2")),
+            ("a.test FAIL", Err("4.4.3")),
+            ("a.test BOGUS", Err("4.4.3")),
+            ("a.test MX 10 mail.example.test", Err("5.4.6")),
+            ("a.test MX 10 mail.example.test\na.test MX 10 x.test", Err("5.4.6")),
+            ("a.test MX 10 one.test\na.test MX 20 Mail.example.test\na.test MX 30 three.test", Ok(vec!["one.test"])),
+        ] {
+            let wanted = wanted.map(|names| names.into_iter().map(str::to_owned).collect()).map_err(str::to_owned);
+            assert_eq!(find(zone, "a.test").await, wanted, "{zone}");
+        }
+        assert_eq!(find("", "[192.0.2.7]").await, Ok(vec!["[192.0.2.7]".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn addresses_take_turns() {
+        let resolver = ZoneResolver::new();
+        resolver.add("h.test A 192.0.2.1\nh.test A 192.0.2.2\nh.test AAAA 2001:db8::1").unwrap();
+        let host = Host { name: "h.test".to_owned(), vouched: Security::Insecure };
+        let id = QueueId::generate(Timestamp::EPOCH);
+        let (all, security, _) = host_addresses(&resolver, &host, Families::Both, id).await.unwrap();
+        assert_eq!(security, Security::Insecure);
+        assert_eq!(all.iter().map(IpAddr::is_ipv6).collect::<Vec<_>>(), [true, false, false]);
+        let (only, ..) = host_addresses(&resolver, &host, Families::Ipv6, id).await.unwrap();
+        assert_eq!(only.len(), 1);
+        let literal = Host { name: "[ipv6:::1]".to_owned(), vouched: Security::Secure };
+        assert_eq!(
+            host_addresses(&resolver, &literal, Families::Both, id).await.unwrap().0,
+            [IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1])]
+        );
+    }
+}

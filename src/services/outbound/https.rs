@@ -1,0 +1,187 @@
+//! One request over HTTPS to a host that a domain has named: the certificate must be of a trusted authority and for its
+//! name, redirections do not count, and the answer is bounded.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+
+use super::route::OutboundParts;
+use super::tls::{TlsError, handshake};
+use super::{Io, Outbound, OutboundSettings, TlsPolicy};
+use crate::foundations::dns::addresses;
+
+/// Addresses that are tried.
+const ADDRESSES: usize = 4;
+/// Most octets read of an answer that nobody is interested in.
+const LARGEST_RECEIPT: usize = 64 << 10;
+
+/// What came back.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// Without parameters, in lower case.
+    pub(super) content_type: String,
+    pub(super) body: Bytes,
+}
+
+/// Why nothing came back.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("the certificate of {host} cannot be trusted: {reason}")]
+    Certificate { host: String, reason: String },
+    #[error("the answer cannot be read: {0}")]
+    Answer(String),
+}
+
+/// Which hosts may be talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    Anywhere,
+    /// Not those of our own network: a stranger has chosen the host.
+    Public,
+}
+
+impl Outbound {
+    /// Sends octets to a URI that a stranger has published, by POST. Only `https:` counts, and only hosts of the Internet.
+    ///
+    /// # Errors
+    /// In a sentence: the URI is none, the host cannot be reached or trusted, or its answer is no success.
+    pub async fn post(&self, uri: &str, content_type: &'static str, body: Vec<u8>) -> Result<(), String> {
+        let settings = self.0.settings.get();
+        let parsed: hyper::Uri = uri.parse().map_err(|_| format!("`{uri}` is no URI"))?;
+        let host = parsed.host().filter(|_| parsed.scheme_str() == Some("https"));
+        let host = host.ok_or_else(|| format!("`{uri}` is no URI for https"))?.to_ascii_lowercase();
+        let path = parsed.path_and_query().map_or("/", |path| path.as_str());
+        let request = Request::post(path).header(CONTENT_TYPE, content_type).body(Full::from(body));
+        let request = request.map_err(|error| error.to_string())?;
+        let to = (host.as_str(), parsed.port_u16().unwrap_or(443), Reach::Public);
+        let limit = settings.mta_sts.timeout.duration();
+        let asking = ask(&self.0, &settings, to, request, LARGEST_RECEIPT);
+        let answer = tokio::time::timeout(limit, asking).await.map_err(|_| format!("no answer within {limit:?}"))?;
+        let answer = answer.map_err(|error| error.to_string())?;
+        if answer.status.is_success() { Ok(()) } else { Err(format!("{host} answers {}", answer.status)) }
+    }
+}
+
+/// Asks and reads the whole answer. The caller bounds the time.
+pub(super) async fn ask(
+    parts: &OutboundParts,
+    settings: &OutboundSettings,
+    (host, port, reach): (&str, u16, Reach),
+    mut request: Request<Full<Bytes>>,
+    largest: usize,
+) -> Result<Answer, Error> {
+    let stream = connect(parts, settings, host, port, reach).await?;
+    let broken = |error: hyper::Error| Error::Answer(error.to_string());
+    let authority = if port == 443 { host.to_owned() } else { format!("{host}:{port}") };
+    let authority = HeaderValue::from_str(&authority).map_err(|error| Error::Unreachable(error.to_string()))?;
+    request.headers_mut().insert(HOST, authority);
+    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("postrider"));
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let answering = async {
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let content_type =
+            response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let status = response.status();
+        let body = Limited::new(response.into_body(), largest).collect().await;
+        let body = body.map_err(|error| Error::Answer(error.to_string()))?.to_bytes();
+        Ok(Answer { status, content_type, body })
+    };
+    tokio::pin!(answering, connection);
+    tokio::select! {
+        answer = &mut answering => answer,
+        // The connection is over; what has been read of the answer is still to be given out.
+        _ = &mut connection => answering.await,
+    }
+}
+
+async fn connect(
+    parts: &OutboundParts,
+    settings: &OutboundSettings,
+    host: &str,
+    port: u16,
+    reach: Reach,
+) -> Result<Box<dyn Io>, Error> {
+    let found = addresses(&*parts.resolver, host).await.map_err(|error| Error::Unreachable(error.to_string()))?;
+    let mut last = Error::Unreachable(format!("{host} has no address that may be used"));
+    let usable = found.records.into_iter().filter(|address| reach == Reach::Anywhere || is_public(*address));
+    for address in usable.take(ADDRESSES) {
+        let source = match address {
+            IpAddr::V4(_) => settings.source_ipv4,
+            IpAddr::V6(_) => settings.source_ipv6,
+        };
+        let connecting = parts.connector.connect(SocketAddr::new(address, port), source);
+        let unreachable = |cause: String| Error::Unreachable(format!("cannot connect to {host}: {cause}"));
+        let stream = match tokio::time::timeout(settings.timeouts.connect.duration(), connecting).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                last = unreachable(error.to_string());
+                continue;
+            }
+            Err(_) => {
+                last = unreachable("no answer in time".to_owned());
+                continue;
+            }
+        };
+        let policy = TlsPolicy::Verify { names: vec![host.to_owned()] };
+        match handshake(stream, host, &policy, &parts.roots).await {
+            Ok((stream, ..)) => return Ok(stream),
+            Err(error) if error.certificate().is_some() => {
+                last = Error::Certificate { host: host.to_owned(), reason: error.to_string() };
+            }
+            Err(error @ (TlsError::Handshake(_) | TlsError::Name(_) | TlsError::Setup(_))) => {
+                last = unreachable(error.to_string());
+            }
+        }
+    }
+    Err(last)
+}
+
+/// Whether an address is one of the Internet, as far as that can be told without asking.
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            let shared = a == 100 && (64..128).contains(&b);
+            let ours = v4.is_loopback() || v4.is_private() || v4.is_link_local() || shared || a == 0;
+            !(ours || v4.is_broadcast() || v4.is_multicast())
+        }
+        IpAddr::V6(v6) => {
+            let ours = v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local();
+            !(ours || v6.is_multicast())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_network_is_not_the_internet() {
+        for (address, public) in [
+            ("192.0.2.1", true),
+            ("127.0.0.1", false),
+            ("10.1.2.3", false),
+            ("172.16.0.1", false),
+            ("192.168.1.1", false),
+            ("169.254.169.254", false),
+            ("100.64.0.1", false),
+            ("0.0.0.0", false),
+            ("255.255.255.255", false),
+            ("2001:db8::1", true),
+            ("::1", false),
+            ("fe80::1", false),
+            ("fd00::1", false),
+            ("::ffff:127.0.0.1", false),
+        ] {
+            assert_eq!(is_public(address.parse().unwrap()), public, "{address}");
+        }
+    }
+}

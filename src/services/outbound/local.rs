@@ -1,0 +1,89 @@
+//! Mail for our own mailboxes, handed to the process that owns them.
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::attempt::{Group, Outcome as Came, Trouble};
+use super::lmtp::OverLmtp;
+use crate::foundations::address::{Address, LocalPart};
+use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::ids::QueueId;
+use crate::foundations::mail::{Mail, Recipient};
+use crate::foundations::wire::smtp::Class;
+use crate::services::filter::Verdict;
+use crate::services::handover::{LocalDelivery, Outcome};
+use crate::services::routing::LocalRecipient;
+
+impl LocalDelivery for OverLmtp {
+    /// The verdict travels in the fields it has put in front of the message.
+    fn deliver<'a>(
+        &'a self,
+        mail: &'a Mail,
+        _: &'a Verdict,
+        recipients: &'a [LocalRecipient],
+    ) -> BoxFuture<'a, Vec<Result<Outcome, Refusal>>> {
+        async move {
+            let recipients: Vec<Recipient> = recipients.iter().map(mailbox).collect();
+            let group = Group {
+                id: QueueId::generate(mail.origin.at),
+                envelope: &mail.envelope,
+                recipients: &recipients,
+                message: &mail.message,
+                before_end: &|_| Box::pin(std::future::ready(())),
+            };
+            let attempts = self.attempt(group).await;
+            attempts
+                .into_iter()
+                .map(|attempt| match attempt.outcome {
+                    Came::Relayed { reply, .. } => Ok(Outcome::HandedOver { reply }),
+                    Came::Deferred(trouble) | Came::Failed(trouble) => Err(refusal(&trouble)),
+                })
+                .collect()
+        }
+        .boxed()
+    }
+}
+
+/// The mailbox itself in place of the address that led there, so that no alias is followed twice; with its tag.
+fn mailbox(recipient: &LocalRecipient) -> Recipient {
+    let account = &recipient.account;
+    let tagged = recipient.tag.as_ref().and_then(|tag| {
+        // Whatever separates tags in the configuration, it stands behind the user's name in the address itself.
+        let address = &recipient.recipient.address;
+        let name = address.local().value();
+        let user = account.local().value();
+        let is_own = name.len() > user.len() && name.is_char_boundary(user.len()) && name.ends_with(tag.as_str());
+        let is_own = is_own && name[..user.len()].to_lowercase() == user && address.domain() == account.domain();
+        let local: Option<LocalPart> = is_own.then(|| address.local().clone());
+        local.and_then(|local| Address::new(local, account.domain().clone()).ok())
+    });
+    Recipient { address: tagged.unwrap_or_else(|| account.clone()), ..recipient.recipient.clone() }
+}
+
+/// What the owner of the mailboxes has said, in the words of a refusal.
+fn refusal(trouble: &Trouble) -> Refusal {
+    let status = trouble.status.to_string();
+    let is_permanent = trouble.status.class() == Class::Permanent;
+    let known = KNOWN.iter().find(|(known, ..)| *known == status);
+    let (kind, smtp) = match known {
+        Some((status, kind, code)) => (*kind, Some((*code, *status))),
+        None if is_permanent => (Kind::Invalid, None),
+        None => (Kind::Temporary, None),
+    };
+    let refusal = Refusal::new(kind, trouble.reply.clone());
+    match smtp {
+        Some((code, status)) => refusal.smtp(code, status),
+        None => refusal,
+    }
+}
+
+/// Statuses whose meaning is kept.
+const KNOWN: &[(&str, Kind, u16)] = &[
+    ("4.2.2", Kind::OverQuota, 452),
+    ("4.3.1", Kind::NoSpace, 452),
+    ("5.1.1", Kind::NotFound, 550),
+    ("5.2.1", Kind::NoPermission, 550),
+    ("5.2.2", Kind::OverQuota, 552),
+    ("5.2.3", Kind::TooLarge, 552),
+    ("5.4.6", Kind::Invalid, 554),
+];

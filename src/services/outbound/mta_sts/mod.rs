@@ -1,0 +1,12 @@
+//! Policies by which domains insist on TLS for the mail they take (RFC 8461).
+//!
+//! A domain announces its policy in the DNS and gives it over HTTPS with a certificate that must be valid; once seen, it
+//! holds for as long as it says, even when the announcement is taken away by somebody on the wire. DANE goes before.
+
+mod fetch;
+mod policies;
+mod policy;
+
+pub(super) use fetch::FetchError;
+pub(super) use policies::Policies;
+pub(super) use policy::{Mode, Policy};

@@ -1,0 +1,124 @@
+//! What is known of the policies of domains.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::fetch::fetch;
+use super::policy::{Policy, announced};
+use crate::foundations::clock::Timestamp;
+use crate::services::outbound::OutboundSettings;
+use crate::services::outbound::observed::not_fetched;
+use crate::services::outbound::route::OutboundParts;
+use crate::storage::database::Error;
+
+/// Policies that were fetched: in memory, and in a table that outlives a restart.
+#[derive(Debug, Default)]
+pub(in super::super) struct Policies {
+    known: Mutex<HashMap<String, Known>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Known {
+    /// The policy, its id, and until when it holds.
+    policy: Option<(Arc<Policy>, String, Timestamp)>,
+    /// The id that could not be fetched, and when that was.
+    failed: Option<(String, Timestamp)>,
+    /// Whether the table has been looked at.
+    looked: bool,
+}
+
+/// How long after a failure a policy is not asked for again (RFC 8461 §3.3).
+const PAUSE: Duration = Duration::from_secs(300);
+
+impl Policies {
+    /// The policy of a domain, if it has one. When the domain announces another than the one that is known, the new one
+    /// is fetched; whatever fails, the known one holds until its time is over (RFC 8461 §3.1, §5.1).
+    pub(in super::super) async fn find(
+        &self,
+        parts: &OutboundParts,
+        settings: &OutboundSettings,
+        domain: &str,
+    ) -> Option<Arc<Policy>> {
+        let now = parts.clock.now();
+        let mut known = self.known.lock().get(domain).cloned().unwrap_or_default();
+        if !known.looked && known.policy.is_none() {
+            known = Known { policy: stored(parts, domain, now).await, ..known };
+            known.looked = true;
+            self.keep(domain, known.clone(), settings);
+        }
+        let valid = known.policy.filter(|(_, _, until)| now < *until);
+        let records = parts.resolver.txt(&format!("_mta-sts.{domain}")).await.map(|answer| answer.records);
+        let id = records.ok().and_then(|records| announced(&records));
+        let kept = valid.as_ref().map(|(policy, ..)| Arc::clone(policy));
+        let Some(id) = id else { return kept };
+        let paused = known.failed.is_some_and(|(failed, at)| failed == id && now.since(at) < PAUSE);
+        if paused || valid.as_ref().is_some_and(|(_, known, _)| *known == id) {
+            return kept;
+        }
+        match fetch(parts, settings, domain).await {
+            Ok(policy) => {
+                let policy = Arc::new(policy);
+                let until = now + policy.max_age;
+                store(parts, domain, (&policy, &id, until), now).await;
+                let entry = (Arc::clone(&policy), id, until);
+                self.keep(domain, Known { policy: Some(entry), failed: None, looked: true }, settings);
+                Some(policy)
+            }
+            Err(error) => {
+                not_fetched(parts, settings, domain, &error);
+                log::warn!(domain:% = domain; "The MTA-STS policy of {domain} cannot be fetched: {error}");
+                self.keep(domain, Known { policy: valid, failed: Some((id, now)), looked: true }, settings);
+                kept
+            }
+        }
+    }
+
+    /// Remembers; when there is no room, what ends first is forgotten.
+    fn keep(&self, domain: &str, entry: Known, settings: &OutboundSettings) {
+        let mut known = self.known.lock();
+        let most = settings.mta_sts.domains.max(1) as usize;
+        if known.len() >= most && !known.contains_key(domain) {
+            let end = |known: &Known| known.policy.as_ref().map(|(_, _, until)| *until);
+            if let Some(first) = known.iter().min_by_key(|(_, known)| end(known)).map(|(name, _)| name.clone()) {
+                known.remove(&first);
+            }
+        }
+        known.insert(domain.to_owned(), entry);
+    }
+}
+
+/// What the table knows of a domain's policy. A table that cannot be read is as good as an empty one.
+async fn stored(parts: &OutboundParts, domain: &str, now: Timestamp) -> Option<(Arc<Policy>, String, Timestamp)> {
+    let database = parts.database.as_ref()?;
+    let sql = "SELECT policy_id, policy, valid_until FROM mta_sts_policies WHERE domain = ? AND valid_until > ?";
+    let read = async {
+        let Some(row) = database.fetch_optional(sql, &[domain.into(), now.into()]).await? else { return Ok(None) };
+        Ok::<_, Error>(Some((row.text(0)?, row.text(1)?, row.time(2)?)))
+    };
+    match read.await {
+        Ok(Some((id, text, until))) => Some((Arc::new(Policy::parse(&text).ok()?), id, until)),
+        Ok(None) => None,
+        Err(error) => {
+            log::warn!(domain:% = domain, cause:% = error; "The MTA-STS policies that were kept cannot be read");
+            None
+        }
+    }
+}
+
+/// Keeps a policy in the table, and forgets those whose time is over.
+async fn store(parts: &OutboundParts, domain: &str, (policy, id, until): (&Policy, &str, Timestamp), now: Timestamp) {
+    let Some(database) = &parts.database else { return };
+    let others = ["policy_id", "policy", "valid_until"];
+    let sql = database.dialect().upsert("mta_sts_policies", &["domain"], &others);
+    let values = [domain.into(), id.into(), policy.lines().join("\n").into(), until.into()];
+    let work = async {
+        database.execute(sql, &values).await?;
+        database.execute("DELETE FROM mta_sts_policies WHERE valid_until < ?", &[now.into()]).await
+    };
+    if let Err(error) = work.await {
+        log::warn!(domain:% = domain, cause:% = error; "The MTA-STS policy of {domain} cannot be kept for a restart");
+    }
+}

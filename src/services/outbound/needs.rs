@@ -1,0 +1,172 @@
+//! What a message needs of the next host, and whether the host has it.
+
+use super::{Scope, Trouble};
+use crate::foundations::mail::{BodyKind, Envelope, HeaderSection, Message, Recipient};
+use crate::foundations::wire::smtp::{EnhancedStatus, Extensions, MailParameters};
+
+/// What the content is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// Addresses or header outside ASCII.
+    smtputf8: bool,
+    content: Content,
+    /// Whether the sender declared it as more than 7-bit.
+    declared: BodyKind,
+    size: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    SevenBit,
+    EightBit,
+    /// Octets that have no place in lines.
+    Binary,
+}
+
+/// How the message is to be transmitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Manner {
+    pub(super) parameters: MailParameters,
+    pub(super) transfer: Transfer,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transfer {
+    Data,
+    Bdat,
+}
+
+/// Longest line without CRLF (RFC 5321 §4.5.3.1.6).
+const LONGEST_LINE: usize = 998;
+
+impl Needs {
+    pub(super) fn of(envelope: &Envelope, recipients: &[Recipient], message: &Message) -> Self {
+        let eight_bit = message.pieces().iter().any(|piece| !piece.is_ascii());
+        // RFC 6531 §3.4: what was marked as international needs the extension only if something in it is.
+        let sender = envelope.reverse_path.address().is_some_and(|address| address.needs_smtputf8());
+        let international = sender || recipients.iter().any(|recipient| recipient.address.needs_smtputf8());
+        let header = || eight_bit && !HeaderSection::of(&message.bytes()).lines().is_ascii();
+        let content = match eight_bit {
+            // Only a sender that used BDAT can have sent what has no lines.
+            _ if envelope.body == BodyKind::BinaryMime && !has_lines(&message.bytes()) => Content::Binary,
+            true => Content::EightBit,
+            false => Content::SevenBit,
+        };
+        Self {
+            smtputf8: international || (envelope.smtputf8 && header()),
+            content,
+            declared: envelope.body,
+            size: message.len() as u64,
+        }
+    }
+
+    /// How to send it to a host with these extensions; why it cannot be, if it cannot.
+    pub(super) fn manner(&self, envelope: &Envelope, offered: &Extensions) -> Result<Manner, Trouble> {
+        // RFC 1870 §6.1
+        if let Some(limit) = offered.size.filter(|limit| *limit > 0 && self.size > *limit) {
+            let text = format!("The message has {} octets; the next host takes at most {limit}", self.size);
+            return Err(permanent(3, 4, text));
+        }
+        // RFC 6531 §3.2
+        if self.smtputf8 && !offered.smtputf8 {
+            return Err(permanent(6, 7, "The next host does not take addresses or header fields in UTF-8 (SMTPUTF8)"));
+        }
+        let (body, transfer) = match self.content {
+            Content::SevenBit => (None, Transfer::Data),
+            Content::EightBit if offered.eight_bit_mime => (Some(BodyKind::EightBitMime), Transfer::Data),
+            // Undeclared 8-bit content goes as it came: the sender never asked for more than passing it on.
+            Content::EightBit if self.declared == BodyKind::SevenBit => (None, Transfer::Data),
+            // RFC 6152 §3: return what cannot be passed on; converting it would break its signatures.
+            Content::EightBit => {
+                return Err(permanent(6, 3, "The next host does not take 8-bit content (8BITMIME)"));
+            }
+            Content::Binary if offered.binary_mime && offered.chunking => (Some(BodyKind::BinaryMime), Transfer::Bdat),
+            Content::Binary => {
+                return Err(permanent(6, 3, "The next host does not take binary content (BINARYMIME)"));
+            }
+        };
+        let parameters = MailParameters {
+            size: offered.size.map(|_| self.size),
+            body,
+            smtputf8: self.smtputf8,
+            ret: envelope.dsn.ret.filter(|_| offered.dsn),
+            envelope_id: envelope.dsn.envelope_id.clone().filter(|_| offered.dsn),
+            auth: None,
+            require_tls: envelope.require_tls,
+        };
+        Ok(Manner { parameters, transfer })
+    }
+}
+
+fn has_lines(bytes: &[u8]) -> bool {
+    if memchr::memchr(0, bytes).is_some() {
+        return false;
+    }
+    let mut start = 0;
+    for at in memchr::memchr2_iter(b'\r', b'\n', bytes) {
+        let alone = match bytes[at] {
+            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+            _ => at == 0 || bytes[at - 1] != b'\r',
+        };
+        if alone || at.saturating_sub(start) > LONGEST_LINE + 1 {
+            return false;
+        }
+        start = at + 1;
+    }
+    bytes.len() - start <= LONGEST_LINE
+}
+
+fn permanent(subject: u16, detail: u16, text: impl Into<String>) -> Trouble {
+    Trouble::ours(EnhancedStatus::new(5, subject, detail), text, Scope::Message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::address::ReversePath;
+
+    fn envelope(body: BodyKind) -> Envelope {
+        let reverse_path = ReversePath::Address("ann@example.test".parse().unwrap());
+        let recipients = vec![];
+        Envelope { reverse_path, recipients, body, smtputf8: true, require_tls: false, dsn: Default::default() }
+    }
+
+    fn manner(to: &str, body: BodyKind, message: &str, offered: Extensions) -> Result<Manner, String> {
+        let envelope = envelope(body);
+        let recipients = [Recipient::plain(to.parse().unwrap())];
+        let needs = Needs::of(&envelope, &recipients, &Message::new(message.to_owned()));
+        needs.manner(&envelope, &offered).map_err(|trouble| trouble.status.to_string())
+    }
+
+    #[test]
+    fn asks_only_for_what_is_needed() {
+        let nothing = Extensions::default;
+        let bob = "bob@example.net";
+        let plain = "Subject: a\r\n\r\nb\r\n";
+        let sent = manner(bob, BodyKind::EightBitMime, plain, nothing()).unwrap();
+        assert_eq!(sent, Manner { parameters: MailParameters::default(), transfer: Transfer::Data });
+        let eight = "Subject: a\r\n\r\n\u{e9}\r\n";
+        assert_eq!(manner(bob, BodyKind::EightBitMime, eight, nothing()), Err("5.6.3".to_owned()));
+        assert!(manner(bob, BodyKind::SevenBit, eight, nothing()).is_ok());
+        let offered = Extensions { eight_bit_mime: true, ..nothing() };
+        let sent = manner(bob, BodyKind::EightBitMime, eight, offered.clone()).unwrap();
+        assert_eq!((sent.parameters.body, sent.parameters.smtputf8), (Some(BodyKind::EightBitMime), false));
+        let header = "Subject: \u{e9}\r\n\r\nb\r\n";
+        assert_eq!(manner(bob, BodyKind::EightBitMime, header, offered.clone()), Err("5.6.7".to_owned()));
+        assert_eq!(manner("jos\u{e9}@example.net", BodyKind::SevenBit, plain, offered), Err("5.6.7".to_owned()));
+        let offered = Extensions { size: Some(5), ..nothing() };
+        assert_eq!(manner(bob, BodyKind::SevenBit, plain, offered), Err("5.3.4".to_owned()));
+        let offered = Extensions { size: Some(0), ..nothing() };
+        assert_eq!(manner(bob, BodyKind::SevenBit, plain, offered).unwrap().parameters.size, Some(17));
+    }
+
+    #[test]
+    fn binary_content_is_found_by_looking() {
+        let offered = Extensions { chunking: true, binary_mime: true, ..Extensions::default() };
+        let binary = manner("b@c.test", BodyKind::BinaryMime, "A: b\r\n\r\nc\nd", offered.clone()).unwrap();
+        assert_eq!((binary.transfer, binary.parameters.body), (Transfer::Bdat, Some(BodyKind::BinaryMime)));
+        let lines = manner("b@c.test", BodyKind::BinaryMime, "A: b\r\n\r\nc\r\nd", offered).unwrap();
+        assert_eq!(lines.transfer, Transfer::Data);
+        assert!(!has_lines(&[b'a'; 999]) && has_lines(&[b'a'; 998]) && !has_lines(b"a\rb") && !has_lines(b"\n"));
+    }
+}

@@ -1,0 +1,298 @@
+//! From a connection to a session in which mail can be sent: greeting, EHLO, TLS, login.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use mail_auth::report::tlsrpt::ResultType;
+
+use super::attempt::{Contact, Verified};
+use super::dialogue::{Broken, Dialogue};
+use super::route::{OutboundParts, Way};
+use super::tls::handshake;
+use super::{Io, OutboundSettings, Protection, Scope, Timeouts, TlsPolicy, Trouble};
+use crate::foundations::address::Domain;
+use crate::foundations::mail::TlsFacts;
+use crate::foundations::wire::smtp::{Class, EnhancedStatus, Extensions, Reply};
+
+/// A session that is ready for MAIL.
+pub(super) struct Session {
+    pub(super) dialogue: Dialogue,
+    pub(super) extensions: Extensions,
+    pub(super) contact: Arc<Contact>,
+    pub(super) mode: Mode,
+    /// How many transactions it has seen.
+    pub(super) transactions: u32,
+    /// Why it is without TLS, where a handshake has failed.
+    pub(super) fell_back: Option<ResultType>,
+}
+
+/// Why there is no session.
+#[derive(Debug)]
+pub(super) struct Unopened {
+    pub(super) trouble: Trouble,
+    /// Where it was about TLS, what reports call it.
+    pub(super) tls: Option<ResultType>,
+}
+
+impl From<Trouble> for Unopened {
+    fn from(trouble: Trouble) -> Self {
+        Self { trouble, tls: None }
+    }
+}
+
+/// The dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Smtp,
+    /// RFC 2033: LHLO, and a reply per recipient after the message.
+    Lmtp,
+}
+
+/// Where to connect, and what is demanded.
+pub(super) struct Target<'a> {
+    pub(super) host: &'a str,
+    pub(super) address: SocketAddr,
+    pub(super) way: &'a Way,
+    pub(super) policy: TlsPolicy,
+    /// Who demands that.
+    pub(super) by: &'static str,
+}
+
+/// Whether TLS is tried at all: after a failed handshake it is not, where the policy allows that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encryption {
+    AsOffered,
+    Skipped,
+}
+
+enum NotOpen {
+    For(Unopened),
+    /// The handshake failed; a new connection without TLS may do.
+    Handshake(Trouble, ResultType),
+}
+
+impl From<Trouble> for NotOpen {
+    fn from(trouble: Trouble) -> Self {
+        Self::For(trouble.into())
+    }
+}
+
+impl NotOpen {
+    /// TLS is demanded, and the host has none.
+    fn without_tls(trouble: Trouble) -> Self {
+        Self::For(Unopened { trouble, tls: Some(ResultType::StartTlsNotSupported) })
+    }
+
+    fn final_word(self) -> Unopened {
+        match self {
+            Self::For(unopened) => unopened,
+            Self::Handshake(trouble, result) => Unopened { trouble, tls: Some(result) },
+        }
+    }
+}
+
+/// Opens a session as the target's policy demands.
+pub(super) async fn open(
+    parts: &OutboundParts,
+    settings: &OutboundSettings,
+    target: &Target<'_>,
+) -> Result<Session, Unopened> {
+    match open_once(parts, settings, target, Encryption::AsOffered).await {
+        Ok(session) => Ok(session),
+        Err(NotOpen::Handshake(_, result)) if target.policy == TlsPolicy::May && target.way.login.is_none() => {
+            let plain = open_once(parts, settings, target, Encryption::Skipped).await.map_err(NotOpen::final_word)?;
+            Ok(Session { fell_back: Some(result), ..plain })
+        }
+        Err(not_open) => Err(not_open.final_word()),
+    }
+}
+
+async fn open_once(
+    parts: &OutboundParts,
+    settings: &OutboundSettings,
+    target: &Target<'_>,
+    encryption: Encryption,
+) -> Result<Session, NotOpen> {
+    let times = &settings.timeouts;
+    let mut stream = connect(parts, settings, target).await?;
+    let mut tls = None;
+    if target.way.protection == Protection::Implicit {
+        let secured = secure(parts, target, stream, times).await;
+        let encrypted = secured.map_err(|(trouble, result)| Unopened { trouble, tls: Some(result) });
+        let encrypted = encrypted.map_err(NotOpen::For)?;
+        stream = encrypted.0;
+        tls = Some((encrypted.1, encrypted.2));
+    }
+    let mut dialogue = Dialogue::new(stream);
+    greeting(&mut dialogue, times).await?;
+    let mut extensions = hello(&mut dialogue, &parts.hostname, Mode::Smtp, times.hello.duration()).await?;
+    if tls.is_none() && encryption == Encryption::AsOffered {
+        if extensions.start_tls {
+            match start_tls(dialogue, parts, target, times).await? {
+                Started::Encrypted(fresh, facts, verified) => {
+                    dialogue = fresh;
+                    tls = Some((facts, verified));
+                    // RFC 3207 §4.2: what was said before the handshake is forgotten.
+                    extensions = hello(&mut dialogue, &parts.hostname, Mode::Smtp, times.hello.duration()).await?;
+                }
+                Started::Declined(same) => dialogue = same,
+            }
+        } else if target.policy != TlsPolicy::May {
+            let text = format!("TLS is required here, but {} does not offer it", target.host);
+            return Err(NotOpen::without_tls(destination(4, 7, 4, text)));
+        }
+    }
+    let (tls, verified) = tls.map_or((None, Verified::No), |(facts, verified)| (Some(facts), verified));
+    if let Some((username, file)) = &target.way.login {
+        if tls.is_none() {
+            let text = format!("A password would go to {} without TLS; it is not sent", target.host);
+            return Err(destination(4, 7, 4, text).into());
+        }
+        log_in(&mut dialogue, &extensions, username, file, times.hello.duration()).await?;
+    }
+    let host = target.host.to_owned();
+    let contact = Arc::new(Contact { host, address: Some(target.address), tls, verified, policy: target.by });
+    Ok(Session { dialogue, extensions, contact, mode: Mode::Smtp, transactions: 0, fell_back: None })
+}
+
+async fn connect(
+    parts: &OutboundParts,
+    settings: &OutboundSettings,
+    target: &Target<'_>,
+) -> Result<Box<dyn Io>, Trouble> {
+    let source = match target.address.ip() {
+        IpAddr::V4(_) => settings.source_ipv4,
+        IpAddr::V6(_) => settings.source_ipv6,
+    };
+    let limit = settings.timeouts.connect.duration();
+    let connecting = parts.connector.connect(target.address, source);
+    let result = tokio::time::timeout(limit, connecting).await;
+    let cause = match result {
+        Ok(Ok(stream)) => return Ok(stream),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {limit:?}"),
+    };
+    Err(destination(4, 4, 1, format!("Cannot connect to {} at {}: {cause}", target.host, target.address)))
+}
+
+async fn greeting(dialogue: &mut Dialogue, times: &Timeouts) -> Result<(), Trouble> {
+    let reply = dialogue.reply(times.greeting.duration()).await.map_err(|broken| broken.trouble("the greeting"))?;
+    if reply.is_success() { Ok(()) } else { Err(refused(&reply)) }
+}
+
+/// EHLO or LHLO, and HELO where EHLO is not understood (RFC 5321 §3.2).
+pub(super) async fn hello(
+    dialogue: &mut Dialogue,
+    own: &Domain,
+    mode: Mode,
+    limit: Duration,
+) -> Result<Extensions, Trouble> {
+    let verb = if mode == Mode::Lmtp { "LHLO" } else { "EHLO" };
+    let broken = |broken: Broken| broken.trouble(verb);
+    let reply = dialogue.ask(format!("{verb} {own}\r\n").as_bytes(), limit).await.map_err(broken)?;
+    if reply.is_success() {
+        return Ok(Extensions::parse(&reply));
+    }
+    if mode == Mode::Lmtp || reply.class() != Class::Permanent {
+        return Err(refused(&reply));
+    }
+    let reply = dialogue.ask(format!("HELO {own}\r\n").as_bytes(), limit).await.map_err(broken)?;
+    if reply.is_success() { Ok(Extensions::default()) } else { Err(refused(&reply)) }
+}
+
+enum Started {
+    Encrypted(Dialogue, TlsFacts, Verified),
+    /// The host offered TLS and then would not; without a demand for it, plain text goes on.
+    Declined(Dialogue),
+}
+
+async fn start_tls(
+    mut dialogue: Dialogue,
+    parts: &OutboundParts,
+    target: &Target<'_>,
+    times: &Timeouts,
+) -> Result<Started, NotOpen> {
+    let reply = dialogue.ask(b"STARTTLS\r\n", times.hello.duration()).await;
+    let reply =
+        reply.map_err(|broken| NotOpen::Handshake(broken.trouble("STARTTLS"), ResultType::ValidationFailure))?;
+    if !reply.is_success() {
+        if target.policy == TlsPolicy::May {
+            return Ok(Started::Declined(dialogue));
+        }
+        let text = format!("TLS is required here, but {} would not start it: {reply}", target.host);
+        return Err(NotOpen::without_tls(destination(4, 7, 4, text)));
+    }
+    // RFC 3207 §6: nothing that came before the handshake may be read as if it had come after it.
+    let stream = dialogue.into_stream().ok_or_else(|| {
+        destination(4, 7, 0, format!("{} sent more than its reply before the TLS handshake", target.host))
+    })?;
+    let (stream, facts, verified) =
+        secure(parts, target, stream, times).await.map_err(|(trouble, result)| NotOpen::Handshake(trouble, result))?;
+    Ok(Started::Encrypted(Dialogue::new(stream), facts, verified))
+}
+
+async fn secure(
+    parts: &OutboundParts,
+    target: &Target<'_>,
+    stream: Box<dyn Io>,
+    times: &Timeouts,
+) -> Result<(Box<dyn Io>, TlsFacts, Verified), (Trouble, ResultType)> {
+    let limit = times.hello.duration();
+    let work = handshake(stream, target.host, &target.policy, &parts.roots);
+    let result = tokio::time::timeout(limit, work).await;
+    let (cause, reported) = match result {
+        Ok(Ok(done)) => return Ok(done),
+        Ok(Err(error)) => (error.to_string(), error.reported()),
+        Err(_) => (format!("no answer within {limit:?}"), ResultType::ValidationFailure),
+    };
+    // RFC 3463 §3.8: 4.7.5 is a cryptographic failure.
+    Err((destination(4, 7, 5, format!("The TLS handshake with {} failed: {cause}", target.host)), reported))
+}
+
+/// AUTH PLAIN or LOGIN. A refusal is never the recipients' fault: the administrator must mend the route.
+async fn log_in(
+    dialogue: &mut Dialogue,
+    extensions: &Extensions,
+    username: &str,
+    file: &std::path::Path,
+    limit: Duration,
+) -> Result<(), Trouble> {
+    let password = tokio::fs::read_to_string(file).await.map_err(|error| {
+        log::error!(path:% = file.display(), cause:% = error; "The password file of a route cannot be read");
+        destination(4, 7, 0, "The password for the next host cannot be read")
+    })?;
+    let password = password.lines().next().unwrap_or_default();
+    let broken = |broken: Broken| broken.trouble("AUTH");
+    let reply = if extensions.offers_auth("PLAIN") {
+        let initial = BASE64.encode(format!("\0{username}\0{password}"));
+        dialogue.ask(format!("AUTH PLAIN {initial}\r\n").as_bytes(), limit).await.map_err(broken)?
+    } else if extensions.offers_auth("LOGIN") {
+        let mut reply = dialogue.ask(b"AUTH LOGIN\r\n", limit).await.map_err(broken)?;
+        for answer in [username, password] {
+            if reply.class() != Class::Intermediate {
+                break;
+            }
+            let line = format!("{}\r\n", BASE64.encode(answer));
+            reply = dialogue.ask(line.as_bytes(), limit).await.map_err(broken)?;
+        }
+        reply
+    } else {
+        return Err(destination(4, 7, 0, "The next host offers neither AUTH PLAIN nor AUTH LOGIN"));
+    };
+    if reply.is_success() {
+        return Ok(());
+    }
+    Err(destination(4, 7, 8, format!("The next host does not accept our login: {reply}")))
+}
+
+/// A reply that says no to the session as a whole.
+fn refused(reply: &Reply) -> Trouble {
+    Trouble { scope: Scope::Destination, ..Trouble::of(reply) }
+}
+
+fn destination(class: u16, subject: u16, detail: u16, text: impl Into<String>) -> Trouble {
+    Trouble::ours(EnhancedStatus::new(class, subject, detail), text, Scope::Destination)
+}

@@ -1,0 +1,253 @@
+//! One message over one session: MAIL, RCPT, DATA.
+
+use bytes::BytesMut;
+
+use super::attempt::{NextDsn, Outcome, Scope, Trouble};
+use super::dialogue::Broken;
+use super::needs::{Manner, Needs, Transfer};
+use super::opening::{Mode, Session};
+use super::{Group, Timeouts};
+use crate::foundations::address::ForwardPath;
+use crate::foundations::mail::Recipient;
+use crate::foundations::wire::smtp::{Class, Command, DotStuffer, EnhancedStatus, RcptParameters, Reply};
+
+/// Octets of the message written at a time, each block within its own limit.
+const BLOCK: usize = 64 * 1024;
+/// Most RCPT commands sent before their replies are read, so that both ends' buffers have room (RFC 2920 §3.1).
+const PIPELINED: usize = 50;
+
+/// What one transaction has settled.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Results by place in the group's list.
+    pub(super) outcomes: Vec<(usize, Outcome)>,
+    /// Recipients that another transaction must serve: the host takes no more in this one (RFC 5321 §4.5.3.1.10).
+    pub(super) postponed: Vec<usize>,
+    /// The session is over, and why; recipients without an outcome may be served by another host.
+    pub(super) over: Option<Trouble>,
+}
+
+impl Session {
+    /// Clears the session for another message. Fails when the host has closed it meanwhile.
+    pub(super) async fn reset(&mut self, times: &Timeouts) -> Result<(), Trouble> {
+        let reply = self.dialogue.ask(b"RSET\r\n", times.hello.duration()).await;
+        match reply.map_err(|broken| broken.trouble("RSET"))? {
+            reply if reply.is_success() => Ok(()),
+            reply => Err(Trouble { scope: Scope::Destination, ..Trouble::of(&reply) }),
+        }
+    }
+
+    /// Sends the group's message to the recipients at these places.
+    pub(super) async fn transact(&mut self, group: &Group<'_>, places: &[usize], times: &Timeouts) -> Settled {
+        let mut settled = Settled::default();
+        let chosen: Vec<Recipient> = places.iter().map(|place| group.recipients[*place].clone()).collect();
+        let needs = Needs::of(group.envelope, &chosen, group.message);
+        let manner = match needs.manner(group.envelope, &self.extensions) {
+            Ok(manner) => manner,
+            Err(trouble) => {
+                settled.outcomes.extend(places.iter().map(|place| (*place, trouble.clone().outcome())));
+                return settled;
+            }
+        };
+        self.transactions += 1;
+        if let Err(trouble) = self.run(group, places, &manner, times, &mut settled).await {
+            settled.over = Some(trouble);
+        }
+        settled
+    }
+
+    async fn run(
+        &mut self,
+        group: &Group<'_>,
+        places: &[usize],
+        manner: &Manner,
+        times: &Timeouts,
+        settled: &mut Settled,
+    ) -> Result<(), Trouble> {
+        let accepted = self.envelope(group, places, manner, times, settled).await?;
+        if accepted.is_empty() {
+            return Ok(());
+        }
+        if manner.transfer == Transfer::Data {
+            let reply = self.dialogue.ask(b"DATA\r\n", times.data.duration()).await;
+            let reply = reply.map_err(|broken| broken.trouble("DATA"))?;
+            if reply.code() != 354 {
+                let trouble = no(&reply);
+                if trouble.scope == Scope::Destination {
+                    return Err(trouble);
+                }
+                settled.outcomes.extend(accepted.iter().map(|place| (*place, trouble.clone().outcome())));
+                return Ok(());
+            }
+        }
+        let sent = self.content(group, &accepted, manner, times).await;
+        sent.map_err(|broken| broken.trouble("the transmission of the message"))?;
+        self.end(&accepted, times, settled).await
+    }
+
+    /// MAIL and RCPT; the places of the recipients that the host has accepted.
+    async fn envelope(
+        &mut self,
+        group: &Group<'_>,
+        places: &[usize],
+        manner: &Manner,
+        times: &Timeouts,
+        settled: &mut Settled,
+    ) -> Result<Vec<usize>, Trouble> {
+        let broken = |broken: Broken| broken.trouble("the envelope");
+        let path = group.envelope.reverse_path.clone();
+        let international = manner.parameters.smtputf8;
+        let mail = Command::Mail { path, international, parameters: manner.parameters.clone() };
+        let mut out = BytesMut::new();
+        mail.encode(&mut out);
+        let window = if self.extensions.pipelining { PIPELINED } else { 1 };
+        let mut mail_reply = None;
+        if !self.extensions.pipelining {
+            mail_reply = Some(self.dialogue.ask(&out.split(), times.mail.duration()).await.map_err(broken)?);
+        }
+        let mut accepted = Vec::with_capacity(places.len());
+        for chunk in places.chunks(window) {
+            if mail_reply.as_ref().is_some_and(|reply: &Reply| !reply.is_success()) {
+                break;
+            }
+            for place in chunk {
+                self.recipient(&group.recipients[*place]).encode(&mut out);
+            }
+            self.dialogue.send(&out.split(), times.recipient.duration()).await.map_err(broken)?;
+            if mail_reply.is_none() {
+                mail_reply = Some(self.dialogue.reply(times.mail.duration()).await.map_err(broken)?);
+            }
+            for place in chunk {
+                let reply = self.dialogue.reply(times.recipient.duration()).await.map_err(broken)?;
+                // After a refused MAIL the replies to RCPT say nothing new (RFC 2920 §3.1).
+                if mail_reply.as_ref().is_some_and(Reply::is_success) {
+                    judge(*place, &reply, &mut accepted, settled)?;
+                }
+            }
+        }
+        match mail_reply {
+            Some(reply) if !reply.is_success() => {
+                let trouble = no(&reply);
+                if trouble.scope == Scope::Destination {
+                    return Err(trouble);
+                }
+                settled.outcomes.extend(places.iter().map(|place| (*place, trouble.clone().outcome())));
+                Ok(Vec::new())
+            }
+            _ => Ok(accepted),
+        }
+    }
+
+    fn recipient(&self, recipient: &Recipient) -> Command {
+        // RFC 3461 §5.2.1: what the sender did not say is not said for it.
+        let (notify, original) = if self.extensions.dsn {
+            (Some(recipient.notify).filter(|notify| notify.explicit), recipient.original.clone())
+        } else {
+            (None, None)
+        };
+        Command::Rcpt {
+            path: ForwardPath::Address(recipient.address.clone()),
+            international: recipient.address.needs_smtputf8(),
+            parameters: RcptParameters { notify, original },
+        }
+    }
+
+    /// The message and its end.
+    async fn content(
+        &mut self,
+        group: &Group<'_>,
+        accepted: &[usize],
+        manner: &Manner,
+        times: &Timeouts,
+    ) -> Result<(), Broken> {
+        let limit = times.block.duration();
+        let mut out = BytesMut::with_capacity(BLOCK + BLOCK / 16);
+        let mut stuffer = DotStuffer::new();
+        if manner.transfer == Transfer::Bdat {
+            (group.before_end)(accepted.to_vec()).await;
+            let size = group.message.len() as u64;
+            Command::Bdat { size, last: true }.encode(&mut out);
+            self.dialogue.send(&out.split(), limit).await?;
+        }
+        for block in group.message.pieces().iter().flat_map(|piece| piece.chunks(BLOCK)) {
+            match manner.transfer {
+                Transfer::Data => {
+                    stuffer.write(block, &mut out);
+                    self.dialogue.send(&out, limit).await?;
+                    out.clear();
+                }
+                Transfer::Bdat => self.dialogue.send(block, limit).await?,
+            }
+        }
+        if manner.transfer == Transfer::Data {
+            (group.before_end)(accepted.to_vec()).await;
+            stuffer.finish(&mut out);
+            self.dialogue.send(&out, limit).await?;
+        }
+        Ok(())
+    }
+
+    /// The reply to the end of the message, or one for each recipient (RFC 2033 §4.2).
+    async fn end(&mut self, accepted: &[usize], times: &Timeouts, settled: &mut Settled) -> Result<(), Trouble> {
+        let limit = times.end.duration();
+        let dsn = if self.extensions.dsn { NextDsn::PassedOn } else { NextDsn::EndsHere };
+        let mut shared: Option<Reply> = None;
+        for (n, place) in accepted.iter().enumerate() {
+            let reply = match shared.clone().filter(|_| self.mode == Mode::Smtp) {
+                Some(reply) => reply,
+                None => match self.dialogue.reply(limit).await {
+                    Ok(reply) => reply,
+                    Err(broken) => {
+                        // It may have arrived (RFC 1047): another host must not get it too, the next attempt may.
+                        let trouble = broken.trouble("the wait for the reply to the message");
+                        let unknown = |place: &usize| (*place, Outcome::Deferred(trouble.clone()));
+                        settled.outcomes.extend(accepted[n..].iter().map(unknown));
+                        return Err(trouble);
+                    }
+                },
+            };
+            let outcome = if reply.is_success() {
+                Outcome::Relayed { reply: reply.to_string(), dsn }
+            } else {
+                Trouble { scope: Scope::Message, ..no(&reply) }.outcome()
+            };
+            settled.outcomes.push((*place, outcome));
+            shared = Some(reply);
+        }
+        match shared {
+            // RFC 5321 §3.8: the host is about to close the connection.
+            Some(reply) if reply.code() == 421 => Err(Trouble::of(&reply)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Sorts a recipient by the reply to its RCPT.
+fn judge(place: usize, reply: &Reply, accepted: &mut Vec<usize>, settled: &mut Settled) -> Result<(), Trouble> {
+    if reply.is_success() {
+        accepted.push(place);
+        return Ok(());
+    }
+    let trouble = no(reply);
+    if trouble.scope == Scope::Destination {
+        return Err(trouble);
+    }
+    // RFC 5321 §4.5.3.1.10: too many recipients; what the old 552 means here too.
+    let too_many = EnhancedStatus::new(reply.code() / 100, 5, 3);
+    let full = reply.status() == Some(too_many) || (reply.status().is_none() && matches!(reply.code(), 452 | 552));
+    if full && !accepted.is_empty() {
+        settled.postponed.push(place);
+    } else {
+        settled.outcomes.push((place, trouble.outcome()));
+    }
+    Ok(())
+}
+
+/// What a reply that is no success means. One that makes no sense here (a 3xx) is taken for a passing fault.
+fn no(reply: &Reply) -> Trouble {
+    if reply.class() == Class::Intermediate || reply.is_success() {
+        let text = format!("The next host answered out of turn: {reply}");
+        return Trouble::ours(EnhancedStatus::new(4, 5, 0), text, Scope::Destination);
+    }
+    Trouble::of(reply)
+}

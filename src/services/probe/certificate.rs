@@ -1,0 +1,139 @@
+//! The certificate a listener has shown.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use parking_lot::Mutex;
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, SignatureScheme};
+use serde::Serialize;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use crate::foundations::clock::Timestamp;
+
+/// A certificate as it was served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Served {
+    /// The host names it is for.
+    pub names: Vec<String>,
+    /// Who has issued it.
+    pub issuer: String,
+    /// Valid from.
+    pub not_before: Timestamp,
+    /// Valid until.
+    pub not_after: Timestamp,
+    /// How many certificates were sent along with it.
+    pub intermediates: usize,
+    /// SHA-256 of the certificate, in hexadecimal.
+    pub fingerprint: String,
+    /// SHA-256 of its public key, in hexadecimal: the data of a TLSA record `3 1 1` (RFC 6698 §2.1).
+    pub public_key: String,
+    /// Why a client that trusts the system's authorities would refuse it for our host name; `None` when it would not.
+    pub distrust: Option<String>,
+}
+
+/// Accepts every certificate and keeps what it has seen.
+#[derive(Debug)]
+pub(super) struct Witness {
+    provider: Arc<CryptoProvider>,
+    roots: Arc<RootCertStore>,
+    seen: Mutex<Option<Served>>,
+}
+
+impl Witness {
+    pub(super) fn new(provider: Arc<CryptoProvider>, roots: Arc<RootCertStore>) -> Self {
+        Self { provider, roots, seen: Mutex::new(None) }
+    }
+
+    /// What was served in the handshake.
+    pub(super) fn seen(&self) -> Option<Served> {
+        self.seen.lock().take()
+    }
+
+    fn distrust(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Option<String> {
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::clone(&self.roots), Arc::clone(&self.provider)).build();
+        match verifier {
+            Ok(verifier) => {
+                let verified = verifier.verify_server_cert(end_entity, intermediates, name, &[], now);
+                verified.err().map(|error| error.to_string())
+            }
+            Err(_) => Some("this machine trusts no certificate authority at all".to_owned()),
+        }
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let distrust = self.distrust(end_entity, intermediates, server_name, now);
+        *self.seen.lock() = describe(end_entity, intermediates.len(), distrust);
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// What a certificate says; `None` for one that is none.
+fn describe(der: &CertificateDer<'_>, intermediates: usize, distrust: Option<String>) -> Option<Served> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let alternative = certificate.subject_alternative_name().ok()?;
+    let names = alternative.into_iter().flat_map(|extension| &extension.value.general_names);
+    let names = names.filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        _ => None,
+    });
+    let validity = certificate.validity();
+    Some(Served {
+        names: names.collect(),
+        issuer: certificate.issuer().to_string(),
+        not_before: Timestamp::from_unix_seconds(validity.not_before.timestamp()),
+        not_after: Timestamp::from_unix_seconds(validity.not_after.timestamp()),
+        intermediates,
+        fingerprint: hexadecimal(digest(&SHA256, der).as_ref()),
+        public_key: hexadecimal(digest(&SHA256, certificate.public_key().raw).as_ref()),
+        distrust,
+    })
+}
+
+fn hexadecimal(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}

@@ -1,0 +1,185 @@
+//! Trying listeners.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use serde::Serialize;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+
+use super::certificate::{Served, Witness};
+use super::conversation::{Conversation, Io};
+use crate::foundations::address::Domain;
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speech {
+    /// SMTP, as relay or for submission.
+    Smtp,
+    /// LMTP.
+    Lmtp,
+    /// IMAP.
+    Imap,
+    /// POP3.
+    Pop3,
+    /// HTTP.
+    Http,
+}
+
+/// How a listener encrypts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// Not at all.
+    None,
+    /// When the client asks for it and the server agrees: STARTTLS, STLS.
+    OnRequest,
+    /// From the first octet.
+    Immediate,
+}
+
+/// Where a listener is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A TCP port.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Serialize for Target {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A listener to try.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// Its protocol, as the configuration calls it.
+    pub protocol: &'static str,
+    /// Where it is.
+    pub target: Target,
+    /// What is spoken there.
+    pub speech: Speech,
+    /// How it encrypts.
+    pub encryption: Encryption,
+}
+
+/// How a listener has answered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Probed {
+    /// The protocol.
+    pub protocol: &'static str,
+    /// Where it is.
+    pub address: Target,
+    /// Milliseconds that the whole conversation took; `None` when it failed.
+    pub milliseconds: Option<u64>,
+    /// What was wrong; `None` when nothing was.
+    pub problem: Option<String>,
+    /// The certificate served; `None` where the server does not offer TLS, or the handshake failed.
+    pub certificate: Option<Served>,
+}
+
+/// Tries listeners. Cloning shares the authorities.
+#[derive(Debug, Clone)]
+pub struct Prober {
+    hostname: Domain,
+    patience: Duration,
+    provider: Arc<CryptoProvider>,
+    roots: Arc<RootCertStore>,
+}
+
+impl Prober {
+    /// Probes for a certificate with this name, and gives each listener so much time. Certificates are judged by the
+    /// system's authorities.
+    pub fn new(hostname: Domain, patience: Duration) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        Self { hostname, patience, provider, roots: Arc::new(roots) }
+    }
+
+    /// The same with other authorities.
+    #[must_use]
+    pub fn trusting(mut self, roots: RootCertStore) -> Self {
+        self.roots = Arc::new(roots);
+        self
+    }
+
+    /// Tries all listeners at once.
+    pub async fn try_all(&self, probes: &[Probe]) -> Vec<Probed> {
+        join_all(probes.iter().map(|probe| self.try_one(probe))).await
+    }
+
+    /// Tries one.
+    pub async fn try_one(&self, probe: &Probe) -> Probed {
+        let begun = Instant::now();
+        let witness = Arc::new(Witness::new(Arc::clone(&self.provider), Arc::clone(&self.roots)));
+        let problem = match timeout(self.patience, self.talk(probe, &witness)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(problem)) => Some(problem),
+            Err(_) => Some(format!("no answer within {} seconds", self.patience.as_secs())),
+        };
+        let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Probed {
+            protocol: probe.protocol,
+            address: probe.target.clone(),
+            milliseconds: problem.is_none().then_some(milliseconds),
+            problem,
+            certificate: witness.seen(),
+        }
+    }
+
+    async fn talk(&self, probe: &Probe, witness: &Arc<Witness>) -> Result<(), String> {
+        let stream: Box<dyn Io> = match &probe.target {
+            Target::Tcp(address) => Box::new(TcpStream::connect(address).await.map_err(|error| error.to_string())?),
+            Target::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(|error| error.to_string())?),
+        };
+        let mut talk = match probe.encryption {
+            Encryption::None => Conversation::new(stream),
+            Encryption::Immediate => Conversation::new(self.encrypted(stream, witness).await?),
+            Encryption::OnRequest => {
+                let mut talk = Conversation::new(stream);
+                talk.greeted(probe.speech).await?;
+                if talk.ask_for_tls(probe.speech, self.hostname.as_str()).await? {
+                    talk = Conversation::new(self.encrypted(talk.into_inner(), witness).await?);
+                }
+                // RFC 3207 §4.2: nothing is greeted anew after STARTTLS.
+                return talk.finish(probe.speech, self.hostname.as_str()).await;
+            }
+        };
+        talk.greeted(probe.speech).await?;
+        talk.finish(probe.speech, self.hostname.as_str()).await
+    }
+
+    async fn encrypted(&self, stream: Box<dyn Io>, witness: &Arc<Witness>) -> Result<Box<dyn Io>, String> {
+        let name = ServerName::try_from(self.hostname.as_str().to_owned())
+            .map_err(|_| format!("`{}` is no name for TLS", self.hostname))?;
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider));
+        let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+        let verifier = Arc::clone(witness) as _;
+        let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        // A resumed session shows no certificate.
+        config.resumption = Resumption::disabled();
+        let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        connected.map(|stream| Box::new(stream) as Box<dyn Io>).map_err(|error| format!("TLS failed: {error}"))
+    }
+}

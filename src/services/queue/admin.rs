@@ -1,0 +1,98 @@
+//! What an administrator does with the queue.
+
+use super::outcome::reported;
+use super::{Error, Queue};
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::ids::QueueId;
+use crate::storage::spool::{Action, Fate, Listing, Report, Selection};
+
+impl Queue {
+    /// Entries in the order of their arrival after `after`, at most `limit` (and 1,000).
+    pub async fn list(&self, selection: &Selection, after: Option<QueueId>, limit: u32) -> Result<Vec<Listing>, Error> {
+        Ok(self.0.parts.spool.list(selection, after, limit).await?)
+    }
+
+    /// One entry with its recipients.
+    pub async fn show(&self, id: QueueId) -> Result<Listing, Error> {
+        Ok(self.0.parts.spool.entry(id).await?)
+    }
+
+    /// Makes waiting recipients due now, whatever their destinations' rests. How many that were.
+    pub async fn retry(&self, selection: &Selection) -> Result<u64, Error> {
+        self.0.lanes.lock().wake_all();
+        let changed = self.0.parts.spool.retry(selection).await?;
+        self.record(selection, "retry", changed);
+        Ok(changed)
+    }
+
+    /// Keeps waiting recipients until they are released. How many that were.
+    pub async fn hold(&self, selection: &Selection) -> Result<u64, Error> {
+        let changed = self.0.parts.spool.hold(selection).await?;
+        self.record(selection, "hold", changed);
+        Ok(changed)
+    }
+
+    /// Lets held recipients go. How many that were.
+    pub async fn release(&self, selection: &Selection) -> Result<u64, Error> {
+        let changed = self.0.parts.spool.release(selection).await?;
+        self.record(selection, "release", changed);
+        Ok(changed)
+    }
+
+    /// Deletes an entry without telling anybody. An attempt under way is finished. Fails when there is no such entry.
+    pub async fn delete(&self, id: QueueId) -> Result<(), Error> {
+        self.0.parts.spool.entry(id).await?;
+        self.0.parts.spool.delete(id).await?;
+        self.record(&Selection::Entry(id), "delete", 1);
+        Ok(())
+    }
+
+    /// Gives an entry up: its sender is told of every recipient that is not settled, as the sender wished.
+    pub async fn bounce(&self, id: QueueId) -> Result<(), Error> {
+        let listing = self.0.parts.spool.entry(id).await?;
+        let settings = self.0.parts.settings.get();
+        let now = self.0.parts.clock.now();
+        let fates: Vec<(i64, Fate)> = listing
+            .recipients
+            .iter()
+            .filter(|recipient| recipient.report.is_none())
+            .map(|recipient| {
+                let said = "x-postrider; An administrator of this server has given the message up";
+                let report =
+                    Report {
+                        action: Action::Failed,
+                        // RFC 3463 §3.8: 5.7.0, other policy.
+                        status: "5.7.0".to_owned(),
+                        diagnostic: Some(recipient.last_reply.clone().map_or_else(
+                            || said.to_owned(),
+                            |reply| format!("{said}; the last attempt gave: {reply}"),
+                        )),
+                        remote: None,
+                        at: now,
+                    };
+                (recipient.key, reported(&settings, &listing.entry, recipient.recipient.notify.failure, report))
+            })
+            .collect();
+        self.0.parts.spool.settle(id, &fates).await?;
+        for recipient in &listing.recipients {
+            let event = Event::new(now, EventKind::Failed).mail(listing.entry.mail).queue(id);
+            let event = event.subject(recipient.recipient.address.to_string());
+            self.0.parts.journal.record(event.with("reason", "an administrator has given it up"));
+        }
+        self.record(&Selection::Entry(id), "bounce", fates.len() as u64);
+        self.notify_sender(id).await;
+        Ok(())
+    }
+
+    fn record(&self, selection: &Selection, action: &'static str, recipients: u64) {
+        let mut event = Event::new(self.0.parts.clock.now(), EventKind::QueueChanged);
+        event = match selection {
+            Selection::All => event.with("selection", "all"),
+            Selection::Held => event.with("selection", "held"),
+            Selection::Entry(id) => event.queue(*id),
+            Selection::Sender(address) | Selection::Recipient(address) => event.subject(address.to_string()),
+            Selection::Domain(domain) => event.subject(domain.to_string()),
+        };
+        self.0.parts.journal.record(event.with("action", action).with("recipients", recipients));
+    }
+}

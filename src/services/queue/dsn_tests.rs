@@ -1,0 +1,16 @@
+use super::*;
+
+#[test]
+fn headers_are_cut_at_line_ends() {
+    assert_eq!(cut(b"A: b\r\nC: d\r\n", 100), b"A: b\r\nC: d\r\n");
+    assert_eq!(cut(b"A: b\r\nC: d\r\n", 9), b"A: b\r\n");
+    assert_eq!(cut(b"A: b\r\n", 2), b"");
+}
+
+#[test]
+fn addresses_carry_their_type() {
+    assert_eq!(typed("rfc822", "a@b.test"), "rfc822; a@b.test");
+    assert_eq!(typed("utf-8", "jos\u{e9}+x@b.test"), "utf-8; jos\\x{E9}\\x{2B}x@b.test");
+    assert_eq!(typed("x\r\nEvil: y", "a"), "xEvily; a");
+    assert_eq!(ascii(&printable("a\r\n\u{e9}")), "a  ?");
+}

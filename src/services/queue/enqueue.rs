@@ -1,0 +1,94 @@
+//! Putting messages into the queue.
+
+use futures_util::future::BoxFuture;
+
+use super::{Error, Queue};
+use crate::foundations::address::Address;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::Refusal;
+use crate::foundations::ids::QueueId;
+use crate::foundations::mail::Recipient;
+use crate::services::handover::{Bound, Postponed, Queueing};
+use crate::services::routing::Resolution;
+use crate::storage::spool::{Destination, NewEntry, NewRecipient};
+
+impl Queue {
+    /// Puts a message into the queue. When it returns an id, the entry is on disk, and the first attempts begin at once.
+    ///
+    /// Fails when the disk or the database does, or without recipients.
+    pub async fn enqueue(&self, postponed: Postponed<'_>) -> Result<QueueId, Error> {
+        if postponed.recipients.is_empty() {
+            return Err(Error::NoRecipients);
+        }
+        let addresses: Vec<String> = postponed.recipients.iter().map(|(one, _)| one.address.to_string()).collect();
+        let recipients = postponed.recipients.into_iter().map(|(recipient, bound)| {
+            let destination = match bound {
+                Bound::Here => Destination::Local,
+                Bound::Elsewhere => self.0.parts.outbound.destination(recipient.address.domain()),
+            };
+            self.new_recipient(recipient, destination, Purpose::Message)
+        });
+        let new = NewEntry {
+            mail: postponed.mail,
+            recipients: recipients.collect(),
+            message_id: postponed.message_id.map(ToOwned::to_owned),
+            hold: postponed.hold.clone(),
+        };
+        let id = self.0.parts.spool.commit(new).await?;
+        let mail = postponed.mail;
+        let mut event = Event::new(self.0.parts.clock.now(), EventKind::Queued)
+            .session(mail.origin.session)
+            .mail(mail.id)
+            .queue(id)
+            .subject(mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default())
+            .with("recipients", addresses)
+            .with("size", mail.message.len() as u64);
+        if let Some(message_id) = postponed.message_id {
+            event = event.with("message_id", message_id);
+        }
+        if let Some(reason) = postponed.hold {
+            event = event.with("held", reason);
+        }
+        self.0.parts.journal.record(event);
+        Ok(id)
+    }
+
+    /// A recipient that is due now.
+    pub(super) fn new_recipient(
+        &self,
+        recipient: Recipient,
+        destination: Destination,
+        purpose: Purpose,
+    ) -> NewRecipient {
+        let settings = self.0.parts.settings.get();
+        let now = self.0.parts.clock.now();
+        let lifetime = match purpose {
+            Purpose::Message => settings.lifetime,
+            Purpose::Notification => settings.notification_lifetime,
+        };
+        let warn_after = settings.warn_after.duration();
+        let warn_at = (!warn_after.is_zero() && purpose == Purpose::Message).then(|| now + warn_after);
+        NewRecipient { recipient, destination, due_at: now, expires_at: now + lifetime.duration(), warn_at }
+    }
+
+    /// Where mail for an address goes: here when its domain is ours.
+    pub(super) async fn destination_of(&self, address: &Address) -> Result<Destination, Error> {
+        Ok(match self.0.parts.routing.resolve(address).await? {
+            Resolution::Remote => self.0.parts.outbound.destination(address.domain()),
+            Resolution::Unknown | Resolution::Local { .. } | Resolution::Refused(_) => Destination::Local,
+        })
+    }
+}
+
+/// What an entry is for, which decides how long it is worth trying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Message,
+    Notification,
+}
+
+impl Queueing for Queue {
+    fn postpone<'a>(&'a self, postponed: Postponed<'a>) -> BoxFuture<'a, Result<QueueId, Refusal>> {
+        Box::pin(async move { self.enqueue(postponed).await.map_err(Refusal::from) })
+    }
+}

@@ -1,0 +1,329 @@
+//! Who works on what: a lane for each destination, so many workers each, in turns.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::QueueSettings;
+use super::schedule::rest;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::ids::QueueId;
+use crate::storage::spool::{Claimed, Destination};
+
+/// All lanes. A plain value: no waiting, no clock.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    lanes: HashMap<Destination, Lane>,
+    /// Destinations with work, in the order of their turns.
+    turns: VecDeque<Destination>,
+    workers: u32,
+    /// Recipients in backlogs and in hand.
+    recipients: usize,
+    /// Groups of each entry in backlogs and in hand.
+    entries: HashMap<QueueId, u32>,
+    /// Entries whose sender is to be told something when their last group is settled.
+    owed: HashSet<QueueId>,
+    /// Entries whose sender is being told at this moment.
+    telling: HashSet<QueueId>,
+    /// Nothing more could be claimed for want of room.
+    full: bool,
+    /// The scheduler should claim more.
+    refill: bool,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    backlog: VecDeque<Claimed>,
+    waiting: usize,
+    workers: u32,
+    /// Workers among them that keep a connection and wait for the next group.
+    lingering: u32,
+    limit: u32,
+    successes: u32,
+    failures: u32,
+    rest: Option<Rest>,
+    wake: Arc<Notify>,
+    /// It stands among the turns.
+    has_turn: bool,
+    /// It was passed over when recipients were claimed, because it had enough.
+    passed_over: bool,
+}
+
+/// A destination that nobody talks to for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rest {
+    pub(super) until: Timestamp,
+    pub(super) why: String,
+}
+
+/// What a worker does next.
+#[derive(Debug)]
+pub(super) enum Next {
+    Group(Box<Claimed>),
+    /// Nothing now; it may keep its connection and wait on this.
+    Linger(Arc<Notify>),
+    /// Make room.
+    End,
+}
+
+/// What is to be done about an entry after one of its groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EntryState {
+    /// Others of its groups are in memory.
+    MoreGroups,
+    /// Nothing.
+    Quiet,
+    /// Its sender is to be told what has gathered.
+    ReportOwed,
+}
+
+/// Recipients in a lane beyond which no more are claimed for it.
+const ENOUGH: usize = 200;
+/// Most lanes remembered without work; then those that have least to say are forgotten.
+const MOST_IDLE: usize = 10_000;
+
+impl Lanes {
+    /// Workers, lingering ones included.
+    pub(super) const fn workers(&self) -> u32 {
+        self.workers
+    }
+
+    /// Whether anything of an entry is in memory.
+    pub(super) fn holds(&self, id: QueueId) -> bool {
+        self.entries.contains_key(&id)
+    }
+
+    /// How many recipients may still be claimed, and which destinations have so many waiting that none of these shall be
+    /// for them: the less room there is, the sooner a destination has enough.
+    pub(super) fn room(&mut self, settings: &QueueSettings) -> (usize, Vec<Destination>) {
+        let most = usize::try_from(settings.recipients_in_memory.max(1)).unwrap_or(usize::MAX);
+        let room = most.saturating_sub(self.recipients);
+        self.full = room == 0;
+        let enough = (room / 4).clamp(1, ENOUGH);
+        let mut except = Vec::new();
+        for (destination, lane) in &mut self.lanes {
+            lane.passed_over = lane.waiting >= enough;
+            if lane.passed_over {
+                except.push(destination.clone());
+            }
+        }
+        (room, except)
+    }
+
+    /// Whether the scheduler should claim more, asked once.
+    pub(super) const fn take_refill(&mut self) -> bool {
+        std::mem::replace(&mut self.refill, false)
+    }
+
+    /// Whether the sender of an entry may be told now: not while somebody else is at it.
+    pub(super) fn begin_report(&mut self, id: QueueId) -> bool {
+        self.telling.insert(id)
+    }
+
+    /// The sender of an entry has been told, or not.
+    pub(super) fn end_report(&mut self, id: QueueId) {
+        self.telling.remove(&id);
+    }
+
+    /// The sender of an entry is to be told something.
+    pub(super) fn owe_report(&mut self, id: QueueId) {
+        self.owed.insert(id);
+    }
+
+    /// Every lane with work, for people to see: waiting recipients, workers, and until when it rests.
+    pub(super) fn states(&self) -> impl Iterator<Item = (&Destination, usize, u32, Option<&Rest>)> {
+        let shown = self.lanes.iter().filter(|(_, lane)| lane.waiting > 0 || lane.workers > 0 || lane.rest.is_some());
+        shown.map(|(destination, lane)| (destination, lane.waiting, lane.workers, lane.rest.as_ref()))
+    }
+
+    /// The rest a destination has now.
+    pub(super) fn resting(&self, destination: &Destination, now: Timestamp) -> Option<&Rest> {
+        self.lanes.get(destination)?.rest.as_ref().filter(|rest| rest.until > now)
+    }
+
+    /// Adds a group to its lane.
+    pub(super) fn add(&mut self, group: Claimed, settings: &QueueSettings) {
+        self.recipients += group.recipients.len();
+        *self.entries.entry(group.entry.id).or_default() += 1;
+        let first = first_limit(&group.destination, settings);
+        let lane =
+            self.lanes.entry(group.destination.clone()).or_insert_with(|| Lane { limit: first, ..Lane::default() });
+        if !lane.has_turn {
+            lane.has_turn = true;
+            self.turns.push_back(group.destination.clone());
+        }
+        lane.waiting += group.recipients.len();
+        lane.backlog.push_back(group);
+        if lane.lingering > 0 {
+            lane.wake.notify_one();
+        }
+    }
+
+    /// The next group that deserves a worker of its own, from the lane whose turn it is. `None` when every lane is at its
+    /// limit or the sum of all is.
+    pub(super) fn start_worker(&mut self, settings: &QueueSettings) -> Option<Claimed> {
+        if self.workers >= settings.connections.max(1) {
+            return None;
+        }
+        let lanes = &mut self.lanes;
+        self.turns.retain(|destination| {
+            lanes.get_mut(destination).is_some_and(|lane| {
+                lane.has_turn = !lane.backlog.is_empty();
+                lane.has_turn
+            })
+        });
+        let ready = |lane: &Lane| {
+            let idle = usize::try_from(lane.lingering).unwrap_or(usize::MAX);
+            lane.workers < lane.limit && lane.backlog.len() > idle
+        };
+        let place = |wanted: fn(&Lane) -> bool| {
+            self.turns.iter().position(|one| self.lanes.get(one).is_some_and(|lane| ready(lane) && wanted(lane)))
+        };
+        // A lane without any worker goes before more workers for others.
+        let place = place(|lane| lane.workers == 0).or_else(|| place(|_| true))?;
+        let destination = self.turns.remove(place)?;
+        let lane = self.lanes.get_mut(&destination)?;
+        let group = lane.pop();
+        lane.workers += 1;
+        self.workers += 1;
+        lane.has_turn = !lane.backlog.is_empty();
+        if lane.has_turn {
+            self.turns.push_back(destination);
+        }
+        group
+    }
+
+    /// What a worker of this lane does after a group.
+    pub(super) fn next(&mut self, destination: &Destination, now: Timestamp, settings: &QueueSettings) -> Next {
+        let crowded = self.workers >= settings.connections.max(1);
+        // Another lane that has work and no worker at all goes before more work for this one.
+        let starving = crowded
+            && self.turns.iter().any(|other| {
+                other != destination
+                    && self.lanes.get(other).is_some_and(|lane| lane.workers == 0 && !lane.backlog.is_empty())
+            });
+        let Some(lane) = self.lanes.get_mut(destination) else { return Next::End };
+        let rests = lane.rest.as_ref().is_some_and(|rest| rest.until > now);
+        if starving || rests || lane.workers > lane.limit {
+            return Next::End;
+        }
+        match lane.pop() {
+            Some(group) => {
+                if lane.passed_over && lane.waiting < ENOUGH / 2 {
+                    lane.passed_over = false;
+                    self.refill = true;
+                }
+                Next::Group(Box::new(group))
+            }
+            None => {
+                lane.lingering += 1;
+                Next::Linger(Arc::clone(&lane.wake))
+            }
+        }
+    }
+
+    /// A lingering worker lingers no more.
+    pub(super) fn stop_lingering(&mut self, destination: &Destination) {
+        if let Some(lane) = self.lanes.get_mut(destination) {
+            lane.lingering = lane.lingering.saturating_sub(1);
+        }
+    }
+
+    /// A worker has gone.
+    pub(super) fn end_worker(&mut self, destination: &Destination) {
+        self.workers = self.workers.saturating_sub(1);
+        if let Some(lane) = self.lanes.get_mut(destination) {
+            lane.workers = lane.workers.saturating_sub(1);
+        }
+        if self.lanes.len() > MOST_IDLE {
+            self.lanes.retain(|_, lane| lane.workers > 0 || !lane.backlog.is_empty() || lane.rest.is_some());
+        }
+    }
+
+    /// A group has been settled.
+    pub(super) fn finish(&mut self, id: QueueId, recipients: usize) -> EntryState {
+        self.recipients = self.recipients.saturating_sub(recipients);
+        if self.full {
+            self.full = false;
+            self.refill = true;
+        }
+        match self.entries.get_mut(&id) {
+            Some(groups) if *groups > 1 => {
+                *groups -= 1;
+                EntryState::MoreGroups
+            }
+            _ => {
+                self.entries.remove(&id);
+                if self.owed.remove(&id) { EntryState::ReportOwed } else { EntryState::Quiet }
+            }
+        }
+    }
+
+    /// A host of the destination has talked to us.
+    pub(super) fn reached(&mut self, destination: &Destination, settings: &QueueSettings) {
+        let Some(lane) = self.lanes.get_mut(destination) else { return };
+        lane.failures = 0;
+        lane.rest = None;
+        lane.successes += 1;
+        if lane.successes >= lane.limit && lane.limit < most(destination, settings) {
+            lane.limit += 1;
+            lane.successes = 0;
+        }
+    }
+
+    /// Ends every rest.
+    pub(super) fn wake_all(&mut self) {
+        self.lanes.values_mut().for_each(|lane| lane.rest = None);
+    }
+
+    /// No host of the destination could be talked to. Whatever waits in its lane is returned when it rests now.
+    pub(super) fn unreached(
+        &mut self,
+        destination: &Destination,
+        why: &str,
+        now: Timestamp,
+        settings: &QueueSettings,
+    ) -> Vec<Claimed> {
+        let Some(lane) = self.lanes.get_mut(destination) else { return Vec::new() };
+        lane.failures = lane.failures.saturating_add(1);
+        lane.successes = 0;
+        lane.limit = (lane.limit / 2).max(1);
+        if lane.failures < settings.failures_before_rest {
+            return Vec::new();
+        }
+        // Workers that were at it together fail together: that is one failure, not many.
+        if lane.rest.as_ref().is_none_or(|rest| rest.until <= now) {
+            lane.rest = Some(Rest { until: now + rest(settings, lane.failures), why: why.to_owned() });
+        }
+        lane.waiting = 0;
+        lane.backlog.drain(..).collect()
+    }
+}
+
+impl Lane {
+    fn pop(&mut self) -> Option<Claimed> {
+        let group = self.backlog.pop_front()?;
+        self.waiting = self.waiting.saturating_sub(group.recipients.len());
+        Some(group)
+    }
+}
+
+fn most(destination: &Destination, settings: &QueueSettings) -> u32 {
+    let most = match destination {
+        Destination::Local => settings.local_deliveries,
+        Destination::Exchangers(_) | Destination::Host(..) => settings.connections_per_destination,
+    };
+    most.max(1)
+}
+
+fn first_limit(destination: &Destination, settings: &QueueSettings) -> u32 {
+    match destination {
+        Destination::Local => most(destination, settings),
+        _ => settings.first_connections.clamp(1, most(destination, settings)),
+    }
+}
+
+#[cfg(test)]
+#[path = "lanes_tests.rs"]
+mod tests;

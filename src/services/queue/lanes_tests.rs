@@ -1,0 +1,139 @@
+use std::time::Duration;
+
+use super::*;
+use crate::foundations::address::ReversePath;
+use crate::foundations::ids::MailId;
+use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Recipient};
+use crate::storage::spool::{Entry, Queued, RecipientState};
+
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_000_000);
+
+fn group(destination: &str, recipients: i64) -> Claimed {
+    let destination: Destination = destination.parse().unwrap();
+    let envelope = Envelope {
+        reverse_path: ReversePath::Null,
+        recipients: Vec::new(),
+        body: BodyKind::SevenBit,
+        smtputf8: false,
+        require_tls: false,
+        dsn: DsnWish::default(),
+    };
+    let entry = Entry {
+        id: QueueId::generate(NOW),
+        mail: MailId::generate(NOW),
+        session: None,
+        received_at: NOW,
+        envelope,
+        message_id: None,
+        login: None,
+        size: 1,
+        hold_reason: None,
+    };
+    let recipient = |key| Queued {
+        key,
+        recipient: Recipient::plain("a@x.test".parse().unwrap()),
+        destination: destination.clone(),
+        state: RecipientState::Waiting,
+        due_at: NOW,
+        expires_at: NOW,
+        warn_at: None,
+        attempts: 0,
+        last_at: None,
+        last_reply: None,
+        report: None,
+        owner: None,
+        sending_since: None,
+    };
+    let recipients = (0..recipients).map(recipient).collect();
+    Claimed { entry: Arc::new(entry), destination, recipients }
+}
+
+fn settings() -> QueueSettings {
+    QueueSettings {
+        connections: 4,
+        connections_per_destination: 3,
+        first_connections: 2,
+        recipients_in_memory: 40,
+        ..QueueSettings::default()
+    }
+}
+
+fn started(lanes: &mut Lanes) -> Vec<String> {
+    std::iter::from_fn(|| lanes.start_worker(&settings())).map(|group| group.destination.to_string()).collect()
+}
+
+#[test]
+fn lanes_take_turns_within_their_limits() {
+    let mut lanes = Lanes::default();
+    for _ in 0..5 {
+        lanes.add(group("mx:large.test", 1), &settings());
+    }
+    lanes.add(group("mx:small.test", 1), &settings());
+    assert_eq!(started(&mut lanes), ["mx:large.test", "mx:small.test", "mx:large.test"]);
+    let large: Destination = "mx:large.test".parse().unwrap();
+    // Two more successes than the limit, and it may have one more connection, but never more than three.
+    for _ in 0..20 {
+        lanes.reached(&large, &settings());
+    }
+    assert_eq!(started(&mut lanes), ["mx:large.test"]);
+    // Everything is taken: who comes now gets the next connection that becomes free.
+    lanes.add(group("mx:late.test", 1), &settings());
+    assert!(started(&mut lanes).is_empty());
+    assert!(matches!(lanes.next(&large, NOW, &settings()), Next::End));
+    lanes.end_worker(&large);
+    assert_eq!(started(&mut lanes), ["mx:late.test"]);
+    assert_eq!(lanes.workers(), 4);
+}
+
+#[test]
+fn a_destination_that_does_not_answer_rests() {
+    let mut lanes = Lanes::default();
+    let dead: Destination = "mx:dead.test".parse().unwrap();
+    for _ in 0..6 {
+        lanes.add(group("mx:dead.test", 1), &settings());
+    }
+    assert_eq!(started(&mut lanes).len(), 2);
+    assert!(lanes.unreached(&dead, "no answer", NOW, &settings()).is_empty());
+    assert!(lanes.unreached(&dead, "no answer", NOW, &settings()).is_empty());
+    assert_eq!(lanes.unreached(&dead, "no answer", NOW, &settings()).len(), 4);
+    let rest = lanes.resting(&dead, NOW).unwrap().clone();
+    assert_eq!((rest.until, rest.why.as_str()), (NOW + Duration::from_secs(300), "no answer"));
+    assert!(matches!(lanes.next(&dead, NOW, &settings()), Next::End));
+    assert!(lanes.resting(&dead, rest.until).is_none());
+    // A failure after the rest makes the next one longer; an answer ends it all.
+    lanes.unreached(&dead, "no answer", rest.until, &settings());
+    assert_eq!(lanes.resting(&dead, rest.until).unwrap().until, rest.until + Duration::from_secs(600));
+    lanes.reached(&dead, &settings());
+    assert!(lanes.resting(&dead, rest.until).is_none());
+}
+
+#[test]
+fn memory_is_shared_out() {
+    let mut lanes = Lanes::default();
+    assert_eq!(lanes.room(&settings()), (40, Vec::new()));
+    let first = group("mx:large.test", 12);
+    let id = first.entry.id;
+    lanes.add(first, &settings());
+    let (room, except) = lanes.room(&settings());
+    assert_eq!((room, except.len()), (28, 1));
+    lanes.add(group("mx:other.test", 28), &settings());
+    assert_eq!(lanes.room(&settings()).0, 0);
+    assert!(lanes.holds(id) && !lanes.take_refill());
+    lanes.owe_report(id);
+    assert_eq!(lanes.finish(id, 12), EntryState::ReportOwed);
+    assert!(lanes.take_refill() && !lanes.holds(id));
+    assert_eq!(lanes.room(&settings()).0, 12);
+}
+
+#[test]
+fn a_worker_that_lingers_is_woken_before_another_is_started() {
+    let mut lanes = Lanes::default();
+    let x: Destination = "mx:x.test".parse().unwrap();
+    lanes.add(group("mx:x.test", 1), &settings());
+    assert_eq!(started(&mut lanes).len(), 1);
+    assert!(matches!(lanes.next(&x, NOW, &settings()), Next::Linger(_)));
+    lanes.add(group("mx:x.test", 1), &settings());
+    assert!(started(&mut lanes).is_empty());
+    lanes.stop_lingering(&x);
+    assert!(matches!(lanes.next(&x, NOW, &settings()), Next::Group(_)));
+}

@@ -1,0 +1,151 @@
+//! Queued mail for our own mailboxes.
+
+use std::sync::Arc;
+
+use super::outcome::Result as Came;
+use super::{Error, Queue};
+use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::ids::SessionId;
+use crate::foundations::mail::{HeaderSection, Mail, Message, Origin, Peer, Recipient};
+use crate::foundations::wire::smtp::Reply;
+use crate::services::filter::{Decision, Verdict};
+use crate::services::handover::{Bound, Outcome, Postponed};
+use crate::services::outbound::{By, Scope, Trouble};
+use crate::services::routing::{LocalRecipient, Resolution};
+use crate::storage::spool::{Entry, Queued};
+
+/// How one recipient is served.
+enum Way {
+    /// By this mailbox.
+    Mailbox(LocalRecipient),
+    /// By an entry of its own, for these.
+    Anew(Vec<(Recipient, Bound)>),
+    /// Not, or not now.
+    Refused(Refusal),
+}
+
+impl Queue {
+    /// Delivers to mailboxes; one result for each recipient, in their order.
+    pub(super) async fn deliver_here(&self, entry: &Entry, recipients: &[Queued], message: &Message) -> Vec<Came> {
+        let mut ways = Vec::with_capacity(recipients.len());
+        for queued in recipients {
+            ways.push(self.way(&queued.recipient).await.unwrap_or_else(|error| Way::Refused(Refusal::from(error))));
+        }
+        let plain = recipients.iter().map(|queued| queued.recipient.clone()).collect();
+        let mail = self.mail(entry, plain, message);
+        let locals = ways.iter().filter_map(|way| match way {
+            Way::Mailbox(local) => Some(local.clone()),
+            _ => None,
+        });
+        let locals: Vec<LocalRecipient> = locals.collect();
+        let verdict = verdict(message);
+        let delivered =
+            if locals.is_empty() { Vec::new() } else { self.0.parts.delivery.deliver(&mail, &verdict, &locals).await };
+        let mut delivered = delivered.into_iter();
+        let mut results = Vec::with_capacity(ways.len());
+        for way in ways {
+            results.push(match way {
+                Way::Mailbox(_) => delivered.next().map_or_else(|| refused(&nothing()), said),
+                Way::Anew(recipients) => self.expand(entry, &mail, recipients).await,
+                Way::Refused(refusal) => refused(&refusal),
+            });
+        }
+        results
+    }
+
+    /// The recipient's own mailbox where there is one: aliases have been followed before the message came here, and whoever
+    /// else they led to has been served. Only what was never expanded (a notification to an alias) is expanded now.
+    async fn way(&self, recipient: &Recipient) -> Result<Way, Error> {
+        let address = &recipient.address;
+        let (accounts, forwards) = match self.0.parts.routing.resolve(address).await? {
+            Resolution::Local { accounts, forwards, .. } => (accounts, forwards),
+            Resolution::Remote => return Ok(Way::Anew(vec![(recipient.clone(), Bound::Elsewhere)])),
+            Resolution::Unknown => {
+                let refusal = Refusal::new(Kind::NotFound, "There is no such mailbox here").smtp(550, "5.1.1");
+                return Ok(Way::Refused(refusal));
+            }
+            Resolution::Refused(refusal) => return Ok(Way::Refused(refusal)),
+        };
+        let own = |account: &crate::foundations::address::Address, tag: Option<&String>| {
+            account.key() == address.key()
+                || tag.is_some_and(|tag| {
+                    address.domain() == account.domain()
+                        && address.local().value().to_lowercase().starts_with(&account.local().value().to_lowercase())
+                        && address.local().value().ends_with(tag.as_str())
+                })
+        };
+        if let Some(reached) = accounts.iter().find(|reached| own(&reached.account.address, reached.tag.as_ref())) {
+            return Ok(Way::Mailbox(LocalRecipient {
+                account: reached.account.address.clone(),
+                quota: reached.account.quota,
+                tag: reached.tag.clone(),
+                recipient: recipient.clone(),
+            }));
+        }
+        let mut anew = Vec::with_capacity(accounts.len() + forwards.len());
+        let named = |address| Recipient { address, ..recipient.clone() };
+        anew.extend(accounts.iter().map(|reached| (named(reached.account.address.clone()), Bound::Here)));
+        anew.extend(forwards.into_iter().map(|forward| (named(forward), Bound::Elsewhere)));
+        Ok(Way::Anew(anew))
+    }
+
+    async fn expand(&self, entry: &Entry, mail: &Mail, recipients: Vec<(Recipient, Bound)>) -> Came {
+        let message_id = entry.message_id.as_deref();
+        match self.enqueue(Postponed { mail, message_id, recipients, hold: None }).await {
+            Ok(_) => Came::Expanded,
+            Err(error) => refused(&Refusal::from(error)),
+        }
+    }
+
+    /// The message of an entry as it goes on.
+    pub(super) fn mail(&self, entry: &Entry, recipients: Vec<Recipient>, message: &Message) -> Mail {
+        let envelope = crate::foundations::mail::Envelope { recipients, ..entry.envelope.clone() };
+        let origin = Origin {
+            session: entry.session.unwrap_or_else(|| SessionId::generate(entry.received_at)),
+            peer: Peer::Internal,
+            hello: String::new(),
+            with: "local",
+            tls: None,
+            login: None,
+            at: entry.received_at,
+        };
+        Mail { id: entry.mail, origin, envelope, message: message.clone() }
+    }
+}
+
+/// The filter has seen the message when it came; of its verdict, what the header says is left.
+fn verdict(message: &Message) -> Verdict {
+    let bytes = message.bytes();
+    let header = HeaderSection::of(&bytes);
+    let says_yes = |name: &str| header.first(name).is_some_and(|field| field.value().eq_ignore_ascii_case(b"yes"));
+    let mut verdict = Verdict::accept();
+    if says_yes("X-Postrider-Quarantine") {
+        verdict.decision = Decision::Quarantine;
+    } else if says_yes("X-Spam-Flag") {
+        verdict.decision = Decision::Junk;
+    }
+    verdict
+}
+
+fn said(result: Result<Outcome, Refusal>) -> Came {
+    match result {
+        Ok(Outcome::Stored { folder, uid }) => Came::Delivered { reply: format!("Stored in {folder} as {uid}") },
+        Ok(Outcome::HandedOver { reply }) => Came::Delivered { reply },
+        Ok(Outcome::Discarded { by }) => Came::Delivered { reply: format!("Taken by {by}") },
+        Ok(Outcome::Queued(_)) => Came::Expanded,
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+fn refused(refusal: &Refusal) -> Came {
+    if let Some(cause) = &refusal.cause {
+        log::warn!("A queued message cannot be stored: {cause}");
+    }
+    let reply = Reply::from(refusal);
+    Came::Trouble(Trouble { by: By::Us, scope: Scope::Message, ..Trouble::of(&reply) })
+}
+
+/// Stands for a result that delivery did not give.
+fn nothing() -> Refusal {
+    Refusal::temporary(Arc::<str>::from("delivery gave fewer results than it had recipients").to_string())
+}

@@ -1,0 +1,34 @@
+//! The queue: messages that wait, when each recipient is tried, and what the sender is told.
+//!
+//! One task ([`Queue::start`]) claims recipients that are due from the spool, a bounded number of them, and sorts them into
+//! lanes, one for each destination. Workers take groups (recipients of one message and one destination) from a lane, pass
+//! them to `outbound` or to the mailboxes, and write down what has become of each recipient before they take the next.
+//! A lane starts with a few workers, gets more while its destination takes mail, fewer when it does not, and rests after
+//! repeated failures to talk to it at all. Lanes take turns, so that one large one does not keep the others waiting.
+//!
+//! Promises: nothing acknowledged is lost; a crash may repeat the transmissions that were in flight, one for each
+//! connection, and the next start says which (an event `queue-changed` with `possible_duplicate`). However many messages
+//! wait, only so many are in memory. A sender gets one notification for all recipients that fail together, and
+//! notifications are never answered by notifications.
+//!
+//! Called by intake and submission through [`Queueing`](crate::services::handover::Queueing), and by the command line.
+//! Locks: the lanes' mutex, never held across a wait. Every attempt is an event; what is logged besides is the
+//! trouble of the queue itself with disk or database.
+
+mod admin;
+mod dsn;
+mod enqueue;
+mod error;
+mod lanes;
+mod local;
+mod notify;
+mod outcome;
+mod room;
+mod schedule;
+mod scheduler;
+mod settings;
+mod worker;
+
+pub use error::Error;
+pub use room::{LaneState, Queue, QueueParts};
+pub use settings::QueueSettings;

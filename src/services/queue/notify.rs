@@ -1,0 +1,99 @@
+//! Telling senders.
+
+use super::dsn::{Notification, compose, headline};
+use super::enqueue::Purpose;
+use super::{Error, Queue};
+use crate::foundations::address::{Address, ReversePath};
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::ids::{MailId, QueueId, SessionId};
+use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Peer, Recipient};
+use crate::storage::spool::{self, NewEntry, PendingReport};
+
+impl Queue {
+    /// Tells the sender of an entry what has gathered for it. What cannot be done now is done by housekeeping later.
+    pub(super) async fn notify_sender(&self, id: QueueId) {
+        if !self.0.lanes.lock().begin_report(id) {
+            return;
+        }
+        match self.try_notify(id).await {
+            Ok(()) | Err(Error::Spool(spool::Error::Overtaken)) => {}
+            Err(error) => {
+                log::warn!(queue:% = id, cause:% = error; "A sender cannot be notified yet; it will be tried again");
+            }
+        }
+        self.0.lanes.lock().end_report(id);
+    }
+
+    async fn try_notify(&self, id: QueueId) -> Result<(), Error> {
+        let spool = &self.0.parts.spool;
+        let Some(pending) = spool.pending_report(id).await? else { return Ok(()) };
+        let settings = self.0.parts.settings.get();
+        let to = match pending.entry.envelope.reverse_path.address() {
+            Some(sender) => Some(sender.clone()),
+            None => settings.double_bounces_to.clone(),
+        };
+        let Some(to) = to else {
+            spool.commit_report(&pending, None).await?;
+            return Ok(());
+        };
+        // A notification without the message is better than none.
+        let message = spool.message(id).await.ok();
+        let mail = self.notification(&pending, &to, message.as_ref());
+        let recipient = Recipient { address: to.clone(), notify: Notify::NEVER, original: None };
+        let destination = self.destination_of(&to).await?;
+        let new = NewEntry {
+            mail: &mail,
+            recipients: vec![self.new_recipient(recipient, destination, Purpose::Notification)],
+            message_id: None,
+            hold: None,
+        };
+        let notification = spool.commit_report(&pending, Some(new)).await?;
+        let about: Vec<String> = pending.recipients.iter().map(|one| one.recipient.address.to_string()).collect();
+        let mut event = Event::new(self.0.parts.clock.now(), EventKind::NotificationSent)
+            .mail(pending.entry.mail)
+            .queue(id)
+            .subject(to.to_string())
+            .with("about", about)
+            .with("action", headline(&pending));
+        if let Some(notification) = notification {
+            event = event.with("notification", notification.to_string()).with("notification_mail", mail.id.to_string());
+        }
+        self.0.parts.journal.record(event);
+        Ok(())
+    }
+
+    fn notification(&self, pending: &PendingReport, to: &Address, message: Option<&Message>) -> Mail {
+        let now = self.0.parts.clock.now();
+        let id = MailId::generate(now);
+        let settings = self.0.parts.settings.get();
+        let bytes = compose(&Notification {
+            pending,
+            to,
+            from: &self.0.parts.hostname,
+            id,
+            at: now,
+            message,
+            returned_size: settings.returned_size.len(),
+            longest_wait: settings.lifetime,
+        });
+        let body = if bytes.is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime };
+        let envelope = Envelope {
+            reverse_path: ReversePath::Null,
+            recipients: Vec::new(),
+            body,
+            smtputf8: pending.entry.envelope.smtputf8,
+            require_tls: pending.entry.envelope.require_tls,
+            dsn: DsnWish::default(),
+        };
+        let origin = Origin {
+            session: SessionId::generate(now),
+            peer: Peer::Internal,
+            hello: String::new(),
+            with: "local",
+            tls: None,
+            login: None,
+            at: now,
+        };
+        Mail { id, origin, envelope, message: Message::new(bytes) }
+    }
+}

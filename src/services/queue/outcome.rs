@@ -1,0 +1,150 @@
+//! From what an attempt has shown to what is written down, told and recorded.
+
+use std::sync::Arc;
+
+use super::QueueSettings;
+use super::schedule::next_attempt;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::mail::Recipient;
+use crate::services::outbound::{Attempt, By, Contact, NextDsn, Outcome, Trouble, Verified};
+use crate::storage::spool::{Action, Entry, Fate, Queued, Report};
+
+/// What became of one recipient, in the queue's own words: attempts over the network and local deliveries alike.
+#[derive(Debug, Clone)]
+pub(super) enum Result {
+    /// Another host has it.
+    Relayed { reply: String, dsn: NextDsn },
+    /// It is in a mailbox. Delivery has recorded that itself.
+    Delivered { reply: String },
+    /// It goes on as another entry of the queue.
+    Expanded,
+    /// Not now, or never, as the status says.
+    Trouble(Trouble),
+}
+
+/// Everything that follows from a result.
+#[derive(Debug)]
+pub(super) struct Consequence {
+    pub(super) fate: Fate,
+    pub(super) event: Option<Event>,
+}
+
+impl From<Attempt> for (Result, Option<Arc<Contact>>) {
+    fn from(attempt: Attempt) -> Self {
+        let result = match attempt.outcome {
+            Outcome::Relayed { reply, dsn } => Result::Relayed { reply, dsn },
+            Outcome::Deferred(trouble) | Outcome::Failed(trouble) => Result::Trouble(trouble),
+        };
+        (result, attempt.contact)
+    }
+}
+
+/// What follows from a result for one recipient, at a moment.
+pub(super) fn consequence(
+    settings: &QueueSettings,
+    entry: &Entry,
+    recipient: &Queued,
+    result: Result,
+    contact: Option<&Contact>,
+    now: Timestamp,
+) -> Consequence {
+    let event = |kind| {
+        let event =
+            Event::new(now, kind).mail(entry.mail).queue(entry.id).subject(recipient.recipient.address.to_string());
+        let event = event.with("attempts", recipient.attempts + 1);
+        with_contact(event, contact)
+    };
+    let report = |action, status: String, diagnostic: Option<String>| Report {
+        action,
+        status,
+        diagnostic,
+        remote: contact.map(|contact| contact.host.clone()),
+        at: now,
+    };
+    let wishes = recipient.recipient.notify;
+    match result {
+        Result::Relayed { reply, dsn } => {
+            let told = wishes.success && dsn == NextDsn::EndsHere;
+            let report = report(Action::Relayed, "2.0.0".to_owned(), Some(reply.clone()));
+            let event = event(EventKind::Relayed).with("reply", reply);
+            Consequence { fate: reported(settings, entry, told, report), event: Some(event) }
+        }
+        Result::Delivered { reply } => {
+            let report = report(Action::Delivered, "2.0.0".to_owned(), Some(reply));
+            Consequence { fate: reported(settings, entry, wishes.success, report), event: None }
+        }
+        // RFC 3461 §5.2.7.3: the new entry's recipients have inherited the wishes.
+        Result::Expanded => Consequence { fate: Fate::Done, event: None },
+        Result::Trouble(trouble) if is_final(&trouble) => {
+            let event = with_trouble(event(EventKind::Failed), &trouble);
+            let report = report(Action::Failed, trouble.status.to_string(), Some(diagnostic(&trouble)));
+            Consequence { fate: reported(settings, entry, wishes.failure, report), event: Some(event) }
+        }
+        Result::Trouble(trouble) if now >= recipient.expires_at => {
+            // RFC 3463 §3.5: X.4.7, delivery time expired.
+            let event = with_trouble(event(EventKind::Failed), &trouble).with("reason", "the message is too old");
+            let report = report(Action::Failed, "4.4.7".to_owned(), Some(diagnostic(&trouble)));
+            Consequence { fate: reported(settings, entry, wishes.failure, report), event: Some(event) }
+        }
+        Result::Trouble(trouble) => {
+            let due_at = next_attempt(settings, now, recipient.expires_at, recipient.attempts + 1, recipient.key);
+            let event = with_trouble(event(EventKind::Deferred), &trouble).with("next_attempt", due_at.to_string());
+            let report = warning_due(entry, recipient, now)
+                .then(|| report(Action::Delayed, trouble.status.to_string(), Some(diagnostic(&trouble))));
+            Consequence { fate: Fate::Again { due_at, at: now, reply: trouble.reply, report }, event: Some(event) }
+        }
+    }
+}
+
+/// Whether the sender is to be told now that it takes long.
+fn warning_due(entry: &Entry, recipient: &Queued, now: Timestamp) -> bool {
+    recipient.recipient.notify.delay
+        && entry.envelope.reverse_path.address().is_some()
+        && recipient.warn_at.is_some_and(|at| at <= now)
+}
+
+/// A settled recipient's fate: kept until the sender has been told, when the sender is to be told.
+pub(super) fn reported(settings: &QueueSettings, entry: &Entry, wanted: bool, report: Report) -> Fate {
+    let somebody = match entry.envelope.reverse_path.address() {
+        Some(_) => wanted,
+        // RFC 5321 §6.1: a notification is never answered by one; the postmaster may want to see it.
+        None => report.action == Action::Failed && settings.double_bounces_to.is_some(),
+    };
+    if somebody { Fate::Reported(report) } else { Fate::Done }
+}
+
+/// Whether trying again cannot help.
+fn is_final(trouble: &Trouble) -> bool {
+    matches!(trouble.clone().outcome(), Outcome::Failed(_))
+}
+
+fn diagnostic(trouble: &Trouble) -> String {
+    // RFC 3464 §2.3.6: `smtp` is for replies of the remote; the type before the semicolon tells them apart.
+    match trouble.by {
+        By::Remote => format!("smtp; {}", trouble.reply),
+        By::Us => format!("x-postrider; {}", trouble.reply),
+    }
+}
+
+fn with_trouble(event: Event, trouble: &Trouble) -> Event {
+    event.with("status", trouble.status.to_string()).with("reply", trouble.reply.clone())
+}
+
+fn with_contact(mut event: Event, contact: Option<&Contact>) -> Event {
+    let Some(contact) = contact else { return event };
+    event = event.with("host", contact.host.clone());
+    if let Some(address) = contact.address {
+        event = event.with("address", address.to_string());
+    }
+    if let Some(tls) = &contact.tls {
+        event = event.with("tls", tls.version).with("cipher", tls.cipher.clone());
+        event = event.with("verified", contact.verified == Verified::Yes).with("policy", contact.policy);
+    }
+    event
+}
+
+/// The recipients alone, as `outbound` takes them.
+pub(super) fn plain(recipients: &[Queued]) -> Vec<Recipient> {
+    recipients.iter().map(|queued| queued.recipient.clone()).collect()
+}

@@ -1,0 +1,108 @@
+//! The room and what it is made of.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore};
+
+use super::QueueSettings;
+use super::lanes::Lanes;
+use crate::foundations::address::Domain;
+use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
+use crate::services::handover::LocalDelivery;
+use crate::services::outbound::Outbound;
+use crate::services::routing::Routing;
+use crate::storage::journal::Journal;
+use crate::storage::spool::{Counts, Destination, Spool};
+
+/// What the queue needs.
+pub struct QueueParts {
+    /// Its settings. `memory` counts from the start of the process.
+    pub settings: Live<QueueSettings>,
+    /// Our name: in notifications, and as the owner of claimed recipients.
+    pub hostname: Domain,
+    /// Where entries are kept.
+    pub spool: Spool,
+    /// Who passes them on to other hosts.
+    pub outbound: Outbound,
+    /// Who knows which addresses are ours.
+    pub routing: Routing,
+    /// Who puts them into mailboxes.
+    pub delivery: Arc<dyn LocalDelivery>,
+    /// Where attempts are recorded.
+    pub journal: Journal,
+    /// The time.
+    pub clock: SharedClock,
+    /// Where the scheduler and its workers run.
+    pub tasks: Tasks,
+}
+
+/// The queue. Cloning gives another handle to the same.
+#[derive(Clone)]
+pub struct Queue(pub(super) Arc<Room>);
+
+pub(super) struct Room {
+    pub(super) parts: QueueParts,
+    pub(super) lanes: Mutex<Lanes>,
+    /// Something has changed that the scheduler should look at.
+    pub(super) stir: Notify,
+    /// Octets of messages that may be in memory, in units of [`MEMORY_UNIT`].
+    pub(super) memory: Semaphore,
+    pub(super) memory_units: u32,
+}
+
+/// Octets for which one permit of the memory stands.
+pub(super) const MEMORY_UNIT: u64 = 4096;
+
+/// What a destination is doing now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneState {
+    /// Which.
+    pub destination: Destination,
+    /// Recipients in memory that wait for it.
+    pub waiting: usize,
+    /// Connections, idle ones included.
+    pub connections: u32,
+    /// Until when it rests, and why.
+    pub rest: Option<(Timestamp, String)>,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("lanes", &*self.0.lanes.lock()).finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    /// Puts the parts together. Nothing is sent before [`Queue::start`].
+    pub fn new(parts: QueueParts) -> Self {
+        let units = (parts.settings.get().memory.get() / MEMORY_UNIT).clamp(1, 1 << 28);
+        let memory_units = u32::try_from(units).unwrap_or(1 << 28);
+        let memory = Semaphore::new(usize::try_from(memory_units).unwrap_or(1));
+        Self(Arc::new(Room { parts, lanes: Mutex::default(), stir: Notify::new(), memory, memory_units }))
+    }
+
+    /// The queue in numbers. Fails when the database does.
+    pub async fn counts(&self) -> Result<Counts, super::Error> {
+        Ok(self.0.parts.spool.counts().await?)
+    }
+
+    /// The destinations that have work or rest, for people to see.
+    pub fn lanes(&self) -> Vec<LaneState> {
+        let lanes = self.0.lanes.lock();
+        let states = lanes.states().map(|(destination, waiting, connections, rest)| LaneState {
+            destination: destination.clone(),
+            waiting,
+            connections,
+            rest: rest.map(|rest| (rest.until, rest.why.clone())),
+        });
+        states.collect()
+    }
+
+    /// Connections to other hosts and to mailboxes at this moment.
+    pub fn connections(&self) -> u32 {
+        self.0.lanes.lock().workers()
+    }
+}

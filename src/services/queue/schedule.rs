@@ -1,0 +1,65 @@
+//! When a recipient is tried again.
+
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+use super::QueueSettings;
+use crate::foundations::clock::Timestamp;
+
+/// The time of the next attempt after `attempts` of them: first, twice that, and so on up to the longest wait, a tenth
+/// more or less so that what failed together does not come back together; never beyond the expiry, when a last attempt
+/// is made.
+pub(super) fn next_attempt(
+    settings: &QueueSettings,
+    now: Timestamp,
+    expires_at: Timestamp,
+    attempts: u32,
+    key: i64,
+) -> Timestamp {
+    let doubled = doubled(settings.first_retry.duration(), settings.longest_retry.duration(), attempts.max(1));
+    (now + spread(doubled, (key, attempts))).min(expires_at.max(now))
+}
+
+/// The length of the rest after `failures` failures in a row.
+pub(super) fn rest(settings: &QueueSettings, failures: u32) -> Duration {
+    let count = failures.saturating_sub(settings.failures_before_rest) + 1;
+    doubled(settings.first_rest.duration(), settings.longest_rest.duration(), count)
+}
+
+fn doubled(first: Duration, longest: Duration, count: u32) -> Duration {
+    // Beyond 30 doublings of anything the longest wait is reached.
+    first.saturating_mul(1 << (count - 1).min(30)).min(longest.max(first))
+}
+
+/// A span a tenth longer or shorter, by chance that is always the same for the same `what`.
+pub(super) fn spread(span: Duration, what: impl Hash) -> Duration {
+    let mut hasher = std::hash::DefaultHasher::new();
+    what.hash(&mut hasher);
+    let per_mille = 900 + u32::try_from(hasher.finish() % 201).unwrap_or(100);
+    span.saturating_mul(per_mille) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_their_limit() {
+        let settings = QueueSettings::default();
+        let now = Timestamp::from_unix_seconds(1_000_000);
+        let expires = now + Duration::from_secs(86_400 * 5);
+        let minutes = |attempts| {
+            let at = next_attempt(&settings, now, expires, attempts, 7);
+            at.since(now).as_secs() / 60
+        };
+        for (attempts, wanted) in [(0, 5), (1, 5), (2, 10), (3, 20), (6, 160), (7, 240), (60, 240)] {
+            let (low, high) = (wanted * 9 / 10, wanted * 11 / 10);
+            assert!((low..=high).contains(&minutes(attempts)), "{attempts}: {}", minutes(attempts));
+        }
+        let soon = now + Duration::from_secs(60);
+        assert_eq!(next_attempt(&settings, now, soon, 9, 7), soon);
+        assert_eq!(next_attempt(&settings, soon, now, 9, 7), soon);
+        let keys = (0..50).map(|key| next_attempt(&settings, now, expires, 3, key));
+        assert!(keys.collect::<std::collections::HashSet<_>>().len() > 20);
+    }
+}

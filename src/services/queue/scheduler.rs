@@ -1,0 +1,261 @@
+//! The one task that claims what is due and gives it to workers.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::outcome::{Result as Came, consequence};
+use super::schedule::spread;
+use super::{Error, Queue, worker};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::wire::smtp::EnhancedStatus;
+use crate::services::handover::QUARANTINED;
+use crate::services::outbound::{Scope, Trouble};
+use crate::storage::spool::{Claim, Claimed, Destination, Fate, Queued, Selection};
+
+/// Most recipients in one claim.
+const SLICE: usize = 100;
+/// When samples are not wanted: how often it is asked whether they are by now.
+const LOOK_AGAIN: Duration = Duration::from_secs(300);
+/// Held entries that are looked at in one go.
+const SLICE_HELD: u32 = 200;
+/// How often leases are renewed and forgotten reports are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// Pause after a failure of the database.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Shortest pause between two looks when something is due that cannot be had now.
+const BREATH: Duration = Duration::from_millis(100);
+
+impl Queue {
+    /// Starts the scheduler. It ends, with its workers, when the tasks are told to stop; groups in hand are finished first.
+    pub fn start(&self) {
+        let queue = self.clone();
+        self.0.parts.tasks.spawn(async move { queue.run().await });
+        let queue = self.clone();
+        self.0.parts.tasks.spawn(async move { queue.sample().await });
+    }
+
+    /// Writes the queue's length down now and then, for the charts.
+    async fn sample(&self) {
+        let tasks = &self.0.parts.tasks;
+        loop {
+            let every = self.0.parts.settings.get().sample_every.duration();
+            if !every.is_zero()
+                && let Err(error) = self.0.parts.spool.sample().await
+            {
+                log::warn!(cause:% = error; "The queue's length cannot be written down now");
+            }
+            let pause = if every.is_zero() { LOOK_AGAIN } else { every.max(PAUSE) };
+            let clock = &self.0.parts.clock;
+            tokio::select! {
+                () = tasks.stopping() => return,
+                () = clock.sleep_until(clock.now() + pause) => {}
+            }
+        }
+    }
+
+    async fn run(&self) {
+        let tasks = &self.0.parts.tasks;
+        while let Err(error) = self.recover().await {
+            log::warn!(cause:% = error; "The queue cannot be read yet");
+            tokio::select! {
+                () = tasks.stopping() => return,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+        let clock = &self.0.parts.clock;
+        let mut housekeeping_at = clock.now();
+        while !tasks.is_stopping() {
+            let next = match self.fill().await {
+                Ok(next) => next,
+                Err(error) => {
+                    log::warn!(cause:% = error; "The queue cannot be read now");
+                    tokio::select! {
+                        () = tasks.stopping() => return,
+                        () = tokio::time::sleep(PAUSE) => continue,
+                    }
+                }
+            };
+            if clock.now() >= housekeeping_at {
+                self.keep_house().await;
+                housekeeping_at = clock.now() + HOUSEKEEPING;
+            }
+            let wake = next.map_or(housekeeping_at, |next| next.min(housekeeping_at));
+            if wake <= clock.now() {
+                tokio::time::sleep(BREATH).await;
+            }
+            tokio::select! {
+                () = tasks.stopping() => {}
+                () = self.0.parts.spool.changed() => {}
+                () = self.0.stir.notified() => {}
+                () = clock.sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// The name under which this process claims.
+    fn owner(&self) -> &str {
+        self.0.parts.hostname.as_str()
+    }
+
+    /// Takes back what an earlier process of this name had claimed, and says which messages may arrive twice.
+    async fn recover(&self) -> Result<(), Error> {
+        let uncertain = self.0.parts.spool.recover(self.owner()).await?;
+        for (id, recipient) in uncertain {
+            let event = Event::new(self.0.parts.clock.now(), EventKind::QueueChanged)
+                .queue(id)
+                .subject(recipient.recipient.address.to_string())
+                .with("possible_duplicate", true)
+                .with("reason", "the server stopped while this message was being transmitted; it is sent again");
+            self.0.parts.journal.record(event);
+        }
+        self.0.parts.spool.sweep().await?;
+        Ok(())
+    }
+
+    /// Claims what is due while there is room. When more will be due, if anything will be.
+    async fn fill(&self) -> Result<Option<Timestamp>, Error> {
+        loop {
+            let settings = self.0.parts.settings.get();
+            self.start_workers();
+            let (room, except) = self.0.lanes.lock().room(&settings);
+            if room == 0 {
+                // A worker stirs when it has settled something.
+                return Ok(None);
+            }
+            let limit = u32::try_from(room.min(SLICE)).unwrap_or(1);
+            let claim = Claim { owner: self.owner(), only: None, except: &except, limit };
+            let claimed = self.0.parts.spool.claim(claim).await?;
+            if claimed.is_empty() {
+                return Ok(self.0.parts.spool.next_due(&except).await?);
+            }
+            join_all(claimed.into_iter().map(|group| self.take_in(group))).await;
+            if self.0.parts.tasks.is_stopping() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Sorts a claimed group into its lane; what goes elsewhere now, or to a destination that rests, is given back.
+    async fn take_in(&self, group: Claimed) {
+        let now = self.0.parts.clock.now();
+        let Claimed { entry, destination, recipients } = group;
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            recipients.into_iter().partition(|recipient| self.goes_there(&destination, recipient));
+        if !elsewhere.is_empty() {
+            let outbound = &self.0.parts.outbound;
+            let fates = elsewhere.iter().map(|recipient| {
+                let destination = outbound.destination(recipient.recipient.address.domain());
+                (recipient.key, Fate::Redirected { destination })
+            });
+            self.settle_surely(entry.id, &fates.collect::<Vec<_>>()).await;
+        }
+        if here.is_empty() {
+            return;
+        }
+        let rest = self.0.lanes.lock().resting(&destination, now).cloned();
+        if let Some(rest) = rest {
+            let group = Claimed { entry, destination, recipients: here };
+            return self.put_off(&group, rest.until, &rest.why).await;
+        }
+        let settings = self.0.parts.settings.get();
+        let most = usize::try_from(settings.recipients_per_transaction.max(1)).unwrap_or(usize::MAX);
+        let mut lanes = self.0.lanes.lock();
+        for chunk in here.chunks(most) {
+            let (entry, destination) = (std::sync::Arc::clone(&entry), destination.clone());
+            lanes.add(Claimed { entry, destination, recipients: chunk.to_vec() }, &settings);
+        }
+    }
+
+    fn goes_there(&self, destination: &Destination, recipient: &Queued) -> bool {
+        *destination == Destination::Local
+            || self.0.parts.outbound.destination(recipient.recipient.address.domain()) == *destination
+    }
+
+    /// Gives a group back until its destination has rested. It counts as an attempt only for recipients whose time is
+    /// up or whose sender is to be told that it takes long.
+    pub(super) async fn put_off(&self, group: &Claimed, until: Timestamp, why: &str) {
+        let now = self.0.parts.clock.now();
+        let settings = self.0.parts.settings.get();
+        let mut fates = Vec::with_capacity(group.recipients.len());
+        let mut events = Vec::new();
+        for recipient in &group.recipients {
+            if now >= recipient.expires_at || recipient.warn_at.is_some_and(|at| at <= now) {
+                let trouble = Trouble::ours(EnhancedStatus::new(4, 4, 1), why, Scope::Destination);
+                let came = consequence(&settings, &group.entry, recipient, Came::Trouble(trouble), None, now);
+                events.extend(came.event);
+                fates.push((recipient.key, came.fate));
+            } else {
+                // Within a minute after the rest, so that not all come at the same moment.
+                let due_at =
+                    until + spread(Duration::from_secs(50), recipient.key).saturating_sub(Duration::from_secs(45));
+                fates.push((recipient.key, Fate::Untried { due_at }));
+            }
+        }
+        let owed = fates.iter().any(|(_, fate)| worker::owes_report(fate));
+        if self.settle_surely(group.entry.id, &fates).await == worker::Written::Yes {
+            events.into_iter().for_each(|event| self.0.parts.journal.record(event));
+            if owed && !self.0.lanes.lock().holds(group.entry.id) {
+                self.notify_sender(group.entry.id).await;
+            }
+        }
+    }
+
+    /// Gives every group that deserves one a worker.
+    fn start_workers(&self) {
+        let settings = self.0.parts.settings.get();
+        while !self.0.parts.tasks.is_stopping() {
+            let Some(group) = self.0.lanes.lock().start_worker(&settings) else { return };
+            self.0.parts.tasks.spawn(worker::run(self.clone(), group));
+        }
+    }
+
+    /// Renews leases, and sends reports that a crash or a failure has left behind.
+    /// Deletes what has been in quarantine for too long.
+    async fn empty_quarantine(&self) -> Result<(), Error> {
+        let lifetime = self.0.parts.settings.get().quarantine_lifetime.duration();
+        if lifetime.is_zero() {
+            return Ok(());
+        }
+        let limit = self.0.parts.clock.now() - lifetime;
+        let mut after = None;
+        loop {
+            // In the order of their arrival: the first young one is the last to be looked at.
+            let held = self.0.parts.spool.list(&Selection::Held, after, SLICE_HELD).await?;
+            for listing in &held {
+                let entry = &listing.entry;
+                if entry.received_at > limit {
+                    return Ok(());
+                }
+                if entry.hold_reason.as_deref() == Some(QUARANTINED) {
+                    self.delete(entry.id).await?;
+                }
+            }
+            match held.last() {
+                Some(last) => after = Some(last.entry.id),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn keep_house(&self) {
+        if let Err(error) = self.0.parts.spool.renew(self.owner()).await {
+            log::warn!(cause:% = error; "The queue's leases cannot be renewed now");
+            return;
+        }
+        if let Err(error) = self.empty_quarantine().await {
+            log::warn!(cause:% = error; "Old messages in quarantine cannot be deleted now; it will be tried again");
+        }
+        match self.0.parts.spool.entries_to_report(100).await {
+            Ok(ids) => {
+                for id in ids {
+                    if !self.0.lanes.lock().holds(id) {
+                        self.notify_sender(id).await;
+                    }
+                }
+            }
+            Err(error) => log::warn!(cause:% = error; "Reports to senders cannot be looked for now"),
+        }
+    }
+}

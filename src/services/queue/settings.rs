@@ -1,0 +1,50 @@
+//! Settings of the queue.
+
+use crate::foundations::address::Address;
+use crate::foundations::settings::{ByteSize, Span};
+
+crate::settings! {
+    /// How long messages wait, and how many are passed on at the same time.
+    pub struct QueueSettings {
+        /// Wait before the second attempt (RFC 5321 §4.5.4.1). Each further wait is twice as long.
+        pub first_retry: Span = Span::minutes(5),
+        /// Longest wait between two attempts.
+        pub longest_retry: Span = Span::hours(4),
+        /// Age at which a recipient that cannot be reached is given up (RFC 5321 §4.5.4.1: at least 4 to 5 days).
+        pub lifetime: Span = Span::days(5),
+        /// The same for notifications that nobody waits for.
+        pub notification_lifetime: Span = Span::days(2),
+        /// Age at which messages in quarantine are deleted, with an event; `"0s"` for never.
+        pub quarantine_lifetime: Span = Span::days(30),
+        /// Age at which the sender is told that it takes long; `"0s"` for never.
+        pub warn_after: Span = Span::hours(4),
+        /// Most connections to other hosts and to the mailboxes together. Beyond it groups wait in their lanes.
+        pub connections: u32 = 100,
+        /// Most connections to one destination.
+        pub connections_per_destination: u32 = 20,
+        /// Connections to a destination about which nothing is known yet.
+        pub first_connections: u32 = 5,
+        /// Most deliveries to our own mailboxes at the same time.
+        pub local_deliveries: u32 = 16,
+        /// Failures to talk to any host of a destination, one after the other, after which it rests.
+        pub failures_before_rest: u32 = 3,
+        /// How long a destination rests first. Each further rest is twice as long, up to `longest_rest`.
+        pub first_rest: Span = Span::minutes(5),
+        /// Longest rest of a destination.
+        pub longest_rest: Span = Span::hours(1),
+        /// Most recipients in one transaction; further ones get another.
+        pub recipients_per_transaction: u32 = 100,
+        /// Most recipients in memory. Further ones stay in the database until there is room.
+        pub recipients_in_memory: u32 = 4000,
+        /// Most octets of messages in memory. Beyond it a worker waits; one larger message is taken alone.
+        pub memory: ByteSize = ByteSize::mib(256),
+        /// How long a connection without work is kept for the next message.
+        pub idle_connection: Span = Span::seconds(2),
+        /// Largest message that is returned whole in a notification. Of a larger one, only the header is.
+        pub returned_size: ByteSize = ByteSize::kib(64),
+        /// How often the queue's length is written down for the charts; `"0s"` for never.
+        pub sample_every: Span = Span::minutes(5),
+        /// Who gets a notification that cannot be delivered. Without one it is dropped, as its event says.
+        pub double_bounces_to: Option<Address> = None,
+    }
+}

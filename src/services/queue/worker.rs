@@ -1,0 +1,244 @@
+//! One worker: groups of one lane, one after the other, over one connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Queue;
+use super::lanes::{EntryState, Next};
+use super::outcome::{Result as Came, consequence, plain};
+use super::room::MEMORY_UNIT;
+use crate::foundations::ids::QueueId;
+use crate::foundations::mail::Message;
+use crate::foundations::wire::smtp::Class;
+use crate::services::outbound::{Contact, Courier, Group, Scope, Trouble};
+use crate::storage::spool::{self, Claimed, Destination, Fate};
+
+/// How long a body that cannot be read waits for the next attempt.
+const UNREADABLE: Duration = Duration::from_secs(60);
+/// Longest pause between attempts to write down what has happened.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often that is tried while the server is stopping.
+const LAST_ATTEMPTS: u32 = 3;
+
+/// Whether fates have been written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    Yes,
+    /// The server is stopping and the database is away.
+    No,
+}
+
+/// Whether a worker has something to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    Open,
+    None,
+}
+
+/// What came of a group, recipient by recipient.
+type Results = Vec<(Came, Option<Arc<Contact>>)>;
+
+/// Works on a group, then on others of its lane as long as the lanes say so.
+pub(super) async fn run(queue: Queue, first: Claimed) {
+    let destination = first.destination.clone();
+    let mut courier = match destination {
+        Destination::Local => None,
+        _ => Some(queue.0.parts.outbound.courier(destination.clone())),
+    };
+    let mut group = first;
+    loop {
+        queue.work(courier.as_mut(), group).await;
+        let open = courier.as_ref().is_some_and(Courier::is_connected);
+        match queue.next_group(&destination, if open { Connection::Open } else { Connection::None }).await {
+            Some(next) => group = next,
+            None => break,
+        }
+    }
+    if let Some(mut courier) = courier {
+        courier.finish().await;
+    }
+    queue.0.lanes.lock().end_worker(&destination);
+    queue.0.stir.notify_one();
+}
+
+/// Whether a fate leaves something to tell the sender.
+pub(super) const fn owes_report(fate: &Fate) -> bool {
+    matches!(fate, Fate::Reported(_) | Fate::Again { report: Some(_), .. })
+}
+
+impl Queue {
+    /// The next group of the lane. With an open connection it is waited for a moment.
+    async fn next_group(&self, destination: &Destination, connection: Connection) -> Option<Claimed> {
+        let settings = self.0.parts.settings.get();
+        let patience = Instant::now() + settings.idle_connection.duration();
+        let tasks = &self.0.parts.tasks;
+        while !tasks.is_stopping() {
+            let (next, refill) = {
+                let mut lanes = self.0.lanes.lock();
+                (lanes.next(destination, self.0.parts.clock.now(), &settings), lanes.take_refill())
+            };
+            if refill {
+                self.0.stir.notify_one();
+            }
+            let wake = match next {
+                Next::Group(group) => return Some(*group),
+                Next::End => return None,
+                Next::Linger(wake) => wake,
+            };
+            let woken = connection == Connection::Open
+                && tokio::select! {
+                    () = wake.notified() => true,
+                    () = tokio::time::sleep_until(patience) => false,
+                    () = tasks.stopping() => false,
+                };
+            self.0.lanes.lock().stop_lingering(destination);
+            if !woken {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Tries a group and writes down what came of it.
+    async fn work(&self, courier: Option<&mut Courier>, group: Claimed) {
+        let settings = self.0.parts.settings.get();
+        let units = u32::try_from(group.entry.size.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
+        let permit = self.0.memory.acquire_many(units.clamp(1, self.0.memory_units)).await;
+        let (fates, events) = match self.0.parts.spool.message(group.entry.id).await {
+            Ok(message) => {
+                let results = self.attempt(courier, &group, &message).await;
+                self.tell_lane(&group, &results).await;
+                drop((message, permit));
+                self.consequences(&settings, &group, results)
+            }
+            Err(error) => (self.unreadable(&error, &group), Vec::new()),
+        };
+        let id = group.entry.id;
+        let written = self.settle_surely(id, &fates).await;
+        if written == Written::Yes {
+            events.into_iter().for_each(|event| self.0.parts.journal.record(event));
+        }
+        let state = {
+            let mut lanes = self.0.lanes.lock();
+            if fates.iter().any(|(_, fate)| owes_report(fate)) {
+                lanes.owe_report(id);
+            }
+            lanes.finish(id, group.recipients.len())
+        };
+        if state == EntryState::ReportOwed && written == Written::Yes {
+            self.notify_sender(id).await;
+        }
+    }
+
+    async fn attempt(&self, courier: Option<&mut Courier>, group: &Claimed, message: &Message) -> Results {
+        let Some(courier) = courier else {
+            let results = self.deliver_here(&group.entry, &group.recipients, message).await;
+            return results.into_iter().map(|result| (result, None)).collect();
+        };
+        let recipients = plain(&group.recipients);
+        let spool = &self.0.parts.spool;
+        let before_end = |places: Vec<usize>| -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+            Box::pin(async move {
+                let keys: Vec<i64> = places.iter().map(|place| group.recipients[*place].key).collect();
+                // The mark only helps to explain a duplicate; the message goes without it.
+                if let Err(error) = spool.mark_sending(&keys).await {
+                    log::debug!(queue:% = group.entry.id, cause:% = error; "The beginning of a transmission is not marked");
+                }
+            })
+        };
+        let attempts = courier.attempt(Group {
+            id: group.entry.id,
+            envelope: &group.entry.envelope,
+            recipients: &recipients,
+            message,
+            before_end: &before_end,
+        });
+        attempts.await.into_iter().map(Into::into).collect()
+    }
+
+    fn consequences(
+        &self,
+        settings: &super::QueueSettings,
+        group: &Claimed,
+        results: Results,
+    ) -> (Vec<(i64, Fate)>, Vec<crate::foundations::event::Event>) {
+        let now = self.0.parts.clock.now();
+        let mut fates = Vec::with_capacity(results.len());
+        let mut events = Vec::with_capacity(results.len());
+        for (recipient, (result, contact)) in group.recipients.iter().zip(results) {
+            let came = consequence(settings, &group.entry, recipient, result, contact.as_deref(), now);
+            fates.push((recipient.key, came.fate));
+            events.extend(came.event);
+        }
+        (fates, events)
+    }
+
+    /// Lets the lane know whether its destination can be talked to.
+    async fn tell_lane(&self, group: &Claimed, results: &Results) {
+        let settings = self.0.parts.settings.get();
+        let now = self.0.parts.clock.now();
+        let Some(why) = unreached(results) else {
+            return self.0.lanes.lock().reached(&group.destination, &settings);
+        };
+        let (waiting, rest) = {
+            let mut lanes = self.0.lanes.lock();
+            let waiting = lanes.unreached(&group.destination, why, now, &settings);
+            (waiting, lanes.resting(&group.destination, now).cloned())
+        };
+        let Some(rest) = rest else { return };
+        for other in waiting {
+            self.0.lanes.lock().finish(other.entry.id, other.recipients.len());
+            self.put_off(&other, rest.until, &rest.why).await;
+        }
+    }
+
+    /// What is done with a group whose body cannot be read.
+    fn unreadable(&self, error: &spool::Error, group: &Claimed) -> Vec<(i64, Fate)> {
+        log::error!(queue:% = group.entry.id, cause:% = error; "The body of a queued message cannot be read");
+        let fate = match error {
+            // Restoring the file and releasing the entry mends it; giving the message up would not.
+            spool::Error::BodyMissing(_) => Fate::Hold { reason: "the file with its body is missing".to_owned() },
+            _ => Fate::Untried { due_at: self.0.parts.clock.now() + UNREADABLE },
+        };
+        group.recipients.iter().map(|recipient| (recipient.key, fate.clone())).collect()
+    }
+
+    /// Writes fates down, however long the database is away: what has been sent must not be sent again.
+    pub(super) async fn settle_surely(&self, id: QueueId, fates: &[(i64, Fate)]) -> Written {
+        let mut pause = Duration::from_millis(500);
+        let mut attempts = 0;
+        loop {
+            let error = match self.0.parts.spool.settle(id, fates).await {
+                Ok(_) => return Written::Yes,
+                Err(error) => error,
+            };
+            attempts += 1;
+            if attempts == 1 {
+                log::error!(queue:% = id, cause:% = error; "The result of an attempt cannot be written down yet");
+            }
+            if self.0.parts.tasks.is_stopping() && attempts >= LAST_ATTEMPTS {
+                return Written::No;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+/// Why no host of the destination could be talked to, if that is what every result says.
+fn unreached(results: &Results) -> Option<&str> {
+    let mut why = None;
+    for (result, _) in results {
+        match result {
+            Came::Trouble(Trouble { scope: Scope::Destination, status, reply, .. })
+                if status.class() == Class::Transient =>
+            {
+                why = Some(reply.as_str());
+            }
+            _ => return None,
+        }
+    }
+    why
+}

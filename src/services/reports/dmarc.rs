@@ -1,0 +1,143 @@
+//! DMARC aggregate reports (RFC 7489 §7.2, RFC 9990).
+
+use mail_auth::report::{DateRange, Record, Report, ReportMetadata};
+
+use super::send::{Letter, Sender};
+use crate::foundations::address::Address;
+use crate::foundations::dns::Resolver;
+use crate::services::filter::CountedPolicy;
+use crate::services::filter::authentication::organization_of;
+use crate::storage::reports::Tally;
+
+/// Most addresses one report goes to.
+const MOST_ADDRESSES: usize = 3;
+
+/// One report for each policy that held on the day, in its letter, and whom it is for.
+pub(super) async fn letters(
+    resolver: &dyn Resolver,
+    sender: &Sender,
+    (day, domain): (i64, &str),
+    tallies: &[Tally],
+) -> Vec<Letter> {
+    let mut policies: Vec<&str> = tallies.iter().map(|tally| tally.policy.as_str()).collect();
+    policies.sort_unstable();
+    policies.dedup();
+    let mut letters = Vec::new();
+    for (number, policy) in policies.into_iter().enumerate() {
+        let Ok(counted) = serde_json::from_str::<CountedPolicy>(policy) else { continue };
+        let mut to = Vec::new();
+        for uri in counted.to.iter().take(MOST_ADDRESSES * 2) {
+            if let Some(address) = mailbox(uri)
+                && to.len() < MOST_ADDRESSES
+                && agrees(resolver, domain, address.domain().as_str()).await
+            {
+                to.push(address);
+            }
+        }
+        let report = report(sender, (day, domain, number), &counted, tallies.iter().filter(|t| t.policy == policy));
+        if to.is_empty() || report.record.is_empty() {
+            continue;
+        }
+        let addresses: Vec<String> = to.iter().map(ToString::to_string).collect();
+        let mut octets = Vec::new();
+        let list = addresses.iter().map(String::as_str);
+        let from = sender.from.to_string();
+        // Writing into memory does not fail.
+        if report.write_rfc5322(sender.hostname.as_str(), from.as_str(), list, &mut octets).is_ok() {
+            letters.push(Letter { to, octets, id: report.report_metadata.report_id.clone() });
+        }
+    }
+    letters
+}
+
+fn report<'t>(
+    sender: &Sender,
+    (day, domain, number): (i64, &str, usize),
+    counted: &CountedPolicy,
+    tallies: impl Iterator<Item = &'t Tally>,
+) -> Report {
+    let begin = u64::try_from(day).unwrap_or(0) * 86_400;
+    let rows = tallies.filter_map(|tally| {
+        let mut record: Record = serde_json::from_str(&tally.detail).ok()?;
+        record.row.count = u32::try_from(tally.good + tally.bad).unwrap_or(u32::MAX);
+        Some(record)
+    });
+    Report {
+        version: 1.0,
+        report_metadata: ReportMetadata {
+            org_name: sender.organization.clone(),
+            email: sender.from.to_string(),
+            extra_contact_info: None,
+            report_id: format!("{begin}.{number}.{domain}@{}", sender.hostname),
+            date_range: DateRange { begin, end: begin + 86_399 },
+            error: Vec::new(),
+            generator: Some(concat!("postrider ", env!("CARGO_PKG_VERSION")).to_owned()),
+        },
+        policy_published: counted.published.clone(),
+        record: rows.collect(),
+        extensions: Vec::new(),
+    }
+}
+
+/// The address of a `mailto:` URI; a size limit behind it (RFC 7489 §6.2) is left off: our reports are small.
+pub(super) fn mailbox(uri: &str) -> Option<Address> {
+    let (scheme, rest) = uri.trim().split_once(':')?;
+    if !scheme.eq_ignore_ascii_case("mailto") {
+        return None;
+    }
+    let address = rest.split(['!', '?']).next().unwrap_or_default();
+    address.trim().parse().ok()
+}
+
+/// RFC 7489 §7.1: another organization's address gets reports only when its own zone says that it wants them.
+async fn agrees(resolver: &dyn Resolver, domain: &str, destination: &str) -> bool {
+    if domain == destination {
+        return true;
+    }
+    let (ours, theirs) = (organization_of(resolver, domain).await, organization_of(resolver, destination).await);
+    if ours.is_some() && ours == theirs {
+        return true;
+    }
+    let name = format!("{domain}._report._dmarc.{destination}");
+    let records = resolver.txt(&name).await.map(|answer| answer.records).unwrap_or_default();
+    records.iter().any(|record| record.split(';').next().is_some_and(|tag| tag.replace(' ', "") == "v=DMARC1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::dns::ZoneResolver;
+
+    #[test]
+    fn uris_are_read() {
+        for (uri, wanted) in [
+            ("mailto:a@x.test", Some("a@x.test")),
+            ("MAILTO:a@x.test!10m", Some("a@x.test")),
+            (" mailto:a@x.test?subject=x", Some("a@x.test")),
+            ("https://x.test/", None),
+            ("mailto:", None),
+            ("a@x.test", None),
+        ] {
+            assert_eq!(mailbox(uri).map(|address| address.to_string()).as_deref(), wanted, "{uri}");
+        }
+    }
+
+    #[tokio::test]
+    async fn strangers_must_agree() {
+        let resolver = ZoneResolver::new();
+        let zone = "_dmarc.x.test TXT v=DMARC1; p=none\nx.test._report._dmarc.third.test TXT v=DMARC1;\n\
+                    x.test._report._dmarc.other.test TXT v=spf1 -all";
+        resolver.add(zone).unwrap();
+        for (domain, destination, wanted) in [
+            ("x.test", "x.test", true),
+            ("x.test", "reports.x.test", true),
+            ("mail.x.test", "x.test", true),
+            ("x.test", "third.test", true),
+            ("y.test", "third.test", false),
+            ("x.test", "other.test", false),
+            ("x.test", "victim.test", false),
+        ] {
+            assert_eq!(agrees(&resolver, domain, destination).await, wanted, "{domain} {destination}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Receiving reports about our own domains.
+
+use futures_util::future::BoxFuture;
+use mail_auth::report::tlsrpt::TlsReport;
+use mail_auth::report::{DmarcResult, Report};
+
+use super::ReportSettings;
+use super::unpack::{Found, unpack};
+use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::mail::Mail;
+use crate::foundations::settings::Live;
+use crate::services::handover::ReportReading;
+use crate::storage::journal::Journal;
+use crate::storage::reports::{Kind, Received, Reports};
+
+/// What a receiver needs.
+pub struct ReceiverParts {
+    /// Its settings.
+    pub settings: Live<ReportSettings>,
+    /// Where reports are kept.
+    pub reports: Reports,
+    /// Where what was received is recorded.
+    pub journal: Journal,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+/// Reads reports out of mail to the configured addresses.
+pub struct Receiver(ReceiverParts);
+
+impl Receiver {
+    /// Puts the parts together.
+    pub const fn new(parts: ReceiverParts) -> Self {
+        Self(parts)
+    }
+
+    async fn take(&self, mail: &Mail) {
+        let settings = self.0.settings.get();
+        let is_for_reports =
+            mail.envelope.recipients.iter().any(|to| settings.addresses.iter().any(|a| a.key() == to.address.key()));
+        if !is_for_reports || mail.message.len() as u64 > settings.largest.len() as u64 {
+            return;
+        }
+        let (octets, limit) = (mail.message.bytes(), settings.unpacked.len() as u64);
+        // Unpacking megabytes takes its time.
+        let found = tokio::task::spawn_blocking(move || unpack(&octets, limit)).await.unwrap_or_default();
+        for found in found {
+            let received = self.received(mail, &found);
+            match self.0.reports.keep(&received).await {
+                Ok(true) => self.0.journal.record(self.event(mail, &received)),
+                Ok(false) => {}
+                Err(error) => {
+                    log::warn!(mail:% = mail.id, cause:% = error; "reports: a report cannot be kept; it is still in the mail it came with");
+                }
+            }
+        }
+    }
+
+    fn event(&self, mail: &Mail, received: &Received) -> Event {
+        Event::new(self.0.clock.now(), EventKind::ReportReceived)
+            .mail(mail.id)
+            .subject(received.domain.clone())
+            .with("report", received.kind.word())
+            .with("organization", received.organization.clone())
+            .with("id", received.report_id.clone())
+            .with("passed", received.passed)
+            .with("failed", received.failed)
+    }
+
+    fn received(&self, mail: &Mail, found: &Found) -> Received {
+        let sender = mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default();
+        let received_at = self.0.clock.now();
+        match found {
+            Found::Dmarc(report) => of_dmarc(report, sender, received_at),
+            Found::Tls(report) => of_tls(report, sender, received_at),
+        }
+    }
+}
+
+impl ReportReading for Receiver {
+    fn read<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, ()> {
+        Box::pin(self.take(mail))
+    }
+}
+
+/// Seconds that a stranger has written, within what a clock can hold.
+fn seconds(at: u64) -> Timestamp {
+    Timestamp::from_unix_seconds(i64::try_from(at).unwrap_or(0).min(253_402_300_799))
+}
+
+fn of_dmarc(report: &Report, sender: String, received_at: Timestamp) -> Received {
+    let (mut passed, mut failed) = (0, 0);
+    for record in &report.record {
+        let evaluated = &record.row.policy_evaluated;
+        let count = u64::from(record.row.count);
+        if evaluated.dkim == DmarcResult::Pass || evaluated.spf == DmarcResult::Pass {
+            passed += count;
+        } else {
+            failed += count;
+        }
+    }
+    Received {
+        kind: Kind::Dmarc,
+        domain: report.policy_published.domain.to_ascii_lowercase(),
+        organization: report.report_metadata.org_name.clone(),
+        report_id: report.report_metadata.report_id.clone(),
+        sender,
+        begins_at: seconds(report.report_metadata.date_range.begin),
+        ends_at: seconds(report.report_metadata.date_range.end),
+        received_at,
+        passed,
+        failed,
+        // A struct that was read from text always has a JSON form.
+        content: serde_json::to_string(report).unwrap_or_default(),
+    }
+}
+
+fn of_tls(report: &TlsReport, sender: String, received_at: Timestamp) -> Received {
+    let sum = |part: fn(&mail_auth::report::tlsrpt::Summary) -> u32| {
+        report.policies.iter().map(|policy| u64::from(part(&policy.summary))).sum()
+    };
+    let domain = report.policies.first().map(|policy| policy.policy.policy_domain.to_ascii_lowercase());
+    let at = |time: &mail_parser::DateTime| Timestamp::from_unix_seconds(time.to_timestamp().clamp(0, 253_402_300_799));
+    Received {
+        kind: Kind::Tls,
+        domain: domain.unwrap_or_default(),
+        organization: report.organization_name.clone().unwrap_or_default(),
+        report_id: report.report_id.clone(),
+        sender,
+        begins_at: at(&report.date_range.start_datetime),
+        ends_at: at(&report.date_range.end_datetime),
+        received_at,
+        passed: sum(|summary| summary.total_success),
+        failed: sum(|summary| summary.total_failure),
+        content: report.to_json(),
+    }
+}

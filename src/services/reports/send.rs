@@ -1,0 +1,239 @@
+//! Sending, once a day.
+
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{ReportSettings, dmarc, tls};
+use crate::foundations::address::{Address, Domain, ReversePath};
+use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::dns::SharedResolver;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::Refusal;
+use crate::foundations::ids::{MailId, SessionId};
+use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Peer, Recipient};
+use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
+use crate::services::filter::Filter;
+use crate::services::handover::{Bound, Postponed, Queueing};
+use crate::services::outbound::Outbound;
+use crate::services::routing::{Resolution, Routing};
+use crate::storage::database;
+use crate::storage::journal::Journal;
+use crate::storage::reports::{Kind, Reports};
+
+/// What a reporter needs.
+pub struct ReporterParts {
+    /// Its settings.
+    pub settings: Live<ReportSettings>,
+    /// Our name.
+    pub hostname: Live<Domain>,
+    /// What was counted.
+    pub reports: Reports,
+    /// The DNS.
+    pub resolver: SharedResolver,
+    /// Who signs.
+    pub filter: Arc<Filter>,
+    /// Which addresses are ours.
+    pub routing: Routing,
+    /// Who sends mail.
+    pub queue: Arc<dyn Queueing>,
+    /// Who speaks HTTPS with others.
+    pub outbound: Outbound,
+    /// Where what was sent is recorded.
+    pub journal: Journal,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+/// Sends reports.
+pub struct Reporter(ReporterParts);
+
+/// Who reports, as reports say it.
+pub(super) struct Sender {
+    pub(super) hostname: Domain,
+    pub(super) from: Address,
+    pub(super) organization: String,
+}
+
+/// A report in a message, and whom it is for.
+pub(super) struct Letter {
+    pub(super) to: Vec<Address>,
+    pub(super) octets: Vec<u8>,
+    /// The report's id.
+    pub(super) id: String,
+}
+
+/// How often it is looked whether a report is due.
+const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// Domains that are looked at in one go; the others follow at the next look.
+const MOST_AT_ONCE: u32 = 10_000;
+/// Days after which counts that could not be sent are forgotten.
+const TOO_OLD: i64 = 7;
+
+impl Reporter {
+    /// Puts the parts together.
+    pub const fn new(parts: ReporterParts) -> Self {
+        Self(parts)
+    }
+
+    /// Sends what is due, now and then, until `tasks` stop.
+    pub async fn run(self, tasks: Tasks) {
+        loop {
+            if let Err(error) = self.send_due().await {
+                log::warn!(cause:% = error; "reports: what is due cannot be sent now; it will be tried again");
+            }
+            tokio::select! {
+                () = tasks.stopping() => return,
+                () = self.0.clock.sleep_until(self.0.clock.now() + LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Sends the reports of days that are over, each when its moment has come.
+    ///
+    /// # Errors
+    /// The database fails; what was not sent is still there.
+    pub async fn send_due(&self) -> Result<(), database::Error> {
+        let settings = self.0.settings.get();
+        let now = self.0.clock.now();
+        self.0.reports.flush().await?;
+        self.0.reports.forget_received(now - settings.keep_for.duration()).await?;
+        let today = Reports::day_of(now);
+        for (kind, day, domain) in self.0.reports.waiting(today, MOST_AT_ONCE).await? {
+            let wanted = match kind {
+                Kind::Dmarc => settings.dmarc,
+                Kind::Tls => settings.tls,
+            };
+            if wanted && now < moment(day, &domain, settings.spread.duration()) {
+                continue;
+            }
+            if !self.0.reports.claim(kind, day, &domain, now).await? {
+                continue;
+            }
+            let sent = match wanted && today - day <= TOO_OLD {
+                true => self.send(kind, day, &domain, &settings).await?,
+                false => Ok(()),
+            };
+            if let Err(refusal) = sent {
+                // The claim ends by itself, and somebody tries again.
+                log::warn!(domain:% = domain; "reports: a report for {domain} cannot be queued now: {refusal}");
+                continue;
+            }
+            self.0.reports.settle(kind, day, &domain, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        kind: Kind,
+        day: i64,
+        domain: &str,
+        settings: &ReportSettings,
+    ) -> Result<Result<(), Refusal>, database::Error> {
+        let tallies = self.0.reports.tallies(kind, day, domain, settings.rows).await?;
+        let Some(sender) = self.sender(settings) else { return Ok(Ok(())) };
+        let resolver = &*self.0.resolver;
+        let letters = match kind {
+            Kind::Dmarc => dmarc::letters(resolver, &sender, (day, domain), &tallies).await,
+            Kind::Tls => match tls::prepare(resolver, &sender, (day, domain), &tallies).await {
+                Some(prepared) => {
+                    for uri in &prepared.uris {
+                        let posted = self.0.outbound.post(uri, "application/tlsrpt+gzip", prepared.packed.clone());
+                        self.record(kind, domain, uri, posted.await.err());
+                    }
+                    prepared.letter.into_iter().collect()
+                }
+                None => Vec::new(),
+            },
+        };
+        for letter in letters {
+            if let Err(refusal) = self.post(kind, domain, letter, settings).await {
+                return Ok(Err(refusal));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn sender(&self, settings: &ReportSettings) -> Option<Sender> {
+        let hostname = (*self.0.hostname.get()).clone();
+        // A host name is a domain, so this is an address.
+        let from = settings.from.clone().or_else(|| format!("postmaster@{hostname}").parse().ok())?;
+        let organization = settings.organization.clone().unwrap_or_else(|| hostname.to_string());
+        Some(Sender { hostname, from, organization })
+    }
+
+    /// Puts a letter into the queue, signed.
+    async fn post(&self, kind: Kind, domain: &str, letter: Letter, settings: &ReportSettings) -> Result<(), Refusal> {
+        let Letter { to, octets, id } = letter;
+        let now = self.0.clock.now();
+        let message = Message::new(octets);
+        let signature = self.0.filter.sign(&message);
+        let message = message.with_prefix(signature.as_bytes());
+        let reverse_path = settings.reverse_path.clone().map_or(ReversePath::Null, ReversePath::Address);
+        let mut recipients = Vec::with_capacity(to.len());
+        for address in &to {
+            let bound = match self.0.routing.resolve(address).await.map_err(Refusal::temporary)? {
+                Resolution::Remote => Bound::Elsewhere,
+                Resolution::Unknown | Resolution::Local { .. } | Resolution::Refused(_) => Bound::Here,
+            };
+            let notify = if reverse_path == ReversePath::Null { Notify::NEVER } else { Notify::DEFAULT };
+            recipients.push((Recipient { address: address.clone(), notify, original: None }, bound));
+        }
+        let envelope = Envelope {
+            reverse_path,
+            recipients: Vec::new(),
+            body: BodyKind::SevenBit,
+            smtputf8: false,
+            require_tls: false,
+            dsn: DsnWish::default(),
+        };
+        let origin = Origin {
+            session: SessionId::generate(now),
+            peer: Peer::Internal,
+            hello: String::new(),
+            with: "local",
+            tls: None,
+            login: None,
+            at: now,
+        };
+        let mail = Mail { id: MailId::generate(now), origin, envelope, message };
+        self.0.queue.postpone(Postponed { mail: &mail, message_id: None, recipients, hold: None }).await?;
+        for address in &to {
+            self.record_mail(kind, domain, &format!("mailto:{address}"), Some((mail.id, &id)), None);
+        }
+        Ok(())
+    }
+
+    fn record(&self, kind: Kind, domain: &str, place: &str, failure: Option<String>) {
+        self.record_mail(kind, domain, place, None, failure);
+    }
+
+    fn record_mail(
+        &self,
+        kind: Kind,
+        domain: &str,
+        place: &str,
+        mail: Option<(MailId, &String)>,
+        failure: Option<String>,
+    ) {
+        let mut event = Event::new(self.0.clock.now(), EventKind::ReportSent).subject(domain);
+        event = event.with("report", kind.word()).with("to", place);
+        if let Some((mail, id)) = mail {
+            event = event.mail(mail).with("id", id.clone());
+        }
+        self.0.journal.record(match failure {
+            Some(reason) => event.with("failed", reason),
+            None => event,
+        });
+    }
+}
+
+/// When a day's report for a domain goes out.
+fn moment(day: i64, domain: &str, spread: Duration) -> Timestamp {
+    let mut hasher = std::hash::DefaultHasher::new();
+    (day, domain).hash(&mut hasher);
+    let part = Duration::from_secs(hasher.finish() % spread.as_secs().max(1));
+    Timestamp::from_unix_seconds((day + 1) * 86_400) + part
+}

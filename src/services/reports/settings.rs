@@ -1,0 +1,36 @@
+//! Settings of reports.
+
+use crate::foundations::address::Address;
+use crate::foundations::settings::{ByteSize, Span};
+
+crate::settings! {
+    /// Reports between mail servers: sent to domains that ask for them, and received about our own.
+    pub struct ReportSettings {
+        /// Whether domains that ask for it (`rua=` of their DMARC record) get a daily report on mail in their name.
+        pub dmarc: bool = true,
+        /// Whether domains that ask for it (`_smtp._tls` in their zone, RFC 8460) get a daily report on our TLS sessions
+        /// with their hosts.
+        pub tls: bool = true,
+        /// Sender of reports, whom people may write to about them. Without one, `postmaster` at the host name. A key in
+        /// `spam.dkim.keys` for its domain, or for one above it, signs them; receivers of TLS reports insist on that.
+        pub from: Option<Address> = None,
+        /// Reverse-path of reports, which gets to know when one cannot be delivered. Without one, the null reverse-path.
+        pub reverse_path: Option<Address> = None,
+        /// Who has made the report, in its text. Without a name, the host name.
+        pub organization: Option<String> = None,
+        /// Within how long after midnight (UTC) the reports of the day before go out: each domain's at a moment of its
+        /// own, so that not all servers send at once.
+        pub spread: Span = Span::hours(4),
+        /// Most rows of one report. What was seen least is left out beyond it.
+        pub rows: u32 = 10_000,
+        /// Addresses of ours that are named in our own `rua=` records. Reports in mail to them are kept for
+        /// `postrider report`; the mail itself is delivered as any other, so each must be a user or an alias.
+        pub addresses: Vec<Address> = Vec::new(),
+        /// Largest message that is searched for a report.
+        pub largest: ByteSize = ByteSize::mib(4),
+        /// Largest report, unpacked. A larger one is left where it is.
+        pub unpacked: ByteSize = ByteSize::mib(16),
+        /// How long received reports are kept.
+        pub keep_for: Span = Span::days(400),
+    }
+}

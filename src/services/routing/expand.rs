@@ -1,0 +1,420 @@
+//! One address, followed to its end.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{DisabledUsers, Error, RoutingSettings, Srs};
+use crate::foundations::address::{Address, Domain, ReversePath};
+use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::settings::Live;
+use crate::storage::directory::{Account, Directory, Source};
+
+/// The room. Cloning gives another handle.
+#[derive(Debug, Clone)]
+pub struct Routing {
+    directory: Directory,
+    settings: Live<RoutingSettings>,
+    hostname: Domain,
+    srs: Option<Arc<Srs>>,
+}
+
+/// What became of one address.
+#[derive(Debug)]
+pub enum Resolution {
+    /// Its domain is not ours.
+    Remote,
+    /// Its domain is ours, but nobody has this address.
+    Unknown,
+    /// It is ours and leads somewhere.
+    Local {
+        /// Mailboxes here, each once.
+        accounts: Vec<Reached>,
+        /// Addresses elsewhere, each once.
+        forwards: Vec<Address>,
+        /// Whether an alias or catch-all was followed.
+        by_alias: ByAlias,
+    },
+    /// It is ours, but mail for it cannot be taken: the aliases run in a circle (554 5.4.6) or are too many (451
+    /// 4.3.5), or the user or domain is disabled (550 5.2.1).
+    Refused(Refusal),
+}
+
+/// Whether an alias was followed on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByAlias {
+    /// The address is the user's own, perhaps with a tag.
+    No,
+    /// At least one alias or catch-all.
+    Yes,
+}
+
+/// A mailbox at the end of the way.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    /// Whose.
+    pub account: Arc<Account>,
+    /// The tag of the address that led here.
+    pub tag: Option<String>,
+}
+
+/// Whose an address is.
+enum Place {
+    Ours,
+    Disabled,
+    Elsewhere,
+}
+
+/// An address on its way, and how it came there.
+struct Step {
+    address: Address,
+    /// The destination as the alias has it, before it was given the tag.
+    written: Address,
+    parent: Option<usize>,
+    depth: u32,
+    /// The alias it was found to be.
+    alias: Option<String>,
+}
+
+/// What one look-up says about an address.
+enum Found {
+    Alias { key: String, destinations: Arc<[String]>, tag: Option<String> },
+    Account(Reached),
+    Nobody,
+}
+
+impl Routing {
+    /// Routing over a directory. `hostname` is this host's own name, whose postmaster is ours (RFC 5321 §4.5.1).
+    pub const fn new(directory: Directory, settings: Live<RoutingSettings>, hostname: Domain) -> Self {
+        Self { directory, settings, hostname, srs: None }
+    }
+
+    /// With senders rewritten for what is passed on.
+    #[must_use]
+    pub fn with_srs(mut self, srs: Option<Srs>) -> Self {
+        self.srs = srs.map(Arc::new);
+        self
+    }
+
+    /// The reverse-path under which a message is passed on by an alias: a sender of ours, or the old one where it is ours
+    /// already, is null, or cannot be rewritten.
+    pub async fn forwarding_path(&self, path: &ReversePath) -> Result<ReversePath, Error> {
+        let (Some(srs), Some(sender)) = (&self.srs, path.address()) else { return Ok(path.clone()) };
+        if !matches!(self.place(sender).await?, Place::Elsewhere) {
+            return Ok(path.clone());
+        }
+        Ok(match srs.forward(sender) {
+            Some(rewritten) => ReversePath::Address(rewritten),
+            None => {
+                log::info!(sender:% = sender; "The sender {sender} is too long to be rewritten and stays as it is");
+                path.clone()
+            }
+        })
+    }
+
+    /// What becomes of mail for one address.
+    pub async fn resolve(&self, address: &Address) -> Result<Resolution, Error> {
+        let settings = self.settings.get();
+        if let Some(behind) = self.srs.as_ref().and_then(|srs| srs.reverse(address)) {
+            return match behind {
+                Ok(sender) => self.behind(sender, &settings).await,
+                Err(wrong) => {
+                    log::info!(address:% = address; "{address} is no rewritten sender of ours: {wrong:?}");
+                    Ok(Resolution::Unknown)
+                }
+            };
+        }
+        match self.place(address).await? {
+            Place::Ours => {}
+            Place::Disabled => return Ok(Resolution::Refused(disabled("domain"))),
+            Place::Elsewhere => return Ok(Resolution::Remote),
+        }
+        Walk { routing: self, settings: &settings, steps: Vec::new(), followed: HashSet::new() }.run(address).await
+    }
+
+    /// Mail for a rewritten sender is for whom it stands for, who is elsewhere, or has come here since.
+    async fn behind(&self, sender: Address, settings: &RoutingSettings) -> Result<Resolution, Error> {
+        if matches!(self.place(&sender).await?, Place::Elsewhere) {
+            return Ok(Resolution::Local { accounts: Vec::new(), forwards: vec![sender], by_alias: ByAlias::Yes });
+        }
+        Walk { routing: self, settings, steps: Vec::new(), followed: HashSet::new() }.run(&sender).await
+    }
+
+    /// Whether an address may stand as the sender of mail that this account submits: its own, with or without a
+    /// tag, or one whose mail reaches it by an alias or catch-all.
+    pub async fn may_send_as(&self, account: &Address, sender: &Address) -> Result<Identity, Error> {
+        let (base, _) = self.untagged(sender, &self.settings.get());
+        if base.key() == account.key() || sender.key() == account.key() {
+            return Ok(Identity::Own);
+        }
+        Ok(match self.resolve(sender).await? {
+            Resolution::Local { accounts, .. } if accounts.iter().any(|r| r.account.address.key() == account.key()) => {
+                Identity::Alias
+            }
+            _ => Identity::Foreign,
+        })
+    }
+
+    async fn place(&self, address: &Address) -> Result<Place, Error> {
+        Ok(match self.directory.domain(address.domain()).await? {
+            Some(domain) if domain.is_active() => Place::Ours,
+            Some(domain) if domain.archived_at.is_none() => Place::Disabled,
+            _ if *address.domain() == self.hostname && is_role(address) => Place::Ours,
+            _ => Place::Elsewhere,
+        })
+    }
+
+    fn untagged(&self, address: &Address, settings: &RoutingSettings) -> (Address, Option<String>) {
+        match settings.tag_separator.chars().next() {
+            Some(separator) => address.split_tag(separator),
+            None => (address.clone(), None),
+        }
+    }
+}
+
+/// What an address is to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// Its own address, perhaps with a tag.
+    Own,
+    /// An alias that leads to it.
+    Alias,
+    /// Somebody else's.
+    Foreign,
+}
+
+struct Walk<'a> {
+    routing: &'a Routing,
+    settings: &'a RoutingSettings,
+    steps: Vec<Step>,
+    followed: HashSet<String>,
+}
+
+impl Walk<'_> {
+    async fn run(mut self, start: &Address) -> Result<Resolution, Error> {
+        let mut accounts: Vec<Reached> = Vec::new();
+        let mut forwards: HashMap<String, Address> = HashMap::new();
+        let (mut circle, mut asleep) = (false, false);
+        let (address, written) = (start.clone(), start.clone());
+        self.steps.push(Step { address, written, parent: None, depth: 0, alias: None });
+        let mut next = 0;
+        while next < self.steps.len() {
+            let address = self.steps[next].address.clone();
+            match self.routing.place(&address).await? {
+                Place::Ours => {}
+                place => {
+                    asleep |= matches!(place, Place::Disabled);
+                    if matches!(place, Place::Elsewhere) {
+                        // Another host may know no tags.
+                        let written = self.steps[next].written.clone();
+                        forwards.entry(written.to_string()).or_insert(written);
+                    }
+                    next += 1;
+                    continue;
+                }
+            }
+            let mut found = self.look_up(&address).await?;
+            if let Found::Alias { key, tag, .. } = &found
+                && self.is_ancestor(next, key)
+            {
+                // The alias names itself: a copy for the mailbox of that name.
+                let account = self.account(&address, tag.clone()).await?;
+                circle |= account.is_none();
+                found = account.map_or(Found::Nobody, Found::Account);
+            }
+            match found {
+                Found::Alias { key, destinations, tag } => {
+                    if self.followed.insert(key.clone())
+                        && let Err(refusal) = self.follow(next, key, &destinations, tag)
+                    {
+                        return Ok(Resolution::Refused(refusal));
+                    }
+                }
+                Found::Account(reached) => {
+                    let sleeping = !reached.account.may_log_in();
+                    if sleeping && self.settings.disabled_users == DisabledUsers::Refuse {
+                        asleep = true;
+                    } else if accounts.iter().all(|known| known.account.id != reached.account.id) {
+                        accounts.push(reached);
+                    }
+                }
+                Found::Nobody if next > 0 => {
+                    log::warn!(address:% = address; "An alias for {start} leads to {address}, which does not exist");
+                }
+                Found::Nobody => {}
+            }
+            next += 1;
+        }
+        Ok(self.conclude(start, accounts, forwards, circle, asleep))
+    }
+
+    fn conclude(
+        &self,
+        start: &Address,
+        accounts: Vec<Reached>,
+        forwards: HashMap<String, Address>,
+        circle: bool,
+        asleep: bool,
+    ) -> Resolution {
+        if circle {
+            log::warn!(address:% = start; "The aliases for {start} run in a circle");
+        }
+        if accounts.is_empty() && forwards.is_empty() {
+            return match (circle, asleep) {
+                (true, _) => Resolution::Refused(
+                    Refusal::new(Kind::Invalid, "The aliases of this address run in a circle").smtp(554, "5.4.6"),
+                ),
+                (_, true) => Resolution::Refused(disabled("mailbox")),
+                _ => Resolution::Unknown,
+            };
+        }
+        let mut forwards: Vec<Address> = forwards.into_values().collect();
+        forwards.sort_unstable();
+        let by_alias = if self.steps.len() > 1 { ByAlias::Yes } else { ByAlias::No };
+        Resolution::Local { accounts, forwards, by_alias }
+    }
+
+    /// Adds the destinations of an alias to what is still to be looked at.
+    fn follow(&mut self, at: usize, key: String, destinations: &[String], tag: Option<String>) -> Result<(), Refusal> {
+        let depth = self.steps[at].depth + 1;
+        if depth > self.settings.alias_depth {
+            log::warn!(alias = key.as_str(); "Aliases lead to each other more than {} times", self.settings.alias_depth);
+            return Err(misconfigured());
+        }
+        let from = self.steps[at].address.clone();
+        for text in destinations.iter().flat_map(|row| listed(row)) {
+            let written = match Source::parse(text) {
+                Some(Source::Address(address)) => Some(address),
+                Some(Source::CatchAll(domain)) => Address::new(from.local().clone(), domain).ok(),
+                None => None,
+            };
+            let Some(written) = written else {
+                log::warn!(alias = key.as_str(), destination = text; "A destination of an alias is no address");
+                continue;
+            };
+            if self.steps.len() > self.settings.alias_expansion as usize {
+                log::warn!(alias = key.as_str(); "Aliases expand to more than {} addresses", self.settings.alias_expansion);
+                return Err(misconfigured());
+            }
+            let address = with_tag(&written, tag.as_deref(), self.settings);
+            self.steps.push(Step { address, written, parent: Some(at), depth, alias: None });
+        }
+        self.steps[at].alias = Some(key);
+        Ok(())
+    }
+
+    fn is_ancestor(&self, of: usize, key: &str) -> bool {
+        let mut at = self.steps[of].parent;
+        while let Some(n) = at {
+            if self.steps[n].alias.as_deref() == Some(key) {
+                return true;
+            }
+            at = self.steps[n].parent;
+        }
+        false
+    }
+
+    /// The order of the room's documentation.
+    async fn look_up(&self, address: &Address) -> Result<Found, Error> {
+        let (base, tag) = self.routing.untagged(address, self.settings);
+        let whole = [(address, None), (&base, tag.clone())];
+        for (candidate, tag) in whole.into_iter().take(if tag.is_some() { 2 } else { 1 }) {
+            let key = candidate.key();
+            let destinations = self.routing.directory.aliases(&key).await?;
+            if !destinations.is_empty() {
+                return Ok(Found::Alias { key, destinations, tag });
+            }
+            if let Some(account) = self.routing.directory.account(candidate).await?
+                && account.archived_at.is_none()
+            {
+                return Ok(Found::Account(Reached { account, tag }));
+            }
+        }
+        if is_role(&base)
+            && let Some(postmaster) = &self.settings.postmaster
+            && postmaster.key() != base.key()
+        {
+            return Ok(Found::Alias { key: base.key(), destinations: Arc::new([postmaster.to_string()]), tag: None });
+        }
+        let catch_all = Source::CatchAll(base.domain().clone()).key();
+        let destinations = self.routing.directory.aliases(&catch_all).await?;
+        if !destinations.is_empty() {
+            // With `@domain` as its destination it leads each name elsewhere: it counts as one alias per name.
+            let key = format!("{catch_all} for {}", base.key());
+            return Ok(Found::Alias { key, destinations, tag: None });
+        }
+        if is_role(&base) {
+            let domain = self.routing.directory.domain(base.domain()).await?.map(|domain| domain.id);
+            if let Some(account) = self.routing.directory.oldest_account(domain).await? {
+                return Ok(Found::Account(Reached { account: Arc::new(account), tag: None }));
+            }
+        }
+        Ok(Found::Nobody)
+    }
+
+    async fn account(&self, address: &Address, tag: Option<String>) -> Result<Option<Reached>, Error> {
+        let (base, _) = self.routing.untagged(address, self.settings);
+        for candidate in [address, &base] {
+            if let Some(account) = self.routing.directory.account(candidate).await?
+                && account.archived_at.is_none()
+            {
+                return Ok(Some(Reached { account, tag }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The names that every domain must answer to: RFC 5321 §4.5.1, RFC 2142 §2 and §5.
+fn is_role(address: &Address) -> bool {
+    ["postmaster", "abuse"].iter().any(|name| address.local().value().eq_ignore_ascii_case(name))
+}
+
+fn disabled(what: &'static str) -> Refusal {
+    Refusal::new(Kind::NotFound, format!("This {what} is disabled and takes no mail")).smtp(550, "5.2.1")
+}
+
+fn misconfigured() -> Refusal {
+    Refusal::new(Kind::Temporary, "The aliases of this address need the administrator's attention").smtp(451, "4.3.5")
+}
+
+/// The destination with the tag of the address that led to it, unless it has one of its own or becomes too long.
+fn with_tag(address: &Address, tag: Option<&str>, settings: &RoutingSettings) -> Address {
+    let (Some(tag), Some(separator)) = (tag, settings.tag_separator.chars().next()) else { return address.clone() };
+    if address.split_tag(separator).1.is_some() {
+        return address.clone();
+    }
+    let tagged = format!("{}{separator}{tag}@{}", address.local().value(), address.domain().as_str());
+    match Source::parse(&tagged) {
+        Some(Source::Address(tagged)) => tagged,
+        _ => address.clone(),
+    }
+}
+
+/// The destinations in one row: Postfix allows several, with commas between them. A comma within quotes is part of a
+/// name.
+fn listed(row: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    row.split(move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    })
+    .map(str::trim)
+    .filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_may_list_several() {
+        for (row, want) in [
+            ("a@x.test", vec!["a@x.test"]),
+            ("a@x.test, b@x.test,c@x.test", vec!["a@x.test", "b@x.test", "c@x.test"]),
+            (" , a@x.test,,", vec!["a@x.test"]),
+            ("\"a,b\"@x.test, c@x.test", vec!["\"a,b\"@x.test", "c@x.test"]),
+        ] {
+            assert_eq!(listed(row).collect::<Vec<_>>(), want);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Settings of routing.
+
+use std::path::PathBuf;
+
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::settings::Span;
+
+crate::words! {
+    /// What happens to mail for users who may not log in.
+    pub enum DisabledUsers {
+        /// It is delivered, and waits for the user.
+        Deliver = "deliver",
+        /// It is refused: 550 5.2.1.
+        Refuse = "refuse",
+    }
+}
+
+crate::settings! {
+    /// How addresses are turned into mailboxes.
+    pub struct RoutingSettings {
+        /// What separates a user's name from a tag, as in `ann+lists@example.com` (RFC 5233). Its first character
+        /// counts; empty for none.
+        pub tag_separator: String = "+".to_owned(),
+        /// Where mail for `postmaster` and `abuse` of each of our domains and of this host goes, when no user or alias
+        /// has that name. Unset: to the domain's catch-all or, without one, to the first user of the domain (for the
+        /// host: of all), because RFC 5321 §4.5.1 wants it to go somewhere.
+        pub postmaster: Option<Address> = None,
+        /// What happens to mail for users who may not log in.
+        pub disabled_users: DisabledUsers = DisabledUsers::Deliver,
+        /// How many aliases may lead to each other in a row. An address that needs more is answered with 451 4.3.5,
+        /// so that mail waits at its sender until the aliases are mended.
+        pub alias_depth: u32 = 10,
+        /// How many destinations one address may expand to, those passed on the way counted too. An address that needs
+        /// more is answered with 451 4.3.5.
+        pub alias_expansion: u32 = 1000,
+        /// Senders of mail that aliases pass on to other servers.
+        pub srs: SrsSettings = SrsSettings::default(),
+    }
+}
+
+crate::settings! {
+    /// The Sender Rewriting Scheme: what an alias passes on to another server leaves under a sender of ours, so that SPF
+    /// does not fail there, and notifications for it find their way back.
+    pub struct SrsSettings {
+        /// File with secrets, one of at least 16 octets in each line. The first is for new senders, all are believed. Read
+        /// at start. Without a file senders are not rewritten.
+        pub secret_file: Option<PathBuf> = None,
+        /// Domain of the rewritten senders, whose mail must come here. Without one, the name of this host.
+        pub domain: Option<Domain> = None,
+        /// How long notifications for a rewritten sender are taken. After it they are refused: 550 5.1.1.
+        pub lifetime: Span = Span::days(21),
+    }
+}

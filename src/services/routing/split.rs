@@ -1,0 +1,126 @@
+//! A whole envelope: who gets a copy here, where else it goes, and for whom it cannot be taken.
+
+use std::collections::HashMap;
+
+use super::expand::ByAlias;
+use super::{Error, Resolution, Routing};
+use crate::foundations::address::Address;
+use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::mail::{Envelope, Notify, OriginalRecipient, Recipient};
+use crate::foundations::settings::ByteSize;
+
+/// Where the copies of one message go.
+#[derive(Debug, Default)]
+pub struct Routes {
+    /// Mailboxes here, each once.
+    pub local: Vec<LocalRecipient>,
+    /// Addresses elsewhere that the sender has named, each once.
+    pub remote: Vec<Recipient>,
+    /// Addresses elsewhere to which aliases of ours lead, each once and none of the former.
+    pub forwards: Vec<Recipient>,
+    /// Recipients nobody gets a copy for, and why.
+    pub failed: Vec<(Recipient, Refusal)>,
+    /// The aliases that were followed, for the journal.
+    pub expansions: Vec<Expansion>,
+}
+
+/// A mailbox that gets a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalRecipient {
+    /// Whose mailbox.
+    pub account: Address,
+    /// The most it may hold.
+    pub quota: Option<ByteSize>,
+    /// The tag of the address that led here (RFC 5233), for the folder or for Sieve.
+    pub tag: Option<String>,
+    /// The recipient of the envelope it stands for. When several led to one mailbox: the first, with the wishes for
+    /// notifications of all.
+    pub recipient: Recipient,
+}
+
+/// An alias that was followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expansion {
+    /// The recipient of the envelope.
+    pub from: Address,
+    /// Mailboxes and addresses it led to.
+    pub to: Vec<Address>,
+}
+
+impl Routing {
+    /// Follows every recipient of an envelope. Fails as a whole when the directory cannot be asked.
+    pub async fn split(&self, envelope: &Envelope) -> Result<Routes, Error> {
+        let mut routes = Routes::default();
+        let mut local: HashMap<i64, usize> = HashMap::new();
+        let mut remote: HashMap<String, usize> = HashMap::new();
+        let mut passed_on: HashMap<String, usize> = HashMap::new();
+        for recipient in &envelope.recipients {
+            match self.resolve(&recipient.address).await? {
+                Resolution::Remote => add(&mut routes.remote, &mut remote, recipient.clone()),
+                Resolution::Unknown => {
+                    let refusal = Refusal::new(Kind::NotFound, "No such user here").smtp(550, "5.1.1");
+                    routes.failed.push((recipient.clone(), refusal));
+                }
+                Resolution::Refused(refusal) => routes.failed.push((recipient.clone(), refusal)),
+                Resolution::Local { accounts, forwards, by_alias } => {
+                    if by_alias == ByAlias::Yes {
+                        let reached = accounts.iter().map(|reached| reached.account.address.clone());
+                        let to = reached.chain(forwards.iter().cloned()).collect();
+                        routes.expansions.push(Expansion { from: recipient.address.clone(), to });
+                    }
+                    for reached in accounts {
+                        let at = *local.entry(reached.account.id).or_insert(routes.local.len());
+                        match routes.local.get_mut(at) {
+                            Some(known) => known.recipient.notify = both(known.recipient.notify, recipient.notify),
+                            None => routes.local.push(LocalRecipient {
+                                account: reached.account.address.clone(),
+                                quota: reached.account.quota,
+                                tag: reached.tag,
+                                recipient: recipient.clone(),
+                            }),
+                        }
+                    }
+                    for address in forwards {
+                        add(&mut routes.forwards, &mut passed_on, forwarded(recipient, address));
+                    }
+                }
+            }
+        }
+        // Whom the sender has named gets the message from the sender, and once.
+        for recipient in std::mem::take(&mut routes.forwards) {
+            match remote.get(&recipient.address.to_string()).and_then(|at| routes.remote.get_mut(*at)) {
+                Some(known) => known.notify = both(known.notify, recipient.notify),
+                None => routes.forwards.push(recipient),
+            }
+        }
+        Ok(routes)
+    }
+}
+
+/// The recipient under its new address. The address the sender used goes along, so that a notification can name it
+/// (RFC 3461 §5.2.7.3 for aliases; §4.2 lets a relay add it).
+fn forwarded(recipient: &Recipient, address: Address) -> Recipient {
+    let original = recipient.original.clone().unwrap_or_else(|| OriginalRecipient {
+        address_type: if recipient.address.needs_smtputf8() { "utf-8" } else { "rfc822" }.to_owned(),
+        address: recipient.address.to_string(),
+    });
+    Recipient { address, notify: recipient.notify, original: Some(original) }
+}
+
+fn add(list: &mut Vec<Recipient>, seen: &mut HashMap<String, usize>, recipient: Recipient) {
+    let at = *seen.entry(recipient.address.to_string()).or_insert(list.len());
+    match list.get_mut(at) {
+        Some(known) => known.notify = both(known.notify, recipient.notify),
+        None => list.push(recipient),
+    }
+}
+
+/// The wishes of two recipients that turn out to be one: whatever either wants to be told.
+const fn both(a: Notify, b: Notify) -> Notify {
+    Notify {
+        success: a.success || b.success,
+        failure: a.failure || b.failure,
+        delay: a.delay || b.delay,
+        explicit: a.explicit || b.explicit,
+    }
+}

@@ -1,0 +1,153 @@
+//! From what the client sent to what goes on.
+
+use std::time::Duration;
+
+use super::repair::{Inspection, without};
+use super::settings::{HeaderFrom, SubmissionSettings};
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::clock::SharedClock;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::mail::{Login, Mail, Message, compose};
+use crate::foundations::settings::Live;
+use crate::services::acceptance::Acceptance;
+use crate::services::guard::{Guard, Meter, Rise, Trust, Usage};
+use crate::storage::journal::Journal;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What submission needs.
+pub struct SubmissionParts {
+    /// Its settings.
+    pub settings: Live<SubmissionSettings>,
+    /// Our name, for Message-IDs.
+    pub hostname: Live<Domain>,
+    /// Whose addresses are whose.
+    pub acceptance: Acceptance,
+    /// Who has no limits.
+    pub guard: Guard,
+    /// Where a sudden rise is recorded.
+    pub journal: Journal,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+/// The room.
+pub struct Submission {
+    parts: SubmissionParts,
+    messages: [Meter; 2],
+    recipients: [Meter; 2],
+    usage: Usage,
+}
+
+impl Submission {
+    /// Puts the parts together.
+    pub fn new(parts: SubmissionParts) -> Self {
+        Self { parts, messages: Default::default(), recipients: Default::default(), usage: Usage::new() }
+    }
+
+    /// The message as it may go on, or why it may not.
+    pub async fn prepare(&self, mut mail: Mail, login: &Login) -> Result<Mail, Refusal> {
+        let settings = self.parts.settings.get();
+        let seen = Inspection::of(mail.message.original());
+        let mut added = String::new();
+        let mut cut = seen.private.clone();
+        if let Some(sender) = self.check_authors(&seen, login, &settings).await? {
+            added.push_str(&sender);
+            cut.extend(seen.sender_at.iter().cloned());
+            cut.sort_unstable_by_key(|part| part.start);
+        }
+        self.meter(&mail, login, &settings)?;
+        self.complete(&seen, login, &mut added);
+        let original = without(mail.message.original(), &cut);
+        mail.message = Message::new(original).with_prefix(added.as_bytes());
+        Ok(mail)
+    }
+
+    /// Whether the account may bear these names. `Some` with the Sender field to be written where one is due.
+    async fn check_authors(
+        &self,
+        seen: &Inspection,
+        login: &Login,
+        settings: &SubmissionSettings,
+    ) -> Result<Option<String>, Refusal> {
+        if let Some(fault) = seen.faults.first() {
+            return Err(Refusal::new(Kind::Invalid, *fault).smtp(550, "5.6.0"));
+        }
+        let authors = seen.authors.as_deref().unwrap_or_default();
+        let mut foreign = None;
+        for author in authors {
+            if let Err(refusal) = self.parts.acceptance.identity(author, login).await {
+                if refusal.is_temporary() {
+                    return Err(refusal);
+                }
+                foreign = Some(author);
+            }
+        }
+        if let (Some(foreign), HeaderFrom::Own) = (foreign, settings.header_from) {
+            let text = format!("From says {foreign}, which is not an address of {}", login.address);
+            return Err(Refusal::new(Kind::NoPermission, text).smtp(550, "5.7.1"));
+        }
+        let own_sender = match seen.sender.as_deref() {
+            Some([sender]) => self.parts.acceptance.identity(sender, login).await.is_ok(),
+            _ => false,
+        };
+        // RFC 5322 §3.6.2: with several authors there is a Sender. RFC 6409 §8.1: ours is the one that can be trusted.
+        let due = foreign.is_some() || authors.len() > 1 || seen.sender.is_some();
+        Ok((due && !own_sender).then(|| address_field("Sender", &login.address)))
+    }
+
+    fn meter(&self, mail: &Mail, login: &Login, settings: &SubmissionSettings) -> Result<(), Refusal> {
+        if self.parts.guard.trusts(&mail.origin.peer) == Trust::Trusted {
+            return Ok(());
+        }
+        let (now, account) = (self.parts.clock.now(), login.address.key());
+        let count = u32::try_from(mail.envelope.recipients.len()).unwrap_or(u32::MAX);
+        let limits = [
+            (&self.messages[0], 1, settings.messages_per_hour, HOUR, "messages an hour"),
+            (&self.messages[1], 1, settings.messages_per_day, DAY, "messages a day"),
+            (&self.recipients[0], count, settings.recipients_per_hour, HOUR, "copies an hour"),
+            (&self.recipients[1], count, settings.recipients_per_day, DAY, "copies a day"),
+        ];
+        for (meter, units, limit, period, what) in limits {
+            meter.take(&account, units, limit, period, now).map_err(|_| {
+                let text = format!("An account may send {limit} {what}; try again later");
+                Refusal::new(Kind::TooMany, text).smtp(450, "4.7.1")
+            })?;
+        }
+        let rise = self.usage.count(&account, count, (settings.rise_from, settings.rise_factor), now);
+        if let Some(Rise { now: copies, usual }) = rise {
+            let event = Event::new(now, EventKind::SendingRise).session(mail.origin.session).subject(account);
+            let event = event.with("copies", copies).with("usual", usual);
+            self.parts.journal.record(event.with("peer", mail.origin.peer.to_string()));
+        }
+        Ok(())
+    }
+
+    /// RFC 6409 §8: what RFC 5322 demands and is missing.
+    fn complete(&self, seen: &Inspection, login: &Login, added: &mut String) {
+        let now = self.parts.clock.now();
+        if !seen.has_date {
+            added.push_str(&format!("Date: {}\r\n", compose::date(now)));
+        }
+        if seen.authors.is_none() {
+            added.push_str(&address_field("From", &login.address));
+        }
+        if !seen.has_message_id {
+            let mut random = [0u8; 8];
+            // Without a random source the time alone has to make the difference.
+            let _ = aws_lc_rs::rand::fill(&mut random);
+            let id = compose::message_id(now, u64::from_le_bytes(random), &self.parts.hostname.get());
+            added.push_str(&format!("Message-ID: {id}\r\n"));
+        }
+        if !seen.begins_with_field {
+            // The client sent no header: its text must not become one.
+            added.push_str("\r\n");
+        }
+    }
+}
+
+fn address_field(name: &str, address: &Address) -> String {
+    format!("{name}: <{address}>\r\n")
+}

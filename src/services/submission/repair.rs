@@ -1,0 +1,151 @@
+//! Looking at a submitted header and mending it. Pure.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use mail_parser::MessageParser;
+
+use crate::foundations::address::Address;
+use crate::foundations::mail::{Field, HeaderSection};
+
+/// Most addresses of one From or Sender field that are looked at; a field with more is not understood.
+const MOST_AUTHORS: usize = 64;
+
+/// What a submitted header has and lacks.
+#[derive(Debug, Default)]
+pub(super) struct Inspection {
+    /// The addresses in From; `None` where it is missing.
+    pub authors: Option<Vec<Address>>,
+    /// The address in Sender; `None` where it is missing.
+    pub sender: Option<Vec<Address>>,
+    /// Something in From or Sender could not be understood, or stands there twice.
+    pub faults: Vec<&'static str>,
+    pub has_date: bool,
+    pub has_message_id: bool,
+    /// Whether what the client sent begins with a field at all.
+    pub begins_with_field: bool,
+    /// Fields that must not leave: Bcc, Resent-Bcc, Return-Path.
+    pub private: Vec<Range<usize>>,
+    /// The Sender fields.
+    pub sender_at: Vec<Range<usize>>,
+}
+
+impl Inspection {
+    pub(super) fn of(original: &[u8]) -> Self {
+        let mut seen = Self::default();
+        let mut first = true;
+        for field in HeaderSection::of(original).fields() {
+            if std::mem::take(&mut first) {
+                seen.begins_with_field = !field.name.is_empty();
+            }
+            if field.is("From") {
+                seen.take_author(&field);
+            } else if field.is("Sender") {
+                seen.sender_at.push(field.range.clone());
+                if seen.sender.is_some() {
+                    seen.faults.push("Sender stands there twice");
+                }
+                seen.sender = addresses(&field).or_else(|| Some(Vec::new()));
+            } else if field.is("Date") {
+                seen.has_date = true;
+            } else if field.is("Message-ID") {
+                seen.has_message_id = true;
+            } else if field.is("Bcc") || field.is("Resent-Bcc") || field.is("Return-Path") {
+                seen.private.push(field.range.clone());
+            }
+        }
+        seen.begins_with_field |= original.starts_with(b"\r\n") || original.is_empty();
+        seen
+    }
+
+    fn take_author(&mut self, field: &Field<'_>) {
+        // RFC 5322 §3.6: exactly once. Readers differ in which of two they show, so neither can be trusted.
+        if self.authors.is_some() {
+            self.faults.push("From stands there twice");
+        }
+        match addresses(field) {
+            Some(addresses) if !addresses.is_empty() => self.authors = Some(addresses),
+            _ => {
+                self.faults.push("From holds no address that can be understood");
+                self.authors = Some(Vec::new());
+            }
+        }
+    }
+}
+
+/// The addresses of an address field; `None` when one of them is none, or when they are too many.
+fn addresses(field: &Field<'_>) -> Option<Vec<Address>> {
+    // A field may hold UTF-8 or encoded words; a parser of whole messages wants an empty line behind it.
+    let alone = [b"From:", field.body, b"\r\n"].concat();
+    let parsed = MessageParser::new().with_address_headers().parse_headers(&alone[..])?;
+    let found = parsed.from()?;
+    let list: Vec<_> = found.iter().take(MOST_AUTHORS + 1).collect();
+    if list.len() > MOST_AUTHORS {
+        return None;
+    }
+    list.iter().map(|found| found.address()?.parse().ok()).collect()
+}
+
+/// The message without these parts, which are ascending and disjoint; copied only when there are any.
+pub(super) fn without(original: &Bytes, parts: &[Range<usize>]) -> Bytes {
+    if parts.is_empty() {
+        return original.clone();
+    }
+    let mut kept = BytesMut::with_capacity(original.len());
+    let mut from = 0;
+    for part in parts {
+        kept.extend_from_slice(original.get(from..part.start).unwrap_or_default());
+        from = part.end;
+    }
+    kept.extend_from_slice(original.get(from..).unwrap_or_default());
+    kept.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authors(message: &str) -> Option<Vec<String>> {
+        Inspection::of(message.as_bytes()).authors.map(|list| list.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn finds_authors() {
+        for (message, wanted) in [
+            ("From: ann@example.test\r\n\r\n", vec!["ann@example.test"]),
+            (
+                "from: Ann <ann@example.test>,\r\n \"B, C\" <bob@example.test>\r\n\r\n",
+                vec!["ann@example.test", "bob@example.test"],
+            ),
+            ("From: =?utf-8?q?J=C3=B6rg?= <j@example.test> (x)\r\n\r\n", vec!["j@example.test"]),
+            (
+                "From: friends: ann@example.test, <bob@example.test>;\r\n\r\n",
+                vec!["ann@example.test", "bob@example.test"],
+            ),
+        ] {
+            assert_eq!(authors(message), Some(wanted.iter().map(ToString::to_string).collect()), "{message}");
+        }
+        assert_eq!(authors("Subject: x\r\n\r\nFrom: ann@example.test\r\n"), None);
+    }
+
+    #[test]
+    fn faults_are_named() {
+        for message in [
+            "From: a@x.test\r\nFROM: b@x.test\r\n\r\n",
+            "From: nobody\r\n\r\n",
+            "From:\r\n\r\n",
+            "From: a@x.test, nobody\r\n\r\n",
+        ] {
+            assert!(!Inspection::of(message.as_bytes()).faults.is_empty(), "{message}");
+        }
+    }
+
+    #[test]
+    fn private_fields_are_cut_out() {
+        let message = Bytes::from(
+            "Bcc: a@x.test,\r\n b@x.test\r\nSubject: x\r\nreturn-path: <>\r\nBCC: c@x.test\r\n\r\nBcc: body\r\n",
+        );
+        let seen = Inspection::of(&message);
+        assert_eq!(without(&message, &seen.private), "Subject: x\r\n\r\nBcc: body\r\n");
+    }
+}

@@ -1,0 +1,35 @@
+//! Settings of submission.
+
+crate::words! {
+    /// Whose address users may write into From.
+    pub enum HeaderFrom {
+        /// Only their own, their aliases, either with a tag. Others are refused with 550 5.7.1.
+        Own = "own",
+        /// Any; a Sender field then says who it really was (RFC 6409 §8.1).
+        Any = "any",
+    }
+}
+
+crate::settings! {
+    /// What users may send, and how it is completed.
+    pub struct SubmissionSettings {
+        /// Whose address users may write into From.
+        pub header_from: HeaderFrom = HeaderFrom::Own,
+        /// Messages an account may submit in an hour. Further ones are put off with 450 4.7.1. 0 is no limit; clients
+        /// in the guard's trusted networks have none.
+        pub messages_per_hour: u32 = 500,
+        /// Recipients an account may write to in a day. Messages to further ones are put off with 450 4.7.1. 0 is no
+        /// limit; clients in the guard's trusted networks have none.
+        pub recipients_per_day: u32 = 5_000,
+        /// The same for messages in a day.
+        pub messages_per_day: u32 = 5_000,
+        /// The same for recipients in an hour.
+        pub recipients_per_hour: u32 = 2_000,
+        /// Copies in an hour from which it is an event, and a line in the log, when they are also more than `rise_factor`
+        /// times what the account usually sends: a stolen password shows itself so. 0 is never. What is usual is learned anew
+        /// after a restart.
+        pub rise_from: u32 = 100,
+        /// See `rise_from`.
+        pub rise_factor: u32 = 10,
+    }
+}

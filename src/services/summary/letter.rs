@@ -1,0 +1,58 @@
+//! The summary as a message.
+
+use super::{Summary, SummarySettings};
+use crate::foundations::address::{Address, ReversePath};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::ids::{MailId, SessionId};
+use crate::foundations::mail::compose::{Charset, addresses, date, field, message_id};
+use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Peer, Recipient};
+
+/// The letter to the one whom the settings name; `None` when they name nobody.
+pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> Option<Mail> {
+    let to = settings.to.clone()?;
+    let postmaster = || format!("postmaster@{}", summary.hostname).parse::<Address>().ok();
+    let from = settings.from.clone().or_else(postmaster)?;
+    let text = summary.to_string();
+    let body = if text.is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime };
+    let encoding = if text.is_ascii() { "7bit" } else { "8bit" };
+    let id = MailId::generate(now);
+    let (charset, mut random) = (Charset::Ascii, [0; 8]);
+    // Without randomness the time alone has to do.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    let subject = format!(
+        "{}: {} messages, {:.1} % unwanted",
+        summary.hostname, summary.spam.flow.received, summary.spam.unwanted_percent
+    );
+    let header = [
+        addresses("From", [("Postrider", &from)], charset),
+        addresses("To", [("", &to)], charset),
+        field("Subject", &subject, charset),
+        format!("Date: {}\r\n", date(now)),
+        format!("Message-ID: {}\r\n", message_id(now, u64::from_le_bytes(random), &summary.hostname)),
+        // RFC 3834 §5: nobody's vacation answers it.
+        "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n".to_owned(),
+        format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"),
+    ];
+    let bytes = header.concat() + &text.replace('\n', "\r\n");
+    Some(Mail {
+        id,
+        origin: Origin {
+            session: SessionId::generate(now),
+            peer: Peer::Internal,
+            hello: String::new(),
+            with: "local",
+            tls: None,
+            login: None,
+            at: now,
+        },
+        envelope: Envelope {
+            reverse_path: ReversePath::Null,
+            recipients: vec![Recipient { address: to, notify: Notify::NEVER, original: None }],
+            body,
+            smtputf8: false,
+            require_tls: false,
+            dsn: DsnWish::default(),
+        },
+        message: Message::new(bytes.into_bytes()),
+    })
+}

@@ -1,0 +1,110 @@
+//! The summary as people read it.
+
+use std::fmt;
+
+use super::Summary;
+use crate::foundations::clock::Timestamp;
+use crate::services::overview::Talker;
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (spam, flow) = (&self.spam, &self.spam.flow);
+        writeln!(f, "{} from {} to {}", self.hostname, minute(spam.since), minute(spam.until))?;
+        writeln!(f, "\nMail")?;
+        for (what, number) in [
+            ("messages received", flow.received),
+            ("delivered to mailboxes", flow.delivered),
+            ("passed on to other servers", flow.relayed),
+            ("attempts that will be repeated", flow.deferred),
+            ("recipients given up", flow.failed),
+            ("put among junk or into quarantine", flow.junk),
+            ("refused as spam", flow.spam),
+            ("clients, recipients and messages refused", flow.refused),
+        ] {
+            writeln!(f, "  {number:>9}  {what}")?;
+        }
+        writeln!(f, "  {:>8.1} %  of it was unwanted", spam.unwanted_percent)?;
+        if !spam.refusals.is_empty() {
+            writeln!(f, "\nRefused")?;
+            for refusal in spam.refusals.iter().take(10) {
+                writeln!(f, "  {:>9}  {}: {}", refusal.number, refusal.kind, refusal.reason)?;
+            }
+        }
+        self.queue(f)?;
+        talkers(f, "Top senders", &self.senders)?;
+        talkers(f, "Top recipients", &self.recipients)?;
+        self.room(f)
+    }
+}
+
+impl Summary {
+    fn queue(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queue = &self.queue.queue;
+        writeln!(f, "\nQueue")?;
+        writeln!(f, "  {:>9}  messages; {} recipients wait, {} are held", queue.entries, queue.waiting, queue.held)?;
+        if let Some(oldest) = queue.oldest {
+            writeln!(f, "             the oldest came at {}", minute(oldest))?;
+        }
+        for backlog in queue.destinations.iter().take(10) {
+            let reply = backlog.last_reply.as_deref().unwrap_or("not tried yet");
+            writeln!(f, "  {:>9}  {}: {reply}", backlog.waiting + backlog.held, backlog.destination)?;
+        }
+        Ok(())
+    }
+
+    fn room(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let boxes = &self.mailboxes;
+        writeln!(f, "\nRoom")?;
+        writeln!(f, "  {:>9}  in {} messages of {} users", size(boxes.stored), boxes.messages, boxes.users)?;
+        for mailbox in boxes.mailboxes.iter().take(20) {
+            let quota = mailbox.quota.map(size).unwrap_or_default();
+            writeln!(f, "  {:>9}  {} nearly full: of {quota}", size(mailbox.stored), mailbox.address)?;
+        }
+        for disk in &self.disks {
+            writeln!(f, "  {:>9}  free of {} for {}", size(disk.free), size(disk.size), disk.purpose)?;
+        }
+        Ok(())
+    }
+}
+
+fn talkers(f: &mut fmt::Formatter<'_>, title: &str, talkers: &[Talker]) -> fmt::Result {
+    if talkers.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\n{title}")?;
+    for talker in talkers {
+        let address = if talker.address.is_empty() { "<>" } else { &talker.address };
+        writeln!(f, "  {:>9}  {address}", talker.number)?;
+    }
+    Ok(())
+}
+
+fn minute(at: Timestamp) -> impl fmt::Display {
+    at.local().format("%Y-%m-%d %H:%M")
+}
+
+/// A size with the unit that leaves one to three digits before the point.
+fn size(octets: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut tenths = u128::from(octets) * 10;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < units.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    if unit == 0 { format!("{octets} B") } else { format!("{}.{} {}", tenths / 10, tenths % 10, units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        for (octets, wanted) in
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_572_864, "1.5 MiB"), (u64::MAX, "16383.9 PiB")]
+        {
+            assert_eq!(size(octets), wanted);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Putting events together.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::Serialize;
+
+use super::Asked;
+use super::words::{ending, say};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::ids::MailId;
+use crate::storage::journal::{Error, Journal, Order, Query, Search};
+
+/// The room.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    journal: Journal,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Traced {
+    /// The journeys of messages, the newest first.
+    pub journeys: Vec<Journey>,
+    /// What happened to whoever was asked about without a message: refused recipients, connections, logins. The newest
+    /// first.
+    pub besides: Vec<Step>,
+    /// Whether there may be more than is shown.
+    pub cut: bool,
+}
+
+/// One message's way through this server.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Journey {
+    /// Its name here.
+    pub mail: MailId,
+    /// What has become of it, in one sentence.
+    pub ending: String,
+    /// What happened, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// In plain words.
+    pub words: String,
+    /// The event itself.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// A stretch of time; what is left empty does not restrict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Period {
+    /// Not before this time.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// What a search among events looks for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wording {
+    /// Words that must all stand in the subject, an id or the details.
+    pub words: Vec<String>,
+    /// Kinds of events; none means all.
+    pub kinds: Vec<EventKind>,
+    /// When.
+    pub period: Period,
+    /// Most events.
+    pub limit: u32,
+}
+
+/// Events found by their words, the newest first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Found {
+    /// The events.
+    pub events: Vec<Step>,
+    /// Whether there may be more.
+    pub more: bool,
+}
+
+/// Most messages in one answer.
+const MOST_JOURNEYS: usize = 25;
+/// Most events looked through to find them, and most of what has no message.
+const MOST_FOUND: u32 = 1_000;
+/// Most events of the journeys shown.
+const MOST_STEPS: u32 = 10_000;
+
+impl Trace {
+    /// Reads this journal.
+    pub const fn new(journal: Journal) -> Self {
+        Self { journal }
+    }
+
+    /// Events by their words, in the whole text of what was recorded. Fails when the database does.
+    pub async fn search(&self, wording: &Wording) -> Result<Found, Error> {
+        let query = Query {
+            words: wording.words.clone(),
+            kinds: wording.kinds.clone(),
+            since: wording.period.since,
+            until: wording.period.until,
+            order: Order::NewestFirst,
+            limit: wording.limit.max(1),
+            ..Query::default()
+        };
+        let events = self.journal.query(&query).await?;
+        let more = events.len() >= query.limit as usize;
+        Ok(Found { events: events.into_iter().map(Step::from).collect(), more })
+    }
+
+    /// Everything known about what was asked, where something of it happened in the period. Nothing found is an empty
+    /// answer; fails when the database does.
+    pub async fn find(&self, asked: &Asked, period: Period) -> Result<Traced, Error> {
+        let mut found = Vec::new();
+        for search in searches(asked) {
+            let query = Query {
+                search: Some(search),
+                since: period.since,
+                until: period.until,
+                order: Order::NewestFirst,
+                limit: MOST_FOUND,
+                ..Query::default()
+            };
+            found.extend(self.journal.query(&query).await?);
+        }
+        found.sort_by_key(|event| std::cmp::Reverse(event.at));
+        let mut cut = found.len() >= MOST_FOUND as usize;
+        let mut seen = HashSet::new();
+        let mut mails: Vec<MailId> =
+            found.iter().filter_map(|event| event.mail).filter(|id| seen.insert(*id)).collect();
+        cut |= mails.len() > MOST_JOURNEYS;
+        mails.truncate(MOST_JOURNEYS);
+        let besides = found.into_iter().filter(|event| event.mail.is_none()).map(Step::from).collect();
+        Ok(Traced { journeys: self.journeys(mails).await?, besides, cut })
+    }
+
+    async fn journeys(&self, mails: Vec<MailId>) -> Result<Vec<Journey>, Error> {
+        let query = Query { search: Some(Search::Mails(mails.clone())), limit: MOST_STEPS, ..Query::default() };
+        let mut by_mail: BTreeMap<MailId, Vec<Event>> = BTreeMap::new();
+        for event in self.journal.query(&query).await? {
+            if let Some(mail) = event.mail {
+                by_mail.entry(mail).or_default().push(event);
+            }
+        }
+        let journey = |mail| {
+            let events = by_mail.remove(&mail).unwrap_or_default();
+            let ending = ending(&events);
+            Journey { mail, ending, steps: events.into_iter().map(Step::from).collect() }
+        };
+        Ok(mails.into_iter().map(journey).collect())
+    }
+}
+
+fn searches(asked: &Asked) -> Vec<Search> {
+    match asked {
+        Asked::MessageId(id) => vec![Search::MessageId(id.clone())],
+        Asked::Address(address) => {
+            vec![Search::Address(address.clone()), Search::MessageId(address.to_string())]
+        }
+        Asked::Id(id) => {
+            let ids = (id.parse(), id.parse(), id.parse());
+            let mut searches = Vec::new();
+            searches.extend(ids.0.ok().map(Search::Queue));
+            searches.extend(ids.1.ok().map(|mail| Search::Mails(vec![mail])));
+            searches.extend(ids.2.ok().map(Search::Session));
+            searches
+        }
+    }
+}
+
+impl From<Event> for Step {
+    fn from(event: Event) -> Self {
+        Self { words: say(&event), event }
+    }
+}
+
+impl std::fmt::Display for Traced {
+    /// For people: one paragraph for each message.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.journeys.is_empty() && self.besides.is_empty() {
+            return writeln!(f, "Nothing is known about it; events are kept only for a time (journal.keep_for).");
+        }
+        for journey in &self.journeys {
+            writeln!(f, "Message {}: {}", journey.mail, journey.ending)?;
+            for step in &journey.steps {
+                writeln!(f, "  {}  {}", time(step.event.at), step.words)?;
+            }
+            writeln!(f)?;
+        }
+        if !self.besides.is_empty() {
+            writeln!(f, "Without a message:")?;
+            for step in &self.besides {
+                writeln!(f, "  {}  {}", time(step.event.at), step.words)?;
+            }
+        }
+        if self.cut {
+            writeln!(f, "There may be more; only the newest is shown.")?;
+        }
+        Ok(())
+    }
+}
+
+fn time(at: Timestamp) -> impl std::fmt::Display {
+    at.local().format("%Y-%m-%d %H:%M:%S%.3f")
+}

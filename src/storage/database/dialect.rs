@@ -1,0 +1,115 @@
+//! Where the three engines' languages differ.
+
+use super::Sql;
+
+/// An engine's way of saying things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// SQLite.
+    Sqlite,
+    /// MariaDB and MySQL.
+    MySql,
+    /// PostgreSQL.
+    Postgres,
+}
+
+impl Dialect {
+    /// Every engine.
+    pub const ALL: [Self; 3] = [Self::Sqlite, Self::MySql, Self::Postgres];
+
+    /// The engine's folder under `migrations/`, and its name in logs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::MySql => "mysql",
+            Self::Postgres => "postgres",
+        }
+    }
+
+    /// Inserts a row with `keys` then `others`, or, where a row with these keys exists, gives it the others' new values.
+    /// Without `others` an existing row is left alone. The number of rows that MariaDB reports for it means nothing.
+    pub fn upsert(self, table: &str, keys: &[&str], others: &[&str]) -> Sql {
+        let columns = [keys, others].concat();
+        let insert =
+            format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), vec!["?"; columns.len()].join(", "));
+        Sql::assembled(insert + &self.on_conflict(keys, others))
+    }
+
+    /// What follows an INSERT (of values or of a SELECT with a WHERE) to make it an upsert.
+    pub fn on_conflict(self, keys: &[&str], others: &[&str]) -> String {
+        if self == Self::MySql {
+            let assign: Vec<String> = match others {
+                [] => vec![format!("{0} = {0}", keys[0])],
+                others => others.iter().map(|c| format!("{c} = VALUES({c})")).collect(),
+            };
+            return format!(" ON DUPLICATE KEY UPDATE {}", assign.join(", "));
+        }
+        let keys = keys.join(", ");
+        if others.is_empty() {
+            return format!(" ON CONFLICT ({keys}) DO NOTHING");
+        }
+        let assign: Vec<String> = others.iter().map(|c| format!("{c} = excluded.{c}")).collect();
+        format!(" ON CONFLICT ({keys}) DO UPDATE SET {}", assign.join(", "))
+    }
+
+    /// Inserts rows with `keys` and a number, or adds the number to that of the row with these keys.
+    pub fn add_up(self, table: &str, keys: &[&str], number: &str, rows: usize) -> Sql {
+        let columns = [keys, &[number]].concat();
+        let values = self.values(columns.len(), rows);
+        let conflict = match self {
+            Self::MySql => format!("ON DUPLICATE KEY UPDATE {number} = {number} + VALUES({number})"),
+            Self::Sqlite | Self::Postgres => format!(
+                "ON CONFLICT ({}) DO UPDATE SET {number} = {table}.{number} + excluded.{number}",
+                keys.join(", ")
+            ),
+        };
+        Sql::rare(format!("INSERT INTO {table} ({}) VALUES {values} {conflict}", columns.join(", ")))
+    }
+
+    /// What follows a SELECT in a transaction to take rows nobody else is working on; others' rows are passed over.
+    /// SQLite needs nothing: its writing transactions exclude each other.
+    pub const fn skip_locked(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::MySql | Self::Postgres => " FOR UPDATE SKIP LOCKED",
+        }
+    }
+
+    /// What follows a SELECT in a transaction to keep its rows from changing until the end of it.
+    pub const fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::MySql | Self::Postgres => " FOR UPDATE",
+        }
+    }
+
+    /// A column of addresses or domains as it must stand in a comparison with a lower-case key, so that the
+    /// engine finds rows in any case by an index. MariaDB's collation (the seed's) does it by itself, and takes accents
+    /// for equal too: callers compare once more what they have found.
+    pub fn folded(self, column: &str) -> String {
+        match self {
+            Self::MySql => column.to_owned(),
+            Self::Sqlite | Self::Postgres => format!("lower({column})"),
+        }
+    }
+
+    /// An expression as a 64-bit whole number, for what the engines give other types (SUM, DECIMAL).
+    pub fn integer(self, expression: &str) -> String {
+        match self {
+            Self::MySql => format!("CAST({expression} AS SIGNED)"),
+            Self::Sqlite | Self::Postgres => format!("CAST({expression} AS BIGINT)"),
+        }
+    }
+
+    /// `(?, ?), (?, ?)`: groups of `columns` values for `rows` rows.
+    pub fn values(self, columns: usize, rows: usize) -> String {
+        let group = format!("({})", vec!["?"; columns].join(", "));
+        vec![group.as_str(); rows].join(", ")
+    }
+}
+
+impl std::fmt::Display for Dialect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}

@@ -1,0 +1,153 @@
+//! What can go wrong with a database.
+
+use std::time::Duration;
+
+use crate::foundations::failure::Kind;
+
+/// A failure of the database. Its text holds the driver's words too, so that one field in a log line tells all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A row with this key exists already. The caller's business.
+    #[error("the database has a row with this key already: {0}")]
+    Unique(Box<sqlx::Error>),
+    /// The row refers to one that is not there, or is referred to. The caller's business.
+    #[error("a row that this one needs is missing, or still needed by others: {0}")]
+    ForeignKey(Box<sqlx::Error>),
+    /// The server does not answer, has closed the connection, or all connections are busy. Passes by itself or with the
+    /// administrator's help.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(Box<sqlx::Error>),
+    /// The server could not be reached a moment ago, and it is too early to try again.
+    #[error("the database could not be reached a moment ago")]
+    Resting,
+    /// The statement was given up after this long.
+    #[error("the database did not answer within {0:?}")]
+    Timeout(Duration),
+    /// Another transaction was in the way (deadlock, serialisation, lock wait); trying the whole transaction again may
+    /// help.
+    #[error("another transaction was in the way: {0}")]
+    Conflict(Box<sqlx::Error>),
+    /// The database, or the file system under it, can only be read.
+    #[error("the database can only be read: {0}")]
+    ReadOnly(Box<sqlx::Error>),
+    /// No space left.
+    #[error("the disk of the database is full: {0}")]
+    Full(Box<sqlx::Error>),
+    /// A column of an answer is not what the statement's author expected.
+    #[error("column {column} of the answer is of another type: {driver}")]
+    Column {
+        /// Its place, from 0.
+        column: usize,
+        /// The driver's words.
+        driver: Box<sqlx::Error>,
+    },
+    /// A column that must hold a value is NULL.
+    #[error("column {column} of the answer is NULL")]
+    Null {
+        /// Its place, from 0.
+        column: usize,
+    },
+    /// The tables found are not the ones this program knows, nor the seed's.
+    #[error("the table {table} exists, but not as this program needs it: {because}")]
+    ForeignSchema {
+        /// The table.
+        table: &'static str,
+        /// What asking for its columns gave.
+        because: Box<Error>,
+    },
+    /// Bringing the tables up to date failed.
+    #[error("the tables cannot be brought up to date: {0}")]
+    Migration(Box<sqlx::migrate::MigrateError>),
+    /// The file of the database or of its password cannot be used.
+    #[error("{path}: {because}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        because: std::io::Error,
+    },
+    /// Anything else: a mistake in a statement, in the set-up or in the server.
+    #[error("the database refuses the statement: {0}")]
+    Other(Box<sqlx::Error>),
+}
+
+impl Error {
+    /// The kind, for those who answer a client.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Unique(_) => Kind::Exists,
+            Self::ForeignKey(_) => Kind::NotFound,
+            Self::Full(_) => Kind::NoSpace,
+            Self::Column { .. } | Self::Null { .. } | Self::ForeignSchema { .. } => Kind::Corrupt,
+            // A broken set-up is mended by the administrator; until then a client should come back later.
+            Self::Unavailable(_)
+            | Self::Resting
+            | Self::Timeout(_)
+            | Self::Conflict(_)
+            | Self::ReadOnly(_)
+            | Self::Migration(_)
+            | Self::File { .. }
+            | Self::Other(_) => Kind::Temporary,
+        }
+    }
+
+    /// Whether the server was not there, as opposed to having refused.
+    pub(super) const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Timeout(_))
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::error::ErrorKind;
+        let class = match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable,
+            sqlx::Error::Database(database) => match database.kind() {
+                ErrorKind::UniqueViolation => Self::Unique,
+                ErrorKind::ForeignKeyViolation => Self::ForeignKey,
+                _ => classify(database.as_ref()),
+            },
+            _ => Self::Other,
+        };
+        class(Box::new(error))
+    }
+}
+
+/// Sorts the engines' own codes. SQLite's are its extended result codes, MySQL's its error numbers, PostgreSQL's SQLSTATE.
+fn classify(error: &dyn sqlx::error::DatabaseError) -> fn(Box<sqlx::Error>) -> Error {
+    if let Some(mysql) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return match mysql.number() {
+            // Too many connections, shutdown, access to the host, connection killed, server gone.
+            1040 | 1043 | 1053 | 1129 | 1203 | 1226 | 1927 | 2006 | 2013 => Error::Unavailable,
+            1205 | 1213 | 1020 | 1969 | 3024 => Error::Conflict,
+            1290 | 1792 | 1836 => Error::ReadOnly,
+            1021 | 1114 => Error::Full,
+            _ => Error::Other,
+        };
+    }
+    let code = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        return match &*code {
+            "53100" => Error::Full,
+            "25006" => Error::ReadOnly,
+            "57014" | "40001" | "40P01" | "55P03" => Error::Conflict,
+            // Connection failures, shutdown or start-up of the server, too many connections.
+            "57P01" | "57P02" | "57P03" | "53300" | "57P05" => Error::Unavailable,
+            code if code.starts_with("08") => Error::Unavailable,
+            _ => Error::Other,
+        };
+    }
+    // The low octet of SQLite's extended code is the primary one.
+    match code.parse::<u32>().unwrap_or(0) & 0xff {
+        5 | 6 => Error::Conflict,
+        8 => Error::ReadOnly,
+        13 => Error::Full,
+        10 | 14 => Error::Unavailable,
+        _ => Error::Other,
+    }
+}

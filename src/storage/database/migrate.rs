@@ -1,0 +1,183 @@
+//! Bringing the tables up to date. The statements are in `migrations/`, with the rules for adding some.
+
+use std::fs::File;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+
+use super::pool::Pools;
+use super::{Database, Dialect, Error};
+
+/// Where the applied migrations are written down.
+const LEDGER: &str = "postrider_migrations";
+/// Longest time for all migrations together; changing a large table takes its time.
+const LIMIT: Duration = Duration::from_secs(1800);
+
+/// One step, in the three dialects.
+pub(super) struct Step {
+    pub(super) number: i64,
+    pub(super) name: &'static str,
+    sqlite: &'static str,
+    mysql: &'static str,
+    postgres: &'static str,
+}
+
+macro_rules! steps {
+    ($($number:literal $name:literal),+ $(,)?) => {
+        /// Every step, in order. A new one is a line here and a file in each of the three folders.
+        pub(super) const STEPS: &[Step] = &[$(Step {
+            number: $number,
+            name: $name,
+            sqlite: include_str!(concat!("../../../migrations/sqlite/", $name, ".sql")),
+            mysql: include_str!(concat!("../../../migrations/mysql/", $name, ".sql")),
+            postgres: include_str!(concat!("../../../migrations/postgres/", $name, ".sql")),
+        }),+];
+    };
+}
+
+steps! {
+    1 "0001_domains",
+    2 "0002_users",
+    3 "0003_aliases",
+    4 "0004_usage",
+    5 "0005_domain_state",
+    6 "0006_user_state",
+    7 "0007_alias_state",
+    8 "0008_usage_exact",
+    10 "0010_events",
+    11 "0011_queue_entries",
+    12 "0012_queue_recipients",
+    13 "0013_event_counts",
+    14 "0014_queue_samples",
+    20 "0020_learned_owners",
+    21 "0021_learned_shards",
+    22 "0022_learned_changes",
+    23 "0023_learned_messages",
+    24 "0024_greylist",
+    25 "0025_report_tallies",
+    26 "0026_report_claims",
+    27 "0027_reports_received",
+    28 "0028_bans",
+    29 "0029_mta_sts_policies",
+    60 "0060_backup_runs",
+}
+
+/// Tables that may be there before us (the seed's), and the columns we need of them.
+const ADOPTABLE: &[(&str, &str)] = &[
+    ("virtual_domains", "id, name, created_at"),
+    ("virtual_users", "id, domain_id, email, password, quota_mb, enabled, created_at"),
+    ("virtual_aliases", "id, domain_id, source, destination, created_at"),
+    ("mailbox_usage", "email, usage_mb, last_updated"),
+];
+
+/// The tables that the steps create, each after those its rows refer to.
+pub(super) fn table_names() -> impl Iterator<Item = &'static str> {
+    STEPS.iter().flat_map(|step| step.sqlite.lines()).filter_map(|line| {
+        let rest = line.strip_prefix("CREATE TABLE ")?;
+        rest.trim_start_matches("IF NOT EXISTS ").split([' ', '(']).next()
+    })
+}
+
+/// The statements that make the tables on MariaDB and MySQL, each of which may be run where its table is there.
+pub fn mysql_tables() -> impl Iterator<Item = &'static str> {
+    STEPS.iter().map(|step| step.mysql)
+}
+
+fn migrator(dialect: Dialect) -> Migrator {
+    let migrations = STEPS.iter().map(|step| {
+        let sql = match dialect {
+            Dialect::Sqlite => step.sqlite,
+            Dialect::MySql => step.mysql,
+            Dialect::Postgres => step.postgres,
+        };
+        let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
+        Migration::new(step.number, step.name.into(), MigrationType::Simple, sql, false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.dangerous_set_table_name(LEDGER);
+    // An older program beside a newer one (a rolled-back upgrade) goes on working: see migrations/README.md.
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+impl Database {
+    /// Creates what is missing and brings the tables up to date. Safe to call from several processes at once, and when
+    /// there is nothing to do. Tables of the seed that are there already are kept with every row.
+    pub async fn migrate(&self) -> Result<(), Error> {
+        let _lock = self.lock_file().await?;
+        let there = self.tables().await?;
+        self.check_tables(|table| there.iter().any(|name| name == table)).await?;
+        let migrator = migrator(self.dialect());
+        let failed = |e| Error::Migration(Box::new(e));
+        match tokio::time::timeout(LIMIT, self.apply(&migrator)).await {
+            // MariaDB cannot undo half a step, so a crash leaves a mark that it was begun. Each of its steps is one
+            // statement that may be run again.
+            Ok(Err(MigrateError::Dirty(number))) if self.dialect() == Dialect::MySql => {
+                log::warn!(step = number; "A step of the database's tables was interrupted; it is run again");
+                self.execute("DELETE FROM postrider_migrations WHERE version = ? AND success = 0", &[number.into()])
+                    .await?;
+                tokio::time::timeout(LIMIT, self.apply(&migrator))
+                    .await
+                    .map_err(|_| Error::Timeout(LIMIT))?
+                    .map_err(failed)?;
+            }
+            Ok(result) => result.map_err(failed)?,
+            Err(_) => return Err(Error::Timeout(LIMIT)),
+        }
+        self.check_tables(|_| true).await
+    }
+
+    /// The numbers of the steps this program knows and of those the database has seen.
+    pub async fn pending(&self) -> Result<Vec<&'static str>, Error> {
+        let done = self.fetch_all("SELECT version FROM postrider_migrations", &[]).await?;
+        let done: Vec<i64> = done.iter().map(|row| row.int(0)).collect::<Result<_, _>>()?;
+        Ok(STEPS.iter().filter(|step| !done.contains(&step.number)).map(|step| step.name).collect())
+    }
+
+    async fn apply(&self, migrator: &Migrator) -> Result<(), MigrateError> {
+        match &self.0.pools {
+            Pools::Sqlite { full, .. } => migrator.run(full).await,
+            Pools::MySql(pool) => migrator.run(pool).await,
+            Pools::Postgres(pool) => migrator.run(pool).await,
+        }
+    }
+
+    /// SQLite has no lock for this that spans several transactions; a locked file beside the database does it.
+    async fn lock_file(&self) -> Result<Option<File>, Error> {
+        let Some(path) = self.0.url.path() else { return Ok(None) };
+        let path = path.with_extension("migrating");
+        let locked = tokio::task::spawn_blocking({
+            let path = path.clone();
+            move || {
+                let file = File::create(path)?;
+                file.lock()?;
+                Ok(file)
+            }
+        });
+        let result = locked.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        result.map(Some).map_err(|because| Error::File { path: path.display().to_string(), because })
+    }
+
+    async fn tables(&self) -> Result<Vec<String>, Error> {
+        let rows = self.fetch_all(
+            match self.dialect() {
+                Dialect::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table'",
+                Dialect::MySql => "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
+                Dialect::Postgres => {
+                    "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()"
+                }
+            },
+            &[],
+        );
+        rows.await?.iter().map(|row| row.text(0)).collect()
+    }
+
+    async fn check_tables(&self, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
+        for (table, columns) in ADOPTABLE.iter().filter(|(table, _)| wanted(table)) {
+            let sql = super::Sql::rare(format!("SELECT {columns} FROM {table} WHERE 1 = 0"));
+            self.fetch_all(sql, &[]).await.map_err(|e| Error::ForeignSchema { table, because: Box::new(e) })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,33 @@
+//! One SQL for three engines: pools, statements, transactions, migrations.
+//!
+//! Promises: a statement is written once, with `?` for its values, and means the same on SQLite, MariaDB/MySQL and
+//! PostgreSQL; where the engines' languages differ, [`Dialect`] has the words. Waiting is bounded: for a connection
+//! by `acquire_timeout`, for an answer by `statement_timeout`. Nothing is repeated behind the caller's back. A database
+//! that is down makes every call fail fast with [`Kind::Temporary`](crate::foundations::failure::Kind), and is used
+//! again as soon as it answers.
+//!
+//! What callers must know: with SQLite, `fetch_*` on [`Database`] reads on connections that cannot write; whatever
+//! changes data goes through [`Database::execute`] or a [`Transaction`].
+
+mod copy;
+mod dialect;
+mod engine;
+mod error;
+mod migrate;
+mod pool;
+mod settings;
+mod sql;
+mod transaction;
+mod url;
+mod value;
+
+pub use copy::{Column, ColumnKind, Table};
+pub use dialect::Dialect;
+pub use error::Error;
+pub use migrate::mysql_tables;
+pub use pool::Database;
+pub use settings::DatabaseSettings;
+pub use sql::Sql;
+pub use transaction::{Durability, Transaction};
+pub use url::DatabaseUrl;
+pub use value::{Absent, Row, Val};

@@ -1,0 +1,276 @@
+//! The pools, and the calls that need no transaction.
+
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::pool::{PoolConnection, PoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, Executor, MySqlPool, PgPool, Pool, SqlitePool};
+use tokio::time::Instant;
+
+use super::engine::{self, Answer, Want};
+use super::{DatabaseSettings, DatabaseUrl, Dialect, Error, Row, Sql, Val};
+
+/// A connection that was used within this time is handed out without asking whether it still lives.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// Pages of SQLite's log are folded into the database at its default of 1000; a log grown larger is cut to this.
+const WAL_KEPT: &str = "67108864";
+
+/// The database of accounts, queue and journal. Cloning gives another handle to the same pools.
+#[derive(Debug, Clone)]
+pub struct Database(pub(super) Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) pools: Pools,
+    /// `file` of SQLite.
+    pub(super) url: DatabaseUrl,
+    pub(super) acquire_timeout: Duration,
+    pub(super) statement_timeout: Duration,
+    retry_after_failure: Duration,
+    /// Until when calls fail at once because the server was not there.
+    resting_until: Mutex<Option<Instant>>,
+}
+
+#[derive(Debug)]
+pub(super) enum Pools {
+    Sqlite {
+        /// One connection, `synchronous=FULL`: what is committed is on disk.
+        full: SqlitePool,
+        /// One connection, `synchronous=NORMAL`: a power failure may take the last moments.
+        relaxed: SqlitePool,
+        /// Several, which cannot write.
+        read: SqlitePool,
+        /// Held while one of the two writers has a transaction: waiting here is fair and wakes up at once, while SQLite
+        /// polls for its lock.
+        writing: Arc<tokio::sync::Mutex<()>>,
+    },
+    MySql(MySqlPool),
+    Postgres(PgPool),
+}
+
+impl Database {
+    /// Opens the pools. SQLite's file is created when it is missing (readable by its owner only); with the other
+    /// engines nothing is connected yet, so that a server that is down does not keep the daemon from starting.
+    pub async fn connect(url: &DatabaseUrl, settings: &DatabaseSettings) -> Result<Self, Error> {
+        let password = settings.password_file.as_deref().map(read_password).transpose()?;
+        let pools = match url.dialect() {
+            Dialect::Sqlite => open_sqlite(url, settings).await?,
+            Dialect::MySql => Pools::MySql(open_mysql(url, password.as_deref(), settings)?),
+            Dialect::Postgres => Pools::Postgres(open_postgres(url, password.as_deref(), settings)?),
+        };
+        Ok(Self(Arc::new(Inner {
+            pools,
+            url: url.clone(),
+            acquire_timeout: settings.acquire_timeout.duration(),
+            statement_timeout: settings.statement_timeout.duration(),
+            retry_after_failure: settings.retry_after_failure.duration(),
+            resting_until: Mutex::new(None),
+        })))
+    }
+
+    /// The engine's way of saying things.
+    pub fn dialect(&self) -> Dialect {
+        self.0.url.dialect()
+    }
+
+    /// Every row of a SELECT. The caller bounds their number in the statement.
+    pub async fn fetch_all(&self, sql: impl Into<Sql>, values: &[Val]) -> Result<Vec<Row>, Error> {
+        Ok(self.run(&sql.into(), values, Want::All).await?.rows)
+    }
+
+    /// The first row of a SELECT, if there is one.
+    pub async fn fetch_optional(&self, sql: impl Into<Sql>, values: &[Val]) -> Result<Option<Row>, Error> {
+        Ok(self.run(&sql.into(), values, Want::First).await?.rows.pop())
+    }
+
+    /// Runs one statement that changes data, durably (law 1), and says how many rows it has changed.
+    pub async fn execute(&self, sql: impl Into<Sql>, values: &[Val]) -> Result<u64, Error> {
+        Ok(self.run(&sql.into(), values, Want::Changes).await?.changed)
+    }
+
+    /// Whether the database answers at all.
+    pub async fn check(&self) -> Result<(), Error> {
+        self.fetch_optional("SELECT 1", &[]).await.map(|_| ())
+    }
+
+    /// Closes every connection; calls after it fail. SQLite's log is folded into its file.
+    pub async fn close(&self) {
+        match &self.0.pools {
+            Pools::Sqlite { full, relaxed, read, .. } => {
+                read.close().await;
+                relaxed.close().await;
+                full.close().await;
+            }
+            Pools::MySql(pool) => pool.close().await,
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    async fn run(&self, sql: &Sql, values: &[Val], want: Want) -> Result<Answer, Error> {
+        macro_rules! on {
+            ($pool:expr, $engine:path) => {{
+                let mut connection = self.0.acquire($pool).await?;
+                match tokio::time::timeout(self.0.statement_timeout, $engine(&mut connection, sql, values, want)).await
+                {
+                    Ok(answer) => answer,
+                    Err(_) => {
+                        // Its answer may still come: the connection is of no more use to anybody.
+                        drop(connection.detach());
+                        Err(Error::Timeout(self.0.statement_timeout))
+                    }
+                }
+            }};
+        }
+        match &self.0.pools {
+            Pools::Sqlite { full, writing, .. } if want == Want::Changes => {
+                let _turn = self.0.turn(writing).await?;
+                on!(full, engine::sqlite)
+            }
+            Pools::Sqlite { read, .. } => on!(read, engine::sqlite),
+            Pools::MySql(pool) => on!(pool, engine::mysql),
+            Pools::Postgres(pool) => on!(pool, engine::postgres),
+        }
+    }
+}
+
+impl Inner {
+    /// A connection within `acquire_timeout`; at once an error while the server is known to be away.
+    pub(super) async fn acquire<D: sqlx::Database>(&self, pool: &Pool<D>) -> Result<PoolConnection<D>, Error> {
+        self.admit()?;
+        let result = pool.acquire().await.map_err(Error::from);
+        self.note(&result);
+        result
+    }
+
+    /// Waits for SQLite's one pen.
+    pub(super) async fn turn(
+        &self,
+        writing: &Arc<tokio::sync::Mutex<()>>,
+    ) -> Result<tokio::sync::OwnedMutexGuard<()>, Error> {
+        // A writer may be waiting for another process; that has its own limit, to which this one is added.
+        let patience = self.acquire_timeout + self.statement_timeout;
+        tokio::time::timeout(patience, Arc::clone(writing).lock_owned()).await.map_err(|_| Error::Timeout(patience))
+    }
+
+    pub(super) fn admit(&self) -> Result<(), Error> {
+        let mut resting = self.resting_until.lock();
+        match *resting {
+            Some(until) if Instant::now() < until => Err(Error::Resting),
+            Some(_) => {
+                // This call is the one that tries; the others go on resting until it knows more.
+                *resting = Some(Instant::now() + self.acquire_timeout);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn note<T>(&self, result: &Result<T, Error>) {
+        if matches!(self.pools, Pools::Sqlite { .. }) {
+            return;
+        }
+        let mut resting = self.resting_until.lock();
+        match result {
+            Err(error) if error.is_unreachable() => *resting = Some(Instant::now() + self.retry_after_failure),
+            _ => *resting = None,
+        }
+    }
+}
+
+fn read_password(path: &Path) -> Result<String, Error> {
+    let text =
+        std::fs::read_to_string(path).map_err(|because| Error::File { path: path.display().to_string(), because })?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn limits<D: sqlx::Database>(options: PoolOptions<D>, settings: &DatabaseSettings) -> PoolOptions<D> {
+    options
+        .acquire_timeout(settings.acquire_timeout.duration())
+        .test_before_acquire(false)
+        .max_connections(settings.max_connections.max(1))
+}
+
+async fn open_sqlite(url: &DatabaseUrl, settings: &DatabaseSettings) -> Result<Pools, Error> {
+    let path = url.path().unwrap_or_default();
+    create_private(&path).map_err(|because| Error::File { path: path.display().to_string(), because })?;
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .foreign_keys(true)
+        .busy_timeout(settings.busy_timeout.duration())
+        .pragma("journal_size_limit", WAL_KEPT);
+    let writer = |synchronous| options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(synchronous);
+    let pool = |connections: u32| {
+        limits(SqlitePoolOptions::new(), settings)
+            .max_connections(connections)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            // SQLite itself undoes a transaction when the disk is full or fails. The driver's own ROLLBACK then finds
+            // nothing to undo, and it takes the connection to be within a transaction forever: another one is opened.
+            .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
+    };
+    // The writers come first: opening one turns the log on, without which a reader could not read beside them.
+    Ok(Pools::Sqlite {
+        full: pool(1).connect_with(writer(SqliteSynchronous::Full)).await?,
+        relaxed: pool(1).connect_with(writer(SqliteSynchronous::Normal)).await?,
+        read: pool(settings.max_connections.max(1)).connect_lazy_with(options.read_only(true)),
+        writing: Arc::new(tokio::sync::Mutex::new(())),
+    })
+}
+
+/// Password hashes live in the file: nobody but the owner may read it. SQLite gives its log the same mode.
+fn create_private(path: &Path) -> io::Result<()> {
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Asks a connection that has been idle whether its server is still there.
+macro_rules! ask_if_idle {
+    () => {
+        |connection, idle| {
+            Box::pin(async move {
+                if idle.idle_for > TRUSTED_FOR {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        }
+    };
+}
+
+fn open_mysql(url: &DatabaseUrl, password: Option<&str>, settings: &DatabaseSettings) -> Result<MySqlPool, Error> {
+    let mut options = MySqlConnectOptions::from_str(url.text())?.charset("utf8mb4");
+    if let Some(password) = password {
+        options = options.password(password);
+    }
+    let pool = limits(MySqlPoolOptions::new(), settings)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // Values too long for a column are refused as by the other engines, and a transaction sees what others
+                // have committed, as with PostgreSQL.
+                connection.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')").await?;
+                connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
+                Ok(())
+            })
+        })
+        .before_acquire(ask_if_idle!())
+        .connect_lazy_with(options);
+    Ok(pool)
+}
+
+fn open_postgres(url: &DatabaseUrl, password: Option<&str>, settings: &DatabaseSettings) -> Result<PgPool, Error> {
+    let mut options = PgConnectOptions::from_str(url.text())?.application_name("postrider");
+    if let Some(password) = password {
+        options = options.password(password);
+    }
+    Ok(limits(PgPoolOptions::new(), settings).before_acquire(ask_if_idle!()).connect_lazy_with(options))
+}

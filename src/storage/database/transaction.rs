@@ -1,0 +1,274 @@
+//! Several statements that happen together or not at all.
+
+use std::future::Future;
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{SqlSafeStr, SqlStr};
+use sqlx_core::transaction::TransactionManager;
+use tokio::sync::OwnedMutexGuard;
+
+use super::engine::{self, Answer, Want};
+use super::pool::Pools;
+use super::{Database, Dialect, Error, Row, Sql, Val};
+
+/// What a commit promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// When `commit` returns, the data survives a power failure (law 1).
+    Full,
+    /// The data survives a crash of this program; a power failure may take the last moments. For the journal. MariaDB
+    /// and MySQL know no such choice per transaction and stay with what the server is set to.
+    Relaxed,
+}
+
+/// An open transaction. Dropped without [`Transaction::commit`] it is rolled back. On SQLite it excludes other writers
+/// from its first moment, so it should be short.
+#[derive(Debug)]
+pub struct Transaction {
+    inner: Inner,
+    dialect: Dialect,
+    statement_timeout: Duration,
+    /// SQLite's pen, given back after the transaction's end. Declared last: dropped last.
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Sqlite(Open<sqlx::Sqlite>),
+    MySql(Open<sqlx::MySql>),
+    Postgres(Open<sqlx::Postgres>),
+}
+
+/// A connection with a transaction on it. The driver's own transactions give the connection back to the pool also when a
+/// BEGIN was cut off by its time limit and may have happened: whoever got it next would work inside a transaction that
+/// nobody commits. Here a connection goes back only when it is known what became of the transaction.
+#[derive(Debug)]
+struct Open<D: sqlx::Database> {
+    /// Always there until the transaction's end.
+    connection: Option<PoolConnection<D>>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// A BEGIN, COMMIT or ROLLBACK was sent, and nothing is known of it.
+    Uncertain,
+    /// The transaction is open.
+    Within,
+    /// It was committed or rolled back.
+    Ended,
+}
+
+impl<D: sqlx::Database> Open<D> {
+    async fn begin(connection: PoolConnection<D>, statement: Option<SqlStr>, limit: Duration) -> Result<Self, Error> {
+        let mut open = Self { connection: Some(connection), state: State::Uncertain };
+        limited(limit, D::TransactionManager::begin(open.connection(), statement)).await?;
+        open.state = State::Within;
+        Ok(open)
+    }
+
+    async fn commit(mut self, limit: Duration) -> Result<(), Error> {
+        self.state = State::Uncertain;
+        limited(limit, D::TransactionManager::commit(self.connection())).await?;
+        self.state = State::Ended;
+        Ok(())
+    }
+
+    async fn rollback(mut self, limit: Duration) -> Result<(), Error> {
+        self.state = State::Uncertain;
+        limited(limit, D::TransactionManager::rollback(self.connection())).await?;
+        self.state = State::Ended;
+        Ok(())
+    }
+
+    fn connection(&mut self) -> &mut D::Connection {
+        self.connection.as_mut().expect("only `drop` takes the connection away")
+    }
+}
+
+impl<D: sqlx::Database> Drop for Open<D> {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        match self.state {
+            // The pool waits for the answer before it gives the connection to somebody else.
+            State::Within => D::TransactionManager::start_rollback(&mut connection),
+            // Closed: the server undoes what is open.
+            State::Uncertain => drop(connection.detach()),
+            State::Ended => {}
+        }
+    }
+}
+
+impl Database {
+    /// Begins a transaction whose commit is on disk.
+    pub async fn begin(&self) -> Result<Transaction, Error> {
+        self.begin_with(Durability::Full).await
+    }
+
+    /// Begins a transaction.
+    pub async fn begin_with(&self, durability: Durability) -> Result<Transaction, Error> {
+        let db = &self.0;
+        let mut turn = None;
+        let limit = db.statement_timeout;
+        let begun = match &db.pools {
+            Pools::Sqlite { full, relaxed, writing, .. } => {
+                turn = Some(db.turn(writing).await?);
+                let pool = if durability == Durability::Full { full } else { relaxed };
+                // IMMEDIATE: a transaction that starts by reading cannot later be refused the right to write.
+                let statement = Some("BEGIN IMMEDIATE".into_sql_str());
+                Open::begin(db.acquire(pool).await?, statement, limit).await.map(Inner::Sqlite)
+            }
+            Pools::MySql(pool) => Open::begin(db.acquire(pool).await?, None, limit).await.map(Inner::MySql),
+            Pools::Postgres(pool) => Open::begin(db.acquire(pool).await?, None, limit).await.map(Inner::Postgres),
+        };
+        db.note(&begun);
+        let mut transaction = Transaction {
+            inner: begun?,
+            dialect: self.dialect(),
+            statement_timeout: db.statement_timeout,
+            _turn: turn,
+        };
+        if durability == Durability::Relaxed && transaction.dialect == Dialect::Postgres {
+            transaction.execute("SET LOCAL synchronous_commit = off", &[]).await?;
+        }
+        Ok(transaction)
+    }
+}
+
+impl Database {
+    /// Begins a transaction that only reads, and sees everything as it was at one moment, however long it takes. It keeps
+    /// no writer waiting.
+    pub async fn begin_reading(&self) -> Result<Transaction, Error> {
+        let db = &self.0;
+        let limit = db.statement_timeout;
+        let begun = match &db.pools {
+            Pools::Sqlite { read, .. } => {
+                Open::begin(db.acquire(read).await?, Some("BEGIN".into_sql_str()), limit).await.map(Inner::Sqlite)
+            }
+            Pools::MySql(pool) => {
+                let mut connection = db.acquire(pool).await?;
+                // Counts for the next transaction only.
+                let level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
+                limited(limit, sqlx::Executor::execute(&mut *connection, level)).await?;
+                let statement = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+                Open::begin(connection, Some(statement.into_sql_str()), limit).await.map(Inner::MySql)
+            }
+            Pools::Postgres(pool) => {
+                let statement = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+                let connection = db.acquire(pool).await?;
+                Open::begin(connection, Some(statement.into_sql_str()), limit).await.map(Inner::Postgres)
+            }
+        };
+        db.note(&begun);
+        let mut transaction =
+            Transaction { inner: begun?, dialect: self.dialect(), statement_timeout: limit, _turn: None };
+        // SQLite and PostgreSQL choose the moment at the first reading.
+        transaction.fetch_optional("SELECT COUNT(*) FROM postrider_migrations", &[]).await?;
+        Ok(transaction)
+    }
+}
+
+async fn limited<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result.map_err(Error::from),
+        Err(_) => Err(Error::Timeout(limit)),
+    }
+}
+
+impl Transaction {
+    /// The engine's way of saying things.
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Every row of a SELECT, or of a statement with RETURNING.
+    pub async fn fetch_all(&mut self, sql: impl Into<Sql>, values: &[Val]) -> Result<Vec<Row>, Error> {
+        Ok(self.run(&sql.into(), values, Want::All).await?.rows)
+    }
+
+    /// The first row of a SELECT, if there is one.
+    pub async fn fetch_optional(&mut self, sql: impl Into<Sql>, values: &[Val]) -> Result<Option<Row>, Error> {
+        Ok(self.run(&sql.into(), values, Want::First).await?.rows.pop())
+    }
+
+    /// Runs one statement and says how many rows it has changed.
+    ///
+    /// After an error PostgreSQL accepts nothing more in this transaction: drop it.
+    pub async fn execute(&mut self, sql: impl Into<Sql>, values: &[Val]) -> Result<u64, Error> {
+        Ok(self.run(&sql.into(), values, Want::Changes).await?.changed)
+    }
+
+    /// Inserts one row into a table whose key column `id` the engine numbers, and says the number.
+    pub async fn insert(&mut self, table: &str, columns: &[&str], values: &[Val]) -> Result<i64, Error> {
+        let text =
+            format!("INSERT INTO {table} ({}) VALUES {}", columns.join(", "), self.dialect.values(columns.len(), 1));
+        if self.dialect != Dialect::Postgres {
+            return Ok(self.run(&Sql::assembled(text), values, Want::Changes).await?.inserted);
+        }
+        let row = self.fetch_optional(Sql::assembled(text + " RETURNING id"), values).await?;
+        row.map_or(Err(Error::Null { column: 0 }), |row| row.int(0))
+    }
+
+    /// Inserts many rows with few statements. Each row has one value per column.
+    pub async fn insert_many(&mut self, table: &str, columns: &[&str], rows: &[Vec<Val>]) -> Result<(), Error> {
+        // Round trips dominate; beyond a hundred rows in one statement nothing is gained.
+        for chunk in rows.chunks(100) {
+            let text = format!(
+                "INSERT INTO {table} ({}) VALUES {}",
+                columns.join(", "),
+                self.dialect.values(columns.len(), chunk.len())
+            );
+            let sql = if matches!(chunk.len(), 1 | 100) { Sql::assembled(text) } else { Sql::rare(text) };
+            self.run(&sql, &chunk.concat(), Want::Changes).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything done in the transaction permanent. After an error it may or may not be (the connection may have
+    /// broken in between): the caller must be able to live with both.
+    pub async fn commit(self) -> Result<(), Error> {
+        let limit = self.statement_timeout;
+        match self.inner {
+            Inner::Sqlite(open) => open.commit(limit).await,
+            Inner::MySql(open) => open.commit(limit).await,
+            Inner::Postgres(open) => open.commit(limit).await,
+        }
+    }
+
+    /// Undoes everything done in the transaction.
+    pub async fn rollback(self) -> Result<(), Error> {
+        let limit = self.statement_timeout;
+        match self.inner {
+            Inner::Sqlite(open) => open.rollback(limit).await,
+            Inner::MySql(open) => open.rollback(limit).await,
+            Inner::Postgres(open) => open.rollback(limit).await,
+        }
+    }
+
+    /// Calls back with each row of a SELECT as it comes.
+    pub(super) async fn for_each<E: From<Error>>(
+        &mut self,
+        sql: &Sql,
+        each: &mut (dyn FnMut(Row) -> Result<(), E> + Send),
+    ) -> Result<(), E> {
+        let limit = self.statement_timeout;
+        match &mut self.inner {
+            Inner::Sqlite(open) => engine::sqlite_each(open.connection(), sql, limit, each).await,
+            Inner::MySql(open) => engine::mysql_each(open.connection(), sql, limit, each).await,
+            Inner::Postgres(open) => engine::postgres_each(open.connection(), sql, limit, each).await,
+        }
+    }
+
+    async fn run(&mut self, sql: &Sql, values: &[Val], want: Want) -> Result<Answer, Error> {
+        let limit = self.statement_timeout;
+        let work = async {
+            match &mut self.inner {
+                Inner::Sqlite(open) => engine::sqlite(open.connection(), sql, values, want).await,
+                Inner::MySql(open) => engine::mysql(open.connection(), sql, values, want).await,
+                Inner::Postgres(open) => engine::postgres(open.connection(), sql, values, want).await,
+            }
+        };
+        tokio::time::timeout(limit, work).await.unwrap_or(Err(Error::Timeout(limit)))
+    }
+}

@@ -1,0 +1,162 @@
+//! Where the database is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+
+use super::Dialect;
+use crate::foundations::settings::{Place, Problems, Setting, Shape};
+
+const WANTED: &str = "a database such as \"sqlite:/var/lib/postrider/postrider.sqlite\", \
+     \"mysql://user@host/database\" or \"postgres://user@host/database\"";
+
+/// The address of a database: `sqlite:PATH`, `mysql://…` (or `mariadb://…`), `postgres://…` (or `postgresql://…`).
+///
+/// It may hold a password, so `Debug` and `Display` leave that out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    text: String,
+    dialect: Dialect,
+}
+
+/// The text is not the address of a database.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidUrl {
+    /// Not one of the known schemes.
+    #[error("the database is written `sqlite:PATH`, `mysql://…` or `postgres://…`")]
+    Scheme,
+    /// A SQLite database without a file, or in memory, which several connections cannot share.
+    #[error("SQLite needs the path of a file")]
+    Path,
+    /// The driver does not understand it.
+    #[error("the address of the database is malformed: {0}")]
+    Malformed(String),
+}
+
+impl DatabaseUrl {
+    /// The SQLite file at `path`.
+    pub fn sqlite(path: &Path) -> Self {
+        Self { text: format!("sqlite:{}", path.display()), dialect: Dialect::Sqlite }
+    }
+
+    /// Which engine it is.
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The file, when it is SQLite.
+    pub fn path(&self) -> Option<PathBuf> {
+        (self.dialect == Dialect::Sqlite).then(|| PathBuf::from(sqlite_path(&self.text)))
+    }
+
+    /// The whole text, password included, for the driver.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+fn sqlite_path(text: &str) -> &str {
+    let rest = text.strip_prefix("sqlite:").unwrap_or(text);
+    rest.strip_prefix("//").unwrap_or(rest)
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
+        let scheme = text.split_once(':').ok_or(InvalidUrl::Scheme)?.0;
+        // The driver's own words name parts of the text, never the password.
+        let malformed = |e: sqlx::Error| InvalidUrl::Malformed(e.to_string());
+        let dialect = match scheme {
+            "sqlite" => {
+                let path = sqlite_path(text);
+                if path.is_empty() || path.contains(":memory:") || path.contains('?') {
+                    return Err(InvalidUrl::Path);
+                }
+                Dialect::Sqlite
+            }
+            "mysql" | "mariadb" => {
+                MySqlConnectOptions::from_str(text).map_err(malformed)?;
+                Dialect::MySql
+            }
+            "postgres" | "postgresql" => {
+                PgConnectOptions::from_str(text).map_err(malformed)?;
+                Dialect::Postgres
+            }
+            _ => return Err(InvalidUrl::Scheme),
+        };
+        Ok(Self { text: text.to_owned(), dialect })
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // scheme://user:password@host: what lies between the first ':' after the scheme and the last '@' is hidden.
+        let Some((scheme, rest)) = self.text.split_once("://").filter(|_| self.dialect != Dialect::Sqlite) else {
+            return f.write_str(&self.text);
+        };
+        let rest = match rest.rsplit_once('@') {
+            Some((login, host)) => {
+                let user = login.split_once(':').map_or(login, |(user, _)| user);
+                format!("{user}@{host}")
+            }
+            None => rest.to_owned(),
+        };
+        // A `password=` parameter is dropped with all the others.
+        write!(f, "{scheme}://{}", rest.split('?').next().unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+impl Setting for DatabaseUrl {
+    fn read(place: &Place<'_>, problems: &mut Problems) -> Option<Self> {
+        let text = place.text(WANTED, problems)?;
+        match text.parse() {
+            Ok(url) => Some(url),
+            Err(_) => place.wrong(WANTED, problems),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape::Value("database")
+    }
+
+    fn write(&self) -> Option<String> {
+        Some(toml::Value::String(self.to_string()).to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_and_hides_the_password() {
+        for (text, shown, dialect) in [
+            ("sqlite:/var/lib/x.sqlite", "sqlite:/var/lib/x.sqlite", Dialect::Sqlite),
+            ("sqlite://relative.sqlite", "sqlite://relative.sqlite", Dialect::Sqlite),
+            ("mysql://mail:s3cr@t:@db.test:3307/mail", "mysql://mail@db.test:3307/mail", Dialect::MySql),
+            ("mariadb://mail@db.test/mail", "mariadb://mail@db.test/mail", Dialect::MySql),
+            ("postgres://mail:pw@db.test/mail?sslmode=require", "postgres://mail@db.test/mail", Dialect::Postgres),
+        ] {
+            match text.parse::<DatabaseUrl>() {
+                Ok(url) => assert_eq!((url.to_string().as_str(), url.dialect()), (shown, dialect)),
+                // A password with an unescaped @ may also be refused; it must only never be shown.
+                Err(e) => assert!(text.contains("s3cr") && !e.to_string().contains("s3cr"), "{text}: {e}"),
+            }
+        }
+        for text in ["", "sqlite:", "sqlite::memory:", "oracle://x/y", "/var/lib/x.sqlite", "mysql://:bad:port:x/"] {
+            assert!(text.parse::<DatabaseUrl>().is_err(), "{text}");
+        }
+        let path = DatabaseUrl::sqlite(Path::new("/a/b.sqlite")).path();
+        assert_eq!(path, Some(PathBuf::from("/a/b.sqlite")));
+    }
+}

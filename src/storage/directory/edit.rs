@@ -1,0 +1,341 @@
+//! Changing the directory.
+
+use super::look_up::{Directory, Reader, find_account, find_domain};
+use super::{Account, DomainEntry, Error, Everything, Owner, PasswordOwner, Source, Standing};
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::secret::Secret;
+use crate::foundations::settings::ByteSize;
+use crate::storage::database::{self, Absent, Sql, Transaction, Val};
+
+/// Longest text of a column of the seed's tables, in characters.
+const LONGEST: usize = 255;
+
+/// Changes that happen together. Dropped without [`Edit::commit`] none of them happens. After an error of the kind
+/// `Temporary` or `Exists` the only thing left to do is to drop it.
+#[derive(Debug)]
+pub struct Edit {
+    transaction: Transaction,
+    directory: Directory,
+    now: Timestamp,
+}
+
+/// A user to be created.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// Its address. The domain must exist.
+    pub address: Address,
+    /// The password's hash with its scheme; without one nobody can log in yet.
+    pub password: Option<Secret<String>>,
+    /// Who has set the password.
+    pub password_owner: PasswordOwner,
+    /// The most its mail may take, rounded up to whole mebibytes; `None` is without limit.
+    pub quota: Option<ByteSize>,
+    /// The name for people.
+    pub display_name: Option<String>,
+    /// Who decides about the account.
+    pub owner: Owner,
+}
+
+impl Directory {
+    /// Begins to change something.
+    pub async fn edit(&self) -> Result<Edit, Error> {
+        let transaction = self.0.database.begin().await?;
+        Ok(Edit { transaction, directory: self.clone(), now: self.0.clock.now() })
+    }
+}
+
+fn fits(what: &'static str, text: &str) -> Result<(), Error> {
+    let why = match text.chars().count() {
+        length if length > LONGEST => format!("it has {length} characters; {LONGEST} are the most"),
+        _ if text.contains(char::is_control) => "it holds a control character".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(Error::Invalid { what, why })
+}
+
+/// Whole mebibytes for `quota_mb`; 0 is without limit.
+fn quota_column(quota: Option<ByteSize>) -> Result<Val, Error> {
+    let mebibytes = quota.map_or(0, |size| size.get().div_ceil(1 << 20));
+    match i32::try_from(mebibytes) {
+        Ok(0) if quota.is_some() => {
+            Err(Error::Invalid { what: "the quota", why: "0 would mean no limit; leave it out for that".to_owned() })
+        }
+        Ok(column) => Ok(column.into()),
+        Err(_) => Err(Error::Invalid { what: "the quota", why: "2047T is the most".to_owned() }),
+    }
+}
+
+fn exists(what: &impl ToString) -> impl FnOnce(database::Error) -> Error {
+    let what = what.to_string();
+    move |error| match error {
+        database::Error::Unique(_) => Error::Exists(what),
+        other => Error::Database(other),
+    }
+}
+
+impl Edit {
+    /// Makes all the changes permanent; every remembered answer is forgotten.
+    pub async fn commit(self) -> Result<(), Error> {
+        let result = self.transaction.commit().await;
+        // Also after an error: the commit may have happened all the same.
+        self.directory.forget();
+        Ok(result?)
+    }
+
+    /// Everything as this transaction sees it.
+    pub async fn everything(&mut self) -> Result<Everything, Error> {
+        super::list::everything(&mut self.reader()).await
+    }
+
+    /// Adds a domain.
+    pub async fn add_domain(&mut self, name: &Domain, owner: Owner) -> Result<i64, Error> {
+        fits("the domain", name.as_str())?;
+        if let Some(known) = find_domain(&mut self.reader(), name).await? {
+            let name = name.to_string();
+            return Err(if known.archived_at.is_some() { Error::Archived(name) } else { Error::Exists(name) });
+        }
+        let values = [name.as_str().into()];
+        let id = self.transaction.insert("virtual_domains", &["name"], &values).await.map_err(exists(name))?;
+        self.set_domain_state(id, "owner", owner.word().into()).await?;
+        Ok(id)
+    }
+
+    /// Puts a domain in or out of use. Enabling brings a removed one back; its users stay archived until they are
+    /// enabled, each by itself.
+    pub async fn set_domain(&mut self, name: &Domain, standing: Standing) -> Result<(), Error> {
+        let id = self.domain(name).await?.id;
+        if standing == Standing::Enabled {
+            self.set_domain_state(id, "archived_at", Val::Null(Absent::Int)).await?;
+        }
+        self.set_domain_state(id, "enabled", standing.stored().into()).await
+    }
+
+    /// Says who decides about a domain.
+    pub async fn set_domain_owner(&mut self, name: &Domain, owner: Owner) -> Result<(), Error> {
+        let id = self.domain(name).await?.id;
+        self.set_domain_state(id, "owner", owner.word().into()).await
+    }
+
+    /// Removes a domain: it and its users are archived, nothing is deleted. Returns how many users that were.
+    pub async fn archive_domain(&mut self, name: &Domain) -> Result<usize, Error> {
+        let domain = self.domain(name).await?;
+        let sql = "SELECT u.id FROM virtual_users u LEFT JOIN user_state s ON s.user_id = u.id \
+             WHERE u.domain_id = ? AND s.archived_at IS NULL";
+        let users = self.transaction.fetch_all(sql, &[domain.id.into()]).await?;
+        for user in &users {
+            self.archive(user.int(0)?).await?;
+        }
+        self.set_domain_state(domain.id, "archived_at", self.now.into()).await?;
+        Ok(users.len())
+    }
+
+    /// Adds a user.
+    pub async fn add_user(&mut self, user: &NewUser) -> Result<i64, Error> {
+        let key = user.address.key();
+        fits("the address", &key)?;
+        let domain = self.domain(user.address.domain()).await?;
+        if let Some(known) = find_account(&mut self.reader(), &key).await? {
+            return Err(if known.archived_at.is_some() { Error::Archived(key) } else { Error::Exists(key) });
+        }
+        let password = user.password.as_ref().map_or(Account::NO_PASSWORD, |hash| hash.expose());
+        fits("the password's hash", password)?;
+        let columns = ["domain_id", "email", "password", "quota_mb", "enabled"];
+        let values = [domain.id.into(), key.as_str().into(), password.into(), quota_column(user.quota)?, Val::Int(1)];
+        let id = self.transaction.insert("virtual_users", &columns, &values).await.map_err(exists(&key))?;
+        let state = self.transaction.dialect().upsert(
+            "user_state",
+            &["user_id"],
+            &["owner", "display_name", "password_owner", "password_changed_at"],
+        );
+        let set = user.password.as_ref();
+        let values = [
+            id.into(),
+            user.owner.word().into(),
+            user.display_name.clone().into(),
+            set.map(|_| user.password_owner.word()).into(),
+            set.map(|_| self.now).into(),
+        ];
+        self.transaction.execute(state, &values).await?;
+        Ok(id)
+    }
+
+    /// Lets a user log in or not. Enabling brings a removed one back, with its mail.
+    pub async fn set_user(&mut self, address: &Address, standing: Standing) -> Result<(), Error> {
+        let id = self.user(address).await?.id;
+        if standing == Standing::Enabled {
+            self.set_user_state(id, "archived_at", Val::Null(Absent::Int)).await?;
+        }
+        let values = [standing.stored().into(), id.into()];
+        self.transaction.execute("UPDATE virtual_users SET enabled = ? WHERE id = ?", &values).await?;
+        Ok(())
+    }
+
+    /// Removes a user: it is disabled and archived, its rows and mail are kept.
+    pub async fn archive_user(&mut self, address: &Address) -> Result<(), Error> {
+        let account = self.user(address).await?;
+        self.archive(account.id).await
+    }
+
+    /// Gives a user a new password (its hash, with the scheme).
+    pub async fn set_password(
+        &mut self,
+        address: &Address,
+        hash: &Secret<String>,
+        owner: PasswordOwner,
+    ) -> Result<(), Error> {
+        fits("the password's hash", hash.expose())?;
+        let id = self.user(address).await?.id;
+        let values = [hash.expose().into(), id.into()];
+        self.transaction.execute("UPDATE virtual_users SET password = ? WHERE id = ?", &values).await?;
+        self.set_user_state(id, "password_owner", owner.word().into()).await?;
+        self.set_user_state(id, "password_changed_at", self.now.into()).await
+    }
+
+    /// Replaces a hash by a stronger one of the same password, unless the password has been changed in between.
+    pub async fn strengthen_password(&mut self, account: &Account, hash: &Secret<String>) -> Result<(), Error> {
+        fits("the password's hash", hash.expose())?;
+        let values = [hash.expose().into(), account.id.into(), account.password.expose().into()];
+        self.transaction
+            .execute("UPDATE virtual_users SET password = ? WHERE id = ? AND password = ?", &values)
+            .await?;
+        Ok(())
+    }
+
+    /// Notes which declared password has been applied.
+    pub async fn set_declared_password(&mut self, address: &Address, fingerprint: Option<&str>) -> Result<(), Error> {
+        let id = self.user(address).await?.id;
+        self.set_user_state(id, "declared_password", fingerprint.into()).await
+    }
+
+    /// Sets the most a user's mail may take, rounded up to whole mebibytes; `None` is without limit.
+    pub async fn set_quota(&mut self, address: &Address, quota: Option<ByteSize>) -> Result<(), Error> {
+        let id = self.user(address).await?.id;
+        let values = [quota_column(quota)?, id.into()];
+        self.transaction.execute("UPDATE virtual_users SET quota_mb = ? WHERE id = ?", &values).await?;
+        Ok(())
+    }
+
+    /// Sets a user's name for people.
+    pub async fn set_display_name(&mut self, address: &Address, name: Option<&str>) -> Result<(), Error> {
+        fits("the name", name.unwrap_or_default())?;
+        let id = self.user(address).await?.id;
+        self.set_user_state(id, "display_name", name.into()).await
+    }
+
+    /// Says who decides about a user.
+    pub async fn set_user_owner(&mut self, address: &Address, owner: Owner) -> Result<(), Error> {
+        let id = self.user(address).await?.id;
+        self.set_user_state(id, "owner", owner.word().into()).await
+    }
+
+    /// Adds one destination to an alias: an address here or elsewhere, or `@domain`. The source's domain must exist.
+    pub async fn add_alias(&mut self, source: &Source, destination: &str, owner: Owner) -> Result<i64, Error> {
+        let key = source.key();
+        fits("the alias", &key)?;
+        let destination = match Source::parse(destination) {
+            Some(Source::Address(address)) => address.to_string(),
+            Some(domain @ Source::CatchAll(_)) => domain.key(),
+            None => {
+                let why = format!("`{destination}` is neither name@domain nor @domain");
+                return Err(Error::Invalid { what: "the destination", why });
+            }
+        };
+        fits("the destination", &destination)?;
+        let domain = self.domain(source.domain()).await?;
+        if self.alias_rows(&key).await?.iter().any(|(_, known)| same_destination(known, &destination)) {
+            return Err(Error::Exists(format!("{source} -> {destination}")));
+        }
+        let values = [domain.id.into(), key.into(), destination.into()];
+        let id = self.transaction.insert("virtual_aliases", &["domain_id", "source", "destination"], &values).await?;
+        self.set_alias_state(id, "owner", owner.word().into()).await?;
+        Ok(id)
+    }
+
+    /// Removes one destination of an alias, or all of them. Returns how many rows that were.
+    pub async fn remove_alias(&mut self, source: &Source, destination: Option<&str>) -> Result<usize, Error> {
+        let mut removed = 0;
+        for (id, known) in self.alias_rows(&source.key()).await? {
+            if destination.is_none_or(|wanted| same_destination(&known, wanted)) {
+                self.transaction.execute("DELETE FROM virtual_aliases WHERE id = ?", &[id.into()]).await?;
+                removed += 1;
+            }
+        }
+        if removed == 0 { Err(Error::NoAlias(source.to_string())) } else { Ok(removed) }
+    }
+
+    /// Puts an alias with all its destinations in or out of use.
+    pub async fn set_alias(&mut self, source: &Source, standing: Standing) -> Result<(), Error> {
+        let rows = self.alias_rows(&source.key()).await?;
+        if rows.is_empty() {
+            return Err(Error::NoAlias(source.to_string()));
+        }
+        for (id, _) in rows {
+            self.set_alias_state(id, "enabled", standing.stored().into()).await?;
+        }
+        Ok(())
+    }
+
+    /// Says who decides about one row of an alias.
+    pub async fn set_alias_owner(&mut self, id: i64, owner: Owner) -> Result<(), Error> {
+        self.set_alias_state(id, "owner", owner.word().into()).await
+    }
+
+    fn reader(&mut self) -> Reader<'_> {
+        Reader::Transaction(&mut self.transaction)
+    }
+
+    async fn domain(&mut self, name: &Domain) -> Result<DomainEntry, Error> {
+        find_domain(&mut self.reader(), name).await?.ok_or_else(|| Error::NoDomain(name.clone()))
+    }
+
+    async fn user(&mut self, address: &Address) -> Result<Account, Error> {
+        find_account(&mut self.reader(), &address.key()).await?.ok_or_else(|| Error::NoUser(address.clone()))
+    }
+
+    async fn alias_rows(&mut self, key: &str) -> Result<Vec<(i64, String)>, Error> {
+        let column = self.transaction.dialect().folded("source");
+        let sql = format!("SELECT id, source, destination FROM virtual_aliases WHERE {column} = ? ORDER BY id");
+        let rows = self.transaction.fetch_all(Sql::assembled(sql), &[key.into()]).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            if super::entry::key_of(&row.text(1)?).is_some_and(|source| source == key) {
+                found.push((row.int(0)?, row.text(2)?));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn archive(&mut self, id: i64) -> Result<(), Error> {
+        self.transaction.execute("UPDATE virtual_users SET enabled = 0 WHERE id = ?", &[id.into()]).await?;
+        self.set_user_state(id, "archived_at", self.now.into()).await
+    }
+
+    async fn set_domain_state(&mut self, id: i64, column: &str, value: Val) -> Result<(), Error> {
+        self.set_state("domain_state", "domain_id", id, column, value).await
+    }
+
+    async fn set_user_state(&mut self, id: i64, column: &str, value: Val) -> Result<(), Error> {
+        self.set_state("user_state", "user_id", id, column, value).await
+    }
+
+    async fn set_alias_state(&mut self, id: i64, column: &str, value: Val) -> Result<(), Error> {
+        self.set_state("alias_state", "alias_id", id, column, value).await
+    }
+
+    /// One column of a row of ours beside one of the seed's; the row is made when it is missing.
+    async fn set_state(&mut self, table: &str, key: &str, id: i64, column: &str, value: Val) -> Result<(), Error> {
+        let sql = self.transaction.dialect().upsert(table, &[key], &[column]);
+        self.transaction.execute(sql, &[id.into(), value]).await?;
+        Ok(())
+    }
+}
+
+/// Two destinations are the same when they differ in case only (an external host may tell cases apart, but nobody who
+/// writes both into one alias means two mailboxes).
+fn same_destination(a: &str, b: &str) -> bool {
+    match (Source::parse(a), Source::parse(b)) {
+        (Some(a), Some(b)) => a.key() == b.key(),
+        _ => a == b,
+    }
+}

@@ -1,0 +1,231 @@
+//! What the directory holds.
+
+use std::fmt;
+
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::secret::Secret;
+use crate::foundations::settings::ByteSize;
+
+crate::words! {
+    /// Who decides whether an entry exists.
+    pub enum Owner {
+        /// An administrator, by the command line or by SQL.
+        Admin = "admin",
+        /// The file of declared accounts.
+        Declared = "declared",
+    }
+}
+
+crate::words! {
+    /// Who has set a password last.
+    pub enum PasswordOwner {
+        /// An administrator.
+        Admin = "admin",
+        /// The file of declared accounts.
+        Declared = "declared",
+        /// The user. A declaration does not overwrite it unless it declares a new one.
+        User = "user",
+    }
+}
+
+/// Whether an entry is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// In use.
+    Enabled,
+    /// Out of use for now: a user cannot log in, a domain or alias is as if it were not there.
+    Disabled,
+}
+
+impl Standing {
+    pub(super) const fn of(stored: bool) -> Self {
+        if stored { Self::Enabled } else { Self::Disabled }
+    }
+
+    pub(super) const fn stored(self) -> bool {
+        matches!(self, Self::Enabled)
+    }
+}
+
+/// A domain whose mail is ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainEntry {
+    /// Its number.
+    pub id: i64,
+    /// Its name.
+    pub name: Domain,
+    /// Whether mail for it is taken.
+    pub standing: Standing,
+    /// Who decides about it.
+    pub owner: Owner,
+    /// When it was removed; its rows and mail are kept.
+    pub archived_at: Option<Timestamp>,
+    /// When it was created, where the database says so.
+    pub created_at: Option<Timestamp>,
+}
+
+impl DomainEntry {
+    /// Whether mail for it is taken.
+    pub const fn is_active(&self) -> bool {
+        matches!(self.standing, Standing::Enabled) && self.archived_at.is_none()
+    }
+}
+
+/// A user with a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its number.
+    pub id: i64,
+    /// Number of its domain.
+    pub domain_id: i64,
+    /// Its address in the directory's form: everything in lower case. Names the mailbox's folder.
+    pub address: Address,
+    /// The password's hash with its scheme, such as `{BLF-CRYPT}$2b$…`.
+    pub password: Secret<String>,
+    /// The most its mail may take; `None` is without limit (stored as NULL or 0). Stored in whole mebibytes.
+    pub quota: Option<ByteSize>,
+    /// Whether it may log in.
+    pub standing: Standing,
+    /// The name for people.
+    pub display_name: Option<String>,
+    /// Who decides about it.
+    pub owner: Owner,
+    /// When it was removed; its rows and mail are kept, it cannot log in and gets no mail.
+    pub archived_at: Option<Timestamp>,
+    /// Who has set the password, as far as known.
+    pub password_owner: Option<PasswordOwner>,
+    /// When the password was set, as far as known.
+    pub password_changed_at: Option<Timestamp>,
+    /// A fingerprint of the password that was declared last, so that a declaration is applied once.
+    pub declared_password: Option<String>,
+    /// When it was created, where the database says so.
+    pub created_at: Option<Timestamp>,
+}
+
+impl Account {
+    /// What the password column holds for a user who has none yet: a scheme with a hash that nothing matches.
+    pub const NO_PASSWORD: &'static str = "{BLF-CRYPT}!";
+
+    /// Whether it may log in.
+    pub const fn may_log_in(&self) -> bool {
+        matches!(self.standing, Standing::Enabled) && self.archived_at.is_none()
+    }
+
+    /// Whether a password has been set.
+    pub fn has_password(&self) -> bool {
+        let hash = self.password.expose();
+        !hash.is_empty() && hash != Self::NO_PASSWORD
+    }
+}
+
+/// What an alias catches.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// One address.
+    Address(Address),
+    /// Every address of a domain that is neither a user nor an alias (`@domain`).
+    CatchAll(Domain),
+}
+
+impl Source {
+    /// From `name@domain` or `@domain`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix('@') {
+            Some(domain) => domain.parse().ok().map(Self::CatchAll),
+            None => from_key(text).map(Self::Address),
+        }
+    }
+
+    /// The form under which the directory knows it.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Address(address) => address.key(),
+            Self::CatchAll(domain) => format!("@{}", domain.as_str()),
+        }
+    }
+
+    /// Its domain.
+    pub const fn domain(&self) -> &Domain {
+        match self {
+            Self::Address(address) => address.domain(),
+            Self::CatchAll(domain) => domain,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "{address}"),
+            Self::CatchAll(domain) => write!(f, "@{domain}"),
+        }
+    }
+}
+
+/// One row of an alias: an alias with three destinations is three of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AliasEntry {
+    /// Its number.
+    pub id: i64,
+    /// What it catches, in the directory's form.
+    pub source: String,
+    /// Where it leads: an address here or elsewhere, `@domain` (the same name in another domain), or, in databases
+    /// kept by others, several of these with commas.
+    pub destination: String,
+    /// Whether it is in use.
+    pub standing: Standing,
+    /// Who decides about it.
+    pub owner: Owner,
+}
+
+/// How full a mailbox is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Octets of all messages.
+    pub bytes: u64,
+    /// Number of messages; 0 when the row was written by another program, which does not say.
+    pub messages: u64,
+}
+
+/// The address a key stands for. Keys have no quotes, so a local part such as `a b` needs them put back.
+pub(super) fn from_key(key: &str) -> Option<Address> {
+    let key = key.trim();
+    if let Ok(address) = key.parse() {
+        return Some(address);
+    }
+    let (local, domain) = key.rsplit_once('@')?;
+    let escaped = local.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{escaped}\"@{domain}").parse().ok()
+}
+
+/// The key of what a row holds; `None` when it is no address at all.
+pub(super) fn key_of(stored: &str) -> Option<String> {
+    Source::parse(stored).map(|source| source.key())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_lead_back_to_addresses() {
+        for (stored, key) in [
+            ("Ann@Example.TEST", Some("ann@example.test")),
+            ("a b@example.test", Some("a b@example.test")),
+            ("a@b@example.test", Some("a@b@example.test")),
+            ("\"quo\\\"te\"@example.test", Some("quo\"te@example.test")),
+            ("@Example.test", Some("@example.test")),
+            (" ann@example.test ", Some("ann@example.test")),
+            ("ann", None),
+            ("", None),
+            ("@", None),
+            ("a\nb@example.test", None),
+        ] {
+            assert_eq!(key_of(stored).as_deref(), key, "{stored}");
+            if let Some(key) = key {
+                assert_eq!(key_of(key).as_deref(), Some(key), "{stored}");
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What can go wrong with the directory.
+
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::failure::Kind;
+use crate::storage::database;
+
+/// A failure of the directory.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// The domain is not one of ours.
+    #[error("the domain {0} does not exist here")]
+    NoDomain(Domain),
+    /// No user has this address.
+    #[error("there is no user {0}")]
+    NoUser(Address),
+    /// No alias has this source (and destination).
+    #[error("there is no alias {0}")]
+    NoAlias(String),
+    /// It is there already, or the database cannot tell it from one that is (MariaDB takes accents for equal).
+    #[error("{0} exists already")]
+    Exists(String),
+    /// It was removed, and is kept in the archive: enable it to have it back with its mail.
+    #[error("{0} was removed earlier and is kept in the archive; enable it to have it back with its mail")]
+    Archived(String),
+    /// A value the tables cannot hold.
+    #[error("{what} cannot be stored: {why}")]
+    Invalid {
+        /// The value's name.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Error {
+    /// The kind, for those who answer a client.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Database(error) => error.kind(),
+            Self::NoDomain(_) | Self::NoUser(_) | Self::NoAlias(_) => Kind::NotFound,
+            Self::Exists(_) | Self::Archived(_) => Kind::Exists,
+            Self::Invalid { .. } => Kind::Invalid,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Lists, page by page, and everything at once.
+
+use super::look_up::{ACCOUNT_COLUMNS, DOMAIN_COLUMNS, Directory, Reader, account, domain_entry, owner};
+use super::{Account, AliasEntry, DomainEntry, Error, Standing};
+use crate::foundations::address::Domain;
+use crate::storage::database::{Row, Sql, Val};
+
+/// A piece of a list in the order of its keys.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// Only entries of this domain.
+    pub domain: Option<Domain>,
+    /// Only entries whose key comes after this one; the last key of the page before.
+    pub after: Option<String>,
+    /// At most this many; 0 is taken for [`Page::USUAL`].
+    pub limit: u32,
+}
+
+impl Page {
+    /// The usual number of entries.
+    pub const USUAL: u32 = 500;
+
+    fn limit(&self) -> i64 {
+        if self.limit == 0 { Self::USUAL.into() } else { self.limit.into() }
+    }
+}
+
+/// The whole directory at one moment, for comparing it with a declaration.
+#[derive(Debug, Default)]
+pub struct Everything {
+    /// Every domain, archived ones too.
+    pub domains: Vec<DomainEntry>,
+    /// Every user, archived ones too.
+    pub accounts: Vec<Account>,
+    /// Every row of every alias, with the number of its domain.
+    pub aliases: Vec<(i64, AliasEntry)>,
+}
+
+const ALIAS_COLUMNS: &str = "SELECT a.id, a.source, a.destination, s.enabled, s.owner, a.domain_id \
+     FROM virtual_aliases a LEFT JOIN alias_state s ON s.alias_id = a.id";
+
+impl Directory {
+    /// Domains in the order of their names.
+    pub async fn domains(&self, page: &Page) -> Result<Vec<DomainEntry>, Error> {
+        let name = self.0.database.dialect().folded("d.name");
+        let sql = format!("{DOMAIN_COLUMNS} WHERE {name} > ? ORDER BY {name} LIMIT ?");
+        let after = page.after.clone().unwrap_or_default();
+        let rows = self.0.database.fetch_all(Sql::assembled(sql), &[after.into(), page.limit().into()]).await?;
+        rows.iter().filter_map(|row| domain_entry(row).transpose()).collect()
+    }
+
+    /// Users in the order of their addresses.
+    pub async fn accounts(&self, page: &Page) -> Result<Vec<Account>, Error> {
+        let rows = self.page(ACCOUNT_COLUMNS, "u.email", "u.domain_id", page).await?;
+        rows.iter().filter_map(|row| account(row).transpose()).collect()
+    }
+
+    /// The rows of aliases in the order of their sources. A page ends between two sources, never within one: it may be
+    /// longer than asked for by the rest of the last source.
+    pub async fn alias_entries(&self, page: &Page) -> Result<Vec<AliasEntry>, Error> {
+        let rows = self.page(ALIAS_COLUMNS, "a.source", "a.domain_id", page).await?;
+        let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= page.limit();
+        let mut entries: Vec<AliasEntry> = rows.iter().map(alias_entry).collect::<Result<_, _>>()?;
+        if let Some(last) = entries.last().filter(|_| full).map(|entry| entry.source.clone()) {
+            let sql =
+                format!("{ALIAS_COLUMNS} WHERE {} = ? ORDER BY a.id", self.0.database.dialect().folded("a.source"));
+            let rest = self.0.database.fetch_all(Sql::assembled(sql), &[last.as_str().into()]).await?;
+            entries.retain(|entry| entry.source != last);
+            for row in &rest {
+                entries.push(alias_entry(row)?);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The rows of one alias, disabled ones too.
+    pub async fn alias(&self, key: &str) -> Result<Vec<AliasEntry>, Error> {
+        let sql = format!("{ALIAS_COLUMNS} WHERE {} = ? ORDER BY a.id", self.0.database.dialect().folded("a.source"));
+        let rows = self.0.database.fetch_all(Sql::assembled(sql), &[key.into()]).await?;
+        let entries: Vec<AliasEntry> = rows.iter().map(alias_entry).collect::<Result<_, _>>()?;
+        Ok(entries.into_iter().filter(|entry| entry.source == key).collect())
+    }
+
+    /// The active account that was created first: in a domain, or of all.
+    pub async fn oldest_account(&self, domain_id: Option<i64>) -> Result<Option<Account>, Error> {
+        let mut sql = format!("{ACCOUNT_COLUMNS} WHERE u.enabled <> 0 AND s.archived_at IS NULL");
+        let mut values: Vec<Val> = Vec::new();
+        if let Some(id) = domain_id {
+            sql.push_str(" AND u.domain_id = ?");
+            values.push(id.into());
+        }
+        let row = self.0.database.fetch_optional(Sql::assembled(sql + " ORDER BY u.id LIMIT 1"), &values).await?;
+        row.map_or(Ok(None), |row| account(&row))
+    }
+
+    /// Everything, for comparing it with a declaration.
+    pub async fn everything(&self) -> Result<Everything, Error> {
+        everything(&mut Reader::Database(&self.0.database)).await
+    }
+
+    async fn page(&self, columns: &str, key: &str, domain_id: &str, page: &Page) -> Result<Vec<Row>, Error> {
+        let key = self.0.database.dialect().folded(key);
+        let mut sql = format!("{columns} WHERE {key} > ?");
+        let mut values: Vec<Val> = vec![page.after.clone().unwrap_or_default().into()];
+        if let Some(domain) = &page.domain {
+            let entry = self.domain(domain).await?.ok_or_else(|| Error::NoDomain(domain.clone()))?;
+            sql = format!("{sql} AND {domain_id} = ?");
+            values.push(entry.id.into());
+        }
+        values.push(page.limit().into());
+        Ok(self.0.database.fetch_all(Sql::assembled(format!("{sql} ORDER BY {key} LIMIT ?")), &values).await?)
+    }
+}
+
+pub(super) async fn everything(reader: &mut Reader<'_>) -> Result<Everything, Error> {
+    let domains = reader.fetch_all(DOMAIN_COLUMNS.into(), &[]).await?;
+    let accounts = reader.fetch_all(ACCOUNT_COLUMNS.into(), &[]).await?;
+    let aliases = reader.fetch_all(Sql::assembled(format!("{ALIAS_COLUMNS} ORDER BY a.id")), &[]).await?;
+    Ok(Everything {
+        domains: domains.iter().filter_map(|row| domain_entry(row).transpose()).collect::<Result<_, _>>()?,
+        accounts: accounts.iter().filter_map(|row| account(row).transpose()).collect::<Result<_, _>>()?,
+        aliases: aliases.iter().map(|row| Ok((row.int(5)?, alias_entry(row)?))).collect::<Result<_, Error>>()?,
+    })
+}
+
+pub(super) fn alias_entry(row: &Row) -> Result<AliasEntry, Error> {
+    let stored = row.text(1)?;
+    Ok(AliasEntry {
+        id: row.int(0)?,
+        // A source that is no address matches nothing; it is shown as it is.
+        source: super::entry::key_of(&stored).unwrap_or(stored),
+        destination: row.text(2)?,
+        standing: Standing::of(row.opt_int(3)?.unwrap_or(1) != 0),
+        owner: owner(row, 4)?,
+    })
+}

@@ -1,0 +1,26 @@
+//! Domains, users, aliases and how full the mailboxes are: the seed's tables, and what we add beside them.
+//!
+//! Promises: an address is asked for by [`Address::key`](crate::foundations::address::Address::key) and found in whatever
+//! case it is stored; nothing is found that differs in more than case. Look-ups for recipients come from a small
+//! cache that our own writes empty at once and that forgets after `cache_for`; [`Directory::account_now`], which
+//! logins use, always asks the database. Removing an account or a domain archives it and keeps every row.
+//!
+//! Every change goes through [`Edit`]: one transaction, then the cache is emptied.
+
+mod cache;
+mod edit;
+mod entry;
+mod error;
+mod list;
+mod look_up;
+mod settings;
+mod totals;
+mod usage;
+
+pub use edit::{Edit, NewUser};
+pub use entry::{Account, AliasEntry, DomainEntry, Owner, PasswordOwner, Source, Standing, Usage};
+pub use error::Error;
+pub use list::{Everything, Page};
+pub use look_up::Directory;
+pub use settings::DirectorySettings;
+pub use totals::{Fullest, Fullness, Totals};

@@ -1,0 +1,163 @@
+//! How full the mailboxes are: counted by the mailbox room, written here in batches.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
+use super::look_up::Directory;
+use super::{Error, Usage};
+use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::tasks::Tasks;
+use crate::storage::database::{Durability, Sql, Transaction, Val};
+
+/// What `DECIMAL(10,2)` can hold at most, in hundredths of a mebibyte.
+const MOST_HUNDREDTHS: u64 = 9_999_999_999;
+
+/// Sizes not yet written, by key. Bounded by the number of accounts: only those that exist are reported.
+#[derive(Debug, Default)]
+pub(super) struct Pending(Mutex<HashMap<String, Usage>>);
+
+impl Directory {
+    /// Notes how full a mailbox is. Returns at once; the database learns of it within `usage_interval`.
+    pub fn set_usage(&self, account: &Address, usage: Usage) {
+        let key = account.key();
+        let inner = &self.0;
+        inner.usage.put(key.clone(), Some(usage), inner.clock.now(), inner.usage.age());
+        inner.pending.0.lock().insert(key, usage);
+    }
+
+    /// How full a mailbox is, as it was at most `cache_for` ago; `None` when nobody has counted yet. Rows that only
+    /// another program has written are exact to a hundredth of a mebibyte.
+    pub async fn usage(&self, account: &Address) -> Result<Option<Usage>, Error> {
+        let inner = &self.0;
+        let (now, keep, key) = (inner.clock.now(), inner.settings.get().cache_for.duration(), account.key());
+        if let Some(pending) = inner.pending.0.lock().get(&key) {
+            return Ok(Some(*pending));
+        }
+        if let Some(known) = inner.usage.get(&key, now, keep) {
+            return Ok(known);
+        }
+        let age = inner.usage.age();
+        let Some(owner) = self.account(account).await? else { return Ok(None) };
+        let sql = format!(
+            "SELECT e.bytes, e.messages, {} FROM virtual_users u LEFT JOIN mailbox_usage_exact e ON e.user_id = u.id \
+             LEFT JOIN mailbox_usage m ON m.email = u.email WHERE u.id = ?",
+            inner.database.dialect().integer("ROUND(m.usage_mb * 100)")
+        );
+        let row = inner.database.fetch_optional(Sql::assembled(sql), &[owner.id.into()]).await?;
+        let mut found = None;
+        if let Some(row) = row {
+            let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
+            found = match (row.opt_int(0)?, row.opt_int(1)?, row.opt_int(2)?) {
+                (Some(bytes), messages, _) => {
+                    Some(Usage { bytes: unsigned(bytes), messages: unsigned(messages.unwrap_or(0)) })
+                }
+                (None, _, Some(hundredths)) => {
+                    Some(Usage { bytes: unsigned(hundredths).saturating_mul(1 << 20) / 100, messages: 0 })
+                }
+                (None, _, None) => None,
+            };
+        }
+        inner.usage.put(key, found, now, age);
+        Ok(found)
+    }
+
+    /// Writes every size noted so far. Called by the directory's own task; what cannot be written is kept for the
+    /// next time.
+    pub async fn flush_usage(&self) -> Result<(), Error> {
+        let taken = std::mem::take(&mut *self.0.pending.0.lock());
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let result = self.write_sizes(&taken).await;
+        if result.is_err() {
+            let mut pending = self.0.pending.0.lock();
+            for (key, usage) in taken {
+                // What was noted in the meantime is newer.
+                pending.entry(key).or_insert(usage);
+            }
+        }
+        result
+    }
+
+    async fn write_sizes(&self, sizes: &HashMap<String, Usage>) -> Result<(), Error> {
+        let mut rows = Vec::with_capacity(sizes.len());
+        for (key, usage) in sizes {
+            let Some(address) = super::entry::from_key(key) else { continue };
+            if let Some(account) = self.account(&address).await? {
+                rows.push((account.id, *usage));
+            }
+        }
+        // In one order, so that two processes never wait for each other's rows.
+        rows.sort_unstable_by_key(|(id, _)| *id);
+        let now = self.0.clock.now();
+        for chunk in rows.chunks(500) {
+            // The mailbox is the truth and is counted again after a crash.
+            let mut transaction = self.0.database.begin_with(Durability::Relaxed).await?;
+            for (id, usage) in chunk {
+                write_one(&mut transaction, *id, *usage, now).await?;
+            }
+            transaction.commit().await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn write_usage(self, tasks: Tasks) {
+        loop {
+            let next = self.0.clock.now() + self.0.settings.get().usage_interval.duration();
+            tokio::select! {
+                () = tasks.stopping() => break,
+                () = self.0.clock.sleep_until(next) => {}
+            }
+            if let Err(error) = self.flush_usage().await {
+                log::warn!(cause:% = error; "The sizes of mailboxes could not be written; they are kept for the next time");
+            }
+        }
+        if let Err(error) = self.flush_usage().await {
+            log::warn!(cause:% = error; "The last sizes of mailboxes could not be written before the end");
+        }
+    }
+}
+
+async fn write_one(transaction: &mut Transaction, id: i64, usage: Usage, now: Timestamp) -> Result<(), Error> {
+    let dialect = transaction.dialect();
+    let whole = |n: u64| Val::Int(i64::try_from(n).unwrap_or(i64::MAX));
+    let exact = "INSERT INTO mailbox_usage_exact (user_id, bytes, messages, updated_at) \
+         SELECT id, ?, ?, ? FROM virtual_users WHERE id = ?";
+    let exact = exact.to_owned() + &dialect.on_conflict(&["user_id"], &["bytes", "messages", "updated_at"]);
+    let values = [whole(usage.bytes), whole(usage.messages), now.into(), id.into()];
+    transaction.execute(Sql::assembled(exact), &values).await?;
+    let shared = "INSERT INTO mailbox_usage (email, usage_mb, last_updated) \
+         SELECT email, CAST(? AS DECIMAL(10, 2)), CURRENT_TIMESTAMP FROM virtual_users WHERE id = ?";
+    let shared = shared.to_owned() + &dialect.on_conflict(&["email"], &["usage_mb", "last_updated"]);
+    transaction.execute(Sql::assembled(shared), &[mebibytes(usage.bytes).into(), id.into()]).await?;
+    Ok(())
+}
+
+/// Octets as mebibytes with two places, rounded to the nearest.
+fn mebibytes(bytes: u64) -> String {
+    let hundredths = (u128::from(bytes) * 100 + (1 << 19)) >> 20;
+    let hundredths = u64::try_from(hundredths).unwrap_or(MOST_HUNDREDTHS).min(MOST_HUNDREDTHS);
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mebibytes_have_two_places() {
+        for (bytes, text) in [
+            (0, "0.00"),
+            (1, "0.00"),
+            (5243, "0.01"),
+            (1 << 20, "1.00"),
+            ((1 << 20) * 3 / 2, "1.50"),
+            (1_073_741_823, "1024.00"),
+            (u64::MAX, "99999999.99"),
+        ] {
+            assert_eq!(mebibytes(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The log line of an event: one place, so that services need not log what they record.
+
+use std::fmt::Write as _;
+
+use log::kv::{Error, Key, Source, Value, VisitSource};
+use log::{Level, Record};
+
+use crate::foundations::event::{Event, EventKind};
+
+/// Writes the event's line to the log, with its ids and details as key-values.
+pub(super) fn write_line(event: &Event) {
+    let level = level(event);
+    if level > log::max_level() {
+        return;
+    }
+    log::logger().log(
+        &Record::builder()
+            .level(level)
+            .target("postrider::events")
+            .module_path_static(Some("postrider::events"))
+            .key_values(&Fields(event))
+            .args(format_args!("{}", sentence(event)))
+            .build(),
+    );
+}
+
+/// The event in one sentence for people, without its ids. Nothing in it can start another line.
+pub fn sentence(event: &Event) -> String {
+    let subject = event.subject.as_deref().unwrap_or_default();
+    let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+    let mut out = match event.kind {
+        EventKind::ConnectionRefused => "A client was not allowed to go on".to_owned(),
+        EventKind::LoginAccepted => format!("{subject} logged in"),
+        EventKind::LoginRefused => format!("A login as {subject} was refused"),
+        EventKind::RecipientRefused => format!("{subject} was refused as a recipient or sender"),
+        EventKind::MessageReceived => format!("A message from {} was received", named(subject)),
+        EventKind::MessageRefused => format!("A message from {} was refused", named(subject)),
+        EventKind::Verdict => format!("The filter's verdict is {}", text("decision")),
+        EventKind::SieveAction => format!("A Sieve script of {subject} acted"),
+        EventKind::AliasExpanded => format!("{subject} stands for other addresses"),
+        EventKind::Delivered => format!("Stored for {subject}"),
+        EventKind::Discarded => format!("Dropped on purpose for {subject}"),
+        EventKind::Queued => "Put into the queue".to_owned(),
+        EventKind::Relayed => format!("Passed on for {subject}"),
+        EventKind::Deferred => format!("Not passed on for {subject} yet; it will be tried again"),
+        EventKind::Failed => format!("Given up for {subject}"),
+        EventKind::NotificationSent => format!("The sender {subject} was notified"),
+        EventKind::QueueChanged => "The queue was changed by hand".to_owned(),
+        EventKind::AccountChanged => format!("The account, alias or domain {subject} was changed"),
+        EventKind::ReportSent if event.details.contains_key("failed") => {
+            format!("A report for {subject} could not be sent")
+        }
+        EventKind::ReportSent => format!("A report was sent to {subject}"),
+        EventKind::ReportReceived => format!("A report about {subject} was received"),
+        EventKind::Ban => format!("The ban of {subject}"),
+        EventKind::SendingRise => format!("{subject} sends much more than usual"),
+        EventKind::SigningKey => format!("A signing key of {subject}"),
+        EventKind::Expunged => format!("Messages of {subject} were expunged by a client"),
+        EventKind::Certificate => "Certificates".to_owned(),
+        EventKind::Configuration => "Configuration".to_owned(),
+        EventKind::Backup => format!("Backups: {}, {}", text("what"), text("result")),
+        EventKind::Lifecycle if event.details.contains_key("events_dropped") => {
+            "Events were lost because the database was away for too long".to_owned()
+        }
+        EventKind::Lifecycle => "The server".to_owned(),
+    };
+    for (name, before) in [("folder", " in "), ("host", " via "), ("address", " at "), ("action", ": ")] {
+        if !text(name).is_empty() {
+            let _ = write!(out, "{before}{}", text(name));
+        }
+    }
+    let why = ["reply", "reason", "problem", "state"].into_iter().map(text).find(|text| !text.is_empty());
+    if let Some(why) = why {
+        let _ = write!(out, ": {why}");
+    }
+    out.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+fn named(subject: &str) -> &str {
+    if subject.is_empty() { "<>" } else { subject }
+}
+
+fn level(event: &Event) -> Level {
+    match event.kind {
+        EventKind::Lifecycle if event.details.contains_key("events_dropped") => Level::Error,
+        // These carry the bad news of a reload or a run; the rooms that record them say so in `problem`.
+        EventKind::Backup | EventKind::Certificate | EventKind::Configuration | EventKind::Lifecycle
+            if event.details.contains_key("problem") =>
+        {
+            Level::Error
+        }
+        EventKind::Failed | EventKind::MessageRefused | EventKind::SendingRise => Level::Warn,
+        EventKind::Verdict | EventKind::AliasExpanded => Level::Debug,
+        _ => Level::Info,
+    }
+}
+
+/// The ids, the subject and the details, as the logger's key-values.
+struct Fields<'a>(&'a Event);
+
+impl Source for Fields<'_> {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), Error> {
+        let event = self.0;
+        visitor.visit_pair(Key::from_str("event"), Value::from(event.kind.word()))?;
+        if let Some(id) = &event.session {
+            visitor.visit_pair(Key::from_str("session"), Value::from_display(id))?;
+        }
+        if let Some(id) = &event.mail {
+            visitor.visit_pair(Key::from_str("mail"), Value::from_display(id))?;
+        }
+        if let Some(id) = &event.queue {
+            visitor.visit_pair(Key::from_str("queue"), Value::from_display(id))?;
+        }
+        if let Some(subject) = &event.subject {
+            visitor.visit_pair(Key::from_str("subject"), Value::from(subject.as_str()))?;
+        }
+        for (name, value) in &event.details {
+            let value = match value {
+                serde_json::Value::String(text) => Value::from(text.as_str()),
+                other => Value::from_display(other),
+            };
+            visitor.visit_pair(Key::from_str(name), value)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::clock::Timestamp;
+
+    #[test]
+    fn says_what_happened() {
+        let event = Event::new(Timestamp::EPOCH, EventKind::Deferred)
+            .subject("bob@example.net")
+            .with("host", "mx.example.net")
+            .with("reply", "451 4.7.1 Greylisted\r\nevil");
+        assert_eq!(
+            sentence(&event),
+            "Not passed on for bob@example.net yet; it will be tried again via mx.example.net: 451 4.7.1 Greylisted??evil"
+        );
+        let every = EventKind::ALL.iter().map(|kind| sentence(&Event::new(Timestamp::EPOCH, *kind)));
+        assert!(every.into_iter().all(|text| !text.is_empty()));
+    }
+}

@@ -1,0 +1,26 @@
+//! The journal: every decision of the server, kept for a while and searchable (law 5).
+//!
+//! Promises: [`Journal::record`] never waits and never fails its caller. It writes the event's line to the log at once and
+//! puts the event on a bounded channel; a task writes what has gathered there to the table `events`, many rows at a time.
+//! A power failure may take the last moments of the journal, never anything else. When the database is away, events wait
+//! on the channel; when that is full, further ones are counted and dropped, and the number becomes an event itself.
+//! Beside the rows it keeps counts of events for every five minutes, by kind and outcome, which are small and kept for
+//! longer: charts and totals are read from them. Events older than `keep_for` and beyond `keep_at_most` are deleted in small slices.
+//!
+//! Called by every service; services therefore do not log what they record. Takes no locks.
+
+mod counts;
+mod error;
+mod line;
+mod query;
+mod record;
+mod retention;
+mod settings;
+mod writer;
+
+pub use counts::{BUCKET, Count};
+pub use error::Error;
+pub use line::sentence;
+pub use query::{Order, Query, Search};
+pub use record::{Journal, JournalCounts};
+pub use settings::JournalSettings;

@@ -1,0 +1,111 @@
+//! Taking events.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::line::write_line;
+use super::writer::Writer;
+use super::{Error, JournalSettings, retention};
+use crate::foundations::clock::SharedClock;
+use crate::foundations::event::Event;
+use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
+use crate::storage::database::Database;
+
+/// Where decisions are recorded. Cloning gives another handle to the same journal.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    pub(super) database: Option<Database>,
+    sender: Option<mpsc::Sender<Note>>,
+    counters: Arc<Counters>,
+}
+
+/// What travels to the writer.
+#[derive(Debug)]
+pub(super) enum Note {
+    Event(Box<Event>),
+    /// Answered when everything sent before it has been written or given up.
+    Flush(oneshot::Sender<()>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    recorded: AtomicU64,
+    pub(super) written: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    /// Dropped ones that no event tells about yet.
+    pub(super) untold: AtomicU64,
+}
+
+/// How many events there were since the start, for the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JournalCounts {
+    /// Recorded by the services.
+    pub recorded: u64,
+    /// Written to the database.
+    pub written: u64,
+    /// Lost because the database was away for too long or refused them.
+    pub dropped: u64,
+}
+
+impl Journal {
+    /// A journal in the database, with its tasks running in `tasks`. What has been recorded when the tasks are told to stop
+    /// is still written.
+    pub fn start(database: Database, settings: Live<JournalSettings>, clock: SharedClock, tasks: &Tasks) -> Self {
+        let waiting = usize::try_from(settings.get().waiting).unwrap_or(usize::MAX).clamp(16, 1 << 20);
+        let (sender, receiver) = mpsc::channel(waiting);
+        let counters = Arc::new(Counters::default());
+        let writer = Writer::new(database.clone(), settings.clone(), Arc::clone(&clock), Arc::clone(&counters));
+        tasks.spawn(writer.run(receiver, tasks.token()));
+        tasks.spawn(retention::run(database.clone(), settings, clock, tasks.token()));
+        Self { database: Some(database), sender: Some(sender), counters }
+    }
+
+    /// A journal that writes log lines and keeps nothing: for commands that run beside the server, and for tests.
+    pub fn lines_only() -> Self {
+        Self { database: None, sender: None, counters: Arc::default() }
+    }
+
+    /// A journal that is read, for those who may not write to the database. What it is given becomes a log line only.
+    pub fn read_only(database: Database) -> Self {
+        Self { database: Some(database), sender: None, counters: Arc::default() }
+    }
+
+    /// Records an event: its log line is written now, its row soon. Never waits; see the room's promises for a full channel.
+    pub fn record(&self, event: Event) {
+        self.counters.recorded.fetch_add(1, Ordering::Relaxed);
+        write_line(&event);
+        let Some(sender) = &self.sender else { return };
+        if sender.try_send(Note::Event(Box::new(event))).is_err() {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            self.counters.untold.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until everything recorded before is in the database or has been given up.
+    pub async fn flush(&self) {
+        let Some(sender) = &self.sender else { return };
+        let (done, wait) = oneshot::channel();
+        if sender.send(Note::Flush(done)).await.is_ok() {
+            // The writer drops the other end only when it has ended, after writing everything.
+            let _ = wait.await;
+        }
+    }
+
+    /// Deletes what is older than `keep_for` or beyond `keep_at_most`, and says how many events that were.
+    pub async fn prune(&self, settings: &JournalSettings, clock: &SharedClock) -> Result<u64, Error> {
+        let database = self.database.as_ref().ok_or(Error::NotKept)?;
+        retention::prune(database, settings, clock.now()).await
+    }
+
+    /// Counts since the start.
+    pub fn counts(&self) -> JournalCounts {
+        JournalCounts {
+            recorded: self.counters.recorded.load(Ordering::Relaxed),
+            written: self.counters.written.load(Ordering::Relaxed),
+            dropped: self.counters.dropped.load(Ordering::Relaxed),
+        }
+    }
+}

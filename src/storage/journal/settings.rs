@@ -1,0 +1,25 @@
+//! Settings of the journal.
+
+use crate::foundations::settings::{ByteSize, Span};
+
+crate::settings! {
+    /// How events are kept.
+    pub struct JournalSettings {
+        /// Age after which events are deleted.
+        pub keep_for: Span = Span::days(30),
+        /// Most events kept. Beyond it the oldest are deleted, whatever their age.
+        pub keep_at_most: u64 = 1_000_000,
+        /// Most room that events may take in the database, by the size of the newest ones. Beyond it the oldest are deleted,
+        /// whatever their age.
+        pub keep_size: ByteSize = ByteSize::gib(2),
+        /// Age after which the counts of events (every five minutes, by kind and outcome) and the samples of the queue are
+        /// deleted. They are small; charts and totals are made of them.
+        pub keep_counts_for: Span = Span::days(400),
+        /// Most events that wait to be written. Beyond it further ones are dropped, counted, and the count is written.
+        pub waiting: u32 = 16_384,
+        /// How long events gather before they are written together.
+        pub gather_for: Span = Span::millis(200),
+        /// How often old events are looked for.
+        pub prune_every: Span = Span::hours(1),
+    }
+}

@@ -1,0 +1,99 @@
+//! Storing a new message.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::folder::{Folder, Pending};
+use super::maildir::directory::Directories;
+use super::maildir::filename::{self, Place};
+use super::maildir::keywords_file;
+use super::snapshot::Record;
+use super::{AppendOptions, Appended, Error, Keyword, KeywordSet, Keywords};
+use crate::foundations::mail::{Message, Uid};
+
+impl Folder {
+    /// Stores a message; on disk with its UID and flags when this returns. Blocks.
+    pub fn append(self: &Arc<Self>, message: &Message, options: &AppendOptions) -> Result<Appended, Error> {
+        let directories = self.directories()?;
+        let unique = self.environment.unique();
+        let date = options.internal_date.unwrap_or_else(|| self.environment.clock.now());
+        let flags = options.flags;
+        let keywords = self.learn(&directories, &options.keywords)?;
+        directories.write_temporary(&unique, &message.pieces(), date).map_err(self.failed("write a message"))?;
+        let place = if flags.is_empty() && keywords.is_empty() { Place::New } else { Place::Cur };
+        let size = message.len() as u64;
+        let record = Record {
+            uid: 0,
+            mod_seq: 0,
+            size,
+            virtual_size: size,
+            date: date.unix_seconds(),
+            keywords,
+            flags,
+            place,
+            regular: true,
+        };
+        let placed = self.place(&directories, &unique, record);
+        if placed.is_err() {
+            directories.remove_temporary(&unique);
+        }
+        let (uid, ticket) = placed?;
+        self.summarize(uid, &message.bytes());
+        self.commit(&directories, ticket)?;
+        let uid_validity = self.current().uid_validity;
+        Ok(Appended { uid_validity, uid: Uid::new(uid).unwrap_or(Uid::MIN) })
+    }
+
+    /// Gives a finished file in `tmp/` its UID and name.
+    fn place(
+        self: &Arc<Self>,
+        directories: &Arc<Directories>,
+        unique: &str,
+        mut record: Record,
+    ) -> Result<(u32, u64), Error> {
+        let mut state = self.lock();
+        if self.current().gone {
+            return Err(Error::NoFolder(self.name.clone()));
+        }
+        state.before_change(directories);
+        let uid = state.take_uid(&self.name)?;
+        record.uid = uid;
+        let stored = filename::fresh(unique, uid, record.size, record.virtual_size).into_bytes();
+        let renamed = directories.publish(unique, record.place, &record.file_name(&stored));
+        state.after_change(directories);
+        renamed.map_err(self.failed("store a message"))?;
+        let ticket = state.touch(record.place);
+        state.pending.push_back(Pending { ticket, record, name: stored });
+        Ok((uid, ticket))
+    }
+
+    /// Caches what lists of messages need.
+    pub fn summarize(&self, uid: u32, message: &[u8]) {
+        let summary = (self.environment.summarizer.summarize)(message);
+        if !summary.is_empty() {
+            self.summaries.add(uid, Bytes::from(summary));
+        }
+    }
+
+    /// The folder's slots for keywords; new ones are written to its table before any name uses them.
+    pub fn learn(self: &Arc<Self>, directories: &Directories, keywords: &[Keyword]) -> Result<KeywordSet, Error> {
+        let known = Arc::clone(&self.current().keywords);
+        if keywords.iter().all(|keyword| known.slot(keyword).is_some()) {
+            return Ok(known.set(keywords));
+        }
+        let _state = self.lock();
+        let mut snapshot = (*self.current()).clone();
+        // Another program may have added some.
+        let mut table: Keywords = keywords_file::read(directories.root()).map_err(self.failed("read the keywords"))?;
+        let full = keywords.iter().any(|keyword| table.learn(keyword).is_none());
+        if full {
+            return Err(Error::TooManyKeywords(self.name.clone()));
+        }
+        keywords_file::write(directories.root(), &table).map_err(self.failed("write the keywords"))?;
+        let set = table.set(keywords);
+        snapshot.keywords = Arc::new(table);
+        self.publish(snapshot);
+        Ok(set)
+    }
+}

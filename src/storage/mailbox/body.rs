@@ -1,0 +1,377 @@
+//! Reading messages: one in pieces, or many one after the other.
+//!
+//! Messages are served with CRLF line ends. A file whose size and size with CRLF line ends (`S` and `W` in its name)
+//! differ has bare LFs, as Dovecot writes by default, and is translated on the way; all others, among them every one
+//! of ours, are served octet by octet, so positions in the message are positions in the file.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+
+use super::Error;
+use super::environment::Environment;
+use super::folder::Folder;
+use super::snapshot::Record;
+use crate::foundations::mail::Uid;
+
+/// One message, open for reading.
+pub struct Body {
+    environment: Arc<Environment>,
+    inner: Arc<parking_lot::Mutex<Reader>>,
+    size: u64,
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Body").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+impl Body {
+    fn new(environment: Arc<Environment>, reader: Reader, size: u64) -> Self {
+        Self { environment, inner: Arc::new(parking_lot::Mutex::new(reader)), size }
+    }
+
+    /// Its size in octets, as clients see it (CRLF line ends).
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads at most `length` octets from `offset`; fewer only at the end.
+    pub async fn read(&mut self, offset: u64, length: usize) -> Result<Bytes, Error> {
+        let inner = Arc::clone(&self.inner);
+        let read = move || {
+            let read = inner.lock().read(offset, length);
+            read.map(Bytes::from).map_err(|error| Error::io("cannot read a message", error))
+        };
+        self.environment.job(read).await
+    }
+}
+
+/// A file and how it is read.
+enum Reader {
+    /// As it is.
+    Plain(File),
+    /// With a CR before each bare LF.
+    Translated(Translator),
+}
+
+impl Reader {
+    fn read(&mut self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Plain(file) => read_at(file, offset, length),
+            Self::Translated(translator) => translator.read(offset, length),
+        }
+    }
+}
+
+/// Reads a file with bare LFs as if they were CRLF. Reading on where the last read ended costs nothing extra; going
+/// back begins at the file's beginning.
+struct Translator {
+    file: File,
+    /// Where in the file the next octet comes from.
+    at: u64,
+    /// Which octet of the message that is.
+    offset: u64,
+    /// The octet before it in the file.
+    before: u8,
+    /// Whether its CR has been produced already and the LF is due.
+    due: bool,
+}
+
+impl Translator {
+    const BUFFER: usize = 64 << 10;
+
+    fn new(file: File) -> Self {
+        Self { file, at: 0, offset: 0, before: 0, due: false }
+    }
+
+    fn read(&mut self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        if offset < self.offset {
+            (self.at, self.offset, self.before, self.due) = (0, 0, 0, false);
+        }
+        let mut out = Vec::new();
+        while out.len() < length {
+            let chunk = read_at(&self.file, self.at, Self::BUFFER)?;
+            if chunk.is_empty() {
+                break;
+            }
+            for byte in chunk {
+                let bare = byte == b'\n' && self.before != b'\r' && !self.due;
+                if bare {
+                    self.put(b'\r', offset, &mut out);
+                    if out.len() == length {
+                        self.due = true;
+                        break;
+                    }
+                }
+                self.put(byte, offset, &mut out);
+                self.before = byte;
+                self.due = false;
+                self.at += 1;
+                if out.len() == length {
+                    break;
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    fn put(&mut self, byte: u8, from: u64, out: &mut Vec<u8>) {
+        if self.offset >= from {
+            out.push(byte);
+        }
+        self.offset += 1;
+    }
+}
+
+fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    buffer.truncate(filled);
+    Ok(buffer)
+}
+
+/// Adds the CR to each bare LF.
+fn translate(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
+    let mut start = 0;
+    for at in memchr::memchr_iter(b'\n', bytes) {
+        if at == 0 || bytes[at - 1] != b'\r' {
+            out.extend_from_slice(&bytes[start..at]);
+            out.push(b'\r');
+            start = at;
+        }
+    }
+    out.extend_from_slice(&bytes[start..]);
+    out
+}
+
+/// A message as [`Bodies`] hands it out.
+#[derive(Debug)]
+pub enum Content {
+    /// The whole of it.
+    Whole(Bytes),
+    /// It is too large to be held in memory unasked.
+    Large(Body),
+}
+
+/// Messages larger than this are handed out unread.
+const LARGE: u64 = 1 << 20;
+/// A batch ends with the message that makes it larger than this.
+const BATCH_OCTETS: u64 = 1 << 20;
+/// Most messages in a batch.
+const BATCH: usize = 64;
+/// Most summaries in a batch.
+const SUMMARIES: usize = 256;
+
+impl Folder {
+    /// Opens a message for reading. Blocks.
+    pub fn open_body(self: &Arc<Self>, uid: u32) -> Result<Body, Error> {
+        let (file, record) = self.open_file(uid)?;
+        let reader = match record.size == record.virtual_size {
+            true => Reader::Plain(file),
+            false => Reader::Translated(Translator::new(file)),
+        };
+        Ok(Body::new(Arc::clone(&self.environment), reader, record.virtual_size))
+    }
+
+    /// A message's file and what is known about it.
+    fn open_file(self: &Arc<Self>, uid: u32) -> Result<(File, Record), Error> {
+        let directories = self.directories()?;
+        let gone = || Error::NoMessage(Uid::new(uid).unwrap_or(Uid::MIN));
+        for last in [false, true] {
+            let snapshot = self.current();
+            let (record, stored) = snapshot.by_uid(uid).ok_or_else(gone)?;
+            match directories.open_message(record.place, &record.file_name(stored)) {
+                Ok(file) => return Ok((file, *record)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !last => {
+                    let mut state = self.lock();
+                    // Renamed by us a moment ago, or by another program.
+                    if Arc::ptr_eq(&snapshot, &self.current()) {
+                        self.reconcile(&mut state, &directories, super::reconcile::Known::Live)?;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone()),
+                Err(error) => return Err(self.failed("open a message")(error)),
+            }
+        }
+        Err(gone())
+    }
+
+    /// A whole message. Blocks.
+    fn read_whole(self: &Arc<Self>, uid: u32) -> Result<Bytes, Error> {
+        let (file, record) = self.open_file(uid)?;
+        let length = usize::try_from(record.size).unwrap_or(usize::MAX);
+        let bytes = read_at(&file, 0, length).map_err(self.failed("read a message"))?;
+        Ok(Bytes::from(if record.size == record.virtual_size { bytes } else { translate(&bytes) }))
+    }
+
+    fn read_batch(self: &Arc<Self>, uids: &[u32]) -> Batch<Content> {
+        let mut batch = Vec::with_capacity(uids.len().min(BATCH));
+        let mut octets = 0;
+        let snapshot = self.current();
+        for uid in uids.iter().take(BATCH) {
+            let size = snapshot.by_uid(*uid).map_or(0, |(record, _)| record.virtual_size);
+            let content = if size > LARGE {
+                self.open_body(*uid).map(Content::Large)
+            } else {
+                self.read_whole(*uid).map(Content::Whole)
+            };
+            batch.push((Uid::new(*uid).unwrap_or(Uid::MIN), content));
+            octets += size.min(LARGE);
+            if octets >= BATCH_OCTETS {
+                break;
+            }
+        }
+        batch
+    }
+
+    fn summary_batch(self: &Arc<Self>, uids: &[u32]) -> Result<Batch<Bytes>, Error> {
+        let directories = self.directories()?;
+        let uids = &uids[..uids.len().min(SUMMARIES)];
+        let cached =
+            self.summaries.read(directories.root(), self.stamp(), uids).map_err(self.failed("read the cache"))?;
+        let mut made = false;
+        let mut batch = Vec::with_capacity(uids.len());
+        for (uid, cached) in uids.iter().zip(cached) {
+            let summary = match cached {
+                Some(summary) => Ok(summary),
+                None => self.read_whole(*uid).map(|message| {
+                    let summary = Bytes::from((self.environment.summarizer.summarize)(&message));
+                    self.summaries.add(*uid, summary.clone());
+                    made = true;
+                    summary
+                }),
+            };
+            batch.push((Uid::new(*uid).unwrap_or(Uid::MIN), summary));
+        }
+        if made {
+            self.want_flush();
+        }
+        Ok(batch)
+    }
+}
+
+/// A batch being read.
+type Ahead<T> = JoinHandle<Result<Batch<T>, Error>>;
+/// Reads the first of some items.
+type Read<T> = fn(&Arc<Folder>, &[u32]) -> Result<Batch<T>, Error>;
+/// Items read, each with its UID.
+type Batch<T> = Vec<(Uid, Result<T, Error>)>;
+
+/// Items read in batches, one batch ahead of the reader.
+struct Batches<T> {
+    folder: Arc<Folder>,
+    left: VecDeque<u32>,
+    ready: VecDeque<(Uid, Result<T, Error>)>,
+    ahead: Option<Ahead<T>>,
+    most: usize,
+    read: Read<T>,
+}
+
+impl<T: Send + 'static> Batches<T> {
+    fn start(&mut self) {
+        if self.left.is_empty() {
+            return;
+        }
+        let uids: Vec<u32> = self.left.iter().take(self.most).copied().collect();
+        let folder = Arc::clone(&self.folder);
+        let read = self.read;
+        let environment = Arc::clone(&self.folder.environment);
+        let job = async move { environment.job(move || read(&folder, &uids)).await };
+        self.ahead = Some(self.folder.environment.tasks.spawn(job));
+    }
+
+    async fn next(&mut self) -> Option<(Uid, Result<T, Error>)> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Some(item);
+            }
+            if self.ahead.is_none() {
+                self.start();
+            }
+            let result = self.ahead.as_mut()?.await.unwrap_or(Err(Error::Closing));
+            self.ahead = None;
+            match result {
+                Ok(batch) if !batch.is_empty() => {
+                    self.left.drain(..batch.len().min(self.left.len()));
+                    self.ready.extend(batch);
+                }
+                Ok(_) => return None,
+                Err(error) => {
+                    let uid = self.left.pop_front().and_then(Uid::new)?;
+                    self.left.clear();
+                    return Some((uid, Err(error)));
+                }
+            }
+            self.start();
+        }
+    }
+}
+
+/// Messages read in batches on a blocking thread.
+pub struct Bodies(Batches<Content>);
+
+impl Bodies {
+    pub(super) fn new(folder: Arc<Folder>, uids: &[Uid]) -> Self {
+        let left = uids.iter().map(|uid| uid.get()).collect();
+        let read = |folder: &Arc<Folder>, uids: &[u32]| Ok(folder.read_batch(uids));
+        Self(Batches { folder, left, ready: VecDeque::new(), ahead: None, most: BATCH, read })
+    }
+
+    /// The next message in the given order; `None` after the last. A message that is gone is an error of its own.
+    pub async fn next(&mut self) -> Option<(Uid, Result<Content, Error>)> {
+        self.0.next().await
+    }
+}
+
+/// Summaries read in batches on a blocking thread.
+pub struct Summaries(Batches<Bytes>);
+
+impl Summaries {
+    pub(super) fn new(folder: Arc<Folder>, uids: &[Uid]) -> Self {
+        let left = uids.iter().map(|uid| uid.get()).collect();
+        let read = |folder: &Arc<Folder>, uids: &[u32]| folder.summary_batch(uids);
+        Self(Batches { folder, left, ready: VecDeque::new(), ahead: None, most: SUMMARIES, read })
+    }
+
+    /// The next summary in the given order; `None` after the last.
+    pub async fn next(&mut self) -> Option<(Uid, Result<Bytes, Error>)> {
+        self.0.next().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_are_translated_wherever_reading_begins() {
+        let text = b"\na\n\r\nb\r\n\n\rc\nd";
+        let whole = translate(text);
+        assert_eq!(whole, b"\r\na\r\n\r\nb\r\n\r\n\rc\r\nd");
+        let path = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(path.path(), text).unwrap();
+        let mut translator = Translator::new(File::open(path.path()).unwrap());
+        for length in 1..=whole.len() + 1 {
+            for offset in (0..=whole.len()).chain([3, 0, 7]) {
+                let end = (offset + length).min(whole.len());
+                assert_eq!(translator.read(offset as u64, length).unwrap(), whole[offset..end], "{offset} {length}");
+            }
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! Changing what is there: flags, expunging, copying, moving.
+
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::MutexGuard;
+
+use super::folder::{Folder, Pending, State};
+use super::maildir::directory::Directories;
+use super::maildir::filename::{self, Place};
+use super::snapshot::{Record, Snapshot};
+use super::{Error, FlagChange, FlagOperation, Flags, KeywordSet, Stored};
+use crate::foundations::mail::{ModSeq, Uid};
+
+/// Messages changed before the folder is let go for a moment, so that others need not wait for the whole.
+const BATCH: usize = 256;
+/// Times a message is looked for again because another program renames it.
+const ATTEMPTS: usize = 3;
+
+/// What one flag change means in this folder.
+struct Wanted {
+    operation: FlagOperation,
+    flags: Flags,
+    keywords: KeywordSet,
+}
+
+impl Wanted {
+    fn applied(&self, record: &Record) -> (Flags, KeywordSet) {
+        match self.operation {
+            FlagOperation::Add => (record.flags | self.flags, record.keywords.with(self.keywords)),
+            FlagOperation::Remove => (record.flags & !self.flags, record.keywords.without(self.keywords)),
+            FlagOperation::Replace => (self.flags, self.keywords),
+        }
+    }
+}
+
+impl Folder {
+    /// Changes flags; on disk when this returns. Blocks.
+    pub fn store_flags(self: &Arc<Self>, uids: &[u32], change: &FlagChange) -> Result<Stored, Error> {
+        let directories = self.directories()?;
+        let keywords = match change.operation {
+            FlagOperation::Remove => self.current().keywords.set(&change.keywords),
+            FlagOperation::Add | FlagOperation::Replace => self.learn(&directories, &change.keywords)?,
+        };
+        let wanted = Wanted { operation: change.operation, flags: change.flags, keywords };
+        let mut stored = Stored::default();
+        let mut ticket = 0;
+        let mut mod_seq = None;
+        for batch in uids.chunks(BATCH) {
+            let mut state = self.lock();
+            self.store_batch(
+                &mut state,
+                &directories,
+                batch,
+                &wanted,
+                change.unchanged_since,
+                &mut mod_seq,
+                &mut stored,
+            )?;
+            ticket = state.ticket;
+        }
+        if stored.changed.is_empty() {
+            return Ok(stored);
+        }
+        stored.mod_seq = mod_seq.and_then(ModSeq::new);
+        self.commit(&directories, ticket)?;
+        Ok(stored)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one batch of one command; a struct would only rename them")]
+    fn store_batch(
+        self: &Arc<Self>,
+        state: &mut State,
+        directories: &Arc<Directories>,
+        uids: &[u32],
+        wanted: &Wanted,
+        unchanged_since: Option<u64>,
+        mod_seq: &mut Option<u64>,
+        stored: &mut Stored,
+    ) -> Result<(), Error> {
+        let mut left = uids.to_vec();
+        for _ in 0..ATTEMPTS {
+            let mut snapshot = (*self.current()).clone();
+            if snapshot.gone {
+                return Err(Error::NoFolder(self.name.clone()));
+            }
+            let stamp = (*mod_seq).filter(|stamp| *stamp >= snapshot.highest).unwrap_or(snapshot.highest + 1);
+            state.before_change(directories);
+            let mut lost = Vec::new();
+            let before = stored.changed.len();
+            let result = left.iter().try_for_each(|uid| {
+                let Some((record, name)) = snapshot.by_uid(*uid) else { return Ok(()) };
+                if unchanged_since.is_some_and(|since| record.mod_seq > since) {
+                    stored.modified.extend(Uid::new(*uid));
+                    return Ok(());
+                }
+                let (flags, keywords) = wanted.applied(record);
+                if (flags, keywords) == (record.flags, record.keywords) {
+                    return Ok(());
+                }
+                match rename(directories, state, record, name, flags, keywords) {
+                    Ok(renamed) => {
+                        let after = Record { mod_seq: stamp, ..renamed.record };
+                        snapshot.update(*uid, renamed.stored.as_deref(), |record| *record = after);
+                        state.delta.changed.push(*uid);
+                        stored.changed.extend(Uid::new(*uid));
+                        Ok(())
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        lost.push(*uid);
+                        Ok(())
+                    }
+                    Err(error) => Err(self.failed("change flags")(error)),
+                }
+            });
+            state.after_change(directories);
+            if stored.changed.len() > before {
+                *mod_seq = Some(stamp);
+                self.publish(snapshot);
+            }
+            result?;
+            if lost.is_empty() {
+                return Ok(());
+            }
+            // Another program has renamed or removed them.
+            self.reconcile(state, directories, super::reconcile::Known::Live)?;
+            left = lost;
+        }
+        Ok(())
+    }
+
+    /// Removes messages; their absence is on disk when this returns. Those that are gone already are passed over.
+    /// Blocks.
+    pub fn expunge(
+        self: &Arc<Self>,
+        uids: impl FnOnce(&Snapshot) -> Vec<u32>,
+        only_deleted: OnlyDeleted,
+    ) -> Result<Vec<Uid>, Error> {
+        let directories = self.directories()?;
+        let wanted = uids(&self.current());
+        let mut gone = Vec::with_capacity(wanted.len());
+        for batch in wanted.chunks(BATCH * 4) {
+            let mut state = self.lock();
+            let removed = self.expunge_batch(&mut state, &directories, batch, only_deleted)?;
+            gone.extend(removed.into_iter().filter_map(Uid::new));
+        }
+        Ok(gone)
+    }
+
+    fn expunge_batch(
+        self: &Arc<Self>,
+        state: &mut State,
+        directories: &Arc<Directories>,
+        uids: &[u32],
+        only_deleted: OnlyDeleted,
+    ) -> Result<Vec<u32>, Error> {
+        let mut removed = Vec::with_capacity(uids.len());
+        let mut wanted = uids.to_vec();
+        for _ in 0..ATTEMPTS {
+            let mut snapshot = (*self.current()).clone();
+            if snapshot.gone {
+                return Err(Error::NoFolder(self.name.clone()));
+            }
+            wanted.retain(|uid| {
+                let deleted = |record: &Record| record.flags.contains(Flags::DELETED);
+                snapshot.by_uid(*uid).is_some_and(|(record, _)| only_deleted == OnlyDeleted::No || deleted(record))
+            });
+            let Some(last) = wanted.last() else { break };
+            if *last >= state.uid_file.bound {
+                self.raise_bound(state, directories)?;
+            }
+            state.before_change(directories);
+            let mut lost = Vec::new();
+            let mut here = Vec::new();
+            let mut failure = None;
+            for uid in &wanted {
+                let Some((record, name)) = snapshot.by_uid(*uid) else { continue };
+                match directories.remove(record.place, &record.file_name(name)) {
+                    Ok(true) => {
+                        state.touch(record.place);
+                        here.push(*uid);
+                    }
+                    Ok(false) => lost.push(*uid),
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
+                }
+            }
+            state.after_change(directories);
+            if !here.is_empty() {
+                self.settle_removed(state, directories, &mut snapshot, &here)?;
+            }
+            removed.extend(here);
+            if let Some(error) = failure {
+                return Err(self.failed("remove a message")(error));
+            }
+            if lost.is_empty() {
+                break;
+            }
+            self.reconcile(state, directories, super::reconcile::Known::Live)?;
+            wanted = lost;
+        }
+        removed.sort_unstable();
+        Ok(removed)
+    }
+
+    /// Syncs and shows that messages are gone. In this order and with the folder locked: a message that a session was
+    /// told is gone must not come back.
+    fn settle_removed(
+        self: &Arc<Self>,
+        state: &mut State,
+        directories: &Directories,
+        snapshot: &mut Snapshot,
+        uids: &[u32],
+    ) -> Result<(), Error> {
+        let places = [Place::Cur, Place::New];
+        let synced = places.iter().try_for_each(|place| directories.sync(*place));
+        let mod_seq = snapshot.highest + 1;
+        snapshot.remove(uids);
+        snapshot.highest = mod_seq;
+        self.remember_removed(state, mod_seq, uids);
+        self.publish(snapshot.clone());
+        synced.map_err(self.failed("sync the directory"))
+    }
+
+    /// Moves messages that have been recent to a session from `new/` to `cur/`, where other programs look for what was
+    /// seen. Neither durable nor visible.
+    pub fn settle_recent(self: &Arc<Self>) -> Result<(), Error> {
+        let directories = self.directories()?;
+        loop {
+            let mut state = self.lock();
+            let mut snapshot = (*self.current()).clone();
+            if snapshot.gone || snapshot.counts.new == 0 {
+                return Ok(());
+            }
+            let claimed = self.claimed.load(std::sync::atomic::Ordering::Acquire);
+            let in_new = |record: &&Record| record.place == Place::New && record.uid < claimed;
+            let chunks = snapshot.chunks().iter().filter(|chunk| chunk.in_new() > 0);
+            let uids: Vec<u32> =
+                chunks.flat_map(|chunk| chunk.records().iter().filter(in_new)).map(|r| r.uid).take(BATCH).collect();
+            if uids.is_empty() {
+                return Ok(());
+            }
+            state.before_change(&directories);
+            for uid in uids {
+                let Some((record, name)) = snapshot.by_uid(uid) else { continue };
+                let moved = Record { place: Place::Cur, regular: true, ..*record };
+                let stored = super::snapshot::base(name).to_vec();
+                let (old, new) = (record.file_name(name), moved.file_name(&stored));
+                match directories.rename((Place::New, &old), (Place::Cur, &new)) {
+                    Ok(()) => {
+                        state.touched_new = true;
+                        state.touch(Place::Cur);
+                        snapshot.update(uid, Some(&stored), |record| *record = moved);
+                        state.delta.changed.push(uid);
+                    }
+                    Err(_) => {
+                        state.after_change(&directories);
+                        state.stale = true;
+                        self.publish(snapshot);
+                        return Ok(());
+                    }
+                }
+            }
+            state.after_change(&directories);
+            self.publish(snapshot);
+        }
+    }
+}
+
+/// Whether only messages marked `\Deleted` are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnlyDeleted {
+    /// Only those.
+    Yes,
+    /// Whatever their flags.
+    No,
+}
+
+struct Renamed {
+    record: Record,
+    /// The stored name, when it is another one now.
+    stored: Option<Vec<u8>>,
+}
+
+/// Gives a message's file the name for other flags; with any flag it lies in `cur/`.
+fn rename(
+    directories: &Directories,
+    state: &mut State,
+    record: &Record,
+    stored: &[u8],
+    flags: Flags,
+    keywords: KeywordSet,
+) -> io::Result<Renamed> {
+    let after = Record { place: Place::Cur, flags, keywords, regular: true, ..*record };
+    let base = super::snapshot::base(stored);
+    let base = if record.regular { stored } else { base };
+    let (old, new) = (record.file_name(stored), after.file_name(base));
+    directories.rename((record.place, &old), (Place::Cur, &new))?;
+    if record.place == Place::New {
+        state.touched_new = true;
+    }
+    state.touch(Place::Cur);
+    let changed = (!record.regular).then(|| base.to_vec());
+    Ok(Renamed { record: after, stored: changed })
+}
+
+/// How messages get from one folder into another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transfer {
+    /// By a second link to the same file.
+    Copy,
+    /// By renaming it.
+    Move,
+}
+
+impl Folder {
+    /// Copies or moves messages from another folder here; on disk in both when this returns. Old and new UIDs. When it
+    /// fails, copies are taken back; what was moved stays moved. Blocks.
+    pub fn receive(
+        self: &Arc<Self>,
+        from: &Arc<Self>,
+        uids: &[u32],
+        transfer: Transfer,
+    ) -> Result<Vec<(u32, u32)>, Error> {
+        let (source, target) = (from.directories()?, self.directories()?);
+        let mut moved = Vec::with_capacity(uids.len());
+        let mut ticket = 0;
+        let mut result = Ok(());
+        for batch in uids.chunks(BATCH) {
+            result = self.receive_batch(from, (&source, &target), batch, transfer, &mut moved, &mut ticket);
+            if result.is_err() {
+                break;
+            }
+        }
+        if ticket > 0 {
+            result = self.commit(&target, ticket).and(result);
+        }
+        if let Err(error) = result {
+            if transfer == Transfer::Copy {
+                let new: Vec<u32> = moved.iter().map(|(_, new)| *new).collect();
+                self.expunge(|_| new, OnlyDeleted::No)?;
+            }
+            return Err(error);
+        }
+        Ok(moved)
+    }
+
+    fn receive_batch(
+        self: &Arc<Self>,
+        from: &Arc<Self>,
+        (source, target): (&Arc<Directories>, &Arc<Directories>),
+        uids: &[u32],
+        transfer: Transfer,
+        moved: &mut Vec<(u32, u32)>,
+        ticket: &mut u64,
+    ) -> Result<(), Error> {
+        let slots = self.translate(from, target, uids)?;
+        let (mut from_state, mut state) = lock_both(from, self);
+        if self.current().gone || from.current().gone {
+            return Err(Error::NoFolder(self.name.clone()));
+        }
+        state.before_change(target);
+        let result = uids.iter().try_for_each(|uid| {
+            for _ in 0..ATTEMPTS {
+                let names = from.current();
+                // In the order given, so that the new UIDs ascend as the old ones do.
+                let Some((record, stored)) = names.by_uid(*uid) else { return Ok(()) };
+                match self.receive_one(&mut state, (source, target), (record, stored), &slots, transfer) {
+                    Ok(new) => {
+                        *ticket = state.ticket;
+                        moved.push((*uid, new));
+                        return Ok(());
+                    }
+                    Err(error) if is_missing(&error) => {
+                        // Another program has renamed or removed it.
+                        let from_state = from_state.as_deref_mut().unwrap_or(&mut state);
+                        from.reconcile(from_state, source, super::reconcile::Known::Live)?;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        });
+        state.after_change(target);
+        result
+    }
+
+    /// Gives one message a UID and a name here.
+    fn receive_one(
+        &self,
+        state: &mut State,
+        (source, target): (&Directories, &Directories),
+        (record, stored): (&Record, &[u8]),
+        slots: &[Option<u8>; 32],
+        transfer: Transfer,
+    ) -> Result<u32, Error> {
+        let uid = state.take_uid(&self.name)?;
+        let mapped = record.keywords.slots().filter_map(|slot| slots[usize::from(slot)]).map(KeywordSet::slot);
+        let keywords = mapped.fold(KeywordSet::NONE, KeywordSet::with);
+        let after = Record { uid, mod_seq: 0, keywords, regular: true, place: Place::Cur, ..*record };
+        let unique = self.environment.unique();
+        let name = filename::fresh(&unique, uid, record.size, record.virtual_size).into_bytes();
+        let (old, new) = (record.file_name(stored), after.file_name(&name));
+        let placed = match transfer {
+            Transfer::Copy => source.link((record.place, &old), target, (after.place, &new)),
+            Transfer::Move => source.rename_to((record.place, &old), target, (after.place, &new)),
+        };
+        if placed.is_err() {
+            // With the folder locked nobody else has taken one since.
+            state.next_uid = uid;
+        }
+        placed.map_err(self.failed("store a message"))?;
+        let ticket = state.touch(after.place);
+        state.pending.push_back(Pending { ticket, record: after, name });
+        Ok(uid)
+    }
+
+    /// Moves messages from another folder here; on disk in both when this returns. Blocks.
+    pub fn take_over(self: &Arc<Self>, from: &Arc<Self>, uids: &[u32]) -> Result<Vec<(u32, u32)>, Error> {
+        let source = from.directories()?;
+        if let Some(last) = uids.iter().max() {
+            let mut state = from.lock();
+            if *last >= state.uid_file.bound {
+                from.raise_bound(&mut state, &source)?;
+            }
+        }
+        let received = self.receive(from, uids, Transfer::Move);
+        let mut state = from.lock();
+        let mut snapshot = (*from.current()).clone();
+        if let Ok(pairs) = &received {
+            let moved: Vec<u32> = pairs.iter().map(|(old, _)| *old).filter(|old| snapshot.find(*old).is_ok()).collect();
+            if !moved.is_empty() {
+                from.settle_removed(&mut state, &source, &mut snapshot, &moved)?;
+            }
+            state.after_change(&source);
+        } else {
+            // Some may have gone before it failed.
+            state.stale = true;
+            from.reconcile(&mut state, &source, super::reconcile::Known::Live)?;
+        }
+        received
+    }
+
+    /// This folder's slot for each slot of another folder's table that the messages use.
+    fn translate(
+        self: &Arc<Self>,
+        from: &Arc<Self>,
+        target: &Directories,
+        uids: &[u32],
+    ) -> Result<[Option<u8>; 32], Error> {
+        let names = from.current();
+        let used = uids.iter().filter_map(|uid| names.by_uid(*uid)).map(|(record, _)| record.keywords);
+        let used = used.fold(KeywordSet::NONE, KeywordSet::with);
+        let table = Arc::clone(&from.current().keywords);
+        let mut slots = [None; 32];
+        if used.is_empty() {
+            return Ok(slots);
+        }
+        let keywords: Vec<_> = table.names(used).cloned().collect();
+        self.learn(target, &keywords)?;
+        let mine = Arc::clone(&self.current().keywords);
+        for slot in used.slots() {
+            slots[usize::from(slot)] = table.name(slot).and_then(|keyword| mine.slot(keyword));
+        }
+        Ok(slots)
+    }
+}
+
+/// Locks two folders, which may be the same: then only the second answer is there. Everybody who locks two does it
+/// here, and so in the same order.
+fn lock_both<'a>(
+    first: &'a Arc<Folder>,
+    second: &'a Arc<Folder>,
+) -> (Option<MutexGuard<'a, State>>, MutexGuard<'a, State>) {
+    match Arc::as_ptr(first).cmp(&Arc::as_ptr(second)) {
+        std::cmp::Ordering::Equal => (None, second.lock()),
+        std::cmp::Ordering::Less => {
+            let first = first.lock();
+            (Some(first), second.lock())
+        }
+        std::cmp::Ordering::Greater => {
+            let second = second.lock();
+            (Some(first.lock()), second)
+        }
+    }
+}
+
+fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}

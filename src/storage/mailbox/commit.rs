@@ -1,0 +1,129 @@
+//! Syncing directories once for everybody who waits for it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Error;
+use super::folder::{Folder, State};
+use super::maildir::directory::Directories;
+use super::maildir::filename::Place;
+
+/// Those who wait for a folder's changes to be on disk. One of them syncs for all.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    progress: Mutex<Progress>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// Changes up to this ticket are on disk, or have failed.
+    done: u64,
+    /// Whether somebody is syncing.
+    running: bool,
+    /// Ranges of tickets that failed, the latest.
+    failed: VecDeque<(u64, u64)>,
+}
+
+/// Failed ranges that are remembered; whoever waited has long been told of older ones.
+const MOST_FAILED: usize = 64;
+
+impl Folder {
+    /// Waits until the change with this ticket is on disk, and syncs for everybody when nobody does. New messages
+    /// become visible by it. Blocks; the folder must not be locked.
+    pub fn commit(self: &Arc<Self>, directories: &Arc<Directories>, ticket: u64) -> Result<(), Error> {
+        let mut progress = self.group.progress.lock();
+        loop {
+            if progress.done >= ticket {
+                let failed = progress.failed.iter().any(|(from, to)| (*from..=*to).contains(&ticket));
+                let error = std::io::Error::other("the disk did not take the change");
+                return if failed { Err(self.failed("sync the directory")(error)) } else { Ok(()) };
+            }
+            if progress.running {
+                self.group.wake.wait(&mut progress);
+                continue;
+            }
+            progress.running = true;
+            drop(progress);
+            let (upto, result) = self.sync_all(directories);
+            progress = self.group.progress.lock();
+            progress.running = false;
+            if result.is_err() {
+                let from = progress.done + 1;
+                progress.failed.push_back((from, upto));
+                while progress.failed.len() > MOST_FAILED {
+                    progress.failed.pop_front();
+                }
+            }
+            progress.done = progress.done.max(upto);
+            self.group.wake.notify_all();
+            if let Err(error) = result
+                && upto >= ticket
+            {
+                return Err(error);
+            }
+        }
+    }
+
+    fn sync_all(self: &Arc<Self>, directories: &Arc<Directories>) -> (u64, Result<(), Error>) {
+        let (upto, new, cur) = {
+            let mut state = self.lock();
+            let new = std::mem::take(&mut state.touched_new);
+            (state.ticket, new, std::mem::take(&mut state.touched_cur))
+        };
+        let result = sync(directories, new, cur).map_err(self.failed("sync the directory"));
+        let mut state = self.lock();
+        match &result {
+            Ok(()) => self.show_pending(&mut state, upto),
+            Err(_) => self.drop_pending(&mut state, directories, upto),
+        }
+        (upto, result)
+    }
+
+    /// Syncs and shows everything that is pending, with the folder locked: before other messages get higher UIDs.
+    pub fn settle_pending(self: &Arc<Self>, state: &mut State, directories: &Directories) -> Result<(), Error> {
+        if state.pending.is_empty() {
+            return Ok(());
+        }
+        sync(directories, true, true).map_err(self.failed("sync the directory"))?;
+        let upto = state.ticket;
+        self.show_pending(state, upto);
+        Ok(())
+    }
+
+    fn show_pending(self: &Arc<Self>, state: &mut State, upto: u64) {
+        if state.pending.front().is_none_or(|pending| pending.ticket > upto) {
+            return;
+        }
+        let mut snapshot = (*self.current()).clone();
+        let mod_seq = snapshot.highest + 1;
+        while let Some(pending) = state.pending.pop_front_if(|pending| pending.ticket <= upto) {
+            let mut record = pending.record;
+            record.mod_seq = mod_seq;
+            snapshot.push(record, &pending.name);
+            state.delta.changed.push(record.uid);
+        }
+        self.publish(snapshot);
+    }
+
+    /// Takes back messages of which it is not known whether they are on disk: their senders are told that it failed.
+    fn drop_pending(self: &Arc<Self>, state: &mut State, directories: &Directories, upto: u64) {
+        while let Some(pending) = state.pending.pop_front_if(|pending| pending.ticket <= upto) {
+            let _ = directories.remove(pending.record.place, &pending.record.file_name(&pending.name));
+        }
+        state.after_change(directories);
+    }
+}
+
+fn sync(directories: &Directories, new: bool, cur: bool) -> std::io::Result<()> {
+    // A message that moves from `new/` to `cur/` must be in the second before it is out of the first.
+    if cur {
+        directories.sync(Place::Cur)?;
+    }
+    if new {
+        directories.sync(Place::New)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! Mail from elsewhere, put into mailboxes as another program would put it there: beside a running server or without one.
+//!
+//! A folder that is not there yet is made under a hidden name, with the UIDs of where it comes from, and gets its own name
+//! once it is complete. Into a folder that is there, messages are put one by one and get new UIDs. A deposit that was cut
+//! off is continued by the next one: what is there already is known by the unique part of its name.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::maildir::filename::{Place, suffix};
+use super::maildir::uid_file::{Takeover, UidFile};
+use super::maildir::{directory, keywords_file, subscriptions};
+use super::user::directory_of;
+use super::{Error, Flags, FolderName, Keyword, KeywordSet, Keywords};
+use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::files::{Owner, publish_directory, sync_file_system};
+
+/// The numbers a folder had where it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceUids {
+    /// UIDVALIDITY.
+    pub validity: u32,
+    /// UIDNEXT; the next UID here is not below it.
+    pub next: u32,
+}
+
+/// A message from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deposited {
+    /// What its file is called without fields and flags: always the same for the same message, and without `,`, `:`, `/`.
+    pub unique: String,
+    /// Its UID there.
+    pub uid: Option<u32>,
+    /// System flags.
+    pub flags: Flags,
+    /// Keywords.
+    pub keywords: Vec<Keyword>,
+    /// INTERNALDATE.
+    pub date: Timestamp,
+}
+
+/// A user's mailboxes, open for mail from elsewhere. All of it blocks.
+#[derive(Debug)]
+pub struct Deposit {
+    /// The user's directory.
+    home: PathBuf,
+    /// Where it is made, when it was not there.
+    hidden: Option<PathBuf>,
+    owner: Owner,
+}
+
+impl Deposit {
+    /// Opens the mailboxes of a user, who need not have any yet.
+    ///
+    /// # Errors
+    /// The mail root cannot be read, or the address cannot be a directory's name.
+    pub fn begin(mail_root: &Path, user: &Address) -> Result<Self, Error> {
+        let home = directory_of(mail_root, user)?;
+        let owner = Owner::of(mail_root)?;
+        let hidden = if home.join("cur").is_dir() {
+            None
+        } else {
+            // The store and other programs pass over names that begin with a dot.
+            let mut name = OsStr::new(".arriving-").to_owned();
+            name.push(home.file_name().unwrap_or_default());
+            let hidden = home.with_file_name(name);
+            owner.make_directory(&hidden)?;
+            Some(hidden)
+        };
+        Ok(Self { home, hidden, owner })
+    }
+
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn folder(&self, name: &FolderName, uids: Option<SourceUids>) -> Result<DepositFolder<'_>, Error> {
+        let home = self.hidden.as_ref().unwrap_or(&self.home);
+        let is_new_inbox = name.is_inbox() && self.hidden.is_some();
+        let target = if name.is_inbox() { home.clone() } else { home.join(name.directory()) };
+        let there = target.join("cur").is_dir() && !is_new_inbox;
+        let path = if there || name.is_inbox() {
+            target.clone()
+        } else {
+            home.join(format!("..arriving{}", name.directory()))
+        };
+        for directory in ["tmp", "new", "cur"] {
+            self.owner.make_directory(&path.join(directory))?;
+        }
+        let folder = directory::open(&path).map_err(|error| Error::io(format!("open {}", path.display()), error))?;
+        let keywords = keywords_file::read(folder.as_fd());
+        let keywords = keywords.map_err(|error| Error::io(format!("read the keywords of {name}"), error))?;
+        let taken = uniques(&path).map_err(|error| Error::io(format!("read {}", path.display()), error))?;
+        let uids = uids.filter(|_| !there);
+        Ok(DepositFolder { deposit: self, name: name.clone(), path, target, there, taken, keywords, uids, highest: 0 })
+    }
+
+    /// Adds to the folders the user is subscribed to.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn subscribe(&self, names: &BTreeSet<FolderName>) -> Result<(), Error> {
+        let home = self.hidden.as_ref().unwrap_or(&self.home);
+        let failed = |error| Error::io(format!("write the subscriptions in {}", home.display()), error);
+        let directory = directory::open(home).map_err(failed)?;
+        let before = subscriptions::read(directory.as_fd()).map_err(failed)?;
+        let all: BTreeSet<FolderName> = before.union(names).cloned().collect();
+        if all != before {
+            subscriptions::write(directory.as_fd(), &all).map_err(failed)?;
+            self.owner.give_path(&home.join(subscriptions::NAME))?;
+        }
+        Ok(())
+    }
+
+    /// Makes all of it visible, durably.
+    ///
+    /// # Errors
+    /// The disk fails, or somebody has made the mailboxes meanwhile: then nothing is lost, and the same again puts what is
+    /// missing into them.
+    pub fn finish(self) -> Result<(), Error> {
+        match &self.hidden {
+            Some(hidden) => {
+                for directory in ["tmp", "new", "cur"] {
+                    self.owner.make_directory(&hidden.join(directory))?;
+                }
+                publish_directory(hidden, &self.home)?;
+            }
+            None => sync_file_system(&self.home)?,
+        }
+        Ok(())
+    }
+}
+
+/// A folder, open for mail from elsewhere.
+#[derive(Debug)]
+pub struct DepositFolder<'a> {
+    deposit: &'a Deposit,
+    name: FolderName,
+    path: PathBuf,
+    target: PathBuf,
+    /// Whether others may be using it.
+    there: bool,
+    taken: HashSet<Vec<u8>>,
+    keywords: Keywords,
+    uids: Option<SourceUids>,
+    highest: u32,
+}
+
+impl DepositFolder<'_> {
+    /// Whether a message is there already.
+    pub fn has(&self, unique: &str) -> bool {
+        self.taken.contains(unique.as_bytes())
+    }
+
+    /// Whether the messages keep their UIDs.
+    pub const fn keeps_uids(&self) -> bool {
+        self.uids.is_some()
+    }
+
+    /// Puts a message there; how many of its keywords it had to lose, because names of files have only room for 26
+    /// different ones, and a folder in use learns no new ones this way.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn put(&mut self, message: &Deposited, content: &[u8]) -> Result<usize, Error> {
+        let (keywords, lost) = self.letters(&message.keywords)?;
+        let place = if message.flags.is_empty() && keywords.is_empty() { Place::New } else { Place::Cur };
+        let mut name = message.unique.clone();
+        if let (Some(uid), Some(_)) = (message.uid, self.uids) {
+            name.push_str(&format!(",U={uid}"));
+            self.highest = self.highest.max(uid);
+        }
+        name.push_str(&format!(",S={},W={}", content.len(), virtual_size(content)));
+        name.push_str(&suffix(place, message.flags, keywords));
+        let temporary = self.path.join("tmp").join(&message.unique);
+        // Left by a deposit that was cut off.
+        let _ = fs::remove_file(&temporary);
+        self.deposit.owner.write_new(&temporary, content, 0o600, message.date.unix_micros().saturating_mul(1_000))?;
+        let path = self.path.join(place.directory()).join(&name);
+        fs::rename(&temporary, &path).map_err(|error| Error::io(format!("rename to {}", path.display()), error))?;
+        self.taken.insert(message.unique.clone().into_bytes());
+        Ok(lost)
+    }
+
+    fn letters(&mut self, wanted: &[Keyword]) -> Result<(KeywordSet, usize), Error> {
+        let mut set = KeywordSet::NONE;
+        let (mut lost, mut learned) = (0, false);
+        for keyword in wanted {
+            let known = self.keywords.slot(keyword);
+            let slot = match known {
+                None if !self.there => self.keywords.learn(keyword),
+                known => known,
+            };
+            learned |= known.is_none() && slot.is_some();
+            match slot {
+                Some(slot) => set = set.with(KeywordSet::slot(slot)),
+                None => lost += 1,
+            }
+        }
+        if learned {
+            let failed = |error| Error::io(format!("write the keywords of {}", self.name), error);
+            let folder = directory::open(&self.path).map_err(failed)?;
+            keywords_file::write(folder.as_fd(), &self.keywords).map_err(failed)?;
+            self.deposit.owner.give_path(&self.path.join(keywords_file::NAME))?;
+        }
+        Ok((set, lost))
+    }
+
+    /// Makes the folder visible, if it was not there, with the UIDs of its source.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn finish(self) -> Result<(), Error> {
+        if let Some(uids) = self.uids {
+            let failed = |error| Error::io(format!("write the UIDs of {}", self.name), error);
+            let bound = uids.next.max(self.highest.saturating_add(1));
+            let file = UidFile { validity: uids.validity, bound, floor: 0, takeover: Takeover::Done };
+            file.write(directory::open(&self.path).map_err(failed)?.as_fd()).map_err(failed)?;
+            self.deposit.owner.give_path(&self.path.join(UidFile::NAME))?;
+        }
+        if self.path != self.target {
+            publish_directory(&self.path, &self.target)?;
+        }
+        Ok(())
+    }
+}
+
+/// The unique parts of the names in a folder.
+fn uniques(path: &Path) -> std::io::Result<HashSet<Vec<u8>>> {
+    let mut found = HashSet::new();
+    for place in [Place::New, Place::Cur] {
+        for entry in fs::read_dir(path.join(place.directory()))? {
+            let name = entry?.file_name();
+            found.insert(unique(name.as_bytes()).to_vec());
+        }
+    }
+    Ok(found)
+}
+
+/// What stands before fields and flags in the name of a file.
+pub(super) fn unique(name: &[u8]) -> &[u8] {
+    name.split(|octet| matches!(octet, b',' | b':')).next().unwrap_or(name)
+}
+
+/// The size with CRLF line ends.
+fn virtual_size(content: &[u8]) -> usize {
+    let bare = memchr::memchr_iter(b'\n', content).filter(|at| *at == 0 || content[at - 1] != b'\r').count();
+    content.len() + bare
+}

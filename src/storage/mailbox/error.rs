@@ -1,0 +1,96 @@
+//! What can go wrong in the store.
+
+use std::io;
+
+use crate::foundations::failure::Kind;
+use crate::foundations::files;
+use crate::foundations::mail::Uid;
+
+use super::FolderName;
+
+/// Why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder is not there (any more).
+    #[error("the folder `{0}` does not exist")]
+    NoFolder(FolderName),
+    /// A folder of that name is there already.
+    #[error("the folder `{0}` exists already")]
+    FolderExists(FolderName),
+    /// INBOX can be neither created nor deleted (RFC 9051 §6.3.4, §6.3.5).
+    #[error("INBOX cannot be created, deleted or made a child of itself")]
+    Inbox,
+    /// The message is not there (any more): expunged by this or another session.
+    #[error("the message with UID {0} is not there any more")]
+    NoMessage(Uid),
+    /// The view was opened for reading only.
+    #[error("the folder `{0}` was opened for reading only")]
+    ReadOnly(FolderName),
+    /// The user's quota would be exceeded.
+    #[error("{used} octets are in use and {wanted} more exceed the quota of {quota}")]
+    OverQuota {
+        /// Octets stored now.
+        used: u64,
+        /// Octets that would be added.
+        wanted: u64,
+        /// The limit.
+        quota: u64,
+    },
+    /// A folder can hold 26 different keywords, one letter each.
+    #[error("the folder `{0}` has 26 keywords already, which is all that file names can hold")]
+    TooManyKeywords(FolderName),
+    /// The user has as many folders as `folders_per_user` allows.
+    #[error("the user has {0} folders, which is the limit")]
+    TooManyFolders(usize),
+    /// All 2³² UIDs of the folder are used up; only deleting and creating it again helps.
+    #[error("the folder `{0}` has given out its last UID")]
+    UidsExhausted(FolderName),
+    /// The address cannot be the name of a directory.
+    #[error("`{0}` cannot be the name of a mail directory")]
+    BadUser(String),
+    /// A folder cannot be moved below itself, nor where a folder of its family would get an impossible name.
+    #[error("the folder `{0}` cannot be moved there")]
+    IntoItself(FolderName),
+    /// Another process owns this mail root.
+    #[error("the mail in `{0}` is in use by another process")]
+    Busy(String),
+    /// The operating system refused.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was tried, and on what.
+        doing: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The server is stopping.
+    #[error("the store is closing down")]
+    Closing,
+}
+
+impl Error {
+    /// The kind, for the protocols' tables.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NoFolder(_) | Self::NoMessage(_) => Kind::NotFound,
+            Self::FolderExists(_) => Kind::Exists,
+            Self::Inbox | Self::BadUser(_) | Self::IntoItself(_) => Kind::Invalid,
+            Self::ReadOnly(_) => Kind::NoPermission,
+            Self::OverQuota { .. } => Kind::OverQuota,
+            Self::TooManyKeywords(_) | Self::TooManyFolders(_) | Self::UidsExhausted(_) => Kind::TooMany,
+            Self::File(error) => error.kind(),
+            Self::Busy(_) | Self::Closing => Kind::Temporary,
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::NoSpace,
+                _ => Kind::Temporary,
+            },
+        }
+    }
+
+    /// Wraps an answer of the system with what was being done.
+    pub(super) fn io(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        Self::Io { doing: doing.into(), source: source.into() }
+    }
+}

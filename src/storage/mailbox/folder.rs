@@ -1,0 +1,512 @@
+//! One folder in memory: its state, who may change it, and how changes reach sessions and the disk.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::commit::Group;
+use super::environment::Environment;
+use super::index::{self, Frames, Meta, Written};
+use super::maildir::directory::{Directories, Mtimes};
+use super::maildir::filename::Place;
+use super::maildir::uid_file::{Takeover, UidFile};
+use super::maildir::uidlist::UidList;
+use super::maildir::{keywords_file, uidlist};
+use super::reconcile::Known;
+use super::snapshot::{Claims, Record, Snapshot};
+use super::summaries::{Stamp, Summaries};
+use super::usage::Account;
+use super::watch::Events;
+use super::{Error, FolderName, Usage};
+use crate::foundations::mail::UidValidity;
+
+/// One folder.
+pub(super) struct Folder {
+    pub name: FolderName,
+    pub path: PathBuf,
+    pub environment: Arc<Environment>,
+    pub account: Arc<Account>,
+    pub summaries: Summaries,
+    /// How many views are open.
+    pub views: AtomicUsize,
+    pub history: Mutex<History>,
+    /// News from inotify that has not been looked at.
+    pub events: Mutex<Events>,
+    /// Messages below this UID have been recent to some session already.
+    pub claimed: AtomicU32,
+    /// Messages from this UID on have come since the folder was loaded.
+    arrived: AtomicU32,
+    /// Whether messages are being moved from `new/` to `cur/`.
+    pub settling: AtomicBool,
+    pub group: Group,
+    state: Mutex<State>,
+    published: watch::Sender<Arc<Snapshot>>,
+    directories: Mutex<Option<Arc<Directories>>>,
+    used: AtomicU64,
+    /// Whether it waits for its index to be written.
+    queued: AtomicBool,
+}
+
+/// What only those who change the folder see.
+pub(super) struct State {
+    pub uid_file: UidFile,
+    /// The next UID to give out.
+    pub next_uid: u32,
+    /// Messages that have their names but are not known to be on disk; nobody sees them yet.
+    pub pending: VecDeque<Pending>,
+    /// When the directories had last changed when they were last known to agree with the state.
+    pub seen: Mtimes,
+    /// Whether somebody else has changed the directories and they must be read.
+    pub stale: bool,
+    /// Changes that the index lacks.
+    pub delta: Delta,
+    pub written: Written,
+    /// Counts changes to the directories.
+    pub ticket: u64,
+    /// Which directories have changes that are not synced.
+    pub touched_new: bool,
+    pub touched_cur: bool,
+    /// Whether inotify tells of changes.
+    pub watched: bool,
+    /// Whether the index ends with times that count.
+    pub certain: bool,
+}
+
+/// A message that is not on disk for certain.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub ticket: u64,
+    pub record: Record,
+    pub name: Vec<u8>,
+}
+
+/// What the index lacks.
+#[derive(Debug, Default)]
+pub(super) struct Delta {
+    pub changed: Vec<u32>,
+    pub removed: Vec<(u64, u32)>,
+    /// Everything.
+    pub whole: bool,
+}
+
+impl Delta {
+    fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.removed.is_empty() && !self.whole
+    }
+}
+
+/// UIDs given out before the durable bound must be raised again.
+const UID_BLOCK: u32 = 256;
+/// A directory that changed less than this ago may change again without its time showing it.
+pub(super) const TIME_GRAIN: Duration = Duration::from_millis(50);
+
+impl Folder {
+    /// Opens a folder: from its index, when the directories have not changed since, or from the directories.
+    /// `fresh_validity` gives the UIDVALIDITY for a folder that has none.
+    pub fn load(
+        environment: &Arc<Environment>,
+        account: &Arc<Account>,
+        name: &FolderName,
+        path: &Path,
+        fresh_validity: impl FnOnce() -> u32,
+    ) -> Result<Arc<Self>, Error> {
+        let directories = Directories::open(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::NoFolder(name.clone()),
+            _ => Error::io(format!("cannot open `{}`", path.display()), error),
+        })?;
+        let failed = |error| Error::io(format!("cannot read the folder `{}`", path.display()), error);
+        let keywords = Arc::new(keywords_file::read(directories.root()).map_err(failed)?);
+        let (uid_file, takeover) = identity(&directories, fresh_validity).map_err(failed)?;
+        let seen = directories.mtimes().map_err(failed)?;
+        let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
+        let loaded = index::read(directories.root(), Snapshot::empty(validity, 0, Arc::clone(&keywords)));
+        let loaded = loaded.map_err(failed)?;
+        let fresh = loaded.as_ref().is_some_and(|l| l.complete && l.meta.mtimes == seen && seen.new != 0);
+        let mut state = State {
+            uid_file,
+            next_uid: if fresh { 1 } else { uid_file.bound.max(1) },
+            pending: VecDeque::new(),
+            seen,
+            stale: !fresh || takeover.is_some(),
+            delta: Delta { whole: !fresh, ..Delta::default() },
+            written: Written::default(),
+            ticket: 0,
+            touched_new: false,
+            touched_cur: false,
+            watched: false,
+            certain: fresh,
+        };
+        let seed = environment.clock.now().unix_micros().max(1).cast_unsigned();
+        let mut history = History::default();
+        let snapshot = match loaded {
+            Some(loaded) => {
+                // Messages may have come and gone since an index that is not up to date was written.
+                history = match fresh {
+                    true => History { entries: loaded.history.into(), floor: loaded.meta.history_floor },
+                    false => History { entries: VecDeque::new(), floor: seed },
+                };
+                state.written = loaded.written;
+                loaded.snapshot
+            }
+            None => {
+                history.floor = seed;
+                Snapshot::empty(validity, seed, keywords)
+            }
+        };
+        state.next_uid = state.next_uid.max(snapshot.uid_next);
+        let folder = Arc::new(Self {
+            name: name.clone(),
+            path: path.to_owned(),
+            environment: Arc::clone(environment),
+            account: Arc::clone(account),
+            summaries: Summaries::default(),
+            views: AtomicUsize::new(0),
+            events: Mutex::default(),
+            history: Mutex::new(history),
+            claimed: AtomicU32::new(0),
+            arrived: AtomicU32::new(u32::MAX),
+            settling: AtomicBool::new(false),
+            group: Group::default(),
+            state: Mutex::new(state),
+            published: watch::Sender::new(Arc::new(snapshot)),
+            directories: Mutex::new(None),
+            used: AtomicU64::new(environment.use_number()),
+            queued: AtomicBool::new(false),
+        });
+        folder.finish_loading(Arc::new(directories), takeover, seed)?;
+        Ok(folder)
+    }
+
+    fn finish_loading(
+        self: &Arc<Self>,
+        directories: Arc<Directories>,
+        takeover: Option<UidList>,
+        seed: u64,
+    ) -> Result<(), Error> {
+        *self.directories.lock() = Some(Arc::clone(&directories));
+        self.environment.opened(self);
+        let mut state = self.state.lock();
+        if state.stale {
+            self.reconcile(&mut state, &directories, Known::Loading { seed, takeover: takeover.as_ref() })?;
+        } else {
+            let current = self.current();
+            self.account.contribute(&self.name, usage_of(&current), &self.environment);
+        }
+        if state.uid_file.takeover == Takeover::Running {
+            state.uid_file.takeover = Takeover::Done;
+            self.write_uid_file(&state, &directories)?;
+        }
+        self.history.lock().trim(self.environment.settings.get().expunge_history);
+        self.arrived.store(state.next_uid, Ordering::Release);
+        Ok(())
+    }
+
+    /// Which messages are recent now.
+    pub fn claims(&self) -> Claims {
+        Claims { claimed: self.claimed.load(Ordering::Acquire), arrived: self.arrived.load(Ordering::Acquire) }
+    }
+
+    /// The state as everybody sees it now.
+    pub fn current(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.published.borrow())
+    }
+
+    /// A handle that tells when the state changes.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.published.subscribe()
+    }
+
+    /// Locks the folder for a change. Held for renames and bookkeeping; never while sessions are served.
+    pub fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.used.store(self.environment.use_number(), Ordering::Relaxed);
+        self.state.lock()
+    }
+
+    /// When it was last used, as a number that grows.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Its directories, opened when they are not.
+    pub fn directories(self: &Arc<Self>) -> Result<Arc<Directories>, Error> {
+        let mut directories = self.directories.lock();
+        if let Some(open) = &*directories {
+            return Ok(Arc::clone(open));
+        }
+        let open = Directories::open(&self.path)
+            .map_err(|error| Error::io(format!("cannot open `{}`", self.path.display()), error))?;
+        let open = Arc::new(open);
+        *directories = Some(Arc::clone(&open));
+        drop(directories);
+        self.environment.opened(self);
+        Ok(open)
+    }
+
+    /// Closes its directories until they are needed again.
+    pub fn close_directories(&self) {
+        // Somebody who is about to open them will not wait for this.
+        if let Some(mut directories) = self.directories.try_lock() {
+            *directories = None;
+        }
+    }
+
+    /// Makes a changed state the one that everybody sees.
+    pub fn publish(self: &Arc<Self>, snapshot: Snapshot) {
+        self.account.contribute(&self.name, usage_of(&snapshot), &self.environment);
+        self.published.send_replace(Arc::new(snapshot));
+        self.want_flush();
+    }
+
+    /// Asks for the index to be written soon.
+    pub fn want_flush(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.environment.add_dirty(Arc::clone(self));
+        }
+    }
+
+    /// An error with what was being done to this folder.
+    pub fn failed<'a>(&'a self, doing: &'a str) -> impl Fn(std::io::Error) -> Error + 'a {
+        move |error| Error::io(format!("cannot {doing} in `{}`", self.path.display()), error)
+    }
+
+    /// Writes what the index lacks. Called from the one task that does so, and when the folder is dropped from memory.
+    pub fn flush(self: &Arc<Self>) -> Result<(), Error> {
+        self.queued.store(false, Ordering::Release);
+        self.account.write_maildirsize();
+        let directories = self.directories()?;
+        let stamp = self.stamp();
+        self.unwatch_if_unused(&directories);
+        self.summaries.flush(directories.root(), stamp).map_err(self.failed("write the cache"))?;
+        let current = self.current();
+        let exists = |uid| current.find(uid).is_ok();
+        self.summaries.compact(directories.root(), stamp, exists).map_err(self.failed("write the cache"))?;
+        let mut state = self.state.lock();
+        let snapshot = self.current();
+        if snapshot.gone || (state.delta.is_empty() && state.certain) {
+            return Ok(());
+        }
+        if state.next_uid > state.uid_file.bound {
+            self.raise_bound(&mut state, &directories)?;
+        }
+        let meta = Meta {
+            uid_next: snapshot.uid_next,
+            highest: snapshot.highest,
+            mtimes: self.certain_mtimes(&mut state, &directories),
+            history_floor: self.history.lock().floor,
+            usage: usage_of(&snapshot),
+        };
+        state.certain = meta.mtimes != Mtimes::default();
+        let failed = self.failed("write the index");
+        let mut frames = Frames::default();
+        if state.delta.whole || state.written.is_long() {
+            frames.rows(snapshot.iter());
+            frames.removed(self.history.lock().entries.make_contiguous());
+            frames.meta(&meta);
+            state.written = frames.replace(directories.root(), snapshot.uid_validity.get()).map_err(failed)?;
+        } else {
+            state.delta.changed.sort_unstable();
+            state.delta.changed.dedup();
+            frames.rows(state.delta.changed.iter().filter_map(|uid| snapshot.by_uid(*uid)));
+            frames.removed(&state.delta.removed);
+            frames.meta(&meta);
+            state.written = match frames.append(directories.root(), state.written) {
+                Ok(written) => written,
+                // Whatever was wrong with the file, the next one is written anew.
+                Err(error) => {
+                    state.delta.whole = true;
+                    return Err(failed(error));
+                }
+            };
+        }
+        state.delta = Delta::default();
+        Ok(())
+    }
+
+    /// The directories' times, if the state is certain to have everything that happened before them.
+    fn certain_mtimes(self: &Arc<Self>, state: &mut State, directories: &Arc<Directories>) -> Mtimes {
+        if !state.pending.is_empty() {
+            return Mtimes::default();
+        }
+        let Ok(now) = directories.mtimes() else { return Mtimes::default() };
+        if state.watched {
+            self.absorb_events(state, directories);
+            state.seen = now;
+        }
+        let clock = self.environment.clock.now().unix_micros().saturating_mul(1000);
+        if state.stale || now != state.seen || !state.pending.is_empty() {
+            return Mtimes::default();
+        }
+        // A change in the same tick of the file system's clock as ours would go unseen.
+        if Duration::from_nanos(now.latest().abs_diff(clock)) < TIME_GRAIN {
+            self.want_flush();
+            return Mtimes::default();
+        }
+        now
+    }
+
+    /// Which summaries belong to this folder.
+    pub fn stamp(&self) -> Stamp {
+        let uid_validity = self.published.borrow().uid_validity.get();
+        Stamp { version: self.environment.summarizer.version, uid_validity }
+    }
+
+    /// Makes sure that no UID given out so far can be given out again when its message goes. Before any message is
+    /// removed whose UID is at or above the bound.
+    pub fn raise_bound(&self, state: &mut State, directories: &Directories) -> Result<(), Error> {
+        let before = state.uid_file.bound;
+        state.uid_file.bound = state.next_uid.saturating_add(UID_BLOCK);
+        self.write_uid_file(state, directories).inspect_err(|_| state.uid_file.bound = before)
+    }
+
+    pub fn write_uid_file(&self, state: &State, directories: &Directories) -> Result<(), Error> {
+        state.uid_file.write(directories.root()).map_err(self.failed("write `postrider-uid`"))
+    }
+
+    /// Remembers expunged messages.
+    pub fn remember_removed(&self, state: &mut State, mod_seq: u64, uids: &[u32]) {
+        state.delta.removed.extend(uids.iter().map(|uid| (mod_seq, *uid)));
+        self.summaries.forget(uids);
+        let mut history = self.history.lock();
+        history.entries.extend(uids.iter().map(|uid| (mod_seq, *uid)));
+        history.trim(self.environment.settings.get().expunge_history);
+    }
+
+    /// Tells sessions that the folder is no longer there, and stops writing to it.
+    pub fn end(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        if state.watched {
+            state.watched = false;
+            self.unwatch();
+        }
+        let mut snapshot = (*self.current()).clone();
+        snapshot.gone = true;
+        self.published.send_replace(Arc::new(snapshot));
+        self.close_directories();
+    }
+
+    /// Makes index and cache anew from the directories.
+    pub fn reindex(self: &Arc<Self>) -> Result<(), Error> {
+        let directories = self.directories()?;
+        let mut state = self.lock();
+        self.summaries.remove(directories.root());
+        index::remove(directories.root());
+        state.delta.whole = true;
+        self.reconcile(&mut state, &directories, Known::Live)?;
+        drop(state);
+        self.flush()
+    }
+
+    /// Writes a list of UIDs for Dovecot.
+    pub fn write_uidlist(self: &Arc<Self>) -> Result<(), Error> {
+        let directories = self.directories()?;
+        let snapshot = self.current();
+        let names: Vec<(u32, Vec<u8>)> =
+            snapshot.iter().map(|(record, stored)| (record.uid, super::snapshot::base(stored).to_vec())).collect();
+        let messages = names.iter().map(|(uid, name)| (*uid, &name[..]));
+        UidList::write(directories.root(), snapshot.uid_validity.get(), snapshot.uid_next, messages)
+            .map_err(self.failed("write `dovecot-uidlist`"))
+    }
+
+    /// Memory it occupies, roughly.
+    pub fn memory(&self) -> u64 {
+        self.published.borrow().memory() + self.summaries.memory() + 2048
+    }
+}
+
+impl State {
+    /// Gives out a UID.
+    pub fn take_uid(&mut self, folder: &FolderName) -> Result<u32, Error> {
+        let uid = self.next_uid;
+        if uid >= u32::MAX - 1 {
+            return Err(Error::UidsExhausted(folder.clone()));
+        }
+        self.next_uid += 1;
+        Ok(uid)
+    }
+
+    /// Notes that a directory has changed and must be synced; the number to wait for.
+    pub fn touch(&mut self, place: Place) -> u64 {
+        match place {
+            Place::New => self.touched_new = true,
+            Place::Cur => self.touched_cur = true,
+        }
+        self.ticket += 1;
+        self.ticket
+    }
+
+    /// Before a change of ours: notices changes of others.
+    pub fn before_change(&mut self, directories: &Directories) {
+        if !self.watched && directories.mtimes().is_ok_and(|now| now != self.seen) {
+            self.stale = true;
+        }
+    }
+
+    /// After a change of ours: it is not one of others.
+    pub fn after_change(&mut self, directories: &Directories) {
+        if !self.watched
+            && let Ok(now) = directories.mtimes()
+        {
+            self.seen = now;
+        }
+    }
+}
+
+/// Expunged messages, for clients that resynchronise.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// By mod-sequence, ascending.
+    entries: VecDeque<(u64, u32)>,
+    /// Expunges up to this mod-sequence are not among them.
+    floor: u64,
+}
+
+impl History {
+    /// UIDs expunged after a mod-sequence; `None` when that is too long ago.
+    pub fn since(&self, mod_seq: u64) -> Option<Vec<u32>> {
+        let after = self.entries.partition_point(|(at, _)| *at <= mod_seq);
+        (self.floor <= mod_seq).then(|| self.entries.range(after..).map(|(_, uid)| *uid).collect())
+    }
+
+    fn trim(&mut self, most: u32) {
+        while self.entries.len() > most as usize {
+            if let Some((mod_seq, _)) = self.entries.pop_front() {
+                self.floor = self.floor.max(mod_seq);
+            }
+        }
+    }
+}
+
+/// A folder's UIDVALIDITY and bound: its own, Dovecot's with the list of UIDs still to be written into names, or new.
+/// It is on disk before anybody can learn it.
+fn identity(
+    directories: &Directories,
+    fresh_validity: impl FnOnce() -> u32,
+) -> std::io::Result<(UidFile, Option<UidList>)> {
+    let own = UidFile::read(directories.root())?;
+    if let Some(own) = own.filter(|own| own.takeover == Takeover::Done) {
+        return Ok((own, None));
+    }
+    let list = uidlist::UidList::read(directories.root())?;
+    let file = match (&own, &list) {
+        (Some(own), _) => *own,
+        (None, Some(list)) => {
+            UidFile { validity: list.validity, bound: list.next, floor: 0, takeover: Takeover::Running }
+        }
+        (None, None) => UidFile { validity: fresh_validity(), bound: 1, floor: 0, takeover: Takeover::Done },
+    };
+    if own.is_none() {
+        // What an index of an earlier life says about UIDs no longer holds.
+        index::remove(directories.root());
+        file.write(directories.root())?;
+    }
+    Ok((file, list.filter(|list| list.validity == file.validity)))
+}
+
+fn usage_of(snapshot: &Snapshot) -> Usage {
+    Usage { octets: snapshot.counts.octets, messages: u64::from(snapshot.counts.messages) }
+}

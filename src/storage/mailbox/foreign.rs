@@ -1,0 +1,204 @@
+//! Maildirs of other programs, read for moving in.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::deposit::unique;
+use super::maildir::filename::{FileName, Place};
+use super::maildir::uidlist::UidList;
+use super::maildir::{directory, keywords_file, subscriptions};
+use super::{Deposited, Error, FolderName, Keywords, SourceUids};
+use crate::foundations::clock::Timestamp;
+
+/// How another program lays out folders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Beside each other, with `.` before every level: `.Archive.2026`.
+    MaildirPlusPlus,
+    /// In each other: `Archive/2026`.
+    FileSystem,
+}
+
+/// A folder of another program.
+#[derive(Debug, Clone)]
+pub struct ForeignFolder {
+    /// Its name.
+    pub name: FolderName,
+    /// Its numbers, when there is a `dovecot-uidlist`.
+    pub uids: Option<SourceUids>,
+    /// Its messages in the order of their UIDs, then of their names.
+    pub messages: Vec<ForeignMessage>,
+}
+
+/// A message of another program.
+#[derive(Debug, Clone)]
+pub struct ForeignMessage {
+    /// What is known of it.
+    pub message: Deposited,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
+/// A user's mail as another program left it.
+#[derive(Debug, Clone, Default)]
+pub struct ForeignHome {
+    /// Its folders.
+    pub folders: Vec<ForeignFolder>,
+    /// Those the user is subscribed to.
+    pub subscribed: BTreeSet<FolderName>,
+    /// Directories that look like folders, and whose names clients could not say.
+    pub unnamed: Vec<PathBuf>,
+}
+
+impl ForeignHome {
+    /// Whether a directory looks like a user's mail.
+    pub fn is_one(path: &Path) -> bool {
+        path.join("cur").is_dir() || path.join("INBOX/cur").is_dir()
+    }
+
+    /// Reads the folders below a user's directory. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be read, or there is no Maildir in it.
+    pub fn read(path: &Path, layout: Layout) -> Result<Self, Error> {
+        let failed = |error: io::Error| Error::io(format!("read {}", path.display()), error);
+        let mut home = Self::default();
+        if path.join("cur").is_dir() {
+            home.folders.push(ForeignFolder::read(path, FolderName::inbox())?);
+        }
+        match layout {
+            Layout::MaildirPlusPlus => home.read_beside(path).map_err(failed)??,
+            Layout::FileSystem => home.read_below(path, &mut Vec::new())?,
+        }
+        home.subscribed = subscribed(path, layout).map_err(failed)?;
+        home.folders.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+        Ok(home)
+    }
+
+    fn read_beside(&mut self, path: &Path) -> io::Result<Result<(), Error>> {
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let at = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') || !at.join("cur").is_dir() {
+                continue;
+            }
+            match FolderName::from_directory(&name) {
+                Some(name) => match ForeignFolder::read(&at, name) {
+                    Ok(folder) => self.folders.push(folder),
+                    Err(error) => return Ok(Err(error)),
+                },
+                None => self.unnamed.push(at),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn read_below(&mut self, path: &Path, levels: &mut Vec<String>) -> Result<(), Error> {
+        let failed = |error: io::Error| Error::io(format!("read {}", path.display()), error);
+        if levels.len() > FolderName::MAX_DEPTH {
+            self.unnamed.push(path.to_owned());
+            return Ok(());
+        }
+        for entry in fs::read_dir(path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let (at, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            if name.starts_with('.') || matches!(&*name, "cur" | "new" | "tmp") || !at.is_dir() {
+                continue;
+            }
+            levels.push(name);
+            if at.join("cur").is_dir() {
+                match FolderName::from_levels(levels.iter().map(String::as_str)) {
+                    Some(name) => self.folders.push(ForeignFolder::read(&at, name)?),
+                    None => self.unnamed.push(at.clone()),
+                }
+            }
+            self.read_below(&at, levels)?;
+            levels.pop();
+        }
+        Ok(())
+    }
+}
+
+impl ForeignFolder {
+    /// Reads a Maildir. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(path: &Path, name: FolderName) -> Result<Self, Error> {
+        let failed = |error: io::Error| Error::io(format!("read {}", path.display()), error);
+        let folder = directory::open(path).map_err(failed)?;
+        let list = UidList::read(folder.as_fd()).map_err(failed)?;
+        let keywords = keywords_file::read(folder.as_fd()).map_err(failed)?;
+        let uid_of = list.as_ref().map(|list| &list.uids);
+        let mut messages = Vec::new();
+        for place in [Place::New, Place::Cur] {
+            let directory = path.join(place.directory());
+            for entry in fs::read_dir(&directory).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                messages.extend(message(&entry, place, uid_of, &keywords).map_err(failed)?);
+            }
+        }
+        messages.sort_by(|a, b| {
+            let key = |one: &ForeignMessage| (one.message.uid.unwrap_or(u32::MAX), one.message.unique.clone());
+            key(a).cmp(&key(b))
+        });
+        let uids = list.map(|list| SourceUids { validity: list.validity, next: list.next });
+        let mut folder = Self { name, uids, messages };
+        folder.number();
+        Ok(folder)
+    }
+
+    /// Gives UIDs to those that the list does not know: Dovecot would give them the next ones.
+    fn number(&mut self) {
+        let Some(uids) = &mut self.uids else { return };
+        for message in self.messages.iter_mut().filter(|message| message.message.uid.is_none()) {
+            message.message.uid = Some(uids.next);
+            uids.next = uids.next.saturating_add(1);
+        }
+    }
+}
+
+fn message(
+    entry: &fs::DirEntry,
+    place: Place,
+    uids: Option<&HashMap<Vec<u8>, u32>>,
+    keywords: &Keywords,
+) -> io::Result<Option<ForeignMessage>> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let name = entry.file_name();
+    let Some(parsed) = FileName::parse(name.as_bytes(), place) else { return Ok(None) };
+    let path = entry.path();
+    let metadata = match fs::metadata(&path) {
+        // Renamed or removed since it was listed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        metadata => metadata?,
+    };
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    let message = Deposited {
+        unique: String::from_utf8_lossy(unique(parsed.base)).into_owned(),
+        uid: uids.and_then(|uids| uids.get(parsed.base).copied()),
+        flags: parsed.flags,
+        keywords: keywords.names(parsed.keywords).cloned().collect(),
+        date: Timestamp::from_unix_seconds(metadata.mtime()),
+    };
+    Ok(Some(ForeignMessage { message, path }))
+}
+
+/// `subscriptions`, whose first form has the layout's own separator.
+fn subscribed(path: &Path, layout: Layout) -> io::Result<BTreeSet<FolderName>> {
+    let text = match fs::read_to_string(path.join(subscriptions::NAME)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        text => text?,
+    };
+    if layout == Layout::FileSystem && !text.starts_with(subscriptions::HEADER) {
+        return Ok(text.lines().filter_map(|line| FolderName::from_levels(line.split('/'))).collect());
+    }
+    Ok(subscriptions::parse(&text))
+}

@@ -1,0 +1,373 @@
+//! `postrider.index`: a folder's state in one file, so that opening it need not list its directories.
+//!
+//! A header and frames, each with its length and CRC-32; the first frames hold all messages, later ones what changed.
+//! When the later ones have outgrown the first, the file is written anew. It is a cache: a damaged, old or missing one is
+//! made from the directories. What is in it counts only together with the directories' times in its last frame.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use super::Usage;
+use super::flags::{Flags, KeywordSet};
+use super::maildir::directory::Mtimes;
+use super::maildir::filename::Place;
+use super::maildir::small;
+use super::snapshot::{Record, Snapshot};
+
+/// The file's name.
+pub(super) const NAME: &str = "postrider.index";
+const MAGIC: &[u8; 8] = b"PRINDEX\x01";
+const HEADER: usize = 12;
+/// Frames of changes may have this many octets more than those of the whole before the file is written anew.
+const SLACK: u64 = 64 << 10;
+const ROWS_PER_FRAME: usize = 1024;
+
+/// What a folder's index says besides the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Meta {
+    pub uid_next: u32,
+    pub highest: u64,
+    /// When the directories had last changed when this was written; zero when that was not certain.
+    pub mtimes: Mtimes,
+    /// Expunges up to this mod-sequence are no longer remembered.
+    pub history_floor: u64,
+    /// What the messages occupy.
+    pub usage: Usage,
+}
+
+/// An index as read.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub snapshot: Snapshot,
+    pub meta: Meta,
+    /// Whether the file ends with its `meta`; otherwise more was written that cannot be read.
+    pub complete: bool,
+    /// Expunged messages, by mod-sequence.
+    pub history: Vec<(u64, u32)>,
+    pub written: Written,
+}
+
+/// How long the parts of the file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Written {
+    whole: u64,
+    changes: u64,
+}
+
+impl Written {
+    /// Whether the file should be written anew rather than grow.
+    pub fn is_long(self) -> bool {
+        self.whole == 0 || self.changes > self.whole + SLACK
+    }
+}
+
+/// Reads a folder's index into an empty state; `None` when there is none of this UIDVALIDITY.
+pub(super) fn read(folder: BorrowedFd<'_>, empty: Snapshot) -> io::Result<Option<Loaded>> {
+    Ok(small::read(folder, NAME)?.and_then(|content| parse(&content, empty)))
+}
+
+/// What a folder occupies, from the end of its index alone; `None` when the directories have changed since.
+pub(super) fn usage(folder: &Path) -> Option<Usage> {
+    let file = File::open(folder.join(NAME)).ok()?;
+    let length = file.metadata().ok()?.len();
+    let mut end = [0; META_FRAME];
+    file.read_exact_at(&mut end, length.checked_sub(META_FRAME as u64)?).ok()?;
+    let (payload, _) = frame(&end)?;
+    let meta = Reader(payload.strip_prefix(&[META])?).meta()?;
+    let now = Mtimes { new: mtime(&folder.join("new"))?, cur: mtime(&folder.join("cur"))? };
+    (meta.mtimes == now).then_some(meta.usage)
+}
+
+fn mtime(directory: &Path) -> Option<i64> {
+    let metadata = directory.metadata().ok()?;
+    Some(metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()))
+}
+
+/// Removes a folder's index.
+pub(super) fn remove(folder: BorrowedFd<'_>) {
+    let _ = rustix::fs::unlinkat(folder, NAME, AtFlags::empty());
+}
+
+fn parse(content: &[u8], empty: Snapshot) -> Option<Loaded> {
+    let header = content.get(..HEADER)?;
+    if &header[..8] != MAGIC || header[8..] != empty.uid_validity.get().to_le_bytes() {
+        return None;
+    }
+    let mut loaded = Loaded {
+        snapshot: empty,
+        meta: Meta { uid_next: 1, highest: 0, mtimes: Mtimes::default(), history_floor: 0, usage: Usage::default() },
+        complete: false,
+        history: Vec::new(),
+        written: Written { whole: 0, changes: 0 },
+    };
+    let mut rest = &content[HEADER..];
+    let mut metas = 0;
+    while let Some((payload, after)) = frame(rest) {
+        let used = (rest.len() - after.len()) as u64;
+        if metas == 0 {
+            loaded.written.whole += used;
+        } else {
+            loaded.written.changes += used;
+        }
+        apply(payload, &mut loaded)?;
+        metas += u32::from(payload.first() == Some(&META));
+        loaded.complete = payload.first() == Some(&META);
+        rest = after;
+    }
+    loaded.complete &= rest.is_empty();
+    loaded.snapshot.uid_next = loaded.snapshot.uid_next.max(loaded.meta.uid_next);
+    loaded.snapshot.highest = loaded.snapshot.highest.max(loaded.meta.highest);
+    Some(loaded)
+}
+
+/// The next frame's content and what follows it; `None` at the end and where a frame is damaged.
+fn frame(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut reader = Reader(rest);
+    let length = reader.u32()? as usize;
+    let crc = reader.u32()?;
+    let payload = reader.take(length)?;
+    (crc32fast::hash(payload) == crc).then_some((payload, reader.0))
+}
+
+const ROWS: u8 = 1;
+const REMOVED: u8 = 2;
+const META: u8 = 3;
+/// Length, CRC-32, kind, and the values.
+const META_FRAME: usize = 4 + 4 + 1 + 4 + 6 * 8;
+
+/// `None` when the frame, though undamaged, is not one of this version.
+fn apply(payload: &[u8], loaded: &mut Loaded) -> Option<()> {
+    let mut reader = Reader(payload);
+    match reader.u8()? {
+        ROWS => {
+            while !reader.0.is_empty() {
+                let (record, name) = reader.row()?;
+                if loaded.snapshot.last_uid().is_none_or(|last| record.uid > last) {
+                    loaded.snapshot.push(record, name);
+                } else {
+                    loaded.snapshot.update(record.uid, Some(name), |slot| *slot = record);
+                }
+            }
+        }
+        REMOVED => {
+            let mod_seq = reader.u64()?;
+            let mut uids = Vec::new();
+            while !reader.0.is_empty() {
+                uids.push(reader.u32()?);
+            }
+            loaded.history.extend(uids.iter().map(|uid| (mod_seq, *uid)));
+            uids.sort_unstable();
+            loaded.snapshot.remove(&uids);
+        }
+        META => loaded.meta = reader.meta()?,
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Frames to be written.
+#[derive(Debug, Default)]
+pub(super) struct Frames(Vec<u8>);
+
+impl Frames {
+    /// Adds messages with their stored names.
+    pub fn rows<'a>(&mut self, rows: impl Iterator<Item = (&'a Record, &'a [u8])>) {
+        let mut rows = rows.peekable();
+        while rows.peek().is_some() {
+            self.frame(ROWS, |out| {
+                for (record, name) in rows.by_ref().take(ROWS_PER_FRAME) {
+                    write_row(out, record, name);
+                }
+            });
+        }
+    }
+
+    /// Adds expunged messages in the order of their mod-sequences.
+    pub fn removed(&mut self, removed: &[(u64, u32)]) {
+        for same in removed.chunk_by(|a, b| a.0 == b.0) {
+            self.frame(REMOVED, |out| {
+                out.extend_from_slice(&same[0].0.to_le_bytes());
+                same.iter().for_each(|(_, uid)| out.extend_from_slice(&uid.to_le_bytes()));
+            });
+        }
+    }
+
+    /// Adds the rest; always last.
+    pub fn meta(&mut self, meta: &Meta) {
+        self.frame(META, |out| {
+            out.extend_from_slice(&meta.uid_next.to_le_bytes());
+            out.extend_from_slice(&meta.highest.to_le_bytes());
+            out.extend_from_slice(&meta.mtimes.new.to_le_bytes());
+            out.extend_from_slice(&meta.mtimes.cur.to_le_bytes());
+            out.extend_from_slice(&meta.history_floor.to_le_bytes());
+            out.extend_from_slice(&meta.usage.octets.to_le_bytes());
+            out.extend_from_slice(&meta.usage.messages.to_le_bytes());
+        });
+    }
+
+    fn frame(&mut self, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.0.len();
+        self.0.extend_from_slice(&[0; 8]);
+        self.0.push(kind);
+        fill(&mut self.0);
+        let length = (self.0.len() - start - 8) as u32;
+        let crc = crc32fast::hash(&self.0[start + 8..]);
+        self.0[start..start + 4].copy_from_slice(&length.to_le_bytes());
+        self.0[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+    }
+
+    /// Writes the file anew with these frames.
+    pub fn replace(&self, folder: BorrowedFd<'_>, uid_validity: u32) -> io::Result<Written> {
+        let mut content = Vec::with_capacity(HEADER + self.0.len());
+        content.extend_from_slice(MAGIC);
+        content.extend_from_slice(&uid_validity.to_le_bytes());
+        content.extend_from_slice(&self.0);
+        small::replace_unsynced(folder, NAME, &content, small::Sync::Nothing)?;
+        Ok(Written { whole: self.0.len() as u64, changes: 0 })
+    }
+
+    /// Adds these frames at the file's end.
+    pub fn append(&self, folder: BorrowedFd<'_>, written: Written) -> io::Result<Written> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat(folder, NAME, flags, Mode::empty())?;
+        small::write_all(file.as_fd(), &[&self.0])?;
+        Ok(Written { changes: written.changes + self.0.len() as u64, ..written })
+    }
+}
+
+const CUR: u8 = 1;
+const IRREGULAR: u8 = 2;
+
+fn write_row(out: &mut Vec<u8>, record: &Record, name: &[u8]) {
+    let place = if record.place == Place::Cur { CUR } else { 0 };
+    let irregular = if record.regular { 0 } else { IRREGULAR };
+    out.extend_from_slice(&record.uid.to_le_bytes());
+    out.extend_from_slice(&record.mod_seq.to_le_bytes());
+    out.extend_from_slice(&record.size.to_le_bytes());
+    out.extend_from_slice(&record.virtual_size.to_le_bytes());
+    out.extend_from_slice(&record.date.to_le_bytes());
+    out.extend_from_slice(&record.keywords.bits().to_le_bytes());
+    // File names have at most 255 octets.
+    out.extend_from_slice(&[record.flags.bits(), place | irregular, name.len() as u8]);
+    out.extend_from_slice(name);
+}
+
+/// Takes values off the front of octets.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[value]| value)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn meta(&mut self) -> Option<Meta> {
+        Some(Meta {
+            uid_next: self.u32()?,
+            highest: self.u64()?,
+            mtimes: Mtimes { new: self.u64()?.cast_signed(), cur: self.u64()?.cast_signed() },
+            history_floor: self.u64()?,
+            usage: Usage { octets: self.u64()?, messages: self.u64()? },
+        })
+    }
+
+    fn row(&mut self) -> Option<(Record, &'a [u8])> {
+        let uid = self.u32().filter(|uid| *uid != 0 && *uid != u32::MAX)?;
+        let mod_seq = self.u64()?;
+        let size = self.u64()?;
+        let virtual_size = self.u64()?;
+        let date = self.u64()?.cast_signed();
+        let keywords = KeywordSet::from_bits(self.u32()?);
+        let [flags, bits, length] = self.array()?;
+        let name = self.take(usize::from(length))?;
+        let place = if bits & CUR == 0 { Place::New } else { Place::Cur };
+        let regular = bits & IRREGULAR == 0;
+        let flags = Flags::from_bits(flags);
+        Some((Record { uid, mod_seq, size, virtual_size, date, keywords, flags, place, regular }, name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::foundations::mail::UidValidity;
+    use crate::storage::mailbox::Keywords;
+
+    fn empty() -> Snapshot {
+        Snapshot::empty(UidValidity::new(7).unwrap(), 0, Arc::new(Keywords::none()))
+    }
+
+    fn record(uid: u32, flags: Flags) -> Record {
+        let (place, keywords) = (Place::Cur, KeywordSet::slot(3));
+        Record { uid, mod_seq: 9, size: 1, virtual_size: 2, date: -5, keywords, flags, place, regular: true }
+    }
+
+    fn content() -> Vec<u8> {
+        let rows: Vec<Record> = (1..=3000).map(|uid| record(uid, Flags::NONE)).collect();
+        let mut frames = Frames::default();
+        frames.rows(rows.iter().map(|row| (row, &b"name"[..])));
+        let meta = Meta {
+            uid_next: 3005,
+            highest: 11,
+            mtimes: Mtimes { new: 1, cur: 2 },
+            history_floor: 4,
+            usage: Usage::default(),
+        };
+        frames.meta(&meta);
+        frames.rows([(&record(5, Flags::SEEN), &b"other"[..])].into_iter());
+        frames.removed(&[(12, 7), (12, 6), (13, 3000)]);
+        frames.meta(&Meta { highest: 13, ..meta });
+        let mut content = MAGIC.to_vec();
+        content.extend_from_slice(&7u32.to_le_bytes());
+        content.extend_from_slice(&frames.0);
+        content
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        let loaded = parse(&content(), empty()).unwrap();
+        assert!(loaded.complete);
+        assert_eq!((loaded.meta.uid_next, loaded.meta.highest, loaded.meta.history_floor), (3005, 13, 4));
+        assert_eq!((loaded.snapshot.len(), loaded.snapshot.uid_next), (2997, 3005));
+        assert_eq!(loaded.snapshot.by_uid(5), Some((&record(5, Flags::SEEN), &b"other"[..])));
+        assert_eq!(loaded.snapshot.find(7), Err(5));
+        assert_eq!(loaded.history, [(12, 7), (12, 6), (13, 3000)]);
+    }
+
+    #[test]
+    fn damage_is_noticed() {
+        let content = content();
+        for at in (0..content.len()).step_by(97).chain([0, 8, content.len() - 1]) {
+            let mut damaged = content.clone();
+            damaged[at] ^= 0x40;
+            assert!(parse(&damaged, empty()).is_none_or(|loaded| !loaded.complete), "{at}");
+            assert!(at == 0 || parse(&content[..at], empty()).is_none_or(|loaded| !loaded.complete || at > 9), "{at}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! All mailboxes of this process.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+
+use super::environment::Environment;
+use super::folder::TIME_GRAIN;
+use super::watch::Watcher;
+use super::{Error, FolderName, MailboxSettings, Usage, User};
+use crate::foundations::address::Address;
+use crate::foundations::clock::SharedClock;
+use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
+
+/// How to make the summary that is cached for each message (what IMAP needs for ENVELOPE, BODYSTRUCTURE, SEARCH). The
+/// store keeps it as opaque octets.
+#[derive(Debug, Clone, Copy)]
+pub struct Summarizer {
+    /// Changes when the form of summaries changes; cached ones of other versions are made anew.
+    pub version: u32,
+    /// Makes a summary from a whole message with CRLF line ends. Must not panic, whatever the bytes.
+    pub summarize: fn(&[u8]) -> Vec<u8>,
+}
+
+/// All mailboxes below one mail root. Cheap to clone.
+#[derive(Clone)]
+pub struct Mailboxes {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    root: PathBuf,
+    environment: Arc<Environment>,
+    users: Mutex<HashMap<String, Arc<User>>>,
+    /// Locked while this process owns the mail root.
+    lock: Mutex<Option<OwnedFd>>,
+}
+
+/// The file in the mail root that is locked by the process that owns it.
+const LOCK: &str = ".postrider.lock";
+/// Rounds in which indexes are written at the end.
+const CLOSING_ROUNDS: usize = 4;
+/// Memory a user without folders in memory counts for.
+const USER_MEMORY: u64 = 2048;
+
+impl std::fmt::Debug for Mailboxes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mailboxes").field("root", &self.inner.root).finish_non_exhaustive()
+    }
+}
+
+impl Mailboxes {
+    /// Opens the mail root, which must exist, and takes it into possession; [`Error::Busy`] when another process has
+    /// it. Nothing is read before a user is asked for. Must be called within the runtime.
+    pub fn open(
+        mail_root: &Path,
+        settings: Live<MailboxSettings>,
+        clock: SharedClock,
+        tasks: Tasks,
+        summarizer: Summarizer,
+    ) -> Result<Self, Error> {
+        let lock = take_lock(mail_root)?;
+        let watcher = Watcher::new().inspect_err(|error| {
+            log::warn!(error:% = error; "No inotify: changes by other programs are noticed when a folder is opened");
+        });
+        let environment = Arc::new(Environment::new(settings, clock, tasks, summarizer, watcher.ok()));
+        let inner = Arc::new(Inner {
+            root: mail_root.to_owned(),
+            environment: Arc::clone(&environment),
+            users: Mutex::default(),
+            lock: Mutex::new(Some(lock)),
+        });
+        environment.tasks.spawn(Watcher::run(Arc::downgrade(&environment)));
+        environment.tasks.spawn(keep_up(Arc::downgrade(&inner)));
+        Ok(Self { inner })
+    }
+
+    /// A user's mail, whose directory is made when it is missing. Whether the account exists is the directory's
+    /// business.
+    pub async fn user(&self, account: &Address) -> Result<Arc<User>, Error> {
+        let key = account.key();
+        if let Some(user) = self.inner.users.lock().get(&key) {
+            return Ok(Arc::clone(user));
+        }
+        let (inner, account) = (Arc::clone(&self.inner), account.clone());
+        self.inner
+            .environment
+            .job(move || {
+                // Two may load at once, as long as only one of the results is used.
+                let loaded = User::load(&inner.environment, &inner.root, &account)?;
+                let mut users = inner.users.lock();
+                Ok(Arc::clone(users.entry(key).or_insert_with(|| Arc::new(loaded))))
+            })
+            .await
+    }
+
+    /// Waits until the usage of some accounts has changed and returns their new usage, each account once. For the one
+    /// task that writes `mailbox_usage`.
+    pub async fn changed_usage(&self) -> Vec<(Address, Usage)> {
+        self.inner.environment.changed_usage().await
+    }
+
+    /// Writes everything that waits to be written to indexes and gives the mail root free. Called at the end, when
+    /// sessions are gone.
+    pub async fn close(&self) {
+        let inner = Arc::clone(&self.inner);
+        let closed = self.inner.environment.job(move || {
+            for folder in inner.users.lock().values().flat_map(|user| user.loaded()) {
+                folder.want_flush();
+            }
+            for _ in 0..CLOSING_ROUNDS {
+                if !inner.flush() {
+                    break;
+                }
+                // A directory that changed a moment ago could change again without its time showing it, so its index
+                // counts only when it is written a little later.
+                std::thread::sleep(TIME_GRAIN);
+            }
+            *inner.lock.lock() = None;
+            Ok(())
+        });
+        if let Err(error) = closed.await {
+            log::warn!(error:% = error; "Indexes could not be written");
+        }
+    }
+}
+
+/// Writes indexes behind the changes and keeps memory within its bound, until the store is gone.
+async fn keep_up(inner: Weak<Inner>) {
+    loop {
+        let Some((environment, delay)) = inner.upgrade().map(|inner| {
+            let delay = inner.environment.settings.get().index_delay.duration();
+            (Arc::clone(&inner.environment), delay)
+        }) else {
+            return;
+        };
+        tokio::select! {
+            () = environment.dirty_wake.notified() => {}
+            () = environment.tasks.stopping() => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = environment.tasks.stopping() => return,
+        }
+        let Some(strong) = inner.upgrade() else { return };
+        let work = move || {
+            strong.flush();
+            strong.shrink();
+            Ok(())
+        };
+        if let Err(error) = environment.job(work).await {
+            log::warn!(error:% = error; "Indexes could not be written");
+        }
+    }
+}
+
+impl Inner {
+    /// Writes the indexes of all folders that wait for it; whether there were any.
+    fn flush(&self) -> bool {
+        let dirty = self.environment.take_dirty();
+        for folder in &dirty {
+            if let Err(error) = folder.flush()
+                && !folder.current().gone
+            {
+                // The index is a cache: without it the directories will be read.
+                log::warn!(error:% = error; "An index could not be written");
+            }
+        }
+        !dirty.is_empty()
+    }
+
+    /// Drops the states that have been unused longest until the rest fits.
+    fn shrink(&self) {
+        let most = self.environment.settings.get().idle_memory.get();
+        let users: Vec<(String, Arc<User>)> =
+            self.users.lock().iter().map(|(key, user)| (key.clone(), Arc::clone(user))).collect();
+        let mut idle: Vec<(u64, u64, &Arc<User>, FolderName)> = Vec::new();
+        for (_, user) in &users {
+            idle.extend(user.idle().into_iter().map(|(used, memory, name)| (used, memory, user, name)));
+        }
+        let mut total = idle.iter().map(|(_, memory, _, _)| memory).sum::<u64>() + users.len() as u64 * USER_MEMORY;
+        if total <= most {
+            return;
+        }
+        idle.sort_unstable_by_key(|(used, _, _, _)| *used);
+        for (_, memory, user, name) in idle {
+            if total <= most / 4 * 3 {
+                break;
+            }
+            user.evict(&name);
+            total -= memory;
+        }
+        let mut empty: Vec<(u64, String)> =
+            users.iter().filter(|(_, user)| user.is_empty()).map(|(key, user)| (user.used(), key.clone())).collect();
+        drop(users);
+        empty.sort_unstable();
+        let mut users = self.users.lock();
+        for (_, key) in empty {
+            if total <= most / 4 * 3 {
+                break;
+            }
+            if users.get(&key).is_some_and(|user| Arc::strong_count(user) == 1 && user.is_empty()) {
+                users.remove(&key);
+                total = total.saturating_sub(USER_MEMORY);
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Folders that wait for their index hold the environment that holds them.
+        self.environment.abandon();
+    }
+}
+
+fn take_lock(root: &Path) -> Result<OwnedFd, Error> {
+    let path = root.join(LOCK);
+    let failed = |error: rustix::io::Errno| Error::io(format!("cannot lock `{}`", path.display()), error);
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+    let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Busy(root.display().to_string())),
+        Err(error) => Err(failed(error)),
+    }
+}

@@ -1,0 +1,225 @@
+//! A folder's directories, held open, and what is done in them.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Timespec, Timestamps};
+
+use super::filename::Place;
+use super::small;
+use crate::foundations::clock::Timestamp;
+
+/// The three directories of one folder that are worked in; `tmp/` is reached through the root.
+#[derive(Debug)]
+pub struct Directories {
+    root: OwnedFd,
+    new: OwnedFd,
+    cur: OwnedFd,
+}
+
+/// When the directories last changed, in nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mtimes {
+    /// `new/`.
+    pub new: i64,
+    /// `cur/`.
+    pub cur: i64,
+}
+
+impl Mtimes {
+    /// The later of the two.
+    pub fn latest(self) -> i64 {
+        self.new.max(self.cur)
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+impl Directories {
+    /// Opens a folder. `new/` and `tmp/` are made when they are missing beside a `cur/`.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let root = rustix::fs::open(path, DIRECTORY, Mode::empty())?;
+        let cur = rustix::fs::openat(&root, "cur", DIRECTORY, Mode::empty())?;
+        let new = match rustix::fs::openat(&root, "new", DIRECTORY, Mode::empty()) {
+            Ok(new) => new,
+            Err(rustix::io::Errno::NOENT) => {
+                make(root.as_fd(), "new")?;
+                rustix::fs::openat(&root, "new", DIRECTORY, Mode::empty())?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self { root, new, cur })
+    }
+
+    /// Makes a folder durably: its directory in `parent`, `tmp/`, `new/` and at last `cur/`, by which it is known.
+    pub fn create(parent: BorrowedFd<'_>, name: &str, kind: FolderKind) -> io::Result<()> {
+        make(parent, name)?;
+        let root = rustix::fs::openat(parent, name, DIRECTORY, Mode::empty())?;
+        for directory in ["tmp", "new"] {
+            make(root.as_fd(), directory)?;
+        }
+        if kind == FolderKind::Below {
+            // Maildir++: tells delivery programs that the quota's maildirsize lies one level up.
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
+            rustix::fs::openat(&root, "maildirfolder", flags, Mode::RUSR | Mode::WUSR)?;
+        }
+        make(root.as_fd(), "cur")?;
+        rustix::fs::fsync(&root)?;
+        rustix::fs::fsync(parent)?;
+        Ok(())
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// One of its directories.
+    pub fn place(&self, place: Place) -> BorrowedFd<'_> {
+        match place {
+            Place::New => self.new.as_fd(),
+            Place::Cur => self.cur.as_fd(),
+        }
+    }
+
+    /// When its directories last changed.
+    pub fn mtimes(&self) -> io::Result<Mtimes> {
+        Ok(Mtimes { new: mtime(self.new.as_fd())?, cur: mtime(self.cur.as_fd())? })
+    }
+
+    /// Writes a message into `tmp/`, with its date, and syncs it. On failure nothing is left behind.
+    pub fn write_temporary(&self, unique: &str, pieces: &[&[u8]], date: Timestamp) -> io::Result<()> {
+        let path = format!("tmp/{unique}");
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.root, &*path, flags, Mode::RUSR | Mode::WUSR) {
+            Err(rustix::io::Errno::NOENT) => {
+                make(self.root(), "tmp")?;
+                rustix::fs::openat(&self.root, &*path, flags, Mode::RUSR | Mode::WUSR)?
+            }
+            other => other?,
+        };
+        let written = small::write_all(file.as_fd(), pieces)
+            .and_then(|()| Ok(rustix::fs::futimens(&file, &timestamps(date))?))
+            .and_then(|()| Ok(rustix::fs::fdatasync(&file)?));
+        if written.is_err() {
+            self.remove_temporary(unique);
+        }
+        written
+    }
+
+    /// Removes a file from `tmp/`, as far as that is possible.
+    pub fn remove_temporary(&self, unique: &str) {
+        let _ = rustix::fs::unlinkat(&self.root, format!("tmp/{unique}"), AtFlags::empty());
+    }
+
+    /// Makes a file in `tmp/` visible under its name.
+    pub fn publish(&self, unique: &str, place: Place, name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.root, format!("tmp/{unique}"), self.place(place), name)?)
+    }
+
+    /// Renames a message. Whoever else renamed it first wins: the answer is then `NotFound`.
+    pub fn rename(&self, from: (Place, &[u8]), to: (Place, &[u8])) -> io::Result<()> {
+        Ok(rustix::fs::renameat(self.place(from.0), from.1, self.place(to.0), to.1)?)
+    }
+
+    /// Removes a message; whether it was there.
+    pub fn remove(&self, place: Place, name: &[u8]) -> io::Result<bool> {
+        match rustix::fs::unlinkat(self.place(place), name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives a message a second name, in another folder or this one.
+    pub fn link(&self, from: (Place, &[u8]), other: &Self, to: (Place, &[u8])) -> io::Result<()> {
+        Ok(rustix::fs::linkat(self.place(from.0), from.1, other.place(to.0), to.1, AtFlags::empty())?)
+    }
+
+    /// Moves a message to another folder.
+    pub fn rename_to(&self, from: (Place, &[u8]), other: &Self, to: (Place, &[u8])) -> io::Result<()> {
+        Ok(rustix::fs::renameat(self.place(from.0), from.1, other.place(to.0), to.1)?)
+    }
+
+    /// Whether a message's file is there.
+    pub fn has(&self, place: Place, name: &[u8]) -> bool {
+        rustix::fs::statat(self.place(place), name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Size and date of a message's file; `None` when it is not a plain file.
+    pub fn stat(&self, place: Place, name: &[u8]) -> io::Result<Option<(u64, Timestamp)>> {
+        let stat = rustix::fs::statat(self.place(place), name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let plain = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        Ok(plain.then(|| (size, Timestamp::from_unix_seconds(stat.st_mtime))))
+    }
+
+    /// Opens a message's file.
+    pub fn open_message(&self, place: Place, name: &[u8]) -> io::Result<std::fs::File> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        Ok(rustix::fs::openat(self.place(place), name, flags, Mode::empty())?.into())
+    }
+
+    /// Puts changes in a directory on disk.
+    pub fn sync(&self, place: Place) -> io::Result<()> {
+        Ok(rustix::fs::fsync(self.place(place))?)
+    }
+
+    /// Calls back with the name of each file in a directory; hidden ones are left out.
+    pub fn list(&self, place: Place, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        // Opened anew: the position of a directory belongs to its descriptor.
+        let directory = rustix::fs::openat(&self.root, place.directory(), DIRECTORY, Mode::empty())?;
+        list(directory.as_fd(), &mut each)
+    }
+}
+
+/// Whether a folder is the user's own directory or one below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FolderKind {
+    /// The inbox.
+    Root,
+    /// Any other.
+    Below,
+}
+
+/// Calls back with the name of each entry of an open directory that is not hidden by a dot, or of all that begin with
+/// one when the callback wants to see them: `.` and `..` are left out.
+pub fn list(directory: BorrowedFd<'_>, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    let mut buffer = vec![MaybeUninit::<u8>::uninit(); 64 << 10];
+    let mut entries = RawDir::new(directory, &mut buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            each(name);
+        }
+    }
+    Ok(())
+}
+
+/// When a directory last changed.
+pub fn mtime(directory: BorrowedFd<'_>) -> io::Result<i64> {
+    let stat = rustix::fs::fstat(directory)?;
+    let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
+    Ok(stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
+}
+
+/// Makes a directory that only its owner can enter; one that is there already is no error.
+pub fn make(parent: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens a directory.
+pub fn open(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, DIRECTORY, Mode::empty())?)
+}
+
+fn timestamps(date: Timestamp) -> Timestamps {
+    let time = Timespec { tv_sec: date.unix_seconds(), tv_nsec: 0 };
+    Timestamps { last_access: time, last_modification: time }
+}

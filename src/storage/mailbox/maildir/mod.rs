@@ -1,0 +1,10 @@
+//! What lies on disk: names of files, directories, and the small files beside the messages.
+
+pub(super) mod directory;
+pub(super) mod filename;
+pub(super) mod keywords_file;
+pub(super) mod maildirsize;
+pub(super) mod small;
+pub(super) mod subscriptions;
+pub(super) mod uid_file;
+pub(super) mod uidlist;

@@ -1,0 +1,91 @@
+//! Small files that must survive: read whole, replaced whole.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+/// Largest small file that is read.
+const MOST: u64 = 64 << 20;
+
+/// Longest content that is overwritten in its place: a sector.
+const MOST_IN_PLACE: usize = 512;
+
+/// Reads a file below a directory; `None` when it is not there.
+pub fn read(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<Vec<u8>>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut content = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(std::fs::File::from(file), MOST), &mut content)?;
+    Ok(Some(content))
+}
+
+/// Replaces a file: new name, sync, rename, directory sync. It has the old content or the new, whatever happens.
+pub fn replace(directory: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<()> {
+    replace_unsynced(directory, name, content, Sync::File)?;
+    rustix::fs::fsync(directory)?;
+    Ok(())
+}
+
+/// Overwrites a file in its place, which needs no room on a full disk. A power failure in the middle may leave a mixture:
+/// only for content that is shorter than a sector and shows its own damage, and to which line ends may be added.
+pub fn overwrite(directory: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+    let before = usize::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0).min(MOST_IN_PLACE);
+    let mut content = content.to_vec();
+    content.resize(content.len().max(before), b'\n');
+    write_all(file.as_fd(), &[&content])?;
+    rustix::fs::fdatasync(&file)?;
+    Ok(())
+}
+
+/// Whether the new content must be on disk before it takes the place of the old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// It must.
+    File,
+    /// A cache that checks itself.
+    Nothing,
+}
+
+/// Replaces a file without syncing the directory: after a crash it may be the old one.
+pub fn replace_unsynced(directory: BorrowedFd<'_>, name: &str, content: &[u8], sync: Sync) -> io::Result<()> {
+    let temporary = format!("{name}.tmp");
+    let result = write_new(directory, &temporary, content, sync)
+        .and_then(|()| Ok(rustix::fs::renameat(directory, &*temporary, directory, name)?));
+    if result.is_err() {
+        let _ = rustix::fs::unlinkat(directory, &*temporary, AtFlags::empty());
+    }
+    result
+}
+
+fn write_new(directory: BorrowedFd<'_>, name: &str, content: &[u8], sync: Sync) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?;
+    write_all(file.as_fd(), &[content])?;
+    if sync == Sync::File {
+        rustix::fs::fdatasync(&file)?;
+    }
+    Ok(())
+}
+
+/// Writes pieces one after the other at the file's position.
+pub fn write_all(file: BorrowedFd<'_>, pieces: &[&[u8]]) -> io::Result<()> {
+    let mut slices: Vec<io::IoSlice<'_>> = pieces.iter().map(|piece| io::IoSlice::new(piece)).collect();
+    let mut left = &mut slices[..];
+    io::IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match rustix::io::writev(file, left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => io::IoSlice::advance_slices(&mut left, written),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

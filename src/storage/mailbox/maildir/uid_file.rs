@@ -1,0 +1,118 @@
+//! `postrider-uid`: what must survive about a folder besides the names of its files.
+//!
+//! One line: `1 V<UIDVALIDITY> N<bound> F<floor> <state> <CRC-32 of what stands before>`. Every UID at or above the
+//! bound that was ever given out is in the name of a file that still exists, so the next UID is the larger of the bound
+//! and the highest UID in names plus one. The floor, used in the inbox's file, is the highest UIDVALIDITY of a deleted
+//! folder that lies in the future.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use super::small;
+
+/// The file's name.
+pub const NAME: &str = "postrider-uid";
+
+/// The file's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UidFile {
+    /// UIDVALIDITY.
+    pub validity: u32,
+    /// No UID below it may be given out (again).
+    pub bound: u32,
+    /// No new folder of the user may have this UIDVALIDITY or a lower one.
+    pub floor: u32,
+    /// Whether files without a UID still get theirs from `dovecot-uidlist`.
+    pub takeover: Takeover,
+}
+
+/// Whether a takeover from Dovecot is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takeover {
+    /// `dovecot-uidlist` still counts.
+    Running,
+    /// There was none, or every file has its UID in its name.
+    Done,
+}
+
+impl UidFile {
+    /// The file's name.
+    pub const NAME: &str = NAME;
+
+    /// Reads a folder's file; `None` when it is missing or damaged.
+    pub fn read(folder: BorrowedFd<'_>) -> io::Result<Option<Self>> {
+        Ok(small::read(folder, NAME)?.and_then(|content| Self::parse(&content)))
+    }
+
+    /// Replaces a folder's file durably.
+    pub fn write(&self, folder: BorrowedFd<'_>) -> io::Result<()> {
+        let text = self.to_text();
+        let error = match small::replace(folder, NAME, text.as_bytes()) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => error,
+            result => return result,
+        };
+        // On a full disk messages must be removable nevertheless, for that makes room. Should the power fail in the
+        // middle of it, the checksum shows it, and the folder gets another UIDVALIDITY: still no UID is used twice.
+        small::overwrite(folder, NAME, text.as_bytes()).map_err(|_| error)
+    }
+
+    /// As it stands in the file.
+    pub fn to_text(self) -> String {
+        let state = match self.takeover {
+            Takeover::Running => "T",
+            Takeover::Done => "-",
+        };
+        let line = format!("1 V{} N{} F{} {state}", self.validity, self.bound, self.floor);
+        format!("{line} {:08x}\n", crc32fast::hash(line.as_bytes()))
+    }
+
+    /// From what stands in the file; `None` when it is damaged.
+    pub fn parse(content: &[u8]) -> Option<Self> {
+        let (line, crc) = std::str::from_utf8(content).ok()?.trim_end().rsplit_once(' ')?;
+        if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(line.as_bytes()) {
+            return None;
+        }
+        let mut words = line.split(' ');
+        if words.next()? != "1" {
+            return None;
+        }
+        let validity = words.next()?.strip_prefix('V')?.parse().ok().filter(|validity| *validity != 0)?;
+        let bound = words.next()?.strip_prefix('N')?.parse().ok()?;
+        let floor = words.next()?.strip_prefix('F')?.parse().ok()?;
+        let takeover = if words.next()? == "T" { Takeover::Running } else { Takeover::Done };
+        Some(Self { validity, bound, floor, takeover })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn can_be_overwritten_in_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = std::fs::File::open(directory.path()).unwrap();
+        let file = |bound| UidFile { validity: 7, bound, floor: 1, takeover: Takeover::Done };
+        assert!(small::overwrite(folder.as_fd(), NAME, b"x").is_err(), "there is nothing to overwrite");
+        file(9_999).write(folder.as_fd()).unwrap();
+        for bound in [10_000, 5] {
+            small::overwrite(folder.as_fd(), NAME, file(bound).to_text().as_bytes()).unwrap();
+            assert_eq!(UidFile::read(folder.as_fd()).unwrap(), Some(file(bound)));
+        }
+    }
+
+    #[test]
+    fn reads_what_it_writes_and_nothing_damaged() {
+        let file = UidFile { validity: 1_700_000_000, bound: 77, floor: 3, takeover: Takeover::Running };
+        let text = file.to_text();
+        assert_eq!(UidFile::parse(text.as_bytes()), Some(file));
+        for at in 0..text.trim_end().len() {
+            let mut damaged = text.clone().into_bytes();
+            damaged[at] ^= 1;
+            assert_eq!(UidFile::parse(&damaged), None, "{at}");
+            assert_eq!(UidFile::parse(&text.as_bytes()[..at]), None, "{at}");
+        }
+    }
+}

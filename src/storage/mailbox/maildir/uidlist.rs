@@ -1,0 +1,105 @@
+//! `dovecot-uidlist`: Dovecot's list of UIDs, read when a folder is taken over and written for the way back.
+//!
+//! Version 3: `3 V<validity> N<next> G<guid>`, then `<uid> [<letter><value>…] :<file name>` lines. Version 1:
+//! `1 <validity> <next>`, then `<uid> <file name>` lines.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use super::small;
+
+/// The file's name.
+pub const NAME: &str = "dovecot-uidlist";
+
+/// What the list says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UidList {
+    /// UIDVALIDITY.
+    pub validity: u32,
+    /// UIDNEXT.
+    pub next: u32,
+    /// UID of each base name.
+    pub uids: HashMap<Vec<u8>, u32>,
+}
+
+impl UidList {
+    /// Reads a folder's list; `None` when there is none that makes sense.
+    pub fn read(folder: BorrowedFd<'_>) -> io::Result<Option<Self>> {
+        Ok(small::read(folder, NAME)?.and_then(|content| Self::parse(&content)))
+    }
+
+    fn parse(content: &[u8]) -> Option<Self> {
+        let mut lines = content.split(|b| *b == b'\n');
+        let header = std::str::from_utf8(lines.next()?).ok()?;
+        let mut words = header.split(' ');
+        let (validity, next): (u32, u32) = match words.next()? {
+            "1" => (words.next()?.parse().ok()?, words.next()?.parse().ok()?),
+            "3" => {
+                let field = |letter| header.split(' ').find_map(|word| word.strip_prefix(letter)?.parse().ok());
+                (field('V')?, field('N')?)
+            }
+            _ => return None,
+        };
+        let version_3 = header.starts_with('3');
+        let mut list = Self { validity, next: next.max(1), uids: HashMap::new() };
+        for line in lines {
+            let Some(space) = memchr::memchr(b' ', line) else { continue };
+            let uid = std::str::from_utf8(&line[..space]).ok().and_then(|uid| uid.parse::<u32>().ok());
+            let Some(uid) = uid.filter(|uid| *uid != 0 && *uid < u32::MAX) else { continue };
+            let name = if version_3 {
+                match memchr::memmem::find(line, b" :") {
+                    Some(at) => &line[at + 2..],
+                    None => continue,
+                }
+            } else {
+                &line[space + 1..]
+            };
+            let base = memchr::memmem::rfind(name, b":2,").map_or(name, |at| &name[..at]);
+            list.uids.insert(base.to_vec(), uid);
+            list.next = list.next.max(uid + 1);
+        }
+        (validity != 0).then_some(list)
+    }
+
+    /// Writes a version 3 list, so that Dovecot keeps our UIDs.
+    pub fn write<'a>(
+        folder: BorrowedFd<'_>,
+        validity: u32,
+        next: u32,
+        messages: impl Iterator<Item = (u32, &'a [u8])>,
+    ) -> io::Result<()> {
+        let mut text = Vec::new();
+        let mut header = String::new();
+        // Writing into a String cannot fail.
+        let _ = writeln!(header, "3 V{validity} N{next}");
+        text.extend_from_slice(header.as_bytes());
+        for (uid, name) in messages {
+            text.extend_from_slice(format!("{uid} :").as_bytes());
+            text.extend_from_slice(name);
+            text.push(b'\n');
+        }
+        small::replace(folder, NAME, &text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_versions() {
+        let three = b"3 V1700000000 N12 G0123abcd\n3 :a.1.h\n9 W120 S100 :b.2.h,S=100:2,S\nrubbish\n11 :c\n";
+        let list = UidList::parse(three).unwrap();
+        assert_eq!((list.validity, list.next, list.uids.len()), (1_700_000_000, 12, 3));
+        assert_eq!(list.uids.get(&b"b.2.h,S=100"[..]), Some(&9));
+        let one = b"1 1700000000 5\n3 a.1.h\n7 b:2,S\n";
+        let list = UidList::parse(one).unwrap();
+        assert_eq!((list.validity, list.next), (1_700_000_000, 8));
+        assert_eq!(list.uids.get(&b"b"[..]), Some(&7));
+        for bad in [&b""[..], b"2 x", b"3 V0 N1\n", b"3 N1\n", b"\xff\n"] {
+            assert_eq!(UidList::parse(bad), None);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The mailbox store: Maildir directories that any mail program could read, and what makes them fast.
+//!
+//! Called by `services::delivery`, `protocols::imap`, `protocols::pop3` and whatever else owns mailboxes. It knows
+//! nothing of accounts (whether one exists, what its quota is), of protocols, or of what is inside a message: the cached
+//! summaries are opaque octets made by the [`Summarizer`] it is given.
+//!
+//! # What it promises
+//!
+//! - [`User::append`], [`View::store_flags`], [`View::copy`], [`View::move_to`], [`View::expunge`] and [`View::remove`]
+//!   return after the files *and* their directory entries are synced (`fdatasync` of the file, rename, `fsync` of the
+//!   directory). Those who wait for one directory at the same time share one `fsync` (`commit.rs`).
+//! - Nobody sees a message before it is on disk, or the absence of one before that is. Flags are seen at once and
+//!   acknowledged when they are on disk.
+//! - The UID is in the file's name, so that the rename that makes a message visible fixes it. No UID is given out twice:
+//!   the next one lies above all in names and above the bound in `postrider-uid`, and that bound is raised, durably,
+//!   before a message goes whose UID is not below it (`uid_file.rs`). After a crash UIDNEXT may skip numbers.
+//! - Index (`postrider.index`) and cache (`postrider.cache`) may vanish or be damaged at any time. The index counts only
+//!   if the directories have not changed since it was written; otherwise they are listed, every message gets a new
+//!   mod-sequence (from the time, above all earlier ones) and the history of expunges begins anew, so that a client that
+//!   resynchronises is told too much rather than too little.
+//! - A failure leaves nothing half-visible: what could not be synced is taken back, what is left in `tmp/` is removed.
+//!
+//! # Other programs
+//!
+//! Files that others add, rename or remove are noticed by inotify while a session has the folder open, and by the
+//! directories' times otherwise. A file without our `U=` is adopted by renaming it; a name that claims a UID which is
+//! another message's gets a new one. Others must work as Maildir demands: write in `tmp/`, then rename or link.
+//! Messages with bare LF, as Dovecot writes them, are served with CRLF (`body.rs`); our own are stored as they came.
+//!
+//! # Locks
+//!
+//! From outside to inside; nobody takes one while holding a later one, and none is held across an `await`:
+//!
+//! 1. `.postrider.lock` in the mail root, `flock`ed by the one process that owns all mailboxes below it;
+//! 2. `User::gate`, for reading by whoever changes messages, for writing by whoever makes, renames or deletes folders;
+//! 3. `User::loaded`, while a folder is looked up or brought into memory;
+//! 4. `Folder::lock`, during renames and bookkeeping of one batch; two folders at once only through `lock_both`. Never
+//!    held during the shared `fsync`; held during the one of an expunge;
+//! 5. short ones around a single value (directories, summaries, events, history, usage).
+//!
+//! Work on files runs on blocking threads, at most `parallel_jobs` at once. Sessions read `Arc`s of immutable snapshots
+//! and wait for nobody.
+//!
+//! # In the log
+//!
+//! Warnings: an index or cache could not be written (nothing is lost), inotify is not available, a folder that another
+//! program changed could not be read. Errors go to the caller, with paths for the log and a
+//! [`Kind`](crate::foundations::failure::Kind) for the client.
+
+mod append;
+mod body;
+mod change;
+mod commit;
+mod deposit;
+mod environment;
+mod error;
+mod flags;
+mod folder;
+mod foreign;
+mod index;
+mod mailboxes;
+mod maildir;
+mod name;
+mod options;
+mod reconcile;
+mod row;
+mod settings;
+mod snapshot;
+mod summaries;
+mod usage;
+mod user;
+mod view;
+mod watch;
+
+pub use body::{Bodies, Body, Content, Summaries};
+pub use deposit::{Deposit, DepositFolder, Deposited, SourceUids};
+pub use error::Error;
+pub use flags::{Flags, InvalidKeyword, Keyword, KeywordSet, Keywords};
+pub use foreign::{ForeignFolder, ForeignHome, ForeignMessage, Layout};
+pub use mailboxes::{Mailboxes, Summarizer};
+pub use maildir::filename::{FileName, Place};
+pub use maildir::uid_file::UidFile;
+pub use name::{FolderName, InvalidFolderName};
+pub use options::{
+    Access, AppendOptions, Appended, Copied, Expunges, FlagChange, FlagOperation, FolderEntry, Missing, SpecialUse,
+    Status, Stored, Subscription, Update, Usage,
+};
+pub use row::Row;
+pub use settings::MailboxSettings;
+pub use user::User;
+pub use view::View;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,35 @@
+//! Settings of the store.
+
+use crate::foundations::settings::{ByteSize, Span};
+
+crate::settings! {
+    /// The Maildir store.
+    pub struct MailboxSettings {
+        /// Most folders a user may have. CREATE beyond it is answered with `NO [LIMIT]`.
+        pub folders_per_user: u32 = 2000,
+        /// The folder marked `\Drafts`; created and subscribed on first use. Empty: none.
+        pub drafts: String = "Drafts".to_owned(),
+        /// The folder marked `\Sent`; created and subscribed on first use. Empty: none.
+        pub sent: String = "Sent".to_owned(),
+        /// The folder marked `\Junk`; created and subscribed on first use, and where junk is delivered. Empty: none.
+        pub junk: String = "Junk".to_owned(),
+        /// The folder marked `\Trash`; created and subscribed on first use. Empty: none.
+        pub trash: String = "Trash".to_owned(),
+        /// The folder marked `\Archive`; created and subscribed on first use. Empty: none.
+        pub archive: String = "Archive".to_owned(),
+        /// Memory for the states of folders that no session has open. Beyond it the longest unused are written to
+        /// their index and dropped.
+        pub idle_memory: ByteSize = ByteSize::mib(64),
+        /// Most folders whose directories are held open at once; beyond it the longest unused are closed. Three file
+        /// descriptors each.
+        pub open_directories: u32 = 1024,
+        /// Most jobs on files at once; further ones wait for their turn.
+        pub parallel_jobs: u32 = 128,
+        /// How long changes may wait before they are written to the index. A crash loses no mail or flags by it,
+        /// only the time it takes to read the directory again.
+        pub index_delay: Span = Span::millis(500),
+        /// Expunged messages remembered per folder for clients that resynchronise (RFC 7162 §3.2.5). A client that
+        /// was away longer is told of every absent UID.
+        pub expunge_history: u32 = 4096,
+    }
+}

@@ -1,0 +1,321 @@
+//! `postrider.cache`: a summary of each message, so that listing a folder opens no message.
+//!
+//! A header, then one record after the other: UID, length, CRC-32, octets. Where each begins is found by reading the
+//! file once, when the first summary is asked for; what was added since is kept in memory until it is written. It is a
+//! cache: damaged or missing summaries are made anew.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use super::maildir::small;
+
+/// The file's name.
+pub(super) const NAME: &str = "postrider.cache";
+const MAGIC: &[u8; 8] = b"PRCACHE\x01";
+const HEADER: u64 = 16;
+const RECORD: usize = 12;
+/// Most octets read at once.
+const WINDOW: usize = 256 << 10;
+/// Largest summary that is kept. A larger one is made anew each time.
+const MOST: usize = 128 << 10;
+/// Octets of removed messages that the file may hold beyond those of existing ones.
+const SLACK: u64 = 1 << 20;
+
+/// A folder's summaries.
+#[derive(Debug, Default)]
+pub(super) struct Summaries {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Where each summary lies, by UID; `None` until the file has been read.
+    places: Option<Vec<Place>>,
+    end: u64,
+    /// Octets of removed messages in the file; `None` until they have been counted.
+    dead: Option<u64>,
+    waiting: BTreeMap<u32, Bytes>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    uid: u32,
+    length: u32,
+    at: u64,
+}
+
+/// To which folder and form of summaries a file belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub version: u32,
+    pub uid_validity: u32,
+}
+
+impl Summaries {
+    /// Adds a summary, to be written with the next [`Summaries::flush`].
+    pub fn add(&self, uid: u32, summary: Bytes) {
+        if summary.len() <= MOST {
+            self.inner.lock().waiting.insert(uid, summary);
+        }
+    }
+
+    /// Notes that messages are gone.
+    pub fn forget(&self, uids: &[u32]) {
+        let mut inner = self.inner.lock();
+        let Inner { places, dead, waiting, .. } = &mut *inner;
+        for uid in uids {
+            waiting.remove(uid);
+            if let (Some(places), Some(dead)) = (&*places, &mut *dead) {
+                let at = places.partition_point(|place| place.uid < *uid);
+                let same = places[at..].iter().take_while(|place| place.uid == *uid);
+                *dead += same.map(Place::octets).sum::<u64>();
+            }
+        }
+    }
+
+    /// Forgets everything, in memory and on disk.
+    pub fn remove(&self, folder: BorrowedFd<'_>) {
+        let mut inner = self.inner.lock();
+        *inner = Inner::default();
+        let _ = rustix::fs::unlinkat(folder, NAME, AtFlags::empty());
+    }
+
+    /// Memory it occupies, roughly.
+    pub fn memory(&self) -> u64 {
+        let inner = self.inner.lock();
+        let waiting: usize = inner.waiting.values().map(|summary| summary.len() + 64).sum();
+        (waiting + inner.places.as_ref().map_or(0, |places| places.capacity() * size_of::<Place>())) as u64
+    }
+
+    /// Writes what waits to be written.
+    pub fn flush(&self, folder: BorrowedFd<'_>, stamp: Stamp) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        if inner.waiting.is_empty() {
+            return Ok(());
+        }
+        let file = open(folder, stamp)?;
+        let end = rustix::fs::fstat(&file)?.st_size;
+        let mut at = u64::try_from(end).unwrap_or(HEADER);
+        let mut content = Vec::new();
+        let mut added = Vec::new();
+        for (uid, summary) in std::mem::take(&mut inner.waiting) {
+            let length = summary.len() as u32;
+            content.extend_from_slice(&uid.to_le_bytes());
+            content.extend_from_slice(&length.to_le_bytes());
+            content.extend_from_slice(&crc32fast::hash(&summary).to_le_bytes());
+            content.extend_from_slice(&summary);
+            added.push(Place { uid, length, at: at + RECORD as u64 });
+            at += (RECORD + summary.len()) as u64;
+        }
+        if let Err(error) = small::write_all(file.as_fd(), &[&content]) {
+            // Half a record at the end would hide what is written after it.
+            let _ = rustix::fs::ftruncate(&file, u64::try_from(end).unwrap_or(0));
+            inner.places = None;
+            return Err(error);
+        }
+        if let Some(places) = &mut inner.places {
+            places.extend(added);
+            places.sort_by_key(|place| place.uid);
+        }
+        inner.end = at;
+        Ok(())
+    }
+
+    /// The summaries of some messages; `None` for those that must be made.
+    pub fn read(&self, folder: BorrowedFd<'_>, stamp: Stamp, uids: &[u32]) -> io::Result<Vec<Option<Bytes>>> {
+        let mut inner = self.inner.lock();
+        if inner.places.is_none() {
+            inner.load(folder, stamp)?;
+        }
+        let mut found: Vec<Option<Bytes>> = uids.iter().map(|uid| inner.waiting.get(uid).cloned()).collect();
+        let mut wanted: Vec<(Place, usize)> = Vec::new();
+        for (n, uid) in uids.iter().enumerate() {
+            let places = inner.places.as_deref().unwrap_or_default();
+            let at = places.partition_point(|place| place.uid <= *uid);
+            if let Some(place) = at.checked_sub(1).map(|at| places[at]).filter(|place| place.uid == *uid) {
+                wanted.push((place, n));
+            }
+        }
+        drop(inner);
+        if wanted.is_empty() {
+            return Ok(found);
+        }
+        wanted.sort_unstable_by_key(|(place, _)| place.at);
+        let file = open(folder, stamp)?;
+        let mut wanted = &wanted[..];
+        while let Some(((first, _), _)) = wanted.split_first() {
+            let start = first.at - RECORD as u64;
+            let end_of = |place: &Place| place.at + u64::from(place.length);
+            let together = wanted.partition_point(|(place, _)| end_of(place) - start <= WINDOW as u64).max(1);
+            let (here, rest) = wanted.split_at(together);
+            wanted = rest;
+            let length = here.last().map_or(0, |(place, _)| end_of(place) - start);
+            let window = Bytes::from(read_at(file.as_fd(), start, usize::try_from(length).unwrap_or(0))?);
+            for (place, n) in here {
+                let at = usize::try_from(place.at - start).unwrap_or(usize::MAX);
+                if found[*n].is_none() {
+                    found[*n] = checked(&window, at, place);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes the file anew without removed messages when those take up more than is decent. They are counted as they
+    /// go, so that it costs nothing to find out, however many messages there are.
+    pub fn compact(&self, folder: BorrowedFd<'_>, stamp: Stamp, exists: impl Fn(u32) -> bool) -> io::Result<()> {
+        let live: Vec<Place> = {
+            let mut inner = self.inner.lock();
+            let Inner { places, dead, waiting, end } = &mut *inner;
+            let Some(places) = places else { return Ok(()) };
+            let count = || places.iter().filter(|place| !exists(place.uid)).map(Place::octets).sum();
+            let dead = *dead.get_or_insert_with(count);
+            if dead <= end.saturating_sub(HEADER + dead) + SLACK || !waiting.is_empty() {
+                return Ok(());
+            }
+            places.iter().filter(|place| exists(place.uid)).copied().collect()
+        };
+        let mut content = header(stamp);
+        for uids in live.chunks(256) {
+            let uids: Vec<u32> = uids.iter().map(|place| place.uid).collect();
+            for (uid, summary) in uids.iter().zip(self.read(folder, stamp, &uids)?) {
+                let Some(summary) = summary else { continue };
+                content.extend_from_slice(&uid.to_le_bytes());
+                content.extend_from_slice(&(summary.len() as u32).to_le_bytes());
+                content.extend_from_slice(&crc32fast::hash(&summary).to_le_bytes());
+                content.extend_from_slice(&summary);
+            }
+        }
+        let mut inner = self.inner.lock();
+        small::replace_unsynced(folder, NAME, &content, small::Sync::Nothing)?;
+        inner.places = None;
+        Ok(())
+    }
+}
+
+impl Place {
+    /// What it occupies in the file.
+    fn octets(&self) -> u64 {
+        u64::from(self.length) + RECORD as u64
+    }
+}
+
+impl Inner {
+    /// Reads where each summary lies.
+    fn load(&mut self, folder: BorrowedFd<'_>, stamp: Stamp) -> io::Result<()> {
+        let file = open(folder, stamp)?;
+        let size = u64::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0);
+        let mut places: Vec<Place> = Vec::new();
+        let mut at = HEADER;
+        let mut window = Vec::new();
+        let mut start = 0u64;
+        while at + RECORD as u64 <= size {
+            let inside = at.checked_sub(start).and_then(|inside| usize::try_from(inside).ok()).unwrap_or(usize::MAX);
+            let Some(head) = window.get(inside..).and_then(|rest: &[u8]| rest.first_chunk::<RECORD>()) else {
+                start = at;
+                window = read_at(file.as_fd(), at, WINDOW)?;
+                if window.len() < RECORD {
+                    break;
+                }
+                continue;
+            };
+            let word = |n: usize| u32::from_le_bytes([head[n], head[n + 1], head[n + 2], head[n + 3]]);
+            let (uid, length) = (word(0), word(4));
+            let after = at + RECORD as u64 + u64::from(length);
+            if length as usize > MOST || after > size {
+                break;
+            }
+            places.push(Place { uid, length, at: at + RECORD as u64 });
+            at = after;
+        }
+        if at < size {
+            // Written behind half a record, nothing would be found again.
+            rustix::fs::ftruncate(&file, at)?;
+        }
+        places.sort_by_key(|place| place.uid);
+        self.places = Some(places);
+        self.dead = None;
+        self.end = at;
+        Ok(())
+    }
+}
+
+fn checked(window: &Bytes, at: usize, place: &Place) -> Option<Bytes> {
+    let end = at.checked_add(place.length as usize)?;
+    let head = window.get(at.checked_sub(RECORD)?..at)?;
+    let summary = window.get(at..end)?;
+    let valid = head[..4] == place.uid.to_le_bytes() && head[8..] == crc32fast::hash(summary).to_le_bytes();
+    valid.then(|| window.slice(at..end))
+}
+
+fn header(stamp: Stamp) -> Vec<u8> {
+    let mut header = MAGIC.to_vec();
+    header.extend_from_slice(&stamp.version.to_le_bytes());
+    header.extend_from_slice(&stamp.uid_validity.to_le_bytes());
+    header
+}
+
+/// Opens the file for reading and adding; one of another form is emptied first.
+fn open(folder: BorrowedFd<'_>, stamp: Stamp) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::openat(folder, NAME, flags, Mode::RUSR | Mode::WUSR)?;
+    let header = header(stamp);
+    if read_at(file.as_fd(), 0, header.len())? != header {
+        rustix::fs::ftruncate(&file, 0)?;
+        small::write_all(file.as_fd(), &[&header])?;
+    }
+    Ok(file)
+}
+
+fn read_at(file: BorrowedFd<'_>, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match rustix::io::pread(file, &mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    buffer.truncate(filled);
+    Ok(buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_shrinks_once_most_of_it_is_of_removed_messages() {
+        const STAMP: Stamp = Stamp { version: 1, uid_validity: 7 };
+        let directory = tempfile::tempdir().unwrap();
+        let folder = std::fs::File::open(directory.path()).unwrap();
+        let length = || std::fs::metadata(directory.path().join(NAME)).unwrap().len();
+        let summaries = Summaries::default();
+        let summary = |uid: u32| Bytes::from(vec![uid.to_le_bytes()[0]; 100 << 10]);
+        let mut gone: Vec<u32> = Vec::new();
+        let mut forget = |uids: std::ops::RangeInclusive<u32>| {
+            summaries.forget(&uids.clone().collect::<Vec<_>>());
+            gone.extend(uids);
+            summaries.compact(folder.as_fd(), STAMP, |uid| !gone.contains(&uid)).unwrap();
+        };
+        (1..=40).for_each(|uid| summaries.add(uid, summary(uid)));
+        summaries.flush(folder.as_fd(), STAMP).unwrap();
+        let found = summaries.read(folder.as_fd(), STAMP, &[1, 40]).unwrap();
+        assert_eq!(found, [Some(summary(1)), Some(summary(40))]);
+        let whole = length();
+        forget(1..=5);
+        forget(6..=25);
+        assert_eq!(length(), whole, "less than half and the slack");
+        forget(26..=30);
+        assert!(length() < whole / 3, "{} of {whole}", length());
+        let found = summaries.read(folder.as_fd(), STAMP, &[30, 31, 40]).unwrap();
+        assert_eq!(found, [None, Some(summary(31)), Some(summary(40))]);
+    }
+}

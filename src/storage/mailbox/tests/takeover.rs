@@ -1,0 +1,72 @@
+//! Moving in from Dovecot, and out again.
+
+use super::*;
+
+fn write(path: &Path, name: &str, content: &str) {
+    std::fs::write(path.join(name), content).unwrap();
+}
+
+fn maildir(path: &Path) {
+    for directory in ["new", "cur", "tmp"] {
+        std::fs::create_dir_all(path.join(directory)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uids_keywords_and_subscriptions_are_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("example.test/ann");
+    maildir(&path);
+    maildir(&path.join(".Entw&APw-rfe.v1"));
+    write(&path, "cur/1700000001.M1P1.h,S=6,W=8:2,Sa", "a\nbcd\n");
+    write(&path, "cur/1700000002.M2P2.h,S=3:2,RFb", "x\r\n");
+    write(&path, "new/1700000003.M3P3.h", "new\n");
+    write(&path, "dovecot-keywords", "0 $Junk\n1 $Forwarded\n");
+    write(
+        &path,
+        "dovecot-uidlist",
+        "3 V1690000000 N40 Gabc\n17 :1700000001.M1P1.h,S=6,W=8:2,\n33 W3 :1700000002.M2P2.h,S=3\n39 :gone\n",
+    );
+    write(&path, "subscriptions", "Entw&APw-rfe.v1\n");
+    let store = Store::open(root).await;
+    let view = store.view("INBOX").await;
+    assert_eq!((uids(&view), view.uid_validity().get()), (vec![17, 33, 40], 1_690_000_000));
+    let rows: Vec<Row> = view.rows(&SequenceSet::all()).map(|(_, row)| row).collect();
+    assert_eq!((rows[0].size, rows[1].size, rows[2].size), (8, 3, 5));
+    assert_eq!(rows[0].flags, Flags::SEEN);
+    assert_eq!(view.keywords().names(rows[0].keywords).map(Keyword::as_str).collect::<Vec<_>>(), ["$Junk"]);
+    assert_eq!(rows[1].flags, Flags::ANSWERED | Flags::FLAGGED | Flags::FORWARDED);
+    assert_eq!(whole(&view, 17).await, b"a\r\nbcd\r\n");
+    let folders = store.user.folders().await.unwrap();
+    let names: Vec<(&str, bool)> = folders.iter().map(|folder| (folder.name.as_str(), folder.subscribed)).collect();
+    assert_eq!(names, [("Entwürfe/v1", true), ("INBOX", false)]);
+    drop(view);
+    // Everything is in the names now.
+    std::fs::remove_file(store.path().join("dovecot-uidlist")).unwrap();
+    let root = store.crash().await;
+    let store = Store::open(root).await;
+    let view = store.view("INBOX").await;
+    assert_eq!((uids(&view), view.uid_validity().get()), (vec![17, 33, 40], 1_690_000_000));
+    // And back.
+    store.user.write_uidlists().await.unwrap();
+    let list = std::fs::read_to_string(store.path().join("dovecot-uidlist")).unwrap();
+    assert!(list.starts_with("3 V1690000000 N"), "{list}");
+    assert!(list.contains("17 :1700000001.M1P1.h,U=17,S=6,W=8\n"), "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_quota_of_maildir_is_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("example.test/ann");
+    maildir(&path);
+    write(&path, "maildirsize", "10S,3C\n4 1\n4 1\n");
+    let store = Store::open(root).await;
+    store.append("INBOX", "1234567").await;
+    let options = AppendOptions::delivery(None);
+    let error = store.user.append(&FolderName::inbox(), &message("1234"), options).await.unwrap_err();
+    assert!(matches!(error, Error::OverQuota { used: 7, wanted: 4, quota: 10 }));
+    let store = store.restart().await;
+    assert_eq!(std::fs::read_to_string(store.path().join("maildirsize")).unwrap(), "10S,3C\n7 1\n");
+    // From the end of the index, without reading the folder.
+    assert_eq!(store.user.usage().await.unwrap(), Usage { octets: 7, messages: 1 });
+}

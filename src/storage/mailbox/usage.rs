@@ -1,0 +1,128 @@
+//! What an account's mail occupies, and its quota.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use super::environment::Environment;
+use super::maildir::maildirsize::{self, Limits};
+use super::{Error, FolderName, Usage};
+use crate::foundations::address::Address;
+use crate::foundations::settings::ByteSize;
+
+/// An account, as its folders see it.
+pub(super) struct Account {
+    pub address: Address,
+    usage: Mutex<Parts>,
+    path: PathBuf,
+    /// The quota in `maildirsize`, when that file was there.
+    limits: Option<Limits>,
+}
+
+#[derive(Default)]
+struct Parts {
+    folders: HashMap<FolderName, Usage>,
+    total: Usage,
+    /// Octets promised to messages that are being stored.
+    reserved: u64,
+    /// Whether every folder has contributed.
+    complete: bool,
+    /// Whether `maildirsize` says something else.
+    changed: bool,
+}
+
+impl Account {
+    pub fn new(address: Address, path: &Path) -> Self {
+        Self { address, usage: Mutex::default(), path: path.to_owned(), limits: maildirsize::read(path) }
+    }
+
+    /// Notes what one folder occupies now.
+    pub fn contribute(&self, folder: &FolderName, usage: Usage, environment: &Environment) {
+        let mut parts = self.usage.lock();
+        let before = match parts.folders.get_mut(folder) {
+            Some(part) => std::mem::replace(part, usage),
+            None => {
+                parts.folders.insert(folder.clone(), usage);
+                Usage::default()
+            }
+        };
+        parts.total.octets = parts.total.octets + usage.octets - before.octets;
+        parts.total.messages = parts.total.messages + usage.messages - before.messages;
+        parts.changed |= before != usage;
+        if parts.complete && before != usage {
+            environment.usage_changed(&self.address, parts.total);
+        }
+    }
+
+    /// Forgets a folder that is no longer there.
+    pub fn withdraw(&self, folder: &FolderName, environment: &Environment) {
+        self.contribute(folder, Usage::default(), environment);
+        self.usage.lock().folders.remove(folder);
+    }
+
+    /// What all folders occupy; `None` while some have not contributed.
+    pub fn usage(&self) -> Option<Usage> {
+        let parts = self.usage.lock();
+        parts.complete.then_some(parts.total)
+    }
+
+    /// Whether a folder has contributed.
+    pub fn has(&self, folder: &FolderName) -> bool {
+        self.usage.lock().folders.contains_key(folder)
+    }
+
+    /// Notes that every folder has contributed.
+    pub fn complete(&self, environment: &Environment) {
+        let mut parts = self.usage.lock();
+        if !parts.complete {
+            parts.complete = true;
+            environment.usage_changed(&self.address, parts.total);
+        }
+    }
+
+    /// Promises room to messages, if the quota has it. The promise ends when the result is dropped; by then the
+    /// messages count themselves.
+    pub fn reserve(&self, octets: u64, quota: Option<ByteSize>) -> Result<Reservation<'_>, Error> {
+        let mut parts = self.usage.lock();
+        let used = parts.total.octets + parts.reserved;
+        let own = self.limits.as_ref();
+        // Both are kept, and so the smaller one.
+        let quota = [quota.map(ByteSize::get), own.and_then(|own| own.octets)].into_iter().flatten().min();
+        let full = own.and_then(|own| own.messages).is_some_and(|most| parts.total.messages >= most);
+        if full || quota.is_some_and(|quota| used.saturating_add(octets) > quota) {
+            return Err(Error::OverQuota { used, wanted: octets, quota: quota.unwrap_or(used) });
+        }
+        parts.reserved += octets;
+        Ok(Reservation { account: self, octets })
+    }
+}
+
+impl Account {
+    /// Keeps `maildirsize` right for other programs, when it is there.
+    pub fn write_maildirsize(&self) {
+        let Some(limits) = &self.limits else { return };
+        let total = {
+            let mut parts = self.usage.lock();
+            if !parts.complete || !std::mem::take(&mut parts.changed) {
+                return;
+            }
+            parts.total
+        };
+        if let Err(error) = maildirsize::write(&self.path, limits, total) {
+            log::warn!(user:% = self.address, error:% = error; "`maildirsize` could not be written");
+        }
+    }
+}
+
+/// Room promised to messages.
+pub(super) struct Reservation<'a> {
+    account: &'a Account,
+    octets: u64,
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.account.usage.lock().reserved -= self.octets;
+    }
+}

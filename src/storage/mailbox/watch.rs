@@ -1,0 +1,275 @@
+//! Learning from inotify what other programs do in folders that sessions have open.
+//!
+//! One inotify instance for the process, two watches for each open folder. Names are taken from the events, so that a
+//! file another program adds is found without listing the directory. Events that our own changes cause are known by
+//! the state agreeing with them already.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::{Arc, Weak};
+
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+use parking_lot::Mutex;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+
+use super::Error;
+use super::environment::Environment;
+use super::folder::{Folder, State};
+use super::maildir::directory::Directories;
+use super::maildir::filename::{FileName, Place};
+use super::reconcile::Known;
+
+/// The process's inotify instance.
+pub(super) struct Watcher {
+    inner: Mutex<Inner>,
+    /// Folders for which somebody else has fetched events.
+    left: Mutex<Vec<Arc<Folder>>>,
+    wake: Notify,
+}
+
+struct Inner {
+    inotify: Inotify,
+    watched: HashMap<WatchDescriptor, (Weak<Folder>, Place)>,
+}
+
+/// What inotify has said about a folder.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    appeared: Vec<(Place, Vec<u8>)>,
+    vanished: Vec<(Place, Vec<u8>)>,
+    /// Whether there was more than can be told.
+    overflow: bool,
+    watches: Vec<WatchDescriptor>,
+}
+
+/// Names kept for one folder; beyond it the directory is listed.
+const MOST_NAMES: usize = 4096;
+
+impl Watcher {
+    /// Starts inotify; fails when the system gives no (more) instances.
+    pub fn new() -> io::Result<Self> {
+        let inner = Inner { inotify: Inotify::init()?, watched: HashMap::new() };
+        Ok(Self { inner: Mutex::new(inner), left: Mutex::default(), wake: Notify::new() })
+    }
+
+    /// Watches a folder's directories. Fails when the system's limit of watches is reached.
+    fn add(&self, folder: &Arc<Folder>) -> io::Result<Vec<WatchDescriptor>> {
+        let mask = WatchMask::CREATE | WatchMask::MOVE | WatchMask::DELETE | WatchMask::ONLYDIR;
+        let mut inner = self.inner.lock();
+        let mut added = Vec::with_capacity(2);
+        for place in [Place::New, Place::Cur] {
+            match inner.inotify.watches().add(folder.path.join(place.directory()), mask) {
+                Ok(descriptor) => {
+                    inner.watched.insert(descriptor.clone(), (Arc::downgrade(folder), place));
+                    added.push(descriptor);
+                }
+                Err(error) => {
+                    drop(inner);
+                    self.remove(added);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(added)
+    }
+
+    /// Lets go of every folder.
+    pub fn abandon(&self) {
+        self.left.lock().clear();
+        self.inner.lock().watched.clear();
+    }
+
+    fn remove(&self, descriptors: Vec<WatchDescriptor>) {
+        let mut inner = self.inner.lock();
+        for descriptor in descriptors {
+            inner.watched.remove(&descriptor);
+            // It may have ended with its directory.
+            let _ = inner.inotify.watches().remove(descriptor);
+        }
+    }
+
+    /// Passes on all events there are; the folders that got some.
+    pub fn drain(&self) -> Vec<Arc<Folder>> {
+        let mut touched: Vec<Arc<Folder>> = Vec::new();
+        let mut buffer = [0; 16 << 10];
+        let mut inner = self.inner.lock();
+        let Inner { inotify, watched } = &mut *inner;
+        while let Ok(events) = inotify.read_events(&mut buffer) {
+            for event in events {
+                if event.mask.contains(EventMask::Q_OVERFLOW) {
+                    for (folder, _) in watched.values() {
+                        if let Some(folder) = folder.upgrade() {
+                            folder.events.lock().overflow = true;
+                            touched.push(folder);
+                        }
+                    }
+                    continue;
+                }
+                let Some((folder, place)) = watched.get(&event.wd) else { continue };
+                let (Some(folder), Some(name)) = (folder.upgrade(), event.name) else { continue };
+                folder.events.lock().add(event.mask, *place, name.as_encoded_bytes());
+                if touched.last().is_none_or(|last| !Arc::ptr_eq(last, &folder)) {
+                    touched.push(folder);
+                }
+            }
+        }
+        touched
+    }
+
+    /// Waits for events and has them looked at, until the tasks are told to stop or the store is gone.
+    pub async fn run(environment: Weak<Environment>) {
+        let Some((ready, stop)) = environment.upgrade().and_then(|environment| {
+            let inner = environment.watcher.as_ref()?.inner.lock();
+            // A descriptor of its own, so that it lives as long as its registration.
+            let descriptor = inner.inotify.as_fd().try_clone_to_owned().ok()?;
+            Some((readiness(descriptor).ok()?, environment.tasks.token()))
+        }) else {
+            return;
+        };
+        while let Some(strong) = environment.upgrade() {
+            let Some(watcher) = &strong.watcher else { return };
+            let mut touched = std::mem::take(&mut *watcher.left.lock());
+            touched.extend(watcher.drain());
+            for folder in touched {
+                let jobs = Arc::clone(&strong);
+                strong.tasks.spawn(async move {
+                    if let Err(error) = jobs.job(move || folder.absorb()).await {
+                        log::warn!(error:% = error; "Changes by another program could not be read; they will be with the next one");
+                    }
+                });
+            }
+            let wake = watcher.wake.notified();
+            tokio::select! {
+                guard = ready.readable() => match guard {
+                    Ok(mut guard) => guard.clear_ready(),
+                    Err(_) => return,
+                },
+                () = wake => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+}
+
+#[expect(deprecated, reason = "an owned descriptor keeps the promise that the unsafe successor asks for")]
+fn readiness(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(descriptor, Interest::READABLE)
+}
+
+impl Events {
+    fn add(&mut self, mask: EventMask, place: Place, name: &[u8]) {
+        let appeared = mask.intersects(EventMask::CREATE | EventMask::MOVED_TO);
+        let list = if appeared { &mut self.appeared } else { &mut self.vanished };
+        if list.len() < MOST_NAMES {
+            list.push((place, name.to_vec()));
+        } else {
+            self.overflow = true;
+        }
+    }
+}
+
+impl Folder {
+    /// Watches the folder while a session has it open; without inotify its directories' times must do.
+    pub fn watch(self: &Arc<Self>) {
+        let Some(watcher) = &self.environment.watcher else { return };
+        let mut state = self.lock();
+        if state.watched {
+            return;
+        }
+        match watcher.add(self) {
+            Ok(descriptors) => {
+                self.events.lock().watches = descriptors;
+                // Compared once more now that nothing can go unnoticed.
+                if let Ok(directories) = self.directories() {
+                    state.before_change(&directories);
+                }
+                state.watched = true;
+            }
+            Err(error) => {
+                log::debug!(error:% = error; "No inotify watch for a folder; changes by other programs are noticed later");
+            }
+        }
+    }
+
+    /// Ends the watch when no session has the folder open any more.
+    pub fn unwatch_if_unused(self: &Arc<Self>, directories: &Arc<Directories>) {
+        if self.views.load(std::sync::atomic::Ordering::Acquire) > 0 {
+            return;
+        }
+        let mut state = self.lock();
+        if !state.watched || self.views.load(std::sync::atomic::Ordering::Acquire) > 0 {
+            return;
+        }
+        let now = directories.mtimes();
+        self.absorb_events(&mut state, directories);
+        state.watched = false;
+        match now {
+            Ok(now) => state.seen = now,
+            Err(_) => state.stale = true,
+        }
+        self.unwatch();
+        // What happened between the look and now.
+        state.before_change(directories);
+    }
+
+    /// Ends the watch.
+    pub fn unwatch(&self) {
+        if let Some(watcher) = &self.environment.watcher {
+            let descriptors = std::mem::take(&mut self.events.lock().watches);
+            watcher.remove(descriptors);
+        }
+    }
+
+    /// Looks at what inotify has said.
+    fn absorb(self: &Arc<Self>) -> Result<(), Error> {
+        let directories = self.directories()?;
+        let mut state = self.lock();
+        self.absorb_events(&mut state, &directories);
+        Ok(())
+    }
+
+    /// Folds in what inotify has said so far, with the folder locked. What cannot be folded in makes the state stale.
+    pub fn absorb_events(self: &Arc<Self>, state: &mut State, directories: &Arc<Directories>) {
+        if let Some(watcher) = &self.environment.watcher {
+            let mut others = watcher.drain();
+            others.retain(|folder| !Arc::ptr_eq(folder, self));
+            if !others.is_empty() {
+                watcher.left.lock().extend(others);
+                watcher.wake.notify_one();
+            }
+        }
+        let (appeared, vanished, overflow) = {
+            let mut events = self.events.lock();
+            let overflow = std::mem::take(&mut events.overflow);
+            (std::mem::take(&mut events.appeared), std::mem::take(&mut events.vanished), overflow)
+        };
+        if self.current().gone {
+            return;
+        }
+        let mut result = Ok(());
+        if !overflow {
+            result = self.absorb_appeared(state, directories, &appeared);
+        }
+        if result.is_err() || overflow || state.stale || self.has_lost(directories, &vanished) {
+            state.stale = true;
+            if let Err(error) = self.reconcile(state, directories, Known::Live) {
+                log::warn!(error:% = error; "A folder that another program has changed could not be read");
+            }
+        }
+    }
+
+    /// Whether a message of ours is among the names that vanished, and not there after all.
+    fn has_lost(&self, directories: &Directories, vanished: &[(Place, Vec<u8>)]) -> bool {
+        let snapshot = self.current();
+        vanished.iter().any(|(place, name)| {
+            let uid = FileName::parse(name, *place).and_then(|name| name.uid);
+            let known = uid.and_then(|uid| snapshot.by_uid(uid));
+            known.is_some_and(|(record, stored)| {
+                record.place == *place && record.file_name(stored) == *name && !directories.has(*place, name)
+            })
+        })
+    }
+}

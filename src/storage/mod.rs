@@ -1,0 +1,8 @@
+//! What survives a restart. May use foundations.
+
+pub mod database;
+pub mod directory;
+pub mod journal;
+pub mod mailbox;
+pub mod reports;
+pub mod spool;

@@ -1,0 +1,222 @@
+//! Bodies of queued messages as files.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Error;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::ids::QueueId;
+use crate::foundations::mail::Message;
+
+/// The directory of bodies: `<root>/<xx>/<queue id>`. All calls block: they belong on the blocking pool.
+#[derive(Debug)]
+pub(super) struct Bodies {
+    root: PathBuf,
+    syncs: Vec<SharedSync>,
+}
+
+/// A sync that concurrent callers share: whoever comes while one runs waits for the next one, which serves them all.
+#[derive(Debug, Default)]
+struct SharedSync {
+    state: Mutex<SyncState>,
+    done: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct SyncState {
+    started: u64,
+    finished: u64,
+    /// The last sync that failed, and why: those it was for must not believe in it.
+    failed: Option<(u64, Arc<io::Error>)>,
+}
+
+impl SharedSync {
+    /// Runs `sync` once for everybody who asks for it before it starts.
+    fn run(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mut state = self.state.lock();
+        // A sync already under way may have missed what this caller has just done.
+        let ticket = state.started + 1;
+        while state.finished < ticket {
+            if state.started > state.finished {
+                self.done.wait(&mut state);
+                continue;
+            }
+            state.started += 1;
+            let turn = state.started;
+            drop(state);
+            let result = sync();
+            let mut state = self.state.lock();
+            state.finished = turn;
+            let copy = result.as_ref().err().map(|error| Arc::new(io::Error::new(error.kind(), error.to_string())));
+            if let Some(error) = copy {
+                state.failed = Some((turn, error));
+            }
+            self.done.notify_all();
+            return result;
+        }
+        match &state.failed {
+            Some((turn, error)) if *turn >= ticket => Err(io::Error::new(error.kind(), error.to_string())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Number of sub-directories.
+const DIRECTORIES: usize = 1024;
+const DIGITS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// The sub-directory of an id: its sixth and seventh character. They change twice a second and come round every nine
+/// minutes: entries of one moment share a directory, and so its sync; over time all directories fill evenly.
+fn directory(id: &str) -> &str {
+    id.get(5..7).unwrap_or("00")
+}
+
+/// The file of an entry's body below the spool's directory.
+pub fn body_path(root: &Path, id: QueueId) -> PathBuf {
+    let id = id.to_string();
+    root.join(directory(&id)).join(&id)
+}
+
+fn directory_number(name: &str) -> usize {
+    name.chars().fold(0, |number, c| number * 32 + DIGITS.find(c).unwrap_or(0)) % DIRECTORIES
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Body { path, source }
+}
+
+impl Bodies {
+    /// Opens the directory, creating it if need be.
+    pub(super) fn open(root: PathBuf) -> Result<Self, Error> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&root).map_err(at(&root))?;
+        let syncs = std::iter::repeat_with(SharedSync::default).take(DIRECTORIES).collect();
+        Ok(Self { root, syncs })
+    }
+
+    fn path(&self, id: QueueId) -> PathBuf {
+        body_path(&self.root, id)
+    }
+
+    /// Writes a body. When it returns, the content and the directory entry are on disk.
+    pub(super) fn write(&self, id: QueueId, message: &Message) -> Result<(), Error> {
+        let path = self.path(id);
+        let mut file = self.create(&path).map_err(at(&path))?;
+        let written = message.pieces().iter().try_for_each(|piece| file.write_all(piece));
+        if let Err(error) = written.and_then(|()| file.sync_data()) {
+            // Nobody knows of it yet; the sweep takes what cannot be removed now.
+            let _ = fs::remove_file(&path);
+            return Err(at(&path)(error));
+        }
+        let id = id.to_string();
+        let name = directory(&id);
+        let folder = self.root.join(name);
+        self.syncs[directory_number(name)].run(|| File::open(&folder)?.sync_all()).map_err(at(&folder))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<File> {
+        let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        match create() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().unwrap_or(&self.root);
+                match DirBuilder::new().mode(0o700).create(folder) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                    // Whether this call or another has created it: its entry must be on disk before the body counts.
+                    _ => File::open(&self.root)?.sync_all()?,
+                }
+                create()
+            }
+            result => result,
+        }
+    }
+
+    /// Reads a body.
+    pub(super) fn read(&self, id: QueueId) -> Result<Message, Error> {
+        let path = self.path(id);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Message::new(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::BodyMissing(id)),
+            Err(error) => Err(at(&path)(error)),
+        }
+    }
+
+    /// Deletes a body. It is no failure when it is gone already.
+    pub(super) fn remove(&self, id: QueueId) -> Result<(), Error> {
+        let path = self.path(id);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The names of the sub-directories that exist.
+    pub(super) fn directories(&self) -> Result<Vec<String>, Error> {
+        let names = fs::read_dir(&self.root).map_err(at(&self.root))?.map_while(Result::ok);
+        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+        Ok(names.filter(|name| name.len() == 2 && name.chars().all(|c| DIGITS.contains(c))).collect())
+    }
+
+    /// The ids of bodies in a sub-directory that were written before `before`.
+    pub(super) fn old_bodies(&self, directory: &str, before: Timestamp) -> Result<Vec<QueueId>, Error> {
+        let folder = self.root.join(directory);
+        let files = fs::read_dir(&folder).map_err(at(&folder))?.map_while(Result::ok);
+        let ids = files.filter_map(|file| {
+            let id: QueueId = file.file_name().to_str()?.parse().ok()?;
+            let modified = file.metadata().ok()?.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+            (Timestamp::EPOCH + modified < before).then_some(id)
+        });
+        Ok(ids.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn bodies_come_and_go() {
+        let root = tempfile::tempdir().unwrap();
+        let bodies = Bodies::open(root.path().join("spool")).unwrap();
+        let id = QueueId::generate(Timestamp::from_unix_millis(1_700_000_000_000));
+        let message = Message::new("Subject: a\r\n\r\nb\r\n").with_prefix(b"Received: c\r\n");
+        bodies.write(id, &message).unwrap();
+        assert_eq!(bodies.read(id).unwrap().bytes(), message.bytes());
+        assert!(matches!(bodies.write(id, &message), Err(Error::Body { .. })), "an id is used once");
+        let names = bodies.directories().unwrap();
+        assert_eq!(bodies.old_bodies(&names[0], Timestamp::from_unix_micros(i64::MAX)).unwrap(), [id]);
+        assert_eq!(bodies.old_bodies(&names[0], Timestamp::EPOCH).unwrap(), []);
+        bodies.remove(id).unwrap();
+        bodies.remove(id).unwrap();
+        assert!(matches!(bodies.read(id), Err(Error::BodyMissing(_))));
+    }
+
+    #[test]
+    fn a_sync_serves_those_who_came_before_it() {
+        let sync = Arc::new(SharedSync::default());
+        let runs = Arc::new(AtomicUsize::new(0));
+        let threads: Vec<_> = (0..16)
+            .map(|_| {
+                let (sync, runs) = (Arc::clone(&sync), Arc::clone(&runs));
+                std::thread::spawn(move || {
+                    let work = || {
+                        runs.fetch_add(1, Ordering::SeqCst);
+                        std::thread::sleep(std::time::Duration::from_millis(20));
+                        Ok(())
+                    };
+                    sync.run(work).unwrap();
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(runs.load(Ordering::SeqCst) < 16);
+        let failure = sync.run(|| Err(io::Error::from(io::ErrorKind::StorageFull)));
+        assert_eq!(failure.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(sync.run(|| Ok(())).is_ok());
+    }
+}

@@ -1,0 +1,184 @@
+//! Taking recipients that are due.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::commit::{Change, Job};
+use super::entry::{ENTRY_COLUMNS, ENTRY_WIDTH, RECIPIENT_COLUMNS, entry, queued};
+use super::{Destination, Entry, Error, Queued, RecipientState, Spool};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::ids::QueueId;
+use crate::storage::database::{Durability, Sql, Val};
+
+/// What a node wants to work on.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// The node's name.
+    pub owner: &'a str,
+    /// Only this destination, or all but those.
+    pub only: Option<&'a Destination>,
+    /// Destinations that have enough to do already; at most 100 are looked at.
+    pub except: &'a [Destination],
+    /// Most recipients.
+    pub limit: u32,
+}
+
+/// Recipients of one entry that go to one destination.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The entry.
+    pub entry: Arc<Entry>,
+    /// The destination they share.
+    pub destination: Destination,
+    /// At least one.
+    pub recipients: Vec<Queued>,
+}
+
+/// Most destinations in one exception, to keep the statement short.
+const MOST_EXCEPTIONS: usize = 100;
+
+impl Spool {
+    /// Takes recipients that are due now, the longest due first, and reserves them for the length of a lease. Another node
+    /// that asks meanwhile gets others.
+    pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Claimed>, Error> {
+        let now = self.clock().now();
+        let (condition, values) = due(claim, now);
+        // Mostly nothing is due: that is found out without keeping writers waiting.
+        let sql = Sql::assembled(format!("SELECT 1 FROM queue_recipients WHERE {condition} LIMIT 1"));
+        if self.database().fetch_optional(&sql, &values).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        self.reserve(claim, now).await
+    }
+
+    async fn reserve(&self, claim: Claim<'_>, now: Timestamp) -> Result<Vec<Claimed>, Error> {
+        // What is reserved is lost when the power fails, and then nobody is at work either.
+        let mut transaction = self.database().begin_with(Durability::Relaxed).await?;
+        let (condition, mut values) = due(claim, now);
+        values.push(Val::from(claim.limit));
+        let locked = transaction.dialect().skip_locked();
+        let sql = Sql::assembled(format!(
+            "SELECT id FROM queue_recipients WHERE {condition} ORDER BY due_at, id LIMIT ?{locked}"
+        ));
+        let keys: Vec<Val> = transaction
+            .fetch_all(&sql, &values)
+            .await?
+            .iter()
+            .map(|row| row.int(0).map(Val::from))
+            .collect::<Result<_, _>>()?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let marks = vec!["?"; keys.len()].join(", ");
+        let sql = Sql::rare(format!(
+            "SELECT {ENTRY_COLUMNS}, {RECIPIENT_COLUMNS} FROM queue_recipients r JOIN queue_entries e ON e.id = r.entry \
+             WHERE r.id IN ({marks}) ORDER BY r.due_at, r.id"
+        ));
+        let rows = transaction.fetch_all(sql, &keys).await?;
+        let sql = Sql::rare(format!(
+            "UPDATE queue_recipients SET owner = ?, due_at = ?, sending_since = NULL WHERE id IN ({marks})"
+        ));
+        let lease_end = now + self.settings().lease.duration();
+        let mut values = vec![Val::from(claim.owner), Val::from(lease_end)];
+        values.extend(keys);
+        transaction.execute(sql, &values).await?;
+        transaction.commit().await?;
+        let mut groups = Groups::default();
+        for row in &rows {
+            groups.add(row)?;
+        }
+        Ok(groups.0)
+    }
+
+    /// When the next recipient is due that a claim with these exceptions would get; `None` when there is none.
+    pub async fn next_due(&self, except: &[Destination]) -> Result<Option<Timestamp>, Error> {
+        let claim = Claim { owner: "", only: None, except, limit: 1 };
+        let (condition, values) = due(claim, Timestamp::from_unix_micros(i64::MAX));
+        let sql = Sql::assembled(format!("SELECT MIN(due_at) FROM queue_recipients WHERE {condition}"));
+        let row = self.database().fetch_optional(&sql, &values).await?;
+        Ok(row.map(|row| row.opt_time(0)).transpose()?.flatten())
+    }
+
+    /// Writes down that the message is about to be transmitted to these recipients: should this node crash now, it may
+    /// arrive twice, and the next start can say so.
+    pub async fn mark_sending(&self, keys: &[i64]) -> Result<(), Error> {
+        let mut job = Job::relaxed();
+        let marks = vec!["?"; keys.len()].join(", ");
+        let sql = Sql::assembled(format!("UPDATE queue_recipients SET sending_since = ? WHERE id IN ({marks})"));
+        let mut values = vec![Val::from(self.clock().now())];
+        values.extend(keys.iter().copied().map(Val::from));
+        job.changes.push(Change::new(sql, values));
+        self.submit(job).await.map(|_| ())
+    }
+
+    /// Prolongs the leases of everything this node has reserved.
+    pub async fn renew(&self, owner: &str) -> Result<(), Error> {
+        let mut job = Job::relaxed();
+        let lease_end = self.clock().now() + self.settings().lease.duration();
+        let sql = "UPDATE queue_recipients SET due_at = ? WHERE owner = ? AND state = ?";
+        let waiting = Val::from(RecipientState::Waiting.number());
+        job.changes.push(Change::new(sql, vec![Val::from(lease_end), Val::from(owner), waiting]));
+        self.submit(job).await.map(|_| ())
+    }
+
+    /// Gives back everything a node had reserved when it stopped without settling it. Returns the recipients whose
+    /// transmission had begun: these may be sent twice.
+    pub async fn recover(&self, owner: &str) -> Result<Vec<(QueueId, Queued)>, Error> {
+        let sql = Sql::assembled(format!(
+            "SELECT {ENTRY_COLUMNS}, {RECIPIENT_COLUMNS} FROM queue_recipients r JOIN queue_entries e ON e.id = r.entry \
+             WHERE r.owner = ? AND r.sending_since IS NOT NULL ORDER BY r.id LIMIT 1000"
+        ));
+        let rows = self.database().fetch_all(&sql, &[Val::from(owner)]).await?;
+        let uncertain =
+            rows.iter().map(|row| Ok((entry(row)?.id, queued(row, ENTRY_WIDTH)?))).collect::<Result<_, Error>>()?;
+        let mut job = Job::full();
+        let release = "UPDATE queue_recipients SET owner = NULL, sending_since = NULL, due_at = ? WHERE owner = ?";
+        job.changes.push(Change::new(release, vec![Val::from(self.clock().now()), Val::from(owner)]));
+        self.submit(job).await?;
+        Ok(uncertain)
+    }
+}
+
+fn due(claim: Claim<'_>, now: Timestamp) -> (String, Vec<Val>) {
+    let mut condition = "state = ? AND due_at <= ?".to_owned();
+    let mut values = vec![Val::from(RecipientState::Waiting.number()), Val::from(now)];
+    if let Some(only) = claim.only {
+        condition.push_str(" AND destination = ?");
+        values.push(Val::from(only.to_string()));
+    }
+    let except = &claim.except[..claim.except.len().min(MOST_EXCEPTIONS)];
+    if !except.is_empty() {
+        condition.push_str(&format!(" AND destination NOT IN ({})", vec!["?"; except.len()].join(", ")));
+        values.extend(except.iter().map(|destination| Val::from(destination.to_string())));
+    }
+    (condition, values)
+}
+
+/// Rows put together by entry and destination, in the order in which each pair came first.
+#[derive(Default)]
+struct Groups(Vec<Claimed>, HashMap<(QueueId, Destination), usize>, HashMap<QueueId, Arc<Entry>>);
+
+impl Groups {
+    fn add(&mut self, row: &crate::storage::database::Row) -> Result<(), Error> {
+        let recipient = queued(row, ENTRY_WIDTH)?;
+        let id = row.text(0)?;
+        let id: QueueId = id.parse().map_err(|_| Error::Corrupt { entry: id, what: "id" })?;
+        let pair = (id, recipient.destination.clone());
+        if let Some(place) = self.1.get(&pair) {
+            self.0[*place].recipients.push(recipient);
+            return Ok(());
+        }
+        let shared = match self.2.get(&id) {
+            Some(shared) => Arc::clone(shared),
+            None => {
+                let shared = Arc::new(entry(row)?);
+                self.2.insert(id, Arc::clone(&shared));
+                shared
+            }
+        };
+        self.1.insert(pair, self.0.len());
+        let destination = recipient.destination.clone();
+        self.0.push(Claimed { entry: shared, destination, recipients: vec![recipient] });
+        Ok(())
+    }
+}

@@ -1,0 +1,256 @@
+//! Changes to the queue's tables, as many as have gathered in one transaction.
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{Error, NewEntry};
+use crate::foundations::ids::QueueId;
+use crate::storage::database::{self, Database, Durability, Sql, Transaction, Val};
+
+/// Most jobs in one transaction.
+const BATCH: usize = 128;
+/// Most jobs that wait. Beyond it callers wait for room.
+const WAITING: usize = 1024;
+
+const ENTRY: &[&str] =
+    &["id", "mail", "session", "received_at", "sender", "message_id", "login", "size", "envelope", "hold_reason"];
+const RECIPIENT: &[&str] =
+    &["entry", "address", "recipient", "destination", "state", "due_at", "expires_at", "warn_at"];
+
+/// One statement.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    sql: Sql,
+    values: Vec<Val>,
+    wanted: Wanted,
+}
+
+/// How many rows a change must change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Any,
+    /// One, or else somebody else has been there first and the job is not done at all.
+    One,
+}
+
+impl Change {
+    pub(super) fn new(sql: impl Into<Sql>, values: Vec<Val>) -> Self {
+        Self { sql: sql.into(), values, wanted: Wanted::Any }
+    }
+
+    /// A statement that must change one row.
+    pub(super) fn of_one(sql: impl Into<Sql>, values: Vec<Val>) -> Self {
+        Self { sql: sql.into(), values, wanted: Wanted::One }
+    }
+}
+
+/// The rows of a new entry.
+#[derive(Debug, Clone)]
+pub(super) struct Rows {
+    entry: Vec<Val>,
+    recipients: Vec<Vec<Val>>,
+}
+
+/// What one caller wants to happen together: new rows first, then changes in order.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) durability: Durability,
+    pub(super) inserts: Vec<Rows>,
+    pub(super) changes: Vec<Change>,
+}
+
+impl Job {
+    /// Nothing yet, to be on disk when done.
+    pub(super) const fn full() -> Self {
+        Self { durability: Durability::Full, inserts: Vec::new(), changes: Vec::new() }
+    }
+
+    /// Nothing yet, to survive a crash of this program only.
+    pub(super) const fn relaxed() -> Self {
+        Self { durability: Durability::Relaxed, inserts: Vec::new(), changes: Vec::new() }
+    }
+}
+
+type Answer = Result<Vec<u64>, Error>;
+
+/// The task that writes. Cloning gives another handle to it.
+#[derive(Debug, Clone)]
+pub(super) struct GroupCommit {
+    sender: mpsc::Sender<(Job, oneshot::Sender<Answer>)>,
+}
+
+impl GroupCommit {
+    /// The handle, and the task to be spawned. It ends when it is told to stop and nobody waits, or when the last handle
+    /// is gone.
+    pub(super) fn new(database: Database, stop: CancellationToken) -> (Self, impl Future<Output = ()> + Send) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self { sender }, run(database, receiver, stop))
+    }
+
+    /// Does a job and says how many rows each of its changes has changed.
+    ///
+    /// After an error from the commit itself the job may have been done nevertheless: the caller must live with both.
+    pub(super) async fn submit(&self, job: Job) -> Answer {
+        let (answer, wait) = oneshot::channel();
+        self.sender.send((job, answer)).await.map_err(|_| Error::Closed)?;
+        wait.await.map_err(|_| Error::Closed)?
+    }
+}
+
+async fn run(
+    database: Database,
+    mut receiver: mpsc::Receiver<(Job, oneshot::Sender<Answer>)>,
+    stop: CancellationToken,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        let received = tokio::select! {
+            biased;
+            received = receiver.recv_many(&mut batch, BATCH) => received,
+            () = stop.cancelled() => 0,
+        };
+        if received == 0 {
+            return;
+        }
+        let (jobs, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        match commit(&database, &jobs).await {
+            Ok(changed) => answer_all(answers, changed),
+            // One job's mistake must not be the others' trouble. A database that is away answers all of them the same.
+            Err(failure) if failure.is_of_one_job() => {
+                for (job, answer) in jobs.into_iter().zip(answers) {
+                    let result = commit(&database, &[job]).await.map_err(Error::from);
+                    let _ = answer.send(result.map(|mut changed| changed.pop().unwrap_or_default()));
+                }
+            }
+            Err(failure) => refuse_all(answers, &failure.into()),
+        }
+    }
+}
+
+fn answer_all(answers: Vec<oneshot::Sender<Answer>>, changed: Vec<Vec<u64>>) {
+    for (answer, changed) in answers.into_iter().zip(changed) {
+        // A caller that has gone away (its session ended) does not want to know.
+        let _ = answer.send(Ok(changed));
+    }
+}
+
+fn refuse_all(answers: Vec<oneshot::Sender<Answer>>, error: &Error) {
+    for answer in answers {
+        let _ = answer.send(Err(Error::Shared { kind: error.kind(), message: error.to_string() }));
+    }
+}
+
+/// Where a transaction failed.
+enum Failure {
+    Statement(database::Error),
+    /// It may nevertheless have happened, so it is never repeated.
+    Commit(database::Error),
+    Overtaken,
+}
+
+impl From<database::Error> for Failure {
+    fn from(error: database::Error) -> Self {
+        Self::Statement(error)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Statement(error) | Failure::Commit(error) => Self::Database(error),
+            Failure::Overtaken => Self::Overtaken,
+        }
+    }
+}
+
+impl Failure {
+    const fn is_of_one_job(&self) -> bool {
+        use database::Error as E;
+        match self {
+            Self::Statement(error) => matches!(
+                error,
+                E::Unique(_) | E::ForeignKey(_) | E::Conflict(_) | E::Other(_) | E::Column { .. } | E::Null { .. }
+            ),
+            Self::Commit(_) => false,
+            Self::Overtaken => true,
+        }
+    }
+}
+
+async fn commit(database: &Database, jobs: &[Job]) -> Result<Vec<Vec<u64>>, Failure> {
+    let full = jobs.iter().any(|job| job.durability == Durability::Full);
+    let durability = if full { Durability::Full } else { Durability::Relaxed };
+    let mut transaction = database.begin_with(durability).await?;
+    let changed = apply(&mut transaction, jobs).await?;
+    transaction.commit().await.map_err(Failure::Commit)?;
+    Ok(changed)
+}
+
+async fn apply(transaction: &mut Transaction, jobs: &[Job]) -> Result<Vec<Vec<u64>>, Failure> {
+    let inserts = || jobs.iter().flat_map(|job| &job.inserts);
+    let entries: Vec<Vec<Val>> = inserts().map(|rows| rows.entry.clone()).collect();
+    let recipients: Vec<Vec<Val>> = inserts().flat_map(|rows| rows.recipients.iter().cloned()).collect();
+    if !entries.is_empty() {
+        transaction.insert_many("queue_entries", ENTRY, &entries).await?;
+        transaction.insert_many("queue_recipients", RECIPIENT, &recipients).await?;
+    }
+    let mut changed = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let mut counts = Vec::with_capacity(job.changes.len());
+        for change in &job.changes {
+            let count = transaction.execute(&change.sql, &change.values).await?;
+            if change.wanted == Wanted::One && count != 1 {
+                return Err(Failure::Overtaken);
+            }
+            counts.push(count);
+        }
+        changed.push(counts);
+    }
+    Ok(changed)
+}
+
+/// The rows of a new entry.
+pub(super) fn insert_rows(id: QueueId, new: &NewEntry<'_>) -> Rows {
+    let mail = new.mail;
+    let envelope = crate::foundations::mail::Envelope { recipients: Vec::new(), ..mail.envelope.clone() };
+    let sender = mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default();
+    let message_id =
+        new.message_id.as_ref().map(|id| id.chars().filter(|c| !c.is_control()).take(998).collect::<String>());
+    let hold = new.hold.as_ref().map(|reason| reason.chars().filter(|c| !c.is_control()).collect::<String>());
+    let state = if hold.is_some() { super::RecipientState::Held } else { super::RecipientState::Waiting };
+    Rows {
+        entry: vec![
+            Val::from(id.to_string()),
+            Val::from(mail.id.to_string()),
+            Val::from(Some(mail.origin.session.to_string())),
+            Val::from(mail.origin.at),
+            Val::from(sender),
+            Val::from(message_id),
+            Val::from(mail.origin.login.as_ref().map(|login| login.address.to_string())),
+            Val::from(i64::try_from(mail.message.len()).unwrap_or(i64::MAX)),
+            Val::from(json(&envelope)),
+            Val::from(hold),
+        ],
+        recipients: new
+            .recipients
+            .iter()
+            .map(|recipient| {
+                vec![
+                    Val::from(id.to_string()),
+                    Val::from(recipient.recipient.address.to_string()),
+                    Val::from(json(&recipient.recipient)),
+                    Val::from(recipient.destination.to_string()),
+                    Val::from(state.number()),
+                    Val::from(recipient.due_at),
+                    Val::from(recipient.expires_at),
+                    Val::from(recipient.warn_at),
+                ]
+            })
+            .collect(),
+    }
+}
+
+/// Envelopes and recipients are made of texts, numbers and truth values, which JSON always has words for.
+pub(super) fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,70 @@
+//! What can go wrong with the spool.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::foundations::failure::Kind;
+use crate::foundations::ids::QueueId;
+use crate::storage::database;
+
+/// A failure of the spool.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The body's file cannot be written, synced or read. The disk's business.
+    #[error("{path}: {source}")]
+    Body {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The entry is in the database, but its body is not on disk: somebody has deleted it, or a restored backup is older.
+    #[error("the body of {0} is missing")]
+    BodyMissing(QueueId),
+    /// The database. Passes by itself, or see its own words.
+    #[error("the queue's tables cannot be used: {0}")]
+    Database(#[from] database::Error),
+    /// The database refused a transaction that several callers shared, for the reason given.
+    #[error("the queue's tables cannot be used: {message}")]
+    Shared {
+        /// The kind of the reason.
+        kind: Kind,
+        /// The reason in words.
+        message: String,
+    },
+    /// A row of the queue does not make sense.
+    #[error("the queue's row for {entry} cannot be understood: {what}")]
+    Corrupt {
+        /// The entry's id as the row has it.
+        entry: String,
+        /// Which part.
+        what: &'static str,
+    },
+    /// No such entry. The caller's business.
+    #[error("there is no {0} in the queue")]
+    NotFound(QueueId),
+    /// Somebody else has done it meanwhile: nothing has been changed, and nothing is left to do.
+    #[error("another worker has done it already")]
+    Overtaken,
+    /// The server is stopping.
+    #[error("the spool is closed")]
+    Closed,
+}
+
+impl Error {
+    /// The kind, for those who answer a client.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Body { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::NoSpace,
+                _ => Kind::Temporary,
+            },
+            Self::BodyMissing(_) | Self::Corrupt { .. } => Kind::Corrupt,
+            Self::Database(error) => error.kind(),
+            Self::Shared { kind, .. } => *kind,
+            Self::NotFound(_) => Kind::NotFound,
+            Self::Overtaken => Kind::Exists,
+            Self::Closed => Kind::Temporary,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What an administrator sees and does.
+
+use super::commit::{Change, Job};
+use super::entry::{ENTRY_COLUMNS, ENTRY_WIDTH, RECIPIENT_COLUMNS, entry, queued};
+use super::{Entry, Error, Queued, RecipientState, Spool};
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::ids::QueueId;
+use crate::storage::database::{Sql, Val};
+
+/// An entry with its recipients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The entry.
+    pub entry: Entry,
+    /// Those not settled, in the order of the envelope.
+    pub recipients: Vec<Queued>,
+}
+
+/// Which entries are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// Every one.
+    All,
+    /// This one.
+    Entry(QueueId),
+    /// Those from this sender.
+    Sender(Address),
+    /// Those with this recipient.
+    Recipient(Address),
+    /// Those with a recipient of this domain.
+    Domain(Domain),
+    /// Those that wait for an administrator.
+    Held,
+}
+
+/// The state of the queue in numbers. Recipients are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Entries.
+    pub entries: u64,
+    /// Recipients that wait for an attempt or are being tried.
+    pub waiting: u64,
+    /// Recipients that wait for an administrator.
+    pub held: u64,
+    /// Recipients whose sender is still to be told.
+    pub finished: u64,
+    /// When the oldest entry came.
+    pub oldest: Option<Timestamp>,
+}
+
+impl Selection {
+    /// A condition on `queue_entries e`.
+    fn condition(&self) -> (&'static str, Vec<Val>) {
+        match self {
+            Self::All => ("1 = 1", Vec::new()),
+            Self::Entry(id) => ("e.id = ?", vec![Val::from(id.to_string())]),
+            Self::Sender(address) => ("lower(e.sender) = ?", vec![Val::from(address.to_string().to_lowercase())]),
+            Self::Recipient(address) => (
+                "e.id IN (SELECT entry FROM queue_recipients WHERE lower(address) = ?)",
+                vec![Val::from(address.to_string().to_lowercase())],
+            ),
+            Self::Domain(domain) => (
+                "e.id IN (SELECT entry FROM queue_recipients WHERE lower(address) LIKE ? ESCAPE '!')",
+                vec![Val::from(format!("%@{}", domain.to_string().to_lowercase().replace('_', "!_")))],
+            ),
+            Self::Held => (
+                "e.id IN (SELECT entry FROM queue_recipients WHERE state = ?)",
+                vec![RecipientState::Held.number().into()],
+            ),
+        }
+    }
+}
+
+impl Spool {
+    /// Entries after `after` in the order of their ids (which is that of their arrival), at most `limit`.
+    pub async fn list(&self, selection: &Selection, after: Option<QueueId>, limit: u32) -> Result<Vec<Listing>, Error> {
+        let (condition, mut values) = selection.condition();
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        values.extend([Val::from(after), Val::from(limit.min(1_000))]);
+        let sql = Sql::assembled(format!(
+            "SELECT {ENTRY_COLUMNS} FROM queue_entries e WHERE {condition} AND e.id > ? ORDER BY e.id LIMIT ?"
+        ));
+        let rows = self.database().fetch_all(&sql, &values).await?;
+        let mut listings = Vec::with_capacity(rows.len());
+        for row in &rows {
+            listings.push(Listing { entry: entry(row)?, recipients: Vec::new() });
+        }
+        let (Some(first), Some(last)) = (listings.first(), listings.last()) else { return Ok(listings) };
+        let range = [Val::from(first.entry.id.to_string()), Val::from(last.entry.id.to_string())];
+        let sql = Sql::assembled(format!(
+            "SELECT {ENTRY_COLUMNS}, {RECIPIENT_COLUMNS} FROM queue_recipients r JOIN queue_entries e ON e.id = r.entry \
+             WHERE {condition} AND e.id >= ? AND e.id <= ? ORDER BY r.entry, r.id LIMIT 20000"
+        ));
+        let mut values = selection.condition().1;
+        values.extend(range);
+        for row in self.database().fetch_all(&sql, &values).await? {
+            let id = row.text(0)?;
+            let place = listings.binary_search_by(|listing| listing.entry.id.to_string().cmp(&id));
+            if let Ok(place) = place {
+                listings[place].recipients.push(queued(&row, ENTRY_WIDTH)?);
+            }
+        }
+        // Between the two questions an entry may have been settled, or the row limit reached: the next page has the rest.
+        listings.retain(|listing| !listing.recipients.is_empty());
+        Ok(listings)
+    }
+
+    /// One entry with its recipients.
+    pub async fn entry(&self, id: QueueId) -> Result<Listing, Error> {
+        let mut found = self.list(&Selection::Entry(id), None, 1).await?;
+        found.pop().ok_or(Error::NotFound(id))
+    }
+
+    /// The state of the queue in numbers.
+    pub async fn counts(&self) -> Result<Counts, Error> {
+        let mut counts = Counts::default();
+        let sql = "SELECT COUNT(*), MIN(received_at) FROM queue_entries";
+        if let Some(row) = self.database().fetch_optional(sql, &[]).await? {
+            counts.entries = row.int(0)?.max(0).cast_unsigned();
+            counts.oldest = row.opt_time(1)?;
+        }
+        let sql = "SELECT state, COUNT(*) FROM queue_recipients GROUP BY state";
+        for row in self.database().fetch_all(sql, &[]).await? {
+            let number = row.int(1)?.max(0).cast_unsigned();
+            match row.int(0)? {
+                0 => counts.waiting = number,
+                1 => counts.held = number,
+                _ => counts.finished = number,
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Makes the waiting recipients of the selection due now. How many that were.
+    pub async fn retry(&self, selection: &Selection) -> Result<u64, Error> {
+        let now = self.clock().now();
+        let changed = self
+            .change(
+                selection,
+                "due_at = ?",
+                vec![Val::from(now)],
+                "owner IS NULL AND state = ?",
+                vec![RecipientState::Waiting.number().into()],
+            )
+            .await?;
+        self.notify_changed();
+        Ok(changed)
+    }
+
+    /// Keeps the waiting recipients of the selection until they are released. Attempts under way are finished. How many
+    /// that were.
+    pub async fn hold(&self, selection: &Selection) -> Result<u64, Error> {
+        let waiting = vec![RecipientState::Waiting.number().into()];
+        self.change(selection, "state = ?", vec![RecipientState::Held.number().into()], "state = ?", waiting).await
+    }
+
+    /// Lets held recipients of the selection go, due now. How many that were.
+    pub async fn release(&self, selection: &Selection) -> Result<u64, Error> {
+        let values = vec![RecipientState::Waiting.number().into(), Val::from(self.clock().now())];
+        let held = vec![RecipientState::Held.number().into()];
+        let changed = self.change(selection, "state = ?, due_at = ?, owner = NULL", values, "state = ?", held).await?;
+        let (condition, values) = selection.condition();
+        let sql = Sql::assembled(format!(
+            "UPDATE queue_entries SET hold_reason = NULL WHERE hold_reason IS NOT NULL AND id IN ({})",
+            ids(condition)
+        ));
+        let mut job = Job::full();
+        job.changes.push(Change::new(sql, values));
+        self.submit(job).await?;
+        self.notify_changed();
+        Ok(changed)
+    }
+
+    /// Deletes an entry without telling anybody.
+    pub async fn delete(&self, id: QueueId) -> Result<(), Error> {
+        let mut job = Job::full();
+        let sql = "DELETE FROM queue_recipients WHERE entry = ?";
+        job.changes.push(Change::new(sql, vec![Val::from(id.to_string())]));
+        match self.submit_and_clear(job, id).await? {
+            super::open::Cleared::Gone => Ok(()),
+            super::open::Cleared::Kept => Err(Error::NotFound(id)),
+        }
+    }
+
+    async fn change(
+        &self,
+        selection: &Selection,
+        assign: &str,
+        mut values: Vec<Val>,
+        which: &str,
+        mut which_values: Vec<Val>,
+    ) -> Result<u64, Error> {
+        let (condition, mut selected) = selection.condition();
+        let sql = Sql::assembled(format!(
+            "UPDATE queue_recipients SET {assign} WHERE {which} AND entry IN ({})",
+            ids(condition)
+        ));
+        values.append(&mut which_values);
+        values.append(&mut selected);
+        let mut job = Job::full();
+        job.changes.push(Change::new(sql, values));
+        Ok(self.submit(job).await?.first().copied().unwrap_or(0))
+    }
+}
+
+/// The ids of selected entries. The inner SELECT gets a table of its own because MySQL does not change a table that the
+/// same statement reads.
+fn ids(condition: &str) -> String {
+    format!("SELECT id FROM (SELECT e.id FROM queue_entries e WHERE {condition}) AS selected")
+}

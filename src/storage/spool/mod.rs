@@ -1,0 +1,41 @@
+//! The spool: messages that this server has taken responsibility for and has not yet passed on.
+//!
+//! Promises (law 1): when [`Spool::commit`] returns, the body is on disk with its directory entry, and the envelope is in
+//! the database, committed. A crash at any moment leaves either nothing visible or the whole entry: the body comes first
+//! and is nothing without its row. Concurrent commits share the directory's sync and the database's transaction. When
+//! the last recipient has been settled the rows go first and the body after them; a body that a crash left without rows is
+//! swept away when it is older than `orphans_after`.
+//!
+//! A recipient is claimed by moving its due time to the end of a lease and writing the owner's name beside it, so that
+//! several nodes can share one queue and a crashed node's recipients come back by themselves.
+//!
+//! Called by the queue, which is told by [`Spool::changed`] that something new is due. Never asks where a message
+//! goes: destinations are given to it. Failures are returned; only the sweep logs.
+
+mod bodies;
+mod claim;
+mod commit;
+mod destination;
+mod destinations;
+mod entry;
+mod error;
+mod inspect;
+mod open;
+mod report;
+mod sample;
+mod settings;
+mod settle;
+mod sweep;
+
+pub use bodies::body_path;
+pub use claim::{Claim, Claimed};
+pub use destination::{Destination, InvalidDestination};
+pub use destinations::Backlog;
+pub use entry::{Entry, NewEntry, NewRecipient, Queued, RecipientState};
+pub use error::Error;
+pub use inspect::{Counts, Listing, Selection};
+pub use open::Spool;
+pub use report::{Action, PendingReport, Report};
+pub use sample::Sample;
+pub use settings::SpoolSettings;
+pub use settle::{Fate, Settled};

@@ -1,0 +1,132 @@
+//! The spool itself: opening, committing, reading.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, Semaphore};
+
+use super::bodies::Bodies;
+use super::commit::{GroupCommit, Job, insert_rows};
+use super::{Error, NewEntry, SpoolSettings};
+use crate::foundations::clock::SharedClock;
+use crate::foundations::ids::QueueId;
+use crate::foundations::mail::Message;
+use crate::foundations::tasks::Tasks;
+use crate::storage::database::Database;
+
+/// Bodies and rows of queued messages. Cloning gives another handle to the same spool.
+#[derive(Clone)]
+pub struct Spool(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    bodies: Arc<Bodies>,
+    commits: GroupCommit,
+    writers: Semaphore,
+    changed: Notify,
+    clock: SharedClock,
+    settings: SpoolSettings,
+}
+
+impl Spool {
+    /// Opens the spool in its directory, which is created if need be. Its writing task runs in `tasks`, which must be told
+    /// to stop after the tasks of those who use the spool: from then on nothing can be committed.
+    pub fn open(
+        database: Database,
+        settings: &SpoolSettings,
+        clock: SharedClock,
+        tasks: &Tasks,
+    ) -> Result<Self, Error> {
+        let bodies = Arc::new(Bodies::open(settings.directory.clone())?);
+        let (commits, writer) = GroupCommit::new(database.clone(), tasks.token());
+        tasks.spawn(writer);
+        let writers = Semaphore::new(usize::try_from(settings.writers.max(1)).unwrap_or(1));
+        let settings = settings.clone();
+        Ok(Self(Arc::new(Inner { database, bodies, commits, writers, changed: Notify::new(), clock, settings })))
+    }
+
+    /// Takes responsibility for a message. When it returns, the entry survives a power failure.
+    ///
+    /// Fails when the disk or the database does. After an error the entry may exist nevertheless (when the database was
+    /// lost in the middle of the commit); the sender's next attempt then makes a second one, but nothing is lost.
+    pub async fn commit(&self, new: NewEntry<'_>) -> Result<QueueId, Error> {
+        let id = self.write_body(&new).await?;
+        let mut job = Job::full();
+        job.inserts.push(insert_rows(id, &new));
+        // Without a row the body is an orphan, which the sweep removes. It is not removed here, because a failed commit
+        // may have happened all the same.
+        self.0.commits.submit(job).await?;
+        self.notify_changed();
+        Ok(id)
+    }
+
+    /// The body of an entry.
+    pub async fn message(&self, id: QueueId) -> Result<Message, Error> {
+        self.on_disk(move |bodies| bodies.read(id)).await
+    }
+
+    /// Resolves when something has been committed, released or made due since the last call.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    pub(super) fn notify_changed(&self) {
+        self.0.changed.notify_one();
+    }
+
+    pub(super) async fn write_body(&self, new: &NewEntry<'_>) -> Result<QueueId, Error> {
+        let id = QueueId::generate(self.0.clock.now());
+        let message = new.mail.message.clone();
+        let _turn = self.0.writers.acquire().await.map_err(|_| Error::Closed)?;
+        self.on_disk(move |bodies| bodies.write(id, &message)).await?;
+        Ok(id)
+    }
+
+    /// Does a job that may take the last recipient off an entry; then the entry goes too. Whether it has gone.
+    pub(super) async fn submit_and_clear(&self, mut job: Job, id: QueueId) -> Result<Cleared, Error> {
+        let clear = "DELETE FROM queue_entries WHERE id = ? \
+                     AND NOT EXISTS (SELECT 1 FROM queue_recipients WHERE entry = ?)";
+        let id_value = crate::storage::database::Val::from(id.to_string());
+        job.changes.push(super::commit::Change::new(clear, vec![id_value.clone(), id_value]));
+        let changed = self.0.commits.submit(job).await?;
+        if changed.last() != Some(&1) {
+            return Ok(Cleared::Kept);
+        }
+        // The rows are gone for good: a body that cannot be removed now is an orphan for the sweep.
+        if let Err(error) = self.on_disk(move |bodies| bodies.remove(id)).await {
+            log::warn!(queue:% = id, cause:% = error; "The body of a finished message cannot be deleted now");
+        }
+        Ok(Cleared::Gone)
+    }
+
+    pub(super) async fn submit(&self, job: Job) -> Result<Vec<u64>, Error> {
+        self.0.commits.submit(job).await
+    }
+
+    pub(super) async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Bodies) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let bodies = Arc::clone(&self.0.bodies);
+        // The blocking pool refuses work only while the runtime shuts down.
+        tokio::task::spawn_blocking(move || work(&bodies)).await.map_err(|_| Error::Closed)?
+    }
+
+    pub(super) fn database(&self) -> &Database {
+        &self.0.database
+    }
+
+    pub(super) fn settings(&self) -> &SpoolSettings {
+        &self.0.settings
+    }
+
+    pub(super) fn clock(&self) -> &SharedClock {
+        &self.0.clock
+    }
+}
+
+/// Whether an entry still has recipients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cleared {
+    Gone,
+    Kept,
+}

@@ -1,0 +1,20 @@
+//! Settings of the spool.
+
+use std::path::PathBuf;
+
+use crate::foundations::settings::Span;
+
+crate::settings! {
+    /// Where queued messages are kept.
+    pub struct SpoolSettings {
+        /// Directory for the bodies of queued messages. It must be on a file system that keeps its promises after `fsync`.
+        pub directory: PathBuf = PathBuf::from("/var/spool/postrider"),
+        /// Bodies written at the same time. Further ones wait.
+        pub writers: u32 = 64,
+        /// How long a recipient that is being worked on stays reserved when its node no longer answers. After that another
+        /// node takes over.
+        pub lease: Span = Span::hours(1),
+        /// Age after which a body without an entry in the database is deleted.
+        pub orphans_after: Span = Span::hours(1),
+    }
+}

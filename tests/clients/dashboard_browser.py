@@ -1,0 +1,331 @@
+"""The monitoring page in a real Chromium: every tile, table, chart, shortcut, the refresh, a narrow screen, the login.
+
+With DASHBOARD_PICTURES set to a directory, pictures of every page are kept there.
+"""
+
+import os
+import pathlib
+import tempfile
+import time
+
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.chrome.service import Service
+from server import letter, main
+
+PATIENCE = 60
+PAGES = ["overview", "queue", "mailboxes", "events", "trace"]
+TABLES = ["listeners", "destinations", "refusals", "senders", "recipients", "fullest", "disks", "bans", "recent"]
+CHARTS = ["chart-mail", "chart-spam", "chart-refused", "chart-queue"]
+
+
+class Page:
+    def __init__(self, server):
+        options = webdriver.ChromeOptions()
+        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb"):
+            options.add_argument(argument)
+        options.add_argument(f"--user-data-dir={tempfile.mkdtemp(prefix='chromium-')}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        self.driver.set_page_load_timeout(PATIENCE)
+        self.driver.set_window_size(1280, 1000)
+        self.at = f"http://{server.facts['listeners']['dashboard']}"
+
+    def one(self, selector):
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def all(self, selector):
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def script(self, text, *arguments):
+        return self.driver.execute_script(text, *arguments)
+
+    def text(self, selector):
+        return self.script("return document.querySelector(arguments[0])?.textContent ?? ''", selector)
+
+    def until(self, what, condition):
+        deadline = time.time() + PATIENCE
+        while time.time() < deadline:
+            if value := condition():
+                return value
+            time.sleep(0.1)
+        raise AssertionError(f"{what}: not within {PATIENCE} s; the page says {self.text('#health')} {self.text('#stamp')}")
+
+    def press(self, *keys):
+        ActionChains(self.driver).send_keys(*keys).perform()
+
+    def shows(self, page):
+        self.until(page, lambda: self.script("return [...document.querySelectorAll('.page')].filter(p => !p.hidden).map(p => p.id).join()") == page)
+
+    def fresh(self):
+        self.until("fresh data", lambda: self.script("return document.body.dataset.state === 'fresh' && !document.body.hasAttribute('aria-busy')"))
+
+    def picture(self, name):
+        if directory := os.environ.get("DASHBOARD_PICTURES"):
+            height = self.script("return document.documentElement.scrollHeight")
+            size = self.driver.get_window_size()
+            self.driver.set_window_size(size["width"], max(size["height"], min(height + 100, 4000)))
+            time.sleep(0.3)
+            self.driver.save_screenshot(str(pathlib.Path(directory) / f"{name}.png"))
+            self.driver.set_window_size(size["width"], size["height"])
+
+
+def mail_is_there(server):
+    (ann, _), (bob, _) = server.users[:2]
+    client = server.smtp(user=0)
+    server.message = letter(ann, bob, "Seen on the page")
+    client.send_message(server.message, ann, [bob, "somebody@silent.test"])
+    client.quit()
+    try:
+        server.smtp("smtp").sendmail("x@example.net", ["nobody@example.test"], "Subject: x\r\n\r\nx\r\n")
+    except Exception:
+        pass
+    server.wait_for(1, server.message["Message-ID"])
+
+
+def logs_in(server):
+    page = server.page = Page(server)
+    page.driver.get(page.at)
+    assert page.driver.current_url.endswith("/login"), page.driver.current_url
+    page.picture("login")
+    assert page.script("return document.activeElement.id") == "password"
+    page.press("not the word", Keys.ENTER)
+    page.until("a wrong password is told", lambda: "not the administrator" in page.text("[role=alert]"))
+    page.press(server.users[0][1], Keys.ENTER)
+    page.until("the first page", lambda: page.script("return !!document.querySelector('#tiles')"))
+    page.shows("overview")
+    page.fresh()
+
+
+def every_tile_and_table_is_filled(server):
+    page = server.page
+    page.until("the delivery is counted", lambda: "1 in 24 h" in page.text("#tiles"))
+    tiles = {tile.find_element(By.TAG_NAME, "dt").text: tile.find_element(By.CSS_SELECTOR, ".value").text for tile in page.all("#tiles > div")}
+    assert set(tiles) == {"Listeners", "Certificate", "Queue", "Received", "Sent on", "Spam", "Refused", "Mail stored", "Users", "Bans"}, tiles
+    assert all(tiles.values()), tiles
+    listeners = len(server.facts["listeners"]) - 1
+    assert tiles["Listeners"] == f"{listeners} answer" and tiles["Users"] == "2" and tiles["Queue"] == "1", tiles
+    assert tiles["Certificate"].endswith("days"), tiles
+    for table in TABLES:
+        rows = page.all(f"#{table} tbody tr")
+        assert rows and all(row.text for row in rows), f"#{table} is empty"
+    assert len(page.all("#listeners tbody tr")) == listeners
+    assert "mail.example.test" in page.text("#listeners") and "not trusted" in page.text("#listeners")
+    assert "mx:silent.test" in page.text("#destinations")
+    assert server.users[1][0] in page.text("#recipients")
+    assert page.text("#health") == "All is well", page.text("#problems")
+
+
+def charts_are_drawn_and_read_by_keys(server):
+    page = server.page
+    for chart in CHARTS:
+        page.until(f"a line in {chart}", lambda: page.all(f"#{chart} path.line"))
+        svg = page.one(f"#{chart} svg")
+        assert svg.get_attribute("aria-label"), chart
+    svg = page.one("#chart-mail svg")
+    before = page.text("#chart-mail output")
+    page.script("arguments[0].focus()", svg)
+    page.press(Keys.END)
+    page.until("the last step is said", lambda: page.text("#chart-mail output") != before and "received" in page.text("#chart-mail output"))
+    page.press(Keys.ARROW_LEFT, Keys.ESCAPE)
+    page.until("the summary is back", lambda: "in all" in page.text("#chart-mail output"))
+    page.script("document.querySelector('#chart-mail summary').focus()")
+    page.press(Keys.ENTER)
+    page.until("the table", lambda: len(page.all("#chart-mail tbody tr")) > 90)
+    page.press(Keys.ENTER)
+
+
+def shortcuts_work(server):
+    page = server.page
+    page.script("document.activeElement.blur()")
+    page.press("?")
+    page.until("the help", lambda: page.script("return document.querySelector('#help').open"))
+    assert len(page.all("#help tbody tr")) >= 13
+    page.picture("help")
+    page.press(Keys.ESCAPE)
+    page.until("the help is gone", lambda: not page.script("return document.querySelector('#help').open"))
+    for key, name in zip("2345", PAGES[1:]):
+        page.press(key)
+        page.shows(name)
+        assert page.script("return document.querySelector('nav [aria-current=page]').hash") == f"#{name}"
+    page.press("1")
+    page.shows("overview")
+    for key, wanted in (("[", "6h"), ("]", "24h"), ("]", "7d"), ("]", "30d"), ("]", "30d"), ("[", "7d"), ("[", "24h")):
+        page.press(key)
+        page.until(f"range {wanted}", lambda: page.script("return document.querySelector('#range input:checked').value") == wanted)
+        page.fresh()
+    page.press("/")
+    page.shows("trace")
+    page.until("the search field", lambda: page.script("return document.activeElement.name") == "about")
+    page.press("1?t")
+    assert page.script("return document.querySelector('#trace-search input').value") == "1?t", "shortcuts rest while one types"
+    page.press(Keys.ESCAPE)
+    page.press("1")
+    page.shows("overview")
+    page.press("p")
+    page.until("paused", lambda: page.one("#pause").get_attribute("aria-pressed") == "true")
+    page.press("p")
+    page.until("going on", lambda: page.one("#pause").get_attribute("aria-pressed") == "false")
+    page.fresh()
+    stamp = page.text("#stamp")
+    time.sleep(1.1)
+    page.press("r")
+    page.until("refreshed on demand", lambda: page.text("#stamp") != stamp)
+
+
+def light_and_dark(server):
+    page = server.page
+    paper = lambda: page.script("return getComputedStyle(document.body).backgroundColor")
+    seen = {}
+    for theme in ("light", "dark", "system"):
+        page.press("t")
+        page.until(theme, lambda: page.text("#theme") == f"Theme: {theme}")
+        seen[theme] = paper()
+        page.picture(f"overview-{theme}")
+    assert seen["light"] != seen["dark"], seen
+
+
+def refreshes_without_a_reload(server):
+    page = server.page
+    page.script("window.stayed = true; document.querySelector('#listeners').closest('.scroll').focus()")
+    before = page.text("#recent")
+    client = server.smtp(user=0)
+    (ann, _), (bob, _) = server.users[:2]
+    client.send_message(letter(ann, bob, "While you look"), ann, [bob])
+    client.quit()
+    page.until("it shows by itself", lambda: "2 in 24 h" in page.text("#tiles") and page.text("#recent") != before)
+    assert page.script("return window.stayed"), "the page was not loaded anew"
+    assert page.script("return document.activeElement.matches('.scroll')"), "the focus stays where it was"
+
+
+def finds_events_and_journeys(server):
+    page = server.page
+    page.press("4")
+    page.shows("events")
+    page.until("the kinds are listed", lambda: len(page.all("#event-search select[name=kind] option")) > 20)
+    page.press("/")
+    page.press("silent.test", Keys.ENTER)
+    page.until("events found", lambda: page.script(
+        "const rows = [...document.querySelectorAll('#event-list tbody tr')];"
+        "return rows.length > 1 && rows.every(row => row.textContent.includes('silent.test'))"))
+    page.script("document.querySelector('#event-list summary').focus()")
+    page.press(Keys.ENTER)
+    page.until("its details", lambda: page.all("#event-list details[open] pre"))
+    page.picture("events")
+    page.script("document.querySelector('#event-list details[open] a').focus()")
+    page.press(Keys.ENTER)
+    page.shows("trace")
+    page.until("its journey", lambda: "waiting for somebody@silent.test" in page.text("#journeys"))
+    page.press("/")
+    page.script("document.querySelector('#trace-search input').select()")
+    page.press(server.message["Message-ID"], Keys.ENTER)
+    page.until("the other way to it", lambda: "delivered for bob@example.test" in page.text("#journeys"))
+    page.picture("trace")
+    page.press("/")
+    page.script("document.querySelector('#trace-search input').select()")
+    page.press("nonsense", Keys.ENTER)
+    page.until("what is wrong", lambda: "is no Message-ID" in page.text("#trace-answer"))
+    page.press(Keys.ESCAPE, "2")
+    page.shows("queue")
+    page.until("the queue", lambda: "somebody@silent.test" in page.text("#entries"))
+    page.picture("queue")
+    page.press("3")
+    page.shows("mailboxes")
+    page.until("the mailboxes", lambda: server.users[1][0] in page.text("#usage"))
+    page.picture("mailboxes")
+
+
+def fits_a_telephone(server):
+    page = server.page
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True})
+    for key, name in zip("12345", PAGES):
+        page.press(key)
+        page.shows(name)
+        page.fresh()
+        wide = page.script("return document.documentElement.scrollWidth")
+        assert wide <= 360, f"{name} is {wide} wide: " + str(page.script(
+            "return [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 361 && !e.closest('.scroll')).slice(0, 5).map(e => e.outerHTML.slice(0, 200))"))
+        page.picture(f"narrow-{name}")
+    page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    page.press("1")
+    page.shows("overview")
+
+
+def everything_has_a_name_for_screen_readers(server):
+    page = server.page
+    page.driver.execute_cdp_cmd("Accessibility.enable", {})
+    for key, name in zip("12345", PAGES):
+        page.press(key)
+        page.shows(name)
+        page.fresh()
+        nodes = page.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        needy = {"button", "link", "textbox", "searchbox", "combobox", "checkbox", "radio", "img", "image", "meter", "region", "navigation", "search", "dialog"}
+        nameless = [node for node in nodes if not node["ignored"] and node["role"].get("value") in needy and not node.get("name", {}).get("value")]
+        assert not nameless, f"{name}: {nameless[0]}"
+        levels = page.script("return [...document.querySelectorAll('h1, h2, h3')].filter(h => h.offsetParent).map(h => +h.tagName[1])")
+        assert levels[0] == 1 and all(after <= before + 1 for before, after in zip(levels, levels[1:])), (name, levels)
+    page.press("1")
+    page.shows("overview")
+
+
+def nothing_comes_from_elsewhere(server):
+    page = server.page
+    loaded = page.script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert loaded and all(name.startswith(page.at) for name in loaded), loaded
+    complaints = [entry for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE"]
+    # A wrong password and a question that makes no sense are answered with 401 and 400, which the browser notes.
+    complaints = [entry for entry in complaints if " 401 " not in entry["message"] and " 400 " not in entry["message"]]
+    assert not complaints, complaints
+    page.driver.refresh()
+    page.fresh()
+    paint = page.script("return performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
+    print(f"first contentful paint {paint} ms, loaded {page.script('return performance.getEntriesByType(`navigation`)[0].loadEventEnd')} ms")
+
+
+def logs_out(server):
+    page = server.page
+    page.one("form[action=logout] button").send_keys(Keys.ENTER)
+    page.until("the login page", lambda: page.driver.current_url.endswith("/login"))
+    page.driver.get(page.at)
+    assert page.driver.current_url.endswith("/login")
+
+
+def run(*steps):
+    """Ends the browser also after a failure."""
+
+    def guarded(step):
+        def inner(server):
+            try:
+                step(server)
+            except BaseException:
+                if page := getattr(server, "page", None):
+                    page.picture("failure")
+                    print(page.driver.get_log("browser"))
+                    page.driver.quit()
+                raise
+
+        inner.__name__ = step.__name__
+        return inner
+
+    def ends(server):
+        server.page.driver.quit()
+
+    main(*map(guarded, steps), ends)
+
+
+run(
+    mail_is_there,
+    logs_in,
+    every_tile_and_table_is_filled,
+    charts_are_drawn_and_read_by_keys,
+    shortcuts_work,
+    light_and_dark,
+    refreshes_without_a_reload,
+    finds_events_and_journeys,
+    fits_a_telephone,
+    everything_has_a_name_for_screen_readers,
+    nothing_comes_from_elsewhere,
+    logs_out,
+)

@@ -1,0 +1,213 @@
+//! Logins: who gets in, who does not, and what it costs.
+
+use std::time::{Duration, Instant};
+
+use postrider::foundations::event::EventKind;
+use postrider::foundations::failure::Kind;
+use postrider::foundations::ids::SessionId;
+use postrider::foundations::mail::Peer;
+use postrider::foundations::secret::Secret;
+use postrider::foundations::settings::{Live, Span};
+use postrider::services::guard::{Guard, GuardSettings, Service};
+use postrider::services::login::{Login, LoginAttempt, LoginSettings, Rehash, Scheme, hash, recognise};
+use postrider::storage::database::Database;
+use postrider::storage::directory::{NewUser, PasswordOwner, Standing};
+use postrider::storage::journal::{Journal, JournalSettings, Query};
+
+use super::world::{World, address, domain, user};
+
+super::engines::on_every_engine!(
+    the_right_ones_get_in,
+    changes_count_at_once,
+    refusals_are_recorded,
+    a_dead_database_is_no_wrong_password,
+    weak_hashes_are_strengthened_where_wanted,
+);
+
+fn attempt(username: &str, password: &str) -> LoginAttempt {
+    LoginAttempt {
+        username: username.to_owned(),
+        password: Secret::new(password.to_owned()),
+        peer: Peer::Tcp("192.0.2.7:4000".parse().unwrap()),
+        session: SessionId::generate(postrider::foundations::clock::Timestamp::EPOCH),
+        service: Service::Imap,
+    }
+}
+
+struct Door {
+    login: Login,
+    journal: Journal,
+}
+
+fn door(world: &World, settings: LoginSettings) -> Door {
+    let clock = world.shared_clock();
+    // Delays and bans are the guard's own business; here they would only slow the test down.
+    let quiet = GuardSettings { error_delay: Span::seconds(0), failures: 0, account_failures: 0, ..Default::default() };
+    let guard = Guard::new(Live::new(quiet), clock.clone());
+    let database = world.directory.database().clone();
+    let journal = Journal::start(database, Live::new(JournalSettings::default()), clock.clone(), &world.tasks);
+    let login = Login::new(world.directory.clone(), guard, journal.clone(), Live::new(settings), clock);
+    Door { login, journal }
+}
+
+fn cheap() -> LoginSettings {
+    LoginSettings { cost: 4, default_domain: Some(domain("a.test")), ..Default::default() }
+}
+
+async fn the_right_ones_get_in(database: Database) {
+    let world = World::new(database);
+    world.users(&["ann@a.test", "off@a.test", "gone@a.test", "x@off.test"]).await;
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.add_user(&NewUser { password: None, ..user("new@a.test") }).await.unwrap();
+    edit.add_user(&NewUser { password: Some(Secret::new("{PLAIN}pencil".to_owned())), ..user("plain@a.test") })
+        .await
+        .unwrap();
+    edit.set_user(&address("off@a.test"), Standing::Disabled).await.unwrap();
+    edit.archive_user(&address("gone@a.test")).await.unwrap();
+    edit.set_domain(&domain("off.test"), Standing::Disabled).await.unwrap();
+    edit.commit().await.unwrap();
+    let door = door(&world, cheap());
+    for name in ["ann@a.test", "ANN@A.TEST", " Ann@a.test ", "ann", "Ann"] {
+        for _ in 0..2 {
+            let login = door.login.verify(attempt(name, "pencil")).await.unwrap();
+            assert_eq!(login.address, address("ann@a.test"), "{name}");
+        }
+    }
+    for (name, password) in [
+        ("ann@a.test", "Pencil"),
+        ("ann@a.test", ""),
+        ("ann@a.test", "pencil\0"),
+        ("ann+tag@a.test", "pencil"),
+        ("nobody@a.test", "pencil"),
+        ("ann@b.test", "pencil"),
+        ("off@a.test", "pencil"),
+        ("gone@a.test", "pencil"),
+        ("x@off.test", "pencil"),
+        ("new@a.test", ""),
+        ("new@a.test", "!"),
+        ("plain@a.test", "pencil"),
+        ("", "pencil"),
+        ("@", "pencil"),
+    ] {
+        for _ in 0..2 {
+            let refusal = door.login.verify(attempt(name, password)).await.unwrap_err();
+            assert_eq!((refusal.kind, refusal.smtp), (Kind::AuthenticationFailed, Some((535, "5.7.8"))), "{name}");
+            assert_eq!(refusal.public, "Wrong user name or password", "{name}");
+        }
+    }
+    let hash = door.login.hash(Secret::new("better pencil".to_owned())).await.unwrap();
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.set_password(&address("new@a.test"), &hash, PasswordOwner::User).await.unwrap();
+    edit.commit().await.unwrap();
+    door.login.verify(attempt("new", "better pencil")).await.unwrap();
+    assert_eq!(door.login.hash(Secret::new(String::new())).await.unwrap_err().kind, Kind::Invalid);
+}
+
+async fn changes_count_at_once(database: Database) {
+    let world = World::new(database.clone());
+    world.users(&["ann@a.test"]).await;
+    let door = door(&world, cheap());
+    door.login.verify(attempt("ann@a.test", "pencil")).await.unwrap();
+    // By another program, behind our back.
+    database.execute("UPDATE virtual_users SET enabled = 0", &[]).await.unwrap();
+    door.login.verify(attempt("ann@a.test", "pencil")).await.unwrap_err();
+    database.execute("UPDATE virtual_users SET enabled = 1", &[]).await.unwrap();
+    door.login.verify(attempt("ann@a.test", "pencil")).await.unwrap();
+    let other = hash(&Secret::new("crayon".to_owned()), 4).unwrap();
+    database.execute("UPDATE virtual_users SET password = ?", &[other.expose().into()]).await.unwrap();
+    door.login.verify(attempt("ann@a.test", "pencil")).await.unwrap_err();
+    door.login.verify(attempt("ann@a.test", "crayon")).await.unwrap();
+}
+
+async fn refusals_are_recorded(database: Database) {
+    let world = World::new(database);
+    world.users(&["ann@a.test"]).await;
+    let door = door(&world, cheap());
+    door.login.verify(attempt("ann@a.test", "secret-word")).await.unwrap_err();
+    door.login.verify(attempt("nob\r\nody@a.test", "secret-word")).await.unwrap_err();
+    door.login.verify(attempt("ann@a.test", "pencil")).await.unwrap();
+    door.journal.flush().await;
+    let events = door.journal.query(&Query::default()).await.unwrap();
+    assert!(!format!("{events:?}").contains("secret-word") && !format!("{events:?}").contains("$2"));
+    let mut seen: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let reason = event.details.get("reason").and_then(|reason| reason.as_str()).unwrap_or_default();
+            assert_eq!(event.details["service"], "imap");
+            assert_eq!(event.details["peer"], "192.0.2.7:4000");
+            (event.kind.word(), event.subject.clone().unwrap(), reason.to_owned())
+        })
+        .collect();
+    seen.sort();
+    let expected = [
+        (EventKind::LoginAccepted.word(), "ann@a.test", ""),
+        (EventKind::LoginRefused.word(), "ann@a.test", "wrong password"),
+        (EventKind::LoginRefused.word(), "nob??ody@a.test", "no such user"),
+    ];
+    let seen: Vec<_> = seen.iter().map(|(kind, subject, reason)| (*kind, subject.as_str(), reason.as_str())).collect();
+    assert_eq!(seen, expected);
+}
+
+async fn a_dead_database_is_no_wrong_password(database: Database) {
+    let world = World::new(database.clone());
+    world.users(&["ann@a.test"]).await;
+    let door = door(&world, cheap());
+    door.login.verify(attempt("ann@a.test", "pencil")).await.unwrap();
+    database.close().await;
+    let refusal = door.login.verify(attempt("ann@a.test", "pencil")).await.unwrap_err();
+    assert_eq!((refusal.kind, refusal.smtp), (Kind::Temporary, Some((454, "4.7.0"))));
+}
+
+async fn weak_hashes_are_strengthened_where_wanted(database: Database) {
+    let world = World::new(database);
+    world.users(&["ann@a.test"]).await;
+    let cost = || async {
+        let account = world.directory.account_now(&address("ann@a.test")).await.unwrap().unwrap();
+        recognise(account.password.expose()).unwrap()
+    };
+    let keep = LoginSettings { cost: 5, ..cheap() };
+    door(&world, keep.clone()).login.verify(attempt("ann@a.test", "pencil")).await.unwrap();
+    assert_eq!(cost().await, Scheme::Bcrypt { cost: 4 });
+    let replace = LoginSettings { rehash: Rehash::Weaker, ..keep };
+    let door = door(&world, replace);
+    door.login.verify(attempt("ann@a.test", "pencil")).await.unwrap();
+    assert_eq!(cost().await, Scheme::Bcrypt { cost: 5 });
+    door.login.verify(attempt("ann@a.test", "pencil")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_login_that_comes_again_costs_nothing() {
+    let Some(fresh) = super::engines::Fresh::create(postrider::storage::database::Dialect::Sqlite).await else {
+        return;
+    };
+    let database = fresh.connect().await;
+    database.migrate().await.unwrap();
+    let world = World::new(database);
+    world.users(&["ann@a.test"]).await;
+    let mut edit = world.directory.edit().await.unwrap();
+    let dear = hash(&Secret::new("pencil".to_owned()), 12).unwrap();
+    edit.set_password(&address("ann@a.test"), &dear, PasswordOwner::User).await.unwrap();
+    edit.commit().await.unwrap();
+    let door = door(&world, LoginSettings::default());
+    let timed = async |name: &str, password: &str| {
+        let start = Instant::now();
+        let result = door.login.verify(attempt(name, password)).await;
+        (result.is_ok(), start.elapsed())
+    };
+    let (ok, first) = timed("ann@a.test", "pencil").await;
+    assert!(ok && first > Duration::from_millis(50), "{first:?}");
+    let mut again = Vec::new();
+    for _ in 0..20 {
+        again.push(timed("ann@a.test", "pencil").await.1);
+    }
+    again.sort();
+    eprintln!("first {first:?}, again {:?} (median)", again[10]);
+    assert!(again[10] < Duration::from_millis(20), "{again:?}");
+    // An unknown user takes as long as a known one; within wide limits, for the machine is shared.
+    let (_, wrong) = timed("ann@a.test", "wrong").await;
+    let (_, unknown) = timed("nobody@a.test", "wrong").await;
+    assert!(unknown > wrong / 4 && unknown < wrong * 4, "{wrong:?} {unknown:?}");
+    // After the time of the settings the hash is computed again.
+    world.clock.advance(Duration::from_secs(300));
+    assert!(timed("ann@a.test", "pencil").await.1 > Duration::from_millis(50));
+}

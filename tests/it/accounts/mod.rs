@@ -1,0 +1,14 @@
+//! Accounts on every engine: the database room, the directory, routing, logins, declared accounts.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod database;
+mod declared;
+mod directory;
+pub(crate) mod engines;
+mod login;
+mod migrations;
+mod outage;
+mod routing;
+mod takeover;
+pub(crate) mod world;

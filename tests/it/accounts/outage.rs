@@ -1,0 +1,169 @@
+//! A database server that goes away, hangs and comes back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use postrider::foundations::failure::Kind;
+use postrider::foundations::settings::Span;
+use postrider::storage::database::{Database, DatabaseSettings, Dialect};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::engines::Fresh;
+
+const OPEN: u8 = 0;
+const CUT: u8 = 1;
+const HUNG: u8 = 2;
+
+/// A way to the server that can be cut or stopped up.
+struct Proxy {
+    port: u16,
+    state: Arc<AtomicU8>,
+    _task: JoinSet<()>,
+}
+
+async fn pass(client: TcpStream, server: TcpStream, state: Arc<AtomicU8>) {
+    let (client, server) = (client.into_split(), server.into_split());
+    let way = |from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp::OwnedWriteHalf| {
+        let state = Arc::clone(&state);
+        async move {
+            let mut buffer = vec![0; 16 << 10];
+            loop {
+                match state.load(Ordering::SeqCst) {
+                    CUT => return,
+                    HUNG => tokio::time::sleep(Duration::from_millis(10)).await,
+                    _ => match tokio::time::timeout(Duration::from_millis(10), from.readable()).await {
+                        Ok(Ok(())) => match from.try_read(&mut buffer) {
+                            Ok(0) => return,
+                            Ok(n) if to.write_all(&buffer[..n]).await.is_err() => return,
+                            Err(e) if e.kind() != std::io::ErrorKind::WouldBlock => return,
+                            _ => {}
+                        },
+                        Ok(Err(_)) => return,
+                        Err(_) => {}
+                    },
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = way(client.0, server.1) => {}
+        () = way(server.0, client.1) => {}
+    }
+}
+
+impl Proxy {
+    async fn start(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(AtomicU8::new(OPEN));
+        let mut task = JoinSet::new();
+        let shared = Arc::clone(&state);
+        task.spawn(async move {
+            let mut ways = JoinSet::new();
+            loop {
+                let Ok((client, _)) = listener.accept().await else { return };
+                if shared.load(Ordering::SeqCst) == CUT {
+                    continue;
+                }
+                let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                ways.spawn(pass(client, server, Arc::clone(&shared)));
+            }
+        });
+        Self { port, state, _task: task }
+    }
+
+    fn set(&self, state: u8) {
+        self.state.store(state, Ordering::SeqCst);
+    }
+}
+
+async fn recovers(dialect: Dialect) {
+    let Some(fresh) = Fresh::create(dialect).await else { return };
+    let Some((host, port)) = fresh.local_port() else {
+        eprintln!("SKIPPED on {dialect}: its server is not on this machine");
+        return fresh.remove().await;
+    };
+    let proxy = Proxy::start(port).await;
+    let url = fresh.url_through(&host, proxy.port);
+    let settings = DatabaseSettings {
+        max_connections: 3,
+        acquire_timeout: Span::seconds(2),
+        statement_timeout: Span::seconds(1),
+        retry_after_failure: Span::millis(500),
+        ..Default::default()
+    };
+    let database = Database::connect(&url, &settings).await.unwrap();
+    database.migrate().await.unwrap();
+    for (name, state) in [("cut", CUT), ("hung", HUNG)] {
+        database.check().await.unwrap();
+        proxy.set(state);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        // Many at once: all fail within the limits, with the right kind, whether they were first or came later.
+        let start = Instant::now();
+        let calls = (0..50).map(|n| {
+            let database = database.clone();
+            async move {
+                let result = if n % 2 == 0 { database.check().await } else { database.begin().await.map(|_| ()) };
+                result.unwrap_err().kind()
+            }
+        });
+        let kinds = JoinSet::from_iter(calls).join_all().await;
+        assert!(kinds.iter().all(|kind| *kind == Kind::Temporary), "{name}: {kinds:?}");
+        assert!(start.elapsed() < Duration::from_secs(8), "{name}: {:?}", start.elapsed());
+        // Known to be away: no more waiting.
+        let mut quick = 0;
+        for _ in 0..20 {
+            let start = Instant::now();
+            assert!(database.check().await.is_err());
+            quick += usize::from(start.elapsed() < Duration::from_millis(100));
+        }
+        assert!(quick >= 10, "{name}: {quick} of 20 failed at once");
+        proxy.set(OPEN);
+        let start = Instant::now();
+        while database.check().await.is_err() {
+            assert!(start.elapsed() < Duration::from_secs(10), "{name}: it does not come back");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // And wholly so: every connection of the pool works.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let calls = (0..20).map(|_| {
+            let database = database.clone();
+            async move {
+                let transaction = database.begin().await?;
+                transaction.commit().await
+            }
+        });
+        let results = JoinSet::from_iter(calls).join_all().await;
+        assert!(results.iter().all(Result::is_ok), "{name}: {results:?}");
+    }
+    let _ = tokio::time::timeout(Duration::from_secs(2), database.close()).await;
+    fresh.remove().await;
+}
+
+#[tokio::test]
+async fn mariadb_comes_back() {
+    recovers(Dialect::MySql).await;
+}
+
+#[tokio::test]
+async fn postgres_comes_back() {
+    recovers(Dialect::Postgres).await;
+}
+
+#[tokio::test]
+async fn a_server_that_was_never_there_is_no_reason_not_to_start() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let settings = DatabaseSettings { acquire_timeout: Span::seconds(1), ..Default::default() };
+    for scheme in ["mysql", "postgres"] {
+        let url = format!("{scheme}://nobody@127.0.0.1:{port}/nothing").parse().unwrap();
+        let database = Database::connect(&url, &settings).await.unwrap();
+        let start = Instant::now();
+        assert_eq!(database.check().await.unwrap_err().kind(), Kind::Temporary);
+        assert!(start.elapsed() < Duration::from_secs(3));
+    }
+}

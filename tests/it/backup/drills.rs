@@ -1,0 +1,85 @@
+//! A backup proven by a server made of it.
+
+use std::fs;
+
+use postrider::foundations::event::EventKind;
+use postrider::storage::journal::Query;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::whole::furnished;
+use super::world::{backup, deliver, done, packs};
+use crate::harness::Host;
+
+async fn metrics(host: &Host) -> String {
+    let address = host.address(postrider::config::Protocol::Metrics);
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
+    let destination = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let config = host.directory().join("postrider.toml");
+    let setting = format!("[backup]\ndrill_directory = \"{}\"\n", scratch.path().display());
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
+    // A file of another program, that the server has not seen yet, with bare line feeds.
+    fs::write(host.mail_root().join("example.test/ann/.Work.2026 v1\\2e0/cur/1.foreign.host:2,S"), "Subject: x\n\ny\n")
+        .unwrap();
+    done(&host, &["create"]).await;
+    // What comes later is not in it, and the drill does not ask the living server.
+    deliver(&host, "ann@example.test", ["later@x".to_owned()]).await;
+    let drilled = done(&host, &["drill"]).await;
+    assert_eq!(drilled["differences"], serde_json::json!([]));
+    assert_eq!((&drilled["users"], &drilled["messages"]), (&2.into(), &39.into()));
+    assert!(drilled["contents"].as_u64().unwrap() >= 38, "{drilled}");
+    assert!(drilled["recovery_seconds"].as_f64().unwrap() > 0.0);
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "the throw-away server is gone");
+
+    let figures = metrics(&host).await;
+    let value = |name: &str| -> f64 {
+        let line = figures.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}\n{figures}"));
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    };
+    assert!(value("postrider_backup_succeeded_seconds{run=\"drill\"}") > 1e9);
+    assert!(value("postrider_backup_recovery_seconds") > 0.0);
+    assert!(value("postrider_backup_failed{run=\"drill\"}") < 0.5);
+    let query = Query { kinds: vec![EventKind::Backup], ..Query::default() };
+    let events = host.events(&query).await;
+    let what: Vec<_> = events.iter().map(|event| (&event.details["what"], &event.details["result"])).collect();
+    assert_eq!(what.len(), 2);
+    assert!(what.contains(&(&"drill".into(), &"ok".into())) && what.contains(&(&"created".into(), &"ok".into())));
+
+    // With a flipped bit in a pack the backup is no server any more, and that is known.
+    let largest = packs(destination.path()).into_iter().max_by_key(|pack| fs::metadata(pack).unwrap().len()).unwrap();
+    let mut content = fs::read(&largest).unwrap();
+    content[100] ^= 2;
+    fs::write(&largest, &content).unwrap();
+    let (said, code) = backup(&host, &["drill"]).await;
+    assert_eq!(code, 6, "{said}");
+    let figures = metrics(&host).await;
+    assert!(figures.contains("postrider_backup_failed{run=\"drill\"} 1"), "{figures}");
+    assert!(!figures.contains("postrider_backup_succeeded_seconds{run=\"drill\"} 0"), "the last success is known");
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_can_be_looked_at() {
+    let destination = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let config = host.directory().join("postrider.toml");
+    let setting = format!("[backup]\ndrill_directory = \"{}\"\n", scratch.path().display());
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
+    done(&host, &["create"]).await;
+    let drilled = done(&host, &["drill", "--users", "1", "--keep"]).await;
+    assert_eq!(drilled["users"], 1);
+    let directory = drilled["directory"].as_str().unwrap();
+    assert!(std::path::Path::new(directory).join("mail/example.test").is_dir());
+    host.stop().await;
+}

@@ -1,0 +1,173 @@
+//! Mail and keys in forms that other programs read, and copies elsewhere.
+
+use std::fs;
+use std::process::Command;
+
+use super::whole::furnished;
+use super::world::{backup, deliver, done, packs, picture, settings};
+use crate::accounts::engines::Fresh;
+use crate::harness::{Host, tools};
+use postrider::storage::database::{Dialect, Sql};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_reads_mbox_eml_and_maildir() {
+    if tools::find("python3").is_none() {
+        return;
+    }
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    done(&host, &["create"]).await;
+    let target = tempfile::tempdir().unwrap();
+    for format in ["mbox", "eml", "maildir"] {
+        let to = target.path().join(format);
+        let exported = done(&host, &["export", "--format", format, "--to", to.to_str().unwrap()]).await;
+        assert_eq!(exported["messages"], 38, "{format}");
+    }
+    let script = r#"
+import email, mailbox, pathlib, sys
+root = pathlib.Path(sys.argv[1])
+ids = lambda messages: sorted(m["Message-ID"] for m in messages)
+box = mailbox.mbox(root / "mbox/example.test/ann/INBOX.mbox", create=False)
+maildir = mailbox.Maildir(root / "maildir/example.test/ann", create=False)
+eml = [email.message_from_bytes(p.read_bytes()) for p in (root / "eml/example.test/ann/INBOX").iterdir()]
+assert len(box) == 29 and ids(box) == ids(maildir) == ids(eml), (len(box), ids(box), ids(maildir), ids(eml))
+flagged = [m["Message-ID"] for m in box if "F" in m.get_flags() and "R" in m.get_flags()]
+assert sorted(flagged) == ["<a%d@x>" % n for n in range(5)], flagged
+assert ids(m for m in maildir if "F" in m.get_flags()) == sorted(flagged)
+work = mailbox.mbox(root / "mbox/example.test/ann/Work/2026 v1.0.mbox", create=False)
+assert len(work) == 7
+body = box[0].get_payload()
+assert body.count("says something") == 3, body
+"#;
+    let output = Command::new("python3").args(["-c", script]).arg(target.path()).output().unwrap();
+    tools::assert_success("python3", &output);
+    let to = target.path().join("one");
+    let one = ["export", "--format", "eml", "--message-id", "a7@x", "--to", to.to_str().unwrap()];
+    assert_eq!(done(&host, &one).await["messages"], 2, "in the inbox and in the folder it was copied to");
+    let (_, code) = backup(&host, &one).await;
+    assert_eq!(code, 5, "the directory is not empty any more");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_earlier_stack_reads_its_archives() {
+    let programs = ["tar", "sha256sum", "gunzip", "mariadb"];
+    if !programs.iter().all(|program| tools::find(program).is_some()) {
+        return;
+    }
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let created = done(&host, &["create"]).await;
+    let target = tempfile::tempdir().unwrap();
+    let to = target.path().join("seed");
+    done(&host, &["export", "--format", "seed", "--to", to.to_str().unwrap()]).await;
+    let stamp = created["id"].as_str().unwrap().replace('T', "_").replace('Z', "");
+    let checked =
+        Command::new("sha256sum").args(["-c", &format!("checksums_{stamp}.sha256")]).current_dir(&to).output();
+    tools::assert_success("sha256sum", &checked.unwrap());
+    let unpacked = target.path().join("vhosts");
+    fs::create_dir(&unpacked).unwrap();
+    let archive = to.join(format!("maildirs_{stamp}.tar.gz"));
+    let untar = Command::new("tar").arg("-xzf").arg(archive).current_dir(&unpacked).output();
+    tools::assert_success("tar", &untar.unwrap());
+    let sent = unpacked.join("example.test/ann/.Work.2026 v1\\2e0/cur");
+    assert_eq!(fs::read_dir(sent).unwrap().count(), 7);
+    let listed = Command::new("tar").arg("-tzf").arg(to.join(format!("configs_{stamp}.tar.gz"))).output().unwrap();
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("postrider.toml"));
+
+    let Some(fresh) = Fresh::create(Dialect::MySql).await else { return };
+    let database = fresh.connect().await;
+    let dump = Command::new("gunzip").arg("-c").arg(to.join(format!("mysql_{stamp}.sql.gz"))).output().unwrap();
+    for statement in String::from_utf8(dump.stdout).unwrap().split(";\n").filter(|text| text.starts_with("CREATE")) {
+        database.execute(Sql::rare(statement.to_owned()), &[]).await.unwrap();
+    }
+    // The statements that fill the tables, one a line.
+    let dump = Command::new("gunzip").arg("-c").arg(to.join(format!("mysql_{stamp}.sql.gz"))).output().unwrap();
+    let text = String::from_utf8(dump.stdout).unwrap();
+    for statement in text.lines().filter(|line| line.starts_with("INSERT")) {
+        database.execute(Sql::rare(statement.trim_end_matches(';').replace('?', "\u{1}")), &[]).await.unwrap();
+    }
+    let users = database.fetch_all("SELECT email FROM virtual_users ORDER BY email", &[]).await.unwrap();
+    let users: Vec<String> = users.iter().map(|row| row.text(0).unwrap()).collect();
+    assert_eq!(users, ["ann@example.test", "bob@example.test"]);
+    database.close().await;
+    fresh.remove().await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_elsewhere_is_a_repository_too() {
+    if tools::find("rsync").is_none() {
+        return;
+    }
+    let (destination, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let host = furnished(&destination).await;
+    done(&host, &["create"]).await;
+    let remote = elsewhere.path().join("far/away");
+    let remote = remote.to_str().unwrap();
+    done(&host, &["push", "--remote", remote]).await;
+    let first = packs(elsewhere.path().join("far/away").as_path());
+    assert_eq!(first.len(), packs(destination.path()).len());
+    deliver(&host, "ann@example.test", ["more@x".to_owned()]).await;
+    done(&host, &["create"]).await;
+    done(&host, &["push", "--remote", remote]).await;
+    // What is damaged here later does not reach the copy.
+    let pack = &packs(destination.path())[0];
+    fs::write(pack, "nothing").unwrap();
+    done(&host, &["push", "--remote", remote]).await;
+    let verified = done(&host, &["--destination", remote, "verify"]).await;
+    assert_eq!(verified["snapshots"], 2);
+
+    // The machine is lost, and its backups come back from afar.
+    fs::remove_dir_all(destination.path()).unwrap();
+    done(&host, &["pull", "--remote", remote]).await;
+    done(&host, &["verify"]).await;
+    let target = tempfile::tempdir().unwrap();
+    done(&host, &["restore", "--to", target.path().to_str().unwrap()]).await;
+    let restored = Host::start().on(target).await;
+    assert_eq!(picture(&restored, "ann@example.test").await, picture(&host, "ann@example.test").await);
+    restored.stop().await;
+    let (said, code) = backup(&host, &["push", "--remote", "/proc/nowhere/here"]).await;
+    assert_eq!(code, 75, "{said}");
+    assert!(said["error"].as_str().unwrap().contains("rsync"), "{said}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_encrypted_for_whom_they_are_meant() {
+    if !["age", "age-keygen"].iter().all(|program| tools::find(program).is_some()) {
+        return;
+    }
+    let (destination, keys) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let identity = keys.path().join("key");
+    let made = Command::new("age-keygen").arg("-o").arg(&identity).output().unwrap();
+    tools::assert_success("age-keygen", &made);
+    let recipient = Command::new("age-keygen").arg("-y").arg(&identity).output().unwrap();
+    let recipient = String::from_utf8(recipient.stdout).unwrap();
+    let host = Host::start()
+        .user("ann@example.test")
+        .settings(&settings(destination.path()))
+        .settings(&format!("[backup]\nage_recipients = [\"{}\"]", recipient.trim()))
+        .await;
+    done(&host, &["create"]).await;
+    let second = done(&host, &["create"]).await;
+    assert!(second["new_octets"].as_u64().unwrap() < 20_000, "nothing is encrypted again: {second}");
+    let target = tempfile::tempdir().unwrap();
+    let (closed, opened) = (target.path().join("closed"), target.path().join("opened"));
+    done(&host, &["restore", "--to", closed.to_str().unwrap()]).await;
+    let below = host.directory().strip_prefix("/").unwrap();
+    let sealed = fs::read(closed.join("files").join(below).join("postrider.toml.age")).unwrap();
+    assert!(sealed.starts_with(b"age-encryption.org/v1"));
+    let arguments = ["restore", "--identity", identity.to_str().unwrap(), "--to", opened.to_str().unwrap()];
+    done(&host, &arguments).await;
+    assert_eq!(
+        fs::read(opened.join("files").join(below).join("postrider.toml")).unwrap(),
+        fs::read(host.directory().join("postrider.toml")).unwrap()
+    );
+    // A drill needs no key: it makes its own.
+    let setting = format!("[backup]\ndrill_directory = \"{}\"\n", target.path().display());
+    let config = host.directory().join("postrider.toml");
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
+    done(&host, &["drill"]).await;
+    host.stop().await;
+}

@@ -1,0 +1,207 @@
+//! What goes wrong, and what is left of it.
+
+use std::fs;
+use std::time::Duration;
+
+use super::whole::furnished;
+use super::world::{backup, command, done, message, packs, picture, printed, settings};
+use crate::faults::disk::Disk;
+use crate::harness::Host;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flipped_bits_are_noticed_and_what_is_whole_is_restored() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    done(&host, &["create"]).await;
+    for pack in packs(destination.path()) {
+        let content = fs::read(&pack).unwrap();
+        // In the first block, in the middle, in the list and in the footer.
+        for at in [10, content.len() / 2, content.len() - 60, content.len() - 3] {
+            let mut flipped = content.clone();
+            flipped[at] ^= 0x10;
+            fs::write(&pack, &flipped).unwrap();
+            let (verified, code) = backup(&host, &["verify"]).await;
+            assert_eq!(code, 6, "a bit at {at} of {} in {}: {verified}", content.len(), pack.display());
+            let told = verified["problems"].to_string();
+            assert!(told.contains(pack.to_str().unwrap()), "{told}");
+        }
+        fs::write(&pack, &content).unwrap();
+    }
+    done(&host, &["verify"]).await;
+    let snapshots = destination.path().join("snapshots");
+    let snapshot = fs::read_dir(&snapshots).unwrap().next().unwrap().unwrap().path();
+    let content = fs::read(&snapshot).unwrap();
+    let mut flipped = content.clone();
+    flipped[content.len() / 2] ^= 1;
+    fs::write(&snapshot, &flipped).unwrap();
+    assert_eq!(backup(&host, &["verify"]).await.1, 6);
+    assert_eq!(backup(&host, &["list"]).await.1, 6);
+    let target = tempfile::tempdir().unwrap();
+    let (_, code) = backup(&host, &["restore", "--to", target.path().to_str().unwrap()]).await;
+    assert_eq!(code, 6);
+    fs::write(&snapshot, &content).unwrap();
+
+    // A bit in a block costs what is in that block; everything else is restored, and the loss is said.
+    let largest = packs(destination.path()).into_iter().max_by_key(|pack| fs::metadata(pack).unwrap().len()).unwrap();
+    let whole = fs::read(&largest).unwrap();
+    let mut partly = 0;
+    for eighth in 0..8 {
+        let mut flipped = whole.clone();
+        flipped[whole.len() * eighth / 8 + 10] ^= 1;
+        fs::write(&largest, &flipped).unwrap();
+        let target = tempfile::tempdir().unwrap();
+        let arguments = ["restore", "--domain", "example.test", "--to", target.path().to_str().unwrap()];
+        let (said, code) = backup(&host, &arguments).await;
+        let (lost, messages) = (said["lost"].as_u64().unwrap(), said["messages"].as_u64().unwrap());
+        assert_eq!(code, if lost > 0 { 6 } else { 0 }, "{said}");
+        assert_eq!(said["damage"].as_array().unwrap().is_empty(), lost == 0, "{said}");
+        partly += u32::from(lost > 0 && messages > 0);
+    }
+    assert!(partly > 0, "no bit cost some messages and left others");
+    fs::write(&largest, &whole).unwrap();
+
+    // Without a pack, what it held is missing, and the next backup that reads everything has it again.
+    fs::remove_file(&largest).unwrap();
+    assert_eq!(backup(&host, &["verify", "--quick"]).await.1, 6);
+    let healed = done(&host, &["create"]).await;
+    done(&host, &["verify", healed["id"].as_str().unwrap()]).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_run_leaves_earlier_backups_and_is_continued() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = Host::start()
+        .user("ann@example.test")
+        .settings(&settings(destination.path()))
+        .settings("[backup]\npack_size = \"1M\"")
+        .await;
+    done(&host, &["create"]).await;
+    let folder = host.mail_root().join("example.test/ann");
+    for directory in ["cur", "new", "tmp"] {
+        fs::create_dir_all(folder.join(directory)).unwrap();
+    }
+    // Octets that do not compress, so that many packs are written.
+    let mut state = 1u64;
+    for n in 0..200 {
+        let mut octets = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            format!("{state:016x}{:016x}", state.rotate_left(17))
+        };
+        let noise: String = (0..2000).map(|_| octets() + "\r\n").collect();
+        fs::write(folder.join(format!("new/{n}.M1P1.host")), message(&format!("{n}@x"), 1) + &noise).unwrap();
+    }
+    let first = packs(destination.path());
+    let mut killed = 0;
+    for round in 0..30 {
+        let before = packs(destination.path());
+        let mut child = command(&host, &["create"]).spawn().unwrap();
+        // As soon as the run has finished a pack, or has ended.
+        while packs(destination.path()).len() <= before.len() + round % 3 && child.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let _ = child.start_kill();
+        child.wait().await.unwrap();
+        let listed = done(&host, &["list"]).await;
+        if listed.as_array().unwrap().len() == 1 {
+            killed += u32::from(packs(destination.path()).len() > before.len());
+            done(&host, &["verify"]).await;
+            if killed == 2 {
+                break;
+            }
+        } else {
+            // It was faster: once more from the beginning.
+            let id = listed[1]["id"].as_str().unwrap();
+            fs::remove_file(destination.path().join("snapshots").join(format!("{id}.snapshot"))).unwrap();
+            packs(destination.path()).iter().filter(|pack| !first.contains(pack)).for_each(|pack| {
+                fs::remove_file(pack).unwrap();
+            });
+        }
+    }
+    assert!(killed > 0, "no run could be killed in its middle");
+    let kept = packs(destination.path()).len();
+    let created = done(&host, &["create"]).await;
+    assert_eq!(created["messages"], 200);
+    assert!(kept > 1);
+    done(&host, &["verify"]).await;
+    let unfinished = fs::read_dir(destination.path().join("packs")).unwrap();
+    let hidden = unfinished.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
+    assert_eq!(hidden.count(), 0, "what was not finished is gone");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_target_is_said_and_harms_nothing() {
+    let Some(disk) = Disk::mount(8) else { return };
+    let destination = disk.path("backups");
+    let host = Host::start().user("ann@example.test").settings(&settings(&destination)).await;
+    let first = done(&host, &["create"]).await;
+    disk.fill();
+    super::world::deliver(&host, "ann@example.test", (0..20).map(|n| format!("{n}@x"))).await;
+    let output = command(&host, &["create"]).output().await.unwrap();
+    let said = printed(&["create"], &output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said["error"].as_str().unwrap().contains("No space left"), "{said}");
+    let listed = done(&host, &["list"]).await;
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!(listed[0]["id"], first["id"]);
+    done(&host, &["verify"]).await;
+    disk.loosen(7 << 20);
+    let second = done(&host, &["create"]).await;
+    assert_eq!(second["messages"], 20);
+    done(&host, &["verify"]).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_restore_is_continued() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    done(&host, &["create"]).await;
+    let target = tempfile::tempdir().unwrap();
+    let to = target.path().to_str().unwrap();
+    done(&host, &["restore", "--to", to]).await;
+    // As a run leaves it that was cut off in the middle of ann, before bob and the database.
+    let mail = target.path().join("mail/example.test");
+    fs::rename(mail.join("ann"), mail.join(".restoring-ann")).unwrap();
+    fs::remove_dir_all(mail.join("bob")).unwrap();
+    fs::rename(target.path().join("postrider.sqlite"), target.path().join("unfinished.sqlite")).unwrap();
+    let mut files: Vec<_> =
+        fs::read_dir(mail.join(".restoring-ann/cur")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    fs::remove_file(&files[0]).unwrap();
+    let cut = fs::read(&files[1]).unwrap();
+    fs::write(&files[1], &cut[..cut.len() / 2]).unwrap();
+    done(&host, &["restore", "--to", to]).await;
+    assert!(!mail.join(".restoring-ann").exists());
+    assert!(!target.path().join("unfinished.sqlite").exists());
+    let before = (picture(&host, "ann@example.test").await, picture(&host, "bob@example.test").await);
+    let second = Host::start().on(target).await;
+    let after = (picture(&second, "ann@example.test").await, picture(&second, "bob@example.test").await);
+    assert_eq!(before, after);
+    second.stop().await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_directories_and_other_writers_are_respected() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = Host::start().user("ann@example.test").settings(&settings(destination.path())).await;
+    assert_eq!(backup(&host, &["list"]).await.1, 4, "there is no backup yet");
+    done(&host, &["create"]).await;
+    let lock = fs::File::open(destination.path().join("writing.lock")).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(backup(&host, &["create"]).await.1, 75, "somebody else writes");
+    done(&host, &["verify"]).await;
+    lock.unlock().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("holiday.jpg"), "x").unwrap();
+    let (said, code) = backup(&host, &["--destination", other.path().to_str().unwrap(), "create"]).await;
+    assert_eq!(code, 1, "{said}");
+    assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
+    fs::write(destination.path().join("postrider-backup.json"), "{\"format\":2}").unwrap();
+    let (said, code) = backup(&host, &["create"]).await;
+    assert_eq!(code, 1);
+    assert!(said["error"].as_str().unwrap().contains("format 2"), "{said}");
+    host.stop().await;
+}

@@ -1,0 +1,65 @@
+//! Thinning out.
+
+use std::fs;
+
+use super::whole::furnished;
+use super::world::{backup, deliver, done, packs, picture};
+use crate::harness::Host;
+
+/// Gives a snapshot the name of another moment, as if it had been taken then.
+fn backdate(destination: &std::path::Path, from: &str, to: &str) {
+    let path = |id: &str| destination.join("snapshots").join(format!("{id}.snapshot"));
+    fs::rename(path(from), path(to)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_backup_needs_goes_and_the_others_stay_whole() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    // Much that only the first backup has: its packs are worth writing anew.
+    let mut imap = host.imap("ann@example.test").await;
+    let noise: String = (0..4000u64).map(|n| format!("{:016x}\r\n", n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
+    let large = format!("From: a@b.test\r\nMessage-ID: <large@x>\r\n\r\n{noise}");
+    assert!(imap.append("INBOX", "", &large).await.is_ok());
+    let first = done(&host, &["create"]).await;
+    imap.ok("SELECT INBOX").await;
+    imap.ok("STORE * +FLAGS (\\Deleted)").await;
+    imap.ok("EXPUNGE").await;
+    deliver(&host, "ann@example.test", ["second@x".to_owned()]).await;
+    let second = done(&host, &["create"]).await;
+    let before = picture(&host, "ann@example.test").await;
+    // Both are younger than two days.
+    let nothing = done(&host, &["prune"]).await;
+    assert_eq!((&nothing["removed"], &nothing["freed"]), (&serde_json::json!([]), &0.into()));
+
+    backdate(destination.path(), first["id"].as_str().unwrap(), "20010101T000000Z");
+    let rules = "[backup.retention]\ndaily = 1\nweekly = 1\nmonthly = 1\nfull = 0\n";
+    let config = host.directory().join("postrider.toml");
+    fs::write(&config, fs::read_to_string(&config).unwrap() + rules).unwrap();
+    let planned = done(&host, &["prune", "--dry-run"]).await;
+    assert_eq!(planned["removed"], serde_json::json!(["20010101T000000Z"]));
+    assert_eq!(done(&host, &["list"]).await.as_array().unwrap().len(), 2);
+    let sizes = || packs(destination.path()).iter().map(|pack| fs::metadata(pack).unwrap().len()).sum::<u64>();
+    let full = sizes();
+    let pruned = done(&host, &["prune"]).await;
+    assert_eq!(pruned["removed"], planned["removed"]);
+    assert!(pruned["freed"].as_u64().unwrap() > 0 && sizes() < full, "{pruned}");
+    done(&host, &["verify"]).await;
+    let target = tempfile::tempdir().unwrap();
+    done(&host, &["restore", "--to", target.path().to_str().unwrap()]).await;
+    let restored = Host::start().on(target).await;
+    assert_eq!(picture(&restored, "ann@example.test").await, before);
+    restored.stop().await;
+    let listed = done(&host, &["list"]).await;
+    assert_eq!(listed[0]["id"], second["id"]);
+    let next = done(&host, &["create"]).await;
+    assert_eq!(next["full"], true, "the only full one went, so this one trusts nobody");
+    assert_eq!(next["new_octets"].as_u64().unwrap() / 100_000, 0, "but nothing is stored twice: {next}");
+
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", "[backup]\nappend_only = true\n"))
+        .unwrap();
+    let (said, code) = backup(&host, &["prune"]).await;
+    assert_eq!(code, 1);
+    assert!(said["error"].as_str().unwrap().contains("append_only"), "{said}");
+    host.stop().await;
+}

@@ -1,0 +1,104 @@
+//! What the backup tests stand on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::harness::Host;
+
+/// Runs `postrider backup …` beside a server; what it prints as JSON and how it ends.
+pub async fn backup(host: &Host, arguments: &[&str]) -> (Value, i32) {
+    let output = command(host, arguments).output().await.unwrap();
+    (printed(arguments, &output), output.status.code().unwrap())
+}
+
+/// The same, for a command that must succeed.
+pub async fn done(host: &Host, arguments: &[&str]) -> Value {
+    let (value, code) = backup(host, arguments).await;
+    assert_eq!(code, 0, "{arguments:?}: {value}");
+    value
+}
+
+pub fn printed(arguments: &[&str], output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&text).unwrap_or_else(|_| {
+        panic!("{arguments:?} printed `{text}` and {}", String::from_utf8_lossy(&output.stderr));
+    })
+}
+
+pub fn command(host: &Host, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
+    let config = host.directory().join("postrider.toml");
+    command.arg("--json").arg("--config").arg(config).arg("backup").args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Settings that put backups into a directory.
+pub fn settings(destination: &Path) -> String {
+    format!("[backup]\ndestination = \"{}\"\n", destination.display())
+}
+
+/// What a client sees of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    pub uid_validity: String,
+    /// UID, flags, date and content of each message.
+    pub messages: Vec<String>,
+}
+
+/// What a user's client sees: every folder, and the subscribed ones.
+pub async fn picture(host: &Host, user: &str) -> (BTreeMap<String, Folder>, Vec<String>) {
+    let mut imap = host.imap(user).await;
+    let names = |lines: &[String]| -> Vec<String> {
+        let name = |line: &String| line.rsplit_once("\"/\" ").unwrap().1.trim_matches('"').to_owned();
+        let mut names: Vec<String> = lines.iter().map(name).collect();
+        names.sort();
+        names
+    };
+    let mut listed = imap.ok("LIST \"\" \"*\"").await.untagged;
+    listed.retain(|line| !line.contains("\\NonExistent") && !line.contains("\\Noselect"));
+    let listed = names(&listed);
+    let subscribed = names(&imap.ok("LSUB \"\" \"*\"").await.untagged);
+    let mut folders = BTreeMap::new();
+    for name in listed {
+        let opened = imap.ok(&format!("EXAMINE \"{name}\"")).await;
+        let uid_validity = opened.with("[UIDVALIDITY").next().unwrap().to_owned();
+        let mut messages = Vec::new();
+        if opened.number("EXISTS") != Some(0) {
+            for line in imap.ok("UID FETCH 1:* (UID FLAGS INTERNALDATE BODY.PEEK[])").await.untagged {
+                // Whether a message is recent depends on who looked at it.
+                messages.push(line.replace(" \\Recent", "").replace("\\Recent", "").replace("( ", "("));
+            }
+        }
+        folders.insert(name, Folder { uid_validity, messages });
+    }
+    (folders, subscribed)
+}
+
+/// A message with a Message-ID and some lines.
+pub fn message(id: &str, lines: usize) -> String {
+    let body = format!("A line of {id} that says something.\r\n").repeat(lines);
+    format!("From: eve@elsewhere.test\r\nTo: ann@example.test\r\nMessage-ID: <{id}>\r\nSubject: {id}\r\n\r\n{body}")
+}
+
+/// Delivers messages over LMTP.
+pub async fn deliver(host: &Host, user: &str, ids: impl IntoIterator<Item = String>) {
+    let mut lmtp = host.lmtp().await;
+    for id in ids {
+        let reply = lmtp.deliver("eve@elsewhere.test", &[user], &message(&id, 3)).await;
+        assert_eq!(reply.code, 250, "{}", reply.text());
+    }
+}
+
+/// The files of all packs.
+pub fn packs(destination: &Path) -> Vec<PathBuf> {
+    let directories = std::fs::read_dir(destination.join("packs")).unwrap().map(|entry| entry.unwrap().path());
+    let files = directories.filter(|path| path.is_dir()).flat_map(|path| std::fs::read_dir(path).unwrap());
+    let mut packs: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
+    packs.sort();
+    packs
+}

@@ -1,0 +1,291 @@
+//! Moving in from a real Dovecot and out again, with mbsync as the user's client: its state must stay good, so that it
+//! transfers nothing.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use postrider::config::Protocol;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::harness::tools::{Program, assert_success, find, free_port, start};
+use crate::harness::{Host, Imap, PASSWORD, Talk};
+
+const USER: &str = "ann@example.test";
+/// Debian's `nobody`: Dovecot refuses to work for root.
+const MAIL_USER: &str = "65534";
+
+/// A folder for Dovecot's own files. Its processes drop root's rights, and must reach their sockets.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// Starts Dovecot over a user's mail; `None`, said aloud, where it is not installed.
+async fn dovecot(folder: &Path, mail: &Path) -> Option<(Program, u16)> {
+    let port = free_port();
+    let at = folder.display();
+    let text = format!(
+        "protocols = imap\nlisten = 127.0.0.1\nssl = no\ndisable_plaintext_auth = no\nbase_dir = {at}/run\n\
+         state_dir = {at}/state\nlog_path = {at}/dovecot.log\nfirst_valid_uid = 1\nmail_location = maildir:{}\n\
+         namespace inbox {{\n  inbox = yes\n  separator = /\n}}\n\
+         passdb {{\n  driver = static\n  args = password={PASSWORD}\n}}\n\
+         userdb {{\n  driver = static\n  args = uid={MAIL_USER} gid={MAIL_USER} home={at}/home\n}}\n\
+         service imap-login {{\n  chroot =\n  inet_listener imap {{\n    port = {port}\n  }}\n  inet_listener imaps {{\n    port = 0\n  }}\n}}\n\
+         service anvil {{\n  chroot =\n}}\n",
+        mail.display()
+    );
+    let configuration = folder.join("dovecot.conf");
+    std::fs::write(&configuration, text).unwrap();
+    let program = start("dovecot", &["-F", "-c", &configuration.display().to_string()], &folder.join("output"))?;
+    for _ in 0..600 {
+        if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            return Some((program, port));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("Dovecot does not listen: {}", std::fs::read_to_string(folder.join("output")).unwrap());
+}
+
+/// A user's client, with what it has.
+struct Client {
+    folder: TempDir,
+    program: PathBuf,
+}
+
+impl Client {
+    /// Synchronises with a server; what it said it had to do.
+    async fn sync(&self, port: u16, tls: Option<&Path>) -> String {
+        let local = self.folder.path().display();
+        let security = match tls {
+            Some(authority) => format!("SSLType IMAPS\nCertificateFile {}", authority.display()),
+            None => "SSLType None\nAuthMechs LOGIN".to_owned(),
+        };
+        let text = format!(
+            "IMAPAccount server\nHost localhost\nPort {port}\nUser {USER}\nPass {PASSWORD}\n{security}\n\n\
+             IMAPStore far\nAccount server\n\nMaildirStore near\nPath {local}/mail/\nInbox {local}/mail/INBOX\nSubFolders Verbatim\n\n\
+             Channel all\nFar :far:\nNear :near:\nPatterns INBOX Work* Entw*\nCreate Near\nExpunge Both\nSyncState *\n"
+        );
+        let configuration = self.folder.path().join("mbsyncrc");
+        std::fs::write(&configuration, text).unwrap();
+        std::fs::create_dir_all(self.folder.path().join("mail")).unwrap();
+        let output =
+            Command::new(&self.program).args(["-V", "-c"]).arg(&configuration).arg("all").output().await.unwrap();
+        assert_success("mbsync", &output);
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+
+    /// Every file it keeps of messages, with when it was written.
+    fn messages(&self) -> Vec<(PathBuf, std::time::SystemTime)> {
+        let mut open = vec![self.folder.path().join("mail")];
+        let mut found = Vec::new();
+        while let Some(directory) = open.pop() {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let entry = entry.unwrap();
+                let path = entry.path();
+                match path.parent().and_then(Path::file_name).and_then(|name| name.to_str()) {
+                    _ if path.is_dir() => open.push(path),
+                    Some("cur" | "new") => found.push((path, entry.metadata().unwrap().modified().unwrap())),
+                    _ => {}
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+/// Runs a command against a host; its result.
+async fn postrider(host: &Host, arguments: &[&str]) -> serde_json::Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
+    command.arg("--json").arg("--config").arg(host.directory().join("postrider.toml")).args(arguments);
+    let output = command.output().await.unwrap();
+    assert_success(&format!("postrider {arguments:?}"), &output);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+async fn user_at(port: u16) -> Imap {
+    let mut imap = Imap::greeted(Talk::plain(([127, 0, 0, 1], port).into()).await).await;
+    imap.ok(&format!("LOGIN {USER} {PASSWORD}")).await;
+    imap
+}
+
+/// Puts 38 messages into four folders, with flags, gaps between UIDs and a highest UID that is gone.
+async fn fill(port: u16) {
+    let mut imap = user_at(port).await;
+    for folder in ["Work", "Work/2026", "Entw&APw-rfe"] {
+        imap.ok(&format!("CREATE {folder}")).await;
+        imap.ok(&format!("SUBSCRIBE {folder}")).await;
+    }
+    for (n, folder) in ["INBOX", "Work", "Work/2026", "Entw&APw-rfe"].iter().cycle().take(40).enumerate() {
+        let flags = ["", "\\Seen", "\\Flagged \\Seen", "\\Answered $Important"][n / 4 % 4];
+        imap.append(folder, flags, &format!("Subject: {n}\r\nMessage-ID: <{n}@example.test>\r\n\r\nNumber {n}\r\n"))
+            .await;
+    }
+    imap.ok("SELECT INBOX").await;
+    imap.ok("STORE 3,10 +FLAGS (\\Deleted)").await;
+    imap.ok("EXPUNGE").await;
+    imap.ok("LOGOUT").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_of_dovecot_notices_nothing_on_the_way_in_and_out() {
+    let Some(program) = find("mbsync") else { return };
+    let host = Host::start().user(USER).real_time().await;
+    let client = Client { folder: tempfile::tempdir().unwrap(), program };
+    let mail = host.mail_root().join("example.test/ann");
+    std::fs::create_dir_all(&mail).unwrap();
+    let own = async |user: &str| {
+        let output = Command::new("chown").args(["-R", user]).arg(&mail).output().await.unwrap();
+        assert_success("chown", &output);
+    };
+    for path in [host.directory(), &host.mail_root(), &host.mail_root().join("example.test")] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    own(MAIL_USER).await;
+
+    let place = folder();
+    let Some((running, port)) = dovecot(place.path(), &mail).await else { return };
+    fill(port).await;
+    client.sync(port, None).await;
+    let before = client.messages();
+    assert_eq!(before.len(), 38);
+    drop(running);
+
+    // In: the same mail, another server.
+    let imaps = host.address(Protocol::Imaps).port();
+    let said = client.sync(imaps, Some(&host.authority())).await;
+    assert_eq!(client.messages(), before, "{said}");
+    let mut imap = host.imap(USER).await;
+    let subscribed = imap.ok("LSUB \"\" *").await;
+    for folder in ["Work", "Work/2026", "Entw&APw-rfe"] {
+        assert!(
+            subscribed.with("LSUB").any(|line| line.ends_with(folder) || line.ends_with(&format!("\"{folder}\""))),
+            "{subscribed:?}"
+        );
+    }
+    let selected = imap.ok("SELECT INBOX").await;
+    assert!(format!("{selected:?}").contains("$Important"), "{selected:?}");
+    // What happens here is seen by the client, and goes back with the mail.
+    imap.append("INBOX", "\\Seen", "Subject: from Postrider\r\n\r\nhere\r\n").await;
+    imap.ok("STORE 1 +FLAGS (\\Flagged Later)").await;
+    imap.ok("LOGOUT").await;
+    client.sync(imaps, Some(&host.authority())).await;
+    let after = client.messages();
+    assert_eq!(after.len(), 39);
+
+    // And out.
+    postrider(&host, &["export", "dovecot"]).await;
+    own(MAIL_USER).await;
+    let place = folder();
+    let (_running, port) = dovecot(place.path(), &mail).await.unwrap();
+    let said = client.sync(port, None).await;
+    assert_eq!(client.messages(), after, "{said}");
+    let mut imap = user_at(port).await;
+    imap.ok("SELECT INBOX").await;
+    let flags = format!("{:?}", imap.ok("FETCH 1 (FLAGS)").await);
+    assert!(flags.contains("\\Flagged") && flags.contains("Later"), "{flags}");
+    host.stop().await;
+}
+
+/// How many messages a command says that it has moved, and how many were there.
+fn counts(result: &serde_json::Value) -> (u64, u64) {
+    let folders = result[0]["folders"].as_array().unwrap();
+    let sum = |key: &str| folders.iter().map(|folder| folder[key].as_u64().unwrap()).sum();
+    (sum("messages"), sum("present"))
+}
+
+/// Reads a message of a folder, by its place.
+async fn message(imap: &mut Imap, folder: &str, number: u32) -> String {
+    imap.ok(&format!("SELECT {folder}")).await;
+    format!("{:?}", imap.ok(&format!("FETCH {number} (UID FLAGS BODY[])")).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_comes_over_imap_and_can_be_asked_for_again() {
+    let Some(program) = find("mbsync") else { return };
+    let place = folder();
+    let mail = place.path().join("mail");
+    std::fs::create_dir(&mail).unwrap();
+    assert_success("chown", &Command::new("chown").arg(MAIL_USER).arg(&mail).output().await.unwrap());
+    let Some((_running, port)) = dovecot(place.path(), &mail).await else { return };
+    fill(port).await;
+    let client = Client { folder: tempfile::tempdir().unwrap(), program };
+    client.sync(port, None).await;
+    let before = client.messages();
+
+    let host = Host::start().user(USER).user("bob@example.test").real_time().await;
+    let password = place.path().join("password");
+    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    let (port_there, password) = (port.to_string(), password.display().to_string());
+    let arguments = |user: &'static str| {
+        let mut arguments = vec!["import", "imap", "127.0.0.1", "--insecure", "--port", &port_there, "--login", USER];
+        arguments.extend(["--password-file", &password, "--user", user]);
+        arguments
+    };
+    let planned = postrider(&host, &[&arguments(USER)[..], &["--dry-run"]].concat()).await;
+    assert_eq!(counts(&planned), (38, 0));
+    assert!(!host.mail_root().join("example.test/ann").exists(), "a dry run makes nothing");
+    let moved = postrider(&host, &arguments(USER)).await;
+    assert_eq!(counts(&moved), (38, 0));
+    assert_eq!(counts(&postrider(&host, &arguments(USER)).await), (0, 38));
+
+    // The client sees the same numbers.
+    let said = client.sync(host.address(Protocol::Imaps).port(), Some(&host.authority())).await;
+    assert_eq!(client.messages(), before, "{said}");
+    let mut imap = host.imap(USER).await;
+    let first = message(&mut imap, "INBOX", 3).await;
+    assert!(first.contains("Number 12") && first.contains("$Important") && first.contains("UID 4"), "{first}");
+
+    // Into mailboxes that are in use, only what is missing comes, and the rest comes later.
+    let mut bob = host.imap("bob@example.test").await;
+    bob.append("INBOX", "", "Subject: before\r\n\r\nx\r\n").await;
+    let moved = postrider(&host, &arguments("bob@example.test")).await;
+    assert_eq!(counts(&moved), (38, 0));
+    let mut there = user_at(port).await;
+    there.append("INBOX", "", "Subject: later\r\n\r\nx\r\n").await;
+    assert_eq!(counts(&postrider(&host, &arguments("bob@example.test")).await), (1, 38));
+    let status = bob.ok("STATUS INBOX (MESSAGES)").await;
+    assert!(format!("{status:?}").contains("MESSAGES 10"), "{status:?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_comes_from_files() {
+    let host = Host::start().user(USER).user("bob@example.test").real_time().await;
+    let place = tempfile::tempdir().unwrap();
+    let home = place.path().join("example.test/ann");
+    for folder in ["", "Work", "Work/2026"] {
+        for directory in ["cur", "new", "tmp"] {
+            std::fs::create_dir_all(home.join(folder).join(directory)).unwrap();
+        }
+    }
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut gzip, b"Subject: compressed\n\nNumber one\n").unwrap();
+    std::fs::write(home.join("cur/1700000000.M1P1.h,S=33:2,SZ"), gzip.finish().unwrap()).unwrap();
+    std::fs::write(home.join("Work/2026/new/1700000001.M2P2.h"), "Subject: plain\n\nNumber two\n").unwrap();
+    std::fs::write(home.join("dovecot-uidlist"), "3 V1690000000 N40\n17 :1700000000.M1P1.h,S=33\n").unwrap();
+    std::fs::write(home.join("subscriptions"), "Work/2026\n").unwrap();
+    let root = place.path().display().to_string();
+    let moved = postrider(&host, &["import", "dovecot", &root, "--layout", "fs"]).await;
+    assert_eq!(counts(&moved), (2, 0));
+    let mut imap = host.imap(USER).await;
+    let first = message(&mut imap, "INBOX", 1).await;
+    assert!(first.contains("UID 17") && first.contains("\\Seen") && first.contains("Number one"), "{first}");
+    assert!(message(&mut imap, "Work/2026", 1).await.contains("Number two"));
+    assert!(format!("{:?}", imap.ok("LSUB \"\" *").await).contains("Work/2026"));
+
+    let mbox = place.path().join("old.mbox");
+    let text = "From a@b Mon Nov 23 04:00:00 2026\nSubject: 1\nStatus: RO\n\n>From here\n\nFrom c@d Tue Nov 24 04:00:00 2026\nSubject: 2\n\ny\n";
+    std::fs::write(&mbox, text).unwrap();
+    let mbox = mbox.display().to_string();
+    let arguments = ["import", "mbox", &mbox, "--user", "bob@example.test", "--folder", "Old/2026"];
+    assert_eq!(counts(&postrider(&host, &arguments).await), (2, 0));
+    assert_eq!(counts(&postrider(&host, &arguments).await), (0, 2));
+    let mut bob = host.imap("bob@example.test").await;
+    let first = message(&mut bob, "Old/2026", 1).await;
+    assert!(first.contains("\\Seen") && first.contains("From here") && !first.contains(">From"), "{first}");
+    host.stop().await;
+}

@@ -1,0 +1,133 @@
+//! IMAP clients that mean no good.
+
+use super::attack::{during, flood};
+use super::pipe::is_over;
+use super::server::{Layout, Server};
+
+const FLOOD: usize = 96 << 20;
+
+#[test]
+fn endless_lines_and_literals() {
+    let server = Server::start(Layout::default());
+    during(&server, "IMAP: a line without end, before login", 16, || {
+        let mut client = server.imap_stranger().unwrap();
+        let said = flood(&mut client.pipe, &[b'A'; 64 << 10], FLOOD);
+        assert!(said.starts_with(b"* BAD"), "{:?}", String::from_utf8_lossy(&said));
+    });
+    during(&server, "IMAP: a line without end, after login", 16, || {
+        let mut client = server.imap("ann").unwrap();
+        flood(&mut client.pipe, &[b'A'; 64 << 10], FLOOD);
+    });
+    during(&server, "IMAP: a literal without end", 32, || {
+        for announced in ["{18446744073709551615+}", "{4294967295+}", "{4294967295}", "{99999999999999999999999}"] {
+            let mut client = server.imap("ann").unwrap();
+            client.pipe.send(format!("a APPEND INBOX {announced}\r\n").as_bytes()).unwrap();
+            let said = flood(&mut client.pipe, &[b'A'; 64 << 10], FLOOD);
+            let said = String::from_utf8_lossy(&said);
+            assert!(said.starts_with("a NO [TOOBIG]") || said.contains("BAD"), "{announced}: {said:?}");
+        }
+    });
+    during(&server, "IMAP: a large literal before login", 16, || {
+        let mut client = server.imap_stranger().unwrap();
+        client.pipe.send(b"a LOGIN {90000000+}\r\n").unwrap();
+        let said = flood(&mut client.pipe, &[b'A'; 64 << 10], FLOOD);
+        assert!(said.starts_with(b"a BAD"), "{:?}", String::from_utf8_lossy(&said));
+    });
+}
+
+#[test]
+fn deep_and_long_arguments() {
+    let server = Server::start(Layout::default());
+    during(&server, "IMAP: deep and long arguments", 48, || {
+        let mut client = server.imap("ann").unwrap();
+        assert!(client.select("INBOX").unwrap().is_ok());
+        let wide: String = (1..6000).map(|n| format!("{},", n * 2)).collect();
+        for (command, may_be_ok) in [
+            (format!("SEARCH {}ALL{}", "(".repeat(30_000), ")".repeat(30_000)), false),
+            (format!("SEARCH {}ALL", "NOT ".repeat(15_000)), true),
+            (format!("SEARCH {}ALL", "OR ALL ".repeat(9000)), true),
+            (format!("SEARCH {}", "ALL ".repeat(15_000)), true),
+            (format!("SEARCH {}1", wide), true),
+            (format!("FETCH 1:* {}{}", "(".repeat(30_000), ")".repeat(30_000)), false),
+            (format!("FETCH 1:* BODY[{}1]", "1.".repeat(30_000)), false),
+            (format!("FETCH 1:* BODY[HEADER.FIELDS ({})]", "a ".repeat(30_000)), true),
+            ("FETCH 4294967295:4294967295 BODY[]<4294967295.4294967295>".to_owned(), true),
+            (format!("LIST \"\" \"{}x\"", "*%".repeat(30_000)), true),
+            (format!("STORE 1 FLAGS ({})", "\\Seen ".repeat(9000)), true),
+            (format!("STORE 1 FLAGS ({})", (0..5000).map(|n| format!("k{n} ")).collect::<String>()), false),
+            (format!("ID ({})", "\"a\" \"b\" ".repeat(8000)), false),
+        ] {
+            let answer = client.command(&command);
+            let name: String = command.chars().take(40).collect();
+            match answer {
+                Ok(answer) if answer.status == "OK" => assert!(may_be_ok, "{name}: {answer:?}"),
+                Ok(answer) => assert!(["NO", "BAD"].contains(&answer.status.as_str()), "{name}: {answer:?}"),
+                Err(error) => panic!("{name}: {error}"),
+            }
+        }
+    });
+}
+
+/// Names lead nowhere but to folders of the user's own.
+#[test]
+fn names_of_folders() {
+    let server = Server::start(Layout::default());
+    let mut client = server.imap("ann").unwrap();
+    let long = "x".repeat(10_000);
+    let deep = "a/".repeat(5000) + "a";
+    let names: [&[u8]; 20] = [
+        b"..",
+        b".",
+        b"../bob",
+        b"../../outside",
+        b"a/../../../outside",
+        b"a/./b",
+        b"/etc",
+        b"//",
+        b"a//b",
+        b"a\0b",
+        b"\0",
+        b"\x01\x7f",
+        b"\r",
+        b"&AAA-",
+        b"&",
+        b"&AC4ALg-",
+        b"&AC8-etc",
+        b"\xff\xfe",
+        long.as_bytes(),
+        deep.as_bytes(),
+    ];
+    for name in names {
+        for command in ["CREATE", "SELECT", "SUBSCRIBE", "DELETE", "UNSUBSCRIBE", "RENAME Archive"] {
+            let shown = String::from_utf8_lossy(&name[..name.len().min(30)]).into_owned();
+            let mut line = format!("{command} {{{}+}}\r\n", name.len()).into_bytes();
+            line.extend_from_slice(name);
+            match client.octets(&line) {
+                Ok(answer) => {
+                    if answer.is_ok() && command.starts_with("RENAME") {
+                        let mut back = format!("RENAME {{{}+}}\r\n", name.len()).into_bytes();
+                        back.extend_from_slice(name);
+                        back.extend_from_slice(b" Archive");
+                        assert!(client.octets(&back).unwrap().is_ok(), "{shown:?}");
+                    }
+                }
+                Err(error) if is_over(&error) => {
+                    assert!(server.ended().is_none(), "{command} {shown:?} ends the server");
+                    client = server.imap("ann").unwrap();
+                }
+                Err(error) => panic!("{command} {shown:?}: {error}"),
+            }
+        }
+    }
+    // Everything is in ann's directory still; beside and above it is nothing new.
+    let above = server.maildir("ann").parent().unwrap().to_owned();
+    let beside: Vec<_> = std::fs::read_dir(&above).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(beside.iter().all(|name| name == "ann" || name == "bob"), "{beside:?}");
+    assert!(!server.path("outside").exists() && !server.path("mail/outside").exists());
+    let strange = std::fs::read_dir(server.maildir("ann"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().expect("names on disk are text"))
+        .filter(|name| name.contains("..") || name.chars().any(char::is_control))
+        .collect::<Vec<_>>();
+    assert!(strange.is_empty(), "{strange:?}");
+}

@@ -1,0 +1,140 @@
+//! Messages made to hurt whoever reads them: stored as they came, and fetched without harm.
+
+use super::attack::{during, stored};
+use super::dice::Dice;
+use super::imap::Imap;
+use super::server::{Layout, Server};
+
+fn server() -> Server {
+    Server::start(Layout { more: "[smtp]\nmessage_size = \"12M\"\n".to_owned(), ..Layout::default() })
+}
+
+/// Everything a client may ask of one message; the answers are well formed, or the client could not read them.
+fn fetch_all(imap: &mut Imap, uid: u32) {
+    for item in [
+        "ENVELOPE",
+        "BODYSTRUCTURE",
+        "BODY",
+        "BODY.PEEK[HEADER]",
+        "BODY.PEEK[1]",
+        "BODY.PEEK[1.MIME]",
+        "BODY.PEEK[1.1.1.1.1.1.1.1.1.1.1.1]",
+        "BODY.PEEK[2.1.HEADER]",
+        "BODY.PEEK[4294967295]",
+        "BODY.PEEK[HEADER.FIELDS (SUBJECT TO CONTENT-TYPE)]",
+        "BODY.PEEK[HEADER.FIELDS.NOT (TO)]",
+        "BODY.PEEK[TEXT]<1000000.10>",
+        "BINARY.PEEK[1]",
+        "BINARY.SIZE[1]",
+        "PREVIEW",
+    ] {
+        let answer = imap.command(&format!("UID FETCH {uid} ({item})")).unwrap();
+        assert!(answer.is_ok() || answer.status == "NO", "{item}: {} {}", answer.status, answer.text);
+        if let Some(value) = answer.fetched().first().and_then(|fetched| fetched.item("BODYSTRUCTURE")) {
+            assert!(value.depth() <= 1000, "a structure of depth {}", value.depth());
+        }
+    }
+    let answer = imap.command("UID SEARCH TEXT nowhere").unwrap();
+    assert!(answer.is_ok(), "{answer:?}");
+}
+
+/// Takes a message in and has everything of it fetched; the stored octets end with those that were sent.
+fn survives(server: &Server, name: &str, mib: u64, content: &[u8]) {
+    during(server, name, mib, || {
+        let (mut imap, uid) = stored(server, content);
+        fetch_all(&mut imap, uid);
+        let fetched = imap.fetch(&uid.to_string(), "(BODY.PEEK[] RFC822.SIZE)").unwrap();
+        let whole = fetched[0].octets("BODY[]");
+        assert!(whole.ends_with(content), "{name}: the message is not what was sent");
+        assert_eq!(fetched[0].item("RFC822.SIZE").unwrap().number(), whole.len() as u64);
+        assert!(imap.command(&format!("UID STORE {uid} +FLAGS.SILENT (\\Deleted)")).unwrap().is_ok());
+        assert!(imap.command("EXPUNGE").unwrap().is_ok());
+    });
+}
+
+#[test]
+fn headers_of_ten_megabytes() {
+    let server = server();
+    let one = format!("Subject: {}\r\n\r\nbody\r\n", "x".repeat(10 << 20));
+    survives(&server, "one field of 10 MB", 160, one.as_bytes());
+    let folded = format!("Subject: a\r\n{}\r\nbody\r\n", " x\r\n".repeat(2_500_000));
+    survives(&server, "a field of 2.5 million lines", 160, folded.as_bytes());
+    let many = format!("{}\r\nbody\r\n", "A: b\r\n".repeat(1_700_000));
+    survives(&server, "1.7 million fields", 240, many.as_bytes());
+    let to = format!("To: {}z@z.test\r\n\r\nbody\r\n", "a@b.test, ".repeat(1_000_000));
+    survives(&server, "a million addresses", 240, to.as_bytes());
+    let words = format!("Subject: {}\r\n\r\nbody\r\n", "=?utf-8?q?=41?= ".repeat(600_000));
+    survives(&server, "600,000 encoded words", 240, words.as_bytes());
+    let groups = format!("To: {}\r\n\r\nbody\r\n", "(".repeat(5_000_000));
+    survives(&server, "5 million open comments", 160, groups.as_bytes());
+}
+
+fn multipart(boundary: usize) -> String {
+    format!("Content-Type: multipart/mixed; boundary=b{boundary}\r\n\r\n--b{boundary}\r\n")
+}
+
+#[test]
+fn mime_bombs() {
+    let server = server();
+    let nested: String = (0..20_000).map(multipart).collect();
+    survives(&server, "20,000 multiparts in each other", 200, nested.as_bytes());
+    let messages = "Content-Type: message/rfc822\r\n\r\n".repeat(100_000) + "Subject: in the middle\r\n\r\nx\r\n";
+    survives(&server, "100,000 messages in each other", 200, messages.as_bytes());
+    let parts = multipart(1) + &"\r\n--b1\r\n".repeat(1_000_000);
+    survives(&server, "a million empty parts", 320, parts.as_bytes());
+    let same = "Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n".repeat(100_000);
+    survives(&server, "100,000 multiparts with the same boundary", 200, same.as_bytes());
+    let parameters = format!(
+        "Content-Type: text/plain{}\r\n\r\nx\r\n",
+        (0..300_000).map(|n| format!("; n*{n}*=''v")).collect::<String>()
+    );
+    survives(&server, "300,000 pieces of a parameter", 240, parameters.as_bytes());
+    let long = format!("Content-Type: multipart/mixed; boundary=\"{0}\"\r\n\r\n--{0}\r\n", "b".repeat(5 << 20));
+    survives(&server, "a boundary of 5 MB", 160, long.as_bytes());
+}
+
+/// Any octets at all, by every way in, come out as they went in.
+#[test]
+fn binary_garbage_comes_out_as_it_went_in() {
+    let server = server();
+    let mut dice = Dice::new("binary");
+    let garbage: Vec<u8> = (0..200_000).map(|_| (dice.next() >> 40) as u8).collect();
+    let mut lines = Vec::new();
+    for octet in &garbage {
+        // Everything but the controls that end lines.
+        if !matches!(octet, b'\r' | b'\n') {
+            lines.push(*octet);
+        }
+    }
+    let header: &[u8] = b"Subject: octets\r\n\r\n";
+    let text = [header, &lines, b"\r\n"].concat();
+    survives(&server, "garbage by DATA", 64, &text);
+    survives(&server, "NUL and nothing else", 64, &[[0; 5000].as_slice(), b"\r\n"].concat());
+    // RFC 3030: BINARYMIME carries anything, line ends or not.
+    let binary = [header, &garbage].concat();
+    during(&server, "garbage by BDAT", 64, || {
+        let mut client = server.relay().unwrap();
+        let mail = client.command("MAIL FROM:<a@elsewhere.test> BODY=BINARYMIME").unwrap();
+        assert_eq!(mail.code, 250, "{mail:?}");
+        assert_eq!(client.command("RCPT TO:<ann@example.test>").unwrap().code, 250);
+        client.pipe.send(format!("BDAT {} LAST\r\n", binary.len()).as_bytes()).unwrap();
+        client.pipe.send(&binary).unwrap();
+        let reply = client.reply().unwrap();
+        assert_eq!(reply.code, 250, "{reply:?}");
+        let mut imap = server.imap("ann").unwrap();
+        imap.select("INBOX").unwrap();
+        let uid = imap.command("FETCH * (UID)").unwrap().fetched()[0].uid();
+        fetch_all(&mut imap, uid);
+        let fetched = imap.fetch(&uid.to_string(), "(BODY.PEEK[])").unwrap();
+        assert!(fetched[0].octets("BODY[]").ends_with(&binary));
+    });
+    // APPEND, with a literal8 (RFC 3516 §4.2).
+    let mut imap = server.imap("ann").unwrap();
+    let mut line = format!("APPEND INBOX ~{{{}+}}\r\n", binary.len()).into_bytes();
+    line.extend_from_slice(&binary);
+    let answer = imap.octets(&line).unwrap();
+    assert!(answer.is_ok(), "{answer:?}");
+    imap.select("INBOX").unwrap();
+    let fetched = imap.fetch(&answer.new_uid().unwrap().to_string(), "(BODY.PEEK[])").unwrap();
+    assert_eq!(fetched[0].octets("BODY[]"), binary);
+}

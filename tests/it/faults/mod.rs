@@ -1,0 +1,25 @@
+//! Bad input and faults of the world: the real program, its clients' tricks, full disks, a database that is away.
+//!
+//! Variables: `POSTRIDER_TEST_REQUIRE_ALL=1` makes tests fail that could not get what they need of the machine.
+
+mod attack;
+mod database_down;
+pub(crate) mod dice;
+pub(crate) mod disk;
+mod disk_full;
+pub(crate) mod exchanger;
+mod hostile_imap;
+mod hostile_mail;
+mod hostile_smtp;
+pub(crate) mod imap;
+pub(crate) mod pipe;
+mod proxy;
+pub(crate) mod server;
+pub(crate) mod smtp;
+mod smuggling;
+
+/// A variable of the environment, unless it is empty.
+#[expect(clippy::disallowed_methods, reason = "tests are told by the environment how long they may take")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,11 @@
+//! The filter beside programs that others wrote: scanners, milters, signers.
+
+mod clamd;
+mod helpers;
+mod imported;
+mod learned;
+mod lessons;
+mod milters;
+mod quarantine;
+mod rotation;
+mod signatures;

@@ -1,0 +1,112 @@
+//! Messages that the filter keeps back, and how they come out again.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::harness::Host;
+
+const RULES: &str = "body LOCAL_BAD /buy this now/\nscore LOCAL_BAD 9\n";
+const MESSAGE: &str = "From: eve@elsewhere.test\r\nTo: ann@example.test\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n\
+                       Message-ID: <1@elsewhere.test>\r\nSubject: hello\r\n\r\nbuy this now\r\n";
+
+async fn start(rules: &Path, settings: &str) -> Host {
+    std::fs::write(rules, RULES).unwrap();
+    let rules = format!("[spam]\nquarantine = 7.0\n[spam.rules]\nfiles = [\"{}\"]\n{settings}", rules.display());
+    Host::start().settings(&rules).user("ann@example.test").await
+}
+
+async fn run(host: &Host, arguments: &[&str]) -> (Value, i32) {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"))
+        .args(["--json", "--config"])
+        .arg(host.directory().join("postrider.toml"))
+        .args(arguments)
+        .output()
+        .await
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    (serde_json::from_str(&text).unwrap_or_else(|_| panic!("{arguments:?}: {text}")), output.status.code().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_releases_or_deletes_them() {
+    let place = tempfile::tempdir().unwrap();
+    let host = start(&place.path().join("local.cf"), "").await;
+    for _ in 0..2 {
+        let reply = host.smtp().await.deliver("eve@elsewhere.test", &["ann@example.test"], MESSAGE).await;
+        assert_eq!(reply.code, 250);
+    }
+    let listed = run(&host, &["quarantine", "list"]).await.0;
+    let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 2, "{listed}");
+    // Another process sees what has been written down.
+    host.parts().journal.flush().await;
+    let shown = run(&host, &["quarantine", "show", ids[0]]).await.0;
+    assert!(shown["journey"].to_string().contains("LOCAL_BAD"), "{shown}");
+    assert_eq!(run(&host, &["quarantine", "delete", ids[0]]).await.1, 0);
+    assert_eq!(
+        run(&host, &["quarantine", "release", ids[1], "--ham"]).await,
+        (serde_json::json!({"recipients": 1}), 0)
+    );
+    let mut imap = host.imap("ann@example.test").await;
+    let junk = host.parts().mailboxes.as_ref().unwrap().user(&"ann@example.test".parse().unwrap()).await.unwrap();
+    let junk = junk.special(postrider::storage::mailbox::SpecialUse::Junk).unwrap();
+    // Delivery is the queue's next step.
+    for _ in 0..4_000 {
+        let lines = imap.ok(&format!("STATUS \"{junk}\" (MESSAGES)")).await;
+        if format!("{lines:?}").contains("MESSAGES 1") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(format!("{:?}", imap.ok(&format!("STATUS \"{junk}\" (MESSAGES)")).await).contains("MESSAGES 1"));
+    assert_eq!(run(&host, &["quarantine", "list"]).await.0, serde_json::json!([]));
+    assert_ne!(run(&host, &["quarantine", "release", ids[0]]).await.1, 0);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recipients_find_them_in_a_folder_of_their_own() {
+    let place = tempfile::tempdir().unwrap();
+    let host = start(&place.path().join("local.cf"), "[intake]\nquarantine = \"mailbox\"").await;
+    let reply = host.smtp().await.deliver("eve@elsewhere.test", &["ann@example.test"], MESSAGE).await;
+    assert_eq!(reply.code, 250);
+    // What another process has put into quarantine comes by LMTP and stays there.
+    let marked = format!("X-Postrider-Quarantine: yes\r\n{MESSAGE}");
+    let reply = host.lmtp().await.deliver("eve@elsewhere.test", &["ann@example.test"], &marked).await;
+    assert_eq!(reply.code, 250);
+    let mut imap = host.imap("ann@example.test").await;
+    let status = imap.ok("STATUS Quarantine (MESSAGES)").await;
+    assert!(format!("{status:?}").contains("MESSAGES 2"), "{status:?}");
+    imap.ok("SELECT Quarantine").await;
+    imap.ok("MOVE 1 INBOX").await;
+    let status = imap.ok("STATUS INBOX (MESSAGES)").await;
+    assert!(format!("{status:?}").contains("MESSAGES 1"), "{status:?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_wants_is_deleted_in_the_end() {
+    let place = tempfile::tempdir().unwrap();
+    let host = start(&place.path().join("local.cf"), "").await;
+    let deliver = async || {
+        let reply = host.smtp().await.deliver("eve@elsewhere.test", &["ann@example.test"], MESSAGE).await;
+        assert_eq!(reply.code, 250);
+    };
+    let queue = host.parts().queue.as_ref().unwrap();
+    let entries = async || queue.counts().await.unwrap().entries;
+    let day = std::time::Duration::from_secs(86_400);
+    deliver().await;
+    host.clock().advance(day * 20);
+    deliver().await;
+    assert_eq!(entries().await, 2);
+    host.clock().advance(day * 11);
+    for _ in 0..4_000 {
+        if entries().await == 1 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(entries().await, 1);
+    host.stop().await;
+}

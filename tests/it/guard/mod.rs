@@ -1,0 +1,144 @@
+//! Bans: kept over a restart, shared between machines, passed on to the packet filter.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider::foundations::clock::SharedClock;
+use postrider::foundations::event::EventKind;
+use postrider::foundations::mail::Peer;
+use postrider::foundations::settings::{Live, Span};
+use postrider::foundations::tasks::Tasks;
+use postrider::services::guard::{Failure, Guard, GuardSettings, NftablesSettings, Service, Sharing, SharingParts};
+use postrider::storage::database::{Database, Dialect};
+use postrider::storage::journal::{Journal, JournalSettings, Query};
+
+use crate::accounts::engines::{on_every_engine, run};
+use crate::harness::{Host, TestClock};
+
+on_every_engine!(bans_are_shared);
+
+struct Machine {
+    guard: Guard,
+    sharing: Sharing,
+}
+
+fn machine(database: &Database, clock: &TestClock, journal: &Journal, nftables: NftablesSettings) -> Machine {
+    let clock: SharedClock = Arc::new(clock.clone());
+    let settings = GuardSettings { failures: 2, ban: Span::minutes(10), nftables, ..GuardSettings::default() };
+    let settings = Live::new(settings);
+    let guard = Guard::new(settings.clone(), Arc::clone(&clock));
+    let parts =
+        SharingParts { guard: guard.clone(), settings, database: database.clone(), journal: journal.clone(), clock };
+    Machine { guard, sharing: Sharing::new(parts) }
+}
+
+fn journal(database: &Database, clock: &TestClock, tasks: &Tasks) -> Journal {
+    Journal::start(database.clone(), Live::new(JournalSettings::default()), Arc::new(clock.clone()), tasks)
+}
+
+fn peer() -> Peer {
+    Peer::Tcp("192.0.2.7:4000".parse().unwrap())
+}
+
+impl Machine {
+    fn misbehave(&self) {
+        for _ in 0..2 {
+            self.guard.failed(&peer(), Failure::Session);
+        }
+    }
+
+    fn refuses(&self) -> bool {
+        self.guard.admit(&peer(), Service::Imap).is_err()
+    }
+}
+
+async fn bans_are_shared(database: Database) {
+    let (clock, tasks) = (TestClock::new(), Tasks::new());
+    let journal = journal(&database, &clock, &tasks);
+    let start = || machine(&database, &clock, &journal, NftablesSettings::default());
+    let (mut one, mut other) = (start(), start());
+    one.misbehave();
+    one.guard.ban("2001:db8::/48".parse().unwrap(), None, "by hand").unwrap();
+    assert!(one.refuses() && !other.refuses());
+    one.sharing.exchange().await.unwrap();
+    other.sharing.exchange().await.unwrap();
+    assert!(other.refuses());
+    assert_eq!(other.guard.bans(), one.guard.bans());
+    // A restart forgets nothing.
+    let mut again = start();
+    again.sharing.exchange().await.unwrap();
+    assert_eq!(again.guard.bans(), one.guard.bans());
+    // What one lifts is lifted everywhere, and stays so.
+    assert_eq!(other.guard.unban("192.0.2.7/32".parse().unwrap()), 1);
+    assert_eq!(other.guard.unban("2001:db8::/48".parse().unwrap()), 1);
+    for machine in [&mut other, &mut one, &mut again] {
+        machine.sharing.exchange().await.unwrap();
+        assert!(!machine.refuses());
+        assert_eq!(machine.guard.bans(), []);
+    }
+    // The next ban is twice as long, and the one after it twice as long again, wherever it is earned.
+    one.misbehave();
+    one.sharing.exchange().await.unwrap();
+    clock.advance(Duration::from_secs(21 * 60));
+    let mut late = start();
+    late.sharing.exchange().await.unwrap();
+    assert!(!late.refuses());
+    late.misbehave();
+    clock.advance(Duration::from_secs(21 * 60));
+    assert!(late.refuses());
+    journal.flush().await;
+    let events = journal.query(&Query { kinds: vec![EventKind::Ban], ..Query::default() }).await.unwrap();
+    let lifted = events.iter().filter(|event| event.details["action"] == "lifted").count();
+    assert_eq!((events.len(), lifted), (5, 2), "{events:#?}");
+    tasks.stop(Duration::from_secs(10)).await;
+}
+
+#[test]
+fn the_packet_filter_is_told() {
+    run(Dialect::Sqlite, |database| async move {
+        let place = tempfile::tempdir().unwrap();
+        let (program, written) = (place.path().join("nft"), place.path().join("calls"));
+        std::fs::write(&program, format!("#!/bin/sh\necho \"$@\" >> {}\n", written.display())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let (clock, tasks) = (TestClock::new(), Tasks::new());
+        let journal = journal(&database, &clock, &tasks);
+        let settings =
+            NftablesSettings { table: Some("inet filter".to_owned()), program, ..NftablesSettings::default() };
+        let mut one = machine(&database, &clock, &journal, settings.clone());
+        one.misbehave();
+        one.sharing.exchange().await.unwrap();
+        one.sharing.exchange().await.unwrap();
+        one.guard.unban("192.0.2.7/32".parse().unwrap());
+        one.sharing.exchange().await.unwrap();
+        one.guard.ban("2001:db8::/48".parse().unwrap(), None, "by hand").unwrap();
+        one.sharing.exchange().await.unwrap();
+        // After a restart the set is filled again.
+        let mut again = machine(&database, &clock, &journal, settings);
+        again.sharing.exchange().await.unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&written).unwrap(),
+            "add element inet filter postrider4 { 192.0.2.7/32 timeout 600s }\n\
+             delete element inet filter postrider4 { 192.0.2.7/32 }\n\
+             add element inet filter postrider6 { 2001:db8::/48 }\n\
+             add element inet filter postrider6 { 2001:db8::/48 }\n"
+        );
+        tasks.stop(Duration::from_secs(10)).await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sudden_rise_is_an_event() {
+    let settings = "[guard]\ntrusted = []\n[submission]\nrise_from = 3\nrecipients_per_hour = 5";
+    let host = Host::start().settings(settings).user("ann@example.test").await;
+    let mut smtp = host.submission("ann@example.test").await;
+    let message = "From: ann@example.test\r\nSubject: x\r\n\r\nx\r\n";
+    for wanted in [250, 250, 250, 250, 250, 450] {
+        assert_eq!(smtp.deliver("ann@example.test", &["ann@example.test"], message).await.code, wanted);
+    }
+    let events = host.events(&Query { kinds: vec![EventKind::SendingRise], ..Query::default() }).await;
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0].subject.as_deref(), Some("ann@example.test"));
+    assert_eq!(events[0].details["copies"], 3);
+    host.stop().await;
+}

@@ -1,0 +1,24 @@
+//! A whole server in this process, for tests that speak to it as clients do.
+//!
+//! `Host::start().user("ann@example.test").settings("[smtp]\nrecipients = 3").await` binds every listener to a port of the
+//! system's choice, in a temporary directory, with its own certificate authority, a clock that stands still until the test
+//! moves it, and a DNS of the test's own records. It is built by the same `Daemon::build` as `postrider serve`.
+
+#![expect(dead_code, reason = "offered to all tests, and not all of it is used yet")]
+
+mod clock;
+mod dns;
+mod host;
+mod imap;
+mod peer;
+mod smtp;
+mod talk;
+pub mod tools;
+
+pub use clock::TestClock;
+pub use dns::NameServer;
+pub use host::{Host, PASSWORD};
+pub use imap::Imap;
+pub use peer::{Detour, Peer, Received};
+pub use smtp::{Reply, Smtp};
+pub use talk::Talk;

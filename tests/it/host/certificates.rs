@@ -1,0 +1,203 @@
+//! Certificates from a real ACME server: Pebble, which Let's Encrypt made to find clients that do not behave. It rejects
+//! nonces at random and takes its time with a look at the answers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use postrider::config::{Checks, Protocol, load};
+use postrider::foundations::clock::{Clock as _, SystemClock};
+use postrider::foundations::event::EventKind;
+use postrider::services::certificates::SelfSigned;
+use postrider::storage::journal::Query;
+use tempfile::TempDir;
+
+use crate::harness::tools::{Program, assert_success, find, free_port, start};
+use crate::harness::{Host, Imap, PASSWORD, Talk};
+
+/// Where an authority will be.
+struct Place {
+    folder: TempDir,
+    port: u16,
+    management: u16,
+}
+
+/// The authority at work, with the DNS it asks.
+struct Authority {
+    place: Place,
+    _programs: [Program; 2],
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        SelfSigned::keep_in(folder.path(), &["localhost", "127.0.0.1"], SystemClock.now()).unwrap();
+        Self { folder, port: free_port(), management: free_port() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The configuration of a certificate from there.
+    fn settings(&self, names: &str, more: &str) -> String {
+        format!(
+            "[[tls.acme]]\nnames = [{names}]\nauthority = \"https://localhost:{}/dir\"\nterms_agreed = true\n\
+             contact = [\"postmaster@example.test\"]\nauthority_root = \"{}\"\n{more}\n",
+            self.port,
+            self.path("ca.pem").display()
+        )
+    }
+
+    /// Starts it; it asks at the host's ports. `None`, said aloud, where Pebble is not installed.
+    fn open(self, host: &Host, external_account: bool) -> Option<Authority> {
+        let dns = free_port();
+        let config = serde_json::json!({ "pebble": {
+            "listenAddress": format!("127.0.0.1:{}", self.port),
+            "managementListenAddress": format!("127.0.0.1:{}", self.management),
+            "certificate": self.path("cert.pem"),
+            "privateKey": self.path("key.pem"),
+            "httpPort": host.address(Protocol::Http).port(),
+            "tlsPort": host.address(Protocol::Https).port(),
+            "ocspResponderURL": "",
+            "externalAccountBindingRequired": external_account,
+            "externalAccountMACKeys": { "house": EXTERNAL_KEY },
+        }});
+        std::fs::write(self.path("pebble.json"), config.to_string()).unwrap();
+        let names = [
+            "-dns01",
+            &format!("127.0.0.1:{dns}"),
+            "-defaultIPv6",
+            "",
+            "-http01",
+            "",
+            "-https01",
+            "",
+            "-tlsalpn01",
+            "",
+            "-management",
+            &format!("127.0.0.1:{}", free_port()),
+        ];
+        let names = start("pebble-challtestsrv", &names, &self.path("dns.log"))?;
+        let arguments = [
+            "-config",
+            &self.path("pebble.json").display().to_string(),
+            "-dnsserver",
+            &format!("127.0.0.1:{dns}"),
+            "-strict",
+        ];
+        let pebble = start("pebble", &arguments, &self.path("pebble.log"))?;
+        Some(Authority { place: self, _programs: [pebble, names] })
+    }
+}
+
+/// base64url of a key of 32 octets.
+const EXTERNAL_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+
+impl Authority {
+    /// The root of what it gives; it makes a new one whenever it starts.
+    async fn root(&self) -> PathBuf {
+        let path = self.place.path("root.pem");
+        let url = format!("https://localhost:{}/roots/0", self.place.management);
+        let mut curl = tokio::process::Command::new(find("curl").unwrap());
+        curl.arg("--silent").arg("--show-error").arg("--cacert").arg(self.place.path("ca.pem"));
+        let output = curl.args(["--retry", "20", "--retry-delay", "1", "--retry-connrefused", "--output"]);
+        let output = output.arg(&path).arg(url).output().await.unwrap();
+        assert_success("curl", &output);
+        path
+    }
+}
+
+/// Moves the clock on, attempt by attempt, until the certificate for a name is an obtained one.
+async fn until_obtained(host: &Host, name: &str, authority: &Authority) {
+    for _ in 0..1_200 {
+        if host.parts().certificates.loaded().iter().any(|one| one.covers(name) && !one.temporary) {
+            return;
+        }
+        // Longer than any rest between two attempts would take too many steps, and shorter than a session's patience.
+        host.clock().advance(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let log = std::fs::read_to_string(authority.place.path("pebble.log")).unwrap_or_default();
+    let events = host.events(&Query::default()).await;
+    panic!("no certificate within a minute: {events:#?}\n{log}");
+}
+
+#[tokio::test]
+async fn are_obtained_over_http_and_widened_under_open_connections() {
+    let place = Place::new();
+    let settings = place.settings("\"mx1.example.test\"", "");
+    let host = Host::start().user("ann@example.test").settings(&settings).await;
+    let state = host.directory().join("acme");
+    let loaded = host.parts().certificates.loaded();
+    assert!(
+        loaded.iter().any(|one| one.covers("mx1.example.test") && one.temporary),
+        "something stands in from the start"
+    );
+
+    let Some(authority) = place.open(&host, false) else { return };
+    let root = authority.root().await;
+    until_obtained(&host, "mx1.example.test", &authority).await;
+    let talk = Talk::tls_with(host.address(Protocol::Imaps), &root, "mx1.example.test").await;
+    let mut imap = Imap::greeted(talk).await;
+    imap.ok(&format!("LOGIN \"ann@example.test\" \"{PASSWORD}\"")).await;
+
+    // One more name: a new certificate at once, in the same file, and who is connected notices nothing.
+    let path = host.directory().join("postrider.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"mx1.example.test\"", "\"mx1.example.test\", \"mx2.example.test\"")).unwrap();
+    host.reload(load(&path, Checks::Files, None).unwrap()).await;
+    until_obtained(&host, "mx2.example.test", &authority).await;
+    imap.ok("NOOP").await;
+    for protocol in [Protocol::Imaps, Protocol::Submissions, Protocol::Pop3s] {
+        for name in ["mx1.example.test", "mx2.example.test"] {
+            Talk::tls_with(host.address(protocol), &root, name).await;
+        }
+    }
+
+    use std::os::unix::fs::PermissionsExt as _;
+    for entry in std::fs::read_dir(state).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o007, 0, "{:?} is readable by everybody", entry.path());
+    }
+    let events = host.events(&Query::default()).await;
+    let said = |what: &str| {
+        events.iter().filter(|event| event.kind == EventKind::Certificate && event.details["result"] == what).count()
+    };
+    assert_eq!(said("obtained"), 2);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn are_obtained_over_tls_with_an_external_account_and_keep_their_key() {
+    let place = Place::new();
+    std::fs::write(place.path("external"), EXTERNAL_KEY).unwrap();
+    let more = format!(
+        "challenge = \"tls-alpn-01\"\nkeep_key = true\nexternal_account = \"house\"\nexternal_account_key_file = \"{}\"",
+        place.path("external").display()
+    );
+    let settings = place.settings("\"mx1.example.test\"", &more);
+    let host = Host::start().settings(&settings).await;
+    let Some(authority) = place.open(&host, true) else { return };
+    let root = authority.root().await;
+    until_obtained(&host, "mx1.example.test", &authority).await;
+    Talk::tls_with(host.address(Protocol::Https), &root, "mx1.example.test").await;
+    let file = host.directory().join("acme/mx1.example.test.pem");
+    let key = |text: &str| text[text.find("-----BEGIN PRIVATE KEY").unwrap()..].to_owned();
+    let first = std::fs::read_to_string(&file).unwrap();
+
+    // Near its end it is renewed. Pebble's certificates live for five years.
+    let end = host.parts().certificates.loaded().iter().find(|one| one.file == file).unwrap().not_after;
+    host.clock().advance(end.since(host.clock().now()) - Duration::from_hours(24 * 300));
+    for _ in 0..1_200 {
+        if std::fs::read_to_string(&file).unwrap() != first {
+            break;
+        }
+        host.clock().advance(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let second = std::fs::read_to_string(&file).unwrap();
+    assert_ne!(first, second, "it was not renewed");
+    assert_eq!(key(&first), key(&second));
+    host.stop().await;
+}

@@ -1,0 +1,193 @@
+//! The command line beside a running server, and without one.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::harness::{Host, PASSWORD, Peer};
+
+const MESSAGE: &str = "From: ann@example.test\r\nMessage-ID: <one@example.test>\r\nSubject: One\r\n\r\nFirst line\r\n";
+
+/// Runs a command of the program with `--json`; what it prints and how it ends.
+async fn run(config: &Path, arguments: &[&str], input: &str) -> (Value, i32) {
+    let output = output(config, arguments, input).await;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let value = serde_json::from_str(&text).unwrap_or_else(|_| {
+        panic!("{arguments:?} printed `{text}` and {}", String::from_utf8_lossy(&output.stderr));
+    });
+    (value, output.status.code().unwrap())
+}
+
+async fn output(config: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_postrider"))
+        .arg("--json")
+        .arg("--config")
+        .arg(config)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+    child.wait_with_output().await.unwrap()
+}
+
+fn config(host: &Host) -> PathBuf {
+    host.directory().join("postrider.toml")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_that_are_made_count_at_once() {
+    let host = Host::start().user("ann@example.test").await;
+    let config = config(&host);
+    // The server has looked and remembers that there is nobody.
+    let refused = host.smtp().await.deliver("eve@elsewhere.test", &["cid@new.test"], MESSAGE).await;
+    assert_eq!(refused.code, 550);
+    assert_eq!(run(&config, &["domain", "add", "new.test"], "").await.1, 0);
+    assert_eq!(run(&config, &["domain", "add", "new.test"], "").await.1, 5);
+    let added = run(&config, &["user", "add", "cid@new.test", "--quota", "5G"], "secret word\n").await;
+    assert_eq!(added.1, 0, "{added:?}");
+    assert_eq!(run(&config, &["alias", "add", "sales@new.test", "cid@new.test", "ann@example.test"], "").await.1, 0);
+    let reply = host.smtp().await.deliver("eve@elsewhere.test", &["sales@new.test"], MESSAGE).await;
+    assert_eq!(reply.code, 250, "{}", reply.text());
+
+    let (users, _) = run(&config, &["user", "list", "new.test"], "").await;
+    assert_eq!((&users[0]["address"], &users[0]["quota"]), (&"cid@new.test".into(), &(5u64 << 30).into()));
+    let (aliases, _) = run(&config, &["alias", "show", "sales@new.test"], "").await;
+    assert_eq!(aliases.as_array().unwrap().len(), 2);
+
+    assert_eq!(run(&config, &["user", "passwd", "cid@new.test"], "another word\n").await.1, 0);
+    assert_eq!(run(&config, &["user", "disable", "cid@new.test"], "").await.1, 0);
+    assert_eq!(run(&config, &["user", "show", "cid@new.test"], "").await.0["state"], "disabled");
+    assert_eq!(run(&config, &["user", "show", "nobody@new.test"], "").await.1, 4);
+    assert_eq!(run(&config, &["user", "remove", "cid@new.test"], "").await.1, 0);
+    assert_eq!(run(&config, &["user", "show", "cid@new.test"], "").await.0["state"], "archived");
+    assert_eq!(run(&config, &["domain", "disable", "new.test"], "").await.1, 0);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_is_seen_and_changed() {
+    let host = Host::start()
+        .user("ann@example.test")
+        .dns("elsewhere.test MX 10 mx.elsewhere.test\nmx.elsewhere.test A 192.0.2.25")
+        .await;
+    let config = config(&host);
+    let peer = Peer::start().await;
+    peer.answer("RCPT", "451 4.3.0 not now");
+    host.detour().lead("192.0.2.25".parse().unwrap(), peer.address);
+    let mut ann = host.submission("ann@example.test").await;
+    for to in ["eve@elsewhere.test", "dan@elsewhere.test"] {
+        assert_eq!(ann.deliver("ann@example.test", &[to], MESSAGE).await.code, 250);
+    }
+    // Both have been tried once and wait.
+    let tried = async {
+        loop {
+            let (listed, _) = run(&config, &["queue", "list"], "").await;
+            let tried = |entry: &&Value| entry["recipients"][0]["attempts"] == 1;
+            if listed.as_array().unwrap().iter().filter(tried).count() == 2 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), tried).await.unwrap();
+    let (to_eve, _) = run(&config, &["queue", "list", "to:eve@elsewhere.test"], "").await;
+    assert_eq!(to_eve.as_array().unwrap().len(), 1);
+    let id = to_eve[0]["id"].as_str().unwrap();
+    assert_eq!(run(&config, &["queue", "hold", id], "").await, (serde_json::json!({ "recipients": 1 }), 0));
+    assert_eq!(run(&config, &["queue", "show", id], "").await.0["recipients"][0]["state"], "held");
+    peer.relent();
+    assert_eq!(run(&config, &["queue", "retry", "all"], "").await.1, 0);
+    assert_eq!(peer.wait_for(1).await[0].to, ["dan@elsewhere.test"]);
+    assert_eq!(run(&config, &["queue", "release", id], "").await.1, 0);
+    assert_eq!(peer.wait_for(2).await[1].to, ["eve@elsewhere.test"]);
+    assert_eq!(run(&config, &["queue", "show", "0000000000000000"], "").await.1, 4);
+    assert_eq!(output(&config, &["queue", "hold", "everything"], "").await.status.code(), Some(2));
+
+    host.parts().journal.flush().await;
+    let (traced, code) = run(&config, &["trace", "<one@example.test>"], "").await;
+    assert_eq!(code, 0);
+    assert!(!traced["journeys"].as_array().unwrap().is_empty(), "{traced}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bans_and_status_need_a_running_server() {
+    let host = Host::start().user("ann@example.test").settings("[guard]\ntrusted = []").await;
+    let config = config(&host);
+    assert_eq!(run(&config, &["status"], "").await.0[0]["roles"], "mta,access,dashboard");
+    assert_eq!(run(&config, &["ban", "add", "127.0.0.0/8", "--for", "1h"], "").await.1, 0);
+    assert_eq!(run(&config, &["ban", "list"], "").await.0[0]["network"], "127.0.0.0/8");
+    let mut banned = host.plain(postrider::config::Protocol::Smtp).await;
+    assert!(!banned.next_line().await.unwrap_or_default().starts_with("220"));
+    assert_eq!(run(&config, &["ban", "remove", "127.0.0.0/8"], "").await.1, 0);
+    assert_eq!(run(&config, &["ban", "remove", "127.0.0.0/8"], "").await.1, 4);
+    host.smtp().await.ok("NOOP").await;
+    let directory = host.directory().to_owned();
+    let kept = tempfile::tempdir().unwrap();
+    std::fs::copy(directory.join("postrider.toml"), kept.path().join("postrider.toml")).unwrap();
+    host.stop().await;
+    assert_eq!(run(&kept.path().join("postrider.toml"), &["status"], "").await.1, 75);
+    assert_eq!(run(&kept.path().join("postrider.toml"), &["ban", "list"], "").await.1, 75);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_are_made_anew() {
+    let host = Host::start().user("ann@example.test").await;
+    let config = config(&host);
+    assert_eq!(host.smtp().await.deliver("eve@elsewhere.test", &["ann@example.test"], MESSAGE).await.code, 250);
+    let before = host.imap("ann@example.test").await.ok("STATUS INBOX (MESSAGES UIDNEXT UIDVALIDITY)").await;
+    assert_eq!(run(&config, &["reindex", "ann@example.test"], "").await.1, 0);
+    let after = host.imap("ann@example.test").await.ok("STATUS INBOX (MESSAGES UIDNEXT UIDVALIDITY)").await;
+    assert_eq!(before.untagged, after.untagged);
+    assert_eq!(run(&config, &["reindex", "nobody@example.test"], "").await.1, 4);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_what_a_reload_will_do() {
+    let host = Host::start().user("ann@example.test").await;
+    let config = config(&host);
+    let declared = host.directory().join("accounts.toml");
+    let password = host.directory().join("password");
+    std::fs::write(&password, "the word\n").unwrap();
+    let text = format!("[domains.\"new.test\".users.cid]\npassword_file = \"{}\"\n", password.display());
+    std::fs::write(&declared, text).unwrap();
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}\n[accounts]\ndeclared = \"{}\"\n", declared.display())).unwrap();
+    let (plan, code) = run(&config, &["plan"], "").await;
+    assert_eq!((code, plan["changes"].as_array().unwrap().len()), (0, 2), "{plan}");
+    assert_eq!(run(&config, &["user", "show", "cid@new.test"], "").await.1, 4);
+    let changed = postrider::config::load(&config, postrider::config::Checks::Files, None).unwrap();
+    host.reload(changed).await;
+    assert_eq!(run(&config, &["user", "show", "cid@new.test"], "").await.0["owner"], "declared");
+    assert_eq!(run(&config, &["plan"], "").await.0["changes"], serde_json::json!([]));
+    std::fs::write(&declared, "[domains.\"new.test\".users.cid]\nquotta = 3\n").unwrap();
+    let (mistakes, code) = run(&config, &["plan"], "").await;
+    assert_eq!(code, 3);
+    assert!(mistakes["mistakes"][0]["wanted"].as_str().unwrap().contains("`quota`"), "{mistakes}");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_configuration() {
+    let nowhere = Path::new("/nowhere/postrider.toml");
+    assert_eq!(run(nowhere, &["user", "list"], "").await.1, 3);
+    let (hash, code) = run(nowhere, &["user", "hash"], &format!("{PASSWORD}\n")).await;
+    assert!(code == 0 && hash["hash"].as_str().unwrap().starts_with("{BLF-CRYPT}$2"), "{hash}");
+    let bad = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad_configs/unknown-keys.toml");
+    let (mistakes, code) = run(&bad, &["check"], "").await;
+    assert_eq!((mistakes["mistakes"].as_array().unwrap().len(), code), (4, 3));
+    for arguments in [&["completions", "bash"][..], &["config", "example"], &["config", "reference"], &["--help"]] {
+        let output = output(nowhere, arguments, "").await;
+        assert!(output.status.success() && output.stdout.len() > 500, "{arguments:?}");
+    }
+    let pages = tempfile::tempdir().unwrap();
+    let output = output(nowhere, &["man", &pages.path().display().to_string()], "").await;
+    assert!(output.status.success() && pages.path().join("postrider.1").exists());
+}

@@ -1,0 +1,107 @@
+//! Mistakes in configurations, and the texts made from the settings.
+
+use std::fs;
+use std::path::Path;
+
+use postrider::config::{Checks, LoadError, example, load, reference};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Each file says in comments at its end, after `# mistakes:`, exactly what must be reported: `line: key: words`.
+#[test]
+fn every_mistake_is_reported_with_its_place() {
+    let mut cases = 0;
+    for entry in fs::read_dir(root().join("tests/bad_configs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        cases += 1;
+        let text = fs::read_to_string(&path).unwrap();
+        let (_, wanted) = text.split_once("# mistakes:\n").unwrap_or_else(|| panic!("{} names none", path.display()));
+        let wanted: Vec<&str> = wanted.lines().map(|line| line.trim_start_matches("# ")).collect();
+        let Err(LoadError::Mistakes(found)) = load(&path, Checks::Files, None) else {
+            panic!("{} was taken", path.display());
+        };
+        let shown: Vec<String> = found.iter().map(|mistake| format!("{}: {mistake}", mistake.line)).collect();
+        assert_eq!(found.len(), wanted.len(), "{}: {shown:#?}", path.display());
+        for (wanted, found) in wanted.iter().zip(&found) {
+            let mut parts = wanted.splitn(3, ": ");
+            let (line, key, words) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+            let place = (found.line.to_string(), found.key.as_str());
+            assert_eq!(place, (line.to_owned(), key), "{}: {shown:#?}", path.display());
+            assert!(found.to_string().contains(words), "{}: `{words}` is not in `{found}`", path.display());
+        }
+    }
+    assert!(cases >= 5, "only {cases} cases were found");
+}
+
+#[test]
+fn the_reference_is_up_to_date() {
+    let path = root().join("docs/configuration.md");
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == reference(), "write it anew: postrider config reference > docs/configuration.md");
+}
+
+#[test]
+fn the_example_can_be_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("postrider.toml");
+    fs::write(&path, example()).unwrap();
+    load(&path, Checks::Syntax, None).unwrap_or_else(|error| panic!("{error}"));
+    // Every default in a comment is one that would be taken.
+    let uncommented: String = example()
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.contains(" = ") && !rest.contains('…') && is_key(rest) => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    fs::write(&path, uncommented).unwrap();
+    load(&path, Checks::Syntax, None).unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn is_key(line: &str) -> bool {
+    line.split(" = ")
+        .next()
+        .is_some_and(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
+}
+
+#[test]
+fn certificates_must_fit_key_and_host_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let now = postrider::foundations::clock::Clock::now(&postrider::foundations::clock::SystemClock);
+    let write = |name: &str, host: &str| {
+        let made = postrider::services::certificates::SelfSigned::make(&[host], now).unwrap();
+        fs::write(directory.path().join(format!("{name}.pem")), made.certificate).unwrap();
+        fs::write(directory.path().join(format!("{name}.key")), made.key.expose()).unwrap();
+    };
+    write("ours", "mail.example.test");
+    write("wild", "*.example.test");
+    write("other", "mail.other.test");
+    let mistakes = |cert: &str, key: &str| {
+        let path = directory.path().join("postrider.toml");
+        let within = |name: &str| directory.path().join(name).display().to_string();
+        let text = format!(
+            "hostname = \"mail.example.test\"\n[[listener]]\nprotocol = \"imaps\"\nbind = [\"127.0.0.1:0\"]\n\
+             [[tls.certificates]]\ncert = \"{}\"\nkey = \"{}\"\n",
+            within(cert),
+            within(key)
+        );
+        fs::write(&path, text).unwrap();
+        match load(&path, Checks::Files, None) {
+            Ok(_) => Vec::new(),
+            Err(LoadError::Mistakes(mistakes)) => mistakes,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert!(mistakes("ours.pem", "ours.key").is_empty());
+    assert!(mistakes("wild.pem", "wild.key").is_empty());
+    let mismatch = mistakes("ours.pem", "other.key");
+    assert_eq!((mismatch.len(), mismatch[0].line), (1, 7), "{mismatch:?}");
+    assert!(mismatch[0].wanted.contains("does not belong to"));
+    let elsewhere = mistakes("other.pem", "other.key");
+    assert!(elsewhere.len() == 1 && elsewhere[0].wanted.contains("mail.example.test"), "{elsewhere:?}");
+}

@@ -1,0 +1,37 @@
+//! `postrider demo`, as the README shows it.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+async fn demo(directory: &Path) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_postrider"))
+        .args(["--json", "demo", "--once", "--dir"])
+        .arg(directory)
+        .output()
+        .await
+        .unwrap();
+    let steps = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{steps}");
+    assert!(steps.contains("read it back"), "{steps}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn checks_itself_and_says_where_everything_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let facts = demo(&directory.path().join("new")).await;
+    let protocols =
+        ["smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "lmtp", "dashboard", "metrics"];
+    for protocol in protocols {
+        assert!(facts["listeners"][protocol].as_str().is_some_and(|at| at.starts_with("127.0.0.1:")), "{facts}");
+    }
+    assert_eq!(facts["users"].as_array().map(Vec::len), Some(2));
+    for file in ["ca", "config", "mail_root"] {
+        assert!(Path::new(facts[file].as_str().unwrap()).exists(), "{facts}");
+    }
+    assert!(facts["database"].as_str().is_some_and(|url| url.starts_with("sqlite:/")), "{facts}");
+    // A second time in the same directory, with what is there.
+    demo(&directory.path().join("new")).await;
+}

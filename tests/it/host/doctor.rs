@@ -1,0 +1,180 @@
+//! The self-test and the records to publish, asked of a name server by the wire.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use postrider::config::Protocol;
+use postrider::services::filter::authentication::dkim::{Algorithm, generate};
+use tokio::process::Command;
+
+use crate::harness::{Host, NameServer};
+
+/// A server that signs, a configuration that names its real ports, and the DNS as it should be.
+struct Patient {
+    host: Host,
+    directory: tempfile::TempDir,
+    healthy: String,
+}
+
+impl Patient {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let pair = generate(Algorithm::Rsa).unwrap();
+        let key = directory.path().join("dkim.pem");
+        postrider::foundations::files::write_durable(&key, pair.private.expose().as_bytes(), 0o600).unwrap();
+        let settings = format!(
+            "[[spam.dkim.keys]]\ndomain = \"example.test\"\nselector = \"s1\"\nfile = \"{}\"\n\
+             [[spam.dns_lists]]\nzone = \"bl.test\"\n",
+            key.display()
+        );
+        let host = Host::start().settings(&settings).user("ann@example.test").await;
+        let services: String = [Protocol::Imaps, Protocol::Submissions, Protocol::Submission, Protocol::Pop3s]
+            .map(|protocol| {
+                let port = host.address(protocol).port();
+                format!("_{protocol}._tcp.example.test SRV 0 1 {port} mail.example.test\n")
+            })
+            .concat();
+        let healthy = format!(
+            "mail.example.test A 198.51.100.7\nmail.example.test CAA 0 issue \"ca.test\"\n\
+             7.100.51.198.in-addr.arpa PTR mail.example.test\nexample.test MX 10 mail.example.test\n\
+             example.test TXT v=spf1 mx -all\ns1._domainkey.example.test TXT {}\n\
+             _dmarc.example.test TXT v=DMARC1; p=quarantine\n_smtp._tls.example.test TXT v=TLSRPTv1; rua=mailto:p@example.test\n\
+             {services}",
+            pair.record
+        );
+        Self { host, directory, healthy }
+    }
+
+    /// Runs a command against a name server with these records; its exit code and its JSON.
+    async fn ask(&self, records: &str, arguments: &[&str]) -> (i32, serde_json::Value) {
+        let server = NameServer::start(records).await;
+        let output = Command::new(env!("CARGO_BIN_EXE_postrider"))
+            .arg("--config")
+            .arg(self.configuration(&server))
+            .arg("--json")
+            .args(arguments)
+            .output()
+            .await
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let json = serde_json::from_str(&text);
+        let json = json.unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+        (output.status.code().unwrap(), json)
+    }
+
+    /// The host's own, with the ports it was given and this name server.
+    fn configuration(&self, server: &NameServer) -> PathBuf {
+        let text = std::fs::read_to_string(self.host.directory().join("postrider.toml")).unwrap();
+        let mut table: toml::Table = text.parse().unwrap();
+        for listener in table["listener"].as_array_mut().unwrap() {
+            let protocol = Protocol::from_word(listener["protocol"].as_str().unwrap()).unwrap();
+            listener["bind"] = vec![self.host.address(protocol).to_string()].into();
+        }
+        let dns = format!("servers = [\"{}\"]\nattempts = 1\ntimeout = \"10s\"", server.address());
+        table.insert("dns".to_owned(), toml::Value::Table(dns.parse().unwrap()));
+        let path = self.directory.path().join("postrider.toml");
+        std::fs::write(&path, toml::to_string(&table).unwrap()).unwrap();
+        path
+    }
+
+    /// The worst health of each check, and everything that was said.
+    async fn examined(&self, records: &str) -> (i32, BTreeMap<String, String>, String) {
+        let (code, json) = self.ask(records, &["doctor", "--no-ports"]).await;
+        let order = ["well", "unknown", "warning", "wrong"];
+        let rank = |word: &str| order.iter().position(|known| *known == word).unwrap();
+        let mut worst: BTreeMap<String, String> = BTreeMap::new();
+        for finding in json.as_array().unwrap() {
+            let (check, health) = (finding["check"].as_str().unwrap(), finding["health"].as_str().unwrap());
+            assert_eq!(finding["remedy"].is_string(), health != "well", "{finding}");
+            let known = worst.entry(check.to_owned()).or_insert_with(|| "well".to_owned());
+            if rank(health) > rank(known) {
+                *known = health.to_owned();
+            }
+        }
+        (code, worst, json.to_string())
+    }
+}
+
+/// Checks that this machine decides, not the test.
+const LOCAL: [&str; 4] = ["clock", "disk", "inodes", "limits"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tells_what_is_well_and_what_is_not() {
+    let patient = Patient::new().await;
+    let (code, mut found, said) = patient.examined(&patient.healthy).await;
+    // Nobody vouches for the harness's certificate.
+    assert_eq!(code, 1, "{said}");
+    found.retain(|check, _| !LOCAL.contains(&check.as_str()));
+    let wanted = [
+        ("address", "well"),
+        ("caa", "well"),
+        ("certificate", "wrong"),
+        ("dkim", "well"),
+        ("dmarc", "well"),
+        ("dns-list", "well"),
+        ("listener", "well"),
+        ("mta-sts", "warning"),
+        ("mx", "well"),
+        ("permissions", "well"),
+        ("ptr", "well"),
+        ("spf", "well"),
+        ("srv", "well"),
+        ("tls-rpt", "well"),
+        ("tlsa", "well"),
+    ];
+    let wanted: BTreeMap<String, String> = wanted.map(|(check, health)| (check.to_owned(), health.to_owned())).into();
+    assert_eq!(found, wanted, "{said}");
+
+    let ill = "mail.example.test A 198.51.100.7\n7.100.51.198.in-addr.arpa PTR pool-7.provider.test\n\
+               7.100.51.198.bl.test A 127.0.0.2\nexample.test MX 10 mail.elsewhere.test\nexample.test TXT v=spf1 -all\n\
+               s1._domainkey.example.test TXT v=DKIM1; k=rsa; p=AAAA\n_dmarc.example.test TXT v=DMARC1; p=none\n\
+               _imaps._tcp.example.test SRV 0 1 993 mail.elsewhere.test\n_smtp._tls.example.test TXT hello\n\
+               _25._tcp.mail.example.test TLSA 3 0 1 00ff\n";
+    let (code, found, said) = patient.examined(ill).await;
+    assert_eq!(code, 1);
+    for (check, health) in [
+        ("caa", "warning"),
+        ("dkim", "wrong"),
+        ("dmarc", "warning"),
+        ("dns-list", "wrong"),
+        ("mx", "wrong"),
+        ("ptr", "wrong"),
+        ("spf", "wrong"),
+        ("srv", "warning"),
+        ("tls-rpt", "wrong"),
+        ("tlsa", "unknown"),
+    ] {
+        assert_eq!(found[check], health, "{check}: {said}");
+    }
+    assert!(said.contains("Ask your provider to set the PTR record of 198.51.100.7 to mail.example.test"), "{said}");
+    let (_, found, said) = patient.examined("unrelated.test A 192.0.2.1").await;
+    for check in ["address", "mx", "dkim"] {
+        assert_eq!(found[check], "wrong", "{check}: {said}");
+    }
+    patient.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_are_published_as_printed_are_well() {
+    let patient = Patient::new().await;
+    let (code, printed) = patient.ask("", &["dns", "--address", "198.51.100.7", "--ca", "ca.test"]).await;
+    assert_eq!(code, 0);
+    let field = |record: &serde_json::Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
+    let published: String = printed
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|record| field(record, "type") == "PTR" || record["when"].is_null())
+        .map(|record| {
+            let name = field(record, "name");
+            format!("{} {} {}\n", name.trim_end_matches('.'), field(record, "type"), field(record, "value"))
+        })
+        .collect();
+    let (_, found, said) = patient.examined(&published).await;
+    for check in ["address", "caa", "dkim", "dmarc", "mx", "ptr", "spf", "srv", "tls-rpt"] {
+        assert_eq!(found[check], "well", "{check}: {said}\n{published}");
+    }
+    let (code, _) = patient.ask("", &["dns", "other.test"]).await;
+    assert_eq!(code, 4);
+    patient.host.stop().await;
+}

@@ -1,0 +1,171 @@
+//! Starting, reloading and stopping.
+
+use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
+
+use postrider::config::Protocol;
+use postrider::foundations::tasks::Tasks;
+use postrider::services::certificates::SelfSigned;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::harness::{Host, Talk};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_told_that_the_server_stops() {
+    let host = Host::start().user("ann@example.test").await;
+    let mut smtp = host.smtp().await;
+    let mut imap = host.imap("ann@example.test").await;
+    let (_, goodbye, bye) = tokio::join!(host.stop(), smtp.reply(), imap.talk.line());
+    assert_eq!(goodbye.code, 421);
+    assert!(bye.starts_with("* BYE"), "{bye}");
+    assert!(smtp.talk.is_closed().await && imap.talk.is_closed().await);
+}
+
+/// The program itself, as systemd would run it.
+struct Program {
+    child: tokio::process::Child,
+    directory: tempfile::TempDir,
+}
+
+impl Program {
+    /// Starts it on a port that systemd might have passed: one that this process binds and hands over.
+    async fn start(notify: &std::path::Path, extra: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = format!(
+            "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = \"{0}/run\"\nstop_within = \"3s\"\n\
+             [storage]\nmail_root = \"{0}/mail\"\ndatabase = \"sqlite:{0}/p.sqlite\"\n[spool]\ndirectory = \"{0}/spool\"\n\
+             [tls]\nself_signed = \"{0}/tls\"\n[[listener]]\nprotocol = \"imaps\"\nbind = [\"unix:{0}/imaps.sock\"]\n{extra}",
+            directory.path().display()
+        );
+        fs::write(directory.path().join("postrider.toml"), config).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_postrider"))
+            .arg("--config")
+            .arg(directory.path().join("postrider.toml"))
+            .args(["serve", "--log-format", "text"])
+            .env("NOTIFY_SOCKET", notify)
+            .env("WATCHDOG_USEC", "200000")
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { child, directory }
+    }
+
+    async fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().await.unwrap().success());
+    }
+}
+
+/// What the program tells systemd, line by line, until one begins like this.
+async fn told(socket: &tokio::net::UnixDatagram, wanted: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let wait = async {
+        loop {
+            let mut datagram = [0; 4096];
+            let length = socket.recv(&mut datagram).await.unwrap();
+            let text = String::from_utf8_lossy(&datagram[..length]);
+            lines.extend(text.lines().map(str::to_owned));
+            if lines.iter().any(|line| line.starts_with(wanted)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("{wanted} was not told"));
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_is_told_of_each_step() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let mut program = Program::start(&path, "").await;
+    let ready = told(&socket, "READY=1").await;
+    assert!(ready.iter().any(|line| line.starts_with("STATUS=Serving imaps")), "{ready:?}");
+    told(&socket, "WATCHDOG=1").await;
+
+    program.signal("HUP").await;
+    let reload = told(&socket, "READY=1").await;
+    assert!(reload.iter().any(|line| line == "RELOADING=1"), "{reload:?}");
+    assert!(reload.iter().any(|line| line.starts_with("MONOTONIC_USEC=")), "{reload:?}");
+
+    // A broken configuration changes nothing and stops nothing.
+    let config = program.directory.path().join("postrider.toml");
+    let good = fs::read_to_string(&config).unwrap();
+    fs::write(&config, good.clone() + "\n[nonsense]\n").unwrap();
+    program.signal("HUP").await;
+    told(&socket, "READY=1").await;
+
+    program.signal("TERM").await;
+    told(&socket, "STOPPING=1").await;
+    let ended = tokio::time::timeout(Duration::from_secs(10), program.child.wait()).await.unwrap().unwrap();
+    assert!(ended.success(), "{ended}");
+    let mut log = BufReader::new(program.child.stderr.take().unwrap()).lines();
+    let mut said = Vec::new();
+    while let Some(line) = log.next_line().await.unwrap() {
+        said.push(line);
+    }
+    assert!(said.iter().any(|line| line.contains("ERROR") && line.contains("nonsense")), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_of_systemd_are_used() {
+    let Some(activate) = crate::harness::tools::find("systemd-socket-activate") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let within = |name: &str| directory.path().join(name).display().to_string();
+    // Two ways to find a socket: by its name, and by the address that the configuration has.
+    let config = format!(
+        "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = \"{0}/run\"\n\
+         [storage]\nmail_root = \"{0}/mail\"\ndatabase = \"sqlite:{0}/p.sqlite\"\n[spool]\ndirectory = \"{0}/spool\"\n\
+         [[listener]]\nprotocol = \"smtp\"\nbind = [\"systemd:mail\"]\n\
+         [[listener]]\nprotocol = \"lmtp\"\nbind = [\"unix:{0}/lmtp.sock\"]\n",
+        directory.path().display()
+    );
+    fs::write(within("postrider.toml"), config).unwrap();
+    let mut program = Command::new(activate)
+        .args(["-l", &within("smtp.sock"), "-l", &within("lmtp.sock"), "--fdname=mail:other"])
+        .arg(env!("CARGO_BIN_EXE_postrider"))
+        .args(["--config", &within("postrider.toml"), "serve"])
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    for name in ["smtp.sock", "lmtp.sock"] {
+        let greeting = async {
+            loop {
+                if let Ok(stream) = tokio::net::UnixStream::connect(within(name)).await {
+                    let mut line = String::new();
+                    BufReader::new(stream).read_line(&mut line).await.unwrap();
+                    return line;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let greeting = tokio::time::timeout(Duration::from_secs(20), greeting).await.unwrap();
+        assert!(greeting.starts_with("220 mail.example.test"), "{name}: {greeting}");
+    }
+    program.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_certificates_are_taken_over_without_dropping_anybody() {
+    let host = Host::start().user("ann@example.test").await;
+    let mut before = host.imap("ann@example.test").await;
+    let made = SelfSigned::make(&["mail.example.test"], host.parts().clock.now()).unwrap();
+    let old = fs::read(host.authority()).unwrap();
+    let tls = host.directory().join("tls");
+    fs::write(tls.join("ca.pem"), &made.authority).unwrap();
+    fs::write(tls.join("key.pem"), made.key.expose()).unwrap();
+    fs::write(tls.join("cert.pem"), &made.certificate).unwrap();
+    host.parts().certificates.reload().await.unwrap();
+    host.imap("ann@example.test").await.ok("NOOP").await;
+    before.ok("NOOP").await;
+    fs::write(tls.join("old.pem"), old).unwrap();
+    let address = host.address(Protocol::Imaps);
+    let shaken = Tasks::new().spawn(async move { Talk::tls(address, &tls.join("old.pem")).await }).await;
+    assert!(shaken.is_err(), "the old authority is still believed");
+    host.stop().await;
+}

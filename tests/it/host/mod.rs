@@ -1,0 +1,14 @@
+//! The server as a whole: start, reload, stop, and mail from end to end.
+
+mod certificates;
+mod commands;
+mod configuration;
+mod delivery;
+mod demo;
+mod doctor;
+mod fates;
+mod lifecycle;
+mod pages;
+mod records;
+mod reports;
+mod roles;

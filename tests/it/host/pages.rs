@@ -1,0 +1,94 @@
+//! The monitoring page and the figures.
+
+use std::collections::BTreeSet;
+
+use postrider::config::Protocol;
+
+use crate::harness::Host;
+
+async fn get(host: &Host, protocol: Protocol, path: &str) -> String {
+    let mut talk = host.plain(protocol).await;
+    talk.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await;
+    let mut whole = String::new();
+    while let Some(line) = talk.next_line().await {
+        whole.push_str(&line);
+        whole.push('\n');
+    }
+    whole
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_and_readiness() {
+    let host = Host::start().user("ann@example.test").await;
+    let metrics = get(&host, Protocol::Metrics, "/metrics").await;
+    for figure in
+        ["postrider_users 1.0", "postrider_queue_entries 0.0", "postrider_connections_open{protocol=\"metrics\""]
+    {
+        assert!(metrics.contains(figure), "{figure} is missing in\n{metrics}");
+    }
+    assert!(get(&host, Protocol::Metrics, "/readyz").await.starts_with("HTTP/1.1 200"));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_shows_that_all_listeners_answer() {
+    let host = Host::start().user("ann@example.test").await;
+    let overview = get(&host, Protocol::Dashboard, "/api/v1/overview").await;
+    assert!(overview.starts_with("HTTP/1.1 200"), "{overview}");
+    assert!(overview.contains("\"protocol\":\"imaps\"") && !overview.contains("\"milliseconds\":null"), "{overview}");
+    let page = get(&host, Protocol::Dashboard, "/").await;
+    assert!(page.contains("mail.example.test"), "{page}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_password_only_our_own_names_are_served() {
+    let host = Host::start().await;
+    for (name, wanted) in [("127.0.0.1:8080", "200"), ("mail.example.test", "200"), ("led-here.example", "403")] {
+        let mut talk = host.plain(Protocol::Dashboard).await;
+        talk.send(format!("GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n")).await;
+        assert!(talk.line().await.starts_with(&format!("HTTP/1.1 {wanted}")), "{name}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_figure_is_documented() {
+    let host = Host::start().user("ann@example.test").await;
+    let metrics = get(&host, Protocol::Metrics, "/metrics").await;
+    let shown: BTreeSet<&str> = metrics
+        .lines()
+        .filter(|line| line.starts_with("postrider_"))
+        .filter_map(|line| line.split(['{', ' ']).next())
+        .collect();
+    let text = include_str!("../../../docs/metrics.md");
+    let documented: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(shown, documented);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_policy_on_tls_is_served_by_name() {
+    let settings = "[[mta_sts.policies]]\ndomain = \"example.test\"\nmode = \"enforce\"\nmax_age = \"1d\"";
+    let host = Host::start().settings(settings).await;
+    for (name, found) in [
+        ("mta-sts.example.test", true),
+        ("MTA-STS.example.test:443", true),
+        ("example.test", false),
+        ("mta-sts.other.test", false),
+    ] {
+        let mut talk = host.tls(Protocol::Https).await;
+        let request = format!("GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
+        talk.send(request).await;
+        let mut whole = String::new();
+        while let Some(line) = talk.next_line().await {
+            whole.push_str(&line);
+            whole.push('\n');
+        }
+        assert_eq!(whole.starts_with("HTTP/1.1 200"), found, "{name}: {whole}");
+        assert!(whole.contains("content-type: text/plain"), "{whole}");
+        assert_eq!(whole.ends_with("mode: enforce\nmx: mail.example.test\nmax_age: 86400\n"), found, "{whole}");
+    }
+    host.stop().await;
+}

@@ -1,0 +1,44 @@
+//! The DNS records that are printed, and those that the NixOS module computes.
+
+use std::path::Path;
+
+use postrider::services::records::{Service, Wanted};
+
+use crate::harness::tools;
+
+#[test]
+fn the_module_computes_the_same() {
+    let wanted = Wanted {
+        hostname: "mail.example.test".parse().unwrap(),
+        addresses: vec![],
+        domains: vec!["example.test".parse().unwrap(), "xn--bcher-kva.example".parse().unwrap()],
+        services: vec![
+            Service { label: "imaps", port: 993 },
+            Service { label: "submissions", port: 465 },
+            Service { label: "submission", port: 10587 },
+        ],
+        policies: vec![],
+        dkim: vec![],
+        public_keys: vec![],
+        authorities: vec![],
+    };
+    let Some(nix) = tools::find("nix-instantiate") else { return };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("modules/lib/dns-records.nix");
+    let expression = format!(
+        "builtins.concatMap (domain: import {} {{ inherit domain; hostname = \"mail.example.test\"; \
+         ports = {{ imap = 143; imaps = 993; submissions = 465; submission = 10587; smtp = 25; }}; }}) \
+         [ \"example.test\" \"xn--bcher-kva.example\" ]",
+        file.display()
+    );
+    let output = std::process::Command::new(nix)
+        .args(["--eval", "--strict", "--json", "--expr", &expression])
+        // Nothing is built: no store is wanted.
+        .env("NIX_REMOTE", "dummy://")
+        .output()
+        .unwrap();
+    tools::assert_success("nix-instantiate", &output);
+    let theirs: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    // What depends on something is for people to decide.
+    let ours: Vec<_> = wanted.records().into_iter().filter(|record| record.when.is_none()).collect();
+    assert_eq!(serde_json::to_value(ours).unwrap(), theirs);
+}

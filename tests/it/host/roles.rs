@@ -1,0 +1,145 @@
+//! The roles as processes of their own, as under systemd.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use postrider::config::Protocol;
+use tokio::net::UnixDatagram;
+use tokio::process::{Child, Command};
+
+use crate::harness::{Imap, Smtp, Talk};
+
+struct Roles {
+    directory: tempfile::TempDir,
+    running: Vec<Child>,
+}
+
+impl Roles {
+    /// Writes one configuration for all of them. Ports are those that were free a moment ago.
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = format!(
+            "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = \"{0}/run\"\nstop_within = \"3s\"\n\
+             [storage]\nmail_root = \"{0}/mail\"\ndatabase = \"sqlite:{0}/p.sqlite\"\n[spool]\ndirectory = \"{0}/spool\"\n\
+             [login]\ncost = 4\n[tls]\nself_signed = \"{0}/tls\"\n\
+             [[listener]]\nprotocol = \"lmtp\"\nbind = [\"unix:{0}/lmtp.sock\"]\n",
+            directory.path().display()
+        );
+        let listeners: Vec<std::net::TcpListener> =
+            PROTOCOLS.iter().map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        for (protocol, listener) in PROTOCOLS.iter().zip(&listeners) {
+            let address = listener.local_addr().unwrap();
+            config += &format!("[[listener]]\nprotocol = \"{protocol}\"\nbind = [\"{address}\"]\n");
+        }
+        fs::write(directory.path().join("postrider.toml"), config).unwrap();
+        Self { directory, running: Vec::new() }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
+        command.arg("--config").arg(self.path().join("postrider.toml")).stderr(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Starts a role and waits until it says that it is ready.
+    async fn start(&mut self, role: &str) {
+        let path = self.path().join(format!("notify-{role}-{}", self.running.len()));
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let child = self.command().args(["serve", "--role", role]).env("NOTIFY_SOCKET", &path).spawn().unwrap();
+        self.running.push(child);
+        let ready = async {
+            let mut datagram = [0; 4096];
+            loop {
+                let length = socket.recv(&mut datagram).await.unwrap();
+                if String::from_utf8_lossy(&datagram[..length]).contains("READY=1") {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), ready).await.unwrap_or_else(|_| panic!("{role} is not ready"));
+    }
+
+    fn address(&self, protocol: Protocol) -> std::net::SocketAddr {
+        let config =
+            postrider::config::load(&self.path().join("postrider.toml"), postrider::config::Checks::Syntax, None);
+        let config = config.unwrap();
+        let listener = config.listener.iter().find(|listener| listener.protocol == protocol).unwrap();
+        listener.bind[0].to_string().parse().unwrap()
+    }
+
+    async fn administer(&self, arguments: &[&str], input: &str) -> i32 {
+        let mut child = self.command().args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stdin, input.as_bytes()).await.unwrap();
+        drop(stdin);
+        child.wait().await.unwrap().code().unwrap()
+    }
+}
+
+const PROTOCOLS: &[Protocol] =
+    &[Protocol::Smtp, Protocol::Submissions, Protocol::Imaps, Protocol::Dashboard, Protocol::Metrics];
+const MESSAGE: &str = "From: ann@example.test\r\nTo: bob@example.test\r\nSubject: One\r\n\r\nAcross two processes\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_goes_from_one_process_to_the_other() {
+    let mut roles = Roles::new();
+    roles.start("access").await;
+    roles.start("mta").await;
+    roles.start("dashboard").await;
+    assert_eq!(roles.administer(&["domain", "add", "example.test"], "").await, 0);
+    for user in ["ann@example.test", "bob@example.test"] {
+        assert_eq!(roles.administer(&["user", "add", user], "the-word\n").await, 0);
+    }
+    let authority = roles.path().join("tls/ca.pem");
+    let talk = Talk::tls(roles.address(Protocol::Submissions), &authority).await;
+    let mut ann = Smtp::hello(talk, "EHLO client.example").await;
+    ann.log_in("ann@example.test", "the-word").await;
+    let reply = ann.deliver("ann@example.test", &["bob+lists@example.test"], MESSAGE).await;
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    let mut bob = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
+    bob.ok("LOGIN bob@example.test the-word").await;
+    assert_eq!(bob.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
+    assert!(bob.ok("FETCH 1 BODY.PEEK[]").await.untagged[0].contains("Across two processes"));
+
+    // Without the mailboxes' process mail waits in the queue, and comes when it is back.
+    let mut access = roles.running.remove(0);
+    access.kill().await.unwrap();
+    let reply = ann.deliver("ann@example.test", &["bob@example.test"], MESSAGE).await;
+    assert!(reply.code == 250 || reply.code == 451, "{}", reply.text());
+    roles.start("access").await;
+    if reply.code == 451 {
+        assert_eq!(ann.deliver("ann@example.test", &["bob@example.test"], MESSAGE).await.code, 250);
+    }
+    assert!(matches!(roles.administer(&["queue", "retry", "all"], "").await, 0 | 4));
+    let mut bob = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
+    bob.ok("LOGIN bob@example.test the-word").await;
+    let arrived = async {
+        while bob.ok("STATUS INBOX (MESSAGES)").await.untagged[0].contains("MESSAGES 1") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), arrived).await.unwrap();
+
+    // The page is told of the bans of the others, over sockets that change nothing.
+    assert_eq!(roles.administer(&["ban", "add", "203.0.113.0/24"], "").await, 0);
+    let mut looking = tokio::net::UnixStream::connect(roles.path().join("run/mta-status.sock")).await.unwrap();
+    let request = b"{\"request\":\"queue\",\"command\":{\"action\":\"retry\",\"which\":\"all\"}}\n";
+    tokio::io::AsyncWriteExt::write_all(&mut looking, request).await.unwrap();
+    let mut refused = String::new();
+    tokio::io::AsyncBufReadExt::read_line(&mut tokio::io::BufReader::new(looking), &mut refused).await.unwrap();
+    assert!(refused.contains("nothing can be changed over this socket"), "{refused}");
+    let mut page = Talk::plain(roles.address(Protocol::Dashboard)).await;
+    page.send("GET /api/v1/overview HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    let mut whole = String::new();
+    while let Some(line) = page.next_line().await {
+        whole.push_str(&line);
+    }
+    assert!(whole.starts_with("HTTP/1.1 200") && whole.contains("\"problems\":[]"), "{whole}");
+    assert!(whole.contains("203.0.113.0/24"), "{whole}");
+}

@@ -1,0 +1,211 @@
+//! The rules of the house, read from its own files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files below a directory with this ending, as paths from the project's root.
+fn files(below: &str, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![root().join(below)];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == ending) {
+                found.push(path.strip_prefix(root()).unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// The code of a file without comments and without its unit tests.
+fn code(path: &Path) -> String {
+    let whole = text(path);
+    let code = whole.split("#[cfg(test)]").next().unwrap_or_default();
+    code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The names that follow `crate::`, two levels deep: `["services", "queue"]`. Handles `use crate::{a::b, c::d}`.
+fn crate_paths(code: &str) -> BTreeSet<(String, String)> {
+    let mut paths = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let group = &group[..group.find("};").unwrap_or(group.len())];
+            paths.extend(group.split(',').map(|part| two_levels(part.trim())));
+        } else {
+            paths.insert(two_levels(rest));
+        }
+    }
+    paths
+}
+
+fn two_levels(path: &str) -> (String, String) {
+    let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut parts = path.split("::");
+    (name(parts.next().unwrap_or_default()), parts.next().map(name).unwrap_or_default())
+}
+
+fn floor(name: &str) -> Option<u8> {
+    match name {
+        "foundations" => Some(0),
+        "storage" => Some(1),
+        "services" => Some(2),
+        "protocols" => Some(3),
+        "config" | "daemon" | "cli" => Some(4),
+        _ => None,
+    }
+}
+
+/// Floor and room of a source file: `("services", "queue")`.
+fn place(path: &Path) -> (String, String) {
+    let mut parts = path.iter().skip(1).map(|part| part.to_string_lossy().into_owned());
+    let room = |name: String| name.strip_suffix(".rs").map(str::to_owned).unwrap_or(name);
+    (parts.next().map(room).unwrap_or_default(), parts.next().map(room).unwrap_or_default())
+}
+
+#[test]
+fn dependencies_point_down() {
+    let mut wrong = Vec::new();
+    for path in files("src", "rs") {
+        let (own_floor, own_room) = place(&path);
+        let Some(own) = floor(&own_floor) else { continue };
+        for (other_floor, other_room) in crate_paths(&code(&path)) {
+            match floor(&other_floor) {
+                Some(other) if other > own => {
+                    wrong.push(format!("{} names {other_floor}::{other_room}", path.display()))
+                }
+                Some(3) if own == 3 && other_room != own_room => {
+                    wrong.push(format!("{} names another protocol, {other_room}", path.display()));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "a file may name its own floor and lower ones:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn rooms_of_a_floor_make_no_circle() {
+    let mut uses: BTreeMap<(String, String), BTreeSet<(String, String)>> = BTreeMap::new();
+    for path in files("src", "rs") {
+        let own = place(&path);
+        if own.1 == "mod" || !matches!(own.0.as_str(), "services" | "storage") {
+            continue;
+        }
+        let others = crate_paths(&code(&path)).into_iter().filter(|other| other.0 == own.0 && other.1 != own.1);
+        uses.entry(own.clone()).or_default().extend(others);
+    }
+    // Takes away rooms that use nothing that is left, until nothing changes.
+    loop {
+        let rooms: BTreeSet<_> = uses.keys().cloned().collect();
+        let before = uses.len();
+        uses.retain(|_, others| others.iter().any(|other| rooms.contains(other)));
+        if uses.len() == before {
+            break;
+        }
+    }
+    assert!(uses.is_empty(), "these rooms use each other in a circle: {uses:#?}");
+}
+
+#[test]
+fn wire_and_sessions_are_pure() {
+    let mut wrong = Vec::new();
+    for path in files("src", "rs") {
+        let in_wire = path.starts_with("src/foundations/wire");
+        if !in_wire && path.file_name().is_none_or(|name| name != "session.rs") {
+            continue;
+        }
+        let code = code(&path);
+        for forbidden in
+            ["tokio::", "std::fs", "std::net::Tcp", "std::net::Udp", "std::time::Instant", "std::env", "async fn"]
+        {
+            if code.contains(forbidden) {
+                wrong.push(format!("{}: {forbidden}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "grammars and sessions do no I/O:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn mailboxes_are_opened_by_few() {
+    let may = ["delivery", "imap", "pop3", "sieve", "backup", "moving", "web"];
+    let mut wrong = Vec::new();
+    for path in files("src", "rs") {
+        let (own_floor, room) = place(&path);
+        if !matches!(own_floor.as_str(), "services" | "protocols") || may.contains(&room.as_str()) {
+            continue;
+        }
+        if crate_paths(&code(&path)).contains(&("storage".to_owned(), "mailbox".to_owned())) {
+            wrong.push(path.display().to_string());
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "the mail transfer role can open no mailbox, so these must not name the store: {wrong:?}"
+    );
+}
+
+#[test]
+fn migrations_have_the_same_names_for_every_engine() {
+    let names = |engine: &str| -> BTreeSet<String> {
+        files(&format!("migrations/{engine}"), "sql")
+            .iter()
+            .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+            .collect()
+    };
+    let sqlite = names("sqlite");
+    assert!(!sqlite.is_empty());
+    for engine in ["mysql", "postgres"] {
+        assert_eq!(names(engine), sqlite, "{engine} and sqlite");
+    }
+}
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let mut wrong = Vec::new();
+    for path in files("tests/it", "rs") {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if name == "main" || name == "mod" {
+            continue;
+        }
+        let parent = path.parent().unwrap();
+        let lists = [parent.join("mod.rs"), parent.join("main.rs"), parent.with_extension("rs")];
+        let listed = lists.iter().filter(|list| root().join(list).is_file()).any(|list| {
+            text(list).lines().any(|line| {
+                line.trim_start_matches("pub(crate) ").trim_start_matches("pub ").trim() == format!("mod {name};")
+            })
+        });
+        if !listed {
+            wrong.push(path.display().to_string());
+        }
+    }
+    assert!(wrong.is_empty(), "no module list names these: {wrong:?}");
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    let marks = [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["(to be ", "written)"].concat()];
+    let mut wrong = Vec::new();
+    for path in files("src", "rs").into_iter().chain(files("tests", "rs")).chain(files("modules", "nix")) {
+        for (number, line) in text(&path).lines().enumerate() {
+            if marks.iter().any(|mark| line.contains(mark.as_str())) {
+                wrong.push(format!("{}:{}: {line}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "unfinished:\n{}", wrong.join("\n"));
+}

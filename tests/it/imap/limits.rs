@@ -1,0 +1,141 @@
+//! What happens at the limits, and at the end.
+
+use std::time::Duration;
+
+use postrider::foundations::settings::{ByteSize, Span};
+use postrider::protocols::imap::ImapSettings;
+
+use super::world::{World, settings};
+
+#[tokio::test]
+async fn without_tls_no_password_is_taken() {
+    let world = World::new(ImapSettings::default()).await;
+    let mut client = world.connect();
+    let greeting = client.line().await.unwrap();
+    assert!(greeting.contains(" LOGINDISABLED]") && !greeting.contains("AUTH="), "{greeting}");
+    let lines = client.command("a LOGIN ann@example.test pencil").await;
+    assert!(lines[0].starts_with("a NO [PRIVACYREQUIRED]"), "{lines:?}");
+    let lines = client.command("b AUTHENTICATE PLAIN").await;
+    assert!(lines[0].starts_with("b NO [PRIVACYREQUIRED]"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn slow_logins_are_sent_away() {
+    let world = World::new(ImapSettings { login_timeout: Span::millis(50), ..settings() }).await;
+    let mut client = world.connect();
+    assert!(client.rest().await.contains("* BYE You took too long to log in"));
+}
+
+#[tokio::test]
+async fn failed_logins_end() {
+    let world = World::new(ImapSettings { login_failures: 2, ..settings() }).await;
+    let mut client = world.connect();
+    client.line().await;
+    let lines = client.command("a LOGIN ann@example.test wrong").await;
+    assert_eq!(lines, ["a NO [AUTHENTICATIONFAILED] Wrong user name or password"]);
+    client.send("b LOGIN ann@example.test wrong\r\n").await;
+    let rest = client.rest().await;
+    assert!(rest.contains("* BYE Too many failed logins") && rest.contains("b NO"), "{rest}");
+}
+
+#[tokio::test]
+async fn a_stop_is_told() {
+    let world = World::new(settings()).await;
+    let (mut waiting, mut idling) = (world.connect(), world.connect());
+    waiting.log_in("ann").await;
+    idling.log_in("ann").await;
+    idling.send("a IDLE\r\n").await;
+    assert!(idling.line().await.unwrap().starts_with('+'));
+    world.stop();
+    assert!(waiting.rest().await.starts_with("* BYE"));
+    assert!(idling.rest().await.starts_with("* BYE"));
+}
+
+#[tokio::test]
+async fn idle_sessions_are_kept_alive_and_then_sent_away() {
+    let times = ImapSettings { keep_alive: Span::millis(40), idle_timeout: Span::millis(100), ..settings() };
+    let world = World::new(times).await;
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    client.send("a IDLE\r\n").await;
+    let rest = client.rest().await;
+    assert!(rest.contains("* OK Still here\r\n") && rest.contains("* BYE"), "{rest}");
+}
+
+#[tokio::test]
+async fn connections_of_an_account_are_counted() {
+    let world = World::new(ImapSettings { connections_per_user: 2, ..settings() }).await;
+    let mut first = world.connect();
+    first.log_in("ann").await;
+    let mut second = world.connect();
+    second.log_in("ann").await;
+    let mut third = world.connect();
+    third.line().await;
+    let lines = third.command("a LOGIN ann@example.test pencil").await;
+    assert!(lines[0].starts_with("a NO [LIMIT]"), "{lines:?}");
+    first.command("x LOGOUT").await;
+    assert_eq!(first.line().await, None);
+    let lines = third.command("a LOGIN ann@example.test pencil").await;
+    assert!(lines[0].starts_with("a OK"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_and_the_session_goes_on() {
+    let small = ImapSettings {
+        command: ByteSize::bytes(100),
+        command_before_login: ByteSize::bytes(100),
+        literal: ByteSize::bytes(50),
+        append_limit: ByteSize::bytes(1000),
+        skip: ByteSize::bytes(5000),
+        ..settings()
+    };
+    let world = World::new(small).await;
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    let long = "x".repeat(200);
+    assert_eq!(client.command(&format!("a NOOP {long}")).await, ["a BAD The command is too long"]);
+    assert_eq!(client.command("b SELECT {51}").await, ["b BAD [TOOBIG] The literal is too large"]);
+    let lines = client.command("c APPEND INBOX {1001}").await;
+    assert_eq!(lines, ["c NO [TOOBIG] The message is larger than this server takes"]);
+    let lines = client.command(&format!("d APPEND INBOX {{1001+}}\r\n{}", "x".repeat(1001))).await;
+    assert_eq!(lines, ["d NO [TOOBIG] The message is larger than this server takes"]);
+    assert_eq!(client.command("e NOOP").await, ["e OK Nothing done"]);
+    client.send("f APPEND INBOX {9999+}\r\n").await;
+    let rest = client.rest().await;
+    assert!(rest.contains("f NO [TOOBIG]") && rest.contains("* BYE"), "{rest}");
+}
+
+#[tokio::test]
+async fn memory_for_messages_is_shared() {
+    let memory = ImapSettings { append_memory: ByteSize::kib(10), append_patience: Span::millis(50), ..settings() };
+    let world = World::new(memory).await;
+    let mut first = world.connect();
+    first.log_in("ann").await;
+    first.send("a APPEND INBOX {9000}\r\n").await;
+    assert!(first.line().await.unwrap().starts_with('+'));
+    let mut second = world.connect();
+    second.log_in("bob").await;
+    let lines = second.command("b APPEND INBOX {9000}").await;
+    assert!(lines[0].starts_with("b NO [LIMIT]"), "{lines:?}");
+    drop(first);
+    for _ in 0..100 {
+        second.send("c APPEND INBOX {9000}\r\n").await;
+        if second.line().await.unwrap().starts_with('+') {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the memory was not given back");
+}
+
+#[tokio::test]
+async fn nonsense_ends() {
+    let world = World::new(ImapSettings { bad_commands: 3, ..settings() }).await;
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    client.send("a X\r\nb NOOP\r\n\r\n+\r\nc FETCH\r\nd NOOP\r\n").await;
+    let rest = client.rest().await;
+    assert!(rest.contains("a BAD Unknown command") && rest.contains("b OK"), "{rest}");
+    assert!(rest.contains("* BAD A tag wanted at octet 0") && rest.contains("* BYE"), "{rest}");
+    assert!(!rest.contains("d OK"), "{rest}");
+}

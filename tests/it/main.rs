@@ -1,0 +1,20 @@
+//! Behaviour of the whole server, spoken to as clients do, and the rules of the house.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the answer to what must not happen")]
+
+mod accounts;
+mod backup;
+mod clients;
+mod crash;
+mod faults;
+mod filter;
+mod fuzz;
+mod guard;
+mod harness;
+mod host;
+mod house;
+mod imap;
+mod mail;
+mod pop3;
+mod queue;
+mod reports;
+mod smtp;

@@ -1,0 +1,146 @@
+//! Events are kept, found and forgotten.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider::foundations::clock::{Clock, SharedClock, SystemClock, Timestamp};
+use postrider::foundations::event::{Event, EventKind};
+use postrider::foundations::ids::{MailId, QueueId, SessionId};
+use postrider::foundations::settings::{ByteSize, Live, Span};
+use postrider::foundations::tasks::Tasks;
+use postrider::storage::database::Database;
+use postrider::storage::journal::{BUCKET, Journal, JournalSettings, Order, Query, Search};
+
+crate::accounts::engines::on_every_engine!(
+    finds_what_was_recorded,
+    forgets_by_age_and_number,
+    forgets_by_size,
+    counts_by_time_kind_and_outcome,
+    survives_odd_texts,
+);
+
+fn open(database: Database, settings: JournalSettings) -> (Journal, Tasks) {
+    let tasks = Tasks::new();
+    let clock: SharedClock = Arc::new(SystemClock);
+    (Journal::start(database, Live::new(settings), clock, &tasks), tasks)
+}
+
+async fn finds_what_was_recorded(database: Database) {
+    let (journal, tasks) = open(database, JournalSettings::default());
+    let now = SystemClock.now();
+    let (mail, queue, session) = (MailId::generate(now), QueueId::generate(now), SessionId::generate(now));
+    journal.record(
+        Event::new(now, EventKind::MessageReceived)
+            .mail(mail)
+            .session(session)
+            .subject("Ann@Example.test")
+            .with("message_id", "<a.b@c>")
+            .with("size", 12),
+    );
+    let later = now + Duration::from_secs(1);
+    journal.record(Event::new(later, EventKind::Relayed).mail(mail).queue(queue).subject("bob@example.net"));
+    journal.record(Event::new(later, EventKind::Lifecycle));
+    journal.flush().await;
+    let find = async |search| {
+        let query = Query { search: Some(search), ..Query::default() };
+        journal.query(&query).await.unwrap().into_iter().map(|event| event.kind).collect::<Vec<_>>()
+    };
+    use EventKind::{Lifecycle, MessageReceived, Relayed};
+    assert_eq!(find(Search::Mails(vec![mail])).await, [MessageReceived, Relayed]);
+    assert_eq!(find(Search::Mails(Vec::new())).await, []);
+    assert_eq!(find(Search::Queue(queue)).await, [Relayed]);
+    assert_eq!(find(Search::Session(session)).await, [MessageReceived]);
+    assert_eq!(find(Search::MessageId("a.b@c".to_owned())).await, [MessageReceived]);
+    assert_eq!(find(Search::Address("ann@example.test".parse().unwrap())).await, [MessageReceived]);
+    let newest = Query { order: Order::NewestFirst, limit: 1, kinds: vec![Lifecycle, Relayed], ..Query::default() };
+    assert_eq!(journal.query(&newest).await.unwrap()[0].kind, Lifecycle);
+    let window = Query { since: Some(now), until: Some(later), ..Query::default() };
+    let found = journal.query(&window).await.unwrap();
+    assert_eq!((found.len(), found[0].details["size"].as_u64()), (1, Some(12)));
+    assert_eq!(journal.counts().written, 3);
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
+async fn forgets_by_age_and_number(database: Database) {
+    let settings = JournalSettings { keep_for: Span::days(1), keep_at_most: 100, ..JournalSettings::default() };
+    let (journal, tasks) = open(database, settings.clone());
+    let clock: SharedClock = Arc::new(SystemClock);
+    let now = clock.now();
+    for n in 0..1_500 {
+        journal.record(Event::new(Timestamp::from_unix_seconds(n), EventKind::Queued));
+    }
+    for n in 0..250u64 {
+        journal.record(Event::new(now, EventKind::Queued).with("n", n));
+    }
+    journal.flush().await;
+    assert_eq!(journal.prune(&settings, &clock).await.unwrap(), 1_650);
+    let left = journal.query(&Query::default()).await.unwrap();
+    assert_eq!((left.len(), left[0].details["n"].as_u64()), (100, Some(150)));
+    assert_eq!(journal.prune(&settings, &clock).await.unwrap(), 0);
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
+async fn forgets_by_size(database: Database) {
+    let settings = JournalSettings { keep_size: ByteSize::kib(100), ..JournalSettings::default() };
+    let (journal, tasks) = open(database, settings.clone());
+    let clock: SharedClock = Arc::new(SystemClock);
+    for _ in 0..300 {
+        journal.record(Event::new(clock.now(), EventKind::Failed).with("reply", "x".repeat(700)));
+    }
+    journal.flush().await;
+    journal.prune(&settings, &clock).await.unwrap();
+    let left = journal.query(&Query::default()).await.unwrap().len();
+    // About a thousand octets each.
+    assert!((90..=110).contains(&left), "{left}");
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
+async fn counts_by_time_kind_and_outcome(database: Database) {
+    let settings = JournalSettings { keep_counts_for: Span::hours(1), ..JournalSettings::default() };
+    let (journal, tasks) = open(database, settings.clone());
+    let clock: SharedClock = Arc::new(SystemClock);
+    let step = Duration::from_secs(900);
+    // The middle of a step, some days ago.
+    let whole = i64::try_from(step.as_micros()).unwrap();
+    let then = clock.now() - Duration::from_secs(2 * 86_400);
+    let begin = Timestamp::from_unix_micros(then.unix_micros() - then.unix_micros() % whole);
+    for second in [0, 1, 200, 310, 890, 900] {
+        let at = begin + Duration::from_secs(second);
+        journal.record(Event::new(at, EventKind::MessageReceived).subject(format!("s{}@x.test", second % 10)));
+        journal.record(Event::new(at, EventKind::Verdict).with("decision", "junk"));
+    }
+    let refused = Event::new(begin, EventKind::RecipientRefused).with("reason", "No such user here; bye");
+    journal.record(refused);
+    journal.flush().await;
+    let kinds = [EventKind::MessageReceived, EventKind::RecipientRefused];
+    let counted = journal.counted(&kinds, begin, step).await.unwrap();
+    let plain: Vec<_> =
+        counted.iter().map(|count| (count.at.since(begin).as_secs(), count.outcome.as_str(), count.number)).collect();
+    assert_eq!(plain, [(0, "", 5), (0, "No such user here", 1), (900, "", 1)]);
+    let fine = journal.counted(&[EventKind::Verdict], begin + Duration::from_secs(300), BUCKET).await.unwrap();
+    let plain: Vec<_> = fine.iter().map(|count| (count.at.since(begin).as_secs(), count.number)).collect();
+    assert_eq!((plain, fine[0].outcome.as_str()), (vec![(300, 1), (600, 1), (900, 1)], "junk"));
+    let busiest = journal.busiest(&[EventKind::MessageReceived], begin, 1).await.unwrap();
+    assert_eq!(busiest, [("s0@x.test".to_owned(), 5)]);
+    // A second batch is added to what is there.
+    journal.record(Event::new(begin, EventKind::MessageReceived));
+    journal.flush().await;
+    assert_eq!(journal.counted(&[EventKind::MessageReceived], begin, step).await.unwrap()[0].number, 6);
+    journal.prune(&settings, &clock).await.unwrap();
+    assert!(journal.counted(&kinds, begin, step).await.unwrap().is_empty(), "counts are forgotten by age");
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
+async fn survives_odd_texts(database: Database) {
+    let (journal, tasks) = open(database, JournalSettings::default());
+    let now = SystemClock.now();
+    let odd = "nul \0, newline \n, quote ' \" \\, smile \u{1f600}";
+    journal.record(Event::new(now, EventKind::Failed).subject(odd).with("message_id", odd).with("reply", odd));
+    journal.record(Event::new(now, EventKind::Failed).subject("x".repeat(5_000)).with("huge", "y".repeat(100_000)));
+    // What is recorded when everything stops is written all the same.
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+    assert_eq!(journal.counts().written, 2);
+    let found = journal.query(&Query::default()).await.unwrap();
+    assert_eq!(found[0].details["reply"].as_str(), Some(odd));
+    assert!(found[1].details.contains_key("left_out"));
+}

@@ -1,0 +1,94 @@
+//! Queued mail for our own mailboxes.
+
+use std::time::Duration;
+
+use postrider::foundations::mail::{Notify, Recipient};
+use postrider::services::handover::{Bound, Postponed};
+use postrider::storage::database::Database;
+use postrider::storage::directory::{Owner, Source};
+
+use super::peer::Peer;
+use super::world::{SetUp, World, mail, mail_to};
+
+crate::accounts::engines::on_every_engine!(waits_for_a_full_mailbox, notifications_reach_our_own, success_is_told);
+
+async fn with_users(database: Database, users: &[&str]) -> World {
+    let world = World::new(database, SetUp::default());
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.add_domain(&"sender.test".parse().unwrap(), Owner::Admin).await.unwrap();
+    for address in users {
+        edit.add_user(&crate::accounts::world::user(address)).await.unwrap();
+    }
+    edit.commit().await.unwrap();
+    world
+}
+
+async fn waits_for_a_full_mailbox(database: Database) {
+    let world = with_users(database, &["bob@sender.test"]).await;
+    world.mailboxes.full.lock().push("bob@sender.test".to_owned());
+    world.queue.start();
+    let recipients = vec![(Recipient::plain("bob@sender.test".parse().unwrap()), Bound::Here)];
+    let mail = mail(&[]);
+    let postponed = Postponed { mail: &mail, message_id: None, recipients, hold: None };
+    let id = world.queue.enqueue(postponed).await.unwrap();
+    world.until_tried(id, 1).await;
+    let left = world.queue.show(id).await.unwrap().recipients;
+    assert_eq!(left[0].last_reply.as_deref(), Some("452 4.2.2 The mailbox is full"));
+    world.mailboxes.full.lock().clear();
+    world.clock.advance(Duration::from_secs(6 * 60));
+    world.until_empty().await;
+    assert_eq!(world.mailboxes.stored.lock().len(), 1);
+    world.restart().await;
+}
+
+async fn notifications_reach_our_own(database: Database) {
+    let world = with_users(database, &["zoe@sender.test"]).await;
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.add_alias(&Source::parse("ann@sender.test").unwrap(), "zoe@sender.test", Owner::Admin).await.unwrap();
+    edit.commit().await.unwrap();
+    world.zone.add("null.test MX 0 .").unwrap();
+    world.queue.start();
+    world.send(&mail(&["a@null.test"])).await;
+    world.until_empty().await;
+    let stored = world.mailboxes.stored.lock().clone();
+    assert_eq!((stored.len(), stored[0].0.as_str()), (1, "zoe@sender.test"));
+    assert!(stored[0].1.contains("Status: 5.1.10"));
+    world.restart().await;
+}
+
+async fn success_is_told(database: Database) {
+    let world = with_users(database, &["ann@sender.test", "bob@sender.test"]).await;
+    world.zone.add("x.test A 192.0.2.1\ny.test A 192.0.2.2").unwrap();
+    world.network.host("192.0.2.1", Peer::new());
+    let knows = world.network.host("192.0.2.2", Peer::new().extensions(&["DSN"]));
+    world.queue.start();
+    let wants = |address: &str| Recipient {
+        notify: Notify { success: true, failure: false, delay: false, explicit: true },
+        ..Recipient::plain(address.parse().unwrap())
+    };
+    let mut mail = mail_to(Vec::new());
+    mail.envelope.dsn.envelope_id = Some("my+id".to_owned());
+    let recipients = vec![
+        (wants("bob@sender.test"), Bound::Here),
+        (wants("a@x.test"), Bound::Elsewhere),
+        (wants("a@y.test"), Bound::Elsewhere),
+    ];
+    let postponed = Postponed { mail: &mail, message_id: None, recipients, hold: None };
+    world.queue.enqueue(postponed).await.unwrap();
+    world.until_empty().await;
+    assert_eq!(knows.taken()[0].recipients, ["RCPT TO:<a@y.test> NOTIFY=SUCCESS"]);
+    assert!(knows.taken()[0].mail.ends_with("ENVID=my+2Bid"), "{}", knows.taken()[0].mail);
+    let told: String = world
+        .mailboxes
+        .stored
+        .lock()
+        .iter()
+        .filter(|one| one.0 == "ann@sender.test")
+        .map(|one| one.1.clone())
+        .collect();
+    assert!(told.contains("Original-Envelope-Id: my+id\r\n"), "{told}");
+    assert!(told.contains("rfc822; bob@sender.test\r\nAction: delivered\r\n"), "{told}");
+    assert!(told.contains("rfc822; a@x.test\r\nAction: relayed\r\n"), "{told}");
+    assert!(!told.contains("a@y.test"), "the next host tells about that one: {told}");
+    world.restart().await;
+}

@@ -1,0 +1,15 @@
+//! The journal, the spool, the queue and outbound delivery, on every engine, against hosts that follow a script.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod journal;
+mod local;
+mod notifications;
+mod peer;
+mod policies;
+mod postfix;
+mod relay;
+mod spool;
+mod tls;
+mod trace;
+mod world;

@@ -1,0 +1,92 @@
+//! Who is told what, and who is not.
+
+use postrider::foundations::address::ReversePath;
+use postrider::foundations::event::EventKind;
+use postrider::foundations::mail::{DsnReturn, Notify, OriginalRecipient, Recipient};
+use postrider::services::queue::QueueSettings;
+use postrider::storage::database::Database;
+
+use super::peer::Peer;
+use super::world::{SetUp, World, mail, mail_to};
+
+crate::accounts::engines::on_every_engine!(
+    never_answers_a_notification,
+    the_postmaster_may_see_double_bounces,
+    wishes_are_honoured,
+    an_administrator_gives_up,
+);
+
+const ZONE: &str = "null.test MX 0 .\nsender.test A 192.0.2.2\noffice.test A 192.0.2.3";
+
+async fn never_answers_a_notification(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add(ZONE).unwrap();
+    world.queue.start();
+    let mut mail = mail(&["a@null.test"]);
+    mail.envelope.reverse_path = ReversePath::Null;
+    let id = world.send(&mail).await;
+    world.until_empty().await;
+    world.until("it is recorded", async || world.events(id, EventKind::Failed).await.len() == 1).await;
+    assert_eq!(world.events(id, EventKind::NotificationSent).await.len(), 0);
+    world.restart().await;
+}
+
+async fn the_postmaster_may_see_double_bounces(database: Database) {
+    let postmaster = Some("postmaster@office.test".parse().unwrap());
+    let queue = QueueSettings { double_bounces_to: postmaster, ..QueueSettings::default() };
+    let world = World::new(database, SetUp { queue, ..SetUp::default() });
+    world.zone.add(ZONE).unwrap();
+    let office = world.network.host("192.0.2.3", Peer::new());
+    world.queue.start();
+    let mut mail = mail(&["a@null.test"]);
+    mail.envelope.reverse_path = ReversePath::Null;
+    world.send(&mail).await;
+    world.until_empty().await;
+    let taken = office.taken();
+    assert_eq!((taken.len(), taken[0].mail.starts_with("MAIL FROM:<>")), (1, true));
+    assert!(taken[0].data.contains("Subject: A notification could not be delivered\r\n"), "{}", taken[0].data);
+    world.restart().await;
+}
+
+async fn wishes_are_honoured(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add(ZONE).unwrap();
+    let sender = world.network.host("192.0.2.2", Peer::new());
+    world.queue.start();
+    let never = Recipient { notify: Notify::NEVER, ..Recipient::plain("never@null.test".parse().unwrap()) };
+    let original = OriginalRecipient { address_type: "rfc822".to_owned(), address: "List@Example.Org".to_owned() };
+    let always = Recipient { original: Some(original), ..Recipient::plain("list-owner@null.test".parse().unwrap()) };
+    let international = Recipient::plain("jos\u{e9}@null.test".parse().unwrap());
+    let mut mail = mail_to(vec![never, always, international]);
+    mail.envelope.dsn.ret = Some(DsnReturn::Headers);
+    world.send(&mail).await;
+    world.until_empty().await;
+    let taken = sender.taken();
+    assert_eq!(taken.len(), 1);
+    let text = &taken[0].data;
+    assert!(!text.contains("never@null.test"), "{text}");
+    assert!(text.contains("Original-Recipient: rfc822; List@Example.Org\r\n"), "{text}");
+    assert!(text.contains("(you wrote to List@Example.Org)"), "{text}");
+    assert!(text.contains("Final-Recipient: utf-8; jos\\x{E9}@null.test\r\n"), "{text}");
+    assert!(text.contains("Subject: hello\r\n") && !text.contains(".dotted"), "{text}");
+    world.restart().await;
+}
+
+async fn an_administrator_gives_up(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add(ZONE).unwrap();
+    world.zone.add("x.test FAIL").unwrap();
+    let sender = world.network.host("192.0.2.2", Peer::new());
+    world.queue.start();
+    let id = world.send(&mail(&["a@x.test"])).await;
+    world.until_tried(id, 1).await;
+    world.queue.bounce(id).await.unwrap();
+    world.until_empty().await;
+    assert!(sender.taken()[0].data.contains("Status: 5.7.0\r\n"), "{}", sender.taken()[0].data);
+    assert!(world.queue.bounce(id).await.is_err());
+    let id = world.send(&mail(&["a@x.test"])).await;
+    world.queue.delete(id).await.unwrap();
+    world.until_empty().await;
+    assert_eq!(sender.taken().len(), 1);
+    world.restart().await;
+}

@@ -1,0 +1,406 @@
+//! What domains demand of those who send to them: DANE and MTA-STS.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, SHA512, digest};
+use mail_auth::report::tlsrpt::{FailureDetails, PolicyDetails, PolicyType, ResultType};
+use parking_lot::Mutex;
+use postrider::foundations::clock::Clock as _;
+use postrider::foundations::event::EventKind;
+use postrider::foundations::settings::Live;
+use postrider::foundations::tasks::Tasks;
+use postrider::services::outbound::{Connecting, Connector, Io, Outbound, OutboundParts, OutboundSettings, Roots};
+use postrider::storage::reports::{Kind, Reports};
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
+
+use super::peer::{Network, Peer};
+use super::tls::{acceptor, certificate, on_sqlite, trusting};
+use super::world::{SetUp, World, mail};
+
+const ZONE: &str = "x.test SECURE MX 10 mx.x.test\nmx.x.test SECURE A 192.0.2.1\nsender.test FAIL";
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+fn public_key(certificate: &CertificateDer<'_>) -> Vec<u8> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).unwrap();
+    parsed.tbs_certificate.subject_pki.raw.to_vec()
+}
+
+/// A certificate for a host by an authority of its own; the authority's, and the host with both.
+fn by_authority(host: &str) -> (CertificateDer<'static>, TlsAcceptor) {
+    let (key, own_key) = (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
+    let mut authority = rcgen::CertificateParams::new(vec![]).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let root = authority.self_signed(&key).unwrap();
+    let issuer = rcgen::Issuer::from_params(&authority, &key);
+    let own = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap().signed_by(&own_key, &issuer).unwrap();
+    (root.der().clone(), acceptor(vec![own.der().clone(), root.der().clone()], &own_key))
+}
+
+/// Sends one message and waits until it was tried; the policy that its event names when it was passed on.
+async fn tried(world: &World) -> Option<String> {
+    let id = world.send(&mail(&["a@x.test"])).await;
+    world
+        .until("it was tried", async || match world.queue.show(id).await {
+            Ok(listing) => listing.recipients.first().is_some_and(|one| one.attempts == 1 && one.owner.is_none()),
+            Err(_) => !world.events(id, EventKind::Relayed).await.is_empty(),
+        })
+        .await;
+    let _ = world.queue.delete(id).await;
+    let relayed = world.events(id, EventKind::Relayed).await;
+    relayed
+        .first()
+        .map(|event| event.details.get("policy").and_then(|policy| policy.as_str()).unwrap_or("none").to_owned())
+}
+
+#[test]
+fn signed_records_vouch_for_certificates() {
+    on_sqlite(|database| async move {
+        let (own, shown) = certificate("other.test");
+        let (root, below) = by_authority("mx.x.test");
+        let (other_root, wrong_name) = by_authority("y.test");
+        let key = hex(digest(&SHA256, &public_key(&own)).as_ref());
+        let whole = hex(digest(&SHA512, &own).as_ref());
+        let anchor = |root: &CertificateDer<'_>| format!("SECURE TLSA 2 0 1 {}", hex(digest(&SHA256, root).as_ref()));
+        let nothing = "00".repeat(32);
+        for (record, host, wanted) in [
+            (format!("SECURE TLSA 3 1 1 {key}"), Some(&shown), Some("dane")),
+            (format!("SECURE TLSA 3 0 2 {whole}"), Some(&shown), Some("dane")),
+            (format!("SECURE TLSA 3 1 0 {}", hex(&public_key(&own))), Some(&shown), Some("dane")),
+            (format!("SECURE TLSA 3 1 1 {nothing}"), Some(&shown), None),
+            (format!("SECURE TLSA 3 1 1 {key}"), None, None),
+            (anchor(&root), Some(&below), Some("dane")),
+            (anchor(&other_root), Some(&wrong_name), None),
+            (anchor(&root), Some(&shown), None),
+            // Records that cannot be used ask for TLS with any certificate.
+            (format!("SECURE TLSA 1 1 1 {nothing}"), Some(&shown), Some("dane")),
+            (format!("SECURE TLSA 1 1 1 {nothing}"), None, None),
+            // Unsigned ones count for nothing, and what cannot be looked up may be an attack.
+            (format!("TLSA 3 1 1 {nothing}"), Some(&shown), Some("opportunistic")),
+            ("FAIL".to_owned(), Some(&shown), None),
+            ("BOGUS".to_owned(), Some(&shown), None),
+        ] {
+            let world = World::new(database.clone(), SetUp::default());
+            world.zone.add(ZONE).unwrap();
+            world.zone.add(&format!("_25._tcp.mx.x.test {record}")).unwrap();
+            let peer = host.map_or_else(Peer::new, |host| Peer::new().tls(host.clone()));
+            let peer = world.network.host("192.0.2.1", peer);
+            world.queue.start();
+            assert_eq!(tried(&world).await.as_deref(), wanted, "{record}");
+            assert_eq!(peer.taken().len(), usize::from(wanted.is_some()));
+            world.restart().await;
+        }
+    });
+}
+
+#[test]
+fn records_count_only_when_the_way_to_them_is_signed() {
+    on_sqlite(|database| async move {
+        let nothing = "00".repeat(32);
+        for zone in [
+            "x.test MX 10 mx.x.test\nmx.x.test SECURE A 192.0.2.1",
+            "x.test SECURE MX 10 mx.x.test\nmx.x.test A 192.0.2.1",
+        ] {
+            let world = World::new(database.clone(), SetUp::default());
+            world.zone.add(&format!("{zone}\n_25._tcp.mx.x.test SECURE TLSA 3 1 1 {nothing}")).unwrap();
+            world.network.host("192.0.2.1", Peer::new().tls(certificate("mx.x.test").1));
+            world.queue.start();
+            assert_eq!(tried(&world).await.as_deref(), Some("opportunistic"), "{zone}");
+            world.restart().await;
+        }
+    });
+}
+
+#[test]
+fn aliases_and_domains_without_exchangers_are_protected_too() {
+    on_sqlite(|database| async move {
+        let (own, shown) = certificate("other.test");
+        let key = hex(digest(&SHA256, &public_key(&own)).as_ref());
+        let (fits, nothing) = (format!("SECURE TLSA 3 1 1 {key}"), format!("SECURE TLSA 3 1 1 {}", "00".repeat(32)));
+        let alias = "x.test SECURE MX 10 mx.x.test\nmx.x.test SECURE CNAME real.y.test\nreal.y.test SECURE A 192.0.2.1";
+        let half = "x.test SECURE MX 10 mx.x.test\nmx.x.test CNAME real.y.test\nreal.y.test SECURE A 192.0.2.1";
+        for (zone, records, wanted) in [
+            ("x.test SECURE A 192.0.2.1", vec![("x.test", &fits)], Some("dane")),
+            ("x.test SECURE A 192.0.2.1", vec![("x.test", &nothing)], None),
+            ("x.test A 192.0.2.1", vec![("x.test", &nothing)], Some("opportunistic")),
+            (alias, vec![("real.y.test", &fits)], Some("dane")),
+            (alias, vec![("real.y.test", &fits), ("mx.x.test", &nothing)], Some("dane")),
+            (alias, vec![("mx.x.test", &fits)], Some("dane")),
+            (alias, vec![("mx.x.test", &nothing)], None),
+            (half, vec![("real.y.test", &nothing)], Some("opportunistic")),
+        ] {
+            let world = World::new(database.clone(), SetUp::default());
+            world.zone.add(zone).unwrap();
+            world.zone.add("sender.test FAIL").unwrap();
+            for (name, record) in &records {
+                world.zone.add(&format!("_25._tcp.{name} {record}")).unwrap();
+            }
+            world.network.host("192.0.2.1", Peer::new().tls(shown.clone()));
+            world.queue.start();
+            assert_eq!(tried(&world).await.as_deref(), wanted, "{zone} {records:?}");
+            world.restart().await;
+        }
+    });
+}
+
+/// A network with a web server on port 443 of every address.
+struct Web {
+    network: Arc<Network>,
+    acceptor: TlsAcceptor,
+    page: Arc<Mutex<Option<String>>>,
+    /// Bodies that were sent to it.
+    posted: Arc<Mutex<Vec<Vec<u8>>>>,
+    tasks: Tasks,
+}
+
+/// A request as it came, with its body.
+async fn request(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> (String, Vec<u8>) {
+    let mut all = Vec::new();
+    loop {
+        let mut block = [0; 4096];
+        let read = stream.read(&mut block).await.unwrap_or(0);
+        all.extend_from_slice(&block[..read]);
+        let text = String::from_utf8_lossy(&all).to_ascii_lowercase();
+        let Some(head) = text.find("\r\n\r\n") else {
+            assert!(read > 0, "half a request");
+            continue;
+        };
+        let length = text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+        if all.len() >= head + 4 + length.unwrap_or(0) {
+            return (String::from_utf8_lossy(&all[..head]).into_owned(), all.split_off(head + 4));
+        }
+    }
+}
+
+impl Connector for Web {
+    fn connect(&self, address: SocketAddr, source: Option<IpAddr>) -> Connecting<'_> {
+        if address.port() != 443 {
+            return self.network.connect(address, source);
+        }
+        Box::pin(async move {
+            let page = self.page.lock().clone().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::TimedOut))?;
+            let (near, far) = tokio::io::duplex(1 << 16);
+            let acceptor = self.acceptor.clone();
+            let posted = Arc::clone(&self.posted);
+            self.tasks.spawn(async move {
+                let Ok(mut stream) = acceptor.accept(far).await else { return };
+                let (request, body) = request(&mut stream).await;
+                let found = request.starts_with("GET /.well-known/mta-sts.txt HTTP/1.1\r\n")
+                    && request.to_ascii_lowercase().contains("\r\nhost: mta-sts.x.test");
+                let answer = match found {
+                    false if request.starts_with("POST /in?x=1 HTTP/1.1\r\n") => {
+                        posted.lock().push(body);
+                        "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n".to_owned()
+                    }
+                    true => format!(
+                        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{page}",
+                        page.len()
+                    ),
+                    false => "HTTP/1.1 404 Not Found\r\n\r\n".to_owned(),
+                };
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            });
+            Ok(Box::new(near) as Box<dyn Io>)
+        })
+    }
+}
+
+const STS_ZONE: &str = "x.test MX 10 mx.x.test\nmx.x.test A 192.0.2.1\nmta-sts.x.test A 192.0.2.80\nsender.test FAIL";
+const ANNOUNCED: &str = "_mta-sts.x.test TXT v=STSv1; id=1;";
+
+fn policy(mode: &str, host: &str) -> Option<String> {
+    Some(format!("version: STSv1\r\nmode: {mode}\r\nmx: {host}\r\nmax_age: 86400\r\n"))
+}
+
+/// Forgets the policies that worlds before have kept.
+async fn forget(database: &postrider::storage::database::Database) {
+    database.execute("DELETE FROM mta_sts_policies", &[]).await.unwrap();
+}
+
+/// The world with a web server, and both certificates trusted.
+fn with_web(
+    database: postrider::storage::database::Database,
+    page: Option<String>,
+) -> (World, Arc<Web>, Roots, TlsAcceptor) {
+    let (web_root, web) = certificate("mta-sts.x.test");
+    let (mx_root, mx) = certificate("mx.x.test");
+    let mut store = rustls::RootCertStore::empty();
+    store.add(web_root).unwrap();
+    store.add(mx_root).unwrap();
+    let roots = Roots::of(store);
+    let tasks = Tasks::new();
+    let network = Network::new(tasks.clone());
+    let web = Arc::new(Web { network, acceptor: web, page: Arc::new(Mutex::new(page)), posted: Arc::default(), tasks });
+    let set_up = SetUp { roots: roots.clone(), connector: Some(web.clone()), ..SetUp::default() };
+    (World::new(database, set_up), web, roots, mx)
+}
+
+#[test]
+fn policies_are_obeyed() {
+    on_sqlite(|database| async move {
+        for (page, secure, wanted) in [
+            (policy("enforce", "mx.x.test"), true, Some("mta-sts")),
+            (policy("enforce", "*.x.test"), true, Some("mta-sts")),
+            // Without TLS, or at another host than the policy names, it is not sent.
+            (policy("enforce", "mx.x.test"), false, None),
+            (policy("enforce", "other.x.test"), true, None),
+            (policy("testing", "other.x.test"), false, Some("none")),
+            (policy("none", "other.x.test"), false, Some("none")),
+            // Without a policy that can be had there is none.
+            (None, false, Some("none")),
+            (Some("nonsense".to_owned()), false, Some("none")),
+        ] {
+            forget(&database).await;
+            let (world, web, _, mx) = with_web(database.clone(), page.clone());
+            world.zone.add(STS_ZONE).unwrap();
+            world.zone.add(ANNOUNCED).unwrap();
+            let peer = if secure { Peer::new().tls(mx) } else { Peer::new() };
+            web.network.host("192.0.2.1", peer);
+            world.queue.start();
+            assert_eq!(tried(&world).await.as_deref(), wanted, "{page:?}");
+            world.restart().await;
+        }
+    });
+}
+
+#[test]
+fn a_policy_from_an_impostor_counts_for_nothing() {
+    on_sqlite(|database| async move {
+        // Nobody trusts the web server's certificate.
+        let tasks = Tasks::new();
+        let network = Network::new(tasks.clone());
+        let page = Arc::new(Mutex::new(policy("enforce", "evil.test")));
+        let acceptor = certificate("mta-sts.x.test").1;
+        let web = Arc::new(Web { network, acceptor, page, posted: Arc::default(), tasks });
+        let (root, mx) = certificate("mx.x.test");
+        let set_up = SetUp { roots: trusting(root), connector: Some(web.clone()), ..SetUp::default() };
+        let world = World::new(database, set_up);
+        world.zone.add(STS_ZONE).unwrap();
+        world.zone.add(ANNOUNCED).unwrap();
+        web.network.host("192.0.2.1", Peer::new().tls(mx));
+        world.queue.start();
+        assert_eq!(tried(&world).await.as_deref(), Some("opportunistic"));
+        world.restart().await;
+    });
+}
+
+#[test]
+fn a_policy_once_seen_holds_until_its_time_is_over() {
+    on_sqlite(|database| async move {
+        let (world, web, _, mx) = with_web(database, policy("enforce", "mx.x.test"));
+        world.zone.add(STS_ZONE).unwrap();
+        world.zone.add(ANNOUNCED).unwrap();
+        web.network.host("192.0.2.1", Peer::new().tls(mx));
+        world.queue.start();
+        assert_eq!(tried(&world).await.as_deref(), Some("mta-sts"));
+        world.until_quiet().await;
+        // It is known after a restart, too.
+        let world = world.restart().await;
+        world.queue.start();
+        // Somebody takes the announcement, the policy and the host's TLS away.
+        world.zone.remove("_mta-sts.x.test");
+        *web.page.lock() = None;
+        let plain = web.network.host("192.0.2.1", Peer::new());
+        assert_eq!(tried(&world).await, None);
+        world.zone.add("_mta-sts.x.test TXT v=STSv1; id=2").unwrap();
+        assert_eq!(tried(&world).await, None);
+        assert!(plain.taken().is_empty());
+        world.clock.advance(Duration::from_secs(86_401));
+        assert_eq!(tried(&world).await.as_deref(), Some("none"));
+        world.restart().await;
+    });
+}
+
+/// What was counted for x.test, as policy types with what failed and how often it went well and did not.
+async fn counted(world: &World) -> Vec<(PolicyType, Option<ResultType>, u64, u64)> {
+    world.reports.flush().await.unwrap();
+    let day = Reports::day_of(world.clock.now());
+    let tallies = world.reports.tallies(Kind::Tls, day, "x.test", 100).await.unwrap();
+    tallies
+        .iter()
+        .map(|tally| {
+            let policy: PolicyDetails = serde_json::from_str(&tally.policy).unwrap();
+            let failure = serde_json::from_str::<FailureDetails>(&tally.detail).ok();
+            (policy.policy_type, failure.map(|failure| failure.result_type), tally.good, tally.bad)
+        })
+        .collect()
+}
+
+#[test]
+fn what_was_seen_is_counted_for_reports() {
+    use PolicyType::{NoPolicyFound, Sts};
+    use ResultType::{CertificateNotTrusted, StartTlsNotSupported, StsPolicyFetchError, ValidationFailure};
+    on_sqlite(|database| async move {
+        // The policy, whether the host has TLS, and with the certificate that is trusted; what is counted.
+        for (page, secure, proper, wanted) in [
+            (policy("enforce", "mx.x.test"), true, true, vec![(Sts, None, 1, 0)]),
+            (policy("enforce", "mx.x.test"), false, true, vec![(Sts, Some(StartTlsNotSupported), 0, 1)]),
+            (policy("enforce", "mx.x.test"), true, false, vec![(Sts, Some(CertificateNotTrusted), 0, 1)]),
+            (policy("enforce", "other.x.test"), true, true, vec![(Sts, Some(ValidationFailure), 0, 1)]),
+            (policy("testing", "mx.x.test"), true, false, vec![(Sts, Some(CertificateNotTrusted), 0, 1)]),
+            (policy("testing", "other.x.test"), true, true, vec![(Sts, Some(ValidationFailure), 0, 1)]),
+            (None, true, false, vec![(NoPolicyFound, None, 1, 0), (Sts, Some(StsPolicyFetchError), 0, 1)]),
+        ] {
+            database.execute("DELETE FROM report_tallies", &[]).await.unwrap();
+            forget(&database).await;
+            let (world, web, _, mx) = with_web(database.clone(), page.clone());
+            world.zone.add(STS_ZONE).unwrap();
+            world.zone.add(ANNOUNCED).unwrap();
+            let peer = match (secure, proper) {
+                (true, true) => Peer::new().tls(mx),
+                (true, false) => Peer::new().tls(certificate("mx.x.test").1),
+                (false, _) => Peer::new(),
+            };
+            web.network.host("192.0.2.1", peer);
+            world.queue.start();
+            tried(&world).await;
+            let mut found = counted(&world).await;
+            found.sort_by_key(|(kind, ..)| *kind == Sts);
+            assert_eq!(found, wanted, "{page:?} {secure} {proper}");
+            world.restart().await;
+        }
+    });
+}
+
+#[test]
+fn reports_go_over_https_to_the_internet_only() {
+    on_sqlite(|database| async move {
+        let (world, web, roots, _) = with_web(database, policy("none", ""));
+        world.zone.add("mta-sts.x.test A 192.0.2.80\nhome.x.test A 192.168.0.1\nother.x.test A 192.0.2.80").unwrap();
+        let outbound = Outbound::new(OutboundParts {
+            settings: Live::new(OutboundSettings::default()),
+            hostname: "mail.example.test".parse().unwrap(),
+            resolver: world.zone.clone(),
+            connector: web.clone(),
+            roots,
+            clock: Arc::new(world.clock.clone()),
+            reports: None,
+            database: None,
+        });
+        for (uri, taken) in [
+            ("https://mta-sts.x.test/in?x=1", true),
+            ("HTTPS://MTA-STS.x.test:443/in?x=1", true),
+            ("https://mta-sts.x.test/elsewhere", false),
+            ("http://mta-sts.x.test/in?x=1", false),
+            ("https://home.x.test/in?x=1", false),
+            // The certificate is not for this name.
+            ("https://other.x.test/in?x=1", false),
+            ("mailto:a@x.test", false),
+            ("https://", false),
+        ] {
+            web.posted.lock().clear();
+            let result = outbound.post(uri, "application/tlsrpt+gzip", b"\x1f\x8b report".to_vec()).await;
+            assert_eq!(result.is_ok(), taken, "{uri}: {result:?}");
+            let wanted: &[Vec<u8>] = if taken { &[b"\x1f\x8b report".to_vec()] } else { &[] };
+            assert_eq!(*web.posted.lock(), wanted, "{uri}");
+        }
+        world.restart().await;
+    });
+}

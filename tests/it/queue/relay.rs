@@ -1,0 +1,250 @@
+//! Messages reach other hosts, later if not now.
+
+use std::time::Duration;
+
+use postrider::foundations::event::EventKind;
+use postrider::foundations::settings::Span;
+use postrider::services::queue::QueueSettings;
+use postrider::storage::database::Database;
+use postrider::storage::spool::{Destination, Selection};
+
+use super::peer::{HANG_UP, Peer};
+use super::world::{SetUp, World, mail};
+
+crate::accounts::engines::on_every_engine!(
+    groups_recipients_and_reuses_the_connection,
+    tries_again_with_growing_waits,
+    goes_to_the_next_host_only_when_the_first_does_not_talk,
+    gives_up_when_the_host_says_so,
+    gives_up_in_the_end,
+    a_dead_destination_rests_and_others_do_not_wait,
+    says_which_messages_may_arrive_twice,
+    many_messages_few_in_memory,
+);
+
+async fn groups_recipients_and_reuses_the_connection(database: Database) {
+    let queue = QueueSettings { idle_connection: Span::seconds(3), ..QueueSettings::default() };
+    let world = World::new(database, SetUp { queue, ..SetUp::default() });
+    world.zone.add("x.test MX 10 mx.x.test\nmx.x.test A 192.0.2.1\ny.test A 192.0.2.2").unwrap();
+    let (x, y) = (world.network.host("192.0.2.1", Peer::new()), world.network.host("192.0.2.2", Peer::new()));
+    let first = world.send(&mail(&["a@x.test", "b@x.test", "c@y.test"])).await;
+    let second = world.send(&mail(&["d@x.test"])).await;
+    world.queue.start();
+    world.until_empty().await;
+    let taken = x.taken();
+    let all: Vec<&str> = taken.iter().flat_map(|one| one.recipients.iter().map(String::as_str)).collect();
+    assert_eq!(all.len(), 3, "{taken:?}");
+    assert!(taken.iter().any(|one| one.recipients == ["RCPT TO:<a@x.test>", "RCPT TO:<b@x.test>"]));
+    assert!(taken[0].mail.starts_with("MAIL FROM:<ann@sender.test> SIZE="), "{}", taken[0].mail);
+    assert!(taken[0].data.ends_with("\r\n\r\n.dotted\r\nbody\r\n"), "{:?}", taken[0].data);
+    assert_eq!(y.taken()[0].recipients, ["RCPT TO:<c@y.test>"]);
+    world.until("it is recorded", async || world.events(first, EventKind::Relayed).await.len() == 3).await;
+    let relayed = world.events(first, EventKind::Relayed).await;
+    assert!(
+        relayed.iter().any(|event| event.details["host"] == "mx.x.test" && event.details["address"] == "192.0.2.1:25")
+    );
+    assert_eq!(world.events(second, EventKind::Queued).await.len(), 1);
+    // One worker at a time shares one connection.
+    let before = x.connections();
+    for n in 0..5 {
+        world.send(&mail(&[&format!("r{n}@x.test")])).await;
+        world.until_empty().await;
+    }
+    assert!(x.connections() < before + 5, "{} connections", x.connections());
+    assert!(x.heard.lock().iter().any(|line| line == "RSET"));
+    world.restart().await;
+}
+
+async fn tries_again_with_growing_waits(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1").unwrap();
+    let peer = world.network.host("192.0.2.1", Peer::new());
+    peer.answers("RCPT TO:<b@x.test>", "451 4.7.1 Greylisted", 2);
+    let id = world.send(&mail(&["a@x.test", "b@x.test"])).await;
+    world.queue.start();
+    world.until_tried(id, 1).await;
+    let left = world.queue.show(id).await.unwrap().recipients;
+    assert_eq!((left.len(), left[0].last_reply.as_deref()), (1, Some("451 4.7.1 Greylisted")));
+    assert_eq!(peer.taken().len(), 1);
+    world.clock.advance(Duration::from_secs(4 * 60));
+    world.clock.advance(Duration::from_secs(2 * 60));
+    world.until_tried(id, 2).await;
+    world.clock.advance(Duration::from_secs(6 * 60));
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert_eq!(peer.taken().len(), 1, "the second wait is twice as long");
+    // An administrator need not wait.
+    assert_eq!(world.queue.retry(&Selection::Entry(id)).await.unwrap(), 1);
+    world.until_empty().await;
+    assert_eq!(peer.taken()[1].recipients, ["RCPT TO:<b@x.test>"]);
+    world.until("it is recorded", async || world.events(id, EventKind::Deferred).await.len() == 2).await;
+    world.restart().await;
+}
+
+async fn goes_to_the_next_host_only_when_the_first_does_not_talk(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test MX 5 none.x.test\nx.test MX 10 bad.x.test\nx.test MX 20 good.x.test").unwrap();
+    world.zone.add("none.x.test A 192.0.2.9\nbad.x.test A 192.0.2.1\ngood.x.test A 192.0.2.2").unwrap();
+    let bad = world.network.host("192.0.2.1", Peer::new().greeting("421 4.3.2 Not now"));
+    let good = world.network.host("192.0.2.2", Peer::new());
+    world.queue.start();
+    world.send(&mail(&["a@x.test"])).await;
+    world.until_empty().await;
+    assert_eq!((bad.connections(), good.taken().len()), (1, 1));
+    world.until_quiet().await;
+    // The end of the message was sent and no answer came: it may have arrived, so no other host gets it.
+    let careful = world.network.host("192.0.2.1", Peer::new());
+    careful.answers("(end)", HANG_UP, 1);
+    let id = world.send(&mail(&["b@x.test"])).await;
+    world.until_tried(id, 1).await;
+    assert_eq!((careful.taken().len(), good.taken().len()), (1, 1));
+    world.clock.advance(Duration::from_secs(6 * 60));
+    world.until_empty().await;
+    assert_eq!((careful.taken().len(), good.taken().len()), (2, 1));
+    world.restart().await;
+}
+
+async fn gives_up_when_the_host_says_so(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1\nsender.test A 192.0.2.2\nnull.test MX 0 .").unwrap();
+    let peer = world.network.host("192.0.2.1", Peer::new());
+    let sender = world.network.host("192.0.2.2", Peer::new());
+    peer.answers("RCPT TO:<b@x.test>", "550-5.1.1 Nobody\r\n550 5.1.1 here", 9);
+    world.queue.start();
+    let id = world.send(&mail(&["a@x.test", "b@x.test", "c@null.test", "d@nowhere.test"])).await;
+    world.until_empty().await;
+    assert_eq!(peer.taken()[0].recipients, ["RCPT TO:<a@x.test>"]);
+    let notifications = sender.taken();
+    assert_eq!(notifications.len(), 1, "one for all who failed");
+    assert!(notifications[0].mail.starts_with("MAIL FROM:<>"));
+    let text = &notifications[0].data;
+    for wanted in [
+        "Content-Type: multipart/report; report-type=delivery-status",
+        "Final-Recipient: rfc822; b@x.test\r\nAction: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; x.test\r\n\
+         Diagnostic-Code: smtp; 550 5.1.1 Nobody here\r\n",
+        "Final-Recipient: rfc822; c@null.test\r\nAction: failed\r\nStatus: 5.1.10\r\n",
+        "Final-Recipient: rfc822; d@nowhere.test\r\nAction: failed\r\nStatus: 5.1.2\r\n",
+        "Auto-Submitted: auto-replied\r\n",
+        ".dotted\r\n",
+    ] {
+        assert!(text.contains(wanted), "{wanted:?} is not in {text}");
+    }
+    assert!(!text.contains("a@x.test\r\nAction"));
+    world.until("it is recorded", async || world.events(id, EventKind::Failed).await.len() == 3).await;
+    world.until("it is recorded", async || world.events(id, EventKind::NotificationSent).await.len() == 1).await;
+    world.restart().await;
+}
+
+async fn gives_up_in_the_end(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1\nsender.test A 192.0.2.2").unwrap();
+    let peer = world.network.host("192.0.2.1", Peer::new());
+    let sender = world.network.host("192.0.2.2", Peer::new());
+    peer.answers("MAIL", "450 4.2.0 Later", usize::MAX);
+    world.queue.start();
+    let id = world.send(&mail(&["a@x.test"])).await;
+    world.until_tried(id, 1).await;
+    let mut half_hours = 0;
+    while world.queue.show(id).await.is_ok() {
+        assert!(half_hours < 6 * 48, "it is still there");
+        // Less than a lease, which would otherwise end in the middle of an attempt.
+        world.clock.advance(Duration::from_secs(1_800));
+        half_hours += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        // Whatever is due now is tried before time goes on.
+        world
+            .until("nothing is due", async || {
+                let due = world.spool.next_due(&[]).await.unwrap();
+                due.is_none_or(|at| at > postrider::foundations::clock::Clock::now(&world.clock))
+                    && world.queue.connections() == 0
+            })
+            .await;
+    }
+    world.until_empty().await;
+    let told: Vec<String> = sender.taken().into_iter().map(|one| one.data).collect();
+    assert_eq!(told.len(), 2, "a warning and the end: {told:#?}");
+    assert!(told[0].contains("Action: delayed") && told[0].contains("Will-Retry-Until: "), "{}", told[0]);
+    assert!(told[1].contains("Action: failed\r\nStatus: 4.4.7\r\n"), "{}", told[1]);
+    assert!(told[1].contains("450 4.2.0 Later"));
+    assert!(half_hours >= 5 * 48, "{half_hours}");
+    world.restart().await;
+}
+
+async fn a_dead_destination_rests_and_others_do_not_wait(database: Database) {
+    let queue = QueueSettings {
+        connections: 4,
+        connections_per_destination: 2,
+        first_connections: 2,
+        idle_connection: Span::millis(1),
+        ..QueueSettings::default()
+    };
+    let world = World::new(database, SetUp { queue, ..SetUp::default() });
+    world.zone.add("dead.test A 192.0.2.9\nlive.test A 192.0.2.1").unwrap();
+    let live = world.network.host("192.0.2.1", Peer::new());
+    for n in 0..30 {
+        world.send(&mail(&[&format!("r{n}@dead.test")])).await;
+    }
+    world.send(&mail(&["a@live.test"])).await;
+    world.queue.start();
+    world.until("the living get theirs", async || live.taken().len() == 1).await;
+    let dead: Destination = "mx:dead.test".parse().unwrap();
+    world
+        .until("the dead rest", async || {
+            world.queue.lanes().iter().any(|lane| lane.destination == dead && lane.rest.is_some() && lane.waiting == 0)
+        })
+        .await;
+    world
+        .until("nobody is at it", async || {
+            let all = world.queue.list(&Selection::All, None, 100).await.unwrap();
+            all.iter().flat_map(|one| &one.recipients).all(|one| one.owner.is_none())
+        })
+        .await;
+    let tried: u32 =
+        world.queue.list(&Selection::All, None, 100).await.unwrap().iter().map(|one| one.recipients[0].attempts).sum();
+    assert!((3..=8).contains(&tried), "only a few were tried: {tried}");
+    // It comes back to life.
+    let back = world.network.host("192.0.2.9", Peer::new());
+    world.clock.advance(Duration::from_secs(20 * 60));
+    world.until_empty().await;
+    assert_eq!(back.taken().len(), 30);
+    world.restart().await;
+}
+
+async fn says_which_messages_may_arrive_twice(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1").unwrap();
+    let id = world.send(&mail(&["a@x.test"])).await;
+    let claim = postrider::storage::spool::Claim { owner: "mail.example.test", only: None, except: &[], limit: 9 };
+    let claimed = world.spool.claim(claim).await.unwrap();
+    world.spool.mark_sending(&[claimed[0].recipients[0].key]).await.unwrap();
+    let world = world.crash();
+    let peer = world.network.host("192.0.2.1", Peer::new());
+    world.queue.start();
+    world.until_empty().await;
+    assert_eq!(peer.taken().len(), 1);
+    let said = world.events(id, EventKind::QueueChanged).await;
+    assert_eq!((said.len(), said[0].details["possible_duplicate"].as_bool()), (1, Some(true)));
+    world.restart().await;
+}
+
+async fn many_messages_few_in_memory(database: Database) {
+    let queue = QueueSettings {
+        recipients_in_memory: 20,
+        connections: 3,
+        idle_connection: Span::millis(1),
+        ..QueueSettings::default()
+    };
+    let world = World::new(database, SetUp { queue, ..SetUp::default() });
+    world.zone.add("a.test A 192.0.2.1\nb.test A 192.0.2.2").unwrap();
+    let (a, b) = (world.network.host("192.0.2.1", Peer::new()), world.network.host("192.0.2.2", Peer::new()));
+    for n in 0..150 {
+        world.send(&mail(&[&format!("r{n}@a.test")])).await;
+    }
+    world.send(&mail(&["r@b.test"])).await;
+    world.queue.start();
+    world.until("the small one does not wait for the large one", async || b.taken().len() == 1).await;
+    world.until("all are gone", async || a.taken().len() == 150).await;
+    world.until_empty().await;
+    let rest = a.taken().len();
+    assert_eq!(rest, 150, "none twice");
+    world.restart().await;
+}

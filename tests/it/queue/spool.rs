@@ -1,0 +1,249 @@
+//! Entries are committed whole, claimed once, settled for good.
+
+use std::time::Duration;
+
+use postrider::foundations::clock::Clock;
+use postrider::foundations::failure::Kind;
+use postrider::foundations::mail::Recipient;
+use postrider::storage::database::Database;
+use postrider::storage::spool::{
+    Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, RecipientState, Report, Selection, Settled,
+};
+
+use super::world::{SetUp, World, mail};
+
+crate::accounts::engines::on_every_engine!(
+    commits_claims_and_settles,
+    concurrent_commits_are_all_kept,
+    claims_are_exclusive_and_come_back,
+    holds_releases_and_deletes,
+    reports_and_notifications_change_places,
+    sweeps_orphans,
+    tells_where_mail_goes_and_how_long_the_queue_was,
+);
+
+fn to(address: &str, destination: &str, world: &World) -> NewRecipient {
+    let now = world.clock.now();
+    NewRecipient {
+        recipient: Recipient::plain(address.parse().unwrap()),
+        destination: destination.parse().unwrap(),
+        due_at: now,
+        expires_at: now + Duration::from_secs(86_400),
+        warn_at: None,
+    }
+}
+
+fn claim<'a>(except: &'a [Destination]) -> Claim<'a> {
+    Claim { owner: "one", only: None, except, limit: 100 }
+}
+
+async fn commits_claims_and_settles(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let recipients =
+        vec![to("a@x.test", "mx:x.test", &world), to("b@x.test", "mx:x.test", &world), to("c@y.test", "local", &world)];
+    let message_id = Some("<1@example.test>".to_owned());
+    let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id, hold: None }).await.unwrap();
+    assert_eq!(world.spool.message(id).await.unwrap().bytes(), mail.message.bytes());
+    let except = ["local".parse().unwrap()];
+    let claimed = world.spool.claim(claim(&except)).await.unwrap();
+    assert_eq!((claimed.len(), claimed[0].recipients.len()), (1, 2));
+    assert_eq!(claimed[0].entry.envelope.reverse_path, mail.envelope.reverse_path);
+    assert_eq!((claimed[0].entry.mail, claimed[0].entry.size), (mail.id, mail.message.len() as u64));
+    let local = world.spool.claim(claim(&[])).await.unwrap();
+    assert_eq!((local.len(), &local[0].destination), (1, &Destination::Local));
+    assert!(world.spool.claim(claim(&[])).await.unwrap().is_empty());
+
+    let keys: Vec<i64> = claimed[0].recipients.iter().map(|one| one.key).collect();
+    let now = world.clock.now();
+    let again =
+        Fate::Again { due_at: now + Duration::from_secs(60), at: now, reply: "451 no".to_owned(), report: None };
+    let settled = world.spool.settle(id, &[(keys[0], Fate::Done), (keys[1], again)]).await.unwrap();
+    assert_eq!(settled, Settled::EntryKept);
+    let listing = world.spool.entry(id).await.unwrap();
+    assert_eq!(listing.recipients.len(), 2);
+    assert_eq!((listing.recipients[0].attempts, listing.recipients[0].last_reply.as_deref()), (1, Some("451 no")));
+    assert_eq!(world.spool.next_due(&except).await.unwrap(), Some(now + Duration::from_secs(60)));
+    world.clock.advance(Duration::from_secs(61));
+    let claimed = world.spool.claim(claim(&[])).await.unwrap();
+    assert_eq!(claimed[0].recipients[0].key, keys[1]);
+    world.spool.settle(id, &[(keys[1], Fate::Done)]).await.unwrap();
+    let last = [(local[0].recipients[0].key, Fate::Done)];
+    assert_eq!(world.spool.settle(id, &last).await.unwrap(), Settled::EntryGone);
+    assert!(matches!(world.spool.message(id).await, Err(Error::BodyMissing(_))));
+    assert_eq!(world.spool.counts().await.unwrap().entries, 0);
+    assert_eq!(world.spool.entry(id).await.unwrap_err().kind(), Kind::NotFound);
+}
+
+async fn concurrent_commits_are_all_kept(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let commits = (0..100).map(|n| {
+        let recipients = vec![to(&format!("r{n}@x.test"), "mx:x.test", &world)];
+        world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None })
+    });
+    let ids = futures_util::future::try_join_all(commits).await.unwrap();
+    assert_eq!(world.spool.counts().await.unwrap().entries, 100);
+    let mut seen = 0;
+    loop {
+        let claimed = world.spool.claim(Claim { limit: 7, ..claim(&[]) }).await.unwrap();
+        if claimed.is_empty() {
+            break;
+        }
+        seen += claimed.len();
+    }
+    assert_eq!(seen, ids.len());
+}
+
+async fn claims_are_exclusive_and_come_back(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let recipients = (0..40).map(|n| to(&format!("r{n}@x.test"), "mx:x.test", &world)).collect();
+    let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
+    let other = |owner| Claim { owner, limit: 15, ..claim(&[]) };
+    let (one, two) = tokio::join!(world.spool.claim(other("one")), world.spool.claim(other("two")));
+    let keys = |claimed: &[postrider::storage::spool::Claimed]| -> Vec<i64> {
+        claimed.iter().flat_map(|group| group.recipients.iter().map(|one| one.key)).collect()
+    };
+    let (one, two) = (keys(&one.unwrap()), keys(&two.unwrap()));
+    assert!(one.iter().all(|key| !two.contains(key)));
+    assert_eq!(one.len(), 15);
+    // A node that comes back takes up its own; what it was sending may arrive twice.
+    world.spool.mark_sending(&one[..2]).await.unwrap();
+    let uncertain = world.spool.recover("one").await.unwrap();
+    assert_eq!(
+        uncertain.iter().map(|(entry, one)| (*entry, one.key)).collect::<Vec<_>>(),
+        [(id, one[0]), (id, one[1])]
+    );
+    // A node that does not come back loses its claims with the lease.
+    let before = keys(&world.spool.claim(claim(&[])).await.unwrap());
+    assert!(two.iter().all(|key| !before.contains(key)));
+    world.clock.advance(Duration::from_secs(1_800));
+    world.spool.renew("one").await.unwrap();
+    world.clock.advance(Duration::from_secs(1_801));
+    let mut after = keys(&world.spool.claim(claim(&[])).await.unwrap());
+    let mut lost = two.clone();
+    after.sort_unstable();
+    lost.sort_unstable();
+    assert_eq!(after, lost);
+}
+
+async fn holds_releases_and_deletes(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let recipients = vec![to("A@x.test", "mx:x.test", &world), to("b@y_z.test", "mx:y_z.test", &world)];
+    let hold = Some("suspicious".to_owned());
+    let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold }).await.unwrap();
+    assert!(world.spool.claim(claim(&[])).await.unwrap().is_empty());
+    let held = world.spool.list(&Selection::Held, None, 10).await.unwrap();
+    assert_eq!(held[0].entry.hold_reason.as_deref(), Some("suspicious"));
+    assert!(held[0].recipients.iter().all(|one| one.state == RecipientState::Held));
+    for selection in [
+        Selection::All,
+        Selection::Entry(id),
+        Selection::Sender("ANN@sender.test".parse().unwrap()),
+        Selection::Recipient("a@x.test".parse().unwrap()),
+        Selection::Domain("y_z.test".parse().unwrap()),
+    ] {
+        assert_eq!(world.spool.list(&selection, None, 10).await.unwrap().len(), 1, "{selection:?}");
+        assert_eq!(world.spool.release(&selection).await.unwrap(), 2, "{selection:?}");
+        assert_eq!(world.spool.entry(id).await.unwrap().entry.hold_reason, None);
+        assert_eq!(world.spool.hold(&selection).await.unwrap(), 2, "{selection:?}");
+    }
+    let nobody = Selection::Domain("ybz.test".parse().unwrap());
+    assert_eq!(world.spool.list(&nobody, None, 10).await.unwrap().len(), 0);
+    assert_eq!(world.spool.list(&Selection::All, Some(id), 10).await.unwrap().len(), 0);
+    world.spool.release(&Selection::All).await.unwrap();
+    assert_eq!(world.spool.retry(&Selection::All).await.unwrap(), 2);
+    world.spool.delete(id).await.unwrap();
+    assert!(world.spool.delete(id).await.is_err());
+    assert!(matches!(world.spool.message(id).await, Err(Error::BodyMissing(_))));
+}
+
+async fn reports_and_notifications_change_places(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let recipients = vec![to("a@x.test", "mx:x.test", &world), to("b@x.test", "mx:x.test", &world)];
+    let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
+    let claimed = world.spool.claim(claim(&[])).await.unwrap();
+    let report = |action| Report {
+        action,
+        status: "5.1.1".to_owned(),
+        diagnostic: Some("smtp; 550 no".to_owned()),
+        remote: Some("mx.x.test".to_owned()),
+        at: world.clock.now(),
+    };
+    let later = Fate::Again {
+        due_at: world.clock.now() + Duration::from_secs(9),
+        at: world.clock.now(),
+        reply: "x".to_owned(),
+        report: Some(report(Action::Delayed)),
+    };
+    let fates =
+        [(claimed[0].recipients[0].key, Fate::Reported(report(Action::Failed))), (claimed[0].recipients[1].key, later)];
+    world.spool.settle(id, &fates).await.unwrap();
+    assert_eq!(world.spool.entries_to_report(10).await.unwrap(), [id]);
+    let pending = world.spool.pending_report(id).await.unwrap().unwrap();
+    assert_eq!(pending.recipients.len(), 2);
+    assert!(pending.recipients[0].awaits(Action::Failed) && pending.recipients[1].awaits(Action::Delayed));
+    let recipients = vec![to("ann@sender.test", "mx:sender.test", &world)];
+    let new = NewEntry { mail: &mail, recipients, message_id: None, hold: None };
+    let notification = world.spool.commit_report(&pending, Some(new)).await.unwrap().unwrap();
+    assert_eq!(world.spool.entry(id).await.unwrap().recipients.len(), 1);
+    assert_eq!(world.spool.entry(notification).await.unwrap().recipients.len(), 1);
+    assert!(world.spool.pending_report(id).await.unwrap().is_none());
+}
+
+async fn sweeps_orphans(database: Database) {
+    let world = World::new(database.clone(), SetUp::default());
+    let mail = mail(&[]);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let recipients = vec![to("a@x.test", "mx:x.test", &world)];
+        let new = NewEntry { mail: &mail, recipients, message_id: None, hold: None };
+        ids.push(world.spool.commit(new).await.unwrap());
+    }
+    // The row is gone, the body is not: what a crash between the two leaves.
+    for sql in ["DELETE FROM queue_recipients WHERE entry = ?", "DELETE FROM queue_entries WHERE id = ?"] {
+        database.execute(sql, &[ids[0].to_string().into()]).await.unwrap();
+    }
+    assert_eq!(world.spool.sweep().await.unwrap(), 0, "young ones may belong to a commit under way");
+    world.clock.advance(Duration::from_secs(2 * 3_600));
+    assert_eq!(world.spool.sweep().await.unwrap(), 1);
+    assert!(world.spool.message(ids[0]).await.is_err() && world.spool.message(ids[1]).await.is_ok());
+}
+
+async fn tells_where_mail_goes_and_how_long_the_queue_was(database: Database) {
+    let world = World::new(database, SetUp::default());
+    assert!(world.spool.destinations(10).await.unwrap().is_empty());
+    let mail = mail(&[]);
+    let recipients = vec![
+        to("a@x.test", "mx:x.test", &world),
+        to("b@x.test", "mx:x.test", &world),
+        to("c@y.test", "mx:y.test", &world),
+    ];
+    let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
+    let claimed = world.spool.claim(claim(&["mx:y.test".parse().unwrap()])).await.unwrap();
+    let now = world.clock.now();
+    let again = |reply: &str| Fate::Again { due_at: now, at: now, reply: reply.to_owned(), report: None };
+    let keys: Vec<i64> = claimed[0].recipients.iter().map(|one| one.key).collect();
+    world.spool.settle(id, &[(keys[0], again("451 no")), (keys[1], again("451 no"))]).await.unwrap();
+    world.spool.hold(&Selection::Recipient("b@x.test".parse().unwrap())).await.unwrap();
+    let found = world.spool.destinations(10).await.unwrap();
+    let plain: Vec<_> =
+        found.iter().map(|one| (one.destination.as_str(), one.waiting, one.held, one.attempts)).collect();
+    // Holding is for the whole entry.
+    assert_eq!(plain, [("mx:x.test", 0, 2, 1), ("mx:y.test", 0, 1, 0)]);
+    assert_eq!((found[0].last_reply.as_deref(), found[1].last_reply.as_deref()), (Some("451 no"), None));
+    assert!(found[0].oldest.is_some_and(|oldest| now.since(oldest) < Duration::from_secs(60)));
+    assert_eq!(world.spool.destinations(1).await.unwrap().len(), 1);
+
+    let step = Duration::from_secs(900);
+    world.spool.sample().await.unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    world.spool.sample().await.unwrap();
+    let samples = world.spool.samples(now, step).await.unwrap();
+    let most = samples.iter().map(|sample| (sample.entries, sample.waiting, sample.held)).max();
+    assert_eq!(most, Some((1, 0, 3)), "{samples:?}");
+    assert!(world.spool.samples(now + Duration::from_secs(60), step).await.unwrap().is_empty());
+}

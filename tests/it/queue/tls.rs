@@ -1,0 +1,180 @@
+//! How far TLS is insisted on.
+
+use std::sync::Arc;
+
+use postrider::foundations::address::Domain;
+use postrider::foundations::event::EventKind;
+use postrider::services::outbound::{OutboundSettings, Roots, RouteSettings, TlsLevel};
+use postrider::storage::database::Database;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::TlsAcceptor;
+
+use super::peer::Peer;
+use super::world::{SetUp, World, mail};
+
+/// One engine is enough: the database has no part in this.
+pub(crate) fn on_sqlite<F: Future<Output = ()>>(test: fn(Database) -> F) {
+    crate::accounts::engines::run(postrider::storage::database::Dialect::Sqlite, test);
+}
+
+/// A certificate that vouches for itself, for this host.
+pub(crate) fn certificate(host: &str) -> (CertificateDer<'static>, TlsAcceptor) {
+    let made = rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
+    let certificate = made.cert.der().clone();
+    (certificate.clone(), acceptor(vec![certificate], &made.signing_key))
+}
+
+/// A server that shows these certificates, its own first.
+pub(crate) fn acceptor(chain: Vec<CertificateDer<'static>>, key: &rcgen::KeyPair) -> TlsAcceptor {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+pub(crate) fn trusting(certificate: CertificateDer<'static>) -> Roots {
+    let mut store = rustls::RootCertStore::empty();
+    store.add(certificate).unwrap();
+    Roots::of(store)
+}
+
+const ZONE: &str = "x.test MX 10 mx.x.test\nmx.x.test A 192.0.2.1\nsender.test FAIL";
+
+#[test]
+fn any_certificate_is_better_than_none() {
+    on_sqlite(|database| async move {
+        let world = World::new(database, SetUp::default());
+        world.zone.add(ZONE).unwrap();
+        let peer = world.network.host("192.0.2.1", Peer::new().tls(certificate("other.test").1));
+        world.queue.start();
+        let id = world.send(&mail(&["a@x.test"])).await;
+        world.until_empty().await;
+        assert!(peer.taken()[0].over_tls);
+        world.until("it is recorded", async || !world.events(id, EventKind::Relayed).await.is_empty()).await;
+        let relayed = world.events(id, EventKind::Relayed).await;
+        assert_eq!(relayed[0].details["tls"], "TLSv1.3");
+        assert_eq!(relayed[0].details["verified"], false);
+        world.restart().await;
+    });
+}
+
+#[test]
+fn plain_text_goes_where_the_handshake_fails_unless_tls_is_required() {
+    on_sqlite(|database| async move {
+        for (level, taken) in [(TlsLevel::May, 1), (TlsLevel::Encrypt, 0)] {
+            let outbound = OutboundSettings { tls: level, ..OutboundSettings::default() };
+            let world = World::new(database.clone(), SetUp { outbound, ..SetUp::default() });
+            world.zone.add(ZONE).unwrap();
+            // It says that it can, and then hangs up.
+            let peer = world.network.host("192.0.2.1", Peer::new().extensions(&["STARTTLS"]));
+            world.queue.start();
+            let id = world.send(&mail(&["a@x.test"])).await;
+            world
+                .until("it was tried", async || match world.queue.show(id).await {
+                    Ok(listing) => listing.recipients[0].attempts == 1,
+                    Err(_) => true,
+                })
+                .await;
+            assert_eq!(peer.taken().len(), taken, "{level:?}");
+            let _ = world.queue.delete(id).await;
+            world.restart().await;
+        }
+    });
+}
+
+#[test]
+fn a_route_may_demand_a_name() {
+    on_sqlite(|database| async move {
+        let (good, acceptor) = certificate("mx.x.test");
+        for (roots, taken) in [(trusting(good), 1), (trusting(certificate("mx.x.test").0), 0)] {
+            let route =
+                RouteSettings { domains: vec!["*.test".to_owned()], tls: TlsLevel::Verify, ..RouteSettings::default() };
+            let outbound = OutboundSettings { routes: vec![route], ..OutboundSettings::default() };
+            let world = World::new(database.clone(), SetUp { outbound, roots, ..SetUp::default() });
+            world.zone.add(ZONE).unwrap();
+            let peer = world.network.host("192.0.2.1", Peer::new().tls(acceptor.clone()));
+            world.queue.start();
+            let id = world.send(&mail(&["a@x.test"])).await;
+            world
+                .until("it was tried", async || match world.queue.show(id).await {
+                    Ok(listing) => listing.recipients[0].attempts == 1,
+                    Err(_) => true,
+                })
+                .await;
+            assert_eq!(peer.taken().len(), taken);
+            let _ = world.queue.delete(id).await;
+            world.restart().await;
+        }
+    });
+}
+
+#[test]
+fn require_tls_goes_all_the_way_or_not_at_all() {
+    on_sqlite(|database| async move {
+        let (root, acceptor) = certificate("mx.x.test");
+        for (extension, taken) in [("REQUIRETLS", 1), ("8BITMIME", 0)] {
+            let set_up = SetUp { roots: trusting(root.clone()), ..SetUp::default() };
+            let world = World::new(database.clone(), set_up);
+            world.zone.add(ZONE).unwrap();
+            let peer = Peer::new().extensions(&[extension]).tls(acceptor.clone());
+            let peer = world.network.host("192.0.2.1", peer);
+            world.queue.start();
+            let mut mail = mail(&["a@x.test"]);
+            mail.envelope.require_tls = true;
+            let id = world.send(&mail).await;
+            world
+                .until("it is settled", async || {
+                    !world.events(id, EventKind::Relayed).await.is_empty()
+                        || !world.events(id, EventKind::Failed).await.is_empty()
+                })
+                .await;
+            assert_eq!(peer.taken().len(), taken, "{extension}");
+            if taken == 0 {
+                assert_eq!(world.events(id, EventKind::Failed).await[0].details["status"], "5.7.30");
+            } else {
+                assert!(peer.taken()[0].mail.ends_with(" REQUIRETLS"));
+            }
+            world.restart().await;
+        }
+    });
+}
+
+#[test]
+fn a_smarthost_gets_the_password_over_tls_only() {
+    on_sqlite(|database| async move {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "secret\n").unwrap();
+        let host: Domain = "relay.test".parse().unwrap();
+        let route = RouteSettings {
+            domains: vec!["*".to_owned()],
+            host: Some(host),
+            port: 587,
+            tls: TlsLevel::Encrypt,
+            username: Some("me".to_owned()),
+            password_file: Some(file.path().to_owned()),
+            ..RouteSettings::default()
+        };
+        let outbound = OutboundSettings { routes: vec![route], ..OutboundSettings::default() };
+        let world = World::new(database, SetUp { outbound, ..SetUp::default() });
+        world.zone.add("relay.test A 192.0.2.7").unwrap();
+        let peer = Peer::new().extensions(&["AUTH PLAIN"]).tls(certificate("relay.test").1);
+        let peer = world.network.host("192.0.2.7", peer);
+        world.queue.start();
+        world.send(&mail(&["a@x.test", "b@y.test"])).await;
+        world.until_empty().await;
+        assert_eq!(peer.taken()[0].recipients.len(), 2, "both domains in one transaction");
+        assert!(peer.heard.lock().iter().any(|line| line == "AUTH PLAIN AG1lAHNlY3JldA=="));
+        world.until_quiet().await;
+        let plain = Peer::new().extensions(&["AUTH PLAIN"]);
+        let plain = world.network.host("192.0.2.7", plain);
+        let id = world.send(&mail(&["c@x.test"])).await;
+        world.until_tried(id, 1).await;
+        assert!(!plain.heard.lock().iter().any(|line| line.starts_with("AUTH")));
+        world.restart().await;
+    });
+}

@@ -1,0 +1,108 @@
+//! DMARC aggregate reports.
+
+use mail_auth::report::{ActionDisposition, Disposition, DmarcResult, Report};
+use postrider::foundations::dns::ZoneResolver;
+use postrider::foundations::event::EventKind;
+use postrider::services::filter::authentication::dkim::{DkimResult, verify};
+use postrider::storage::journal::Query;
+use postrider::storage::reports::{Kind, ReceivedQuery};
+
+use super::world::{from_outside, next_day, start};
+
+const ZONE: &str = "_dmarc.sender.test TXT v=DMARC1; p=quarantine; rua=mailto:agg@sender.test,mailto:all@third.test\n\
+     sender.test TXT v=spf1 ip4:192.0.2.44 -all\nsender.test MX 10 mx.sender.test\nmx.sender.test A 192.0.2.25\n\
+     third.test MX 10 mx.sender.test\n_dmarc.quiet.test TXT v=DMARC1; p=none";
+const MESSAGE: &str = "From: eve@sender.test\r\nTo: ann@example.test\r\nSubject: hello\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n\
+                       Message-ID: <1@sender.test>\r\n\r\nHow are you?\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_it_gets_a_report_a_day() {
+    let (host, peer, record) = start("[reports]\norganization = \"Example\"", ZONE).await;
+    for address in ["192.0.2.44", "192.0.2.44", "192.0.2.66"] {
+        assert_eq!(from_outside(&host, address, "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
+    }
+    let quiet = MESSAGE.replace("sender.test", "quiet.test");
+    assert_eq!(from_outside(&host, "192.0.2.44", "eve@quiet.test", "ann@example.test", &quiet).await, 250);
+    let mails = next_day(&host, &peer, 1).await;
+    assert_eq!((mails[0].from.as_str(), mails[0].to.as_slice()), ("", ["agg@sender.test".to_owned()].as_slice()));
+    let report = Report::parse_rfc5322(mails[0].content.as_bytes(), 1 << 20).unwrap();
+    assert_eq!((report.domain(), report.org_name()), ("sender.test", "Example"));
+    assert_eq!(report.policy_published.p, Disposition::Quarantine);
+    let mut rows: Vec<_> = report
+        .record
+        .iter()
+        .map(|record| {
+            let evaluated = &record.row.policy_evaluated;
+            (record.row.source_ip.unwrap().to_string(), record.row.count, evaluated.spf, evaluated.disposition)
+        })
+        .collect();
+    rows.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(
+        rows,
+        [
+            ("192.0.2.44".to_owned(), 2, DmarcResult::Pass, ActionDisposition::None),
+            ("192.0.2.66".to_owned(), 1, DmarcResult::Fail, ActionDisposition::Quarantine),
+        ]
+    );
+    // It is signed by the domain it comes from.
+    let zone = ZoneResolver::new();
+    zone.add(&format!("s1._domainkey.example.test TXT {record}")).unwrap();
+    let signatures = verify(&zone, mails[0].content.as_bytes()).await;
+    assert!(signatures.dkim.iter().any(|signature| signature.result == DkimResult::Pass), "{signatures:?}");
+    // Nothing is sent twice.
+    host.clock().advance(std::time::Duration::from_secs(30 * 3600));
+    let sent = host.events(&Query { kinds: vec![EventKind::ReportSent], ..Query::default() }).await;
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert_eq!(peer.messages().len(), 1);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_none_counts_nothing() {
+    let (host, peer, _) = start("[reports]\ndmarc = false", ZONE).await;
+    assert_eq!(from_outside(&host, "192.0.2.44", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
+    host.parts().reports.flush().await.unwrap();
+    host.clock().advance(std::time::Duration::from_secs(29 * 3600));
+    let reports = &host.parts().reports;
+    // What was counted is forgotten when its day is over.
+    for _ in 0..2_000 {
+        if reports.waiting(i64::MAX, 10).await.unwrap().is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(reports.waiting(i64::MAX, 10).await.unwrap(), []);
+    assert!(peer.messages().is_empty());
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_about_us_are_kept() {
+    let (host, peer, _) = start("[reports]\naddresses = [\"ann@example.test\"]", ZONE).await;
+    assert_eq!(from_outside(&host, "192.0.2.44", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
+    let mails = next_day(&host, &peer, 1).await;
+    // What we have sent to others comes to us, twice.
+    for _ in 0..2 {
+        let content = &mails[0].content;
+        assert_eq!(from_outside(&host, "192.0.2.44", "agg@sender.test", "ann@example.test", content).await, 250);
+    }
+    let query = ReceivedQuery {
+        kind: Kind::Dmarc,
+        domain: Some("Sender.test".to_owned()),
+        since: postrider::foundations::clock::Timestamp::EPOCH,
+        most: 10,
+    };
+    let kept = host.parts().reports.kept(&query).await.unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!((kept[0].organization.as_str(), kept[0].passed, kept[0].failed), ("mail.example.test", 1, 0));
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"))
+        .args(["--json", "--config"])
+        .arg(host.directory().join("postrider.toml"))
+        .args(["report", "dmarc"])
+        .output()
+        .await
+        .unwrap();
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed[0]["content"]["record"][0]["row"]["source_ip"], "192.0.2.44", "{printed}");
+    host.stop().await;
+}

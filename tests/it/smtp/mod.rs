@@ -1,0 +1,9 @@
+//! The SMTP room with real services over a database, spoken to line by line.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod delivery;
+mod forwarding;
+mod promises;
+mod talks;
+mod world;

@@ -1,0 +1,203 @@
+//! What intake and driver promise when something fails.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use postrider::foundations::settings::{ByteSize, Span};
+use postrider::protocols::smtp::Mode;
+use postrider::services::guard::ServiceRates;
+use postrider::services::handover::Bound;
+use postrider::services::submission::SubmissionSettings;
+
+use super::world::{Client, Wishes, World};
+
+async fn relay(edit: impl FnOnce(&mut Wishes)) -> World {
+    let mut wishes = Wishes::new(Mode::Relay);
+    edit(&mut wishes);
+    World::new(wishes).await
+}
+
+async fn send(client: &mut Client, recipients: &[&str], content: &str) -> String {
+    assert!(client.command("MAIL FROM:<eve@elsewhere.test>").await.starts_with("250"));
+    for recipient in recipients {
+        assert!(client.command(&format!("RCPT TO:<{recipient}@example.test>")).await.starts_with("250"));
+    }
+    assert!(client.command("DATA").await.starts_with("354"));
+    client.command(&format!("{content}\r\n.")).await
+}
+
+async fn greeted(world: &World) -> Client {
+    let mut client = world.connect();
+    assert!(client.reply().await.starts_with("220"));
+    assert!(client.command("EHLO client.example").await.starts_with("250"));
+    client
+}
+
+#[tokio::test]
+async fn a_mailbox_that_cannot_be_written_waits_in_the_queue_when_others_have_the_message() {
+    let world = relay(|_| {}).await;
+    let mut client = greeted(&world).await;
+    assert!(send(&mut client, &["ann", "broken", "refusing"], "x").await.starts_with("250"));
+    assert_eq!(world.mailboxes.0.lock().len(), 1);
+    let entries = world.queue.entries.lock().clone();
+    let wanted = ["broken@example.test", "refusing@example.test"].map(|address| (address.to_owned(), Bound::Here));
+    assert_eq!(entries, [(wanted.to_vec(), None)]);
+}
+
+#[tokio::test]
+async fn nothing_is_stored_when_the_client_is_refused() {
+    let world = relay(|_| {}).await;
+    let mut client = greeted(&world).await;
+    assert!(send(&mut client, &["broken"], "x").await.starts_with("451 4.3.0"));
+    assert!(send(&mut client, &["refusing"], "x").await.starts_with("550 5.2.0"));
+    // With a chance that trying again helps, the client is told to.
+    assert!(send(&mut client, &["refusing", "broken"], "x").await.starts_with("451"));
+    assert!(world.mailboxes.0.lock().is_empty() && world.queue.entries.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_broken_queue_does_not_stop_local_mail_and_never_leads_to_two_copies() {
+    let world = relay(|_| {}).await;
+    world.queue.broken.store(true, Ordering::SeqCst);
+    let mut client = greeted(&world).await;
+    assert!(send(&mut client, &["ann", "bob"], "x").await.starts_with("250"));
+    assert_eq!(world.mailboxes.0.lock().len(), 2);
+    assert!(send(&mut client, &["ann", "away"], "x").await.starts_with("451"));
+    assert_eq!(world.mailboxes.0.lock().len(), 2, "nothing may be delivered before the queue has its part");
+}
+
+#[tokio::test]
+async fn a_sender_who_wants_to_hear_of_success_hears_from_the_queue() {
+    let world = relay(|_| {}).await;
+    let mut client = greeted(&world).await;
+    client.command("MAIL FROM:<eve@elsewhere.test>").await;
+    client.command("RCPT TO:<sales@example.test> NOTIFY=SUCCESS").await;
+    client.command("DATA").await;
+    assert!(client.command("x\r\n.").await.starts_with("250"));
+    assert!(world.mailboxes.0.lock().is_empty());
+    let entries = world.queue.entries.lock().clone();
+    let wanted = ["ann@example.test", "bob@example.test"].map(|address| (address.to_owned(), Bound::Here));
+    assert_eq!(entries, [(wanted.to_vec(), None)]);
+}
+
+#[tokio::test]
+async fn messages_wait_for_memory_and_are_put_off_without() {
+    let world = relay(|wishes| {
+        wishes.memory = ByteSize::mib(1);
+        wishes.smtp.memory_time = Span::millis(50);
+    })
+    .await;
+    let mut first = greeted(&world).await;
+    first.command("MAIL FROM:<>").await;
+    first.command("RCPT TO:<ann@example.test>").await;
+    assert!(first.command("DATA").await.starts_with("354"));
+    // Half a megabyte on its way; its session asks for room to grow.
+    for _ in 0..512 {
+        first.send(format!("{}\r\n", "x".repeat(1022)).as_bytes()).await;
+    }
+    let mut second = greeted(&world).await;
+    second.command("MAIL FROM:<>").await;
+    second.command("RCPT TO:<bob@example.test>").await;
+    second.send(b"BDAT 1000000 LAST\r\n").await;
+    second.send(&[b'x'; 1_000_000]).await;
+    assert!(second.reply().await.starts_with("452 4.3.1"));
+    assert!(first.command(".").await.starts_with("250"));
+    second.command("RSET").await;
+    assert!(send(&mut second, &["bob"], "x").await.starts_with("250"));
+}
+
+#[tokio::test]
+async fn a_stop_is_told_between_commands_and_lets_a_message_finish() {
+    let world = relay(|_| {}).await;
+    let (mut idle, mut busy) = (greeted(&world).await, greeted(&world).await);
+    busy.command("MAIL FROM:<>").await;
+    busy.command("RCPT TO:<ann@example.test>").await;
+    busy.command("DATA").await;
+    idle.stop.cancel();
+    busy.stop.cancel();
+    assert!(idle.reply().await.starts_with("421 4.3.2"));
+    assert_eq!(idle.line().await, None);
+    assert!(busy.command("x\r\n.").await.starts_with("250"));
+    assert!(busy.reply().await.starts_with("421 4.3.2"));
+    assert_eq!(world.mailboxes.0.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn slow_clients_are_closed() {
+    let world = relay(|wishes| {
+        wishes.smtp.command_time = Span::millis(200);
+        wishes.smtp.data_time = Span::millis(200);
+        wishes.smtp.data_rate = ByteSize::bytes(1_000_000);
+    })
+    .await;
+    let mut client = greeted(&world).await;
+    // Octet by octet, each in time, but never a whole command.
+    for _ in 0..30 {
+        client.send(b"N").await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(client.reply().await.starts_with("421"));
+    let mut client = greeted(&world).await;
+    client.command("MAIL FROM:<>").await;
+    client.command("RCPT TO:<ann@example.test>").await;
+    client.command("DATA").await;
+    for _ in 0..30 {
+        client.send(b"x\r\n").await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(client.reply().await.starts_with("421"));
+}
+
+#[tokio::test]
+async fn too_many_connections_are_told_so() {
+    let world = relay(|wishes| wishes.guard.smtp = ServiceRates { per_minute: 0, at_once: 1 }).await;
+    let first = greeted(&world).await;
+    let mut second = world.connect();
+    let refusal = second.reply().await;
+    assert!(refusal.starts_with("421 4.7.0") && refusal.contains("192.0.2.1"), "{refusal}");
+    assert_eq!(second.line().await, None);
+    drop(first);
+}
+
+#[tokio::test]
+async fn errors_end_a_session_and_are_remembered() {
+    let world = relay(|wishes| {
+        wishes.guard.most_errors = 3;
+        wishes.guard.failures = 2;
+    })
+    .await;
+    for _ in 0..2 {
+        let mut client = greeted(&world).await;
+        for _ in 0..3 {
+            assert!(client.command("NONSENSE").await.starts_with("500"));
+        }
+        assert!(client.command("NONSENSE").await.starts_with("421 4.7.0"));
+        assert_eq!(client.line().await, None);
+    }
+    assert_eq!(world.room.guard.bans().len(), 1);
+    assert!(world.connect().reply().await.starts_with("421 4.7.0"));
+}
+
+#[tokio::test]
+async fn an_account_has_its_limits() {
+    let mut wishes = Wishes::new(Mode::Submission);
+    wishes.submission = SubmissionSettings { messages_per_hour: 1, ..SubmissionSettings::default() };
+    let world = World::new(wishes).await;
+    let mut client = greeted(&world).await;
+    assert!(client.command("AUTH PLAIN AGFubkBleGFtcGxlLnRlc3QAcGVuY2ls").await.starts_with("235"));
+    for wanted in ["250", "450 4.7.1"] {
+        client.command("MAIL FROM:<ann@example.test>").await;
+        client.command("RCPT TO:<bob@example.test>").await;
+        client.command("DATA").await;
+        assert!(client.command("x\r\n.").await.starts_with(wanted));
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_a_passing_problem() {
+    let world = relay(|_| {}).await;
+    let mut client = greeted(&world).await;
+    client.command("MAIL FROM:<>").await;
+    world.directory.database().close().await;
+    assert!(client.command("RCPT TO:<ann@example.test>").await.starts_with("451 4.3.0"));
+}
