@@ -1,0 +1,53 @@
+# An image that boots to a working mail server for mail.example.test, to try it. The console (also the serial one) shows a
+# menu, from which it also installs a server on a disk; of what is done otherwise nothing is kept after a restart.
+{
+  lib,
+  modulesPath,
+  pkgs,
+  ...
+}:
+{
+  imports = [ (modulesPath + "/installer/cd-dvd/iso-image.nix") ];
+
+  networking.hostName = "mail";
+  networking.domain = "example.test";
+
+  services.postrider = {
+    enable = true;
+    openFirewall = true;
+    certificates.selfSigned = true;
+    domains."example.test".users = {
+      ann = { };
+      bob = { };
+    };
+    dashboard.enable = true;
+    appliance.enable = true;
+  };
+
+  isoImage = {
+    makeBiosBootable = lib.mkDefault pkgs.stdenv.hostPlatform.isx86_64;
+    makeEfiBootable = true;
+    makeUsbBootable = true;
+  };
+
+  # The same image on a screen and over a serial line.
+  boot.kernelParams = [
+    "console=ttyS0,115200"
+    "console=tty0"
+  ];
+  nix.settings.experimental-features = [
+    "flakes"
+    "nix-command"
+  ];
+  services.getty.autologinUser = "root";
+  # At the console, not in every shell.
+  programs.bash.loginShellInit = ''
+    case $(tty) in /dev/tty1 | /dev/ttyS0) postrider-menu ;; esac
+  '';
+  environment.systemPackages = [
+    (import ./install.nix { inherit pkgs; })
+    (import ./menu.nix { inherit pkgs; })
+    pkgs.nano
+  ];
+  system.stateVersion = "26.05";
+}

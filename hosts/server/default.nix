@@ -1,0 +1,71 @@
+# A complete mail server for example.com, to copy and change. Everything with `example` in it is yours to replace;
+# the rest can stay. Secrets are files on the machine (agenix, sops-nix or by hand), never texts in here.
+{
+  networking.hostName = "mail";
+  networking.domain = "example.com";
+
+  services.postrider = {
+    enable = true;
+    openFirewall = true;
+
+    domains."example.com" = {
+      users = {
+        # A first password from a file with its hash; John may change it, and a rebuild will not change it back.
+        john = {
+          hashedPasswordFile = "/run/secrets/mail-john";
+          quota = "5G";
+          aliases = [ "info" ];
+        };
+        # No password yet: `postrider user passwd jane@example.com` on the server gives her one.
+        jane.quota = "10G";
+      };
+      # Signs what the domain sends. Made with: postrider dkim generate --selector s1 --out FILE example.com
+      dkim.selectors.s1.keyFile = "/run/secrets/dkim-s1";
+      # One address for several people.
+      aliases.sales = [
+        "john@example.com"
+        "jane@example.com"
+      ];
+    };
+
+    # A certificate from Let's Encrypt for mail.example.com, renewed without a restart. nginx answers for it, see below.
+    certificates.acme.enable = true;
+
+    # Where a score makes a message junk, and where it is refused outright.
+    spam = {
+      threshold = 5.0;
+      refuse = 15.0;
+      resolver.enable = true;
+      clamav.enable = true;
+    };
+
+    # Mail programs find their settings by themselves, and other servers learn to insist on TLS.
+    reverseProxy = {
+      enable = true;
+      mtaSts = "testing";
+    };
+
+    # http://localhost:8080 on the server; from elsewhere through ssh -L 8080:localhost:8080.
+    dashboard.enable = true;
+
+    # This machine is only a mail server.
+    appliance.enable = true;
+  };
+
+  security.acme = {
+    acceptTerms = true;
+    defaults.email = "postmaster@example.com";
+  };
+
+  # Of the machine, not of the mail server.
+  boot.loader.grub.device = "/dev/vda";
+  fileSystems."/" = {
+    device = "/dev/disk/by-label/nixos";
+    fsType = "ext4";
+  };
+  services.openssh = {
+    enable = true;
+    settings.PasswordAuthentication = false;
+  };
+  system.stateVersion = "26.05";
+}

@@ -1,0 +1,170 @@
+# A machine that does nothing else: time, security upgrades, and a gate that probes the server after each switch.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib)
+    mkEnableOption
+    mkIf
+    mkMerge
+    mkOption
+    types
+    ;
+  cfg = config.services.postrider;
+  appliance = cfg.appliance;
+  inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
+  probed = lib.filterAttrs (_: l: l.enable) cfg.listeners;
+  hostOf =
+    l:
+    let
+      first = lib.head l.addresses;
+    in
+    if first == "::" then
+      "::1"
+    else if first == "0.0.0.0" then
+      "127.0.0.1"
+    else
+      first;
+
+  gate = pkgs.writeShellApplication {
+    name = "postrider-health-gate";
+    runtimeInputs = [
+      pkgs.bash
+      pkgs.coreutils
+    ];
+    text = ''
+      # Connects to every listener and reads what it says first. Listeners that wait for the client's TLS or HTTP
+      # must at least take the connection.
+      # shellcheck disable=SC2016
+      talk='exec 3<>"/dev/tcp/$0/$1" && if [ -n "$2" ]; then read -r line <&3 && echo "$line" && [[ $line == "$2"* ]]; fi'
+      probe() {
+        local name=$1 host=$2 port=$3 greeting=$4 line=""
+        while true; do
+          # A host that does not answer at all would keep us for minutes.
+          if line=$(timeout 5 bash -c "$talk" "$host" "$port" "$greeting" 2>/dev/null); then return; fi
+          [ "$SECONDS" -lt ${toString appliance.patience} ] || break
+          sleep 1
+        done
+        echo "$name on $host port $port does not answer as it should (got: $line)" >&2
+        silent+=("$name")
+      }
+      silent=()
+      ${lib.concatStrings (
+        lib.mapAttrsToList (name: l: ''
+          probe ${name} ${hostOf l} ${toString l.port} ${lib.escapeShellArg (greetings.${name} or "")}
+        '') probed
+      )}
+      [ "''${#silent[@]}" = 0 ]
+    '';
+  };
+
+  rollback = pkgs.writeShellApplication {
+    name = "postrider-rollback";
+    runtimeInputs = [
+      config.nix.package
+      pkgs.coreutils
+    ];
+    text = ''
+      profile=/nix/var/nix/profiles/system
+      # After a start of the machine there is no switch to undo.
+      [ "$(readlink -f /run/current-system)" != "$(readlink -f /run/booted-system)" ] || exit 0
+      # Only once: if the configuration before fails too, an administrator must look. A gate that passes takes this away.
+      [ ! -e ${mark} ] || exit 0
+      touch ${mark}
+      # What was only tried out is not in the profile: the profile is then the configuration before.
+      if [ "$(readlink -f "$profile")" = "$(readlink -f /run/current-system)" ]; then
+        nix-env --profile "$profile" --rollback
+      fi
+      exec "$profile/bin/switch-to-configuration" switch
+    '';
+  };
+  mark = "/run/postrider-rolled-back";
+
+  greetings = {
+    smtp = "220";
+    submission = "220";
+    imap = "* OK";
+    pop3 = "+OK";
+  };
+in
+{
+  options.services.postrider.appliance = {
+    enable = mkEnableOption "the settings of a machine that is only a mail server";
+    autoUpgrade = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "github:example/mail-server";
+      description = "Flake to upgrade from every night; `null` leaves upgrades to the administrator.";
+    };
+    patience = mkOption {
+      type = types.ints.positive;
+      default = 30;
+      example = 120;
+      description = "For how many seconds after a switch listeners may be silent before the switch counts as failed.";
+    };
+    autoRollback = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = ''
+        Whether to go back to the configuration before, when a listener does not answer after a switch. It goes back one
+        step and no further, and never after a start of the machine.
+      '';
+    };
+  };
+
+  config = mkIf (cfg.enable && appliance.enable) (mkMerge [
+    {
+      documentation.nixos.enable = lib.mkDefault false;
+      # Retries, certificates and signatures depend on the time being right.
+      services.timesyncd.enable = lib.mkDefault true;
+
+      systemd.services.postrider-health-gate = {
+        description = "Postrider: do all listeners answer?";
+        wantedBy = [ "multi-user.target" ];
+        after = lib.mapAttrsToList (name: _: "postrider-${name}.socket") probed ++ [
+          "postrider-access.service"
+          "postrider-mta.service"
+        ];
+        # Runs again with every configuration that differs.
+        restartTriggers = [
+          cfg.configFile
+          cfg.package
+        ];
+        serviceConfig = {
+          DynamicUser = true;
+          ExecStart = lib.getExe gate;
+          # By root, whose file it is.
+          ExecStartPost = lib.optional appliance.autoRollback "+${pkgs.coreutils}/bin/rm -f ${mark}";
+          RemainAfterExit = true;
+          Type = "oneshot";
+        }
+        // harden (outbound "it connects to every listener as a client would");
+        onFailure = lib.optional appliance.autoRollback "postrider-rollback.service";
+      };
+    }
+    (mkIf appliance.autoRollback {
+      systemd.services.postrider-rollback = {
+        description = "Postrider: back to the configuration before";
+        # It carries out the switch that would otherwise end it.
+        restartIfChanged = false;
+        unitConfig.X-StopOnRemoval = false;
+        # No sandbox: it exchanges the whole system, as an administrator would.
+        serviceConfig = {
+          Type = "oneshot";
+          ExecStart = lib.getExe rollback;
+        };
+      };
+    })
+    (mkIf (appliance.autoUpgrade != null) {
+      system.autoUpgrade = {
+        enable = true;
+        flake = appliance.autoUpgrade;
+        dates = lib.mkDefault "03:40";
+      };
+    })
+  ]);
+}

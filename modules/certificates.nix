@@ -1,0 +1,220 @@
+# Where the TLS certificates come from.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib)
+    mkEnableOption
+    mkIf
+    mkMerge
+    mkOption
+    optional
+    types
+    ;
+  cfg = config.services.postrider;
+  certs = cfg.certificates;
+  own = import ./lib/types.nix { inherit lib; };
+  inherit (import ./lib/hardening.nix { inherit lib; }) harden;
+
+  acmeDirectory = config.security.acme.certs.${cfg.hostname}.directory;
+  sources =
+    optional certs.acme.enable {
+      name = "acme";
+      certFile = "${acmeDirectory}/fullchain.pem";
+      keyFile = "${acmeDirectory}/key.pem";
+    }
+    ++ optional certs.selfSigned {
+      name = "self-signed";
+      certFile = "${selfSigned}/cert.pem";
+      keyFile = "${selfSigned}/key.pem";
+    }
+    ++ lib.imap0 (n: files: files // { name = "file${toString n}"; }) certs.files;
+  selfSigned = "/var/lib/postrider-self-signed";
+
+  fileType = types.submodule {
+    options = {
+      certFile = mkOption {
+        type = types.path;
+        example = "/var/lib/certs/mail.example.com/fullchain.pem";
+        description = "PEM file with the certificate, followed by its intermediates.";
+      };
+      keyFile = mkOption {
+        type = own.secretFile;
+        example = "/var/lib/certs/mail.example.com/key.pem";
+        description = "PEM file with its private key.";
+      };
+    };
+  };
+in
+{
+  options.services.postrider.certificates = {
+    acme = {
+      enable = mkEnableOption "a certificate from `security.acme`, renewed without a restart";
+      extraDomainNames = mkOption {
+        type = types.listOf own.domain;
+        default = [ ];
+        example = [ "imap.example.com" ];
+        description = "Further names the certificate holds; clients that connect by them get it by SNI.";
+      };
+    };
+    builtinAcme = {
+      enable = mkEnableOption "a certificate that the server gets and renews by itself, with nothing else on the machine";
+      acceptTerms = mkOption {
+        type = types.bool;
+        default = false;
+        example = true;
+        description = "Whether you agree to the terms of service of the authority.";
+      };
+      extraDomainNames = mkOption {
+        type = types.listOf own.domain;
+        default = [ ];
+        example = [ "imap.example.com" ];
+        description = "Further names the certificate holds.";
+      };
+      contact = mkOption {
+        type = types.listOf own.address;
+        default = [ ];
+        example = [ "postmaster@example.com" ];
+        description = "Where the authority may write to.";
+      };
+      challenge = mkOption {
+        type = types.enum [
+          "http-01"
+          "tls-alpn-01"
+        ];
+        default = "http-01";
+        example = "tls-alpn-01";
+        description = "How the names are shown to be ours: on port 80, or in a TLS handshake on port 443. The port is served for it.";
+      };
+      authority = mkOption {
+        type = types.str;
+        default = "https://acme-v02.api.letsencrypt.org/directory";
+        example = "https://ca.example.com/acme/directory";
+        description = "Directory of the authority.";
+      };
+      authorityRoot = mkOption {
+        type = types.nullOr types.path;
+        default = null;
+        example = "/etc/ssl/house-ca.pem";
+        description = "PEM file with the root certificate of the authority's own site, for one inside the house; `null` for those of the system.";
+      };
+    };
+    files = mkOption {
+      type = types.listOf fileType;
+      default = [ ];
+      description = "Certificates from files that something else renews; a change is noticed and taken over without a restart.";
+      example = [
+        {
+          certFile = "/var/lib/certs/fullchain.pem";
+          keyFile = "/var/lib/certs/key.pem";
+        }
+      ];
+    };
+    selfSigned = mkEnableOption ''
+      a certificate made on the spot, which no other server and no client will trust: for trying things out
+    '';
+
+    sources = mkOption {
+      type = types.listOf (types.attrsOf types.str);
+      internal = true;
+      readOnly = true;
+      description = "Certificates and the names of the credentials that carry them.";
+    };
+  };
+
+  config = mkIf cfg.enable (mkMerge [
+    {
+      assertions = [
+        {
+          assertion = sources != [ ] || certs.builtinAcme.enable;
+          message = "services.postrider.certificates: no certificate; set certificates.acme.enable = true or certificates.builtinAcme.enable = true, name certificates.files, or for trying set certificates.selfSigned = true.";
+        }
+        {
+          assertion =
+            !certs.selfSigned || !(certs.acme.enable || certs.builtinAcme.enable || certs.files != [ ]);
+          message = "services.postrider.certificates.selfSigned is for machines without a certificate; take it out, or the other sources.";
+        }
+      ];
+      services.postrider = {
+        certificates.sources = sources;
+        settings.tls.certificates = map (source: {
+          cert = "credential:${source.name}-cert";
+          key = "credential:${source.name}-key";
+        }) sources;
+      };
+    }
+    (mkIf certs.builtinAcme.enable {
+      assertions = [
+        {
+          assertion = certs.builtinAcme.acceptTerms;
+          message = "services.postrider.certificates.builtinAcme: no authority gives a certificate without it; read its terms of service and set acceptTerms = true.";
+        }
+        {
+          assertion = !cfg.reverseProxy.enable;
+          message = "services.postrider.certificates.builtinAcme answers on a port that the reverse proxy has; use certificates.acme beside it.";
+        }
+      ];
+      # The first attempt is made at once, and the next one only after a rest.
+      systemd.services.postrider-mta = {
+        after = [ "network-online.target" ];
+        wants = [ "network-online.target" ];
+      };
+      services.postrider = {
+        listeners.${if certs.builtinAcme.challenge == "http-01" then "http" else "https"}.enable = true;
+        settings.tls.acme = [
+          (
+            {
+              inherit (certs.builtinAcme) authority challenge contact;
+              names = [ cfg.hostname ] ++ certs.builtinAcme.extraDomainNames;
+              terms_agreed = certs.builtinAcme.acceptTerms;
+            }
+            // lib.optionalAttrs (certs.builtinAcme.authorityRoot != null) {
+              authority_root = toString certs.builtinAcme.authorityRoot;
+            }
+          )
+        ];
+      };
+    })
+    (mkIf certs.selfSigned {
+      # By root and before the roles: they get it as a credential, like any other certificate.
+      systemd.services.postrider-self-signed = {
+        description = "Postrider: a certificate for trying things out";
+        before = [
+          "postrider-access.service"
+          "postrider-mta.service"
+        ];
+        requiredBy = [
+          "postrider-access.service"
+          "postrider-mta.service"
+        ];
+        serviceConfig = {
+          RemainAfterExit = true;
+          StateDirectory = "postrider-self-signed";
+          StateDirectoryMode = "0700";
+          Type = "oneshot";
+        }
+        // harden { };
+        script = ''
+          cd ${selfSigned}
+          [ ! -e key.pem ] || exit 0
+          ${pkgs.openssl}/bin/openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
+            -subj /CN=${cfg.hostname} -addext subjectAltName=DNS:${cfg.hostname},DNS:localhost \
+            -keyout key.new -out cert.pem
+          mv key.new key.pem
+        '';
+      };
+    })
+    (mkIf certs.acme.enable {
+      security.acme.certs.${cfg.hostname} = {
+        extraDomainNames = certs.acme.extraDomainNames;
+        reloadServices = [
+          "postrider-mta.service"
+          "postrider-access.service"
+        ];
+      };
+    })
+  ]);
+}

@@ -1,0 +1,25 @@
+# The NixOS module of Postrider. Imports only, each file after those whose options it reads.
+{
+  imports = [
+    ./service.nix # enable, package, hostname, settings, the checked configuration file, users and groups
+    ./listeners.nix # which protocols, on which addresses and ports
+    ./domains.nix # domains, users, aliases, and what is refused about them
+    ./database.nix # SQLite, MariaDB or PostgreSQL
+    ./secrets.nix # files that the roles get from systemd
+    ./outgoing.nix # DKIM signatures, senders of forwarded mail
+    ./certificates.nix # where the TLS certificates come from
+    ./spam.nix # thresholds, rules, ClamAV, milters, the local resolver
+    ./dashboard.nix # monitoring page
+    ./units.nix # one systemd unit per role, its sockets and its sandbox
+    ./reverse-proxy.nix # nginx for the monitoring page, autoconfig and MTA-STS
+    ./plan.nix # what may be taken from users by a change of the declaration
+    ./firewall.nix # the ports of the enabled protocols
+    ./bans.nix # bans in the packet filter
+    ./backup.nix # backups and their drill, by timers
+    ./monitoring.nix # Prometheus
+    ./reports.nix # JSON reports and the summary, by a timer
+    ./dns.nix # the records to publish
+    ./appliance.nix # a machine that is only this
+    ./renamed.nix # options that have moved
+  ];
+}

@@ -1,0 +1,52 @@
+# What somebody has to be told about, from the figures in docs/metrics.md. Every rule says what to look at.
+{ job }:
+let
+  rule = alert: expr: wait: severity: summary: {
+    inherit alert expr;
+    "for" = wait;
+    labels = { inherit severity; };
+    annotations = { inherit summary; };
+  };
+in
+{
+  groups = [
+    {
+      name = "postrider";
+      rules = [
+        (rule "PostriderDown" ''up{job="${job}"} == 0'' "5m" "critical"
+          "The monitoring role does not answer; look at `systemctl status 'postrider-*'`."
+        )
+        (rule "PostriderQueueOld" "postrider_queue_oldest_seconds > 4 * 3600" "10m" "warning"
+          "A message has been waiting for more than four hours; look at `postrider queue list`."
+        )
+        (rule "PostriderQueueLong" "postrider_queue_waiting > 1000" "15m" "warning"
+          "More than a thousand recipients wait; an account may be sending spam, or a large receiver refuses us."
+        )
+        (rule "PostriderQueueHeld" "postrider_queue_held > 0" "1h" "warning"
+          "Recipients wait for an administrator; look at `postrider queue list`."
+        )
+        (rule "PostriderCertificateEnds" "postrider_certificate_seconds < 14 * 86400" "1h" "critical"
+          "A certificate ends within two weeks and has not been renewed; look at the acme units."
+        )
+        (rule "PostriderEventsLost" "increase(postrider_events_dropped_total[15m]) > 0" "0m" "critical"
+          "Decisions could not be written down: the database is away or too slow."
+        )
+        (rule "PostriderBackupFailed" "postrider_backup_failed > 0" "5m" "critical"
+          "A backup, its check or its drill failed; the journal of its unit says why."
+        )
+        (rule "PostriderBackupOld"
+          "time() - postrider_backup_succeeded_seconds{run=\"created\"} > 2 * 86400 and postrider_backup_succeeded_seconds{run=\"created\"} > 0"
+          "15m"
+          "critical"
+          "There has been no backup for two days; look at the timer that calls `postrider backup create`."
+        )
+        (rule "PostriderHandshakesFail"
+          "sum(rate(postrider_connections_failed_total[15m])) > 0.5 * sum(rate(postrider_connections_total[15m])) > 0.1"
+          "30m"
+          "warning"
+          "More than half of the connections fail before they begin; the certificate may not hold the name clients use."
+        )
+      ];
+    }
+  ];
+}

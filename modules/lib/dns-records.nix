@@ -1,0 +1,30 @@
+# The records of one domain, as far as they follow from what is declared: keys and addresses are not known here.
+# `postrider dns` prints the same and those; tests/it/host/records.rs compares the two. Needs nothing but Nix itself.
+{
+  hostname,
+  domain,
+  # The ports of the listeners that are enabled, by name.
+  ports,
+}:
+let
+  record = name: type: value: { inherit name type value; };
+  service =
+    label:
+    if ports ? ${label} then
+      [ (record "_${label}._tcp.${domain}." "SRV" "0 1 ${toString ports.${label}} ${hostname}.") ]
+    else
+      [ ];
+in
+[
+  (record "${domain}." "MX" "10 ${hostname}.")
+  (record "${domain}." "TXT" "v=spf1 mx -all")
+  (record "_dmarc.${domain}." "TXT" "v=DMARC1; p=quarantine; rua=mailto:postmaster@${domain}")
+  (record "_smtp._tls.${domain}." "TXT" "v=TLSRPTv1; rua=mailto:postmaster@${domain}")
+]
+# RFC 6186 and RFC 8314 §5.1: where mail programs find the servers by themselves.
+++ builtins.concatMap service [
+  "imaps"
+  "submissions"
+  "submission"
+  "pop3s"
+]

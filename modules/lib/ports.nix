@@ -1,0 +1,81 @@
+# Every protocol the server speaks to the outside: its port, the role that serves it, whether the firewall may open it, and
+# whether it is served unless somebody says otherwise. Sockets, firewall and tests read this one list.
+{
+  smtp = {
+    port = 25;
+    role = "mta";
+    public = true;
+    byDefault = true;
+    description = "mail from other servers";
+  };
+  submission = {
+    port = 587;
+    role = "mta";
+    public = true;
+    byDefault = true;
+    description = "mail from our users, TLS by STARTTLS";
+  };
+  submissions = {
+    port = 465;
+    role = "mta";
+    public = true;
+    byDefault = true;
+    description = "mail from our users, TLS from the start";
+  };
+  imap = {
+    port = 143;
+    role = "access";
+    public = true;
+    byDefault = true;
+    description = "mailboxes, TLS by STARTTLS";
+  };
+  imaps = {
+    port = 993;
+    role = "access";
+    public = true;
+    byDefault = true;
+    description = "mailboxes, TLS from the start";
+  };
+  pop3 = {
+    port = 110;
+    role = "access";
+    public = true;
+    byDefault = false;
+    description = "inboxes, TLS by STLS";
+  };
+  pop3s = {
+    port = 995;
+    role = "access";
+    public = true;
+    byDefault = false;
+    description = "inboxes, TLS from the start";
+  };
+  http = {
+    port = 80;
+    role = "mta";
+    public = true;
+    byDefault = false;
+    description = "answers to certificate authorities";
+  };
+  https = {
+    port = 443;
+    role = "mta";
+    public = true;
+    byDefault = false;
+    description = "our policies on TLS for other servers (MTA-STS), and answers to certificate authorities, over TLS";
+  };
+  dashboard = {
+    port = 8080;
+    role = "dashboard";
+    public = false;
+    byDefault = false;
+    description = "monitoring page";
+  };
+  metrics = {
+    port = 9325;
+    role = "dashboard";
+    public = false;
+    byDefault = false;
+    description = "figures for Prometheus";
+  };
+}

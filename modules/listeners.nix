@@ -1,0 +1,86 @@
+# Which protocols are served, on which addresses and ports.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    mapAttrs
+    mapAttrsToList
+    mkIf
+    mkOption
+    types
+    ;
+  cfg = config.services.postrider;
+  protocols = import ./lib/ports.nix;
+  enabled = lib.filterAttrs (_: listener: listener.enable) cfg.listeners;
+
+  bindOf = listener: map (address: "${bracket address}:${toString listener.port}") listener.addresses;
+  bracket = address: if lib.hasInfix ":" address then "[${address}]" else address;
+
+  listenerOption =
+    _: protocol:
+    mkOption {
+      default = { };
+      description = "Listener for ${protocol.description}.";
+      type = types.submodule {
+        options = {
+          enable = mkOption {
+            type = types.bool;
+            default = protocol.byDefault;
+            example = true;
+            description = "Whether to serve ${protocol.description}.";
+          };
+          port = mkOption {
+            type = types.port;
+            default = protocol.port;
+            example = protocol.port + 10000;
+            description = "TCP port.";
+          };
+          addresses = mkOption {
+            type = types.nonEmptyListOf types.str;
+            default = if protocol.public then [ "::" ] else [ "::1" ];
+            example = [
+              "192.0.2.1"
+              "2001:db8::1"
+            ];
+            description = ''
+              Addresses to listen on. `::` takes IPv4 too.${
+                lib.optionalString (!protocol.public)
+                  " Anything but this machine itself makes the page readable from outside; put a reverse proxy in front instead."
+              }
+            '';
+          };
+        };
+      };
+    };
+in
+{
+  options.services.postrider.listeners = mapAttrs listenerOption protocols;
+
+  config = mkIf cfg.enable {
+    assertions =
+      let
+        ports = mapAttrsToList (_: listener: listener.port) enabled;
+      in
+      [
+        {
+          assertion = lib.length ports == lib.length (lib.unique ports);
+          message = "services.postrider.listeners: two protocols have the same port; give each its own (${
+            lib.concatStringsSep ", " (
+              mapAttrsToList (name: listener: "${name} ${toString listener.port}") enabled
+            )
+          }).";
+        }
+      ];
+
+    services.postrider.settings.listener =
+      mapAttrsToList (protocol: listener: {
+        inherit protocol;
+        bind = bindOf listener;
+      }) enabled
+      ++ [
+        {
+          protocol = "lmtp";
+          bind = [ "unix:/run/postrider/lmtp.sock" ];
+        }
+      ];
+  };
+}

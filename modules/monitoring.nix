@@ -1,0 +1,84 @@
+# Prometheus and Grafana on this machine: figures, alerts, a dashboard.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib)
+    mkEnableOption
+    mkIf
+    mkMerge
+    mkOption
+    types
+    ;
+  cfg = config.services.postrider;
+  metrics = cfg.listeners.metrics;
+  first = lib.head metrics.addresses;
+  host = if lib.hasInfix ":" first then "[${first}]" else first;
+  job = "postrider";
+  json = pkgs.formats.json { };
+in
+{
+  options.services.postrider.monitoring = {
+    prometheus.enable = mkEnableOption ''
+      a scrape job and alert rules in `services.prometheus` on this machine
+    '';
+    grafana.enable = mkEnableOption ''
+      a dashboard of the figures in `services.grafana` on this machine; it asks for the Prometheus data source
+    '';
+    alertRules = mkOption {
+      type = types.path;
+      readOnly = true;
+      description = "Alert rules as a file for `services.prometheus.ruleFiles`, also for a Prometheus on another machine.";
+    };
+    dashboard = mkOption {
+      type = types.path;
+      readOnly = true;
+      description = "Folder with the dashboard for Grafana as JSON, also for a Grafana on another machine.";
+    };
+  };
+
+  config = mkIf cfg.enable (mkMerge [
+    {
+      services.postrider.monitoring = {
+        alertRules = json.generate "postrider-alerts.json" (import ./lib/alerts.nix { inherit job; });
+        dashboard = pkgs.linkFarm "postrider-grafana" [
+          {
+            name = "postrider.json";
+            path = json.generate "postrider-dashboard.json" (import ./lib/grafana.nix { inherit job lib; });
+          }
+        ];
+      };
+    }
+    (mkIf cfg.monitoring.prometheus.enable {
+      assertions = [
+        {
+          assertion = cfg.dashboard.enable && metrics.enable;
+          message = "services.postrider.monitoring.prometheus needs the figures: set services.postrider.dashboard.enable = true.";
+        }
+      ];
+      services.prometheus = {
+        ruleFiles = [ cfg.monitoring.alertRules ];
+        scrapeConfigs = [
+          {
+            job_name = job;
+            static_configs = [ { targets = [ "${host}:${toString metrics.port}" ]; } ];
+          }
+        ];
+      };
+    })
+    (mkIf cfg.monitoring.grafana.enable {
+      services.grafana.provision = {
+        enable = true;
+        dashboards.settings.providers = [
+          {
+            name = "Postrider";
+            options.path = cfg.monitoring.dashboard;
+          }
+        ];
+      };
+    })
+  ]);
+}

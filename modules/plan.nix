@@ -1,0 +1,80 @@
+# Before a change: what somebody would lose by it must have been allowed by name, or nothing is changed at all.
+{
+  config,
+  lib,
+  options,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib)
+    getExe
+    mkIf
+    mkMerge
+    mkOption
+    types
+    ;
+  cfg = config.services.postrider;
+
+  gate = pkgs.writeShellApplication {
+    name = "postrider-plan-gate";
+    runtimeInputs = [
+      cfg.package
+      pkgs.jq
+    ];
+    text = ''
+      config=''${1:-/etc/postrider/postrider.toml}
+      # A plan that cannot be made is no reason to stop: before the first start there are no tables yet, and a mistake in
+      # the declaration is reported by the server itself, which then changes nothing.
+      if ! plan=$(postrider --config "$config" --json plan 2>/dev/null); then
+        echo "postrider: no plan could be made; the server judges the declaration itself" >&2
+        exit 0
+      fi
+      # An entry that is a domain stands for everything in it.
+      refused=$(jq --raw-output --argjson allowed ${lib.escapeShellArg (builtins.toJSON cfg.plan.allowDestructive)} '
+        .changes[]
+        | select(.change | IN("archive-user", "archive-domain", "disable-user", "disable-domain", "remove-alias"))
+        | . + { what: (.address // .domain // .source) }
+        | .what as $what
+        | ($what | split("@") | last) as $domain
+        | select(all($allowed[]; . != $what and . != $domain))
+        | "  \(.change) \(.what)"
+      ' <<<"$plan")
+      [ -n "$refused" ] || exit 0
+      echo "postrider: nothing is changed, because something would be taken from users:" >&2
+      echo "$refused" >&2
+      echo "If that is meant, name it in services.postrider.plan.allowDestructive." >&2
+      exit 1
+    '';
+  };
+in
+{
+  options.services.postrider.plan.allowDestructive = mkOption {
+    type = types.listOf types.str;
+    default = [ ];
+    example = [
+      "john@example.com"
+      "old.example.com"
+    ];
+    description = ''
+      Addresses and domains that may be archived or disabled, and aliases that may be taken away, because they are no
+      longer declared; a domain stands for everything in it. Any other such change stops a switch, a reload and a start
+      with the list of what would be lost. (Mail is never deleted: what is archived comes back when it is declared again.)
+    '';
+  };
+
+  config = mkIf cfg.enable (mkMerge [
+    {
+      systemd.services.postrider-access.serviceConfig = {
+        ExecReload = lib.mkBefore [ (getExe gate) ];
+        ExecStartPre = [ (getExe gate) ];
+      };
+    }
+    # Where NixOS can ask before it switches, it is asked there too, and the old system stays as it is.
+    (lib.optionalAttrs (options.system ? preSwitchChecks) {
+      system.preSwitchChecks.postrider-plan = ''
+        CREDENTIALS_DIRECTORY=/run/postrider-credentials ${getExe gate} ${cfg.configFile}
+      '';
+    })
+  ]);
+}

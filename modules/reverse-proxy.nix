@@ -1,0 +1,165 @@
+# nginx in front: the monitoring page for administrators elsewhere, and what mail programs and other servers look for over
+# HTTPS.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib)
+    mkEnableOption
+    mkIf
+    mkMerge
+    mkOption
+    types
+    ;
+  cfg = config.services.postrider;
+  proxy = cfg.reverseProxy;
+  own = import ./lib/types.nix { inherit lib; };
+  webFiles = import ./lib/web-files.nix { inherit lib; };
+  domains = lib.attrNames cfg.domains;
+
+  # Files are given to nginx as systemd credentials, as they are to the roles: it runs as a user who cannot read them.
+  credential = kind: "/run/credentials/nginx.service/postrider-${kind}";
+  source = lib.head cfg.certificates.sources;
+  certificate =
+    if cfg.certificates.acme.enable then
+      { enableACME = true; }
+    else
+      {
+        sslCertificate = credential "cert";
+        sslCertificateKey = credential "key";
+      };
+  host = locations: certificate // { forceSSL = true; } // { inherit locations; };
+  file = name: text: { alias = "${pkgs.writeText name text}"; };
+
+  page = lib.head cfg.listeners.dashboard.addresses;
+  pageAddress = if lib.hasInfix ":" page then "[${page}]" else page;
+  sameFor =
+    prefix: make: lib.listToAttrs (map (d: lib.nameValuePair "${prefix}.${d}" (make d)) domains);
+in
+{
+  options.services.postrider.reverseProxy = {
+    enable = mkEnableOption "nginx in front of what this server has for browsers and mail programs";
+    dashboard = {
+      enable = mkEnableOption "the monitoring page under the name of this host";
+      basicAuthFile = mkOption {
+        type = types.nullOr own.secretFile;
+        default = null;
+        example = "/run/secrets/dashboard-htpasswd";
+        description = "File with names and password hashes, as `htpasswd` makes it; who is not in it does not see the page.";
+      };
+      allowFrom = mkOption {
+        type = types.listOf types.str;
+        default = [ ];
+        example = [ "192.0.2.0/24" ];
+        description = "Networks that may see the page; empty for all.";
+      };
+    };
+    autoconfig = mkOption {
+      type = types.bool;
+      default = true;
+      example = false;
+      description = "Whether to serve the settings that Thunderbird and others look for at `autoconfig.<domain>`, for every domain.";
+    };
+    mtaSts = mkOption {
+      type = types.nullOr (
+        types.enum [
+          "enforce"
+          "testing"
+        ]
+      );
+      default = null;
+      example = "testing";
+      description = ''
+        Whether to serve a policy (MTA-STS) at `mta-sts.<domain>` that tells other servers to insist on TLS and a valid
+        certificate. Begin with `testing`, and publish `dns.records` with it.
+      '';
+    };
+  };
+
+  config = mkIf (cfg.enable && proxy.enable) (mkMerge [
+    {
+      assertions = [
+        {
+          assertion =
+            !proxy.dashboard.enable
+            || proxy.dashboard.basicAuthFile != null
+            || proxy.dashboard.allowFrom != [ ];
+          message = "services.postrider.reverseProxy.dashboard: the monitoring page would be readable by everybody; set basicAuthFile or allowFrom.";
+        }
+        {
+          assertion = !proxy.dashboard.enable || cfg.dashboard.enable;
+          message = "services.postrider.reverseProxy.dashboard: there is no page to show; set services.postrider.dashboard.enable = true.";
+        }
+        {
+          assertion = proxy.mtaSts == null || !cfg.certificates.selfSigned;
+          message = "services.postrider.reverseProxy.mtaSts promises a certificate that others trust; use certificates.acme or certificates.files instead of certificates.selfSigned.";
+        }
+      ];
+
+      services.nginx = {
+        enable = true;
+        recommendedTlsSettings = true;
+        virtualHosts = mkMerge [
+          {
+            ${cfg.hostname} = host (
+              if proxy.dashboard.enable then
+                {
+                  "/" = {
+                    # Who may see the page is decided here: to the page itself every request comes from this machine.
+                    proxyPass = "http://${pageAddress}:${toString cfg.listeners.dashboard.port}";
+                    extraConfig =
+                      lib.concatMapStrings (network: "allow ${network};\n") proxy.dashboard.allowFrom
+                      + lib.optionalString (proxy.dashboard.allowFrom != [ ]) "deny all;\n"
+                      + lib.optionalString (proxy.dashboard.basicAuthFile != null) ''
+                        auth_basic "Postrider";
+                        auth_basic_user_file ${credential "htpasswd"};
+                      '';
+                  };
+                }
+              else
+                { "/".return = "404"; }
+            );
+          }
+          (mkIf proxy.autoconfig (
+            sameFor "autoconfig" (
+              domain:
+              host { "= /mail/config-v1.1.xml" = file "config-v1.1.xml" (webFiles.autoconfig cfg domain); }
+            )
+          ))
+          (mkIf (proxy.mtaSts != null) (
+            sameFor "mta-sts" (
+              _:
+              host {
+                "= /.well-known/mta-sts.txt" = file "mta-sts.txt" (webFiles.mtaSts cfg.hostname proxy.mtaSts);
+              }
+            )
+          ))
+        ];
+      };
+    }
+    (mkIf cfg.openFirewall {
+      networking.firewall.allowedTCPPorts = [
+        80
+        443
+      ];
+    })
+    (mkIf (proxy.dashboard.basicAuthFile != null) {
+      systemd.services.nginx.serviceConfig.LoadCredential = [
+        "postrider-htpasswd:${proxy.dashboard.basicAuthFile}"
+      ];
+    })
+    (mkIf (!cfg.certificates.acme.enable) {
+      systemd.services.nginx = {
+        after = lib.optional cfg.certificates.selfSigned "postrider-self-signed.service";
+        requires = lib.optional cfg.certificates.selfSigned "postrider-self-signed.service";
+        serviceConfig.LoadCredential = [
+          "postrider-cert:${source.certFile}"
+          "postrider-key:${source.keyFile}"
+        ];
+      };
+    })
+  ]);
+}

@@ -1,0 +1,69 @@
+# Files with secrets, each given to the roles that need it and to no other.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    literalExpression
+    mkIf
+    mkOption
+    types
+    ;
+  cfg = config.services.postrider;
+  own = import ./lib/types.nix { inherit lib; };
+
+  # Names that the module itself gives to what the roles get.
+  taken =
+    map (p: p.credential) cfg.passwordCredentials
+    ++ [ "database-url" ]
+    ++ lib.concatLists (
+      map (source: [
+        "${source.name}-cert"
+        "${source.name}-key"
+      ]) cfg.certificates.sources
+    );
+  twice = lib.intersectLists (lib.attrNames cfg.secrets) taken;
+
+  secretType = types.submodule {
+    options = {
+      file = mkOption {
+        type = own.secretFile;
+        example = "/run/secrets/smarthost-password";
+        description = "File with the secret.";
+      };
+      roles = mkOption {
+        type = types.nonEmptyListOf (
+          types.enum [
+            "access"
+            "dashboard"
+            "mta"
+          ]
+        );
+        default = [ "mta" ];
+        example = [
+          "access"
+          "mta"
+        ];
+        description = "Roles that may read it.";
+      };
+    };
+  };
+in
+{
+  options.services.postrider.secrets = mkOption {
+    type = types.attrsOf secretType;
+    default = { };
+    example = literalExpression ''{ smarthost.file = "/run/secrets/smarthost-password"; }'';
+    description = ''
+      Secrets for keys in `settings` that want the path of a file: write `"credential:<name>"` there. systemd hands the
+      file to the roles; nobody else on the machine can read it, and it is never copied into the store.
+    '';
+  };
+
+  config = mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = twice == [ ];
+        message = "services.postrider.secrets: ${lib.concatStringsSep ", " twice}: the name is in use for something else; choose another one.";
+      }
+    ];
+  };
+}

@@ -1,0 +1,178 @@
+# The service as a whole: the switch, the program, the configuration file and who owns what on disk.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib)
+    literalExpression
+    mkEnableOption
+    mkIf
+    mkOption
+    mkPackageOption
+    types
+    ;
+  cfg = config.services.postrider;
+  own = import ./lib/types.nix { inherit lib; };
+  format = pkgs.formats.toml { };
+  # What the roles get from systemd, for root: links to the files themselves, not copies.
+  credentials = "/run/postrider-credentials";
+  secretFiles =
+    map (p: lib.nameValuePair p.credential p.file) cfg.passwordCredentials
+    ++ lib.mapAttrsToList (name: secret: lib.nameValuePair name secret.file) cfg.secrets
+    ++ lib.optional (cfg.database.urlFile != null) (
+      lib.nameValuePair "database-url" cfg.database.urlFile
+    )
+    ++ lib.optional (cfg.dashboard.passwordFile != null) (
+      lib.nameValuePair "dashboard-password" cfg.dashboard.passwordFile
+    )
+    ++ lib.optional (cfg.database.localUrls ? root) (
+      lib.nameValuePair "database-url" (pkgs.writeText "database-url" cfg.database.localUrls.root)
+    );
+  generated = format.generate "postrider.toml" cfg.settings;
+in
+{
+  options.services.postrider = {
+    enable = mkEnableOption "Postrider, a complete mail server";
+
+    package = mkPackageOption pkgs "postrider" { example = [ "postrider" ]; };
+
+    hostname = mkOption {
+      type = own.domain;
+      default = config.networking.fqdn;
+      defaultText = literalExpression "config.networking.fqdn";
+      example = "mail.example.com";
+      description = ''
+        Name this server greets with. Its A and AAAA records must lead here, the PTR records of those addresses must
+        lead back to it, and the TLS certificate must hold it.
+      '';
+    };
+
+    mailRoot = mkOption {
+      type = types.path;
+      default = "/var/mail/vhosts";
+      example = "/srv/mail";
+      description = "Directory of all mailboxes, as `<domain>/<local part>/` in Maildir++ layout.";
+    };
+
+    settings = mkOption {
+      type = types.submodule { freeformType = format.type; };
+      default = { };
+      example = literalExpression ''{ smtp.max_message_size = "100M"; }'';
+      description = ''
+        Keys of the configuration file that have no option of their own, merged last. Every key is described in
+        `docs/configuration.md`; the finished file is checked when the system is built, so that a mistake never
+        reaches a switch.
+      '';
+    };
+
+    commandLine = mkOption {
+      type = types.package;
+      internal = true;
+      readOnly = true;
+      description = "The program as administrators call it: it finds the secrets that the units get as credentials.";
+    };
+
+    configFile = mkOption {
+      type = types.path;
+      readOnly = true;
+      description = "The finished and checked configuration file.";
+    };
+  };
+
+  config = mkIf cfg.enable {
+    environment.etc."postrider/postrider.toml".source = cfg.configFile;
+    environment.systemPackages = [
+      (lib.hiPrio cfg.commandLine)
+      cfg.package
+    ];
+
+    services.postrider = {
+      commandLine = pkgs.writeShellScriptBin "postrider" ''
+        export CREDENTIALS_DIRECTORY=''${CREDENTIALS_DIRECTORY-${credentials}}
+        exec ${lib.getExe cfg.package} "$@"
+      '';
+      configFile =
+        pkgs.runCommand "postrider.toml"
+          {
+            nativeBuildInputs = [ cfg.package ];
+            preferLocalBuild = true;
+          }
+          ''
+            # Certificates, secrets and sockets do not exist where this is built: only what the file itself says is judged.
+            ${lib.getExe cfg.package} check --syntax-only ${generated}
+            cp ${generated} $out
+          '';
+
+      settings = {
+        hostname = cfg.hostname;
+        storage.mail_root = cfg.mailRoot;
+      };
+    };
+
+    systemd.tmpfiles.settings."10-postrider" = {
+      ${credentials}.d = {
+        mode = "0700";
+        user = "root";
+        group = "root";
+      };
+      ${cfg.mailRoot}.d = {
+        mode = "0700";
+        user = "vmail";
+        group = "vmail";
+      };
+      # Control sockets, one per role, and the socket of delivery.
+      "/run/postrider".d = {
+        mode = "2770";
+        user = "root";
+        group = "postrider";
+      };
+      # The group writes here too: accounts and queue are one SQLite database unless another engine is chosen.
+      "/var/lib/postrider".d = {
+        mode = "2770";
+        user = "root";
+        group = "postrider";
+      };
+      "/var/spool/postrider".d = {
+        mode = "0700";
+        user = "postrider-mta";
+        group = "postrider";
+      };
+    }
+    // lib.listToAttrs (
+      map (
+        { name, value }: lib.nameValuePair "${credentials}/${name}" { "L+".argument = toString value; }
+      ) secretFiles
+    );
+
+    users = {
+      groups = {
+        postrider = { };
+        vmail.gid = 5000;
+      };
+      users = {
+        postrider-dashboard = {
+          description = "Postrider's monitoring page";
+          group = "postrider";
+          isSystemUser = true;
+        };
+        postrider-mta = {
+          description = "Postrider's mail transfer role";
+          group = "postrider";
+          isSystemUser = true;
+        };
+        # The owner of all mail, with the number it has in the container stack that this replaces, so that a mail
+        # root can be moved as it is.
+        vmail = {
+          description = "Owner of all mailboxes";
+          extraGroups = [ "postrider" ];
+          group = "vmail";
+          isSystemUser = true;
+          uid = 5000;
+        };
+      };
+    };
+  };
+}

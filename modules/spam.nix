@@ -1,0 +1,264 @@
+# How much a message must look like spam to be treated as such, and who helps to judge it.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib)
+    mkEnableOption
+    mkIf
+    mkMerge
+    mkOption
+    types
+    ;
+  cfg = config.services.postrider;
+  spam = cfg.spam;
+  score = types.either types.int types.float;
+  own = import ./lib/types.nix { inherit lib; };
+
+  onFailure =
+    default:
+    mkOption {
+      type = types.enum [
+        "accept"
+        "later"
+        "refuse"
+      ];
+      inherit default;
+      example = "later";
+      description = "What happens to a message when no answer comes: it is accepted, its sender is told to try later, or it is refused.";
+    };
+  scoreOption =
+    description:
+    mkOption {
+      type = types.nullOr score;
+      default = null;
+      example = 8.0;
+      inherit description;
+    };
+
+  recipientType = types.submodule {
+    options = {
+      threshold = scoreOption "Score from which a message to them is filed into Junk; `null` for that of the site.";
+      refuse = scoreOption "Score from which a message to them may be refused; `null` for that of the site.";
+    };
+  };
+  listType = types.submodule {
+    options = {
+      zone = mkOption {
+        type = own.domain;
+        example = "zen.spamhaus.org";
+        description = "Zone of the list.";
+      };
+      about = mkOption {
+        type = types.enum [
+          "client"
+          "domain"
+        ];
+        default = "client";
+        example = "domain";
+        description = "Whether it lists addresses of clients, or domains of senders, signatures and links.";
+      };
+      weight = mkOption {
+        type = score;
+        default = 2.0;
+        example = 3.5;
+        description = "What being on it adds to the score; negative for a list of good senders.";
+      };
+    };
+  };
+  milterType = types.submodule {
+    options = {
+      name = mkOption {
+        type = types.str;
+        example = "opendkim";
+        description = "Name in signals and logs.";
+      };
+      address = mkOption {
+        type = types.str;
+        example = "unix:/run/opendkim/opendkim.sock";
+        description = "Where it listens: `unix:/path` or `127.0.0.1:8891`. The group that may open a Unix socket belongs into `spam.groups`.";
+      };
+      timeout = mkOption {
+        type = own.span;
+        default = "30s";
+        example = "10s";
+        description = "How long one answer may take.";
+      };
+      onFailure = onFailure "accept";
+    };
+  };
+
+  rspamdSocket = "/run/rspamd/postrider-milter.sock";
+  set = lib.filterAttrs (_: value: value != null);
+in
+{
+  options.services.postrider.spam = {
+    threshold = mkOption {
+      type = score;
+      default = 5.0;
+      example = 6.5;
+      description = "Score from which a message is filed into Junk.";
+    };
+    quarantine = scoreOption "Score from which a message is kept in quarantine instead of Junk; `null` for never.";
+    refuse = mkOption {
+      type = score;
+      default = 15.0;
+      example = 20.0;
+      description = "Score from which a message is refused while its sender is still connected.";
+    };
+    recipients = mkOption {
+      type = types.attrsOf recipientType;
+      default = { };
+      example = {
+        "sales@example.com".threshold = 8.0;
+      };
+      description = "Other scores for single addresses or domains.";
+    };
+    rules = mkOption {
+      type = types.lines;
+      default = "";
+      example = ''
+        body     LOCAL_LOTTERY  /you have won the lottery/i
+        score    LOCAL_LOTTERY  4.0
+        describe LOCAL_LOTTERY  A lottery nobody here plays
+      '';
+      description = "Rules in the syntax of SpamAssassin's `local.cf`, read after those that come with the server; `postrider spam rules` shows what is made of them.";
+    };
+    greylist = mkEnableOption "making doubtful strangers try twice";
+    dnsLists = mkOption {
+      type = types.listOf listType;
+      default = [ ];
+      example = [ { zone = "zen.spamhaus.org"; } ];
+      description = "DNS lists to ask about clients and domains. Read their terms of use first; most want a resolver of your own, see `spam.resolver`.";
+    };
+    milters = mkOption {
+      type = types.listOf milterType;
+      default = [ ];
+      example = [
+        {
+          name = "opendkim";
+          address = "unix:/run/opendkim/opendkim.sock";
+        }
+      ];
+      description = "Filters of others that speak Sendmail's milter protocol, asked in this order.";
+    };
+    groups = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "opendkim" ];
+      description = "Groups the mail transfer role belongs to besides its own, so that it may open the sockets of its helpers.";
+    };
+    rspamd.enable = mkEnableOption "rspamd on this machine as a milter";
+    clamav = {
+      enable = mkEnableOption "the virus scanner ClamAV on this machine, with its signatures kept up to date";
+      onFailure = onFailure "later";
+    };
+    resolver.enable = mkEnableOption ''
+      unbound as a validating resolver on this machine. DNS block lists refuse the resolvers of large providers, and
+      DANE needs answers whose signatures were checked, which is switched on with it
+    '';
+  };
+
+  config = mkIf cfg.enable (mkMerge [
+    {
+      assertions = [
+        {
+          assertion = spam.refuse > spam.threshold;
+          message = "services.postrider.spam: refuse (${toString spam.refuse}) must be greater than threshold (${toString spam.threshold}), or nothing would ever reach Junk.";
+        }
+        {
+          assertion =
+            spam.quarantine == null || (spam.quarantine > spam.threshold && spam.quarantine < spam.refuse);
+          message = "services.postrider.spam: quarantine (${toString spam.quarantine}) must lie between threshold (${toString spam.threshold}) and refuse (${toString spam.refuse}).";
+        }
+      ];
+      services.postrider.settings.spam =
+        set {
+          inherit (spam) threshold refuse quarantine;
+        }
+        // lib.optionalAttrs (spam.recipients != { }) {
+          recipients = lib.mapAttrs (_: set) spam.recipients;
+        }
+        // lib.optionalAttrs (spam.rules != "") {
+          rules.files = [ "${pkgs.writeText "postrider-rules.cf" spam.rules}" ];
+        }
+        // lib.optionalAttrs spam.greylist { greylist.enabled = true; }
+        // lib.optionalAttrs (spam.dnsLists != [ ]) { dns_lists = spam.dnsLists; }
+        // lib.optionalAttrs (spam.milters != [ ]) {
+          milters = map (milter: {
+            inherit (milter) name address timeout;
+            on_failure = milter.onFailure;
+          }) spam.milters;
+        };
+      systemd.services.postrider-mta.serviceConfig.SupplementaryGroups = spam.groups;
+    }
+    (mkIf spam.rspamd.enable {
+      services.rspamd = {
+        enable = true;
+        workers.rspamd_proxy = {
+          type = "rspamd_proxy";
+          bindSockets = [
+            {
+              socket = rspamdSocket;
+              mode = "0660";
+            }
+          ];
+          extraConfig = ''
+            milter = yes;
+            timeout = 30s;
+            upstream "local" {
+              default = yes;
+              self_scan = yes;
+            }
+          '';
+        };
+      };
+      services.postrider.spam = {
+        groups = [ config.services.rspamd.group ];
+        milters = [
+          {
+            name = "rspamd";
+            address = "unix:${rspamdSocket}";
+          }
+        ];
+      };
+      systemd.services.postrider-mta.after = [ "rspamd.service" ];
+    })
+    (mkIf spam.clamav.enable {
+      services.clamav = {
+        daemon.enable = true;
+        updater.enable = lib.mkDefault true;
+      };
+      services.postrider = {
+        settings.spam.clamav = {
+          address = "unix:/run/clamav/clamd.ctl";
+          on_failure = spam.clamav.onFailure;
+        };
+        spam.groups = [ "clamav" ];
+      };
+      systemd.services.postrider-mta.after = [ "clamav-daemon.service" ];
+    })
+    (mkIf spam.resolver.enable {
+      services.unbound = {
+        enable = true;
+        settings.server = {
+          interface = [
+            "127.0.0.1"
+            "::1"
+          ];
+          access-control = [
+            "127.0.0.0/8 allow"
+            "::1/128 allow"
+          ];
+        };
+      };
+      services.postrider.settings.dns = {
+        dnssec = lib.mkDefault "validate";
+        servers = [ "127.0.0.1:53" ];
+      };
+    })
+  ]);
+}

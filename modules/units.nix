@@ -1,0 +1,225 @@
+# One systemd unit per role, each with its own user, its own sockets and the smallest sandbox it can live in.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib)
+    concatLists
+    getExe
+    mapAttrs'
+    mkIf
+    mkMerge
+    mkOption
+    nameValuePair
+    optional
+    optionals
+    types
+    ;
+  cfg = config.services.postrider;
+  own = import ./lib/types.nix { inherit lib; };
+  protocols = import ./lib/ports.nix;
+  inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
+
+  enabledOf =
+    role: lib.filterAttrs (name: l: l.enable && protocols.${name}.role == role) cfg.listeners;
+  socketUnitsOf =
+    role:
+    lib.mapAttrsToList (name: _: "postrider-${name}.socket") (enabledOf role)
+    ++ optional (role == "access") "postrider-lmtp.socket";
+
+  bracket = address: if lib.hasInfix ":" address then "[${address}]" else address;
+  databaseUnits = optionals (cfg.database.type != "sqlite" && cfg.database.createLocally) [
+    "postrider-database-users.service"
+    (if cfg.database.type == "mysql" then "mysql.service" else "postgresql.service")
+  ];
+
+  certificateCredentials = concatLists (
+    map (source: [
+      "${source.name}-cert:${source.certFile}"
+      "${source.name}-key:${source.keyFile}"
+    ]) cfg.certificates.sources
+  );
+  secretsOf =
+    role:
+    lib.mapAttrsToList (name: secret: "${name}:${secret.file}") (
+      lib.filterAttrs (_: secret: lib.elem role secret.roles) cfg.secrets
+    );
+  databaseCredential = optional (cfg.database.urlFile != null) "database-url:${cfg.database.urlFile}";
+
+  remoteDatabase = lib.optionalAttrs (cfg.database.urlFile != null) (
+    outbound "the database is on another machine"
+  );
+  databaseUser = lib.optionalAttrs (cfg.database.type != "sqlite" && cfg.database.urlFile == null) {
+    PrivateUsers = {
+      value = false;
+      because = "the database recognises the role by its user id over the socket";
+    };
+  };
+  sharedFiles = {
+    UMask = {
+      value = "0007";
+      because = "the roles share the SQLite database and the sockets through their group";
+    };
+  };
+
+  mkRole =
+    role:
+    {
+      description,
+      user,
+      group,
+      writes,
+      credentials,
+      memoryMax,
+      relax,
+    }:
+    nameValuePair "postrider-${role}" {
+      inherit description;
+      documentation = [ "man:postrider(1)" ];
+      wantedBy = [ "multi-user.target" ];
+      requires = socketUnitsOf role ++ databaseUnits;
+      after = [ "network.target" ] ++ socketUnitsOf role ++ databaseUnits;
+      # The file's content is part of the path: a changed configuration reloads, it does not restart.
+      reloadTriggers = [ cfg.configFile ];
+      restartTriggers = [ cfg.package ];
+      # A switch that stops and starts a unit closes its sockets in between, one that restarts it does not.
+      stopIfChanged = false;
+      serviceConfig = {
+        ExecReload = [ "${pkgs.coreutils}/bin/kill -HUP $MAINPID" ];
+        ExecStart = "${getExe cfg.package} --config /etc/postrider/postrider.toml serve --role ${role}";
+        Group = group;
+        LimitNOFILE = 65536;
+        LoadCredential = credentials ++ secretsOf role;
+        MemoryMax = memoryMax;
+        NotifyAccess = "main";
+        ReadWritePaths = writes;
+        Restart = "on-failure";
+        RestartSec = 2;
+        # Sockets stay with systemd while the program is replaced: clients wait, none is refused.
+        Sockets = socketUnitsOf role;
+        SetCredential = optional (
+          cfg.database.localUrls ? ${user}
+        ) "database-url:${cfg.database.localUrls.${user}}";
+        SupplementaryGroups = [ "postrider" ];
+        # Sessions and then deliveries in flight may take `server.stop_within` each.
+        TimeoutStopSec = 90;
+        Type = "notify";
+        User = user;
+        WatchdogSec = 30;
+      }
+      // harden (sharedFiles // databaseUser // relax // cfg.relaxed.${role} or { });
+    };
+
+  mkSocket =
+    name: listener:
+    nameValuePair "postrider-${name}" {
+      description = "Postrider: ${protocols.${name}.description}";
+      wantedBy = [ "sockets.target" ];
+      socketConfig = {
+        Backlog = 1024;
+        BindIPv6Only = "both";
+        FileDescriptorName = name;
+        ListenStream = map (a: "${bracket a}:${toString listener.port}") listener.addresses;
+        Service = "postrider-${protocols.${name}.role}.service";
+      };
+    };
+in
+{
+  options.services.postrider.memoryMax = mkOption {
+    type = types.attrsOf own.size;
+    default = {
+      access = "2G";
+      dashboard = "256M";
+      mta = "1G";
+    };
+    example = {
+      access = "8G";
+      dashboard = "256M";
+      mta = "2G";
+    };
+    description = "How much memory each role may use before the kernel ends it (`MemoryMax` of its unit).";
+  };
+
+  # For the other modules, which know what a role needs for them.
+  options.services.postrider.relaxed = mkOption {
+    type = types.attrsOf (types.attrsOf types.raw);
+    default = { };
+    internal = true;
+    description = "What is relaxed of the sandbox of a role, each with its reason, see `lib/hardening.nix`.";
+  };
+
+  config = mkIf cfg.enable {
+    systemd.services = mkMerge [
+      (lib.listToAttrs [
+        (mkRole "mta" {
+          description = "Postrider: mail transfer";
+          user = "postrider-mta";
+          group = "postrider";
+          writes = [
+            "/var/lib/postrider"
+            "/var/spool/postrider"
+            "/run/postrider"
+          ];
+          credentials = certificateCredentials ++ databaseCredential;
+          memoryMax = cfg.memoryMax.mta;
+          relax = outbound "it delivers to other servers and asks DNS";
+        })
+        (mkRole "access" {
+          description = "Postrider: mailboxes";
+          user = "vmail";
+          group = "vmail";
+          writes = [
+            cfg.mailRoot
+            "/var/lib/postrider"
+            "/run/postrider"
+          ];
+          credentials =
+            certificateCredentials
+            ++ databaseCredential
+            ++ map (p: "${p.credential}:${p.file}") cfg.passwordCredentials;
+          memoryMax = cfg.memoryMax.access;
+          relax = remoteDatabase;
+        })
+      ])
+      (mkIf cfg.dashboard.enable (
+        lib.listToAttrs [
+          (mkRole "dashboard" {
+            description = "Postrider: monitoring page";
+            user = "postrider-dashboard";
+            group = "postrider";
+            # SQLite needs its shared-memory file beside the database even for reading.
+            writes = [ "/var/lib/postrider" ];
+            credentials =
+              databaseCredential
+              ++ optional (
+                cfg.dashboard.passwordFile != null
+              ) "dashboard-password:${toString cfg.dashboard.passwordFile}";
+            memoryMax = cfg.memoryMax.dashboard;
+            relax = outbound "it probes every listener as a client would";
+          })
+        ]
+      ))
+    ];
+
+    systemd.sockets = mkMerge [
+      (mapAttrs' mkSocket (lib.filterAttrs (_: l: l.enable) cfg.listeners))
+      {
+        postrider-lmtp = {
+          description = "Postrider: delivery into mailboxes";
+          wantedBy = [ "sockets.target" ];
+          socketConfig = {
+            FileDescriptorName = "lmtp";
+            ListenStream = "/run/postrider/lmtp.sock";
+            Service = "postrider-access.service";
+            SocketGroup = "postrider";
+            SocketMode = "0660";
+            SocketUser = "vmail";
+          };
+        };
+      }
+    ];
+  };
+}

@@ -1,0 +1,20 @@
+{
+  networking.hostName = "mail";
+  networking.domain = "example.com";
+  nixpkgs.hostPlatform = "x86_64-linux";
+
+  services.postrider = {
+    enable = true;
+    openFirewall = true;
+    # Made with: postrider user hash
+    domains."example.com".users.john.hashedPasswordFile = "/var/lib/secrets/john";
+    certificates.builtinAcme = {
+      enable = true;
+      acceptTerms = true; # https://letsencrypt.org/repository
+    };
+  };
+
+  # How this machine starts: take it from the configuration it has.
+  boot.loader.grub.device = "/dev/vda";
+  system.stateVersion = "26.05";
+}

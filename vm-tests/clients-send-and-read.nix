@@ -1,0 +1,85 @@
+# Promise: on a freshly declared server, mail programs that nobody here wrote can send and read, over every protocol and
+# every way to TLS, with the passwords from the declaration; each role runs as its own user, started by its sockets.
+{ self }:
+{ lib, ... }:
+{
+  name = "clients-send-and-read";
+  globalTimeout = 900;
+
+  nodes.server = {
+    imports = [ (import ./lib/server.nix { inherit self; }) ];
+    services.postrider.appliance.patience = 6;
+    services.postrider.listeners = {
+      pop3.enable = true;
+      pop3s.enable = true;
+    };
+  };
+
+  testScript =
+    { nodes, ... }:
+    ''
+      ${builtins.readFile ./lib/mail.py}
+
+      import json
+
+      start_all()
+      server.wait_for_unit("multi-user.target")
+
+      with subtest("every role is up, and as its own user"):
+          for role, user in (("mta", "postrider-mta"), ("access", "vmail"), ("dashboard", "postrider-dashboard")):
+              server.wait_for_unit(f"postrider-{role}.service")
+              server.succeed(f"test $(stat -c %U /proc/$(systemctl show -p MainPID --value postrider-{role}.service)) = {user}")
+
+      with subtest("every port answers"):
+          for port in (${
+            lib.concatMapStringsSep ", " toString (
+              map (l: l.port) (
+                lib.filter (l: l.enable) (lib.attrValues nodes.server.services.postrider.listeners)
+              )
+            )
+          }):
+              server.wait_for_open_port(port)
+
+      with subtest("ann sends to bob, and bob reads"):
+          send(server, "ann@example.test", "ann", "bob@example.test", "from Python")
+          wait_for_mail(server, "bob@example.test", "bob", "from Python")
+
+      with subtest("swaks submits with STARTTLS and is refused as a relay"):
+          server.succeed(
+              "swaks --server localhost --port 587 --tls --auth PLAIN --auth-user ann@example.test --auth-password ann "
+              "--from ann@example.test --to bob@example.test --header 'Subject: from swaks'"
+          )
+          server.fail("swaks --server localhost --port 25 --from a@elsewhere.example --to b@elsewhere.example")
+          wait_for_mail(server, "bob@example.test", "bob", "from swaks")
+
+      with subtest("curl collects over POP3"):
+          out = server.succeed("curl -sk --user bob@example.test:bob pop3s://localhost/1")
+          assert "Subject: from " in out, out
+
+      with subtest("the mail lies where it is said to lie, readable by its owner only"):
+          server.succeed("test $(stat -c %U:%a /var/mail/vhosts/example.test/bob) = vmail:700")
+          server.succeed("grep -rq 'from swaks' /var/mail/vhosts/example.test/bob/")
+
+      with subtest("the monitoring page says that all is well"):
+          overview = json.loads(server.succeed("curl -s http://[::1]:8080/api/v1/overview"))
+          silent = [listener for listener in overview["listeners"] if listener["milliseconds"] is None]
+          assert overview["listeners"] and not silent, overview
+          figures = server.succeed("curl -s http://[::1]:9325/metrics")
+          assert "postrider_build_info" in figures, figures
+
+      with subtest("the sandbox of each unit is judged at most 2.0"):
+          all_sandboxed(server)
+
+      with subtest("the health gate passes, and fails when a listener is silent"):
+          server.wait_for_unit("postrider-health-gate.service")
+          server.succeed("systemctl stop postrider-imap.socket postrider-access.service postrider-pop3.socket")
+          server.succeed("systemctl mask --runtime postrider-imap.socket postrider-access.service")
+          server.fail("timeout 90 systemctl restart postrider-health-gate.service")
+          server.succeed("systemctl unmask --runtime postrider-imap.socket postrider-access.service")
+          server.succeed("systemctl start postrider-imap.socket postrider-pop3.socket postrider-access.service")
+          server.succeed("systemctl restart postrider-health-gate.service")
+
+      with subtest("journals without errors"):
+          no_errors(server, meant="^-- |health-gate|Health gate|do all listeners answer|masked")
+    '';
+}

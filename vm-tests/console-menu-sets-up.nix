@@ -1,0 +1,78 @@
+# Promise: whoever has only the console of the image gives a user a password and can then read mail; a mistyped password
+# and a change of the network or an installation that is not confirmed change nothing.
+{ self }:
+{ lib, pkgs, ... }:
+{
+  name = "console-menu-sets-up";
+  globalTimeout = 600;
+
+  nodes.server = {
+    imports = [ (import ./lib/server.nix { inherit self; }) ];
+    services.postrider.domains."example.test".users.carol = { };
+    environment.etc = {
+      installer.source = lib.getExe (import ../hosts/iso/install.nix { inherit pkgs; });
+      menu.source = lib.getExe (import ../hosts/iso/menu.nix { inherit pkgs; });
+    };
+  };
+
+  testScript = ''
+    ${builtins.readFile ./lib/mail.py}
+
+
+    def menu(*answers: str) -> str:
+        """What the menu says to these answers, given one after the other and then the end of the input."""
+        return server.succeed(shlex.join(["printf", "%s\\n", *answers]) + " | /etc/menu 2>&1")
+
+
+    def install(disk: str, *answers: str) -> str:
+        words = ["printf", "%s\\n", disk, "mail.example.com", "example.com", "john", *answers]
+        return server.execute(shlex.join(words) + " | /etc/installer 2>&1")[1]
+
+
+    start_all()
+    server.wait_for_unit("postrider-access.service")
+    server.wait_for_unit("postrider-mta.service")
+
+    with subtest("a mistyped password is not taken"):
+        out = menu("2", "carol@example.test", "correct horse", "correct house")
+        assert "nothing is changed" in out, out
+        server.fail(mail_client("subjects", "localhost", "carol@example.test", "correct horse"))
+
+    with subtest("a password is given, and mail can be read with it"):
+        menu("2", "carol@example.test", "correct horse", "correct horse")
+        send(server, "ann@example.test", "ann", "carol@example.test", "welcome")
+        wait_for_mail(server, "carol@example.test", "correct horse", "welcome")
+
+    with subtest("the menu says how the server is doing and does not stumble over a wrong answer"):
+        out = menu("nine", "4", "1")
+        assert "One of 1 to 6" in out and "access" in out and "port 993" in out, out
+
+    with subtest("a network is set only when it is confirmed"):
+        menu("3", "lo", "192.0.2.77/32", "", "no")
+        server.fail("ip address show dev lo | grep -F 192.0.2.77")
+        menu("3", "lo", "192.0.2.77/32", "", "yes")
+        server.succeed("ip address show dev lo | grep -F 192.0.2.77")
+
+    with subtest("an installation shows its plan first, and touches nothing that is not confirmed"):
+        server.succeed("truncate -s 10G /var/tmp/disk; truncate -s 1G /var/tmp/small")
+        out = install("/var/tmp/disk", "horse", "horse", "yes")
+        assert "EVERYTHING ON IT IS ERASED" in out and "(10 GiB)" in out and "/boot, FAT" in out, out
+        assert "Nothing is changed." in out, out
+        server.succeed("cmp -n 2097152 /var/tmp/disk /dev/zero")
+        for disk, why in (("/var/tmp/small", "too small"), ("/var/tmp/none", "is no disk")):
+            out = install(disk, "horse", "horse", disk)
+            assert why in out, out
+        out = install("/var/tmp/disk", "horse", "house", "/var/tmp/disk")
+        assert "not the same" in out, out
+        server.succeed("cmp -n 2097152 /var/tmp/disk /dev/zero")
+
+    with subtest("what is confirmed is done: three partitions for BIOS and UEFI"):
+        out = install("/var/tmp/disk", "horse", "horse", "/var/tmp/disk")
+        table = server.succeed("sfdisk --dump /var/tmp/disk")
+        for name in ("bios", "efi", "nixos"):
+            assert f'name="{name}"' in table, table
+
+    with subtest("journals without errors"):
+        no_errors(server)
+  '';
+}

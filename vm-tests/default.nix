@@ -1,0 +1,39 @@
+# Every test of the NixOS side: one file, one promise. Found by listing, so that none can be forgotten.
+{
+  lib,
+  pkgs,
+  self,
+  # Those that this nixpkgs has packages for.
+  systems,
+}:
+let
+  nixFiles = dir: lib.filter (lib.hasSuffix ".nix") (lib.attrNames (builtins.readDir dir));
+  stem = lib.removeSuffix ".nix";
+
+  promises = lib.filter (file: file != "default.nix") (nixFiles ./.);
+  vmTests = lib.listToAttrs (
+    map (
+      file:
+      lib.nameValuePair (stem file) (
+        pkgs.testers.runNixOSTest (import (./. + "/${file}") { inherit self; })
+      )
+    ) promises
+  );
+
+  refused = map stem (nixFiles ./eval);
+  evaluation = import ./lib/evaluation.nix { inherit lib pkgs self; };
+in
+vmTests
+// {
+  evaluation = evaluation.check (lib.genAttrs refused (name: import (./eval + "/${name}.nix")));
+  monitoring = import ./lib/monitoring.nix { inherit pkgs self; };
+  options = import ./lib/options.nix { inherit lib pkgs self; };
+  systems = import ./lib/systems.nix {
+    inherit
+      lib
+      pkgs
+      self
+      systems
+      ;
+  };
+}

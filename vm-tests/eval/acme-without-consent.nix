@@ -1,0 +1,11 @@
+# No authority gives a certificate to somebody who has not agreed to its terms.
+{
+  module.services.postrider = {
+    domains."example.test".users.ann = { };
+    certificates = {
+      selfSigned = false;
+      builtinAcme.enable = true;
+    };
+  };
+  message = "no authority gives a certificate without it";
+}

@@ -1,0 +1,11 @@
+# Other servers that obey the policy would no longer send mail to a certificate nobody trusts.
+{
+  module.services.postrider = {
+    domains."example.test".users.ann = { };
+    reverseProxy = {
+      enable = true;
+      mtaSts = "enforce";
+    };
+  };
+  message = "promises a certificate that others trust";
+}

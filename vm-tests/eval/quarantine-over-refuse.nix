@@ -1,0 +1,8 @@
+# What is refused before can never reach quarantine.
+{
+  module.services.postrider = {
+    domains."example.test".users.ann = { };
+    spam.quarantine = 20.0;
+  };
+  message = "must lie between";
+}

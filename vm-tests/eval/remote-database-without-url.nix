@@ -1,0 +1,9 @@
+# A database elsewhere must be named.
+{
+  module.services.postrider = {
+    domains."example.test".users.ann = { };
+    database.type = "postgresql";
+    database.createLocally = false;
+  };
+  message = "database.urlFile";
+}

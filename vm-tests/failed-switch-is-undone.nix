@@ -1,0 +1,113 @@
+# Promise: when a listener does not answer after a switch, the configuration before is in force again by itself, without
+# mail being lost; a later switch that fails is undone too; a start of the machine undoes nothing.
+{ self }:
+{ lib, pkgs, ... }:
+let
+  # Where there is no NixOS to switch, its part is played by two systems that do to the units what a switch would do.
+  stage =
+    name: units:
+    pkgs.writeTextFile {
+      name = "stage-${name}";
+      executable = true;
+      destination = "/bin/switch-to-configuration";
+      text = ''
+        #!/bin/sh
+        ln -sfn "$(readlink -f /nix/var/nix/profiles/system)" /run/current-system
+        ${units}
+        systemctl restart postrider-health-gate.service
+      '';
+    };
+  staged = {
+    good = stage "good" ''
+      systemctl unmask --runtime postrider-imap.socket
+      systemctl restart postrider-imap.socket postrider-access.service
+    '';
+    broken = stage "broken" ''
+      systemctl stop postrider-imap.socket
+      systemctl mask --runtime postrider-imap.socket
+    '';
+  };
+in
+{
+  name = "failed-switch-is-undone";
+  globalTimeout = 900;
+
+  nodes.server = {
+    imports = [ (import ./lib/server.nix { inherit self; }) ];
+    services.postrider.appliance = {
+      autoRollback = true;
+      patience = 8;
+    };
+    # An address this machine does not have.
+    specialisation.broken.configuration.services.postrider.listeners.imap.addresses = [ "192.0.2.1" ];
+    system.extraDependencies = lib.attrValues staged;
+    environment.etc = lib.mapAttrs' (
+      name: system: lib.nameValuePair "stage/${name}" { source = system; }
+    ) staged;
+    environment.systemPackages = [ pkgs.nix ];
+  };
+
+  testScript =
+    { nodes, ... }:
+    ''
+      ${builtins.readFile ./lib/mail.py}
+
+      PROFILE = "/nix/var/nix/profiles/system"
+
+
+      def switch_to(system: str) -> None:
+          """As `nixos-rebuild switch` does it, whose own result is not what is tested."""
+          server.succeed(f"nix-env --profile {PROFILE} --set {system}")
+          server.execute(f"{PROFILE}/bin/switch-to-configuration switch")
+
+
+      def current() -> str:
+          return server.succeed("readlink -f /run/current-system").strip()
+
+
+      start_all()
+      server.wait_for_unit("postrider-health-gate.service")
+      if is_nixos(server):
+          good = current()
+          broken = server.succeed("readlink -f /run/current-system/specialisation/broken").strip()
+          server.succeed(f"nix-env --profile {PROFILE} --set {good}")
+      else:
+          good, broken = (server.succeed(f"readlink -f /etc/stage/{name}").strip() for name in ("good", "broken"))
+          server.succeed("mkdir -p /nix/var/nix/profiles")
+          # The store of this guest knows nothing of what was put into it.
+          for path in (good, broken):
+              server.succeed(
+                  f"printf '%s\\n\\n0\\n' {path} | nix-store --register-validity"
+              )
+          server.succeed(f"nix-env --profile {PROFILE} --set {good}")
+          server.succeed(f"ln -sfn {good} /run/current-system; ln -sfn {good} /run/booted-system")
+
+      send(server, "ann@example.test", "ann", "bob@example.test", "before")
+      for time in ("first", "second"):
+          with subtest(f"a switch that leaves a listener silent is undone, the {time} time"):
+              switch_to(broken)
+              server.wait_until_succeeds(f"test $(readlink -f {PROFILE}) = {good}", timeout=120)
+              server.wait_until_succeeds(f"test $(readlink -f /run/current-system) = {good}", timeout=120)
+              server.wait_until_succeeds("systemctl is-active postrider-health-gate.service", timeout=120)
+              wait_for_mail(server, "bob@example.test", "bob", "before")
+              server.wait_until_fails("test -e /run/postrider-rolled-back", timeout=60)
+
+      with subtest("what was only tried out leads back to the profile, not behind it"):
+          generation = server.succeed(f"readlink {PROFILE}")
+          if is_nixos(server):
+              server.execute(f"{broken}/bin/switch-to-configuration test")
+          else:
+              server.succeed(f"ln -sfn {broken} /run/current-system")
+              server.execute("systemctl stop postrider-imap.socket; systemctl restart postrider-health-gate.service")
+          server.wait_until_succeeds(f"test $(readlink -f /run/current-system) = {good}", timeout=120)
+          server.wait_until_succeeds("systemctl is-active postrider-health-gate.service", timeout=120)
+          assert server.succeed(f"readlink {PROFILE}") == generation
+
+      with subtest("a gate that fails without a switch changes nothing"):
+          server.succeed("systemctl stop postrider-imap.socket")
+          server.fail("systemctl restart postrider-health-gate.service")
+          server.wait_until_fails("systemctl is-active postrider-rollback.service", timeout=60)
+          server.fail("systemctl is-active postrider-health-gate.service")
+          assert server.succeed(f"readlink {PROFILE}") == generation
+    '';
+}

@@ -1,0 +1,90 @@
+# Promise: the image starts on an empty machine, serves mail, and prepares a disk for a server of its own exactly as its
+# plan says. (What remains is `nixos-install`, which fetches packages and therefore is not run here.)
+{ self }:
+{ lib, pkgs, ... }:
+let
+  host = self.nixosConfigurations.iso;
+  # An older NixOS, or what stands in for one, cannot build images.
+  image =
+    if builtins.pathExists (pkgs.path + "/pkgs/by-name") then
+      let
+        extended = host.extendModules {
+          modules = [
+            (
+              { modulesPath, ... }:
+              {
+                imports = [ (modulesPath + "/testing/test-instrumentation.nix") ];
+                environment.etc."mail-client".source = ./lib/client.py;
+                environment.systemPackages = [ pkgs.python3 ];
+              }
+            )
+          ];
+        };
+      in
+      "${extended.config.system.build.isoImage}/iso/${extended.config.image.fileName}"
+    else
+      "/no/image";
+  start = lib.concatStringsSep " " [
+    "${pkgs.qemu}/bin/qemu-system-x86_64 -machine accel=kvm:tcg -cpu max -m 2048"
+    "-cdrom ${image}"
+    "-drive file=empty.img,format=raw,if=virtio"
+    "-netdev user,id=net0 -device virtio-net-pci,netdev=net0"
+  ];
+in
+{
+  name = "image-boots-and-installs-itself";
+  globalTimeout = 1800;
+  nodes = { };
+
+  testScript = ''
+    ${builtins.readFile ./lib/mail.py}
+
+    import os
+
+
+    def check_image() -> None:
+        with open("empty.img", "wb") as disk:
+            disk.truncate(10 * 1024**3)
+        machine = create_machine("${start}")
+        machine.start()
+        machine.wait_for_unit("multi-user.target")
+
+        with subtest("the image serves mail"):
+            for role in ("access", "mta", "dashboard"):
+                machine.wait_for_unit(f"postrider-{role}.service")
+            for user in ("ann", "bob"):
+                machine.succeed(f"echo {user} | postrider user passwd {user}@example.test")
+            send(machine, "ann@example.test", "ann", "bob@example.test", "from the image")
+            wait_for_mail(machine, "bob@example.test", "bob", "from the image")
+
+        with subtest("the menu is on the console, also the serial one"):
+            machine.wait_until_succeeds("pgrep -f postrider-menu", timeout=120)
+
+        answers = shlex.join(["printf", "%s\\n", "/dev/vda", "mail.example.com", "example.com", "john", "horse", "horse"])
+        with subtest("an installation that is not confirmed leaves the disk empty"):
+            out = machine.succeed(f"({answers}; echo yes) | postrider-install --prepare 2>&1")
+            assert "EVERYTHING ON IT IS ERASED" in out and "Nothing is changed." in out, out
+            machine.succeed("cmp -n 2097152 /dev/vda /dev/zero")
+
+        with subtest("one that is confirmed prepares it as it has said"):
+            machine.succeed(f"({answers}; echo /dev/vda) | postrider-install --prepare >&2")
+            machine.succeed("findmnt --noheadings --output FSTYPE /mnt | grep -x ext4")
+            machine.succeed("findmnt --noheadings --output FSTYPE /mnt/boot | grep -x vfat")
+            machine.succeed("grep -F 'users.\"john\"' /mnt/etc/nixos/configuration.nix")
+            machine.succeed("grep -F fileSystems /mnt/etc/nixos/hardware-configuration.nix")
+            machine.succeed("test $(stat -c %a /mnt/etc/secrets/john) = 600")
+            machine.succeed("grep -q BLF-CRYPT /mnt/etc/secrets/john")
+            machine.fail("grep -r horse /mnt/etc")
+            machine.fail("grep -r '@[a-z]*@' /mnt/etc/nixos/configuration.nix")
+
+        with subtest("a disk in use is not installed on"):
+            machine.fail(f"({answers}; echo /dev/vda) | postrider-install --prepare >&2")
+        machine.shutdown()
+
+
+    if os.path.exists("${image}"):
+        check_image()
+    else:
+        print("skipped: images are built by a recent NixOS only; ${image} is not there")
+  '';
+}

@@ -1,0 +1,154 @@
+# Evaluates small configurations that must be refused or warned about, each with the sentence that must be said, and the
+# hosts, about which nothing must be said.
+{
+  lib,
+  pkgs,
+  self,
+}:
+let
+  # Only what is needed to evaluate; nothing of it is built.
+  machine = {
+    networking.hostName = "mail";
+    networking.domain = lib.mkDefault "example.test";
+    boot.loader.grub.device = "/dev/vda";
+    fileSystems."/" = {
+      device = "/dev/vda1";
+      fsType = "ext4";
+    };
+    system.stateVersion = "26.05";
+    nixpkgs.hostPlatform = lib.mkDefault pkgs.stdenv.hostPlatform.system;
+    services.postrider = {
+      enable = true;
+      certificates.selfSigned = lib.mkDefault true;
+    };
+  };
+
+  evaluate =
+    module:
+    lib.nixosSystem {
+      modules = [
+        self.nixosModules.default
+        machine
+        module
+      ];
+    };
+
+  failedAssertions =
+    module: map (a: a.message) (lib.filter (a: !a.assertion) (evaluate module).config.assertions);
+
+  # A mistake of type has no message that can be read from here; that it is refused at all is what is checked.
+  isRefused = value: !(builtins.tryEval (builtins.deepSeq value true)).success;
+
+  among =
+    name: wanted: messages:
+    lib.optional (
+      !(lib.any (lib.hasInfix wanted) messages)
+    ) "${name}: wanted a message with `${wanted}`, got: ${lib.concatStringsSep " | " messages}";
+
+  # A case is refused by an assertion (its `message`, and in it what is at fault if `naming` says so), by the type of an
+  # option (`option`) or when it is used (`value`), or it is accepted with a `warning`.
+  judge =
+    name: case:
+    if case ? value then
+      lib.optional (!isRefused (case.value lib)) "${name}: is not refused"
+    else if case ? option then
+      lib.optional (
+        !isRefused (
+          lib.getAttrFromPath (
+            [
+              "services"
+              "postrider"
+            ]
+            ++ case.option
+          ) (evaluate case.module).config
+        )
+      ) "${name}: is not refused by the option's type"
+    else if case ? warning then
+      among name case.warning (evaluate case.module).config.warnings
+      ++ map (message: "${name}: is refused: ${message}") (failedAssertions case.module)
+    else
+      among name case.message (failedAssertions case.module)
+      ++ lib.optionals (case ? naming) (
+        among name case.naming (lib.filter (lib.hasInfix case.message) (failedAssertions case.module))
+      );
+
+  # What we give as examples must be as good as what we ask of others.
+  blameless =
+    name: host:
+    map (message: "${name}: ${message}") (
+      host.config.warnings ++ map (a: a.message) (lib.filter (a: !a.assertion) host.config.assertions)
+    );
+  # What the modules can say, as they write it: each sentence must have a case that brings it about.
+  sentences = lib.concatMap (
+    file:
+    map (text: lib.head (lib.splitString ";\n" text)) (
+      lib.tail (lib.splitString " message =" (builtins.readFile (../../modules + "/${file}")))
+    )
+  ) (lib.filter (lib.hasSuffix ".nix") (lib.attrNames (builtins.readDir ../../modules)));
+  untried =
+    cases:
+    map (line: "no case brings this about: ${line}") (
+      lib.filter (
+        line:
+        !(lib.any (case: lib.hasInfix (case.message or "no sentence of ours") line) (lib.attrValues cases))
+      ) sentences
+    );
+
+  # What `nix flake init -t` gives somebody.
+  template = evaluate {
+    imports = [ ../../templates/default/configuration.nix ];
+    services.postrider.certificates.selfSigned = false;
+  };
+
+  # What the installer writes for somebody, the hardware left out.
+  installed = evaluate (
+    import (
+      builtins.toFile "configuration.nix" (
+        lib.replaceStrings
+          [
+            "imports = [ ./hardware-configuration.nix ];"
+            "@host@"
+            "@hostDomain@"
+            "@system@"
+            "@domain@"
+            "@user@"
+            "@disk@"
+          ]
+          [
+            ""
+            "mail"
+            "example.com"
+            pkgs.stdenv.hostPlatform.system
+            "example.com"
+            "john"
+            "/dev/vda"
+          ]
+          (builtins.readFile ../../hosts/iso/installed/configuration.nix)
+      )
+    )
+  );
+in
+{
+  check =
+    cases:
+    let
+      wrong = lib.concatLists (
+        [
+          (untried cases)
+          (blameless "template" template)
+          (blameless "installed" installed)
+        ]
+        ++ lib.mapAttrsToList judge cases
+        ++ lib.mapAttrsToList blameless self.nixosConfigurations
+      );
+    in
+    pkgs.runCommand "evaluation" { } (
+      if wrong == [ ] then
+        "echo ${toString (lib.length (lib.attrNames cases))} configurations are refused or warned about as they should be > $out"
+      else
+        ''
+          echo ${lib.escapeShellArg (lib.concatStringsSep "\n" wrong)} >&2
+          exit 1
+        ''
+    );
+}

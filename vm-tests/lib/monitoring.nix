@@ -1,0 +1,15 @@
+# The alert rules and the dashboard name no figure that the server does not have.
+{ pkgs, self }:
+let
+  inherit (self.nixosConfigurations.server.config.services.postrider) monitoring;
+in
+pkgs.runCommand "monitoring" { } ''
+  grep -o '^| `postrider_[a-z_]*`' ${../../docs/metrics.md} | tr -d '|` ' | sort -u > known
+  cat ${monitoring.alertRules} ${monitoring.dashboard}/*.json | grep -o 'postrider_[a-z_]*' | sort -u > used
+  test "$(wc -l < used)" -ge 10
+  if comm -13 known used | grep .; then
+    echo "these figures are in a rule or on the dashboard and not in docs/metrics.md" >&2
+    exit 1
+  fi
+  cp used $out
+''

@@ -1,0 +1,125 @@
+# Lets everything here be evaluated against an older NixOS, and its tests run in guests that are no NixOS: options that
+# are missing there are accepted without effect, and the program is put on the path without a system profile.
+{
+  config,
+  lib,
+  options,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkIf mkOption types;
+  ignored =
+    type: default:
+    mkOption {
+      inherit type default;
+      internal = true;
+    };
+  isServer = options.services ? postrider && config.services.postrider.enable;
+in
+{
+  options = {
+    networking.nftables.tables = ignored (types.attrsOf types.raw) { };
+    services.unbound.settings = ignored (types.attrsOf types.raw) { };
+    services.mysql.settings = ignored (types.attrsOf types.raw) { };
+    systemd.services = mkOption {
+      type = types.attrsOf (
+        types.submodule { options.reloadTriggers = ignored (types.listOf types.raw) [ ]; }
+      );
+    };
+    isoImage.makeBiosBootable = ignored types.bool true;
+    services.getty.autologinUser = ignored (types.nullOr types.str) null;
+    services.getty.helpLine = ignored types.lines "";
+    system.preSwitchChecks = ignored (types.attrsOf types.str) { };
+    system.autoUpgrade.flake = ignored (types.nullOr types.str) null;
+  };
+
+  config = lib.mkMerge [
+    # They would be evaluated without this file, and a guest that is no NixOS cannot switch to them.
+    { specialisation = lib.mkForce { }; }
+    (mkIf isServer {
+      systemd.tmpfiles.settings.postrider-on-the-path."/usr/local/bin/postrider"."L+".argument =
+        "${config.services.postrider.commandLine}/bin/postrider";
+    })
+    # What the firewall would load.
+    (mkIf (config.networking.nftables.tables != { }) {
+      networking.firewall.enable = lib.mkForce false;
+      networking.nftables.ruleset = "";
+      nixpkgs.overlays = [
+        (final: _: {
+          nftables = final.runCommand "nftables-of-the-guest" { } ''
+            mkdir -p $out/bin
+            ln -s /usr/sbin/nft $out/bin/nft
+          '';
+        })
+      ];
+      systemd.services.nftables = {
+        serviceConfig = {
+          ExecStart = lib.mkForce "/usr/sbin/nft -f ${
+            pkgs.writeText "tables.nft" (
+              lib.concatStrings (
+                lib.mapAttrsToList (
+                  name: table: "table ${table.family} ${name} {\n${table.content}}\n"
+                ) config.networking.nftables.tables
+              )
+            )
+          }";
+          ExecReload = lib.mkForce "";
+          ExecStop = lib.mkForce "";
+          RemainAfterExit = true;
+          Type = "oneshot";
+        };
+      };
+    })
+    # The guest's own packages in the places of those of nixpkgs; their users and settings are brought along.
+    (mkIf config.services.nginx.enable {
+      # What judges the finished file there is not among the guest's packages.
+      nixpkgs.overlays = [
+        (final: _: {
+          gixy = final.writeShellScriptBin "gixy" "";
+          nginx-config-formatter = final.writeShellScriptBin "nginxfmt" "";
+        })
+      ];
+      services.nginx.package = lib.mkForce (
+        pkgs.runCommand "nginx-of-the-guest" { } ''
+          mkdir -p $out/bin
+          ln -s /usr/sbin/nginx $out/bin/nginx
+          ln -s /etc/nginx $out/conf
+        ''
+      );
+      systemd.services.nginx.serviceConfig.StateDirectory = "nginx";
+      users.groups.nginx = { };
+      users.users.nginx.isSystemUser = true;
+    })
+    (mkIf config.services.clamav.daemon.enable {
+      users.groups.clamav = { };
+      # It would wait for the official signatures.
+      environment.etc."systemd/system/clamav-daemon.service.d/guest.conf".text = ''
+        [Unit]
+        ConditionPathExistsGlob=
+      '';
+    })
+    (mkIf config.services.rspamd.enable {
+      users.groups.rspamd = { };
+      environment.etc =
+        lib.mapAttrs' (
+          name: file: lib.nameValuePair "rspamd/local.d/${name}" { inherit (file) text; }
+        ) config.services.rspamd.locals
+        // {
+          "rspamd/local.d/worker-proxy.inc".text =
+            let
+              worker = config.services.rspamd.workers.rspamd_proxy;
+            in
+            lib.concatMapStrings (
+              s: "bind_socket = \"${s.socket} mode=${s.mode} owner=_rspamd group=rspamd\";\n"
+            ) worker.bindSockets
+            + worker.extraConfig;
+          "rspamd/rspamd.local.lua".source = config.services.rspamd.localLuaRules;
+          "systemd/system/rspamd.service.d/guest.conf".text = ''
+            [Service]
+            SupplementaryGroups=rspamd
+          '';
+        };
+    })
+  ];
+}

@@ -1,0 +1,32 @@
+# Every option says what it is for and shows how it is written.
+{
+  lib,
+  pkgs,
+  self,
+}:
+let
+  documented = lib.filter (o: o.visible && !o.internal) (
+    lib.optionAttrSetToDocList self.nixosConfigurations.server.options.services.postrider
+  );
+  lacks = key: o: lib.optional (!(o ? ${key})) "${o.name} has no ${key}";
+  wrong = lib.concatLists (
+    map (
+      o:
+      lacks "description" o
+      ++ lacks "type" o
+      # What belongs to an entry somebody makes may have to be given.
+      ++ lib.optionals (!o.readOnly && builtins.match ".*[<*].*" o.name == null) (lacks "default" o)
+      # What cannot be set needs no example, and a group of options has those of its members.
+      ++ lib.optionals (!o.readOnly && !lib.hasInfix "submodule" o.type) (lacks "example" o)
+    ) documented
+  );
+in
+pkgs.runCommand "options" { } (
+  if wrong == [ ] then
+    "echo ${toString (lib.length documented)} options are documented > $out"
+  else
+    ''
+      echo ${lib.escapeShellArg (lib.concatStringsSep "\n" wrong)} >&2
+      exit 1
+    ''
+)

@@ -1,0 +1,58 @@
+# Promise: with PostgreSQL on the same machine everything is set up by the declaration alone, whichever role comes first,
+# and the database users of the roles can do no more than they need.
+{ self }:
+{ lib, ... }:
+{
+  name = "postgresql-is-as-good";
+  globalTimeout = 900;
+
+  nodes.server = {
+    imports = [ (import ./lib/server.nix { inherit self; }) ];
+    services.postrider.database.type = "postgresql";
+    virtualisation.memorySize = lib.mkForce 2048;
+  };
+
+  testScript = ''
+    ${builtins.readFile ./lib/mail.py}
+
+
+    def sql(user: str, statement: str) -> str:
+        return shlex.join(["setpriv", f"--reuid={user}", "--clear-groups", "psql", "-tA", "mailserver", "-c", statement])
+
+
+    start_all()
+    for role in ("access", "mta", "dashboard"):
+        server.wait_for_unit(f"postrider-{role}.service")
+
+    with subtest("mail is sent and read"):
+        send(server, "ann@example.test", "ann", "bob@example.test", "by way of PostgreSQL")
+        wait_for_mail(server, "bob@example.test", "bob", "by way of PostgreSQL")
+
+    with subtest("every table has one owner, so that either mail role can change it at an upgrade"):
+        out = server.succeed(sql("vmail", "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"))
+        assert out.split() == ["postrider-owner"], out
+
+    with subtest("the monitoring page's user reads and cannot write, others cannot even read"):
+        server.succeed(sql("postrider-dashboard", "SELECT COUNT(*) FROM virtual_users"))
+        server.fail(sql("postrider-dashboard", "DELETE FROM virtual_users"))
+        server.fail(sql("nobody", "SELECT COUNT(*) FROM virtual_users"))
+
+    with subtest("setting up again changes nothing"):
+        server.succeed("systemctl restart postrider-database-users.service")
+        server.wait_for_unit("postrider-access.service")
+        wait_for_mail(server, "bob@example.test", "bob", "by way of PostgreSQL")
+
+    with subtest("an administrator reaches the accounts from the command line"):
+        out = server.succeed("postrider user list")
+        assert "ann@example.test" in out, out
+
+    with subtest("the database cannot be reached from the network"):
+        server.fail("ss -Htln 'sport = :5432' | grep -vE '127.0.0.1|\\[::1\\]' | grep .")
+
+    with subtest("the sandbox of each unit is judged at most 2.0"):
+        all_sandboxed(server)
+
+    with subtest("journals without errors"):
+        no_errors(server)
+  '';
+}

@@ -1,0 +1,88 @@
+# Promise: with the reverse proxy an administrator reads the monitoring page from elsewhere over HTTPS and nobody else
+# does; a mail program finds its settings, and the settings it finds work.
+{ self }:
+{ ... }:
+{
+  name = "reverse-proxy-serves-what-programs-look-for";
+  globalTimeout = 600;
+
+  nodes = {
+    outside =
+      { pkgs, ... }:
+      {
+        environment.etc.mail-client.source = ./lib/client.py;
+        environment.systemPackages = [
+          pkgs.curl
+          pkgs.python3
+        ];
+      };
+    server = {
+      imports = [ (import ./lib/server.nix { inherit self; }) ];
+      # `admin`, with the password `page`.
+      environment.etc."secrets/htpasswd" = {
+        text = "admin:$apr1$postride$bkXZcZvLTTagl.GoGIPzq0\n";
+        mode = "0400";
+      };
+      services.postrider.reverseProxy = {
+        enable = true;
+        dashboard = {
+          enable = true;
+          basicAuthFile = "/etc/secrets/htpasswd";
+        };
+      };
+    };
+  };
+
+  testScript =
+    { nodes, ... }:
+    let
+      host = nodes.server.networking.primaryIPAddress;
+    in
+    ''
+      ${builtins.readFile ./lib/mail.py}
+
+
+      def fetch(url: str, options: str = "") -> str:
+          name = url.split("/")[2]
+          return f"curl -sk --max-time 20 --resolve {name}:443:${host} --resolve {name}:80:${host} {options} {url}"
+
+
+      start_all()
+      server.wait_for_unit("postrider-dashboard.service")
+      server.wait_for_unit("nginx.service")
+
+      with subtest("the page is for whoever has the password"):
+          page = outside.succeed(fetch("https://mail.example.test/", "--user admin:page"))
+          assert "Listeners" in page, page
+          for wrong in ("", "--user admin:wrong"):
+              out = outside.succeed(fetch("https://mail.example.test/", f"-o /dev/null -w '%{{http_code}}' {wrong}"))
+              assert out == "401", out
+
+      with subtest("and only over TLS"):
+          out = outside.succeed(fetch("http://mail.example.test/", "-o /dev/null -w '%{http_code}'"))
+          assert out == "301", out
+
+      with subtest("the settings a mail program finds lead to a server that answers"):
+          import xml.etree.ElementTree
+
+          text = outside.succeed(fetch("https://autoconfig.example.test/mail/config-v1.1.xml"))
+          provider = xml.etree.ElementTree.fromstring(text).find("emailProvider")
+          assert provider is not None and provider.get("id") == "example.test", text
+          for kind, port in (("incomingServer[@type='imap']", "993"), ("outgoingServer", "465")):
+              first = provider.find(kind)
+              assert first is not None, text
+              assert first.findtext("hostname") == "mail.example.test", text
+              assert (first.findtext("port"), first.findtext("socketType")) == (port, "SSL"), text
+          outside.succeed(mail_client("send", "${host}", "ann@example.test", "ann", "bob@example.test", "found"))
+          wait_for_mail(server, "bob@example.test", "bob", "found")
+
+      with subtest("the records to publish lead there"):
+          records = "${
+            toString (map (r: "${r.name}=${r.value}") nodes.server.services.postrider.dns.records)
+          }"
+          assert "autoconfig.example.test.=mail.example.test." in records, records
+
+      with subtest("journals without errors"):
+          no_errors(server)
+    '';
+}
