@@ -17,17 +17,7 @@ let
   appliance = cfg.appliance;
   inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
   probed = lib.filterAttrs (_: l: l.enable) cfg.listeners;
-  hostOf =
-    l:
-    let
-      first = lib.head l.addresses;
-    in
-    if first == "::" then
-      "::1"
-    else if first == "0.0.0.0" then
-      "127.0.0.1"
-    else
-      first;
+  inherit (import ./lib/addresses.nix { inherit lib; }) hostOf;
 
   gate = pkgs.writeShellApplication {
     name = "postrider-health-gate";
@@ -97,7 +87,10 @@ in
       type = types.nullOr types.str;
       default = null;
       example = "github:example/mail-server";
-      description = "Flake to upgrade from every night; `null` leaves upgrades to the administrator.";
+      description = ''
+        Flake to upgrade from every night, with the security fixes that its inputs have; `null` leaves upgrades to the
+        administrator. With `autoRollback` an upgrade after which a listener is silent is undone.
+      '';
     };
     patience = mkOption {
       type = types.ints.positive;
@@ -118,7 +111,20 @@ in
 
   config = mkIf (cfg.enable && appliance.enable) (mkMerge [
     {
-      documentation.nixos.enable = lib.mkDefault false;
+      documentation.enable = lib.mkDefault false;
+      environment.defaultPackages = lib.mkDefault [ ];
+      programs.command-not-found.enable = lib.mkDefault false;
+      xdg = {
+        autostart.enable = lib.mkDefault false;
+        icons.enable = lib.mkDefault false;
+        mime.enable = lib.mkDefault false;
+        sounds.enable = lib.mkDefault false;
+      };
+      # What is no longer needed would fill the disk that the mail is on.
+      nix.gc = {
+        automatic = lib.mkDefault true;
+        options = lib.mkDefault "--delete-older-than 30d";
+      };
       # Retries, certificates and signatures depend on the time being right.
       services.timesyncd.enable = lib.mkDefault true;
 

@@ -12,7 +12,6 @@ let
     ;
   cfg = config.services.postrider;
   backup = cfg.backup;
-  own = import ./lib/types.nix { inherit lib; };
   inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
   command = "${getExe cfg.package} --config /etc/postrider/postrider.toml backup";
 
@@ -26,11 +25,7 @@ let
 
   # A backup holds every file that the configuration names, and so it gets what every role gets.
   credentials =
-    lib.concatMap (source: [
-      "${source.name}-cert:${source.certFile}"
-      "${source.name}-key:${source.keyFile}"
-    ]) cfg.certificates.sources
-    ++ map (p: "${p.credential}:${p.file}") cfg.passwordCredentials
+    map (p: "${p.credential}:${p.file}") cfg.passwordCredentials
     ++ lib.mapAttrsToList (name: secret: "${name}:${secret.file}") cfg.secrets
     ++ optional (cfg.database.urlFile != null) "database-url:${cfg.database.urlFile}";
 

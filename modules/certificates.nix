@@ -19,6 +19,10 @@ let
   own = import ./lib/types.nix { inherit lib; };
   inherit (import ./lib/hardening.nix { inherit lib; }) harden;
 
+  roles = [
+    "postrider-access.service"
+    "postrider-mta.service"
+  ];
   acmeDirectory = config.security.acme.certs.${cfg.hostname}.directory;
   sources =
     optional certs.acme.enable {
@@ -33,6 +37,31 @@ let
     }
     ++ lib.imap0 (n: files: files // { name = "file${toString n}"; }) certs.files;
   selfSigned = "/var/lib/postrider-self-signed";
+
+  # What systemd gives a unit as a credential stays as it was when the unit started. A certificate is renewed under running
+  # roles, and so it is passed on: this unit gets it as a credential, and runs again for each new one.
+  passOn = pkgs.writeShellApplication {
+    name = "postrider-certificates";
+    runtimeInputs = [
+      pkgs.coreutils
+      pkgs.openssl
+    ];
+    text = ''
+      cd "$RUNTIME_DIRECTORY"
+      for source in ${lib.concatMapStringsSep " " (source: source.name) sources}; do
+        cert=$CREDENTIALS_DIRECTORY/$source-cert key=$CREDENTIALS_DIRECTORY/$source-key
+        # Whoever renews them writes one after the other.
+        if [ "$(openssl x509 -in "$cert" -noout -pubkey)" != "$(openssl pkey -in "$key" -pubout)" ]; then
+          echo "the key does not belong to the certificate: $source is being exchanged, or the files are wrong" >&2
+          exit 1
+        fi
+        install -m 0640 "$cert" "$source-cert.new"
+        install -m 0640 "$key" "$source-key.new"
+        mv "$source-key.new" "$source-key.pem"
+        mv "$source-cert.new" "$source-cert.pem"
+      done
+    '';
+  };
 
   fileType = types.submodule {
     options = {
@@ -105,7 +134,7 @@ in
     files = mkOption {
       type = types.listOf fileType;
       default = [ ];
-      description = "Certificates from files that something else renews; a change is noticed and taken over without a restart.";
+      description = "Certificates from files that something else renews, readable for root; a change is noticed and taken over without a restart.";
       example = [
         {
           certFile = "/var/lib/certs/fullchain.pem";
@@ -121,7 +150,14 @@ in
       type = types.listOf (types.attrsOf types.str);
       internal = true;
       readOnly = true;
-      description = "Certificates and the names of the credentials that carry them.";
+      description = "The certificates: their names and files.";
+    };
+    directory = mkOption {
+      type = types.path;
+      internal = true;
+      readOnly = true;
+      default = "/run/postrider-certificates";
+      description = "Where the group `postrider-tls` finds each as `<name>-cert.pem` and `<name>-key.pem`.";
     };
   };
 
@@ -139,13 +175,58 @@ in
         }
       ];
       services.postrider = {
-        certificates.sources = sources;
+        certificates = { inherit sources; };
         settings.tls.certificates = map (source: {
-          cert = "credential:${source.name}-cert";
-          key = "credential:${source.name}-key";
+          cert = "${certs.directory}/${source.name}-cert.pem";
+          key = "${certs.directory}/${source.name}-key.pem";
         }) sources;
       };
     }
+    (mkIf (sources != [ ]) {
+      systemd.services.postrider-certificates = {
+        description = "Postrider: certificates for the roles";
+        before = roles;
+        requiredBy = roles;
+        serviceConfig = {
+          ExecStart = lib.getExe passOn;
+          Group = "postrider-tls";
+          LoadCredential = lib.concatMap (source: [
+            "${source.name}-cert:${source.certFile}"
+            "${source.name}-key:${source.keyFile}"
+          ]) sources;
+          Restart = "on-failure";
+          RestartSec = 2;
+          RuntimeDirectory = "postrider-certificates";
+          RuntimeDirectoryMode = "0750";
+          RuntimeDirectoryPreserve = true;
+          Type = "oneshot";
+          User = "postrider-tls";
+        }
+        // harden {
+          UMask = {
+            value = "0027";
+            because = "the roles read the files through their group";
+          };
+        };
+      };
+      # Only the roles that speak TLS get this group, with their units.
+      users.groups.postrider-tls = { };
+      users.users.postrider-tls = {
+        description = "Passes certificates on to Postrider's roles";
+        group = "postrider-tls";
+        isSystemUser = true;
+      };
+    })
+    (mkIf (certs.files != [ ]) {
+      systemd.paths.postrider-certificates = {
+        description = "Postrider: have certificates been renewed?";
+        wantedBy = [ "multi-user.target" ];
+        pathConfig.PathChanged = lib.concatMap (files: [
+          files.certFile
+          files.keyFile
+        ]) certs.files;
+      };
+    })
     (mkIf certs.builtinAcme.enable {
       assertions = [
         {
@@ -179,17 +260,11 @@ in
       };
     })
     (mkIf certs.selfSigned {
-      # By root and before the roles: they get it as a credential, like any other certificate.
+      # By root and before the roles, which get it like any other certificate.
       systemd.services.postrider-self-signed = {
         description = "Postrider: a certificate for trying things out";
-        before = [
-          "postrider-access.service"
-          "postrider-mta.service"
-        ];
-        requiredBy = [
-          "postrider-access.service"
-          "postrider-mta.service"
-        ];
+        before = [ "postrider-certificates.service" ];
+        requiredBy = [ "postrider-certificates.service" ];
         serviceConfig = {
           RemainAfterExit = true;
           StateDirectory = "postrider-self-signed";
@@ -210,10 +285,12 @@ in
     (mkIf certs.acme.enable {
       security.acme.certs.${cfg.hostname} = {
         extraDomainNames = certs.acme.extraDomainNames;
-        reloadServices = [
-          "postrider-mta.service"
-          "postrider-access.service"
-        ];
+        # The roles look for new files by themselves.
+        postRun = "systemctl start postrider-certificates.service";
+      };
+      systemd.services.postrider-certificates = {
+        after = [ "acme-${cfg.hostname}.service" ];
+        wants = [ "acme-${cfg.hostname}.service" ];
       };
     })
   ]);

@@ -10,7 +10,7 @@ let
     ;
   cfg = config.services.postrider;
   own = import ./lib/types.nix { inherit lib; };
-  isWide = address: address == "::" || address == "0.0.0.0";
+  inherit (import ./lib/addresses.nix { inherit lib; }) isWide;
 in
 {
   options.services.postrider.dashboard = {

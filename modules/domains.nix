@@ -37,7 +37,8 @@ let
         description = ''
           File with the hash of the first password (`{BLF-CRYPT}$2y$…`, made with `postrider user hash`). It is set
           once and again only when the file's content changes; a password the user has chosen since is kept. Without
-          a file the user has no password until an administrator or a set-up link gives one.
+          a file the user has no password until an administrator gives one, or the user chooses one by a link, see
+          `setUpLinks`.
         '';
       };
       quota = mkOption {

@@ -10,7 +10,7 @@ let
     ;
   cfg = config.services.postrider;
   protocols = import ./lib/ports.nix;
-  isLoopback = address: address == "::1" || lib.hasPrefix "127." address || address == "localhost";
+  inherit (import ./lib/addresses.nix { inherit lib; }) isLoopback;
   open = filterAttrs (
     name: listener:
     listener.enable && protocols.${name}.public && !lib.all isLoopback listener.addresses

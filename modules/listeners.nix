@@ -1,5 +1,10 @@
 # Which protocols are served, on which addresses and ports.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  options,
+  ...
+}:
 let
   inherit (lib)
     mapAttrs
@@ -11,9 +16,28 @@ let
   cfg = config.services.postrider;
   protocols = import ./lib/ports.nix;
   enabled = lib.filterAttrs (_: listener: listener.enable) cfg.listeners;
+  others = map (name: "services.${name}") (
+    lib.filter runs [
+      "dovecot"
+      "dovecot2"
+      "exim"
+      "maddy"
+      "opensmtpd"
+      "postfix"
+      "stalwart"
+      "stalwart-mail"
+    ]
+  );
+  # Names differ between releases, and reading an old one would be warned about.
+  runs =
+    name:
+    let
+      option = options.services.${name}.enable or { visible = false; };
+    in
+    (option.visible or true) != false && config.services.${name}.enable;
 
   bindOf = listener: map (address: "${bracket address}:${toString listener.port}") listener.addresses;
-  bracket = address: if lib.hasInfix ":" address then "[${address}]" else address;
+  inherit (import ./lib/addresses.nix { inherit lib; }) bracket;
 
   listenerOption =
     _: protocol:
@@ -68,6 +92,10 @@ in
               mapAttrsToList (name: listener: "${name} ${toString listener.port}") enabled
             )
           }).";
+        }
+        {
+          assertion = others == [ ];
+          message = "services.postrider takes the place of ${lib.concatStringsSep ", " others}, which would want the same ports: set enable = false there.";
         }
       ];
 

@@ -15,8 +15,7 @@ let
     ;
   cfg = config.services.postrider;
   metrics = cfg.listeners.metrics;
-  first = lib.head metrics.addresses;
-  host = if lib.hasInfix ":" first then "[${first}]" else first;
+  inherit (import ./lib/addresses.nix { inherit lib; }) placeOf;
   job = "postrider";
   json = pkgs.formats.json { };
 in
@@ -64,7 +63,7 @@ in
         scrapeConfigs = [
           {
             job_name = job;
-            static_configs = [ { targets = [ "${host}:${toString metrics.port}" ]; } ];
+            static_configs = [ { targets = [ (placeOf metrics) ]; } ];
           }
         ];
       };

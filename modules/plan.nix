@@ -26,7 +26,7 @@ let
       config=''${1:-/etc/postrider/postrider.toml}
       # A plan that cannot be made is no reason to stop: before the first start there are no tables yet, and a mistake in
       # the declaration is reported by the server itself, which then changes nothing.
-      if ! plan=$(postrider --config "$config" --json plan 2>/dev/null); then
+      if ! plan=$(postrider --config "$config" --json plan --without-passwords 2>/dev/null); then
         echo "postrider: no plan could be made; the server judges the declaration itself" >&2
         exit 0
       fi
@@ -66,7 +66,8 @@ in
   config = mkIf cfg.enable (mkMerge [
     {
       systemd.services.postrider-access.serviceConfig = {
-        ExecReload = lib.mkBefore [ (getExe gate) ];
+        # systemd tells where the credentials are only to what it starts the unit with.
+        ExecReload = lib.mkBefore [ "${pkgs.coreutils}/bin/env CREDENTIALS_DIRECTORY=%d ${getExe gate}" ];
         ExecStartPre = [ (getExe gate) ];
       };
     }

@@ -12,6 +12,9 @@ let
     ;
   cfg = config.services.postrider;
   own = import ./lib/types.nix { inherit lib; };
+  inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
+  user = "postrider-mta";
+  command = "${getExe cfg.package} --config /etc/postrider/postrider.toml report";
 in
 {
   options.services.postrider.reports = {
@@ -44,17 +47,39 @@ in
         after = [ "postrider-mta.service" ];
         startAt = cfg.reports.at;
         serviceConfig = {
-          # As root, whose credentials the command line finds by itself.
           ExecStart = [
-            "${getExe cfg.commandLine} report all --since ${cfg.reports.since} /var/lib/postrider-reports"
+            "${command} all --since ${cfg.reports.since} /var/lib/postrider-reports"
           ]
-          ++ optional (
-            cfg.reports.to != null
-          ) "${getExe cfg.commandLine} report mail --since ${cfg.reports.since}";
+          ++ optional (cfg.reports.to != null) "${command} mail --since ${cfg.reports.since}";
+          Group = "postrider";
+          LoadCredential = optional (
+            cfg.database.urlFile != null
+          ) "database-url:${cfg.database.urlFile}";
+          ReadWritePaths = [ "/var/lib/postrider" ];
+          SetCredential = optional (
+            cfg.database.localUrls ? ${user}
+          ) "database-url:${cfg.database.localUrls.${user}}";
           StateDirectory = "postrider-reports";
           StateDirectoryMode = "0750";
           Type = "oneshot";
-        };
+          # The role that sends the summary is asked over its control socket, which is its user's own.
+          User = user;
+        }
+        // harden (
+          {
+            UMask = {
+              value = "0007";
+              because = "the roles share the SQLite database through their group";
+            };
+          }
+          // lib.optionalAttrs (cfg.database.urlFile != null) (outbound "the database is on another machine")
+          // lib.optionalAttrs (cfg.database.localUrls ? ${user}) {
+            PrivateUsers = {
+              value = false;
+              because = "the database recognises the role by its user id over the socket";
+            };
+          }
+        );
       };
     }
     (mkIf (cfg.reports.to != null) {

@@ -20,22 +20,21 @@ let
   webFiles = import ./lib/web-files.nix { inherit lib; };
   domains = lib.attrNames cfg.domains;
 
-  # Files are given to nginx as systemd credentials, as they are to the roles: it runs as a user who cannot read them.
-  credential = kind: "/run/credentials/nginx.service/postrider-${kind}";
-  source = lib.head cfg.certificates.sources;
   certificate =
     if cfg.certificates.acme.enable then
       { enableACME = true; }
     else
+      let
+        file = kind: "${cfg.certificates.directory}/${(lib.head cfg.certificates.sources).name}-${kind}.pem";
+      in
       {
-        sslCertificate = credential "cert";
-        sslCertificateKey = credential "key";
+        sslCertificate = file "cert";
+        sslCertificateKey = file "key";
       };
   host = locations: certificate // { forceSSL = true; } // { inherit locations; };
   file = name: text: { alias = "${pkgs.writeText name text}"; };
 
-  page = lib.head cfg.listeners.dashboard.addresses;
-  pageAddress = if lib.hasInfix ":" page then "[${page}]" else page;
+  inherit (import ./lib/addresses.nix { inherit lib; }) placeOf;
   sameFor =
     prefix: make: lib.listToAttrs (map (d: lib.nameValuePair "${prefix}.${d}" (make d)) domains);
 in
@@ -109,13 +108,13 @@ in
                 {
                   "/" = {
                     # Who may see the page is decided here: to the page itself every request comes from this machine.
-                    proxyPass = "http://${pageAddress}:${toString cfg.listeners.dashboard.port}";
+                    proxyPass = "http://${placeOf cfg.listeners.dashboard}";
                     extraConfig =
                       lib.concatMapStrings (network: "allow ${network};\n") proxy.dashboard.allowFrom
                       + lib.optionalString (proxy.dashboard.allowFrom != [ ]) "deny all;\n"
                       + lib.optionalString (proxy.dashboard.basicAuthFile != null) ''
                         auth_basic "Postrider";
-                        auth_basic_user_file ${credential "htpasswd"};
+                        auth_basic_user_file /run/credentials/nginx.service/postrider-htpasswd;
                       '';
                   };
                 }
@@ -152,13 +151,15 @@ in
       ];
     })
     (mkIf (!cfg.certificates.acme.enable) {
-      systemd.services.nginx = {
-        after = lib.optional cfg.certificates.selfSigned "postrider-self-signed.service";
-        requires = lib.optional cfg.certificates.selfSigned "postrider-self-signed.service";
-        serviceConfig.LoadCredential = [
-          "postrider-cert:${source.certFile}"
-          "postrider-key:${source.keyFile}"
-        ];
+      systemd.services = {
+        nginx = {
+          after = [ "postrider-certificates.service" ];
+          requires = [ "postrider-certificates.service" ];
+          serviceConfig.SupplementaryGroups = [ "postrider-tls" ];
+        };
+        # Unlike the roles it does not look for new ones by itself.
+        postrider-certificates.serviceConfig.ExecStartPost =
+          "+${config.systemd.package}/bin/systemctl --no-block try-reload-or-restart nginx.service";
       };
     })
   ]);

@@ -13,13 +13,10 @@ let
   # Names that the module itself gives to what the roles get.
   taken =
     map (p: p.credential) cfg.passwordCredentials
-    ++ [ "database-url" ]
-    ++ lib.concatLists (
-      map (source: [
-        "${source.name}-cert"
-        "${source.name}-key"
-      ]) cfg.certificates.sources
-    );
+    ++ [
+      "dashboard-password"
+      "database-url"
+    ];
   twice = lib.intersectLists (lib.attrNames cfg.secrets) taken;
 
   secretType = types.submodule {

@@ -123,9 +123,9 @@ in
         user = "vmail";
         group = "vmail";
       };
-      # Control sockets, one per role, and the socket of delivery.
+      # Control sockets, two per role, and the socket of delivery. Nobody may take away those of others.
       "/run/postrider".d = {
-        mode = "2770";
+        mode = "3770";
         user = "root";
         group = "postrider";
       };

@@ -7,7 +7,6 @@
 }:
 let
   inherit (lib)
-    concatLists
     getExe
     mapAttrs'
     mkIf
@@ -30,18 +29,13 @@ let
     lib.mapAttrsToList (name: _: "postrider-${name}.socket") (enabledOf role)
     ++ optional (role == "access") "postrider-lmtp.socket";
 
-  bracket = address: if lib.hasInfix ":" address then "[${address}]" else address;
+  inherit (import ./lib/addresses.nix { inherit lib; }) bracket;
   databaseUnits = optionals (cfg.database.type != "sqlite" && cfg.database.createLocally) [
     "postrider-database-users.service"
     (if cfg.database.type == "mysql" then "mysql.service" else "postgresql.service")
   ];
 
-  certificateCredentials = concatLists (
-    map (source: [
-      "${source.name}-cert:${source.certFile}"
-      "${source.name}-key:${source.keyFile}"
-    ]) cfg.certificates.sources
-  );
+  certificateGroup = optional (cfg.certificates.sources != [ ]) "postrider-tls";
   secretsOf =
     role:
     lib.mapAttrsToList (name: secret: "${name}:${secret.file}") (
@@ -73,6 +67,7 @@ let
       group,
       writes,
       credentials,
+      groups ? [ ],
       memoryMax,
       relax,
     }:
@@ -103,7 +98,7 @@ let
         SetCredential = optional (
           cfg.database.localUrls ? ${user}
         ) "database-url:${cfg.database.localUrls.${user}}";
-        SupplementaryGroups = [ "postrider" ];
+        SupplementaryGroups = [ "postrider" ] ++ groups;
         # Sessions and then deliveries in flight may take `server.stop_within` each.
         TimeoutStopSec = 90;
         Type = "notify";
@@ -163,7 +158,8 @@ in
             "/var/spool/postrider"
             "/run/postrider"
           ];
-          credentials = certificateCredentials ++ databaseCredential;
+          credentials = databaseCredential;
+          groups = certificateGroup;
           memoryMax = cfg.memoryMax.mta;
           relax = outbound "it delivers to other servers and asks DNS";
         })
@@ -177,9 +173,8 @@ in
             "/run/postrider"
           ];
           credentials =
-            certificateCredentials
-            ++ databaseCredential
-            ++ map (p: "${p.credential}:${p.file}") cfg.passwordCredentials;
+            databaseCredential ++ map (p: "${p.credential}:${p.file}") cfg.passwordCredentials;
+          groups = certificateGroup;
           memoryMax = cfg.memoryMax.access;
           relax = remoteDatabase;
         })
@@ -214,9 +209,9 @@ in
             FileDescriptorName = "lmtp";
             ListenStream = "/run/postrider/lmtp.sock";
             Service = "postrider-access.service";
-            SocketGroup = "postrider";
-            SocketMode = "0660";
-            SocketUser = "vmail";
+            # Whoever may open it can put mail into any mailbox.
+            SocketMode = "0600";
+            SocketUser = "postrider-mta";
           };
         };
       }

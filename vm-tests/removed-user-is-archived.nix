@@ -18,7 +18,9 @@
             };
           }
         );
-      ann.hashed_password_file = "/etc/secrets/ann";
+      # As the module writes them: only the units know where these files are.
+      credential = user: { hashed_password_file = "credential:password-${user}_at_example.test"; };
+      ann = credential "ann";
     in
     {
       imports = [ (import ./lib/server.nix { inherit self; }) ];
@@ -28,7 +30,7 @@
         "variants/without-bob.toml".source = variant { inherit ann; };
         "variants/with-carol.toml".source = variant {
           inherit ann;
-          bob.hashed_password_file = "/etc/secrets/bob";
+          bob = credential "bob";
           carol.hashed_password_file = "/etc/secrets/bob";
         };
       };

@@ -37,6 +37,15 @@ pkgs.writeShellApplication {
                  type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, name=nixos
     LAYOUT
     }
+    # The file is an example that can be evaluated as it is; here it gets the answers.
+    fill_in() {
+      sed -e "s|hostName = \"mail\"|hostName = \"''${name%%.*}\"|" \
+        -e "s|networking.domain = \"example.com\"|networking.domain = \"''${name#*.}\"|" \
+        -e "s|\"x86_64-linux\"|\"$(uname -m)-linux\"|" \
+        -e "s|device = \"/dev/vda\"|device = \"$disk\"|" \
+        -e "s|domains.\"example.com\".users.\"john\"|domains.\"$domain\".users.\"$user\"|" \
+        -e "s|/etc/secrets/john|/etc/secrets/$user|" "$1"
+    }
     # Partition N of a disk, by the name the kernel gives it.
     part() {
       case $disk in *[0-9]) echo "''${disk}p$1" ;; *) echo "$disk$1" ;; esac
@@ -89,8 +98,7 @@ pkgs.writeShellApplication {
     chmod 700 "$target/etc/secrets"
     (umask 077 && postrider user hash <<<"$word" >"$target/etc/secrets/$user")
     nixos-generate-config --root "$target"
-    sed -e "s|@host@|''${name%%.*}|" -e "s|@hostDomain@|''${name#*.}|" -e "s|@domain@|$domain|" -e "s|@user@|$user|" \
-      -e "s|@disk@|$disk|" -e "s|@system@|$(uname -m)-linux|" ${configuration} >"$target/etc/nixos/configuration.nix"
+    fill_in ${configuration} >"$target/etc/nixos/configuration.nix"
     cp ${flake} "$target/etc/nixos/flake.nix"
     chmod 644 "$target/etc/nixos/flake.nix"
 

@@ -16,7 +16,7 @@
           quota = "5G";
           aliases = [ "info" ];
         };
-        # No password yet: `postrider user passwd jane@example.com` on the server gives her one.
+        # No password yet: Jane chooses hers by the link that `postrider user invite jane@example.com` prints on the server.
         jane.quota = "10G";
       };
       # Signs what the domain sends. Made with: postrider dkim generate --selector s1 --out FILE example.com
@@ -27,6 +27,9 @@
         "jane@example.com"
       ];
     };
+
+    # The page that such links lead to.
+    setUpLinks.enable = true;
 
     # A certificate from Let's Encrypt for mail.example.com, renewed without a restart. nginx answers for it, see below.
     certificates.acme.enable = true;

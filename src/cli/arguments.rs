@@ -48,7 +48,11 @@ pub(super) enum Command {
     /// Let the running server load configuration, certificates and declared accounts again.
     Reload,
     /// Say what the declared accounts would change, and change nothing.
-    Plan,
+    Plan {
+        /// Read no password files: what a change of passwords would do is left out, and nothing needs to be readable.
+        #[arg(long)]
+        without_passwords: bool,
+    },
     /// Change and list the domains whose mail is ours.
     #[command(subcommand)]
     Domain(domain::Domain),

@@ -6,6 +6,7 @@ use crate::daemon::control::{Complaint, Nature, RequestError};
 use crate::foundations::failure::Kind;
 use crate::services::backup;
 use crate::services::moving;
+use crate::services::set_up;
 use crate::storage::{database, directory, spool};
 
 /// How a command ended. The numbers are part of the interface.
@@ -57,6 +58,7 @@ impl Exit {
                 .or_else(|| cause.downcast_ref().map(database::Error::kind))
                 .or_else(|| cause.downcast_ref().map(spool::Error::kind))
                 .or_else(|| cause.downcast_ref().map(moving::Error::kind))
+                .or_else(|| cause.downcast_ref().map(set_up::Error::kind))
                 .or_else(|| cause.downcast_ref().and_then(administration::Error::kind))
                 .or_else(|| cause.downcast_ref().and_then(asked))
         });

@@ -21,6 +21,7 @@ mod exit;
 mod export;
 mod generate;
 mod import;
+mod invite;
 mod moment;
 mod output;
 mod password;
@@ -44,6 +45,8 @@ use arguments::{Arguments, Command};
 use clap::Parser as _;
 use context::Context;
 use exit::Outcome;
+
+use crate::services::accounts::Secrets;
 
 /// Runs the command of this process's arguments to its end.
 pub fn run() -> ExitCode {
@@ -81,7 +84,10 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Export(command) => context.block_on(export::run(command, context)),
         Command::Import(command) => context.block_on(import::run(command, context)),
         Command::Man { directory } => generate::manual(&directory),
-        Command::Plan => context.block_on(plan::run(context)),
+        Command::Plan { without_passwords } => {
+            let secrets = if without_passwords { Secrets::Skip } else { Secrets::Read };
+            context.block_on(plan::run(context, secrets))
+        }
         Command::Quarantine(command) => context.block_on(quarantine::run(command, context)),
         Command::Queue(command) => context.block_on(queue::run(command, context)),
         Command::Reindex { user } => context.block_on(reindex::run(user, context)),

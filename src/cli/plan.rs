@@ -12,12 +12,12 @@ use crate::services::accounts::{Accounts, Declaration, Secrets};
 use crate::storage::journal::Journal;
 
 /// Says what the declared accounts would change, and changes nothing.
-pub(super) async fn run(context: &Context) -> Outcome {
+pub(super) async fn run(context: &Context, secrets: Secrets) -> Outcome {
     let accounts = context.accounts().await?;
     let path = accounts.config.accounts.declared.as_deref();
     let path = path.context("no accounts are declared: `accounts.declared` names no file")?;
     let credentials = context.source().credentials;
-    let declaration = match Declaration::load(path, Secrets::Read, credentials.as_deref()) {
+    let declaration = match Declaration::load(path, secrets, credentials.as_deref()) {
         Ok(declaration) => Arc::new(declaration),
         Err(error) => return Err(declaration_mistakes(error).into()),
     };

@@ -5,9 +5,9 @@ use super::context::{Accounts, Context};
 use super::domain::state;
 use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown};
-use super::password;
+use super::{invite, password};
 use crate::foundations::address::{Address, Domain};
-use crate::foundations::settings::ByteSize;
+use crate::foundations::settings::{ByteSize, Span};
 use crate::storage::directory::{Account, Error, NewUser, Owner, Page, PasswordOwner, Standing, Usage};
 
 /// Users: addresses with a mailbox.
@@ -49,6 +49,18 @@ pub(super) enum User {
         /// The most its mail may take, such as 5G; `none` for no limit.
         #[arg(value_parser = quota)]
         quota: Quota,
+    },
+    /// Make a link by which a user chooses a password, once; an earlier link of the user is good no longer.
+    Invite {
+        /// The address.
+        #[arg(required_unless_present = "all")]
+        address: Option<Address>,
+        /// One link for each user who may log in and has no password yet.
+        #[arg(long, conflicts_with = "address")]
+        all: bool,
+        /// For how long it is good, such as 3d; `set_up.valid` of the configuration unless given.
+        #[arg(long, value_name = "SPAN", value_parser = |text: &str| Span::parse(text).ok_or("a span such as 12h or 3d is wanted"))]
+        valid: Option<Span>,
     },
     /// Print the hash of a password, for declared accounts and scripts.
     Hash,
@@ -182,6 +194,7 @@ pub(super) async fn run(command: User, context: &Context) -> Outcome {
             let value = serde_json::json!({ "address": address, "state": "archived" });
             output.done(&format!("{address} is archived with its mail; `user enable` undoes it"), &value);
         }
+        User::Invite { address, all: _, valid } => return invite::run(accounts, output, address, valid).await,
         User::Enable { address } => set(&accounts, output, &address, Standing::Enabled).await?,
         User::Disable { address } => set(&accounts, output, &address, Standing::Disabled).await?,
     }

@@ -69,6 +69,10 @@ fn check_trust(config: &Config, places: &Places<'_>, problems: &mut Problems) {
         let wanted = format!("the name of a folder: {error}");
         problems.add(places.problem("delivery.quarantine_folder", format!("\"{folder}\""), wanted));
     }
+    if let Some(address) = config.set_up.address.as_ref().filter(|address| !address.starts_with("https://")) {
+        let found = format!("\"{address}\"");
+        problems.add(places.problem("set_up.address", found, "an address that begins with https://"));
+    }
     let rotation = &config.spam.dkim.rotation;
     if rotation.directory.is_none() && !rotation.domains.is_empty() {
         let wanted = "a directory for the keys of `spam.dkim.rotation.domains`";

@@ -21,6 +21,7 @@ use crate::services::outbound::OutboundSettings;
 use crate::services::queue::QueueSettings;
 use crate::services::reports::ReportSettings;
 use crate::services::routing::RoutingSettings;
+use crate::services::set_up::SetUpSettings;
 use crate::services::submission::SubmissionSettings;
 use crate::services::summary::SummarySettings;
 use crate::storage::database::DatabaseSettings;
@@ -68,6 +69,8 @@ crate::settings! {
         pub mailbox: MailboxSettings = MailboxSettings::default(),
         /// How users prove who they are.
         pub login: LoginSettings = LoginSettings::default(),
+        /// Links by which users choose their password.
+        pub set_up: SetUpSettings = SetUpSettings::default(),
         /// How addresses are turned into mailboxes.
         pub routing: RoutingSettings = RoutingSettings::default(),
         /// Which senders and recipients are taken.

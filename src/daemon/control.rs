@@ -1,9 +1,9 @@
 //! The control socket: how the command line speaks to a running role.
 //!
 //! One line of JSON is a request, one line is the answer, on one connection as many as the client likes. Whoever may open
-//! the socket is an administrator: its file has mode 0660. A second socket of each role, for the monitoring page, answers
-//! only what changes nothing. Requests are small, and a line that is longer than 64 KiB ends
-//! the connection.
+//! the socket is an administrator: its file has mode 0600, so that only root and the user the role runs as may. A second
+//! socket of each role, for the monitoring page, answers only what changes nothing; the group may open it. Requests are
+//! small, and a line that is longer than 64 KiB ends the connection.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -190,7 +190,7 @@ pub(super) fn listen(parts: &Arc<Parts>, tasks: &Tasks) -> Result<(), Error> {
     crate::foundations::files::create_directory(&server.control_directory, 0o750)?;
     for (role, reach) in parts.roles.iter().flat_map(|role| [(role, Reach::Everything), (role, Reach::Looking)]) {
         let bind = Bind::Unix(socket(server, role, reach));
-        let access = UnixAccess { mode: 0o660, user: None, group: None };
+        let access = UnixAccess { mode: reach.mode(), user: None, group: None };
         let options = ListenerOptions {
             name: "control",
             connections: MOST_AT_ONCE,
@@ -219,6 +219,14 @@ enum Reach {
 }
 
 impl Reach {
+    /// Of the socket's file.
+    const fn mode(self) -> u32 {
+        match self {
+            Self::Everything => 0o600,
+            Self::Looking => 0o660,
+        }
+    }
+
     const fn includes(self, request: &Request) -> bool {
         matches!((self, request), (Self::Everything, _) | (Self::Looking, Request::Status | Request::BanList))
     }

@@ -19,6 +19,7 @@ use crate::services::outbound::OutboundSettings;
 use crate::services::queue::QueueSettings;
 use crate::services::reports::ReportSettings;
 use crate::services::routing::RoutingSettings;
+use crate::services::set_up::SetUpSettings;
 use crate::services::submission::SubmissionSettings;
 use crate::services::summary::SummarySettings;
 use crate::storage::directory::DirectorySettings;
@@ -62,6 +63,7 @@ lives! {
     mailbox: MailboxSettings,
     guard: GuardSettings,
     login: LoginSettings,
+    set_up: SetUpSettings,
     routing: RoutingSettings,
     acceptance: AcceptanceSettings,
     submission: SubmissionSettings,

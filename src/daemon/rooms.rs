@@ -13,6 +13,7 @@ use crate::foundations::net::{Connection, Listener};
 use crate::protocols::web::{dashboard, site};
 use crate::protocols::{imap, metrics, pop3, smtp};
 use crate::services::overview::Overviewer;
+use crate::services::set_up::SetUp;
 
 /// The protocol rooms of a process, each made when the first listener asks for it.
 struct Rooms<'a> {
@@ -148,6 +149,13 @@ fn site_room(parts: &Parts, encrypted: bool) -> site::Room {
         hostname: parts.lives.hostname.clone(),
         policies: parts.lives.mta_sts.clone(),
         certificates: Arc::clone(&parts.certificates),
+        set_up: SetUp {
+            directory: parts.directory.clone(),
+            login: parts.login.clone(),
+            journal: parts.journal.clone(),
+            settings: parts.lives.set_up.clone(),
+            clock: Arc::clone(&parts.clock),
+        },
         encrypted,
     }
 }

@@ -6,7 +6,8 @@ crate::settings! {
     /// The process.
     pub struct ServerSettings {
         /// Directory of the control sockets (`mta.sock`, `access.sock`, `dashboard.sock`), through which the command line
-        /// speaks to running roles. Whoever may open them is an administrator.
+        /// speaks to running roles. Root and the user of a role may open them. Those beside them (`mta-status.sock` and so
+        /// on) are for the group too, and change nothing.
         pub control_directory: PathBuf = PathBuf::from("/run/postrider"),
         /// Time that sessions and deliveries in flight get to finish when the server stops. What is not done by then is
         /// cut off; nothing that was acknowledged is lost by it.

@@ -21,6 +21,7 @@ pub mod queue;
 pub mod records;
 pub mod reports;
 pub mod routing;
+pub mod set_up;
 pub mod submission;
 pub mod summary;
 pub mod trace;

@@ -97,36 +97,15 @@ let
   # What `nix flake init -t` gives somebody.
   template = evaluate {
     imports = [ ../../templates/default/configuration.nix ];
+    nixpkgs.hostPlatform = lib.mkForce pkgs.stdenv.hostPlatform.system;
     services.postrider.certificates.selfSigned = false;
   };
 
   # What the installer writes for somebody, the hardware left out.
-  installed = evaluate (
-    import (
-      builtins.toFile "configuration.nix" (
-        lib.replaceStrings
-          [
-            "imports = [ ./hardware-configuration.nix ];"
-            "@host@"
-            "@hostDomain@"
-            "@system@"
-            "@domain@"
-            "@user@"
-            "@disk@"
-          ]
-          [
-            ""
-            "mail"
-            "example.com"
-            pkgs.stdenv.hostPlatform.system
-            "example.com"
-            "john"
-            "/dev/vda"
-          ]
-          (builtins.readFile ../../hosts/iso/installed/configuration.nix)
-      )
-    )
-  );
+  installed = evaluate {
+    imports = [ ../../hosts/iso/installed/configuration.nix ];
+    nixpkgs.hostPlatform = lib.mkForce pkgs.stdenv.hostPlatform.system;
+  };
 in
 {
   check =

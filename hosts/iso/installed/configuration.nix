@@ -1,15 +1,13 @@
 # A mail server as `postrider-install` has put it on this disk. Change it, then: nixos-rebuild switch
 {
-  imports = [ ./hardware-configuration.nix ];
-
-  networking.hostName = "@host@";
-  networking.domain = "@hostDomain@";
-  nixpkgs.hostPlatform = "@system@";
+  networking.hostName = "mail";
+  networking.domain = "example.com";
+  nixpkgs.hostPlatform = "x86_64-linux";
 
   # Starts on machines with a BIOS and with UEFI.
   boot.loader.grub = {
     enable = true;
-    device = "@disk@";
+    device = "/dev/vda";
     efiSupport = true;
     efiInstallAsRemovable = true;
   };
@@ -17,7 +15,7 @@
   services.postrider = {
     enable = true;
     openFirewall = true;
-    domains."@domain@".users."@user@".hashedPasswordFile = "/etc/secrets/@user@";
+    domains."example.com".users."john".hashedPasswordFile = "/etc/secrets/john";
 
     # For trying. When the name of this server leads here in the DNS, take this line out and the next ones in.
     certificates.selfSigned = true;

@@ -9,6 +9,7 @@
         modules = [
           postrider.nixosModules.default
           ./configuration.nix
+          ./hardware-configuration.nix
         ];
       };
     };

@@ -45,6 +45,7 @@ steps! {
     6 "0006_user_state",
     7 "0007_alias_state",
     8 "0008_usage_exact",
+    9 "0009_set_up_links",
     10 "0010_events",
     11 "0011_queue_entries",
     12 "0012_queue_recipients",

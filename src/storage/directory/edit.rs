@@ -15,9 +15,9 @@ const LONGEST: usize = 255;
 /// `Temporary` or `Exists` the only thing left to do is to drop it.
 #[derive(Debug)]
 pub struct Edit {
-    transaction: Transaction,
+    pub(super) transaction: Transaction,
     directory: Directory,
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 /// A user to be created.
@@ -289,7 +289,7 @@ impl Edit {
         find_domain(&mut self.reader(), name).await?.ok_or_else(|| Error::NoDomain(name.clone()))
     }
 
-    async fn user(&mut self, address: &Address) -> Result<Account, Error> {
+    pub(super) async fn user(&mut self, address: &Address) -> Result<Account, Error> {
         find_account(&mut self.reader(), &address.key()).await?.ok_or_else(|| Error::NoUser(address.clone()))
     }
 

@@ -13,6 +13,7 @@ mod entry;
 mod error;
 mod list;
 mod look_up;
+mod set_up_link;
 mod settings;
 mod totals;
 mod usage;

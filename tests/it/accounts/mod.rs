@@ -10,5 +10,7 @@ mod login;
 mod migrations;
 mod outage;
 mod routing;
+mod set_up;
 mod takeover;
+mod upgrade;
 pub(crate) mod world;

@@ -128,6 +128,10 @@ async fn mail_goes_from_one_process_to_the_other() {
 
     // The page is told of the bans of the others, over sockets that change nothing.
     assert_eq!(roles.administer(&["ban", "add", "203.0.113.0/24"], "").await, 0);
+    for (socket, mode) in [("mta.sock", 0o600), ("mta-status.sock", 0o660), ("access.sock", 0o600)] {
+        let file = std::fs::metadata(roles.path().join("run").join(socket)).unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777, mode, "{socket}");
+    }
     let mut looking = tokio::net::UnixStream::connect(roles.path().join("run/mta-status.sock")).await.unwrap();
     let request = b"{\"request\":\"queue\",\"command\":{\"action\":\"retry\",\"which\":\"all\"}}\n";
     tokio::io::AsyncWriteExt::write_all(&mut looking, request).await.unwrap();

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 
+use super::set_up;
 use crate::foundations::address::Domain;
 use crate::foundations::net::{Connection, HttpSettings, serve_http};
 use crate::foundations::settings::Live;
 use crate::services::certificates::Certificates;
 use crate::services::mta_sts::{self, PublishedSettings};
+use crate::services::set_up::SetUp;
 
 /// What the room needs.
 pub struct Room {
@@ -24,6 +26,8 @@ pub struct Room {
     pub policies: Live<PublishedSettings>,
     /// The names of this server, and what authorities are answered.
     pub certificates: Arc<Certificates>,
+    /// Where users choose their password.
+    pub set_up: SetUp,
     /// Whether requests come over TLS.
     pub encrypted: bool,
 }
@@ -34,7 +38,12 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     let settings = room.http.get();
     let mut router = Router::new().route("/.well-known/acme-challenge/{token}", get(challenge)).fallback(elsewhere);
     if room.encrypted {
-        router = router.route("/.well-known/mta-sts.txt", get(policy));
+        let chosen = get(set_up::form).post(set_up::choose).layer(DefaultBodyLimit::max(set_up::LARGEST));
+        router = router
+            .route("/.well-known/mta-sts.txt", get(policy))
+            .route("/set-up/style.css", get(set_up::style))
+            .route("/set-up/{token}", chosen)
+            .layer(Extension(peer));
     }
     if let Err(error) = serve_http(connection, router.with_state(room), &settings).await {
         log::debug!(session:% = session, peer:% = peer; "site: the connection ended early: {error}");

@@ -1,0 +1,125 @@
+//! The page where users choose their password. It works without scripts.
+
+use std::sync::Arc;
+
+use axum::Form;
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use serde::Deserialize;
+
+use super::Room;
+use crate::foundations::failure::Kind;
+use crate::foundations::mail::Peer;
+use crate::foundations::secret::Secret;
+use crate::services::set_up::Error;
+
+/// What the form sends. Nothing of it is in another site's hands: the address of the page is the secret.
+#[derive(Deserialize)]
+pub(super) struct Chosen {
+    password: String,
+    again: String,
+}
+
+/// The largest form that is read.
+pub(super) const LARGEST: usize = 4 << 10;
+
+pub(super) async fn style() -> Response {
+    answer(([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("set_up.css")).into_response())
+}
+
+/// The form. Looking at it does not use the link up: programs that read mail follow links too.
+pub(super) async fn form(State(room): State<Arc<Room>>, Path(token): Path<String>) -> Response {
+    match room.set_up.whose(&token).await {
+        Ok(address) => page(&room, StatusCode::OK, "", &fields(&room, &address.to_string())),
+        Err(error) => failed(&room, &error, ""),
+    }
+}
+
+/// Somebody has chosen.
+pub(super) async fn choose(
+    State(room): State<Arc<Room>>,
+    Extension(peer): Extension<Peer>,
+    Path(token): Path<String>,
+    Form(chosen): Form<Chosen>,
+) -> Response {
+    let address = match room.set_up.whose(&token).await {
+        Ok(address) => address.to_string(),
+        Err(error) => return failed(&room, &error, ""),
+    };
+    let again = fields(&room, &address);
+    if chosen.password != chosen.again {
+        return page(&room, StatusCode::BAD_REQUEST, "The two passwords are not the same.", &again);
+    }
+    match room.set_up.set(&token, Secret::new(chosen.password), &peer).await {
+        Ok(_) => page(&room, StatusCode::OK, "", &done(&room, &address)),
+        Err(error) => failed(&room, &error, &again),
+    }
+}
+
+fn failed(room: &Room, error: &Error, again: &str) -> Response {
+    let (status, again) = match error.kind() {
+        Kind::NotFound => (StatusCode::NOT_FOUND, ""),
+        Kind::Invalid => (StatusCode::BAD_REQUEST, again),
+        _ => {
+            log::warn!("A password could not be set by a link: {error}");
+            let later = "Your password could not be set just now. Try again in a minute.";
+            return page(room, StatusCode::SERVICE_UNAVAILABLE, later, again);
+        }
+    };
+    page(room, status, &error.to_string(), again)
+}
+
+fn fields(room: &Room, address: &str) -> String {
+    let least = room.set_up.settings.get().shortest_password;
+    let mut fields = include_str!("set_up_form.html").replace("{{address}}", &text(address));
+    fields = fields.replace("{{least}}", &least.to_string());
+    fields
+}
+
+fn done(room: &Room, address: &str) -> String {
+    include_str!("set_up_done.html")
+        .replace("{{address}}", &text(address))
+        .replace("{{hostname}}", &text(room.hostname.get().as_str()))
+}
+
+fn page(room: &Room, status: StatusCode, problem: &str, rest: &str) -> Response {
+    let problem = match problem {
+        "" => String::new(),
+        problem => format!("<p class=\"problem\" role=\"alert\">{}</p>", text(problem)),
+    };
+    let page = include_str!("set_up.html").replace("{{hostname}}", &text(room.hostname.get().as_str()));
+    answer((status, Html(page.replace("{{problem}}", &problem).replace("{{rest}}", rest))).into_response())
+}
+
+/// Nobody keeps the page, learns its address from a link on it, or shows it within another one.
+fn answer(mut response: Response) -> Response {
+    for (name, value) in [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        ),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Text for an HTML element or a quoted attribute.
+fn text(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    for c in raw.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}

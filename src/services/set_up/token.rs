@@ -1,0 +1,62 @@
+use std::fmt::Write as _;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::Error;
+use crate::foundations::secret::Secret;
+
+/// What makes a link one that nobody can guess: 256 random bits, and therefore no guesses are counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token(Secret<String>);
+
+/// In octets.
+const LENGTH: usize = 32;
+
+impl Token {
+    /// A new one.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn random() -> Result<Self, Error> {
+        let mut random = [0; LENGTH];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::Randomness)?;
+        Ok(Self(Secret::new(URL_SAFE_NO_PAD.encode(random))))
+    }
+
+    /// From a link.
+    pub fn parse(text: &str) -> Option<Self> {
+        let decoded = URL_SAFE_NO_PAD.decode(text).ok()?;
+        (decoded.len() == LENGTH).then(|| Self(Secret::new(text.to_owned())))
+    }
+
+    /// As it stands in a link. Whoever has it can set the user's password.
+    pub const fn expose(&self) -> &String {
+        self.0.expose()
+    }
+
+    /// What is stored of it.
+    pub(super) fn digest(&self) -> String {
+        digest(&SHA256, self.expose().as_bytes()).as_ref().iter().fold(String::new(), |mut text, octet| {
+            let _ = write!(text, "{octet:02x}");
+            text
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_tokens_are_read() {
+        let token = Token::random().unwrap();
+        assert_eq!(Token::parse(token.expose()), Some(token.clone()));
+        assert_ne!(Token::random().unwrap(), token);
+        for bad in ["", "../..", "YWJj", &format!("{}A", token.expose()), &token.expose()[1..]] {
+            assert_eq!(Token::parse(bad), None, "{bad}");
+        }
+        assert_eq!(token.digest().len(), 64);
+    }
+}

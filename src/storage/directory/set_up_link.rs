@@ -1,0 +1,55 @@
+//! Links by which users give themselves a password, once.
+//!
+//! A link is known here by the digest of its token only: who reads the table, or a backup of it, cannot use one. A user
+//! has one at the most. It is good until it ends, and as long as nobody has set the password since it was made.
+
+use std::time::Duration;
+
+use super::look_up::{ACCOUNT_COLUMNS, Reader, account};
+use super::{Directory, Edit, Error};
+use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
+use crate::storage::database::Sql;
+
+impl Directory {
+    /// Whose password the link with this digest sets, if it is good.
+    pub async fn set_up_link(&self, digest: &str) -> Result<Option<Address>, Error> {
+        find(&mut Reader::Database(&self.0.database), digest, self.0.clock.now()).await
+    }
+}
+
+impl Edit {
+    /// Gives a user a link; one that was given before is good no longer. Returns when it ends.
+    pub async fn give_set_up_link(
+        &mut self,
+        address: &Address,
+        digest: &str,
+        valid: Duration,
+    ) -> Result<Timestamp, Error> {
+        let (made_at, ends_at) = (self.now, self.now + valid);
+        let id = self.user(address).await?.id;
+        self.transaction.execute("DELETE FROM set_up_links WHERE ends_at <= ?", &[made_at.into()]).await?;
+        let columns = ["digest", "made_at", "ends_at"];
+        let sql = self.transaction.dialect().upsert("set_up_links", &["user_id"], &columns);
+        self.transaction.execute(sql, &[id.into(), digest.into(), made_at.into(), ends_at.into()]).await?;
+        Ok(ends_at)
+    }
+
+    /// Uses a link up, and says whose it was. `None` when it is not good, or somebody else was faster.
+    pub async fn use_set_up_link(&mut self, digest: &str) -> Result<Option<Address>, Error> {
+        let now = self.now;
+        let found = find(&mut Reader::Transaction(&mut self.transaction), digest, now).await?;
+        let used = self.transaction.execute("DELETE FROM set_up_links WHERE digest = ?", &[digest.into()]).await?;
+        Ok(found.filter(|_| used == 1))
+    }
+}
+
+async fn find(reader: &mut Reader<'_>, digest: &str, now: Timestamp) -> Result<Option<Address>, Error> {
+    let sql = format!(
+        "{ACCOUNT_COLUMNS} JOIN set_up_links l ON l.user_id = u.id WHERE l.digest = ? AND l.ends_at > ? \
+         AND COALESCE(s.password_changed_at, 0) <= l.made_at"
+    );
+    let rows = reader.fetch_all(Sql::assembled(sql), &[digest.into(), now.into()]).await?;
+    let Some(account) = rows.first().map_or(Ok(None), account)? else { return Ok(None) };
+    Ok(account.may_log_in().then_some(account.address))
+}

@@ -1,0 +1,136 @@
+//! Users choose their password by a link.
+
+use postrider::config::Protocol;
+use postrider::foundations::event::EventKind;
+use postrider::storage::journal::Query;
+use tokio::process::Command;
+
+use crate::harness::{Host, Imap, PASSWORD};
+
+const PATH: &str = "/set-up/";
+
+/// What the command prints, and how it ends.
+async fn invite(host: &Host, arguments: &[&str]) -> (serde_json::Value, i32) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
+    command.arg("--json").arg("--config").arg(host.directory().join("postrider.toml"));
+    let output = command.args(["user", "invite"]).args(arguments).output().await.unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let value = serde_json::from_str(&shown).unwrap_or_else(|_| {
+        panic!("{arguments:?}: `{shown}`, {}", String::from_utf8_lossy(&output.stderr));
+    });
+    (value, output.status.code().unwrap())
+}
+
+/// The page's path in a link.
+fn path(link: &serde_json::Value) -> String {
+    let link = link.as_str().unwrap();
+    assert!(link.starts_with("https://mail.example.test"), "{link}");
+    link[link.find(PATH).unwrap()..].to_owned()
+}
+
+async fn ask(host: &Host, protocol: Protocol, request: &str) -> String {
+    let mut talk = match protocol {
+        Protocol::Https => host.tls(protocol).await,
+        _ => host.plain(protocol).await,
+    };
+    talk.send(request).await;
+    let mut whole = String::new();
+    while let Some(line) = talk.next_line().await {
+        whole.push_str(&line);
+        whole.push('\n');
+    }
+    whole
+}
+
+async fn get(host: &Host, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: mail.example.test\r\nConnection: close\r\n\r\n");
+    ask(host, Protocol::Https, &request).await
+}
+
+async fn choose(host: &Host, path: &str, password: &str, again: &str) -> String {
+    let form = format!("password={password}&again={again}");
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: mail.example.test\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    ask(host, Protocol::Https, &request).await
+}
+
+async fn may_log_in(host: &Host, password: &str) -> bool {
+    let mut imap = Imap::greeted(host.tls(Protocol::Imaps).await).await;
+    imap.command(&format!("LOGIN ann@example.test \"{password}\"")).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_chosen_once() {
+    let host = Host::start().user("ann@example.test").real_time().await;
+    let (made, exit) = invite(&host, &["ann@example.test", "--valid", "1h"]).await;
+    assert_eq!((exit, &made["address"]), (0, &"ann@example.test".into()));
+    let page = path(&made["link"]);
+
+    let shown = get(&host, &page).await;
+    assert!(shown.starts_with("HTTP/1.1 200") && shown.contains("ann@example.test"), "{shown}");
+    for header in
+        ["cache-control: no-store", "referrer-policy: no-referrer", "content-security-policy: default-src 'none'"]
+    {
+        assert!(shown.contains(header), "{header} is missing in\n{shown}");
+    }
+    assert!(get(&host, "/set-up/style.css").await.contains("content-type: text/css"));
+
+    for (password, again, why) in [
+        ("long+enough+word", "another+long+word", "are not the same"),
+        ("short", "short", "10 characters are the least"),
+        (&"x".repeat(72), &"x".repeat(72), "<p class=\"problem\""),
+    ] {
+        let refused = choose(&host, &page, password, again).await;
+        assert!(refused.starts_with("HTTP/1.1 400") && refused.contains(why), "{refused}");
+    }
+    assert!(may_log_in(&host, PASSWORD).await, "the password is the one from before");
+
+    let set = choose(&host, &page, "a+word+of+my+own", "a+word+of+my+own").await;
+    assert!(set.starts_with("HTTP/1.1 200") && set.contains("Your password is set"), "{set}");
+    assert!(may_log_in(&host, "a word of my own").await);
+    assert!(!may_log_in(&host, PASSWORD).await);
+
+    for gone in [get(&host, &page).await, choose(&host, &page, "one+word+more", "one+word+more").await] {
+        assert!(gone.starts_with("HTTP/1.1 404") && gone.contains("not good any more"), "{gone}");
+    }
+    let changed = Query { kinds: vec![EventKind::AccountChanged], ..Query::default() };
+    let events = host.events(&changed).await;
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(
+        (events[0].subject.as_deref(), &events[0].details["by"]),
+        (Some("ann@example.test"), &"set-up-link".into())
+    );
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_link_is_not_found() {
+    let host = Host::start().user("ann@example.test").await;
+    for path in ["/set-up/", "/set-up/x", "/set-up/..%2f..", &format!("/set-up/{}", "A".repeat(43))] {
+        assert!(get(&host, path).await.starts_with("HTTP/1.1 404"), "{path}");
+    }
+    // Without TLS nobody is asked for a password.
+    let request = "GET /set-up/x HTTP/1.1\r\nHost: mail.example.test\r\nConnection: close\r\n\r\n";
+    let led = ask(&host, Protocol::Http, request).await;
+    assert!(led.starts_with("HTTP/1.1 308") && led.contains("location: https://mail.example.test/set-up/x"), "{led}");
+    assert_eq!(invite(&host, &["nobody@example.test"]).await.1, 4);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_without_a_password_are_invited() {
+    let settings = "[set_up]\naddress = \"https://mail.example.test/\"";
+    let host = Host::start().settings(settings).user("ann@example.test").real_time().await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
+    command.arg("--config").arg(host.directory().join("postrider.toml"));
+    let added = command.args(["user", "add", "bob@example.test", "--no-password"]).output().await.unwrap();
+    assert!(added.status.success(), "{added:?}");
+    let (made, _) = invite(&host, &["--all"]).await;
+    assert_eq!(made.as_array().map(Vec::len), Some(1), "{made}");
+    assert_eq!(made[0]["address"], "bob@example.test");
+    assert!(made[0]["link"].as_str().unwrap().starts_with("https://mail.example.test/set-up/"), "{made}");
+    host.stop().await;
+}

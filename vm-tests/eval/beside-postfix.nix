@@ -1,0 +1,9 @@
+# Two mail servers cannot have the same ports.
+{
+  module.services = {
+    postfix.enable = true;
+    postrider.domains."example.test".users.ann = { };
+  };
+  message = "which would want the same ports";
+  naming = "services.postfix";
+}
