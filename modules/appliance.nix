@@ -88,8 +88,9 @@ in
       default = null;
       example = "github:example/mail-server";
       description = ''
-        Flake to upgrade from every night, with the security fixes that its inputs have; `null` leaves upgrades to the
-        administrator. With `autoRollback` an upgrade after which a listener is silent is undone.
+        Flake to upgrade from every night, with the newest security fixes of its input `nixpkgs`, whatever its lock file
+        says; `null` leaves upgrades to the administrator. An upgrade after which a listener is silent is undone, see
+        `autoRollback`.
       '';
     };
     patience = mkOption {
@@ -100,7 +101,8 @@ in
     };
     autoRollback = mkOption {
       type = types.bool;
-      default = false;
+      default = appliance.autoUpgrade != null;
+      defaultText = lib.literalExpression "appliance.autoUpgrade != null";
       example = true;
       description = ''
         Whether to go back to the configuration before, when a listener does not answer after a switch. It goes back one
@@ -170,6 +172,11 @@ in
         enable = true;
         flake = appliance.autoUpgrade;
         dates = lib.mkDefault "03:40";
+        flags = [
+          "--update-input"
+          "nixpkgs"
+          "--no-write-lock-file"
+        ];
       };
     })
   ]);

@@ -38,28 +38,47 @@ let
     ++ lib.imap0 (n: files: files // { name = "file${toString n}"; }) certs.files;
   selfSigned = "/var/lib/postrider-self-signed";
 
-  # What systemd gives a unit as a credential stays as it was when the unit started. A certificate is renewed under running
-  # roles, and so it is passed on: this unit gets it as a credential, and runs again for each new one.
+  # What systemd gives a unit as a credential stays as it was when the unit started, but a certificate is renewed under
+  # running roles. So it is passed on: this runs again for each new one, and the roles look for changes of its copies.
   passOn = pkgs.writeShellApplication {
     name = "postrider-certificates";
     runtimeInputs = [
       pkgs.coreutils
+      pkgs.diffutils
       pkgs.openssl
     ];
     text = ''
       cd "$RUNTIME_DIRECTORY"
-      for source in ${lib.concatMapStringsSep " " (source: source.name) sources}; do
-        cert=$CREDENTIALS_DIRECTORY/$source-cert key=$CREDENTIALS_DIRECTORY/$source-key
-        # Whoever renews them writes one after the other.
-        if [ "$(openssl x509 -in "$cert" -noout -pubkey)" != "$(openssl pkey -in "$key" -pubout)" ]; then
-          echo "the key does not belong to the certificate: $source is being exchanged, or the files are wrong" >&2
-          exit 1
-        fi
-        install -m 0640 "$cert" "$source-cert.new"
-        install -m 0640 "$key" "$source-key.new"
-        mv "$source-key.new" "$source-key.pem"
-        mv "$source-cert.new" "$source-cert.pem"
-      done
+      # Whoever renews them writes one file after the other.
+      belong_together() {
+        local public
+        public=$(openssl x509 -in "$1" -noout -pubkey) && [ "$public" = "$(openssl pkey -in "$2" -pubout)" ]
+      }
+      pass_on() {
+        local name=$1 cert=$2 key=$3
+        while true; do
+          if install -m 0640 "$cert" "$name-cert.new" && install -m 0640 "$key" "$name-key.new" &&
+            belong_together "$name-cert.new" "$name-key.new"; then
+            mv "$name-key.new" "$name-key.pem"
+            mv "$name-cert.new" "$name-cert.pem"
+            if cmp -s "$cert" "$name-cert.pem" && cmp -s "$key" "$name-key.pem"; then return; fi
+          fi
+          if [ "$SECONDS" -ge 60 ]; then
+            echo "$cert and $key cannot be read or do not belong together; the roles keep what they have" >&2
+            exit 1
+          fi
+          sleep 1
+        done
+      }
+      ${lib.concatMapStringsSep "\n" (
+        source:
+        lib.escapeShellArgs [
+          "pass_on"
+          source.name
+          source.certFile
+          source.keyFile
+        ]
+      ) sources}
     '';
   };
 
@@ -190,19 +209,24 @@ in
         serviceConfig = {
           ExecStart = lib.getExe passOn;
           Group = "postrider-tls";
-          LoadCredential = lib.concatMap (source: [
-            "${source.name}-cert:${source.certFile}"
-            "${source.name}-key:${source.keyFile}"
-          ]) sources;
-          Restart = "on-failure";
-          RestartSec = 2;
           RuntimeDirectory = "postrider-certificates";
           RuntimeDirectoryMode = "0750";
           RuntimeDirectoryPreserve = true;
           Type = "oneshot";
-          User = "postrider-tls";
         }
         // harden {
+          CapabilityBoundingSet = {
+            value = "CAP_DAC_READ_SEARCH";
+            because = "it reads the files, whoever owns them";
+          };
+          PrivateUsers = {
+            value = false;
+            because = "the right to read holds for the owners of the files only where they are known";
+          };
+          ProtectHome = {
+            value = "read-only";
+            because = "the files may lie in somebody's home";
+          };
           UMask = {
             value = "0027";
             because = "the roles read the files through their group";
@@ -211,11 +235,6 @@ in
       };
       # Only the roles that speak TLS get this group, with their units.
       users.groups.postrider-tls = { };
-      users.users.postrider-tls = {
-        description = "Passes certificates on to Postrider's roles";
-        group = "postrider-tls";
-        isSystemUser = true;
-      };
     })
     (mkIf (certs.files != [ ]) {
       systemd.paths.postrider-certificates = {

@@ -26,6 +26,7 @@ in
 vmTests
 // {
   evaluation = evaluation.check (lib.genAttrs refused (name: import (./eval + "/${name}.nix")));
+  formatting = import ./lib/formatting.nix { inherit lib pkgs; };
   monitoring = import ./lib/monitoring.nix { inherit pkgs self; };
   options = import ./lib/options.nix { inherit lib pkgs self; };
   systems = import ./lib/systems.nix {

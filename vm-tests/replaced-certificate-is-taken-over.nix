@@ -86,7 +86,7 @@ in
 
     with subtest("its key is for the roles that speak TLS"):
         key = "/run/postrider-certificates/file0-key.pem"
-        server.succeed(f"test $(stat -c %U:%G:%a {key}) = postrider-tls:postrider-tls:640")
+        server.succeed(f"test $(stat -c %U:%G:%a {key}) = root:postrider-tls:640")
         for other in ("nobody", "postrider-dashboard"):
             server.fail(f"runuser -u {other} -- cat {key}")
 

@@ -23,12 +23,16 @@
         text = "admin:$apr1$postride$bkXZcZvLTTagl.GoGIPzq0\n";
         mode = "0400";
       };
-      services.postrider.reverseProxy = {
-        enable = true;
-        dashboard = {
+      services.postrider = {
+        domains."example.test".users.carol = { };
+        reverseProxy = {
           enable = true;
-          basicAuthFile = "/etc/secrets/htpasswd";
+          dashboard = {
+            enable = true;
+            basicAuthFile = "/etc/secrets/htpasswd";
+          };
         };
+        setUpLinks.enable = true;
       };
     };
   };
@@ -75,6 +79,12 @@
               assert (first.findtext("port"), first.findtext("socketType")) == (port, "SSL"), text
           outside.succeed(mail_client("send", "${host}", "ann@example.test", "ann", "bob@example.test", "found"))
           wait_for_mail(server, "bob@example.test", "bob", "found")
+
+      with subtest("the link by which somebody chooses a password leads through it"):
+          server.wait_for_unit("postrider-mta.service")
+          link = server.succeed("postrider user invite carol@example.test | grep -o 'https://[^ ]*'").strip()
+          page = outside.succeed(fetch(link))
+          assert link.startswith("https://mail.example.test/set-up/") and "carol@example.test" in page, (link, page)
 
       with subtest("the records to publish lead there"):
           records = "${

@@ -17,6 +17,8 @@ pub fn probes(config: &Config, roles: &Roles, listening: &[Listening]) -> Vec<Pr
     let probe = |(protocol, bind): (Protocol, Bind)| {
         let target = match bind {
             Bind::Tcp(address) => Target::Tcp(reachable(address)),
+            // Whoever may open it can put mail into mailboxes, and that is not for a process that only looks.
+            Bind::Unix(_) if protocol == Protocol::Lmtp && !roles.may_change() => return None,
             Bind::Unix(path) => Target::Unix(path),
             // Where systemd listens is its own affair.
             Bind::Systemd(_) => return None,

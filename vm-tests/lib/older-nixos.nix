@@ -19,6 +19,7 @@ let
 in
 {
   options = {
+    environment.defaultPackages = ignored (types.listOf types.package) [ ];
     networking.nftables.tables = ignored (types.attrsOf types.raw) { };
     services.unbound.settings = ignored (types.attrsOf types.raw) { };
     services.mysql.settings = ignored (types.attrsOf types.raw) { };

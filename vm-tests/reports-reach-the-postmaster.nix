@@ -1,0 +1,44 @@
+# Promise: reports are made by a timer, as JSON in a folder and as a letter to the postmaster, by a unit that may do no
+# more than that.
+{ self }:
+{ ... }:
+{
+  name = "reports-reach-the-postmaster";
+  globalTimeout = 600;
+
+  nodes.server =
+    { pkgs, ... }:
+    {
+      imports = [ (import ./lib/server.nix { inherit self; }) ];
+      environment.systemPackages = [ pkgs.jq ];
+      services.postrider.reports = {
+        enable = true;
+        to = "bob@example.test";
+      };
+    };
+
+  testScript = ''
+    ${builtins.readFile ./lib/mail.py}
+    start_all()
+    for role in ("access", "mta"):
+        server.wait_for_unit(f"postrider-{role}.service")
+
+    with subtest("the timer is set"):
+        server.succeed("systemctl is-active postrider-reports.timer")
+
+    with subtest("reports are written, and the postmaster gets a letter"):
+        send(server, "ann@example.test", "ann", "bob@example.test", "counted")
+        wait_for_mail(server, "bob@example.test", "bob", "counted")
+        server.succeed("systemctl start postrider-reports.service")
+        server.succeed("ls /var/lib/postrider-reports/*.json >&2 && jq empty /var/lib/postrider-reports/*.json")
+        letters = subjects(server, "bob@example.test", "bob")
+        assert len(letters) == 2, letters
+
+    with subtest("nobody else reads them, and the sandbox of each unit is judged at most 2.0"):
+        server.fail("runuser -u nobody -- ls /var/lib/postrider-reports")
+        all_sandboxed(server)
+
+    with subtest("journals without errors"):
+        no_errors(server)
+  '';
+}
