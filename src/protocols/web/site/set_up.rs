@@ -72,9 +72,7 @@ fn failed(room: &Room, error: &Error, again: &str) -> Response {
 
 fn fields(room: &Room, address: &str) -> String {
     let least = room.set_up.settings.get().shortest_password;
-    let mut fields = include_str!("set_up_form.html").replace("{{address}}", &text(address));
-    fields = fields.replace("{{least}}", &least.to_string());
-    fields
+    include_str!("set_up_form.html").replace("{{address}}", &text(address)).replace("{{least}}", &least.to_string())
 }
 
 fn done(room: &Room, address: &str) -> String {
