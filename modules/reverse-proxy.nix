@@ -1,5 +1,5 @@
-# nginx in front: the monitoring page for administrators elsewhere, and what mail programs and other servers look for over
-# HTTPS.
+# nginx in front: the webmail, the monitoring page for administrators elsewhere, and what mail programs and other servers
+# look for over HTTPS.
 {
   config,
   lib,
@@ -34,8 +34,31 @@ let
   host = locations: certificate // { forceSSL = true; } // { inherit locations; };
   file = name: text: { alias = "${pkgs.writeText name text}"; };
 
-  page = lib.head cfg.listeners.dashboard.addresses;
-  pageAddress = if lib.hasInfix ":" page then "[${page}]" else page;
+  addressOf =
+    listener:
+    let
+      address = lib.head listener.addresses;
+      host = if lib.hasInfix ":" address then "[${address}]" else address;
+    in
+    "http://${host}:${toString listener.port}";
+
+  webmail = {
+    "= /webmail".return = "301 /webmail/";
+    "/webmail/" = {
+      proxyPass = "${addressOf cfg.listeners.webmail}/";
+      # Changes are told as they happen, over answers that do not end.
+      extraConfig = ''
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_http_version 1.1;
+        proxy_buffering off;
+        proxy_request_buffering off;
+        proxy_read_timeout 1h;
+        client_max_body_size 0;
+      '';
+    };
+  };
   sameFor =
     prefix: make: lib.listToAttrs (map (d: lib.nameValuePair "${prefix}.${d}" (make d)) domains);
 in
@@ -105,11 +128,12 @@ in
         virtualHosts = mkMerge [
           {
             ${cfg.hostname} = host (
-              if proxy.dashboard.enable then
+              lib.optionalAttrs cfg.webmail.enable webmail
+              // (if proxy.dashboard.enable then
                 {
                   "/" = {
                     # Who may see the page is decided here: to the page itself every request comes from this machine.
-                    proxyPass = "http://${pageAddress}:${toString cfg.listeners.dashboard.port}";
+                    proxyPass = addressOf cfg.listeners.dashboard;
                     extraConfig =
                       lib.concatMapStrings (network: "allow ${network};\n") proxy.dashboard.allowFrom
                       + lib.optionalString (proxy.dashboard.allowFrom != [ ]) "deny all;\n"
@@ -119,8 +143,10 @@ in
                       '';
                   };
                 }
+              else if cfg.webmail.enable then
+                { "= /".return = "302 /webmail/"; }
               else
-                { "/".return = "404"; }
+                { "/".return = "404"; })
             );
           }
           (mkIf proxy.autoconfig (

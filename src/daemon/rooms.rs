@@ -14,6 +14,7 @@ use crate::protocols::web::{dashboard, site, webmail};
 use crate::protocols::{imap, metrics, pop3, smtp};
 use crate::services::handover::Submitting;
 use crate::services::lessons::{Lessons, LessonsParts};
+use crate::services::outbound::OverSubmission;
 use crate::services::overview::Overviewer;
 use crate::services::submission::{Submission, Submitter};
 use crate::storage::personal::Personal;
@@ -157,10 +158,16 @@ fn webmail_room(
 
 /// How what users write in the webmail is sent.
 fn submitting(parts: &Parts, submission: &Arc<Submission>) -> Arc<dyn Submitting> {
+    let socket = parts.config.webmail.submission.clone().filter(|_| parts.queue.is_none());
+    let elsewhere = socket.map(|socket| -> Arc<dyn Submitting> {
+        let hostname = parts.config.hostname.clone();
+        Arc::new(OverSubmission::new(socket, hostname, parts.lives.outbound.clone()))
+    });
     Arc::new(Submitter {
         acceptance: parts.acceptance.clone(),
         submission: Arc::clone(submission),
         intake: Arc::clone(&parts.intake),
+        elsewhere,
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
     })

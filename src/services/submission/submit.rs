@@ -21,8 +21,10 @@ pub struct Submitter {
     pub acceptance: Acceptance,
     /// Limits, and what is completed.
     pub submission: Arc<Submission>,
-    /// Who takes responsibility.
+    /// Who takes responsibility, when the queue is in this process.
     pub intake: Arc<Intake>,
+    /// The process that has it otherwise.
+    pub elsewhere: Option<Arc<dyn Submitting>>,
     /// Where refusals are recorded.
     pub journal: Journal,
     /// The time.
@@ -58,6 +60,9 @@ impl Submitter {
             })?;
         }
         let mail = self.submission.prepare(mail, login).await?;
-        self.intake.receive(mail).await.map(|_| ())
+        match &self.elsewhere {
+            Some(elsewhere) => elsewhere.submit(mail, login).await,
+            None => self.intake.receive(mail).await.map(|_| ()),
+        }
     }
 }

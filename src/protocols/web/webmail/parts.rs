@@ -14,7 +14,6 @@ use super::answer::{Answer, Asked, Problem};
 use super::door::Reader;
 use super::envelope::clean;
 use super::html::PICTURES;
-use super::read::Place;
 use super::source;
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
 use crate::storage::mailbox::{self, Access};
@@ -186,13 +185,6 @@ fn safe(name: &str) -> String {
 }
 
 const LONGEST: usize = 150;
-
-impl Place {
-    /// As parameters of an address.
-    pub(super) fn query(&self) -> String {
-        query(&self.folder, self.uid)
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! Settings of the webmail.
 
+use std::path::PathBuf;
+
 use ipnet::IpNet;
 
 use crate::foundations::settings::{ByteSize, Span};
@@ -10,6 +12,9 @@ crate::settings! {
     pub struct WebmailSettings {
         /// Whether it is served: by listeners of the protocol `webmail`, and by `https` ones of the process with the mailboxes.
         pub enabled: bool = true,
+        /// Unix socket of a `submission` listener in the process with the queue, to send through when that is another one. It
+        /// must believe this process: `smtp.vouching`.
+        pub submission: Option<PathBuf> = None,
         /// How long a login lasts without being used. All logins end when the process is restarted.
         pub idle: Span = Span::hours(12),
         /// How long a login lasts at most.

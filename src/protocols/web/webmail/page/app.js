@@ -133,6 +133,11 @@ class App {
   }
 
   async read(folder, uid) {
+    const at = this.list.lines.findIndex((line) => line?.uid === uid);
+    if (at >= 0 && at !== this.list.at) {
+      this.list.at = at;
+      this.list.show(at);
+    }
     const message = await this.reader.open(folder, uid);
     if (message && !message.flags.includes("seen")) {
       message.flags.push("seen");

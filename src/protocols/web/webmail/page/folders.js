@@ -54,8 +54,9 @@ export class Folders {
       this.list.append(h("li", {}, h("button", { type: "button", class: "quiet hide", "aria-expanded": String(this.showHidden), on: { click: () => { this.showHidden = !this.showHidden; this.draw({ used, quota }); } } }, t("hiddenFolders"))));
     }
     if (focused) [...this.list.querySelectorAll("a")].find((a) => a.dataset.folder === focused)?.focus();
-    this.usage.replaceChildren(quota ? t("usedNoQuota", { used: "" }) && t("used", { used: size(used), quota: size(quota) }) : t("usedNoQuota", { used: size(used) }));
-    if (quota) this.usage.append(h("meter", { min: 0, max: quota, high: quota * 0.9, value: used, "aria-label": t("used", { used: size(used), quota: size(quota) }) }));
+    const text = quota ? t("used", { used: size(used), quota: size(quota) }) : t("usedNoQuota", { used: size(used) });
+    this.usage.replaceChildren(text);
+    if (quota) this.usage.append(h("meter", { min: 0, max: quota, high: quota * 0.9, value: used, "aria-label": text }));
   }
 
   line(folder) {
@@ -69,7 +70,7 @@ export class Folders {
         "aria-current": current ? "page" : null,
         on: { click: () => this.act.open(folder.name) },
       },
-        icon(folder.role && folder.role !== "archive" ? folder.role : folder.role ?? "folder"),
+        icon(folder.role ?? "folder"),
         h("span", { class: "name" }, folderName(folder)),
         count > 0 && h("span", { class: "count", title: t("unread", { count }) }, String(count))),
       more);

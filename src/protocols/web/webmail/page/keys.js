@@ -34,7 +34,7 @@ export function listen(act) {
     const chosen = acts[event.key];
     if (!chosen) return;
     // Buttons and links keep what browsers do with these.
-    if (["ArrowDown", "ArrowUp"].includes(event.key) && event.target.closest("#reader")) return;
+    if (["ArrowDown", "ArrowUp"].includes(event.key) && event.target.closest?.("#reader")) return;
     event.preventDefault();
     chosen();
   });

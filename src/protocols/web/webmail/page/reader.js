@@ -55,7 +55,7 @@ export class Reader {
       [t("forwardFile"), () => act.write("forwardFile", message)],
       [t(has("seen") ? "markUnread" : "markRead"), () => act.mark("seen", !has("seen"))],
       message.html && [t(this.asText ? "showHtml" : "showText"), () => { this.asText = !this.asText; this.draw(); }],
-      [t("print"), () => this.print()],
+      [t("print"), () => window.print()],
       [t("source"), () => window.open(this.address("source"), "_blank", "noopener")],
       [t("download"), () => { location.href = this.address("source", { file: 1 }); }],
     ]));
@@ -147,7 +147,6 @@ export class Reader {
     if (this.asText) return h("div", { class: "text" }, lines(this.message.text, this.act.compose));
     const frame = h("iframe", { class: "page", title: t("message"), sandbox: "allow-same-origin allow-popups allow-popups-to-escape-sandbox", referrerPolicy: "no-referrer", src: this.address("page", { images: this.images ? 1 : 0 }) });
     frame.addEventListener("load", () => this.settle(frame));
-    this.frame = frame;
     return frame;
   }
 
@@ -181,11 +180,6 @@ export class Reader {
         h("a", { href: this.address("part", { part: file.part }), download: file.name },
           picture(file) ? h("img", { src: this.address("part", { part: file.part, inline: 1 }), alt: "", loading: "lazy" }) : icon("attach"),
           h("span", { class: "name" }, file.name), h("span", { class: "size" }, size(file.size)))))));
-  }
-
-  print() {
-    if (this.asText || !this.frame?.contentWindow) window.print();
-    else window.print();
   }
 }
 

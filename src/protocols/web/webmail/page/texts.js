@@ -218,5 +218,5 @@ export function size(octets) {
 /** The name of a folder for people. */
 export function folderName(folder) {
   const last = folder.name.split("/").pop();
-  return folder.role && !["archive"].includes(folder.role) ? t(folder.role) : last;
+  return folder.role ? t(folder.role) : last;
 }
