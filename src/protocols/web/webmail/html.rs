@@ -40,7 +40,8 @@ pub(super) fn clean(markup: &str, parts: HashMap<String, String>, remote: Remote
         .add_tag_attributes("table", ["border", "cellpadding", "cellspacing"])
         .add_tag_attributes("font", ["color", "face", "size"])
         .url_schemes(HashSet::from(["http", "https", "mailto", "tel", "cid", "data"]))
-        .url_relative(UrlRelative::Deny)
+        // The filter has seen every address before this is asked, and leaves only relative ones of our own.
+        .url_relative(UrlRelative::PassThrough)
         .link_rel(Some("noopener noreferrer"))
         .set_tag_attribute_value("a", "target", "_blank")
         .strip_comments(true)

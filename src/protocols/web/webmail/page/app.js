@@ -74,7 +74,7 @@ class App {
     this.search.addEventListener("input", find);
     this.search.addEventListener("keydown", (event) => { if (event.key === "Escape") { this.search.value = ""; this.find(); this.list.box.focus(); } else if (event.key === "ArrowDown") { event.preventDefault(); this.list.box.focus(); } });
     this.whole.addEventListener("change", () => this.find());
-    const form = h("form", { role: "search", on: { submit: (event) => { event.preventDefault(); find.cancel(); this.find(); } } }, icon("search"), this.search, h("label", { class: "whole" }, this.whole, t("searchWhole")));
+    const form = h("form", { role: "search", "aria-label": t("search"), on: { submit: (event) => { event.preventDefault(); find.cancel(); this.find(); } } }, icon("search"), this.search, h("label", { class: "whole" }, this.whole, t("searchWhole")));
     const me = h("button", { type: "button", class: "me", "aria-haspopup": "menu", on: { click: () => menu(me, [
       [t("settings"), () => preferences.show(account, () => this.reader.message && this.reader.draw())], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
       h("span", { class: "address" }, account.address), icon("down"));

@@ -60,18 +60,18 @@ export class Folders {
   }
 
   line(folder) {
-    const depth = folder.role ? 0 : folder.name.split("/").length - 1;
+    const above = this.above(folder);
     const count = folder.role === "drafts" ? folder.messages : folder.unseen;
     const current = folder.name === this.current;
     const more = button(t("folderMenu", { name: folderName(folder) }), "more", () => this.menu(folder, more), { kind: "small" });
     const line = h("li", { class: current ? "current" : "" },
       h("a", {
-        href: `#${new URLSearchParams({ folder: folder.name })}`, data: { folder: folder.name }, class: `depth${Math.min(depth, 5)}`,
+        href: `#${new URLSearchParams({ folder: folder.name })}`, data: { folder: folder.name }, class: `depth${Math.min(above.length, 5)}`,
         "aria-current": current ? "page" : null,
         on: { click: () => this.act.open(folder.name) },
       },
         icon(folder.role ?? "folder"),
-        h("span", { class: "name" }, folderName(folder)),
+        h("span", { class: "name" }, folder.role ? folderName(folder) : folder.name.slice(above.length > 0 ? above.at(-1).length + 1 : 0)),
         count > 0 && h("span", { class: "count", title: t("unread", { count }) }, String(count))),
       more);
     line.addEventListener("dragover", (event) => {
@@ -86,6 +86,14 @@ export class Folders {
       this.act.drop(folder.name);
     });
     return line;
+  }
+
+  /** The folders that a folder lies in, as far as there are such. */
+  above(folder) {
+    if (folder.role) return [];
+    const levels = folder.name.split("/");
+    const names = levels.slice(1).map((_, n) => levels.slice(0, n + 1).join("/"));
+    return names.filter((name) => this.named(name));
   }
 
   select(name) {

@@ -155,7 +155,10 @@ export class List {
     star.addEventListener("click", (event) => { event.stopPropagation(); this.act.flag([line.uid], !has("flagged")); });
     row.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) this.toggle(n, event.shiftKey);
-      else this.open(n);
+      else {
+        this.box.focus({ preventScroll: true });
+        this.open(n);
+      }
     });
     row.addEventListener("dragstart", (event) => {
       if (!this.selected.has(line.uid)) this.select([line.uid]);

@@ -103,7 +103,7 @@ const TEXTS = {
   dropFiles: "Drop files to attach them",
   showImages: "Show images",
   alwaysImages: "Always from {address}",
-  imagesBlocked: "{count} images of other servers are blocked; showing them tells the sender that you read this.",
+  imagesBlocked: "Images of other servers are blocked ({count}); showing them tells the sender that you read this.",
   showText: "Show as text",
   showHtml: "Show formatted",
   cut: "This message is long; only its beginning is shown.",
