@@ -80,7 +80,7 @@ class App {
       h("span", { class: "address" }, account.address), icon("down"));
     const open = button(t("menu"), "menu", () => this.drawer(!root.classList.contains("drawer")), { kind: "onlyMedium" });
     const shade = h("div", { class: "shade", on: { click: () => this.drawer(false) } });
-    root.replaceChildren(h("header", { id: "top" }, open, form, button(t("help"), "help", help, { key: "?" }), me),
+    root.replaceChildren(h("header", { id: "top" }, open, h("span", { class: "brand" }, h("img", { src: "icon.svg", alt: "", width: 28, height: 28 }), t("product")), form, button(t("help"), "help", help, { key: "?" }), me),
       this.folders.element, shade, this.list.element, this.reader.element, button(t("compose"), "compose", () => this.composer.begin(), { kind: "main floating onlyNarrow" }));
     this.refreshSoon = later(250, () => this.refresh());
     this.route = () => this.follow();
