@@ -42,6 +42,26 @@ let
     in
     "http://${host}:${toString listener.port}";
 
+  root =
+    if proxy.dashboard.enable then
+      {
+        "/" = {
+          # Who may see the page is decided here: to the page itself every request comes from this machine.
+          proxyPass = addressOf cfg.listeners.dashboard;
+          extraConfig =
+            lib.concatMapStrings (network: "allow ${network};\n") proxy.dashboard.allowFrom
+            + lib.optionalString (proxy.dashboard.allowFrom != [ ]) "deny all;\n"
+            + lib.optionalString (proxy.dashboard.basicAuthFile != null) ''
+              auth_basic "Postrider";
+              auth_basic_user_file ${credential "htpasswd"};
+            '';
+        };
+      }
+    else if cfg.webmail.enable then
+      { "= /".return = "302 /webmail/"; }
+    else
+      { "/".return = "404"; };
+
   webmail = {
     "= /webmail".return = "301 /webmail/";
     "/webmail/" = {
@@ -127,27 +147,7 @@ in
         recommendedTlsSettings = true;
         virtualHosts = mkMerge [
           {
-            ${cfg.hostname} = host (
-              lib.optionalAttrs cfg.webmail.enable webmail
-              // (if proxy.dashboard.enable then
-                {
-                  "/" = {
-                    # Who may see the page is decided here: to the page itself every request comes from this machine.
-                    proxyPass = addressOf cfg.listeners.dashboard;
-                    extraConfig =
-                      lib.concatMapStrings (network: "allow ${network};\n") proxy.dashboard.allowFrom
-                      + lib.optionalString (proxy.dashboard.allowFrom != [ ]) "deny all;\n"
-                      + lib.optionalString (proxy.dashboard.basicAuthFile != null) ''
-                        auth_basic "Postrider";
-                        auth_basic_user_file ${credential "htpasswd"};
-                      '';
-                  };
-                }
-              else if cfg.webmail.enable then
-                { "= /".return = "302 /webmail/"; }
-              else
-                { "/".return = "404"; })
-            );
+            ${cfg.hostname} = host (root // lib.optionalAttrs cfg.webmail.enable webmail);
           }
           (mkIf proxy.autoconfig (
             sameFor "autoconfig" (

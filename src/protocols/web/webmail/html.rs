@@ -28,6 +28,17 @@ pub(super) enum Remote {
     Shown,
 }
 
+/// Elements that are looked at. Parsing takes time that grows with the square of how deep they lie in each other.
+const MOST_ELEMENTS: usize = 30_000;
+
+/// As much of a markup as is looked at, and whether that is all of it.
+fn bounded(markup: &str) -> (&str, bool) {
+    match memchr::memchr_iter(b'<', markup.as_bytes()).nth(MOST_ELEMENTS) {
+        Some(end) => (&markup[..end], false),
+        None => (markup, true),
+    }
+}
+
 /// Cleans markup. `parts` gives the address of each part by its Content-ID.
 pub(super) fn clean(markup: &str, parts: HashMap<String, String>, remote: Remote) -> Clean {
     let count = Arc::new(AtomicUsize::new(0));
@@ -58,7 +69,11 @@ pub(super) fn clean(markup: &str, parts: HashMap<String, String>, remote: Remote
             };
             kept.map(Into::into)
         });
-    let markup = builder.clean(markup).to_string();
+    let (bounded, is_whole) = bounded(markup);
+    let mut markup = builder.clean(bounded).to_string();
+    if !is_whole {
+        markup.push_str(REST);
+    }
     Clean { markup, remote_images: count.load(Ordering::Relaxed) }
 }
 
@@ -127,6 +142,9 @@ fn is_length(value: &str) -> bool {
     let number = value.trim().trim_end_matches(['%', 'p', 'x']).trim_start_matches(['+', '-']);
     !number.is_empty() && number.len() <= 6 && number.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.')
 }
+
+/// What stands in place of what is left out.
+pub(super) const REST: &str = "<hr><p>The rest is left out.</p>";
 
 /// A transparent pixel.
 const NOTHING: &str = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";

@@ -152,6 +152,15 @@ fn bombs_are_bounded() {
 }
 
 #[test]
+fn endless_ones_are_cut() {
+    let (kept, is_whole) = bounded("short <b>one</b>");
+    assert!(kept.len() == 16 && is_whole);
+    let endless = "<p>".repeat(MOST_ELEMENTS + 7);
+    let (kept, is_whole) = bounded(&endless);
+    assert!(kept.len() == MOST_ELEMENTS * 3 && !is_whole);
+}
+
+#[test]
 fn images_are_blocked_until_they_are_wanted() {
     let markup = "<img src=\"https://pic.test/a.png\" alt=a><img src='http://pic.test/b'><img src=\"cid:logo@x\">\
                   <img src=\"data:image/png;base64,AAAA\">";

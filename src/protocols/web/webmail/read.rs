@@ -216,7 +216,7 @@ fn markup(
             body.push_str(&format!("<pre>{}</pre>", form::text(&text)));
         }
         if is_cut {
-            body.push_str("<hr>The rest is left out.");
+            body.push_str(html::REST);
         }
     }
     let with_id = structure.parts().iter().enumerate().filter_map(|(index, part)| {

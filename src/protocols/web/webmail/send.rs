@@ -53,6 +53,13 @@ struct Known {
     answer: Arc<tokio::sync::Mutex<Option<Value>>>,
 }
 
+impl Known {
+    /// Whether somebody sends it or waits for its answer now.
+    fn is_used(&self) -> bool {
+        Arc::strong_count(&self.answer) > 1
+    }
+}
+
 /// How long an answer is kept, and how many are.
 const KEPT: Duration = Duration::from_secs(3_600);
 const MOST_KEPT: usize = 10_000;
@@ -61,7 +68,13 @@ impl Sendings {
     fn enter(&self, name: String, now: Timestamp) -> Arc<tokio::sync::Mutex<Option<Value>>> {
         let mut known = self.0.lock();
         if known.len() >= MOST_KEPT {
-            known.retain(|_, known| known.at + KEPT > now || Arc::strong_count(&known.answer) > 1);
+            known.retain(|_, known| known.at + KEPT > now || known.is_used());
+        }
+        if known.len() >= MOST_KEPT {
+            let oldest = known.iter().filter(|(_, known)| !known.is_used()).min_by_key(|(_, known)| known.at);
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                known.remove(&oldest);
+            }
         }
         let fresh = || Known { at: now, answer: Arc::default() };
         Arc::clone(&known.entry(name).or_insert_with(fresh).answer)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
@@ -76,9 +77,10 @@ pub(super) async fn upload(
     reader: Reader,
     Asked(asked): Asked<Question>,
     headers: HeaderMap,
-    octets: Bytes,
+    octets: Result<Bytes, BytesRejection>,
 ) -> Answer<Response> {
     let settings = room.needs.settings.get();
+    let octets = octets.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     if octets.len() as u64 > settings.attachment.get() {
         let most = settings.attachment;
         return Err(Problem::too_large(format!("The file is too large; {most} are the most.")));
