@@ -10,9 +10,10 @@
     ./certificates.nix # where the TLS certificates come from
     ./spam.nix # thresholds, rules, ClamAV, milters, the local resolver
     ./dashboard.nix # monitoring page
+    ./webmail.nix # mail in a browser
     ./units.nix # one systemd unit per role, its sockets and its sandbox
-    ./reverse-proxy.nix # nginx for the monitoring page, autoconfig and MTA-STS
     ./set-up-links.nix # the page where users choose their password
+    ./reverse-proxy.nix # nginx for the monitoring page, the webmail, autoconfig and MTA-STS
     ./plan.nix # what may be taken from users by a change of the declaration
     ./firewall.nix # the ports of the enabled protocols
     ./bans.nix # bans in the packet filter

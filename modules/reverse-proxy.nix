@@ -1,5 +1,5 @@
-# nginx in front: the monitoring page for administrators elsewhere, and what mail programs and other servers look for over
-# HTTPS.
+# nginx in front: the webmail, the monitoring page for administrators elsewhere, and what mail programs and other servers
+# look for over HTTPS.
 {
   config,
   lib,
@@ -35,6 +35,44 @@ let
   file = name: text: { alias = "${pkgs.writeText name text}"; };
 
   inherit (import ./lib/addresses.nix { inherit lib; }) placeOf;
+
+  root =
+    if proxy.dashboard.enable then
+      {
+        "/" = {
+          # Who may see the page is decided here: to the page itself every request comes from this machine.
+          proxyPass = "http://${placeOf cfg.listeners.dashboard}";
+          extraConfig =
+            lib.concatMapStrings (network: "allow ${network};\n") proxy.dashboard.allowFrom
+            + lib.optionalString (proxy.dashboard.allowFrom != [ ]) "deny all;\n"
+            + lib.optionalString (proxy.dashboard.basicAuthFile != null) ''
+              auth_basic "Postrider";
+              auth_basic_user_file /run/credentials/nginx.service/postrider-htpasswd;
+            '';
+        };
+      }
+    else if cfg.webmail.enable then
+      { "= /".return = "302 /webmail/"; }
+    else
+      { "/".return = "404"; };
+
+  webmail = {
+    "= /webmail".return = "301 /webmail/";
+    "/webmail/" = {
+      proxyPass = "http://${placeOf cfg.listeners.webmail}/";
+      # Changes are told as they happen, over answers that do not end.
+      extraConfig = ''
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_http_version 1.1;
+        proxy_buffering off;
+        proxy_request_buffering off;
+        proxy_read_timeout 1h;
+        client_max_body_size 0;
+      '';
+    };
+  };
   sameFor =
     prefix: make: lib.listToAttrs (map (d: lib.nameValuePair "${prefix}.${d}" (make d)) domains);
 in
@@ -103,24 +141,7 @@ in
         recommendedTlsSettings = true;
         virtualHosts = mkMerge [
           {
-            ${cfg.hostname} = host (
-              if proxy.dashboard.enable then
-                {
-                  "/" = {
-                    # Who may see the page is decided here: to the page itself every request comes from this machine.
-                    proxyPass = "http://${placeOf cfg.listeners.dashboard}";
-                    extraConfig =
-                      lib.concatMapStrings (network: "allow ${network};\n") proxy.dashboard.allowFrom
-                      + lib.optionalString (proxy.dashboard.allowFrom != [ ]) "deny all;\n"
-                      + lib.optionalString (proxy.dashboard.basicAuthFile != null) ''
-                        auth_basic "Postrider";
-                        auth_basic_user_file /run/credentials/nginx.service/postrider-htpasswd;
-                      '';
-                  };
-                }
-              else
-                { "/".return = "404"; }
-            );
+            ${cfg.hostname} = host (root // lib.optionalAttrs cfg.webmail.enable webmail);
           }
           (mkIf proxy.autoconfig (
             sameFor "autoconfig" (

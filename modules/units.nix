@@ -27,7 +27,8 @@ let
   socketUnitsOf =
     role:
     lib.mapAttrsToList (name: _: "postrider-${name}.socket") (enabledOf role)
-    ++ optional (role == "access") "postrider-lmtp.socket";
+    ++ optional (role == "access") "postrider-lmtp.socket"
+    ++ optional (role == "mta" && cfg.webmail.enable) "postrider-webmail-submission.socket";
 
   inherit (import ./lib/addresses.nix { inherit lib; }) bracket;
   databaseUnits = optionals (cfg.database.type != "sqlite" && cfg.database.createLocally) [
@@ -215,6 +216,21 @@ in
           };
         };
       }
+      (mkIf cfg.webmail.enable {
+        postrider-webmail-submission = {
+          description = "Postrider: what is written in the webmail";
+          wantedBy = [ "sockets.target" ];
+          # Whoever opens it may send for every account: the role with the mailboxes, and nobody else.
+          socketConfig = {
+            FileDescriptorName = "webmail-submission";
+            ListenStream = "/run/postrider/submission.sock";
+            Service = "postrider-mta.service";
+            SocketGroup = "vmail";
+            SocketMode = "0660";
+            SocketUser = "postrider-mta";
+          };
+        };
+      })
     ];
   };
 }

@@ -21,6 +21,7 @@ fn profile(choice: u8) -> Profile {
         mode: [Mode::Relay, Mode::Submission, Mode::Lmtp][usize::from(choice % 3)],
         hostname: "mail.example.test".parse().unwrap(),
         start_tls: if choice & 4 == 0 { StartTls::Unavailable } else { StartTls::Offered },
+        vouches: false,
         auth: if choice & 8 == 0 { Auth::UnderTls } else { Auth::Always },
         message_size: 500,
         recipients: 5,

@@ -42,6 +42,9 @@
       clamav.enable = true;
     };
 
+    # https://mail.example.com/webmail/
+    webmail.enable = true;
+
     # Mail programs find their settings by themselves, and other servers learn to insist on TLS.
     reverseProxy = {
       enable = true;

@@ -64,6 +64,13 @@
     byDefault = false;
     description = "our policies on TLS for other servers (MTA-STS), and answers to certificate authorities, over TLS";
   };
+  webmail = {
+    port = 8081;
+    role = "access";
+    public = false;
+    byDefault = false;
+    description = "webmail, without TLS, for a reverse proxy";
+  };
   dashboard = {
     port = 8080;
     role = "dashboard";

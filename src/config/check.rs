@@ -7,7 +7,7 @@ use std::path::Path;
 
 use toml::de::DeValue;
 
-use super::{Config, Protocol};
+use super::{Config, Protocol, Role};
 use crate::foundations::net::Bind;
 use crate::foundations::settings::{Problem, Problems};
 use crate::services::certificates::{self, acme::AcmeChallenge};
@@ -167,9 +167,12 @@ fn check_listeners(config: &Config, places: &Places<'_>, problems: &mut Problems
         }
         if let Some(role) = listener.role.filter(|role| *role != listener.protocol.role())
             && listener.protocol != Protocol::Metrics
+            && (listener.protocol, role) != (Protocol::Https, Role::Access)
         {
-            let wanted =
-                format!("\"{}\" or nothing: only figures can be served by another role", listener.protocol.role());
+            let wanted = format!(
+                "\"{}\" or nothing: only figures, and `https` for the webmail, can be served by another role",
+                listener.protocol.role()
+            );
             problems.add(places.problem(format!("{key}.role"), format!("\"{role}\""), wanted));
         }
         if listener.protocol.has_implicit_tls() && !has_tls {

@@ -7,6 +7,7 @@ use crate::protocols::imap::ImapSettings;
 use crate::protocols::pop3::Pop3Settings;
 use crate::protocols::smtp::SmtpSettings;
 use crate::protocols::web::dashboard::DashboardSettings;
+use crate::protocols::web::webmail::WebmailSettings;
 use crate::services::acceptance::AcceptanceSettings;
 use crate::services::accounts::AccountsSettings;
 use crate::services::backup::BackupSettings;
@@ -57,10 +58,12 @@ crate::settings! {
         pub imap: ImapSettings = ImapSettings::default(),
         /// Limits and times of POP3 sessions.
         pub pop3: Pop3Settings = Pop3Settings::default(),
-        /// HTTP, as the monitoring page and the figures speak it.
+        /// HTTP, as all pages and the figures speak it.
         pub http: HttpSettings = HttpSettings::default(),
         /// The monitoring page.
         pub dashboard: DashboardSettings = DashboardSettings::default(),
+        /// The webmail.
+        pub webmail: WebmailSettings = WebmailSettings::default(),
         /// Accounts that are declared rather than made by hand.
         pub accounts: AccountsSettings = AccountsSettings::default(),
         /// How domains, users and aliases are looked up.

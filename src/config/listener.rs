@@ -14,8 +14,8 @@ crate::settings! {
         /// Addresses: `"[::]:25"` (with IPv4), `"192.0.2.1:25"`, `"unix:/run/postrider/lmtp.sock"`, or `"systemd:NAME"`.
         /// A socket that systemd passes for one of these addresses is used as it is, whatever its name.
         pub bind: Vec<Bind> = vec![],
-        /// The role that serves it, in place of the one the protocol belongs to. Only for `metrics`: each process has figures
-        /// of its own connections.
+        /// The role that serves it, in place of the one the protocol belongs to. Only for `metrics`, since each process has
+        /// figures of its own connections, and for `https`, which has the webmail only in the role `access`.
         pub role: Option<Role> = None,
         /// Most connections at once. Further clients wait in the kernel's queue.
         pub connections: u32 = 20_000,
@@ -52,9 +52,11 @@ crate::words! {
         Pop3s = "pop3s",
         /// The public site, on port 80: answers to certificate authorities (`tls.acme`), and the way to HTTPS.
         Http = "http",
-        /// The public site, TLS from the start, on port 443: our policies on TLS for other servers (`mta_sts`, RFC 8461), and
-        /// answers to certificate authorities.
+        /// The public site, TLS from the start, on port 443: our policies on TLS for other servers (`mta_sts`, RFC 8461),
+        /// answers to certificate authorities and, in a process with the mailboxes, the webmail.
         Https = "https",
+        /// The webmail, without TLS: for this machine or behind a reverse proxy. `https` serves it too.
+        Webmail = "webmail",
         /// The monitoring page and its JSON interface, without TLS: for this machine or behind a reverse proxy.
         Dashboard = "dashboard",
         /// Figures for Prometheus at `/metrics`, and `/healthz` and `/readyz`.
@@ -79,7 +81,7 @@ impl Protocol {
     pub const fn role(self) -> Role {
         match self {
             Self::Smtp | Self::Submission | Self::Submissions | Self::Http | Self::Https => Role::Mta,
-            Self::Lmtp | Self::Imap | Self::Imaps | Self::Pop3 | Self::Pop3s => Role::Access,
+            Self::Lmtp | Self::Imap | Self::Imaps | Self::Pop3 | Self::Pop3s | Self::Webmail => Role::Access,
             Self::Dashboard | Self::Metrics => Role::Dashboard,
         }
     }

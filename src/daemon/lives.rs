@@ -7,6 +7,7 @@ use crate::protocols::imap::ImapSettings;
 use crate::protocols::pop3::Pop3Settings;
 use crate::protocols::smtp::SmtpSettings;
 use crate::protocols::web::dashboard::DashboardSettings;
+use crate::protocols::web::webmail::WebmailSettings;
 use crate::services::acceptance::AcceptanceSettings;
 use crate::services::certificates::TlsSettings;
 use crate::services::delivery::DeliverySettings;
@@ -59,6 +60,7 @@ lives! {
     imap: ImapSettings,
     pop3: Pop3Settings,
     dashboard: DashboardSettings,
+    webmail: WebmailSettings,
     directory: DirectorySettings,
     mailbox: MailboxSettings,
     guard: GuardSettings,

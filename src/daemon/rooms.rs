@@ -10,10 +10,15 @@ use super::probes::probes;
 use super::{Listening, Parts};
 use crate::config::{Protocol, Role};
 use crate::foundations::net::{Connection, Listener};
-use crate::protocols::web::{dashboard, site};
+use crate::protocols::web::{dashboard, site, webmail};
 use crate::protocols::{imap, metrics, pop3, smtp};
+use crate::services::handover::Submitting;
+use crate::services::lessons::{Lessons, LessonsParts};
+use crate::services::outbound::OverSubmission;
 use crate::services::overview::Overviewer;
 use crate::services::set_up::SetUp;
+use crate::services::submission::{Submission, Submitter};
+use crate::storage::personal::Personal;
 
 /// The protocol rooms of a process, each made when the first listener asks for it.
 struct Rooms<'a> {
@@ -21,6 +26,7 @@ struct Rooms<'a> {
     smtp: SmtpRooms,
     imap: Option<Arc<imap::Room>>,
     pop3: Option<Arc<pop3::Room>>,
+    webmail: Option<Arc<webmail::Room>>,
     http: Arc<site::Room>,
     https: Arc<site::Room>,
     dashboard: Arc<dashboard::Room>,
@@ -37,13 +43,17 @@ struct SmtpRooms {
 /// Gives each listener the room of its protocol, and lets it accept.
 pub(super) fn serve(parts: &Arc<Parts>, stages: &Stages, bound: Vec<Bound>) -> Vec<Listening> {
     let listening: Vec<Listening> = bound.iter().map(|bound| bound.listening.clone()).collect();
+    let submission = parts.submission();
+    let lessons = lessons(parts, stages);
+    let webmail = webmail_room(parts, &submission, &lessons, stages);
     let rooms = Rooms {
         parts,
-        smtp: smtp_rooms(parts),
-        imap: imap_room(parts, stages),
+        smtp: smtp_rooms(parts, &submission),
+        imap: imap_room(parts, &lessons),
         pop3: pop3_room(parts),
-        http: Arc::new(site_room(parts, false)),
-        https: Arc::new(site_room(parts, true)),
+        http: Arc::new(site_room(parts, None, false)),
+        https: Arc::new(site_room(parts, webmail.clone(), true)),
+        webmail,
         dashboard: Arc::new(dashboard_room(parts, &listening)),
         metrics: Arc::new(super::figures::room(parts, &listening)),
     };
@@ -79,6 +89,11 @@ impl Rooms<'_> {
                     accept!(room, pop3::run);
                 }
             }
+            Protocol::Webmail => {
+                if let Some(room) = &self.webmail {
+                    accept!(room, webmail::run);
+                }
+            }
             Protocol::Http => accept!(self.http, site::run),
             Protocol::Https => accept!(self.https, site::run),
             Protocol::Dashboard => accept!(self.dashboard, dashboard::run),
@@ -87,9 +102,8 @@ impl Rooms<'_> {
     }
 }
 
-fn smtp_rooms(parts: &Arc<Parts>) -> SmtpRooms {
+fn smtp_rooms(parts: &Arc<Parts>, submission: &Arc<Submission>) -> SmtpRooms {
     let budget = smtp::Budget::new(parts.config.smtp.memory);
-    let submission = parts.submission();
     let room = |mode| {
         Arc::new(smtp::Room {
             mode,
@@ -100,7 +114,7 @@ fn smtp_rooms(parts: &Arc<Parts>) -> SmtpRooms {
             guard: parts.guard.clone(),
             login: parts.login.clone(),
             acceptance: parts.acceptance.clone(),
-            submission: Arc::clone(&submission),
+            submission: Arc::clone(submission),
             intake: Arc::clone(&parts.intake),
             journal: parts.journal.clone(),
             clock: Arc::clone(&parts.clock),
@@ -109,14 +123,59 @@ fn smtp_rooms(parts: &Arc<Parts>) -> SmtpRooms {
     SmtpRooms { relay: room(smtp::Mode::Relay), submission: room(smtp::Mode::Submission), lmtp: room(smtp::Mode::Lmtp) }
 }
 
-fn imap_room(parts: &Parts, stages: &Stages) -> Option<Arc<imap::Room>> {
-    let mailboxes = parts.mailboxes.clone()?;
-    let lessons = imap::Lessons::new(imap::LessonsParts {
+fn lessons(parts: &Parts, stages: &Stages) -> Arc<Lessons> {
+    Arc::new(Lessons::new(LessonsParts {
         filter: Arc::clone(&parts.filter),
         settings: parts.lives.spam.clone(),
         delivery: parts.lives.delivery.clone(),
         tasks: stages.services.clone(),
+    }))
+}
+
+fn webmail_room(
+    parts: &Parts,
+    submission: &Arc<Submission>,
+    lessons: &Arc<Lessons>,
+    stages: &Stages,
+) -> Option<Arc<webmail::Room>> {
+    let mailboxes = parts.mailboxes.clone()?;
+    Some(Arc::new(webmail::Room::new(webmail::Needs {
+        http: parts.lives.http.clone(),
+        settings: parts.lives.webmail.clone(),
+        hostname: parts.lives.hostname.clone(),
+        guard: parts.guard.clone(),
+        login: parts.login.clone(),
+        directory: parts.directory.clone(),
+        routing: parts.routing.clone(),
+        mailboxes,
+        personal: Personal::new(parts.database.clone()),
+        submitting: submitting(parts, submission),
+        lessons: Arc::clone(lessons),
+        journal: parts.journal.clone(),
+        clock: Arc::clone(&parts.clock),
+        tasks: stages.sessions.clone(),
+    })))
+}
+
+/// How what users write in the webmail is sent.
+fn submitting(parts: &Parts, submission: &Arc<Submission>) -> Arc<dyn Submitting> {
+    let socket = parts.config.webmail.submission.clone().filter(|_| parts.queue.is_none());
+    let elsewhere = socket.map(|socket| -> Arc<dyn Submitting> {
+        let hostname = parts.config.hostname.clone();
+        Arc::new(OverSubmission::new(socket, hostname, parts.lives.outbound.clone()))
     });
+    Arc::new(Submitter {
+        acceptance: parts.acceptance.clone(),
+        submission: Arc::clone(submission),
+        intake: Arc::clone(&parts.intake),
+        elsewhere,
+        journal: parts.journal.clone(),
+        clock: Arc::clone(&parts.clock),
+    })
+}
+
+fn imap_room(parts: &Parts, lessons: &Arc<Lessons>) -> Option<Arc<imap::Room>> {
+    let mailboxes = parts.mailboxes.clone()?;
     Some(Arc::new(imap::Room::new(imap::Needs {
         settings: parts.lives.imap.clone(),
         guard: parts.guard.clone(),
@@ -125,7 +184,7 @@ fn imap_room(parts: &Parts, stages: &Stages) -> Option<Arc<imap::Room>> {
         mailboxes,
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
-        lessons: Some(Arc::new(lessons)),
+        lessons: Some(Arc::clone(lessons)),
         tls: parts.certificates.context(),
     })))
 }
@@ -143,8 +202,13 @@ fn pop3_room(parts: &Parts) -> Option<Arc<pop3::Room>> {
     })))
 }
 
-fn site_room(parts: &Parts, encrypted: bool) -> site::Room {
+fn site_room(parts: &Parts, webmail: Option<Arc<webmail::Room>>, encrypted: bool) -> site::Room {
+    let pages = webmail.map(|room| -> site::Pages {
+        Box::new(move |connection| webmail::pages(&room, connection.peer, encrypted, connection.stop.clone()))
+    });
     site::Room {
+        pages,
+        guard: parts.guard.clone(),
         http: parts.lives.http.clone(),
         hostname: parts.lives.hostname.clone(),
         policies: parts.lives.mta_sts.clone(),

@@ -77,6 +77,8 @@ crate::words! {
         LoginAccepted = "login-accepted",
         /// A login failed, with the reason.
         LoginRefused = "login-refused",
+        /// A user has ended a login to the webmail.
+        LoginEnded = "login-ended",
         /// A sender or recipient was refused during the SMTP dialogue.
         RecipientRefused = "recipient-refused",
         /// A message was received completely and this server has taken responsibility for it.

@@ -4,5 +4,6 @@ pub mod database;
 pub mod directory;
 pub mod journal;
 pub mod mailbox;
+pub mod personal;
 pub mod reports;
 pub mod spool;

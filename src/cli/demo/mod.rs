@@ -43,6 +43,8 @@ struct User {
 struct Ready<'a> {
     listeners: std::collections::BTreeMap<&'static str, String>,
     users: &'a [User],
+    /// The address of the webmail, over TLS.
+    webmail: Option<String>,
     ca: PathBuf,
     config: PathBuf,
     database: String,
@@ -98,6 +100,7 @@ async fn serve(arguments: &Demo, output: Output, place: &Place) -> Outcome {
     let ready = Ready {
         listeners: daemon.listening().iter().map(|at| (at.protocol.word(), shown(&at.bind))).collect(),
         users: &users,
+        webmail: webmail(daemon.listening()),
         ca: place.authority(),
         config: place.config(),
         database,
@@ -129,6 +132,9 @@ fn announce(output: Output, ready: &Ready<'_>, arguments: &Demo) {
             page += &format!("\nAuthority to trust:  {}\n", ready.ca.display());
             page += &format!("Configuration:       {}\n", ready.config.display());
             page += &format!("Mail:                {}\n", ready.mail_root.display());
+            if let Some(address) = &ready.webmail {
+                page += &format!("Webmail:             {address}\n");
+            }
             if let Some(address) = ready.listeners.get("dashboard") {
                 page += &format!("Monitoring page:     http://{address}/\n");
             }
@@ -137,6 +143,12 @@ fn announce(output: Output, ready: &Ready<'_>, arguments: &Demo) {
             print(&page);
         }
     }
+}
+
+/// Where a browser finds the webmail: over TLS.
+fn webmail(listening: &[Listening]) -> Option<String> {
+    let place = listening.iter().find(|place| place.protocol == crate::config::Protocol::Https)?;
+    Some(format!("https://{}/", place.bind))
 }
 
 fn shown(bind: &Bind) -> String {

@@ -10,7 +10,7 @@ use super::Connection;
 use crate::foundations::settings::{ByteSize, Span};
 
 crate::settings! {
-    /// HTTP, as the monitoring page and the figures speak it.
+    /// HTTP, as all pages and the figures speak it.
     pub struct HttpSettings {
         /// Time a client has for the header of a request, also between two requests. Then the connection is closed.
         pub header_timeout: Span = Span::seconds(30),

@@ -16,7 +16,6 @@ mod account;
 mod capability;
 mod commands;
 mod connections;
-mod lessons;
 mod link;
 mod outcome;
 mod room;
@@ -24,7 +23,6 @@ mod serve;
 mod session;
 mod settings;
 
-pub use lessons::{Lessons, LessonsParts};
 pub use room::{Needs, Room};
 pub use serve::run;
 pub use settings::ImapSettings;

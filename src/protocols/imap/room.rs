@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connections::Connections;
-use super::lessons::Lessons;
 use super::settings::ImapSettings;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::net::TlsContext;
 use crate::foundations::settings::Live;
 use crate::services::guard::Guard;
+use crate::services::lessons::Lessons;
 use crate::services::login::Login;
 use crate::storage::directory::Directory;
 use crate::storage::journal::Journal;

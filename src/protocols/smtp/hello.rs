@@ -49,7 +49,9 @@ pub(super) fn extensions(profile: &Profile, security: Security, auth: Auth) -> R
         // RFC 8689 §2: only under TLS.
         Security::Tls => reply = reply.line("REQUIRETLS"),
     }
-    if auth == Auth::Always || (auth == Auth::UnderTls && security == Security::Tls) {
+    if profile.vouches {
+        reply = reply.line("AUTH EXTERNAL");
+    } else if auth == Auth::Always || (auth == Auth::UnderTls && security == Security::Tls) {
         let names: Vec<&str> = Mechanism::ALL.iter().map(|mechanism| mechanism.name()).collect();
         reply = reply.line(format!("AUTH {}", names.join(" ")));
     }

@@ -45,6 +45,8 @@ pub struct Profile {
     pub start_tls: StartTls,
     /// When a client may log in.
     pub auth: Auth,
+    /// Whether the client may say for whom it speaks (SASL EXTERNAL): whoever could open this socket has shown who he is.
+    pub vouches: bool,
     /// Largest message in octets.
     pub message_size: usize,
     /// Recipients of one message.

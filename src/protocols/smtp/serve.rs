@@ -109,6 +109,7 @@ fn profile(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Profile {
         hostname: room.hostname.get().as_ref().clone(),
         start_tls: if room.tls.is_some() { StartTls::Offered } else { StartTls::Unavailable },
         auth,
+        vouches: room.mode == Mode::Submission && settings.vouching && *peer == Peer::Unix,
         message_size: settings.message_size.len(),
         recipients: settings.recipients,
         messages: settings.messages,

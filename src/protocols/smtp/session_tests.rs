@@ -11,6 +11,7 @@ fn profile(mode: Mode) -> Profile {
         mode,
         hostname: "mail.example.test".parse().unwrap(),
         start_tls: StartTls::Offered,
+        vouches: false,
         auth: if mode == Mode::Submission { Auth::UnderTls } else { Auth::No },
         message_size: 200,
         recipients: 2,

@@ -50,6 +50,9 @@ crate::settings! {
         pub plaintext_auth: PlaintextAuth = PlaintextAuth::Never,
         /// The networks that may, if `plaintext_auth` is "networks".
         pub plaintext_networks: Vec<ipnet::IpNet> = vec![],
+        /// Whether whoever may open a Unix socket of the protocol `submission` may send for any account it names there (SASL
+        /// EXTERNAL, RFC 4422 appendix A). For a webmail that runs in another process; see `webmail.submission`.
+        pub vouching: bool = false,
         /// The networks LMTP serves over TCP. Others read 554 5.7.1. Whoever may open its Unix socket is served there.
         pub lmtp_networks: Vec<ipnet::IpNet> = crate::services::guard::loopback(),
         /// How long to wait for a whole command. Then the session is closed with 421 4.4.2.

@@ -1,4 +1,9 @@
 //! What is served over HTTP: pages for people, and policies for other servers.
 
+mod caller;
+mod form;
+mod token;
+
 pub mod dashboard;
 pub mod site;
+pub mod webmail;

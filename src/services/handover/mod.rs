@@ -1,8 +1,8 @@
 //! The last step of a message, as seen by those who hand it over: `intake` for a message just received, `queue` for one
 //! that had to wait. `delivery` takes it in this process, `outbound` passes it to the process that owns the mailboxes.
 //!
-//! No logic: two traits, and the types of their questions and answers. `queue` implements the other one, [`Queueing`], for
-//! `intake`; so neither needs to know the other.
+//! No logic: traits, and the types of their questions and answers. `queue` implements [`Queueing`] for
+//! `intake`, and whoever passes on what users write [`Submitting`]; so none needs to know the other.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::QueueId;
-use crate::foundations::mail::{Mail, Recipient};
+use crate::foundations::mail::{Login, Mail, Recipient};
 use crate::services::filter::Verdict;
 use crate::services::routing::LocalRecipient;
 
@@ -82,6 +82,13 @@ pub trait ReportReading: Send + Sync {
     /// Keeps the report that a message holds, if it is for an address that takes reports. The message goes on as any other,
     /// whatever is in it.
     fn read<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, ()>;
+}
+
+/// Takes messages of our own users to be sent. Implemented by `submission` where the queue is in this process, and by
+/// `outbound` for a process that hands them to the one with the queue.
+pub trait Submitting: Send + Sync {
+    /// Sends a message for an account. When it returns, the message is durable for every recipient.
+    fn submit<'a>(&'a self, mail: Mail, login: &'a Login) -> BoxFuture<'a, Result<(), Refusal>>;
 }
 
 /// Takes messages into the queue. Implemented by `queue`, which knows destinations and lifetimes.

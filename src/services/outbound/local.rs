@@ -61,7 +61,7 @@ fn mailbox(recipient: &LocalRecipient) -> Recipient {
 }
 
 /// What the owner of the mailboxes has said, in the words of a refusal.
-fn refusal(trouble: &Trouble) -> Refusal {
+pub(super) fn refusal(trouble: &Trouble) -> Refusal {
     let status = trouble.status.to_string();
     let is_permanent = trouble.status.class() == Class::Permanent;
     let known = KNOWN.iter().find(|(known, ..)| *known == status);

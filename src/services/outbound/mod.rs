@@ -27,6 +27,7 @@ mod mta_sts;
 mod needs;
 mod observed;
 mod opening;
+mod over_submission;
 mod route;
 mod settings;
 mod tls;
@@ -36,6 +37,7 @@ pub use attempt::{Attempt, BeforeEnd, By, Contact, Group, NextDsn, Outcome, Scop
 pub use connector::{Connecting, Connector, Io, TcpConnector};
 pub use courier::Courier;
 pub use lmtp::{LmtpTarget, OverLmtp};
+pub use over_submission::OverSubmission;
 pub use route::{Outbound, OutboundParts};
 pub use settings::{Families, MtaStsSettings, OutboundSettings, Protection, RouteSettings, Timeouts, TlsLevel};
 pub use tls::{Roots, TlsPolicy};

@@ -62,6 +62,8 @@ steps! {
     28 "0028_bans",
     29 "0029_mta_sts_policies",
     60 "0060_backup_runs",
+    70 "0070_preferences",
+    71 "0071_correspondents",
 }
 
 /// Tables that may be there before us (the seed's), and the columns we need of them.

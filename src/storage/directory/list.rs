@@ -1,8 +1,8 @@
 //! Lists, page by page, and everything at once.
 
 use super::look_up::{ACCOUNT_COLUMNS, DOMAIN_COLUMNS, Directory, Reader, account, domain_entry, owner};
-use super::{Account, AliasEntry, DomainEntry, Error, Standing};
-use crate::foundations::address::Domain;
+use super::{Account, AliasEntry, DomainEntry, Error, Source, Standing};
+use crate::foundations::address::{Address, Domain};
 use crate::storage::database::{Row, Sql, Val};
 
 /// A piece of a list in the order of its keys.
@@ -79,6 +79,23 @@ impl Directory {
         let rows = self.0.database.fetch_all(Sql::assembled(sql), &[key.into()]).await?;
         let entries: Vec<AliasEntry> = rows.iter().map(alias_entry).collect::<Result<_, _>>()?;
         Ok(entries.into_iter().filter(|entry| entry.source == key).collect())
+    }
+
+    /// Addresses whose aliases name this one as their destination, at most `most`. Where they lead in the end is routing's
+    /// affair: this is only where to look.
+    pub async fn sources_to(&self, destination: &Address, most: u32) -> Result<Vec<Address>, Error> {
+        let folded = self.0.database.dialect().folded("a.destination");
+        let sql =
+            format!("SELECT DISTINCT a.source FROM virtual_aliases a WHERE {folded} LIKE ? ORDER BY a.source LIMIT ?");
+        let pattern = format!("%{}%", destination.key());
+        let rows = self.0.database.fetch_all(Sql::assembled(sql), &[pattern.into(), most.into()]).await?;
+        let mut sources = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if let Some(Source::Address(address)) = Source::parse(&row.text(0)?) {
+                sources.push(address);
+            }
+        }
+        Ok(sources)
     }
 
     /// The active account that was created first: in a domain, or of all.

@@ -31,6 +31,7 @@ pub fn sentence(event: &Event) -> String {
     let mut out = match event.kind {
         EventKind::ConnectionRefused => "A client was not allowed to go on".to_owned(),
         EventKind::LoginAccepted => format!("{subject} logged in"),
+        EventKind::LoginEnded => format!("a login of {subject} was ended"),
         EventKind::LoginRefused => format!("A login as {subject} was refused"),
         EventKind::RecipientRefused => format!("{subject} was refused as a recipient or sender"),
         EventKind::MessageReceived => format!("A message from {} was received", named(subject)),

@@ -73,3 +73,21 @@ async fn dashboard_api() {
 async fn dashboard_in_chromium() {
     run_dashboard("dashboard_browser.py", "selenium", &["chromium", "chromedriver"]).await;
 }
+
+/// A server with two users; answers to wrong passwords are not held back.
+async fn run_webmail(script: &str, module: &str, programs: &[&str]) {
+    let settings = "[guard]\nlongest_delay = \"10ms\"\n[webmail]\nattachment = \"1M\"\n";
+    let host = Host::start().settings(settings).user("ann@example.test").user("bob@example.test").real_time().await;
+    tools::run_system_script(script, &[module], programs, &host.description()).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webmail_api() {
+    run_webmail("webmail_api.py", "jsonschema", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webmail_in_chromium() {
+    run_webmail("webmail_browser.py", "selenium", &["chromium", "chromedriver"]).await;
+}

@@ -22,11 +22,23 @@ async fn demo(directory: &Path) -> Value {
 async fn checks_itself_and_says_where_everything_is() {
     let directory = tempfile::tempdir().unwrap();
     let facts = demo(&directory.path().join("new")).await;
-    let protocols =
-        ["smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "lmtp", "dashboard", "metrics"];
+    let protocols = [
+        "smtp",
+        "submission",
+        "submissions",
+        "imap",
+        "imaps",
+        "pop3",
+        "pop3s",
+        "lmtp",
+        "webmail",
+        "dashboard",
+        "metrics",
+    ];
     for protocol in protocols {
         assert!(facts["listeners"][protocol].as_str().is_some_and(|at| at.starts_with("127.0.0.1:")), "{facts}");
     }
+    assert!(facts["webmail"].as_str().is_some_and(|at| at.starts_with("https://127.0.0.1:")), "{facts}");
     assert_eq!(facts["users"].as_array().map(Vec::len), Some(2));
     for file in ["ca", "config", "mail_root"] {
         assert!(Path::new(facts[file].as_str().unwrap()).exists(), "{facts}");

@@ -24,7 +24,9 @@ impl Roles {
             "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = \"{0}/run\"\nstop_within = \"3s\"\n\
              [storage]\nmail_root = \"{0}/mail\"\ndatabase = \"sqlite:{0}/p.sqlite\"\n[spool]\ndirectory = \"{0}/spool\"\n\
              [login]\ncost = 4\n[tls]\nself_signed = \"{0}/tls\"\n\
-             [[listener]]\nprotocol = \"lmtp\"\nbind = [\"unix:{0}/lmtp.sock\"]\n",
+             [smtp]\nvouching = true\n[webmail]\nsubmission = \"{0}/submission.sock\"\n\
+             [[listener]]\nprotocol = \"lmtp\"\nbind = [\"unix:{0}/lmtp.sock\"]\n\
+             [[listener]]\nprotocol = \"submission\"\nbind = [\"unix:{0}/submission.sock\"]\n",
             directory.path().display()
         );
         let listeners: Vec<std::net::TcpListener> =
@@ -82,9 +84,63 @@ impl Roles {
     }
 }
 
-const PROTOCOLS: &[Protocol] =
-    &[Protocol::Smtp, Protocol::Submissions, Protocol::Imaps, Protocol::Dashboard, Protocol::Metrics];
+const PROTOCOLS: &[Protocol] = &[
+    Protocol::Smtp,
+    Protocol::Submissions,
+    Protocol::Imaps,
+    Protocol::Webmail,
+    Protocol::Dashboard,
+    Protocol::Metrics,
+];
 const MESSAGE: &str = "From: ann@example.test\r\nTo: bob@example.test\r\nSubject: One\r\n\r\nAcross two processes\r\n";
+
+/// One request to the webmail, as its page makes it; the whole answer.
+async fn wish(address: std::net::SocketAddr, path: &str, cookie: &str, body: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "POST /api/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Postrider: 1\r\nCookie: {cookie}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(Duration::from_secs(60), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_in_the_webmail_goes_through_the_process_with_the_queue() {
+    let mut roles = Roles::new();
+    roles.start("access").await;
+    roles.start("mta").await;
+    assert_eq!(roles.administer(&["domain", "add", "example.test"], "").await, 0);
+    for user in ["ann@example.test", "bob@example.test"] {
+        assert_eq!(roles.administer(&["user", "add", user], "the-word\n").await, 0);
+    }
+    let at = roles.address(Protocol::Webmail);
+    let answer = wish(at, "session", "", r#"{"address": "ann@example.test", "password": "the-word"}"#).await;
+    let cookie = answer
+        .split("set-cookie: ")
+        .nth(1)
+        .and_then(|rest| rest.split(';').next())
+        .unwrap_or_else(|| panic!("{answer}"));
+    let letter = |to: &str, key: &str| {
+        format!(
+            r#"{{"key": "{key}{key}", "letter": {{"from": {{"address": "ann@example.test"}}, "to": [{{"name": "", "address": "{to}"}}], "subject": "From a browser", "text": "Across two processes"}}}}"#
+        )
+    };
+    let answer = wish(at, "send", cookie, &letter("bob@example.test", "0123456789")).await;
+    assert!(answer.contains(r#""sent":true"#), "{answer}");
+    let answer = wish(at, "send", cookie, &letter("nobody@example.test", "9876543210")).await;
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("No such user"), "{answer}");
+    let authority = roles.path().join("tls/ca.pem");
+    let mut bob = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
+    bob.ok("LOGIN bob@example.test the-word").await;
+    assert_eq!(bob.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
+    let message = bob.ok("FETCH 1 BODY.PEEK[]").await.untagged[0].clone();
+    assert!(message.contains("Across two processes") && message.contains("From: ann@example.test"), "{message}");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_goes_from_one_process_to_the_other() {

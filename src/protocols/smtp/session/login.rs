@@ -1,5 +1,8 @@
 //! STARTTLS and AUTH.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::replies::{closing, sequence};
 use super::{Asked, Question, Session, State, Step};
 use crate::foundations::failure::Refusal;
@@ -22,6 +25,9 @@ impl Session {
     }
 
     pub(super) fn auth(&mut self, mechanism: &str, initial: Option<&String>) -> Step {
+        if self.profile.vouches && mechanism.eq_ignore_ascii_case("EXTERNAL") && self.login.is_none() {
+            return self.vouched(initial.map_or("", String::as_str));
+        }
         match (self.profile.auth, self.security) {
             (Auth::No, _) => {
                 return Step::Reply(Reply::new(
@@ -46,6 +52,17 @@ impl Session {
         let initial = initial.map(|text| if text.is_empty() { b"=".as_slice() } else { text.as_bytes() });
         let begun = Exchange::begin(mechanism, initial);
         self.exchange(begun)
+    }
+
+    /// RFC 4422 appendix A.1: the client names the account it acts for; who it is itself is known from outside.
+    fn vouched(&mut self, initial: &str) -> Step {
+        let named = STANDARD.decode(initial).ok().and_then(|octets| String::from_utf8(octets).ok());
+        match named.and_then(|name| name.parse().ok()) {
+            Some(address) => self.login_answered(Ok(Login { address })),
+            None => {
+                Step::Reply(Reply::new(501, EnhancedStatus::new(5, 5, 2), "An account's address is wanted, in base64"))
+            }
+        }
     }
 
     pub(super) fn exchange(&mut self, next: Result<(Exchange, sasl::Step), sasl::Error>) -> Step {

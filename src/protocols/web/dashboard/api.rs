@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Room;
-use super::door::problem;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::EventKind;
 use crate::foundations::ids::QueueId;
+use crate::protocols::web::form::problem;
 use crate::services::guard::Ban;
 use crate::services::overview::{Overview, Range};
 use crate::services::probe::Probed;

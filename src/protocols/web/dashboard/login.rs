@@ -8,12 +8,14 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::{Extension, Form};
 use serde::Deserialize;
 
-use super::door::{Caller, is_own_form, problem};
-use super::sessions::{cookie, tokens};
+use super::sessions::COOKIE;
 use super::{DashboardSettings, Room};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::files;
 use crate::foundations::secret::Secret;
+use crate::protocols::web::caller::Caller;
+use crate::protocols::web::form::{is_own_form, problem, text};
+use crate::protocols::web::token::{cookie, tokens};
 use crate::services::guard::{Failure, Trust};
 use crate::services::login;
 
@@ -74,7 +76,7 @@ pub(super) async fn enter(
     match room.sessions.begin(now, length, settings.sessions as usize) {
         Some(token) => {
             record(&room, EventKind::LoginAccepted, &caller, None);
-            let cookie = cookie(&token, length, caller.wants_secure_cookie(&headers));
+            let cookie = cookie(COOKIE, &token, length, caller.is_encrypted);
             ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
         }
         None => page(&room, StatusCode::SERVICE_UNAVAILABLE, "There is no randomness to be had; try again later."),
@@ -91,8 +93,8 @@ pub(super) async fn leave(
         return problem(StatusCode::FORBIDDEN, "Another site has sent this form.");
     }
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies.flat_map(tokens).for_each(|token| room.sessions.end(token));
-    let gone = cookie("", std::time::Duration::ZERO, caller.wants_secure_cookie(&headers));
+    cookies.flat_map(|cookies| tokens(COOKIE, cookies)).for_each(|token| room.sessions.end(token));
+    let gone = cookie(COOKIE, "", std::time::Duration::ZERO, caller.is_encrypted);
     ([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response()
 }
 
@@ -131,30 +133,4 @@ fn page(room: &Room, status: StatusCode, problem: &str) -> Response {
     };
     let page = include_str!("login.html").replace("{{problem}}", &problem);
     (status, Html(page.replace("{{hostname}}", &text(room.needs.hostname.as_str())))).into_response()
-}
-
-/// Text for an HTML element or a quoted attribute.
-pub(super) fn text(raw: &str) -> String {
-    let mut out = String::with_capacity(raw.len());
-    for c in raw.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_escaped() {
-        assert_eq!(text("<b a='\"&'>"), "&lt;b a=&#39;&quot;&amp;&#39;&gt;");
-    }
 }

@@ -17,6 +17,7 @@ use crate::foundations::address::Domain;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::net::{Connection, HttpSettings, serve_http};
 use crate::foundations::settings::Live;
+use crate::protocols::web::form;
 use crate::services::guard::{Ban, Guard, Service};
 use crate::services::overview::{Overviewer, Shared};
 use crate::services::probe::{Probe, Probed, Prober};
@@ -121,7 +122,7 @@ fn router(room: Arc<Room>) -> Router {
         .route("/search.js", asset(JAVASCRIPT, include_str!("search.js")))
         .route("/tiles.js", asset(JAVASCRIPT, include_str!("tiles.js")))
         .nest("/api/v1", api::router())
-        .fallback(|| async { door::problem(StatusCode::NOT_FOUND, "There is nothing here; see /api/v1/openapi.json.") })
+        .fallback(|| async { form::problem(StatusCode::NOT_FOUND, "There is nothing here; see /api/v1/openapi.json.") })
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .layer(middleware::from_fn_with_state(Arc::clone(&room), door::guard))
         .with_state(room)
@@ -135,7 +136,7 @@ async fn index(State(room): State<Arc<Room>>) -> Response {
     let has_password = room.needs.settings.get().password_file.is_some();
     let may_leave = if has_password { "" } else { "hidden" };
     let page = include_str!("index.html").replace("{{leave}}", may_leave);
-    Html(page.replace("{{hostname}}", &login::text(room.needs.hostname.as_str()))).into_response()
+    Html(page.replace("{{hostname}}", &form::text(room.needs.hostname.as_str()))).into_response()
 }
 
 const CSS: &str = "text/css; charset=utf-8";

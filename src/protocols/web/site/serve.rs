@@ -13,11 +13,19 @@ use crate::foundations::address::Domain;
 use crate::foundations::net::{Connection, HttpSettings, serve_http};
 use crate::foundations::settings::Live;
 use crate::services::certificates::Certificates;
+use crate::services::guard::{Guard, Service};
 use crate::services::mta_sts::{self, PublishedSettings};
 use crate::services::set_up::SetUp;
 
+/// Makes the pages for people, for one connection.
+pub type Pages = Box<dyn Fn(&Connection) -> Router + Send + Sync>;
+
 /// What the room needs.
 pub struct Room {
+    /// Pages for people, where there are any.
+    pub pages: Option<Pages>,
+    /// Counts connections to them.
+    pub guard: Guard,
     /// Limits.
     pub http: Live<HttpSettings>,
     /// Our name.
@@ -36,8 +44,16 @@ pub struct Room {
 pub async fn run(connection: Connection, room: Arc<Room>) {
     let (session, peer) = (connection.session, connection.peer);
     let settings = room.http.get();
-    let mut router = Router::new().route("/.well-known/acme-challenge/{token}", get(challenge)).fallback(elsewhere);
-    if room.encrypted {
+    let pages = room.pages.as_ref().map(|pages| pages(&connection));
+    // Authorities and other servers ask for a file; only people with browsers come often enough to be counted.
+    let pass = pages.as_ref().map(|_| room.guard.admit(&peer, Service::Web));
+    if let Some(Err(refusal)) = pass {
+        log::debug!(session:% = session, peer:% = peer; "site: the client is not let in: {refusal}");
+        return;
+    }
+    let encrypted = room.encrypted;
+    let mut router = Router::new().route("/.well-known/acme-challenge/{token}", get(challenge));
+    if encrypted {
         let chosen = get(set_up::form).post(set_up::choose).layer(DefaultBodyLimit::max(set_up::LARGEST));
         router = router
             .route("/.well-known/mta-sts.txt", get(policy))
@@ -45,7 +61,11 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
             .route("/set-up/{token}", chosen)
             .layer(Extension(peer));
     }
-    if let Err(error) = serve_http(connection, router.with_state(room), &settings).await {
+    let router = match pages {
+        Some(pages) => router.with_state(room).fallback_service(pages),
+        None => router.fallback(elsewhere).with_state(room),
+    };
+    if let Err(error) = serve_http(connection, router, &settings).await {
         log::debug!(session:% = session, peer:% = peer; "site: the connection ended early: {error}");
     }
 }

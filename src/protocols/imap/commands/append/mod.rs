@@ -5,10 +5,11 @@ mod binary;
 use super::{quota, trouble, trouble_into};
 use crate::foundations::mail::{Message, SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::Code;
-use crate::foundations::wire::imap::{Append, Flag, SystemFlag};
+use crate::foundations::wire::imap::{Append, Flag};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::{Conversation, State};
-use crate::storage::mailbox::{self, Access, AppendOptions, Flags, FolderName, Keyword, Missing};
+use crate::services::search::system_flag;
+use crate::storage::mailbox::{Access, AppendOptions, Flags, FolderName, Keyword, Missing};
 
 /// Stores messages: all of them or none (RFC 3502 §3).
 pub async fn run(talk: &mut Conversation, append: Append) -> Outcome {
@@ -78,15 +79,4 @@ pub fn split_flags(flags: &[Flag]) -> Result<(Flags, Vec<Keyword>), Trouble> {
         }
     }
     Ok((system, keywords))
-}
-
-/// The store's bit for a flag.
-pub const fn system_flag(flag: SystemFlag) -> mailbox::Flags {
-    match flag {
-        SystemFlag::Answered => Flags::ANSWERED,
-        SystemFlag::Deleted => Flags::DELETED,
-        SystemFlag::Draft => Flags::DRAFT,
-        SystemFlag::Flagged => Flags::FLAGGED,
-        SystemFlag::Seen => Flags::SEEN,
-    }
 }

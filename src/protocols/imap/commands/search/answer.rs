@@ -1,23 +1,12 @@
 //! The answer to a search: SEARCH or ESEARCH, and what is kept as `$`.
 
-use super::condition::Condition;
-use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Uid};
+use crate::foundations::mail::{SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::EsearchResult;
 use crate::foundations::wire::imap::{Addressing, Search, SearchReturn};
 use crate::protocols::imap::account::{Enabled, Selected};
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome};
-
-/// A message that was found.
-#[derive(Debug, Clone, Copy)]
-pub struct Hit {
-    /// Its number.
-    pub sequence: SequenceNumber,
-    /// Its UID.
-    pub uid: Uid,
-    /// Its modification sequence.
-    pub mod_seq: ModSeq,
-}
+use crate::services::search::{Condition, Hit};
 
 impl Hit {
     const fn number(&self, addressing: Addressing) -> u32 {

@@ -4,30 +4,23 @@ use std::sync::Arc;
 
 use encoding_rs::Encoding;
 
+use super::Problem;
+use crate::foundations::mail::text::Needle;
 use crate::foundations::mail::{HeaderSection, Structure, text};
-use crate::foundations::wire::imap::encode::Code;
-use crate::protocols::imap::outcome::Trouble;
-
-pub use crate::foundations::mail::text::Needle;
 
 /// The text of a search key in Unicode. UTF-8 unless the client names another charset (RFC 9051 §6.4.4).
-pub fn decode(octets: &[u8], charset: Option<&str>) -> Result<String, Trouble> {
+pub(super) fn decode(octets: &[u8], charset: Option<&str>) -> Result<String, Problem> {
     let encoding = match charset {
         None => encoding_rs::UTF_8,
-        Some(label) => Encoding::for_label(label.as_bytes()).ok_or_else(|| Trouble::No {
-            code: Some(Code::BadCharset(&["US-ASCII", "UTF-8", "ISO-8859-1", "ISO-8859-15", "WINDOWS-1252"])),
-            text: "This charset is not known here".into(),
-        })?,
+        Some(label) => Encoding::for_label(label.as_bytes()).ok_or(Problem::UnknownCharset)?,
     };
     let decoded = encoding.decode_without_bom_handling_and_without_replacement(octets);
-    decoded
-        .map(std::borrow::Cow::into_owned)
-        .ok_or_else(|| Trouble::bad("The text to search for is not in its charset"))
+    decoded.map(std::borrow::Cow::into_owned).ok_or(Problem::NotInCharset)
 }
 
 /// Everything of a message that TEXT and BODY look into.
 #[derive(Debug, Clone)]
-pub struct Texts(Arc<Found>);
+pub(super) struct Texts(Arc<Found>);
 
 #[derive(Debug)]
 struct Found {
@@ -55,6 +48,6 @@ impl Texts {
 }
 
 /// Whether a field of that name holds the needle; an empty needle is in every field.
-pub fn header_holds(message: &[u8], name: &str, needle: &Needle) -> bool {
+pub(super) fn header_holds(message: &[u8], name: &str, needle: &Needle) -> bool {
     HeaderSection::of(message).all(name).any(|field| needle.is_in(&field.text()))
 }

@@ -1,4 +1,4 @@
-//! What users teach the filter by moving messages into the folder for unwanted mail, or out of it.
+//! Giving lessons.
 
 use std::sync::Arc;
 

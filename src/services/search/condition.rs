@@ -2,15 +2,13 @@
 
 use std::sync::OnceLock;
 
-use super::text::{Needle, Texts, decode};
+use super::Problem;
+use super::text::{Texts, decode};
 use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::text::Needle;
 use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Summary, Uid};
-use crate::foundations::wire::imap::{DateOf, Messages, Numbers, Search, SearchKey, When};
-use crate::protocols::imap::account::Selected;
-use crate::protocols::imap::commands::append::system_flag;
-use crate::protocols::imap::outcome::Trouble;
-use crate::protocols::imap::settings::ImapSettings;
-use crate::storage::mailbox::{Flags, Keyword, KeywordSet, Row};
+use crate::foundations::wire::imap::{DateOf, Messages, Numbers, SearchKey, SystemFlag, When};
+use crate::storage::mailbox::{Flags, Keyword, KeywordSet, Row, View};
 
 /// A search key with everything looked up that does not depend on the message.
 #[derive(Debug)]
@@ -57,7 +55,7 @@ enum Field {
 }
 
 /// What is known about a message at some stage.
-pub struct Facts<'a> {
+pub(super) struct Facts<'a> {
     /// Its number.
     pub sequence: SequenceNumber,
     /// Its row.
@@ -72,24 +70,32 @@ pub struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// What the view knows.
-    pub fn of_row(sequence: SequenceNumber, row: &'a Row, selected: &Selected) -> Self {
-        let recent = selected.view.recent() > 0 && selected.view.is_recent(row.uid);
+    pub fn of_row(sequence: SequenceNumber, row: &'a Row, view: &View) -> Self {
+        let recent = view.recent() > 0 && view.is_recent(row.uid);
         Self { sequence, row, recent, summary: None, body: None }
     }
 }
 
 impl Condition {
-    /// Prepares a search of this view.
-    pub fn new(search: &Search, selected: &Selected, now: Timestamp, settings: &ImapSettings) -> Result<Self, Trouble> {
-        let mut builder = Builder { charset: search.charset.as_deref(), selected, now, asks_summaries: false };
-        let test = builder.test(&search.key)?;
-        let has_mod_seq = search.key.any(&|key| matches!(key, SearchKey::ModSeq(_)));
-        Ok(Self { test, asks_summaries: builder.asks_summaries, has_mod_seq, text_limit: settings.search_text.len() })
+    /// Prepares a search of this view at this time.
+    ///
+    /// # Errors
+    /// A text is in no charset that is known here, or not in the one it is said to be in.
+    pub fn new(key: &SearchKey, wording: &Wording<'_>, view: &View, now: Timestamp) -> Result<Self, Problem> {
+        let mut builder = Builder { wording, view, now, asks_summaries: false };
+        let test = builder.test(key)?;
+        let has_mod_seq = key.any(&|key| matches!(key, SearchKey::ModSeq(_)));
+        Ok(Self { test, asks_summaries: builder.asks_summaries, has_mod_seq, text_limit: wording.text_limit })
     }
 
     /// Whether summaries can decide some of it.
-    pub const fn asks_summaries(&self) -> bool {
+    pub(super) const fn asks_summaries(&self) -> bool {
         self.asks_summaries
+    }
+
+    /// Decoded octets of one message that are looked at.
+    pub(super) const fn text_limit(&self) -> usize {
+        self.text_limit
     }
 
     /// Whether it speaks of modification sequences.
@@ -98,22 +104,33 @@ impl Condition {
     }
 
     /// Whether it holds; `None` when that cannot be said from what is known.
-    pub fn holds(&self, facts: &Facts<'_>) -> Option<bool> {
+    pub(super) fn holds(&self, facts: &Facts<'_>) -> Option<bool> {
         let texts = OnceLock::new();
         let limit = self.text_limit;
         self.test.holds(facts, &|| facts.body.map(|body| texts.get_or_init(|| Texts::of(body, limit)).clone()))
     }
 }
 
+/// How the texts of a search are to be understood, and what `$` stands for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wording<'a> {
+    /// The charset of texts; UTF-8 when `None`.
+    pub charset: Option<&'a str>,
+    /// The messages found by the search before (RFC 5182).
+    pub saved: &'a SequenceSet<Uid>,
+    /// Decoded octets of one message that are looked at.
+    pub text_limit: usize,
+}
+
 struct Builder<'a> {
-    charset: Option<&'a str>,
-    selected: &'a Selected,
+    wording: &'a Wording<'a>,
+    view: &'a View,
     now: Timestamp,
     asks_summaries: bool,
 }
 
 impl Builder<'_> {
-    fn test(&mut self, key: &SearchKey) -> Result<Test, Trouble> {
+    fn test(&mut self, key: &SearchKey) -> Result<Test, Problem> {
         Ok(match key {
             SearchKey::All => Test::Always(true),
             SearchKey::And(keys) => Test::And(keys.iter().map(|key| self.test(key)).collect::<Result<_, _>>()?),
@@ -134,7 +151,7 @@ impl Builder<'_> {
             SearchKey::Younger(seconds) => self.arrived_within(*seconds),
             SearchKey::Older(seconds) => Test::Not(Box::new(self.arrived_within(*seconds))),
             SearchKey::Header { field, text } => {
-                let needle = decode(&text.0, self.charset)?;
+                let needle = decode(&text.0, self.wording.charset)?;
                 match summary_field(field) {
                     // RFC 9051 §6.4.4: an empty text asks whether the field is there, which summaries do not say.
                     Some(field) if !needle.is_empty() => {
@@ -144,8 +161,8 @@ impl Builder<'_> {
                     _ => Test::Header(field.clone(), Needle::new(&needle)),
                 }
             }
-            SearchKey::Body(text) => Test::Body(Needle::new(&decode(&text.0, self.charset)?)),
-            SearchKey::Text(text) => Test::Text(Needle::new(&decode(&text.0, self.charset)?)),
+            SearchKey::Body(text) => Test::Body(Needle::new(&decode(&text.0, self.wording.charset)?)),
+            SearchKey::Text(text) => Test::Text(Needle::new(&decode(&text.0, self.wording.charset)?)),
         })
     }
 
@@ -157,19 +174,30 @@ impl Builder<'_> {
         if name.eq_ignore_ascii_case("$Forwarded") {
             return Test::Flag(Flags::FORWARDED);
         }
-        let slot = Keyword::parse(name).ok().and_then(|keyword| self.selected.view.keywords().slot(&keyword));
+        let slot = Keyword::parse(name).ok().and_then(|keyword| self.view.keywords().slot(&keyword));
         slot.map_or(Test::Always(false), |slot| Test::Keyword(KeywordSet::slot(slot)))
     }
 
     fn messages(&self, messages: &Messages) -> Test {
-        let view = &self.selected.view;
+        let view = self.view;
         match messages {
             Messages::Sequence(Numbers::Set(set)) => Test::Sequence(set.clone(), view.last()),
             Messages::Uid(Numbers::Set(set)) => Test::Uid(set.clone(), view.last_uid()),
             Messages::Sequence(Numbers::Saved) | Messages::Uid(Numbers::Saved) => {
-                Test::Uid(self.selected.saved.clone(), view.last_uid())
+                Test::Uid(self.wording.saved.clone(), view.last_uid())
             }
         }
+    }
+}
+
+/// The store's bit for a flag.
+pub const fn system_flag(flag: SystemFlag) -> Flags {
+    match flag {
+        SystemFlag::Answered => Flags::ANSWERED,
+        SystemFlag::Deleted => Flags::DELETED,
+        SystemFlag::Draft => Flags::DRAFT,
+        SystemFlag::Flagged => Flags::FLAGGED,
+        SystemFlag::Seen => Flags::SEEN,
     }
 }
 

@@ -1,0 +1,422 @@
+//! From what somebody has written on the page to a message (RFC 5322, RFC 2045).
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::Room;
+use super::answer::{Answer, Problem};
+use super::door::Reader;
+use super::envelope::clean;
+use super::parts::{file_name, percent};
+use super::read::ids;
+use super::source;
+use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::compose::{self, Charset};
+use crate::foundations::mail::{HeaderSection, Kind, Structure};
+use crate::storage::mailbox::Access;
+
+/// What somebody has written.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Letter {
+    from: Correspondent,
+    #[serde(default)]
+    to: Vec<Correspondent>,
+    #[serde(default)]
+    cc: Vec<Correspondent>,
+    #[serde(default)]
+    bcc: Vec<Correspondent>,
+    #[serde(default)]
+    subject: String,
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    pub(super) attachments: Vec<Attached>,
+    in_reply_to: Option<String>,
+    #[serde(default)]
+    references: Vec<String>,
+    pub(super) answers: Option<Answers>,
+}
+
+/// Somebody in a field, as typed.
+#[derive(Debug, Clone, Deserialize)]
+struct Correspondent {
+    #[serde(default)]
+    name: String,
+    address: String,
+}
+
+/// A file that goes along.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Attached {
+    /// One that was uploaded.
+    Upload { upload: String },
+    /// A part of a message in the mailbox.
+    Part { folder: String, uid: u32, part: usize },
+    /// A whole message.
+    Message { folder: String, uid: u32 },
+}
+
+/// The message that is answered or forwarded, which is marked so once the answer has been sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Answers {
+    pub(super) kind: AnswerKind,
+    pub(super) folder: String,
+    pub(super) uid: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AnswerKind {
+    Reply,
+    Forward,
+}
+
+/// The field in which a draft keeps it. It never leaves: only drafts have it.
+const ANSWERS: &str = "X-Postrider-Answers";
+
+impl Answers {
+    /// Reads it from a draft.
+    pub(super) fn read(header: &HeaderSection<'_>) -> Option<Self> {
+        let text = header.first(ANSWERS)?.text();
+        let mut words = text.splitn(3, ' ');
+        let kind = match words.next()? {
+            "reply" => AnswerKind::Reply,
+            "forward" => AnswerKind::Forward,
+            _ => return None,
+        };
+        Some(Self { kind, uid: words.next()?.parse().ok()?, folder: words.next()?.to_owned() })
+    }
+
+    fn field(&self) -> String {
+        let kind = if self.kind == AnswerKind::Reply { "reply" } else { "forward" };
+        compose::field(ANSWERS, &format!("{kind} {} {}", self.uid, self.folder), Charset::Ascii)
+    }
+}
+
+/// A file ready to go along.
+#[derive(Debug, Clone)]
+pub(super) struct File {
+    name: String,
+    kind: String,
+    octets: Bytes,
+}
+
+/// What a message is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be gone on with: addresses may be half typed.
+    Draft,
+    /// To be sent.
+    Sending,
+}
+
+/// Facts that a message takes from the moment in which it is built.
+#[derive(Debug)]
+pub(super) struct Moment {
+    pub(super) at: Timestamp,
+    /// With its angle brackets.
+    pub(super) message_id: String,
+    /// Hexadecimal digits that occur nowhere else.
+    pub(super) boundary: String,
+}
+
+/// Everybody a letter is for.
+pub(super) struct Addressed {
+    pub(super) from: Address,
+    pub(super) people: Vec<(String, Address)>,
+}
+
+impl Letter {
+    /// Everybody it is for, each once; refuses addresses that are none.
+    pub(super) fn addressed(&self) -> Answer<Addressed> {
+        let mut people: Vec<(String, Address)> = Vec::new();
+        for person in self.to.iter().chain(&self.cc).chain(&self.bcc) {
+            let address = person.parsed()?;
+            if people.iter().all(|(_, known)| known.key() != address.key()) {
+                people.push((clean(&person.name), address));
+            }
+        }
+        if people.is_empty() {
+            return Err(Problem::bad("Say to whom the message goes."));
+        }
+        Ok(Addressed { from: self.from.parsed()?, people })
+    }
+
+    /// The address it comes from.
+    pub(super) fn sender(&self) -> Answer<Address> {
+        self.from.parsed()
+    }
+
+    /// The names of uploads in it.
+    pub(super) fn uploads(&self) -> impl Iterator<Item = &str> {
+        self.attachments.iter().filter_map(|attached| match attached {
+            Attached::Upload { upload } => Some(upload.as_str()),
+            Attached::Part { .. } | Attached::Message { .. } => None,
+        })
+    }
+
+    /// Writes the message with CRLF line ends.
+    pub(super) fn build(&self, files: &[File], moment: &Moment, purpose: Purpose) -> Answer<Vec<u8>> {
+        let mut out = self.header(moment, purpose)?;
+        out.push_str("MIME-Version: 1.0\r\n");
+        let (text, encoding) = encoded_text(&self.text);
+        let text_part =
+            format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{text}");
+        if files.is_empty() {
+            out.push_str(&text_part);
+            return Ok(out.into_bytes());
+        }
+        let boundary = &moment.boundary;
+        out.push_str(&format!(
+            "Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n{text_part}"
+        ));
+        for file in files {
+            out.push_str(&format!("\r\n--{boundary}\r\n"));
+            file.write(&mut out);
+        }
+        out.push_str(&format!("\r\n--{boundary}--\r\n"));
+        Ok(out.into_bytes())
+    }
+
+    fn header(&self, moment: &Moment, purpose: Purpose) -> Answer<String> {
+        let mut out = format!("Date: {}\r\n", compose::date(moment.at));
+        out.push_str(&list("From", std::slice::from_ref(&self.from), Purpose::Sending)?);
+        for (name, people) in [("To", &self.to), ("Cc", &self.cc), ("Bcc", &self.bcc)] {
+            if !people.is_empty() {
+                out.push_str(&list(name, people, purpose)?);
+            }
+        }
+        out.push_str(&compose::field("Subject", &clean(&self.subject), Charset::Ascii));
+        out.push_str(&format!("Message-ID: {}\r\n", moment.message_id));
+        let answered: Vec<String> = self.in_reply_to.iter().flat_map(|text| ids(text)).take(1).collect();
+        if let Some(id) = answered.first() {
+            out.push_str(&compose::field("In-Reply-To", id, Charset::Ascii));
+        }
+        // RFC 5322 §3.6.4: what the answered message refers to, and it itself.
+        let mut references: Vec<String> =
+            self.references.iter().flat_map(|text| ids(text)).take(MOST_REFERENCES).collect();
+        references.retain(|id| !answered.contains(id));
+        references.extend(answered);
+        if !references.is_empty() {
+            out.push_str(&compose::field("References", &references.join(" "), Charset::Ascii));
+        }
+        if let Some(answers) = self.answers.as_ref().filter(|_| purpose == Purpose::Draft) {
+            out.push_str(&answers.field());
+        }
+        Ok(out)
+    }
+}
+
+impl Correspondent {
+    fn parsed(&self) -> Answer<Address> {
+        let address = self.address.trim();
+        address.parse().map_err(|error| Problem::bad(format!("`{address}` is no address: {error}.")))
+    }
+}
+
+/// An address field. In a draft what is no address yet stays as it was typed.
+fn list(name: &str, people: &[Correspondent], purpose: Purpose) -> Answer<String> {
+    let parsed: Answer<Vec<Address>> = people.iter().map(Correspondent::parsed).collect();
+    match (parsed, purpose) {
+        (Ok(addresses), _) => {
+            let names: Vec<String> = people.iter().map(|person| clean(&person.name)).collect();
+            let pairs = names.iter().map(String::as_str).zip(&addresses);
+            let charset = if addresses.iter().any(Address::needs_smtputf8) { Charset::Utf8 } else { Charset::Ascii };
+            Ok(compose::addresses(name, pairs, charset))
+        }
+        (Err(_), Purpose::Draft) => {
+            let typed = |person: &Correspondent| match clean(&person.name) {
+                name if name.is_empty() => clean(&person.address),
+                name => format!("{name} <{}>", clean(&person.address)),
+            };
+            let typed: Vec<String> = people.iter().map(typed).collect();
+            Ok(compose::field(name, &typed.join(", "), Charset::Ascii))
+        }
+        (Err(problem), Purpose::Sending) => Err(problem),
+    }
+}
+
+/// The text with CRLF, and its transfer encoding: as it is where it can be.
+fn encoded_text(text: &str) -> (String, &'static str) {
+    let mut lines: Vec<&str> = text.lines().collect();
+    while lines.last().is_some_and(|line| line.trim().is_empty()) {
+        lines.pop();
+    }
+    let tame =
+        |line: &&str| line.len() <= LONGEST_LINE && line.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~'));
+    // A line that begins with "From " is changed by some, and a blank at the end of one is lost by others.
+    let plain = lines.iter().all(|line| tame(line) && !line.starts_with("From ") && !line.ends_with([' ', '\t']));
+    if plain {
+        return (lines.iter().map(|line| format!("{line}\r\n")).collect(), "7bit");
+    }
+    (lines.iter().map(|line| quoted_printable(line)).collect(), "quoted-printable")
+}
+
+/// One line in quoted-printable (RFC 2045 §6.7), with its CRLF.
+fn quoted_printable(line: &str) -> String {
+    let mut out = String::with_capacity(line.len() + 16);
+    let mut length = 0;
+    let octets = line.as_bytes();
+    for (at, octet) in octets.iter().enumerate() {
+        let ends = at + 1 == octets.len();
+        let literal = match octet {
+            b' ' | b'\t' => !ends,
+            b'=' => false,
+            b'F' if at == 0 && line.starts_with("From ") => false,
+            octet => octet.is_ascii_graphic(),
+        };
+        let width = if literal { 1 } else { 3 };
+        // A soft line break needs one octet of the 76.
+        if length + width > 75 {
+            out.push_str("=\r\n");
+            length = 0;
+        }
+        if literal {
+            out.push(char::from(*octet))
+        } else {
+            out.push_str(&format!("={octet:02X}"))
+        }
+        length += width;
+    }
+    out.push_str("\r\n");
+    out
+}
+
+impl File {
+    /// The part with its header.
+    fn write(&self, out: &mut String) {
+        let parameters = file_parameters(&self.name);
+        // RFC 2046 §5.2.1: a message is not encoded; what could not travel so goes as a mere file.
+        let message = (self.kind == "message/rfc822").then(|| std::str::from_utf8(&self.octets).ok()).flatten();
+        if let Some(message) = message.filter(|message| travels(message)) {
+            out.push_str(&format!(
+                "Content-Type: message/rfc822\r\nContent-Disposition: attachment;{parameters}\r\n\r\n{message}"
+            ));
+            return;
+        }
+        let kind = if is_kind(&self.kind) { &self.kind } else { "application/octet-stream" };
+        out.push_str(&format!(
+            "Content-Type: {kind}\r\nContent-Disposition: attachment;{parameters}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        ));
+        out.reserve(self.octets.len() * 4 / 3 + self.octets.len() / 28);
+        for chunk in self.octets.chunks(57) {
+            STANDARD.encode_string(chunk, out);
+            out.push_str("\r\n");
+        }
+    }
+}
+
+/// Whether a message can stand in another as it is, over any way.
+fn travels(message: &str) -> bool {
+    message.is_ascii()
+        && !message.contains('\0')
+        && message.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n']))
+}
+
+/// `type/subtype` of something that needs no structure.
+fn is_kind(kind: &str) -> bool {
+    let word = |word: &str| {
+        !word.is_empty()
+            && word.len() < 80
+            && word.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-+._".contains(&octet))
+    };
+    let parts = kind.split_once('/');
+    parts.is_some_and(|(media, subtype)| word(media) && word(subtype) && !matches!(media, "multipart" | "message"))
+}
+
+/// The name of a file as parameters (RFC 2231 §3, §4), each on a line of its own.
+fn file_parameters(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\') || c == ' ';
+    let name: String = clean(name).replace(['/', '\\'], "_");
+    let name = if name.is_empty() { "file".to_owned() } else { name };
+    if name.chars().all(plain) && name.len() <= 60 {
+        return format!("\r\n\tfilename=\"{name}\"");
+    }
+    let encoded = format!("utf-8''{}", percent(&name));
+    let mut parts: Vec<String> = vec![String::new()];
+    let mut rest = encoded.as_str();
+    while !rest.is_empty() {
+        // Never within an encoded octet.
+        let unit = if rest.starts_with('%') { 3 } else { 1 };
+        let (now, later) = rest.split_at(unit.min(rest.len()));
+        if parts.last().is_some_and(|part| part.len() + unit > 60) {
+            parts.push(String::new());
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push_str(now);
+        }
+        rest = later;
+    }
+    if let [only] = parts.as_slice() {
+        return format!("\r\n\tfilename*={only}");
+    }
+    let lines: Vec<String> = parts.iter().enumerate().map(|(n, part)| format!("\r\n\tfilename*{n}*={part}")).collect();
+    lines.join(";")
+}
+
+/// Fetches what is to go along, from uploads and from messages.
+pub(super) async fn files(room: &Arc<Room>, reader: &Reader, attached: &[Attached]) -> Answer<Vec<File>> {
+    if attached.len() > MOST_FILES {
+        return Err(Problem::bad(format!("A message can have {MOST_FILES} attachments at most.")));
+    }
+    let limit = room.needs.settings.get().message.len();
+    let (mut files, mut size) = (Vec::with_capacity(attached.len()), 0_usize);
+    for one in attached {
+        let file = match one {
+            Attached::Upload { upload } => {
+                let found = room.uploads.get(&reader.account.address.key(), upload);
+                let found =
+                    found.ok_or_else(|| Problem::missing("An attachment is not here any more; add it again."))?;
+                File { name: found.name, kind: found.kind, octets: found.octets }
+            }
+            Attached::Part { folder, uid, part } => from_message(room, reader, folder, *uid, Some(*part)).await?,
+            Attached::Message { folder, uid } => from_message(room, reader, folder, *uid, None).await?,
+        };
+        size = size.saturating_add(file.octets.len() / 3 * 4);
+        if size > limit {
+            return Err(too_large(room));
+        }
+        files.push(file);
+    }
+    Ok(files)
+}
+
+/// The answer to a message that is too large.
+pub(super) fn too_large(room: &Room) -> Problem {
+    let most = room.needs.settings.get().message;
+    Problem::too_large(format!("The message is too large with its attachments; {most} are the most."))
+}
+
+async fn from_message(room: &Arc<Room>, reader: &Reader, folder: &str, uid: u32, part: Option<usize>) -> Answer<File> {
+    let view = reader.open(folder, Access::ReadOnly).await?;
+    let opened = source::open(room, &view, uid).await?;
+    let bytes = opened.bytes.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        let structure = Structure::of(&bytes);
+        let Some(index) = part else {
+            let subject =
+                HeaderSection::of(&bytes).first("Subject").map(|field| clean(&field.text())).unwrap_or_default();
+            let name = if subject.is_empty() { "message.eml".to_owned() } else { format!("{subject}.eml") };
+            return Some(File { name, kind: "message/rfc822".to_owned(), octets: bytes.clone() });
+        };
+        let part = structure.parts().get(index).filter(|part| part.kind != Kind::Multipart)?;
+        let octets = Bytes::from(source::octets(&structure, part, usize::MAX).into_owned());
+        Some(File { name: file_name(&structure, index), kind: source::kind(part), octets })
+    });
+    found.await?.ok_or_else(|| Problem::missing("An attachment is not in its message any more."))
+}
+
+/// RFC 5322 §2.1.1 allows 998 octets; shorter lines survive more.
+const LONGEST_LINE: usize = 900;
+const MOST_REFERENCES: usize = 50;
+const MOST_FILES: usize = 100;
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;

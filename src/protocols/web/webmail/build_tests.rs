@@ -1,0 +1,129 @@
+//! Messages are read back as they were written.
+
+use super::*;
+use crate::foundations::mail::Summary;
+
+fn letter(json: serde_json::Value) -> Letter {
+    let mut whole = serde_json::json!({ "from": { "name": "Ann Lee", "address": "ann@example.test" } });
+    whole.as_object_mut().unwrap().extend(json.as_object().unwrap().clone());
+    serde_json::from_value(whole).unwrap()
+}
+
+fn built(json: serde_json::Value, files: &[File], purpose: Purpose) -> String {
+    let moment = Moment { at: Timestamp::from_unix_seconds(0), message_id: "<1@x>".into(), boundary: "b0".into() };
+    String::from_utf8(letter(json).build(files, &moment, purpose).unwrap()).unwrap()
+}
+
+fn text_of(message: &str) -> String {
+    let structure = Structure::of(message.as_bytes());
+    let layout = source::Layout::of(&structure);
+    source::text(&structure, &structure.parts()[layout.text[0]], 1 << 20).0
+}
+
+#[test]
+fn texts_survive() {
+    let long = "x".repeat(2_000);
+    for text in [
+        "",
+        "plain\n",
+        "grün\nÄ = Ö\n",
+        "trailing \n\ttab\t\nFrom here\n.\n",
+        "日本語のとても長い件名日本語のとても長い件名\n",
+        &long,
+    ] {
+        let message = built(serde_json::json!({ "text": text }), &[], Purpose::Sending);
+        assert!(message.is_ascii() && message.split("\r\n").all(|line| line.len() < 998), "{message}");
+        assert_eq!(text_of(&message).replace("\r\n", "\n").trim_end_matches('\n'), text.trim_end_matches('\n'));
+    }
+}
+
+#[test]
+fn headers_cannot_be_forged() {
+    let message = built(
+        serde_json::json!({
+            "from": { "name": "Ann\r\nBcc: evil@example.net", "address": "ann@example.test" },
+            "to": [{ "name": "B\"\r\nX: y", "address": "bob@example.test" }],
+            "subject": "Hi\r\n\r\nbody", "in_reply_to": "<a@b>\r\nX: y", "references": ["<c@d> <e\r\nX: y>", "<a@b>"],
+        }),
+        &[],
+        Purpose::Sending,
+    );
+    let header = HeaderSection::of(message.as_bytes());
+    let names: Vec<String> = header.fields().map(|field| String::from_utf8_lossy(field.name).into_owned()).collect();
+    let wanted = [
+        "Date",
+        "From",
+        "To",
+        "Subject",
+        "Message-ID",
+        "In-Reply-To",
+        "References",
+        "MIME-Version",
+        "Content-Type",
+        "Content-Transfer-Encoding",
+    ];
+    assert_eq!(names, wanted, "{message}");
+    assert_eq!(header.first("References").unwrap().text(), "<c@d> <a@b>");
+}
+
+#[test]
+fn attachments_survive() {
+    let file = |name: &str, kind: &str, octets: &'static [u8]| File {
+        name: name.into(),
+        kind: kind.into(),
+        octets: Bytes::from_static(octets),
+    };
+    let files = [
+        file("report.pdf", "application/pdf", b"%PDF\0\xff"),
+        file(&"Übersicht für alle und noch viel mehr ".repeat(4), "text/html\r\nX: y", b"<p>"),
+        file("a \"b\"/c.eml", "message/rfc822", b"Subject: inner\r\n\r\nx\r\n"),
+        file("8bit.eml", "message/rfc822", "Subject: ü\r\n\r\n".as_bytes()),
+    ];
+    let message = built(serde_json::json!({ "text": "hello" }), &files, Purpose::Sending);
+    assert!(message.is_ascii() && message.split("\r\n").all(|line| line.len() <= 78), "{message}");
+    let structure = Structure::of(message.as_bytes());
+    let layout = source::Layout::of(&structure);
+    let found: Vec<(String, String)> = layout
+        .attachments
+        .iter()
+        .map(|index| (file_name(&structure, *index), source::kind(&structure.parts()[*index])))
+        .collect();
+    assert_eq!(found[0], ("report.pdf".to_owned(), "application/pdf".to_owned()));
+    assert!(found[1].0.starts_with("Übersicht für alle") && found[1].1 == "application/octet-stream", "{found:?}");
+    assert_eq!(found[2], ("c.eml".to_owned(), "message/rfc822".to_owned()).clone(), "{message}");
+    assert_eq!(found[3].1, "application/octet-stream");
+    let pdf = &structure.parts()[layout.attachments[0]];
+    assert_eq!(&*source::octets(&structure, pdf, usize::MAX), b"%PDF\0\xff");
+}
+
+#[test]
+fn drafts_keep_what_is_half_typed() {
+    let json = serde_json::json!({
+        "to": [{ "name": "", "address": "bo" }, { "name": "Ann", "address": "ann@example.test" }],
+        "answers": { "kind": "reply", "folder": "Lists/Some thing", "uid": 7 },
+    });
+    let message = built(json.clone(), &[], Purpose::Draft);
+    let header = HeaderSection::of(message.as_bytes());
+    assert_eq!(header.first("To").unwrap().text(), "bo, Ann <ann@example.test>");
+    let answers = Answers::read(&header).unwrap();
+    assert_eq!((answers.kind, answers.uid, answers.folder.as_str()), (AnswerKind::Reply, 7, "Lists/Some thing"));
+    assert!(letter(json).addressed().is_err());
+    let sent =
+        built(serde_json::json!({ "answers": { "kind": "reply", "folder": "x", "uid": 7 } }), &[], Purpose::Sending);
+    assert!(!sent.contains(ANSWERS));
+}
+
+#[test]
+fn everybody_gets_it_once() {
+    let bob = serde_json::json!([{ "address": "Bob@example.test" }]);
+    let addressed =
+        letter(serde_json::json!({ "to": bob, "cc": bob, "bcc": [{ "address": "carl@example.test" }] })).addressed();
+    assert_eq!(addressed.unwrap().people.len(), 2);
+    assert!(letter(serde_json::json!({})).addressed().is_err());
+}
+
+#[test]
+fn bcc_stays_in_our_own_copies() {
+    let message = built(serde_json::json!({ "bcc": [{ "address": "carl@example.test" }] }), &[], Purpose::Sending);
+    assert_eq!(Summary::of(message.as_bytes()).fields.bcc, "carl@example.test");
+}

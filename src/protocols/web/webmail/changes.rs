@@ -1,0 +1,163 @@
+//! Telling the page of changes as they happen, as server-sent events.
+//!
+//! Nothing but "look again" is told: what has changed the page then asks for as always. So a page that has missed something
+//! misses nothing.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
+use serde::Deserialize;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Room;
+use super::answer::{Answer, Asked, Problem};
+use super::door::Reader;
+use super::serve::Visit;
+use crate::foundations::ids::SessionId;
+use crate::storage::mailbox::{Access, Expunges, FolderName, Update, View};
+
+/// How many pages of each account are told of changes.
+#[derive(Debug, Default)]
+pub(super) struct Watchers(Arc<Mutex<HashMap<String, u32>>>);
+
+/// A place among them, given back at the end.
+struct Place {
+    account: String,
+    places: Arc<Mutex<HashMap<String, u32>>>,
+}
+
+impl Watchers {
+    fn enter(&self, account: String, most: u32) -> Option<Place> {
+        let mut places = self.0.lock();
+        let count = places.entry(account.clone()).or_default();
+        if *count >= most.max(1) {
+            return None;
+        }
+        *count += 1;
+        Some(Place { account, places: Arc::clone(&self.0) })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = self.places.lock();
+        if let Some(count) = places.get_mut(&self.account) {
+            *count -= 1;
+            if *count == 0 {
+                places.remove(&self.account);
+            }
+        }
+    }
+}
+
+/// Which folder is looked at.
+#[derive(Deserialize)]
+pub(super) struct Question {
+    folder: String,
+}
+
+/// What a page is told about.
+struct Watch {
+    room: Arc<Room>,
+    session: SessionId,
+    /// The folder that is looked at, and the inbox unless it is that.
+    views: [Option<View>; 2],
+    until: Instant,
+    stop: CancellationToken,
+    begun: bool,
+    _place: Place,
+}
+
+/// How often a connection shows that it lives, and a login is looked at.
+const BREATH: Duration = Duration::from_secs(25);
+/// How long changes are gathered, so that a hundred deliveries are not a hundred looks.
+const GATHER: Duration = Duration::from_millis(150);
+
+pub(super) async fn watch(
+    State(room): State<Arc<Room>>,
+    Extension(visit): Extension<Visit>,
+    reader: Reader,
+    Asked(asked): Asked<Question>,
+) -> Answer<Response> {
+    let settings = room.needs.settings.get();
+    let place = room.watchers.enter(reader.login.address.key(), settings.watchers_per_user);
+    let place =
+        place.ok_or_else(|| Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many pages are open; close one."))?;
+    let view = reader.open(&asked.folder, Access::ReadOnly).await?;
+    let inbox = match view.folder().is_inbox() {
+        true => None,
+        false => Some(reader.user.open(&FolderName::inbox(), Access::ReadOnly).await?),
+    };
+    let watch = Watch {
+        session: reader.session,
+        views: [Some(view), inbox],
+        until: Instant::now() + settings.watch.duration(),
+        stop: visit.stop,
+        begun: false,
+        room,
+        _place: place,
+    };
+    let events = futures_util::stream::unfold(watch, |mut watch| async move {
+        let event = watch.next().await?;
+        Some((Ok::<Event, Infallible>(event), watch))
+    });
+    Ok(Sse::new(events).into_response())
+}
+
+impl Watch {
+    /// The next thing to tell; `None` when the page is to ask again.
+    async fn next(&mut self) -> Option<Event> {
+        if !self.begun {
+            self.begun = true;
+            // Browsers wait so many milliseconds before they ask again.
+            return Some(Event::default().event("begun").data("").retry(Duration::from_secs(2)));
+        }
+        let breath = Instant::now() + BREATH;
+        let [first, second] = &mut self.views;
+        let changed = tokio::select! {
+            () = changed(first) => true,
+            () = changed(second) => true,
+            () = self.stop.cancelled() => return None,
+            () = tokio::time::sleep_until(breath.min(self.until)) => false,
+        };
+        let (now, limits) = (self.room.needs.clock.now(), self.room.limits());
+        if Instant::now() >= self.until || !self.room.sessions.is_in_force(self.session, now, &limits) {
+            return None;
+        }
+        if !changed {
+            return Some(Event::default().comment("still here"));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(GATHER) => {}
+            () = self.stop.cancelled() => return None,
+        }
+        let mut folders = Vec::new();
+        for slot in &mut self.views {
+            let Some(view) = slot else { continue };
+            let updates = view.sync(Expunges::Tell);
+            if !updates.is_empty() {
+                folders.push(view.folder().to_string());
+            }
+            if updates.iter().any(|update| matches!(update, Update::Gone)) {
+                *slot = None;
+            }
+        }
+        Some(Event::default().event("changed").data(serde_json::json!({ "folders": folders }).to_string()))
+    }
+}
+
+async fn changed(view: &mut Option<View>) {
+    match view {
+        Some(view) => view.changed().await,
+        None => std::future::pending().await,
+    }
+}

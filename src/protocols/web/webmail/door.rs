@@ -1,0 +1,131 @@
+//! Who may come in.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::Room;
+use super::answer::{Answer, Problem};
+use super::serve::Visit;
+use super::sessions::{COOKIE, Session};
+use crate::foundations::ids::SessionId;
+use crate::foundations::mail::Login;
+use crate::foundations::settings::ByteSize;
+use crate::protocols::web::caller::Caller;
+use crate::protocols::web::form::is_own_form;
+use crate::protocols::web::token::{key, tokens};
+use crate::storage::directory::Account;
+use crate::storage::mailbox::{Access, FolderName, User, View};
+
+/// Whoever asks, signed in.
+#[derive(Clone)]
+pub(super) struct Reader {
+    pub(super) login: Login,
+    pub(super) session: SessionId,
+    pub(super) account: Arc<Account>,
+    pub(super) user: Arc<User>,
+}
+
+impl Reader {
+    /// Opens one of the reader's folders.
+    pub(super) async fn open(&self, folder: &str, access: Access) -> Answer<View> {
+        Ok(self.user.open(&folder_name(folder)?, access).await?)
+    }
+
+    /// The most this mailbox may hold.
+    pub(super) fn quota(&self) -> Option<ByteSize> {
+        self.account.quota
+    }
+}
+
+/// The folder a name means.
+pub(super) fn folder_name(name: &str) -> Answer<FolderName> {
+    FolderName::parse(name).map_err(|error| Problem::bad(format!("This is no name for a folder: {error}.")))
+}
+
+impl FromRequestParts<Arc<Room>> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
+        let session = session(room, &parts.headers).ok_or_else(signed_out)?;
+        let Some(account) = account(room, &session).await? else {
+            room.sessions.end(&session.account, |other| other.id == session.id);
+            return Err(signed_out());
+        };
+        let user = room.needs.mailboxes.user(&account.address).await?;
+        let login = Login { address: account.address.clone() };
+        Ok(Self { login, session: session.id, account, user })
+    }
+}
+
+/// The account of a login, as long as it may log in and its password is the one the login was made with.
+async fn account(room: &Room, session: &Session) -> Answer<Option<Arc<Account>>> {
+    let holds = |account: &Account| account.may_log_in() && key(account.password.expose()) == session.password;
+    let directory = &room.needs.directory;
+    if let Some(account) = directory.account(&session.account).await?.filter(|account| holds(account)) {
+        return Ok(Some(account));
+    }
+    // What is remembered may be older than the login.
+    Ok(directory.account_now(&session.account).await?.filter(holds).map(Arc::new))
+}
+
+fn signed_out() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "You are not signed in, or your login has ended.")
+}
+
+/// The login of a request.
+pub(super) fn session(room: &Room, headers: &HeaderMap) -> Option<Session> {
+    let (now, limits) = (room.needs.clock.now(), room.limits());
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    cookies.flat_map(|cookies| tokens(COOKIE, cookies)).find_map(|token| room.sessions.used(token, now, &limits))
+}
+
+/// Turns requests away that a page of ours has not sent, and gives every answer the headers that keep browsers in bounds.
+pub(super) async fn guard(
+    State((room, visit)): State<(Arc<Room>, Visit)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let settings = room.needs.settings.get();
+    let caller = Caller::of(visit.peer, request.headers(), &settings.proxies, visit.encrypted);
+    request.extensions_mut().insert(caller);
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    // No other site can add this field without asking first, and is told no (Fetch §3.2.2).
+    let is_ours = is_own_form(request.headers()) && request.headers().contains_key(MARK);
+    let mut response = if changes && !is_ours {
+        Problem::new(StatusCode::FORBIDDEN, "Another site has sent this request.").into_response()
+    } else {
+        next.run(request).await
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if caller.is_encrypted {
+        let strict = HeaderValue::from_static("max-age=31536000");
+        response.headers_mut().entry(header::STRICT_TRANSPORT_SECURITY).or_insert(strict);
+    }
+    response
+}
+
+/// Every request that changes something carries this field.
+const MARK: &str = "x-postrider";
+
+/// Nothing but what the page itself brings may run or be loaded.
+const HEADERS: [(header::HeaderName, &str); 7] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; frame-src 'self'; \
+         manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'",
+    ),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];

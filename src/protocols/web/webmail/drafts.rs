@@ -1,0 +1,84 @@
+//! Drafts: messages in the folder for drafts, replaced as they grow.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::Room;
+use super::answer::{Answer, Problem, Wish};
+use super::build::{Letter, Moment, Purpose, files, too_large};
+use super::door::Reader;
+use super::people::may_use;
+use super::read::attachments_of;
+use crate::foundations::mail::{Message, Uid, compose};
+use crate::protocols::web::token::fresh;
+use crate::storage::mailbox::{Access, AppendOptions, Flags, FolderName, Missing, SpecialUse};
+
+/// A draft as it is now, and the one it takes the place of.
+#[derive(Deserialize)]
+pub(super) struct Draft {
+    letter: Letter,
+    replaces: Option<u32>,
+}
+
+/// Stores a draft; the older one goes once the new one is on disk.
+pub(super) async fn save(State(room): State<Arc<Room>>, reader: Reader, Wish(draft): Wish<Draft>) -> Answer<Response> {
+    may_use(&room, &reader, &draft.letter.sender()?).await?;
+    let files = files(&room, &reader, &draft.letter.attachments).await?;
+    let moment = moment(&room)?;
+    let message = draft.letter.build(&files, &moment, Purpose::Draft)?;
+    if message.len() as u64 > room.needs.settings.get().message.get() {
+        return Err(too_large(&room));
+    }
+    let folder = special(&reader, SpecialUse::Drafts)?;
+    let attachments = attachments_of(&message);
+    let options = AppendOptions {
+        flags: Flags::DRAFT | Flags::SEEN,
+        keywords: Vec::new(),
+        internal_date: None,
+        quota: reader.quota(),
+        missing: Missing::Create,
+    };
+    let appended = reader.user.append(&folder, &Message::new(message), options).await?;
+    room.uploads.drop_all(&reader.account.address.key(), draft.letter.uploads());
+    if let Some(old) = draft.replaces {
+        discard(&reader, &folder, old).await;
+    }
+    let answer =
+        serde_json::json!({ "folder": folder.as_str(), "uid": appended.uid.get(), "attachments": attachments });
+    Ok(Json(answer).into_response())
+}
+
+/// Removes a draft that something newer has taken the place of. What is no draft stays.
+pub(super) async fn discard(reader: &Reader, folder: &FolderName, uid: u32) {
+    let removed = async {
+        let view = reader.user.open(folder, Access::ReadWrite).await?;
+        let uid = Uid::new(uid).filter(|uid| {
+            let row = view.sequence(*uid).and_then(|sequence| view.row(sequence));
+            row.is_some_and(|row| row.flags.contains(Flags::DRAFT))
+        });
+        match uid {
+            Some(uid) => view.remove(&[uid]).await.map(|_| ()),
+            None => Ok(()),
+        }
+    };
+    if let Err(error) = removed.await {
+        log::warn!(user:% = reader.login.address, error:% = error; "An old draft stays beside the new one");
+    }
+}
+
+/// The folder with a purpose.
+pub(super) fn special(reader: &Reader, special_use: SpecialUse) -> Answer<FolderName> {
+    reader.user.special(special_use).ok_or_else(|| Problem::missing("This server has no folder for that."))
+}
+
+fn moment(room: &Room) -> Answer<Moment> {
+    let at = room.needs.clock.now();
+    let random = fresh().ok_or_else(|| Problem::ours(&"there is no randomness to be had"))?;
+    let number = u64::from_str_radix(&random[..16], 16).unwrap_or_default();
+    let message_id = compose::message_id(at, number, &room.needs.hostname.get());
+    Ok(Moment { at, message_id, boundary: random[16..48].to_owned() })
+}

@@ -1,0 +1,177 @@
+//! Folders.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::Room;
+use super::answer::{Answer, Problem, Wish};
+use super::door::{Reader, folder_name};
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::mail::Uid;
+use crate::storage::mailbox::{Access, FolderName, SpecialUse, Subscription};
+
+/// A folder as the page shows it.
+#[derive(Serialize)]
+struct Folder {
+    name: String,
+    role: Option<&'static str>,
+    subscribed: bool,
+    messages: u32,
+    unseen: u32,
+}
+
+/// All folders with their counts, and what the mailbox holds.
+pub(super) async fn list(reader: Reader) -> Answer<Response> {
+    let mut folders = Vec::new();
+    for entry in reader.user.folders().await?.into_iter().filter(|entry| entry.exists) {
+        // One that somebody deletes in this moment is left out.
+        let Ok(status) = reader.user.status(&entry.name).await else { continue };
+        folders.push(Folder {
+            role: role(&entry.name, entry.special_use),
+            name: entry.name.to_string(),
+            subscribed: entry.subscribed,
+            messages: status.messages,
+            unseen: status.unseen,
+        });
+    }
+    let usage = reader.user.usage().await?;
+    let quota = reader.quota().map(|quota| quota.get());
+    Ok(Json(serde_json::json!({ "folders": folders, "used": usage.octets, "quota": quota })).into_response())
+}
+
+fn role(name: &FolderName, special_use: Option<SpecialUse>) -> Option<&'static str> {
+    if name.is_inbox() {
+        return Some("inbox");
+    }
+    special_use.map(|special_use| match special_use {
+        SpecialUse::Archive => "archive",
+        SpecialUse::Drafts => "drafts",
+        SpecialUse::Junk => "junk",
+        SpecialUse::Sent => "sent",
+        SpecialUse::Trash => "trash",
+    })
+}
+
+/// Names a folder.
+#[derive(Deserialize)]
+pub(super) struct Named {
+    name: String,
+}
+
+/// Makes a folder and subscribes it.
+pub(super) async fn create(reader: Reader, Wish(wish): Wish<Named>) -> Answer<StatusCode> {
+    let name = folder_name(&wish.name)?;
+    reader.user.create(&name).await?;
+    reader.user.subscribe(&name, Subscription::On).await?;
+    Ok(StatusCode::CREATED)
+}
+
+/// Gives a folder another name, and those below it.
+#[derive(Deserialize)]
+pub(super) struct Renaming {
+    name: String,
+    to: String,
+}
+
+pub(super) async fn rename(reader: Reader, Wish(wish): Wish<Renaming>) -> Answer<StatusCode> {
+    let (from, to) = (folder_name(&wish.name)?, folder_name(&wish.to)?);
+    changeable(&reader, &from, "renamed").await?;
+    reader.user.rename(&from, &to).await?;
+    for entry in reader.user.folders().await? {
+        // Subscriptions go along, as people expect who know of none (RFC 9051 §6.3.6 leaves them behind).
+        let rest = entry.name.as_str().strip_prefix(from.as_str());
+        let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(FolderName::SEPARATOR)) else {
+            continue;
+        };
+        if entry.subscribed
+            && !entry.exists
+            && let Ok(new) = FolderName::parse(&format!("{to}{rest}"))
+        {
+            reader.user.subscribe(&new, Subscription::On).await?;
+            reader.user.subscribe(&entry.name, Subscription::Off).await?;
+        }
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Deletes a folder. One with messages goes only when that is said.
+#[derive(Deserialize)]
+pub(super) struct Deletion {
+    name: String,
+    #[serde(default)]
+    with_messages: bool,
+}
+
+pub(super) async fn delete(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Wish(wish): Wish<Deletion>,
+) -> Answer<StatusCode> {
+    let name = folder_name(&wish.name)?;
+    changeable(&reader, &name, "deleted").await?;
+    let messages = reader.user.status(&name).await?.messages;
+    if messages > 0 && !wish.with_messages {
+        let why = format!("There are {messages} messages in this folder. Say that they are to be deleted with it.");
+        return Err(Problem::new(StatusCode::CONFLICT, why));
+    }
+    reader.user.delete(&name).await?;
+    reader.user.subscribe(&name, Subscription::Off).await?;
+    if messages > 0 {
+        record_expunged(&room, &reader, &name, messages as usize);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Other folders of ours are needed under their names by delivery and by other programs.
+async fn changeable(reader: &Reader, name: &FolderName, how: &str) -> Answer<()> {
+    let is_special = |special: SpecialUse| reader.user.special(special).is_some_and(|known| known == *name);
+    if name.is_inbox() || SpecialUse::ALL.into_iter().any(is_special) {
+        let why = format!("The folder `{name}` has a purpose of its own and cannot be {how}.");
+        return Err(Problem::new(StatusCode::FORBIDDEN, why));
+    }
+    Ok(())
+}
+
+/// Subscribes a folder or not.
+#[derive(Deserialize)]
+pub(super) struct Subscribing {
+    name: String,
+    subscribed: bool,
+}
+
+pub(super) async fn subscribe(reader: Reader, Wish(wish): Wish<Subscribing>) -> Answer<StatusCode> {
+    let subscription = if wish.subscribed { Subscription::On } else { Subscription::Off };
+    reader.user.subscribe(&folder_name(&wish.name)?, subscription).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Removes every message of the trash or of the folder for unwanted mail, for good.
+pub(super) async fn empty(State(room): State<Arc<Room>>, reader: Reader, Wish(wish): Wish<Named>) -> Answer<Response> {
+    let name = folder_name(&wish.name)?;
+    let may = [SpecialUse::Trash, SpecialUse::Junk];
+    if !may.into_iter().any(|special| reader.user.special(special).is_some_and(|known| known == name)) {
+        let why = "Only the trash and the folder for unwanted mail can be emptied.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, why));
+    }
+    let view = reader.user.open(&name, Access::ReadWrite).await?;
+    let all = crate::foundations::mail::SequenceSet::all();
+    let uids: Vec<Uid> = view.rows(&all).map(|(_, row)| row.uid).collect();
+    let removed = view.remove(&uids).await?.len();
+    record_expunged(&room, &reader, &name, removed);
+    Ok(Json(serde_json::json!({ "removed": removed })).into_response())
+}
+
+/// What is gone for good leaves an event.
+pub(super) fn record_expunged(room: &Room, reader: &Reader, folder: &FolderName, count: usize) {
+    if count == 0 {
+        return;
+    }
+    let event = Event::new(room.needs.clock.now(), EventKind::Expunged).session(reader.session);
+    let event = event.subject(reader.login.address.to_string()).with("folder", folder.as_str());
+    room.needs.journal.record(event.with("messages", count as u64));
+}

@@ -1,0 +1,182 @@
+//! HTML of messages, made harmless.
+//!
+//! Three walls, each of which would do: the markup is parsed and only known elements and attributes are written out anew
+//! (ammonia); the page of it may run nothing and load nothing but images (`Content-Security-Policy`, by header); and it is
+//! shown in a sandboxed frame without scripts. Images of others are left out until the reader asks for them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ammonia::{Builder, UrlRelative};
+
+use super::style;
+
+/// Cleaned markup.
+#[derive(Debug)]
+pub(super) struct Clean {
+    /// The markup, to be written into a body.
+    pub(super) markup: String,
+    /// How many images of other hosts it names.
+    pub(super) remote_images: usize,
+}
+
+/// Whether images of other hosts are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remote {
+    Blocked,
+    Shown,
+}
+
+/// Elements that are looked at. Parsing takes time that grows with the square of how deep they lie in each other.
+const MOST_ELEMENTS: usize = 30_000;
+
+/// As much of a markup as is looked at, and whether that is all of it.
+fn bounded(markup: &str) -> (&str, bool) {
+    match memchr::memchr_iter(b'<', markup.as_bytes()).nth(MOST_ELEMENTS) {
+        Some(end) => (&markup[..end], false),
+        None => (markup, true),
+    }
+}
+
+/// Cleans markup. `parts` gives the address of each part by its Content-ID.
+pub(super) fn clean(markup: &str, parts: HashMap<String, String>, remote: Remote) -> Clean {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let mut builder = Builder::default();
+    builder
+        .add_tags(TAGS)
+        .add_clean_content_tags(WITH_CONTENT)
+        .add_generic_attributes(["style", "dir", "align", "valign", "bgcolor", "width", "height"])
+        .add_tag_attributes("table", ["border", "cellpadding", "cellspacing"])
+        .add_tag_attributes("font", ["color", "face", "size"])
+        .url_schemes(HashSet::from(["http", "https", "mailto", "tel", "cid", "data"]))
+        // The filter has seen every address before this is asked, and leaves only relative ones of our own.
+        .url_relative(UrlRelative::PassThrough)
+        .link_rel(Some("noopener noreferrer"))
+        .set_tag_attribute_value("a", "target", "_blank")
+        .strip_comments(true)
+        .attribute_filter(move |element, attribute, value| {
+            let kept = match (element, attribute) {
+                ("img", "src") => image(value, &parts, remote, &counted),
+                (_, "src") => None,
+                (_, "href" | "cite") => is_link(value).then(|| value.to_owned()),
+                (_, "style") => style::clean(value),
+                (_, "width" | "height" | "border" | "cellpadding" | "cellspacing" | "size") => {
+                    is_length(value).then(|| value.to_owned())
+                }
+                _ => Some(value.to_owned()),
+            };
+            kept.map(Into::into)
+        });
+    let (bounded, is_whole) = bounded(markup);
+    let mut markup = builder.clean(bounded).to_string();
+    if !is_whole {
+        markup.push_str(REST);
+    }
+    Clean { markup, remote_images: count.load(Ordering::Relaxed) }
+}
+
+/// What newsletters of all ages are made of, beside what is known anyhow.
+const TAGS: [&str; 6] = ["big", "center", "font", "main", "section", "tfoot"];
+
+/// Elements whose content goes with them: it is none of the text.
+const WITH_CONTENT: [&str; 16] = [
+    "applet", "audio", "canvas", "embed", "frameset", "iframe", "math", "noscript", "object", "select", "svg",
+    "template", "textarea", "title", "video", "xmp",
+];
+
+fn image(value: &str, parts: &HashMap<String, String>, remote: Remote, count: &AtomicUsize) -> Option<String> {
+    let value = value.trim();
+    let (scheme, rest) = value.split_once(':')?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "cid" => parts.get(&content_id(rest)).cloned(),
+        "data" => is_picture(rest).then(|| value.to_owned()),
+        "http" | "https" => {
+            count.fetch_add(1, Ordering::Relaxed);
+            Some(if remote == Remote::Shown { value.to_owned() } else { NOTHING.to_owned() })
+        }
+        _ => None,
+    }
+}
+
+/// A Content-ID as it is compared: without brackets, percent-encoding undone (RFC 2392).
+pub(super) fn content_id(text: &str) -> String {
+    let bare = text.trim().trim_start_matches('<').trim_end_matches('>');
+    let octets = bare.as_bytes();
+    let mut decoded = Vec::with_capacity(octets.len());
+    let mut at = 0;
+    while let Some(octet) = octets.get(at) {
+        let pair = bare.get(at + 1..at + 3).filter(|_| *octet == b'%');
+        match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            Some(octet) => {
+                decoded.push(octet);
+                at += 3;
+            }
+            None => {
+                decoded.push(*octet);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+/// `image/png;base64,…` and its like. SVG can hold too much.
+fn is_picture(rest: &str) -> bool {
+    PICTURES.iter().any(|kind| {
+        let head = rest.get(..kind.len()).is_some_and(|head| head.eq_ignore_ascii_case(kind));
+        head && rest[kind.len()..].starts_with([';', ','])
+    })
+}
+
+/// Images that a browser shows without ever taking them for anything else.
+pub(super) const PICTURES: [&str; 5] = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
+
+fn is_link(value: &str) -> bool {
+    let scheme = value.trim().split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+    scheme.is_some_and(|scheme| matches!(scheme.as_str(), "http" | "https" | "mailto" | "tel"))
+}
+
+fn is_length(value: &str) -> bool {
+    let number = value.trim().trim_end_matches(['%', 'p', 'x']).trim_start_matches(['+', '-']);
+    !number.is_empty() && number.len() <= 6 && number.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.')
+}
+
+/// What stands in place of what is left out.
+pub(super) const REST: &str = "<hr><p>The rest is left out.</p>";
+
+/// A transparent pixel.
+const NOTHING: &str = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
+
+/// The whole page of a message's text.
+pub(super) fn page(body: &str) -> String {
+    format!("{HEAD}{body}</body></html>")
+}
+
+/// The page of a frame: calm, on paper, never wider than it.
+const HEAD: &str = "<!doctype html><html><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+<meta name=\"color-scheme\" content=\"light\"><title>Message</title><style>\
+html{background:#fff;color:#1c2430}body{margin:16px;font:15px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}\
+img{max-width:100%;height:auto}table{max-width:100%}pre{white-space:pre-wrap}a{color:#1f5fae}\
+blockquote{margin:0 0 0 4px;padding-left:12px;border-left:3px solid #c9d3e0}\
+</style></head><body>";
+
+/// What such a page may do: show its images.
+pub(super) fn policy(remote: Remote) -> &'static str {
+    match remote {
+        Remote::Blocked => {
+            "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'self'; sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
+        }
+        Remote::Shown => {
+            "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data: https: http:; base-uri 'none'; \
+             form-action 'none'; frame-ancestors 'self'; \
+             sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "html_tests.rs"]
+mod tests;

@@ -1,0 +1,199 @@
+//! Lists of messages.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::Room;
+use super::answer::{Answer, Asked, Problem};
+use super::door::Reader;
+use super::envelope::{Envelope, Person, clean};
+use super::terms::{self, Scope};
+use crate::foundations::mail::{SequenceNumber, SequenceSet, Summary, Uid};
+use crate::foundations::wire::imap::SearchKey;
+use crate::services::search::{Condition, Wording, find};
+use crate::storage::mailbox::{Access, Flags, Row, View};
+
+/// Which messages are wanted.
+#[derive(Deserialize)]
+pub(super) struct Question {
+    folder: String,
+    #[serde(default)]
+    start: u32,
+    #[serde(default = "fifty")]
+    count: u32,
+    #[serde(default)]
+    order: Order,
+    #[serde(default)]
+    filter: String,
+    #[serde(default)]
+    query: String,
+    #[serde(default)]
+    whole: bool,
+}
+
+const fn fifty() -> u32 {
+    50
+}
+
+/// How a list is sorted. UIDs ascend as messages arrive.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Order {
+    #[default]
+    Newest,
+    Oldest,
+    Largest,
+    Smallest,
+}
+
+/// One line of a list.
+#[derive(Serialize)]
+pub(super) struct Line {
+    uid: u32,
+    flags: Vec<&'static str>,
+    size: u64,
+    arrived: i64,
+    from: Vec<Person>,
+    to: Vec<Person>,
+    subject: String,
+    preview: String,
+    attachments: bool,
+}
+
+/// A part of a folder's list.
+#[derive(Serialize)]
+struct List {
+    folder: String,
+    uid_validity: u32,
+    /// Changes whenever anything in the folder does.
+    state: u64,
+    /// Messages in the folder.
+    messages: u32,
+    unseen: u32,
+    /// Messages that were found; all without a search.
+    total: usize,
+    start: u32,
+    lines: Vec<Line>,
+}
+
+pub(super) async fn list(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Asked(asked): Asked<Question>,
+) -> Answer<Response> {
+    let view = reader.open(&asked.folder, Access::ReadOnly).await?;
+    let count = asked.count.clamp(1, room.needs.settings.get().page) as usize;
+    let filter = terms::filter(&asked.filter)
+        .ok_or_else(|| Problem::bad("`filter` is all, unread, read, flagged, answered, forwarded or draft."))?;
+    let scope = if asked.whole { Scope::Whole } else { Scope::Head };
+    let found = match (filter, terms::key(&asked.query, scope)) {
+        (SearchKey::All, None) => None,
+        (filter, None) => Some(search(&room, &view, &filter).await?),
+        (filter, Some(key)) => Some(search(&room, &view, &SearchKey::And(vec![filter, key])).await?),
+    };
+    let total = found.as_ref().map_or(view.len() as usize, Vec::len);
+    let rows = page(&view, found, asked.order, asked.start as usize, count);
+    let status = view.status();
+    let list = List {
+        folder: view.folder().to_string(),
+        uid_validity: u32::from(view.uid_validity()),
+        state: u64::from(view.highest_mod_seq()),
+        messages: status.messages,
+        unseen: status.unseen,
+        total,
+        start: asked.start,
+        lines: lines(&view, &rows).await?,
+    };
+    Ok(Json(list).into_response())
+}
+
+/// The messages for which a condition holds, ascending.
+pub(super) async fn search(room: &Room, view: &View, key: &SearchKey) -> Answer<Vec<Uid>> {
+    let _turn = room.searches.acquire().await;
+    let settings = room.needs.settings.get();
+    let nothing = SequenceSet::new();
+    let wording = Wording { charset: None, saved: &nothing, text_limit: settings.search_text.len() };
+    let condition = Condition::new(key, &wording, view, room.needs.clock.now());
+    let condition = condition.map_err(|problem| Problem::bad(format!("This cannot be searched: {problem}.")))?;
+    let hits = find(&Arc::new(condition), view, FILES_AT_ONCE).await?;
+    Ok(hits.into_iter().map(|hit| hit.uid).collect())
+}
+
+/// Files that one search reads in one go.
+const FILES_AT_ONCE: usize = 64;
+
+/// The rows of a page. By arrival only as many are looked at as the page has.
+fn page(view: &View, found: Option<Vec<Uid>>, order: Order, start: usize, count: usize) -> Vec<Row> {
+    if let (None, Order::Newest | Order::Oldest) = (&found, order) {
+        let last = view.len() as usize;
+        let index = |n: usize| if matches!(order, Order::Newest) { last.checked_sub(n + 1) } else { Some(n) };
+        let number = |n: usize| SequenceNumber::from_index(index(n)?);
+        return (start..start.saturating_add(count).min(last)).filter_map(|n| view.row(number(n)?)).collect();
+    }
+    let all = SequenceSet::all();
+    let mut rows: Vec<Row> = match found {
+        Some(uids) => uids.into_iter().filter_map(|uid| view.row(view.sequence(uid)?)).collect(),
+        None => view.rows(&all).map(|(_, row)| row).collect(),
+    };
+    match order {
+        Order::Newest => rows.reverse(),
+        Order::Oldest => {}
+        Order::Largest => rows.sort_by_key(|row| std::cmp::Reverse(row.size)),
+        Order::Smallest => rows.sort_by_key(|row| row.size),
+    }
+    rows.into_iter().skip(start).take(count).collect()
+}
+
+async fn lines(view: &View, rows: &[Row]) -> Answer<Vec<Line>> {
+    let mut summaries = view.summaries(rows.iter().map(|row| row.uid).collect());
+    let mut lines = Vec::with_capacity(rows.len());
+    for row in rows {
+        let stored = match summaries.next().await {
+            Some((_, Ok(stored))) => stored,
+            // A message that is gone in this moment leaves an empty line; the next look shows it no more.
+            Some((_, Err(crate::storage::mailbox::Error::NoMessage(_)))) | None => bytes::Bytes::new(),
+            Some((_, Err(error))) => return Err(error.into()),
+        };
+        lines.push(line(row, &Summary::read(&stored).unwrap_or_default()));
+    }
+    Ok(lines)
+}
+
+fn line(row: &Row, summary: &Summary) -> Line {
+    let envelope = Envelope::read(&summary.envelope);
+    Line {
+        uid: row.uid.get(),
+        flags: flags(row),
+        size: row.size,
+        arrived: row.internal_date.unix_millis(),
+        from: envelope.from,
+        to: envelope.to,
+        subject: clean(&summary.fields.subject),
+        preview: clean(&summary.preview),
+        attachments: has_attachment(&summary.body_structure),
+    }
+}
+
+/// Whether a BODYSTRUCTURE speaks of an attachment.
+fn has_attachment(structure: &[u8]) -> bool {
+    const WANTED: &[u8] = b"(\"attachment\"";
+    structure.windows(WANTED.len()).any(|window| window.eq_ignore_ascii_case(WANTED))
+}
+
+/// Flags as the page names them.
+pub(super) fn flags(row: &Row) -> Vec<&'static str> {
+    FLAGS.iter().filter(|(flag, _)| row.flags.contains(*flag)).map(|(_, word)| *word).collect()
+}
+
+/// Flags and their names.
+pub(super) const FLAGS: [(Flags, &str); 5] = [
+    (Flags::SEEN, "seen"),
+    (Flags::FLAGGED, "flagged"),
+    (Flags::ANSWERED, "answered"),
+    (Flags::FORWARDED, "forwarded"),
+    (Flags::DRAFT, "draft"),
+];

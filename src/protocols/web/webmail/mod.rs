@@ -1,0 +1,40 @@
+//! The webmail: mail in a browser, for everybody who has a mailbox here.
+//!
+//! Promises: it makes no request to any other host unless a reader asks for the images of one message, and its pages may
+//! run and load nothing but what they bring (`Content-Security-Policy`). What others have written is never markup of the
+//! page: HTML of messages is cleaned here (`html`) and shown in a frame of its own without scripts. What is answered "sent"
+//! is durable, and the same wish is fulfilled once (`send`). Drafts are messages in the folder for drafts.
+//!
+//! The data come from `/api/`, described by `/api/openapi.json`; the page is one user of it among others. Each file here
+//! is one part of that interface. Logins go through `services::login`, so that the guard counts them with those of IMAP.
+//! Called by listeners of the protocols `webmail` and, by way of the site, `https`. Its locks guard the table of sessions,
+//! attachments on their way, and what is being sent; none is held across an `await` but the one of a single message.
+
+mod acts;
+mod answer;
+mod assets;
+mod build;
+mod changes;
+mod door;
+mod drafts;
+mod envelope;
+mod folders;
+mod html;
+mod list;
+mod parts;
+mod people;
+mod read;
+mod room;
+mod send;
+mod serve;
+mod sessions;
+mod settings;
+mod signing_in;
+mod source;
+mod style;
+mod terms;
+mod uploads;
+
+pub use room::{Needs, Room};
+pub use serve::{pages, run};
+pub use settings::WebmailSettings;

@@ -1,0 +1,67 @@
+// Speaking with the server. Addresses are relative, so that the page works under any path.
+
+/** What the server has refused, in its words. */
+export class Refusal extends Error {
+  constructor(status, text) {
+    super(text);
+    this.status = status;
+  }
+}
+
+let signedOut = () => {};
+
+/** Whom to tell when a login has ended. */
+export function whenSignedOut(act) {
+  signedOut = act;
+}
+
+async function ask(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(`api/${path}`, { credentials: "same-origin", ...options });
+  } catch {
+    throw new Refusal(0, "The server cannot be reached.");
+  }
+  if (response.ok) return response.status === 204 || response.status === 201 && !response.headers.get("content-type") ? null : response.json();
+  const text = await response.json().then((body) => body.error, () => `The server has answered ${response.status}.`);
+  if (response.status === 401 && path !== "session") signedOut();
+  throw new Refusal(response.status, text);
+}
+
+/** Asks for something. */
+export function get(path, parameters = {}) {
+  const set = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "" && value !== false);
+  return ask(`${path}?${new URLSearchParams(set)}`);
+}
+
+/** Wishes for something. */
+export function post(path, wish, method = "POST") {
+  const headers = { "content-type": "application/json", "x-postrider": "1" };
+  return ask(path, { method, headers, body: wish === undefined ? undefined : JSON.stringify(wish) });
+}
+
+export const remove = (path) => post(path, undefined, "DELETE");
+
+/** Sends a file, telling how far it has come; `abort` of what is returned ends it. */
+export function upload(file, progress) {
+  const request = new XMLHttpRequest();
+  const done = new Promise((resolve, reject) => {
+    request.upload.addEventListener("progress", (event) => progress(event.total ? event.loaded / event.total : 0));
+    request.addEventListener("load", () => {
+      let answer = {};
+      try { answer = JSON.parse(request.responseText); } catch { /* a proxy's page */ }
+      if (request.status === 201) resolve(answer);
+      else reject(new Refusal(request.status, answer.error ?? `The server has answered ${request.status}.`));
+    });
+    request.addEventListener("error", () => reject(new Refusal(0, "The server cannot be reached.")));
+    request.addEventListener("abort", () => reject(new Refusal(0, "")));
+  });
+  request.open("POST", `api/uploads?${new URLSearchParams({ name: file.name })}`);
+  request.setRequestHeader("x-postrider", "1");
+  request.setRequestHeader("content-type", file.type || "application/octet-stream");
+  request.send(file);
+  return { done, abort: () => request.abort() };
+}
+
+/** The address of a part of a message, its page or its source. */
+export const address = (what, parameters) => `api/message/${what}?${new URLSearchParams(parameters)}`;

@@ -1,0 +1,353 @@
+// The page: signing in, and joining folders, list, reader and composer.
+
+import { get, post, remove, whenSignedOut } from "./api.js";
+import { Composer } from "./compose.js";
+import { confirm, menu, open } from "./dialogs.js";
+import { button, h, icon, later, toast } from "./elements.js";
+import { Folders } from "./folders.js";
+import { help, listen } from "./keys.js";
+import { List, told } from "./list.js";
+import * as preferences from "./preferences.js";
+import { Reader } from "./reader.js";
+import { t } from "./texts.js";
+
+const root = document.querySelector("#root");
+let app = null;
+
+/** The form of somebody who is not signed in. */
+function signIn(note = "") {
+  app?.end();
+  app = null;
+  document.title = t("product");
+  document.querySelector("#compose")?.remove();
+  document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
+  const address = h("input", { id: "address", name: "address", type: "text", inputMode: "email", autocomplete: "username", autocapitalize: "none", spellcheck: false, required: true });
+  const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password", required: true });
+  const problem = h("p", { class: "problems", role: "alert" }, note);
+  const submit = h("button", { class: "main", type: "submit" }, t("signIn"));
+  const form = h("form", { class: "entrance" }, h("img", { src: "icon.svg", alt: "", width: 56, height: 56 }), h("h1", {}, t("product")),
+    problem, h("label", { for: "address" }, t("address"), address), h("label", { for: "password" }, t("password"), password), submit, h("p", { class: "host" }, location.hostname));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    submit.disabled = true;
+    submit.textContent = t("signingIn");
+    problem.textContent = "";
+    try {
+      await post("session", { address: address.value, password: password.value });
+      await start();
+    } catch (error) {
+      problem.textContent = error.message;
+      submit.disabled = false;
+      submit.textContent = t("signIn");
+      password.select();
+      password.focus();
+    }
+  });
+  root.replaceChildren(h("main", { class: "door" }, form));
+  address.focus();
+}
+
+class App {
+  constructor(account) {
+    this.account = account;
+    preferences.apply(account.preferences);
+    const changed = () => this.refreshSoon();
+    this.composer = new Composer(account, { changed, drafts: () => this.folders.role("drafts")?.name });
+    this.folders = new Folders({
+      open: (name) => this.openFolder(name), compose: () => this.composer.begin(), drop: (to) => this.move({ to }, this.meant()),
+      source: () => this.list.question.folder, changed: () => this.title(), refresh: changed,
+    });
+    this.list = new List({
+      open: (line) => this.openMessage(line.uid), folder: () => this.folders.named(this.list.question.folder), refresh: () => this.refresh(),
+      flag: (uids, on) => this.mark(uids, "flagged", on), selection: (selected) => this.drawBar(selected),
+    });
+    this.reader = new Reader({
+      role: () => this.role(), back: () => this.back(), edit: (message) => this.composer.resume(message), choose: () => this.choose(),
+      move: (to) => this.move(to, [this.reader.message.uid]), remove: () => this.remove([this.reader.message.uid]),
+      mark: (flag, on) => this.markOpen(flag, on), write: (kind, message) => this.composer.answer(kind, message), compose: (mailto) => this.composer.begin(mailto),
+      prefersText: () => account.preferences.prefer_text, trusts: (address) => this.role() !== "junk" && account.preferences.trusted_images.includes(address?.toLowerCase()),
+      trust: (address) => this.trust(address.toLowerCase()),
+    });
+    this.search = h("input", { type: "search", placeholder: t("search"), title: t("searchHint"), "aria-label": t("search"), enterKeyHint: "search" });
+    this.whole = h("input", { type: "checkbox" });
+    const find = later(350, () => this.find());
+    this.search.addEventListener("input", find);
+    this.search.addEventListener("keydown", (event) => { if (event.key === "Escape") { this.search.value = ""; this.find(); this.list.box.focus(); } else if (event.key === "ArrowDown") { event.preventDefault(); this.list.box.focus(); } });
+    this.whole.addEventListener("change", () => this.find());
+    const form = h("form", { role: "search", "aria-label": t("search"), on: { submit: (event) => { event.preventDefault(); find.cancel(); this.find(); } } }, icon("search"), this.search, h("label", { class: "whole" }, this.whole, t("searchWhole")));
+    const me = h("button", { type: "button", class: "me", "aria-haspopup": "menu", on: { click: () => menu(me, [
+      [t("settings"), () => preferences.show(account, () => this.reader.message && this.reader.draw())], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
+      h("span", { class: "address" }, account.address), icon("down"));
+    const open = button(t("menu"), "menu", () => this.drawer(!root.classList.contains("drawer")), { kind: "onlyMedium" });
+    const shade = h("div", { class: "shade", on: { click: () => this.drawer(false) } });
+    root.replaceChildren(h("header", { id: "top" }, open, h("span", { class: "brand" }, h("img", { src: "icon.svg", alt: "", width: 28, height: 28 }), t("product")), form, button(t("help"), "help", help, { key: "?" }), me),
+      this.folders.element, shade, this.list.element, this.reader.element, button(t("compose"), "compose", () => this.composer.begin(), { kind: "main floating onlyNarrow" }));
+    this.refreshSoon = later(250, () => this.refresh());
+    this.route = () => this.follow();
+    addEventListener("hashchange", this.route);
+  }
+
+  async begin() {
+    await this.folders.load();
+    await this.follow(true);
+    this.list.box.focus();
+  }
+
+  end() {
+    removeEventListener("hashchange", this.route);
+    this.events?.close();
+    this.refreshSoon.cancel();
+    root.className = "";
+  }
+
+  /** Shows what the address of the page names. */
+  async follow(first = false) {
+    const asked = new URLSearchParams(location.hash.slice(1));
+    const folder = asked.get("folder") ?? "INBOX", uid = Number(asked.get("uid")) || null;
+    this.drawer(false);
+    if (first || folder !== this.list.question.folder) {
+      this.folders.select(folder);
+      this.watch(folder);
+      this.search.value = asked.get("q") ?? "";
+      this.reader.clear();
+      await this.list.ask({ folder, query: this.search.value, filter: "" });
+    }
+    root.classList.toggle("reading", uid !== null);
+    if (uid === null) this.reader.clear();
+    else if (this.reader.message?.uid !== uid || this.reader.message.folder !== folder) await this.read(folder, uid);
+    this.title();
+  }
+
+  go(folder, uid) {
+    const to = new URLSearchParams({ folder, ...(uid ? { uid } : {}) });
+    if (location.hash.slice(1) === String(to)) this.follow();
+    else location.hash = to;
+  }
+
+  openFolder(name) {
+    this.go(name);
+  }
+
+  openMessage(uid) {
+    this.go(this.list.question.folder, uid);
+  }
+
+  async read(folder, uid) {
+    const at = this.list.lines.findIndex((line) => line?.uid === uid);
+    if (at >= 0 && at !== this.list.at) {
+      this.list.at = at;
+      this.list.show(at);
+    }
+    const message = await this.reader.open(folder, uid);
+    if (message && !message.flags.includes("seen")) {
+      message.flags.push("seen");
+      await this.mark([uid], "seen", true);
+    }
+    if (message && matchMedia("(max-width: 760px)").matches) this.reader.element.focus();
+  }
+
+  role() {
+    return this.folders.named(this.reader.message?.folder ?? this.list.question.folder)?.role;
+  }
+
+  back() {
+    if (document.querySelector("#compose")) return;
+    if (this.list.selected.size > 0) this.list.select([]);
+    else if (this.reader.message || root.classList.contains("reading")) {
+      this.go(this.list.question.folder);
+      this.list.box.focus();
+    }
+  }
+
+  find() {
+    if (this.search.value === this.list.question.query && this.whole.checked === this.list.question.whole) return;
+    told(this.list.ask({ query: this.search.value, whole: this.whole.checked }));
+  }
+
+  async refresh() {
+    await told(Promise.all([this.folders.load(), this.list.refresh()]));
+  }
+
+  title() {
+    const unseen = this.folders.role("inbox")?.unseen ?? 0;
+    const name = this.reader.message?.subject || this.folders.shown(this.list.question.folder);
+    document.title = `${unseen > 0 ? `(${unseen}) ` : ""}${name} · ${this.account.address}`;
+  }
+
+  drawer(on) {
+    root.classList.toggle("drawer", on);
+    if (on) this.folders.element.querySelector("[aria-current]")?.focus();
+  }
+
+  /** Is told when something has changed, here or elsewhere. */
+  watch(folder) {
+    this.events?.close();
+    this.events = new EventSource(`api/changes?${new URLSearchParams({ folder })}`);
+    this.events.addEventListener("changed", () => this.refreshSoon());
+    let begun = false;
+    this.events.addEventListener("begun", () => {
+      // What has happened while nobody was told.
+      if (begun) this.refreshSoon();
+      begun = true;
+    });
+    this.events.addEventListener("error", () => {
+      if (this.events?.readyState === EventSource.CLOSED) {
+        clearTimeout(this.again);
+        this.again = setTimeout(() => app === this && get("session").then(() => this.watch(this.list.question.folder), () => {}), 5_000);
+      }
+    });
+  }
+
+  /** The messages an act is about: those selected, or the one that is open or stood at. */
+  meant() {
+    if (this.list.selected.size > 0) return [...this.list.selected];
+    if (this.reader.message) return [this.reader.message.uid];
+    const line = this.list.lines[this.list.at];
+    return line ? [line.uid] : [];
+  }
+
+  async mark(uids, flag, on) {
+    if (uids.length === 0) return;
+    this.list.mark(uids, flag, on);
+    await told(post("messages/mark", { folder: this.list.question.folder, uids, [on ? "add" : "remove"]: [flag] }).then(() => this.refreshSoon()));
+  }
+
+  async markOpen(flag, on) {
+    const { message } = this.reader;
+    message.flags = message.flags.filter((known) => known !== flag);
+    if (on) message.flags.push(flag);
+    this.reader.draw();
+    await this.mark([message.uid], flag, on);
+    if (flag === "seen" && !on) this.back();
+  }
+
+  /** Shows the message after those that go. */
+  leaveMessages(uids) {
+    const open = this.reader.message;
+    this.list.select([]);
+    if (!open || !uids.includes(open.uid)) return;
+    const next = this.list.after(uids);
+    const narrow = matchMedia("(max-width: 760px)").matches;
+    this.reader.clear();
+    if (next && !narrow) this.openMessage(next.uid);
+    else this.go(this.list.question.folder);
+  }
+
+  async move(to, uids, undo = true) {
+    const folder = this.list.question.folder;
+    const target = to.to ?? this.folders.role(to.role)?.name;
+    if (uids.length === 0 || target === folder) return;
+    try {
+      const put = await post("messages/move", { folder, uids, ...to });
+      if (!to.copy) this.leaveMessages(uids);
+      const again = undo && !to.copy ? { action: t("undo"), act: () => this.moveBack(put, folder) } : {};
+      const text = to.role === "trash" ? t("deleted", { count: put.uids.length }) : t(to.copy ? "copied" : "moved", { count: put.uids.length, folder: this.folders.shown(put.to) });
+      toast(text, again);
+      await this.refresh();
+    } catch (error) {
+      toast(error.message, { problem: true });
+      this.refreshSoon();
+    }
+  }
+
+  moveBack(put, folder) {
+    told(post("messages/move", { folder: put.to, uids: put.uids, to: folder }).then(() => this.refreshSoon()));
+  }
+
+  async remove(uids) {
+    if (uids.length === 0) return;
+    const folder = this.list.question.folder;
+    if (this.folders.named(folder)?.role !== "trash") {
+      await this.move({ role: "trash" }, uids);
+      return;
+    }
+    if (!await confirm(t("deleteForGoodSure", { count: uids.length }), t("deleteForGood"))) return;
+    await told(post("messages/remove", { folder, uids }).then(() => {
+      this.leaveMessages(uids);
+      toast(t("deleted", { count: uids.length }));
+      return this.refresh();
+    }));
+  }
+
+  /** Asks where the messages go. */
+  async choose() {
+    const uids = this.meant();
+    if (uids.length === 0) return;
+    const copy = h("input", { type: "checkbox" });
+    const list = h("ul", { class: "choose" });
+    const filter = h("input", { type: "search", placeholder: t("findFolder"), "aria-label": t("findFolder"), autofocus: true });
+    const box = h("form", { method: "dialog" }, filter, list, h("label", {}, copy, t("copyInstead")));
+    const fitting = () => this.folders.all.filter((folder) => folder.name !== this.list.question.folder && this.folders.shown(folder.name).toLowerCase().includes(filter.value.toLowerCase()));
+    const draw = () => list.replaceChildren(...fitting().map((folder) => h("li", {}, h("button", { type: "submit", value: folder.name }, icon(folder.role ?? "folder"), folder.role ? this.folders.shown(folder.name) : folder.name))));
+    filter.addEventListener("input", draw);
+    draw();
+    const to = await open(t("moveTitle", { count: uids.length }), box, { initial: filter });
+    if (to) await this.move({ to, copy: copy.checked }, uids);
+  }
+
+  drawBar(selected) {
+    if (!this.list) return;
+    const role = this.role(), some = selected.size > 0;
+    this.list.element.classList.toggle("selecting", some);
+    const uids = () => this.meant();
+    this.list.bar.replaceChildren(...some ? [
+      h("span", { class: "count" }, t("selected", { count: selected.size })),
+      role !== "archive" && button(t("archiveIt"), "archive", () => this.move({ role: "archive" }, uids()), { key: "e" }),
+      button(t(role === "junk" ? "notJunk" : "junkIt"), role === "junk" ? "ok" : "junk", () => this.junk(), { key: "!" }),
+      button(t(role === "trash" ? "deleteForGood" : "deleteIt"), "trash", () => this.remove(uids()), { key: "#" }),
+      button(t("moveTo"), "move", () => this.choose(), { key: "m" }),
+      button(t("markRead"), "mail", () => this.mark(uids(), "seen", true)),
+      button(t("markUnread"), "unread", () => this.mark(uids(), "seen", false), { key: "U" }),
+      button(t("flag"), "flag", () => this.flag(), { key: "s" }),
+    ].filter(Boolean) : []);
+  }
+
+  junk() {
+    this.move({ role: this.role() === "junk" ? "inbox" : "junk" }, this.meant());
+  }
+
+  flag() {
+    const uids = this.meant();
+    const lines = this.list.lines.filter((line) => line && uids.includes(line.uid));
+    const on = lines.some((line) => !line.flags.includes("flagged"));
+    if (this.reader.message && uids.length === 1 && uids[0] === this.reader.message.uid) this.markOpen("flagged", on);
+    else this.mark(uids, "flagged", on);
+  }
+
+  async trust(address) {
+    const { preferences: own } = this.account;
+    if (!own.trusted_images.includes(address)) own.trusted_images.push(address);
+    await told(post("preferences", own));
+  }
+
+  async leave() {
+    if (this.composer.open) await this.composer.open.leave();
+    await remove("session").catch(() => {});
+    location.hash = "";
+    signIn(t("signedOut"));
+  }
+}
+
+listen({
+  step: (by) => app?.list.step(by), openCurrent: () => app?.list.open(app.list.at), toggle: () => app && app.list.toggle(app.list.at, false),
+  back: () => app?.back(), compose: () => app?.composer.begin(), write: (kind) => app?.reader.message && app.composer.answer(kind, app.reader.message),
+  move: (to) => app?.move(to, app.meant()), remove: () => app?.remove(app.meant()), junk: () => app?.junk(), choose: () => app?.choose(), flag: () => app?.flag(),
+  unread: () => app && (app.reader.message && app.list.selected.size === 0 ? app.markOpen("seen", false) : app.mark(app.meant(), "seen", false)),
+  search: () => { app?.search.focus(); app?.search.select(); }, refresh: () => app?.refresh(),
+  go: (role) => { const folder = app?.folders.role(role); if (folder) app.openFolder(folder.name); },
+});
+
+async function start() {
+  const account = await get("account");
+  app = new App(account);
+  await app.begin();
+}
+
+whenSignedOut(() => signIn());
+try {
+  await get("session");
+  await start();
+} catch (error) {
+  if (error.status === 401) signIn();
+  else root.replaceChildren(h("p", { class: "waiting", role: "alert" }, error.message, " ", h("button", { type: "button", on: { click: () => location.reload() } }, t("retry"))));
+}

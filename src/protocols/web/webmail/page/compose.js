@@ -1,0 +1,334 @@
+// Writing: new messages, answers, drafts. What is typed is kept as a draft in the mailbox a moment later.
+
+import { post, upload } from "./api.js";
+import { confirm } from "./dialogs.js";
+import { button, h, icon, later, toast } from "./elements.js";
+import { field, forgetPeople, isAddress, parse, write } from "./people.js";
+import { longDate, size, t, time } from "./texts.js";
+
+const WAIT = 2_500;
+const key = () => [...crypto.getRandomValues(new Uint8Array(20))].map((octet) => octet.toString(16).padStart(2, "0")).join("");
+
+/** Begins a letter; `account` is what the server says of the account, `act` has `changed` and `preferences`. */
+export class Composer {
+  constructor(account, act) {
+    this.account = account;
+    this.act = act;
+    this.open = null;
+  }
+
+  /** A new letter, from the fields of a mailto address if there is one. */
+  begin(mailto = "") {
+    const letter = { to: "", cc: "", bcc: "", subject: "", text: "" };
+    if (mailto) {
+      const url = new URL(mailto);
+      const one = (name) => url.searchParams.get(name) ?? "";
+      const to = [decodeURIComponent(url.pathname), one("to")].filter(Boolean).join(", ");
+      Object.assign(letter, { to, cc: one("cc"), bcc: one("bcc"), subject: one("subject"), text: one("body") });
+    }
+    letter.from = this.account.preferences.default_identity ?? this.account.address;
+    letter.text += this.signature(letter.from);
+    return this.show(letter, letter.to ? "text" : "to");
+  }
+
+  signature(from) {
+    const signature = this.account.preferences.identities[from.toLowerCase()]?.signature;
+    return signature ? `\n\n-- \n${signature}` : "";
+  }
+
+  /** An answer to a message, or the message passed on. */
+  answer(kind, message) {
+    const own = new Set(this.account.identities.map((address) => address.toLowerCase()));
+    const mine = [...message.to, ...message.cc].find((person) => own.has(person.address.toLowerCase()));
+    const from = mine ? this.account.identities.find((address) => address.toLowerCase() === mine.address.toLowerCase()) : this.account.address;
+    const forward = kind.startsWith("forward");
+    const prefix = forward ? "Fwd: " : "Re: ";
+    const bare = message.subject.replace(forward ? /^fwd?:\s*/i : /^re:\s*/i, "");
+    const letter = {
+      from, to: "", cc: "", bcc: "", subject: prefix + bare, attachments: [],
+      in_reply_to: forward ? null : message.message_id,
+      references: [...message.references, ...(message.message_id ? [message.message_id] : [])],
+      answers: { kind: forward ? "forward" : "reply", folder: message.folder, uid: message.uid },
+    };
+    if (forward) {
+      if (kind === "forwardFile") {
+        letter.attachments = [{ name: `${message.subject || "message"}.eml`, size: message.size, source: { folder: message.folder, uid: message.uid } }];
+        letter.text = this.signature(from);
+      } else {
+        const head = [["from", message.from], ["to", message.to], ["cc", message.cc]].filter(([, people]) => people.length > 0).map(([name, people]) => `${t(name)}: ${write(people)}`);
+        head.push(`${t("date")}: ${longDate(message.sent ?? message.arrived)}`, `${t("subject")}: ${message.subject}`);
+        letter.text = `${this.signature(from)}\n\n${t("forwarded")}\n${head.join("\n")}\n\n${message.text}`;
+        letter.attachments = message.attachments.map((file) => ({ name: file.name, size: file.size, source: { folder: message.folder, uid: message.uid, part: file.part } }));
+      }
+      return this.show(letter, "to");
+    }
+    const outgoing = message.from.some((person) => own.has(person.address.toLowerCase()));
+    const back = outgoing ? message.to : message.reply_to.length > 0 ? message.reply_to : message.from;
+    letter.to = write(back);
+    if (kind === "replyAll") {
+      const taken = new Set([...own, ...back.map((person) => person.address.toLowerCase())]);
+      const rest = (people) => people.filter((person) => !taken.has(person.address.toLowerCase()) && taken.add(person.address.toLowerCase()));
+      const others = outgoing ? [] : rest(message.to);
+      letter.to = write([...back, ...others]);
+      letter.cc = write(rest(message.cc));
+    }
+    const name = message.from[0]?.name || message.from[0]?.address || "";
+    const quote = `${t("wrote", { date: longDate(message.sent ?? message.arrived), name })}\n${message.text.trimEnd().split("\n").map((line) => line.startsWith(">") ? `>${line}` : `> ${line}`).join("\n")}\n`;
+    const below = this.account.preferences.reply_below;
+    letter.text = below ? `${quote}\n${this.signature(from)}` : `${this.signature(from)}\n\n${quote}`;
+    return this.show(letter, "text", below ? quote.length + 1 : 0);
+  }
+
+  /** Goes on with a draft. */
+  resume(message) {
+    return this.show({
+      from: this.account.identities.find((address) => address.toLowerCase() === message.from[0]?.address.toLowerCase()) ?? this.account.address,
+      to: write(message.to), cc: write(message.cc), bcc: write(message.bcc), subject: message.subject, text: message.text,
+      attachments: message.attachments.map((file) => ({ name: file.name, size: file.size, source: { folder: message.folder, uid: message.uid, part: file.part } })),
+      in_reply_to: message.references.at(-1) ?? null, references: message.references, answers: message.answers,
+    }, "text", 0, message);
+  }
+
+  async show(letter, focus, caret = 0, draft = null) {
+    if (this.open) await this.open.leave();
+    this.open = new Letter(this, letter, draft);
+    document.body.append(this.open.element);
+    this.open.focus(focus, caret);
+    return this.open;
+  }
+
+  closed() {
+    this.open = null;
+  }
+}
+
+class Letter {
+  constructor(composer, letter, draft) {
+    this.composer = composer;
+    this.key = key();
+    this.draft = draft?.uid ?? null;
+    this.facts = { in_reply_to: letter.in_reply_to ?? null, references: letter.references ?? [], answers: letter.answers ?? null };
+    this.files = (letter.attachments ?? []).map((file) => ({ ...file }));
+    this.saving = Promise.resolve();
+    const changed = () => this.changed();
+    const { account } = composer;
+    this.from = h("select", { "aria-label": t("from"), on: { change: () => this.signAs(this.from.value) } }, account.identities.map((address) => h("option", { value: address, selected: address === letter.from }, this.shown(address))));
+    this.signed = letter.from;
+    this.to = field(t("to"), letter.to, changed);
+    this.cc = field(t("cc"), letter.cc, changed);
+    this.bcc = field(t("bcc"), letter.bcc, changed);
+    this.subject = h("input", { type: "text", value: letter.subject, "aria-label": t("subject"), placeholder: t("subject"), maxLength: 900, on: { input: changed } });
+    this.text = h("textarea", { value: letter.text, "aria-label": t("body"), on: { input: changed, paste: (event) => this.paste(event) } });
+    this.list = h("ul", { class: "attached", "aria-label": t("attachments") });
+    this.state = h("span", { class: "state", role: "status" });
+    this.sendButton = button(t("send"), "sent", () => this.send(), { text: true, kind: "main", key: "Ctrl+Enter" });
+    const chooser = h("input", { type: "file", multiple: true, hidden: true, on: { change: () => { this.attach(chooser.files); chooser.value = ""; } } });
+    const title = h("h2", {}, letter.subject || t("newMessage"));
+    this.subject.addEventListener("input", () => { title.textContent = this.subject.value || t("newMessage"); });
+    const row = (name, control, more) => h("div", { class: "line" }, h("span", { class: "name", "aria-hidden": "true" }, t(name)), control, more);
+    const ccRow = row("cc", this.cc.element), bccRow = row("bcc", this.bcc.element);
+    ccRow.hidden = !letter.cc;
+    bccRow.hidden = !letter.bcc;
+    const add = (name, line, control) => {
+      const one = h("button", { type: "button", class: "quiet", hidden: !line.hidden, on: { click: () => { line.hidden = false; one.hidden = true; control.input.focus(); } } }, t(name));
+      return one;
+    };
+    this.element = h("section", { id: "compose", role: "dialog", "aria-label": t("newMessage") },
+      h("header", {}, title, button(t("minimise"), "down", () => this.element.classList.toggle("small")), button(t("close"), "close", () => this.leave(), { key: "Esc" })),
+      h("div", { class: "fields" },
+        account.identities.length > 1 || this.shown(letter.from) !== letter.from ? row("from", this.from) : null,
+        row("to", this.to.element, [add("addCc", ccRow, this.cc), add("addBcc", bccRow, this.bcc)]), ccRow, bccRow,
+        h("div", { class: "line" }, this.subject)),
+      this.text, this.list,
+      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
+    this.element.addEventListener("keydown", (event) => this.keyed(event));
+    this.element.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); this.element.classList.add("drop"); } });
+    this.element.addEventListener("dragleave", () => this.element.classList.remove("drop"));
+    this.element.addEventListener("drop", (event) => { event.preventDefault(); this.element.classList.remove("drop"); this.attach(event.dataTransfer.files); });
+    this.element.dataset.drop = t("dropFiles");
+    this.soon = later(WAIT, () => this.save());
+    this.drawFiles();
+    this.before = this.snapshot();
+    this.leaving = (event) => { if (this.dirty) event.preventDefault(); };
+    addEventListener("beforeunload", this.leaving);
+  }
+
+  shown(address) {
+    const name = this.composer.account.preferences.identities[address.toLowerCase()]?.name || (address === this.composer.account.address ? this.composer.account.name : "");
+    return name ? write([{ name, address }]) : address;
+  }
+
+  focus(where, caret) {
+    const element = { to: this.to.input, text: this.text }[where];
+    element.focus();
+    if (where === "text") this.text.setSelectionRange(caret, caret);
+    this.text.scrollTop = 0;
+  }
+
+  /** Exchanges the signature with the address. */
+  signAs(address) {
+    const old = this.composer.signature(this.signed), fresh = this.composer.signature(address);
+    if (old && this.text.value.includes(old)) this.text.value = this.text.value.replace(old, () => fresh);
+    else if (!old && fresh) this.text.value += fresh;
+    this.signed = address;
+    this.changed();
+  }
+
+  letter() {
+    const from = parse(this.shown(this.from.value))[0];
+    const attachments = this.files.filter((file) => file.source).map((file) => file.source);
+    return { from, to: this.to.people, cc: this.cc.people, bcc: this.bcc.people, subject: this.subject.value, text: this.text.value, attachments, ...this.facts };
+  }
+
+  snapshot() {
+    return JSON.stringify(this.letter());
+  }
+
+  get dirty() {
+    return this.snapshot() !== this.before || this.files.some((file) => !file.source);
+  }
+
+  changed() {
+    this.soon();
+  }
+
+  keyed(event) {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      this.send();
+    } else if (event.key === "Escape") {
+      event.preventDefault();
+      this.leave();
+    }
+    event.stopPropagation();
+  }
+
+  paste(event) {
+    if (event.clipboardData.files.length > 0) {
+      event.preventDefault();
+      this.attach(event.clipboardData.files);
+    }
+  }
+
+  attach(files) {
+    const most = this.composer.account.limits.attachment;
+    for (const file of files) {
+      if (file.size > most) {
+        toast(t("tooLarge", { name: file.name, most: size(most) }), { problem: true });
+        continue;
+      }
+      const one = { name: file.name, size: file.size, percent: 0 };
+      const way = upload(file, (part) => { one.percent = Math.floor(part * 100); this.drawFiles(); });
+      one.abort = way.abort;
+      one.done = way.done.then(({ upload: id }) => { one.source = { upload: id }; this.drawFiles(); this.changed(); }, (error) => {
+        this.files = this.files.filter((known) => known !== one);
+        if (error.message) toast(`${file.name}: ${error.message}`, { problem: true });
+        this.drawFiles();
+      });
+      this.files.push(one);
+    }
+    this.drawFiles();
+  }
+
+  drawFiles() {
+    this.list.hidden = this.files.length === 0;
+    this.list.replaceChildren(...this.files.map((file) => h("li", {}, icon("attach"),
+      h("span", { class: "name" }, file.source ? file.name : t("uploading", { name: file.name, percent: file.percent ?? 0 })), h("span", { class: "size" }, size(file.size)),
+      button(t("removeAttachment", { name: file.name }), "close", () => { file.abort?.(); this.files = this.files.filter((known) => known !== file); this.drawFiles(); this.changed(); }, { kind: "small" }))));
+  }
+
+  /** Keeps what is written as a draft; one save waits for the other. */
+  save() {
+    this.soon.cancel();
+    this.saving = this.saving.then(() => this.saveNow());
+    return this.saving;
+  }
+
+  async saveNow() {
+    const now = this.snapshot();
+    if (this.over || now === this.before) return true;
+    this.say(t("draftSaving"));
+    const meant = this.files.filter((file) => file.source);
+    try {
+      const saved = await post("drafts", { letter: JSON.parse(now), replaces: this.draft });
+      this.draft = saved.uid;
+      // Attachments are now those of the draft.
+      meant.forEach((file, n) => { if (saved.attachments[n]) file.source = { folder: saved.folder, uid: saved.uid, part: saved.attachments[n].part }; });
+      this.before = JSON.stringify({ ...JSON.parse(now), attachments: meant.map((file) => file.source) });
+      this.say(t("draftSaved", { time: time(Date.now()) }));
+      this.composer.act.changed();
+      return true;
+    } catch (error) {
+      this.say(t("draftFailed", { why: error.message }), true);
+      return false;
+    }
+  }
+
+  say(text, problem = false) {
+    this.state.textContent = text;
+    this.state.classList.toggle("problem", problem);
+  }
+
+  async send() {
+    if (this.sendButton.disabled) return;
+    const letter = this.letter();
+    const people = [...letter.to, ...letter.cc, ...letter.bcc];
+    const bad = people.find((person) => !isAddress(person.address));
+    if (people.length === 0 || bad) {
+      toast(bad ? t("badAddress", { address: bad.address }) : t("noRecipients"), { problem: true });
+      this.to.input.focus();
+      return;
+    }
+    if (!letter.subject.trim() && !await confirm(t("noSubjectSure"), t("send"), false)) return;
+    const own = letter.text.split("\n").filter((line) => !line.startsWith(">")).join("\n").split(t("forwarded"))[0];
+    if (this.files.length === 0 && /\b(attached|attachment|enclosed)\b/i.test(own) && !await confirm(t("forgotAttachment"), t("send"), false)) return;
+    this.sendButton.disabled = true;
+    this.soon.cancel();
+    this.say(t("sending"));
+    try {
+      await Promise.all(this.files.map((file) => file.done));
+      await this.saving;
+      const answer = await post("send", { key: this.key, letter: this.letter(), draft: this.draft });
+      this.gone();
+      toast(t("messageSent"));
+      for (const note of answer.notes) toast(note, { problem: true });
+      forgetPeople();
+      this.composer.act.changed();
+    } catch (error) {
+      this.sendButton.disabled = false;
+      this.say(error.message, true);
+      toast(error.message, { problem: true });
+    }
+  }
+
+  /** Closes it; what is written stays as a draft. */
+  async leave() {
+    if (this.dirty) {
+      await Promise.all(this.files.map((file) => file.done));
+      if (!await this.save()) return;
+    }
+    this.gone();
+  }
+
+  async discard() {
+    if ((this.dirty || this.draft) && !await confirm(t("discardSure"), t("discard"))) return;
+    const { draft } = this;
+    this.gone();
+    await this.saving;
+    if (this.draft) {
+      const folder = this.composer.act.drafts();
+      await post("messages/remove", { folder, uids: [this.draft ?? draft] }).catch(() => {});
+      this.composer.act.changed();
+    }
+  }
+
+  gone() {
+    this.over = true;
+    this.soon.cancel();
+    for (const file of this.files) if (!file.source) file.abort?.();
+    removeEventListener("beforeunload", this.leaving);
+    this.element.remove();
+    this.composer.closed();
+    document.querySelector(".rows")?.focus();
+  }
+}

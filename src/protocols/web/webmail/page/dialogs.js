@@ -1,0 +1,76 @@
+// Small windows over the page. Each is a <dialog>, so that the browser keeps the focus in it and Escape closes it.
+
+import { button, h } from "./elements.js";
+import { t } from "./texts.js";
+
+/** Opens a window and resolves to what it was closed with; `""` when it was left. */
+export function open(title, content, { wide = false, buttons = [], initial } = {}) {
+  return new Promise((resolve) => {
+    const before = document.activeElement;
+    const dialog = h("dialog", { class: wide ? "wide" : "", "aria-label": title },
+      h("header", {}, h("h2", {}, title), button(t("close"), "close", () => dialog.close(""))),
+      content,
+      buttons.length > 0 && h("footer", {}, buttons.map(([name, value, kind]) =>
+        h("button", { type: "button", class: kind ?? "", on: { click: () => dialog.close(value) } }, name))));
+    dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(""); });
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      before?.focus?.();
+      resolve(dialog.returnValue);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    (initial ?? dialog.querySelector("[autofocus]") ?? dialog.querySelector("footer button:last-child"))?.focus();
+  });
+}
+
+/** Asks whether something is meant. */
+export async function confirm(text, yes, dangerous = true) {
+  const answer = await open(yes, h("p", {}, text), { buttons: [[t("cancel"), ""], [yes, "yes", dangerous ? "danger" : "main"]] });
+  return answer === "yes";
+}
+
+/** Asks for a line of text; `null` when none was given. */
+export async function prompt(title, value = "") {
+  const input = h("input", { type: "text", value, "aria-label": title, autofocus: true });
+  const form = h("form", { method: "dialog" }, h("label", {}, title, input));
+  let given = null;
+  form.addEventListener("submit", () => { given = input.value.trim() || null; });
+  const ok = h("button", { class: "main", type: "submit" }, t("ok"));
+  form.append(h("footer", {}, ok));
+  queueMicrotask(() => input.select());
+  await open(title, form, { initial: input });
+  return given;
+}
+
+/** A list of things to do, beside a button. Arrows move, Escape and a click elsewhere close it. */
+export function menu(at, entries) {
+  document.querySelector(".menu")?.remove();
+  const items = entries.filter(Boolean).map(([name, act, kind]) =>
+    h("button", { type: "button", role: "menuitem", class: kind ?? "", on: { click: () => { close(); act(); } } }, name));
+  const element = h("div", { class: "menu", role: "menu" }, items);
+  const close = () => {
+    element.remove();
+    document.removeEventListener("pointerdown", outside, true);
+    at.setAttribute("aria-expanded", "false");
+    at.focus();
+  };
+  const outside = (event) => { if (!element.contains(event.target)) close(); };
+  element.addEventListener("keydown", (event) => {
+    const n = items.indexOf(document.activeElement);
+    const to = { ArrowDown: n + 1, ArrowUp: n - 1, Home: 0, End: items.length - 1 }[event.key];
+    if (to !== undefined) items[(to + items.length) % items.length].focus();
+    else if (event.key === "Escape" || event.key === "Tab") close();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  document.body.append(element);
+  const box = at.getBoundingClientRect();
+  element.style.top = `${Math.max(8, Math.min(box.bottom + 4, innerHeight - element.offsetHeight - 8))}px`;
+  element.style.left = `${Math.max(8, Math.min(box.left, innerWidth - element.offsetWidth - 8))}px`;
+  at.setAttribute("aria-haspopup", "menu");
+  at.setAttribute("aria-expanded", "true");
+  document.addEventListener("pointerdown", outside, true);
+  items[0]?.focus();
+}

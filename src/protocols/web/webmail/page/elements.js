@@ -1,0 +1,63 @@
+// Making elements. Texts are only ever set as text: nothing here or elsewhere turns a string into markup.
+
+import { ICONS } from "./icons.js";
+
+/** An element with properties, attributes and children. `on` holds listeners; what is `false` or `null` is left out. */
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === false || value === null || value === undefined) continue;
+    if (name === "on") for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+    else if (name === "data") Object.assign(element.dataset, value);
+    else if (name in element && !["list", "form", "role"].includes(name)) element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** A drawing beside or in place of a text, hidden from screen readers. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+
+/** A button with a drawing and a name; the name is shown when `text` is set. */
+export function button(name, drawing, act, { text = false, kind = "", key = "", pressed } = {}) {
+  const title = key ? `${name} (${key})` : name;
+  return h("button", { type: "button", class: `${text ? "" : "bare"} ${kind}`.trim(), title, "aria-label": name, "aria-pressed": pressed === undefined ? null : String(pressed), on: { click: act } },
+    drawing && icon(drawing), text && h("span", {}, name));
+}
+
+/** A coloured circle with a letter. */
+export function avatar(person) {
+  const name = person?.name || person?.address || "?";
+  let sum = 0;
+  for (const c of person?.address ?? "") sum = (sum * 31 + c.codePointAt(0)) >>> 0;
+  return h("span", { class: `avatar tone${sum % 8}`, "aria-hidden": "true" }, [...name.replace(/^["'\s]+/, "")][0]?.toUpperCase() ?? "?");
+}
+
+/** A word at the edge of the page that goes by itself. */
+export function toast(text, { act, action, problem = false } = {}) {
+  const element = h("div", { class: problem ? "toast problem" : "toast" }, h("span", {}, text));
+  const gone = () => element.remove();
+  if (act) element.append(h("button", { type: "button", on: { click: () => { gone(); act(); } } }, action));
+  document.querySelector("#toasts").append(element);
+  setTimeout(gone, problem ? 10_000 : 6_000);
+}
+
+/** The same call at most once in a while, the last one counting. */
+export function later(wait, act) {
+  let timer = 0;
+  const call = (...values) => { clearTimeout(timer); timer = setTimeout(act, wait, ...values); };
+  call.cancel = () => clearTimeout(timer);
+  return call;
+}

@@ -1,0 +1,153 @@
+// The list of folders.
+
+import { get, post } from "./api.js";
+import { confirm, menu, prompt } from "./dialogs.js";
+import { button, h, icon, toast } from "./elements.js";
+import { folderName, size, t } from "./texts.js";
+
+const ORDER = ["inbox", "drafts", "sent", "archive", "junk", "trash"];
+
+/** Folders of the account, and the element that shows them. `act` has `open`, `drop` and `changed`. */
+export class Folders {
+  constructor(act) {
+    this.act = act;
+    this.all = [];
+    this.current = "INBOX";
+    this.showHidden = false;
+    this.list = h("ul", { class: "folders" });
+    this.usage = h("p", { class: "usage" });
+    this.element = h("nav", { id: "folders", "aria-label": t("folders") },
+      button(t("compose"), "compose", () => act.compose(), { text: true, kind: "main compose", key: "c" }),
+      this.list,
+      button(t("newFolder"), "plus", () => this.create(), { text: true, kind: "quiet" }),
+      this.usage);
+  }
+
+  async load() {
+    const answer = await get("folders");
+    const place = (folder) => folder.role ? ORDER.indexOf(folder.role) : ORDER.length;
+    this.all = answer.folders.sort((a, b) => place(a) - place(b) || a.name.localeCompare(b.name));
+    this.draw(answer);
+    this.act.changed();
+  }
+
+  /** The folder with a purpose. */
+  role(role) {
+    return this.all.find((folder) => folder.role === role);
+  }
+
+  named(name) {
+    return this.all.find((folder) => folder.name === name);
+  }
+
+  shown(name) {
+    const folder = this.named(name);
+    return folder ? folderName(folder) : name;
+  }
+
+  draw({ used, quota }) {
+    const hidden = this.all.filter((folder) => !folder.subscribed && !folder.role);
+    const visible = this.all.filter((folder) => this.showHidden || !hidden.includes(folder) || folder.name === this.current);
+    const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.folder : null;
+    this.list.replaceChildren(...visible.map((folder) => this.line(folder)));
+    if (hidden.length > 0) {
+      this.list.append(h("li", {}, h("button", { type: "button", class: "quiet hide", "aria-expanded": String(this.showHidden), on: { click: () => { this.showHidden = !this.showHidden; this.draw({ used, quota }); } } }, t("hiddenFolders"))));
+    }
+    if (focused) [...this.list.querySelectorAll("a")].find((a) => a.dataset.folder === focused)?.focus();
+    const text = quota ? t("used", { used: size(used), quota: size(quota) }) : t("usedNoQuota", { used: size(used) });
+    this.usage.replaceChildren(text);
+    if (quota) this.usage.append(h("meter", { min: 0, max: quota, high: quota * 0.9, value: used, "aria-label": text }));
+  }
+
+  line(folder) {
+    const above = this.above(folder);
+    const count = folder.role === "drafts" ? folder.messages : folder.unseen;
+    const current = folder.name === this.current;
+    const more = button(t("folderMenu", { name: folderName(folder) }), "more", () => this.menu(folder, more), { kind: "small" });
+    const line = h("li", { class: current ? "current" : "" },
+      h("a", {
+        href: `#${new URLSearchParams({ folder: folder.name })}`, data: { folder: folder.name }, class: `depth${Math.min(above.length, 5)}`,
+        "aria-current": current ? "page" : null,
+        on: { click: () => this.act.open(folder.name) },
+      },
+        icon(folder.role ?? "folder"),
+        h("span", { class: "name" }, folder.role ? folderName(folder) : folder.name.slice(above.length > 0 ? above.at(-1).length + 1 : 0)),
+        count > 0 && h("span", { class: "count", title: t("unread", { count }) }, String(count))),
+      more);
+    line.addEventListener("dragover", (event) => {
+      if (!event.dataTransfer.types.includes("application/x-postrider") || folder.name === this.act.source()) return;
+      event.preventDefault();
+      line.classList.add("target");
+    });
+    line.addEventListener("dragleave", () => line.classList.remove("target"));
+    line.addEventListener("drop", (event) => {
+      event.preventDefault();
+      line.classList.remove("target");
+      this.act.drop(folder.name);
+    });
+    return line;
+  }
+
+  /** The folders that a folder lies in, as far as there are such. */
+  above(folder) {
+    if (folder.role) return [];
+    const levels = folder.name.split("/");
+    const names = levels.slice(1).map((_, n) => levels.slice(0, n + 1).join("/"));
+    return names.filter((name) => this.named(name));
+  }
+
+  select(name) {
+    this.current = name;
+    for (const line of this.list.children) {
+      const link = line.querySelector("a");
+      const current = link?.dataset.folder === name;
+      line.classList.toggle("current", current);
+      if (current) link.setAttribute("aria-current", "page");
+      else link?.removeAttribute("aria-current");
+    }
+  }
+
+  menu(folder, at) {
+    const own = !folder.role;
+    menu(at, [
+      own && [t("renameFolder"), () => this.rename(folder)],
+      own && [folder.subscribed ? t("unsubscribe") : t("subscribe"), () => this.wish("folders/subscribe", { name: folder.name, subscribed: !folder.subscribed })],
+      ["junk", "trash"].includes(folder.role) && [t("emptyFolder"), () => this.empty(folder), "danger"],
+      own && [t("deleteFolder"), () => this.delete(folder), "danger"],
+      [t("newFolder"), () => this.create(own || folder.role === "archive" ? `${folder.name}/` : "")],
+    ]);
+  }
+
+  async wish(path, wish) {
+    try {
+      await post(path, wish);
+      await this.load();
+      return true;
+    } catch (error) {
+      toast(error.message, { problem: true });
+      return false;
+    }
+  }
+
+  async create(begin = "") {
+    const name = await prompt(t("newFolderName"), begin);
+    if (name && await this.wish("folders", { name })) this.act.open(name);
+  }
+
+  async rename(folder) {
+    const to = await prompt(t("renameFolderTo", { name: folder.name }), folder.name);
+    if (to && to !== folder.name && await this.wish("folders/rename", { name: folder.name, to }) && this.current === folder.name) this.act.open(to);
+  }
+
+  async empty(folder) {
+    if (await confirm(t("emptyFolderSure", { count: folder.messages, name: folderName(folder) }), t("emptyFolder"))) {
+      await this.wish("folders/empty", { name: folder.name });
+      this.act.refresh();
+    }
+  }
+
+  async delete(folder) {
+    const sure = await confirm(t("deleteFolderSure", { name: folder.name, count: folder.messages }), t("deleteFolder"));
+    if (sure && await this.wish("folders/delete", { name: folder.name, with_messages: true }) && this.current === folder.name) this.act.open("INBOX");
+  }
+}

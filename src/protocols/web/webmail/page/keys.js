@@ -1,0 +1,46 @@
+// Shortcuts, and the window that lists them.
+
+import { open } from "./dialogs.js";
+import { h } from "./elements.js";
+import { t } from "./texts.js";
+
+const LIST = [
+  ["j k ↓ ↑", "keyNext"], ["Enter o", "keyOpen"], ["x Space", "keySelect"], ["Shift ↓ ↑", "keySelectRange"], ["Esc u", "keyBack"],
+  ["c", "compose"], ["r", "reply"], ["a", "replyAll"], ["f", "forward"], ["Ctrl Enter", "keySend"],
+  ["e", "archiveIt"], ["# Delete", "deleteIt"], ["!", "junkIt"], ["m", "moveTo"], ["s", "flag"], ["Shift U", "markUnread"],
+  ["/", "search"], ["n", "refresh"], ["g then i d s a t j", "keyGo"], ["?", "help"],
+];
+
+const GO = { i: "inbox", d: "drafts", s: "sent", a: "archive", t: "trash", j: "junk" };
+
+/** Listens; `act` has a function for each thing that can be done. */
+export function listen(act) {
+  let going = 0;
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select, dialog, .menu");
+    if (event.defaultPrevented || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (Date.now() - going < 1500 && GO[event.key]) {
+      going = 0;
+      event.preventDefault();
+      act.go(GO[event.key]);
+      return;
+    }
+    const acts = {
+      j: () => act.step(1), k: () => act.step(-1), ArrowDown: () => act.step(1), ArrowUp: () => act.step(-1), o: act.openCurrent, x: act.toggle, " ": null,
+      Escape: act.back, u: act.back, c: act.compose, r: () => act.write("reply"), a: () => act.write("replyAll"), f: () => act.write("forward"),
+      e: () => act.move({ role: "archive" }), "#": act.remove, Delete: act.remove, "!": act.junk, m: act.choose, s: act.flag, U: act.unread,
+      "/": act.search, n: act.refresh, "?": help, g: () => { going = Date.now(); },
+    };
+    const chosen = acts[event.key];
+    if (!chosen) return;
+    // Buttons and links keep what browsers do with these.
+    if (["ArrowDown", "ArrowUp"].includes(event.key) && event.target.closest?.("#reader")) return;
+    event.preventDefault();
+    chosen();
+  });
+}
+
+export function help() {
+  const rows = LIST.map(([keys, name]) => h("tr", {}, h("th", { scope: "row" }, keys.split(" ").map((one) => /^(then)$/.test(one) ? ` ${one} ` : h("kbd", {}, one))), h("td", {}, t(name))));
+  return open(t("help"), h("table", { class: "keys" }, h("tbody", {}, rows)));
+}

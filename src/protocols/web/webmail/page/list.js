@@ -1,0 +1,280 @@
+// The list of messages: only what is seen is drawn and fetched, so that a hundred thousand are as quick as ten.
+
+import { get } from "./api.js";
+import { avatar, button, h, icon, toast } from "./elements.js";
+import { longDate, shortDate, t } from "./texts.js";
+
+const CHUNK = 50;
+
+/** `act` has `open`, `preview`, `folder` (with a role) and `selection`. */
+export class List {
+  constructor(act) {
+    this.act = act;
+    this.question = { folder: "INBOX", order: "newest", filter: "", query: "", whole: false };
+    this.total = 0;
+    this.lines = [];
+    this.chunks = new Map();
+    this.generation = 0;
+    this.selected = new Set();
+    this.at = -1;
+    this.anchor = -1;
+    this.space = h("div", { class: "space", role: "presentation" });
+    this.box = h("div", { class: "rows", role: "listbox", tabIndex: 0, "aria-multiselectable": "true", "aria-label": t("messages") }, this.space);
+    this.note = h("p", { class: "note", role: "status" });
+    this.order = select(t("order"), ["newest", "oldest", "largest", "smallest"].map((word) => [word, t(word)]), (order) => this.ask({ order }));
+    this.filter = select(t("filter"), [["", t("all")], ["unread", t("filterUnread")], ["flagged", t("flagged")]], (filter) => this.ask({ filter }));
+    this.all = h("input", { type: "checkbox", "aria-label": t("selectAll"), on: { change: () => this.selectAll(this.all.checked) } });
+    this.bar = h("div", { class: "bar", role: "toolbar", "aria-label": t("messages") });
+    this.head = h("div", { class: "head" }, this.all, this.bar, this.filter, this.order, button(t("refresh"), "refresh", () => this.act.refresh()));
+    this.element = h("section", { id: "list", "aria-label": t("messages") }, this.head, this.note, this.box);
+    this.box.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.box.addEventListener("keydown", (event) => this.key(event));
+    new ResizeObserver(() => this.draw()).observe(this.box);
+  }
+
+  /** Height of a row, as the style sheet has it. */
+  get height() {
+    return parseFloat(getComputedStyle(this.box).getPropertyValue("--row")) || 72;
+  }
+
+  /** Asks for another list. */
+  async ask(change) {
+    const other = change.folder !== undefined && change.folder !== this.question.folder;
+    Object.assign(this.question, change);
+    this.order.querySelector("select").value = this.question.order;
+    this.filter.querySelector("select").value = this.question.filter;
+    this.select([]);
+    this.at = this.anchor = -1;
+    this.box.scrollTop = 0;
+    if (other) {
+      this.lines = [];
+      this.total = 0;
+      this.space.replaceChildren();
+    }
+    await this.refresh();
+  }
+
+  /** Looks again; what is on the page stays until the answer is there. */
+  async refresh() {
+    this.generation += 1;
+    this.chunks.clear();
+    this.box.setAttribute("aria-busy", "true");
+    const first = Math.max(0, Math.floor(this.box.scrollTop / this.height / CHUNK));
+    await this.fetch(first);
+    this.draw();
+    this.box.removeAttribute("aria-busy");
+  }
+
+  fetch(chunk) {
+    if (!this.chunks.has(chunk)) this.chunks.set(chunk, this.load(chunk, this.generation));
+    return this.chunks.get(chunk);
+  }
+
+  async load(chunk, generation) {
+    let answer;
+    try {
+      answer = await get("messages", { ...this.question, start: chunk * CHUNK, count: CHUNK });
+    } catch (error) {
+      if (generation === this.generation) {
+        this.chunks.delete(chunk);
+        this.say(error.message);
+      }
+      return;
+    }
+    if (generation !== this.generation) return;
+    if (this.total !== answer.total || this.state !== answer.state) {
+      const uid = this.lines[this.at]?.uid;
+      if (chunk === 0 || this.total !== answer.total) this.lines = this.lines.slice(0, answer.total);
+      this.total = answer.total;
+      this.state = answer.state;
+      this.keep = uid;
+    }
+    answer.lines.forEach((line, n) => { this.lines[chunk * CHUNK + n] = line; });
+    if (this.keep !== undefined) {
+      const at = this.lines.findIndex((line) => line?.uid === this.keep);
+      if (at >= 0) this.at = at;
+      this.keep = undefined;
+    }
+    const found = this.question.query || this.question.filter;
+    this.say(this.total > 0 ? "" : t(found ? "emptyFound" : "empty"));
+    this.space.style.height = `${this.total * this.height}px`;
+    this.draw();
+  }
+
+  say(text) {
+    this.note.textContent = text;
+    this.note.hidden = !text;
+  }
+
+  /** Draws the rows that are seen and fetches those that are missing. */
+  draw() {
+    const height = this.height;
+    this.space.style.height = `${this.total * height}px`;
+    const first = Math.max(0, Math.floor(this.box.scrollTop / height) - 5);
+    const last = Math.min(this.total, Math.ceil((this.box.scrollTop + this.box.clientHeight) / height) + 5);
+    const rows = [];
+    for (let n = first; n < last; n += 1) {
+      if (!this.lines[n] || !this.chunks.has(Math.floor(n / CHUNK))) this.fetch(Math.floor(n / CHUNK));
+      rows.push(this.row(n, this.lines[n], height));
+    }
+    this.space.replaceChildren(...rows);
+    const at = this.lines[this.at];
+    if (at) this.box.setAttribute("aria-activedescendant", `row${at.uid}`);
+    else this.box.removeAttribute("aria-activedescendant");
+  }
+
+  row(n, line, height) {
+    const row = h("div", { class: "row", role: "option", "aria-posinset": String(n + 1), "aria-setsize": String(this.total) });
+    row.style.top = `${n * height}px`;
+    if (!line) {
+      row.classList.add("empty");
+      return row;
+    }
+    const has = (flag) => line.flags.includes(flag);
+    const outgoing = ["sent", "drafts"].includes(this.act.folder()?.role);
+    const people = outgoing ? line.to : line.from;
+    const names = people.map((person) => person.name || person.address).join(", ") || t(outgoing ? "nobody" : "noSender");
+    const subject = line.subject || t("noSubject");
+    row.id = `row${line.uid}`;
+    row.draggable = true;
+    row.setAttribute("aria-selected", String(this.selected.has(line.uid)));
+    row.classList.toggle("unread", !has("seen"));
+    row.classList.toggle("at", n === this.at);
+    const words = [!has("seen") && t("unreadMail"), has("flagged") && t("flaggedMail"), has("answered") && t("answeredMail"), has("forwarded") && t("forwardedMail"), line.attachments && t("hasAttachments")];
+    row.setAttribute("aria-label", [names, subject, shortDate(line.arrived), ...words.filter(Boolean)].join(", "));
+    const mark = h("span", { class: "mark" }, this.selected.has(line.uid) ? h("span", { class: "avatar picked" }, icon("check")) : avatar(people[0]));
+    const star = h("span", { class: has("flagged") ? "star on" : "star" }, icon("flag"));
+    row.append(mark,
+      h("span", { class: "who" }, (outgoing ? t("toPrefix") : "") + names),
+      h("time", { title: longDate(line.arrived) }, shortDate(line.arrived)),
+      h("span", { class: "what" },
+        has("answered") && icon("reply"), has("forwarded") && icon("forward"),
+        h("span", { class: "subject" }, subject), h("span", { class: "preview" }, line.preview)),
+      h("span", { class: "signs" }, line.attachments && icon("attach"), star));
+    mark.addEventListener("click", (event) => { event.stopPropagation(); this.toggle(n, event.shiftKey); });
+    star.addEventListener("click", (event) => { event.stopPropagation(); this.act.flag([line.uid], !has("flagged")); });
+    row.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) this.toggle(n, event.shiftKey);
+      else {
+        this.box.focus({ preventScroll: true });
+        this.open(n);
+      }
+    });
+    row.addEventListener("dragstart", (event) => {
+      if (!this.selected.has(line.uid)) this.select([line.uid]);
+      event.dataTransfer.setData("application/x-postrider", "messages");
+      event.dataTransfer.effectAllowed = "move";
+    });
+    return row;
+  }
+
+  open(n) {
+    const line = this.lines[n];
+    if (!line) return;
+    this.at = this.anchor = n;
+    this.select([]);
+    this.show(n);
+    this.act.open(line);
+  }
+
+  /** Opens the message before or after the one that is open. */
+  step(by) {
+    const to = this.at < 0 && by > 0 ? 0 : this.at + by;
+    if (to < 0 || to >= this.total) return;
+    this.fetch(Math.floor(to / CHUNK)).then(() => this.open(to));
+  }
+
+  /** The message that takes the place of those that go. */
+  after(uids) {
+    const gone = new Set(uids);
+    for (let n = this.at; n < this.total; n += 1) if (this.lines[n] && !gone.has(this.lines[n].uid)) return this.lines[n];
+    for (let n = this.at - 1; n >= 0; n -= 1) if (this.lines[n] && !gone.has(this.lines[n].uid)) return this.lines[n];
+    return null;
+  }
+
+  show(n) {
+    const top = n * this.height;
+    if (top < this.box.scrollTop) this.box.scrollTop = top;
+    else if (top + this.height > this.box.scrollTop + this.box.clientHeight) this.box.scrollTop = top + this.height - this.box.clientHeight;
+    this.draw();
+  }
+
+  toggle(n, range) {
+    const from = range && this.anchor >= 0 ? this.anchor : n;
+    const line = this.lines[n];
+    if (!line) return;
+    const add = range || !this.selected.has(line.uid);
+    for (let k = Math.min(from, n); k <= Math.max(from, n); k += 1) {
+      const uid = this.lines[k]?.uid;
+      if (uid !== undefined) this.selected[add ? "add" : "delete"](uid);
+    }
+    if (!range) this.anchor = n;
+    this.at = n;
+    this.select(this.selected);
+  }
+
+  select(uids) {
+    this.selected = new Set(uids);
+    this.all.checked = this.selected.size > 0;
+    this.all.indeterminate = this.selected.size > 0 && this.selected.size < this.total;
+    this.all.setAttribute("aria-label", t(this.selected.size > 0 ? "selectNone" : "selectAll"));
+    this.act.selection(this.selected);
+    this.draw();
+  }
+
+  /** Selects everything that was found, at most ten thousand. */
+  async selectAll(on) {
+    if (!on) {
+      this.select([]);
+      return;
+    }
+    const chunks = Math.min(Math.ceil(this.total / CHUNK), 200);
+    for (let chunk = 0; chunk < chunks; chunk += 1) await this.fetch(chunk);
+    this.select(this.lines.filter(Boolean).map((line) => line.uid));
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const page = Math.max(1, Math.floor(this.box.clientHeight / this.height) - 1);
+    const to = { ArrowDown: this.at + 1, ArrowUp: this.at - 1, PageDown: this.at + page, PageUp: this.at - page, Home: 0, End: this.total - 1 }[event.key];
+    if (to !== undefined) {
+      const n = Math.max(0, Math.min(this.total - 1, to));
+      event.preventDefault();
+      event.stopPropagation();
+      if (event.shiftKey && this.at >= 0) {
+        if (this.anchor < 0) this.anchor = this.at;
+        this.fetch(Math.floor(n / CHUNK)).then(() => { this.toggle(n, true); this.show(n); });
+      } else {
+        this.at = n;
+        this.show(n);
+      }
+    } else if (event.key === "Enter" && this.at >= 0) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.open(this.at);
+    } else if (event.key === " " && this.at >= 0) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.toggle(this.at, false);
+    }
+  }
+
+  /** A flag has been changed here: shown before the server says so. */
+  mark(uids, flag, on) {
+    const meant = new Set(uids);
+    for (const line of this.lines) {
+      if (!line || !meant.has(line.uid)) continue;
+      line.flags = line.flags.filter((known) => known !== flag);
+      if (on) line.flags.push(flag);
+    }
+    this.draw();
+  }
+}
+
+function select(name, options, change) {
+  const element = h("select", { "aria-label": name, on: { change: () => change(element.value) } }, options.map(([value, text]) => h("option", { value }, text)));
+  return h("label", { class: "select" }, element);
+}
+
+/** For callers that want what went wrong to be seen. */
+export const told = (promise) => promise.catch((error) => toast(error.message, { problem: true }));

@@ -1,0 +1,115 @@
+// Addresses: reading lists of them, writing them, completing them while one types.
+
+import { get } from "./api.js";
+import { h } from "./elements.js";
+import { t } from "./texts.js";
+
+/** Parts a list at commas and semicolons that stand in no quotation marks or brackets. */
+export function parse(text) {
+  const pieces = [];
+  let piece = "", quoted = false, angle = false;
+  for (const c of text) {
+    if (c === '"') quoted = !quoted;
+    else if (!quoted && c === "<") angle = true;
+    else if (!quoted && c === ">") angle = false;
+    if (!quoted && !angle && (c === "," || c === ";" || c === "\n")) {
+      pieces.push(piece);
+      piece = "";
+    } else piece += c;
+  }
+  pieces.push(piece);
+  return pieces.map((one) => one.trim()).filter(Boolean).map((one) => {
+    const match = /^(.*?)\s*<([^<>]*)>$/.exec(one);
+    if (!match) return { name: "", address: one };
+    return { name: match[1].replace(/^"(.*)"$/, "$1").replace(/\\(.)/g, "$1"), address: match[2].trim() };
+  });
+}
+
+/** A list as it is typed. */
+export function write(people) {
+  return people.map(({ name, address }) => {
+    if (!name) return address;
+    return /^[\p{L}\p{N} .'-]*$/u.test(name) ? `${name} <${address}>` : `"${name.replace(/["\\]/g, "\\$&")}" <${address}>`;
+  }).join(", ");
+}
+
+export const isAddress = (text) => /^[^\s@]+@[^\s@]+$/.test(text);
+
+let known;
+
+/** The people this account has written to. */
+export function people() {
+  known ??= get("people").then((answer) => answer.people, () => { known = undefined; return []; });
+  return known;
+}
+
+/** Somebody new may be among them. */
+export function forgetPeople() {
+  known = undefined;
+}
+
+let count = 0;
+
+/** A field for a list of people, which offers those that match what is typed. */
+export function field(name, value, changed) {
+  const id = `people${count += 1}`;
+  const input = h("input", { type: "text", value, autocomplete: "off", spellcheck: false, role: "combobox", "aria-expanded": "false", "aria-controls": id, "aria-autocomplete": "list", "aria-label": name, inputMode: "email" });
+  const box = h("ul", { id, class: "suggestions", role: "listbox", "aria-label": t("suggestions"), hidden: true });
+  let found = [], at = -1;
+  const start = () => {
+    const before = input.value.slice(0, input.selectionStart);
+    let quoted = false, last = 0;
+    [...before].reduce((place, c) => {
+      if (c === '"') quoted = !quoted;
+      if (!quoted && (c === "," || c === ";")) last = place + 1;
+      return place + c.length;
+    }, 0);
+    return last;
+  };
+  const close = () => {
+    box.hidden = true;
+    found = [];
+    at = -1;
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
+  };
+  const take = (person) => {
+    const from = start();
+    const before = input.value.slice(0, from).trimEnd();
+    const after = input.value.slice(input.selectionStart).replace(/^[^,;]*/, "");
+    input.value = `${before}${before ? " " : ""}${write([person])}, ${after.replace(/^[,;]\s*/, "")}`;
+    close();
+    input.focus();
+    changed();
+  };
+  const draw = () => {
+    box.replaceChildren(...found.map((person, n) => h("li", { id: `${id}-${n}`, role: "option", "aria-selected": String(n === at), on: { mousedown: (event) => { event.preventDefault(); take(person); } } },
+      h("strong", {}, person.name || person.address), person.name && h("span", {}, person.address))));
+    box.hidden = found.length === 0;
+    input.setAttribute("aria-expanded", String(found.length > 0));
+    if (at >= 0) input.setAttribute("aria-activedescendant", `${id}-${at}`);
+    else input.removeAttribute("aria-activedescendant");
+  };
+  input.addEventListener("input", async () => {
+    changed();
+    const typed = input.value.slice(start(), input.selectionStart).trim().toLowerCase();
+    if (!typed) return close();
+    const words = (text) => text.toLowerCase().split(/[\s.@_-]+/);
+    const all = await people();
+    found = all.filter(({ name, address }) => address.toLowerCase().startsWith(typed) || name.toLowerCase().startsWith(typed) || [...words(name), ...words(address)].some((word) => word.startsWith(typed))).slice(0, 8);
+    at = found.length > 0 ? 0 : -1;
+    draw();
+  });
+  input.addEventListener("keydown", (event) => {
+    if (box.hidden) return;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") at = (at + (event.key === "ArrowDown" ? 1 : found.length - 1)) % found.length;
+    else if ((event.key === "Enter" || event.key === "Tab") && at >= 0) take(found[at]);
+    else if (event.key === "Escape") close();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!box.hidden) draw();
+  });
+  input.addEventListener("blur", close);
+  return { input, element: h("div", { class: "field" }, input, box), get people() { return parse(input.value); } };
+}

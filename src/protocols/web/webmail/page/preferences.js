@@ -1,0 +1,134 @@
+// Settings of the account.
+
+import { get, post, remove } from "./api.js";
+import { open } from "./dialogs.js";
+import { button, h, toast } from "./elements.js";
+import { forgetPeople } from "./people.js";
+import { longDate, t } from "./texts.js";
+
+/** Shows colours and lists as the account prefers them. */
+export function apply(preferences) {
+  document.documentElement.dataset.theme = preferences.theme || "system";
+  document.documentElement.dataset.density = preferences.density || "roomy";
+}
+
+/** The window with all settings. */
+export async function show(account, changed) {
+  const { preferences } = account;
+  const store = async () => {
+    try {
+      await post("preferences", preferences);
+      apply(preferences);
+      changed();
+      toast(t("saved"));
+    } catch (error) {
+      toast(error.message, { problem: true });
+    }
+  };
+  const content = h("div", { class: "settings" },
+    identities(account, store), appearance(preferences, store), images(preferences, store), password(account), await logins(), await people());
+  await open(t("settings"), content, { wide: true, initial: content.querySelector("input") });
+}
+
+const section = (name, ...content) => h("section", {}, h("h3", {}, t(name)), content);
+const label = (name, control) => h("label", {}, h("span", {}, t(name)), control);
+
+function identities({ identities: all, address, name, preferences }, store) {
+  const form = h("form", { on: { submit: (event) => { event.preventDefault(); save(); } } });
+  const fields = all.map((one) => {
+    const known = preferences.identities[one.toLowerCase()] ?? {};
+    const who = h("input", { type: "text", value: known.name ?? (one === address ? name ?? "" : ""), maxLength: 200, autocomplete: "name" });
+    const signature = h("textarea", { value: known.signature ?? "", rows: 3 });
+    form.append(h("fieldset", {}, h("legend", {}, one), label("yourName", who), label("signature", signature)));
+    return [one, who, signature];
+  });
+  const first = h("select", {}, all.map((one) => h("option", { value: one, selected: one === (preferences.default_identity ?? address) }, one)));
+  if (all.length > 1) form.append(label("defaultAddress", first));
+  form.append(h("button", { class: "main", type: "submit" }, t("save")));
+  const save = () => {
+    for (const [one, who, signature] of fields) preferences.identities[one.toLowerCase()] = { name: who.value.trim(), signature: signature.value.trimEnd() };
+    preferences.default_identity = first.value;
+    store();
+  };
+  return section("identities", form);
+}
+
+function appearance(preferences, store) {
+  const choose = (key, options) => h("select", { on: { change: (event) => { preferences[key] = event.target.value; store(); } } },
+    options.map(([value, name]) => h("option", { value, selected: value === (preferences[key] || options[0][0]) }, t(name))));
+  const check = (key) => h("input", { type: "checkbox", checked: preferences[key], on: { change: (event) => { preferences[key] = event.target.checked; store(); } } });
+  return section("appearance",
+    label("theme", choose("theme", [["system", "themeSystem"], ["light", "themeLight"], ["dark", "themeDark"]])),
+    label("density", choose("density", [["roomy", "roomy"], ["compact", "compact"]])),
+    label("preferText", check("prefer_text")), label("replyBelow", check("reply_below")));
+}
+
+function images(preferences, store) {
+  const list = h("ul", { class: "plain" });
+  const draw = () => list.replaceChildren(...preferences.trusted_images.map((address) => h("li", {}, address, button(t("remove"), "close", () => {
+    preferences.trusted_images = preferences.trusted_images.filter((one) => one !== address);
+    draw();
+    store();
+  }, { kind: "small" }))));
+  draw();
+  return preferences.trusted_images.length > 0 && section("trustedImages", list);
+}
+
+function password({ address, limits }) {
+  const field = (autocomplete) => h("input", { type: "password", autocomplete, required: true });
+  const [old, fresh, again] = [field("current-password"), field("new-password"), field("new-password")];
+  const note = h("p", { class: "problems", role: "alert" });
+  const form = h("form", {}, h("input", { type: "email", value: address, autocomplete: "username", hidden: true, "aria-hidden": "true" }),
+    label("oldPassword", old), h("label", {}, h("span", {}, t("newPassword", { least: limits.password })), fresh), label("againPassword", again),
+    note, h("button", { class: "main", type: "submit" }, t("changePassword")));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    note.textContent = "";
+    if (fresh.value !== again.value) {
+      note.textContent = t("passwordsDiffer");
+      return;
+    }
+    try {
+      await post("password", { old: old.value, new: fresh.value });
+      form.reset();
+      toast(t("passwordChanged"));
+    } catch (error) {
+      note.textContent = error.message;
+    }
+  });
+  return section("changePassword", form);
+}
+
+async function logins() {
+  const { sessions } = await get("sessions");
+  const list = h("ul", { class: "plain" }, sessions.map((one) => {
+    const line = h("li", {}, h("span", {}, h("strong", {}, browser(one.browser)), ` ${one.client} `, h("small", {}, one.current ? t("thisLogin") : t("lastUsed", { date: longDate(one.used) }))));
+    if (!one.current) line.append(button(t("endLogin"), null, async () => {
+      await remove(`sessions/${one.id}`).catch((error) => toast(error.message, { problem: true }));
+      line.remove();
+    }, { text: true }));
+    return line;
+  }));
+  return section("logins", list);
+}
+
+/** The browser and system as people know them. */
+function browser(text) {
+  const name = /Edg\//.test(text) ? "Edge" : /Firefox\//.test(text) ? "Firefox" : /Chrome\//.test(text) ? "Chrome" : /Safari\//.test(text) ? "Safari" : text.split(" ")[0] || "?";
+  const system = /Android|iPhone|iPad|Windows|Mac OS X|Linux/.exec(text)?.[0];
+  return system ? `${name}, ${system}` : name;
+}
+
+async function people() {
+  const { people: all } = await get("people");
+  const list = h("ul", { class: "plain people-list" }, all.map((person) => {
+    const line = h("li", {}, h("span", {}, h("strong", {}, person.name || person.address), person.name ? ` ${person.address}` : ""));
+    line.append(button(t("forget", { name: person.name || person.address }), "close", async () => {
+      await post("people/forget", { address: person.address }).catch((error) => toast(error.message, { problem: true }));
+      forgetPeople();
+      line.remove();
+    }, { kind: "small" }));
+    return line;
+  }));
+  return section("people", all.length > 0 ? list : h("p", {}, t("noPeople")));
+}

@@ -1,0 +1,224 @@
+// One message.
+
+import { address, get } from "./api.js";
+import { menu } from "./dialogs.js";
+import { avatar, button, h, icon } from "./elements.js";
+import { longDate, shortDate, size, t } from "./texts.js";
+
+/** `act` has what can be done with a message: `reply`, `move`, `remove`, `mark`, `flag`, `edit`, `back`, `forward`. */
+export class Reader {
+  constructor(act) {
+    this.act = act;
+    this.message = null;
+    this.element = h("main", { id: "reader", tabIndex: -1, "aria-label": t("message") });
+    this.clear();
+  }
+
+  clear() {
+    this.message = null;
+    this.element.replaceChildren(h("p", { class: "pick" }, icon("mail"), t("pick")));
+  }
+
+  async open(folder, uid) {
+    this.element.setAttribute("aria-busy", "true");
+    const wanted = this.wanted = `${folder} ${uid}`;
+    try {
+      const message = await get("message", { folder, uid });
+      if (this.wanted !== wanted) return null;
+      this.message = message;
+      this.images = this.act.trusts(message.from[0]?.address);
+      this.asText = !message.html || this.act.prefersText();
+      this.draw();
+      this.element.scrollTop = 0;
+      return message;
+    } catch (error) {
+      if (this.wanted === wanted) {
+        this.message = null;
+        this.element.replaceChildren(this.head([]), h("p", { class: "banner", role: "alert" }, icon("warn"), error.message));
+      }
+      return null;
+    } finally {
+      this.element.removeAttribute("aria-busy");
+    }
+  }
+
+  head(buttons) {
+    return h("div", { class: "bar actions", role: "toolbar", "aria-label": t("message") },
+      button(t("back"), "back", () => this.act.back(), { kind: "onlyNarrow" }), buttons);
+  }
+
+  actions() {
+    const { message, act } = this;
+    const role = act.role();
+    const has = (flag) => message.flags.includes(flag);
+    const more = button(t("more"), "more", () => menu(more, [
+      [t("forwardFile"), () => act.write("forwardFile", message)],
+      [t(has("seen") ? "markUnread" : "markRead"), () => act.mark("seen", !has("seen"))],
+      message.html && [t(this.asText ? "showHtml" : "showText"), () => { this.asText = !this.asText; this.draw(); }],
+      [t("print"), () => window.print()],
+      [t("source"), () => window.open(this.address("source"), "_blank", "noopener")],
+      [t("download"), () => { location.href = this.address("source", { file: 1 }); }],
+    ]));
+    return this.head([
+      role === "drafts" && button(t("edit"), "compose", () => act.edit(message), { text: true, kind: "main" }),
+      button(t("reply"), "reply", () => act.write("reply", message), { key: "r" }),
+      message.to.length + message.cc.length > 1 && button(t("replyAll"), "replyAll", () => act.write("replyAll", message), { key: "a" }),
+      button(t("forward"), "forward", () => act.write("forward", message), { key: "f" }),
+      h("span", { class: "gap" }),
+      !["archive", "drafts"].includes(role) && button(t("archiveIt"), "archive", () => act.move({ role: "archive" }), { key: "e" }),
+      role === "junk" ? button(t("notJunk"), "ok", () => act.move({ role: "inbox" }), { key: "!", text: true })
+        : !["drafts", "sent"].includes(role) && button(t("junkIt"), "junk", () => act.move({ role: "junk" }), { key: "!" }),
+      button(t(role === "trash" ? "deleteForGood" : "deleteIt"), "trash", () => act.remove(), { key: "#" }),
+      button(t("moveTo"), "move", () => act.choose(), { key: "m" }),
+      button(t(has("flagged") ? "unflag" : "flag"), "flag", () => act.mark("flagged", !has("flagged")), { key: "s", kind: has("flagged") ? "on" : "", pressed: has("flagged") }),
+      more,
+    ]);
+  }
+
+  address(what, more = {}) {
+    return address(what, { folder: this.message.folder, uid: this.message.uid, ...more });
+  }
+
+  draw() {
+    const { message } = this;
+    const subject = h("h1", {}, message.subject || t("noSubject"));
+    this.element.replaceChildren(this.actions(),
+      h("article", {}, subject, this.people(), this.banners(), this.body(), this.files()));
+  }
+
+  people() {
+    const { message } = this;
+    const from = message.from[0];
+    const names = [...message.to, ...message.cc].map((person) => person.name || person.address);
+    const list = (name, people) => people.length > 0 && [h("dt", {}, t(name)), h("dd", {}, people.map(person).flatMap((one, n) => n ? [", ", one] : [one]))];
+    const differs = (people) => people.some((one) => !message.from.some((known) => known.address.toLowerCase() === one.address.toLowerCase())) ? people : [];
+    return h("div", { class: "people" },
+      avatar(from),
+      h("div", { class: "lines" },
+        h("div", { class: "sender" },
+          h("strong", {}, from?.name || from?.address || t("noSender")),
+          from?.name && h("span", { class: "address" }, `<${from.address}>`),
+          this.verified(),
+          h("time", { title: longDate(message.sent ?? message.arrived), dateTime: new Date(message.arrived).toISOString() }, shortDate(message.arrived))),
+        h("details", {},
+          h("summary", {}, t("toPrefix") + (names.slice(0, 3).join(", ") || t("nobody")) + (names.length > 3 ? ` +${names.length - 3}` : "")),
+          h("dl", {}, list("from", message.from), list("sender", differs(message.sender)), list("replyTo", differs(message.reply_to)),
+            list("to", message.to), list("cc", message.cc), list("bcc", message.bcc),
+            h("dt", {}, t("date")), h("dd", {}, longDate(message.sent ?? message.arrived)),
+            message.authentication.length > 0 && [h("dt", {}, t("details")), h("dd", {}, message.authentication.map((one) => h("code", {}, one)))]))));
+  }
+
+  /** What is known of the sender, in one calm sign. */
+  verified() {
+    const results = this.message.authentication;
+    if (results.length === 0) return null;
+    const dmarc = results.find((one) => one.startsWith("dmarc="));
+    const good = dmarc ? dmarc.startsWith("dmarc=pass") : results.some((one) => one.startsWith("dkim=pass"));
+    const bad = dmarc?.startsWith("dmarc=fail");
+    if (!good && !bad) return null;
+    const text = t(good ? "authGood" : "authBad");
+    return h("span", { class: good ? "seal good" : "seal bad", role: "img", title: text, "aria-label": text }, icon(good ? "ok" : "warn"));
+  }
+
+  banners() {
+    const { message } = this;
+    const banners = [];
+    if (message.spam?.flagged) {
+      const values = { score: message.spam.score, reason: message.spam.reason };
+      banners.push(h("p", { class: "banner" }, icon("junk"), h("span", {}, t(message.spam.reason ? "spamBecause" : "spamFlag", values))));
+    }
+    if (!this.asText && message.remote_images > 0 && !this.images) {
+      const from = message.from[0]?.address;
+      banners.push(h("p", { class: "banner images" }, icon("warn"), h("span", {}, t("imagesBlocked", { count: message.remote_images })),
+        h("button", { type: "button", on: { click: () => this.showImages(false) } }, t("showImages")),
+        from && this.act.role() !== "junk" && h("button", { type: "button", class: "quiet", on: { click: () => this.showImages(true) } }, t("alwaysImages", { address: from }))));
+    }
+    if (message.cut) banners.push(h("p", { class: "banner" }, icon("warn"), t("cut")));
+    return banners;
+  }
+
+  showImages(always) {
+    this.images = true;
+    if (always) this.act.trust(this.message.from[0].address);
+    this.draw();
+  }
+
+  body() {
+    if (this.asText) return h("div", { class: "text" }, lines(this.message.text, this.act.compose));
+    const frame = h("iframe", { class: "page", title: t("message"), sandbox: "allow-same-origin allow-popups allow-popups-to-escape-sandbox", referrerPolicy: "no-referrer", src: this.address("page", { images: this.images ? 1 : 0 }) });
+    frame.addEventListener("load", () => this.settle(frame));
+    return frame;
+  }
+
+  /** The frame is as high as its content, keys pressed in it are keys of the page, and links tell where they lead. */
+  settle(frame) {
+    const inside = frame.contentDocument;
+    if (!inside?.body) return;
+    const fit = () => { frame.style.height = `${Math.min(inside.documentElement.scrollHeight + 2, 60_000)}px`; };
+    fit();
+    new ResizeObserver(fit).observe(inside.body);
+    for (const image of inside.images) image.addEventListener("load", fit);
+    inside.addEventListener("keydown", (event) => {
+      const copy = new KeyboardEvent("keydown", { key: event.key, ctrlKey: event.ctrlKey, metaKey: event.metaKey, altKey: event.altKey, shiftKey: event.shiftKey, bubbles: true, cancelable: true });
+      if (!document.dispatchEvent(copy)) event.preventDefault();
+    });
+    for (const link of inside.links) warn(link, inside);
+    inside.addEventListener("click", (event) => {
+      const link = event.target.closest?.("a[href^='mailto:']");
+      if (!link) return;
+      event.preventDefault();
+      this.act.compose(link.getAttribute("href"));
+    });
+  }
+
+  files() {
+    const files = this.message.attachments.filter((file) => !file.inline || this.asText);
+    if (files.length === 0) return null;
+    return h("section", { class: "files", "aria-label": t("attachments") },
+      h("h2", {}, t("attachments")),
+      h("ul", {}, files.map((file) => h("li", {},
+        h("a", { href: this.address("part", { part: file.part }), download: file.name },
+          picture(file) ? h("img", { src: this.address("part", { part: file.part, inline: 1 }), alt: "", loading: "lazy" }) : icon("attach"),
+          h("span", { class: "name" }, file.name), h("span", { class: "size" }, size(file.size)))))));
+  }
+}
+
+const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
+const picture = (file) => PICTURES.includes(file.type) && file.size < 4 << 20;
+const person = (one) => h("span", { class: "person" }, one.name ? `${one.name} <${one.address}>` : one.address);
+
+/** A link whose text names another host than it leads to says so; every link shows its target. */
+function warn(link, inside) {
+  let url;
+  try { url = new URL(link.href); } catch { return; }
+  link.title = link.href;
+  const named = /^\s*(?:https?:\/\/)?((?:[\w-]+\.)+[a-z]{2,})(?:[/?#:]|\s*$)/i.exec(link.textContent)?.[1];
+  const bare = (host) => host.toLowerCase().replace(/^www\./, "");
+  if (!named || !url.host || bare(url.hostname) === bare(named) || bare(url.hostname).endsWith(`.${bare(named)}`)) return;
+  const note = inside.createElement("small");
+  note.textContent = ` [${t("linkElsewhere", { host: url.hostname })}]`;
+  note.style.cssText = "color:#b3261e;font-weight:bold";
+  link.after(note);
+}
+
+/** Plain text with links and quoted lines told apart by their depth. */
+export function lines(text, compose) {
+  return text.replace(/\s+$/, "").split("\n").map((line) => {
+    const quoted = /^((?:>\s?)+)/.exec(line)?.[1];
+    const depth = quoted ? Math.min(quoted.replace(/\s/g, "").length, 4) : 0;
+    return h("div", { class: depth ? `quote${depth}` : "" }, linked(line, compose), "\n");
+  });
+}
+
+function linked(line, compose) {
+  const pieces = [];
+  let from = 0;
+  for (const match of line.matchAll(/\bhttps?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]]|\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+/g)) {
+    pieces.push(line.slice(from, match.index));
+    from = match.index + match[0].length;
+    if (match[0].includes("://")) pieces.push(h("a", { href: match[0], target: "_blank", rel: "noopener noreferrer" }, match[0]));
+    else pieces.push(h("a", { href: `mailto:${match[0]}`, on: { click: (event) => { event.preventDefault(); compose?.(`mailto:${match[0]}`); } } }, match[0]));
+  }
+  pieces.push(line.slice(from));
+  return pieces;
+}

@@ -1,0 +1,224 @@
+//! Attachments and sources, as files.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::Room;
+use super::answer::{Answer, Asked, Problem};
+use super::door::Reader;
+use super::envelope::clean;
+use super::html::PICTURES;
+use super::source;
+use crate::foundations::mail::{HeaderSection, Kind, Structure};
+use crate::storage::mailbox::{self, Access};
+
+/// Which part of a message.
+#[derive(Deserialize)]
+pub(super) struct PartQuestion {
+    folder: String,
+    uid: u32,
+    part: usize,
+    #[serde(default)]
+    inline: u8,
+}
+
+/// What such a file may do if a browser opens it after all: nothing.
+const POLICY: &str = "default-src 'none'; sandbox";
+
+/// A part of a message: a picture to be shown, or a file to be kept.
+pub(super) async fn part(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Asked(asked): Asked<PartQuestion>,
+) -> Answer<Response> {
+    let view = reader.open(&asked.folder, Access::ReadOnly).await?;
+    let opened = source::open(&room, &view, asked.uid).await?;
+    let (bytes, index) = (opened.bytes.clone(), asked.part);
+    let found = tokio::task::spawn_blocking(move || {
+        let structure = Structure::of(&bytes);
+        let part = structure.parts().get(index).filter(|part| part.kind != Kind::Multipart)?;
+        let octets = Bytes::from(source::octets(&structure, part, usize::MAX).into_owned());
+        Some((file_name(&structure, index), source::kind(part), octets))
+    });
+    let Some((name, kind, octets)) = found.await? else {
+        return Err(Problem::missing("The message has no such part."));
+    };
+    let inline = asked.inline == 1 && PICTURES.contains(&kind.as_str());
+    let kind = if is_tame(&kind) { kind } else { "application/octet-stream".to_owned() };
+    Ok(file(&name, &kind, inline, Body::from(octets)))
+}
+
+/// Types that are told to the browser, so that the file opens in the right program. HTML and its like are not.
+fn is_tame(kind: &str) -> bool {
+    const TAME: [&str; 6] =
+        ["application/pdf", "application/zip", "message/rfc822", "text/plain", "text/csv", "text/calendar"];
+    PICTURES.contains(&kind)
+        || TAME.contains(&kind)
+        || kind.strip_prefix("audio/").or(kind.strip_prefix("video/")).is_some_and(is_word)
+}
+
+fn is_word(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'+'))
+}
+
+/// How a source is wanted.
+#[derive(Deserialize)]
+pub(super) struct SourceQuestion {
+    folder: String,
+    uid: u32,
+    #[serde(default)]
+    file: u8,
+}
+
+/// The message as it stands in the mailbox, in pieces as the browser takes them.
+pub(super) async fn raw(reader: Reader, Asked(asked): Asked<SourceQuestion>) -> Answer<Response> {
+    let view = reader.open(&asked.folder, Access::ReadOnly).await?;
+    let body = view.body(source::row(&view, asked.uid)?.uid).await?;
+    let pieces = futures_util::stream::unfold((body, 0_u64), |(mut body, at)| async move {
+        match body.read(at, PIECE).await {
+            Ok(piece) if piece.is_empty() => None,
+            Ok(piece) => {
+                let next = at + piece.len() as u64;
+                Some((Ok::<Bytes, mailbox::Error>(piece), (body, next)))
+            }
+            Err(error) => Some((Err(error), (body, u64::MAX))),
+        }
+    });
+    let name = format!("message-{}.eml", asked.uid);
+    let inline = asked.file != 1;
+    let kind = if inline { "text/plain; charset=utf-8" } else { "message/rfc822" };
+    Ok(file(&name, kind, inline, Body::from_stream(pieces)))
+}
+
+/// Octets read in one go.
+const PIECE: usize = 256 << 10;
+
+fn file(name: &str, kind: &str, inline: bool, body: Body) -> Response {
+    let way = if inline { "inline" } else { "attachment" };
+    let headers = [
+        (header::CONTENT_TYPE, kind.to_owned()),
+        (header::CONTENT_DISPOSITION, format!("{way}; {}", parameters(name))),
+        (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
+        (header::CACHE_CONTROL, "private, max-age=300".to_owned()),
+    ];
+    let mut response = body.into_response();
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// The name for browsers of all ages (RFC 6266 §4.3, RFC 8187).
+fn parameters(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' };
+    let ascii: String = name.chars().map(plain).collect();
+    format!("filename=\"{ascii}\"; filename*=UTF-8''{}", percent(name))
+}
+
+/// Percent-encoding of everything but letters, digits and `-._`.
+pub(super) fn percent(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_') {
+            out.push(char::from(octet));
+        } else {
+            out.push_str(&format!("%{octet:02X}"));
+        }
+    }
+    out
+}
+
+/// The place of a message as parameters of an address.
+pub(super) fn query(folder: &str, uid: u32) -> String {
+    format!("folder={}&uid={uid}", percent(folder))
+}
+
+/// A name for the file of a part: the sender's, as far as it is a name of a file; without one, something that fits.
+pub(super) fn file_name(structure: &Structure<'_>, index: usize) -> String {
+    let part = &structure.parts()[index];
+    let given = source::name(part).map(|name| safe(&name)).filter(|name| !name.is_empty());
+    given.unwrap_or_else(|| {
+        let subject = (part.kind == Kind::Message).then(|| HeaderSection::of(structure.body(part)).first("Subject"));
+        let subject = subject.flatten().map(|field| safe(&field.text())).filter(|subject| !subject.is_empty());
+        match (part.kind, subject) {
+            (Kind::Message, Some(subject)) => format!("{subject}.eml"),
+            (Kind::Message, None) => "message.eml".to_owned(),
+            _ => format!("part-{index}.{}", ending(&source::kind(part))),
+        }
+    })
+}
+
+fn ending(kind: &str) -> &str {
+    match kind {
+        "text/plain" => "txt",
+        "text/html" => "html",
+        "text/calendar" => "ics",
+        "image/jpeg" => "jpg",
+        kind => kind
+            .split_once('/')
+            .map(|(_, subtype)| subtype)
+            .filter(|subtype| is_word(subtype) && subtype.len() < 6)
+            .unwrap_or("bin"),
+    }
+}
+
+/// The last part of a path, without what has a meaning to a shell's or a system's eye, at most 150 characters.
+fn safe(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let kept =
+        clean(last).chars().filter(|c| !matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*')).collect::<String>();
+    let kept = kept.trim_start_matches('.').trim();
+    let length = kept.chars().count();
+    // The end says what kind of file it is, so the middle goes.
+    if length <= LONGEST {
+        return kept.to_owned();
+    }
+    kept.chars().take(LONGEST - 20).chain(kept.chars().skip(length - 20)).collect()
+}
+
+const LONGEST: usize = 150;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_names_of_files() {
+        for (given, wanted) in [
+            ("report.pdf", "report.pdf"),
+            ("../../etc/passwd", "passwd"),
+            ("C:\\evil\\x.exe", "x.exe"),
+            ("a\r\nSet-Cookie: x=1.txt", "a  Set-Cookie x=1.txt"),
+            ("\u{202e}gpj.exe", "gpj.exe"),
+            (".bashrc", "bashrc"),
+            ("<img src=x onerror=alert(1)>.png", "img src=x onerror=alert(1).png"),
+            ("..", ""),
+        ] {
+            assert_eq!(safe(given), wanted, "{given}");
+        }
+        assert_eq!(safe(&("x".repeat(500) + ".pdf")).chars().count(), LONGEST);
+        assert!(safe(&("x".repeat(500) + ".pdf")).ends_with(".pdf"));
+    }
+
+    #[test]
+    fn headers_cannot_be_forged() {
+        assert_eq!(
+            parameters("a\"b\r\nX: ü.txt"),
+            "filename=\"a_b__X: _.txt\"; filename*=UTF-8''a%22b%0D%0AX%3A%20%C3%BC.txt"
+        );
+        assert!(is_tame("image/png") && is_tame("audio/mpeg"));
+        for kind in
+            ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "audio/x\r\ny", "text/javascript"]
+        {
+            assert!(!is_tame(kind), "{kind}");
+        }
+    }
+}

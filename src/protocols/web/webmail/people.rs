@@ -1,0 +1,136 @@
+//! What belongs to the account beside its mail: addresses it may use, preferences, and people it has written to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::Room;
+use super::answer::{Answer, Problem, Wish};
+use super::door::Reader;
+use crate::foundations::address::Address;
+use crate::services::routing::Identity;
+
+/// What a user prefers. Unknown fields of a newer page are refused rather than lost.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Preferences {
+    /// The name beside an address in From, and the text at the end of messages, by address.
+    identities: BTreeMap<String, Signature>,
+    /// The address that new messages come from; the account's own when unset.
+    default_identity: Option<String>,
+    /// How dates, lists and messages look; the page's affair.
+    theme: String,
+    density: String,
+    prefer_text: bool,
+    confirm_delete: bool,
+    reply_below: bool,
+    /// Addresses whose messages show images of others at once.
+    trusted_images: Vec<String>,
+}
+
+/// How one address signs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Signature {
+    name: String,
+    signature: String,
+}
+
+/// Largest preferences, in octets of JSON.
+const LARGEST: usize = 64 << 10;
+
+/// Everything about the account that the page needs from the start.
+pub(super) async fn account(State(room): State<Arc<Room>>, reader: Reader) -> Answer<Response> {
+    let stored = room.needs.personal.preferences(&reader.account.address).await?;
+    // What an older or newer version has stored and this one cannot read counts as not there; it is kept until replaced.
+    let preferences: Preferences = stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let settings = room.needs.settings.get();
+    let answer = serde_json::json!({
+        "address": reader.account.address.to_string(),
+        "name": reader.account.display_name,
+        "identities": identities(&room, &reader).await?,
+        "preferences": preferences,
+        "limits": {
+            "attachment": settings.attachment.get(),
+            "message": settings.message.get(),
+            "page": settings.page,
+            "password": settings.password,
+        },
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    Ok(Json(answer).into_response())
+}
+
+/// Replaces the preferences.
+pub(super) async fn prefer(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Wish(wish): Wish<Preferences>,
+) -> Answer<StatusCode> {
+    let used = wish.identities.keys().chain(&wish.default_identity);
+    for address in used {
+        let address: Address = address.parse().map_err(|error| Problem::bad(format!("`{address}`: {error}.")))?;
+        may_use(&room, &reader, &address).await?;
+    }
+    let text = serde_json::to_string(&wish).map_err(|error| Problem::ours(&error))?;
+    if text.len() > LARGEST {
+        return Err(Problem::too_large("These preferences are too large; shorten a signature."));
+    }
+    room.needs.personal.set_preferences(&reader.account.address, &text, room.needs.clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuses addresses that are not the account's.
+pub(super) async fn may_use(room: &Room, reader: &Reader, address: &Address) -> Answer<()> {
+    match room.needs.routing.may_send_as(&reader.account.address, address).await {
+        Ok(Identity::Own | Identity::Alias) => Ok(()),
+        Ok(Identity::Foreign) => {
+            Err(Problem::new(StatusCode::FORBIDDEN, format!("{address} is not one of your addresses.")))
+        }
+        Err(error) => Err(Problem::ours(&error)),
+    }
+}
+
+/// The addresses an account may write from: its own, and aliases that lead to it alone by name.
+async fn identities(room: &Room, reader: &Reader) -> Answer<Vec<String>> {
+    let own = &reader.account.address;
+    let mut found = vec![own.to_string()];
+    for source in room.needs.directory.sources_to(own, MOST_IDENTITIES).await? {
+        if found.iter().all(|known| !known.eq_ignore_ascii_case(&source.to_string()))
+            && may_use(room, reader, &source).await.is_ok()
+        {
+            found.push(source.to_string());
+        }
+    }
+    Ok(found)
+}
+
+/// Most aliases that are offered; others can be typed.
+const MOST_IDENTITIES: u32 = 100;
+
+/// The people written to, the most likely first.
+pub(super) async fn people(State(room): State<Arc<Room>>, reader: Reader) -> Answer<Response> {
+    let most = room.needs.settings.get().people;
+    let people = room.needs.personal.correspondents(&reader.account.address, most).await?;
+    Ok(Json(serde_json::json!({ "people": people })).into_response())
+}
+
+/// Whom to forget.
+#[derive(Deserialize)]
+pub(super) struct Forgetting {
+    address: Address,
+}
+
+pub(super) async fn forget(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Wish(wish): Wish<Forgetting>,
+) -> Answer<StatusCode> {
+    room.needs.personal.forget_correspondent(&reader.account.address, &wish.address).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,310 @@
+//! One message: what the page shows of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{Html, IntoResponse, Response};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::Room;
+use super::answer::{Answer, Asked};
+use super::build::Answers;
+use super::door::Reader;
+use super::envelope::{Person, clean, shown};
+use super::html::{self, Remote, content_id};
+use super::list::flags;
+use super::source::{self, Layout};
+use crate::foundations::address::Domain;
+use crate::foundations::mail::addresses::{self, Entry};
+use crate::foundations::mail::{HeaderDate, HeaderSection, Structure};
+use crate::protocols::web::form;
+use crate::storage::mailbox::Access;
+
+/// Which message.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Place {
+    pub(super) folder: String,
+    pub(super) uid: u32,
+}
+
+/// A message for the page.
+#[derive(Serialize)]
+struct Message {
+    folder: String,
+    uid: u32,
+    flags: Vec<&'static str>,
+    size: u64,
+    arrived: i64,
+    #[serde(flatten)]
+    facts: Facts,
+}
+
+/// What is read in a message.
+#[derive(Debug, Default, Serialize)]
+struct Facts {
+    from: Vec<Person>,
+    sender: Vec<Person>,
+    reply_to: Vec<Person>,
+    to: Vec<Person>,
+    cc: Vec<Person>,
+    bcc: Vec<Person>,
+    subject: String,
+    /// The Date field, in milliseconds.
+    sent: Option<i64>,
+    message_id: Option<String>,
+    references: Vec<String>,
+    /// The text for people.
+    text: String,
+    /// Whether the text was cut.
+    cut: bool,
+    /// Whether there is HTML, and how many images of others it names.
+    html: bool,
+    remote_images: usize,
+    attachments: Vec<Attachment>,
+    /// What was found out about the sender, such as `spf=pass`.
+    authentication: Vec<String>,
+    spam: Option<Spam>,
+    /// For drafts: what they answer.
+    answers: Option<Answers>,
+}
+
+/// A part that is no text.
+#[derive(Debug, Serialize)]
+pub(super) struct Attachment {
+    part: usize,
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    size: usize,
+    /// Whether the text shows it itself.
+    inline: bool,
+}
+
+/// What the filter thought.
+#[derive(Debug, Serialize)]
+struct Spam {
+    score: Option<String>,
+    flagged: bool,
+    reason: Option<String>,
+}
+
+pub(super) async fn message(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Asked(at): Asked<Place>,
+) -> Answer<Response> {
+    let view = reader.open(&at.folder, Access::ReadOnly).await?;
+    let opened = source::open(&room, &view, at.uid).await?;
+    let (bytes, hostname, limits) = (opened.bytes.clone(), room.needs.hostname.get(), Limits::of(&room));
+    let facts = tokio::task::spawn_blocking(move || facts(&bytes, &hostname, limits)).await?;
+    let message = Message {
+        folder: at.folder,
+        uid: at.uid,
+        flags: flags(&opened.row),
+        size: opened.row.size,
+        arrived: opened.row.internal_date.unix_millis(),
+        facts,
+    };
+    Ok(Json(message).into_response())
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    text: usize,
+    html: usize,
+}
+
+impl Limits {
+    fn of(room: &Room) -> Self {
+        let settings = room.needs.settings.get();
+        Self { text: settings.text.len(), html: settings.html.len() }
+    }
+}
+
+fn facts(bytes: &Bytes, hostname: &Domain, limits: Limits) -> Facts {
+    let structure = Structure::of(bytes);
+    let header = HeaderSection::of(bytes);
+    let layout = Layout::of(&structure);
+    let text = |name: &str| header.first(name).map(|field| clean(&field.text()));
+    let (shown, cut) = plain(&structure, &layout, limits.text);
+    let page = markup(&structure, &layout, limits.html, Remote::Blocked, |_| String::new());
+    Facts {
+        from: people(&header, "From"),
+        sender: people(&header, "Sender"),
+        reply_to: people(&header, "Reply-To"),
+        to: people(&header, "To"),
+        cc: people(&header, "Cc"),
+        bcc: people(&header, "Bcc"),
+        subject: text("Subject").unwrap_or_default(),
+        sent: header.first("Date").and_then(|field| HeaderDate::read(field.body)).map(|date| date.seconds * 1000),
+        message_id: text("Message-ID").filter(|id| id.len() <= LONGEST_ID),
+        references: references(&header),
+        text: shown,
+        cut,
+        html: page.is_some(),
+        remote_images: page.map_or(0, |page| page.remote_images),
+        attachments: attachments(&structure, &layout),
+        authentication: authentication(&header, hostname),
+        spam: spam(&header),
+        answers: Answers::read(&header),
+    }
+}
+
+fn people(header: &HeaderSection<'_>, name: &str) -> Vec<Person> {
+    let entries = header.all(name).flat_map(|field| addresses::read(field.body));
+    let mailboxes = entries.filter_map(|entry| match entry {
+        Entry::Mailbox(mailbox) => Some(shown(&mailbox)),
+        Entry::GroupStart(_) | Entry::GroupEnd => None,
+    });
+    mailboxes.filter(|person| !person.address.is_empty()).take(MOST_PEOPLE).collect()
+}
+
+/// The message ids that an answer must refer to (RFC 5322 §3.6.4): References, or else In-Reply-To.
+fn references(header: &HeaderSection<'_>) -> Vec<String> {
+    let field = header.first("References").or_else(|| header.first("In-Reply-To"));
+    let text = field.map(|field| field.text()).unwrap_or_default();
+    let ids: Vec<String> = ids(&text).collect();
+    ids[ids.len().saturating_sub(MOST_REFERENCES)..].to_vec()
+}
+
+/// The message ids in a text, with their brackets.
+pub(super) fn ids(text: &str) -> impl Iterator<Item = String> + '_ {
+    let ids = text.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(id, _)| id.trim());
+    let good = |id: &&str| !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|octet| octet.is_ascii_graphic());
+    ids.filter(good).map(|id| format!("<{id}>"))
+}
+
+/// The text for readers of plain text, and whether something of it was left out.
+fn plain(structure: &Structure<'_>, layout: &Layout, limit: usize) -> (String, bool) {
+    let (mut whole, mut cut) = (String::new(), false);
+    for index in &layout.text {
+        let part = &structure.parts()[*index];
+        let (text, is_cut) = source::text(structure, part, limit.saturating_sub(whole.len()));
+        let text =
+            if part.content.is_exactly("text", "html") { crate::foundations::mail::html::to_text(&text) } else { text };
+        if !whole.is_empty() && !whole.ends_with('\n') {
+            whole.push('\n');
+        }
+        whole.extend(text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')));
+        cut |= is_cut;
+    }
+    (whole, cut)
+}
+
+/// The cleaned HTML of a message; `None` when it has only plain text. `address` gives the address of a part.
+fn markup(
+    structure: &Structure<'_>,
+    layout: &Layout,
+    limit: usize,
+    remote: Remote,
+    address: impl Fn(usize) -> String,
+) -> Option<html::Clean> {
+    let is_html = |index: &usize| structure.parts()[*index].content.is_exactly("text", "html");
+    if !layout.html.iter().any(is_html) {
+        return None;
+    }
+    let mut body = String::new();
+    for index in &layout.html {
+        let (text, is_cut) = source::text(structure, &structure.parts()[*index], limit.saturating_sub(body.len()));
+        if is_html(index) {
+            body.push_str(&text);
+        } else {
+            body.push_str(&format!("<pre>{}</pre>", form::text(&text)));
+        }
+        if is_cut {
+            body.push_str(html::REST);
+        }
+    }
+    let with_id = structure.parts().iter().enumerate().filter_map(|(index, part)| {
+        let picture = html::PICTURES.contains(&source::kind(part).as_str());
+        let id = part.fields.id.filter(|_| picture)?;
+        Some((content_id(&String::from_utf8_lossy(id)), address(index)))
+    });
+    let parts: HashMap<String, String> = with_id.collect();
+    Some(html::clean(&body, parts, remote))
+}
+
+/// The parts of a message that are no text.
+pub(super) fn attachments_of(message: &[u8]) -> Vec<Attachment> {
+    let structure = Structure::of(message);
+    attachments(&structure, &Layout::of(&structure))
+}
+
+fn attachments(structure: &Structure<'_>, layout: &Layout) -> Vec<Attachment> {
+    let attachment = |index: &usize| {
+        let part = &structure.parts()[*index];
+        Attachment {
+            part: *index,
+            name: super::parts::file_name(structure, *index),
+            kind: source::kind(part),
+            size: source::octets(structure, part, usize::MAX).len(),
+            inline: part.fields.id.is_some() && part.content.is("image") && layout.html != layout.text,
+        }
+    };
+    layout.attachments.iter().take(MOST_ATTACHMENTS).map(attachment).collect()
+}
+
+/// The results of our own topmost field (RFC 8601 §2.2); those of others prove nothing.
+fn authentication(header: &HeaderSection<'_>, hostname: &Domain) -> Vec<String> {
+    let Some(field) = header.first("Authentication-Results") else { return Vec::new() };
+    let text = field.text();
+    let mut parts = text.split(';').map(str::trim);
+    let ours = parts.next().and_then(|id| id.split_whitespace().next());
+    if !ours.is_some_and(|id| id.eq_ignore_ascii_case(hostname.as_str())) {
+        return Vec::new();
+    }
+    parts.filter(|part| part.contains('=')).map(clean).take(20).collect()
+}
+
+fn spam(header: &HeaderSection<'_>) -> Option<Spam> {
+    let text = |name: &str| header.first(name).map(|field| clean(&field.text()));
+    let flag = text("X-Spam-Flag")?;
+    let (score, reason) = (text("X-Spam-Score"), text("X-Spam-Reason"));
+    Some(Spam { score, flagged: flag.eq_ignore_ascii_case("yes"), reason })
+}
+
+/// Which page of a message.
+#[derive(Deserialize)]
+pub(super) struct PageQuestion {
+    folder: String,
+    uid: u32,
+    #[serde(default)]
+    images: u8,
+}
+
+/// The HTML of a message as a page for a frame.
+pub(super) async fn page(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Asked(asked): Asked<PageQuestion>,
+) -> Answer<Response> {
+    let view = reader.open(&asked.folder, Access::ReadOnly).await?;
+    let opened = source::open(&room, &view, asked.uid).await?;
+    let remote = if asked.images == 1 { Remote::Shown } else { Remote::Blocked };
+    let (bytes, limit) = (opened.bytes.clone(), Limits::of(&room).html);
+    let place = super::parts::query(&asked.folder, asked.uid);
+    let cleaned = tokio::task::spawn_blocking(move || {
+        let structure = Structure::of(&bytes);
+        let address = |part: usize| format!("part?{place}&part={part}&inline=1");
+        markup(&structure, &Layout::of(&structure), limit, remote, address).map(|page| page.markup)
+    });
+    let page = html::page(&cleaned.await?.unwrap_or_default());
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, html::policy(remote)),
+        (header::X_FRAME_OPTIONS, "SAMEORIGIN"),
+        (header::CACHE_CONTROL, "private, max-age=300"),
+    ];
+    Ok((headers, Html(page)).into_response())
+}
+
+/// Addresses of one field that are shown.
+const MOST_PEOPLE: usize = 1_000;
+const MOST_ATTACHMENTS: usize = 500;
+/// Message ids that an answer carries on.
+const MOST_REFERENCES: usize = 50;
+/// RFC 5322 §2.1.1: what fits on a line.
+const LONGEST_ID: usize = 900;

@@ -1,0 +1,96 @@
+//! What the room needs from the rest of the house.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::WebmailSettings;
+use super::changes::Watchers;
+use super::send::Sendings;
+use super::sessions::{Limits, Sessions};
+use super::uploads::Uploads;
+use crate::foundations::address::Domain;
+use crate::foundations::clock::SharedClock;
+use crate::foundations::net::HttpSettings;
+use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
+use crate::services::guard::Guard;
+use crate::services::handover::Submitting;
+use crate::services::lessons::Lessons;
+use crate::services::login::Login;
+use crate::services::routing::Routing;
+use crate::storage::directory::Directory;
+use crate::storage::journal::Journal;
+use crate::storage::mailbox::Mailboxes;
+use crate::storage::personal::Personal;
+
+/// What the webmail is given; filled by `daemon::rooms`.
+pub struct Needs {
+    /// Limits of HTTP.
+    pub http: Live<HttpSettings>,
+    /// Its own settings.
+    pub settings: Live<WebmailSettings>,
+    /// The server's name.
+    pub hostname: Live<Domain>,
+    /// Counts connections and logins.
+    pub guard: Guard,
+    /// Checks passwords.
+    pub login: Login,
+    /// Knows accounts and aliases.
+    pub directory: Directory,
+    /// Knows whose addresses are whose.
+    pub routing: Routing,
+    /// The mail.
+    pub mailboxes: Mailboxes,
+    /// Preferences, and people written to.
+    pub personal: Personal,
+    /// Who takes messages to be sent.
+    pub submitting: Arc<dyn Submitting>,
+    /// Who learns from what users move.
+    pub lessons: Arc<Lessons>,
+    /// Takes events.
+    pub journal: Journal,
+    /// The time.
+    pub clock: SharedClock,
+    /// What must go on although a browser has left.
+    pub tasks: Tasks,
+}
+
+/// The room.
+pub struct Room {
+    pub(super) needs: Needs,
+    pub(super) sessions: Sessions,
+    pub(super) uploads: Uploads,
+    pub(super) sendings: Sendings,
+    pub(super) watchers: Watchers,
+    /// The right to hold an opened message in memory.
+    pub(super) opened: Semaphore,
+    /// The right to search.
+    pub(super) searches: Semaphore,
+}
+
+impl Room {
+    /// Makes the room. How many messages are opened and searches made at once holds from now to the end of the process.
+    pub fn new(needs: Needs) -> Self {
+        let settings = needs.settings.get();
+        Self {
+            sessions: Sessions::default(),
+            uploads: Uploads::default(),
+            sendings: Sendings::default(),
+            watchers: Watchers::default(),
+            opened: Semaphore::new(settings.opened_at_once.max(1) as usize),
+            searches: Semaphore::new(settings.searches_at_once.max(1) as usize),
+            needs,
+        }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        let settings = self.needs.settings.get();
+        Limits {
+            idle: settings.idle.duration(),
+            whole: settings.session.duration(),
+            per_user: settings.sessions_per_user as usize,
+            all: settings.sessions as usize,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Sending.
+//!
+//! A wish is fulfilled once, however often it is sent: the page gives each letter a key of its own. While a wish is being
+//! fulfilled others with its key wait for the same answer; afterwards they get it. The Message-ID is made from the key, so
+//! that a wish that comes again after a restart is found among what was sent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Room;
+use super::acts::change;
+use super::answer::{Answer, Problem, Wish};
+use super::build::{AnswerKind, Letter, Moment, Purpose, files, too_large};
+use super::door::Reader;
+use super::drafts::{discard, special};
+use super::people::may_use;
+use crate::foundations::address::{Address, ReversePath};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::ids::MailId;
+use crate::foundations::mail::{
+    BodyKind, DsnWish, Envelope, Mail, Message, Origin, Recipient, SequenceNumber, Summary, Uid,
+};
+use crate::protocols::web::caller::Caller;
+use crate::storage::mailbox::{Access, AppendOptions, FlagOperation, Flags, Missing, SpecialUse};
+
+/// A letter to be sent.
+#[derive(Deserialize)]
+pub(super) struct Sending {
+    /// Chosen by the page, anew for each letter.
+    key: String,
+    letter: Letter,
+    /// The draft it was until now.
+    draft: Option<u32>,
+}
+
+/// What is being sent and what was, for a while.
+#[derive(Debug, Default)]
+pub(super) struct Sendings(Mutex<HashMap<String, Known>>);
+
+#[derive(Debug, Clone)]
+struct Known {
+    at: Timestamp,
+    /// Locked while it is being sent; then what was answered.
+    answer: Arc<tokio::sync::Mutex<Option<Value>>>,
+}
+
+impl Known {
+    /// Whether somebody sends it or waits for its answer now.
+    fn is_used(&self) -> bool {
+        Arc::strong_count(&self.answer) > 1
+    }
+}
+
+/// How long an answer is kept, and how many are.
+const KEPT: Duration = Duration::from_secs(3_600);
+const MOST_KEPT: usize = 10_000;
+
+impl Sendings {
+    fn enter(&self, name: String, now: Timestamp) -> Arc<tokio::sync::Mutex<Option<Value>>> {
+        let mut known = self.0.lock();
+        if known.len() >= MOST_KEPT {
+            known.retain(|_, known| known.at + KEPT > now || known.is_used());
+        }
+        if known.len() >= MOST_KEPT {
+            let oldest = known.iter().filter(|(_, known)| !known.is_used()).min_by_key(|(_, known)| known.at);
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                known.remove(&oldest);
+            }
+        }
+        let fresh = || Known { at: now, answer: Arc::default() };
+        Arc::clone(&known.entry(name).or_insert_with(fresh).answer)
+    }
+}
+
+pub(super) async fn send(
+    State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    reader: Reader,
+    Wish(sending): Wish<Sending>,
+) -> Answer<Response> {
+    if sending.key.len() < 16 || sending.key.len() > 100 {
+        return Err(Problem::bad("`key` has 16 to 100 characters, chosen at random for each letter."));
+    }
+    let name = format!("{} {}", reader.account.address.key(), sending.key);
+    let known = room.sendings.enter(name.clone(), room.needs.clock.now());
+    // A browser that goes away in the middle must not leave half of it undone.
+    let tasks = room.needs.tasks.clone();
+    let work = tasks.spawn(async move {
+        let mut answer = known.lock().await;
+        if let Some(answer) = &*answer {
+            return Ok(answer.clone());
+        }
+        let sent = Box::pin(send_once(&room, &caller, &reader, &sending, &name)).await?;
+        *answer = Some(sent.clone());
+        Ok::<Value, Problem>(sent)
+    });
+    Ok(Json(work.await??).into_response())
+}
+
+async fn send_once(room: &Arc<Room>, caller: &Caller, reader: &Reader, sending: &Sending, name: &str) -> Answer<Value> {
+    let letter = &sending.letter;
+    let addressed = letter.addressed()?;
+    may_use(room, reader, &addressed.from).await?;
+    let moment = moment(room, name);
+    if was_sent(reader, &moment.message_id).await? {
+        return Ok(json!({ "sent": true, "notes": [] }));
+    }
+    let files = files(room, reader, &letter.attachments).await?;
+    let octets = letter.build(&files, &moment, Purpose::Sending)?;
+    if octets.len() as u64 > room.needs.settings.get().message.get() {
+        return Err(too_large(room));
+    }
+    let message = Message::new(octets);
+    let recipients = addressed.people.iter().map(|(_, address)| address.clone()).collect();
+    let mail = mail(room, caller, reader, (addressed.from, recipients), message.clone());
+    room.needs.submitting.submit(mail, &reader.login).await?;
+    Ok(json!({ "sent": true, "notes": after(room, reader, sending, message, &addressed.people).await }))
+}
+
+/// The message with its envelope.
+fn mail(
+    room: &Room,
+    caller: &Caller,
+    reader: &Reader,
+    (from, recipients): (Address, Vec<Address>),
+    message: Message,
+) -> Mail {
+    let at = room.needs.clock.now();
+    let smtputf8 = from.needs_smtputf8() || recipients.iter().any(Address::needs_smtputf8);
+    let body = if message.original().is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime };
+    let envelope = Envelope {
+        reverse_path: ReversePath::Address(from),
+        recipients: recipients.into_iter().map(Recipient::plain).collect(),
+        body,
+        smtputf8,
+        require_tls: false,
+        dsn: DsnWish::default(),
+    };
+    let origin = Origin {
+        session: reader.session,
+        peer: caller.client,
+        // Where a user sits with a browser is nobody's business.
+        hello: String::new(),
+        with: if caller.is_encrypted { "HTTPS" } else { "HTTP" },
+        tls: None,
+        login: Some(reader.login.clone()),
+        at,
+    };
+    Mail { id: MailId::generate(at), origin, envelope, message }
+}
+
+/// What follows once the message is on its way. Nothing of it can make it unsent, so what fails is a note.
+async fn after(
+    room: &Arc<Room>,
+    reader: &Reader,
+    sending: &Sending,
+    message: Message,
+    people: &[(String, Address)],
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Err(problem) = keep_copy(reader, message).await {
+        notes.push(format!("The message was sent, but there is no copy in your folder: {}", problem.sentence()));
+    }
+    if let Some(answers) = &sending.letter.answers {
+        let flag = match answers.kind {
+            AnswerKind::Reply => Flags::ANSWERED,
+            AnswerKind::Forward => Flags::FORWARDED,
+        };
+        // The answered message may have gone elsewhere since.
+        if let (Ok(view), Some(uid)) = (reader.open(&answers.folder, Access::ReadWrite).await, Uid::new(answers.uid)) {
+            let _ = change(&view, &[uid], FlagOperation::Add, flag).await;
+        }
+    }
+    if let (Some(uid), Ok(folder)) = (sending.draft, special(reader, SpecialUse::Drafts)) {
+        discard(reader, &folder, uid).await;
+    }
+    room.uploads.drop_all(&reader.account.address.key(), sending.letter.uploads());
+    let (most, now) = (room.needs.settings.get().people, room.needs.clock.now());
+    if let Err(error) = room.needs.personal.wrote_to(&reader.account.address, people, most, now).await {
+        log::warn!(user:% = reader.login.address, error:% = error; "People written to could not be remembered");
+    }
+    notes
+}
+
+async fn keep_copy(reader: &Reader, message: Message) -> Answer<()> {
+    let folder = special(reader, SpecialUse::Sent)?;
+    let options = AppendOptions {
+        flags: Flags::SEEN,
+        keywords: Vec::new(),
+        internal_date: None,
+        quota: reader.quota(),
+        missing: Missing::Create,
+    };
+    reader.user.append(&folder, &message, options).await?;
+    Ok(())
+}
+
+/// Whether a message with this id is among the last that were sent.
+async fn was_sent(reader: &Reader, message_id: &str) -> Answer<bool> {
+    let Ok(folder) = special(reader, SpecialUse::Sent) else { return Ok(false) };
+    let Ok(view) = reader.user.open(&folder, Access::ReadOnly).await else { return Ok(false) };
+    let last = view.len() as usize;
+    let numbers = (last.saturating_sub(LOOKED_AT)..last).filter_map(SequenceNumber::from_index);
+    let uids: Vec<Uid> = numbers.filter_map(|number| view.row(number)).map(|row| row.uid).collect();
+    let bare = message_id.trim_start_matches('<').trim_end_matches('>');
+    let mut summaries = view.summaries(uids);
+    while let Some((_, stored)) = summaries.next().await {
+        if stored.is_ok_and(|stored| Summary::read(&stored).is_some_and(|summary| summary.fields.message_id == bare)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Messages in the folder for sent ones that are looked at.
+const LOOKED_AT: usize = 20;
+
+/// The Message-ID is made from the name of the wish; nobody can tell one from the other.
+fn moment(room: &Room, name: &str) -> Moment {
+    let digest = digest(&SHA256, name.as_bytes());
+    let hex: String = digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+    let message_id = format!("<{}@{}>", &hex[..32], room.needs.hostname.get());
+    Moment { at: room.needs.clock.now(), message_id, boundary: hex[32..].to_owned() }
+}

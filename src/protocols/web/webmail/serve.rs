@@ -1,0 +1,106 @@
+//! The routes.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{StatusCode, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Extension, Router};
+use tokio_util::sync::CancellationToken;
+
+use super::{Room, acts, assets, changes, door, drafts, folders, list, parts, people, read, send, signing_in, uploads};
+use crate::foundations::mail::Peer;
+use crate::foundations::net::{Connection, serve_http};
+use crate::protocols::web::form::problem;
+use crate::services::guard::Service;
+
+/// One connection, for whatever is asked over it.
+#[derive(Debug, Clone)]
+pub(super) struct Visit {
+    pub(super) peer: Peer,
+    /// Whether the connection itself is encrypted.
+    pub(super) encrypted: bool,
+    /// Cancelled when the server stops.
+    pub(super) stop: CancellationToken,
+}
+
+/// Serves one connection without TLS.
+pub async fn run(connection: Connection, room: Arc<Room>) {
+    let (session, peer) = (connection.session, connection.peer);
+    let Ok(_pass) = room.needs.guard.admit(&peer, Service::Web) else {
+        log::debug!(session:% = session, peer:% = peer; "webmail: the client connects too often or is banned");
+        return;
+    };
+    let settings = room.needs.http.get();
+    let router = pages(&room, peer, false, connection.stop.clone());
+    if let Err(error) = serve_http(connection, router, &settings).await {
+        log::debug!(session:% = session, peer:% = peer; "webmail: the connection ended early: {error}");
+    }
+}
+
+/// All pages for one connection.
+pub fn pages(room: &Arc<Room>, peer: Peer, encrypted: bool, stop: CancellationToken) -> Router {
+    let settings = room.needs.settings.get();
+    if !settings.enabled {
+        return Router::new().fallback(switched_off);
+    }
+    let visit = Visit { peer, encrypted, stop };
+    let guarded = middleware::from_fn_with_state((Arc::clone(room), visit.clone()), door::guard);
+    Router::new()
+        .route("/", get(assets::index))
+        .route("/{name}", get(assets::asset))
+        .nest("/api", api(settings.attachment.len()))
+        .fallback(async |_: Request| problem(StatusCode::NOT_FOUND, "There is nothing here; see /api/openapi.json."))
+        .layer(guarded)
+        .layer(Extension(visit))
+        .with_state(Arc::clone(room))
+}
+
+/// The JSON interface. `openapi.json` describes it; a test compares the two.
+fn api(largest_upload: usize) -> Router<Arc<Room>> {
+    let uploads = Router::new()
+        .route("/uploads", post(uploads::upload))
+        // One octet more, so that the room itself can say what is too much.
+        .layer(DefaultBodyLimit::max(largest_upload.saturating_add(1)));
+    Router::new()
+        .route("/session", get(signing_in::who).post(signing_in::enter).delete(signing_in::leave))
+        .route("/sessions", get(signing_in::list))
+        .route("/sessions/{id}", delete(signing_in::end))
+        .route("/password", post(signing_in::change_password))
+        .route("/account", get(people::account))
+        .route("/preferences", post(people::prefer))
+        .route("/people", get(people::people))
+        .route("/people/forget", post(people::forget))
+        .route("/folders", get(folders::list).post(folders::create))
+        .route("/folders/rename", post(folders::rename))
+        .route("/folders/delete", post(folders::delete))
+        .route("/folders/subscribe", post(folders::subscribe))
+        .route("/folders/empty", post(folders::empty))
+        .route("/messages", get(list::list))
+        .route("/messages/mark", post(acts::mark))
+        .route("/messages/move", post(acts::put))
+        .route("/messages/remove", post(acts::remove))
+        .route("/message", get(read::message))
+        .route("/message/page", get(read::page))
+        .route("/message/part", get(parts::part))
+        .route("/message/source", get(parts::raw))
+        .route("/drafts", post(drafts::save))
+        .route("/send", post(send::send))
+        .route("/changes", get(changes::watch))
+        .route("/openapi.json", get(openapi))
+        .layer(DefaultBodyLimit::max(LARGEST_WISH))
+        .merge(uploads)
+}
+
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
+}
+
+async fn switched_off() -> Response {
+    problem(StatusCode::NOT_FOUND, "The webmail is switched off (webmail.enabled).")
+}
+
+/// In octets: the text of a letter, or the numbers of ten thousand messages.
+const LARGEST_WISH: usize = 4 << 20;

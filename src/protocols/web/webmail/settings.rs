@@ -1,0 +1,67 @@
+//! Settings of the webmail.
+
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use crate::foundations::settings::{ByteSize, Span};
+use crate::services::guard::loopback;
+
+crate::settings! {
+    /// The webmail.
+    pub struct WebmailSettings {
+        /// Whether it is served: by listeners of the protocol `webmail`, and by `https` ones of the process with the mailboxes.
+        pub enabled: bool = true,
+        /// Unix socket of a `submission` listener in the process with the queue, to send through when that is another one. It
+        /// must believe this process: `smtp.vouching`.
+        pub submission: Option<PathBuf> = None,
+        /// How long a login lasts without being used. All logins end when the process is restarted.
+        pub idle: Span = Span::hours(12),
+        /// How long a login lasts at most.
+        pub session: Span = Span::days(7),
+        /// Logins of one account at the same time. Beyond it the one unused for longest ends.
+        pub sessions_per_user: u32 = 20,
+        /// Logins of all accounts. Beyond it the one unused for longest ends.
+        pub sessions: u32 = 20_000,
+        /// Reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+        pub proxies: Vec<IpNet> = loopback(),
+        /// Whether passwords are taken over connections without TLS from other machines.
+        pub plain_http: bool = false,
+        /// Most messages of a list in one answer.
+        pub page: u32 = 200,
+        /// Largest attachment. A larger one is refused with 413.
+        pub attachment: ByteSize = ByteSize::mib(25),
+        /// Largest message that is sent or kept as a draft, with its attachments as they travel. A larger one is refused
+        /// with 413.
+        pub message: ByteSize = ByteSize::mib(40),
+        /// Memory for attachments that are uploaded and not yet in a draft, of one account and of all. When it is taken,
+        /// further ones are refused with 503.
+        pub uploads_per_user: ByteSize = ByteSize::mib(64),
+        /// See `uploads_per_user`.
+        pub uploads: ByteSize = ByteSize::mib(256),
+        /// How long an attachment that is not yet in a draft is kept.
+        pub upload_time: Span = Span::hours(1),
+        /// Largest message that is opened. Of a larger one only the source can be fetched.
+        pub open: ByteSize = ByteSize::mib(64),
+        /// Messages opened at the same time, for all users; further ones wait for their turn.
+        pub opened_at_once: u32 = 8,
+        /// How much of the text of a message is shown. The rest can be fetched as a file.
+        pub text: ByteSize = ByteSize::mib(1),
+        /// The same for HTML.
+        pub html: ByteSize = ByteSize::mib(4),
+        /// Decoded text of one message that a search in whole messages looks into.
+        pub search_text: ByteSize = ByteSize::mib(1),
+        /// Searches at the same time, for all users; further ones wait for their turn.
+        pub searches_at_once: u32 = 4,
+        /// Pages of one account that are told of changes as they happen. Further ones are refused with 429 and ask again
+        /// by themselves.
+        pub watchers_per_user: u32 = 20,
+        /// How long one page is told of changes over one connection; then it asks again.
+        pub watch: Span = Span::minutes(10),
+        /// People that are remembered because an account has written to them, for completing addresses. Beyond it, those not
+        /// written to for longest are forgotten.
+        pub people: u32 = 2_000,
+        /// Fewest characters of a new password.
+        pub password: u32 = 10,
+    }
+}

@@ -1,0 +1,255 @@
+//! A message opened, and which of its parts is what.
+
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::SemaphorePermit;
+
+use super::Room;
+use super::answer::{Answer, Problem};
+use crate::foundations::mail::content::Disposition;
+use crate::foundations::mail::structure::Part;
+use crate::foundations::mail::{Kind, Structure, Uid, charset, transfer};
+use crate::storage::mailbox::{Row, View};
+
+/// A message in memory, and the right to hold it there.
+pub(super) struct Opened<'r> {
+    pub(super) bytes: Bytes,
+    pub(super) row: Row,
+    _turn: Option<SemaphorePermit<'r>>,
+}
+
+/// Octets read in one go.
+const PIECE: usize = 1 << 20;
+
+/// The row of a message.
+pub(super) fn row(view: &View, uid: u32) -> Answer<Row> {
+    let gone = || Problem::missing("This message is not in this folder any more.");
+    let uid = Uid::new(uid).ok_or_else(gone)?;
+    view.sequence(uid).and_then(|sequence| view.row(sequence)).ok_or_else(gone)
+}
+
+/// Opens a message of a folder.
+pub(super) async fn open<'r>(room: &'r Room, view: &View, uid: u32) -> Answer<Opened<'r>> {
+    let row = row(view, uid)?;
+    if row.size > room.needs.settings.get().open.get() {
+        return Err(Problem::too_large(
+            "This message is too large to be opened here. Its source can be fetched as a file.",
+        ));
+    }
+    // Closed never.
+    let turn = room.opened.acquire().await.ok();
+    let mut body = view.body(row.uid).await?;
+    let mut bytes = BytesMut::with_capacity(usize::try_from(body.size()).unwrap_or(0));
+    loop {
+        let piece = body.read(bytes.len() as u64, PIECE).await?;
+        if piece.is_empty() {
+            break;
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(Opened { bytes: bytes.freeze(), row, _turn: turn })
+}
+
+/// Which parts are the text and which are attachments (RFC 8621 §4.1.4), by their places in the structure.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// For readers of plain text.
+    pub(super) text: Vec<usize>,
+    /// For readers of HTML.
+    pub(super) html: Vec<usize>,
+    /// The rest.
+    pub(super) attachments: Vec<usize>,
+}
+
+/// Into which of the two texts a part may go.
+#[derive(Debug, Clone, Copy)]
+struct Into {
+    text: bool,
+    html: bool,
+}
+
+impl Layout {
+    pub(super) fn of(structure: &Structure<'_>) -> Self {
+        let mut layout = Self::default();
+        match structure.parts()[0].kind {
+            Kind::Multipart => {
+                let alternative = structure.parts()[0].content.subtype.eq_ignore_ascii_case(b"alternative");
+                layout.multipart(structure, 0, alternative, &mut Into { text: true, html: true });
+            }
+            Kind::Leaf | Kind::Message => {
+                layout.single(structure, 0, (0, b"mixed"), false, &mut Into { text: true, html: true });
+            }
+        }
+        layout
+    }
+
+    /// Calls itself no deeper than `structure::MAX_DEPTH`.
+    fn multipart(&mut self, structure: &Structure<'_>, index: usize, in_alternative: bool, into: &mut Into) {
+        let subtype = structure.parts()[index].content.subtype;
+        let is_alternative = subtype.eq_ignore_ascii_case(b"alternative");
+        let (text, html) = (self.text.len(), self.html.len());
+        for (n, child) in structure.children(index).enumerate() {
+            if structure.parts()[child].kind == Kind::Multipart {
+                let inner = structure.parts()[child].content.subtype.eq_ignore_ascii_case(b"alternative");
+                self.multipart(structure, child, in_alternative || inner, into);
+            } else {
+                self.single(structure, child, (n, subtype), in_alternative, into);
+            }
+        }
+        if is_alternative && into.text && into.html {
+            if text == self.text.len() && html != self.html.len() {
+                self.text.extend_from_slice(&self.html[html..]);
+            } else if html == self.html.len() && text != self.text.len() {
+                self.html.extend_from_slice(&self.text[text..]);
+            }
+        }
+    }
+
+    fn single(
+        &mut self,
+        structure: &Structure<'_>,
+        index: usize,
+        (n, within): (usize, &[u8]),
+        in_alternative: bool,
+        into: &mut Into,
+    ) {
+        let part = &structure.parts()[index];
+        let (plain, html) = (part.content.is_exactly("text", "plain"), part.content.is_exactly("text", "html"));
+        let first = n == 0 || (!within.eq_ignore_ascii_case(b"related") && name(part).is_none());
+        if part.kind == Kind::Message || !(plain || html) || is_attachment(part) || !first {
+            self.attachments.push(index);
+            return;
+        }
+        if within.eq_ignore_ascii_case(b"alternative") {
+            if plain {
+                self.text.push(index)
+            } else {
+                self.html.push(index)
+            }
+            return;
+        }
+        if in_alternative {
+            if plain { into.html = false } else { into.text = false }
+        }
+        if into.text {
+            self.text.push(index);
+        }
+        if into.html {
+            self.html.push(index);
+        }
+    }
+}
+
+fn is_attachment(part: &Part<'_>) -> bool {
+    let disposition = part.fields.disposition.and_then(Disposition::read);
+    disposition.is_some_and(|disposition| disposition.word.eq_ignore_ascii_case(b"attachment"))
+}
+
+/// The file name of a part, as the sender gives it.
+pub(super) fn name(part: &Part<'_>) -> Option<String> {
+    let disposition = part.fields.disposition.and_then(Disposition::read);
+    let given = disposition.and_then(|disposition| disposition.parameters.text("filename"));
+    given.or_else(|| part.content.parameters.text("name")).filter(|name| !name.trim().is_empty())
+}
+
+/// The type of a part: `text/plain`, in lower case.
+pub(super) fn kind(part: &Part<'_>) -> String {
+    let word = |octets: &[u8]| String::from_utf8_lossy(octets).to_ascii_lowercase();
+    format!("{}/{}", word(part.content.media), word(part.content.subtype))
+}
+
+/// The octets of a part, at most `limit`.
+pub(super) fn octets<'a>(structure: &Structure<'a>, part: &Part<'a>, limit: usize) -> Cow<'a, [u8]> {
+    if part.kind == Kind::Message {
+        // RFC 2046 §5.2.1: a message inside a message is never encoded again.
+        return Cow::Borrowed(&structure.body(part)[..structure.body(part).len().min(limit)]);
+    }
+    transfer::decode(part.fields.encoding, structure.body(part), limit)
+}
+
+/// The text of a part, and whether it is longer than `limit` octets.
+pub(super) fn text(structure: &Structure<'_>, part: &Part<'_>, limit: usize) -> (String, bool) {
+    let octets = octets(structure, part, limit.saturating_add(1));
+    let is_cut = octets.len() > limit;
+    let octets = &octets[..octets.len().min(limit)];
+    let text = match part.content.parameters.raw("charset") {
+        Some(label) => charset::decode(label, octets),
+        None => charset::guess(octets).into_owned(),
+    };
+    let is_flowed = part.content.parameters.raw("format").is_some_and(|format| format.eq_ignore_ascii_case(b"flowed"));
+    if is_flowed && part.content.is_exactly("text", "plain") {
+        let joins = part.content.parameters.raw("delsp").is_some_and(|delsp| delsp.eq_ignore_ascii_case(b"yes"));
+        return (unflow(&text, joins), is_cut);
+    }
+    (text, is_cut)
+}
+
+/// Joins the lines of format=flowed to paragraphs (RFC 3676 §4).
+fn unflow(text: &str, delete_blank: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut open: Option<usize> = None;
+    for line in text.lines() {
+        let depth = line.bytes().take_while(|octet| *octet == b'>').count();
+        let rest = &line[depth..];
+        let rest = rest.strip_prefix(' ').unwrap_or(rest);
+        match open.take() {
+            Some(before) if before == depth => {}
+            Some(_) => {
+                out.push('\n');
+                quote(&mut out, depth);
+            }
+            None => quote(&mut out, depth),
+        }
+        // RFC 3676 §4.3: the mark of a signature is a line of its own.
+        if rest.ends_with(' ') && rest != "-- " {
+            out.push_str(if delete_blank { &rest[..rest.len() - 1] } else { rest });
+            open = Some(depth);
+        } else {
+            out.push_str(rest);
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn quote(out: &mut String, depth: usize) {
+    if depth > 0 {
+        out.extend(std::iter::repeat_n('>', depth));
+        out.push(' ');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(message: &str) -> Layout {
+        Layout::of(&Structure::of(message.replace('\n', "\r\n").as_bytes()))
+    }
+
+    #[test]
+    fn texts_and_attachments() {
+        assert_eq!(layout("\nhello\n"), Layout { text: vec![0], html: vec![0], attachments: vec![] });
+        let alternative = "Content-Type: multipart/alternative; boundary=b\n\n--b\n\nplain\n--b\n\
+                           Content-Type: text/html\n\n<p>x\n--b--\n";
+        assert_eq!(layout(alternative), Layout { text: vec![1], html: vec![2], attachments: vec![] });
+        let only = "Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/html\n\n<p>x\n--b--\n";
+        assert_eq!(layout(only), Layout { text: vec![1], html: vec![1], attachments: vec![] });
+        let mixed = "Content-Type: multipart/mixed; boundary=m\n\n--m\nContent-Type: multipart/related; boundary=r\n\n\
+                     --r\nContent-Type: text/html\n\n<p>x\n--r\nContent-Type: image/png\nContent-ID: <a>\n\nx\n--r--\n\
+                     --m\nContent-Type: text/plain; name=\"notes.txt\"\n\nx\n--m\nContent-Type: message/rfc822\n\n\
+                     Subject: y\n\nz\n--m\nContent-Type: text/plain\n\nfooter\n--m--\n";
+        let found = layout(mixed);
+        assert_eq!(found, Layout { text: vec![2, 7], html: vec![2, 7], attachments: vec![3, 4, 5] });
+        let file = "Content-Type: text/html\nContent-Disposition: attachment; filename=x.html\n\n<p>\n";
+        assert_eq!(layout(file).attachments, [0]);
+    }
+
+    #[test]
+    fn flowed_text_is_joined() {
+        assert_eq!(unflow("a \nb\n> c \n> d\n>> e \nf\n-- \nann \n", false), "a b\n> c d\n>> e \nf\n-- \nann ");
+        assert_eq!(unflow("日 \n本\n", true), "日本\n");
+        assert_eq!(unflow(" >not a quote\n", false), ">not a quote\n");
+    }
+}

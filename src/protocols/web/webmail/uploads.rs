@@ -1,0 +1,133 @@
+//! Attachments that have been uploaded and are not in a draft yet. In memory: a draft is saved within seconds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
+use serde::Deserialize;
+
+use super::Room;
+use super::answer::{Answer, Asked, Problem};
+use super::door::Reader;
+use crate::foundations::clock::Timestamp;
+use crate::protocols::web::token::fresh;
+
+/// What is kept, by a name that nobody can guess.
+#[derive(Debug, Default)]
+pub(super) struct Uploads(Mutex<HashMap<String, Upload>>);
+
+/// One file.
+#[derive(Debug, Clone)]
+pub(super) struct Upload {
+    account: String,
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) octets: Bytes,
+    at: Timestamp,
+}
+
+impl Uploads {
+    /// Keeps a file; `None` when there is no room for it.
+    fn keep(&self, upload: Upload, per_user: u64, all: u64, time: Duration) -> Option<String> {
+        let id = fresh()?;
+        let mut uploads = self.0.lock();
+        uploads.retain(|_, known| known.at + time > upload.at);
+        let size = |of: &Upload| of.octets.len() as u64;
+        let own: u64 = uploads.values().filter(|known| known.account == upload.account).map(size).sum();
+        let whole: u64 = uploads.values().map(size).sum();
+        if own + size(&upload) > per_user || whole + size(&upload) > all {
+            return None;
+        }
+        uploads.insert(id.clone(), upload);
+        Some(id)
+    }
+
+    /// A file that this account has uploaded.
+    pub(super) fn get(&self, account: &str, id: &str) -> Option<Upload> {
+        self.0.lock().get(id).filter(|upload| upload.account == account).cloned()
+    }
+
+    /// These files are in a message now.
+    pub(super) fn drop_all<'a>(&self, account: &str, ids: impl Iterator<Item = &'a str>) {
+        let mut uploads = self.0.lock();
+        for id in ids {
+            if uploads.get(id).is_some_and(|upload| upload.account == account) {
+                uploads.remove(id);
+            }
+        }
+    }
+}
+
+/// What the file is called.
+#[derive(Deserialize)]
+pub(super) struct Question {
+    name: String,
+}
+
+/// Takes a file: the body is its octets.
+pub(super) async fn upload(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Asked(asked): Asked<Question>,
+    headers: HeaderMap,
+    octets: Result<Bytes, BytesRejection>,
+) -> Answer<Response> {
+    let settings = room.needs.settings.get();
+    let octets = octets.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    if octets.len() as u64 > settings.attachment.get() {
+        let most = settings.attachment;
+        return Err(Problem::too_large(format!("The file is too large; {most} are the most.")));
+    }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let upload = Upload {
+        account: reader.account.address.key(),
+        name: asked.name.chars().take(LONGEST_NAME).collect(),
+        kind: kind.to_ascii_lowercase(),
+        octets,
+        at: room.needs.clock.now(),
+    };
+    let size = upload.octets.len();
+    let (per_user, all) = (settings.uploads_per_user.get(), settings.uploads.get());
+    match room.uploads.keep(upload, per_user, all, settings.upload_time.duration()) {
+        Some(id) => Ok((StatusCode::CREATED, Json(serde_json::json!({ "upload": id, "size": size }))).into_response()),
+        None => {
+            let why = "There is no room for more attachments just now. Save the draft, or try again in a minute.";
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why))
+        }
+    }
+}
+
+/// In characters.
+const LONGEST_NAME: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_bounded_and_files_are_private() {
+        let (uploads, hour) = (Uploads::default(), Duration::from_secs(3_600));
+        let file = |account: &str, size: usize, at: i64| Upload {
+            account: account.to_owned(),
+            name: "x".to_owned(),
+            kind: String::new(),
+            octets: vec![0; size].into(),
+            at: Timestamp::from_unix_seconds(at),
+        };
+        let first = uploads.keep(file("ann", 6, 0), 10, 15, hour).unwrap();
+        assert!(uploads.keep(file("ann", 6, 1), 10, 15, hour).is_none(), "one account's share");
+        let other = uploads.keep(file("bob", 9, 1), 10, 15, hour).unwrap();
+        assert!(uploads.keep(file("carl", 1, 1), 10, 15, hour).is_none(), "all there is");
+        assert!(uploads.get("ann", &first).is_some() && uploads.get("bob", &first).is_none());
+        uploads.drop_all("ann", [other.as_str(), first.as_str()].into_iter());
+        assert!(uploads.get("bob", &other).is_some() && uploads.get("ann", &first).is_none());
+        assert!(uploads.keep(file("carl", 15, 3_602), 20, 15, hour).is_some(), "old ones make room");
+    }
+}

@@ -1,0 +1,192 @@
+//! Finding messages: rows in memory first, then summaries, then files.
+
+use std::sync::Arc;
+
+use super::condition::{Condition, Facts};
+use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Summary, Uid};
+use crate::storage::mailbox::{self, Content, Row, View};
+
+/// Octets of files held at once.
+const BATCH_OCTETS: usize = 8 << 20;
+
+/// Summaries looked at in one go.
+const BATCH_SUMMARIES: usize = 512;
+
+/// A message that was found.
+#[derive(Debug, Clone, Copy)]
+pub struct Hit {
+    /// Its number.
+    pub sequence: SequenceNumber,
+    /// Its UID.
+    pub uid: Uid,
+    /// Its modification sequence.
+    pub mod_seq: ModSeq,
+}
+
+/// A message about which the row alone decides nothing.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    sequence: SequenceNumber,
+    row: Row,
+}
+
+impl Open {
+    const fn hit(&self) -> Hit {
+        Hit { sequence: self.sequence, uid: self.row.uid, mod_seq: self.row.mod_seq }
+    }
+}
+
+/// All messages that satisfy the condition, ascending. Files are read in batches of at most `batch`.
+///
+/// # Errors
+/// The store cannot read what must be looked at.
+pub async fn find(condition: &Arc<Condition>, view: &View, batch: usize) -> Result<Vec<Hit>, mailbox::Error> {
+    let mut hits = Vec::new();
+    let mut open = Vec::new();
+    let all = SequenceSet::all();
+    for (sequence, row) in view.rows(&all) {
+        let facts = Facts::of_row(sequence, &row, view);
+        match condition.holds(&facts) {
+            Some(true) => hits.push(Open { sequence, row }.hit()),
+            Some(false) => {}
+            None => open.push(Open { sequence, row }),
+        }
+    }
+    if !open.is_empty() && condition.asks_summaries() {
+        open = by_summary(condition, open, view, &mut hits).await?;
+    }
+    if !open.is_empty() {
+        by_body(condition, &open, view, batch, &mut hits).await?;
+    }
+    hits.sort_unstable_by_key(|hit| hit.sequence);
+    Ok(hits)
+}
+
+fn uids(open: &[Open]) -> Vec<Uid> {
+    open.iter().map(|open| open.row.uid).collect()
+}
+
+/// Decides what summaries can; what is left.
+async fn by_summary(
+    condition: &Arc<Condition>,
+    open: Vec<Open>,
+    view: &View,
+    hits: &mut Vec<Hit>,
+) -> Result<Vec<Open>, mailbox::Error> {
+    let mut stream = view.summaries(uids(&open));
+    let mut left = Vec::new();
+    for batch in open.chunks(BATCH_SUMMARIES) {
+        let mut known = Vec::with_capacity(batch.len());
+        for open in batch {
+            match stream.next().await {
+                Some((_, Ok(stored))) => known.push((*open, view.is_recent(open.row.uid), stored)),
+                // A message that is gone matches nothing.
+                Some((_, Err(mailbox::Error::NoMessage(_)))) => {}
+                Some((_, Err(error))) => return Err(error),
+                None => break,
+            }
+        }
+        let condition = Arc::clone(condition);
+        let decided = blocking(move || {
+            let decide = |(open, recent, stored): (Open, bool, bytes::Bytes)| {
+                let summary = Summary::read(&stored);
+                let facts =
+                    Facts { sequence: open.sequence, row: &open.row, recent, summary: summary.as_ref(), body: None };
+                (open, condition.holds(&facts))
+            };
+            known.into_iter().map(decide).collect::<Vec<_>>()
+        });
+        for (open, holds) in decided.await? {
+            match holds {
+                Some(true) => hits.push(open.hit()),
+                Some(false) => {}
+                None => left.push(open),
+            }
+        }
+    }
+    Ok(left)
+}
+
+/// Decides the rest by reading files.
+async fn by_body(
+    condition: &Arc<Condition>,
+    open: &[Open],
+    view: &View,
+    most: usize,
+    hits: &mut Vec<Hit>,
+) -> Result<(), mailbox::Error> {
+    let mut summaries = condition.asks_summaries().then(|| view.summaries(uids(open)));
+    let mut contents = view.bodies(uids(open));
+    let mut batch = Vec::new();
+    let mut octets = 0;
+    for open in open {
+        let stored = match &mut summaries {
+            Some(stream) => stream.next().await.and_then(|(_, stored)| stored.ok()),
+            None => None,
+        };
+        match contents.next().await {
+            Some((_, Ok(content))) => {
+                // Twice the text that is looked at, for its transfer encoding.
+                let body = read(content, condition.text_limit().saturating_mul(2)).await?;
+                octets += body.len();
+                batch.push((*open, view.is_recent(open.row.uid), stored, body));
+            }
+            Some((_, Err(mailbox::Error::NoMessage(_)))) => {}
+            Some((_, Err(error))) => return Err(error),
+            None => {}
+        }
+        if batch.len() >= most.max(1) || octets >= BATCH_OCTETS {
+            octets = 0;
+            decide(condition, std::mem::take(&mut batch), hits).await?;
+        }
+    }
+    decide(condition, batch, hits).await
+}
+
+type Read = (Open, bool, Option<bytes::Bytes>, bytes::Bytes);
+
+async fn decide(condition: &Arc<Condition>, batch: Vec<Read>, hits: &mut Vec<Hit>) -> Result<(), mailbox::Error> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let condition = Arc::clone(condition);
+    let decided = blocking(move || {
+        let holds = |(open, recent, stored, body): &Read| {
+            let summary = stored.as_ref().and_then(|stored| Summary::read(stored));
+            let facts = Facts {
+                sequence: open.sequence,
+                row: &open.row,
+                recent: *recent,
+                summary: summary.as_ref(),
+                body: Some(body),
+            };
+            condition.holds(&facts) == Some(true)
+        };
+        batch.iter().filter(|read| holds(read)).map(|read| read.0.hit()).collect::<Vec<_>>()
+    });
+    hits.extend(decided.await?);
+    Ok(())
+}
+
+/// The beginning of a message, as much as is looked at.
+async fn read(content: Content, most: usize) -> Result<bytes::Bytes, mailbox::Error> {
+    match content {
+        Content::Whole(bytes) => Ok(bytes.slice(..bytes.len().min(most))),
+        Content::Large(mut body) => {
+            let mut octets = Vec::new();
+            while octets.len() < most {
+                let piece = body.read(octets.len() as u64, (most - octets.len()).min(1 << 20)).await?;
+                if piece.is_empty() {
+                    break;
+                }
+                octets.extend_from_slice(&piece);
+            }
+            Ok(octets.into())
+        }
+    }
+}
+
+/// Runs work that takes the processor for a while.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, mailbox::Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| mailbox::Error::Closing)
+}

@@ -1,0 +1,22 @@
+//! Finding messages in a folder, by the conditions of SEARCH (RFC 9051 §6.4.4, RFC 5032, RFC 7162 §3.1.5).
+//!
+//! Most conditions are decided by rows in memory. What is left asks the cached summaries, and only then files are
+//! read, in batches of bounded size on a blocking thread. Called by `protocols::imap` and by the webmail; takes no locks.
+
+mod condition;
+mod find;
+mod text;
+
+pub use condition::{Condition, Wording, system_flag};
+pub use find::{Hit, find};
+
+/// Why a search makes no sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The charset has no meaning here.
+    #[error("this charset is not known here")]
+    UnknownCharset,
+    /// The octets are no text of the charset.
+    #[error("the text to search for is not in its charset")]
+    NotInCharset,
+}

@@ -1,0 +1,426 @@
+"""The webmail's JSON interface: who is let in, what is refused, and that answers are what the OpenAPI description says."""
+
+import email
+import email.policy
+import http.cookiejar
+import json
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+
+import jsonschema
+from server import check, letter, main
+
+
+class Browser:
+    """One browser: its cookies, and requests as the page makes them."""
+
+    def __init__(self, server):
+        self.at = f"http://{server.facts['listeners']['webmail']}"
+        self.jar = http.cookiejar.CookieJar()
+        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.jar))
+
+    def request(self, path, wish=None, method=None, octets=None, **headers):
+        data = octets if octets is not None else json.dumps(wish).encode() if wish is not None else None
+        fields = {"content-type": "application/json", "x-postrider": "1", **{k.replace("_", "-"): v for k, v in headers.items()}}
+        asked = urllib.request.Request(f"{self.at}{path}", data, {k: v for k, v in fields.items() if v}, method=method)
+        try:
+            answer = self.opener.open(asked, timeout=60)
+        except urllib.error.HTTPError as refused:
+            answer = refused
+        return answer.status, answer.headers, answer.read()
+
+    def json(self, path, wish=None, method=None, wanted=200, **headers):
+        status, _, body = self.request(f"/api/{path}", wish, method, **headers)
+        assert status == wanted, (path, status, body[:500])
+        if not body:
+            return None
+        answer = json.loads(body)
+        described(path.split("?")[0], method or ("POST" if wish is not None else "GET"), status, answer)
+        return answer
+
+    def get(self, path, wanted=200, **parameters):
+        return self.json(f"{path}?{urllib.parse.urlencode(parameters)}", wanted=wanted)
+
+    def sign_in(self, user, wanted=200):
+        address, password = user
+        return self.json("session", {"address": address, "password": password}, wanted=wanted)
+
+
+description = None
+
+
+def described(path, method, status, answer):
+    """Whether an answer is what the description says."""
+    way = "/" + path if not path.startswith("sessions/") else "/sessions/{id}"
+    responses = description["paths"][way][method.lower()]["responses"]
+    response = responses.get(str(status), responses["default"])
+    schema = next(iter(response["content"].values()))["schema"]
+    jsonschema.validate(answer, {**schema, "components": description["components"]})
+
+
+def it_describes_itself(server):
+    global description
+    browser = Browser(server)
+    status, headers, body = browser.request("/api/openapi.json")
+    assert status == 200 and headers["content-type"] == "application/json"
+    description = json.loads(body)
+    status, headers, page = browser.request("/")
+    assert status == 200 and b"app.js" in page
+    policy = headers["content-security-policy"]
+    for wanted in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"):
+        assert wanted in policy, policy
+    status, again, _ = browser.request("/app.js", if_none_match=browser.request("/app.js")[1]["etag"])
+    assert status == 304 and again["etag"], "what the browser has is not sent twice"
+    assert browser.request("/nothing.js")[0] == 404
+
+
+def only_who_has_signed_in(server):
+    browser = server.ann = Browser(server)
+    for path in description["paths"]:
+        if path not in ("/openapi.json", "/sessions/{id}"):
+            for method in description["paths"][path]:
+                if (path, method) in (("/session", "post"), ("/session", "delete")):
+                    continue
+                wish = None if method == "get" else {}
+                status, headers, body = browser.request(f"/api{path}?folder=INBOX&uid=1&part=1&name=x", wish, method.upper())
+                assert status == 401, (path, method, status, body)
+                assert headers["content-security-policy"].startswith("default-src 'none'")
+    address, password = server.users[0]
+    browser.sign_in((address, "wrong"), wanted=401)
+    assert not list(browser.jar)
+    wish = {"address": address, "password": password}
+    browser.json("session", wish, wanted=403, x_postrider="")
+    browser.json("session", wish, wanted=403, origin="http://elsewhere.example")
+    browser.json("session", wish, wanted=403, sec_fetch_site="cross-site")
+    # A client that a proxy on this machine speaks for, without TLS between the two.
+    browser.json("session", wish, wanted=403, x_forwarded_for="192.0.2.7")
+    assert browser.sign_in(server.users[0])["address"] == address
+    cookie = next(iter(browser.jar))
+    assert cookie.has_nonstandard_attr("HttpOnly") and cookie.get_nonstandard_attr("SameSite") == "Strict" and not cookie.secure
+    status, headers, _ = Browser(server).request("/api/session", wish, x_forwarded_for="192.0.2.7", x_forwarded_proto="https")
+    assert status == 200 and "Secure" in headers["set-cookie"] and "max-age" in headers["strict-transport-security"], headers
+    server.bob = Browser(server)
+    server.bob.sign_in(server.users[1])
+    assert browser.json("session")["address"] == address
+
+
+def guessers_are_banned_together_with_imap(server):
+    """Wrong passwords from one address count together; then not even the right one helps."""
+    browser, away = Browser(server), {"x_forwarded_for": "198.51.100.9", "x_forwarded_proto": "https"}
+    answers = [browser.request("/api/session", {"address": server.users[0][0], "password": f"wrong{n}"}, **away)[0] for n in range(12)]
+    assert answers[:9] == [401] * 9 and answers[-1] == 429, answers
+    wish = {"address": server.users[0][0], "password": server.users[0][1]}
+    assert browser.request("/api/session", wish, **away)[0] == 429
+    server.imap().logout()
+
+
+def folders(server):
+    ann = server.ann
+    names = {folder["role"]: folder["name"] for folder in ann.json("folders")["folders"]}
+    assert {"inbox", "drafts", "sent", "junk", "trash", "archive"} <= set(names), names
+    ann.json("folders", {"name": "Lists/<b>x</b>"}, wanted=201)
+    ann.json("folders", {"name": "Lists/<b>x</b>"}, wanted=409)
+    ann.json("folders", {"name": "a//b"}, wanted=400)
+    ann.json("folders/rename", {"name": "Lists", "to": "Listen"}, wanted=204)
+    assert any(f["name"] == "Listen/<b>x</b>" and f["subscribed"] for f in ann.json("folders")["folders"])
+    ann.json("folders/rename", {"name": names["junk"], "to": "x"}, wanted=403)
+    ann.json("folders/delete", {"name": "INBOX"}, wanted=403)
+    ann.json("folders/empty", {"name": "INBOX"}, wanted=403)
+    ann.json("folders/subscribe", {"name": "Listen/<b>x</b>", "subscribed": False}, wanted=204)
+    ann.json("folders/delete", {"name": "Listen/<b>x</b>"}, wanted=204)
+    ann.json("folders/delete", {"name": "Nowhere"}, wanted=404)
+
+
+def write(to, subject="Hello", text="Some text\n", **more):
+    return {"from": {"name": "Ann Lee", "address": "ann@example.test"}, "to": [{"name": "", "address": one} for one in to], "subject": subject, "text": text, **more}
+
+
+def arrives(browser, subject, folder="INBOX"):
+    deadline = time.time() + 30
+    while time.time() < deadline:
+        found = browser.get("messages", folder=folder, query=f'subject:"{subject}"')["lines"]
+        if found:
+            return found[0]
+        time.sleep(0.05)
+    raise AssertionError(f"{subject} did not arrive")
+
+
+def a_letter_is_sent_once(server):
+    ann, bob = server.ann, server.bob
+    status, _, body = ann.request("/api/uploads?name=" + urllib.parse.quote("Übersicht.pdf"), method="POST", octets=b"%PDF\0\xff" * 1000, content_type="application/pdf")
+    assert status == 201, body
+    upload = json.loads(body)["upload"]
+    wish = {"key": uuid.uuid4().hex, "letter": write(["bob@example.test"], "Grüße, once", "Grün\n" + "x" * 2000, bcc=[{"name": "", "address": "ann@example.test"}], attachments=[{"upload": upload}])}
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(ann.json("send", wish))) for _ in range(5)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert answers == [{"sent": True, "notes": []}] * 5, answers
+    assert ann.json("send", wish)["sent"]
+    got = arrives(bob, "Grüße, once")
+    assert got["from"] == [{"name": "Ann Lee", "address": "ann@example.test"}] and got["attachments"] and got["preview"].startswith("Grün")
+    assert bob.get("messages", folder="INBOX", query="once")["total"] == 1
+    assert ann.get("messages", folder="Sent")["total"] == 1
+    assert arrives(ann, "Grüße, once")["uid"]
+    whole = bob.get("message", folder="INBOX", uid=got["uid"])
+    assert whole["text"].startswith("Grün\n") and not whole["bcc"] and whole["attachments"][0]["name"] == "Übersicht.pdf", whole
+    status, headers, octets = bob.request(f"/api/message/part?folder=INBOX&uid={got['uid']}&part={whole['attachments'][0]['part']}")
+    assert octets == b"%PDF\0\xff" * 1000 and headers["content-disposition"].startswith("attachment;") and "sandbox" in headers["content-security-policy"], headers
+    # A mail program sees the same.
+    client = server.imap(1)
+    check(client.select())
+    source = check(client.uid("FETCH", str(got["uid"]), "(BODY.PEEK[])"))[0][1]
+    client.logout()
+    message = email.message_from_bytes(source, policy=email.policy.default)
+    assert message["subject"] == "Grüße, once" and message["bcc"] is None and message["received"]
+    assert [part.get_filename() for part in message.iter_attachments()] == ["Übersicht.pdf"]
+    assert message.get_body().get_content().replace("\r\n", "\n") == wish["letter"]["text"] + "\n"
+    assert [person["address"] for person in ann.json("people")["people"]] == ["ann@example.test", "bob@example.test"]
+
+
+def what_must_not_be_sent_is_not(server):
+    ann = server.ann
+    send = lambda letter, wanted, key=None: ann.json("send", {"key": key or uuid.uuid4().hex, "letter": letter}, wanted=wanted)["error"]
+    foreign = write(["bob@example.test"])
+    foreign["from"] = {"name": "Bob", "address": "bob@example.test"}
+    assert "not one of your addresses" in send(foreign, 403)
+    assert "to whom" in send(write([]), 400)
+    assert "no address" in send(write(["bob"]), 400)
+    key = uuid.uuid4().hex
+    assert "nobody@example.test" in send(write(["bob@example.test", "nobody@example.test"], "Refused"), 404, key)
+    assert server.bob.get("messages", folder="INBOX", query="Refused")["total"] == 0, "nobody gets what is refused for one"
+    assert ann.json("send", {"key": key, "letter": write(["bob@example.test"], "Mended")})["sent"], "a refusal is no answer for ever"
+    ann.json("send", {"key": "short", "letter": write(["bob@example.test"])}, wanted=400)
+
+
+def drafts_grow(server):
+    ann = server.ann
+    unfinished = write(["bo"], "Draft", "one", answers={"kind": "reply", "folder": "INBOX", "uid": 1})
+    first = ann.json("drafts", {"letter": unfinished})
+    _, _, body = ann.request("/api/uploads?name=a.txt", method="POST", octets=b"kept", content_type="text/plain")
+    second = ann.json("drafts", {"letter": {**unfinished, "text": "two", "attachments": [{"upload": json.loads(body)["upload"]}]}, "replaces": first["uid"]})
+    part = {"folder": second["folder"], "uid": second["uid"], "part": second["attachments"][0]["part"]}
+    third = ann.json("drafts", {"letter": {**unfinished, "text": "three", "attachments": [part]}, "replaces": second["uid"]})
+    assert ann.get("messages", folder=third["folder"])["total"] == 1
+    draft = ann.get("message", folder=third["folder"], uid=third["uid"])
+    assert draft["text"].strip() == "three" and draft["to"][0]["address"] == "bo" and draft["answers"]["kind"] == "reply"
+    assert draft["attachments"][0]["name"] == "a.txt" and set(draft["flags"]) == {"seen", "draft"}
+    letter = write(["bob@example.test"], "From a draft", attachments=[{"folder": third["folder"], "uid": third["uid"], "part": draft["attachments"][0]["part"]}], answers={"kind": "reply", "folder": "INBOX", "uid": arrives(ann, "Grüße, once")["uid"]})
+    ann.json("send", {"key": uuid.uuid4().hex, "letter": letter, "draft": third["uid"]})
+    assert ann.get("messages", folder=third["folder"])["total"] == 0, "a draft that was sent is gone"
+    assert "answered" in arrives(ann, "Grüße, once")["flags"]
+    assert "X-Postrider-Answers" not in source(server.bob, arrives(server.bob, "From a draft")["uid"])
+
+
+def source(browser, uid, folder="INBOX"):
+    return browser.request(f"/api/message/source?folder={folder}&uid={uid}")[2].decode()
+
+
+def marks_moves_and_search(server):
+    bob = server.bob
+    uids = [line["uid"] for line in bob.get("messages", folder="INBOX")["lines"]]
+    bob.json("messages/mark", {"folder": "INBOX", "uids": uids, "add": ["seen", "flagged"]}, wanted=204)
+    bob.json("messages/mark", {"folder": "INBOX", "uids": uids[:1], "remove": ["seen"]}, wanted=204)
+    bob.json("messages/mark", {"folder": "INBOX", "uids": uids, "add": ["\\Deleted"]}, wanted=400)
+    assert bob.get("messages", folder="INBOX", filter="unread")["total"] == 1
+    for query, whole, found in [("is:flagged", "", len(uids)), ("-is:flagged", "", 0), ("from:ann mended", "", 1), ("SOME text", "", 0), ("SOME text", "true", 2), ("grü", "", 1), ("larger:5K", "", 1), ("subject:\"once upon\"", "", 0)]:
+        parameters = {"folder": "INBOX", "query": query, **({"whole": whole} if whole else {})}
+        assert bob.get("messages", **parameters)["total"] == found, query
+    oldest = bob.get("messages", folder="INBOX", order="oldest")["lines"]
+    assert [line["uid"] for line in oldest] == sorted(uids)
+    largest = bob.get("messages", folder="INBOX", order="largest")["lines"]
+    assert [line["size"] for line in largest] == sorted((line["size"] for line in largest), reverse=True)
+    bob.json("messages?folder=INBOX&filter=nonsense", wanted=400)
+    bob.json("messages?folder=Nowhere", wanted=404)
+    put = bob.json("messages/move", {"folder": "INBOX", "uids": uids[:1], "role": "trash"})
+    assert put["to"] == "Trash" and len(put["uids"]) == 1
+    bob.json("messages/move", {"folder": "INBOX", "uids": uids[:1], "to": "Nowhere"}, wanted=404)
+    bob.json("messages/move", {"folder": "INBOX", "uids": uids[:1]}, wanted=400)
+    assert bob.json("folders/empty", {"name": "Trash"}) == {"removed": 1}
+    assert bob.get("messages", folder="INBOX")["total"] == len(uids) - 1
+
+
+def moves_teach_the_filter(server):
+    bob = server.bob
+    uid = bob.get("messages", folder="INBOX")["lines"][0]["uid"]
+    moved = bob.json("messages/move", {"folder": "INBOX", "uids": [uid], "role": "junk"})
+    assert moved["to"] == "Junk"
+    server.learned = moved
+    bob.json("messages/move", {"folder": "Junk", "uids": moved["uids"], "role": "inbox"})
+
+
+HOSTILE = b"""From: "<img src=x onerror=alert(1)>\\" =?utf-8?q?=E2=80=AEmoc=2Eknab?=" <evil@example.net>\r
+To: bob@example.test\r
+Subject: =?utf-8?q?=3Cscript=3Ealert=281=29=3C=2Fscript=3E=0D=0ASet-Cookie=3A_a=3Db?=\r
+Message-ID: <hostile@example.net>\r
+X-Spam-Flag: NO\r
+Authentication-Results: mail.example.test; dmarc=pass\r
+MIME-Version: 1.0\r
+Content-Type: multipart/related; boundary=b\r
+\r
+--b\r
+Content-Type: text/html; charset=utf-8\r
+\r
+<html><head><meta http-equiv="refresh" content="0;url=https://evil.test/"><base href="https://evil.test/"></head>\r
+<body onload="alert(1)"><p>Text<img src="cid:logo"><img src="https://evil.test/pixel.gif"><img src="cid:page">\r
+<a href="javascript:alert(1)">click</a><form action="https://evil.test/"><input name=password></form><script>alert(1)</script>\r
+<svg onload="alert(1)"></svg><p style="background:url(https://evil.test/)">styled</p></body></html>\r
+--b\r
+Content-Type: image/png\r
+Content-ID: <logo>\r
+Content-Disposition: inline; filename="../../\"><script>.png"\r
+Content-Transfer-Encoding: base64\r
+\r
+iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==\r
+--b\r
+Content-Type: text/html\r
+Content-ID: <page>\r
+Content-Disposition: attachment; filename="page.html\x0d\x0aX-Evil: 1"\r
+\r
+<script>alert(1)</script>\r
+--b\r
+Content-Type: image/svg+xml\r
+Content-Disposition: attachment\r
+\r
+<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>\r
+--b--\r
+"""
+
+
+def hostile_mail_is_tame(server):
+    client = server.imap(1)
+    check(client.append("INBOX", None, None, HOSTILE))
+    client.logout()
+    line = next(line for line in server.bob.get("messages", folder="INBOX")["lines"] if line["from"][0]["address"] == "evil@example.net")
+    assert line["subject"] == "<script>alert(1)</script>  Set-Cookie: a=b", line
+    assert "\u202e" not in line["from"][0]["name"]
+    place = {"folder": "INBOX", "uid": line["uid"]}
+    message = server.bob.get("message", **place)
+    assert message["html"] and message["remote_images"] == 1 and message["text"].startswith("Text"), message
+    for images, policy in ((0, "img-src 'self' data:;"), (1, "https: http:")):
+        status, headers, page = server.bob.request("/api/message/page?" + urllib.parse.urlencode({**place, "images": images}))
+        assert status == 200 and policy in headers["content-security-policy"] and "sandbox allow-same-origin" in headers["content-security-policy"]
+        assert "script-src" not in headers["content-security-policy"] and "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-frame-options"] == "SAMEORIGIN" and headers["x-content-type-options"] == "nosniff"
+        text = page.decode()
+        body = text.split("<body>")[1]
+        for never in ("<script", "onload", "javascript:", "<form", "<input", "refresh", "<base", "<svg", "url("):
+            assert never not in body, (never, body)
+        assert ("evil.test" in body) == bool(images), body
+        assert "part?folder=INBOX" in body, "the picture of the message itself is shown"
+    for file in message["attachments"]:
+        status, headers, octets = server.bob.request("/api/message/part?" + urllib.parse.urlencode({**place, "part": file["part"], "inline": 1}))
+        picture = file["type"] == "image/png"
+        assert status == 200 and headers["content-disposition"].startswith("inline" if picture else "attachment"), headers
+        assert headers["content-type"] == ("image/png" if picture else "application/octet-stream"), headers
+        assert headers["x-evil"] is None and "<" not in file["name"] and "/" not in file["name"], (file, headers)
+        assert headers["x-content-type-options"] == "nosniff" and headers["content-security-policy"] == "default-src 'none'; sandbox"
+    status, headers, octets = server.bob.request("/api/message/source?" + urllib.parse.urlencode(place))
+    assert octets == HOSTILE and headers["content-type"].startswith("text/plain")
+    server.bob.json("message/part?" + urllib.parse.urlencode({**place, "part": 99}), wanted=404)
+    server.bob.json("message?folder=INBOX&uid=99999", wanted=404)
+
+
+def nobody_reads_the_mail_of_others(server):
+    upload = json.loads(server.ann.request("/api/uploads?name=x", method="POST", octets=b"secret", content_type="text/plain")[2])["upload"]
+    letter = write(["bob@example.test"], attachments=[{"upload": upload}])
+    letter["from"] = {"name": "", "address": "bob@example.test"}
+    server.bob.json("drafts", {"letter": letter}, wanted=404)
+    for folder in ("../ann", "INBOX/../../ann", "\0", "/", "*"):
+        status = server.bob.request("/api/messages?" + urllib.parse.urlencode({"folder": folder}))[0]
+        assert status in (400, 404), folder
+
+
+def changes_are_told(server):
+    told = []
+    asked = urllib.request.Request(f"{server.bob.at}/api/changes?folder=Sent")
+    stream = server.bob.opener.open(asked, timeout=60)
+
+    def listen():
+        for line in stream:
+            told.append(line.decode().strip())
+            if "INBOX" in told[-1]:
+                return
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    client = server.smtp(user=0)
+    client.send_message(letter(server.users[0][0], server.users[1][0], "Told"), server.users[0][0], [server.users[1][0]])
+    client.quit()
+    thread.join(30)
+    assert not thread.is_alive() and told[0] == "event: begun" and told[-1] == 'data: {"folders":["INBOX"]}', told
+    stream.close()
+
+
+def preferences_are_kept(server):
+    ann = server.ann
+    account = ann.json("account")
+    assert account["identities"] == ["ann@example.test"] and account["preferences"]["trusted_images"] == []
+    wish = {**account["preferences"], "identities": {"ann@example.test": {"name": "Ann Lee", "signature": "Yours\nAnn"}}, "theme": "dark"}
+    ann.json("preferences", wish, wanted=204)
+    assert ann.json("account")["preferences"] == wish
+    ann.json("preferences", {**wish, "default_identity": "bob@example.test"}, wanted=403)
+    ann.json("preferences", {**wish, "unknown": 1}, wanted=422)
+    ann.json("preferences", {**wish, "theme": "x" * 70_000}, wanted=413)
+    ann.json("people/forget", {"address": "ann@example.test"}, wanted=204)
+    assert [person["address"] for person in ann.json("people")["people"]] == ["bob@example.test"]
+
+
+def too_much_is_refused(server):
+    most = server.ann.json("account")["limits"]["attachment"]
+    status, _, body = server.ann.request("/api/uploads?name=x", method="POST", octets=bytes(most + 1), content_type="text/plain")
+    assert status == 413 and "error" in json.loads(body), (status, body)
+    status, _, body = server.ann.request("/api/drafts", {"letter": write([], text="x" * 5_000_000)})
+    assert status == 413 and "error" in json.loads(body), (status, body[:200])
+    for octets in (b"{", b"[]", b"\xff", b"null", b"[" * 100_000):
+        status, _, body = server.ann.request("/api/send", method="POST", octets=octets)
+        assert status in (400, 422) and "error" in json.loads(body), (octets[:9], status)
+
+
+def logins_end(server):
+    ann, other = server.ann, Browser(server)
+    other.sign_in(server.users[0])
+    logins = ann.json("sessions")["sessions"]
+    mine = [login for login in logins if login["current"]]
+    assert len(mine) == 1 and len(logins) >= 2
+    assert {login["id"] for login in other.json("sessions")["sessions"]} == {login["id"] for login in logins}
+    assert server.bob.request(f"/api/sessions/{mine[0]['id']}", method="DELETE")[0] == 404, "not those of others"
+    third = Browser(server)
+    third.sign_in(server.users[0])
+    newest = next(login for login in third.json("sessions")["sessions"] if login["current"])
+    assert ann.request(f"/api/sessions/{newest['id']}", method="DELETE")[0] == 204
+    third.json("folders", wanted=401)
+    address, password = server.users[0]
+    ann.json("password", {"old": "wrong", "new": "a quite long word"}, wanted=403)
+    ann.json("password", {"old": password, "new": "short"}, wanted=400)
+    ann.json("password", {"old": password, "new": "a quite long word"}, wanted=204)
+    ann.json("folders")
+    other.json("folders", wanted=401)
+    Browser(server).sign_in((address, password), wanted=401)
+    again = Browser(server)
+    again.sign_in((address, "a quite long word"))
+    assert again.request("/api/session", method="DELETE")[0] == 204
+    again.json("folders", wanted=401)
+
+
+main(
+    it_describes_itself,
+    only_who_has_signed_in,
+    guessers_are_banned_together_with_imap,
+    folders,
+    a_letter_is_sent_once,
+    what_must_not_be_sent_is_not,
+    drafts_grow,
+    marks_moves_and_search,
+    moves_teach_the_filter,
+    hostile_mail_is_tame,
+    nobody_reads_the_mail_of_others,
+    changes_are_told,
+    preferences_are_kept,
+    too_much_is_refused,
+    logins_end,
+)
