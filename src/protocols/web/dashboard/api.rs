@@ -190,6 +190,7 @@ struct EventQuestion {
     kind: Option<String>,
     since: Option<i64>,
     until: Option<i64>,
+    from: Option<i64>,
     limit: Option<u32>,
 }
 
@@ -210,6 +211,8 @@ async fn events(State(room): State<Arc<Room>>, Question(asked): Question<EventQu
         kinds,
         period,
         limit: asked.limit.unwrap_or(100).clamp(1, MOST_EVENTS),
+        from: asked.from,
+        within: Some(room.needs.settings.get().search_within.duration()),
     };
     match room.trace.search(&wording).await {
         Ok(found) => Json(found).into_response(),
