@@ -52,8 +52,8 @@ crate::words! {
         Pop3s = "pop3s",
         /// The public site, on port 80: answers to certificate authorities (`tls.acme`), and the way to HTTPS.
         Http = "http",
-        /// The public site, TLS from the start, on port 443: our policies on TLS for other servers (`mta_sts`, RFC 8461), and
-        /// answers to certificate authorities.
+        /// The public site, TLS from the start, on port 443: our policies on TLS for other servers (`mta_sts`, RFC 8461), the
+        /// settings that mail programs look for (`autoconfig`), and answers to certificate authorities.
         Https = "https",
         /// The monitoring page and its JSON interface, without TLS: for this machine or behind a reverse proxy.
         Dashboard = "dashboard",

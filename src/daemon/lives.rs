@@ -8,6 +8,7 @@ use crate::protocols::pop3::Pop3Settings;
 use crate::protocols::smtp::SmtpSettings;
 use crate::protocols::web::dashboard::DashboardSettings;
 use crate::services::acceptance::AcceptanceSettings;
+use crate::services::autoconfig::AutoconfigSettings;
 use crate::services::certificates::TlsSettings;
 use crate::services::delivery::DeliverySettings;
 use crate::services::filter::FilterSettings;
@@ -68,6 +69,7 @@ lives! {
     intake: IntakeSettings,
     reports: ReportSettings,
     mta_sts: PublishedSettings,
+    autoconfig: AutoconfigSettings,
     delivery: DeliverySettings,
     outbound: OutboundSettings,
     queue: QueueSettings,

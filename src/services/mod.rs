@@ -2,6 +2,7 @@
 
 pub mod acceptance;
 pub mod accounts;
+pub mod autoconfig;
 pub mod backup;
 pub mod certificates;
 pub mod delivery;
@@ -21,6 +22,7 @@ pub mod queue;
 pub mod records;
 pub mod reports;
 pub mod routing;
+pub mod served;
 pub mod submission;
 pub mod summary;
 pub mod trace;
