@@ -1,4 +1,4 @@
-# Two programs cannot have port 443.
+# Mail programs would be answered by two programs on one port.
 {
   module.services.postrider = {
     domains."example.test".users.ann = { };

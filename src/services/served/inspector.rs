@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
@@ -114,12 +115,12 @@ impl Inspector {
         names
     }
 
-    /// Inspects after every change of certificates, and now and then, until `tasks` stop.
+    /// Inspects soon after the start, after every change of certificates, and now and then, until `tasks` stop.
     pub async fn run(self: Arc<Self>, tasks: Tasks) {
         let mut changes = self.parts.certificates.changes();
         let mut known = BTreeSet::new();
+        let mut next = self.parts.clock.now() + AFTER_START;
         loop {
-            let next = self.parts.clock.now() + self.parts.settings.get().check_every.duration();
             let changed = tokio::select! {
                 () = tasks.stopping() => return,
                 changed = changes.changed() => changed.is_ok(),
@@ -134,6 +135,7 @@ impl Inspector {
                 self.record(&inspection, &found);
             }
             known = found;
+            next = self.parts.clock.now() + self.parts.settings.get().check_every.duration();
         }
     }
 
@@ -157,6 +159,9 @@ impl Inspector {
 fn trouble(check: &Check) -> Option<String> {
     check.problem.as_ref().map(|problem| format!("{}: {problem}", check.place()))
 }
+
+/// When listeners are asked for the first time.
+const AFTER_START: Duration = Duration::from_mins(1);
 
 /// More of what is wrong is not told in one event.
 const MOST_TOLD: usize = 5;
