@@ -14,6 +14,7 @@
     ./units.nix # one systemd unit per role, its sockets and its sandbox
     ./set-up-links.nix # the page where users choose their password
     ./reverse-proxy.nix # nginx for the monitoring page, the webmail, autoconfig and MTA-STS
+    ./web.nix # settings for mail programs and policies on TLS, answered by the server itself
     ./plan.nix # what may be taken from users by a change of the declaration
     ./firewall.nix # the ports of the enabled protocols
     ./bans.nix # bans in the packet filter

@@ -13,7 +13,11 @@ let
   cfg = config.services.postrider;
   record = name: type: value: { inherit name type value; };
   proxy = cfg.reverseProxy;
-  policy = (import ./lib/web-files.nix { inherit lib; }).mtaSts cfg.hostname proxy.mtaSts;
+  web = cfg.web;
+  policy = (import ./lib/web-files.nix { inherit lib; }).mtaSts cfg.hostname;
+  # RFC 8461 §3.1: another policy has another id. The server computes the same, of lines that end as it writes them.
+  id = text: builtins.substring 0 20 (builtins.hashString "sha256" text);
+  idOfOurs = id (lib.replaceStrings [ "\n" ] [ "\r\n" ] (policy web.mtaSts));
   ports = lib.mapAttrs (_: listener: listener.port) (
     lib.filterAttrs (_: listener: listener.enable) cfg.listeners
   );
@@ -34,10 +38,15 @@ let
     )
     ++ optionals (proxy.enable && proxy.mtaSts != null) [
       (record "mta-sts.${domain}." "CNAME" "${cfg.hostname}.")
-      # RFC 8461 §3.1: another policy has another id.
-      (record "_mta-sts.${domain}." "TXT"
-        "v=STSv1; id=${builtins.substring 0 20 (builtins.hashString "sha256" policy)};"
-      )
+      (record "_mta-sts.${domain}." "TXT" "v=STSv1; id=${id (policy proxy.mtaSts)};")
+    ]
+    ++ optionals web.autoconfig.enable [
+      (record "autoconfig.${domain}." "CNAME" "${cfg.hostname}.")
+      (record "autodiscover.${domain}." "CNAME" "${cfg.hostname}.")
+    ]
+    ++ optionals (web.mtaSts != null) [
+      (record "mta-sts.${domain}." "CNAME" "${cfg.hostname}.")
+      (record "_mta-sts.${domain}." "TXT" "v=STSv1; id=${idOfOurs};")
     ];
 in
 {

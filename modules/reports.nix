@@ -18,7 +18,7 @@ let
 in
 {
   options.services.postrider.reports = {
-    enable = mkEnableOption "JSON reports about queue, spam and mailboxes in `/var/lib/postrider-reports`";
+    enable = mkEnableOption "JSON reports about queue, spam, mailboxes and backups in `/var/lib/postrider-reports`";
     at = mkOption {
       type = types.str;
       default = "daily";

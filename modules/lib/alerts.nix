@@ -28,6 +28,12 @@ in
         (rule "PostriderCertificateEnds" "postrider_certificate_seconds < 14 * 86400" "1h" "critical"
           "A certificate ends within two weeks and has not been renewed; look at the acme units."
         )
+        (rule "PostriderCertificateHeld" "postrider_certificates_held > 0" "1d" "warning"
+          "A new certificate waits for its TLSA record; `postrider certificate list` prints what to publish."
+        )
+        (rule "PostriderCertificateNotServed" "postrider_certificates_not_served > 0" "15m" "critical"
+          "A listener does not serve the certificate that is meant; look at `postrider certificate check`."
+        )
         (rule "PostriderEventsLost" "increase(postrider_events_dropped_total[15m]) > 0" "0m" "critical"
           "Decisions could not be written down: the database is away or too slow."
         )

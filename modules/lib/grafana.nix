@@ -79,6 +79,14 @@ let
       unit = "s";
       targets = [ (figure "left" (of "certificate_seconds")) ];
     }
+    {
+      title = "Certificates held back or not served";
+      unit = "short";
+      targets = [
+        (figure "held back" (of "certificates_held"))
+        (figure "not served as meant" (of "certificates_not_served"))
+      ];
+    }
   ];
 in
 {

@@ -6,8 +6,8 @@ use clap_complete::Shell;
 use crate::foundations::address::Address;
 
 use super::{
-    alias, backup, ban, check, config, demo, dkim, dns, doctor, domain, export, import, quarantine, queue, report,
-    serve, spam, trace, user,
+    alias, backup, ban, certificate, check, config, demo, dkim, dns, doctor, domain, export, import, quarantine, queue,
+    report, serve, spam, trace, user,
 };
 
 /// A complete mail server: SMTP, IMAP, POP3, filter, queue and monitoring in one program.
@@ -47,6 +47,9 @@ pub(super) enum Command {
     Status,
     /// Let the running server load configuration, certificates and declared accounts again.
     Reload,
+    /// Show the certificates of the running server, whether they are really served, and renew them.
+    #[command(subcommand)]
+    Certificate(certificate::Certificate),
     /// Say what the declared accounts would change, and change nothing.
     Plan {
         /// Read no password files: what a change of passwords would do is left out, and nothing needs to be readable.

@@ -100,8 +100,13 @@ pub(super) fn wanted(config: &Config, domains: Vec<Domain>, addresses: Vec<IpAdd
     }
     let certificates = config.tls.certificates.iter().map(|pair| public_key_digest(&pair.cert));
     let mut public_keys = certificates.collect::<Result<Vec<_>, _>>()?;
+    // Those that the server gets by itself may not be there yet.
+    let obtained = config.tls.acme.iter().filter(|wanted| wanted.names.contains(&config.hostname));
+    let obtained = obtained.filter_map(|wanted| wanted.file(&config.tls.acme_state));
+    public_keys.extend(obtained.filter_map(|file| public_key_digest(&file).ok()));
     public_keys.dedup();
     Ok(Wanted {
+        autoconfig: config.autoconfig.enabled && config.listener.iter().any(|one| one.protocol == Protocol::Https),
         policies: announcements(&config.mta_sts, &config.hostname),
         hostname: config.hostname.clone(),
         addresses,

@@ -12,7 +12,9 @@ use crate::foundations::address::Domain;
 use crate::foundations::clock::SystemClock;
 use crate::foundations::dns::SystemResolver;
 use crate::foundations::net::Bind;
+use crate::foundations::settings::Live;
 use crate::services::doctor::{Doctor, Finding, Guarded, Health, Volume};
+use crate::services::outbound::{Outbound, OutboundParts, Roots, TcpConnector};
 use crate::services::probe::Prober;
 
 /// Find out what keeps mail from coming, going and being believed, and what to do about it.
@@ -45,10 +47,21 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     if !arguments.domain.is_empty() {
         domains.retain(|domain| arguments.domain.contains(domain));
     }
-    let resolver = SystemResolver::new(&config.dns)?;
+    let resolver = Arc::new(SystemResolver::new(&config.dns)?);
+    let outbound = Outbound::new(OutboundParts {
+        settings: Live::new(config.outbound.clone()),
+        hostname: config.hostname.clone(),
+        resolver: Arc::clone(&resolver) as _,
+        connector: Arc::new(TcpConnector),
+        roots: Roots::load(config.outbound.authorities.as_deref())?,
+        clock: Arc::new(SystemClock),
+        reports: None,
+        database: None,
+    });
     let doctor = Doctor {
         wanted: dns::wanted(config, domains, Vec::new())?,
-        resolver: &resolver,
+        resolver: &*resolver,
+        outbound,
         lists: &config.spam.dns_lists,
         prober: Prober::new(config.hostname.clone(), PATIENCE),
         probes: probes(config, &Roles::all(), &[]),

@@ -9,6 +9,7 @@ mod alias;
 mod arguments;
 mod backup;
 mod ban;
+mod certificate;
 mod check;
 mod config;
 mod context;
@@ -73,6 +74,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Alias(command) => context.block_on(alias::run(command, context)),
         Command::Backup(command) => context.block_on(backup::run(command, context)),
         Command::Ban(command) => context.block_on(ban::run(command, context)),
+        Command::Certificate(command) => context.block_on(certificate::run(command, context)),
         Command::Check(arguments) => check::run(&arguments, context),
         Command::Completions { shell } => Ok(generate::completions(shell)),
         Command::Config(command) => Ok(config::run(&command)),

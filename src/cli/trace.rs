@@ -45,7 +45,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         return Ok(tell(context, &trace.find(asked, period).await?));
     }
     let words = arguments.text.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
-    let wording = Wording { words, kinds: arguments.kind, period, limit: arguments.limit };
+    let wording = Wording { words, kinds: arguments.kind, period, limit: arguments.limit, ..Wording::default() };
     Ok(list(context, trace.search(&wording).await?))
 }
 

@@ -10,6 +10,7 @@ use crate::protocols::web::dashboard::DashboardSettings;
 use crate::protocols::web::webmail::WebmailSettings;
 use crate::services::acceptance::AcceptanceSettings;
 use crate::services::accounts::AccountsSettings;
+use crate::services::autoconfig::AutoconfigSettings;
 use crate::services::backup::BackupSettings;
 use crate::services::certificates::TlsSettings;
 use crate::services::delivery::DeliverySettings;
@@ -92,6 +93,8 @@ crate::settings! {
         pub reports: ReportSettings = ReportSettings::default(),
         /// Our own policies on TLS, for those who send to us.
         pub mta_sts: PublishedSettings = PublishedSettings::default(),
+        /// What mail programs that look for their settings are told.
+        pub autoconfig: AutoconfigSettings = AutoconfigSettings::default(),
         /// The summary for the postmaster.
         pub summary: SummarySettings = SummarySettings::default(),
         /// Name resolution.

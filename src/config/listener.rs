@@ -52,8 +52,9 @@ crate::words! {
         Pop3s = "pop3s",
         /// The public site, on port 80: answers to certificate authorities (`tls.acme`), and the way to HTTPS.
         Http = "http",
-        /// The public site, TLS from the start, on port 443: our policies on TLS for other servers (`mta_sts`, RFC 8461),
-        /// answers to certificate authorities and, in a process with the mailboxes, the webmail.
+        /// The public site, TLS from the start, on port 443: our policies on TLS for other servers (`mta_sts`, RFC 8461), the
+        /// settings that mail programs look for (`autoconfig`), answers to certificate authorities and, in a process with the
+        /// mailboxes, the webmail.
         Https = "https",
         /// The webmail, without TLS: for this machine or behind a reverse proxy. `https` serves it too.
         Webmail = "webmail",

@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 
 use super::control::Wish;
 use super::parts::Ground;
+use super::probes::own_probes;
 use super::{Error, Listening, Lives, Parts, Roles, World, control, declared, listeners, log, rooms};
 use crate::config::{Config, ListenerSettings, Role};
 use crate::foundations::clock::SharedClock;
@@ -15,7 +16,8 @@ use crate::foundations::files;
 use crate::foundations::net::Bind;
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::acme::Acme;
-use crate::services::certificates::{Certificates, SelfSigned};
+use crate::services::certificates::{Certificates, CertificatesParts, SelfSigned};
+use crate::services::served::{Inspector, InspectorParts};
 use crate::storage::database::{Database, DatabaseUrl};
 use crate::storage::journal::Journal;
 
@@ -64,17 +66,34 @@ impl Daemon {
         } else {
             Journal::read_only(database.clone())
         };
-        let certificates = Certificates::open(lives.tls.clone(), Arc::clone(&clock), journal.clone());
+        let certificates = Certificates::open(CertificatesParts {
+            settings: lives.tls.clone(),
+            hostname: lives.hostname.clone(),
+            resolver: Arc::clone(&resolver),
+            clock: Arc::clone(&clock),
+            journal: journal.clone(),
+        });
         let certificates = certificates.map_err(Error::Certificates)?;
         let bound = listeners::bind(&config, &roles, &certificates, inherited)?;
+        let listening: Vec<Listening> = bound.iter().map(|bound| bound.listening.clone()).collect();
+        let inspector = Arc::new(Inspector::new(InspectorParts {
+            settings: lives.tls.clone(),
+            hostname: config.hostname.clone(),
+            certificates: Arc::clone(&certificates),
+            probes: own_probes(&listening),
+            journal: journal.clone(),
+            clock: Arc::clone(&clock),
+        }));
         migrate(&database, &roles).await?;
 
         let (wish, wishes) = mpsc::channel(4);
+        let (renewals, wanted_renewals) = mpsc::channel(4);
         let ground = Ground {
             config,
             lives,
             roles,
             wishes: wish,
+            renewals,
             credentials,
             clock,
             resolver,
@@ -82,15 +101,17 @@ impl Daemon {
             database,
             journal,
             certificates,
+            inspector,
         };
         let parts = Arc::new(Parts::assemble(ground, &stages)?);
         declared::reconcile(&parts, &parts.config).await?;
         stages.services.spawn(Arc::clone(&parts.certificates).watch(stages.services.clone()));
+        stages.services.spawn(Arc::clone(&parts.inspector).run(stages.services.clone()));
         if let Some(queue) = &parts.queue {
             queue.start();
             let (lives, clock) = (&parts.lives, Arc::clone(&parts.clock));
             let acme = Acme::new(lives.tls.clone(), Arc::clone(&parts.certificates), clock, parts.journal.clone());
-            stages.services.spawn(acme.run(stages.services.clone()));
+            stages.services.spawn(acme.run(wanted_renewals, stages.services.clone()));
         }
         let listening = rooms::serve(&parts, &stages, bound);
         control::listen(&parts, &stages.services)?;

@@ -18,12 +18,14 @@ use tokio::sync::oneshot;
 use super::administration::{self, Keeper, QueueCommand};
 use super::{Error, Parts, ServerSettings};
 use crate::config::Role;
-use crate::foundations::address::Address;
+use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::Kind;
 use crate::foundations::net::{Bind, Connection, Inherited, Listener, ListenerOptions, UnixAccess};
 use crate::foundations::tasks::Tasks;
+use crate::services::certificates::acme::RenewalWish;
 use crate::services::guard::Ban;
+use crate::services::served::Report;
 use crate::services::summary::{Summary, letter};
 use crate::storage::mailbox::{self, Mailboxes};
 
@@ -53,6 +55,15 @@ pub enum Request {
     Summary {
         /// How far back it goes.
         seconds: u64,
+    },
+    /// The certificates, and how listeners have served them: [`Report`].
+    Certificates,
+    /// Ask the listeners of this process for their certificates now: [`Report`].
+    CertificateCheck,
+    /// Renew certificates now, or those for a name: a list of [`crate::services::certificates::acme::Renewal`].
+    CertificateRenew {
+        /// Which.
+        name: Option<Domain>,
     },
     /// The bans in force: a list of [`crate::services::guard::Ban`].
     BanList,
@@ -228,7 +239,10 @@ impl Reach {
     }
 
     const fn includes(self, request: &Request) -> bool {
-        matches!((self, request), (Self::Everything, _) | (Self::Looking, Request::Status | Request::BanList))
+        matches!(
+            (self, request),
+            (Self::Everything, _) | (Self::Looking, Request::Status | Request::BanList | Request::Certificates)
+        )
     }
 }
 
@@ -305,6 +319,12 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
             command.perform(mailboxes, &user).await.map_err(said).and_then(done)
         }
         Request::Summary { seconds } => send_summary(parts, Duration::from_secs(seconds)).await,
+        Request::Certificates => done(parts.inspector.report(&parts.roles.to_string())),
+        Request::CertificateCheck => {
+            parts.inspector.inspect().await;
+            done(parts.inspector.report(&parts.roles.to_string()))
+        }
+        Request::CertificateRenew { name } => renew(parts, name).await,
         Request::BanList => done(parts.guard.bans()),
         Request::BanAdd { network, seconds, reason } => {
             let banned = parts.guard.ban(network, seconds.map(Duration::from_secs), &reason);
@@ -328,6 +348,22 @@ async fn send_summary(parts: &Parts, length: Duration) -> Result<serde_json::Val
     }
 }
 
+async fn renew(parts: &Parts, name: Option<Domain>) -> Result<serde_json::Value, Complaint> {
+    let (done_at, told) = oneshot::channel();
+    let gone = || Complaint::new(Some(Kind::Temporary), "the server is stopping");
+    let asked = name.clone();
+    parts.renewals.send(RenewalWish { name, done: done_at }).await.map_err(|_| gone())?;
+    let renewals = told.await.map_err(|_| gone())?;
+    if renewals.is_empty() {
+        let which = asked.map_or_else(|| "no certificate".to_owned(), |name| format!("no certificate for `{name}`"));
+        let text = format!(
+            "{which} is obtained by this server: `tls.acme` names those; others are renewed where they come from"
+        );
+        return Err(Complaint::new(Some(Kind::NotFound), text));
+    }
+    done(renewals)
+}
+
 fn done(result: impl Serialize) -> Result<serde_json::Value, Complaint> {
     serde_json::to_value(result).map_err(Complaint::other)
 }
@@ -342,6 +378,14 @@ pub async fn ask<T: DeserializeOwned>(
     request: &Request,
 ) -> Result<T, RequestError> {
     ask_over(socket(server, role, Reach::Everything), role, request).await
+}
+
+/// The certificates of a running role, asked over the socket that changes nothing.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn look_at_certificates(server: &ServerSettings, role: Role) -> Result<Report, RequestError> {
+    ask_over(socket(server, role, Reach::Looking), role, &Request::Certificates).await
 }
 
 /// The bans that a running role has, asked over the socket that changes nothing.

@@ -1,16 +1,25 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Listening, Parts};
+use super::{Listening, Parts, others};
 use crate::foundations::net::Counters;
 use crate::protocols::metrics::{Figure, FigureKind, Gather, Readiness, Room, Sample};
 use crate::services::backup::{Run, last_runs};
+use crate::services::certificates::{Standing, State};
+use crate::services::served::Inspection;
 
 /// The figures' room: where they come from in this process.
 pub(super) fn room(parts: &Arc<Parts>, listening: &[Listening]) -> Room {
     Room {
         http: parts.lives.http.clone(),
-        sources: vec![connections(listening), journal(parts), stored(parts), backups(parts), limits(parts)],
+        sources: vec![
+            connections(listening),
+            journal(parts),
+            stored(parts),
+            backups(parts),
+            certificates(parts),
+            limits(parts),
+        ],
         readiness: readiness(parts),
     }
 }
@@ -151,6 +160,39 @@ fn backups(parts: &Arc<Parts>) -> Gather {
     })
 }
 
+/// The certificates of all processes: the one that serves the figures may have none.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn certificates(parts: &Arc<Parts>) -> Gather {
+    let (reports, clock) = (Arc::new(others::certificates(parts)), Arc::clone(&parts.clock));
+    Arc::new(move || {
+        let (reports, clock) = (Arc::clone(&reports), Arc::clone(&clock));
+        Box::pin(async move {
+            let (reports, now) = (reports().await, clock.now());
+            let states = || reports.iter().flat_map(|report| &report.certificates);
+            let waiting = |state: &&State| state.standing == Standing::HeldBack;
+            let problems = reports.iter().filter_map(|report| report.inspection.as_ref()).map(Inspection::problems);
+            let earliest = states().filter(|state| !waiting(state)).map(|state| state.not_after).min();
+            let mut figures = vec![
+                Figure::gauge(
+                    "certificates_held",
+                    "Certificates that wait until the DNS has their keys",
+                    states().filter(waiting).count() as f64,
+                ),
+                Figure::gauge(
+                    "certificates_not_served",
+                    "Listeners and names that did not serve the certificate meant, at the last check",
+                    problems.sum::<usize>() as f64,
+                ),
+            ];
+            figures.extend(earliest.map(|end| {
+                let left = end.since(now).as_secs_f64();
+                Figure::gauge("certificate_seconds", "Time until the first certificate ends, in seconds", left)
+            }));
+            figures
+        })
+    })
+}
+
 /// Runs that an administrator should have on a timer.
 const KINDS: [&str; 3] = ["created", "verified", "drill"];
 
@@ -159,22 +201,12 @@ fn limits(parts: &Arc<Parts>) -> Gather {
     let parts = Arc::downgrade(parts);
     Arc::new(move || {
         let Some(parts) = parts.upgrade() else { return Box::pin(std::future::ready(Vec::new())) };
-        let now = parts.clock.now();
-        let earliest = parts.certificates.loaded().iter().map(|certificate| certificate.not_after).min();
-        let mut figures = vec![
+        let figures = vec![
             Figure::gauge("bans", "Networks that may not connect", parts.guard.bans().len() as f64),
             Figure::gauge("start_seconds", "When the process was started, in seconds since 1970", {
                 parts.since.unix_seconds() as f64
             }),
         ];
-        if let Some(end) = earliest {
-            let left = end.since(now).as_secs_f64();
-            figures.push(Figure::gauge(
-                "certificate_seconds",
-                "Time until the first certificate ends, in seconds",
-                left,
-            ));
-        }
         Box::pin(std::future::ready(figures))
     })
 }

@@ -9,6 +9,7 @@ use crate::protocols::smtp::SmtpSettings;
 use crate::protocols::web::dashboard::DashboardSettings;
 use crate::protocols::web::webmail::WebmailSettings;
 use crate::services::acceptance::AcceptanceSettings;
+use crate::services::autoconfig::AutoconfigSettings;
 use crate::services::certificates::TlsSettings;
 use crate::services::delivery::DeliverySettings;
 use crate::services::filter::FilterSettings;
@@ -72,6 +73,7 @@ lives! {
     intake: IntakeSettings,
     reports: ReportSettings,
     mta_sts: PublishedSettings,
+    autoconfig: AutoconfigSettings,
     delivery: DeliverySettings,
     outbound: OutboundSettings,
     queue: QueueSettings,

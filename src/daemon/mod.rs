@@ -18,6 +18,7 @@ mod lifecycle;
 mod listeners;
 mod lives;
 pub mod log;
+mod others;
 mod parts;
 mod probes;
 mod roles;

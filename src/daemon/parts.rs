@@ -21,6 +21,7 @@ use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::acceptance::Acceptance;
 use crate::services::certificates::Certificates;
+use crate::services::certificates::acme::RenewalWish;
 use crate::services::delivery::Delivery;
 use crate::services::filter::Filter;
 use crate::services::guard::Guard;
@@ -32,6 +33,7 @@ use crate::services::overview::Sources;
 use crate::services::queue::{Queue, QueueParts};
 use crate::services::reports::{Receiver, ReceiverParts};
 use crate::services::routing::{Routing, Srs};
+use crate::services::served::Inspector;
 use crate::services::submission::{Submission, SubmissionParts};
 use crate::storage::database::Database;
 use crate::storage::directory::{self, Directory};
@@ -52,6 +54,8 @@ pub struct Parts {
     pub since: Timestamp,
     /// What only the process as a whole can do is asked for here.
     pub wishes: mpsc::Sender<Wish>,
+    /// Certificates are wished to be renewed here, in the `mta` role.
+    pub renewals: mpsc::Sender<RenewalWish>,
     /// The directory of this process's credentials.
     pub credentials: Option<PathBuf>,
     /// The time.
@@ -68,6 +72,8 @@ pub struct Parts {
     pub spool: Spool,
     /// TLS.
     pub certificates: Arc<Certificates>,
+    /// Whether listeners serve the certificates that are meant.
+    pub inspector: Arc<Inspector>,
     /// What is thought of messages.
     pub filter: Arc<Filter>,
     /// Rates, failures and bans of this process.
@@ -92,6 +98,7 @@ pub(super) struct Ground {
     pub(super) lives: Lives,
     pub(super) roles: Roles,
     pub(super) wishes: mpsc::Sender<Wish>,
+    pub(super) renewals: mpsc::Sender<RenewalWish>,
     pub(super) credentials: Option<PathBuf>,
     pub(super) clock: SharedClock,
     pub(super) resolver: SharedResolver,
@@ -99,6 +106,7 @@ pub(super) struct Ground {
     pub(super) database: Database,
     pub(super) journal: Journal,
     pub(super) certificates: Arc<Certificates>,
+    pub(super) inspector: Arc<Inspector>,
 }
 
 impl Parts {
@@ -109,6 +117,7 @@ impl Parts {
             lives,
             roles,
             wishes,
+            renewals,
             credentials,
             clock,
             resolver,
@@ -116,6 +125,7 @@ impl Parts {
             database,
             journal,
             certificates,
+            inspector,
         } = ground;
         let tick = || Arc::clone(&clock);
         let directory = Directory::open(database.clone(), lives.directory.clone(), tick(), &stages.storage);
@@ -178,6 +188,7 @@ impl Parts {
             roles,
             since,
             wishes,
+            renewals,
             credentials,
             clock,
             database,
@@ -186,6 +197,7 @@ impl Parts {
             reports,
             spool,
             certificates,
+            inspector,
             filter,
             guard,
             login,
@@ -202,6 +214,7 @@ impl Parts {
     /// Where figures about the server are read.
     pub(super) fn sources(&self) -> Sources {
         Sources {
+            database: self.database.clone(),
             directory: self.directory.clone(),
             journal: self.journal.clone(),
             spool: self.spool.clone(),

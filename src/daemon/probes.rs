@@ -8,25 +8,32 @@ use crate::services::probe::{Encryption, Probe, Speech, Target};
 /// The listeners to try, as a client on this machine reaches them: those of this process where it really listens, the
 /// others where the configuration says.
 pub fn probes(config: &Config, roles: &Roles, listening: &[Listening]) -> Vec<Probe> {
-    let here = listening.iter().map(|place| (place.protocol, place.bind.clone()));
     let elsewhere = config
         .listener
         .iter()
         .filter(|listener| listening.is_empty() || !roles.has(listener.role()))
-        .flat_map(|listener| listener.bind.iter().map(|bind| (listener.protocol, bind.clone())));
-    let probe = |(protocol, bind): (Protocol, Bind)| {
-        let target = match bind {
-            Bind::Tcp(address) => Target::Tcp(reachable(address)),
-            // Whoever may open it can put mail into mailboxes, and that is not for a process that only looks.
-            Bind::Unix(_) if protocol == Protocol::Lmtp && !roles.may_change() => return None,
-            Bind::Unix(path) => Target::Unix(path),
-            // Where systemd listens is its own affair.
-            Bind::Systemd(_) => return None,
-        };
-        let (speech, encryption) = manner(protocol)?;
-        Some(Probe { protocol: protocol.word(), target, speech, encryption })
+        .flat_map(|listener| listener.bind.iter().map(|bind| (listener.protocol, bind.clone())))
+        // Whoever may open it can put mail into mailboxes, and that is not for a process that only looks.
+        .filter(|(protocol, bind)| {
+            *protocol != Protocol::Lmtp || !matches!(bind, Bind::Unix(_)) || roles.may_change()
+        });
+    own_probes(listening).into_iter().chain(elsewhere.filter_map(|(protocol, bind)| probe(protocol, bind))).collect()
+}
+
+/// The listeners of this process.
+pub(super) fn own_probes(listening: &[Listening]) -> Vec<Probe> {
+    listening.iter().filter_map(|place| probe(place.protocol, place.bind.clone())).collect()
+}
+
+fn probe(protocol: Protocol, bind: Bind) -> Option<Probe> {
+    let target = match bind {
+        Bind::Tcp(address) => Target::Tcp(reachable(address)),
+        Bind::Unix(path) => Target::Unix(path),
+        // Where systemd listens is its own affair.
+        Bind::Systemd(_) => return None,
     };
-    here.chain(elsewhere).filter_map(probe).collect()
+    let (speech, encryption) = manner(protocol)?;
+    Some(Probe { protocol: protocol.word(), target, speech, encryption })
 }
 
 /// How a listener is spoken to; `None` for the page itself, which is seen to work.

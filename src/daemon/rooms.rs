@@ -1,17 +1,14 @@
 use std::sync::Arc;
-use std::time::Duration;
-
-use futures_util::future::join_all;
 
 use super::build::Stages;
-use super::control::look_at_bans;
 use super::listeners::Bound;
 use super::probes::probes;
-use super::{Listening, Parts};
-use crate::config::{Protocol, Role};
-use crate::foundations::net::{Connection, Listener};
+use super::{Listening, Parts, others};
+use crate::config::{Config, Protocol, Role};
+use crate::foundations::net::{Bind, Connection, Listener};
 use crate::protocols::web::{dashboard, site, webmail};
 use crate::protocols::{imap, metrics, pop3, smtp};
+use crate::services::autoconfig::{Offer, Protection, Server, ServerKind};
 use crate::services::handover::Submitting;
 use crate::services::lessons::{Lessons, LessonsParts};
 use crate::services::outbound::OverSubmission;
@@ -51,8 +48,8 @@ pub(super) fn serve(parts: &Arc<Parts>, stages: &Stages, bound: Vec<Bound>) -> V
         smtp: smtp_rooms(parts, &submission),
         imap: imap_room(parts, &lessons),
         pop3: pop3_room(parts),
-        http: Arc::new(site_room(parts, None, false)),
-        https: Arc::new(site_room(parts, webmail.clone(), true)),
+        http: Arc::new(site_room(parts, &listening, None, false)),
+        https: Arc::new(site_room(parts, &listening, webmail.clone(), true)),
         webmail,
         dashboard: Arc::new(dashboard_room(parts, &listening)),
         metrics: Arc::new(super::figures::room(parts, &listening)),
@@ -202,7 +199,12 @@ fn pop3_room(parts: &Parts) -> Option<Arc<pop3::Room>> {
     })))
 }
 
-fn site_room(parts: &Parts, webmail: Option<Arc<webmail::Room>>, encrypted: bool) -> site::Room {
+fn site_room(
+    parts: &Parts,
+    listening: &[Listening],
+    webmail: Option<Arc<webmail::Room>>,
+    encrypted: bool,
+) -> site::Room {
     let pages = webmail.map(|room| -> site::Pages {
         Box::new(move |connection| webmail::pages(&room, connection.peer, encrypted, connection.stop.clone()))
     });
@@ -212,6 +214,9 @@ fn site_room(parts: &Parts, webmail: Option<Arc<webmail::Room>>, encrypted: bool
         http: parts.lives.http.clone(),
         hostname: parts.lives.hostname.clone(),
         policies: parts.lives.mta_sts.clone(),
+        autoconfig: parts.lives.autoconfig.clone(),
+        offer: offer(&parts.config, listening),
+        directory: parts.directory.clone(),
         certificates: Arc::clone(&parts.certificates),
         set_up: SetUp {
             directory: parts.directory.clone(),
@@ -224,7 +229,29 @@ fn site_room(parts: &Parts, webmail: Option<Arc<webmail::Room>>, encrypted: bool
     }
 }
 
-fn dashboard_room(parts: &Parts, listening: &[Listening]) -> dashboard::Room {
+/// What listeners offer to mail programs: those of this process where it really listens, others where the configuration says.
+fn offer(config: &Config, listening: &[Listening]) -> Offer {
+    let server = |(protocol, kind, protection, usual)| {
+        let listener = config.listener.iter().find(|listener| listener.protocol == protocol)?;
+        let here = listening.iter().filter(|place| place.protocol == protocol).map(|place| &place.bind);
+        let named = here.chain(&listener.bind).find_map(|bind| match bind {
+            Bind::Tcp(address) => Some(address.port()),
+            Bind::Unix(_) | Bind::Systemd(_) => None,
+        });
+        Some(Server { kind, port: named.unwrap_or(usual), protection })
+    };
+    let servers = [
+        (Protocol::Imaps, ServerKind::Imap, Protection::Immediate, 993),
+        (Protocol::Imap, ServerKind::Imap, Protection::StartTls, 143),
+        (Protocol::Pop3s, ServerKind::Pop3, Protection::Immediate, 995),
+        (Protocol::Pop3, ServerKind::Pop3, Protection::StartTls, 110),
+        (Protocol::Submissions, ServerKind::Smtp, Protection::Immediate, 465),
+        (Protocol::Submission, ServerKind::Smtp, Protection::StartTls, 587),
+    ];
+    Offer { hostname: config.hostname.clone(), servers: servers.into_iter().filter_map(server).collect() }
+}
+
+fn dashboard_room(parts: &Arc<Parts>, listening: &[Listening]) -> dashboard::Room {
     dashboard::Room::new(dashboard::Needs {
         http: parts.lives.http.clone(),
         settings: parts.lives.dashboard.clone(),
@@ -232,27 +259,10 @@ fn dashboard_room(parts: &Parts, listening: &[Listening]) -> dashboard::Room {
         overviewer: Overviewer::new(parts.sources(), parts.config.dashboard.fresh_for.duration()),
         probes: probes(&parts.config, &parts.roles, listening),
         guard: parts.guard.clone(),
-        others_bans: others_bans(parts),
+        others_bans: others::bans(parts),
+        certificates: others::certificates(parts),
+        reports: parts.reports.clone(),
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
     })
 }
-
-/// Roles that other processes have, and that do not answer, have no bans to show.
-fn others_bans(parts: &Parts) -> dashboard::OthersBans {
-    let server = parts.config.server.clone();
-    let others: Vec<Role> = Role::ALL.iter().copied().filter(|role| !parts.roles.has(*role)).collect();
-    Box::new(move || {
-        let (server, others) = (server.clone(), others.clone());
-        Box::pin(async move {
-            let asked = join_all(others.iter().map(|role| look_at_bans(&server, *role)));
-            match tokio::time::timeout(PATIENCE, asked).await {
-                Ok(answers) => answers.into_iter().flatten().flatten().collect(),
-                Err(_) => Vec::new(),
-            }
-        })
-    })
-}
-
-/// Roles on this machine answer within this time.
-const PATIENCE: Duration = Duration::from_secs(2);

@@ -2,6 +2,7 @@
 
 pub mod acceptance;
 pub mod accounts;
+pub mod autoconfig;
 pub mod backup;
 pub mod certificates;
 pub mod delivery;
@@ -23,6 +24,7 @@ pub mod records;
 pub mod reports;
 pub mod routing;
 pub mod search;
+pub mod served;
 pub mod set_up;
 pub mod submission;
 pub mod summary;

@@ -98,9 +98,11 @@ def answers_are_as_described(server):
         "/queue": ["queue", "queue?limit=1", f"queue?after={entry['id']}", "queue?after=x"],
         "/mailboxes": ["mailboxes", "mailboxes?by=size&limit=1", "mailboxes?by=name"],
         "/events": ["events", "events?text=figures%20nothing", f"events?text={ann}&kind=queued,delivered&limit=2",
-                    f"events?since={int(time.time() * 1e6) - 10**9}&until={int(time.time() * 1e6)}", "events?kind=x"],
+                    f"events?since={int(time.time() * 1e6) - 10**9}&until={int(time.time() * 1e6)}", "events?kind=x",
+                    f"events?from={get(server, 'events?limit=1')[1]['next']}"],
         "/trace": [f"trace?about={ann}", f"trace?about={urllib.parse.quote(server.message_id)}", f"trace?about={entry['id']}",
                    "trace?about=no", "trace"],
+        "/reports": ["reports", "reports?kind=dmarc&domain=example.test&days=7", "reports?kind=tls", "reports?kind=x"],
     }
     assert set(questions) | {"/openapi.json"} == set(described["paths"]), described["paths"].keys()
     met = set()
@@ -132,6 +134,13 @@ def the_figures_are_right(server):
     assert facts["users"] == 2 and facts["queue"]["destinations"][0]["destination"] == "mx:silent.test", facts["queue"]
     assert {"address": server.users[0][0], "number": 1} in facts["senders"], facts["senders"]
     assert sum(step["delivered"] for step in get(server, "timeline?range=6h")[1]["flow"]) >= 1
+    drill = next(run for run in facts["backups"] if run["what"] == "drill")
+    assert (drill["recovery_milliseconds"], drill["users"], len(drill["differences"])) == (2500, 3, 2), drill
+    (certificates,) = facts["certificates"]
+    assert [one["standing"] for one in certificates["certificates"]] == ["in-force"], certificates
+    (first, *_, last) = get(server, "reports")[1]["rows"]
+    assert (first["source"], first["passed"], first["count"]) == ("192.0.2.66", False, 2), first
+    assert (last["source"], last["passed"], last["policy"]) == ("192.0.2.7", True, "p=quarantine"), last
     events = get(server, "events?text=SILENT.test%20somebody")[1]["events"]
     assert any(event["kind"] == "deferred" for event in events), events
     assert all("silent.test" in json.dumps(event) for event in events)

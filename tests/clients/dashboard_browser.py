@@ -16,8 +16,8 @@ from selenium.webdriver.chrome.service import Service
 from server import letter, main
 
 PATIENCE = 60
-PAGES = ["overview", "queue", "mailboxes", "events", "trace"]
-TABLES = ["listeners", "destinations", "refusals", "senders", "recipients", "fullest", "disks", "bans", "recent"]
+PAGES = ["overview", "queue", "mailboxes", "events", "trace", "reports"]
+TABLES = ["listeners", "certificates", "backups", "destinations", "refusals", "senders", "recipients", "fullest", "disks", "bans", "recent"]
 CHARTS = ["chart-mail", "chart-spam", "chart-refused", "chart-queue"]
 
 
@@ -103,7 +103,7 @@ def every_tile_and_table_is_filled(server):
     page = server.page
     page.until("the delivery is counted", lambda: "1 in 24 h" in page.text("#tiles"))
     tiles = {tile.find_element(By.TAG_NAME, "dt").text: tile.find_element(By.CSS_SELECTOR, ".value").text for tile in page.all("#tiles > div")}
-    assert set(tiles) == {"Listeners", "Certificate", "Queue", "Received", "Sent on", "Spam", "Refused", "Mail stored", "Users", "Bans"}, tiles
+    assert set(tiles) == {"Listeners", "Certificate", "Queue", "Received", "Sent on", "Spam", "Refused", "Mail stored", "Users", "Backup", "Drill", "Bans"}, tiles
     assert all(tiles.values()), tiles
     listeners = len(server.facts["listeners"]) - 1
     assert tiles["Listeners"] == f"{listeners} answer" and tiles["Users"] == "2" and tiles["Queue"] == "1", tiles
@@ -114,8 +114,16 @@ def every_tile_and_table_is_filled(server):
     assert len(page.all("#listeners tbody tr")) == listeners
     assert "mail.example.test" in page.text("#listeners") and "not trusted" in page.text("#listeners")
     assert "mx:silent.test" in page.text("#destinations")
+    # The harness has noted a backup and a drill that found a difference.
+    assert "1,234 messages" in page.text("#tiles") and tiles["Drill"] == "2.5 s", page.text("#tiles")
+    assert "mail.example.test" in page.text("#certificates") and "served" in page.text("#certificates")
+    assert "ann@example.test: folder `INBOX` differs" in page.text("#backups")
+    page.script("document.querySelector('#backups summary').focus()")
+    page.press(Keys.ENTER)
+    page.until("all that differs", lambda: page.all("#backups details[open] li"))
     assert server.users[1][0] in page.text("#recipients")
-    assert page.text("#health") == "All is well", page.text("#problems")
+    assert page.text("#health") == "1 thing needs attention", page.text("#problems")
+    assert "The last drill failed" in page.text("#problems"), page.text("#problems")
 
 
 def charts_are_drawn_and_read_by_keys(server):
@@ -142,11 +150,11 @@ def shortcuts_work(server):
     page.script("document.activeElement.blur()")
     page.press("?")
     page.until("the help", lambda: page.script("return document.querySelector('#help').open"))
-    assert len(page.all("#help tbody tr")) >= 13
+    assert len(page.all("#help tbody tr")) >= 14
     page.picture("help")
     page.press(Keys.ESCAPE)
     page.until("the help is gone", lambda: not page.script("return document.querySelector('#help').open"))
-    for key, name in zip("2345", PAGES[1:]):
+    for key, name in zip("23456", PAGES[1:]):
         page.press(key)
         page.shows(name)
         assert page.script("return document.querySelector('nav [aria-current=page]').hash") == f"#{name}"
@@ -237,10 +245,25 @@ def finds_events_and_journeys(server):
     page.picture("mailboxes")
 
 
+def tells_what_other_servers_report(server):
+    page = server.page
+    page.press("6")
+    page.shows("reports")
+    page.until("the rows of DMARC reports", lambda: "192.0.2.66" in page.text("#report-rows") and "p=quarantine" in page.text("#report-rows"))
+    rows = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in page.all("#report-rows tbody tr")]
+    assert rows[0][3] == "fail" and rows[-1][3] == "pass", rows
+    assert page.text("#report-answer") == "1 report: 40 passed, 2 failed", page.text("#report-answer")
+    page.picture("reports")
+    page.script("const kind = document.querySelector('#report-search select'); kind.value = 'tls'; kind.dispatchEvent(new Event('change', {bubbles: true}))")
+    page.until("reports about TLS", lambda: page.text("#report-answer") == "0 reports: 0 passed, 0 failed")
+    page.press("1")
+    page.shows("overview")
+
+
 def fits_a_telephone(server):
     page = server.page
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True})
-    for key, name in zip("12345", PAGES):
+    for key, name in zip("123456", PAGES):
         page.press(key)
         page.shows(name)
         page.fresh()
@@ -256,7 +279,7 @@ def fits_a_telephone(server):
 def everything_has_a_name_for_screen_readers(server):
     page = server.page
     page.driver.execute_cdp_cmd("Accessibility.enable", {})
-    for key, name in zip("12345", PAGES):
+    for key, name in zip("123456", PAGES):
         page.press(key)
         page.shows(name)
         page.fresh()
@@ -324,6 +347,7 @@ run(
     light_and_dark,
     refreshes_without_a_reload,
     finds_events_and_journeys,
+    tells_what_other_servers_report,
     fits_a_telephone,
     everything_has_a_name_for_screen_readers,
     nothing_comes_from_elsewhere,

@@ -26,7 +26,9 @@ pub(super) enum Report {
     },
     /// The usage of mailboxes, as JSON.
     Mailboxes(Place),
-    /// All three, as `queue.json`, `spam.json` and `mailboxes.json` in a directory.
+    /// What came of the last backups, their checks and their drills, as JSON.
+    Backups(Place),
+    /// All four, as `queue.json`, `spam.json`, `mailboxes.json` and `backups.json` in a directory.
     All {
         #[command(flatten)]
         period: Period,

@@ -17,7 +17,7 @@ use crate::foundations::files::{create_directory, write_durable};
 use crate::foundations::settings::Span;
 use crate::foundations::tasks::Tasks;
 use crate::services::overview::Sources;
-use crate::services::summary::{MailboxReport, QueueReport, SpamReport, Summary};
+use crate::services::summary::{BackupReport, MailboxReport, QueueReport, SpamReport, Summary};
 use crate::storage::journal::Journal;
 use crate::storage::spool::Spool;
 
@@ -60,8 +60,10 @@ pub(super) async fn run(report: Report, context: &Context) -> Outcome {
             write(&SpamReport::read(&sources, period.begin(&sources)).await?, place.out.as_deref())?;
         }
         Report::Mailboxes(place) => write(&MailboxReport::read(&sources).await?, place.out.as_deref())?,
+        Report::Backups(place) => write(&BackupReport::read(&sources).await?, place.out.as_deref())?,
         Report::All { period, into } => {
             create_directory(&into, 0o750)?;
+            write(&BackupReport::read(&sources).await?, Some(&into.join("backups.json")))?;
             write(&QueueReport::read(&sources).await?, Some(&into.join("queue.json")))?;
             write(&SpamReport::read(&sources, period.begin(&sources)).await?, Some(&into.join("spam.json")))?;
             write(&MailboxReport::read(&sources).await?, Some(&into.join("mailboxes.json")))?;
@@ -85,6 +87,7 @@ fn sources(accounts: &Accounts, tasks: &Tasks) -> anyhow::Result<Sources> {
     let clock: SharedClock = Arc::new(SystemClock);
     let spool = Spool::open(accounts.database.clone(), &accounts.config.spool, Arc::clone(&clock), tasks)?;
     Ok(Sources {
+        database: accounts.database.clone(),
         directory: accounts.directory.clone(),
         journal: Journal::read_only(accounts.database.clone()),
         spool,

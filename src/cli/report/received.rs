@@ -1,4 +1,3 @@
-use mail_auth::report::tlsrpt::TlsReport;
 use serde::Serialize;
 
 use super::super::context::Context;
@@ -7,6 +6,7 @@ use super::super::output::{Output, Shown};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::settings::Span;
+use crate::services::reports::{self, ReportRow};
 use crate::storage::reports::{Kind, Received, ReceivedQuery, Reports};
 
 /// Which reports are shown.
@@ -105,55 +105,13 @@ fn line(report: &Received) -> Line {
 }
 
 fn rows(report: &Received) -> Vec<Row> {
-    let row = |source: String, count: u64, result: String| Row {
-        domain: report.domain.clone(),
+    let row = |row: ReportRow| Row {
+        domain: row.domain,
         organization: report.organization.clone(),
         day: report.begins_at.utc().format("%Y-%m-%d").to_string(),
-        source,
-        count,
-        result,
+        source: row.source,
+        count: row.count,
+        result: format!("{}: {}", row.policy, row.result),
     };
-    match report.kind {
-        Kind::Dmarc => {
-            let Ok(content) = serde_json::from_str::<mail_auth::report::Report>(&report.content) else {
-                return Vec::new();
-            };
-            let word = |passed: bool| if passed { "pass" } else { "fail" };
-            let pass = mail_auth::report::DmarcResult::Pass;
-            let of = |record: &mail_auth::report::Record| {
-                let evaluated = &record.row.policy_evaluated;
-                let result = format!(
-                    "dkim {}, spf {}, done: {}",
-                    word(evaluated.dkim == pass),
-                    word(evaluated.spf == pass),
-                    evaluated.disposition
-                );
-                let source = record.row.source_ip.map(|address| address.to_string()).unwrap_or_default();
-                row(source, record.row.count.into(), result)
-            };
-            content.record.iter().map(of).collect()
-        }
-        Kind::Tls => {
-            let Ok(content) = TlsReport::parse_json(report.content.as_bytes()) else { return Vec::new() };
-            let mut rows = Vec::new();
-            for policy in &content.policies {
-                let kind = word_of(&policy.policy.policy_type);
-                rows.push(row(String::new(), policy.summary.total_success.into(), format!("{kind}: success")));
-                for failure in &policy.failure_details {
-                    let source = failure.receiving_mx_hostname.clone().unwrap_or_default();
-                    let result = format!("{kind}: {}", word_of(&failure.result_type));
-                    rows.push(row(source, failure.failed_session_count.into(), result));
-                }
-            }
-            rows
-        }
-    }
-}
-
-/// The word by which a report names something.
-fn word_of(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => String::new(),
-    }
+    reports::rows(report).into_iter().map(row).collect()
 }

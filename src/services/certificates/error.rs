@@ -30,6 +30,14 @@ pub enum Error {
         /// The key.
         key: PathBuf,
     },
+    /// It is worse than the one it would replace.
+    #[error("the certificate `{}` does not replace the one in force: {reason}", file.display())]
+    Unfit {
+        /// The certificate.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No certificate is configured, but there were some before.
     #[error("`tls.certificates` is empty")]
     None,
@@ -42,6 +50,7 @@ impl Error {
             Self::File(error) => error.path == file,
             Self::NoCertificate(path) | Self::NoKey(path) | Self::Malformed { path, .. } => path == file,
             Self::Mismatch { key, .. } => key == file,
+            Self::Unfit { file: path, .. } => path == file,
             Self::None => false,
         }
     }

@@ -13,12 +13,15 @@ use super::acme::Challenges;
 use super::{CertificateFiles, Error, SelfSigned};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
+use crate::foundations::secret::Secret;
 
 /// One certificate with its key, ready to be shown, and what it says about itself.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// What rustls signs with.
     pub(super) key: Arc<CertifiedKey>,
+    /// Chain and key in PEM, to be kept when the files have others already.
+    pub(super) pem: Arc<Secret<String>>,
     /// The host names it is for, in lower case; `*.` in front stands for one label.
     pub names: Vec<String>,
     /// Valid from.
@@ -37,6 +40,21 @@ impl Loaded {
         self.key.cert.first().map(AsRef::as_ref).unwrap_or_default()
     }
 
+    /// The certificate and those behind it in DER.
+    pub(super) fn chain(&self) -> impl Iterator<Item = &[u8]> {
+        self.key.cert.iter().map(AsRef::as_ref)
+    }
+
+    /// SHA-256 of the certificate, in hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(self.leaf())
+    }
+
+    /// SHA-256 of its public key, in hexadecimal: the data of a TLSA record `3 1 1` (RFC 6698 §2.1).
+    pub fn public_key(&self) -> String {
+        key_digest(self.leaf()).unwrap_or_default()
+    }
+
     /// Whether it is for this host name (RFC 6125 §6.4.3: a wildcard stands for exactly one label).
     pub fn covers(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
@@ -53,9 +71,9 @@ impl Loaded {
 /// # Errors
 /// A file cannot be read or holds something else, or the key is another certificate's.
 pub fn load(pair: &CertificateFiles) -> Result<Loaded, Error> {
-    let chain = read_chain(&pair.cert)?;
-    let signer = read_key(&pair.key)?;
-    assemble(pair, chain, signer)
+    let chain = files::read_bounded(&pair.cert, LARGEST_FILE)?;
+    let key = files::read_bounded(&pair.key, LARGEST_FILE)?;
+    assemble(pair, &chain, &key)
 }
 
 /// Makes what stands in for a certificate that has not been obtained yet: for its names, vouched for by nobody.
@@ -64,17 +82,18 @@ pub fn load(pair: &CertificateFiles) -> Result<Loaded, Error> {
 /// A name is not one a certificate can hold.
 pub(super) fn stand_in(file: &Path, names: &[&str], now: Timestamp) -> Result<Loaded, Error> {
     let made = SelfSigned::make(names, now).map_err(|error| malformed(file, &error))?;
-    let chain = parse_chain(file, made.certificate.as_bytes())?;
-    let signer = parse_key(file, made.key.expose().as_bytes())?;
     let pair = CertificateFiles { cert: file.to_owned(), key: file.to_owned() };
-    Ok(Loaded { temporary: true, ..assemble(&pair, chain, signer)? })
+    let loaded = assemble(&pair, made.certificate.as_bytes(), made.key.expose().as_bytes())?;
+    Ok(Loaded { temporary: true, ..loaded })
 }
 
-fn assemble(
-    pair: &CertificateFiles,
-    chain: Vec<CertificateDer<'static>>,
-    signer: Arc<dyn SigningKey>,
-) -> Result<Loaded, Error> {
+fn assemble(pair: &CertificateFiles, cert_pem: &[u8], key_pem: &[u8]) -> Result<Loaded, Error> {
+    let chain = parse_chain(&pair.cert, cert_pem)?;
+    let signer = parse_key(&pair.key, key_pem)?;
+    let mut pem = String::from_utf8_lossy(cert_pem).into_owned();
+    if cert_pem != key_pem {
+        pem = format!("{}\n{}", pem.trim_end(), String::from_utf8_lossy(key_pem));
+    }
     let (names, not_before, not_after) = describe(&pair.cert, &chain)?;
     let key = CertifiedKey::new(chain, signer);
     match key.keys_match() {
@@ -86,7 +105,15 @@ fn assemble(
         }
         Err(error) => return Err(malformed(&pair.cert, &error)),
     }
-    Ok(Loaded { key: Arc::new(key), names, not_before, not_after, file: pair.cert.clone(), temporary: false })
+    Ok(Loaded {
+        key: Arc::new(key),
+        pem: Arc::new(Secret::new(pem)),
+        names,
+        not_before,
+        not_after,
+        file: pair.cert.clone(),
+        temporary: false,
+    })
 }
 
 /// SHA-256 of the public key of a certificate file's first certificate, in hexadecimal: the data of a TLSA record `3 1 1`
@@ -97,9 +124,18 @@ fn assemble(
 pub fn public_key_digest(path: &Path) -> Result<String, Error> {
     let chain = read_chain(path)?;
     let first = chain.first().ok_or_else(|| Error::NoCertificate(path.to_owned()))?;
-    let (_, certificate) = X509Certificate::from_der(first).map_err(|error| malformed(path, &error))?;
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate.public_key().raw);
-    Ok(digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect())
+    key_digest(first).ok_or_else(|| malformed(path, &"it is no certificate"))
+}
+
+fn key_digest(der: &[u8]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(fingerprint(certificate.public_key().raw))
+}
+
+/// SHA-256 in hexadecimal.
+fn fingerprint(octets: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets);
+    digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
@@ -110,10 +146,6 @@ fn parse_chain(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let chain = chain.map_err(|error| malformed(path, &error))?;
     if chain.is_empty() { Err(Error::NoCertificate(path.to_owned())) } else { Ok(chain) }
-}
-
-fn read_key(path: &Path) -> Result<Arc<dyn SigningKey>, Error> {
-    parse_key(path, &files::read_bounded(path, LARGEST_FILE)?)
 }
 
 fn parse_key(path: &Path, pem: &[u8]) -> Result<Arc<dyn SigningKey>, Error> {
@@ -178,6 +210,12 @@ impl Table {
         let Some(name) = name else { return &self.all };
         let above = || name.split_once('.').and_then(|(_, above)| self.wildcard.get(above));
         self.exact.get(name).or_else(above).unwrap_or(&self.all)
+    }
+
+    /// The fingerprints of what may be served to clients that ask for a name: several, where it has several certificates.
+    pub(super) fn meant(&self, name: &str) -> Vec<String> {
+        let leaves = self.candidates(Some(name)).iter().filter_map(|key| key.cert.first());
+        leaves.map(|leaf| fingerprint(leaf)).collect()
     }
 
     pub(super) fn choose(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {

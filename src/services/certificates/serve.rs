@@ -1,28 +1,54 @@
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::{ServerConfig, SupportedProtocolVersion};
+use tokio::sync::{Mutex, watch};
 
 use super::acme::Challenges;
+use super::exchange::{Decision, Waited, decide, unfit};
+use super::held::{self, Held};
 use super::load::{ACME_TLS, BySni, Table, stand_in};
-use super::{CertificateFiles, Error, Loaded, TlsSettings, TlsVersion, load};
+use super::rehearsal::rehearse;
+use super::{CertificateFiles, Error, Loaded, State, TlsSettings, TlsVersion, load, tlsa};
+use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::dns::SharedResolver;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::net::{TlsContext, TlsSetup};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::storage::journal::Journal;
 
+/// What [`Certificates`] needs.
+pub struct CertificatesParts {
+    /// The settings.
+    pub settings: Live<TlsSettings>,
+    /// The name this server greets with.
+    pub hostname: Live<Domain>,
+    /// Who is asked which keys others expect.
+    pub resolver: SharedResolver,
+    /// The time.
+    pub clock: SharedClock,
+    /// Where changes are recorded.
+    pub journal: Journal,
+}
+
 /// The certificates in force.
 pub struct Certificates {
     settings: Live<TlsSettings>,
+    hostname: Live<Domain>,
+    resolver: SharedResolver,
     clock: SharedClock,
     journal: Journal,
     by_name: Arc<BySni>,
     loaded: ArcSwap<Vec<Loaded>>,
+    held: ArcSwap<Vec<Held>>,
+    /// One reload after the other.
+    reloading: Mutex<()>,
+    changes: watch::Sender<u64>,
     context: TlsContext,
     web: TlsContext,
 }
@@ -32,15 +58,28 @@ impl Certificates {
     ///
     /// # Errors
     /// Every certificate that cannot be used; a server that starts wants all of them.
-    pub fn open(settings: Live<TlsSettings>, clock: SharedClock, journal: Journal) -> Result<Arc<Self>, Vec<Error>> {
-        let now = settings.get();
-        let loaded = load_all(&now, clock.now())?;
+    pub fn open(parts: CertificatesParts) -> Result<Arc<Self>, Vec<Error>> {
+        let CertificatesParts { settings, hostname, resolver, clock, journal } = parts;
+        let (snapshot, now) = (settings.get(), clock.now());
+        let (loaded, held) = held::take_up(&snapshot.acme_state, load_all(&snapshot, now)?, now);
         let table = ArcSwap::from_pointee(Table::new(&loaded));
         let by_name = Arc::new(BySni { table, challenges: Challenges::default() });
-        let context = TlsContext::new(setup(&now, &by_name, &[]));
-        let web = TlsContext::new(setup(&now, &by_name, WEB));
-        let loaded = ArcSwap::from_pointee(loaded);
-        Ok(Arc::new(Self { settings, clock, journal, by_name, loaded, context, web }))
+        let context = TlsContext::new(setup(&snapshot, &by_name, &[]));
+        let web = TlsContext::new(setup(&snapshot, &by_name, WEB));
+        Ok(Arc::new(Self {
+            settings,
+            hostname,
+            resolver,
+            clock,
+            journal,
+            by_name,
+            loaded: ArcSwap::from_pointee(loaded),
+            held: ArcSwap::from_pointee(held),
+            reloading: Mutex::new(()),
+            changes: watch::Sender::new(0),
+            context,
+            web,
+        }))
     }
 
     /// What listeners need for handshakes; `None` when no certificate is configured, so that no TLS is offered.
@@ -58,16 +97,46 @@ impl Certificates {
         &self.by_name.challenges
     }
 
-    /// What is loaded now, in the order of the configuration.
+    /// What is served now, in the order of the configuration.
     pub fn loaded(&self) -> Arc<Vec<Loaded>> {
         self.loaded.load_full()
     }
 
-    /// Loads the files again and puts them in force if all of them are good; otherwise everything stays as it is.
+    /// The newest certificate of a file: the one that waits for the DNS, else the one in force.
+    pub fn newest(&self, file: &Path) -> Option<Loaded> {
+        let held =
+            self.held.load().iter().find(|held| held.certificate.file == file).map(|held| held.certificate.clone());
+        held.or_else(|| self.loaded.load().iter().find(|loaded| loaded.file == file).cloned())
+    }
+
+    /// How many wait for the DNS.
+    pub fn held(&self) -> usize {
+        self.held.load().len()
+    }
+
+    /// All of them, those that wait after those that are served.
+    pub fn states(&self) -> Vec<State> {
+        let (loaded, held) = (self.loaded.load(), self.held.load());
+        loaded.iter().map(State::of).chain(held.iter().map(Held::state)).collect()
+    }
+
+    /// The fingerprints of the certificates that clients should see when they ask for a name.
+    pub fn meant(&self, name: &str) -> Vec<String> {
+        self.by_name.table.load().meant(&name.to_ascii_lowercase())
+    }
+
+    /// Tells whenever other certificates are in force.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Loads the files again and puts them in force if all of them are good, but for those that wait until the DNS has
+    /// their keys; otherwise everything stays as it is.
     ///
     /// # Errors
     /// What is wrong, certificate by certificate. It has been logged and recorded.
     pub async fn reload(&self) -> Result<(), Vec<Error>> {
+        let _one = self.reloading.lock().await;
         let settings = self.settings.get();
         let (wanted, now) = (Arc::clone(&settings), self.clock.now());
         let loaded = tokio::task::spawn_blocking(move || load_all(&wanted, now)).await;
@@ -75,18 +144,15 @@ impl Certificates {
             // A context that was handed out must go on working.
             if loaded.is_empty() && self.context().is_some() { Err(vec![Error::None]) } else { Ok(loaded) }
         });
-        match loaded {
-            Ok(loaded) => {
-                self.by_name.table.store(Arc::new(Table::new(&loaded)));
-                self.context.replace(setup(&settings, &self.by_name, &[]));
-                self.web.replace(setup(&settings, &self.by_name, WEB));
-                self.record_loaded(&loaded);
-                self.loaded.store(Arc::new(loaded));
+        match loaded.and_then(|loaded| self.judge(loaded, now)) {
+            Ok(candidates) => {
+                let (loaded, held) = self.choose(candidates, &settings, now).await;
+                self.put_in_force(&settings, loaded, held);
                 Ok(())
             }
             Err(errors) => {
                 for error in &errors {
-                    log::error!(error:% = error; "A certificate cannot be loaded; the old ones stay in use");
+                    log::error!(error:% = error; "A certificate cannot be used; the old ones stay in use");
                     let event = Event::new(self.clock.now(), EventKind::Certificate);
                     self.journal.record(event.with("result", "kept-old").with("error", error.to_string()));
                 }
@@ -95,31 +161,112 @@ impl Certificates {
         }
     }
 
-    /// Loads the files again whenever one of them has changed, and warns of certificates that end soon, until `tasks` stop.
+    /// Makes sure that nothing new is worse than what it replaces, and that clients can shake hands with it.
+    fn judge(&self, candidates: Vec<Loaded>, now: Timestamp) -> Result<Vec<Loaded>, Vec<Error>> {
+        let (in_force, hostname) = (self.loaded.load(), self.hostname.get());
+        let unfit = |new: &Loaded| {
+            let old = in_force.iter().find(|old| old.file == new.file);
+            if old.is_some_and(|old| old.leaf() == new.leaf()) {
+                return None;
+            }
+            let worse = old.filter(|old| !old.temporary).and_then(|old| unfit(old, new, hostname.as_str(), now));
+            let reason = worse.or_else(|| rehearse(new).err())?;
+            Some(Error::Unfit { file: new.file.clone(), reason })
+        };
+        let errors: Vec<Error> = candidates.iter().filter_map(unfit).collect();
+        if errors.is_empty() { Ok(candidates) } else { Err(errors) }
+    }
+
+    /// Which of the new ones are taken, and which wait.
+    async fn choose(
+        &self,
+        candidates: Vec<Loaded>,
+        settings: &TlsSettings,
+        now: Timestamp,
+    ) -> (Vec<Loaded>, Vec<Held>) {
+        let (in_force, waiting) = (self.loaded.load_full(), self.held.load_full());
+        let (mut loaded, mut held) = (Vec::new(), Vec::new());
+        for new in candidates {
+            let old = in_force.iter().find(|old| old.file == new.file && !old.temporary && old.leaf() != new.leaf());
+            let Some(old) = old else {
+                loaded.push(new);
+                continue;
+            };
+            let before = waiting.iter().find(|held| held.certificate.leaf() == new.leaf());
+            let published = tlsa::look_up(&*self.resolver, &settings.dane, &new).await;
+            match decide((old, &new), &published, &settings.dane, before.map(|held| held.waited), now) {
+                Decision::Take => loaded.push(new),
+                Decision::TakeUnpublished(missing) => {
+                    self.record_unpublished(&new, &missing);
+                    loaded.push(new);
+                }
+                Decision::Hold(missing) => {
+                    let waiting = Held { missing, waited: Waited::default(), ..Held::begin(new, before, now) };
+                    self.record_held(&waiting, before, settings);
+                    held::keep(&settings.acme_state, old);
+                    loaded.push(old.clone());
+                    held.push(waiting);
+                }
+                Decision::Settle => {
+                    let seen = before.and_then(|held| held.waited.seen).or(Some(now));
+                    held.push(Held { waited: Waited { seen }, ..Held::begin(new, before, now) });
+                    loaded.push(old.clone());
+                }
+            }
+        }
+        (loaded, held)
+    }
+
+    fn put_in_force(&self, settings: &TlsSettings, loaded: Vec<Loaded>, held: Vec<Held>) {
+        let before = self.loaded.load_full();
+        let is_new = |one: &&Loaded| !before.iter().any(|old| old.leaf() == one.leaf());
+        let changed = loaded.len() != before.len() || loaded.iter().any(|one| is_new(&one));
+        self.by_name.table.store(Arc::new(Table::new(&loaded)));
+        self.context.replace(setup(settings, &self.by_name, &[]));
+        self.web.replace(setup(settings, &self.by_name, WEB));
+        self.record_loaded(loaded.iter().filter(is_new));
+        for was_held in self.held.load().iter() {
+            if !held.iter().any(|held| held.certificate.file == was_held.certificate.file) {
+                held::forget(&settings.acme_state, &was_held.certificate.file);
+            }
+        }
+        self.loaded.store(Arc::new(loaded));
+        self.held.store(Arc::new(held));
+        if changed {
+            self.changes.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    /// Loads the files again whenever one of them has changed, looks whether the DNS has the keys of those that wait, and
+    /// warns of certificates that end soon, until `tasks` stop.
     pub async fn watch(self: Arc<Self>, tasks: Tasks) {
         let mut seen = fingerprint(&self.settings.get()).await;
         let mut warned = Timestamp::EPOCH;
+        // Those that were found waiting at the start are looked at right away.
+        let mut asked = Timestamp::EPOCH;
         loop {
             let now = self.clock.now();
             if now.since(warned) >= DAY {
                 warned = now;
                 self.warn_of_ends();
             }
-            let pause = self.settings.get().look_every.duration().max(SHORTEST_PAUSE);
+            let settings = self.settings.get();
+            let found = fingerprint(&settings).await;
+            let is_due = self.held() > 0 && now.since(asked) >= settings.dane.look_every.duration();
+            if found != seen || is_due {
+                (seen, asked) = (found, now);
+                // What went wrong has been said; a half-written pair is complete at the next look.
+                let _ = self.reload().await;
+            }
+            let pause = settings.look_every.duration().max(SHORTEST_PAUSE);
             tokio::select! {
                 () = tasks.stopping() => return,
                 () = self.clock.sleep_until(now + pause) => {}
             }
-            let found = fingerprint(&self.settings.get()).await;
-            if found != seen {
-                seen = found;
-                // What went wrong has been said; a half-written pair is complete at the next look.
-                let _ = self.reload().await;
-            }
         }
     }
 
-    fn record_loaded(&self, loaded: &[Loaded]) {
+    fn record_loaded<'a>(&self, loaded: impl Iterator<Item = &'a Loaded>) {
         for certificate in loaded {
             let event = Event::new(self.clock.now(), EventKind::Certificate)
                 .with("result", if certificate.temporary { "standing-in" } else { "loaded" })
@@ -127,6 +274,38 @@ impl Certificates {
                 .with("until", certificate.not_after.to_string());
             self.journal.record(event);
         }
+    }
+
+    /// Tells once that a certificate waits, and what to do.
+    fn record_held(&self, held: &Held, before: Option<&Held>, settings: &TlsSettings) {
+        if before.is_some_and(|before| before.missing == held.missing) {
+            return;
+        }
+        let (names, publish) = (held.certificate.names.join(" "), held.publish().join(" and "));
+        log::error!(
+            names = names, publish = publish, file:% = held.certificate.file.display();
+            "A new certificate is held back: the DNS does not vouch for its key; publish the record"
+        );
+        let problem = format!(
+            "the new certificate for {names} is held back and the old one served: publish {publish}; it is taken {} after \
+             the DNS shows it",
+            settings.dane.settle
+        );
+        let event = Event::new(self.clock.now(), EventKind::Certificate).with("result", "held-back");
+        let event = event.with("names", held.certificate.names.clone()).with("publish", held.publish());
+        self.journal.record(event.with("until", held.certificate.not_after.to_string()).with("problem", problem));
+    }
+
+    fn record_unpublished(&self, new: &Loaded, missing: &[String]) {
+        let publish: Vec<String> = missing.iter().map(|at| held::record(at, new)).collect();
+        let problem = format!(
+            "the old certificate is about to end, so the new one is served although the DNS does not vouch for its key: \
+             publish {} at once, or take the TLSA records away",
+            publish.join(" and ")
+        );
+        log::error!(names = new.names.join(" "); "Certificates: {problem}");
+        let event = Event::new(self.clock.now(), EventKind::Certificate).with("result", "taken-unpublished");
+        self.journal.record(event.with("names", new.names.clone()).with("publish", publish).with("problem", problem));
     }
 
     fn warn_of_ends(&self) {
@@ -138,6 +317,10 @@ impl Certificates {
             } else {
                 log::warn!(names = names, until:% = certificate.not_after; "A certificate expires soon");
             }
+        }
+        for held in self.held.load().iter() {
+            let (names, publish) = (held.certificate.names.join(" "), held.publish().join(" and "));
+            log::warn!(names = names, publish = publish; "A certificate waits for its TLSA record");
         }
     }
 }

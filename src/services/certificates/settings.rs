@@ -24,6 +24,46 @@ crate::settings! {
         pub look_every: Span = Span::seconds(15),
         /// From this long before a certificate's end on, every day brings a warning.
         pub warn_before: Span = Span::days(14),
+        /// How often every listener is asked by every name whether it serves the certificate that is meant. After a change
+        /// of certificates they are asked at once.
+        pub check_every: Span = Span::hours(1),
+        /// How long a listener may take to answer then.
+        pub check_timeout: Span = Span::seconds(10),
+        /// Most names that are asked for.
+        pub check_names: u32 = 50,
+        /// Certificates whose keys others find in the DNS.
+        pub dane: DaneSettings = DaneSettings::default(),
+    }
+}
+
+crate::settings! {
+    /// Where TLSA records say which keys are ours (DANE, RFC 7672), a new certificate with a key that they do not name waits: the old
+    /// one is served until the DNS has the new key, since careful senders hold their mail back otherwise.
+    pub struct DaneSettings {
+        /// When a new certificate waits.
+        pub hold_back: HoldBack = HoldBack::Published,
+        /// Ports whose records count; they stand under names such as `_25._tcp.mail.example.com`.
+        pub ports: Vec<u16> = vec![25],
+        /// How often the DNS is asked again while one waits.
+        pub look_every: Span = Span::minutes(10),
+        /// How long the key of one that waits must have been in the DNS before it is used: others remember what stood there
+        /// before (RFC 7671 §8.1), for as long as the records say they may.
+        pub settle: Span = Span::hours(1),
+        /// From this long before the end of the old certificate on, the new one is taken even if the DNS does not have its
+        /// key: mail programs refuse one that has ended.
+        pub give_up_before: Span = Span::days(2),
+    }
+}
+
+crate::words! {
+    /// When a new certificate waits for the DNS.
+    pub enum HoldBack {
+        /// Never.
+        Never = "never",
+        /// Where the records that stand there vouch for the old certificate and not for the new one.
+        Published = "published",
+        /// Also where there are no records, or the DNS does not answer.
+        Always = "always",
     }
 }
 

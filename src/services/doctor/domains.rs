@@ -14,8 +14,13 @@ pub(super) async fn check(doctor: &Doctor<'_>, domain: &Domain, addresses: &[IpA
     findings.extend(dkim(doctor, domain).await);
     findings.push(dmarc(doctor, name).await);
     findings.push(text(doctor, "mta-sts", name, &format!("_mta-sts.{name}"), "v=STSv1").await);
+    findings.extend(policy(doctor, domain).await);
     findings.push(text(doctor, "tls-rpt", name, &format!("_smtp._tls.{name}"), "v=TLSRPTv1").await);
     findings.extend(services(doctor, name).await);
+    if doctor.wanted.autoconfig {
+        findings.push(autoconfig(doctor, &format!("autoconfig.{name}"), addresses).await);
+        findings.push(autoconfig(doctor, &format!("autodiscover.{name}"), addresses).await);
+    }
     findings
 }
 
@@ -148,6 +153,92 @@ async fn text(doctor: &Doctor<'_>, check: &'static str, domain: &str, at: &str, 
             Finding::ill(check, domain, Health::Warning, found, "Publish what `postrider dns` prints.")
         }
         Err(error) => Finding::ill(check, domain, Health::Unknown, error.to_string(), "Look again later."),
+    }
+}
+
+/// The policy as another server gets it, beside what is meant. Nothing is said where none is meant and none announced.
+async fn policy(doctor: &Doctor<'_>, domain: &Domain) -> Vec<Finding> {
+    const CHECK: &str = "mta-sts-policy";
+    let name = domain.as_str();
+    let meant = doctor.wanted.policies.iter().find(|policy| policy.domain == *domain);
+    let announced = doctor.resolver.txt(&format!("_mta-sts.{name}")).await.map(|answer| answer.records);
+    let is_announced = announced.as_ref().is_ok_and(|texts| texts.iter().any(|text| text.starts_with("v=STSv1")));
+    if meant.is_none() && !is_announced {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    if let (Some(meant), true, Ok(texts)) = (meant, is_announced, &announced)
+        && !texts.iter().any(|text| id(text) == id(&meant.record))
+    {
+        let found =
+            format!("{} announces another policy: who knows that one does not look for the new one", meant.name);
+        let remedy = format!("Publish `{}. TXT \"{}\"`.", meant.name, meant.record);
+        findings.push(Finding::ill(CHECK, name, Health::Wrong, found, remedy));
+    }
+    let at = format!("https://mta-sts.{name}/.well-known/mta-sts.txt");
+    findings.push(match doctor.outbound.policy_of(domain).await {
+        Err(error) => {
+            let remedy = format!(
+                "Let mta-sts.{name} lead to this server, a listener of the protocol `https` have port 443, and a certificate hold \
+                 the name; {at} must answer."
+            );
+            Finding::ill(CHECK, name, Health::Wrong, format!("{at}: {error}"), remedy)
+        }
+        Ok(served) => compare(doctor, name, &served, meant.map(|meant| meant.policy.as_str())),
+    });
+    findings
+}
+
+/// The policy that is served, beside the one that is meant; without one that is meant, this host must be among its hosts.
+fn compare(doctor: &Doctor<'_>, domain: &str, served: &[String], meant: Option<&str>) -> Finding {
+    const CHECK: &str = "mta-sts-policy";
+    let said = served.join(", ");
+    let host = doctor.wanted.hostname.as_str();
+    let is_meant = match meant {
+        Some(meant) => meant.lines().eq(served.iter().map(String::as_str)),
+        None => served
+            .iter()
+            .any(|line| *line == format!("mx: {host}") || line == "mode: none" || line.starts_with("mx: *.")),
+    };
+    if is_meant {
+        return Finding::well(CHECK, domain, format!("served: {said}"));
+    }
+    let (found, remedy) = match meant {
+        Some(meant) => (
+            format!("served is `{said}`, meant is `{}`", meant.lines().collect::<Vec<_>>().join(", ")),
+            "Let the server load its configuration (`postrider reload`), or find out which server answers in its place.",
+        ),
+        None => (
+            format!("served is `{said}`, without {host}: who obeys it sends nothing here"),
+            "Name this host in the policy, where it is served; or serve it from here, with [[mta_sts.policies]].",
+        ),
+    };
+    Finding::ill(CHECK, domain, Health::Wrong, found, remedy)
+}
+
+/// The id in a record that announces a policy (RFC 8461 §3.1).
+fn id(record: &str) -> Option<&str> {
+    record.split(';').find_map(|field| field.trim().strip_prefix("id=")).map(str::trim)
+}
+
+/// Names by which mail programs look for their settings.
+async fn autoconfig(doctor: &Doctor<'_>, at: &str, addresses: &[IpAddr]) -> Finding {
+    let host = doctor.wanted.hostname.as_str();
+    let remedy = format!("Publish `{at}. CNAME {host}.`, and let a certificate hold the name.");
+    match dns::addresses(doctor.resolver, at).await {
+        Ok(found) if found.records.iter().any(|address| addresses.contains(address)) => {
+            Finding::well("autoconfig", at, format!("leads to {host}"))
+        }
+        Ok(found) => {
+            let places: Vec<String> = found.records.iter().map(ToString::to_string).collect();
+            let found = format!("leads to {}, which is not {host}", places.join(", "));
+            Finding::ill("autoconfig", at, Health::Warning, found, remedy)
+        }
+        Err(error) if error.is_absence() => {
+            let found = "not published: mail programs that look there ask their users for names and ports";
+            Finding::ill("autoconfig", at, Health::Warning, found, remedy)
+        }
+        Err(error) => Finding::ill("autoconfig", at, Health::Unknown, error.to_string(), remedy),
     }
 }
 

@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::dns::Resolver;
 use crate::services::filter::DnsListSettings;
+use crate::services::outbound::Outbound;
 use crate::services::probe::{Probe, Prober};
 use crate::services::records::Wanted;
 
@@ -27,6 +28,8 @@ pub struct Doctor<'d> {
     pub wanted: Wanted,
     /// Who is asked about the DNS.
     pub resolver: &'d dyn Resolver,
+    /// Fetches policies as another server would.
+    pub outbound: Outbound,
     /// The DNS lists that others may look us up in.
     pub lists: &'d [DnsListSettings],
     /// Tries listeners.

@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use super::route::OutboundParts;
 use super::tls::{TlsError, handshake};
 use super::{Io, Outbound, OutboundSettings, TlsPolicy};
+use crate::foundations::address::Domain;
 use crate::foundations::dns::addresses;
 
 /// Addresses that are tried.
@@ -65,6 +66,17 @@ impl Outbound {
         let answer = tokio::time::timeout(limit, asking).await.map_err(|_| format!("no answer within {limit:?}"))?;
         let answer = answer.map_err(|error| error.to_string())?;
         if answer.status.is_success() { Ok(()) } else { Err(format!("{host} answers {}", answer.status)) }
+    }
+}
+
+impl Outbound {
+    /// The lines of the policy (MTA-STS) that a domain serves now, fetched as for a delivery to it.
+    ///
+    /// # Errors
+    /// In a sentence: why a sender would get none.
+    pub async fn policy_of(&self, domain: &Domain) -> Result<Vec<String>, String> {
+        let fetched = super::mta_sts::fetch(&self.0, &self.0.settings.get(), domain.as_str()).await;
+        fetched.map(|policy| policy.lines()).map_err(|error| error.to_string())
     }
 }
 

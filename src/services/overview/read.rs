@@ -8,12 +8,16 @@ use super::flows::{self, Flow, KINDS, Refusals};
 use super::{Shared, Timeline};
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::EventKind;
+use crate::services::backup::{RunReport, history};
+use crate::storage::database::Database;
 use crate::storage::directory::{Directory, Fullest, Fullness, Totals};
 use crate::storage::journal::{Journal, Order, Query, sentence};
 use crate::storage::spool::{self, Backlog, Spool};
 
 /// Where an overview is read from.
 pub struct Sources {
+    /// What came of backups.
+    pub database: Database,
     /// Accounts and usage.
     pub directory: Directory,
     /// Events.
@@ -70,6 +74,8 @@ pub struct Overview {
     pub fullest: Vec<Mailbox>,
     /// File systems.
     pub disks: Vec<Disk>,
+    /// What came of backups, their checks and their drills.
+    pub backups: Vec<RunReport>,
     /// The latest events, the newest first.
     pub recent: Vec<Recent>,
 }
@@ -167,7 +173,7 @@ impl Overviewer {
     }
 
     async fn read_now(&self) -> Overview {
-        let Sources { directory, journal, spool, disks, clock } = &self.sources;
+        let Sources { database, directory, journal, spool, disks, clock } = &self.sources;
         let at = clock.now();
         let mut problems = Vec::new();
         let mut note = |what: &str, error: &dyn std::fmt::Display| problems.push(format!("{what}: {error}"));
@@ -179,6 +185,7 @@ impl Overviewer {
         let counted = or_note(counted, |e| note("the events cannot be counted", &e));
         let newest = Query { order: Order::NewestFirst, limit: 30, ..Query::default() };
         let recent = or_note(journal.query(&newest).await, |e| note("the events cannot be read", &e));
+        let backups = or_note(history(database, journal).await, |e| note("the backups cannot be read", &e));
         let talkers = self.talkers.get(self.fresh_for * TALKERS_FACTOR, self.read_talkers(at)).await;
         let (senders, recipients) =
             or_note((*talkers).clone(), |e| note("the busiest addresses cannot be counted", &e));
@@ -200,6 +207,7 @@ impl Overviewer {
             recipients,
             fullest: fullest.into_iter().map(Mailbox::from).collect(),
             disks: self::disks(disks),
+            backups,
             recent: recent
                 .iter()
                 .map(|event| Recent { at: event.at, kind: event.kind.word(), sentence: sentence(event) })

@@ -124,6 +124,12 @@ impl Prober {
         self
     }
 
+    /// The same for a certificate with another name.
+    #[must_use]
+    pub fn asking_for(self, hostname: Domain) -> Self {
+        Self { hostname, ..self }
+    }
+
     /// Tries all listeners at once.
     pub async fn try_all(&self, probes: &[Probe]) -> Vec<Probed> {
         join_all(probes.iter().map(|probe| self.try_one(probe))).await

@@ -18,6 +18,8 @@ pub struct Wanted {
     pub domains: Vec<Domain>,
     /// What mail programs find here.
     pub services: Vec<Service>,
+    /// Whether mail programs that look for their settings are answered here.
+    pub autoconfig: bool,
     /// Our policies on TLS, for those who send to us.
     pub policies: Vec<Announcement>,
     /// Keys that sign outgoing mail.
@@ -115,6 +117,10 @@ impl Wanted {
         ];
         for Service { label, port } in &self.services {
             records.push(record(format!("_{label}._tcp.{domain}."), "SRV", format!("0 1 {port} {host}.")));
+        }
+        if self.autoconfig {
+            records.push(record(format!("autoconfig.{domain}."), "CNAME", format!("{host}.")));
+            records.push(record(format!("autodiscover.{domain}."), "CNAME", format!("{host}.")));
         }
         // RFC 8461 §3.1.
         let ours = self.policies.iter().find(|policy| policy.domain.as_str() == domain);

@@ -12,6 +12,7 @@
 //!
 //! Started by the `mta` role; [`Receiver`] is called by `services::intake`. In the log its lines begin with `reports:`.
 
+mod digest;
 mod dmarc;
 mod receive;
 mod send;
@@ -19,6 +20,7 @@ mod settings;
 mod tls;
 mod unpack;
 
+pub use digest::{ReportRow, added_up, rows};
 pub use receive::{Receiver, ReceiverParts};
 pub use send::{Reporter, ReporterParts};
 pub use settings::ReportSettings;

@@ -1,4 +1,5 @@
 use crate::foundations::failure::Kind;
+use crate::services::backup::HistoryError;
 use crate::storage::{directory, journal, spool};
 
 /// A report cannot be made.
@@ -13,6 +14,9 @@ pub enum Error {
     /// The queue cannot be read.
     #[error("the queue cannot be read for the report: {0}")]
     Spool(#[from] spool::Error),
+    /// What came of backups cannot be read.
+    #[error("what came of backups cannot be read for the report: {0}")]
+    Backups(#[from] HistoryError),
 }
 
 impl Error {
@@ -22,6 +26,8 @@ impl Error {
             Self::Directory(error) => error.kind(),
             Self::Journal(error) => error.kind(),
             Self::Spool(error) => error.kind(),
+            Self::Backups(HistoryError::Runs(error)) => error.kind(),
+            Self::Backups(HistoryError::Events(error)) => error.kind(),
         }
     }
 }

@@ -12,5 +12,5 @@ mod words;
 
 pub use error::Error;
 pub use letter::letter;
-pub use read::{MailboxReport, QueueReport, SpamReport, Summary};
+pub use read::{BackupReport, MailboxReport, QueueReport, SpamReport, Summary};
 pub use settings::SummarySettings;

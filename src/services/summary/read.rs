@@ -8,6 +8,7 @@ use super::Error;
 use crate::foundations::address::Domain;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::EventKind;
+use crate::services::backup::{RunReport, history};
 use crate::services::overview::{Disk, Flow, FlowAt, Mailbox, QueueState, Refusals, Sources, Talker, disks, flows};
 use crate::storage::directory::{Fullest, Totals};
 
@@ -52,6 +53,15 @@ pub struct MailboxReport {
     pub mailboxes: Vec<Mailbox>,
 }
 
+/// What came of backups.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackupReport {
+    /// When it was read.
+    pub at: Timestamp,
+    /// The last run of each kind.
+    pub runs: Vec<RunReport>,
+}
+
 /// Everything that the postmaster is told.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
@@ -69,6 +79,8 @@ pub struct Summary {
     pub recipients: Vec<Talker>,
     /// File systems.
     pub disks: Vec<Disk>,
+    /// Backups and drills.
+    pub backups: BackupReport,
 }
 
 impl QueueReport {
@@ -116,6 +128,13 @@ impl MailboxReport {
     }
 }
 
+impl BackupReport {
+    /// Reads it now.
+    pub async fn read(sources: &Sources) -> Result<Self, Error> {
+        Ok(Self { at: sources.clock.now(), runs: history(&sources.database, &sources.journal).await? })
+    }
+}
+
 impl Summary {
     /// Reads it for the time since then.
     pub async fn read(sources: &Sources, hostname: Domain, since: Timestamp) -> Result<Self, Error> {
@@ -135,6 +154,7 @@ impl Summary {
             senders: busiest(&[EventKind::MessageReceived]).await?,
             recipients: busiest(&[EventKind::Delivered, EventKind::Relayed]).await?,
             disks: disks(&sources.disks),
+            backups: BackupReport::read(sources).await?,
         })
     }
 }

@@ -33,7 +33,8 @@ impl fmt::Display for Summary {
         self.queue(f)?;
         talkers(f, "Top senders", &self.senders)?;
         talkers(f, "Top recipients", &self.recipients)?;
-        self.room(f)
+        self.room(f)?;
+        self.backups(f)
     }
 }
 
@@ -48,6 +49,26 @@ impl Summary {
         for backlog in queue.destinations.iter().take(10) {
             let reply = backlog.last_reply.as_deref().unwrap_or("not tried yet");
             writeln!(f, "  {:>9}  {}: {reply}", backlog.waiting + backlog.held, backlog.destination)?;
+        }
+        Ok(())
+    }
+
+    fn backups(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nBackups")?;
+        if self.backups.runs.is_empty() {
+            writeln!(f, "             none was ever taken")?;
+        }
+        for run in &self.backups.runs {
+            let result = match (&run.problem, run.succeeded_at) {
+                (None, _) => "well".to_owned(),
+                (Some(problem), Some(at)) => format!("failed: {problem}; the last that did not at {}", minute(at)),
+                (Some(problem), None) => format!("failed: {problem}"),
+            };
+            write!(f, "  {:>9}  at {}: {result}", run.what, minute(run.at))?;
+            if let Some(recovery) = run.recovery_milliseconds {
+                write!(f, ", the first login after {}.{} s", recovery / 1000, recovery % 1000 / 100)?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Putting events together.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -9,7 +10,7 @@ use super::words::{ending, say};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::MailId;
-use crate::storage::journal::{Error, Journal, Order, Query, Search};
+use crate::storage::journal::{Error, Journal, Order, Query, Search, Searched};
 
 /// The room.
 #[derive(Debug, Clone)]
@@ -70,6 +71,10 @@ pub struct Wording {
     pub period: Period,
     /// Most events.
     pub limit: u32,
+    /// Where a search before this one has ended: see [`Found::next`].
+    pub from: Option<i64>,
+    /// How long it may take; without it, until everything was looked at.
+    pub within: Option<Duration>,
 }
 
 /// Events found by their words, the newest first.
@@ -79,6 +84,10 @@ pub struct Found {
     pub events: Vec<Step>,
     /// Whether there may be more.
     pub more: bool,
+    /// Where to go on, when there may be.
+    pub next: Option<i64>,
+    /// Everything younger has been looked at; `None` when nothing older is left.
+    pub back_to: Option<Timestamp>,
 }
 
 /// Most messages in one answer.
@@ -101,13 +110,12 @@ impl Trace {
             kinds: wording.kinds.clone(),
             since: wording.period.since,
             until: wording.period.until,
-            order: Order::NewestFirst,
             limit: wording.limit.max(1),
             ..Query::default()
         };
-        let events = self.journal.query(&query).await?;
-        let more = events.len() >= query.limit as usize;
-        Ok(Found { events: events.into_iter().map(Step::from).collect(), more })
+        let within = wording.within.unwrap_or(Duration::MAX);
+        let Searched { events, next, back_to } = self.journal.search(&query, wording.from, within).await?;
+        Ok(Found { events: events.into_iter().map(Step::from).collect(), more: next.is_some(), next, back_to })
     }
 
     /// Everything known about what was asked, where something of it happened in the period. Nothing found is an empty

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, MySqlPool, SqlSafeStr};
 
 use super::pool::Pools;
 use super::{Database, Dialect, Error};
@@ -101,7 +101,40 @@ fn migrator(dialect: Dialect) -> Migrator {
     migrator.dangerous_set_table_name(LEDGER);
     // An older program beside a newer one (a rolled-back upgrade) goes on working: see migrations/README.md.
     migrator.set_ignore_missing(true);
+    // Of MariaDB and MySQL the lock is taken here: see `take_turn`.
+    migrator.set_locking(dialect != Dialect::MySql);
     migrator
+}
+
+/// Applies what is missing, while no other process does.
+async fn apply_to_mysql(migrator: &Migrator, pool: &MySqlPool) -> Result<(), MigrateError> {
+    // Never given back to the pool: the lock ends with the connection, also where this is cut off.
+    let mut connection = pool.acquire().await?.detach();
+    take_turn(&mut connection).await?;
+    let mut applied = migrator.run_direct(None, &mut connection, false).await;
+    // MariaDB cannot undo half a step, so a crash leaves a mark that it was begun. Each of its steps is one statement
+    // that may be run again.
+    if let Err(MigrateError::Dirty(number)) = applied {
+        log::warn!(step = number; "A step of the database's tables was interrupted; it is run again");
+        let forget = "DELETE FROM postrider_migrations WHERE version = ? AND success = 0";
+        sqlx::query(forget).bind(number).execute(&mut connection).await?;
+        applied = migrator.run_direct(None, &mut connection, false).await;
+    }
+    // What was applied stays applied, however the connection ends.
+    let _ = connection.close().await;
+    applied
+}
+
+/// Waits until no other process migrates this database. The driver's own lock is none on MariaDB, which takes its endless
+/// wait (-1) for a mistake and goes on without.
+async fn take_turn(connection: &mut MySqlConnection) -> Result<(), MigrateError> {
+    let sql = "SELECT GET_LOCK(CONCAT('postrider ', SHA1(DATABASE())), ?)";
+    let got: Option<i64> =
+        sqlx::query_scalar(sql).bind(i64::try_from(LIMIT.as_secs()).unwrap_or(i64::MAX)).fetch_one(connection).await?;
+    match got {
+        Some(1) => Ok(()),
+        _ => Err(sqlx::Error::Protocol("another process has the lock on the migrations".to_owned()).into()),
+    }
 }
 
 impl Database {
@@ -113,21 +146,8 @@ impl Database {
         self.check_tables(|table| there.iter().any(|name| name == table)).await?;
         let migrator = migrator(self.dialect());
         let failed = |e| Error::Migration(Box::new(e));
-        match tokio::time::timeout(LIMIT, self.apply(&migrator)).await {
-            // MariaDB cannot undo half a step, so a crash leaves a mark that it was begun. Each of its steps is one
-            // statement that may be run again.
-            Ok(Err(MigrateError::Dirty(number))) if self.dialect() == Dialect::MySql => {
-                log::warn!(step = number; "A step of the database's tables was interrupted; it is run again");
-                self.execute("DELETE FROM postrider_migrations WHERE version = ? AND success = 0", &[number.into()])
-                    .await?;
-                tokio::time::timeout(LIMIT, self.apply(&migrator))
-                    .await
-                    .map_err(|_| Error::Timeout(LIMIT))?
-                    .map_err(failed)?;
-            }
-            Ok(result) => result.map_err(failed)?,
-            Err(_) => return Err(Error::Timeout(LIMIT)),
-        }
+        let applied = tokio::time::timeout(LIMIT, self.apply(&migrator)).await.map_err(|_| Error::Timeout(LIMIT))?;
+        applied.map_err(failed)?;
         self.check_tables(|_| true).await
     }
 
@@ -141,7 +161,8 @@ impl Database {
     async fn apply(&self, migrator: &Migrator) -> Result<(), MigrateError> {
         match &self.0.pools {
             Pools::Sqlite { full, .. } => migrator.run(full).await,
-            Pools::MySql(pool) => migrator.run(pool).await,
+            Pools::MySql(pool) => apply_to_mysql(migrator, pool).await,
+            // The driver takes an advisory lock.
             Pools::Postgres(pool) => migrator.run(pool).await,
         }
     }

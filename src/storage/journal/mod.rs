@@ -15,6 +15,7 @@ mod line;
 mod query;
 mod record;
 mod retention;
+mod search;
 mod settings;
 mod writer;
 
@@ -23,4 +24,5 @@ pub use error::Error;
 pub use line::sentence;
 pub use query::{Order, Query, Search};
 pub use record::{Journal, JournalCounts};
+pub use search::Searched;
 pub use settings::JournalSettings;

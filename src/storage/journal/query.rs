@@ -8,7 +8,7 @@ use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::{MailId, QueueId, SessionId};
-use crate::storage::database::{self, Row, Sql, Val};
+use crate::storage::database::{self, Dialect, Row, Sql, Val};
 
 /// Which events are wanted. What is left empty does not restrict.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,19 +58,20 @@ pub enum Order {
 const MOST_IDS: usize = 500;
 /// Most words in one question.
 const MOST_WORDS: usize = 8;
+/// Characters of an id.
+const LONGEST_ID: usize = 16;
 
 impl Journal {
     /// The events that a query asks for. Those recorded within the last moments may be missing; see
     /// [`Journal::flush`]. Fails when the database does, or when this journal keeps nothing.
     pub async fn query(&self, query: &Query) -> Result<Vec<Event>, Error> {
         let database = self.database.as_ref().ok_or(Error::NotKept)?;
-        let (condition, mut values) = condition(query);
+        let (condition, mut values) = condition(query, database.dialect());
         let order = match query.order {
             Order::OldestFirst => "ASC",
             Order::NewestFirst => "DESC",
         };
-        let limit = if query.limit == 0 { 1_000 } else { query.limit.min(10_000) };
-        values.push(Val::from(limit));
+        values.push(Val::from(bounded(query.limit)));
         let rows = database
             .fetch_all(
                 Sql::rare(format!(
@@ -84,16 +85,30 @@ impl Journal {
     }
 }
 
-fn condition(query: &Query) -> (String, Vec<Val>) {
-    let mut parts = vec!["1 = 1".to_owned()];
-    let mut values = Vec::new();
+/// How many events an answer holds at the most.
+pub(super) const fn bounded(limit: u32) -> u32 {
+    match limit {
+        0 => 1_000,
+        10_001.. => 10_000,
+        limit => limit,
+    }
+}
+
+fn condition(query: &Query, dialect: Dialect) -> (String, Vec<Val>) {
+    let (about, mut values) = about(query);
+    let (matching, others) = matching(query, dialect);
+    values.extend(others);
+    (format!("{about} AND {matching}"), values)
+}
+
+/// What a query says about the ids of events.
+fn about(query: &Query) -> (String, Vec<Val>) {
     match &query.search {
         Some(Search::Mails(ids)) => {
             let ids = &ids[..ids.len().min(MOST_IDS)];
             // An empty list finds nothing.
             let marks = if ids.is_empty() { "NULL".to_owned() } else { vec!["?"; ids.len()].join(", ") };
-            parts.push(format!("mail IN ({marks})"));
-            values.extend(ids.iter().map(|id| Val::from(id.to_string())));
+            (format!("mail IN ({marks})"), ids.iter().map(|id| Val::from(id.to_string())).collect())
         }
         Some(search) => {
             let (column, value) = match search {
@@ -103,20 +118,28 @@ fn condition(query: &Query) -> (String, Vec<Val>) {
                 Search::Address(address) => ("subject_key", subject_key(&address.to_string())),
                 Search::Mails(_) => ("mail", String::new()),
             };
-            parts.push(format!("{column} = ?"));
-            values.push(Val::from(value));
+            (format!("{column} = ?"), vec![Val::from(value)])
         }
-        None => {}
+        None => ("1 = 1".to_owned(), Vec::new()),
     }
+}
+
+/// What a query says about kinds, words and times of events.
+pub(super) fn matching(query: &Query, dialect: Dialect) -> (String, Vec<Val>) {
+    let mut parts = vec!["1 = 1".to_owned()];
+    let mut values = Vec::new();
     if !query.kinds.is_empty() {
         parts.push(format!("kind IN ({})", vec!["?"; query.kinds.len()].join(", ")));
         values.extend(query.kinds.iter().map(|kind| Val::from(kind.word())));
     }
     for word in query.words.iter().take(MOST_WORDS) {
         let pattern = format!("%{}%", escaped(&word.to_lowercase()));
-        let places =
-            ["details", "COALESCE(subject, '')", "COALESCE(mail, '')", "COALESCE(queue, '')", "COALESCE(session, '')"];
-        let like: Vec<String> = places.iter().map(|place| format!("lower({place}) LIKE ? ESCAPE '!'")).collect();
+        let mut places = vec!["details", "subject"];
+        // Ids are letters and digits: most words need not be looked for in them.
+        if word.len() <= LONGEST_ID && word.bytes().all(|octet| octet.is_ascii_alphanumeric()) {
+            places.extend(["mail", "queue", "session"]);
+        }
+        let like: Vec<String> = places.iter().map(|place| like(place, dialect)).collect();
         parts.push(format!("({})", like.join(" OR ")));
         values.extend(places.iter().map(|_| Val::from(pattern.clone())));
     }
@@ -129,13 +152,23 @@ fn condition(query: &Query) -> (String, Vec<Val>) {
     (parts.join(" AND "), values)
 }
 
+/// A column that holds a pattern in lower case, whatever the case of its own letters.
+fn like(column: &str, dialect: Dialect) -> String {
+    match dialect {
+        // LIKE does not look at the case of ASCII letters, and `lower` knows no others.
+        Dialect::Sqlite => format!("{column} LIKE ? ESCAPE '!'"),
+        Dialect::MySql => format!("lower({column}) LIKE ? ESCAPE '!'"),
+        Dialect::Postgres => format!("{column} ILIKE ? ESCAPE '!'"),
+    }
+}
+
 /// A word in which nothing stands for anything else in LIKE.
 fn escaped(word: &str) -> String {
     word.replace('!', "!!").replace('%', "!%").replace('_', "!_")
 }
 
 /// The event of a row; `None` for a kind that this version does not know.
-fn event(row: &Row) -> Result<Option<Event>, database::Error> {
+pub(super) fn event(row: &Row) -> Result<Option<Event>, database::Error> {
     let Some(kind) = EventKind::from_word(&row.text(1)?) else { return Ok(None) };
     Ok(Some(Event {
         at: row.time(0)?,

@@ -3,6 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use futures_util::future::join_all;
+use postrider::storage::database::{Database, Dialect};
+
+use super::engines::Fresh;
+
 fn files(dialect: &str) -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(dialect);
     let entries = std::fs::read_dir(folder).unwrap();
@@ -55,5 +60,20 @@ fn mysql_steps_are_one_statement_that_may_be_repeated() {
         let statements = sql.trim().trim_end_matches(';').matches(';').count();
         assert_eq!(statements, 0, "{file} holds several statements");
         assert!(sql.contains("IF NOT EXISTS") || sql.contains("IF EXISTS") || sql.contains("PREPARE"), "{file}");
+    }
+}
+
+/// Roles of one machine, and several machines, may start at the same moment on one fresh database.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_at_once_wait_for_each_other() {
+    for dialect in Dialect::ALL {
+        let Some(fresh) = Fresh::create(dialect).await else { continue };
+        let databases = join_all((0..4).map(|_| fresh.connect())).await;
+        for migrated in join_all(databases.iter().map(Database::migrate)).await {
+            migrated.unwrap_or_else(|error| panic!("{dialect}: {error}"));
+        }
+        assert!(databases[0].pending().await.unwrap().is_empty(), "{dialect}");
+        join_all(databases.iter().map(Database::close)).await;
+        fresh.remove().await;
     }
 }

@@ -2,7 +2,15 @@
 
 mod moving;
 
+use std::time::Duration;
+
+use mail_auth::report::{Disposition, DmarcResult, PolicyEvaluated, PolicyPublished, Record, Report, Row};
+use postrider::foundations::clock::{Clock as _, SystemClock};
+use postrider::foundations::event::{Event, EventKind};
 use postrider::foundations::secret::Secret;
+use postrider::services::backup::{Run, note_run};
+use postrider::storage::reports::{Kind, Received};
+use serde_json::json;
 
 use crate::harness::{Host, PASSWORD, tools};
 
@@ -60,8 +68,67 @@ async fn run_dashboard(script: &str, module: &str, programs: &[&str]) {
     );
     let host = Host::start().settings(&settings).user("ann@example.test").user("bob@example.test");
     let host = host.dns("silent.test FAIL").real_time().await;
+    note_backups(&host).await;
+    note_report(&host).await;
     tools::run_system_script(script, &[module], programs, &host.description()).await;
     host.stop().await;
+}
+
+/// A backup, and a drill of it that has found something.
+async fn note_backups(host: &Host) {
+    let at = SystemClock.now();
+    let totals = json!({ "messages": 1234, "octets": 5_000_000, "stored": 4_000_000 });
+    let differences = ["ann@example.test: folder `INBOX` differs", "bob@example.test: folder `Sent` is not there"];
+    let drilled = json!({ "backup": "b1", "users": 3, "messages": 1234, "differences": differences });
+    for (n, (what, name, details, problem)) in
+        [("created", "totals", totals, None), ("drill", "drill", drilled, Some(differences[0]))].into_iter().enumerate()
+    {
+        let at = at - Duration::from_secs(60 + n as u64);
+        let run = Run {
+            what: what.to_owned(),
+            at,
+            succeeded_at: None,
+            milliseconds: 9_000,
+            recovery_milliseconds: (what == "drill").then_some(2_500),
+            problem: problem.map(str::to_owned),
+        };
+        note_run(&host.parts().database, &run).await.unwrap();
+        let event = Event::new(at, EventKind::Backup).with("what", what).with("backup", "b1").with(name, details);
+        host.parts().journal.record(event);
+    }
+    host.parts().journal.flush().await;
+}
+
+/// A report of another server about forged mail.
+async fn note_report(host: &Host) {
+    let row = |source: &str, count, result| Record {
+        row: Row {
+            source_ip: Some(source.parse().unwrap()),
+            count,
+            policy_evaluated: PolicyEvaluated { dkim: result, spf: result, ..PolicyEvaluated::default() },
+        },
+        ..Record::default()
+    };
+    let content = Report {
+        policy_published: PolicyPublished { p: Disposition::Quarantine, ..PolicyPublished::default() },
+        record: vec![row("192.0.2.7", 40, DmarcResult::Pass), row("192.0.2.66", 2, DmarcResult::Fail)],
+        ..Report::default()
+    };
+    let now = SystemClock.now();
+    let received = Received {
+        kind: Kind::Dmarc,
+        domain: "example.test".to_owned(),
+        organization: "peer.example".to_owned(),
+        report_id: "1".to_owned(),
+        sender: "reports@peer.example".to_owned(),
+        begins_at: now - Duration::from_hours(24),
+        ends_at: now - Duration::from_secs(1),
+        received_at: now,
+        passed: 40,
+        failed: 2,
+        content: serde_json::to_string(&content).unwrap(),
+    };
+    assert!(host.parts().reports.keep(&received).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,8 +9,10 @@ use postrider::foundations::clock::{Clock as _, SystemClock};
 use postrider::foundations::event::EventKind;
 use postrider::services::certificates::SelfSigned;
 use postrider::storage::journal::Query;
+use serde_json::Value;
 use tempfile::TempDir;
 
+use super::commands::{config, run};
 use crate::harness::tools::{Program, assert_success, find, free_port, start};
 use crate::harness::{Host, Imap, PASSWORD, Talk};
 
@@ -122,6 +124,22 @@ async fn until_obtained(host: &Host, name: &str, authority: &Authority) {
     panic!("no certificate within a minute: {events:#?}\n{log}");
 }
 
+/// Moves the clock on until something is done.
+async fn while_time_passes<T>(host: &Host, doing: impl Future<Output = T>) -> T {
+    let mut doing = std::pin::pin!(doing);
+    loop {
+        tokio::select! {
+            done = &mut doing => return done,
+            () = tokio::time::sleep(Duration::from_millis(50)) => host.clock().advance(Duration::from_secs(1)),
+        }
+    }
+}
+
+/// The fingerprint of what is served for the names of the authority.
+fn served(host: &Host) -> Vec<String> {
+    host.parts().certificates.meant("mx2.example.test")
+}
+
 #[tokio::test]
 async fn are_obtained_over_http_and_widened_under_open_connections() {
     let place = Place::new();
@@ -154,6 +172,18 @@ async fn are_obtained_over_http_and_widened_under_open_connections() {
         }
     }
 
+    // An administrator does not wait until it is due.
+    let before = served(&host);
+    let path = config(&host);
+    let renewing = run(&path, &["certificate", "renew", "mx2.example.test"], "");
+    let (renewals, code) = while_time_passes(&host, renewing).await;
+    assert_eq!(
+        (code, &renewals[0]["problem"], &renewals[0]["held_back"]),
+        (0, &Value::Null, &false.into()),
+        "{renewals}"
+    );
+    assert_ne!(served(&host), before);
+
     use std::os::unix::fs::PermissionsExt as _;
     for entry in std::fs::read_dir(state).unwrap() {
         let entry = entry.unwrap();
@@ -164,7 +194,7 @@ async fn are_obtained_over_http_and_widened_under_open_connections() {
     let said = |what: &str| {
         events.iter().filter(|event| event.kind == EventKind::Certificate && event.details["result"] == what).count()
     };
-    assert_eq!(said("obtained"), 2);
+    assert_eq!(said("obtained"), 3);
     host.stop().await;
 }
 

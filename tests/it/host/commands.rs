@@ -13,7 +13,7 @@ use crate::harness::{Host, PASSWORD, Peer};
 const MESSAGE: &str = "From: ann@example.test\r\nMessage-ID: <one@example.test>\r\nSubject: One\r\n\r\nFirst line\r\n";
 
 /// Runs a command of the program with `--json`; what it prints and how it ends.
-async fn run(config: &Path, arguments: &[&str], input: &str) -> (Value, i32) {
+pub(super) async fn run(config: &Path, arguments: &[&str], input: &str) -> (Value, i32) {
     let output = output(config, arguments, input).await;
     let text = String::from_utf8_lossy(&output.stdout);
     let value = serde_json::from_str(&text).unwrap_or_else(|_| {
@@ -37,7 +37,7 @@ async fn output(config: &Path, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().await.unwrap()
 }
 
-fn config(host: &Host) -> PathBuf {
+pub(super) fn config(host: &Host) -> PathBuf {
     host.directory().join("postrider.toml")
 }
 

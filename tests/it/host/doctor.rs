@@ -1,10 +1,22 @@
 //! The self-test and the records to publish, asked of a name server by the wire.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use postrider::config::Protocol;
+use postrider::foundations::clock::{Clock as _, SystemClock};
+use postrider::foundations::dns::ZoneResolver;
+use postrider::foundations::settings::Live;
+use postrider::services::certificates::SelfSigned;
+use postrider::services::doctor::{Doctor, Health};
 use postrider::services::filter::authentication::dkim::{Algorithm, generate};
+use postrider::services::mta_sts::{Announcement, announcements};
+use postrider::services::outbound::{Outbound, OutboundParts, Roots};
+use postrider::services::probe::Prober;
+use postrider::services::records::Wanted;
 use tokio::process::Command;
 
 use crate::harness::{Host, NameServer};
@@ -39,7 +51,7 @@ impl Patient {
              7.100.51.198.in-addr.arpa PTR mail.example.test\nexample.test MX 10 mail.example.test\n\
              example.test TXT v=spf1 mx -all\ns1._domainkey.example.test TXT {}\n\
              _dmarc.example.test TXT v=DMARC1; p=quarantine\n_smtp._tls.example.test TXT v=TLSRPTv1; rua=mailto:p@example.test\n\
-             {services}",
+             autoconfig.example.test A 198.51.100.7\nautodiscover.example.test A 198.51.100.7\n{services}",
             pair.record
         );
         Self { host, directory, healthy }
@@ -107,6 +119,7 @@ async fn tells_what_is_well_and_what_is_not() {
     found.retain(|check, _| !LOCAL.contains(&check.as_str()));
     let wanted = [
         ("address", "well"),
+        ("autoconfig", "well"),
         ("caa", "well"),
         ("certificate", "wrong"),
         ("dkim", "well"),
@@ -165,6 +178,7 @@ async fn records_that_are_published_as_printed_are_well() {
         .unwrap()
         .iter()
         .filter(|record| field(record, "type") == "PTR" || record["when"].is_null())
+        .filter(|record| field(record, "type") != "CNAME")
         .map(|record| {
             let name = field(record, "name");
             format!("{} {} {}\n", name.trim_end_matches('.'), field(record, "type"), field(record, "value"))
@@ -177,4 +191,74 @@ async fn records_that_are_published_as_printed_are_well() {
     let (code, _) = patient.ask("", &["dns", "other.test"]).await;
     assert_eq!(code, 4);
     patient.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_fetched_as_others_do_and_compared() {
+    let directory = tempfile::tempdir().unwrap();
+    let names = ["mta-sts.example.test", "mta-sts.other.test"];
+    let pair = SelfSigned::keep_in(directory.path(), &names, SystemClock.now()).unwrap();
+    let policies = "[[mta_sts.policies]]\ndomain = \"example.test\"\nmode = \"enforce\"";
+    let certificates =
+        format!("[tls]\ncertificates = [{{ cert = \"{}\", key = \"{}\" }}]", pair.cert.display(), pair.key.display());
+    let host = Host::start().settings(policies).settings(&certificates).await;
+    let address: IpAddr = "198.51.100.9".parse().unwrap();
+    host.detour().lead(address, host.address(Protocol::Https));
+    let config = &host.parts().config;
+    let ours = announcements(&config.mta_sts, &config.hostname);
+    let zone = Arc::new(ZoneResolver::new());
+    zone.add(&format!("mta-sts.example.test A {address}\nmta-sts.other.test A {address}")).unwrap();
+    zone.add(&format!("_mta-sts.example.test TXT {}", ours[0].record)).unwrap();
+    let examine = async |policies: Vec<Announcement>, domain: &str| {
+        let doctor = Doctor {
+            wanted: Wanted {
+                hostname: config.hostname.clone(),
+                addresses: vec![],
+                domains: vec![domain.parse().unwrap()],
+                services: vec![],
+                autoconfig: false,
+                policies,
+                dkim: vec![],
+                public_keys: vec![],
+                authorities: vec![],
+            },
+            resolver: &*zone,
+            outbound: Outbound::new(OutboundParts {
+                settings: Live::new(config.outbound.clone()),
+                hostname: config.hostname.clone(),
+                resolver: Arc::clone(&zone) as _,
+                connector: Arc::new(host.detour().clone()),
+                roots: Roots::load(Some(&directory.path().join("ca.pem"))).unwrap(),
+                clock: Arc::new(SystemClock),
+                reports: None,
+                database: None,
+            }),
+            lists: &[],
+            prober: Prober::new(config.hostname.clone(), Duration::from_secs(10)),
+            probes: vec![],
+            ports: vec![],
+            guarded: vec![],
+            volumes: vec![],
+            connections: 1,
+            clock: Arc::new(SystemClock),
+        };
+        let findings = doctor.examine().await.into_iter().filter(|finding| finding.check == "mta-sts-policy");
+        findings.map(|finding| (finding.health, finding.found)).collect::<Vec<_>>()
+    };
+    let found = examine(ours.clone(), "example.test").await;
+    assert_eq!(found.iter().map(|(health, _)| *health).collect::<Vec<_>>(), [Health::Well], "{found:?}");
+
+    let mut stricter = ours.clone();
+    stricter[0].policy = stricter[0].policy.replace("max_age: 604800", "max_age: 86400");
+    stricter[0].record = "v=STSv1; id=other;".to_owned();
+    let found = examine(stricter, "example.test").await;
+    assert!(found.len() == 2 && found.iter().all(|(health, _)| *health == Health::Wrong), "{found:?}");
+    assert!(found[0].1.contains("announces another policy") && found[1].1.contains("max_age: 86400"), "{found:?}");
+
+    // Announced, and answered by a host that has no policy for it.
+    zone.add("_mta-sts.other.test TXT v=STSv1; id=1").unwrap();
+    let found = examine(vec![], "other.test").await;
+    assert!(found[0].0 == Health::Wrong && found[0].1.contains("404"), "{found:?}");
+    assert_eq!(examine(vec![], "silent.test").await, [], "nothing is announced and nothing meant");
+    host.stop().await;
 }

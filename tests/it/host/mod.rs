@@ -12,4 +12,5 @@ mod pages;
 mod records;
 mod reports;
 mod roles;
+mod served;
 mod set_up;

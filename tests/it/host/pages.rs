@@ -6,7 +6,7 @@ use postrider::config::Protocol;
 
 use crate::harness::Host;
 
-async fn get(host: &Host, protocol: Protocol, path: &str) -> String {
+pub(super) async fn get(host: &Host, protocol: Protocol, path: &str) -> String {
     let mut talk = host.plain(protocol).await;
     talk.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await;
     let mut whole = String::new();
@@ -89,6 +89,51 @@ async fn our_policy_on_tls_is_served_by_name() {
         assert_eq!(whole.starts_with("HTTP/1.1 200"), found, "{name}: {whole}");
         assert!(whole.contains("content-type: text/plain"), "{whole}");
         assert_eq!(whole.ends_with("mode: enforce\nmx: mail.example.test\nmax_age: 86400\n"), found, "{whole}");
+    }
+    host.stop().await;
+}
+
+/// A request over HTTPS, whole.
+async fn ask(host: &Host, request: &str) -> String {
+    let mut talk = host.tls(Protocol::Https).await;
+    talk.send(request.to_owned()).await;
+    let mut whole = String::new();
+    while let Some(line) = talk.next_line().await {
+        whole.push_str(&line);
+        whole.push('\n');
+    }
+    whole
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_programs_find_their_settings() {
+    let host = Host::start().user("ann@example.test").settings("[autoconfig]\ndisplay_name = \"House & Co\"").await;
+    let port = host.address(Protocol::Imaps).port();
+    for (name, path, found) in [
+        ("autoconfig.example.test", "/mail/config-v1.1.xml?emailaddress=ann%40example.test", true),
+        ("example.test", "/.well-known/autoconfig/mail/config-v1.1.xml", true),
+        ("autoconfig.other.test", "/mail/config-v1.1.xml", false),
+    ] {
+        let answer = ask(&host, &format!("GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n")).await;
+        assert_eq!(answer.starts_with("HTTP/1.1 200"), found, "{name}: {answer}");
+        let server =
+            format!("<hostname>mail.example.test</hostname>\n<port>{port}</port>\n<socketType>SSL</socketType>");
+        assert_eq!(answer.contains(&server) && answer.contains("House &amp; Co"), found, "{name}: {answer}");
+    }
+    for (body, code) in [
+        ("<Request><EMailAddress>nobody@example.test</EMailAddress></Request>", 200),
+        ("<Request><EMailAddress>ann@other.test</EMailAddress></Request>", 404),
+        ("<Request></Request>", 400),
+        (&"x".repeat(70_000), 413),
+    ] {
+        let head = format!(
+            "POST /Autodiscover/Autodiscover.xml HTTP/1.1\r\nHost: autodiscover.example.test\r\nConnection: close\r\n\
+             Content-Type: text/xml\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let answer = ask(&host, &(head + body)).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{answer}");
+        assert_eq!(answer.contains("<LoginName>nobody@example.test</LoginName>"), code == 200, "{answer}");
     }
     host.stop().await;
 }

@@ -17,6 +17,7 @@ fn the_module_computes_the_same() {
             Service { label: "submissions", port: 465 },
             Service { label: "submission", port: 10587 },
         ],
+        autoconfig: false,
         policies: vec![],
         dkim: vec![],
         public_keys: vec![],

@@ -1,6 +1,7 @@
 //! Reports for other programs, and the summary for the postmaster.
 
 use postrider::foundations::settings::ByteSize;
+use postrider::services::backup::{Run, note_run};
 use tokio::process::Command;
 
 use crate::harness::Host;
@@ -33,6 +34,16 @@ async fn say_what_has_happened() {
     host.parts().journal.flush().await;
     host.parts().directory.flush_usage().await.unwrap();
 
+    let run = Run {
+        what: "created".to_owned(),
+        at: host.parts().clock.now(),
+        succeeded_at: None,
+        milliseconds: 5,
+        recovery_milliseconds: None,
+        problem: Some("the disk is full".to_owned()),
+    };
+    note_run(&host.parts().database, &run).await.unwrap();
+
     let place = host.directory().join("reports");
     let (code, said) = report(&host, &["all", "--since", "2h", place.to_str().unwrap()]).await;
     assert_eq!(code, 0, "{said}");
@@ -45,12 +56,22 @@ async fn say_what_has_happened() {
     assert_eq!((&spam["flow"]["received"], &spam["flow"]["refused"]), (&1.into(), &1.into()), "{spam}");
     assert_eq!(spam["refusals"][0]["kind"], "recipient-refused");
     assert_eq!(mailboxes["users"], 3);
+    let backups = read("backups");
+    assert_eq!(
+        (&backups["runs"][0]["what"], &backups["runs"][0]["problem"]),
+        (&"created".into(), &"the disk is full".into())
+    );
     let (code, said) = report(&host, &["queue"]).await;
     assert!(code == 0 && said.contains("mx:silent.test"), "{said}");
     let (code, said) = report(&host, &["summary"]).await;
     assert_eq!(code, 0, "{said}");
-    for wanted in ["1  messages received", "ann@example.test", "mx:silent.test", "recipient-refused: No such user here"]
-    {
+    for wanted in [
+        "1  messages received",
+        "ann@example.test",
+        "mx:silent.test",
+        "recipient-refused: No such user here",
+        "failed: the disk is full",
+    ] {
         assert!(said.contains(wanted), "{wanted} is missing in\n{said}");
     }
 

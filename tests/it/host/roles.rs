@@ -6,9 +6,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use postrider::config::Protocol;
+use postrider::storage::database::Dialect;
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
 
+use crate::accounts::engines::Fresh;
 use crate::harness::{Imap, Smtp, Talk};
 
 struct Roles {
@@ -17,12 +19,17 @@ struct Roles {
 }
 
 impl Roles {
-    /// Writes one configuration for all of them. Ports are those that were free a moment ago.
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let database = format!("sqlite:{}/p.sqlite", directory.path().display());
+        Self::on(directory, &database)
+    }
+
+    /// Writes one configuration for all of them. Ports are those that were free a moment ago.
+    fn on(directory: tempfile::TempDir, database: &str) -> Self {
         let mut config = format!(
             "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = \"{0}/run\"\nstop_within = \"3s\"\n\
-             [storage]\nmail_root = \"{0}/mail\"\ndatabase = \"sqlite:{0}/p.sqlite\"\n[spool]\ndirectory = \"{0}/spool\"\n\
+             [storage]\nmail_root = \"{0}/mail\"\ndatabase = \"{database}\"\n[spool]\ndirectory = \"{0}/spool\"\n\
              [login]\ncost = 4\n[tls]\nself_signed = \"{0}/tls\"\n\
              [smtp]\nvouching = true\n[webmail]\nsubmission = \"{0}/submission.sock\"\n\
              [[listener]]\nprotocol = \"lmtp\"\nbind = [\"unix:{0}/lmtp.sock\"]\n\
@@ -51,20 +58,17 @@ impl Roles {
 
     /// Starts a role and waits until it says that it is ready.
     async fn start(&mut self, role: &str) {
+        let socket = self.begin(role);
+        until_ready(role, &socket).await;
+    }
+
+    /// Starts a role; the socket where it will say that it is ready.
+    fn begin(&mut self, role: &str) -> UnixDatagram {
         let path = self.path().join(format!("notify-{role}-{}", self.running.len()));
         let socket = UnixDatagram::bind(&path).unwrap();
         let child = self.command().args(["serve", "--role", role]).env("NOTIFY_SOCKET", &path).spawn().unwrap();
         self.running.push(child);
-        let ready = async {
-            let mut datagram = [0; 4096];
-            loop {
-                let length = socket.recv(&mut datagram).await.unwrap();
-                if String::from_utf8_lossy(&datagram[..length]).contains("READY=1") {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), ready).await.unwrap_or_else(|_| panic!("{role} is not ready"));
+        socket
     }
 
     fn address(&self, protocol: Protocol) -> std::net::SocketAddr {
@@ -142,6 +146,19 @@ async fn what_is_written_in_the_webmail_goes_through_the_process_with_the_queue(
     assert!(message.contains("Across two processes") && message.contains("From: ann@example.test"), "{message}");
 }
 
+async fn until_ready(role: &str, socket: &UnixDatagram) {
+    let ready = async {
+        let mut datagram = [0; 4096];
+        loop {
+            let length = socket.recv(&mut datagram).await.unwrap();
+            if String::from_utf8_lossy(&datagram[..length]).contains("READY=1") {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ready).await.unwrap_or_else(|_| panic!("{role} is not ready"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_goes_from_one_process_to_the_other() {
     let mut roles = Roles::new();
@@ -202,4 +219,16 @@ async fn mail_goes_from_one_process_to_the_other() {
     }
     assert!(whole.starts_with("HTTP/1.1 200") && whole.contains("\"problems\":[]"), "{whole}");
     assert!(whole.contains("203.0.113.0/24"), "{whole}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_roles_that_start_at_once_make_the_tables_of_a_fresh_database() {
+    for dialect in Dialect::ALL {
+        let Some(fresh) = Fresh::create(dialect).await else { continue };
+        let mut roles = Roles::on(tempfile::tempdir().unwrap(), &fresh.url.to_string());
+        let (mta, access) = (roles.begin("mta"), roles.begin("access"));
+        tokio::join!(until_ready("mta", &mta), until_ready("access", &access));
+        drop(roles);
+        fresh.remove().await;
+    }
 }

@@ -17,6 +17,7 @@ crate::accounts::engines::on_every_engine!(
     forgets_by_size,
     counts_by_time_kind_and_outcome,
     survives_odd_texts,
+    searches_in_pieces,
 );
 
 fn open(database: Database, settings: JournalSettings) -> (Journal, Tasks) {
@@ -143,4 +144,53 @@ async fn survives_odd_texts(database: Database) {
     let found = journal.query(&Query::default()).await.unwrap();
     assert_eq!(found[0].details["reply"].as_str(), Some(odd));
     assert!(found[1].details.contains_key("left_out"));
+}
+
+async fn searches_in_pieces(database: Database) {
+    let (journal, tasks) = open(database.clone(), JournalSettings::default());
+    let now = SystemClock.now();
+    journal.record(Event::new(now, EventKind::Failed).subject("ann@example.test").with("reply", "550 Needle_100%"));
+    journal.record(Event::new(now, EventKind::Lifecycle).with("what", "hay"));
+    journal.flush().await;
+    for _ in 0..15 {
+        let double =
+            "INSERT INTO events (at, kind, details) SELECT at, kind, details FROM events WHERE kind = 'lifecycle'";
+        database.execute(double, &[]).await.unwrap();
+    }
+    let asked =
+        |words: &[&str]| Query { words: words.iter().map(|word| (*word).to_owned()).collect(), ..Query::default() };
+    let patient = journal.search(&asked(&["needle_100%", "ANN@"]), None, Duration::MAX).await.unwrap();
+    assert_eq!((patient.events.len(), patient.next, patient.back_to), (1, None, None));
+    let nothing = journal.search(&asked(&["needle0100"]), None, Duration::MAX).await.unwrap();
+    assert_eq!((nothing.events.len(), nothing.next), (0, None), "nothing in a word stands for anything else");
+
+    // Who has no time gets a piece, and goes on from there.
+    let (mut from, mut rounds, mut found) = (None, 0, Vec::new());
+    loop {
+        let piece = journal.search(&asked(&["needle"]), from, Duration::ZERO).await.unwrap();
+        rounds += 1;
+        found.extend(piece.events);
+        assert_eq!(piece.back_to.is_some(), piece.next.is_some());
+        match piece.next {
+            Some(next) => from = Some(next),
+            None => break,
+        }
+    }
+    assert!(rounds > 2 && found.len() == 1 && found[0].kind == EventKind::Failed, "{rounds}: {found:?}");
+
+    // A full answer says where it has ended, and nothing is shown twice or left out.
+    let few = Query { limit: 1_000, kinds: vec![EventKind::Lifecycle], ..Query::default() };
+    let (mut from, mut count) = (None, 0);
+    loop {
+        let page = journal.search(&few, from, Duration::MAX).await.unwrap();
+        count += page.events.len();
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert_eq!(count, 1 << 15);
+    let before = Query { until: Some(now), ..Query::default() };
+    assert_eq!(journal.search(&before, None, Duration::MAX).await.unwrap().events, []);
+    tasks.stop(Duration::from_secs(5)).await;
 }

@@ -1,6 +1,7 @@
 //! The JSON interface, version 1. `openapi.json` describes it; a test compares the two.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
@@ -19,8 +20,11 @@ use crate::protocols::web::form::problem;
 use crate::services::guard::Ban;
 use crate::services::overview::{Overview, Range};
 use crate::services::probe::Probed;
+use crate::services::reports::{added_up, rows};
+use crate::services::served::Report;
 use crate::services::trace::{Asked, Period, Wording};
 use crate::storage::directory::Fullest;
+use crate::storage::reports::{Kind, Received, ReceivedQuery};
 use crate::storage::spool::{Listing, Queued, RecipientState, Selection};
 
 pub(super) fn router() -> Router<Arc<Room>> {
@@ -31,6 +35,7 @@ pub(super) fn router() -> Router<Arc<Room>> {
         .route("/mailboxes", get(mailboxes))
         .route("/events", get(events))
         .route("/trace", get(trace))
+        .route("/reports", get(reports))
         .route("/openapi.json", get(openapi))
 }
 
@@ -59,16 +64,20 @@ struct Whole<'a> {
     overview: &'a Overview,
     listeners: &'a [Probed],
     bans: Vec<Ban>,
+    certificates: Vec<Report>,
 }
 
 async fn overview(State(room): State<Arc<Room>>) -> Response {
-    let (overview, listeners, bans) = tokio::join!(room.needs.overviewer.read(), room.listeners(), room.bans());
+    let certificates = (room.needs.certificates)();
+    let (overview, listeners, bans, certificates) =
+        tokio::join!(room.needs.overviewer.read(), room.listeners(), room.bans(), certificates);
     Json(Whole {
         hostname: room.needs.hostname.as_str(),
         version: env!("CARGO_PKG_VERSION"),
         overview: &overview,
         listeners: &listeners,
         bans,
+        certificates,
     })
     .into_response()
 }
@@ -190,6 +199,7 @@ struct EventQuestion {
     kind: Option<String>,
     since: Option<i64>,
     until: Option<i64>,
+    from: Option<i64>,
     limit: Option<u32>,
 }
 
@@ -210,6 +220,8 @@ async fn events(State(room): State<Arc<Room>>, Question(asked): Question<EventQu
         kinds,
         period,
         limit: asked.limit.unwrap_or(100).clamp(1, MOST_EVENTS),
+        from: asked.from,
+        within: Some(room.needs.settings.get().search_within.duration()),
     };
     match room.trace.search(&wording).await {
         Ok(found) => Json(found).into_response(),
@@ -232,6 +244,55 @@ async fn trace(State(room): State<Arc<Room>>, Question(asked): Question<TraceQue
     }
 }
 
+#[derive(Deserialize)]
+struct ReportQuestion {
+    kind: Option<String>,
+    domain: Option<String>,
+    days: Option<u32>,
+}
+
+/// A report that another server has sent.
+#[derive(Serialize)]
+struct Sent {
+    domain: String,
+    organization: String,
+    begins: Timestamp,
+    ends: Timestamp,
+    passed: u64,
+    failed: u64,
+}
+
+async fn reports(State(room): State<Arc<Room>>, Question(asked): Question<ReportQuestion>) -> Response {
+    let kind = match asked.kind.as_deref() {
+        None | Some("dmarc") => Kind::Dmarc,
+        Some("tls") => Kind::Tls,
+        Some(_) => return problem(StatusCode::BAD_REQUEST, "`kind` is `dmarc` or `tls`."),
+    };
+    let days = asked.days.unwrap_or(30).clamp(1, MOST_DAYS);
+    let since = room.needs.clock.now() - Duration::from_hours(24) * days;
+    let domain = asked.domain.filter(|domain| !domain.is_empty());
+    let query = ReceivedQuery { kind, domain, since, most: MOST_REPORTS };
+    match room.needs.reports.kept(&query).await {
+        Ok(kept) => {
+            let rows = added_up(kept.iter().flat_map(rows), MOST_ROWS);
+            let sent: Vec<Sent> = kept.into_iter().map(sent).collect();
+            Json(serde_json::json!({ "reports": sent, "rows": rows })).into_response()
+        }
+        Err(error) => unavailable(&error),
+    }
+}
+
+fn sent(report: Received) -> Sent {
+    Sent {
+        domain: report.domain,
+        organization: report.organization,
+        begins: report.begins_at,
+        ends: report.ends_at,
+        passed: report.passed,
+        failed: report.failed,
+    }
+}
+
 fn unavailable(error: &dyn std::fmt::Display) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
@@ -241,6 +302,10 @@ const MOST_ENTRIES: u32 = 100;
 const MOST_RECIPIENTS: usize = 100;
 const MOST_MAILBOXES: u32 = 1_000;
 const MOST_EVENTS: u32 = 500;
+const MOST_DAYS: u32 = 366;
+/// Most reports that are read and added up for one answer.
+const MOST_REPORTS: u32 = 500;
+const MOST_ROWS: usize = 500;
 
 #[cfg(test)]
 mod tests {

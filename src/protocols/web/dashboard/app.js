@@ -3,11 +3,12 @@
 
 import { byId, element } from "./elements.js";
 import { listen } from "./keys.js";
+import { showReports } from "./reports.js";
 import { follows, isFirstPart, showEvents, showMailboxes, showQueue, showTrace } from "./search.js";
 import { showOverview, showTimeline } from "./tiles.js";
 
 const EVERY = 10_000;
-const PAGES = ["overview", "queue", "mailboxes", "events", "trace"];
+const PAGES = ["overview", "queue", "mailboxes", "events", "trace", "reports"];
 const RANGES = ["6h", "24h", "7d", "30d"];
 let paused = false;
 let busy = false;
@@ -51,6 +52,7 @@ async function refresh(why) {
       overview: () => ask(`timeline?range=${range()}`).then(showTimeline),
       queue: () => (why === "asked" || isFirstPart() ? showQueue(ask) : undefined),
       mailboxes: () => showMailboxes(ask),
+      reports: () => showReports(ask),
       events: () => (why === "asked" || follows() ? showEvents(ask) : undefined),
     };
     await Promise.all([overview, pages[page]?.()]);
@@ -144,6 +146,11 @@ byId("theme").addEventListener("click", nextTheme);
 byId("range").addEventListener("change", () => void refresh("asked"));
 byId("by").addEventListener("change", () => void refresh("asked"));
 byId("event-search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  void refresh("asked");
+});
+byId("report-search").addEventListener("change", () => void refresh("asked"));
+byId("report-search").addEventListener("submit", (event) => {
   event.preventDefault();
   void refresh("asked");
 });

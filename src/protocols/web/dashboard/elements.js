@@ -99,9 +99,13 @@ const two = (value, digits = 2) => String(value).padStart(digits, "0");
 
 /** @param {number} micros */
 export function moment(micros) {
+  return element("time", { datetime: date(micros).toISOString() }, `${day(micros)} ${clock(micros)}`);
+}
+
+/** @param {number} micros */
+export function day(micros) {
   const at = date(micros);
-  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
-  return element("time", { datetime: at.toISOString() }, `${day} ${clock(micros)}`);
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
 }
 
 /** @param {number} micros */

@@ -13,5 +13,5 @@ mod serve;
 mod sessions;
 mod settings;
 
-pub use serve::{Needs, OthersBans, Room, run};
+pub use serve::{Asking, Needs, Room, run};
 pub use settings::DashboardSettings;

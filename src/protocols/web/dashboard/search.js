@@ -1,7 +1,7 @@
 // @ts-check
 // The pages that ask for something: queue, mailboxes, events, journeys.
 
-import { age, byId, element, moment, number, rowsOf, size } from "./elements.js";
+import { age, byId, clock, day, element, moment, number, rowsOf, size } from "./elements.js";
 import { quota } from "./tiles.js";
 
 /** @typedef {(path: string) => Promise<any>} Ask */
@@ -46,27 +46,40 @@ export const follows = () => /** @type {HTMLInputElement} */ (form().elements.na
 
 /** Whether older events are looked at, so that new ones must not push them away. */
 let older = false;
+/** Which search is the last one asked for: an older one that is still looking gives up. */
+let search = 0;
+/** How often a search that has found nothing yet goes on by itself. */
+const GOES_ON = 30;
 
-/** @param {Ask} ask @param {number} [until] */
-export async function showEvents(ask, until) {
+/** @param {Ask} ask @param {number} [from] */
+export async function showEvents(ask, from) {
   const asked = new FormData(form());
-  older = until !== undefined;
+  older = from !== undefined;
+  search += 1;
+  const mine = search;
   const question = new URLSearchParams({ limit: "100", text: String(asked.get("text")), kind: String(asked.get("kind")) });
   const since = Number(asked.get("since"));
   if (since > 0) question.set("since", String(Math.round((Date.now() / 1000 - since) * 1e6)));
-  if (until !== undefined) question.set("until", String(until));
-  const answer = await ask(`events?${question}`);
+  let answer;
+  for (let round = 0; ; round += 1) {
+    if (from !== undefined) question.set("from", String(from));
+    answer = await ask(`events?${question}`);
+    if (mine !== search) return;
+    if (answer.events.length > 0 || answer.next === null || round >= GOES_ON) break;
+    from = answer.next;
+    byId("event-answer").textContent = `Nothing yet; everything since ${clock(answer.back_to)} on ${day(answer.back_to)} was looked at…`;
+  }
   rowsOf("event-list", answer.events, () => answer.events.map((/** @type {any} */ one) => [
     moment(one.at),
     one.kind,
     element("details", {}, element("summary", {}, one.words), ids(one), element("pre", {}, JSON.stringify(one.details, null, 1))),
   ]), "Nothing like that is known.");
-  const words = `${answer.events.length}${answer.more ? " or more" : ""} events`;
+  const found = `${answer.events.length}${answer.more ? " or more" : ""} events`;
+  const words = answer.back_to === null ? found : `${found} since ${clock(answer.back_to)} on ${day(answer.back_to)}`;
   if (byId("event-answer").textContent !== words) byId("event-answer").textContent = words;
   const button = /** @type {HTMLButtonElement} */ (byId("event-older"));
-  const last = answer.events.at(-1);
-  button.hidden = !answer.more;
-  button.onclick = () => last && void showEvents(ask, last.at);
+  button.hidden = answer.next === null;
+  button.onclick = () => void showEvents(ask, answer.next);
 }
 
 /** @param {any} event */

@@ -21,11 +21,13 @@ use crate::protocols::web::form;
 use crate::services::guard::{Ban, Guard, Service};
 use crate::services::overview::{Overviewer, Shared};
 use crate::services::probe::{Probe, Probed, Prober};
+use crate::services::served::Report;
 use crate::services::trace::Trace;
 use crate::storage::journal::Journal;
+use crate::storage::reports::Reports;
 
-/// Asks the processes of other roles for their bans.
-pub type OthersBans = Box<dyn Fn() -> BoxFuture<'static, Vec<Ban>> + Send + Sync>;
+/// Asks the processes of other roles for something.
+pub type Asking<T> = Box<dyn Fn() -> BoxFuture<'static, Vec<T>> + Send + Sync>;
 
 /// What the room needs.
 pub struct Needs {
@@ -42,7 +44,11 @@ pub struct Needs {
     /// Counts logins and connections.
     pub guard: Guard,
     /// The bans that other processes have.
-    pub others_bans: OthersBans,
+    pub others_bans: Asking<Ban>,
+    /// The certificates of all processes.
+    pub certificates: Asking<Report>,
+    /// The reports that other servers have sent.
+    pub reports: Reports,
     /// Where logins are recorded and events found.
     pub journal: Journal,
     /// The time.
@@ -118,6 +124,7 @@ fn router(room: Arc<Room>) -> Router {
         .route("/app.js", asset(JAVASCRIPT, include_str!("app.js")))
         .route("/charts.js", asset(JAVASCRIPT, include_str!("charts.js")))
         .route("/elements.js", asset(JAVASCRIPT, include_str!("elements.js")))
+        .route("/reports.js", asset(JAVASCRIPT, include_str!("reports.js")))
         .route("/keys.js", asset(JAVASCRIPT, include_str!("keys.js")))
         .route("/search.js", asset(JAVASCRIPT, include_str!("search.js")))
         .route("/tiles.js", asset(JAVASCRIPT, include_str!("tiles.js")))

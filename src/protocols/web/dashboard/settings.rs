@@ -32,6 +32,9 @@ crate::settings! {
         pub plain_http: bool = false,
         /// How old an answer may be that several viewers share.
         pub fresh_for: Span = Span::seconds(5),
+        /// How long a search among events may take. Then what was found is shown, with how far back it has looked; it
+        /// goes on from there when it is asked to.
+        pub search_within: Span = Span::seconds(2),
         /// How long a listener may take to answer a probe; then it counts as silent.
         pub probe_timeout: Span = Span::seconds(5),
     }

@@ -3,6 +3,7 @@
 
 import { chart } from "./charts.js";
 import { age, byId, clock, element, meter, moment, number, rowsOf, share, size, some } from "./elements.js";
+import { tablesOfKeeping, tilesOfKeeping, troublesOfKeeping } from "./reports.js";
 
 const DAY = 86400e6;
 
@@ -33,7 +34,7 @@ function troublesOf(facts) {
   for (const disk of facts.disks) if (share(disk.free, disk.size) < 10) troubles.push(`The disk for ${disk.purpose} is nearly full: ${size(disk.free)} are free`);
   for (const box of facts.fullest) if (box.quota && box.stored >= box.quota) troubles.push(`The mailbox of ${box.address} is full`);
   if (facts.queue.held > 0) troubles.push(`${some(facts.queue.held, "recipient")} in the queue held for an administrator`);
-  return troubles;
+  return [...troubles, ...troublesOfKeeping(facts)];
 }
 
 /** @param {any} one @param {any} facts */
@@ -58,6 +59,7 @@ function tiles(facts) {
     ["Refused", number(hour.refused), `last hour; ${number(day.refused)} in 24 h`, ""],
     ["Mail stored", size(facts.stored), some(facts.messages, "message"), ""],
     ["Users", number(facts.users), `${some(facts.domains, "domain")}, ${some(facts.aliases, "alias")}${facts.disabled ? `, ${number(facts.disabled)} disabled` : ""}`, ""],
+    ...tilesOfKeeping(facts),
     ["Bans", number(facts.bans.length), facts.bans.length === 0 ? "nobody is kept out" : "networks are kept out", ""],
   ];
   const parts = made.map(([name, value, note, level]) => element("div", { class: `card tile ${level}` }, element("dt", {}, name), element("dd", { class: "value" }, value), element("dd", { class: "quiet" }, note)));
@@ -83,6 +85,7 @@ function tables(facts) {
   }
   rowsOf("fullest", facts.fullest, () => facts.fullest.map((/** @type {any} */ one) => [one.address, size(one.stored), quota(one)]), "No mailbox holds anything yet.");
   rowsOf("disks", facts.disks.map((/** @type {any} */ disk) => [disk.purpose, size(disk.free)]), () => facts.disks.map((/** @type {any} */ one) => [one.purpose, `${size(one.free)} of ${size(one.size)}`, meter(one.size - one.free, one.size, `used for ${one.purpose}`)]), "No disk is watched.");
+  tablesOfKeeping(facts);
   rowsOf("bans", facts.bans, () => facts.bans.map((/** @type {any} */ one) => [element("code", {}, one.network), one.until === null ? "without an end" : moment(one.until), one.reason]), "Nobody is banned.");
   rowsOf("recent", facts.recent, () => facts.recent.map((/** @type {any} */ one) => [moment(one.at), element("span", {}, element("b", {}, one.kind), ` ${one.sentence}`)]), "Nothing has happened yet.");
 }

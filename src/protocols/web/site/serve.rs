@@ -5,17 +5,19 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 
 use super::set_up;
 use crate::foundations::address::Domain;
 use crate::foundations::net::{Connection, HttpSettings, serve_http};
 use crate::foundations::settings::Live;
+use crate::services::autoconfig::{AutoconfigSettings, Offer, asked_address};
 use crate::services::certificates::Certificates;
 use crate::services::guard::{Guard, Service};
 use crate::services::mta_sts::{self, PublishedSettings};
 use crate::services::set_up::SetUp;
+use crate::storage::directory::Directory;
 
 /// Makes the pages for people, for one connection.
 pub type Pages = Box<dyn Fn(&Connection) -> Router + Send + Sync>;
@@ -32,6 +34,12 @@ pub struct Room {
     pub hostname: Live<Domain>,
     /// Our policies on TLS, for those who send to us.
     pub policies: Live<PublishedSettings>,
+    /// Whether mail programs are told their settings, and how.
+    pub autoconfig: Live<AutoconfigSettings>,
+    /// The settings that they are told.
+    pub offer: Offer,
+    /// Which domains are ours.
+    pub directory: Directory,
     /// The names of this server, and what authorities are answered.
     pub certificates: Arc<Certificates>,
     /// Where users choose their password.
@@ -60,6 +68,9 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
             .route("/set-up/style.css", get(set_up::style))
             .route("/set-up/{token}", chosen)
             .layer(Extension(peer));
+        if room.autoconfig.get().enabled {
+            router = router.merge(autoconfig(room.autoconfig.get().largest_question as usize));
+        }
     }
     let router = match pages {
         Some(pages) => router.with_state(room).fallback_service(pages),
@@ -86,6 +97,48 @@ async fn policy(State(room): State<Arc<Room>>, headers: HeaderMap) -> Response {
             (kind, text).into_response()
         }
         None => (StatusCode::NOT_FOUND, "there is no policy for this name\n").into_response(),
+    }
+}
+
+/// Where mail programs look. Outlook writes its path in several ways.
+fn autoconfig(largest_question: usize) -> Router<Arc<Room>> {
+    Router::new()
+        .route("/mail/config-v1.1.xml", get(thunderbird))
+        .route("/.well-known/autoconfig/mail/config-v1.1.xml", get(thunderbird))
+        .route("/autodiscover/autodiscover.xml", post(outlook))
+        .route("/Autodiscover/Autodiscover.xml", post(outlook))
+        .route("/AutoDiscover/AutoDiscover.xml", post(outlook))
+        .layer(DefaultBodyLimit::max(largest_question))
+}
+
+/// For the domain whose name was asked for, with or without `autoconfig.` before it.
+async fn thunderbird(State(room): State<Arc<Room>>, headers: HeaderMap) -> Response {
+    let host = host(&headers).to_ascii_lowercase();
+    let Ok(domain) = host.strip_prefix("autoconfig.").unwrap_or(&host).parse::<Domain>() else {
+        return (StatusCode::NOT_FOUND, "this is no name of a domain\n").into_response();
+    };
+    tell(&room, &domain, |offer, name| offer.thunderbird(&domain, name)).await
+}
+
+/// For the domain of the address that is asked about. Whether there is such an address is nobody's business.
+async fn outlook(State(room): State<Arc<Room>>, question: String) -> Response {
+    match asked_address(&question) {
+        Some(address) => tell(&room, address.domain(), |offer, name| offer.outlook(&address, name)).await,
+        None => (StatusCode::BAD_REQUEST, "the question names no address in <EMailAddress>\n").into_response(),
+    }
+}
+
+async fn tell(room: &Room, domain: &Domain, answer: impl Fn(&Offer, Option<&str>) -> String) -> Response {
+    match room.directory.domain(domain).await {
+        Ok(Some(_)) => {
+            let text = answer(&room.offer, room.autoconfig.get().display_name.as_deref());
+            ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], text).into_response()
+        }
+        Ok(None) => (StatusCode::NOT_FOUND, "the mail of this domain is not here\n").into_response(),
+        Err(error) => {
+            log::warn!(error:% = error; "site: a mail program cannot be told its settings");
+            (StatusCode::SERVICE_UNAVAILABLE, "try again later\n").into_response()
+        }
     }
 }
 

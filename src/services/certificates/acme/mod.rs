@@ -19,4 +19,4 @@ mod worker;
 pub use challenges::Challenges;
 pub use error::Error;
 pub use settings::{AcmeCertificate, AcmeChallenge};
-pub use worker::Acme;
+pub use worker::{Acme, Renewal, RenewalWish};

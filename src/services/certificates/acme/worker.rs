@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use instant_acme::{Account, CertificateIdentifier};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
 use super::schedule::{Plan, due};
 use super::{AcmeCertificate, Error, account, order};
+use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::files;
@@ -15,6 +18,28 @@ use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::{CertificateFiles, Certificates, Loaded, TlsSettings, load};
 use crate::storage::journal::Journal;
+
+/// An administrator's wish to have certificates renewed at once, whether they are due or not.
+#[derive(Debug)]
+pub struct RenewalWish {
+    /// Only those for this name.
+    pub name: Option<Domain>,
+    /// Told what came of it.
+    pub done: oneshot::Sender<Vec<Renewal>>,
+}
+
+/// What came of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewal {
+    /// The names of the certificate.
+    pub names: Vec<String>,
+    /// Until when the new one is valid.
+    pub until: Option<Timestamp>,
+    /// Whether it waits until the DNS has its key.
+    pub held_back: bool,
+    /// Why there is none.
+    pub problem: Option<String>,
+}
 
 /// Gets certificates and renews them.
 pub struct Acme {
@@ -35,8 +60,8 @@ impl Acme {
         Self { settings, certificates, clock, journal }
     }
 
-    /// Works until `tasks` stop.
-    pub async fn run(self, tasks: Tasks) {
+    /// Works until `tasks` stop. Wishes are fulfilled one after the other.
+    pub async fn run(self, mut wishes: mpsc::Receiver<RenewalWish>, tasks: Tasks) {
         let mut plans = HashMap::new();
         loop {
             let settings = self.settings.get();
@@ -49,15 +74,43 @@ impl Acme {
             }
             tokio::select! {
                 () = self.clock.sleep_until(self.clock.now() + LOOK) => {}
+                Some(wish) = wishes.recv() => tokio::select! {
+                    () = self.fulfil(wish, &mut plans) => {}
+                    () = tasks.stopping() => return,
+                },
                 () = tasks.stopping() => return,
             }
         }
     }
 
+    async fn fulfil(&self, wish: RenewalWish, plans: &mut HashMap<PathBuf, Plan>) {
+        let settings = self.settings.get();
+        let mut renewals = Vec::new();
+        for wanted in &settings.acme {
+            let Some(file) = wanted.file(&settings.acme_state) else { continue };
+            if wish.name.as_ref().is_some_and(|name| !wanted.names.contains(name)) {
+                continue;
+            }
+            let plan = plans.entry(file.clone()).or_default();
+            let problem = self.attempt(wanted, &file, &settings.acme_state, plan).await.err();
+            let now = self.certificates.newest(&file).filter(|newest| !newest.temporary && problem.is_none());
+            let in_force = self.certificates.loaded();
+            let is_served = |newest: &Loaded| in_force.iter().any(|one| one.leaf() == newest.leaf());
+            renewals.push(Renewal {
+                names: wanted.names.iter().map(ToString::to_string).collect(),
+                until: now.as_ref().map(|newest| newest.not_after),
+                held_back: now.as_ref().is_some_and(|newest| !is_served(newest)),
+                problem: problem.map(|problem| problem.to_string()),
+            });
+        }
+        // Who asked may have gone.
+        let _ = wish.done.send(renewals);
+    }
+
     /// Gets one certificate if it is time to.
     async fn attend(&self, wanted: &AcmeCertificate, file: &Path, state: &Path, plans: &mut HashMap<PathBuf, Plan>) {
         let plan = plans.entry(file.to_owned()).or_default();
-        let loaded = self.certificates.loaded().iter().find(|loaded| loaded.file == file).cloned();
+        let loaded = self.certificates.newest(file);
         let now = self.clock.now();
         if plan.rest_until > now {
             return;
@@ -68,18 +121,26 @@ impl Acme {
         if due(wanted, loaded.as_ref(), plan, now) > now {
             return;
         }
-        let obtaining = self.obtain(wanted, file, state, loaded.as_ref(), plan.window.is_some());
+        // What goes wrong has been recorded.
+        let _ = self.attempt(wanted, file, state, plan).await;
+    }
+
+    /// Gets one certificate now.
+    async fn attempt(&self, wanted: &AcmeCertificate, file: &Path, state: &Path, plan: &mut Plan) -> Result<(), Error> {
+        let old = self.certificates.newest(file);
+        let obtaining = self.obtain(wanted, file, state, old.as_ref(), plan.window.is_some());
         let result = match tokio::time::timeout(LONGEST_ATTEMPT, obtaining).await {
             Ok(result) => result,
             Err(_) => Err(Error::Late(wanted.authority.clone())),
         };
-        match result {
+        match &result {
             Ok(()) => *plan = Plan::default(),
             Err(error) => {
                 plan.failed(self.clock.now());
-                self.record_failure(wanted, &error, plan.rest_until);
+                self.record_failure(wanted, error, plan.rest_until);
             }
         }
+        result
     }
 
     /// Asks the authority when it would like the certificate to be renewed. That it does not know such a thing, or

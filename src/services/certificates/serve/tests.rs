@@ -7,8 +7,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::foundations::clock::{Clock as _, SystemClock};
+use crate::foundations::dns::ZoneResolver;
 use crate::foundations::net::Stream;
-use crate::services::certificates::SelfSigned;
+use crate::foundations::settings::Span;
+use crate::services::certificates::{DaneSettings, SelfSigned, Standing};
 
 /// Writes a fresh certificate for a name and returns its files and the authority to trust.
 fn certificate(directory: &Path, name: &str) -> (CertificateFiles, String) {
@@ -22,8 +24,19 @@ fn certificate(directory: &Path, name: &str) -> (CertificateFiles, String) {
 }
 
 fn open(certificates: Vec<CertificateFiles>) -> Result<Arc<Certificates>, Vec<Error>> {
-    let settings = TlsSettings { certificates, ..TlsSettings::default() };
-    Certificates::open(Live::new(settings), Arc::new(SystemClock), Journal::lines_only())
+    let state = tempfile::tempdir().unwrap();
+    let settings = TlsSettings { certificates, acme_state: state.path().to_owned(), ..TlsSettings::default() };
+    open_with(settings, Arc::new(ZoneResolver::new()))
+}
+
+fn open_with(settings: TlsSettings, resolver: SharedResolver) -> Result<Arc<Certificates>, Vec<Error>> {
+    Certificates::open(CertificatesParts {
+        settings: Live::new(settings),
+        hostname: Live::new("mail.example.test".parse().unwrap()),
+        resolver,
+        clock: Arc::new(SystemClock),
+        journal: Journal::lines_only(),
+    })
 }
 
 /// Shakes hands as a client that trusts `authority` and asks for `name`; whether both sides are content.
@@ -86,6 +99,45 @@ async fn a_bad_file_keeps_the_old_certificate() {
     certificates.reload().await.unwrap();
     assert!(shake(&context, &new_ca, "mail.example.test").await);
     assert!(!shake(&context, &old_ca, "mail.example.test").await);
+}
+
+#[tokio::test]
+async fn a_key_that_the_dns_does_not_have_waits_for_it_also_over_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let (pair, old_ca) = certificate(directory.path(), "mail.example.test");
+    let zone = Arc::new(ZoneResolver::new());
+    let dane = DaneSettings { settle: Span::seconds(0), ..DaneSettings::default() };
+    let acme_state = directory.path().join("state");
+    let settings = TlsSettings { certificates: vec![pair.clone()], acme_state, dane, ..TlsSettings::default() };
+    let certificates = open_with(settings.clone(), Arc::clone(&zone) as _).unwrap();
+    let publish = |certificate: &Loaded| {
+        zone.add(&format!("_25._tcp.mail.example.test TLSA 3 1 1 {}", certificate.public_key())).unwrap();
+    };
+    publish(&certificates.loaded()[0]);
+
+    let (_, new_ca) = certificate(directory.path(), "mail.example.test");
+    certificates.reload().await.unwrap();
+    let context = certificates.context().unwrap();
+    assert!(shake(&context, &old_ca, "mail.example.test").await, "the old one goes on");
+    let states = certificates.states();
+    assert_eq!(states.iter().map(|state| state.standing).collect::<Vec<_>>(), [Standing::InForce, Standing::HeldBack]);
+    let record = format!("_25._tcp.mail.example.test. IN TLSA 3 1 1 {}", states[1].public_key);
+    assert_eq!(states[1].publish, [record]);
+
+    let again = open_with(settings.clone(), Arc::clone(&zone) as _).unwrap();
+    assert!(shake(&again.context().unwrap(), &old_ca, "mail.example.test").await, "and after a restart");
+    assert_eq!(again.held(), 1);
+    again.reload().await.unwrap();
+    assert_eq!(again.held(), 1, "the DNS does not have it yet");
+
+    publish(&again.newest(&pair.cert).unwrap());
+    for one in [&certificates, &again] {
+        one.reload().await.unwrap();
+        assert_eq!(one.held(), 0);
+        assert!(shake(&one.context().unwrap(), &new_ca, "mail.example.test").await, "now it is served");
+    }
+    let after = open_with(settings, zone).unwrap();
+    assert!(shake(&after.context().unwrap(), &new_ca, "mail.example.test").await && after.held() == 0);
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ impl From<https::Error> for FetchError {
 }
 
 /// The policy of a domain (RFC 8461 §3.3).
-pub(super) async fn fetch(
+pub(in super::super) async fn fetch(
     parts: &OutboundParts,
     settings: &OutboundSettings,
     domain: &str,

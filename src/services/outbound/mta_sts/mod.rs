@@ -7,6 +7,6 @@ mod fetch;
 mod policies;
 mod policy;
 
-pub(super) use fetch::FetchError;
+pub(super) use fetch::{FetchError, fetch};
 pub(super) use policies::Policies;
 pub(super) use policy::{Mode, Policy};

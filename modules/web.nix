@@ -1,0 +1,86 @@
+# What the server itself answers over HTTPS, without a web server beside it: settings for mail programs, and policies on TLS
+# for other servers. The certificate gets the names.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    mkEnableOption
+    mkIf
+    mkMerge
+    mkOption
+    types
+    ;
+  cfg = config.services.postrider;
+  web = cfg.web;
+  proxy = cfg.reverseProxy;
+  domains = lib.attrNames cfg.domains;
+  names =
+    lib.optionals web.autoconfig.enable (
+      lib.concatMap (domain: [
+        "autoconfig.${domain}"
+        "autodiscover.${domain}"
+      ]) domains
+    )
+    ++ lib.optionals (web.mtaSts != null) (map (domain: "mta-sts.${domain}") domains);
+in
+{
+  options.services.postrider.web = {
+    autoconfig.enable = mkEnableOption ''
+      answers to mail programs that look for their settings at `autoconfig.<domain>` (Thunderbird and others) and
+      `autodiscover.<domain>` (Outlook)
+    '';
+    mtaSts = mkOption {
+      type = types.nullOr (
+        types.enum [
+          "enforce"
+          "testing"
+        ]
+      );
+      default = null;
+      example = "testing";
+      description = ''
+        Whether to serve a policy (MTA-STS) at `mta-sts.<domain>` that tells other servers to insist on TLS and a valid
+        certificate. Begin with `testing`, and publish `dns.records` with it.
+      '';
+    };
+  };
+
+  config = mkIf cfg.enable (mkMerge [
+    {
+      assertions = [
+        {
+          assertion = !(proxy.enable && (web.autoconfig.enable || web.mtaSts != null));
+          message = "services.postrider.web and services.postrider.reverseProxy would both answer on port 443; use reverseProxy.autoconfig and reverseProxy.mtaSts instead of web.*, or take the reverse proxy out.";
+        }
+        {
+          assertion = !(proxy.enable && cfg.listeners.https.enable && cfg.listeners.https.port == 443);
+          message = "services.postrider.listeners.https and services.postrider.reverseProxy cannot both have port 443; take one of them out, or give the listener another port.";
+        }
+        {
+          assertion =
+            !(proxy.enable && proxy.mtaSts != null && (cfg.settings.mta_sts.policies or [ ]) != [ ]);
+          message = "services.postrider.settings.mta_sts.policies are served by the server, and services.postrider.reverseProxy.mtaSts by nginx under the same names; keep one of them.";
+        }
+        {
+          assertion = web.mtaSts == null || !cfg.certificates.selfSigned;
+          message = "services.postrider.web.mtaSts promises a certificate that others trust; use certificates.builtinAcme, certificates.acme or certificates.files instead of certificates.selfSigned.";
+        }
+      ];
+      services.postrider.settings.autoconfig.enabled = web.autoconfig.enable;
+    }
+    (mkIf (names != [ ]) {
+      services.postrider = {
+        listeners.https.enable = true;
+        certificates = {
+          acme.extraDomainNames = names;
+          builtinAcme.extraDomainNames = names;
+        };
+      };
+    })
+    (mkIf (web.mtaSts != null) {
+      services.postrider.settings.mta_sts.policies = map (domain: {
+        inherit domain;
+        mode = web.mtaSts;
+      }) domains;
+    })
+  ]);
+}

@@ -1,0 +1,181 @@
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::context::Context;
+use super::exit::{Exit, Outcome};
+use super::output::{Output, Shown, print};
+use crate::config::{Config, Role};
+use crate::daemon::control::{Request, RequestError, ask};
+use crate::foundations::address::Domain;
+use crate::foundations::clock::{Clock as _, SystemClock, Timestamp};
+use crate::services::certificates::acme::Renewal;
+use crate::services::certificates::{Standing, State};
+use crate::services::served::{Check, Report};
+
+/// The certificates of the running server.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Certificate {
+    /// List them: those that are served, and those that wait until the DNS has their keys.
+    List,
+    /// Ask every listener by every name which certificate it serves, and compare. Fails when one serves another than is meant,
+    /// one that has ended, or none, and while a new one is held back.
+    Check {
+        /// Only this name.
+        name: Option<Domain>,
+    },
+    /// Renew those that the server gets by itself (`tls.acme`) now, and wait for it.
+    Renew {
+        /// Only those for this name.
+        name: Option<Domain>,
+    },
+}
+
+/// A certificate, and the role that has it.
+#[derive(Debug, Serialize)]
+struct Row {
+    roles: String,
+    days_left: i64,
+    #[serde(flatten)]
+    state: State,
+}
+
+impl Shown for Row {
+    const COLUMNS: &'static [&'static str] =
+        &["NAMES", "STANDING", "DAYS LEFT", "UNTIL", "TLSA 3 1 1", "ROLES", "FILE"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.state.names.join(" "),
+            self.state.standing.to_string(),
+            self.days_left.to_string(),
+            self.state.not_after.to_string(),
+            self.state.public_key.clone(),
+            self.roles.clone(),
+            self.state.file.clone(),
+        ]
+    }
+}
+
+impl Shown for Check {
+    const COLUMNS: &'static [&'static str] = &["PROTOCOL", "ADDRESS", "NAME", "SERVED", "UNTIL", "FOUND"];
+
+    fn cells(&self) -> Vec<String> {
+        let distrusted =
+            || self.distrust.as_ref().map(|why| format!("as meant, but not trusted by this machine: {why}"));
+        let found = self.problem.clone().or_else(distrusted).unwrap_or_else(|| "as meant".to_owned());
+        vec![
+            self.protocol.clone(),
+            self.address.clone(),
+            self.name.clone(),
+            self.fingerprint.as_deref().map_or("-", |fingerprint| &fingerprint[..fingerprint.len().min(16)]).to_owned(),
+            self.not_after.map_or_else(|| "-".to_owned(), |until| until.to_string()),
+            found,
+        ]
+    }
+}
+
+impl Shown for Renewal {
+    const COLUMNS: &'static [&'static str] = &["NAMES", "UNTIL", "RESULT"];
+
+    fn cells(&self) -> Vec<String> {
+        let result = match &self.problem {
+            Some(problem) => problem.clone(),
+            None if self.held_back => {
+                "obtained; held back until the DNS has its key: see `certificate list`".to_owned()
+            }
+            None => "obtained and served".to_owned(),
+        };
+        vec![self.names.join(" "), self.until.map_or_else(|| "-".to_owned(), |until| until.to_string()), result]
+    }
+}
+
+pub(super) async fn run(command: Certificate, context: &Context) -> Outcome {
+    let config = context.config()?;
+    match command {
+        Certificate::List => {
+            let now = SystemClock.now();
+            let reports = reports(&config, &Request::Certificates).await?;
+            let rows = reports.into_iter().flat_map(|report| {
+                let roles = report.roles;
+                report.certificates.into_iter().map(move |state| Row {
+                    roles: roles.clone(),
+                    days_left: days_left(state.not_after, now),
+                    state,
+                })
+            });
+            let rows: Vec<Row> = rows.collect();
+            context.output.list(&rows);
+            tell_held(context, rows.iter().map(|row| &row.state));
+            Ok(Exit::Done)
+        }
+        Certificate::Check { name } => check(&config, name, context).await,
+        Certificate::Renew { name } => {
+            let renewals: Vec<Renewal> = ask(&config.server, Role::Mta, &Request::CertificateRenew { name }).await?;
+            context.output.list(&renewals);
+            Ok(if renewals.iter().any(|renewal| renewal.problem.is_some()) { Exit::Failed } else { Exit::Done })
+        }
+    }
+}
+
+async fn check(config: &Config, name: Option<Domain>, context: &Context) -> Outcome {
+    let reports = reports(config, &Request::CertificateCheck).await?;
+    let states: Vec<State> = reports.iter().flat_map(|report| report.certificates.clone()).collect();
+    let inspections = reports.into_iter().filter_map(|report| report.inspection);
+    let mut checks: Vec<Check> = inspections.flat_map(|inspection| inspection.checks).collect();
+    if let Some(name) = &name {
+        checks.retain(|check| check.name == name.as_str());
+        if checks.is_empty() {
+            context.output.failure(&anyhow::anyhow!("no certificate of the running server is for `{name}`"));
+            return Ok(Exit::NotFound);
+        }
+    }
+    context.output.list(&checks);
+    tell_held(context, states.iter());
+    let is_held = |state: &State| state.standing == Standing::HeldBack && concerns(state, name.as_ref());
+    let amiss = checks.iter().any(|check| check.problem.is_some()) || states.iter().any(is_held);
+    Ok(if amiss { Exit::Failed } else { Exit::Done })
+}
+
+fn concerns(state: &State, name: Option<&Domain>) -> bool {
+    name.is_none_or(|name| state.names.iter().any(|one| one == name.as_str()))
+}
+
+/// For people: what to publish, so that what waits can be taken.
+fn tell_held<'a>(context: &Context, states: impl Iterator<Item = &'a State>) {
+    if matches!(context.output, Output::Json) {
+        return;
+    }
+    let mut told: Vec<&str> = Vec::new();
+    for record in states.flat_map(|state| &state.publish) {
+        if !told.contains(&record.as_str()) {
+            print(&format!("publish  {record}\n"));
+            told.push(record);
+        }
+    }
+}
+
+fn days_left(until: Timestamp, now: Timestamp) -> i64 {
+    (until.unix_seconds() - now.unix_seconds()) / 86_400
+}
+
+/// Asks every process that has certificates, each once.
+async fn reports(config: &Config, request: &Request) -> anyhow::Result<Vec<Report>> {
+    let mut reports: Vec<Report> = Vec::new();
+    let mut missing = None;
+    for role in [Role::Mta, Role::Access] {
+        if reports.iter().any(|report| report.roles.split(',').any(|known| known == role.word())) {
+            continue;
+        }
+        match ask::<Report>(&config.server, role, request).await {
+            Ok(report) => reports.push(report),
+            Err(error @ RequestError::NotRunning { .. }) => missing = Some(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match missing {
+        Some(error) if reports.is_empty() => {
+            Err(error).context("which certificates are served only the running server knows")
+        }
+        _ => Ok(reports),
+    }
+}

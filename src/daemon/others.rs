@@ -1,0 +1,60 @@
+//! What the processes of other roles say, asked over the sockets that change nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::control::{look_at_bans, look_at_certificates};
+use super::{Parts, ServerSettings};
+use crate::config::Role;
+use crate::protocols::web::dashboard;
+use crate::services::guard::Ban;
+use crate::services::served::Report;
+
+/// The roles that this process does not have.
+fn others(parts: &Parts) -> (ServerSettings, Vec<Role>) {
+    let others = Role::ALL.iter().copied().filter(|role| !parts.roles.has(*role)).collect();
+    (parts.config.server.clone(), others)
+}
+
+/// Roles that other processes have, and that do not answer, have no bans to show.
+pub(super) fn bans(parts: &Parts) -> dashboard::Asking<Ban> {
+    let (server, others) = others(parts);
+    Box::new(move || {
+        let (server, others) = (server.clone(), others.clone());
+        Box::pin(async move {
+            let asked = join_all(others.iter().map(|role| look_at_bans(&server, *role)));
+            match tokio::time::timeout(PATIENCE, asked).await {
+                Ok(answers) => answers.into_iter().flatten().flatten().collect(),
+                Err(_) => Vec::new(),
+            }
+        })
+    })
+}
+
+/// The certificates of all processes, those of this one first. One that has neither certificates nor listeners that show
+/// some has nothing to say.
+pub(super) fn certificates(parts: &Arc<Parts>) -> dashboard::Asking<Report> {
+    let (server, others) = others(parts);
+    let own = Arc::downgrade(parts);
+    Box::new(move || {
+        let (server, others, own) = (server.clone(), others.clone(), own.upgrade());
+        Box::pin(async move {
+            let asked = join_all(others.iter().map(|role| look_at_certificates(&server, *role)));
+            let answers = tokio::time::timeout(PATIENCE, asked).await.unwrap_or_default();
+            let own = own.map(|parts| parts.inspector.report(&parts.roles.to_string()));
+            let mut reports: Vec<Report> = Vec::new();
+            for report in own.into_iter().chain(answers.into_iter().flatten()) {
+                // A process with several roles answers for each of them.
+                if !report.certificates.is_empty() && !reports.iter().any(|known| known.roles == report.roles) {
+                    reports.push(report);
+                }
+            }
+            reports
+        })
+    })
+}
+
+/// Roles on this machine answer within this time.
+const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,0 +1,14 @@
+//! Settings of what mail programs are told.
+
+crate::settings! {
+    /// What mail programs that look for their settings are told. It is served by a listener of the protocol `https`, at
+    /// `autoconfig.DOMAIN` (Thunderbird and others) and `autodiscover.DOMAIN` (Outlook); a certificate must hold these names.
+    pub struct AutoconfigSettings {
+        /// Whether they are answered.
+        pub enabled: bool = true,
+        /// How people shall see the provider; unset for the name of their domain.
+        pub display_name: Option<String> = None,
+        /// Largest question of Outlook in octets. A larger one is answered with 413.
+        pub largest_question: u32 = 65_536,
+    }
+}

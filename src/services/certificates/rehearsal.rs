@@ -1,0 +1,98 @@
+//! A handshake in memory, before a certificate is shown to anybody.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, ServerConnection, SignatureScheme};
+
+use super::Loaded;
+
+/// Shakes hands with a certificate as its listeners would, and makes sure that its key really signs.
+///
+/// # Errors
+/// In a sentence: no client could use it.
+pub(super) fn rehearse(certificate: &Loaded) -> Result<(), String> {
+    let failed = |error: rustls::Error| format!("no handshake can be made with it: {error}");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let shown = Arc::new(SingleCertAndKey::from(certificate.key.as_ref().clone()));
+    let server = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+    let server = server.map_err(failed)?.with_no_client_auth().with_cert_resolver(shown);
+    let client = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+    let verifier = Arc::new(AnyName(provider));
+    let client = client.map_err(failed)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let name = certificate.names.iter().find(|name| !name.starts_with('*')).map_or("localhost", String::as_str);
+    let name = ServerName::try_from(name.to_owned()).map_err(|_| format!("`{name}` is no name for TLS"))?;
+    let mut client = ClientConnection::new(Arc::new(client), name).map_err(failed)?;
+    let mut server = ServerConnection::new(Arc::new(server)).map_err(failed)?;
+    for _ in 0..MOST_FLIGHTS {
+        let mut flight = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut flight).map_err(|error| error.to_string())?;
+        }
+        let mut rest = flight.as_slice();
+        while !rest.is_empty() {
+            server.read_tls(&mut rest).map_err(|error| error.to_string())?;
+            server.process_new_packets().map_err(failed)?;
+        }
+        flight.clear();
+        while server.wants_write() {
+            server.write_tls(&mut flight).map_err(|error| error.to_string())?;
+        }
+        let mut rest = flight.as_slice();
+        while !rest.is_empty() {
+            client.read_tls(&mut rest).map_err(|error| error.to_string())?;
+            client.process_new_packets().map_err(failed)?;
+        }
+        if !client.is_handshaking() && !server.is_handshaking() {
+            return Ok(());
+        }
+    }
+    Err("a handshake with it does not come to an end".to_owned())
+}
+
+/// A handshake of TLS 1.3 has two in each direction.
+const MOST_FLIGHTS: usize = 8;
+
+/// Who is vouched for is not asked here; that the key fits is.
+#[derive(Debug)]
+struct AnyName(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

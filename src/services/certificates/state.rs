@@ -1,0 +1,70 @@
+use serde::{Deserialize, Serialize};
+
+use super::Loaded;
+use crate::foundations::clock::Timestamp;
+
+crate::words! {
+    /// What a certificate is to clients.
+    pub enum Standing {
+        /// It is served.
+        InForce = "in-force",
+        /// It is served until the one it is called after has been obtained; nobody trusts it.
+        StandingIn = "standing-in",
+        /// It waits until its key is published in the DNS.
+        HeldBack = "held-back",
+    }
+}
+
+impl Serialize for Standing {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+impl<'de> Deserialize<'de> for Standing {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Self::from_word(&word).ok_or_else(|| serde::de::Error::custom(format!("`{word}` is no standing")))
+    }
+}
+
+/// A certificate as an administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The file with its chain.
+    pub file: String,
+    /// What it is to clients.
+    pub standing: Standing,
+    /// The host names it is for.
+    pub names: Vec<String>,
+    /// Valid from.
+    pub not_before: Timestamp,
+    /// Valid until.
+    pub not_after: Timestamp,
+    /// SHA-256 of the certificate, in hexadecimal.
+    pub fingerprint: String,
+    /// SHA-256 of its public key, in hexadecimal: the data of a TLSA record `3 1 1`.
+    pub public_key: String,
+    /// Since when it waits, for one that is held back.
+    pub held_since: Option<Timestamp>,
+    /// The records to publish, as in a zone file, for one that is held back.
+    pub publish: Vec<String>,
+}
+
+impl State {
+    /// Of one that is served.
+    pub(super) fn of(certificate: &Loaded) -> Self {
+        let standing = if certificate.temporary { Standing::StandingIn } else { Standing::InForce };
+        Self {
+            file: certificate.file.display().to_string(),
+            standing,
+            names: certificate.names.clone(),
+            not_before: certificate.not_before,
+            not_after: certificate.not_after,
+            fingerprint: certificate.fingerprint(),
+            public_key: certificate.public_key(),
+            held_since: None,
+            publish: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+# Two programs cannot have port 443.
+{
+  module.services.postrider = {
+    domains."example.test".users.ann = { };
+    listeners.https.enable = true;
+    reverseProxy.enable = true;
+  };
+  message = "cannot both have port 443";
+}
