@@ -9,6 +9,7 @@
 //! In the log its lines begin with `filter:`; a signal source that fails is one warning with the source's name.
 
 pub mod authentication;
+mod autolearn;
 mod clamav;
 pub mod classifier;
 mod decide;
@@ -18,9 +19,11 @@ mod examine;
 mod greylist;
 mod headers;
 mod helpers;
+mod learning;
 mod milter;
 mod pipeline;
 mod reporting;
+pub mod reputation;
 pub mod rotation;
 pub mod rules;
 mod score;
@@ -30,16 +33,18 @@ mod signing;
 mod signs;
 mod verdict;
 pub mod view;
+mod waiting;
 
 pub use endpoint::Endpoint;
 pub use examine::{Examined, Examiner, Inquiry};
-pub use pipeline::{Filter, lesson, load_rules};
+pub use learning::lesson;
+pub use pipeline::{Filter, load_rules};
 pub use reporting::CountedPolicy;
 pub use score::{Assessment, assess};
 pub use settings::{
-    AuthenticationSettings, ClamavSettings, ClassifierSettings, DkimKeySettings, DkimRotationSettings, DkimSettings,
-    DmarcAction, DnsListSettings, FilterSettings, GreylistSettings, LearnFromMoves, LimitSettings, ListSubject,
-    MilterSettings, OnFailure, RuleSettings, ThresholdSettings,
+    AuthenticationSettings, AutolearnSettings, ClamavSettings, ClassifierSettings, DkimKeySettings, DkimRotationSettings, DkimSettings,
+    DmarcAction, DnsListSettings, FilterSettings, FirstContactSettings, GreylistSettings, LearnFromMoves, LimitSettings, ListSubject,
+    MilterSettings, OnFailure, RuleSettings, ThresholdSettings, Thresholds,
 };
 pub use signal::Signal;
 pub use verdict::{Decision, Folder, RecipientChanges, Verdict};

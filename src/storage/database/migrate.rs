@@ -61,6 +61,7 @@ steps! {
     28 "0028_bans",
     29 "0029_mta_sts_policies",
     60 "0060_backup_runs",
+    70 "0070_sender_reputation",
 }
 
 /// Tables that may be there before us (the seed's), and the columns we need of them.
