@@ -16,9 +16,7 @@ pub struct Case<'c> {
     pub points: Points,
     /// What the classifier thinks.
     pub probability: Option<f64>,
-    /// Who it is from.
-    pub claims: &'c Claims,
-    /// What is thought of him.
+    /// What is thought of its sender.
     pub standing: &'c Standing,
 }
 
@@ -111,10 +109,9 @@ mod tests {
     #[test]
     fn only_what_is_beyond_doubt_teaches() {
         let settings = AutolearnSettings::default();
-        let claims = claims("198.51.100.7", "a@b.test");
         let known = Standing { is_correspondent: true, ..Standing::default() };
         let case = |total, header, body, probability, standing| {
-            class(&settings, &Case { points: Points { total, header, body }, probability, claims: &claims, standing })
+            class(&settings, &Case { points: Points { total, header, body }, probability, standing })
         };
         let stranger = Standing::default();
         assert_eq!(case(13.0, 5.0, 5.0, None, &stranger), Some(Class::Spam));

@@ -104,7 +104,7 @@ impl Filter {
         if !may_learn || matches!(verdict.decision, Decision::Later(_)) {
             return;
         }
-        let case = Case { points, probability, claims: &known.claims, standing: &known.standing };
+        let case = Case { points, probability, standing: &known.standing };
         let Some(class) = autolearn::class(&settings.autolearn, &case) else { return };
         if class == Class::Ham && !matches!(verdict.decision, Decision::Accept) {
             return;

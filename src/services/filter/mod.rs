@@ -74,4 +74,6 @@ async fn test_database() -> (tempfile::TempDir, crate::storage::database::Databa
 }
 
 #[cfg(test)]
+mod sender_tests;
+#[cfg(test)]
 mod tests;

@@ -62,6 +62,7 @@ steps! {
     29 "0029_mta_sts_policies",
     60 "0060_backup_runs",
     70 "0070_sender_reputation",
+    71 "0071_shared_rates",
 }
 
 /// Tables that may be there before us (the seed's), and the columns we need of them.

@@ -7,5 +7,6 @@ mod learned;
 mod lessons;
 mod milters;
 mod quarantine;
+mod reputation;
 mod rotation;
 mod signatures;
