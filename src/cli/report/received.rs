@@ -133,6 +133,14 @@ fn rows(report: &Received) -> Vec<Row> {
             };
             content.record.iter().map(of).collect()
         }
+        Kind::Failure => {
+            let Ok(content) = serde_json::from_str::<mail_auth::report::Feedback<'_>>(&report.content) else {
+                return Vec::new();
+            };
+            let source = content.source_ip().map(|address| address.to_string()).unwrap_or_default();
+            let from = content.original_mail_from().unwrap_or_default();
+            vec![row(source, report.failed, format!("dmarc fail, from {from}"))]
+        }
         Kind::Tls => {
             let Ok(content) = TlsReport::parse_json(report.content.as_bytes()) else { return Vec::new() };
             let mut rows = Vec::new();

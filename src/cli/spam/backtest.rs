@@ -74,9 +74,8 @@ pub(super) fn run(arguments: &Backtest, context: &Context) -> Outcome {
     }
     let results = source::on_all_cores(&files, |path| -> anyhow::Result<Option<Change>> {
         let bytes = source::read(path)?;
-        let judge = |examiner: &Examiner| {
-            examiner.examine_with(&bytes, &handle.block_on(examiner.recall(&bytes, &hostname)))
-        };
+        let judge =
+            |examiner: &Examiner| examiner.examine_with(&bytes, &handle.block_on(examiner.recall(&bytes, &hostname)));
         let (old, new) = (judge(&before), judge(&after));
         if old.verdict == new.verdict {
             return Ok(None);

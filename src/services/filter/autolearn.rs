@@ -132,7 +132,9 @@ mod tests {
         let learner = Autolearner::default();
         let now = Timestamp::from_unix_seconds(1_800_000_000);
         let taken = |client: &dyn Fn(u32) -> String, author: &dyn Fn(u32) -> String, at| {
-            (0..1000).filter(|n| learner.take_place(&settings, Class::Spam, &claims(&client(*n), &author(*n)), at)).count()
+            (0..1000)
+                .filter(|n| learner.take_place(&settings, Class::Spam, &claims(&client(*n), &author(*n)), at))
+                .count()
         };
         // One network with many names, one name from many networks.
         assert_eq!(taken(&|n| format!("198.51.100.{}", n % 250), &|n| format!("a@b{n}.test"), now), 3);

@@ -122,13 +122,7 @@ impl Examiner {
         };
         let author = address.rsplit_once('@').map_or("", |(_, d)| d);
         let patience: Duration = self.settings.deadline.duration();
-        let from = Client {
-            address: client,
-            hello: &hello,
-            reverse_path: &reverse_path,
-            author,
-            at: Timestamp::EPOCH,
-        };
+        let from = Client { address: client, hello: &hello, reverse_path: &reverse_path, author, at: Timestamp::EPOCH };
         let authenticator = Authenticator::new(Arc::clone(resolver), hostname.to_owned());
         let trusted = &self.settings.authentication.trusted_sealers;
         let checks = authenticator.check(message, from, trusted, patience);
@@ -143,7 +137,7 @@ impl Examiner {
         if self.book.is_none() {
             return Inquiry::default();
         }
-        let claims = Claims::of_delivered(&View::new(message, &self.settings.limits), hostname);
+        let claims = Claims::of_delivered(&View::header(message, &self.settings.limits), hostname);
         Inquiry { standing: self.standing(&claims).await, ..Inquiry::default() }
     }
 

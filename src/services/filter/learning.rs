@@ -37,7 +37,7 @@ impl Filter {
             Learned::Before => return Ok(learned),
         };
         if let Some(book) = self.book.as_ref().filter(|_| settings.reputation.enabled) {
-            let claims = Claims::of_delivered(&View::new(message, &settings.limits), &self.hostname());
+            let claims = Claims::of_delivered(&View::header(message, &settings.limits), &self.hostname());
             book.note(&owner.key(), &claims.parties(), change);
             book.flush(&settings.reputation).await?;
         }

@@ -42,20 +42,22 @@ pub use pipeline::{Filter, load_rules};
 pub use reporting::CountedPolicy;
 pub use score::{Assessment, assess};
 pub use settings::{
-    AuthenticationSettings, AutolearnSettings, ClamavSettings, ClassifierSettings, DkimKeySettings, DkimRotationSettings, DkimSettings,
-    DmarcAction, DnsListSettings, FilterSettings, FirstContactSettings, GreylistSettings, LearnFromMoves, LimitSettings, ListSubject,
-    MilterSettings, OnFailure, RuleSettings, ThresholdSettings, Thresholds,
+    AuthenticationSettings, AutolearnSettings, ClamavSettings, ClassifierSettings, DkimKeySettings,
+    DkimRotationSettings, DkimSettings, DmarcAction, DnsListSettings, FilterSettings, FirstContactSettings,
+    GreylistSettings, LearnFromMoves, LimitSettings, ListSubject, MilterSettings, OnFailure, RuleSettings,
+    ThresholdSettings, Thresholds,
 };
 pub use signal::Signal;
 pub use verdict::{Decision, Folder, RecipientChanges, Verdict};
 
-/// A file of the shared test data; tests that need one pass visibly when it is not there.
+/// A public test suite: of `tests/suites`, or of the test data that is not part of this repository; tests that need such
+/// data pass visibly when it is not there.
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests may be told where their data is")]
 fn test_data(name: &str) -> Option<String> {
     let folder = std::env::var("POSTRIDER_TEST_DATA").unwrap_or_else(|_| "../shared/data".to_owned());
-    let found =
-        [folder.as_str(), "../../shared/data"].iter().find_map(|f| std::fs::read_to_string(format!("{f}/{name}")).ok());
+    let places = [concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suites"), folder.as_str(), "../../shared/data"];
+    let found = places.iter().find_map(|f| std::fs::read_to_string(format!("{f}/{name}")).ok());
     if found.is_none() {
         eprintln!("SKIPPED: `{name}` is not in `{folder}`; set POSTRIDER_TEST_DATA");
     }

@@ -27,7 +27,7 @@ use crate::foundations::mail::{Mail, Message, Peer};
 use crate::foundations::settings::Live;
 use crate::services::filter::rules::ClientName;
 use crate::storage::database::Database;
-use crate::storage::reports::Reports;
+use crate::storage::reports::{Failure, Reports};
 
 /// Judges messages. Cheap to share; holds compiled rules, caches and what has been learned.
 pub struct Filter {
@@ -212,6 +212,7 @@ impl Filter {
             reporting::count(reports, &settings, mail, found);
         }
         let results = results(&known, mail);
+        let failure = known.authentication.as_ref().and_then(|found| reporting::failure(mail, found, &results));
         let findings = known.authentication.as_ref().and_then(|a| authentication::findings(a, &results));
         let header = results + &headers::fields(&weighed.assessment, settings.threshold);
         let found = (weighed.points, weighed.assessment.probability);
@@ -229,6 +230,9 @@ impl Filter {
             },
         );
         self.remember(&settings, mail, &known, found, &mut verdict);
+        if let (Some(reports), Some(failure)) = (&self.reports, failure) {
+            reports.note_failure(Failure { decision: verdict.decision.word(), ..failure });
+        }
         verdict
     }
 
@@ -419,7 +423,9 @@ struct Glance {
 
 impl Glance {
     fn of(bytes: &[u8], settings: &FilterSettings, hostname: &str) -> Self {
-        let view = View::new(bytes, &settings.limits);
+        // Only lists of domains want to know more than the header.
+        let look = if settings.dns_lists.is_empty() { View::header } else { View::new };
+        let view = look(bytes, &settings.limits);
         let addresses: Vec<String> = view.all("From").flat_map(|f| f.addresses()).collect();
         let mut authors: Vec<&str> = addresses.iter().filter_map(|a| a.rsplit_once('@')).map(|(_, d)| d).collect();
         authors.sort_unstable();

@@ -150,7 +150,8 @@ impl Sharing {
             transaction.insert_many("shared_rates", &["process", "at", "rate", "micros"], &rows).await?;
             transaction.commit().await?;
         }
-        let sql = "SELECT id, rate, micros FROM shared_rates WHERE id > ? AND process <> ? AND at >= ? ORDER BY id LIMIT ?";
+        let sql =
+            "SELECT id, rate, micros FROM shared_rates WHERE id > ? AND process <> ? AND at >= ? ORDER BY id LIMIT ?";
         let recent = now - RATES_KEPT;
         let values = [self.charged.into(), self.process.as_str().into(), recent.into(), MOST_ROWS.into()];
         let mut spent = Vec::new();

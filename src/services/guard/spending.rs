@@ -106,7 +106,11 @@ impl Rates {
     /// What was taken here since this was asked last.
     pub(super) fn take_spent(&mut self) -> Vec<(String, Duration)> {
         let spent = std::mem::take(&mut self.spent);
-        spent.into_iter().map(|(rate, length)| (rate.text(), length)).filter(|(name, _)| name.len() <= LONGEST).collect()
+        spent
+            .into_iter()
+            .map(|(rate, length)| (rate.text(), length))
+            .filter(|(name, _)| name.len() <= LONGEST)
+            .collect()
     }
 }
 

@@ -13,6 +13,7 @@
 //! Started by the `mta` role; [`Receiver`] is called by `services::intake`. In the log its lines begin with `reports:`.
 
 mod dmarc;
+mod failures;
 mod receive;
 mod send;
 mod settings;

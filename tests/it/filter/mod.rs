@@ -8,5 +8,6 @@ mod lessons;
 mod milters;
 mod quarantine;
 mod reputation;
+mod rotate_command;
 mod rotation;
 mod signatures;

@@ -106,7 +106,9 @@ async fn rates_are_shared(database: Database) {
         Machine { guard, sharing }
     };
     let (mut one, mut other, mut alone) = (machine(true), machine(true), machine(false));
-    let connect = |machine: &Machine, times: u32| (0..times).filter(|_| machine.guard.admit(&peer(), Service::Smtp).is_ok()).count();
+    let connect = |machine: &Machine, times: u32| {
+        (0..times).filter(|_| machine.guard.admit(&peer(), Service::Smtp).is_ok()).count()
+    };
     // Thirty a minute are allowed.
     assert_eq!(connect(&one, 20), 20);
     let hour = Duration::from_secs(3_600);
@@ -227,5 +229,14 @@ async fn a_sudden_rise_is_an_event() {
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!(events[0].subject.as_deref(), Some("ann@example.test"));
     assert_eq!(events[0].details["copies"], 3);
+    // The figure that alerts look at.
+    let mut talk = host.plain(postrider::config::Protocol::Metrics).await;
+    talk.send("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned()).await;
+    let mut figure = String::new();
+    while figure.is_empty() {
+        figure =
+            Some(talk.line().await).filter(|line| line.starts_with("postrider_sending_rises ")).unwrap_or_default();
+    }
+    assert_eq!(figure.trim_end_matches(".0"), "postrider_sending_rises 1");
     host.stop().await;
 }
