@@ -30,7 +30,7 @@ impl Place {
         let config = format!(
             "hostname = \"mail.example.test\"\n[storage]\nmail_root = \"{0}/mail\"\ndatabase = \"sqlite:{0}/db.sqlite\"\n\
              [spool]\ndirectory = \"{0}/spool\"\n[dns]\nservers = [\"{1}\"]\nattempts = 1\ntimeout = \"10s\"\n\
-             [spam.dkim.rotation]\ndirectory = \"{0}/dkim\"\ndomains = [\"example.test\"]\n{settings}",
+             [[listener]]\nprotocol = \"lmtp\"\nbind = [\"127.0.0.1:0\"]\n[spam.dkim.rotation]\ndirectory = \"{0}/dkim\"\ndomains = [\"example.test\"]\n{settings}",
             self.path().display(),
             server.address()
         );
@@ -69,7 +69,7 @@ fn states(json: &Value) -> Vec<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_made_published_exchanged_and_retired() {
-    let mut place = Place::new("algorithms = [\"rsa\", \"ed25519\"]\noverlap = \"1s\"\n");
+    let mut place = Place::new("algorithms = [\"rsa\", \"ed25519\"]\noverlap = \"30s\"\n");
     let first = place.rotate().await;
     assert_eq!(first.iter().map(|(_, state)| state.as_str()).collect::<Vec<_>>(), ["announced", "announced"]);
     // Nothing is put in force that the DNS does not show, nor half of it.

@@ -73,7 +73,7 @@ async fn single_failures_are_told_and_received() {
     assert_eq!((mails[0].from.as_str(), mails[0].to.as_slice()), ("", ["fail@sender.test".to_owned()].as_slice()));
     let report = Feedback::parse_rfc5322(mails[0].content.as_bytes()).unwrap();
     assert_eq!(report.source_ip().unwrap().to_string(), "192.0.2.66");
-    assert_eq!((report.reported_domain()[0].as_ref(), report.original_rcpt_to()), ("sender.test", None));
+    assert_eq!((&*report.reported_domain()[0], report.original_rcpt_to()), ("sender.test", None));
     let header = report.headers().unwrap();
     assert!(header.contains("eve@sender.test") && !header.contains("ann@example.test"), "{header}");
     assert!(report.authentication_results()[0].contains("dmarc=fail"), "{report:?}");
