@@ -43,6 +43,7 @@ let
     options = {
       threshold = scoreOption "Score from which a message to them is filed into Junk; `null` for that of the site.";
       refuse = scoreOption "Score from which a message to them may be refused; `null` for that of the site.";
+      quarantine = scoreOption "Score from which a message to them is kept in quarantine; `null` for that of the site.";
     };
   };
   listType = types.submodule {
@@ -128,6 +129,15 @@ in
       description = "Rules in the syntax of SpamAssassin's `local.cf`, read after those that come with the server; `postrider spam rules` shows what is made of them.";
     };
     greylist = mkEnableOption "making doubtful strangers try twice";
+    firstContact = mkEnableOption ''
+      making senders try twice with whom nobody here has exchanged mail, when their message is not beyond doubt
+    '';
+    autolearn = mkOption {
+      type = types.bool;
+      default = true;
+      example = false;
+      description = "Whether the classifier learns by itself, cautiously, from messages that leave no doubt without it.";
+    };
     dnsLists = mkOption {
       type = types.listOf listType;
       default = [ ];
@@ -186,6 +196,8 @@ in
           rules.files = [ "${pkgs.writeText "postrider-rules.cf" spam.rules}" ];
         }
         // lib.optionalAttrs spam.greylist { greylist.enabled = true; }
+        // lib.optionalAttrs spam.firstContact { first_contact.enabled = true; }
+        // lib.optionalAttrs (!spam.autolearn) { autolearn.enabled = false; }
         // lib.optionalAttrs (spam.dnsLists != [ ]) { dns_lists = spam.dnsLists; }
         // lib.optionalAttrs (spam.milters != [ ]) {
           milters = map (milter: {

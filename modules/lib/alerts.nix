@@ -25,6 +25,9 @@ in
         (rule "PostriderQueueHeld" "postrider_queue_held > 0" "1h" "warning"
           "Recipients wait for an administrator; look at `postrider queue list`."
         )
+        (rule "PostriderSendingRise" "postrider_sending_rises > 0" "0m" "warning"
+          "An account suddenly sends much more than it used to, as with a stolen password; look at `postrider trace ADDRESS`."
+        )
         (rule "PostriderCertificateEnds" "postrider_certificate_seconds < 14 * 86400" "1h" "critical"
           "A certificate ends within two weeks and has not been renewed; look at the acme units."
         )

@@ -23,6 +23,7 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, outbound: Outbound,
             clock: tick(),
         });
         tasks.spawn(sharing.run(tasks.clone()));
+        stages.storage.spawn(Arc::clone(&parts.filter).run(stages.storage.clone()));
     }
     let Some(queue) = &parts.queue else { return };
     let rotation = Rotation::new(RotationParts {

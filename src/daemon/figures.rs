@@ -1,7 +1,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::{Listening, Parts, others};
+use crate::foundations::event::EventKind;
 use crate::foundations::net::Counters;
 use crate::protocols::metrics::{Figure, FigureKind, Gather, Readiness, Room, Sample};
 use crate::services::backup::{Run, last_runs};
@@ -15,6 +17,7 @@ pub(super) fn room(parts: &Arc<Parts>, listening: &[Listening]) -> Room {
         sources: vec![
             connections(listening),
             journal(parts),
+            rises(parts),
             stored(parts),
             backups(parts),
             certificates(parts),
@@ -79,6 +82,30 @@ fn journal(parts: &Arc<Parts>) -> Gather {
         Box::pin(std::future::ready(figures))
     })
 }
+
+/// Accounts that look as if their password had been stolen, wherever they were noticed.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn rises(parts: &Arc<Parts>) -> Gather {
+    let (journal, clock) = (parts.journal.clone(), Arc::clone(&parts.clock));
+    Arc::new(move || {
+        let (journal, clock) = (journal.clone(), Arc::clone(&clock));
+        Box::pin(async move {
+            let help = "How often in the last hour an account suddenly sent much more than it used to";
+            match journal.counted(&[EventKind::SendingRise], clock.now() - HOUR, HOUR).await {
+                Ok(counts) => {
+                    let count: u64 = counts.iter().map(|count| count.number).sum();
+                    vec![Figure::gauge("sending_rises", help, count as f64)]
+                }
+                Err(error) => {
+                    log::warn!(error:% = error; "Sudden rises cannot be counted for the figures");
+                    Vec::new()
+                }
+            }
+        })
+    })
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What the database knows: accounts, mailboxes, the queue.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]

@@ -44,12 +44,15 @@ pub(super) enum Report {
     Dmarc(Which),
     /// How sessions with our hosts were protected, as TLS reports of other servers say (RFC 8460).
     Tlsrpt(Which),
+    /// Single messages in our domains' names that have failed DMARC elsewhere, as other servers tell (`ruf=`).
+    Failures(Which),
 }
 
 pub(super) async fn run(report: Report, context: &Context) -> Outcome {
     match report {
         Report::Dmarc(which) => received::run(Kind::Dmarc, &which, context).await,
         Report::Tlsrpt(which) => received::run(Kind::Tls, &which, context).await,
+        Report::Failures(which) => received::run(Kind::Failure, &which, context).await,
         report => own::run(report, context).await,
     }
 }

@@ -76,7 +76,7 @@ pub(super) async fn run(report: Report, context: &Context) -> Outcome {
                 Output::Json => context.output.done("", &summary),
             }
         }
-        Report::Mail(_) | Report::Dmarc(_) | Report::Tlsrpt(_) => {}
+        Report::Mail(_) | Report::Dmarc(_) | Report::Tlsrpt(_) | Report::Failures(_) => {}
     }
     tasks.stop(Duration::from_secs(2)).await;
     Ok(Exit::Done)

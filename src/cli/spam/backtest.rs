@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
 use super::super::output::Shown;
-use super::source;
+use super::{Experience, source};
 use crate::foundations::address::Address;
 use crate::services::filter::view::View;
 use crate::services::filter::{Examiner, LimitSettings};
@@ -55,10 +55,13 @@ pub(super) fn run(arguments: &Backtest, context: &Context) -> Outcome {
     let changed = context.config()?;
     let current =
         if arguments.current.exists() { super::configuration_at(&arguments.current)? } else { changed.clone() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (site, own) = runtime.block_on(super::learned(&current, Some(&arguments.user)))?;
-    let before = Examiner::new(current.spam.clone(), site.clone(), own.clone());
-    let after = Examiner::new(super::settings(Some(&changed), &arguments.rules), site, own);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let user = Some(&arguments.user);
+    let experience = runtime.block_on(Experience::load(&current, user))?;
+    let before = experience.examiner(current.spam.clone(), user);
+    let after = experience.examiner(super::settings(Some(&changed), &arguments.rules), user);
+    let hostname = current.hostname.to_string();
+    let handle = runtime.handle().clone();
     let key = arguments.user.key();
     let (local, domain) = key.rsplit_once('@').unwrap_or((&key, ""));
     let home = current.storage.mail_root.join(domain).join(local);
@@ -71,7 +74,9 @@ pub(super) fn run(arguments: &Backtest, context: &Context) -> Outcome {
     }
     let results = source::on_all_cores(&files, |path| -> anyhow::Result<Option<Change>> {
         let bytes = source::read(path)?;
-        let (old, new) = (before.examine(&bytes), after.examine(&bytes));
+        let judge =
+            |examiner: &Examiner| examiner.examine_with(&bytes, &handle.block_on(examiner.recall(&bytes, &hostname)));
+        let (old, new) = (judge(&before), judge(&after));
         if old.verdict == new.verdict {
             return Ok(None);
         }
@@ -90,6 +95,7 @@ pub(super) fn run(arguments: &Backtest, context: &Context) -> Outcome {
     for result in results {
         changes.extend(result?);
     }
+    runtime.block_on(experience.close());
     context.output.list(&changes);
     eprintln!("{} of {} messages would change sides", changes.len(), files.len());
     Ok(Exit::Done)

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
 use super::super::output::{Output, print};
-use super::source;
+use super::{Experience, source};
 use crate::config::Config;
 use crate::foundations::address::Address;
 use crate::foundations::dns::{SharedResolver, SystemResolver};
-use crate::services::filter::{Examined, Examiner};
+use crate::services::filter::Examined;
 
 /// Explain what messages score.
 #[derive(Debug, clap::Args)]
@@ -19,7 +19,7 @@ pub(in crate::cli) struct Check {
     /// Leave the DNS out: no sender authentication, no DNS lists.
     #[arg(long)]
     no_network: bool,
-    /// Count what this account has been taught, too.
+    /// Count what this account has been taught and whom it knows, too, and judge by its thresholds.
     #[arg(long, value_name = "ADDRESS")]
     user: Option<Address>,
     /// Further rule files.
@@ -33,11 +33,12 @@ const BATCH: usize = 512;
 pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
     let config = super::configuration(context)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (site, own) = match &config {
-        Some(config) => runtime.block_on(super::learned(config, arguments.user.as_ref()))?,
-        None => (None, None),
+    let user = arguments.user.as_ref();
+    let experience = match &config {
+        Some(config) => runtime.block_on(Experience::load(config, user))?,
+        None => Experience::default(),
     };
-    let examiner = Examiner::new(super::settings(config.as_ref(), &arguments.rules), site, own);
+    let examiner = experience.examiner(super::settings(config.as_ref(), &arguments.rules), user);
     let resolver = resolver(config.as_ref(), arguments)?;
     let hostname = config.as_ref().map_or_else(|| "localhost".to_owned(), |c| c.hostname.to_string());
     let mut files = Vec::new();
@@ -47,7 +48,10 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
     let handle = runtime.handle().clone();
     let judge = |path: &PathBuf| -> anyhow::Result<Examined> {
         let bytes = source::read(path)?;
-        let Some(resolver) = &resolver else { return Ok(examiner.examine(&bytes)) };
+        let Some(resolver) = &resolver else {
+            let inquiry = handle.block_on(examiner.recall(&bytes, &hostname));
+            return Ok(examiner.examine_with(&bytes, &inquiry));
+        };
         // Signatures are made over lines that end in CRLF.
         let wire = with_wire_line_ends(&bytes);
         let inquiry = handle.block_on(examiner.inquire(&wire, resolver, &hostname));
@@ -67,6 +71,7 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
         }
         print(&text);
     }
+    runtime.block_on(experience.close());
     Ok(exit)
 }
 

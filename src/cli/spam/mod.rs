@@ -16,7 +16,8 @@ use crate::foundations::address::Address;
 use crate::foundations::clock::SystemClock;
 use crate::foundations::settings::Live;
 use crate::services::filter::classifier::{Owner, Table};
-use crate::services::filter::{Filter, FilterSettings};
+use crate::services::filter::reputation::Book;
+use crate::services::filter::{Examiner, Filter, FilterSettings};
 use crate::storage::database::Database;
 
 /// The spam filter.
@@ -66,24 +67,48 @@ fn settings(config: Option<&Config>, rules: &[PathBuf]) -> FilterSettings {
 pub(super) async fn filter(config: &Config) -> anyhow::Result<(Filter, Database)> {
     let database = Database::connect(&database_url(config)?, &config.database).await?;
     database.migrate().await?;
-    let filter = Filter::new(Live::new(config.spam.clone()), Arc::new(SystemClock)).with_database(database.clone());
+    let filter = Filter::new(Live::new(config.spam.clone()), Arc::new(SystemClock))
+        .with_hostname(Live::new(config.hostname.clone()))
+        .with_database(database.clone());
     Ok((filter, database))
 }
 
-type Tables = (Option<Arc<Table>>, Option<Arc<Table>>);
+/// What has been learned by everybody and by one account, and what is remembered of senders.
+#[derive(Default)]
+struct Experience {
+    site: Option<Arc<Table>>,
+    own: Option<Arc<Table>>,
+    book: Option<Arc<Book>>,
+    database: Option<Database>,
+}
 
-/// What has been learned by everybody and by one account.
-async fn learned(config: &Config, user: Option<&Address>) -> anyhow::Result<Tables> {
-    if !config.spam.classifier.enabled {
-        return Ok((None, None));
+impl Experience {
+    async fn load(config: &Config, user: Option<&Address>) -> anyhow::Result<Self> {
+        let (classifier, reputation) = (config.spam.classifier.enabled, config.spam.reputation.enabled);
+        if !classifier && !reputation {
+            return Ok(Self::default());
+        }
+        let (filter, database) = filter(config).await?;
+        let mut experience = Self { database: Some(database), ..Self::default() };
+        experience.book = filter.book().filter(|_| reputation);
+        if let Some(store) = filter.store().filter(|_| classifier) {
+            experience.site = Some(store.table(&Owner::Site).await?);
+            if let Some(user) = user {
+                experience.own = Some(store.table(&Filter::owner(user)).await?);
+            }
+        }
+        Ok(experience)
     }
-    let (filter, database) = filter(config).await?;
-    let Some(store) = filter.store() else { return Ok((None, None)) };
-    let site = store.table(&Owner::Site).await?;
-    let own = match user {
-        Some(user) => Some(store.table(&Filter::owner(user)).await?),
-        None => None,
-    };
-    database.close().await;
-    Ok((Some(site), own))
+
+    /// An examiner with this experience.
+    fn examiner(&self, settings: FilterSettings, user: Option<&Address>) -> Examiner {
+        let examiner = Examiner::new(settings, self.site.clone(), self.own.clone());
+        examiner.with_book(self.book.clone()).with_recipient(user)
+    }
+
+    async fn close(self) {
+        if let Some(database) = self.database {
+            database.close().await;
+        }
+    }
 }

@@ -4,13 +4,14 @@ use super::profile::Mode;
 use super::serve::Room;
 use super::session::{Answer, Completed, Question};
 use super::settings::SmtpSettings;
-use crate::foundations::address::ReversePath;
+use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::{Login, Mail, Message, Origin, Peer, TlsFacts};
 use crate::foundations::wire::sasl::Credentials;
-use crate::services::guard::{Pass, Service};
+use crate::services::acceptance::Relaying;
+use crate::services::guard::{Brought, Pass, Service};
 use crate::services::login::LoginAttempt;
 
 /// Lets a connection in.
@@ -46,18 +47,39 @@ impl Asker<'_> {
     pub(super) async fn ask(&self, question: Question, login: Option<Login>) -> Answer {
         match question {
             Question::Login(credentials) => Answer::Login(self.log_in(credentials).await),
-            Question::Sender { path, .. } => Answer::Sender(match &login {
-                Some(login) => self.told(self.room.acceptance.sender(&path, login).await, || named(&path)),
-                None => Ok(()),
-            }),
+            Question::Sender { path, .. } => {
+                let result = match &login {
+                    Some(login) => self.room.acceptance.sender(&path, login).await,
+                    None if self.room.mode == Mode::Relay => self.room.guard.may_bring(&self.peer, Brought::Message),
+                    None => Ok(()),
+                };
+                Answer::Sender(self.told(result, || named(&path)))
+            }
             Question::Recipient { recipient, size, .. } => {
-                let relaying = self.room.acceptance.relaying(&self.peer, login.as_ref());
-                let result = self.room.acceptance.recipient(&recipient.address, size, relaying).await;
+                let result = self.recipient(&recipient.address, size, login.as_ref()).await;
                 Answer::Recipient(self.told(result, || recipient.address.to_string()))
             }
             // The driver owns the memory and answers this one itself.
             Question::Room(_) => Answer::Room(Ok(())),
             Question::Message(completed) => self.take(completed, login).await,
+        }
+    }
+
+    async fn recipient(&self, address: &Address, size: Option<u64>, login: Option<&Login>) -> Result<(), Refusal> {
+        let room = self.room;
+        let relaying = room.acceptance.relaying(&self.peer, login);
+        let is_stranger = room.mode == Mode::Relay && relaying == Relaying::Refused;
+        if is_stranger {
+            room.guard.may_bring(&self.peer, Brought::Recipient)?;
+        }
+        let result = room.acceptance.recipient(address, size, relaying).await;
+        match &result {
+            Ok(()) if is_stranger => room.guard.may_get(&self.peer, address),
+            Err(refusal) if is_stranger && refusal.kind == Kind::NotFound => {
+                room.guard.unknown_recipient(&self.peer);
+                result
+            }
+            _ => result,
         }
     }
 

@@ -7,7 +7,8 @@ use super::helpers::Helpers;
 use super::milter::Change;
 use super::pipeline::Weighed;
 use super::settings::DmarcAction;
-use super::{Decision, FilterSettings, Folder, RecipientChanges, Verdict};
+use super::waiting::Wait;
+use super::{Decision, FilterSettings, Folder, RecipientChanges, Thresholds, Verdict};
 use crate::foundations::failure::{Kind, Refusal};
 
 /// What a decision is made of.
@@ -26,8 +27,8 @@ pub struct Evidence<'e> {
     pub findings: Option<Findings>,
     /// Lines of the message that pretend to be ours.
     pub strip: Vec<std::ops::Range<usize>>,
-    /// Whether the sender is a stranger who must wait.
-    pub greylisted: bool,
+    /// Whether the sender must come back later, and why.
+    pub wait: Option<Wait>,
 }
 
 /// For mail of our own users: only what scanner and milters say.
@@ -48,7 +49,7 @@ pub fn outgoing(helpers: Helpers) -> Verdict {
 
 /// For mail from elsewhere.
 pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
-    let Evidence { mut helpers, weighed, authentication, recipients, header, findings, strip, greylisted } = evidence;
+    let Evidence { mut helpers, weighed, authentication, recipients, header, findings, strip, wait } = evidence;
     let score = weighed.assessment.score;
     let mut verdict = Verdict::accept();
     verdict.score = score;
@@ -72,9 +73,9 @@ pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
         Decision::Refuse(Refusal::new(Kind::NoPermission, text).smtp(550, "5.7.1"))
     } else if everybody_refuses(settings, recipients, score, &weighed.own) {
         Decision::Refuse(Refusal::new(Kind::Invalid, "The message looks like unwanted mail").smtp(550, "5.7.1"))
-    } else if greylisted {
-        let text = "We do not know you yet; try again in some minutes";
-        Decision::Later(Refusal::new(Kind::Temporary, text).smtp(451, "4.7.1"))
+    } else if let Some(wait) = wait {
+        verdict.signals.push(wait.signal());
+        Decision::Later(wait.refusal())
     } else if helpers.held.is_some() || settings.quarantine.is_some_and(|q| score >= q) {
         Decision::Quarantine
     } else if score >= settings.threshold || owner_wish == Policy::Quarantine {
@@ -82,28 +83,47 @@ pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
     } else {
         Decision::Accept
     };
-    if matches!(verdict.decision, Decision::Accept | Decision::Junk) {
-        for recipient in recipients {
-            let own = weighed.own.iter().find(|(who, _)| who == recipient).map_or(score, |(_, s)| *s);
-            let unwanted = own >= settings.thresholds(recipient).0 || owner_wish == Policy::Quarantine;
-            let folder = if unwanted { Folder::Junk } else { Folder::Inbox };
-            if unwanted != matches!(verdict.decision, Decision::Junk) {
-                verdict.personal.insert(recipient.clone(), folder);
-            }
+    let general = match verdict.decision {
+        Decision::Accept => Folder::Inbox,
+        Decision::Junk => Folder::Junk,
+        Decision::Quarantine if helpers.held.is_none() => Folder::Quarantine,
+        Decision::Quarantine | Decision::Refuse(_) | Decision::Later(_) => return verdict,
+    };
+    for recipient in recipients {
+        let own = weighed.own.iter().find(|(who, _)| who == recipient).map_or(score, |(_, s)| *s);
+        let folder = folder(&settings.thresholds(recipient), own, owner_wish);
+        if folder != general {
+            verdict.personal.insert(recipient.clone(), folder);
         }
     }
     verdict
 }
 
 /// The decision for a message that is judged after the fact, in a word.
-pub fn word(settings: &FilterSettings, score: f64, authentication: Option<&Authentication>) -> &'static str {
+pub fn word(
+    settings: &FilterSettings,
+    thresholds: &Thresholds,
+    score: f64,
+    authentication: Option<&Authentication>,
+) -> &'static str {
     let wish = authentication.map_or(Policy::None, |a| wish(settings, a));
-    if wish == Policy::Reject || score >= settings.refuse {
-        "refuse"
-    } else if wish == Policy::Quarantine || score >= settings.threshold {
-        "junk"
+    if wish == Policy::Reject || score >= thresholds.refuse {
+        return "refuse";
+    }
+    match folder(thresholds, score, wish) {
+        Folder::Inbox => "accept",
+        Folder::Junk => "junk",
+        Folder::Quarantine => "quarantine",
+    }
+}
+
+fn folder(thresholds: &Thresholds, score: f64, owner_wish: Policy) -> Folder {
+    if thresholds.quarantine.is_some_and(|q| score >= q) {
+        Folder::Quarantine
+    } else if score >= thresholds.threshold || owner_wish == Policy::Quarantine {
+        Folder::Junk
     } else {
-        "accept"
+        Folder::Inbox
     }
 }
 
@@ -115,7 +135,7 @@ fn refused(refusal: Refusal) -> Decision {
 fn everybody_refuses(settings: &FilterSettings, recipients: &[String], score: f64, own: &[(String, f64)]) -> bool {
     let would = |recipient: &String| {
         let score = own.iter().find(|(who, _)| who == recipient).map_or(score, |(_, s)| *s);
-        score >= settings.thresholds(recipient).1
+        score >= settings.thresholds(recipient).refuse
     };
     if recipients.is_empty() { score >= settings.refuse } else { recipients.iter().all(would) }
 }

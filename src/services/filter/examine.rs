@@ -8,10 +8,12 @@ use serde::Serialize;
 
 use super::authentication::{Authentication, Authenticator, Client, Iprev};
 use super::classifier::Table;
+use super::reputation::{Book, Claims, Standing, standing};
 use super::rules::{ClientName, Facts, RuleSet};
 use super::score::{Assessment, assess};
 use super::view::{Hop, View, hop};
 use super::{FilterSettings, Signal, decide, dns_lists};
+use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::dns::SharedResolver;
 
@@ -21,6 +23,8 @@ pub struct Examiner {
     rules: RuleSet,
     site: Option<Arc<Table>>,
     own: Option<Arc<Table>>,
+    book: Option<Arc<Book>>,
+    recipient: Option<Address>,
 }
 
 /// What came out for one message.
@@ -28,7 +32,7 @@ pub struct Examiner {
 pub struct Examined {
     /// Sum of the weights.
     pub score: f64,
-    /// `accept`, `junk` or `refuse`.
+    /// `accept`, `junk`, `quarantine` or `refuse`.
     pub verdict: &'static str,
     /// What was noticed, the heaviest first.
     pub signals: Vec<Signal>,
@@ -40,18 +44,33 @@ impl std::fmt::Debug for Examiner {
     }
 }
 
-/// What the network says about a message.
+/// What others say about a message: the network, and what is remembered of its sender.
 #[derive(Debug, Default)]
 pub struct Inquiry {
     authentication: Option<Authentication>,
     listed: Vec<Signal>,
+    standing: Standing,
 }
 
 impl Examiner {
     /// With these settings and what has been learned by everybody and by one account.
     pub fn new(settings: FilterSettings, site: Option<Arc<Table>>, own: Option<Arc<Table>>) -> Self {
         let rules = super::load_rules(&settings.rules);
-        Self { settings, rules, site, own }
+        Self { settings, rules, site, own, book: None, recipient: None }
+    }
+
+    /// With what is remembered of senders.
+    #[must_use]
+    pub fn with_book(mut self, book: Option<Arc<Book>>) -> Self {
+        self.book = book;
+        self
+    }
+
+    /// For a recipient with thresholds and acquaintances of his own.
+    #[must_use]
+    pub fn with_recipient(mut self, recipient: Option<&Address>) -> Self {
+        self.recipient = recipient.cloned();
+        self
     }
 
     /// The compiled rules.
@@ -72,6 +91,7 @@ impl Examiner {
         let authentication = inquiry.authentication.as_ref();
         let mut others = inquiry.listed.clone();
         others.extend(authentication.iter().flat_map(|a| a.signals()));
+        others.extend(inquiry.standing.signals.iter().cloned());
         let verified = authentication.and_then(|a| a.iprev.as_ref());
         let facts = Facts {
             reverse_path: &reverse_path,
@@ -84,32 +104,57 @@ impl Examiner {
             ..Facts::of(&view)
         };
         let Assessment { score, signals, .. } = assess(&self.rules, &facts, self.site.as_deref(), self.own.as_deref());
-        Examined { score, verdict: decide::word(&self.settings, score, authentication), signals }
+        let thresholds = match &self.recipient {
+            Some(recipient) => self.settings.thresholds(&recipient.key()),
+            None => self.settings.site_thresholds(),
+        };
+        Examined { score, verdict: decide::word(&self.settings, &thresholds, score, authentication), signals }
     }
 
     /// Asks the DNS about a message's sender and links.
     pub async fn inquire(&self, message: &[u8], resolver: &SharedResolver, hostname: &str) -> Inquiry {
-        let (client, hello, reverse_path, author, domains) = {
+        let (client, hello, reverse_path, address, domains) = {
             let view = View::new(message, &self.settings.limits);
             let hop = hop(&view);
-            let author = view.from_address().rsplit_once('@').map_or("", |(_, d)| d).to_owned();
             let hello = hop.as_ref().map(|h| h.hello.clone()).unwrap_or_default();
-            (hop.map(|h| h.address), hello, reverse_path(&view), author, dns_lists::domains_of(&view))
+            let address = view.from_address().to_owned();
+            (hop.map(|h| h.address), hello, reverse_path(&view), address, dns_lists::domains_of(&view))
         };
+        let author = address.rsplit_once('@').map_or("", |(_, d)| d);
         let patience: Duration = self.settings.deadline.duration();
-        let from = Client {
-            address: client,
-            hello: &hello,
-            reverse_path: &reverse_path,
-            author: &author,
-            at: Timestamp::EPOCH,
-        };
+        let from = Client { address: client, hello: &hello, reverse_path: &reverse_path, author, at: Timestamp::EPOCH };
         let authenticator = Authenticator::new(Arc::clone(resolver), hostname.to_owned());
         let trusted = &self.settings.authentication.trusted_sealers;
         let checks = authenticator.check(message, from, trusted, patience);
         let lists = dns_lists::ask(&**resolver, &self.settings.dns_lists, client, &domains);
         let (authentication, listed) = tokio::join!(checks, tokio::time::timeout(patience, lists));
-        Inquiry { authentication: Some(authentication), listed: listed.unwrap_or_default() }
+        let standing = self.standing(&Claims::of(&address, Some(&authentication), client)).await;
+        Inquiry { authentication: Some(authentication), listed: listed.unwrap_or_default(), standing }
+    }
+
+    /// Looks up what is remembered of a message's sender, as this server has named him when it came. No network.
+    pub async fn recall(&self, message: &[u8], hostname: &str) -> Inquiry {
+        if self.book.is_none() {
+            return Inquiry::default();
+        }
+        let claims = Claims::of_delivered(&View::header(message, &self.settings.limits), hostname);
+        Inquiry { standing: self.standing(&claims).await, ..Inquiry::default() }
+    }
+
+    async fn standing(&self, claims: &Claims) -> Standing {
+        let settings = &self.settings.reputation;
+        let Some(book) = self.book.as_ref().filter(|_| settings.enabled) else { return Standing::default() };
+        let account = self.recipient.as_ref().map(|recipient| recipient.split_tag('+').0.key());
+        let owners: Vec<String> = std::iter::once(String::new()).chain(account.clone()).collect();
+        let mut parties = claims.parties();
+        parties.extend(claims.correspondent());
+        match book.read(settings, &owners, &parties).await {
+            Ok(found) => standing(settings, claims, &found, account.as_deref()),
+            Err(error) => {
+                log::warn!("filter: what is remembered of senders cannot be read, they count as unknown: {error}");
+                Standing::default()
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Greylisting: a stranger whose message is doubtful is asked to come back.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::foundations::clock::Timestamp;
 use crate::storage::database::{self, Database};
@@ -16,16 +17,16 @@ pub enum Answer {
     Wait,
 }
 
-/// Looks the sender up and remembers him. A sender is a network (/24 or /64), a reverse-path and a recipient.
+/// Looks a sender up, given by everything that makes him the same again, and remembers him. How long he is remembered stands
+/// in the settings; `delay` is how long he must wait.
 pub async fn ask(
     database: &Database,
     settings: &GreylistSettings,
-    client: IpAddr,
-    reverse_path: &str,
-    recipient: &str,
+    delay: Duration,
+    name: &str,
     now: Timestamp,
 ) -> Result<Answer, database::Error> {
-    let key = triplet(client, reverse_path, recipient);
+    let key = digest(name);
     let row = database
         .fetch_optional("SELECT first_seen, last_seen, passed FROM greylist WHERE triplet = ?", &[key.as_str().into()])
         .await?;
@@ -36,7 +37,7 @@ pub async fn ask(
     let kept = if passed { settings.remember } else { settings.window };
     let stale = now.since(last) > kept.duration();
     let (first, passed) = if stale { (now, false) } else { (first, passed) };
-    let waited = now.since(first) >= settings.delay.duration();
+    let waited = now.since(first) >= delay;
     let known = !stale && (passed || waited);
     let upsert = database.dialect().upsert("greylist", &["triplet"], &["first_seen", "last_seen", "passed"]);
     database.execute(upsert, &[key.into(), first.into(), now.into(), known.into()]).await?;
@@ -56,17 +57,20 @@ async fn prune(database: &Database, settings: &GreylistSettings, now: Timestamp)
 }
 
 /// A hash, so that the table does not tell who writes to whom.
-fn triplet(client: IpAddr, reverse_path: &str, recipient: &str) -> String {
-    let network = match client.to_canonical() {
+fn digest(name: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.to_lowercase().as_bytes());
+    digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The network a client may come back from: /24 or /64.
+pub fn network(client: IpAddr) -> String {
+    match client.to_canonical() {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();
             format!("{a}.{b}.{c}")
         }
         IpAddr::V6(v6) => format!("{:?}", &v6.segments()[..4]),
-    };
-    let text = format!("{network} {} {}", reverse_path.to_lowercase(), recipient.to_lowercase());
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+    }
 }
 
 #[cfg(test)]
@@ -92,7 +96,9 @@ mod tests {
             (Span::days(40), client, Answer::Wait),
         ] {
             now = now + after.duration();
-            assert_eq!(ask(&database, &settings, from, "a@b.test", "c@d.test", now).await.unwrap(), wanted, "{now}");
+            let name = format!("{} a@b.test c@d.test", network(from));
+            let answer = ask(&database, &settings, settings.delay.duration(), &name, now).await.unwrap();
+            assert_eq!(answer, wanted, "{now}");
         }
         assert_eq!(prune(&database, &settings, now + Span::days(3).duration()).await.unwrap(), 2);
     }

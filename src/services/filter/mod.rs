@@ -9,6 +9,7 @@
 //! In the log its lines begin with `filter:`; a signal source that fails is one warning with the source's name.
 
 pub mod authentication;
+mod autolearn;
 mod clamav;
 pub mod classifier;
 mod decide;
@@ -18,9 +19,11 @@ mod examine;
 mod greylist;
 mod headers;
 mod helpers;
+mod learning;
 mod milter;
 mod pipeline;
 mod reporting;
+pub mod reputation;
 pub mod rotation;
 pub mod rules;
 mod score;
@@ -30,27 +33,31 @@ mod signing;
 mod signs;
 mod verdict;
 pub mod view;
+mod waiting;
 
 pub use endpoint::Endpoint;
 pub use examine::{Examined, Examiner, Inquiry};
-pub use pipeline::{Filter, lesson, load_rules};
+pub use learning::lesson;
+pub use pipeline::{Filter, load_rules};
 pub use reporting::CountedPolicy;
 pub use score::{Assessment, assess};
 pub use settings::{
-    AuthenticationSettings, ClamavSettings, ClassifierSettings, DkimKeySettings, DkimRotationSettings, DkimSettings,
-    DmarcAction, DnsListSettings, FilterSettings, GreylistSettings, LearnFromMoves, LimitSettings, ListSubject,
-    MilterSettings, OnFailure, RuleSettings, ThresholdSettings,
+    AuthenticationSettings, AutolearnSettings, ClamavSettings, ClassifierSettings, DkimKeySettings,
+    DkimRotationSettings, DkimSettings, DmarcAction, DnsListSettings, FilterSettings, FirstContactSettings,
+    GreylistSettings, LearnFromMoves, LimitSettings, ListSubject, MilterSettings, OnFailure, RuleSettings,
+    ThresholdSettings, Thresholds,
 };
 pub use signal::Signal;
 pub use verdict::{Decision, Folder, RecipientChanges, Verdict};
 
-/// A file of the shared test data; tests that need one pass visibly when it is not there.
+/// A public test suite: of `tests/suites`, or of the test data that is not part of this repository; tests that need such
+/// data pass visibly when it is not there.
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests may be told where their data is")]
 fn test_data(name: &str) -> Option<String> {
     let folder = std::env::var("POSTRIDER_TEST_DATA").unwrap_or_else(|_| "../shared/data".to_owned());
-    let found =
-        [folder.as_str(), "../../shared/data"].iter().find_map(|f| std::fs::read_to_string(format!("{f}/{name}")).ok());
+    let places = [concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suites"), folder.as_str(), "../../shared/data"];
+    let found = places.iter().find_map(|f| std::fs::read_to_string(format!("{f}/{name}")).ok());
     if found.is_none() {
         eprintln!("SKIPPED: `{name}` is not in `{folder}`; set POSTRIDER_TEST_DATA");
     }
@@ -68,5 +75,7 @@ async fn test_database() -> (tempfile::TempDir, crate::storage::database::Databa
     (folder, database)
 }
 
+#[cfg(test)]
+mod sender_tests;
 #[cfg(test)]
 mod tests;

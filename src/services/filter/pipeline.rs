@@ -8,33 +8,37 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::authentication::{self, Authentication, Authenticator, Client, Iprev};
-use super::classifier::{Class, Error as LearnError, Learned, Limits, Owner, Store, Table, tokens};
+use super::autolearn::Autolearner;
+use super::classifier::{Limits, Owner, Store, Table};
 use super::decide::{self, Evidence};
-use super::helpers::{self, Helpers};
-use super::rules::{BUILTIN, Facts, RuleSet};
+use super::helpers;
+use super::reputation::{Book, Claims, Standing, standing};
+use super::rules::{BUILTIN, Facts, Points, RuleSet};
 use super::score::{Assessment, assess};
 use super::settings::RuleSettings;
 use super::signing::Signing;
 use super::verdict::without;
 use super::view::View;
 use super::{DkimKeySettings, FilterSettings, Signal, Verdict, dns_lists, headers, reporting};
-use crate::foundations::address::{Address, Domain};
-use crate::foundations::clock::SharedClock;
+use crate::foundations::address::Domain;
+use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::dns::SharedResolver;
 use crate::foundations::mail::{Mail, Message, Peer};
 use crate::foundations::settings::Live;
 use crate::services::filter::rules::ClientName;
 use crate::storage::database::Database;
-use crate::storage::reports::Reports;
+use crate::storage::reports::{Failure, Reports};
 
 /// Judges messages. Cheap to share; holds compiled rules, caches and what has been learned.
 pub struct Filter {
-    settings: Live<FilterSettings>,
+    pub(super) settings: Live<FilterSettings>,
     clock: SharedClock,
     hostname: Option<Live<Domain>>,
     resolver: Option<SharedResolver>,
-    database: Option<Database>,
-    store: Option<Store>,
+    pub(super) database: Option<Database>,
+    pub(super) store: Option<Store>,
+    pub(super) book: Option<Arc<Book>>,
+    pub(super) autolearner: Autolearner,
     reports: Option<Reports>,
     compiled: Mutex<Option<(Arc<FilterSettings>, Arc<RuleSet>)>>,
     signing: Signing,
@@ -52,27 +56,40 @@ const QUICK: usize = 64 * 1024;
 const MAX_RECIPIENTS: usize = 50;
 
 /// What rules and classifier are told, in a form that can go to another thread.
-struct Known {
+pub(super) struct Known {
     bytes: Bytes,
     settings: Arc<FilterSettings>,
     rules: Arc<RuleSet>,
     site: Option<Arc<Table>>,
     own: Vec<(String, Arc<Table>)>,
     signals: Vec<Signal>,
-    authentication: Option<Authentication>,
-    reverse_path: String,
-    recipients: Vec<String>,
+    pub(super) authentication: Option<Authentication>,
+    pub(super) claims: Claims,
+    pub(super) standing: Standing,
+    /// Recipients who think otherwise of the sender, and by how much.
+    shifts: Vec<(String, f64)>,
+    pub(super) reverse_path: String,
+    pub(super) recipients: Vec<String>,
     hello: String,
-    client: Option<IpAddr>,
+    pub(super) client: Option<IpAddr>,
     received_at: i64,
     network: bool,
     hostname: String,
 }
 
+impl Known {
+    /// The author's address, or what comes nearest to it.
+    pub(super) fn author(&self) -> &str {
+        if self.claims.author.is_empty() { &self.reverse_path } else { &self.claims.author }
+    }
+}
+
 /// What came out of weighing.
 pub(super) struct Weighed {
     pub assessment: Assessment,
-    /// For recipients with tables of their own.
+    /// The score without what was learned.
+    pub points: Points,
+    /// For recipients who have taught or known otherwise than the others.
     pub own: Vec<(String, f64)>,
 }
 
@@ -86,6 +103,8 @@ impl Filter {
             resolver: None,
             database: None,
             store: None,
+            book: None,
+            autolearner: Autolearner::default(),
             reports: None,
             compiled: Mutex::new(None),
             signing: Signing::default(),
@@ -106,7 +125,7 @@ impl Filter {
         self
     }
 
-    /// With a database: what has been learned, and greylisting.
+    /// With a database: what has been learned, what is remembered of senders, and greylisting.
     #[must_use]
     pub fn with_database(mut self, database: Database) -> Self {
         let classifier = &self.settings.get().classifier;
@@ -117,6 +136,7 @@ impl Filter {
             fresh: classifier.refresh.duration(),
         };
         self.store = Some(Store::new(database.clone(), self.clock.clone(), limits));
+        self.book = Some(Arc::new(Book::new(database.clone(), self.clock.clone())));
         self.database = Some(database);
         self
     }
@@ -167,7 +187,7 @@ impl Filter {
         if !settings.enabled || trusted || matches!(mail.origin.peer, Peer::Internal) {
             return Verdict::accept();
         }
-        let hostname = self.hostname.as_ref().map_or_else(|| "localhost".to_owned(), |h| h.get().as_str().to_owned());
+        let hostname = self.hostname();
         // What our own users send is scanned and shown to milters, not weighed.
         if mail.origin.login.is_some() {
             let helpers = helpers::ask(&settings, mail, mail.message.original(), &hostname).await;
@@ -187,14 +207,16 @@ impl Filter {
             self.gather(&settings, mail, &glance, &hostname)
         );
         let weighed = weigh_where_it_fits(&known).await;
-        let answer = self.greylist(&settings, mail, &known, &weighed, &helpers).await;
+        let wait = self.must_wait(&settings, &known, &weighed, &helpers).await;
         if let (Some(reports), Some(found)) = (&self.reports, &known.authentication) {
             reporting::count(reports, &settings, mail, found);
         }
         let results = results(&known, mail);
+        let failure = known.authentication.as_ref().and_then(|found| reporting::failure(mail, found, &results));
         let findings = known.authentication.as_ref().and_then(|a| authentication::findings(a, &results));
         let header = results + &headers::fields(&weighed.assessment, settings.threshold);
-        decide::incoming(
+        let found = (weighed.points, weighed.assessment.probability);
+        let mut verdict = decide::incoming(
             &settings,
             Evidence {
                 helpers,
@@ -204,9 +226,26 @@ impl Filter {
                 header,
                 findings,
                 strip: glance.strip,
-                greylisted: answer,
+                wait,
             },
-        )
+        );
+        self.remember(&settings, mail, &known, found, &mut verdict);
+        if let (Some(reports), Some(failure)) = (&self.reports, failure) {
+            reports.note_failure(Failure { decision: verdict.decision.word(), ..failure });
+        }
+        verdict
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn hostname(&self) -> String {
+        self.hostname.as_ref().map_or_else(|| "localhost".to_owned(), |h| h.get().as_str().to_owned())
+    }
+
+    pub(super) async fn pause(&self, length: Duration) {
+        self.clock.sleep_until(self.clock.now() + length).await;
     }
 
     /// The fields of a seal for a message that an alias of this domain passes on (ARC), to be put in front of it; empty
@@ -226,7 +265,7 @@ impl Filter {
         let bytes = mail.message.original().clone();
         let client = mail.origin.peer.ip();
         let reverse_path = mail.envelope.reverse_path.address().map(|a| a.to_string()).unwrap_or_default();
-        let Glance { author, domains, .. } = glance;
+        let Glance { author, author_address, domains, .. } = glance;
         let patience = settings.deadline.duration();
         let network = self.resolver.is_some() && client.is_some_and(|c| !c.is_loopback());
         let checks = async {
@@ -252,6 +291,9 @@ impl Filter {
         let tables = self.tables(settings, mail, patience);
         let (authentication, mut signals, (site, own)) = tokio::join!(checks, lists, tables);
         signals.extend(authentication.iter().flat_map(Authentication::signals));
+        let claims = Claims::of(author_address, authentication.as_ref(), client);
+        let (standing, shifts) = self.standings(settings, mail, &claims, patience).await;
+        signals.extend(standing.signals.iter().cloned());
         Arc::new(Known {
             bytes: bytes.clone(),
             rules: self.rules_for(settings),
@@ -260,6 +302,9 @@ impl Filter {
             own,
             signals,
             authentication,
+            claims,
+            standing,
+            shifts,
             reverse_path: reverse_path.to_lowercase(),
             recipients,
             hello: mail.origin.hello.clone(),
@@ -303,78 +348,48 @@ impl Filter {
         (site, own)
     }
 
-    async fn greylist(
+    /// What is thought of the sender: by everybody, or by the recipient where there is one; and by how much recipients
+    /// think otherwise where there are several.
+    async fn standings(
         &self,
         settings: &FilterSettings,
         mail: &Mail,
-        known: &Known,
-        weighed: &Weighed,
-        helpers: &Helpers,
-    ) -> bool {
-        let score = weighed.assessment.score;
-        let doubtful = settings.greylist.enabled && score >= settings.greylist.from && score < settings.refuse;
-        let authentic = known.authentication.as_ref().is_some_and(Authentication::is_authentic);
-        let (Some(database), Some(client)) = (&self.database, known.client) else { return false };
-        if !doubtful || authentic || helpers.is_final() {
-            return false;
-        }
-        let recipient = known.recipients.first().map_or("", String::as_str);
-        let asked = super::greylist::ask(
-            database,
-            &settings.greylist,
-            client,
-            &known.reverse_path,
-            recipient,
-            self.clock.now(),
-        );
-        match tokio::time::timeout(settings.deadline.duration(), asked).await {
-            Ok(Ok(answer)) => answer == super::greylist::Answer::Wait,
+        claims: &Claims,
+        patience: Duration,
+    ) -> (Standing, Vec<(String, f64)>) {
+        let reputation = &settings.reputation;
+        let Some(book) = self.book.as_ref().filter(|_| reputation.enabled) else { return Default::default() };
+        let recipients: Vec<(String, String)> = mail
+            .envelope
+            .recipients
+            .iter()
+            .take(MAX_RECIPIENTS)
+            .map(|r| (r.address.key(), r.address.split_tag('+').0.key()))
+            .collect();
+        let owners: Vec<String> =
+            std::iter::once(String::new()).chain(recipients.iter().map(|(_, account)| account.clone())).collect();
+        let mut parties = claims.parties();
+        parties.extend(claims.correspondent());
+        let found = match tokio::time::timeout(patience, book.read(reputation, &owners, &parties)).await {
+            Ok(Ok(found)) => found,
             Ok(Err(error)) => {
-                log::warn!(mail:% = mail.id; "filter: the greylist cannot be asked, the message goes on: {error}");
-                false
+                log::warn!("filter: what is remembered of senders cannot be read, they count as unknown: {error}");
+                return Default::default();
             }
-            Err(_) => false,
+            Err(_) => return Default::default(),
+        };
+        let of = |account: Option<&str>| standing(reputation, claims, &found, account);
+        if let [(_, account)] = recipients.as_slice() {
+            return (of(Some(account)), Vec::new());
         }
+        let general = of(None);
+        let shifts = recipients
+            .into_iter()
+            .map(|(recipient, account)| (recipient, of(Some(&account)).weight() - general.weight()))
+            .filter(|(_, shift)| *shift != 0.0)
+            .collect();
+        (general, shifts)
     }
-
-    /// Learns a person's judgement about a message. Durable when it returns; learning it again changes nothing, and the
-    /// other judgement replaces this one.
-    pub async fn learn(&self, owner: &Owner, class: Class, message: &[u8]) -> Result<Learned, LearnError> {
-        let Some(store) = &self.store else { return Ok(Learned::Before) };
-        let (digest, tokens) = lesson(message, &self.settings.get());
-        store.learn(owner, class, &digest, &tokens).await
-    }
-
-    /// Takes back what was learned from a message.
-    pub async fn forget(&self, owner: &Owner, message: &[u8]) -> Result<Learned, LearnError> {
-        let Some(store) = &self.store else { return Ok(Learned::Before) };
-        let results = store.forget(owner, &[lesson(message, &self.settings.get())]).await?;
-        Ok(results.first().copied().unwrap_or(Learned::Before))
-    }
-
-    /// The tables of what has been learned, when there is a database.
-    pub const fn store(&self) -> Option<&Store> {
-        self.store.as_ref()
-    }
-
-    /// The account's own name for its table.
-    pub fn owner(account: &Address) -> Owner {
-        Owner::Account(account.split_tag('+').0)
-    }
-}
-
-/// What is learned from a message: a digest that tells it from others, and its tokens. Fields that this or another
-/// server has added on the way are no part of the digest.
-pub fn lesson(message: &[u8], settings: &FilterSettings) -> (String, Vec<u64>) {
-    let view = View::new(message, &settings.limits);
-    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    for name in ["Message-ID", "Date", "From", "Subject"] {
-        context.update(view.value(name).as_bytes());
-        context.update(b"\n");
-    }
-    context.update(view.rawbody.as_bytes());
-    let digest = context.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
-    (digest, tokens(&view))
 }
 
 /// Compiles the rules of the settings; a file that cannot be read is logged and left out.
@@ -398,6 +413,8 @@ pub fn load_rules(settings: &RuleSettings) -> RuleSet {
 struct Glance {
     /// The domain of its author; empty when there is none or several.
     author: String,
+    /// The address of its author; empty when there is none or several.
+    author_address: String,
     /// Domains that DNS lists are asked about.
     domains: Vec<String>,
     /// Lines that pretend to be ours.
@@ -406,7 +423,9 @@ struct Glance {
 
 impl Glance {
     fn of(bytes: &[u8], settings: &FilterSettings, hostname: &str) -> Self {
-        let view = View::new(bytes, &settings.limits);
+        // Only lists of domains want to know more than the header.
+        let look = if settings.dns_lists.is_empty() { View::header } else { View::new };
+        let view = look(bytes, &settings.limits);
         let addresses: Vec<String> = view.all("From").flat_map(|f| f.addresses()).collect();
         let mut authors: Vec<&str> = addresses.iter().filter_map(|a| a.rsplit_once('@')).map(|(_, d)| d).collect();
         authors.sort_unstable();
@@ -416,11 +435,15 @@ impl Glance {
             [one] => idna::domain_to_ascii(one).unwrap_or_default(),
             _ => String::new(),
         };
+        let author_address = match addresses.as_slice() {
+            [one] => one.clone(),
+            _ => String::new(),
+        };
         let domains = if settings.dns_lists.is_empty() { Vec::new() } else { dns_lists::domains_of(&view) };
         let mut strip = authentication::forged(&view, hostname);
         strip.extend(headers::forged(&view));
         strip.sort_by_key(|r| r.start);
-        Self { author, domains, strip }
+        Self { author, author_address, domains, strip }
     }
 }
 
@@ -447,7 +470,7 @@ async fn weigh_where_it_fits(known: &Arc<Known>) -> Weighed {
         Err(error) => {
             log::error!("filter: weighing a message failed, it goes on without a score: {error}");
             let assessment = Assessment { score: 0.0, signals: Vec::new(), probability: None };
-            Weighed { assessment, own: Vec::new() }
+            Weighed { assessment, points: Points::default(), own: Vec::new() }
         }
     }
 }
@@ -473,10 +496,19 @@ fn weigh(known: &Known) -> Weighed {
         others: &known.signals,
     };
     let assessment = assess(&known.rules, &facts, known.site.as_deref(), None);
-    let own = known
+    let shift = |who: &str| known.shifts.iter().find(|(other, _)| other == who).map_or(0.0, |(_, shift)| *shift);
+    let mut own: Vec<(String, f64)> = known
         .own
         .iter()
-        .map(|(who, table)| (who.clone(), assess(&known.rules, &facts, known.site.as_deref(), Some(table)).score))
+        .map(|(who, table)| {
+            let score = assess(&known.rules, &facts, known.site.as_deref(), Some(table)).score;
+            (who.clone(), score + shift(who))
+        })
         .collect();
-    Weighed { assessment, own }
+    for (who, shift) in &known.shifts {
+        if !own.iter().any(|(other, _)| other == who) {
+            own.push((who.clone(), assessment.score + shift));
+        }
+    }
+    Weighed { points: known.rules.points(&assessment.signals), assessment, own }
 }

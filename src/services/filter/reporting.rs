@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::authentication::dkim::DkimResult;
 use super::authentication::spf::SpfResult;
-use super::authentication::{Authentication, DmarcResult, Policy, Published};
+use super::authentication::{Authentication, DmarcResult, Failing, Policy, Published};
 use super::{DmarcAction, FilterSettings, decide};
-use crate::foundations::mail::Mail;
-use crate::storage::reports::{Kind, Outcome, Reports};
+use crate::foundations::mail::{HeaderSection, Mail};
+use crate::storage::reports::{Failure, Kind, Outcome, Reports};
 
 /// The policy under which results were counted, and where its owner wants them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ const MOST_SIGNATURES: usize = 10;
 
 /// Counts what was found out about a message, if the owner of the author's domain wants to know.
 pub(super) fn count(reports: &Reports, settings: &FilterSettings, mail: &Mail, found: &Authentication) {
-    let Some(published) = &found.dmarc.published else { return };
+    let Some(published) = found.dmarc.published.as_ref().filter(|p| !p.reports.is_empty()) else { return };
     let outcome = match found.dmarc.result {
         DmarcResult::Pass => Outcome::Good,
         DmarcResult::Fail => Outcome::Bad,
@@ -59,6 +59,49 @@ pub(super) fn count(reports: &Reports, settings: &FilterSettings, mail: &Mail, f
     let (Ok(policy), Ok(record)) = (serde_json::to_string(&policy), serde_json::to_string(&record)) else { return };
     reports.note(Kind::Dmarc, &found.dmarc.record_domain, policy, record, outcome);
 }
+
+/// The failure that the owner of the author's domain wants to hear of, if the message is one. What became of it is added
+/// by the caller.
+pub(super) fn failure(mail: &Mail, found: &Authentication, results: &str) -> Option<Failure> {
+    let published = found.dmarc.published.as_ref().filter(|published| !published.failures.is_empty())?;
+    // A report about a report, or about a notification, would come back.
+    let reverse_path = mail.envelope.reverse_path.address()?;
+    let Failing { any, dkim, spf } = published.failing;
+    let broken = || found.signatures.dkim.iter().any(|s| matches!(s.result, DkimResult::Fail | DkimResult::PermError));
+    let spf_failed = || found.spf.as_ref().is_some_and(|s| matches!(s.result, SpfResult::Fail | SpfResult::SoftFail));
+    let is_wanted = found.dmarc.result == DmarcResult::Fail
+        || (any && !(published.dkim_aligned && published.spf_aligned) && found.dmarc.result == DmarcResult::Pass)
+        || (dkim && broken())
+        || (spf && spf_failed());
+    if !is_wanted {
+        return None;
+    }
+    let original = mail.message.original();
+    let mut header = String::new();
+    for field in HeaderSection::of(original).fields().filter(|field| TOLD.iter().any(|name| field.is(name))) {
+        let lines = String::from_utf8_lossy(&original[field.range.clone()]);
+        if header.len() + lines.len() <= LONGEST_HEADER {
+            header.push_str(&lines);
+        }
+    }
+    Some(Failure {
+        domain: found.dmarc.record_domain.clone(),
+        to: published.failures.clone(),
+        at: mail.origin.at,
+        client: mail.origin.peer.ip(),
+        reverse_path: reverse_path.to_string(),
+        results: results.trim_start_matches("Authentication-Results:").trim().to_owned(),
+        header,
+        decision: "",
+        dkim_aligned: published.dkim_aligned,
+        spf_aligned: published.spf_aligned,
+    })
+}
+
+/// Fields that tell where a message is from. Those that tell for whom it is stay here (RFC 7489 §9.5).
+const TOLD: &[&str] = &["From", "Sender", "Reply-To", "Date", "Message-ID", "Subject", "DKIM-Signature"];
+/// Octets of header in a report.
+const LONGEST_HEADER: usize = 8_192;
 
 fn quoted(domain: &str, published: &Published) -> PolicyPublished {
     let disposition = |policy: Policy| match policy {

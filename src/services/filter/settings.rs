@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::authentication::dkim::Algorithm;
 use super::endpoint::Endpoint;
+use super::reputation::ReputationSettings;
 use crate::foundations::address::Domain;
 use crate::foundations::settings::{ByteSize, Span};
 
@@ -39,6 +40,12 @@ crate::settings! {
         pub dns_lists: Vec<DnsListSettings> = Vec::new(),
         /// Making doubtful strangers try twice.
         pub greylist: GreylistSettings = GreylistSettings::default(),
+        /// Making senders try twice whom nobody here knows.
+        pub first_contact: FirstContactSettings = FirstContactSettings::default(),
+        /// What is remembered of senders.
+        pub reputation: ReputationSettings = ReputationSettings::default(),
+        /// What the classifier learns by itself.
+        pub autolearn: AutolearnSettings = AutolearnSettings::default(),
         /// Signatures on mail of our own users.
         pub dkim: DkimSettings = DkimSettings::default(),
         /// The virus scanner.
@@ -55,6 +62,8 @@ crate::settings! {
         pub threshold: Option<f64> = None,
         /// Score from which a message may be refused; that of the site when unset.
         pub refuse: Option<f64> = None,
+        /// Score from which a message is kept in quarantine; that of the site when unset.
+        pub quarantine: Option<f64> = None,
     }
 }
 
@@ -172,7 +181,8 @@ crate::settings! {
     pub struct GreylistSettings {
         /// Whether it is done.
         pub enabled: bool = false,
-        /// Score from which a message is doubtful. Mail whose author is authenticated is never made to wait.
+        /// Score from which a message is doubtful. Mail whose author is authenticated, or from senders of good reputation, is
+        /// never made to wait.
         pub from: f64 = 2.5,
         /// How long a stranger must wait.
         pub delay: Span = Span::minutes(4),
@@ -180,6 +190,44 @@ crate::settings! {
         pub window: Span = Span::days(2),
         /// How long somebody who came back is known.
         pub remember: Span = Span::days(36),
+    }
+}
+
+crate::settings! {
+    /// First contact: a message that is not beyond doubt, from a sender with whom nobody here has exchanged mail, is refused for
+    /// now; until it comes again, lists and scanners may have learned of it. Nobody has to wait whose address or domain
+    /// is shown to be real and has sent wanted mail, or was written to. Needs `spam.reputation.enabled`. How long
+    /// who came back is known stands in `spam.greylist`.
+    pub struct FirstContactSettings {
+        /// Whether it is done.
+        pub enabled: bool = false,
+        /// Score from which a message is not beyond doubt.
+        pub from: f64 = 1.0,
+        /// Score from which it is no matter of doubt any more; `spam.threshold` when unset.
+        pub to: Option<f64> = None,
+        /// How long the sender must wait.
+        pub delay: Span = Span::minutes(2),
+    }
+}
+
+crate::settings! {
+    /// What the classifier learns by itself, for everybody, from messages that leave no doubt without it. A lesson is taken back
+    /// when a user moves its message the other way, whatever `classifier.moves` says, and never replaces a person's.
+    pub struct AutolearnSettings {
+        /// Whether it learns by itself.
+        pub enabled: bool = true,
+        /// Score, without classifier and reputation, up to which a message is learned as wanted, if also its author is shown to be
+        /// somebody our users have written to.
+        pub wanted: f64 = 1.0,
+        /// Score, without classifier and reputation, from which a message is learned as unwanted, if also header and text each
+        /// have `each_side` of it.
+        pub unwanted: f64 = 12.0,
+        /// See `unwanted`.
+        pub each_side: f64 = 3.0,
+        /// Messages of one class learned in a day (UTC), by each process.
+        pub per_day: u32 = 200,
+        /// Messages of one class learned in a day from one author's domain, and from one network.
+        pub per_sender: u32 = 3,
     }
 }
 
@@ -268,13 +316,55 @@ crate::settings! {
     }
 }
 
+/// The thresholds that hold for one recipient.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Thresholds {
+    /// From here a message is unwanted.
+    pub threshold: f64,
+    /// From here it may be refused.
+    pub refuse: f64,
+    /// From here it is kept in quarantine.
+    pub quarantine: Option<f64>,
+}
+
 impl FilterSettings {
-    /// The thresholds for a recipient, given by [`crate::foundations::address::Address::key`]: of the address, else of
-    /// its domain, else of the site.
-    pub fn thresholds(&self, recipient: &str) -> (f64, f64) {
+    /// The thresholds for a recipient, given by [`crate::foundations::address::Address::key`]: each is that of the address,
+    /// else of its domain, else of the site.
+    pub fn thresholds(&self, recipient: &str) -> Thresholds {
         let domain = recipient.rsplit_once('@').map_or("", |(_, d)| d);
-        let found = self.recipients.get(recipient).or_else(|| self.recipients.get(domain));
-        let threshold = found.and_then(|t| t.threshold).unwrap_or(self.threshold);
-        (threshold, found.and_then(|t| t.refuse).unwrap_or(self.refuse))
+        let own = [self.recipients.get(recipient), self.recipients.get(domain)];
+        let first = |pick: fn(&ThresholdSettings) -> Option<f64>| own.into_iter().flatten().find_map(pick);
+        Thresholds {
+            threshold: first(|t| t.threshold).unwrap_or(self.threshold),
+            refuse: first(|t| t.refuse).unwrap_or(self.refuse),
+            quarantine: first(|t| t.quarantine).or(self.quarantine),
+        }
+    }
+
+    /// The thresholds of the site.
+    pub fn site_thresholds(&self) -> Thresholds {
+        Thresholds { threshold: self.threshold, refuse: self.refuse, quarantine: self.quarantine }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_threshold_is_that_of_the_nearest_who_has_one() {
+        let mut settings = FilterSettings { quarantine: Some(9.0), ..FilterSettings::default() };
+        let domain = ThresholdSettings { threshold: Some(4.0), quarantine: Some(7.0), ..ThresholdSettings::default() };
+        settings.recipients.insert("example.test".to_owned(), domain);
+        let ann = ThresholdSettings { refuse: Some(30.0), ..ThresholdSettings::default() };
+        settings.recipients.insert("ann@example.test".to_owned(), ann);
+        for (recipient, threshold, refuse, quarantine) in [
+            ("ann@example.test", 4.0, 30.0, 7.0),
+            ("bob@example.test", 4.0, 15.0, 7.0),
+            ("eve@other.test", 5.0, 15.0, 9.0),
+        ] {
+            let wanted = Thresholds { threshold, refuse, quarantine: Some(quarantine) };
+            assert_eq!(settings.thresholds(recipient), wanted, "{recipient}");
+        }
     }
 }

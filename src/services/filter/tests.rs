@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::classifier::{Class, Learned, Owner};
 use super::*;
 use crate::foundations::address::ReversePath;
-use crate::foundations::clock::{SystemClock, Timestamp};
+use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Origin, Peer, Recipient};
@@ -14,10 +14,10 @@ use crate::foundations::settings::Live;
 
 /// A message and how it came.
 pub(super) struct Case {
-    message: String,
-    client: SocketAddr,
+    pub(super) message: String,
+    pub(super) client: SocketAddr,
     hello: String,
-    from: String,
+    pub(super) from: String,
     pub(super) to: Vec<String>,
 }
 
@@ -58,10 +58,14 @@ impl Case {
     }
 }
 
-fn filter(settings: FilterSettings, zone: &str) -> Filter {
+pub(super) fn filter(settings: FilterSettings, zone: &str) -> Filter {
+    filter_at(settings, zone, Arc::new(SystemClock))
+}
+
+pub(super) fn filter_at(settings: FilterSettings, zone: &str, clock: SharedClock) -> Filter {
     let resolver = ZoneResolver::new();
     resolver.add(zone).unwrap();
-    Filter::new(Live::new(settings), Arc::new(SystemClock))
+    Filter::new(Live::new(settings), clock)
         .with_hostname(Live::new("mx.example.test".parse().unwrap()))
         .with_resolver(Arc::new(resolver))
 }
@@ -145,17 +149,18 @@ async fn a_dead_dns_gives_no_verdict_of_its_own() {
 async fn recipients_have_thresholds_and_tables_of_their_own() {
     let spam = "From: x@spam.test\nSubject: FREE VIAGRA CHEAP !!\nContent-Type: text/html\n\n<a href=http://1.2.3.4/>click here</a> no prescription viagra, to be removed";
     let mut settings = FilterSettings::default();
-    settings
-        .recipients
-        .insert("ann@example.test".into(), ThresholdSettings { threshold: Some(90.0), refuse: Some(100.0) });
-    settings.recipients.insert("strict.test".into(), ThresholdSettings { threshold: Some(0.1), refuse: None });
+    let patient = ThresholdSettings { threshold: Some(90.0), refuse: Some(100.0), quarantine: None };
+    settings.recipients.insert("ann@example.test".into(), patient);
+    let strict = ThresholdSettings { quarantine: Some(1.0), ..ThresholdSettings::default() };
+    settings.recipients.insert("strict.test".into(), strict);
     let filter = filter(settings, "");
     let mut case = Case::new(spam);
-    case.to = vec!["ann@example.test".into(), "bob@example.test".into()];
+    case.to = vec!["ann@example.test".into(), "bob@example.test".into(), "eve@strict.test".into()];
     let verdict = filter.judge(&case.mail()).await;
     assert!(verdict.score > 5.0, "{:?}", verdict.signals);
     assert_eq!(verdict.folder(&"ann@example.test".parse().unwrap()), Folder::Inbox);
     assert_eq!(verdict.folder(&"bob@example.test".parse().unwrap()), Folder::Junk);
+    assert_eq!(verdict.folder(&"eve@strict.test".parse().unwrap()), Folder::Quarantine);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Signal;
 use super::authentication::dkim::Findings;
+use super::classifier::Class;
 use crate::foundations::address::Address;
 use crate::foundations::failure::Refusal;
 use crate::foundations::mail::Message;
@@ -76,6 +77,8 @@ pub struct Verdict {
     pub genuine: bool,
     /// What a seal may say when the message is passed on.
     pub findings: Option<Findings>,
+    /// As what the classifier learns the message, by itself.
+    pub learned: Option<Class>,
 }
 
 /// Changes of the envelope that a milter has asked for.
@@ -102,6 +105,7 @@ impl Verdict {
             refused: Vec::new(),
             genuine: true,
             findings: None,
+            learned: None,
         }
     }
 

@@ -11,9 +11,10 @@ use tokio::sync::Notify;
 
 use super::client::{Client, account_key};
 use super::pass::Pass;
-use super::rates::{Allowance, Bounded, Fading};
+use super::rates::{Bounded, Fading, words};
 use super::settings::{GuardSettings, Service};
 use super::sharing::{Change, Origin};
+use super::spending::{Rate, Rates, Wanted};
 use super::strikes::Strikes;
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::failure::{Kind, Refusal};
@@ -44,7 +45,7 @@ struct Inner {
 struct Memory {
     connections: u32,
     held: HashMap<(IpNet, Service), u32>,
-    rates: Bounded<(IpNet, Service), Allowance>,
+    rates: Rates,
     strikes: Bounded<Subject, Strikes>,
     acquaintances: Bounded<(String, IpNet), Seen>,
     set: HashMap<IpNet, Ban>,
@@ -324,8 +325,31 @@ impl Guard {
         }
     }
 
+    pub(super) fn settings(&self) -> Arc<GuardSettings> {
+        self.0.settings.get()
+    }
+
+    pub(super) fn take_rate(&self, rate: Rate, wanted: Wanted) -> Result<(), Duration> {
+        let settings = self.0.settings.get();
+        self.0.memory.lock().rates.take(rate, self.0.clock.now(), wanted, &settings)
+    }
+
+    /// What of the rates was used here since this was asked last.
+    pub(super) fn take_spent(&self) -> Vec<(String, Duration)> {
+        self.0.memory.lock().rates.take_spent()
+    }
+
+    /// What of the rates others have used.
+    pub(super) fn charge(&self, spent: impl IntoIterator<Item = (Rate, Duration)>) {
+        let (settings, now) = (self.0.settings.get(), self.0.clock.now());
+        let mut memory = self.0.memory.lock();
+        for (rate, length) in spent {
+            memory.rates.charge(rate, length, now, &settings);
+        }
+    }
+
     /// The client to count, unless the peer is trusted.
-    fn counted(&self, peer: &Peer, settings: &GuardSettings) -> Option<Client> {
+    pub(super) fn counted(&self, peer: &Peer, settings: &GuardSettings) -> Option<Client> {
         let ip = peer.ip()?;
         let trusted = settings.trusted.iter().any(|network| network.contains(&ip));
         (!trusted).then(|| Client::of(ip))
@@ -376,11 +400,8 @@ impl Memory {
             }
         }
         for (network, limit) in [(client.host(), rates.per_minute), (client.network(), wide(rates.per_minute))] {
-            if limit == 0 {
-                continue;
-            }
-            let allowance = self.rates.entry((network, service), now, settings.remembered, || Allowance::whole(now));
-            allowance.take(now, 1, limit, MINUTE).map_err(|wait| {
+            let wanted = Wanted { units: 1, count: limit, period: MINUTE };
+            self.rates.take(Rate::Connections(service, network), now, wanted, settings).map_err(|wait| {
                 let text = format!("Too many connections from {network} in a minute ({limit} are the most)");
                 busy(format!("{text}; try again in {}", words(wait)))
             })?;
@@ -417,17 +438,6 @@ fn network_limit(limit: u32, settings: &GuardSettings) -> u32 {
 
 fn busy(text: impl Into<Cow<'static, str>>) -> Refusal {
     Refusal::new(Kind::TooMany, text).smtp(421, "4.7.0")
-}
-
-/// A span as people say it, rounded up.
-fn words(span: Duration) -> String {
-    let seconds = span.as_secs() + u64::from(span.subsec_nanos() > 0);
-    match seconds {
-        0 | 1 => "a second".to_owned(),
-        2..=90 => format!("{seconds} seconds"),
-        91..=5_400 => format!("{} minutes", seconds.div_ceil(60)),
-        _ => format!("{} hours", seconds.div_ceil(3_600)),
-    }
 }
 
 #[cfg(test)]

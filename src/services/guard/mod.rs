@@ -8,24 +8,26 @@
 //!
 //! Its answers never ask the network or the disk: it takes one lock, for the length of a few look-ups. Bans are carried beside it, by
 //! [`Sharing`], to a table of the database and back, so that they survive a restart and hold on every machine, and into a
-//! set of the packet filter where one is configured. Rates and failures are lost with the process. In the log: one line
-//! for each ban that begins.
+//! set of the packet filter where one is configured. With `share_rates` the use of rates is carried too, so that a client has
+//! one allowance on all machines together; else rates are of this process. Rates and failures are lost with the process. In
+//! the log: one line for each ban that begins.
 
 mod client;
 mod ledger;
-mod meter;
 mod nftables;
 mod pass;
 mod rates;
 mod settings;
 mod sharing;
+mod spending;
 mod strikes;
+mod traffic;
 mod usage;
 
 pub use ledger::{Ban, Failure, Guard, Trust};
-pub use meter::Meter;
 pub use nftables::NftablesSettings;
 pub use pass::{Pass, Penalty};
-pub use settings::{GuardSettings, Service, ServiceRates, loopback};
+pub use settings::{GuardSettings, Service, ServiceRates, TrafficSettings, loopback};
 pub use sharing::{Origin, Sharing, SharingParts};
+pub use traffic::Brought;
 pub use usage::{Rise, Usage};

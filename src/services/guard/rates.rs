@@ -85,6 +85,22 @@ impl Allowance {
         self.0 = next;
         Ok(())
     }
+
+    /// Others have taken what it takes this long to give back.
+    pub(super) fn charge(&mut self, now: Timestamp, length: Duration) {
+        self.0 = self.0.max(now) + length;
+    }
+}
+
+/// A span as people say it, rounded up.
+pub(super) fn words(span: Duration) -> String {
+    let seconds = span.as_secs() + u64::from(span.subsec_nanos() > 0);
+    match seconds {
+        0 | 1 => "a second".to_owned(),
+        2..=90 => format!("{seconds} seconds"),
+        91..=5_400 => format!("{} minutes", seconds.div_ceil(60)),
+        _ => format!("{} hours", seconds.div_ceil(3_600)),
+    }
 }
 
 #[cfg(test)]

@@ -36,6 +36,22 @@ crate::settings! {
 }
 
 crate::settings! {
+    /// How much mail clients may bring that are none of our users, and mailboxes may get from them.
+    pub struct TrafficSettings {
+        /// Messages a client may bring in a minute. Further ones are put off at MAIL with 450 4.7.1. 0 is no limit.
+        pub messages_per_minute: u32 = 300,
+        /// Recipients a client may name in a minute. Further ones are put off with 450 4.7.1. 0 is no limit.
+        pub recipients_per_minute: u32 = 1_000,
+        /// Recipients that do not exist which a client may name in an hour, over all its sessions. Each further one is a
+        /// failure (see `failures`). 0 is no limit.
+        pub unknown_recipients_per_hour: u32 = 100,
+        /// Messages that may be addressed to one mailbox in an hour. Further ones are put off at RCPT with 450 4.2.1. 0 is no
+        /// limit.
+        pub messages_per_mailbox_per_hour: u32 = 2_000,
+    }
+}
+
+crate::settings! {
     /// Who may connect, how often, and what follows from misbehaviour. A client is one IPv4 address or one IPv6 /64.
     pub struct GuardSettings {
         /// Networks that are never slowed down, counted or banned.
@@ -58,6 +74,8 @@ crate::settings! {
         pub managesieve: ServiceRates = ServiceRates { per_minute: 60, at_once: 20 },
         /// Web pages and interfaces.
         pub web: ServiceRates = ServiceRates { per_minute: 600, at_once: 100 },
+        /// How much mail clients may bring and mailboxes may get.
+        pub traffic: TrafficSettings = TrafficSettings::default(),
         /// Errors in one session, since its last message, before every further answer is delayed.
         pub patient_errors: u32 = 5,
         /// The delay for the first error too many; it grows by as much with each one after it.
@@ -79,6 +97,9 @@ crate::settings! {
         pub longest_ban: Span = Span::days(1),
         /// How often bans of other processes and machines are looked for in the database. Own ones are written at once.
         pub share_every: Span = Span::seconds(10),
+        /// Whether what is used of rates (connections, messages, recipients, what accounts send) is told to other machines by the
+        /// database every `share_every`, so that rates hold for all of them together.
+        pub share_rates: bool = false,
         /// Bans in the kernel's packet filter.
         pub nftables: NftablesSettings = NftablesSettings::default(),
         /// How many clients, accounts and networks are remembered. Beyond it, those not seen for longest are forgotten.

@@ -1,4 +1,5 @@
-//! Bans that survive a restart and are shared between machines: a table that every process writes to and reads.
+//! Bans that survive a restart and are shared between machines, and the use of rates where that is wanted: tables that every
+//! process writes to and reads.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,11 +9,13 @@ use ipnet::IpNet;
 use super::ledger::{Ban, Guard};
 use super::nftables;
 use super::settings::GuardSettings;
+use super::spending::Rate;
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
+use crate::foundations::ids::SessionId;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
-use crate::storage::database::{Database, Error, Row};
+use crate::storage::database::{Database, Durability, Error, Row, Val};
 use crate::storage::journal::Journal;
 
 crate::words! {
@@ -60,6 +63,10 @@ pub struct Sharing {
     seen: Timestamp,
     /// What the firewall was told last, for each network.
     told: HashMap<IpNet, Option<Timestamp>>,
+    /// This process's name among those that share rates.
+    process: String,
+    /// The latest row of shared rates that was read.
+    charged: i64,
 }
 
 /// Rows are read again from this long before the latest: clocks of several machines differ, and transactions take time.
@@ -69,10 +76,16 @@ const MOST_ROWS: u32 = 20_000;
 /// How long the row of a ban that is over is kept: so long an earlier ban makes the next one longer.
 const KEPT: Duration = Duration::from_secs(2 * 86_400);
 
+/// How long the use of rates can be read by others.
+const RATES_KEPT: Duration = Duration::from_secs(600);
+/// The most that one row of another process takes of a rate.
+const LONGEST_CHARGE: Duration = Duration::from_secs(86_400);
+
 impl Sharing {
     /// Puts the parts together.
     pub fn new(parts: SharingParts) -> Self {
-        Self { parts, unwritten: Vec::new(), seen: Timestamp::EPOCH, told: HashMap::new() }
+        let process = SessionId::generate(parts.clock.now()).to_string();
+        Self { parts, unwritten: Vec::new(), seen: Timestamp::EPOCH, told: HashMap::new(), process, charged: 0 }
     }
 
     /// Reads all bans, then goes on exchanging them until `tasks` stop; what has changed last is written then.
@@ -117,6 +130,38 @@ impl Sharing {
             .database
             .execute("DELETE FROM bans WHERE ends_at IS NOT NULL AND ends_at < ? AND changed_at < ?", &old)
             .await?;
+        if self.parts.settings.get().share_rates { self.exchange_rates(now).await } else { Ok(()) }
+    }
+
+    /// Tells what of the rates was used here, and takes over what was used elsewhere. What cannot be told is not told later:
+    /// an allowance that is too large for a moment does less harm than a queue of them.
+    async fn exchange_rates(&mut self, now: Timestamp) -> Result<(), Error> {
+        let micros = |length: Duration| Val::from(i64::try_from(length.as_micros()).unwrap_or(i64::MAX));
+        let rows: Vec<Vec<Val>> = self
+            .parts
+            .guard
+            .take_spent()
+            .into_iter()
+            .map(|(rate, length)| vec![self.process.as_str().into(), now.into(), rate.into(), micros(length)])
+            .collect();
+        let database = &self.parts.database;
+        if !rows.is_empty() {
+            let mut transaction = database.begin_with(Durability::Relaxed).await?;
+            transaction.insert_many("shared_rates", &["process", "at", "rate", "micros"], &rows).await?;
+            transaction.commit().await?;
+        }
+        let sql =
+            "SELECT id, rate, micros FROM shared_rates WHERE id > ? AND process <> ? AND at >= ? ORDER BY id LIMIT ?";
+        let recent = now - RATES_KEPT;
+        let values = [self.charged.into(), self.process.as_str().into(), recent.into(), MOST_ROWS.into()];
+        let mut spent = Vec::new();
+        for row in database.fetch_all(sql, &values).await? {
+            self.charged = row.int(0)?;
+            let length = Duration::from_micros(u64::try_from(row.int(2)?).unwrap_or(0)).min(LONGEST_CHARGE);
+            spent.extend(Rate::parse(&row.text(1)?).map(|rate| (rate, length)));
+        }
+        self.parts.guard.charge(spent);
+        self.parts.database.execute("DELETE FROM shared_rates WHERE at < ?", &[recent.into()]).await?;
         Ok(())
     }
 

@@ -72,6 +72,7 @@ impl Intake {
         };
         self.tell_end(&wanted, &result);
         if result.is_ok() {
+            self.0.filter.sent(&wanted.mail);
             self.0.reports.read(&wanted.mail).await;
         }
         result
@@ -307,14 +308,18 @@ impl Intake {
     }
 
     fn tell_verdict(&self, mail: &Mail, verdict: &Verdict) {
-        if verdict.signals.is_empty() && matches!(verdict.decision, Decision::Accept) {
+        if verdict.signals.is_empty() && verdict.learned.is_none() && matches!(verdict.decision, Decision::Accept) {
             return;
         }
         // A list of plain structs always has a JSON form.
         let signals = serde_json::to_value(&verdict.signals).unwrap_or_default();
         let event = self.event(EventKind::Verdict, mail).subject(sender(mail));
         let event = event.with("decision", verdict.decision.word()).with("score", verdict.score);
-        self.0.journal.record(event.with("signals", signals));
+        let event = event.with("signals", signals);
+        self.0.journal.record(match verdict.learned {
+            Some(class) => event.with("learned", class.word()),
+            None => event,
+        });
     }
 
     fn tell_expansions(&self, mail: &Mail, routes: &Routes) {

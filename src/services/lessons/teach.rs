@@ -52,22 +52,26 @@ impl Lessons {
     pub fn moved(&self, user: &Arc<User>, from: &FolderName, to: &FolderName, mut uids: Vec<Uid>) {
         let settings = self.parts.settings.get();
         let moves = settings.classifier.moves;
-        if moves == LearnFromMoves::Off || !settings.classifier.enabled || uids.is_empty() {
+        // What the classifier has learned by itself is corrected in any case.
+        let correct = settings.autolearn.enabled && moves != LearnFromMoves::Everybody;
+        if (moves == LearnFromMoves::Off && !correct) || !settings.classifier.enabled || uids.is_empty() {
             return;
         }
         let Some(class) = self.class(user, from, to) else { return };
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
         uids.truncate(MOST_MESSAGES);
-        let mut owners = vec![Filter::owner(user.account())];
-        if moves == LearnFromMoves::Everybody {
-            owners.push(Owner::Site);
-        }
+        let own = Filter::owner(user.account());
+        let owners = match moves {
+            LearnFromMoves::Off => Vec::new(),
+            LearnFromMoves::Account => vec![own],
+            LearnFromMoves::Everybody => vec![own, Owner::Site],
+        };
         let (filter, user, to) = (Arc::clone(&self.parts.filter), Arc::clone(user), to.clone());
         let largest = settings.limits.message.len();
         self.parts.tasks.spawn(async move {
             let _place = place;
             let account = user.account().clone();
-            if let Err(error) = learn(&filter, &user, &to, (uids, class, largest), &owners).await {
+            if let Err(error) = learn(&filter, &user, &to, (uids, class, largest), (&owners, correct)).await {
                 log::warn!(user:% = account, cause:% = error; "What a user has shown by moving messages cannot be learned");
             }
         });
@@ -92,7 +96,7 @@ async fn learn(
     user: &Arc<User>,
     folder: &FolderName,
     (uids, class, largest): (Vec<Uid>, Class, usize),
-    owners: &[Owner],
+    (owners, correct): (&[Owner], bool),
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let view = user.open(folder, Access::ReadOnly).await?;
     let mut bodies = view.bodies(uids);
@@ -105,6 +109,9 @@ async fn learn(
         };
         for owner in owners {
             filter.learn(owner, class, &message).await?;
+        }
+        if correct {
+            filter.correct(class, &message).await?;
         }
     }
     Ok(())

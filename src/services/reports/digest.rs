@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mail_auth::report::tlsrpt::TlsReport;
-use mail_auth::report::{DmarcResult, Record, Report};
+use mail_auth::report::{DmarcResult, Feedback, Record, Report};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -30,6 +30,7 @@ pub struct ReportRow {
 pub fn rows(report: &Received) -> Vec<ReportRow> {
     match report.kind {
         Kind::Dmarc => dmarc(report),
+        Kind::Failure => failure(report),
         Kind::Tls => tls(report),
     }
 }
@@ -52,6 +53,19 @@ fn dmarc(report: &Received) -> Vec<ReportRow> {
         }
     };
     content.record.iter().map(of).collect()
+}
+
+/// A report about a single message (RFC 6591).
+fn failure(report: &Received) -> Vec<ReportRow> {
+    let Ok(content) = serde_json::from_str::<Feedback<'_>>(&report.content) else { return Vec::new() };
+    vec![ReportRow {
+        domain: report.domain.clone(),
+        source: content.source_ip().map(|address| address.to_string()).unwrap_or_default(),
+        policy: String::new(),
+        passed: false,
+        result: format!("dmarc fail, from {}", content.original_mail_from().unwrap_or_default()),
+        count: report.failed,
+    }]
 }
 
 fn tls(report: &Received) -> Vec<ReportRow> {

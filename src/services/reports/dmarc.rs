@@ -90,7 +90,7 @@ pub(super) fn mailbox(uri: &str) -> Option<Address> {
 }
 
 /// RFC 7489 §7.1: another organization's address gets reports only when its own zone says that it wants them.
-async fn agrees(resolver: &dyn Resolver, domain: &str, destination: &str) -> bool {
+pub(super) async fn agrees(resolver: &dyn Resolver, domain: &str, destination: &str) -> bool {
     if domain == destination {
         return true;
     }

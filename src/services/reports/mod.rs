@@ -14,6 +14,7 @@
 
 mod digest;
 mod dmarc;
+mod failures;
 mod receive;
 mod send;
 mod settings;

@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use mail_auth::report::tlsrpt::TlsReport;
-use mail_auth::report::{DmarcResult, Report};
+use mail_auth::report::{DmarcResult, Feedback, Report};
 
 use super::ReportSettings;
 use super::unpack::{Found, unpack};
@@ -74,6 +74,7 @@ impl Receiver {
         match found {
             Found::Dmarc(report) => of_dmarc(report, sender, received_at),
             Found::Tls(report) => of_tls(report, sender, received_at),
+            Found::Failure(report) => of_failure(report, sender, received_at),
         }
     }
 }
@@ -111,6 +112,28 @@ fn of_dmarc(report: &Report, sender: String, received_at: Timestamp) -> Received
         received_at,
         passed,
         failed,
+        // A struct that was read from text always has a JSON form.
+        content: serde_json::to_string(report).unwrap_or_default(),
+    }
+}
+
+fn of_failure(report: &Feedback<'_>, sender: String, received_at: Timestamp) -> Received {
+    let at = report.arrival_date().map_or(received_at, |at| seconds(u64::try_from(at).unwrap_or(0)));
+    let domain = report.reported_domain().first().map(|domain| domain.to_ascii_lowercase()).unwrap_or_default();
+    // What tells it from others: there is no id in the format.
+    let source = report.source_ip().map(|address| address.to_string()).unwrap_or_default();
+    let report_id = format!("{} {source} {}", at.unix_seconds(), report.original_mail_from().unwrap_or_default());
+    Received {
+        kind: Kind::Failure,
+        domain,
+        organization: report.reporting_mta().unwrap_or_default().to_owned(),
+        report_id,
+        sender,
+        begins_at: at,
+        ends_at: at,
+        received_at,
+        passed: 0,
+        failed: u64::from(report.incidents().max(1)),
         // A struct that was read from text always has a JSON form.
         content: serde_json::to_string(report).unwrap_or_default(),
     }

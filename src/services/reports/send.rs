@@ -4,7 +4,8 @@ use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ReportSettings, dmarc, tls};
+use super::failures::Sent;
+use super::{ReportSettings, dmarc, failures, tls};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::dns::SharedResolver;
@@ -47,7 +48,7 @@ pub struct ReporterParts {
 }
 
 /// Sends reports.
-pub struct Reporter(ReporterParts);
+pub struct Reporter(ReporterParts, Sent);
 
 /// Who reports, as reports say it.
 pub(super) struct Sender {
@@ -73,13 +74,14 @@ const TOO_OLD: i64 = 7;
 
 impl Reporter {
     /// Puts the parts together.
-    pub const fn new(parts: ReporterParts) -> Self {
-        Self(parts)
+    pub fn new(parts: ReporterParts) -> Self {
+        Self(parts, Sent::default())
     }
 
     /// Sends what is due, now and then, until `tasks` stop.
     pub async fn run(self, tasks: Tasks) {
         loop {
+            self.send_failures().await;
             if let Err(error) = self.send_due().await {
                 log::warn!(cause:% = error; "reports: what is due cannot be sent now; it will be tried again");
             }
@@ -104,6 +106,8 @@ impl Reporter {
             let wanted = match kind {
                 Kind::Dmarc => settings.dmarc,
                 Kind::Tls => settings.tls,
+                // These are not counted.
+                Kind::Failure => false,
             };
             if wanted && now < moment(day, &domain, settings.spread.duration()) {
                 continue;
@@ -123,6 +127,22 @@ impl Reporter {
             self.0.reports.settle(kind, day, &domain, now).await?;
         }
         Ok(())
+    }
+
+    /// Tells of messages that have failed DMARC since this was done last.
+    pub async fn send_failures(&self) {
+        let settings = self.0.settings.get();
+        let failures = self.0.reports.take_failures();
+        let Some(sender) = self.sender(&settings).filter(|_| settings.failures) else { return };
+        for failure in failures {
+            let Some(letter) = failures::letter(&*self.0.resolver, &sender, &failure).await else { continue };
+            if !self.1.take_place(&failure.domain, &settings, Reports::day_of(self.0.clock.now())) {
+                continue;
+            }
+            if let Err(refusal) = self.post(Kind::Failure, &failure.domain, letter, &settings).await {
+                log::warn!(domain:% = failure.domain; "reports: a report for {} cannot be queued and is left out: {refusal}", failure.domain);
+            }
+        }
     }
 
     async fn send(
@@ -147,6 +167,7 @@ impl Reporter {
                 }
                 None => Vec::new(),
             },
+            Kind::Failure => Vec::new(),
         };
         for letter in letters {
             if let Err(refusal) = self.post(kind, domain, letter, settings).await {

@@ -8,6 +8,13 @@ crate::settings! {
     pub struct ReportSettings {
         /// Whether domains that ask for it (`rua=` of their DMARC record) get a daily report on mail in their name.
         pub dmarc: bool = true,
+        /// Whether domains that ask for it (`ruf=`) are told within minutes of each message that has failed DMARC: where it came
+        /// from and the fields of its header that say whom it is from, neither recipients nor text. Few ask, and fewer read it.
+        pub failures: bool = false,
+        /// Most such reports to one domain in a day (UTC). Further failures are not told.
+        pub failures_per_domain: u32 = 20,
+        /// Most such reports in a day. Further failures are not told.
+        pub failures_per_day: u32 = 500,
         /// Whether domains that ask for it (`_smtp._tls` in their zone, RFC 8460) get a daily report on our TLS sessions
         /// with their hosts.
         pub tls: bool = true,

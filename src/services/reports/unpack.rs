@@ -3,8 +3,8 @@
 use std::io::{Cursor, Read};
 
 use flate2::read::GzDecoder;
-use mail_auth::report::Report;
 use mail_auth::report::tlsrpt::TlsReport;
+use mail_auth::report::{Feedback, FeedbackType, Report};
 use mail_parser::{MessageParser, MimeHeaders as _, PartType};
 
 /// A report, whichever it is.
@@ -12,6 +12,7 @@ use mail_parser::{MessageParser, MimeHeaders as _, PartType};
 pub(super) enum Found {
     Dmarc(Box<Report>),
     Tls(TlsReport),
+    Failure(Box<Feedback<'static>>),
 }
 
 /// Most parts of a message that are unpacked.
@@ -23,6 +24,10 @@ const MOST_FILES: usize = 4;
 ///
 /// What a part is says its beginning, not its name or type, which senders choose as they like.
 pub(super) fn unpack(message: &[u8], limit: u64) -> Vec<Found> {
+    let failure = Feedback::parse_rfc5322(message).ok().filter(|f| f.feedback_type() == FeedbackType::AuthFailure);
+    if let Some(failure) = failure {
+        return vec![Found::Failure(Box::new(failure.into_owned()))];
+    }
     let Some(message) = MessageParser::new().parse(message) else { return Vec::new() };
     let candidates = message.parts.iter().filter_map(|part| match &part.body {
         PartType::Binary(octets) | PartType::InlineBinary(octets) => Some(octets.as_ref()),

@@ -11,7 +11,7 @@ use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::{Login, Mail, Message, compose};
 use crate::foundations::settings::Live;
 use crate::services::acceptance::Acceptance;
-use crate::services::guard::{Guard, Meter, Rise, Trust, Usage};
+use crate::services::guard::{Guard, Rise, Trust, Usage};
 use crate::storage::journal::Journal;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -36,15 +36,13 @@ pub struct SubmissionParts {
 /// The room.
 pub struct Submission {
     parts: SubmissionParts,
-    messages: [Meter; 2],
-    recipients: [Meter; 2],
     usage: Usage,
 }
 
 impl Submission {
     /// Puts the parts together.
     pub fn new(parts: SubmissionParts) -> Self {
-        Self { parts, messages: Default::default(), recipients: Default::default(), usage: Usage::new() }
+        Self { parts, usage: Usage::new() }
     }
 
     /// The message as it may go on, or why it may not.
@@ -105,13 +103,13 @@ impl Submission {
         let (now, account) = (self.parts.clock.now(), login.address.key());
         let count = u32::try_from(mail.envelope.recipients.len()).unwrap_or(u32::MAX);
         let limits = [
-            (&self.messages[0], 1, settings.messages_per_hour, HOUR, "messages an hour"),
-            (&self.messages[1], 1, settings.messages_per_day, DAY, "messages a day"),
-            (&self.recipients[0], count, settings.recipients_per_hour, HOUR, "copies an hour"),
-            (&self.recipients[1], count, settings.recipients_per_day, DAY, "copies a day"),
+            (1, settings.messages_per_hour, HOUR, "messages an hour"),
+            (1, settings.messages_per_day, DAY, "messages a day"),
+            (count, settings.recipients_per_hour, HOUR, "copies an hour"),
+            (count, settings.recipients_per_day, DAY, "copies a day"),
         ];
-        for (meter, units, limit, period, what) in limits {
-            meter.take(&account, units, limit, period, now).map_err(|_| {
+        for (units, limit, period, what) in limits {
+            self.parts.guard.take(what, &account, units, limit, period).map_err(|_| {
                 let text = format!("An account may send {limit} {what}; try again later");
                 Refusal::new(Kind::TooMany, text).smtp(450, "4.7.1")
             })?;

@@ -64,6 +64,8 @@ steps! {
     60 "0060_backup_runs",
     70 "0070_preferences",
     71 "0071_correspondents",
+    72 "0072_sender_reputation",
+    73 "0073_shared_rates",
 }
 
 /// Tables that may be there before us (the seed's), and the columns we need of them.

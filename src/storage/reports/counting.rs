@@ -17,6 +17,8 @@ crate::words! {
         Dmarc = "dmarc",
         /// How sessions with a domain's hosts were protected (TLS-RPT, RFC 8460).
         Tls = "tlsrpt",
+        /// A single message that was not what it said (DMARC failure reports, RFC 6591). They are received, not counted.
+        Failure = "failure",
     }
 }
 
@@ -56,6 +58,7 @@ pub(super) struct Inner {
     pub(super) database: Database,
     clock: SharedClock,
     pending: Mutex<HashMap<Key, (u64, u64)>>,
+    pub(super) failures: Mutex<Vec<super::Failure>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -85,7 +88,7 @@ impl std::fmt::Debug for Reports {
 impl Reports {
     /// The room on a database. Nothing is written before [`Reports::start`] or [`Reports::flush`].
     pub fn new(database: Database, clock: SharedClock) -> Self {
-        Self(Arc::new(Inner { database, clock, pending: Mutex::default() }))
+        Self(Arc::new(Inner { database, clock, pending: Mutex::default(), failures: Mutex::default() }))
     }
 
     /// The database it is on.

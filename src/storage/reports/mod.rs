@@ -10,7 +10,9 @@
 
 mod claims;
 mod counting;
+mod failures;
 mod received;
 
 pub use counting::{Kind, Outcome, Reports, Tally};
+pub use failures::Failure;
 pub use received::{Received, ReceivedQuery};

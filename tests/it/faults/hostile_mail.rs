@@ -1,5 +1,10 @@
 //! Messages made to hurt whoever reads them: stored as they came, and fetched without harm.
 
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+
 use super::attack::{during, stored};
 use super::dice::Dice;
 use super::imap::Imap;
@@ -137,4 +142,91 @@ fn binary_garbage_comes_out_as_it_went_in() {
     imap.select("INBOX").unwrap();
     let fetched = imap.fetch(&answer.new_uid().unwrap().to_string(), "(BODY.PEEK[])").unwrap();
     assert_eq!(fetched[0].octets("BODY[]"), binary);
+}
+
+/// Sends a message by SMTP, where the filter reads it before it is answered; it is taken or refused, for good.
+fn is_judged(server: &Server, name: &str, mib: u64, content: &[u8]) {
+    during(server, name, mib, || {
+        let begun = Instant::now();
+        let replies = server.relay().unwrap().send("a@elsewhere.test", &["ann@example.test"], content).unwrap();
+        let last = replies.last().unwrap();
+        assert!(last.code == 250 || last.code >= 500, "{name}: {last:?}");
+        eprintln!("{name}: {} MB judged in {:.2?}: {}", content.len() / 1_000_000, begun.elapsed(), last.code);
+        assert!(begun.elapsed() < JUDGED, "{name}: {:?}", begun.elapsed());
+    });
+}
+
+/// The longest that judging may take, on a machine that runs other tests at the same time.
+const JUDGED: Duration = Duration::from_secs(60);
+
+/// A message with one attachment.
+fn with_attachment(kind: &str, name: &str, octets: &[u8]) -> Vec<u8> {
+    let encoded = base64::engine::general_purpose::STANDARD.encode(octets);
+    let mut text = format!(
+        "From: a@elsewhere.test\r\nTo: ann@example.test\r\nSubject: x\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nsee there\r\n\
+         --b\r\nContent-Type: {kind}\r\nContent-Disposition: attachment; filename={name}\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\n"
+    );
+    for line in encoded.as_bytes().chunks(76) {
+        text.push_str(std::str::from_utf8(line).unwrap());
+        text.push_str("\r\n");
+    }
+    text.push_str("--b--\r\n");
+    text.into_bytes()
+}
+
+/// An archive with these files.
+fn zipped(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    for (name, content) in files {
+        archive.start_file(name, options).unwrap();
+        archive.write_all(&content).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+#[test]
+fn bombs_for_the_filter() {
+    let server = server();
+    let header = "From: a@elsewhere.test\r\nTo: ann@example.test\r\nSubject: x\r\n";
+    let long = format!("{header}X-Long: {}\r\n\r\nbody\r\n", "x ".repeat(5 << 20));
+    is_judged(&server, "judging: one field of 10 MB", 160, long.as_bytes());
+    let many = format!("{header}{}\r\nbody\r\n", "Received: from a by b\r\n".repeat(400_000));
+    is_judged(&server, "judging: 9 MB of Received", 160, many.as_bytes());
+    let parts =
+        format!("{header}{}{}", multipart(1), "\r\n--b1\r\nContent-Type: text/html\r\n\r\n<b>x".repeat(100_000));
+    is_judged(&server, "judging: 100,000 parts", 160, parts.as_bytes());
+    let nested: String = (0..100_000).map(multipart).collect();
+    is_judged(&server, "judging: 100,000 multiparts in each other", 200, format!("{header}{nested}").as_bytes());
+    let html =
+        format!("{header}Content-Type: text/html\r\n\r\n{}\r\n", "<div><a href=http://x.test/>\r\n".repeat(300_000));
+    is_judged(&server, "judging: HTML of 600,000 open tags", 200, html.as_bytes());
+    let text =
+        format!("{header}\r\n{}", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\r\n".repeat(150_000));
+    is_judged(&server, "judging: 9 MB of one letter", 160, text.as_bytes());
+    // 100 MB of nothing in 100 KB, packed five times over, and ten of each in the one around it.
+    let mut inner = zipped([("zeros.bin".to_owned(), vec![0; 100 << 20])]);
+    for level in 0..5 {
+        inner = zipped((0..10).map(|n| (format!("{level}-{n}.zip"), inner.clone())));
+    }
+    is_judged(&server, "judging: 10 TB in zips within zips", 160, &with_attachment("application/zip", "a.zip", &inner));
+    let crowd = zipped((0..60_000).map(|n| (format!("{n}.exe"), Vec::new())));
+    is_judged(&server, "judging: a zip of 60,000 files", 160, &with_attachment("application/zip", "a.zip", &crowd));
+}
+
+/// Archives that come to where reports are read, which are unpacked.
+#[test]
+fn bombs_among_reports() {
+    let more = "[smtp]\nmessage_size = \"12M\"\n[reports]\naddresses = [\"ann@example.test\"]\n".to_owned();
+    let server = Server::start(Layout { more, ..Layout::default() });
+    let zeros = zipped([("report.xml".to_owned(), vec![b'<'; 100 << 20])]);
+    is_judged(&server, "reading: 100 MB in a zip", 200, &with_attachment("application/zip", "r.zip", &zeros));
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..100 {
+        packer.write_all(&[b' '; 1 << 20]).unwrap();
+    }
+    let packed = packer.finish().unwrap();
+    is_judged(&server, "reading: 100 MB in a gzip", 200, &with_attachment("application/gzip", "r.xml.gz", &packed));
 }

@@ -7,5 +7,7 @@ mod learned;
 mod lessons;
 mod milters;
 mod quarantine;
+mod reputation;
+mod rotate_command;
 mod rotation;
 mod signatures;

@@ -16,7 +16,7 @@ use postrider::storage::journal::{Journal, JournalSettings, Query};
 use crate::accounts::engines::{on_every_engine, run};
 use crate::harness::{Host, TestClock};
 
-on_every_engine!(bans_are_shared);
+on_every_engine!(bans_are_shared, rates_are_shared);
 
 struct Machine {
     guard: Guard,
@@ -94,6 +94,95 @@ async fn bans_are_shared(database: Database) {
     tasks.stop(Duration::from_secs(10)).await;
 }
 
+async fn rates_are_shared(database: Database) {
+    let (clock, tasks) = (TestClock::new(), Tasks::new());
+    let journal = journal(&database, &clock, &tasks);
+    let machine = |share_rates: bool| {
+        let clock: SharedClock = Arc::new(clock.clone());
+        let settings = Live::new(GuardSettings { share_rates, ..GuardSettings::default() });
+        let guard = Guard::new(settings.clone(), Arc::clone(&clock));
+        let (database, journal) = (database.clone(), journal.clone());
+        let sharing = Sharing::new(SharingParts { guard: guard.clone(), settings, database, journal, clock });
+        Machine { guard, sharing }
+    };
+    let (mut one, mut other, mut alone) = (machine(true), machine(true), machine(false));
+    let connect = |machine: &Machine, times: u32| {
+        (0..times).filter(|_| machine.guard.admit(&peer(), Service::Smtp).is_ok()).count()
+    };
+    // Thirty a minute are allowed.
+    assert_eq!(connect(&one, 20), 20);
+    let hour = Duration::from_secs(3_600);
+    assert_eq!(one.guard.take("copies an hour", "ann@example.test", 8, 10, hour), Ok(()));
+    for machine in [&mut one, &mut other, &mut alone] {
+        machine.sharing.exchange().await.unwrap();
+    }
+    assert_eq!(connect(&other, 30), 10);
+    assert!(other.guard.take("copies an hour", "ann@example.test", 3, 10, hour).is_err());
+    assert_eq!(connect(&alone, 40), 30);
+    // Nothing is told twice, and what was told comes back with time.
+    for machine in [&mut one, &mut other, &mut one, &mut other] {
+        machine.sharing.exchange().await.unwrap();
+    }
+    assert_eq!(connect(&one, 30), 0);
+    clock.advance(Duration::from_secs(61));
+    one.sharing.exchange().await.unwrap();
+    assert_eq!(connect(&one, 31), 30);
+    clock.advance(Duration::from_secs(700));
+    one.sharing.exchange().await.unwrap();
+    one.sharing.exchange().await.unwrap();
+    let old = "SELECT COUNT(*) FROM shared_rates WHERE at < ?";
+    let before = postrider::foundations::clock::Clock::now(&clock) - Duration::from_secs(600);
+    let rows = database.fetch_optional(old, &[before.into()]).await.unwrap().unwrap();
+    assert_eq!(rows.int(0).unwrap(), 0);
+    tasks.stop(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_bring_so_much_and_no_more() {
+    let settings = "[guard]\ntrusted = []\nfailures = 3\n[guard.traffic]\nmessages_per_minute = 4\n\
+                    recipients_per_minute = 6\nmessages_per_mailbox_per_hour = 3\nunknown_recipients_per_hour = 1";
+    let host = Host::start().settings(settings).user("ann@example.test").user("bob@example.test").await;
+    let mut smtp = host.smtp().await;
+    let message = "From: eve@far.test\r\nSubject: x\r\n\r\nx\r\n";
+    for wanted in ["250", "250", "250", "450 4.2.1"] {
+        let reply = smtp.deliver("eve@far.test", &["ann+tag@example.test"], message).await;
+        assert!(reply.text().starts_with(wanted), "{}", reply.text());
+    }
+    let reply = smtp.deliver("eve@far.test", &["bob@example.test"], message).await;
+    assert!(reply.text().starts_with("450 4.7.1"), "{}", reply.text());
+    // Our users are counted otherwise.
+    let mut ours = host.submission("ann@example.test").await;
+    let own = "From: ann@example.test\r\nSubject: x\r\n\r\nx\r\n";
+    for _ in 0..6 {
+        assert_eq!(ours.deliver("ann@example.test", &["bob@example.test"], own).await.code, 250);
+    }
+    host.clock().advance(Duration::from_secs(61));
+    smtp.ok("MAIL FROM:<eve@far.test>").await;
+    // Three to a mailbox, and the client's own six together.
+    let mut answers = Vec::new();
+    for user in ["bob", "bob", "bob", "bob", "ann", "ann", "ann"] {
+        let reply = smtp.command(&format!("RCPT TO:<{user}@example.test>")).await;
+        answers.push(reply.text().split(' ').take(2).collect::<Vec<_>>().join(" "));
+    }
+    assert_eq!(answers[..4], ["250 2.1.5", "250 2.1.5", "250 2.1.5", "450 4.2.1"]);
+    assert_eq!(answers[6], "450 4.7.1", "{answers:?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_for_many_who_do_not_exist_leads_to_a_ban() {
+    let settings = "[guard]\ntrusted = []\nfailures = 3\n[guard.traffic]\nunknown_recipients_per_hour = 2";
+    let host = Host::start().settings(settings).user("ann@example.test").await;
+    // A new session each time, as those do who look for addresses.
+    for n in 0..5 {
+        let mut smtp = host.smtp().await;
+        smtp.ok("MAIL FROM:<eve@far.test>").await;
+        assert_eq!(smtp.command(&format!("RCPT TO:<x{n}@example.test>")).await.code, 550);
+    }
+    assert_eq!(host.parts().guard.bans().len(), 1);
+    host.stop().await;
+}
+
 #[test]
 fn the_packet_filter_is_told() {
     run(Dialect::Sqlite, |database| async move {
@@ -140,5 +229,14 @@ async fn a_sudden_rise_is_an_event() {
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!(events[0].subject.as_deref(), Some("ann@example.test"));
     assert_eq!(events[0].details["copies"], 3);
+    // The figure that alerts look at.
+    let mut talk = host.plain(postrider::config::Protocol::Metrics).await;
+    talk.send("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned()).await;
+    let mut figure = String::new();
+    while figure.is_empty() {
+        figure =
+            Some(talk.line().await).filter(|line| line.starts_with("postrider_sending_rises ")).unwrap_or_default();
+    }
+    assert_eq!(figure.trim_end_matches(".0"), "postrider_sending_rises 1");
     host.stop().await;
 }

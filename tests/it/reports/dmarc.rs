@@ -1,6 +1,6 @@
 //! DMARC aggregate reports.
 
-use mail_auth::report::{ActionDisposition, Disposition, DmarcResult, Report};
+use mail_auth::report::{ActionDisposition, Disposition, DmarcResult, Feedback, Report};
 use postrider::foundations::dns::ZoneResolver;
 use postrider::foundations::event::EventKind;
 use postrider::services::filter::authentication::dkim::{DkimResult, verify};
@@ -54,6 +54,56 @@ async fn who_asks_for_it_gets_a_report_a_day() {
     let sent = host.events(&Query { kinds: vec![EventKind::ReportSent], ..Query::default() }).await;
     assert_eq!(sent.len(), 1, "{sent:?}");
     assert_eq!(peer.messages().len(), 1);
+    host.stop().await;
+}
+
+const FAILURES: &str = "_dmarc.sender.test TXT v=DMARC1; p=none; ruf=mailto:fail@sender.test,mailto:all@third.test\n\
+     sender.test TXT v=spf1 ip4:192.0.2.44 -all\nsender.test MX 10 mx.sender.test\nmx.sender.test A 192.0.2.25";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn single_failures_are_told_and_received() {
+    let settings = "[reports]\nfailures = true\nfailures_per_domain = 2\naddresses = [\"ann@example.test\"]";
+    let (host, peer, _) = start(settings, FAILURES).await;
+    // One is real, of three that are not the owner hears of two.
+    for address in ["192.0.2.44", "192.0.2.66", "192.0.2.67", "192.0.2.68"] {
+        assert_eq!(from_outside(&host, address, "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
+    }
+    host.clock().advance(std::time::Duration::from_secs(601));
+    let mails = peer.wait_for(2).await;
+    assert_eq!((mails[0].from.as_str(), mails[0].to.as_slice()), ("", ["fail@sender.test".to_owned()].as_slice()));
+    let report = Feedback::parse_rfc5322(mails[0].content.as_bytes()).unwrap();
+    assert_eq!(report.source_ip().unwrap().to_string(), "192.0.2.66");
+    assert_eq!((&*report.reported_domain()[0], report.original_rcpt_to()), ("sender.test", None));
+    let header = report.headers().unwrap();
+    assert!(header.contains("eve@sender.test") && !header.contains("ann@example.test"), "{header}");
+    assert!(report.authentication_results()[0].contains("dmarc=fail"), "{report:?}");
+    // The same report, about a domain of ours.
+    let content = &mails[0].content;
+    for _ in 0..2 {
+        assert_eq!(from_outside(&host, "192.0.2.44", "agg@sender.test", "ann@example.test", content).await, 250);
+    }
+    let query = ReceivedQuery {
+        kind: Kind::Failure,
+        domain: Some("sender.test".to_owned()),
+        since: postrider::foundations::clock::Timestamp::EPOCH,
+        most: 10,
+    };
+    let kept = host.parts().reports.kept(&query).await.unwrap();
+    assert_eq!((kept.len(), kept[0].organization.as_str(), kept[0].failed), (1, "mail.example.test", 1));
+    let sent = host.events(&Query { kinds: vec![EventKind::ReportSent], ..Query::default() }).await;
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_told_to_nobody_unless_it_is_wanted() {
+    let (host, peer, _) = start("", FAILURES).await;
+    assert_eq!(from_outside(&host, "192.0.2.66", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
+    assert_eq!(host.parts().reports.take_failures().len(), 1);
+    // What was noted meanwhile is dropped: the reporter has looked when the day's other work is done.
+    assert_eq!(from_outside(&host, "192.0.2.66", "eve@sender.test", "ann@example.test", MESSAGE).await, 250);
+    next_day(&host, &peer, 0).await;
+    assert!(peer.messages().is_empty());
     host.stop().await;
 }
 

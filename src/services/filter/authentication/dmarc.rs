@@ -95,10 +95,25 @@ pub struct Published {
     pub testing: bool,
     /// `rua=`: where reports go.
     pub reports: Vec<String>,
+    /// `ruf=`: where reports of single messages go.
+    pub failures: Vec<String>,
+    /// `fo=`: which messages are to be reported.
+    pub failing: Failing,
     /// Whether a signature is of the author's domain or of one that may speak for it.
     pub dkim_aligned: bool,
     /// Whether the same is so for the domain for which SPF has passed.
     pub spf_aligned: bool,
+}
+
+/// `fo=`: which messages a domain's owner wants to hear of (RFC 7489 §6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Failing {
+    /// `1`: those of which anything has failed; otherwise those of which everything has.
+    pub any: bool,
+    /// `d`: those with a signature that is not valid.
+    pub dkim: bool,
+    /// `s`: those for which SPF has failed.
+    pub spf: bool,
 }
 
 /// Authenticated domains, in lower case.
@@ -121,6 +136,8 @@ struct Record {
     testing: bool,
     suffix: Suffix,
     reports: Vec<String>,
+    failures: Vec<String>,
+    failing: Failing,
 }
 
 /// `psd=` (§4.7).
@@ -175,7 +192,7 @@ pub async fn evaluate(resolver: &dyn Resolver, domain: &str, identities: Identit
         policy = policy.milder();
     }
     let mut alignment = Alignment { resolver, domain, organization: &organization, unanswered: false };
-    let wanted = !record.reports.is_empty();
+    let wanted = !record.reports.is_empty() || !record.failures.is_empty();
     let dkim = alignment.any(identities.dkim, record.strict_dkim).await;
     // Who is not to report need not know the other half.
     let spf = (wanted || !dkim) && alignment.any(identities.spf.as_slice(), record.strict_spf).await;
@@ -193,6 +210,8 @@ pub async fn evaluate(resolver: &dyn Resolver, domain: &str, identities: Identit
         strict_spf: record.strict_spf,
         testing: record.testing,
         reports: record.reports.clone(),
+        failures: record.failures.clone(),
+        failing: record.failing,
         dkim_aligned: dkim,
         spf_aligned: spf,
     });
@@ -308,12 +327,19 @@ impl Record {
             testing: false,
             suffix: Suffix::Unsaid,
             reports: Vec::new(),
+            failures: Vec::new(),
+            failing: Failing::default(),
         };
         for tag in tags.take(50) {
             let Some((name, value)) = tag.split_once('=') else { continue };
             let value = value.trim();
+            let uris = || value.split(',').map(|uri| uri.trim().to_owned()).take(MAX_REPORTS).collect();
             if name.trim().eq_ignore_ascii_case("rua") {
-                record.reports = value.split(',').map(|uri| uri.trim().to_owned()).take(MAX_REPORTS).collect();
+                record.reports = uris();
+                continue;
+            }
+            if name.trim().eq_ignore_ascii_case("ruf") {
+                record.failures = uris();
                 continue;
             }
             let value = value.to_ascii_lowercase();
@@ -329,6 +355,10 @@ impl Record {
                 "np" => record.missing = policy,
                 "adkim" => record.strict_dkim = value == "s",
                 "aspf" => record.strict_spf = value == "s",
+                "fo" => {
+                    let has = |option: &str| value.split(':').any(|o| o.trim() == option);
+                    record.failing = Failing { any: has("1"), dkim: has("d"), spf: has("s") };
+                }
                 "t" => record.testing = value == "y",
                 "psd" => {
                     record.suffix = match value.as_str() {

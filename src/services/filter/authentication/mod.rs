@@ -12,6 +12,6 @@ mod results;
 pub mod spf;
 
 pub use check::{Authentication, Authenticator, Client};
-pub use dmarc::{Dmarc, DmarcResult, Policy, Published, organization_of};
+pub use dmarc::{Dmarc, DmarcResult, Failing, Policy, Published, organization_of};
 pub use hello::Iprev;
 pub use results::{findings, forged, header};

@@ -48,7 +48,8 @@ pub enum Owner {
 }
 
 impl Owner {
-    fn key(&self) -> String {
+    /// The owner as the tables name him; empty for everybody.
+    pub fn key(&self) -> String {
         match self {
             Self::Site => String::new(),
             Self::Account(address) => address.key(),
@@ -254,19 +255,45 @@ impl Store {
         class: Class,
         messages: &[(String, Vec<Token>)],
     ) -> Result<Vec<Learned>, Error> {
-        self.change(owner, messages, Some(class)).await
+        self.change(owner, messages, |_| Some(class)).await
+    }
+
+    /// As [`Store::learn_many`], but whatever was learned from a message before stays.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn learn_new(
+        &self,
+        owner: &Owner,
+        class: Class,
+        messages: &[(String, Vec<Token>)],
+    ) -> Result<Vec<Learned>, Error> {
+        self.change(owner, messages, |before| before.or(Some(class))).await
+    }
+
+    /// Takes back what was learned from a message if that was the other class.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn correct(&self, owner: &Owner, class: Class, message: &(String, Vec<Token>)) -> Result<Learned, Error> {
+        let keep = |before: Option<Class>| before.filter(|before| *before == class);
+        let results = self.change(owner, std::slice::from_ref(message), keep).await?;
+        Ok(results.first().copied().unwrap_or(Learned::Before))
     }
 
     /// Takes back what was learned from messages.
+    ///
+    /// # Errors
+    /// The database fails.
     pub async fn forget(&self, owner: &Owner, messages: &[(String, Vec<Token>)]) -> Result<Vec<Learned>, Error> {
-        self.change(owner, messages, None).await
+        self.change(owner, messages, |_| None).await
     }
 
     async fn change(
         &self,
         owner: &Owner,
         messages: &[(String, Vec<Token>)],
-        class: Option<Class>,
+        wish: impl Fn(Option<Class>) -> Option<Class>,
     ) -> Result<Vec<Learned>, Error> {
         let key = owner.key();
         let day = u16::try_from(self.clock.now().unix_seconds() / 86_400).unwrap_or(u16::MAX);
@@ -281,6 +308,7 @@ impl Store {
         let mut results = Vec::with_capacity(messages.len());
         for (digest, tokens) in messages {
             let before = remembered(&mut tx, &key, digest).await?;
+            let class = wish(before);
             if before == class {
                 results.push(Learned::Before);
                 continue;

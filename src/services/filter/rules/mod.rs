@@ -14,10 +14,12 @@ mod meta;
 mod natives;
 mod pattern;
 mod perl;
+mod points;
 
 pub use compile::{Options, RuleSet};
 pub use evaluate::{ClientName, Facts};
 pub use file::{Complaint, Severity};
+pub use points::Points;
 
 /// The rules that come with this server, in the same syntax.
 pub const BUILTIN: &str = include_str!("builtin.cf");

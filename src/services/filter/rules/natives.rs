@@ -11,8 +11,19 @@ pub enum Native {
     Signal(String),
     /// The classifier's probability lies in a range (lower end included).
     Probability(f64, f64),
-    /// A function with arguments.
-    Call(fn(&Facts<'_>, &[String]) -> Option<String>, Vec<String>),
+    /// A function with arguments, and what it looks at.
+    Call(fn(&Facts<'_>, &[String]) -> Option<String>, Vec<String>, Side),
+}
+
+/// Which part of a message a rule looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The header, the client, the envelope.
+    Header,
+    /// Text, links, attachments.
+    Body,
+    /// Both or neither.
+    Neither,
 }
 
 impl Native {
@@ -26,7 +37,7 @@ impl Native {
                 let holds = probability >= *low && (probability < *high || (*high >= 1.0 && probability <= 1.0));
                 holds.then(|| format!("{probability:.4}"))
             }
-            Self::Call(function, arguments) => function(facts, arguments),
+            Self::Call(function, arguments, _) => function(facts, arguments),
         }
     }
 }
@@ -115,5 +126,14 @@ pub fn find(rule: &str, call: &str) -> Result<Native, String> {
     if arguments.len() < *least {
         return Err(format!("`{name}` wants at least {least} arguments"));
     }
-    Ok(Native::Call(*function, arguments))
+    Ok(Native::Call(*function, arguments, side(name)))
+}
+
+/// The functions' names begin with what they look at.
+fn side(name: &str) -> Side {
+    match name.split('_').next() {
+        Some("attachment" | "mime" | "html" | "link" | "body") => Side::Body,
+        Some("limit") => Side::Neither,
+        _ => Side::Header,
+    }
 }

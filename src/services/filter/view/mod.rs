@@ -66,6 +66,22 @@ const MAX_LINKS: usize = 1000;
 impl<'m> View<'m> {
     /// Reads a message.
     pub fn new(bytes: &'m [u8], limits: &LimitSettings) -> Self {
+        let (mut view, body_at) = Self::begun(bytes, limits);
+        let mut walk = parts::Walk::new(limits);
+        walk.run(&view.fields, view.raw.get(body_at..).unwrap_or_default());
+        view.parts = walk.parts;
+        view.reached.extend(walk.reached);
+        view.render(limits.decoded.len());
+        view
+    }
+
+    /// Reads only the header of a message: there are no parts, no text and no links.
+    pub fn header(bytes: &'m [u8], limits: &LimitSettings) -> Self {
+        Self::begun(bytes, limits).0
+    }
+
+    /// With the header, and where the body begins.
+    fn begun(bytes: &'m [u8], limits: &LimitSettings) -> (Self, usize) {
         let mut reached = Vec::new();
         let raw = if bytes.len() > limits.message.len() {
             reached.push(Limit::Message);
@@ -74,7 +90,7 @@ impl<'m> View<'m> {
             bytes
         };
         let (fields, body_at) = fields::split(raw, limits, &mut reached);
-        let mut view = Self {
+        let view = Self {
             raw,
             fields,
             parts: Vec::new(),
@@ -85,12 +101,7 @@ impl<'m> View<'m> {
             html: HtmlFacts::default(),
             reached,
         };
-        let mut walk = parts::Walk::new(limits);
-        walk.run(&view.fields, raw.get(body_at..).unwrap_or_default());
-        view.parts = walk.parts;
-        view.reached.extend(walk.reached);
-        view.render(limits.decoded.len());
-        view
+        (view, body_at)
     }
 
     /// The fields of this name (ASCII case ignored), in order.

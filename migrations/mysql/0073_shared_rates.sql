@@ -1,0 +1,8 @@
+CREATE TABLE IF NOT EXISTS shared_rates (
+    id BIGINT AUTO_INCREMENT PRIMARY KEY,
+    process VARCHAR(64) NOT NULL,
+    at BIGINT NOT NULL,
+    rate VARCHAR(320) NOT NULL,
+    micros BIGINT NOT NULL,
+    KEY shared_rates_at (at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin

@@ -1,0 +1,155 @@
+//! Rates of everything that is counted, and what of them is told to other machines.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::rates::{Allowance, Bounded};
+use super::settings::{GuardSettings, Service};
+use crate::foundations::clock::Timestamp;
+
+/// What has a rate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Rate {
+    /// Connections of a client or a network.
+    Connections(Service, IpNet),
+    /// Messages from a client or a network.
+    Messages(IpNet),
+    /// Recipients named by a client or a network.
+    Recipients(IpNet),
+    /// Recipients among them that do not exist.
+    Unknown(IpNet),
+    /// Anything else, by what it is and whose.
+    Named(String),
+}
+
+impl Rate {
+    /// Its name, the same on every machine.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Connections(service, network) => format!("connections {service} {network}"),
+            Self::Messages(network) => format!("messages {network}"),
+            Self::Recipients(network) => format!("recipients {network}"),
+            Self::Unknown(network) => format!("unknown {network}"),
+            Self::Named(name) => format!("named {name}"),
+        }
+    }
+
+    /// The rate of a name; `None` when it is none that this version knows.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (kind, rest) = text.split_once(' ')?;
+        match kind {
+            "connections" => {
+                let (service, network) = rest.split_once(' ')?;
+                Some(Self::Connections(Service::from_word(service)?, network.parse().ok()?))
+            }
+            "messages" => rest.parse().ok().map(Self::Messages),
+            "recipients" => rest.parse().ok().map(Self::Recipients),
+            "unknown" => rest.parse().ok().map(Self::Unknown),
+            "named" => Some(Self::Named(rest.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+/// How much of a rate is wanted: units, of so many in a period.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) units: u32,
+    pub(super) count: u32,
+    pub(super) period: Duration,
+}
+
+/// All rates, in bounded memory.
+#[derive(Default)]
+pub(super) struct Rates {
+    allowances: Bounded<Rate, Allowance>,
+    /// What was taken here and was not told yet, as the time it takes to be given back.
+    spent: HashMap<Rate, Duration>,
+}
+
+/// Most rates whose use is told at once; the use of further ones stays untold.
+const MOST_TOLD: usize = 10_000;
+/// Longest name that is told.
+const LONGEST: usize = 300;
+
+impl Rates {
+    /// Takes a part of a rate, or says how long until there is so much. `count` 0 is no limit.
+    pub(super) fn take(
+        &mut self,
+        rate: Rate,
+        now: Timestamp,
+        wanted: Wanted,
+        settings: &GuardSettings,
+    ) -> Result<(), Duration> {
+        let Wanted { units, count, period } = wanted;
+        if count == 0 {
+            return Ok(());
+        }
+        let whole = || Allowance::whole(now);
+        if !settings.share_rates {
+            return self.allowances.entry(rate, now, settings.remembered, whole).take(now, units, count, period);
+        }
+        self.allowances.entry(rate.clone(), now, settings.remembered, whole).take(now, units, count, period)?;
+        if self.spent.len() < MOST_TOLD || self.spent.contains_key(&rate) {
+            *self.spent.entry(rate).or_default() += (period / count).saturating_mul(units);
+        }
+        Ok(())
+    }
+
+    /// Others have taken a part of a rate.
+    pub(super) fn charge(&mut self, rate: Rate, length: Duration, now: Timestamp, settings: &GuardSettings) {
+        self.allowances.entry(rate, now, settings.remembered, || Allowance::whole(now)).charge(now, length);
+    }
+
+    /// What was taken here since this was asked last.
+    pub(super) fn take_spent(&mut self) -> Vec<(String, Duration)> {
+        let spent = std::mem::take(&mut self.spent);
+        spent
+            .into_iter()
+            .map(|(rate, length)| (rate.text(), length))
+            .filter(|(name, _)| name.len() <= LONGEST)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back() {
+        let network: IpNet = "192.0.2.0/24".parse().unwrap();
+        for rate in [
+            Rate::Connections(Service::Imap, network),
+            Rate::Messages(network),
+            Rate::Recipients("2001:db8::/56".parse().unwrap()),
+            Rate::Unknown(network),
+            Rate::Named("messages an hour ann@example.test".to_owned()),
+        ] {
+            assert_eq!(Rate::parse(&rate.text()), Some(rate));
+        }
+        for text in ["", "messages", "messages x", "later 192.0.2.0/24", "connections no 192.0.2.0/24"] {
+            assert_eq!(Rate::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_others_take_is_gone_here_too() {
+        let settings = GuardSettings { share_rates: true, ..GuardSettings::default() };
+        let (mut one, mut other) = (Rates::default(), Rates::default());
+        let now = Timestamp::from_unix_seconds(1_000);
+        let rate = || Rate::Messages("192.0.2.7/32".parse().unwrap());
+        let wanted = Wanted { units: 6, count: 10, period: Duration::from_secs(60) };
+        assert_eq!(one.take(rate(), now, wanted, &settings), Ok(()));
+        assert_eq!(other.take(rate(), now, wanted, &settings), Ok(()));
+        for (name, length) in one.take_spent() {
+            other.charge(Rate::parse(&name).unwrap(), length, now, &settings);
+        }
+        assert!(one.take_spent().is_empty());
+        let one_more = Wanted { units: 1, ..wanted };
+        assert!(other.take(rate(), now, one_more, &settings).is_err());
+        assert_eq!(one.take(rate(), now, one_more, &settings), Ok(()));
+    }
+}

@@ -1,0 +1,92 @@
+//! How much mail clients bring and mailboxes get.
+
+use std::time::Duration;
+
+use super::ledger::{Failure, Guard};
+use super::rates::words;
+use super::spending::{Rate, Wanted};
+use crate::foundations::address::Address;
+use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::mail::Peer;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// What a client brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brought {
+    /// A message, at MAIL.
+    Message,
+    /// A recipient, at RCPT.
+    Recipient,
+}
+
+impl Guard {
+    /// Whether a client that is not one of our users may bring one more message or recipient now.
+    ///
+    /// # Errors
+    /// It or its network has brought too many: 450 4.7.1.
+    pub fn may_bring(&self, peer: &Peer, what: Brought) -> Result<(), Refusal> {
+        let settings = self.settings();
+        let (limit, word) = match what {
+            Brought::Message => (settings.traffic.messages_per_minute, "messages"),
+            Brought::Recipient => (settings.traffic.recipients_per_minute, "recipients"),
+        };
+        let Some(client) = self.counted(peer, &settings).filter(|_| limit > 0) else { return Ok(()) };
+        let wide = limit.saturating_mul(settings.network_factor);
+        for (network, count) in [(client.host(), limit), (client.network(), wide)] {
+            let rate = match what {
+                Brought::Message => Rate::Messages(network),
+                Brought::Recipient => Rate::Recipients(network),
+            };
+            let wanted = Wanted { units: 1, count, period: MINUTE };
+            self.take_rate(rate, wanted).map_err(|wait| {
+                let text = format!("Too many {word} from {network} in a minute ({count} are the most)");
+                later("4.7.1", format!("{text}; try again in {}", words(wait)))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A client has named a recipient that does not exist. Too many of them are a failure, which leads to a ban.
+    pub fn unknown_recipient(&self, peer: &Peer) {
+        let settings = self.settings();
+        let count = settings.traffic.unknown_recipients_per_hour;
+        let Some(client) = self.counted(peer, &settings) else { return };
+        let wanted = Wanted { units: 1, count, period: HOUR };
+        if self.take_rate(Rate::Unknown(client.host()), wanted).is_err() {
+            self.failed(peer, Failure::Session);
+        }
+    }
+
+    /// Whether a mailbox may get one more message from elsewhere now.
+    ///
+    /// # Errors
+    /// It gets too many: 450 4.2.1.
+    pub fn may_get(&self, peer: &Peer, recipient: &Address) -> Result<(), Refusal> {
+        let settings = self.settings();
+        let count = settings.traffic.messages_per_mailbox_per_hour;
+        if self.counted(peer, &settings).is_none() {
+            return Ok(());
+        }
+        let wanted = Wanted { units: 1, count, period: HOUR };
+        let name = format!("mailbox {}", recipient.split_tag('+').0.key());
+        self.take_rate(Rate::Named(name), wanted).map_err(|wait| {
+            let text = "This mailbox gets too many messages";
+            later("4.2.1", format!("{text}; try again in {}", words(wait)))
+        })
+    }
+
+    /// Takes `units` of the `count` that a name has of something per `period`, or says how long until there are so many.
+    /// `count` 0 is no limit.
+    ///
+    /// # Errors
+    /// The time to wait; more than `period` means never.
+    pub fn take(&self, what: &str, name: &str, units: u32, count: u32, period: Duration) -> Result<(), Duration> {
+        self.take_rate(Rate::Named(format!("{what} {name}")), Wanted { units, count, period })
+    }
+}
+
+fn later(status: &'static str, text: String) -> Refusal {
+    Refusal::new(Kind::TooMany, text).smtp(450, status)
+}
