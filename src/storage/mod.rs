@@ -5,4 +5,5 @@ pub mod directory;
 pub mod journal;
 pub mod mailbox;
 pub mod reports;
+pub mod scripts;
 pub mod spool;

@@ -584,7 +584,7 @@ fn name_of(path: &Path) -> &std::ffi::OsStr {
 }
 
 /// The user's directory: `<mail root>/<domain>/<local part>`.
-pub(super) fn directory_of(root: &Path, address: &Address) -> Result<PathBuf, Error> {
+pub(in crate::storage) fn directory_of(root: &Path, address: &Address) -> Result<PathBuf, Error> {
     let key = address.key();
     let bad = || Error::BadUser(key.clone());
     let (local, domain) = key.rsplit_once('@').ok_or_else(bad)?;

@@ -1,0 +1,15 @@
+//! Settings of the scripts' store.
+
+use crate::foundations::settings::ByteSize;
+
+crate::settings! {
+    /// The store of users' Sieve scripts.
+    pub struct ScriptSettings {
+        /// Most scripts a user may keep. One more is refused with `NO (QUOTA/MAXSCRIPTS)`.
+        pub scripts_per_user: u32 = 100,
+        /// Largest script. A larger one is refused with `NO (QUOTA/MAXSIZE)`; one that lies there already is not run.
+        pub script_size: ByteSize = ByteSize::mib(1),
+        /// Most octets that all scripts of a user may take together. Beyond it a script is refused with `NO (QUOTA)`.
+        pub quota: ByteSize = ByteSize::mib(8),
+    }
+}
