@@ -21,6 +21,7 @@ use crate::services::outbound::OutboundSettings;
 use crate::services::queue::QueueSettings;
 use crate::services::reports::ReportSettings;
 use crate::services::routing::RoutingSettings;
+use crate::services::sieve::SieveSettings;
 use crate::services::submission::SubmissionSettings;
 use crate::services::summary::SummarySettings;
 use crate::storage::database::DatabaseSettings;
@@ -78,6 +79,8 @@ crate::settings! {
         pub intake: IntakeSettings = IntakeSettings::default(),
         /// Final delivery into mailboxes.
         pub delivery: DeliverySettings = DeliverySettings::default(),
+        /// Scripts of users about their mail.
+        pub sieve: SieveSettings = SieveSettings::default(),
         /// Passing messages on to other hosts.
         pub outbound: OutboundSettings = OutboundSettings::default(),
         /// The queue: attempts, rests, notifications.

@@ -21,6 +21,7 @@ pub mod queue;
 pub mod records;
 pub mod reports;
 pub mod routing;
+pub mod sieve;
 pub mod submission;
 pub mod summary;
 pub mod trace;
