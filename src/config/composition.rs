@@ -4,6 +4,7 @@ use crate::foundations::address::Domain;
 use crate::foundations::dns::DnsSettings;
 use crate::foundations::net::HttpSettings;
 use crate::protocols::imap::ImapSettings;
+use crate::protocols::managesieve::ManageSieveSettings;
 use crate::protocols::pop3::Pop3Settings;
 use crate::protocols::smtp::SmtpSettings;
 use crate::protocols::web::dashboard::DashboardSettings;
@@ -28,6 +29,7 @@ use crate::storage::database::DatabaseSettings;
 use crate::storage::directory::DirectorySettings;
 use crate::storage::journal::JournalSettings;
 use crate::storage::mailbox::MailboxSettings;
+use crate::storage::scripts::ScriptSettings;
 use crate::storage::spool::SpoolSettings;
 
 crate::settings! {
@@ -57,6 +59,8 @@ crate::settings! {
         pub imap: ImapSettings = ImapSettings::default(),
         /// Limits and times of POP3 sessions.
         pub pop3: Pop3Settings = Pop3Settings::default(),
+        /// Limits and times of ManageSieve sessions.
+        pub managesieve: ManageSieveSettings = ManageSieveSettings::default(),
         /// HTTP, as the monitoring page and the figures speak it.
         pub http: HttpSettings = HttpSettings::default(),
         /// The monitoring page.
@@ -67,6 +71,8 @@ crate::settings! {
         pub directory: DirectorySettings = DirectorySettings::default(),
         /// The Maildir store.
         pub mailbox: MailboxSettings = MailboxSettings::default(),
+        /// The store of users' Sieve scripts.
+        pub scripts: ScriptSettings = ScriptSettings::default(),
         /// How users prove who they are.
         pub login: LoginSettings = LoginSettings::default(),
         /// How addresses are turned into mailboxes.

@@ -4,6 +4,7 @@ use crate::foundations::dns::DnsSettings;
 use crate::foundations::net::HttpSettings;
 use crate::foundations::settings::Live;
 use crate::protocols::imap::ImapSettings;
+use crate::protocols::managesieve::ManageSieveSettings;
 use crate::protocols::pop3::Pop3Settings;
 use crate::protocols::smtp::SmtpSettings;
 use crate::protocols::web::dashboard::DashboardSettings;
@@ -19,11 +20,13 @@ use crate::services::outbound::OutboundSettings;
 use crate::services::queue::QueueSettings;
 use crate::services::reports::ReportSettings;
 use crate::services::routing::RoutingSettings;
+use crate::services::sieve::SieveSettings;
 use crate::services::submission::SubmissionSettings;
 use crate::services::summary::SummarySettings;
 use crate::storage::directory::DirectorySettings;
 use crate::storage::journal::JournalSettings;
 use crate::storage::mailbox::MailboxSettings;
+use crate::storage::scripts::ScriptSettings;
 
 /// The settings a reload may exchange, each as its room holds it.
 macro_rules! lives {
@@ -57,9 +60,11 @@ lives! {
     smtp: SmtpSettings,
     imap: ImapSettings,
     pop3: Pop3Settings,
+    managesieve: ManageSieveSettings,
     dashboard: DashboardSettings,
     directory: DirectorySettings,
     mailbox: MailboxSettings,
+    scripts: ScriptSettings,
     guard: GuardSettings,
     login: LoginSettings,
     routing: RoutingSettings,
@@ -69,6 +74,7 @@ lives! {
     reports: ReportSettings,
     mta_sts: PublishedSettings,
     delivery: DeliverySettings,
+    sieve: SieveSettings,
     outbound: OutboundSettings,
     queue: QueueSettings,
     summary: SummarySettings,

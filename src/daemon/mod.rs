@@ -19,6 +19,7 @@ mod listeners;
 mod lives;
 pub mod log;
 mod parts;
+mod posting;
 mod probes;
 mod roles;
 mod rooms;

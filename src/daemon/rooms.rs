@@ -11,7 +11,7 @@ use super::{Listening, Parts};
 use crate::config::{Protocol, Role};
 use crate::foundations::net::{Connection, Listener};
 use crate::protocols::web::{dashboard, site};
-use crate::protocols::{imap, metrics, pop3, smtp};
+use crate::protocols::{imap, managesieve, metrics, pop3, smtp};
 use crate::services::overview::Overviewer;
 
 /// The protocol rooms of a process, each made when the first listener asks for it.
@@ -20,6 +20,7 @@ struct Rooms<'a> {
     smtp: SmtpRooms,
     imap: Option<Arc<imap::Room>>,
     pop3: Option<Arc<pop3::Room>>,
+    managesieve: Option<Arc<managesieve::Room>>,
     http: Arc<site::Room>,
     https: Arc<site::Room>,
     dashboard: Arc<dashboard::Room>,
@@ -41,6 +42,7 @@ pub(super) fn serve(parts: &Arc<Parts>, stages: &Stages, bound: Vec<Bound>) -> V
         smtp: smtp_rooms(parts),
         imap: imap_room(parts, stages),
         pop3: pop3_room(parts),
+        managesieve: managesieve_room(parts),
         http: Arc::new(site_room(parts, false)),
         https: Arc::new(site_room(parts, true)),
         dashboard: Arc::new(dashboard_room(parts, &listening)),
@@ -76,6 +78,11 @@ impl Rooms<'_> {
             Protocol::Pop3 | Protocol::Pop3s => {
                 if let Some(room) = &self.pop3 {
                     accept!(room, pop3::run);
+                }
+            }
+            Protocol::ManageSieve => {
+                if let Some(room) = &self.managesieve {
+                    accept!(room, managesieve::run);
                 }
             }
             Protocol::Http => accept!(self.http, site::run),
@@ -136,6 +143,19 @@ fn pop3_room(parts: &Parts) -> Option<Arc<pop3::Room>> {
         guard: parts.guard.clone(),
         login: parts.login.clone(),
         mailboxes,
+        journal: parts.journal.clone(),
+        clock: Arc::clone(&parts.clock),
+        tls: parts.certificates.context(),
+    })))
+}
+
+fn managesieve_room(parts: &Parts) -> Option<Arc<managesieve::Room>> {
+    Some(Arc::new(managesieve::Room::new(managesieve::Needs {
+        settings: parts.lives.managesieve.clone(),
+        sieve: parts.lives.sieve.clone(),
+        guard: parts.guard.clone(),
+        login: parts.login.clone(),
+        scripts: parts.scripts.clone()?,
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
         tls: parts.certificates.context(),

@@ -16,6 +16,7 @@ pub mod mta_sts;
 
 pub mod outbound;
 pub mod overview;
+pub mod posting;
 pub mod probe;
 pub mod queue;
 pub mod records;

@@ -47,6 +47,7 @@ pub fn sentence(event: &Event) -> String {
         EventKind::NotificationSent => format!("The sender {subject} was notified"),
         EventKind::QueueChanged => "The queue was changed by hand".to_owned(),
         EventKind::AccountChanged => format!("The account, alias or domain {subject} was changed"),
+        EventKind::ScriptChanged => format!("A Sieve script of {subject} was {}", text("what")),
         EventKind::ReportSent if event.details.contains_key("failed") => {
             format!("A report for {subject} could not be sent")
         }

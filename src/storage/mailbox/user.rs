@@ -125,6 +125,13 @@ impl User {
         FolderName::parse(special_use.name(&self.environment.settings.get())).ok()
     }
 
+    /// Whether a folder exists: one look at the disk, which is waited for.
+    pub fn knows(&self, folder: &FolderName) -> bool {
+        // What cannot be listed now is as it was.
+        let _ = self.read_tree();
+        self.has(folder)
+    }
+
     /// Creates a folder (RFC 9051 §6.3.4).
     pub async fn create(self: &Arc<Self>, folder: &FolderName) -> Result<(), Error> {
         let (user, folder) = (Arc::clone(self), folder.clone());

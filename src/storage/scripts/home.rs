@@ -24,7 +24,7 @@ const RESCUED: &str = "dovecot.orig";
 pub struct Home {
     path: PathBuf,
     root: Arc<Path>,
-    settings: Arc<ScriptSettings>,
+    pub(super) settings: Arc<ScriptSettings>,
 }
 
 /// A script in a list.
@@ -56,8 +56,27 @@ pub struct Stamp {
     changed: (i64, i64),
 }
 
+impl Stamp {
+    /// The version of a file; `None` when it is not there, which a link to nothing counts as.
+    ///
+    /// # Errors
+    /// The disk cannot be asked.
+    pub fn of(path: &Path) -> Result<Option<Self>, files::Error> {
+        match fs::metadata(path) {
+            Ok(metadata) => Ok(Some(Self {
+                file: (metadata.dev(), metadata.ino()),
+                size: metadata.size(),
+                modified: (metadata.mtime(), metadata.mtime_nsec()),
+                changed: (metadata.ctime(), metadata.ctime_nsec()),
+            })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(files::Error { verb: "look at", path: path.to_owned(), source }),
+        }
+    }
+}
+
 /// Held while scripts are changed.
-struct Lock(#[expect(dead_code, reason = "held, never looked at")] File);
+pub(super) struct Lock(#[expect(dead_code, reason = "held, never looked at")] File);
 
 impl Home {
     pub(super) const fn new(path: PathBuf, root: Arc<Path>, settings: Arc<ScriptSettings>) -> Self {
@@ -108,18 +127,15 @@ impl Home {
     /// # Errors
     /// The disk cannot be asked.
     pub fn stamp(&self) -> Result<Option<Stamp>, Error> {
-        let link = self.link();
-        match fs::metadata(&link) {
-            Ok(metadata) => Ok(Some(Stamp {
-                file: (metadata.dev(), metadata.ino()),
-                size: metadata.size(),
-                modified: (metadata.mtime(), metadata.mtime_nsec()),
-                changed: (metadata.ctime(), metadata.ctime_nsec()),
-            })),
-            // A link to a script that is gone stands for none.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(files::Error { verb: "look at", path: link, source }.into()),
-        }
+        Ok(Stamp::of(&self.link())?)
+    }
+
+    /// The version of one of the scripts.
+    ///
+    /// # Errors
+    /// The disk cannot be asked.
+    pub fn stamp_of(&self, name: &ScriptName) -> Result<Option<Stamp>, Error> {
+        Ok(Stamp::of(&self.path_of(name))?)
     }
 
     /// The active script, if there is one.
@@ -253,12 +269,12 @@ impl Home {
         self.directory().join(name.file())
     }
 
-    fn owner(&self) -> Result<Owner, Error> {
+    pub(super) fn owner(&self) -> Result<Owner, Error> {
         Ok(Owner::of(&self.root)?)
     }
 
     /// Waits until nobody else changes these scripts; makes the directory when it is missing.
-    fn lock(&self) -> Result<Lock, Error> {
+    pub(super) fn lock(&self) -> Result<Lock, Error> {
         let directory = self.directory();
         if !directory.is_dir() {
             self.owner()?.make_directory(&directory)?;
@@ -382,8 +398,12 @@ mod tests {
 
     #[test]
     fn limits_hold() {
-        let settings =
-            ScriptSettings { scripts_per_user: 2, script_size: ByteSize::bytes(10), quota: ByteSize::bytes(15) };
+        let settings = ScriptSettings {
+            scripts_per_user: 2,
+            script_size: ByteSize::bytes(10),
+            quota: ByteSize::bytes(15),
+            ..ScriptSettings::default()
+        };
         let world = World::new(settings);
         let home = world.home();
         assert!(matches!(home.put(&name("a"), &[b'#'; 11]), Err(Error::TooLarge(_))));

@@ -11,11 +11,13 @@
 
 mod error;
 mod home;
+mod memory;
 mod name;
 mod settings;
 
 pub use error::Error;
 pub use home::{Active, Entry, Home, Stamp};
+pub use memory::{Known, Memory};
 pub use name::{InvalidName, ScriptName};
 pub use settings::ScriptSettings;
 

@@ -11,5 +11,8 @@ crate::settings! {
         pub script_size: ByteSize = ByteSize::mib(1),
         /// Most octets that all scripts of a user may take together. Beyond it a script is refused with `NO (QUOTA)`.
         pub quota: ByteSize = ByteSize::mib(8),
+        /// Most things that the scripts of one user remember: senders that were answered, messages that were passed on or
+        /// are not to be stored twice. Beyond it, what would be forgotten first is forgotten at once.
+        pub remembered: u32 = 10_000,
     }
 }
