@@ -9,6 +9,7 @@
     ./outgoing.nix # DKIM signatures, senders of forwarded mail
     ./certificates.nix # where the TLS certificates come from
     ./spam.nix # thresholds, rules, ClamAV, milters, the local resolver
+    ./sieve.nix # scripts of the site
     ./dashboard.nix # monitoring page
     ./units.nix # one systemd unit per role, its sockets and its sandbox
     ./reverse-proxy.nix # nginx for the monitoring page, autoconfig and MTA-STS

@@ -20,8 +20,10 @@ mod programs;
 mod scripted;
 mod settings;
 mod store;
+mod trial;
 
 pub use perform::ScriptingParts;
 pub use programs::site_script;
 pub use settings::{Circles, DeliverySettings, JunkScripts, MissingFolder, OverQuota, ScriptedSettings, TagFolder};
 pub use store::Delivery;
+pub use trial::{Explained, ExplainedScript, Trial, Tried};

@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::fields::passed_on;
 use super::letters;
 use super::programs::{Plan, Programs};
-use super::scripted::{Act, Decided, Facts, decide, duplicate_key, existing, wanted};
+use super::scripted::{Act, Decided, Facts, Folders, decide, duplicate_key, existing, wanted};
 use super::settings::{DeliverySettings, JunkScripts, MissingFolder};
 use super::store::{Chosen, Delivery, Item, Target, usual};
 use crate::foundations::address::{Address, Domain, ReversePath};
@@ -21,7 +21,7 @@ use crate::services::filter::Folder;
 use crate::services::handover::{Errand, ErrandKind, Outcome, Posting};
 use crate::services::routing::{Identity, Routing};
 use crate::services::sieve::{Action, FileCopy, FileInto, Notification, SieveSettings, Vacation};
-use crate::storage::mailbox::{Flags, FolderName, Keyword, Missing, User};
+use crate::storage::mailbox::{Flags, FolderName, Keyword, Missing, SpecialUse, User};
 use crate::storage::scripts::{Error, Home, Known, Scripts};
 
 /// What scripts need beyond mailboxes.
@@ -60,6 +60,16 @@ impl Scripting {
         work: impl FnOnce(&Home) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.parts.scripts.job(account, work).await
+    }
+}
+
+impl Folders for User {
+    fn knows(&self, folder: &FolderName) -> bool {
+        Self::knows(self, folder)
+    }
+
+    fn special(&self, special: SpecialUse) -> Option<FolderName> {
+        Self::special(self, special)
     }
 }
 
@@ -103,7 +113,7 @@ impl Delivery {
         let settings = scripting.parts.sieve.get();
         let decided = tokio::task::spawn_blocking(move || {
             let home = programs.home(&facts.account)?;
-            Ok::<_, Error>(decide(&plan, facts, &inside, &home, &programs, &settings))
+            Ok::<_, Error>(decide(&plan, facts, &*inside, &home, &programs, &settings))
         });
         let decided = decided.await.unwrap_or(Err(Error::Closing)).map_err(Refusal::temporary)?;
         Performance { delivery: self, scripting: &scripting, item, user: &user }.perform(decided).await
@@ -337,7 +347,8 @@ impl Performance<'_> {
 
     fn target_of(&self, folder: &str, create: bool, flags: &[String]) -> Target {
         let missing = if create { Missing::Create } else { Missing::Fail };
-        let folder = existing(self.user, folder).or_else(|| wanted(self.user, folder));
+        let folders: &User = self.user;
+        let folder = existing(folders, folder).or_else(|| wanted(folders, folder));
         let (folder, missing) = match folder {
             Some(folder) => (folder, missing),
             None => (FolderName::inbox(), Missing::Create),

@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 use std::fmt;
-use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -11,10 +10,18 @@ use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{HeaderSection, Message};
 use crate::services::sieve::{
-    Action, Included, Location, Outcome, Remember, SieveSettings, Situation, Spam, World, run,
+    Action, Included, Location, Outcome, Remember, SieveSettings, Situation, Spam, Step, World, run,
 };
-use crate::storage::mailbox::{FolderName, SpecialUse, User};
+use crate::storage::mailbox::{FolderName, SpecialUse};
 use crate::storage::scripts::{Home, Memory};
+
+/// The user's folders, as a running server or the disk alone has them. Answers may wait for the disk.
+pub(super) trait Folders: Sync {
+    /// Whether there is one of this name.
+    fn knows(&self, folder: &FolderName) -> bool;
+    /// The name of the one with a special use.
+    fn special(&self, special: SpecialUse) -> Option<FolderName>;
+}
 
 /// What scripts are told.
 pub(super) struct Facts {
@@ -37,6 +44,8 @@ pub(super) struct Decided {
     pub(super) remember: Vec<Remember>,
     /// Scripts that could not do their work, and why.
     pub(super) failures: Vec<(String, String)>,
+    /// What each script has tested and decided.
+    pub(super) traces: Vec<(String, Vec<Step>)>,
 }
 
 /// An action, and where it comes from.
@@ -53,13 +62,14 @@ pub(super) struct Act {
 pub(super) fn decide(
     plan: &Plan,
     mut facts: Facts,
-    user: &Arc<User>,
+    folders: &dyn Folders,
     home: &Home,
     programs: &Programs,
     settings: &SieveSettings,
 ) -> Decided {
     let mut decided = Decided::default();
-    let world = Surroundings { user, home, programs, memory: Mutex::default(), now: facts.now };
+    let account = facts.account.clone();
+    let world = Surroundings { account: &account, folders, home, programs, memory: Mutex::default(), now: facts.now };
     let mut kept: Option<Act> = None;
     let own = match &plan.own {
         Own::Script(program) => Some(program),
@@ -100,8 +110,9 @@ enum Next {
 
 impl Decided {
     /// Takes over what one script has decided; what keeps the message is set aside, for a later script may decide otherwise.
-    fn take(&mut self, program: &Program, outcome: Outcome, kept: &mut Option<Act>) -> Next {
+    fn take(&mut self, program: &Program, mut outcome: Outcome, kept: &mut Option<Act>) -> Next {
         let why = why(&outcome);
+        self.traces.push((program.name.clone(), std::mem::take(&mut outcome.trace)));
         let act = |action| Act { script: program.name.clone(), action, why: why.clone() };
         if let Some(failure) = &outcome.failure {
             self.failures.push((program.name.clone(), failure.to_string()));
@@ -170,7 +181,8 @@ fn spam(message: &Message) -> Option<Spam> {
 
 /// The user's mailboxes and scripts, as scripts see them.
 struct Surroundings<'a> {
-    user: &'a Arc<User>,
+    account: &'a Address,
+    folders: &'a dyn Folders,
     home: &'a Home,
     programs: &'a Programs,
     memory: Mutex<OnceCell<Memory>>,
@@ -179,18 +191,18 @@ struct Surroundings<'a> {
 
 impl fmt::Debug for Surroundings<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Surroundings({})", self.user.account())
+        write!(f, "Surroundings({})", self.account)
     }
 }
 
 impl World for Surroundings<'_> {
     fn folder_exists(&self, name: &str) -> bool {
-        existing(self.user, name).is_some()
+        existing(self.folders, name).is_some()
     }
 
     fn special_use(&self, attribute: &str) -> Option<String> {
         let found = SpecialUse::ALL.into_iter().find(|special| special.attribute().eq_ignore_ascii_case(attribute))?;
-        self.user.special(found).map(|folder| folder.to_string())
+        self.folders.special(found).map(|folder| folder.to_string())
     }
 
     fn included(&self, location: Location, name: &str) -> Included {
@@ -201,7 +213,7 @@ impl World for Surroundings<'_> {
         let memory = self.memory.lock();
         let memory = memory.get_or_init(|| {
             self.home.memory().unwrap_or_else(|error| {
-                log::warn!(user:% = self.user.account(), error:% = error; "What scripts remember cannot be read");
+                log::warn!(user:% = self.account, error:% = error; "What scripts remember cannot be read");
                 Memory::default()
             })
         });
@@ -216,20 +228,20 @@ pub(super) fn duplicate_key(key: &str) -> String {
 
 /// The folder that a script means by a name, if there is one: by this very name, without the `INBOX` that other servers put
 /// in front, or with the dots that they have between the levels.
-pub(super) fn existing(user: &User, name: &str) -> Option<FolderName> {
+pub(super) fn existing(folders: &dyn Folders, name: &str) -> Option<FolderName> {
     let (name, bare) = (name.to_owned(), bare(name));
     let dotted = [name.replace('.', "/"), bare.replace('.', "/")];
     let [with, without] = dotted;
-    [name, bare, with, without].iter().filter_map(|name| FolderName::parse(name).ok()).find(|name| user.knows(name))
+    [name, bare, with, without].iter().filter_map(|name| FolderName::parse(name).ok()).find(|name| folders.knows(name))
 }
 
 /// The folder to be made for a name that none has yet; `None` when none can have it.
-pub(super) fn wanted(user: &User, name: &str) -> Option<FolderName> {
+pub(super) fn wanted(folders: &dyn Folders, name: &str) -> Option<FolderName> {
     let bare = bare(name);
     let levels = bare.replace('.', "/");
     // Dots part levels for those who wrote so before: behind `INBOX.`, and where the upper level is there.
     let upper = levels.split_once('/').and_then(|(upper, _)| FolderName::parse(upper).ok());
-    let is_dotted = !bare.contains('/') && (bare != name || upper.is_some_and(|upper| user.knows(&upper)));
+    let is_dotted = !bare.contains('/') && (bare != name || upper.is_some_and(|upper| folders.knows(&upper)));
     FolderName::parse(if is_dotted { &levels } else { &bare }).ok()
 }
 

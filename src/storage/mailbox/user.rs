@@ -122,7 +122,7 @@ impl User {
 
     /// The name of the folder with a special use, whether it exists or not; `None` when the settings name none.
     pub fn special(&self, special_use: SpecialUse) -> Option<FolderName> {
-        FolderName::parse(special_use.name(&self.environment.settings.get())).ok()
+        special_use.folder(&self.environment.settings.get())
     }
 
     /// Whether a folder exists: one look at the disk, which is waited for.
