@@ -9,6 +9,7 @@ pub mod imap;
 pub mod imap_name;
 pub mod line;
 pub mod maildir_name;
+pub mod managesieve;
 pub mod mime;
 pub mod pop3;
 pub mod rules;
@@ -30,6 +31,7 @@ pub const ALL: &[(&str, Body)] = &[
     ("imap_name", imap_name::run),
     ("line", line::run),
     ("maildir_name", maildir_name::run),
+    ("managesieve", managesieve::run),
     ("mime", mime::run),
     ("pop3", pop3::run),
     ("rules", rules::run),

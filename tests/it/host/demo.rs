@@ -22,8 +22,19 @@ async fn demo(directory: &Path) -> Value {
 async fn checks_itself_and_says_where_everything_is() {
     let directory = tempfile::tempdir().unwrap();
     let facts = demo(&directory.path().join("new")).await;
-    let protocols =
-        ["smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "lmtp", "dashboard", "metrics"];
+    let protocols = [
+        "smtp",
+        "submission",
+        "submissions",
+        "imap",
+        "imaps",
+        "pop3",
+        "pop3s",
+        "managesieve",
+        "lmtp",
+        "dashboard",
+        "metrics",
+    ];
     for protocol in protocols {
         assert!(facts["listeners"][protocol].as_str().is_some_and(|at| at.starts_with("127.0.0.1:")), "{facts}");
     }
