@@ -18,12 +18,13 @@ mod letters;
 mod perform;
 mod programs;
 mod scripted;
+mod scripting;
 mod settings;
 mod store;
 mod trial;
 
-pub use perform::ScriptingParts;
 pub use programs::site_script;
+pub use scripting::ScriptingParts;
 pub use settings::{Circles, DeliverySettings, JunkScripts, MissingFolder, OverQuota, ScriptedSettings, TagFolder};
 pub use store::Delivery;
 pub use trial::{Explained, ExplainedScript, Trial, Tried};

@@ -6,163 +6,22 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::fields::passed_on;
 use super::letters;
-use super::programs::{Plan, Programs};
-use super::scripted::{Act, Decided, Facts, Folders, decide, duplicate_key, existing, wanted};
-use super::settings::{DeliverySettings, JunkScripts, MissingFolder};
+use super::scripted::{Act, Decided, duplicate_key};
+use super::scripting::Scripting;
+use super::settings::MissingFolder;
 use super::store::{Chosen, Delivery, Item, Target, usual};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
-use crate::foundations::event::EventKind;
+use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::QueueId;
-use crate::foundations::mail::{Envelope, HeaderSection, Mail, Message, Recipient, addresses};
-use crate::foundations::settings::Live;
+use crate::foundations::mail::{Envelope, HeaderSection, Mail, Message, Recipient};
 use crate::services::filter::Folder;
-use crate::services::handover::{Errand, ErrandKind, Outcome, Posting};
-use crate::services::routing::{Identity, Routing};
-use crate::services::sieve::{Action, FileCopy, FileInto, Notification, SieveSettings, Vacation};
-use crate::storage::mailbox::{Flags, FolderName, Keyword, Missing, SpecialUse, User};
-use crate::storage::scripts::{Error, Home, Known, Scripts};
-
-/// What scripts need beyond mailboxes.
-pub struct ScriptingParts {
-    /// The users' scripts.
-    pub scripts: Scripts,
-    /// What scripts may do.
-    pub sieve: Live<SieveSettings>,
-    /// Our name.
-    pub hostname: Live<Domain>,
-    /// Whose addresses are whose.
-    pub routing: Routing,
-    /// Who sends what scripts want sent.
-    pub posting: Arc<dyn Posting>,
-}
-
-/// Scripts at work.
-pub(super) struct Scripting {
-    parts: ScriptingParts,
-    programs: Arc<Programs>,
-}
-
-impl Scripting {
-    pub(super) fn new(parts: ScriptingParts, delivery: Live<DeliverySettings>) -> Self {
-        let programs = Programs::new(parts.scripts.clone(), delivery, parts.sieve.clone());
-        Self { parts, programs: Arc::new(programs) }
-    }
-
-    pub(super) fn hostname(&self) -> Arc<Domain> {
-        self.parts.hostname.get()
-    }
-
-    pub(super) async fn home<T: Send + 'static>(
-        &self,
-        account: &Address,
-        work: impl FnOnce(&Home) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        self.parts.scripts.job(account, work).await
-    }
-}
-
-impl Folders for User {
-    fn knows(&self, folder: &FolderName) -> bool {
-        Self::knows(self, folder)
-    }
-
-    fn special(&self, special: SpecialUse) -> Option<FolderName> {
-        Self::special(self, special)
-    }
-}
-
-/// The scripts of one message, with who runs them.
-pub(super) struct Planned {
-    scripting: Arc<Scripting>,
-    plan: Plan,
-}
-
-/// Most addresses of a header that are looked up to find the user's own.
-const MOST_LOOKED_UP: usize = 100;
-
-impl Delivery {
-    /// The scripts that look at this message; `None` when none does.
-    pub(super) async fn plan(&self, item: &Item<'_>) -> Option<Planned> {
-        let scripting = self.scripting.as_ref()?;
-        let account = &item.recipient.account;
-        match item.verdict.folder(account) {
-            Folder::Quarantine => return None,
-            Folder::Junk if item.settings.sieve.junk == JunkScripts::Skip => return None,
-            Folder::Junk | Folder::Inbox => {}
-        }
-        let (programs, of) = (Arc::clone(&scripting.programs), account.clone());
-        let planned = tokio::task::spawn_blocking(move || programs.plan(&of)).await;
-        match planned.unwrap_or(Err(Error::Closing)) {
-            Ok(plan) if plan.is_empty() => None,
-            Ok(plan) => Some(Planned { scripting: Arc::clone(scripting), plan }),
-            Err(error) => {
-                log::warn!(user:% = account, error:% = error; "The scripts of {account} cannot be looked at; none runs");
-                None
-            }
-        }
-    }
-
-    /// Runs the scripts and does what they have decided.
-    pub(super) async fn deliver_by(&self, planned: Planned, item: &Item<'_>) -> Result<Outcome, Refusal> {
-        let Planned { scripting, plan } = planned;
-        let user = self.user(item).await?;
-        let facts = self.facts(&scripting, item).await?;
-        let (programs, inside) = (Arc::clone(&scripting.programs), Arc::clone(&user));
-        let settings = scripting.parts.sieve.get();
-        let decided = tokio::task::spawn_blocking(move || {
-            let home = programs.home(&facts.account)?;
-            Ok::<_, Error>(decide(&plan, facts, &*inside, &home, &programs, &settings))
-        });
-        let decided = decided.await.unwrap_or(Err(Error::Closing)).map_err(Refusal::temporary)?;
-        Performance { delivery: self, scripting: &scripting, item, user: &user }.perform(decided).await
-    }
-
-    async fn facts(&self, scripting: &Scripting, item: &Item<'_>) -> Result<Facts, Refusal> {
-        let account = &item.recipient.account;
-        let own_addresses = own_addresses(&scripting.parts.routing, item).await.map_err(Refusal::temporary)?;
-        Ok(Facts {
-            message: item.message.clone(),
-            reverse_path: item.mail.envelope.reverse_path.clone(),
-            recipient: item.recipient.recipient.address.clone(),
-            account: account.clone(),
-            own_addresses,
-            login: item.mail.origin.login.as_ref().map(|login| login.address.to_string()),
-            tag_separator: scripting.parts.routing.tag_separator(),
-            now: self.clock.now(),
-            hostname: (*scripting.hostname()).clone(),
-            junk: item.verdict.folder(account) == Folder::Junk,
-        })
-    }
-}
-
-/// The account's address, and those in the header that lead to it (RFC 5230 §4.5).
-async fn own_addresses(routing: &Routing, item: &Item<'_>) -> Result<Vec<Address>, crate::services::routing::Error> {
-    let account = &item.recipient.account;
-    let mut own = vec![account.clone()];
-    if item.recipient.recipient.address != *account {
-        own.push(item.recipient.recipient.address.clone());
-    }
-    let bytes = item.message.bytes();
-    let header = HeaderSection::of(&bytes);
-    let named = ["To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc"];
-    let fields = header.fields().filter(|field| named.iter().any(|name| field.is(name)));
-    let found: Vec<Address> = fields
-        .flat_map(|field| addresses::read(&field.value()))
-        .filter_map(|entry| match entry {
-            addresses::Entry::Mailbox(mailbox) => mailbox.address().parse().ok(),
-            _ => None,
-        })
-        .take(MOST_LOOKED_UP)
-        .collect();
-    for address in found {
-        if !own.contains(&address) && routing.may_send_as(account, &address).await? != Identity::Foreign {
-            own.push(address);
-        }
-    }
-    Ok(own)
-}
+use crate::services::handover::{Errand, ErrandKind, Outcome};
+use crate::services::routing::Identity;
+use crate::services::sieve::{Action, FileCopy, Notification, Vacation};
+use crate::storage::mailbox::{Flags, FolderName, Keyword, Missing, User};
+use crate::storage::scripts::Known;
 
 /// One message, its recipient, and what scripts have decided about it.
 pub(super) struct Performance<'a> {
@@ -174,7 +33,8 @@ pub(super) struct Performance<'a> {
 
 impl Performance<'_> {
     /// First what must be durable: what is passed on, then what is stored. Then what is only told.
-    async fn perform(&self, mut decided: Decided) -> Result<Outcome, Refusal> {
+    pub(super) async fn perform(&self, mut decided: Decided) -> Result<Outcome, Refusal> {
+        self.keep_what_comes_back(&mut decided).await?;
         if self.is_junk() {
             self.leave_junk_alone(&mut decided);
         }
@@ -185,8 +45,8 @@ impl Performance<'_> {
         self.tell_failures(&decided).await;
         for act in &decided.acts {
             match &act.action {
-                Action::Vacation(vacation) => self.answer(act, vacation).await,
-                Action::Notify(notification) => self.notify(act, notification).await,
+                Action::Vacation(vacation) => self.answer(&decided, act, vacation).await,
+                Action::Notify(notification) => self.notify(&decided, act, notification).await,
                 Action::Discard => {
                     self.acted(act, "discard", |event| event);
                     let event = self.delivery.event(EventKind::Discarded, self.item);
@@ -222,6 +82,18 @@ impl Performance<'_> {
         if decided.acts.is_empty() {
             decided.acts.push(self.plain_keep());
         }
+    }
+
+    /// A message for the user's own address is kept at once, instead of coming back as one that runs in a circle.
+    async fn keep_what_comes_back(&self, decided: &mut Decided) -> Result<(), Refusal> {
+        let (routing, account) = (&self.scripting.parts.routing, &self.item.recipient.account);
+        for act in &mut decided.acts {
+            let Action::Redirect { to, message } = &act.action else { continue };
+            if routing.may_send_as(account, to).await.map_err(Refusal::temporary)? == Identity::Own {
+                act.action = Action::Keep { flags: Vec::new(), implicit: false, message: message.clone() };
+            }
+        }
+        Ok(())
     }
 
     fn plain_keep(&self) -> Act {
@@ -316,7 +188,10 @@ impl Performance<'_> {
                     let target = marked(Target { ..usual }, flags);
                     (target, message, if *implicit { Chosen::Here } else { Chosen::ByScript })
                 }
-                Action::FileInto(file) => (self.target(file), &file.message, Chosen::ByScript),
+                Action::FileInto(file) => {
+                    let target = self.target(decided, &file.folder, file.create, &file.flags);
+                    (target, &file.message, Chosen::ByScript)
+                }
                 _ => continue,
             };
             // RFC 5228 §2.10.3: twice the same into one folder is once.
@@ -340,17 +215,11 @@ impl Performance<'_> {
         act.script.is_empty()
     }
 
-    fn target(&self, file: &FileInto) -> Target {
-        let create = file.create || self.item.settings.sieve.missing_folder == MissingFolder::Create;
-        self.target_of(&file.folder, create, &file.flags)
-    }
-
-    fn target_of(&self, folder: &str, create: bool, flags: &[String]) -> Target {
+    fn target(&self, decided: &Decided, folder: &str, create: bool, flags: &[String]) -> Target {
+        let create = create || self.item.settings.sieve.missing_folder == MissingFolder::Create;
         let missing = if create { Missing::Create } else { Missing::Fail };
-        let folders: &User = self.user;
-        let folder = existing(folders, folder).or_else(|| wanted(folders, folder));
-        let (folder, missing) = match folder {
-            Some(folder) => (folder, missing),
+        let (folder, missing) = match decided.folders.get(folder) {
+            Some(folder) => (folder.clone(), missing),
             None => (FolderName::inbox(), Missing::Create),
         };
         marked(Target { folder, missing, flags: Flags::NONE, keywords: Vec::new() }, flags)
@@ -367,7 +236,7 @@ impl Performance<'_> {
         }
     }
 
-    async fn answer(&self, act: &Act, vacation: &Vacation) {
+    async fn answer(&self, decided: &Decided, act: &Act, vacation: &Vacation) {
         let now = self.delivery.clock.now();
         let key = format!("vacation {} {}", vacation.to.key(), vacation.handle);
         let to = vacation.to.to_string();
@@ -389,7 +258,7 @@ impl Performance<'_> {
         let recipients = vec![vacation.to.clone()];
         match self.send(&vacation.reply, recipients, ReversePath::Null).await {
             Ok(id) => {
-                self.copy(&vacation.reply, vacation.copy.as_ref()).await;
+                self.copy(decided, &vacation.reply, vacation.copy.as_ref()).await;
                 self.acted(act, "vacation", |event| event.with("to", to).queue(id));
             }
             Err(refusal) => {
@@ -399,7 +268,7 @@ impl Performance<'_> {
         }
     }
 
-    async fn notify(&self, act: &Act, notification: &Notification) {
+    async fn notify(&self, decided: &Decided, act: &Act, notification: &Notification) {
         let to: Vec<String> = notification.to.iter().map(ToString::to_string).collect();
         // RFC 5436 §2.3: what must not be answered makes nothing that could be.
         let reverse_path = match self.item.mail.envelope.reverse_path {
@@ -408,7 +277,7 @@ impl Performance<'_> {
         };
         match self.send(&notification.message, notification.to.clone(), reverse_path).await {
             Ok(id) => {
-                self.copy(&notification.message, notification.copy.as_ref()).await;
+                self.copy(decided, &notification.message, notification.copy.as_ref()).await;
                 self.acted(act, "notify", |event| event.with("to", to).queue(id));
             }
             Err(refusal) => {
@@ -430,12 +299,11 @@ impl Performance<'_> {
     }
 
     /// Keeps a copy of a letter (RFC 8580).
-    async fn copy(&self, message: &Message, copy: Option<&FileCopy>) {
+    async fn copy(&self, decided: &Decided, message: &Message, copy: Option<&FileCopy>) {
         let Some(copy) = copy else { return };
-        let create = copy.create || self.item.settings.sieve.missing_folder == MissingFolder::Create;
-        let target = self.target_of(&copy.folder, create, &copy.flags);
+        let target = self.target(decided, &copy.folder, copy.create, &copy.flags);
         // Its failure has been logged; the letter is on its way.
-        let _ = self.delivery.put(self.user, self.item, message, target, Chosen::ByScript).await;
+        let _ = self.delivery.put(self.user, self.item, message, target, Chosen::Letter).await;
     }
 
     /// Tells of scripts that could not do their work: in events, the log, and once a day in the user's inbox.
@@ -454,7 +322,7 @@ impl Performance<'_> {
         let target =
             Target { folder: FolderName::inbox(), missing: Missing::Create, flags: Flags::NONE, keywords: Vec::new() };
         // Whether there is room for it makes no difference to the message itself.
-        let _ = self.delivery.put(self.user, self.item, &message, target, Chosen::ByScript).await;
+        let _ = self.delivery.put(self.user, self.item, &message, target, Chosen::Letter).await;
     }
 
     /// Whether this is done for the first time, as far as is remembered.
@@ -473,12 +341,7 @@ impl Performance<'_> {
     }
 
     /// Records one action.
-    fn acted(
-        &self,
-        act: &Act,
-        word: &'static str,
-        more: impl FnOnce(crate::foundations::event::Event) -> crate::foundations::event::Event,
-    ) {
+    fn acted(&self, act: &Act, word: &'static str, more: impl FnOnce(Event) -> Event) {
         let mut event = self.delivery.event(EventKind::SieveAction, self.item).with("action", word);
         if !act.script.is_empty() {
             event = event.with("script", act.script.as_str());

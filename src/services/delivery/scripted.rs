@@ -1,6 +1,7 @@
 //! Running the scripts of one message for one user.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fmt;
 
 use parking_lot::Mutex;
@@ -44,6 +45,8 @@ pub(super) struct Decided {
     pub(super) remember: Vec<Remember>,
     /// Scripts that could not do their work, and why.
     pub(super) failures: Vec<(String, String)>,
+    /// The folders that the actions name, by these names; those that no folder can have are not in it.
+    pub(super) folders: HashMap<String, FolderName>,
     /// What each script has tested and decided.
     pub(super) traces: Vec<(String, Vec<Step>)>,
 }
@@ -60,6 +63,27 @@ pub(super) struct Act {
 
 /// Runs the scripts of a plan, one after the other as long as they keep the message. Blocks.
 pub(super) fn decide(
+    plan: &Plan,
+    facts: Facts,
+    folders: &dyn Folders,
+    home: &Home,
+    programs: &Programs,
+    settings: &SieveSettings,
+) -> Decided {
+    let mut decided = run_all(plan, facts, folders, home, programs, settings);
+    let names = decided.acts.iter().filter_map(|act| match &act.action {
+        Action::FileInto(file) => Some(&file.folder),
+        Action::Vacation(vacation) => vacation.copy.as_ref().map(|copy| &copy.folder),
+        Action::Notify(notification) => notification.copy.as_ref().map(|copy| &copy.folder),
+        _ => None,
+    });
+    let found =
+        names.filter_map(|name| Some((name.clone(), existing(folders, name).or_else(|| wanted(folders, name))?)));
+    decided.folders = found.collect();
+    decided
+}
+
+fn run_all(
     plan: &Plan,
     mut facts: Facts,
     folders: &dyn Folders,

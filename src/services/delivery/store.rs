@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::fields::Ready;
-use super::perform::{Scripting, ScriptingParts};
+use super::scripting::{Scripting, ScriptingParts};
 use super::settings::{Circles, DeliverySettings, OverQuota, TagFolder};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
@@ -61,6 +61,8 @@ pub(super) struct Target {
 pub(super) enum Chosen {
     Here,
     ByScript,
+    /// Nobody: it is no message that came, but one about it.
+    Letter,
 }
 
 impl LocalDelivery for Delivery {
@@ -152,10 +154,11 @@ impl Delivery {
         let (folder, uid) = (folder.to_string(), u32::from(appended.uid));
         let event = self.event(EventKind::Delivered, item).with("folder", folder.as_str()).with("uid", uid);
         let event = event.with("size", message.len() as u64);
-        self.journal.record(match chosen {
-            Chosen::Here => event,
-            Chosen::ByScript => event.with("by", "sieve"),
-        });
+        match chosen {
+            Chosen::Here => self.journal.record(event),
+            Chosen::ByScript => self.journal.record(event.with("by", "sieve")),
+            Chosen::Letter => {}
+        }
         Ok(Outcome::Stored { folder, uid })
     }
 
