@@ -5,15 +5,28 @@
 //! handed in by [`Situation`] and [`World`]. The caller performs the actions, remembers what is to be remembered, and records
 //! events.
 //!
+//! On the way: `lexer` and `parser` know the grammar alone, `check` knows what names mean and reads arguments, each word of the
+//! language is in `extensions` (its arguments, and what it does), `run` has the state of a run and its limits.
+//!
 //! Promises: neither panics, whatever the script and the message hold; the work is bounded by [`SieveSettings`]; a script that
 //! fails keeps the message (RFC 5228 §2.10.6).
 
+mod check;
+mod extensions;
+mod foreign;
+mod lexer;
+mod matching;
 mod outcome;
+mod parser;
+mod program;
+mod run;
 mod script;
 mod settings;
 mod situation;
+mod syntax;
 
+pub use foreign::{Answer, ForeignArgument, ForeignCommand, Host, Stage, Vocabulary};
 pub use outcome::{Action, Failure, FileCopy, FileInto, Notification, Outcome, Remember, Step, Vacation};
-pub use script::{Compiled, EXTENSIONS, Mistake, NOTIFY_METHODS, Script, compile, run};
+pub use script::{Compiled, EXTENSIONS, Mistake, NOTIFY_METHODS, Script, compile, compile_with, run, run_with};
 pub use settings::SieveSettings;
 pub use situation::{Included, Location, Situation, Spam, World};
