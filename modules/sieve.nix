@@ -4,6 +4,7 @@ let
   inherit (lib) mkIf mkOption types;
   cfg = config.services.postrider;
   scripts = types.listOf types.path;
+  given = lib.filterAttrs (_: value: value != [ ] && value != null);
 in
 {
   options.services.postrider.sieve = {
@@ -31,7 +32,7 @@ in
   };
 
   config = mkIf cfg.enable {
-    services.postrider.settings.delivery.sieve = lib.filterAttrs (_: value: value != [ ] && value != null) {
+    services.postrider.settings.delivery.sieve = given {
       before = map (path: "${path}") cfg.sieve.before;
       after = map (path: "${path}") cfg.sieve.after;
       global = if cfg.sieve.global == null then null else "${cfg.sieve.global}";
