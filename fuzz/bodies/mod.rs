@@ -14,6 +14,7 @@ pub mod mime;
 pub mod pop3;
 pub mod rules;
 pub mod sasl;
+pub mod sieve;
 pub mod smtp_command;
 pub mod smtp_reply;
 pub mod smtp_session;
@@ -36,6 +37,7 @@ pub const ALL: &[(&str, Body)] = &[
     ("pop3", pop3::run),
     ("rules", rules::run),
     ("sasl", sasl::run),
+    ("sieve", sieve::run),
     ("smtp_command", smtp_command::run),
     ("smtp_reply", smtp_reply::run),
     ("smtp_session", smtp_session::run),

@@ -1,9 +1,13 @@
-//! Sieve around the engine: scripts over the wire, at work in deliveries, on the command line, and moved in.
+//! Sieve: the language, by Pigeonhole's own suite of tests; scripts over the wire, at work in deliveries, on the command line,
+//! and moved in.
 
+mod bench;
 mod commands;
 mod delivery;
 mod managesieve;
 mod onward;
+mod suite;
+mod world;
 
 use std::path::{Path, PathBuf};
 
