@@ -61,7 +61,7 @@ def mail_is_filed(server):
 
 
 def deactivated_by_sieve_connect(server):
-    sieve_connect(server, "--deactivate", "--remotesieve", "filing")
+    sieve_connect(server, "--deactivate")
     assert "ACTIVE" not in sieve_connect(server, "--list")
     sieve_connect(server, "--delete", "--remotesieve", "filing")
     assert "filing" not in sieve_connect(server, "--list")
@@ -71,8 +71,7 @@ def by_sievelib(server):
     host, port = server.at("managesieve")
     client = managesieve.Client(host, port)
     address, password = server.users[1]
-    # This client trusts the system's authorities only, so that it is the one that uses a network without TLS.
-    assert client.connect(address, password, starttls=False, authmech="PLAIN")
+    assert client.connect(address, password, starttls=True, authmech="PLAIN")
     assert "fileinto" in client.get_sieve_capabilities()
     assert client.havespace("filing", 1000)
     assert client.putscript("filing", FILING)

@@ -29,8 +29,7 @@ async fn poplib() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn managesieve() {
-    let settings = "[managesieve]\nallow_plaintext = [\"127.0.0.0/8\"]\n";
-    let host = Host::start().settings(settings).user("ann@example.test").user("bob@example.test").real_time().await;
+    let host = Host::start().user("ann@example.test").user("bob@example.test").real_time().await;
     let description = host.description();
     tools::run_system_script("managesieve_session.py", &["sievelib"], &["sieve-connect"], &description).await;
     host.stop().await;

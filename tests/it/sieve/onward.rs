@@ -16,7 +16,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Only what comes from this address is mail of `elsewhere.test`.
 const ZONE: &str = "elsewhere.test MX 10 mx.elsewhere.test\nmx.elsewhere.test A 192.0.2.25\n\
-    elsewhere.test TXT \"v=spf1 ip4:198.51.100.7 -all\"\nneutral.test MX 10 mx.elsewhere.test";
+    elsewhere.test TXT v=spf1 ip4:198.51.100.7 -all\nneutral.test MX 10 mx.elsewhere.test";
 
 struct World {
     host: Host,
