@@ -82,7 +82,7 @@ def by_sievelib(server):
     assert client.listscripts() == ("Ablage ü", []), client.listscripts()
     assert not client.deletescript("Ablage ü")
     assert client.setactive("")
-    assert client.listscripts() == ("", ["Ablage ü"])
+    assert client.listscripts()[1] == ["Ablage ü"], client.listscripts()
     assert client.deletescript("Ablage ü")
     assert not client.havespace("large", 1 << 30)
     client.logout()
