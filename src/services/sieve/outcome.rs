@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::foundations::address::Address;
+use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::mail::Message;
 
 /// What is to be done with a message, and why.
@@ -108,7 +108,9 @@ pub struct Vacation {
 /// A notification by mail (RFC 5436).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
-    /// Whom it goes to. It travels with the null reverse-path when the message did (RFC 5436 §2.3).
+    /// The sender of its envelope: null when that of the message was (RFC 5436 §2.7).
+    pub from: ReversePath,
+    /// Whom it goes to.
     pub to: Vec<Address>,
     /// 1 for high, 2 for normal, 3 for low.
     pub importance: u8,

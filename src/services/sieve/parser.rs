@@ -41,6 +41,9 @@ struct Parser<'a, 'm> {
 /// Most mistakes that are collected; nobody reads more at once.
 const MAX_MISTAKES: usize = 100;
 
+/// Deepest nesting that can be set.
+const MAX_NESTING: u32 = 100;
+
 /// Most arguments of one command or test.
 const MAX_ARGUMENTS: usize = 32;
 
@@ -134,8 +137,9 @@ impl Parser<'_, '_> {
 
     /// Whether one more level of nesting is allowed.
     fn deeper(&mut self) -> bool {
-        if self.depth >= self.settings.nesting {
-            let most = self.settings.nesting;
+        // What is checked and run is as deep as the script: the stack must hold it, whatever is set.
+        let most = self.settings.nesting.min(MAX_NESTING);
+        if self.depth >= most {
             self.mistake(format!("blocks and tests stand too deep in each other; {most} levels are the most"));
             return false;
         }

@@ -126,7 +126,7 @@ impl Bench {
     fn execute(&mut self, stage: &Stage<'_, 'static>) -> bool {
         self.errors.clear();
         let actions = self.decided(stage);
-        match self.world.perform(&actions, stage.situation.reverse_path, stage.situation.recipient) {
+        match self.world.perform(&actions, stage.situation.reverse_path) {
             Ok(()) => true,
             Err(why) => {
                 self.errors.push(why);
@@ -162,7 +162,7 @@ impl Bench {
             "sieve_max_redirects" => settings.redirects = number.unwrap_or(defaults.redirects),
             "sieve_include_max_includes" => settings.includes = number.unwrap_or(defaults.includes),
             "sieve_include_max_nesting_depth" => settings.include_depth = number.unwrap_or(defaults.include_depth),
-            "sieve_variables_max_variable_size" => {
+            "sieve_variables_max_variable_size" | "sieve_variables_max_value_size" => {
                 settings.variable_size = value.and_then(size).unwrap_or(defaults.variable_size);
             }
             "sieve_editheader_max_header_size" => {
@@ -188,7 +188,8 @@ impl Bench {
         }
         let folder = arguments.texts().first().cloned().unwrap_or_default();
         let message = self.world.folders.lock().unwrap().get(&folder).and_then(|messages| messages.get(index).cloned());
-        let Some(message) = message else { return false };
+        let Some((message, flags)) = message else { return false };
+        *stage.flags = flags;
         set_message(stage.situation, message);
         true
     }

@@ -19,7 +19,8 @@ pub(super) struct Sent {
 /// Folders in memory and scripts in files.
 #[derive(Debug)]
 pub(super) struct SuiteWorld {
-    pub(super) folders: Mutex<BTreeMap<String, Vec<Message>>>,
+    /// What is in each folder, with flags.
+    pub(super) folders: Mutex<BTreeMap<String, Vec<(Message, Vec<String>)>>>,
     pub(super) sent: Mutex<Vec<Sent>>,
     pub(super) settings: Mutex<SieveSettings>,
     directory: PathBuf,
@@ -30,7 +31,8 @@ impl SuiteWorld {
         Self {
             folders: Mutex::new(BTreeMap::from([("INBOX".to_owned(), Vec::new())])),
             sent: Mutex::default(),
-            settings: Mutex::new(SieveSettings::default()),
+            // A debug build is slow, and one file of the suite uses up all the work there is.
+            settings: Mutex::new(SieveSettings { work: 10_000_000, ..SieveSettings::default() }),
             directory: directory.to_owned(),
         }
     }
@@ -67,20 +69,16 @@ impl SuiteWorld {
     }
 
     /// Does what a script has decided; the error says what cannot be done.
-    pub(super) fn perform(&self, actions: &[Action], from: &ReversePath, to: &Address) -> Result<(), String> {
+    pub(super) fn perform(&self, actions: &[Action], from: &ReversePath) -> Result<(), String> {
         for action in actions {
             match action {
-                Action::Keep { message, .. } => self.store("INBOX", true, message)?,
-                Action::FileInto(into) => self.store(&into.folder, into.create, &into.message)?,
+                Action::Keep { message, flags, .. } => self.store("INBOX", true, message, flags)?,
+                Action::FileInto(into) => self.store(&into.folder, into.create, &into.message, &into.flags)?,
                 Action::Redirect { to, message } => self.send(from, to, message),
                 Action::Vacation(vacation) => self.send(&ReversePath::Null, &vacation.to, &vacation.reply),
                 Action::Notify(notification) => {
-                    let sender = match from {
-                        ReversePath::Null => ReversePath::Null,
-                        ReversePath::Address(_) => ReversePath::Address(to.clone()),
-                    };
                     for to in &notification.to {
-                        self.send(&sender, to, &notification.message);
+                        self.send(&notification.from, to, &notification.message);
                     }
                 }
                 Action::Discard | Action::Reject { .. } => {}
@@ -89,7 +87,7 @@ impl SuiteWorld {
         Ok(())
     }
 
-    fn store(&self, folder: &str, create: bool, message: &Message) -> Result<(), String> {
+    fn store(&self, folder: &str, create: bool, message: &Message, flags: &[String]) -> Result<(), String> {
         let mut folders = self.folders.lock().unwrap();
         let name = if folder.eq_ignore_ascii_case("inbox") { "INBOX" } else { folder };
         if create {
@@ -97,7 +95,7 @@ impl SuiteWorld {
         }
         let messages =
             folders.get_mut(name).ok_or(format!("failed to store into mailbox '{name}': Mailbox doesn't exist"))?;
-        messages.push(message.clone());
+        messages.push((message.clone(), flags.to_vec()));
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Checker, Tests};
 use crate::foundations::address::{Address, InvalidDomain, LocalPart};
+use crate::foundations::mail::encoded_words;
 use crate::foundations::settings::nearest;
 use crate::services::sieve::program::{Test, Value};
 use crate::services::sieve::syntax::{Argument, Call, Given, Position};
@@ -280,7 +281,13 @@ impl<'k, 'c> Arguments<'k, 'c> {
                 )
             } else {
                 let near = nearest(tag, self.known.iter().copied());
-                let hint = near.map_or_else(String::new, |near| format!("; did you mean ':{near}'?"));
+                let hint = near.map_or_else(
+                    || match self.known.is_empty() {
+                        true => "; it has none".to_owned(),
+                        false => format!(" (there are :{})", self.known.join(", :")),
+                    },
+                    |near| format!("; did you mean ':{near}'?"),
+                );
                 format!("unknown tagged argument ':{tag}' for {subject}{hint}")
             };
             self.wrong_at(argument.at, text);
@@ -301,18 +308,16 @@ impl<'k, 'c> Arguments<'k, 'c> {
         }
     }
 
-    /// Names of header fields: those known now must be some (RFC 5228 §2.4.2.2).
+    /// Names of header fields. One that cannot be a name matches nothing (RFC 5228 §2.4.2.2), which is worth a warning.
     pub(in crate::services::sieve) fn field_names(&mut self, argument: &Argument) -> Vec<Value> {
         let values = self.values(argument);
         for (at, value) in &values {
             if let Some(name) = value.constant().filter(|name| !is_field_name(name)) {
-                self.wrong_at(
-                    *at,
-                    format!(
-                        "'{}' is no name of a header field; it is written without a colon and blanks",
-                        name.escape_debug()
-                    ),
+                let text = format!(
+                    "'{}' is no name of a header field, so nothing is found; it is written without a colon and blanks",
+                    name.escape_debug()
                 );
+                self.checker.warn(*at, text);
             }
         }
         values.into_iter().map(|(_, value)| value).collect()
@@ -387,5 +392,5 @@ pub(in crate::services::sieve) fn mailbox(text: &str) -> Result<(String, Address
     let local = quoted.map_err(|error| error.to_string())?;
     let address = Address::new(local, domain).map_err(|error| error.to_string())?;
     let name = mailbox.name.filter(|_| text.contains('<')).unwrap_or_default();
-    Ok((String::from_utf8_lossy(&name).into_owned(), address))
+    Ok((encoded_words::decode(&name), address))
 }

@@ -20,6 +20,13 @@ enum Transform {
     Text,
 }
 
+/// Whether the tags of HTML are a part of its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Markup {
+    Kept,
+    Removed,
+}
+
 #[derive(Debug)]
 struct Body {
     transform: Transform,
@@ -40,7 +47,8 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
     }
     let [keys] = arguments.positional([("key list", Wanted::Texts)])?;
     let keys = arguments.values(&keys);
-    let matcher = matching.with(arguments, keys);
+    // RFC 5173 §6: what wildcards match here is not kept in variables.
+    let matcher = matching.without_captures().with(arguments, keys);
     let transform = given.into_iter().next().map_or(Transform::Text, |(_, transform)| transform);
     arguments.fine(Box::new(Body { transform, matcher }))
 }
@@ -48,15 +56,18 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
 impl Judge for Body {
     fn judge(&self, run: &mut Run<'_, '_>) -> Result<bool, Halt> {
         let limit = run.settings.body.len();
+        if !run.content.has_body() {
+            return self.matcher.matches::<String>(run, &[]);
+        }
         let values = match &self.transform {
             Transform::Raw => {
                 let body = run.content.body();
                 vec![charset::guess(&body[..body.len().min(limit)]).into_owned()]
             }
-            Transform::Text => parts(run, limit, PartType::is_text)?,
+            Transform::Text => parts(run, limit, Markup::Removed, PartType::is_text)?,
             Transform::Content(types) => {
                 let types = texts(types, run)?;
-                parts(run, limit, |part| types.iter().any(|wanted| part.fits(wanted)))?
+                parts(run, limit, Markup::Kept, |part| types.iter().any(|wanted| part.fits(wanted)))?
             }
         };
         self.matcher.matches(run, &values)
@@ -64,7 +75,12 @@ impl Judge for Body {
 }
 
 /// The texts of the parts that are wanted, at most `limit` octets in all.
-fn parts(run: &mut Run<'_, '_>, limit: usize, wanted: impl Fn(&PartType) -> bool) -> Result<Vec<String>, Halt> {
+fn parts(
+    run: &mut Run<'_, '_>,
+    limit: usize,
+    markup: Markup,
+    wanted: impl Fn(&PartType) -> bool,
+) -> Result<Vec<String>, Halt> {
     let mut left = limit;
     let mut values = Vec::new();
     run.spend(run.content.len().min(limit) / 16)?;
@@ -77,7 +93,7 @@ fn parts(run: &mut Run<'_, '_>, limit: usize, wanted: impl Fn(&PartType) -> bool
             continue;
         }
         let value = match run.content.parts()[index].kind {
-            Kind::Leaf => part_text(run, index, left, &part_type),
+            Kind::Leaf => part_text(run, index, left, &part_type, markup),
             // RFC 5173 §5.2: of a multipart what stands before the first part and after the last.
             Kind::Multipart => around(run, index, left),
             // RFC 5173 §5.2: of a message its header.
@@ -94,11 +110,11 @@ fn parts(run: &mut Run<'_, '_>, limit: usize, wanted: impl Fn(&PartType) -> bool
 }
 
 /// The decoded text of a part, at most `limit` octets.
-pub(super) fn part_text(run: &Run<'_, '_>, index: usize, limit: usize, part_type: &PartType) -> String {
+pub(super) fn part_text(run: &Run<'_, '_>, index: usize, limit: usize, part_type: &PartType, markup: Markup) -> String {
     let encoding = run.content.part_field(index, "Content-Transfer-Encoding");
     let octets = transfer::decode(encoding, run.content.part_body(index), limit);
     let text = charset::decode(part_type.charset.as_bytes(), &octets);
-    if part_type.is_html() { html::to_text(&text) } else { text }
+    if part_type.is_html() && markup == Markup::Removed { html::to_text(&text) } else { text }
 }
 
 fn around(run: &Run<'_, '_>, index: usize, limit: usize) -> String {

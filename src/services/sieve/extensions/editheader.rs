@@ -27,7 +27,7 @@ fn read_add(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     let (name, value) = (arguments.value(&name), arguments.value(&value));
     check_name(arguments, name_at, &name);
     if value.constant().is_some_and(|value| !is_field_value(value)) {
-        arguments.wrong_at(value_at, "the value of a header field must not hold control characters, and no line end but one that is followed by a blank");
+        arguments.wrong_at(value_at, "invalid value of a header field: it must not hold control characters");
     }
     arguments.fine(Box::new(AddHeader { last, name, value }))
 }
@@ -46,16 +46,9 @@ fn check_name(arguments: &mut Arguments<'_, '_>, at: crate::services::sieve::syn
     }
 }
 
-/// RFC 5293 §4: no NUL and the like; a line end is a fold.
+/// RFC 5293 §4: no control characters. Line ends become blanks, and long fields are folded anew.
 fn is_field_value(value: &str) -> bool {
-    let value = value.trim_end_matches(['\r', '\n']);
-    let bytes = value.as_bytes();
-    !bytes.iter().enumerate().any(|(at, octet)| match octet {
-        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
-        b'\n' => !matches!(bytes.get(at + 1), Some(b' ' | b'\t')),
-        b'\t' => false,
-        octet => octet.is_ascii_control(),
-    })
+    !value.bytes().any(|octet| octet.is_ascii_control() && !matches!(octet, b'\r' | b'\n' | b'\t'))
 }
 
 /// Fields that scripts leave alone (RFC 5293 §6).

@@ -43,6 +43,9 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
             format!("invalid notification method '{}': {why}", uri.chars().take(80).collect::<String>().escape_debug()),
         );
     }
+    if arguments.checker.settings.notifications == 0 {
+        arguments.wrong("notifications are not allowed on this server: the notify action is disabled");
+    }
     if let Some((at, from)) = &from {
         arguments.check_address(*at, from);
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::body::part_text;
+use super::body::{Markup, part_text};
 use super::mime::PartType;
 use super::variables::{Modifier, modify, read_modifiers};
 use crate::foundations::mail::Kind;
@@ -118,8 +118,11 @@ impl Perform for ExtractText {
         let is_leaf = run.content.parts().get(index).is_some_and(|part| part.kind == Kind::Leaf);
         // A variable holds less; HTML shrinks when its markup is taken away.
         let limit = run.settings.body.len().min((run.settings.variable_size as usize).saturating_mul(16));
-        let mut text =
-            if is_leaf && part_type.is_text() { part_text(run, index, limit, &part_type) } else { String::new() };
+        let mut text = if is_leaf && part_type.is_text() {
+            part_text(run, index, limit, &part_type, Markup::Removed)
+        } else {
+            String::new()
+        };
         run.spend(limit)?;
         if let Some(first) = self.first
             && let Some((end, _)) = text.char_indices().nth(first)

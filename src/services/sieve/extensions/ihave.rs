@@ -17,7 +17,12 @@ struct Have(bool);
 fn read_test(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
     let [names] = arguments.positional([("capabilities", Wanted::Texts)])?;
     let names: Vec<_> = crate::services::sieve::check::literals(&names).collect();
-    let has_all = names.iter().all(|(_, name)| arguments.checker.knows(name));
+    // RFC 5463 §4: these two change what strings mean, and must be required at the beginning.
+    let has = |name: &str| match name {
+        "variables" | "encoded-character" => arguments.checker.has(name),
+        _ => arguments.checker.knows(name),
+    };
+    let has_all = names.iter().all(|(_, name)| has(name));
     if has_all {
         // RFC 5463 §4: from here on they can be used.
         for (_, name) in &names {

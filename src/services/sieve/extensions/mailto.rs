@@ -1,7 +1,7 @@
 //! Notifications by mail (RFC 5436) to a `mailto` URI (RFC 6068).
 
-use super::reply::{beginning, original, with_text};
-use crate::foundations::address::Address;
+use super::reply::{beginning, original, subject_line, with_text};
+use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::mail::compose::{Charset, addresses, field};
 use crate::services::sieve::check::{is_field_name, mailbox};
 use crate::services::sieve::outcome::{Action, FileCopy, Notification};
@@ -192,6 +192,10 @@ pub(super) fn compose(
         .or(uri.subject)
         .or_else(|| original(run, "Subject"))
         .unwrap_or_else(|| "Notification: no subject".to_owned());
+    let sender = match run.situation.reverse_path {
+        ReversePath::Null => ReversePath::Null,
+        ReversePath::Address(_) => ReversePath::Address(from.1.clone()),
+    };
     let mut fields = beginning(run, &to.iter().map(Address::key).collect::<Vec<_>>().join(","));
     // RFC 5436 §2.7.1.
     let owner = run.situation.account.to_string().replace('\\', "\\\\").replace('"', "\\\"");
@@ -210,7 +214,7 @@ pub(super) fn compose(
             ));
         }
     }
-    fields.push_str(&field("Subject", &subject, Charset::Ascii));
+    fields.push_str(&field("Subject", &subject_line(&subject), Charset::Ascii));
     fields.push_str(match importance {
         1 => "X-Priority: 1 (Highest)\r\nImportance: High\r\n",
         3 => "X-Priority: 5 (Lowest)\r\nImportance: Low\r\n",
@@ -220,5 +224,5 @@ pub(super) fn compose(
         fields.push_str(&field(name, value, Charset::Ascii));
     }
     let body = uri.body.unwrap_or_else(|| "Notification of new message.\r\n".to_owned());
-    Ok(Notification { to, importance, message: with_text(fields, &body), copy })
+    Ok(Notification { from: sender, to, importance, message: with_text(fields, &body), copy })
 }

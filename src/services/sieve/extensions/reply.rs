@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::foundations::mail::compose::{Charset, field};
-use crate::foundations::mail::{Message, date};
+use crate::foundations::mail::{Message, date, encoded_words};
 use crate::services::sieve::run::{Content, Run};
 
 /// 64 hexadecimal digits that stand for these texts and no others.
@@ -77,6 +77,16 @@ pub(super) fn with_entity(mut fields: String, entity: &str) -> Message {
     fields.push_str("\r\n");
     push_lines(&mut fields, entity.get(section.body_start()..).unwrap_or_default());
     Message::new(fields)
+}
+
+/// A subject that a script gives: encoded words in it are meant as what they stand for, and nobody reads on without end.
+pub(super) fn subject_line(subject: &str) -> String {
+    const LONGEST: usize = 256;
+    let subject = encoded_words::decode(subject.as_bytes());
+    match subject.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &subject[..end]),
+        None => subject,
+    }
 }
 
 fn push_lines(text: &mut String, lines: &str) {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::fcc::Fcc;
-use super::reply::{beginning, fingerprint, original, threading, with_entity, with_text};
+use super::reply::{beginning, fingerprint, original, subject_line, threading, with_entity, with_text};
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::mail::addresses::{Entry, read as read_addresses};
 use crate::foundations::mail::compose::{Charset, addresses, field};
+use crate::foundations::mail::encoded_words;
 use crate::services::sieve::SieveSettings;
 use crate::services::sieve::check::{Arguments, CommandWord, Wanted, mailbox};
 use crate::services::sieve::outcome::{Action, Vacation};
@@ -126,8 +127,8 @@ impl Answer {
         };
         let mut fields = beginning(run, &handle);
         fields.push_str(&addresses("From", [(from.0.as_str(), &from.1)], Charset::Ascii));
-        fields.push_str(&addresses("To", [("", &to)], Charset::Ascii));
-        fields.push_str(&field("Subject", &cut(&subject), Charset::Ascii));
+        fields.push_str(&addresses("To", [(name_of(run, &to).as_str(), &to)], Charset::Ascii));
+        fields.push_str(&field("Subject", &subject_line(&subject), Charset::Ascii));
         fields.push_str(&threading(run));
         // RFC 5230 §5.2, RFC 3834 §3.1.7.
         fields.push_str(
@@ -135,15 +136,6 @@ impl Answer {
         );
         let reply = if self.is_mime { with_entity(fields, &reason) } else { with_text(fields, &reason) };
         Ok(Vacation { handle, period: self.period, to, reply, copy })
-    }
-}
-
-/// A subject that was cut where nobody reads on.
-fn cut(subject: &str) -> String {
-    const LONGEST: usize = 256;
-    match subject.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &subject[..end]),
-        None => subject.to_owned(),
     }
 }
 
@@ -186,6 +178,18 @@ fn may_answer(run: &Run<'_, '_>, own: &[Address]) -> Result<(Address, Address), 
     let found =
         addressed_to(lines, own).ok_or("no address of the owner is among its recipients in To, Cc and the like")?;
     Ok((sender.clone(), found.clone()))
+}
+
+/// The name that goes with the address of the sender in the header.
+fn name_of(run: &Run<'_, '_>, sender: &Address) -> String {
+    let named = ["Sender", "From", "Reply-To"].iter().find_map(|name| {
+        let field = Content::fields(run.content.lines(), name).into_iter().next()?;
+        read_addresses(&field.body).into_iter().find_map(|entry| match entry {
+            Entry::Mailbox(mailbox) if mailbox.address().eq_ignore_ascii_case(&sender.key()) => mailbox.name,
+            _ => None,
+        })
+    });
+    named.map_or_else(String::new, |name| encoded_words::decode(&name))
 }
 
 /// RFC 5230 §4.5: the address of the owner that the message is addressed to.

@@ -56,22 +56,15 @@ pub(super) fn read_modifiers(arguments: &mut Arguments<'_, '_>) -> Vec<Modifier>
 pub(super) fn modify(mut value: String, modifiers: &[Modifier], run: &mut Run<'_, '_>) -> Result<String, Halt> {
     for modifier in modifiers {
         run.spend(value.len())?;
-        value = modifier.apply(value);
         let most = run.settings.variable_size as usize;
-        if value.len() > most && *modifier == Modifier::EncodeUrl {
-            // Half an encoded octet would mean another one.
-            let mut end = value.floor_char_boundary(most);
-            if let Some(start) = value[..end].rfind('%').filter(|start| end - start < 3) {
-                end = start;
-            }
-            value.truncate(end);
-        }
+        value = modifier.apply(value, most);
     }
     Ok(value)
 }
 
 impl Modifier {
-    fn apply(self, value: String) -> String {
+    /// `most` octets are kept; what is escaped is kept whole or not at all.
+    fn apply(self, value: String, most: usize) -> String {
         let first = |change: fn(char) -> char| -> String {
             let mut characters = value.chars();
             characters.next().map(change).into_iter().chain(characters).collect()
@@ -82,18 +75,22 @@ impl Modifier {
             Self::Upper => value.to_ascii_uppercase(),
             Self::LowerFirst => first(|c| c.to_ascii_lowercase()),
             Self::UpperFirst => first(|c| c.to_ascii_uppercase()),
-            Self::QuoteWildcard => quote(&value, "*?\\"),
-            Self::QuoteRegex => quote(&value, "\\^$.|?*+()[]{}"),
-            Self::EncodeUrl => encode_url(&value),
+            Self::QuoteWildcard => quote(&value, "*?\\", most),
+            Self::QuoteRegex => quote(&value, "\\^$.|?*+()[]{}", most),
+            Self::EncodeUrl => encode_url(&value, most),
             Self::Length => value.chars().count().to_string(),
         }
     }
 }
 
-fn quote(value: &str, special: &str) -> String {
+fn quote(value: &str, special: &str, most: usize) -> String {
     let mut quoted = String::with_capacity(value.len());
     for character in value.chars() {
-        if special.contains(character) {
+        let is_special = special.contains(character);
+        if quoted.len() + usize::from(is_special) + character.len_utf8() > most {
+            break;
+        }
+        if is_special {
             quoted.push('\\');
         }
         quoted.push(character);
@@ -102,13 +99,19 @@ fn quote(value: &str, special: &str) -> String {
 }
 
 /// RFC 5435 §6: everything but unreserved characters (RFC 3986 §2.3) is percent-encoded.
-fn encode_url(value: &str) -> String {
+fn encode_url(value: &str, most: usize) -> String {
     use std::fmt::Write as _;
     let mut encoded = String::with_capacity(value.len());
-    for octet in value.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
-            encoded.push(char::from(octet));
-        } else {
+    for character in value.chars() {
+        let is_plain = character.is_ascii_alphanumeric() || "-._~".contains(character);
+        if encoded.len() + if is_plain { 1 } else { 3 * character.len_utf8() } > most {
+            break;
+        }
+        if is_plain {
+            encoded.push(character);
+            continue;
+        }
+        for octet in character.encode_utf8(&mut [0; 4]).bytes() {
             // Writing to a String cannot fail.
             let _ = write!(encoded, "%{octet:02X}");
         }

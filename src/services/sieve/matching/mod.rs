@@ -133,6 +133,12 @@ impl Matching {
         comparator
     }
 
+    /// The same, but nothing is kept in variables.
+    pub(super) const fn without_captures(mut self) -> Self {
+        self.captures = false;
+        self
+    }
+
     /// Whether only the number of values counts.
     pub(super) const fn counts(&self) -> bool {
         matches!(self.kind, Kind::Count(_))
@@ -207,8 +213,17 @@ impl Matcher {
             (Some(regex), _) => Some(Cow::Borrowed(regex)),
             (None, Kind::Regex) => {
                 run.spend(REGEX + text.len() * 16)?;
-                let compiled = regular::compile(&text, self.matching.comparator, run.settings);
-                Some(Cow::Owned(compiled.map_err(|why| Halt::new(format!("invalid regular expression: {why}")))?))
+                match regular::compile(&text, self.matching.comparator, run.settings) {
+                    Ok(regex) => Some(Cow::Owned(regex)),
+                    // It may come from the message: then nothing matches, and the script goes on.
+                    Err(why) => {
+                        run.tell(format!(
+                            "“{}” matches nothing, because it is an invalid regular expression: {why}",
+                            short(&text)
+                        ));
+                        None
+                    }
+                }
             }
             _ => None,
         };

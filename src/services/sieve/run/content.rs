@@ -110,6 +110,12 @@ impl Content {
         &self.given.original()[self.body..]
     }
 
+    /// Whether there is an empty line after the header.
+    pub(in crate::services::sieve) fn has_body(&self) -> bool {
+        let original = self.given.original();
+        self.body > HeaderSection::of(original).lines().len() || self.body < original.len()
+    }
+
     /// Puts another header in place.
     pub(in crate::services::sieve) fn set_lines(&mut self, lines: impl Into<Bytes>) {
         self.lines = lines.into();

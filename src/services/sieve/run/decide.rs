@@ -12,7 +12,9 @@ impl Run<'_, '_> {
         }
         let most = self.settings.actions as usize;
         if self.actions.len() >= most {
-            return Err(Halt::new(format!("the script wants more than {most} actions for one message")));
+            return Err(Halt::new(format!(
+                "total number of actions exceeds policy limit: at most {most} are allowed for one message"
+            )));
         }
         self.check_number(&action)?;
         self.actions.push(action);
