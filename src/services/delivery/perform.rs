@@ -155,8 +155,9 @@ impl Performance<'_> {
         let (mail, account) = (self.item.mail, &self.item.recipient.account);
         let key = format!("redirect {} {}", to.key(), identity(mail, message));
         let now = self.delivery.clock.now();
-        let until = now + self.item.settings.sieve.redirected_once_in.duration();
-        if !self.claim(&key, until, now).await? {
+        let asked = key.clone();
+        let known = self.scripting.home(account, move |home| Ok(home.memory()?.has(&asked, now))).await;
+        if known.map_err(Refusal::temporary)? {
             self.acted(act, "redirect", |event| event.with("to", to.to_string()).with("reason", "passed on before"));
             return Ok(None);
         }
@@ -165,16 +166,11 @@ impl Performance<'_> {
         passed.envelope = Envelope { recipients: vec![Recipient::plain(to.clone())], ..passed.envelope };
         let findings = self.item.verdict.findings.as_ref();
         let errand = Errand { mail: &passed, account, kind: ErrandKind::Redirect, findings };
-        match self.scripting.parts.posting.post(errand).await {
-            Ok(id) => {
-                self.acted(act, "redirect", |event| event.with("to", to.to_string()).queue(id));
-                Ok(Some(id))
-            }
-            Err(refusal) => {
-                self.forget(&key).await;
-                Err(refusal)
-            }
-        }
+        let id = self.scripting.parts.posting.post(errand).await?;
+        self.acted(act, "redirect", |event| event.with("to", to.to_string()).queue(id));
+        // Only now that it is on disk: after a crash it is passed on twice rather than not at all.
+        self.remember_until(&key, now + self.item.settings.sieve.redirected_once_in.duration()).await;
+        Ok(Some(id))
     }
 
     /// Stores the message wherever scripts want it, once in each folder.
@@ -226,13 +222,18 @@ impl Performance<'_> {
     }
 
     async fn remember(&self, decided: &Decided) {
-        let (account, now) = (&self.item.recipient.account, self.delivery.clock.now());
+        let now = self.delivery.clock.now();
         for remember in &decided.remember {
-            let (key, until) = (duplicate_key(&remember.key), now + remember.span);
-            let remembered = self.scripting.home(account, move |home| home.remember(&key, until, now)).await;
-            if let Err(error) = remembered {
-                log::warn!(user:% = account, error:% = error; "A message is not remembered for the `duplicate` test");
-            }
+            self.remember_until(&duplicate_key(&remember.key), now + remember.span).await;
+        }
+    }
+
+    /// Remembers what has been done. Where that fails it may be done twice.
+    async fn remember_until(&self, key: &str, until: Timestamp) {
+        let (key, now, account) = (key.to_owned(), self.delivery.clock.now(), &self.item.recipient.account);
+        let remembered = self.scripting.home(account, move |home| home.remember(&key, until, now)).await;
+        if let Err(error) = remembered {
+            log::warn!(user:% = account, error:% = error; "What a script has done is not remembered");
         }
     }
 
@@ -333,11 +334,7 @@ impl Performance<'_> {
     }
 
     async fn forget(&self, key: &str) {
-        let (key, now) = (key.to_owned(), self.delivery.clock.now());
-        let account = &self.item.recipient.account;
-        if let Err(error) = self.scripting.home(account, move |home| home.remember(&key, now, now)).await {
-            log::warn!(user:% = account, error:% = error; "What a script did not do stays remembered as done");
-        }
+        self.remember_until(key, self.delivery.clock.now()).await;
     }
 
     /// Records one action.

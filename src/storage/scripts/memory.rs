@@ -87,7 +87,9 @@ impl Home {
         memory.0.insert(digest.clone(), until);
         let path = self.memory_file();
         let (most, now) = (self.settings.remembered.max(1) as usize, now.unix_seconds());
-        if memory.0.len() > most {
+        // The same keys again and again make the file longer, too.
+        let is_long = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > most as u64 * LINE);
+        if memory.0.len() > most || is_long {
             // What would be forgotten first goes, and some more, so that this is rare.
             let mut kept: Vec<(&String, i64)> = memory.0.iter().map(|(key, until)| (key, *until)).collect();
             kept.retain(|(_, until)| *until > now);
@@ -171,5 +173,11 @@ mod tests {
         let memory = home.memory().unwrap();
         assert!(memory.0.len() <= 8, "{}", memory.0.len());
         assert!(memory.has("key 99", at(1)) && !memory.has("key 0", at(1)));
+        for n in 0..100 {
+            home.remember("key 99", at(2000 + n), at(1)).unwrap();
+        }
+        assert!(home.memory().unwrap().has("key 99", at(2098)));
+        let path = directory.path().join("b.test/a/.postrider-sieve");
+        assert!(std::fs::metadata(path).unwrap().len() <= 9 * LINE);
     }
 }
