@@ -1,10 +1,8 @@
 //! Running the scripts of one message for one user.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fmt;
-
-use parking_lot::Mutex;
+use std::sync::OnceLock;
 
 use super::programs::{Own, Plan, Program, Programs};
 use crate::foundations::address::{Address, Domain, ReversePath};
@@ -93,7 +91,7 @@ fn run_all(
 ) -> Decided {
     let mut decided = Decided::default();
     let account = facts.account.clone();
-    let world = Surroundings { account: &account, folders, home, programs, memory: Mutex::default(), now: facts.now };
+    let world = Surroundings { account: &account, folders, home, programs, memory: OnceLock::new(), now: facts.now };
     let mut kept: Option<Act> = None;
     let own = match &plan.own {
         Own::Script(program) => Some(program),
@@ -209,7 +207,7 @@ struct Surroundings<'a> {
     folders: &'a dyn Folders,
     home: &'a Home,
     programs: &'a Programs,
-    memory: Mutex<OnceCell<Memory>>,
+    memory: OnceLock<Memory>,
     now: Timestamp,
 }
 
@@ -234,8 +232,7 @@ impl World for Surroundings<'_> {
     }
 
     fn seen_before(&self, key: &str) -> bool {
-        let memory = self.memory.lock();
-        let memory = memory.get_or_init(|| {
+        let memory = self.memory.get_or_init(|| {
             self.home.memory().unwrap_or_else(|error| {
                 log::warn!(user:% = self.account, error:% = error; "What scripts remember cannot be read");
                 Memory::default()
