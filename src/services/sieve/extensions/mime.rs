@@ -128,11 +128,15 @@ impl PartType {
     }
 
     pub(super) fn is_text(&self) -> bool {
-        self.media == "text"
+        self.media == "text" || self.is_xhtml()
+    }
+
+    fn is_xhtml(&self) -> bool {
+        self.media == "application" && self.subtype == "xhtml+xml"
     }
 
     pub(super) fn is_html(&self) -> bool {
-        self.is_text() && self.subtype == "html"
+        self.media == "text" && self.subtype == "html" || self.is_xhtml()
     }
 
     /// RFC 5173 §5.2: a type fits all its subtypes, `type/subtype` only itself, and the empty string everything.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 pub(super) use comparator::Comparator;
+pub(super) use regular::Regular;
 
 use super::check::Arguments;
 use super::program::Value;
@@ -80,7 +81,7 @@ pub(super) struct Matcher {
 struct Key {
     value: Value,
     /// The compiled expression, when it does not depend on variables.
-    regex: Option<regex::Regex>,
+    regex: Option<Regular>,
 }
 
 impl Matching {
@@ -211,23 +212,35 @@ impl Matcher {
         let text = key.value.get(run)?;
         let regex = match (&key.regex, self.matching.kind) {
             (Some(regex), _) => Some(Cow::Borrowed(regex)),
-            (None, Kind::Regex) => {
-                run.spend(REGEX + text.len() * 16)?;
-                match regular::compile(&text, self.matching.comparator, run.settings) {
-                    Ok(regex) => Some(Cow::Owned(regex)),
-                    // It may come from the message: then nothing matches, and the script goes on.
-                    Err(why) => {
-                        run.tell(format!(
-                            "“{}” matches nothing, because it is an invalid regular expression: {why}",
-                            short(&text)
-                        ));
-                        None
-                    }
-                }
-            }
+            (None, Kind::Regex) => self.regular(run, &text)?.map(Cow::Owned),
             _ => None,
         };
         Ok(Prepared { text, regex })
+    }
+
+    /// An expression that depends on variables, compiled anew unless it was among the last ones.
+    fn regular(&self, run: &mut Run<'_, '_>, text: &str) -> Result<Option<Regular>, Halt> {
+        let comparator = self.matching.comparator;
+        let known = run.regulars.iter().find(|known| known.0 == comparator && known.1 == text);
+        if let Some((_, _, regular)) = known {
+            return Ok(Some(regular.clone()));
+        }
+        run.spend(run.settings.regex_size.len().saturating_mul(4))?;
+        match regular::compile(text, comparator, run.settings) {
+            Ok(regular) => {
+                if run.regulars.len() >= KNOWN_REGULARS {
+                    run.regulars.remove(0);
+                }
+                run.regulars.push((comparator, text.to_owned(), regular.clone()));
+                Ok(Some(regular))
+            }
+            // It may come from the message: then nothing matches, and the script goes on.
+            Err(why) => {
+                let text = short(text);
+                run.tell(format!("“{text}” matches nothing, because it is an invalid regular expression: {why}"));
+                Ok(None)
+            }
+        }
     }
 
     /// What the wildcards matched, the whole first; `None` when the key does not match.
@@ -244,15 +257,9 @@ impl Matcher {
                 glob.matches(value, comparator, self.matching.captures)
             }
             Kind::Regex => {
-                run.spend(value.len().saturating_mul(8))?;
-                let captures = key.regex.as_ref().and_then(|regex| regex.captures(value));
-                captures.map(|captures| {
-                    captures
-                        .iter()
-                        .take(MAX_CAPTURES)
-                        .map(|group| group.map_or_else(String::new, |group| group.as_str().to_owned()))
-                        .collect()
-                })
+                let Some(regex) = &key.regex else { return Ok(None) };
+                run.spend(value.len().saturating_mul(regex.cost()))?;
+                regex.captures(value, MAX_CAPTURES)
             }
             Kind::Count(_) => None,
         })
@@ -261,14 +268,14 @@ impl Matcher {
 
 struct Prepared<'k> {
     text: Cow<'k, str>,
-    regex: Option<Cow<'k, regex::Regex>>,
+    regex: Option<Cow<'k, Regular>>,
 }
 
 /// The whole match and 32 groups.
 const MAX_CAPTURES: usize = 33;
 
-/// What compiling an expression costs at least, in octets of work.
-const REGEX: usize = 20_000;
+/// How many expressions made of variables are kept for the next time.
+const KNOWN_REGULARS: usize = 8;
 
 /// A value as it is shown in a trace.
 pub(super) fn short(text: &str) -> String {

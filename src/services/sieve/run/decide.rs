@@ -58,6 +58,7 @@ impl Run<'_, '_> {
 
     /// Whether the action is one that is there already.
     fn merged(&mut self, action: &Action) -> bool {
+        let keeps_in_inbox = !self.situation.junk;
         self.actions.iter_mut().any(|other| match (other, action) {
             // The later flags count.
             (Action::Keep { flags, .. }, Action::Keep { flags: new, .. }) => {
@@ -66,6 +67,19 @@ impl Run<'_, '_> {
             }
             (Action::FileInto(other), Action::FileInto(new)) if is_same(other, new) => {
                 other.flags.clone_from(&new.flags);
+                true
+            }
+            // The inbox once is enough.
+            (Action::Keep { flags, message, .. }, Action::FileInto(new))
+                if keeps_in_inbox && is_inbox(&new.folder) && *message == new.message =>
+            {
+                flags.clone_from(&new.flags);
+                true
+            }
+            (Action::FileInto(other), Action::Keep { flags: new, message, .. })
+                if keeps_in_inbox && is_inbox(&other.folder) && *message == other.message =>
+            {
+                other.flags.clone_from(new);
                 true
             }
             (Action::Redirect { to, message }, Action::Redirect { to: new, message: other }) => {
@@ -77,6 +91,11 @@ impl Run<'_, '_> {
 }
 
 fn is_same(one: &FileInto, other: &FileInto) -> bool {
-    let inbox = |name: &str| name.eq_ignore_ascii_case("inbox");
-    (one.folder == other.folder || inbox(&one.folder) && inbox(&other.folder)) && one.message == other.message
+    let is_same_folder = one.folder == other.folder || is_inbox(&one.folder) && is_inbox(&other.folder);
+    is_same_folder && one.message == other.message
+}
+
+/// RFC 9051 §5.1: this name ignores case.
+fn is_inbox(folder: &str) -> bool {
+    folder.eq_ignore_ascii_case("inbox")
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub(super) use content::{Content, HeaderField};
 
 use super::foreign::Host;
+use super::matching::{Comparator, Regular};
 use super::outcome::{Action, Failure, Outcome, Remember, Step};
 use super::program::{Command, Piece, Program, Test};
 use super::{SieveSettings, Situation};
@@ -59,6 +60,8 @@ pub(super) struct Run<'r, 'a> {
     pub(super) included_names: std::collections::BTreeSet<String>,
     /// The part that the innermost `foreverypart` is at.
     pub(super) part: Option<usize>,
+    /// Expressions made of variables that were compiled last.
+    pub(super) regulars: Vec<(Comparator, String, Regular)>,
     /// What made the last test true, for the trace.
     pub(super) because: Option<String>,
     pub(super) trace: Vec<Step>,
@@ -101,6 +104,7 @@ pub(super) fn run<'r, 'a>(
         included: 0,
         included_names: std::collections::BTreeSet::new(),
         part: None,
+        regulars: Vec::new(),
         because: None,
         trace: Vec::new(),
         work: settings.work,
