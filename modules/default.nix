@@ -9,6 +9,7 @@
     ./outgoing.nix # DKIM signatures, senders of forwarded mail
     ./certificates.nix # where the TLS certificates come from
     ./spam.nix # thresholds, rules, ClamAV, milters, the local resolver
+    ./sieve.nix # scripts of the site
     ./dashboard.nix # monitoring page
     ./webmail.nix # mail in a browser
     ./units.nix # one systemd unit per role, its sockets and its sandbox

@@ -12,6 +12,7 @@
     services.postrider.listeners = {
       pop3.enable = true;
       pop3s.enable = true;
+      managesieve.enable = true;
     };
   };
 
@@ -55,6 +56,13 @@
       with subtest("curl collects over POP3"):
           out = server.succeed("curl -sk --user bob@example.test:bob pop3s://localhost/1")
           assert "Subject: from " in out, out
+
+      with subtest("a script of bob's files his mail"):
+          script = 'require "fileinto"; if header :contains "subject" "filed" { fileinto "Filed"; }'
+          server.succeed(f"echo '{script}' | postrider sieve put bob@example.test main - --activate")
+          server.succeed("test $(stat -c %U /var/mail/vhosts/example.test/bob/sieve/main.sieve) = vmail")
+          send(server, "ann@example.test", "ann", "bob@example.test", "to be filed")
+          server.wait_until_succeeds("grep -rq 'to be filed' /var/mail/vhosts/example.test/bob/.Filed/", timeout=60)
 
       with subtest("the mail lies where it is said to lie, readable by its owner only"):
           server.succeed("test $(stat -c %U:%a /var/mail/vhosts/example.test/bob) = vmail:700")

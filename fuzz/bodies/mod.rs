@@ -9,10 +9,12 @@ pub mod imap;
 pub mod imap_name;
 pub mod line;
 pub mod maildir_name;
+pub mod managesieve;
 pub mod mime;
 pub mod pop3;
 pub mod rules;
 pub mod sasl;
+pub mod sieve;
 pub mod smtp_command;
 pub mod smtp_reply;
 pub mod smtp_session;
@@ -30,10 +32,12 @@ pub const ALL: &[(&str, Body)] = &[
     ("imap_name", imap_name::run),
     ("line", line::run),
     ("maildir_name", maildir_name::run),
+    ("managesieve", managesieve::run),
     ("mime", mime::run),
     ("pop3", pop3::run),
     ("rules", rules::run),
     ("sasl", sasl::run),
+    ("sieve", sieve::run),
     ("smtp_command", smtp_command::run),
     ("smtp_reply", smtp_reply::run),
     ("smtp_session", smtp_session::run),

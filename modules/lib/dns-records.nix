@@ -9,9 +9,9 @@
 let
   record = name: type: value: { inherit name type value; };
   service =
-    label:
-    if ports ? ${label} then
-      [ (record "_${label}._tcp.${domain}." "SRV" "0 1 ${toString ports.${label}} ${hostname}.") ]
+    label: protocol:
+    if ports ? ${protocol} then
+      [ (record "_${label}._tcp.${domain}." "SRV" "0 1 ${toString ports.${protocol}} ${hostname}.") ]
     else
       [ ];
 in
@@ -22,9 +22,11 @@ in
   (record "_smtp._tls.${domain}." "TXT" "v=TLSRPTv1; rua=mailto:postmaster@${domain}")
 ]
 # RFC 6186 and RFC 8314 §5.1: where mail programs find the servers by themselves.
-++ builtins.concatMap service [
+++ builtins.concatMap (label: service label label) [
   "imaps"
   "submissions"
   "submission"
   "pop3s"
 ]
+# RFC 5804 §1.8.
+++ service "sieve" "managesieve"

@@ -50,6 +50,13 @@
     byDefault = false;
     description = "inboxes, TLS from the start";
   };
+  managesieve = {
+    port = 4190;
+    role = "access";
+    public = true;
+    byDefault = false;
+    description = "Sieve scripts of users (ManageSieve), TLS by STARTTLS";
+  };
   http = {
     port = 80;
     role = "mta";

@@ -7,10 +7,10 @@ use crate::foundations::address::Address;
 
 use super::{
     alias, backup, ban, certificate, check, config, demo, dkim, dns, doctor, domain, export, import, quarantine, queue,
-    report, serve, spam, trace, user,
+    report, serve, sieve, spam, trace, user,
 };
 
-/// A complete mail server: SMTP, IMAP, POP3, filter, queue and monitoring in one program.
+/// A complete mail server: SMTP, IMAP, POP3, Sieve, filter, queue and monitoring in one program.
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = super::exit::HELP)]
@@ -102,6 +102,9 @@ pub(super) enum Command {
     /// Explain what the spam filter thinks, teach it, and try changes on mail that is there.
     #[command(subcommand)]
     Spam(spam::Spam),
+    /// Look at users' Sieve scripts, change them, and try them out.
+    #[command(subcommand)]
+    Sieve(sieve::Sieve),
     /// Print the completions of a shell.
     Completions {
         /// The shell.

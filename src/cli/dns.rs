@@ -89,6 +89,7 @@ pub(super) fn wanted(config: &Config, domains: Vec<Domain>, addresses: Vec<IpAdd
         ("submissions", Protocol::Submissions),
         ("submission", Protocol::Submission),
         ("pop3s", Protocol::Pop3s),
+        ("sieve", Protocol::ManageSieve),
     ];
     let mut dkim = Vec::new();
     for key in &config.spam.dkim.keys {

@@ -7,7 +7,7 @@ use crate::foundations::failure::Kind;
 use crate::services::backup;
 use crate::services::moving;
 use crate::services::set_up;
-use crate::storage::{database, directory, spool};
+use crate::storage::{database, directory, scripts, spool};
 
 /// How a command ended. The numbers are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,7 @@ impl Exit {
                 .or_else(|| cause.downcast_ref().map(backup::Error::kind))
                 .or_else(|| cause.downcast_ref().map(database::Error::kind))
                 .or_else(|| cause.downcast_ref().map(spool::Error::kind))
+                .or_else(|| cause.downcast_ref().map(scripts::Error::kind))
                 .or_else(|| cause.downcast_ref().map(moving::Error::kind))
                 .or_else(|| cause.downcast_ref().map(set_up::Error::kind))
                 .or_else(|| cause.downcast_ref().and_then(administration::Error::kind))

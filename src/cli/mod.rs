@@ -33,6 +33,7 @@ mod reindex;
 mod reload;
 mod report;
 mod serve;
+mod sieve;
 mod spam;
 mod status;
 mod trace;
@@ -96,6 +97,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Reload => context.block_on(reload::run(context)),
         Command::Report(report) => context.block_on(report::run(report, context)),
         Command::Serve(arguments) => serve::run(&arguments, context),
+        Command::Sieve(command) => context.block_on(sieve::run(command, context)),
         Command::Spam(command) => spam::run(command, context),
         Command::Status => context.block_on(status::run(context)),
         Command::Trace(arguments) => context.block_on(trace::run(arguments, context)),

@@ -11,6 +11,7 @@ use super::{Config, Protocol, Role};
 use crate::foundations::net::Bind;
 use crate::foundations::settings::{Problem, Problems};
 use crate::services::certificates::{self, acme::AcmeChallenge};
+use crate::services::delivery::site_script;
 use crate::storage::database::DatabaseUrl;
 use crate::storage::mailbox::FolderName;
 
@@ -244,6 +245,24 @@ pub(super) fn check_files(config: &Config, places: &Places<'_>, problems: &mut P
     check_storage(config, places, problems);
 }
 
+/// The Sieve scripts of the site, with every mistake in them.
+fn check_scripts(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+    let sieve = &config.delivery.sieve;
+    for (list, paths) in [("before", &sieve.before), ("after", &sieve.after)] {
+        for (n, path) in paths.iter().enumerate() {
+            if let Err(mistakes) = site_script(path, &config.sieve) {
+                let key = format!("delivery.sieve.{list}.{}", n + 1);
+                let wanted = format!("a Sieve script without mistakes: {mistakes}");
+                problems.add(places.problem(key, format!("\"{}\"", path.display()), wanted));
+            }
+        }
+    }
+    if let Some(path) = sieve.global.as_ref().filter(|path| !path.is_dir()) {
+        let found = format!("\"{}\"", path.display());
+        problems.add(places.problem("delivery.sieve.global", found, "a directory"));
+    }
+}
+
 fn check_storage(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     let directories = [
         ("storage.mail_root", Some(config.storage.mail_root.as_path())),
@@ -281,6 +300,7 @@ fn check_storage(config: &Config, places: &Places<'_>, problems: &mut Problems) 
     for (n, file) in config.spam.rules.files.iter().enumerate() {
         readable(&format!("spam.rules.files.{}", n + 1), Some(file));
     }
+    check_scripts(config, places, problems);
     // Only the role that serves the page may be able to read it.
     if let Some(path) = &config.dashboard.password_file
         && let Ok(text) = std::fs::read_to_string(path)

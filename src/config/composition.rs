@@ -4,6 +4,7 @@ use crate::foundations::address::Domain;
 use crate::foundations::dns::DnsSettings;
 use crate::foundations::net::HttpSettings;
 use crate::protocols::imap::ImapSettings;
+use crate::protocols::managesieve::ManageSieveSettings;
 use crate::protocols::pop3::Pop3Settings;
 use crate::protocols::smtp::SmtpSettings;
 use crate::protocols::web::dashboard::DashboardSettings;
@@ -24,12 +25,14 @@ use crate::services::queue::QueueSettings;
 use crate::services::reports::ReportSettings;
 use crate::services::routing::RoutingSettings;
 use crate::services::set_up::SetUpSettings;
+use crate::services::sieve::SieveSettings;
 use crate::services::submission::SubmissionSettings;
 use crate::services::summary::SummarySettings;
 use crate::storage::database::DatabaseSettings;
 use crate::storage::directory::DirectorySettings;
 use crate::storage::journal::JournalSettings;
 use crate::storage::mailbox::MailboxSettings;
+use crate::storage::scripts::ScriptSettings;
 use crate::storage::spool::SpoolSettings;
 
 crate::settings! {
@@ -59,6 +62,8 @@ crate::settings! {
         pub imap: ImapSettings = ImapSettings::default(),
         /// Limits and times of POP3 sessions.
         pub pop3: Pop3Settings = Pop3Settings::default(),
+        /// Limits and times of ManageSieve sessions.
+        pub managesieve: ManageSieveSettings = ManageSieveSettings::default(),
         /// HTTP, as all pages and the figures speak it.
         pub http: HttpSettings = HttpSettings::default(),
         /// The monitoring page.
@@ -71,6 +76,8 @@ crate::settings! {
         pub directory: DirectorySettings = DirectorySettings::default(),
         /// The Maildir store.
         pub mailbox: MailboxSettings = MailboxSettings::default(),
+        /// The store of users' Sieve scripts.
+        pub scripts: ScriptSettings = ScriptSettings::default(),
         /// How users prove who they are.
         pub login: LoginSettings = LoginSettings::default(),
         /// Links by which users choose their password.
@@ -85,6 +92,8 @@ crate::settings! {
         pub intake: IntakeSettings = IntakeSettings::default(),
         /// Final delivery into mailboxes.
         pub delivery: DeliverySettings = DeliverySettings::default(),
+        /// Scripts of users about their mail.
+        pub sieve: SieveSettings = SieveSettings::default(),
         /// Passing messages on to other hosts.
         pub outbound: OutboundSettings = OutboundSettings::default(),
         /// The queue: attempts, rests, notifications.

@@ -50,6 +50,8 @@ crate::words! {
         Pop3 = "pop3",
         /// Inboxes, TLS from the start.
         Pop3s = "pop3s",
+        /// Sieve scripts of users, with STARTTLS (RFC 5804).
+        ManageSieve = "managesieve",
         /// The public site, on port 80: answers to certificate authorities (`tls.acme`), and the way to HTTPS.
         Http = "http",
         /// The public site, TLS from the start, on port 443: our policies on TLS for other servers (`mta_sts`, RFC 8461), the
@@ -82,7 +84,13 @@ impl Protocol {
     pub const fn role(self) -> Role {
         match self {
             Self::Smtp | Self::Submission | Self::Submissions | Self::Http | Self::Https => Role::Mta,
-            Self::Lmtp | Self::Imap | Self::Imaps | Self::Pop3 | Self::Pop3s | Self::Webmail => Role::Access,
+            Self::Lmtp
+            | Self::Imap
+            | Self::Imaps
+            | Self::Pop3
+            | Self::Pop3s
+            | Self::ManageSieve
+            | Self::Webmail => Role::Access,
             Self::Dashboard | Self::Metrics => Role::Dashboard,
         }
     }

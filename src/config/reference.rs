@@ -59,6 +59,7 @@ pub fn example() -> String {
          [[listener]]\nprotocol = \"submissions\"\nbind = [\"[::]:465\"]\n\n\
          [[listener]]\nprotocol = \"imap\"\nbind = [\"[::]:143\"]\n\n\
          [[listener]]\nprotocol = \"imaps\"\nbind = [\"[::]:993\"]\n\n\
+         [[listener]]\nprotocol = \"managesieve\"\nbind = [\"[::]:4190\"]\n\n\
          [[listener]]\nprotocol = \"metrics\"\nbind = [\"127.0.0.1:9325\"]\n\n\
          [[tls.certificates]]\n\
          cert = \"/var/lib/acme/mail.example.com/fullchain.pem\"\n\

@@ -164,6 +164,9 @@ impl Daemon {
         let event = Event::new(self.parts.clock.now(), EventKind::Lifecycle);
         self.parts.journal.record(event.with("what", "stopping").with("roles", self.parts.roles.to_string()));
         let served = ended("services", &self.stages.services, patience.max(SHORT)).await;
+        if let Some(office) = &self.parts.office {
+            office.close();
+        }
         if let Some(mailboxes) = &self.parts.mailboxes {
             mailboxes.close().await;
         }

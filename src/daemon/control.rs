@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::administration::{self, Keeper, QueueCommand};
 use super::{Error, Parts, ServerSettings};
@@ -21,7 +22,7 @@ use crate::config::Role;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::Kind;
-use crate::foundations::net::{Bind, Connection, Inherited, Listener, ListenerOptions, UnixAccess};
+use crate::foundations::net::{Bind, Connection, Inherited, Listener, ListenerOptions, Stream, UnixAccess};
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::acme::RenewalWish;
 use crate::services::guard::Ban;
@@ -64,6 +65,13 @@ pub enum Request {
     CertificateRenew {
         /// Which.
         name: Option<Domain>,
+    },
+    /// Put a message of a user's script into the queue: the name of its entry. The message follows the line, so many octets.
+    Post {
+        /// Who sends what to whom.
+        errand: Box<super::posting::Posted>,
+        /// Octets of the message.
+        size: u64,
     },
     /// The bans in force: a list of [`crate::services::guard::Ban`].
     BanList,
@@ -268,6 +276,14 @@ async fn serve(connection: Connection, parts: Arc<Parts>, reach: Reach) {
             return;
         }
         let answer = match serde_json::from_slice(&line) {
+            Ok(Request::Post { errand, size }) if reach == Reach::Everything => {
+                // Without the message the next line could not be found.
+                let Some(message) = attached(&mut stream, size, &parts, &stop).await else { return };
+                match super::posting::perform(*errand, message, &parts).await {
+                    Ok(id) => done(id).map_or_else(Answer::Failed, Answer::Done),
+                    Err(refusal) => Answer::Failed(Complaint::new(Some(refusal.kind), refusal)),
+                }
+            }
             Ok(request) if !reach.includes(&request) => {
                 Answer::Failed(Complaint::other("nothing can be changed over this socket"))
             }
@@ -283,6 +299,27 @@ async fn serve(connection: Connection, parts: Arc<Parts>, reach: Reach) {
             return;
         }
     }
+}
+
+/// The octets that follow a request; `None` when they are too many or do not come.
+async fn attached(
+    stream: &mut BufReader<Stream>,
+    size: u64,
+    parts: &Parts,
+    stop: &CancellationToken,
+) -> Option<Vec<u8>> {
+    // Header lines that were added on the way come on top of what a client may send.
+    let most = parts.lives.smtp.get().message_size.get().saturating_add(MOST_ADDED);
+    if size > most {
+        return None;
+    }
+    let mut octets = Vec::new();
+    let mut bounded = stream.take(size);
+    let read = tokio::select! {
+        read = tokio::time::timeout(PATIENCE_FOR_MESSAGES, bounded.read_to_end(&mut octets)) => read.ok()?,
+        () = stop.cancelled() => return None,
+    };
+    (read.ok()? as u64 == size).then_some(octets)
 }
 
 /// Does what is asked.
@@ -325,6 +362,7 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
             done(parts.inspector.report(&parts.roles.to_string()))
         }
         Request::CertificateRenew { name } => renew(parts, name).await,
+        Request::Post { .. } => Err(Complaint::other("the message is missing")),
         Request::BanList => done(parts.guard.bans()),
         Request::BanAdd { network, seconds, reason } => {
             let banned = parts.guard.ban(network, seconds.map(Duration::from_secs), &reason);
@@ -377,7 +415,20 @@ pub async fn ask<T: DeserializeOwned>(
     role: Role,
     request: &Request,
 ) -> Result<T, RequestError> {
-    ask_over(socket(server, role, Reach::Everything), role, request).await
+    ask_over(socket(server, role, Reach::Everything), role, request, &[]).await
+}
+
+/// As [`ask`], with octets that follow the request.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn ask_with<T: DeserializeOwned>(
+    server: &ServerSettings,
+    role: Role,
+    request: &Request,
+    pieces: &[&[u8]],
+) -> Result<T, RequestError> {
+    ask_over(socket(server, role, Reach::Everything), role, request, pieces).await
 }
 
 /// The certificates of a running role, asked over the socket that changes nothing.
@@ -393,10 +444,15 @@ pub async fn look_at_certificates(server: &ServerSettings, role: Role) -> Result
 /// # Errors
 /// As [`ask`].
 pub async fn look_at_bans(server: &ServerSettings, role: Role) -> Result<Vec<Ban>, RequestError> {
-    ask_over(socket(server, role, Reach::Looking), role, &Request::BanList).await
+    ask_over(socket(server, role, Reach::Looking), role, &Request::BanList, &[]).await
 }
 
-async fn ask_over<T: DeserializeOwned>(socket: PathBuf, role: Role, request: &Request) -> Result<T, RequestError> {
+async fn ask_over<T: DeserializeOwned>(
+    socket: PathBuf,
+    role: Role,
+    request: &Request,
+    pieces: &[&[u8]],
+) -> Result<T, RequestError> {
     use std::io::ErrorKind;
     let failed = |source| RequestError::Socket { socket: socket.clone(), source };
     let stream = match tokio::net::UnixStream::connect(&socket).await {
@@ -410,6 +466,9 @@ async fn ask_over<T: DeserializeOwned>(socket: PathBuf, role: Role, request: &Re
     let mut line = serde_json::to_vec(request).map_err(|error| failed(error.into()))?;
     line.push(b'\n');
     stream.write_all(&line).await.map_err(failed)?;
+    for piece in pieces {
+        stream.write_all(piece).await.map_err(failed)?;
+    }
     line.clear();
     stream.read_until(b'\n', &mut line).await.map_err(failed)?;
     let malformed = |error: serde_json::Error| failed(error.into());
@@ -420,5 +479,7 @@ async fn ask_over<T: DeserializeOwned>(socket: PathBuf, role: Role, request: &Re
 }
 
 const LONGEST_LINE: u64 = 64 << 10;
+const MOST_ADDED: u64 = 1 << 20;
+const PATIENCE_FOR_MESSAGES: Duration = Duration::from_secs(60);
 const MOST_AT_ONCE: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -4,6 +4,7 @@ use crate::foundations::dns::DnsSettings;
 use crate::foundations::net::HttpSettings;
 use crate::foundations::settings::Live;
 use crate::protocols::imap::ImapSettings;
+use crate::protocols::managesieve::ManageSieveSettings;
 use crate::protocols::pop3::Pop3Settings;
 use crate::protocols::smtp::SmtpSettings;
 use crate::protocols::web::dashboard::DashboardSettings;
@@ -22,11 +23,13 @@ use crate::services::queue::QueueSettings;
 use crate::services::reports::ReportSettings;
 use crate::services::routing::RoutingSettings;
 use crate::services::set_up::SetUpSettings;
+use crate::services::sieve::SieveSettings;
 use crate::services::submission::SubmissionSettings;
 use crate::services::summary::SummarySettings;
 use crate::storage::directory::DirectorySettings;
 use crate::storage::journal::JournalSettings;
 use crate::storage::mailbox::MailboxSettings;
+use crate::storage::scripts::ScriptSettings;
 
 /// The settings a reload may exchange, each as its room holds it.
 macro_rules! lives {
@@ -60,10 +63,12 @@ lives! {
     smtp: SmtpSettings,
     imap: ImapSettings,
     pop3: Pop3Settings,
+    managesieve: ManageSieveSettings,
     dashboard: DashboardSettings,
     webmail: WebmailSettings,
     directory: DirectorySettings,
     mailbox: MailboxSettings,
+    scripts: ScriptSettings,
     guard: GuardSettings,
     login: LoginSettings,
     set_up: SetUpSettings,
@@ -75,6 +80,7 @@ lives! {
     mta_sts: PublishedSettings,
     autoconfig: AutoconfigSettings,
     delivery: DeliverySettings,
+    sieve: SieveSettings,
     outbound: OutboundSettings,
     queue: QueueSettings,
     summary: SummarySettings,

@@ -20,6 +20,7 @@ mod lives;
 pub mod log;
 mod others;
 mod parts;
+mod posting;
 mod probes;
 mod roles;
 mod rooms;

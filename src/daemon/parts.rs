@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::build::Stages;
 use super::control::{MailboxCommand, Wish};
+use super::posting::OverControl;
 use super::{Error, Lives, Roles};
 use crate::config::{Config, Protocol, Role};
 use crate::foundations::address::Address;
@@ -22,14 +23,15 @@ use crate::foundations::tasks::Tasks;
 use crate::services::acceptance::Acceptance;
 use crate::services::certificates::Certificates;
 use crate::services::certificates::acme::RenewalWish;
-use crate::services::delivery::Delivery;
+use crate::services::delivery::{Delivery, ScriptingParts};
 use crate::services::filter::Filter;
 use crate::services::guard::Guard;
-use crate::services::handover::{LocalDelivery, Postponed, Queueing};
+use crate::services::handover::{LocalDelivery, Posting, Postponed, Queueing};
 use crate::services::intake::{Intake, IntakeParts};
 use crate::services::login::Login;
 use crate::services::outbound::{Connector, LmtpTarget, Outbound, OutboundParts, OverLmtp, Roots};
 use crate::services::overview::Sources;
+use crate::services::posting::PostOffice;
 use crate::services::queue::{Queue, QueueParts};
 use crate::services::reports::{Receiver, ReceiverParts};
 use crate::services::routing::{Routing, Srs};
@@ -40,6 +42,7 @@ use crate::storage::directory::{self, Directory};
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::{Mailboxes, Summarizer};
 use crate::storage::reports::Reports;
+use crate::storage::scripts::Scripts;
 use crate::storage::spool::Spool;
 
 /// What the roles of a process share, from the bottom to the top.
@@ -86,6 +89,10 @@ pub struct Parts {
     pub acceptance: Acceptance,
     /// The mailboxes, in the `access` role.
     pub mailboxes: Option<Mailboxes>,
+    /// The users' scripts, in the `access` role.
+    pub scripts: Option<Scripts>,
+    /// Sends what scripts want sent, in the `mta` role.
+    pub office: Option<Arc<PostOffice>>,
     /// The queue at work, in the `mta` role.
     pub queue: Option<Queue>,
     /// Who takes messages in, in the `mta` and `access` roles.
@@ -140,7 +147,8 @@ impl Parts {
         } else {
             None
         };
-        let delivery = local_delivery(&config, &lives, mailboxes.as_ref(), &journal, &clock);
+        let scripts =
+            mailboxes.is_some().then(|| Scripts::new(config.storage.mail_root.as_path(), lives.scripts.clone()));
         let reports = Reports::new(database.clone(), tick());
         let filter = Filter::new(lives.spam.clone(), tick())
             .with_hostname(lives.hostname.clone())
@@ -148,6 +156,24 @@ impl Parts {
             .with_database(database.clone())
             .with_reports(reports.clone());
         let filter = Arc::new(filter);
+        let office = roles.has(Role::Mta).then(|| Arc::new(PostOffice::new(routing.clone(), Arc::clone(&filter))));
+        let posting: Arc<dyn Posting> = match &office {
+            Some(office) => Arc::clone(office) as _,
+            None => Arc::new(OverControl::new(config.server.clone())),
+        };
+        let delivery: Arc<dyn LocalDelivery> = match (&mailboxes, &scripts) {
+            (Some(mailboxes), Some(scripts)) => {
+                let delivery = Delivery::new(mailboxes.clone(), lives.delivery.clone(), journal.clone(), tick());
+                Arc::new(delivery.with_scripts(ScriptingParts {
+                    scripts: scripts.clone(),
+                    sieve: lives.sieve.clone(),
+                    hostname: lives.hostname.clone(),
+                    routing: routing.clone(),
+                    posting,
+                }))
+            }
+            _ => Arc::new(OverLmtp::new(lmtp_target(&config), config.hostname.clone(), lives.outbound.clone())),
+        };
         let outbound = outbound(&config, &lives, Arc::clone(&resolver), connector, tick(), &reports)?;
         let queue = if roles.has(Role::Mta) {
             Some(Queue::new(QueueParts {
@@ -164,6 +190,9 @@ impl Parts {
         } else {
             None
         };
+        if let (Some(office), Some(queue)) = (&office, &queue) {
+            office.open(Arc::new(queue.clone()));
+        }
         let receiver = Receiver::new(ReceiverParts {
             settings: lives.reports.clone(),
             reports: reports.clone(),
@@ -204,6 +233,8 @@ impl Parts {
             routing,
             acceptance,
             mailboxes,
+            scripts,
+            office,
             queue,
             intake,
         };
@@ -239,22 +270,6 @@ impl Parts {
 /// The directories whose file systems must not be full.
 pub fn watched(config: &Config) -> Vec<(&'static str, PathBuf)> {
     vec![("mailboxes", config.storage.mail_root.clone()), ("queue", config.spool.directory.clone())]
-}
-
-/// Into the mailboxes of this process, or to the process that has them.
-fn local_delivery(
-    config: &Config,
-    lives: &Lives,
-    mailboxes: Option<&Mailboxes>,
-    journal: &Journal,
-    clock: &SharedClock,
-) -> Arc<dyn LocalDelivery> {
-    match mailboxes.cloned() {
-        Some(mailboxes) => {
-            Arc::new(Delivery::new(mailboxes, lives.delivery.clone(), journal.clone(), Arc::clone(clock)))
-        }
-        None => Arc::new(OverLmtp::new(lmtp_target(config), config.hostname.clone(), lives.outbound.clone())),
-    }
 }
 
 /// The way to other hosts.

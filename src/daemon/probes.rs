@@ -46,6 +46,7 @@ const fn manner(protocol: Protocol) -> Option<(Speech, Encryption)> {
         Protocol::Imaps => (Speech::Imap, Encryption::Immediate),
         Protocol::Pop3 => (Speech::Pop3, Encryption::OnRequest),
         Protocol::Pop3s => (Speech::Pop3, Encryption::Immediate),
+        Protocol::ManageSieve => (Speech::ManageSieve, Encryption::OnRequest),
         Protocol::Metrics | Protocol::Http | Protocol::Webmail => (Speech::Http, Encryption::None),
         Protocol::Https => (Speech::Http, Encryption::Immediate),
         Protocol::Dashboard => return None,

@@ -7,7 +7,7 @@ use super::{Listening, Parts, others};
 use crate::config::{Config, Protocol, Role};
 use crate::foundations::net::{Bind, Connection, Listener};
 use crate::protocols::web::{dashboard, site, webmail};
-use crate::protocols::{imap, metrics, pop3, smtp};
+use crate::protocols::{imap, managesieve, metrics, pop3, smtp};
 use crate::services::autoconfig::{Offer, Protection, Server, ServerKind};
 use crate::services::handover::Submitting;
 use crate::services::lessons::{Lessons, LessonsParts};
@@ -24,6 +24,7 @@ struct Rooms<'a> {
     imap: Option<Arc<imap::Room>>,
     pop3: Option<Arc<pop3::Room>>,
     webmail: Option<Arc<webmail::Room>>,
+    managesieve: Option<Arc<managesieve::Room>>,
     http: Arc<site::Room>,
     https: Arc<site::Room>,
     dashboard: Arc<dashboard::Room>,
@@ -48,6 +49,7 @@ pub(super) fn serve(parts: &Arc<Parts>, stages: &Stages, bound: Vec<Bound>) -> V
         smtp: smtp_rooms(parts, &submission),
         imap: imap_room(parts, &lessons),
         pop3: pop3_room(parts),
+        managesieve: managesieve_room(parts),
         http: Arc::new(site_room(parts, &listening, None, false)),
         https: Arc::new(site_room(parts, &listening, webmail.clone(), true)),
         webmail,
@@ -89,6 +91,11 @@ impl Rooms<'_> {
             Protocol::Webmail => {
                 if let Some(room) = &self.webmail {
                     accept!(room, webmail::run);
+                }
+            }
+            Protocol::ManageSieve => {
+                if let Some(room) = &self.managesieve {
+                    accept!(room, managesieve::run);
                 }
             }
             Protocol::Http => accept!(self.http, site::run),
@@ -193,6 +200,19 @@ fn pop3_room(parts: &Parts) -> Option<Arc<pop3::Room>> {
         guard: parts.guard.clone(),
         login: parts.login.clone(),
         mailboxes,
+        journal: parts.journal.clone(),
+        clock: Arc::clone(&parts.clock),
+        tls: parts.certificates.context(),
+    })))
+}
+
+fn managesieve_room(parts: &Parts) -> Option<Arc<managesieve::Room>> {
+    Some(Arc::new(managesieve::Room::new(managesieve::Needs {
+        settings: parts.lives.managesieve.clone(),
+        sieve: parts.lives.sieve.clone(),
+        guard: parts.guard.clone(),
+        login: parts.login.clone(),
+        scripts: parts.scripts.clone()?,
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
         tls: parts.certificates.context(),

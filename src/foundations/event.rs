@@ -109,6 +109,8 @@ crate::words! {
         QueueChanged = "queue-changed",
         /// An administrator or a declaration changed an account, alias or domain.
         AccountChanged = "account-changed",
+        /// A user, or an administrator for one, stored, activated, renamed or deleted a Sieve script.
+        ScriptChanged = "script-changed",
         /// A report was sent to a domain that asks for it, or could not be.
         ReportSent = "report-sent",
         /// A report about one of our domains was received.

@@ -18,6 +18,7 @@ pub mod mta_sts;
 
 pub mod outbound;
 pub mod overview;
+pub mod posting;
 pub mod probe;
 pub mod queue;
 pub mod records;
@@ -26,6 +27,7 @@ pub mod routing;
 pub mod search;
 pub mod served;
 pub mod set_up;
+pub mod sieve;
 pub mod submission;
 pub mod summary;
 pub mod trace;

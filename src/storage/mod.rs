@@ -6,4 +6,5 @@ pub mod journal;
 pub mod mailbox;
 pub mod personal;
 pub mod reports;
+pub mod scripts;
 pub mod spool;

@@ -17,4 +17,5 @@ mod mail;
 mod pop3;
 mod queue;
 mod reports;
+mod sieve;
 mod smtp;

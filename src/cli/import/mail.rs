@@ -2,29 +2,40 @@ use std::path::Path;
 
 use super::super::context::Context;
 use super::super::exit::Outcome;
-use super::{How, Into, UserMoved, mover, progress, report};
+use super::{How, Into, UserMoved, mover, progress, report, script_progress};
+use crate::config::Config;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::files;
-use crate::services::moving::{DeclaredUser, Error, FolderMoved, Mover, declaration};
+use crate::services::moving::{DeclaredUser, Error, FolderMoved, Mover, declaration, script_home};
 use crate::storage::mailbox::{ForeignFolder, ForeignHome, Layout};
 
 /// One user's mail directory.
-pub(super) async fn home(path: &Path, user: Address, layout: Layout, how: &How, context: &Context) -> Outcome {
-    let moved = user_of(&mover(how, context)?, path, user, layout)?;
+pub(super) async fn home(
+    path: &Path,
+    user: Address,
+    home: Option<&Path>,
+    layout: Layout,
+    how: &How,
+    context: &Context,
+) -> Outcome {
+    let config = context.config()?;
+    let moved = user_of(&mover(how, context)?, path, user, home, layout, &config)?;
     Ok(report(&[moved], how.dry_run, context))
 }
 
 /// Every user below a mail root, `DOMAIN/USER` as the container stack has them.
 pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Context) -> Outcome {
-    let mover = mover(how, context)?;
+    let (mover, config) = (mover(how, context)?, context.config()?);
     let mut users = Vec::new();
     for domain in directories(path)? {
         for local in directories(&domain)? {
             let names = [&local, &domain].map(|path| path.file_name().unwrap_or_default().to_string_lossy());
             let [local_part, domain] = names;
             match format!("{local_part}@{domain}").parse::<Address>() {
-                Ok(user) if ForeignHome::is_one(&local) => users.push(user_of(&mover, &local, user, layout)?),
+                Ok(user) if ForeignHome::is_one(&local) => {
+                    users.push(user_of(&mover, &local, user, None, layout, &config)?);
+                }
                 Ok(_) => {}
                 Err(error) => eprintln!("`{}` is passed over: {error}", local.display()),
             }
@@ -39,7 +50,14 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
     Ok(report(&users, how.dry_run, context))
 }
 
-fn user_of(mover: &Mover, path: &Path, user: Address, layout: Layout) -> Result<UserMoved, Error> {
+fn user_of(
+    mover: &Mover,
+    path: &Path,
+    user: Address,
+    scripts_in: Option<&Path>,
+    layout: Layout,
+    config: &Config,
+) -> Result<UserMoved, Error> {
     let home = ForeignHome::read(path, layout)?;
     if home.folders.is_empty() {
         return Err(Error::NoMail(path.to_owned()));
@@ -52,7 +70,10 @@ fn user_of(mover: &Mover, path: &Path, user: Address, layout: Layout) -> Result<
         progress(&user, &moved);
         folders.push(moved);
     })?;
-    Ok(UserMoved { user, dry_run: mover.dry_run, folders })
+    let scripts_in = scripts_in.map_or_else(|| script_home(path), Path::to_owned);
+    let scripts = mover.scripts(&user, &scripts_in, &config.scripts, &config.sieve)?;
+    scripts.iter().for_each(|moved| script_progress(&user, moved));
+    Ok(UserMoved { user, dry_run: mover.dry_run, folders, scripts })
 }
 
 /// Directories in a directory, in the order of their names; hidden ones are none.
@@ -90,7 +111,7 @@ pub(super) async fn mbox(path: &Path, into: Into, how: &How, context: &Context) 
 
 fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {
     folders.iter().for_each(|moved| progress(&user, moved));
-    Ok(report(&[UserMoved { user, dry_run: how.dry_run, folders }], how.dry_run, context))
+    Ok(report(&[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new() }], how.dry_run, context))
 }
 
 /// An mbox is read as a whole.

@@ -12,14 +12,14 @@ use super::context::Context;
 use super::exit::{Exit, Outcome};
 use crate::foundations::address::Address;
 use crate::foundations::settings::ByteSize;
-use crate::services::moving::{FolderMoved, Mover};
+use crate::services::moving::{FolderMoved, Mover, ScriptDone, ScriptMoved};
 use crate::storage::database::DatabaseUrl;
 use crate::storage::mailbox::{FolderName, Layout};
 
 /// Where mail and accounts come from.
 #[derive(Debug, Subcommand)]
 pub(super) enum Import {
-    /// The mail of a Dovecot server, with UIDs, flags, keywords and subscriptions. To use it where it is, name its root in
+    /// The mail of a Dovecot server, with UIDs, flags, keywords, subscriptions and Sieve scripts. To use it where it is, name its root in
     /// `storage.mail_root` instead: then nothing needs to be moved.
     Dovecot {
         /// The directory with `DOMAIN/USER` below it; with `--user`, this user's mail directory.
@@ -27,6 +27,9 @@ pub(super) enum Import {
         /// Whose mail it is, when the path is one user's.
         #[arg(long, value_name = "ADDRESS")]
         user: Option<Address>,
+        /// The user's home with `sieve/` and `.dovecot.sieve`, where that is not the mail directory or the one around it.
+        #[arg(long, value_name = "DIRECTORY", requires = "user")]
+        home: Option<PathBuf>,
         /// How its folders are laid out.
         #[arg(long, value_enum, default_value_t = LayoutArgument::Maildirplusplus)]
         layout: LayoutArgument,
@@ -115,18 +118,23 @@ struct UserMoved {
     user: Address,
     dry_run: bool,
     folders: Vec<FolderMoved>,
+    /// Of a Dovecot server.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scripts: Vec<ScriptMoved>,
 }
 
 pub(super) async fn run(command: Import, context: &Context) -> Outcome {
     match command {
-        Import::Dovecot { path, user: Some(user), layout, how } => {
-            mail::home(&path, user, layout.into(), &how, context).await
+        Import::Dovecot { path, user: Some(user), home, layout, how } => {
+            mail::home(&path, user, home.as_deref(), layout.into(), &how, context).await
         }
-        Import::Dovecot { path, user: None, layout, how } => mail::root(&path, layout.into(), &how, context).await,
+        Import::Dovecot { path, user: None, home: _, layout, how } => {
+            mail::root(&path, layout.into(), &how, context).await
+        }
         Import::Maildir { path, into, how } => mail::maildir(&path, into, &how, context).await,
         Import::Mbox { path, into, how } => mail::mbox(&path, into, &how, context).await,
         Import::Imap(arguments) => remote::run(arguments, context).await,
-        Import::Seed { database, dry_run } => seed::run(&database, dry_run, context).await,
+        Import::Seed { database, dry_run } => Box::pin(seed::run(&database, dry_run, context)).await,
     }
 }
 
@@ -153,6 +161,21 @@ fn progress(user: &Address, moved: &FolderMoved) {
             lost => format!("; {lost} keyword(s) had no room in names of files"),
         }
     );
+}
+
+/// Says what became of a script.
+fn script_progress(user: &Address, moved: &ScriptMoved) {
+    let done = match &moved.done {
+        ScriptDone::Moved => "moved in".to_owned(),
+        ScriptDone::Present => "there already".to_owned(),
+        ScriptDone::Taken => "not moved in: another one of that name is there".to_owned(),
+        ScriptDone::Refused(why) => format!("not moved in: {why}"),
+    };
+    let active = if moved.active { ", active" } else { "" };
+    eprintln!("{user}: Sieve script `{}`: {done}{active}", moved.name);
+    for mistake in &moved.mistakes {
+        eprintln!("{user}: Sieve script `{}` does not run here: {mistake}", moved.name);
+    }
 }
 
 /// Says what became of everybody.

@@ -81,5 +81,5 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         deposit.subscribe(&subscribed.into_iter().collect::<BTreeSet<_>>())?;
         deposit.finish()?;
     }
-    Ok(report(&[UserMoved { user, dry_run: how.dry_run, folders }], how.dry_run, context))
+    Ok(report(&[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new() }], how.dry_run, context))
 }

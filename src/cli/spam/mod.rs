@@ -3,7 +3,7 @@ mod check;
 mod import;
 mod learn;
 mod rules;
-mod source;
+pub(super) mod source;
 
 use std::path::PathBuf;
 use std::sync::Arc;

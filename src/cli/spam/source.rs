@@ -8,7 +8,7 @@ use anyhow::Context as _;
 const LARGEST: u64 = 2 << 30;
 
 /// A file, or standard input for `-`.
-pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(in crate::cli) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if path.as_os_str() == "-" {
         std::io::stdin().lock().take(LARGEST).read_to_end(&mut bytes)?;

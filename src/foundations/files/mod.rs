@@ -53,8 +53,13 @@ fn at<'a>(verb: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error
 /// # Errors
 /// Any of these steps fails; then `path` is as it was and the temporary file is gone.
 pub fn write_durable(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+    Owner::SELF.write_durable(path, content, mode)
+}
+
+fn replace(path: &Path, content: &[u8], mode: u32, owner: Owner) -> Result<(), Error> {
     let temporary = temporary_beside(path);
     let written = write_new(&temporary, content, mode)
+        .and_then(|()| owner.give_path(&temporary))
         .and_then(|()| fs::rename(&temporary, path).map_err(at("rename", &temporary)))
         .and_then(|()| sync_directory(parent(path)));
     if written.is_err() {

@@ -14,6 +14,17 @@ use super::{Error, at, sync_directory};
 pub struct Owner(Option<(u32, u32)>);
 
 impl Owner {
+    /// Whoever runs this.
+    pub(super) const SELF: Self = Self(None);
+
+    /// As [`super::write_durable`], for the owner.
+    ///
+    /// # Errors
+    /// Any of its steps fails; then `path` is as it was and the temporary file is gone.
+    pub fn write_durable(self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+        super::replace(path, content, mode, self)
+    }
+
     /// The owner of a directory, where that is another than whoever runs this.
     ///
     /// # Errors
@@ -29,6 +40,9 @@ impl Owner {
     /// # Errors
     /// It cannot be given.
     pub fn give_path(self, path: &Path) -> Result<(), Error> {
+        if self.0.is_none() {
+            return Ok(());
+        }
         let file = File::open(path).map_err(at("open", path))?;
         self.give(&file).map_err(at("change the owner of", path))
     }

@@ -55,6 +55,12 @@ impl Ready {
 /// More mailboxes than that on the way are not remembered; the limit of hops ends the circle then.
 const MOST_VISITS: usize = 100;
 
+/// The message as it is passed on: without the field that only final delivery adds (RFC 5321 §4.4).
+pub(super) fn passed_on(message: &Message) -> Message {
+    let [added, original] = message.pieces();
+    without_return_path(added, original)
+}
+
 fn without_return_path(added: &[u8], original: &[u8]) -> Message {
     let section = HeaderSection::of(original);
     let mut kept = BytesMut::with_capacity(original.len());

@@ -4,14 +4,27 @@
 //! `Delivered-To` with the account's address, by which a message that comes back is known as running in a circle, and
 //! `X-Original-To` with the address of the envelope where that is another one.
 //!
+//! Then scripts look at the message: those of the site, and in between the user's active one. What they decide is done in
+//! this order: what is passed on goes into the queue, what is kept is stored, and then whoever is to be told is told. A
+//! script that fails loses nothing: the message goes to the inbox, and its owner is told once a day.
+//!
 //! Promises: an `Ok` means that the message, its UID and its directory entry are on disk; recipients of one message are
 //! independent of each other. Called by `intake` and `queue` through [`LocalDelivery`](crate::services::handover::LocalDelivery).
 //! Never asks who the recipients are or whether the message is wanted. Each stored message is an event; a failure
 //! is logged here, where its cause is known.
 
 mod fields;
+mod letters;
+mod perform;
+mod programs;
+mod scripted;
+mod scripting;
 mod settings;
 mod store;
+mod trial;
 
-pub use settings::{Circles, DeliverySettings, OverQuota, TagFolder};
+pub use programs::site_script;
+pub use scripting::ScriptingParts;
+pub use settings::{Circles, DeliverySettings, JunkScripts, MissingFolder, OverQuota, ScriptedSettings, TagFolder};
 pub use store::Delivery;
+pub use trial::{Explained, ExplainedScript, Trial, Tried};

@@ -1,5 +1,9 @@
 //! Settings of delivery.
 
+use std::path::PathBuf;
+
+use crate::foundations::settings::Span;
+
 crate::words! {
     /// What a sender is told whose message does not fit into a mailbox.
     pub enum OverQuota {
@@ -44,7 +48,51 @@ crate::settings! {
         /// Folder for messages that the filter puts into quarantine, where `intake.quarantine` is `"mailbox"`. It is created when it is
         /// missing. Who moves a message out of it has released it.
         pub quarantine_folder: String = "Quarantine".to_owned(),
+        /// What scripts have to do with it.
+        pub sieve: ScriptedSettings = ScriptedSettings::default(),
         /// How many mailboxes one message is written to at the same time. The other recipients wait for their turn.
         pub at_once: u32 = 8,
+    }
+}
+
+crate::words! {
+    /// What users' scripts have to do with mail that the filter calls junk.
+    pub enum JunkScripts {
+        /// They run, and what they store or discard counts: a script that files a message itself wins over the folder for junk.
+        /// Nobody is answered, and nothing is passed on or refused.
+        File = "file",
+        /// They do not run: junk goes to the folder for junk.
+        Skip = "skip",
+    }
+}
+
+crate::words! {
+    /// What becomes of a message that a script files into a folder which does not exist.
+    pub enum MissingFolder {
+        /// The folder is created and subscribed.
+        Create = "create",
+        /// The message goes to the inbox, unless the script says `:create`.
+        Inbox = "inbox",
+    }
+}
+
+crate::settings! {
+    /// How Sieve scripts take part in delivery.
+    pub struct ScriptedSettings {
+        /// Scripts of the site that run before those of the users, in this order. As long as a script keeps the message, the
+        /// next one runs. They are compiled when the configuration is loaded; `postrider check` tells mistakes.
+        pub before: Vec<PathBuf> = Vec::new(),
+        /// Scripts of the site that run after those of the users, where these keep the message.
+        pub after: Vec<PathBuf> = Vec::new(),
+        /// Directory with the site's scripts for `include :global "NAME"`, each as `NAME.sieve`.
+        pub global: Option<PathBuf> = None,
+        /// What users' scripts have to do with mail that the filter calls junk.
+        pub junk: JunkScripts = JunkScripts::File,
+        /// What becomes of a message that a script files into a folder which does not exist.
+        pub missing_folder: MissingFolder = MissingFolder::Create,
+        /// For how long the same message is not passed on to the same address again when it is delivered anew.
+        pub redirected_once_in: Span = Span::hours(12),
+        /// Compiled scripts kept in memory. Beyond it, those that have not run for longest are compiled anew when they run.
+        pub cache: u32 = 1000,
     }
 }

@@ -1,9 +1,12 @@
 //! Storing.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::fields::Ready;
+use super::scripting::{Scripting, ScriptingParts};
 use super::settings::{Circles, DeliverySettings, OverQuota, TagFolder};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
@@ -14,21 +17,52 @@ use crate::services::filter::{Folder, Verdict};
 use crate::services::handover::{LocalDelivery, Outcome};
 use crate::services::routing::LocalRecipient;
 use crate::storage::journal::Journal;
-use crate::storage::mailbox::{AppendOptions, Appended, Error, FolderName, Mailboxes, Missing, SpecialUse, User};
+use crate::storage::mailbox::{
+    AppendOptions, Appended, Error, Flags, FolderName, Keyword, Mailboxes, Missing, SpecialUse, User,
+};
 
 /// Delivery into the mailboxes of this process.
 #[derive(Clone)]
 pub struct Delivery {
     mailboxes: Mailboxes,
     settings: Live<DeliverySettings>,
+    pub(super) scripting: Option<Arc<Scripting>>,
     journal: Journal,
-    clock: SharedClock,
+    pub(super) clock: SharedClock,
 }
 
 impl std::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Delivery")
     }
+}
+
+/// One message for one recipient.
+#[derive(Clone, Copy)]
+pub(super) struct Item<'a> {
+    pub(super) mail: &'a Mail,
+    /// As it is stored.
+    pub(super) message: &'a Message,
+    pub(super) verdict: &'a Verdict,
+    pub(super) recipient: &'a LocalRecipient,
+    pub(super) settings: &'a DeliverySettings,
+}
+
+/// Where a message is to be stored, and with which marks.
+pub(super) struct Target {
+    pub(super) folder: FolderName,
+    pub(super) missing: Missing,
+    pub(super) flags: Flags,
+    pub(super) keywords: Vec<Keyword>,
+}
+
+/// Who has chosen the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chosen {
+    Here,
+    ByScript,
+    /// Nobody: it is no message that came, but one about it.
+    Letter,
 }
 
 impl LocalDelivery for Delivery {
@@ -52,14 +86,21 @@ impl LocalDelivery for Delivery {
 }
 
 impl Delivery {
-    /// Delivery into these mailboxes.
+    /// Delivery into these mailboxes, without scripts.
     pub const fn new(
         mailboxes: Mailboxes,
         settings: Live<DeliverySettings>,
         journal: Journal,
         clock: SharedClock,
     ) -> Self {
-        Self { mailboxes, settings, journal, clock }
+        Self { mailboxes, settings, scripting: None, journal, clock }
+    }
+
+    /// With scripts of users and of the site.
+    #[must_use]
+    pub fn with_scripts(mut self, parts: ScriptingParts) -> Self {
+        self.scripting = Some(Arc::new(Scripting::new(parts, self.settings.clone())));
+        self
     }
 
     async fn store(
@@ -76,46 +117,91 @@ impl Delivery {
             return Err(Refusal::new(Kind::Invalid, text).smtp(554, "5.4.6"));
         }
         let message = ready.message_for(recipient);
-        let stored = self.append(&message, verdict, recipient, settings).await;
-        let (folder, appended) = stored.map_err(|error| {
-            log::warn!(mail:% = mail.id, user:% = account, error:% = error; "delivery to {account} failed: {error}");
-            refusal(error.kind(), settings)
-        })?;
+        let item = Item { mail, message: &message, verdict, recipient, settings };
+        match self.plan(&item).await {
+            Some(plan) => self.deliver_by(plan, &item).await,
+            None => {
+                let user = self.user(&item).await?;
+                let target = usual(&user, &item);
+                self.put(&user, &item, &message, target, Chosen::Here).await
+            }
+        }
+    }
+
+    /// The recipient's mailboxes.
+    pub(super) async fn user(&self, item: &Item<'_>) -> Result<Arc<User>, Refusal> {
+        let opened = self.mailboxes.user(&item.recipient.account).await;
+        opened.map_err(|error| self.failed(item, &error))
+    }
+
+    fn failed(&self, item: &Item<'_>, error: &Error) -> Refusal {
+        let account = &item.recipient.account;
+        log::warn!(mail:% = item.mail.id, user:% = account, error:% = error; "delivery to {account} failed: {error}");
+        refusal(error.kind(), item.settings)
+    }
+
+    /// Stores a message, on disk when it returns, and tells of it.
+    pub(super) async fn put(
+        &self,
+        user: &Arc<User>,
+        item: &Item<'_>,
+        message: &Message,
+        target: Target,
+        chosen: Chosen,
+    ) -> Result<Outcome, Refusal> {
+        let stored = append(user, message, target, item.recipient).await;
+        let (folder, appended) = stored.map_err(|error| self.failed(item, &error))?;
         let (folder, uid) = (folder.to_string(), u32::from(appended.uid));
-        self.journal.record(
-            Event::new(self.clock.now(), EventKind::Delivered)
-                .session(mail.origin.session)
-                .mail(mail.id)
-                .subject(account.to_string())
-                .with("recipient", recipient.recipient.address.to_string())
-                .with("folder", folder.as_str())
-                .with("uid", uid)
-                .with("size", message.len() as u64),
-        );
+        let event = self.event(EventKind::Delivered, item).with("folder", folder.as_str()).with("uid", uid);
+        let event = event.with("size", message.len() as u64);
+        match chosen {
+            Chosen::Here => self.journal.record(event),
+            Chosen::ByScript => self.journal.record(event.with("by", "sieve")),
+            Chosen::Letter => {}
+        }
         Ok(Outcome::Stored { folder, uid })
     }
 
-    async fn append(
-        &self,
-        message: &Message,
-        verdict: &Verdict,
-        recipient: &LocalRecipient,
-        settings: &DeliverySettings,
-    ) -> Result<(FolderName, Appended), Error> {
-        let user = self.mailboxes.user(&recipient.account).await?;
-        let options = AppendOptions::delivery(recipient.quota);
-        let (folder, missing) = folder(&user, verdict, recipient, settings);
-        match user.append(&folder, message, AppendOptions { missing, ..options.clone() }).await {
-            Ok(appended) => Ok((folder, appended)),
-            // The folder of the tag does not exist, or cannot be made: the inbox always can.
-            Err(Error::NoFolder(_) | Error::TooManyFolders(_)) if folder != FolderName::inbox() => {
-                let inbox = FolderName::inbox();
-                let appended = user.append(&inbox, message, options).await?;
-                Ok((inbox, appended))
+    /// An event about this message and its recipient.
+    pub(super) fn event(&self, kind: EventKind, item: &Item<'_>) -> Event {
+        Event::new(self.clock.now(), kind)
+            .session(item.mail.origin.session)
+            .mail(item.mail.id)
+            .subject(item.recipient.account.to_string())
+            .with("recipient", item.recipient.recipient.address.to_string())
+    }
+
+    pub(super) fn record(&self, event: Event) {
+        self.journal.record(event);
+    }
+}
+
+async fn append(
+    user: &Arc<User>,
+    message: &Message,
+    target: Target,
+    recipient: &LocalRecipient,
+) -> Result<(FolderName, Appended), Error> {
+    let Target { mut folder, missing, flags, keywords } = target;
+    let mut options = AppendOptions { flags, keywords, missing, ..AppendOptions::delivery(recipient.quota) };
+    loop {
+        match user.append(&folder, message, options.clone()).await {
+            Ok(appended) => return Ok((folder, appended)),
+            // The folder of the tag or of the script does not exist, or cannot be made: the inbox always can.
+            Err(Error::NoFolder(_) | Error::TooManyFolders(_)) if !folder.is_inbox() => {
+                (folder, options.missing) = (FolderName::inbox(), Missing::Create);
             }
-            Err(error) => Err(error),
+            // Without its marks rather than not at all.
+            Err(Error::TooManyKeywords(_)) if !options.keywords.is_empty() => options.keywords.clear(),
+            Err(error) => return Err(error),
         }
     }
+}
+
+/// Where a message goes without a script.
+pub(super) fn usual(user: &User, item: &Item<'_>) -> Target {
+    let (folder, missing) = folder(user, item.verdict, item.recipient, item.settings);
+    Target { folder, missing, flags: Flags::NONE, keywords: Vec::new() }
 }
 
 /// Where a message belongs in the recipient's mailbox.

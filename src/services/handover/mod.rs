@@ -8,10 +8,12 @@ use std::borrow::Cow;
 
 use futures_util::future::BoxFuture;
 
+use crate::foundations::address::Address;
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{Login, Mail, Recipient};
 use crate::services::filter::Verdict;
+use crate::services::filter::authentication::dkim::Findings;
 use crate::services::routing::LocalRecipient;
 
 /// What has become of a message for one recipient. There is an outcome only when it is durable (law 1).
@@ -89,6 +91,36 @@ pub trait ReportReading: Send + Sync {
 pub trait Submitting: Send + Sync {
     /// Sends a message for an account. When it returns, the message is durable for every recipient.
     fn submit<'a>(&'a self, mail: Mail, login: &'a Login) -> BoxFuture<'a, Result<(), Refusal>>;
+}
+
+crate::words! {
+    /// What a script has something sent for.
+    pub enum ErrandKind {
+        /// To pass the message on: under its own sender, which is rewritten where SPF would fail, and sealed.
+        Redirect = "redirect",
+        /// To tell somebody something in a message of our own, which is signed.
+        Letter = "letter",
+    }
+}
+
+/// A message that a user's script has sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Errand<'a> {
+    /// The message, its sender, and those it is for.
+    pub mail: &'a Mail,
+    /// The user whose script it is.
+    pub account: &'a Address,
+    /// What it is sent for.
+    pub kind: ErrandKind,
+    /// What a seal may say about a message that is passed on.
+    pub findings: Option<&'a Findings>,
+}
+
+/// Sends what scripts want sent. Implemented by `posting` where the queue is, and by the way to that process where it is not;
+/// so `delivery` knows neither.
+pub trait Posting: Send + Sync {
+    /// Puts a message into the queue. When it returns an id, the entry is on disk.
+    fn post<'a>(&'a self, errand: Errand<'a>) -> BoxFuture<'a, Result<QueueId, Refusal>>;
 }
 
 /// Takes messages into the queue. Implemented by `queue`, which knows destinations and lifetimes.

@@ -10,7 +10,7 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
-use crate::foundations::mail::{Mail, OriginalRecipient, Recipient};
+use crate::foundations::mail::{Mail, Recipient};
 use crate::foundations::settings::Live;
 use crate::services::filter::{Decision, Filter, Folder, Verdict};
 use crate::services::handover::{Bound, LocalDelivery, Outcome, Postponed, QUARANTINED, Queueing, ReportReading};
@@ -368,30 +368,9 @@ fn is_lmtp(mail: &Mail) -> bool {
     mail.origin.with.contains("LMTP")
 }
 
-/// A mailbox's recipient as the queue keeps it: by the account's own address, with its tag, so that an alias that has
-/// been followed is not followed again. The address the sender used goes along (RFC 3461 §4.2).
+/// A mailbox's recipient as the queue keeps it.
 fn here(local: &LocalRecipient) -> (Recipient, Bound) {
-    let mut recipient = local.recipient.clone();
-    if !is_own(&recipient.address, local) {
-        let address_type = if recipient.address.needs_smtputf8() { "utf-8" } else { "rfc822" }.to_owned();
-        let address = recipient.address.to_string();
-        recipient.original.get_or_insert(OriginalRecipient { address_type, address });
-        recipient.address = local.account.clone();
-    }
-    (recipient, Bound::Here)
-}
-
-/// Whether an address is the account's own, perhaps with the tag.
-fn is_own(address: &Address, local: &LocalRecipient) -> bool {
-    if address.key() == local.account.key() {
-        return true;
-    }
-    let (name, own) = (address.local().value().to_lowercase(), local.account.local().value().to_lowercase());
-    let tagged = local.tag.as_ref().is_some_and(|tag| {
-        let tagged = name.strip_prefix(&own).and_then(|rest| rest.strip_suffix(&tag.to_lowercase()));
-        tagged.is_some_and(|separator| separator.chars().count() == 1)
-    });
-    tagged && address.domain() == local.account.domain()
+    (local.at_home(), Bound::Here)
 }
 
 /// The refusal that stands for all: a temporary one if there is one, so that the client tries again.

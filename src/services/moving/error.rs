@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use super::imap;
 use crate::foundations::failure::Kind;
 use crate::foundations::files;
-use crate::storage::{database, directory, mailbox};
+use crate::storage::{database, directory, mailbox, scripts};
 
 /// Why something could not be moved in.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +11,9 @@ pub enum Error {
     /// The mailboxes here, or a Maildir there.
     #[error(transparent)]
     Mailbox(#[from] mailbox::Error),
+    /// The scripts here.
+    #[error(transparent)]
+    Scripts(#[from] scripts::Error),
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] files::Error),
@@ -62,6 +65,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Mailbox(error) => error.kind(),
+            Self::Scripts(error) => error.kind(),
             Self::File(error) => error.kind(),
             Self::Directory(error) => error.kind(),
             Self::Database(error) => error.kind(),

@@ -13,8 +13,10 @@ mod error;
 pub mod imap;
 mod mover;
 mod nix;
+mod scripts;
 
 pub use accounts::{SeedAccounts, SeedAlias, SeedUser};
 pub use error::Error;
 pub use mover::{FolderMoved, Mover};
 pub use nix::{DeclaredUser, declaration};
+pub use scripts::{ScriptDone, ScriptMoved, script_home};

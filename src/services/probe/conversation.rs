@@ -33,6 +33,7 @@ impl Conversation {
             Speech::Smtp | Speech::Lmtp => self.reply("220").await,
             Speech::Imap => self.line_that("* OK").await,
             Speech::Pop3 => self.line_that("+OK").await,
+            Speech::ManageSieve => self.capabilities().await,
             Speech::Http => Ok(()),
         }
     }
@@ -46,6 +47,7 @@ impl Conversation {
             }
             Speech::Imap => ("p1 STARTTLS", "p1 OK"),
             Speech::Pop3 => ("STLS", "+OK"),
+            Speech::ManageSieve => ("STARTTLS", "OK"),
             Speech::Http => return Ok(false),
         };
         self.say(command).await?;
@@ -70,6 +72,10 @@ impl Conversation {
             Speech::Pop3 => {
                 self.say("QUIT").await?;
                 self.line_that("+OK").await
+            }
+            Speech::ManageSieve => {
+                self.say("LOGOUT").await?;
+                self.line_that("OK").await
             }
             Speech::Http => {
                 self.say("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n").await?;
@@ -107,6 +113,20 @@ impl Conversation {
     async fn line_that(&mut self, begins: &str) -> Result<(), String> {
         let line = self.line().await?;
         if line.starts_with(begins) { Ok(()) } else { Err(unexpected(begins, &line)) }
+    }
+
+    /// The capabilities of ManageSieve, a line each, and the `OK` behind them (RFC 5804 §1.7).
+    async fn capabilities(&mut self) -> Result<(), String> {
+        for _ in 0..MOST_LINES {
+            let line = self.line().await?;
+            if line.starts_with("OK") {
+                return Ok(());
+            }
+            if !line.starts_with('"') {
+                return Err(unexpected("\"", &line));
+            }
+        }
+        Err("capabilities without an end".to_owned())
     }
 
     /// A reply of SMTP, of one line or several (RFC 5321 §4.2.1).

@@ -31,6 +31,8 @@ pub enum Speech {
     Imap,
     /// POP3.
     Pop3,
+    /// ManageSieve.
+    ManageSieve,
     /// HTTP.
     Http,
 }
@@ -167,8 +169,11 @@ impl Prober {
                 talk.greeted(probe.speech).await?;
                 if talk.ask_for_tls(probe.speech, self.hostname.as_str()).await? {
                     talk = Conversation::new(self.encrypted(talk.into_inner(), witness).await?);
+                    // RFC 5804 §2.2: its capabilities come anew. RFC 3207 §4.2: elsewhere nothing is greeted twice.
+                    if probe.speech == Speech::ManageSieve {
+                        talk.greeted(probe.speech).await?;
+                    }
                 }
-                // RFC 3207 §4.2: nothing is greeted anew after STARTTLS.
                 return talk.finish(probe.speech, self.hostname.as_str()).await;
             }
         };

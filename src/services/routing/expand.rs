@@ -163,6 +163,11 @@ impl Routing {
         })
     }
 
+    /// What separates a name from its tag in addresses of ours.
+    pub fn tag_separator(&self) -> Option<char> {
+        self.settings.get().tag_separator.chars().next()
+    }
+
     fn untagged(&self, address: &Address, settings: &RoutingSettings) -> (Address, Option<String>) {
         match settings.tag_separator.chars().next() {
             Some(separator) => address.split_tag(separator),

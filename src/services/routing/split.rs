@@ -38,6 +38,34 @@ pub struct LocalRecipient {
     pub recipient: Recipient,
 }
 
+impl LocalRecipient {
+    /// The recipient as the queue keeps it: by the account's own address, with its tag, so that an alias that has been
+    /// followed is not followed again. The address the sender used goes along (RFC 3461 §4.2).
+    pub fn at_home(&self) -> Recipient {
+        let mut recipient = self.recipient.clone();
+        if !self.is_own(&recipient.address) {
+            let address_type = if recipient.address.needs_smtputf8() { "utf-8" } else { "rfc822" }.to_owned();
+            let address = recipient.address.to_string();
+            recipient.original.get_or_insert(OriginalRecipient { address_type, address });
+            recipient.address = self.account.clone();
+        }
+        recipient
+    }
+
+    /// Whether an address is the account's own, perhaps with the tag.
+    fn is_own(&self, address: &Address) -> bool {
+        if address.key() == self.account.key() {
+            return true;
+        }
+        let (name, own) = (address.local().value().to_lowercase(), self.account.local().value().to_lowercase());
+        let tagged = self.tag.as_ref().is_some_and(|tag| {
+            let tagged = name.strip_prefix(&own).and_then(|rest| rest.strip_suffix(&tag.to_lowercase()));
+            tagged.is_some_and(|separator| separator.chars().count() == 1)
+        });
+        tagged && address.domain() == self.account.domain()
+    }
+}
+
 /// An alias that was followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expansion {

@@ -34,6 +34,14 @@ pub(super) fn say(event: &Event) -> String {
                 add("held until an administrator releases it: ", why);
             }
         }
+        EventKind::SieveAction => {
+            if let Some(script) = text("script") {
+                add("by the script ", script);
+            }
+            if let Some(why) = text("why") {
+                add("because ", why);
+            }
+        }
         EventKind::Verdict => add("", &signals(event)),
         EventKind::Relayed | EventKind::Deferred | EventKind::Failed => {
             if let Some(tls) = text("tls") {
@@ -86,7 +94,10 @@ pub(super) fn ending(events: &[Event]) -> String {
     let mut refused = false;
     for event in events {
         let word = match event.kind {
+            EventKind::Delivered if is_by_script(event) => "filed by Sieve",
             EventKind::Delivered => "delivered",
+            EventKind::SieveAction if is_redirect(event) => "redirected by Sieve",
+            EventKind::Discarded if is_by_script(event) => "discarded by Sieve",
             EventKind::Relayed => "passed on",
             EventKind::Deferred => "waiting",
             EventKind::Failed => "given up",
@@ -123,6 +134,16 @@ pub(super) fn ending(events: &[Event]) -> String {
     }
 }
 
+/// Whether a Sieve script has had its way with a message.
+fn is_by_script(event: &Event) -> bool {
+    event.details.get("by").and_then(Value::as_str) == Some("sieve")
+}
+
+/// Whether a Sieve script has passed it on, so that the queue has it.
+fn is_redirect(event: &Event) -> bool {
+    event.details.get("action").and_then(Value::as_str) == Some("redirect") && event.queue.is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,13 +155,20 @@ mod tests {
 
     #[test]
     fn tells_the_end() {
-        use EventKind::{Deferred, Delivered, Failed, MessageRefused, Queued, Relayed, Verdict};
+        use EventKind::{
+            Deferred, Delivered, Discarded, Failed, MessageRefused, Queued, Relayed, SieveAction, Verdict,
+        };
         for (events, wanted) in [
             (vec![event(Verdict, "")], "on its way"),
             (vec![event(MessageRefused, "")], "refused"),
             (vec![event(Deferred, "a@x"), event(Relayed, "a@x")], "passed on for a@x"),
             (vec![event(Delivered, "a@x"), event(Failed, "b@x")], "delivered for a@x; given up for b@x"),
             (vec![event(Queued, "s@x").with("recipients", vec!["b@y"])], "waiting for b@y"),
+            (
+                vec![event(SieveAction, "a@x").with("action", "fileinto"), event(Delivered, "a@x").with("by", "sieve")],
+                "filed by Sieve for a@x",
+            ),
+            (vec![event(Discarded, "a@x").with("by", "sieve")], "discarded by Sieve for a@x"),
             (
                 vec![event(Relayed, "a"), event(Relayed, "b"), event(Relayed, "c"), event(Relayed, "d")],
                 "passed on for 4 recipients",

@@ -37,7 +37,7 @@ pub fn sentence(event: &Event) -> String {
         EventKind::MessageReceived => format!("A message from {} was received", named(subject)),
         EventKind::MessageRefused => format!("A message from {} was refused", named(subject)),
         EventKind::Verdict => format!("The filter's verdict is {}", text("decision")),
-        EventKind::SieveAction => format!("A Sieve script of {subject} acted"),
+        EventKind::SieveAction => return by_script(event, subject),
         EventKind::AliasExpanded => format!("{subject} stands for other addresses"),
         EventKind::Delivered => format!("Stored for {subject}"),
         EventKind::Discarded => format!("Dropped on purpose for {subject}"),
@@ -48,6 +48,7 @@ pub fn sentence(event: &Event) -> String {
         EventKind::NotificationSent => format!("The sender {subject} was notified"),
         EventKind::QueueChanged => "The queue was changed by hand".to_owned(),
         EventKind::AccountChanged => format!("The account, alias or domain {subject} was changed"),
+        EventKind::ScriptChanged => format!("A Sieve script of {subject} was {}", text("what")),
         EventKind::ReportSent if event.details.contains_key("failed") => {
             format!("A report for {subject} could not be sent")
         }
@@ -77,6 +78,35 @@ pub fn sentence(event: &Event) -> String {
     out.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
+/// What a Sieve script has done, in plain words.
+fn by_script(event: &Event, subject: &str) -> String {
+    let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+    let to = match event.details.get("to") {
+        Some(serde_json::Value::Array(list)) => {
+            list.iter().filter_map(|one| one.as_str()).collect::<Vec<_>>().join(", ")
+        }
+        Some(one) => one.as_str().unwrap_or_default().to_owned(),
+        None => String::new(),
+    };
+    let mut out = match text("action") {
+        "fileinto" => format!("Filed by Sieve for {subject} in {}", text("folder")),
+        "keep" => format!("Kept by Sieve for {subject} in {}", text("folder")),
+        "redirect" => format!("Redirected by Sieve for {subject} to {to}"),
+        "discard" => format!("Discarded by Sieve for {subject}"),
+        "reject" => format!("Rejected by Sieve for {subject}"),
+        "vacation" => format!("Answered by Sieve for {subject} to {to}"),
+        "notify" => format!("Told by Sieve for {subject} to {to}"),
+        "failed" => format!("A Sieve script of {subject} failed"),
+        other => format!("A Sieve script of {subject} acted: {other}"),
+    };
+    for name in ["reason", "problem"] {
+        if !text(name).is_empty() {
+            let _ = write!(out, ": {}", text(name));
+        }
+    }
+    out.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
 fn named(subject: &str) -> &str {
     if subject.is_empty() { "<>" } else { subject }
 }
@@ -90,6 +120,7 @@ fn level(event: &Event) -> Level {
         {
             Level::Error
         }
+        EventKind::SieveAction if event.details.contains_key("problem") => Level::Warn,
         EventKind::Failed | EventKind::MessageRefused | EventKind::SendingRise => Level::Warn,
         EventKind::Verdict | EventKind::AliasExpanded => Level::Debug,
         _ => Level::Info,

@@ -88,6 +88,7 @@ pub use options::{
 pub use row::Row;
 pub use settings::MailboxSettings;
 pub use user::User;
+pub(in crate::storage) use user::directory_of as home_of;
 pub use view::View;
 
 #[cfg(test)]

@@ -207,6 +207,11 @@ impl SpecialUse {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Archive, Self::Drafts, Self::Junk, Self::Sent, Self::Trash];
 
+    /// The folder with this use; `None` when the settings name none.
+    pub fn folder(self, settings: &MailboxSettings) -> Option<FolderName> {
+        FolderName::parse(self.name(settings)).ok()
+    }
+
     /// The name of the folder with this use; empty when there is none.
     pub(super) fn name(self, settings: &MailboxSettings) -> &str {
         match self {

@@ -122,7 +122,14 @@ impl User {
 
     /// The name of the folder with a special use, whether it exists or not; `None` when the settings name none.
     pub fn special(&self, special_use: SpecialUse) -> Option<FolderName> {
-        FolderName::parse(special_use.name(&self.environment.settings.get())).ok()
+        special_use.folder(&self.environment.settings.get())
+    }
+
+    /// Whether a folder exists: one look at the disk, which is waited for.
+    pub fn knows(&self, folder: &FolderName) -> bool {
+        // What cannot be listed now is as it was.
+        let _ = self.read_tree();
+        self.has(folder)
     }
 
     /// Creates a folder (RFC 9051 §6.3.4).
@@ -584,7 +591,7 @@ fn name_of(path: &Path) -> &std::ffi::OsStr {
 }
 
 /// The user's directory: `<mail root>/<domain>/<local part>`.
-pub(super) fn directory_of(root: &Path, address: &Address) -> Result<PathBuf, Error> {
+pub(in crate::storage) fn directory_of(root: &Path, address: &Address) -> Result<PathBuf, Error> {
     let key = address.key();
     let bad = || Error::BadUser(key.clone());
     let (local, domain) = key.rsplit_once('@').ok_or_else(bad)?;

@@ -36,6 +36,14 @@ async fn poplib() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn managesieve() {
+    let host = Host::start().user("ann@example.test").user("bob@example.test").real_time().await;
+    let description = host.description();
+    tools::run_system_script("managesieve_session.py", &["sievelib"], &["sieve-connect"], &description).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn swaks() {
     run("swaks_session.py", &["swaks"]).await;
 }

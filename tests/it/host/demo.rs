@@ -30,6 +30,7 @@ async fn checks_itself_and_says_where_everything_is() {
         "imaps",
         "pop3",
         "pop3s",
+        "managesieve",
         "lmtp",
         "webmail",
         "dashboard",

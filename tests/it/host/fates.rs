@@ -1,4 +1,4 @@
-//! Whatever has become of a message, its journey says so. Fates by Sieve come with Sieve.
+//! Whatever has become of a message, its journey says so.
 
 use std::time::Duration;
 
@@ -123,6 +123,36 @@ async fn of_mail_that_is_taken() {
     world.ann_sends("bounced", "nobody@elsewhere.test").await;
     let words = ["550 5.1.1 nobody of that name", "The sender ann@example.test was notified"];
     world.ends("bounced", "given up for nobody@elsewhere.test", &words).await;
+    world.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_mail_that_a_script_has_looked_at() {
+    let world = World::new("").await;
+    let (bob, eve) = ("bob@example.test", "eve@elsewhere.test");
+    crate::sieve::activate(
+        &world.host,
+        bob,
+        "require [\"fileinto\", \"reject\"];\nif header :is \"subject\" \"file\" { fileinto \"Work\"; }\n\
+         elsif header :is \"subject\" \"drop\" { discard; }\n\
+         elsif header :is \"subject\" \"pass\" { redirect \"eve@elsewhere.test\"; }\n\
+         elsif header :is \"subject\" \"refuse\" { reject \"No thanks\"; }\n",
+    );
+    for (name, subject, code, ending, words) in [
+        ("filed", "file", 250, "filed by Sieve for bob@example.test", "Filed by Sieve for bob@example.test in Work"),
+        ("filed", "file", 250, "filed by Sieve for bob@example.test", "by the script main; because line "),
+        ("dropped", "drop", 250, "discarded by Sieve for bob@example.test", "Discarded by Sieve for bob@example.test"),
+        ("refused-by-sieve", "refuse", 550, "refused", "Rejected by Sieve for bob@example.test: No thanks"),
+        ("kept", "Hello", 250, "delivered for bob@example.test", "Stored for bob@example.test in INBOX"),
+    ] {
+        let reply = world.others_send(name, eve, bob, subject).await;
+        assert_eq!(reply.code, code, "{}", reply.text());
+        world.ends(name, ending, &[words]).await;
+    }
+    let reply = world.others_send("redirected", "joe@far.test", bob, "pass").await;
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    let ending = "passed on for eve@elsewhere.test; redirected by Sieve for bob@example.test";
+    world.ends("redirected", ending, &["Redirected by Sieve for bob@example.test to eve@elsewhere.test"]).await;
     world.host.stop().await;
 }
 

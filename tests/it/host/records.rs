@@ -16,6 +16,7 @@ fn the_module_computes_the_same() {
             Service { label: "imaps", port: 993 },
             Service { label: "submissions", port: 465 },
             Service { label: "submission", port: 10587 },
+            Service { label: "sieve", port: 4190 },
         ],
         autoconfig: false,
         policies: vec![],
@@ -27,7 +28,7 @@ fn the_module_computes_the_same() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("modules/lib/dns-records.nix");
     let expression = format!(
         "builtins.concatMap (domain: import {} {{ inherit domain; hostname = \"mail.example.test\"; \
-         ports = {{ imap = 143; imaps = 993; submissions = 465; submission = 10587; smtp = 25; }}; }}) \
+         ports = {{ imap = 143; imaps = 993; submissions = 465; submission = 10587; managesieve = 4190; smtp = 25; }}; }}) \
          [ \"example.test\" \"xn--bcher-kva.example\" ]",
         file.display()
     );

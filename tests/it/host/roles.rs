@@ -180,6 +180,31 @@ async fn mail_goes_from_one_process_to_the_other() {
     assert_eq!(bob.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
     assert!(bob.ok("FETCH 1 BODY.PEEK[]").await.untagged[0].contains("Across two processes"));
 
+    // A script runs where the mailboxes are; what it sends goes back to the process with the queue.
+    crate::sieve::activate_in(
+        &roles.path().join("mail"),
+        "bob@example.test",
+        "require \"vacation\";\nif header :is \"subject\" \"Back\" { redirect \"ann@example.test\"; }\n\
+         elsif header :is \"subject\" \"Answer\" { vacation \"I am away\"; }\n",
+    );
+    for subject in ["Back", "Answer"] {
+        let message = MESSAGE.replace("Subject: One", &format!("Subject: {subject}"));
+        let reply = ann.deliver("ann@example.test", &["bob@example.test"], &message).await;
+        assert_eq!(reply.code, 250, "{}", reply.text());
+    }
+    let mut inbox = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
+    inbox.ok("LOGIN ann@example.test the-word").await;
+    let arrived = async {
+        while !inbox.ok("STATUS INBOX (MESSAGES)").await.untagged[0].contains("MESSAGES 2") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), arrived).await.unwrap();
+    inbox.ok("SELECT INBOX").await;
+    let both = inbox.ok("FETCH 1:2 BODY.PEEK[]").await.untagged.concat();
+    assert!(both.contains("Subject: Back") && both.contains("I am away"), "{both}");
+    crate::sieve::activate_in(&roles.path().join("mail"), "bob@example.test", "keep;");
+
     // Without the mailboxes' process mail waits in the queue, and comes when it is back.
     let mut access = roles.running.remove(0);
     access.kill().await.unwrap();
@@ -193,7 +218,7 @@ async fn mail_goes_from_one_process_to_the_other() {
     let mut bob = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
     bob.ok("LOGIN bob@example.test the-word").await;
     let arrived = async {
-        while bob.ok("STATUS INBOX (MESSAGES)").await.untagged[0].contains("MESSAGES 1") {
+        while bob.ok("STATUS INBOX (MESSAGES)").await.untagged[0].contains("MESSAGES 2") {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };

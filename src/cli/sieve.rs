@@ -1,0 +1,320 @@
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::context::{Accounts, Context};
+use super::exit::{Exit, Outcome};
+use super::output::{Output, Shown, print};
+use super::spam::source;
+use crate::config::{Checks, Config, load};
+use crate::foundations::address::{Address, ReversePath};
+use crate::foundations::clock::{Clock as _, SystemClock};
+use crate::foundations::mail::{HeaderSection, Message, addresses, crlf};
+use crate::foundations::settings::Live;
+use crate::services::delivery::{Explained, Trial, Tried};
+use crate::services::sieve::{Mistake, SieveSettings, compile};
+use crate::storage::directory::Error;
+use crate::storage::scripts::{Entry, Home, ScriptName, Scripts};
+
+/// Sieve scripts of users. They work on the files themselves, whether the server runs or not.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Sieve {
+    /// List a user's scripts.
+    List {
+        /// The user.
+        user: Address,
+    },
+    /// Print a script.
+    Show {
+        /// The user.
+        user: Address,
+        /// Its name; the active one without.
+        name: Option<ScriptName>,
+    },
+    /// Store a script that has no mistakes.
+    Put {
+        /// The user.
+        user: Address,
+        /// Its name. One of that name is replaced.
+        name: ScriptName,
+        /// The file with it; `-` for standard input.
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Make it the active one, too.
+        #[arg(long)]
+        activate: bool,
+    },
+    /// Make a script the active one.
+    Activate {
+        /// The user.
+        user: Address,
+        /// Its name.
+        name: ScriptName,
+    },
+    /// Let no script be active.
+    Deactivate {
+        /// The user.
+        user: Address,
+    },
+    /// Delete a script that is not active.
+    Delete {
+        /// The user.
+        user: Address,
+        /// Its name.
+        name: ScriptName,
+    },
+    /// Say what is wrong in scripts, line by line.
+    Check {
+        /// The files; `-` for standard input.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Explain step by step what scripts would do with a message, and do nothing.
+    Test {
+        /// Whose scripts.
+        #[arg(long, value_name = "ADDRESS")]
+        user: Address,
+        /// A script to try in the place of the active one.
+        #[arg(long, value_name = "FILE")]
+        script: Option<PathBuf>,
+        /// The sender of the envelope; without it the one of the Return-Path or From field.
+        #[arg(long, value_name = "ADDRESS")]
+        from: Option<Address>,
+        /// The recipient of the envelope; the user without it.
+        #[arg(long, value_name = "ADDRESS")]
+        to: Option<Address>,
+        /// The message; `-` for standard input.
+        message: PathBuf,
+    },
+}
+
+impl Shown for Entry {
+    const COLUMNS: &'static [&'static str] = &["NAME", "ACTIVE", "OCTETS"];
+
+    fn cells(&self) -> Vec<String> {
+        let active = if self.active { "active" } else { "" };
+        vec![self.name.to_string(), active.to_owned(), self.size.to_string()]
+    }
+}
+
+pub(super) async fn run(command: Sieve, context: &Context) -> Outcome {
+    match command {
+        Sieve::Check { files } => check(&files, context),
+        Sieve::Test { user, script, from, to, message } => {
+            let script =
+                script.as_deref().map(|path| Ok::<_, anyhow::Error>((path.display().to_string(), source::read(path)?)));
+            test(user, script.transpose()?, (from, to), &source::read(&message)?, context).await
+        }
+        Sieve::List { user } => {
+            context.output.list(&home(&user, context).await?.1.list()?);
+            Ok(Exit::Done)
+        }
+        Sieve::Show { user, name } => show(&home(&user, context).await?.1, name, context),
+        Sieve::Put { user, name, file, activate } => {
+            let text = source::read(&file)?;
+            let (config, home) = home(&user, context).await?;
+            if let Err(mistakes) = compile(&text, &config.sieve) {
+                return Ok(report(&[checked(&file.display().to_string(), Err(mistakes))], context));
+            }
+            home.put(&name, &text)?;
+            if activate {
+                home.activate(Some(&name))?;
+            }
+            let and = if activate { " and active" } else { "" };
+            done(&format!("`{name}` of {user} is stored{and}"), &user, Some(&name), context)
+        }
+        Sieve::Activate { user, name } => {
+            let (config, home) = home(&user, context).await?;
+            if let Err(mistakes) = compile(&home.read(&name)?, &config.sieve) {
+                return Ok(report(&[checked(name.as_str(), Err(mistakes))], context));
+            }
+            home.activate(Some(&name))?;
+            done(&format!("`{name}` of {user} is active"), &user, Some(&name), context)
+        }
+        Sieve::Deactivate { user } => {
+            home(&user, context).await?.1.activate(None)?;
+            done(&format!("No script of {user} is active"), &user, None, context)
+        }
+        Sieve::Delete { user, name } => {
+            home(&user, context).await?.1.delete(&name)?;
+            done(&format!("`{name}` of {user} is deleted"), &user, Some(&name), context)
+        }
+    }
+}
+
+fn done(sentence: &str, user: &Address, name: Option<&ScriptName>, context: &Context) -> Outcome {
+    context.output.done(sentence, &serde_json::json!({ "user": user, "script": name }));
+    Ok(Exit::Done)
+}
+
+/// The scripts of a user who exists.
+async fn home(user: &Address, context: &Context) -> anyhow::Result<(Config, Home)> {
+    let accounts: Accounts = context.accounts().await?;
+    let account = accounts.directory.account_now(user).await?.ok_or_else(|| Error::NoUser(user.clone()))?;
+    let config = accounts.config.clone();
+    accounts.closed().await;
+    let scripts = Scripts::new(config.storage.mail_root.as_path(), Live::new(config.scripts.clone()));
+    let home = scripts.home(&account.address)?;
+    Ok((config, home))
+}
+
+fn show(home: &Home, name: Option<ScriptName>, context: &Context) -> Outcome {
+    let (name, text) = match name {
+        Some(name) => {
+            let text = home.read(&name)?;
+            (Some(name), text)
+        }
+        None => match home.active()? {
+            Some(active) => (active.name, active.source),
+            None => {
+                context.output.failure(&anyhow::anyhow!("no script is active"));
+                return Ok(Exit::NotFound);
+            }
+        },
+    };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    match context.output {
+        Output::People => print(&text),
+        output => output.done("", &serde_json::json!({ "script": name, "text": text })),
+    }
+    Ok(Exit::Done)
+}
+
+/// What was found in one file.
+#[derive(Serialize)]
+struct Checked {
+    file: String,
+    mistakes: Vec<Told>,
+    warnings: Vec<Told>,
+}
+
+#[derive(Serialize)]
+struct Told {
+    line: u32,
+    column: u32,
+    text: String,
+}
+
+fn checked(file: &str, result: Result<Vec<Mistake>, Vec<Mistake>>) -> Checked {
+    let told = |mistakes: Vec<Mistake>| -> Vec<Told> {
+        mistakes.into_iter().map(|Mistake { line, column, text }| Told { line, column, text }).collect()
+    };
+    let (mistakes, warnings) = match result {
+        Ok(warnings) => (vec![], warnings),
+        Err(mistakes) => (mistakes, vec![]),
+    };
+    Checked { file: file.to_owned(), mistakes: told(mistakes), warnings: told(warnings) }
+}
+
+fn check(files: &[PathBuf], context: &Context) -> Outcome {
+    let settings = settings(context)?;
+    let mut found = Vec::new();
+    for file in files {
+        let compiled = compile(&source::read(file)?, &settings);
+        found.push(checked(&file.display().to_string(), compiled.map(|compiled| compiled.warnings)));
+    }
+    Ok(report(&found, context))
+}
+
+/// Says what was found.
+fn report(found: &[Checked], context: &Context) -> Exit {
+    if matches!(context.output, Output::Json) {
+        context.output.done("", &found);
+    } else {
+        for file in found {
+            for (kind, told) in [("", &file.mistakes), ("warning: ", &file.warnings)] {
+                for Told { line, column, text } in told {
+                    print(&format!("{}:{line}:{column}: {kind}{text}\n", file.file));
+                }
+            }
+            if file.mistakes.is_empty() {
+                print(&format!("{}: no mistakes\n", file.file));
+            }
+        }
+    }
+    if found.iter().all(|file| file.mistakes.is_empty()) { Exit::Done } else { Exit::Failed }
+}
+
+/// The limits of scripts: those of the configuration where there is one.
+fn settings(context: &Context) -> anyhow::Result<SieveSettings> {
+    let source = context.source();
+    if !source.path.exists() {
+        return Ok(SieveSettings::default());
+    }
+    Ok(load(&source.path, Checks::Syntax, source.credentials.as_deref())?.sieve)
+}
+
+async fn test(
+    user: Address,
+    script: Option<(String, Vec<u8>)>,
+    (from, to): (Option<Address>, Option<Address>),
+    message: &[u8],
+    context: &Context,
+) -> Outcome {
+    let (config, _) = home(&user, context).await?;
+    let instead = match script {
+        None => None,
+        Some((name, text)) => match compile(&text, &config.sieve) {
+            Ok(compiled) => Some((name, compiled.script)),
+            Err(mistakes) => return Ok(report(&[checked(&name, Err(mistakes))], context)),
+        },
+    };
+    let message = Message::new(crlf(message).into_owned());
+    let tried = Tried {
+        reverse_path: from.map_or_else(|| sender(&message), ReversePath::Address),
+        recipient: to.unwrap_or_else(|| user.clone()),
+        account: user,
+        message,
+        instead,
+    };
+    let trial = Trial {
+        scripts: Scripts::new(config.storage.mail_root.as_path(), Live::new(config.scripts)),
+        sieve: config.sieve,
+        delivery: config.delivery,
+        mailbox: config.mailbox,
+        hostname: config.hostname,
+        tag_separator: config.routing.tag_separator.chars().next(),
+        now: SystemClock.now(),
+    };
+    let explained = trial.explain(tried).context("the scripts cannot be read")?;
+    match context.output {
+        Output::People => print(&told(&explained)),
+        output => output.done("", &explained),
+    }
+    Ok(if explained.failures.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// The sender that a stored message tells of.
+fn sender(message: &Message) -> ReversePath {
+    let bytes = message.bytes();
+    let header = HeaderSection::of(&bytes);
+    let field = header.first("Return-Path").or_else(|| header.first("From"));
+    let mailboxes = field.map(|field| addresses::read(&field.value())).unwrap_or_default();
+    let found = mailboxes.into_iter().find_map(|entry| match entry {
+        addresses::Entry::Mailbox(mailbox) => mailbox.address().parse().ok(),
+        _ => None,
+    });
+    found.map_or(ReversePath::Null, ReversePath::Address)
+}
+
+fn told(explained: &Explained) -> String {
+    let mut text = String::new();
+    for script in &explained.scripts {
+        text += &format!("{}\n", script.name);
+        for step in &script.steps {
+            text += &format!("  {step}\n");
+        }
+    }
+    if explained.scripts.is_empty() {
+        text += "No script is active.\n";
+    }
+    for failure in &explained.failures {
+        text += &format!("Failed: {failure}\n");
+    }
+    text += "The message would be treated so:\n";
+    for action in &explained.actions {
+        text += &format!("  {action}\n");
+    }
+    text
+}

@@ -1,0 +1,88 @@
+//! Messages of scripts on their way from the process that has the mailboxes to the one that has the queue, over its control
+//! socket.
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use super::control::{Complaint, Nature, Request, RequestError, ask_with};
+use super::{Parts, ServerSettings};
+use crate::config::Role;
+use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::ids::{MailId, QueueId, SessionId};
+use crate::foundations::mail::{Envelope, Mail, Message, Origin, Peer};
+use crate::services::filter::authentication::dkim::Findings;
+use crate::services::handover::{Errand, ErrandKind, Posting};
+
+/// An errand without its message.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Posted {
+    mail: MailId,
+    session: SessionId,
+    at: Timestamp,
+    envelope: Envelope,
+    account: Address,
+    kind: String,
+    findings: Option<(String, usize)>,
+}
+
+/// The way to the queue of another process.
+#[derive(Debug)]
+pub(super) struct OverControl {
+    server: ServerSettings,
+}
+
+impl OverControl {
+    pub(super) const fn new(server: ServerSettings) -> Self {
+        Self { server }
+    }
+
+    async fn send(&self, errand: Errand<'_>) -> Result<QueueId, Refusal> {
+        let mail = errand.mail;
+        let posted = Posted {
+            mail: mail.id,
+            session: mail.origin.session,
+            at: mail.origin.at,
+            envelope: mail.envelope.clone(),
+            account: errand.account.clone(),
+            kind: errand.kind.word().to_owned(),
+            findings: errand.findings.map(|findings| (findings.results.clone(), findings.sets)),
+        };
+        let request = Request::Post { errand: Box::new(posted), size: mail.message.len() as u64 };
+        let pieces = mail.message.pieces();
+        ask_with(&self.server, Role::Mta, &request, &pieces).await.map_err(|error| match error {
+            RequestError::Refused(Complaint { nature: Nature::NotFound, text }) => {
+                Refusal::new(Kind::NotFound, text).smtp(550, "5.1.1")
+            }
+            RequestError::Refused(Complaint { nature: Nature::Other, text }) => Refusal::new(Kind::Invalid, text),
+            error => Refusal::temporary(error),
+        })
+    }
+}
+
+impl Posting for OverControl {
+    fn post<'a>(&'a self, errand: Errand<'a>) -> BoxFuture<'a, Result<QueueId, Refusal>> {
+        self.send(errand).boxed()
+    }
+}
+
+/// Posts what another process has sent.
+pub(super) async fn perform(posted: Posted, message: Vec<u8>, parts: &Parts) -> Result<QueueId, Refusal> {
+    let Some(office) = &parts.office else { return Err(Refusal::new(Kind::Invalid, "this process has no queue")) };
+    let kind = ErrandKind::from_word(&posted.kind);
+    let kind = kind.ok_or_else(|| Refusal::new(Kind::Invalid, "an errand of an unknown kind"))?;
+    let origin = Origin {
+        session: posted.session,
+        peer: Peer::Internal,
+        hello: String::new(),
+        with: "local",
+        tls: None,
+        login: None,
+        at: posted.at,
+    };
+    let mail = Mail { id: posted.mail, origin, envelope: posted.envelope, message: Message::new(message) };
+    let findings = posted.findings.map(|(results, sets)| Findings { results, sets });
+    office.post(Errand { mail: &mail, account: &posted.account, kind, findings: findings.as_ref() }).await
+}

@@ -1,0 +1,413 @@
+//! The driver: reads, performs steps, writes. The room's only I/O.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::answers;
+use super::link::{Link, Lost};
+use super::session::{Plaintext, Profile, Session, StartTls, Step, Wish};
+use super::settings::ManageSieveSettings;
+use crate::foundations::address::Address;
+use crate::foundations::clock::SharedClock;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::ids::SessionId;
+use crate::foundations::mail::Peer;
+use crate::foundations::net::{Connection, TlsContext};
+use crate::foundations::settings::Live;
+use crate::foundations::wire::managesieve::{Code, Condition, Fault, Framed, Limits, Reply, string};
+use crate::foundations::wire::sasl::Credentials;
+use crate::services::guard::{Failure, Guard, Pass, Penalty, Service};
+use crate::services::login::{Login, LoginAttempt};
+use crate::services::sieve::{Compiled, EXTENSIONS, Mistake, NOTIFY_METHODS, SieveSettings, compile};
+use crate::storage::journal::Journal;
+use crate::storage::scripts::{self, ScriptName, Scripts};
+
+/// What ManageSieve sessions are given; filled by `daemon::build`.
+#[derive(Clone)]
+pub struct Needs {
+    /// Limits and times.
+    pub settings: Live<ManageSieveSettings>,
+    /// What scripts may do.
+    pub sieve: Live<SieveSettings>,
+    /// Who may connect.
+    pub guard: Guard,
+    /// Checks passwords.
+    pub login: Login,
+    /// The scripts.
+    pub scripts: Scripts,
+    /// Takes events.
+    pub journal: Journal,
+    /// The time.
+    pub clock: SharedClock,
+    /// For STARTTLS; `None` without a certificate.
+    pub tls: Option<TlsContext>,
+}
+
+/// All ManageSieve sessions of this process.
+pub struct Room {
+    needs: Needs,
+}
+
+impl Room {
+    /// A room without sessions.
+    pub const fn new(needs: Needs) -> Self {
+        Self { needs }
+    }
+}
+
+/// Octets of literals before somebody has logged in: a mechanism and its first response.
+const LITERALS_OF_STRANGERS: usize = 16 << 10;
+/// How much of a refused command is read to find its end.
+const SKIP: u64 = 32 << 20;
+
+/// Serves one connection to its end.
+pub async fn run(connection: Connection, room: Arc<Room>) {
+    let Connection { stream, peer, session: id, stop, .. } = connection;
+    let settings = room.needs.settings.get();
+    let limits = Limits { line: settings.command_line as usize, literals: LITERALS_OF_STRANGERS, skip: SKIP };
+    let mut link = Link::new(stream, limits, settings.stall_timeout.duration());
+    let pass = match room.needs.guard.admit(&peer, Service::ManageSieve) {
+        Ok(pass) => pass,
+        Err(refused) => {
+            let event = Event::new(room.needs.clock.now(), EventKind::ConnectionRefused).session(id);
+            room.needs.journal.record(event.with("peer", peer.to_string()).with("reason", refused.to_string()));
+            link.write(&Reply::bye(refused.public).coded(Code::TryLater));
+            link.close().await;
+            return;
+        }
+    };
+    let session = Session::new(profile(&room, &settings, &peer));
+    let mut driver = Driver { room: &room, settings, limits, peer, id, stop, pass, link, session, account: None };
+    let end = match driver.converse().await {
+        Ok(never) => match never {},
+        Err(end) => end,
+    };
+    if matches!(end, End::Errors) {
+        room.needs.guard.failed(&peer, Failure::Session);
+    }
+    if let Some(text) = end.text() {
+        log::info!(session:% = id, peer:% = peer; "managesieve: the session ended: {text}");
+    }
+    driver.link.close().await;
+}
+
+fn profile(room: &Room, settings: &ManageSieveSettings, peer: &Peer) -> Profile {
+    let plaintext = match peer.ip() {
+        Some(ip) => settings.allow_plaintext.iter().any(|network| network.contains(&ip)),
+        // What comes over a Unix socket passes no wire.
+        None => true,
+    };
+    Profile {
+        plaintext: if plaintext { Plaintext::Allowed } else { Plaintext::UnderTls },
+        start_tls: if room.needs.tls.is_some() { StartTls::Offered } else { StartTls::Unavailable },
+        failed_logins: settings.failed_logins,
+        sieve: EXTENSIONS.join(" "),
+        notify: NOTIFY_METHODS.join(" "),
+        max_redirects: room.needs.sieve.get().redirects,
+    }
+}
+
+/// Why a session is over.
+#[derive(Debug)]
+enum End {
+    /// The client said LOGOUT.
+    Logout,
+    /// The client made too many errors or failed logins.
+    Errors,
+    /// The client said nothing for too long.
+    Idle,
+    /// The server stops.
+    Stopped,
+    /// The connection is of no use any more.
+    Lost(Lost),
+}
+
+impl End {
+    fn text(&self) -> Option<String> {
+        match self {
+            Self::Logout | Self::Lost(Lost::Gone) => None,
+            Self::Errors => Some("too many errors".to_owned()),
+            Self::Idle => Some("the client said nothing".to_owned()),
+            Self::Stopped => Some("the server stops".to_owned()),
+            Self::Lost(Lost::Stalled) => Some("the client took too long to read".to_owned()),
+            Self::Lost(Lost::Broken(error)) => Some(error.to_string()),
+        }
+    }
+}
+
+impl From<Lost> for End {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+/// A session that goes on has no value to give.
+enum Never {}
+
+/// One session's state on this side of the pure part.
+struct Driver<'r> {
+    room: &'r Room,
+    settings: Arc<ManageSieveSettings>,
+    limits: Limits,
+    peer: Peer,
+    id: SessionId,
+    stop: CancellationToken,
+    pass: Pass,
+    link: Link,
+    session: Session,
+    account: Option<Address>,
+}
+
+impl Driver<'_> {
+    async fn converse(&mut self) -> Result<Never, End> {
+        let begin = Instant::now();
+        let greeting = if self.link.is_encrypted() { self.session.secured() } else { self.session.greeting() };
+        self.perform(greeting).await?;
+        let mut waiting = begin;
+        loop {
+            match self.link.framed() {
+                Framed::Command(command) => {
+                    let step = self.session.command(&command);
+                    self.perform(step).await?;
+                }
+                Framed::Refused(fault) => self.reply(&too_large(fault, self.session.is_authenticated())).await?,
+                Framed::Lost => {
+                    self.link.write(&Reply::bye("The command does not end"));
+                    return Err(End::Errors);
+                }
+                Framed::More(_) => {
+                    let mut deadline = waiting + self.settings.idle_timeout.duration();
+                    if self.account.is_none() {
+                        deadline = deadline.min(begin + self.settings.login_timeout.duration());
+                    }
+                    self.wait(deadline).await?;
+                    continue;
+                }
+            }
+            waiting = Instant::now();
+        }
+    }
+
+    /// Waits until more of a command has come.
+    async fn wait(&mut self, deadline: Instant) -> Result<(), End> {
+        self.link.flush().await?;
+        self.link.shrink();
+        tokio::select! {
+            read = timeout_at(deadline, self.link.read()) => match read {
+                Ok(read) => Ok(read?),
+                Err(_) => {
+                    self.link.write(&Reply::bye("You said nothing for too long"));
+                    Err(End::Idle)
+                }
+            },
+            () = self.stop.cancelled() => {
+                self.link.write(&Reply::bye("The server is stopping; try again in a moment").coded(Code::TryLater));
+                Err(End::Stopped)
+            }
+        }
+    }
+
+    /// Does what the session says, and what follows from the answers.
+    async fn perform(&mut self, step: Step) -> Result<(), End> {
+        let mut next = step;
+        loop {
+            match next {
+                Step::Reply(reply) => return self.reply(&reply).await,
+                Step::Lines(lines, reply) => {
+                    self.link.out.extend_from_slice(&lines);
+                    return self.reply(&reply).await;
+                }
+                Step::Challenge(challenge) => {
+                    string(challenge.as_bytes(), &mut self.link.out);
+                    self.link.out.extend_from_slice(b"\r\n");
+                    return Ok(());
+                }
+                Step::LogIn(credentials) => {
+                    let result = self.log_in(credentials).await;
+                    next = self.session.logged_in(result);
+                }
+                Step::StartTls(reply) => {
+                    let Some(context) = &self.room.needs.tls else { return Err(End::Lost(Lost::Gone)) };
+                    self.link.write(&reply);
+                    self.link.start_tls(context).await?;
+                    next = self.session.secured();
+                }
+                Step::Perform(wish) => {
+                    // A script with a mistake is no error of the client's.
+                    let (lines, reply) = self.fulfil(wish).await;
+                    self.link.out.extend_from_slice(&lines);
+                    self.link.write(&reply);
+                    return Ok(self.link.flush_if_long().await?);
+                }
+                Step::Forget(reply) => {
+                    self.account = None;
+                    self.limits.literals = LITERALS_OF_STRANGERS;
+                    self.link.set_limits(self.limits);
+                    next = Step::Reply(reply);
+                }
+                Step::Close(reply) => {
+                    self.link.write(&reply);
+                    return Err(if reply.condition() == Condition::Ok { End::Logout } else { End::Errors });
+                }
+            }
+        }
+    }
+
+    /// Sends a response, and makes clients wait that err too often.
+    async fn reply(&mut self, reply: &Reply) -> Result<(), End> {
+        if reply.condition() != Condition::Ok {
+            match self.pass.error() {
+                Penalty::None => {}
+                Penalty::Delay(delay) => {
+                    self.link.flush().await?;
+                    tokio::select! {
+                        () = tokio::time::sleep(delay) => {}
+                        () = self.stop.cancelled() => {}
+                    }
+                }
+                Penalty::Disconnect => {
+                    self.link.write(&Reply::bye("Too many errors; try again later").coded(Code::TryLater));
+                    return Err(End::Errors);
+                }
+            }
+        }
+        self.link.write(reply);
+        Ok(self.link.flush_if_long().await?)
+    }
+
+    async fn log_in(&mut self, credentials: Credentials) -> Result<String, Reply> {
+        // RFC 4616 §2: nobody here may act for another.
+        if credentials.authorization.is_some() {
+            return Err(Reply::no("You may act as yourself only"));
+        }
+        let attempt = LoginAttempt {
+            username: credentials.username,
+            password: credentials.password,
+            peer: self.peer,
+            session: self.id,
+            service: Service::ManageSieve,
+        };
+        let login = self.room.needs.login.verify(attempt).await.map_err(|refused| {
+            if let Some(cause) = &refused.cause {
+                log::warn!(session:% = self.id; "managesieve: no answer about a login: {cause}");
+            }
+            answers::unknown(&refused)
+        })?;
+        let name = login.address.to_string();
+        self.account = Some(login.address);
+        self.limits.literals = self.room.needs.sieve.get().script_size.len().saturating_add(LITERALS_OF_STRANGERS);
+        self.link.set_limits(self.limits);
+        Ok(name)
+    }
+
+    /// Does what the client wants done with its scripts: the lines and the response that tell of it.
+    async fn fulfil(&self, wish: Wish) -> (Vec<u8>, Reply) {
+        match self.try_to(wish).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                if matches!(error, scripts::Error::File(_) | scripts::Error::BadUser(_)) {
+                    log::warn!(session:% = self.id; "managesieve: scripts cannot be used: {error}");
+                }
+                (Vec::new(), answers::refused(&error))
+            }
+        }
+    }
+
+    async fn try_to(&self, wish: Wish) -> Result<(Vec<u8>, Reply), scripts::Error> {
+        let Some(account) = &self.account else { return Err(scripts::Error::Closing) };
+        let store = &self.room.needs.scripts;
+        let alone = |reply: Reply| Ok((Vec::new(), reply));
+        match wish {
+            Wish::Check(source) => match self.compile(source).await? {
+                (_, Ok(compiled)) => alone(answers::fine("The script is without mistakes", &compiled.warnings)),
+                (_, Err(mistakes)) => alone(Reply::no(answers::lines(&mistakes))),
+            },
+            Wish::Put(name, source) => {
+                let (source, compiled) = self.compile(source).await?;
+                let compiled = match compiled {
+                    Ok(compiled) => compiled,
+                    Err(mistakes) => return alone(Reply::no(answers::lines(&mistakes))),
+                };
+                let size = source.len();
+                let put = name.clone();
+                store.job(account, move |home| home.put(&put, &source)).await?;
+                self.changed("stored", Some(&name), |event| event.with("size", size));
+                alone(answers::fine("The script is stored", &compiled.warnings))
+            }
+            Wish::SetActive(Some(name)) => {
+                let wanted = name.clone();
+                let source = store.job(account, move |home| home.read(&wanted)).await?;
+                // It may have been put there by another program.
+                if let (_, Err(mistakes)) = self.compile(source).await? {
+                    return alone(Reply::no(answers::lines(&mistakes)));
+                }
+                let wanted = name.clone();
+                store.job(account, move |home| home.activate(Some(&wanted))).await?;
+                self.changed("activated", Some(&name), |event| event);
+                alone(Reply::ok("The script is active"))
+            }
+            Wish::SetActive(None) => {
+                store.job(account, |home| home.activate(None)).await?;
+                self.changed("deactivated", None, |event| event);
+                alone(Reply::ok("No script is active"))
+            }
+            Wish::List => {
+                let list = store.job(account, scripts::Home::list).await?;
+                Ok((answers::list(&list), Reply::ok("")))
+            }
+            Wish::Get(name) => {
+                let source = store.job(account, move |home| home.read(&name)).await?;
+                // RFC 5804 §2.9: a string; a literal for every script, so that clients read one form.
+                let mut out = format!("{{{}}}\r\n", source.len()).into_bytes();
+                out.extend_from_slice(&source);
+                out.extend_from_slice(b"\r\n");
+                Ok((out, Reply::ok("")))
+            }
+            Wish::HaveSpace(name, size) => {
+                store.job(account, move |home| home.has_space(&name, u64::from(size))).await?;
+                alone(Reply::ok("There is room"))
+            }
+            Wish::Delete(name) => {
+                let gone = name.clone();
+                store.job(account, move |home| home.delete(&gone)).await?;
+                self.changed("deleted", Some(&name), |event| event);
+                alone(Reply::ok("The script is gone"))
+            }
+            Wish::Rename(from, to) => {
+                let (old, new) = (from.clone(), to.clone());
+                store.job(account, move |home| home.rename(&old, &new)).await?;
+                self.changed("renamed", Some(&to), |event| event.with("from", from.as_str()));
+                alone(Reply::ok("The script has its new name"))
+            }
+        }
+    }
+
+    /// Compiles a script on a thread that may take its time.
+    async fn compile(&self, source: Vec<u8>) -> Result<(Vec<u8>, Result<Compiled, Vec<Mistake>>), scripts::Error> {
+        let settings = self.room.needs.sieve.get();
+        let job = tokio::task::spawn_blocking(move || {
+            let compiled = compile(&source, &settings);
+            (source, compiled)
+        });
+        job.await.map_err(|_| scripts::Error::Closing)
+    }
+
+    fn changed(&self, what: &'static str, name: Option<&ScriptName>, more: impl FnOnce(Event) -> Event) {
+        let account = self.account.as_ref().map(ToString::to_string).unwrap_or_default();
+        let event = Event::new(self.room.needs.clock.now(), EventKind::ScriptChanged).session(self.id);
+        let event = event.subject(account).with("what", what);
+        let event = match name {
+            Some(name) => event.with("script", name.as_str()),
+            None => event,
+        };
+        self.room.needs.journal.record(more(event));
+    }
+}
+
+/// RFC 5804 §1.3: what is too large is told by its code to those whose script it may have been.
+fn too_large(fault: Fault, authenticated: bool) -> Reply {
+    let reply = Reply::no(fault.to_string());
+    if authenticated && fault == Fault::Literals { reply.coded(Code::QuotaMaxSize) } else { reply }
+}

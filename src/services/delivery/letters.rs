@@ -1,0 +1,106 @@
+//! What delivery itself has to say on behalf of scripts.
+
+use std::time::Duration;
+
+use crate::foundations::address::{Address, Domain, ReversePath};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::ids::{MailId, SessionId};
+use crate::foundations::mail::compose::{Charset, addresses, date, field, message_id};
+use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Peer, Recipient};
+
+/// A user is not told of failures again before this time.
+pub(super) const TOLD_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Longest reason in a reply, in characters.
+const LONGEST_REASON: usize = 400;
+
+/// The reason of a refusal on one line of ASCII (RFC 5321 §4.2). A reason in another script would be question marks, so
+/// that a sentence of ours stands in its place.
+pub(super) fn reason_line(reason: &str) -> String {
+    let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.is_ascii() && !line.is_empty() && !line.chars().any(char::is_control) {
+        true => line.chars().take(LONGEST_REASON).collect(),
+        false => "The recipient does not want this message".to_owned(),
+    }
+}
+
+/// A letter as it is sent.
+pub(super) fn mail(message: &Message, to: Vec<Address>, reverse_path: ReversePath, now: Timestamp) -> Mail {
+    let bytes = message.bytes();
+    let body = if bytes.is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime };
+    let smtputf8 = to.iter().any(Address::needs_smtputf8);
+    let recipient = |address| Recipient { address, notify: Notify::NEVER, original: None };
+    Mail {
+        id: MailId::generate(now),
+        origin: Origin {
+            session: SessionId::generate(now),
+            peer: Peer::Internal,
+            hello: String::new(),
+            with: "local",
+            tls: None,
+            login: None,
+            at: now,
+        },
+        envelope: Envelope {
+            reverse_path,
+            recipients: to.into_iter().map(recipient).collect(),
+            body,
+            smtputf8,
+            require_tls: false,
+            dsn: DsnWish::default(),
+        },
+        message: message.clone(),
+    }
+}
+
+/// Tells a user that a script has failed.
+pub(super) fn failure(account: &Address, script: &str, why: &str, hostname: &Domain, now: Timestamp) -> Message {
+    let mut random = [0; 8];
+    // Without randomness the time alone has to do.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    let charset = Charset::Ascii;
+    let from = format!("MAILER-DAEMON@{hostname}").parse::<Address>().unwrap_or_else(|_| account.clone());
+    let header = [
+        addresses("From", [("Mail filter", &from)], charset),
+        addresses("To", [("", account)], charset),
+        field("Subject", "Your mail filter does not work", charset),
+        format!("Date: {}\r\n", date(now)),
+        format!("Message-ID: {}\r\n", message_id(now, u64::from_le_bytes(random), hostname)),
+        // RFC 3834 §5.
+        "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n".to_owned(),
+        "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n".to_owned(),
+    ];
+    let printable: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let script: String = script.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = format!(
+        "The Sieve script `{script}`, which files your mail, could not be run:\r\n\r\n    {printable}\r\n\r\n\
+         Your mail is not lost: while the script does not work, messages go to your inbox.\r\n\
+         Please correct the script. You are told this at most once a day.\r\n"
+    );
+    Message::new((header.concat() + &text).into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_one_line() {
+        assert_eq!(reason_line("I moved.\r\n  Write to\tanother"), "I moved. Write to another");
+        assert_eq!(reason_line("Umgezogen, Grüße"), "The recipient does not want this message");
+        assert_eq!(reason_line(&"x".repeat(900)).len(), LONGEST_REASON);
+    }
+
+    #[test]
+    fn a_failure_is_told_in_a_whole_message() {
+        let message = failure(
+            &"ann@example.test".parse().unwrap(),
+            "main",
+            "line 3: too\r\nmuch",
+            &"mail.example.test".parse().unwrap(),
+            Timestamp::from_unix_seconds(1),
+        );
+        let text = String::from_utf8(message.bytes().to_vec()).unwrap();
+        assert!(text.contains("line 3: too  much") && text.contains("Auto-Submitted: auto-generated\r\n"), "{text}");
+    }
+}

@@ -1,0 +1,447 @@
+//! Doing what scripts have decided.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::fields::passed_on;
+use super::letters;
+use super::scripted::{Act, Decided, duplicate_key};
+use super::scripting::Scripting;
+use super::settings::MissingFolder;
+use super::store::{Chosen, Delivery, Item, Target, usual};
+use crate::foundations::address::{Address, Domain, ReversePath};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::ids::QueueId;
+use crate::foundations::mail::{Envelope, HeaderSection, Mail, Message, Recipient};
+use crate::services::filter::Folder;
+use crate::services::handover::{Errand, ErrandKind, Outcome};
+use crate::services::routing::Identity;
+use crate::services::sieve::{Action, FileCopy, Notification, Vacation};
+use crate::storage::mailbox::{Flags, FolderName, Keyword, Missing, User};
+use crate::storage::scripts::Known;
+
+/// One message, its recipient, and what scripts have decided about it.
+pub(super) struct Performance<'a> {
+    pub(super) delivery: &'a Delivery,
+    pub(super) scripting: &'a Scripting,
+    pub(super) item: &'a Item<'a>,
+    pub(super) user: &'a Arc<User>,
+}
+
+impl Performance<'_> {
+    /// First what must be durable: what is passed on, then what is stored. Then what is only told.
+    pub(super) async fn perform(&self, mut decided: Decided) -> Result<Outcome, Refusal> {
+        self.keep_what_comes_back(&mut decided).await?;
+        if self.is_junk() {
+            self.leave_junk_alone(&mut decided);
+        }
+        self.refuse_if_wanted(&mut decided)?;
+        let sent = self.redirect_all(&mut decided).await?;
+        let stored = self.store_all(&decided).await?;
+        self.remember(&decided).await;
+        self.tell_failures(&decided).await;
+        for act in &decided.acts {
+            match &act.action {
+                Action::Vacation(vacation) => self.answer(&decided, act, vacation).await,
+                Action::Notify(notification) => self.notify(&decided, act, notification).await,
+                Action::Discard => {
+                    self.acted(act, "discard", |event| event);
+                    let event = self.delivery.event(EventKind::Discarded, self.item);
+                    self.delivery.record(event.with("by", "sieve"));
+                }
+                _ => {}
+            }
+        }
+        Ok(match (stored, sent) {
+            (Some(outcome), _) => outcome,
+            (None, Some(id)) => Outcome::Queued(id),
+            (None, None) => Outcome::Discarded { by: "a Sieve script".into() },
+        })
+    }
+
+    fn is_junk(&self) -> bool {
+        self.item.verdict.folder(&self.item.recipient.account) == Folder::Junk
+    }
+
+    /// Of junk, only what is stored or discarded counts.
+    fn leave_junk_alone(&self, decided: &mut Decided) {
+        decided.acts.retain(|act| {
+            let word = match act.action {
+                Action::Redirect { .. } => "redirect",
+                Action::Reject { .. } => "reject",
+                Action::Vacation(_) => "vacation",
+                Action::Notify(_) => "notify",
+                Action::Keep { .. } | Action::FileInto(_) | Action::Discard => return true,
+            };
+            self.acted(act, word, |event| event.with("reason", "not done: the message is junk"));
+            false
+        });
+        if decided.acts.is_empty() {
+            decided.acts.push(self.plain_keep());
+        }
+    }
+
+    /// A message for the user's own address is kept at once, instead of coming back as one that runs in a circle.
+    async fn keep_what_comes_back(&self, decided: &mut Decided) -> Result<(), Refusal> {
+        let (routing, account) = (&self.scripting.parts.routing, &self.item.recipient.account);
+        for act in &mut decided.acts {
+            let Action::Redirect { to, message } = &act.action else { continue };
+            if routing.may_send_as(account, to).await.map_err(Refusal::temporary)? == Identity::Own {
+                act.action = Action::Keep { flags: Vec::new(), implicit: false, message: message.clone() };
+            }
+        }
+        Ok(())
+    }
+
+    fn plain_keep(&self) -> Act {
+        let message = self.item.message.clone();
+        let action = Action::Keep { flags: Vec::new(), implicit: true, message };
+        Act { script: String::new(), action, why: String::new() }
+    }
+
+    /// RFC 5429 §2: a refusal in the SMTP dialogue wherever that is possible. Where it would become a notification, only a
+    /// sender who is shown to be the real one gets it; the message of any other is kept instead.
+    fn refuse_if_wanted(&self, decided: &mut Decided) -> Result<(), Refusal> {
+        let Some(at) = decided.acts.iter().position(|act| matches!(act.action, Action::Reject { .. })) else {
+            return Ok(());
+        };
+        let act = &decided.acts[at];
+        let Action::Reject { reason, .. } = &act.action else { return Ok(()) };
+        let mail = self.item.mail;
+        let in_dialogue = mail.envelope.recipients.len() == 1 && mail.origin.with.contains("SMTP");
+        if in_dialogue || is_believed(mail, self.item.message, &self.scripting.hostname()) {
+            self.acted(act, "reject", |event| event.with("reason", reason.as_str()));
+            return Err(Refusal::new(Kind::NoPermission, letters::reason_line(reason)).smtp(550, "5.7.1"));
+        }
+        self.acted(act, "reject", |event| {
+            event.with("reason", "not done: the sender may be forged; the message is kept")
+        });
+        decided.acts[at] = self.plain_keep();
+        Ok(())
+    }
+
+    /// Puts what is passed on into the queue; an address that cannot be served is told in an event, and the message kept.
+    async fn redirect_all(&self, decided: &mut Decided) -> Result<Option<QueueId>, Refusal> {
+        let (mut sent, mut lost) = (None, false);
+        let redirects = decided.acts.iter().filter_map(|act| match &act.action {
+            Action::Redirect { to, message } => Some((act, to, message)),
+            _ => None,
+        });
+        for (act, to, message) in redirects {
+            match self.redirect(act, to, message).await {
+                Ok(id) => sent = sent.or(id),
+                Err(refusal) if refusal.is_temporary() => return Err(refusal),
+                Err(refusal) => {
+                    let account = &self.item.recipient.account;
+                    log::warn!(mail:% = self.item.mail.id, user:% = account; "A script cannot pass mail on to {to}: {refusal}");
+                    self.acted(act, "redirect", |event| {
+                        event.with("to", to.to_string()).with("problem", refusal.to_string())
+                    });
+                    lost = true;
+                }
+            }
+        }
+        let keeps = |act: &Act| matches!(act.action, Action::Keep { .. } | Action::FileInto(_));
+        if lost && sent.is_none() && !decided.acts.iter().any(keeps) {
+            decided.acts.push(self.plain_keep());
+        }
+        Ok(sent)
+    }
+
+    async fn redirect(&self, act: &Act, to: &Address, message: &Message) -> Result<Option<QueueId>, Refusal> {
+        let (mail, account) = (self.item.mail, &self.item.recipient.account);
+        let key = format!("redirect {} {}", to.key(), identity(mail, message));
+        let now = self.delivery.clock.now();
+        let asked = key.clone();
+        let known = self.scripting.home(account, move |home| Ok(home.memory()?.has(&asked, now))).await;
+        if known.map_err(Refusal::temporary)? {
+            self.acted(act, "redirect", |event| event.with("to", to.to_string()).with("reason", "passed on before"));
+            return Ok(None);
+        }
+        let mut passed = mail.clone();
+        passed.message = passed_on(message);
+        passed.envelope = Envelope { recipients: vec![Recipient::plain(to.clone())], ..passed.envelope };
+        let findings = self.item.verdict.findings.as_ref();
+        let errand = Errand { mail: &passed, account, kind: ErrandKind::Redirect, findings };
+        let id = self.scripting.parts.posting.post(errand).await?;
+        self.acted(act, "redirect", |event| event.with("to", to.to_string()).queue(id));
+        // Only now that it is on disk: after a crash it is passed on twice rather than not at all.
+        self.remember_until(&key, now + self.item.settings.sieve.redirected_once_in.duration()).await;
+        Ok(Some(id))
+    }
+
+    /// Stores the message wherever scripts want it, once in each folder.
+    async fn store_all(&self, decided: &Decided) -> Result<Option<Outcome>, Refusal> {
+        let mut done: Vec<(FolderName, &Message)> = Vec::new();
+        let mut first = None;
+        for act in &decided.acts {
+            let (target, message, chosen) = match &act.action {
+                Action::Keep { flags, message, implicit } => {
+                    let usual = usual(self.user, self.item);
+                    let target = marked(Target { ..usual }, flags);
+                    (target, message, if *implicit { Chosen::Here } else { Chosen::ByScript })
+                }
+                Action::FileInto(file) => {
+                    let target = self.target(decided, &file.folder, file.create, &file.flags);
+                    (target, &file.message, Chosen::ByScript)
+                }
+                _ => continue,
+            };
+            // RFC 5228 §2.10.3: twice the same into one folder is once.
+            if done.iter().any(|(folder, known)| *folder == target.folder && *known == message) {
+                continue;
+            }
+            let (asked, chosen) = (target.folder.clone(), if self.was_left(act) { Chosen::Here } else { chosen });
+            let outcome = self.delivery.put(self.user, self.item, message, target, chosen).await?;
+            done.push((asked, message));
+            if let (Chosen::ByScript, Outcome::Stored { folder, .. }) = (chosen, &outcome) {
+                let word = if matches!(act.action, Action::FileInto(_)) { "fileinto" } else { "keep" };
+                self.acted(act, word, |event| event.with("folder", folder.as_str()));
+            }
+            first.get_or_insert(outcome);
+        }
+        Ok(first)
+    }
+
+    /// Whether no script has a part in this.
+    fn was_left(&self, act: &Act) -> bool {
+        act.script.is_empty()
+    }
+
+    fn target(&self, decided: &Decided, folder: &str, create: bool, flags: &[String]) -> Target {
+        let create = create || self.item.settings.sieve.missing_folder == MissingFolder::Create;
+        let missing = if create { Missing::Create } else { Missing::Fail };
+        let (folder, missing) = match decided.folders.get(folder) {
+            Some(folder) => (folder.clone(), missing),
+            None => (FolderName::inbox(), Missing::Create),
+        };
+        marked(Target { folder, missing, flags: Flags::NONE, keywords: Vec::new() }, flags)
+    }
+
+    async fn remember(&self, decided: &Decided) {
+        let now = self.delivery.clock.now();
+        for remember in &decided.remember {
+            self.remember_until(&duplicate_key(&remember.key), now + remember.span).await;
+        }
+    }
+
+    /// Remembers what has been done. Where that fails it may be done twice.
+    async fn remember_until(&self, key: &str, until: Timestamp) {
+        let (key, now, account) = (key.to_owned(), self.delivery.clock.now(), &self.item.recipient.account);
+        let remembered = self.scripting.home(account, move |home| home.remember(&key, until, now)).await;
+        if let Err(error) = remembered {
+            log::warn!(user:% = account, error:% = error; "What a script has done is not remembered");
+        }
+    }
+
+    async fn answer(&self, decided: &Decided, act: &Act, vacation: &Vacation) {
+        let now = self.delivery.clock.now();
+        let key = format!("vacation {} {}", vacation.to.key(), vacation.handle);
+        let to = vacation.to.to_string();
+        if !vacation.period.is_zero() {
+            match self.claim(&key, now + vacation.period, now).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    return self.acted(act, "vacation", |event| {
+                        event.with("to", to).with("reason", "not done: this sender has been answered")
+                    });
+                }
+                // An answer too few is better than one to every message.
+                Err(refusal) => {
+                    return self
+                        .acted(act, "vacation", |event| event.with("to", to).with("problem", refusal.to_string()));
+                }
+            }
+        }
+        let recipients = vec![vacation.to.clone()];
+        match self.send(&vacation.reply, recipients, ReversePath::Null).await {
+            Ok(id) => {
+                self.copy(decided, &vacation.reply, vacation.copy.as_ref()).await;
+                self.acted(act, "vacation", |event| event.with("to", to).queue(id));
+            }
+            Err(refusal) => {
+                self.forget(&key).await;
+                self.acted(act, "vacation", |event| event.with("to", to).with("problem", refusal.to_string()));
+            }
+        }
+    }
+
+    async fn notify(&self, decided: &Decided, act: &Act, notification: &Notification) {
+        let to: Vec<String> = notification.to.iter().map(ToString::to_string).collect();
+        // RFC 5436 §2.3: what must not be answered makes nothing that could be.
+        let reverse_path = match self.item.mail.envelope.reverse_path {
+            ReversePath::Null => ReversePath::Null,
+            ReversePath::Address(_) => ReversePath::Address(self.item.recipient.account.clone()),
+        };
+        match self.send(&notification.message, notification.to.clone(), reverse_path).await {
+            Ok(id) => {
+                self.copy(decided, &notification.message, notification.copy.as_ref()).await;
+                self.acted(act, "notify", |event| event.with("to", to).queue(id));
+            }
+            Err(refusal) => {
+                self.acted(act, "notify", |event| event.with("to", to).with("problem", refusal.to_string()));
+            }
+        }
+    }
+
+    /// Sends a letter of the account.
+    async fn send(&self, message: &Message, to: Vec<Address>, reverse_path: ReversePath) -> Result<QueueId, Refusal> {
+        let mail = letters::mail(message, to, reverse_path, self.delivery.clock.now());
+        let account = &self.item.recipient.account;
+        let errand = Errand { mail: &mail, account, kind: ErrandKind::Letter, findings: None };
+        let posted = self.scripting.parts.posting.post(errand).await;
+        posted.inspect_err(|refusal| {
+            let cause = refusal.cause.as_ref().map(ToString::to_string).unwrap_or_default();
+            log::warn!(mail:% = self.item.mail.id, user:% = account, cause = cause; "A letter of a script is not sent: {refusal}");
+        })
+    }
+
+    /// Keeps a copy of a letter (RFC 8580).
+    async fn copy(&self, decided: &Decided, message: &Message, copy: Option<&FileCopy>) {
+        let Some(copy) = copy else { return };
+        let target = self.target(decided, &copy.folder, copy.create, &copy.flags);
+        // Its failure has been logged; the letter is on its way.
+        let _ = self.delivery.put(self.user, self.item, message, target, Chosen::Letter).await;
+    }
+
+    /// Tells of scripts that could not do their work: in events, the log, and once a day in the user's inbox.
+    async fn tell_failures(&self, decided: &Decided) {
+        let (account, now) = (&self.item.recipient.account, self.delivery.clock.now());
+        for (script, why) in &decided.failures {
+            log::warn!(mail:% = self.item.mail.id, user:% = account, script = script; "A Sieve script of {account} failed; the message is kept: {why}");
+            let event = self.delivery.event(EventKind::SieveAction, self.item).with("action", "failed");
+            self.delivery.record(event.with("script", script.as_str()).with("problem", why.as_str()));
+        }
+        let Some((script, why)) = decided.failures.first() else { return };
+        if !matches!(self.claim("told of a failure", now + letters::TOLD_AGAIN, now).await, Ok(true)) {
+            return;
+        }
+        let message = letters::failure(account, script, why, &self.scripting.hostname(), now);
+        let target =
+            Target { folder: FolderName::inbox(), missing: Missing::Create, flags: Flags::NONE, keywords: Vec::new() };
+        // Whether there is room for it makes no difference to the message itself.
+        let _ = self.delivery.put(self.user, self.item, &message, target, Chosen::Letter).await;
+    }
+
+    /// Whether this is done for the first time, as far as is remembered.
+    async fn claim(&self, key: &str, until: Timestamp, now: Timestamp) -> Result<bool, Refusal> {
+        let key = key.to_owned();
+        let claimed = self.scripting.home(&self.item.recipient.account, move |home| home.claim(&key, until, now)).await;
+        claimed.map(|known| known == Known::New).map_err(Refusal::temporary)
+    }
+
+    async fn forget(&self, key: &str) {
+        self.remember_until(key, self.delivery.clock.now()).await;
+    }
+
+    /// Records one action.
+    fn acted(&self, act: &Act, word: &'static str, more: impl FnOnce(Event) -> Event) {
+        let mut event = self.delivery.event(EventKind::SieveAction, self.item).with("action", word);
+        if !act.script.is_empty() {
+            event = event.with("script", act.script.as_str());
+        }
+        if !act.why.is_empty() {
+            event = event.with("why", act.why.as_str());
+        }
+        self.delivery.record(more(event));
+    }
+}
+
+/// With the flags and keywords that a script sets, those that there can be.
+fn marked(mut target: Target, flags: &[String]) -> Target {
+    for flag in flags {
+        match flag.to_ascii_lowercase().as_str() {
+            "\\seen" => target.flags |= Flags::SEEN,
+            "\\answered" => target.flags |= Flags::ANSWERED,
+            "\\flagged" => target.flags |= Flags::FLAGGED,
+            "\\deleted" => target.flags |= Flags::DELETED,
+            "\\draft" => target.flags |= Flags::DRAFT,
+            "$forwarded" => target.flags |= Flags::FORWARDED,
+            _ => target.keywords.extend(Keyword::parse(flag)),
+        }
+    }
+    target
+}
+
+/// What tells a message from others, over repeated deliveries: its Message-ID, or else all of it.
+fn identity(mail: &Mail, message: &Message) -> String {
+    let bytes = message.bytes();
+    match HeaderSection::of(&bytes).first("Message-ID") {
+        Some(field) => format!("{} {}", mail.envelope.reverse_path, String::from_utf8_lossy(&field.value()).trim()),
+        None => digest(&SHA256, mail.message.original()).as_ref().iter().map(|octet| format!("{octet:02x}")).collect(),
+    }
+}
+
+/// Whether the sender of the envelope is the real one: a user of ours, or shown by SPF or DMARC, as the filter has noted in
+/// the field that only it may write in our name (RFC 8601 §5).
+fn is_believed(mail: &Mail, message: &Message, hostname: &Domain) -> bool {
+    if mail.origin.login.is_some() {
+        return true;
+    }
+    let Some(sender) = mail.envelope.reverse_path.address() else { return false };
+    let bytes = message.bytes();
+    let header = HeaderSection::of(&bytes);
+    let mut results = header.all("Authentication-Results").map(|field| field.text());
+    let own = results.find(|text| {
+        let name = text.split([';', ' ']).next().unwrap_or_default();
+        name.eq_ignore_ascii_case(hostname.as_str())
+    });
+    let domain = sender.domain().as_str();
+    own.is_some_and(|text| {
+        text.split(';').map(str::trim).any(|result| {
+            result.starts_with("spf=pass smtp.mailfrom=")
+                || result.starts_with("dmarc=pass") && result.ends_with(&format!("header.from={domain}"))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::ids::{MailId, SessionId};
+    use crate::foundations::mail::{BodyKind, DsnWish, Origin, Peer};
+
+    #[test]
+    fn only_shown_senders_are_believed() {
+        let at = Timestamp::from_unix_seconds(1);
+        let mail = Mail {
+            id: MailId::generate(at),
+            origin: Origin {
+                session: SessionId::generate(at),
+                peer: Peer::Internal,
+                hello: String::new(),
+                with: "local",
+                tls: None,
+                login: None,
+                at,
+            },
+            envelope: Envelope {
+                reverse_path: ReversePath::Address("eve@far.test".parse().unwrap()),
+                recipients: vec![],
+                body: BodyKind::SevenBit,
+                smtputf8: false,
+                require_tls: false,
+                dsn: DsnWish::default(),
+            },
+            message: Message::new(""),
+        };
+        let host: Domain = "mail.example.test".parse().unwrap();
+        for (field, believed) in [
+            ("mail.example.test;\r\n\tspf=pass smtp.mailfrom=eve@far.test;\r\n\tdkim=none", true),
+            (
+                "mail.example.test;\r\n\tspf=none smtp.mailfrom=eve@far.test;\r\n\tdmarc=pass (p=none) header.from=far.test",
+                true,
+            ),
+            ("mail.example.test;\r\n\tdmarc=pass (p=none) header.from=other.test", false),
+            ("mail.example.test;\r\n\tspf=pass smtp.helo=far.test;\r\n\tspf=fail smtp.mailfrom=eve@far.test", false),
+            ("mx.elsewhere.test;\r\n\tspf=pass smtp.mailfrom=eve@far.test", false),
+        ] {
+            let message = Message::new(format!("Authentication-Results: {field}\r\nSubject: x\r\n\r\n").into_bytes());
+            assert_eq!(is_believed(&mail, &message, &host), believed, "{field}");
+        }
+        assert!(!is_believed(&mail, &Message::new("Subject: x\r\n\r\n"), &host));
+    }
+}

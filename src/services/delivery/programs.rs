@@ -1,0 +1,225 @@
+//! Which scripts look at a message, compiled.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::settings::DeliverySettings;
+use crate::foundations::address::Address;
+use crate::foundations::files;
+use crate::foundations::settings::Live;
+use crate::services::sieve::{Included, Location, Mistake, Script, SieveSettings, compile};
+use crate::storage::scripts::{Error, Home, ScriptName, Scripts, Stamp};
+
+/// A script that may run.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    /// What it is called in events.
+    pub(super) name: String,
+    pub(super) script: Script,
+}
+
+/// The user's own script.
+#[derive(Debug, Clone)]
+pub(super) enum Own {
+    None,
+    Script(Program),
+    /// There is one that cannot run, and why.
+    Broken {
+        name: String,
+        why: String,
+    },
+}
+
+/// The scripts for one user's message, in the order in which they run.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) before: Arc<[Program]>,
+    pub(super) own: Own,
+    pub(super) after: Arc<[Program]>,
+}
+
+impl Plan {
+    pub(super) fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty() && matches!(self.own, Own::None)
+    }
+}
+
+/// All compiled scripts. Everything blocks.
+#[derive(Debug)]
+pub(super) struct Programs {
+    scripts: Scripts,
+    delivery: Live<DeliverySettings>,
+    sieve: Live<SieveSettings>,
+    site: Mutex<Option<Site>>,
+    cache: Mutex<Cache>,
+}
+
+/// The site's scripts, as these settings have them.
+#[derive(Debug)]
+struct Site {
+    delivery: Arc<DeliverySettings>,
+    sieve: Arc<SieveSettings>,
+    before: Arc<[Program]>,
+    after: Arc<[Program]>,
+}
+
+/// What files have been compiled to.
+#[derive(Debug, Default)]
+struct Cache {
+    entries: HashMap<PathBuf, Entry>,
+    /// A number larger than that of every use before.
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    stamp: Stamp,
+    sieve: Arc<SieveSettings>,
+    compiled: Result<Script, String>,
+    used: u64,
+}
+
+impl Programs {
+    pub(super) fn new(scripts: Scripts, delivery: Live<DeliverySettings>, sieve: Live<SieveSettings>) -> Self {
+        Self { scripts, delivery, sieve, site: Mutex::default(), cache: Mutex::default() }
+    }
+
+    /// The scripts for a user's mail. For a user without one this is one look at the disk.
+    pub(super) fn plan(&self, account: &Address) -> Result<Plan, Error> {
+        let (before, after) = self.site();
+        let home = self.scripts.home(account)?;
+        Ok(Plan { before, own: self.own(&home)?, after })
+    }
+
+    /// A user's scripts, and what is remembered for them.
+    pub(super) fn home(&self, account: &Address) -> Result<Home, Error> {
+        self.scripts.home(account)
+    }
+
+    fn own(&self, home: &Home) -> Result<Own, Error> {
+        let Some(stamp) = home.stamp()? else { return Ok(Own::None) };
+        let name = home.active_name().map_or_else(|| ".dovecot.sieve".to_owned(), |name| name.to_string());
+        let read = || match home.active() {
+            Ok(active) => Ok(active.map(|active| active.source).unwrap_or_default()),
+            Err(error) => Err(error.to_string()),
+        };
+        Ok(match self.compiled(&home.path().join(".dovecot.sieve"), stamp, read) {
+            Ok(script) => Own::Script(Program { name, script }),
+            Err(why) => Own::Broken { name, why },
+        })
+    }
+
+    /// A script for `include`.
+    pub(super) fn included(&self, home: &Home, location: Location, name: &str) -> Included {
+        let Ok(name) = name.parse::<ScriptName>() else { return Included::Missing };
+        let compiled = match location {
+            Location::Personal => {
+                let Ok(Some(stamp)) = home.stamp_of(&name) else { return Included::Missing };
+                let read = || home.read(&name).map_err(|error| error.to_string());
+                self.compiled(&home.path().join("sieve").join(name.as_str()), stamp, read)
+            }
+            Location::Global => {
+                let Some(directory) = self.delivery.get().sieve.global.clone() else { return Included::Missing };
+                let path = directory.join(format!("{name}.sieve"));
+                let Ok(Some(stamp)) = Stamp::of(&path) else { return Included::Missing };
+                let most = self.sieve.get().script_size.get();
+                self.compiled(&path, stamp, || files::read_bounded(&path, most).map_err(|error| error.to_string()))
+            }
+        };
+        match compiled {
+            Ok(script) => Included::Script(script),
+            Err(why) => Included::Broken(why),
+        }
+    }
+
+    /// What a file is compiled to, from memory where it has not changed.
+    fn compiled(
+        &self,
+        path: &Path,
+        stamp: Stamp,
+        read: impl FnOnce() -> Result<Vec<u8>, String>,
+    ) -> Result<Script, String> {
+        let sieve = self.sieve.get();
+        {
+            let mut cache = self.cache.lock();
+            cache.uses += 1;
+            let used = cache.uses;
+            if let Some(entry) = cache.entries.get_mut(path)
+                && entry.stamp == stamp
+                && Arc::ptr_eq(&entry.sieve, &sieve)
+            {
+                entry.used = used;
+                return entry.compiled.clone();
+            }
+        }
+        let compiled = read().and_then(|source| {
+            compile(&source, &sieve).map(|compiled| compiled.script).map_err(|mistakes| told(&mistakes))
+        });
+        let most = self.delivery.get().sieve.cache.max(1) as usize;
+        let mut cache = self.cache.lock();
+        let used = cache.uses;
+        cache.entries.insert(path.to_owned(), Entry { stamp, sieve, compiled: compiled.clone(), used });
+        cache.shrink(most);
+        compiled
+    }
+
+    fn site(&self) -> (Arc<[Program]>, Arc<[Program]>) {
+        let (delivery, sieve) = (self.delivery.get(), self.sieve.get());
+        let mut site = self.site.lock();
+        if let Some(known) = &*site
+            && Arc::ptr_eq(&known.delivery, &delivery)
+            && Arc::ptr_eq(&known.sieve, &sieve)
+        {
+            return (Arc::clone(&known.before), Arc::clone(&known.after));
+        }
+        let load = |paths: &[PathBuf]| -> Arc<[Program]> {
+            let program = |path: &PathBuf| match site_script(path, &sieve) {
+                Ok(script) => Some(Program { name: path.display().to_string(), script }),
+                Err(why) => {
+                    log::error!(file:% = path.display(); "A Sieve script of the site does not run: {why}");
+                    None
+                }
+            };
+            paths.iter().filter_map(program).collect()
+        };
+        let (before, after) = (load(&delivery.sieve.before), load(&delivery.sieve.after));
+        *site = Some(Site { delivery, sieve, before: Arc::clone(&before), after: Arc::clone(&after) });
+        (before, after)
+    }
+}
+
+impl Cache {
+    /// Forgets what has not been used for longest, a quarter at once, so that it is rare.
+    fn shrink(&mut self, most: usize) {
+        if self.entries.len() <= most {
+            return;
+        }
+        let mut used: Vec<u64> = self.entries.values().map(|entry| entry.used).collect();
+        used.sort_unstable();
+        let oldest = used.get(used.len() - (most - most / 4)).copied().unwrap_or(u64::MAX);
+        self.entries.retain(|_, entry| entry.used >= oldest);
+    }
+}
+
+/// Compiles a script of the site.
+///
+/// # Errors
+/// It cannot be read, or has mistakes; all of them in one text.
+pub fn site_script(path: &Path, settings: &SieveSettings) -> Result<Script, String> {
+    let source = files::read_bounded(path, settings.script_size.get()).map_err(|error| error.to_string())?;
+    compile(&source, settings).map(|compiled| compiled.script).map_err(|mistakes| told(&mistakes))
+}
+
+fn told(mistakes: &[Mistake]) -> String {
+    let mut told: Vec<String> = mistakes.iter().take(MOST_TOLD).map(ToString::to_string).collect();
+    if mistakes.len() > MOST_TOLD {
+        told.push(format!("and {} more", mistakes.len() - MOST_TOLD));
+    }
+    told.join("; ")
+}
+
+/// Most mistakes in one text.
+const MOST_TOLD: usize = 10;

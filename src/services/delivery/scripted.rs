@@ -1,0 +1,297 @@
+//! Running the scripts of one message for one user.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::OnceLock;
+
+use super::programs::{Own, Plan, Program, Programs};
+use crate::foundations::address::{Address, Domain, ReversePath};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::{HeaderSection, Message};
+use crate::services::sieve::{
+    Action, Included, Location, Outcome, Remember, SieveSettings, Situation, Spam, Step, World, run,
+};
+use crate::storage::mailbox::{FolderName, SpecialUse};
+use crate::storage::scripts::{Home, Memory};
+
+/// The user's folders, as a running server or the disk alone has them. Answers may wait for the disk.
+pub(super) trait Folders: Sync {
+    /// Whether there is one of this name.
+    fn knows(&self, folder: &FolderName) -> bool;
+    /// The name of the one with a special use.
+    fn special(&self, special: SpecialUse) -> Option<FolderName>;
+}
+
+/// What scripts are told.
+pub(super) struct Facts {
+    pub(super) message: Message,
+    pub(super) reverse_path: ReversePath,
+    pub(super) recipient: Address,
+    pub(super) account: Address,
+    pub(super) own_addresses: Vec<Address>,
+    pub(super) login: Option<String>,
+    pub(super) tag_separator: Option<char>,
+    pub(super) now: Timestamp,
+    pub(super) hostname: Domain,
+    pub(super) junk: bool,
+}
+
+/// What came of all scripts together.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    pub(super) acts: Vec<Act>,
+    pub(super) remember: Vec<Remember>,
+    /// Scripts that could not do their work, and why.
+    pub(super) failures: Vec<(String, String)>,
+    /// The folders that the actions name, by these names; those that no folder can have are not in it.
+    pub(super) folders: HashMap<String, FolderName>,
+    /// What each script has tested and decided.
+    pub(super) traces: Vec<(String, Vec<Step>)>,
+}
+
+/// An action, and where it comes from.
+#[derive(Debug)]
+pub(super) struct Act {
+    /// The script.
+    pub(super) script: String,
+    pub(super) action: Action,
+    /// What the script has tested and decided, for whoever asks why.
+    pub(super) why: String,
+}
+
+/// Runs the scripts of a plan, one after the other as long as they keep the message. Blocks.
+pub(super) fn decide(
+    plan: &Plan,
+    facts: Facts,
+    folders: &dyn Folders,
+    home: &Home,
+    programs: &Programs,
+    settings: &SieveSettings,
+) -> Decided {
+    let mut decided = run_all(plan, facts, folders, home, programs, settings);
+    let names = decided.acts.iter().filter_map(|act| match &act.action {
+        Action::FileInto(file) => Some(&file.folder),
+        Action::Vacation(vacation) => vacation.copy.as_ref().map(|copy| &copy.folder),
+        Action::Notify(notification) => notification.copy.as_ref().map(|copy| &copy.folder),
+        _ => None,
+    });
+    let found =
+        names.filter_map(|name| Some((name.clone(), existing(folders, name).or_else(|| wanted(folders, name))?)));
+    decided.folders = found.collect();
+    decided
+}
+
+fn run_all(
+    plan: &Plan,
+    mut facts: Facts,
+    folders: &dyn Folders,
+    home: &Home,
+    programs: &Programs,
+    settings: &SieveSettings,
+) -> Decided {
+    let mut decided = Decided::default();
+    let account = facts.account.clone();
+    let world = Surroundings { account: &account, folders, home, programs, memory: OnceLock::new(), now: facts.now };
+    let mut kept: Option<Act> = None;
+    let own = match &plan.own {
+        Own::Script(program) => Some(program),
+        Own::None => None,
+        Own::Broken { name, why } => {
+            decided.failures.push((name.clone(), why.clone()));
+            None
+        }
+    };
+    let spam = spam(&facts.message);
+    for program in plan.before.iter().chain(own).chain(plan.after.iter()) {
+        let is_own = own.is_some_and(|own| std::ptr::eq(own, program));
+        let outcome = run(&program.script, &facts.situation(spam, &world), settings);
+        facts.message = outcome.message.clone();
+        match decided.take(program, outcome, &mut kept) {
+            Next::Script => {}
+            Next::End => return decided,
+            // RFC 5228 §2.10.6: the message is kept as if there had been no script. One of the site must not keep the user's
+            // from running.
+            Next::Failed if is_own => break,
+            Next::Failed => {}
+        }
+    }
+    // Nothing kept it only where every script was left out.
+    decided.acts.push(kept.unwrap_or_else(|| Act {
+        script: String::new(),
+        action: Action::Keep { flags: Vec::new(), implicit: true, message: facts.message },
+        why: String::new(),
+    }));
+    decided
+}
+
+enum Next {
+    Script,
+    End,
+    Failed,
+}
+
+impl Decided {
+    /// Takes over what one script has decided; what keeps the message is set aside, for a later script may decide otherwise.
+    fn take(&mut self, program: &Program, mut outcome: Outcome, kept: &mut Option<Act>) -> Next {
+        let why = why(&outcome);
+        self.traces.push((program.name.clone(), std::mem::take(&mut outcome.trace)));
+        let act = |action| Act { script: program.name.clone(), action, why: why.clone() };
+        if let Some(failure) = &outcome.failure {
+            self.failures.push((program.name.clone(), failure.to_string()));
+            if kept.is_none() {
+                *kept = outcome.actions.into_iter().next().map(act);
+            }
+            return Next::Failed;
+        }
+        let (keeps, others): (Vec<Action>, Vec<Action>) =
+            outcome.actions.into_iter().partition(|action| matches!(action, Action::Keep { .. }));
+        self.remember.extend(outcome.remember);
+        self.acts.extend(others.into_iter().map(act));
+        match keeps.into_iter().next() {
+            Some(keep) => {
+                *kept = Some(act(keep));
+                Next::Script
+            }
+            None => Next::End,
+        }
+    }
+}
+
+/// The last steps of a script in one text.
+fn why(outcome: &Outcome) -> String {
+    let from = outcome.trace.len().saturating_sub(MOST_STEPS);
+    let steps: Vec<String> = outcome.trace.iter().skip(from).map(ToString::to_string).collect();
+    let text = steps.join("; ");
+    text[..text.floor_char_boundary(LONGEST_WHY)].to_owned()
+}
+
+/// Most steps that an event tells.
+const MOST_STEPS: usize = 12;
+/// Most octets of them.
+const LONGEST_WHY: usize = 1000;
+
+impl Facts {
+    fn situation<'a>(&'a self, spam: Option<Spam>, world: &'a dyn World) -> Situation<'a> {
+        Situation {
+            message: &self.message,
+            reverse_path: &self.reverse_path,
+            recipient: &self.recipient,
+            account: &self.account,
+            own_addresses: &self.own_addresses,
+            login: self.login.as_deref(),
+            tag_separator: self.tag_separator,
+            now: self.now.local(),
+            hostname: &self.hostname,
+            spam,
+            virus: None,
+            junk: self.junk,
+            world,
+        }
+    }
+}
+
+/// What the filter, here or in the process that took the message in, says in the fields that only it may write.
+fn spam(message: &Message) -> Option<Spam> {
+    let bytes = message.bytes();
+    let field = HeaderSection::of(&bytes).first("X-Spam-Status")?.text();
+    let number = |name: &str| -> Option<f32> {
+        let rest = &field[field.find(name)? + name.len()..];
+        rest.split([' ', ',', '\t']).next()?.parse().ok()
+    };
+    Some(Spam { score: number("score=")?, threshold: number("required=")? })
+}
+
+/// The user's mailboxes and scripts, as scripts see them.
+struct Surroundings<'a> {
+    account: &'a Address,
+    folders: &'a dyn Folders,
+    home: &'a Home,
+    programs: &'a Programs,
+    memory: OnceLock<Memory>,
+    now: Timestamp,
+}
+
+impl fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Surroundings({})", self.account)
+    }
+}
+
+impl World for Surroundings<'_> {
+    fn folder_exists(&self, name: &str) -> bool {
+        existing(self.folders, name).is_some()
+    }
+
+    fn special_use(&self, attribute: &str) -> Option<String> {
+        let found = SpecialUse::ALL.into_iter().find(|special| special.attribute().eq_ignore_ascii_case(attribute))?;
+        self.folders.special(found).map(|folder| folder.to_string())
+    }
+
+    fn included(&self, location: Location, name: &str) -> Included {
+        self.programs.included(self.home, location, name)
+    }
+
+    fn seen_before(&self, key: &str) -> bool {
+        let memory = self.memory.get_or_init(|| {
+            self.home.memory().unwrap_or_else(|error| {
+                log::warn!(user:% = self.account, error:% = error; "What scripts remember cannot be read");
+                Memory::default()
+            })
+        });
+        memory.has(&duplicate_key(key), self.now)
+    }
+}
+
+/// What a key of the `duplicate` test is remembered as.
+pub(super) fn duplicate_key(key: &str) -> String {
+    format!("duplicate {key}")
+}
+
+/// The folder that a script means by a name, if there is one: by this very name, without the `INBOX` that other servers put
+/// in front, or with the dots that they have between the levels.
+pub(super) fn existing(folders: &dyn Folders, name: &str) -> Option<FolderName> {
+    let (name, bare) = (name.to_owned(), bare(name));
+    let dotted = [name.replace('.', "/"), bare.replace('.', "/")];
+    let [with, without] = dotted;
+    [name, bare, with, without].iter().filter_map(|name| FolderName::parse(name).ok()).find(|name| folders.knows(name))
+}
+
+/// The folder to be made for a name that none has yet; `None` when none can have it.
+pub(super) fn wanted(folders: &dyn Folders, name: &str) -> Option<FolderName> {
+    let bare = bare(name);
+    let levels = bare.replace('.', "/");
+    // Dots part levels for those who wrote so before: behind `INBOX.`, and where the upper level is there.
+    let upper = levels.split_once('/').and_then(|(upper, _)| FolderName::parse(upper).ok());
+    let is_dotted = !bare.contains('/') && (bare != name || upper.is_some_and(|upper| folders.knows(&upper)));
+    FolderName::parse(if is_dotted { &levels } else { &bare }).ok()
+}
+
+/// The name without `INBOX.` or `INBOX/` in front.
+fn bare(name: &str) -> String {
+    let rest = name.get(..6).filter(|start| start[..5].eq_ignore_ascii_case("INBOX") && start.ends_with(['.', '/']));
+    rest.map_or(name, |_| &name[6..]).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_the_filter_says() {
+        let message =
+            |status: &str| Message::new(format!("X-Spam-Status: {status}\r\nSubject: x\r\n\r\n").into_bytes());
+        let found = spam(&message("Yes, score=7.5 required=5.0\r\n\ttests=[A=7.50]")).unwrap();
+        assert_eq!((found.score, found.threshold), (7.5, 5.0));
+        assert_eq!(spam(&message("who knows")), None);
+        assert_eq!(spam(&Message::new("Subject: x\r\n\r\n")), None);
+    }
+
+    #[test]
+    fn names_of_other_servers() {
+        for (name, wanted) in
+            [("INBOX.Work", "Work"), ("inbox/Work", "Work"), ("INBOX", "INBOX"), ("Ünbox.x", "Ünbox.x")]
+        {
+            assert_eq!(bare(name), wanted);
+        }
+    }
+}

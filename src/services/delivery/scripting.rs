@@ -1,0 +1,159 @@
+//! Scripts at work in deliveries: who looks at a message, and with which facts.
+
+use std::sync::Arc;
+
+use super::perform::Performance;
+use super::programs::{Plan, Programs};
+use super::scripted::{Facts, Folders, decide};
+use super::settings::{DeliverySettings, JunkScripts};
+use super::store::{Delivery, Item};
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::failure::Refusal;
+use crate::foundations::mail::{HeaderSection, addresses};
+use crate::foundations::settings::Live;
+use crate::services::filter::Folder;
+use crate::services::handover::{Outcome, Posting};
+use crate::services::routing::{self, Identity, Routing};
+use crate::services::sieve::SieveSettings;
+use crate::storage::mailbox::{FolderName, SpecialUse, User};
+use crate::storage::scripts::{Error, Home, Scripts};
+
+/// What scripts need beyond mailboxes.
+pub struct ScriptingParts {
+    /// The users' scripts.
+    pub scripts: Scripts,
+    /// What scripts may do.
+    pub sieve: Live<SieveSettings>,
+    /// Our name.
+    pub hostname: Live<Domain>,
+    /// Whose addresses are whose.
+    pub routing: Routing,
+    /// Who sends what scripts want sent.
+    pub posting: Arc<dyn Posting>,
+}
+
+/// Scripts at work.
+pub(super) struct Scripting {
+    pub(super) parts: ScriptingParts,
+    programs: Arc<Programs>,
+}
+
+impl Scripting {
+    pub(super) fn new(parts: ScriptingParts, delivery: Live<DeliverySettings>) -> Self {
+        let programs = Programs::new(parts.scripts.clone(), delivery, parts.sieve.clone());
+        Self { parts, programs: Arc::new(programs) }
+    }
+
+    pub(super) fn hostname(&self) -> Arc<Domain> {
+        self.parts.hostname.get()
+    }
+
+    pub(super) async fn home<T: Send + 'static>(
+        &self,
+        account: &Address,
+        work: impl FnOnce(&Home) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.parts.scripts.job(account, work).await
+    }
+}
+
+impl Folders for User {
+    fn knows(&self, folder: &FolderName) -> bool {
+        Self::knows(self, folder)
+    }
+
+    fn special(&self, special: SpecialUse) -> Option<FolderName> {
+        Self::special(self, special)
+    }
+}
+
+/// The scripts of one message, with who runs them.
+pub(super) struct Planned {
+    scripting: Arc<Scripting>,
+    plan: Plan,
+}
+
+/// Most addresses of a header that are looked up to find the user's own.
+const MOST_LOOKED_UP: usize = 100;
+
+impl Delivery {
+    /// The scripts that look at this message; `None` when none does.
+    pub(super) async fn plan(&self, item: &Item<'_>) -> Option<Planned> {
+        let scripting = self.scripting.as_ref()?;
+        let account = &item.recipient.account;
+        match item.verdict.folder(account) {
+            Folder::Quarantine => return None,
+            Folder::Junk if item.settings.sieve.junk == JunkScripts::Skip => return None,
+            Folder::Junk | Folder::Inbox => {}
+        }
+        let (programs, of) = (Arc::clone(&scripting.programs), account.clone());
+        let planned = tokio::task::spawn_blocking(move || programs.plan(&of)).await;
+        match planned.unwrap_or(Err(Error::Closing)) {
+            Ok(plan) if plan.is_empty() => None,
+            Ok(plan) => Some(Planned { scripting: Arc::clone(scripting), plan }),
+            Err(error) => {
+                log::warn!(user:% = account, error:% = error; "The scripts of {account} cannot be looked at; none runs");
+                None
+            }
+        }
+    }
+
+    /// Runs the scripts and does what they have decided.
+    pub(super) async fn deliver_by(&self, planned: Planned, item: &Item<'_>) -> Result<Outcome, Refusal> {
+        let Planned { scripting, plan } = planned;
+        let user = self.user(item).await?;
+        let facts = self.facts(&scripting, item).await?;
+        let (programs, inside) = (Arc::clone(&scripting.programs), Arc::clone(&user));
+        let settings = scripting.parts.sieve.get();
+        let decided = tokio::task::spawn_blocking(move || {
+            let home = programs.home(&facts.account)?;
+            Ok::<_, Error>(decide(&plan, facts, &*inside, &home, &programs, &settings))
+        });
+        let decided = decided.await.unwrap_or(Err(Error::Closing)).map_err(Refusal::temporary)?;
+        Performance { delivery: self, scripting: &scripting, item, user: &user }.perform(decided).await
+    }
+
+    async fn facts(&self, scripting: &Scripting, item: &Item<'_>) -> Result<Facts, Refusal> {
+        let account = &item.recipient.account;
+        let own_addresses = own_addresses(&scripting.parts.routing, item).await.map_err(Refusal::temporary)?;
+        Ok(Facts {
+            message: item.message.clone(),
+            reverse_path: item.mail.envelope.reverse_path.clone(),
+            recipient: item.recipient.recipient.address.clone(),
+            account: account.clone(),
+            own_addresses,
+            login: item.mail.origin.login.as_ref().map(|login| login.address.to_string()),
+            tag_separator: scripting.parts.routing.tag_separator(),
+            now: self.clock.now(),
+            hostname: (*scripting.hostname()).clone(),
+            junk: item.verdict.folder(account) == Folder::Junk,
+        })
+    }
+}
+
+/// The account's address, and those in the header that lead to it (RFC 5230 §4.5).
+async fn own_addresses(routing: &Routing, item: &Item<'_>) -> Result<Vec<Address>, routing::Error> {
+    let account = &item.recipient.account;
+    let mut own = vec![account.clone()];
+    if item.recipient.recipient.address != *account {
+        own.push(item.recipient.recipient.address.clone());
+    }
+    let bytes = item.message.bytes();
+    let header = HeaderSection::of(&bytes);
+    let named = ["To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc"];
+    let fields = header.fields().filter(|field| named.iter().any(|name| field.is(name)));
+    let found: Vec<Address> = fields
+        .flat_map(|field| addresses::read(&field.value()))
+        .filter_map(|entry| match entry {
+            addresses::Entry::Mailbox(mailbox) => mailbox.address().parse().ok(),
+            _ => None,
+        })
+        .take(MOST_LOOKED_UP)
+        .collect();
+    for address in found {
+        if !own.contains(&address) && routing.may_send_as(account, &address).await? != Identity::Foreign {
+            own.push(address);
+        }
+    }
+    Ok(own)
+}

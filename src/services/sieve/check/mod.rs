@@ -1,0 +1,262 @@
+//! From the grammar to a program: what names mean, which arguments they take, and everything that is wrong with them.
+
+mod arguments;
+mod control;
+mod strings;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) use arguments::{Arguments, Wanted, is_field_name, literals, mailbox};
+pub(super) use words::{CommandWord, TestWord, Tests};
+
+use super::extensions;
+use super::foreign::Vocabulary;
+use super::program::{Command, Program, Test};
+use super::situation::Location;
+use super::syntax::{Call, Position};
+use super::{EXTENSIONS, Mistake, SieveSettings};
+use crate::foundations::settings::nearest;
+
+/// Checks a script.
+pub(super) fn check(
+    calls: &[Call],
+    settings: &SieveSettings,
+    vocabulary: Option<&dyn Vocabulary>,
+    mistakes: &mut Vec<Mistake>,
+    warnings: &mut Vec<Mistake>,
+) -> Program {
+    let mut checker = Checker {
+        settings,
+        vocabulary,
+        mistakes,
+        warnings,
+        required: BTreeSet::new(),
+        variables: BTreeMap::new(),
+        globals: BTreeSet::new(),
+        includes: Vec::new(),
+        loops: Vec::new(),
+        is_beginning: true,
+        is_top: true,
+        ihave: Certainty::Unknown,
+    };
+    let commands = checker.commands(calls);
+    Program { commands, variables: checker.variables.len(), includes: checker.includes }
+}
+
+/// What is known so far.
+pub(super) struct Checker<'c> {
+    pub(super) settings: &'c SieveSettings,
+    vocabulary: Option<&'c dyn Vocabulary>,
+    mistakes: &'c mut Vec<Mistake>,
+    warnings: &'c mut Vec<Mistake>,
+    required: BTreeSet<String>,
+    /// The script's own variables and their slots.
+    variables: BTreeMap<String, usize>,
+    /// Those that `global` has declared.
+    globals: BTreeSet<String>,
+    includes: Vec<(Location, String)>,
+    /// The loops that are open, with their names (RFC 5703 §3).
+    loops: Vec<Option<String>>,
+    /// No command but `require` has come yet.
+    is_beginning: bool,
+    /// Not inside a block.
+    is_top: bool,
+    /// What `ihave` has made certain about the test that was read last.
+    ihave: Certainty,
+}
+
+/// Whether a test has the same answer always, because of `ihave` (RFC 5463 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Certainty {
+    True,
+    False,
+    Unknown,
+}
+
+impl Checker<'_> {
+    pub(super) fn mistake(&mut self, at: Position, text: impl Into<String>) {
+        self.mistakes.push(Mistake::at(at, text));
+    }
+
+    pub(super) fn warn(&mut self, at: Position, text: impl Into<String>) {
+        self.warnings.push(Mistake::at(at, text));
+    }
+
+    /// Whether the script may use an extension.
+    pub(super) fn has(&self, extension: &str) -> bool {
+        self.required.contains(extension)
+    }
+
+    fn commands(&mut self, calls: &[Call]) -> Vec<Command> {
+        let mut commands = Vec::with_capacity(calls.len());
+        let mut rest = calls;
+        let mut ended = None;
+        while let Some((call, others)) = rest.split_first() {
+            rest = others;
+            if let Some(by) = ended.take() {
+                self.warn(
+                    call.at,
+                    format!("nothing from here to the end of the block is reached, because of the '{by}' before it"),
+                );
+            }
+            match call.name.as_str() {
+                "require" => self.require(call),
+                "if" => {
+                    // RFC 5228 §3.1: what follows belongs to it.
+                    let length =
+                        others.iter().take_while(|call| matches!(call.name.as_str(), "elsif" | "else")).count();
+                    self.is_beginning = false;
+                    commands.extend(self.conditions(call, &others[..length]));
+                    rest = &others[length..];
+                }
+                "elsif" | "else" => {
+                    self.is_beginning = false;
+                    self.mistake(call.at, format!("'{}' must follow the block of an 'if' or 'elsif'", call.name));
+                    // Only one mistake for all that belongs to it.
+                    let length =
+                        others.iter().take_while(|call| matches!(call.name.as_str(), "elsif" | "else")).count();
+                    rest = &others[length..];
+                }
+                name => {
+                    self.is_beginning = false;
+                    let name = matches!(name, "stop" | "return" | "break").then(|| name.to_owned());
+                    commands.extend(self.command(call));
+                    ended = name;
+                }
+            }
+        }
+        commands
+    }
+
+    /// RFC 5228 §3.2.
+    fn require(&mut self, call: &Call) {
+        if !self.is_beginning || !self.is_top {
+            self.mistake(call.at, "'require' must stand before all other commands");
+        }
+        let mut arguments = Arguments::new(self, call, "command");
+        if !arguments.structure(Tests::None, false) {
+            return;
+        }
+        let Some([list]) = arguments.positional([("extensions", Wanted::Texts)]) else { return };
+        for (at, name) in arguments::literals(&list) {
+            self.require_one(at, &name);
+        }
+    }
+
+    fn require_one(&mut self, at: Position, name: &str) {
+        if self.knows(name) {
+            self.add(name);
+            return;
+        }
+        let near = nearest(name, EXTENSIONS.iter().copied());
+        let hint = near.map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
+        self.mistake(at, format!("unknown Sieve capability '{name}'{hint}"));
+    }
+
+    /// Whether an extension is known here.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        EXTENSIONS.contains(&name)
+            || CORE_COMPARATORS.contains(&name)
+            || self.vocabulary.is_some_and(|vocabulary| vocabulary.extensions().contains(&name))
+    }
+
+    /// Makes an extension, and what it implies, usable.
+    pub(super) fn add(&mut self, name: &str) {
+        self.required.insert(name.to_owned());
+        match name {
+            // RFC 6131 §3, RFC 5235 §3.1.
+            "vacation-seconds" => self.add("vacation"),
+            "spamtestplus" => self.add("spamtest"),
+            _ => {}
+        }
+    }
+
+    pub(super) fn block(&mut self, calls: &[Call]) -> Vec<Command> {
+        let was_top = std::mem::replace(&mut self.is_top, false);
+        let commands = self.commands(calls);
+        self.is_top = was_top;
+        commands
+    }
+
+    fn command(&mut self, call: &Call) -> Option<Command> {
+        if let Some(word) = self.vocabulary.and_then(|vocabulary| vocabulary.command(&call.name)) {
+            let code = super::foreign::read_command(&mut Arguments::new(self, call, "command"), word.name)?;
+            return Some(Command { line: call.at.line, code });
+        }
+        let Some(word) = extensions::command(&call.name) else {
+            self.unknown(call, "command");
+            return None;
+        };
+        if !self.allowed(call, "command", word.extensions) {
+            return None;
+        }
+        let mut arguments = Arguments::new(self, call, "command");
+        if !arguments.structure(Tests::None, word.has_block) {
+            return None;
+        }
+        let code = (word.read)(&mut arguments)?;
+        Some(Command { line: call.at.line, code })
+    }
+
+    pub(super) fn test(&mut self, call: &Call) -> Option<Test> {
+        self.ihave = Certainty::Unknown;
+        let shown = std::sync::Arc::from(call.shown.as_str());
+        if self.vocabulary.is_some_and(|vocabulary| vocabulary.test(&call.name)) {
+            let code = super::foreign::read_test(&mut Arguments::new(self, call, "test"), &call.name)?;
+            return Some(Test { line: call.at.line, shown, code });
+        }
+        let Some(word) = extensions::test(&call.name) else {
+            self.unknown(call, "test");
+            return None;
+        };
+        if !self.allowed(call, "test", word.extensions) {
+            return None;
+        }
+        let mut arguments = Arguments::new(self, call, "test");
+        if !arguments.structure(word.tests, false) {
+            return None;
+        }
+        let code = (word.read)(&mut arguments)?;
+        Some(Test { line: call.at.line, shown, code })
+    }
+
+    /// Whether one of the extensions that bring a word has been required.
+    fn allowed(&mut self, call: &Call, noun: &str, extensions: &[&str]) -> bool {
+        let is_allowed = extensions.is_empty() || extensions.iter().any(|extension| self.has(extension));
+        if !is_allowed {
+            let wanted = extensions.join("\"; or \"");
+            self.mistake(
+                call.at,
+                format!(
+                    "unknown {noun} '{}' without its extension: write require \"{wanted}\"; at the beginning",
+                    call.name
+                ),
+            );
+        }
+        is_allowed
+    }
+
+    fn unknown(&mut self, call: &Call, noun: &str) {
+        let (is_test, is_command) = (extensions::test(&call.name).is_some(), extensions::command(&call.name).is_some());
+        let is_control = matches!(call.name.as_str(), "if" | "elsif" | "else" | "require");
+        let text = match noun {
+            "command" if is_test => format!("cannot use test '{}' as command; tests stand after 'if'", call.name),
+            "test" if is_command || is_control => format!("cannot use command '{}' as test", call.name),
+            _ => {
+                let names: Vec<&str> = if noun == "test" {
+                    extensions::all_tests().map(|word| word.name).collect()
+                } else {
+                    extensions::all_commands().map(|word| word.name).chain(["if", "elsif", "else", "require"]).collect()
+                };
+                let hint = nearest(&call.name, names.into_iter())
+                    .map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
+                format!("unknown {noun} '{}'{hint}", call.name)
+            }
+        };
+        self.mistake(call.at, text);
+    }
+}
+
+/// Comparators that need no extension but may be required (RFC 5228 §2.7.3).
+const CORE_COMPARATORS: &[&str] = &["comparator-i;octet", "comparator-i;ascii-casemap", "comparator-i;unicode-casemap"];

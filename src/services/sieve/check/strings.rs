@@ -1,0 +1,208 @@
+//! What stands in strings: encoded characters (RFC 5228 §2.4.2.4) and variables (RFC 5229 §3).
+
+use super::Checker;
+use crate::services::sieve::program::{Piece, Value};
+use crate::services::sieve::syntax::Position;
+
+/// Highest number of a match variable; every implementation must have 0 to 9 (RFC 5229 §3.2).
+const MAX_MATCH: usize = 32;
+
+impl Checker<'_> {
+    /// A string with everything in it that the required extensions give a meaning.
+    pub(in crate::services::sieve) fn value(&mut self, at: Position, text: &str) -> Value {
+        let text = if self.has("encoded-character") { self.decode(at, text) } else { text.to_owned() };
+        if !self.has("variables") || !text.contains("${") {
+            return Value::Plain(text.into());
+        }
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text.as_str();
+        while let Some(start) = rest.find("${") {
+            let inside = &rest[start + 2..];
+            let name = inside.split_once('}').map(|(name, _)| name).filter(|name| is_reference(name));
+            let Some(name) = name else {
+                plain.push_str(&rest[..start + 2]);
+                rest = inside;
+                continue;
+            };
+            plain.push_str(&rest[..start]);
+            rest = &inside[name.len() + 1..];
+            if let Some(piece) = self.reference(at, name) {
+                if !plain.is_empty() {
+                    pieces.push(Piece::Text(std::mem::take(&mut plain).into()));
+                }
+                pieces.push(piece);
+            }
+        }
+        plain.push_str(rest);
+        if pieces.is_empty() {
+            return Value::Plain(plain.into());
+        }
+        if !plain.is_empty() {
+            pieces.push(Piece::Text(plain.into()));
+        }
+        Value::Template(pieces.into())
+    }
+
+    fn reference(&mut self, at: Position, name: &str) -> Option<Piece> {
+        if name.bytes().all(|b| b.is_ascii_digit()) {
+            let number = name.parse::<usize>().ok().filter(|number| *number <= MAX_MATCH);
+            if number.is_none() {
+                self.mistake(at, format!("there is no match variable ${{{name}}}; {MAX_MATCH} is the highest"));
+            }
+            return number.map(Piece::Match);
+        }
+        let name = name.to_ascii_lowercase();
+        if let Some((space, name)) = name.split_once('.') {
+            // RFC 6609 §3.4.2.
+            if space == "global" && self.has("include") && !name.contains('.') {
+                return Some(Piece::Global(name.into()));
+            }
+            let hint = if space == "global" { "; write require \"include\";" } else { "; only 'global' is known" };
+            self.mistake(at, format!("unknown namespace '{space}' of the variable '{name}'{hint}"));
+            return None;
+        }
+        self.slot(at, &name)
+    }
+
+    /// The variable of a name without namespace, new if it has not been named before.
+    pub(in crate::services::sieve) fn slot(&mut self, at: Position, name: &str) -> Option<Piece> {
+        if self.globals.contains(name) {
+            return Some(Piece::Global(name.into()));
+        }
+        if let Some(slot) = self.variables.get(name) {
+            return Some(Piece::Own(*slot));
+        }
+        if name.chars().count() > self.settings.variable_name as usize {
+            self.mistake(
+                at,
+                format!(
+                    "the name of the variable '{}…' is too long; {} characters are the most",
+                    name.chars().take(20).collect::<String>(),
+                    self.settings.variable_name
+                ),
+            );
+            return None;
+        }
+        if self.variables.len() >= self.settings.variables as usize {
+            self.mistake(at, format!("there are too many variables; {} are the most", self.settings.variables));
+            return None;
+        }
+        let slot = self.variables.len();
+        self.variables.insert(name.to_owned(), slot);
+        Some(Piece::Own(slot))
+    }
+
+    /// The variable that a command writes to.
+    pub(in crate::services::sieve) fn variable(&mut self, at: Position, name: &str) -> Option<Piece> {
+        if !is_reference(name) || name.starts_with(|c: char| c.is_ascii_digit()) {
+            self.mistake(at, format!("'{}' is no name of a variable that may be set: letters, digits and '_' are allowed, beginning with no digit", name.escape_debug()));
+            return None;
+        }
+        self.reference(at, name)
+    }
+
+    /// Makes a name stand for the variable that all scripts share (RFC 6609 §3.4.1).
+    pub(in crate::services::sieve) fn declare_global(&mut self, at: Position, name: &str) {
+        if !is_identifier(name) {
+            self.mistake(
+                at,
+                format!(
+                    "'{}' is no name of a variable: letters, digits and '_' are allowed, beginning with no digit",
+                    name.escape_debug()
+                ),
+            );
+        } else if self.variables.contains_key(&name.to_ascii_lowercase()) {
+            self.mistake(
+                at,
+                format!("the variable '{name}' is in use already; it must be declared global before that"),
+            );
+        } else if self.globals.len() >= self.settings.variables as usize {
+            self.mistake(at, format!("there are too many variables; {} are the most", self.settings.variables));
+        } else {
+            self.globals.insert(name.to_ascii_lowercase());
+        }
+    }
+
+    /// ```text
+    /// encoded-arb-octets   = "${hex:" hex-pair-seq "}"      ; RFC 5228 §2.4.2.4
+    /// encoded-unicode-char = "${unicode:" unicode-hex-seq "}"
+    /// ```
+    fn decode(&mut self, at: Position, text: &str) -> String {
+        let mut decoded: Vec<u8> = Vec::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find("${") {
+            decoded.extend_from_slice(&rest.as_bytes()[..start]);
+            let inside = &rest[start + 2..];
+            let taken = inside.split_once('}').and_then(|(inner, _)| {
+                let (kind, numbers) = inner.split_once(':')?;
+                let octets = match kind.to_ascii_lowercase().as_str() {
+                    "hex" => hex(numbers)?,
+                    "unicode" => self.unicode(at, numbers)?,
+                    _ => return None,
+                };
+                decoded.extend_from_slice(&octets);
+                Some(inner.len() + 1)
+            });
+            if taken.is_none() {
+                decoded.extend_from_slice(b"${");
+            }
+            rest = &inside[taken.unwrap_or(0)..];
+        }
+        decoded.extend_from_slice(rest.as_bytes());
+        String::from_utf8(decoded).unwrap_or_else(|error| {
+            self.mistake(at, "the octets that ${hex:…} stands for here are no UTF-8, and strings must be that");
+            String::from_utf8_lossy(error.as_bytes()).into_owned()
+        })
+    }
+
+    fn unicode(&mut self, at: Position, numbers: &str) -> Option<Vec<u8>> {
+        let mut text = String::new();
+        let mut numbers = numbers.split_ascii_whitespace().peekable();
+        numbers.peek()?;
+        for number in numbers {
+            if !number.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return None;
+            }
+            let digits = number.trim_start_matches('0');
+            match u32::from_str_radix(if digits.is_empty() { "0" } else { digits }, 16).ok().and_then(char::from_u32) {
+                Some(character) => text.push(character),
+                None => self.mistake(
+                    at,
+                    format!(
+                        "{number} in ${{unicode:…}} is no Unicode character; 0 to D7FF and E000 to 10FFFF are some"
+                    ),
+                ),
+            }
+        }
+        Some(text.into_bytes())
+    }
+}
+
+fn hex(numbers: &str) -> Option<Vec<u8>> {
+    let octets: Option<Vec<u8>> = numbers
+        .split_ascii_whitespace()
+        .map(|pair| {
+            if pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()) {
+                u8::from_str_radix(pair, 16).ok()
+            } else {
+                None
+            }
+        })
+        .collect();
+    octets.filter(|octets| !octets.is_empty())
+}
+
+/// ```text
+/// variable-ref = "${" [namespace] variable-name "}"      ; RFC 5229 §3
+/// ```
+fn is_reference(name: &str) -> bool {
+    let is_number = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
+    is_number || name.split('.').all(is_identifier)
+}
+
+fn is_identifier(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}

@@ -1,0 +1,64 @@
+//! Which header fields a test looks at, and what of them.
+
+use super::index::Index;
+use super::mime::{Mime, Piece};
+use crate::services::sieve::check::Arguments;
+use crate::services::sieve::program::Value;
+use crate::services::sieve::run::{Content, Halt, HeaderField, Run};
+
+/// Fields by their names, with the restrictions of `index` and `mime`.
+#[derive(Debug)]
+pub(super) struct Source {
+    names: Vec<Value>,
+    index: Option<Index>,
+    mime: Option<Mime>,
+}
+
+impl Source {
+    /// Takes the tags; `pieces` says whether those that look into a field are allowed.
+    pub(super) fn read_tags(arguments: &mut Arguments<'_, '_>, pieces: bool) -> Self {
+        let index = Index::read(arguments);
+        let mime = Mime::read(arguments, pieces);
+        Self { names: Vec::new(), index, mime }
+    }
+
+    pub(super) fn with(mut self, names: Vec<Value>) -> Self {
+        self.names = names;
+        self
+    }
+
+    pub(super) fn names(&self) -> &[Value] {
+        &self.names
+    }
+
+    /// The fields of that name.
+    pub(super) fn fields(&self, run: &mut Run<'_, '_>, name: &str) -> Result<Vec<HeaderField>, Halt> {
+        let mut found = Vec::new();
+        match &self.mime {
+            None => {
+                run.spend(run.content.lines().len())?;
+                found.extend(Content::fields(run.content.lines(), name));
+            }
+            Some(mime) => {
+                for part in mime.parts(run) {
+                    let lines = run.content.part_lines(part);
+                    let (length, fields) = (lines.len(), Content::fields(lines, name));
+                    run.spend(length)?;
+                    found.extend(fields);
+                }
+            }
+        }
+        Ok(match &self.index {
+            Some(index) => index.pick(found),
+            None => found,
+        })
+    }
+
+    /// What of a field is compared.
+    pub(super) fn values(&self, field: &HeaderField, run: &mut Run<'_, '_>) -> Result<Vec<String>, Halt> {
+        match self.mime.as_ref().map(|mime| &mime.piece) {
+            None | Some(Piece::Whole) => Ok(vec![field.text()]),
+            Some(piece) => piece.of(&field.body, run),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `mailbox` (RFC 5490 §3): whether folders exist, and creating them.
+
+use crate::services::sieve::check::{Arguments, TestWord, Tests, Wanted};
+use crate::services::sieve::program::{Judge, Value};
+use crate::services::sieve::run::{Halt, Run};
+use crate::services::sieve::syntax::Position;
+
+pub(super) const TESTS: &[TestWord] =
+    &[TestWord { name: "mailboxexists", extensions: &["mailbox"], tests: Tests::None, read }];
+
+/// Takes `:create`.
+pub(super) fn read_create(arguments: &mut Arguments<'_, '_>) -> bool {
+    arguments.tag("create", "mailbox").is_some()
+}
+
+/// Longest name of a folder in octets.
+const MAX_NAME: usize = 255;
+
+/// Whether it can be the name of a folder; the error is a part of a sentence.
+pub(super) fn valid(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() {
+        Err("the name is empty")
+    } else if name.len() > MAX_NAME {
+        Err("the name is longer than 255 octets")
+    } else if name.chars().any(char::is_control) {
+        Err("the name holds control characters")
+    } else {
+        Ok(())
+    }
+}
+
+/// Checks a name that is known now.
+pub(super) fn check_name(arguments: &mut Arguments<'_, '_>, at: Position, value: &Value) {
+    if let Some(name) = value.constant()
+        && let Err(why) = valid(name)
+    {
+        let shown: String = name.chars().take(40).collect();
+        arguments.wrong_at(at, format!("invalid folder name '{}': {why}", shown.escape_debug()));
+    }
+}
+
+#[derive(Debug)]
+struct Exists(Vec<Value>);
+
+fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
+    let [names] = arguments.positional([("folder names", Wanted::Texts)])?;
+    let names = arguments.values(&names);
+    for (at, name) in &names {
+        if let Some(constant) = name.constant().filter(|name| valid(name).is_err()) {
+            arguments.checker.warn(*at, format!("there is never a folder '{}'", constant.escape_debug()));
+        }
+    }
+    Some(Box::new(Exists(names.into_iter().map(|(_, name)| name).collect())))
+}
+
+impl Judge for Exists {
+    /// RFC 5490 §3.1: true when all of them exist and can be written to.
+    fn judge(&self, run: &mut Run<'_, '_>) -> Result<bool, Halt> {
+        for name in &self.0 {
+            let name = name.get(run)?;
+            if valid(&name).is_err() || !run.situation.world.folder_exists(&name) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

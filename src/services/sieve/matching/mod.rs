@@ -1,0 +1,288 @@
+//! Comparing values with keys: comparators (RFC 4790) and match types (RFC 5228 §2.7, RFC 5231, regex).
+
+mod comparator;
+mod pattern;
+mod regular;
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+pub(super) use comparator::Comparator;
+pub(super) use regular::Regular;
+
+use super::check::Arguments;
+use super::program::Value;
+use super::run::{Halt, Run};
+use super::syntax::Position;
+
+/// How values are compared.
+#[derive(Debug, Clone)]
+pub(super) struct Matching {
+    comparator: Comparator,
+    kind: Kind,
+    /// Whether matches are remembered in variables (RFC 5229 §3.2).
+    captures: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Is,
+    Contains,
+    Matches,
+    Regex,
+    Value(Relation),
+    Count(Relation),
+}
+
+/// RFC 5231 §4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+    Equal,
+    NotEqual,
+}
+
+impl Relation {
+    fn read(word: &str) -> Option<Self> {
+        Some(match word {
+            "gt" => Self::Greater,
+            "ge" => Self::GreaterOrEqual,
+            "lt" => Self::Less,
+            "le" => Self::LessOrEqual,
+            "eq" => Self::Equal,
+            "ne" => Self::NotEqual,
+            _ => return None,
+        })
+    }
+
+    const fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Equal => order.is_eq(),
+            Self::NotEqual => order.is_ne(),
+        }
+    }
+}
+
+/// Keys ready to be compared with.
+#[derive(Debug)]
+pub(super) struct Matcher {
+    matching: Matching,
+    keys: Vec<Key>,
+}
+
+#[derive(Debug)]
+struct Key {
+    value: Value,
+    /// The compiled expression, when it does not depend on variables.
+    regex: Option<Regular>,
+}
+
+impl Matching {
+    /// Takes `:comparator` and the match type.
+    pub(super) fn read(arguments: &mut Arguments<'_, '_>) -> Self {
+        let comparator = Self::read_comparator(arguments);
+        let mut kinds: Vec<(Position, Kind)> = Vec::new();
+        for (tag, extension, kind) in [
+            ("is", "", Kind::Is),
+            ("contains", "", Kind::Contains),
+            ("matches", "", Kind::Matches),
+            ("regex", "regex", Kind::Regex),
+        ] {
+            kinds.extend(arguments.tag(tag, extension).map(|at| (at, kind)));
+        }
+        for (tag, kind) in [("value", Kind::Value as fn(Relation) -> Kind), ("count", Kind::Count)] {
+            if let Some((at, word)) = arguments.tag_literal(tag, "relational") {
+                match Relation::read(&word) {
+                    Some(relation) => kinds.push((at, kind(relation))),
+                    None => arguments.wrong_at(at, format!("'{}' is no relation; :{tag} is followed by \"gt\", \"ge\", \"lt\", \"le\", \"eq\" or \"ne\"", word.escape_debug())),
+                }
+            }
+        }
+        if let Some((at, _)) = kinds.get(1) {
+            let subject = arguments.subject();
+            arguments.wrong_at(
+                *at,
+                format!("unexpected second match type for {subject}; one of :is, :contains, :matches is enough"),
+            );
+        }
+        let (at, kind) = kinds.first().copied().unwrap_or((arguments.call.at, Kind::Is));
+        if comparator == Comparator::AsciiNumeric && matches!(kind, Kind::Contains | Kind::Matches | Kind::Regex) {
+            arguments.wrong_at(at, "the i;ascii-numeric comparator compares whole numbers: :is, :value and :count go with it, no part of a text");
+        }
+        Self { comparator, kind, captures: arguments.checker.has("variables") }
+    }
+
+    fn read_comparator(arguments: &mut Arguments<'_, '_>) -> Comparator {
+        let Some((at, name)) = arguments.tag_literal("comparator", "") else { return Comparator::AsciiCasemap };
+        let Some(comparator) = Comparator::read(&name) else {
+            arguments.wrong_at(
+                at,
+                format!("unknown comparator '{}'; there are {}", name.escape_debug(), Comparator::NAMES.join(", ")),
+            );
+            return Comparator::AsciiCasemap;
+        };
+        if comparator == Comparator::AsciiNumeric && !arguments.checker.has("comparator-i;ascii-numeric") {
+            arguments.wrong_at(at, "unknown comparator 'i;ascii-numeric' without its extension: write require \"comparator-i;ascii-numeric\"; at the beginning");
+        }
+        comparator
+    }
+
+    /// The same, but nothing is kept in variables.
+    pub(super) const fn without_captures(mut self) -> Self {
+        self.captures = false;
+        self
+    }
+
+    /// Whether only the number of values counts.
+    pub(super) const fn counts(&self) -> bool {
+        matches!(self.kind, Kind::Count(_))
+    }
+
+    /// With the keys to compare with.
+    pub(super) fn with(self, arguments: &mut Arguments<'_, '_>, keys: Vec<(Position, Value)>) -> Matcher {
+        let keys = keys.into_iter().map(|(at, value)| {
+            let constant = value.constant().filter(|_| self.kind == Kind::Regex);
+            let regex = constant.map(|text| regular::compile(text, self.comparator, arguments.checker.settings));
+            let regex = match regex {
+                Some(Err(why)) => {
+                    arguments.wrong_at(at, format!("invalid regular expression: {why}"));
+                    None
+                }
+                Some(Ok(regex)) => Some(regex),
+                None => None,
+            };
+            Key { value, regex }
+        });
+        let keys = keys.collect();
+        Matcher { matching: self, keys }
+    }
+}
+
+impl Matcher {
+    pub(super) const fn counts(&self) -> bool {
+        self.matching.counts()
+    }
+
+    /// Whether one of the values matches one of the keys.
+    pub(super) fn matches<V: AsRef<str>>(&self, run: &mut Run<'_, '_>, values: &[V]) -> Result<bool, Halt> {
+        if let Kind::Count(relation) = self.matching.kind {
+            return self.matches_count(run, values.len(), relation);
+        }
+        let mut keys = Vec::with_capacity(self.keys.len());
+        for key in &self.keys {
+            keys.push(self.prepare(run, key)?);
+        }
+        for value in values {
+            let value = value.as_ref();
+            for key in &keys {
+                run.spend(value.len() + key.text.len() + 1)?;
+                if let Some(captures) = self.compare(run, value, key)? {
+                    if self.matching.captures && !captures.is_empty() {
+                        run.captures = captures;
+                    }
+                    run.because = Some(format!("“{}” is there", short(value)));
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// RFC 5231 §4.2: the number of values takes the place of a value.
+    fn matches_count(&self, run: &mut Run<'_, '_>, count: usize, relation: Relation) -> Result<bool, Halt> {
+        let count = count.to_string();
+        for key in &self.keys {
+            let key = key.value.get(run)?;
+            if relation.holds(self.matching.comparator.order(&count, &key)) {
+                run.because = Some(format!("there are {count}"));
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn prepare<'k>(&self, run: &mut Run<'_, '_>, key: &'k Key) -> Result<Prepared<'k>, Halt> {
+        let text = key.value.get(run)?;
+        let regex = match (&key.regex, self.matching.kind) {
+            (Some(regex), _) => Some(Cow::Borrowed(regex)),
+            (None, Kind::Regex) => self.regular(run, &text)?.map(Cow::Owned),
+            _ => None,
+        };
+        Ok(Prepared { text, regex })
+    }
+
+    /// An expression that depends on variables, compiled anew unless it was among the last ones.
+    fn regular(&self, run: &mut Run<'_, '_>, text: &str) -> Result<Option<Regular>, Halt> {
+        let comparator = self.matching.comparator;
+        let known = run.regulars.iter().find(|known| known.0 == comparator && known.1 == text);
+        if let Some((_, _, regular)) = known {
+            return Ok(Some(regular.clone()));
+        }
+        run.spend(run.settings.regex_size.len().saturating_mul(4))?;
+        match regular::compile(text, comparator, run.settings) {
+            Ok(regular) => {
+                if run.regulars.len() >= KNOWN_REGULARS {
+                    run.regulars.remove(0);
+                }
+                run.regulars.push((comparator, text.to_owned(), regular.clone()));
+                Ok(Some(regular))
+            }
+            // It may come from the message: then nothing matches, and the script goes on.
+            Err(why) => {
+                let text = short(text);
+                run.tell(format!("“{text}” matches nothing, because it is an invalid regular expression: {why}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// What the wildcards matched, the whole first; `None` when the key does not match.
+    fn compare(&self, run: &mut Run<'_, '_>, value: &str, key: &Prepared<'_>) -> Result<Option<Vec<String>>, Halt> {
+        let comparator = self.matching.comparator;
+        let plain = |holds: bool| holds.then(Vec::new);
+        Ok(match self.matching.kind {
+            Kind::Is => plain(comparator.order(value, &key.text).is_eq()),
+            Kind::Contains => plain(comparator.contains(value, &key.text)),
+            Kind::Value(relation) => plain(relation.holds(comparator.order(value, &key.text))),
+            Kind::Matches => {
+                let glob = pattern::Glob::read(&key.text);
+                run.spend(value.len().saturating_mul(glob.cost()))?;
+                glob.matches(value, comparator, self.matching.captures)
+            }
+            Kind::Regex => {
+                let Some(regex) = &key.regex else { return Ok(None) };
+                run.spend(value.len().saturating_mul(regex.cost()))?;
+                regex.captures(value, MAX_CAPTURES)
+            }
+            Kind::Count(_) => None,
+        })
+    }
+}
+
+struct Prepared<'k> {
+    text: Cow<'k, str>,
+    regex: Option<Cow<'k, Regular>>,
+}
+
+/// The whole match and 32 groups.
+const MAX_CAPTURES: usize = 33;
+
+/// How many expressions made of variables are kept for the next time.
+const KNOWN_REGULARS: usize = 8;
+
+/// A value as it is shown in a trace.
+pub(super) fn short(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut short: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        short.push('…');
+    }
+    short
+}

@@ -1,0 +1,110 @@
+//! `:regex` (draft-ietf-sieve-regex): extended regular expressions of POSIX, run in linear time.
+//!
+//! Of alternatives the first that fits is taken, where POSIX takes the longest; back references do not exist.
+
+use regex::{Regex, RegexBuilder};
+
+use super::Comparator;
+use crate::services::sieve::SieveSettings;
+
+/// A compiled expression.
+#[derive(Debug, Clone)]
+pub(in crate::services::sieve) struct Regular {
+    regex: Regex,
+    /// What looking at one octet costs, in octets of work.
+    cost: usize,
+}
+
+/// Sizes that are tried one after the other, and what expressions of that size cost for each octet they look at: the larger an
+/// expression is, the more ways through it may have to be followed at the same time.
+const CLASSES: &[(usize, usize)] = &[(4 << 10, 8), (16 << 10, 16), (64 << 10, 32)];
+const COST_OF_LARGER: usize = 128;
+
+/// Compiles an expression; the error is a part of a sentence.
+pub(super) fn compile(text: &str, comparator: Comparator, settings: &SieveSettings) -> Result<Regular, String> {
+    let pattern = translate(text);
+    let most = settings.regex_size.len();
+    let mut builder = RegexBuilder::new(&pattern);
+    builder
+        .nest_limit(MAX_NESTING)
+        .case_insensitive(matches!(comparator, Comparator::AsciiCasemap | Comparator::UnicodeCasemap))
+        .dot_matches_new_line(true);
+    for (size, cost) in CLASSES.iter().filter(|(size, _)| *size < most) {
+        if let Ok(regex) = builder.size_limit(*size).build() {
+            return Ok(Regular { regex, cost: *cost });
+        }
+    }
+    let regex = builder.size_limit(most).build().map_err(|error| match error {
+        regex::Error::CompiledTooBig(most) => {
+            format!("it would take more than {most} octets when compiled; make it simpler")
+        }
+        // The last line says what; those before it draw a picture.
+        other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+    })?;
+    Ok(Regular { regex, cost: COST_OF_LARGER })
+}
+
+impl Regular {
+    pub(super) const fn cost(&self) -> usize {
+        self.cost
+    }
+
+    /// What the whole and each group matched.
+    pub(super) fn captures(&self, text: &str, most: usize) -> Option<Vec<String>> {
+        // Most values do not match, and to see that is much cheaper.
+        if !self.regex.is_match(text) {
+            return None;
+        }
+        let captures = self.regex.captures(text)?;
+        let group = |group: Option<regex::Match<'_>>| group.map_or_else(String::new, |group| group.as_str().to_owned());
+        Some(captures.iter().take(most).map(group).collect())
+    }
+}
+
+const MAX_NESTING: u32 = 64;
+
+/// Inside brackets POSIX gives a meaning to fewer characters than the `regex` crate does.
+fn translate(text: &str) -> String {
+    let mut translated = String::with_capacity(text.len() + 8);
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        translated.push(character);
+        match character {
+            '\\' => translated.extend(characters.next()),
+            '[' => brackets(&mut characters, &mut translated),
+            _ => {}
+        }
+    }
+    translated
+}
+
+/// After the `[`, up to and with the `]`.
+fn brackets(characters: &mut std::iter::Peekable<std::str::Chars<'_>>, translated: &mut String) {
+    translated.extend(characters.next_if_eq(&'^'));
+    if characters.next_if_eq(&']').is_some() {
+        translated.push_str("\\]");
+    }
+    while let Some(character) = characters.next() {
+        match character {
+            ']' => {
+                translated.push(']');
+                return;
+            }
+            // A class such as [:alpha:].
+            '[' if characters.peek() == Some(&':') => {
+                translated.push('[');
+                for inner in characters.by_ref() {
+                    translated.push(inner);
+                    if inner == ']' {
+                        break;
+                    }
+                }
+            }
+            '[' | '\\' | '&' | '~' => {
+                translated.push('\\');
+                translated.push(character);
+            }
+            other => translated.push(other),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a checked script consists of.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::run::{Flow, Halt, Run};
+use super::situation::Location;
+
+/// A checked script.
+#[derive(Debug, Default)]
+pub(super) struct Program {
+    pub(super) commands: Vec<Command>,
+    /// How many variables it has of its own.
+    pub(super) variables: usize,
+    /// The scripts whose names it includes without variables, and whether each must be there.
+    pub(super) includes: Vec<(Location, String)>,
+}
+
+/// A command where it stands.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) line: u32,
+    pub(super) code: Box<dyn Perform>,
+}
+
+/// A test where it stands.
+#[derive(Debug)]
+pub(super) struct Test {
+    pub(super) line: u32,
+    /// Its text, for the trace.
+    pub(super) shown: Arc<str>,
+    pub(super) code: Box<dyn Judge>,
+}
+
+/// What a command does.
+pub(super) trait Perform: Debug + Send + Sync {
+    /// Does it.
+    fn perform(&self, run: &mut Run<'_, '_>) -> Result<Flow, Halt>;
+}
+
+/// What a test finds out.
+pub(super) trait Judge: Debug + Send + Sync {
+    /// Finds it out.
+    fn judge(&self, run: &mut Run<'_, '_>) -> Result<bool, Halt>;
+
+    /// Whether the answer deserves a line in the trace; connectives leave that to the tests inside them.
+    fn is_told(&self) -> bool {
+        true
+    }
+}
+
+/// A string of a script, in which variables may stand (RFC 5229 §3).
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Plain(Box<str>),
+    Template(Box<[Piece]>),
+}
+
+/// A piece of a string with variables.
+#[derive(Debug, Clone)]
+pub(super) enum Piece {
+    Text(Box<str>),
+    /// A variable of the script.
+    Own(usize),
+    /// A variable that all included scripts share (RFC 6609 §3.4).
+    Global(Box<str>),
+    /// What a wildcard has matched (RFC 5229 §3.2).
+    Match(usize),
+}
+
+impl Value {
+    /// The text, unless it depends on variables.
+    pub(super) fn constant(&self) -> Option<&str> {
+        match self {
+            Self::Plain(text) => Some(text),
+            Self::Template(_) => None,
+        }
+    }
+
+    /// The text now.
+    pub(super) fn get(&self, run: &mut Run<'_, '_>) -> Result<Cow<'_, str>, Halt> {
+        let pieces = match self {
+            Self::Plain(text) => return Ok(Cow::Borrowed(text)),
+            Self::Template(pieces) => pieces,
+        };
+        let mut text = String::new();
+        for piece in pieces {
+            match piece {
+                Piece::Text(piece) => text.push_str(piece),
+                Piece::Own(slot) => text.push_str(run.variable(*slot)),
+                Piece::Global(name) => text.push_str(run.globals.get(&**name).map_or("", String::as_str)),
+                Piece::Match(number) => text.push_str(run.captures.get(*number).map_or("", String::as_str)),
+            }
+        }
+        run.spend(text.len())?;
+        Ok(Cow::Owned(text))
+    }
+}
+
+/// The texts of a list now.
+pub(super) fn texts<'v>(values: &'v [Value], run: &mut Run<'_, '_>) -> Result<Vec<Cow<'v, str>>, Halt> {
+    values.iter().map(|value| value.get(run)).collect()
+}

@@ -1,0 +1,426 @@
+//! One user's scripts.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::FlockOperation;
+
+use super::name::ENDING;
+use super::{Error, ScriptName, ScriptSettings};
+use crate::foundations::files::{self, Owner};
+
+/// The directory of the scripts.
+const DIRECTORY: &str = "sieve";
+/// The link to the active one.
+const LINK: &str = ".dovecot.sieve";
+/// What a plain file in the place of the link is kept as.
+const RESCUED: &str = "dovecot.orig";
+
+/// One user's scripts.
+#[derive(Debug)]
+pub struct Home {
+    path: PathBuf,
+    root: Arc<Path>,
+    pub(super) settings: Arc<ScriptSettings>,
+}
+
+/// A script in a list.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Entry {
+    /// Its name.
+    pub name: ScriptName,
+    /// Whether it is the active one.
+    pub active: bool,
+    /// Octets.
+    pub size: u64,
+}
+
+/// The active script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Active {
+    /// Its name, when it is one of the user's scripts and no plain file.
+    pub name: Option<ScriptName>,
+    /// Its text.
+    pub source: Vec<u8>,
+}
+
+/// What tells one content of the active script from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    file: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// The version of a file; `None` when it is not there, which a link to nothing counts as.
+    ///
+    /// # Errors
+    /// The disk cannot be asked.
+    pub fn of(path: &Path) -> Result<Option<Self>, files::Error> {
+        match fs::metadata(path) {
+            Ok(metadata) => Ok(Some(Self {
+                file: (metadata.dev(), metadata.ino()),
+                size: metadata.size(),
+                modified: (metadata.mtime(), metadata.mtime_nsec()),
+                changed: (metadata.ctime(), metadata.ctime_nsec()),
+            })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(files::Error { verb: "look at", path: path.to_owned(), source }),
+        }
+    }
+}
+
+/// Held while scripts are changed.
+pub(super) struct Lock(#[expect(dead_code, reason = "held, never looked at")] File);
+
+impl Home {
+    pub(super) const fn new(path: PathBuf, root: Arc<Path>, settings: Arc<ScriptSettings>) -> Self {
+        Self { path, root, settings }
+    }
+
+    /// All scripts, sorted by name.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn list(&self) -> Result<Vec<Entry>, Error> {
+        let directory = self.directory();
+        let failed = |source| files::Error { verb: "read", path: directory.clone(), source };
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let active = self.active_name();
+        let mut scripts = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let Some(name) = entry.file_name().to_str().and_then(ScriptName::of_file) else { continue };
+            match fs::metadata(entry.path()) {
+                Ok(metadata) if metadata.is_file() => {
+                    scripts.push(Entry { active: active.as_ref() == Some(&name), name, size: metadata.len() });
+                }
+                // Deleted since, or no script.
+                _ => {}
+            }
+        }
+        scripts.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(scripts)
+    }
+
+    /// The text of a script.
+    ///
+    /// # Errors
+    /// It is not there, is too large, or cannot be read.
+    pub fn read(&self, name: &ScriptName) -> Result<Vec<u8>, Error> {
+        match files::read_bounded(&self.path_of(name), self.settings.script_size.get()) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Err(Error::NoScript(name.clone())),
+            content => Ok(content?),
+        }
+    }
+
+    /// Whether there is an active script, and which version of it: one look at the disk.
+    ///
+    /// # Errors
+    /// The disk cannot be asked.
+    pub fn stamp(&self) -> Result<Option<Stamp>, Error> {
+        Ok(Stamp::of(&self.link())?)
+    }
+
+    /// The version of one of the scripts.
+    ///
+    /// # Errors
+    /// The disk cannot be asked.
+    pub fn stamp_of(&self, name: &ScriptName) -> Result<Option<Stamp>, Error> {
+        Ok(Stamp::of(&self.path_of(name))?)
+    }
+
+    /// The active script, if there is one.
+    ///
+    /// # Errors
+    /// It is too large or cannot be read.
+    pub fn active(&self) -> Result<Option<Active>, Error> {
+        let name = self.active_name();
+        match files::read_bounded(&self.link(), self.settings.script_size.get()) {
+            Ok(source) => Ok(Some(Active { name, source })),
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The name of the active script, when the link leads to one of the user's.
+    pub fn active_name(&self) -> Option<ScriptName> {
+        let target = self.path.join(fs::read_link(self.link()).ok()?);
+        let inside = target.parent().is_some_and(|parent| parent == self.directory());
+        let name = target.file_name()?.to_str().and_then(ScriptName::of_file)?;
+        (inside && target.exists()).then_some(name)
+    }
+
+    /// Whether a script of this size could be stored under this name (RFC 5804 §2.5).
+    ///
+    /// # Errors
+    /// It could not; or the directory cannot be read.
+    pub fn has_space(&self, name: &ScriptName, size: u64) -> Result<(), Error> {
+        let settings = &self.settings;
+        if size > settings.script_size.get() {
+            return Err(Error::TooLarge(settings.script_size));
+        }
+        let others: Vec<Entry> = self.list()?.into_iter().filter(|entry| entry.name != *name).collect();
+        if others.len() >= settings.scripts_per_user as usize {
+            return Err(Error::TooMany(settings.scripts_per_user));
+        }
+        let together = others.iter().map(|entry| entry.size).fold(size, u64::saturating_add);
+        if together > settings.quota.get() { Err(Error::OverQuota(settings.quota)) } else { Ok(()) }
+    }
+
+    /// Stores a script; one of that name is replaced.
+    ///
+    /// # Errors
+    /// There is no room for it, or the disk fails; then the old one is as it was.
+    pub fn put(&self, name: &ScriptName, source: &[u8]) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        self.has_space(name, source.len() as u64)?;
+        Ok(self.owner()?.write_durable(&self.path_of(name), source, MODE)?)
+    }
+
+    /// Makes a script the active one; `None` leaves none active.
+    ///
+    /// # Errors
+    /// It is not there, or the disk fails.
+    pub fn activate(&self, name: Option<&ScriptName>) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        let link = self.link();
+        if let Some(name) = name
+            && !self.path_of(name).is_file()
+        {
+            return Err(Error::NoScript(name.clone()));
+        }
+        if fs::symlink_metadata(&link).is_ok_and(|metadata| metadata.is_file()) {
+            self.rescue()?;
+        }
+        match name {
+            Some(name) => self.point_to(name),
+            None => match fs::remove_file(&link) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(files::Error { verb: "remove", path: link, source: error }.into())
+                }
+                _ => Ok(files::sync_directory(&self.path)?),
+            },
+        }
+    }
+
+    /// Deletes a script (RFC 5804 §2.10).
+    ///
+    /// # Errors
+    /// It is not there, it is the active one, or the disk fails.
+    pub fn delete(&self, name: &ScriptName) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        if self.active_name().as_ref() == Some(name) {
+            return Err(Error::IsActive(name.clone()));
+        }
+        let path = self.path_of(name);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(files::sync_directory(&self.directory())?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NoScript(name.clone())),
+            Err(source) => Err(files::Error { verb: "remove", path, source }.into()),
+        }
+    }
+
+    /// Gives a script another name; the active one stays active (RFC 5804 §2.11.1).
+    ///
+    /// # Errors
+    /// It is not there, the new name is taken, or the disk fails.
+    pub fn rename(&self, from: &ScriptName, to: &ScriptName) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        let (old, new) = (self.path_of(from), self.path_of(to));
+        let was_active = self.active_name().as_ref() == Some(from);
+        // Two names for a moment, so that a crash between them loses neither the script nor that it is active.
+        match fs::hard_link(&old, &new) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NoScript(from.clone())),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(Error::Exists(to.clone())),
+            Err(source) => return Err(files::Error { verb: "rename", path: old, source }.into()),
+        }
+        files::sync_directory(&self.directory())?;
+        if was_active {
+            self.point_to(to)?;
+        }
+        fs::remove_file(&old).map_err(|source| files::Error { verb: "remove", path: old.clone(), source })?;
+        Ok(files::sync_directory(&self.directory())?)
+    }
+
+    /// A path below the user's directory that belongs to scripts, for those who keep something beside them.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.path.join(DIRECTORY)
+    }
+
+    fn link(&self) -> PathBuf {
+        self.path.join(LINK)
+    }
+
+    fn path_of(&self, name: &ScriptName) -> PathBuf {
+        self.directory().join(name.file())
+    }
+
+    pub(super) fn owner(&self) -> Result<Owner, Error> {
+        Ok(Owner::of(&self.root)?)
+    }
+
+    /// Waits until nobody else changes these scripts; makes the directory when it is missing.
+    pub(super) fn lock(&self) -> Result<Lock, Error> {
+        let directory = self.directory();
+        if !directory.is_dir() {
+            self.owner()?.make_directory(&directory)?;
+            for made in [&self.path, self.path.parent().unwrap_or(&self.root), &*self.root] {
+                files::sync_directory(made)?;
+            }
+        }
+        let failed = |source| files::Error { verb: "lock", path: directory.clone(), source };
+        let file = File::open(&directory).map_err(failed)?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+        Ok(Lock(file))
+    }
+
+    /// Lets the link lead to a script, by one rename.
+    fn point_to(&self, name: &ScriptName) -> Result<(), Error> {
+        let (link, new) = (self.link(), self.path.join(format!("{LINK}.new")));
+        // Left by a crash.
+        let _ = fs::remove_file(&new);
+        let target = Path::new(DIRECTORY).join(name.file());
+        symlink(target, &new).map_err(|source| files::Error { verb: "create", path: new.clone(), source })?;
+        Ok(files::rename_durable(&new, &link)?)
+    }
+
+    /// Keeps a plain file that stands in the place of the link.
+    fn rescue(&self) -> Result<(), Error> {
+        let mut kept = self.directory().join(format!("{RESCUED}{ENDING}"));
+        let mut number = 1u32;
+        while kept.exists() {
+            number += 1;
+            kept = self.directory().join(format!("{RESCUED}.{number}{ENDING}"));
+        }
+        Ok(files::rename_durable(&self.link(), &kept)?)
+    }
+}
+
+/// Permission bits of scripts' files: as Dovecot makes them, for the server's user alone.
+const MODE: u32 = 0o600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::address::Address;
+    use crate::foundations::settings::{ByteSize, Live};
+    use crate::storage::scripts::Scripts;
+
+    struct World {
+        directory: tempfile::TempDir,
+        scripts: Scripts,
+    }
+
+    impl World {
+        fn new(settings: ScriptSettings) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let scripts = Scripts::new(directory.path(), Live::new(settings));
+            Self { directory, scripts }
+        }
+
+        fn home(&self) -> Home {
+            self.scripts.home(&"Ann@example.test".parse::<Address>().unwrap()).unwrap()
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.directory.path().join("example.test/ann").join(name)
+        }
+    }
+
+    fn name(text: &str) -> ScriptName {
+        text.parse().unwrap()
+    }
+
+    fn listed(home: &Home) -> Vec<(String, bool)> {
+        home.list().unwrap().into_iter().map(|entry| (entry.name.to_string(), entry.active)).collect()
+    }
+
+    #[test]
+    fn scripts_come_and_go_as_pigeonhole_keeps_them() {
+        let world = World::new(ScriptSettings::default());
+        let home = world.home();
+        assert_eq!((listed(&home), home.active().unwrap(), home.stamp().unwrap()), (vec![], None, None));
+        home.put(&name("main"), b"keep;").unwrap();
+        home.put(&name("away"), b"discard;").unwrap();
+        assert_eq!(home.stamp().unwrap(), None);
+        home.activate(Some(&name("main"))).unwrap();
+        assert_eq!(fs::read_link(world.path(".dovecot.sieve")).unwrap(), Path::new("sieve/main.sieve"));
+        assert_eq!(listed(&home), [("away".to_owned(), false), ("main".to_owned(), true)]);
+        assert_eq!(home.active().unwrap().unwrap(), Active { name: Some(name("main")), source: b"keep;".to_vec() });
+        let before = home.stamp().unwrap();
+        home.put(&name("main"), b"stop;").unwrap();
+        assert_ne!(home.stamp().unwrap(), before);
+
+        assert!(matches!(home.delete(&name("main")), Err(Error::IsActive(_))));
+        home.rename(&name("main"), &name("first")).unwrap();
+        assert_eq!(home.active().unwrap().unwrap().name, Some(name("first")));
+        assert!(matches!(home.rename(&name("away"), &name("first")), Err(Error::Exists(_))));
+        assert!(matches!(home.rename(&name("none"), &name("other")), Err(Error::NoScript(_))));
+        assert!(matches!(home.activate(Some(&name("none"))), Err(Error::NoScript(_))));
+        home.activate(None).unwrap();
+        home.activate(None).unwrap();
+        assert_eq!(home.active().unwrap(), None);
+        home.delete(&name("first")).unwrap();
+        assert!(matches!(home.delete(&name("first")), Err(Error::NoScript(_))));
+        assert_eq!(listed(&home), [("away".to_owned(), false)]);
+        let names: Vec<_> = fs::read_dir(world.path("sieve")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["away.sieve"]);
+    }
+
+    #[test]
+    fn a_plain_file_is_active_and_is_kept() {
+        let world = World::new(ScriptSettings::default());
+        let home = world.home();
+        home.put(&name("main"), b"keep;").unwrap();
+        fs::write(world.path(".dovecot.sieve"), "stop;").unwrap();
+        assert_eq!(home.active().unwrap().unwrap(), Active { name: None, source: b"stop;".to_vec() });
+        home.activate(Some(&name("main"))).unwrap();
+        assert_eq!(home.read(&name("dovecot.orig")).unwrap(), b"stop;");
+        fs::remove_file(world.path(".dovecot.sieve")).unwrap();
+        fs::write(world.path(".dovecot.sieve"), "discard;").unwrap();
+        home.activate(None).unwrap();
+        assert_eq!(home.read(&name("dovecot.orig.2")).unwrap(), b"discard;");
+    }
+
+    #[test]
+    fn limits_hold() {
+        let settings = ScriptSettings {
+            scripts_per_user: 2,
+            script_size: ByteSize::bytes(10),
+            quota: ByteSize::bytes(15),
+            ..ScriptSettings::default()
+        };
+        let world = World::new(settings);
+        let home = world.home();
+        assert!(matches!(home.put(&name("a"), &[b'#'; 11]), Err(Error::TooLarge(_))));
+        home.put(&name("a"), &[b'#'; 10]).unwrap();
+        assert!(matches!(home.put(&name("b"), &[b'#'; 6]), Err(Error::OverQuota(_))));
+        home.put(&name("b"), &[b'#'; 5]).unwrap();
+        home.put(&name("a"), &[b'#'; 9]).unwrap();
+        assert!(matches!(home.put(&name("c"), b""), Err(Error::TooMany(2))));
+        assert_eq!(home.read(&name("a")).unwrap().len(), 9);
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_no_active_script() {
+        let world = World::new(ScriptSettings::default());
+        let home = world.home();
+        home.put(&name("main"), b"keep;").unwrap();
+        symlink("sieve/gone.sieve", world.path(".dovecot.sieve")).unwrap();
+        assert_eq!((home.active().unwrap(), home.stamp().unwrap(), home.active_name()), (None, None, None));
+    }
+}

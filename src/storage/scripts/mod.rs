@@ -1,0 +1,65 @@
+//! Users' Sieve scripts, as Dovecot's Pigeonhole keeps them: `<home>/sieve/NAME.sieve`, and `<home>/.dovecot.sieve` as a
+//! symbolic link to the active one, where the home is the user's directory below the mail root.
+//!
+//! Promises: when a change returns, it is on disk with its directory entries; a crash leaves either the state before or
+//! the one after; names lead to no file outside `sieve/`. Changes of one user exclude each other, also between processes
+//! (a lock on `sieve/`), so that the command line works beside the running server. A plain file in the place of the link,
+//! as people make it by hand, is the active script too; before another one becomes active it is kept as `dovecot.orig`.
+//!
+//! What a script means is none of this room's business. Called by delivery, ManageSieve, the command line and moving.
+//! Everything blocks, except what [`Scripts::job`] does for callers that must not. Failures are returned, nothing is logged.
+
+mod error;
+mod home;
+mod memory;
+mod name;
+mod settings;
+
+pub use error::Error;
+pub use home::{Active, Entry, Home, Stamp};
+pub use memory::{Known, Memory};
+pub use name::{InvalidName, ScriptName};
+pub use settings::ScriptSettings;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::foundations::address::Address;
+use crate::foundations::settings::Live;
+use crate::storage::mailbox;
+
+/// All users' scripts below one mail root. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Scripts {
+    root: Arc<Path>,
+    settings: Live<ScriptSettings>,
+}
+
+impl Scripts {
+    /// The scripts below a mail root.
+    pub fn new(mail_root: impl Into<PathBuf>, settings: Live<ScriptSettings>) -> Self {
+        Self { root: mail_root.into().into(), settings }
+    }
+
+    /// One user's. Whether the account exists is the directory's business.
+    ///
+    /// # Errors
+    /// The address cannot be the name of a directory.
+    pub fn home(&self, account: &Address) -> Result<Home, Error> {
+        let home = mailbox::home_of(&self.root, account).map_err(|_| Error::BadUser(account.to_string()))?;
+        Ok(Home::new(home, Arc::clone(&self.root), self.settings.get()))
+    }
+
+    /// Does something with one user's scripts, on a thread that may block.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub async fn job<T: Send + 'static>(
+        &self,
+        account: &Address,
+        work: impl FnOnce(&Home) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let home = self.home(account)?;
+        tokio::task::spawn_blocking(move || work(&home)).await.unwrap_or(Err(Error::Closing))
+    }
+}

@@ -1,0 +1,212 @@
+//! What scripts send: messages passed on, answers, notifications; and refusals.
+
+use std::time::Duration;
+
+use postrider::config::Protocol;
+use postrider::foundations::event::EventKind;
+use postrider::storage::journal::Query;
+
+use super::{activate, letter};
+use crate::harness::{Host, Peer, Reply, Smtp};
+
+const ANN: &str = "ann@example.test";
+const BOB: &str = "bob@example.test";
+const EVE: &str = "eve@elsewhere.test";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Only what comes from this address is mail of `elsewhere.test`.
+const ZONE: &str = "elsewhere.test MX 10 mx.elsewhere.test\nmx.elsewhere.test A 192.0.2.25\n\
+    elsewhere.test TXT v=spf1 ip4:198.51.100.7 -all\nneutral.test MX 10 mx.elsewhere.test";
+
+struct World {
+    host: Host,
+    peer: Peer,
+}
+
+impl World {
+    async fn new(more: &str) -> Self {
+        // Clients come from an address of the internet, through a load balancer.
+        let settings = format!(
+            "[spam.rules]\nbuiltin = false\n[spam.classifier]\nenabled = false\n{more}\n\
+             [[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\nproxies = [\"127.0.0.1/32\"]\n\
+             [[listener]]\nprotocol = \"lmtp\"\nbind = [\"127.0.0.1:0\"]\n\
+             [[listener]]\nprotocol = \"imaps\"\nbind = [\"127.0.0.1:0\"]\n"
+        );
+        let host = Host::start().settings(&settings).user(ANN).user(BOB).dns(ZONE).await;
+        let peer = Peer::start().await;
+        host.detour().lead("192.0.2.25".parse().unwrap(), peer.address);
+        Self { host, peer }
+    }
+
+    async fn send(&self, from: &str, to: &[&str], message: &str) -> Reply {
+        let mut talk = self.host.plain(Protocol::Smtp).await;
+        talk.send("PROXY TCP4 198.51.100.7 192.0.2.1 40000 25\r\n").await;
+        Smtp::hello(talk, "EHLO peer.example").await.deliver(from, to, message).await
+    }
+
+    async fn taken(&self, from: &str, to: &[&str], message: &str) {
+        let reply = self.send(from, to, message).await;
+        assert_eq!(reply.code, 250, "{}", reply.text());
+    }
+
+    /// How many messages a user's inbox holds.
+    async fn inbox(&self, user: &str) -> u32 {
+        self.host.imap(user).await.ok("EXAMINE INBOX").await.number("EXISTS").unwrap()
+    }
+
+    /// Waits until a user's inbox holds so many.
+    async fn inbox_gets(&self, user: &str, count: u32) {
+        let wait = async {
+            while self.inbox(user).await != count {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap_or_else(|_| panic!("{user} has not {count}"));
+    }
+
+    /// The reasons of script actions of a kind.
+    async fn reasons(&self, action: &str) -> Vec<String> {
+        let query = Query { kinds: vec![EventKind::SieveAction], ..Query::default() };
+        let events = self.host.events(&query).await.into_iter().filter(|event| event.details["action"] == action);
+        let reason = |event: postrider::foundations::event::Event| {
+            event.details.get("reason").and_then(|reason| reason.as_str()).unwrap_or_default().to_owned()
+        };
+        events.map(reason).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_passed_on_once_under_a_sender_of_ours() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "a secret of more than sixteen octets\n").unwrap();
+    let world = World::new(&format!("[routing.srs]\nsecret_file = \"{}\"\n", secret.path().display())).await;
+    activate(
+        &world.host,
+        ANN,
+        &format!(
+            "require \"copy\";\nif header :is \"subject\" \"both\" {{ redirect :copy \"{EVE}\"; }} else {{ redirect \"{EVE}\"; }}\n"
+        ),
+    );
+    let first = letter("one", "first");
+    world.taken("joe@far.test", &[ANN], &first).await;
+    let got = world.peer.wait_for(1).await;
+    assert!(
+        got[0].from.to_lowercase().starts_with("srs0") && got[0].from.ends_with("@mail.example.test"),
+        "{}",
+        got[0].from
+    );
+    assert_eq!(got[0].to, [EVE]);
+    assert!(
+        got[0].content.contains("Subject: first") && !got[0].content.contains("Return-Path:"),
+        "{}",
+        got[0].content
+    );
+    // The same again, as after a connection that was lost before the answer came.
+    world.taken("joe@far.test", &[ANN], &first).await;
+    world.taken("joe@far.test", &[ANN], &letter("two", "both")).await;
+    let got = world.peer.wait_for(2).await;
+    assert!(got.len() == 2 && got[1].content.contains("Subject: both"));
+    assert_eq!(world.inbox(ANN).await, 1);
+    assert_eq!(world.reasons("redirect").await, ["", "passed on before", ""]);
+    world.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_that_is_passed_on_in_a_circle_ends() {
+    let world = World::new("").await;
+    activate(&world.host, ANN, &format!("redirect \"{BOB}\";"));
+    activate(&world.host, BOB, &format!("redirect \"{ANN}\";"));
+    world.taken(EVE, &[ANN], &letter("round", "and round")).await;
+    let got = world.peer.wait_for(1).await;
+    assert!(got[0].from.is_empty() && got[0].content.contains("circle"), "{}", got[0].content);
+    assert_eq!(world.peer.messages().len(), 1);
+    world.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_nobodys_keeps_the_message() {
+    let world = World::new("").await;
+    activate(&world.host, ANN, "redirect \"nobody@example.test\";");
+    world.taken(EVE, &[ANN], &letter("lost", "lost")).await;
+    assert_eq!(world.inbox(ANN).await, 1);
+    world.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_sender_is_answered_once_in_a_while() {
+    let world = World::new("").await;
+    activate(&world.host, ANN, "require \"vacation\";\nvacation :days 7 :subject \"Away\" \"Back on Monday\";\n");
+    world.taken(EVE, &[ANN], &letter("one", "first")).await;
+    let got = world.peer.wait_for(1).await;
+    assert!(got[0].from.is_empty(), "RFC 3834 §3.3: {}", got[0].from);
+    assert_eq!(got[0].to, [EVE]);
+    for field in ["Auto-Submitted: auto-replied", "Subject: Away", "In-Reply-To: <one@sieve.test>", "Back on Monday"] {
+        assert!(got[0].content.contains(field), "{field}: {}", got[0].content);
+    }
+    // Not those who were answered, nobody who must not be, and nobody whose mail was not for her.
+    world.taken(EVE, &[ANN], &letter("two", "second")).await;
+    world.taken("", &[ANN], &letter("bounce", "bounce")).await;
+    let from = |extra: &str| format!("{extra}\r\n{}", letter("x", "x"));
+    for (n, extra) in
+        ["List-Id: <l.elsewhere.test>", "Auto-Submitted: auto-generated", "Precedence: bulk"].iter().enumerate()
+    {
+        world.taken(&format!("other{n}@elsewhere.test"), &[ANN], &from(extra)).await;
+    }
+    let blind = letter("blind", "blind").replace("To: ann@example.test", "To: undisclosed-recipients:;");
+    world.taken("blind@elsewhere.test", &[ANN], &blind).await;
+    assert_eq!(world.inbox(ANN).await, 7);
+    let World { host, peer } = world;
+    let world = World { host: host.restart().await, peer };
+    world.taken(EVE, &[ANN], &letter("three", "third")).await;
+    world.host.clock().advance(DAY * 8);
+    world.taken(EVE, &[ANN], &letter("four", "fourth")).await;
+    let got = world.peer.wait_for(2).await;
+    assert_eq!(got.len(), 2);
+    assert!(got[1].content.contains("In-Reply-To: <four@sieve.test>"), "{}", got[1].content);
+    world.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notifications_go_by_mail() {
+    let world = World::new("").await;
+    activate(
+        &world.host,
+        ANN,
+        "require \"enotify\";\nnotify :message \"News for you\" \"mailto:pager@elsewhere.test\";\n",
+    );
+    world.taken(EVE, &[ANN], &letter("one", "first")).await;
+    let got = world.peer.wait_for(1).await;
+    assert_eq!((got[0].from.as_str(), got[0].to.as_slice()), (ANN, ["pager@elsewhere.test".to_owned()].as_slice()));
+    assert!(
+        got[0].content.contains("News for you") && got[0].content.contains("Auto-Submitted: auto-notified"),
+        "{}",
+        got[0].content
+    );
+    assert_eq!(world.inbox(ANN).await, 1);
+    world.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_made_in_the_dialogue_and_never_sent_to_forged_senders() {
+    let world = World::new("").await;
+    activate(
+        &world.host,
+        ANN,
+        "require [\"reject\", \"ereject\"];\nif header :is \"subject\" \"e\" { ereject \"Go\r\naway\"; } else { reject \"No thanks\"; }\n",
+    );
+    for (name, subject, reason) in [("a", "r", "550 5.7.1 No thanks"), ("b", "e", "550 5.7.1 Go away")] {
+        let reply = world.send("joe@neutral.test", &[ANN], &letter(name, subject)).await;
+        assert_eq!(reply.text(), reason);
+    }
+    // Bob has it, so that the sender could only be written to; whether it is the real one nobody knows.
+    world.taken("joe@neutral.test", &[ANN, BOB], &letter("c", "r")).await;
+    assert_eq!((world.inbox(ANN).await, world.inbox(BOB).await), (1, 1));
+    assert!(world.peer.messages().is_empty());
+    // This one is.
+    world.taken(EVE, &[ANN, BOB], &letter("d", "r")).await;
+    let got = world.peer.wait_for(1).await;
+    assert!(got[0].from.is_empty() && got[0].to == [EVE] && got[0].content.contains("No thanks"), "{}", got[0].content);
+    world.inbox_gets(BOB, 2).await;
+    assert_eq!(world.inbox(ANN).await, 1);
+    world.host.stop().await;
+}
