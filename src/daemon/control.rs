@@ -436,7 +436,7 @@ pub(super) async fn ask_with<T: DeserializeOwned>(
 /// # Errors
 /// As [`ask`].
 pub async fn look_at_certificates(server: &ServerSettings, role: Role) -> Result<Report, RequestError> {
-    ask_over(socket(server, role, Reach::Looking), role, &Request::Certificates).await
+    ask_over(socket(server, role, Reach::Looking), role, &Request::Certificates, &[]).await
 }
 
 /// The bans that a running role has, asked over the socket that changes nothing.

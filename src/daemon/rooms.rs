@@ -4,7 +4,7 @@ use super::build::Stages;
 use super::listeners::Bound;
 use super::probes::probes;
 use super::{Listening, Parts, others};
-use crate::config::{Config, Protocol, Role};
+use crate::config::{Config, Protocol};
 use crate::foundations::net::{Bind, Connection, Listener};
 use crate::protocols::web::{dashboard, site, webmail};
 use crate::protocols::{imap, managesieve, metrics, pop3, smtp};
