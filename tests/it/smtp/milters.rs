@@ -40,6 +40,7 @@ async fn serve(mut stream: UnixStream, script: Script) -> std::io::Result<()> {
 }
 
 /// A server that asks such a milter. The directory holds its socket.
+#[expect(clippy::disallowed_methods, reason = "ends with the test")]
 async fn world(mode: Mode, script: Script) -> (World, tempfile::TempDir) {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("milter");
