@@ -25,7 +25,8 @@ let
       { enableACME = true; }
     else
       let
-        file = kind: "${cfg.certificates.directory}/${(lib.head cfg.certificates.sources).name}-${kind}.pem";
+        file =
+          kind: "${cfg.certificates.directory}/${(lib.head cfg.certificates.sources).name}-${kind}.pem";
       in
       {
         sslCertificate = file "cert";
@@ -158,8 +159,7 @@ in
           serviceConfig.SupplementaryGroups = [ "postrider-tls" ];
         };
         # Unlike the roles it does not look for new ones by itself.
-        postrider-certificates.serviceConfig.ExecStartPost =
-          "+${config.systemd.package}/bin/systemctl --no-block try-reload-or-restart nginx.service";
+        postrider-certificates.serviceConfig.ExecStartPost = "+${config.systemd.package}/bin/systemctl --no-block try-reload-or-restart nginx.service";
       };
     })
   ]);
