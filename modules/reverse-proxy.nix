@@ -155,7 +155,7 @@ in
       systemd.services = {
         nginx = {
           after = [ "postrider-certificates.service" ];
-          requires = [ "postrider-certificates.service" ];
+          wants = [ "postrider-certificates.service" ];
           serviceConfig.SupplementaryGroups = [ "postrider-tls" ];
         };
         # Unlike the roles it does not look for new ones by itself.
