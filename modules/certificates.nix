@@ -204,8 +204,9 @@ in
     (mkIf (sources != [ ]) {
       systemd.services.postrider-certificates = {
         description = "Postrider: certificates for the roles";
+        # Wanted only: when a renewed one cannot be passed on, roles still start with what they had.
         before = roles;
-        requiredBy = roles;
+        wantedBy = roles;
         serviceConfig = {
           ExecStart = lib.getExe passOn;
           Group = "postrider-tls";

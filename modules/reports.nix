@@ -52,9 +52,7 @@ in
           ]
           ++ optional (cfg.reports.to != null) "${command} mail --since ${cfg.reports.since}";
           Group = "postrider";
-          LoadCredential = optional (
-            cfg.database.urlFile != null
-          ) "database-url:${cfg.database.urlFile}";
+          LoadCredential = optional (cfg.database.urlFile != null) "database-url:${cfg.database.urlFile}";
           ReadWritePaths = [ "/var/lib/postrider" ];
           SetCredential = optional (
             cfg.database.localUrls ? ${user}

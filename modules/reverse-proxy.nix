@@ -25,7 +25,8 @@ let
       { enableACME = true; }
     else
       let
-        file = kind: "${cfg.certificates.directory}/${(lib.head cfg.certificates.sources).name}-${kind}.pem";
+        file =
+          kind: "${cfg.certificates.directory}/${(lib.head cfg.certificates.sources).name}-${kind}.pem";
       in
       {
         sslCertificate = file "cert";
@@ -175,12 +176,11 @@ in
       systemd.services = {
         nginx = {
           after = [ "postrider-certificates.service" ];
-          requires = [ "postrider-certificates.service" ];
+          wants = [ "postrider-certificates.service" ];
           serviceConfig.SupplementaryGroups = [ "postrider-tls" ];
         };
         # Unlike the roles it does not look for new ones by itself.
-        postrider-certificates.serviceConfig.ExecStartPost =
-          "+${config.systemd.package}/bin/systemctl --no-block try-reload-or-restart nginx.service";
+        postrider-certificates.serviceConfig.ExecStartPost = "+${config.systemd.package}/bin/systemctl --no-block try-reload-or-restart nginx.service";
       };
     })
   ]);

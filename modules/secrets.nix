@@ -11,12 +11,10 @@ let
   own = import ./lib/types.nix { inherit lib; };
 
   # Names that the module itself gives to what the roles get.
-  taken =
-    map (p: p.credential) cfg.passwordCredentials
-    ++ [
-      "dashboard-password"
-      "database-url"
-    ];
+  taken = map (p: p.credential) cfg.passwordCredentials ++ [
+    "dashboard-password"
+    "database-url"
+  ];
   twice = lib.intersectLists (lib.attrNames cfg.secrets) taken;
 
   secretType = types.submodule {

@@ -173,8 +173,7 @@ in
             "/var/lib/postrider"
             "/run/postrider"
           ];
-          credentials =
-            databaseCredential ++ map (p: "${p.credential}:${p.file}") cfg.passwordCredentials;
+          credentials = databaseCredential ++ map (p: "${p.credential}:${p.file}") cfg.passwordCredentials;
           groups = certificateGroup;
           memoryMax = cfg.memoryMax.access;
           relax = remoteDatabase;

@@ -22,6 +22,5 @@ in
   # Where this machine itself reaches a listener: its host, and that with the port.
   placeOf = listener: "${bracket (hostOf listener)}:${toString listener.port}";
 
-  isLoopback =
-    address: address == "::1" || lib.hasPrefix "127." address || address == "localhost";
+  isLoopback = address: address == "::1" || lib.hasPrefix "127." address || address == "localhost";
 }
