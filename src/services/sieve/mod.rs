@@ -24,6 +24,8 @@ mod script;
 mod settings;
 mod situation;
 mod syntax;
+#[cfg(test)]
+mod tests;
 
 pub use foreign::{Answer, ForeignArgument, ForeignCommand, Host, Stage, Vocabulary};
 pub use outcome::{Action, Failure, FileCopy, FileInto, Notification, Outcome, Remember, Step, Vacation};

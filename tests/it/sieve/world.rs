@@ -32,7 +32,7 @@ impl SuiteWorld {
             folders: Mutex::new(BTreeMap::from([("INBOX".to_owned(), Vec::new())])),
             sent: Mutex::default(),
             // A debug build is slow, and one file of the suite uses up all the work there is.
-            settings: Mutex::new(SieveSettings { work: 10_000_000, ..SieveSettings::default() }),
+            settings: Mutex::new(SieveSettings { work: 2_000_000, ..SieveSettings::default() }),
             directory: directory.to_owned(),
         }
     }

@@ -1,0 +1,220 @@
+//! Scripts, and what comes of them.
+
+use super::*;
+use crate::foundations::address::{Address, Domain, ReversePath};
+use crate::foundations::mail::Message;
+
+/// A world with two folders, a script that is there, and a handle that has been seen.
+#[derive(Debug)]
+struct Small;
+
+impl World for Small {
+    fn folder_exists(&self, name: &str) -> bool {
+        ["INBOX", "Lists"].contains(&name)
+    }
+
+    fn special_use(&self, attribute: &str) -> Option<String> {
+        attribute.eq_ignore_ascii_case("\\Junk").then(|| "Spam".to_owned())
+    }
+
+    fn included(&self, _: Location, name: &str) -> Included {
+        let source = match name {
+            "stops" => "discard; stop;",
+            "itself" => "require \"include\"; include \"itself\";",
+            "shares" => "require [\"include\", \"variables\"]; global \"a\"; set \"a\" \"${a}${a}\";",
+            _ => return Included::Missing,
+        };
+        match compile(source.as_bytes(), &SieveSettings::default()) {
+            Ok(compiled) => Included::Script(compiled.script),
+            Err(mistakes) => Included::Broken(mistakes[0].to_string()),
+        }
+    }
+
+    fn seen_before(&self, _: &str) -> bool {
+        false
+    }
+}
+
+const MESSAGE: &str = "From: Bob <bob@example.com>\r\nTo: ann@example.test\r\nSubject: [rust] =?utf-8?q?gr=C3=BCn?=\r\n\
+    Message-ID: <1@example.com>\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\nbody\r\n";
+
+fn run_with_settings(source: &str, settings: &SieveSettings) -> Outcome {
+    let script =
+        compile(source.as_bytes(), settings).unwrap_or_else(|mistakes| panic!("{source}: {mistakes:?}")).script;
+    let message = Message::new(MESSAGE);
+    let recipient: Address = "ann@example.test".parse().unwrap();
+    let hostname: Domain = "mail.example.test".parse().unwrap();
+    let situation = Situation {
+        message: &message,
+        reverse_path: &ReversePath::Address("bob@example.com".parse().unwrap()),
+        recipient: &recipient,
+        account: &recipient,
+        own_addresses: &[],
+        login: None,
+        tag_separator: Some('+'),
+        now: chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap().fixed_offset(),
+        hostname: &hostname,
+        spam: Some(Spam { score: 2.5, threshold: 5.0 }),
+        virus: None,
+        junk: false,
+        world: &Small,
+    };
+    run(&script, &situation, settings)
+}
+
+/// The actions in a few words.
+fn decided(source: &str) -> String {
+    let outcome = run_with_settings(source, &SieveSettings::default());
+    let words = outcome.actions.iter().map(|action| match action {
+        Action::Keep { flags, implicit, .. } => {
+            format!(
+                "{}keep{}",
+                if *implicit { "implicit " } else { "" },
+                flags.iter().map(|f| format!(" {f}")).collect::<String>()
+            )
+        }
+        Action::FileInto(into) => format!("fileinto {}", into.folder),
+        Action::Redirect { to, .. } => format!("redirect {to}"),
+        Action::Discard => "discard".to_owned(),
+        Action::Reject { reason, .. } => format!("reject {reason}"),
+        Action::Vacation(vacation) => format!("vacation {}", vacation.to),
+        Action::Notify(notification) => format!("notify {}", notification.to[0]),
+    });
+    let failed = if outcome.failure.is_some() { "failed: " } else { "" };
+    format!("{failed}{}", words.collect::<Vec<_>>().join(", "))
+}
+
+#[test]
+fn scripts_decide() {
+    for (source, wanted) in [
+        ("", "implicit keep"),
+        ("discard;", "discard"),
+        ("discard; keep;", "keep"),
+        ("require \"fileinto\"; fileinto \"Lists\"; stop; discard;", "fileinto Lists"),
+        ("require [\"fileinto\", \"copy\"]; fileinto :copy \"Lists\";", "fileinto Lists, implicit keep"),
+        ("require \"fileinto\"; keep; fileinto \"inbox\";", "keep"),
+        ("redirect \"Eve <eve@example.org>\"; redirect \"eve@example.org\";", "redirect eve@example.org"),
+        ("require \"reject\"; reject \"no\"; keep;", "failed: implicit keep"),
+        ("if header :contains \"subject\" \"GRÜN\" { discard; }", "implicit keep"),
+        ("if header :contains :comparator \"i;unicode-casemap\" \"subject\" \"GRÜN\" { discard; }", "discard"),
+        ("if not address :localpart \"from\" [\"ann\", \"BOB\"] { keep; } else { discard; }", "discard"),
+        (
+            "require [\"variables\", \"fileinto\"]; if header :matches \"subject\" \"[*] *\" { set :upperfirst \"a\" \"${1}\"; \
+             fileinto \"L.${a}.${2}\"; }",
+            "fileinto L.Rust.grün",
+        ),
+        (
+            "require [\"regex\", \"variables\", \"fileinto\"]; if header :regex \"from\" \"<([^@]+)@\" { fileinto \"${1}\"; }",
+            "fileinto bob",
+        ),
+        (
+            "require \"imap4flags\"; addflag [\"\\\\Seen x\", \"\\\\seen\"]; removeflag \"X\"; addflag \"$y\";",
+            "implicit keep \\Seen $y",
+        ),
+        ("require [\"fileinto\", \"special-use\"]; fileinto :specialuse \"\\\\junk\" \"Lists\";", "fileinto Spam"),
+        (
+            "require [\"date\", \"relational\"]; if currentdate :value \"ge\" \"date\" \"2023-11-14\" { discard; }",
+            "discard",
+        ),
+        ("require \"spamtest\"; if spamtest \"5\" { discard; }", "discard"),
+        ("require [\"spamtestplus\"]; if spamtest :percent \"50\" { discard; }", "discard"),
+        ("require \"ihave\"; if ihave \"nope\" { nope :x 1; } else { discard; }", "discard"),
+        ("require \"include\"; include \"stops\"; keep;", "discard"),
+        ("require \"include\"; discard; include \"itself\";", "failed: implicit keep"),
+        ("require \"include\"; include :optional \"missing\"; discard;", "discard"),
+        (
+            "require [\"include\", \"variables\"]; global \"a\"; set \"a\" \"x\"; include \"shares\"; if string \"${a}\" \"xx\" { discard; }",
+            "discard",
+        ),
+        ("require \"vacation\"; vacation \"gone\";", "vacation bob@example.com, implicit keep"),
+        ("require \"enotify\"; notify \"mailto:eve@example.org\"; discard;", "notify eve@example.org"),
+    ] {
+        assert_eq!(decided(source), wanted, "{source}");
+    }
+}
+
+#[test]
+fn mistakes_are_all_told_with_their_places() {
+    let source = "require [\"fileinto\", \"vacatoin\"];\nif header :contans \"a\" \"b\" {\n  filinto \"x\";\n}\nredirect \"nobody\";\nkeep";
+    let mistakes = compile(source.as_bytes(), &SieveSettings::default()).unwrap_err();
+    let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    for (line, part) in [
+        ("line 1, column 22: ", "did you mean 'vacation'?"),
+        ("line 2, column 11: ", "did you mean ':contains'?"),
+        ("line 3, column 3: ", "did you mean 'fileinto'?"),
+        ("line 5, column 10: ", "no address"),
+        ("line 6, column 5: ", "';' or a block is wanted"),
+    ] {
+        assert!(
+            told.iter().any(|told| told.starts_with(line) && told.contains(part)),
+            "{line}{part} is not in {told:#?}"
+        );
+    }
+    assert_eq!(told.len(), 5, "{told:#?}");
+}
+
+#[test]
+fn a_reply_is_a_whole_message() {
+    let outcome = run_with_settings(
+        "require \"vacation\"; vacation :days 0 \"Ich bin für Tage fort.\";",
+        &SieveSettings::default(),
+    );
+    let Some(Action::Vacation(vacation)) = outcome.actions.first() else { panic!("{outcome:?}") };
+    assert_eq!(vacation.period, std::time::Duration::from_secs(86_400));
+    let text = String::from_utf8(vacation.reply.bytes().to_vec()).unwrap();
+    for line in [
+        "From: ann@example.test\r\n",
+        "To: \"Bob\" <bob@example.com>\r\n",
+        "In-Reply-To: <1@example.com>\r\n",
+        "Auto-Submitted: auto-replied (vacation)\r\n",
+        "\r\n\r\nIch bin für Tage fort.\r\n",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in {text}");
+    }
+}
+
+#[test]
+fn edited_fields_are_in_what_is_stored_later_only() {
+    let outcome = run_with_settings(
+        "require [\"editheader\", \"fileinto\"]; fileinto \"a\"; addheader \"X-A\" \"b\"; deleteheader \"Subject\"; fileinto \"b\";",
+        &SieveSettings::default(),
+    );
+    let [Action::FileInto(first), Action::FileInto(second)] = &outcome.actions[..] else { panic!("{outcome:?}") };
+    assert_eq!(&first.message.bytes()[..], MESSAGE.as_bytes());
+    let text = String::from_utf8(second.message.bytes().to_vec()).unwrap();
+    assert!(
+        text.starts_with("X-A: b\r\nFrom: ") && !text.contains("Subject") && text.ends_with("\r\n\r\nbody\r\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn limits_end_a_script_and_keep_the_message() {
+    let small = SieveSettings { work: 2_000, redirects: 1, actions: 2, ..SieveSettings::default() };
+    for source in [
+        "if header \"a\" \"b\" {} if header \"a\" \"b\" {} if header \"a\" \"b\" {} if header \"a\" \"b\" {} if header \"a\" \"b\" {} \
+         if header \"a\" \"b\" {} if header \"a\" \"b\" {} if header \"a\" \"b\" {} if header \"a\" \"b\" {} discard;",
+        "redirect \"a@example.org\"; redirect \"b@example.org\";",
+        "require \"fileinto\"; fileinto \"a\"; fileinto \"b\"; fileinto \"c\";",
+    ] {
+        let outcome = run_with_settings(source, &small);
+        assert!(outcome.failure.is_some(), "{source}");
+        assert!(matches!(&outcome.actions[..], [Action::Keep { implicit: true, .. }]), "{source}");
+    }
+    let deep = format!("{}{}", "if true {".repeat(500), "}".repeat(500));
+    assert!(compile(deep.as_bytes(), &SieveSettings::default()).is_err());
+}
+
+#[test]
+fn the_trace_says_why() {
+    let outcome =
+        run_with_settings("if header :contains \"subject\" \"rust\" {\n  discard;\n}", &SieveSettings::default());
+    let told: Vec<String> = outcome.trace.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "line 1: `header :contains \"subject\" \"rust\"` is true: “[rust] grün” is there",
+            "line 2: discards the message, unless another command stores it",
+        ]
+    );
+}
