@@ -49,6 +49,9 @@ let
     ];
     text = ''
       cd "$RUNTIME_DIRECTORY"
+      # A place of its own: a renewal may come while the machine starts.
+      new=$(mktemp -d next.XXXXXX)
+      trap 'rm -rf "$new"' EXIT
       # Whoever renews them writes one file after the other.
       belong_together() {
         local public
@@ -57,10 +60,10 @@ let
       pass_on() {
         local name=$1 cert=$2 key=$3
         while true; do
-          if install -m 0640 "$cert" "$name-cert.new" && install -m 0640 "$key" "$name-key.new" &&
-            belong_together "$name-cert.new" "$name-key.new"; then
-            mv "$name-key.new" "$name-key.pem"
-            mv "$name-cert.new" "$name-cert.pem"
+          if install -m 0640 "$cert" "$new/cert" && install -m 0640 "$key" "$new/key" &&
+            belong_together "$new/cert" "$new/key"; then
+            mv "$new/key" "$name-key.pem"
+            mv "$new/cert" "$name-cert.pem"
             if cmp -s "$cert" "$name-cert.pem" && cmp -s "$key" "$name-key.pem"; then return; fi
           fi
           if [ "$SECONDS" -ge 60 ]; then
@@ -80,6 +83,33 @@ let
         ]
       ) sources}
     '';
+  };
+
+  passedOn = {
+    ExecStart = lib.getExe passOn;
+    Group = "postrider-tls";
+    RuntimeDirectory = "postrider-certificates";
+    RuntimeDirectoryMode = "0750";
+    RuntimeDirectoryPreserve = true;
+    Type = "oneshot";
+  }
+  // harden {
+    CapabilityBoundingSet = {
+      value = "CAP_DAC_READ_SEARCH";
+      because = "it reads the files, whoever owns them";
+    };
+    PrivateUsers = {
+      value = false;
+      because = "the right to read holds for the owners of the files only where they are known";
+    };
+    ProtectHome = {
+      value = "read-only";
+      because = "the files may lie in somebody's home";
+    };
+    UMask = {
+      value = "0027";
+      because = "the roles read the files through their group";
+    };
   };
 
   fileType = types.submodule {
@@ -202,43 +232,27 @@ in
       };
     }
     (mkIf (sources != [ ]) {
-      systemd.services.postrider-certificates = {
-        description = "Postrider: certificates for the roles";
-        # Wanted only: when a renewed one cannot be passed on, roles still start with what they had.
-        before = roles;
-        wantedBy = roles;
-        serviceConfig = {
-          ExecStart = lib.getExe passOn;
-          Group = "postrider-tls";
-          RuntimeDirectory = "postrider-certificates";
-          RuntimeDirectoryMode = "0750";
-          RuntimeDirectoryPreserve = true;
-          Type = "oneshot";
-        }
-        // harden {
-          CapabilityBoundingSet = {
-            value = "CAP_DAC_READ_SEARCH";
-            because = "it reads the files, whoever owns them";
+      systemd.services = {
+        postrider-certificates = {
+          description = "Postrider: certificates for the roles";
+          # Wanted only: when one cannot be passed on, roles still start with what they had.
+          before = roles;
+          wantedBy = roles;
+          serviceConfig = passedOn // {
+            RemainAfterExit = true;
           };
-          PrivateUsers = {
-            value = false;
-            because = "the right to read holds for the owners of the files only where they are known";
-          };
-          ProtectHome = {
-            value = "read-only";
-            because = "the files may lie in somebody's home";
-          };
-          UMask = {
-            value = "0027";
-            because = "the roles read the files through their group";
-          };
+        };
+        # The same for those that are renewed while the roles run.
+        postrider-certificates-renewed = {
+          description = "Postrider: renewed certificates for the roles";
+          serviceConfig = passedOn;
         };
       };
       # Only the roles that speak TLS get this group, with their units.
       users.groups.postrider-tls = { };
     })
     (mkIf (certs.files != [ ]) {
-      systemd.paths.postrider-certificates = {
+      systemd.paths.postrider-certificates-renewed = {
         description = "Postrider: have certificates been renewed?";
         wantedBy = [ "multi-user.target" ];
         pathConfig.PathChanged = lib.concatMap (files: [
@@ -306,7 +320,7 @@ in
       security.acme.certs.${cfg.hostname} = {
         extraDomainNames = certs.acme.extraDomainNames;
         # The roles look for new files by themselves.
-        postRun = "systemctl start postrider-certificates.service";
+        postRun = "systemctl start postrider-certificates-renewed.service";
       };
       systemd.services.postrider-certificates = {
         after = [ "acme-${cfg.hostname}.service" ];

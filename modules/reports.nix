@@ -45,7 +45,6 @@ in
         description = "Postrider: reports";
         documentation = [ "man:postrider(1)" ];
         after = [ "postrider-mta.service" ];
-        startAt = cfg.reports.at;
         serviceConfig = {
           ExecStart = [
             "${command} all --since ${cfg.reports.since} /var/lib/postrider-reports"
@@ -78,6 +77,15 @@ in
             };
           }
         );
+      };
+    }
+    {
+      systemd.timers.postrider-reports = {
+        wantedBy = [ "timers.target" ];
+        timerConfig = {
+          OnCalendar = cfg.reports.at;
+          Persistent = true;
+        };
       };
     }
     (mkIf (cfg.reports.to != null) {

@@ -180,7 +180,7 @@ in
           serviceConfig.SupplementaryGroups = [ "postrider-tls" ];
         };
         # Unlike the roles it does not look for new ones by itself.
-        postrider-certificates.serviceConfig.ExecStartPost = "+${config.systemd.package}/bin/systemctl --no-block try-reload-or-restart nginx.service";
+        postrider-certificates-renewed.serviceConfig.ExecStartPost = "+${config.systemd.package}/bin/systemctl --no-block try-reload-or-restart nginx.service";
       };
     })
   ]);
