@@ -41,7 +41,6 @@ impl Queue {
 
     /// Deletes an entry without telling anybody. An attempt under way is finished. Fails when there is no such entry.
     pub async fn delete(&self, id: QueueId) -> Result<(), Error> {
-        self.0.parts.spool.entry(id).await?;
         self.0.parts.spool.delete(id).await?;
         self.record(&Selection::Entry(id), "delete", 1);
         Ok(())

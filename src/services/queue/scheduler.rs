@@ -71,6 +71,8 @@ impl Queue {
                 Ok(next) => next,
                 Err(error) => {
                     log::warn!(cause:% = error; "The queue cannot be read now");
+                    // The claim may have been committed all the same.
+                    housekeeping_at = clock.now();
                     tokio::select! {
                         () = tasks.stopping() => return,
                         () = tokio::time::sleep(PAUSE) => continue,
@@ -95,7 +97,7 @@ impl Queue {
     }
 
     /// The name under which this process claims.
-    fn owner(&self) -> &str {
+    pub(super) fn owner(&self) -> &str {
         self.0.parts.hostname.as_str()
     }
 
@@ -157,7 +159,11 @@ impl Queue {
         let rest = self.0.lanes.lock().resting(&destination, now).cloned();
         if let Some(rest) = rest {
             let group = Claimed { entry, destination, recipients: here };
-            return self.put_off(&group, rest.until, &rest.why).await;
+            let owed = self.put_off(&group, rest.until, &rest.why).await;
+            if owed == worker::Owed::Report && !self.0.lanes.lock().holds(group.entry.id) {
+                self.notify_sender(group.entry.id).await;
+            }
+            return;
         }
         let settings = self.0.parts.settings.get();
         let most = usize::try_from(settings.recipients_per_transaction.max(1)).unwrap_or(usize::MAX);
@@ -174,8 +180,8 @@ impl Queue {
     }
 
     /// Gives a group back until its destination has rested. It counts as an attempt only for recipients whose time is
-    /// up or whose sender is to be told that it takes long.
-    pub(super) async fn put_off(&self, group: &Claimed, until: Timestamp, why: &str) {
+    /// up or whose sender is to be told that it takes long: that is left to the caller.
+    pub(super) async fn put_off(&self, group: &Claimed, until: Timestamp, why: &str) -> worker::Owed {
         let now = self.0.parts.clock.now();
         let settings = self.0.parts.settings.get();
         let mut fates = Vec::with_capacity(group.recipients.len());
@@ -194,12 +200,11 @@ impl Queue {
             }
         }
         let owed = fates.iter().any(|(_, fate)| worker::owes_report(fate));
-        if self.settle_surely(group.entry.id, &fates).await == worker::Written::Yes {
-            events.into_iter().for_each(|event| self.0.parts.journal.record(event));
-            if owed && !self.0.lanes.lock().holds(group.entry.id) {
-                self.notify_sender(group.entry.id).await;
-            }
+        if self.settle_surely(group.entry.id, &fates).await == worker::Written::No {
+            return worker::Owed::Nothing;
         }
+        events.into_iter().for_each(|event| self.0.parts.journal.record(event));
+        if owed { worker::Owed::Report } else { worker::Owed::Nothing }
     }
 
     /// Gives every group that deserves one a worker.
@@ -211,7 +216,6 @@ impl Queue {
         }
     }
 
-    /// Renews leases, and sends reports that a crash or a failure has left behind.
     /// Deletes what has been in quarantine for too long.
     async fn empty_quarantine(&self) -> Result<(), Error> {
         let lifetime = self.0.parts.settings.get().quarantine_lifetime.duration();
@@ -239,8 +243,28 @@ impl Queue {
         }
     }
 
+    /// Renews the leases of what is in memory. What is reserved for this process besides has been forgotten: a claim was
+    /// committed, but the answer was lost, or a worker broke down. Nobody would see to it, so it is given back.
+    ///
+    /// Belongs into the task that claims: between a claim and its lane nothing may look forgotten.
+    async fn renew(&self) -> Result<(), Error> {
+        let spool = &self.0.parts.spool;
+        let reserved = spool.reserved(self.owner()).await?;
+        let (held, forgotten): (Vec<i64>, Vec<i64>) = {
+            let lanes = self.0.lanes.lock();
+            reserved.into_iter().partition(|key| lanes.holds_recipient(*key))
+        };
+        spool.renew(self.owner(), &held).await?;
+        if !forgotten.is_empty() {
+            log::warn!(recipients = forgotten.len(); "Reserved recipients that nobody worked on are given back to the queue");
+            spool.give_back(self.owner(), &forgotten).await?;
+        }
+        Ok(())
+    }
+
+    /// Renews leases, and sends reports that a crash or a failure has left behind.
     async fn keep_house(&self) {
-        if let Err(error) = self.0.parts.spool.renew(self.owner()).await {
+        if let Err(error) = self.renew().await {
             log::warn!(cause:% = error; "The queue's leases cannot be renewed now");
             return;
         }

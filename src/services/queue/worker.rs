@@ -1,17 +1,20 @@
 //! One worker: groups of one lane, one after the other, over one connection.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use super::Queue;
 use super::lanes::{EntryState, Next};
 use super::outcome::{Result as Came, consequence, plain};
 use super::room::MEMORY_UNIT;
+use crate::foundations::event::Event;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::Message;
-use crate::foundations::wire::smtp::Class;
+use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::services::outbound::{Contact, Courier, Group, Scope, Trouble};
 use crate::storage::spool::{self, Claimed, Destination, Fate};
 
@@ -28,6 +31,13 @@ pub(super) enum Written {
     Yes,
     /// The server is stopping and the database is away.
     No,
+}
+
+/// Whether there is something that the sender of an entry is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owed {
+    Report,
+    Nothing,
 }
 
 /// Whether a worker has something to keep.
@@ -47,11 +57,18 @@ pub(super) async fn run(queue: Queue, first: Claimed) {
         Destination::Local => None,
         _ => Some(queue.0.parts.outbound.courier(destination.clone())),
     };
+    let slot = Slot { queue, destination };
+    let Slot { queue, destination } = &slot;
     let mut group = first;
     loop {
-        queue.work(courier.as_mut(), group).await;
+        if AssertUnwindSafe(queue.work(courier.as_mut(), &group)).catch_unwind().await.is_err() {
+            // Nobody knows where the conversation stands: the connection is closed without another word.
+            courier = None;
+            queue.broke_down(&group).await;
+            break;
+        }
         let open = courier.as_ref().is_some_and(Courier::is_connected);
-        match queue.next_group(&destination, if open { Connection::Open } else { Connection::None }).await {
+        match queue.next_group(destination, if open { Connection::Open } else { Connection::None }).await {
             Some(next) => group = next,
             None => break,
         }
@@ -59,8 +76,20 @@ pub(super) async fn run(queue: Queue, first: Claimed) {
     if let Some(mut courier) = courier {
         courier.finish().await;
     }
-    queue.0.lanes.lock().end_worker(&destination);
-    queue.0.stir.notify_one();
+}
+
+/// A worker's place in its lane, which is free again when the worker has gone, however that came.
+struct Slot {
+    queue: Queue,
+    destination: Destination,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let room = &self.queue.0;
+        room.lanes.lock().end_worker(&self.destination, room.parts.clock.now());
+        room.stir.notify_one();
+    }
 }
 
 /// Whether a fate leaves something to tell the sender.
@@ -102,21 +131,41 @@ impl Queue {
     }
 
     /// Tries a group and writes down what came of it.
-    async fn work(&self, courier: Option<&mut Courier>, group: Claimed) {
+    async fn work(&self, courier: Option<&mut Courier>, group: &Claimed) {
         let settings = self.0.parts.settings.get();
         let units = u32::try_from(group.entry.size.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
         let permit = self.0.memory.acquire_many(units.clamp(1, self.0.memory_units)).await;
         let (fates, events) = match self.0.parts.spool.message(group.entry.id).await {
             Ok(message) => {
-                let results = self.attempt(courier, &group, &message).await;
-                self.tell_lane(&group, &results).await;
+                let results = self.attempt(courier, group, &message).await;
+                self.tell_lane(group, &results).await;
                 drop((message, permit));
-                self.consequences(&settings, &group, results)
+                self.consequences(&settings, group, results)
             }
-            Err(error) => (self.unreadable(&error, &group), Vec::new()),
+            Err(error) => (self.unreadable(&error, group), Vec::new()),
         };
+        self.conclude(group, &fates, events).await;
+    }
+
+    /// Puts off a group whose worker has panicked. That counts as an attempt, so that it ends some day.
+    async fn broke_down(&self, group: &Claimed) {
         let id = group.entry.id;
-        let written = self.settle_surely(id, &fates).await;
+        log::error!(queue:% = id; "An attempt has ended in a fault of this program; it will be repeated like one that failed");
+        let is_settled = !group.recipients.iter().any(|one| self.0.lanes.lock().holds_recipient(one.key));
+        if is_settled {
+            return;
+        }
+        let why = "A fault of this program has ended the attempt; its log says more";
+        let trouble = Trouble::ours(EnhancedStatus::new(4, 3, 0), why, Scope::Message);
+        let results = group.recipients.iter().map(|_| (Came::Trouble(trouble.clone()), None)).collect();
+        let (fates, events) = self.consequences(&self.0.parts.settings.get(), group, results);
+        self.conclude(group, &fates, events).await;
+    }
+
+    /// Writes down what has become of a group, and lets go of it.
+    async fn conclude(&self, group: &Claimed, fates: &[(i64, Fate)], events: Vec<Event>) {
+        let id = group.entry.id;
+        let written = self.settle_surely(id, fates).await;
         if written == Written::Yes {
             events.into_iter().for_each(|event| self.0.parts.journal.record(event));
         }
@@ -125,7 +174,7 @@ impl Queue {
             if fates.iter().any(|(_, fate)| owes_report(fate)) {
                 lanes.owe_report(id);
             }
-            lanes.finish(id, group.recipients.len())
+            lanes.finish(group)
         };
         if state == EntryState::ReportOwed && written == Written::Yes {
             self.notify_sender(id).await;
@@ -163,7 +212,7 @@ impl Queue {
         settings: &super::QueueSettings,
         group: &Claimed,
         results: Results,
-    ) -> (Vec<(i64, Fate)>, Vec<crate::foundations::event::Event>) {
+    ) -> (Vec<(i64, Fate)>, Vec<Event>) {
         let now = self.0.parts.clock.now();
         let mut fates = Vec::with_capacity(results.len());
         let mut events = Vec::with_capacity(results.len());
@@ -189,8 +238,18 @@ impl Queue {
         };
         let Some(rest) = rest else { return };
         for other in waiting {
-            self.0.lanes.lock().finish(other.entry.id, other.recipients.len());
-            self.put_off(&other, rest.until, &rest.why).await;
+            // Held until it is written down, so that housekeeping goes on renewing its lease.
+            let owed = self.put_off(&other, rest.until, &rest.why).await;
+            let state = {
+                let mut lanes = self.0.lanes.lock();
+                if owed == Owed::Report {
+                    lanes.owe_report(other.entry.id);
+                }
+                lanes.finish(&other)
+            };
+            if state == EntryState::ReportOwed {
+                self.notify_sender(other.entry.id).await;
+            }
         }
     }
 

@@ -84,7 +84,7 @@ impl Spool {
         let rows = self.database().fetch_all(&sql, &values).await?;
         let mut listings = Vec::with_capacity(rows.len());
         for row in &rows {
-            listings.push(Listing { entry: entry(row)?, recipients: Vec::new() });
+            listings.extend(understood(selection, entry(row))?.map(|entry| Listing { entry, recipients: Vec::new() }));
         }
         let (Some(first), Some(last)) = (listings.first(), listings.last()) else { return Ok(listings) };
         let range = [Val::from(first.entry.id.to_string()), Val::from(last.entry.id.to_string())];
@@ -98,7 +98,7 @@ impl Spool {
             let id = row.text(0)?;
             let place = listings.binary_search_by(|listing| listing.entry.id.to_string().cmp(&id));
             if let Ok(place) = place {
-                listings[place].recipients.push(queued(&row, ENTRY_WIDTH)?);
+                listings[place].recipients.extend(understood(selection, queued(&row, ENTRY_WIDTH))?);
             }
         }
         // Between the two questions an entry may have been settled, or the row limit reached: the next page has the rest.
@@ -201,6 +201,17 @@ impl Spool {
         let mut job = Job::full();
         job.changes.push(Change::new(sql, values));
         Ok(self.submit(job).await?.first().copied().unwrap_or(0))
+    }
+}
+
+/// One row that nobody understands must not hide the others: it fails only who asks for its entry.
+fn understood<T>(selection: &Selection, read: Result<T, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Err(error @ Error::Corrupt { .. }) if !matches!(selection, Selection::Entry(_)) => {
+            log::error!(cause:% = error; "A row is left out of a list of the queue");
+            Ok(None)
+        }
+        read => read.map(Some),
     }
 }
 

@@ -119,7 +119,7 @@ async fn claims_are_exclusive_and_come_back(database: Database) {
     let before = keys(&world.spool.claim(claim(&[])).await.unwrap());
     assert!(two.iter().all(|key| !before.contains(key)));
     world.clock.advance(Duration::from_secs(1_800));
-    world.spool.renew("one").await.unwrap();
+    world.spool.renew("one", &before).await.unwrap();
     world.clock.advance(Duration::from_secs(1_801));
     let mut after = keys(&world.spool.claim(claim(&[])).await.unwrap());
     let mut lost = two.clone();

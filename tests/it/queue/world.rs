@@ -75,6 +75,8 @@ impl Clock for TestClock {
 pub(crate) struct Mailboxes {
     pub(crate) stored: Mutex<Vec<(String, String)>>,
     pub(crate) full: Mutex<Vec<String>>,
+    /// Whose delivery panics.
+    pub(crate) broken: Mutex<Vec<String>>,
 }
 
 impl LocalDelivery for Mailboxes {
@@ -87,6 +89,7 @@ impl LocalDelivery for Mailboxes {
         Box::pin(async move {
             let one = |recipient: &LocalRecipient| {
                 let account = recipient.account.to_string();
+                assert!(!self.broken.lock().contains(&account), "the delivery to {account} breaks down, as it shall");
                 if self.full.lock().contains(&account) {
                     return Err(Refusal::new(Kind::OverQuota, "The mailbox is full"));
                 }
