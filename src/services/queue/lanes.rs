@@ -168,6 +168,18 @@ impl Lanes {
         }
     }
 
+    /// Takes the groups of an entry out of the backlogs. Those in hand stay there.
+    pub(super) fn withdraw(&mut self, id: QueueId) -> Vec<Claimed> {
+        let mut withdrawn = Vec::new();
+        for lane in self.lanes.values_mut() {
+            let (taken, left): (Vec<_>, Vec<_>) = lane.backlog.drain(..).partition(|group| group.entry.id == id);
+            lane.backlog = left.into();
+            lane.waiting = lane.backlog.iter().map(|group| group.recipients.len()).sum();
+            withdrawn.extend(taken);
+        }
+        withdrawn
+    }
+
     /// The next group that deserves a worker of its own, from the lane whose turn it is. `None` when every lane is at its
     /// limit or the sum of all is.
     pub(super) fn start_worker(&mut self, settings: &QueueSettings) -> Option<Claimed> {

@@ -135,16 +135,47 @@ impl Queue {
         let settings = self.0.parts.settings.get();
         let units = u32::try_from(group.entry.size.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
         let permit = self.0.memory.acquire_many(units.clamp(1, self.0.memory_units)).await;
+        // It was claimed some time ago, and an administrator may have held, released or deleted it since.
+        let Some(wanted) = self.confirmed(group).await else {
+            return self.let_go(group, Written::Yes).await;
+        };
         let (fates, events) = match self.0.parts.spool.message(group.entry.id).await {
             Ok(message) => {
-                let results = self.attempt(courier, group, &message).await;
-                self.tell_lane(group, &results).await;
+                let results = self.attempt(courier, &wanted, &message).await;
+                self.tell_lane(&wanted, &results).await;
                 drop((message, permit));
-                self.consequences(&settings, group, results)
+                self.consequences(&settings, &wanted, results)
             }
-            Err(error) => (self.unreadable(&error, group), Vec::new()),
+            Err(error) => (self.unreadable(&error, &wanted), Vec::new()),
         };
         self.conclude(group, &fates, events).await;
+    }
+
+    /// The recipients of a group that may be tried now; the others are given back. `None` when there are none.
+    async fn confirmed(&self, group: &Claimed) -> Option<Claimed> {
+        let spool = &self.0.parts.spool;
+        let keys: Vec<i64> = group.recipients.iter().map(|one| one.key).collect();
+        let confirmed = match spool.confirm(self.owner(), &keys).await {
+            Ok(confirmed) => confirmed,
+            Err(error) => {
+                log::warn!(queue:% = group.entry.id, cause:% = error; "A message is not tried now: its state cannot be read");
+                let fate = Fate::Untried { due_at: self.0.parts.clock.now() + UNREADABLE };
+                let fates: Vec<_> = keys.iter().map(|key| (*key, fate.clone())).collect();
+                self.settle_surely(group.entry.id, &fates).await;
+                return None;
+            }
+        };
+        if confirmed.len() == keys.len() {
+            return Some(group.clone());
+        }
+        let is_confirmed = |key: &i64| confirmed.contains(key);
+        let dropped: Vec<i64> = keys.iter().copied().filter(|key| !is_confirmed(key)).collect();
+        if let Err(error) = spool.give_back(self.owner(), &dropped).await {
+            // Housekeeping gives back what nobody works on.
+            log::debug!(queue:% = group.entry.id, cause:% = error; "Held recipients cannot be given back now");
+        }
+        let recipients = group.recipients.iter().filter(|one| is_confirmed(&one.key)).cloned().collect();
+        (!confirmed.is_empty()).then(|| Claimed { recipients, ..group.clone() })
     }
 
     /// Puts off a group whose worker has panicked. That counts as an attempt, so that it ends some day.
@@ -169,15 +200,17 @@ impl Queue {
         if written == Written::Yes {
             events.into_iter().for_each(|event| self.0.parts.journal.record(event));
         }
-        let state = {
-            let mut lanes = self.0.lanes.lock();
-            if fates.iter().any(|(_, fate)| owes_report(fate)) {
-                lanes.owe_report(id);
-            }
-            lanes.finish(group)
-        };
+        if fates.iter().any(|(_, fate)| owes_report(fate)) {
+            self.0.lanes.lock().owe_report(id);
+        }
+        self.let_go(group, written).await;
+    }
+
+    /// Forgets a group, and tells the sender what has gathered if it was the last one of its entry.
+    async fn let_go(&self, group: &Claimed, written: Written) {
+        let state = self.0.lanes.lock().finish(group);
         if state == EntryState::ReportOwed && written == Written::Yes {
-            self.notify_sender(id).await;
+            self.notify_sender(group.entry.id).await;
         }
     }
 
@@ -240,16 +273,10 @@ impl Queue {
         for other in waiting {
             // Held until it is written down, so that housekeeping goes on renewing its lease.
             let owed = self.put_off(&other, rest.until, &rest.why).await;
-            let state = {
-                let mut lanes = self.0.lanes.lock();
-                if owed == Owed::Report {
-                    lanes.owe_report(other.entry.id);
-                }
-                lanes.finish(&other)
-            };
-            if state == EntryState::ReportOwed {
-                self.notify_sender(other.entry.id).await;
+            if owed == Owed::Report {
+                self.0.lanes.lock().owe_report(other.entry.id);
             }
+            self.let_go(&other, Written::Yes).await;
         }
     }
 

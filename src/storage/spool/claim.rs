@@ -123,6 +123,18 @@ impl Spool {
         Ok(rows.iter().map(|row| row.int(0)).collect::<Result<_, _>>()?)
     }
 
+    /// Which of these recipients may be tried: those that are still reserved for the node and not held or deleted meanwhile.
+    pub async fn confirm(&self, owner: &str, keys: &[i64]) -> Result<Vec<i64>, Error> {
+        let marks = vec!["?"; keys.len()].join(", ");
+        let sql = format!("SELECT id FROM queue_recipients WHERE id IN ({marks}) AND owner = ? AND state = ?");
+        let mut values: Vec<Val> = keys.iter().copied().map(Val::from).collect();
+        values.extend([Val::from(owner), Val::from(RecipientState::Waiting.number())]);
+        // Most groups have one recipient, hardly any two have the same number of them.
+        let sql = if keys.len() == 1 { Sql::assembled(sql) } else { Sql::rare(sql) };
+        let rows = self.database().fetch_all(&sql, &values).await?;
+        Ok(rows.iter().map(|row| row.int(0)).collect::<Result<_, _>>()?)
+    }
+
     /// Prolongs the leases of these recipients, as far as the node has them reserved.
     pub async fn renew(&self, owner: &str, keys: &[i64]) -> Result<(), Error> {
         let lease_end = self.clock().now() + self.settings().lease.duration();

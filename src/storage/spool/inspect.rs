@@ -155,11 +155,13 @@ impl Spool {
         self.change(selection, "state = ?", vec![RecipientState::Held.number().into()], "state = ?", waiting).await
     }
 
-    /// Lets held recipients of the selection go, due now. How many that were.
+    /// Lets held recipients of the selection go, due now. How many that were. The attempt under way for one that was held
+    /// too late goes on; it is due when that has ended.
     pub async fn release(&self, selection: &Selection) -> Result<u64, Error> {
         let values = vec![RecipientState::Waiting.number().into(), Val::from(self.clock().now())];
         let held = vec![RecipientState::Held.number().into()];
-        let changed = self.change(selection, "state = ?, due_at = ?, owner = NULL", values, "state = ?", held).await?;
+        let assign = "state = ?, due_at = CASE WHEN owner IS NULL THEN ? ELSE due_at END";
+        let changed = self.change(selection, assign, values, "state = ?", held).await?;
         let (condition, values) = selection.condition();
         let sql = Sql::assembled(format!(
             "UPDATE queue_entries SET hold_reason = NULL WHERE hold_reason IS NOT NULL AND id IN ({})",
