@@ -111,6 +111,22 @@ fn a_destination_that_does_not_answer_rests() {
 }
 
 #[test]
+fn lanes_whose_rest_is_over_are_forgotten() {
+    let mut lanes = Lanes::default();
+    let destination = |n: usize| format!("mx:d{n}.test").parse::<Destination>().unwrap();
+    for n in 0..=MOST_IDLE {
+        lanes.add(group(&format!("mx:d{n}.test"), 1), &settings());
+        for _ in 0..settings().failures_before_rest {
+            lanes.unreached(&destination(n), "no answer", NOW, &settings());
+        }
+    }
+    lanes.end_worker(&destination(0), NOW);
+    assert_eq!(lanes.lanes.len(), MOST_IDLE + 1, "all of them rest");
+    lanes.end_worker(&destination(0), NOW + Duration::from_secs(3_600));
+    assert_eq!(lanes.lanes.len(), 0);
+}
+
+#[test]
 fn memory_is_shared_out() {
     let mut lanes = Lanes::default();
     assert_eq!(lanes.room(&settings()), (40, Vec::new()));
