@@ -16,12 +16,14 @@ use crate::foundations::ids::QueueId;
 use crate::foundations::mail::Message;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::services::outbound::{Contact, Courier, Group, Scope, Trouble};
-use crate::storage::spool::{self, Claimed, Destination, Fate};
+use crate::storage::spool::{self, Action, Claimed, Destination, Fate, Report};
 
 /// How long a body that cannot be read waits for the next attempt.
 const UNREADABLE: Duration = Duration::from_secs(60);
 /// Longest pause between attempts to write down what has happened.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often the database may refuse before it is believed.
+const REFUSALS: u32 = 3;
 /// How often that is tried while the server is stopping.
 const LAST_ATTEMPTS: u32 = 3;
 
@@ -291,25 +293,67 @@ impl Queue {
         group.recipients.iter().map(|recipient| (recipient.key, fate.clone())).collect()
     }
 
-    /// Writes fates down, however long the database is away: what has been sent must not be sent again.
+    /// Writes fates down, however long the database is away: what has been sent must not be sent again. What the database
+    /// will not have is held.
     pub(super) async fn settle_surely(&self, id: QueueId, fates: &[(i64, Fate)]) -> Written {
+        let error = match self.settle_unless_refused(id, fates).await {
+            Ok(written) => return written,
+            Err(error) => error,
+        };
+        log::error!(queue:% = id, cause:% = error;
+            "The database refuses the result of an attempt: the recipients concerned are held; look before you release them");
+        let mut written = Written::Yes;
+        for (key, fate) in fates {
+            let one = [(*key, fate.clone())];
+            let Err(error) = self.0.parts.spool.settle(id, &one).await else { continue };
+            let reason =
+                format!("the last attempt has ended ({}), but its result cannot be kept: {error}", ended(fate));
+            let held = [(*key, Fate::Hold { reason })];
+            // When even that is refused, nothing can be done but keep it from being tried until somebody has looked.
+            while let Err(error) = self.settle_unless_refused(id, &held).await {
+                log::error!(queue:% = id, cause:% = error; "The database refuses to hold a recipient; it will be tried again");
+                if self.0.parts.tasks.is_stopping() {
+                    written = Written::No;
+                    break;
+                }
+                tokio::time::sleep(LONGEST_PAUSE).await;
+            }
+        }
+        written
+    }
+
+    /// Writes fates down unless the database refuses again and again.
+    async fn settle_unless_refused(&self, id: QueueId, fates: &[(i64, Fate)]) -> Result<Written, spool::Error> {
         let mut pause = Duration::from_millis(500);
         let mut attempts = 0;
         loop {
             let error = match self.0.parts.spool.settle(id, fates).await {
-                Ok(_) => return Written::Yes,
+                Ok(_) => return Ok(Written::Yes),
                 Err(error) => error,
             };
             attempts += 1;
+            if attempts >= REFUSALS && error.is_refusal() {
+                return Err(error);
+            }
             if attempts == 1 {
                 log::error!(queue:% = id, cause:% = error; "The result of an attempt cannot be written down yet");
             }
             if self.0.parts.tasks.is_stopping() && attempts >= LAST_ATTEMPTS {
-                return Written::No;
+                return Ok(Written::No);
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+}
+
+/// What an administrator is to know about an attempt whose result could not be kept.
+const fn ended(fate: &Fate) -> &'static str {
+    match fate {
+        Fate::Reported(Report { action: Action::Failed, .. }) => "the message was refused",
+        Fate::Done | Fate::Reported(_) => "the message was taken",
+        Fate::Again { .. } => "it was to be tried again",
+        Fate::Untried { .. } | Fate::Redirected { .. } | Fate::Hold { .. } => "nothing was sent",
     }
 }
 

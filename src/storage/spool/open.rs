@@ -52,11 +52,22 @@ impl Spool {
         let id = self.write_body(&new).await?;
         let mut job = Job::full();
         job.inserts.push(insert_rows(id, &new));
-        // Without a row the body is an orphan, which the sweep removes. It is not removed here, because a failed commit
-        // may have happened all the same.
-        self.0.commits.submit(job).await?;
+        if let Err(error) = self.0.commits.submit(job).await {
+            self.take_back_body(id, &error).await;
+            return Err(error);
+        }
         self.notify_changed();
         Ok(id)
+    }
+
+    /// Removes the body of an entry whose rows could not be written. When they may have been all the same, it stays: without
+    /// rows it is an orphan, which the sweep removes.
+    pub(super) async fn take_back_body(&self, id: QueueId, error: &Error) {
+        if error.is_certain()
+            && let Err(error) = self.on_disk(move |bodies| bodies.remove(id)).await
+        {
+            log::warn!(queue:% = id, cause:% = error; "The body of a message that was not queued cannot be deleted now");
+        }
     }
 
     /// The body of an entry.

@@ -225,6 +225,12 @@ impl World {
         Self::with(database, set_up, clock, zone, network, spool_directory)
     }
 
+    /// How many files the spool holds.
+    pub(crate) fn bodies(&self) -> usize {
+        let folders = std::fs::read_dir(self.spool_directory.path().join("spool")).unwrap();
+        folders.map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count()).sum()
+    }
+
     /// Queues a message and starts working on it if the queue runs.
     pub(crate) async fn send(&self, mail: &Mail) -> QueueId {
         let recipients = mail.envelope.recipients.iter().cloned().map(|one| (one, Bound::Elsewhere)).collect();
