@@ -49,15 +49,30 @@ impl Spool {
     /// Fails when the disk or the database does. After an error the entry may exist nevertheless (when the database was
     /// lost in the middle of the commit); the sender's next attempt then makes a second one, but nothing is lost.
     pub async fn commit(&self, new: NewEntry<'_>) -> Result<QueueId, Error> {
-        let id = self.write_body(&new).await?;
-        let mut job = Job::full();
-        job.inserts.push(insert_rows(id, &new));
-        if let Err(error) = self.0.commits.submit(job).await {
-            self.take_back_body(id, &error).await;
+        let ids = self.commit_together(vec![new]).await?;
+        ids.into_iter().next().ok_or(Error::Closed)
+    }
+
+    /// Takes responsibility for several entries: all of them or none. Ids in the order of the entries.
+    pub async fn commit_together(&self, entries: Vec<NewEntry<'_>>) -> Result<Vec<QueueId>, Error> {
+        let mut ids = Vec::with_capacity(entries.len());
+        let done = async {
+            let mut job = Job::full();
+            for new in &entries {
+                let id = self.write_body(new).await?;
+                job.inserts.push(insert_rows(id, new));
+                ids.push(id);
+            }
+            self.0.commits.submit(job).await
+        };
+        if let Err(error) = done.await {
+            for id in ids {
+                self.take_back_body(id, &error).await;
+            }
             return Err(error);
         }
         self.notify_changed();
-        Ok(id)
+        Ok(ids)
     }
 
     /// Removes the body of an entry whose rows could not be written. When they may have been all the same, it stays: without
