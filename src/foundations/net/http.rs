@@ -30,6 +30,7 @@ pub async fn serve_http(
     router: axum::Router,
     settings: &HttpSettings,
 ) -> Result<(), hyper::Error> {
+    let Some(connection) = connection.secured().await else { return Ok(()) };
     let service = TowerToHyperService::new(router);
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())

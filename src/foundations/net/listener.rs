@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};
 use tokio::sync::Semaphore;
 
 use super::inherited::InheritedSocket;
-use super::{Bind, Connection, Inherited, ProxyHeader, Stream, TlsContext, proxy};
+use super::{Bind, Connection, Handshake, Inherited, ProxyHeader, Stream, TlsContext, proxy};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
@@ -60,7 +60,7 @@ pub struct Counters {
     pub accepted: AtomicU64,
     /// Connections now open.
     pub open: AtomicUsize,
-    /// Connections that ended before a protocol took over: failed handshakes and bad PROXY headers.
+    /// Connections that ended before a word was said: failed handshakes and bad PROXY headers.
     pub failed: AtomicU64,
 }
 
@@ -177,7 +177,13 @@ impl Listener {
                     () = stop.cancelled() => return,
                 };
                 match prepared {
-                    Ok((stream, peer, local)) => protocol(Connection { stream, peer, local, session, stop }).await,
+                    Ok((stream, peer, local)) => {
+                        let counters = Arc::clone(&guard.0);
+                        let handshake = options.implicit_tls.clone();
+                        let handshake =
+                            handshake.map(|context| Handshake { context, counters, listener: options.name });
+                        protocol(Connection { stream, peer, local, session, stop, handshake }).await;
+                    }
                     Err(error) => {
                         guard.0.failed.fetch_add(1, Ordering::Relaxed);
                         log::debug!(listener = options.name, session:% = session, peer:% = peer, error:% = error;
@@ -224,7 +230,7 @@ impl Socket {
     }
 }
 
-/// What happens before a protocol takes over: the PROXY header where one is due, then TLS where it begins at once.
+/// What happens before a protocol takes over: the PROXY header where one is due.
 async fn prepare(accepted: Accepted, options: &ListenerOptions) -> io::Result<(Stream, Peer, Option<SocketAddr>)> {
     let (mut stream, peer, local) = match accepted {
         Accepted::Unix(stream) => (Stream::from(stream), Peer::Unix, None),
@@ -243,9 +249,6 @@ async fn prepare(accepted: Accepted, options: &ListenerOptions) -> io::Result<(S
         if let ProxyHeader::Client { source, destination } = header.map_err(|_| late())?? {
             (peer, local) = (Peer::Tcp(source), Some(destination));
         }
-    }
-    if let Some(context) = &options.implicit_tls {
-        stream = stream.start_tls(context).await?;
     }
     Ok((stream, peer, local))
 }

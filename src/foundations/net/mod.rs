@@ -2,7 +2,8 @@
 //!
 //! A [`Listener`] accepts from a TCP port, a Unix socket or a socket that systemd passed, learns the real client from a
 //! PROXY header when the peer is trusted to send one, and runs one task per [`Connection`]. A [`Stream`] is what the
-//! protocols read and write: plain or, after [`Stream::start_tls`], encrypted.
+//! protocols read and write: plain or, after [`Stream::start_tls`], encrypted. Where TLS begins at once, the protocol calls
+//! [`Connection::secured`] when it has decided to serve the client.
 //!
 //! Promises: no more than `connections` tasks at once (further clients wait in the kernel's queue), a bounded time and a
 //! bounded number of octets before a protocol takes over, and no busy loop when file descriptors run out.
@@ -19,7 +20,7 @@ mod stream;
 mod tls;
 
 pub use bind::{Bind, InvalidBind};
-pub use connection::Connection;
+pub use connection::{Connection, Handshake};
 pub use http::{HttpSettings, serve_http};
 pub use inherited::Inherited;
 pub use listener::{Counters, Listener, ListenerOptions, UnixAccess};

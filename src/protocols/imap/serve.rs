@@ -26,17 +26,21 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     let (session, peer) = (connection.session, connection.peer);
     let settings = room.needs.settings.get();
     let pass = room.needs.guard.admit(&peer, Service::Imap);
-    let mut link =
-        Link::new(connection.stream, limits(&settings, Phase::NotAuthenticated), settings.stall_timeout.into());
+    let link = |stream| Link::new(stream, limits(&settings, Phase::NotAuthenticated), settings.stall_timeout.into());
     let pass = match pass {
         Ok(pass) => pass,
+        // Before a handshake nothing can be said, and who is not wanted gets none.
+        Err(_) if connection.handshake.is_some() => return,
         Err(refusal) => {
+            let mut link = link(connection.stream);
             link.out.untagged(Condition::Bye, Some(&Code::Word("UNAVAILABLE")), &refusal.public);
             // Whether the refused client reads it is its business.
             let _ = link.flush().await;
             return link.close().await;
         }
     };
+    let Some(connection) = connection.secured().await else { return };
+    let link = link(connection.stream);
     let until = Instant::now() + settings.login_timeout.duration();
     let mut conversation = Conversation {
         link,

@@ -92,6 +92,7 @@ mod tests {
             local: None,
             session: SessionId::generate(Timestamp::EPOCH),
             stop: tokio_util::sync::CancellationToken::new(),
+            handshake: None,
         };
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         client.write_all(request.as_bytes()).await.unwrap();

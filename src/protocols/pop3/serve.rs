@@ -68,19 +68,25 @@ impl Room {
 
 /// Serves one connection to its end.
 pub async fn run(connection: Connection, room: Arc<Room>) {
-    let Connection { stream, peer, session: id, stop, .. } = connection;
+    let (peer, id) = (connection.peer, connection.session);
     let settings = room.needs.settings.get();
-    let mut link = Link::new(stream, settings.command_line as usize, settings.stall_timeout.duration());
+    let link = |stream| Link::new(stream, settings.command_line as usize, settings.stall_timeout.duration());
     let pass = match room.needs.guard.admit(&peer, Service::Pop3) {
         Ok(pass) => pass,
         Err(refused) => {
             let event = Event::new(room.needs.clock.now(), EventKind::ConnectionRefused).session(id);
             room.needs.journal.record(event.with("peer", peer.to_string()).with("reason", refused.to_string()));
-            link.write(&Reply::coded(Code::SysTemp, refused.public));
-            link.close().await;
+            // Before a handshake nothing can be said, and who is not wanted gets none.
+            if connection.handshake.is_none() {
+                let mut link = link(connection.stream);
+                link.write(&Reply::coded(Code::SysTemp, refused.public));
+                link.close().await;
+            }
             return;
         }
     };
+    let Some(Connection { stream, stop, .. }) = connection.secured().await else { return };
+    let link = link(stream);
     let mut session = Session::new(profile(&room, &settings, &peer));
     if link.is_encrypted() {
         session.secured();

@@ -59,19 +59,24 @@ pub struct Room {
 
 /// Serves one connection to its end.
 pub async fn run(connection: Connection, room: Arc<Room>) {
-    let Connection { stream, peer, session, stop, .. } = connection;
+    let (peer, session) = (connection.peer, connection.session);
     let settings = room.settings.get();
-    let mut wire = Wire { stream: Some(stream), input: BytesMut::new(), output: BytesMut::new(), settings };
-    let pass = match perform::admit(&room, &wire.settings, &peer) {
+    let pass = match perform::admit(&room, &settings, &peer) {
         Ok(pass) => pass,
         Err(refusal) => {
             let event = Event::new(room.clock.now(), EventKind::ConnectionRefused).session(session);
             room.journal.record(event.with("peer", peer.to_string()).with("reason", refusal.to_string()));
-            wire.write(&Reply::from(&refusal));
-            wire.close().await;
+            // Before a handshake nothing can be said, and who is not wanted gets none.
+            if connection.handshake.is_none() {
+                let mut wire = Wire::new(connection.stream, settings);
+                wire.write(&Reply::from(&refusal));
+                wire.close().await;
+            }
             return;
         }
     };
+    let Some(Connection { stream, stop, .. }) = connection.secured().await else { return };
+    let wire = Wire::new(stream, settings);
     let tls = wire.stream.as_ref().and_then(Stream::tls);
     let mut conversation = Conversation::new(
         profile(&room, &wire.settings, &peer),
@@ -366,6 +371,10 @@ struct Wire {
 }
 
 impl Wire {
+    fn new(stream: Stream, settings: Arc<SmtpSettings>) -> Self {
+        Self { stream: Some(stream), input: BytesMut::new(), output: BytesMut::new(), settings }
+    }
+
     fn write(&mut self, reply: &Reply) {
         reply.encode(&mut self.output);
     }

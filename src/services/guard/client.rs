@@ -10,16 +10,23 @@ const LONGEST_NAME: usize = 254;
 /// A client: one IPv4 address, or the /64 that one IPv6 site's host can choose its address from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Client {
+    address: IpAddr,
     host: IpNet,
     network: IpNet,
 }
 
 impl Client {
     pub(super) fn of(ip: IpAddr) -> Self {
-        match ip.to_canonical() {
-            IpAddr::V4(ip) => Self { host: v4(ip, 32), network: v4(ip, 24) },
-            IpAddr::V6(ip) => Self { host: v6(ip, 64), network: v6(ip, 56) },
+        let address = ip.to_canonical();
+        match address {
+            IpAddr::V4(ip) => Self { address, host: v4(ip, 32), network: v4(ip, 24) },
+            IpAddr::V6(ip) => Self { address, host: v6(ip, 64), network: v6(ip, 56) },
         }
+    }
+
+    /// The address it connects from, for bans that are narrower than what is counted.
+    pub(super) const fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// What is counted as one client.

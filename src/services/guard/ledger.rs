@@ -373,7 +373,7 @@ impl Memory {
                 return Err(busy(format!("Too many failures from your address; try again in {}", words(left))));
             }
         }
-        let covers = |ban: &&Ban| ban.network.contains(&client.host()) && ban.until.is_none_or(|until| until > now);
+        let covers = |ban: &&Ban| ban.network.contains(&client.address()) && ban.until.is_none_or(|until| until > now);
         match self.set.values().find(covers) {
             None => Ok(()),
             Some(Ban { until: Some(until), .. }) => {

@@ -126,6 +126,18 @@ fn bans_by_hand() {
 }
 
 #[test]
+fn a_ban_of_one_ipv6_address_keeps_that_one_out() {
+    let (guard, _) = guard(GuardSettings::default());
+    guard.ban("2001:db8::5/128".parse().unwrap(), None, "").unwrap();
+    guard.ban("2001:db8:0:1::/96".parse().unwrap(), None, "").unwrap();
+    assert!(guard.admit(&peer("[2001:db8::5]"), Service::Smtp).is_err());
+    assert!(guard.may_log_in(&peer("[2001:db8::5]"), "ann@example.test").is_err());
+    assert!(guard.admit(&peer("[2001:db8::6]"), Service::Smtp).is_ok());
+    assert!(guard.admit(&peer("[2001:db8:0:1::7]"), Service::Smtp).is_err());
+    assert!(guard.admit(&peer("[2001:db8:0:1:1::7]"), Service::Smtp).is_ok());
+}
+
+#[test]
 fn errors_of_a_session() {
     let settings =
         GuardSettings { patient_errors: 2, most_errors: 4, error_delay: Span::seconds(3), ..Default::default() };

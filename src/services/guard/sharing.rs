@@ -1,7 +1,7 @@
 //! Bans that survive a restart and are shared between machines, and the use of rates where that is wanted: tables that every
 //! process writes to and reads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -73,6 +73,8 @@ pub struct Sharing {
 const OVERLAP: Duration = Duration::from_secs(120);
 /// Rows read in one go; the others follow at the next look.
 const MOST_ROWS: u32 = 20_000;
+/// Most changes that wait for a database that is away.
+const MOST_UNWRITTEN: usize = 10_000;
 /// How long the row of a ban that is over is kept: so long an earlier ban makes the next one longer.
 const KEPT: Duration = Duration::from_secs(2 * 86_400);
 
@@ -116,7 +118,10 @@ impl Sharing {
         for change in &changes {
             self.record(change, now);
         }
-        self.unwritten.extend(changes);
+        let forgotten = gather(&mut self.unwritten, changes);
+        if forgotten > 0 {
+            log::warn!(bans = forgotten; "The oldest bans not shared yet are not shared any more; this process keeps to them");
+        }
         self.tell_firewall(&self.unwritten.clone(), now).await;
         while let Some(change) = self.unwritten.first() {
             self.write(change, now).await?;
@@ -229,6 +234,17 @@ fn change(row: &Row) -> Result<Option<Change>, Error> {
     Ok(Some(Change { network, until: row.opt_time(1)?, reason: row.text(2)?, origin, bans }))
 }
 
+/// Puts changes behind those not written yet; how many of these are forgotten for want of room, the oldest first. Of a
+/// network only the latest change counts.
+fn gather(unwritten: &mut Vec<Change>, changes: Vec<Change>) -> usize {
+    let newer: HashSet<IpNet> = changes.iter().map(|change| change.network).collect();
+    unwritten.retain(|change| !newer.contains(&change.network));
+    unwritten.extend(changes);
+    let surplus = unwritten.len().saturating_sub(MOST_UNWRITTEN);
+    unwritten.drain(..surplus);
+    surplus
+}
+
 impl Change {
     /// A ban that an administrator has set.
     pub(super) fn set(ban: &Ban) -> Self {
@@ -238,5 +254,25 @@ impl Change {
     /// A ban that follows from failures.
     pub(super) fn earned(network: IpNet, until: Timestamp, bans: u32) -> Self {
         Self { network, until: Some(until), reason: super::ledger::EARNED.to_owned(), origin: Origin::Earned, bans }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_stays_away_does_not_fill_the_memory() {
+        let change = |n: u32, bans| {
+            let network = IpNet::from(std::net::IpAddr::from(std::net::Ipv4Addr::from_bits(n)));
+            Change::earned(network, Timestamp::EPOCH, bans)
+        };
+        let mut unwritten = Vec::new();
+        for n in 0..25 {
+            gather(&mut unwritten, (0..1_000).map(|m| change(n * 1_000 + m, 0)).collect());
+        }
+        assert_eq!((unwritten.len(), unwritten[0].network), (MOST_UNWRITTEN, change(15_000, 0).network));
+        assert_eq!(gather(&mut unwritten, vec![change(15_000, 7)]), 0);
+        assert_eq!((unwritten.len(), unwritten.last().map(|last| last.bans)), (MOST_UNWRITTEN, Some(7)));
     }
 }

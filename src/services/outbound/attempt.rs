@@ -66,7 +66,7 @@ pub enum NextDsn {
 pub struct Trouble {
     /// The enhanced status, from the remote's reply or our own.
     pub status: EnhancedStatus,
-    /// The remote's reply or our own reason, on one line.
+    /// The remote's reply or our own reason, on one line and not longer than 2,000 characters.
     pub reply: String,
     /// Whether `reply` is the remote's.
     pub by: By,
@@ -116,10 +116,22 @@ pub enum Verified {
     No,
 }
 
+/// Most characters of a reply that are kept: a host may send as many lines as it likes.
+const LONGEST_REPLY: usize = 2_000;
+
+/// A reply as it is kept, with a mark where it was cut.
+pub(super) fn brief(mut reply: String) -> String {
+    if let Some((end, _)) = reply.char_indices().nth(LONGEST_REPLY) {
+        reply.truncate(end);
+        reply.push_str(" [...]");
+    }
+    reply
+}
+
 impl Trouble {
     /// A trouble that this server has found.
     pub fn ours(status: EnhancedStatus, reason: impl Into<String>, scope: Scope) -> Self {
-        Self { status, reply: reason.into(), by: By::Us, scope }
+        Self { status, reply: brief(reason.into()), by: By::Us, scope }
     }
 
     /// What a reply says. A 421 concerns the whole host (RFC 5321 §3.8).
@@ -128,11 +140,25 @@ impl Trouble {
         let class = if reply.class() == Class::Transient { Class::Transient } else { Class::Permanent };
         let status = reply.status().filter(|status| status.class() == class);
         let status = status.unwrap_or_else(|| EnhancedStatus::general(class));
-        Self { status, reply: reply.to_string(), by: By::Remote, scope }
+        Self { status, reply: brief(reply.to_string()), by: By::Remote, scope }
     }
 
     /// The outcome it means: a status of class 5 fails, any other defers.
     pub fn outcome(self) -> Outcome {
         if self.status.class() == Class::Permanent { Outcome::Failed(self) } else { Outcome::Deferred(self) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_without_end_is_cut() {
+        let long = "\u{e9}".repeat(100_000);
+        let trouble = Trouble::of(&Reply::new(550, EnhancedStatus::new(5, 1, 1), long));
+        assert_eq!(trouble.reply.chars().count(), LONGEST_REPLY + " [...]".len());
+        assert!(trouble.reply.starts_with("550 5.1.1 \u{e9}") && trouble.reply.ends_with("\u{e9} [...]"));
+        assert_eq!(brief("no".to_owned()), "no");
     }
 }

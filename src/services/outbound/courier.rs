@@ -218,8 +218,7 @@ impl Courier {
                 break;
             }
         }
-        let limit = session.extensions.limits.mails.unwrap_or(u32::MAX).min(settings.messages_per_connection.max(1));
-        if session.transactions < limit {
+        if session.transactions < session.most_transactions(settings) {
             self.session = Some(session);
         } else {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;

@@ -71,7 +71,7 @@ impl OverLmtp {
             }
             match settled.over {
                 Some(why) => trouble = why,
-                None => self.keep(session),
+                None => self.keep(session, &settings).await,
             }
         }
         let rest = Attempt { outcome: Outcome::Deferred(trouble), contact: None };
@@ -120,11 +120,16 @@ impl OverLmtp {
         }
     }
 
-    fn keep(&self, session: Session) {
-        let mut idle = self.0.idle.lock();
-        if idle.len() < MOST_IDLE {
-            idle.push(session);
+    /// Keeps a session for the next message, if the server takes one more and there is room for it.
+    async fn keep(&self, session: Session, settings: &OutboundSettings) {
+        // RFC 9422 §4.1: after MAILMAX transactions the server takes no other in this session.
+        if session.transactions < session.most_transactions(settings) {
+            let mut idle = self.0.idle.lock();
+            if idle.len() < MOST_IDLE {
+                return idle.push(session);
+            }
         }
+        session.dialogue.quit(settings.timeouts.quit.duration()).await;
     }
 }
 
@@ -132,4 +137,89 @@ fn away(cause: &str) -> Trouble {
     // RFC 3463 §3.4: 4.3.0, a passing trouble of our own system.
     let text = format!("The process that owns the mailboxes cannot be reached: {cause}");
     Trouble::ours(EnhancedStatus::new(4, 3, 0), text, Scope::Destination)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::foundations::address::ReversePath;
+    use crate::foundations::clock::Timestamp;
+    use crate::foundations::ids::QueueId;
+    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
+    use crate::foundations::tasks::Tasks;
+
+    /// A server that takes two messages in a session and refuses MAIL from then on; the commands of each session.
+    async fn two_a_session(listener: TcpListener, heard: Arc<Mutex<Vec<Vec<String>>>>) {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            stream.write_all(b"220 x LMTP\r\n").await.unwrap();
+            let (mut commands, mut mails) = (Vec::new(), 0);
+            let mut line = String::new();
+            while commands.last().is_none_or(|last| last != "QUIT") {
+                line.clear();
+                if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                    break;
+                }
+                let verb = line.split_whitespace().next().unwrap_or_default().to_owned();
+                mails += u32::from(verb == "MAIL");
+                let reply = match verb.as_str() {
+                    "LHLO" => "250-x\r\n250-ENHANCEDSTATUSCODES\r\n250 LIMITS MAILMAX=2",
+                    "MAIL" if mails > 2 => "452 4.5.3 Too many messages in this session",
+                    "DATA" => "354 Go on",
+                    "QUIT" => "221 2.0.0 Bye",
+                    _ => "250 2.0.0 Fine",
+                };
+                stream.write_all(format!("{reply}\r\n").as_bytes()).await.unwrap();
+                if verb == "DATA" {
+                    let mut body = String::new();
+                    while body != ".\r\n" {
+                        body.clear();
+                        stream.read_line(&mut body).await.unwrap();
+                    }
+                    stream.write_all(b"250 2.0.0 Stored\r\n").await.unwrap();
+                }
+                commands.push(verb);
+            }
+            heard.lock().push(commands);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_full_is_not_used_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = LmtpTarget::Tcp(listener.local_addr().unwrap());
+        let (heard, tasks) = (Arc::new(Mutex::new(Vec::new())), Tasks::new());
+        let server = tasks.spawn(two_a_session(listener, Arc::clone(&heard)));
+        let client = OverLmtp::new(target, "a.test".parse().unwrap(), Live::default());
+        let envelope = Envelope {
+            reverse_path: ReversePath::Null,
+            recipients: Vec::new(),
+            body: BodyKind::SevenBit,
+            smtputf8: false,
+            require_tls: false,
+            dsn: DsnWish::default(),
+        };
+        let recipients = [Recipient::plain("ann@a.test".parse().unwrap())];
+        let message = Message::new("Subject: x\r\n\r\nx\r\n");
+        for _ in 0..5 {
+            let attempts = client.attempt(Group {
+                id: QueueId::generate(Timestamp::EPOCH),
+                envelope: &envelope,
+                recipients: &recipients,
+                message: &message,
+                before_end: &|_| Box::pin(std::future::ready(())),
+            });
+            let outcome = attempts.await.remove(0).outcome;
+            assert!(matches!(outcome, Outcome::Relayed { .. }), "{outcome:?}");
+        }
+        assert_eq!(
+            heard.lock().iter().map(|one| one.last().map(String::as_str)).collect::<Vec<_>>(),
+            [Some("QUIT"); 2]
+        );
+        server.abort();
+    }
 }

@@ -29,6 +29,13 @@ pub(super) struct Session {
     pub(super) fell_back: Option<ResultType>,
 }
 
+impl Session {
+    /// After how many transactions it ends: as the host has announced it, or as the settings say.
+    pub(super) fn most_transactions(&self, settings: &OutboundSettings) -> u32 {
+        self.extensions.limits.mails.unwrap_or(u32::MAX).min(settings.messages_per_connection.max(1))
+    }
+}
+
 /// Why there is no session.
 #[derive(Debug)]
 pub(super) struct Unopened {

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::attempt::{NextDsn, Outcome, Scope, Trouble};
+use super::attempt::{NextDsn, Outcome, Scope, Trouble, brief};
 use super::dialogue::Broken;
 use super::needs::{Manner, Needs, Transfer};
 use super::opening::{Mode, Session};
@@ -207,7 +207,7 @@ impl Session {
                 },
             };
             let outcome = if reply.is_success() {
-                Outcome::Relayed { reply: reply.to_string(), dsn }
+                Outcome::Relayed { reply: brief(reply.to_string()), dsn }
             } else {
                 Trouble { scope: Scope::Message, ..no(&reply) }.outcome()
             };

@@ -1,10 +1,19 @@
 //! What an administrator does with the queue.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::outcome::reported;
 use super::{Error, Queue};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
-use crate::storage::spool::{Action, Fate, Listing, Report, Selection};
+use crate::storage::spool::{Action, Fate, Listing, RecipientState, Report, Selection};
+
+/// How long an attempt under way is waited for when its message is to be given up.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// How often it is looked at meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Queue {
     /// Entries in the order of their arrival after `after`, at most `limit` (and 1,000).
@@ -41,21 +50,26 @@ impl Queue {
 
     /// Deletes an entry without telling anybody. An attempt under way is finished. Fails when there is no such entry.
     pub async fn delete(&self, id: QueueId) -> Result<(), Error> {
-        self.0.parts.spool.entry(id).await?;
         self.0.parts.spool.delete(id).await?;
         self.record(&Selection::Entry(id), "delete", 1);
         Ok(())
     }
 
-    /// Gives an entry up: its sender is told of every recipient that is not settled, as the sender wished.
+    /// Gives an entry up: its sender is told of every recipient that is not settled, as the sender wished. An attempt under
+    /// way is waited for: its result counts.
+    ///
+    /// Fails with [`Error::InFlight`] when the attempt takes long; the entry is held then.
     pub async fn bounce(&self, id: QueueId) -> Result<(), Error> {
-        let listing = self.0.parts.spool.entry(id).await?;
+        // Whoever has not begun yet does not begin any more.
+        self.0.parts.spool.hold(&Selection::Entry(id)).await?;
+        self.withdraw(id).await?;
+        let listing = self.at_rest(id).await?;
         let settings = self.0.parts.settings.get();
         let now = self.0.parts.clock.now();
         let fates: Vec<(i64, Fate)> = listing
             .recipients
             .iter()
-            .filter(|recipient| recipient.report.is_none())
+            .filter(|recipient| recipient.state != RecipientState::Finished)
             .map(|recipient| {
                 let said = "x-postrider; An administrator of this server has given the message up";
                 let report =
@@ -74,7 +88,7 @@ impl Queue {
             })
             .collect();
         self.0.parts.spool.settle(id, &fates).await?;
-        for recipient in &listing.recipients {
+        for recipient in listing.recipients.iter().filter(|one| one.state != RecipientState::Finished) {
             let event = Event::new(now, EventKind::Failed).mail(listing.entry.mail).queue(id);
             let event = event.subject(recipient.recipient.address.to_string());
             self.0.parts.journal.record(event.with("reason", "an administrator has given it up"));
@@ -82,6 +96,33 @@ impl Queue {
         self.record(&Selection::Entry(id), "bounce", fates.len() as u64);
         self.notify_sender(id).await;
         Ok(())
+    }
+
+    /// Gives back what of an entry is in memory, unless a worker has it.
+    async fn withdraw(&self, id: QueueId) -> Result<(), Error> {
+        let groups = self.0.lanes.lock().withdraw(id);
+        let keys: Vec<i64> = groups.iter().flat_map(|group| group.recipients.iter().map(|one| one.key)).collect();
+        let given_back = self.0.parts.spool.give_back(self.owner(), &keys).await;
+        for group in &groups {
+            self.0.lanes.lock().finish(group);
+        }
+        Ok(given_back?)
+    }
+
+    /// An entry when nobody is at it.
+    async fn at_rest(&self, id: QueueId) -> Result<Listing, Error> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let listing = self.0.parts.spool.entry(id).await?;
+            let recipients = listing.recipients.iter().filter(|one| one.owner.is_some()).count();
+            if recipients == 0 {
+                return Ok(listing);
+            }
+            if Instant::now() >= end {
+                return Err(Error::InFlight { id, recipients });
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     fn record(&self, selection: &Selection, action: &'static str, recipients: u64) {

@@ -1,6 +1,7 @@
 //! What can go wrong with the queue.
 
 use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::ids::QueueId;
 use crate::services::routing;
 use crate::storage::spool;
 
@@ -13,6 +14,17 @@ pub enum Error {
     /// Whether a domain is ours could not be found out.
     #[error(transparent)]
     Routing(#[from] routing::Error),
+    /// It cannot be given up now.
+    #[error(
+        "{id} is being transmitted to {recipients} recipients at this moment, so they may have it already; it is held, and \
+         nothing new is tried: give it up again in a minute, or release it"
+    )]
+    InFlight {
+        /// The entry.
+        id: QueueId,
+        /// How many of its recipients.
+        recipients: usize,
+    },
     /// There was nobody to send it to. A mistake of the caller.
     #[error("a queue entry needs at least one recipient")]
     NoRecipients,
@@ -24,6 +36,7 @@ impl Error {
         match self {
             Self::Spool(error) => error.kind(),
             Self::Routing(error) => error.kind(),
+            Self::InFlight { .. } => Kind::Temporary,
             Self::NoRecipients => Kind::Invalid,
         }
     }

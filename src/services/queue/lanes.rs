@@ -18,8 +18,9 @@ pub(super) struct Lanes {
     /// Destinations with work, in the order of their turns.
     turns: VecDeque<Destination>,
     workers: u32,
-    /// Recipients in backlogs and in hand.
-    recipients: usize,
+    /// Keys of the recipients in backlogs and in hand. A count, because one that is given back may be claimed again before
+    /// its group is finished.
+    recipients: HashMap<i64, u32>,
     /// Groups of each entry in backlogs and in hand.
     entries: HashMap<QueueId, u32>,
     /// Entries whose sender is to be told something when their last group is settled.
@@ -94,11 +95,16 @@ impl Lanes {
         self.entries.contains_key(&id)
     }
 
+    /// Whether a recipient is in memory: its node has not only reserved it, but will also see to it.
+    pub(super) fn holds_recipient(&self, key: i64) -> bool {
+        self.recipients.contains_key(&key)
+    }
+
     /// How many recipients may still be claimed, and which destinations have so many waiting that none of these shall be
     /// for them: the less room there is, the sooner a destination has enough.
     pub(super) fn room(&mut self, settings: &QueueSettings) -> (usize, Vec<Destination>) {
         let most = usize::try_from(settings.recipients_in_memory.max(1)).unwrap_or(usize::MAX);
-        let room = most.saturating_sub(self.recipients);
+        let room = most.saturating_sub(self.recipients.len());
         self.full = room == 0;
         let enough = (room / 4).clamp(1, ENOUGH);
         let mut except = Vec::new();
@@ -144,7 +150,9 @@ impl Lanes {
 
     /// Adds a group to its lane.
     pub(super) fn add(&mut self, group: Claimed, settings: &QueueSettings) {
-        self.recipients += group.recipients.len();
+        for recipient in &group.recipients {
+            *self.recipients.entry(recipient.key).or_default() += 1;
+        }
         *self.entries.entry(group.entry.id).or_default() += 1;
         let first = first_limit(&group.destination, settings);
         let lane =
@@ -158,6 +166,18 @@ impl Lanes {
         if lane.lingering > 0 {
             lane.wake.notify_one();
         }
+    }
+
+    /// Takes the groups of an entry out of the backlogs. Those in hand stay there.
+    pub(super) fn withdraw(&mut self, id: QueueId) -> Vec<Claimed> {
+        let mut withdrawn = Vec::new();
+        for lane in self.lanes.values_mut() {
+            let (taken, left): (Vec<_>, Vec<_>) = lane.backlog.drain(..).partition(|group| group.entry.id == id);
+            lane.backlog = left.into();
+            lane.waiting = lane.backlog.iter().map(|group| group.recipients.len()).sum();
+            withdrawn.extend(taken);
+        }
+        withdrawn
     }
 
     /// The next group that deserves a worker of its own, from the lane whose turn it is. `None` when every lane is at its
@@ -231,19 +251,28 @@ impl Lanes {
     }
 
     /// A worker has gone.
-    pub(super) fn end_worker(&mut self, destination: &Destination) {
+    pub(super) fn end_worker(&mut self, destination: &Destination, now: Timestamp) {
         self.workers = self.workers.saturating_sub(1);
         if let Some(lane) = self.lanes.get_mut(destination) {
             lane.workers = lane.workers.saturating_sub(1);
         }
         if self.lanes.len() > MOST_IDLE {
-            self.lanes.retain(|_, lane| lane.workers > 0 || !lane.backlog.is_empty() || lane.rest.is_some());
+            self.lanes.retain(|_, lane| {
+                let rests = lane.rest.as_ref().is_some_and(|rest| rest.until > now);
+                lane.workers > 0 || !lane.backlog.is_empty() || rests
+            });
         }
     }
 
     /// A group has been settled.
-    pub(super) fn finish(&mut self, id: QueueId, recipients: usize) -> EntryState {
-        self.recipients = self.recipients.saturating_sub(recipients);
+    pub(super) fn finish(&mut self, group: &Claimed) -> EntryState {
+        let id = group.entry.id;
+        for recipient in &group.recipients {
+            match self.recipients.get_mut(&recipient.key) {
+                Some(times) if *times > 1 => *times -= 1,
+                _ => drop(self.recipients.remove(&recipient.key)),
+            }
+        }
         if self.full {
             self.full = false;
             self.refill = true;

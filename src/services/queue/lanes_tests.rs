@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -6,6 +7,7 @@ use crate::foundations::ids::MailId;
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Recipient};
 use crate::storage::spool::{Entry, Queued, RecipientState};
 
+static KEYS: AtomicI64 = AtomicI64::new(0);
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_000_000);
 
 fn group(destination: &str, recipients: i64) -> Claimed {
@@ -44,7 +46,8 @@ fn group(destination: &str, recipients: i64) -> Claimed {
         owner: None,
         sending_since: None,
     };
-    let recipients = (0..recipients).map(recipient).collect();
+    let first = KEYS.fetch_add(recipients, Ordering::Relaxed);
+    let recipients = (first..first + recipients).map(recipient).collect();
     Claimed { entry: Arc::new(entry), destination, recipients }
 }
 
@@ -80,7 +83,7 @@ fn lanes_take_turns_within_their_limits() {
     lanes.add(group("mx:late.test", 1), &settings());
     assert!(started(&mut lanes).is_empty());
     assert!(matches!(lanes.next(&large, NOW, &settings()), Next::End));
-    lanes.end_worker(&large);
+    lanes.end_worker(&large, NOW);
     assert_eq!(started(&mut lanes), ["mx:late.test"]);
     assert_eq!(lanes.workers(), 4);
 }
@@ -108,19 +111,35 @@ fn a_destination_that_does_not_answer_rests() {
 }
 
 #[test]
+fn lanes_whose_rest_is_over_are_forgotten() {
+    let mut lanes = Lanes::default();
+    let destination = |n: usize| format!("mx:d{n}.test").parse::<Destination>().unwrap();
+    for n in 0..=MOST_IDLE {
+        lanes.add(group(&format!("mx:d{n}.test"), 1), &settings());
+        for _ in 0..settings().failures_before_rest {
+            lanes.unreached(&destination(n), "no answer", NOW, &settings());
+        }
+    }
+    lanes.end_worker(&destination(0), NOW);
+    assert_eq!(lanes.lanes.len(), MOST_IDLE + 1, "all of them rest");
+    lanes.end_worker(&destination(0), NOW + Duration::from_secs(3_600));
+    assert_eq!(lanes.lanes.len(), 0);
+}
+
+#[test]
 fn memory_is_shared_out() {
     let mut lanes = Lanes::default();
     assert_eq!(lanes.room(&settings()), (40, Vec::new()));
     let first = group("mx:large.test", 12);
     let id = first.entry.id;
-    lanes.add(first, &settings());
+    lanes.add(first.clone(), &settings());
     let (room, except) = lanes.room(&settings());
     assert_eq!((room, except.len()), (28, 1));
     lanes.add(group("mx:other.test", 28), &settings());
     assert_eq!(lanes.room(&settings()).0, 0);
     assert!(lanes.holds(id) && !lanes.take_refill());
     lanes.owe_report(id);
-    assert_eq!(lanes.finish(id, 12), EntryState::ReportOwed);
+    assert_eq!(lanes.finish(&first), EntryState::ReportOwed);
     assert!(lanes.take_refill() && !lanes.holds(id));
     assert_eq!(lanes.room(&settings()).0, 12);
 }

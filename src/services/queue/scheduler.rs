@@ -22,6 +22,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(300);
 const SLICE_HELD: u32 = 200;
 /// How often leases are renewed and forgotten reports are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// How often bodies without an entry are looked for.
+const SWEEPING: Duration = Duration::from_secs(3_600);
 /// Pause after a failure of the database.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Shortest pause between two looks when something is due that cannot be had now.
@@ -66,11 +68,14 @@ impl Queue {
         }
         let clock = &self.0.parts.clock;
         let mut housekeeping_at = clock.now();
+        let mut sweeping_at = clock.now() + SWEEPING;
         while !tasks.is_stopping() {
             let next = match self.fill().await {
                 Ok(next) => next,
                 Err(error) => {
                     log::warn!(cause:% = error; "The queue cannot be read now");
+                    // The claim may have been committed all the same.
+                    housekeeping_at = clock.now();
                     tokio::select! {
                         () = tasks.stopping() => return,
                         () = tokio::time::sleep(PAUSE) => continue,
@@ -80,6 +85,10 @@ impl Queue {
             if clock.now() >= housekeeping_at {
                 self.keep_house().await;
                 housekeeping_at = clock.now() + HOUSEKEEPING;
+            }
+            if clock.now() >= sweeping_at {
+                sweeping_at = clock.now() + SWEEPING;
+                self.sweep();
             }
             let wake = next.map_or(housekeeping_at, |next| next.min(housekeeping_at));
             if wake <= clock.now() {
@@ -95,7 +104,7 @@ impl Queue {
     }
 
     /// The name under which this process claims.
-    fn owner(&self) -> &str {
+    pub(super) fn owner(&self) -> &str {
         self.0.parts.hostname.as_str()
     }
 
@@ -112,6 +121,16 @@ impl Queue {
         }
         self.0.parts.spool.sweep().await?;
         Ok(())
+    }
+
+    /// Removes what failed commits have left on the disk, beside the other work: there may be many files to look at.
+    fn sweep(&self) {
+        let spool = self.0.parts.spool.clone();
+        self.0.parts.tasks.spawn(async move {
+            if let Err(error) = spool.sweep().await {
+                log::warn!(cause:% = error; "Bodies without an entry cannot be looked for now; it will be tried again");
+            }
+        });
     }
 
     /// Claims what is due while there is room. When more will be due, if anything will be.
@@ -157,7 +176,11 @@ impl Queue {
         let rest = self.0.lanes.lock().resting(&destination, now).cloned();
         if let Some(rest) = rest {
             let group = Claimed { entry, destination, recipients: here };
-            return self.put_off(&group, rest.until, &rest.why).await;
+            let owed = self.put_off(&group, rest.until, &rest.why).await;
+            if owed == worker::Owed::Report && !self.0.lanes.lock().holds(group.entry.id) {
+                self.notify_sender(group.entry.id).await;
+            }
+            return;
         }
         let settings = self.0.parts.settings.get();
         let most = usize::try_from(settings.recipients_per_transaction.max(1)).unwrap_or(usize::MAX);
@@ -174,8 +197,8 @@ impl Queue {
     }
 
     /// Gives a group back until its destination has rested. It counts as an attempt only for recipients whose time is
-    /// up or whose sender is to be told that it takes long.
-    pub(super) async fn put_off(&self, group: &Claimed, until: Timestamp, why: &str) {
+    /// up or whose sender is to be told that it takes long: that is left to the caller.
+    pub(super) async fn put_off(&self, group: &Claimed, until: Timestamp, why: &str) -> worker::Owed {
         let now = self.0.parts.clock.now();
         let settings = self.0.parts.settings.get();
         let mut fates = Vec::with_capacity(group.recipients.len());
@@ -194,12 +217,11 @@ impl Queue {
             }
         }
         let owed = fates.iter().any(|(_, fate)| worker::owes_report(fate));
-        if self.settle_surely(group.entry.id, &fates).await == worker::Written::Yes {
-            events.into_iter().for_each(|event| self.0.parts.journal.record(event));
-            if owed && !self.0.lanes.lock().holds(group.entry.id) {
-                self.notify_sender(group.entry.id).await;
-            }
+        if self.settle_surely(group.entry.id, &fates).await == worker::Written::No {
+            return worker::Owed::Nothing;
         }
+        events.into_iter().for_each(|event| self.0.parts.journal.record(event));
+        if owed { worker::Owed::Report } else { worker::Owed::Nothing }
     }
 
     /// Gives every group that deserves one a worker.
@@ -211,7 +233,6 @@ impl Queue {
         }
     }
 
-    /// Renews leases, and sends reports that a crash or a failure has left behind.
     /// Deletes what has been in quarantine for too long.
     async fn empty_quarantine(&self) -> Result<(), Error> {
         let lifetime = self.0.parts.settings.get().quarantine_lifetime.duration();
@@ -239,8 +260,28 @@ impl Queue {
         }
     }
 
+    /// Renews the leases of what is in memory. What is reserved for this process besides has been forgotten: a claim was
+    /// committed, but the answer was lost, or a worker broke down. Nobody would see to it, so it is given back.
+    ///
+    /// Belongs into the task that claims: between a claim and its lane nothing may look forgotten.
+    async fn renew(&self) -> Result<(), Error> {
+        let spool = &self.0.parts.spool;
+        let reserved = spool.reserved(self.owner()).await?;
+        let (held, forgotten): (Vec<i64>, Vec<i64>) = {
+            let lanes = self.0.lanes.lock();
+            reserved.into_iter().partition(|key| lanes.holds_recipient(*key))
+        };
+        spool.renew(self.owner(), &held).await?;
+        if !forgotten.is_empty() {
+            log::warn!(recipients = forgotten.len(); "Reserved recipients that nobody worked on are given back to the queue");
+            spool.give_back(self.owner(), &forgotten).await?;
+        }
+        Ok(())
+    }
+
+    /// Renews leases, and sends reports that a crash or a failure has left behind.
     async fn keep_house(&self) {
-        if let Err(error) = self.0.parts.spool.renew(self.owner()).await {
+        if let Err(error) = self.renew().await {
             log::warn!(cause:% = error; "The queue's leases cannot be renewed now");
             return;
         }

@@ -1,24 +1,29 @@
 //! One worker: groups of one lane, one after the other, over one connection.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use super::Queue;
 use super::lanes::{EntryState, Next};
 use super::outcome::{Result as Came, consequence, plain};
 use super::room::MEMORY_UNIT;
+use crate::foundations::event::Event;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::Message;
-use crate::foundations::wire::smtp::Class;
+use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::services::outbound::{Contact, Courier, Group, Scope, Trouble};
-use crate::storage::spool::{self, Claimed, Destination, Fate};
+use crate::storage::spool::{self, Action, Claimed, Destination, Fate, Report};
 
 /// How long a body that cannot be read waits for the next attempt.
 const UNREADABLE: Duration = Duration::from_secs(60);
 /// Longest pause between attempts to write down what has happened.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often the database may refuse before it is believed.
+const REFUSALS: u32 = 3;
 /// How often that is tried while the server is stopping.
 const LAST_ATTEMPTS: u32 = 3;
 
@@ -28,6 +33,13 @@ pub(super) enum Written {
     Yes,
     /// The server is stopping and the database is away.
     No,
+}
+
+/// Whether there is something that the sender of an entry is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owed {
+    Report,
+    Nothing,
 }
 
 /// Whether a worker has something to keep.
@@ -47,11 +59,18 @@ pub(super) async fn run(queue: Queue, first: Claimed) {
         Destination::Local => None,
         _ => Some(queue.0.parts.outbound.courier(destination.clone())),
     };
+    let slot = Slot { queue, destination };
+    let Slot { queue, destination } = &slot;
     let mut group = first;
     loop {
-        queue.work(courier.as_mut(), group).await;
+        if AssertUnwindSafe(queue.work(courier.as_mut(), &group)).catch_unwind().await.is_err() {
+            // Nobody knows where the conversation stands: the connection is closed without another word.
+            courier = None;
+            queue.broke_down(&group).await;
+            break;
+        }
         let open = courier.as_ref().is_some_and(Courier::is_connected);
-        match queue.next_group(&destination, if open { Connection::Open } else { Connection::None }).await {
+        match queue.next_group(destination, if open { Connection::Open } else { Connection::None }).await {
             Some(next) => group = next,
             None => break,
         }
@@ -59,8 +78,20 @@ pub(super) async fn run(queue: Queue, first: Claimed) {
     if let Some(mut courier) = courier {
         courier.finish().await;
     }
-    queue.0.lanes.lock().end_worker(&destination);
-    queue.0.stir.notify_one();
+}
+
+/// A worker's place in its lane, which is free again when the worker has gone, however that came.
+struct Slot {
+    queue: Queue,
+    destination: Destination,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let room = &self.queue.0;
+        room.lanes.lock().end_worker(&self.destination, room.parts.clock.now());
+        room.stir.notify_one();
+    }
 }
 
 /// Whether a fate leaves something to tell the sender.
@@ -102,33 +133,86 @@ impl Queue {
     }
 
     /// Tries a group and writes down what came of it.
-    async fn work(&self, courier: Option<&mut Courier>, group: Claimed) {
+    async fn work(&self, courier: Option<&mut Courier>, group: &Claimed) {
         let settings = self.0.parts.settings.get();
         let units = u32::try_from(group.entry.size.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
         let permit = self.0.memory.acquire_many(units.clamp(1, self.0.memory_units)).await;
+        // It was claimed some time ago, and an administrator may have held, released or deleted it since.
+        let Some(wanted) = self.confirmed(group).await else {
+            return self.let_go(group, Written::Yes).await;
+        };
         let (fates, events) = match self.0.parts.spool.message(group.entry.id).await {
             Ok(message) => {
-                let results = self.attempt(courier, &group, &message).await;
-                self.tell_lane(&group, &results).await;
+                let results = self.attempt(courier, &wanted, &message).await;
+                self.tell_lane(&wanted, &results).await;
                 drop((message, permit));
-                self.consequences(&settings, &group, results)
+                self.consequences(&settings, &wanted, results)
             }
-            Err(error) => (self.unreadable(&error, &group), Vec::new()),
+            Err(error) => (self.unreadable(&error, &wanted), Vec::new()),
         };
+        self.conclude(group, &fates, events).await;
+    }
+
+    /// The recipients of a group that may be tried now; the others are given back. `None` when there are none.
+    async fn confirmed(&self, group: &Claimed) -> Option<Claimed> {
+        let spool = &self.0.parts.spool;
+        let keys: Vec<i64> = group.recipients.iter().map(|one| one.key).collect();
+        let confirmed = match spool.confirm(self.owner(), &keys).await {
+            Ok(confirmed) => confirmed,
+            Err(error) => {
+                log::warn!(queue:% = group.entry.id, cause:% = error; "A message is not tried now: its state cannot be read");
+                let fate = Fate::Untried { due_at: self.0.parts.clock.now() + UNREADABLE };
+                let fates: Vec<_> = keys.iter().map(|key| (*key, fate.clone())).collect();
+                self.settle_surely(group.entry.id, &fates).await;
+                return None;
+            }
+        };
+        if confirmed.len() == keys.len() {
+            return Some(group.clone());
+        }
+        let is_confirmed = |key: &i64| confirmed.contains(key);
+        let dropped: Vec<i64> = keys.iter().copied().filter(|key| !is_confirmed(key)).collect();
+        if let Err(error) = spool.give_back(self.owner(), &dropped).await {
+            // Housekeeping gives back what nobody works on.
+            log::debug!(queue:% = group.entry.id, cause:% = error; "Held recipients cannot be given back now");
+        }
+        let recipients = group.recipients.iter().filter(|one| is_confirmed(&one.key)).cloned().collect();
+        (!confirmed.is_empty()).then(|| Claimed { recipients, ..group.clone() })
+    }
+
+    /// Puts off a group whose worker has panicked. That counts as an attempt, so that it ends some day.
+    async fn broke_down(&self, group: &Claimed) {
         let id = group.entry.id;
-        let written = self.settle_surely(id, &fates).await;
+        log::error!(queue:% = id; "An attempt has ended in a fault of this program; it will be repeated like one that failed");
+        let is_settled = !group.recipients.iter().any(|one| self.0.lanes.lock().holds_recipient(one.key));
+        if is_settled {
+            return;
+        }
+        let why = "A fault of this program has ended the attempt; its log says more";
+        let trouble = Trouble::ours(EnhancedStatus::new(4, 3, 0), why, Scope::Message);
+        let results = group.recipients.iter().map(|_| (Came::Trouble(trouble.clone()), None)).collect();
+        let (fates, events) = self.consequences(&self.0.parts.settings.get(), group, results);
+        self.conclude(group, &fates, events).await;
+    }
+
+    /// Writes down what has become of a group, and lets go of it.
+    async fn conclude(&self, group: &Claimed, fates: &[(i64, Fate)], events: Vec<Event>) {
+        let id = group.entry.id;
+        let written = self.settle_surely(id, fates).await;
         if written == Written::Yes {
             events.into_iter().for_each(|event| self.0.parts.journal.record(event));
         }
-        let state = {
-            let mut lanes = self.0.lanes.lock();
-            if fates.iter().any(|(_, fate)| owes_report(fate)) {
-                lanes.owe_report(id);
-            }
-            lanes.finish(id, group.recipients.len())
-        };
+        if fates.iter().any(|(_, fate)| owes_report(fate)) {
+            self.0.lanes.lock().owe_report(id);
+        }
+        self.let_go(group, written).await;
+    }
+
+    /// Forgets a group, and tells the sender what has gathered if it was the last one of its entry.
+    async fn let_go(&self, group: &Claimed, written: Written) {
+        let state = self.0.lanes.lock().finish(group);
         if state == EntryState::ReportOwed && written == Written::Yes {
-            self.notify_sender(id).await;
+            self.notify_sender(group.entry.id).await;
         }
     }
 
@@ -163,7 +247,7 @@ impl Queue {
         settings: &super::QueueSettings,
         group: &Claimed,
         results: Results,
-    ) -> (Vec<(i64, Fate)>, Vec<crate::foundations::event::Event>) {
+    ) -> (Vec<(i64, Fate)>, Vec<Event>) {
         let now = self.0.parts.clock.now();
         let mut fates = Vec::with_capacity(results.len());
         let mut events = Vec::with_capacity(results.len());
@@ -189,8 +273,12 @@ impl Queue {
         };
         let Some(rest) = rest else { return };
         for other in waiting {
-            self.0.lanes.lock().finish(other.entry.id, other.recipients.len());
-            self.put_off(&other, rest.until, &rest.why).await;
+            // Held until it is written down, so that housekeeping goes on renewing its lease.
+            let owed = self.put_off(&other, rest.until, &rest.why).await;
+            if owed == Owed::Report {
+                self.0.lanes.lock().owe_report(other.entry.id);
+            }
+            self.let_go(&other, Written::Yes).await;
         }
     }
 
@@ -205,25 +293,67 @@ impl Queue {
         group.recipients.iter().map(|recipient| (recipient.key, fate.clone())).collect()
     }
 
-    /// Writes fates down, however long the database is away: what has been sent must not be sent again.
+    /// Writes fates down, however long the database is away: what has been sent must not be sent again. What the database
+    /// will not have is held.
     pub(super) async fn settle_surely(&self, id: QueueId, fates: &[(i64, Fate)]) -> Written {
+        let error = match self.settle_unless_refused(id, fates).await {
+            Ok(written) => return written,
+            Err(error) => error,
+        };
+        log::error!(queue:% = id, cause:% = error;
+            "The database refuses the result of an attempt: the recipients concerned are held; look before you release them");
+        let mut written = Written::Yes;
+        for (key, fate) in fates {
+            let one = [(*key, fate.clone())];
+            let Err(error) = self.0.parts.spool.settle(id, &one).await else { continue };
+            let reason =
+                format!("the last attempt has ended ({}), but its result cannot be kept: {error}", ended(fate));
+            let held = [(*key, Fate::Hold { reason })];
+            // When even that is refused, nothing can be done but keep it from being tried until somebody has looked.
+            while let Err(error) = self.settle_unless_refused(id, &held).await {
+                log::error!(queue:% = id, cause:% = error; "The database refuses to hold a recipient; it will be tried again");
+                if self.0.parts.tasks.is_stopping() {
+                    written = Written::No;
+                    break;
+                }
+                tokio::time::sleep(LONGEST_PAUSE).await;
+            }
+        }
+        written
+    }
+
+    /// Writes fates down unless the database refuses again and again.
+    async fn settle_unless_refused(&self, id: QueueId, fates: &[(i64, Fate)]) -> Result<Written, spool::Error> {
         let mut pause = Duration::from_millis(500);
         let mut attempts = 0;
         loop {
             let error = match self.0.parts.spool.settle(id, fates).await {
-                Ok(_) => return Written::Yes,
+                Ok(_) => return Ok(Written::Yes),
                 Err(error) => error,
             };
             attempts += 1;
+            if attempts >= REFUSALS && error.is_refusal() {
+                return Err(error);
+            }
             if attempts == 1 {
                 log::error!(queue:% = id, cause:% = error; "The result of an attempt cannot be written down yet");
             }
             if self.0.parts.tasks.is_stopping() && attempts >= LAST_ATTEMPTS {
-                return Written::No;
+                return Ok(Written::No);
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+}
+
+/// What an administrator is to know about an attempt whose result could not be kept.
+const fn ended(fate: &Fate) -> &'static str {
+    match fate {
+        Fate::Reported(Report { action: Action::Failed, .. }) => "the message was refused",
+        Fate::Done | Fate::Reported(_) => "the message was taken",
+        Fate::Again { .. } => "it was to be tried again",
+        Fate::Untried { .. } | Fate::Redirected { .. } | Fate::Hold { .. } => "nothing was sent",
     }
 }
 

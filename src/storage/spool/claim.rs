@@ -8,7 +8,7 @@ use super::entry::{ENTRY_COLUMNS, ENTRY_WIDTH, RECIPIENT_COLUMNS, entry, queued}
 use super::{Destination, Entry, Error, Queued, RecipientState, Spool};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
-use crate::storage::database::{Durability, Sql, Val};
+use crate::storage::database::{Durability, Row, Sql, Transaction, Val};
 
 /// What a node wants to work on.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,8 @@ pub struct Claimed {
     pub recipients: Vec<Queued>,
 }
 
+/// Keys in one statement.
+const SLICE: usize = 500;
 /// Most destinations in one exception, to keep the statement short.
 const MOST_EXCEPTIONS: usize = 100;
 
@@ -74,19 +76,22 @@ impl Spool {
             "SELECT {ENTRY_COLUMNS}, {RECIPIENT_COLUMNS} FROM queue_recipients r JOIN queue_entries e ON e.id = r.entry \
              WHERE r.id IN ({marks}) ORDER BY r.due_at, r.id"
         ));
-        let rows = transaction.fetch_all(sql, &keys).await?;
+        let mut groups = Groups::default();
+        for row in &transaction.fetch_all(sql, &keys).await? {
+            // One row that nobody understands must not keep the others waiting.
+            if let Err(error) = groups.add(row) {
+                hold_corrupt(&mut transaction, row, &error).await?;
+            }
+        }
         let sql = Sql::rare(format!(
-            "UPDATE queue_recipients SET owner = ?, due_at = ?, sending_since = NULL WHERE id IN ({marks})"
+            "UPDATE queue_recipients SET owner = ?, due_at = ?, sending_since = NULL WHERE id IN ({marks}) AND state = ?"
         ));
         let lease_end = now + self.settings().lease.duration();
         let mut values = vec![Val::from(claim.owner), Val::from(lease_end)];
         values.extend(keys);
+        values.push(Val::from(RecipientState::Waiting.number()));
         transaction.execute(sql, &values).await?;
         transaction.commit().await?;
-        let mut groups = Groups::default();
-        for row in &rows {
-            groups.add(row)?;
-        }
         Ok(groups.0)
     }
 
@@ -111,14 +116,51 @@ impl Spool {
         self.submit(job).await.map(|_| ())
     }
 
-    /// Prolongs the leases of everything this node has reserved.
-    pub async fn renew(&self, owner: &str) -> Result<(), Error> {
-        let mut job = Job::relaxed();
+    /// The keys of all recipients that are reserved for a node.
+    pub async fn reserved(&self, owner: &str) -> Result<Vec<i64>, Error> {
+        let sql = "SELECT id FROM queue_recipients WHERE owner = ?";
+        let rows = self.database().fetch_all(sql, &[Val::from(owner)]).await?;
+        Ok(rows.iter().map(|row| row.int(0)).collect::<Result<_, _>>()?)
+    }
+
+    /// Which of these recipients may be tried: those that are still reserved for the node and not held or deleted meanwhile.
+    pub async fn confirm(&self, owner: &str, keys: &[i64]) -> Result<Vec<i64>, Error> {
+        let marks = vec!["?"; keys.len()].join(", ");
+        let sql = format!("SELECT id FROM queue_recipients WHERE id IN ({marks}) AND owner = ? AND state = ?");
+        let mut values: Vec<Val> = keys.iter().copied().map(Val::from).collect();
+        values.extend([Val::from(owner), Val::from(RecipientState::Waiting.number())]);
+        // Most groups have one recipient, hardly any two have the same number of them.
+        let sql = if keys.len() == 1 { Sql::assembled(sql) } else { Sql::rare(sql) };
+        let rows = self.database().fetch_all(&sql, &values).await?;
+        Ok(rows.iter().map(|row| row.int(0)).collect::<Result<_, _>>()?)
+    }
+
+    /// Prolongs the leases of these recipients, as far as the node has them reserved.
+    pub async fn renew(&self, owner: &str, keys: &[i64]) -> Result<(), Error> {
         let lease_end = self.clock().now() + self.settings().lease.duration();
-        let sql = "UPDATE queue_recipients SET due_at = ? WHERE owner = ? AND state = ?";
-        let waiting = Val::from(RecipientState::Waiting.number());
-        job.changes.push(Change::new(sql, vec![Val::from(lease_end), Val::from(owner), waiting]));
-        self.submit(job).await.map(|_| ())
+        self.change_reserved("due_at = ?", lease_end, owner, keys).await
+    }
+
+    /// Gives back recipients that the node has reserved but does not work on. They are due now.
+    pub async fn give_back(&self, owner: &str, keys: &[i64]) -> Result<(), Error> {
+        let assign = "owner = NULL, sending_since = NULL, due_at = ?";
+        self.change_reserved(assign, self.clock().now(), owner, keys).await?;
+        self.notify_changed();
+        Ok(())
+    }
+
+    async fn change_reserved(&self, assign: &str, due_at: Timestamp, owner: &str, keys: &[i64]) -> Result<(), Error> {
+        for slice in keys.chunks(SLICE) {
+            let marks = vec!["?"; slice.len()].join(", ");
+            let sql = format!("UPDATE queue_recipients SET {assign} WHERE id IN ({marks}) AND owner = ?");
+            let mut values = vec![Val::from(due_at)];
+            values.extend(slice.iter().copied().map(Val::from));
+            values.push(Val::from(owner));
+            let mut job = Job::relaxed();
+            job.changes.push(Change::new(Sql::rare(sql), values));
+            self.submit(job).await?;
+        }
+        Ok(())
     }
 
     /// Gives back everything a node had reserved when it stopped without settling it. Returns the recipients whose
@@ -137,6 +179,19 @@ impl Spool {
         self.submit(job).await?;
         Ok(uncertain)
     }
+}
+
+/// Lets an administrator see to a recipient whose row, or whose entry's, makes no sense.
+async fn hold_corrupt(transaction: &mut Transaction, row: &Row, error: &Error) -> Result<(), Error> {
+    let (id, key) = (row.text(0)?, row.int(ENTRY_WIDTH)?);
+    log::error!(queue:% = id, recipient = key, cause:% = error;
+        "A queued recipient is held because its row cannot be understood; mend the row and release it, or delete the entry");
+    let held = RecipientState::Held.number();
+    let sql = "UPDATE queue_recipients SET state = ?, owner = NULL, sending_since = NULL WHERE id = ?";
+    transaction.execute(sql, &[Val::from(held), Val::from(key)]).await?;
+    let sql = "UPDATE queue_entries SET hold_reason = ? WHERE id = ?";
+    transaction.execute(sql, &[Val::from(error.to_string()), Val::from(id)]).await?;
+    Ok(())
 }
 
 fn due(claim: Claim<'_>, now: Timestamp) -> (String, Vec<Val>) {
@@ -159,7 +214,7 @@ fn due(claim: Claim<'_>, now: Timestamp) -> (String, Vec<Val>) {
 struct Groups(Vec<Claimed>, HashMap<(QueueId, Destination), usize>, HashMap<QueueId, Arc<Entry>>);
 
 impl Groups {
-    fn add(&mut self, row: &crate::storage::database::Row) -> Result<(), Error> {
+    fn add(&mut self, row: &Row) -> Result<(), Error> {
         let recipient = queued(row, ENTRY_WIDTH)?;
         let id = row.text(0)?;
         let id: QueueId = id.parse().map_err(|_| Error::Corrupt { entry: id, what: "id" })?;

@@ -136,7 +136,11 @@ fn answer_all(answers: Vec<oneshot::Sender<Answer>>, changed: Vec<Vec<u64>>) {
 
 fn refuse_all(answers: Vec<oneshot::Sender<Answer>>, error: &Error) {
     for answer in answers {
-        let _ = answer.send(Err(Error::Shared { kind: error.kind(), message: error.to_string() }));
+        let (kind, message) = (error.kind(), error.to_string());
+        let _ = answer.send(Err(match error {
+            Error::Uncertain { message, .. } => Error::Uncertain { kind, message: message.clone() },
+            _ => Error::Shared { kind, message },
+        }));
     }
 }
 
@@ -157,7 +161,8 @@ impl From<database::Error> for Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Statement(error) | Failure::Commit(error) => Self::Database(error),
+            Failure::Statement(error) => Self::Database(error),
+            Failure::Commit(error) => Self::Uncertain { kind: error.kind(), message: error.to_string() },
             Failure::Overtaken => Self::Overtaken,
         }
     }

@@ -32,6 +32,14 @@ pub enum Error {
         /// The reason in words.
         message: String,
     },
+    /// The database was lost while it committed: it may have been done all the same.
+    #[error("the queue's tables cannot be used, and it is not known whether the last change was made: {message}")]
+    Uncertain {
+        /// The kind of the reason.
+        kind: Kind,
+        /// The reason in words.
+        message: String,
+    },
     /// A row of the queue does not make sense.
     #[error("the queue's row for {entry} cannot be understood: {what}")]
     Corrupt {
@@ -52,6 +60,23 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the database has understood what it was told and does not want to do it: it will not want to next time.
+    pub const fn is_refusal(&self) -> bool {
+        use database::Error as E;
+        match self {
+            Self::Database(error) => {
+                matches!(error, E::Unique(_) | E::ForeignKey(_) | E::Other(_) | E::Column { .. } | E::Null { .. })
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a change that ended in this error has certainly not been made.
+    pub(super) const fn is_certain(&self) -> bool {
+        // `Closed` may also mean that the writer has ended before it answered.
+        !matches!(self, Self::Uncertain { .. } | Self::Closed)
+    }
+
     /// The kind, for those who answer a client.
     pub fn kind(&self) -> Kind {
         match self {
@@ -61,7 +86,7 @@ impl Error {
             },
             Self::BodyMissing(_) | Self::Corrupt { .. } => Kind::Corrupt,
             Self::Database(error) => error.kind(),
-            Self::Shared { kind, .. } => *kind,
+            Self::Shared { kind, .. } | Self::Uncertain { kind, .. } => *kind,
             Self::NotFound(_) => Kind::NotFound,
             Self::Overtaken => Kind::Exists,
             Self::Closed => Kind::Temporary,

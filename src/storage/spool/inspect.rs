@@ -84,7 +84,7 @@ impl Spool {
         let rows = self.database().fetch_all(&sql, &values).await?;
         let mut listings = Vec::with_capacity(rows.len());
         for row in &rows {
-            listings.push(Listing { entry: entry(row)?, recipients: Vec::new() });
+            listings.extend(understood(selection, entry(row))?.map(|entry| Listing { entry, recipients: Vec::new() }));
         }
         let (Some(first), Some(last)) = (listings.first(), listings.last()) else { return Ok(listings) };
         let range = [Val::from(first.entry.id.to_string()), Val::from(last.entry.id.to_string())];
@@ -98,7 +98,7 @@ impl Spool {
             let id = row.text(0)?;
             let place = listings.binary_search_by(|listing| listing.entry.id.to_string().cmp(&id));
             if let Ok(place) = place {
-                listings[place].recipients.push(queued(&row, ENTRY_WIDTH)?);
+                listings[place].recipients.extend(understood(selection, queued(&row, ENTRY_WIDTH))?);
             }
         }
         // Between the two questions an entry may have been settled, or the row limit reached: the next page has the rest.
@@ -155,11 +155,13 @@ impl Spool {
         self.change(selection, "state = ?", vec![RecipientState::Held.number().into()], "state = ?", waiting).await
     }
 
-    /// Lets held recipients of the selection go, due now. How many that were.
+    /// Lets held recipients of the selection go, due now. How many that were. The attempt under way for one that was held
+    /// too late goes on; it is due when that has ended.
     pub async fn release(&self, selection: &Selection) -> Result<u64, Error> {
         let values = vec![RecipientState::Waiting.number().into(), Val::from(self.clock().now())];
         let held = vec![RecipientState::Held.number().into()];
-        let changed = self.change(selection, "state = ?, due_at = ?, owner = NULL", values, "state = ?", held).await?;
+        let assign = "state = ?, due_at = CASE WHEN owner IS NULL THEN ? ELSE due_at END";
+        let changed = self.change(selection, assign, values, "state = ?", held).await?;
         let (condition, values) = selection.condition();
         let sql = Sql::assembled(format!(
             "UPDATE queue_entries SET hold_reason = NULL WHERE hold_reason IS NOT NULL AND id IN ({})",
@@ -201,6 +203,17 @@ impl Spool {
         let mut job = Job::full();
         job.changes.push(Change::new(sql, values));
         Ok(self.submit(job).await?.first().copied().unwrap_or(0))
+    }
+}
+
+/// One row that nobody understands must not hide the others: it fails only who asks for its entry.
+fn understood<T>(selection: &Selection, read: Result<T, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Err(error @ Error::Corrupt { .. }) if !matches!(selection, Selection::Entry(_)) => {
+            log::error!(cause:% = error; "A row is left out of a list of the queue");
+            Ok(None)
+        }
+        read => read.map(Some),
     }
 }
 

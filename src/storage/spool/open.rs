@@ -55,18 +55,34 @@ impl Spool {
 
     /// Takes responsibility for several entries: all of them or none. Ids in the order of the entries.
     pub async fn commit_together(&self, entries: Vec<NewEntry<'_>>) -> Result<Vec<QueueId>, Error> {
-        let mut job = Job::full();
         let mut ids = Vec::with_capacity(entries.len());
-        for new in &entries {
-            let id = self.write_body(new).await?;
-            job.inserts.push(insert_rows(id, new));
-            ids.push(id);
+        let done = async {
+            let mut job = Job::full();
+            for new in &entries {
+                let id = self.write_body(new).await?;
+                job.inserts.push(insert_rows(id, new));
+                ids.push(id);
+            }
+            self.0.commits.submit(job).await
+        };
+        if let Err(error) = done.await {
+            for id in ids {
+                self.take_back_body(id, &error).await;
+            }
+            return Err(error);
         }
-        // Without a row the body is an orphan, which the sweep removes. It is not removed here, because a failed commit
-        // may have happened all the same.
-        self.0.commits.submit(job).await?;
         self.notify_changed();
         Ok(ids)
+    }
+
+    /// Removes the body of an entry whose rows could not be written. When they may have been all the same, it stays: without
+    /// rows it is an orphan, which the sweep removes.
+    pub(super) async fn take_back_body(&self, id: QueueId, error: &Error) {
+        if error.is_certain()
+            && let Err(error) = self.on_disk(move |bodies| bodies.remove(id)).await
+        {
+            log::warn!(queue:% = id, cause:% = error; "The body of a message that was not queued cannot be deleted now");
+        }
     }
 
     /// The body of an entry.

@@ -100,7 +100,12 @@ impl Spool {
             };
             job.changes.push(change);
         }
-        self.submit_and_clear(job, reported.entry.id).await?;
+        if let Err(error) = self.submit_and_clear(job, reported.entry.id).await {
+            if let Some(id) = id {
+                self.take_back_body(id, &error).await;
+            }
+            return Err(error);
+        }
         if id.is_some() {
             self.notify_changed();
         }

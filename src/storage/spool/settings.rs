@@ -14,7 +14,7 @@ crate::settings! {
         /// How long a recipient that is being worked on stays reserved when its node no longer answers. After that another
         /// node takes over.
         pub lease: Span = Span::hours(1),
-        /// Age after which a body without an entry in the database is deleted.
+        /// Age after which a body without an entry in the database is deleted; ten minutes at least.
         pub orphans_after: Span = Span::hours(1),
     }
 }

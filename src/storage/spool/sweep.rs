@@ -1,5 +1,7 @@
 //! Removing what a crash has left behind.
 
+use std::time::Duration;
+
 use super::commit::{Change, Job};
 use super::{Error, Spool};
 use crate::foundations::ids::QueueId;
@@ -7,12 +9,14 @@ use crate::storage::database::{Sql, Val};
 
 /// Ids in one question.
 const SLICE: usize = 500;
+/// A younger body may belong to rows that are being written, or to a commit whose end the database does not know yet.
+const LONGEST_COMMIT: Duration = Duration::from_secs(600);
 
 impl Spool {
     /// Deletes bodies without an entry that are older than `orphans_after`, and entries without recipients. How many
     /// bodies that were.
     pub async fn sweep(&self) -> Result<u64, Error> {
-        let before = self.clock().now() - self.settings().orphans_after.duration();
+        let before = self.clock().now() - self.settings().orphans_after.duration().max(LONGEST_COMMIT);
         let mut removed = 0;
         for directory in self.on_disk(super::bodies::Bodies::directories).await? {
             let old = self.on_disk(move |bodies| bodies.old_bodies(&directory, before)).await?;

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use postrider::config::Protocol;
 use postrider::foundations::clock::SharedClock;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::mail::Peer;
@@ -12,6 +13,9 @@ use postrider::foundations::tasks::Tasks;
 use postrider::services::guard::{Failure, Guard, GuardSettings, NftablesSettings, Service, Sharing, SharingParts};
 use postrider::storage::database::{Database, Dialect};
 use postrider::storage::journal::{Journal, JournalSettings, Query};
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 
 use crate::accounts::engines::{on_every_engine, run};
 use crate::harness::{Host, TestClock};
@@ -215,6 +219,23 @@ fn the_packet_filter_is_told() {
         );
         tasks.stop(Duration::from_secs(10)).await;
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_banned_client_gets_no_handshake() {
+    let host = Host::start().settings("[guard]\ntrusted = []").user("ann@example.test").await;
+    host.parts().guard.ban("127.0.0.0/8".parse().unwrap(), None, "").unwrap();
+    for protocol in [Protocol::Submissions, Protocol::Imaps, Protocol::Pop3s] {
+        // It says nothing: a server that waits for its handshake would wait for half a minute.
+        let mut client = TcpStream::connect(host.address(protocol)).await.unwrap();
+        let closed = tokio::time::timeout(Duration::from_secs(20), client.read(&mut [0; 1])).await;
+        assert_eq!(closed.unwrap().unwrap(), 0, "{protocol:?}");
+    }
+    let mut client = TcpStream::connect(host.address(Protocol::Pop3)).await.unwrap();
+    let mut said = String::new();
+    client.read_to_string(&mut said).await.unwrap();
+    assert!(said.contains("Your address is not served here"), "where there is no TLS yet, it is told why: {said}");
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

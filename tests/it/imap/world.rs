@@ -91,6 +91,7 @@ impl World {
             local: None,
             session: SessionId::generate(SystemClock.now()),
             stop: self.stop.clone(),
+            handshake: None,
         };
         self.tasks.spawn(run(connection, Arc::clone(&self.room)));
         Client { stream: BufReader::new(ours) }

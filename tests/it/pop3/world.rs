@@ -118,6 +118,7 @@ impl World {
             local: None,
             session: SessionId::generate(SystemClock.now()),
             stop: stop.clone(),
+            handshake: None,
         };
         self.tasks.spawn(run(connection, Arc::clone(&self.room)));
         let mut client = Client { stream: ours, read: Vec::new(), stop };

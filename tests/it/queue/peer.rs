@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use postrider::foundations::tasks::Tasks;
 use postrider::services::outbound::{Connecting, Connector, Io};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 /// A network in which each address may have a host.
@@ -60,6 +61,7 @@ pub(crate) struct Peer {
     extensions: Vec<&'static str>,
     script: Mutex<Vec<Line>>,
     tls: Option<TlsAcceptor>,
+    gate: Option<Arc<Semaphore>>,
     pub(crate) taken: Mutex<Vec<Taken>>,
     pub(crate) heard: Mutex<Vec<String>>,
     connections: AtomicUsize,
@@ -91,6 +93,12 @@ impl Peer {
 
     pub(crate) fn tls(mut self, acceptor: TlsAcceptor) -> Self {
         self.tls = Some(acceptor);
+        self
+    }
+
+    /// The end of each message is answered when the gate has a permit for it.
+    pub(crate) fn waits_for(mut self, gate: Arc<Semaphore>) -> Self {
+        self.gate = Some(gate);
         self
     }
 
@@ -164,6 +172,9 @@ impl Peer {
                 }
                 "DATA" if reply.starts_with('3') => {
                     let data = read_data(&mut stream).await;
+                    if let Some(gate) = &self.gate {
+                        gate.acquire().await.unwrap().forget();
+                    }
                     let reply = self.reply("(end)", "250 2.0.0 Taken");
                     if reply.starts_with('2') || reply == HANG_UP {
                         let recipients = std::mem::take(&mut recipients);

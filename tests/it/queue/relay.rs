@@ -1,5 +1,6 @@
 //! Messages reach other hosts, later if not now.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use postrider::foundations::event::EventKind;
@@ -7,6 +8,8 @@ use postrider::foundations::settings::Span;
 use postrider::services::queue::QueueSettings;
 use postrider::storage::database::Database;
 use postrider::storage::spool::{Destination, Selection};
+
+use tokio::sync::Semaphore;
 
 use super::peer::{HANG_UP, Peer};
 use super::world::{SetUp, World, mail};
@@ -20,6 +23,8 @@ crate::accounts::engines::on_every_engine!(
     a_dead_destination_rests_and_others_do_not_wait,
     says_which_messages_may_arrive_twice,
     many_messages_few_in_memory,
+    a_reply_longer_than_a_column_does_not_stop_the_worker,
+    a_result_that_the_database_refuses_holds_the_recipient,
 );
 
 async fn groups_recipients_and_reuses_the_connection(database: Database) {
@@ -246,5 +251,39 @@ async fn many_messages_few_in_memory(database: Database) {
     world.until_empty().await;
     let rest = a.taken().len();
     assert_eq!(rest, 150, "none twice");
+    world.restart().await;
+}
+
+async fn a_reply_longer_than_a_column_does_not_stop_the_worker(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1\nsender.test A 192.0.2.2").unwrap();
+    let long: String = std::iter::repeat_n(format!("550-5.1.1 {}\r\n", "no ".repeat(300)), 100).collect();
+    let (x, sender) = (world.network.host("192.0.2.1", Peer::new()), world.network.host("192.0.2.2", Peer::new()));
+    x.answers("RCPT", format!("{long}550 5.1.1 no").leak(), 1);
+    world.queue.start();
+    world.send(&mail(&["a@x.test"])).await;
+    world.until_empty().await;
+    assert!(sender.taken()[0].data.contains("Status: 5.1.1"));
+    world.restart().await;
+}
+
+async fn a_result_that_the_database_refuses_holds_the_recipient(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1").unwrap();
+    let gate = Arc::new(Semaphore::new(0));
+    let x = world.network.host("192.0.2.1", Peer::new().waits_for(Arc::clone(&gate)));
+    x.answers("(end)", "450 4.2.0 not now", 1);
+    world.queue.start();
+    let id = world.send(&mail(&["a@x.test"])).await;
+    world.until("it is in flight", async || x.heard.lock().iter().any(|line| line == "DATA")).await;
+    world.database.execute("ALTER TABLE queue_recipients RENAME COLUMN attempts TO tries", &[]).await.unwrap();
+    gate.add_permits(9);
+    world.until("it is held", async || world.queue.counts().await.unwrap().held == 1).await;
+    world.database.execute("ALTER TABLE queue_recipients RENAME COLUMN tries TO attempts", &[]).await.unwrap();
+    let reason = world.queue.show(id).await.unwrap().entry.hold_reason.unwrap();
+    assert!(reason.starts_with("the last attempt has ended (it was to be tried again)"), "{reason}");
+    world.queue.release(&Selection::Entry(id)).await.unwrap();
+    world.until_empty().await;
+    assert_eq!(x.taken().len(), 1);
     world.restart().await;
 }

@@ -19,6 +19,7 @@ crate::accounts::engines::on_every_engine!(
     holds_releases_and_deletes,
     reports_and_notifications_change_places,
     sweeps_orphans,
+    a_body_whose_rows_were_refused_is_removed,
     tells_where_mail_goes_and_how_long_the_queue_was,
 );
 
@@ -119,7 +120,7 @@ async fn claims_are_exclusive_and_come_back(database: Database) {
     let before = keys(&world.spool.claim(claim(&[])).await.unwrap());
     assert!(two.iter().all(|key| !before.contains(key)));
     world.clock.advance(Duration::from_secs(1_800));
-    world.spool.renew("one").await.unwrap();
+    world.spool.renew("one", &before).await.unwrap();
     world.clock.advance(Duration::from_secs(1_801));
     let mut after = keys(&world.spool.claim(claim(&[])).await.unwrap());
     let mut lost = two.clone();
@@ -211,6 +212,15 @@ async fn sweeps_orphans(database: Database) {
     world.clock.advance(Duration::from_secs(2 * 3_600));
     assert_eq!(world.spool.sweep().await.unwrap(), 1);
     assert!(world.spool.message(ids[0]).await.is_err() && world.spool.message(ids[1]).await.is_ok());
+}
+
+async fn a_body_whose_rows_were_refused_is_removed(database: Database) {
+    let world = World::new(database.clone(), SetUp::default());
+    let mail = mail(&[]);
+    let recipients = vec![to("a@x.test", "mx:x.test", &world)];
+    database.execute("DROP TABLE queue_recipients", &[]).await.unwrap();
+    world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap_err();
+    assert_eq!(world.bodies(), 0);
 }
 
 async fn tells_where_mail_goes_and_how_long_the_queue_was(database: Database) {

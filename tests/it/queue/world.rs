@@ -75,6 +75,8 @@ impl Clock for TestClock {
 pub(crate) struct Mailboxes {
     pub(crate) stored: Mutex<Vec<(String, String)>>,
     pub(crate) full: Mutex<Vec<String>>,
+    /// Whose delivery panics.
+    pub(crate) broken: Mutex<Vec<String>>,
 }
 
 impl LocalDelivery for Mailboxes {
@@ -87,6 +89,7 @@ impl LocalDelivery for Mailboxes {
         Box::pin(async move {
             let one = |recipient: &LocalRecipient| {
                 let account = recipient.account.to_string();
+                assert!(!self.broken.lock().contains(&account), "the delivery to {account} breaks down, as it shall");
                 if self.full.lock().contains(&account) {
                     return Err(Refusal::new(Kind::OverQuota, "The mailbox is full"));
                 }
@@ -220,6 +223,12 @@ impl World {
         tasks.token().cancel();
         storage.token().cancel();
         Self::with(database, set_up, clock, zone, network, spool_directory)
+    }
+
+    /// How many files the spool holds.
+    pub(crate) fn bodies(&self) -> usize {
+        let folders = std::fs::read_dir(self.spool_directory.path().join("spool")).unwrap();
+        folders.map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count()).sum()
     }
 
     /// Queues a message and starts working on it if the queue runs.

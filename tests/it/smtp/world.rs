@@ -244,6 +244,7 @@ impl World {
             local: None,
             session: SessionId::generate(SystemClock.now()),
             stop: stop.clone(),
+            handshake: None,
         };
         self.tasks.spawn(run(connection, Arc::clone(&self.room)));
         Client { stream: ours, read: Vec::new(), stop }

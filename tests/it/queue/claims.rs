@@ -1,0 +1,174 @@
+//! What is claimed is seen to, once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider::foundations::clock::Clock;
+use postrider::foundations::mail::Recipient;
+use postrider::services::handover::{Bound, Postponed};
+use postrider::services::queue::Error;
+use postrider::services::queue::QueueSettings;
+use postrider::storage::database::Database;
+use postrider::storage::directory::Owner;
+use postrider::storage::spool::{NewEntry, NewRecipient, RecipientState, Selection};
+
+use tokio::sync::Semaphore;
+
+use super::peer::Peer;
+use super::world::{SetUp, World, mail};
+
+crate::accounts::engines::on_every_engine!(
+    a_claim_whose_answer_was_lost_is_given_back,
+    a_row_that_makes_no_sense_keeps_nobody_waiting,
+    a_worker_that_panics_frees_its_place,
+    a_release_during_an_attempt_sends_nothing_twice,
+    what_is_held_after_it_was_claimed_is_not_tried,
+    giving_up_waits_for_the_attempt_under_way,
+);
+
+async fn a_claim_whose_answer_was_lost_is_given_back(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1\ny.test A 192.0.2.2").unwrap();
+    let (x, y) = (world.network.host("192.0.2.1", Peer::new()), world.network.host("192.0.2.2", Peer::new()));
+    world.queue.start();
+    world.send(&mail(&["a@y.test"])).await;
+    world.until("the queue works", async || y.taken().len() == 1).await;
+    let later = world.clock.now() + Duration::from_secs(3_600);
+    let recipient = NewRecipient {
+        recipient: Recipient::plain("a@x.test".parse().unwrap()),
+        destination: "mx:x.test".parse().unwrap(),
+        due_at: later,
+        expires_at: later,
+        warn_at: None,
+    };
+    let mail = mail(&[]);
+    let new = NewEntry { mail: &mail, recipients: vec![recipient], message_id: None, hold: None };
+    let id = world.spool.commit(new).await.unwrap();
+    // The row as a claim leaves it; the server of the database has committed, and nobody here has heard of it.
+    let sql = "UPDATE queue_recipients SET owner = ? WHERE entry = ?";
+    world.database.execute(sql, &["mail.example.test".into(), id.to_string().into()]).await.unwrap();
+    world.clock.advance(Duration::from_secs(61));
+    world.until_empty().await;
+    assert_eq!(x.taken().len(), 1);
+    world.restart().await;
+}
+
+async fn a_row_that_makes_no_sense_keeps_nobody_waiting(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1").unwrap();
+    let peer = world.network.host("192.0.2.1", Peer::new());
+    let (bad, _) = (world.send(&mail(&["a@x.test"])).await, world.send(&mail(&["b@x.test"])).await);
+    let sql = "UPDATE queue_recipients SET recipient = ? WHERE entry = ?";
+    world.database.execute(sql, &["{".into(), bad.to_string().into()]).await.unwrap();
+    world.queue.start();
+    world.until("the other one is sent", async || peer.taken().len() == 1).await;
+    world.until("the bad one is held", async || world.queue.counts().await.unwrap().held == 1).await;
+    let reason = "SELECT hold_reason FROM queue_entries WHERE id = ?";
+    let row = world.database.fetch_optional(reason, &[bad.to_string().into()]).await.unwrap().unwrap();
+    assert!(row.text(0).unwrap().ends_with("cannot be understood: recipient"), "{}", row.text(0).unwrap());
+    assert!(world.queue.show(bad).await.unwrap_err().to_string().contains("cannot be understood"));
+    world.queue.list(&Selection::All, None, 10).await.unwrap();
+    world.queue.delete(bad).await.unwrap();
+    world.until_empty().await;
+    world.restart().await;
+}
+
+async fn a_worker_that_panics_frees_its_place(database: Database) {
+    let queue = QueueSettings { local_deliveries: 1, connections: 1, ..QueueSettings::default() };
+    let world = World::new(database, SetUp { queue, ..SetUp::default() });
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.add_domain(&"sender.test".parse().unwrap(), Owner::Admin).await.unwrap();
+    for address in ["ann@sender.test", "bob@sender.test"] {
+        edit.add_user(&crate::accounts::world::user(address)).await.unwrap();
+    }
+    edit.commit().await.unwrap();
+    world.mailboxes.broken.lock().push("bob@sender.test".to_owned());
+    world.queue.start();
+    let mail = mail(&[]);
+    let enqueue = |address: &str| {
+        let recipients = vec![(Recipient::plain(address.parse().unwrap()), Bound::Here)];
+        world.queue.enqueue(Postponed { mail: &mail, message_id: None, recipients, hold: None })
+    };
+    let id = enqueue("bob@sender.test").await.unwrap();
+    world.until_tried(id, 1).await;
+    let left = world.queue.show(id).await.unwrap().recipients;
+    assert_eq!(left[0].state, RecipientState::Waiting);
+    assert!(left[0].last_reply.as_deref().is_some_and(|reply| reply.contains("fault of this program")), "{left:?}");
+    enqueue("ann@sender.test").await.unwrap();
+    world.until("the next one is delivered", async || world.mailboxes.stored.lock().len() == 1).await;
+    world.mailboxes.broken.lock().clear();
+    world.clock.advance(Duration::from_secs(6 * 60));
+    world.until_empty().await;
+    world.restart().await;
+}
+
+/// A host that answers the end of a message when the test lets it.
+fn slow() -> (Peer, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    (Peer::new().waits_for(Arc::clone(&gate)), gate)
+}
+
+async fn a_release_during_an_attempt_sends_nothing_twice(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1\ny.test A 192.0.2.2").unwrap();
+    let (peer, gate) = slow();
+    let (x, y) = (world.network.host("192.0.2.1", peer), world.network.host("192.0.2.2", Peer::new()));
+    world.queue.start();
+    let id = world.send(&mail(&["a@x.test"])).await;
+    world.until("it is in flight", async || x.heard.lock().iter().any(|line| line == "DATA")).await;
+    assert_eq!(world.queue.hold(&Selection::Entry(id)).await.unwrap(), 1);
+    assert_eq!(world.queue.release(&Selection::Entry(id)).await.unwrap(), 1);
+    // What comes later is claimed after whatever was released.
+    world.send(&mail(&["b@y.test"])).await;
+    world.until("the other one is sent", async || y.taken().len() == 1).await;
+    gate.add_permits(9);
+    world.until_empty().await;
+    assert_eq!((x.taken().len(), x.connections()), (1, 1));
+    world.restart().await;
+}
+
+async fn what_is_held_after_it_was_claimed_is_not_tried(database: Database) {
+    let queue = QueueSettings { connections: 1, ..QueueSettings::default() };
+    let world = World::new(database, SetUp { queue, ..SetUp::default() });
+    world.zone.add("x.test A 192.0.2.1").unwrap();
+    let (peer, gate) = slow();
+    let x = world.network.host("192.0.2.1", peer);
+    world.queue.start();
+    world.send(&mail(&["a@x.test"])).await;
+    world.until("one is in flight", async || x.heard.lock().iter().any(|line| line == "DATA")).await;
+    let id = world.send(&mail(&["b@x.test"])).await;
+    let owned = async || world.queue.show(id).await.unwrap().recipients[0].owner.is_some();
+    world.until("the other one is claimed", async || owned().await).await;
+    world.queue.hold(&Selection::Entry(id)).await.unwrap();
+    gate.add_permits(9);
+    world.until("it is given back", async || !owned().await).await;
+    let left = world.queue.show(id).await.unwrap().recipients;
+    assert_eq!((left[0].state, left[0].attempts, x.taken().len()), (RecipientState::Held, 0, 1));
+    world.queue.release(&Selection::Entry(id)).await.unwrap();
+    world.until_empty().await;
+    assert_eq!(x.taken().len(), 2);
+    world.restart().await;
+}
+
+async fn giving_up_waits_for_the_attempt_under_way(database: Database) {
+    let queue = QueueSettings { connections: 1, ..QueueSettings::default() };
+    let world = World::new(database, SetUp { queue, ..SetUp::default() });
+    world.zone.add("x.test A 192.0.2.1\nsender.test A 192.0.2.2").unwrap();
+    let (peer, gate) = slow();
+    let (x, sender) = (world.network.host("192.0.2.1", peer), world.network.host("192.0.2.2", Peer::new()));
+    world.queue.start();
+    let in_flight = world.send(&mail(&["a@x.test"])).await;
+    world.until("one is in flight", async || x.heard.lock().iter().any(|line| line == "DATA")).await;
+    let claimed = world.send(&mail(&["b@x.test"])).await;
+    let owned = async || world.queue.show(claimed).await.unwrap().recipients[0].owner.is_some();
+    world.until("the other one is claimed", async || owned().await).await;
+    world.queue.bounce(claimed).await.unwrap();
+    let refused = world.queue.bounce(in_flight).await.unwrap_err();
+    assert!(matches!(refused, Error::InFlight { recipients: 1, .. }), "{refused}");
+    gate.add_permits(9);
+    world.until_empty().await;
+    assert_eq!(x.taken().len(), 1);
+    assert_eq!(sender.taken().len(), 1, "of the delivered one nothing is told");
+    assert!(sender.taken()[0].data.contains("rfc822; b@x.test"));
+    world.restart().await;
+}
