@@ -8,7 +8,6 @@ mod report;
 mod restore;
 mod source;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -20,7 +19,7 @@ use super::user::rounded;
 use crate::config::Config;
 use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
 use crate::services::backup::{
-    self, Access, BackupSettings, Depth, Extent, Progress, Remote, Repository, SnapshotId, Totals,
+    self, Access, BackupSettings, Depth, Destination, Extent, Progress, Remote, Repository, SnapshotId, Totals,
 };
 use progress::Shower;
 use report::Report;
@@ -28,9 +27,9 @@ use report::Report;
 /// Backups.
 #[derive(Debug, clap::Args)]
 pub(super) struct Backup {
-    /// Directory of the backups, in place of `backup.destination`.
-    #[arg(long, global = true, value_name = "DIRECTORY")]
-    destination: Option<PathBuf>,
+    /// Directory of the backups or `s3://bucket/prefix`, in place of `backup.destination`.
+    #[arg(long, global = true, value_name = "PLACE")]
+    destination: Option<Destination>,
     #[command(subcommand)]
     action: Action,
 }
@@ -137,7 +136,10 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
     let config = context.config()?;
     let mut settings = config.backup.clone();
     if let Some(destination) = command.destination {
-        settings.destination = std::path::absolute(destination)?;
+        settings.destination = match destination {
+            Destination::Directory(path) => Destination::Directory(std::path::absolute(path)?),
+            bucket => bucket,
+        };
     }
     let place = Place { context, config, settings, clock: Arc::new(SystemClock) };
     match command.action {
@@ -325,10 +327,10 @@ async fn copy(place: &Place<'_>, remote: Option<Remote>, way: Way) -> Outcome {
         Way::There => Some(place.open(Access::Read).await?),
         Way::Back => None,
     };
-    let (root, there) = (place.settings.destination.clone(), remote.clone());
+    let (settings, there) = (place.settings.clone(), remote.clone());
     let result = tokio::task::spawn_blocking(move || match way {
-        Way::There => backup::push(&root, &there),
-        Way::Back => backup::pull(&root, &there),
+        Way::There => backup::push(&settings, &there),
+        Way::Back => backup::pull(&settings, &there),
     });
     let result = result.await?;
     drop(locked);
@@ -345,8 +347,8 @@ async fn copy(place: &Place<'_>, remote: Option<Remote>, way: Way) -> Outcome {
     result?;
     let value = serde_json::json!({ "remote": remote.to_string() });
     let said = match way {
-        Way::There => format!("`{remote}` has every backup of `{}`", place.settings.destination.display()),
-        Way::Back => format!("`{}` has every backup of `{remote}`", place.settings.destination.display()),
+        Way::There => format!("`{remote}` has every backup of `{}`", place.settings.destination),
+        Way::Back => format!("`{}` has every backup of `{remote}`", place.settings.destination),
     };
     place.output().done(&said, &value);
     Ok(Exit::Done)
