@@ -18,9 +18,11 @@ use super::output::{Output, Shown, print};
 use super::user::rounded;
 use crate::config::Config;
 use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
+use crate::foundations::event::EventKind;
 use crate::services::backup::{
     self, Access, BackupSettings, Depth, Destination, Extent, Progress, Remote, Repository, SnapshotId, Totals,
 };
+use crate::storage::journal::{Journal, Order, Query};
 use progress::Shower;
 use report::Report;
 
@@ -42,6 +44,9 @@ enum Action {
         /// Read every message again, in place of only those that no backup has.
         #[arg(long)]
         full: bool,
+        /// Begin anew where an earlier backup has gone.
+        #[arg(long)]
+        new: bool,
     },
     /// List the backups there are.
     List,
@@ -142,8 +147,16 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
         };
     }
     let place = Place { context, config, settings, clock: Arc::new(SystemClock) };
+    if matches!(
+        command.action,
+        Action::Create { .. } | Action::Verify { .. } | Action::Prune { .. } | Action::Push { .. }
+    ) {
+        // Linux does this for the thread that asks and for those it makes later: there are no others yet. That it is
+        // refused is no reason not to work.
+        let _ = rustix::process::nice(i32::from(place.settings.nice.min(19)));
+    }
     match command.action {
-        Action::Create { full } => create(&place, full).await,
+        Action::Create { full, new } => create(&place, full, new).await,
         Action::List => list(&place).await,
         Action::Verify { backup, quick } => verify(&place, backup, quick).await,
         Action::Restore(arguments) => restore::run(arguments, &place).await,
@@ -155,14 +168,21 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
     }
 }
 
-async fn create(place: &Place<'_>, full: bool) -> Outcome {
+async fn create(place: &Place<'_>, full: bool, new: bool) -> Outcome {
     let begun = place.clock.now();
     let accounts = place.context.accounts().await?;
-    let result = take(place, &accounts, full).await;
+    let result = match new {
+        true => take(place, &accounts, full).await,
+        false => match still_there(place, &accounts).await {
+            Ok(()) => take(place, &accounts, full).await,
+            Err(error) => Err(error),
+        },
+    };
     let report = match &result {
         Ok(created) => Report::done("created", begun).with("backup", created.id.to_string()).with("totals", created),
         Err(error) => Report::failed("created", begun, error),
     };
+    let report = report.with("destination", place.settings.destination.to_string());
     report.write(&accounts, &place.clock).await;
     accounts.closed().await;
     let created = result?;
@@ -186,6 +206,27 @@ async fn take(place: &Place<'_>, accounts: &Accounts, full: bool) -> anyhow::Res
     let progress = Arc::new(Progress::default());
     let _shower = Shower::start(place.output(), "backup", &progress, expected);
     Ok(backup::create(&repository, &source, extent, &place.clock, &progress).await?)
+}
+
+/// Refuses to begin anew where the journal knows of a backup: most likely the disk is not mounted, and what is written now
+/// would fill the one below.
+async fn still_there(place: &Place<'_>, accounts: &Accounts) -> anyhow::Result<()> {
+    let settings = place.settings.clone();
+    let has_one = tokio::task::spawn_blocking(move || Repository::is_there(&settings.destination, &settings)).await??;
+    if has_one {
+        return Ok(());
+    }
+    let query = Query { kinds: vec![EventKind::Backup], order: Order::NewestFirst, ..Query::default() };
+    let destination = serde_json::Value::from(place.settings.destination.to_string());
+    let events = Journal::read_only(accounts.database.clone()).query(&query).await?;
+    let made = events.iter().find(|event| {
+        let is = |name: &str, value: &serde_json::Value| event.details.get(name) == Some(value);
+        is("what", &"created".into()) && is("result", &"ok".into()) && is("destination", &destination)
+    });
+    match made {
+        Some(event) => Err(backup::Error::Gone { place: place.settings.destination.to_string(), at: event.at }.into()),
+        None => Ok(()),
+    }
 }
 
 /// Whether the last run that read everything is too long ago.

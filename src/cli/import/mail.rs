@@ -39,7 +39,7 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
     Ok(report(&users, how.dry_run, context))
 }
 
-fn user_of(mover: &Mover, path: &Path, user: Address, layout: Layout) -> Result<UserMoved, Error> {
+pub(super) fn user_of(mover: &Mover, path: &Path, user: Address, layout: Layout) -> Result<UserMoved, Error> {
     let home = ForeignHome::read(path, layout)?;
     if home.folders.is_empty() {
         return Err(Error::NoMail(path.to_owned()));

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::repository::ObjectId;
 use super::s3;
+use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::Kind;
 use crate::foundations::files;
 use crate::storage::{database, directory};
@@ -25,6 +26,14 @@ pub enum Error {
     /// There is no repository yet.
     #[error("`{}` holds no backups; `postrider backup create` makes the first", .0.display())]
     NoRepository(PathBuf),
+    /// There was one, and it has gone.
+    #[error("`{place}` holds no backups, but one was made there at {at}: is the disk mounted? `--new` begins anew")]
+    Gone {
+        /// Where.
+        place: String,
+        /// When.
+        at: Timestamp,
+    },
     /// The directory is something else.
     #[error("`{}` is no repository of backups, and not empty: name another directory", .0.display())]
     NotRepository(PathBuf),
@@ -107,7 +116,9 @@ impl Error {
             Self::Database(error) => error.kind(),
             Self::Directory(error) => error.kind(),
             Self::Storage(error) => error.kind,
-            Self::NoRepository(_) | Self::NoSnapshot(_) | Self::NotInBackup { .. } => Kind::NotFound,
+            Self::NoRepository(_) | Self::Gone { .. } | Self::NoSnapshot(_) | Self::NotInBackup { .. } => {
+                Kind::NotFound
+            }
             Self::Exists { .. } | Self::AccountsThere => Kind::Exists,
             Self::Busy(_) | Self::Program { .. } | Self::Interrupted(_) => Kind::Temporary,
             Self::Damaged { .. } | Self::Missing(_) => Kind::Corrupt,

@@ -38,6 +38,8 @@ crate::settings! {
         pub drill_users: u32 = 10,
         /// Messages of each of them whose content it compares; 0 for all. Of the others it compares UID, size and flags.
         pub drill_messages: u32 = 200,
+        /// How far `create`, `verify`, `prune` and `push` leave processor and disk to others, from 0 to 19, as nice(1) has it.
+        pub nice: u8 = 10,
         /// Threads that read and compress; 0 for one per processor.
         pub threads: u16 = 0,
     }

@@ -8,13 +8,17 @@
 //! Works on the mail root as another program would, beside a running server or without one; called by `cli`.
 
 mod accounts;
+mod archive;
 mod compressed;
+mod dump;
 mod error;
 pub mod imap;
 mod mover;
 mod nix;
+mod stack;
 
 pub use accounts::{SeedAccounts, SeedAlias, SeedUser};
 pub use error::Error;
 pub use mover::{FolderMoved, Mover};
 pub use nix::{DeclaredUser, declaration};
+pub use stack::StackBackup;

@@ -9,5 +9,6 @@ mod faults;
 mod live;
 mod retention;
 mod ssh;
+mod stack;
 mod whole;
 mod world;

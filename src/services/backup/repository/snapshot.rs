@@ -84,6 +84,9 @@ pub struct Snapshot {
     pub hostname: String,
     /// How much there is.
     pub totals: Totals,
+    /// The SHA-256 of the names of all packs there were, this backup's own among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packs: Option<ObjectId>,
     /// Whoever had a mailbox, sorted.
     pub users: Vec<UserEntry>,
     /// The database.
@@ -149,6 +152,10 @@ pub struct FolderRecord {
     pub messages: u64,
     /// Their octets.
     pub octets: u64,
+    /// When the directories `new` and `cur` had last changed, in nanoseconds since 1970; `None` when they changed while
+    /// they were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<[i64; 2]>,
     /// The objects that list its messages, [`crate::services::backup::tree`].
     pub pages: Vec<ObjectId>,
 }

@@ -111,6 +111,14 @@ impl Repository {
         })
     }
 
+    /// Whether there is one. Blocks.
+    ///
+    /// # Errors
+    /// Disk or storage fail.
+    pub fn is_there(destination: &Destination, settings: &BackupSettings) -> Result<bool, Error> {
+        Ok(shelf::open(destination, settings)?.read(MARK, 1 << 16)?.is_some())
+    }
+
     /// Packs that could not be opened; what they held counts as missing.
     pub fn damage(&self) -> &[Error] {
         &self.damage
@@ -212,6 +220,7 @@ impl Repository {
     /// The disk fails or is full; then there is no such backup.
     pub fn commit(&self, snapshot: &mut Snapshot) -> Result<(), Error> {
         self.finish_packs()?;
+        snapshot.packs = Some(self.packs_digest());
         snapshot.totals.stored = self.stored();
         let content = snapshot.to_octets()?;
         self.shelf.put(&snapshot_name(&snapshot.id), &content)?;
@@ -221,13 +230,22 @@ impl Repository {
 
     /// Puts everything that was added on disk.
     pub(in crate::services::backup) fn finish_packs(&self) -> Result<(), Error> {
-        for kind in [Kind::Content, Kind::List] {
+        let finish = |kind| {
             let open = self.lanes.of(kind).lock().take();
-            if let Some(writer) = open {
-                self.close(writer)?;
-            }
-        }
-        Ok(())
+            open.map_or(Ok(()), |writer| self.close(writer))
+        };
+        // The disk takes as long for two as for one.
+        let (content, list) = self.threads.join(|| finish(Kind::Content), || finish(Kind::List));
+        content.and(list)
+    }
+
+    /// The SHA-256 of the names of all packs that could be opened. As long as it is the same, nothing was lost.
+    pub(in crate::services::backup) fn packs_digest(&self) -> ObjectId {
+        let mut ids: Vec<_> = self.index.read().packs.iter().map(|pack| pack.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let names: Vec<u8> = ids.iter().flat_map(|id| id.0).collect();
+        ObjectId::of(&names)
     }
 
     /// Removes a snapshot. What only it needed stays until packs are thinned out.
