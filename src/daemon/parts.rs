@@ -334,8 +334,16 @@ fn lmtp_target(config: &Config) -> LmtpTarget {
 /// to wait is left with the client, who has a queue.
 struct NoQueue;
 
+fn no_queue() -> Refusal {
+    Refusal::temporary("this process has no queue; the `mta` role has")
+}
+
 impl Queueing for NoQueue {
     fn postpone<'a>(&'a self, _: Postponed<'a>) -> BoxFuture<'a, Result<QueueId, Refusal>> {
-        std::future::ready(Err(Refusal::temporary("this process has no queue; the `mta` role has"))).boxed()
+        std::future::ready(Err(no_queue())).boxed()
+    }
+
+    fn postpone_together<'a>(&'a self, _: Vec<Postponed<'a>>) -> BoxFuture<'a, Result<Vec<QueueId>, Refusal>> {
+        std::future::ready(Err(no_queue())).boxed()
     }
 }

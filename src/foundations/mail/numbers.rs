@@ -224,6 +224,11 @@ impl<T: Numbered> SequenceSet<T> {
         if set.ranges.len() > Self::MAX_RANGES { Err(InvalidSequenceSet::TooManyRanges) } else { Ok(set) }
     }
 
+    /// All numbers from the first to the second of each pair.
+    pub fn of_ranges(ranges: Vec<(T, T)>) -> Self {
+        Self::merged(ranges, Open::None)
+    }
+
     fn merged(mut ranges: Vec<(T, T)>, open: Open<T>) -> Self {
         ranges.sort_unstable();
         let mut merged: Vec<(T, T)> = Vec::with_capacity(ranges.len());

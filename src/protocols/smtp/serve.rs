@@ -186,7 +186,10 @@ impl Driver<'_> {
                     self.perform(step).await?;
                     waiting = Instant::now();
                 }
-                None if self.conversation.in_content() => self.receive().await?,
+                None if self.conversation.in_content() => {
+                    self.receive().await?;
+                    waiting = Instant::now();
+                }
                 None => self.await_command(waiting).await?,
             }
         }
@@ -232,14 +235,13 @@ impl Driver<'_> {
     async fn receive(&mut self) -> Result<(), End> {
         self.wire.flush().await?;
         let (patience, rate) = (self.wire.settings.data_time.duration(), self.wire.settings.data_rate.get().max(1));
-        let start = Instant::now();
-        let mut received = 0u64;
+        // Octets earn time, but never more than `patience` ahead: a fast beginning buys no silence later.
+        let mut deadline = Instant::now() + patience;
         loop {
-            let earned = Duration::from_secs_f64(received as f64 / rate as f64);
-            let deadline = (start + patience + earned).min(Instant::now() + patience);
             let read = timeout_at(deadline, self.wire.read(CONTENT_BUFFER)).await;
             self.wire.check(read, &self.conversation)?;
-            received += self.wire.input.len() as u64;
+            let earned = Duration::from_secs_f64(self.wire.input.len() as f64 / rate as f64);
+            deadline = (deadline + earned).min(Instant::now() + patience);
             if let Some(step) = self.conversation.advance(&mut self.wire.input) {
                 return self.perform(step).await;
             }

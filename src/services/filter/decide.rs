@@ -1,6 +1,7 @@
 //! From everything that is known to one decision. Pure.
 
 use super::authentication::dkim::Findings;
+use super::authentication::spf::SpfResult;
 use super::authentication::{Authentication, DmarcResult, Policy};
 use super::helpers::Helpers;
 use super::milter::Change;
@@ -41,6 +42,7 @@ pub fn outgoing(helpers: Helpers) -> Verdict {
     verdict.decision = decision;
     verdict.rewritten = helpers.rewritten;
     verdict.recipients = changes(helpers.recipients);
+    verdict.refused = helpers.refused;
     verdict
 }
 
@@ -60,6 +62,8 @@ pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
     }
     verdict.rewritten = helpers.rewritten;
     verdict.recipients = changes(helpers.recipients);
+    verdict.refused = helpers.refused;
+    verdict.genuine = authentication.and_then(|a| a.spf.as_ref()).is_some_and(|spf| spf.result == SpfResult::Pass);
     let owner_wish = authentication.map_or(Policy::None, |a| wish(settings, a));
     verdict.decision = if let Some(refusal) = helpers.refusal {
         refused(refusal)

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::milter::{self, Answer, Change};
 use super::settings::{ClamavSettings, OnFailure};
 use super::{FilterSettings, Signal, clamav};
+use crate::foundations::address::Address;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::Mail;
 
@@ -19,6 +20,8 @@ pub struct Helpers {
     pub rewritten: Option<Bytes>,
     /// Recipients to be added and removed.
     pub recipients: Vec<Change>,
+    /// Recipients for whom a milter refuses the message, though others may have it.
+    pub refused: Vec<(Address, Refusal)>,
     /// What is to be told.
     pub signals: Vec<Signal>,
 }
@@ -57,6 +60,9 @@ pub async fn ask(settings: &FilterSettings, mail: &Mail, shown: &Bytes, hostname
         }
         let about_recipients = |c: &Change| matches!(c, Change::AddRecipient(_) | Change::RemoveRecipient(_));
         helpers.recipients.extend(outcome.changes.into_iter().filter(about_recipients));
+        for (recipient, answer) in outcome.refused {
+            helpers.refused.extend(refused_for(&recipient, answer).map(|refusal| (recipient, refusal)));
+        }
         heed(outcome.answer, &milter.name, &mut helpers);
     }
     helpers
@@ -116,6 +122,17 @@ fn heed(answer: Answer, name: &str, helpers: &mut Helpers) {
 
 /// A milter's own reply, such as `550 5.7.1 No thanks`, or a standard one. Its enhanced status is not passed on: only
 /// known ones can be.
+/// The refusal for one recipient, which it names: the answer may be given for all.
+fn refused_for(recipient: &Address, answer: Answer) -> Option<Refusal> {
+    let mut refusal = match answer {
+        Answer::Reject(reply) => replied(reply, (550, "5.7.1"), Kind::Invalid),
+        Answer::Later(reply) => replied(reply, (451, "4.7.1"), Kind::Temporary),
+        Answer::Accept | Answer::Discard | Answer::Quarantine(_) => return None,
+    };
+    refusal.public = format!("<{recipient}>: {}", refusal.public).into();
+    Some(refusal)
+}
+
 fn replied(reply: Option<String>, standard: (u16, &'static str), kind: Kind) -> Refusal {
     let text = reply.unwrap_or_default();
     let code =

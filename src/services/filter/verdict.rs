@@ -69,6 +69,11 @@ pub struct Verdict {
     pub personal: BTreeMap<String, Folder>,
     /// Recipients that a milter has added or removed.
     pub recipients: RecipientChanges,
+    /// Recipients for whom a milter refuses the message, though others may have it.
+    pub refused: Vec<(Address, Refusal)>,
+    /// Whether the sender of the envelope is taken as real: a user of ours, a client we trust, or shown by SPF. To others
+    /// nothing is sent of its own accord once the message was accepted.
+    pub genuine: bool,
     /// What a seal may say when the message is passed on.
     pub findings: Option<Findings>,
 }
@@ -94,6 +99,8 @@ impl Verdict {
             rewritten: None,
             personal: BTreeMap::new(),
             recipients: RecipientChanges { added: Vec::new(), removed: Vec::new() },
+            refused: Vec::new(),
+            genuine: true,
             findings: None,
         }
     }

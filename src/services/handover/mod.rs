@@ -88,4 +88,7 @@ pub trait ReportReading: Send + Sync {
 pub trait Queueing: Send + Sync {
     /// Puts a message into the queue. When it returns an id, the entry is on disk.
     fn postpone<'a>(&'a self, postponed: Postponed<'a>) -> BoxFuture<'a, Result<QueueId, Refusal>>;
+
+    /// Puts several into the queue: all of them, or none and a refusal. Ids in their order.
+    fn postpone_together<'a>(&'a self, postponed: Vec<Postponed<'a>>) -> BoxFuture<'a, Result<Vec<QueueId>, Refusal>>;
 }

@@ -21,6 +21,13 @@ impl Receipt {
         Self { mail, outcomes }
     }
 
+    /// The same, with what has become of the message for one more recipient.
+    #[must_use]
+    pub(super) fn and(mut self, recipient: Address, outcome: Outcome) -> Self {
+        self.outcomes.push((recipient, outcome));
+        self
+    }
+
     /// The message's name in the journal.
     pub const fn mail(&self) -> MailId {
         self.mail

@@ -10,7 +10,6 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
-use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{Mail, OriginalRecipient, Recipient};
 use crate::foundations::settings::Live;
 use crate::services::filter::{Decision, Filter, Folder, Verdict};
@@ -46,6 +45,9 @@ const QUARANTINE_FIELD: &str = "X-Postrider-Quarantine: yes\r\n";
 /// The room.
 pub struct Intake(IntakeParts);
 
+/// What one entry of the queue is to be: a message, who is to get it, and why it is held.
+type Waiting<'a> = (&'a Mail, Vec<(Recipient, Bound)>, Option<String>);
+
 /// A message that will be taken if it can be stored.
 struct Wanted {
     mail: Mail,
@@ -61,12 +63,13 @@ impl Intake {
 
     /// Takes responsibility for a message, for all its recipients at once (SMTP). The refusal is for the client.
     pub async fn receive(&self, mail: Mail) -> Result<Receipt, Refusal> {
-        let wanted = self.judge(mail).await?;
-        let routes = self.0.routing.split(&wanted.mail.envelope).await.map_err(later)?;
-        self.tell_expansions(&wanted.mail, &routes);
-        let queued = self.queue_first(&wanted, &routes).await?;
-        let (direct, results) = self.deliver(&wanted, &routes).await;
-        let result = self.settle(&wanted, routes, queued, direct, results).await;
+        let mut wanted = self.judge(mail).await?;
+        let result = match worst(&mut wanted.verdict.refused) {
+            // A filter refuses it for somebody. Nobody has it yet, so the client can be told: a notification later might go
+            // to a sender who was forged.
+            Some(refusal) => Err(refusal),
+            None => self.take(&wanted).await,
+        };
         self.tell_end(&wanted, &result);
         if result.is_ok() {
             self.0.reports.read(&wanted.mail).await;
@@ -74,19 +77,19 @@ impl Intake {
         result
     }
 
-    /// Takes a message for each recipient by itself (LMTP); results in the order of the envelope. What cannot be
-    /// stored is refused, never queued: the client has a queue of its own.
+    /// Takes a message for each recipient by itself (LMTP); results in the order of the envelope. What cannot be stored at
+    /// all is refused: the client has a queue of its own. Where some mailboxes behind an alias have it, the others wait in ours.
     pub async fn receive_each(&self, mail: Mail) -> Vec<Result<Receipt, Refusal>> {
-        let count = mail.envelope.recipients.len();
+        let named = mail.envelope.recipients.clone();
         let mut wanted = match self.judge(mail).await {
             Ok(wanted) => wanted,
-            Err(refusal) => return (0..count).map(|_| Err(again(&refusal))).collect(),
+            Err(refusal) => return named.iter().map(|_| Err(again(&refusal))).collect(),
         };
-        let recipients = std::mem::take(&mut wanted.mail.envelope.recipients);
-        let mut results = Vec::with_capacity(count);
-        for recipient in recipients {
-            wanted.mail.envelope.recipients = vec![recipient];
-            let result = self.receive_one(&wanted).await;
+        // Those whom a milter has added go with the first who gets the message.
+        let mut added = wanted.verdict.recipients.added.clone();
+        let mut results = Vec::with_capacity(named.len());
+        for recipient in named {
+            let result = self.receive_one(&mut wanted, recipient, &mut added).await;
             self.tell_end(&wanted, &result);
             if result.is_ok() && self.0.settings.get().lmtp == LmtpVerdict::Judge {
                 self.0.reports.read(&wanted.mail).await;
@@ -96,18 +99,36 @@ impl Intake {
         results
     }
 
-    async fn receive_one(&self, wanted: &Wanted) -> Result<Receipt, Refusal> {
-        let mut routes = self.0.routing.split(&wanted.mail.envelope).await.map_err(later)?;
+    async fn receive_one(
+        &self,
+        wanted: &mut Wanted,
+        recipient: Recipient,
+        added: &mut Vec<Address>,
+    ) -> Result<Receipt, Refusal> {
+        let verdict = &wanted.verdict;
+        if let Some((_, refusal)) = verdict.refused.iter().find(|(refused, _)| *refused == recipient.address) {
+            return Err(again(refusal));
+        }
+        let is_removed = verdict.recipients.removed.contains(&recipient.address);
+        let removed = is_removed.then(|| recipient.address.clone());
+        let mut recipients: Vec<Recipient> = (!is_removed).then_some(recipient).into_iter().collect();
+        recipients.extend(added.iter().cloned().map(Recipient::plain));
+        wanted.mail.envelope.recipients = recipients;
+        let mut receipt = self.take(wanted).await?;
+        added.clear();
+        if let Some(address) = removed {
+            receipt = receipt.and(address, Outcome::Discarded { by: "a milter".into() });
+        }
+        Ok(receipt)
+    }
+
+    /// Stores what has been judged: all of it, or nothing and a refusal.
+    async fn take(&self, wanted: &Wanted) -> Result<Receipt, Refusal> {
+        let routes = self.0.routing.split(&wanted.mail.envelope).await.map_err(later)?;
         self.tell_expansions(&wanted.mail, &routes);
-        if let Some((_, refusal)) = routes.failed.pop() {
-            return Err(refusal);
-        }
-        let mut outcomes = self.queue_first(wanted, &routes).await?;
+        let queued = self.queue_first(wanted, &routes).await?;
         let (direct, results) = self.deliver(wanted, &routes).await;
-        for (recipient, result) in direct.into_iter().zip(results) {
-            outcomes.push((recipient.account, result?));
-        }
-        Ok(Receipt::new(wanted.mail.id, outcomes))
+        self.settle(wanted, routes, queued, direct, results).await
     }
 
     /// Adds the Received field and asks the filter.
@@ -144,6 +165,10 @@ impl Intake {
         }
         let changes = &verdict.recipients;
         let envelope = &mut mail.envelope;
+        if !verdict.genuine {
+            // Spam under a forged sender would have us write to the one who was forged.
+            envelope.recipients.iter_mut().for_each(|recipient| recipient.notify.success = false);
+        }
         envelope.recipients.retain(|recipient| !changes.removed.contains(&recipient.address));
         envelope.recipients.extend(changes.added.iter().cloned().map(Recipient::plain));
         Ok(Wanted { mail, verdict, message_id: glance.message_id })
@@ -166,13 +191,11 @@ impl Intake {
             others.append(&mut forwards);
         }
         let hold = || QUARANTINED.to_owned();
-        let mut outcomes = self.postpone(wanted, now, None).await?;
-        outcomes.extend(self.postpone(wanted, later, Some(hold())).await?);
-        if let Some(mail) = passed_on {
-            let forwarded = self.postpone_mail(&mail, wanted, forwards, quarantined.then(hold)).await?;
-            outcomes.extend(forwarded);
+        let mut entries = vec![(&wanted.mail, now, None), (&wanted.mail, later, Some(hold()))];
+        if let Some(mail) = &passed_on {
+            entries.push((mail, forwards, quarantined.then(hold)));
         }
-        Ok(outcomes)
+        self.postpone(wanted, entries).await
     }
 
     /// The message as aliases pass it on to other servers; `None` when that is no other than the message itself.
@@ -231,7 +254,7 @@ impl Intake {
         }
         // Some have it. The queue tries the others again, and tells the sender about those who never can.
         let others = failed.into_iter().map(|(recipient, _)| recipient).collect();
-        outcomes.extend(self.postpone(wanted, others, None).await?);
+        outcomes.extend(self.postpone(wanted, vec![(&wanted.mail, others, None)]).await?);
         Ok(Receipt::new(wanted.mail.id, outcomes))
     }
 
@@ -250,29 +273,20 @@ impl Intake {
         recipient.recipient.notify.success && !is_lmtp(&wanted.mail) && !self.is_held(wanted, recipient)
     }
 
-    async fn postpone(
-        &self,
-        wanted: &Wanted,
-        recipients: Vec<(Recipient, Bound)>,
-        hold: Option<String>,
-    ) -> Result<Vec<(Address, Outcome)>, Refusal> {
-        self.postpone_mail(&wanted.mail, wanted, recipients, hold).await
-    }
-
-    async fn postpone_mail(
-        &self,
-        mail: &Mail,
-        wanted: &Wanted,
-        recipients: Vec<(Recipient, Bound)>,
-        hold: Option<String>,
-    ) -> Result<Vec<(Address, Outcome)>, Refusal> {
-        if recipients.is_empty() {
+    /// Queues entries, all of them or none; those without recipients are left out.
+    async fn postpone(&self, wanted: &Wanted, entries: Vec<Waiting<'_>>) -> Result<Vec<(Address, Outcome)>, Refusal> {
+        let message_id = wanted.message_id.as_deref();
+        let entries = entries.into_iter().filter(|(_, recipients, _)| !recipients.is_empty());
+        let postponed = entries.map(|(mail, recipients, hold)| Postponed { mail, message_id, recipients, hold });
+        let postponed: Vec<Postponed<'_>> = postponed.collect();
+        if postponed.is_empty() {
             return Ok(Vec::new());
         }
-        let addresses: Vec<Address> = recipients.iter().map(|(recipient, _)| recipient.address.clone()).collect();
-        let message_id = wanted.message_id.as_deref();
-        let id: QueueId = self.0.queue.postpone(Postponed { mail, message_id, recipients, hold }).await?;
-        Ok(addresses.into_iter().map(|address| (address, Outcome::Queued(id))).collect())
+        let addresses = |one: &Postponed<'_>| one.recipients.iter().map(|(one, _)| one.address.clone()).collect();
+        let groups: Vec<Vec<Address>> = postponed.iter().map(addresses).collect();
+        let ids = self.0.queue.postpone_together(postponed).await?;
+        let queued = groups.into_iter().zip(ids);
+        Ok(queued.flat_map(|(group, id)| group.into_iter().map(move |one| (one, Outcome::Queued(id)))).collect())
     }
 
     fn event(&self, kind: EventKind, mail: &Mail) -> Event {
@@ -376,7 +390,7 @@ fn is_own(address: &Address, local: &LocalRecipient) -> bool {
 }
 
 /// The refusal that stands for all: a temporary one if there is one, so that the client tries again.
-fn worst(failed: &mut Vec<((Recipient, Bound), Refusal)>) -> Option<Refusal> {
+fn worst<T>(failed: &mut Vec<(T, Refusal)>) -> Option<Refusal> {
     let at = failed.iter().position(|(_, refusal)| refusal.is_temporary()).unwrap_or(0);
     (!failed.is_empty()).then(|| failed.swap_remove(at).1)
 }

@@ -17,25 +17,44 @@ impl Queue {
     ///
     /// Fails when the disk or the database does, or without recipients.
     pub async fn enqueue(&self, postponed: Postponed<'_>) -> Result<QueueId, Error> {
+        let new = self.new_entry(&postponed)?;
+        let id = self.0.parts.spool.commit(new).await?;
+        self.tell_queued(id, &postponed);
+        Ok(id)
+    }
+
+    /// Puts several into the queue, all of them or none.
+    async fn enqueue_together(&self, postponed: Vec<Postponed<'_>>) -> Result<Vec<QueueId>, Error> {
+        let entries: Result<Vec<_>, _> = postponed.iter().map(|one| self.new_entry(one)).collect();
+        let ids = self.0.parts.spool.commit_together(entries?).await?;
+        for (id, one) in ids.iter().zip(&postponed) {
+            self.tell_queued(*id, one);
+        }
+        Ok(ids)
+    }
+
+    fn new_entry<'a>(&self, postponed: &Postponed<'a>) -> Result<NewEntry<'a>, Error> {
         if postponed.recipients.is_empty() {
             return Err(Error::NoRecipients);
         }
-        let addresses: Vec<String> = postponed.recipients.iter().map(|(one, _)| one.address.to_string()).collect();
-        let recipients = postponed.recipients.into_iter().map(|(recipient, bound)| {
+        let recipients = postponed.recipients.iter().map(|(recipient, bound)| {
             let destination = match bound {
                 Bound::Here => Destination::Local,
                 Bound::Elsewhere => self.0.parts.outbound.destination(recipient.address.domain()),
             };
-            self.new_recipient(recipient, destination, Purpose::Message)
+            self.new_recipient(recipient.clone(), destination, Purpose::Message)
         });
-        let new = NewEntry {
+        Ok(NewEntry {
             mail: postponed.mail,
             recipients: recipients.collect(),
             message_id: postponed.message_id.map(ToOwned::to_owned),
             hold: postponed.hold.clone(),
-        };
-        let id = self.0.parts.spool.commit(new).await?;
+        })
+    }
+
+    fn tell_queued(&self, id: QueueId, postponed: &Postponed<'_>) {
         let mail = postponed.mail;
+        let addresses: Vec<String> = postponed.recipients.iter().map(|(one, _)| one.address.to_string()).collect();
         let mut event = Event::new(self.0.parts.clock.now(), EventKind::Queued)
             .session(mail.origin.session)
             .mail(mail.id)
@@ -46,11 +65,10 @@ impl Queue {
         if let Some(message_id) = postponed.message_id {
             event = event.with("message_id", message_id);
         }
-        if let Some(reason) = postponed.hold {
-            event = event.with("held", reason);
+        if let Some(reason) = &postponed.hold {
+            event = event.with("held", reason.as_str());
         }
         self.0.parts.journal.record(event);
-        Ok(id)
     }
 
     /// A recipient that is due now.
@@ -90,5 +108,9 @@ pub(super) enum Purpose {
 impl Queueing for Queue {
     fn postpone<'a>(&'a self, postponed: Postponed<'a>) -> BoxFuture<'a, Result<QueueId, Refusal>> {
         Box::pin(async move { self.enqueue(postponed).await.map_err(Refusal::from) })
+    }
+
+    fn postpone_together<'a>(&'a self, postponed: Vec<Postponed<'a>>) -> BoxFuture<'a, Result<Vec<QueueId>, Refusal>> {
+        Box::pin(async move { self.enqueue_together(postponed).await.map_err(Refusal::from) })
     }
 }

@@ -12,6 +12,15 @@ use super::snapshot::Record;
 use super::{AppendOptions, Appended, Error, Keyword, KeywordSet, Keywords};
 use crate::foundations::mail::{Message, Uid};
 
+/// What is done with keywords for which the folder's table has no slot left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRoom {
+    /// The client is told, who asked for this keyword.
+    Fail,
+    /// The message goes without: where it is counts more than how it is marked.
+    LeaveOut,
+}
+
 impl Folder {
     /// Stores a message; on disk with its UID and flags when this returns. Blocks.
     pub fn append(self: &Arc<Self>, message: &Message, options: &AppendOptions) -> Result<Appended, Error> {
@@ -19,7 +28,7 @@ impl Folder {
         let unique = self.environment.unique();
         let date = options.internal_date.unwrap_or_else(|| self.environment.clock.now());
         let flags = options.flags;
-        let keywords = self.learn(&directories, &options.keywords)?;
+        let keywords = self.learn(&directories, &options.keywords, NoRoom::LeaveOut)?;
         directories.write_temporary(&unique, &message.pieces(), date).map_err(self.failed("write a message"))?;
         let place = if flags.is_empty() && keywords.is_empty() { Place::New } else { Place::Cur };
         let size = message.len() as u64;
@@ -77,7 +86,12 @@ impl Folder {
     }
 
     /// The folder's slots for keywords; new ones are written to its table before any name uses them.
-    pub fn learn(self: &Arc<Self>, directories: &Directories, keywords: &[Keyword]) -> Result<KeywordSet, Error> {
+    pub fn learn(
+        self: &Arc<Self>,
+        directories: &Directories,
+        keywords: &[Keyword],
+        no_room: NoRoom,
+    ) -> Result<KeywordSet, Error> {
         let known = Arc::clone(&self.current().keywords);
         if keywords.iter().all(|keyword| known.slot(keyword).is_some()) {
             return Ok(known.set(keywords));
@@ -86,8 +100,8 @@ impl Folder {
         let mut snapshot = (*self.current()).clone();
         // Another program may have added some.
         let mut table: Keywords = keywords_file::read(directories.root()).map_err(self.failed("read the keywords"))?;
-        let full = keywords.iter().any(|keyword| table.learn(keyword).is_none());
-        if full {
+        let full = keywords.iter().filter(|keyword| table.learn(keyword).is_none()).count() > 0;
+        if full && no_room == NoRoom::Fail {
             return Err(Error::TooManyKeywords(self.name.clone()));
         }
         keywords_file::write(directories.root(), &table).map_err(self.failed("write the keywords"))?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 
+use super::append::NoRoom;
 use super::folder::{Folder, Pending, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::{self, Place};
@@ -40,7 +41,7 @@ impl Folder {
         let directories = self.directories()?;
         let keywords = match change.operation {
             FlagOperation::Remove => self.current().keywords.set(&change.keywords),
-            FlagOperation::Add | FlagOperation::Replace => self.learn(&directories, &change.keywords)?,
+            FlagOperation::Add | FlagOperation::Replace => self.learn(&directories, &change.keywords, NoRoom::Fail)?,
         };
         let wanted = Wanted { operation: change.operation, flags: change.flags, keywords };
         let mut stored = Stored::default();
@@ -459,7 +460,7 @@ impl Folder {
             return Ok(slots);
         }
         let keywords: Vec<_> = table.names(used).cloned().collect();
-        self.learn(target, &keywords)?;
+        self.learn(target, &keywords, NoRoom::LeaveOut)?;
         let mine = Arc::clone(&self.current().keywords);
         for slot in used.slots() {
             slots[usize::from(slot)] = table.name(slot).and_then(|keyword| mine.slot(keyword));

@@ -287,11 +287,10 @@ impl View {
 
     /// All UIDs of a set that no message has.
     fn absent(&self, known: &SequenceSet<Uid>, last: Option<Uid>) -> SequenceSet<Uid> {
-        let mut ranges = String::new();
+        let mut ranges = Vec::new();
         let mut add = |from: u32, to: u32| {
             if from <= to {
-                let separator = if ranges.is_empty() { "" } else { "," };
-                ranges.push_str(&format!("{separator}{from}:{to}"));
+                ranges.extend(Uid::new(from).zip(Uid::new(to)));
             }
         };
         for range in known.ranges(last) {
@@ -302,8 +301,7 @@ impl View {
             }
             add(from, range.end().get());
         }
-        // Too many gaps to be written as a set a parser would take: rather fewer UIDs than an answer without end.
-        SequenceSet::parse(ranges.as_bytes()).unwrap_or_default()
+        SequenceSet::of_ranges(ranges)
     }
 
     fn writable(&self) -> Result<(), Error> {

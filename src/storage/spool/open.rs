@@ -49,14 +49,24 @@ impl Spool {
     /// Fails when the disk or the database does. After an error the entry may exist nevertheless (when the database was
     /// lost in the middle of the commit); the sender's next attempt then makes a second one, but nothing is lost.
     pub async fn commit(&self, new: NewEntry<'_>) -> Result<QueueId, Error> {
-        let id = self.write_body(&new).await?;
+        let ids = self.commit_together(vec![new]).await?;
+        ids.into_iter().next().ok_or(Error::Closed)
+    }
+
+    /// Takes responsibility for several entries: all of them or none. Ids in the order of the entries.
+    pub async fn commit_together(&self, entries: Vec<NewEntry<'_>>) -> Result<Vec<QueueId>, Error> {
         let mut job = Job::full();
-        job.inserts.push(insert_rows(id, &new));
+        let mut ids = Vec::with_capacity(entries.len());
+        for new in &entries {
+            let id = self.write_body(new).await?;
+            job.inserts.push(insert_rows(id, new));
+            ids.push(id);
+        }
         // Without a row the body is an orphan, which the sweep removes. It is not removed here, because a failed commit
         // may have happened all the same.
         self.0.commits.submit(job).await?;
         self.notify_changed();
-        Ok(id)
+        Ok(ids)
     }
 
     /// The body of an entry.

@@ -4,6 +4,7 @@
 
 mod delivery;
 mod forwarding;
+mod milters;
 mod promises;
 mod talks;
 mod world;

@@ -1,8 +1,10 @@
 //! What intake and driver promise when something fails.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use postrider::foundations::dns::ZoneResolver;
 use postrider::foundations::settings::{ByteSize, Span};
 use postrider::protocols::smtp::Mode;
 use postrider::services::guard::ServiceRates;
@@ -68,16 +70,66 @@ async fn a_broken_queue_does_not_stop_local_mail_and_never_leads_to_two_copies()
 
 #[tokio::test]
 async fn a_sender_who_wants_to_hear_of_success_hears_from_the_queue() {
-    let world = relay(|_| {}).await;
+    let zone = Arc::new(ZoneResolver::new());
+    zone.add("elsewhere.test TXT v=spf1 ip4:192.0.2.1 -all").unwrap();
+    let world = relay(|wishes| wishes.zone = Some(zone)).await;
     let mut client = greeted(&world).await;
-    client.command("MAIL FROM:<eve@elsewhere.test>").await;
-    client.command("RCPT TO:<sales@example.test> NOTIFY=SUCCESS").await;
-    client.command("DATA").await;
-    assert!(client.command("x\r\n.").await.starts_with("250"));
+    ask_for_success(&mut client).await;
     assert!(world.mailboxes.0.lock().is_empty());
     let entries = world.queue.entries.lock().clone();
     let wanted = ["ann@example.test", "bob@example.test"].map(|address| (address.to_owned(), Bound::Here));
     assert_eq!(entries, [(wanted.to_vec(), None)]);
+}
+
+async fn ask_for_success(client: &mut Client) {
+    client.command("MAIL FROM:<eve@elsewhere.test>").await;
+    client.command("RCPT TO:<sales@example.test> NOTIFY=SUCCESS").await;
+    client.command("DATA").await;
+    assert!(client.command("x\r\n.").await.starts_with("250"));
+}
+
+#[tokio::test]
+async fn a_forged_sender_is_not_told_of_success() {
+    let zone = Arc::new(ZoneResolver::new());
+    zone.add("elsewhere.test TXT v=spf1 ip4:203.0.113.1 ~all").unwrap();
+    let world = relay(|wishes| wishes.zone = Some(zone)).await;
+    ask_for_success(&mut greeted(&world).await).await;
+    assert_eq!(world.mailboxes.0.lock().len(), 2);
+    assert!(world.queue.entries.lock().is_empty());
+}
+
+#[tokio::test]
+async fn an_announcement_takes_no_memory() {
+    let world = relay(|wishes| {
+        wishes.memory = ByteSize::mib(2);
+        wishes.smtp.memory_time = Span::millis(50);
+    })
+    .await;
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        let mut client = greeted(&world).await;
+        client.command("MAIL FROM:<>").await;
+        client.command("RCPT TO:<ann@example.test>").await;
+        client.send(b"BDAT 1000000 LAST\r\n").await;
+        idle.push(client);
+    }
+    assert!(send(&mut greeted(&world).await, &["bob"], "x").await.starts_with("250"));
+}
+
+#[tokio::test]
+async fn a_session_goes_on_after_a_message_that_took_longer_than_a_command_may() {
+    let world = relay(|wishes| wishes.smtp.command_time = Span::millis(400)).await;
+    let mut client = greeted(&world).await;
+    client.command("MAIL FROM:<>").await;
+    client.command("RCPT TO:<ann@example.test>").await;
+    client.command("DATA").await;
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_millis(600) {
+        client.send(b"line\r\n").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(client.command(".").await.starts_with("250"));
+    assert!(client.command("NOOP").await.starts_with("250"));
 }
 
 #[tokio::test]

@@ -84,6 +84,17 @@ impl Queueing for Queue {
         self.mails.lock().push((sender, text));
         std::future::ready(Ok(QueueId::generate(SystemClock.now()))).boxed()
     }
+
+    fn postpone_together<'a>(&'a self, postponed: Vec<Postponed<'a>>) -> BoxFuture<'a, Result<Vec<QueueId>, Refusal>> {
+        async move {
+            let mut ids = Vec::new();
+            for one in postponed {
+                ids.push(self.postpone(one).await?);
+            }
+            Ok(ids)
+        }
+        .boxed()
+    }
 }
 
 /// The room and what to look into.
@@ -105,6 +116,7 @@ pub(crate) struct Wishes {
     pub(crate) memory: ByteSize,
     pub(crate) srs: SrsSettings,
     pub(crate) spam: FilterSettings,
+    pub(crate) intake: Live<IntakeSettings>,
     /// What the filter finds in the DNS; without it, it does not ask.
     pub(crate) zone: Option<Arc<ZoneResolver>>,
 }
@@ -132,6 +144,7 @@ impl Wishes {
             memory: ByteSize::mib(64),
             srs: SrsSettings::default(),
             spam: FilterSettings::default(),
+            intake: Live::new(IntakeSettings::default()),
             zone: None,
         }
     }
@@ -205,7 +218,7 @@ impl World {
                 clock: Arc::clone(&clock),
             })),
             intake: Arc::new(Intake::new(IntakeParts {
-                settings: Live::new(IntakeSettings::default()),
+                settings: wishes.intake,
                 hostname,
                 filter: Arc::new(filter),
                 routing,

@@ -83,7 +83,8 @@ impl Session {
             return self.take_chunk(Chunk { instead: Some(too_large(&self.profile)), ..chunk });
         }
         transaction.reader(Way::Chunks, &self.profile);
-        let octets = usize::try_from(size).unwrap_or(usize::MAX);
+        // What is announced is not here yet: the rest of the room is asked for as octets come.
+        let octets = usize::try_from(size).unwrap_or(FIRST_ROOM).min(FIRST_ROOM);
         self.ask(Asked::Chunk(chunk), Question::Room(octets))
     }
 

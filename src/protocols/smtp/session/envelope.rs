@@ -6,6 +6,7 @@ use crate::foundations::address::{ForwardPath, ReversePath};
 use crate::foundations::failure::Refusal;
 use crate::foundations::mail::Recipient;
 use crate::foundations::wire::smtp::{EnhancedStatus, MailParameters, RcptParameters, Reply, SyntaxError};
+use crate::protocols::smtp::Mode;
 use crate::protocols::smtp::hello::{Extended, Security};
 use crate::protocols::smtp::transaction::{Transaction, recipient};
 
@@ -79,7 +80,9 @@ impl Session {
             }
             (Ok(()), None) => Step::Reply(sequence("MAIL first")),
             (Err(refusal), _) => {
-                self.tally.refused += u32::from(!refusal.is_temporary());
+                // A front end asks on behalf of many clients; their guesses are not its own.
+                let counts = !refusal.is_temporary() && self.profile.mode != Mode::Lmtp;
+                self.tally.refused += u32::from(counts);
                 if self.tally.refused > self.profile.refused_recipients {
                     return self.close(closing(4, 7, 0, "Too many refused recipients"));
                 }

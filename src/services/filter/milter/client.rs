@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::change::{self, Change, MAX_CHANGES};
 use super::packet::{Packet, joined, receive, send, texts};
+use crate::foundations::address::Address;
 use crate::foundations::mail::Mail;
 use crate::services::filter::endpoint::Wire;
 use crate::services::filter::settings::MilterSettings;
@@ -49,6 +50,15 @@ pub struct Outcome {
     pub answer: Answer,
     /// What is to be changed, in order.
     pub changes: Vec<Change>,
+    /// Recipients for whom the message is refused while others may have it: [`Answer::Reject`] or [`Answer::Later`].
+    pub refused: Vec<(Address, Answer)>,
+}
+
+impl Outcome {
+    /// A decision that ends the conversation early.
+    pub(super) const fn early(answer: Answer) -> Self {
+        Self { answer, changes: Vec::new(), refused: Vec::new() }
+    }
 }
 
 /// What we let milters do (`SMFIF_*`): all header, body and recipient changes, quarantine.
@@ -94,7 +104,7 @@ struct Talk<'w> {
     wire: &'w mut dyn Wire,
     steps: u32,
     patience: std::time::Duration,
-    refused: Vec<Change>,
+    refused: Vec<(Address, Answer)>,
 }
 
 /// How a stage ended.
@@ -109,7 +119,7 @@ macro_rules! stage {
     ($talk:ident, $answer:expr) => {
         match $answer {
             Stage::Next | Stage::Skip => {}
-            Stage::End(answer) => return Ok(Outcome { answer, changes: Vec::new() }),
+            Stage::End(answer) => return Ok(Outcome::early(answer)),
         }
     };
 }
@@ -127,7 +137,7 @@ impl Talk<'_> {
         self.macros(b'M', &[("i", &queue_id), ("{mail_addr}", &address), ("{auth_authen}", &login)]).await?;
         stage!(self, self.step(NO_MAIL, SILENT_MAIL, b'M', &joined(&[&reverse_path])).await?);
         if let Some(answer) = self.recipients(mail).await? {
-            return Ok(Outcome { answer, changes: Vec::new() });
+            return Ok(Outcome::early(answer));
         }
         self.macros(b'T', &[("i", &queue_id)]).await?;
         stage!(self, self.step(NO_DATA, SILENT_DATA, b'T', &[]).await?);
@@ -143,7 +153,7 @@ impl Talk<'_> {
                 match self.step(NO_BODY, SILENT_BODY, b'B', chunk).await? {
                     Stage::Next => {}
                     Stage::Skip => break,
-                    Stage::End(answer) => return Ok(Outcome { answer, changes: Vec::new() }),
+                    Stage::End(answer) => return Ok(Outcome::early(answer)),
                 }
             }
         }
@@ -189,7 +199,7 @@ impl Talk<'_> {
             match self.step(NO_RECIPIENT, SILENT_RECIPIENT, b'R', &joined(&[&format!("<{address}>")])).await? {
                 Stage::Next | Stage::Skip => kept += 1,
                 Stage::End(answer @ (Answer::Reject(_) | Answer::Later(_))) => {
-                    self.refused.push(Change::RemoveRecipient(address));
+                    self.refused.push((recipient.address.clone(), answer.clone()));
                     last = Some(answer);
                 }
                 Stage::End(answer) => return Ok(Some(answer)),
@@ -230,7 +240,7 @@ impl Talk<'_> {
     /// The end of the message: changes, then the decision.
     async fn finish(&mut self) -> Result<Outcome, Error> {
         send(self.wire, b'E', &[]).await?;
-        let mut changes = std::mem::take(&mut self.refused);
+        let mut changes = Vec::new();
         let mut body: Option<Vec<u8>> = None;
         let mut held: Option<String> = None;
         let mut replaced = 0usize;
@@ -249,10 +259,10 @@ impl Talk<'_> {
                 b'c' | b'a' => {
                     changes.extend(body.map(Change::Body));
                     let answer = held.map_or(Answer::Accept, Answer::Quarantine);
-                    return Ok(Outcome { answer, changes });
+                    return Ok(Outcome { answer, changes, refused: std::mem::take(&mut self.refused) });
                 }
                 _ => match decision(&answer) {
-                    Some(answer) => return Ok(Outcome { answer, changes: Vec::new() }),
+                    Some(answer) => return Ok(Outcome::early(answer)),
                     None => changes.extend(wish(&answer)?),
                 },
             }

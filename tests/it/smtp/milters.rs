@@ -1,0 +1,119 @@
+//! What intake does with what a milter says about single recipients.
+
+use postrider::foundations::settings::{Live, Span};
+use postrider::protocols::smtp::Mode;
+use postrider::services::filter::{Endpoint, FilterSettings, MilterSettings};
+use postrider::services::intake::{IntakeSettings, LmtpVerdict};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::world::{Client, Wishes, World};
+
+/// Answers of a milter: for the recipient of this local part, or (empty) at the end of the message, these packets.
+type Script = &'static [(&'static str, &'static [(u8, &'static [u8])])];
+
+async fn serve(mut stream: UnixStream, script: Script) -> std::io::Result<()> {
+    loop {
+        let mut data = vec![0; stream.read_u32().await? as usize];
+        stream.read_exact(&mut data).await?;
+        let (command, text) = (data[0], String::from_utf8_lossy(&data[1..]).into_owned());
+        let wanted = |name: &str| match command {
+            b'R' => !name.is_empty() && text.starts_with(&format!("<{name}@")),
+            b'E' => name.is_empty(),
+            _ => false,
+        };
+        let mut packets: Vec<(u8, &[u8])> = match command {
+            b'D' => continue,
+            b'Q' => return Ok(()),
+            b'O' => vec![(b'O', &[0, 0, 0, 6, 0, 0, 0, 0xff, 0, 0, 0, 0])],
+            _ => script.iter().filter(|(name, _)| wanted(name)).flat_map(|(_, packets)| packets.to_vec()).collect(),
+        };
+        if command == b'E' || packets.is_empty() {
+            packets.push((b'c', b""));
+        }
+        for (command, data) in packets {
+            stream.write_u32(u32::try_from(data.len() + 1).unwrap()).await?;
+            stream.write_u8(command).await?;
+            stream.write_all(data).await?;
+        }
+    }
+}
+
+/// A server that asks such a milter. The directory holds its socket.
+async fn world(mode: Mode, script: Script) -> (World, tempfile::TempDir) {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("milter");
+    let listener = UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, script));
+        }
+    });
+    let address = Some(Endpoint::Unix(path));
+    let milter =
+        MilterSettings { name: "odd".into(), address, timeout: Span::seconds(20), ..MilterSettings::default() };
+    let spam = FilterSettings { milters: vec![milter], ..FilterSettings::default() };
+    let intake = Live::new(IntakeSettings { lmtp: LmtpVerdict::Judge, ..IntakeSettings::default() });
+    (World::new(Wishes { spam, intake, ..Wishes::new(mode) }).await, place)
+}
+
+async fn send(client: &mut Client, hello: &str, recipients: &[&str]) -> Vec<String> {
+    assert!(client.reply().await.starts_with("220"));
+    assert!(client.command(hello).await.starts_with("250"));
+    client.command("MAIL FROM:<eve@elsewhere.test>").await;
+    for recipient in recipients {
+        assert!(client.command(&format!("RCPT TO:<{recipient}@example.test>")).await.starts_with("250"));
+    }
+    client.command("DATA").await;
+    let mut replies = vec![client.command("Subject: x\r\n\r\nx\r\n.").await];
+    while hello.starts_with("LHLO") && replies.len() < recipients.len() {
+        replies.push(client.reply().await);
+    }
+    replies
+}
+
+#[tokio::test]
+async fn a_recipient_whom_a_milter_refuses_is_not_lost_behind_a_250() {
+    for (script, wanted) in [
+        (&[("bob", &[(b't', b"" as &[u8])] as &[_])] as Script, "451 4.7.1 <bob@example.test>: "),
+        (&[("bob", &[(b'y', b"550 5.7.1 Bob takes no mail\0")])], "550 5.7.1 <bob@example.test>: Bob takes no mail"),
+    ] {
+        let (world, _place) = world(Mode::Relay, script).await;
+        let replies = send(&mut world.connect(), "EHLO client.example", &["ann", "bob"]).await;
+        assert!(replies[0].starts_with(wanted), "{replies:?}");
+        assert!(world.mailboxes.0.lock().is_empty() && world.queue.entries.lock().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn over_lmtp_each_recipient_has_the_milters_answer() {
+    let (world, _place) = world(Mode::Lmtp, &[("bob", &[(b't', b"")])]).await;
+    let replies = send(&mut world.connect(), "LHLO client.example", &["ann", "bob"]).await;
+    assert!(replies[0].starts_with("250") && replies[1].starts_with("451 4.7.1 <bob@example.test>"), "{replies:?}");
+    assert_eq!(world.mailboxes.0.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn recipients_that_a_milter_adds_and_removes_do_not_shift_the_answers_of_lmtp() {
+    let script: Script = &[("", &[(b'-', b"<ann@example.test>\0"), (b'+', b"<sales@example.test>\0")])];
+    let (world, _place) = world(Mode::Lmtp, script).await;
+    let mut client = world.connect();
+    let replies = send(&mut client, "LHLO client.example", &["ann", "bob"]).await;
+    assert!(replies.iter().all(|reply| reply.starts_with("250")), "{replies:?}");
+    // `sales` leads to both; the session goes on.
+    let mut boxes: Vec<String> = world.mailboxes.0.lock().iter().map(|(address, _)| address.to_string()).collect();
+    boxes.sort();
+    assert_eq!(boxes, ["ann@example.test", "bob@example.test", "bob@example.test"]);
+    assert!(client.command("NOOP").await.starts_with("250"));
+}
+
+#[tokio::test]
+async fn lmtp_behind_an_alias_is_not_repeated_for_the_one_mailbox_that_failed() {
+    let (world, _place) = world(Mode::Lmtp, &[("", &[(b'+', b"<broken@example.test>\0")])]).await;
+    let replies = send(&mut world.connect(), "LHLO client.example", &["ann"]).await;
+    assert!(replies[0].starts_with("250"), "{replies:?}");
+    assert_eq!(world.mailboxes.0.lock().len(), 1);
+    let entries = world.queue.entries.lock().clone();
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0].0[0].0, "broken@example.test");
+}
