@@ -1,5 +1,10 @@
 # Backups, taken and proven on a schedule.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   inherit (lib)
     getExe
@@ -8,6 +13,7 @@ let
     mkMerge
     mkOption
     optional
+    optionals
     types
     ;
   cfg = config.services.postrider;
@@ -29,6 +35,8 @@ let
     ++ lib.mapAttrsToList (name: secret: "${name}:${secret.file}") cfg.secrets
     ++ optional (cfg.database.urlFile != null) "database-url:${cfg.database.urlFile}";
 
+  isBucket = place: place != null && lib.hasPrefix "s3://" place;
+  usesBucket = isBucket backup.destination || isBucket backup.remote;
   remote = "the backups are copied to another machine";
   reading = {
     CapabilityBoundingSet = {
@@ -56,6 +64,12 @@ let
       "postrider-access.service"
       "postrider-mta.service"
     ];
+    path =
+      optional (backup.ageRecipients != [ ]) pkgs.age
+      ++ optionals (backup.remote != null && !isBucket backup.remote) [
+        pkgs.openssh
+        pkgs.rsync
+      ];
     # A backup that runs while the system changes is not broken off.
     restartIfChanged = false;
     serviceConfig = {
@@ -64,11 +78,13 @@ let
       IOWeight = 20;
       LoadCredential = credentials;
       Nice = 10;
+      CacheDirectory = "postrider/backup";
+      CacheDirectoryMode = "0700";
       ReadWritePaths = [
-        backup.destination
         "/run/postrider"
         "/var/lib/postrider"
-      ];
+      ]
+      ++ optional (!isBucket backup.destination) backup.destination;
       SetCredential = optional (
         cfg.database.localUrls ? root
       ) "database-url:${cfg.database.localUrls.root}";
@@ -77,7 +93,9 @@ let
     }
     // harden (
       reading
-      // lib.optionalAttrs (backup.remote != null || cfg.database.urlFile != null) (outbound remote)
+      // lib.optionalAttrs (backup.remote != null || usesBucket || cfg.database.urlFile != null) (
+        outbound remote
+      )
       // relax
     );
   };
@@ -94,10 +112,13 @@ in
   options.services.postrider.backup = {
     enable = mkEnableOption "backups of everything: accounts, queue, mailboxes, configuration, keys, learned spam data";
     destination = mkOption {
-      type = types.path;
+      type = types.either types.path (types.strMatching "s3://.+");
       default = "/var/backup/postrider";
-      example = "/mnt/backup/postrider";
-      description = "Directory of the backups. It should lie on another disk than the mail.";
+      example = "s3://mail-backups/mx1";
+      description = ''
+        Where the backups are: a directory, which should lie on another disk than the mail, or a bucket of a storage that
+        speaks S3, described by `s3`.
+      '';
     };
     schedule = mkOption {
       type = types.str;
@@ -105,10 +126,34 @@ in
       example = "*-*-* 00/6:00:00";
       description = "When a backup is taken, in the words of systemd.time(7). What is no longer to be kept is removed then, too.";
     };
+    fullEvery = mkOption {
+      type = types.str;
+      default = "7d";
+      example = "30d";
+      description = "After this time the next backup reads every message again, in place of only those that are new.";
+    };
+    appendOnly = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = "Nothing is ever removed from the destination; another machine, or the storage itself, thins it out.";
+    };
     retention = {
       daily = kept "days" 7 14;
       weekly = kept "weeks" 4 8;
       monthly = kept "months" 12 24;
+      days = mkOption {
+        type = types.ints.unsigned;
+        default = 2;
+        example = 7;
+        description = "Backups that are younger than so many days are all kept.";
+      };
+      full = mkOption {
+        type = types.ints.unsigned;
+        default = 2;
+        example = 4;
+        description = "Of how many backups that read everything the newest are kept.";
+      };
     };
     drill = mkOption {
       type = types.nullOr types.str;
@@ -123,7 +168,63 @@ in
       type = types.nullOr types.str;
       default = null;
       example = "backup@vault.example.com:postrider";
-      description = "Where each backup is copied to, as rsync writes it, over ssh. Nothing is ever removed there.";
+      description = ''
+        Where the backups are copied to: as rsync writes it, over ssh, or `s3://bucket/prefix`. Nothing is ever removed
+        there.
+      '';
+    };
+    remoteSchedule = mkOption {
+      type = types.str;
+      default = "monthly";
+      example = "daily";
+      description = "When what `remote` lacks is copied there.";
+    };
+    remoteShell = mkOption {
+      type = types.str;
+      default = "ssh -o BatchMode=yes";
+      example = "ssh -o BatchMode=yes -i /run/secrets/backup-key -p 23";
+      description = "How rsync reaches the other machine, with options. It must not ask for anything.";
+    };
+    s3 = {
+      endpoint = mkOption {
+        type = types.str;
+        default = "";
+        example = "https://s3.eu-central-1.amazonaws.com";
+        description = "The URL of the storage that buckets are in.";
+      };
+      region = mkOption {
+        type = types.str;
+        default = "us-east-1";
+        example = "eu-central-1";
+        description = "Its region, as the storage calls it.";
+      };
+      addressStyle = mkOption {
+        type = types.enum [
+          "path"
+          "host"
+        ];
+        default = "path";
+        example = "host";
+        description = "Whether the bucket is named in the path or in the host name.";
+      };
+      accessKey = mkOption {
+        type = types.str;
+        default = "";
+        example = "AKIAIOSFODNN7EXAMPLE";
+        description = "The id of the access key, which is no secret.";
+      };
+      secretKeyFile = mkOption {
+        type = types.nullOr own.secretFile;
+        default = null;
+        example = "/run/secrets/backup-s3";
+        description = "File with the secret of the access key. Only root needs to be able to read it.";
+      };
+      authorities = mkOption {
+        type = types.nullOr types.path;
+        default = null;
+        example = "/etc/ssl/storage-ca.pem";
+        description = "File with certificates of authorities to trust, in PEM; those of the system otherwise.";
+      };
     };
     ageRecipients = mkOption {
       type = types.listOf types.str;
@@ -139,22 +240,50 @@ in
         destination = backup.destination;
         retention = backup.retention;
         age_recipients = backup.ageRecipients;
+        append_only = backup.appendOnly;
+        full_every = backup.fullEvery;
       }
-      // lib.optionalAttrs (backup.remote != null) { inherit (backup) remote; };
-      systemd.tmpfiles.settings."10-postrider".${backup.destination}.d = {
-        mode = "0700";
-        user = "root";
-        group = "root";
+      // lib.optionalAttrs (backup.remote != null) {
+        inherit (backup) remote;
+        remote_shell = backup.remoteShell;
+      }
+      // lib.optionalAttrs usesBucket {
+        s3 = {
+          inherit (backup.s3) endpoint region;
+          access_key = backup.s3.accessKey;
+          address_style = backup.s3.addressStyle;
+        }
+        // lib.optionalAttrs (backup.s3.secretKeyFile != null) {
+          secret_key_file = backup.s3.secretKeyFile;
+        }
+        // lib.optionalAttrs (backup.s3.authorities != null) { inherit (backup.s3) authorities; };
+      };
+      assertions = [
+        {
+          assertion = !usesBucket || backup.s3.endpoint != "";
+          message = "services.postrider.backup: a bucket is named, but not the storage it is in: set services.postrider.backup.s3.endpoint to its URL.";
+        }
+        {
+          assertion = !isBucket backup.destination || backup.remote == null || isBucket backup.remote;
+          message = "services.postrider.backup: rsync does not reach into a bucket: let destination be a directory, or remote another bucket.";
+        }
+      ];
+      systemd.tmpfiles.settings = mkIf (!isBucket backup.destination) {
+        "10-postrider".${backup.destination}.d = {
+          mode = "0700";
+          user = "root";
+          group = "root";
+        };
       };
       systemd.services.postrider-backup = unit "Postrider: a backup" { } (
-        [
-          "create"
-          "prune"
-        ]
-        ++ optional (backup.remote != null) "push"
+        [ "create" ] ++ optional (!backup.appendOnly) "prune"
       );
       systemd.timers.postrider-backup = timer backup.schedule;
     }
+    (mkIf (backup.remote != null) {
+      systemd.services.postrider-offsite = unit "Postrider: backups are copied elsewhere" { } [ "push" ];
+      systemd.timers.postrider-offsite = timer backup.remoteSchedule;
+    })
     (mkIf (backup.drill != null) {
       systemd.services.postrider-drill = unit "Postrider: the newest backup is proven" toItself [
         "drill"

@@ -8,7 +8,6 @@ mod report;
 mod restore;
 mod source;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -19,18 +18,20 @@ use super::output::{Output, Shown, print};
 use super::user::rounded;
 use crate::config::Config;
 use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
+use crate::foundations::event::EventKind;
 use crate::services::backup::{
-    self, Access, BackupSettings, Depth, Extent, Progress, Remote, Repository, SnapshotId, Totals,
+    self, Access, BackupSettings, Depth, Destination, Extent, Progress, Remote, Repository, SnapshotId, Totals,
 };
+use crate::storage::journal::{Journal, Order, Query};
 use progress::Shower;
 use report::Report;
 
 /// Backups.
 #[derive(Debug, clap::Args)]
 pub(super) struct Backup {
-    /// Directory of the backups, in place of `backup.destination`.
-    #[arg(long, global = true, value_name = "DIRECTORY")]
-    destination: Option<PathBuf>,
+    /// Directory of the backups or `s3://bucket/prefix`, in place of `backup.destination`.
+    #[arg(long, global = true, value_name = "PLACE")]
+    destination: Option<Destination>,
     #[command(subcommand)]
     action: Action,
 }
@@ -43,6 +44,9 @@ enum Action {
         /// Read every message again, in place of only those that no backup has.
         #[arg(long)]
         full: bool,
+        /// Begin anew where an earlier backup has gone.
+        #[arg(long)]
+        new: bool,
     },
     /// List the backups there are.
     List,
@@ -137,11 +141,22 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
     let config = context.config()?;
     let mut settings = config.backup.clone();
     if let Some(destination) = command.destination {
-        settings.destination = std::path::absolute(destination)?;
+        settings.destination = match destination {
+            Destination::Directory(path) => Destination::Directory(std::path::absolute(path)?),
+            bucket => bucket,
+        };
     }
     let place = Place { context, config, settings, clock: Arc::new(SystemClock) };
+    if matches!(
+        command.action,
+        Action::Create { .. } | Action::Verify { .. } | Action::Prune { .. } | Action::Push { .. }
+    ) {
+        // Linux does this for the thread that asks and for those it makes later: there are no others yet. That it is
+        // refused is no reason not to work.
+        let _ = rustix::process::nice(i32::from(place.settings.nice.min(19)));
+    }
     match command.action {
-        Action::Create { full } => create(&place, full).await,
+        Action::Create { full, new } => create(&place, full, new).await,
         Action::List => list(&place).await,
         Action::Verify { backup, quick } => verify(&place, backup, quick).await,
         Action::Restore(arguments) => restore::run(arguments, &place).await,
@@ -153,14 +168,21 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
     }
 }
 
-async fn create(place: &Place<'_>, full: bool) -> Outcome {
+async fn create(place: &Place<'_>, full: bool, new: bool) -> Outcome {
     let begun = place.clock.now();
     let accounts = place.context.accounts().await?;
-    let result = take(place, &accounts, full).await;
+    let result = match new {
+        true => take(place, &accounts, full).await,
+        false => match still_there(place, &accounts).await {
+            Ok(()) => take(place, &accounts, full).await,
+            Err(error) => Err(error),
+        },
+    };
     let report = match &result {
         Ok(created) => Report::done("created", begun).with("backup", created.id.to_string()).with("totals", created),
         Err(error) => Report::failed("created", begun, error),
     };
+    let report = report.with("destination", place.settings.destination.to_string());
     report.write(&accounts, &place.clock).await;
     accounts.closed().await;
     let created = result?;
@@ -184,6 +206,27 @@ async fn take(place: &Place<'_>, accounts: &Accounts, full: bool) -> anyhow::Res
     let progress = Arc::new(Progress::default());
     let _shower = Shower::start(place.output(), "backup", &progress, expected);
     Ok(backup::create(&repository, &source, extent, &place.clock, &progress).await?)
+}
+
+/// Refuses to begin anew where the journal knows of a backup: most likely the disk is not mounted, and what is written now
+/// would fill the one below.
+async fn still_there(place: &Place<'_>, accounts: &Accounts) -> anyhow::Result<()> {
+    let settings = place.settings.clone();
+    let has_one = tokio::task::spawn_blocking(move || Repository::is_there(&settings.destination, &settings)).await??;
+    if has_one {
+        return Ok(());
+    }
+    let query = Query { kinds: vec![EventKind::Backup], order: Order::NewestFirst, ..Query::default() };
+    let destination = serde_json::Value::from(place.settings.destination.to_string());
+    let events = Journal::read_only(accounts.database.clone()).query(&query).await?;
+    let made = events.iter().find(|event| {
+        let is = |name: &str, value: &serde_json::Value| event.details.get(name) == Some(value);
+        is("what", &"created".into()) && is("result", &"ok".into()) && is("destination", &destination)
+    });
+    match made {
+        Some(event) => Err(backup::Error::Gone { place: place.settings.destination.to_string(), at: event.at }.into()),
+        None => Ok(()),
+    }
 }
 
 /// Whether the last run that read everything is too long ago.
@@ -325,10 +368,10 @@ async fn copy(place: &Place<'_>, remote: Option<Remote>, way: Way) -> Outcome {
         Way::There => Some(place.open(Access::Read).await?),
         Way::Back => None,
     };
-    let (root, there) = (place.settings.destination.clone(), remote.clone());
+    let (settings, there) = (place.settings.clone(), remote.clone());
     let result = tokio::task::spawn_blocking(move || match way {
-        Way::There => backup::push(&root, &there),
-        Way::Back => backup::pull(&root, &there),
+        Way::There => backup::push(&settings, &there),
+        Way::Back => backup::pull(&settings, &there),
     });
     let result = result.await?;
     drop(locked);
@@ -345,8 +388,8 @@ async fn copy(place: &Place<'_>, remote: Option<Remote>, way: Way) -> Outcome {
     result?;
     let value = serde_json::json!({ "remote": remote.to_string() });
     let said = match way {
-        Way::There => format!("`{remote}` has every backup of `{}`", place.settings.destination.display()),
-        Way::Back => format!("`{}` has every backup of `{remote}`", place.settings.destination.display()),
+        Way::There => format!("`{remote}` has every backup of `{}`", place.settings.destination),
+        Way::Back => format!("`{}` has every backup of `{remote}`", place.settings.destination),
     };
     place.output().done(&said, &value);
     Ok(Exit::Done)

@@ -14,8 +14,8 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
 use crate::services::backup::{
-    Access, Progress, QueueFate, Repository, Restored, Selection, Snapshot, SnapshotId, restore_accounts,
-    restore_files, restore_mail,
+    Access, AccountRestored, Progress, QueueFate, Repository, Restored, Selection, Snapshot, SnapshotId,
+    restore_accounts, restore_files, restore_mail, restore_missing_accounts,
 };
 use crate::storage::database::{Database, DatabaseUrl};
 use crate::storage::mailbox::FolderName;
@@ -118,6 +118,9 @@ pub(super) struct Told {
     rows: Option<u64>,
     /// Files of configuration and keys.
     configuration: u64,
+    /// Accounts that were gone and are there again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accounts: Vec<AccountRestored>,
 }
 
 pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
@@ -172,7 +175,7 @@ pub(super) async fn into_directory(
 ) -> anyhow::Result<Told> {
     let whole = selection.is_everything();
     let restored = mail(place, repository, snapshot, selection, directory.join("mail")).await?;
-    let mut told = Told { backup: snapshot.id.clone(), mail: restored, rows: None, configuration: 0 };
+    let mut told = Told { backup: snapshot.id.clone(), mail: restored, rows: None, configuration: 0, accounts: vec![] };
     if !whole {
         return Ok(told);
     }
@@ -214,8 +217,10 @@ async fn into_server(
         );
     }
     let what = selection.to_string();
+    // Of users whose account is gone, when all they have is meant. With everything the database decides.
+    let gone = (!whole && selection.whole_users()).then(|| selection.clone());
     let restored = mail(place, repository, snapshot, selection, config.storage.mail_root.clone()).await?;
-    let mut told = Told { backup: snapshot.id.clone(), mail: restored, rows: None, configuration: 0 };
+    let mut told = Told { backup: snapshot.id.clone(), mail: restored, rows: None, configuration: 0, accounts: vec![] };
     if whole {
         use crate::services::backup::Error::AccountsThere;
         match restore_accounts(repository, snapshot, &accounts.database, &config.spool.directory, fate).await {
@@ -224,8 +229,11 @@ async fn into_server(
             Err(error) => return Err(error.into()),
         }
     }
+    if let Some(selection) = gone {
+        told.accounts = restore_missing_accounts(repository, snapshot, &selection, &accounts.directory).await?;
+    }
     let report = Report::done("restored", begun).with("backup", snapshot.id.to_string()).with("selection", what);
-    report.with("restored", &told.mail).write(&accounts, &place.clock).await;
+    report.with("restored", &told.mail).with("accounts", &told.accounts).write(&accounts, &place.clock).await;
     accounts.changed().await;
     Ok(told)
 }
@@ -244,6 +252,9 @@ fn say(output: Output, told: &Told) {
     }
     output.done(&said, told);
     if matches!(output, Output::People) {
+        for account in &told.accounts {
+            print(&format!("{}\n", again(account)));
+        }
         for path in &mail.kept_beside {
             print(&format!("another file is there; the backup's lies beside it: {path}\n"));
         }
@@ -255,6 +266,23 @@ fn say(output: Output, told: &Told) {
             print(&format!("{} keywords are unknown in the folders that are there\n", mail.keywords_dropped));
         }
     }
+}
+
+/// What is said of an account that was made again.
+fn again(account: &AccountRestored) -> String {
+    let password = if account.password { "with its password" } else { "without a password" };
+    let quota = account.quota.map_or_else(|| "no quota".to_owned(), |quota| format!("a quota of {quota}"));
+    let mut said = format!("the account {} was gone and is there again: {password}, {quota}", account.address);
+    if !account.enabled {
+        said += ", disabled as it was";
+    }
+    if account.domain {
+        said += &format!("; its domain {} was gone, too", account.address.domain());
+    }
+    for alias in &account.aliases {
+        said += &format!("; alias {alias}");
+    }
+    said
 }
 
 #[cfg(test)]

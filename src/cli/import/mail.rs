@@ -50,7 +50,7 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
     Ok(report(&users, how.dry_run, context))
 }
 
-fn user_of(
+pub(super) fn user_of(
     mover: &Mover,
     path: &Path,
     user: Address,

@@ -3,6 +3,7 @@
 mod mail;
 mod remote;
 mod seed;
+mod stack;
 
 use std::path::PathBuf;
 
@@ -65,6 +66,8 @@ pub(super) enum Import {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Accounts and mail out of a backup of that stack, or of `backup export --format seed`.
+    SeedBackup(stack::Arguments),
 }
 
 /// Into which folder.
@@ -134,6 +137,7 @@ pub(super) async fn run(command: Import, context: &Context) -> Outcome {
         Import::Maildir { path, into, how } => mail::maildir(&path, into, &how, context).await,
         Import::Mbox { path, into, how } => mail::mbox(&path, into, &how, context).await,
         Import::Imap(arguments) => remote::run(arguments, context).await,
+        Import::SeedBackup(arguments) => Box::pin(stack::run(arguments, context)).await,
         Import::Seed { database, dry_run } => Box::pin(seed::run(&database, dry_run, context)).await,
     }
 }

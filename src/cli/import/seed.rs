@@ -9,6 +9,14 @@ pub(super) async fn run(url: &DatabaseUrl, dry_run: bool, context: &Context) -> 
     let other = Database::connect(url, &config.database).await?;
     let found = SeedAccounts::read(&other).await?;
     other.close().await;
+    declare(&found);
+    let (said, value) = take_over(&found, dry_run, context).await?;
+    context.output.done(&said, &value);
+    Ok(Exit::Done)
+}
+
+/// Says what declares these accounts.
+pub(super) fn declare(found: &SeedAccounts) {
     let users: Vec<_> =
         found.users.iter().map(|user| DeclaredUser { address: user.address.clone(), quota: user.quota }).collect();
     let aliases: Vec<_> =
@@ -17,11 +25,18 @@ pub(super) async fn run(url: &DatabaseUrl, dry_run: bool, context: &Context) -> 
         "What declares these accounts in a NixOS configuration:\n\n{}",
         declaration(&found.domains, &users, &aliases)
     );
+}
+
+/// Makes those that are missing here; a sentence and figures about it.
+pub(super) async fn take_over(
+    found: &SeedAccounts,
+    dry_run: bool,
+    context: &Context,
+) -> anyhow::Result<(String, serde_json::Value)> {
     if dry_run {
         let (domains, users, aliases) = (found.domains.len(), found.users.len(), found.aliases.len());
         let said = format!("{domains} domain(s), {users} user(s) and {aliases} alias(es) are there; nothing was done");
-        context.output.done(&said, &serde_json::json!({ "domains": domains, "users": users, "aliases": aliases }));
-        return Ok(Exit::Done);
+        return Ok((said, serde_json::json!({ "domains": domains, "users": users, "aliases": aliases })));
     }
     let accounts = context.accounts().await?;
     let moved = found.take_over(&accounts.directory).await.map_err(|error| match error {
@@ -33,6 +48,5 @@ pub(super) async fn run(url: &DatabaseUrl, dry_run: bool, context: &Context) -> 
         "{} domain(s), {} user(s) and {} alias(es) are new; {} were here already",
         moved.domains, moved.users, moved.aliases, moved.present
     );
-    context.output.done(&said, &moved);
-    Ok(Exit::Done)
+    Ok((said, serde_json::to_value(moved)?))
 }

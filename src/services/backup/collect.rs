@@ -32,8 +32,16 @@ struct Unread {
 /// A folder as it was found.
 struct Scanned {
     directory: String,
-    messages: Vec<MessageEntry>,
+    content: Content,
     uid_file: Option<FileRecord>,
+}
+
+/// What is in a folder.
+enum Content {
+    /// What the newest backup knows: not a name in its directories has changed.
+    Same(FolderRecord),
+    /// These messages, and the times of the directories if they were listed in peace.
+    Listed(Vec<MessageEntry>, Option<scan::Times>),
 }
 
 impl Run {
@@ -48,7 +56,11 @@ impl Run {
     fn user(&self, domain: String, local: String) -> Result<Option<UserEntry>, Error> {
         let path = self.mail_root.join(&domain).join(&local);
         let key = (domain, local);
-        let mut known = self.known_folders(&key);
+        let record = self.previous.get(&key).and_then(|record| read_record(&self.repository, record).ok());
+        // Of a user whose record is damaged nothing is known: everything is read.
+        let folders = record.into_iter().flat_map(|record| record.folders);
+        let previous: HashMap<_, _> = folders.map(|folder| (folder.directory.clone(), folder)).collect();
+        let mut seen: HashMap<String, Known> = HashMap::new();
         let mut pass = 0;
         let (directories, scanned) = loop {
             let directories = match scan::folders(&path) {
@@ -57,10 +69,9 @@ impl Run {
                 Err(error) => return Err(error),
             };
             let before: Vec<_> = directories.iter().map(|directory| scan::times(&path.join(directory)).ok()).collect();
-            let nothing = Known::new();
             let scanned = directories
                 .par_iter()
-                .map(|directory| self.folder(&path, directory, known.get(directory).unwrap_or(&nothing)));
+                .map(|directory| self.folder(&path, directory, previous.get(directory), seen.get(directory)));
             let scanned: Vec<Scanned> = scanned.filter_map(Result::transpose).collect::<Result<_, _>>()?;
             pass += 1;
             let after = directories.iter().map(|directory| scan::times(&path.join(directory)).ok());
@@ -70,18 +81,23 @@ impl Run {
             // A message that was moved from a folder not yet listed into one that was, is in neither list. What has been
             // read is known now, so that another look costs little.
             for folder in scanned {
-                let messages = folder.messages.into_iter().map(|message| (message.base().to_vec(), message));
-                known.entry(folder.directory).or_default().extend(messages);
+                let Content::Listed(messages, _) = folder.content else { continue };
+                let messages = messages.into_iter().map(|message| (message.base().to_vec(), message));
+                seen.entry(folder.directory).or_default().extend(messages);
             }
         };
         let mut files: Vec<Option<FileRecord>> = Vec::new();
         let mut folders = Vec::new();
         for folder in scanned {
-            let (messages, octets) =
-                (folder.messages.len() as u64, folder.messages.iter().map(|message| message.size).sum());
-            let pages = self.store_lists(&tree::pages(folder.messages))?;
-            folders.push(FolderRecord { directory: folder.directory, messages, octets, pages });
             files.push(folder.uid_file);
+            folders.push(match folder.content {
+                Content::Same(record) => record,
+                Content::Listed(messages, times) => {
+                    let (count, octets) = (messages.len() as u64, messages.iter().map(|message| message.size).sum());
+                    let pages = self.store_lists(&tree::pages(messages))?;
+                    FolderRecord { directory: folder.directory, messages: count, octets, times, pages }
+                }
+            });
         }
         let mut block = Block::new(&self.repository, Kind::Content)?;
         for other in scan::other_files(&path, &directories)? {
@@ -101,17 +117,6 @@ impl Run {
         Ok(Some(UserEntry { domain, local, messages, octets, record }))
     }
 
-    /// What the newest backup knows of a user's folders. Of one that is damaged nothing is known: everything is read.
-    fn known_folders(&self, user: &(String, String)) -> HashMap<String, Known> {
-        let record = self.previous.get(user).and_then(|record| read_record(&self.repository, record).ok());
-        let folders = record.map(|record| record.folders).unwrap_or_default();
-        let known = folders.into_par_iter().map(|folder| {
-            let messages = known_messages(&self.repository, &folder).unwrap_or_default();
-            (folder.directory, messages)
-        });
-        known.collect()
-    }
-
     fn store_lists(&self, lists: &[Vec<u8>]) -> Result<Vec<ObjectId>, Error> {
         let mut block = Block::new(&self.repository, Kind::List)?;
         let ids = lists.iter().map(|list| block.add(list)).collect::<Result<Vec<_>, _>>()?;
@@ -119,15 +124,29 @@ impl Run {
         Ok(ids)
     }
 
-    /// A folder with its file of UIDs; `None` when it has gone meanwhile.
-    fn folder(&self, user: &Path, directory: &str, known: &Known) -> Result<Option<Scanned>, Error> {
+    /// A folder with its file of UIDs; `None` when it has gone meanwhile. Known of it is what the newest backup has, and
+    /// what this run has seen.
+    fn folder(
+        &self,
+        user: &Path,
+        directory: &str,
+        previous: Option<&FolderRecord>,
+        seen: Option<&Known>,
+    ) -> Result<Option<Scanned>, Error> {
         let path = user.join(directory);
+        let mut known = None;
         loop {
             let before = validity(&path);
-            let messages = match self.messages(&path, known) {
-                Ok(messages) => messages,
-                Err(_) if !path.join("cur").exists() => return Ok(None),
-                Err(error) => return Err(error),
+            let content = match self.untouched(&path, previous) {
+                Some(record) => Content::Same(record),
+                None => {
+                    let known = known.get_or_insert_with(|| self.known(previous, seen));
+                    match self.messages(&path, known) {
+                        Ok((messages, times)) => Content::Listed(messages, times),
+                        Err(_) if !path.join("cur").exists() => return Ok(None),
+                        Err(error) => return Err(error),
+                    }
+                }
             };
             // The file of UIDs comes last: what it says is above every UID that was seen, also of messages that went.
             let mut block = Block::new(&self.repository, Kind::Content)?;
@@ -135,40 +154,62 @@ impl Run {
             block.flush()?;
             // Deleted and made again meanwhile: another folder of the same name.
             if validity(&path) == before {
-                return Ok(Some(Scanned { directory: directory.to_owned(), messages, uid_file }));
+                return Ok(Some(Scanned { directory: directory.to_owned(), content, uid_file }));
             }
         }
     }
 
-    fn messages(&self, folder: &Path, known: &Known) -> Result<Vec<MessageEntry>, Error> {
+    /// What the newest backup has of a folder, if no name in it has come or gone since and nothing of it can be lost.
+    fn untouched(&self, path: &Path, previous: Option<&FolderRecord>) -> Option<FolderRecord> {
+        let record = previous.filter(|record| self.all_is_there && record.times.is_some())?;
+        if scan::times(path).ok() != record.times {
+            return None;
+        }
+        self.progress.add(record.messages, 0);
+        Some(record.clone())
+    }
+
+    /// What is known of a folder's messages. Of lists that are damaged nothing is known.
+    fn known(&self, previous: Option<&FolderRecord>, seen: Option<&Known>) -> Known {
+        let mut known = previous.and_then(|folder| known_messages(&self.repository, folder).ok()).unwrap_or_default();
+        known.extend(seen.into_iter().flatten().map(|(base, message)| (base.clone(), message.clone())));
+        known
+    }
+
+    fn messages(&self, folder: &Path, known: &Known) -> Result<(Vec<MessageEntry>, Option<scan::Times>), Error> {
         let now = || self.clock.now().unix_micros().saturating_mul(1_000);
         let list = || scan::messages(folder, now).map_err(at("read", folder));
-        let mut messages = Vec::new();
+        let (listing, times) = list()?;
+        let mut messages = Vec::with_capacity(listing.len());
         let mut unread = Vec::new();
-        for (base, (place, name)) in list()? {
-            match known.get(&base).filter(|known| is_same(folder, known, place, &name)) {
-                Some(known) => messages.push(MessageEntry { place, name, objects: known.objects.clone(), ..*known }),
-                None => unread.push(Unread { size: size_of(&name, place), place, name }),
+        for (base, listed) in listing {
+            match known.get(&base).filter(|known| is_same(folder, known, &listed)) {
+                Some(known) => {
+                    let scan::Listed { place, name, .. } = listed;
+                    messages.push(MessageEntry { place, name, objects: known.objects.clone(), ..*known });
+                }
+                None => unread.push(Unread::from(listed)),
             }
         }
         self.progress.add(messages.len() as u64, 0);
         // In the order in which they came, which is the order in which they will be restored.
         unread.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut in_peace = true;
         for _ in 0..RETRIES {
             let renamed = self.read(folder, unread, &mut messages)?;
             if renamed.is_empty() {
                 break;
             }
             // Flags have changed meanwhile, or it was expunged.
-            let names = list()?;
+            let (names, _) = list()?;
             let again = renamed.iter().filter_map(|old| {
                 let base = FileName::parse(&old.name, old.place)?.base;
-                let (place, name) = names.get(base)?.clone();
-                Some(Unread { size: old.size, place, name })
+                names.get(base).cloned().map(Unread::from)
             });
             unread = again.collect();
+            in_peace = false;
         }
-        Ok(messages)
+        Ok((messages, times.filter(|_| in_peace)))
     }
 
     /// Reads messages, several threads at a time, and returns those that are no longer where they were.
@@ -271,17 +312,19 @@ fn known_messages(repository: &Repository, folder: &FolderRecord) -> Result<Know
 
 /// Whether a file is the message that a backup knows. Maildir files never change; a name with the size in it says enough,
 /// for others size and date are looked at.
-fn is_same(folder: &Path, known: &MessageEntry, place: Place, name: &[u8]) -> bool {
-    match FileName::parse(name, place).and_then(|name| name.size) {
+fn is_same(folder: &Path, known: &MessageEntry, listed: &scan::Listed) -> bool {
+    match listed.size {
         Some(size) => size == known.size,
-        None => fs::symlink_metadata(scan::path_of(folder, place, name))
+        None => fs::symlink_metadata(scan::path_of(folder, listed.place, &listed.name))
             .is_ok_and(|metadata| metadata.len() == known.size && metadata.mtime() == known.date),
     }
 }
 
-fn size_of(name: &[u8], place: Place) -> u64 {
-    // For dividing the work only.
-    FileName::parse(name, place).and_then(|name| name.size).unwrap_or(16 << 10)
+impl From<scan::Listed> for Unread {
+    fn from(listed: scan::Listed) -> Self {
+        // The size is for dividing the work only.
+        Self { size: listed.size.unwrap_or(16 << 10), place: listed.place, name: listed.name }
+    }
 }
 
 /// UIDVALIDITY as the folder's file says it.

@@ -78,6 +78,7 @@ pub async fn create(
     let run = Run {
         repository: Arc::clone(repository),
         previous: previous.as_ref().map(known_users).unwrap_or_default(),
+        all_is_there: previous.as_ref().is_some_and(|known| known.packs == Some(repository.packs_digest())),
         mail_root: source.mail_root.clone(),
         clock: Arc::clone(clock),
         progress: Arc::clone(progress),
@@ -110,6 +111,7 @@ pub async fn create(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         hostname: source.hostname.clone(),
         totals,
+        packs: None,
         users,
         database,
         spool: spool.0,
@@ -174,6 +176,8 @@ pub(super) struct Run {
     pub(super) repository: Arc<Repository>,
     /// The record that the newest backup has of a user.
     pub(super) previous: HashMap<(String, String), ObjectId>,
+    /// Whether every object that the newest backup had is sure to be there.
+    pub(super) all_is_there: bool,
     pub(super) mail_root: PathBuf,
     pub(super) clock: SharedClock,
     pub(super) progress: Arc<Progress>,

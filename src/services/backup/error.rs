@@ -2,9 +2,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::repository::ObjectId;
+use super::s3;
+use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::Kind;
 use crate::foundations::files;
-use crate::storage::database;
+use crate::storage::{database, directory};
 
 /// A backup could not be made, read or restored.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +17,23 @@ pub enum Error {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] database::Error),
+    /// The accounts here.
+    #[error(transparent)]
+    Directory(#[from] directory::Error),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] s3::Error),
     /// There is no repository yet.
     #[error("`{}` holds no backups; `postrider backup create` makes the first", .0.display())]
     NoRepository(PathBuf),
+    /// There was one, and it has gone.
+    #[error("`{place}` holds no backups, but one was made there at {at}: is the disk mounted? `--new` begins anew")]
+    Gone {
+        /// Where.
+        place: String,
+        /// When.
+        at: Timestamp,
+    },
     /// The directory is something else.
     #[error("`{}` is no repository of backups, and not empty: name another directory", .0.display())]
     NotRepository(PathBuf),
@@ -98,7 +114,11 @@ impl Error {
         match self {
             Self::File(error) => error.kind(),
             Self::Database(error) => error.kind(),
-            Self::NoRepository(_) | Self::NoSnapshot(_) | Self::NotInBackup { .. } => Kind::NotFound,
+            Self::Directory(error) => error.kind(),
+            Self::Storage(error) => error.kind,
+            Self::NoRepository(_) | Self::Gone { .. } | Self::NoSnapshot(_) | Self::NotInBackup { .. } => {
+                Kind::NotFound
+            }
             Self::Exists { .. } | Self::AccountsThere => Kind::Exists,
             Self::Busy(_) | Self::Program { .. } | Self::Interrupted(_) => Kind::Temporary,
             Self::Damaged { .. } | Self::Missing(_) => Kind::Corrupt,

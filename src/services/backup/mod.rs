@@ -24,6 +24,7 @@
 
 mod collect;
 mod create;
+mod destination;
 mod error;
 mod expected;
 mod export;
@@ -37,6 +38,7 @@ mod restore;
 mod retention;
 mod rows;
 mod runs;
+mod s3;
 mod scan;
 mod seal;
 mod settings;
@@ -45,6 +47,7 @@ mod tree;
 mod verify;
 
 pub use create::{Created, Extent, create};
+pub use destination::Destination;
 pub use error::Error;
 pub use expected::{ExpectedFolder, ExpectedMessage, expected_folders};
 pub use export::{Exported, Format, export};
@@ -53,9 +56,11 @@ pub use progress::Progress;
 pub use prune::{Pruned, plan as plan_prune, prune};
 pub use remote::{Remote, pull, push};
 pub use repository::{Access, ObjectId, Repository, Snapshot, SnapshotId, Totals, UserEntry};
-pub use restore::{QueueFate, Restored, Selection, restore_accounts, restore_files, restore_mail};
+pub use restore::{AccountRestored, QueueFate, Restored, Selection};
+pub use restore::{restore_accounts, restore_files, restore_mail, restore_missing_accounts};
 pub use retention::kept;
 pub use runs::{Run, last_runs, note_run};
+pub use s3::{AddressStyle, BucketPlace, S3Settings};
 pub use settings::{BackupSettings, RetentionSettings};
 pub use source::Source;
 pub use verify::{Depth, Verified, verify};

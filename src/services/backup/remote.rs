@@ -1,22 +1,29 @@
-//! Copies of a repository elsewhere, made by `rsync`.
+//! Copies of a repository elsewhere: in a bucket, or wherever `rsync` reaches.
 //!
 //! Packs go first and snapshots after them, so that a copy that was interrupted names nothing that it lacks. Nothing that
 //! is there is changed or removed: files of a repository never change, and a file that was cut off has another name until
-//! it is complete.
+//! it is complete, or in a bucket is not there.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::Error;
+use super::repository::copy;
+use super::s3::BucketPlace;
+use super::{BackupSettings, Destination, Error};
 
-/// Where a copy is: what `rsync` takes.
+/// Where a copy is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remote(String);
+pub enum Remote {
+    /// What `rsync` takes.
+    Rsync(String),
+    /// A bucket.
+    Bucket(BucketPlace),
+}
 
-/// The text is no place that `rsync` could copy to.
+/// The text is no place to copy to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no place for `rsync`: `host:path`, `user@host:path`, `rsync://host/module/path` or a directory is wanted"
+    "`{0}` is no place for a copy: `s3://bucket/prefix`, or for `rsync` `host:path`, `user@host:path`, \
+     `rsync://host/module/path` or a directory is wanted"
 )]
 pub struct InvalidRemote(String);
 
@@ -24,39 +31,66 @@ impl std::str::FromStr for Remote {
     type Err = InvalidRemote;
     fn from_str(text: &str) -> Result<Self, InvalidRemote> {
         let text = text.trim_end_matches('/');
+        let invalid = || InvalidRemote(text.to_owned());
+        if text.starts_with(BucketPlace::SCHEME) {
+            return text.parse().map(Self::Bucket).map_err(|_| invalid());
+        }
         // What begins with a hyphen would be an option.
         let is_plain = !text.is_empty() && !text.starts_with('-') && !text.chars().any(char::is_control);
         let is_known = text.starts_with("rsync://") || !text.contains("://");
-        if is_plain && is_known { Ok(Self(text.to_owned())) } else { Err(InvalidRemote(text.to_owned())) }
+        if is_plain && is_known { Ok(Self::Rsync(text.to_owned())) } else { Err(invalid()) }
     }
 }
 
 impl std::fmt::Display for Remote {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Rsync(place) => f.write_str(place),
+            Self::Bucket(place) => place.fmt(f),
+        }
     }
 }
 
 /// Copies what the remote place lacks. Blocks.
 ///
 /// # Errors
-/// `rsync` is not there or fails; what was copied stays and shortens the next run.
-pub fn push(repository: &Path, remote: &Remote) -> Result<(), Error> {
-    let here = repository.display().to_string();
-    // The mark and the packs, then the snapshots that name what is in them.
-    rsync(&["--exclude=/snapshots/*", "--exclude=*.lock"], &format!("{here}/"), &format!("{remote}/"))?;
-    rsync(&["--exclude=*.lock"], &format!("{here}/"), &format!("{remote}/"))
+/// `rsync` is not there or fails, or the storage does; what was copied stays and shortens the next run.
+pub fn push(settings: &BackupSettings, remote: &Remote) -> Result<(), Error> {
+    match (&settings.destination, remote) {
+        (here, Remote::Bucket(place)) => copy(here, &Destination::Bucket(place.clone()), settings),
+        (Destination::Directory(here), Remote::Rsync(there)) => {
+            in_order(settings, &format!("{}/", here.display()), &format!("{there}/"))
+        }
+        (Destination::Bucket(place), Remote::Rsync(_)) => Err(out_of_reach(place)),
+    }
 }
 
 /// Copies back what this place lacks, for a machine that has lost its backups. Blocks.
 ///
 /// # Errors
-/// `rsync` is not there or fails.
-pub fn pull(repository: &Path, remote: &Remote) -> Result<(), Error> {
-    crate::foundations::files::create_directory(repository, 0o700)?;
-    let here = repository.display().to_string();
-    rsync(&["--exclude=/snapshots/*", "--exclude=*.lock"], &format!("{remote}/"), &format!("{here}/"))?;
-    rsync(&["--exclude=*.lock"], &format!("{remote}/"), &format!("{here}/"))
+/// `rsync` is not there or fails, or the storage does.
+pub fn pull(settings: &BackupSettings, remote: &Remote) -> Result<(), Error> {
+    match (&settings.destination, remote) {
+        (here, Remote::Bucket(place)) => copy(&Destination::Bucket(place.clone()), here, settings),
+        (Destination::Directory(here), Remote::Rsync(there)) => {
+            crate::foundations::files::create_directory(here, 0o700)?;
+            in_order(settings, &format!("{there}/"), &format!("{}/", here.display()))
+        }
+        (Destination::Bucket(place), Remote::Rsync(_)) => Err(out_of_reach(place)),
+    }
+}
+
+fn out_of_reach(place: &BucketPlace) -> Error {
+    let because =
+        format!("it does not reach into `{place}`: copy to another bucket, or keep the backups in a directory");
+    Error::Program { program: "rsync", because }
+}
+
+/// The packs and the mark, then the snapshots that name what is in them.
+fn in_order(settings: &BackupSettings, from: &str, to: &str) -> Result<(), Error> {
+    let shell = format!("--rsh={}", settings.remote_shell);
+    rsync(&[&shell, "--exclude=/snapshots/*", "--exclude=*.lock"], from, to)?;
+    rsync(&[&shell, "--exclude=*.lock"], from, to)
 }
 
 fn rsync(more: &[&str], from: &str, to: &str) -> Result<(), Error> {
@@ -78,10 +112,10 @@ mod tests {
 
     #[test]
     fn places_are_read() {
-        for text in ["host:/srv/mail", "me@host:backups/", "rsync://host/module", "/mnt/usb"] {
+        for text in ["host:/srv/mail", "me@host:backups/", "rsync://host/module", "/mnt/usb", "s3://bucket/x/"] {
             assert_eq!(text.parse::<Remote>().unwrap().to_string(), text.trim_end_matches('/'));
         }
-        for text in ["", "/", "-e sh", "s3://bucket/x", "a\nb"] {
+        for text in ["", "/", "-e sh", "s3://", "http://x/y", "a\nb"] {
             assert!(text.parse::<Remote>().is_err(), "{text}");
         }
     }

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags, RawDir};
+use rustix::io::Errno;
 
 use super::Error;
 use super::error::at;
@@ -15,11 +18,25 @@ use crate::storage::mailbox::{FileName, Place};
 const ATTEMPTS: usize = 5;
 /// How long a directory can change without its time showing it, in nanoseconds, and some more.
 const GRAIN: i64 = 50_000_000;
+/// Octets of names that the system is asked for at a time.
+const LISTED_AT_ONCE: usize = 64 << 10;
 /// Depth to which directories that are no folders are followed.
 const DEPTH: usize = 8;
 
 /// Message files by their base names.
-pub type Listing = HashMap<Vec<u8>, (Place, Vec<u8>)>;
+pub type Listing = HashMap<Vec<u8>, Listed>;
+
+/// A message file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub place: Place,
+    pub name: Vec<u8>,
+    /// Octets, where the name says it.
+    pub size: Option<u64>,
+}
+
+/// When the directories `new` and `cur` of a folder last changed, in nanoseconds since 1970.
+pub type Times = [i64; 2];
 
 /// Who has a directory of mail below a mail root: domain and local part, sorted.
 pub fn users(mail_root: &Path) -> Result<Vec<(String, String)>, Error> {
@@ -62,11 +79,12 @@ pub fn folders(user: &Path) -> Result<Vec<String>, Error> {
     Ok(found)
 }
 
-/// The messages of a folder. `now` is the time in nanoseconds.
+/// The messages of a folder, and the times of its directories if nothing has changed meanwhile. `now` is the time in
+/// nanoseconds.
 ///
 /// A file that is renamed while its directory is listed may be passed over or seen twice. So the listings are put together
 /// until one of them was made in peace, and a message is the same by its base name.
-pub fn messages(folder: &Path, now: impl Fn() -> i64) -> io::Result<Listing> {
+pub fn messages(folder: &Path, now: impl Fn() -> i64) -> io::Result<(Listing, Option<Times>)> {
     let mut all = Listing::new();
     for _ in 0..ATTEMPTS {
         let begun = now();
@@ -77,36 +95,45 @@ pub fn messages(folder: &Path, now: impl Fn() -> i64) -> io::Result<Listing> {
         }
         let in_peace = times(folder)? == before && before.iter().all(|changed| begun - changed > GRAIN);
         if in_peace {
-            return Ok(listing);
+            return Ok((listing, Some(before)));
         }
         all.extend(listing);
     }
-    Ok(all)
+    Ok((all, None))
 }
 
 fn list(folder: &Path, place: Place, listing: &mut Listing) -> io::Result<()> {
-    let entries = match fs::read_dir(folder.join(place.directory())) {
+    let path = folder.join(place.directory());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = match rustix::fs::open(&path, flags, Mode::empty()) {
         // A folder that was just made, or one that another program made without it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && place == Place::New => return Ok(()),
-        entries => entries?,
+        Err(Errno::NOENT) if place == Place::New => return Ok(()),
+        directory => directory?,
     };
-    for entry in entries {
+    let mut buffer = Vec::with_capacity(LISTED_AT_ONCE);
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
         let entry = entry?;
-        let name = entry.file_name().into_vec();
-        if let Some(parsed) = FileName::parse(&name, place)
-            && entry.file_type()?.is_file()
-        {
-            let base = parsed.base.to_vec();
-            listing.insert(base, (place, name));
+        let name = entry.file_name().to_bytes();
+        let Some(parsed) = FileName::parse(name, place) else { continue };
+        let is_file = match entry.file_type() {
+            FileType::RegularFile => true,
+            // Not every file system says it here.
+            FileType::Unknown => fs::symlink_metadata(path_of(folder, place, name)).is_ok_and(|file| file.is_file()),
+            _ => false,
+        };
+        if is_file {
+            listing.insert(parsed.base.to_vec(), Listed { place, name: name.to_vec(), size: parsed.size });
         }
     }
     Ok(())
 }
 
-/// When the directories of a folder last changed, in nanoseconds since 1970.
-pub fn times(folder: &Path) -> io::Result<[i64; 2]> {
+/// When the directories of a folder last changed. The time of the last change of status: unlike that of content, no program
+/// can set it, and it changes with every name that comes or goes.
+pub fn times(folder: &Path) -> io::Result<Times> {
     let time = |place: Place| match fs::metadata(folder.join(place.directory())) {
-        Ok(metadata) => Ok(metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())),
+        Ok(metadata) => Ok(metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec())),
         Err(error) if error.kind() == io::ErrorKind::NotFound && place == Place::New => Ok(0),
         Err(error) => Err(error),
     };
@@ -120,11 +147,10 @@ pub fn path_of(folder: &Path, place: Place, name: &[u8]) -> PathBuf {
 
 /// Opens a message's file, but nothing that would wait or lead elsewhere.
 pub fn open(path: &Path) -> io::Result<File> {
-    use rustix::fs::{Mode, OFlags};
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOATIME;
     match rustix::fs::open(path, flags, Mode::empty()) {
         // Only the owner of a file may leave its time of access alone.
-        Err(rustix::io::Errno::PERM) => Ok(rustix::fs::open(path, flags - OFlags::NOATIME, Mode::empty())?.into()),
+        Err(Errno::PERM) => Ok(rustix::fs::open(path, flags - OFlags::NOATIME, Mode::empty())?.into()),
         opened => Ok(opened?.into()),
     }
 }
@@ -190,8 +216,10 @@ mod tests {
         assert_eq!(users(root.path()).unwrap(), [("example.test".to_owned(), "ann".to_owned())]);
         let folders = folders(&user).unwrap();
         assert_eq!(folders, ["", ".Sent"]);
-        let listing = messages(&user, || i64::MAX).unwrap();
-        let mut names: Vec<_> = listing.values().map(|(_, name)| String::from_utf8(name.clone()).unwrap()).collect();
+        let (listing, times) = messages(&user, || i64::MAX).unwrap();
+        assert!(times.is_some());
+        let mut names: Vec<_> =
+            listing.values().map(|listed| String::from_utf8(listed.name.clone()).unwrap()).collect();
         names.sort();
         assert_eq!(names, ["1.a.h,U=1:2,S", "2.b.h,U=2"]);
         let others = other_files(&user, &folders).unwrap();

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use super::{Destination, S3Settings};
 use crate::foundations::settings::{ByteSize, Span};
 
 crate::settings! {
     /// Backups. They are taken by `postrider backup create`, as a timer calls it.
     pub struct BackupSettings {
-        /// Directory of the backups. It should lie on another disk than the mail.
-        pub destination: PathBuf = PathBuf::from("/var/backup/postrider"),
+        /// Where the backups are: a directory, which should lie on another disk than the mail, or `"s3://bucket/prefix"`.
+        pub destination: Destination = Destination::Directory(PathBuf::from("/var/backup/postrider")),
         /// A run after this time since the last full one reads every message again, in place of trusting that those it
         /// knows have not changed. Nothing is stored twice either way.
         pub full_every: Span = Span::days(7),
@@ -19,9 +20,13 @@ crate::settings! {
         /// Who can read configuration and keys in backups: recipients of `age` (`age1…` or a public SSH key). The program
         /// `age` encrypts these files; without recipients they are stored as they are. Mail and database never are.
         pub age_recipients: Vec<String> = vec![],
-        /// Where `postrider backup push` copies the backups, for `rsync`: `host:path` or `user@host:path` over ssh,
-        /// `rsync://host/module/path`, or a directory. Nothing is ever removed there.
+        /// Where `postrider backup push` copies the backups: `"s3://bucket/prefix"`, or for `rsync` `host:path` or
+        /// `user@host:path` over ssh, `rsync://host/module/path`, or a directory. Nothing is ever removed there.
         pub remote: String = String::new(),
+        /// How `rsync` reaches a remote that is `host:path`, with options: a key with `-i`, a port with `-p`. It must not ask.
+        pub remote_shell: String = "ssh -o BatchMode=yes".to_owned(),
+        /// Storage that speaks S3.
+        pub s3: S3Settings = S3Settings::default(),
         /// Which backups `postrider backup prune` keeps.
         pub retention: RetentionSettings = RetentionSettings::default(),
         /// Nothing is ever removed from the destination: `postrider backup prune` refuses. For a destination that another
@@ -33,6 +38,8 @@ crate::settings! {
         pub drill_users: u32 = 10,
         /// Messages of each of them whose content it compares; 0 for all. Of the others it compares UID, size and flags.
         pub drill_messages: u32 = 200,
+        /// How far `create`, `verify`, `prune` and `push` leave processor and disk to others, from 0 to 19, as nice(1) has it.
+        pub nice: u8 = 10,
         /// Threads that read and compress; 0 for one per processor.
         pub threads: u16 = 0,
     }

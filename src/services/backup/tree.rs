@@ -5,6 +5,8 @@
 //! with `%` and control characters as `%xx`. Messages share a page by their UIDs, so that a page of old messages stays the
 //! same object as long as none of them is expunged or flagged.
 
+use std::io::Write as _;
+
 use super::repository::ObjectId;
 use crate::storage::mailbox::{FileName, Place};
 
@@ -47,38 +49,48 @@ pub fn unique(base: &[u8]) -> &[u8] {
 pub fn pages(messages: Vec<MessageEntry>) -> Vec<Vec<u8>> {
     let mut messages: Vec<(u32, MessageEntry)> =
         messages.into_iter().map(|message| (message.uid().unwrap_or(0), message)).collect();
-    messages.sort_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
+    messages.sort_unstable_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
     let pages = messages.chunk_by(|a, b| a.0 / UIDS == b.0 / UIDS);
-    pages.map(|page| page.iter().flat_map(|(_, message)| line(message)).collect()).collect()
+    let page = |messages: &[(u32, MessageEntry)]| {
+        let mut page = Vec::with_capacity(messages.len() * LINE);
+        messages.iter().for_each(|(_, message)| write_line(message, &mut page));
+        page
+    };
+    pages.map(page).collect()
 }
 
-fn line(message: &MessageEntry) -> Vec<u8> {
+/// About how long a line is.
+const LINE: usize = 160;
+
+fn write_line(message: &MessageEntry, page: &mut Vec<u8>) {
     let place = match message.place {
         Place::Cur => 'c',
         Place::New => 'n',
     };
-    let mut line = format!("{place} {} {} ", message.date, message.size).into_bytes();
+    // Writing into a vector cannot fail.
+    let _ = write!(page, "{place} {} {} ", message.date, message.size);
     for (n, object) in message.objects.iter().enumerate() {
         if n > 0 {
-            line.push(b',');
+            page.push(b',');
         }
-        line.extend_from_slice(&object.hex());
+        page.extend_from_slice(&object.hex());
     }
-    line.push(b' ');
-    for octet in &message.name {
-        if *octet == b'%' || octet.is_ascii_control() {
-            line.extend_from_slice(format!("%{octet:02x}").as_bytes());
-        } else {
-            line.push(*octet);
-        }
+    page.push(b' ');
+    let is_plain = |octet: &u8| *octet != b'%' && !octet.is_ascii_control();
+    let mut rest = &message.name[..];
+    loop {
+        let plain = rest.iter().take_while(|octet| is_plain(octet)).count();
+        page.extend_from_slice(&rest[..plain]);
+        let Some((octet, after)) = rest[plain..].split_first() else { break };
+        let _ = write!(page, "%{octet:02x}");
+        rest = after;
     }
-    line.push(b'\n');
-    line
+    page.push(b'\n');
 }
 
 /// The messages of a page; `None` when it is not one.
 pub fn read_page(page: &[u8]) -> Option<Vec<MessageEntry>> {
-    let mut messages = Vec::with_capacity(page.len() / 120);
+    let mut messages = Vec::with_capacity(page.len() / LINE + 1);
     for line in page.split_inclusive(|octet| *octet == b'\n') {
         let mut words = line.strip_suffix(b"\n")?.splitn(5, |octet| *octet == b' ');
         let place = match words.next()? {

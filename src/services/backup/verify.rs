@@ -1,9 +1,12 @@
 //! Whether backups are what was stored.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::error::at;
 use super::references::each_reference;
 use super::repository::{Kind, Location, ObjectId, Repository, SnapshotId};
 use super::{Error, Progress};
@@ -83,15 +86,40 @@ pub fn verify(
 }
 
 fn read_everything(repository: &Repository, progress: &Progress) -> (u64, Vec<String>) {
-    let packs = (0..repository.packs()).into_par_iter();
-    let mut problems: Vec<String> =
-        packs.filter_map(|pack| repository.check_pack(pack).err()).map(|error| error.to_string()).collect();
-    let objects = repository.by_place();
-    let blocks: Vec<&[(Location, ObjectId)]> =
-        objects.chunk_by(|(a, _), (b, _)| (a.pack, a.block) == (b.pack, b.block)).collect();
+    let mut in_packs: BTreeMap<u32, Vec<(Location, ObjectId)>> = BTreeMap::new();
+    for (location, id) in repository.by_place() {
+        in_packs.entry(location.pack).or_default().push((location, id));
+    }
+    let packs = (0..repository.packs()).into_par_iter().map(|number| {
+        let objects = in_packs.get(&number).map_or(&[][..], Vec::as_slice);
+        let read = repository.with_pack(number, |path, damage| {
+            let (octets, mut problems) = read_pack(repository, path, objects, progress);
+            problems.extend(damage.map(|error| error.to_string()));
+            (octets, problems)
+        });
+        read.unwrap_or_else(|error| (0, vec![error.to_string()]))
+    });
+    packs.reduce(Default::default, |(octets, mut problems), (more, others)| {
+        problems.extend(others);
+        (octets + more, problems)
+    })
+}
+
+/// Reads every object of a pack out of its file on this machine.
+fn read_pack(
+    repository: &Repository,
+    path: &Path,
+    objects: &[(Location, ObjectId)],
+    progress: &Progress,
+) -> (u64, Vec<String>) {
+    let file = match File::open(path).map_err(at("read", path)) {
+        Ok(file) => file,
+        Err(error) => return (0, vec![error.to_string()]),
+    };
+    let blocks: Vec<_> = objects.chunk_by(|(a, _), (b, _)| a.block == b.block).collect();
     let read = blocks.par_iter().map(|objects| {
         let mut octets = 0;
-        let result = repository.block(objects[0].0).and_then(|block| {
+        let result = repository.block_in(&file, objects[0].0).and_then(|block| {
             objects.iter().try_for_each(|(location, id)| {
                 octets += repository.slice(&block, *location, id)?.len() as u64;
                 Ok(())
@@ -101,6 +129,5 @@ fn read_everything(repository: &Repository, progress: &Progress) -> (u64, Vec<St
         (octets, result.err().map(|error| error.to_string()))
     });
     let read: Vec<_> = read.collect();
-    problems.extend(read.iter().filter_map(|(_, problem)| problem.clone()));
-    (read.iter().map(|(octets, _)| octets).sum(), problems)
+    (read.iter().map(|(octets, _)| octets).sum(), read.into_iter().filter_map(|(_, problem)| problem).collect())
 }

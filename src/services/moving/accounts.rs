@@ -1,4 +1,6 @@
-use super::Error;
+use std::io::BufRead;
+
+use super::{Error, dump};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::ByteSize;
@@ -70,17 +72,43 @@ impl SeedAccounts {
         let sql = "SELECT source, destination FROM virtual_aliases ORDER BY source, destination";
         let mut aliases = Vec::new();
         for row in database.fetch_all(sql, &[]).await? {
-            let source = row.text(0)?;
-            let source = Source::parse(&source).ok_or_else(|| Error::BadAccount {
-                what: format!("alias {source}"),
-                reason: "an address, or @ and a domain, is wanted".to_owned(),
-            })?;
-            // The seed allows several destinations in one row.
-            let all = row.text(1)?;
-            let each = all.split(',').map(str::trim).filter(|one| !one.is_empty());
-            aliases.extend(each.map(|one| SeedAlias { source: source.clone(), destination: one.to_owned() }));
+            let source = source(&row.text(0)?)?;
+            aliases.extend(each_destination(&source, &row.text(1)?));
         }
         Ok(Self { domains, users, aliases })
+    }
+
+    /// Those in a dump of that database, as `mysqldump` writes it.
+    ///
+    /// # Errors
+    /// The dump is not understood or has no such tables, or an address in it is none.
+    pub fn from_dump(dump: impl BufRead) -> Result<Self, Error> {
+        let mut tables = dump::read(dump, &["virtual_domains", "virtual_users", "virtual_aliases"])?;
+        let mut table = |name: &str| tables.remove(name).unwrap_or_default();
+        let text = |row: &dump::Row, column: &str| row.get(column).cloned().flatten().unwrap_or_default();
+        let number = |row: &dump::Row, column: &str| text(row, column).parse::<i64>().ok();
+        let mut found = Self { domains: Vec::new(), users: Vec::new(), aliases: Vec::new() };
+        for row in table("virtual_domains") {
+            found.domains.push(address("domain", &text(&row, "name"))?);
+        }
+        for row in table("virtual_users") {
+            found.users.push(SeedUser {
+                address: address("user", &text(&row, "email"))?,
+                password: Secret::new(text(&row, "password")),
+                quota: quota(number(&row, "quota_mb").unwrap_or(0)),
+                enabled: number(&row, "enabled") != Some(0),
+            });
+        }
+        for row in table("virtual_aliases") {
+            found.aliases.extend(each_destination(&source(&text(&row, "source"))?, &text(&row, "destination")));
+        }
+        if found.domains.is_empty() && found.users.is_empty() {
+            return Err(Error::Dump {
+                line: 1,
+                because: "it has no rows of `virtual_domains` or `virtual_users`".to_owned(),
+            });
+        }
+        Ok(found)
     }
 
     /// Makes those that are missing here, all or none. Passwords count as the users' own, so that a declaration does not
@@ -128,18 +156,36 @@ fn count<T>(result: Result<T, directory::Error>, made: &mut usize, present: &mut
 }
 
 fn user(row: &Row) -> Result<SeedUser, Error> {
-    let megabytes = row.int(2)?;
-    let quota = u64::try_from(megabytes).ok().filter(|megabytes| *megabytes > 0);
     Ok(SeedUser {
         address: parsed(row, 0, "user")?,
         password: Secret::new(row.text(1)?),
-        quota: quota.map(ByteSize::mib),
+        quota: quota(row.int(2)?),
         enabled: row.int(3)? != 0,
     })
 }
 
+fn quota(mebibytes: i64) -> Option<ByteSize> {
+    u64::try_from(mebibytes).ok().filter(|mebibytes| *mebibytes > 0).map(ByteSize::mib)
+}
+
+fn source(text: &str) -> Result<Source, Error> {
+    Source::parse(text).ok_or_else(|| Error::BadAccount {
+        what: format!("alias {text}"),
+        reason: "an address, or @ and a domain, is wanted".to_owned(),
+    })
+}
+
+/// The seed allows several destinations in one row.
+fn each_destination(source: &Source, all: &str) -> Vec<SeedAlias> {
+    let each = all.split(',').map(str::trim).filter(|one| !one.is_empty());
+    each.map(|one| SeedAlias { source: source.clone(), destination: one.to_owned() }).collect()
+}
+
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(row: &Row, column: usize, what: &str) -> Result<T, Error> {
-    let text = row.text(column)?;
+    address(what, &row.text(column)?)
+}
+
+fn address<T: std::str::FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> Result<T, Error> {
     text.parse()
         .map_err(|error: T::Err| Error::BadAccount { what: format!("{what} {text}"), reason: error.to_string() })
 }

@@ -50,6 +50,33 @@ pub enum Error {
     /// The database there.
     #[error("the other database: {0}")]
     Database(#[from] database::Error),
+    /// A dump of the database there.
+    #[error("line {line} of the database's dump: {because}")]
+    Dump {
+        /// The line on which the statement begins, or on which reading ended.
+        line: u64,
+        /// What is wrong.
+        because: String,
+    },
+    /// An archive cannot be read.
+    #[error("`{}` cannot be unpacked: {because}", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong.
+        because: String,
+    },
+    /// A file of a backup is not what it was.
+    #[error("`{}` is damaged: it has not the SHA-256 that `{}` says", path.display(), list.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The list of checksums.
+        list: PathBuf,
+    },
+    /// The directory is no backup of the stack.
+    #[error("`{}` has neither `mysql_*.sql.gz` nor `maildirs_*.tar.gz`", .0.display())]
+    NoBackup(PathBuf),
     /// An account there cannot be one here.
     #[error("`{what}` of the other database cannot be taken over: {reason}")]
     BadAccount {
@@ -69,10 +96,12 @@ impl Error {
             Self::File(error) => error.kind(),
             Self::Directory(error) => error.kind(),
             Self::Database(error) => error.kind(),
-            Self::NoMail(_) => Kind::NotFound,
+            Self::NoMail(_) | Self::NoBackup(_) => Kind::NotFound,
+            Self::Damaged { .. } => Kind::Corrupt,
             Self::Gone(_) => Kind::Temporary,
             Self::Imap(error) => error.kind(),
             Self::Compressed { .. } | Self::TooLarge { .. } | Self::BadAccount { .. } => Kind::Invalid,
+            Self::Dump { .. } | Self::Archive { .. } => Kind::Invalid,
         }
     }
 }

@@ -8,15 +8,19 @@
 //! Works on the mail root as another program would, beside a running server or without one; called by `cli`.
 
 mod accounts;
+mod archive;
 mod compressed;
+mod dump;
 mod error;
 pub mod imap;
 mod mover;
 mod nix;
 mod scripts;
+mod stack;
 
 pub use accounts::{SeedAccounts, SeedAlias, SeedUser};
 pub use error::Error;
 pub use mover::{FolderMoved, Mover};
 pub use nix::{DeclaredUser, declaration};
 pub use scripts::{ScriptDone, ScriptMoved, script_home};
+pub use stack::StackBackup;

@@ -1,6 +1,6 @@
 //! Maildirs of other programs, read for moving in.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::deposit::unique;
 use super::maildir::filename::{FileName, Place};
+use super::maildir::uid_file::{Takeover, UidFile};
 use super::maildir::uidlist::UidList;
 use super::maildir::{directory, keywords_file, subscriptions};
 use super::{Deposited, Error, FolderName, Keywords, SourceUids};
@@ -28,7 +29,7 @@ pub enum Layout {
 pub struct ForeignFolder {
     /// Its name.
     pub name: FolderName,
-    /// Its numbers, when there is a `dovecot-uidlist`.
+    /// Its numbers, when there is a `dovecot-uidlist`, or a file of UIDs of this program.
     pub uids: Option<SourceUids>,
     /// Its messages in the order of their UIDs, then of their names.
     pub messages: Vec<ForeignMessage>,
@@ -132,22 +133,29 @@ impl ForeignFolder {
     pub fn read(path: &Path, name: FolderName) -> Result<Self, Error> {
         let failed = |error: io::Error| Error::io(format!("read {}", path.display()), error);
         let folder = directory::open(path).map_err(failed)?;
-        let list = UidList::read(folder.as_fd()).map_err(failed)?;
+        // Mail of this program has its UIDs in the names, whatever Dovecot has left beside them.
+        let own = UidFile::read(folder.as_fd()).map_err(failed)?.filter(|own| own.takeover == Takeover::Done);
+        let list = UidList::read(folder.as_fd()).map_err(failed)?.filter(|_| own.is_none());
         let keywords = keywords_file::read(folder.as_fd()).map_err(failed)?;
-        let uid_of = list.as_ref().map(|list| &list.uids);
+        let uid_of = |name: &FileName<'_>| match (&list, own) {
+            (Some(list), _) => list.uids.get(name.base).copied(),
+            (None, Some(_)) => name.uid,
+            (None, None) => None,
+        };
         let mut messages = Vec::new();
         for place in [Place::New, Place::Cur] {
             let directory = path.join(place.directory());
             for entry in fs::read_dir(&directory).map_err(failed)? {
                 let entry = entry.map_err(failed)?;
-                messages.extend(message(&entry, place, uid_of, &keywords).map_err(failed)?);
+                messages.extend(message(&entry, place, &uid_of, &keywords).map_err(failed)?);
             }
         }
         messages.sort_by(|a, b| {
             let key = |one: &ForeignMessage| (one.message.uid.unwrap_or(u32::MAX), one.message.unique.clone());
             key(a).cmp(&key(b))
         });
-        let uids = list.map(|list| SourceUids { validity: list.validity, next: list.next });
+        let listed = list.as_ref().map(|list| SourceUids { validity: list.validity, next: list.next });
+        let uids = own.map(|own| SourceUids { validity: own.validity, next: own.bound }).or(listed);
         let mut folder = Self { name, uids, messages };
         folder.number();
         Ok(folder)
@@ -166,7 +174,7 @@ impl ForeignFolder {
 fn message(
     entry: &fs::DirEntry,
     place: Place,
-    uids: Option<&HashMap<Vec<u8>, u32>>,
+    uid_of: &dyn Fn(&FileName<'_>) -> Option<u32>,
     keywords: &Keywords,
 ) -> io::Result<Option<ForeignMessage>> {
     use std::os::unix::ffi::OsStrExt as _;
@@ -183,7 +191,7 @@ fn message(
     }
     let message = Deposited {
         unique: String::from_utf8_lossy(unique(parsed.base)).into_owned(),
-        uid: uids.and_then(|uids| uids.get(parsed.base).copied()),
+        uid: uid_of(&parsed),
         flags: parsed.flags,
         keywords: keywords.names(parsed.keywords).cloned().collect(),
         date: Timestamp::from_unix_seconds(metadata.mtime()),

@@ -7,7 +7,7 @@ use postrider::foundations::event::{Event, EventKind};
 use postrider::foundations::settings::Live;
 use postrider::foundations::tasks::Tasks;
 use postrider::services::backup::{
-    Access, BackupSettings, Extent, Progress, QueueFate, Repository, Source, create, restore_accounts,
+    Access, BackupSettings, Destination, Extent, Progress, QueueFate, Repository, Source, create, restore_accounts,
 };
 use postrider::storage::database::{Database, Dialect, Row, Sql, Val};
 use postrider::storage::journal::{Journal, JournalSettings};
@@ -92,7 +92,9 @@ async fn goes_into_every_engine(database: Database) {
     std::fs::create_dir(&mail_root).unwrap();
     fill(&database, &spool).await;
     let settings = BackupSettings::default();
-    let repository = Arc::new(Repository::open(&place.path().join("backups"), Access::Add, &settings).unwrap());
+    let repository = Arc::new(
+        Repository::open(&Destination::Directory(place.path().join("backups")), Access::Add, &settings).unwrap(),
+    );
     let source = Source {
         hostname: "mail.example.test".to_owned(),
         mail_root,

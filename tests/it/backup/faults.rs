@@ -205,3 +205,80 @@ async fn other_directories_and_other_writers_are_respected() {
     assert!(said["error"].as_str().unwrap().contains("format 2"), "{said}");
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_restore_is_continued() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = Host::start().user("ann@example.test").settings(&settings(destination.path())).await;
+    let folder = host.mail_root().join("example.test/ann");
+    for directory in ["cur", "new", "tmp"] {
+        fs::create_dir_all(folder.join(directory)).unwrap();
+    }
+    for n in 0..3000 {
+        fs::write(folder.join(format!("new/{n}.M1P1.host")), message(&format!("{n}@x"), 40)).unwrap();
+    }
+    done(&host, &["create"]).await;
+    let target = tempfile::tempdir().unwrap();
+    let to = target.path().to_str().unwrap();
+    let hidden = target.path().join("mail/example.test/.restoring-ann/new");
+    let count = || fs::read_dir(&hidden).map_or(0, Iterator::count);
+    let mut child = command(&host, &["restore", "--to", to]).spawn().unwrap();
+    // In its middle, unless it is faster than this loop; then there is only nothing left to do.
+    while count() == 0 && child.try_wait().unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let _ = child.start_kill();
+    child.wait().await.unwrap();
+    done(&host, &["restore", "--to", to]).await;
+    let there = target.path().join("mail/example.test/ann/new");
+    let mut names: Vec<_> = fs::read_dir(there).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    assert_eq!(names.len(), 3000);
+    for path in names {
+        let name = path.file_name().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), fs::read(folder.join("new").join(name)).unwrap());
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn untouched_folders_are_known_by_their_times_and_a_lost_pack_makes_them_read_again() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    done(&host, &["create"]).await;
+    // The first run may have listed folders that had just changed.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    done(&host, &["create"]).await;
+    let again = done(&host, &["create"]).await;
+    assert_eq!((&again["read"], &again["messages"]), (&0.into(), &38.into()));
+    // Another program puts a message there, without telling anybody.
+    let folder = host.mail_root().join("example.test/ann/cur");
+    fs::write(folder.join("9.foreign.host:2,S"), "Subject: x\n\ny\n").unwrap();
+    let more = done(&host, &["create"]).await;
+    assert_eq!((&more["read"], &more["messages"]), (&1.into(), &39.into()));
+    let largest = packs(destination.path()).into_iter().max_by_key(|pack| fs::metadata(pack).unwrap().len()).unwrap();
+    fs::remove_file(largest).unwrap();
+    let healed = done(&host, &["create"]).await;
+    assert!(healed["read"].as_u64().unwrap() > 0, "{healed}");
+    done(&host, &["verify", healed["id"].as_str().unwrap()]).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unplugged_target_is_not_begun_anew_on_the_disk_below() {
+    let Some(disk) = Disk::mount(8) else { return };
+    let destination = disk.path("backups");
+    let host = Host::start().user("ann@example.test").settings(&settings(&destination)).await;
+    done(&host, &["create"]).await;
+    drop(disk);
+    let (said, code) = backup(&host, &["create"]).await;
+    assert_eq!(code, 4, "{said}");
+    assert!(said["error"].as_str().unwrap().contains("is the disk mounted?"), "{said}");
+    assert!(!destination.exists());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let place = elsewhere.path().join("new").display().to_string();
+    done(&host, &["--destination", &place, "create"]).await;
+    fs::remove_dir_all(&place).unwrap();
+    done(&host, &["--destination", &place, "create", "--new"]).await;
+    host.stop().await;
+}

@@ -73,6 +73,14 @@ fn put(archive: &mut Archive, name: &Path, mode: u32, seconds: i64, content: &[u
     archive.append_data(&mut header, name, content)
 }
 
+fn put_directory(archive: &mut Archive, name: &Path) -> std::io::Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::Directory);
+    header.set_size(0);
+    header.set_mode(0o700);
+    archive.append_data(&mut header, name, std::io::empty())
+}
+
 fn write_maildirs(
     repository: &Repository,
     snapshot: &Snapshot,
@@ -84,6 +92,10 @@ fn write_maildirs(
     let mut archive = Builder::new(create(path)?);
     each_folder(repository, snapshot, selection, &mut |domain, local, folder, messages| {
         let place = Path::new(domain).join(local).join(folder);
+        // Also of a folder without messages: by its directories it is known.
+        for directory in ["cur", "new", "tmp"] {
+            put_directory(&mut archive, &place.join(directory)).map_err(at("write", path))?;
+        }
         for message in &messages {
             let Some(content) = content(repository, selection, message)? else { continue };
             progress.add(1, content.len() as u64);

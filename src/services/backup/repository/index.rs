@@ -3,6 +3,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::ObjectId;
 use super::pack::Pack;
+use super::shelf::Listed;
 
 /// Where an object lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +30,7 @@ pub struct BlockPlace {
 #[derive(Debug)]
 pub struct IndexedPack {
     pub id: ObjectId,
-    pub path: std::path::PathBuf,
+    pub file: Listed,
     pub blocks: Vec<BlockPlace>,
 }
 
@@ -60,7 +61,7 @@ impl Index {
             raw_length: entry.raw_length,
         };
         let blocks = pack.blocks.iter().map(place).collect();
-        self.packs.push(IndexedPack { id: pack.id, path: pack.path, blocks });
+        self.packs.push(IndexedPack { id: pack.id, file: pack.file, blocks });
     }
 
     /// Where an object is; `None` when it is in no finished pack.

@@ -7,14 +7,19 @@
 //! writing.lock, reading.lock         locked while somebody writes, or reads
 //! ```
 //!
+//! These files lie on a shelf (`shelf/`): in a directory, or under a prefix of a bucket, where there are no locks but those
+//! of this machine.
+//!
 //! Packs and snapshots are never changed, so that any tool may copy them elsewhere: packs first, then snapshots. An object
 //! is the content of a file, or a piece of a large one, or a list of such; it is named by its SHA-256. Small objects share
 //! a block of about a mebibyte, which is compressed as a whole: a file for each message would cost more than reading it.
 
+mod copy;
 mod index;
 mod lane;
 mod object;
 mod pack;
+mod shelf;
 mod snapshot;
 mod store;
 
@@ -23,6 +28,7 @@ pub use snapshot::{DatabaseRecord, FileContent, FileRecord, FolderRecord, Snapsh
 pub use snapshot::{UserEntry, UserRecord};
 pub use store::{Access, Repository};
 
+pub(super) use copy::copy;
 pub(super) use index::Location;
 pub(super) use lane::{Block, Kind};
 pub(super) use pack::hash_file;

@@ -12,6 +12,17 @@ pub struct ObjectId(pub(super) [u8; 32]);
 #[error("`{0}` is not the name of an object: 64 hexadecimal digits are wanted")]
 pub struct InvalidObjectId(String);
 
+/// The values of hexadecimal digits, and more than 15 for everything else.
+const VALUES: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
 impl ObjectId {
     /// The name of this content.
     pub fn of(content: &[u8]) -> Self {
@@ -26,19 +37,17 @@ impl ObjectId {
 
     /// From hexadecimal digits.
     pub fn from_hex(digits: &[u8]) -> Option<Self> {
-        let value = |digit: u8| match digit {
-            b'0'..=b'9' => Some(digit - b'0'),
-            b'a'..=b'f' => Some(digit - b'a' + 10),
-            _ => None,
-        };
         let mut id = [0; 32];
         if digits.len() != 64 {
             return None;
         }
+        let mut seen = 0;
         for (octet, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
-            *octet = value(pair[0])? << 4 | value(pair[1])?;
+            let (high, low) = (VALUES[usize::from(pair[0])], VALUES[usize::from(pair[1])]);
+            seen |= high | low;
+            *octet = high << 4 | low & 15;
         }
-        Some(Self(id))
+        (seen < 16).then_some(Self(id))
     }
 
     /// As hexadecimal digits.
@@ -94,6 +103,7 @@ mod tests {
         let id = ObjectId::of(b"abc");
         assert_eq!(id.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(id.to_string().parse(), Ok(id));
+        assert!(format!("{}g", "b".repeat(63)).parse::<ObjectId>().is_err());
         assert!("BA".repeat(32).parse::<ObjectId>().is_err());
         assert!("ba".repeat(31).parse::<ObjectId>().is_err());
     }

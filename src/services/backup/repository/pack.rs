@@ -6,13 +6,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::ObjectId;
-use crate::foundations::files;
+use super::shelf::{Listed, Shelf};
 use crate::services::backup::Error;
 use crate::services::backup::error::{at, damaged};
 
@@ -40,39 +40,30 @@ pub struct ObjectEntry {
     pub length: u32,
 }
 
-/// A pack that is complete and on disk.
+/// A pack that is complete and there to stay.
 #[derive(Debug)]
 pub struct Pack {
     pub id: ObjectId,
-    pub path: PathBuf,
-    pub size: u64,
+    pub file: Listed,
     pub blocks: Vec<BlockEntry>,
 }
 
 /// A pack that is being written. Dropped unfinished it leaves nothing behind.
 pub struct PackWriter {
     file: File,
-    temporary: Option<PathBuf>,
-    directory: PathBuf,
+    temporary: PathBuf,
     digest: Context,
     length: u64,
     blocks: Vec<BlockEntry>,
 }
 
 impl PackWriter {
-    /// Begins a pack in the directory of packs.
-    pub fn create(directory: &Path, number: u64) -> Result<Self, Error> {
-        let temporary = directory.join(format!("{TEMPORARY}{}.{number}", std::process::id()));
+    /// Begins a pack in the directory for those that are not finished.
+    pub fn create(workshop: &Path, number: u64) -> Result<Self, Error> {
+        let temporary = workshop.join(format!("{TEMPORARY}{}.{number}", std::process::id()));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
         let file = file.map_err(at("create", &temporary))?;
-        Ok(Self {
-            file,
-            temporary: Some(temporary),
-            directory: directory.to_owned(),
-            digest: Context::new(&SHA256),
-            length: 0,
-            blocks: Vec::new(),
-        })
+        Ok(Self { file, temporary, digest: Context::new(&SHA256), length: 0, blocks: Vec::new() })
     }
 
     /// Octets written.
@@ -90,43 +81,32 @@ impl PackWriter {
     }
 
     fn write(&mut self, octets: &[u8]) -> Result<(), Error> {
-        let path = self.temporary.as_deref().unwrap_or(&self.directory);
-        self.file.write_all(octets).map_err(at("write", path))?;
+        self.file.write_all(octets).map_err(at("write", &self.temporary))?;
         self.digest.update(octets);
         self.length += octets.len() as u64;
         Ok(())
     }
 
-    /// Writes the list, puts everything on disk and gives the pack its name.
-    pub fn finish(mut self) -> Result<Pack, Error> {
+    /// Writes the list, and puts the pack where it belongs. When it returns, it is there to stay.
+    pub fn finish(mut self, shelf: &dyn Shelf) -> Result<Pack, Error> {
         let list = list_of(&self.blocks);
         let begin = self.length;
         let footer = [&begin.to_le_bytes()[..], &ObjectId::of(&list).0, MAGIC].concat();
-        self.write(&list)?;
-        self.write(&footer)?;
+        let end = [list, footer].concat();
+        self.write(&end)?;
         let id = ObjectId::from_digest(self.digest.clone().finish().as_ref());
-        let path = path_of(&self.directory, id);
-        let above = path.parent().unwrap_or(&self.directory);
-        files::create_directory(above, 0o700)?;
-        let temporary = self.temporary.take().unwrap_or_default();
-        let done = self.file.sync_all().map_err(at("sync", &temporary)).and_then(|()| {
-            fs::rename(&temporary, &path).map_err(at("rename", &temporary))?;
-            Ok(files::sync_directory(above)?)
-        });
-        if let Err(error) = done {
-            let _ = fs::remove_file(&temporary);
-            return Err(error);
-        }
+        let name = name_of(id);
+        shelf.take(&self.temporary, &name, id)?;
+        shelf.keep_end(&name, &end);
         let blocks = std::mem::take(&mut self.blocks);
-        Ok(Pack { id, path, size: self.length, blocks })
+        Ok(Pack { id, file: Listed { name, size: self.length }, blocks })
     }
 }
 
 impl Drop for PackWriter {
     fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
-            let _ = fs::remove_file(temporary);
-        }
+        // Once it is finished it is not there any more.
+        let _ = fs::remove_file(&self.temporary);
     }
 }
 
@@ -134,9 +114,9 @@ impl Drop for PackWriter {
 pub const TEMPORARY: &str = ".unfinished.";
 
 /// `packs/3f/3f0c….pack`.
-pub fn path_of(directory: &Path, id: ObjectId) -> PathBuf {
-    let name = id.to_string();
-    directory.join(&name[..2]).join(format!("{name}.pack"))
+fn name_of(id: ObjectId) -> String {
+    let id = id.to_string();
+    format!("packs/{}/{id}.pack", &id[..2])
 }
 
 fn list_of(blocks: &[BlockEntry]) -> Vec<u8> {
@@ -155,40 +135,69 @@ fn list_of(blocks: &[BlockEntry]) -> Vec<u8> {
     list
 }
 
+/// How much of the end of a pack is read at once: for most packs, all of the list.
+const END: u64 = 256 << 10;
+
 impl Pack {
     /// Reads the list of a pack.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-        let id = name.parse().map_err(|error| damaged(path, error))?;
-        let file = File::open(path).map_err(at("read", path))?;
-        let size = file.metadata().map_err(at("read", path))?.len();
-        let short = || damaged(path, "it is cut off");
-        let mut footer = [0; FOOTER as usize];
-        let end = size.checked_sub(FOOTER).ok_or_else(short)?;
-        file.read_exact_at(&mut footer, end).map_err(at("read", path))?;
-        if &footer[40..] != MAGIC {
-            return Err(short());
-        }
-        let mut begin = [0; 8];
-        begin.copy_from_slice(&footer[..8]);
-        let begin = u64::from_le_bytes(begin);
-        let length = end.checked_sub(begin).filter(|length| *length <= LARGEST_LIST).ok_or_else(short)?;
-        let mut list = vec![0; usize::try_from(length).map_err(|_| short())?];
-        file.read_exact_at(&mut list, begin).map_err(at("read", path))?;
-        if ObjectId::of(&list).0 != footer[8..40] {
-            return Err(damaged(path, "its list does not have the checksum it was written with"));
-        }
-        let blocks = parse(&list).ok_or_else(|| damaged(path, "its list ends in the middle"))?;
-        Ok(Self { id, path: path.to_owned(), size, blocks })
+    pub fn open(shelf: &dyn Shelf, file: Listed) -> Result<Self, Error> {
+        let path = shelf.shown(&file.name);
+        let stem = Path::new(&file.name).file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        let id = stem.parse().map_err(|error| damaged(&path, error))?;
+        let kept = shelf.kept_end(&file.name).and_then(|end| list_in(&path, file.size, end).ok());
+        let list = match kept {
+            Some(list) => list,
+            None => {
+                let end = read_end(shelf, &path, &file)?;
+                shelf.keep_end(&file.name, &end);
+                list_in(&path, file.size, end)?
+            }
+        };
+        let blocks = parse(&list).ok_or_else(|| damaged(&path, "its list ends in the middle"))?;
+        Ok(Self { id, file, blocks })
     }
 }
 
-/// Whether a pack's file is, octet for octet, what was written.
-pub fn check(path: &Path, id: ObjectId) -> Result<(), Error> {
-    if hash_file(path)? == id {
-        return Ok(());
+fn short(path: &Path) -> Error {
+    damaged(path, "it is cut off")
+}
+
+/// Where the list begins, as the last octets of a pack of this size say.
+fn beginning(path: &Path, size: u64, end: &[u8]) -> Result<u64, Error> {
+    let footer = end.last_chunk::<{ FOOTER as usize }>().ok_or_else(|| short(path))?;
+    if &footer[40..] != MAGIC {
+        return Err(short(path));
     }
-    Err(damaged(path, "its SHA-256 is no longer the one in its name"))
+    let mut begin = [0; 8];
+    begin.copy_from_slice(&footer[..8]);
+    let begin = u64::from_le_bytes(begin);
+    let is_possible = size.checked_sub(FOOTER + begin).is_some_and(|length| length <= LARGEST_LIST);
+    if is_possible { Ok(begin) } else { Err(short(path)) }
+}
+
+/// The end of a pack, from the list on.
+fn read_end(shelf: &dyn Shelf, path: &Path, file: &Listed) -> Result<Vec<u8>, Error> {
+    let length = |octets: u64| usize::try_from(octets).map_err(|_| short(path));
+    let read = file.size.min(END);
+    let mut end = shelf.read_at(&file.name, file.size - read, length(read)?)?;
+    let begin = beginning(path, file.size, &end)?;
+    let wanted = file.size - begin;
+    if wanted > read {
+        end = shelf.read_at(&file.name, begin, length(wanted)?)?;
+    }
+    Ok(end.split_off(end.len() - length(wanted)?))
+}
+
+/// The list in the end of a pack of this size, checked.
+fn list_in(path: &Path, size: u64, mut end: Vec<u8>) -> Result<Vec<u8>, Error> {
+    if beginning(path, size, &end)?.checked_add(end.len() as u64) != Some(size) {
+        return Err(short(path));
+    }
+    let footer = end.split_off(end.len() - FOOTER as usize);
+    if ObjectId::of(&end).0 != footer[8..40] {
+        return Err(damaged(path, "its list does not have the checksum it was written with"));
+    }
+    Ok(end)
 }
 
 /// The SHA-256 of a file.
@@ -227,30 +236,35 @@ fn parse(list: &[u8]) -> Option<Vec<BlockEntry>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::backup::repository::shelf::DirectoryShelf;
 
     #[test]
     fn what_is_written_is_read_and_damage_is_seen() {
         let directory = tempfile::tempdir().unwrap();
-        let mut writer = PackWriter::create(directory.path(), 1).unwrap();
+        let shelf = DirectoryShelf::new(directory.path());
+        shelf.furnish().unwrap();
+        let mut writer = PackWriter::create(shelf.workshop(), 1).unwrap();
         let objects = vec![ObjectEntry { id: ObjectId::of(b"ab"), offset: 0, length: 2 }];
         writer.append(b"compressed", 2, objects.clone()).unwrap();
         writer.append(b"more", 9, vec![]).unwrap();
-        let written = writer.finish().unwrap();
-        let read = Pack::open(&written.path).unwrap();
-        assert_eq!((read.id, read.size, &read.blocks), (written.id, written.size, &written.blocks));
+        let written = writer.finish(&shelf).unwrap();
+        let open = || Pack::open(&shelf, shelf.list("packs").unwrap().remove(0));
+        let read = open().unwrap();
+        assert_eq!((read.id, &read.file, &read.blocks), (written.id, &written.file, &written.blocks));
         assert_eq!(read.blocks[0].objects, objects);
-        check(&read.path, read.id).unwrap();
-        let content = fs::read(&written.path).unwrap();
+        let path = directory.path().join(&written.file.name);
+        assert_eq!(hash_file(&path).unwrap(), read.id);
+        let content = fs::read(&path).unwrap();
         for at in 0..content.len() {
             let mut damaged = content.clone();
             damaged[at] ^= 4;
-            fs::write(&written.path, &damaged).unwrap();
-            let seen = Pack::open(&written.path).and_then(|pack| check(&pack.path, pack.id));
-            assert!(matches!(seen, Err(Error::Damaged { .. })), "a change at {at} went unseen");
-            fs::write(&written.path, &content[..at]).unwrap();
-            assert!(Pack::open(&written.path).is_err(), "a file of {at} octets passed");
+            fs::write(&path, &damaged).unwrap();
+            let seen = open().is_err() || hash_file(&path).unwrap() != read.id;
+            assert!(seen, "a change at {at} went unseen");
+            fs::write(&path, &content[..at]).unwrap();
+            assert!(open().is_err(), "a file of {at} octets passed");
         }
-        drop(PackWriter::create(directory.path(), 2).unwrap());
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "only the directory of the finished pack");
+        drop(PackWriter::create(shelf.workshop(), 2).unwrap());
+        assert_eq!(fs::read_dir(shelf.workshop()).unwrap().count(), 1, "only the directory of the finished pack");
     }
 }

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{FORMAT, ObjectId};
 use crate::foundations::clock::Timestamp;
-use crate::foundations::files;
 use crate::services::backup::Error;
 use crate::services::backup::error::damaged;
 use crate::storage::database::Table;
@@ -85,6 +84,9 @@ pub struct Snapshot {
     pub hostname: String,
     /// How much there is.
     pub totals: Totals,
+    /// The SHA-256 of the names of all packs there were, this backup's own among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packs: Option<ObjectId>,
     /// Whoever had a mailbox, sorted.
     pub users: Vec<UserEntry>,
     /// The database.
@@ -150,6 +152,10 @@ pub struct FolderRecord {
     pub messages: u64,
     /// Their octets.
     pub octets: u64,
+    /// When the directories `new` and `cur` had last changed, in nanoseconds since 1970; `None` when they changed while
+    /// they were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<[i64; 2]>,
     /// The objects that list its messages, [`crate::services::backup::tree`].
     pub pages: Vec<ObjectId>,
 }
@@ -203,23 +209,21 @@ pub struct TableRecord {
 }
 
 /// Largest snapshot that is read.
-const LARGEST: u64 = 1 << 30;
+pub(super) const LARGEST: u64 = 1 << 30;
 const DIGEST: usize = 32;
 
 impl Snapshot {
-    /// Writes it durably: compressed JSON, then the SHA-256 of that.
-    pub(super) fn write(&self, path: &Path) -> Result<u64, Error> {
+    /// As it is stored: compressed JSON, then the SHA-256 of that.
+    pub(super) fn to_octets(&self) -> Result<Vec<u8>, Error> {
         let interrupted = |error: String| Error::Interrupted(error);
         let json = serde_json::to_vec(self).map_err(|error| interrupted(error.to_string()))?;
         let mut content = zstd::bulk::compress(&json, 3).map_err(|error| interrupted(error.to_string()))?;
         content.extend_from_slice(&ObjectId::of(&content).0);
-        files::write_durable(path, &content, 0o600)?;
-        Ok(content.len() as u64)
+        Ok(content)
     }
 
-    /// Reads one.
-    pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let content = files::read_bounded(path, LARGEST)?;
+    /// From what was stored under this path.
+    pub(super) fn from_octets(path: &Path, content: &[u8]) -> Result<Self, Error> {
         let split = content.len().checked_sub(DIGEST).ok_or_else(|| damaged(path, "it is cut off"))?;
         let (compressed, digest) = content.split_at(split);
         if ObjectId::of(compressed).0 != digest {

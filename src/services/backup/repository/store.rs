@@ -1,5 +1,5 @@
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,19 +8,22 @@ use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::index::Index;
+use super::index::{BlockPlace, Index};
 use super::lane::{Kind, Lanes};
 use super::pack::{self, ObjectEntry, Pack, PackWriter};
+use super::shelf::{self, Shelf};
+use super::snapshot::LARGEST;
 use super::{Location, ObjectId, Snapshot, SnapshotId};
 use crate::foundations::clock::Timestamp;
-use crate::foundations::files;
 use crate::services::backup::error::{at, damaged};
-use crate::services::backup::{BackupSettings, Error};
+use crate::services::backup::{BackupSettings, Destination, Error};
 
 /// The format this program writes and reads.
 pub const FORMAT: u32 = 1;
 const MARK: &str = "postrider-backup.json";
 const ENDING: &str = "snapshot";
+/// Largest pack that is begun: what S3 takes in one request is 5 GiB, and a last block is added.
+const LARGEST_PACK: u64 = 4 << 30;
 /// Blocks kept decompressed.
 const BLOCKS_KEPT: usize = 8;
 
@@ -38,9 +41,10 @@ pub enum Access {
 /// Pack and block, and what is in it.
 type RecentBlock = (u32, u32, Arc<Vec<u8>>);
 
-/// A directory of backups, opened. A damaged pack does not keep it from being opened.
+/// A place with backups, opened. A damaged pack does not keep it from being opened.
 pub struct Repository {
     root: PathBuf,
+    shelf: Box<dyn Shelf>,
     access: Access,
     level: i32,
     pack_size: u64,
@@ -66,23 +70,22 @@ struct Mark {
 }
 
 impl Repository {
-    /// Opens the repository in a directory. Blocks.
+    /// Opens the repository in a directory or a bucket. Blocks.
     ///
     /// # Errors
-    /// There is none, somebody else works on it, it is damaged, or the disk fails.
-    pub fn open(root: &Path, access: Access, settings: &BackupSettings) -> Result<Self, Error> {
-        prepare(root, access)?;
-        let locks = lock(root, access)?;
-        let packs = root.join("packs");
+    /// There is none, somebody else works on it, it is damaged, or disk or storage fail.
+    pub fn open(destination: &Destination, access: Access, settings: &BackupSettings) -> Result<Self, Error> {
+        let shelf = shelf::open(destination, settings)?;
+        prepare(&*shelf, access)?;
+        let locks = shelf::lock(&*shelf, access)?;
         if access != Access::Read {
-            remove_unfinished(&packs)?;
+            remove_unfinished(shelf.workshop())?;
         }
         let threads = rayon::ThreadPoolBuilder::new().num_threads(usize::from(settings.threads)).build();
         let threads = threads.map_err(|error| Error::Interrupted(error.to_string()))?;
-        let opened = threads.install(|| {
-            let paths = pack_paths(&packs)?;
-            Ok::<_, Error>(paths.par_iter().map(|path| Pack::open(path)).collect::<Vec<_>>())
-        })?;
+        let files: Vec<_> = shelf.list("packs")?.into_iter().filter(|file| file.name.ends_with(".pack")).collect();
+        shelf.forget_ends(&files);
+        let opened: Vec<_> = threads.install(|| files.into_par_iter().map(|file| Pack::open(&*shelf, file)).collect());
         let (mut index, mut damage) = (Index::default(), Vec::new());
         for pack in opened {
             match pack {
@@ -92,10 +95,11 @@ impl Repository {
             }
         }
         Ok(Self {
-            root: root.to_owned(),
+            root: shelf.shown(""),
+            shelf,
             access,
             level: i32::from(settings.compression.clamp(1, 19)),
-            pack_size: settings.pack_size.get().max(1 << 20),
+            pack_size: settings.pack_size.get().clamp(1 << 20, LARGEST_PACK),
             threads,
             index: RwLock::new(index),
             lanes: Lanes::default(),
@@ -105,6 +109,14 @@ impl Repository {
             damage,
             _locks: locks,
         })
+    }
+
+    /// Whether there is one. Blocks.
+    ///
+    /// # Errors
+    /// Disk or storage fail.
+    pub fn is_there(destination: &Destination, settings: &BackupSettings) -> Result<bool, Error> {
+        Ok(shelf::open(destination, settings)?.read(MARK, 1 << 16)?.is_some())
     }
 
     /// Packs that could not be opened; what they held counts as missing.
@@ -119,14 +131,21 @@ impl Repository {
         objects
     }
 
-    /// Whether a pack is, octet for octet, what was written.
-    pub(in crate::services::backup) fn check_pack(&self, number: u32) -> Result<(), Error> {
-        let (id, path) = {
+    /// Looks at a pack's whole file: whether it is, octet for octet, what was written. Then calls back with the file.
+    pub(in crate::services::backup) fn with_pack<T>(
+        &self,
+        number: u32,
+        work: impl FnOnce(&Path, Option<Error>) -> T,
+    ) -> Result<T, Error> {
+        let (id, file) = {
             let index = self.index.read();
             let pack = &index.packs[number as usize];
-            (pack.id, pack.path.clone())
+            (pack.id, pack.file.clone())
         };
-        pack::check(&path, id)
+        let fetched = self.shelf.fetch(&file)?;
+        let is_whole = pack::hash_file(&fetched.path)? == id;
+        let damage = || damaged(&self.shelf.shown(&file.name), "its SHA-256 is no longer the one in its name");
+        Ok(work(&fetched.path, (!is_whole).then(damage)))
     }
 
     /// How many packs there are.
@@ -134,7 +153,7 @@ impl Repository {
         u32::try_from(self.index.read().packs.len()).unwrap_or(u32::MAX)
     }
 
-    /// Its directory.
+    /// What people call it.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -163,16 +182,13 @@ impl Repository {
     /// # Errors
     /// The directory cannot be read.
     pub fn snapshots(&self) -> Result<Vec<SnapshotId>, Error> {
-        let directory = self.root.join("snapshots");
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&directory).map_err(at("read", &directory))? {
-            let path = entry.map_err(at("read", &directory))?.path();
-            if path.extension().is_some_and(|ending| ending == ENDING)
-                && let Some(id) = path.file_stem().and_then(|name| name.to_str()?.parse().ok())
-            {
-                found.push(id);
-            }
-        }
+        let names = self.shelf.list("snapshots")?.into_iter();
+        let id = |name: String| {
+            let path = Path::new(&name);
+            let is_one = path.extension().is_some_and(|ending| ending == ENDING);
+            path.file_stem().filter(|_| is_one)?.to_str()?.parse().ok()
+        };
+        let mut found: Vec<SnapshotId> = names.filter_map(|file| id(file.name)).collect();
         found.sort();
         Ok(found)
     }
@@ -192,15 +208,10 @@ impl Repository {
     /// # Errors
     /// It is not there, or damaged.
     pub fn snapshot(&self, id: &SnapshotId) -> Result<Snapshot, Error> {
-        let path = self.snapshot_path(id);
-        if !path.exists() {
-            return Err(Error::NoSnapshot(format!("is named {id}")));
-        }
-        Snapshot::read(&path)
-    }
-
-    pub(super) fn snapshot_path(&self, id: &SnapshotId) -> PathBuf {
-        self.root.join("snapshots").join(format!("{id}.{ENDING}"))
+        let name = snapshot_name(id);
+        let content = self.shelf.read(&name, LARGEST)?;
+        let content = content.ok_or_else(|| Error::NoSnapshot(format!("is named {id}")))?;
+        Snapshot::from_octets(&self.shelf.shown(&name), &content)
     }
 
     /// Puts everything that was added on disk and then the snapshot. When it returns, the backup exists.
@@ -209,36 +220,44 @@ impl Repository {
     /// The disk fails or is full; then there is no such backup.
     pub fn commit(&self, snapshot: &mut Snapshot) -> Result<(), Error> {
         self.finish_packs()?;
+        snapshot.packs = Some(self.packs_digest());
         snapshot.totals.stored = self.stored();
-        let length = snapshot.write(&self.snapshot_path(&snapshot.id))?;
-        self.stored.fetch_add(length, Ordering::Relaxed);
+        let content = snapshot.to_octets()?;
+        self.shelf.put(&snapshot_name(&snapshot.id), &content)?;
+        self.stored.fetch_add(content.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
     /// Puts everything that was added on disk.
     pub(in crate::services::backup) fn finish_packs(&self) -> Result<(), Error> {
-        for kind in [Kind::Content, Kind::List] {
+        let finish = |kind| {
             let open = self.lanes.of(kind).lock().take();
-            if let Some(writer) = open {
-                self.close(writer)?;
-            }
-        }
-        Ok(())
+            open.map_or(Ok(()), |writer| self.close(writer))
+        };
+        // The disk takes as long for two as for one.
+        let (content, list) = self.threads.join(|| finish(Kind::Content), || finish(Kind::List));
+        content.and(list)
+    }
+
+    /// The SHA-256 of the names of all packs that could be opened. As long as it is the same, nothing was lost.
+    pub(in crate::services::backup) fn packs_digest(&self) -> ObjectId {
+        let mut ids: Vec<_> = self.index.read().packs.iter().map(|pack| pack.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let names: Vec<u8> = ids.iter().flat_map(|id| id.0).collect();
+        ObjectId::of(&names)
     }
 
     /// Removes a snapshot. What only it needed stays until packs are thinned out.
     pub(in crate::services::backup) fn remove_snapshot(&self, id: &SnapshotId) -> Result<(), Error> {
-        let path = self.snapshot_path(id);
-        fs::remove_file(&path).map_err(at("remove", &path))?;
-        Ok(files::sync_directory(&self.root.join("snapshots"))?)
+        self.shelf.remove(&snapshot_name(id))
     }
 
     /// Removes a pack that nothing needs any more; its octets.
     pub(in crate::services::backup) fn remove_pack(&self, number: u32) -> Result<u64, Error> {
-        let path = self.index.read().packs[number as usize].path.clone();
-        let length = fs::metadata(&path).map_err(at("read", &path))?.len();
-        fs::remove_file(&path).map_err(at("remove", &path))?;
-        Ok(length)
+        let file = self.index.read().packs[number as usize].file.clone();
+        self.shelf.remove(&file.name)?;
+        Ok(file.size)
     }
 
     /// Whether an object is there.
@@ -265,7 +284,7 @@ impl Repository {
             Some(writer) => writer,
             None => {
                 let number = self.packs_begun.fetch_add(1, Ordering::Relaxed);
-                PackWriter::create(&self.root.join("packs"), number)?
+                PackWriter::create(self.shelf.workshop(), number)?
             }
         };
         writer.append(compressed, raw_length, objects)?;
@@ -279,8 +298,8 @@ impl Repository {
     }
 
     fn close(&self, writer: PackWriter) -> Result<(), Error> {
-        let pack = writer.finish()?;
-        self.stored.fetch_add(pack.size, Ordering::Relaxed);
+        let pack = writer.finish(&*self.shelf)?;
+        self.stored.fetch_add(pack.file.size, Ordering::Relaxed);
         self.index.write().insert(pack);
         Ok(())
     }
@@ -328,16 +347,31 @@ impl Repository {
 
     /// The whole block that an object lies in, decompressed.
     pub(in crate::services::backup) fn block(&self, location: Location) -> Result<Vec<u8>, Error> {
-        let (path, place) = {
+        let (name, place) = {
             let index = self.index.read();
             let pack = &index.packs[location.pack as usize];
-            (pack.path.clone(), pack.blocks[location.block as usize])
+            (pack.file.name.clone(), pack.blocks[location.block as usize])
         };
-        let file = File::open(&path).map_err(at("read", &path))?;
+        let compressed = self.shelf.read_at(&name, place.offset, place.length as usize)?;
+        self.decompress(&name, place, &compressed)
+    }
+
+    /// The same block, out of its pack's file on this machine.
+    pub(in crate::services::backup) fn block_in(&self, file: &File, location: Location) -> Result<Vec<u8>, Error> {
+        let (name, place) = {
+            let index = self.index.read();
+            let pack = &index.packs[location.pack as usize];
+            (pack.file.name.clone(), pack.blocks[location.block as usize])
+        };
         let mut compressed = vec![0; place.length as usize];
-        file.read_exact_at(&mut compressed, place.offset).map_err(at("read", &path))?;
-        let raw = zstd::bulk::decompress(&compressed, place.raw_length as usize);
-        raw.map_err(|error| damaged(&path, format!("the block at {}: {error}", place.offset)))
+        let read = file.read_exact_at(&mut compressed, place.offset);
+        read.map_err(at("read", &self.shelf.shown(&name)))?;
+        self.decompress(&name, place, &compressed)
+    }
+
+    fn decompress(&self, name: &str, place: BlockPlace, compressed: &[u8]) -> Result<Vec<u8>, Error> {
+        let raw = zstd::bulk::decompress(compressed, place.raw_length as usize);
+        raw.map_err(|error| damaged(&self.shelf.shown(name), format!("the block at {}: {error}", place.offset)))
     }
 
     /// An object within its block, checked.
@@ -350,95 +384,41 @@ impl Repository {
         let begin = location.offset as usize;
         let content = block.get(begin..begin + location.length as usize);
         content.filter(|content| ObjectId::of(content) == *id).ok_or_else(|| {
-            let path = self.index.read().packs[location.pack as usize].path.clone();
-            damaged(&path, format!("the object {id} is not what was stored"))
+            let name = self.index.read().packs[location.pack as usize].file.name.clone();
+            damaged(&self.shelf.shown(&name), format!("the object {id} is not what was stored"))
         })
     }
 }
 
-/// Makes the directories where that is wanted, and looks at what is there.
-fn prepare(root: &Path, access: Access) -> Result<(), Error> {
-    let mark = root.join(MARK);
-    if !mark.exists() {
-        let mut entries = fs::read_dir(root).into_iter().flatten();
-        if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "lost+found")) && !begun(root) {
-            return Err(Error::NotRepository(root.to_owned()));
+fn snapshot_name(id: &SnapshotId) -> String {
+    format!("snapshots/{id}.{ENDING}")
+}
+
+/// Makes a repository where that is wanted, and looks at what is there.
+pub(super) fn prepare(shelf: &dyn Shelf, access: Access) -> Result<(), Error> {
+    let content = match shelf.read(MARK, 1 << 16)? {
+        Some(content) => content,
+        None if shelf.has_strangers()? => return Err(Error::NotRepository(shelf.shown(""))),
+        None if access != Access::Add => return Err(Error::NoRepository(shelf.shown(""))),
+        None => {
+            shelf.furnish()?;
+            let text = serde_json::json!({ "format": FORMAT, "what": "backups made by postrider" }).to_string();
+            shelf.put(MARK, text.as_bytes())?;
+            text.into_bytes()
         }
-        if access != Access::Add {
-            return Err(Error::NoRepository(root.to_owned()));
-        }
-        for directory in ["packs", "snapshots"] {
-            files::create_directory(&root.join(directory), 0o700)?;
-        }
-        let text = serde_json::json!({ "format": FORMAT, "what": "backups made by postrider" }).to_string();
-        files::write_durable(&mark, text.as_bytes(), 0o600)?;
-    }
-    let content = files::read_bounded(&mark, 1 << 16)?;
+    };
+    let mark = shelf.shown(MARK);
     let found: Mark = serde_json::from_slice(&content).map_err(|error| damaged(&mark, error))?;
     if found.format == FORMAT { Ok(()) } else { Err(Error::Format { path: mark, format: found.format }) }
 }
 
-/// Whether somebody was interrupted while making a repository.
-fn begun(root: &Path) -> bool {
-    let ours = |name: &std::ffi::OsStr| name == "packs" || name == "snapshots" || name == "lost+found";
-    fs::read_dir(root).is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| ours(&entry.file_name()))))
-}
-
-fn lock(root: &Path, access: Access) -> Result<Vec<File>, Error> {
-    let take = |name: &str, alone: bool| {
-        let path = root.join(name);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = match file {
-            // Somebody who may only read does without: nothing is removed where nobody may write.
-            Err(error) if access == Access::Read && read_only(&error) => return Ok(None),
-            file => file.map_err(at("lock", &path))?,
-        };
-        let locked = if alone { file.try_lock() } else { file.try_lock_shared() };
-        match locked {
-            Ok(()) => Ok(Some(file)),
-            Err(fs::TryLockError::WouldBlock) => Err(Error::Busy(root.to_owned())),
-            Err(fs::TryLockError::Error(error)) => Err(at("lock", &path)(error)),
-        }
-    };
-    let wanted: &[(&str, bool)] = match access {
-        Access::Read => &[("reading.lock", false)],
-        Access::Add => &[("writing.lock", true)],
-        Access::Remove => &[("writing.lock", true), ("reading.lock", true)],
-    };
-    let locks = wanted.iter().map(|(name, alone)| take(name, *alone)).collect::<Result<Vec<_>, _>>()?;
-    Ok(locks.into_iter().flatten().collect())
-}
-
-fn read_only(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
-}
-
 /// Takes away packs that somebody who was interrupted had begun.
-fn remove_unfinished(packs: &Path) -> Result<(), Error> {
-    for entry in fs::read_dir(packs).map_err(at("read", packs))? {
-        let entry = entry.map_err(at("read", packs))?;
+fn remove_unfinished(workshop: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(workshop).map_err(at("read", workshop))? {
+        let entry = entry.map_err(at("read", workshop))?;
         if entry.file_name().to_string_lossy().starts_with(pack::TEMPORARY) {
             fs::remove_file(entry.path()).map_err(at("remove", &entry.path()))?;
         }
     }
     Ok(())
-}
-
-/// The files of all packs, sorted.
-pub(super) fn pack_paths(packs: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut found = Vec::new();
-    for directory in fs::read_dir(packs).map_err(at("read", packs))? {
-        let directory = directory.map_err(at("read", packs))?.path();
-        if !directory.is_dir() {
-            continue;
-        }
-        for entry in fs::read_dir(&directory).map_err(at("read", &directory))? {
-            let path = entry.map_err(at("read", &directory))?.path();
-            if path.extension().is_some_and(|ending| ending == "pack") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
 }

@@ -47,7 +47,7 @@ impl Restoring<'_> {
         messages: &[MessageEntry],
         keywords: &[(u8, String)],
     ) -> Result<Restored, Error> {
-        let listing = scan::messages(folder, || i64::MAX).map_err(at("read", folder))?;
+        let (listing, _) = scan::messages(folder, || i64::MAX).map_err(at("read", folder))?;
         let there: HashSet<&[u8]> = listing.keys().map(|base| unique(base)).collect();
         let (present, missing): (Vec<_>, Vec<_>) =
             messages.iter().cloned().partition(|message| there.contains(unique(message.base())));

@@ -1,11 +1,13 @@
 //! Restoring, into a directory or beside a living server. Nothing is overwritten.
 
+mod accounts;
 mod files;
 mod folder;
 mod selection;
 mod user;
 mod write;
 
+pub use accounts::{AccountRestored, restore_missing_accounts};
 pub use files::{QueueFate, restore_accounts, restore_files};
 pub use selection::Selection;
 

@@ -1,0 +1,83 @@
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::super::context::Context;
+use super::super::exit::{Exit, Outcome};
+use super::{How, mail, mover, seed};
+use crate::foundations::address::Address;
+use crate::foundations::files::create_directory;
+use crate::services::moving::StackBackup;
+use crate::storage::mailbox::Layout;
+
+/// A backup of the container stack.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    /// The directory with `mysql_*.sql.gz`, `maildirs_*.tar.gz` and their checksums; the newest of each are taken.
+    directory: PathBuf,
+    /// Directory in which the mail is unpacked before it is moved in. It needs room for all of it.
+    #[arg(long, value_name = "DIRECTORY", default_value = "/var/tmp")]
+    work: PathBuf,
+    #[command(flatten)]
+    how: How,
+}
+
+/// A directory that is removed when it is dropped.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What became of it all.
+#[derive(Debug, serde::Serialize)]
+struct Told {
+    compared: usize,
+    accounts: Option<serde_json::Value>,
+    users: Vec<super::UserMoved>,
+}
+
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
+    let Arguments { directory, work, how } = arguments;
+    let backup = StackBackup::find(&directory)?;
+    let files = [&backup.dump, &backup.mail].into_iter().flatten().count();
+    if backup.compared < files {
+        eprintln!("postrider: {} of {files} archives have no checksum to be compared with", files - backup.compared);
+    }
+    let accounts = match backup.accounts()? {
+        None => None,
+        Some(found) => {
+            seed::declare(&found);
+            Some(seed::take_over(&found, how.dry_run, context).await?)
+        }
+    };
+    let scratch = Scratch(work.join(format!(".postrider-import-{}", std::process::id())));
+    create_directory(&scratch.0, 0o700)?;
+    let homes = backup.unpack(&scratch.0)?;
+    let (mover, config) = (mover(&how, context)?, context.config()?);
+    let mut users = Vec::new();
+    for home in homes {
+        match owner(&home) {
+            Ok(user) => users.push(mail::user_of(&mover, &home, user, None, Layout::MaildirPlusPlus, &config)?),
+            Err(because) => eprintln!("`{}` is passed over: {because}", home.display()),
+        }
+    }
+    let messages: u64 = users.iter().flat_map(|user| &user.folders).map(|folder| folder.messages).sum();
+    let (verb, accounts) = match accounts {
+        Some((said, value)) => (said, Some(value)),
+        None => ("there is no dump of accounts".to_owned(), None),
+    };
+    let done = if how.dry_run { "would be moved in; nothing was done" } else { "moved in" };
+    let said = format!("{verb}; {messages} message(s) of {} user(s) {done}", users.len());
+    context.output.done(&said, &Told { compared: backup.compared, accounts, users });
+    Ok(Exit::Done)
+}
+
+/// Whose directory it is: `DOMAIN/USER` at the end of its path.
+fn owner(home: &Path) -> Result<Address, String> {
+    let name = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    let (local, domain) = (name(Some(home)), name(home.parent()));
+    format!("{local}@{domain}").parse().map_err(|error| format!("{error}"))
+}

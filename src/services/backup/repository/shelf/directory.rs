@@ -1,0 +1,134 @@
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use super::super::{ObjectId, pack};
+use super::{Fetched, Listed, Shelf};
+use crate::foundations::files;
+use crate::services::backup::Error;
+use crate::services::backup::error::at;
+
+/// A directory of this machine.
+pub struct DirectoryShelf {
+    root: PathBuf,
+    packs: PathBuf,
+}
+
+impl DirectoryShelf {
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), packs: root.join("packs") }
+    }
+}
+
+impl Shelf for DirectoryShelf {
+    fn shown(&self, name: &str) -> PathBuf {
+        if name.is_empty() { self.root.clone() } else { self.root.join(name) }
+    }
+
+    fn list(&self, directory: &str) -> Result<Vec<Listed>, Error> {
+        let mut found = Vec::new();
+        collect(&self.root.join(directory), directory, &mut found)?;
+        found.sort();
+        Ok(found)
+    }
+
+    fn has_strangers(&self) -> Result<bool, Error> {
+        // Somebody may have been interrupted while making a repository.
+        let known = ["packs", "snapshots", "lost+found"];
+        let entries = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            entries => entries.map_err(at("read", &self.root))?,
+        };
+        for entry in entries {
+            let name = entry.map_err(at("read", &self.root))?.file_name();
+            if !known.iter().any(|known| name == *known) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn furnish(&self) -> Result<(), Error> {
+        for directory in ["packs", "snapshots"] {
+            files::create_directory(&self.root.join(directory), 0o700)?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, name: &str, largest: u64) -> Result<Option<Vec<u8>>, Error> {
+        match files::read_bounded(&self.root.join(name), largest) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn read_at(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        let path = self.root.join(name);
+        let mut piece = vec![0; length];
+        let file = File::open(&path).map_err(at("read", &path))?;
+        file.read_exact_at(&mut piece, offset).map_err(at("read", &path))?;
+        Ok(piece)
+    }
+
+    fn fetch(&self, file: &Listed) -> Result<Fetched, Error> {
+        Ok(Fetched { path: self.root.join(&file.name), is_copy: false })
+    }
+
+    fn put(&self, name: &str, content: &[u8]) -> Result<(), Error> {
+        Ok(files::write_durable(&self.root.join(name), content, 0o600)?)
+    }
+
+    fn workshop(&self) -> &Path {
+        &self.packs
+    }
+
+    fn add(&self, source: &Path, name: &str, id: ObjectId) -> Result<(), Error> {
+        let copy = self.packs.join(format!("{}{}.{id}", pack::TEMPORARY, std::process::id()));
+        let added = fs::copy(source, &copy).map_err(at("write", &copy)).and_then(|_| self.take(&copy, name, id));
+        if added.is_err() {
+            let _ = fs::remove_file(&copy);
+        }
+        added
+    }
+
+    fn take(&self, finished: &Path, name: &str, _: ObjectId) -> Result<(), Error> {
+        let path = self.root.join(name);
+        let above = path.parent().unwrap_or(&self.root);
+        files::create_directory(above, 0o700)?;
+        let file = File::open(finished).and_then(|file| file.sync_all());
+        file.map_err(at("sync", finished))?;
+        fs::rename(finished, &path).map_err(at("rename", finished))?;
+        Ok(files::sync_directory(above)?)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), Error> {
+        let path = self.root.join(name);
+        fs::remove_file(&path).map_err(at("remove", &path))?;
+        Ok(files::sync_directory(path.parent().unwrap_or(&self.root))?)
+    }
+
+    fn locks(&self) -> &Path {
+        &self.root
+    }
+}
+
+/// Files in a directory and those directly below it; hidden ones are not finished.
+fn collect(path: &Path, name: &str, found: &mut Vec<Listed>) -> Result<(), Error> {
+    for entry in fs::read_dir(path).map_err(at("read", path))? {
+        let entry = entry.map_err(at("read", path))?;
+        let Ok(own) = entry.file_name().into_string() else { continue };
+        if own.starts_with('.') {
+            continue;
+        }
+        let name = format!("{name}/{own}");
+        let metadata = entry.metadata().map_err(at("read", &entry.path()))?;
+        if metadata.is_dir() {
+            collect(&entry.path(), &name, found)?;
+        } else {
+            found.push(Listed { name, size: metadata.len() });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Where the files of a repository lie: in a directory, or in a bucket.
+
+mod bucket;
+mod directory;
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+pub use bucket::BucketShelf;
+pub use directory::DirectoryShelf;
+
+use super::{Access, ObjectId};
+use crate::services::backup::destination::Destination;
+use crate::services::backup::error::at;
+use crate::services::backup::{BackupSettings, Error};
+
+/// A file that is there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// Its name below the root, with slashes.
+    pub name: String,
+    /// Octets.
+    pub size: u64,
+}
+
+/// The file of a whole pack on this machine. A copy that was made for it is removed with it.
+pub struct Fetched {
+    /// Where it is.
+    pub path: PathBuf,
+    is_copy: bool,
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        if self.is_copy {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Where the files of a repository lie. Names have slashes and lead nowhere else. All of it blocks.
+pub trait Shelf: Send + Sync {
+    /// What people call a file, and for an empty name all of it.
+    fn shown(&self, name: &str) -> PathBuf;
+
+    /// The files in `packs` or `snapshots`, sorted by name.
+    fn list(&self, directory: &str) -> Result<Vec<Listed>, Error>;
+
+    /// Whether something is there that no repository has.
+    fn has_strangers(&self) -> Result<bool, Error>;
+
+    /// Gets ready to hold a repository.
+    fn furnish(&self) -> Result<(), Error>;
+
+    /// A whole file of at most `largest` octets; `None` when it is not there.
+    fn read(&self, name: &str, largest: u64) -> Result<Option<Vec<u8>>, Error>;
+
+    /// A piece of a file.
+    fn read_at(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, Error>;
+
+    /// A whole file as one of this machine.
+    fn fetch(&self, file: &Listed) -> Result<Fetched, Error>;
+
+    /// Puts a file there. When it returns, it is there to stay.
+    fn put(&self, name: &str, content: &[u8]) -> Result<(), Error>;
+
+    /// Directory on this machine for packs that are being written.
+    fn workshop(&self) -> &Path;
+
+    /// Puts a copy of a file of this machine there, whose SHA-256 is `id`. When it returns, it is there to stay.
+    fn add(&self, source: &Path, name: &str, id: ObjectId) -> Result<(), Error>;
+
+    /// Puts a finished file there, whose SHA-256 is `id` and which goes out of the workshop. When it returns, it is there
+    /// to stay.
+    fn take(&self, finished: &Path, name: &str, id: ObjectId) -> Result<(), Error>;
+
+    /// Removes a file.
+    fn remove(&self, name: &str) -> Result<(), Error>;
+
+    /// The end of a pack, from the list on, as it was kept on this machine.
+    fn kept_end(&self, _name: &str) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Keeps the end of a pack on this machine, where reading it again would take long.
+    fn keep_end(&self, _name: &str, _end: &[u8]) {}
+
+    /// Forgets the ends of packs that are not among these.
+    fn forget_ends(&self, _packs: &[Listed]) {}
+
+    /// Directory with the files that are locked while somebody writes or reads.
+    fn locks(&self) -> &Path;
+}
+
+/// The shelf that a destination means.
+pub fn open(destination: &Destination, settings: &BackupSettings) -> Result<Box<dyn Shelf>, Error> {
+    Ok(match destination {
+        Destination::Directory(root) => Box::new(DirectoryShelf::new(root)),
+        Destination::Bucket(place) => Box::new(BucketShelf::open(place.clone(), &settings.s3)?),
+    })
+}
+
+/// Locks a shelf for what somebody wants; it is unlocked when the files are dropped.
+pub fn lock(shelf: &dyn Shelf, access: Access) -> Result<Vec<File>, Error> {
+    let take = |name: &str, alone: bool| {
+        let path = shelf.locks().join(name);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = match file {
+            // Somebody who may only read does without: nothing is removed where nobody may write.
+            Err(error) if access == Access::Read && read_only(&error) => return Ok(None),
+            file => file.map_err(at("lock", &path))?,
+        };
+        let locked = if alone { file.try_lock() } else { file.try_lock_shared() };
+        match locked {
+            Ok(()) => Ok(Some(file)),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::Busy(shelf.shown(""))),
+            Err(fs::TryLockError::Error(error)) => Err(at("lock", &path)(error)),
+        }
+    };
+    let wanted: &[(&str, bool)] = match access {
+        Access::Read => &[("reading.lock", false)],
+        Access::Add => &[("writing.lock", true)],
+        Access::Remove => &[("writing.lock", true), ("reading.lock", true)],
+    };
+    let locks = wanted.iter().map(|(name, alone)| take(name, *alone)).collect::<Result<Vec<_>, _>>()?;
+    Ok(locks.into_iter().flatten().collect())
+}
+
+fn read_only(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
+}

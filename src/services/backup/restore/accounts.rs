@@ -1,0 +1,171 @@
+//! Accounts that are gone while their mail is restored.
+
+use std::collections::HashMap;
+
+use super::Selection;
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::secret::Secret;
+use crate::foundations::settings::ByteSize;
+use crate::services::backup::repository::{Repository, Snapshot};
+use crate::services::backup::{Error, rows};
+use crate::storage::database::Val;
+use crate::storage::directory::{self, Account, Directory, NewUser, Owner, PasswordOwner, Source, Standing};
+
+/// An account that was made again.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct AccountRestored {
+    /// Its address.
+    pub address: Address,
+    /// Whether its domain was gone, too.
+    pub domain: bool,
+    /// Whether it has the password that it had.
+    pub password: bool,
+    /// The most its mail may take.
+    #[serde(serialize_with = "shown")]
+    pub quota: Option<ByteSize>,
+    /// Whether it may log in.
+    pub enabled: bool,
+    /// Aliases that lead to it or from it, as `source -> destination`.
+    pub aliases: Vec<String>,
+}
+
+fn shown<S: serde::Serializer>(quota: &Option<ByteSize>, s: S) -> Result<S::Ok, S::Error> {
+    match quota {
+        Some(quota) => s.collect_str(quota),
+        None => s.serialize_none(),
+    }
+}
+
+/// A row by the names of its columns.
+type Row = HashMap<String, Val>;
+
+/// Makes the accounts of the selected users again that are not here any more: with password, quota, name and aliases, and
+/// with their domain where that is gone, too. Those that are here stay as they are, be they disabled or in the archive.
+///
+/// # Errors
+/// An object is missing or damaged, or the database fails or refuses; then no account was made.
+pub async fn restore_missing_accounts(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    selection: &Selection,
+    directory: &Directory,
+) -> Result<Vec<AccountRestored>, Error> {
+    let mut missing = Vec::new();
+    for user in snapshot.users.iter().filter(|user| selection.takes(user)) {
+        let Ok(address) = user.address().parse::<Address>() else { continue };
+        if directory.account_now(&address).await?.is_none() {
+            missing.push(address);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let saved = Saved {
+        users: table(repository, snapshot, "virtual_users")?,
+        user_states: table(repository, snapshot, "user_state")?,
+        aliases: table(repository, snapshot, "virtual_aliases")?,
+        alias_states: table(repository, snapshot, "alias_state")?,
+    };
+    let mut edit = directory.edit().await?;
+    let mut domains: Vec<Domain> = edit.everything().await?.domains.into_iter().map(|domain| domain.name).collect();
+    let mut restored = Vec::new();
+    for address in missing {
+        // Mail without an account was there before, too.
+        let Some((user, enabled)) = saved.user(&address) else { continue };
+        let is_new_domain = !domains.contains(address.domain());
+        if is_new_domain {
+            edit.add_domain(address.domain(), Owner::Admin).await?;
+            domains.push(address.domain().clone());
+        }
+        edit.add_user(&user).await?;
+        if !enabled {
+            edit.set_user(&address, Standing::Disabled).await?;
+        }
+        let mut aliases = Vec::new();
+        for (source, destination) in saved.aliases_of(&address) {
+            if !domains.contains(source.domain()) {
+                continue;
+            }
+            match edit.add_alias(&source, destination, Owner::Admin).await {
+                Ok(_) => aliases.push(format!("{source} -> {destination}")),
+                Err(directory::Error::Exists(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let (password, quota) = (user.password.is_some(), user.quota);
+        restored.push(AccountRestored { address, domain: is_new_domain, password, quota, enabled, aliases });
+    }
+    edit.commit().await?;
+    Ok(restored)
+}
+
+/// The tables of accounts in a backup.
+struct Saved {
+    users: Vec<Row>,
+    user_states: Vec<Row>,
+    aliases: Vec<Row>,
+    alias_states: Vec<Row>,
+}
+
+impl Saved {
+    /// A user as it can be added, and whether it could log in; `None` when it had no account.
+    fn user(&self, address: &Address) -> Option<(NewUser, bool)> {
+        let key = address.key();
+        let is_it = |row: &&Row| text(row, "email").is_some_and(|email| email.eq_ignore_ascii_case(&key));
+        let row = self.users.iter().find(is_it)?;
+        let state = self.user_states.iter().find(|state| number(state, "user_id") == number(row, "id"));
+        let word = |name| state.and_then(|state| text(state, name));
+        let password = text(row, "password").filter(|hash| !hash.is_empty() && *hash != Account::NO_PASSWORD);
+        let mebibytes = number(row, "quota_mb").and_then(|mebibytes| u64::try_from(mebibytes).ok());
+        let was_removed = state.is_some_and(|state| number(state, "archived_at").is_some());
+        let user = NewUser {
+            address: address.clone(),
+            password: password.map(|hash| Secret::new(hash.to_owned())),
+            password_owner: word("password_owner").and_then(PasswordOwner::from_word).unwrap_or(PasswordOwner::User),
+            quota: mebibytes.filter(|mebibytes| *mebibytes > 0).map(ByteSize::mib),
+            display_name: word("display_name").map(str::to_owned),
+            owner: Owner::Admin,
+        };
+        Some((user, number(row, "enabled") != Some(0) && !was_removed))
+    }
+
+    /// The aliases in use that lead to a user or from it.
+    fn aliases_of<'a>(&'a self, address: &Address) -> Vec<(Source, &'a str)> {
+        let key = address.key();
+        let alias = |row: &'a Row| {
+            let (source, destination) = (Source::parse(text(row, "source")?)?, text(row, "destination")?);
+            let leads_here = destination.parse::<Address>().is_ok_and(|to| to.key() == key);
+            let state = self.alias_states.iter().find(|state| number(state, "alias_id") == number(row, "id"));
+            let is_off = state.is_some_and(|state| number(state, "enabled") == Some(0));
+            (!is_off && (leads_here || source.key() == key)).then_some((source, destination))
+        };
+        self.aliases.iter().filter_map(alias).collect()
+    }
+}
+
+/// The rows of a table of the backup; none when it has no such table.
+fn table(repository: &Repository, snapshot: &Snapshot, name: &str) -> Result<Vec<Row>, Error> {
+    let mut found = Vec::new();
+    let Some(saved) = snapshot.database.tables.iter().find(|saved| saved.table.name == name) else { return Ok(found) };
+    for object in &saved.objects {
+        rows::each_row(&repository.read(object)?, &saved.table, &mut |values| {
+            let names = saved.table.columns.iter().map(|column| column.name.clone());
+            found.push(names.zip(values.iter().cloned()).collect());
+        })?;
+    }
+    Ok(found)
+}
+
+fn text<'a>(row: &'a Row, column: &str) -> Option<&'a str> {
+    match row.get(column) {
+        Some(Val::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn number(row: &Row, column: &str) -> Option<i64> {
+    match row.get(column) {
+        Some(Val::Int(number)) => Some(*number),
+        _ => None,
+    }
+}

@@ -1,0 +1,66 @@
+//! Accounts that were lost, and come back with their mail.
+
+use super::whole::furnished;
+use super::world::{backup, done, message};
+use crate::harness::Host;
+
+/// Takes an account out of the database, as somebody with SQL does.
+async fn forget(host: &Host, statements: &[&'static str]) {
+    for sql in statements {
+        host.parts().database.execute(*sql, &[]).await.unwrap();
+    }
+    host.parts().directory.forget();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_account_comes_back_with_its_mail() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    forget(&host, &["UPDATE virtual_users SET quota_mb = 77 WHERE email = 'ann@example.test'"]).await;
+    done(&host, &["create"]).await;
+    let gone = ["DELETE FROM virtual_aliases", "DELETE FROM virtual_users WHERE email = 'ann@example.test'"];
+    forget(&host, &gone).await;
+    // A folder alone is no reason to make an account.
+    let folder = done(&host, &["restore", "--live", "--user", "ann@example.test", "--folder", "INBOX"]).await;
+    assert!(folder["accounts"].is_null(), "{folder}");
+    let restored = done(&host, &["restore", "--live", "--user", "ann@example.test"]).await;
+    let account = &restored["accounts"][0];
+    assert_eq!((&account["address"], &account["quota"]), (&"ann@example.test".into(), &"77M".into()), "{restored}");
+    assert_eq!((&account["password"], &account["domain"]), (&true.into(), &false.into()));
+    assert_eq!(account["aliases"], serde_json::json!(["sales@example.test -> ann@example.test"]));
+    // She logs in with her password, and gets what is sent to the alias.
+    let mut imap = host.imap("ann@example.test").await;
+    let opened = imap.ok("SELECT INBOX").await;
+    assert_eq!(opened.number("EXISTS"), Some(29));
+    let reply = host.smtp().await.deliver("eve@elsewhere.test", &["sales@example.test"], &message("n@x", 1)).await;
+    assert_eq!(reply.code, 250, "{}", reply.text());
+
+    // One that is there stays as it is.
+    let changed = postrider::foundations::secret::Secret::new("{BLF-CRYPT}$2y$04$another".to_owned());
+    let mut edit = host.parts().directory.edit().await.unwrap();
+    let ann = "ann@example.test".parse().unwrap();
+    edit.set_password(&ann, &changed, postrider::storage::directory::PasswordOwner::User).await.unwrap();
+    edit.commit().await.unwrap();
+    let again = done(&host, &["restore", "--live", "--user", "ann@example.test"]).await;
+    assert!(again["accounts"].is_null(), "{again}");
+    let now = host.parts().directory.account_now(&ann).await.unwrap().unwrap();
+    assert_eq!(now.password.expose(), changed.expose());
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_domain_comes_back_with_its_users() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    done(&host, &["create"]).await;
+    forget(&host, &["DELETE FROM virtual_domains"]).await;
+    let restored = done(&host, &["restore", "--live", "--domain", "example.test"]).await;
+    assert_eq!(restored["accounts"].as_array().unwrap().len(), 2, "{restored}");
+    assert_eq!(restored["present"], 38);
+    host.parts().directory.forget();
+    let mut imap = host.imap("bob@example.test").await;
+    imap.ok("SELECT INBOX").await;
+    let (said, code) = backup(&host, &["restore", "--live", "--user", "nobody@example.test"]).await;
+    assert_eq!(code, 4, "{said}");
+    host.stop().await;
+}

@@ -1,0 +1,250 @@
+//! Backups in storage that speaks S3, served by moto.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::whole::furnished;
+use super::world::{backup, deliver, done, packs, picture};
+use crate::harness::{Host, tools};
+
+/// A storage on this machine.
+struct Storage {
+    address: String,
+    /// Runs until this is dropped.
+    _program: tools::Program,
+    directory: TempDir,
+}
+
+impl Storage {
+    /// Starts one with these buckets; `None`, said aloud, when moto is not installed.
+    async fn start(buckets: &[&str], tls: bool) -> Option<Self> {
+        let program = find_moto()?;
+        let directory = tempfile::tempdir().unwrap();
+        let port = tools::free_port().to_string();
+        let mut arguments = vec!["-H", "127.0.0.1", "-p", &port];
+        let (certificate, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+        if tls {
+            let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+            fs::write(&certificate, made.cert.pem()).unwrap();
+            fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+            arguments.extend(["-c", certificate.to_str().unwrap(), "-k", key.to_str().unwrap()]);
+        }
+        let log = directory.path().join("log");
+        let started = tools::start(program.to_str().unwrap(), &arguments, &log)?;
+        let scheme = if tls { "https" } else { "http" };
+        let storage = Self { address: format!("{scheme}://localhost:{port}"), _program: started, directory };
+        for bucket in buckets {
+            storage.until_made(bucket).await;
+        }
+        Some(storage)
+    }
+
+    /// Makes a bucket, as soon as the storage answers.
+    async fn until_made(&self, bucket: &str) {
+        for _ in 0..600 {
+            if self.curl(&["-X", "PUT", &format!("{}/{bucket}", self.address)]).is_some() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+        panic!("moto does not answer: {}", fs::read_to_string(self.directory.path().join("log")).unwrap());
+    }
+
+    fn curl(&self, arguments: &[&str]) -> Option<Vec<u8>> {
+        let output = Command::new("curl")
+            .args(["-ksSf", "--noproxy", "*", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "key:topsecret"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        output.status.success().then_some(output.stdout)
+    }
+
+    /// The keys in a bucket, as a client that somebody else wrote sees them.
+    fn keys(&self, bucket: &str) -> Vec<String> {
+        let listed = self.curl(&[&format!("{}/{bucket}?list-type=2", self.address)]).unwrap();
+        let text = String::from_utf8(listed).unwrap();
+        text.split("<Key>").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect()
+    }
+
+    fn get(&self, bucket: &str, key: &str) -> Vec<u8> {
+        self.curl(&[&format!("{}/{bucket}/{key}", self.address)]).unwrap()
+    }
+
+    fn put(&self, bucket: &str, key: &str, content: &[u8]) {
+        let file = self.directory.path().join("content");
+        fs::write(&file, content).unwrap();
+        self.curl(&["-T", file.to_str().unwrap(), &format!("{}/{bucket}/{key}", self.address)]).unwrap();
+    }
+
+    /// Adds to a server's configuration how this storage is reached.
+    fn settings(&self, host: &Host, more: &str) {
+        let secret = self.directory.path().join("secret");
+        fs::write(&secret, "topsecret\n").unwrap();
+        let config = host.directory().join("postrider.toml");
+        let text = format!(
+            "\n[backup.s3]\nendpoint = \"{}\"\naccess_key = \"key\"\nsecret_key_file = \"{}\"\npage = 2\ncache_directory = \
+             \"{}\"\n{more}\n",
+            self.address,
+            secret.display(),
+            self.cache().display()
+        );
+        fs::write(&config, fs::read_to_string(&config).unwrap() + &text).unwrap();
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.directory.path().join("cache")
+    }
+}
+
+/// `moto_server`: where `.ci/run` installs it, or in the path.
+fn find_moto() -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/moto/bin/moto_server");
+    if own.is_file() { Some(own) } else { tools::find("moto_server") }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_is_a_destination_like_any_other() {
+    let Some(storage) = Storage::start(&["mail"], true).await else { return };
+    let (destination, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let host = furnished(&destination).await;
+    let authority = format!("authorities = \"{}\"", storage.directory.path().join("cert.pem").display());
+    storage.settings(&host, &authority);
+    let config = host.directory().join("postrider.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let own = format!("[backup]\ndrill_directory = \"{}\"\npack_size = \"1M\"\n", scratch.path().display());
+    fs::write(&config, text.replace("[backup]\n", &own)).unwrap();
+    let bucket = "s3://mail/one/host";
+    let at = |arguments: &[&str]| -> Vec<String> {
+        ["--destination", bucket].iter().chain(arguments).map(|word| (*word).to_owned()).collect()
+    };
+    let run = async |arguments: &[&str]| {
+        let arguments = at(arguments);
+        done(&host, &arguments.iter().map(String::as_str).collect::<Vec<_>>()).await
+    };
+    let (said, code) = backup(&host, &["--destination", bucket, "list"]).await;
+    assert_eq!(code, 4, "there is no backup yet: {said}");
+    let first = run(&["create"]).await;
+    assert_eq!((&first["full"], &first["messages"]), (&true.into(), &38.into()));
+    deliver(&host, "ann@example.test", ["new@x".to_owned()]).await;
+    let second = run(&["create"]).await;
+    assert_eq!((&second["full"], &second["read"], &second["messages"]), (&false.into(), &1.into(), &39.into()));
+    assert_eq!(run(&["list"]).await.as_array().unwrap().len(), 2, "over several pages of the listing");
+    let verified = run(&["verify"]).await;
+    assert_eq!((&verified["snapshots"], &verified["problems"]), (&2.into(), &serde_json::json!([])));
+    assert_eq!(run(&["drill"]).await["differences"], serde_json::json!([]));
+    // Another machine that has only the bucket.
+    fs::remove_dir_all(storage.cache()).unwrap();
+    let target = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["restore", "--to", target.path().to_str().unwrap()]).await["messages"], 39);
+    let restored = Host::start().on(target).await;
+    assert_eq!(picture(&restored, "ann@example.test").await, picture(&host, "ann@example.test").await);
+    restored.stop().await;
+
+    let pruned = run(&["prune", "--dry-run"]).await;
+    assert_eq!(pruned["removed"], serde_json::json!([]));
+    let keys = storage.keys("mail");
+    assert!(keys.iter().all(|key| key.starts_with("one/host/")), "{keys:?}");
+    // What is not in the bucket any more, and what is there with a flipped bit, is known.
+    let pack =
+        keys.iter().filter(|key| key.ends_with(".pack")).max_by_key(|key| storage.get("mail", key).len()).unwrap();
+    let whole = storage.get("mail", pack);
+    let mut flipped = whole.clone();
+    flipped[20] ^= 1;
+    storage.put("mail", pack, &flipped);
+    let (said, code) = backup(&host, &["--destination", bucket, "verify"]).await;
+    assert_eq!(code, 6, "{said}");
+    assert!(said["problems"].to_string().contains(pack.as_str()), "{said}");
+    assert_eq!(backup(&host, &["--destination", bucket, "drill"]).await.1, 6);
+    storage.put("mail", pack, &whole[..whole.len() - 1]);
+    assert_eq!(backup(&host, &["--destination", bucket, "verify"]).await.1, 6);
+    storage.put("mail", pack, &whole);
+    run(&["verify"]).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prune_empties_a_bucket_of_what_no_backup_needs() {
+    let Some(storage) = Storage::start(&["mail"], false).await else { return };
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    storage.settings(&host, "");
+    let config = host.directory().join("postrider.toml");
+    let retention = "\n[backup.retention]\ndaily = 0\nweekly = 0\nmonthly = 0\ndays = 0\nfull = 0\n";
+    fs::write(&config, fs::read_to_string(&config).unwrap() + retention).unwrap();
+    let run = async |arguments: &[&str]| done(&host, &[&["--destination", "s3://mail"], arguments].concat()).await;
+    run(&["create"]).await;
+    run(&["create", "--full"]).await;
+    let before = storage.keys("mail").len();
+    let pruned = run(&["prune"]).await;
+    assert_eq!((pruned["removed"].as_array().unwrap().len(), pruned["kept"].as_array().unwrap().len()), (1, 1));
+    assert!(storage.keys("mail").len() < before);
+    run(&["verify"]).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_go_into_a_bucket_and_come_back() {
+    let Some(storage) = Storage::start(&["offsite"], false).await else { return };
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    storage.settings(&host, "");
+    done(&host, &["create"]).await;
+    let remote = "s3://offsite/backups";
+    done(&host, &["push", "--remote", remote]).await;
+    deliver(&host, "ann@example.test", ["more@x".to_owned()]).await;
+    done(&host, &["create"]).await;
+    // What is damaged here does not reach the copy, and is said.
+    let known = storage.keys("offsite");
+    let new: Vec<_> = packs(destination.path())
+        .into_iter()
+        .filter(|pack| !known.iter().any(|key| key.ends_with(pack.file_name().unwrap().to_str().unwrap())))
+        .collect();
+    let content = fs::read(&new[0]).unwrap();
+    let mut flipped = content.clone();
+    flipped[5] ^= 1;
+    fs::write(&new[0], &flipped).unwrap();
+    let (said, code) = backup(&host, &["push", "--remote", remote]).await;
+    assert_eq!(code, 6, "{said}");
+    assert_eq!(storage.keys("offsite").iter().filter(|key| key.ends_with(".snapshot")).count(), 1);
+    fs::write(&new[0], &content).unwrap();
+    done(&host, &["push", "--remote", remote]).await;
+    done(&host, &["--destination", remote, "verify"]).await;
+
+    fs::remove_dir_all(destination.path()).unwrap();
+    done(&host, &["pull", "--remote", remote]).await;
+    let verified = done(&host, &["verify"]).await;
+    assert_eq!(verified["snapshots"], 2);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_storage_refuses_is_said_and_leaves_nothing() {
+    let Some(storage) = Storage::start(&["mail"], false).await else { return };
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    storage.settings(&host, "attempts = 2");
+    let (said, code) = backup(&host, &["--destination", "s3://nowhere", "create"]).await;
+    assert_eq!(code, 1, "{said}");
+    assert!(said["error"].as_str().unwrap().contains("there is no such bucket"), "{said}");
+    storage.put("mail", "holiday.jpg", b"x");
+    let (said, code) = backup(&host, &["--destination", "s3://mail", "create"]).await;
+    assert_eq!(code, 1, "{said}");
+    assert!(said["error"].as_str().unwrap().contains("no repository"), "{said}");
+    done(&host, &["--destination", "s3://mail/below", "create"]).await;
+    // Nobody answers.
+    let config = host.directory().join("postrider.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let port = tools::free_port();
+    fs::write(&config, text.replace(&storage.address, &format!("http://localhost:{port}"))).unwrap();
+    let (said, code) = backup(&host, &["--destination", "s3://mail/below", "create"]).await;
+    assert_eq!(code, 75, "{said}");
+    fs::write(&config, text.replace(&storage.address, "http://storage.example.test")).unwrap();
+    let (said, _) = backup(&host, &["--destination", "s3://mail/below", "create"]).await;
+    assert!(said["error"].as_str().unwrap().contains("https://"), "{said}");
+    fs::write(&config, &text).unwrap();
+    done(&host, &["--destination", "s3://mail/below", "verify"]).await;
+    host.stop().await;
+}
