@@ -84,13 +84,9 @@ impl Protocol {
     pub const fn role(self) -> Role {
         match self {
             Self::Smtp | Self::Submission | Self::Submissions | Self::Http | Self::Https => Role::Mta,
-            Self::Lmtp
-            | Self::Imap
-            | Self::Imaps
-            | Self::Pop3
-            | Self::Pop3s
-            | Self::ManageSieve
-            | Self::Webmail => Role::Access,
+            Self::Lmtp | Self::Imap | Self::Imaps | Self::Pop3 | Self::Pop3s | Self::ManageSieve | Self::Webmail => {
+                Role::Access
+            }
             Self::Dashboard | Self::Metrics => Role::Dashboard,
         }
     }

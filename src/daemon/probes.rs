@@ -14,9 +14,7 @@ pub fn probes(config: &Config, roles: &Roles, listening: &[Listening]) -> Vec<Pr
         .filter(|listener| listening.is_empty() || !roles.has(listener.role()))
         .flat_map(|listener| listener.bind.iter().map(|bind| (listener.protocol, bind.clone())))
         // Whoever may open it can put mail into mailboxes, and that is not for a process that only looks.
-        .filter(|(protocol, bind)| {
-            *protocol != Protocol::Lmtp || !matches!(bind, Bind::Unix(_)) || roles.may_change()
-        });
+        .filter(|(protocol, bind)| *protocol != Protocol::Lmtp || !matches!(bind, Bind::Unix(_)) || roles.may_change());
     own_probes(listening).into_iter().chain(elsewhere.filter_map(|(protocol, bind)| probe(protocol, bind))).collect()
 }
 

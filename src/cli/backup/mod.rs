@@ -159,7 +159,7 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
         Action::Create { full, new } => create(&place, full, new).await,
         Action::List => list(&place).await,
         Action::Verify { backup, quick } => verify(&place, backup, quick).await,
-        Action::Restore(arguments) => restore::run(arguments, &place).await,
+        Action::Restore(arguments) => Box::pin(restore::run(arguments, &place)).await,
         Action::Export(arguments) => export::run(arguments, &place).await,
         Action::Push { remote } => copy(&place, remote, Way::There).await,
         Action::Pull { remote } => copy(&place, remote, Way::Back).await,

@@ -142,7 +142,7 @@ pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
             )
             .await?
         }
-        None => into_server(place, &repository, &snapshot, selection, arguments.queue).await?,
+        None => Box::pin(into_server(place, &repository, &snapshot, selection, arguments.queue)).await?,
     };
     say(place.output(), &told);
     Ok(if told.mail.lost == 0 { Exit::Done } else { Exit::Damaged })

@@ -10,7 +10,7 @@ pub(super) async fn run(url: &DatabaseUrl, dry_run: bool, context: &Context) -> 
     let found = SeedAccounts::read(&other).await?;
     other.close().await;
     declare(&found);
-    let (said, value) = take_over(&found, dry_run, context).await?;
+    let (said, value) = Box::pin(take_over(&found, dry_run, context)).await?;
     context.output.done(&said, &value);
     Ok(Exit::Done)
 }

@@ -50,7 +50,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         None => None,
         Some(found) => {
             seed::declare(&found);
-            Some(seed::take_over(&found, how.dry_run, context).await?)
+            Some(Box::pin(seed::take_over(&found, how.dry_run, context)).await?)
         }
     };
     let scratch = Scratch(work.join(format!(".postrider-import-{}", std::process::id())));

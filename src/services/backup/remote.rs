@@ -30,9 +30,10 @@ pub struct InvalidRemote(String);
 impl std::str::FromStr for Remote {
     type Err = InvalidRemote;
     fn from_str(text: &str) -> Result<Self, InvalidRemote> {
+        let is_bucket = text.starts_with(BucketPlace::SCHEME);
         let text = text.trim_end_matches('/');
         let invalid = || InvalidRemote(text.to_owned());
-        if text.starts_with(BucketPlace::SCHEME) {
+        if is_bucket {
             return text.parse().map(Self::Bucket).map_err(|_| invalid());
         }
         // What begins with a hyphen would be an option.

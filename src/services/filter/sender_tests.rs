@@ -164,8 +164,8 @@ async fn whoever_was_written_to_is_known() {
 
 #[tokio::test]
 async fn a_first_contact_waits_once() {
-    let mut settings = FilterSettings::default();
-    settings.first_contact = FirstContactSettings { enabled: true, from: -10.0, ..FirstContactSettings::default() };
+    let first_contact = FirstContactSettings { enabled: true, from: -10.0, ..FirstContactSettings::default() };
+    let settings = FilterSettings { first_contact, ..FilterSettings::default() };
     let site = site(settings).await;
     site.write("bob@example.test", "ann@sender.test");
     // Nobody waits to whom we have written.
@@ -187,16 +187,16 @@ async fn a_first_contact_waits_once() {
 
 #[tokio::test]
 async fn what_is_no_matter_of_doubt_does_not_wait() {
-    let mut settings = FilterSettings::default();
-    settings.first_contact = FirstContactSettings { enabled: true, ..FirstContactSettings::default() };
+    let first_contact = FirstContactSettings { enabled: true, ..FirstContactSettings::default() };
+    let settings = FilterSettings { first_contact, ..FilterSettings::default() };
     let site = site(settings).await;
     assert_eq!(site.judge(&letter("x@stranger.test", 1)).await.decision.word(), "accept");
 }
 
 #[tokio::test]
 async fn greylisting_passes_over_senders_of_good_name() {
-    let mut settings = FilterSettings::default();
-    settings.greylist = GreylistSettings { enabled: true, from: -10.0, ..GreylistSettings::default() };
+    let greylist = GreylistSettings { enabled: true, from: -10.0, ..GreylistSettings::default() };
+    let settings = FilterSettings { greylist, ..FilterSettings::default() };
     let site = site(settings).await;
     assert_eq!(site.judge(&letter("ann@sender.test", 1)).await.decision.word(), "later");
     site.write("bob@example.test", "ann@sender.test");

@@ -90,7 +90,7 @@ fn attachments_survive() {
         .collect();
     assert_eq!(found[0], ("report.pdf".to_owned(), "application/pdf".to_owned()));
     assert!(found[1].0.starts_with("Übersicht für alle") && found[1].1 == "application/octet-stream", "{found:?}");
-    assert_eq!(found[2], ("c.eml".to_owned(), "message/rfc822".to_owned()).clone(), "{message}");
+    assert_eq!(found[2], ("a b_c.eml".to_owned(), "message/rfc822".to_owned()), "{message}");
     assert_eq!(found[3].1, "application/octet-stream");
     let pdf = &structure.parts()[layout.attachments[0]];
     assert_eq!(&*source::octets(&structure, pdf, usize::MAX), b"%PDF\0\xff");
