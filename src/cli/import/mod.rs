@@ -129,8 +129,8 @@ pub(super) async fn run(command: Import, context: &Context) -> Outcome {
         Import::Maildir { path, into, how } => mail::maildir(&path, into, &how, context).await,
         Import::Mbox { path, into, how } => mail::mbox(&path, into, &how, context).await,
         Import::Imap(arguments) => remote::run(arguments, context).await,
-        Import::SeedBackup(arguments) => stack::run(arguments, context).await,
-        Import::Seed { database, dry_run } => seed::run(&database, dry_run, context).await,
+        Import::SeedBackup(arguments) => Box::pin(stack::run(arguments, context)).await,
+        Import::Seed { database, dry_run } => Box::pin(seed::run(&database, dry_run, context)).await,
     }
 }
 
