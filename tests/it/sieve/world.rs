@@ -16,11 +16,14 @@ pub(super) struct Sent {
     pub(super) message: Message,
 }
 
+/// A message in a folder, with its flags.
+type Stored = (Message, Vec<String>);
+
 /// Folders in memory and scripts in files.
 #[derive(Debug)]
 pub(super) struct SuiteWorld {
-    /// What is in each folder, with flags.
-    pub(super) folders: Mutex<BTreeMap<String, Vec<(Message, Vec<String>)>>>,
+    /// What is in each folder.
+    pub(super) folders: Mutex<BTreeMap<String, Vec<Stored>>>,
     pub(super) sent: Mutex<Vec<Sent>>,
     pub(super) settings: Mutex<SieveSettings>,
     directory: PathBuf,
