@@ -22,8 +22,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(300);
 const SLICE_HELD: u32 = 200;
 /// How often leases are renewed and forgotten reports are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
-/// How often bodies without an entry are looked for.
-const SWEEPING: Duration = Duration::from_secs(3_600);
 /// Pause after a failure of the database.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Shortest pause between two looks when something is due that cannot be had now.
@@ -68,7 +66,6 @@ impl Queue {
         }
         let clock = &self.0.parts.clock;
         let mut housekeeping_at = clock.now();
-        let mut sweeping_at = clock.now() + SWEEPING;
         while !tasks.is_stopping() {
             let next = match self.fill().await {
                 Ok(next) => next,
@@ -85,10 +82,6 @@ impl Queue {
             if clock.now() >= housekeeping_at {
                 self.keep_house().await;
                 housekeeping_at = clock.now() + HOUSEKEEPING;
-            }
-            if clock.now() >= sweeping_at {
-                sweeping_at = clock.now() + SWEEPING;
-                self.sweep();
             }
             let wake = next.map_or(housekeeping_at, |next| next.min(housekeeping_at));
             if wake <= clock.now() {
@@ -121,16 +114,6 @@ impl Queue {
         }
         self.0.parts.spool.sweep().await?;
         Ok(())
-    }
-
-    /// Removes what failed commits have left on the disk, beside the other work: there may be many files to look at.
-    fn sweep(&self) {
-        let spool = self.0.parts.spool.clone();
-        self.0.parts.tasks.spawn(async move {
-            if let Err(error) = spool.sweep().await {
-                log::warn!(cause:% = error; "Bodies without an entry cannot be looked for now; it will be tried again");
-            }
-        });
     }
 
     /// Claims what is due while there is room. When more will be due, if anything will be.
