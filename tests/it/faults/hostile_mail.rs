@@ -196,7 +196,7 @@ fn bombs_for_the_filter() {
     let many = format!("{header}{}\r\nbody\r\n", "Received: from a by b\r\n".repeat(400_000));
     is_judged(&server, "judging: 9 MB of Received", 160, many.as_bytes());
     let parts =
-        format!("{header}{}{}", multipart(1), "\r\n--b1\r\nContent-Type: text/html\r\n\r\n<b>x".repeat(100_000));
+        format!("{header}{}{}\r\n", multipart(1), "\r\n--b1\r\nContent-Type: text/html\r\n\r\n<b>x".repeat(100_000));
     is_judged(&server, "judging: 100,000 parts", 160, parts.as_bytes());
     let nested: String = (0..100_000).map(multipart).collect();
     is_judged(&server, "judging: 100,000 multiparts in each other", 200, format!("{header}{nested}").as_bytes());

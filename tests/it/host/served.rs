@@ -74,7 +74,7 @@ async fn a_new_certificate_is_served_by_every_listener_and_disturbs_nobody() {
     let text = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
     let checks = checks.as_array().unwrap().clone();
     let protocols: BTreeSet<String> = checks.iter().map(|check| text(check, "protocol")).collect();
-    let wanted = ["https", "imap", "imaps", "pop3", "pop3s", "smtp", "submission", "submissions"];
+    let wanted = ["https", "imap", "imaps", "managesieve", "pop3", "pop3s", "smtp", "submission", "submissions"];
     assert_eq!(protocols, wanted.map(str::to_owned).into());
     assert!(checks.iter().all(|check| text(check, "fingerprint") == new.fingerprint()), "{checks:?}");
 
