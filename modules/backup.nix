@@ -18,6 +18,7 @@ let
     ;
   cfg = config.services.postrider;
   backup = cfg.backup;
+  own = import ./lib/types.nix { inherit lib; };
   inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
   command = "${getExe cfg.package} --config /etc/postrider/postrider.toml backup";
 
