@@ -120,8 +120,6 @@ fn heed(answer: Answer, name: &str, helpers: &mut Helpers) {
     }
 }
 
-/// A milter's own reply, such as `550 5.7.1 No thanks`, or a standard one. Its enhanced status is not passed on: only
-/// known ones can be.
 /// The refusal for one recipient, which it names: the answer may be given for all.
 fn refused_for(recipient: &Address, answer: Answer) -> Option<Refusal> {
     let mut refusal = match answer {
@@ -133,6 +131,8 @@ fn refused_for(recipient: &Address, answer: Answer) -> Option<Refusal> {
     Some(refusal)
 }
 
+/// A milter's own reply, such as `550 5.7.1 No thanks`, or a standard one. Its enhanced status is not passed on: only
+/// known ones can be.
 fn replied(reply: Option<String>, standard: (u16, &'static str), kind: Kind) -> Refusal {
     let text = reply.unwrap_or_default();
     let code =
