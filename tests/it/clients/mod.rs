@@ -2,6 +2,7 @@
 
 mod moving;
 
+use futures_util::FutureExt as _;
 use std::time::Duration;
 
 use mail_auth::report::{Disposition, DmarcResult, PolicyEvaluated, PolicyPublished, Record, Report, Row};
@@ -164,5 +165,10 @@ async fn webmail_api() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn webmail_in_chromium() {
-    run_webmail("webmail_browser.py", "selenium", &["chromium", "chromedriver"]).await;
+    // A browser on a machine that is very busy may lose a key press. What fails twice, on servers of their own, is a defect.
+    let attempt = || run_webmail("webmail_browser.py", "selenium", &["chromium", "chromedriver"]);
+    if std::panic::AssertUnwindSafe(attempt()).catch_unwind().await.is_err() {
+        eprintln!("once more, with another server");
+        attempt().await;
+    }
 }
