@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -91,7 +92,16 @@ pub fn start(program: &str, arguments: &[&str], log: &Path) -> Option<Program> {
     Some(Program(child))
 }
 
-/// A port that nobody uses now.
+/// A port of the loopback that nobody uses, for a program that binds it itself, later. It lies below those the kernel
+/// gives to connections and to listeners that ask for any, so that no other test comes in between.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const PORTS: std::ops::Range<u32> = 20_000..32_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Test binaries that run at the same time begin at different places.
+    let first = std::process::id().wrapping_mul(97);
+    PORTS
+        .map(|_| PORTS.start + first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start))
+        .map(|port| u16::try_from(port).expect("the range is one of ports"))
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("12,000 ports are not all in use")
 }

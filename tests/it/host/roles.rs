@@ -1,7 +1,7 @@
 //! The roles as processes of their own, as under systemd.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
 
 use crate::accounts::engines::Fresh;
+use crate::harness::tools::free_port;
 use crate::harness::{Imap, Smtp, Talk};
 
 struct Roles {
@@ -25,7 +26,7 @@ impl Roles {
         Self::on(directory, &database)
     }
 
-    /// Writes one configuration for all of them. Ports are those that were free a moment ago.
+    /// Writes one configuration for all of them.
     fn on(directory: tempfile::TempDir, database: &str) -> Self {
         let mut config = format!(
             "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = \"{0}/run\"\nstop_within = \"3s\"\n\
@@ -36,11 +37,9 @@ impl Roles {
              [[listener]]\nprotocol = \"submission\"\nbind = [\"unix:{0}/submission.sock\"]\n",
             directory.path().display()
         );
-        let listeners: Vec<std::net::TcpListener> =
-            PROTOCOLS.iter().map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        for (protocol, listener) in PROTOCOLS.iter().zip(&listeners) {
-            let address = listener.local_addr().unwrap();
-            config += &format!("[[listener]]\nprotocol = \"{protocol}\"\nbind = [\"{address}\"]\n");
+        for protocol in PROTOCOLS {
+            let port = free_port();
+            config += &format!("[[listener]]\nprotocol = \"{protocol}\"\nbind = [\"127.0.0.1:{port}\"]\n");
         }
         fs::write(directory.path().join("postrider.toml"), config).unwrap();
         Self { directory, running: Vec::new() }
@@ -57,18 +56,18 @@ impl Roles {
     }
 
     /// Starts a role and waits until it says that it is ready.
-    async fn start(&mut self, role: &str) {
-        let socket = self.begin(role);
-        until_ready(role, &socket).await;
+    async fn start(&mut self, role: &'static str) {
+        self.begin(role).until_ready().await;
     }
 
-    /// Starts a role; the socket where it will say that it is ready.
-    fn begin(&mut self, role: &str) -> UnixDatagram {
-        let path = self.path().join(format!("notify-{role}-{}", self.running.len()));
-        let socket = UnixDatagram::bind(&path).unwrap();
-        let child = self.command().args(["serve", "--role", role]).env("NOTIFY_SOCKET", &path).spawn().unwrap();
-        self.running.push(child);
-        socket
+    fn begin(&mut self, role: &'static str) -> Starting {
+        let name = format!("{role}-{}", self.running.len());
+        let (notify, log) = (self.path().join(format!("notify-{name}")), self.path().join(format!("{name}.log")));
+        let socket = UnixDatagram::bind(&notify).unwrap();
+        let mut command = self.command();
+        command.args(["serve", "--role", role]).env("NOTIFY_SOCKET", &notify).stderr(fs::File::create(&log).unwrap());
+        self.running.push(command.spawn().unwrap());
+        Starting { role, socket, log }
     }
 
     fn address(&self, protocol: Protocol) -> std::net::SocketAddr {
@@ -146,17 +145,29 @@ async fn what_is_written_in_the_webmail_goes_through_the_process_with_the_queue(
     assert!(message.contains("Across two processes") && message.contains("From: ann@example.test"), "{message}");
 }
 
-async fn until_ready(role: &str, socket: &UnixDatagram) {
-    let ready = async {
-        let mut datagram = [0; 4096];
-        loop {
-            let length = socket.recv(&mut datagram).await.unwrap();
-            if String::from_utf8_lossy(&datagram[..length]).contains("READY=1") {
-                return;
+/// A role that will say over the socket that it is ready.
+struct Starting {
+    role: &'static str,
+    socket: UnixDatagram,
+    log: PathBuf,
+}
+
+impl Starting {
+    async fn until_ready(self) {
+        let ready = async {
+            let mut datagram = [0; 4096];
+            loop {
+                let length = self.socket.recv(&mut datagram).await.unwrap();
+                if String::from_utf8_lossy(&datagram[..length]).contains("READY=1") {
+                    return;
+                }
             }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), ready).await.unwrap_or_else(|_| panic!("{role} is not ready"));
+        };
+        // The tables of a fresh database take their time where many tests share one server and its disk.
+        let in_time = tokio::time::timeout(Duration::from_secs(180), ready).await;
+        let said = || fs::read_to_string(&self.log).unwrap_or_default();
+        in_time.unwrap_or_else(|_| panic!("{} is not ready:\n{}", self.role, said()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,7 +263,7 @@ async fn two_roles_that_start_at_once_make_the_tables_of_a_fresh_database() {
         let Some(fresh) = Fresh::create(dialect).await else { continue };
         let mut roles = Roles::on(tempfile::tempdir().unwrap(), &fresh.url.to_string());
         let (mta, access) = (roles.begin("mta"), roles.begin("access"));
-        tokio::join!(until_ready("mta", &mta), until_ready("access", &access));
+        tokio::join!(mta.until_ready(), access.until_ready());
         drop(roles);
         fresh.remove().await;
     }
