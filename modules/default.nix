@@ -12,9 +12,10 @@
     ./sieve.nix # scripts of the site
     ./dashboard.nix # monitoring page
     ./webmail.nix # mail in a browser
+    ./dav.nix # calendars and contacts
     ./units.nix # one systemd unit per role, its sockets and its sandbox
     ./set-up-links.nix # the page where users choose their password
-    ./reverse-proxy.nix # nginx for the monitoring page, the webmail, autoconfig and MTA-STS
+    ./reverse-proxy.nix # nginx for the monitoring page, the webmail, calendars and contacts, autoconfig and MTA-STS
     ./web.nix # settings for mail programs and policies on TLS, answered by the server itself
     ./plan.nix # what may be taken from users by a change of the declaration
     ./firewall.nix # the ports of the enabled protocols

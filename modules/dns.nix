@@ -26,6 +26,7 @@ let
     import ./lib/dns-records.nix {
       inherit domain ports;
       inherit (cfg) hostname;
+      davPort = if cfg.dav.enable then cfg.dav.publicPort else null;
     }
     ++ concatLists (
       mapAttrsToList (

@@ -74,6 +74,18 @@ let
       '';
     };
   };
+
+  # With their path as it is: it stands in the answers, too.
+  dav = lib.genAttrs [ "/dav/" "= /.well-known/caldav" "= /.well-known/carddav" ] (_: {
+    proxyPass = "http://${placeOf cfg.listeners.webmail}";
+    extraConfig = ''
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_http_version 1.1;
+      client_max_body_size 0;
+    '';
+  });
   sameFor =
     prefix: make: lib.listToAttrs (map (d: lib.nameValuePair "${prefix}.${d}" (make d)) domains);
 in
@@ -142,7 +154,9 @@ in
         recommendedTlsSettings = true;
         virtualHosts = mkMerge [
           {
-            ${cfg.hostname} = host (root // lib.optionalAttrs cfg.webmail.enable webmail);
+            ${cfg.hostname} = host (
+              root // lib.optionalAttrs cfg.webmail.enable webmail // lib.optionalAttrs cfg.dav.enable dav
+            );
           }
           (mkIf proxy.autoconfig (
             sameFor "autoconfig" (

@@ -5,6 +5,8 @@
   domain,
   # The ports of the listeners that are enabled, by name.
   ports,
+  # Where calendars and contacts are reached over TLS, if they are.
+  davPort ? null,
 }:
 let
   record = name: type: value: { inherit name type value; };
@@ -30,3 +32,13 @@ in
 ]
 # RFC 5804 §1.8.
 ++ service "sieve" "managesieve"
+# RFC 6764 §3.
+++ (
+  if davPort == null then
+    [ ]
+  else
+    map (label: record "_${label}._tcp.${domain}." "SRV" "0 1 ${toString davPort} ${hostname}.") [
+      "caldavs"
+      "carddavs"
+    ]
+)

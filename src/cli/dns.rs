@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use super::context::{Accounts, Context};
 use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown, print};
-use crate::config::{Config, Protocol};
+use crate::config::{Config, ListenerSettings, Protocol, Role};
 use crate::foundations::address::Domain;
 use crate::foundations::dns::{SystemResolver, addresses};
 use crate::foundations::files;
@@ -112,11 +112,27 @@ pub(super) fn wanted(config: &Config, domains: Vec<Domain>, addresses: Vec<IpAdd
         hostname: config.hostname.clone(),
         addresses,
         domains,
-        services: labels.into_iter().filter_map(service).collect(),
+        services: labels.into_iter().filter_map(service).chain(dav_services(config)).collect(),
         dkim,
         public_keys,
         authorities: Vec::new(),
     })
+}
+
+/// Where programs find calendars and contacts (RFC 6764 §3).
+fn dav_services(config: &Config) -> Vec<Service> {
+    // `https` has them only in the process with the mailboxes.
+    let is_here = |listener: &&ListenerSettings| {
+        listener.protocol == Protocol::Https && (listener.role() == Role::Access || config.webmail.submission.is_none())
+    };
+    let own = config.listener.iter().filter(is_here).flat_map(|listener| &listener.bind).find_map(|bind| match bind {
+        Bind::Tcp(address) => Some(address.port()),
+        Bind::Unix(_) | Bind::Systemd(_) => None,
+    });
+    match config.dav.public_port.or(own).filter(|_| config.dav.enabled) {
+        Some(port) => ["caldavs", "carddavs"].map(|label| Service { label, port }).to_vec(),
+        None => Vec::new(),
+    }
 }
 
 /// The addresses that a listener for mail names, else those that the DNS has for the host now.

@@ -8,6 +8,7 @@ use crate::protocols::managesieve::ManageSieveSettings;
 use crate::protocols::pop3::Pop3Settings;
 use crate::protocols::smtp::SmtpSettings;
 use crate::protocols::web::dashboard::DashboardSettings;
+use crate::protocols::web::dav::DavSettings;
 use crate::protocols::web::webmail::WebmailSettings;
 use crate::services::acceptance::AcceptanceSettings;
 use crate::services::accounts::AccountsSettings;
@@ -70,6 +71,8 @@ crate::settings! {
         pub dashboard: DashboardSettings = DashboardSettings::default(),
         /// The webmail.
         pub webmail: WebmailSettings = WebmailSettings::default(),
+        /// Calendars and contacts.
+        pub dav: DavSettings = DavSettings::default(),
         /// Accounts that are declared rather than made by hand.
         pub accounts: AccountsSettings = AccountsSettings::default(),
         /// How domains, users and aliases are looked up.

@@ -8,6 +8,7 @@ use crate::protocols::managesieve::ManageSieveSettings;
 use crate::protocols::pop3::Pop3Settings;
 use crate::protocols::smtp::SmtpSettings;
 use crate::protocols::web::dashboard::DashboardSettings;
+use crate::protocols::web::dav::DavSettings;
 use crate::protocols::web::webmail::WebmailSettings;
 use crate::services::acceptance::AcceptanceSettings;
 use crate::services::autoconfig::AutoconfigSettings;
@@ -66,6 +67,7 @@ lives! {
     managesieve: ManageSieveSettings,
     dashboard: DashboardSettings,
     webmail: WebmailSettings,
+    dav: DavSettings,
     directory: DirectorySettings,
     mailbox: MailboxSettings,
     scripts: ScriptSettings,

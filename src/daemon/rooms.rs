@@ -6,15 +6,17 @@ use super::probes::probes;
 use super::{Listening, Parts, others};
 use crate::config::{Config, Protocol};
 use crate::foundations::net::{Bind, Connection, Listener};
-use crate::protocols::web::{dashboard, site, webmail};
+use crate::protocols::web::{dashboard, dav, site, webmail};
 use crate::protocols::{imap, managesieve, metrics, pop3, smtp};
 use crate::services::autoconfig::{Offer, Protection, Server, ServerKind};
+use crate::services::dav::Contacts;
 use crate::services::handover::Submitting;
 use crate::services::lessons::{Lessons, LessonsParts};
 use crate::services::outbound::OverSubmission;
 use crate::services::overview::Overviewer;
 use crate::services::set_up::SetUp;
 use crate::services::submission::{Submission, Submitter};
+use crate::storage::dav::Collections;
 use crate::storage::personal::Personal;
 
 /// The protocol rooms of a process, each made when the first listener asks for it.
@@ -143,6 +145,8 @@ fn webmail_room(
     stages: &Stages,
 ) -> Option<Arc<webmail::Room>> {
     let mailboxes = parts.mailboxes.clone()?;
+    let personal = Personal::new(parts.database.clone());
+    let contacts = Contacts::new(personal.clone(), Collections::new(parts.database.clone()));
     Some(Arc::new(webmail::Room::new(webmail::Needs {
         http: parts.lives.http.clone(),
         settings: parts.lives.webmail.clone(),
@@ -152,13 +156,35 @@ fn webmail_room(
         directory: parts.directory.clone(),
         routing: parts.routing.clone(),
         mailboxes,
-        personal: Personal::new(parts.database.clone()),
+        personal,
+        beside: Some(dav_pages(parts, &contacts)),
+        contacts,
+        dav: parts.lives.dav.clone(),
         submitting: submitting(parts, submission),
         lessons: Arc::clone(lessons),
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
         tasks: stages.sessions.clone(),
     })))
+}
+
+/// Calendars and contacts, which the webmail's listeners serve too.
+fn dav_pages(parts: &Parts, contacts: &Contacts) -> webmail::Beside {
+    let room = Arc::new(dav::Room::new(dav::Needs {
+        settings: parts.lives.dav.clone(),
+        login: parts.login.clone(),
+        directory: parts.directory.clone(),
+        collections: Collections::new(parts.database.clone()),
+        contacts: contacts.clone(),
+        journal: parts.journal.clone(),
+        clock: Arc::clone(&parts.clock),
+    }));
+    let trusted = parts.lives.webmail.clone();
+    Box::new(move |peer, encrypted| {
+        let webmail = trusted.get();
+        let trust = dav::Trust { proxies: webmail.proxies.clone(), plain_http: webmail.plain_http };
+        dav::pages(&room, peer, encrypted, trust)
+    })
 }
 
 /// How what users write in the webmail is sent.

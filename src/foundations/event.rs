@@ -111,6 +111,10 @@ crate::words! {
         AccountChanged = "account-changed",
         /// A user, or an administrator for one, stored, activated, renamed or deleted a Sieve script.
         ScriptChanged = "script-changed",
+        /// A client of a user changed a calendar or address book, or something in one.
+        CollectionChanged = "collection-changed",
+        /// Such a change was refused, with the reason.
+        CollectionRefused = "collection-refused",
         /// A report was sent to a domain that asks for it, or could not be.
         ReportSent = "report-sent",
         /// A report about one of our domains was received.

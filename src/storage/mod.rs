@@ -1,6 +1,7 @@
 //! What survives a restart. May use foundations.
 
 pub mod database;
+pub mod dav;
 pub mod directory;
 pub mod journal;
 pub mod mailbox;

@@ -5,5 +5,6 @@ mod form;
 mod token;
 
 pub mod dashboard;
+pub mod dav;
 pub mod site;
 pub mod webmail;

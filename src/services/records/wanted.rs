@@ -33,7 +33,7 @@ pub struct Wanted {
 /// A service for mail programs (RFC 6186, RFC 8314 §5.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// `imaps`, `submissions`, `submission`, `pop3s`, `sieve` (RFC 5804 §1.8).
+    /// `imaps`, `submissions`, `submission`, `pop3s`, `sieve` (RFC 5804 §1.8), `caldavs` and `carddavs` (RFC 6764 §3).
     pub label: &'static str,
     /// Its port.
     pub port: u16,

@@ -66,6 +66,11 @@ steps! {
     71 "0071_correspondents",
     72 "0072_sender_reputation",
     73 "0073_shared_rates",
+    78 "0078_dav_collections",
+    79 "0079_dav_objects",
+    80 "0080_dav_removed",
+    81 "0081_dav_properties",
+    82 "0082_dav_addresses",
 }
 
 /// Tables that may be there before us (the seed's), and the columns we need of them.

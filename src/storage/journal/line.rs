@@ -49,6 +49,8 @@ pub fn sentence(event: &Event) -> String {
         EventKind::QueueChanged => "The queue was changed by hand".to_owned(),
         EventKind::AccountChanged => format!("The account, alias or domain {subject} was changed"),
         EventKind::ScriptChanged => format!("A Sieve script of {subject} was {}", text("what")),
+        EventKind::CollectionChanged => format!("A program of {subject} changed {}: {}", text("path"), text("what")),
+        EventKind::CollectionRefused => format!("A program of {subject} was not allowed to change {}", text("path")),
         EventKind::ReportSent if event.details.contains_key("failed") => {
             format!("A report for {subject} could not be sent")
         }

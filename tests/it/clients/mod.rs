@@ -10,6 +10,7 @@ use postrider::foundations::clock::{Clock as _, SystemClock};
 use postrider::foundations::event::{Event, EventKind};
 use postrider::foundations::secret::Secret;
 use postrider::services::backup::{Run, note_run};
+use postrider::storage::journal::Query;
 use postrider::storage::reports::{Kind, Received};
 use serde_json::json;
 
@@ -171,4 +172,21 @@ async fn webmail_in_chromium() {
         eprintln!("once more, with another server");
         attempt().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caldav_and_vdirsyncer() {
+    let settings = "[guard]\nlongest_delay = \"10ms\"\n[dav]\nobject = \"64K\"\nelements = 2000\nremoved = 5\n";
+    let host = Host::start().settings(settings).user("ann@example.test").user("bob@example.test").real_time().await;
+    tools::run_system_script("dav_session.py", &["caldav"], &["vdirsyncer"], &host.description()).await;
+    let query = Query { kinds: vec![EventKind::CollectionChanged, EventKind::CollectionRefused], ..Query::default() };
+    let kinds: Vec<EventKind> = host.events(&query).await.iter().map(|event| event.kind).collect();
+    assert!(
+        kinds.contains(&EventKind::CollectionChanged) && kinds.contains(&EventKind::CollectionRefused),
+        "{kinds:?}"
+    );
+    let logins = host.events(&Query { kinds: vec![EventKind::LoginAccepted], ..Query::default() }).await;
+    // Programs send the password with every request; one proof is good for some minutes.
+    assert!(logins.len() < 20, "{} logins", logins.len());
+    host.stop().await;
 }

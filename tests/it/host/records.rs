@@ -17,6 +17,8 @@ fn the_module_computes_the_same() {
             Service { label: "submissions", port: 465 },
             Service { label: "submission", port: 10587 },
             Service { label: "sieve", port: 4190 },
+            Service { label: "caldavs", port: 8443 },
+            Service { label: "carddavs", port: 8443 },
         ],
         autoconfig: false,
         policies: vec![],
@@ -27,7 +29,7 @@ fn the_module_computes_the_same() {
     let Some(nix) = tools::find("nix-instantiate") else { return };
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("modules/lib/dns-records.nix");
     let expression = format!(
-        "builtins.concatMap (domain: import {} {{ inherit domain; hostname = \"mail.example.test\"; \
+        "builtins.concatMap (domain: import {} {{ inherit domain; hostname = \"mail.example.test\"; davPort = 8443; \
          ports = {{ imap = 143; imaps = 993; submissions = 465; submission = 10587; managesieve = 4190; smtp = 25; }}; }}) \
          [ \"example.test\" \"xn--bcher-kva.example\" ]",
         file.display()

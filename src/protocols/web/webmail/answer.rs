@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::foundations::failure::{Kind, Refusal};
 use crate::protocols::web::form::problem;
-use crate::storage::{database, directory, mailbox};
+use crate::storage::{database, dav, directory, mailbox};
 
 /// Why a wish is not fulfilled: a status and a sentence for whoever sits before the page.
 #[derive(Debug)]
@@ -91,6 +91,12 @@ impl From<mailbox::Error> for Problem {
 
 impl From<database::Error> for Problem {
     fn from(error: database::Error) -> Self {
+        Self::ours(&error)
+    }
+}
+
+impl From<dav::Error> for Problem {
+    fn from(error: dav::Error) -> Self {
         Self::ours(&error)
     }
 }

@@ -35,6 +35,6 @@ mod style;
 mod terms;
 mod uploads;
 
-pub use room::{Needs, Room};
+pub use room::{Beside, Needs, Room};
 pub use serve::{pages, run};
 pub use settings::WebmailSettings;

@@ -13,6 +13,7 @@ use super::Room;
 use super::answer::{Answer, Problem, Wish};
 use super::door::Reader;
 use crate::foundations::address::Address;
+use crate::services::dav::Forgotten;
 use crate::services::routing::Identity;
 
 /// What a user prefers. Unknown fields of a newer page are refused rather than lost.
@@ -116,7 +117,7 @@ const MOST_IDENTITIES: u32 = 100;
 /// The people written to, the most likely first.
 pub(super) async fn people(State(room): State<Arc<Room>>, reader: Reader) -> Answer<Response> {
     let most = room.needs.settings.get().people;
-    let people = room.needs.personal.correspondents(&reader.account.address, most).await?;
+    let people = room.needs.contacts.people(&reader.account.address, most).await?;
     Ok(Json(serde_json::json!({ "people": people })).into_response())
 }
 
@@ -131,6 +132,13 @@ pub(super) async fn forget(
     reader: Reader,
     Wish(wish): Wish<Forgetting>,
 ) -> Answer<StatusCode> {
-    room.needs.personal.forget_correspondent(&reader.account.address, &wish.address).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let limits = room.needs.dav.get().limits();
+    match room.needs.contacts.forget(&reader.account.address, &wish.address, &limits).await? {
+        Forgotten::Entirely => Ok(StatusCode::NO_CONTENT),
+        Forgotten::IsContact => {
+            let why =
+                format!("{} is in your contacts; remove it there, with the program that has written it.", wish.address);
+            Err(Problem::new(StatusCode::CONFLICT, why))
+        }
+    }
 }

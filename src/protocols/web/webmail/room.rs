@@ -11,9 +11,12 @@ use super::sessions::{Limits, Sessions};
 use super::uploads::Uploads;
 use crate::foundations::address::Domain;
 use crate::foundations::clock::SharedClock;
+use crate::foundations::mail::Peer;
 use crate::foundations::net::HttpSettings;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
+use crate::protocols::web::dav::DavSettings;
+use crate::services::dav::Contacts;
 use crate::services::guard::Guard;
 use crate::services::handover::Submitting;
 use crate::services::lessons::Lessons;
@@ -23,6 +26,9 @@ use crate::storage::directory::Directory;
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::Mailboxes;
 use crate::storage::personal::Personal;
+
+/// What other rooms serve on the webmail's listeners, for one connection of a peer, itself encrypted or not. It comes first.
+pub type Beside = Box<dyn Fn(Peer, bool) -> axum::Router + Send + Sync>;
 
 /// What the webmail is given; filled by `daemon::rooms`.
 pub struct Needs {
@@ -42,8 +48,14 @@ pub struct Needs {
     pub routing: Routing,
     /// The mail.
     pub mailboxes: Mailboxes,
-    /// Preferences, and people written to.
+    /// Preferences.
     pub personal: Personal,
+    /// People written to, in step with the address books.
+    pub contacts: Contacts,
+    /// How much address books may hold.
+    pub dav: Live<DavSettings>,
+    /// What other rooms serve on the same listeners.
+    pub beside: Option<Beside>,
     /// Who takes messages to be sent.
     pub submitting: Arc<dyn Submitting>,
     /// Who learns from what users move.

@@ -184,8 +184,8 @@ async fn after(
         discard(reader, &folder, uid).await;
     }
     room.uploads.drop_all(&reader.account.address.key(), sending.letter.uploads());
-    let (most, now) = (room.needs.settings.get().people, room.needs.clock.now());
-    if let Err(error) = room.needs.personal.wrote_to(&reader.account.address, people, most, now).await {
+    let (most, now, limits) = (room.needs.settings.get().people, room.needs.clock.now(), room.needs.dav.get().limits());
+    if let Err(error) = room.needs.contacts.wrote_to(&reader.account.address, people, most, &limits, now).await {
         log::warn!(user:% = reader.login.address, error:% = error; "People written to could not be remembered");
     }
     notes

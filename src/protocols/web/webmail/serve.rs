@@ -42,6 +42,14 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
 
 /// All pages for one connection.
 pub fn pages(room: &Arc<Room>, peer: Peer, encrypted: bool, stop: CancellationToken) -> Router {
+    let own = own_pages(room, peer, encrypted, stop);
+    match &room.needs.beside {
+        Some(beside) => beside(peer, encrypted).fallback_service(own),
+        None => own,
+    }
+}
+
+fn own_pages(room: &Arc<Room>, peer: Peer, encrypted: bool, stop: CancellationToken) -> Router {
     let settings = room.needs.settings.get();
     if !settings.enabled {
         return Router::new().fallback(switched_off);

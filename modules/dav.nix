@@ -1,0 +1,38 @@
+# Calendars and contacts for telephones and other programs, served by the role that has the mailboxes on the listeners of the
+# webmail.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    mkEnableOption
+    mkIf
+    mkMerge
+    mkOption
+    types
+    ;
+  cfg = config.services.postrider;
+in
+{
+  options.services.postrider.dav = {
+    enable = mkEnableOption ''
+      calendars and contacts (CalDAV, CardDAV). Programs reach them at `/dav/` of the host's name with `reverseProxy.enable`, or
+      through a proxy of your own that passes `/dav/`, `/.well-known/caldav` and `/.well-known/carddav` to `listeners.webmail`
+    '';
+    publicPort = mkOption {
+      type = types.nullOr types.port;
+      default = if cfg.reverseProxy.enable then 443 else null;
+      defaultText = lib.literalExpression "443 with reverseProxy.enable, else null";
+      example = 8443;
+      description = "Port at which programs elsewhere reach them over TLS, for `dns.records`; null leaves their records out.";
+    };
+  };
+
+  config = mkIf cfg.enable (mkMerge [
+    { services.postrider.settings.dav.enabled = cfg.dav.enable; }
+    (mkIf cfg.dav.enable {
+      services.postrider = {
+        listeners.webmail.enable = lib.mkDefault true;
+        settings.dav = mkIf (cfg.dav.publicPort != null) { public_port = cfg.dav.publicPort; };
+      };
+    })
+  ]);
+}

@@ -1,0 +1,149 @@
+//! MKCOL (RFC 5689), MKCALENDAR (RFC 4791 §5.3.1) and PROPPATCH (RFC 4918 §9.2).
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::answer::{Answer, Problem};
+use super::body;
+use super::multistatus::{Multistatus, element};
+use super::place::Place;
+use super::properties::is_protected;
+use super::request::changes;
+use super::serve::Asked;
+use super::xml::{CALDAV, CARDDAV, DAV, Element};
+use crate::storage::dav::{CollectionKind, Property, PropertyChange, PropertyName};
+
+/// What a calendar may hold unless its maker says less.
+pub(super) const COMPONENTS: &str = "VEVENT,VTODO,VJOURNAL";
+
+pub(super) async fn collection(asked: &Asked<'_>, body: Body) -> Answer<Response> {
+    let Place::Collection(kind, _) = &asked.place else { return Err(Problem::not_allowed()) };
+    let Some(root) = body::xml(asked.room, body).await? else {
+        // Without a type it would be a plain collection, which nothing here can hold.
+        let why = "Say in the body which kind of collection is wanted, or use MKCALENDAR.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(DAV, "valid-resourcetype"));
+    };
+    if !root.is(DAV, "mkcol") {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is no `mkcol`."));
+    }
+    let wanted = match kind {
+        CollectionKind::Calendar => (CALDAV, "calendar"),
+        CollectionKind::AddressBook => (CARDDAV, "addressbook"),
+    };
+    let types = root.child(DAV, "set").and_then(|set| set.child(DAV, "prop"));
+    let types = types.and_then(|prop| prop.child(DAV, "resourcetype"));
+    if types.is_none_or(|types| types.child(wanted.0, wanted.1).is_none()) {
+        let why = format!("Here a collection is of the type `{}`.", wanted.1);
+        return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(DAV, "valid-resourcetype"));
+    }
+    create(asked, Some(&root)).await
+}
+
+pub(super) async fn calendar(asked: &Asked<'_>, body: Body) -> Answer<Response> {
+    if !matches!(asked.place, Place::Collection(CollectionKind::Calendar, _)) {
+        let why = "A calendar is made directly below `/dav/calendars/USER/`.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(CALDAV, "calendar-collection-location-ok"));
+    }
+    let root = body::xml(asked.room, body).await?;
+    if root.as_ref().is_some_and(|root| !root.is(CALDAV, "mkcalendar")) {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is no `mkcalendar`."));
+    }
+    create(asked, root.as_ref()).await
+}
+
+async fn create(asked: &Asked<'_>, root: Option<&Element>) -> Answer<Response> {
+    let Place::Collection(kind, name) = &asked.place else { return Err(Problem::not_allowed()) };
+    let (mut properties, mut components) = (Vec::new(), COMPONENTS.to_owned());
+    for change in root.map(changes).transpose()?.unwrap_or_default() {
+        let PropertyChange::Set(property) = change else { continue };
+        if property.name.namespace == CALDAV && property.name.local == "supported-calendar-component-set" {
+            components = component_set(root)?;
+        } else if !is_protected(&property.name) {
+            check_size(asked, &property)?;
+            properties.push(property);
+        } else if property.name.local != "resourcetype" {
+            let why = format!("The property `{}` cannot be set.", property.name.local);
+            return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(DAV, "cannot-modify-protected-property"));
+        }
+    }
+    let components = if *kind == CollectionKind::Calendar { components } else { String::new() };
+    let needs = &asked.room.needs;
+    let account = &asked.visitor.account.address;
+    let wanted = (*kind, name.as_str(), components.as_str());
+    needs.collections.create(account, wanted, &properties, &asked.room.limits(), needs.clock.now()).await?;
+    asked.changed("collection made", &asked.place);
+    Ok(StatusCode::CREATED.into_response())
+}
+
+/// The components that a new calendar is to hold.
+fn component_set(root: Option<&Element>) -> Answer<String> {
+    let sets = root.into_iter().flat_map(Element::elements).filter(|element| element.is(DAV, "set"));
+    let props = sets.filter_map(|set| set.child(DAV, "prop"));
+    let wanted = props.filter_map(|prop| prop.child(CALDAV, "supported-calendar-component-set"));
+    let names: Vec<String> = wanted
+        .flat_map(Element::elements)
+        .filter_map(|comp| comp.attribute("name").map(str::to_ascii_uppercase))
+        .collect();
+    let known: Vec<&str> = COMPONENTS.split(',').filter(|known| names.iter().any(|name| name == known)).collect();
+    if known.is_empty() {
+        let why = format!("A calendar here can hold {COMPONENTS}.");
+        return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(CALDAV, "supported-calendar-component"));
+    }
+    Ok(known.join(","))
+}
+
+fn check_size(asked: &Asked<'_>, property: &Property) -> Answer<()> {
+    let most = asked.room.needs.settings.get().property.len();
+    if property.value.len() > most || property.name.namespace.chars().count() > 255 {
+        let why = format!("The property `{}` has more than {most} octets.", property.name.local);
+        return Err(Problem::new(StatusCode::INSUFFICIENT_STORAGE, why));
+    }
+    Ok(())
+}
+
+/// PROPPATCH: all or nothing.
+pub(super) async fn patch(asked: &Asked<'_>, body: Body) -> Answer<Response> {
+    let root = body::wanted(asked.room, body, "propertyupdate").await?;
+    let changes = changes(&root)?;
+    let href = asked.place.href(&asked.visitor.account.address);
+    let name_of = |change: &PropertyChange| match change {
+        PropertyChange::Set(property) => property.name.clone(),
+        PropertyChange::Remove(name) => name.clone(),
+    };
+    let (collection, fixed): (_, fn(&PropertyName) -> bool) = match &asked.place {
+        Place::Collection(kind, name) => (Some(asked.collection(*kind, name).await?), is_protected),
+        Place::Object(kind, name, object) => {
+            let collection = asked.collection(*kind, name).await?;
+            let found = asked.room.needs.collections.object(&collection, object).await?;
+            found.ok_or_else(Problem::missing)?;
+            (None, |_| true)
+        }
+        // Only collections keep what clients set.
+        _ => (None, |_| true),
+    };
+    let mut out = Multistatus::new(usize::MAX);
+    let names: Vec<PropertyName> = changes.iter().map(name_of).collect();
+    let (wrong, right): (Vec<&PropertyName>, Vec<&PropertyName>) = names.iter().partition(|name| fixed(name));
+    let all = |names: &[&PropertyName]| names.iter().map(|name| element(name, "")).collect::<String>();
+    match collection {
+        Some(collection) if wrong.is_empty() => {
+            for change in &changes {
+                if let PropertyChange::Set(property) = change {
+                    check_size(asked, property)?;
+                }
+            }
+            let needs = &asked.room.needs;
+            needs.collections.change_properties(&collection, &changes, &asked.room.limits()).await?;
+            asked.changed("properties", &asked.place);
+            out.properties(&href, &[(StatusCode::OK, all(&right))]);
+        }
+        _ => {
+            out.properties(
+                &href,
+                &[(StatusCode::FORBIDDEN, all(&wrong)), (StatusCode::FAILED_DEPENDENCY, all(&right))],
+            );
+        }
+    }
+    Ok(out.finish())
+}

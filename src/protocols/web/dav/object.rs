@@ -1,0 +1,167 @@
+//! GET, PUT and DELETE.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::answer::{Answer, Problem, namespace};
+use super::body;
+use super::place::Place;
+use super::properties::{content_type, http_date};
+use super::serve::Asked;
+use super::xml::CALDAV;
+use crate::services::dav::{CalendarObject, Card};
+use crate::storage::dav::{Collection, CollectionKind, Condition, Draft, Error, Stored};
+
+pub(super) async fn get(asked: &Asked<'_>) -> Answer<Response> {
+    let Place::Object(kind, name, object) = &asked.place else {
+        let text = "Calendars and contacts are here, for programs that speak CalDAV and CardDAV.\n";
+        return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response());
+    };
+    let collection = asked.collection(*kind, name).await?;
+    let found = asked.room.needs.collections.object(&collection, object).await?.ok_or_else(Problem::missing)?;
+    let condition = condition(asked)?;
+    if condition.is_not.is_some() && !(Condition { is: None, ..condition.clone() }).holds(Some(&found.info.etag)) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, quoted(&found.info.etag))]).into_response());
+    }
+    if !condition.holds(Some(&found.info.etag)) {
+        return Err(Error::Condition.into());
+    }
+    let headers = [
+        (header::CONTENT_TYPE, content_type(*kind, &found.info.component)),
+        (header::ETAG, quoted(&found.info.etag)),
+        (header::LAST_MODIFIED, http_date(found.info.modified_at)),
+        // What is in it is of others' making: a browser is not to show it as a page of ours.
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
+    ];
+    Ok((headers, found.content).into_response())
+}
+
+pub(super) async fn put(asked: &Asked<'_>, body: Body) -> Answer<Response> {
+    let Place::Object(kind, name, object) = &asked.place else { return Err(Problem::not_allowed()) };
+    // RFC 9110 §14.5: a part must not be taken for the whole.
+    if asked.headers.contains_key(header::CONTENT_RANGE) {
+        return Err(Problem::bad("An object is stored as a whole."));
+    }
+    // RFC 4918 §9.7.1: what is to hold it must be there.
+    let collection = asked.collection(*kind, name).await;
+    let collection = collection.map_err(|problem| match problem.status {
+        StatusCode::NOT_FOUND => Problem::new(StatusCode::CONFLICT, "There is no such calendar or address book."),
+        _ => problem,
+    })?;
+    check_media_type(asked, *kind)?;
+    let condition = condition(asked)?;
+    let settings = asked.room.needs.settings.get();
+    let content = body::octets(body, settings.object.len()).await.map_err(|problem| match problem.status {
+        StatusCode::PAYLOAD_TOO_LARGE => problem.rule(namespace(*kind), "max-resource-size"),
+        _ => problem,
+    })?;
+    let draft = draft(*kind, object.clone(), content.to_vec(), settings.recurrences as usize).await?;
+    check_component(&collection, &draft)?;
+    let (needs, account) = (&asked.room.needs, &asked.visitor.account.address);
+    let etag = draft.etag.clone();
+    let drafts = std::slice::from_ref(&draft);
+    let stored =
+        needs.collections.put(account, &collection, drafts, &condition, &asked.room.limits(), needs.clock.now()).await;
+    let stored = stored.map_err(|error| conflict(asked, &collection, error))?;
+    asked.changed("stored", &asked.place);
+    let status = match stored {
+        Stored::New => StatusCode::CREATED,
+        Stored::Replaced => StatusCode::NO_CONTENT,
+    };
+    Ok((status, [(header::ETAG, quoted(&etag))]).into_response())
+}
+
+pub(super) async fn delete(asked: &Asked<'_>) -> Answer<Response> {
+    let (needs, account) = (&asked.room.needs, &asked.visitor.account.address);
+    match &asked.place {
+        Place::Object(kind, name, object) => {
+            let collection = asked.collection(*kind, name).await?;
+            let condition = condition(asked)?;
+            let limits = asked.room.limits();
+            let removed = needs.collections.remove_object(account, &collection, object, &condition, &limits).await?;
+            needs.contacts.removed(account, &removed.addresses).await?;
+            asked.changed("removed", &asked.place);
+        }
+        Place::Collection(kind, name) => {
+            let collection = asked.collection(*kind, name).await?;
+            needs.collections.remove(&collection).await?;
+            asked.changed("collection removed", &asked.place);
+        }
+        _ => return Err(Problem::new(StatusCode::FORBIDDEN, "This cannot be removed.")),
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Reads what is to be stored, on a thread that may take its time.
+pub(super) async fn draft(kind: CollectionKind, name: String, content: Vec<u8>, most: usize) -> Answer<Draft> {
+    let read = tokio::task::spawn_blocking(move || match kind {
+        CollectionKind::Calendar => CalendarObject::read(&content).map(|object| object.draft(&name, &content, most)),
+        CollectionKind::AddressBook => Card::read(&content).map(|card| card.draft(&name, &content)),
+    });
+    read.await?.map_err(|unfit| Problem::unfit(kind, &unfit))
+}
+
+/// RFC 4791 §5.3.2.1, RFC 6352 §6.3.2.1. Who names no type is believed to know what he does.
+fn check_media_type(asked: &Asked<'_>, kind: CollectionKind) -> Answer<()> {
+    let Some(given) = asked.header("content-type") else { return Ok(()) };
+    let given = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let (known, rule): (&[&str], _) = match kind {
+        CollectionKind::Calendar => (&["text/calendar"], "supported-calendar-data"),
+        CollectionKind::AddressBook => (&["text/vcard", "text/x-vcard", "text/directory"], "supported-address-data"),
+    };
+    if given.is_empty() || known.contains(&given.as_str()) || given == "application/octet-stream" {
+        return Ok(());
+    }
+    let why = format!("Here only {} is stored.", known[0]);
+    Err(Problem::new(StatusCode::FORBIDDEN, why).rule(namespace(kind), rule))
+}
+
+/// Whether a calendar holds such components.
+pub(super) fn check_component(collection: &Collection, draft: &Draft) -> Answer<()> {
+    let fits = collection.kind == CollectionKind::AddressBook
+        || collection.components.split(',').any(|component| component == draft.component);
+    if fits {
+        return Ok(());
+    }
+    let why = format!("This calendar holds {} only.", collection.components);
+    Err(Problem::new(StatusCode::FORBIDDEN, why).rule(CALDAV, "supported-calendar-component"))
+}
+
+/// The answer to a failure of storing.
+pub(super) fn conflict(asked: &Asked<'_>, collection: &Collection, error: Error) -> Problem {
+    match error {
+        Error::UidTaken(name) => {
+            let place = Place::Object(collection.kind, collection.name.clone(), name);
+            Problem::uid_conflict(collection.kind, &place.href(&asked.visitor.account.address))
+        }
+        error => error.into(),
+    }
+}
+
+/// What the client believes the object to be.
+fn condition(asked: &Asked<'_>) -> Answer<Condition> {
+    let list = |name: header::HeaderName| {
+        let values = asked.headers.get_all(name);
+        let mut tags: Option<Vec<String>> = None;
+        for value in values {
+            let text = value.to_str().map_err(|_| Problem::bad("A condition cannot be read."))?;
+            tags.get_or_insert_default().extend(text.split(',').map(|tag| {
+                let tag = tag.trim();
+                // A weak tag never matches (RFC 9110 §13.1.1), and ours are strong.
+                tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag).to_owned()
+            }));
+        }
+        Ok::<_, Problem>(tags)
+    };
+    Ok(Condition { is: list(header::IF_MATCH)?, is_not: list(header::IF_NONE_MATCH)? })
+}
+
+fn quoted(etag: &str) -> String {
+    format!("\"{etag}\"")
+}
+
+/// The Location of something new.
+pub(super) fn location(href: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(href).ok()
+}

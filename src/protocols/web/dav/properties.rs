@@ -1,0 +1,318 @@
+//! The properties of each resource.
+
+use axum::http::StatusCode;
+use quick_xml::escape::escape;
+
+use super::DavSettings;
+use super::multistatus::{Multistatus, element};
+use super::place::Place;
+use super::request::Wanted;
+use super::xml::{CALDAV, CALENDAR_SERVER, CARDDAV, DAV};
+use crate::foundations::address::Address;
+use crate::storage::dav::{Collection, CollectionKind, ObjectInfo, Property, PropertyName};
+use crate::storage::directory::Account;
+
+/// Something with properties.
+pub(super) enum Resource<'a> {
+    Root,
+    Principal,
+    Home(CollectionKind),
+    Collection(&'a Collection, &'a [Property]),
+    /// With its content where a report brings it along.
+    Object(&'a Collection, &'a ObjectInfo, Option<&'a str>),
+}
+
+/// What answers are made with.
+pub(super) struct Writer<'a> {
+    pub(super) account: &'a Account,
+    pub(super) settings: &'a DavSettings,
+    pub(super) wanted: &'a Wanted,
+    /// Whether what is not there is left out (`Prefer: return=minimal`, RFC 8144 §2.1).
+    pub(super) minimal: bool,
+}
+
+/// The sync token of a collection as a URI (RFC 6578 §6.2).
+pub(super) fn sync_token(collection: i64, token: i64) -> String {
+    format!("urn:postrider:sync:{collection}:{token}")
+}
+
+/// What a sync token says, if it is one of this collection.
+pub(super) fn read_sync_token(collection: i64, text: &str) -> Option<i64> {
+    let rest = text.strip_prefix("urn:postrider:sync:")?;
+    let (of, token) = rest.split_once(':')?;
+    (of.parse() == Ok(collection)).then(|| token.parse().ok()).flatten()
+}
+
+impl Resource<'_> {
+    fn place(&self) -> Place {
+        match self {
+            Self::Root => Place::Root,
+            Self::Principal => Place::Principal,
+            Self::Home(kind) => Place::Home(*kind),
+            Self::Collection(collection, _) => Place::Collection(collection.kind, collection.name.clone()),
+            Self::Object(collection, info, _) => {
+                Place::Object(collection.kind, collection.name.clone(), info.name.clone())
+            }
+        }
+    }
+
+    /// The names of the properties that it has by itself and a client gets who asks for all.
+    fn usual(&self) -> &'static [(&'static str, &'static str)] {
+        const COMMON: &[(&str, &str)] = &[
+            (DAV, "resourcetype"),
+            (DAV, "displayname"),
+            (DAV, "current-user-principal"),
+            (DAV, "current-user-privilege-set"),
+            (DAV, "owner"),
+        ];
+        const OF_COLLECTION: &[(&str, &str)] = &[
+            (DAV, "resourcetype"),
+            (DAV, "displayname"),
+            (DAV, "current-user-principal"),
+            (DAV, "current-user-privilege-set"),
+            (DAV, "owner"),
+            (DAV, "sync-token"),
+            (CALENDAR_SERVER, "getctag"),
+        ];
+        const OF_OBJECT: &[(&str, &str)] = &[
+            (DAV, "resourcetype"),
+            (DAV, "getetag"),
+            (DAV, "getcontenttype"),
+            (DAV, "getcontentlength"),
+            (DAV, "getlastmodified"),
+        ];
+        match self {
+            Self::Collection(..) => OF_COLLECTION,
+            Self::Object(..) => OF_OBJECT,
+            _ => COMMON,
+        }
+    }
+
+    /// Properties that clients have set.
+    fn dead(&self) -> &[Property] {
+        match self {
+            Self::Collection(_, properties) => properties,
+            _ => &[],
+        }
+    }
+}
+
+impl Writer<'_> {
+    fn user(&self) -> &Address {
+        &self.account.address
+    }
+
+    fn href(&self, place: &Place) -> String {
+        format!("<D:href>{}</D:href>", escape(place.href(self.user())))
+    }
+
+    /// Adds a resource to an answer.
+    pub(super) fn write(&self, resource: &Resource<'_>, out: &mut Multistatus) {
+        let href = resource.place().href(self.user());
+        let named = |(namespace, local): &(&str, &str)| PropertyName {
+            namespace: (*namespace).to_owned(),
+            local: (*local).to_owned(),
+        };
+        let names = || {
+            let usual = resource.usual().iter().map(named);
+            let dead = resource.dead().iter().map(|property| property.name.clone());
+            let mut all: Vec<PropertyName> = usual.chain(dead).collect();
+            all.sort();
+            all.dedup();
+            all
+        };
+        let (mut found, mut missing) = (String::new(), String::new());
+        match self.wanted {
+            Wanted::Names => names().iter().for_each(|name| found.push_str(&element(name, ""))),
+            Wanted::All => {
+                for name in names() {
+                    if let Some(value) = self.value(resource, &name) {
+                        found.push_str(&element(&name, &value));
+                    }
+                }
+            }
+            Wanted::These(names, _) => {
+                for name in names {
+                    match self.value(resource, name) {
+                        Some(value) => found.push_str(&element(name, &value)),
+                        None if self.minimal => {}
+                        None => missing.push_str(&element(name, "")),
+                    }
+                }
+            }
+        }
+        out.properties(&href, &[(StatusCode::OK, found), (StatusCode::NOT_FOUND, missing)]);
+    }
+
+    /// What stands in a property's element; `None` when the resource has no such property.
+    fn value(&self, resource: &Resource<'_>, name: &PropertyName) -> Option<String> {
+        if let Some(dead) = resource.dead().iter().find(|property| property.name == *name) {
+            return Some(dead.value.clone());
+        }
+        let own = match (name.namespace.as_str(), name.local.as_str()) {
+            (DAV, "resourcetype") => Some(resource_type(resource)),
+            (DAV, "current-user-principal") => Some(self.href(&Place::Principal)),
+            (DAV, "principal-collection-set") => Some("<D:href>/dav/principals/</D:href>".to_owned()),
+            (DAV, "owner") if !matches!(resource, Resource::Root) => Some(self.href(&Place::Principal)),
+            (DAV, "current-user-privilege-set") => {
+                // RFC 3744 §5.4: one's own is all one's own.
+                let all = ["read", "write", "write-properties", "write-content", "bind", "unbind", "read-acl"];
+                let privilege = |name: &&str| format!("<D:privilege><D:{name}/></D:privilege>");
+                Some(
+                    all.iter()
+                        .map(privilege)
+                        .chain(["<D:privilege><C:read-free-busy/></D:privilege>".to_owned()])
+                        .collect(),
+                )
+            }
+            (CALDAV, "calendar-home-set") if matches!(resource, Resource::Principal | Resource::Root) => {
+                Some(self.href(&Place::Home(CollectionKind::Calendar)))
+            }
+            (CARDDAV, "addressbook-home-set") if matches!(resource, Resource::Principal | Resource::Root) => {
+                Some(self.href(&Place::Home(CollectionKind::AddressBook)))
+            }
+            _ => None,
+        };
+        own.or_else(|| match resource {
+            Resource::Principal => self.of_principal(name),
+            Resource::Collection(collection, _) => self.of_collection(collection, name),
+            Resource::Object(collection, info, content) => of_object(collection, info, *content, name),
+            Resource::Root | Resource::Home(_) => match (name.namespace.as_str(), name.local.as_str()) {
+                (DAV, "displayname") => Some(escape(self.user().to_string()).into_owned()),
+                _ => None,
+            },
+        })
+    }
+
+    fn of_principal(&self, name: &PropertyName) -> Option<String> {
+        let address = self.user().to_string();
+        match (name.namespace.as_str(), name.local.as_str()) {
+            (DAV, "displayname") => {
+                let name = self.account.display_name.as_deref().filter(|name| !name.is_empty());
+                Some(escape(name.unwrap_or(&address)).into_owned())
+            }
+            (DAV, "principal-URL") => Some(self.href(&Place::Principal)),
+            (CALDAV, "calendar-user-address-set") => {
+                Some(format!("<D:href>mailto:{}</D:href>{}", escape(address.as_str()), self.href(&Place::Principal)))
+            }
+            (CALENDAR_SERVER, "email-address-set") => {
+                Some(format!("<S:email-address>{}</S:email-address>", escape(address.as_str())))
+            }
+            _ => None,
+        }
+    }
+
+    fn of_collection(&self, collection: &Collection, name: &PropertyName) -> Option<String> {
+        let is = |kind| collection.kind == kind;
+        match (name.namespace.as_str(), name.local.as_str()) {
+            (DAV, "displayname") => Some(escape(collection.name.as_str()).into_owned()),
+            (DAV, "sync-token") | (CALENDAR_SERVER, "getctag") => Some(sync_token(collection.id, collection.token)),
+            (DAV, "supported-report-set") => Some(reports(collection.kind)),
+            (CALDAV, "max-resource-size") if is(CollectionKind::Calendar) => {
+                Some(self.settings.object.get().to_string())
+            }
+            (CARDDAV, "max-resource-size") if is(CollectionKind::AddressBook) => {
+                Some(self.settings.object.get().to_string())
+            }
+            (CALDAV, "supported-calendar-component-set") if is(CollectionKind::Calendar) => {
+                let component = |name: &str| format!("<C:comp name=\"{}\"/>", escape(name));
+                Some(collection.components.split(',').map(component).collect())
+            }
+            (CALDAV, "supported-calendar-data") if is(CollectionKind::Calendar) => {
+                Some("<C:calendar-data content-type=\"text/calendar\" version=\"2.0\"/>".to_owned())
+            }
+            (CARDDAV, "supported-address-data") if is(CollectionKind::AddressBook) => {
+                let version =
+                    |version| format!("<A:address-data-type content-type=\"text/vcard\" version=\"{version}\"/>");
+                Some(version("3.0") + &version("4.0"))
+            }
+            (CALDAV, "supported-collation-set") if is(CollectionKind::Calendar) => Some(collations("C")),
+            (CARDDAV, "supported-collation-set") if is(CollectionKind::AddressBook) => Some(collations("A")),
+            _ => None,
+        }
+    }
+}
+
+fn collations(prefix: &str) -> String {
+    let known = ["i;ascii-casemap", "i;octet", "i;unicode-casemap"];
+    known.iter().map(|name| format!("<{prefix}:supported-collation>{name}</{prefix}:supported-collation>")).collect()
+}
+
+fn reports(kind: CollectionKind) -> String {
+    let known: &[&str] = match kind {
+        CollectionKind::Calendar => {
+            &["C:calendar-query", "C:calendar-multiget", "C:free-busy-query", "D:sync-collection"]
+        }
+        CollectionKind::AddressBook => &["A:addressbook-query", "A:addressbook-multiget", "D:sync-collection"],
+    };
+    let report = |name: &&str| format!("<D:supported-report><D:report><{name}/></D:report></D:supported-report>");
+    known.iter().map(report).collect()
+}
+
+fn resource_type(resource: &Resource<'_>) -> String {
+    match resource {
+        Resource::Object(..) => "",
+        Resource::Principal => "<D:collection/><D:principal/>",
+        Resource::Root | Resource::Home(_) => "<D:collection/>",
+        Resource::Collection(collection, _) => match collection.kind {
+            CollectionKind::Calendar => "<D:collection/><C:calendar/>",
+            CollectionKind::AddressBook => "<D:collection/><A:addressbook/>",
+        },
+    }
+    .to_owned()
+}
+
+/// The media type of an object.
+pub(super) fn content_type(kind: CollectionKind, component: &str) -> String {
+    match kind {
+        CollectionKind::Calendar => format!("text/calendar; charset=utf-8; component={component}"),
+        CollectionKind::AddressBook => "text/vcard; charset=utf-8".to_owned(),
+    }
+}
+
+/// A time as HTTP has it (RFC 9110 §5.6.7).
+pub(super) fn http_date(at: crate::foundations::clock::Timestamp) -> String {
+    at.utc().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+fn of_object(collection: &Collection, info: &ObjectInfo, content: Option<&str>, name: &PropertyName) -> Option<String> {
+    match (name.namespace.as_str(), name.local.as_str(), collection.kind) {
+        (DAV, "getetag", _) => Some(format!("&quot;{}&quot;", info.etag)),
+        (DAV, "getcontenttype", kind) => Some(escape(content_type(kind, &info.component)).into_owned()),
+        (DAV, "getcontentlength", _) => Some(info.size.to_string()),
+        (DAV, "getlastmodified", _) => Some(http_date(info.modified_at)),
+        (CALDAV, "calendar-data", CollectionKind::Calendar)
+        | (CARDDAV, "address-data", CollectionKind::AddressBook) => {
+            // A carriage return would be lost to a reader of XML that is not written as a reference (XML 1.0 §2.11).
+            content.map(|content| escape(content).replace('\r', "&#13;"))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a client may not set a property, since the server alone knows it.
+pub(super) fn is_protected(name: &PropertyName) -> bool {
+    const SETTABLE: &[(&str, &str)] = &[
+        (DAV, "displayname"),
+        (CALDAV, "calendar-description"),
+        (CALDAV, "calendar-timezone"),
+        (CALDAV, "schedule-calendar-transp"),
+        (CARDDAV, "addressbook-description"),
+    ];
+    let ours = [DAV, CALDAV, CARDDAV].contains(&name.namespace.as_str())
+        || (name.namespace == CALENDAR_SERVER && name.local == "getctag");
+    ours && !SETTABLE.iter().any(|(namespace, local)| *namespace == name.namespace && *local == name.local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_of_one_collection() {
+        assert_eq!(read_sync_token(7, &sync_token(7, 42)), Some(42));
+        for wrong in ["", "x", "urn:postrider:sync:8:42", "urn:postrider:sync:7:x", "urn:postrider:sync:7"] {
+            assert_eq!(read_sync_token(7, wrong), None, "{wrong}");
+        }
+    }
+}

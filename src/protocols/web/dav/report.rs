@@ -1,0 +1,272 @@
+//! REPORT: queries, many objects at once, and what has changed.
+
+use axum::body::Body;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::answer::{Answer, Problem};
+use super::body;
+use super::find::is_minimal;
+use super::multistatus::Multistatus;
+use super::place::Place;
+use super::properties::{Resource, Writer, read_sync_token, sync_token};
+use super::request::{Report, Wanted};
+use super::serve::Asked;
+use super::xml::{CALDAV, CARDDAV};
+use crate::services::dav::{
+    CalendarObject, Card, CardFilter, ComponentFilter, TimeRange, busy_times, expanded, zone_of,
+};
+use crate::storage::dav::{Change, Collection, CollectionKind, Object, Window};
+
+/// Objects read from the database together.
+const TOGETHER: u32 = 100;
+/// What an object adds to an answer beside its content, in octets.
+const AROUND: usize = 2 << 10;
+
+pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
+    let root = body::xml(asked.room, body).await?.ok_or_else(|| Problem::bad("A report has a body."))?;
+    let report = Report::parse(&root)?;
+    let _turn = asked.room.queries.acquire().await.map_err(|error| Problem::ours(&error))?;
+    let Place::Collection(kind, name) = &asked.place else {
+        return match (report, &asked.place) {
+            // A multiget names its objects itself (RFC 4791 §7.9).
+            (Report::Multiget(wanted, paths), Place::Home(_) | Place::Object(..)) => {
+                multiget(asked, &wanted, &paths).await
+            }
+            _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report is about a calendar or an address book.")),
+        };
+    };
+    let collection = asked.collection(*kind, name).await?;
+    match (report, kind) {
+        (Report::Multiget(wanted, paths), _) => multiget(asked, &wanted, &paths).await,
+        (Report::Sync(wanted, token, limit), _) => changes(asked, &collection, &wanted, token.as_deref(), limit).await,
+        (Report::Calendar(wanted, filter, zone), CollectionKind::Calendar) => {
+            let zone = zone_text(asked, &collection, zone).await?;
+            let (component, range) = filter.narrowed();
+            let scope = (component.map(str::to_ascii_uppercase), range);
+            let question = Question::Calendar(filter, zone);
+            query(asked, &collection, &wanted, question, scope, None).await
+        }
+        (Report::Cards(wanted, filter, limit), CollectionKind::AddressBook) => {
+            query(asked, &collection, &wanted, Question::Cards(filter), (None, None), limit).await
+        }
+        (Report::FreeBusy(range), CollectionKind::Calendar) => free_busy(asked, &collection, &range).await,
+        _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report is about another kind of collection.")),
+    }
+}
+
+/// What is asked of objects.
+#[derive(Clone)]
+enum Question {
+    Calendar(ComponentFilter, Option<String>),
+    Cards(CardFilter),
+}
+
+impl Question {
+    /// Whether an object is asked for. One that cannot be read any more is none of anybody's.
+    fn matches(&self, content: &[u8], most: usize) -> bool {
+        match self {
+            Self::Calendar(filter, zone) => CalendarObject::read(content)
+                .is_ok_and(|object| filter.matches(&object, zone_of(zone.as_deref()), most)),
+            Self::Cards(filter) => Card::read(content).is_ok_and(|card| filter.matches(&card)),
+        }
+    }
+}
+
+/// The zone for times that name none: the query's own, else the calendar's (RFC 4791 §7.3).
+async fn zone_text(asked: &Asked<'_>, collection: &Collection, given: Option<String>) -> Answer<Option<String>> {
+    if given.is_some() {
+        return Ok(given);
+    }
+    let properties = asked.room.needs.collections.properties(std::slice::from_ref(collection)).await?;
+    let own = properties.into_iter().map(|(_, property)| property);
+    let own = own.filter(|property| property.name.namespace == CALDAV && property.name.local == "calendar-timezone");
+    // It was stored as XML, in which a text of iCalendar hardly differs.
+    Ok(own.map(|property| property.value.replace("&#13;", "\r").replace("&amp;", "&")).next())
+}
+
+async fn query(
+    asked: &Asked<'_>,
+    collection: &Collection,
+    wanted: &Wanted,
+    question: Question,
+    scope: (Option<String>, Option<TimeRange>),
+    limit: Option<u32>,
+) -> Answer<Response> {
+    let settings = asked.room.needs.settings.get();
+    let most = settings.recurrences as usize;
+    let account = &asked.visitor.account;
+    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
+    let mut out = Multistatus::new(settings.answer.len());
+    let until = tokio::time::Instant::now() + settings.query.duration();
+    let window = scope.1.map(|range| Window { from: range.start, to: range.end });
+    let (mut after, mut found) = (String::new(), 0);
+    loop {
+        let component = scope.0.as_deref();
+        let page = asked.room.needs.collections.page(collection, &after, component, window, TOGETHER).await?;
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.info.name);
+        let (question, expand) = (question.clone(), expansion(wanted));
+        let judged = tokio::task::spawn_blocking(move || {
+            let judge = |object: Object| question.matches(&object.content, most).then(|| shown(object, expand, most));
+            page.into_iter().filter_map(judge).collect::<Vec<_>>()
+        });
+        for (object, text) in judged.await? {
+            if limit.is_some_and(|limit| found >= limit) || !out.has_room(text.len() + AROUND) {
+                // RFC 6352 §8.6.2, RFC 4791 §7.8.
+                let namespace = super::answer::namespace(collection.kind);
+                let rule = match limit.is_some_and(|limit| found >= limit) {
+                    true => "<D:number-of-matches-within-limits/>".to_owned(),
+                    false => format!("<number-of-matches-within-limits xmlns=\"{namespace}\"/>"),
+                };
+                out.status(&asked.place.href(&account.address), StatusCode::INSUFFICIENT_STORAGE, &rule);
+                return Ok(out.finish());
+            }
+            found += 1;
+            writer.write(&Resource::Object(collection, &object.info, Some(&text)), &mut out);
+        }
+        if tokio::time::Instant::now() >= until {
+            let why = "This query takes too long. Ask for a shorter time.";
+            let namespace = super::answer::namespace(collection.kind);
+            return Err(
+                Problem::new(StatusCode::INSUFFICIENT_STORAGE, why).rule(namespace, "number-of-matches-within-limits")
+            );
+        }
+    }
+    Ok(out.finish())
+}
+
+/// The range in which recurrences are wanted as events of their own.
+const fn expansion(wanted: &Wanted) -> Option<TimeRange> {
+    match wanted {
+        Wanted::These(_, expand) => *expand,
+        Wanted::All | Wanted::Names => None,
+    }
+}
+
+/// An object with the text that a report shows of it.
+fn shown(object: Object, expand: Option<TimeRange>, most: usize) -> (Object, String) {
+    let text = match expand.map(|range| (range, CalendarObject::read(&object.content))) {
+        Some((range, Ok(read))) => expanded(&read, &range, zone_of(None), most),
+        _ => String::from_utf8_lossy(&object.content).into_owned(),
+    };
+    (object, text)
+}
+
+async fn multiget(asked: &Asked<'_>, wanted: &Wanted, paths: &[String]) -> Answer<Response> {
+    let settings = asked.room.needs.settings.get();
+    let (account, most) = (&asked.visitor.account, settings.recurrences as usize);
+    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
+    let mut out = Multistatus::new(settings.answer.len());
+    let mut known: Option<Collection> = None;
+    for path in paths {
+        let place = Place::parse(path, &account.address);
+        let Ok(Place::Object(kind, name, object)) = place else {
+            out.status(path, StatusCode::NOT_FOUND, "");
+            continue;
+        };
+        if known.as_ref().is_none_or(|known| known.kind != kind || known.name != name) {
+            known = asked.room.needs.collections.find(&account.address, kind, &name).await?;
+        }
+        let found = match &known {
+            Some(collection) if out.has_room(AROUND) => {
+                asked.room.needs.collections.object(collection, &object).await?.map(|object| (collection, object))
+            }
+            _ => None,
+        };
+        match found {
+            Some((collection, object)) if out.has_room(object.content.len() + AROUND) => {
+                let expand = expansion(wanted);
+                let (object, text) = match expand {
+                    Some(_) => tokio::task::spawn_blocking(move || shown(object, expand, most)).await?,
+                    None => shown(object, None, most),
+                };
+                writer.write(&Resource::Object(collection, &object.info, Some(&text)), &mut out);
+            }
+            None if known.is_none() || out.has_room(AROUND) => out.status(path, StatusCode::NOT_FOUND, ""),
+            _ => out.status(path, StatusCode::INSUFFICIENT_STORAGE, ""),
+        }
+    }
+    Ok(out.finish())
+}
+
+/// RFC 6578 §3.
+async fn changes(
+    asked: &Asked<'_>,
+    collection: &Collection,
+    wanted: &Wanted,
+    token: Option<&str>,
+    limit: Option<u32>,
+) -> Answer<Response> {
+    let settings = asked.room.needs.settings.get();
+    let account = &asked.visitor.account;
+    let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
+    let since = match token {
+        None => None,
+        Some(text) => Some(read_sync_token(collection.id, text).ok_or(crate::storage::dav::Error::UnknownToken)?),
+    };
+    let most = limit.unwrap_or(settings.changes).min(settings.changes).max(1);
+    let found = asked.room.needs.collections.changes(collection, since, most).await?;
+    let with_content = match wanted {
+        Wanted::These(names, _) => names.iter().any(|name| {
+            (name.namespace == CALDAV && name.local == "calendar-data")
+                || (name.namespace == CARDDAV && name.local == "address-data")
+        }),
+        _ => false,
+    };
+    let mut out = Multistatus::new(settings.answer.len());
+    for change in &found.changes {
+        match change {
+            Change::Removed(name) => {
+                let place = Place::Object(collection.kind, collection.name.clone(), name.clone());
+                out.status(&place.href(&account.address), StatusCode::NOT_FOUND, "");
+            }
+            Change::Stored(info) => {
+                let size = usize::try_from(info.size).unwrap_or(usize::MAX);
+                let object = match with_content && out.has_room(size.saturating_add(AROUND)) {
+                    true => asked.room.needs.collections.object(collection, &info.name).await?,
+                    false => None,
+                };
+                let text = object.map(|object| String::from_utf8_lossy(&object.content).into_owned());
+                writer.write(&Resource::Object(collection, info, text.as_deref()), &mut out);
+            }
+        }
+    }
+    if found.more {
+        // RFC 6578 §3.6.
+        let rule = "<D:number-of-matches-within-limits/>";
+        out.status(&asked.place.href(&account.address), StatusCode::INSUFFICIENT_STORAGE, rule);
+    }
+    out.token(&sync_token(collection.id, found.token));
+    Ok(out.finish())
+}
+
+/// RFC 4791 §7.10.
+async fn free_busy(asked: &Asked<'_>, collection: &Collection, range: &TimeRange) -> Answer<Response> {
+    let needs = &asked.room.needs;
+    let settings = needs.settings.get();
+    let (most, range) = (settings.recurrences as usize, *range);
+    let zone = zone_text(asked, collection, None).await?;
+    let until = tokio::time::Instant::now() + settings.query.duration();
+    let window = Some(Window { from: range.start, to: range.end });
+    let (mut after, mut busy) = (String::new(), Vec::new());
+    loop {
+        let page = needs.collections.page(collection, &after, Some("VEVENT"), window, TOGETHER).await?;
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.info.name);
+        let zone = zone.clone();
+        let found = tokio::task::spawn_blocking(move || {
+            let read = page.iter().filter_map(|object| CalendarObject::read(&object.content).ok());
+            read.flat_map(|object| busy_times(&object, &range, zone_of(zone.as_deref()), most)).collect::<Vec<_>>()
+        });
+        busy.extend(found.await?);
+        if tokio::time::Instant::now() >= until || busy.len() > settings.objects as usize {
+            return Err(Problem::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "This query takes too long. Ask for a shorter time.",
+            ));
+        }
+    }
+    let answer = range.free_busy(busy, needs.clock.now().unix_seconds());
+    Ok(([(header::CONTENT_TYPE, "text/calendar; charset=utf-8")], answer).into_response())
+}

@@ -1,0 +1,269 @@
+//! The grammar of requests with a body.
+
+use super::answer::Problem;
+use super::xml::{CALDAV, CARDDAV, DAV, Element};
+use crate::services::dav::{
+    CardFilter, CardPropertyFilter, Collation, ComponentFilter, MatchKind, ParameterFilter, PropertyFilter, TextMatch,
+    TimeRange,
+};
+use crate::storage::dav::{Property, PropertyChange, PropertyName};
+
+/// Which properties are wanted (RFC 4918 §14.20).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// All that are not costly.
+    All,
+    /// The names of all.
+    Names,
+    /// These; of `calendar-data`, recurrences in the range as events of their own.
+    These(Vec<PropertyName>, Option<TimeRange>),
+}
+
+impl Wanted {
+    /// From PROPFIND's body; nothing means all.
+    pub(super) fn of_find(root: Option<&Element>) -> Result<Self, Problem> {
+        let Some(root) = root else { return Ok(Self::All) };
+        if !root.is(DAV, "propfind") {
+            return Err(Problem::bad("This is no `propfind`."));
+        }
+        if root.child(DAV, "propname").is_some() {
+            return Ok(Self::Names);
+        }
+        match (root.child(DAV, "prop"), root.child(DAV, "allprop")) {
+            (Some(prop), _) => Self::of_prop(prop),
+            (None, Some(_)) => Ok(Self::All),
+            (None, None) => Err(Problem::bad("A `propfind` says what it wants.")),
+        }
+    }
+
+    fn of_report(root: &Element) -> Result<Self, Problem> {
+        root.child(DAV, "prop").map_or(Ok(Self::These(vec![], None)), Self::of_prop)
+    }
+
+    fn of_prop(prop: &Element) -> Result<Self, Problem> {
+        let data = prop.child(CALDAV, "calendar-data");
+        let expand = data.and_then(|data| data.child(CALDAV, "expand")).map(range).transpose()?;
+        Ok(Self::These(prop.elements().map(Element::name).collect(), expand))
+    }
+}
+
+/// What REPORT asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Report {
+    /// `calendar-multiget`, `addressbook-multiget`: the objects at these paths.
+    Multiget(Wanted, Vec<String>),
+    /// `calendar-query`; with the text of a zone for times that name none.
+    Calendar(Wanted, ComponentFilter, Option<String>),
+    /// `addressbook-query`, with the most objects wanted.
+    Cards(Wanted, CardFilter, Option<u32>),
+    /// `sync-collection`: changes since a token, at most so many.
+    Sync(Wanted, Option<String>, Option<u32>),
+    /// `free-busy-query`.
+    FreeBusy(TimeRange),
+}
+
+impl Report {
+    pub(super) fn parse(root: &Element) -> Result<Self, Problem> {
+        let wanted = Wanted::of_report(root)?;
+        match (root.namespace.as_str(), root.local.as_str()) {
+            (CALDAV, "calendar-multiget") | (CARDDAV, "addressbook-multiget") => {
+                let paths = root.elements().filter(|element| element.is(DAV, "href"));
+                Ok(Self::Multiget(wanted, paths.map(|href| href.text().trim().to_owned()).collect()))
+            }
+            (CALDAV, "calendar-query") => {
+                let filter = root.child(CALDAV, "filter").and_then(|filter| filter.child(CALDAV, "comp-filter"));
+                let filter = filter.ok_or_else(|| invalid_filter(CALDAV))?;
+                let zone = root.child(CALDAV, "timezone").map(Element::text);
+                Ok(Self::Calendar(wanted, component_filter(filter)?, zone))
+            }
+            (CARDDAV, "addressbook-query") => {
+                let filter = root.child(CARDDAV, "filter").ok_or_else(|| invalid_filter(CARDDAV))?;
+                let limit = root.child(CARDDAV, "limit").and_then(|limit| limit.child(CARDDAV, "nresults"));
+                Ok(Self::Cards(wanted, card_filter(filter)?, limit.map(number).transpose()?))
+            }
+            (DAV, "sync-collection") => {
+                let token = root.child(DAV, "sync-token").map(|token| token.text().trim().to_owned());
+                let limit = root.child(DAV, "limit").and_then(|limit| limit.child(DAV, "nresults"));
+                let limit = limit.map(number).transpose()?;
+                Ok(Self::Sync(wanted, token.filter(|token| !token.is_empty()), limit))
+            }
+            (CALDAV, "free-busy-query") => {
+                let asked = root.child(CALDAV, "time-range").ok_or_else(|| invalid_filter(CALDAV))?;
+                Ok(Self::FreeBusy(range(asked)?))
+            }
+            // RFC 3253 §3.6.
+            _ => Err(Problem::new(axum::http::StatusCode::FORBIDDEN, "This report is not known here.")
+                .rule(DAV, "supported-report")),
+        }
+    }
+}
+
+fn number(element: &Element) -> Result<u32, Problem> {
+    let number = element.text().trim().parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| Problem::bad("A limit is a number above zero."))
+}
+
+fn invalid_filter(namespace: &'static str) -> Problem {
+    let status = axum::http::StatusCode::FORBIDDEN;
+    let name = if namespace == CALDAV { "valid-filter" } else { "supported-filter" };
+    Problem::new(status, "This filter cannot be understood.").rule(namespace, name)
+}
+
+/// A `time-range` or `expand`: UTC, and open where a side is missing (RFC 4791 §9.9).
+fn range(element: &Element) -> Result<TimeRange, Problem> {
+    let at = |name, open| match element.attribute(name) {
+        None => Ok(open),
+        Some(text) => chrono::NaiveDateTime::parse_from_str(text.trim(), "%Y%m%dT%H%M%SZ")
+            .map(|at| at.and_utc().timestamp())
+            .map_err(|_| invalid_filter(CALDAV)),
+    };
+    let range = TimeRange { start: at("start", FIRST)?, end: at("end", LAST)? };
+    if range.start < range.end { Ok(range) } else { Err(invalid_filter(CALDAV)) }
+}
+
+/// The years 1 and 9999.
+const FIRST: i64 = -62_135_596_800;
+const LAST: i64 = 253_402_300_799;
+
+fn component_filter(element: &Element) -> Result<ComponentFilter, Problem> {
+    let name = element.attribute("name").ok_or_else(|| invalid_filter(CALDAV))?.to_owned();
+    let range = element.child(CALDAV, "time-range").map(range).transpose()?;
+    if range.is_some()
+        && !["VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    {
+        let why = "A `time-range` is known here for events, tasks, journal entries and busy times.";
+        return Err(Problem::new(axum::http::StatusCode::FORBIDDEN, why).rule(CALDAV, "supported-filter"));
+    }
+    let named = |name: &'static str| element.elements().filter(move |child| child.is(CALDAV, name));
+    Ok(ComponentFilter {
+        absent: element.child(CALDAV, "is-not-defined").is_some(),
+        range,
+        properties: named("prop-filter").map(property_filter).collect::<Result<_, _>>()?,
+        components: named("comp-filter").map(component_filter).collect::<Result<_, _>>()?,
+        name,
+    })
+}
+
+fn property_filter(element: &Element) -> Result<PropertyFilter, Problem> {
+    let parameters = element.elements().filter(|child| child.is(CALDAV, "param-filter"));
+    Ok(PropertyFilter {
+        name: element.attribute("name").ok_or_else(|| invalid_filter(CALDAV))?.to_owned(),
+        absent: element.child(CALDAV, "is-not-defined").is_some(),
+        range: element.child(CALDAV, "time-range").map(range).transpose()?,
+        text: element.child(CALDAV, "text-match").map(|text| text_match(text, CALDAV)).transpose()?,
+        parameters: parameters.map(|filter| parameter_filter(filter, CALDAV)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn parameter_filter(element: &Element, namespace: &'static str) -> Result<ParameterFilter, Problem> {
+    Ok(ParameterFilter {
+        name: element.attribute("name").ok_or_else(|| invalid_filter(namespace))?.to_owned(),
+        absent: element.child(namespace, "is-not-defined").is_some(),
+        text: element.child(namespace, "text-match").map(|text| text_match(text, namespace)).transpose()?,
+    })
+}
+
+fn text_match(element: &Element, namespace: &'static str) -> Result<TextMatch, Problem> {
+    let usual = if namespace == CALDAV { "i;ascii-casemap" } else { "i;unicode-casemap" };
+    let collation = match element.attribute("collation").unwrap_or(usual) {
+        "i;ascii-casemap" => Collation::AsciiCasemap,
+        "i;octet" => Collation::Octet,
+        "i;unicode-casemap" | "default" => Collation::UnicodeCasemap,
+        _ => {
+            let status = axum::http::StatusCode::FORBIDDEN;
+            return Err(
+                Problem::new(status, "This collation is not known here.").rule(namespace, "supported-collation")
+            );
+        }
+    };
+    let kind = match element.attribute("match-type").unwrap_or("contains") {
+        "equals" => MatchKind::Equals,
+        "contains" => MatchKind::Contains,
+        "starts-with" => MatchKind::StartsWith,
+        "ends-with" => MatchKind::EndsWith,
+        _ => return Err(invalid_filter(namespace)),
+    };
+    Ok(TextMatch {
+        text: element.text(),
+        collation,
+        kind,
+        negate: element.attribute("negate-condition") == Some("yes"),
+    })
+}
+
+fn card_filter(element: &Element) -> Result<CardFilter, Problem> {
+    let property = |filter: &Element| {
+        let named = |name: &'static str| filter.elements().filter(move |child| child.is(CARDDAV, name));
+        Ok(CardPropertyFilter {
+            name: filter.attribute("name").ok_or_else(|| invalid_filter(CARDDAV))?.to_owned(),
+            absent: filter.child(CARDDAV, "is-not-defined").is_some(),
+            all: filter.attribute("test") == Some("allof"),
+            texts: named("text-match").map(|text| text_match(text, CARDDAV)).collect::<Result<_, _>>()?,
+            parameters: named("param-filter").map(|one| parameter_filter(one, CARDDAV)).collect::<Result<_, _>>()?,
+        })
+    };
+    let properties = element.elements().filter(|child| child.is(CARDDAV, "prop-filter"));
+    Ok(CardFilter {
+        all: element.attribute("test") == Some("allof"),
+        properties: properties.map(property).collect::<Result<_, Problem>>()?,
+    })
+}
+
+/// What PROPPATCH, MKCOL and MKCALENDAR want to set and remove, in their order (RFC 4918 §9.2, RFC 5689 §3).
+pub(super) fn changes(root: &Element) -> Result<Vec<PropertyChange>, Problem> {
+    let mut changes = Vec::new();
+    for element in root.elements() {
+        let sets = element.is(DAV, "set");
+        if !sets && !element.is(DAV, "remove") {
+            continue;
+        }
+        let prop = element.child(DAV, "prop").ok_or_else(|| Problem::bad("A `set` or `remove` has a `prop`."))?;
+        for one in prop.elements() {
+            changes.push(match sets {
+                true => PropertyChange::Set(Property { name: one.name(), value: one.inner() }),
+                false => PropertyChange::Remove(one.name()),
+            });
+        }
+    }
+    Ok(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Report, Problem> {
+        Report::parse(&Element::parse(text.as_bytes(), 1000).unwrap())
+    }
+
+    #[test]
+    fn a_calendar_query() {
+        let text = r#"<C:calendar-query xmlns:C="urn:ietf:params:xml:ns:caldav" xmlns:D="DAV:">
+            <D:prop><D:getetag/><C:calendar-data><C:expand start="20060103T000000Z" end="20060105T000000Z"/></C:calendar-data></D:prop>
+            <C:filter><C:comp-filter name="VCALENDAR"><C:comp-filter name="VEVENT">
+            <C:time-range start="20060104T000000Z"/>
+            <C:prop-filter name="SUMMARY"><C:text-match negate-condition="yes">x</C:text-match></C:prop-filter>
+            </C:comp-filter></C:comp-filter></C:filter></C:calendar-query>"#;
+        let Ok(Report::Calendar(Wanted::These(names, Some(expand)), filter, None)) = parse(text) else { panic!() };
+        assert_eq!(names.len(), 2);
+        assert_eq!(expand, TimeRange { start: 1_136_246_400, end: 1_136_419_200 });
+        assert_eq!(filter.narrowed(), (Some("VEVENT"), Some(TimeRange { start: 1_136_332_800, end: LAST })));
+        assert!(filter.components[0].properties[0].text.as_ref().unwrap().negate);
+        for wrong in ["start=\"2006\"", "start=\"20060104T000000Z\" end=\"20060104T000000Z\""] {
+            assert!(parse(&text.replace("start=\"20060104T000000Z\"", wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn other_reports() {
+        let sync = parse(
+            r#"<sync-collection xmlns="DAV:"><sync-token>t</sync-token><sync-level>1</sync-level><limit><nresults>7</nresults></limit><prop><getetag/></prop></sync-collection>"#,
+        );
+        assert!(matches!(sync, Ok(Report::Sync(_, Some(token), Some(7))) if token == "t"));
+        assert!(parse(r#"<x xmlns="DAV:"/>"#).is_err());
+        let cards = parse(
+            r#"<a:addressbook-query xmlns:a="urn:ietf:params:xml:ns:carddav" xmlns="DAV:"><a:filter test="allof"><a:prop-filter name="FN"><a:text-match match-type="equals" collation="i;none">x</a:text-match></a:prop-filter></a:filter></a:addressbook-query>"#,
+        );
+        assert!(cards.is_err());
+    }
+}

@@ -1,0 +1,70 @@
+//! What the room needs from the rest of the house.
+
+use aws_lc_rs::hmac;
+use tokio::sync::Semaphore;
+
+use super::DavSettings;
+use super::door::Known;
+use crate::foundations::clock::SharedClock;
+use crate::foundations::settings::Live;
+use crate::services::dav::Contacts;
+use crate::services::login::Login;
+use crate::storage::dav::{Collections, Limits};
+use crate::storage::directory::Directory;
+use crate::storage::journal::Journal;
+
+/// What it is given; filled by `daemon::rooms`.
+pub struct Needs {
+    /// Its own settings.
+    pub settings: Live<DavSettings>,
+    /// Checks passwords, and counts failures with those of all protocols.
+    pub login: Login,
+    /// Knows accounts.
+    pub directory: Directory,
+    /// Calendars and address books.
+    pub collections: Collections,
+    /// People, in step with the webmail.
+    pub contacts: Contacts,
+    /// Takes events.
+    pub journal: Journal,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+/// The room.
+pub struct Room {
+    pub(super) needs: Needs,
+    /// The right to make a query.
+    pub(super) queries: Semaphore,
+    /// Makes names of remembered logins that tell nothing. Without randomness nothing is remembered.
+    pub(super) key: Option<hmac::Key>,
+    pub(super) logins: moka::sync::Cache<[u8; 32], Known>,
+}
+
+impl Room {
+    /// Makes the room. How many queries are made at once and how many logins remembered holds from now to the end of the process.
+    pub fn new(needs: Needs) -> Self {
+        let settings = needs.settings.get();
+        let mut key = [0u8; 32];
+        let key = aws_lc_rs::rand::fill(&mut key).ok().map(|()| hmac::Key::new(hmac::HMAC_SHA256, &key));
+        let queries = Semaphore::new(settings.queries_at_once.max(1) as usize);
+        Self { queries, key, logins: moka::sync::Cache::new(settings.logins.into()), needs }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.needs.settings.get().limits()
+    }
+}
+
+impl DavSettings {
+    /// How much an account may keep.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            collections: self.collections,
+            objects: self.objects,
+            octets: self.space.get(),
+            removed: self.removed,
+            properties: self.properties,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The methods.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::any;
+use axum::{Extension, Router};
+
+use super::answer::{Answer, Problem};
+use super::door::{Trust, Visitor, enter};
+use super::place::{Place, ROOT};
+use super::{Room, find, make, object, report, transfer};
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::mail::Peer;
+use crate::protocols::web::caller::Caller;
+use crate::services::dav::{DEFAULT_ADDRESS_BOOK, DEFAULT_CALENDAR};
+use crate::storage::dav::{Collection, CollectionKind, Error};
+
+/// One connection, for whatever is asked over it.
+#[derive(Debug, Clone)]
+struct Visit {
+    peer: Peer,
+    encrypted: bool,
+    trust: Trust,
+}
+
+/// One request of somebody who is logged in.
+pub(super) struct Asked<'a> {
+    pub(super) room: &'a Arc<Room>,
+    pub(super) visitor: &'a Visitor,
+    pub(super) place: Place,
+    pub(super) headers: &'a HeaderMap,
+}
+
+/// What is served on one connection; nothing where it is switched off.
+pub fn pages(room: &Arc<Room>, peer: Peer, encrypted: bool, trust: Trust) -> Router {
+    if !room.needs.settings.get().enabled {
+        return Router::new();
+    }
+    Router::new()
+        // RFC 6764 §5.
+        .route("/.well-known/caldav", any(elsewhere))
+        .route("/.well-known/carddav", any(elsewhere))
+        .route("/dav", any(serve))
+        .route("/dav/", any(serve))
+        .route("/dav/{*rest}", any(serve))
+        .layer(Extension(Visit { peer, encrypted, trust }))
+        .with_state(Arc::clone(room))
+}
+
+async fn elsewhere() -> Redirect {
+    Redirect::permanent(ROOT)
+}
+
+async fn serve(State(room): State<Arc<Room>>, Extension(visit): Extension<Visit>, request: Request) -> Response {
+    let mut response = match answer(&room, &visit, request).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    };
+    let headers = response.headers_mut();
+    // RFC 4918 §18, RFC 5689 §3.1, RFC 4791 §5.1, RFC 6352 §6.1.
+    headers.insert("dav", HeaderValue::from_static("1, 3, extended-mkcol, calendar-access, addressbook"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    response
+}
+
+const METHODS: &str = "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, MKCOL, MKCALENDAR, COPY, MOVE, REPORT";
+
+async fn answer(room: &Arc<Room>, visit: &Visit, request: Request) -> Answer<Response> {
+    let (parts, body) = request.into_parts();
+    if parts.method == Method::OPTIONS {
+        return Ok((StatusCode::OK, [(header::ALLOW, METHODS)]).into_response());
+    }
+    let caller = Caller::of(visit.peer, &parts.headers, &visit.trust.proxies, visit.encrypted);
+    let visitor = enter(room, &caller, &parts.headers, &visit.trust).await?;
+    let place = Place::parse(parts.uri.path(), &visitor.account.address)?;
+    // Its conditions are about locks first of all, of which there are none; to pass them over would be to do what was not wanted.
+    if parts.headers.contains_key("if") {
+        return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "The header `If` is not known here; `If-Match` is."));
+    }
+    ensure_defaults(room, &visitor, &place).await?;
+    let asked = Asked { room, visitor: &visitor, place, headers: &parts.headers };
+    let result = perform(&asked, parts.method.as_str(), body).await;
+    if let Err(problem) = &result {
+        asked.refused(parts.method.as_str(), problem);
+    }
+    result
+}
+
+async fn perform(asked: &Asked<'_>, method: &str, body: Body) -> Answer<Response> {
+    match method {
+        "GET" | "HEAD" => object::get(asked).await,
+        "PUT" => object::put(asked, body).await,
+        "DELETE" => object::delete(asked).await,
+        "PROPFIND" => find::find(asked, body).await,
+        "PROPPATCH" => make::patch(asked, body).await,
+        "MKCOL" => make::collection(asked, body).await,
+        "MKCALENDAR" => make::calendar(asked, body).await,
+        "COPY" => transfer::transfer(asked, false).await,
+        "MOVE" => transfer::transfer(asked, true).await,
+        "REPORT" => report::report(asked, body).await,
+        _ => Err(Problem::not_allowed()),
+    }
+}
+
+/// Everybody has a calendar and an address book, made when a program first asks.
+async fn ensure_defaults(room: &Room, visitor: &Visitor, place: &Place) -> Answer<()> {
+    let kinds: &[CollectionKind] = match place {
+        Place::Root | Place::Principal => &[],
+        Place::Home(kind) | Place::Collection(kind, _) | Place::Object(kind, ..) => std::slice::from_ref(kind),
+    };
+    let account = &visitor.account.address;
+    let (limits, now) = (room.limits(), room.needs.clock.now());
+    for kind in kinds {
+        if !room.needs.collections.all(account, *kind).await?.is_empty() {
+            continue;
+        }
+        let (name, components) = match kind {
+            CollectionKind::Calendar => (DEFAULT_CALENDAR, make::COMPONENTS),
+            CollectionKind::AddressBook => (DEFAULT_ADDRESS_BOOK, ""),
+        };
+        match room.needs.collections.create(account, (*kind, name, components), &[], &limits, now).await {
+            Ok(book) if *kind == CollectionKind::AddressBook => {
+                room.needs.contacts.fill(account, &book, &limits, now).await?;
+            }
+            // Another request was faster.
+            Ok(_) | Err(Error::Exists) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+impl Asked<'_> {
+    /// The collection of a kind and name.
+    pub(super) async fn collection(&self, kind: CollectionKind, name: &str) -> Answer<Collection> {
+        let account = &self.visitor.account.address;
+        let found = self.room.needs.collections.find(account, kind, name).await?;
+        found.ok_or_else(Problem::missing)
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// What somebody's program has changed.
+    pub(super) fn changed(&self, what: &'static str, place: &Place) {
+        let event = self.event(EventKind::CollectionChanged).with("what", what);
+        self.room.needs.journal.record(event.with("path", place.href(&self.visitor.account.address)));
+    }
+
+    /// What it was not allowed to. That something is not there is no refusal.
+    fn refused(&self, method: &str, problem: &Problem) {
+        if matches!(method, "GET" | "HEAD" | "PROPFIND" | "REPORT")
+            && problem.status != StatusCode::INSUFFICIENT_STORAGE
+        {
+            return;
+        }
+        let event =
+            self.event(EventKind::CollectionRefused).with("method", method.chars().take(20).collect::<String>());
+        let event = event.with("path", self.place.href(&self.visitor.account.address));
+        let event = event.with("status", problem.status.as_u16()).with("reason", problem.public.as_str());
+        self.room.needs.journal.record(event);
+    }
+
+    fn event(&self, kind: EventKind) -> Event {
+        let event = Event::new(self.room.needs.clock.now(), kind).session(self.visitor.session);
+        event.subject(self.visitor.account.address.to_string())
+    }
+}

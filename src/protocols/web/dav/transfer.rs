@@ -1,0 +1,73 @@
+//! COPY and MOVE of objects (RFC 4918 §9.8, §9.9).
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::answer::{Answer, Problem};
+use super::object::{check_component, conflict, draft, location};
+use super::place::Place;
+use super::serve::Asked;
+use crate::storage::dav::{Overwrite, Stored};
+
+/// Copies an object; with `take`, moves it.
+pub(super) async fn transfer(asked: &Asked<'_>, take: bool) -> Answer<Response> {
+    let user = &asked.visitor.account.address;
+    let Place::Object(kind, name, object) = &asked.place else {
+        let why = "Only events, tasks and contacts are copied and moved, not whole calendars.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, why));
+    };
+    let target = asked.header("destination").ok_or_else(|| Problem::bad("A `Destination` is wanted."))?;
+    // RFC 4918 §9.8.5: what is not ours is refused by the other server, which is none of ours.
+    if !is_here(asked, target) {
+        return Err(Problem::new(StatusCode::BAD_GATEWAY, "The destination is on another server."));
+    }
+    let target = Place::parse(target, user)?;
+    let Place::Object(to_kind, to_name, to_object) = &target else {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "The destination is no place for an object."));
+    };
+    if target == asked.place {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "Source and destination are the same."));
+    }
+    if to_kind != kind {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "A contact is no event, and an event no contact."));
+    }
+    let overwrite = match asked.header("overwrite").map(str::trim) {
+        None | Some("T" | "t") => Overwrite::Yes,
+        Some("F" | "f") => Overwrite::No,
+        Some(_) => return Err(Problem::bad("`Overwrite` is T or F.")),
+    };
+    let needs = &asked.room.needs;
+    let from = asked.collection(*kind, name).await?;
+    let to = needs.collections.find(user, *kind, to_name).await?;
+    let to = to.ok_or_else(|| Problem::new(StatusCode::CONFLICT, "There is no such calendar or address book."))?;
+    let found = needs.collections.object(&from, object).await?.ok_or_else(Problem::missing)?;
+    let most = needs.settings.get().recurrences as usize;
+    let copy = draft(*kind, to_object.clone(), found.content, most).await?;
+    check_component(&to, &copy)?;
+    let (source, destination) = ((&from, object.as_str()), (&to, &copy));
+    let (limits, now) = (asked.room.limits(), needs.clock.now());
+    let stored = needs.collections.transfer(user, source, destination, take, overwrite, &limits, now).await;
+    let stored = stored.map_err(|error| conflict(asked, &to, error))?;
+    asked.changed(if take { "moved away" } else { "copied" }, &asked.place);
+    asked.changed("stored", &target);
+    let status = match stored {
+        Stored::New => StatusCode::CREATED,
+        Stored::Replaced => StatusCode::NO_CONTENT,
+    };
+    let mut response = status.into_response();
+    if let Some(place) = location(&target.href(user)) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    Ok(response)
+}
+
+/// Whether a destination is on this server: a path, or a URL with the host that was asked.
+fn is_here(asked: &Asked<'_>, target: &str) -> bool {
+    match target.split_once("://") {
+        None => target.starts_with('/'),
+        Some((_, rest)) => {
+            let host = rest.split('/').next().unwrap_or_default();
+            asked.header("host").is_some_and(|own| own.eq_ignore_ascii_case(host))
+        }
+    }
+}

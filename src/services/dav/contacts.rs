@@ -1,0 +1,159 @@
+//! The webmail's people and the users' address books, kept in step.
+
+use std::collections::HashSet;
+
+use super::card::{Card, collected_card};
+use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
+use crate::storage::database;
+use crate::storage::dav::{Collection, CollectionKind, Collections, Condition, Error, Limits};
+use crate::storage::personal::{Correspondent, Personal};
+
+/// The address book that everybody has, by the last part of its path.
+pub const DEFAULT_ADDRESS_BOOK: &str = "Contacts";
+/// The calendar that everybody has, by the last part of its path.
+pub const DEFAULT_CALENDAR: &str = "Personal";
+/// Most contacts that are looked at when somebody is to be forgotten.
+const MOST_NAMING: u32 = 20;
+
+/// People of accounts, wherever they are kept. Cloning gives another handle.
+#[derive(Debug, Clone)]
+pub struct Contacts {
+    personal: Personal,
+    collections: Collections,
+}
+
+/// What has become of a wish to forget somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgotten {
+    /// Nobody is offered any more.
+    Entirely,
+    /// A contact that the user has written names the address; it stays.
+    IsContact,
+}
+
+impl Contacts {
+    /// Over both stores.
+    pub const fn new(personal: Personal, collections: Collections) -> Self {
+        Self { personal, collections }
+    }
+
+    /// People to be offered, those written to first, at most `most`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn people(&self, account: &Address, most: u32) -> Result<Vec<Correspondent>, Error> {
+        let mut people = self.personal.correspondents(account, most).await?;
+        let mut known: HashSet<String> = people.iter().map(|person| person.address.clone()).collect();
+        for person in self.collections.people(account, most).await? {
+            if people.len() >= most as usize {
+                break;
+            }
+            if known.insert(person.address.clone()) {
+                people.push(Correspondent { name: person.name, address: person.address });
+            }
+        }
+        Ok(people)
+    }
+
+    /// The account has written to these people: they are remembered, and those who are in none of its address books become
+    /// contacts, once it has the default one.
+    ///
+    /// # Errors
+    /// The database fails. That the address books are full is none: the people are remembered then.
+    pub async fn wrote_to(
+        &self,
+        account: &Address,
+        people: &[(String, Address)],
+        most: u32,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.personal.wrote_to(account, people, most, now).await?;
+        let book = self.collections.find(account, CollectionKind::AddressBook, DEFAULT_ADDRESS_BOOK).await?;
+        match book {
+            Some(book) => self.collect(account, &book, people, limits, now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes contacts of everybody the account has written to, in an address book that is new.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn fill(
+        &self,
+        account: &Address,
+        book: &Collection,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let people = self.personal.correspondents(account, limits.objects).await?;
+        let read = |one: Correspondent| Some((one.name, one.address.parse::<Address>().ok()?));
+        let people: Vec<_> = people.into_iter().filter_map(read).collect();
+        self.collect(account, book, &people, limits, now).await
+    }
+
+    async fn collect(
+        &self,
+        account: &Address,
+        book: &Collection,
+        people: &[(String, Address)],
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let mut drafts = Vec::new();
+        for (name, address) in people {
+            if address == account || !self.collections.naming(account, address, 1).await?.is_empty() {
+                continue;
+            }
+            let (object, text) = collected_card(name, address);
+            let Ok(card) = Card::read(&text) else { continue };
+            drafts.push(card.draft(&object, &text));
+        }
+        drafts.dedup_by(|one, other| one.name == other.name);
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        match self.collections.put(account, book, &drafts, &Condition::default(), limits, now).await {
+            Err(Error::TooManyObjects(_) | Error::Full(_) | Error::UidTaken(_)) => Ok(()),
+            done => done.map(drop),
+        }
+    }
+
+    /// Somebody is not to be offered any more. A contact that was made because the account has written to him goes; one that
+    /// the user has written stays.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn forget(&self, account: &Address, address: &Address, limits: &Limits) -> Result<Forgotten, Error> {
+        self.personal.forget_correspondent(account, address).await?;
+        let mut forgotten = Forgotten::Entirely;
+        let books = self.collections.all(account, CollectionKind::AddressBook).await?;
+        for (id, name) in self.collections.naming(account, address, MOST_NAMING).await? {
+            let Some(book) = books.iter().find(|book| book.id == id) else { continue };
+            let Some(object) = self.collections.object(book, &name).await? else { continue };
+            let is_ours = Card::read(&object.content).is_ok_and(|card| card.is_collected(&object.content, address));
+            let condition = Condition { is: Some(vec![object.info.etag]), is_not: None };
+            match is_ours {
+                true => match self.collections.remove_object(account, book, &name, &condition, limits).await {
+                    Ok(_) | Err(Error::NoObject | Error::Condition) => {}
+                    Err(error) => return Err(error),
+                },
+                false => forgotten = Forgotten::IsContact,
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// A client has removed the last contact with these addresses: the webmail does not offer them any more.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn removed(&self, account: &Address, addresses: &[String]) -> Result<(), database::Error> {
+        for address in addresses.iter().filter_map(|address| address.parse::<Address>().ok()) {
+            self.personal.forget_correspondent(account, &address).await?;
+        }
+        Ok(())
+    }
+}

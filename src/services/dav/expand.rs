@@ -1,0 +1,189 @@
+//! Recurrences as events of their own, and the times at which somebody is busy.
+
+use std::fmt::Write as _;
+
+use calcard::common::PartialDateTime;
+use calcard::common::timezone::Tz;
+use calcard::icalendar::{
+    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarProperty, ICalendarValue,
+};
+use chrono::{DateTime, Datelike as _, Timelike as _};
+
+use super::calendar::CalendarObject;
+use super::filter::{has_value, timed};
+use super::occurrences::{Occurrence, TimeRange, within};
+
+/// The object with every recurrence in the range as a component of its own, in UTC (RFC 4791 §9.6.5).
+pub fn expanded(object: &CalendarObject, range: &TimeRange, zone: Tz, most: usize) -> String {
+    let calendar = &object.calendar;
+    let mut found = within(calendar, zone, range, most).times;
+    found.sort_by_key(|time| time.start);
+    let mut components = Vec::with_capacity(found.len() + 1);
+    if let Some(root) = calendar.components.first() {
+        components.push(ICalendarComponent { component_ids: Vec::new(), ..root.clone() });
+    }
+    let recurs = calendar.components.iter().any(ICalendarComponent::is_recurrent_or_override);
+    for time in &found {
+        let Some(component) = calendar.component_by_id(time.component) else { continue };
+        let mut copy = ICalendarComponent { component_ids: Vec::new(), ..instance(component, time, recurs) };
+        let own = u32::try_from(components.len()).unwrap_or(u32::MAX);
+        if let Some(root) = components.first_mut() {
+            root.component_ids.push(own);
+        }
+        // Alarms stay with their event.
+        let alarms: Vec<_> = component.component_ids.iter().filter_map(|id| calendar.component_by_id(*id)).collect();
+        copy.component_ids = (1..=alarms.len()).filter_map(|n| own.checked_add(u32::try_from(n).ok()?)).collect();
+        components.push(copy);
+        components
+            .extend(alarms.into_iter().map(|alarm| ICalendarComponent { component_ids: Vec::new(), ..alarm.clone() }));
+    }
+    ICalendar { components }.to_string()
+}
+
+/// A component as it happens once.
+fn instance(component: &ICalendarComponent, time: &Occurrence, recurs: bool) -> ICalendarComponent {
+    let is_date = component.property(&ICalendarProperty::Dtstart).is_some_and(
+        |start| matches!(start.values.first(), Some(ICalendarValue::PartialDateTime(at)) if !at.has_time()),
+    );
+    let entry = |name, at| ICalendarEntry {
+        name,
+        params: Vec::new(),
+        values: vec![ICalendarValue::PartialDateTime(Box::new(moment(at, is_date)))],
+    };
+    let offset = time.local.saturating_sub(time.start);
+    // A day has no zone: it is the local one.
+    let (start, end) = if is_date { (time.local, time.end.saturating_add(offset)) } else { (time.start, time.end) };
+    let mut copy = component.clone();
+    copy.entries.retain(|entry| {
+        !matches!(entry.name, ICalendarProperty::Rrule | ICalendarProperty::Rdate | ICalendarProperty::Exdate)
+    });
+    let mut identified = false;
+    for old in &mut copy.entries {
+        match old.name {
+            ICalendarProperty::Dtstart => *old = entry(ICalendarProperty::Dtstart, start),
+            ICalendarProperty::Dtend => *old = entry(ICalendarProperty::Dtend, end),
+            ICalendarProperty::RecurrenceId => identified = true,
+            _ => {}
+        }
+    }
+    if recurs && !identified {
+        copy.entries.push(entry(ICalendarProperty::RecurrenceId, start));
+    }
+    if is_date {
+        use calcard::icalendar::{
+            ICalendarParameter, ICalendarParameterName, ICalendarParameterValue, ICalendarValueType,
+        };
+        let days = [ICalendarProperty::Dtstart, ICalendarProperty::Dtend, ICalendarProperty::RecurrenceId];
+        for day in copy.entries.iter_mut().filter(|entry| days.contains(&entry.name) && entry.params.is_empty()) {
+            day.params.push(ICalendarParameter {
+                name: ICalendarParameterName::Value,
+                value: ICalendarParameterValue::Value(ICalendarValueType::Date),
+            });
+        }
+    }
+    copy
+}
+
+/// A moment as a value: in UTC, or only its day.
+fn moment(at: i64, is_date: bool) -> PartialDateTime {
+    let at = DateTime::from_timestamp(at, 0).unwrap_or_default();
+    let small = |number: u32| u8::try_from(number).unwrap_or_default();
+    let day = PartialDateTime {
+        year: u16::try_from(at.year()).ok(),
+        month: Some(small(at.month())),
+        day: Some(small(at.day())),
+        ..PartialDateTime::default()
+    };
+    if is_date {
+        return day;
+    }
+    PartialDateTime {
+        hour: Some(small(at.hour())),
+        minute: Some(small(at.minute())),
+        second: Some(small(at.second())),
+        tz_hour: Some(0),
+        tz_minute: Some(0),
+        ..day
+    }
+}
+
+/// When the events of an object keep somebody busy within a range, and whether that is only tentative (RFC 4791 §7.10).
+pub fn busy_times(object: &CalendarObject, range: &TimeRange, zone: Tz, most: usize) -> Vec<(TimeRange, bool)> {
+    let calendar = &object.calendar;
+    if !timed(calendar).any(|component| component.component_type == ICalendarComponentType::VEvent) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for time in within(calendar, zone, range, most).times {
+        let Some(component) = calendar.component_by_id(time.component) else { continue };
+        let free = has_value(component, &ICalendarProperty::Transp, "TRANSPARENT")
+            || has_value(component, &ICalendarProperty::Status, "CANCELLED");
+        if !free && time.start < time.end {
+            let busy = TimeRange { start: time.start.max(range.start), end: time.end.min(range.end) };
+            found.push((busy, has_value(component, &ICalendarProperty::Status, "TENTATIVE")));
+        }
+    }
+    found
+}
+
+impl TimeRange {
+    /// The answer to a question for busy times, which are put in order and together.
+    pub fn free_busy(&self, mut busy: Vec<(Self, bool)>, now: i64) -> String {
+        busy.sort_by_key(|(time, tentative)| (*tentative, time.start));
+        let mut merged: Vec<(Self, bool)> = Vec::new();
+        for (time, tentative) in busy {
+            match merged.last_mut() {
+                Some((last, same)) if *same == tentative && time.start <= last.end => last.end = last.end.max(time.end),
+                _ => merged.push((time, tentative)),
+            }
+        }
+        let mut text = format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Postrider//free-busy//EN\r\nBEGIN:VFREEBUSY\r\nDTSTAMP:{}\r\nDTSTART:{}\r\nDTEND:{}\r\n",
+            utc(now),
+            utc(self.start),
+            utc(self.end)
+        );
+        for (time, tentative) in merged {
+            let kind = if tentative { "BUSY-TENTATIVE" } else { "BUSY" };
+            // A string takes everything.
+            let _ = write!(text, "FREEBUSY;FBTYPE={kind}:{}/{}\r\n", utc(time.start), utc(time.end));
+        }
+        text + "END:VFREEBUSY\r\nEND:VCALENDAR\r\n"
+    }
+}
+
+fn utc(at: i64) -> String {
+    DateTime::from_timestamp(at, 0).unwrap_or_default().format("%Y%m%dT%H%M%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recurrences_become_events() {
+        let text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART;TZID=Europe/Berlin:20260105T090000\r\n\
+                    DTEND;TZID=Europe/Berlin:20260105T100000\r\nRRULE:FREQ=DAILY;COUNT=9\r\nSUMMARY:x\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+        let object = CalendarObject::read(text.as_bytes()).unwrap();
+        let range = TimeRange { start: 1_767_657_600, end: 1_767_830_400 };
+        let out = expanded(&object, &range, Tz::UTC, 100);
+        assert_eq!(out.matches("BEGIN:VEVENT").count(), 2, "{out}");
+        for wanted in ["DTSTART:20260106T080000Z", "DTEND:20260107T090000Z", "RECURRENCE-ID:20260107T080000Z"] {
+            assert!(out.contains(wanted), "{wanted} in {out}");
+        }
+        assert!(!out.contains("RRULE"));
+        let busy = busy_times(&object, &range, Tz::UTC, 100);
+        assert_eq!(busy.len(), 2);
+        let answer = range.free_busy(busy, 0);
+        assert!(answer.contains("FREEBUSY;FBTYPE=BUSY:20260106T080000Z/20260106T090000Z"), "{answer}");
+    }
+
+    #[test]
+    fn days_stay_days() {
+        let text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART;VALUE=DATE:20260105\r\nRRULE:FREQ=WEEKLY\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+        let object = CalendarObject::read(text.as_bytes()).unwrap();
+        let range = TimeRange { start: 1_768_176_000, end: 1_768_262_400 };
+        let out = expanded(&object, &range, Tz::UTC, 100);
+        assert!(out.contains("DTSTART;VALUE=DATE:20260112"), "{out}");
+    }
+}

@@ -1,0 +1,300 @@
+//! What a query for events and tasks asks (RFC 4791 §9.7).
+
+use std::borrow::Cow;
+
+use calcard::common::timezone::Tz;
+use calcard::icalendar::{
+    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarProperty, ICalendarValue,
+};
+
+use super::calendar::{CalendarObject, children};
+use super::occurrences::{TimeRange, within};
+
+/// How texts are compared (RFC 4790).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collation {
+    /// `i;ascii-casemap`.
+    AsciiCasemap,
+    /// `i;octet`.
+    Octet,
+    /// `i;unicode-casemap`.
+    UnicodeCasemap,
+}
+
+/// Where a text must be found (RFC 6352 §10.5.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchKind {
+    /// It is all.
+    Equals,
+    /// Anywhere.
+    Contains,
+    /// At the beginning.
+    StartsWith,
+    /// At the end.
+    EndsWith,
+}
+
+/// A text that is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextMatch {
+    /// The text.
+    pub text: String,
+    /// How it is compared.
+    pub collation: Collation,
+    /// Where it must be.
+    pub kind: MatchKind,
+    /// Whether it must not be there.
+    pub negate: bool,
+}
+
+impl TextMatch {
+    pub(super) fn holds(&self, value: &str) -> bool {
+        let folded = |text| -> Cow<'_, str> {
+            match self.collation {
+                Collation::Octet => Cow::Borrowed(text),
+                Collation::AsciiCasemap => Cow::Owned(str::to_ascii_lowercase(text)),
+                Collation::UnicodeCasemap => Cow::Owned(str::to_lowercase(text)),
+            }
+        };
+        let (value, text) = (folded(value), folded(&self.text));
+        let found = match self.kind {
+            MatchKind::Equals => value == text,
+            MatchKind::Contains => value.contains(&*text),
+            MatchKind::StartsWith => value.starts_with(&*text),
+            MatchKind::EndsWith => value.ends_with(&*text),
+        };
+        found != self.negate
+    }
+}
+
+/// What is asked of a parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterFilter {
+    /// Its name.
+    pub name: String,
+    /// Whether it must not be there.
+    pub absent: bool,
+    /// What its value must be.
+    pub text: Option<TextMatch>,
+}
+
+impl ParameterFilter {
+    /// Whether it holds for a property's parameters, as names and values.
+    pub(super) fn holds<'a>(&self, parameters: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
+        let mut values = parameters.filter(|(name, _)| name.eq_ignore_ascii_case(&self.name)).map(|(_, value)| value);
+        match (&self.text, self.absent) {
+            (_, true) => values.next().is_none(),
+            (None, false) => values.next().is_some(),
+            (Some(text), false) => values.any(|value| text.holds(value)),
+        }
+    }
+}
+
+/// What is asked of a property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PropertyFilter {
+    /// Its name.
+    pub name: String,
+    /// Whether it must not be there.
+    pub absent: bool,
+    /// When its value must lie.
+    pub range: Option<TimeRange>,
+    /// What its value must be.
+    pub text: Option<TextMatch>,
+    /// What its parameters must be.
+    pub parameters: Vec<ParameterFilter>,
+}
+
+/// What is asked of a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentFilter {
+    /// Its name.
+    pub name: String,
+    /// Whether it must not be there.
+    pub absent: bool,
+    /// When it must happen.
+    pub range: Option<TimeRange>,
+    /// What its properties must be.
+    pub properties: Vec<PropertyFilter>,
+    /// What the components in it must be.
+    pub components: Vec<Self>,
+}
+
+/// What evaluating needs to know beside the filter.
+struct Question<'a> {
+    calendar: &'a ICalendar,
+    zone: Tz,
+    most: usize,
+}
+
+impl ComponentFilter {
+    /// Whether an object is asked for; `self` is the filter for its `VCALENDAR`. Times without a zone are in `zone`.
+    pub fn matches(&self, object: &CalendarObject, zone: Tz, most: usize) -> bool {
+        let question = Question { calendar: &object.calendar, zone, most };
+        let Some(root) = object.calendar.components.first() else { return false };
+        self.name.eq_ignore_ascii_case("VCALENDAR") && self.holds(&question, 0, root)
+    }
+
+    /// The only component, and the times, that an object must have to be asked for at all.
+    pub fn narrowed(&self) -> (Option<&str>, Option<TimeRange>) {
+        match self.components.as_slice() {
+            [one] if !one.absent => (Some(&one.name), one.range),
+            _ => (None, None),
+        }
+    }
+
+    fn holds(&self, question: &Question<'_>, number: u32, component: &ICalendarComponent) -> bool {
+        self.range.as_ref().is_none_or(|range| happens(question, number, component, range))
+            && self.properties.iter().all(|filter| filter.holds(component))
+            && self.components.iter().all(|filter| filter.holds_within(question, component))
+    }
+
+    fn holds_within(&self, question: &Question<'_>, parent: &ICalendarComponent) -> bool {
+        let mut named =
+            parent.component_ids.iter().filter_map(|id| Some((*id, question.calendar.component_by_id(*id)?)));
+        let is_it = |component: &ICalendarComponent| component.component_type.as_str().eq_ignore_ascii_case(&self.name);
+        if self.absent {
+            return !named.any(|(_, component)| is_it(component));
+        }
+        named.any(|(id, component)| is_it(component) && self.holds(question, id, component))
+    }
+}
+
+/// Whether a component happens within a range. A task without any time always does (RFC 4791 §9.9).
+fn happens(question: &Question<'_>, number: u32, component: &ICalendarComponent, range: &TimeRange) -> bool {
+    let found = within(question.calendar, question.zone, range, question.most);
+    if found.cut || found.times.iter().any(|time| time.component == number) {
+        return true;
+    }
+    let timed =
+        [ICalendarProperty::Dtstart, ICalendarProperty::Due, ICalendarProperty::Completed, ICalendarProperty::Created];
+    component.component_type == ICalendarComponentType::VTodo
+        && !timed.iter().any(|property| component.has_property(property))
+}
+
+impl PropertyFilter {
+    fn holds(&self, component: &ICalendarComponent) -> bool {
+        let mut named = component.entries.iter().filter(|entry| entry.name.as_str().eq_ignore_ascii_case(&self.name));
+        if self.absent {
+            return named.next().is_none();
+        }
+        named.any(|entry| {
+            self.range.as_ref().is_none_or(|range| lies(entry, range))
+                && self.text.as_ref().is_none_or(|text| text.holds(&text_of(entry)))
+                && self.parameters.iter().all(|filter| filter.holds(parameters(entry)))
+        })
+    }
+}
+
+fn parameters(entry: &ICalendarEntry) -> impl Iterator<Item = (&str, &str)> {
+    entry.params.iter().filter_map(|parameter| Some((parameter.name.as_str(), parameter.value.as_text()?)))
+}
+
+fn lies(entry: &ICalendarEntry, range: &TimeRange) -> bool {
+    entry.values.iter().any(|value| match value {
+        ICalendarValue::PartialDateTime(at) => at.to_timestamp().is_some_and(|at| range.touches(at, at)),
+        _ => false,
+    })
+}
+
+fn text_of(entry: &ICalendarEntry) -> String {
+    let texts: Vec<Cow<'_, str>> = entry
+        .values
+        .iter()
+        .filter_map(|value| value.as_text().map(Cow::Borrowed).or_else(|| value.clone().into_text()))
+        .collect();
+    texts.join(",")
+}
+
+/// Whether a component of the object has this property with this value.
+pub(super) fn has_value(component: &ICalendarComponent, property: &ICalendarProperty, value: &str) -> bool {
+    component.properties(property).any(|entry| text_of(entry).eq_ignore_ascii_case(value))
+}
+
+/// The top components of an object that happen at times.
+pub(super) fn timed(calendar: &ICalendar) -> impl Iterator<Item = &ICalendarComponent> {
+    calendar.components.first().into_iter().flat_map(|root| children(calendar, root))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(lines: &str) -> CalendarObject {
+        let text = format!("BEGIN:VCALENDAR\nVERSION:2.0\nBEGIN:VEVENT\nUID:a\n{lines}\nEND:VEVENT\nEND:VCALENDAR\n");
+        CalendarObject::read(text.replace('\n', "\r\n").as_bytes()).unwrap()
+    }
+
+    fn asked(range: Option<TimeRange>, properties: Vec<PropertyFilter>) -> ComponentFilter {
+        let event = ComponentFilter { name: "VEVENT".into(), absent: false, range, properties, components: vec![] };
+        ComponentFilter {
+            name: "VCALENDAR".into(),
+            absent: false,
+            range: None,
+            properties: vec![],
+            components: vec![event],
+        }
+    }
+
+    fn at(text: &str) -> i64 {
+        chrono::NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%S").unwrap().and_utc().timestamp()
+    }
+
+    #[test]
+    fn recurrences_are_found() {
+        let weekly =
+            "DTSTART:20260105T090000Z\nDTEND:20260105T100000Z\nRRULE:FREQ=WEEKLY;COUNT=5\nEXDATE:20260119T090000Z";
+        for (from, to, wanted) in [
+            ("20260105T000000", "20260106T000000", true),
+            ("20260112T093000", "20260112T094000", true),
+            ("20260113T000000", "20260114T000000", false),
+            ("20260119T000000", "20260120T000000", false),
+            ("20260202T000000", "20260203T000000", true),
+            ("20260209T000000", "20260210T000000", false),
+            ("20260112T100000", "20260112T110000", false),
+        ] {
+            let filter = asked(Some(TimeRange { start: at(from), end: at(to) }), vec![]);
+            assert_eq!(filter.matches(&object(weekly), Tz::UTC, 1000), wanted, "{from}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_not_hidden() {
+        let daily = object("DTSTART:20000101T090000Z\nRRULE:FREQ=DAILY");
+        let filter = asked(Some(TimeRange { start: at("20260105T000000"), end: at("20260106T000000") }), vec![]);
+        assert!(filter.matches(&daily, Tz::UTC, 100));
+        let before = asked(Some(TimeRange { start: at("19990105T000000"), end: at("19990106T000000") }), vec![]);
+        assert!(!before.matches(&daily, Tz::UTC, 100));
+    }
+
+    #[test]
+    fn texts_and_parameters() {
+        let event =
+            object("DTSTART:20260105T090000Z\nSUMMARY:Breakfast\nATTENDEE;PARTSTAT=ACCEPTED:mailto:ann@example.test");
+        let text = |text: &str, negate| TextMatch {
+            text: text.into(),
+            collation: Collation::AsciiCasemap,
+            kind: MatchKind::Contains,
+            negate,
+        };
+        let property = |name: &str, absent, text: Option<TextMatch>, parameters| PropertyFilter {
+            name: name.into(),
+            absent,
+            range: None,
+            text,
+            parameters,
+        };
+        let parameter = ParameterFilter { name: "PARTSTAT".into(), absent: false, text: Some(text("accepted", false)) };
+        for (filter, wanted) in [
+            (property("SUMMARY", false, Some(text("BREAK", false)), vec![]), true),
+            (property("SUMMARY", false, Some(text("BREAK", true)), vec![]), false),
+            (property("SUMMARY", false, Some(text("lunch", false)), vec![]), false),
+            (property("LOCATION", true, None, vec![]), true),
+            (property("LOCATION", false, None, vec![]), false),
+            (property("ATTENDEE", false, Some(text("ann@", false)), vec![parameter.clone()]), true),
+            (property("SUMMARY", false, None, vec![parameter]), false),
+        ] {
+            assert_eq!(asked(None, vec![filter.clone()]).matches(&event, Tz::UTC, 10), wanted, "{filter:?}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What calendars and contacts mean: whether an object is one, when an event happens, and what a query asks for.
+//!
+//! Promises: what users send is only read, never rewritten; work is bounded by the caller's number of recurrences. Nothing
+//! here asks a network or a clock. [`Contacts`] keeps the webmail's list of people and the default address book in step: people
+//! written to become contacts there, contacts of every address book are offered by the webmail, and whoever is removed in one
+//! place is not offered by the other. Called by `protocols/web/dav` and the webmail. Reading an object may take some milliseconds,
+//! so callers do many of them on a blocking thread.
+
+mod calendar;
+mod card;
+mod card_filter;
+mod contacts;
+mod expand;
+mod filter;
+mod occurrences;
+
+pub use calendar::{CalendarObject, zone_of};
+pub use card::{Card, collected_card};
+pub use card_filter::{CardFilter, CardPropertyFilter};
+pub use contacts::{Contacts, DEFAULT_ADDRESS_BOOK, DEFAULT_CALENDAR, Forgotten};
+pub use expand::{busy_times, expanded};
+pub use filter::{Collation, ComponentFilter, MatchKind, ParameterFilter, PropertyFilter, TextMatch};
+pub use occurrences::TimeRange;
+
+/// Why something is no object of a calendar or address book.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// It is not what it should be at all.
+    #[error("this cannot be read: {0}")]
+    Malformed(&'static str),
+    /// It can be read, and breaks a rule of what may be stored together (RFC 4791 §4.1, RFC 6352 §5.1).
+    #[error("{0}")]
+    Rule(&'static str),
+}
+
+/// The validator of a content: its SHA-256.
+pub fn etag(content: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
+    digest.as_ref()[..16].iter().map(|octet| format!("{octet:02x}")).collect()
+}

@@ -1,0 +1,136 @@
+//! When events happen.
+
+use calcard::common::timezone::Tz;
+use calcard::icalendar::dates::TimeOrDelta;
+use calcard::icalendar::{
+    ICalendar, ICalendarComponent, ICalendarFrequency, ICalendarProperty, ICalendarRecurrenceRule, ICalendarValue,
+};
+
+/// From the first moment up to and without the last, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The first moment.
+    pub start: i64,
+    /// The first moment after it.
+    pub end: i64,
+}
+
+impl TimeRange {
+    /// Whether something has to do with it (RFC 4791 §9.9): a moment without length when it lies within.
+    pub const fn touches(&self, start: i64, end: i64) -> bool {
+        if start >= end { start >= self.start && start < self.end } else { start < self.end && end > self.start }
+    }
+}
+
+/// One time at which a component happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Occurrence {
+    /// The component's number.
+    pub(super) component: u32,
+    pub(super) start: i64,
+    pub(super) end: i64,
+    /// The local time less the offset from UTC, for texts without a zone.
+    pub(super) local: i64,
+}
+
+/// All of them, as far as they were looked for.
+#[derive(Debug, Default)]
+pub(super) struct Occurrences {
+    pub(super) times: Vec<Occurrence>,
+    /// Whether there may be others after the last.
+    pub(super) cut: bool,
+}
+
+/// The times of a calendar's components; at most `most` of what recurs.
+pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurrences {
+    let found = calendar.expand_dates(zone, most);
+    let recurs = calendar.components.iter().any(|component| component.is_recurrent());
+    let cut = recurs && found.events.len() >= most;
+    let times = found
+        .events
+        .into_iter()
+        .map(|event| {
+            let start = event.start.timestamp();
+            let local = event.start.naive_local().and_utc().timestamp();
+            let moment = calendar.component_by_id(event.comp_id).is_some_and(is_moment);
+            let end = match event.end {
+                _ if moment => start,
+                TimeOrDelta::Time(end) => end.timestamp(),
+                TimeOrDelta::Delta(length) => start.saturating_add(length.num_seconds()),
+            };
+            Occurrence { component: event.comp_id, start, end, local }
+        })
+        .collect();
+    Occurrences { times, cut }
+}
+
+/// Those that have to do with a range. No more recurrences are looked for than there can be up to its end; where even `most`
+/// are too few, what comes after counts as within, so that no client misses an event.
+pub(super) fn within(calendar: &ICalendar, zone: Tz, range: &TimeRange, most: usize) -> Occurrences {
+    let wanted = needed(calendar, range.end).min(most);
+    let mut found = occurrences(calendar, zone, wanted);
+    let last = found.times.iter().map(|time| time.start).max().unwrap_or(i64::MIN);
+    found.cut = found.cut && wanted >= most && last < range.end;
+    found.times.retain(|time| range.touches(time.start, time.end));
+    found
+}
+
+/// An event with a time of day for its beginning and neither end nor duration takes no time (RFC 5545 §3.6.1).
+fn is_moment(component: &ICalendarComponent) -> bool {
+    let has = |property| component.has_property(&property);
+    let with_time = component.property(&ICalendarProperty::Dtstart).is_some_and(
+        |start| matches!(start.values.first(), Some(ICalendarValue::PartialDateTime(at)) if at.has_time()),
+    );
+    with_time && !has(ICalendarProperty::Dtend) && !has(ICalendarProperty::Duration) && !has(ICalendarProperty::Due)
+}
+
+/// An upper bound of the recurrences of all components that begin before a time.
+fn needed(calendar: &ICalendar, end: i64) -> usize {
+    let mut sum = 0usize;
+    for component in &calendar.components {
+        let start = component.property(&ICalendarProperty::Dtstart).and_then(|entry| match entry.values.first() {
+            Some(ICalendarValue::PartialDateTime(at)) => at.to_date_time().map(|at| at.date_time.and_utc().timestamp()),
+            _ => None,
+        });
+        for entry in component.properties(&ICalendarProperty::Rrule) {
+            let Some(ICalendarValue::RecurrenceRule(rule)) = entry.values.first() else { continue };
+            let days = end.saturating_sub(start.unwrap_or(0)).max(0) / 86_400 + 3;
+            let days = usize::try_from(days).unwrap_or(usize::MAX);
+            sum = sum.saturating_add(days.saturating_mul(per_day(rule))).saturating_add(2);
+        }
+    }
+    sum.max(16)
+}
+
+/// The most recurrences of a rule in a day.
+fn per_day(rule: &ICalendarRecurrenceRule) -> usize {
+    let times = |list: &[u8]| list.len().max(1);
+    let listed = times(&rule.byhour) * times(&rule.byminute) * times(&rule.bysecond);
+    match rule.freq {
+        ICalendarFrequency::Secondly => 86_400,
+        ICalendarFrequency::Minutely => 1_440 * times(&rule.bysecond),
+        ICalendarFrequency::Hourly => 24 * times(&rule.byminute) * times(&rule.bysecond),
+        _ => listed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_touch_as_the_standard_has_it() {
+        let range = TimeRange { start: 100, end: 200 };
+        for (start, end, wanted) in [
+            (100, 100, true),
+            (200, 200, false),
+            (50, 100, false),
+            (50, 101, true),
+            (199, 300, true),
+            (200, 300, false),
+            (0, 1000, true),
+        ] {
+            assert_eq!(range.touches(start, end), wanted, "{start}-{end}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+use crate::foundations::failure::Kind;
+use crate::storage::database;
+
+/// Why something could not be found or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The collection is gone, or never was.
+    #[error("there is no such collection")]
+    NoCollection,
+    /// The object is gone, or never was.
+    #[error("there is no such object")]
+    NoObject,
+    /// There is a collection of this name already.
+    #[error("there is a collection of this name already")]
+    Exists,
+    /// The object is not as the client believes it to be (`If-Match`, `If-None-Match`, `Overwrite`).
+    #[error("the object is not as the client believes it to be")]
+    Condition,
+    /// Another object of the collection has the UID.
+    #[error("the object `{0}` of the collection has the same UID")]
+    UidTaken(String),
+    /// The account has as many collections of the kind as it may.
+    #[error("the account has {0} collections of this kind, and may have no more")]
+    TooManyCollections(u32),
+    /// The collection has as many objects as it may.
+    #[error("the collection has {0} objects, and may have no more")]
+    TooManyObjects(u32),
+    /// The collection has as many properties as it may.
+    #[error("the collection has {0} properties, and may have no more")]
+    TooManyProperties(u32),
+    /// All objects of the account would take more than they may.
+    #[error("the account's calendars and contacts would take more than {0} octets")]
+    Full(u64),
+    /// The sync token is not one of this collection, or is too old.
+    #[error("the sync token is unknown or too old")]
+    UnknownToken,
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+}
+
+impl Error {
+    /// The kind, for those who answer a client.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::NoCollection | Self::NoObject => Kind::NotFound,
+            Self::Exists | Self::UidTaken(_) => Kind::Exists,
+            Self::Condition | Self::UnknownToken => Kind::Invalid,
+            Self::TooManyCollections(_) | Self::TooManyObjects(_) | Self::TooManyProperties(_) => Kind::TooMany,
+            Self::Full(_) => Kind::OverQuota,
+            Self::Database(error) => error.kind(),
+        }
+    }
+}

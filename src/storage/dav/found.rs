@@ -1,0 +1,56 @@
+//! What is found in collections.
+
+use crate::foundations::clock::Timestamp;
+
+/// An object without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// The last part of its path.
+    pub name: String,
+    /// Its component, such as `VEVENT`; empty for a contact.
+    pub component: String,
+    /// Changes with every octet of the content (a strong validator, RFC 9110 §8.8.1), without quotes.
+    pub etag: String,
+    /// Octets of its content.
+    pub size: u64,
+    /// When it was stored.
+    pub modified_at: Timestamp,
+}
+
+/// An object with its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Everything else.
+    pub info: ObjectInfo,
+    /// As the client has sent it.
+    pub content: Vec<u8>,
+}
+
+/// Which objects may be asked for at all, in seconds since 1970; objects without times are never left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Those that end after it.
+    pub from: i64,
+    /// Those that begin before it.
+    pub to: i64,
+}
+
+/// What has become of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It is new or has another content.
+    Stored(ObjectInfo),
+    /// It is gone.
+    Removed(String),
+}
+
+/// Changes of a collection, each object once, the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// What has changed.
+    pub changes: Vec<Change>,
+    /// The number up to which these are all.
+    pub token: i64,
+    /// Whether there are more.
+    pub more: bool,
+}
