@@ -1,5 +1,5 @@
 # Promise: with the reverse proxy an administrator reads the monitoring page from elsewhere over HTTPS and nobody else
-# does; a mail program finds its settings, and the settings it finds work.
+# does; a mail program finds its settings, and the settings it finds work; a telephone finds its calendars.
 { self }:
 { ... }:
 {
@@ -33,6 +33,7 @@
           };
         };
         setUpLinks.enable = true;
+        dav.enable = true;
       };
     };
   };
@@ -86,11 +87,23 @@
           page = outside.succeed(fetch(link))
           assert link.startswith("https://mail.example.test/set-up/") and "carol@example.test" in page, (link, page)
 
+      with subtest("a telephone finds its calendars"):
+          way = outside.succeed(fetch("https://mail.example.test/.well-known/caldav", "-o /dev/null -w '%{http_code} %{redirect_url}'"))
+          assert way == "308 https://mail.example.test/dav/", way
+          homes = "https://mail.example.test/dav/calendars/ann@example.test/"
+          find = "-X PROPFIND -H 'Depth: 1' -w '%{http_code}' -o /tmp/found"
+          out = outside.succeed(fetch(homes, find))
+          assert out == "401", out
+          out = outside.succeed(fetch(homes, find + " --user ann@example.test:ann"))
+          assert out == "207", out
+          assert "/dav/calendars/ann@example.test/Personal/" in outside.succeed("cat /tmp/found")
+
       with subtest("the records to publish lead there"):
           records = "${
             toString (map (r: "${r.name}=${r.value}") nodes.server.services.postrider.dns.records)
           }"
           assert "autoconfig.example.test.=mail.example.test." in records, records
+          assert "_caldavs._tcp.example.test.=0 1 443 mail.example.test." in records, records
 
       with subtest("journals without errors"):
           no_errors(server)

@@ -45,6 +45,9 @@
     # https://mail.example.com/webmail/
     webmail.enable = true;
 
+    # Calendars and contacts for telephones, at https://mail.example.com/dav/
+    dav.enable = true;
+
     # Mail programs find their settings by themselves, and other servers learn to insist on TLS.
     reverseProxy = {
       enable = true;
