@@ -1,8 +1,12 @@
 //! Answers and forms, alike for all pages.
 
+use std::time::Duration;
+
 use axum::Json;
+use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt as _;
 
 /// A refusal as the interface words it.
 pub(super) fn problem(status: StatusCode, why: impl Into<String>) -> Response {
@@ -35,6 +39,26 @@ pub(super) fn text(raw: &str) -> String {
     }
     out
 }
+
+/// Reads what nobody wants to know. A connection whose request was not read to its end is closed, and a client that sends the
+/// next one meanwhile takes that for a failure. Beyond 64 KiB or five seconds the connection may close.
+pub(super) async fn drain(mut body: Body) {
+    let reading = async {
+        let mut left = MOST_DRAINED;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, bytes::Bytes::len);
+            match left.checked_sub(length) {
+                Some(less) => left = less,
+                None => return,
+            }
+        }
+    };
+    // What is not read by then is not read at all.
+    let _ = tokio::time::timeout(DRAINED_WITHIN, reading).await;
+}
+
+const MOST_DRAINED: usize = 64 << 10;
+const DRAINED_WITHIN: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

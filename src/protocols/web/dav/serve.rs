@@ -1,9 +1,11 @@
 //! The methods.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::any;
@@ -16,6 +18,7 @@ use super::{Room, find, make, object, report, transfer};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::Peer;
 use crate::protocols::web::caller::Caller;
+use crate::protocols::web::form::drain;
 use crate::services::dav::{DEFAULT_ADDRESS_BOOK, DEFAULT_CALENDAR};
 use crate::storage::dav::{Collection, CollectionKind, Error};
 
@@ -51,15 +54,18 @@ pub fn pages(room: &Arc<Room>, peer: Peer, encrypted: bool, trust: Trust) -> Rou
         .with_state(Arc::clone(room))
 }
 
-async fn elsewhere() -> Redirect {
+async fn elsewhere(request: Request) -> Redirect {
+    drain(request.into_body()).await;
     Redirect::permanent(ROOT)
 }
 
 async fn serve(State(room): State<Arc<Room>>, Extension(visit): Extension<Visit>, request: Request) -> Response {
-    let mut response = match answer(&room, &visit, request).await {
+    let (parts, mut body) = request.into_parts();
+    let mut response = match answer(&room, &visit, &parts, &mut body).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     };
+    drain(body).await;
     let headers = response.headers_mut();
     // RFC 4918 §18, RFC 5689 §3.1, RFC 4791 §5.1, RFC 6352 §6.1.
     headers.insert("dav", HeaderValue::from_static("1, 3, extended-mkcol, calendar-access, addressbook"));
@@ -70,8 +76,8 @@ async fn serve(State(room): State<Arc<Room>>, Extension(visit): Extension<Visit>
 
 const METHODS: &str = "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, MKCOL, MKCALENDAR, COPY, MOVE, REPORT";
 
-async fn answer(room: &Arc<Room>, visit: &Visit, request: Request) -> Answer<Response> {
-    let (parts, body) = request.into_parts();
+/// Whoever wants the body takes it.
+async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body) -> Answer<Response> {
     if parts.method == Method::OPTIONS {
         return Ok((StatusCode::OK, [(header::ALLOW, METHODS)]).into_response());
     }
@@ -91,18 +97,18 @@ async fn answer(room: &Arc<Room>, visit: &Visit, request: Request) -> Answer<Res
     result
 }
 
-async fn perform(asked: &Asked<'_>, method: &str, body: Body) -> Answer<Response> {
+async fn perform(asked: &Asked<'_>, method: &str, body: &mut Body) -> Answer<Response> {
     match method {
         "GET" | "HEAD" => object::get(asked).await,
-        "PUT" => object::put(asked, body).await,
+        "PUT" => object::put(asked, take(body)).await,
         "DELETE" => object::delete(asked).await,
-        "PROPFIND" => find::find(asked, body).await,
-        "PROPPATCH" => make::patch(asked, body).await,
-        "MKCOL" => make::collection(asked, body).await,
-        "MKCALENDAR" => make::calendar(asked, body).await,
+        "PROPFIND" => find::find(asked, take(body)).await,
+        "PROPPATCH" => make::patch(asked, take(body)).await,
+        "MKCOL" => make::collection(asked, take(body)).await,
+        "MKCALENDAR" => make::calendar(asked, take(body)).await,
         "COPY" => transfer::transfer(asked, false).await,
         "MOVE" => transfer::transfer(asked, true).await,
-        "REPORT" => report::report(asked, body).await,
+        "REPORT" => report::report(asked, take(body)).await,
         _ => Err(Problem::not_allowed()),
     }
 }

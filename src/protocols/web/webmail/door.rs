@@ -16,7 +16,7 @@ use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Login;
 use crate::foundations::settings::ByteSize;
 use crate::protocols::web::caller::Caller;
-use crate::protocols::web::form::is_own_form;
+use crate::protocols::web::form::{drain, is_own_form};
 use crate::protocols::web::token::{key, tokens};
 use crate::storage::directory::Account;
 use crate::storage::mailbox::{Access, FolderName, User, View};
@@ -97,6 +97,7 @@ pub(super) async fn guard(
     // No other site can add this field without asking first, and is told no (Fetch §3.2.2).
     let is_ours = is_own_form(request.headers()) && request.headers().contains_key(MARK);
     let mut response = if changes && !is_ours {
+        drain(request.into_body()).await;
         Problem::new(StatusCode::FORBIDDEN, "Another site has sent this request.").into_response()
     } else {
         next.run(request).await
