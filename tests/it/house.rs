@@ -202,6 +202,8 @@ fn nothing_is_left_unfinished() {
     let mut wrong = Vec::new();
     for path in files("src", "rs").into_iter().chain(files("tests", "rs")).chain(files("modules", "nix")) {
         for (number, line) in text(&path).lines().enumerate() {
+            // A task of iCalendar is nothing that is left to be done here.
+            let line = line.replace(&["VTO", "DO"].concat(), "");
             if marks.iter().any(|mark| line.contains(mark.as_str())) {
                 wrong.push(format!("{}:{}: {line}", path.display(), number + 1));
             }

@@ -1,0 +1,133 @@
+//! Calendars and address books on every engine.
+
+use postrider::foundations::address::Address;
+use postrider::foundations::clock::Timestamp;
+use postrider::storage::database::Database;
+use postrider::storage::dav::{
+    Change, CollectionKind, Collections, Condition, Draft, Error, Limits, Overwrite, Person, Property, PropertyChange,
+    PropertyName, Stored, Window,
+};
+
+use super::engines::on_every_engine;
+
+on_every_engine!(changes_are_numbered, limits_hold, objects_move);
+
+const LIMITS: Limits = Limits { collections: 3, objects: 10, octets: 1000, removed: 3, properties: 3 };
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+fn ann() -> Address {
+    "ann@example.test".parse().unwrap()
+}
+
+fn draft(name: &str, content: &str) -> Draft {
+    Draft {
+        name: name.to_owned(),
+        uid: format!("uid of {name}"),
+        component: "VEVENT".to_owned(),
+        content: content.as_bytes().to_owned(),
+        etag: format!("etag of {content}"),
+        begins_at: Some(100),
+        ends_at: None,
+        people: vec![Person { address: format!("{name}@example.test"), name: "Ä".to_owned() }],
+    }
+}
+
+async fn changes_are_numbered(database: Database) {
+    let collections = Collections::new(database);
+    let kind = CollectionKind::Calendar;
+    let made = collections.create(&ann(), (kind, "Café", "VEVENT"), &[], &LIMITS, NOW).await.unwrap();
+    let put = async |name: &str, content: &str| {
+        let any = Condition::default();
+        collections.put(&ann(), &made, &[draft(name, content)], &any, &LIMITS, NOW).await.unwrap()
+    };
+    assert_eq!(put("a", "one").await, Stored::New);
+    assert_eq!(put("B", "two").await, Stored::New);
+    assert_eq!(put("a", "three").await, Stored::Replaced);
+    let first = collections.changes(&made, None, 10).await.unwrap();
+    let names: Vec<&str> = first.changes.iter().map(name).collect();
+    assert_eq!((names, first.more), (vec!["B", "a"], false));
+    let known = collections.find(&ann(), kind, "Café").await.unwrap().unwrap();
+    assert_eq!((known.token, known.id), (first.token, made.id));
+    assert_eq!(collections.find(&ann(), kind, "Cafe").await.unwrap(), None);
+    collections.remove_object(&ann(), &made, "a", &Condition::default(), &LIMITS).await.unwrap();
+    let next = collections.changes(&made, Some(first.token), 10).await.unwrap();
+    assert_eq!(next.changes, [Change::Removed("a".to_owned())]);
+    assert!(matches!(collections.changes(&made, Some(next.token + 1), 10).await, Err(Error::UnknownToken)));
+    for n in 0..5 {
+        put(&format!("n{n}"), "x").await;
+        collections.remove_object(&ann(), &made, &format!("n{n}"), &Condition::default(), &LIMITS).await.unwrap();
+    }
+    assert!(matches!(collections.changes(&made, Some(first.token), 10).await, Err(Error::UnknownToken)));
+    let window = |from, to| Some(Window { from, to });
+    assert_eq!(collections.page(&made, "", Some("VEVENT"), window(500, 600), 10).await.unwrap().len(), 1);
+    assert!(collections.page(&made, "", Some("VEVENT"), window(0, 100), 10).await.unwrap().is_empty());
+    assert!(collections.page(&made, "B", None, None, 10).await.unwrap().is_empty());
+    assert_eq!(collections.object(&made, "B").await.unwrap().unwrap().content, b"two");
+    collections.remove(&made).await.unwrap();
+    assert!(matches!(collections.changes(&made, None, 10).await, Err(Error::NoCollection)));
+}
+
+fn name(change: &Change) -> &str {
+    match change {
+        Change::Stored(info) => &info.name,
+        Change::Removed(name) => name,
+    }
+}
+
+async fn limits_hold(database: Database) {
+    let collections = Collections::new(database);
+    let kind = CollectionKind::AddressBook;
+    let book = collections.create(&ann(), (kind, "a", ""), &[], &LIMITS, NOW).await.unwrap();
+    let again = collections.create(&ann(), (kind, "a", ""), &[], &LIMITS, NOW).await;
+    assert!(matches!(again, Err(Error::Exists)));
+    for name in ["b", "c"] {
+        collections.create(&ann(), (kind, name, ""), &[], &LIMITS, NOW).await.unwrap();
+    }
+    let fourth = collections.create(&ann(), (kind, "d", ""), &[], &LIMITS, NOW).await;
+    assert!(matches!(fourth, Err(Error::TooManyCollections(3))));
+    let any = Condition::default();
+    let large = draft("large", &"x".repeat(1001));
+    assert!(matches!(collections.put(&ann(), &book, &[large], &any, &LIMITS, NOW).await, Err(Error::Full(1000))));
+    let many: Vec<Draft> = (0..11).map(|n| draft(&format!("n{n}"), "x")).collect();
+    assert!(matches!(collections.put(&ann(), &book, &many, &any, &LIMITS, NOW).await, Err(Error::TooManyObjects(10))));
+    assert!(collections.objects(&book).await.unwrap().is_empty(), "all of them or none");
+    collections.put(&ann(), &book, &many[..2], &any, &LIMITS, NOW).await.unwrap();
+    let twin = Draft { uid: many[0].uid.clone(), ..draft("twin", "x") };
+    let conflict = collections.put(&ann(), &book, &[twin], &any, &LIMITS, NOW).await;
+    assert!(matches!(conflict, Err(Error::UidTaken(name)) if name == "n0"));
+    let property = |local: &str| Property {
+        name: PropertyName { namespace: "urn:x".to_owned(), local: local.to_owned() },
+        value: "<a/>".to_owned(),
+    };
+    let set = |names: &[&str]| names.iter().map(|name| PropertyChange::Set(property(name))).collect::<Vec<_>>();
+    collections.change_properties(&book, &set(&["a", "b", "a"]), &LIMITS).await.unwrap();
+    let more = collections.change_properties(&book, &set(&["c", "d"]), &LIMITS).await;
+    assert!(matches!(more, Err(Error::TooManyProperties(3))));
+    let found = collections.properties(std::slice::from_ref(&book)).await.unwrap();
+    assert_eq!(found, [(book.id, property("a")), (book.id, property("b"))]);
+    let people = collections.people(&ann(), 10).await.unwrap();
+    assert_eq!(
+        people.iter().map(|person| person.address.as_str()).collect::<Vec<_>>(),
+        ["n0@example.test", "n1@example.test"]
+    );
+}
+
+async fn objects_move(database: Database) {
+    let collections = Collections::new(database);
+    let kind = CollectionKind::Calendar;
+    let one = collections.create(&ann(), (kind, "one", "VEVENT"), &[], &LIMITS, NOW).await.unwrap();
+    let two = collections.create(&ann(), (kind, "two", "VEVENT"), &[], &LIMITS, NOW).await.unwrap();
+    let object = draft("a", "x");
+    let (any, user) = (Condition::default(), ann());
+    collections.put(&user, &one, std::slice::from_ref(&object), &any, &LIMITS, NOW).await.unwrap();
+    let copy = Draft { name: "b".to_owned(), ..object.clone() };
+    let go = async |take, overwrite| {
+        collections.transfer(&user, (&one, "a"), (&two, &copy), take, overwrite, &LIMITS, NOW).await
+    };
+    assert_eq!(go(false, Overwrite::No).await.unwrap(), Stored::New);
+    assert!(matches!(go(false, Overwrite::No).await, Err(Error::Condition)));
+    assert_eq!(go(true, Overwrite::Yes).await.unwrap(), Stored::Replaced);
+    assert!(matches!(go(true, Overwrite::Yes).await, Err(Error::NoObject)));
+    assert!(collections.objects(&one).await.unwrap().is_empty());
+    assert_eq!(collections.objects(&two).await.unwrap().len(), 1);
+}
