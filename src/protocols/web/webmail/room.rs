@@ -19,10 +19,12 @@ use crate::services::handover::Submitting;
 use crate::services::lessons::Lessons;
 use crate::services::login::Login;
 use crate::services::routing::Routing;
+use crate::services::sieve::SieveSettings;
 use crate::storage::directory::Directory;
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::Mailboxes;
 use crate::storage::personal::Personal;
+use crate::storage::scripts::Scripts;
 
 /// What the webmail is given; filled by `daemon::rooms`.
 pub struct Needs {
@@ -44,6 +46,10 @@ pub struct Needs {
     pub mailboxes: Mailboxes,
     /// Preferences, and people written to.
     pub personal: Personal,
+    /// The users' scripts.
+    pub scripts: Scripts,
+    /// What scripts may do.
+    pub sieve: Live<SieveSettings>,
     /// Who takes messages to be sent.
     pub submitting: Arc<dyn Submitting>,
     /// Who learns from what users move.

@@ -10,7 +10,7 @@ use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use tokio_util::sync::CancellationToken;
 
-use super::{Room, acts, assets, changes, door, drafts, folders, list, parts, people, read, send, signing_in, uploads};
+use super::{Room, acts, assets, changes, door, drafts, folders, list, parts, people, read, scripts, send, signing_in, uploads};
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
 use crate::protocols::web::form::problem;
@@ -88,6 +88,12 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/message/source", get(parts::raw))
         .route("/drafts", post(drafts::save))
         .route("/send", post(send::send))
+        .route("/scripts", get(scripts::list))
+        .route("/scripts/check", post(scripts::check))
+        .route("/scripts/activate", post(scripts::activate))
+        .route("/scripts/rename", post(scripts::rename))
+        .route("/scripts/delete", post(scripts::delete))
+        .route("/script", get(scripts::show).post(scripts::save))
         .route("/changes", get(changes::watch))
         .route("/openapi.json", get(openapi))
         .layer(DefaultBodyLimit::max(LARGEST_WISH))

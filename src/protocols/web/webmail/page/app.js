@@ -4,12 +4,14 @@ import { get, post, remove, whenSignedOut } from "./api.js";
 import { Composer } from "./compose.js";
 import { confirm, menu, open } from "./dialogs.js";
 import { button, h, icon, later, toast } from "./elements.js";
+import * as filters from "./filters.js";
 import { Folders } from "./folders.js";
 import { help, listen } from "./keys.js";
 import { List, told } from "./list.js";
 import * as preferences from "./preferences.js";
 import { Reader } from "./reader.js";
 import { t } from "./texts.js";
+import * as vacation from "./vacation.js";
 
 const root = document.querySelector("#root");
 let app = null;
@@ -76,7 +78,7 @@ class App {
     this.whole.addEventListener("change", () => this.find());
     const form = h("form", { role: "search", "aria-label": t("search"), on: { submit: (event) => { event.preventDefault(); find.cancel(); this.find(); } } }, icon("search"), this.search, h("label", { class: "whole" }, this.whole, t("searchWhole")));
     const me = h("button", { type: "button", class: "me", "aria-haspopup": "menu", on: { click: () => menu(me, [
-      [t("settings"), () => preferences.show(account, () => this.reader.message && this.reader.draw())], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
+      [t("settings"), () => preferences.show(account, () => this.reader.message && this.reader.draw())], [t("filters"), () => this.openFilters()], [t("vacation"), () => this.openVacation()], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
       h("span", { class: "address" }, account.address), icon("down"));
     const open = button(t("menu"), "menu", () => this.drawer(!root.classList.contains("drawer")), { kind: "onlyMedium" });
     const shade = h("div", { class: "shade", on: { click: () => this.drawer(false) } });
@@ -312,6 +314,14 @@ class App {
     const on = lines.some((line) => !line.flags.includes("flagged"));
     if (this.reader.message && uids.length === 1 && uids[0] === this.reader.message.uid) this.markOpen("flagged", on);
     else this.mark(uids, "flagged", on);
+  }
+
+  openFilters() {
+    return told(filters.show({ folders: this.folders.all.map((folder) => folder.name), vacation: () => vacation.show({ filters: () => {} }) }));
+  }
+
+  openVacation() {
+    return told(vacation.show({ filters: () => this.openFilters() }));
   }
 
   async trust(address) {

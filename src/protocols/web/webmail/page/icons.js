@@ -31,6 +31,7 @@ export const ICONS = {
   settings: "M4 7h9M17 7h3M15 5v4M4 17h3M11 17h9M9 15v4M4 12h12M20 12h0M18 10v4",
   signOut: "M10 4H5v16h5M14 8l4 4-4 4M18 12H9",
   trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13M10 11v5M14 11v5",
+  up: "M6 15l6-6 6 6",
   unread: "M3 6h18v13H3zM3 7l9 7 4-3",
   warn: "M12 4l9 16H3zM12 10v4M12 16.500v.5",
 };
