@@ -15,6 +15,7 @@ mod answer;
 mod assets;
 mod build;
 mod changes;
+mod conversations;
 mod door;
 mod drafts;
 mod envelope;

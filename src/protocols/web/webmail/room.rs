@@ -14,6 +14,7 @@ use crate::foundations::clock::SharedClock;
 use crate::foundations::net::HttpSettings;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
+use crate::services::conversations::Memory;
 use crate::services::guard::Guard;
 use crate::services::handover::Submitting;
 use crate::services::lessons::Lessons;
@@ -69,6 +70,7 @@ pub struct Room {
     pub(super) uploads: Uploads,
     pub(super) sendings: Sendings,
     pub(super) watchers: Watchers,
+    pub(super) conversations: Memory,
     /// The right to hold an opened message in memory.
     pub(super) opened: Semaphore,
     /// The right to search.
@@ -84,6 +86,7 @@ impl Room {
             uploads: Uploads::default(),
             sendings: Sendings::default(),
             watchers: Watchers::default(),
+            conversations: Memory::default(),
             opened: Semaphore::new(settings.opened_at_once.max(1) as usize),
             searches: Semaphore::new(settings.searches_at_once.max(1) as usize),
             needs,

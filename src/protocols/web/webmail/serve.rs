@@ -10,7 +10,7 @@ use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use tokio_util::sync::CancellationToken;
 
-use super::{Room, acts, assets, changes, door, drafts, folders, list, parts, people, read, scripts, send, signing_in, uploads};
+use super::{Room, acts, assets, changes, conversations, door, drafts, folders, list, parts, people, read, scripts, send, signing_in, uploads};
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
 use crate::protocols::web::form::problem;
@@ -82,6 +82,7 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/messages/mark", post(acts::mark))
         .route("/messages/move", post(acts::put))
         .route("/messages/remove", post(acts::remove))
+        .route("/conversation", get(conversations::show))
         .route("/message", get(read::message))
         .route("/message/page", get(read::page))
         .route("/message/part", get(parts::part))

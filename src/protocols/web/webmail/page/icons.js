@@ -7,6 +7,7 @@ export const ICONS = {
   check: "M5 12.500l4.500 4.500L19 7.500",
   close: "M6 6l12 12M18 6L6 18",
   compose: "M4 20h4L19 9l-4-4L4 16zM13 7l4 4",
+  conversation: "M4 5h11v8H9l-3 3v-3H4zM18 9h2v8h-2v3l-3-3h-5",
   down: "M6 9l6 6 6-6",
   download: "M12 4v11M7 11l5 5 5-5M5 20h14",
   drafts: "M4 5h11M4 10h8M4 15h5M12 19l1-3 6-6 2 2-6 6z",
