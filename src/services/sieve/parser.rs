@@ -49,7 +49,7 @@ struct Parser<'a, 'm> {
     /// Offset where the token begins, and where the one before it ended.
     start: usize,
     end: usize,
-    settings: &'a SieveSettings,
+    settings: &'m SieveSettings,
     mistakes: &'m mut Vec<Mistake>,
     depth: u32,
     calls: u32,
