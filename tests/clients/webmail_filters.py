@@ -8,7 +8,6 @@ import email.utils
 import subprocess
 import time
 
-from selenium.webdriver.common.keys import Keys
 from server import check, letter
 from sievelib import managesieve
 from sievelib.parser import Parser
@@ -35,7 +34,8 @@ def scripts(server):
 def understood(source):
     """Whether the parser of another program takes the script."""
     parser = Parser()
-    assert parser.parse(source), f"{parser.error}\n{source}"
+    # Its pattern for texts of several lines knows LF only.
+    assert parser.parse(source.replace("\r\n", "\n")), f"{parser.error}\n{source}"
 
 
 def send(server, subject, user=1, **fields):
@@ -89,7 +89,6 @@ def a_rule_is_made(server):
     page.until("the form", lambda: page.there("form.rule"))
     set_value(page, "form.rule input[type=text]", "Plans & <b>lists</b>")
     set_value(page, "form.rule .parts select", "subject")
-    page.press(Keys.NULL)
     set_value(page, "form.rule .parts textarea", "plan\nlist of \"things\"")
     set_value(page, "form.rule input[list]", "Projects/Plans ü")
     press_button(page, "Another action")
@@ -150,7 +149,7 @@ def rules_change_places(server):
     press_button(page, "every message: earlier")
     page.until("it comes first", lambda: "every message" in page.text(".rules > li"))
     _, source, _ = scripts(server)
-    assert source.index("\\\\Seen") < source.index("fileinto"), source
+    assert source.index("\\\\Seen") < source.index("fileinto :create"), source
     press_button(page, "Remove every message")
     press_button(page, "Remove")
     page.until("one rule", lambda: page.there(".rules > li") == 1)
@@ -318,7 +317,7 @@ def conversations_are_grouped(server):
     assert page.script("return document.querySelector('#list button[aria-label=Conversations]').getAttribute('aria-pressed')") == "true"
     # What is done with a line is done with all of its messages.
     page.script("[...document.querySelectorAll('.row')].find(row => row.getAttribute('aria-label')?.includes('3 messages')).querySelector('.mark').click()")
-    press_button(page, "Archive (e)", "#list .bar") if page.there("#list .bar button[title='Archive (e)']") else page.press("e")
+    press_button(page, "Archive", "#list .bar")
     page.until("one row is left", lambda: len([row for row in page.rows() if "Lunch" in row]) == 1)
     client = server.imap(0)
     check(client.select("Archive", readonly=True))

@@ -260,7 +260,7 @@ fn of() -> impl Strategy<Value = Of> {
         Just(Of::List),
         Just(Of::Body),
         "[A-Za-z-]{1,8}|from|Subject|List-Id".prop_map(Of::Header),
-        "[A-Za-z-]{1,8}|FROM|sender".prop_map(Of::Address),
+        "FROM|sender|Reply-To|to|cc".prop_map(Of::Address),
     ]
 }
 

@@ -60,7 +60,7 @@ export async function edit(rule, { folders, check }) {
   const submit = h("button", { class: "main", type: "submit" }, t("save"));
   const form = h("form", { class: "rule" }, known, h("label", {}, h("span", {}, t("ruleName")), name),
     h("label", {}, h("span", {}, t("matching")), matching), first, h("h3", {}, t("thenDo")), second,
-    h("label", {}, stop, h("span", {}, t("act_stop"))), problems, h("footer", {}, submit));
+    h("label", {}, h("span", {}, t("act_stop")), stop), problems, h("footer", {}, submit));
   let changed = null;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -145,7 +145,7 @@ class Action {
 
   draw() {
     const kind = choose("action", ACTIONS.map((key) => [key, t(`act_${key.replace(":", "_")}`)]), this.kind, (key) => { this.kind = key; this.draw(); this.element.querySelector("select").focus(); });
-    const copy = h("label", {}, this.copy, h("span", {}, t("keepCopy")));
+    const copy = h("label", {}, h("span", {}, t("keepCopy")), this.copy);
     const more = { file: [this.folder, copy], redirect: [this.to, copy], reject: [this.text] };
     this.element.replaceChildren(kind, ...more[this.kind] ?? []);
   }
