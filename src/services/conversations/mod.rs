@@ -154,7 +154,9 @@ impl Memory {
         let mut all: usize = table.known.values().map(|entry| entry.ids + EMPTY).sum();
         while all > most as usize {
             let others = table.known.iter().filter(|(other, _)| **other != key);
-            let Some(oldest) = others.min_by_key(|(_, entry)| entry.used).map(|(other, _)| other.clone()) else { break };
+            let Some(oldest) = others.min_by_key(|(_, entry)| entry.used).map(|(other, _)| other.clone()) else {
+                break;
+            };
             all -= table.known.remove(&oldest).map_or(0, |entry| entry.ids + EMPTY);
         }
     }

@@ -165,7 +165,8 @@ async fn webmail_api() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn webmail_filters() {
-    let attempt = || run_webmail("webmail_filters.py", "selenium, sievelib", &["chromium", "chromedriver", "sieve-connect"]);
+    let attempt =
+        || run_webmail("webmail_filters.py", "selenium, sievelib", &["chromium", "chromedriver", "sieve-connect"]);
     if std::panic::AssertUnwindSafe(attempt()).catch_unwind().await.is_err() {
         eprintln!("once more, with another server");
         attempt().await;

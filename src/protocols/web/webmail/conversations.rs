@@ -53,7 +53,8 @@ pub(super) async fn window(
             places
         }
     };
-    let size = |place: &usize| -> u64 { list.at(*place).iter().filter_map(|uid| row(view, *uid)).map(|r| r.size).sum() };
+    let size =
+        |place: &usize| -> u64 { list.at(*place).iter().filter_map(|uid| row(view, *uid)).map(|r| r.size).sum() };
     match order {
         Order::Newest => places.reverse(),
         Order::Oldest => {}
@@ -90,8 +91,7 @@ fn together(view: &View, group: &[u32], known: &mut BTreeMap<u32, Line>) -> Opti
     let unseen = rows().filter(|row| !row.flags.contains(Flags::SEEN)).count();
     let mut seen = HashSet::new();
     let people = before.iter().flat_map(|line| &line.from).chain(&line.from);
-    let from: Vec<Person> =
-        people.filter(|person| seen.insert(person.address.to_ascii_lowercase())).cloned().collect();
+    let from: Vec<Person> = people.filter(|person| seen.insert(person.address.to_ascii_lowercase())).cloned().collect();
     line.from = from;
     line.attachments |= before.iter().any(|line| line.attachments);
     line.size = rows().map(|row| row.size).sum();

@@ -7,12 +7,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use super::Room;
 use super::answer::{Answer, Asked, Problem};
 use super::conversations::{self, Conversation};
 use super::door::Reader;
 use super::envelope::{Envelope, Person, clean};
 use super::terms::{self, Scope};
-use super::Room;
 use crate::foundations::mail::{SequenceNumber, SequenceSet, Summary, Uid};
 use crate::foundations::wire::imap::SearchKey;
 use crate::services::search::{Condition, Wording, find};

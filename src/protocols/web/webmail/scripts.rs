@@ -156,11 +156,7 @@ pub(super) async fn check(
 }
 
 /// Stores a script, when it is right and nobody else has changed it.
-pub(super) async fn save(
-    State(room): State<Arc<Room>>,
-    reader: Reader,
-    Wish(wish): Wish<Saving>,
-) -> Answer<Response> {
+pub(super) async fn save(State(room): State<Arc<Room>>, reader: Reader, Wish(wish): Wish<Saving>) -> Answer<Response> {
     let name = script_name(&wish.name)?;
     let are_rules = matches!(wish.content, Content::Rules(_));
     let judgement = match wish.content {

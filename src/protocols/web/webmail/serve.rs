@@ -10,7 +10,10 @@ use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use tokio_util::sync::CancellationToken;
 
-use super::{Room, acts, assets, changes, conversations, door, drafts, folders, list, parts, people, read, scripts, send, signing_in, uploads};
+use super::{
+    Room, acts, assets, changes, conversations, door, drafts, folders, list, parts, people, read, scripts, send,
+    signing_in, uploads,
+};
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
 use crate::protocols::web::form::problem;

@@ -55,7 +55,11 @@ fn everything() -> RuleSet {
                 vec![Action::Reject { text: "No.\n.\n..dots".to_owned() }],
             ),
             off,
-            rule("lists [all]", vec![text(Of::List, Comparison::Contains, &["example.org"]), not], vec![file("Lists ü")]),
+            rule(
+                "lists [all]",
+                vec![text(Of::List, Comparison::Contains, &["example.org"]), not],
+                vec![file("Lists ü")],
+            ),
             rule(
                 "",
                 vec![
@@ -168,10 +172,7 @@ fn scripts_of_others_are_read_when_rules_can_say_the_same() {
     assert_eq!(set.rules[0].name, "lists");
     assert_eq!(
         set.rules[0].actions,
-        [
-            Action::Mark { flag: Mark::Seen },
-            Action::File { folder: "Lists".to_owned(), copy: false, create: false }
-        ]
+        [Action::Mark { flag: Mark::Seen }, Action::File { folder: "Lists".to_owned(), copy: false, create: false }]
     );
     let set = understood(
         "require [\"fileinto\"];\n# rule:[off]\nif false # allof (header :contains \"from\" \"x\", size :over 10K)\n{\n\
@@ -284,9 +285,8 @@ fn condition() -> impl Strategy<Value = Condition> {
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         prop_oneof![Just(Mark::Seen), Just(Mark::Flagged)].prop_map(|flag| Action::Mark { flag }),
-        ("[A-Za-z/ ü]{1,10}", any::<bool>(), any::<bool>()).prop_map(|(folder, copy, create)| {
-            Action::File { folder, copy, create }
-        }),
+        ("[A-Za-z/ ü]{1,10}", any::<bool>(), any::<bool>())
+            .prop_map(|(folder, copy, create)| { Action::File { folder, copy, create } }),
         ("[a-z]{1,5}@[a-z]{1,5}\\.example", any::<bool>()).prop_map(|(to, copy)| Action::Redirect { to, copy }),
         words().prop_map(|text| Action::Reject { text }),
         Just(Action::Discard),

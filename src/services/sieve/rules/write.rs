@@ -18,7 +18,10 @@ impl RuleSet {
     pub fn script(&self) -> String {
         let mut writer = Writer::default();
         for (n, rule) in self.rules.iter().enumerate() {
-            self.vacation.iter().filter(|vacation| vacation.position == n).for_each(|vacation| writer.vacation(vacation));
+            self.vacation
+                .iter()
+                .filter(|vacation| vacation.position == n)
+                .for_each(|vacation| writer.vacation(vacation));
             writer.rule(rule);
         }
         self.vacation
