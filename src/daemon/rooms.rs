@@ -153,6 +153,8 @@ fn webmail_room(
         routing: parts.routing.clone(),
         mailboxes,
         personal: Personal::new(parts.database.clone()),
+        scripts: parts.scripts.clone()?,
+        sieve: parts.lives.sieve.clone(),
         submitting: submitting(parts, submission),
         lessons: Arc::clone(lessons),
         journal: parts.journal.clone(),

@@ -164,6 +164,16 @@ async fn webmail_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn webmail_filters() {
+    let attempt =
+        || run_webmail("webmail_filters.py", "selenium, sievelib", &["chromium", "chromedriver", "sieve-connect"]);
+    if std::panic::AssertUnwindSafe(attempt()).catch_unwind().await.is_err() {
+        eprintln!("once more, with another server");
+        attempt().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn webmail_in_chromium() {
     // A browser on a machine that is very busy may lose a key press. What fails twice, on servers of their own, is a defect.
     let attempt = || run_webmail("webmail_browser.py", "selenium", &["chromium", "chromedriver"]);

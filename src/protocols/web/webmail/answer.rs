@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::foundations::failure::{Kind, Refusal};
 use crate::protocols::web::form::problem;
-use crate::storage::{database, directory, mailbox};
+use crate::storage::{database, directory, mailbox, scripts};
 
 /// Why a wish is not fulfilled: a status and a sentence for whoever sits before the page.
 #[derive(Debug)]
@@ -86,6 +86,16 @@ impl From<mailbox::Error> for Problem {
             _ => return Self::ours(&error),
         };
         Self::new(status(error.kind()), public)
+    }
+}
+
+impl From<scripts::Error> for Problem {
+    fn from(error: scripts::Error) -> Self {
+        match error {
+            // Paths are for the log.
+            scripts::Error::File(_) | scripts::Error::BadUser(_) | scripts::Error::Closing => Self::ours(&error),
+            told => Self::new(status(told.kind()), capital(&told)),
+        }
     }
 }
 

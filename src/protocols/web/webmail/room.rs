@@ -14,15 +14,18 @@ use crate::foundations::clock::SharedClock;
 use crate::foundations::net::HttpSettings;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
+use crate::services::conversations::Memory;
 use crate::services::guard::Guard;
 use crate::services::handover::Submitting;
 use crate::services::lessons::Lessons;
 use crate::services::login::Login;
 use crate::services::routing::Routing;
+use crate::services::sieve::SieveSettings;
 use crate::storage::directory::Directory;
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::Mailboxes;
 use crate::storage::personal::Personal;
+use crate::storage::scripts::Scripts;
 
 /// What the webmail is given; filled by `daemon::rooms`.
 pub struct Needs {
@@ -44,6 +47,10 @@ pub struct Needs {
     pub mailboxes: Mailboxes,
     /// Preferences, and people written to.
     pub personal: Personal,
+    /// The users' scripts.
+    pub scripts: Scripts,
+    /// What scripts may do.
+    pub sieve: Live<SieveSettings>,
     /// Who takes messages to be sent.
     pub submitting: Arc<dyn Submitting>,
     /// Who learns from what users move.
@@ -63,6 +70,7 @@ pub struct Room {
     pub(super) uploads: Uploads,
     pub(super) sendings: Sendings,
     pub(super) watchers: Watchers,
+    pub(super) conversations: Memory,
     /// The right to hold an opened message in memory.
     pub(super) opened: Semaphore,
     /// The right to search.
@@ -78,6 +86,7 @@ impl Room {
             uploads: Uploads::default(),
             sendings: Sendings::default(),
             watchers: Watchers::default(),
+            conversations: Memory::default(),
             opened: Semaphore::new(settings.opened_at_once.max(1) as usize),
             searches: Semaphore::new(settings.searches_at_once.max(1) as usize),
             needs,

@@ -10,7 +10,10 @@ use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use tokio_util::sync::CancellationToken;
 
-use super::{Room, acts, assets, changes, door, drafts, folders, list, parts, people, read, send, signing_in, uploads};
+use super::{
+    Room, acts, assets, changes, conversations, door, drafts, folders, list, parts, people, read, scripts, send,
+    signing_in, uploads,
+};
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
 use crate::protocols::web::form::problem;
@@ -82,12 +85,19 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/messages/mark", post(acts::mark))
         .route("/messages/move", post(acts::put))
         .route("/messages/remove", post(acts::remove))
+        .route("/conversation", get(conversations::show))
         .route("/message", get(read::message))
         .route("/message/page", get(read::page))
         .route("/message/part", get(parts::part))
         .route("/message/source", get(parts::raw))
         .route("/drafts", post(drafts::save))
         .route("/send", post(send::send))
+        .route("/scripts", get(scripts::list))
+        .route("/scripts/check", post(scripts::check))
+        .route("/scripts/activate", post(scripts::activate))
+        .route("/scripts/rename", post(scripts::rename))
+        .route("/scripts/delete", post(scripts::delete))
+        .route("/script", get(scripts::show).post(scripts::save))
         .route("/changes", get(changes::watch))
         .route("/openapi.json", get(openapi))
         .layer(DefaultBodyLimit::max(LARGEST_WISH))
