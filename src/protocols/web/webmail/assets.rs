@@ -44,6 +44,7 @@ assets! {
     "people.js" JAVASCRIPT;
     "preferences.js" JAVASCRIPT;
     "reader.js" JAVASCRIPT;
+    "security.js" JAVASCRIPT;
     "texts.js" JAVASCRIPT;
 }
 

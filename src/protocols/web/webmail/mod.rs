@@ -25,6 +25,7 @@ mod parts;
 mod people;
 mod read;
 mod room;
+mod security;
 mod send;
 mod serve;
 mod sessions;
