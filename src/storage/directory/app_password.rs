@@ -176,16 +176,7 @@ impl Edit {
         if there.len() >= most as usize {
             return Err(Error::TooMany { what: "app passwords", most });
         }
-        let columns = ["user_id", "name", "digest", "scopes", "made_at", "ends_at"];
-        let values = [
-            user_id.into(),
-            name.into(),
-            new.digest.as_str().into(),
-            new.scopes.to_string().into(),
-            self.now.into(),
-            new.ends_at.into(),
-        ];
-        let id = self.transaction.insert("app_passwords", &columns, &values).await?;
+        let id = self.put_app_password_back(user_id, &NewAppPassword { name: name.to_owned(), ..new.clone() }).await?;
         Ok(AppPassword {
             id,
             user_id,
@@ -196,6 +187,20 @@ impl Edit {
             used_at: None,
             used_from: None,
         })
+    }
+
+    /// Gives an account a password of a device that it had; its number.
+    pub async fn put_app_password_back(&mut self, user_id: i64, new: &NewAppPassword) -> Result<i64, Error> {
+        let columns = ["user_id", "name", "digest", "scopes", "made_at", "ends_at"];
+        let values = [
+            user_id.into(),
+            new.name.as_str().into(),
+            new.digest.as_str().into(),
+            new.scopes.to_string().into(),
+            self.now.into(),
+            new.ends_at.into(),
+        ];
+        Ok(self.transaction.insert("app_passwords", &columns, &values).await?)
     }
 
     /// Removes the password of a device that has this name, or else this number.

@@ -9,6 +9,7 @@ use super::{Directory, Edit, Error};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::secret::Secret;
+use crate::storage::database::{Absent, Val};
 
 /// The second factor of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +79,7 @@ impl Edit {
             account.id.into(),
             secret.expose().into(),
             self.now.into(),
-            crate::storage::database::Val::Null(crate::storage::database::Absent::Int),
+            Val::Null(Absent::Int),
             0_i64.into(),
             0_i64.into(),
             0_i64.into(),
@@ -95,6 +96,21 @@ impl Edit {
         }
         self.set_recovery_codes(user_id, digests).await?;
         Ok(true)
+    }
+
+    /// Gives a new account the second factor that it had: what was used of it stays used.
+    pub async fn put_two_factor_back(
+        &mut self,
+        user_id: i64,
+        secret: &Secret<String>,
+        since: Timestamp,
+        last_step: i64,
+    ) -> Result<(), Error> {
+        let columns = ["secret", "made_at", "confirmed_at", "last_step"];
+        let sql = self.transaction.dialect().upsert("two_factor", &["user_id"], &columns);
+        let values = [user_id.into(), secret.expose().into(), since.into(), since.into(), last_step.into()];
+        self.transaction.execute(sql, &values).await?;
+        Ok(())
     }
 
     /// Replaces the recovery codes.
