@@ -79,6 +79,20 @@ impl Code {
     }
 }
 
+/// The step of time, among those of about now, whose code this is, by a secret in base32 of at least 16 octets.
+///
+/// # Errors
+/// That is no such secret.
+pub fn one_time_step(secret: &Secret<String>, code: &str, now: Timestamp) -> Result<Option<i64>, BadSecret> {
+    let key = Key::parse(secret.expose()).ok_or(BadSecret)?;
+    Ok(Code::parse(code).and_then(|code| key.step_of(code, now)))
+}
+
+/// A secret that is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("at least 16 octets in base32 are wanted")]
+pub struct BadSecret;
+
 /// The address that authenticator programs read from a picture.
 pub(super) fn address(key: &Key, account: &str, issuer: &str) -> Secret<String> {
     let issuer = encoded(issuer);

@@ -75,7 +75,8 @@ pub struct Stay {
 }
 
 impl Stay {
-    /// A token that is cancelled when the session has to end: with `stop`, or because [`Stay::is_over`].
+    /// A token that is cancelled when the session has to end: with `stop`, or because [`Stay::is_over`]. To be asked for
+    /// once; of several, only the last is told of the latter.
     #[must_use]
     pub fn until(&self, stop: &CancellationToken) -> CancellationToken {
         let until = stop.child_token();

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use postrider::config::Protocol;
 use postrider::foundations::event::EventKind;
+use postrider::foundations::secret::Secret;
 use postrider::storage::journal::Query;
 
 use super::commands::{config, run};
-use crate::harness::{Host, Imap, PASSWORD};
+use crate::harness::{Host, Imap, PASSWORD, tools};
 
 async fn log_in(host: &Host, password: &str) -> (Imap, bool) {
     let mut imap = Imap::greeted(host.tls(Protocol::Imaps).await).await;
@@ -66,6 +67,47 @@ async fn an_administrator_turns_two_factor_login_off() {
     assert_eq!(run(&config, &["user", "two-factor", "disable", "nobody@example.test"], "").await.1, 4);
     let events = host.events(&Query { kinds: vec![EventKind::TwoFactor], ..Query::default() }).await;
     assert_eq!((events.len(), &events[0].details["by"]), (1, &"an administrator".into()));
+    host.stop().await;
+}
+
+/// The status of a login to the monitoring page.
+async fn look(host: &Host, form: &str) -> String {
+    let mut talk = host.plain(Protocol::Dashboard).await;
+    let length = form.len();
+    let request = format!(
+        "POST /login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{form}"
+    );
+    talk.send(&request).await;
+    talk.line().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_monitoring_page_asks_for_a_code() {
+    let Some(program) = tools::find("oathtool") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let (password, secret) = (directory.path().join("password"), directory.path().join("secret"));
+    let hash = postrider::services::login::hash(&Secret::new(PASSWORD.to_owned()), 4).unwrap();
+    std::fs::write(&password, hash.expose()).unwrap();
+    let base32 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    std::fs::write(&secret, format!("{base32}\n")).unwrap();
+    let settings = format!(
+        "[dashboard]\npassword_file = \"{}\"\none_time_secret_file = \"{}\"\nwrong_password_delay = \"10ms\"\n",
+        password.display(),
+        secret.display()
+    );
+    let host = Host::start().settings(&settings).real_time().await;
+    let output = tokio::process::Command::new(program).args(["--totp", "-b", base32]).output().await.unwrap();
+    tools::assert_success("oathtool", &output);
+    let code = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    for form in
+        [format!("password={PASSWORD}"), format!("password={PASSWORD}&code=12"), format!("password=x&code={code}")]
+    {
+        assert!(look(&host, &form).await.starts_with("HTTP/1.1 401"), "{form}");
+    }
+    let right = format!("password={PASSWORD}&code={code}");
+    assert!(look(&host, &right).await.starts_with("HTTP/1.1 303"), "a wrong password uses no code up");
+    assert!(look(&host, &right).await.starts_with("HTTP/1.1 401"), "it is good once");
     host.stop().await;
 }
 
