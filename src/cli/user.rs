@@ -168,8 +168,8 @@ pub(super) async fn run(command: User, context: &Context) -> Outcome {
     let accounts = context.accounts().await?;
     match command {
         User::Hash => {}
-        User::AppPassword(command) => return app_password::run(accounts, output, command).await,
-        User::TwoFactor(command) => return two_factor::run(accounts, output, command).await,
+        User::AppPassword(command) => return Box::pin(app_password::run(accounts, output, command)).await,
+        User::TwoFactor(command) => return Box::pin(two_factor::run(accounts, output, command)).await,
         User::List { domain } => output.list(&list(&accounts, domain).await?),
         User::Show { address } => {
             let account = accounts.directory.account_now(&address).await?.ok_or(Error::NoUser(address))?;
