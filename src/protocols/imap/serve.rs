@@ -20,6 +20,7 @@ use crate::foundations::net::Connection;
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Announced, Command, CommandBody, Fault, Framed, LimitPassed, Limits};
 use crate::services::guard::{Pass, Penalty, Service};
+use crate::services::login::Stay;
 
 /// Serves one client until it leaves, is sent away, or the server stops.
 pub async fn run(connection: Connection, room: Arc<Room>) {
@@ -49,6 +50,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         session,
         peer,
         stop: connection.stop,
+        stay: None,
         state: State::NotAuthenticated { until },
         pass,
         failures: 0,
@@ -86,6 +88,8 @@ pub(super) struct Conversation {
     pub session: SessionId,
     pub peer: Peer,
     pub stop: CancellationToken,
+    /// How long whoever has logged in may stay.
+    pub stay: Option<Stay>,
     pub state: State,
     pub pass: Pass,
     /// Failed logins.
@@ -163,13 +167,21 @@ impl Conversation {
         let read = tokio::time::timeout_at(deadline, self.link.read());
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Ok(Some(Next::Bye("The server is going down; come back soon"))),
+            () = self.stop.cancelled() => Ok(Some(Next::Bye(self.farewell()))),
             read = read => match read {
                 Ok(Ok(0)) => Ok(Some(Next::Gone)),
                 Ok(Ok(_)) => Ok(None),
                 Ok(Err(error)) => Err(error),
                 Err(_) => Ok(Some(Next::Bye(late))),
             },
+        }
+    }
+
+    /// Why a session ends that is told to stop.
+    pub fn farewell(&self) -> &'static str {
+        match &self.stay {
+            Some(stay) if stay.is_over() => Stay::FAREWELL,
+            _ => "The server is going down; come back soon",
         }
     }
 

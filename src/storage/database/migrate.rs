@@ -66,6 +66,9 @@ steps! {
     71 "0071_correspondents",
     72 "0072_sender_reputation",
     73 "0073_shared_rates",
+    74 "0074_app_passwords",
+    75 "0075_two_factor",
+    76 "0076_recovery_codes",
 }
 
 /// Tables that may be there before us (the seed's), and the columns we need of them.

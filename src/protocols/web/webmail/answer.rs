@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::foundations::failure::{Kind, Refusal};
 use crate::protocols::web::form::problem;
+use crate::services::login::KeyError;
 use crate::storage::{database, directory, mailbox, scripts};
 
 /// Why a wish is not fulfilled: a status and a sentence for whoever sits before the page.
@@ -108,6 +109,17 @@ impl From<database::Error> for Problem {
 impl From<directory::Error> for Problem {
     fn from(error: directory::Error) -> Self {
         Self::ours(&error)
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        match error.kind() {
+            Kind::NotFound | Kind::Exists | Kind::Invalid | Kind::TooMany => {
+                Self::new(status(error.kind()), capital(&error))
+            }
+            _ => Self::ours(&error),
+        }
     }
 }
 

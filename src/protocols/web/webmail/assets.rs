@@ -46,6 +46,7 @@ assets! {
     "preferences.js" JAVASCRIPT;
     "reader.js" JAVASCRIPT;
     "rules.js" JAVASCRIPT;
+    "security.js" JAVASCRIPT;
     "texts.js" JAVASCRIPT;
     "vacation.js" JAVASCRIPT;
 }

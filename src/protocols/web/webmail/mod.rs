@@ -27,6 +27,7 @@ mod people;
 mod read;
 mod room;
 mod scripts;
+mod security;
 mod send;
 mod serve;
 mod sessions;

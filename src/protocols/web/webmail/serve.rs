@@ -11,8 +11,8 @@ use axum::{Extension, Router};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Room, acts, assets, changes, conversations, door, drafts, folders, list, parts, people, read, scripts, send,
-    signing_in, uploads,
+    Room, acts, assets, changes, conversations, door, drafts, folders, list, parts, people, read, scripts, security,
+    send, signing_in, uploads,
 };
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
@@ -72,6 +72,13 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/sessions", get(signing_in::list))
         .route("/sessions/{id}", delete(signing_in::end))
         .route("/password", post(signing_in::change_password))
+        .route("/security", get(security::show))
+        .route("/two-factor", post(security::begin))
+        .route("/two-factor/confirm", post(security::confirm))
+        .route("/two-factor/recovery-codes", post(security::new_codes))
+        .route("/two-factor/off", post(security::turn_off))
+        .route("/app-passwords", post(security::add))
+        .route("/app-passwords/revoke", post(security::revoke))
         .route("/account", get(people::account))
         .route("/preferences", post(people::prefer))
         .route("/people", get(people::people))

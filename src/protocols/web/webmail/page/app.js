@@ -10,6 +10,7 @@ import { help, listen } from "./keys.js";
 import { List, told } from "./list.js";
 import * as preferences from "./preferences.js";
 import { Reader } from "./reader.js";
+import { mustEnrol } from "./security.js";
 import { t } from "./texts.js";
 import * as vacation from "./vacation.js";
 
@@ -27,22 +28,30 @@ function signIn(note = "") {
   const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password", required: true });
   const problem = h("p", { class: "problems", role: "alert" }, note);
   const submit = h("button", { class: "main", type: "submit" }, t("signIn"));
+  const code = h("input", { id: "code", name: "code", type: "text", autocomplete: "one-time-code", autocapitalize: "none", spellcheck: false, maxLength: 40 });
+  const first = [h("label", { for: "address" }, t("address"), address), h("label", { for: "password" }, t("password"), password)];
+  const second = h("label", { for: "code", hidden: true }, t("code"), code, h("small", {}, t("codeHint")));
   const form = h("form", { class: "entrance" }, h("img", { src: "icon.svg", alt: "", width: 56, height: 56 }), h("h1", {}, t("product")),
-    problem, h("label", { for: "address" }, t("address"), address), h("label", { for: "password" }, t("password"), password), submit, h("p", { class: "host" }, location.hostname));
+    problem, first, second, submit, h("p", { class: "host" }, location.hostname));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     submit.disabled = true;
     submit.textContent = t("signingIn");
     problem.textContent = "";
     try {
-      await post("session", { address: address.value, password: password.value });
-      await start();
+      await start(await post("session", { address: address.value, password: password.value, ...(second.hidden ? {} : { code: code.value }) }));
     } catch (error) {
-      problem.textContent = error.message;
       submit.disabled = false;
       submit.textContent = t("signIn");
-      password.select();
-      password.focus();
+      if (error.answer?.code_wanted) {
+        for (const label of first) label.hidden = true;
+        second.hidden = false;
+      } else {
+        problem.textContent = error.message;
+      }
+      const field = second.hidden ? password : code;
+      field.select();
+      field.focus();
     }
   });
   root.replaceChildren(h("main", { class: "door" }, form));
@@ -367,7 +376,11 @@ listen({
   go: (role) => { const folder = app?.folders.role(role); if (folder) app.openFolder(folder.name); },
 });
 
-async function start() {
+async function start({ must_enrol: must }) {
+  if (must) {
+    mustEnrol(root, { done: async () => start(await get("session")), leave: async () => { await remove("session").catch(() => {}); signIn(t("signedOut")); } });
+    return;
+  }
   const account = await get("account");
   app = new App(account);
   await app.begin();
@@ -375,8 +388,7 @@ async function start() {
 
 whenSignedOut(() => signIn());
 try {
-  await get("session");
-  await start();
+  await start(await get("session"));
 } catch (error) {
   if (error.status === 401) signIn();
   else root.replaceChildren(h("p", { class: "waiting", role: "alert" }, error.message, " ", h("button", { type: "button", on: { click: () => location.reload() } }, t("retry"))));
