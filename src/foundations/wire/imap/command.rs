@@ -11,6 +11,7 @@ use super::mailbox::{Append, QuotaLimits, Select, StatusItem, create_uses, mailb
 use super::messages::{Addressing, Messages};
 use super::name::RawName;
 use super::search::Search;
+use super::sort::{Sort, Thread};
 use crate::foundations::mail::Uid;
 use crate::foundations::secret::Secret;
 
@@ -94,6 +95,8 @@ pub enum CommandBody {
     Check,
     /// Expunge and unselect.
     Close,
+    /// Compress what follows, both ways (RFC 4978); the mechanism in capitals.
+    Compress(String),
     /// Copy messages.
     Copy(Messages, RawName),
     /// Make a mailbox.
@@ -143,6 +146,8 @@ pub enum CommandBody {
     Select(Select),
     /// Set a quota.
     SetQuota(String, QuotaLimits),
+    /// Find messages and put them in order (RFC 5256).
+    Sort(Box<Sort>),
     /// Begin TLS.
     StartTls,
     /// Tell about a mailbox.
@@ -151,6 +156,10 @@ pub enum CommandBody {
     Store(Box<Store>),
     /// Add to the subscribed names.
     Subscribe(RawName),
+    /// Find messages and put them into trees (RFC 5256).
+    Thread(Box<Thread>),
+    /// Go back to before the login (RFC 8437).
+    Unauthenticate,
     /// Leave the mailbox without expunging (RFC 3691).
     Unselect,
     /// Remove from the subscribed names.
@@ -214,6 +223,7 @@ impl CommandBody {
             b"NAMESPACE" => Self::Namespace,
             b"NOOP" => Self::Noop,
             b"STARTTLS" => Self::StartTls,
+            b"UNAUTHENTICATE" => Self::Unauthenticate,
             b"UNSELECT" => Self::Unselect,
             _ => return None,
         })
@@ -252,6 +262,10 @@ impl CommandBody {
     fn about_the_session(verb: &[u8], cursor: &mut Cursor<'_>) -> Parsed<Option<Self>> {
         Ok(Some(match verb {
             b"AUTHENTICATE" => authenticate(cursor)?,
+            b"COMPRESS" => {
+                cursor.space()?;
+                Self::Compress(cursor.atom("A compression mechanism")?.to_ascii_uppercase())
+            }
             b"ENABLE" => enable(cursor)?,
             b"GETQUOTA" => {
                 cursor.space()?;
@@ -278,7 +292,7 @@ impl CommandBody {
     }
 
     /// ```abnf
-    /// uid         = "UID" SP (copy / move / fetch / search / store / uid-expunge)
+    /// uid         = "UID" SP (copy / move / fetch / search / sort / store / thread / uid-expunge)
     /// uid-expunge = "EXPUNGE" SP sequence-set
     /// ```
     fn numbered(verb: &[u8], addressing: Addressing, cursor: &mut Cursor<'_>) -> Parsed<Option<Self>> {
@@ -293,6 +307,8 @@ impl CommandBody {
             (b"MOVE", _) => to_mailbox(cursor).map(|(messages, name)| Self::Move(messages, name))?,
             (b"FETCH", _) => Self::Fetch(Box::new(Fetch::parse(cursor, addressing)?)),
             (b"SEARCH", _) => Self::Search(Box::new(Search::parse(cursor, addressing)?)),
+            (b"SORT", _) => Self::Sort(Box::new(Sort::parse(cursor, addressing)?)),
+            (b"THREAD", _) => Self::Thread(Box::new(Thread::parse(cursor, addressing)?)),
             (b"STORE", _) => Self::Store(Box::new(Store::parse(cursor, addressing)?)),
             (b"EXPUNGE", Addressing::Uid) => {
                 cursor.space()?;
