@@ -15,6 +15,8 @@ pub(super) struct Deflate {
     arriving: BytesMut,
     /// The last piece was as long as was allowed: there may be more of it.
     full: bool,
+    /// The client's stream has ended.
+    ended: bool,
 }
 
 /// What decompressing has given.
@@ -37,7 +39,7 @@ impl std::fmt::Debug for Deflate {
 impl Deflate {
     /// At the start of both streams, of which this much has arrived.
     pub fn new(arrived: &[u8]) -> Self {
-        Self { out: None, input: Decompress::new(false), arriving: BytesMut::from(arrived), full: false }
+        Self { out: None, input: Decompress::new(false), arriving: BytesMut::from(arrived), full: false, ended: false }
     }
 
     /// Compressed octets that arrive are put here.
@@ -52,6 +54,9 @@ impl Deflate {
 
     /// Decompresses at most `most` octets of what has arrived, however much that may stand for.
     pub fn inflate(&mut self, into: &mut BytesMut, most: usize) -> io::Result<Inflated> {
+        if self.ended {
+            return Ok(Inflated::End);
+        }
         if !self.has_more() {
             return Ok(Inflated::Nothing);
         }
@@ -68,12 +73,13 @@ impl Deflate {
         if self.arriving.is_empty() {
             self.arriving = BytesMut::new();
         }
-        match (octets, status) {
-            (0, Status::StreamEnd) => Ok(Inflated::End),
-            (0, _) if self.arriving.is_empty() => Ok(Inflated::Nothing),
+        self.ended = status == Status::StreamEnd;
+        match octets {
+            0 if self.ended => Ok(Inflated::End),
+            0 if self.arriving.is_empty() => Ok(Inflated::Nothing),
             // It neither takes nor gives anything.
-            (0, _) => Err(io::Error::new(io::ErrorKind::InvalidData, "the compressed stream is damaged")),
-            (octets, _) => Ok(Inflated::Octets(octets)),
+            0 => Err(io::Error::new(io::ErrorKind::InvalidData, "the compressed stream is damaged")),
+            octets => Ok(Inflated::Octets(octets)),
         }
     }
 
@@ -86,7 +92,8 @@ impl Deflate {
             let consumed = compress.total_in();
             let status = compress.compress_vec(rest, &mut compressed, FlushCompress::Sync);
             status.map_err(io::Error::other)?;
-            rest = rest.get(usize::try_from(compress.total_in() - consumed).unwrap_or(usize::MAX)..).unwrap_or_default();
+            rest =
+                rest.get(usize::try_from(compress.total_in() - consumed).unwrap_or(usize::MAX)..).unwrap_or_default();
             // Room that is left says that everything has been written (zlib: deflate).
             if rest.is_empty() && compressed.len() < compressed.capacity() {
                 return Ok(compressed);

@@ -324,7 +324,8 @@ impl Conversation {
     /// RFC 9051 §5.5: while a further command is waiting in the buffer, its sequence numbers must mean what the client
     /// believes, so expunges wait; a command that expunges itself tells in any case.
     fn timely(&self, expunges: Expunges, body: &CommandBody) -> Expunges {
-        let itself = matches!(body, CommandBody::Expunge(_) | CommandBody::Move(..) | CommandBody::Idle);
+        use CommandBody as B;
+        let itself = matches!(body, B::Expunge(_) | B::Move(..) | B::Replace(_) | B::Idle);
         match expunges {
             Expunges::Tell if !itself && self.link.has_pipelined() => Expunges::Hold,
             expunges => expunges,

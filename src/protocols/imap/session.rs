@@ -97,8 +97,8 @@ fn rule(body: &CommandBody) -> Rule {
         B::Check | B::Expunge(_) => (Selected, Selected, Tell),
         // RFC 9051 §6.4.1: CLOSE sends no EXPUNGE.
         B::Close | B::Unselect => (Selected, Selected, Silent),
-        // RFC 6851 §3.3: MOVE itself causes EXPUNGE; COPY speaks of no numbers in its answer.
-        B::Copy(..) | B::Move(..) => (Selected, Selected, Tell),
+        // RFC 6851 §3.3, RFC 8508 §3.1: MOVE and REPLACE themselves cause EXPUNGE; COPY speaks of no numbers in its answer.
+        B::Copy(..) | B::Move(..) | B::Replace(_) => (Selected, Selected, Tell),
         B::Fetch(fetch) => (Selected, Selected, by_number(&fetch.messages)),
         B::Store(store) => (Selected, Selected, by_number(&store.messages)),
         B::Search(search) => (Selected, Selected, while_searching(search)),

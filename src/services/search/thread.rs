@@ -133,7 +133,9 @@ impl Threader {
         };
         let node = match self.algorithm {
             ThreadAlgorithm::OrderedSubject => self.push(number),
-            ThreadAlgorithm::References | ThreadAlgorithm::Refs => self.place(number, letter.message_id, letter.references),
+            ThreadAlgorithm::References | ThreadAlgorithm::Refs => {
+                self.place(number, letter.message_id, letter.references)
+            }
         };
         self.letters.push(Facts { sent: letter.sent, subject, is_reply_or_forward, node });
     }

@@ -234,9 +234,18 @@ mod tests {
         assert_eq!(heading.subject, "Grüße (1)");
         assert_eq!(heading.sent, HeaderDate::read(b"Mon, 7 Feb 1994 21:52:25 -0800"));
         let first = |field| heading.first(field).unwrap();
-        assert_eq!((&*first(AddressField::From).mailbox(), first(AddressField::From).display()), ("ann", "A \"b\" (c)".to_owned()));
-        assert_eq!((&*first(AddressField::To).mailbox(), first(AddressField::To).display()), ("grün", "Grüne".to_owned()));
-        assert_eq!((&*first(AddressField::Cc).mailbox(), first(AddressField::Cc).display()), ("friends", "friends".to_owned()));
+        assert_eq!(
+            (&*first(AddressField::From).mailbox(), first(AddressField::From).display()),
+            ("ann", "A \"b\" (c)".to_owned())
+        );
+        assert_eq!(
+            (&*first(AddressField::To).mailbox(), first(AddressField::To).display()),
+            ("grün", "Grüne".to_owned())
+        );
+        assert_eq!(
+            (&*first(AddressField::Cc).mailbox(), first(AddressField::Cc).display()),
+            ("friends", "friends".to_owned())
+        );
         assert_eq!(heading.message_id().as_deref(), Some(&b"<one@example.test>"[..]));
         assert_eq!(heading.in_reply_to().as_deref(), Some(&b"Your message <zero@example.test>"[..]));
         assert_eq!(heading.references().collect::<Vec<_>>(), [&b"a@b"[..], b"c@d", b"e@f"]);

@@ -55,7 +55,8 @@ mod tests {
             ("<<a@b>>", &["a@b"]),
             ("", &[]),
         ] {
-            let found: Vec<_> = message_ids(value.as_bytes()).map(|id| String::from_utf8_lossy(&id).into_owned()).collect();
+            let found: Vec<_> =
+                message_ids(value.as_bytes()).map(|id| String::from_utf8_lossy(&id).into_owned()).collect();
             assert_eq!(found, ids, "{value}");
         }
     }

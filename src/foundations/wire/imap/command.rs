@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::cursor::{Cursor, Malformed, Parsed, is_astring};
 use super::fetch::{Fetch, Store};
 use super::list::{List, SpecialUse, pattern};
-use super::mailbox::{Append, QuotaLimits, Select, StatusItem, create_uses, mailbox, quota_limits};
+use super::mailbox::{Append, QuotaLimits, Replace, Select, StatusItem, create_uses, mailbox, quota_limits};
 use super::messages::{Addressing, Messages};
 use super::name::RawName;
 use super::search::Search;
@@ -140,6 +140,8 @@ pub enum CommandBody {
     Noop,
     /// Rename a mailbox.
     Rename(RawName, RawName),
+    /// Put a message in the place of another (RFC 8508).
+    Replace(Box<Replace>),
     /// Find messages.
     Search(Box<Search>),
     /// Open a mailbox.
@@ -292,7 +294,7 @@ impl CommandBody {
     }
 
     /// ```abnf
-    /// uid         = "UID" SP (copy / move / fetch / search / sort / store / thread / uid-expunge)
+    /// uid         = "UID" SP (copy / move / fetch / replace / search / sort / store / thread / uid-expunge)
     /// uid-expunge = "EXPUNGE" SP sequence-set
     /// ```
     fn numbered(verb: &[u8], addressing: Addressing, cursor: &mut Cursor<'_>) -> Parsed<Option<Self>> {
@@ -306,6 +308,7 @@ impl CommandBody {
             (b"COPY", _) => to_mailbox(cursor).map(|(messages, name)| Self::Copy(messages, name))?,
             (b"MOVE", _) => to_mailbox(cursor).map(|(messages, name)| Self::Move(messages, name))?,
             (b"FETCH", _) => Self::Fetch(Box::new(Fetch::parse(cursor, addressing)?)),
+            (b"REPLACE", _) => Self::Replace(Box::new(Replace::parse(cursor, addressing)?)),
             (b"SEARCH", _) => Self::Search(Box::new(Search::parse(cursor, addressing)?)),
             (b"SORT", _) => Self::Sort(Box::new(Sort::parse(cursor, addressing)?)),
             (b"THREAD", _) => Self::Thread(Box::new(Thread::parse(cursor, addressing)?)),

@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn orders() {
-        let parse = |text: &'static str| Sort::parse(&mut Cursor::new(&Bytes::from_static(text.as_bytes())), Addressing::Uid);
+        let parse =
+            |text: &'static str| Sort::parse(&mut Cursor::new(&Bytes::from_static(text.as_bytes())), Addressing::Uid);
         let sort = parse(" RETURN (MIN SAVE) (subject REVERSE DATE) UTF-8 UNSEEN 1:2").unwrap();
         let [first, second] = sort.criteria[..] else { panic!("{sort:?}") };
         assert_eq!((first.key, first.direction), (SortKey::Subject, Direction::Ascending));
@@ -165,7 +166,9 @@ mod tests {
 
     #[test]
     fn algorithms() {
-        let parse = |text: &'static str| Thread::parse(&mut Cursor::new(&Bytes::from_static(text.as_bytes())), Addressing::Sequence);
+        let parse = |text: &'static str| {
+            Thread::parse(&mut Cursor::new(&Bytes::from_static(text.as_bytes())), Addressing::Sequence)
+        };
         assert_eq!(parse(" references us-ascii ALL").map(|thread| thread.algorithm), Ok(ThreadAlgorithm::References));
         assert!(parse(" JWZ us-ascii ALL").is_err());
         assert!(parse(" REFS us-ascii").is_err());

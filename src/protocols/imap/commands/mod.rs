@@ -94,6 +94,7 @@ async fn selected(talk: &mut Conversation, tag: &str, body: CommandBody) -> Outc
         B::Expunge(uids) => Box::pin(expunge::run(talk, uids)).await,
         B::Fetch(fetch) => Box::pin(fetch::run(talk, *fetch)).await,
         B::Move(messages, to) => Box::pin(copy::move_to(talk, &messages, &to)).await,
+        B::Replace(replace) => Box::pin(append::replace(talk, *replace)).await,
         B::Search(search) => Box::pin(search::run(talk, tag, *search)).await,
         B::Sort(sort) => Box::pin(search::sort::run(talk, tag, *sort)).await,
         B::Thread(thread) => Box::pin(search::thread::run(talk, *thread)).await,

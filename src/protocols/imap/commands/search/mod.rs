@@ -18,6 +18,12 @@ use crate::storage::mailbox;
 
 /// Finds messages and answers in the form the client wants.
 pub async fn run(talk: &mut Conversation, tag: &str, search: Search) -> Outcome {
+    if let (State::Selected(account, _), Some(_)) = (&talk.state, &search.charset)
+        && account.enabled.utf8
+    {
+        // RFC 6855 §3.
+        return Err(Trouble::bad("After UTF8=ACCEPT everything is in UTF-8"));
+    }
     let condition = condition_of(talk, &search)?;
     let State::Selected(account, selected) = &mut talk.state else {
         return Err(Trouble::bad("Select a mailbox first"));
@@ -40,7 +46,7 @@ fn condition_of(talk: &mut Conversation, search: &Search) -> Result<Arc<Conditio
         return Err(Trouble::bad("Select a mailbox first"));
     };
     if account.enabled.utf8 && search.charset.as_deref().is_some_and(|charset| !is_utf8(charset)) {
-        // RFC 6855 §3. SORT and THREAD cannot leave the charset out, so that UTF-8 must do.
+        // RFC 6855 §3. SORT and THREAD cannot leave the charset out, so that UTF-8 must be allowed to them.
         return Err(Trouble::bad("After UTF8=ACCEPT everything is in UTF-8"));
     }
     let condition = match prepare(search, selected, now, text_limit) {
