@@ -118,7 +118,8 @@ fn letter(chance: &mut Chance, number: u32) -> (String, String) {
         0..=2 => {}
         3 => line("In-Reply-To", &id(chance)),
         4 => line("In-Reply-To", &format!("Your message of Monday {} {}", id(chance), id(chance))),
-        5 => line("References", &format!("junk {} <broken> <@x> {}", id(chance), id(chance))),
+        // Not `<@x>`: Dovecot takes that for a message id, though RFC 5322 §3.6.4 wants something before the sign.
+        5 => line("References", &format!("junk {} <broken> <> {}", id(chance), id(chance))),
         _ => {
             let several: Vec<String> = (0..=chance.below(5)).map(|_| id(chance)).collect();
             line("References", &several.join("\r\n "));
