@@ -9,7 +9,6 @@
 //! In the log: a line when a session ends for another reason than LOGOUT or the client's going.
 
 mod answers;
-mod link;
 mod serve;
 mod session;
 mod settings;

@@ -6,7 +6,6 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::answers;
-use super::link::{Link, Lost};
 use super::session::{Plaintext, Profile, Session, StartTls, Step, Wish};
 use super::settings::ManageSieveSettings;
 use crate::foundations::address::Address;
@@ -14,9 +13,9 @@ use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
-use crate::foundations::net::{Connection, TlsContext};
+use crate::foundations::net::{Connection, Link, Lost, TlsContext};
 use crate::foundations::settings::Live;
-use crate::foundations::wire::managesieve::{Code, Condition, Fault, Framed, Limits, Reply, string};
+use crate::foundations::wire::managesieve::{Code, Condition, Fault, Framed, Framer, Limits, Reply, string};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::guard::{Failure, Guard, Pass, Penalty, Service};
 use crate::services::login::{Login, LoginAttempt};
@@ -59,6 +58,10 @@ impl Room {
 
 /// Octets of literals before somebody has logged in: a mechanism and its first response.
 const LITERALS_OF_STRANGERS: usize = 16 << 10;
+/// Octets read at once.
+const READ: usize = 4 << 10;
+/// Octets read at once of an announced literal.
+const READ_OF_LITERALS: usize = 64 << 10;
 /// How much of a refused command is read to find its end.
 const SKIP: u64 = 32 << 20;
 
@@ -67,19 +70,21 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     let Connection { stream, peer, session: id, stop, .. } = connection;
     let settings = room.needs.settings.get();
     let limits = Limits { line: settings.command_line as usize, literals: LITERALS_OF_STRANGERS, skip: SKIP };
-    let mut link = Link::new(stream, limits, settings.stall_timeout.duration());
+    let mut link = Link::new(stream, settings.stall_timeout.duration());
     let pass = match room.needs.guard.admit(&peer, Service::ManageSieve) {
         Ok(pass) => pass,
         Err(refused) => {
             let event = Event::new(room.needs.clock.now(), EventKind::ConnectionRefused).session(id);
             room.needs.journal.record(event.with("peer", peer.to_string()).with("reason", refused.to_string()));
-            link.write(&Reply::bye(refused.public).coded(Code::TryLater));
+            Reply::bye(refused.public).coded(Code::TryLater).encode(&mut link.out);
             link.close().await;
             return;
         }
     };
     let session = Session::new(profile(&room, &settings, &peer));
-    let mut driver = Driver { room: &room, settings, limits, peer, id, stop, pass, link, session, account: None };
+    let framer = Framer::new(limits);
+    let mut driver =
+        Driver { room: &room, settings, limits, peer, id, stop, pass, link, framer, session, account: None };
     let end = match driver.converse().await {
         Ok(never) => match never {},
         Err(end) => end,
@@ -156,6 +161,7 @@ struct Driver<'r> {
     stop: CancellationToken,
     pass: Pass,
     link: Link,
+    framer: Framer,
     session: Session,
     account: Option<Address>,
 }
@@ -167,22 +173,22 @@ impl Driver<'_> {
         self.perform(greeting).await?;
         let mut waiting = begin;
         loop {
-            match self.link.framed() {
+            match self.framer.feed(&mut self.link.input) {
                 Framed::Command(command) => {
                     let step = self.session.command(&command);
                     self.perform(step).await?;
                 }
                 Framed::Refused(fault) => self.reply(&too_large(fault, self.session.is_authenticated())).await?,
                 Framed::Lost => {
-                    self.link.write(&Reply::bye("The command does not end"));
+                    Reply::bye("The command does not end").encode(&mut self.link.out);
                     return Err(End::Errors);
                 }
-                Framed::More(_) => {
+                Framed::More(wanted) => {
                     let mut deadline = waiting + self.settings.idle_timeout.duration();
                     if self.account.is_none() {
                         deadline = deadline.min(begin + self.settings.login_timeout.duration());
                     }
-                    self.wait(deadline).await?;
+                    self.wait(deadline, wanted).await?;
                     continue;
                 }
             }
@@ -190,20 +196,20 @@ impl Driver<'_> {
         }
     }
 
-    /// Waits until more of a command has come.
-    async fn wait(&mut self, deadline: Instant) -> Result<(), End> {
+    /// Waits until more of a command has come, of which `wanted` octets are known to be on their way.
+    async fn wait(&mut self, deadline: Instant, wanted: usize) -> Result<(), End> {
         self.link.flush().await?;
         self.link.shrink();
         tokio::select! {
-            read = timeout_at(deadline, self.link.read()) => match read {
+            read = timeout_at(deadline, self.link.read(wanted.clamp(READ, READ_OF_LITERALS))) => match read {
                 Ok(read) => Ok(read?),
                 Err(_) => {
-                    self.link.write(&Reply::bye("You said nothing for too long"));
+                    Reply::bye("You said nothing for too long").encode(&mut self.link.out);
                     Err(End::Idle)
                 }
             },
             () = self.stop.cancelled() => {
-                self.link.write(&Reply::bye("The server is stopping; try again in a moment").coded(Code::TryLater));
+                Reply::bye("The server is stopping; try again in a moment").coded(Code::TryLater).encode(&mut self.link.out);
                 Err(End::Stopped)
             }
         }
@@ -230,25 +236,26 @@ impl Driver<'_> {
                 }
                 Step::StartTls(reply) => {
                     let Some(context) = &self.room.needs.tls else { return Err(End::Lost(Lost::Gone)) };
-                    self.link.write(&reply);
+                    reply.encode(&mut self.link.out);
                     self.link.start_tls(context).await?;
+                    self.framer = Framer::new(self.limits);
                     next = self.session.secured();
                 }
                 Step::Perform(wish) => {
                     // A script with a mistake is no error of the client's.
                     let (lines, reply) = self.fulfil(wish).await;
                     self.link.out.extend_from_slice(&lines);
-                    self.link.write(&reply);
+                    reply.encode(&mut self.link.out);
                     return Ok(self.link.flush_if_long().await?);
                 }
                 Step::Forget(reply) => {
                     self.account = None;
                     self.limits.literals = LITERALS_OF_STRANGERS;
-                    self.link.set_limits(self.limits);
+                    self.framer.set_limits(self.limits);
                     next = Step::Reply(reply);
                 }
                 Step::Close(reply) => {
-                    self.link.write(&reply);
+                    reply.encode(&mut self.link.out);
                     return Err(if reply.condition() == Condition::Ok { End::Logout } else { End::Errors });
                 }
             }
@@ -268,12 +275,12 @@ impl Driver<'_> {
                     }
                 }
                 Penalty::Disconnect => {
-                    self.link.write(&Reply::bye("Too many errors; try again later").coded(Code::TryLater));
+                    Reply::bye("Too many errors; try again later").coded(Code::TryLater).encode(&mut self.link.out);
                     return Err(End::Errors);
                 }
             }
         }
-        self.link.write(reply);
+        reply.encode(&mut self.link.out);
         Ok(self.link.flush_if_long().await?)
     }
 
@@ -298,7 +305,7 @@ impl Driver<'_> {
         let name = login.address.to_string();
         self.account = Some(login.address);
         self.limits.literals = self.room.needs.sieve.get().script_size.len().saturating_add(LITERALS_OF_STRANGERS);
-        self.link.set_limits(self.limits);
+        self.framer.set_limits(self.limits);
         Ok(name)
     }
 

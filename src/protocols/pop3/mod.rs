@@ -11,7 +11,6 @@
 //! meanwhile are not noticed, but for those that are gone: RETR says so.
 //! In the log: a line when a session ends for another reason than QUIT or the client's going.
 
-mod link;
 mod maildrop;
 mod maildrops;
 mod reading;

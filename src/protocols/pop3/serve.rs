@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::link::{Link, Lost};
 use super::maildrop::{Listing, Maildrop};
 use super::maildrops::{MaildropLock, Maildrops};
 use super::reading::Reading;
@@ -17,9 +16,9 @@ use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::Kind;
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::{Peer, SequenceSet, Uid};
-use crate::foundations::net::{Connection, TlsContext};
+use crate::foundations::net::{Connection, Link, Lost, TlsContext};
 use crate::foundations::settings::Live;
-use crate::foundations::wire::line::BadLine;
+use crate::foundations::wire::line::{BadLine, Lines};
 use crate::foundations::wire::pop3::{Code, Number, Reply, Stuffer, TopLines};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::guard::{Failure, Guard, Pass, Penalty, Service};
@@ -70,7 +69,7 @@ impl Room {
 pub async fn run(connection: Connection, room: Arc<Room>) {
     let (peer, id) = (connection.peer, connection.session);
     let settings = room.needs.settings.get();
-    let link = |stream| Link::new(stream, settings.command_line as usize, settings.stall_timeout.duration());
+    let link = |stream| Link::new(stream, settings.stall_timeout.duration());
     let pass = match room.needs.guard.admit(&peer, Service::Pop3) {
         Ok(pass) => pass,
         Err(refused) => {
@@ -79,7 +78,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
             // Before a handshake nothing can be said, and who is not wanted gets none.
             if connection.handshake.is_none() {
                 let mut link = link(connection.stream);
-                link.write(&Reply::coded(Code::SysTemp, refused.public));
+                Reply::coded(Code::SysTemp, refused.public).encode(&mut link.out);
                 link.close().await;
             }
             return;
@@ -91,7 +90,8 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     if link.is_encrypted() {
         session.secured();
     }
-    let mut driver = Driver { room: &room, settings, peer, id, stop, pass, link, session, opened: None };
+    let lines = Lines::new(settings.command_line as usize);
+    let mut driver = Driver { room: &room, settings, peer, id, stop, pass, link, lines, session, opened: None };
     let end = match driver.converse().await {
         Ok(never) => match never {},
         Err(end) => end,
@@ -178,6 +178,7 @@ struct Driver<'r> {
     stop: CancellationToken,
     pass: Pass,
     link: Link,
+    lines: Lines,
     session: Session,
     opened: Option<Opened>,
 }
@@ -186,10 +187,10 @@ impl Driver<'_> {
     async fn converse(&mut self) -> Result<Never, End> {
         let begin = Instant::now();
         let greeting = self.session.greeting();
-        self.link.write(&greeting);
+        greeting.encode(&mut self.link.out);
         let mut waiting = begin;
         loop {
-            match self.link.line() {
+            match self.lines.next(&mut self.link.input) {
                 Some(Ok(line)) => {
                     let step = self.session.line(&line);
                     self.perform(step).await?;
@@ -216,7 +217,7 @@ impl Driver<'_> {
         let ahead = self.opened.as_mut().map(|opened| &mut opened.reading).filter(|reading| reading.is_ahead());
         let next = if ahead.is_some() { deadline.min(Instant::now() + THINKING) } else { deadline };
         tokio::select! {
-            read = timeout_at(next, self.link.read()) => match (read, ahead) {
+            read = timeout_at(next, self.link.read(READ)) => match (read, ahead) {
                 (Ok(read), _) => Ok(read?),
                 (Err(_), Some(ahead)) => {
                     ahead.forget();
@@ -226,7 +227,7 @@ impl Driver<'_> {
                 (Err(_), None) => Err(End::Idle),
             },
             () = self.stop.cancelled() => {
-                self.link.write(&Reply::coded(Code::SysTemp, "The server is stopping; try again in a moment"));
+                Reply::coded(Code::SysTemp, "The server is stopping; try again in a moment").encode(&mut self.link.out);
                 Err(End::Stopped)
             }
         }
@@ -239,7 +240,7 @@ impl Driver<'_> {
             match next {
                 Step::Reply(reply) => return self.reply(&reply).await,
                 Step::Lines(reply, lines) => {
-                    self.link.write(&reply);
+                    reply.encode(&mut self.link.out);
                     self.link.out.extend_from_slice(lines.as_bytes());
                     self.link.out.extend_from_slice(b".\r\n");
                     return Ok(self.link.flush_if_long().await?);
@@ -256,7 +257,7 @@ impl Driver<'_> {
                 }
                 Step::StartTls(reply) => return self.start_tls(&reply).await,
                 Step::Close(reply) => {
-                    self.link.write(&reply);
+                    reply.encode(&mut self.link.out);
                     return Err(if reply.is_error() && self.opened.is_none() { End::Errors } else { End::Quit });
                 }
             }
@@ -276,19 +277,20 @@ impl Driver<'_> {
                     }
                 }
                 Penalty::Disconnect => {
-                    self.link.write(&Reply::coded(Code::SysTemp, "Too many errors; try again later"));
+                    Reply::coded(Code::SysTemp, "Too many errors; try again later").encode(&mut self.link.out);
                     return Err(End::Errors);
                 }
             }
         }
-        self.link.write(reply);
+        reply.encode(&mut self.link.out);
         Ok(self.link.flush_if_long().await?)
     }
 
     async fn start_tls(&mut self, reply: &Reply) -> Result<(), End> {
         let Some(context) = &self.room.needs.tls else { return Err(End::Lost(Lost::Gone)) };
-        self.link.write(reply);
+        reply.encode(&mut self.link.out);
         self.link.start_tls(context).await?;
+        self.lines = Lines::new(self.settings.command_line as usize);
         self.session.secured();
         Ok(())
     }
@@ -336,7 +338,7 @@ impl Driver<'_> {
     }
 
     async fn list(&mut self, reply: &Reply, mut listing: Listing) -> Result<(), End> {
-        self.link.write(reply);
+        reply.encode(&mut self.link.out);
         while let Some(maildrop) = self.session.maildrop()
             && maildrop.list(&mut listing, &mut self.link.out)
         {
@@ -354,13 +356,13 @@ impl Driver<'_> {
         };
         match content {
             Ok(Content::Whole(message)) => {
-                self.link.write(reply);
+                reply.encode(&mut self.link.out);
                 let mut stuffer = Stuffer::new();
                 stuffer.write(&message, &mut self.link.out);
                 stuffer.finish(&mut self.link.out);
             }
             Ok(Content::Large(body)) => {
-                self.link.write(reply);
+                reply.encode(&mut self.link.out);
                 self.send_pieces(body, lines).await?;
             }
             Err(mailbox::Error::NoMessage(_)) => {
@@ -437,5 +439,7 @@ impl Driver<'_> {
 const PIECE: u64 = 64 * 1024;
 /// As above for TOP, which mostly wants the header.
 const TOP_PIECE: u64 = 8 * 1024;
+/// Octets read at once.
+const READ: usize = 1024;
 /// How long a client may think before what was read ahead for it is given up.
 const THINKING: Duration = Duration::from_secs(2);

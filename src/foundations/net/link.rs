@@ -1,5 +1,3 @@
-//! The connection as the driver sees it: commands in, octets out, both in bounded memory.
-
 use std::io;
 use std::time::Duration;
 
@@ -7,14 +5,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::foundations::net::{Stream, TlsContext};
-use crate::foundations::wire::managesieve::{Framed, Framer, Limits, Reply};
-
-/// Octets read at once.
-const READ: usize = 4 * 1024;
-
-/// Most octets that the buffer grows at once for an announced literal.
-const GROW: usize = 64 * 1024;
+use super::{Stream, TlsContext};
 
 /// What is to be sent is gathered up to this size while more commands wait in the input.
 const FLUSH_AT: usize = 64 * 1024;
@@ -22,16 +13,14 @@ const FLUSH_AT: usize = 64 * 1024;
 /// A buffer larger than this is given back as soon as it is empty.
 const KEEP: usize = 4 * 1024;
 
-/// A client's connection. While nothing is in flight it holds small buffers only.
+/// The connection of a protocol in which the client commands and the server answers: octets in, octets out, both in
+/// bounded memory. While nothing is in flight it holds small buffers only. What the octets mean is the protocol's business.
 #[derive(Debug)]
-pub(super) struct Link {
+pub struct Link {
     /// `None` only while TLS begins.
     stream: Option<Stream>,
-    input: BytesMut,
-    framer: Framer,
-    limits: Limits,
-    /// How much more the framer wants.
-    wanted: usize,
+    /// What has arrived and was not taken yet.
+    pub input: BytesMut,
     /// What has not been sent yet.
     pub out: BytesMut,
     stall: Duration,
@@ -39,7 +28,7 @@ pub(super) struct Link {
 
 /// Why nothing more can be said or heard.
 #[derive(Debug)]
-pub(super) enum Lost {
+pub enum Lost {
     /// The client went away.
     Gone,
     /// The client does not take what is sent.
@@ -59,15 +48,8 @@ impl From<io::Error> for Lost {
 
 impl Link {
     /// Takes over a connection. `stall` is the time in which the client must take what is sent.
-    pub fn new(stream: Stream, limits: Limits, stall: Duration) -> Self {
-        let (input, out) = (BytesMut::new(), BytesMut::new());
-        Self { stream: Some(stream), input, framer: Framer::new(limits), limits, wanted: 0, out, stall }
-    }
-
-    /// Other limits from the next command on.
-    pub const fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
-        self.framer.set_limits(limits);
+    pub fn new(stream: Stream, stall: Duration) -> Self {
+        Self { stream: Some(stream), input: BytesMut::new(), out: BytesMut::new(), stall }
     }
 
     /// Whether the bytes are encrypted.
@@ -75,17 +57,13 @@ impl Link {
         self.stream.as_ref().is_some_and(Stream::is_encrypted)
     }
 
-    /// The next command that has arrived already, or that more is wanted.
-    pub fn framed(&mut self) -> Framed {
-        let framed = self.framer.feed(&mut self.input);
-        self.wanted = if let Framed::More(wanted) = framed { wanted } else { 0 };
-        framed
-    }
-
-    /// Waits for more octets. Cancel-safe.
-    pub async fn read(&mut self) -> Result<(), Lost> {
+    /// Waits for more octets, at most `most` of them. Cancel-safe.
+    ///
+    /// # Errors
+    /// The client has closed the connection, or it broke.
+    pub async fn read(&mut self, most: usize) -> Result<(), Lost> {
         let Some(stream) = self.stream.as_mut() else { return Err(Lost::Gone) };
-        self.input.reserve(self.wanted.clamp(READ, GROW));
+        self.input.reserve(most);
         match stream.read_buf(&mut self.input).await {
             Ok(0) => Err(Lost::Gone),
             Ok(_) => Ok(()),
@@ -93,12 +71,10 @@ impl Link {
         }
     }
 
-    /// Adds a response to what is to be sent.
-    pub fn write(&mut self, reply: &Reply) {
-        reply.encode(&mut self.out);
-    }
-
-    /// Sends everything, and gives large buffers back.
+    /// Sends everything.
+    ///
+    /// # Errors
+    /// The client does not take it in time, or the connection broke.
     pub async fn flush(&mut self) -> Result<(), Lost> {
         let Some(stream) = self.stream.as_mut() else { return Err(Lost::Gone) };
         if !self.out.is_empty() {
@@ -116,6 +92,9 @@ impl Link {
     }
 
     /// Sends what has gathered if it is much.
+    ///
+    /// # Errors
+    /// As [`Link::flush`].
     pub async fn flush_if_long(&mut self) -> Result<(), Lost> {
         if self.out.len() >= FLUSH_AT { self.flush().await } else { Ok(()) }
     }
@@ -129,11 +108,14 @@ impl Link {
         }
     }
 
-    /// Begins TLS. Octets that have arrived already are dropped: nothing said before the handshake counts inside it.
+    /// Begins TLS. Octets that have arrived already are dropped: nothing said before the handshake counts inside it
+    /// (RFC 3207 §4.2). The caller forgets what it knew of an unfinished command.
+    ///
+    /// # Errors
+    /// The handshake fails or exceeds its time.
     pub async fn start_tls(&mut self, context: &TlsContext) -> Result<(), Lost> {
         self.flush().await?;
         self.input.clear();
-        self.framer = Framer::new(self.limits);
         let Some(stream) = self.stream.take() else { return Err(Lost::Gone) };
         self.stream = Some(stream.start_tls(context).await?);
         Ok(())
