@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::account::{Account, Selected};
-use super::capability::{self, Passwords, StartTls};
+use super::capability::{self, Compression, Passwords, StartTls};
 use super::commands;
 use super::link::Link;
 use super::outcome::{Done, Outcome, Trouble};
@@ -198,7 +198,9 @@ impl Conversation {
     pub fn capabilities(&self) -> String {
         match self.phase() {
             Phase::NotAuthenticated => capability::before_login(self.passwords(), self.start_tls()),
-            Phase::Authenticated | Phase::Selected => capability::after_login(self.settings.append_limit.get()),
+            Phase::Authenticated | Phase::Selected => {
+                capability::after_login(self.settings.append_limit.get(), self.compression())
+            }
         }
     }
 
@@ -214,10 +216,20 @@ impl Conversation {
 
     /// Whether STARTTLS is possible now.
     pub fn start_tls(&self) -> StartTls {
-        if self.link.is_encrypted() || self.room.needs.tls.is_none() {
+        // Under compression that is in force there is no place for a handshake.
+        if self.link.is_encrypted() || self.link.is_compressed() || self.room.needs.tls.is_none() {
             StartTls::Impossible
         } else {
             StartTls::Possible
+        }
+    }
+
+    /// Whether COMPRESS is possible now.
+    pub fn compression(&self) -> Compression {
+        if self.settings.compress && !self.link.is_compressed() {
+            Compression::Possible
+        } else {
+            Compression::Impossible
         }
     }
 
@@ -324,7 +336,8 @@ impl Conversation {
     /// RFC 9051 §5.5: while a further command is waiting in the buffer, its sequence numbers must mean what the client
     /// believes, so expunges wait; a command that expunges itself tells in any case.
     fn timely(&self, expunges: Expunges, body: &CommandBody) -> Expunges {
-        let itself = matches!(body, CommandBody::Expunge(_) | CommandBody::Move(..) | CommandBody::Idle);
+        use CommandBody as B;
+        let itself = matches!(body, B::Expunge(_) | B::Move(..) | B::Replace(_) | B::Idle);
         match expunges {
             Expunges::Tell if !itself && self.link.has_pipelined() => Expunges::Hold,
             expunges => expunges,

@@ -1,6 +1,7 @@
 //! Sessions of clients that nobody here wrote; the scripts are in `tests/clients`.
 
 mod moving;
+mod order;
 
 use futures_util::FutureExt as _;
 use std::time::Duration;

@@ -1,4 +1,6 @@
-//! STARTTLS, AUTHENTICATE, LOGIN (RFC 9051 §6.2).
+//! STARTTLS, AUTHENTICATE, LOGIN (RFC 9051 §6.2), UNAUTHENTICATE (RFC 8437).
+
+use tokio::time::Instant;
 
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::Login;
@@ -93,6 +95,13 @@ async fn verify(talk: &mut Conversation, username: String, password: Secret<Stri
     talk.state = State::Authenticated(Box::new(Account { login, user, enabled: Enabled::default(), _place: place }));
     talk.apply_limits();
     Ok(Done::with(Code::Capability(talk.capabilities()), "Logged in"))
+}
+
+/// UNAUTHENTICATE (RFC 8437): the connection is as before the login. TLS, compression and the count of failed logins stay.
+pub fn unauthenticate(talk: &mut Conversation) -> Done {
+    talk.state = State::NotAuthenticated { until: Instant::now() + talk.settings.login_timeout.duration() };
+    talk.apply_limits();
+    Done::with(Code::Capability(talk.capabilities()), "Logged out; log in again")
 }
 
 fn refused(talk: &mut Conversation, refusal: Refusal) -> Trouble {
