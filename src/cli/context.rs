@@ -12,8 +12,10 @@ use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, SystemClock};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
+use crate::services::login::Keyring;
 use crate::storage::database::Database;
 use crate::storage::directory::Directory;
+use crate::storage::journal::Journal;
 
 /// What every command has.
 #[derive(Debug)]
@@ -75,6 +77,14 @@ pub(super) async fn tend_mailboxes(config: &Config, user: &Address, command: Mai
 }
 
 impl Accounts {
+    /// What makes and revokes app passwords; its events are written when the accounts are closed.
+    pub(super) fn keyring(&self) -> Keyring {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let settings = Live::new(self.config.journal.clone());
+        let journal = Journal::start(self.database.clone(), settings, Arc::clone(&clock), &self.tasks);
+        Keyring { directory: self.directory.clone(), journal, clock }
+    }
+
     /// Closes them, when nothing was changed that a running role has to know of.
     pub(super) async fn closed(self) {
         self.tasks.stop(std::time::Duration::from_secs(2)).await;

@@ -5,6 +5,7 @@ use crate::daemon::administration;
 use crate::daemon::control::{Complaint, Nature, RequestError};
 use crate::foundations::failure::Kind;
 use crate::services::backup;
+use crate::services::login::KeyError;
 use crate::services::moving;
 use crate::services::set_up;
 use crate::storage::{database, directory, scripts, spool};
@@ -60,6 +61,7 @@ impl Exit {
                 .or_else(|| cause.downcast_ref().map(scripts::Error::kind))
                 .or_else(|| cause.downcast_ref().map(moving::Error::kind))
                 .or_else(|| cause.downcast_ref().map(set_up::Error::kind))
+                .or_else(|| cause.downcast_ref().map(KeyError::kind))
                 .or_else(|| cause.downcast_ref().and_then(administration::Error::kind))
                 .or_else(|| cause.downcast_ref().and_then(asked))
         });

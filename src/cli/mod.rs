@@ -6,6 +6,7 @@
 //! so they work also when nothing runs.
 
 mod alias;
+mod app_password;
 mod arguments;
 mod backup;
 mod ban;
@@ -37,6 +38,7 @@ mod sieve;
 mod spam;
 mod status;
 mod trace;
+mod two_factor;
 mod user;
 
 pub use exit::Exit;

@@ -5,7 +5,7 @@ use super::context::{Accounts, Context};
 use super::domain::state;
 use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown};
-use super::{invite, password};
+use super::{app_password, invite, password, two_factor};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::settings::{ByteSize, Span};
 use crate::storage::directory::{Account, Error, NewUser, Owner, Page, PasswordOwner, Standing, Usage};
@@ -62,6 +62,12 @@ pub(super) enum User {
         #[arg(long, value_name = "SPAN", value_parser = |text: &str| Span::parse(text).ok_or("a span such as 12h or 3d is wanted"))]
         valid: Option<Span>,
     },
+    /// Passwords of single devices.
+    #[command(subcommand)]
+    AppPassword(app_password::AppPasswords),
+    /// Two-factor login of the webmail.
+    #[command(subcommand)]
+    TwoFactor(two_factor::TwoFactor),
     /// Print the hash of a password, for declared accounts and scripts.
     Hash,
     /// Remove a user: the account is archived, no mail is deleted.
@@ -162,6 +168,8 @@ pub(super) async fn run(command: User, context: &Context) -> Outcome {
     let accounts = context.accounts().await?;
     match command {
         User::Hash => {}
+        User::AppPassword(command) => return Box::pin(app_password::run(accounts, output, command)).await,
+        User::TwoFactor(command) => return Box::pin(two_factor::run(accounts, output, command)).await,
         User::List { domain } => output.list(&list(&accounts, domain).await?),
         User::Show { address } => {
             let account = accounts.directory.account_now(&address).await?.ok_or(Error::NoUser(address))?;

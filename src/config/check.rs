@@ -12,6 +12,7 @@ use crate::foundations::net::Bind;
 use crate::foundations::settings::{Problem, Problems};
 use crate::services::certificates::{self, acme::AcmeChallenge};
 use crate::services::delivery::site_script;
+use crate::services::login::{SealError, read_key};
 use crate::storage::database::DatabaseUrl;
 use crate::storage::mailbox::FolderName;
 
@@ -301,13 +302,19 @@ fn check_storage(config: &Config, places: &Places<'_>, problems: &mut Problems) 
         readable(&format!("spam.rules.files.{}", n + 1), Some(file));
     }
     check_scripts(config, places, problems);
-    // Only the role that serves the page may be able to read it.
+    // These two: only the role that serves the pages may be able to read it.
     if let Some(path) = &config.dashboard.password_file
         && let Ok(text) = std::fs::read_to_string(path)
         && let Err(error) = crate::services::login::recognise(text.trim())
     {
         let wanted = format!("the hash of a password, as `postrider user hash` prints it: {error}");
         problems.add(places.problem("dashboard.password_file", format!("\"{}\"", path.display()), wanted));
+    }
+    if let Some(path) = &config.login.two_factor_key_file
+        && let Err(error @ SealError::Short) = read_key(path)
+    {
+        let found = format!("\"{}\"", path.display());
+        problems.add(places.problem("login.two_factor_key_file", found, error.to_string()));
     }
     if let Some(path) = &config.storage.database_file
         && let Ok(text) = std::fs::read_to_string(path)

@@ -9,7 +9,7 @@ use crate::services::outbound::Outbound;
 use crate::services::reports::{Reporter, ReporterParts};
 
 /// Starts what goes on without a client, besides the queue: bans are shared and results counted in every role that may change
-/// something; reports are sent and keys exchanged where the queue is.
+/// something; sessions end whose logins are good no longer; reports are sent and keys exchanged where the queue is.
 pub(super) fn start(parts: &Parts, resolver: SharedResolver, outbound: Outbound, stages: &Stages) {
     let (lives, tasks) = (&parts.lives, &stages.services);
     let tick = || Arc::clone(&parts.clock);
@@ -25,6 +25,7 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, outbound: Outbound,
         tasks.spawn(sharing.run(tasks.clone()));
         stages.storage.spawn(Arc::clone(&parts.filter).run(stages.storage.clone()));
     }
+    tasks.spawn(parts.login.clone().watch_over(tasks.clone()));
     let Some(queue) = &parts.queue else { return };
     let rotation = Rotation::new(RotationParts {
         settings: lives.spam.clone(),

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 
 use super::control::Wish;
 use super::parts::Ground;
-use super::probes::own_probes;
+use super::probes::inspected;
 use super::{Error, Listening, Lives, Parts, Roles, World, control, declared, listeners, log, rooms};
 use crate::config::{Config, ListenerSettings, Role};
 use crate::foundations::clock::SharedClock;
@@ -76,11 +76,13 @@ impl Daemon {
         let certificates = certificates.map_err(Error::Certificates)?;
         let bound = listeners::bind(&config, &roles, &certificates, inherited)?;
         let listening: Vec<Listening> = bound.iter().map(|bound| bound.listening.clone()).collect();
+        let (own, elsewhere) = inspected(&config, &roles, &listening);
         let inspector = Arc::new(Inspector::new(InspectorParts {
             settings: lives.tls.clone(),
             hostname: config.hostname.clone(),
             certificates: Arc::clone(&certificates),
-            probes: own_probes(&listening),
+            own,
+            elsewhere,
             journal: journal.clone(),
             clock: Arc::clone(&clock),
         }));

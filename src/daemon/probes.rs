@@ -1,26 +1,54 @@
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use super::{Listening, Roles};
-use crate::config::{Config, Protocol};
+use crate::config::{Config, Protocol, Role};
 use crate::foundations::net::Bind;
 use crate::services::probe::{Encryption, Probe, Speech, Target};
 
 /// The listeners to try, as a client on this machine reaches them: those of this process where it really listens, the
 /// others where the configuration says.
 pub fn probes(config: &Config, roles: &Roles, listening: &[Listening]) -> Vec<Probe> {
-    let elsewhere = config
+    let mut probes = own_probes(listening);
+    probes.extend(probes_elsewhere(config, roles, listening));
+    probes
+}
+
+/// The listeners whose certificates this process looks at: its own, and those of other processes.
+///
+/// The sandbox of a role may leave it nothing but the sockets it was handed, so that it cannot knock at its own door. The role
+/// that speaks to other hosts in any case looks at all listeners therefore.
+pub(super) fn inspected(config: &Config, roles: &Roles, listening: &[Listening]) -> (Vec<Probe>, Vec<Probe>) {
+    if !has_network() {
+        return (Vec::new(), Vec::new());
+    }
+    let elsewhere =
+        if roles.has(Role::Mta) { probes_elsewhere(config, roles, listening).collect() } else { Vec::new() };
+    (own_probes(listening), elsewhere)
+}
+
+/// Whether this process may open sockets of the internet protocols at all.
+fn has_network() -> bool {
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    loopback.into_iter().any(|address| UdpSocket::bind((address, 0)).is_ok())
+}
+
+fn own_probes(listening: &[Listening]) -> Vec<Probe> {
+    listening.iter().filter_map(|place| probe(place.protocol, place.bind.clone())).collect()
+}
+
+fn probes_elsewhere<'a>(
+    config: &'a Config,
+    roles: &'a Roles,
+    listening: &'a [Listening],
+) -> impl Iterator<Item = Probe> + 'a {
+    config
         .listener
         .iter()
         .filter(|listener| listening.is_empty() || !roles.has(listener.role()))
         .flat_map(|listener| listener.bind.iter().map(|bind| (listener.protocol, bind.clone())))
         // Whoever may open it can put mail into mailboxes, and that is not for a process that only looks.
-        .filter(|(protocol, bind)| *protocol != Protocol::Lmtp || !matches!(bind, Bind::Unix(_)) || roles.may_change());
-    own_probes(listening).into_iter().chain(elsewhere.filter_map(|(protocol, bind)| probe(protocol, bind))).collect()
-}
-
-/// The listeners of this process.
-pub(super) fn own_probes(listening: &[Listening]) -> Vec<Probe> {
-    listening.iter().filter_map(|place| probe(place.protocol, place.bind.clone())).collect()
+        .filter(|(protocol, bind)| *protocol != Protocol::Lmtp || !matches!(bind, Bind::Unix(_)) || roles.may_change())
+        .filter_map(|(protocol, bind)| probe(protocol, bind))
 }
 
 fn probe(protocol: Protocol, bind: Bind) -> Option<Probe> {

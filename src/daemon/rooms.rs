@@ -160,6 +160,8 @@ fn webmail_room(
         beside: Some(dav_pages(parts, &contacts)),
         contacts,
         dav: parts.lives.dav.clone(),
+        scripts: parts.scripts.clone()?,
+        sieve: parts.lives.sieve.clone(),
         submitting: submitting(parts, submission),
         lessons: Arc::clone(lessons),
         journal: parts.journal.clone(),

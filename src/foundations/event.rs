@@ -77,7 +77,7 @@ crate::words! {
         LoginAccepted = "login-accepted",
         /// A login failed, with the reason.
         LoginRefused = "login-refused",
-        /// A user has ended a login to the webmail.
+        /// A user has ended a login to the webmail, or a session was ended because its account or password is good no longer.
         LoginEnded = "login-ended",
         /// A sender or recipient was refused during the SMTP dialogue.
         RecipientRefused = "recipient-refused",
@@ -109,6 +109,10 @@ crate::words! {
         QueueChanged = "queue-changed",
         /// An administrator or a declaration changed an account, alias or domain.
         AccountChanged = "account-changed",
+        /// A password of a device was made, used for the first time, or revoked.
+        AppPassword = "app-password",
+        /// Two-factor login of an account was turned on or off, its code was asked for, or a recovery code was used or made.
+        TwoFactor = "two-factor",
         /// A user, or an administrator for one, stored, activated, renamed or deleted a Sieve script.
         ScriptChanged = "script-changed",
         /// A client of a user changed a calendar or address book, or something in one.

@@ -1,8 +1,11 @@
 """A day in the life of a mailbox, by Python's imaplib."""
 
+import base64
 import imaplib
+import os
 import re
 import threading
+import zlib
 
 from server import check, letter, main
 
@@ -188,6 +191,94 @@ def tells_idle_sessions_of_new_mail(server):
     watcher.logout()
 
 
+@with_folder("Sorted")
+def sorts_and_threads(server, client):
+    for subject, sender, day, more in [
+        ("b", "zoe", 3, ""),
+        ("Re: a", "ann", 2, "In-Reply-To: <1@sort.example>"),
+        ("[list] A", "bob", 1, "Message-ID: <1@sort.example>"),
+    ]:
+        head = f"From: {sender} <{sender}@example.test>\r\nDate: {day} Nov 2023 12:00:00 +0000\r\nSubject: {subject}\r\n"
+        check(client.append("Sorted", None, None, f"{head}{more}\r\n\r\nbody\r\n".replace("\r\n\r\n\r\n", "\r\n\r\n").encode()))
+    check(client.noop())
+    assert check(client.sort("(DATE)", "UTF-8", "ALL")) == [b"3 2 1"]
+    assert check(client.sort("(SUBJECT REVERSE DATE)", "UTF-8", "ALL")) == [b"2 3 1"]
+    assert check(client.uid("SORT", "(REVERSE DISPLAYFROM)", "UTF-8", "1:2")) == [b"1 2"]
+    assert check(client.thread("REFERENCES", "UTF-8", "ALL")) == [b"(3 2)(1)"]
+    assert check(client.thread("ORDEREDSUBJECT", "UTF-8", "SUBJECT", "a")) == [b"(3 2)"]
+
+
+class Compressed:
+    """The two directions of a client's connection, compressed by Python's zlib."""
+
+    def __init__(self, client):
+        self.socket, self.buffer = client.sock, b""
+        self.out, self.into = zlib.compressobj(9, zlib.DEFLATED, -15), zlib.decompressobj(-15)
+        self.received = self.read_octets = 0
+        client.send, client.read, client.readline = self.send, self.read, self.readline
+
+    def send(self, data):
+        self.socket.sendall(self.out.compress(data) + self.out.flush(zlib.Z_SYNC_FLUSH))
+
+    def more(self):
+        data = self.socket.recv(65536)
+        assert data, "the connection was closed"
+        self.received += len(data)
+        self.buffer += self.into.decompress(data)
+
+    def take(self, count):
+        taken, self.buffer = self.buffer[:count], self.buffer[count:]
+        self.read_octets += count
+        return taken
+
+    def read(self, count):
+        while len(self.buffer) < count:
+            self.more()
+        return self.take(count)
+
+    def readline(self):
+        while b"\n" not in self.buffer:
+            self.more()
+        return self.take(self.buffer.index(b"\n") + 1)
+
+
+def compresses(server):
+    client = server.imap()
+    assert b"COMPRESS=DEFLATE" in check(client.capability())[0]
+    imaplib.Commands.setdefault("COMPRESS", ("AUTH", "SELECTED"))
+    check(client._simple_command("COMPRESS", "DEFLATE"))
+    pipe = Compressed(client)
+    answer, data = client._simple_command("COMPRESS", "DEFLATE")
+    assert answer == "NO" and b"COMPRESSIONACTIVE" in data[0], (answer, data)
+    assert b"COMPRESS" not in check(client.capability())[0]
+    check(client.create("Compressed"))
+    check(client.select("Compressed"))
+    large = letter("ann@example.test", "bob@example.test").as_bytes() + b"0123456789 abcdefghij\r\n" * 20000
+    large = large.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    noise = b"Subject: noise\r\n\r\n" + base64.encodebytes(os.urandom(300000)).replace(b"\n", b"\r\n")
+    for message in (large, noise):
+        check(client.append("Compressed", None, None, message))
+    check(client.noop())
+    fetched = check(client.fetch("1:2", "(BODY.PEEK[])"))
+    assert [part[1] for part in fetched if isinstance(part, tuple)] == [large, noise]
+    assert pipe.received < pipe.read_octets * 0.8, (pipe.received, pipe.read_octets)
+    for n in range(3):
+        client.send(b"I%d IDLE\r\n" % n)
+        assert pipe.readline().startswith(b"+")
+        other = server.imap()
+        check(other.append("Compressed", None, None, MESSAGE % (n, n)))
+        other.logout()
+        line = pipe.readline()
+        while b"EXISTS" not in line:
+            line = pipe.readline()
+        client.send(b"DONE\r\n")
+        while not pipe.readline().startswith(b"I%d OK" % n):
+            pass
+    check(client.close())
+    check(client.delete("Compressed"))
+    client.logout()
+
+
 def survives_nonsense(server):
     client = server.imap()
     for line in (b"X1 FETCH\r\n", b"X1 SELECT\r\n", b"X1\r\n", b"X1 NOSUCH\r\n", b"X1 UID\r\n", b"X1 SEARCH (((\r\n", b"X1 STORE 1 FLAGS\r\n"):
@@ -209,5 +300,7 @@ main(
     searches,
     manages_folders,
     tells_idle_sessions_of_new_mail,
+    sorts_and_threads,
+    compresses,
     survives_nonsense,
 )

@@ -3,6 +3,7 @@
 import email
 import email.policy
 import http.cookiejar
+import imaplib
 import json
 import threading
 import time
@@ -370,6 +371,95 @@ def preferences_are_kept(server):
     assert [person["address"] for person in ann.json("people")["people"]] == ["bob@example.test"]
 
 
+FILING = {"name": "lists", "enabled": True, "matching": "any", "conditions": [{"kind": "text", "of": "list", "comparison": "contains", "values": ["example.org"]}, {"kind": "size", "bound": "over", "octets": 1 << 20}], "actions": [{"kind": "file", "folder": "Lists"}, {"kind": "stop"}]}
+CLEVER = 'require "variables";\r\nset "a" "b";\r\n'
+
+
+def rules_are_a_script(server):
+    ann = server.ann
+    assert ann.json("scripts") == {"scripts": [], "by_hand": False}
+    none = ann.json("script")
+    assert (none["name"], none["tag"], none["active"], none["rules"]) == ("rules", None, False, {"rules": [], "vacation": None})
+    ann.get("script", wanted=404, name="nothing")
+    ann.get("script", wanted=400, name="../secret")
+    wrong = {"rules": {"rules": [{**FILING, "actions": []}]}}
+    judged = ann.json("scripts/check", {"content": wrong})
+    assert [one["rule"] for one in judged["wrongs"]] == [0] and judged["source"] == ""
+    wish = {"name": "rules", "tag": None, "activate": True}
+    ann.json("script", {**wish, "content": wrong}, wanted=400)
+    stored = ann.json("script", {**wish, "content": {"rules": {"rules": [FILING]}}})
+    assert stored["kept"] is None and stored["script"]["active"] and "fileinto" in stored["script"]["source"]
+    shown = ann.json("script")
+    assert shown == stored["script"] and shown["rules"]["rules"][0]["actions"][0] == {"kind": "file", "folder": "Lists", "copy": False, "create": True}
+    # Who does not know the present text replaces nothing.
+    ann.json("script", {**wish, "content": {"source": "keep;"}}, wanted=409)
+    assert ann.json("script")["tag"] == shown["tag"]
+    # Text: every mistake with its place, and nothing is stored.
+    judged = ann.json("scripts/check", {"content": {"source": "keep;\nfileinto;\n"}})
+    assert judged["mistakes"][0]["line"] == 2 and judged["rules"] is None, judged
+    ann.json("script", {"name": "x", "tag": None, "content": {"source": "fileinto;"}}, wanted=400)
+    clever = ann.json("script", {"name": "clever", "tag": None, "content": {"source": CLEVER}})["script"]
+    assert clever["rules"] is None and clever["foreign"]["line"] == 1 and not clever["active"]
+    # Rules take the place of what says more only when it is kept.
+    instead = {"name": "clever", "tag": clever["tag"], "content": {"rules": {"rules": []}}}
+    ann.json("script", instead, wanted=409)
+    assert ann.json("script", {**instead, "keep": True})["kept"] == "clever (old)"
+    assert ann.get("script", name="clever (old)")["source"] == CLEVER
+    assert ann.request("/api/scripts/activate", {"name": "clever (old)"})[0] == 204
+    assert ann.json("script")["name"] == "clever (old)"
+    assert ann.request("/api/scripts/delete", {"name": "clever (old)"})[0] == 403
+    assert ann.request("/api/scripts/rename", {"from": "clever (old)", "to": "rules"})[0] == 409
+    assert ann.request("/api/scripts/rename", {"from": "clever (old)", "to": "new"})[0] == 204
+    assert ann.request("/api/scripts/activate", {"name": None})[0] == 204
+    assert [one for one in ann.json("scripts")["scripts"] if one["active"]] == []
+    for name in ("new", "clever", "rules"):
+        assert ann.request("/api/scripts/delete", {"name": name})[0] == 204
+    ann.json("script", {"name": "large", "tag": None, "content": {"source": "#" * 1_100_000}}, wanted=400)
+    assert server.bob.json("scripts")["scripts"] == []
+
+
+def messages_are_grouped(server):
+    ann, bob = server.ann, server.users[1][0]
+    client = server.imap(0)
+    check(client.create("Talks"))
+    minutes = []
+
+    def put(folder, subject, answers=None):
+        message = letter(bob, server.users[0][0], subject)
+        if answers:
+            message["References"] = answers
+        # Each a minute after the one before.
+        minutes.append(len(minutes))
+        arrived = imaplib.Time2Internaldate(time.time() - 86_400 + 60 * len(minutes))
+        check(client.append(folder, None, arrived, message.as_bytes().replace(b"\n", b"\r\n")))
+        return message["Message-ID"]
+    first = put("Talks", "One")
+    put("Talks", "Two")
+    own = put("Sent", "Re: One", first)
+    put("Talks", "Re: One", f"{first} {own}")
+    put("Talks", "Re: two")
+    put("Talks", "One")
+    listed = ann.get("messages", folder="Talks", conversations="true")
+    assert listed["total"] == 3 and listed["messages"] == 5
+    lines = [(line["subject"], line["conversation"]["messages"], line["conversation"]["unseen"], line["conversation"]["uids"]) for line in listed["lines"]]
+    assert lines == [("One", 1, 1, [5]), ("Re: two", 2, 2, [2, 4]), ("Re: One", 2, 2, [1, 3])], lines
+    circle = ann.get("conversation", folder="Talks", uid=1)
+    assert [(one["folder"], one["subject"]) for one in circle["messages"]] == [("Talks", "One"), ("Sent", "Re: One"), ("Talks", "Re: One")], circle
+    found = ann.get("messages", folder="Talks", conversations="true", query="subject:two")
+    assert found["total"] == 1
+    window = ann.get("messages", folder="Talks", conversations="true", order="oldest", start=1, count=1)
+    assert [line["subject"] for line in window["lines"]] == ["Re: two"] and window["total"] == 3
+    # A new message and one that goes change the list.
+    put("Talks", "Re: Two", "<nothing@example.test>")
+    check(client.select("Talks"))
+    check(client.store("5", "+FLAGS.SILENT", "\\Deleted"))
+    check(client.expunge())
+    listed = ann.get("messages", folder="Talks", conversations="true", order="largest")
+    assert listed["total"] == 3 and sorted(line["conversation"]["messages"] for line in listed["lines"]) == [1, 2, 2], listed
+    client.logout()
+    ann.get("conversation", wanted=404, folder="Talks", uid=5)
+
+
 def too_much_is_refused(server):
     most = server.ann.json("account")["limits"]["attachment"]
     status, _, body = server.ann.request("/api/uploads?name=x", method="POST", octets=bytes(most + 1), content_type="text/plain")
@@ -421,6 +511,8 @@ main(
     nobody_reads_the_mail_of_others,
     changes_are_told,
     preferences_are_kept,
+    rules_are_a_script,
+    messages_are_grouped,
     too_much_is_refused,
     logins_end,
 )

@@ -19,6 +19,7 @@ mod numbers;
 mod origin;
 mod section;
 pub mod structure;
+mod subject;
 mod summary;
 pub mod text;
 pub mod transfer;
@@ -32,4 +33,5 @@ pub use numbers::{InvalidNumber, InvalidSequenceSet, ModSeq, Numbered, SequenceN
 pub use origin::{Login, Mail, Origin, Peer, TlsFacts};
 pub use section::{Kind, Piece, Sections};
 pub use structure::Structure;
-pub use summary::{SearchFields, Summary};
+pub use subject::BaseSubject;
+pub use summary::{AddressField, FirstAddress, Heading, SearchFields, Summary, message_ids};

@@ -24,7 +24,17 @@ const ALWAYS: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ENABLE ID";
 /// Known after login.
 const AFTER_LOGIN: &str = "IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED \
      LIST-STATUS STATUS=SIZE CONDSTORE QRESYNC ESEARCH SEARCHRES WITHIN PREVIEW BINARY MULTIAPPEND UTF8=ACCEPT QUOTA \
-     QUOTA=RES-STORAGE";
+     QUOTA=RES-STORAGE SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS I18NLEVEL=1 \
+     REPLACE STATUS=DELETED UNAUTHENTICATE";
+
+/// Whether COMPRESS can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// It is allowed and not in force yet.
+    Possible,
+    /// It is switched off, or in force already.
+    Impossible,
+}
 
 /// The list before login.
 pub fn before_login(passwords: Passwords, start_tls: StartTls) -> String {
@@ -40,6 +50,10 @@ pub fn before_login(passwords: Passwords, start_tls: StartTls) -> String {
 }
 
 /// The list after login.
-pub fn after_login(append_limit: u64) -> String {
-    format!("{ALWAYS} {AFTER_LOGIN} APPENDLIMIT={append_limit}")
+pub fn after_login(append_limit: u64, compression: Compression) -> String {
+    let compress = match compression {
+        Compression::Possible => " COMPRESS=DEFLATE",
+        Compression::Impossible => "",
+    };
+    format!("{ALWAYS} {AFTER_LOGIN} APPENDLIMIT={append_limit}{compress}")
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
+use super::deflate::{Deflate, Inflated};
 use crate::foundations::net::{Stream, TlsContext};
 use crate::foundations::wire::imap::encode::Out;
 use crate::foundations::wire::imap::{Framed, Framer, Limits};
@@ -30,6 +31,8 @@ pub struct Link {
     stream: Option<Stream>,
     input: BytesMut,
     framer: Framer,
+    /// Once COMPRESS is in force.
+    deflate: Option<Box<Deflate>>,
     /// Responses not sent yet.
     pub out: Out,
     /// Time in which the client must take what is sent.
@@ -39,7 +42,8 @@ pub struct Link {
 impl Link {
     /// Takes over a connection.
     pub fn new(stream: Stream, limits: Limits, stall: Duration) -> Self {
-        Self { stream: Some(stream), input: BytesMut::new(), framer: Framer::new(limits), out: Out::new(), stall }
+        let framer = Framer::new(limits);
+        Self { stream: Some(stream), input: BytesMut::new(), framer, deflate: None, out: Out::new(), stall }
     }
 
     /// Other limits from the next command on.
@@ -52,6 +56,20 @@ impl Link {
         self.stream.as_ref().is_some_and(Stream::is_encrypted)
     }
 
+    /// Whether the bytes are compressed.
+    pub const fn is_compressed(&self) -> bool {
+        self.deflate.is_some()
+    }
+
+    /// From now on bytes are compressed, both ways (RFC 4978 §3). What has been written before is sent as it is.
+    pub async fn compress(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        // What came behind the command belongs to what comes compressed.
+        let input = std::mem::take(&mut self.input);
+        self.deflate = Some(Box::new(Deflate::new(&input)));
+        Ok(())
+    }
+
     /// Whether a command has begun to arrive.
     pub fn in_command(&self) -> bool {
         self.framer.in_command(&self.input)
@@ -59,7 +77,7 @@ impl Link {
 
     /// Whether the client has sent a whole line already that has not been looked at.
     pub fn has_pipelined(&self) -> bool {
-        memchr::memchr(b'\n', &self.input).is_some()
+        memchr::memchr(b'\n', &self.input).is_some() || self.deflate.as_ref().is_some_and(|deflate| deflate.has_more())
     }
 
     /// What the bytes that have arrived make, without waiting.
@@ -88,21 +106,33 @@ impl Link {
             self.input = BytesMut::new();
         }
         let Some(stream) = self.stream.as_mut() else { return Ok(0) };
-        let input = &mut self.input;
-        poll_fn(|context| {
-            // On the stack for the length of the call only: a connection that waits owns no buffer.
-            let mut space = [const { MaybeUninit::uninit() }; READ];
-            let mut buffer = ReadBuf::uninit(&mut space);
-            match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
-                Poll::Ready(Ok(())) => {
-                    input.extend_from_slice(buffer.filled());
-                    Poll::Ready(Ok(buffer.filled().len()))
+        loop {
+            if let Some(deflate) = &mut self.deflate {
+                match deflate.inflate(&mut self.input, READ)? {
+                    Inflated::Octets(octets) => return Ok(octets),
+                    Inflated::End => return Ok(0),
+                    Inflated::Nothing => {}
                 }
-                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                Poll::Pending => Poll::Pending,
             }
-        })
-        .await
+            let input = self.deflate.as_mut().map_or(&mut self.input, |deflate| deflate.arriving());
+            let octets = poll_fn(|context| {
+                // On the stack for the length of the call only: a connection that waits owns no buffer.
+                let mut space = [const { MaybeUninit::uninit() }; READ];
+                let mut buffer = ReadBuf::uninit(&mut space);
+                match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+                    Poll::Ready(Ok(())) => {
+                        input.extend_from_slice(buffer.filled());
+                        Poll::Ready(Ok(buffer.filled().len()))
+                    }
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                    Poll::Pending => Poll::Pending,
+                }
+            });
+            let octets = octets.await?;
+            if octets == 0 || self.deflate.is_none() {
+                return Ok(octets);
+            }
+        }
     }
 
     /// Sends everything that has been written.
@@ -111,8 +141,16 @@ impl Link {
             return Ok(());
         }
         let Some(stream) = self.stream.as_mut() else { return Ok(()) };
+        let (out, deflate) = (self.out.bytes(), &mut self.deflate);
         let send = async {
-            stream.write_all(self.out.bytes()).await?;
+            match deflate {
+                None => stream.write_all(out).await?,
+                Some(deflate) => {
+                    for piece in out.chunks(FLUSH_AT) {
+                        stream.write_all(&deflate.deflate(piece)?).await?;
+                    }
+                }
+            }
             stream.flush().await
         };
         match tokio::time::timeout(self.stall, send).await {
@@ -144,6 +182,9 @@ impl Link {
         }
         if self.out.is_empty() {
             self.out.release();
+            if let Some(deflate) = &mut self.deflate {
+                deflate.release();
+            }
         }
     }
 

@@ -16,6 +16,7 @@ mod account;
 mod capability;
 mod commands;
 mod connections;
+mod deflate;
 mod link;
 mod outcome;
 mod room;

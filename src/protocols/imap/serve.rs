@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::account::{Account, Selected};
-use super::capability::{self, Passwords, StartTls};
+use super::capability::{self, Compression, Passwords, StartTls};
 use super::commands;
 use super::link::Link;
 use super::outcome::{Done, Outcome, Trouble};
@@ -20,6 +20,7 @@ use crate::foundations::net::Connection;
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Announced, Command, CommandBody, Fault, Framed, LimitPassed, Limits};
 use crate::services::guard::{Pass, Penalty, Service};
+use crate::services::login::Stay;
 
 /// Serves one client until it leaves, is sent away, or the server stops.
 pub async fn run(connection: Connection, room: Arc<Room>) {
@@ -49,6 +50,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         session,
         peer,
         stop: connection.stop,
+        stay: None,
         state: State::NotAuthenticated { until },
         pass,
         failures: 0,
@@ -86,6 +88,8 @@ pub(super) struct Conversation {
     pub session: SessionId,
     pub peer: Peer,
     pub stop: CancellationToken,
+    /// How long whoever has logged in may stay.
+    pub stay: Option<Stay>,
     pub state: State,
     pub pass: Pass,
     /// Failed logins.
@@ -163,13 +167,21 @@ impl Conversation {
         let read = tokio::time::timeout_at(deadline, self.link.read());
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Ok(Some(Next::Bye("The server is going down; come back soon"))),
+            () = self.stop.cancelled() => Ok(Some(Next::Bye(self.farewell()))),
             read = read => match read {
                 Ok(Ok(0)) => Ok(Some(Next::Gone)),
                 Ok(Ok(_)) => Ok(None),
                 Ok(Err(error)) => Err(error),
                 Err(_) => Ok(Some(Next::Bye(late))),
             },
+        }
+    }
+
+    /// Why a session ends that is told to stop.
+    pub fn farewell(&self) -> &'static str {
+        match &self.stay {
+            Some(stay) if stay.is_over() => Stay::FAREWELL,
+            _ => "The server is going down; come back soon",
         }
     }
 
@@ -186,7 +198,9 @@ impl Conversation {
     pub fn capabilities(&self) -> String {
         match self.phase() {
             Phase::NotAuthenticated => capability::before_login(self.passwords(), self.start_tls()),
-            Phase::Authenticated | Phase::Selected => capability::after_login(self.settings.append_limit.get()),
+            Phase::Authenticated | Phase::Selected => {
+                capability::after_login(self.settings.append_limit.get(), self.compression())
+            }
         }
     }
 
@@ -202,10 +216,20 @@ impl Conversation {
 
     /// Whether STARTTLS is possible now.
     pub fn start_tls(&self) -> StartTls {
-        if self.link.is_encrypted() || self.room.needs.tls.is_none() {
+        // Under compression that is in force there is no place for a handshake.
+        if self.link.is_encrypted() || self.link.is_compressed() || self.room.needs.tls.is_none() {
             StartTls::Impossible
         } else {
             StartTls::Possible
+        }
+    }
+
+    /// Whether COMPRESS is possible now.
+    pub fn compression(&self) -> Compression {
+        if self.settings.compress && !self.link.is_compressed() {
+            Compression::Possible
+        } else {
+            Compression::Impossible
         }
     }
 
@@ -312,7 +336,8 @@ impl Conversation {
     /// RFC 9051 §5.5: while a further command is waiting in the buffer, its sequence numbers must mean what the client
     /// believes, so expunges wait; a command that expunges itself tells in any case.
     fn timely(&self, expunges: Expunges, body: &CommandBody) -> Expunges {
-        let itself = matches!(body, CommandBody::Expunge(_) | CommandBody::Move(..) | CommandBody::Idle);
+        use CommandBody as B;
+        let itself = matches!(body, B::Expunge(_) | B::Move(..) | B::Replace(_) | B::Idle);
         match expunges {
             Expunges::Tell if !itself && self.link.has_pipelined() => Expunges::Hold,
             expunges => expunges,

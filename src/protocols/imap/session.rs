@@ -65,7 +65,7 @@ pub fn admit(phase: Phase, body: &CommandBody) -> Result<Rule, OutOfOrder> {
 
 fn rule(body: &CommandBody) -> Rule {
     use CommandBody as B;
-    use Expunges::{Hold, Silent, Tell};
+    use Expunges::{Silent, Tell};
     use Phase::{Authenticated, NotAuthenticated, Selected};
     let (first, last, expunges) = match body {
         // RFC 9051 §6.1: in any state.
@@ -91,16 +91,20 @@ fn rule(body: &CommandBody) -> Rule {
         | B::Subscribe(_)
         | B::Unsubscribe(_) => (Authenticated, Selected, Tell),
         B::Idle => (Authenticated, Selected, Tell),
+        // RFC 4978 §3: what follows the tagged response is compressed. RFC 8437 §4: nothing is selected any more.
+        B::Compress(_) | B::Unauthenticate => (Authenticated, Selected, Silent),
         // RFC 9051 §6.4: selected.
         B::Check | B::Expunge(_) => (Selected, Selected, Tell),
         // RFC 9051 §6.4.1: CLOSE sends no EXPUNGE.
         B::Close | B::Unselect => (Selected, Selected, Silent),
-        // RFC 6851 §3.3: MOVE itself causes EXPUNGE; COPY speaks of no numbers in its answer.
-        B::Copy(..) | B::Move(..) => (Selected, Selected, Tell),
+        // RFC 6851 §3.3, RFC 8508 §3.1: MOVE and REPLACE themselves cause EXPUNGE; COPY speaks of no numbers in its answer.
+        B::Copy(..) | B::Move(..) | B::Replace(_) => (Selected, Selected, Tell),
         B::Fetch(fetch) => (Selected, Selected, by_number(&fetch.messages)),
         B::Store(store) => (Selected, Selected, by_number(&store.messages)),
-        B::Search(search) if uses_numbers(search) => (Selected, Selected, Hold),
-        B::Search(_) => (Selected, Selected, Tell),
+        B::Search(search) => (Selected, Selected, while_searching(search)),
+        // RFC 5256 §3: as SEARCH.
+        B::Sort(sort) => (Selected, Selected, while_searching(&sort.search)),
+        B::Thread(thread) => (Selected, Selected, while_searching(&thread.search)),
     };
     Rule { first, last, expunges }
 }
@@ -111,6 +115,10 @@ const fn by_number(messages: &Messages) -> Expunges {
         Addressing::Sequence => Expunges::Hold,
         Addressing::Uid => Expunges::Tell,
     }
+}
+
+fn while_searching(search: &Search) -> Expunges {
+    if uses_numbers(search) { Expunges::Hold } else { Expunges::Tell }
 }
 
 /// Whether a search speaks of sequence numbers, in its condition or in its answer.
@@ -159,6 +167,9 @@ mod tests {
             ("UID SEARCH 1:3", Expunges::Hold),
             ("UID SEARCH UID 1:3", Expunges::Tell),
             ("STORE 1 FLAGS ()", Expunges::Hold),
+            ("SORT (SUBJECT) UTF-8 ALL", Expunges::Hold),
+            ("UID SORT (SUBJECT) UTF-8 ALL", Expunges::Tell),
+            ("THREAD REFERENCES UTF-8 ALL", Expunges::Hold),
             ("NOOP", Expunges::Tell),
             ("CLOSE", Expunges::Silent),
         ] {

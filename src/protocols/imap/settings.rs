@@ -30,6 +30,9 @@ crate::settings! {
         pub append_memory: ByteSize = ByteSize::mib(256),
         /// How long an APPEND waits for memory.
         pub append_patience: Span = Span::seconds(20),
+        /// Whether clients may switch compression on (COMPRESS=DEFLATE, RFC 4978), which costs a connection that is busy
+        /// about 400 KiB of memory, and one in IDLE about 50. Without it the command is answered NO.
+        pub compress: bool = true,
         /// Connections one account may hold. The login on a further one is answered NO [LIMIT].
         pub connections_per_user: u32 = 50,
         /// Time a client has to log in. Then it gets BYE.

@@ -18,7 +18,7 @@ use crate::foundations::settings::Live;
 use crate::foundations::wire::managesieve::{Code, Condition, Fault, Framed, Framer, Limits, Reply, string};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::guard::{Failure, Guard, Pass, Penalty, Service};
-use crate::services::login::{Login, LoginAttempt};
+use crate::services::login::{LoggedIn, Login, LoginAttempt, Stay};
 use crate::services::sieve::{Compiled, EXTENSIONS, Mistake, NOTIFY_METHODS, SieveSettings, compile};
 use crate::storage::journal::Journal;
 use crate::storage::scripts::{self, ScriptName, Scripts};
@@ -83,8 +83,20 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     };
     let session = Session::new(profile(&room, &settings, &peer));
     let framer = Framer::new(limits);
-    let mut driver =
-        Driver { room: &room, settings, limits, peer, id, stop, pass, link, framer, session, account: None };
+    let mut driver = Driver {
+        room: &room,
+        settings,
+        limits,
+        peer,
+        id,
+        stop,
+        stay: None,
+        pass,
+        link,
+        framer,
+        session,
+        account: None,
+    };
     let end = match driver.converse().await {
         Ok(never) => match never {},
         Err(end) => end,
@@ -125,6 +137,8 @@ enum End {
     Idle,
     /// The server stops.
     Stopped,
+    /// The account or password is good no longer.
+    Over,
     /// The connection is of no use any more.
     Lost(Lost),
 }
@@ -136,6 +150,7 @@ impl End {
             Self::Errors => Some("too many errors".to_owned()),
             Self::Idle => Some("the client said nothing".to_owned()),
             Self::Stopped => Some("the server stops".to_owned()),
+            Self::Over => Some("its login is good no longer".to_owned()),
             Self::Lost(Lost::Stalled) => Some("the client took too long to read".to_owned()),
             Self::Lost(Lost::Broken(error)) => Some(error.to_string()),
         }
@@ -159,6 +174,8 @@ struct Driver<'r> {
     peer: Peer,
     id: SessionId,
     stop: CancellationToken,
+    /// How long whoever has logged in may stay.
+    stay: Option<Stay>,
     pass: Pass,
     link: Link,
     framer: Framer,
@@ -209,6 +226,10 @@ impl Driver<'_> {
                 }
             },
             () = self.stop.cancelled() => {
+                if self.stay.as_ref().is_some_and(Stay::is_over) {
+                    Reply::bye(Stay::FAREWELL).encode(&mut self.link.out);
+                    return Err(End::Over);
+                }
                 Reply::bye("The server is stopping; try again in a moment").coded(Code::TryLater).encode(&mut self.link.out);
                 Err(End::Stopped)
             }
@@ -250,6 +271,7 @@ impl Driver<'_> {
                 }
                 Step::Forget(reply) => {
                     self.account = None;
+                    self.stay = None;
                     self.limits.literals = LITERALS_OF_STRANGERS;
                     self.framer.set_limits(self.limits);
                     next = Step::Reply(reply);
@@ -296,14 +318,16 @@ impl Driver<'_> {
             session: self.id,
             service: Service::ManageSieve,
         };
-        let login = self.room.needs.login.verify(attempt).await.map_err(|refused| {
+        let LoggedIn { address, stay } = self.room.needs.login.verify(attempt).await.map_err(|refused| {
             if let Some(cause) = &refused.cause {
                 log::warn!(session:% = self.id; "managesieve: no answer about a login: {cause}");
             }
             answers::unknown(&refused)
         })?;
-        let name = login.address.to_string();
-        self.account = Some(login.address);
+        let name = address.to_string();
+        self.stop = stay.until(&self.stop);
+        self.stay = Some(stay);
+        self.account = Some(address);
         self.limits.literals = self.room.needs.sieve.get().script_size.len().saturating_add(LITERALS_OF_STRANGERS);
         self.framer.set_limits(self.limits);
         Ok(name)

@@ -22,7 +22,7 @@ use crate::foundations::wire::line::{BadLine, Lines};
 use crate::foundations::wire::pop3::{Code, Number, Reply, Stuffer, TopLines};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::guard::{Failure, Guard, Pass, Penalty, Service};
-use crate::services::login::{Login, LoginAttempt};
+use crate::services::login::{LoggedIn, Login, LoginAttempt, Stay};
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::{
     self, Access, Body, Content, FlagChange, FlagOperation, Flags, FolderName, Mailboxes, View,
@@ -91,7 +91,8 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         session.secured();
     }
     let lines = Lines::new(settings.command_line as usize);
-    let mut driver = Driver { room: &room, settings, peer, id, stop, pass, link, lines, session, opened: None };
+    let (stay, opened) = (None, None);
+    let mut driver = Driver { room: &room, settings, peer, id, stop, stay, pass, link, lines, session, opened };
     let end = match driver.converse().await {
         Ok(never) => match never {},
         Err(end) => end,
@@ -131,6 +132,8 @@ enum End {
     Idle,
     /// The server stops.
     Stopped,
+    /// The account or password is good no longer.
+    Over,
     /// A message could not be read to its end, so that its rest cannot be told from the next response.
     Cut(mailbox::Error),
     /// The connection is of no use any more.
@@ -144,6 +147,7 @@ impl End {
             Self::Errors => Some("too many errors".to_owned()),
             Self::Idle => Some("the client said nothing".to_owned()),
             Self::Stopped => Some("the server stops".to_owned()),
+            Self::Over => Some("its login is good no longer".to_owned()),
             Self::Cut(error) => Some(format!("a message broke off: {error}")),
             Self::Lost(Lost::Stalled) => Some("the client took too long to read".to_owned()),
             Self::Lost(Lost::Broken(error)) => Some(error.to_string()),
@@ -176,6 +180,8 @@ struct Driver<'r> {
     peer: Peer,
     id: SessionId,
     stop: CancellationToken,
+    /// How long whoever has logged in may stay.
+    stay: Option<Stay>,
     pass: Pass,
     link: Link,
     lines: Lines,
@@ -227,6 +233,11 @@ impl Driver<'_> {
                 (Err(_), None) => Err(End::Idle),
             },
             () = self.stop.cancelled() => {
+                if self.stay.as_ref().is_some_and(Stay::is_over) {
+                    // RFC 1939 §3: as after a long silence, nothing is removed.
+                    Reply::coded(Code::Auth, Stay::FAREWELL).encode(&mut self.link.out);
+                    return Err(End::Over);
+                }
                 Reply::coded(Code::SysTemp, "The server is stopping; try again in a moment").encode(&mut self.link.out);
                 Err(End::Stopped)
             }
@@ -308,23 +319,25 @@ impl Driver<'_> {
             service: Service::Pop3,
         };
         let needs = &self.room.needs;
-        let login = needs.login.verify(attempt).await.map_err(|refused| {
+        let LoggedIn { address, stay } = needs.login.verify(attempt).await.map_err(|refused| {
             if let Some(cause) = &refused.cause {
                 log::warn!(session:% = self.id; "pop3: no answer about a login: {cause}");
             }
             refusal(&refused)
         })?;
-        let lock = self.room.maildrops.lock(&login.address).ok_or_else(|| {
+        let lock = self.room.maildrops.lock(&address).ok_or_else(|| {
             Reply::coded(Code::InUse, "Another session has this maildrop; try again when it has ended")
         })?;
         let opened = async {
-            let user = needs.mailboxes.user(&login.address).await?;
+            let user = needs.mailboxes.user(&address).await?;
             user.open(&FolderName::inbox(), Access::ReadWrite).await
         };
         let view = opened.await.map_err(|error| self.trouble(&error))?;
         let all = SequenceSet::all();
         let maildrop = Maildrop::new(view.uid_validity(), view.rows(&all).map(|(_, row)| (row.uid, row.size)));
-        self.opened = Some(Opened { view, reading: Reading::default(), account: login.address.to_string(), lock });
+        self.opened = Some(Opened { view, reading: Reading::default(), account: address.to_string(), lock });
+        self.stop = stay.until(&self.stop);
+        self.stay = Some(stay);
         Ok(maildrop)
     }
 

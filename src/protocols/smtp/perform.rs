@@ -1,5 +1,7 @@
 //! Asks the services what the session wants to know.
 
+use std::sync::OnceLock;
+
 use super::profile::Mode;
 use super::serve::Room;
 use super::session::{Answer, Completed, Question};
@@ -12,7 +14,7 @@ use crate::foundations::mail::{Login, Mail, Message, Origin, Peer, TlsFacts};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::acceptance::Relaying;
 use crate::services::guard::{Brought, Pass, Service};
-use crate::services::login::LoginAttempt;
+use crate::services::login::{LoggedIn, LoginAttempt, Stay};
 
 /// Lets a connection in.
 pub(super) fn admit(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Result<Pass, Refusal> {
@@ -40,6 +42,8 @@ pub(super) struct Asker<'r> {
     pub peer: Peer,
     pub session: SessionId,
     pub tls: Option<TlsFacts>,
+    /// How long whoever has logged in may stay.
+    pub stay: OnceLock<Stay>,
 }
 
 impl Asker<'_> {
@@ -96,7 +100,10 @@ impl Asker<'_> {
             session: self.session,
             service: service(self.room.mode),
         };
-        self.room.login.verify(attempt).await
+        let LoggedIn { address, stay } = self.room.login.verify(attempt).await?;
+        // RFC 4954 §4: once a session.
+        let _ = self.stay.set(stay);
+        Ok(Login { address })
     }
 
     async fn take(&self, completed: Completed, login: Option<Login>) -> Answer {

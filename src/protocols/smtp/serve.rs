@@ -1,7 +1,7 @@
 //! The driver: reads, performs steps, writes. The room's only I/O.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -25,7 +25,7 @@ use crate::foundations::wire::smtp::{Class, EnhancedStatus, Reply};
 use crate::services::acceptance::Acceptance;
 use crate::services::guard::{Failure, Guard, Pass, Penalty};
 use crate::services::intake::Intake;
-use crate::services::login::Login;
+use crate::services::login::{Login, Stay};
 use crate::services::submission::Submission;
 use crate::storage::journal::Journal;
 
@@ -86,7 +86,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     if tls.is_some() {
         conversation.session_mut().secured();
     }
-    let asker = Asker { room: &room, peer, session, tls };
+    let asker = Asker { room: &room, peer, session, tls, stay: OnceLock::new() };
     let mut driver = Driver { asker, wire, conversation, pass, share: Share::default(), stop };
     let end = match driver.converse().await {
         Ok(never) => match never {},
@@ -228,6 +228,10 @@ impl Driver<'_> {
         let read = tokio::select! {
             read = timeout_at(deadline, self.wire.read(COMMAND_BUFFER)) => read,
             () = self.stop.cancelled() => {
+                if self.asker.stay.get().is_some_and(Stay::is_over) {
+                    self.wire.write(&Reply::new(421, EnhancedStatus::new(4, 7, 0), Stay::FAREWELL));
+                    return Err(End::Closed("its login is good no longer"));
+                }
                 let farewell = self.conversation.session().farewell("is stopping; try again in a moment");
                 self.wire.write(&farewell);
                 return Err(End::Stopped);
@@ -306,6 +310,11 @@ impl Driver<'_> {
         // On the heap, so that a session that waits for a command does not carry the room for a message's whole way.
         let answer = Box::pin(self.asker.ask(question, login)).await;
         match &answer {
+            Answer::Login(Ok(_)) => {
+                if let Some(stay) = self.asker.stay.get() {
+                    self.stop = stay.until(&self.stop);
+                }
+            }
             Answer::Message(result) => {
                 self.share.release();
                 if result.is_ok() {

@@ -6,8 +6,15 @@ use super::score::Assessment;
 use super::view::View;
 
 /// Fields of ours; those that come with a message from elsewhere are removed, so that nobody can vouch for himself.
-const OURS: &[&str] =
-    &["X-Spam-Status", "X-Spam-Score", "X-Spam-Level", "X-Spam-Flag", "X-Spam-Reason", "X-Spam-Report"];
+const OURS: &[&str] = &[
+    "X-Spam-Status",
+    "X-Spam-Score",
+    "X-Spam-Level",
+    "X-Spam-Flag",
+    "X-Spam-Reason",
+    "X-Spam-Report",
+    "X-Postrider-Quarantine",
+];
 /// Most reasons that are told.
 const MAX_REASONS: usize = 8;
 /// Longest X-Spam-Level.

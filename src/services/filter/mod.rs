@@ -10,6 +10,7 @@
 
 pub mod authentication;
 mod autolearn;
+pub mod carried;
 mod clamav;
 pub mod classifier;
 mod decide;

@@ -120,9 +120,11 @@ impl Verdict {
 
     /// Where the message belongs for this recipient, when it is accepted at all.
     pub fn folder(&self, recipient: &Address) -> Folder {
-        if let Some(folder) = self.personal.get(&recipient.key()) {
-            return *folder;
-        }
+        self.personal.get(&recipient.key()).copied().unwrap_or_else(|| self.common_folder())
+    }
+
+    /// Where the message belongs for those who do not think otherwise, when it is accepted at all.
+    pub const fn common_folder(&self) -> Folder {
         match self.decision {
             Decision::Junk => Folder::Junk,
             Decision::Quarantine => Folder::Quarantine,

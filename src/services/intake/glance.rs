@@ -12,18 +12,6 @@ pub(super) struct Glance {
     pub hops: u32,
     /// The Message-ID with its angle brackets.
     pub message_id: Option<String>,
-    /// Whether a front end calls it unwanted.
-    pub flagged: Flagged,
-}
-
-/// X-Spam-Flag.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flagged {
-    /// The front end has put it into quarantine.
-    Quarantined,
-    Yes,
-    #[default]
-    No,
 }
 
 impl Glance {
@@ -35,13 +23,6 @@ impl Glance {
             } else if field.is("Message-ID") && seen.message_id.is_none() {
                 let id = String::from_utf8_lossy(&field.value()).into_owned();
                 seen.message_id = Some(id).filter(|id| !id.is_empty() && id.len() <= LONGEST_ID);
-            } else if field.is("X-Postrider-Quarantine") && field.value().eq_ignore_ascii_case(b"yes") {
-                seen.flagged = Flagged::Quarantined;
-            } else if field.is("X-Spam-Flag")
-                && seen.flagged == Flagged::No
-                && field.value().eq_ignore_ascii_case(b"yes")
-            {
-                seen.flagged = Flagged::Yes;
             }
         }
         seen
@@ -56,7 +37,7 @@ mod tests {
     fn sees_what_it_looks_for() {
         let message =
             b"received: a\r\nReceived: b\r\n c\r\nMessage-Id:\r\n <1@x>\r\nX-Spam-Flag: yes\r\n\r\nReceived: body\r\n";
-        let wanted = Glance { hops: 2, message_id: Some("<1@x>".to_owned()), flagged: Flagged::Yes };
+        let wanted = Glance { hops: 2, message_id: Some("<1@x>".to_owned()) };
         assert_eq!(Glance::of(message), wanted);
         assert_eq!(Glance::of(b""), Glance::default());
     }

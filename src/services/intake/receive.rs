@@ -1,8 +1,9 @@
 //! Receiving.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::glance::{Flagged, Glance};
+use super::glance::Glance;
 use super::receipt::Receipt;
 use super::settings::{IntakeSettings, LmtpVerdict, Quarantine};
 use super::trace_field;
@@ -10,9 +11,9 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
-use crate::foundations::mail::{Mail, Recipient};
+use crate::foundations::mail::{HeaderSection, Mail, Recipient};
 use crate::foundations::settings::Live;
-use crate::services::filter::{Decision, Filter, Folder, Verdict};
+use crate::services::filter::{Decision, Filter, Folder, Verdict, carried};
 use crate::services::handover::{Bound, LocalDelivery, Outcome, Postponed, QUARANTINED, Queueing, ReportReading};
 use crate::services::routing::{LocalRecipient, Routes, Routing};
 use crate::storage::journal::Journal;
@@ -39,20 +40,37 @@ pub struct IntakeParts {
     pub clock: SharedClock,
 }
 
-/// What marks a message for the folder of quarantine.
-const QUARANTINE_FIELD: &str = "X-Postrider-Quarantine: yes\r\n";
-
 /// The room.
 pub struct Intake(IntakeParts);
 
 /// What one entry of the queue is to be: a message, who is to get it, and why it is held.
-type Waiting<'a> = (&'a Mail, Vec<(Recipient, Bound)>, Option<String>);
+type Waiting<'a> = (Cow<'a, Mail>, Vec<(Recipient, Bound)>, Option<String>);
 
 /// A message that will be taken if it can be stored.
 struct Wanted {
     mail: Mail,
     verdict: Verdict,
     message_id: Option<String>,
+}
+
+impl Wanted {
+    /// An entry of the queue, divided by the folders its recipients want: the queue knows of the verdict what the message says.
+    fn by_folder<'a>(&self, (mail, mut recipients, hold): Waiting<'a>) -> Vec<Waiting<'a>> {
+        let common = self.verdict.common_folder();
+        let mut entries = Vec::with_capacity(1);
+        for folder in [Folder::Inbox, Folder::Junk, Folder::Quarantine] {
+            let otherwise = |(recipient, bound): &mut (Recipient, Bound)| {
+                folder != common && *bound == Bound::Here && self.verdict.folder(&recipient.address) == folder
+            };
+            let others: Vec<_> = recipients.extract_if(.., otherwise).collect();
+            if !others.is_empty() {
+                let message = mail.message.with_prefix(carried::fields(folder, common).as_bytes());
+                entries.push((Cow::Owned(Mail { message, ..mail.clone().into_owned() }), others, hold.clone()));
+            }
+        }
+        entries.push((mail, recipients, hold));
+        entries
+    }
 }
 
 impl Intake {
@@ -144,13 +162,8 @@ impl Intake {
         let field = trace_field::received(&mail, &self.0.hostname.get());
         mail.message = mail.message.with_prefix(field.as_bytes());
         let mut verdict = if is_lmtp(&mail) && settings.lmtp == LmtpVerdict::Trust {
-            let mut verdict = Verdict::accept();
-            match glance.flagged {
-                Flagged::Quarantined => verdict.decision = Decision::Quarantine,
-                Flagged::Yes => verdict.decision = Decision::Junk,
-                Flagged::No => {}
-            }
-            verdict
+            let decision = carried::decision(&HeaderSection::of(mail.message.original()));
+            Verdict { decision, ..Verdict::accept() }
         } else {
             self.0.filter.judge(&mail).await
         };
@@ -162,7 +175,7 @@ impl Intake {
         mail.message = verdict.apply(&mail.message);
         if matches!(verdict.decision, Decision::Quarantine) && settings.quarantine == Quarantine::Mailbox {
             // For whoever stores it later: the queue, or another process.
-            mail.message = mail.message.with_prefix(QUARANTINE_FIELD.as_bytes());
+            mail.message = mail.message.with_prefix(carried::QUARANTINED.as_bytes());
         }
         let changes = &verdict.recipients;
         let envelope = &mut mail.envelope;
@@ -192,9 +205,10 @@ impl Intake {
             others.append(&mut forwards);
         }
         let hold = || QUARANTINED.to_owned();
-        let mut entries = vec![(&wanted.mail, now, None), (&wanted.mail, later, Some(hold()))];
+        let whole = Cow::Borrowed(&wanted.mail);
+        let mut entries = vec![(whole.clone(), now, None), (whole, later, Some(hold()))];
         if let Some(mail) = &passed_on {
-            entries.push((mail, forwards, quarantined.then(hold)));
+            entries.push((Cow::Borrowed(mail), forwards, quarantined.then(hold)));
         }
         self.postpone(wanted, entries).await
     }
@@ -255,7 +269,7 @@ impl Intake {
         }
         // Some have it. The queue tries the others again, and tells the sender about those who never can.
         let others = failed.into_iter().map(|(recipient, _)| recipient).collect();
-        outcomes.extend(self.postpone(wanted, vec![(&wanted.mail, others, None)]).await?);
+        outcomes.extend(self.postpone(wanted, vec![(Cow::Borrowed(&wanted.mail), others, None)]).await?);
         Ok(Receipt::new(wanted.mail.id, outcomes))
     }
 
@@ -277,8 +291,14 @@ impl Intake {
     /// Queues entries, all of them or none; those without recipients are left out.
     async fn postpone(&self, wanted: &Wanted, entries: Vec<Waiting<'_>>) -> Result<Vec<(Address, Outcome)>, Refusal> {
         let message_id = wanted.message_id.as_deref();
-        let entries = entries.into_iter().filter(|(_, recipients, _)| !recipients.is_empty());
-        let postponed = entries.map(|(mail, recipients, hold)| Postponed { mail, message_id, recipients, hold });
+        let entries: Vec<_> = entries.into_iter().flat_map(|waiting| wanted.by_folder(waiting)).collect();
+        let postponed = entries.iter().filter(|(_, recipients, _)| !recipients.is_empty());
+        let postponed = postponed.map(|(mail, recipients, hold)| Postponed {
+            mail,
+            message_id,
+            recipients: recipients.clone(),
+            hold: hold.clone(),
+        });
         let postponed: Vec<Postponed<'_>> = postponed.collect();
         if postponed.is_empty() {
             return Ok(Vec::new());

@@ -1,22 +1,40 @@
-//! Who is it? Passwords for SMTP, IMAP and POP3.
+//! Who is it? Passwords for SMTP, IMAP and POP3, and second factors for the webmail.
 //!
 //! Promises: every login asks the directory afresh, so that a new password, a disabled account or a removed one counts
 //! at once. Hashing happens on a bounded number of blocking threads with a bounded queue before them. A success is
 //! remembered for some minutes under a keyed hash of account, stored hash and password, so that a client that
 //! reconnects every minute costs nothing; the key is made anew with each start and nothing of it is ever written.
 //! An unknown user costs the same time as a known one with a hash of the configured cost. What the peer may read is
-//! always the same sentence; the reason is in the journal. Passwords are in no log, error or event.
+//! the same sentence for everything that is wrong; the reason is in the journal. Passwords are in no log, error or event.
+//!
+//! A mail program may show an app password ([`Keyring`]) instead of the account's: it is looked up by its digest, never
+//! remembered, and so ends when it is revoked. An account with two-factor login opens mail programs by these only. The
+//! webmail asks for a one-time code ([`Login::enter`]); that a code was used is durable before anybody is let in by it.
+//!
+//! Sessions that a login has opened end within seconds when the account or the password is good no longer ([`Stay`]).
 //!
 //! Failures are counted by [`Guard`](crate::services::guard::Guard), which also says how long the answer is to be held
 //! back; [`Login::verify`] waits for that long. When the database is down the refusal is a temporary one (SMTP 454 4.7.0, IMAP
 //! UNAVAILABLE), never "wrong password".
 
+mod app_password;
 mod cache;
 mod hashing;
+mod keyring;
+mod one_time;
 mod password;
+mod seal;
+mod second_factor;
 mod settings;
+mod stay;
 mod verify;
 
+pub use app_password::MadeAppPassword;
+pub use keyring::{KeyError, Keyring};
+pub use one_time::{BadSecret, one_time_step};
 pub use password::{Scheme, Unusable, check, hash, recognise};
-pub use settings::{LoginSettings, Rehash};
-pub use verify::{Login, LoginAttempt};
+pub use seal::{SealError, read_key};
+pub use second_factor::{Enrolment, Entered, Need};
+pub use settings::{LoginSettings, PasswordReach, Rehash, TwoFactorPolicy};
+pub use stay::Stay;
+pub use verify::{LoggedIn, Login, LoginAttempt};

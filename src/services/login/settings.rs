@@ -1,5 +1,7 @@
 //! Settings of logins.
 
+use std::path::PathBuf;
+
 use crate::foundations::address::Domain;
 use crate::foundations::settings::Span;
 
@@ -10,6 +12,27 @@ crate::words! {
         Never = "never",
         /// bcrypt of a lower cost than `cost`, and SHA-crypt, are replaced by bcrypt of that cost.
         Weaker = "weaker",
+    }
+}
+
+crate::words! {
+    /// Whether a login to the webmail needs a one-time code besides the password.
+    pub enum TwoFactorPolicy {
+        /// Users who want it turn it on themselves.
+        Offered = "offered",
+        /// Everybody must turn it on: until then a login to the webmail leads to the page for that and nowhere else, and
+        /// mail programs get in by app passwords only (see `password_with_two_factor`).
+        Required = "required",
+    }
+}
+
+crate::words! {
+    /// What the password of an account with two-factor login opens.
+    pub enum PasswordReach {
+        /// The webmail, together with a code. Mail programs, which cannot ask for one, need app passwords.
+        Webmail = "webmail",
+        /// Mail programs too, without a code: whoever knows the password reads the mail.
+        Everything = "everything",
     }
 }
 
@@ -32,5 +55,27 @@ crate::settings! {
         pub default_domain: Option<Domain> = None,
         /// What happens to hashes weaker than those of today when their user logs in.
         pub rehash: Rehash = Rehash::Never,
+        /// App passwords (one for each device) that a user may have. A further one is refused until another is revoked.
+        pub app_passwords: u32 = 25,
+        /// How often at most it is written down that an app password was used, and from where.
+        pub note_use_every: Span = Span::minutes(10),
+        /// Who must have two-factor login.
+        pub two_factor: TwoFactorPolicy = TwoFactorPolicy::Offered,
+        /// Domains whose users must have it although others need not.
+        pub two_factor_domains: Vec<Domain> = vec![],
+        /// What the password opens of an account that has two-factor login, or must have it.
+        pub password_with_two_factor: PasswordReach = PasswordReach::Webmail,
+        /// File with a key of at least 32 octets, such as `openssl rand -base64 32` makes, under which the secrets of
+        /// two-factor login are sealed in the database (AES-256-GCM). Unset: they are stored as they are. When the key is
+        /// lost, sealed secrets are too, and an administrator has to turn two-factor login off for their users.
+        pub two_factor_key_file: Option<PathBuf> = None,
+        /// Codes that may be tried for an account without the right one. Further ones are refused for `two_factor_rest`,
+        /// wherever they come from.
+        pub two_factor_tries: u32 = 10,
+        /// See `two_factor_tries`. The least is a minute.
+        pub two_factor_rest: Span = Span::minutes(15),
+        /// How often it is looked whether the accounts and passwords of open sessions are still good. It is looked at once
+        /// when the command line or the webmail changes one; this finds what others have changed.
+        pub look_again: Span = Span::seconds(10),
     }
 }

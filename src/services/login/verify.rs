@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
+use super::app_password::{Made, scope};
 use super::cache::{Cache, Name, Verdict};
 use super::hashing::Workshop;
-use super::{LoginSettings, Rehash, Scheme, Unusable, password};
+use super::stay::{Credential, Stays};
+use super::{LoginSettings, Need, PasswordReach, Rehash, Scheme, Stay, Unusable, password};
 use crate::foundations::address::Address;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::SessionId;
-use crate::foundations::mail;
 use crate::foundations::mail::Peer;
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::Live;
 use crate::services::guard::{Failure, Guard, Service};
-use crate::storage::directory::{Account, Directory, Source};
+use crate::storage::directory::{self, Account, AppPassword, Directory, Source};
 use crate::storage::journal::Journal;
 
 /// Longest user name that is looked at and written down.
@@ -36,19 +37,29 @@ pub struct LoginAttempt {
     pub service: Service,
 }
 
+/// Somebody whom a mail program has let in.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The account's own address.
+    pub address: Address,
+    /// Says when the session is to end. Whoever holds it is counted as a session; dropping it ends that.
+    pub stay: Stay,
+}
+
 /// The room. Cloning gives another handle.
 #[derive(Clone)]
-pub struct Login(Arc<Inner>);
+pub struct Login(pub(super) Arc<Inner>);
 
-struct Inner {
-    directory: Directory,
-    guard: Guard,
-    journal: Journal,
-    settings: Live<LoginSettings>,
-    clock: SharedClock,
+pub(super) struct Inner {
+    pub(super) directory: Directory,
+    pub(super) guard: Guard,
+    pub(super) journal: Journal,
+    pub(super) settings: Live<LoginSettings>,
+    pub(super) clock: SharedClock,
     /// Without randomness there is no key, and nothing is remembered.
     cache: Option<Cache>,
     workshop: Workshop,
+    pub(super) stays: Arc<Stays>,
 }
 
 impl std::fmt::Debug for Login {
@@ -58,9 +69,11 @@ impl std::fmt::Debug for Login {
 }
 
 /// Why a login came to nothing; the words are for the journal.
-enum Failed {
+pub(super) enum Failed {
     /// The client's fault, or the account's.
     Refused(&'static str),
+    /// What was shown is right, but not enough or not for this. The client is told, and it is no guess to be counted.
+    Told(&'static str, Refusal),
     /// The stored hash cannot be checked.
     Unusable(Unusable),
     /// Ours.
@@ -69,9 +82,26 @@ enum Failed {
 
 /// Whether a hash was computed for an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum From {
+pub(super) enum From {
     Cache,
     Work,
+}
+
+/// What let somebody in.
+pub(super) enum By {
+    /// The account's password.
+    Password(From),
+    /// A password of a device.
+    AppPassword(AppPassword),
+}
+
+/// Where somebody wants to come in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entrance {
+    /// By a program that knows nothing but names and passwords.
+    Program,
+    /// By the webmail, which can ask for a code.
+    Page,
 }
 
 impl Login {
@@ -86,46 +116,28 @@ impl Login {
     ) -> Self {
         let now = settings.get();
         let (cache, workshop) = (Cache::new(now.remembered), Workshop::new(now.workers));
-        Self(Arc::new(Inner { directory, guard, journal, settings, clock, cache, workshop }))
+        let stays = Arc::default();
+        Self(Arc::new(Inner { directory, guard, journal, settings, clock, cache, workshop, stays }))
     }
 
-    /// Whether this is somebody. The one entry for every protocol. Takes its time with a wrong password, and longer
-    /// with each that follows.
-    pub async fn verify(&self, attempt: LoginAttempt) -> Result<mail::Login, Refusal> {
+    /// Whether this is somebody. The one entry for every program, which shows the account's password or one of a device.
+    /// Takes its time with a wrong password, and longer with each that follows.
+    pub async fn verify(&self, attempt: LoginAttempt) -> Result<LoggedIn, Refusal> {
         let inner = &self.0;
-        let name = shown(&attempt.username);
-        if let Err(refusal) = inner.guard.may_log_in(&attempt.peer, &name) {
-            inner.refused(&attempt, &name, "too many failures before");
-            return Err(refusal);
-        }
-        match inner.find_out(&attempt).await {
-            Ok((account, from)) => {
-                inner.guard.logged_in(&attempt.peer, &name);
-                let event = inner.event(EventKind::LoginAccepted, &attempt, &account.address.to_string());
-                inner.journal.record(event.with("remembered", from == From::Cache));
+        let (account, by) = inner.identify(&attempt, Entrance::Program).await?;
+        inner.welcome(&attempt, &account, &by, None);
+        let credential = match &by {
+            By::Password(_) => {
                 inner.strengthen(&account, &attempt.password).await;
-                Ok(mail::Login { address: account.address })
+                Credential::password(&account)
             }
-            Err(Failed::Later(cause)) => {
-                inner.refused(&attempt, &name, "passing problem here");
-                let public = "This server cannot check passwords right now; try again later";
-                Err(Refusal::new(Kind::Temporary, public).smtp(454, "4.7.0").because(cause))
+            By::AppPassword(password) => {
+                inner.note_use(&attempt, &account, password).await;
+                Credential::AppPassword(password.id)
             }
-            Err(failed) => {
-                match failed {
-                    Failed::Refused(reason) => inner.refused(&attempt, &name, reason),
-                    Failed::Unusable(why) => {
-                        log::warn!(user = name.as_str(), session:% = attempt.session; "The stored password cannot be used: {why}");
-                        inner.refused(&attempt, &name, "stored password cannot be used");
-                    }
-                    Failed::Later(_) => {}
-                }
-                let delay = inner.guard.failed(&attempt.peer, Failure::Login { account: &name });
-                tokio::time::sleep(delay).await;
-                let public = "Wrong user name or password";
-                Err(Refusal::new(Kind::AuthenticationFailed, public).smtp(535, "5.7.8"))
-            }
-        }
+        };
+        let stay = inner.stays.enter(&account, credential, attempt.session, attempt.service);
+        Ok(LoggedIn { address: account.address, stay })
     }
 
     /// The hash of a new password, made by the same bounded workers.
@@ -144,21 +156,70 @@ impl Login {
 }
 
 impl Inner {
-    async fn find_out(&self, attempt: &LoginAttempt) -> Result<(Account, From), Failed> {
-        let later = |e: crate::storage::directory::Error| Failed::Later(Box::new(e));
+    /// Whose password this is. What fails is recorded, counted, and answered when it is time.
+    pub(super) async fn identify(&self, attempt: &LoginAttempt, entrance: Entrance) -> Result<(Account, By), Refusal> {
+        let name = shown(&attempt.username);
+        if let Err(refusal) = self.guard.may_log_in(&attempt.peer, &name) {
+            self.refused(attempt, &name, "too many failures before");
+            return Err(refusal);
+        }
+        let failed = match self.find_out(attempt, entrance).await {
+            Ok(found) => return Ok(found),
+            Err(failed) => failed,
+        };
+        match failed {
+            Failed::Later(cause) => {
+                self.refused(attempt, &name, "passing problem here");
+                return Err(unable().because(cause));
+            }
+            Failed::Told(reason, refusal) => {
+                self.refused(attempt, &name, reason);
+                return Err(refusal);
+            }
+            Failed::Refused(reason) => self.refused(attempt, &name, reason),
+            Failed::Unusable(why) => {
+                log::warn!(user = name.as_str(), session:% = attempt.session; "The stored password cannot be used: {why}");
+                self.refused(attempt, &name, "stored password cannot be used");
+            }
+        }
+        self.hold_back(attempt, &name).await;
+        let public = "Wrong user name or password";
+        Err(Refusal::new(Kind::AuthenticationFailed, public).smtp(535, "5.7.8"))
+    }
+
+    /// Counts a failure and waits as long as its answer is to be held back.
+    pub(super) async fn hold_back(&self, attempt: &LoginAttempt, name: &str) {
+        let delay = self.guard.failed(&attempt.peer, Failure::Login { account: name });
+        tokio::time::sleep(delay).await;
+    }
+
+    /// Somebody is in.
+    pub(super) fn welcome(&self, attempt: &LoginAttempt, account: &Account, by: &By, second: Option<&'static str>) {
+        self.guard.logged_in(&attempt.peer, &shown(&attempt.username));
+        let event = self.event(EventKind::LoginAccepted, attempt, &account.address.to_string());
+        let event = match by {
+            By::Password(from) => event.with("remembered", *from == From::Cache),
+            By::AppPassword(password) => event.with("app_password", password.name.clone()),
+        };
+        self.journal.record(match second {
+            Some(second) => event.with("second_factor", second),
+            None => event,
+        });
+    }
+
+    async fn find_out(&self, attempt: &LoginAttempt, entrance: Entrance) -> Result<(Account, By), Failed> {
         let settings = self.settings.get();
-        let mut account = None;
-        let mut closed = None;
-        if let Some(address) = address(&attempt.username, &settings) {
-            account = self.directory.account_now(&address).await.map_err(later)?;
-            let domain = self.directory.domain(address.domain()).await.map_err(later)?;
-            closed = match (&account, domain) {
-                (None, _) => None,
-                (_, None) => Some("unknown domain"),
-                (_, Some(domain)) if !domain.is_active() => Some("domain disabled"),
-                (Some(account), _) if account.archived_at.is_some() => Some("account removed"),
-                (Some(account), _) if !account.may_log_in() => Some("account disabled"),
-                _ => None,
+        let (account, closed) = match address(&attempt.username, &settings) {
+            Some(address) => self.look_up(&address).await.map_err(|e| Failed::Later(Box::new(e)))?,
+            None => (None, None),
+        };
+        if entrance == Entrance::Program
+            && let Some(account) = &account
+            && let Some(password) = self.app_password(account, attempt).await?
+        {
+            return match closed {
+                Some(reason) => Err(Failed::Refused(reason)),
+                None => Ok((account.clone(), By::AppPassword(password))),
             };
         }
         let stored = account.as_ref().map(|account| account.password.expose().clone());
@@ -173,7 +234,66 @@ impl Inner {
             (_, Some(why), ..) => Err(Failed::Unusable(why)),
             (_, _, _, Verdict::Wrong) => Err(Failed::Refused("wrong password")),
             (_, _, Some(reason), _) => Err(Failed::Refused(reason)),
-            (Some(account), None, None, Verdict::Right) => Ok((account, from)),
+            (Some(account), None, None, Verdict::Right) => match entrance {
+                Entrance::Program => app_passwords_only(&account, &settings).map_or(Ok(account), Err),
+                Entrance::Page => Ok(account),
+            }
+            .map(|account| (account, By::Password(from))),
+        }
+    }
+
+    /// The account of an address as it is now, and why nobody may log in to it.
+    async fn look_up(&self, address: &Address) -> Result<(Option<Account>, Option<&'static str>), directory::Error> {
+        let account = self.directory.account_now(address).await?;
+        let domain = self.directory.domain(address.domain()).await?;
+        let closed = match (&account, domain) {
+            (None, _) => None,
+            (_, None) => Some("unknown domain"),
+            (_, Some(domain)) if !domain.is_active() => Some("domain disabled"),
+            (Some(account), _) if account.archived_at.is_some() => Some("account removed"),
+            (Some(account), _) if !account.may_log_in() => Some("account disabled"),
+            _ => None,
+        };
+        Ok((account, closed))
+    }
+
+    /// The password of a device that was shown, if it is one. It is asked for in the database each time: what is revoked is
+    /// remembered nowhere.
+    async fn app_password(&self, account: &Account, attempt: &LoginAttempt) -> Result<Option<AppPassword>, Failed> {
+        let Some(given) = Made::parse_password(attempt.password.expose()) else { return Ok(None) };
+        let found = self.directory.app_password(account.id, &given.digest()).await;
+        let Some(found) = found.map_err(|e| Failed::Later(Box::new(e)))? else { return Ok(None) };
+        let told = |reason, public: &'static str| {
+            Err(Failed::Told(reason, Refusal::new(Kind::AuthenticationFailed, public).smtp(535, "5.7.8")))
+        };
+        if found.is_over(self.clock.now()) {
+            return told("app password has ended", "This app password has ended; make a new one in the webmail");
+        }
+        if !found.scopes.includes(scope(attempt.service)) {
+            let public = "This app password was not made for this; make another one in the webmail";
+            return told("app password is for something else", public);
+        }
+        Ok(Some(found))
+    }
+
+    /// Writes down that a password of a device is used, now and then. A failure is no reason to refuse the login.
+    async fn note_use(&self, attempt: &LoginAttempt, account: &Account, password: &AppPassword) {
+        let now = self.clock.now();
+        let known = now - self.settings.get().note_use_every.duration();
+        if password.used_at.is_some_and(|used_at| used_at > known) {
+            return;
+        }
+        let from = attempt.peer.ip().map_or_else(|| attempt.peer.to_string(), |ip| ip.to_string());
+        match self.directory.note_app_password(password, &from, now, known).await {
+            Ok(true) if password.used_at.is_none() => {
+                let event = self.event(EventKind::AppPassword, attempt, &account.address.to_string());
+                self.journal
+                    .record(event.with("change", "used for the first time").with("name", password.name.clone()));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                log::warn!(cause:% = error, user:% = account.address; "The use of an app password could not be written down");
+            }
         }
     }
 
@@ -203,7 +323,7 @@ impl Inner {
     }
 
     /// Replaces a weak hash, where the settings want it. A failure is no reason to refuse the login.
-    async fn strengthen(&self, account: &Account, given: &Secret<String>) {
+    pub(super) async fn strengthen(&self, account: &Account, given: &Secret<String>) {
         let settings = self.settings.get();
         let weak = match password::recognise(account.password.expose()) {
             Ok(Scheme::Bcrypt { cost }) => cost < settings.cost,
@@ -228,7 +348,7 @@ impl Inner {
         }
     }
 
-    fn event(&self, kind: EventKind, attempt: &LoginAttempt, subject: &str) -> Event {
+    pub(super) fn event(&self, kind: EventKind, attempt: &LoginAttempt, subject: &str) -> Event {
         Event::new(self.clock.now(), kind)
             .session(attempt.session)
             .subject(subject)
@@ -236,13 +356,13 @@ impl Inner {
             .with("peer", attempt.peer.to_string())
     }
 
-    fn refused(&self, attempt: &LoginAttempt, name: &str, reason: &'static str) {
+    pub(super) fn refused(&self, attempt: &LoginAttempt, name: &str, reason: &'static str) {
         self.journal.record(self.event(EventKind::LoginRefused, attempt, name).with("reason", reason));
     }
 }
 
 /// The user name as it may stand in a journal: bounded, without control characters, in lower case.
-fn shown(username: &str) -> String {
+pub(super) fn shown(username: &str) -> String {
     let cleaned = username.trim().chars().take(LONGEST_NAME).map(|c| if c.is_control() { '?' } else { c });
     cleaned.collect::<String>().to_lowercase()
 }
@@ -261,6 +381,32 @@ fn address(username: &str, settings: &LoginSettings) -> Option<Address> {
         Source::Address(address) => Some(address),
         Source::CatchAll(_) => None,
     }
+}
+
+/// The refusal of who shows the account's password where only passwords of devices count.
+fn app_passwords_only(account: &Account, settings: &LoginSettings) -> Option<Failed> {
+    if settings.password_with_two_factor == PasswordReach::Everything {
+        return None;
+    }
+    let (reason, public) = match Need::of(account.two_factor_since, account.address.domain(), settings) {
+        Need::Nothing => return None,
+        Need::Code => (
+            "two-factor login is on; only app passwords count here",
+            "This account has two-factor login: use an app password, which the webmail makes in its settings",
+        ),
+        Need::Enrolment => (
+            "two-factor login is required; only app passwords count here",
+            "This account needs two-factor login: turn it on in the webmail, then use an app password",
+        ),
+    };
+    // RFC 4954 §6: a stronger way to log in is wanted.
+    Some(Failed::Told(reason, Refusal::new(Kind::AuthenticationFailed, public).smtp(534, "5.7.9")))
+}
+
+/// Nothing can be said about a password right now.
+pub(super) fn unable() -> Refusal {
+    let public = "This server cannot check passwords right now; try again later";
+    Refusal::new(Kind::Temporary, public).smtp(454, "4.7.0")
 }
 
 /// A well-formed hash of the given cost that no password has.

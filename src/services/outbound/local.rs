@@ -10,37 +10,57 @@ use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{Mail, Recipient};
 use crate::foundations::wire::smtp::Class;
-use crate::services::filter::Verdict;
+use crate::services::filter::{Folder, Verdict, carried};
 use crate::services::handover::{LocalDelivery, Outcome};
 use crate::services::routing::LocalRecipient;
 
 impl LocalDelivery for OverLmtp {
-    /// The verdict travels in the fields it has put in front of the message.
+    /// The verdict travels in the fields it has put in front of the message. Recipients who think otherwise of it get it in a
+    /// transaction of their own, with fields that say so.
     fn deliver<'a>(
         &'a self,
         mail: &'a Mail,
-        _: &'a Verdict,
+        verdict: &'a Verdict,
         recipients: &'a [LocalRecipient],
     ) -> BoxFuture<'a, Vec<Result<Outcome, Refusal>>> {
         async move {
-            let recipients: Vec<Recipient> = recipients.iter().map(mailbox).collect();
-            let group = Group {
-                id: QueueId::generate(mail.origin.at),
-                envelope: &mail.envelope,
-                recipients: &recipients,
-                message: &mail.message,
-                before_end: &|_| Box::pin(std::future::ready(())),
-            };
-            let attempts = self.attempt(group).await;
-            attempts
-                .into_iter()
-                .map(|attempt| match attempt.outcome {
-                    Came::Relayed { reply, .. } => Ok(Outcome::HandedOver { reply }),
-                    Came::Deferred(trouble) | Came::Failed(trouble) => Err(refusal(&trouble)),
-                })
-                .collect()
+            let mut results: Vec<Option<_>> = recipients.iter().map(|_| None).collect();
+            for folder in [Folder::Inbox, Folder::Junk, Folder::Quarantine] {
+                let places = 0..recipients.len();
+                let places: Vec<usize> =
+                    places.filter(|place| verdict.folder(&recipients[*place].account) == folder).collect();
+                if places.is_empty() {
+                    continue;
+                }
+                let fields = carried::fields(folder, verdict.common_folder());
+                let mailboxes = places.iter().map(|place| mailbox(&recipients[*place])).collect();
+                let came = self.hand_over(mail, fields, mailboxes).await;
+                for (place, result) in places.into_iter().zip(came) {
+                    results[place] = Some(result);
+                }
+            }
+            let nothing = || Err(Refusal::temporary("the process that owns the mailboxes gave no answer".to_owned()));
+            results.into_iter().map(|result| result.unwrap_or_else(nothing)).collect()
         }
         .boxed()
+    }
+}
+
+impl OverLmtp {
+    async fn hand_over(&self, mail: &Mail, fields: &str, recipients: Vec<Recipient>) -> Vec<Result<Outcome, Refusal>> {
+        let group = Group {
+            id: QueueId::generate(mail.origin.at),
+            envelope: &mail.envelope,
+            recipients: &recipients,
+            message: &mail.message.with_prefix(fields.as_bytes()),
+            before_end: &|_| Box::pin(std::future::ready(())),
+        };
+        let attempts = self.attempt(group).await.into_iter();
+        let results = attempts.map(|attempt| match attempt.outcome {
+            Came::Relayed { reply, .. } => Ok(Outcome::HandedOver { reply }),
+            Came::Deferred(trouble) | Came::Failed(trouble) => Err(refusal(&trouble)),
+        });
+        results.collect()
     }
 }
 

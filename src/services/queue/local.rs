@@ -8,7 +8,7 @@ use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::{HeaderSection, Mail, Message, Origin, Peer, Recipient};
 use crate::foundations::wire::smtp::Reply;
-use crate::services::filter::{Decision, Verdict};
+use crate::services::filter::{Verdict, carried};
 use crate::services::handover::{Bound, Outcome, Postponed};
 use crate::services::outbound::{By, Scope, Trouble};
 use crate::services::routing::{LocalRecipient, Resolution};
@@ -115,16 +115,7 @@ impl Queue {
 
 /// The filter has seen the message when it came; of its verdict, what the header says is left.
 fn verdict(message: &Message) -> Verdict {
-    let bytes = message.bytes();
-    let header = HeaderSection::of(&bytes);
-    let says_yes = |name: &str| header.first(name).is_some_and(|field| field.value().eq_ignore_ascii_case(b"yes"));
-    let mut verdict = Verdict::accept();
-    if says_yes("X-Postrider-Quarantine") {
-        verdict.decision = Decision::Quarantine;
-    } else if says_yes("X-Spam-Flag") {
-        verdict.decision = Decision::Junk;
-    }
-    verdict
+    Verdict { decision: carried::decision(&HeaderSection::of(&message.bytes())), ..Verdict::accept() }
 }
 
 fn said(result: Result<Outcome, Refusal>) -> Came {

@@ -187,6 +187,8 @@ async fn read(content: Content, most: usize) -> Result<bytes::Bytes, mailbox::Er
 }
 
 /// Runs work that takes the processor for a while.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, mailbox::Error> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, mailbox::Error> {
     tokio::task::spawn_blocking(work).await.map_err(|_| mailbox::Error::Closing)
 }

@@ -25,7 +25,9 @@ pub struct InspectorParts {
     /// What is meant to be served.
     pub certificates: Arc<Certificates>,
     /// The listeners of this process.
-    pub probes: Vec<Probe>,
+    pub own: Vec<Probe>,
+    /// Those of other processes with the same certificates, which may exchange them a moment later.
+    pub elsewhere: Vec<Probe>,
     /// Where the outcome is recorded.
     pub journal: Journal,
     /// The time.
@@ -91,8 +93,8 @@ impl Inspector {
         let _one = self.one.lock().await;
         let parts = &self.parts;
         let settings = parts.settings.get();
-        let probes: Vec<Probe> =
-            parts.probes.iter().filter(|probe| probe.encryption != Encryption::None).cloned().collect();
+        let all = parts.own.iter().chain(&parts.elsewhere);
+        let probes: Vec<Probe> = all.filter(|probe| probe.encryption != Encryption::None).cloned().collect();
         let prober = Prober::new(parts.hostname.clone(), settings.check_timeout.duration());
         let mut checks = Vec::new();
         for name in self.names().into_iter().take(settings.check_names as usize) {
@@ -103,6 +105,16 @@ impl Inspector {
         let inspection = Arc::new(Inspection { at: parts.clock.now(), checks });
         self.last.store(Some(Arc::clone(&inspection)));
         inspection
+    }
+
+    /// As [`Inspector::inspect`], but gives other processes time to follow before they are blamed.
+    async fn inspect_settled(&self) -> Arc<Inspection> {
+        let first = self.inspect().await;
+        if first.problems() == 0 || self.parts.elsewhere.is_empty() {
+            return first;
+        }
+        self.parts.clock.sleep_until(self.parts.clock.now() + OTHERS_FOLLOW).await;
+        self.inspect().await
     }
 
     /// The names that clients may ask for: our own, then those of all certificates. Of a wildcard one name is asked for.
@@ -128,7 +140,7 @@ impl Inspector {
             };
             let inspection = tokio::select! {
                 () = tasks.stopping() => return,
-                inspection = self.inspect() => inspection,
+                inspection = self.inspect_settled() => inspection,
             };
             let found: BTreeSet<String> = inspection.checks.iter().filter_map(trouble).collect();
             if changed || found != known {
@@ -162,6 +174,9 @@ fn trouble(check: &Check) -> Option<String> {
 
 /// When listeners are asked for the first time.
 const AFTER_START: Duration = Duration::from_mins(1);
+
+/// How much later another process may take a changed certificate, or open its listeners.
+const OTHERS_FOLLOW: Duration = Duration::from_secs(20);
 
 /// More of what is wrong is not told in one event.
 const MOST_TOLD: usize = 5;

@@ -31,6 +31,13 @@ impl Token {
     }
 }
 
+/// A comment with its marks, and where it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Comment<'a> {
+    pub(super) at: Position,
+    pub(super) text: &'a str,
+}
+
 /// Longest identifier or tag in octets.
 const MAX_IDENTIFIER: usize = 64;
 
@@ -39,11 +46,13 @@ pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
     position: Position,
+    /// The comments passed over, when somebody wants them.
+    pub(super) comments: Option<Vec<Comment<'a>>>,
 }
 
 impl<'a> Lexer<'a> {
     pub(super) const fn new(text: &'a str) -> Self {
-        Self { text, at: 0, position: Position { line: 1, column: 1 } }
+        Self { text, at: 0, position: Position { line: 1, column: 1 }, comments: None }
     }
 
     /// Offset of the next octet.
@@ -128,10 +137,10 @@ impl<'a> Lexer<'a> {
     fn skip_blanks(&mut self, mistakes: &mut Vec<Mistake>) {
         loop {
             self.step_while(|c| matches!(c, ' ' | '\t' | '\r' | '\n'));
+            let (position, start) = (self.position, self.at);
             if self.rest().starts_with('#') {
                 self.step_while(|c| c != '\n');
             } else if self.rest().starts_with("/*") {
-                let position = self.position;
                 let end = self.rest().find("*/").map_or(self.text.len(), |end| self.at + end + 2);
                 if !self.text[..end].ends_with("*/") || end - self.at < 4 {
                     mistakes.push(Mistake::at(position, "this comment has no end; '*/' is wanted"));
@@ -141,6 +150,9 @@ impl<'a> Lexer<'a> {
                 }
             } else {
                 return;
+            }
+            if let Some(comments) = &mut self.comments {
+                comments.push(Comment { at: position, text: self.text[start..self.at].trim_end() });
             }
         }
     }

@@ -8,6 +8,8 @@
 //! On the way: `lexer` and `parser` know the grammar alone, `check` knows what names mean and reads arguments, each word of the
 //! language is in `extensions` (its arguments, and what it does), `run` has the state of a run and its limits.
 //!
+//! [`rules`] is the other way in: what people put together from lists of conditions and actions, as a script and back.
+//!
 //! Promises: neither panics, whatever the script and the message hold; the work is bounded by [`SieveSettings`]; a script that
 //! fails keeps the message (RFC 5228 §2.10.6).
 
@@ -19,6 +21,7 @@ mod matching;
 mod outcome;
 mod parser;
 mod program;
+pub mod rules;
 mod run;
 mod script;
 mod settings;

@@ -1,14 +1,33 @@
 //! The grammar (RFC 5228 §8.2): tokens to [`Call`]s. After a mistake reading goes on at the next command.
 
-use super::lexer::{Lexer, Token};
+use super::lexer::{Comment, Lexer, Token};
 use super::syntax::{Argument, Call, Given, Position};
 use super::{Mistake, SieveSettings};
 
 /// Reads a whole script.
 pub(super) fn parse(text: &str, settings: &SieveSettings, mistakes: &mut Vec<Mistake>) -> Vec<Call> {
+    read(text, settings, mistakes, None).0
+}
+
+/// The same with the comments, in order.
+pub(super) fn parse_with_comments<'a>(
+    text: &'a str,
+    settings: &SieveSettings,
+    mistakes: &mut Vec<Mistake>,
+) -> (Vec<Call>, Vec<Comment<'a>>) {
+    read(text, settings, mistakes, Some(Vec::new()))
+}
+
+fn read<'a>(
+    text: &'a str,
+    settings: &SieveSettings,
+    mistakes: &mut Vec<Mistake>,
+    comments: Option<Vec<Comment<'a>>>,
+) -> (Vec<Call>, Vec<Comment<'a>>) {
     // A byte order mark is no part of the script.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lexer = Lexer::new(text);
+    lexer.comments = comments;
     let (at, start, token) = lexer.next(mistakes);
     let mut parser =
         Parser { text, lexer, token, at, start, end: 0, settings, mistakes, depth: 0, calls: 0, stopped: false };
@@ -19,7 +38,7 @@ pub(super) fn parse(text: &str, settings: &SieveSettings, mistakes: &mut Vec<Mis
         parser.advance();
         calls.extend(parser.commands());
     }
-    calls
+    (calls, parser.lexer.comments.unwrap_or_default())
 }
 
 struct Parser<'a, 'm> {
@@ -30,7 +49,7 @@ struct Parser<'a, 'm> {
     /// Offset where the token begins, and where the one before it ended.
     start: usize,
     end: usize,
-    settings: &'a SieveSettings,
+    settings: &'m SieveSettings,
     mistakes: &'m mut Vec<Mistake>,
     depth: u32,
     calls: u32,

@@ -101,6 +101,8 @@ pub struct Account {
     pub declared_password: Option<String>,
     /// When it was created, where the database says so.
     pub created_at: Option<Timestamp>,
+    /// Since when a login with the password needs a second factor; `None` when it does not.
+    pub two_factor_since: Option<Timestamp>,
 }
 
 impl Account {

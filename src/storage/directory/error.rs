@@ -25,6 +25,17 @@ pub enum Error {
     /// It was removed, and is kept in the archive: enable it to have it back with its mail.
     #[error("{0} was removed earlier and is kept in the archive; enable it to have it back with its mail")]
     Archived(String),
+    /// The user has no app password of this name or number.
+    #[error("there is no app password `{0}`")]
+    NoAppPassword(String),
+    /// A user has as many of something as one may have.
+    #[error("{most} {what} are the most; remove one first")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        most: u32,
+    },
     /// A value the tables cannot hold.
     #[error("{what} cannot be stored: {why}")]
     Invalid {
@@ -40,7 +51,8 @@ impl Error {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Database(error) => error.kind(),
-            Self::NoDomain(_) | Self::NoUser(_) | Self::NoAlias(_) => Kind::NotFound,
+            Self::NoDomain(_) | Self::NoUser(_) | Self::NoAlias(_) | Self::NoAppPassword(_) => Kind::NotFound,
+            Self::TooMany { .. } => Kind::TooMany,
             Self::Exists(_) | Self::Archived(_) => Kind::Exists,
             Self::Invalid { .. } => Kind::Invalid,
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use super::cache::Cache;
 use super::entry::{from_key, key_of};
 use super::usage::Pending;
@@ -26,6 +28,8 @@ pub(super) struct Inner {
     aliases: Cache<Arc<[String]>>,
     pub(super) usage: Cache<Option<Usage>>,
     pub(super) pending: Pending,
+    /// Told when something here was changed.
+    changed: Notify,
 }
 
 impl std::fmt::Debug for Directory {
@@ -70,6 +74,7 @@ impl Directory {
             aliases: Cache::new(entries),
             usage: Cache::new(entries),
             pending: Pending::default(),
+            changed: Notify::new(),
         }));
         tasks.spawn(directory.clone().write_usage(tasks.clone()));
         directory
@@ -129,6 +134,13 @@ impl Directory {
         self.0.accounts.clear();
         self.0.aliases.clear();
         self.0.usage.clear();
+        self.0.changed.notify_one();
+    }
+
+    /// Waits until something was changed here since the last wait, by this process or by one that has told it so. For one
+    /// who waits.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
     }
 
     /// The database beneath.
@@ -141,8 +153,9 @@ pub(super) const DOMAIN_COLUMNS: &str = "SELECT d.id, d.name, d.created_at, s.en
      FROM virtual_domains d LEFT JOIN domain_state s ON s.domain_id = d.id";
 
 pub(super) const ACCOUNT_COLUMNS: &str = "SELECT u.id, u.domain_id, u.email, u.password, u.quota_mb, u.enabled, \
-     u.created_at, s.display_name, s.owner, s.archived_at, s.password_owner, s.password_changed_at, s.declared_password \
-     FROM virtual_users u LEFT JOIN user_state s ON s.user_id = u.id";
+     u.created_at, s.display_name, s.owner, s.archived_at, s.password_owner, s.password_changed_at, s.declared_password, \
+     t.confirmed_at FROM virtual_users u LEFT JOIN user_state s ON s.user_id = u.id \
+     LEFT JOIN two_factor t ON t.user_id = u.id";
 
 pub(super) async fn find_domain(reader: &mut Reader<'_>, domain: &Domain) -> Result<Option<DomainEntry>, Error> {
     let sql = format!("{DOMAIN_COLUMNS} WHERE {} = ?", reader.dialect().folded("d.name"));
@@ -216,6 +229,7 @@ pub(super) fn account(row: &Row) -> Result<Option<Account>, Error> {
         password_owner: row.opt_text(10)?.and_then(|word| PasswordOwner::from_word(&word)),
         password_changed_at: row.opt_time(11)?,
         declared_password: row.opt_text(12)?,
+        two_factor_since: row.opt_time(13)?,
     }))
 }
 

@@ -7,6 +7,7 @@
 //!
 //! Every change goes through [`Edit`]: one transaction, then the cache is emptied.
 
+mod app_password;
 mod cache;
 mod edit;
 mod entry;
@@ -15,13 +16,18 @@ mod list;
 mod look_up;
 mod set_up_link;
 mod settings;
+mod standing;
 mod totals;
+mod two_factor;
 mod usage;
 
+pub use app_password::{AppPassword, NewAppPassword, Scope, Scopes};
 pub use edit::{Edit, NewUser};
 pub use entry::{Account, AliasEntry, DomainEntry, Owner, PasswordOwner, Source, Standing, Usage};
 pub use error::Error;
 pub use list::{Everything, Page};
 pub use look_up::Directory;
 pub use settings::DirectorySettings;
+pub use standing::Standings;
 pub use totals::{Fullest, Fullness, Totals};
+pub use two_factor::{Tries, TwoFactor};

@@ -48,6 +48,8 @@ pub fn sentence(event: &Event) -> String {
         EventKind::NotificationSent => format!("The sender {subject} was notified"),
         EventKind::QueueChanged => "The queue was changed by hand".to_owned(),
         EventKind::AccountChanged => format!("The account, alias or domain {subject} was changed"),
+        EventKind::AppPassword => format!("The app password {} of {subject}: {}", text("name"), text("change")),
+        EventKind::TwoFactor => format!("Two-factor login of {subject}: {}", text("change")),
         EventKind::ScriptChanged => format!("A Sieve script of {subject} was {}", text("what")),
         EventKind::CollectionChanged => format!("A program of {subject} changed {}: {}", text("path"), text("what")),
         EventKind::CollectionRefused => format!("A program of {subject} was not allowed to change {}", text("path")),

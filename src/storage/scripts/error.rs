@@ -18,6 +18,9 @@ pub enum Error {
     /// There is one already.
     #[error("there is a script `{0}` already")]
     Exists(ScriptName),
+    /// Its text is not the one that was to be replaced.
+    #[error("the script `{0}` has been changed elsewhere in the meantime")]
+    Changed(ScriptName),
     /// It is the active one, which cannot be deleted (RFC 5804 §2.10).
     #[error("`{0}` is the active script; activate another one first, or none")]
     IsActive(ScriptName),
@@ -47,7 +50,7 @@ impl Error {
         match self {
             Self::Name(_) | Self::BadUser(_) => Kind::Invalid,
             Self::NoScript(_) => Kind::NotFound,
-            Self::Exists(_) => Kind::Exists,
+            Self::Exists(_) | Self::Changed(_) => Kind::Exists,
             Self::IsActive(_) => Kind::NoPermission,
             Self::TooMany(_) => Kind::TooMany,
             Self::TooLarge(_) => Kind::TooLarge,

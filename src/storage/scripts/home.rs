@@ -75,6 +75,15 @@ impl Stamp {
     }
 }
 
+/// What becomes of a script's text when another takes its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Old {
+    /// It stays as a script of another name.
+    Kept,
+    /// It is gone.
+    Dropped,
+}
+
 /// Held while scripts are changed.
 pub(super) struct Lock(#[expect(dead_code, reason = "held, never looked at")] File);
 
@@ -184,6 +193,54 @@ impl Home {
         let _lock = self.lock()?;
         self.has_space(name, source.len() as u64)?;
         Ok(self.owner()?.write_durable(&self.path_of(name), source, MODE)?)
+    }
+
+    /// Stores a script in place of one that the caller has seen: `is_known` is asked about the present text, `None` when there
+    /// is none of that name. The old text may be kept under another name, which is returned.
+    ///
+    /// # Errors
+    /// The present text is another one, there is no room, or the disk fails; then the old one is as it was.
+    pub fn replace(
+        &self,
+        name: &ScriptName,
+        is_known: impl FnOnce(Option<&[u8]>) -> bool,
+        source: &[u8],
+        old: Old,
+    ) -> Result<Option<ScriptName>, Error> {
+        let _lock = self.lock()?;
+        let present = match self.read(name) {
+            Ok(text) => Some(text),
+            Err(Error::NoScript(_)) => None,
+            Err(error) => return Err(error),
+        };
+        if !is_known(present.as_deref()) {
+            return Err(Error::Changed(name.clone()));
+        }
+        let kept = match (old, present) {
+            (Old::Kept, Some(text)) => Some((self.free_name(name)?, text)),
+            _ => None,
+        };
+        self.has_space(name, source.len() as u64)?;
+        let owner = self.owner()?;
+        // The old text first: a crash in between leaves it twice rather than not at all.
+        if let Some((kept, text)) = &kept {
+            self.has_space(kept, (text.len() + source.len()) as u64)?;
+            owner.write_durable(&self.path_of(kept), text, MODE)?;
+        }
+        owner.write_durable(&self.path_of(name), source, MODE)?;
+        Ok(kept.map(|(kept, _)| kept))
+    }
+
+    /// A name that is not taken, for what a script was before.
+    fn free_name(&self, name: &ScriptName) -> Result<ScriptName, Error> {
+        let short = &name.as_str()[..name.as_str().floor_char_boundary(ScriptName::LONGEST - 12)];
+        let mut kept: ScriptName = format!("{short} (old)").parse()?;
+        let mut number = 1u32;
+        while self.path_of(&kept).exists() {
+            number += 1;
+            kept = format!("{short} (old {number})").parse()?;
+        }
+        Ok(kept)
     }
 
     /// Makes a script the active one; `None` leaves none active.
@@ -413,6 +470,24 @@ mod tests {
         home.put(&name("a"), &[b'#'; 9]).unwrap();
         assert!(matches!(home.put(&name("c"), b""), Err(Error::TooMany(2))));
         assert_eq!(home.read(&name("a")).unwrap().len(), 9);
+    }
+
+    #[test]
+    fn only_what_was_seen_is_replaced() {
+        let world = World::new(ScriptSettings { scripts_per_user: 3, ..ScriptSettings::default() });
+        let home = world.home();
+        let main = name("main");
+        assert_eq!(home.replace(&main, |old| old.is_none(), b"keep;", Old::Kept).unwrap(), None);
+        let changed = home.replace(&main, |old| old.is_none(), b"stop;", Old::Dropped);
+        assert!(matches!(changed, Err(Error::Changed(_))));
+        let kept = home.replace(&main, |old| old == Some(b"keep;"), b"stop;", Old::Kept).unwrap();
+        assert_eq!(kept, Some(name("main (old)")));
+        assert_eq!(home.replace(&main, |_| true, b"discard;", Old::Dropped).unwrap(), None);
+        assert_eq!(home.replace(&main, |_| true, b"keep;", Old::Kept).unwrap(), Some(name("main (old 2)")));
+        assert!(matches!(home.replace(&main, |_| true, b"stop;", Old::Kept), Err(Error::TooMany(3))));
+        for (script, text) in [("main", "keep;"), ("main (old)", "keep;"), ("main (old 2)", "discard;")] {
+            assert_eq!(home.read(&name(script)).unwrap(), text.as_bytes(), "{script}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod name;
 mod settings;
 
 pub use error::Error;
-pub use home::{Active, Entry, Home, Stamp};
+pub use home::{Active, Entry, Home, Old, Stamp};
 pub use memory::{Known, Memory};
 pub use name::{InvalidName, ScriptName};
 pub use settings::ScriptSettings;

@@ -2,7 +2,11 @@
 
 use super::whole::furnished;
 use super::world::{backup, done, message};
-use crate::harness::Host;
+use crate::harness::{Host, Imap};
+use postrider::config::Protocol;
+use postrider::foundations::address::Address;
+use postrider::foundations::clock::Timestamp;
+use postrider::storage::directory::Scopes;
 
 /// Takes an account out of the database, as somebody with SQL does.
 async fn forget(host: &Host, statements: &[&'static str]) {
@@ -17,6 +21,9 @@ async fn a_lost_account_comes_back_with_its_mail() {
     let destination = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
     forget(&host, &["UPDATE virtual_users SET quota_mb = 77 WHERE email = 'ann@example.test'"]).await;
+    let ann: Address = "ann@example.test".parse().unwrap();
+    let keyring = host.parts().login.keyring();
+    let made = keyring.add(&ann, "Telephone", Scopes::all(), None, 25, "a test").await.unwrap();
     done(&host, &["create"]).await;
     let gone = ["DELETE FROM virtual_aliases", "DELETE FROM virtual_users WHERE email = 'ann@example.test'"];
     forget(&host, &gone).await;
@@ -32,13 +39,14 @@ async fn a_lost_account_comes_back_with_its_mail() {
     let mut imap = host.imap("ann@example.test").await;
     let opened = imap.ok("SELECT INBOX").await;
     assert_eq!(opened.number("EXISTS"), Some(29));
+    let mut telephone = Imap::greeted(host.tls(Protocol::Imaps).await).await;
+    telephone.ok(&format!("LOGIN ann@example.test {}", made.password.expose())).await;
     let reply = host.smtp().await.deliver("eve@elsewhere.test", &["sales@example.test"], &message("n@x", 1)).await;
     assert_eq!(reply.code, 250, "{}", reply.text());
 
     // One that is there stays as it is.
     let changed = postrider::foundations::secret::Secret::new("{BLF-CRYPT}$2y$04$another".to_owned());
     let mut edit = host.parts().directory.edit().await.unwrap();
-    let ann = "ann@example.test".parse().unwrap();
     edit.set_password(&ann, &changed, postrider::storage::directory::PasswordOwner::User).await.unwrap();
     edit.commit().await.unwrap();
     let again = done(&host, &["restore", "--live", "--user", "ann@example.test"]).await;
@@ -52,12 +60,22 @@ async fn a_lost_account_comes_back_with_its_mail() {
 async fn a_lost_domain_comes_back_with_its_users() {
     let destination = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
+    let guard = [
+        "INSERT INTO two_factor (user_id, secret, made_at, confirmed_at, last_step) \
+         SELECT id, 'plain:GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ', 1, 2, 3 FROM virtual_users WHERE email = 'ann@example.test'",
+        "INSERT INTO recovery_codes (user_id, digest) SELECT user_id, 'ab' FROM two_factor",
+    ];
+    forget(&host, &guard).await;
     done(&host, &["create"]).await;
     forget(&host, &["DELETE FROM virtual_domains"]).await;
     let restored = done(&host, &["restore", "--live", "--domain", "example.test"]).await;
     assert_eq!(restored["accounts"].as_array().unwrap().len(), 2, "{restored}");
     assert_eq!(restored["present"], 38);
     host.parts().directory.forget();
+    // The one who had a second factor has it again: the password alone opens nothing.
+    let ann = host.parts().directory.account_now(&"ann@example.test".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(ann.two_factor_since, Some(Timestamp::from_unix_micros(2)));
+    assert_eq!(host.parts().directory.two_factor(ann.id).await.unwrap().unwrap().recovery_codes, 1);
     let mut imap = host.imap("bob@example.test").await;
     imap.ok("SELECT INBOX").await;
     let (said, code) = backup(&host, &["restore", "--live", "--user", "nobody@example.test"]).await;

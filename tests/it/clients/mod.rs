@@ -1,6 +1,7 @@
 //! Sessions of clients that nobody here wrote; the scripts are in `tests/clients`.
 
 mod moving;
+mod order;
 
 use futures_util::FutureExt as _;
 use std::time::Duration;
@@ -162,6 +163,38 @@ async fn run_webmail(script: &str, module: &str, programs: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn webmail_api() {
     run_webmail("webmail_api.py", "jsonschema", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webmail_filters() {
+    let attempt =
+        || run_webmail("webmail_filters.py", "selenium, sievelib", &["chromium", "chromedriver", "sieve-connect"]);
+    if std::panic::AssertUnwindSafe(attempt()).catch_unwind().await.is_err() {
+        eprintln!("once more, with another server");
+        attempt().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn app_passwords_and_two_factor() {
+    run_webmail("security_session.py", "pyotp", &[]).await;
+}
+
+/// A server that asks the users of one domain for two-factor login.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_factor_in_chromium() {
+    let settings = "[guard]\nlongest_delay = \"10ms\"\n[login]\ntwo_factor_domains = [\"strict.test\"]\n";
+    let attempt = async || {
+        let host = Host::start().settings(settings).user("ann@example.test").user("bob@strict.test");
+        let host = host.real_time().await;
+        let programs = ["chromium", "chromedriver"];
+        tools::run_system_script("security_browser.py", &["selenium", "pyotp"], &programs, &host.description()).await;
+        host.stop().await;
+    };
+    if std::panic::AssertUnwindSafe(attempt()).catch_unwind().await.is_err() {
+        eprintln!("once more, with another server");
+        attempt().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,19 +12,19 @@ use tokio::process::Command;
 use crate::harness::tools::{Program, assert_success, find, free_port, start};
 use crate::harness::{Host, Imap, PASSWORD, Talk};
 
-const USER: &str = "ann@example.test";
+pub(super) const USER: &str = "ann@example.test";
 /// Debian's `nobody`: Dovecot refuses to work for root.
-const MAIL_USER: &str = "65534";
+pub(super) const MAIL_USER: &str = "65534";
 
 /// A folder for Dovecot's own files. Its processes drop root's rights, and must reach their sockets.
-fn folder() -> TempDir {
+pub(super) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     folder
 }
 
 /// Starts Dovecot over a user's mail; `None`, said aloud, where it is not installed.
-async fn dovecot(folder: &Path, mail: &Path) -> Option<(Program, u16)> {
+pub(super) async fn dovecot(folder: &Path, mail: &Path) -> Option<(Program, u16)> {
     let port = free_port();
     let at = folder.display();
     let text = format!(
@@ -106,7 +106,7 @@ async fn postrider(host: &Host, arguments: &[&str]) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-async fn user_at(port: u16) -> Imap {
+pub(super) async fn user_at(port: u16) -> Imap {
     let mut imap = Imap::greeted(Talk::plain(([127, 0, 0, 1], port).into()).await).await;
     imap.ok(&format!("LOGIN {USER} {PASSWORD}")).await;
     imap

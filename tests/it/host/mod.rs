@@ -12,5 +12,6 @@ mod pages;
 mod records;
 mod reports;
 mod roles;
+mod security;
 mod served;
 mod set_up;

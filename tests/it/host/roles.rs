@@ -23,11 +23,11 @@ impl Roles {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database = format!("sqlite:{}/p.sqlite", directory.path().display());
-        Self::on(directory, &database)
+        Self::on(directory, &database, "")
     }
 
-    /// Writes one configuration for all of them.
-    fn on(directory: tempfile::TempDir, database: &str) -> Self {
+    /// Writes one configuration for all of them; `more` stands at its end.
+    fn on(directory: tempfile::TempDir, database: &str, more: &str) -> Self {
         let mut config = format!(
             "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = \"{0}/run\"\nstop_within = \"3s\"\n\
              [storage]\nmail_root = \"{0}/mail\"\ndatabase = \"{database}\"\n[spool]\ndirectory = \"{0}/spool\"\n\
@@ -41,7 +41,7 @@ impl Roles {
             let port = free_port();
             config += &format!("[[listener]]\nprotocol = \"{protocol}\"\nbind = [\"127.0.0.1:{port}\"]\n");
         }
-        fs::write(directory.path().join("postrider.toml"), config).unwrap();
+        fs::write(directory.path().join("postrider.toml"), config + more).unwrap();
         Self { directory, running: Vec::new() }
     }
 
@@ -261,10 +261,60 @@ async fn mail_goes_from_one_process_to_the_other() {
 async fn two_roles_that_start_at_once_make_the_tables_of_a_fresh_database() {
     for dialect in Dialect::ALL {
         let Some(fresh) = Fresh::create(dialect).await else { continue };
-        let mut roles = Roles::on(tempfile::tempdir().unwrap(), &fresh.url.to_string());
+        let mut roles = Roles::on(tempfile::tempdir().unwrap(), &fresh.url.to_string(), "");
         let (mta, access) = (roles.begin("mta"), roles.begin("access"));
         tokio::join!(mta.until_ready(), access.until_ready());
         drop(roles);
         fresh.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_goes_where_each_recipient_wants_it_in_the_other_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let rules = directory.path().join("rules.cf");
+    fs::write(&rules, "header SOME Subject =~ /some/\nscore SOME 3\nheader MUCH Subject =~ /much/\nscore MUCH 7\n")
+        .unwrap();
+    let database = format!("sqlite:{}/p.sqlite", directory.path().display());
+    // Nobody answers questions about the sender.
+    let more = format!(
+        "[dns]\nservers = [\"127.0.0.1:{}\"]\ntimeout = \"200ms\"\nattempts = 1\n[delivery]\nquarantine_folder = \"Held\"\n\
+         [intake]\nquarantine = \"mailbox\"\n[spam.rules]\nbuiltin = false\nfiles = [\"{}\"]\n\
+         [spam.classifier]\nenabled = false\n[spam.recipients.\"ann@example.test\"]\nthreshold = 9.0\n\
+         [spam.recipients.\"bob@example.test\"]\nthreshold = 2.0\n\
+         [spam.recipients.\"cat@example.test\"]\nquarantine = 6.0\n",
+        free_port(),
+        rules.display(),
+    );
+    let mut roles = Roles::on(directory, &database, &more);
+    roles.start("access").await;
+    roles.start("mta").await;
+    assert_eq!(roles.administer(&["domain", "add", "example.test"], "").await, 0);
+    let users = ["ann@example.test", "bob@example.test", "cat@example.test", "dan@example.test"];
+    for user in users {
+        assert_eq!(roles.administer(&["user", "add", user], "the-word\n").await, 0);
+    }
+    let mut peer = Smtp::hello(Talk::plain(roles.address(Protocol::Smtp)).await, "EHLO peer.example").await;
+    for subject in ["none", "some", "much"] {
+        let letter =
+            format!("From: eve@peer.example\r\nMessage-ID: <{subject}@x>\r\nSubject: {subject}\r\n\r\nHello\r\n");
+        let reply = peer.deliver("eve@peer.example", &users, &letter).await;
+        assert_eq!(reply.code, 250, "{}", reply.text());
+    }
+    let authority = roles.path().join("tls/ca.pem");
+    let wanted = [
+        ("ann", [("INBOX", 3), ("Junk", 0)]),
+        ("bob", [("INBOX", 1), ("Junk", 2)]),
+        ("cat", [("INBOX", 2), ("Held", 1)]),
+        ("dan", [("INBOX", 2), ("Junk", 1)]),
+    ];
+    for (user, folders) in wanted {
+        let mut imap = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
+        imap.ok(&format!("LOGIN {user}@example.test the-word")).await;
+        for (folder, messages) in folders {
+            let status = imap.ok(&format!("STATUS {folder} (MESSAGES)")).await;
+            let told = &status.untagged[0];
+            assert!(told.contains(&format!("MESSAGES {messages})")), "{user}: {told}");
+        }
     }
 }

@@ -139,3 +139,28 @@ async fn nonsense_ends() {
     assert!(rest.contains("* BAD A tag wanted at octet 0") && rest.contains("* BYE"), "{rest}");
     assert!(!rest.contains("d OK"), "{rest}");
 }
+
+#[tokio::test]
+async fn compression_can_be_switched_off() {
+    let world = World::new(ImapSettings { compress: false, ..settings() }).await;
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    let lines = client.command("a CAPABILITY").await;
+    assert!(!lines[0].contains("COMPRESS"), "{lines:?}");
+    let lines = client.command("b COMPRESS DEFLATE").await;
+    assert!(lines[0].starts_with("b NO [CANNOT]"), "{lines:?}");
+    let lines = client.command("c COMPRESS LZW").await;
+    assert!(lines[0].starts_with("c BAD"), "{lines:?}");
+    assert_eq!(client.command("d NOOP").await, ["d OK Nothing done"]);
+}
+
+#[tokio::test]
+async fn what_is_no_compressed_stream_ends_the_connection() {
+    let world = World::new(settings()).await;
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    let lines = client.command("a COMPRESS DEFLATE").await;
+    assert!(lines[0].starts_with("a OK"), "{lines:?}");
+    client.send([0xff; 40]).await;
+    assert_eq!(client.rest().await, "");
+}

@@ -5,6 +5,8 @@
 
 mod body;
 mod envelope;
+mod heading;
+mod message_id;
 mod stored;
 mod strings;
 
@@ -14,6 +16,8 @@ use super::encoded_words::cut;
 use super::section::Sections;
 use super::text;
 use envelope::EnvelopeFields;
+pub use heading::{AddressField, FirstAddress, Heading};
+pub use message_id::message_ids;
 
 /// The remembered facts of one message.
 ///

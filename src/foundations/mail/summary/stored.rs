@@ -44,20 +44,11 @@ impl Summary {
 
     /// Reads the stored form; `None` when it is of another version or damaged: compute it anew then.
     pub fn read(stored: &[u8]) -> Option<Self> {
-        let mut reader = Reader { rest: stored };
-        if reader.octet()? != Self::VERSION {
-            return None;
-        }
+        let mut reader = Reader::of_summary(stored)?;
         let [envelope, body, body_structure] =
             [reader.bytes()?.to_vec(), reader.bytes()?.to_vec(), reader.bytes()?.to_vec()];
         let sections = reader.sections()?;
-        let sent = match reader.octet()? {
-            0 => None,
-            _ => Some(HeaderDate {
-                seconds: i64::from_le_bytes(reader.array()?),
-                offset: i16::from_le_bytes(reader.array()?),
-            }),
-        };
+        let sent = reader.date()?;
         let mut fields = SearchFields {
             from: reader.text()?,
             to: reader.text()?,
@@ -115,11 +106,49 @@ fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
+    /// At the beginning of these octets.
+    pub const fn at(rest: &'a [u8]) -> Self {
+        Self { rest }
+    }
+
+    /// Behind the version of a summary of ours; `None` when it is another.
+    pub fn of_summary(stored: &'a [u8]) -> Option<Self> {
+        let mut reader = Self { rest: stored };
+        (reader.octet()? == Summary::VERSION).then_some(reader)
+    }
+
+    /// What has not been read yet.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The date of a summary.
+    pub fn date(&mut self) -> Option<Option<HeaderDate>> {
+        Some(match self.octet()? {
+            0 => None,
+            _ => Some(HeaderDate {
+                seconds: i64::from_le_bytes(self.array()?),
+                offset: i16::from_le_bytes(self.array()?),
+            }),
+        })
+    }
+
+    /// Passes over the places of parts.
+    pub fn skip_sections(&mut self) -> Option<()> {
+        let count = self.number()?;
+        for _ in 0..count {
+            for _ in 0..4 {
+                self.number()?;
+            }
+        }
+        Some(())
+    }
+
     fn octet(&mut self) -> Option<u8> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
@@ -132,7 +161,7 @@ impl<'a> Reader<'a> {
         Some(*first)
     }
 
-    fn number(&mut self) -> Option<u64> {
+    pub fn number(&mut self) -> Option<u64> {
         let mut number = 0_u64;
         for shift in (0..63).step_by(7) {
             let octet = self.octet()?;
@@ -144,7 +173,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.number()?).ok()?;
         let (bytes, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;

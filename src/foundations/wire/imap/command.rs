@@ -7,10 +7,11 @@ use bytes::Bytes;
 use super::cursor::{Cursor, Malformed, Parsed, is_astring};
 use super::fetch::{Fetch, Store};
 use super::list::{List, SpecialUse, pattern};
-use super::mailbox::{Append, QuotaLimits, Select, StatusItem, create_uses, mailbox, quota_limits};
+use super::mailbox::{Append, QuotaLimits, Replace, Select, StatusItem, create_uses, mailbox, quota_limits};
 use super::messages::{Addressing, Messages};
 use super::name::RawName;
 use super::search::Search;
+use super::sort::{Sort, Thread};
 use crate::foundations::mail::Uid;
 use crate::foundations::secret::Secret;
 
@@ -94,6 +95,8 @@ pub enum CommandBody {
     Check,
     /// Expunge and unselect.
     Close,
+    /// Compress what follows, both ways (RFC 4978); the mechanism in capitals.
+    Compress(String),
     /// Copy messages.
     Copy(Messages, RawName),
     /// Make a mailbox.
@@ -137,12 +140,16 @@ pub enum CommandBody {
     Noop,
     /// Rename a mailbox.
     Rename(RawName, RawName),
+    /// Put a message in the place of another (RFC 8508).
+    Replace(Box<Replace>),
     /// Find messages.
     Search(Box<Search>),
     /// Open a mailbox.
     Select(Select),
     /// Set a quota.
     SetQuota(String, QuotaLimits),
+    /// Find messages and put them in order (RFC 5256).
+    Sort(Box<Sort>),
     /// Begin TLS.
     StartTls,
     /// Tell about a mailbox.
@@ -151,6 +158,10 @@ pub enum CommandBody {
     Store(Box<Store>),
     /// Add to the subscribed names.
     Subscribe(RawName),
+    /// Find messages and put them into trees (RFC 5256).
+    Thread(Box<Thread>),
+    /// Go back to before the login (RFC 8437).
+    Unauthenticate,
     /// Leave the mailbox without expunging (RFC 3691).
     Unselect,
     /// Remove from the subscribed names.
@@ -214,6 +225,7 @@ impl CommandBody {
             b"NAMESPACE" => Self::Namespace,
             b"NOOP" => Self::Noop,
             b"STARTTLS" => Self::StartTls,
+            b"UNAUTHENTICATE" => Self::Unauthenticate,
             b"UNSELECT" => Self::Unselect,
             _ => return None,
         })
@@ -252,6 +264,10 @@ impl CommandBody {
     fn about_the_session(verb: &[u8], cursor: &mut Cursor<'_>) -> Parsed<Option<Self>> {
         Ok(Some(match verb {
             b"AUTHENTICATE" => authenticate(cursor)?,
+            b"COMPRESS" => {
+                cursor.space()?;
+                Self::Compress(cursor.atom("A compression mechanism")?.to_ascii_uppercase())
+            }
             b"ENABLE" => enable(cursor)?,
             b"GETQUOTA" => {
                 cursor.space()?;
@@ -278,7 +294,7 @@ impl CommandBody {
     }
 
     /// ```abnf
-    /// uid         = "UID" SP (copy / move / fetch / search / store / uid-expunge)
+    /// uid         = "UID" SP (copy / move / fetch / replace / search / sort / store / thread / uid-expunge)
     /// uid-expunge = "EXPUNGE" SP sequence-set
     /// ```
     fn numbered(verb: &[u8], addressing: Addressing, cursor: &mut Cursor<'_>) -> Parsed<Option<Self>> {
@@ -292,7 +308,10 @@ impl CommandBody {
             (b"COPY", _) => to_mailbox(cursor).map(|(messages, name)| Self::Copy(messages, name))?,
             (b"MOVE", _) => to_mailbox(cursor).map(|(messages, name)| Self::Move(messages, name))?,
             (b"FETCH", _) => Self::Fetch(Box::new(Fetch::parse(cursor, addressing)?)),
+            (b"REPLACE", _) => Self::Replace(Box::new(Replace::parse(cursor, addressing)?)),
             (b"SEARCH", _) => Self::Search(Box::new(Search::parse(cursor, addressing)?)),
+            (b"SORT", _) => Self::Sort(Box::new(Sort::parse(cursor, addressing)?)),
+            (b"THREAD", _) => Self::Thread(Box::new(Thread::parse(cursor, addressing)?)),
             (b"STORE", _) => Self::Store(Box::new(Store::parse(cursor, addressing)?)),
             (b"EXPUNGE", Addressing::Uid) => {
                 cursor.space()?;

@@ -333,13 +333,20 @@ fn announced_literal(line: &[u8]) -> Option<(u64, Manner)> {
 /// Whether the literal announced at the end of `before` is a message: the command is APPEND (or REPLACE, RFC 8508)
 /// and the literal is not its mailbox name.
 fn is_message(before: &[u8], first_literal: bool) -> bool {
-    let mut words = before.splitn(3, |b| *b == b' ');
-    let (_tag, verb, arguments) = (words.next(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    if !verb.eq_ignore_ascii_case(b"APPEND") {
+    let mut words = before.split(|b| *b == b' ').skip(1);
+    let verb = words.next().unwrap_or_default();
+    let is_uid = verb.eq_ignore_ascii_case(b"UID");
+    let verb = if is_uid { words.next().unwrap_or_default() } else { verb };
+    let name = if verb.eq_ignore_ascii_case(b"APPEND") && !is_uid {
+        words.next()
+    } else if verb.eq_ignore_ascii_case(b"REPLACE") {
+        // The mailbox stands behind the message that is replaced.
+        words.nth(1)
+    } else {
         return false;
-    }
-    // `tag APPEND {4}`: nothing but the announcement stands behind the verb.
-    !(first_literal && arguments.first() == Some(&b'{'))
+    };
+    // `tag APPEND {4}`: nothing but the announcement stands in the place of the name.
+    !(first_literal && name.is_some_and(|name| name.first() == Some(&b'{')))
 }
 
 /// The tag at the start of a command, when there is a valid one.

@@ -6,6 +6,7 @@ use super::cursor::{Cursor, Parsed};
 use super::date::date_time;
 use super::flag::Flag;
 use super::list::SpecialUse;
+use super::messages::{Addressing, Messages};
 use super::name::RawName;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Uid, UidValidity};
@@ -232,6 +233,31 @@ impl Appended {
             cursor.expect(b')', "A closing parenthesis")?;
         }
         Ok(Self { flags, date, bytes })
+    }
+}
+
+/// REPLACE or UID REPLACE (RFC 8508).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replace {
+    /// The message that goes: one.
+    pub messages: Messages,
+    /// To which mailbox the new one comes.
+    pub mailbox: RawName,
+    /// The new one.
+    pub message: Appended,
+}
+
+impl Replace {
+    /// ```abnf
+    /// replace = ["UID" SP] "REPLACE" SP seq-number SP mailbox append-message
+    /// ```
+    pub(super) fn parse(cursor: &mut Cursor<'_>, addressing: Addressing) -> Parsed<Self> {
+        cursor.space()?;
+        let messages = Messages::parse(cursor, addressing)?;
+        cursor.space()?;
+        let mailbox = mailbox(cursor)?;
+        cursor.space()?;
+        Ok(Self { messages, mailbox, message: Appended::parse(cursor)? })
     }
 }
 

@@ -18,6 +18,7 @@ mod mailbox;
 mod messages;
 mod name;
 mod search;
+mod sort;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +29,8 @@ pub use fetch::{Fetch, FetchItem, PartPath, Partial, Reading, Section, SectionTe
 pub use flag::{Flag, MAX_KEYWORD, SystemFlag};
 pub use framer::{Announced, Fault, Framed, Framer, LimitPassed, Limits};
 pub use list::{List, ListReturn, ListSelect, SpecialUse};
-pub use mailbox::{Append, Appended, QuotaLimits, Resync, Select, StatusItem};
+pub use mailbox::{Append, Appended, QuotaLimits, Replace, Resync, Select, StatusItem};
 pub use messages::{Addressing, Messages, Numbers};
 pub use name::{InvalidName, NameEncoding, RawName, decode_utf7, encode_name, encode_utf7};
 pub use search::{DateOf, Search, SearchKey, SearchReturn, SearchText, When};
+pub use sort::{Direction, Sort, SortCriterion, SortKey, Thread, ThreadAlgorithm};

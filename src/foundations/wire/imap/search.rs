@@ -124,31 +124,43 @@ impl Search {
     /// ```
     pub(super) fn parse(cursor: &mut Cursor<'_>, addressing: Addressing) -> Parsed<Self> {
         cursor.space()?;
-        let mut returns = None;
-        if cursor.eat_word("RETURN") {
-            cursor.space()?;
-            returns = Some(SearchReturn::parse(cursor)?);
-            cursor.space()?;
-        }
+        let returns = SearchReturn::parse_optional(cursor)?;
         let mut charset = None;
         if cursor.eat_word("CHARSET") {
             cursor.space()?;
             charset = Some(cursor.astring_text("A charset")?);
             cursor.space()?;
         }
-        let mut keys = vec![];
-        let mut budget = MAX_KEYS;
-        loop {
-            keys.push(SearchKey::parse(cursor, 0, &mut budget)?);
-            if !cursor.eat(b' ') {
-                break;
-            }
-        }
-        Ok(Self { addressing, returns, charset, key: SearchKey::all_of(keys) })
+        Ok(Self { addressing, returns, charset, key: SearchKey::parse_program(cursor)? })
+    }
+
+    /// ```abnf
+    /// search-criteria = charset 1*(SP search-key)
+    /// ```
+    /// Of SORT and THREAD (RFC 5256 §5).
+    pub(super) fn parse_criteria(
+        cursor: &mut Cursor<'_>,
+        addressing: Addressing,
+        returns: Option<SearchReturn>,
+    ) -> Parsed<Self> {
+        let charset = Some(cursor.astring_text("A charset")?);
+        cursor.space()?;
+        Ok(Self { addressing, returns, charset, key: SearchKey::parse_program(cursor)? })
     }
 }
 
 impl SearchReturn {
+    /// What follows RETURN and the space behind it, when that is there.
+    pub(super) fn parse_optional(cursor: &mut Cursor<'_>) -> Parsed<Option<Self>> {
+        if !cursor.eat_word("RETURN") {
+            return Ok(None);
+        }
+        cursor.space()?;
+        let returns = Self::parse(cursor)?;
+        cursor.space()?;
+        Ok(Some(returns))
+    }
+
     /// ```abnf
     /// search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"
     /// search-return-opt  = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE"
@@ -173,6 +185,18 @@ impl SearchReturn {
 }
 
 impl SearchKey {
+    /// One key or several that must all hold.
+    fn parse_program(cursor: &mut Cursor<'_>) -> Parsed<Self> {
+        let mut keys = vec![];
+        let mut budget = MAX_KEYS;
+        loop {
+            keys.push(Self::parse(cursor, 0, &mut budget)?);
+            if !cursor.eat(b' ') {
+                return Ok(Self::all_of(keys));
+            }
+        }
+    }
+
     fn all_of(mut keys: Vec<Self>) -> Self {
         match (keys.pop(), keys.is_empty()) {
             (Some(only), true) => only,

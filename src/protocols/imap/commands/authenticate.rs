@@ -1,6 +1,9 @@
-//! STARTTLS, AUTHENTICATE, LOGIN (RFC 9051 §6.2).
+//! STARTTLS, AUTHENTICATE, LOGIN (RFC 9051 §6.2), UNAUTHENTICATE (RFC 8437).
+
+use tokio::time::Instant;
 
 use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::mail::Login;
 use crate::foundations::secret::Secret;
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::sasl::{Credentials, Error, Exchange, Mechanism, Step};
@@ -9,7 +12,7 @@ use crate::protocols::imap::capability::{Passwords, StartTls};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::{Conversation, State};
 use crate::services::guard::Service;
-use crate::services::login::LoginAttempt;
+use crate::services::login::{LoggedIn, LoginAttempt};
 
 /// Begins TLS. The tagged OK goes out before the handshake, everything else after it.
 pub async fn start_tls(talk: &mut Conversation, tag: &str) -> Outcome {
@@ -74,10 +77,11 @@ async fn verify(talk: &mut Conversation, username: String, password: Secret<Stri
     // Whatever was answered before goes out before a wrong password's delay.
     talk.link.flush().await?;
     let attempt = LoginAttempt { username, password, peer: talk.peer, session: talk.session, service: Service::Imap };
-    let login = match talk.room.needs.login.verify(attempt).await {
-        Ok(login) => login,
+    let LoggedIn { address, stay } = match talk.room.needs.login.verify(attempt).await {
+        Ok(logged_in) => logged_in,
         Err(refusal) => return Err(refused(talk, refusal)),
     };
+    let login = Login { address };
     let most = talk.settings.connections_per_user;
     let Some(place) = talk.room.connections.enter(&login.address, most) else {
         return Err(Trouble::coded("LIMIT", "This account has too many connections; close one"));
@@ -86,9 +90,18 @@ async fn verify(talk: &mut Conversation, username: String, password: Secret<Stri
         Ok(user) => user,
         Err(error) => return Err(super::trouble(talk, &error)),
     };
+    talk.stop = stay.until(&talk.stop);
+    talk.stay = Some(stay);
     talk.state = State::Authenticated(Box::new(Account { login, user, enabled: Enabled::default(), _place: place }));
     talk.apply_limits();
     Ok(Done::with(Code::Capability(talk.capabilities()), "Logged in"))
+}
+
+/// UNAUTHENTICATE (RFC 8437): the connection is as before the login. TLS, compression and the count of failed logins stay.
+pub fn unauthenticate(talk: &mut Conversation) -> Done {
+    talk.state = State::NotAuthenticated { until: Instant::now() + talk.settings.login_timeout.duration() };
+    talk.apply_limits();
+    Done::with(Code::Capability(talk.capabilities()), "Logged out; log in again")
 }
 
 fn refused(talk: &mut Conversation, refusal: Refusal) -> Trouble {

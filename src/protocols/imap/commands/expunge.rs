@@ -49,7 +49,7 @@ pub async fn close(talk: &mut Conversation) -> Outcome {
 }
 
 /// Law 5: what a client removes for good leaves a trace.
-fn record(talk: &Conversation, uids: &[Uid]) {
+pub(super) fn record(talk: &Conversation, uids: &[Uid]) {
     let State::Selected(account, selected) = &talk.state else { return };
     if uids.is_empty() {
         return;
@@ -68,7 +68,7 @@ fn record(talk: &Conversation, uids: &[Uid]) {
 const MOST_UIDS_RECORDED: usize = 1_000;
 
 /// RFC 7162 §3.2.7: a client with QRESYNC learns the new highest modification sequence.
-fn done(account: &Account, selected: &Selected, text: &'static str) -> Done {
+pub(super) fn done(account: &Account, selected: &Selected, text: &'static str) -> Done {
     if account.enabled.qresync {
         Done::with(Code::HighestModSeq(selected.view.highest_mod_seq()), text)
     } else {

@@ -50,7 +50,10 @@ pub async fn run(talk: &mut Conversation) -> Outcome {
             Woken::Read(Err(error)) => return Err(error.into()),
             Woken::KeepAlive => _ = talk.link.out.untagged(Condition::Ok, None, "Still here"),
             Woken::TimedOut => return Ok(say_bye(talk, "You have been idle for too long")),
-            Woken::Stopping => return Ok(say_bye(talk, "The server is going down; come back soon")),
+            Woken::Stopping => {
+                let farewell = talk.farewell();
+                return Ok(say_bye(talk, farewell));
+            }
         }
     }
 }

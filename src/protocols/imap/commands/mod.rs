@@ -2,6 +2,7 @@
 
 mod append;
 mod authenticate;
+mod compress;
 mod copy;
 mod enable;
 mod expunge;
@@ -59,6 +60,7 @@ async fn authenticated(talk: &mut Conversation, tag: &str, body: CommandBody) ->
     use CommandBody as B;
     match body {
         B::Append(append) => Box::pin(append::run(talk, *append)).await,
+        B::Compress(mechanism) => Box::pin(compress::run(talk, tag, &mechanism)).await,
         B::Create(name, uses) => Box::pin(folders::create(talk, &name, &uses)).await,
         B::Delete(name) => Box::pin(folders::delete(talk, &name)).await,
         B::Enable(names) => enable::run(talk, &names),
@@ -78,6 +80,7 @@ async fn authenticated(talk: &mut Conversation, tag: &str, body: CommandBody) ->
         B::SetQuota(..) => Err(Trouble::coded("NOPERM", "Quotas are set by the administrator")),
         B::Status(name, items) => Box::pin(status::run(talk, &name, &items)).await,
         B::Subscribe(name) => Box::pin(folders::subscribe(talk, &name, mailbox::Subscription::On)).await,
+        B::Unauthenticate => Ok(authenticate::unauthenticate(talk)),
         B::Unsubscribe(name) => Box::pin(folders::subscribe(talk, &name, mailbox::Subscription::Off)).await,
         body => selected(talk, tag, body).await,
     }
@@ -91,7 +94,10 @@ async fn selected(talk: &mut Conversation, tag: &str, body: CommandBody) -> Outc
         B::Expunge(uids) => Box::pin(expunge::run(talk, uids)).await,
         B::Fetch(fetch) => Box::pin(fetch::run(talk, *fetch)).await,
         B::Move(messages, to) => Box::pin(copy::move_to(talk, &messages, &to)).await,
+        B::Replace(replace) => Box::pin(append::replace(talk, *replace)).await,
         B::Search(search) => Box::pin(search::run(talk, tag, *search)).await,
+        B::Sort(sort) => Box::pin(search::sort::run(talk, tag, *sort)).await,
+        B::Thread(thread) => Box::pin(search::thread::run(talk, *thread)).await,
         B::Store(store) => Box::pin(store::run(talk, *store)).await,
         B::Unselect => {
             talk.unselect();

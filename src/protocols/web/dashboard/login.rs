@@ -23,10 +23,16 @@ use crate::services::login;
 #[derive(Deserialize)]
 pub(super) struct Credentials {
     password: String,
+    #[serde(default)]
+    code: String,
 }
 
 /// How the guard and the journal call whoever logs in here. No mailbox has such a name.
 const ADMINISTRATOR: &str = "administrator of the monitoring page";
+
+/// The field for a one-time code.
+const CODE: &str = "<label for=\"code\">One-time code</label>\n\
+    <input id=\"code\" name=\"code\" inputmode=\"numeric\" autocomplete=\"one-time-code\" required maxlength=\"10\">";
 
 /// In octets; no hash has more.
 const LARGEST_HASH: u64 = 1 << 10;
@@ -55,20 +61,37 @@ pub(super) async fn enter(
     let Ok(waiting) = room.waiting.try_acquire() else {
         return page(&room, StatusCode::SERVICE_UNAVAILABLE, "Too many logins wait for their turn; try again later.");
     };
-    let turn = room.one_login.lock().await;
+    let mut turn = room.one_login.lock().await;
     if let Err(refusal) = room.needs.guard.may_log_in(&caller.client, ADMINISTRATOR) {
         record(&room, EventKind::LoginRefused, &caller, Some("too many failures before"));
         return page(&room, StatusCode::TOO_MANY_REQUESTS, &refusal.public);
     }
-    if !is_right(&settings, credentials.password).await {
-        record(&room, EventKind::LoginRefused, &caller, Some("wrong password"));
+    let is_right = is_right(&settings, credentials.password).await;
+    let step = if is_right { step(&room, &settings, credentials.code).await } else { None };
+    // RFC 6238 §5.2: a code is accepted once.
+    let is_new = match step {
+        Some(Step::Any) => true,
+        Some(Step::Of(step)) => {
+            let is_new = step > *turn;
+            *turn = step.max(*turn);
+            is_new
+        }
+        None => false,
+    };
+    if !is_new {
+        let reason = if is_right { "wrong one-time code, or one used before" } else { "wrong password" };
+        record(&room, EventKind::LoginRefused, &caller, Some(reason));
         let delay = room.needs.guard.failed(&caller.client, Failure::Login { account: ADMINISTRATOR });
         // Strangers are counted and banned, and must not keep others waiting. Clients of this machine are not: they
         // guess one after the other.
         let held = (room.needs.guard.trusts(&caller.client) == Trust::Trusted).then_some((waiting, turn));
         tokio::time::sleep(delay.max(settings.wrong_password_delay.duration())).await;
         drop(held);
-        return page(&room, StatusCode::UNAUTHORIZED, "That is not the administrator's password.");
+        let why = match settings.one_time_secret_file {
+            None => "That is not the administrator's password.",
+            Some(_) => "That is not the administrator's password, or the code is not right or was used already.",
+        };
+        return page(&room, StatusCode::UNAUTHORIZED, why);
     }
     drop((waiting, turn));
     room.needs.guard.logged_in(&caller.client, ADMINISTRATOR);
@@ -117,6 +140,33 @@ async fn is_right(settings: &DashboardSettings, given: String) -> bool {
     }
 }
 
+/// What a login has shown besides the password.
+enum Step {
+    /// Nothing is wanted.
+    Any,
+    /// The code of this step of time.
+    Of(i64),
+}
+
+/// The step of time of a code that is right; any, when none is wanted. The file of the secret is read each time, too.
+async fn step(room: &Room, settings: &DashboardSettings, code: String) -> Option<Step> {
+    let Some(path) = settings.one_time_secret_file.clone() else { return Some(Step::Any) };
+    let now = room.needs.clock.now();
+    let check = move || {
+        let secret = files::read_bounded(&path, LARGEST_HASH).map_err(|error| error.to_string())?;
+        let secret = Secret::new(String::from_utf8_lossy(&secret).trim().to_owned());
+        login::one_time_step(&secret, &code, now).map_err(|error| format!("`{}`: {error}", path.display()))
+    };
+    match tokio::task::spawn_blocking(check).await {
+        Ok(Ok(step)) => step.map(Step::Of),
+        Ok(Err(problem)) => {
+            log::error!("The one-time secret of the monitoring page cannot be used: {problem}");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
 fn record(room: &Room, kind: EventKind, caller: &Caller, reason: Option<&str>) {
     let event = Event::new(room.needs.clock.now(), kind).subject(ADMINISTRATOR);
     let event = event.with("peer", caller.client.to_string()).with("service", "dashboard");
@@ -132,5 +182,7 @@ fn page(room: &Room, status: StatusCode, problem: &str) -> Response {
         problem => format!("<p class=\"problems\" role=\"alert\">{}</p>", text(problem)),
     };
     let page = include_str!("login.html").replace("{{problem}}", &problem);
+    let code = if room.needs.settings.get().one_time_secret_file.is_some() { CODE } else { "" };
+    let page = page.replace("{{code}}", code);
     (status, Html(page.replace("{{hostname}}", &text(room.needs.hostname.as_str())))).into_response()
 }

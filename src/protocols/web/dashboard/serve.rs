@@ -60,7 +60,8 @@ pub struct Room {
     pub(super) needs: Needs,
     pub(super) sessions: Sessions,
     pub(super) waiting: Semaphore,
-    pub(super) one_login: Mutex<()>,
+    /// Its value is the step of time whose one-time code was used last.
+    pub(super) one_login: Mutex<i64>,
     pub(super) prober: Prober,
     pub(super) probed: Shared<Vec<Probed>>,
     pub(super) trace: Trace,

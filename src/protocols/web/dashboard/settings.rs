@@ -14,6 +14,10 @@ crate::settings! {
         /// File with the hash of the administrator's password, as `postrider user hash` prints it. Unset: nobody needs a
         /// password, and only clients on this machine are served.
         pub password_file: Option<PathBuf> = None,
+        /// File with the secret of one-time codes (RFC 6238) in base32, of 16 octets at least, such as `head -c 20 /dev/urandom |
+        /// base32` makes; the same goes into the administrator's authenticator. Set: a login needs a code besides the
+        /// password. A code is good once, as long as the process runs.
+        pub one_time_secret_file: Option<PathBuf> = None,
         /// Age at which a login ends. All logins end when the process is restarted; a new password does not end them.
         pub session: Span = Span::hours(12),
         /// Most logins at the same time. Beyond it the oldest one ends.

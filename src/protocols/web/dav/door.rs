@@ -16,7 +16,7 @@ use crate::foundations::secret::Secret;
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::token::key;
 use crate::services::guard::Service;
-use crate::services::login::LoginAttempt;
+use crate::services::login::{LoginAttempt, Stay};
 use crate::storage::directory::Account;
 
 /// What is believed of connections; the webmail's settings.
@@ -43,6 +43,8 @@ pub(super) struct Known {
     password: [u8; 32],
     session: SessionId,
     at: Timestamp,
+    /// Over when the account or the password it came in with is good no longer.
+    stay: Arc<Stay>,
 }
 
 /// Lets in who has the password of a mailbox (RFC 7617).
@@ -65,7 +67,7 @@ pub(super) async fn enter(room: &Room, caller: &Caller, headers: &HeaderMap, tru
     let account = room.needs.directory.account_now(&login.address).await?.ok_or_else(Problem::unsigned)?;
     if let Some(name) = name {
         let (address, password) = (account.address.clone(), key(account.password.expose()));
-        room.logins.insert(name, Known { account: address, password, session, at: now });
+        room.logins.insert(name, Known { account: address, password, session, at: now, stay: Arc::new(login.stay) });
     }
     Ok(Visitor { account: Arc::new(account), session })
 }
@@ -74,7 +76,7 @@ pub(super) async fn enter(room: &Room, caller: &Caller, headers: &HeaderMap, tru
 async fn remembered(room: &Room, name: Option<&[u8; 32]>) -> Answer<Option<Visitor>> {
     let Some(known) = name.and_then(|name| room.logins.get(name)) else { return Ok(None) };
     let (now, keep) = (room.needs.clock.now(), room.needs.settings.get().login.duration());
-    if now < known.at || now.since(known.at) >= keep {
+    if now < known.at || now.since(known.at) >= keep || known.stay.is_over() {
         return Ok(None);
     }
     let account = room.needs.directory.account(&known.account).await?;

@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::foundations::failure::{Kind, Refusal};
 use crate::protocols::web::form::problem;
-use crate::storage::{database, dav, directory, mailbox};
+use crate::services::login::KeyError;
+use crate::storage::{database, dav, directory, mailbox, scripts};
 
 /// Why a wish is not fulfilled: a status and a sentence for whoever sits before the page.
 #[derive(Debug)]
@@ -89,6 +90,16 @@ impl From<mailbox::Error> for Problem {
     }
 }
 
+impl From<scripts::Error> for Problem {
+    fn from(error: scripts::Error) -> Self {
+        match error {
+            // Paths are for the log.
+            scripts::Error::File(_) | scripts::Error::BadUser(_) | scripts::Error::Closing => Self::ours(&error),
+            told => Self::new(status(told.kind()), capital(&told)),
+        }
+    }
+}
+
 impl From<database::Error> for Problem {
     fn from(error: database::Error) -> Self {
         Self::ours(&error)
@@ -104,6 +115,17 @@ impl From<dav::Error> for Problem {
 impl From<directory::Error> for Problem {
     fn from(error: directory::Error) -> Self {
         Self::ours(&error)
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        match error.kind() {
+            Kind::NotFound | Kind::Exists | Kind::Invalid | Kind::TooMany => {
+                Self::new(status(error.kind()), capital(&error))
+            }
+            _ => Self::ours(&error),
+        }
     }
 }
 

@@ -37,6 +37,7 @@ assets! {
     "compose.js" JAVASCRIPT;
     "dialogs.js" JAVASCRIPT;
     "elements.js" JAVASCRIPT;
+    "filters.js" JAVASCRIPT;
     "folders.js" JAVASCRIPT;
     "icons.js" JAVASCRIPT;
     "keys.js" JAVASCRIPT;
@@ -44,7 +45,10 @@ assets! {
     "people.js" JAVASCRIPT;
     "preferences.js" JAVASCRIPT;
     "reader.js" JAVASCRIPT;
+    "rules.js" JAVASCRIPT;
+    "security.js" JAVASCRIPT;
     "texts.js" JAVASCRIPT;
+    "vacation.js" JAVASCRIPT;
 }
 
 impl Asset {

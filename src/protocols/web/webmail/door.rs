@@ -18,8 +18,28 @@ use crate::foundations::settings::ByteSize;
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::form::{drain, is_own_form};
 use crate::protocols::web::token::{key, tokens};
+use crate::services::login::Need;
 use crate::storage::directory::Account;
 use crate::storage::mailbox::{Access, FolderName, User, View};
+
+/// Whoever asks, signed in, but perhaps with nothing open yet but turning two-factor login on.
+pub(super) struct Member {
+    pub(super) session: SessionId,
+    pub(super) account: Arc<Account>,
+}
+
+impl FromRequestParts<Arc<Room>> for Member {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
+        let session = session(room, &parts.headers).ok_or_else(signed_out)?;
+        let Some(account) = account(room, &session).await? else {
+            room.sessions.end(&session.account, |other| other.id == session.id);
+            return Err(signed_out());
+        };
+        Ok(Self { session: session.id, account })
+    }
+}
 
 /// Whoever asks, signed in.
 #[derive(Clone)]
@@ -51,14 +71,14 @@ impl FromRequestParts<Arc<Room>> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
-        let session = session(room, &parts.headers).ok_or_else(signed_out)?;
-        let Some(account) = account(room, &session).await? else {
-            room.sessions.end(&session.account, |other| other.id == session.id);
-            return Err(signed_out());
-        };
+        let Member { session, account } = Member::from_request_parts(parts, room).await?;
+        if room.needs.login.need(&account) == Need::Enrolment {
+            let why = "This account needs two-factor login; turn it on first.";
+            return Err(Problem::new(StatusCode::FORBIDDEN, why));
+        }
         let user = room.needs.mailboxes.user(&account.address).await?;
         let login = Login { address: account.address.clone() };
-        Ok(Self { login, session: session.id, account, user })
+        Ok(Self { login, session, account, user })
     }
 }
 

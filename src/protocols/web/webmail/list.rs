@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Room;
 use super::answer::{Answer, Asked, Problem};
+use super::conversations::{self, Conversation};
 use super::door::Reader;
 use super::envelope::{Envelope, Person, clean};
 use super::terms::{self, Scope};
@@ -33,6 +34,9 @@ pub(super) struct Question {
     query: String,
     #[serde(default)]
     whole: bool,
+    /// Whether a line is a conversation.
+    #[serde(default)]
+    conversations: bool,
 }
 
 const fn fifty() -> u32 {
@@ -42,7 +46,7 @@ const fn fifty() -> u32 {
 /// How a list is sorted. UIDs ascend as messages arrive.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Order {
+pub(super) enum Order {
     #[default]
     Newest,
     Oldest,
@@ -53,15 +57,18 @@ enum Order {
 /// One line of a list.
 #[derive(Serialize)]
 pub(super) struct Line {
-    uid: u32,
-    flags: Vec<&'static str>,
-    size: u64,
-    arrived: i64,
-    from: Vec<Person>,
+    pub(super) uid: u32,
+    pub(super) flags: Vec<&'static str>,
+    pub(super) size: u64,
+    pub(super) arrived: i64,
+    pub(super) from: Vec<Person>,
     to: Vec<Person>,
     subject: String,
     preview: String,
-    attachments: bool,
+    pub(super) attachments: bool,
+    /// The conversation whose last message this is, when lines are conversations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) conversation: Option<Conversation>,
 }
 
 /// A part of a folder's list.
@@ -95,8 +102,13 @@ pub(super) async fn list(
         (filter, None) => Some(search(&room, &view, &filter).await?),
         (filter, Some(key)) => Some(search(&room, &view, &SearchKey::And(vec![filter, key])).await?),
     };
-    let total = found.as_ref().map_or(view.len() as usize, Vec::len);
-    let rows = page(&view, found, asked.order, asked.start as usize, count);
+    let start = asked.start as usize;
+    let (total, lines) = if asked.conversations {
+        conversations::window(&room, &reader, &view, found, asked.order, start..start.saturating_add(count)).await?
+    } else {
+        let total = found.as_ref().map_or(view.len() as usize, Vec::len);
+        (total, lines(&view, &page(&view, found, asked.order, start, count)).await?)
+    };
     let status = view.status();
     let list = List {
         folder: view.folder().to_string(),
@@ -106,7 +118,7 @@ pub(super) async fn list(
         unseen: status.unseen,
         total,
         start: asked.start,
-        lines: lines(&view, &rows).await?,
+        lines,
     };
     Ok(Json(list).into_response())
 }
@@ -148,7 +160,7 @@ fn page(view: &View, found: Option<Vec<Uid>>, order: Order, start: usize, count:
     rows.into_iter().skip(start).take(count).collect()
 }
 
-async fn lines(view: &View, rows: &[Row]) -> Answer<Vec<Line>> {
+pub(super) async fn lines(view: &View, rows: &[Row]) -> Answer<Vec<Line>> {
     let mut summaries = view.summaries(rows.iter().map(|row| row.uid).collect());
     let mut lines = Vec::with_capacity(rows.len());
     for row in rows {
@@ -175,6 +187,7 @@ fn line(row: &Row, summary: &Summary) -> Line {
         subject: clean(&summary.fields.subject),
         preview: clean(&summary.preview),
         attachments: has_attachment(&summary.body_structure),
+        conversation: None,
     }
 }
 

@@ -16,16 +16,19 @@ use crate::foundations::net::HttpSettings;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::protocols::web::dav::DavSettings;
+use crate::services::conversations::Memory;
 use crate::services::dav::Contacts;
 use crate::services::guard::Guard;
 use crate::services::handover::Submitting;
 use crate::services::lessons::Lessons;
 use crate::services::login::Login;
 use crate::services::routing::Routing;
+use crate::services::sieve::SieveSettings;
 use crate::storage::directory::Directory;
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::Mailboxes;
 use crate::storage::personal::Personal;
+use crate::storage::scripts::Scripts;
 
 /// What other rooms serve on the webmail's listeners, for one connection of a peer, itself encrypted or not. It comes first.
 pub type Beside = Box<dyn Fn(Peer, bool) -> axum::Router + Send + Sync>;
@@ -50,6 +53,10 @@ pub struct Needs {
     pub mailboxes: Mailboxes,
     /// Preferences.
     pub personal: Personal,
+    /// The users' scripts.
+    pub scripts: Scripts,
+    /// What scripts may do.
+    pub sieve: Live<SieveSettings>,
     /// People written to, in step with the address books.
     pub contacts: Contacts,
     /// How much address books may hold.
@@ -75,6 +82,7 @@ pub struct Room {
     pub(super) uploads: Uploads,
     pub(super) sendings: Sendings,
     pub(super) watchers: Watchers,
+    pub(super) conversations: Memory,
     /// The right to hold an opened message in memory.
     pub(super) opened: Semaphore,
     /// The right to search.
@@ -90,6 +98,7 @@ impl Room {
             uploads: Uploads::default(),
             sendings: Sendings::default(),
             watchers: Watchers::default(),
+            conversations: Memory::default(),
             opened: Semaphore::new(settings.opened_at_once.max(1) as usize),
             searches: Semaphore::new(settings.searches_at_once.max(1) as usize),
             needs,

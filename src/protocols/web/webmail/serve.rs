@@ -10,7 +10,10 @@ use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use tokio_util::sync::CancellationToken;
 
-use super::{Room, acts, assets, changes, door, drafts, folders, list, parts, people, read, send, signing_in, uploads};
+use super::{
+    Room, acts, assets, changes, conversations, door, drafts, folders, list, parts, people, read, scripts, security,
+    send, signing_in, uploads,
+};
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
 use crate::protocols::web::form::problem;
@@ -77,6 +80,13 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/sessions", get(signing_in::list))
         .route("/sessions/{id}", delete(signing_in::end))
         .route("/password", post(signing_in::change_password))
+        .route("/security", get(security::show))
+        .route("/two-factor", post(security::begin))
+        .route("/two-factor/confirm", post(security::confirm))
+        .route("/two-factor/recovery-codes", post(security::new_codes))
+        .route("/two-factor/off", post(security::turn_off))
+        .route("/app-passwords", post(security::add))
+        .route("/app-passwords/revoke", post(security::revoke))
         .route("/account", get(people::account))
         .route("/preferences", post(people::prefer))
         .route("/people", get(people::people))
@@ -90,12 +100,19 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/messages/mark", post(acts::mark))
         .route("/messages/move", post(acts::put))
         .route("/messages/remove", post(acts::remove))
+        .route("/conversation", get(conversations::show))
         .route("/message", get(read::message))
         .route("/message/page", get(read::page))
         .route("/message/part", get(parts::part))
         .route("/message/source", get(parts::raw))
         .route("/drafts", post(drafts::save))
         .route("/send", post(send::send))
+        .route("/scripts", get(scripts::list))
+        .route("/scripts/check", post(scripts::check))
+        .route("/scripts/activate", post(scripts::activate))
+        .route("/scripts/rename", post(scripts::rename))
+        .route("/scripts/delete", post(scripts::delete))
+        .route("/script", get(scripts::show).post(scripts::save))
         .route("/changes", get(changes::watch))
         .route("/openapi.json", get(openapi))
         .layer(DefaultBodyLimit::max(LARGEST_WISH))

@@ -53,6 +53,9 @@ crate::settings! {
         pub search_text: ByteSize = ByteSize::mib(1),
         /// Searches at the same time, for all users; further ones wait for their turn.
         pub searches_at_once: u32 = 4,
+        /// Message ids that are remembered to tell conversations by, over all folders looked at lately, each taking about 50
+        /// octets. Beyond it, the folders unused for longest are forgotten, and read again when somebody looks at them.
+        pub conversation_ids: u32 = 2_000_000,
         /// Pages of one account that are told of changes as they happen. Further ones are refused with 429 and ask again
         /// by themselves.
         pub watchers_per_user: u32 = 20,

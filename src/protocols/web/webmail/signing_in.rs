@@ -10,24 +10,26 @@ use serde::{Deserialize, Serialize};
 
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
-use super::door::{Reader, session};
+use super::door::{Member, Reader, session};
 use super::sessions::{COOKIE, Session};
 use crate::foundations::address::Address;
 use crate::foundations::event::{Event, EventKind};
-use crate::foundations::failure::Kind;
+use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::SessionId;
 use crate::foundations::secret::Secret;
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::token::{cookie, key};
 use crate::services::guard::Service;
-use crate::services::login::LoginAttempt;
-use crate::storage::directory::PasswordOwner;
+use crate::services::login::{Entered, LoginAttempt, Need};
+use crate::storage::directory::{Account, PasswordOwner};
 
-/// What the form sends.
+/// What the form sends; the code in a second step, when it was asked for.
 #[derive(Deserialize)]
 pub(super) struct Credentials {
     address: String,
     password: String,
+    #[serde(default)]
+    code: Option<String>,
 }
 
 /// Somebody signs in.
@@ -50,13 +52,13 @@ pub(super) async fn enter(
         session: id,
         service: Service::Web,
     };
-    let login = room.needs.login.verify(attempt).await.map_err(|refusal| match refusal.kind {
-        Kind::AuthenticationFailed => {
-            Problem::new(StatusCode::UNAUTHORIZED, "The address or the password is not right.")
-        }
-        _ => Problem::from(refusal),
-    })?;
-    let account = room.needs.directory.account_now(&login.address).await?;
+    let has_code = credentials.code.is_some();
+    let entered = room.needs.login.enter(attempt, credentials.code.as_deref()).await;
+    let account = match entered.map_err(|refusal| not_let_in(refusal, has_code))? {
+        Entered::In(account) => account,
+        Entered::CodeWanted => return Ok(code_wanted()),
+    };
+    let account = room.needs.directory.account_now(&account.address).await?;
     let Some(account) = account else { return Err(Problem::missing("The account is gone.")) };
     let now = room.needs.clock.now();
     let browser = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
@@ -73,27 +75,48 @@ pub(super) async fn enter(
     match room.sessions.begin(session, &room.limits()) {
         Some(token) => {
             let cookie = cookie(COOKIE, &token, length, caller.is_encrypted);
-            Ok(([(header::SET_COOKIE, cookie)], Json(Signed::of(&account.address))).into_response())
+            Ok(([(header::SET_COOKIE, cookie)], Json(Signed::of(&room, &account))).into_response())
         }
         None => Err(Problem::ours(&"there is no randomness to be had")),
     }
+}
+
+/// The address or the password is wrong, or the code that came with them; what else is wrong is said as it is.
+fn not_let_in(refusal: Refusal, has_code: bool) -> Problem {
+    match (refusal.kind, has_code) {
+        (Kind::AuthenticationFailed, false) => {
+            Problem::new(StatusCode::UNAUTHORIZED, "The address or the password is not right.")
+        }
+        (Kind::AuthenticationFailed, true) => {
+            Problem::new(StatusCode::UNAUTHORIZED, "This is not right, or the code was used already.")
+        }
+        _ => Problem::from(refusal),
+    }
+}
+
+/// The password is right, and nobody is let in yet.
+fn code_wanted() -> Response {
+    let wanted = serde_json::json!({ "error": "A one-time code is wanted too.", "code_wanted": true });
+    (StatusCode::UNAUTHORIZED, Json(wanted)).into_response()
 }
 
 /// Who is signed in.
 #[derive(Serialize)]
 struct Signed {
     address: String,
+    /// Nothing but turning two-factor login on is open to this login.
+    must_enrol: bool,
 }
 
 impl Signed {
-    fn of(address: &Address) -> Self {
-        Self { address: address.to_string() }
+    fn of(room: &Room, account: &Account) -> Self {
+        Self { address: account.address.to_string(), must_enrol: room.needs.login.need(account) == Need::Enrolment }
     }
 }
 
 /// Who asks.
-pub(super) async fn who(reader: Reader) -> Response {
-    Json(Signed::of(&reader.account.address)).into_response()
+pub(super) async fn who(State(room): State<Arc<Room>>, member: Member) -> Response {
+    Json(Signed::of(&room, &member.account)).into_response()
 }
 
 /// Somebody leaves.
@@ -175,7 +198,7 @@ pub(super) async fn change_password(
         session: reader.session,
         service: Service::Web,
     };
-    room.needs.login.verify(attempt).await.map_err(|refusal| match refusal.kind {
+    room.needs.login.confirm(&attempt, None).await.map_err(|refusal| match refusal.kind {
         Kind::AuthenticationFailed => Problem::new(StatusCode::FORBIDDEN, "The present password is not right."),
         _ => Problem::from(refusal),
     })?;

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use super::Selection;
 use crate::foundations::address::{Address, Domain};
+use crate::foundations::clock::Timestamp;
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::ByteSize;
 use crate::services::backup::repository::{Repository, Snapshot};
 use crate::services::backup::{Error, rows};
 use crate::storage::database::Val;
-use crate::storage::directory::{self, Account, Directory, NewUser, Owner, PasswordOwner, Source, Standing};
+use crate::storage::directory::{
+    self, Account, Directory, Edit, NewAppPassword, NewUser, Owner, PasswordOwner, Scopes, Source, Standing,
+};
 
 /// An account that was made again.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -39,8 +42,8 @@ fn shown<S: serde::Serializer>(quota: &Option<ByteSize>, s: S) -> Result<S::Ok, 
 /// A row by the names of its columns.
 type Row = HashMap<String, Val>;
 
-/// Makes the accounts of the selected users again that are not here any more: with password, quota, name and aliases, and
-/// with their domain where that is gone, too. Those that are here stay as they are, be they disabled or in the archive.
+/// Makes the accounts of the selected users again that are not here any more: with password, second factor, app passwords, quota, name
+/// and aliases, and with their domain where that is gone, too. Those that are here stay as they are, be they disabled or in the archive.
 ///
 /// # Errors
 /// An object is missing or damaged, or the database fails or refuses; then no account was made.
@@ -65,19 +68,23 @@ pub async fn restore_missing_accounts(
         user_states: table(repository, snapshot, "user_state")?,
         aliases: table(repository, snapshot, "virtual_aliases")?,
         alias_states: table(repository, snapshot, "alias_state")?,
+        two_factor: table(repository, snapshot, "two_factor")?,
+        recovery_codes: table(repository, snapshot, "recovery_codes")?,
+        app_passwords: table(repository, snapshot, "app_passwords")?,
     };
     let mut edit = directory.edit().await?;
     let mut domains: Vec<Domain> = edit.everything().await?.domains.into_iter().map(|domain| domain.name).collect();
     let mut restored = Vec::new();
     for address in missing {
         // Mail without an account was there before, too.
-        let Some((user, enabled)) = saved.user(&address) else { continue };
+        let Some((user, id, enabled)) = saved.user(&address) else { continue };
         let is_new_domain = !domains.contains(address.domain());
         if is_new_domain {
             edit.add_domain(address.domain(), Owner::Admin).await?;
             domains.push(address.domain().clone());
         }
-        edit.add_user(&user).await?;
+        let user_id = edit.add_user(&user).await?;
+        saved.put_credentials_back(&mut edit, id, user_id).await?;
         if !enabled {
             edit.set_user(&address, Standing::Disabled).await?;
         }
@@ -105,11 +112,35 @@ struct Saved {
     user_states: Vec<Row>,
     aliases: Vec<Row>,
     alias_states: Vec<Row>,
+    two_factor: Vec<Row>,
+    recovery_codes: Vec<Row>,
+    app_passwords: Vec<Row>,
 }
 
 impl Saved {
-    /// A user as it can be added, and whether it could log in; `None` when it had no account.
-    fn user(&self, address: &Address) -> Option<(NewUser, bool)> {
+    /// The second factor and the app passwords of a user: an account that comes back is guarded as it was.
+    async fn put_credentials_back(&self, edit: &mut Edit, id: i64, user_id: i64) -> Result<(), Error> {
+        let own = |row: &&Row| number(row, "user_id") == Some(id);
+        for row in self.two_factor.iter().filter(own) {
+            let (Some(secret), Some(since)) = (text(row, "secret"), number(row, "confirmed_at")) else { continue };
+            let used = number(row, "last_step").unwrap_or_default();
+            let secret = Secret::new(secret.to_owned());
+            edit.put_two_factor_back(user_id, &secret, Timestamp::from_unix_micros(since), used).await?;
+            let codes = self.recovery_codes.iter().filter(own).filter_map(|row| text(row, "digest").map(str::to_owned));
+            edit.set_recovery_codes(user_id, &codes.collect::<Vec<_>>()).await?;
+        }
+        for row in self.app_passwords.iter().filter(own) {
+            let (Some(name), Some(digest)) = (text(row, "name"), text(row, "digest")) else { continue };
+            let Some(scopes) = text(row, "scopes").and_then(Scopes::parse) else { continue };
+            let ends_at = number(row, "ends_at").map(Timestamp::from_unix_micros);
+            let new = NewAppPassword { name: name.to_owned(), digest: digest.to_owned(), scopes, ends_at };
+            edit.put_app_password_back(user_id, &new).await?;
+        }
+        Ok(())
+    }
+
+    /// A user as it can be added, its number, and whether it could log in; `None` when it had no account.
+    fn user(&self, address: &Address) -> Option<(NewUser, i64, bool)> {
         let key = address.key();
         let is_it = |row: &&Row| text(row, "email").is_some_and(|email| email.eq_ignore_ascii_case(&key));
         let row = self.users.iter().find(is_it)?;
@@ -126,7 +157,7 @@ impl Saved {
             display_name: word("display_name").map(str::to_owned),
             owner: Owner::Admin,
         };
-        Some((user, number(row, "enabled") != Some(0) && !was_removed))
+        Some((user, number(row, "id")?, number(row, "enabled") != Some(0) && !was_removed))
     }
 
     /// The aliases in use that lead to a user or from it.

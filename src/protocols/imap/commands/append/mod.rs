@@ -1,15 +1,19 @@
-//! APPEND (RFC 9051 §6.3.12; RFC 3502; RFC 4315).
+//! APPEND (RFC 9051 §6.3.12; RFC 3502; RFC 4315) and REPLACE (RFC 8508).
 
 mod binary;
 
-use super::{quota, trouble, trouble_into};
+use std::sync::Arc;
+
+use super::{expunge, quota, trouble, trouble_into};
 use crate::foundations::mail::{Message, SequenceSet, Uid};
-use crate::foundations::wire::imap::encode::Code;
-use crate::foundations::wire::imap::{Append, Flag};
+use crate::foundations::settings::ByteSize;
+use crate::foundations::wire::imap::encode::{Code, Condition};
+use crate::foundations::wire::imap::{Append, Appended, Flag, Replace};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::session::Expunges;
 use crate::services::search::system_flag;
-use crate::storage::mailbox::{Access, AppendOptions, Flags, FolderName, Keyword, Missing};
+use crate::storage::mailbox::{self, Access, AppendOptions, Flags, FolderName, Keyword, Missing, User};
 
 /// Stores messages: all of them or none (RFC 3502 §3).
 pub async fn run(talk: &mut Conversation, append: Append) -> Outcome {
@@ -22,21 +26,14 @@ pub async fn run(talk: &mut Conversation, append: Append) -> Outcome {
     let mut uids = SequenceSet::new();
     let mut uid_validity = None;
     for message in append.messages {
-        if message.bytes.is_empty() {
-            // RFC 3502 §3: a message of no octets cancels the command.
-            undo(talk, &folder, &uids).await;
-            return Err(Trouble::no("A message has at least one octet"));
-        }
-        let (flags, keywords) = split_flags(&message.flags)?;
-        let options = AppendOptions { flags, keywords, internal_date: message.date, quota, missing: Missing::Fail };
-        match user.append(&folder, &Message::new(binary::without_nul(message.bytes)), options).await {
+        match store(talk, &user, &folder, message, quota).await {
             Ok(appended) => {
                 uids.insert(appended.uid);
                 uid_validity = Some(appended.uid_validity);
             }
-            Err(error) => {
+            Err(trouble) => {
                 undo(talk, &folder, &uids).await;
-                return Err(trouble_into(talk, &error));
+                return Err(trouble);
             }
         }
     }
@@ -44,6 +41,54 @@ pub async fn run(talk: &mut Conversation, append: Append) -> Outcome {
         Some(uid_validity) => Ok(Done::with(Code::AppendUid(uid_validity, uids), "Stored")),
         None => Err(Trouble::bad("A message is wanted")),
     }
+}
+
+/// REPLACE (RFC 8508): stores a message, and only then removes another from the selected mailbox.
+pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
+    let quota = quota::limit(talk).await?;
+    let State::Selected(account, selected) = &talk.state else { return Err(Trouble::bad("Select a mailbox first")) };
+    selected.demand_write()?;
+    let folder = account.folder(&replace.mailbox)?;
+    let rows: Vec<_> = selected.rows(&replace.messages)?.map(|(_, row)| row).take(2).collect();
+    let [replaced] = rows[..] else { return Err(Trouble::no("Name one message that is there")) };
+    // The message that goes makes room for the one that comes.
+    let quota = quota.map(|quota| ByteSize::bytes(quota.get().saturating_add(replaced.size)));
+    let user = account.user.clone();
+    let appended = store(talk, &user, &folder, replace.message, quota).await?;
+    let uids: SequenceSet<Uid> = [appended.uid].into_iter().collect();
+    let State::Selected(_, selected) = &talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    match selected.view.remove(&[replaced.uid]).await {
+        Ok(removed) => expunge::record(talk, &removed),
+        Err(error) => {
+            // RFC 8508 §3.1: all of it or nothing.
+            undo(talk, &folder, &uids).await;
+            return Err(trouble(talk, &error));
+        }
+    }
+    let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    // RFC 8508 §3.3: APPENDUID comes untagged, before the EXPUNGE.
+    let code = Code::AppendUid(appended.uid_validity, uids);
+    talk.link.out.untagged(Condition::Ok, Some(&code), "The new message is stored");
+    selected.tell_updates(account, Expunges::Tell, &mut talk.link).await?;
+    Ok(expunge::done(account, selected, "Replaced"))
+}
+
+/// Stores one message.
+async fn store(
+    talk: &Conversation,
+    user: &Arc<User>,
+    folder: &FolderName,
+    message: Appended,
+    quota: Option<ByteSize>,
+) -> Result<mailbox::Appended, Trouble> {
+    if message.bytes.is_empty() {
+        // RFC 3502 §3: a message of no octets cancels the command.
+        return Err(Trouble::no("A message has at least one octet"));
+    }
+    let (flags, keywords) = split_flags(&message.flags)?;
+    let options = AppendOptions { flags, keywords, internal_date: message.date, quota, missing: Missing::Fail };
+    let stored = user.append(folder, &Message::new(binary::without_nul(message.bytes)), options).await;
+    stored.map_err(|error| trouble_into(talk, &error))
 }
 
 /// Takes back what the failed command has stored already.

@@ -9,7 +9,7 @@ use crate::protocols::imap::outcome::{Done, Outcome};
 use crate::services::search::{Condition, Hit};
 
 impl Hit {
-    const fn number(&self, addressing: Addressing) -> u32 {
+    pub(super) const fn number(&self, addressing: Addressing) -> u32 {
         match addressing {
             Addressing::Sequence => self.sequence.get(),
             Addressing::Uid => self.uid.get(),

@@ -1,6 +1,8 @@
 //! SEARCH (RFC 9051 §6.4.4; RFC 4731; RFC 5182; RFC 7162 §3.1.5): what [`services::search`](crate::services::search) finds.
 
 mod answer;
+pub mod sort;
+pub mod thread;
 
 use std::sync::Arc;
 
@@ -12,22 +14,46 @@ use crate::protocols::imap::account::Selected;
 use crate::protocols::imap::outcome::{Outcome, Trouble};
 use crate::protocols::imap::serve::{Conversation, State};
 use crate::services::search::{Condition, Problem, Wording, find};
+use crate::storage::mailbox;
 
 /// Finds messages and answers in the form the client wants.
 pub async fn run(talk: &mut Conversation, tag: &str, search: Search) -> Outcome {
-    let State::Selected(account, selected) = &mut talk.state else {
-        return Err(Trouble::bad("Select a mailbox first"));
-    };
-    if account.enabled.utf8 && search.charset.is_some() {
+    if let (State::Selected(account, _), Some(_)) = (&talk.state, &search.charset)
+        && account.enabled.utf8
+    {
         // RFC 6855 §3.
         return Err(Trouble::bad("After UTF8=ACCEPT everything is in UTF-8"));
     }
-    let save = search.returns.is_some_and(|returns| returns.save);
-    let condition = match prepare(&search, selected, talk.room.needs.clock.now(), talk.settings.search_text.len()) {
+    let condition = condition_of(talk, &search)?;
+    let State::Selected(account, selected) = &mut talk.state else {
+        return Err(Trouble::bad("Select a mailbox first"));
+    };
+    match find(&condition, &selected.view, talk.settings.search_batch).await {
+        Ok(hits) => answer::answer(tag, &search, &condition, &hits, account.enabled, selected, &mut talk.link).await,
+        Err(error) => Err(failed(talk, is_saved(&search), &error)),
+    }
+}
+
+/// Whether the result is to be kept as `$`.
+fn is_saved(search: &Search) -> bool {
+    search.returns.is_some_and(|returns| returns.save)
+}
+
+/// The condition of a search, of SORT or of THREAD, ready to be asked.
+fn condition_of(talk: &mut Conversation, search: &Search) -> Result<Arc<Condition>, Trouble> {
+    let (now, text_limit) = (talk.room.needs.clock.now(), talk.settings.search_text.len());
+    let State::Selected(account, selected) = &mut talk.state else {
+        return Err(Trouble::bad("Select a mailbox first"));
+    };
+    if account.enabled.utf8 && search.charset.as_deref().is_some_and(|charset| !is_utf8(charset)) {
+        // RFC 6855 §3. SORT and THREAD cannot leave the charset out, so that UTF-8 must be allowed to them.
+        return Err(Trouble::bad("After UTF8=ACCEPT everything is in UTF-8"));
+    }
+    let condition = match prepare(search, selected, now, text_limit) {
         Ok(condition) => Arc::new(condition),
         Err(trouble) => {
             // RFC 5182 §2.1: a search that fails saves an empty result.
-            if save {
+            if is_saved(search) {
                 selected.saved = Default::default();
             }
             return Err(trouble);
@@ -37,16 +63,19 @@ pub async fn run(talk: &mut Conversation, tag: &str, search: Search) -> Outcome 
     if condition.has_mod_seq() {
         account.enable_condstore(selected, &mut talk.link);
     }
-    let found = find(&condition, &selected.view, talk.settings.search_batch).await;
-    match found {
-        Ok(hits) => answer::answer(tag, &search, &condition, &hits, account.enabled, selected, &mut talk.link).await,
-        Err(error) => {
-            if save {
-                selected.saved = Default::default();
-            }
-            Err(trouble(talk, &error))
-        }
+    Ok(condition)
+}
+
+fn is_utf8(charset: &str) -> bool {
+    ["UTF-8", "US-ASCII"].iter().any(|known| charset.eq_ignore_ascii_case(known))
+}
+
+/// The store failed while messages were looked for.
+fn failed(talk: &mut Conversation, is_saved: bool, error: &mailbox::Error) -> Trouble {
+    if let (true, State::Selected(_, selected)) = (is_saved, &mut talk.state) {
+        selected.saved = Default::default();
     }
+    trouble(talk, error)
 }
 
 fn prepare(search: &Search, selected: &Selected, now: Timestamp, text_limit: usize) -> Result<Condition, Trouble> {

@@ -2,9 +2,10 @@
 
 /** What the server has refused, in its words. */
 export class Refusal extends Error {
-  constructor(status, text) {
+  constructor(status, text, answer = {}) {
     super(text);
     this.status = status;
+    this.answer = answer;
   }
 }
 
@@ -23,9 +24,9 @@ async function ask(path, options = {}) {
     throw new Refusal(0, "The server cannot be reached.");
   }
   if (response.ok) return response.status === 204 || response.status === 201 && !response.headers.get("content-type") ? null : response.json();
-  const text = await response.json().then((body) => body.error, () => `The server has answered ${response.status}.`);
+  const answer = await response.json().catch(() => ({}));
   if (response.status === 401 && path !== "session") signedOut();
-  throw new Refusal(response.status, text);
+  throw new Refusal(response.status, answer.error ?? `The server has answered ${response.status}.`, answer);
 }
 
 /** Asks for something. */

@@ -4,12 +4,15 @@ import { get, post, remove, whenSignedOut } from "./api.js";
 import { Composer } from "./compose.js";
 import { confirm, menu, open } from "./dialogs.js";
 import { button, h, icon, later, toast } from "./elements.js";
+import * as filters from "./filters.js";
 import { Folders } from "./folders.js";
 import { help, listen } from "./keys.js";
 import { List, told } from "./list.js";
 import * as preferences from "./preferences.js";
 import { Reader } from "./reader.js";
+import { mustEnrol } from "./security.js";
 import { t } from "./texts.js";
+import * as vacation from "./vacation.js";
 
 const root = document.querySelector("#root");
 let app = null;
@@ -25,22 +28,30 @@ function signIn(note = "") {
   const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password", required: true });
   const problem = h("p", { class: "problems", role: "alert" }, note);
   const submit = h("button", { class: "main", type: "submit" }, t("signIn"));
+  const code = h("input", { id: "code", name: "code", type: "text", autocomplete: "one-time-code", autocapitalize: "none", spellcheck: false, maxLength: 40 });
+  const first = [h("label", { for: "address" }, t("address"), address), h("label", { for: "password" }, t("password"), password)];
+  const second = h("label", { for: "code", hidden: true }, t("code"), code, h("small", {}, t("codeHint")));
   const form = h("form", { class: "entrance" }, h("img", { src: "icon.svg", alt: "", width: 56, height: 56 }), h("h1", {}, t("product")),
-    problem, h("label", { for: "address" }, t("address"), address), h("label", { for: "password" }, t("password"), password), submit, h("p", { class: "host" }, location.hostname));
+    problem, first, second, submit, h("p", { class: "host" }, location.hostname));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     submit.disabled = true;
     submit.textContent = t("signingIn");
     problem.textContent = "";
     try {
-      await post("session", { address: address.value, password: password.value });
-      await start();
+      await start(await post("session", { address: address.value, password: password.value, ...(second.hidden ? {} : { code: code.value }) }));
     } catch (error) {
-      problem.textContent = error.message;
       submit.disabled = false;
       submit.textContent = t("signIn");
-      password.select();
-      password.focus();
+      if (error.answer?.code_wanted) {
+        for (const label of first) label.hidden = true;
+        second.hidden = false;
+      } else {
+        problem.textContent = error.message;
+      }
+      const field = second.hidden ? password : code;
+      field.select();
+      field.focus();
     }
   });
   root.replaceChildren(h("main", { class: "door" }, form));
@@ -59,11 +70,13 @@ class App {
     });
     this.list = new List({
       open: (line) => this.openMessage(line.uid), folder: () => this.folders.named(this.list.question.folder), refresh: () => this.refresh(),
-      flag: (uids, on) => this.mark(uids, "flagged", on), selection: (selected) => this.drawBar(selected),
+      flag: (uids, on) => this.mark(uids, "flagged", on), selection: (selected) => this.drawBar(selected), group: (on) => this.group(on),
     });
+    this.list.question.conversations = account.preferences.conversations;
     this.reader = new Reader({
       role: () => this.role(), back: () => this.back(), edit: (message) => this.composer.resume(message), choose: () => this.choose(),
-      move: (to) => this.move(to, [this.reader.message.uid]), remove: () => this.remove([this.reader.message.uid]),
+      move: (to) => this.move(to, [this.reader.message.uid], true, this.reader.message.folder), remove: () => this.remove([this.reader.message.uid], this.reader.message.folder),
+      grouped: () => this.list.question.conversations, show: (folder, uid) => this.openMessage(uid, folder), folderName: (name) => this.folders.shown(name), listed: () => this.list.question.folder,
       mark: (flag, on) => this.markOpen(flag, on), write: (kind, message) => this.composer.answer(kind, message), compose: (mailto) => this.composer.begin(mailto),
       prefersText: () => account.preferences.prefer_text, trusts: (address) => this.role() !== "junk" && account.preferences.trusted_images.includes(address?.toLowerCase()),
       trust: (address) => this.trust(address.toLowerCase()),
@@ -76,7 +89,7 @@ class App {
     this.whole.addEventListener("change", () => this.find());
     const form = h("form", { role: "search", "aria-label": t("search"), on: { submit: (event) => { event.preventDefault(); find.cancel(); this.find(); } } }, icon("search"), this.search, h("label", { class: "whole" }, this.whole, t("searchWhole")));
     const me = h("button", { type: "button", class: "me", "aria-haspopup": "menu", on: { click: () => menu(me, [
-      [t("settings"), () => preferences.show(account, () => this.reader.message && this.reader.draw())], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
+      [t("settings"), () => preferences.show(account, () => this.preferred())], [t("filters"), () => this.openFilters()], [t("vacation"), () => this.openVacation()], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
       h("span", { class: "address" }, account.address), icon("down"));
     const open = button(t("menu"), "menu", () => this.drawer(!root.classList.contains("drawer")), { kind: "onlyMedium" });
     const shade = h("div", { class: "shade", on: { click: () => this.drawer(false) } });
@@ -103,7 +116,7 @@ class App {
   /** Shows what the address of the page names. */
   async follow(first = false) {
     const asked = new URLSearchParams(location.hash.slice(1));
-    const folder = asked.get("folder") ?? "INBOX", uid = Number(asked.get("uid")) || null;
+    const folder = asked.get("folder") ?? "INBOX", uid = Number(asked.get("uid")) || null, place = asked.get("in") ?? folder;
     this.drawer(false);
     if (first || folder !== this.list.question.folder) {
       this.folders.select(folder);
@@ -114,12 +127,12 @@ class App {
     }
     root.classList.toggle("reading", uid !== null);
     if (uid === null) this.reader.clear();
-    else if (this.reader.message?.uid !== uid || this.reader.message.folder !== folder) await this.read(folder, uid);
+    else if (this.reader.message?.uid !== uid || this.reader.message.folder !== place) await this.read(place, uid);
     this.title();
   }
 
-  go(folder, uid) {
-    const to = new URLSearchParams({ folder, ...(uid ? { uid } : {}) });
+  go(folder, uid, place = folder) {
+    const to = new URLSearchParams({ folder, ...(uid ? { uid } : {}), ...(place === folder ? {} : { in: place }) });
     if (location.hash.slice(1) === String(to)) this.follow();
     else location.hash = to;
   }
@@ -128,12 +141,26 @@ class App {
     this.go(name);
   }
 
-  openMessage(uid) {
-    this.go(this.list.question.folder, uid);
+  /** Opens a message, which in a conversation may lie in another folder than the one that is listed. */
+  openMessage(uid, place = this.list.question.folder) {
+    this.go(this.list.question.folder, uid, place);
+  }
+
+  /** Lists conversations or messages, and remembers it. */
+  async group(on) {
+    this.account.preferences.conversations = on;
+    await told(Promise.all([this.list.ask({ conversations: on }), post("preferences", this.account.preferences)]));
+    if (this.reader.message) await this.read(this.reader.message.folder, this.reader.message.uid);
+  }
+
+  /** The preferences have changed. */
+  preferred() {
+    if (this.account.preferences.conversations !== this.list.question.conversations) told(this.list.ask({ conversations: this.account.preferences.conversations }));
+    if (this.reader.message) this.reader.draw();
   }
 
   async read(folder, uid) {
-    const at = this.list.lines.findIndex((line) => line?.uid === uid);
+    const at = folder === this.list.question.folder ? this.list.find(uid) : -1;
     if (at >= 0 && at !== this.list.at) {
       this.list.at = at;
       this.list.show(at);
@@ -141,7 +168,7 @@ class App {
     const message = await this.reader.open(folder, uid);
     if (message && !message.flags.includes("seen")) {
       message.flags.push("seen");
-      await this.mark([uid], "seen", true);
+      await this.mark([uid], "seen", true, folder);
     }
     if (message && matchMedia("(max-width: 760px)").matches) this.reader.element.focus();
   }
@@ -200,16 +227,22 @@ class App {
 
   /** The messages an act is about: those selected, or the one that is open or stood at. */
   meant() {
-    if (this.list.selected.size > 0) return [...this.list.selected];
+    if (this.list.selected.size > 0) return this.list.expand([...this.list.selected]);
     if (this.reader.message) return [this.reader.message.uid];
     const line = this.list.lines[this.list.at];
-    return line ? [line.uid] : [];
+    return line ? this.list.expand([line.uid]) : [];
   }
 
-  async mark(uids, flag, on) {
+  /** The folder that the messages lie in which an act is about. */
+  place() {
+    const open = this.list.selected.size === 0 && this.reader.message?.folder;
+    return open || this.list.question.folder;
+  }
+
+  async mark(uids, flag, on, folder = this.place()) {
     if (uids.length === 0) return;
-    this.list.mark(uids, flag, on);
-    await told(post("messages/mark", { folder: this.list.question.folder, uids, [on ? "add" : "remove"]: [flag] }).then(() => this.refreshSoon()));
+    if (folder === this.list.question.folder) this.list.mark(uids, flag, on);
+    await told(post("messages/mark", { folder, uids, [on ? "add" : "remove"]: [flag] }).then(() => this.refreshSoon()));
   }
 
   async markOpen(flag, on) {
@@ -217,7 +250,7 @@ class App {
     message.flags = message.flags.filter((known) => known !== flag);
     if (on) message.flags.push(flag);
     this.reader.draw();
-    await this.mark([message.uid], flag, on);
+    await this.mark([message.uid], flag, on, message.folder);
     if (flag === "seen" && !on) this.back();
   }
 
@@ -233,8 +266,7 @@ class App {
     else this.go(this.list.question.folder);
   }
 
-  async move(to, uids, undo = true) {
-    const folder = this.list.question.folder;
+  async move(to, uids, undo = true, folder = this.place()) {
     const target = to.to ?? this.folders.role(to.role)?.name;
     if (uids.length === 0 || target === folder) return;
     try {
@@ -254,11 +286,10 @@ class App {
     told(post("messages/move", { folder: put.to, uids: put.uids, to: folder }).then(() => this.refreshSoon()));
   }
 
-  async remove(uids) {
+  async remove(uids, folder = this.place()) {
     if (uids.length === 0) return;
-    const folder = this.list.question.folder;
     if (this.folders.named(folder)?.role !== "trash") {
-      await this.move({ role: "trash" }, uids);
+      await this.move({ role: "trash" }, uids, true, folder);
       return;
     }
     if (!await confirm(t("deleteForGoodSure", { count: uids.length }), t("deleteForGood"))) return;
@@ -271,18 +302,18 @@ class App {
 
   /** Asks where the messages go. */
   async choose() {
-    const uids = this.meant();
+    const uids = this.meant(), place = this.place();
     if (uids.length === 0) return;
     const copy = h("input", { type: "checkbox" });
     const list = h("ul", { class: "choose" });
     const filter = h("input", { type: "search", placeholder: t("findFolder"), "aria-label": t("findFolder"), autofocus: true });
     const box = h("form", { method: "dialog" }, filter, list, h("label", {}, copy, t("copyInstead")));
-    const fitting = () => this.folders.all.filter((folder) => folder.name !== this.list.question.folder && this.folders.shown(folder.name).toLowerCase().includes(filter.value.toLowerCase()));
+    const fitting = () => this.folders.all.filter((folder) => folder.name !== place && this.folders.shown(folder.name).toLowerCase().includes(filter.value.toLowerCase()));
     const draw = () => list.replaceChildren(...fitting().map((folder) => h("li", {}, h("button", { type: "submit", value: folder.name }, icon(folder.role ?? "folder"), folder.role ? this.folders.shown(folder.name) : folder.name))));
     filter.addEventListener("input", draw);
     draw();
     const to = await open(t("moveTitle", { count: uids.length }), box, { initial: filter });
-    if (to) await this.move({ to, copy: copy.checked }, uids);
+    if (to) await this.move({ to, copy: copy.checked }, uids, true, place);
   }
 
   drawBar(selected) {
@@ -309,9 +340,17 @@ class App {
   flag() {
     const uids = this.meant();
     const lines = this.list.lines.filter((line) => line && uids.includes(line.uid));
-    const on = lines.some((line) => !line.flags.includes("flagged"));
+    const on = lines.length === 0 ? !this.reader.message?.flags.includes("flagged") : lines.some((line) => !line.flags.includes("flagged"));
     if (this.reader.message && uids.length === 1 && uids[0] === this.reader.message.uid) this.markOpen("flagged", on);
     else this.mark(uids, "flagged", on);
+  }
+
+  openFilters() {
+    return told(filters.show({ folders: this.folders.all.map((folder) => folder.name), vacation: () => vacation.show({ filters: () => {} }) }));
+  }
+
+  openVacation() {
+    return told(vacation.show({ filters: () => this.openFilters() }));
   }
 
   async trust(address) {
@@ -337,7 +376,11 @@ listen({
   go: (role) => { const folder = app?.folders.role(role); if (folder) app.openFolder(folder.name); },
 });
 
-async function start() {
+async function start({ must_enrol: must }) {
+  if (must) {
+    mustEnrol(root, { done: async () => start(await get("session")), leave: async () => { await remove("session").catch(() => {}); signIn(t("signedOut")); } });
+    return;
+  }
   const account = await get("account");
   app = new App(account);
   await app.begin();
@@ -345,8 +388,7 @@ async function start() {
 
 whenSignedOut(() => signIn());
 try {
-  await get("session");
-  await start();
+  await start(await get("session"));
 } catch (error) {
   if (error.status === 401) signIn();
   else root.replaceChildren(h("p", { class: "waiting", role: "alert" }, error.message, " ", h("button", { type: "button", on: { click: () => location.reload() } }, t("retry"))));

@@ -7,6 +7,7 @@ export const ICONS = {
   check: "M5 12.500l4.500 4.500L19 7.500",
   close: "M6 6l12 12M18 6L6 18",
   compose: "M4 20h4L19 9l-4-4L4 16zM13 7l4 4",
+  conversation: "M4 5h11v8H9l-3 3v-3H4zM18 9h2v8h-2v3l-3-3h-5",
   down: "M6 9l6 6 6-6",
   download: "M12 4v11M7 11l5 5 5-5M5 20h14",
   drafts: "M4 5h11M4 10h8M4 15h5M12 19l1-3 6-6 2 2-6 6z",
@@ -31,6 +32,7 @@ export const ICONS = {
   settings: "M4 7h9M17 7h3M15 5v4M4 17h3M11 17h9M9 15v4M4 12h12M20 12h0M18 10v4",
   signOut: "M10 4H5v16h5M14 8l4 4-4 4M18 12H9",
   trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13M10 11v5M14 11v5",
+  up: "M6 15l6-6 6 6",
   unread: "M3 6h18v13H3zM3 7l9 7 4-3",
   warn: "M12 4l9 16H3zM12 10v4M12 16.500v.5",
 };

@@ -10,7 +10,7 @@ const CHUNK = 50;
 export class List {
   constructor(act) {
     this.act = act;
-    this.question = { folder: "INBOX", order: "newest", filter: "", query: "", whole: false };
+    this.question = { folder: "INBOX", order: "newest", filter: "", query: "", whole: false, conversations: false };
     this.total = 0;
     this.lines = [];
     this.chunks = new Map();
@@ -25,7 +25,8 @@ export class List {
     this.filter = select(t("filter"), [["", t("all")], ["unread", t("filterUnread")], ["flagged", t("flagged")]], (filter) => this.ask({ filter }));
     this.all = h("input", { type: "checkbox", "aria-label": t("selectAll"), on: { change: () => this.selectAll(this.all.checked) } });
     this.bar = h("div", { class: "bar", role: "toolbar", "aria-label": t("messages") });
-    this.head = h("div", { class: "head" }, this.all, this.bar, this.filter, this.order, button(t("refresh"), "refresh", () => this.act.refresh()));
+    this.grouped = button(t("conversations"), "conversation", () => this.act.group(!this.question.conversations), { pressed: false });
+    this.head = h("div", { class: "head" }, this.all, this.bar, this.filter, this.order, this.grouped, button(t("refresh"), "refresh", () => this.act.refresh()));
     this.element = h("section", { id: "list", "aria-label": t("messages") }, this.head, this.note, this.box);
     this.box.addEventListener("scroll", () => this.draw(), { passive: true });
     this.box.addEventListener("keydown", (event) => this.key(event));
@@ -39,10 +40,12 @@ export class List {
 
   /** Asks for another list. */
   async ask(change) {
-    const other = change.folder !== undefined && change.folder !== this.question.folder;
+    const other = change.folder !== undefined && change.folder !== this.question.folder || change.conversations !== undefined && change.conversations !== this.question.conversations;
     Object.assign(this.question, change);
     this.order.querySelector("select").value = this.question.order;
     this.filter.querySelector("select").value = this.question.filter;
+    this.grouped.setAttribute("aria-pressed", String(this.question.conversations));
+    this.grouped.classList.toggle("pressed", this.question.conversations);
     this.select([]);
     this.at = this.anchor = -1;
     this.box.scrollTop = 0;
@@ -101,6 +104,18 @@ export class List {
     this.draw();
   }
 
+  /** The messages that lines with these UIDs stand for. */
+  expand(uids) {
+    const meant = new Set(uids);
+    const found = this.lines.filter((line) => line && meant.has(line.uid)).flatMap((line) => line.conversation?.uids ?? [line.uid]);
+    return [...new Set([...uids, ...found])];
+  }
+
+  /** The line of a message. */
+  find(uid) {
+    return this.lines.findIndex((line) => line && (line.uid === uid || line.conversation?.uids.includes(uid)));
+  }
+
   say(text) {
     this.note.textContent = text;
     this.note.hidden = !text;
@@ -140,12 +155,13 @@ export class List {
     row.setAttribute("aria-selected", String(this.selected.has(line.uid)));
     row.classList.toggle("unread", !has("seen"));
     row.classList.toggle("at", n === this.at);
-    const words = [!has("seen") && t("unreadMail"), has("flagged") && t("flaggedMail"), has("answered") && t("answeredMail"), has("forwarded") && t("forwardedMail"), line.attachments && t("hasAttachments")];
+    const count = line.conversation?.messages ?? 1;
+    const words = [count > 1 && t("messageCount", { count }), !has("seen") && t("unreadMail"), has("flagged") && t("flaggedMail"), has("answered") && t("answeredMail"), has("forwarded") && t("forwardedMail"), line.attachments && t("hasAttachments")];
     row.setAttribute("aria-label", [names, subject, shortDate(line.arrived), ...words.filter(Boolean)].join(", "));
     const mark = h("span", { class: "mark" }, this.selected.has(line.uid) ? h("span", { class: "avatar picked" }, icon("check")) : avatar(people[0]));
     const star = h("span", { class: has("flagged") ? "star on" : "star" }, icon("flag"));
     row.append(mark,
-      h("span", { class: "who" }, (outgoing ? t("toPrefix") : "") + names),
+      h("span", { class: "who" }, (outgoing ? t("toPrefix") : "") + names, count > 1 && h("span", { class: "many" }, String(count))),
       h("time", { title: longDate(line.arrived) }, shortDate(line.arrived)),
       h("span", { class: "what" },
         has("answered") && icon("reply"), has("forwarded") && icon("forward"),
@@ -263,7 +279,8 @@ export class List {
   mark(uids, flag, on) {
     const meant = new Set(uids);
     for (const line of this.lines) {
-      if (!line || !meant.has(line.uid)) continue;
+      const uids = line?.conversation?.uids ?? [line?.uid];
+      if (!line || !(flag === "seen" && on ? uids.every((uid) => meant.has(uid)) : uids.some((uid) => meant.has(uid)))) continue;
       line.flags = line.flags.filter((known) => known !== flag);
       if (on) line.flags.push(flag);
     }

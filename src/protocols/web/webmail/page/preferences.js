@@ -4,6 +4,7 @@ import { get, post, remove } from "./api.js";
 import { open } from "./dialogs.js";
 import { button, h, toast } from "./elements.js";
 import { forgetPeople } from "./people.js";
+import { security } from "./security.js";
 import { longDate, t } from "./texts.js";
 
 /** Shows colours and lists as the account prefers them. */
@@ -26,7 +27,7 @@ export async function show(account, changed) {
     }
   };
   const content = h("div", { class: "settings" },
-    identities(account, store), appearance(preferences, store), images(preferences, store), password(account), await logins(), await people());
+    identities(account, store), appearance(preferences, store), images(preferences, store), password(account), await security(), await logins(), await people());
   await open(t("settings"), content, { wide: true, initial: content.querySelector("input") });
 }
 
@@ -60,7 +61,7 @@ function appearance(preferences, store) {
   return section("appearance",
     label("theme", choose("theme", [["system", "themeSystem"], ["light", "themeLight"], ["dark", "themeDark"]])),
     label("density", choose("density", [["roomy", "roomy"], ["compact", "compact"]])),
-    label("preferText", check("prefer_text")), label("replyBelow", check("reply_below")));
+    label("groupConversations", check("conversations")), label("preferText", check("prefer_text")), label("replyBelow", check("reply_below")));
 }
 
 function images(preferences, store) {

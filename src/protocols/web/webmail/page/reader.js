@@ -23,9 +23,10 @@ export class Reader {
     this.element.setAttribute("aria-busy", "true");
     const wanted = this.wanted = `${folder} ${uid}`;
     try {
-      const message = await get("message", { folder, uid });
+      const [message, circle] = await Promise.all([get("message", { folder, uid }), this.circle(folder, uid)]);
       if (this.wanted !== wanted) return null;
       this.message = message;
+      this.others = circle;
       this.images = this.act.trusts(message.from[0]?.address);
       this.asText = !message.html || this.act.prefersText();
       this.draw();
@@ -40,6 +41,15 @@ export class Reader {
     } finally {
       this.element.removeAttribute("aria-busy");
     }
+  }
+
+  /** The messages of its conversation, when lists are of conversations. */
+  async circle(folder, uid) {
+    if (!this.act.grouped()) return [];
+    const known = this.others ?? [];
+    // A sent message belongs to the conversation it was opened from.
+    if (folder !== this.act.listed()) return known.some((one) => one.folder === folder && one.uid === uid) ? known : [];
+    return get("conversation", { folder, uid }).then((answer) => answer.messages, () => []);
   }
 
   head(buttons) {
@@ -82,8 +92,24 @@ export class Reader {
   draw() {
     const { message } = this;
     const subject = h("h1", {}, message.subject || t("noSubject"));
-    this.element.replaceChildren(this.actions(),
-      h("article", {}, subject, this.people(), this.banners(), this.body(), this.files()));
+    const article = h("article", {}, subject, this.people(), this.banners(), this.body(), this.files());
+    const others = this.others ?? [];
+    const at = others.findIndex((one) => one.folder === message.folder && one.uid === message.uid);
+    if (at < 0 || others.length < 2) this.element.replaceChildren(this.actions(), article);
+    else {
+      const strips = (some, name) => some.length > 0 && h("ol", { class: "strips", "aria-label": t(name) }, some.map((one) => this.strip(one)));
+      this.element.replaceChildren(this.actions(), ...[strips(others.slice(0, at), "earlierMessages"), article, strips(others.slice(at + 1), "laterMessages")].filter(Boolean));
+    }
+  }
+
+  /** Another message of the conversation, on one line. */
+  strip(one) {
+    const unread = !one.flags.includes("seen");
+    const name = one.from[0]?.name || one.from[0]?.address || t("noSender");
+    const place = one.folder !== this.act.listed() && this.act.folderName(one.folder);
+    const label = [name, shortDate(one.arrived), unread && t("unreadMail"), place, one.preview].filter(Boolean).join(", ");
+    return h("li", {}, h("button", { type: "button", class: unread ? "strip unread" : "strip", "aria-label": label, on: { click: () => this.act.show(one.folder, one.uid) } },
+      avatar(one.from[0]), h("span", { class: "who" }, name), h("span", { class: "preview" }, one.preview), place && h("small", {}, place), h("time", { title: longDate(one.arrived) }, shortDate(one.arrived))));
   }
 
   people() {

@@ -1,0 +1,119 @@
+use serde::Serialize;
+
+use super::context::Accounts;
+use super::exit::{Exit, Outcome};
+use super::output::{Output, Shown};
+use crate::foundations::address::Address;
+use crate::foundations::clock::{Clock as _, SystemClock, Timestamp};
+use crate::foundations::settings::Span;
+use crate::storage::directory::{AppPassword, Error, Scopes};
+
+/// What an administrator does to app passwords.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum AppPasswords {
+    /// Make one and print it, once.
+    Add {
+        /// The user.
+        address: Address,
+        /// What the device is called.
+        name: String,
+        /// What it opens: `all`, or some of mail (IMAP and POP3), sending, scripts (ManageSieve) and dav, with commas.
+        #[arg(long = "for", value_name = "WHAT", default_value = "all", value_parser = scopes)]
+        scopes: Scopes,
+        /// For how long it is good, such as 90d; without it there is no end.
+        #[arg(long, value_name = "SPAN", value_parser = |text: &str| Span::parse(text).ok_or("a span such as 12h or 90d is wanted"))]
+        valid: Option<Span>,
+    },
+    /// List a user's.
+    List {
+        /// The user.
+        address: Address,
+    },
+    /// Revoke one: it opens nothing any more, and sessions that it has opened end.
+    Revoke {
+        /// The user.
+        address: Address,
+        /// Its name or number.
+        name: String,
+    },
+}
+
+fn scopes(text: &str) -> Result<Scopes, &'static str> {
+    Scopes::parse(text).ok_or("`all`, or some of mail, sending, scripts and dav, with commas between them, is wanted")
+}
+
+/// One as it is shown.
+#[derive(Debug, Serialize)]
+struct Row {
+    id: i64,
+    name: String,
+    scopes: Vec<&'static str>,
+    made_at: Timestamp,
+    ends_at: Option<Timestamp>,
+    used_at: Option<Timestamp>,
+    used_from: Option<String>,
+}
+
+impl From<AppPassword> for Row {
+    fn from(one: AppPassword) -> Self {
+        let scopes = one.scopes.words().collect();
+        let AppPassword { id, name, made_at, ends_at, used_at, used_from, .. } = one;
+        Self { id, name, scopes, made_at, ends_at, used_at, used_from }
+    }
+}
+
+impl Shown for Row {
+    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "FOR", "MADE", "GOOD UNTIL", "LAST USED", "FROM"];
+
+    fn cells(&self) -> Vec<String> {
+        let shown = |at: Option<Timestamp>, none: &str| at.map_or_else(|| none.to_owned(), |at| at.to_string());
+        vec![
+            self.id.to_string(),
+            self.name.clone(),
+            self.scopes.join(","),
+            self.made_at.to_string(),
+            shown(self.ends_at, "it is revoked"),
+            shown(self.used_at, "never"),
+            self.used_from.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+/// One that was just made.
+#[derive(Debug, Serialize)]
+struct Made {
+    id: i64,
+    name: String,
+    password: String,
+    ends_at: Option<Timestamp>,
+}
+
+/// Who has done it, in events.
+pub(super) const BY: &str = "an administrator";
+
+pub(super) async fn run(accounts: Accounts, output: Output, command: AppPasswords) -> Outcome {
+    match command {
+        AppPasswords::Add { address, name, scopes, valid } => {
+            let ends_at = valid.map(|valid| SystemClock.now() + valid.duration());
+            let most = accounts.config.login.app_passwords;
+            let made = accounts.keyring().add(&address, &name, scopes, ends_at, most, BY).await?;
+            let (id, name, ends_at) = (made.id, made.name, made.ends_at);
+            let made = Made { id, name, password: made.password.expose().clone(), ends_at };
+            output.done(&made.password, &made);
+        }
+        AppPasswords::List { address } => {
+            let account = accounts.directory.account_now(&address).await?.ok_or(Error::NoUser(address))?;
+            let all = accounts.directory.app_passwords(account.id).await?;
+            output.list(&all.into_iter().map(Row::from).collect::<Vec<_>>());
+            accounts.closed().await;
+            return Ok(Exit::Done);
+        }
+        AppPasswords::Revoke { address, name } => {
+            let gone = accounts.keyring().revoke(&address, &name, BY).await?;
+            let value = serde_json::json!({ "address": address, "id": gone.id, "name": gone.name });
+            output.done(&format!("the app password `{}` of {address} is revoked", gone.name), &value);
+        }
+    }
+    accounts.changed().await;
+    Ok(Exit::Done)
+}

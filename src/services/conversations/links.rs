@@ -1,0 +1,258 @@
+//! What names what: sets of message ids that only ever grow together.
+
+use std::collections::{HashMap, HashSet};
+
+use super::subject::base_subject;
+use crate::foundations::mail::SearchFields;
+
+/// Most ids of References that are looked at: the first, which began the conversation, and the last ones.
+const MOST_REFERENCES: usize = 16;
+
+/// What one message names, each as a hash.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    own: Option<u64>,
+    others: Vec<u64>,
+    /// The base subject, unless it is empty.
+    subject: Option<u64>,
+    /// Whether the subject says that it is an answer.
+    is_answer: bool,
+}
+
+impl Names {
+    pub(super) fn of(fields: &SearchFields, hash: impl Fn(&str) -> u64) -> Self {
+        let own = (!fields.message_id.is_empty()).then(|| hash(&fields.message_id));
+        let references = &fields.references;
+        let last = references.len().saturating_sub(MOST_REFERENCES - 1).max(1).min(references.len());
+        let named = references.iter().take(1).chain(&references[last..]).chain(std::iter::once(&fields.in_reply_to));
+        let others = named.filter(|id| !id.is_empty()).map(|id| hash(id)).collect();
+        let (base, is_answer) = base_subject(&fields.subject);
+        // Not the hash of an id of the same letters.
+        let subject = (!base.is_empty()).then(|| hash(&format!(" {base}")));
+        Self { own, others, subject, is_answer }
+    }
+}
+
+/// Sets of message ids, and the messages they are of.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    /// For each id another one of its set; the same one for the root.
+    parents: Vec<u32>,
+    /// The hash of each id; 0 for messages without.
+    hashes: Vec<u64>,
+    by_hash: HashMap<u64, u32>,
+    /// The latest message with a base subject.
+    by_subject: HashMap<u64, u32>,
+    /// UIDs and their ids, ascending.
+    messages: Vec<(u32, u32)>,
+}
+
+impl Links {
+    /// How many ids there are.
+    pub(super) fn len(&self) -> usize {
+        self.parents.len()
+    }
+
+    /// How many messages have been added.
+    pub(super) fn messages(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Adds a message; UIDs ascend.
+    pub(super) fn add(&mut self, uid: u32, names: &Names) {
+        let own = match names.own {
+            Some(hash) => self.node(hash),
+            None => self.fresh(0),
+        };
+        for other in &names.others {
+            let other = self.node(*other);
+            self.unite(own, other);
+        }
+        if let Some(subject) = names.subject {
+            if names.others.is_empty()
+                && names.is_answer
+                && let Some(latest) = self.by_subject.get(&subject)
+            {
+                self.unite(own, *latest);
+            }
+            self.by_subject.insert(subject, own);
+        }
+        self.messages.push((uid, own));
+    }
+
+    /// The messages of these UIDs, each with a number that those of its conversation share. A message that is not known is
+    /// a conversation of its own.
+    pub(super) fn roots(&mut self, uids: &[u32]) -> Vec<(u32, u32)> {
+        let mut messages = 0;
+        let mut unknown = u32::MAX;
+        let mut pairs = Vec::with_capacity(uids.len());
+        for uid in uids {
+            while self.messages.get(messages).is_some_and(|(known, _)| known < uid) {
+                messages += 1;
+            }
+            let root = match self.messages.get(messages) {
+                Some((known, node)) if known == uid => self.root(*node),
+                _ => {
+                    unknown -= 1;
+                    unknown
+                }
+            };
+            pairs.push((root, *uid));
+        }
+        pairs
+    }
+
+    /// All ids in the set of a message.
+    pub(super) fn ids_with(&mut self, uid: u32) -> HashSet<u64> {
+        let Some(node) = self.node_of(uid) else { return HashSet::new() };
+        let root = self.root(node);
+        let all = 0..u32::try_from(self.parents.len()).unwrap_or(u32::MAX);
+        let same: Vec<u32> = all.filter(|node| self.root(*node) == root).collect();
+        same.into_iter().map(|node| self.hashes[node as usize]).filter(|hash| *hash != 0).collect()
+    }
+
+    /// The id of a message.
+    pub(super) fn id_of(&self, uid: u32) -> Option<u64> {
+        self.node_of(uid).map(|node| self.hashes[node as usize]).filter(|hash| *hash != 0)
+    }
+
+    /// The messages that are in a set with one of these ids.
+    pub(super) fn named(&mut self, ids: &HashSet<u64>) -> Vec<u32> {
+        let nodes: Vec<u32> = ids.iter().filter_map(|id| self.by_hash.get(id).copied()).collect();
+        let roots: HashSet<u32> = nodes.into_iter().map(|node| self.root(node)).collect();
+        if roots.is_empty() {
+            return Vec::new();
+        }
+        let messages = self.messages.clone();
+        messages.into_iter().filter(|(_, node)| roots.contains(&self.root(*node))).map(|(uid, _)| uid).collect()
+    }
+
+    fn node_of(&self, uid: u32) -> Option<u32> {
+        let at = self.messages.binary_search_by_key(&uid, |(known, _)| *known).ok()?;
+        Some(self.messages[at].1)
+    }
+
+    fn node(&mut self, hash: u64) -> u32 {
+        if let Some(node) = self.by_hash.get(&hash) {
+            return *node;
+        }
+        let node = self.fresh(hash);
+        self.by_hash.insert(hash, node);
+        node
+    }
+
+    fn fresh(&mut self, hash: u64) -> u32 {
+        // Four thousand million ids would need more memory than there is.
+        let node = u32::try_from(self.parents.len()).unwrap_or(u32::MAX);
+        self.parents.push(node);
+        self.hashes.push(hash);
+        node
+    }
+
+    /// The root of a set; the way to it gets shorter each time it is gone.
+    fn root(&mut self, mut node: u32) -> u32 {
+        while self.parents[node as usize] != node {
+            let above = self.parents[self.parents[node as usize] as usize];
+            self.parents[node as usize] = above;
+            node = above;
+        }
+        node
+    }
+
+    fn unite(&mut self, one: u32, other: u32) {
+        let (one, other) = (self.root(one), self.root(other));
+        // The older root stays, so that most ways are short.
+        self.parents[one.max(other) as usize] = one.min(other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher as _, RandomState};
+
+    use super::*;
+
+    /// The conversations of messages given as id, references and subject, as lists of their numbers from 1.
+    fn groups(messages: &[(&str, &str, &str)]) -> Vec<Vec<u32>> {
+        let hasher = RandomState::new();
+        let mut links = Links::default();
+        for (n, (id, references, subject)) in messages.iter().enumerate() {
+            let fields = SearchFields {
+                message_id: (*id).to_owned(),
+                references: references.split_whitespace().map(str::to_owned).collect(),
+                subject: (*subject).to_owned(),
+                ..SearchFields::default()
+            };
+            links.add(n as u32 + 1, &Names::of(&fields, |text| hasher.hash_one(text)));
+        }
+        let uids: Vec<u32> = (1..=messages.len() as u32).collect();
+        let mut found: Vec<(u32, Vec<u32>)> = Vec::new();
+        for (root, uid) in links.roots(&uids) {
+            match found.iter_mut().find(|(known, _)| *known == root) {
+                Some((_, group)) => group.push(uid),
+                None => found.push((root, vec![uid])),
+            }
+        }
+        found.into_iter().map(|(_, group)| group).collect()
+    }
+
+    #[test]
+    fn messages_belong_together_by_what_they_name() {
+        for (messages, wanted) in [
+            (vec![("a", "", "x"), ("b", "a", "Re: x"), ("c", "", "x")], vec![vec![1, 2], vec![3]]),
+            // By way of one that is not there, and in any order.
+            (vec![("c", "a b", "Re: x"), ("d", "a", "other words")], vec![vec![1, 2]]),
+            (vec![("b", "a", ""), ("c", "", ""), ("a", "", "")], vec![vec![1, 3], vec![2]]),
+            (vec![("a", "", ""), ("b", "", ""), ("c", "a b", "")], vec![vec![1, 2, 3]]),
+            // Answers that name nothing.
+            (vec![("a", "", "Plan"), ("b", "", "plan"), ("c", "", "RE: [l] Plan (fwd)")], vec![vec![1], vec![2, 3]]),
+            (vec![("c", "", "Re: Plan"), ("a", "", "Plan")], vec![vec![1], vec![2]]),
+            (vec![("a", "", "Re:"), ("b", "", "Re: ")], vec![vec![1], vec![2]]),
+            // Without an id, and with the same one twice.
+            (vec![("", "", ""), ("", "", ""), ("", "a", ""), ("a", "", "")], vec![vec![1], vec![2], vec![3, 4]]),
+            (vec![("a", "", "x"), ("a", "", "x")], vec![vec![1, 2]]),
+        ] {
+            assert_eq!(groups(&messages), wanted, "{messages:?}");
+        }
+    }
+
+    #[test]
+    fn long_lists_of_references_are_cut_in_the_middle() {
+        let many: Vec<String> = (0..100).map(|n| format!("r{n}")).collect();
+        let fields = SearchFields { references: many, ..SearchFields::default() };
+        let named = std::cell::RefCell::new(Vec::new());
+        let names = Names::of(&fields, |text| {
+            named.borrow_mut().push(text.to_owned());
+            named.borrow().len() as u64
+        });
+        assert_eq!(names.others.len(), MOST_REFERENCES);
+        let named = named.into_inner();
+        assert_eq!((named[0].as_str(), named[1].as_str(), named[15].as_str()), ("r0", "r85", "r99"));
+        for few in 0..4 {
+            let fields = SearchFields { references: vec!["x".to_owned(); few], ..SearchFields::default() };
+            assert_eq!(Names::of(&fields, |_| 1).others.len(), few);
+        }
+    }
+
+    #[test]
+    fn unknown_messages_stand_alone_and_ids_are_found_again() {
+        let hasher = RandomState::new();
+        let names = |id: &str, other: &str| {
+            let references = other.split_whitespace().map(str::to_owned).collect();
+            let fields = SearchFields { message_id: id.to_owned(), references, ..SearchFields::default() };
+            Names::of(&fields, |text| hasher.hash_one(text))
+        };
+        let (mut inbox, mut sent) = (Links::default(), Links::default());
+        inbox.add(3, &names("a", ""));
+        inbox.add(7, &names("c", "b"));
+        sent.add(1, &names("b", "a"));
+        sent.add(2, &names("z", ""));
+        let roots = inbox.roots(&[1, 3, 5, 7]);
+        let distinct: HashSet<u32> = roots.iter().map(|(root, _)| *root).collect();
+        assert_eq!((distinct.len(), roots[1].1), (4, 3));
+        assert_eq!(sent.named(&inbox.ids_with(7)), [1]);
+        assert_eq!(sent.named(&inbox.ids_with(3)), [1]);
+        assert!(sent.named(&inbox.ids_with(4)).is_empty());
+        assert_ne!(inbox.id_of(3), inbox.id_of(7));
+    }
+}

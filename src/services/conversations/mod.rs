@@ -1,0 +1,224 @@
+//! Conversations: which messages of a folder belong together.
+//!
+//! Messages belong together that name each other in References or In-Reply-To, also by way of messages that are not there;
+//! and an answer that names nothing belongs to the latest message before it with the same base subject (RFC 5256 §2.1).
+//! Unlike RFC 5256's REFERENCES, messages that are no answers are never joined for their subject alone: a weekly report is
+//! not one conversation.
+//!
+//! Promises: a folder's summaries are read once, then only those of new messages; what is remembered is bounded
+//! (`webmail.conversation_ids`), the folders unused for longest going first. Lists are made anew only when the folder has
+//! changed. The locks are those of the table and of one folder, the latter held while that folder's summaries are read.
+//! Called by the webmail. Failures are those of the store, and returned.
+
+mod links;
+mod list;
+mod subject;
+
+pub use list::Conversations;
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use self::links::Links;
+use crate::foundations::address::Address;
+use crate::foundations::mail::{SequenceSet, Summary, Uid};
+use crate::storage::mailbox::{self, View};
+
+/// What is known of the conversations of all folders looked at lately.
+#[derive(Debug, Default)]
+pub struct Memory {
+    folders: Mutex<Table>,
+    /// Equal in all folders, so that what one knows by its message id is found in another.
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    known: HashMap<(String, String), Entry>,
+    /// Counts looks, to find the folder unused for longest.
+    looks: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    folder: Arc<tokio::sync::Mutex<Folder>>,
+    /// Message ids it holds.
+    ids: usize,
+    used: u64,
+}
+
+/// One folder.
+#[derive(Debug, Default)]
+struct Folder {
+    uid_validity: u32,
+    /// The highest UID that has been looked at.
+    last: u32,
+    links: Links,
+    /// The list, and the state of the folder it is of.
+    list: Option<(u64, Arc<Conversations>)>,
+}
+
+/// The messages of a conversation.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Circle {
+    /// Those in the folder, ascending.
+    pub uids: Vec<Uid>,
+    /// All message ids that are named in it, as [`Memory`] knows them.
+    ids: HashSet<u64>,
+    /// Those of its messages in the folder.
+    own: HashSet<u64>,
+}
+
+impl Memory {
+    /// All conversations of a folder. At most `most` message ids are remembered over all folders.
+    ///
+    /// # Errors
+    /// The store cannot read summaries.
+    pub async fn list(&self, account: &Address, view: &View, most: u32) -> Result<Arc<Conversations>, mailbox::Error> {
+        let entry = self.entry(account, view);
+        let mut folder = entry.lock().await;
+        self.look(&mut folder, view).await?;
+        let state = u64::from(view.highest_mod_seq());
+        if let Some((known, list)) = &folder.list
+            && *known == state
+        {
+            return Ok(Arc::clone(list));
+        }
+        let uids: Vec<u32> = view.rows(&SequenceSet::all()).map(|(_, row)| row.uid.get()).collect();
+        let pairs = folder.links.roots(&uids);
+        let list = tokio::task::spawn_blocking(move || Conversations::new(pairs)).await;
+        let list = Arc::new(list.map_err(|_| mailbox::Error::Closing)?);
+        folder.list = Some((state, Arc::clone(&list)));
+        self.weigh(account, view, folder.links.len(), most);
+        Ok(list)
+    }
+
+    /// The conversation of one message.
+    ///
+    /// # Errors
+    /// The store cannot read summaries.
+    pub async fn around(&self, account: &Address, view: &View, uid: Uid, most: u32) -> Result<Circle, mailbox::Error> {
+        let list = self.list(account, view, most).await?;
+        let uids: Vec<Uid> = list.of(uid.get()).iter().filter_map(|uid| Uid::new(*uid)).collect();
+        let entry = self.entry(account, view);
+        let mut folder = entry.lock().await;
+        let ids = folder.links.ids_with(uid.get());
+        let own = uids.iter().filter_map(|uid| folder.links.id_of(uid.get())).collect();
+        drop(folder);
+        Ok(Circle { uids, ids, own })
+    }
+
+    /// The messages of another folder that belong to a conversation and are not in it already.
+    ///
+    /// # Errors
+    /// The store cannot read summaries.
+    pub async fn elsewhere(
+        &self,
+        circle: &Circle,
+        account: &Address,
+        view: &View,
+        most: u32,
+    ) -> Result<Vec<Uid>, mailbox::Error> {
+        let list = self.list(account, view, most).await?;
+        let entry = self.entry(account, view);
+        let mut folder = entry.lock().await;
+        let found = folder.links.named(&circle.ids);
+        let mut uids: Vec<u32> = found.into_iter().flat_map(|uid| list.of(uid).iter().copied()).collect();
+        uids.retain(|uid| folder.links.id_of(*uid).is_none_or(|id| !circle.own.contains(&id)));
+        drop(folder);
+        uids.sort_unstable();
+        uids.dedup();
+        Ok(uids.into_iter().filter_map(Uid::new).collect())
+    }
+
+    fn entry(&self, account: &Address, view: &View) -> Arc<tokio::sync::Mutex<Folder>> {
+        let mut table = self.folders.lock();
+        table.looks += 1;
+        let used = table.looks;
+        let entry = table.known.entry((account.key(), view.folder().to_string()));
+        let entry = entry.or_insert_with(|| Entry { folder: Arc::default(), ids: 0, used });
+        entry.used = used;
+        Arc::clone(&entry.folder)
+    }
+
+    /// Notes how much a folder takes, and forgets others when all together take too much.
+    fn weigh(&self, account: &Address, view: &View, ids: usize, most: u32) {
+        let key = (account.key(), view.folder().to_string());
+        let mut table = self.folders.lock();
+        if let Some(entry) = table.known.get_mut(&key) {
+            entry.ids = ids;
+        }
+        let mut all: usize = table.known.values().map(|entry| entry.ids + EMPTY).sum();
+        while all > most as usize {
+            let others = table.known.iter().filter(|(other, _)| **other != key);
+            let Some(oldest) = others.min_by_key(|(_, entry)| entry.used).map(|(other, _)| other.clone()) else {
+                break;
+            };
+            all -= table.known.remove(&oldest).map_or(0, |entry| entry.ids + EMPTY);
+        }
+    }
+
+    /// Looks at the messages that have come since.
+    async fn look(&self, folder: &mut Folder, view: &View) -> Result<(), mailbox::Error> {
+        let uid_validity = u32::from(view.uid_validity());
+        let is_worn = folder.links.messages() > 2 * view.len() as usize + SLACK;
+        if folder.uid_validity != uid_validity || is_worn {
+            *folder = Folder { uid_validity, ..Folder::default() };
+        }
+        let first = folder.last.checked_add(1).and_then(Uid::new);
+        let new: Vec<Uid> = match (first, view.last_uid()) {
+            (Some(first), Some(last)) if first <= last => {
+                view.rows_by_uid(&SequenceSet::range(first, last)).map(|(_, row)| row.uid).collect()
+            }
+            _ => Vec::new(),
+        };
+        let mut summaries = view.summaries(new);
+        let mut batch = Vec::new();
+        loop {
+            let next = summaries.next().await;
+            let is_last = next.is_none();
+            match next {
+                Some((uid, Ok(stored))) => batch.push((uid.get(), stored)),
+                // A message that is gone belongs to nothing.
+                Some((_, Err(mailbox::Error::NoMessage(_)))) => {}
+                Some((_, Err(error))) => return Err(error),
+                None => {}
+            }
+            if batch.len() >= BATCH || is_last && !batch.is_empty() {
+                self.add(folder, std::mem::take(&mut batch)).await?;
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Adds a batch. What fails leaves it to be added the next time.
+    async fn add(&self, folder: &mut Folder, batch: Vec<(u32, bytes::Bytes)>) -> Result<(), mailbox::Error> {
+        let hasher = self.hasher.clone();
+        let job = tokio::task::spawn_blocking(move || {
+            let read = |(uid, stored): (u32, bytes::Bytes)| {
+                let fields = Summary::read(&stored).unwrap_or_default().fields;
+                (uid, links::Names::of(&fields, |text| hasher.hash_one(text)))
+            };
+            batch.into_iter().map(read).collect::<Vec<_>>()
+        });
+        for (uid, names) in job.await.map_err(|_| mailbox::Error::Closing)? {
+            folder.links.add(uid, &names);
+            folder.last = folder.last.max(uid);
+        }
+        Ok(())
+    }
+}
+
+/// How many messages that are gone are remembered, beyond as many as there are, before a folder is looked at anew.
+const SLACK: usize = 1000;
+
+/// Summaries looked at in one go.
+const BATCH: usize = 512;
+
+/// What a folder counts for although it is empty.
+const EMPTY: usize = 16;

@@ -1,0 +1,60 @@
+//! The verdict as the message itself carries it to whoever stores it later: the queue, or the process that owns the mailboxes.
+//!
+//! What holds for one recipient stands above what holds for the message as a whole, so the first field of a name counts.
+
+use super::{Decision, Folder};
+use crate::foundations::mail::HeaderSection;
+
+const FLAG: &str = "X-Spam-Flag";
+const QUARANTINE: &str = "X-Postrider-Quarantine";
+
+/// Marks a message for the folder of quarantine.
+pub const QUARANTINED: &str = "X-Postrider-Quarantine: yes\r\n";
+
+/// Fields to put in front of a message, which as a whole belongs into `common`, for recipients for whom it belongs into `folder`.
+pub const fn fields(folder: Folder, common: Folder) -> &'static str {
+    match (folder, common) {
+        (Folder::Inbox, Folder::Inbox) | (Folder::Junk, Folder::Junk) | (Folder::Quarantine, Folder::Quarantine) => "",
+        (Folder::Inbox, Folder::Junk) => "X-Spam-Flag: NO\r\n",
+        (Folder::Inbox, Folder::Quarantine) => "X-Postrider-Quarantine: no\r\nX-Spam-Flag: NO\r\n",
+        (Folder::Junk, Folder::Inbox) => "X-Spam-Flag: YES\r\n",
+        (Folder::Junk, Folder::Quarantine) => "X-Postrider-Quarantine: no\r\nX-Spam-Flag: YES\r\n",
+        (Folder::Quarantine, _) => QUARANTINED,
+    }
+}
+
+/// What the header says of an earlier verdict.
+pub fn decision(header: &HeaderSection<'_>) -> Decision {
+    let says_yes = |name: &str| header.first(name).is_some_and(|field| field.value().eq_ignore_ascii_case(b"yes"));
+    if says_yes(QUARANTINE) {
+        Decision::Quarantine
+    } else if says_yes(FLAG) {
+        Decision::Junk
+    } else {
+        Decision::Accept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn what_is_written_for_a_recipient_is_read_again_whatever_stands_below() {
+        let all = [Folder::Inbox, Folder::Junk, Folder::Quarantine];
+        for common in all {
+            let whole = match common {
+                Folder::Inbox => "X-Spam-Flag: NO\r\n".to_owned(),
+                Folder::Junk => "x-spam-flag: yes\r\n".to_owned(),
+                Folder::Quarantine => format!("{QUARANTINED}X-Spam-Flag: YES\r\n"),
+            };
+            for folder in all {
+                let message = format!("{}{whole}Subject: x\r\n\r\nX-Spam-Flag: YES\r\n", fields(folder, common));
+                let verdict =
+                    Verdict { decision: decision(&HeaderSection::of(message.as_bytes())), ..Verdict::accept() };
+                assert_eq!(verdict.common_folder(), folder, "{message}");
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Making and revoking passwords of devices, and turning second factors off: for users and administrators alike.
+
+use super::app_password::{Made, MadeAppPassword};
+use crate::foundations::address::Address;
+use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::Kind;
+use crate::storage::directory::{self, AppPassword, Directory, NewAppPassword, Scopes};
+use crate::storage::journal::Journal;
+
+/// Why a password of a device was not made or revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The directory failed, or does not have it.
+    #[error(transparent)]
+    Directory(#[from] directory::Error),
+    /// The system's source of randomness failed.
+    #[error("there is no randomness to be had")]
+    Randomness,
+}
+
+impl KeyError {
+    /// The kind, for those who answer a client.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Directory(error) => error.kind(),
+            Self::Randomness => Kind::Temporary,
+        }
+    }
+}
+
+/// What lets users in besides their password. Every change is an event.
+#[derive(Clone)]
+pub struct Keyring {
+    /// Where they are kept.
+    pub directory: Directory,
+    /// Where changes are written down.
+    pub journal: Journal,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+impl Keyring {
+    /// Makes a password of a device, which is told now and never again. `most` are the most that a user may have.
+    ///
+    /// # Errors
+    /// There is no such user, the name is in use or none, there are too many, or something fails.
+    pub async fn add(
+        &self,
+        address: &Address,
+        name: &str,
+        scopes: Scopes,
+        ends_at: Option<Timestamp>,
+        most: u32,
+        by: &'static str,
+    ) -> Result<MadeAppPassword, KeyError> {
+        let made = Made::password().ok_or(KeyError::Randomness)?;
+        let new = NewAppPassword { name: name.to_owned(), digest: made.digest(), scopes, ends_at };
+        let mut edit = self.directory.edit().await?;
+        let kept = edit.add_app_password(address, &new, most).await?;
+        edit.commit().await?;
+        self.record(address, "made", &kept, by);
+        let (id, name, ends_at) = (kept.id, kept.name, kept.ends_at);
+        Ok(MadeAppPassword { id, name, password: made.shown_password(), ends_at })
+    }
+
+    /// Revokes the password of a device with this name or number. Sessions that it has opened end.
+    ///
+    /// # Errors
+    /// There is no such user or password, or the database fails.
+    pub async fn revoke(&self, address: &Address, which: &str, by: &'static str) -> Result<AppPassword, KeyError> {
+        let mut edit = self.directory.edit().await?;
+        let gone = edit.revoke_app_password(address, which).await?;
+        edit.commit().await?;
+        self.record(address, "revoked", &gone, by);
+        Ok(gone)
+    }
+
+    /// Turns two-factor login of an account off; whether it was on.
+    ///
+    /// # Errors
+    /// There is no such user, or the database fails.
+    pub async fn turn_off_two_factor(&self, address: &Address, by: &'static str) -> Result<bool, KeyError> {
+        let mut edit = self.directory.edit().await?;
+        let was_on = edit.remove_two_factor(address).await?;
+        edit.commit().await?;
+        if was_on {
+            let event = Event::new(self.clock.now(), EventKind::TwoFactor).subject(address.to_string());
+            self.journal.record(event.with("change", "turned off").with("by", by));
+        }
+        Ok(was_on)
+    }
+
+    fn record(&self, address: &Address, change: &'static str, password: &AppPassword, by: &'static str) {
+        let event = Event::new(self.clock.now(), EventKind::AppPassword).subject(address.to_string());
+        let event = event.with("change", change).with("name", password.name.clone()).with("by", by);
+        self.journal.record(event.with("scopes", password.scopes.to_string()));
+    }
+}

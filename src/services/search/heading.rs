@@ -1,0 +1,50 @@
+//! Going through the heads of messages, from the cached summaries.
+
+use super::Hit;
+use super::find::blocking;
+use crate::foundations::mail::{Heading, Summary};
+use crate::storage::mailbox::{self, Row, View};
+
+/// Heads looked at in one go on a blocking thread.
+const BATCH: usize = 1_024;
+
+/// What is gathered from heads.
+pub(super) trait Gather: Send + 'static {
+    /// Looks at one message. Its head is `None` when the message has gone meanwhile, or cannot be read.
+    fn add(&mut self, row: &Row, heading: Option<&Heading<'_>>);
+}
+
+/// Shows all messages to `gather`, in their order.
+///
+/// # Errors
+/// The store cannot read its summaries.
+pub(super) async fn gather<G: Gather>(mut gather: G, hits: &[Hit], view: &View) -> Result<G, mailbox::Error> {
+    let mut stream = view.summaries(hits.iter().map(|hit| hit.uid).collect());
+    for batch in hits.chunks(BATCH) {
+        let mut known = Vec::with_capacity(batch.len());
+        for hit in batch {
+            let Some(row) = view.row(hit.sequence) else { continue };
+            match stream.next().await {
+                Some((_, Ok(stored))) => known.push((row, stored)),
+                Some((_, Err(mailbox::Error::NoMessage(_)))) | None => known.push((row, bytes::Bytes::new())),
+                Some((_, Err(error))) => return Err(error),
+            }
+        }
+        gather = blocking(move || {
+            for (row, stored) in &known {
+                gather.add(row, Summary::heading(stored).as_ref());
+            }
+            gather
+        })
+        .await?;
+    }
+    Ok(gather)
+}
+
+/// RFC 5256 §2.2: when a message was sent, in seconds; when it arrived, where its Date field does not say.
+pub(super) fn sent(row: &Row, heading: Option<&Heading<'_>>) -> i64 {
+    match heading.and_then(|heading| heading.sent) {
+        Some(sent) => sent.seconds,
+        None => row.internal_date.unix_seconds(),
+    }
+}

@@ -1,0 +1,150 @@
+//! The second factor of an account: the secret its one-time codes are made of, and codes for when the device is lost.
+//!
+//! The secret is stored as it is given, sealed or not: that is for `services::login` to decide. Recovery codes are known by
+//! their digests only. That a code was used is committed before anybody is let in by it.
+
+use std::time::Duration;
+
+use super::{Directory, Edit, Error};
+use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::secret::Secret;
+use crate::storage::database::{Absent, Val};
+
+/// The second factor of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TwoFactor {
+    /// The secret, as it was stored.
+    pub secret: Secret<String>,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// When a first code has shown that the user has it; before that it counts for nothing.
+    pub confirmed_at: Option<Timestamp>,
+    /// Recovery codes that are left.
+    pub recovery_codes: u32,
+}
+
+/// How often codes may be tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Tries {
+    /// In a row, without the right one.
+    pub most: u32,
+    /// After this time without a try they may be tried again.
+    pub rest: Duration,
+}
+
+impl Directory {
+    /// The second factor of an account, confirmed or not.
+    pub async fn two_factor(&self, user_id: i64) -> Result<Option<TwoFactor>, Error> {
+        let database = &self.0.database;
+        let sql = "SELECT secret, made_at, confirmed_at FROM two_factor WHERE user_id = ?";
+        let Some(row) = database.fetch_optional(sql, &[user_id.into()]).await? else { return Ok(None) };
+        let sql = "SELECT COUNT(*) FROM recovery_codes WHERE user_id = ?";
+        let left = database.fetch_optional(sql, &[user_id.into()]).await?;
+        let left = left.map_or(Ok(0), |row| row.int(0))?;
+        Ok(Some(TwoFactor {
+            secret: Secret::new(row.text(0)?),
+            made_at: row.time(1)?,
+            confirmed_at: row.opt_time(2)?,
+            recovery_codes: u32::try_from(left).unwrap_or(u32::MAX),
+        }))
+    }
+
+    /// Counts a try of a code; whether it may be made. Committed before the code is looked at, so that tries at the same
+    /// time are as many as they are.
+    pub async fn try_second_factor(&self, user_id: i64, tries: Tries) -> Result<bool, Error> {
+        let now = self.0.clock.now();
+        let rested = now - tries.rest;
+        let mut transaction = self.0.database.begin().await?;
+        // MariaDB assigns from left to right: the count looks at the time before it is set.
+        let sql = "UPDATE two_factor SET tries = CASE WHEN tried_at <= ? THEN 1 ELSE tries + 1 END, tried_at = ? \
+             WHERE user_id = ? AND (tries < ? OR tried_at <= ?)";
+        let values = [rested.into(), now.into(), user_id.into(), tries.most.into(), rested.into()];
+        let may = transaction.execute(sql, &values).await? == 1;
+        transaction.commit().await?;
+        Ok(may)
+    }
+}
+
+impl Edit {
+    /// Gives an account a secret that a first code will confirm. One that is confirmed already stays.
+    pub async fn begin_two_factor(&mut self, address: &Address, secret: &Secret<String>) -> Result<(), Error> {
+        let account = self.user(address).await?;
+        if account.two_factor_since.is_some() {
+            return Err(Error::Exists(format!("two-factor login of {address}")));
+        }
+        let columns = ["secret", "made_at", "confirmed_at", "last_step", "tries", "tried_at"];
+        let sql = self.transaction.dialect().upsert("two_factor", &["user_id"], &columns);
+        let values = [
+            account.id.into(),
+            secret.expose().into(),
+            self.now.into(),
+            Val::Null(Absent::Int),
+            0_i64.into(),
+            0_i64.into(),
+            0_i64.into(),
+        ];
+        self.transaction.execute(sql, &values).await?;
+        Ok(())
+    }
+
+    /// Puts a secret into force, with new recovery codes. False when it is in force already, or is not there.
+    pub async fn confirm_two_factor(&mut self, user_id: i64, digests: &[String]) -> Result<bool, Error> {
+        let sql = "UPDATE two_factor SET confirmed_at = ? WHERE user_id = ? AND confirmed_at IS NULL";
+        if self.transaction.execute(sql, &[self.now.into(), user_id.into()]).await? != 1 {
+            return Ok(false);
+        }
+        self.set_recovery_codes(user_id, digests).await?;
+        Ok(true)
+    }
+
+    /// Gives a new account the second factor that it had: what was used of it stays used.
+    pub async fn put_two_factor_back(
+        &mut self,
+        user_id: i64,
+        secret: &Secret<String>,
+        since: Timestamp,
+        last_step: i64,
+    ) -> Result<(), Error> {
+        let columns = ["secret", "made_at", "confirmed_at", "last_step"];
+        let sql = self.transaction.dialect().upsert("two_factor", &["user_id"], &columns);
+        let values = [user_id.into(), secret.expose().into(), since.into(), since.into(), last_step.into()];
+        self.transaction.execute(sql, &values).await?;
+        Ok(())
+    }
+
+    /// Replaces the recovery codes.
+    pub async fn set_recovery_codes(&mut self, user_id: i64, digests: &[String]) -> Result<(), Error> {
+        self.transaction.execute("DELETE FROM recovery_codes WHERE user_id = ?", &[user_id.into()]).await?;
+        for digest in digests {
+            let sql = "INSERT INTO recovery_codes (user_id, digest) VALUES (?, ?)";
+            self.transaction.execute(sql, &[user_id.into(), digest.into()]).await?;
+        }
+        Ok(())
+    }
+
+    /// Uses the code of a step of time up, and with it those of all steps before; false when it was used before.
+    pub async fn use_step(&mut self, user_id: i64, step: i64) -> Result<bool, Error> {
+        let sql = "UPDATE two_factor SET last_step = ?, tries = 0 WHERE user_id = ? AND last_step < ?";
+        Ok(self.transaction.execute(sql, &[step.into(), user_id.into(), step.into()]).await? == 1)
+    }
+
+    /// Uses a recovery code up; false when there is none with this digest.
+    pub async fn use_recovery_code(&mut self, user_id: i64, digest: &str) -> Result<bool, Error> {
+        let sql = "DELETE FROM recovery_codes WHERE user_id = ? AND digest = ?";
+        if self.transaction.execute(sql, &[user_id.into(), digest.into()]).await? != 1 {
+            return Ok(false);
+        }
+        self.transaction.execute("UPDATE two_factor SET tries = 0 WHERE user_id = ?", &[user_id.into()]).await?;
+        Ok(true)
+    }
+
+    /// Takes the second factor away, with its recovery codes; whether there was one in force.
+    pub async fn remove_two_factor(&mut self, address: &Address) -> Result<bool, Error> {
+        let account = self.user(address).await?;
+        for table in ["DELETE FROM recovery_codes WHERE user_id = ?", "DELETE FROM two_factor WHERE user_id = ?"] {
+            self.transaction.execute(table, &[account.id.into()]).await?;
+        }
+        Ok(account.two_factor_since.is_some())
+    }
+}

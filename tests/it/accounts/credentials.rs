@@ -1,0 +1,409 @@
+//! App passwords and second factors, on every engine.
+
+use std::time::Duration;
+
+use postrider::foundations::event::EventKind;
+use postrider::foundations::failure::{Kind, Refusal};
+use postrider::foundations::ids::SessionId;
+use postrider::foundations::mail::Peer;
+use postrider::foundations::secret::Secret;
+use postrider::foundations::settings::{Live, Span};
+use postrider::services::guard::{Guard, GuardSettings, Service};
+use postrider::services::login::{
+    Entered, Keyring, LoggedIn, Login, LoginAttempt, LoginSettings, PasswordReach, Stay, TwoFactorPolicy,
+};
+use postrider::storage::database::Database;
+use postrider::storage::directory::{Account, Scopes, Standing};
+use postrider::storage::journal::{Journal, JournalSettings, Query};
+use tokio_util::sync::CancellationToken;
+
+use super::world::{PENCIL, World, address, domain};
+use crate::harness::tools;
+
+super::engines::on_every_engine!(
+    app_passwords_open_what_they_are_for,
+    app_passwords_are_bounded_and_end,
+    the_use_of_app_passwords_is_written_down_now_and_then,
+    codes_are_asked_for_and_good_once,
+    recovery_codes_are_good_once,
+    guessing_codes_ends_soon,
+    mail_programs_need_app_passwords_then,
+    what_is_required_is_asked_of_those_it_is_required_of,
+    secrets_are_sealed_under_the_key,
+    sessions_end_with_what_opened_them,
+);
+
+struct Door {
+    login: Login,
+    journal: Journal,
+    live: Live<LoginSettings>,
+}
+
+impl Door {
+    fn keyring(&self) -> Keyring {
+        self.login.keyring()
+    }
+
+    async fn verify(&self, password: &str, service: Service) -> Result<LoggedIn, Refusal> {
+        self.login.verify(attempt(password, service)).await
+    }
+
+    async fn enter(&self, password: &str, code: Option<&str>) -> Result<Entered, Refusal> {
+        self.login.enter(attempt(password, Service::Web), code).await
+    }
+
+    async fn events(&self, kind: EventKind) -> Vec<String> {
+        self.journal.flush().await;
+        let query = Query { kinds: vec![kind], ..Query::default() };
+        let events = self.journal.query(&query).await.unwrap();
+        let word = |name: &str, event: &postrider::foundations::event::Event| {
+            event.details.get(name).and_then(|value| value.as_str()).map(str::to_owned)
+        };
+        events.iter().map(|event| word("change", event).or_else(|| word("reason", event)).unwrap_or_default()).collect()
+    }
+}
+
+fn attempt(password: &str, service: Service) -> LoginAttempt {
+    LoginAttempt {
+        username: "ann@a.test".to_owned(),
+        password: Secret::new(password.to_owned()),
+        peer: Peer::Tcp("192.0.2.7:4000".parse().unwrap()),
+        session: SessionId::generate(postrider::foundations::clock::Timestamp::EPOCH),
+        service,
+    }
+}
+
+fn door(world: &World, settings: LoginSettings) -> Door {
+    let clock = world.shared_clock();
+    let quiet = GuardSettings { error_delay: Span::seconds(0), failures: 0, account_failures: 0, ..Default::default() };
+    let guard = Guard::new(Live::new(quiet), clock.clone());
+    let database = world.directory.database().clone();
+    let journal = Journal::start(database, Live::new(JournalSettings::default()), clock.clone(), &world.tasks);
+    let live = Live::new(settings);
+    let login = Login::new(world.directory.clone(), guard, journal.clone(), live.clone(), clock);
+    Door { login, journal, live }
+}
+
+async fn open(database: Database, settings: LoginSettings) -> (World, Door) {
+    let world = World::new(database);
+    world.users(&["ann@a.test", "bob@a.test"]).await;
+    let door = door(&world, LoginSettings { cost: 4, ..settings });
+    (world, door)
+}
+
+async fn account(world: &World) -> Account {
+    world.directory.account_now(&address("ann@a.test")).await.unwrap().unwrap()
+}
+
+async fn make(door: &Door, name: &str, scopes: &str) -> String {
+    let scopes = Scopes::parse(scopes).unwrap();
+    let made = door.keyring().add(&address("ann@a.test"), name, scopes, None, 25, "a test").await.unwrap();
+    made.password.expose().clone()
+}
+
+fn smtp<T>(result: Result<T, Refusal>) -> Option<(u16, &'static str)> {
+    result.err().and_then(|refusal| refusal.smtp)
+}
+
+async fn app_passwords_open_what_they_are_for(database: Database) {
+    let (world, door) = open(database.clone(), LoginSettings::default()).await;
+    let (mail, all) = (make(&door, "Telephone", "mail").await, make(&door, "Laptop", "all").await);
+    for service in [Service::Imap, Service::Pop3, Service::Submission, Service::ManageSieve, Service::Web] {
+        assert!(door.verify(&all, service).await.is_ok(), "{service}");
+        let reads = matches!(service, Service::Imap | Service::Pop3);
+        let result = door.verify(&mail, service).await;
+        assert_eq!(result.is_ok(), reads, "{service}");
+        assert_eq!(smtp(result), (!reads).then_some((535, "5.7.8")));
+        door.verify("pencil", service).await.unwrap();
+    }
+    for form in [all.replace('-', ""), all.replace('-', " "), all.to_uppercase()] {
+        assert_eq!(door.verify(&form, Service::Imap).await.unwrap().address, address("ann@a.test"));
+    }
+    let wrong = "aaaaa-aaaaa-aaaaa-aaaaa";
+    assert!(door.verify(wrong, Service::Imap).await.is_err());
+    assert!(door.enter(&all, None).await.is_err(), "the webmail takes the password of the account only");
+    let others = LoginAttempt { username: "bob@a.test".to_owned(), ..attempt(&all, Service::Imap) };
+    assert!(door.login.verify(others).await.is_err(), "it is nobody else's");
+    let kept = database.fetch_all("SELECT digest FROM app_passwords", &[]).await.unwrap();
+    assert!(kept.iter().all(|row| row.text(0).is_ok_and(|digest| digest.len() == 64 && !digest.contains(&mail[..5]))));
+    // Revoking, disabling and enabling count at once, although each has just been right.
+    door.keyring().revoke(&address("ann@a.test"), "Laptop", "a test").await.unwrap();
+    assert!(door.verify(&all, Service::Imap).await.is_err());
+    door.verify(&mail, Service::Imap).await.unwrap();
+    for (standing, is_in) in [(Standing::Disabled, false), (Standing::Enabled, true)] {
+        let mut edit = world.directory.edit().await.unwrap();
+        edit.set_user(&address("ann@a.test"), standing).await.unwrap();
+        edit.commit().await.unwrap();
+        assert_eq!(door.verify(&mail, Service::Imap).await.is_ok(), is_in);
+    }
+    let changes = door.events(EventKind::AppPassword).await;
+    let first = "used for the first time";
+    assert_eq!(changes, ["made", "made", first, first, "revoked"]);
+    let events = door.journal.query(&Query::default()).await.unwrap();
+    assert!(!format!("{events:?}").contains(&all[..11]));
+}
+
+async fn app_passwords_are_bounded_and_end(database: Database) {
+    let (world, door) = open(database, LoginSettings::default()).await;
+    let (ann, keyring) = (address("ann@a.test"), door.keyring());
+    let now = world.shared_clock().now();
+    let add = async |name: &str, days: Option<u64>| {
+        let ends_at = days.map(|days| now + Duration::from_hours(24 * days));
+        keyring.add(&ann, name, Scopes::all(), ends_at, 2, "a test").await
+    };
+    let short = add("Short", Some(1)).await.unwrap();
+    add(" Long ", None).await.unwrap();
+    for (name, kind) in [("Long", Kind::Exists), ("Third", Kind::TooMany), ("", Kind::Invalid), ("a\nb", Kind::Invalid)]
+    {
+        assert_eq!(add(name, None).await.unwrap_err().kind(), kind, "{name}");
+    }
+    door.verify(short.password.expose(), Service::Imap).await.unwrap();
+    world.clock.advance(Duration::from_hours(24));
+    let refusal = door.verify(short.password.expose(), Service::Imap).await.unwrap_err();
+    assert!(refusal.public.contains("has ended"), "{refusal}");
+    // What has ended makes room.
+    add("Third", None).await.unwrap();
+    let kept = world.directory.app_passwords(account(&world).await.id).await.unwrap();
+    let mut names: Vec<&str> = kept.iter().map(|one| one.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["Long", "Third"]);
+    let number = kept[0].id.to_string();
+    keyring.revoke(&ann, &number, "a test").await.unwrap();
+    assert_eq!(keyring.revoke(&ann, &number, "a test").await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(
+        keyring.revoke(&address("bob@a.test"), &kept[1].name, "a test").await.unwrap_err().kind(),
+        Kind::NotFound
+    );
+}
+
+async fn the_use_of_app_passwords_is_written_down_now_and_then(database: Database) {
+    let (world, door) = open(database, LoginSettings::default()).await;
+    let password = make(&door, "Telephone", "all").await;
+    let id = account(&world).await.id;
+    let used = async || world.directory.app_passwords(id).await.unwrap()[0].clone();
+    assert_eq!(used().await.used_at, None);
+    let first = world.shared_clock().now();
+    door.verify(&password, Service::Imap).await.unwrap();
+    world.clock.advance(Duration::from_mins(9));
+    door.verify(&password, Service::Imap).await.unwrap();
+    assert_eq!((used().await.used_at, used().await.used_from.as_deref()), (Some(first), Some("192.0.2.7")));
+    world.clock.advance(Duration::from_mins(2));
+    door.verify(&password, Service::Imap).await.unwrap();
+    assert_eq!(used().await.used_at, Some(world.shared_clock().now()));
+}
+
+/// A code of another program for this secret, some seconds from now.
+async fn code(world: &World, secret: &str, seconds: i64) -> Option<String> {
+    let at = format!("@{}", world.shared_clock().now().unix_seconds() + seconds);
+    let program = tools::find("oathtool")?;
+    let output =
+        tokio::process::Command::new(program).args(["--totp", "-b", secret, "-N", &at]).output().await.unwrap();
+    tools::assert_success("oathtool", &output);
+    Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+}
+
+/// Turns it on: the secret and the recovery codes.
+async fn enrol(world: &World, door: &Door) -> Option<(String, Vec<String>)> {
+    let ann = account(world).await;
+    let begun = door.login.begin_two_factor(&ann, &domain("mail.a.test")).await.unwrap();
+    let secret = begun.secret.expose().clone();
+    let first = code(world, &secret, 0).await?;
+    let codes = door.login.confirm_two_factor(&attempt("", Service::Web), &ann, &first).await.unwrap();
+    Some((secret, codes.iter().map(|code| code.expose().clone()).collect()))
+}
+
+fn is_in(entered: &Result<Entered, Refusal>) -> bool {
+    matches!(entered, Ok(Entered::In(_)))
+}
+
+async fn codes_are_asked_for_and_good_once(database: Database) {
+    let (world, door) = open(database, LoginSettings::default()).await;
+    let ann = account(&world).await;
+    assert!(is_in(&door.enter("pencil", None).await));
+    // A secret that was not confirmed counts for nothing; a wrong first code confirms nothing.
+    door.login.begin_two_factor(&ann, &domain("mail.a.test")).await.unwrap();
+    let wrong = door.login.confirm_two_factor(&attempt("", Service::Web), &ann, "000 000x").await.unwrap_err();
+    assert_eq!(wrong.kind, Kind::Invalid);
+    assert!(is_in(&door.enter("pencil", None).await));
+    let Some((secret, codes)) = enrol(&world, &door).await else { return };
+    assert_eq!(codes.len(), 10);
+    let again = door.login.begin_two_factor(&account(&world).await, &domain("mail.a.test")).await.unwrap_err();
+    assert_eq!(again.kind, Kind::Exists);
+
+    assert!(matches!(door.enter("pencil", None).await, Ok(Entered::CodeWanted)));
+    assert!(door.enter("wrong", None).await.is_err(), "the password comes first");
+    let used = code(&world, &secret, 0).await.unwrap();
+    assert!(door.enter("pencil", Some(&used)).await.is_err(), "the first code was used to turn it on");
+    world.clock.advance(Duration::from_secs(30));
+    let next = code(&world, &secret, 0).await.unwrap();
+    assert!(door.enter("wrong", Some(&next)).await.is_err());
+    assert!(is_in(&door.enter("pencil", Some(&next)).await), "a wrong password has not used the code up");
+    assert!(door.enter("pencil", Some(&next)).await.is_err(), "it is good once");
+    assert!(door.enter("pencil", Some(&used)).await.is_err(), "and no earlier one");
+    // A clock that is half a minute fast is forgiven, one of two minutes is not.
+    world.clock.advance(Duration::from_secs(30));
+    let fast = code(&world, &secret, 30).await.unwrap();
+    let faster = code(&world, &secret, 120).await.unwrap();
+    assert!(door.enter("pencil", Some(&faster)).await.is_err());
+    assert!(is_in(&door.enter("pencil", Some(&format!(" {} {} ", &fast[..3], &fast[3..]))).await));
+
+    let off = door.keyring().turn_off_two_factor(&address("ann@a.test"), "a test").await.unwrap();
+    assert!(off && is_in(&door.enter("pencil", None).await));
+    assert!(!door.keyring().turn_off_two_factor(&address("ann@a.test"), "a test").await.unwrap());
+    let changes = door.events(EventKind::TwoFactor).await;
+    assert_eq!(changes, ["turned on", "code asked for", "turned off"]);
+    let refused = door.events(EventKind::LoginRefused).await;
+    for reason in ["wrong one-time code", "one-time code used before", "wrong password"] {
+        assert!(refused.iter().any(|known| known == reason), "{reason} is missing in {refused:?}");
+    }
+}
+
+async fn recovery_codes_are_good_once(database: Database) {
+    let (world, door) = open(database, LoginSettings::default()).await;
+    let Some((_, codes)) = enrol(&world, &door).await else { return };
+    assert!(is_in(&door.enter("pencil", Some(&codes[0])).await));
+    assert!(door.enter("pencil", Some(&codes[0])).await.is_err());
+    assert!(is_in(&door.enter("pencil", Some(&codes[1].replace('-', "").to_uppercase())).await));
+    let ann = account(&world).await;
+    assert_eq!(world.directory.two_factor(ann.id).await.unwrap().unwrap().recovery_codes, 8);
+    let fresh = door.login.new_recovery_codes(&attempt("", Service::Web), &ann).await.unwrap();
+    assert!(door.enter("pencil", Some(&codes[2])).await.is_err(), "the old ones are gone");
+    assert!(is_in(&door.enter("pencil", Some(fresh[9].expose())).await));
+    let mut changes = door.events(EventKind::TwoFactor).await;
+    changes.dedup();
+    assert_eq!(changes, ["turned on", "recovery code used", "new recovery codes", "recovery code used"]);
+}
+
+async fn guessing_codes_ends_soon(database: Database) {
+    let (world, door) = open(database, LoginSettings { two_factor_tries: 5, ..Default::default() }).await;
+    let Some((secret, codes)) = enrol(&world, &door).await else { return };
+    // At the same time, so that none waits for the answer to another.
+    let guesses = (0..20).map(|n| {
+        let (door, code) = (&door, format!("{n:06}"));
+        async move { door.enter("pencil", Some(&code)).await.unwrap_err().kind }
+    });
+    let answers = futures_util::future::join_all(guesses).await;
+    let looked_at = answers.iter().filter(|kind| **kind == Kind::AuthenticationFailed).count();
+    assert!((1..=5).contains(&looked_at) && answers.iter().filter(|kind| **kind == Kind::TooMany).count() >= 15);
+    world.clock.advance(Duration::from_secs(60));
+    let right = code(&world, &secret, 0).await.unwrap();
+    assert_eq!(door.enter("pencil", Some(&right)).await.unwrap_err().kind, Kind::TooMany);
+    assert_eq!(door.enter("pencil", Some(&codes[0])).await.unwrap_err().kind, Kind::TooMany);
+    world.clock.advance(Duration::from_mins(15));
+    let right = code(&world, &secret, 0).await.unwrap();
+    assert!(is_in(&door.enter("pencil", Some(&right)).await));
+    // The right one clears the count.
+    for _ in 0..4 {
+        assert_eq!(door.enter("pencil", Some("000000")).await.unwrap_err().kind, Kind::AuthenticationFailed);
+    }
+    world.clock.advance(Duration::from_secs(60));
+    let right = code(&world, &secret, 0).await.unwrap();
+    assert!(is_in(&door.enter("pencil", Some(&right)).await));
+}
+
+async fn mail_programs_need_app_passwords_then(database: Database) {
+    let (world, door) = open(database, LoginSettings::default()).await;
+    let app_password = make(&door, "Telephone", "all").await;
+    door.verify("pencil", Service::Imap).await.unwrap();
+    if enrol(&world, &door).await.is_none() {
+        return;
+    }
+    for service in [Service::Imap, Service::Pop3, Service::Submission, Service::ManageSieve] {
+        let refusal = door.verify("pencil", service).await.unwrap_err();
+        assert!(refusal.public.contains("use an app password"), "{refusal}");
+        assert_eq!((refusal.kind, refusal.smtp), (Kind::AuthenticationFailed, Some((534, "5.7.9"))));
+        assert_eq!(smtp(door.verify("wrong", service).await), Some((535, "5.7.8")));
+        door.verify(&app_password, service).await.unwrap();
+    }
+    door.live.set(LoginSettings { cost: 4, password_with_two_factor: PasswordReach::Everything, ..Default::default() });
+    door.verify("pencil", Service::Imap).await.unwrap();
+}
+
+async fn what_is_required_is_asked_of_those_it_is_required_of(database: Database) {
+    let (world, door) = open(database, LoginSettings::default()).await;
+    use postrider::services::login::Need;
+    let ann = account(&world).await;
+    assert_eq!(door.login.need(&ann), Need::Nothing);
+    for settings in [
+        LoginSettings { two_factor: TwoFactorPolicy::Required, cost: 4, ..Default::default() },
+        LoginSettings { two_factor_domains: vec![domain("a.test")], cost: 4, ..Default::default() },
+    ] {
+        door.live.set(settings);
+        assert_eq!(door.login.need(&ann), Need::Enrolment);
+        assert!(is_in(&door.enter("pencil", None).await), "to turn it on");
+        let refusal = door.verify("pencil", Service::Imap).await.unwrap_err();
+        assert!(refusal.public.contains("turn it on in the webmail"), "{refusal}");
+    }
+    door.live.set(LoginSettings { two_factor_domains: vec![domain("b.test")], cost: 4, ..Default::default() });
+    assert_eq!(door.login.need(&ann), Need::Nothing);
+    door.verify("pencil", Service::Imap).await.unwrap();
+}
+
+async fn secrets_are_sealed_under_the_key(database: Database) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("key");
+    std::fs::write(&file, "0123456789abcdef0123456789abcdef\n").unwrap();
+    let settings = LoginSettings { two_factor_key_file: Some(file.clone()), ..Default::default() };
+    let (world, door) = open(database.clone(), settings).await;
+    let Some((secret, _)) = enrol(&world, &door).await else { return };
+    let kept = database.fetch_optional("SELECT secret FROM two_factor", &[]).await.unwrap().unwrap().text(0).unwrap();
+    assert!(kept.starts_with("aes-256-gcm:") && !kept.contains(&secret), "{kept}");
+    world.clock.advance(Duration::from_secs(30));
+    let right = code(&world, &secret, 0).await.unwrap();
+    std::fs::write(&file, "another key, as long as it has to be").unwrap();
+    assert_eq!(door.enter("pencil", Some(&right)).await.unwrap_err().kind, Kind::Temporary, "not: a wrong code");
+    std::fs::write(&file, "0123456789abcdef0123456789abcdef\n").unwrap();
+    assert!(is_in(&door.enter("pencil", Some(&right)).await));
+}
+
+async fn sessions_end_with_what_opened_them(database: Database) {
+    // The period is long: what this process changes, it looks at by itself.
+    let settings = LoginSettings { look_again: Span::hours(1), ..Default::default() };
+    let (world, door) = open(database.clone(), settings).await;
+    let watching = world.tasks.spawn(door.login.clone().watch_over(world.tasks.clone()));
+    let stop = CancellationToken::new();
+    let (one, other) = (make(&door, "One", "all").await, make(&door, "Other", "all").await);
+    let begin = async |password: &str, service| {
+        let stay = door.verify(password, service).await.unwrap().stay;
+        let until = stay.until(&stop);
+        (stay, until)
+    };
+    let by_one = begin(&one, Service::Imap).await;
+    let by_other = begin(&other, Service::Submission).await;
+    let by_password = begin("pencil", Service::Imap).await;
+    let soon = async |(stay, until): &(Stay, CancellationToken)| {
+        let ended = tokio::time::timeout(Duration::from_secs(20), until.cancelled()).await;
+        assert!(ended.is_ok() && stay.is_over());
+    };
+    door.keyring().revoke(&address("ann@a.test"), "One", "a test").await.unwrap();
+    soon(&by_one).await;
+    assert!(!stop.is_cancelled() && !by_other.0.is_over() && !by_password.0.is_over());
+    let mut edit = world.directory.edit().await.unwrap();
+    let hash = door.login.hash(Secret::new("crayon".to_owned())).await.unwrap();
+    edit.set_password(&address("ann@a.test"), &hash, postrider::storage::directory::PasswordOwner::User).await.unwrap();
+    edit.commit().await.unwrap();
+    soon(&by_password).await;
+    assert!(!by_other.0.is_over(), "it has nothing to do with the password");
+    let by_password = begin("crayon", Service::Imap).await;
+    if enrol(&world, &door).await.is_some() {
+        soon(&by_password).await;
+    }
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.archive_user(&address("ann@a.test")).await.unwrap();
+    edit.commit().await.unwrap();
+    soon(&by_other).await;
+    let ended = door.events(EventKind::LoginEnded).await;
+    assert!(ended.len() >= 3 && ended[0] == "app password revoked" && ended[1] == "password changed", "{ended:?}");
+    // By another program, behind our back: found when it is time to look again.
+    let quick = LoginSettings { cost: 4, look_again: Span::seconds(0), ..Default::default() };
+    door.live.set(quick);
+    world.directory.forget();
+    let bob = LoginAttempt { username: "bob@a.test".to_owned(), ..attempt("pencil", Service::Pop3) };
+    let bob = door.login.verify(bob).await.unwrap().stay;
+    let until = bob.until(&stop);
+    let sql = "UPDATE virtual_users SET enabled = 0 WHERE password = ?";
+    assert!(database.execute(sql, &[PENCIL.into()]).await.unwrap() > 0);
+    soon(&(bob, until)).await;
+    world.tasks.stop(Duration::from_secs(5)).await;
+    watching.await.unwrap();
+}

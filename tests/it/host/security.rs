@@ -1,0 +1,143 @@
+//! What an administrator does about app passwords and two-factor login, and what becomes of open sessions.
+
+use std::time::Duration;
+
+use postrider::config::Protocol;
+use postrider::foundations::event::EventKind;
+use postrider::foundations::secret::Secret;
+use postrider::storage::journal::Query;
+
+use super::commands::{config, run};
+use crate::harness::{Host, Imap, PASSWORD, tools};
+
+async fn log_in(host: &Host, password: &str) -> (Imap, bool) {
+    let mut imap = Imap::greeted(host.tls(Protocol::Imaps).await).await;
+    let is_in = imap.command(&format!("LOGIN ann@example.test \"{password}\"")).await.is_ok();
+    (imap, is_in)
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), what).await.expect("it takes seconds at the most")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_makes_and_revokes_app_passwords() {
+    let host = Host::start().user("ann@example.test").real_time().await;
+    let config = config(&host);
+    let add = ["user", "app-password", "add", "ann@example.test", "Laptop", "--for", "mail", "--valid", "30d"];
+    let (made, exit) = run(&config, &add, "").await;
+    assert_eq!(exit, 0, "{made}");
+    let password = made["password"].as_str().unwrap().to_owned();
+    assert_eq!(run(&config, &add, "").await.1, 5, "there is one of this name");
+    assert_eq!(run(&config, &["user", "app-password", "list", "nobody@example.test"], "").await.1, 4);
+    let (mut imap, is_in) = log_in(&host, &password).await;
+    assert!(is_in);
+    let (listed, _) = run(&config, &["user", "app-password", "list", "ann@example.test"], "").await;
+    assert_eq!((&listed[0]["name"], &listed[0]["scopes"][0]), (&"Laptop".into(), &"mail".into()), "{listed}");
+    assert!(listed[0]["used_at"].is_i64() && listed[0]["used_from"] == "127.0.0.1", "{listed}");
+    assert!(!listed.to_string().contains(&password));
+    // The process that serves the session is another one than the command.
+    assert_eq!(run(&config, &["user", "app-password", "revoke", "ann@example.test", "Laptop"], "").await.1, 0);
+    let farewell = soon(imap.response()).await;
+    assert!(farewell.starts_with("* BYE This login is good no longer"), "{farewell}");
+    assert!(!log_in(&host, &password).await.1);
+    assert_eq!(run(&config, &["user", "app-password", "revoke", "ann@example.test", "Laptop"], "").await.1, 4);
+    let query = Query { kinds: vec![EventKind::AppPassword], ..Query::default() };
+    let mut changes: Vec<String> = host.events(&query).await.iter().map(|e| e.details["change"].to_string()).collect();
+    changes.sort();
+    assert_eq!(changes, ["\"made\"", "\"revoked\"", "\"used for the first time\""]);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_turns_two_factor_login_off() {
+    let host = Host::start().user("ann@example.test").real_time().await;
+    let config = config(&host);
+    let status = ["user", "two-factor", "status", "ann@example.test"];
+    assert_eq!(run(&config, &status, "").await.0["on"], false);
+    let on =
+        "INSERT INTO two_factor (user_id, secret, made_at, confirmed_at) SELECT id, 'plain:', 1, 2 FROM virtual_users";
+    host.parts().database.execute(on, &[]).await.unwrap();
+    assert_eq!(run(&config, &status, "").await.0["on"], true);
+    let (_, is_in) = log_in(&host, PASSWORD).await;
+    assert!(!is_in);
+    let (off, exit) = run(&config, &["user", "two-factor", "disable", "ann@example.test"], "").await;
+    assert_eq!((exit, &off["was_on"]), (0, &true.into()));
+    assert!(log_in(&host, PASSWORD).await.1);
+    assert_eq!(run(&config, &["user", "two-factor", "disable", "nobody@example.test"], "").await.1, 4);
+    let events = host.events(&Query { kinds: vec![EventKind::TwoFactor], ..Query::default() }).await;
+    assert_eq!((events.len(), &events[0].details["by"]), (1, &"an administrator".into()));
+    host.stop().await;
+}
+
+/// The status of a login to the monitoring page.
+async fn look(host: &Host, form: &str) -> String {
+    let mut talk = host.plain(Protocol::Dashboard).await;
+    let length = form.len();
+    let request = format!(
+        "POST /login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{form}"
+    );
+    talk.send(&request).await;
+    talk.line().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_monitoring_page_asks_for_a_code() {
+    let Some(program) = tools::find("oathtool") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let (password, secret) = (directory.path().join("password"), directory.path().join("secret"));
+    let hash = postrider::services::login::hash(&Secret::new(PASSWORD.to_owned()), 4).unwrap();
+    std::fs::write(&password, hash.expose()).unwrap();
+    let base32 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    std::fs::write(&secret, format!("{base32}\n")).unwrap();
+    let settings = format!(
+        "[dashboard]\npassword_file = \"{}\"\none_time_secret_file = \"{}\"\nwrong_password_delay = \"10ms\"\n",
+        password.display(),
+        secret.display()
+    );
+    let host = Host::start().settings(&settings).real_time().await;
+    let output = tokio::process::Command::new(program).args(["--totp", "-b", base32]).output().await.unwrap();
+    tools::assert_success("oathtool", &output);
+    let code = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    for form in
+        [format!("password={PASSWORD}"), format!("password={PASSWORD}&code=12"), format!("password=x&code={code}")]
+    {
+        assert!(look(&host, &form).await.starts_with("HTTP/1.1 401"), "{form}");
+    }
+    let right = format!("password={PASSWORD}&code={code}");
+    assert!(look(&host, &right).await.starts_with("HTTP/1.1 303"), "a wrong password uses no code up");
+    assert!(look(&host, &right).await.starts_with("HTTP/1.1 401"), "it is good once");
+    host.stop().await;
+}
+
+/// Disabling ends what is open: in every protocol, in a command and between two.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_of_a_disabled_user_end() {
+    let host = Host::start().user("ann@example.test").user("bob@example.test").real_time().await;
+    let config = config(&host);
+    let mut idle = host.imap("ann@example.test").await;
+    idle.ok("SELECT INBOX").await;
+    let tag = idle.begin("IDLE").await;
+    assert!(idle.response().await.starts_with('+'));
+    let mut quiet = host.imap("ann@example.test").await;
+    let mut sender = host.submission("ann@example.test").await;
+    let mut bob = host.imap("bob@example.test").await;
+    assert_eq!(run(&config, &["user", "disable", "ann@example.test"], "").await.1, 0);
+    for session in [&mut idle, &mut quiet] {
+        let farewell = soon(session.response()).await;
+        assert!(farewell.starts_with("* BYE This login is good no longer"), "{farewell} after {tag}");
+    }
+    let farewell = soon(sender.reply()).await;
+    assert_eq!(farewell.code, 421, "{}", farewell.text());
+    bob.ok("NOOP").await;
+    assert_eq!(run(&config, &["user", "enable", "ann@example.test"], "").await.1, 0);
+    let mut ann = host.imap("ann@example.test").await;
+    assert_eq!(run(&config, &["user", "passwd", "ann@example.test"], "another word\n").await.1, 0);
+    assert!(soon(ann.response()).await.starts_with("* BYE"));
+    let ended = host.events(&Query { kinds: vec![EventKind::LoginEnded], ..Query::default() }).await;
+    let reasons: Vec<&str> = ended.iter().filter_map(|event| event.details["reason"].as_str()).collect();
+    assert_eq!(reasons.len(), 4, "{reasons:?}");
+    assert_eq!(reasons.iter().filter(|reason| **reason == "account or domain disabled").count(), 3);
+    host.stop().await;
+}
