@@ -101,6 +101,16 @@ pub fn sync_directory(path: &Path) -> Result<(), Error> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(at("sync", path))
 }
 
+/// Waits until no other process has this directory locked, and keeps it from the others until what is returned is dropped.
+///
+/// # Errors
+/// The directory cannot be opened, or its file system knows no locks.
+pub fn lock_directory(path: &Path) -> Result<fs::File, Error> {
+    let directory = fs::File::open(path).map_err(at("open", path))?;
+    directory.lock().map_err(at("lock", path))?;
+    Ok(directory)
+}
+
 /// Creates a directory and those above it that are missing, with permission bits `mode`, and makes their names durable.
 ///
 /// # Errors

@@ -63,10 +63,16 @@ impl SelfSigned {
     /// The directory cannot be made or written, or a name is not one a certificate can hold.
     pub fn keep_in(directory: &Path, names: &[&str], now: Timestamp) -> Result<CertificateFiles, Error> {
         let pair = CertificateFiles { cert: directory.join("cert.pem"), key: directory.join("key.pem") };
-        if pair.cert.exists() && pair.key.exists() {
+        let complete = || pair.cert.exists() && pair.key.exists();
+        if complete() {
             return Ok(pair);
         }
         files::create_directory(directory, 0o750)?;
+        // The roles start at the same time, and the key of one does not fit the certificate of another.
+        let _turn = files::lock_directory(directory)?;
+        if complete() {
+            return Ok(pair);
+        }
         let made = Self::make(names, now)
             .map_err(|error| Error::Malformed { path: pair.cert.clone(), reason: error.to_string() })?;
         files::write_durable(&directory.join("ca.pem"), made.authority.as_bytes(), 0o644)?;
@@ -80,5 +86,27 @@ fn alternative(name: &str) -> Result<SanType, rcgen::Error> {
     match name.parse::<IpAddr>() {
         Ok(ip) => Ok(SanType::IpAddress(ip)),
         Err(_) => Ok(SanType::DnsName(name.try_into()?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::load;
+    use super::*;
+    use crate::foundations::clock::{Clock as _, SystemClock};
+
+    #[test]
+    fn those_who_begin_at_once_share_one_certificate() {
+        let directory = tempfile::tempdir().unwrap();
+        let fresh = directory.path().join("tls");
+        let keep = || {
+            let pair = SelfSigned::keep_in(&fresh, &["mail.example.test"], SystemClock.now()).unwrap();
+            load(&pair).unwrap().fingerprint()
+        };
+        let prints: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(keep)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(prints.iter().all(|print| *print == prints[0]), "{prints:?}");
     }
 }
