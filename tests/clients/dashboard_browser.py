@@ -5,56 +5,23 @@ With DASHBOARD_PICTURES set to a directory, pictures of every page are kept ther
 
 import os
 import pathlib
-import tempfile
 import time
 
-from selenium import webdriver
-from selenium.webdriver.common.action_chains import ActionChains
+from browser import Browser
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.chrome.service import Service
 from server import letter, main
 
-PATIENCE = 60
 PAGES = ["overview", "queue", "mailboxes", "events", "trace", "reports"]
 TABLES = ["listeners", "certificates", "backups", "destinations", "refusals", "senders", "recipients", "fullest", "disks", "bans", "recent"]
 CHARTS = ["chart-mail", "chart-spam", "chart-refused", "chart-queue"]
 
 
-class Page:
+class Page(Browser):
+    TELLS = ("#health", "#stamp")
+
     def __init__(self, server):
-        options = webdriver.ChromeOptions()
-        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb"):
-            options.add_argument(argument)
-        options.add_argument(f"--user-data-dir={tempfile.mkdtemp(prefix='chromium-')}")
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-        self.driver.set_page_load_timeout(PATIENCE)
-        self.driver.set_window_size(1280, 1000)
-        self.at = f"http://{server.facts['listeners']['dashboard']}"
-
-    def one(self, selector):
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
-
-    def all(self, selector):
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
-
-    def script(self, text, *arguments):
-        return self.driver.execute_script(text, *arguments)
-
-    def text(self, selector):
-        return self.script("return document.querySelector(arguments[0])?.textContent ?? ''", selector)
-
-    def until(self, what, condition):
-        deadline = time.time() + PATIENCE
-        while time.time() < deadline:
-            if value := condition():
-                return value
-            time.sleep(0.1)
-        raise AssertionError(f"{what}: not within {PATIENCE} s; the page says {self.text('#health')} {self.text('#stamp')}")
-
-    def press(self, *keys):
-        ActionChains(self.driver).send_keys(*keys).perform()
+        super().__init__(f"http://{server.facts['listeners']['dashboard']}", (1280, 1000))
 
     def shows(self, page):
         self.until(page, lambda: self.script("return [...document.querySelectorAll('.page')].filter(p => !p.hidden).map(p => p.id).join()") == page)

@@ -5,52 +5,24 @@ With WEBMAIL_PICTURES set to a directory, pictures are kept there.
 
 import os
 import pathlib
-import tempfile
 import time
 
 import pyotp
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
+from browser import Browser
 from server import main
 
-PATIENCE = 60
 
-
-class Page:
+class Page(Browser):
     def __init__(self, server):
-        options = webdriver.ChromeOptions()
-        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb", "--lang=en", "--ignore-certificate-errors"):
-            options.add_argument(argument)
-        options.add_argument(f"--user-data-dir={tempfile.mkdtemp(prefix='chromium-')}")
-        options.add_experimental_option("prefs", {"credentials_enable_service": False})
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-        self.driver.set_page_load_timeout(PATIENCE)
-        self.driver.set_window_size(1200, 900)
-        self.at = f"https://{server.facts['listeners']['https']}"
+        super().__init__(f"https://{server.facts['listeners']['https']}", (1200, 900))
         self.used = set()
-
-    def script(self, text, *arguments):
-        return self.driver.execute_script(text, *arguments)
 
     def text(self, selector):
         return self.script("return [...document.querySelectorAll(arguments[0])].at(-1)?.textContent ?? ''", selector)
 
-    def there(self, selector):
-        return self.script("return document.querySelectorAll(arguments[0]).length", selector)
-
-    def until(self, what, condition):
-        deadline = time.time() + PATIENCE
-        while time.time() < deadline:
-            if value := condition():
-                return value
-            time.sleep(0.05)
-        raise AssertionError(f"{what}: not within {PATIENCE} s; the page says {self.text('body')[-600:]}")
-
     def type(self, selector, text):
         self.until(selector, lambda: self.there(selector))
-        element = self.driver.find_elements(By.CSS_SELECTOR, selector)[-1]
+        element = self.all(selector)[-1]
         element.clear()
         element.send_keys(text)
 

@@ -11,54 +11,21 @@ import pathlib
 import tempfile
 import time
 
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
+from browser import PATIENCE, Browser
 from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from server import check, letter, main
 
-PATIENCE = 60
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 
 
-class Page:
+class Page(Browser):
+    TELLS = ("#toasts", ".note", ".state")
+
     def __init__(self, server):
         self.downloads = tempfile.mkdtemp(prefix="downloads-")
-        options = webdriver.ChromeOptions()
-        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb", "--lang=en"):
-            options.add_argument(argument)
-        options.add_argument(f"--user-data-dir={tempfile.mkdtemp(prefix='chromium-')}")
-        options.add_experimental_option("prefs", {"download.default_directory": self.downloads, "credentials_enable_service": False})
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        options.add_argument("--ignore-certificate-errors")
-        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-        self.driver.set_page_load_timeout(PATIENCE)
-        self.driver.set_window_size(1360, 900)
-        self.at = os.environ.get("WEBMAIL_AT") or f"https://{server.facts['listeners']['https']}"
-
-    def one(self, selector):
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
-
-    def script(self, text, *arguments):
-        return self.driver.execute_script(text, *arguments)
-
-    def text(self, selector):
-        return self.script("return document.querySelector(arguments[0])?.textContent ?? ''", selector)
-
-    def there(self, selector):
-        return self.script("return document.querySelectorAll(arguments[0]).length", selector)
-
-    def until(self, what, condition):
-        deadline = time.time() + PATIENCE
-        while time.time() < deadline:
-            if value := condition():
-                return value
-            time.sleep(0.05)
-        raise AssertionError(f"{what}: not within {PATIENCE} s; the page says {self.text('#toasts')} {self.text('.note')} {self.text('.state')}")
-
-    def press(self, *keys):
-        ActionChains(self.driver).send_keys(*keys).perform()
+        at = os.environ.get("WEBMAIL_AT") or f"https://{server.facts['listeners']['https']}"
+        super().__init__(at, (1360, 900), ("browser", "performance"), {"download.default_directory": self.downloads})
 
     def click(self, selector):
         self.until(f"{selector} to click", lambda: self.there(selector))

@@ -103,7 +103,7 @@ async fn nothing_is_overwritten() {
     assert_eq!(restored["rows"], serde_json::Value::Null, "the accounts that are there stay as they are");
 
     // A user who is gone comes back whole, with the script that was active.
-    fs::remove_dir_all(host.mail_root().join("example.test/bob")).unwrap();
+    fs::rename(host.mail_root().join("example.test/bob"), host.directory().join("bob-was-here")).unwrap();
     fs::rename(&home, host.directory().join("ann-was-here")).unwrap();
     let host = host.restart().await;
     let restored = done(&host, &["restore", "--live"]).await;

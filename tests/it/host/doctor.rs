@@ -47,7 +47,12 @@ impl Patient {
             })
             .concat();
         let sieve = host.address(Protocol::ManageSieve).port();
-        let services = format!("{services}_sieve._tcp.example.test SRV 0 1 {sieve} mail.example.test\n");
+        let https = host.address(Protocol::Https).port();
+        let services = format!(
+            "{services}_sieve._tcp.example.test SRV 0 1 {sieve} mail.example.test\n\
+             _caldavs._tcp.example.test SRV 0 1 {https} mail.example.test\n\
+             _carddavs._tcp.example.test SRV 0 1 {https} mail.example.test\n"
+        );
         let healthy = format!(
             "mail.example.test A 198.51.100.7\nmail.example.test CAA 0 issue \"ca.test\"\n\
              7.100.51.198.in-addr.arpa PTR mail.example.test\nexample.test MX 10 mail.example.test\n\

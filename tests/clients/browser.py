@@ -1,0 +1,63 @@
+"""A real Chromium without a screen, and what every test of a page does with it."""
+
+import tempfile
+import time
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+
+PATIENCE = 60
+ARGUMENTS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--force-color-profile=srgb",
+    "--lang=en",
+    "--ignore-certificate-errors",
+)
+
+
+class Browser:
+    # Where the page says what is wrong: told when a wait was in vain.
+    TELLS = ("body",)
+
+    def __init__(self, at, size, logs=("browser",), preferences=None):
+        options = webdriver.ChromeOptions()
+        for argument in (*ARGUMENTS, f"--user-data-dir={tempfile.mkdtemp(prefix='chromium-')}"):
+            options.add_argument(argument)
+        options.add_experimental_option("prefs", {"credentials_enable_service": False, **(preferences or {})})
+        options.set_capability("goog:loggingPrefs", dict.fromkeys(logs, "ALL"))
+        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        self.driver.set_page_load_timeout(PATIENCE)
+        self.driver.set_window_size(*size)
+        self.at = at
+
+    def one(self, selector):
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def all(self, selector):
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def script(self, text, *arguments):
+        return self.driver.execute_script(text, *arguments)
+
+    def text(self, selector):
+        return self.script("return document.querySelector(arguments[0])?.textContent ?? ''", selector)
+
+    def there(self, selector):
+        return self.script("return document.querySelectorAll(arguments[0]).length", selector)
+
+    def until(self, what, condition):
+        deadline = time.time() + PATIENCE
+        while time.time() < deadline:
+            if value := condition():
+                return value
+            time.sleep(0.05)
+        told = " ".join(self.text(selector)[-600:] for selector in self.TELLS)
+        raise AssertionError(f"{what}: not within {PATIENCE} s; the page says {told}")
+
+    def press(self, *keys):
+        ActionChains(self.driver).send_keys(*keys).perform()
