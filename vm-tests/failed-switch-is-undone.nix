@@ -20,7 +20,9 @@ let
   staged = {
     good = stage "good" ''
       systemctl unmask --runtime postrider-imap.socket
-      systemctl restart postrider-imap.socket postrider-access.service
+      # As a switch does it: a service that holds its socket is stopped before the socket starts anew.
+      systemctl stop postrider-access.service
+      systemctl start postrider-imap.socket postrider-access.service
     '';
     broken = stage "broken" ''
       systemctl stop postrider-imap.socket
