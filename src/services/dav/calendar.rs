@@ -5,7 +5,7 @@ use calcard::icalendar::{ICalendar, ICalendarComponent, ICalendarComponentType, 
 use calcard::{Entry, Parser};
 
 use super::occurrences::occurrences;
-use super::{Unfit, etag};
+use super::{Unfit, etag, text};
 use crate::storage::dav::Draft;
 
 /// Longest UID that is kept, in characters.
@@ -27,7 +27,7 @@ impl CalendarObject {
     /// # Errors
     /// It is none.
     pub fn read(content: &[u8]) -> Result<Self, Unfit> {
-        let text = std::str::from_utf8(content).map_err(|_| Unfit::Malformed("it is not UTF-8"))?;
+        let text = text(content)?;
         let calendar = parse(text)?;
         let root = calendar.components.first().ok_or(Unfit::Malformed("there is no VCALENDAR"))?;
         if root.component_type != ICalendarComponentType::VCalendar {
@@ -37,6 +37,7 @@ impl CalendarObject {
             return Err(Unfit::Rule("what is stored has no METHOD"));
         }
         let mut kind: Option<(&ICalendarComponentType, &str)> = None;
+        let mut masters = 0;
         for component in children(&calendar, root) {
             match component.component_type {
                 ICalendarComponentType::VTimezone => continue,
@@ -49,6 +50,14 @@ impl CalendarObject {
             }
             let uid = component.uid().filter(|uid| !uid.is_empty()).ok_or(Unfit::Rule("a component has no UID"))?;
             let this = (&component.component_type, uid);
+            // RFC 5545 §3.8.4.4: what changes a single recurrence names it. Each rule costs time, so one it is.
+            let is_exception = component.has_property(&ICalendarProperty::RecurrenceId);
+            masters += u32::from(!is_exception);
+            if masters > 1 || is_exception && component.has_property(&ICalendarProperty::Rrule) {
+                return Err(Unfit::Rule(
+                    "but for one component, all name the recurrence that they change, and do not recur",
+                ));
+            }
             if *kind.get_or_insert(this) != this {
                 return Err(Unfit::Rule("all components of an object are of one kind and have one UID"));
             }
@@ -149,6 +158,9 @@ mod tests {
             whole("METHOD:REQUEST\r\n") + EVENT,
             whole(&EVENT.replace("UID:a\r\n", "")),
             whole(&format!("{EVENT}{}", EVENT.replace("UID:a", "UID:b"))),
+            whole(&format!("{EVENT}{EVENT}")),
+            whole(&EVENT.replace("SUMMARY:x", "RECURRENCE-ID:20260301T100000Z\r\nRRULE:FREQ=DAILY")),
+            whole(&EVENT.replace("SUMMARY:x", "SUMMARY:\u{1}")),
             whole(&format!("{EVENT}{}", EVENT.replace("VEVENT", "VTODO"))),
             whole(EVENT) + &whole(EVENT),
             EVENT.to_owned(),

@@ -3,7 +3,7 @@
 use calcard::vcard::{VCard, VCardProperty, VCardValue};
 use calcard::{Entry, Parser};
 
-use super::{Unfit, etag};
+use super::{Unfit, etag, text};
 use crate::foundations::address::Address;
 use crate::storage::dav::{Draft, Person};
 
@@ -27,7 +27,7 @@ impl Card {
     /// # Errors
     /// It is none.
     pub fn read(content: &[u8]) -> Result<Self, Unfit> {
-        let text = std::str::from_utf8(content).map_err(|_| Unfit::Malformed("it is not UTF-8"))?;
+        let text = text(content)?;
         let mut parser = Parser::new(text);
         let Entry::VCard(card) = parser.entry() else {
             return Err(Unfit::Malformed("it does not begin with BEGIN:VCARD, or does not end"));

@@ -13,10 +13,17 @@ use super::calendar::CalendarObject;
 use super::filter::{has_value, timed};
 use super::occurrences::{Occurrence, TimeRange, within};
 
-/// The object with every recurrence in the range as a component of its own, in UTC (RFC 4791 §9.6.5).
-pub fn expanded(object: &CalendarObject, range: &TimeRange, zone: Tz, most: usize) -> String {
+/// Most octets of recurrences of one object that are written out.
+const MOST_WRITTEN: usize = 4 << 20;
+
+/// The object with every recurrence in the range as a component of its own, in UTC (RFC 4791 §9.6.5). `size` is that of the
+/// object in octets; `None` when it is too large to be written out so often.
+pub fn expanded(object: &CalendarObject, size: usize, range: &TimeRange, zone: Tz, most: usize) -> Option<String> {
     let calendar = &object.calendar;
     let mut found = within(calendar, zone, range, most).times;
+    if found.len().saturating_mul(size) > MOST_WRITTEN {
+        return None;
+    }
     found.sort_by_key(|time| time.start);
     let mut components = Vec::with_capacity(found.len() + 1);
     if let Some(root) = calendar.components.first() {
@@ -37,7 +44,7 @@ pub fn expanded(object: &CalendarObject, range: &TimeRange, zone: Tz, most: usiz
         components
             .extend(alarms.into_iter().map(|alarm| ICalendarComponent { component_ids: Vec::new(), ..alarm.clone() }));
     }
-    ICalendar { components }.to_string()
+    Some(ICalendar { components }.to_string())
 }
 
 /// A component as it happens once.
@@ -166,7 +173,8 @@ mod tests {
                     DTEND;TZID=Europe/Berlin:20260105T100000\r\nRRULE:FREQ=DAILY;COUNT=9\r\nSUMMARY:x\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
         let object = CalendarObject::read(text.as_bytes()).unwrap();
         let range = TimeRange { start: 1_767_657_600, end: 1_767_830_400 };
-        let out = expanded(&object, &range, Tz::UTC, 100);
+        let out = expanded(&object, 400, &range, Tz::UTC, 100).unwrap();
+        assert_eq!(expanded(&object, MOST_WRITTEN, &range, Tz::UTC, 100), None);
         assert_eq!(out.matches("BEGIN:VEVENT").count(), 2, "{out}");
         for wanted in ["DTSTART:20260106T080000Z", "DTEND:20260107T090000Z", "RECURRENCE-ID:20260107T080000Z"] {
             assert!(out.contains(wanted), "{wanted} in {out}");
@@ -183,7 +191,7 @@ mod tests {
         let text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART;VALUE=DATE:20260105\r\nRRULE:FREQ=WEEKLY\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
         let object = CalendarObject::read(text.as_bytes()).unwrap();
         let range = TimeRange { start: 1_768_176_000, end: 1_768_262_400 };
-        let out = expanded(&object, &range, Tz::UTC, 100);
+        let out = expanded(&object, 400, &range, Tz::UTC, 100).unwrap();
         assert!(out.contains("DTSTART;VALUE=DATE:20260112"), "{out}");
     }
 }

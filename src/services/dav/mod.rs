@@ -33,6 +33,15 @@ pub enum Unfit {
     Rule(&'static str),
 }
 
+/// The text of an object. Control characters are in no calendar and no card, and XML could not carry them to a client.
+fn text(content: &[u8]) -> Result<&str, Unfit> {
+    let text = std::str::from_utf8(content).map_err(|_| Unfit::Malformed("it is not UTF-8"))?;
+    if text.chars().any(|c| c < ' ' && !matches!(c, '\t' | '\r' | '\n') || matches!(c, '\u{fffe}' | '\u{ffff}')) {
+        return Err(Unfit::Malformed("it has control characters"));
+    }
+    Ok(text)
+}
+
 /// The validator of a content: its SHA-256.
 pub fn etag(content: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);

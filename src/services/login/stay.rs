@@ -167,9 +167,7 @@ impl Open {
                     return Some("password changed");
                 }
                 let need = Need::of(account.two_factor_since, self.address.domain(), settings);
-                let is_enough = need == Need::Nothing
-                    || settings.password_with_two_factor == PasswordReach::Everything
-                    || self.service == Service::Web;
+                let is_enough = need == Need::Nothing || settings.password_with_two_factor == PasswordReach::Everything;
                 (!is_enough).then_some("two-factor login turned on")
             }
         }

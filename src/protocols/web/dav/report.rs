@@ -144,12 +144,12 @@ const fn expansion(wanted: &Wanted) -> Option<TimeRange> {
     }
 }
 
-/// An object with the text that a report shows of it.
+/// An object with the text that a report shows of it. What is too large to be written out for every recurrence is shown with its
+/// rule, from which a client can tell the recurrences too.
 fn shown(object: Object, expand: Option<TimeRange>, most: usize) -> (Object, String) {
-    let text = match expand.map(|range| (range, CalendarObject::read(&object.content))) {
-        Some((range, Ok(read))) => expanded(&read, &range, zone_of(None), most),
-        _ => String::from_utf8_lossy(&object.content).into_owned(),
-    };
+    let read = expand.and_then(|range| Some((range, CalendarObject::read(&object.content).ok()?)));
+    let text = read.and_then(|(range, read)| expanded(&read, object.content.len(), &range, zone_of(None), most));
+    let text = text.unwrap_or_else(|| String::from_utf8_lossy(&object.content).into_owned());
     (object, text)
 }
 

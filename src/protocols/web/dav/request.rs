@@ -1,5 +1,7 @@
 //! The grammar of requests with a body.
 
+use std::collections::HashSet;
+
 use super::answer::Problem;
 use super::xml::{CALDAV, CARDDAV, DAV, Element};
 use crate::services::dav::{
@@ -43,7 +45,10 @@ impl Wanted {
     fn of_prop(prop: &Element) -> Result<Self, Problem> {
         let data = prop.child(CALDAV, "calendar-data");
         let expand = data.and_then(|data| data.child(CALDAV, "expand")).map(range).transpose()?;
-        Ok(Self::These(prop.elements().map(Element::name).collect(), expand))
+        // Who asks for one a thousand times gets it once.
+        let mut seen = HashSet::new();
+        let names = prop.elements().map(Element::name).filter(|name| seen.insert(name.clone()));
+        Ok(Self::These(names.collect(), expand))
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) const CARDDAV: &str = "urn:ietf:params:xml:ns:carddav";
 /// Extensions of Apple's Calendar Server that every client knows.
 pub(super) const CALENDAR_SERVER: &str = "http://calendarserver.org/ns/";
 
+/// Longest name of a namespace, in octets.
+const LONGEST_NAMESPACE: usize = 255;
 /// Longest name of an element or attribute, in octets.
 const LONGEST_NAME: usize = 255;
 /// Deepest nesting.
@@ -168,7 +170,15 @@ fn write_node(node: &Node, out: &mut String) {
     }
 }
 
+/// Whether a document can hold the text: XML 1.0 §2.2 has no control characters, not even by reference.
+fn is_text(text: &str) -> bool {
+    text.chars().all(|c| c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}') || matches!(c, '\t' | '\r' | '\n'))
+}
+
 fn put(stack: &mut [Element], root: &mut Option<Element>, node: Node) -> Result<(), Bad> {
+    if matches!(&node, Node::Text(text) if !is_text(text)) {
+        return Err(Bad::Malformed);
+    }
     match (stack.last_mut(), node) {
         (Some(parent), Node::Text(text)) => match parent.children.last_mut() {
             Some(Node::Text(before)) => before.push_str(&text),
@@ -184,6 +194,8 @@ fn put(stack: &mut [Element], root: &mut Option<Element>, node: Node) -> Result<
 
 fn read(namespace: &ResolveResult<'_>, start: &BytesStart<'_>, count: &mut usize, most: usize) -> Result<Element, Bad> {
     let namespace = match namespace {
+        // Every element keeps its own copy.
+        ResolveResult::Bound(namespace) if namespace.as_ref().len() > LONGEST_NAMESPACE => return Err(Bad::TooLarge),
         ResolveResult::Bound(namespace) => namespace.as_ref().to_owned(),
         ResolveResult::Unbound => String::new(),
         ResolveResult::Unknown(_) => return Err(Bad::Malformed),
@@ -200,7 +212,12 @@ fn read(namespace: &ResolveResult<'_>, start: &BytesStart<'_>, count: &mut usize
             continue;
         }
         let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|_| Bad::Malformed)?.into_owned();
-        element.attributes.push((plain(attribute.key.local_name().as_ref())?, value));
+        let name = plain(attribute.key.local_name().as_ref())?;
+        // Written again without prefixes, two of one name would be no XML.
+        if !is_text(&value) || element.attribute(&name).is_some() {
+            return Err(Bad::Malformed);
+        }
+        element.attributes.push((name, value));
     }
     Ok(element)
 }
@@ -245,6 +262,10 @@ mod tests {
             ("<x:a/>", Bad::Malformed),
             ("<!DOCTYPE a [<!ENTITY x \"y\">]><a>&x;</a>", Bad::Malformed),
             ("<a>&x;</a>", Bad::Malformed),
+            ("<a>&#1;</a>", Bad::Malformed),
+            ("<a b='&#2;'/>", Bad::Malformed),
+            ("<a xmlns:x='u:x' xmlns:y='u:y' x:b='1' y:b='2'/>", Bad::Malformed),
+            (&format!("<a xmlns='{}'/>", "u".repeat(256)), Bad::TooLarge),
             (&deep, Bad::TooLarge),
             (&many, Bad::TooLarge),
         ] {

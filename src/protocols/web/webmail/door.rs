@@ -84,7 +84,10 @@ impl FromRequestParts<Arc<Room>> for Reader {
 
 /// The account of a login, as long as it may log in and its password is the one the login was made with.
 async fn account(room: &Room, session: &Session) -> Answer<Option<Arc<Account>>> {
-    let holds = |account: &Account| account.may_log_in() && key(account.password.expose()) == session.password;
+    let holds = |account: &Account| {
+        let has_passed = account.two_factor_since.is_none() || account.two_factor_since == session.two_factor_since;
+        account.may_log_in() && has_passed && key(account.password.expose()) == session.password
+    };
     let directory = &room.needs.directory;
     if let Some(account) = directory.account(&session.account).await?.filter(|account| holds(account)) {
         return Ok(Some(account));

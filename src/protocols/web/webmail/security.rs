@@ -1,7 +1,7 @@
 //! What guards the account: two-factor login, and passwords of single devices.
 //!
-//! Whatever weakens the guard asks for the password again, and for a code where there is one: a browser that was left
-//! open must not be enough.
+//! Whatever weakens the guard asks for the password again: a browser that was left open must not be enough. What weakens
+//! two-factor login itself asks for a code, too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -196,6 +196,9 @@ pub(super) async fn confirm(
     let address = &member.account.address;
     let attempt = attempt(address, member.session, caller, String::new());
     let codes = room.needs.login.confirm_two_factor(&attempt, &member.account, &wish.code).await?;
+    if let Some(account) = room.needs.directory.account_now(address).await? {
+        room.sessions.passed(member.session, account.two_factor_since);
+    }
     let ended = room.sessions.end(address, |session| session.id != member.session);
     if ended > 0 {
         let event = Event::new(room.needs.clock.now(), EventKind::LoginEnded).session(member.session);

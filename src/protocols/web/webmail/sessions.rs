@@ -26,6 +26,9 @@ pub(super) struct Session {
     pub(super) account: Address,
     /// The hash of the stored password it was made with: another password ends it.
     pub(super) password: [u8; 32],
+    /// Since when two-factor login was on for the account when it passed: if it was turned on later, the login has to be made
+    /// anew.
+    pub(super) two_factor_since: Option<Timestamp>,
     /// When it began.
     pub(super) begun: Timestamp,
     /// When it was used last.
@@ -67,6 +70,14 @@ impl Sessions {
         }
         sessions.insert(key(&token), session);
         Some(token)
+    }
+
+    /// Says of a login that it has passed two-factor login as it is since then.
+    pub(super) fn passed(&self, id: SessionId, since: Option<Timestamp>) {
+        let mut sessions = self.0.lock();
+        if let Some(session) = sessions.values_mut().find(|session| session.id == id) {
+            session.two_factor_since = since;
+        }
     }
 
     /// The login that a token stands for, and marks it as used.
@@ -127,6 +138,7 @@ mod tests {
             id: SessionId::generate(at(seconds)),
             account: account.parse().unwrap(),
             password: [0; 32],
+            two_factor_since: None,
             begun: at(seconds),
             used: at(seconds),
             client: String::new(),

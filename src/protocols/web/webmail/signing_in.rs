@@ -58,6 +58,7 @@ pub(super) async fn enter(
         Entered::In(account) => account,
         Entered::CodeWanted => return Ok(code_wanted()),
     };
+    let passed = account.two_factor_since;
     let account = room.needs.directory.account_now(&account.address).await?;
     let Some(account) = account else { return Err(Problem::missing("The account is gone.")) };
     let now = room.needs.clock.now();
@@ -66,6 +67,7 @@ pub(super) async fn enter(
         id,
         account: account.address.clone(),
         password: key(account.password.expose()),
+        two_factor_since: passed,
         begun: now,
         used: now,
         client: caller.client.ip().map(|ip| ip.to_string()).unwrap_or_default(),
