@@ -67,6 +67,11 @@ in
           return server.succeed("readlink -f /run/current-system").strip()
 
 
+      def silence() -> None:
+          """Masked, for a client of another protocol would start the role, and the role its sockets."""
+          server.succeed("systemctl stop postrider-imap.socket; systemctl mask --runtime postrider-imap.socket")
+
+
       start_all()
       server.wait_for_unit("postrider-health-gate.service")
       if is_nixos(server):
@@ -100,13 +105,14 @@ in
               server.execute(f"{broken}/bin/switch-to-configuration test")
           else:
               server.succeed(f"ln -sfn {broken} /run/current-system")
-              server.execute("systemctl stop postrider-imap.socket; systemctl restart postrider-health-gate.service")
+              silence()
+              server.execute("systemctl restart postrider-health-gate.service")
           server.wait_until_succeeds(f"test $(readlink -f /run/current-system) = {good}", timeout=120)
           server.wait_until_succeeds("systemctl is-active postrider-health-gate.service", timeout=120)
           assert server.succeed(f"readlink {PROFILE}") == generation
 
       with subtest("a gate that fails without a switch changes nothing"):
-          server.succeed("systemctl stop postrider-imap.socket")
+          silence()
           server.fail("systemctl restart postrider-health-gate.service")
           server.wait_until_fails("systemctl is-active postrider-rollback.service", timeout=60)
           server.fail("systemctl is-active postrider-health-gate.service")
