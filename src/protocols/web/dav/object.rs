@@ -85,6 +85,10 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Answer<Response> {
         }
         Place::Collection(kind, name) => {
             let collection = asked.collection(*kind, name).await?;
+            if condition(asked)? != Condition::default() {
+                let why = "A calendar has no state of its own that `If-Match` could name.";
+                return Err(Problem::new(StatusCode::PRECONDITION_FAILED, why));
+            }
             needs.collections.remove(&collection).await?;
             asked.changed("collection removed", &asked.place);
         }
@@ -140,7 +144,7 @@ pub(super) fn conflict(asked: &Asked<'_>, collection: &Collection, error: Error)
 }
 
 /// What the client believes the object to be.
-fn condition(asked: &Asked<'_>) -> Answer<Condition> {
+pub(super) fn condition(asked: &Asked<'_>) -> Answer<Condition> {
     let list = |name: header::HeaderName| {
         let values = asked.headers.get_all(name);
         let mut tags: Option<Vec<String>> = None;
@@ -149,7 +153,9 @@ fn condition(asked: &Asked<'_>) -> Answer<Condition> {
             tags.get_or_insert_default().extend(text.split(',').map(|tag| {
                 let tag = tag.trim();
                 // A weak tag never matches (RFC 9110 §13.1.1), and ours are strong.
-                tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag).to_owned()
+                let inside = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+                // In quotes, `*` is a tag as any other.
+                inside.filter(|inside| *inside != "*").unwrap_or(tag).to_owned()
             }));
         }
         Ok::<_, Problem>(tags)

@@ -159,7 +159,13 @@ async fn multiget(asked: &Asked<'_>, wanted: &Wanted, paths: &[String]) -> Answe
     let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
     let mut out = Multistatus::new(settings.answer.len());
     let mut known: Option<Collection> = None;
+    let until = tokio::time::Instant::now() + settings.query.duration();
     for path in paths {
+        if tokio::time::Instant::now() >= until {
+            // RFC 4918 §11.5: a client asks again for those, as where the answer is full.
+            out.status(path, StatusCode::INSUFFICIENT_STORAGE, "");
+            continue;
+        }
         let place = Place::parse(path, &account.address);
         let Ok(Place::Object(kind, name, object)) = place else {
             out.status(path, StatusCode::NOT_FOUND, "");

@@ -4,7 +4,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::answer::{Answer, Problem};
-use super::object::{check_component, conflict, draft, location};
+use super::object::{check_component, condition, conflict, draft, location};
 use super::place::Place;
 use super::serve::Asked;
 use crate::storage::dav::{Overwrite, Stored};
@@ -41,6 +41,9 @@ pub(super) async fn transfer(asked: &Asked<'_>, take: bool) -> Answer<Response> 
     let to = needs.collections.find(user, *kind, to_name).await?;
     let to = to.ok_or_else(|| Problem::new(StatusCode::CONFLICT, "There is no such calendar or address book."))?;
     let found = needs.collections.object(&from, object).await?.ok_or_else(Problem::missing)?;
+    if !condition(asked)?.holds(Some(&found.info.etag)) {
+        return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "It has changed meanwhile."));
+    }
     let most = needs.settings.get().recurrences as usize;
     let copy = draft(*kind, to_object.clone(), found.content, most).await?;
     check_component(&to, &copy)?;
