@@ -4,6 +4,8 @@
 //! every input that has ever broken one, so that they hold without a fuzzer too.
 
 pub mod address;
+pub mod calendar;
+pub mod filters;
 pub mod header;
 pub mod imap;
 pub mod imap_name;
@@ -20,6 +22,7 @@ pub mod smtp_reply;
 pub mod smtp_session;
 pub mod summary;
 pub mod text;
+pub mod threads;
 
 /// A body.
 pub type Body = fn(&[u8]);
@@ -27,6 +30,8 @@ pub type Body = fn(&[u8]);
 /// All of them by the names of their targets.
 pub const ALL: &[(&str, Body)] = &[
     ("address", address::run),
+    ("calendar", calendar::run),
+    ("filters", filters::run),
     ("header", header::run),
     ("imap", imap::run),
     ("imap_name", imap_name::run),
@@ -43,4 +48,5 @@ pub const ALL: &[(&str, Body)] = &[
     ("smtp_session", smtp_session::run),
     ("summary", summary::run),
     ("text", text::run),
+    ("threads", threads::run),
 ];

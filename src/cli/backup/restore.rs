@@ -15,9 +15,10 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
 use crate::services::backup::{
     Access, AccountRestored, Progress, QueueFate, Repository, Restored, Selection, Snapshot, SnapshotId,
-    restore_accounts, restore_files, restore_mail, restore_missing_accounts,
+    restore_accounts, restore_files, restore_mail, restore_missing_accounts, restore_missing_calendars,
 };
 use crate::storage::database::{Database, DatabaseUrl};
+use crate::storage::dav::{Collections, PutBack};
 use crate::storage::mailbox::FolderName;
 
 /// Which part of which backup.
@@ -121,6 +122,9 @@ pub(super) struct Told {
     /// Accounts that were gone and are there again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     accounts: Vec<AccountRestored>,
+    /// Calendars and contacts; `None` when they were not asked for, or are among the rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calendars: Option<PutBack>,
 }
 
 pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
@@ -175,7 +179,14 @@ pub(super) async fn into_directory(
 ) -> anyhow::Result<Told> {
     let whole = selection.is_everything();
     let restored = mail(place, repository, snapshot, selection, directory.join("mail")).await?;
-    let mut told = Told { backup: snapshot.id.clone(), mail: restored, rows: None, configuration: 0, accounts: vec![] };
+    let mut told = Told {
+        backup: snapshot.id.clone(),
+        mail: restored,
+        rows: None,
+        configuration: 0,
+        accounts: vec![],
+        calendars: None,
+    };
     if !whole {
         return Ok(told);
     }
@@ -217,10 +228,16 @@ async fn into_server(
         );
     }
     let what = selection.to_string();
-    // Of users whose account is gone, when all they have is meant. With everything the database decides.
-    let gone = (!whole && selection.whole_users()).then(|| selection.clone());
+    let meant = selection.whole_users().then(|| selection.clone());
     let restored = mail(place, repository, snapshot, selection, config.storage.mail_root.clone()).await?;
-    let mut told = Told { backup: snapshot.id.clone(), mail: restored, rows: None, configuration: 0, accounts: vec![] };
+    let mut told = Told {
+        backup: snapshot.id.clone(),
+        mail: restored,
+        rows: None,
+        configuration: 0,
+        accounts: vec![],
+        calendars: None,
+    };
     if whole {
         use crate::services::backup::Error::AccountsThere;
         match restore_accounts(repository, snapshot, &accounts.database, &config.spool.directory, fate).await {
@@ -229,11 +246,23 @@ async fn into_server(
             Err(error) => return Err(error.into()),
         }
     }
-    if let Some(selection) = gone {
-        told.accounts = restore_missing_accounts(repository, snapshot, &selection, &accounts.directory).await?;
+    // What users have beside their mail, when all they have is meant and the database did not come back as a whole.
+    if let Some(selection) = meant.filter(|_| told.rows.is_none()) {
+        if !whole {
+            told.accounts = restore_missing_accounts(repository, snapshot, &selection, &accounts.directory).await?;
+        }
+        let calendars = Collections::new(accounts.database.clone());
+        let put_back =
+            restore_missing_calendars(repository, snapshot, &selection, &calendars, place.clock.now()).await?;
+        told.calendars = Some(put_back);
     }
     let report = Report::done("restored", begun).with("backup", snapshot.id.to_string()).with("selection", what);
-    report.with("restored", &told.mail).with("accounts", &told.accounts).write(&accounts, &place.clock).await;
+    report
+        .with("restored", &told.mail)
+        .with("accounts", &told.accounts)
+        .with("calendars", told.calendars)
+        .write(&accounts, &place.clock)
+        .await;
     accounts.changed().await;
     Ok(told)
 }
@@ -249,6 +278,11 @@ fn say(output: Output, told: &Told) {
     }
     if told.configuration > 0 {
         said += &format!(", {} files of configuration and keys", told.configuration);
+    }
+    if let Some(PutBack { collections, objects, .. }) =
+        told.calendars.filter(|put_back| *put_back != PutBack::default())
+    {
+        said += &format!(", {objects} events, tasks and contacts, {collections} calendars and address books");
     }
     output.done(&said, told);
     if matches!(output, Output::People) {

@@ -6,7 +6,7 @@ use super::s3;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::Kind;
 use crate::foundations::files;
-use crate::storage::{database, directory};
+use crate::storage::{database, dav, directory};
 
 /// A backup could not be made, read or restored.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum Error {
     /// The accounts here.
     #[error(transparent)]
     Directory(#[from] directory::Error),
+    /// Calendars or contacts could not be put back.
+    #[error(transparent)]
+    Dav(#[from] dav::Error),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] s3::Error),
@@ -115,6 +118,7 @@ impl Error {
             Self::File(error) => error.kind(),
             Self::Database(error) => error.kind(),
             Self::Directory(error) => error.kind(),
+            Self::Dav(error) => error.kind(),
             Self::Storage(error) => error.kind,
             Self::NoRepository(_) | Self::Gone { .. } | Self::NoSnapshot(_) | Self::NotInBackup { .. } => {
                 Kind::NotFound

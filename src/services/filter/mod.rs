@@ -51,20 +51,6 @@ pub use settings::{
 pub use signal::Signal;
 pub use verdict::{Decision, Folder, RecipientChanges, Verdict};
 
-/// A public test suite: of `tests/suites`, or of the test data that is not part of this repository; tests that need such
-/// data pass visibly when it is not there.
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests may be told where their data is")]
-fn test_data(name: &str) -> Option<String> {
-    let folder = std::env::var("POSTRIDER_TEST_DATA").unwrap_or_else(|_| "../shared/data".to_owned());
-    let places = [concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suites"), folder.as_str(), "../../shared/data"];
-    let found = places.iter().find_map(|f| std::fs::read_to_string(format!("{f}/{name}")).ok());
-    if found.is_none() {
-        eprintln!("SKIPPED: `{name}` is not in `{folder}`; set POSTRIDER_TEST_DATA");
-    }
-    found
-}
-
 /// A database of its own, with every table; the folder goes when it is dropped.
 #[cfg(test)]
 async fn test_database() -> (tempfile::TempDir, crate::storage::database::Database) {

@@ -14,12 +14,14 @@ mod found;
 mod objects;
 mod people;
 mod properties;
+mod put_back;
 mod write;
 
 pub use error::Error;
 pub use found::{Change, Changes, Object, ObjectInfo, Window};
 pub use people::Person;
 pub use properties::{Property, PropertyChange, PropertyName};
+pub use put_back::{Earlier, PutBack};
 pub use write::{Condition, Draft, Overwrite, Removed, Stored};
 
 use crate::storage::database::Database;

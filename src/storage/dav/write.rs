@@ -186,7 +186,7 @@ async fn next_token(transaction: &mut Transaction, collection: i64) -> Result<i6
     Ok(row.ok_or(Error::NoCollection)?.int(0)?)
 }
 
-async fn store(
+pub(super) async fn store(
     transaction: &mut Transaction,
     collection: &Collection,
     draft: &Draft,

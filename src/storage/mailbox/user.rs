@@ -85,10 +85,6 @@ impl User {
         let (user, folder, message) = (Arc::clone(self), folder.clone(), message.clone());
         self.environment
             .job(move || {
-                if options.missing == Missing::Fail && !user.has(&folder) {
-                    // A client may put the first message into Sent before it has listed anything.
-                    user.prepare()?;
-                }
                 user.know_usage()?;
                 let _reserved = user.account.reserve(message.len() as u64, options.quota)?;
                 let _gate = user.enter_with(&folder, options.missing)?;
@@ -98,7 +94,7 @@ impl User {
     }
 
     /// All folders, sorted by name, and subscribed names without a folder. The first call for a user creates and
-    /// subscribes the default folders.
+    /// subscribes the default folders, as does the first look into any folder but the inbox.
     pub async fn folders(self: &Arc<Self>) -> Result<Vec<FolderEntry>, Error> {
         let user = Arc::clone(self);
         let settings = self.environment.settings.get();
@@ -206,7 +202,7 @@ impl User {
         let (user, name) = (Arc::clone(self), folder.clone());
         self.environment
             .job(move || {
-                user.prepare()?;
+                user.prepare_for(&name)?;
                 let _gate = user.enter();
                 let folder = user.folder(&name)?;
                 folder.refresh()?;
@@ -222,7 +218,7 @@ impl User {
         let (user, name) = (Arc::clone(self), folder.clone());
         self.environment
             .job(move || {
-                user.prepare()?;
+                user.prepare_for(&name)?;
                 let _gate = user.enter();
                 let folder = user.folder(&name)?;
                 folder.views.fetch_add(1, Ordering::AcqRel);
@@ -285,9 +281,11 @@ impl User {
         self.gate.read()
     }
 
-    /// As [`User::enter`], after making the folder if it is missing and that is wanted.
+    /// As [`User::enter`], after making the folder if it is missing and that is wanted, or if it is a default one.
     pub(super) fn enter_with(&self, folder: &FolderName, missing: Missing) -> Result<RwLockReadGuard<'_, ()>, Error> {
-        if missing == Missing::Create && !self.has(folder) {
+        if missing == Missing::Fail {
+            self.prepare_for(folder)?;
+        } else if !self.has(folder) {
             self.read_tree()?;
             let _gate = self.gate.write();
             if !self.has(folder) {
@@ -494,6 +492,12 @@ impl User {
         let uid = |uid: u32| Uid::new(uid).unwrap_or(Uid::MIN);
         let uids = pairs.into_iter().map(|(old, new)| (uid(old), uid(new))).collect();
         Ok(Copied { uid_validity: target.current().uid_validity, uids })
+    }
+
+    /// Before a folder is asked for: a client may put the first message into Sent before it has listed anything. A first
+    /// login that only looks into the inbox, which is always there, need not wait for five folders to be made.
+    fn prepare_for(&self, folder: &FolderName) -> Result<(), Error> {
+        if folder.is_inbox() { Ok(()) } else { self.prepare() }
     }
 
     /// Creates and subscribes the default folders for a user who has never subscribed to any.

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod buckets;
+mod calendars;
 mod drills;
 mod engines;
 mod exports;

@@ -1,15 +1,13 @@
 //! Accounts that are gone while their mail is restored.
 
-use std::collections::HashMap;
-
 use super::Selection;
+use super::saved::{Row, number, table, text};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::ByteSize;
+use crate::services::backup::Error;
 use crate::services::backup::repository::{Repository, Snapshot};
-use crate::services::backup::{Error, rows};
-use crate::storage::database::Val;
 use crate::storage::directory::{
     self, Account, Directory, Edit, NewAppPassword, NewUser, Owner, PasswordOwner, Scopes, Source, Standing,
 };
@@ -38,9 +36,6 @@ fn shown<S: serde::Serializer>(quota: &Option<ByteSize>, s: S) -> Result<S::Ok, 
         None => s.serialize_none(),
     }
 }
-
-/// A row by the names of its columns.
-type Row = HashMap<String, Val>;
 
 /// Makes the accounts of the selected users again that are not here any more: with password, second factor, app passwords, quota, name
 /// and aliases, and with their domain where that is gone, too. Those that are here stay as they are, be they disabled or in the archive.
@@ -171,32 +166,5 @@ impl Saved {
             (!is_off && (leads_here || source.key() == key)).then_some((source, destination))
         };
         self.aliases.iter().filter_map(alias).collect()
-    }
-}
-
-/// The rows of a table of the backup; none when it has no such table.
-fn table(repository: &Repository, snapshot: &Snapshot, name: &str) -> Result<Vec<Row>, Error> {
-    let mut found = Vec::new();
-    let Some(saved) = snapshot.database.tables.iter().find(|saved| saved.table.name == name) else { return Ok(found) };
-    for object in &saved.objects {
-        rows::each_row(&repository.read(object)?, &saved.table, &mut |values| {
-            let names = saved.table.columns.iter().map(|column| column.name.clone());
-            found.push(names.zip(values.iter().cloned()).collect());
-        })?;
-    }
-    Ok(found)
-}
-
-fn text<'a>(row: &'a Row, column: &str) -> Option<&'a str> {
-    match row.get(column) {
-        Some(Val::Text(text)) => Some(text),
-        _ => None,
-    }
-}
-
-fn number(row: &Row, column: &str) -> Option<i64> {
-    match row.get(column) {
-        Some(Val::Int(number)) => Some(*number),
-        _ => None,
     }
 }

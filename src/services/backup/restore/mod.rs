@@ -1,13 +1,16 @@
 //! Restoring, into a directory or beside a living server. Nothing is overwritten.
 
 mod accounts;
+mod calendars;
 mod files;
 mod folder;
+mod saved;
 mod selection;
 mod user;
 mod write;
 
 pub use accounts::{AccountRestored, restore_missing_accounts};
+pub use calendars::restore_missing_calendars;
 pub use files::{QueueFate, restore_accounts, restore_files};
 pub use selection::Selection;
 

@@ -35,6 +35,12 @@ impl Selection {
         domain && self.user.as_ref().is_none_or(|wanted| wanted.key() == user.address())
     }
 
+    /// Whether what this account has may be meant.
+    pub fn takes_account(&self, account: &Address) -> bool {
+        let domain = self.domain.as_ref().is_none_or(|domain| account.domain() == domain);
+        domain && self.user.as_ref().is_none_or(|wanted| wanted.key() == account.key())
+    }
+
     /// Whether a folder with this directory is meant.
     pub fn takes_folder(&self, directory: &str) -> bool {
         let Some(wanted) = &self.folder else { return true };

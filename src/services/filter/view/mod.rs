@@ -7,6 +7,7 @@ mod decode;
 mod fields;
 mod html;
 mod links;
+mod markup;
 mod parts;
 mod received;
 

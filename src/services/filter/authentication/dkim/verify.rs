@@ -129,6 +129,9 @@ fn flaw(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
         let rest = message.as_headers.is_empty() && message.aar_headers.is_empty();
         return (!rest && !message.has_arc_errors).then_some("a set without its signature");
     }
+    if !message.as_headers.iter().all(|h| is_tag_list(h.value)) {
+        return Some("a seal that is not a list of tags");
+    }
     // §4.1.3: the algorithm is named, and it is not SHA-1 (RFC 8301).
     let named = |value: &[u8]| {
         tag(value, b"a")
@@ -152,6 +155,25 @@ fn flaw(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
         }
     }
     None
+}
+
+/// Whether a seal is a list of tags (RFC 6376 §3.2): each has a name, no name comes twice, and those that every seal has
+/// (RFC 8617 §4.1.3) are written in lower case.
+fn is_tag_list(list: &[u8]) -> bool {
+    let list = list.trim_ascii_end();
+    let mut names: Vec<&[u8]> = Vec::new();
+    for pair in list.strip_suffix(b";").unwrap_or(list).split(|b| *b == b';') {
+        let Some(at) = memchr::memchr(b'=', pair) else { return false };
+        let name = pair[..at].trim_ascii();
+        let is_name = name.first().is_some_and(u8::is_ascii_alphabetic)
+            && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_');
+        if !is_name || names.contains(&name) {
+            return false;
+        }
+        names.push(name);
+    }
+    let wanted: [&[u8]; 6] = [b"a", b"b", b"cv", b"d", b"i", b"s"];
+    wanted.iter().all(|name| names.contains(name))
 }
 
 /// The value of a tag in a list of `name=value;`, white space removed.

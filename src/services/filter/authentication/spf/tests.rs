@@ -122,10 +122,10 @@ fn results(value: &Yaml) -> Vec<String> {
 
 #[tokio::test]
 async fn every_case_of_the_suite() {
-    let Some(suite) = crate::services::filter::test_data("rfc7208-tests.yml") else { return };
+    let suite = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suites/rfc7208-tests.yml"));
     let mut run = 0;
     let mut wrong: BTreeMap<String, String> = BTreeMap::new();
-    for scenario in YamlLoader::load_from_str(&suite).unwrap() {
+    for scenario in YamlLoader::load_from_str(suite).unwrap() {
         let zone = Zone::read(&scenario["zonedata"]);
         for (name, case) in scenario["tests"].as_hash().into_iter().flatten() {
             run += 1;

@@ -1,0 +1,353 @@
+//! The words of HTML: tags, attributes, styles and references, as browsers read them.
+
+/// Where the tag that begins before `from` ends: the `>` outside quotes, or the end of the text. A quote that is never
+/// closed does not swallow the rest.
+pub(super) fn tag_end(bytes: &[u8], from: usize) -> usize {
+    let limit = bytes.len().min(from + 8192);
+    let mut quote = 0u8;
+    for (at, byte) in bytes.iter().enumerate().take(limit).skip(from) {
+        match *byte {
+            b'>' if quote == 0 => return at,
+            b'"' | b'\'' if quote == 0 && bytes[at - 1] == b'=' => quote = *byte,
+            b if b == quote => quote = 0,
+            _ => {}
+        }
+    }
+    memchr::memchr(b'>', bytes.get(from..).unwrap_or_default()).map_or(bytes.len(), |n| from + n)
+}
+
+pub(super) fn element_name(inner: &str) -> String {
+    let end = inner.find(|c: char| c.is_whitespace() || matches!(c, '/' | '>')).unwrap_or(inner.len());
+    inner[..end].chars().take(30).collect::<String>().to_ascii_lowercase()
+}
+
+#[derive(Default)]
+pub(super) struct Attributes {
+    pub(super) pairs: Vec<(String, String)>,
+    pub(super) events: u32,
+}
+
+impl Attributes {
+    pub(super) fn parse(text: &str) -> Self {
+        let mut result = Self::default();
+        let mut rest = text.trim_start_matches(|c: char| !c.is_whitespace() && c != '/');
+        for _ in 0..40 {
+            rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
+            if rest.is_empty() {
+                break;
+            }
+            let end = rest.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(rest.len());
+            let name = rest[..end].to_ascii_lowercase();
+            rest = rest[end..].trim_start();
+            let Some(tail) = rest.strip_prefix('=') else { continue };
+            let tail = tail.trim_start();
+            let (value, left) = match tail.chars().next() {
+                Some(quote @ ('"' | '\'')) => tail[1..].split_once(quote).unwrap_or((&tail[1..], "")),
+                _ => {
+                    let end = tail.find(char::is_whitespace).unwrap_or(tail.len());
+                    tail.split_at(end)
+                }
+            };
+            rest = left;
+            if name.starts_with("on") && name.len() > 4 {
+                result.events += 1;
+            }
+            if matches!(
+                name.as_str(),
+                "href"
+                    | "src"
+                    | "action"
+                    | "background"
+                    | "style"
+                    | "width"
+                    | "height"
+                    | "type"
+                    | "http-equiv"
+                    | "hidden"
+                    | "size"
+                    | "color"
+            ) {
+                result.pairs.push((name, unescape(value)));
+            }
+        }
+        result
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    pub(super) fn is(&self, name: &str, value: &str) -> bool {
+        self.get(name).is_some_and(|v| v.eq_ignore_ascii_case(value))
+    }
+}
+
+fn unescape(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (c, length) = reference(rest).unwrap_or(('&', 1));
+        out.push(c);
+        rest = &rest[length..];
+    }
+    out.push_str(rest);
+    out
+}
+
+#[derive(Default)]
+pub(super) struct Style {
+    pub(super) none: bool,
+    pub(super) tiny: bool,
+}
+
+impl Style {
+    pub(super) const fn hides(&self) -> bool {
+        self.none || self.tiny
+    }
+
+    pub(super) fn of(attributes: &Attributes) -> Self {
+        let mut style = Self { none: attributes.get("hidden").is_some(), tiny: false };
+        let Some(text) = attributes.get("style") else { return style };
+        for declaration in text.split(';').take(60) {
+            let Some((name, value)) = declaration.split_once(':') else { continue };
+            let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_ascii_lowercase());
+            let value = value.trim_end_matches("!important").trim();
+            match name.as_str() {
+                "display" | "mso-hide" => style.none |= matches!(value, "none" | "all"),
+                "visibility" => style.none |= value == "hidden",
+                "opacity" => style.none |= value.parse().is_ok_and(|n: f32| n <= 0.05),
+                "font-size" => style.tiny |= is_tiny(value),
+                "max-height" => style.none |= value.trim_end_matches("px") == "0",
+                _ => {}
+            }
+        }
+        style
+    }
+}
+
+fn is_tiny(size: &str) -> bool {
+    let digits = size.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(size.len());
+    let Ok(number) = size[..digits].parse::<f32>() else { return false };
+    match size[digits..].trim() {
+        "px" | "pt" | "" => number <= 2.0,
+        "em" | "rem" => number <= 0.15,
+        "%" => number <= 15.0,
+        _ => false,
+    }
+}
+
+/// A character reference at the start of the text: the character and the length in octets.
+pub(super) fn reference(text: &str) -> Option<(char, usize)> {
+    let body = text.strip_prefix('&')?;
+    if let Some(number) = body.strip_prefix('#') {
+        let (digits, radix, skipped) = match number.strip_prefix(['x', 'X']) {
+            Some(hex) => (hex, 16, 3),
+            None => (number, 10, 2),
+        };
+        let count = digits.bytes().take(8).take_while(|b| (*b as char).is_digit(radix)).count();
+        let value = u32::from_str_radix(digits.get(..count)?, radix).ok()?;
+        let closed = usize::from(digits.as_bytes().get(count) == Some(&b';'));
+        return Some((char::from_u32(value).filter(|c| *c != '\0').unwrap_or('\u{fffd}'), skipped + count + closed));
+    }
+    let count = body.bytes().take(10).take_while(u8::is_ascii_alphanumeric).count();
+    let name = &body[..count];
+    let c = NAMED.iter().find(|(n, _)| *n == name)?.1;
+    let closed = usize::from(body.as_bytes().get(count) == Some(&b';'));
+    Some((c, 1 + count + closed))
+}
+
+const NAMED: &[(&str, char)] = &[
+    ("nbsp", ' '),
+    ("amp", '&'),
+    ("lt", '<'),
+    ("gt", '>'),
+    ("quot", '"'),
+    ("apos", '\''),
+    ("copy", '©'),
+    ("reg", '®'),
+    ("trade", '™'),
+    ("euro", '€'),
+    ("pound", '£'),
+    ("yen", '¥'),
+    ("cent", '¢'),
+    ("middot", '·'),
+    ("bull", '•'),
+    ("hellip", '…'),
+    ("mdash", '—'),
+    ("ndash", '–'),
+    ("lsquo", '‘'),
+    ("rsquo", '’'),
+    ("ldquo", '“'),
+    ("rdquo", '”'),
+    ("laquo", '«'),
+    ("raquo", '»'),
+    ("shy", '\u{ad}'),
+    ("zwj", '\u{200d}'),
+    ("zwnj", '\u{200c}'),
+    ("auml", 'ä'),
+    ("ouml", 'ö'),
+    ("uuml", 'ü'),
+    ("Auml", 'Ä'),
+    ("Ouml", 'Ö'),
+    ("Uuml", 'Ü'),
+    ("szlig", 'ß'),
+    ("eacute", 'é'),
+    ("egrave", 'è'),
+    ("aacute", 'á'),
+    ("agrave", 'à'),
+    ("ccedil", 'ç'),
+    ("ntilde", 'ñ'),
+    ("oacute", 'ó'),
+    ("iacute", 'í'),
+    ("uacute", 'ú'),
+];
+
+pub(super) fn breaks_line(name: &str) -> bool {
+    matches!(
+        name,
+        "p" | "div"
+            | "br"
+            | "tr"
+            | "table"
+            | "ul"
+            | "ol"
+            | "li"
+            | "h1"
+            | "h2"
+            | "h3"
+            | "h4"
+            | "h5"
+            | "h6"
+            | "hr"
+            | "blockquote"
+            | "pre"
+            | "center"
+            | "form"
+            | "body"
+            | "html"
+            | "head"
+            | "section"
+            | "article"
+            | "header"
+            | "footer"
+            | "title"
+            | "dl"
+            | "dt"
+            | "dd"
+            | "fieldset"
+            | "option"
+            | "select"
+    )
+}
+
+pub(super) fn is_void(name: &str) -> bool {
+    matches!(
+        name,
+        "br" | "img"
+            | "hr"
+            | "input"
+            | "meta"
+            | "link"
+            | "base"
+            | "area"
+            | "col"
+            | "embed"
+            | "wbr"
+            | "source"
+            | "param"
+    ) || name.starts_with(['!', '?'])
+}
+
+pub(super) fn is_known(name: &str) -> bool {
+    breaks_line(name) || is_void(name) || KNOWN.contains(&name)
+}
+
+const KNOWN: &[&str] = &[
+    "a",
+    "abbr",
+    "acronym",
+    "address",
+    "applet",
+    "aside",
+    "audio",
+    "b",
+    "basefont",
+    "bdo",
+    "bgsound",
+    "big",
+    "blink",
+    "button",
+    "canvas",
+    "caption",
+    "cite",
+    "code",
+    "colgroup",
+    "data",
+    "del",
+    "details",
+    "dfn",
+    "dir",
+    "em",
+    "figure",
+    "figcaption",
+    "font",
+    "frame",
+    "frameset",
+    "i",
+    "iframe",
+    "ilayer",
+    "ins",
+    "kbd",
+    "label",
+    "layer",
+    "legend",
+    "main",
+    "map",
+    "mark",
+    "marquee",
+    "menu",
+    "nav",
+    "nobr",
+    "noframes",
+    "noscript",
+    "object",
+    "optgroup",
+    "q",
+    "s",
+    "samp",
+    "script",
+    "small",
+    "span",
+    "strike",
+    "strong",
+    "style",
+    "sub",
+    "summary",
+    "sup",
+    "svg",
+    "path",
+    "g",
+    "tbody",
+    "td",
+    "textarea",
+    "tfoot",
+    "th",
+    "thead",
+    "time",
+    "tt",
+    "u",
+    "var",
+    "video",
+    "xml",
+    "xmp",
+    "center",
+    "picture",
+    "plaintext",
+    "spacer",
+    "multicol",
+    "v",
+    "o",
+    "w",
+];
