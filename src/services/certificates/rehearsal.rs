@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, ServerConnection, SignatureScheme};
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 
 use super::Loaded;
+use crate::foundations::net::{CertificateJudge, Judged, Shown};
 
 /// Shakes hands with a certificate as its listeners would, and makes sure that its key really signs.
 ///
@@ -21,7 +20,7 @@ pub(super) fn rehearse(certificate: &Loaded) -> Result<(), String> {
     let server = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let server = server.map_err(failed)?.with_no_client_auth().with_cert_resolver(shown);
     let client = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-    let verifier = Arc::new(AnyName(provider));
+    let verifier = Arc::new(Judged::new(AnyName, provider));
     let client = client.map_err(failed)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     let name = certificate.names.iter().find(|name| !name.starts_with('*')).map_or("localhost", String::as_str);
     let name = ServerName::try_from(name.to_owned()).map_err(|_| format!("`{name}` is no name for TLS"))?;
@@ -58,41 +57,10 @@ const MOST_FLIGHTS: usize = 8;
 
 /// Who is vouched for is not asked here; that the key fits is.
 #[derive(Debug)]
-struct AnyName(Arc<CryptoProvider>);
+struct AnyName;
 
-impl ServerCertVerifier for AnyName {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+impl CertificateJudge for AnyName {
+    fn judge(&self, _: Shown<'_>) -> Result<(), rustls::Error> {
+        Ok(())
     }
 }

@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use mail_auth::report::tlsrpt::ResultType;
 use parking_lot::Mutex;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
 use super::attempt::Verified;
 use super::{Io, TlsLevel, dane};
 use crate::foundations::dns::Tlsa;
 use crate::foundations::mail::TlsFacts;
+use crate::foundations::net::{CertificateJudge, Judged, Shown};
 
 /// What a connection must show before mail goes over it. Decided before connecting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,12 +151,9 @@ pub(super) async fn handshake(
     // Without authorities there is nothing to build a verifier of; then every certificate is unverified.
     let webpki =
         WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots.store), Arc::clone(&roots.provider)).build().ok();
-    let verifier = Arc::new(Verifier {
-        webpki,
-        provider: Arc::clone(&roots.provider),
-        demand,
-        verified: Mutex::new(Verified::No),
-    });
+    let provider = Arc::clone(&roots.provider);
+    let verifier = Verifier { webpki, provider, demand, verified: Mutex::new(Verified::No) };
+    let verifier = Arc::new(Judged::new(verifier, Arc::clone(&roots.provider)));
     let shared: Arc<dyn ServerCertVerifier> = Arc::clone(&verifier) as _;
     let mut config = builder.dangerous().with_custom_certificate_verifier(shared).with_no_client_auth();
     // A resumed session shows no certificate, and what it has shown once is not kept with it.
@@ -173,7 +171,7 @@ pub(super) async fn handshake(
             .unwrap_or_default(),
         server_name: Some(host.to_owned()),
     };
-    let verified = *verifier.verified.lock();
+    let verified = *verifier.judge().verified.lock();
     Ok((Box::new(stream), facts, verified))
 }
 
@@ -200,15 +198,9 @@ enum Demand {
     Vouched(Vec<Tlsa>, Vec<ServerName<'static>>),
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+impl CertificateJudge for Verifier {
+    fn judge(&self, shown: Shown<'_>) -> Result<(), rustls::Error> {
+        let Shown { end_entity, intermediates, server_name, ocsp_response, now } = shown;
         let check = |name: &ServerName<'_>| match &self.webpki {
             Some(webpki) => webpki.verify_server_cert(end_entity, intermediates, name, ocsp_response, now).map(|_| ()),
             None => Err(rustls::Error::General("no certificate authority is trusted here".to_owned())),
@@ -229,30 +221,6 @@ impl ServerCertVerifier for Verifier {
             // RFC 7435: encryption without authentication is better than none.
             (Err(_), Demand::Nothing) => {}
         }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        Ok(())
     }
 }

@@ -6,14 +6,14 @@ use aws_lc_rs::digest::{SHA256, digest};
 use parking_lot::Mutex;
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier as _;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::foundations::clock::Timestamp;
+use crate::foundations::net::{CertificateJudge, Shown};
 
 /// A certificate as it was served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,18 +54,13 @@ impl Witness {
         self.seen.lock().take()
     }
 
-    fn distrust(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        now: UnixTime,
-    ) -> Option<String> {
+    fn distrust(&self, shown: Shown<'_>) -> Option<String> {
+        let Shown { end_entity, intermediates, server_name, now, .. } = shown;
         let verifier =
             WebPkiServerVerifier::builder_with_provider(Arc::clone(&self.roots), Arc::clone(&self.provider)).build();
         match verifier {
             Ok(verifier) => {
-                let verified = verifier.verify_server_cert(end_entity, intermediates, name, &[], now);
+                let verified = verifier.verify_server_cert(end_entity, intermediates, server_name, &[], now);
                 verified.err().map(|error| error.to_string())
             }
             Err(_) => Some("this machine trusts no certificate authority at all".to_owned()),
@@ -73,42 +68,10 @@ impl Witness {
     }
 }
 
-impl ServerCertVerifier for Witness {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        _: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let distrust = self.distrust(end_entity, intermediates, server_name, now);
-        *self.seen.lock() = describe(end_entity, intermediates.len(), distrust);
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+impl CertificateJudge for Witness {
+    fn judge(&self, shown: Shown<'_>) -> Result<(), rustls::Error> {
+        *self.seen.lock() = describe(shown.end_entity, shown.intermediates.len(), self.distrust(shown));
+        Ok(())
     }
 }
 

@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use super::certificate::{Served, Witness};
 use super::conversation::{Conversation, Io};
 use crate::foundations::address::Domain;
+use crate::foundations::net::Judged;
 
 /// What is spoken on a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +141,8 @@ impl Prober {
     /// Tries one.
     pub async fn try_one(&self, probe: &Probe) -> Probed {
         let begun = Instant::now();
-        let witness = Arc::new(Witness::new(Arc::clone(&self.provider), Arc::clone(&self.roots)));
+        let witness = Witness::new(Arc::clone(&self.provider), Arc::clone(&self.roots));
+        let witness = Arc::new(Judged::new(witness, Arc::clone(&self.provider)));
         let problem = match timeout(self.patience, self.talk(probe, &witness)).await {
             Ok(Ok(())) => None,
             Ok(Err(problem)) => Some(problem),
@@ -152,11 +154,11 @@ impl Prober {
             address: probe.target.clone(),
             milliseconds: problem.is_none().then_some(milliseconds),
             problem,
-            certificate: witness.seen(),
+            certificate: witness.judge().seen(),
         }
     }
 
-    async fn talk(&self, probe: &Probe, witness: &Arc<Witness>) -> Result<(), String> {
+    async fn talk(&self, probe: &Probe, witness: &Arc<Judged<Witness>>) -> Result<(), String> {
         let stream: Box<dyn Io> = match &probe.target {
             Target::Tcp(address) => Box::new(TcpStream::connect(address).await.map_err(|error| error.to_string())?),
             Target::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(|error| error.to_string())?),
@@ -181,7 +183,7 @@ impl Prober {
         talk.finish(probe.speech, self.hostname.as_str()).await
     }
 
-    async fn encrypted(&self, stream: Box<dyn Io>, witness: &Arc<Witness>) -> Result<Box<dyn Io>, String> {
+    async fn encrypted(&self, stream: Box<dyn Io>, witness: &Arc<Judged<Witness>>) -> Result<Box<dyn Io>, String> {
         let name = ServerName::try_from(self.hostname.as_str().to_owned())
             .map_err(|_| format!("`{}` is no name for TLS", self.hostname))?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider));
