@@ -34,4 +34,6 @@ pub use origin::{Login, Mail, Origin, Peer, TlsFacts};
 pub use section::{Kind, Piece, Sections};
 pub use structure::Structure;
 pub use subject::BaseSubject;
-pub use summary::{AddressField, FirstAddress, Heading, SearchFields, Summary, message_ids};
+pub use summary::{
+    AddressField, FirstAddress, Heading, ListedFields, ListedNames, SearchFields, StoredSummary, Summary, message_ids,
+};

@@ -6,6 +6,7 @@
 mod body;
 mod envelope;
 mod heading;
+mod listed;
 mod message_id;
 mod stored;
 mod strings;
@@ -17,7 +18,9 @@ use super::section::Sections;
 use super::text;
 use envelope::EnvelopeFields;
 pub use heading::{AddressField, FirstAddress, Heading};
+pub use listed::{ListedFields, ListedNames};
 pub use message_id::message_ids;
+pub use stored::StoredSummary;
 
 /// The remembered facts of one message.
 ///
@@ -40,6 +43,8 @@ pub struct Summary {
     pub fields: SearchFields,
     /// The first 200 characters of the text on one line (RFC 8970 PREVIEW); empty when there is no text.
     pub preview: String,
+    /// The fields that lists of messages show, in the form of [`ListedFields`]; `None` when they are too long to be kept.
+    pub listed: Option<Vec<u8>>,
 }
 
 /// Decoded header fields, each at most 64 KiB; a field that occurs more than once is joined with `, `.
@@ -67,12 +72,14 @@ impl Summary {
     /// Reads a message in whatever state it is.
     pub fn of(message: &[u8]) -> Self {
         let structure = Structure::of(message);
-        let header = EnvelopeFields::of(structure.header(&structure.parts()[0]));
+        let octets = structure.header(&structure.parts()[0]);
+        let header = EnvelopeFields::of(octets);
         let mut summary = Self {
             sections: structure.sections(),
             sent: header.date.and_then(HeaderDate::read),
             fields: header.search_fields(),
             preview: text::preview(&structure),
+            listed: listed::of(octets),
             ..Self::default()
         };
         header.write(&mut summary.envelope);

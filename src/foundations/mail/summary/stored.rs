@@ -1,12 +1,12 @@
 //! The stored form: a version, then numbers in groups of seven bits and strings after their lengths.
 
-use super::{SearchFields, Summary};
+use super::{ListedFields, SearchFields, Summary};
 use crate::foundations::mail::HeaderDate;
 use crate::foundations::mail::section::{Entry, Kind, Sections};
 
 impl Summary {
     /// Changes whenever the form, or what [`Summary::of`] makes of a message, changes.
-    pub const VERSION: u8 = 1;
+    pub const VERSION: u8 = 2;
 
     /// Appends a compact form for storage, which [`Summary::read`] understands.
     pub fn write(&self, out: &mut Vec<u8>) {
@@ -40,6 +40,8 @@ impl Summary {
         for id in &fields.references {
             write_bytes(id.as_bytes(), out);
         }
+        out.push(u8::from(self.listed.is_some()));
+        write_bytes(self.listed.as_deref().unwrap_or_default(), out);
     }
 
     /// Reads the stored form; `None` when it is of another version or damaged: compute it anew then.
@@ -63,8 +65,53 @@ impl Summary {
         for _ in 0..reader.number()? {
             fields.references.push(reader.text()?);
         }
-        reader.rest.is_empty().then_some(Self { envelope, body, body_structure, sections, sent, fields, preview })
+        let listed = reader.listed()?.map(<[u8]>::to_vec);
+        reader.rest.is_empty().then_some(Self {
+            envelope,
+            body,
+            body_structure,
+            sections,
+            sent,
+            fields,
+            preview,
+            listed,
+        })
     }
+
+    /// What FETCH asks of a stored summary, where it lies; `None` when it is of another version or damaged.
+    pub fn stored(stored: &[u8]) -> Option<StoredSummary<'_>> {
+        let mut reader = Reader::of_summary(stored)?;
+        let (envelope, body, body_structure) = (reader.bytes()?, reader.bytes()?, reader.bytes()?);
+        reader.skip_sections()?;
+        reader.date()?;
+        for _ in 0..SEARCH_TEXTS {
+            reader.bytes()?;
+        }
+        let preview = std::str::from_utf8(reader.bytes()?).ok()?;
+        for _ in 0..reader.number()? {
+            reader.bytes()?;
+        }
+        let listed = reader.listed()?.map(ListedFields::new);
+        reader.rest.is_empty().then_some(StoredSummary { envelope, body, body_structure, preview, listed })
+    }
+}
+
+/// Texts in front of the preview.
+const SEARCH_TEXTS: usize = 7;
+
+/// A stored summary as FETCH reads it, nothing copied.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredSummary<'a> {
+    /// As [`Summary::envelope`].
+    pub envelope: &'a [u8],
+    /// As [`Summary::body`].
+    pub body: &'a [u8],
+    /// As [`Summary::body_structure`].
+    pub body_structure: &'a [u8],
+    /// As [`Summary::preview`].
+    pub preview: &'a str,
+    /// The fields that lists of messages show; `None` when they are not kept.
+    pub listed: Option<ListedFields<'a>>,
 }
 
 impl Sections {
@@ -92,7 +139,7 @@ impl Sections {
     }
 }
 
-fn write_number(mut number: u64, out: &mut Vec<u8>) {
+pub(super) fn write_number(mut number: u64, out: &mut Vec<u8>) {
     while number >= 0x80 {
         // The low seven bits fit into an octet.
         out.push((number & 0x7f) as u8 | 0x80);
@@ -149,7 +196,14 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    fn octet(&mut self) -> Option<u8> {
+    /// The kept fields, if they are.
+    fn listed(&mut self) -> Option<Option<&'a [u8]>> {
+        let kept = self.octet()? != 0;
+        self.bytes().map(|bytes| kept.then_some(bytes))
+    }
+
+    /// One octet.
+    pub fn octet(&mut self) -> Option<u8> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(*first)
@@ -161,6 +215,7 @@ impl<'a> Reader<'a> {
         Some(*first)
     }
 
+    /// A number.
     pub fn number(&mut self) -> Option<u64> {
         let mut number = 0_u64;
         for shift in (0..63).step_by(7) {
@@ -173,6 +228,7 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// Octets after their length.
     pub fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.number()?).ok()?;
         let (bytes, rest) = self.rest.split_at_checked(length)?;

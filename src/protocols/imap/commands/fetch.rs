@@ -1,9 +1,9 @@
 //! FETCH (RFC 9051 §6.4.5; RFC 3516; RFC 7162 §3.1.4, §3.2.6).
 
-use super::section::{Binary, Found, Source};
+use super::section::{Binary, Found, Source, cut};
 use super::trouble;
-use crate::foundations::mail::{SequenceNumber, Summary, Uid};
-use crate::foundations::wire::imap::encode::{Code, FetchWriter};
+use crate::foundations::mail::{ListedNames, SequenceNumber, StoredSummary, Summary, Uid};
+use crate::foundations::wire::imap::encode::{Code, FetchWriter, Out};
 use crate::foundations::wire::imap::{
     Addressing, Fetch, FetchItem, Messages, Numbers, Partial, Reading, Section, SectionText,
 };
@@ -56,6 +56,8 @@ pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
 struct Plan {
     fetch: Fetch,
     needs: Needs,
+    /// Beside each item, how the cached summary answers it although it is a section of the message.
+    listed: Vec<Option<Listed>>,
     /// Whether reading sets `\Seen`.
     marks: bool,
     /// Messages that this command has marked, ascending: their responses hold the new flags.
@@ -111,18 +113,45 @@ impl Plan {
         if mod_seq && !items.contains(&FetchItem::ModSeq) {
             items.push(FetchItem::ModSeq);
         }
-        let needs = items.iter().fold(Needs::default(), |needs, item| item_needs(item).and(needs));
+        let listed: Vec<Option<Listed>> = items.iter().map(Listed::of).collect();
+        let of_item = |(item, listed): (&FetchItem, &Option<Listed>)| match listed {
+            Some(_) => Needs { summaries: true, bodies: false },
+            None => item_needs(item),
+        };
+        let needs = items.iter().zip(&listed).fold(Needs::default(), |needs, item| of_item(item).and(needs));
         let marks = items.iter().any(|item| match item {
             FetchItem::BodySection { reading, .. } | FetchItem::Binary { reading, .. } => *reading == Reading::Marks,
             FetchItem::Rfc822 | FetchItem::Rfc822Text => true,
             _ => false,
         });
         fetch.items = items;
-        Self { fetch, needs, marks, newly_seen: Vec::new() }
+        Self { fetch, needs, listed, marks, newly_seen: Vec::new() }
     }
 
     fn wants(&self, row: &Row) -> bool {
         self.fetch.changed_since.is_none_or(|since| row.mod_seq > since)
+    }
+}
+
+/// Header fields that the cached summary has.
+struct Listed {
+    names: ListedNames,
+    /// The item's name as it stands in the response.
+    name: Vec<u8>,
+    partial: Option<Partial>,
+}
+
+impl Listed {
+    fn of(item: &FetchItem) -> Option<Self> {
+        let FetchItem::BodySection { section, partial, reading: Reading::Peeks } = item else { return None };
+        let SectionText::HeaderFields(names) = &section.text else { return None };
+        if !section.part.0.is_empty() {
+            return None;
+        }
+        let names = ListedNames::of(names.iter().map(String::as_str))?;
+        let mut name = Out::new();
+        name.raw("BODY").section(section).origin(partial.map(|partial| partial.first));
+        Some(Self { names, name: name.take(), partial: *partial })
     }
 }
 
@@ -219,16 +248,16 @@ fn row_item(item: &FetchItem, row: &Row, selected: &Selected, enabled: Enabled, 
 fn summary_item(
     item: &FetchItem,
     row: &Row,
-    summary: Option<&Summary>,
+    summary: Option<&StoredSummary<'_>>,
     selected: &Selected,
     enabled: Enabled,
     writer: &mut FetchWriter<'_>,
 ) {
     match (item, summary) {
-        (FetchItem::Body, Some(summary)) => _ = writer.ready("BODY", &summary.body),
-        (FetchItem::BodyStructure, Some(summary)) => _ = writer.ready("BODYSTRUCTURE", &summary.body_structure),
-        (FetchItem::Envelope, Some(summary)) => _ = writer.ready("ENVELOPE", &summary.envelope),
-        (FetchItem::Preview, Some(summary)) => _ = writer.preview(&summary.preview),
+        (FetchItem::Body, Some(summary)) => _ = writer.ready("BODY", summary.body),
+        (FetchItem::BodyStructure, Some(summary)) => _ = writer.ready("BODYSTRUCTURE", summary.body_structure),
+        (FetchItem::Envelope, Some(summary)) => _ = writer.ready("ENVELOPE", summary.envelope),
+        (FetchItem::Preview, Some(summary)) => _ = writer.preview(summary.preview),
         (item, _) => row_item(item, row, selected, enabled, writer),
     }
 }
@@ -239,19 +268,37 @@ async fn summaries(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mu
     let uids = selected.rows(&plan.fetch.messages)?.filter(wanted).map(|(_, row)| row.uid).collect();
     let mut stream = selected.view.summaries(uids);
     let mut fetched = Fetched::default();
+    let mut fields = Vec::new();
     for (sequence, row) in selected.rows(&plan.fetch.messages)?.filter(wanted) {
         let Some((_, stored)) = stream.next().await else { break };
-        let summary = match stored {
-            Ok(stored) => Summary::read(&stored).unwrap_or_default(),
+        let stored = match stored {
+            Ok(stored) => stored,
             Err(mailbox::Error::NoMessage(_)) => {
                 fetched.expunged += 1;
                 continue;
             }
             Err(error) => return Err(Failure::Store(error)),
         };
+        let summary = Summary::stored(&stored);
+        let kept = summary.is_some_and(|summary| summary.listed.is_some());
+        if !kept && plan.listed.iter().any(Option::is_some) {
+            // Its fields are too long to be kept.
+            let Some((_, content)) = selected.view.bodies(vec![row.uid]).next().await else { continue };
+            let message = Fetching { plan, enabled, selected, sequence, row };
+            message.open(content, Some(stored), link, &mut fetched).await?;
+            continue;
+        }
         let mut writer = link.out.fetch(sequence);
-        for item in &plan.fetch.items {
-            summary_item(item, &row, Some(&summary), selected, enabled, &mut writer);
+        for (item, listed) in plan.fetch.items.iter().zip(&plan.listed) {
+            match (listed, summary.and_then(|summary| summary.listed)) {
+                (Some(listed), Some(kept)) => {
+                    fields.clear();
+                    kept.write(listed.names, &mut fields);
+                    let range = cut(0..fields.len() as u64, listed.partial);
+                    writer.literal(&listed.name, &fields[range.start as usize..range.end as usize]);
+                }
+                _ => summary_item(item, &row, summary.as_ref(), selected, enabled, &mut writer),
+            }
         }
         writer.end();
         link.relieve().await?;
@@ -272,16 +319,16 @@ async fn bodies(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut L
             None => None,
         };
         let Some((_, content)) = contents.next().await else { break };
-        let (content, summary) = match (content, stored.transpose()) {
-            (Ok(content), Ok(stored)) => (content, stored.and_then(|stored| Summary::read(&stored))),
-            (Err(mailbox::Error::NoMessage(_)), _) | (_, Err(mailbox::Error::NoMessage(_))) => {
+        let stored = match stored.transpose() {
+            Ok(stored) => stored,
+            Err(mailbox::Error::NoMessage(_)) => {
                 fetched.expunged += 1;
                 continue;
             }
-            (Err(error), _) | (_, Err(error)) => return Err(Failure::Store(error)),
+            Err(error) => return Err(Failure::Store(error)),
         };
         let message = Fetching { plan, enabled, selected, sequence, row };
-        message.respond(content, summary, link, &mut fetched).await?;
+        message.open(content, stored, link, &mut fetched).await?;
     }
     Ok(fetched)
 }
@@ -296,22 +343,39 @@ struct Fetching<'a> {
 }
 
 impl Fetching<'_> {
-    async fn respond(
+    /// Answers with what was found, or counts that the message is gone.
+    async fn open(
         &self,
-        content: Content,
-        summary: Option<Summary>,
+        content: Result<Content, mailbox::Error>,
+        stored: Option<bytes::Bytes>,
         link: &mut Link,
         fetched: &mut Fetched,
     ) -> Result<(), Failure> {
-        let mut summary = summary;
-        if summary.is_none() && Source::needs_sections(&content) {
-            let (_, stored) = match self.selected.view.summaries(vec![self.row.uid]).next().await {
+        match content {
+            Ok(content) => self.respond(content, stored, link, fetched).await,
+            Err(mailbox::Error::NoMessage(_)) => {
+                fetched.expunged += 1;
+                Ok(())
+            }
+            Err(error) => Err(Failure::Store(error)),
+        }
+    }
+
+    async fn respond(
+        &self,
+        content: Content,
+        mut stored: Option<bytes::Bytes>,
+        link: &mut Link,
+        fetched: &mut Fetched,
+    ) -> Result<(), Failure> {
+        if stored.is_none() && Source::needs_sections(&content) {
+            let (_, summary) = match self.selected.view.summaries(vec![self.row.uid]).next().await {
                 Some(next) => next,
                 None => return Ok(()),
             };
-            summary = stored.ok().and_then(|stored| Summary::read(&stored));
+            stored = summary.ok();
         }
-        let sections = summary.as_ref().map(|summary| summary.sections.clone());
+        let sections = stored.as_ref().and_then(|stored| Summary::read(stored)).map(|summary| summary.sections);
         let mut source = Source::new(content, sections);
         let mut separator = "";
         link.out.raw("* ").number(self.sequence.get()).raw(" FETCH (");
@@ -320,6 +384,7 @@ impl Fetching<'_> {
                 link.out.raw(separator);
                 self.body_item(item, &mut source, link, fetched).await?;
             } else {
+                let summary = stored.as_ref().and_then(|stored| Summary::stored(stored));
                 let mut writer = FetchWriter::within(&mut link.out, separator);
                 summary_item(item, &self.row, summary.as_ref(), self.selected, self.enabled, &mut writer);
             }

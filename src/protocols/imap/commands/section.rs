@@ -169,7 +169,7 @@ fn known_encoding(word: &[u8]) -> Option<Encoding> {
 }
 
 /// The octets of a range that a partial lets through (RFC 9051 §6.4.5.1).
-fn cut(range: Range<u64>, partial: Option<Partial>) -> Range<u64> {
+pub fn cut(range: Range<u64>, partial: Option<Partial>) -> Range<u64> {
     let Some(Partial { first, count }) = partial else { return range };
     let start = range.start.saturating_add(first).min(range.end);
     start..start.saturating_add(count).min(range.end)

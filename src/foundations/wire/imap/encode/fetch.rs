@@ -106,6 +106,13 @@ impl<'o> FetchWriter<'o> {
         self
     }
 
+    /// An item that is written out, with a literal as its value.
+    pub fn literal(&mut self, name: &[u8], value: &[u8]) -> &mut Self {
+        let separator = std::mem::replace(&mut self.separator, b" ");
+        self.out.raw(separator).raw(name).raw(b" ").literal_header(value.len() as u64).raw(value);
+        self
+    }
+
     /// Closes the response.
     pub fn end(self) {
         self.out.raw(b")\r\n");
