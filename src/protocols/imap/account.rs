@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use super::attention::Attention;
+use super::commands::tell_new;
 use super::connections::Place;
 use super::link::Link;
 use super::outcome::Trouble;
@@ -20,6 +22,8 @@ pub struct Account {
     pub user: Arc<User>,
     /// What the client has switched on.
     pub enabled: Enabled,
+    /// What it is told of unasked.
+    pub attention: Attention,
     /// Its place among the account's connections, given back at the end.
     pub _place: Place,
 }
@@ -131,6 +135,7 @@ impl Selected {
         own: Own<'_>,
         link: &mut Link,
     ) -> io::Result<()> {
+        let next = self.view.uid_next();
         let updates = self.view.sync(match expunges {
             Expunges::Tell => mailbox::Expunges::Tell,
             Expunges::Hold | Expunges::Silent => mailbox::Expunges::Hold,
@@ -159,12 +164,21 @@ impl Selected {
                 Update::Recent(count) if !enabled.rev2 => _ = link.out.recent(count),
                 Update::Recent(_) => {}
                 Update::Keywords => self.tell_flags(link),
-                Update::Flags { sequence, .. } => self.tell_flags_of(sequence, enabled, own, link),
+                Update::Flags { sequence, .. } if account.attention.tells_flags() => {
+                    self.tell_flags_of(sequence, account, own, link);
+                }
+                Update::Flags { .. } => {}
                 Update::Gone => self.gone = true,
             }
             link.relieve().await?;
         }
-        Ok(())
+        // RFC 5465 §5.2: after EXISTS.
+        match account.attention.selected() {
+            Some(events) if !events.fetch.is_empty() && !self.gone => {
+                Box::pin(tell_new(&events.fetch, next, enabled, self, link)).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// FLAGS and PERMANENTFLAGS.
@@ -184,13 +198,16 @@ impl Selected {
         link.out.untagged(Condition::Ok, Some(&Code::PermanentFlags(permanent)), "Flags that can be changed");
     }
 
-    fn tell_flags_of(&self, sequence: SequenceNumber, enabled: Enabled, own: Own<'_>, link: &mut Link) {
+    fn tell_flags_of(&self, sequence: SequenceNumber, account: &Account, own: Own<'_>, link: &mut Link) {
+        let enabled = account.enabled;
+        // RFC 5465 §5.1.
+        let notified = account.attention.selected().is_some();
         let Some(row) = self.view.row(sequence) else { return };
         if own.covers(&row) {
             return;
         }
         let mut writer = link.out.fetch(sequence);
-        if enabled.qresync || enabled.rev2 || self.addressing == Addressing::Uid {
+        if enabled.qresync || enabled.rev2 || notified || self.addressing == Addressing::Uid {
             writer.uid(row.uid);
         }
         writer.flags(self.flags(&row, enabled));

@@ -13,6 +13,7 @@
 //! connections at level debug.
 
 mod account;
+mod attention;
 mod capability;
 mod commands;
 mod connections;

@@ -56,6 +56,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         failures: 0,
         bad_commands: 0,
         memory: Vec::new(),
+        heard: Instant::now(),
     };
     if let Err(error) = conversation.talk().await {
         log::debug!(session:% = session, error:% = error; "An IMAP connection has broken");
@@ -98,7 +99,12 @@ pub(super) struct Conversation {
     bad_commands: u32,
     /// Memory of the messages of the APPEND that is arriving.
     memory: Vec<Memory>,
+    /// When the client last sent something.
+    heard: Instant,
 }
+
+/// Why a session ends whose mailbox is no longer there.
+const MAILBOX_GONE: &str = "The selected mailbox was deleted or renamed";
 
 /// What comes next.
 enum Next {
@@ -162,19 +168,39 @@ impl Conversation {
             _ if self.link.in_command() => {
                 (Instant::now() + self.settings.stall_timeout.duration(), "The rest of the command did not arrive")
             }
-            _ => (Instant::now() + self.settings.idle_timeout.duration(), "You have been idle for too long"),
+            _ => (self.heard + self.settings.idle_timeout.duration(), "You have been idle for too long"),
         };
-        let read = tokio::time::timeout_at(deadline, self.link.read());
-        tokio::select! {
+        let between_commands = !self.link.in_command();
+        let Self { link, state, stop, .. } = &mut *self;
+        let read = tokio::time::timeout_at(deadline, link.read());
+        let wakeup = async {
+            match state {
+                State::Authenticated(account) if between_commands => account.attention.wake(None).await,
+                State::Selected(account, selected) if between_commands => account.attention.wake(Some(selected)).await,
+                _ => std::future::pending().await,
+            }
+        };
+        let woken = tokio::select! {
             biased;
-            () = self.stop.cancelled() => Ok(Some(Next::Bye(self.farewell()))),
+            () = stop.cancelled() => return Ok(Some(Next::Bye(self.farewell()))),
             read = read => match read {
-                Ok(Ok(0)) => Ok(Some(Next::Gone)),
-                Ok(Ok(_)) => Ok(None),
-                Ok(Err(error)) => Err(error),
-                Err(_) => Ok(Some(Next::Bye(late))),
+                Ok(Ok(0)) => return Ok(Some(Next::Gone)),
+                Ok(Ok(_)) => {
+                    self.heard = Instant::now();
+                    return Ok(None);
+                }
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Ok(Some(Next::Bye(late))),
             },
-        }
+            woken = wakeup => woken,
+        };
+        // RFC 5465: the client listens all the time.
+        Box::pin(commands::notify::tell(self, woken)).await?;
+        Ok(self.selected_is_gone().then_some(Next::Bye(MAILBOX_GONE)))
+    }
+
+    fn selected_is_gone(&self) -> bool {
+        matches!(&self.state, State::Selected(_, selected) if selected.is_gone())
     }
 
     /// Why a session ends that is told to stop.
@@ -310,12 +336,16 @@ impl Conversation {
         self.memory.clear();
         if let State::Selected(account, selected) = &mut self.state
             && expunges != Expunges::Silent
+            && !account.attention.ignores_selected()
         {
             selected.tell_updates(account, expunges, &mut self.link).await?;
-            if selected.is_gone() {
-                self.link.out.untagged(Condition::Bye, None, "The selected mailbox was deleted or renamed");
-                self.state = State::Logout;
-            }
+        }
+        if expunges != Expunges::Silent {
+            Box::pin(commands::notify::tell_ready(self)).await?;
+        }
+        if self.selected_is_gone() {
+            self.link.out.untagged(Condition::Bye, None, MAILBOX_GONE);
+            self.state = State::Logout;
         }
         match outcome {
             Ok(Done { text, .. }) if text.is_empty() => {}

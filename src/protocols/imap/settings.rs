@@ -44,6 +44,9 @@ crate::settings! {
         pub stall_timeout: Span = Span::minutes(5),
         /// In IDLE, how often `* OK` is sent to keep middleboxes from forgetting the connection.
         pub keep_alive: Span = Span::minutes(4),
+        /// How users reach the administrator, as a URI such as `mailto:postmaster@example.org`: told to programs that ask for
+        /// the annotation `/shared/admin` (RFC 5464). Empty: not told.
+        pub admin: String = String::new(),
         /// Failed logins on one connection before it gets BYE.
         pub login_failures: u32 = 4,
         /// Commands in a row that are BAD before the client gets BYE.

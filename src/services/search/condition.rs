@@ -6,7 +6,7 @@ use super::Problem;
 use super::text::{Texts, decode};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::text::Needle;
-use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Summary, Uid};
+use crate::foundations::mail::{EmailId, ModSeq, SequenceNumber, SequenceSet, Summary, Uid};
 use crate::foundations::wire::imap::{DateOf, Messages, Numbers, SearchKey, SystemFlag, When};
 use crate::storage::mailbox::{Flags, Keyword, KeywordSet, Row, View};
 
@@ -15,6 +15,7 @@ use crate::storage::mailbox::{Flags, Keyword, KeywordSet, Row, View};
 pub struct Condition {
     test: Test,
     asks_summaries: bool,
+    asks_saved: bool,
     has_mod_seq: bool,
     /// Decoded octets of one message that are looked at.
     text_limit: usize,
@@ -36,6 +37,8 @@ enum Test {
     ModSeq(ModSeq),
     /// Days since 1970.
     Date(DateOf, When, i64),
+    /// The message has this identifier.
+    EmailId(EmailId),
     /// Arrived at this time or later.
     ArrivedSince(Timestamp),
     Field(Field, Needle),
@@ -62,6 +65,8 @@ pub(super) struct Facts<'a> {
     pub row: &'a Row,
     /// Whether it is recent.
     pub recent: bool,
+    /// When it came into the folder, where that is asked and known.
+    pub saved: Option<Timestamp>,
     /// Its summary, once read.
     pub summary: Option<&'a Summary>,
     /// Its octets, once read.
@@ -72,7 +77,7 @@ impl<'a> Facts<'a> {
     /// What the view knows.
     pub fn of_row(sequence: SequenceNumber, row: &'a Row, view: &View) -> Self {
         let recent = view.recent() > 0 && view.is_recent(row.uid);
-        Self { sequence, row, recent, summary: None, body: None }
+        Self { sequence, row, recent, saved: None, summary: None, body: None }
     }
 }
 
@@ -82,15 +87,21 @@ impl Condition {
     /// # Errors
     /// A text is in no charset that is known here, or not in the one it is said to be in.
     pub fn new(key: &SearchKey, wording: &Wording<'_>, view: &View, now: Timestamp) -> Result<Self, Problem> {
-        let mut builder = Builder { wording, view, now, asks_summaries: false };
+        let mut builder = Builder { wording, view, now, asks_summaries: false, asks_saved: false };
         let test = builder.test(key)?;
         let has_mod_seq = key.any(&|key| matches!(key, SearchKey::ModSeq(_)));
-        Ok(Self { test, asks_summaries: builder.asks_summaries, has_mod_seq, text_limit: wording.text_limit })
+        let Builder { asks_summaries, asks_saved, .. } = builder;
+        Ok(Self { test, asks_summaries, asks_saved, has_mod_seq, text_limit: wording.text_limit })
     }
 
     /// Whether summaries can decide some of it.
     pub(super) const fn asks_summaries(&self) -> bool {
         self.asks_summaries
+    }
+
+    /// Whether it asks when messages came into the folder.
+    pub(super) const fn asks_saved(&self) -> bool {
+        self.asks_saved
     }
 
     /// Decoded octets of one message that are looked at.
@@ -127,6 +138,7 @@ struct Builder<'a> {
     view: &'a View,
     now: Timestamp,
     asks_summaries: bool,
+    asks_saved: bool,
 }
 
 impl Builder<'_> {
@@ -145,6 +157,7 @@ impl Builder<'_> {
             SearchKey::ModSeq(mod_seq) => mod_seq.map_or(Test::Always(true), Test::ModSeq),
             SearchKey::Date { of, when, date } => {
                 self.asks_summaries |= *of == DateOf::Sent;
+                self.asks_saved |= *of == DateOf::Saved;
                 Test::Date(*of, *when, date.signed_duration_since(chrono::NaiveDate::default()).num_days())
             }
             // RFC 5032 §2.1: YOUNGER is within the interval, OLDER is not.
@@ -161,6 +174,16 @@ impl Builder<'_> {
                     _ => Test::Header(field.clone(), Needle::new(&needle)),
                 }
             }
+            SearchKey::EmailId(id) => match id.parse() {
+                Ok(id) => {
+                    self.asks_summaries = true;
+                    Test::EmailId(id)
+                }
+                // It is that of no message here.
+                Err(_) => Test::Always(false),
+            },
+            // RFC 8474 §5.2: none are kept here.
+            SearchKey::ThreadId(_) => Test::Always(false),
             SearchKey::Body(text) => Test::Body(Needle::new(&decode(&text.0, self.wording.charset)?)),
             SearchKey::Text(text) => Test::Text(Needle::new(&decode(&text.0, self.wording.charset)?)),
         })
@@ -237,6 +260,14 @@ impl Test {
             Self::Uid(set, max) => Some(set.contains(row.uid, *max)),
             Self::ModSeq(least) => Some(row.mod_seq >= *least),
             Self::Date(DateOf::Internal, when, day) => Some(compare(*when, local_day(row.internal_date), *day)),
+            // RFC 8514 §4.3: where it is not known, the internal date stands for it.
+            Self::Date(DateOf::Saved, when, day) => {
+                Some(compare(*when, local_day(facts.saved.unwrap_or(row.internal_date)), *day))
+            }
+            Self::EmailId(id) if id.date() != row.internal_date => Some(false),
+            Self::EmailId(id) => {
+                facts.summary.map(|summary| EmailId::new(summary.digest, row.internal_date) == *id)
+            }
             Self::Date(DateOf::Sent, when, day) => {
                 facts.summary.map(|summary| summary.sent.is_some_and(|sent| compare(*when, sent.day(), *day)))
             }

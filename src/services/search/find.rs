@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::condition::{Condition, Facts};
+use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Summary, Uid};
 use crate::storage::mailbox::{self, Content, Row, View};
 
@@ -28,6 +29,7 @@ pub struct Hit {
 struct Open {
     sequence: SequenceNumber,
     row: Row,
+    saved: Option<Timestamp>,
 }
 
 impl Open {
@@ -45,11 +47,13 @@ pub async fn find(condition: &Arc<Condition>, view: &View, batch: usize) -> Resu
     let mut open = Vec::new();
     let all = SequenceSet::all();
     for (sequence, row) in view.rows(&all) {
-        let facts = Facts::of_row(sequence, &row, view);
+        let saved = if condition.asks_saved() { view.saved_at(row.uid) } else { None };
+        let facts = Facts { saved, ..Facts::of_row(sequence, &row, view) };
+        let message = Open { sequence, row, saved };
         match condition.holds(&facts) {
-            Some(true) => hits.push(Open { sequence, row }.hit()),
+            Some(true) => hits.push(message.hit()),
             Some(false) => {}
-            None => open.push(Open { sequence, row }),
+            None => open.push(message),
         }
     }
     if !open.is_empty() && condition.asks_summaries() {
@@ -90,8 +94,14 @@ async fn by_summary(
         let decided = blocking(move || {
             let decide = |(open, recent, stored): (Open, bool, bytes::Bytes)| {
                 let summary = Summary::read(&stored);
-                let facts =
-                    Facts { sequence: open.sequence, row: &open.row, recent, summary: summary.as_ref(), body: None };
+                let facts = Facts {
+                    sequence: open.sequence,
+                    row: &open.row,
+                    recent,
+                    saved: open.saved,
+                    summary: summary.as_ref(),
+                    body: None,
+                };
                 (open, condition.holds(&facts))
             };
             known.into_iter().map(decide).collect::<Vec<_>>()
@@ -157,6 +167,7 @@ async fn decide(condition: &Arc<Condition>, batch: Vec<Read>, hits: &mut Vec<Hit
                 sequence: open.sequence,
                 row: &open.row,
                 recent: *recent,
+                saved: open.saved,
                 summary: summary.as_ref(),
                 body: Some(body),
             };

@@ -7,15 +7,18 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
 use tokio::task::JoinHandle;
 
 use super::Error;
 use super::environment::Environment;
 use super::folder::Folder;
+use super::maildir::directory::Directories;
 use super::snapshot::Record;
 use crate::foundations::mail::Uid;
 
@@ -174,7 +177,7 @@ const LARGE: u64 = 1 << 20;
 /// A batch ends with the message that makes it larger than this.
 const BATCH_OCTETS: u64 = 1 << 20;
 /// Most messages in a batch.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 /// Most summaries in a batch.
 const SUMMARIES: usize = 256;
 
@@ -221,23 +224,26 @@ impl Folder {
     }
 
     fn read_batch(self: &Arc<Self>, uids: &[u32]) -> Batch<Content> {
-        let mut batch = Vec::with_capacity(uids.len().min(BATCH));
-        let mut octets = 0;
+        let mut batch = Batched::default();
         let snapshot = self.current();
+        let directories = self.directories();
+        let sizes = uids.iter().take(BATCH).filter_map(|uid| snapshot.by_uid(*uid)).map(|(record, _)| record.size);
+        batch.expect(sizes);
         for uid in uids.iter().take(BATCH) {
-            let size = snapshot.by_uid(*uid).map_or(0, |(record, _)| record.virtual_size);
-            let content = if size > LARGE {
-                self.open_body(*uid).map(Content::Large)
-            } else {
-                self.read_whole(*uid).map(Content::Whole)
+            let known = snapshot.by_uid(*uid);
+            let size = known.map_or(0, |(record, _)| record.virtual_size);
+            let content = match (&directories, known) {
+                _ if size > LARGE => Some(self.open_body(*uid).map(Content::Large)),
+                // The usual case: the file is where it is expected to be.
+                (Ok(directories), Some((record, stored))) if batch.read(directories, record, stored) => None,
+                _ => Some(self.read_whole(*uid).map(Content::Whole)),
             };
-            batch.push((Uid::new(*uid).unwrap_or(Uid::MIN), content));
-            octets += size.min(LARGE);
-            if octets >= BATCH_OCTETS {
+            batch.push(*uid, content);
+            if batch.is_full() {
                 break;
             }
         }
-        batch
+        batch.finish()
     }
 
     fn summary_batch(self: &Arc<Self>, uids: &[u32]) -> Result<Batch<Bytes>, Error> {
@@ -264,6 +270,104 @@ impl Folder {
         }
         Ok(batch)
     }
+}
+
+/// Messages read one behind the other into the same memory.
+#[derive(Default)]
+struct Batched {
+    octets: Vec<u8>,
+    name: Vec<u8>,
+    messages: Vec<(u32, Placed)>,
+    /// Octets of messages that are elsewhere.
+    apart: u64,
+    /// Where the message begins that was read last.
+    start: usize,
+}
+
+/// Where a message of a batch is.
+enum Placed {
+    /// Among the octets that were read together.
+    Inside(Range<usize>),
+    /// Elsewhere.
+    Apart(Result<Content, Error>),
+}
+
+impl Batched {
+    /// Makes room for messages of these sizes, as many as there will be.
+    fn expect(&mut self, sizes: impl Iterator<Item = u64>) {
+        let mut octets = 0;
+        for size in sizes {
+            octets += if size > LARGE { 0 } else { size };
+            if octets >= BATCH_OCTETS {
+                break;
+            }
+        }
+        self.octets.reserve(usize::try_from(octets).unwrap_or(0));
+    }
+
+    /// Reads a message whose file has no bare LFs; whether it is there, whole.
+    fn read(&mut self, directories: &Directories, record: &Record, stored: &[u8]) -> bool {
+        let Ok(size) = usize::try_from(record.size) else { return false };
+        self.name.clear();
+        record.write_file_name(stored, &mut self.name);
+        self.start = self.octets.len();
+        let read = record.size == record.virtual_size
+            && directories
+                .open_message(record.place, &self.name)
+                .is_ok_and(|file| read_onto(&file, size, &mut self.octets).is_ok());
+        // Another program may have written a name that is not true.
+        let whole = read && self.octets.len() - self.start == size;
+        if !whole {
+            self.octets.truncate(self.start);
+        }
+        whole
+    }
+
+    /// Adds a message: this, or the one that was read last.
+    fn push(&mut self, uid: u32, content: Option<Result<Content, Error>>) {
+        let placed = match content {
+            Some(content) => {
+                self.apart += match &content {
+                    Ok(Content::Whole(bytes)) => bytes.len() as u64,
+                    // So that few files are open at once.
+                    Ok(Content::Large(_)) => LARGE,
+                    Err(_) => 0,
+                };
+                Placed::Apart(content)
+            }
+            None => Placed::Inside(self.start..self.octets.len()),
+        };
+        self.messages.push((uid, placed));
+    }
+
+    /// Whether there is enough in memory.
+    fn is_full(&self) -> bool {
+        self.octets.len() as u64 + self.apart >= BATCH_OCTETS
+    }
+
+    fn finish(self) -> Batch<Content> {
+        let octets = Bytes::from(self.octets);
+        let content = |placed| match placed {
+            Placed::Inside(range) => Ok(Content::Whole(octets.slice(range))),
+            Placed::Apart(content) => content,
+        };
+        self.messages.into_iter().map(|(uid, placed)| (Uid::new(uid).unwrap_or(Uid::MIN), content(placed))).collect()
+    }
+}
+
+/// Appends the first octets of a file, fewer only where it ends before.
+fn read_onto(file: &File, length: usize, out: &mut Vec<u8>) -> io::Result<()> {
+    let end = out.len() + length;
+    out.reserve(length);
+    while out.len() < end {
+        match rustix::io::read(file, spare_capacity(out)) {
+            Ok(0) => break,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    out.truncate(end);
+    Ok(())
 }
 
 /// A batch being read.

@@ -219,7 +219,7 @@ impl DepositFolder<'_> {
         if let Some(uids) = self.uids {
             let failed = |error| Error::io(format!("write the UIDs of {}", self.name), error);
             let bound = uids.next.max(self.highest.saturating_add(1));
-            let file = UidFile { validity: uids.validity, bound, floor: 0, takeover: Takeover::Done };
+            let file = UidFile { validity: uids.validity, bound, floor: 0, takeover: Takeover::Done, id: None };
             file.write(directory::open(&self.path).map_err(failed)?.as_fd()).map_err(failed)?;
             self.deposit.owner.give_path(&self.path.join(UidFile::NAME))?;
         }

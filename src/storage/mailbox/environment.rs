@@ -12,6 +12,7 @@ use super::watch::Watcher;
 use super::{Error, MailboxSettings, Summarizer, Usage};
 use crate::foundations::address::Address;
 use crate::foundations::clock::SharedClock;
+use crate::foundations::mail::MailboxId;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 
@@ -86,6 +87,12 @@ impl Environment {
         let n = self.names.fetch_add(1, Ordering::Relaxed);
         let micros = now.unix_micros().rem_euclid(1_000_000);
         format!("{}.M{micros}P{}Q{n}.{}", now.unix_seconds(), std::process::id(), self.host)
+    }
+
+    /// An identifier that no folder has: from the time, and counted within it.
+    pub fn fresh_mailbox_id(&self) -> MailboxId {
+        let micros = self.clock.now().unix_micros().max(0).cast_unsigned();
+        MailboxId::new((micros << 12) | (self.names.fetch_add(1, Ordering::Relaxed) & 0xfff))
     }
 
     /// A number larger than all before, for the order of use.

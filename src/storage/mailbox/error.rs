@@ -42,6 +42,12 @@ pub enum Error {
     /// The user has as many folders as `folders_per_user` allows.
     #[error("the user has {0} folders, which is the limit")]
     TooManyFolders(usize),
+    /// A value of an annotation is larger than `metadata_value` allows: so many octets.
+    #[error("an annotation has at most {0} octets")]
+    MetadataTooLarge(u64),
+    /// There would be more annotations than `metadata_entries` and `metadata_total` allow.
+    #[error("there are as many annotations as there may be")]
+    TooMuchMetadata,
     /// All 2³² UIDs of the folder are used up; only deleting and creating it again helps.
     #[error("the folder `{0}` has given out its last UID")]
     UidsExhausted(FolderName),
@@ -79,7 +85,11 @@ impl Error {
             Self::Inbox | Self::BadUser(_) | Self::IntoItself(_) => Kind::Invalid,
             Self::ReadOnly(_) => Kind::NoPermission,
             Self::OverQuota { .. } => Kind::OverQuota,
-            Self::TooManyKeywords(_) | Self::TooManyFolders(_) | Self::UidsExhausted(_) => Kind::TooMany,
+            Self::MetadataTooLarge(_) => Kind::TooLarge,
+            Self::TooManyKeywords(_)
+            | Self::TooManyFolders(_)
+            | Self::TooMuchMetadata
+            | Self::UidsExhausted(_) => Kind::TooMany,
             Self::File(error) => error.kind(),
             Self::Busy(_) | Self::Closing => Kind::Temporary,
             Self::Io { source, .. } => match source.kind() {

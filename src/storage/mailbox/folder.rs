@@ -23,7 +23,7 @@ use super::summaries::{Stamp, Summaries};
 use super::usage::Account;
 use super::watch::Events;
 use super::{Error, FolderName, Usage};
-use crate::foundations::mail::UidValidity;
+use crate::foundations::mail::{MailboxId, UidValidity};
 
 /// One folder.
 pub(super) struct Folder {
@@ -31,6 +31,8 @@ pub(super) struct Folder {
     pub path: PathBuf,
     pub environment: Arc<Environment>,
     pub account: Arc<Account>,
+    /// MAILBOXID; `None` when it cannot be written down.
+    pub id: Option<MailboxId>,
     pub summaries: Summaries,
     /// How many views are open.
     pub views: AtomicUsize,
@@ -121,7 +123,8 @@ impl Folder {
         })?;
         let failed = |error| Error::io(format!("cannot read the folder `{}`", path.display()), error);
         let keywords = Arc::new(keywords_file::read(directories.root()).map_err(failed)?);
-        let (uid_file, takeover) = identity(&directories, fresh_validity).map_err(failed)?;
+        let fresh_id = || environment.fresh_mailbox_id();
+        let (uid_file, takeover) = identity(&directories, fresh_validity, fresh_id).map_err(failed)?;
         let seen = directories.mtimes().map_err(failed)?;
         let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
         let loaded = index::read(directories.root(), Snapshot::empty(validity, 0, Arc::clone(&keywords)));
@@ -164,6 +167,7 @@ impl Folder {
             path: path.to_owned(),
             environment: Arc::clone(environment),
             account: Arc::clone(account),
+            id: uid_file.id,
             summaries: Summaries::default(),
             views: AtomicUsize::new(0),
             events: Mutex::default(),
@@ -258,6 +262,7 @@ impl Folder {
     /// Makes a changed state the one that everybody sees.
     pub fn publish(self: &Arc<Self>, snapshot: Snapshot) {
         self.account.contribute(&self.name, usage_of(&snapshot), &self.environment);
+        self.account.hub.tell_difference(&self.name, &self.current(), &snapshot);
         self.published.send_replace(Arc::new(snapshot));
         self.want_flush();
     }
@@ -486,8 +491,9 @@ impl History {
 fn identity(
     directories: &Directories,
     fresh_validity: impl FnOnce() -> u32,
+    fresh_id: impl Fn() -> MailboxId,
 ) -> std::io::Result<(UidFile, Option<UidList>)> {
-    let own = UidFile::read(directories.root())?;
+    let own = UidFile::read(directories.root())?.map(|own| identified(directories, own, &fresh_id));
     if let Some(own) = own.filter(|own| own.takeover == Takeover::Done) {
         return Ok((own, None));
     }
@@ -495,9 +501,13 @@ fn identity(
     let file = match (&own, &list) {
         (Some(own), _) => *own,
         (None, Some(list)) => {
-            UidFile { validity: list.validity, bound: list.next, floor: 0, takeover: Takeover::Running }
+            let id = Some(fresh_id());
+            UidFile { validity: list.validity, bound: list.next, floor: 0, takeover: Takeover::Running, id }
         }
-        (None, None) => UidFile { validity: fresh_validity(), bound: 1, floor: 0, takeover: Takeover::Done },
+        (None, None) => {
+            let id = Some(fresh_id());
+            UidFile { validity: fresh_validity(), bound: 1, floor: 0, takeover: Takeover::Done, id }
+        }
     };
     if own.is_none() {
         // What an index of an earlier life says about UIDs no longer holds.
@@ -505,6 +515,22 @@ fn identity(
         file.write(directories.root())?;
     }
     Ok((file, list.filter(|list| list.validity == file.validity)))
+}
+
+/// Gives a folder an identifier that was made before there were any. It is on disk before anybody can learn it; where that
+/// is not possible, nobody learns one.
+fn identified(directories: &Directories, own: UidFile, fresh_id: &impl Fn() -> MailboxId) -> UidFile {
+    if own.id.is_some() {
+        return own;
+    }
+    let file = UidFile { id: Some(fresh_id()), ..own };
+    match file.write(directories.root()) {
+        Ok(()) => file,
+        Err(error) => {
+            log::warn!(error:% = error; "A folder's identifier could not be written; it has none for now");
+            own
+        }
+    }
 }
 
 fn usage_of(snapshot: &Snapshot) -> Usage {

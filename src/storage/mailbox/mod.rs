@@ -60,7 +60,9 @@ mod foreign;
 mod index;
 mod mailboxes;
 mod maildir;
+mod metadata;
 mod name;
+mod news;
 mod options;
 mod reconcile;
 mod row;
@@ -80,7 +82,9 @@ pub use foreign::{ForeignFolder, ForeignHome, ForeignMessage, Layout};
 pub use mailboxes::{Mailboxes, Summarizer};
 pub use maildir::filename::{FileName, Place};
 pub use maildir::uid_file::UidFile;
+pub use metadata::Metadata;
 pub use name::{FolderName, InvalidFolderName};
+pub use news::{Listener, Missed, News};
 pub use options::{
     Access, AppendOptions, Appended, Copied, Expunges, FlagChange, FlagOperation, FolderEntry, Missing, SpecialUse,
     Status, Stored, Subscription, Update, Usage,

@@ -1,7 +1,7 @@
 //! What callers say to the store, and what it answers.
 
 use crate::foundations::clock::Timestamp;
-use crate::foundations::mail::{ModSeq, SequenceNumber, Uid, UidValidity};
+use crate::foundations::mail::{MailboxId, ModSeq, SequenceNumber, Uid, UidValidity};
 use crate::foundations::settings::ByteSize;
 
 use super::{Flags, FolderName, Keyword, MailboxSettings};
@@ -164,6 +164,8 @@ pub struct Status {
     pub uid_validity: UidValidity,
     /// HIGHESTMODSEQ (RFC 7162 §3.1.7).
     pub highest_mod_seq: ModSeq,
+    /// MAILBOXID (RFC 8474); `None` where it was not asked, and for a folder whose identifier cannot be written down.
+    pub mailbox_id: Option<MailboxId>,
 }
 
 /// What a user's mail occupies.

@@ -31,5 +31,15 @@ crate::settings! {
         /// Expunged messages remembered per folder for clients that resynchronise (RFC 7162 §3.2.5). A client that
         /// was away longer is told of every absent UID.
         pub expunge_history: u32 = 4096,
+        /// Largest value of an annotation (RFC 5464). A larger one is answered NO [METADATA MAXSIZE].
+        pub metadata_value: ByteSize = ByteSize::kib(64),
+        /// Most annotations a folder may have, and the account itself. One more is answered NO [METADATA TOOMANY].
+        pub metadata_entries: u32 = 100,
+        /// Most octets of all annotations of a folder together, and of the account. More are answered
+        /// NO [METADATA TOOMANY].
+        pub metadata_total: ByteSize = ByteSize::kib(256),
+        /// Changes that may wait for a session that has asked to be told of them (NOTIFY, RFC 5465). A session that does
+        /// not take them in time is told NOTIFICATIONOVERFLOW and nothing more until it asks again.
+        pub waiting_news: u32 = 1000,
     }
 }

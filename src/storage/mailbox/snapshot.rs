@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{ModSeq, Uid, UidValidity};
 
-use super::maildir::filename::{FileName, Place, suffix};
+use super::maildir::filename::{FileName, Place, write_suffix};
 use super::{Flags, KeywordSet, Keywords, Row, Status};
 
 /// One message.
@@ -44,11 +44,17 @@ impl Record {
 
     /// The file's whole name, given the stored one.
     pub fn file_name(&self, stored: &[u8]) -> Vec<u8> {
-        let mut name = stored.to_vec();
-        if self.regular {
-            name.extend_from_slice(suffix(self.place, self.flags, self.keywords).as_bytes());
-        }
+        let mut name = Vec::with_capacity(stored.len() + 16);
+        self.write_file_name(stored, &mut name);
         name
+    }
+
+    /// Appends the file's whole name.
+    pub fn write_file_name(&self, stored: &[u8], name: &mut Vec<u8>) {
+        name.extend_from_slice(stored);
+        if self.regular {
+            write_suffix(self.place, self.flags, self.keywords, name);
+        }
     }
 
     fn unseen(&self) -> u32 {
@@ -63,6 +69,13 @@ impl Record {
 /// The part of a stored name that stays the same when flags change.
 pub(super) fn base(stored: &[u8]) -> &[u8] {
     FileName::parse(stored, Place::Cur).map_or(stored, |name| name.base)
+}
+
+/// When a message came into its folder, from its file's name: a new message, a copy and what was moved here are named
+/// when they come; a file of another program was named by that program at the same occasion, as Maildir has it.
+pub(super) fn saved_at(stored: &[u8]) -> Option<Timestamp> {
+    let seconds = FileName::parse(stored, Place::Cur)?.seconds();
+    i64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Timestamp::from_unix_seconds)
 }
 
 /// Names of a chunk's files, one after the other.
@@ -279,6 +292,7 @@ impl Snapshot {
             uid_next: Uid::new(self.uid_next).unwrap_or(Uid::MIN),
             uid_validity: self.uid_validity,
             highest_mod_seq: ModSeq::new(self.highest).unwrap_or(ModSeq::MIN),
+            mailbox_id: None,
         }
     }
 

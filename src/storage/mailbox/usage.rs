@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::environment::Environment;
 use super::maildir::maildirsize::{self, Limits};
+use super::news::Hub;
 use super::{Error, FolderName, Usage};
 use crate::foundations::address::Address;
 use crate::foundations::settings::ByteSize;
@@ -14,6 +15,8 @@ use crate::foundations::settings::ByteSize;
 /// An account, as its folders see it.
 pub(super) struct Account {
     pub address: Address,
+    /// Where news of its folders is told.
+    pub hub: Hub,
     usage: Mutex<Parts>,
     path: PathBuf,
     /// The quota in `maildirsize`, when that file was there.
@@ -34,7 +37,7 @@ struct Parts {
 
 impl Account {
     pub fn new(address: Address, path: &Path) -> Self {
-        Self { address, usage: Mutex::default(), path: path.to_owned(), limits: maildirsize::read(path) }
+        Self { address, hub: Hub::default(), usage: Mutex::default(), path: path.to_owned(), limits: maildirsize::read(path) }
     }
 
     /// Notes what one folder occupies now.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::change::Transfer;
 use super::environment::Environment;
@@ -17,11 +17,11 @@ use super::maildir::subscriptions;
 use super::maildir::uid_file::UidFile;
 use super::usage::Account;
 use super::{
-    Access, AppendOptions, Appended, Copied, Error, FolderEntry, FolderName, Missing, SpecialUse, Status, Subscription,
-    Usage, View,
+    Access, AppendOptions, Appended, Copied, Error, FolderEntry, FolderName, Listener, Missing, News, SpecialUse, Status,
+    Subscription, Usage, View,
 };
 use crate::foundations::address::Address;
-use crate::foundations::mail::{Message, Uid};
+use crate::foundations::mail::{MailboxId, Message, Uid};
 use crate::foundations::settings::ByteSize;
 
 /// One user's folders.
@@ -128,8 +128,8 @@ impl User {
         self.has(folder)
     }
 
-    /// Creates a folder (RFC 9051 §6.3.4).
-    pub async fn create(self: &Arc<Self>, folder: &FolderName) -> Result<(), Error> {
+    /// Creates a folder (RFC 9051 §6.3.4); its identifier.
+    pub async fn create(self: &Arc<Self>, folder: &FolderName) -> Result<Option<MailboxId>, Error> {
         let (user, folder) = (Arc::clone(self), folder.clone());
         self.environment
             .job(move || {
@@ -139,7 +139,8 @@ impl User {
                     let inbox = folder.is_inbox();
                     return Err(if inbox { Error::Inbox } else { Error::FolderExists(folder) });
                 }
-                user.make_folder(&folder)
+                user.make_folder(&folder)?;
+                Ok(user.folder(&folder)?.id)
             })
             .await
     }
@@ -186,15 +187,25 @@ impl User {
                 let _gate = user.gate.write();
                 let mut names = user.read_subscriptions()?;
                 let most = user.environment.settings.get().folders_per_user as usize;
+                let name = folder.clone();
                 let changed = match subscription {
                     // Names of folders that do not exist are kept too, but not without end.
                     Subscription::On if names.len() >= most => return Err(Error::TooManyFolders(names.len())),
                     Subscription::On => names.insert(folder),
                     Subscription::Off => names.remove(&folder),
                 };
-                if changed { user.write_subscriptions(&names) } else { Ok(()) }
+                if changed {
+                    user.write_subscriptions(&names)?;
+                    user.account.hub.tell(|| News::Subscription(name));
+                }
+                Ok(())
             })
             .await
+    }
+
+    /// Is told from now on what happens to the user's folders.
+    pub fn listen(&self) -> Listener {
+        self.account.hub.listen(self.environment.settings.get().waiting_news as usize)
     }
 
     /// Counts of a folder without opening it.
@@ -208,7 +219,8 @@ impl User {
                 folder.refresh()?;
                 let snapshot = folder.current();
                 let recent = folder.claims().recent(&snapshot).count();
-                Ok(snapshot.status(u32::try_from(recent).unwrap_or(u32::MAX)))
+                let status = snapshot.status(u32::try_from(recent).unwrap_or(u32::MAX));
+                Ok(Status { mailbox_id: folder.id, ..status })
             })
             .await
     }
@@ -338,6 +350,20 @@ impl User {
         Ok(())
     }
 
+    /// Keeps everybody else from changing the folders. Only on threads that may block.
+    pub(super) fn gate_for_change(&self) -> RwLockWriteGuard<'_, ()> {
+        self.used.store(self.environment.use_number(), Ordering::Relaxed);
+        self.gate.write()
+    }
+
+    /// Where a folder lies, after another look at the disk if need be.
+    pub(super) fn known_path(&self, folder: &FolderName) -> Result<Option<PathBuf>, Error> {
+        if !self.has(folder) {
+            self.read_tree()?;
+        }
+        Ok(self.path_of(folder))
+    }
+
     fn path_of(&self, folder: &FolderName) -> Option<PathBuf> {
         let tree = self.tree.lock();
         let directory = tree.directories.get(folder)?;
@@ -384,6 +410,7 @@ impl User {
         Directories::create(root.as_fd(), &name, FolderKind::Below).map_err(&failed)?;
         self.tree.lock().directories.insert(folder.clone(), name);
         self.folder(folder)?;
+        self.account.hub.tell(|| News::Created(folder.clone()));
         Ok(())
     }
 
@@ -399,6 +426,7 @@ impl User {
         rustix::fs::fsync(&root).map_err(|error| failed(error.into()))?;
         self.forget(name);
         self.tree.lock().directories.remove(name);
+        self.account.hub.tell(|| News::Deleted(name.clone()));
         // The rest is tidying up; what is left of it is found when the folders are listed.
         let _ = std::fs::remove_dir_all(self.path.join(hidden));
         Ok(())
@@ -454,6 +482,7 @@ impl User {
         for new in &renamed {
             self.folder(new)?;
         }
+        self.account.hub.tell(|| News::Renamed { from: from.clone(), to: to.clone() });
         Ok(())
     }
 
@@ -462,6 +491,7 @@ impl User {
         {
             let _gate = self.gate.write();
             self.make_folder(to)?;
+            self.copy_metadata(&FolderName::inbox(), to)?;
         }
         let _gate = self.enter();
         let inbox = self.folder(&FolderName::inbox())?;

@@ -8,12 +8,13 @@ use tokio::sync::watch;
 use super::body::{Bodies, Body, Summaries};
 use super::change::{OnlyDeleted, Transfer};
 use super::folder::Folder;
-use super::snapshot::{Claims, Difference, Record, Snapshot};
+use super::snapshot::{Claims, Difference, Record, Snapshot, saved_at};
 use super::user::User;
 use super::{
     Access, Copied, Error, Expunges, FlagChange, Flags, FolderName, Keywords, Missing, Row, Status, Stored, Update,
 };
-use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Uid, UidValidity};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::{MailboxId, ModSeq, SequenceNumber, SequenceSet, Uid, UidValidity};
 use crate::foundations::settings::ByteSize;
 
 /// One session's view of an open folder: its own numbering, which changes only in [`View::sync`].
@@ -68,6 +69,16 @@ impl View {
     /// UIDVALIDITY.
     pub fn uid_validity(&self) -> UidValidity {
         self.base.uid_validity
+    }
+
+    /// MAILBOXID (RFC 8474).
+    pub fn mailbox_id(&self) -> Option<MailboxId> {
+        self.folder.id
+    }
+
+    /// When a message came into the folder (RFC 8514); `None` when that is not known.
+    pub fn saved_at(&self, uid: Uid) -> Option<Timestamp> {
+        self.base.by_uid(uid.get()).and_then(|(_, stored)| saved_at(stored))
     }
 
     /// UIDNEXT.

@@ -1,5 +1,6 @@
 //! Sessions of clients that nobody here wrote; the scripts are in `tests/clients`.
 
+mod extensions;
 mod moving;
 mod order;
 

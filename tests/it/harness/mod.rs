@@ -18,7 +18,7 @@ pub mod tools;
 pub use clock::TestClock;
 pub use dns::NameServer;
 pub use host::{Host, PASSWORD};
-pub use imap::Imap;
+pub use imap::{Imap, Response};
 pub use peer::{Detour, Peer, Received};
 pub use smtp::{Reply, Smtp};
 pub use talk::Talk;

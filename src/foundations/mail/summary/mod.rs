@@ -11,7 +11,7 @@ mod message_id;
 mod stored;
 mod strings;
 
-use super::Structure;
+use super::{ContentDigest, Structure};
 use super::date::HeaderDate;
 use super::encoded_words::cut;
 use super::section::Sections;
@@ -45,6 +45,8 @@ pub struct Summary {
     pub preview: String,
     /// The fields that lists of messages show, in the form of [`ListedFields`]; `None` when they are too long to be kept.
     pub listed: Option<Vec<u8>>,
+    /// What the message holds, for EMAILID (RFC 8474).
+    pub digest: ContentDigest,
 }
 
 /// Decoded header fields, each at most 64 KiB; a field that occurs more than once is joined with `, `.
@@ -80,6 +82,7 @@ impl Summary {
             fields: header.search_fields(),
             preview: text::preview(&structure),
             listed: listed::of(octets),
+            digest: ContentDigest::of(message),
             ..Self::default()
         };
         header.write(&mut summary.envelope);

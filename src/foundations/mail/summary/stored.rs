@@ -1,7 +1,7 @@
 //! The stored form: a version, then numbers in groups of seven bits and strings after their lengths.
 
 use super::{ListedFields, SearchFields, Summary};
-use crate::foundations::mail::HeaderDate;
+use crate::foundations::mail::{ContentDigest, HeaderDate};
 use crate::foundations::mail::section::{Entry, Kind, Sections};
 
 impl Summary {
@@ -42,6 +42,7 @@ impl Summary {
         }
         out.push(u8::from(self.listed.is_some()));
         write_bytes(self.listed.as_deref().unwrap_or_default(), out);
+        out.extend_from_slice(&self.digest.0);
     }
 
     /// Reads the stored form; `None` when it is of another version or damaged: compute it anew then.
@@ -66,6 +67,7 @@ impl Summary {
             fields.references.push(reader.text()?);
         }
         let listed = reader.listed()?.map(<[u8]>::to_vec);
+        let digest = ContentDigest(reader.array()?);
         reader.rest.is_empty().then_some(Self {
             envelope,
             body,
@@ -75,6 +77,7 @@ impl Summary {
             fields,
             preview,
             listed,
+            digest,
         })
     }
 
@@ -92,7 +95,8 @@ impl Summary {
             reader.bytes()?;
         }
         let listed = reader.listed()?.map(ListedFields::new);
-        reader.rest.is_empty().then_some(StoredSummary { envelope, body, body_structure, preview, listed })
+        let digest = ContentDigest(reader.array()?);
+        reader.rest.is_empty().then_some(StoredSummary { envelope, body, body_structure, preview, listed, digest })
     }
 }
 
@@ -112,6 +116,8 @@ pub struct StoredSummary<'a> {
     pub preview: &'a str,
     /// The fields that lists of messages show; `None` when they are not kept.
     pub listed: Option<ListedFields<'a>>,
+    /// As [`Summary::digest`].
+    pub digest: ContentDigest,
 }
 
 impl Sections {

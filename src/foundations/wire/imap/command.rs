@@ -9,7 +9,9 @@ use super::fetch::{Fetch, Store};
 use super::list::{List, SpecialUse, pattern};
 use super::mailbox::{Append, QuotaLimits, Replace, Select, StatusItem, create_uses, mailbox, quota_limits};
 use super::messages::{Addressing, Messages};
+use super::metadata::{GetMetadata, SetMetadata};
 use super::name::RawName;
+use super::notify::Notify;
 use super::search::Search;
 use super::sort::{Sort, Thread};
 use crate::foundations::mail::Uid;
@@ -111,6 +113,8 @@ pub enum CommandBody {
     Expunge(Option<UidSet>),
     /// Tell about messages.
     Fetch(Box<Fetch>),
+    /// Annotations of a mailbox or the server (RFC 5464).
+    GetMetadata(Box<GetMetadata>),
     /// A quota root's usage (RFC 9208).
     GetQuota(String),
     /// The quota roots of a mailbox.
@@ -138,6 +142,8 @@ pub enum CommandBody {
     Namespace,
     /// Nothing.
     Noop,
+    /// Be told of events (RFC 5465).
+    Notify(Box<Notify>),
     /// Rename a mailbox.
     Rename(RawName, RawName),
     /// Put a message in the place of another (RFC 8508).
@@ -146,6 +152,8 @@ pub enum CommandBody {
     Search(Box<Search>),
     /// Open a mailbox.
     Select(Select),
+    /// Set annotations (RFC 5464).
+    SetMetadata(Box<SetMetadata>),
     /// Set a quota.
     SetQuota(String, QuotaLimits),
     /// Find messages and put them in order (RFC 5256).
@@ -241,6 +249,7 @@ impl CommandBody {
             b"CREATE" => Self::Create(name(cursor)?, create_uses(cursor)?),
             b"DELETE" => Self::Delete(name(cursor)?),
             b"EXAMINE" => Self::Examine(Select::parse(cursor)?),
+            b"GETMETADATA" => Self::GetMetadata(Box::new(GetMetadata::parse(cursor)?)),
             b"GETQUOTAROOT" => Self::GetQuotaRoot(name(cursor)?),
             b"LIST" => Self::List(Box::new(List::parse(cursor)?)),
             b"LSUB" => {
@@ -248,8 +257,10 @@ impl CommandBody {
                 cursor.space()?;
                 Self::Lsub(reference, pattern(cursor)?)
             }
+            b"NOTIFY" => Self::Notify(Box::new(Notify::parse(cursor)?)),
             b"RENAME" => Self::Rename(name(cursor)?, name(cursor)?),
             b"SELECT" => Self::Select(Select::parse(cursor)?),
+            b"SETMETADATA" => Self::SetMetadata(Box::new(SetMetadata::parse(cursor)?)),
             b"STATUS" => {
                 let name = name(cursor)?;
                 cursor.space()?;

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use super::cursor::{Cursor, Parsed};
 use super::flag::Flag;
-use super::messages::{Addressing, Messages};
+use super::messages::{Addressing, Messages, PartialRange};
 use crate::foundations::mail::ModSeq;
 
 /// Most items in one FETCH.
@@ -28,6 +28,8 @@ pub struct Fetch {
     pub changed_since: Option<ModSeq>,
     /// VANISHED (RFC 7162 §3.2.6): also tell which were expunged.
     pub vanished: bool,
+    /// PARTIAL (RFC 9394 §3.3): only these of the messages.
+    pub partial: Option<PartialRange>,
 }
 
 /// One thing to know about a message.
@@ -57,6 +59,8 @@ pub enum FetchItem {
     },
     /// `BODYSTRUCTURE`.
     BodyStructure,
+    /// `EMAILID` (RFC 8474).
+    EmailId,
     /// `ENVELOPE`.
     Envelope,
     /// `FLAGS`.
@@ -75,6 +79,10 @@ pub enum FetchItem {
     Rfc822Size,
     /// `RFC822.TEXT`: as `BODY[TEXT]`.
     Rfc822Text,
+    /// `SAVEDATE` (RFC 8514).
+    SaveDate,
+    /// `THREADID` (RFC 8474).
+    ThreadId,
     /// `UID`.
     Uid,
 }
@@ -173,7 +181,7 @@ impl Fetch {
         let messages = Messages::parse(cursor, addressing)?;
         cursor.space()?;
         let items = items(cursor)?;
-        let mut fetch = Self { messages, items, changed_since: None, vanished: false };
+        let mut fetch = Self { messages, items, changed_since: None, vanished: false, partial: None };
         if cursor.eat(b' ') {
             fetch.modifiers(cursor)?;
         }
@@ -182,11 +190,11 @@ impl Fetch {
 
     /// ```abnf
     /// fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")"
-    /// fetch-modifier  =/ chgsince-fetch-mod / rexpunges-fetch-mod
+    /// fetch-modifier  =/ chgsince-fetch-mod / rexpunges-fetch-mod / modifier-partial
     /// ```
     fn modifiers(&mut self, cursor: &mut Cursor<'_>) -> Parsed<()> {
         let start = cursor.clone();
-        cursor.list1(2, |cursor| {
+        cursor.list1(3, |cursor| {
             if cursor.eat_word("CHANGEDSINCE") {
                 cursor.space()?;
                 self.changed_since = Some(cursor.mod_seq()?);
@@ -194,10 +202,18 @@ impl Fetch {
             } else if cursor.eat_word("VANISHED") {
                 self.vanished = true;
                 Ok(())
+            } else if cursor.eat_word("PARTIAL") {
+                cursor.space()?;
+                self.partial = Some(PartialRange::parse(cursor)?);
+                Ok(())
             } else {
-                cursor.wanted("CHANGEDSINCE or VANISHED")
+                cursor.wanted("CHANGEDSINCE, VANISHED or PARTIAL")
             }
         })?;
+        // RFC 9394 §3.3.
+        if self.partial.is_some() && self.messages.addressing() == Addressing::Sequence {
+            return start.wanted("UID FETCH beside PARTIAL");
+        }
         // RFC 7162 §3.2.6: VANISHED needs UID FETCH and CHANGEDSINCE.
         if self.vanished && (self.changed_since.is_none() || self.messages.addressing() == Addressing::Sequence) {
             return start.wanted("UID FETCH with CHANGEDSINCE beside VANISHED");
@@ -227,9 +243,10 @@ impl FetchItem {
     /// ```abnf
     /// fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822" [".HEADER" / ".SIZE" / ".TEXT"] /
     ///             "BODY" ["STRUCTURE"] / "UID" / "BODY" [".PEEK"] section [partial] / "MODSEQ" / "PREVIEW" /
+    ///             "EMAILID" / "THREADID" / "SAVEDATE" /
     ///             "BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary
     /// ```
-    fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
+    pub(super) fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
         const WANTED: &str = "A fetch item";
         let start = cursor.clone();
         let word = cursor.chars(|b| b.is_ascii_alphanumeric() || b == b'.', WANTED)?;
@@ -242,6 +259,7 @@ impl FetchItem {
             ("BINARY.SIZE", true) => Self::BinarySize(PartPath::parse_binary(cursor)?),
             ("BODY", false) => Self::Body,
             ("BODYSTRUCTURE", false) => Self::BodyStructure,
+            ("EMAILID", false) => Self::EmailId,
             ("ENVELOPE", false) => Self::Envelope,
             ("FLAGS", false) => Self::Flags,
             ("INTERNALDATE", false) => Self::InternalDate,
@@ -251,6 +269,8 @@ impl FetchItem {
             ("RFC822.HEADER", false) => Self::Rfc822Header,
             ("RFC822.SIZE", false) => Self::Rfc822Size,
             ("RFC822.TEXT", false) => Self::Rfc822Text,
+            ("SAVEDATE", false) => Self::SaveDate,
+            ("THREADID", false) => Self::ThreadId,
             ("UID", false) => Self::Uid,
             _ => return start.wanted(WANTED),
         };
@@ -261,7 +281,7 @@ impl FetchItem {
     /// fetch-att =/ "PREVIEW" [SP "(" preview-mod *(SP preview-mod) ")"] ; preview-mod = "LAZY"
     /// ```
     fn preview(cursor: &mut Cursor<'_>) -> Parsed<Self> {
-        if cursor.rest().starts_with(b" (") && !cursor.rest().to_ascii_uppercase().starts_with(b" (CHANGEDSINCE") {
+        if cursor.rest().starts_with(b" (") && is_preview_modifier(cursor.rest()) {
             cursor.space()?;
             cursor.list1(1, |cursor| if cursor.eat_word("LAZY") { Ok(()) } else { cursor.wanted("LAZY") })?;
         }
@@ -275,6 +295,12 @@ impl FetchItem {
     fn binary(cursor: &mut Cursor<'_>, reading: Reading) -> Parsed<Self> {
         Ok(Self::Binary { part: PartPath::parse_binary(cursor)?, partial: Partial::parse(cursor)?, reading })
     }
+}
+
+/// Whether a list belongs to PREVIEW and not to the FETCH that it is the only item of.
+fn is_preview_modifier(rest: &[u8]) -> bool {
+    let modifiers = [&b" (CHANGEDSINCE"[..], b" (PARTIAL", b" (VANISHED"];
+    !modifiers.iter().any(|word| rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)))
 }
 
 impl Partial {

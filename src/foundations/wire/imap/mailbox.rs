@@ -117,6 +117,8 @@ pub enum StatusItem {
     DeletedStorage,
     /// The highest modification sequence.
     HighestModSeq,
+    /// The identifier that outlives the name (RFC 8474).
+    MailboxId,
     /// Messages.
     Messages,
     /// Messages with `\Recent` (RFC 3501).
@@ -132,11 +134,12 @@ pub enum StatusItem {
 }
 
 impl StatusItem {
-    const ALL: [(Self, &'static str); 10] = [
+    const ALL: [(Self, &'static str); 11] = [
         (Self::AppendLimit, "APPENDLIMIT"),
         (Self::Deleted, "DELETED"),
         (Self::DeletedStorage, "DELETED-STORAGE"),
         (Self::HighestModSeq, "HIGHESTMODSEQ"),
+        (Self::MailboxId, "MAILBOXID"),
         (Self::Messages, "MESSAGES"),
         (Self::Recent, "RECENT"),
         (Self::Size, "SIZE"),

@@ -1,5 +1,9 @@
 //! Which messages a command means (RFC 9051 §6.4).
 
+use std::fmt;
+use std::num::NonZeroU32;
+use std::ops::Range;
+
 use super::cursor::{Cursor, Parsed};
 use crate::foundations::mail::{Numbered, SequenceNumber, SequenceSet, Uid};
 
@@ -47,10 +51,84 @@ impl Messages {
     }
 }
 
+/// A range of a result, counted from its beginning or its end (RFC 9394 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartialRange {
+    first: u32,
+    second: u32,
+    from_end: bool,
+}
+
+impl PartialRange {
+    /// ```abnf
+    /// partial-range       = partial-range-first / partial-range-last
+    /// partial-range-first = nz-number ":" nz-number
+    /// partial-range-last  = MINUS nz-number ":" MINUS nz-number
+    /// ```
+    pub(super) fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
+        const WANTED: &str = "A range such as 1:100 or -1:-100";
+        let from_end = cursor.eat(b'-');
+        let first = cursor.nz_number::<NonZeroU32>(WANTED)?.get();
+        cursor.expect(b':', WANTED)?;
+        if cursor.eat(b'-') != from_end {
+            return cursor.wanted(WANTED);
+        }
+        Ok(Self { first, second: cursor.nz_number::<NonZeroU32>(WANTED)?.get(), from_end })
+    }
+
+    /// Which places of a result of this length it means; none when it lies beyond.
+    pub fn of(self, length: usize) -> Range<usize> {
+        let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let (low, high) = (place(self.first.min(self.second)), place(self.first.max(self.second)).min(length));
+        if low > length {
+            return 0..0;
+        }
+        if self.from_end { length - high..length + 1 - low } else { low - 1..high }
+    }
+}
+
+impl fmt::Display for PartialRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.from_end { "-" } else { "" };
+        write!(f, "{sign}{}:{sign}{}", self.first, self.second)
+    }
+}
+
 /// ```abnf
 /// sequence-set =/ seq-last-command
 /// seq-last-command = "$"
 /// ```
 fn numbers<T: Numbered>(cursor: &mut Cursor<'_>, wanted: &'static str) -> Parsed<Numbers<T>> {
     if cursor.eat(b'$') { Ok(Numbers::Saved) } else { cursor.sequence_set(wanted).map(Numbers::Set) }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn ranges_of_results() {
+        for (text, length, want) in [
+            ("1:3", 10, Some(0..3)),
+            ("3:1", 10, Some(0..3)),
+            ("8:20", 10, Some(7..10)),
+            ("10:11", 10, Some(9..10)),
+            ("11:20", 10, Some(0..0)),
+            ("-1:-3", 10, Some(7..10)),
+            ("-3:-1", 10, Some(7..10)),
+            ("-8:-20", 10, Some(0..3)),
+            ("-11:-20", 10, Some(0..0)),
+            ("1:4294967295", 0, Some(0..0)),
+            ("0:1", 1, None),
+            ("-1:1", 1, None),
+            ("1:*", 1, None),
+        ] {
+            let bytes = Bytes::from(text);
+            let range = PartialRange::parse(&mut Cursor::new(&bytes)).ok();
+            assert_eq!(range.map(|range| range.of(length)), want, "{text}");
+            assert!(range.is_none_or(|range| range.to_string() == text));
+        }
+    }
 }

@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use super::cursor::{Cursor, Parsed, is_astring};
 use super::date::date;
 use super::flag::{SystemFlag, keyword};
-use super::messages::{Addressing, Messages};
+use super::messages::{Addressing, Messages, PartialRange};
 use crate::foundations::mail::ModSeq;
 
 /// Deepest nesting of keys.
@@ -40,6 +40,8 @@ pub struct SearchReturn {
     pub count: bool,
     /// Keep the result as `$` (RFC 5182).
     pub save: bool,
+    /// Only these of the numbers (RFC 9394).
+    pub partial: Option<PartialRange>,
 }
 
 /// A condition on a message. Keys that are shorthand for others are parsed as those.
@@ -60,6 +62,8 @@ pub enum SearchKey {
         /// The calendar date, without time and zone.
         date: NaiveDate,
     },
+    /// The message has this EMAILID (RFC 8474).
+    EmailId(String),
     /// The flag is set.
     Flag(SystemFlag),
     /// A header field with this name contains the text; an empty text matches any.
@@ -87,6 +91,8 @@ pub enum SearchKey {
     Recent,
     /// Smaller than this many octets.
     Smaller(u64),
+    /// The message has this THREADID (RFC 8474).
+    ThreadId(String),
     /// The text is in the header or the body.
     Text(SearchText),
     /// The internal date is within the last seconds (RFC 5032).
@@ -102,6 +108,8 @@ pub struct SearchText(pub Vec<u8>);
 pub enum DateOf {
     /// When it arrived.
     Internal,
+    /// When it came into this mailbox (RFC 8514).
+    Saved,
     /// Its Date field.
     Sent,
 }
@@ -163,7 +171,7 @@ impl SearchReturn {
 
     /// ```abnf
     /// search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"
-    /// search-return-opt  = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE"
+    /// search-return-opt  = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE" / "PARTIAL" SP partial-range
     /// ```
     fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
         let mut returns = Self::default();
@@ -175,11 +183,19 @@ impl SearchReturn {
                 "ALL" => returns.all = true,
                 "COUNT" => returns.count = true,
                 "SAVE" => returns.save = true,
-                _ => return start.wanted("MIN, MAX, ALL, COUNT or SAVE"),
+                // RFC 9394 §3.1: one of them.
+                "PARTIAL" if returns.partial.is_none() => {
+                    cursor.space()?;
+                    returns.partial = Some(PartialRange::parse(cursor)?);
+                }
+                _ => return start.wanted("MIN, MAX, ALL, COUNT, SAVE or PARTIAL"),
             }
             Ok(())
         })?;
         returns.all |= options.is_empty();
+        if returns.all && returns.partial.is_some() {
+            return cursor.wanted("PARTIAL or ALL");
+        }
         Ok(returns)
     }
 }
@@ -261,7 +277,8 @@ impl SearchKey {
         let flag = |flag| Some(Self::Flag(flag));
         let no_flag = |flag| Some(Self::Flag(flag).negated());
         match word {
-            "ALL" => Some(Self::All),
+            // RFC 8514 §4.3: they are known of every mailbox.
+            "ALL" | "SAVEDATESUPPORTED" => Some(Self::All),
             "ANSWERED" => flag(SystemFlag::Answered),
             "DELETED" => flag(SystemFlag::Deleted),
             "DRAFT" => flag(SystemFlag::Draft),
@@ -290,6 +307,9 @@ impl SearchKey {
             "BEFORE" => return dated(cursor, Internal, Before),
             "ON" => return dated(cursor, Internal, On),
             "SINCE" => return dated(cursor, Internal, Since),
+            "SAVEDBEFORE" => return dated(cursor, Saved, Before),
+            "SAVEDON" => return dated(cursor, Saved, On),
+            "SAVEDSINCE" => return dated(cursor, Saved, Since),
             "SENTBEFORE" => return dated(cursor, Sent, Before),
             "SENTON" => return dated(cursor, Sent, On),
             "SENTSINCE" => return dated(cursor, Sent, Since),
@@ -314,6 +334,8 @@ impl SearchKey {
             "OLDER" => Self::Older(seconds(cursor)?),
             "YOUNGER" => Self::Younger(seconds(cursor)?),
             "MODSEQ" => mod_seq(cursor)?,
+            "EMAILID" => Self::EmailId(object_id(cursor)?),
+            "THREADID" => Self::ThreadId(object_id(cursor)?),
             "UID" => {
                 cursor.space()?;
                 Self::Messages(Messages::parse(cursor, Addressing::Uid)?)
@@ -333,6 +355,16 @@ impl SearchKey {
                 _ => false,
             }
     }
+}
+
+/// ```abnf
+/// objectid = 1*255(ALPHA / DIGIT / "_" / "-")
+/// ```
+fn object_id(cursor: &mut Cursor<'_>) -> Parsed<String> {
+    cursor.space()?;
+    let start = cursor.clone();
+    let id = cursor.chars(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'), "An object identifier")?;
+    if id.len() <= 255 { Ok(id.to_owned()) } else { start.wanted("An object identifier") }
 }
 
 fn text(cursor: &mut Cursor<'_>) -> Parsed<SearchText> {

@@ -7,6 +7,7 @@ use crate::foundations::mail::Login;
 use crate::foundations::secret::Secret;
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::sasl::{Credentials, Error, Exchange, Mechanism, Step};
+use crate::protocols::imap::attention::Attention;
 use crate::protocols::imap::account::{Account, Enabled};
 use crate::protocols::imap::capability::{Passwords, StartTls};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
@@ -92,7 +93,13 @@ async fn verify(talk: &mut Conversation, username: String, password: Secret<Stri
     };
     talk.stop = stay.until(&talk.stop);
     talk.stay = Some(stay);
-    talk.state = State::Authenticated(Box::new(Account { login, user, enabled: Enabled::default(), _place: place }));
+    talk.state = State::Authenticated(Box::new(Account {
+        login,
+        user,
+        enabled: Enabled::default(),
+        attention: Attention::default(),
+        _place: place,
+    }));
     talk.apply_limits();
     Ok(Done::with(Code::Capability(talk.capabilities()), "Logged in"))
 }

@@ -1,8 +1,11 @@
-//! FETCH (RFC 9051 §6.4.5; RFC 3516; RFC 7162 §3.1.4, §3.2.6).
+//! FETCH (RFC 9051 §6.4.5; RFC 3516; RFC 7162 §3.1.4, §3.2.6; RFC 8474; RFC 8514; RFC 8970; RFC 9394).
+
+use std::borrow::Cow;
 
 use super::section::{Binary, Found, Source, cut};
 use super::trouble;
-use crate::foundations::mail::{ListedNames, SequenceNumber, StoredSummary, Summary, Uid};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::{EmailId, ListedNames, SequenceNumber, SequenceSet, StoredSummary, Summary, Uid};
 use crate::foundations::wire::imap::encode::{Code, FetchWriter, Out};
 use crate::foundations::wire::imap::{
     Addressing, Fetch, FetchItem, Messages, Numbers, Partial, Reading, Section, SectionText,
@@ -24,6 +27,12 @@ pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
         account.enable_condstore(selected, &mut talk.link);
     }
     let mut plan = Plan::new(fetch, account.enabled);
+    if let Some(partial) = plan.fetch.partial {
+        // RFC 9394 §3.4: first the range, then CHANGEDSINCE.
+        let mut uids = selected.uids(&plan.fetch.messages)?;
+        let range = partial.of(uids.len());
+        plan.some = Some(uids.drain(range).collect());
+    }
     if plan.fetch.vanished {
         tell_vanished(&plan.fetch, selected, &mut talk.link);
     }
@@ -35,12 +44,7 @@ pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
             Err(Marking::Store(error)) => log::warn!(error:% = error; "Messages that were read could not be marked"),
         }
     }
-    let ended = match plan.needs {
-        Needs { bodies: false, summaries: false } => rows(&plan, account.enabled, selected, &mut talk.link).await,
-        Needs { bodies: false, summaries: true } => summaries(&plan, account.enabled, selected, &mut talk.link).await,
-        Needs { bodies: true, .. } => bodies(&plan, account.enabled, selected, &mut talk.link).await,
-    };
-    match ended {
+    match answer(&plan, account.enabled, selected, &mut talk.link).await {
         Ok(Fetched { expunged: 0, unknown_encoding: false }) => Ok(Done::new("Fetched")),
         Ok(Fetched { unknown_encoding: true, .. }) => {
             Err(Trouble::coded("UNKNOWN-CTE", "A part has a transfer encoding that is not known here"))
@@ -52,6 +56,34 @@ pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
     }
 }
 
+/// Tells what a client has asked to be told of new messages (RFC 5465 §5.2): those from this UID on.
+pub async fn tell_new(
+    items: &[FetchItem],
+    from: Uid,
+    enabled: Enabled,
+    selected: &Selected,
+    link: &mut Link,
+) -> std::io::Result<()> {
+    let uids: SequenceSet<Uid> = match selected.view.last_uid() {
+        Some(last) if last >= from => SequenceSet::range(from, last),
+        _ => return Ok(()),
+    };
+    let messages = Messages::Uid(Numbers::Set(uids));
+    // As after FETCH with numbers: the UID is there only where it was asked for.
+    let fetch = Fetch { messages, items: items.to_vec(), changed_since: None, vanished: false, partial: None };
+    let plan = Plan::of(fetch, enabled);
+    match answer(&plan, enabled, selected, link).await {
+        Ok(_) => Ok(()),
+        Err(Failure::Trouble(Trouble::Gone(error))) => Err(error),
+        // What could not be read now can be fetched as ever.
+        Err(Failure::Trouble(_)) => Ok(()),
+        Err(Failure::Store(error)) => {
+            log::warn!(error:% = error; "New messages could not be told of");
+            Ok(())
+        }
+    }
+}
+
 /// What is asked for, and what must be read for it.
 struct Plan {
     fetch: Fetch,
@@ -60,6 +92,8 @@ struct Plan {
     listed: Vec<Option<Listed>>,
     /// Whether reading sets `\Seen`.
     marks: bool,
+    /// Which messages are meant, ascending, when not all that are named (RFC 9394 §3.3).
+    some: Option<Vec<Uid>>,
     /// Messages that this command has marked, ascending: their responses hold the new flags.
     newly_seen: Vec<Uid>,
 }
@@ -98,11 +132,15 @@ impl From<Trouble> for Failure {
 
 impl Plan {
     fn new(mut fetch: Fetch, enabled: Enabled) -> Self {
-        let mut items: Vec<FetchItem> = Vec::with_capacity(fetch.items.len() + 2);
         // RFC 9051 §6.4.9: the responses to UID FETCH hold the UID, asked for or not.
         if fetch.messages.addressing() == Addressing::Uid {
-            items.push(FetchItem::Uid);
+            fetch.items.insert(0, FetchItem::Uid);
         }
+        Self::of(fetch, enabled)
+    }
+
+    fn of(mut fetch: Fetch, enabled: Enabled) -> Self {
+        let mut items: Vec<FetchItem> = Vec::with_capacity(fetch.items.len() + 1);
         for item in fetch.items.drain(..) {
             if !items.contains(&item) {
                 items.push(item);
@@ -125,11 +163,12 @@ impl Plan {
             _ => false,
         });
         fetch.items = items;
-        Self { fetch, needs, listed, marks, newly_seen: Vec::new() }
+        Self { fetch, needs, listed, marks, some: None, newly_seen: Vec::new() }
     }
 
     fn wants(&self, row: &Row) -> bool {
         self.fetch.changed_since.is_none_or(|since| row.mod_seq > since)
+            && self.some.as_ref().is_none_or(|some| some.binary_search(&row.uid).is_ok())
     }
 }
 
@@ -163,16 +202,24 @@ impl Needs {
 
 fn item_needs(item: &FetchItem) -> Needs {
     match item {
-        FetchItem::Body | FetchItem::BodyStructure | FetchItem::Envelope | FetchItem::Preview => {
+        FetchItem::Body
+        | FetchItem::BodyStructure
+        | FetchItem::EmailId
+        | FetchItem::Envelope
+        | FetchItem::Preview => {
             Needs { summaries: true, bodies: false }
         }
         FetchItem::Rfc822 | FetchItem::Rfc822Header | FetchItem::Rfc822Text => Needs { summaries: false, bodies: true },
         FetchItem::BodySection { section: Section { part, .. }, .. }
         | FetchItem::Binary { part, .. }
         | FetchItem::BinarySize(part) => Needs { summaries: !part.0.is_empty(), bodies: true },
-        FetchItem::Flags | FetchItem::InternalDate | FetchItem::ModSeq | FetchItem::Rfc822Size | FetchItem::Uid => {
-            Needs::default()
-        }
+        FetchItem::Flags
+        | FetchItem::InternalDate
+        | FetchItem::ModSeq
+        | FetchItem::Rfc822Size
+        | FetchItem::SaveDate
+        | FetchItem::ThreadId
+        | FetchItem::Uid => Needs::default(),
     }
 }
 
@@ -217,6 +264,14 @@ async fn mark_seen(
     Ok(stored.changed)
 }
 
+async fn answer(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Failure> {
+    match plan.needs {
+        Needs { bodies: false, summaries: false } => rows(plan, enabled, selected, link).await,
+        Needs { bodies: false, summaries: true } => summaries(plan, enabled, selected, link).await,
+        Needs { bodies: true, .. } => bodies(plan, enabled, selected, link).await,
+    }
+}
+
 /// Items that need no file: from the view, at the speed of memory.
 async fn rows(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Failure> {
     for (sequence, row) in selected.rows(&plan.fetch.messages)? {
@@ -239,6 +294,8 @@ fn row_item(item: &FetchItem, row: &Row, selected: &Selected, enabled: Enabled, 
         FetchItem::InternalDate => _ = writer.internal_date(row.internal_date.local()),
         FetchItem::ModSeq => _ = writer.mod_seq(row.mod_seq),
         FetchItem::Rfc822Size => _ = writer.size(row.size),
+        FetchItem::SaveDate => _ = writer.save_date(selected.view.saved_at(row.uid).map(Timestamp::local)),
+        FetchItem::ThreadId => _ = writer.no_thread_id(),
         FetchItem::Uid => _ = writer.uid(row.uid),
         _ => {}
     }
@@ -256,6 +313,9 @@ fn summary_item(
     match (item, summary) {
         (FetchItem::Body, Some(summary)) => _ = writer.ready("BODY", summary.body),
         (FetchItem::BodyStructure, Some(summary)) => _ = writer.ready("BODYSTRUCTURE", summary.body_structure),
+        (FetchItem::EmailId, Some(summary)) => {
+            writer.email_id(EmailId::new(summary.digest, row.internal_date));
+        }
         (FetchItem::Envelope, Some(summary)) => _ = writer.ready("ENVELOPE", summary.envelope),
         (FetchItem::Preview, Some(summary)) => _ = writer.preview(summary.preview),
         (item, _) => row_item(item, row, selected, enabled, writer),
@@ -420,11 +480,11 @@ impl Fetching<'_> {
         let (name, section, partial) = match item {
             FetchItem::BodySection { section, partial, .. } => {
                 link.out.raw("BODY").section(section).origin(partial.map(|partial| partial.first));
-                ("", section.clone(), *partial)
+                ("", Cow::Borrowed(section), *partial)
             }
-            FetchItem::Rfc822 => ("RFC822", whole(SectionText::Whole), None),
-            FetchItem::Rfc822Header => ("RFC822.HEADER", whole(SectionText::Header), None),
-            FetchItem::Rfc822Text => ("RFC822.TEXT", whole(SectionText::Text), None),
+            FetchItem::Rfc822 => ("RFC822", Cow::Owned(whole(SectionText::Whole)), None),
+            FetchItem::Rfc822Header => ("RFC822.HEADER", Cow::Owned(whole(SectionText::Header)), None),
+            FetchItem::Rfc822Text => ("RFC822.TEXT", Cow::Owned(whole(SectionText::Text)), None),
             other => return self.binary_item(other, source, link, fetched).await,
         };
         link.out.raw(name).raw(" ");

@@ -7,7 +7,7 @@ use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{RawName, SpecialUse};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::{Conversation, State};
-use crate::storage::mailbox::{FolderName, Subscription, User};
+use crate::storage::mailbox::{FolderName, News, Subscription, User};
 
 /// Makes a mailbox.
 pub async fn create(talk: &mut Conversation, name: &RawName, uses: &[SpecialUse]) -> Outcome {
@@ -21,8 +21,12 @@ pub async fn create(talk: &mut Conversation, name: &RawName, uses: &[SpecialUse]
             return Err(Trouble::coded("USEATTR", "This special use belongs to another mailbox"));
         }
     }
-    match user.create(&folder).await {
-        Ok(()) => Ok(Done::new("Created")),
+    let created = user.create(&folder).await;
+    note_own(talk, || News::Created(folder));
+    match created {
+        // RFC 8474 §4.1.
+        Ok(Some(id)) => Ok(Done::with(Code::MailboxId(id), "Created")),
+        Ok(None) => Ok(Done::new("Created")),
         Err(error) => Err(trouble(talk, &error)),
     }
 }
@@ -31,7 +35,9 @@ pub async fn create(talk: &mut Conversation, name: &RawName, uses: &[SpecialUse]
 pub async fn delete(talk: &mut Conversation, name: &RawName) -> Outcome {
     let (folder, user) = target(talk, name)?;
     leave(talk, &folder);
-    match user.delete(&folder).await {
+    let deleted = user.delete(&folder).await;
+    note_own(talk, || News::Deleted(folder));
+    match deleted {
         Ok(()) => Ok(Done::new("Deleted")),
         Err(error) => Err(trouble(talk, &error)),
     }
@@ -50,7 +56,10 @@ pub async fn rename(talk: &mut Conversation, from: &RawName, to: &RawName) -> Ou
     if !from.is_inbox() {
         leave(talk, &from);
     }
-    match user.rename(&from, &to).await {
+    let renamed = user.rename(&from, &to).await;
+    // A renamed inbox stays, and what has come of it is a new mailbox.
+    note_own(talk, || if from.is_inbox() { News::Created(to) } else { News::Renamed { from, to } });
+    match renamed {
         Ok(()) => Ok(Done::new("Renamed")),
         Err(error) => Err(trouble(talk, &error)),
     }
@@ -59,12 +68,21 @@ pub async fn rename(talk: &mut Conversation, from: &RawName, to: &RawName) -> Ou
 /// Adds to the subscribed names or removes from them.
 pub async fn subscribe(talk: &mut Conversation, name: &RawName, subscription: Subscription) -> Outcome {
     let (folder, user) = target(talk, name)?;
-    match user.subscribe(&folder, subscription).await {
+    let subscribed = user.subscribe(&folder, subscription).await;
+    note_own(talk, || News::Subscription(folder));
+    match subscribed {
         Ok(()) => Ok(Done::new(match subscription {
             Subscription::On => "Subscribed",
             Subscription::Off => "Unsubscribed",
         })),
         Err(error) => Err(trouble(talk, &error)),
+    }
+}
+
+/// RFC 5465 §5: what the session does itself it need not be told.
+fn note_own(talk: &mut Conversation, news: impl FnOnce() -> News) {
+    if let State::Authenticated(account) | State::Selected(account, _) = &mut talk.state {
+        account.attention.note_own(news);
     }
 }
 

@@ -6,6 +6,8 @@ use tokio::time::Instant;
 
 use crate::foundations::wire::imap::Framed;
 use crate::foundations::wire::imap::encode::Condition;
+use super::notify;
+use crate::protocols::imap::attention::{Attention, Wakeup};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::{Conversation, State};
 use crate::protocols::imap::session::Expunges;
@@ -16,6 +18,8 @@ enum Woken {
     Read(io::Result<usize>),
     /// The mailbox has changed.
     Changed,
+    /// There is something that NOTIFY was asked for.
+    Wakeup(Wakeup),
     /// It is time to show that the connection lives.
     KeepAlive,
     /// The client has been silent for too long.
@@ -35,7 +39,9 @@ pub async fn run(talk: &mut Conversation) -> Outcome {
                 _ => Err(Trouble::bad("DONE was expected")),
             };
         }
-        if let State::Selected(account, selected) = &mut talk.state {
+        if let State::Selected(account, selected) = &mut talk.state
+            && !account.attention.ignores_selected()
+        {
             selected.tell_updates(account, Expunges::Tell, &mut talk.link).await?;
             if selected.is_gone() {
                 return Ok(Done::new("The mailbox is gone"));
@@ -44,7 +50,8 @@ pub async fn run(talk: &mut Conversation) -> Outcome {
         talk.link.flush().await?;
         talk.link.release();
         match wait(talk, until).await {
-            Woken::Changed => {}
+            Woken::Changed | Woken::Wakeup(Wakeup::Selected) => {}
+            Woken::Wakeup(wakeup) => Box::pin(notify::tell(talk, wakeup)).await?,
             Woken::Read(Ok(0)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             Woken::Read(Ok(_)) => {}
             Woken::Read(Err(error)) => return Err(error.into()),
@@ -69,7 +76,15 @@ async fn wait(talk: &mut Conversation, until: Instant) -> Woken {
     let state = &mut talk.state;
     let changed = async {
         match state {
-            State::Selected(_, selected) => selected.view.changed().await,
+            State::Selected(account, selected) => match &mut account.attention {
+                Attention::Usual => {
+                    selected.view.changed().await;
+                    Woken::Changed
+                }
+                // RFC 5465 §4: in IDLE too, what was asked for and nothing else.
+                attention => Woken::Wakeup(attention.wake(Some(selected)).await),
+            },
+            State::Authenticated(account) => Woken::Wakeup(account.attention.wake(None).await),
             _ => std::future::pending().await,
         }
     };
@@ -77,7 +92,7 @@ async fn wait(talk: &mut Conversation, until: Instant) -> Woken {
         biased;
         () = talk.stop.cancelled() => Woken::Stopping,
         read = talk.link.read() => Woken::Read(read),
-        () = changed => Woken::Changed,
+        woken = changed => woken,
         () = tokio::time::sleep_until(until.min(keep_alive)) => {
             if until <= keep_alive { Woken::TimedOut } else { Woken::KeepAlive }
         }

@@ -6,6 +6,8 @@ use super::matching::Pattern;
 use super::{status, trouble};
 use crate::foundations::wire::imap::encode::{ListAttributes, ListLine};
 use crate::foundations::wire::imap::{InvalidName, List, ListReturn, ListSelect, NameEncoding, RawName, SpecialUse};
+use crate::protocols::imap::account::Enabled;
+use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::{Conversation, State};
 use crate::storage::mailbox::{FolderEntry, FolderName};
@@ -16,7 +18,7 @@ pub async fn run(talk: &mut Conversation, list: &List) -> Outcome {
     if !list.extended && list.patterns.iter().all(|pattern| pattern.as_str().is_empty()) {
         // RFC 9051 §6.3.9: an empty name asks for the delimiter.
         let attributes = ListAttributes { words: vec!["\\Noselect"], uses: Vec::new() };
-        let line = ListLine { attributes: &attributes, delimiter: Some('/'), name: "", child_subscribed: false };
+        let line = list_line(&attributes, "", false);
         talk.link.out.list_line("LIST", &line, encoding);
         return Ok(Done::new("Listed"));
     }
@@ -28,7 +30,7 @@ pub async fn run(talk: &mut Conversation, list: &List) -> Outcome {
         }
         let Some(child_subscribed) = node.selected(list.select) else { continue };
         let attributes = node.attributes(list, talk.is_rev2());
-        let line = ListLine { attributes: &attributes, delimiter: Some('/'), name, child_subscribed };
+        let line = list_line(&attributes, name, child_subscribed);
         talk.link.out.list_line("LIST", &line, encoding);
         if let (Some(items), true, Ok(folder)) = (&list.returns.status, node.exists, FolderName::parse(name)) {
             // RFC 5819 §2: a mailbox that cannot be asked gets no STATUS.
@@ -55,12 +57,16 @@ pub async fn lsub(talk: &mut Conversation, reference: &RawName, pattern: &RawNam
         };
         if node.matches {
             let attributes = ListAttributes { words, uses: Vec::new() };
-            let line = ListLine { attributes: &attributes, delimiter: Some('/'), name, child_subscribed: false };
+            let line = list_line(&attributes, name, false);
             talk.link.out.list_line("LSUB", &line, encoding);
             talk.link.relieve().await?;
         }
     }
     Ok(Done::new("Listed"))
+}
+
+const fn list_line<'l>(attributes: &'l ListAttributes, name: &'l str, child_subscribed: bool) -> ListLine<'l> {
+    ListLine { attributes, delimiter: Some('/'), name, child_subscribed, old_name: None }
 }
 
 impl Conversation {
@@ -174,7 +180,29 @@ impl Node {
     }
 }
 
-const fn told_use(special: crate::storage::mailbox::SpecialUse) -> SpecialUse {
+/// Tells of a name that has changed (RFC 5465 §5.4).
+pub fn tell_changed(
+    folders: &[FolderEntry],
+    name: &FolderName,
+    old_name: Option<&FolderName>,
+    enabled: Enabled,
+    link: &mut Link,
+) {
+    let tree = Tree::of(folders.to_vec(), &[]);
+    let returns = ListReturn { subscribed: true, children: true, special_use: true, status: None };
+    let empty = RawName::from("");
+    let list = List { reference: empty, patterns: Vec::new(), select: ListSelect::default(), returns, extended: true };
+    let node = tree.nodes.get(name.as_str());
+    let attributes = node.map_or_else(
+        || ListAttributes { words: vec!["\\NonExistent"], uses: Vec::new() },
+        |node| node.attributes(&list, enabled.rev2),
+    );
+    let old_name = old_name.map(FolderName::as_str);
+    let line = ListLine { old_name, ..list_line(&attributes, name.as_str(), false) };
+    link.out.list_line("LIST", &line, enabled.names());
+}
+
+pub(super) const fn told_use(special: crate::storage::mailbox::SpecialUse) -> SpecialUse {
     use crate::storage::mailbox::SpecialUse as Stored;
     match special {
         Stored::Archive => SpecialUse::Archive,

@@ -11,12 +11,16 @@ mod folders;
 mod idle;
 mod list;
 mod matching;
+mod metadata;
+pub(super) mod notify;
 mod quota;
 mod search;
 mod section;
 mod select;
 mod status;
 mod store;
+
+pub(super) use fetch::tell_new;
 
 use super::outcome::{Done, Outcome, Trouble};
 use super::serve::{Conversation, State};
@@ -65,6 +69,7 @@ async fn authenticated(talk: &mut Conversation, tag: &str, body: CommandBody) ->
         B::Delete(name) => Box::pin(folders::delete(talk, &name)).await,
         B::Enable(names) => enable::run(talk, &names),
         B::Examine(select) => Box::pin(select::run(talk, select, mailbox::Access::ReadOnly)).await,
+        B::GetMetadata(get) => Box::pin(metadata::get(talk, *get)).await,
         B::GetQuota(root) => Box::pin(quota::get(talk, &root)).await,
         B::GetQuotaRoot(name) => Box::pin(quota::root(talk, &name)).await,
         B::Idle => Box::pin(idle::run(talk)).await,
@@ -75,8 +80,10 @@ async fn authenticated(talk: &mut Conversation, tag: &str, body: CommandBody) ->
             talk.link.out.raw("* NAMESPACE ((\"\" \"/\")) NIL NIL").line_end();
             Ok(Done::new("One name space"))
         }
+        B::Notify(notify) => Box::pin(notify::run(talk, *notify)).await,
         B::Rename(from, to) => Box::pin(folders::rename(talk, &from, &to)).await,
         B::Select(select) => Box::pin(select::run(talk, select, mailbox::Access::ReadWrite)).await,
+        B::SetMetadata(set) => Box::pin(metadata::set(talk, *set)).await,
         B::SetQuota(..) => Err(Trouble::coded("NOPERM", "Quotas are set by the administrator")),
         B::Status(name, items) => Box::pin(status::run(talk, &name, &items)).await,
         B::Subscribe(name) => Box::pin(folders::subscribe(talk, &name, mailbox::Subscription::On)).await,

@@ -56,6 +56,10 @@ fn describe(account: &Account, selected: &Selected, link: &mut Link) {
     }
     say(Code::UidValidity(view.uid_validity()), "UIDs are valid");
     say(Code::UidNext(view.uid_next()), "The next UID");
+    // RFC 8474 §4.2.
+    if let Some(id) = view.mailbox_id() {
+        say(Code::MailboxId(id), "The mailbox, whatever it is called");
+    }
     // RFC 7162 §3.1.2.1: told to everybody, so that clients see that mod-sequences are kept.
     say(Code::HighestModSeq(view.highest_mod_seq()), "The highest mod-sequence");
     if account.enabled.rev2 {
@@ -66,6 +70,7 @@ fn describe(account: &Account, selected: &Selected, link: &mut Link) {
             delimiter: Some('/'),
             name: view.folder().as_str(),
             child_subscribed: false,
+            old_name: None,
         };
         link.out.list_line("LIST", &line, account.enabled.names());
     }

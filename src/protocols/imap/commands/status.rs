@@ -1,4 +1,4 @@
-//! STATUS (RFC 9051 §6.3.11; RFC 7162; RFC 7889; RFC 8438).
+//! STATUS (RFC 9051 §6.3.11; RFC 7162; RFC 7889; RFC 8438; RFC 8474).
 
 use crate::foundations::wire::imap::encode::StatusValue;
 use crate::foundations::wire::imap::{RawName, StatusItem};
@@ -42,6 +42,10 @@ pub async fn tell(talk: &mut Conversation, folder: &FolderName, items: &[StatusI
             // Sizes of single messages are not summed up by the store.
             StatusItem::DeletedStorage => continue,
             StatusItem::HighestModSeq => status.highest_mod_seq.get(),
+            StatusItem::MailboxId => match status.mailbox_id {
+                Some(id) => id.get(),
+                None => continue,
+            },
             StatusItem::Messages => status.messages.into(),
             StatusItem::Recent => status.recent.into(),
             StatusItem::Size => status.size,

@@ -99,15 +99,20 @@ impl<'a> FileName<'a> {
 
 /// What follows the base: nothing in `new/`, `:2,` and the letters in ASCII order in `cur/`.
 pub fn suffix(place: Place, flags: Flags, keywords: KeywordSet) -> String {
-    let mut suffix = String::new();
+    let mut suffix = Vec::new();
+    write_suffix(place, flags, keywords, &mut suffix);
+    // Letters of ASCII only.
+    String::from_utf8(suffix).unwrap_or_default()
+}
+
+/// Appends what [`suffix`] gives.
+pub fn write_suffix(place: Place, flags: Flags, keywords: KeywordSet, out: &mut Vec<u8>) {
     if place == Place::New {
-        return suffix;
+        return;
     }
-    suffix.push_str(":2,");
-    suffix
-        .extend(Flags::LETTERS.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, letter)| char::from(*letter)));
-    suffix.extend(keywords.slots().map(|slot| char::from(b'a' + slot)));
-    suffix
+    out.extend_from_slice(b":2,");
+    out.extend(Flags::LETTERS.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, letter)| *letter));
+    out.extend(keywords.slots().map(|slot| b'a' + slot));
 }
 
 /// Whether these octets are what [`suffix`] would write, without writing it: names are read by the hundred thousand.

@@ -3,12 +3,14 @@
 //! One line: `1 V<UIDVALIDITY> N<bound> F<floor> <state> <CRC-32 of what stands before>`. Every UID at or above the
 //! bound that was ever given out is in the name of a file that still exists, so the next UID is the larger of the bound
 //! and the highest UID in names plus one. The floor, used in the inbox's file, is the highest UIDVALIDITY of a deleted
-//! folder that lies in the future.
+//! folder that lies in the future. A last word, `I<hexadecimal>`, is the folder's identifier (RFC 8474); files written before
+//! there were identifiers lack it.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 
 use super::small;
+use crate::foundations::mail::MailboxId;
 
 /// The file's name.
 pub const NAME: &str = "postrider-uid";
@@ -24,6 +26,8 @@ pub struct UidFile {
     pub floor: u32,
     /// Whether files without a UID still get theirs from `dovecot-uidlist`.
     pub takeover: Takeover,
+    /// What the folder is known by whatever it is called.
+    pub id: Option<MailboxId>,
 }
 
 /// Whether a takeover from Dovecot is complete.
@@ -62,7 +66,10 @@ impl UidFile {
             Takeover::Running => "T",
             Takeover::Done => "-",
         };
-        let line = format!("1 V{} N{} F{} {state}", self.validity, self.bound, self.floor);
+        let mut line = format!("1 V{} N{} F{} {state}", self.validity, self.bound, self.floor);
+        if let Some(id) = self.id {
+            line.push_str(&format!(" I{:x}", id.get()));
+        }
         format!("{line} {:08x}\n", crc32fast::hash(line.as_bytes()))
     }
 
@@ -80,7 +87,8 @@ impl UidFile {
         let bound = words.next()?.strip_prefix('N')?.parse().ok()?;
         let floor = words.next()?.strip_prefix('F')?.parse().ok()?;
         let takeover = if words.next()? == "T" { Takeover::Running } else { Takeover::Done };
-        Some(Self { validity, bound, floor, takeover })
+        let id = words.next().and_then(|word| u64::from_str_radix(word.strip_prefix('I')?, 16).ok());
+        Some(Self { validity, bound, floor, takeover, id: id.map(MailboxId::new) })
     }
 }
 
@@ -94,7 +102,7 @@ mod tests {
     fn can_be_overwritten_in_its_place() {
         let directory = tempfile::tempdir().unwrap();
         let folder = std::fs::File::open(directory.path()).unwrap();
-        let file = |bound| UidFile { validity: 7, bound, floor: 1, takeover: Takeover::Done };
+        let file = |bound| UidFile { validity: 7, bound, floor: 1, takeover: Takeover::Done, id: None };
         assert!(small::overwrite(folder.as_fd(), NAME, b"x").is_err(), "there is nothing to overwrite");
         file(9_999).write(folder.as_fd()).unwrap();
         for bound in [10_000, 5] {
@@ -105,7 +113,8 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes_and_nothing_damaged() {
-        let file = UidFile { validity: 1_700_000_000, bound: 77, floor: 3, takeover: Takeover::Running };
+        let id = Some(MailboxId::new(0x1f));
+        let file = UidFile { validity: 1_700_000_000, bound: 77, floor: 3, takeover: Takeover::Running, id };
         let text = file.to_text();
         assert_eq!(UidFile::parse(text.as_bytes()), Some(file));
         for at in 0..text.trim_end().len() {

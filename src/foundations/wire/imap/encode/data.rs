@@ -1,10 +1,10 @@
 //! Untagged responses about the server, mailboxes and searches (RFC 9051 §7.2, §7.3, §7.4).
 
 use super::Out;
-use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Uid};
+use crate::foundations::mail::{MailboxId, ModSeq, SequenceNumber, SequenceSet, Uid};
 use crate::foundations::wire::imap::list::SpecialUse;
 use crate::foundations::wire::imap::mailbox::StatusItem;
-use crate::foundations::wire::imap::messages::Addressing;
+use crate::foundations::wire::imap::messages::{Addressing, PartialRange};
 use crate::foundations::wire::imap::name::NameEncoding;
 
 /// Attributes of a mailbox in a LIST response (RFC 9051 §7.3.1).
@@ -27,9 +27,11 @@ pub struct ListLine<'a> {
     pub name: &'a str,
     /// CHILDINFO `SUBSCRIBED` (RFC 5258 §4).
     pub child_subscribed: bool,
+    /// OLDNAME (RFC 5465 §5.4): what it was called before.
+    pub old_name: Option<&'a str>,
 }
 
-/// One pair of a STATUS response.
+/// One pair of a STATUS response; of a MAILBOXID its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusValue(pub StatusItem, pub u64);
 
@@ -48,6 +50,8 @@ pub struct EsearchResult {
     pub all: Option<String>,
     /// How many.
     pub count: Option<u32>,
+    /// Some of the numbers (RFC 9394): which of them, and the set in its written form.
+    pub partial: Option<(PartialRange, String)>,
     /// The highest modification sequence among the messages returned (RFC 7162 §3.1.10).
     pub mod_seq: Option<ModSeq>,
 }
@@ -66,6 +70,9 @@ impl Out {
         if line.child_subscribed {
             self.raw(" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
         }
+        if let Some(old_name) = line.old_name {
+            self.raw(" (\"OLDNAME\" (").mailbox(old_name, encoding).raw("))");
+        }
         self.line_end()
     }
 
@@ -73,7 +80,11 @@ impl Out {
     pub fn status(&mut self, name: &str, encoding: NameEncoding, values: &[StatusValue]) -> &mut Self {
         self.raw("* STATUS ").mailbox(name, encoding).raw(" ");
         self.list(values, |out, StatusValue(item, value)| {
-            out.raw(item.as_str()).raw(" ").number(*value);
+            out.raw(item.as_str()).raw(" ");
+            match item {
+                StatusItem::MailboxId => out.raw("(").display(MailboxId::new(*value)).raw(")"),
+                _ => out.number(*value),
+            };
         });
         self.line_end()
     }
@@ -135,6 +146,10 @@ impl Out {
         if let Some(all) = result.all.as_ref().filter(|all| !all.is_empty()) {
             self.raw(" ALL ").raw(all);
         }
+        if let Some((range, set)) = &result.partial {
+            let set = if set.is_empty() { "NIL" } else { set };
+            self.raw(" PARTIAL (").display(range).raw(" ").raw(set).raw(")");
+        }
         if let Some(mod_seq) = result.mod_seq {
             self.raw(" MODSEQ ").display(mod_seq);
         }
@@ -159,6 +174,39 @@ impl Out {
         self.list(fields, |out, (name, value)| {
             out.string(name).raw(" ").string(value);
         });
+        self.line_end()
+    }
+
+    /// `* METADATA mailbox (entry value …)` (RFC 5464 §4.4.1).
+    pub fn metadata<'e>(
+        &mut self,
+        mailbox: &str,
+        encoding: NameEncoding,
+        entries: impl IntoIterator<Item = (&'e str, Option<&'e [u8]>)>,
+    ) -> &mut Self {
+        self.raw("* METADATA ").mailbox(mailbox, encoding).raw(" ");
+        self.list(entries, |out, (name, value)| {
+            out.astring(name).raw(" ");
+            match value {
+                None => out.raw("NIL"),
+                Some(value) if value.contains(&0) => out.literal8_header(value.len() as u64).raw(value),
+                Some(value) => out.string(value),
+            };
+        });
+        self.line_end()
+    }
+
+    /// `* METADATA mailbox entry …`: these have changed (RFC 5464 §4.4.2).
+    pub fn metadata_changed<'e>(
+        &mut self,
+        mailbox: &str,
+        encoding: NameEncoding,
+        entries: impl IntoIterator<Item = &'e str>,
+    ) -> &mut Self {
+        self.raw("* METADATA ").mailbox(mailbox, encoding);
+        for entry in entries {
+            self.raw(" ").astring(entry);
+        }
         self.line_end()
     }
 

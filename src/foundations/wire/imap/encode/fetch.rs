@@ -3,7 +3,7 @@
 use chrono::{DateTime, FixedOffset};
 
 use super::Out;
-use crate::foundations::mail::{ModSeq, SequenceNumber, Uid};
+use crate::foundations::mail::{EmailId, ModSeq, SequenceNumber, Uid};
 use crate::foundations::wire::imap::date::write_date_time;
 use crate::foundations::wire::imap::fetch::{Section, SectionText};
 
@@ -85,6 +85,28 @@ impl<'o> FetchWriter<'o> {
     /// `INTERNALDATE "…"`.
     pub fn internal_date(&mut self, at: DateTime<FixedOffset>) -> &mut Self {
         write_date_time(at, self.item("INTERNALDATE ").buffer());
+        self
+    }
+
+    /// `SAVEDATE "…"`, or NIL (RFC 8514).
+    pub fn save_date(&mut self, at: Option<DateTime<FixedOffset>>) -> &mut Self {
+        let out = self.item("SAVEDATE ");
+        match at {
+            Some(at) => write_date_time(at, out.buffer()),
+            None => _ = out.raw("NIL"),
+        }
+        self
+    }
+
+    /// `EMAILID (…)` (RFC 8474).
+    pub fn email_id(&mut self, id: EmailId) -> &mut Self {
+        self.item("EMAILID (").display(id).raw(")");
+        self
+    }
+
+    /// `THREADID NIL` (RFC 8474 §5.2: what a server answers that does not keep them).
+    pub fn no_thread_id(&mut self) -> &mut Self {
+        self.item("THREADID NIL");
         self
     }
 

@@ -1,7 +1,7 @@
 //! Status responses and their codes (RFC 9051 §7.1).
 
 use super::Out;
-use crate::foundations::mail::{ModSeq, SequenceSet, Uid, UidValidity};
+use crate::foundations::mail::{MailboxId, ModSeq, SequenceSet, Uid, UidValidity};
 
 /// The kinds of status responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,8 @@ impl Condition {
 pub enum Code {
     /// `APPENDUID` (RFC 4315).
     AppendUid(UidValidity, SequenceSet<Uid>),
+    /// `BADEVENT` (RFC 5465), with those we know.
+    BadEvent(&'static [&'static str]),
     /// `BADCHARSET`, with those we know.
     BadCharset(&'static [&'static str]),
     /// `CAPABILITY`.
@@ -43,6 +45,12 @@ pub enum Code {
     CopyUid(UidValidity, SequenceSet<Uid>, SequenceSet<Uid>),
     /// `HIGHESTMODSEQ` (RFC 7162).
     HighestModSeq(ModSeq),
+    /// `MAILBOXID` (RFC 8474).
+    MailboxId(MailboxId),
+    /// `METADATA LONGENTRIES` (RFC 5464 §4.2.1): the size of the largest value that was left out.
+    LongEntries(u64),
+    /// `METADATA MAXSIZE` (RFC 5464 §4.3): the largest value there may be.
+    MaxSize(u64),
     /// `MODIFIED` (RFC 7162 §3.1.3), sequence numbers or UIDs as the command had them.
     Modified(String),
     /// `PERMANENTFLAGS`.
@@ -61,12 +69,16 @@ impl Code {
     fn write(&self, out: &mut Out) {
         match self {
             Self::AppendUid(validity, uids) => out.raw("APPENDUID ").display(validity).raw(" ").display(uids),
+            Self::BadEvent(known) => out.raw("BADEVENT ").words(known.iter().copied()),
             Self::BadCharset(known) => out.raw("BADCHARSET ").words(known.iter().copied()),
             Self::Capability(capabilities) => out.raw("CAPABILITY ").raw(capabilities),
             Self::CopyUid(validity, from, to) => {
                 out.raw("COPYUID ").display(validity).raw(" ").display(from).raw(" ").display(to)
             }
             Self::HighestModSeq(mod_seq) => out.raw("HIGHESTMODSEQ ").display(mod_seq),
+            Self::MailboxId(id) => out.raw("MAILBOXID (").display(id).raw(")"),
+            Self::LongEntries(octets) => out.raw("METADATA LONGENTRIES ").number(*octets),
+            Self::MaxSize(octets) => out.raw("METADATA MAXSIZE ").number(*octets),
             Self::Modified(set) => out.raw("MODIFIED ").raw(set),
             Self::PermanentFlags(flags) => out.raw("PERMANENTFLAGS ").words(flags.iter().map(String::as_str)),
             Self::UidNext(uid) => out.raw("UIDNEXT ").display(uid),

@@ -2,7 +2,7 @@
 
 use crate::foundations::mail::{SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::EsearchResult;
-use crate::foundations::wire::imap::{Addressing, Search, SearchReturn};
+use crate::foundations::wire::imap::{Addressing, PartialRange, Search, SearchReturn};
 use crate::protocols::imap::account::{Enabled, Selected};
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome};
@@ -41,17 +41,19 @@ pub async fn answer(
     if returns.save {
         selected.saved = saved(returns, hits);
     }
+    let part = |range: PartialRange| &hits[range.of(hits.len())];
     let mod_seq = match (condition.has_mod_seq(), returns.all || returns.count) {
         (false, _) => None,
         (true, true) => hits.iter().map(|hit| hit.mod_seq).max(),
         // RFC 7162 §3.1.10: of the messages returned.
         (true, false) => {
             let (min, max) = (first.filter(|_| returns.min), last.filter(|_| returns.max));
-            min.into_iter().chain(max).map(|hit| hit.mod_seq).max()
+            let part = returns.partial.map(part).unwrap_or_default();
+            min.into_iter().chain(max).chain(part).map(|hit| hit.mod_seq).max()
         }
     };
     // RFC 9051 §6.4.4: SAVE alone returns nothing.
-    if !(returns.min || returns.max || returns.all || returns.count) {
+    if !(returns.min || returns.max || returns.all || returns.count || returns.partial.is_some()) {
         return Ok(Done::new("Searched"));
     }
     let result = EsearchResult {
@@ -61,6 +63,7 @@ pub async fn answer(
         max: last.filter(|_| returns.max).map(|hit| hit.number(search.addressing)),
         all: returns.all.then(|| written(hits, search.addressing)),
         count: returns.count.then(|| u32::try_from(hits.len()).unwrap_or(u32::MAX)),
+        partial: returns.partial.map(|range| (range, written(part(range), search.addressing))),
         mod_seq,
     };
     link.out.esearch(&result);
@@ -74,11 +77,12 @@ fn written(hits: &[Hit], addressing: Addressing) -> String {
     }
 }
 
-/// RFC 5182 §2.4: with only MIN or MAX beside SAVE, only those are kept.
+/// RFC 5182 §2.4: with only MIN or MAX beside SAVE, only those are kept; RFC 9394 §3.2: and PARTIAL.
 fn saved(returns: SearchReturn, hits: &[Hit]) -> SequenceSet<Uid> {
-    if returns.all || returns.count || !(returns.min || returns.max) {
+    if returns.all || returns.count || !(returns.min || returns.max || returns.partial.is_some()) {
         return hits.iter().map(|hit| hit.uid).collect();
     }
     let (min, max) = (hits.first().filter(|_| returns.min), hits.last().filter(|_| returns.max));
-    min.into_iter().chain(max).map(|hit| hit.uid).collect()
+    let part = returns.partial.map(|range| &hits[range.of(hits.len())]).unwrap_or_default();
+    min.into_iter().chain(max).chain(part).map(|hit| hit.uid).collect()
 }

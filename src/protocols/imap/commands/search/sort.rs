@@ -69,6 +69,7 @@ async fn answer(
         max: last.map(|hit| hit.number(addressing)),
         all: returns.all.then(|| in_order(hits, addressing)),
         count: returns.count.then(|| u32::try_from(hits.len()).unwrap_or(u32::MAX)),
+        partial: None,
         mod_seq: highest(if whole { hits } else { &ends }),
     });
     Ok(Done::new("Sorted"))

@@ -1,0 +1,94 @@
+//! Identifiers of mailboxes and messages that outlive names and UIDs (RFC 8474).
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::ContentDigest;
+use crate::foundations::clock::Timestamp;
+
+/// MAILBOXID: stays when a mailbox is renamed, and is never that of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MailboxId(u64);
+
+impl MailboxId {
+    /// An identifier of this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for MailboxId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // RFC 8474 §8.1: a letter in front, so that nobody takes it for a number.
+        write!(f, "F{:016x}", self.0)
+    }
+}
+
+/// EMAILID: made from what never changes about a message, its octets and its internal date. So it is the same for copies,
+/// and the same again when everything but the files was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EmailId {
+    content: ContentDigest,
+    date: i64,
+}
+
+impl EmailId {
+    /// The identifier of the message with this content and internal date.
+    pub const fn new(content: ContentDigest, date: Timestamp) -> Self {
+        Self { content, date: date.unix_seconds() }
+    }
+
+    /// The internal date that messages with this identifier have.
+    pub const fn date(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(self.date)
+    }
+}
+
+impl fmt::Display for EmailId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("M")?;
+        self.content.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))?;
+        write!(f, "-{:x}", self.date.cast_unsigned())
+    }
+}
+
+/// The text is not an identifier of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the identifier of a message")]
+pub struct InvalidEmailId;
+
+impl FromStr for EmailId {
+    type Err = InvalidEmailId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEmailId> {
+        let (content, date) = text.strip_prefix('M').and_then(|rest| rest.split_once('-')).ok_or(InvalidEmailId)?;
+        let content = u128::from_str_radix(content, 16).map_err(|_| InvalidEmailId)?;
+        let date = u64::from_str_radix(date, 16).map_err(|_| InvalidEmailId)?.cast_signed();
+        let id = Self { content: ContentDigest(content.to_be_bytes()), date };
+        // There is one way to write each, so that comparing texts and comparing identifiers is the same.
+        if id.to_string() == text { Ok(id) } else { Err(InvalidEmailId) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_read_as_written() {
+        for date in [0, 1_700_000_000, -1] {
+            let id = EmailId::new(ContentDigest::of(b"message"), Timestamp::from_unix_seconds(date));
+            let text = id.to_string();
+            assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{text}");
+            assert_eq!(text.parse(), Ok(id));
+            assert_eq!(text.to_uppercase().parse::<EmailId>(), Err(InvalidEmailId));
+            assert_eq!(text[1..].parse::<EmailId>(), Err(InvalidEmailId));
+        }
+        assert_eq!("M-".parse::<EmailId>(), Err(InvalidEmailId));
+    }
+}
