@@ -152,7 +152,7 @@ fn parse(content: &[u8]) -> (Metadata, bool) {
     let mut all = Metadata::new();
     let (mut whole, mut at) = (false, 0);
     for line in content.split_inclusive(|b| *b == b'\n') {
-        let text = std::str::from_utf8(line).ok().and_then(|line| line.trim_end().split_once(' '));
+        let text = std::str::from_utf8(line).ok().and_then(|line| line.trim_end_matches('\n').split_once(' '));
         match text {
             Some((END, crc)) => {
                 whole = u32::from_str_radix(crc, 16).is_ok_and(|crc| crc == crc32fast::hash(&content[..at]));

@@ -164,3 +164,53 @@ async fn what_is_no_compressed_stream_ends_the_connection() {
     client.send([0xff; 40]).await;
     assert_eq!(client.rest().await, "");
 }
+
+#[tokio::test]
+async fn annotations_have_limits() {
+    let world = World::new(ImapSettings { admin: "mailto:postmaster@example.test".to_owned(), ..settings() }).await;
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    let lines = client.command("a GETMETADATA \"\" /shared/admin").await;
+    assert_eq!(lines[0], "* METADATA \"\" (/shared/admin \"mailto:postmaster@example.test\")");
+    let value = "x".repeat(60_000);
+    for (n, want) in ["OK", "OK", "OK", "OK", "NO [METADATA TOOMANY]"].into_iter().enumerate() {
+        client.send(format!("b SETMETADATA INBOX (/private/{n} {{{}+}}\r\n{value})\r\n", value.len())).await;
+        let line = client.line().await.unwrap();
+        assert!(line.starts_with(&format!("b {want}")), "{n}: {line}");
+    }
+    let lines = client.command("c GETMETADATA (DEPTH infinity MAXSIZE 10) INBOX /private").await;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("c OK [METADATA LONGENTRIES 60000]"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn who_does_not_read_what_was_asked_for_is_told_so() {
+    let world = World::new(settings()).await;
+    let (mut watcher, mut other) = (world.connect(), world.connect());
+    watcher.log_in("ann").await;
+    other.log_in("ann").await;
+    let lines = watcher.command("a NOTIFY SET (personal (SubscriptionChange MailboxName))").await;
+    assert!(lines.last().unwrap().starts_with("a OK"), "{lines:?}");
+    // The watcher's end is not read meanwhile: what is told fills the pipe, and then news has to wait.
+    let name = "n".repeat(200);
+    for n in 0..2_500 {
+        let word = if n % 2 == 0 { "SUBSCRIBE" } else { "UNSUBSCRIBE" };
+        let lines = other.command(&format!("b {word} {name}")).await;
+        assert!(lines.last().unwrap().starts_with("b "), "{lines:?}");
+    }
+    watcher.send("c NOOP\r\n").await;
+    let mut overflow = 0;
+    loop {
+        let line = watcher.line().await.unwrap();
+        if line.starts_with("* OK [NOTIFICATIONOVERFLOW]") {
+            overflow += 1;
+        }
+        if line.starts_with("c OK") {
+            break;
+        }
+    }
+    assert_eq!(overflow, 1);
+    // As after NOTIFY NONE.
+    other.command("d CREATE Further").await;
+    assert_eq!(watcher.command("e NOOP").await.len(), 1);
+}

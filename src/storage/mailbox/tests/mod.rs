@@ -2,6 +2,7 @@
 
 mod basics;
 mod model;
+mod objects;
 mod takeover;
 
 use std::path::{Path, PathBuf};

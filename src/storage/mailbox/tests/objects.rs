@@ -1,0 +1,176 @@
+//! What outlives names, index and cache: identifiers, dates, annotations. And what is told of changes.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn folders_keep_their_identifiers() {
+    let store = Store::new().await;
+    let id = async |store: &Store, folder: &str| store.user.status(&name(folder)).await.unwrap().mailbox_id.unwrap();
+    let made = store.user.create(&name("Work")).await.unwrap().unwrap();
+    let inbox = id(&store, "INBOX").await;
+    assert_ne!(made, inbox);
+    assert_eq!((id(&store, "Work").await, store.view("Work").await.mailbox_id()), (made, Some(made)));
+    store.user.rename(&name("Work"), &name("Play/Deep")).await.unwrap();
+    assert_eq!(id(&store, "Play/Deep").await, made);
+    let again = store.user.create(&name("Work")).await.unwrap().unwrap();
+    assert_ne!(again, made);
+    let root = store.crash().await;
+    std::fs::remove_file(root.path().join("example.test/ann/postrider.index")).ok();
+    let store = Store::open(root).await;
+    let after = (id(&store, "Play/Deep").await, id(&store, "Work").await, id(&store, "INBOX").await);
+    assert_eq!(after, (made, again, inbox));
+    store.user.delete(&name("Work")).await.unwrap();
+    let new = store.user.create(&name("Work")).await.unwrap().unwrap();
+    assert!(new != again && new != made);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn folders_of_earlier_versions_get_identifiers_that_stay() {
+    let store = Store::new().await;
+    store.append("INBOX", "x").await;
+    let root = store.crash().await;
+    let path = root.path().join("example.test/ann").join(UidFile::NAME);
+    let file = UidFile::parse(&std::fs::read(&path).unwrap()).unwrap();
+    let old = UidFile { id: None, ..file };
+    assert!(!old.to_text().contains('I'), "{}", old.to_text());
+    std::fs::write(&path, old.to_text()).unwrap();
+    let store = Store::open(root).await;
+    let first = store.view("INBOX").await.mailbox_id().unwrap();
+    let written = UidFile::parse(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!((written.id, written.validity), (Some(first), file.validity));
+    let store = Store::open(store.crash().await).await;
+    assert_eq!(store.view("INBOX").await.mailbox_id(), Some(first));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_messages_came_is_in_the_names_of_files() {
+    let store = Store::new().await;
+    store.append("INBOX", "ours").await;
+    let cur = store.path().join("cur");
+    std::fs::write(cur.join("1000000000.M1P1.elsewhere:2,S"), "theirs").unwrap();
+    std::fs::write(cur.join("no-time-at-all:2,S"), "nobody's").unwrap();
+    let store = store.restart().await;
+    let view = store.view("INBOX").await;
+    assert_eq!(uids(&view).len(), 3);
+    let dates = |view: &View| {
+        let mut dates = Vec::new();
+        for number in uids(view) {
+            dates.push(view.saved_at(uid(number)).map(|at| at.unix_seconds()));
+        }
+        dates.sort_unstable();
+        dates
+    };
+    let found = dates(&view);
+    assert_eq!(found[..2], [None, Some(1_000_000_000)]);
+    let ours = found[2].unwrap();
+    assert!(ours > 1_700_000_000, "{ours}");
+    drop(view);
+    let root = store.crash().await;
+    std::fs::remove_file(root.path().join("example.test/ann/postrider.index")).ok();
+    let store = Store::open(root).await;
+    assert_eq!(dates(&store.view("INBOX").await), found);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn annotations_last_and_have_limits() {
+    let store = Store::new().await;
+    let set = async |store: &Store, of: Option<&str>, entries: &[(&str, Option<&[u8]>)]| {
+        let changes = entries.iter().map(|(entry, value)| ((*entry).to_owned(), value.map(<[u8]>::to_vec))).collect();
+        store.user.set_metadata(of.map(name).as_ref(), changes).await
+    };
+    let get = async |store: &Store, of: Option<&str>| store.user.metadata(of.map(name).as_ref()).await.unwrap();
+    set(&store, Some("INBOX"), &[("/private/a", Some(b"1\0")), ("/shared/b", Some(b""))]).await.unwrap();
+    set(&store, None, &[("/private/a", Some(b"account"))]).await.unwrap();
+    let store = Store::open(store.crash().await).await;
+    let found = get(&store, Some("INBOX")).await;
+    assert_eq!((found.len(), &found["/private/a"][..], &found["/shared/b"][..]), (2, &b"1\0"[..], &b""[..]));
+    assert_eq!(get(&store, None).await["/private/a"], b"account");
+    assert!(matches!(set(&store, Some("Nowhere"), &[("/private/a", None)]).await, Err(Error::NoFolder(_))));
+    // All or nothing.
+    let large = vec![0; (64 << 10) + 1];
+    let refused = set(&store, Some("INBOX"), &[("/private/c", Some(b"c")), ("/private/d", Some(&large))]).await;
+    assert!(matches!(refused, Err(Error::MetadataTooLarge(most)) if most == 64 << 10), "{refused:?}");
+    assert_eq!(get(&store, Some("INBOX")).await.len(), 2);
+    let names: Vec<String> = (0..101).map(|n| format!("/private/n{n}")).collect();
+    let many: Vec<_> = names.iter().map(|name| (&name[..], Some(&b"x"[..]))).collect();
+    assert!(matches!(set(&store, None, &many).await, Err(Error::TooMuchMetadata)));
+    set(&store, None, &many[..99]).await.unwrap();
+    assert!(matches!(set(&store, None, &many[99..100]).await.and(set(&store, None, &many).await), Err(Error::TooMuchMetadata)));
+    let big = vec![b'x'; 60 << 10];
+    let big: Vec<_> = names[..5].iter().map(|name| (&name[..], Some(&big[..]))).collect();
+    assert!(matches!(set(&store, Some("INBOX"), &big).await, Err(Error::TooMuchMetadata)));
+    // What is removed leaves no file behind.
+    set(&store, Some("INBOX"), &[("/private/a", None), ("/shared/b", None)]).await.unwrap();
+    assert!(!store.path().join("postrider-metadata").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn news_is_told_to_those_who_listen() {
+    let store = Store::new().await;
+    store.append("INBOX", "before").await;
+    let mut listener = store.user.listen();
+    assert!(listener.ready().unwrap().is_none());
+    store.append("INBOX", "after").await;
+    let news = listener.next().await.unwrap();
+    let News::Messages { folder, status, messages: true, flags: false } = &*news else { panic!("{news:?}") };
+    assert_eq!((folder.as_str(), status.messages, status.unseen), ("INBOX", 2, 2));
+    let view = store.view("INBOX").await;
+    view.store_flags(&[uid(1)], &change(FlagOperation::Add, Flags::SEEN)).await.unwrap();
+    let news = listener.next().await.unwrap();
+    assert!(matches!(&*news, News::Messages { messages: false, flags: true, status, .. } if status.unseen == 1), "{news:?}");
+    store.user.create(&name("Work")).await.unwrap();
+    assert_eq!(*listener.next().await.unwrap(), News::Created(name("Work")));
+    view.move_to(&[uid(1)], &name("Work"), Missing::Fail).await.unwrap();
+    let mut counts = std::collections::BTreeMap::new();
+    while counts != [("INBOX".to_owned(), 1), ("Work".to_owned(), 1)].into() {
+        let news = listener.next().await.unwrap();
+        let News::Messages { folder, status, .. } = &*news else { panic!("{news:?}") };
+        counts.insert(folder.to_string(), status.messages);
+    }
+    // Who does not keep up is told so once, and goes on from there.
+    for n in 0..1200 {
+        let subscription = if n % 2 == 0 { Subscription::On } else { Subscription::Off };
+        store.user.subscribe(&name("Elsewhere"), subscription).await.unwrap();
+    }
+    assert_eq!(listener.next().await.unwrap_err(), Missed);
+    assert_eq!(*listener.next().await.unwrap(), News::Subscription(name("Elsewhere")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_have_whole_messages_of_every_size() {
+    let store = Store::new().await;
+    let mut texts = Vec::new();
+    for n in 0..300_usize {
+        let line = format!("message {n}\r\n");
+        texts.push(line.repeat(match n % 60 {
+            0 => 70_000,
+            30 => 100_000,
+            n => n + 1,
+        }));
+    }
+    for text in &texts {
+        store.append("INBOX", text).await;
+    }
+    // With bare LFs, as Dovecot writes: read apart from the others.
+    let text = "bare\nlines\n";
+    std::fs::write(store.path().join("cur/1000000000.M1P1.h,S=11,W=13:2,"), text).unwrap();
+    // Whose name says too much and too little.
+    std::fs::write(store.path().join("cur/1000000001.M1P1.h,S=20,W=20:2,"), "short\r\n").unwrap();
+    let store = store.restart().await;
+    let view = store.view("INBOX").await;
+    let mut bodies = view.bodies(uids(&view).into_iter().map(uid).collect());
+    let mut found = Vec::new();
+    while let Some((_, content)) = bodies.next().await {
+        found.push(match content.unwrap() {
+            Content::Whole(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+            Content::Large(mut body) => {
+                let length = usize::try_from(body.size()).unwrap();
+                String::from_utf8(body.read(0, length).await.unwrap().to_vec()).unwrap()
+            }
+        });
+    }
+    texts.extend(["bare\r\nlines\r\n".to_owned(), "short\r\n".to_owned()]);
+    found.sort();
+    texts.sort();
+    assert!(found == texts, "{} of {}", found.len(), texts.len());
+}
