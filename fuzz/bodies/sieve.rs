@@ -20,6 +20,10 @@ impl World for Odd<'_> {
         attribute.eq_ignore_ascii_case("\\junk").then(|| "Junk".to_owned())
     }
 
+    fn metadata(&self, folder: Option<&str>, entry: &str) -> Option<String> {
+        folder.is_none_or(|folder| self.folder_exists(folder)).then(|| entry.to_owned())
+    }
+
     fn included(&self, location: Location, name: &str) -> Included {
         match (location, compile(self.0, self.1)) {
             (Location::Personal, Ok(compiled)) => Included::Script(compiled.script),

@@ -56,7 +56,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         failures: 0,
         bad_commands: 0,
         memory: Vec::new(),
-        heard: Instant::now(),
+        active: Instant::now(),
     };
     if let Err(error) = conversation.talk().await {
         log::debug!(session:% = session, error:% = error; "An IMAP connection has broken");
@@ -99,8 +99,8 @@ pub(super) struct Conversation {
     bad_commands: u32,
     /// Memory of the messages of the APPEND that is arriving.
     memory: Vec<Memory>,
-    /// When the client last sent something.
-    heard: Instant,
+    /// When the client last did something: sent octets, or was served.
+    active: Instant,
 }
 
 /// Why a session ends whose mailbox is no longer there.
@@ -168,7 +168,7 @@ impl Conversation {
             _ if self.link.in_command() => {
                 (Instant::now() + self.settings.stall_timeout.duration(), "The rest of the command did not arrive")
             }
-            _ => (self.heard + self.settings.idle_timeout.duration(), "You have been idle for too long"),
+            _ => (self.active + self.settings.idle_timeout.duration(), "You have been idle for too long"),
         };
         let between_commands = !self.link.in_command();
         let Self { link, state, stop, .. } = &mut *self;
@@ -186,7 +186,7 @@ impl Conversation {
             read = read => match read {
                 Ok(Ok(0)) => return Ok(Some(Next::Gone)),
                 Ok(Ok(_)) => {
-                    self.heard = Instant::now();
+                    self.active = Instant::now();
                     return Ok(None);
                 }
                 Ok(Err(error)) => return Err(error),
@@ -360,6 +360,7 @@ impl Conversation {
             Err(Trouble::Bad(text)) => self.bad(Some(tag), None, &text),
             Err(Trouble::Gone(error)) => return Err(error),
         }
+        self.active = Instant::now();
         self.link.relieve().await
     }
 

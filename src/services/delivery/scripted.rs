@@ -20,6 +20,8 @@ pub(super) trait Folders: Sync {
     fn knows(&self, folder: &FolderName) -> bool;
     /// The name of the one with a special use.
     fn special(&self, special: SpecialUse) -> Option<FolderName>;
+    /// The value of an annotation of one of them, or of the account.
+    fn annotation(&self, folder: Option<&FolderName>, entry: &str) -> Option<String>;
 }
 
 /// What scripts are told.
@@ -225,6 +227,13 @@ impl World for Surroundings<'_> {
     fn special_use(&self, attribute: &str) -> Option<String> {
         let found = SpecialUse::ALL.into_iter().find(|special| special.attribute().eq_ignore_ascii_case(attribute))?;
         self.folders.special(found).map(|folder| folder.to_string())
+    }
+
+    fn metadata(&self, folder: Option<&str>, entry: &str) -> Option<String> {
+        match folder {
+            None => self.folders.annotation(None, entry),
+            Some(name) => self.folders.annotation(Some(&existing(self.folders, name)?), entry),
+        }
     }
 
     fn included(&self, location: Location, name: &str) -> Included {

@@ -65,6 +65,10 @@ impl Folders for User {
     fn special(&self, special: SpecialUse) -> Option<FolderName> {
         Self::special(self, special)
     }
+
+    fn annotation(&self, folder: Option<&FolderName>, entry: &str) -> Option<String> {
+        Self::annotation(self, folder, entry)
+    }
 }
 
 /// The scripts of one message, with who runs them.

@@ -12,7 +12,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::Message;
 use crate::foundations::settings::Live;
 use crate::services::sieve::{Action, Script, SieveSettings};
-use crate::storage::mailbox::{FolderName, MailboxSettings, SpecialUse};
+use crate::storage::mailbox::{FolderName, MailboxSettings, SpecialUse, annotation};
 use crate::storage::scripts::{Error, Scripts};
 
 /// A trial.
@@ -129,6 +129,10 @@ impl Folders for OnDisk<'_> {
 
     fn special(&self, special: SpecialUse) -> Option<FolderName> {
         special.folder(self.settings)
+    }
+
+    fn annotation(&self, folder: Option<&FolderName>, entry: &str) -> Option<String> {
+        annotation(self.home, folder, entry)
     }
 }
 

@@ -130,6 +130,8 @@ pub const EXTENSIONS: &[&str] = &[
     "enotify",
     "environment",
     "mailbox",
+    "mboxmetadata",
+    "servermetadata",
     "date",
     "index",
     "ihave",

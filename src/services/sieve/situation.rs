@@ -54,6 +54,10 @@ pub trait World: std::fmt::Debug + Sync {
     /// The folder with a special use such as `\Junk`, in any case (RFC 8579 §2).
     fn special_use(&self, attribute: &str) -> Option<String>;
 
+    /// The value of an annotation of a folder, or of the account (RFC 5490 §4, §5), by its name in small letters; `None` where
+    /// there is none, or none that is text.
+    fn metadata(&self, folder: Option<&str>, entry: &str) -> Option<String>;
+
     /// A script to include (RFC 6609 §3.2).
     fn included(&self, location: Location, name: &str) -> Included;
 

@@ -17,6 +17,14 @@ impl World for Small {
         attribute.eq_ignore_ascii_case("\\Junk").then(|| "Spam".to_owned())
     }
 
+    fn metadata(&self, folder: Option<&str>, entry: &str) -> Option<String> {
+        match (folder, entry) {
+            (Some("INBOX"), "/private/comment") => Some("My own comment".to_owned()),
+            (None, "/private/vendor/x/y") => Some(String::new()),
+            _ => None,
+        }
+    }
+
     fn included(&self, _: Location, name: &str) -> Included {
         let source = match name {
             "stops" => "discard; stop;",
@@ -90,6 +98,18 @@ fn scripts_decide() {
         ("", "implicit keep"),
         ("discard;", "discard"),
         ("discard; keep;", "keep"),
+        (
+            "require \"mboxmetadata\"; if metadata :contains \"INBOX\" \"/private/Comment\" \"OWN\" { discard; }",
+            "discard",
+        ),
+        ("require \"mboxmetadata\"; if metadata \"INBOX\" \"/private/other\" \"\" { discard; }", "implicit keep"),
+        (
+            "require \"mboxmetadata\"; if metadataexists \"INBOX\" [\"/private/comment\", \"/private/b\"] { discard; }",
+            "implicit keep",
+        ),
+        ("require \"servermetadata\"; if servermetadata \"/private/vendor/x/y\" \"\" { discard; }", "discard"),
+        ("require \"servermetadata\"; if servermetadataexists \"/private/vendor/x/y\" { discard; }", "discard"),
+        ("require \"servermetadata\"; if servermetadataexists \"/x\" { discard; }", "implicit keep"),
         ("require \"fileinto\"; fileinto \"Lists\"; stop; discard;", "fileinto Lists"),
         ("require [\"fileinto\", \"copy\"]; fileinto :copy \"Lists\";", "fileinto Lists, implicit keep"),
         ("require \"fileinto\"; keep; fileinto \"inbox\";", "keep"),

@@ -71,6 +71,13 @@ impl User {
             .await
     }
 
+    /// The value of an annotation of a folder, or of the account; `None` where there is none, or none that is text. One look
+    /// at the disk, which is waited for.
+    pub fn annotation(&self, of: Option<&FolderName>, entry: &str) -> Option<String> {
+        let (path, file) = self.metadata_file(of).ok()?;
+        text_of(&path, file, entry)
+    }
+
     /// Refuses what would go beyond the limits; what is there already may stay and shrink.
     fn check_metadata(&self, before: &Metadata, all: &Metadata) -> Result<(), Error> {
         let settings = self.environment.settings.get();
@@ -104,6 +111,19 @@ impl User {
         let (target, file) = self.metadata_file(Some(to))?;
         write(&target, file, &all)
     }
+}
+
+/// As [`User::annotation`], of a user's directory that no server has open.
+pub fn annotation(home: &Path, of: Option<&FolderName>, entry: &str) -> Option<String> {
+    match of {
+        None => text_of(home, OF_ACCOUNT, entry),
+        Some(folder) => text_of(&home.join(folder.directory()), OF_FOLDER, entry),
+    }
+}
+
+fn text_of(path: &Path, file: &str, entry: &str) -> Option<String> {
+    // What cannot be read is not there, for a script.
+    read(path, file).ok()?.remove(entry).and_then(|value| String::from_utf8(value).ok())
 }
 
 fn read(path: &Path, file: &str) -> Result<Metadata, Error> {

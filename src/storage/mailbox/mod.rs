@@ -82,7 +82,7 @@ pub use foreign::{ForeignFolder, ForeignHome, ForeignMessage, Layout};
 pub use mailboxes::{Mailboxes, Summarizer};
 pub use maildir::filename::{FileName, Place};
 pub use maildir::uid_file::UidFile;
-pub use metadata::Metadata;
+pub use metadata::{Metadata, annotation};
 pub use name::{FolderName, InvalidFolderName};
 pub use news::{Listener, Missed, News};
 pub use options::{

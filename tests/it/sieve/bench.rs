@@ -367,6 +367,12 @@ impl Host<'static> for Bench {
             "test_mailbox_delete" => {
                 self.world.folders.lock().unwrap().remove(&first);
             }
+            "test_imap_metadata_set" => {
+                let (folder, rest) = if arguments.has("mailbox") { (Some(first), &texts[1..]) } else { (None, &texts[..]) };
+                if let [entry, value] = rest {
+                    self.world.annotations.lock().unwrap().insert((folder, entry.clone()), value.clone());
+                }
+            }
             "test_binary_save" => self.binaries.extend(self.script.clone().map(|script| (first, script))),
             "test_binary_load" => self.script = self.binaries.get(&first).cloned(),
             "test_script_compile" => return truth(self.compile(&first)),

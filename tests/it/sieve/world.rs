@@ -24,6 +24,8 @@ type Stored = (Message, Vec<String>);
 pub(super) struct SuiteWorld {
     /// What is in each folder.
     pub(super) folders: Mutex<BTreeMap<String, Vec<Stored>>>,
+    /// By folder, or the account's, and name.
+    pub(super) annotations: Mutex<BTreeMap<(Option<String>, String), String>>,
     pub(super) sent: Mutex<Vec<Sent>>,
     pub(super) settings: Mutex<SieveSettings>,
     directory: PathBuf,
@@ -33,6 +35,7 @@ impl SuiteWorld {
     pub(super) fn new(directory: &Path) -> Self {
         Self {
             folders: Mutex::new(BTreeMap::from([("INBOX".to_owned(), Vec::new())])),
+            annotations: Mutex::default(),
             sent: Mutex::default(),
             // A debug build is slow, and one file of the suite uses up all the work there is.
             settings: Mutex::new(SieveSettings { work: 2_000_000, ..SieveSettings::default() }),
@@ -116,6 +119,10 @@ impl World for SuiteWorld {
 
     fn special_use(&self, _: &str) -> Option<String> {
         None
+    }
+
+    fn metadata(&self, folder: Option<&str>, entry: &str) -> Option<String> {
+        self.annotations.lock().unwrap().get(&(folder.map(str::to_owned), entry.to_owned())).cloned()
     }
 
     fn included(&self, location: Location, name: &str) -> Included {

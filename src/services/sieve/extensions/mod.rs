@@ -20,6 +20,7 @@ mod include;
 mod index;
 mod mailbox;
 mod mailto;
+mod metadata;
 mod mime;
 mod reject;
 mod reply;
@@ -60,6 +61,7 @@ const TESTS: &[&[TestWord]] = &[
     ihave::TESTS,
     imap4flags::TESTS,
     mailbox::TESTS,
+    metadata::TESTS,
     spamtest::TESTS,
     special_use::TESTS,
     variables::TESTS,
