@@ -265,9 +265,7 @@ impl Test {
                 Some(compare(*when, local_day(facts.saved.unwrap_or(row.internal_date)), *day))
             }
             Self::EmailId(id) if id.date() != row.internal_date => Some(false),
-            Self::EmailId(id) => {
-                facts.summary.map(|summary| EmailId::new(summary.digest, row.internal_date) == *id)
-            }
+            Self::EmailId(id) => facts.summary.map(|summary| EmailId::new(summary.digest, row.internal_date) == *id),
             Self::Date(DateOf::Sent, when, day) => {
                 facts.summary.map(|summary| summary.sent.is_some_and(|sent| compare(*when, sent.day(), *day)))
             }

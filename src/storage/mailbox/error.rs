@@ -86,10 +86,9 @@ impl Error {
             Self::ReadOnly(_) => Kind::NoPermission,
             Self::OverQuota { .. } => Kind::OverQuota,
             Self::MetadataTooLarge(_) => Kind::TooLarge,
-            Self::TooManyKeywords(_)
-            | Self::TooManyFolders(_)
-            | Self::TooMuchMetadata
-            | Self::UidsExhausted(_) => Kind::TooMany,
+            Self::TooManyKeywords(_) | Self::TooManyFolders(_) | Self::TooMuchMetadata | Self::UidsExhausted(_) => {
+                Kind::TooMany
+            }
             Self::File(error) => error.kind(),
             Self::Busy(_) | Self::Closing => Kind::Temporary,
             Self::Io { source, .. } => match source.kind() {

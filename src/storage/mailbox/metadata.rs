@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes_and_notices_damage() {
-        let entries = [("/private/comment", &b"two\r\nlines"[..]), ("/shared/vendor/x/y z", b""), ("/private/a", b"\0\xff")];
+        let entries =
+            [("/private/comment", &b"two\r\nlines"[..]), ("/shared/vendor/x/y z", b""), ("/private/a", b"\0\xff")];
         let all: Metadata = entries.map(|(entry, value)| (entry.to_owned(), value.to_vec())).into();
         let content = format(&all);
         assert_eq!(parse(&content), (all.clone(), true));

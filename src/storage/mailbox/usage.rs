@@ -37,7 +37,13 @@ struct Parts {
 
 impl Account {
     pub fn new(address: Address, path: &Path) -> Self {
-        Self { address, hub: Hub::default(), usage: Mutex::default(), path: path.to_owned(), limits: maildirsize::read(path) }
+        Self {
+            address,
+            hub: Hub::default(),
+            usage: Mutex::default(),
+            path: path.to_owned(),
+            limits: maildirsize::read(path),
+        }
     }
 
     /// Notes what one folder occupies now.

@@ -17,8 +17,8 @@ use super::maildir::subscriptions;
 use super::maildir::uid_file::UidFile;
 use super::usage::Account;
 use super::{
-    Access, AppendOptions, Appended, Copied, Error, FolderEntry, FolderName, Listener, Missing, News, SpecialUse, Status,
-    Subscription, Usage, View,
+    Access, AppendOptions, Appended, Copied, Error, FolderEntry, FolderName, Listener, Missing, News, SpecialUse,
+    Status, Subscription, Usage, View,
 };
 use crate::foundations::address::Address;
 use crate::foundations::mail::{MailboxId, Message, Uid};

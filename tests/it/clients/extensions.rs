@@ -136,7 +136,8 @@ async fn listed(imap: &mut Imap, mailbox: &str) -> Vec<String> {
     let wait = async {
         loop {
             let line = imap.response().await;
-            let Some((attributes, name)) = line.strip_prefix("* LIST (").and_then(|rest| rest.split_once(") \"/\" ")) else {
+            let Some((attributes, name)) = line.strip_prefix("* LIST (").and_then(|rest| rest.split_once(") \"/\" "))
+            else {
                 continue;
             };
             if name.trim_matches('"') == mailbox {

@@ -368,7 +368,8 @@ impl Host<'static> for Bench {
                 self.world.folders.lock().unwrap().remove(&first);
             }
             "test_imap_metadata_set" => {
-                let (folder, rest) = if arguments.has("mailbox") { (Some(first), &texts[1..]) } else { (None, &texts[..]) };
+                let (folder, rest) =
+                    if arguments.has("mailbox") { (Some(first), &texts[1..]) } else { (None, &texts[..]) };
                 if let [entry, value] = rest {
                     self.world.annotations.lock().unwrap().insert((folder, entry.clone()), value.clone());
                 }

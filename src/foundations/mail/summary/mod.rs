@@ -11,11 +11,11 @@ mod message_id;
 mod stored;
 mod strings;
 
-use super::{ContentDigest, Structure};
 use super::date::HeaderDate;
 use super::encoded_words::cut;
 use super::section::Sections;
 use super::text;
+use super::{ContentDigest, Structure};
 use envelope::EnvelopeFields;
 pub use heading::{AddressField, FirstAddress, Heading};
 pub use listed::{ListedFields, ListedNames};

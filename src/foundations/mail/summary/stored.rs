@@ -1,8 +1,8 @@
 //! The stored form: a version, then numbers in groups of seven bits and strings after their lengths.
 
 use super::{ListedFields, SearchFields, Summary};
-use crate::foundations::mail::{ContentDigest, HeaderDate};
 use crate::foundations::mail::section::{Entry, Kind, Sections};
+use crate::foundations::mail::{ContentDigest, HeaderDate};
 
 impl Summary {
     /// Changes whenever the form, or what [`Summary::of`] makes of a message, changes.

@@ -4,9 +4,9 @@ use std::io;
 
 use tokio::time::Instant;
 
+use super::notify;
 use crate::foundations::wire::imap::Framed;
 use crate::foundations::wire::imap::encode::Condition;
-use super::notify;
 use crate::protocols::imap::attention::{Attention, Wakeup};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::{Conversation, State};

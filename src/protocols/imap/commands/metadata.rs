@@ -96,7 +96,11 @@ fn target(talk: &Conversation, name: &RawName) -> Result<(Arc<User>, Option<Fold
 }
 
 /// What users have set, and what the server says itself.
-async fn all_of(talk: &Conversation, user: &Arc<User>, folder: Option<&FolderName>) -> Result<Metadata, mailbox::Error> {
+async fn all_of(
+    talk: &Conversation,
+    user: &Arc<User>,
+    folder: Option<&FolderName>,
+) -> Result<Metadata, mailbox::Error> {
     let mut all = user.metadata(folder).await?;
     match folder {
         None => {
@@ -106,7 +110,8 @@ async fn all_of(talk: &Conversation, user: &Arc<User>, folder: Option<&FolderNam
             }
         }
         Some(folder) => {
-            let special = mailbox::SpecialUse::ALL.into_iter().find(|use_| user.special(*use_).as_ref() == Some(folder));
+            let special =
+                mailbox::SpecialUse::ALL.into_iter().find(|use_| user.special(*use_).as_ref() == Some(folder));
             if let Some(special) = special {
                 let word = super::list::told_use(special).as_str();
                 all.insert(SPECIAL_USE.to_owned(), word.as_bytes().to_vec());

@@ -2,10 +2,10 @@
 
 use crate::foundations::wire::imap::EntryName;
 use crate::services::sieve::check::{Arguments, TestWord, Tests, Wanted};
-use crate::services::sieve::syntax::Argument;
 use crate::services::sieve::matching::{Matcher, Matching};
 use crate::services::sieve::program::{Judge, Value};
 use crate::services::sieve::run::{Halt, Run};
+use crate::services::sieve::syntax::Argument;
 
 pub(super) const TESTS: &[TestWord] = &[
     TestWord { name: "metadata", extensions: &["mboxmetadata"], tests: Tests::None, read: read_metadata },
@@ -58,7 +58,8 @@ fn read_server(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
 }
 
 fn read_exists(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
-    let [folder, entries] = arguments.positional([("folder name", Wanted::Text), ("annotation names", Wanted::Texts)])?;
+    let [folder, entries] =
+        arguments.positional([("folder name", Wanted::Text), ("annotation names", Wanted::Texts)])?;
     let folder = Some(arguments.value(&folder));
     let entries = entries_of(arguments, &entries);
     arguments.fine(Box::new(Exists { folder, entries }))

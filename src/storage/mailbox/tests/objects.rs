@@ -95,7 +95,10 @@ async fn annotations_last_and_have_limits() {
     let many: Vec<_> = names.iter().map(|name| (&name[..], Some(&b"x"[..]))).collect();
     assert!(matches!(set(&store, None, &many).await, Err(Error::TooMuchMetadata)));
     set(&store, None, &many[..99]).await.unwrap();
-    assert!(matches!(set(&store, None, &many[99..100]).await.and(set(&store, None, &many).await), Err(Error::TooMuchMetadata)));
+    assert!(matches!(
+        set(&store, None, &many[99..100]).await.and(set(&store, None, &many).await),
+        Err(Error::TooMuchMetadata)
+    ));
     let big = vec![b'x'; 60 << 10];
     let big: Vec<_> = names[..5].iter().map(|name| (&name[..], Some(&big[..]))).collect();
     assert!(matches!(set(&store, Some("INBOX"), &big).await, Err(Error::TooMuchMetadata)));
@@ -117,7 +120,10 @@ async fn news_is_told_to_those_who_listen() {
     let view = store.view("INBOX").await;
     view.store_flags(&[uid(1)], &change(FlagOperation::Add, Flags::SEEN)).await.unwrap();
     let news = listener.next().await.unwrap();
-    assert!(matches!(&*news, News::Messages { messages: false, flags: true, status, .. } if status.unseen == 1), "{news:?}");
+    assert!(
+        matches!(&*news, News::Messages { messages: false, flags: true, status, .. } if status.unseen == 1),
+        "{news:?}"
+    );
     store.user.create(&name("Work")).await.unwrap();
     assert_eq!(*listener.next().await.unwrap(), News::Created(name("Work")));
     view.move_to(&[uid(1)], &name("Work"), Missing::Fail).await.unwrap();

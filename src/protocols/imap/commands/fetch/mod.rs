@@ -1,0 +1,247 @@
+//! FETCH (RFC 9051 §6.4.5; RFC 3516; RFC 7162 §3.1.4, §3.2.6; RFC 8474; RFC 8514; RFC 8970; RFC 9394).
+
+mod message;
+mod plan;
+
+use message::{Fetching, row_item, summary_item};
+use plan::{Needs, Plan};
+
+use super::section::cut;
+use super::trouble;
+use crate::foundations::mail::{SequenceNumber, SequenceSet, Summary, Uid};
+use crate::foundations::wire::imap::encode::Code;
+use crate::foundations::wire::imap::{Fetch, FetchItem, Messages, Numbers};
+use crate::protocols::imap::account::{Account, Enabled, Own, Selected};
+use crate::protocols::imap::link::Link;
+use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
+use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::session::Expunges;
+use crate::storage::mailbox::{self, Access, FlagChange, FlagOperation, Flags, Row};
+
+/// Tells about messages, one response for each, written straight into the output and sent as it fills.
+pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
+    let State::Selected(account, selected) = &mut talk.state else {
+        return Err(Trouble::bad("Select a mailbox first"));
+    };
+    // RFC 7162 §3.1: both enable CONDSTORE.
+    if fetch.changed_since.is_some() || fetch.items.contains(&FetchItem::ModSeq) {
+        account.enable_condstore(selected, &mut talk.link);
+    }
+    let mut plan = Plan::new(fetch, account.enabled);
+    if let Some(partial) = plan.fetch.partial {
+        // RFC 9394 §3.4: first the range, then CHANGEDSINCE.
+        let mut uids = selected.uids(&plan.fetch.messages)?;
+        let range = partial.of(uids.len());
+        plan.some = Some(uids.drain(range).collect());
+    }
+    if plan.fetch.vanished {
+        tell_vanished(&plan.fetch, selected, &mut talk.link);
+    }
+    if plan.marks && selected.view.access() == Access::ReadWrite {
+        match mark_seen(&plan, account, selected, &mut talk.link).await {
+            Ok(uids) => plan.newly_seen = uids,
+            Err(Marking::Trouble(trouble)) => return Err(trouble),
+            // RFC 9051 says nothing about this; what was asked for can still be given.
+            Err(Marking::Store(error)) => log::warn!(error:% = error; "Messages that were read could not be marked"),
+        }
+    }
+    match answer(&plan, account.enabled, selected, &mut talk.link).await {
+        Ok(Fetched { expunged: 0, unknown_encoding: false }) => Ok(Done::new("Fetched")),
+        Ok(Fetched { unknown_encoding: true, .. }) => {
+            Err(Trouble::coded("UNKNOWN-CTE", "A part has a transfer encoding that is not known here"))
+        }
+        // RFC 2180 §4.1.3: the others have been answered; the client learns of the rest with its next NOOP.
+        Ok(_) => Ok(Done::with(Code::Word("EXPUNGEISSUED"), "Some of the messages are gone")),
+        Err(Failure::Trouble(trouble)) => Err(trouble),
+        Err(Failure::Store(error)) => Err(trouble(talk, &error)),
+    }
+}
+
+/// Tells what a client has asked to be told of new messages (RFC 5465 §5.2): those from this UID on.
+pub async fn tell_new(
+    items: &[FetchItem],
+    from: Uid,
+    enabled: Enabled,
+    selected: &Selected,
+    link: &mut Link,
+) -> std::io::Result<()> {
+    let uids: SequenceSet<Uid> = match selected.view.last_uid() {
+        Some(last) if last >= from => SequenceSet::range(from, last),
+        _ => return Ok(()),
+    };
+    let messages = Messages::Uid(Numbers::Set(uids));
+    // As after FETCH with numbers: the UID is there only where it was asked for.
+    let fetch = Fetch { messages, items: items.to_vec(), changed_since: None, vanished: false, partial: None };
+    let plan = Plan::of(fetch, enabled);
+    match answer(&plan, enabled, selected, link).await {
+        Ok(_) => Ok(()),
+        Err(Failure::Trouble(Trouble::Gone(error))) => Err(error),
+        // What could not be read now can be fetched as ever.
+        Err(Failure::Trouble(_)) => Ok(()),
+        Err(Failure::Store(error)) => {
+            log::warn!(error:% = error; "New messages could not be told of");
+            Ok(())
+        }
+    }
+}
+
+/// How it went.
+#[derive(Debug, Default)]
+struct Fetched {
+    /// Messages that are gone.
+    expunged: usize,
+    /// RFC 3516 §4.3.
+    unknown_encoding: bool,
+}
+
+enum Failure {
+    Trouble(Trouble),
+    Store(mailbox::Error),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Trouble(error.into())
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+/// RFC 7162 §3.2.6: which of the messages asked for are gone since then.
+fn tell_vanished(fetch: &Fetch, selected: &Selected, link: &mut Link) {
+    let known = match &fetch.messages {
+        Messages::Uid(Numbers::Set(set)) => set,
+        Messages::Uid(Numbers::Saved) | Messages::Sequence(_) => &selected.saved,
+    };
+    if let Some(since) = fetch.changed_since {
+        let vanished = selected.view.vanished(since, known);
+        if !vanished.is_empty() {
+            link.out.vanished_earlier(&vanished);
+        }
+    }
+}
+
+enum Marking {
+    Trouble(Trouble),
+    Store(mailbox::Error),
+}
+
+/// Sets `\Seen` where it is not set; which messages got it.
+async fn mark_seen(
+    plan: &Plan,
+    account: &Account,
+    selected: &mut Selected,
+    link: &mut Link,
+) -> Result<Vec<Uid>, Marking> {
+    let unseen = |(_, row): &(SequenceNumber, Row)| plan.wants(row) && !row.flags.contains(Flags::SEEN);
+    let rows = selected.rows(&plan.fetch.messages).map_err(Marking::Trouble)?;
+    let uids: Vec<Uid> = rows.filter(unseen).map(|(_, row)| row.uid).collect();
+    if uids.is_empty() {
+        return Ok(uids);
+    }
+    let change =
+        FlagChange { operation: FlagOperation::Add, flags: Flags::SEEN, keywords: Vec::new(), unchanged_since: None };
+    let stored = selected.view.store_flags(&uids, &change).await.map_err(Marking::Store)?;
+    let own = Own { uids: &stored.changed, mod_seq: stored.mod_seq };
+    let told = selected.tell_all_but(account, Expunges::Hold, own, link).await;
+    told.map_err(|error| Marking::Trouble(error.into()))?;
+    Ok(stored.changed)
+}
+
+async fn answer(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Failure> {
+    match plan.needs {
+        Needs { bodies: false, summaries: false } => rows(plan, enabled, selected, link).await,
+        Needs { bodies: false, summaries: true } => summaries(plan, enabled, selected, link).await,
+        Needs { bodies: true, .. } => bodies(plan, enabled, selected, link).await,
+    }
+}
+
+/// Items that need no file: from the view, at the speed of memory.
+async fn rows(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Failure> {
+    for (sequence, row) in selected.rows(&plan.fetch.messages)? {
+        if plan.wants(&row) {
+            let mut writer = link.out.fetch(sequence);
+            for item in &plan.fetch.items {
+                row_item(item, &row, selected, enabled, &mut writer);
+            }
+            writer.end();
+            link.relieve().await?;
+        }
+    }
+    Ok(Fetched::default())
+}
+
+/// Items that the cached summaries answer.
+async fn summaries(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Failure> {
+    let wanted = |(_, row): &(SequenceNumber, Row)| plan.wants(row);
+    let uids = selected.rows(&plan.fetch.messages)?.filter(wanted).map(|(_, row)| row.uid).collect();
+    let mut stream = selected.view.summaries(uids);
+    let mut fetched = Fetched::default();
+    let mut fields = Vec::new();
+    for (sequence, row) in selected.rows(&plan.fetch.messages)?.filter(wanted) {
+        let Some((_, stored)) = stream.next().await else { break };
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(mailbox::Error::NoMessage(_)) => {
+                fetched.expunged += 1;
+                continue;
+            }
+            Err(error) => return Err(Failure::Store(error)),
+        };
+        let summary = Summary::stored(&stored);
+        let kept = summary.is_some_and(|summary| summary.listed.is_some());
+        if !kept && plan.listed.iter().any(Option::is_some) {
+            // Its fields are too long to be kept.
+            let Some((_, content)) = selected.view.bodies(vec![row.uid]).next().await else { continue };
+            let message = Fetching { plan, enabled, selected, sequence, row };
+            message.open(content, Some(stored), link, &mut fetched).await?;
+            continue;
+        }
+        let mut writer = link.out.fetch(sequence);
+        for (item, listed) in plan.fetch.items.iter().zip(&plan.listed) {
+            match (listed, summary.and_then(|summary| summary.listed)) {
+                (Some(listed), Some(kept)) => {
+                    fields.clear();
+                    kept.write(listed.names, &mut fields);
+                    let range = cut(0..fields.len() as u64, listed.partial);
+                    writer.literal(&listed.name, &fields[range.start as usize..range.end as usize]);
+                }
+                _ => summary_item(item, &row, summary.as_ref(), selected, enabled, &mut writer),
+            }
+        }
+        writer.end();
+        link.relieve().await?;
+    }
+    Ok(fetched)
+}
+
+/// Items for which files are opened.
+async fn bodies(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Failure> {
+    let wanted = |(_, row): &(SequenceNumber, Row)| plan.wants(row);
+    let uids: Vec<Uid> = selected.rows(&plan.fetch.messages)?.filter(wanted).map(|(_, row)| row.uid).collect();
+    let mut stored = plan.needs.summaries.then(|| selected.view.summaries(uids.clone()));
+    let mut contents = selected.view.bodies(uids);
+    let mut fetched = Fetched::default();
+    for (sequence, row) in selected.rows(&plan.fetch.messages)?.filter(wanted) {
+        let stored = match &mut stored {
+            Some(stream) => stream.next().await.map(|(_, stored)| stored),
+            None => None,
+        };
+        let Some((_, content)) = contents.next().await else { break };
+        let stored = match stored.transpose() {
+            Ok(stored) => stored,
+            Err(mailbox::Error::NoMessage(_)) => {
+                fetched.expunged += 1;
+                continue;
+            }
+            Err(error) => return Err(Failure::Store(error)),
+        };
+        let message = Fetching { plan, enabled, selected, sequence, row };
+        message.open(content, stored, link, &mut fetched).await?;
+    }
+    Ok(fetched)
+}
