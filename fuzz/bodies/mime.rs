@@ -1,6 +1,6 @@
 //! The structure of messages: parts are nested and in order, sections are slices, stored summaries read back.
 
-use postrider::foundations::mail::{HeaderSection, Kind, Piece, Structure, Summary, crlf, crlf_len, text};
+use postrider::foundations::mail::{HeaderSection, Kind, ListedNames, Piece, Structure, Summary, crlf, crlf_len, text};
 
 pub fn run(data: &[u8]) {
     let structure = Structure::of(data);
@@ -25,6 +25,15 @@ pub fn run(data: &[u8]) {
     let mut stored = Vec::new();
     summary.write(&mut stored);
     assert_eq!(Summary::read(&stored).as_ref(), Some(&summary));
+    let kept = Summary::stored(&stored).unwrap();
+    assert_eq!((kept.envelope, kept.body, kept.preview), (&summary.envelope[..], &summary.body[..], &*summary.preview));
+    if let Some(listed) = kept.listed {
+        for names in [&["subject"][..], &["TO", "From", "X-Priority"], &["List-Id", "Date", "Cc"]] {
+            let mut answer = Vec::new();
+            listed.write(ListedNames::of(names.iter().copied()).unwrap(), &mut answer);
+            assert_eq!(answer, chosen(data, names));
+        }
+    }
     for value in [&summary.envelope, &summary.body, &summary.body_structure] {
         assert_eq!(list(value, 0), value.len(), "{}", value.escape_ascii());
     }
@@ -33,6 +42,17 @@ pub fn run(data: &[u8]) {
     // A character of a legacy charset grows to at most three octets in UTF-8.
     assert!(read <= 4 * limit, "{read}");
     assert_eq!(crlf(data).len(), crlf_len(data));
+}
+
+/// The fields of these names as they stand in a message, and an empty line.
+fn chosen(message: &[u8], names: &[&str]) -> Vec<u8> {
+    let mut fields = Vec::new();
+    for field in HeaderSection::of(message).fields().filter(|field| names.iter().any(|name| field.is(name))) {
+        fields.extend_from_slice(field.raw);
+        fields.extend_from_slice(if field.raw.ends_with(b"\n") { b"" } else { b"\r\n" });
+    }
+    fields.extend_from_slice(b"\r\n");
+    fields
 }
 
 /// Reads one parenthesised list of IMAP values and gives the offset after it.

@@ -1,6 +1,6 @@
 //! Stored summaries from a damaged index: read or refused, and never a panic when they are used.
 
-use postrider::foundations::mail::{AddressField, BaseSubject, Piece, Sections, Summary, message_ids};
+use postrider::foundations::mail::{AddressField, BaseSubject, ListedNames, Piece, Sections, Summary, message_ids};
 
 pub fn run(data: &[u8]) {
     let heading = Summary::heading(data);
@@ -12,6 +12,13 @@ pub fn run(data: &[u8]) {
         let ids = [heading.message_id(), heading.in_reply_to()];
         assert!(ids.iter().flatten().flat_map(|value| message_ids(value)).all(|id| id.contains(&b'@')));
         assert!(BaseSubject::of(heading.subject).key().len() <= heading.subject.len() * 20);
+    }
+    if let Some(kept) = Summary::stored(data) {
+        let mut fields = Vec::new();
+        if let Some(listed) = kept.listed {
+            listed.write(ListedNames::all(), &mut fields);
+        }
+        assert!(fields.len() <= data.len() + 2);
     }
     if let Some(summary) = Summary::read(data) {
         assert!(heading.is_some_and(|heading| heading.subject == summary.fields.subject));
