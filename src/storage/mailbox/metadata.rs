@@ -31,6 +31,7 @@ impl User {
         let (user, of) = (Arc::clone(self), of.cloned());
         self.environment
             .job(move || {
+                user.prepare_for(of.as_ref().unwrap_or(&FolderName::inbox()))?;
                 let _gate = user.enter();
                 let (path, file) = user.metadata_file(of.as_ref())?;
                 read(&path, file)
@@ -48,6 +49,7 @@ impl User {
         let (user, of) = (Arc::clone(self), of.cloned());
         self.environment
             .job(move || {
+                user.prepare_for(of.as_ref().unwrap_or(&FolderName::inbox()))?;
                 // Nobody else writes it meanwhile.
                 let _gate = user.gate_for_change();
                 let (path, file) = user.metadata_file(of.as_ref())?;

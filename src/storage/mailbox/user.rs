@@ -526,7 +526,7 @@ impl User {
 
     /// Before a folder is asked for: a client may put the first message into Sent before it has listed anything. A first
     /// login that only looks into the inbox, which is always there, need not wait for five folders to be made.
-    fn prepare_for(&self, folder: &FolderName) -> Result<(), Error> {
+    pub(super) fn prepare_for(&self, folder: &FolderName) -> Result<(), Error> {
         if folder.is_inbox() { Ok(()) } else { self.prepare() }
     }
 

@@ -34,7 +34,8 @@ pub(super) async fn dovecot(folder: &Path, mail: &Path) -> Option<(Program, u16)
          passdb {{\n  driver = static\n  args = password={PASSWORD}\n}}\n\
          userdb {{\n  driver = static\n  args = uid={MAIL_USER} gid={MAIL_USER} home={at}/home\n}}\n\
          service imap-login {{\n  chroot =\n  inet_listener imap {{\n    port = {port}\n  }}\n  inet_listener imaps {{\n    port = 0\n  }}\n}}\n\
-         service anvil {{\n  chroot =\n}}\nmail_attribute_dict = file:{at}/attributes\nprotocol imap {{\n  imap_metadata = yes\n}}\n",
+         service anvil {{\n  chroot =\n}}\nmail_attribute_dict = file:{}/attributes\nprotocol imap {{\n  imap_metadata = yes\n}}\n",
+        mail.display(),
         mail.display()
     );
     let configuration = folder.join("dovecot.conf");
