@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::account::{Account, Selected};
+use super::attention::Attention;
 use super::capability::{self, Compression, Passwords, StartTls};
 use super::commands;
 use super::link::Link;
@@ -174,9 +175,14 @@ impl Conversation {
         let Self { link, state, stop, .. } = &mut *self;
         let read = tokio::time::timeout_at(deadline, link.read());
         let wakeup = async {
-            match state {
-                State::Authenticated(account) if between_commands => account.attention.wake(None).await,
-                State::Selected(account, selected) if between_commands => account.attention.wake(Some(selected)).await,
+            let (account, selected) = match state {
+                State::Authenticated(account) => (account, None),
+                State::Selected(account, selected) => (account, Some(&mut **selected)),
+                State::NotAuthenticated { .. } | State::Logout => return std::future::pending().await,
+            };
+            match &mut account.attention {
+                // On the heap: few sessions ask for it, and all others would pay.
+                attention @ Attention::Watching(_) if between_commands => Box::pin(attention.wake(selected)).await,
                 _ => std::future::pending().await,
             }
         };

@@ -208,7 +208,8 @@ mod tests {
             damaged[at] ^= 1;
             let (read, whole) = parse(&damaged);
             assert!(!whole || read == all, "{at}");
-            assert!(!parse(&content[..at]).1, "{at}");
+            // Without the last line end everything is there.
+            assert!(!parse(&content[..at]).1 || at + 1 == content.len(), "{at}");
         }
         assert_eq!(parse(b""), (Metadata::new(), false));
     }

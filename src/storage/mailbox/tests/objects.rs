@@ -111,6 +111,8 @@ async fn annotations_last_and_have_limits() {
 async fn news_is_told_to_those_who_listen() {
     let store = Store::new().await;
     store.append("INBOX", "before").await;
+    // The default folders are made.
+    store.user.folders().await.unwrap();
     let mut listener = store.user.listen();
     assert!(listener.ready().unwrap().is_none());
     store.append("INBOX", "after").await;
