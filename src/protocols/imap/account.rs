@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::attention::Attention;
 use super::commands::tell_new;
 use super::connections::Place;
@@ -24,6 +26,8 @@ pub struct Account {
     pub enabled: Enabled,
     /// What it is told of unasked.
     pub attention: Attention,
+    /// When the client last did something: sent octets, or was served.
+    pub active: Instant,
     /// Its place among the account's connections, given back at the end.
     pub _place: Place,
 }

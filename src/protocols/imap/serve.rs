@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::account::{Account, Selected};
-use super::attention::Attention;
+use super::attention::{Attention, Wakeup};
 use super::capability::{self, Compression, Passwords, StartTls};
 use super::commands;
 use super::link::Link;
@@ -57,7 +57,6 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         failures: 0,
         bad_commands: 0,
         memory: Vec::new(),
-        active: Instant::now(),
     };
     if let Err(error) = conversation.talk().await {
         log::debug!(session:% = session, error:% = error; "An IMAP connection has broken");
@@ -81,6 +80,26 @@ pub(super) enum State {
     Logout,
 }
 
+impl State {
+    /// Whether the client has asked to be told of changes.
+    fn watches(&self) -> bool {
+        matches!(
+            self,
+            Self::Authenticated(account) | Self::Selected(account, _)
+                if matches!(account.attention, Attention::Watching(_))
+        )
+    }
+
+    /// Waits for something it has asked to be told of. Cancel-safe.
+    async fn wake(&mut self) -> Wakeup {
+        match self {
+            Self::Authenticated(account) => account.attention.wake(None).await,
+            Self::Selected(account, selected) => account.attention.wake(Some(selected)).await,
+            Self::NotAuthenticated { .. } | Self::Logout => std::future::pending().await,
+        }
+    }
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Conversation {
@@ -100,8 +119,6 @@ pub(super) struct Conversation {
     bad_commands: u32,
     /// Memory of the messages of the APPEND that is arriving.
     memory: Vec<Memory>,
-    /// When the client last did something: sent octets, or was served.
-    active: Instant,
 }
 
 /// Why a session ends whose mailbox is no longer there.
@@ -169,22 +186,18 @@ impl Conversation {
             _ if self.link.in_command() => {
                 (Instant::now() + self.settings.stall_timeout.duration(), "The rest of the command did not arrive")
             }
-            _ => (self.active + self.settings.idle_timeout.duration(), "You have been idle for too long"),
+            State::Authenticated(account) | State::Selected(account, _) => {
+                (account.active + self.settings.idle_timeout.duration(), "You have been idle for too long")
+            }
+            State::Logout => (Instant::now(), "Goodbye"),
         };
         let between_commands = !self.link.in_command();
         let Self { link, state, stop, .. } = &mut *self;
         let read = tokio::time::timeout_at(deadline, link.read());
+        let watches = between_commands && state.watches();
         let wakeup = async {
-            let (account, selected) = match state {
-                State::Authenticated(account) => (account, None),
-                State::Selected(account, selected) => (account, Some(&mut **selected)),
-                State::NotAuthenticated { .. } | State::Logout => return std::future::pending().await,
-            };
-            match &mut account.attention {
-                // On the heap: few sessions ask for it, and all others would pay.
-                attention @ Attention::Watching(_) if between_commands => Box::pin(attention.wake(selected)).await,
-                _ => std::future::pending().await,
-            }
+            // On the heap: few sessions ask for it, and all others would pay.
+            if watches { Box::pin(state.wake()).await } else { std::future::pending().await }
         };
         let woken = tokio::select! {
             biased;
@@ -192,7 +205,7 @@ impl Conversation {
             read = read => match read {
                 Ok(Ok(0)) => return Ok(Some(Next::Gone)),
                 Ok(Ok(_)) => {
-                    self.active = Instant::now();
+                    self.note_active();
                     return Ok(None);
                 }
                 Ok(Err(error)) => return Err(error),
@@ -203,6 +216,13 @@ impl Conversation {
         // RFC 5465: the client listens all the time.
         Box::pin(commands::notify::tell(self, woken)).await?;
         Ok(self.selected_is_gone().then_some(Next::Bye(MAILBOX_GONE)))
+    }
+
+    /// The client has sent something, or was served.
+    fn note_active(&mut self) {
+        if let State::Authenticated(account) | State::Selected(account, _) = &mut self.state {
+            account.active = Instant::now();
+        }
     }
 
     fn selected_is_gone(&self) -> bool {
@@ -366,7 +386,7 @@ impl Conversation {
             Err(Trouble::Bad(text)) => self.bad(Some(tag), None, &text),
             Err(Trouble::Gone(error)) => return Err(error),
         }
-        self.active = Instant::now();
+        self.note_active();
         self.link.relieve().await
     }
 

@@ -98,6 +98,7 @@ async fn verify(talk: &mut Conversation, username: String, password: Secret<Stri
         user,
         enabled: Enabled::default(),
         attention: Attention::default(),
+        active: Instant::now(),
         _place: place,
     }));
     talk.apply_limits();
