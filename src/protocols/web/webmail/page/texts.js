@@ -235,6 +235,7 @@ const TEXTS = {
   vacationDays: "Days until the same person is answered again",
   vacationAddresses: "Other addresses of mine",
   vacationHint: "Everybody who writes to you is answered once in that time. Mailing lists, machines and junk are not answered. Your address and its aliases are known already.",
+  endOtherLogins: "End all others",
   vacationForeign: "Your script “{name}” was written by hand, or by another program, and says more than this window can. Change the answer in its text, or begin with rules.",
   rules: "Rules",
   rule: "Rule",
