@@ -82,8 +82,8 @@ impl Logins {
         let Some(token) = fresh() else { return Ok(None) };
         let key = digest(&token);
         match self.table.begin(&key, login, limits).await {
-            // Others may have had to make room.
-            Ok(()) => self.forget(|_| true),
+            // Others have had to make room.
+            Ok(ended) => ended.iter().for_each(|digest| self.forget_one(digest)),
             Err(error) if self.outage == Outage::KnownStay => {
                 log::warn!(cause:% = error; "A browser's login could not be written down; it ends when the database is back");
                 let (looked_at, noted) = (login.used, login.used);
@@ -220,7 +220,7 @@ impl Logins {
         written
     }
 
-    fn forget_one(&self, digest: &Arc<str>) {
+    fn forget_one(&self, digest: &str) {
         let _turn = self.forgetting.lock();
         self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.known.invalidate(digest);

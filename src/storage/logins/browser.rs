@@ -82,11 +82,12 @@ impl BrowserLogins {
         Self { database, page }
     }
 
-    /// Writes down a login. Those that are over are removed; beyond the limits, those unused for longest end.
+    /// Writes down a login. Those that are over are removed; beyond the limits, those unused for longest end, whose digests
+    /// are returned.
     ///
     /// # Errors
     /// The database fails; nothing has begun then.
-    pub async fn begin(&self, digest: &str, login: &BrowserLogin, limits: &Limits) -> Result<(), Error> {
+    pub async fn begin(&self, digest: &str, login: &BrowserLogin, limits: &Limits) -> Result<Vec<String>, Error> {
         let (page, now) = (Val::from(self.page.word()), login.used);
         let mut transaction = self.database.begin().await?;
         let over = "DELETE FROM browser_logins WHERE page = ? AND (used_at <= ? OR begun_at <= ?)";
@@ -97,11 +98,11 @@ impl BrowserLogins {
         let kept = limits.per_account.max(1) - 1;
         let values = [page.clone(), login.account.as_str().into(), kept.into()];
         let surplus = transaction.fetch_all(own, &values).await?;
-        remove(&mut transaction, &surplus).await?;
+        let mut ended = remove(&mut transaction, &surplus).await?;
         let all = "SELECT digest FROM browser_logins WHERE page = ? \
                    ORDER BY used_at DESC, digest LIMIT 1000 OFFSET ?";
         let surplus = transaction.fetch_all(all, &[page.clone(), (limits.all.max(1) - 1).into()]).await?;
-        remove(&mut transaction, &surplus).await?;
+        ended.extend(remove(&mut transaction, &surplus).await?);
         let insert = "INSERT INTO browser_logins (digest, page, id, account, password, two_factor_since, begun_at, \
                       used_at, client, browser) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = [
@@ -117,7 +118,8 @@ impl BrowserLogins {
             login.browser.as_str().into(),
         ];
         transaction.execute(insert, &values).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(ended)
     }
 
     /// The login that a token with this digest stands for; it may be over.
@@ -193,11 +195,14 @@ impl BrowserLogins {
     }
 }
 
-async fn remove(transaction: &mut Transaction, rows: &[Row]) -> Result<(), Error> {
+async fn remove(transaction: &mut Transaction, rows: &[Row]) -> Result<Vec<String>, Error> {
+    let mut ended = Vec::with_capacity(rows.len());
     for row in rows {
-        transaction.execute("DELETE FROM browser_logins WHERE digest = ?", &[row.text(0)?.into()]).await?;
+        let digest = row.text(0)?;
+        transaction.execute("DELETE FROM browser_logins WHERE digest = ?", &[digest.as_str().into()]).await?;
+        ended.push(digest);
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// `None` when the row was not written by us.

@@ -57,7 +57,8 @@ async fn they_are_bounded(database: Database) {
     page.begin(&key('a'), &login("ann@example.test", 1), &LIMITS).await.unwrap();
     page.begin(&key('b'), &login("ann@example.test", 2), &LIMITS).await.unwrap();
     page.note_use(&key('a'), at(3)).await.unwrap();
-    page.begin(&key('c'), &login("ann@example.test", 4), &LIMITS).await.unwrap();
+    let ended = page.begin(&key('c'), &login("ann@example.test", 4), &LIMITS).await.unwrap();
+    assert_eq!(ended, [key('b')]);
     let of = |found: Vec<(String, BrowserLogin)>| found.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
     assert_eq!(of(page.of("ann@example.test").await.unwrap()), [key('c'), key('a')], "the one unused for longest ends");
     page.begin(&key('d'), &login("bob@example.test", 5), &LIMITS).await.unwrap();
