@@ -24,6 +24,7 @@ mod html;
 mod list;
 mod parts;
 mod people;
+mod plain;
 mod read;
 mod room;
 mod scripts;

@@ -116,6 +116,7 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/changes", get(changes::watch))
         .route("/openapi.json", get(openapi))
         .layer(DefaultBodyLimit::max(LARGEST_WISH))
+        .route("/uploads/{id}", get(uploads::show))
         .merge(uploads)
 }
 

@@ -61,7 +61,7 @@ function appearance(preferences, store) {
   return section("appearance",
     label("theme", choose("theme", [["system", "themeSystem"], ["light", "themeLight"], ["dark", "themeDark"]])),
     label("density", choose("density", [["roomy", "roomy"], ["compact", "compact"]])),
-    label("groupConversations", check("conversations")), label("preferText", check("prefer_text")), label("replyBelow", check("reply_below")));
+    label("groupConversations", check("conversations")), label("preferText", check("prefer_text")), label("replyBelow", check("reply_below")), label("writeFormatted", check("formatted")));
 }
 
 function images(preferences, store) {
