@@ -90,6 +90,12 @@ let
         example = "john@example.com";
         description = "Who gets mail for addresses of the domain that do not exist; `null` refuses it.";
       };
+      requireTwoFactor = mkOption {
+        type = types.bool;
+        default = false;
+        example = true;
+        description = "Whether users of the domain must have two-factor login although others need not, see `twoFactor`.";
+      };
     };
   };
 

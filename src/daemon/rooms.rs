@@ -17,6 +17,7 @@ use crate::services::overview::Overviewer;
 use crate::services::set_up::SetUp;
 use crate::services::submission::{Submission, Submitter};
 use crate::storage::dav::Collections;
+use crate::storage::logins::{BrowserLogins, Page};
 use crate::storage::personal::Personal;
 
 /// The protocol rooms of a process, each made when the first listener asks for it.
@@ -156,6 +157,7 @@ fn webmail_room(
         directory: parts.directory.clone(),
         routing: parts.routing.clone(),
         mailboxes,
+        logins: BrowserLogins::new(parts.database.clone(), Page::Webmail),
         personal,
         beside: Some(dav_pages(parts, &contacts)),
         contacts,
@@ -306,6 +308,8 @@ fn dashboard_room(parts: &Arc<Parts>, listening: &[Listening]) -> dashboard::Roo
         hostname: parts.config.hostname.clone(),
         overviewer: Overviewer::new(parts.sources(), parts.config.dashboard.fresh_for.duration()),
         probes: probes(&parts.config, &parts.roles, listening),
+        login: parts.lives.login.clone(),
+        logins: BrowserLogins::new(parts.database.clone(), Page::Dashboard),
         guard: parts.guard.clone(),
         others_bans: others::bans(parts),
         certificates: others::certificates(parts),

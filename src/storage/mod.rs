@@ -4,6 +4,7 @@ pub mod database;
 pub mod dav;
 pub mod directory;
 pub mod journal;
+pub mod logins;
 pub mod mailbox;
 pub mod personal;
 pub mod reports;

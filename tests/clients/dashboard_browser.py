@@ -70,7 +70,7 @@ def every_tile_and_table_is_filled(server):
     page = server.page
     page.until("the delivery is counted", lambda: "1 in 24 h" in page.text("#tiles"))
     tiles = {tile.find_element(By.TAG_NAME, "dt").text: tile.find_element(By.CSS_SELECTOR, ".value").text for tile in page.all("#tiles > div")}
-    assert set(tiles) == {"Listeners", "Certificate", "Queue", "Received", "Sent on", "Spam", "Refused", "Mail stored", "Users", "Backup", "Drill", "Bans"}, tiles
+    assert set(tiles) == {"Listeners", "Certificate", "Queue", "Received", "Sent on", "Spam", "Refused", "Mail stored", "Users", "Backup", "Drill", "Forged mail", "TLS elsewhere", "Bans"}, tiles
     assert all(tiles.values()), tiles
     listeners = len(server.facts["listeners"]) - 1
     assert tiles["Listeners"] == f"{listeners} answer" and tiles["Users"] == "2" and tiles["Queue"] == "1", tiles
@@ -173,6 +173,16 @@ def refreshes_without_a_reload(server):
     page.until("it shows by itself", lambda: "2 in 24 h" in page.text("#tiles") and page.text("#recent") != before)
     assert page.script("return window.stayed"), "the page was not loaded anew"
     assert page.script("return document.activeElement.matches('.scroll')"), "the focus stays where it was"
+    page.until("the kinds", lambda: len(page.all("#tail option")) > 20)
+    page.script("const s = document.querySelector('#tail select'); s.value = 'delivered'; s.dispatchEvent(new Event('change', { bubbles: true }))")
+    kinds = lambda: page.script("return [...document.querySelectorAll('#recent tbody tr')].map(row => row.children[1]?.textContent)")
+    page.until("only deliveries", lambda: set(kinds()) == {"delivered"})
+    page.script("document.querySelector('#recent a').click()")
+    page.shows("trace")
+    page.until("the journey of one", lambda: "delivered" in page.text("#journeys"))
+    page.press("1")
+    page.shows("overview")
+    page.script("const s = document.querySelector('#tail select'); s.value = ''; s.dispatchEvent(new Event('change', { bubbles: true }))")
 
 
 def finds_events_and_journeys(server):

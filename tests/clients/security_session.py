@@ -184,6 +184,17 @@ def the_password_opens_no_mail_program(server):
     smtp(server, server.made["Telephone"]).quit()
 
 
+def an_app_password_needs_a_code(server):
+    ann, password = server.ann, server.users[0][1]
+    wish = {"name": "Tablet", "scopes": ["mail"], "password": password}
+    ann.json("app-passwords", wish, wanted=403)
+    ann.json("app-passwords", wish | {"code": "000000"}, wanted=403)
+    ann.json("app-passwords", wish | {"code": server.codes[0]}, wanted=403)
+    made = ann.json("app-passwords", wish | {"code": server.codes[4]}, wanted=201)["password"]
+    imap(server, made).logout()
+    ann.json("app-passwords/revoke", {"name": "Tablet"}, wanted=204)
+
+
 def it_is_turned_off(server):
     ann, password = server.ann, server.users[0][1]
     ann.json("two-factor/off", {"password": password}, wanted=403)
@@ -202,5 +213,6 @@ main(
     two_factor_is_turned_on,
     the_code_is_the_second_step,
     the_password_opens_no_mail_program,
+    an_app_password_needs_a_code,
     it_is_turned_off,
 )

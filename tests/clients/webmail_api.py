@@ -82,7 +82,7 @@ def it_describes_itself(server):
 def only_who_has_signed_in(server):
     browser = server.ann = Browser(server)
     for path in description["paths"]:
-        if path not in ("/openapi.json", "/sessions/{id}"):
+        if path not in ("/openapi.json", "/sessions/{id}", "/uploads/{id}"):
             for method in description["paths"][path]:
                 if (path, method) in (("/session", "post"), ("/session", "delete")):
                     continue
@@ -484,6 +484,15 @@ def logins_end(server):
     newest = next(login for login in third.json("sessions")["sessions"] if login["current"])
     assert ann.request(f"/api/sessions/{newest['id']}", method="DELETE")[0] == 204
     third.json("folders", wanted=401)
+    fourth = Browser(server)
+    fourth.sign_in(server.users[0])
+    assert ann.request("/api/sessions", method="DELETE")[0] == 204
+    fourth.json("folders", wanted=401)
+    other.json("folders", wanted=401)
+    left = ann.json("sessions")["sessions"]
+    assert len(left) == 1 and left[0]["current"], left
+    server.bob.json("folders")
+    other.sign_in(server.users[0])
     address, password = server.users[0]
     ann.json("password", {"old": "wrong", "new": "a quite long word"}, wanted=403)
     ann.json("password", {"old": password, "new": "short"}, wanted=400)

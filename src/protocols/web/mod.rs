@@ -2,6 +2,7 @@
 
 mod caller;
 mod form;
+mod logins;
 mod token;
 
 pub mod dashboard;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::SHA256;
 
 /// A new token; `None` without a source of randomness.
 pub(super) fn fresh() -> Option<String> {
     let mut random = [0; 32];
     aws_lc_rs::rand::fill(&mut random).ok()?;
-    Some(random.iter().map(|octet| format!("{octet:02x}")).collect())
+    Some(hexadecimal(&random))
 }
 
 /// The tokens in a Cookie field (RFC 6265 §5.4). There may be several of one name.
@@ -23,11 +23,18 @@ pub(super) fn cookie(name: &str, token: &str, length: Duration, encrypted: bool)
     format!("{name}={token}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}")
 }
 
-/// A look-up by the hash says nothing about tokens by the time it takes.
-pub(super) fn key(token: &str) -> [u8; 32] {
-    let mut key = [0; 32];
-    key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-    key
+/// Whether this could be a token of ours, so that nobody has the database search for nonsense.
+pub(super) fn is_token(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// SHA-256 in hexadecimal: a look-up by it says nothing about tokens by the time it takes.
+pub(super) fn digest(text: &str) -> String {
+    hexadecimal(aws_lc_rs::digest::digest(&SHA256, text.as_bytes()).as_ref())
+}
+
+fn hexadecimal(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -36,6 +43,8 @@ mod tests {
 
     #[test]
     fn cookies_are_read() {
+        assert!(is_token(&fresh().unwrap()) && !is_token("x") && !is_token(&"x".repeat(64)));
+        assert_eq!(digest("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         let found: Vec<&str> = tokens("name", "a=b; name=x;name=y; c").collect();
         assert_eq!(found, ["x", "y"]);
         assert!(

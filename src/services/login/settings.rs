@@ -57,7 +57,7 @@ crate::settings! {
         pub rehash: Rehash = Rehash::Never,
         /// App passwords (one for each device) that a user may have. A further one is refused until another is revoked.
         pub app_passwords: u32 = 25,
-        /// How often at most it is written down that an app password was used, and from where.
+        /// How often at most it is written down that an app password or a browser's login was used.
         pub note_use_every: Span = Span::minutes(10),
         /// Who must have two-factor login.
         pub two_factor: TwoFactorPolicy = TwoFactorPolicy::Offered,
@@ -75,7 +75,8 @@ crate::settings! {
         /// See `two_factor_tries`. The least is a minute.
         pub two_factor_rest: Span = Span::minutes(15),
         /// How often it is looked whether the accounts and passwords of open sessions are still good. It is looked at once
-        /// when the command line or the webmail changes one; this finds what others have changed.
+        /// when the command line or the webmail changes one; this finds what others have changed. A browser's login that was
+        /// ended elsewhere goes on for so long at most.
         pub look_again: Span = Span::seconds(10),
     }
 }

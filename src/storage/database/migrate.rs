@@ -74,6 +74,7 @@ steps! {
     80 "0080_dav_removed",
     81 "0081_dav_properties",
     82 "0082_dav_addresses",
+    97 "0097_browser_logins",
 }
 
 /// Tables that may be there before us (the seed's), and the columns we need of them.

@@ -133,15 +133,14 @@ pub(super) fn matching(query: &Query, dialect: Dialect) -> (String, Vec<Val>) {
         values.extend(query.kinds.iter().map(|kind| Val::from(kind.word())));
     }
     for word in query.words.iter().take(MOST_WORDS) {
-        let pattern = format!("%{}%", escaped(&word.to_lowercase()));
         let mut places = vec!["details", "subject"];
         // Ids are letters and digits: most words need not be looked for in them.
         if word.len() <= LONGEST_ID && word.bytes().all(|octet| octet.is_ascii_alphanumeric()) {
             places.extend(["mail", "queue", "session"]);
         }
-        let like: Vec<String> = places.iter().map(|place| like(place, dialect)).collect();
-        parts.push(format!("({})", like.join(" OR ")));
-        values.extend(places.iter().map(|_| Val::from(pattern.clone())));
+        let holds: Vec<String> = places.iter().map(|place| holds(place, word, dialect)).collect();
+        parts.push(format!("({})", holds.join(" OR ")));
+        values.extend(places.iter().map(|_| Val::from(pattern(word, dialect))));
     }
     for (time, comparison) in [(query.since, "at >= ?"), (query.until, "at < ?")] {
         if let Some(time) = time {
@@ -152,14 +151,28 @@ pub(super) fn matching(query: &Query, dialect: Dialect) -> (String, Vec<Val>) {
     (parts.join(" AND "), values)
 }
 
-/// A column that holds a pattern in lower case, whatever the case of its own letters.
-fn like(column: &str, dialect: Dialect) -> String {
+/// Whether a column holds a word, whatever the case of its letters. The words of most searches are ASCII, and a search that
+/// finds little reads everything: there each engine gets the way that costs it least (about half on both).
+fn holds(column: &str, word: &str, dialect: Dialect) -> String {
     match dialect {
         // LIKE does not look at the case of ASCII letters, and `lower` knows no others.
         Dialect::Sqlite => format!("{column} LIKE ? ESCAPE '!'"),
+        Dialect::MySql if word.is_ascii() => format!("{column} REGEXP ?"),
         Dialect::MySql => format!("lower({column}) LIKE ? ESCAPE '!'"),
+        // Rules of other languages for upper and lower case are not needed, and cost more than reading the row.
+        Dialect::Postgres if word.is_ascii() => format!("lower({column} COLLATE \"C\") LIKE ? ESCAPE '!'"),
         Dialect::Postgres => format!("{column} ILIKE ? ESCAPE '!'"),
     }
+}
+
+/// The word as [`holds`] wants it.
+fn pattern(word: &str, dialect: Dialect) -> String {
+    if dialect != Dialect::MySql || !word.is_ascii() {
+        return format!("%{}%", escaped(&word.to_lowercase()));
+    }
+    // In a regular expression a backslash before what is no letter or digit makes it stand for itself.
+    let literal = word.chars().flat_map(|c| (!c.is_ascii_alphanumeric()).then_some('\\').into_iter().chain([c]));
+    format!("(?i){}", literal.collect::<String>())
 }
 
 /// A word in which nothing stands for anything else in LIKE.

@@ -1,6 +1,7 @@
 //! Finding events by their words: from the newest back, piece by piece, for as long as somebody likes to wait.
 //!
-//! No index holds the words: an event has dozens, and writing them would cost more than everything else that is done for
+//! Words are parts of words: `silent.te` is found in `mx.silent.test`, which no engine's index of whole words would find, and
+//! every engine is to find the same. No index holds the words: an event has dozens, and writing them would cost more than everything else that is done for
 //! a message. Reading back from the newest finds what is frequent at once, and what is rare after a time that the
 //! caller bounds: an answer says how far it has looked, and the next question goes on from there.
 

@@ -9,6 +9,7 @@ mod declared;
 mod directory;
 pub(crate) mod engines;
 mod login;
+mod logins;
 mod migrations;
 mod outage;
 mod routing;

@@ -141,3 +141,105 @@ async fn sessions_of_a_disabled_user_end() {
     assert_eq!(reasons.iter().filter(|reason| **reason == "account or domain disabled").count(), 3);
     host.stop().await;
 }
+
+/// One request of a page; the whole answer.
+async fn page(host: &Host, protocol: Protocol, first: &str, cookie: &str, kind: &str, body: &str) -> String {
+    let mut talk = host.plain(protocol).await;
+    let length = body.len();
+    let request = format!(
+        "{first} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Postrider: 1\r\nCookie: {cookie}\r\n\
+         Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    talk.send(&request).await;
+    let mut answer = String::new();
+    while let Some(line) = talk.next_line().await {
+        answer += &line;
+        answer.push('\n');
+    }
+    answer
+}
+
+fn cookie(answer: &str) -> String {
+    let cookie = answer.split("set-cookie: ").nth(1).and_then(|rest| rest.split(';').next());
+    cookie.unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+const JSON: &str = "application/json";
+
+async fn webmail_login(host: &Host) -> String {
+    let wish = format!(r#"{{"address": "ann@example.test", "password": "{PASSWORD}"}}"#);
+    cookie(&page(host, Protocol::Webmail, "POST /api/session", "", JSON, &wish).await)
+}
+
+async fn is_in(host: &Host, cookie: &str) -> bool {
+    let answer = page(host, Protocol::Webmail, "GET /api/folders", cookie, JSON, "").await;
+    assert!(answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.1 401"), "{answer}");
+    answer.starts_with("HTTP/1.1 200")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_to_the_webmail_outlives_the_process_and_ends_from_elsewhere() {
+    let settings = "[login]\nlook_again = \"200ms\"\n";
+    let host = Host::start().settings(settings).user("ann@example.test").real_time().await;
+    let (first, second) = (webmail_login(&host).await, webmail_login(&host).await);
+    assert!(is_in(&host, &first).await && is_in(&host, &second).await);
+    let stored = "SELECT digest FROM browser_logins";
+    for row in host.parts().database.fetch_all(stored, &[]).await.unwrap() {
+        let digest = row.text(0).unwrap();
+        assert!(!first.contains(&digest) && !second.contains(&digest), "the token itself is nowhere");
+    }
+    let host = host.restart().await;
+    assert!(is_in(&host, &first).await && is_in(&host, &second).await, "a restart ends nothing");
+    // As another process does with the same database.
+    let one = first.split_once('=').unwrap().1;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, one.as_bytes());
+    let digest: String = digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+    let removed =
+        host.parts().database.execute("DELETE FROM browser_logins WHERE digest = ?", &[digest.into()]).await.unwrap();
+    assert_eq!(removed, 1);
+    soon(async {
+        while is_in(&host, &first).await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert!(is_in(&host, &second).await);
+    host.parts().database.execute("UPDATE virtual_users SET enabled = 0", &[]).await.unwrap();
+    soon(async {
+        while is_in(&host, &second).await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    host.parts().database.execute("UPDATE virtual_users SET enabled = 1", &[]).await.unwrap();
+    assert!(!is_in(&host, &second).await, "what has ended does not come back");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_to_the_monitoring_page_outlives_the_process_but_not_the_password() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("password");
+    let hash = |word: &str| postrider::services::login::hash(&Secret::new(word.to_owned()), 4).unwrap();
+    std::fs::write(&file, hash(PASSWORD).expose()).unwrap();
+    let settings = format!("[dashboard]\npassword_file = \"{}\"\n[login]\nlook_again = \"200ms\"\n", file.display());
+    let host = Host::start().settings(&settings).real_time().await;
+    let form = format!("password={PASSWORD}");
+    let entered = page(&host, Protocol::Dashboard, "POST /login", "", "application/x-www-form-urlencoded", &form).await;
+    let cookie = cookie(&entered);
+    let host = host.restart().await;
+    let look = async || {
+        let answer = page(&host, Protocol::Dashboard, "GET /api/v1/queue", &cookie, JSON, "").await;
+        assert!(answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.1 401"), "{answer}");
+        answer.starts_with("HTTP/1.1 200")
+    };
+    assert!(look().await);
+    std::fs::write(&file, hash("another").expose()).unwrap();
+    soon(async {
+        while look().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    host.stop().await;
+}

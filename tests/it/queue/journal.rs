@@ -163,6 +163,30 @@ async fn searches_in_pieces(database: Database) {
     assert_eq!((patient.events.len(), patient.next, patient.back_to), (1, None, None));
     let nothing = journal.search(&asked(&["needle0100"]), None, Duration::MAX).await.unwrap();
     assert_eq!((nothing.events.len(), nothing.next), (0, None), "nothing in a word stands for anything else");
+    let odd =
+        Event::new(now, EventKind::Deferred).subject("eve@example.test").with("reply", "[x] (y|z) a.b*c+$^ {1} grün!%");
+    journal.record(odd);
+    journal.flush().await;
+    for (word, wanted) in [
+        ("[X]", 1),
+        ("(y|Z)", 1),
+        ("A.B*C+$^", 1),
+        ("{1}", 1),
+        ("grün", 1),
+        ("N!%", 1),
+        ("xample.tes", 2),
+        ("[y]", 0),
+        ("a.b*c+$^x", 0),
+        (".", 2),
+        ("(?i)", 0),
+        ("\\E", 0),
+        ("y|z)", 1),
+        ("eed|odd", 0),
+        ("%", 2),
+    ] {
+        let found = journal.search(&asked(&[word]), None, Duration::MAX).await.unwrap();
+        assert_eq!(found.events.len(), wanted, "{word}");
+    }
 
     // Who has no time gets a piece, and goes on from there.
     let (mut from, mut rounds, mut found) = (None, 0, Vec::new());

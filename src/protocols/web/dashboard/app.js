@@ -3,8 +3,8 @@
 
 import { byId, element } from "./elements.js";
 import { listen } from "./keys.js";
-import { showReports } from "./reports.js";
-import { follows, isFirstPart, showEvents, showMailboxes, showQueue, showTrace } from "./search.js";
+import { lookAtReports, showReports } from "./reports.js";
+import { follows, isFirstPart, showEvents, showMailboxes, showQueue, showTail, showTrace } from "./search.js";
 import { showOverview, showTimeline } from "./tiles.js";
 
 const EVERY = 10_000;
@@ -46,10 +46,10 @@ async function refresh(why) {
   document.body.setAttribute("aria-busy", "true");
   try {
     const { page } = place();
-    const overview = ask("overview").then(showOverview);
+    const overview = Promise.all([ask("overview"), lookAtReports(ask)]).then(([facts]) => showOverview(facts));
     /** @type {Record<string, () => Promise<void> | undefined>} */
     const pages = {
-      overview: () => ask(`timeline?range=${range()}`).then(showTimeline),
+      overview: async () => void await Promise.all([ask(`timeline?range=${range()}`).then(showTimeline), showTail(ask)]),
       queue: () => (why === "asked" || isFirstPart() ? showQueue(ask) : undefined),
       mailboxes: () => showMailboxes(ask),
       reports: () => showReports(ask),
@@ -128,8 +128,9 @@ function search() {
 /** The kinds of events, as the interface's description lists them. */
 async function kinds() {
   const described = await ask("openapi.json");
-  const select = document.querySelector("#event-search select[name=kind]");
-  for (const kind of described.components.schemas.EventKind.enum) select?.append(element("option", { value: kind }, kind));
+  for (const select of document.querySelectorAll("select[name=kind]:is(#event-search *, #tail *)")) {
+    for (const kind of described.components.schemas.EventKind.enum) select.append(element("option", { value: kind }, kind));
+  }
 }
 
 listen([
@@ -149,6 +150,8 @@ byId("event-search").addEventListener("submit", (event) => {
   event.preventDefault();
   void refresh("asked");
 });
+byId("tail").addEventListener("change", () => void refresh("asked"));
+byId("tail").addEventListener("submit", (event) => event.preventDefault());
 byId("report-search").addEventListener("change", () => void refresh("asked"));
 byId("report-search").addEventListener("submit", (event) => {
   event.preventDefault();

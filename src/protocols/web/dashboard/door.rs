@@ -9,12 +9,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::sessions::COOKIE;
+use super::login::is_logged_in;
 use super::{DashboardSettings, Room};
 use crate::foundations::mail::Peer;
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::form::problem;
-use crate::protocols::web::token::tokens;
 
 /// Lets a request pass or turns it away, and gives every answer the headers that keep browsers in bounds.
 pub(super) async fn guard(
@@ -26,7 +25,7 @@ pub(super) async fn guard(
     let settings = room.needs.settings.get();
     let caller = Caller::of(peer, request.headers(), &settings.proxies, false);
     request.extensions_mut().insert(caller);
-    let mut response = match refusal(&room, &settings, &caller, &request) {
+    let mut response = match refusal(&room, &settings, &caller, request.uri().path(), request.headers()).await {
         Some(refused) => refused,
         None => next.run(request).await,
     };
@@ -37,32 +36,31 @@ pub(super) async fn guard(
 }
 
 /// Why a request is turned away; `None` when it is not.
-fn refusal(room: &Room, settings: &DashboardSettings, caller: &Caller, request: &Request) -> Option<Response> {
-    let path = request.uri().path();
+async fn refusal(
+    room: &Room,
+    settings: &DashboardSettings,
+    caller: &Caller,
+    path: &str,
+    headers: &HeaderMap,
+) -> Option<Response> {
     if settings.password_file.is_none() {
         if !caller.is_local {
             let why = "No password is set (dashboard.password_file), so only this machine itself is served.";
             return Some(problem(StatusCode::FORBIDDEN, why));
         }
-        if !is_our_name(room, settings, request.headers()) {
+        if !is_our_name(room, settings, headers) {
             let why = "The page is not known under this name; see dashboard.names in the configuration.";
             return Some(problem(StatusCode::FORBIDDEN, why));
         }
         return None;
     }
-    if OPEN.contains(&path) || logged_in(room, request.headers()) {
+    if OPEN.contains(&path) || is_logged_in(room, settings, headers).await {
         return None;
     }
     Some(match path.starts_with("/api/") {
         true => problem(StatusCode::UNAUTHORIZED, "Log in at /login first; the cookie it sets lets you in."),
         false => Redirect::to("/login").into_response(),
     })
-}
-
-fn logged_in(room: &Room, headers: &HeaderMap) -> bool {
-    let now = room.needs.clock.now();
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies.flat_map(|cookies| tokens(COOKIE, cookies)).any(|token| room.sessions.has(token, now))
 }
 
 /// Whether a request names this server, and not whatever name somebody has led here (DNS rebinding).

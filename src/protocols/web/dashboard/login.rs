@@ -8,16 +8,18 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::{Extension, Form};
 use serde::Deserialize;
 
-use super::sessions::COOKIE;
 use super::{DashboardSettings, Room};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::files;
+use crate::foundations::ids::SessionId;
 use crate::foundations::secret::Secret;
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::form::{is_own_form, problem, text};
-use crate::protocols::web::token::{cookie, tokens};
+use crate::protocols::web::logins::begun;
+use crate::protocols::web::token::{cookie, digest, tokens};
 use crate::services::guard::{Failure, Trust};
 use crate::services::login;
+use crate::storage::logins::Ending;
 
 /// What the form sends.
 #[derive(Deserialize)]
@@ -28,7 +30,10 @@ pub(super) struct Credentials {
 }
 
 /// How the guard and the journal call whoever logs in here. No mailbox has such a name.
-const ADMINISTRATOR: &str = "administrator of the monitoring page";
+pub(super) const ADMINISTRATOR: &str = "administrator of the monitoring page";
+
+/// Where browsers keep a token.
+pub(super) const COOKIE: &str = "postrider_dashboard";
 
 /// The field for a one-time code.
 const CODE: &str = "<label for=\"code\">One-time code</label>\n\
@@ -66,7 +71,8 @@ pub(super) async fn enter(
         record(&room, EventKind::LoginRefused, &caller, Some("too many failures before"));
         return page(&room, StatusCode::TOO_MANY_REQUESTS, &refusal.public);
     }
-    let is_right = is_right(&settings, credentials.password).await;
+    let password = right_password(&settings, credentials.password).await;
+    let is_right = password.is_some();
     let step = if is_right { step(&room, &settings, credentials.code).await } else { None };
     // RFC 6238 §5.2: a code is accepted once.
     let is_new = match step {
@@ -96,13 +102,17 @@ pub(super) async fn enter(
     drop((waiting, turn));
     room.needs.guard.logged_in(&caller.client, ADMINISTRATOR);
     let (now, length) = (room.needs.clock.now(), settings.session.duration());
-    match room.sessions.begin(now, length, settings.sessions as usize) {
-        Some(token) => {
+    let client = caller.client.ip().map(|ip| ip.to_string()).unwrap_or_default();
+    let browser = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let stored = password.unwrap_or_default();
+    let login = begun(SessionId::generate(now), ADMINISTRATOR.to_owned(), &stored, now, client, browser);
+    match room.logins.begin(&login, &room.limits()).await {
+        Ok(Some(token)) => {
             record(&room, EventKind::LoginAccepted, &caller, None);
             let cookie = cookie(COOKIE, &token, length, caller.is_encrypted);
             ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
         }
-        None => page(&room, StatusCode::SERVICE_UNAVAILABLE, "There is no randomness to be had; try again later."),
+        _ => page(&room, StatusCode::SERVICE_UNAVAILABLE, "There is no randomness to be had; try again later."),
     }
 }
 
@@ -116,29 +126,82 @@ pub(super) async fn leave(
         return problem(StatusCode::FORBIDDEN, "Another site has sent this form.");
     }
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies.flat_map(|cookies| tokens(COOKIE, cookies)).for_each(|token| room.sessions.end(token));
+    let (now, limits, pace) = (room.needs.clock.now(), room.limits(), room.pace());
+    for token in cookies.flat_map(|cookies| tokens(COOKIE, cookies)).take(MOST_TOKENS) {
+        let ended = match room.logins.used(token, now, &limits, pace).await {
+            Ok(Some(session)) => room.logins.end(ADMINISTRATOR, Ending::One(session.login.id)).await.map(|_| ()),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            log::warn!(cause:% = error; "A login to the monitoring page could not be ended");
+            let why =
+                "The login could not be ended, since the database is away. Close the browser, and try again later.";
+            return problem(StatusCode::SERVICE_UNAVAILABLE, why);
+        }
+    }
     let gone = cookie(COOKIE, "", std::time::Duration::ZERO, caller.is_encrypted);
     ([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response()
 }
 
-/// Whether this is the administrator's password. Its file is read each time, so that a new password counts at once.
-async fn is_right(settings: &DashboardSettings, given: String) -> bool {
-    let Some(path) = settings.password_file.clone() else { return false };
+/// The hash of the administrator's password, if this is it.
+async fn right_password(settings: &DashboardSettings, given: String) -> Option<String> {
+    let stored = stored_password(settings).await?;
     let given = Secret::new(given);
-    let check = move || {
-        let stored = files::read_bounded(&path, LARGEST_HASH).map_err(|error| error.to_string())?;
-        let stored = Secret::new(String::from_utf8_lossy(&stored).trim().to_owned());
-        login::check(stored.expose(), &given).map_err(|error| format!("`{}`: {error}", path.display()))
-    };
+    let check = move || login::check(&stored, &given).map(|right| right.then_some(stored));
     match tokio::task::spawn_blocking(check).await {
         Ok(Ok(right)) => right,
         Ok(Err(problem)) => {
             log::error!("The password of the monitoring page cannot be used: {problem}");
-            false
+            None
         }
-        Err(_) => false,
+        Err(_) => None,
     }
 }
+
+/// The hash of the administrator's password. Its file is read each time, so that a new password counts at once.
+async fn stored_password(settings: &DashboardSettings) -> Option<String> {
+    let path = settings.password_file.clone()?;
+    let read = tokio::task::spawn_blocking(move || {
+        let stored = files::read_bounded(&path, LARGEST_HASH).map_err(|error| error.to_string())?;
+        Ok::<_, String>(String::from_utf8_lossy(&stored).trim().to_owned())
+    });
+    match read.await {
+        Ok(Ok(stored)) => Some(stored),
+        Ok(Err(problem)) => {
+            log::error!("The password of the monitoring page cannot be read: {problem}");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Whether a request comes from somebody who has logged in with the password as it is now.
+pub(super) async fn is_logged_in(room: &Room, settings: &DashboardSettings, headers: &HeaderMap) -> bool {
+    let (now, limits, pace) = (room.needs.clock.now(), room.limits(), room.pace());
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    for token in cookies.flat_map(|cookies| tokens(COOKIE, cookies)).take(MOST_TOKENS) {
+        let session = match room.logins.used(token, now, &limits, pace).await {
+            Ok(Some(session)) => session,
+            Ok(None) => continue,
+            Err(error) => {
+                log::warn!(cause:% = error; "Logins to the monitoring page cannot be looked up");
+                continue;
+            }
+        };
+        if !session.is_fresh || stored_password(settings).await.is_some_and(|is| digest(&is) == session.login.password)
+        {
+            return true;
+        }
+        if let Err(error) = room.logins.end(ADMINISTRATOR, Ending::One(session.login.id)).await {
+            log::warn!(cause:% = error; "A login to the monitoring page could not be ended");
+        }
+    }
+    false
+}
+
+/// Of one request. A browser sends several cookies of one name at the most for parent domains.
+const MOST_TOKENS: usize = 4;
 
 /// What a login has shown besides the password.
 enum Step {

@@ -4,13 +4,13 @@
 //! its pages may run and load nothing but what they bring (`Content-Security-Policy`). Whoever looks has logged in with the
 //! administrator's password; where none is set, only this machine is served, under its own names. The data come from
 //! `/api/v1/`, described by `/api/v1/openapi.json`; the page is one user of it among others. Logins are counted by the guard.
-//! Called by listeners of the protocol `dashboard`. Its locks guard the table of sessions and the one login at a time.
+//! Called by listeners of the protocol `dashboard`. Its locks guard what is known of logins and the one
+//! login at a time.
 
 mod api;
 mod door;
 mod login;
 mod serve;
-mod sessions;
 mod settings;
 
 pub use serve::{Asking, Needs, Room, run};

@@ -112,3 +112,25 @@ export async function showReports(ask) {
   const words = `${some(answer.reports.length, "report")}: ${number(passed)} passed, ${number(failed)} failed`;
   if (byId("report-answer").textContent !== words) byId("report-answer").textContent = words;
 }
+
+/** How often it is asked what other servers have reported: they do so once a day. */
+const LOOK = 300_000;
+/** @type {{ at: number, dmarc: any[], tls: any[] }} */
+let known = { at: -LOOK, dmarc: [], tls: [] };
+
+/** Asks what other servers have reported within a week, for the tiles. @param {(path: string) => Promise<any>} ask */
+export async function lookAtReports(ask) {
+  if (performance.now() - known.at < LOOK) return;
+  const [dmarc, tls] = await Promise.all(["dmarc", "tls"].map((kind) => ask(`reports?kind=${kind}&days=7`)));
+  known = { at: performance.now(), dmarc: dmarc.reports, tls: tls.reports };
+}
+
+/** @returns {[string, string, string, string][]} */
+export function tilesOfReports() {
+  return [["Forged mail", known.dmarc, "messages failed DMARC"], ["TLS elsewhere", known.tls, "connections failed"]].map(([name, reports, what]) => {
+    const sum = (/** @type {string} */ key) => /** @type {any[]} */ (reports).reduce((all, one) => all + one[key], 0);
+    const [failed, whole] = [sum("failed"), sum("failed") + sum("passed")];
+    const note = reports.length === 0 ? "no report in 7 days" : `of ${number(whole)} ${what}, 7 days`;
+    return [/** @type {string} */ (name), reports.length === 0 ? "–" : number(failed), note, ""];
+  });
+}

@@ -82,6 +82,24 @@ export async function showEvents(ask, from) {
   button.onclick = () => void showEvents(ask, answer.next);
 }
 
+/** How many events the log on the first page shows. */
+const TAIL = 25;
+
+/** The newest events, of one kind if one is chosen. @param {Ask} ask */
+export async function showTail(ask) {
+  const kind = /** @type {HTMLSelectElement} */ (document.querySelector("#tail select")).value;
+  const { events } = await ask(`events?${new URLSearchParams({ limit: String(TAIL), kind })}`);
+  // Another kind may have been chosen meanwhile.
+  if (kind !== /** @type {HTMLSelectElement} */ (document.querySelector("#tail select")).value) return;
+  rowsOf("recent", [kind, events], () => events.map((/** @type {any} */ one) => [moment(one.at), one.kind, one.words, journey(one)]), kind ? "Nothing of that kind has happened." : "Nothing has happened yet.");
+}
+
+/** @param {any} event a link to all that belongs to it */
+function journey(event) {
+  const [what, id] = ["mail", "queue", "session"].map((name) => [name, event[name]]).find(([, id]) => id) ?? [];
+  return id ? element("a", { href: `#trace?about=${encodeURIComponent(id)}`, title: `What else belongs to this ${what}` }, element("code", {}, id)) : "";
+}
+
 /** @param {any} event */
 function ids(event) {
   const parts = [];

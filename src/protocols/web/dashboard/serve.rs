@@ -11,19 +11,21 @@ use axum::{Extension, Router, middleware};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, Semaphore};
 
-use super::sessions::Sessions;
 use super::{DashboardSettings, api, door, login};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::net::{Connection, HttpSettings, serve_http};
 use crate::foundations::settings::Live;
 use crate::protocols::web::form;
+use crate::protocols::web::logins::{Logins, Outage, Pace};
 use crate::services::guard::{Ban, Guard, Service};
+use crate::services::login::LoginSettings;
 use crate::services::overview::{Overviewer, Shared};
 use crate::services::probe::{Probe, Probed, Prober};
 use crate::services::served::Report;
 use crate::services::trace::Trace;
 use crate::storage::journal::Journal;
+use crate::storage::logins::{BrowserLogins, Limits};
 use crate::storage::reports::Reports;
 
 /// Asks the processes of other roles for something.
@@ -41,6 +43,10 @@ pub struct Needs {
     pub overviewer: Overviewer,
     /// The listeners to try.
     pub probes: Vec<Probe>,
+    /// How often it is looked whether a login is still good.
+    pub login: Live<LoginSettings>,
+    /// Who has logged in.
+    pub logins: BrowserLogins,
     /// Counts logins and connections.
     pub guard: Guard,
     /// The bans that other processes have.
@@ -58,7 +64,7 @@ pub struct Needs {
 /// The room.
 pub struct Room {
     pub(super) needs: Needs,
-    pub(super) sessions: Sessions,
+    pub(super) logins: Logins,
     pub(super) waiting: Semaphore,
     /// Its value is the step of time whose one-time code was used last.
     pub(super) one_login: Mutex<i64>,
@@ -72,7 +78,7 @@ impl Room {
     pub fn new(needs: Needs) -> Self {
         let settings = needs.settings.get();
         Self {
-            sessions: Sessions::default(),
+            logins: Logins::new(needs.logins.clone(), settings.sessions, Outage::KnownStay),
             waiting: Semaphore::new(settings.waiting.max(1) as usize),
             one_login: Mutex::default(),
             prober: Prober::new(needs.hostname.clone(), settings.probe_timeout.duration()),
@@ -80,6 +86,17 @@ impl Room {
             trace: Trace::new(needs.journal.clone()),
             needs,
         }
+    }
+
+    /// A login does not end by being unused: a page on a wall is looked at, not clicked.
+    pub(super) fn limits(&self) -> Limits {
+        let settings = self.needs.settings.get();
+        let whole = settings.session.duration();
+        Limits { idle: whole, whole, per_account: settings.sessions, all: settings.sessions }
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        Pace::of(&self.needs.login.get(), self.limits().idle)
     }
 
     /// How the listeners have answered a moment ago.

@@ -18,7 +18,8 @@ crate::settings! {
         /// base32` makes; the same goes into the administrator's authenticator. Set: a login needs a code besides the
         /// password. A code is good once, as long as the process runs.
         pub one_time_secret_file: Option<PathBuf> = None,
-        /// Age at which a login ends. All logins end when the process is restarted; a new password does not end them.
+        /// Age at which a login ends. Logins are kept in the database, so that they outlive the process; another password in
+        /// the file ends them all, within `login.look_again`.
         pub session: Span = Span::hours(12),
         /// Most logins at the same time. Beyond it the oldest one ends.
         pub sessions: u32 = 100,

@@ -3,7 +3,7 @@
 
 import { chart } from "./charts.js";
 import { age, byId, clock, element, meter, moment, number, rowsOf, share, size, some } from "./elements.js";
-import { tablesOfKeeping, tilesOfKeeping, troublesOfKeeping } from "./reports.js";
+import { tablesOfKeeping, tilesOfKeeping, tilesOfReports, troublesOfKeeping } from "./reports.js";
 
 const DAY = 86400e6;
 
@@ -60,6 +60,7 @@ function tiles(facts) {
     ["Mail stored", size(facts.stored), some(facts.messages, "message"), ""],
     ["Users", number(facts.users), `${some(facts.domains, "domain")}, ${some(facts.aliases, "alias")}${facts.disabled ? `, ${number(facts.disabled)} disabled` : ""}`, ""],
     ...tilesOfKeeping(facts),
+    ...tilesOfReports(),
     ["Bans", number(facts.bans.length), facts.bans.length === 0 ? "nobody is kept out" : "networks are kept out", ""],
   ];
   const parts = made.map(([name, value, note, level]) => element("div", { class: `card tile ${level}` }, element("dt", {}, name), element("dd", { class: "value" }, value), element("dd", { class: "quiet" }, note)));
@@ -87,7 +88,6 @@ function tables(facts) {
   rowsOf("disks", facts.disks.map((/** @type {any} */ disk) => [disk.purpose, size(disk.free)]), () => facts.disks.map((/** @type {any} */ one) => [one.purpose, `${size(one.free)} of ${size(one.size)}`, meter(one.size - one.free, one.size, `used for ${one.purpose}`)]), "No disk is watched.");
   tablesOfKeeping(facts);
   rowsOf("bans", facts.bans, () => facts.bans.map((/** @type {any} */ one) => [element("code", {}, one.network), one.until === null ? "without an end" : moment(one.until), one.reason]), "Nobody is banned.");
-  rowsOf("recent", facts.recent, () => facts.recent.map((/** @type {any} */ one) => [moment(one.at), element("span", {}, element("b", {}, one.kind), ` ${one.sentence}`)]), "Nothing has happened yet.");
 }
 
 /** @param {any} box */

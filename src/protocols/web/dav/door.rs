@@ -14,7 +14,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::SessionId;
 use crate::foundations::secret::Secret;
 use crate::protocols::web::caller::Caller;
-use crate::protocols::web::token::key;
+use crate::protocols::web::token::digest;
 use crate::services::guard::Service;
 use crate::services::login::{LoginAttempt, Stay};
 use crate::storage::directory::Account;
@@ -40,7 +40,7 @@ pub(super) struct Visitor {
 pub(super) struct Known {
     account: crate::foundations::address::Address,
     /// Of the stored hash: a changed password is not known.
-    password: [u8; 32],
+    password: String,
     session: SessionId,
     at: Timestamp,
     /// Over when the account or the password it came in with is good no longer.
@@ -66,7 +66,7 @@ pub(super) async fn enter(room: &Room, caller: &Caller, headers: &HeaderMap, tru
     let login = room.needs.login.verify(attempt).await?;
     let account = room.needs.directory.account_now(&login.address).await?.ok_or_else(Problem::unsigned)?;
     if let Some(name) = name {
-        let (address, password) = (account.address.clone(), key(account.password.expose()));
+        let (address, password) = (account.address.clone(), digest(account.password.expose()));
         room.logins.insert(name, Known { account: address, password, session, at: now, stay: Arc::new(login.stay) });
     }
     Ok(Visitor { account: Arc::new(account), session })
@@ -80,7 +80,7 @@ async fn remembered(room: &Room, name: Option<&[u8; 32]>) -> Answer<Option<Visit
         return Ok(None);
     }
     let account = room.needs.directory.account(&known.account).await?;
-    let same = |account: &Arc<Account>| account.may_log_in() && key(account.password.expose()) == known.password;
+    let same = |account: &Arc<Account>| account.may_log_in() && digest(account.password.expose()) == known.password;
     Ok(account.filter(same).map(|account| Visitor { account, session: known.session }))
 }
 

@@ -36,12 +36,14 @@ assets! {
     "app.js" JAVASCRIPT;
     "compose.js" JAVASCRIPT;
     "dialogs.js" JAVASCRIPT;
+    "editor.js" JAVASCRIPT;
     "elements.js" JAVASCRIPT;
     "filters.js" JAVASCRIPT;
     "folders.js" JAVASCRIPT;
     "icons.js" JAVASCRIPT;
     "keys.js" JAVASCRIPT;
     "list.js" JAVASCRIPT;
+    "markup.js" JAVASCRIPT;
     "people.js" JAVASCRIPT;
     "preferences.js" JAVASCRIPT;
     "reader.js" JAVASCRIPT;

@@ -1,5 +1,6 @@
 //! From what somebody has written on the page to a message (RFC 5322, RFC 2045).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -13,7 +14,7 @@ use super::door::Reader;
 use super::envelope::clean;
 use super::parts::{file_name, percent};
 use super::read::ids;
-use super::source;
+use super::{html, plain, source};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::compose::{self, Charset};
@@ -34,8 +35,14 @@ pub(super) struct Letter {
     subject: String,
     #[serde(default)]
     text: String,
+    /// The formatted text, instead of `text`.
     #[serde(default)]
-    pub(super) attachments: Vec<Attached>,
+    html: Option<String>,
+    /// Pictures in the formatted text.
+    #[serde(default)]
+    inline: Vec<Picture>,
+    #[serde(default)]
+    attachments: Vec<Attached>,
     in_reply_to: Option<String>,
     #[serde(default)]
     references: Vec<String>,
@@ -48,6 +55,23 @@ struct Correspondent {
     #[serde(default)]
     name: String,
     address: String,
+}
+
+/// A picture in a formatted text, which names it by `cid:` and this name (RFC 2392).
+#[derive(Debug, Clone, Deserialize)]
+struct Picture {
+    cid: String,
+    file: Attached,
+}
+
+/// What a message says, ready to be written.
+#[derive(Debug)]
+pub(super) struct Body {
+    text: String,
+    /// Cleaned.
+    html: Option<String>,
+    pictures: Vec<(String, File)>,
+    files: Vec<File>,
 }
 
 /// A file that goes along.
@@ -155,30 +179,56 @@ impl Letter {
 
     /// The names of uploads in it.
     pub(super) fn uploads(&self) -> impl Iterator<Item = &str> {
-        self.attachments.iter().filter_map(|attached| match attached {
+        let pictures = self.inline.iter().map(|picture| &picture.file);
+        self.attachments.iter().chain(pictures).filter_map(|attached| match attached {
             Attached::Upload { upload } => Some(upload.as_str()),
             Attached::Part { .. } | Attached::Message { .. } => None,
         })
     }
 
+    /// Fetches what goes along and cleans what is formatted.
+    pub(super) async fn body(&self, room: &Arc<Room>, reader: &Reader) -> Answer<Body> {
+        if self.inline.iter().any(|picture| !is_content_id(&picture.cid)) {
+            return Err(Problem::bad("The name of a picture has letters, digits, `.`, `-` and one `@`, 100 at most."));
+        }
+        let whole: Vec<&Attached> = self.inline.iter().map(|picture| &picture.file).chain(&self.attachments).collect();
+        let mut pictures = files(room, reader, &whole).await?;
+        let files = pictures.split_off(self.inline.len());
+        if pictures.iter().any(|file| !html::PICTURES.contains(&file.kind.as_str())) {
+            return Err(Problem::bad(
+                "Only PNG, JPEG, GIF, WebP and AVIF can be pictures in a text; attach the others.",
+            ));
+        }
+        let Some(html) = self.html.clone() else {
+            return Ok(Body { text: self.text.clone(), html: None, pictures: Vec::new(), files });
+        };
+        let most = room.needs.settings.get().html;
+        if !html::is_whole(&html) {
+            return Err(Problem::too_large("The formatted text has too many parts; send some of it as a file."));
+        }
+        if html.len() as u64 > most.get() {
+            return Err(Problem::too_large(format!("The formatted text is too large; {most} are the most.")));
+        }
+        let names: Vec<String> = self.inline.iter().map(|picture| picture.cid.clone()).collect();
+        let work = tokio::task::spawn_blocking(move || formatted(&html, names));
+        let (html, text, names) = work.await?;
+        Ok(Body { text, html: Some(html), pictures: names.into_iter().zip(pictures).collect(), files })
+    }
+
     /// Writes the message with CRLF line ends.
-    pub(super) fn build(&self, files: &[File], moment: &Moment, purpose: Purpose) -> Answer<Vec<u8>> {
+    pub(super) fn build(&self, body: &Body, moment: &Moment, purpose: Purpose) -> Answer<Vec<u8>> {
         let mut out = self.header(moment, purpose)?;
         out.push_str("MIME-Version: 1.0\r\n");
-        let (text, encoding) = encoded_text(&self.text);
-        let text_part =
-            format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{text}");
-        if files.is_empty() {
-            out.push_str(&text_part);
+        if body.files.is_empty() {
+            body.write_texts(moment, &mut out);
             return Ok(out.into_bytes());
         }
         let boundary = &moment.boundary;
-        out.push_str(&format!(
-            "Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n{text_part}"
-        ));
-        for file in files {
+        out.push_str(&format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n"));
+        body.write_texts(moment, &mut out);
+        for file in &body.files {
             out.push_str(&format!("\r\n--{boundary}\r\n"));
-            file.write(&mut out);
+            file.write(None, &mut out);
         }
         out.push_str(&format!("\r\n--{boundary}--\r\n"));
         Ok(out.into_bytes())
@@ -211,6 +261,62 @@ impl Letter {
         }
         Ok(out)
     }
+}
+
+impl Body {
+    /// The text, or the formatted text with the plain one before it (RFC 2046 §5.1.4: the richest comes last) and its
+    /// pictures behind it (RFC 2387).
+    fn write_texts(&self, moment: &Moment, out: &mut String) {
+        let part = |kind: &str, text: &str, out: &mut String| {
+            let (text, encoding) = encoded_text(text);
+            out.push_str(&format!(
+                "Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{text}"
+            ));
+        };
+        let Some(html) = &self.html else {
+            part("plain", &self.text, out);
+            return;
+        };
+        // None is the beginning of another, as a reader might take them for one another.
+        let (either, related) = (format!("e-{}", moment.boundary), format!("r-{}", moment.boundary));
+        out.push_str(&format!("Content-Type: multipart/alternative; boundary=\"{either}\"\r\n\r\n--{either}\r\n"));
+        part("plain", &self.text, out);
+        out.push_str(&format!("\r\n--{either}\r\n"));
+        if self.pictures.is_empty() {
+            part("html", html, out);
+        } else {
+            out.push_str(&format!(
+                "Content-Type: multipart/related; type=\"text/html\"; boundary=\"{related}\"\r\n\r\n--{related}\r\n"
+            ));
+            part("html", html, out);
+            for (cid, file) in &self.pictures {
+                out.push_str(&format!("\r\n--{related}\r\n"));
+                file.write(Some(cid), out);
+            }
+            out.push_str(&format!("\r\n--{related}--\r\n"));
+        }
+        out.push_str(&format!("\r\n--{either}--\r\n"));
+    }
+}
+
+/// Formatted text as it may leave: cleaned as that of others is when it is read, naming no picture but those that go along.
+/// With the text of it, and the names of the pictures.
+fn formatted(html: &str, names: Vec<String>) -> (String, String, Vec<String>) {
+    let known: HashMap<String, String> = names.iter().map(|name| (name.clone(), format!("cid:{name}"))).collect();
+    let cleaned = html::clean(html, known, html::Remote::Blocked).markup;
+    let text = plain::text(&cleaned);
+    let whole =
+        format!("<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"></head><body>\n{cleaned}\n</body></html>\n");
+    (whole, text, names)
+}
+
+/// What is a Content-ID without its brackets (RFC 2392 §2), and needs no encoding in an address.
+fn is_content_id(text: &str) -> bool {
+    let parts = text.split_once('@');
+    let word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-'))
+    };
+    text.len() <= 100 && parts.is_some_and(|(left, right)| word(left) && word(right))
 }
 
 impl Correspondent {
@@ -289,8 +395,8 @@ fn quoted_printable(line: &str) -> String {
 }
 
 impl File {
-    /// The part with its header.
-    fn write(&self, out: &mut String) {
+    /// The part with its header; with a Content-ID when a text shows it.
+    fn write(&self, cid: Option<&str>, out: &mut String) {
         let parameters = file_parameters(&self.name);
         // RFC 2046 §5.2.1: a message is not encoded; what could not travel so goes as a mere file.
         let message = (self.kind == "message/rfc822").then(|| std::str::from_utf8(&self.octets).ok()).flatten();
@@ -301,8 +407,12 @@ impl File {
             return;
         }
         let kind = if is_kind(&self.kind) { &self.kind } else { "application/octet-stream" };
+        let place = match cid {
+            Some(cid) => format!("Content-ID: <{cid}>\r\nContent-Disposition: inline"),
+            None => "Content-Disposition: attachment".to_owned(),
+        };
         out.push_str(&format!(
-            "Content-Type: {kind}\r\nContent-Disposition: attachment;{parameters}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+            "Content-Type: {kind}\r\n{place};{parameters}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
         ));
         out.reserve(self.octets.len() * 4 / 3 + self.octets.len() / 28);
         for chunk in self.octets.chunks(57) {
@@ -361,14 +471,14 @@ fn file_parameters(name: &str) -> String {
 }
 
 /// Fetches what is to go along, from uploads and from messages.
-pub(super) async fn files(room: &Arc<Room>, reader: &Reader, attached: &[Attached]) -> Answer<Vec<File>> {
+async fn files(room: &Arc<Room>, reader: &Reader, attached: &[&Attached]) -> Answer<Vec<File>> {
     if attached.len() > MOST_FILES {
         return Err(Problem::bad(format!("A message can have {MOST_FILES} attachments at most.")));
     }
     let limit = room.needs.settings.get().message.len();
     let (mut files, mut size) = (Vec::with_capacity(attached.len()), 0_usize);
     for one in attached {
-        let file = match one {
+        let file = match *one {
             Attached::Upload { upload } => {
                 let found = room.uploads.get(&reader.account.address.key(), upload);
                 let found =

@@ -11,7 +11,56 @@ fn letter(json: serde_json::Value) -> Letter {
 
 fn built(json: serde_json::Value, files: &[File], purpose: Purpose) -> String {
     let moment = Moment { at: Timestamp::from_unix_seconds(0), message_id: "<1@x>".into(), boundary: "b0".into() };
-    String::from_utf8(letter(json).build(files, &moment, purpose).unwrap()).unwrap()
+    let letter = letter(json);
+    let names = letter.inline.iter().map(|picture| picture.cid.clone()).collect();
+    let (html, text, names) = match &letter.html {
+        Some(html) => {
+            let (html, text, names) = formatted(html, names);
+            (Some(html), text, names)
+        }
+        None => (None, letter.text.clone(), Vec::new()),
+    };
+    let (pictures, files) = files.split_at(names.len());
+    let pictures = names.into_iter().zip(pictures.iter().cloned()).collect();
+    let body = Body { text, html, pictures, files: files.to_vec() };
+    String::from_utf8(letter.build(&body, &moment, purpose).unwrap()).unwrap()
+}
+
+fn picture(name: &str) -> File {
+    File { name: name.to_owned(), kind: "image/png".to_owned(), octets: Bytes::from_static(b"\x89PNG") }
+}
+
+#[test]
+fn formatted_text_is_both() {
+    let markup = "<div>Hello <b>Bob</b> <img src=\"cid:p1@x\" alt=\"us\"><script>alert(1)</script></div>\
+                  <div onclick=\"x\">Grün <img src=\"https://evil.test/a.png\"><img src=\"cid:p2@x\"></div>";
+    let json = serde_json::json!({ "html": markup, "inline": [{ "cid": "p1@x", "file": { "upload": "x" } }] });
+    let message = built(json, &[picture("us.png"), picture("file.png")], Purpose::Sending);
+    let structure = Structure::of(message.as_bytes());
+    let kinds: Vec<String> = structure.parts().iter().map(source::kind).collect();
+    let wanted = [
+        "multipart/mixed",
+        "multipart/alternative",
+        "text/plain",
+        "multipart/related",
+        "text/html",
+        "image/png",
+        "image/png",
+    ];
+    assert_eq!(kinds, wanted, "{message}");
+    assert_eq!(text_of(&message).replace("\r\n", "\n"), "Hello Bob [us]\nGrün\n");
+    let html = source::text(&structure, &structure.parts()[4], 1 << 20).0;
+    assert!(html.contains("<b>Bob</b>") && html.contains("src=\"cid:p1@x\"") && html.contains("Grün"), "{html}");
+    for harm in ["script", "onclick", "evil.test", "cid:p2@x"] {
+        assert!(!html.contains(harm), "{harm}: {html}");
+    }
+    let attachments = super::super::read::attachments_of(message.as_bytes());
+    let inline: Vec<serde_json::Value> =
+        attachments.iter().map(|one| serde_json::to_value(one).unwrap()["inline"].clone()).collect();
+    assert_eq!(inline, [true, false], "{message}");
+    let plain = built(serde_json::json!({ "html": "<p>x</p>" }), &[], Purpose::Draft);
+    assert!(plain.contains("multipart/alternative") && !plain.contains("multipart/related"), "{plain}");
+    assert!(is_content_id("a-1.b@x") && !is_content_id("a") && !is_content_id("a@b>\r\nX: y") && !is_content_id("@"));
 }
 
 fn text_of(message: &str) -> String {

@@ -20,9 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Room;
 use super::answer::{Answer, Asked, Problem};
-use super::door::Reader;
+use super::door::{Reader, account};
 use super::serve::Visit;
-use crate::foundations::ids::SessionId;
 use crate::storage::mailbox::{Access, Expunges, FolderName, Update, View};
 
 /// How many pages of each account are told of changes.
@@ -68,7 +67,8 @@ pub(super) struct Question {
 /// What a page is told about.
 struct Watch {
     room: Arc<Room>,
-    session: SessionId,
+    /// Of the login's token.
+    login: Arc<str>,
     /// The folder that is looked at, and the inbox unless it is that.
     views: [Option<View>; 2],
     until: Instant,
@@ -98,7 +98,7 @@ pub(super) async fn watch(
         false => Some(reader.user.open(&FolderName::inbox(), Access::ReadOnly).await?),
     };
     let watch = Watch {
-        session: reader.session,
+        login: reader.digest,
         views: [Some(view), inbox],
         until: Instant::now() + settings.watch.duration(),
         stop: visit.stop,
@@ -129,8 +129,7 @@ impl Watch {
             () = self.stop.cancelled() => return None,
             () = tokio::time::sleep_until(breath.min(self.until)) => false,
         };
-        let (now, limits) = (self.room.needs.clock.now(), self.room.limits());
-        if Instant::now() >= self.until || !self.room.sessions.is_in_force(self.session, now, &limits) {
+        if Instant::now() >= self.until || !self.may_stay().await {
             return None;
         }
         if !changed {
@@ -152,6 +151,17 @@ impl Watch {
             }
         }
         Some(Event::default().event("changed").data(serde_json::json!({ "folders": folders }).to_string()))
+    }
+}
+
+impl Watch {
+    /// Whether the login and its account are still good. When that cannot be found out, the page is to ask again.
+    async fn may_stay(&self) -> bool {
+        let (room, now) = (&self.room, self.room.needs.clock.now());
+        let Ok(Some(session)) = room.logins.still(&self.login, now, &room.limits(), room.pace()).await else {
+            return false;
+        };
+        matches!(account(room, &session).await, Ok(Some(_)))
     }
 }
 

@@ -11,20 +11,23 @@ use axum::response::{IntoResponse, Response};
 use super::Room;
 use super::answer::{Answer, Problem};
 use super::serve::Visit;
-use super::sessions::{COOKIE, Session};
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Login;
 use crate::foundations::settings::ByteSize;
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::form::{drain, is_own_form};
-use crate::protocols::web::token::{key, tokens};
+use crate::protocols::web::logins::Session;
+use crate::protocols::web::token::{digest, tokens};
 use crate::services::login::Need;
 use crate::storage::directory::Account;
+use crate::storage::logins::Ending;
 use crate::storage::mailbox::{Access, FolderName, User, View};
 
 /// Whoever asks, signed in, but perhaps with nothing open yet but turning two-factor login on.
 pub(super) struct Member {
     pub(super) session: SessionId,
+    /// Of the login's token.
+    pub(super) digest: Arc<str>,
     pub(super) account: Arc<Account>,
 }
 
@@ -32,12 +35,12 @@ impl FromRequestParts<Arc<Room>> for Member {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
-        let session = session(room, &parts.headers).ok_or_else(signed_out)?;
+        let session = session(room, &parts.headers).await?.ok_or_else(signed_out)?;
         let Some(account) = account(room, &session).await? else {
-            room.sessions.end(&session.account, |other| other.id == session.id);
+            room.logins.end(&session.login.account, Ending::One(session.login.id)).await?;
             return Err(signed_out());
         };
-        Ok(Self { session: session.id, account })
+        Ok(Self { session: session.login.id, digest: session.digest, account })
     }
 }
 
@@ -46,6 +49,8 @@ impl FromRequestParts<Arc<Room>> for Member {
 pub(super) struct Reader {
     pub(super) login: Login,
     pub(super) session: SessionId,
+    /// Of the login's token.
+    pub(super) digest: Arc<str>,
     pub(super) account: Arc<Account>,
     pub(super) user: Arc<User>,
 }
@@ -71,29 +76,34 @@ impl FromRequestParts<Arc<Room>> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
-        let Member { session, account } = Member::from_request_parts(parts, room).await?;
+        let Member { session, digest, account } = Member::from_request_parts(parts, room).await?;
         if room.needs.login.need(&account) == Need::Enrolment {
             let why = "This account needs two-factor login; turn it on first.";
             return Err(Problem::new(StatusCode::FORBIDDEN, why));
         }
         let user = room.needs.mailboxes.user(&account.address).await?;
         let login = Login { address: account.address.clone() };
-        Ok(Self { login, session, account, user })
+        Ok(Self { login, session, digest, account, user })
     }
 }
 
-/// The account of a login, as long as it may log in and its password is the one the login was made with.
-async fn account(room: &Room, session: &Session) -> Answer<Option<Arc<Account>>> {
+/// The account of a login, as long as it may log in and its password is the one the login was made with. When the login was
+/// looked up anew, so is the account: both end within `login.look_again`, whoever has changed them.
+pub(super) async fn account(room: &Room, session: &Session) -> Answer<Option<Arc<Account>>> {
+    let login = &session.login;
+    let Ok(address) = login.account.parse() else { return Ok(None) };
     let holds = |account: &Account| {
-        let has_passed = account.two_factor_since.is_none() || account.two_factor_since == session.two_factor_since;
-        account.may_log_in() && has_passed && key(account.password.expose()) == session.password
+        let has_passed = account.two_factor_since.is_none() || account.two_factor_since == login.two_factor_since;
+        account.may_log_in() && has_passed && digest(account.password.expose()) == login.password
     };
     let directory = &room.needs.directory;
-    if let Some(account) = directory.account(&session.account).await?.filter(|account| holds(account)) {
+    if !session.is_fresh
+        && let Some(account) = directory.account(&address).await?.filter(|account| holds(account))
+    {
         return Ok(Some(account));
     }
     // What is remembered may be older than the login.
-    Ok(directory.account_now(&session.account).await?.filter(holds).map(Arc::new))
+    Ok(directory.account_now(&address).await?.filter(holds).map(Arc::new))
 }
 
 fn signed_out() -> Problem {
@@ -101,11 +111,21 @@ fn signed_out() -> Problem {
 }
 
 /// The login of a request.
-pub(super) fn session(room: &Room, headers: &HeaderMap) -> Option<Session> {
-    let (now, limits) = (room.needs.clock.now(), room.limits());
+pub(super) async fn session(room: &Room, headers: &HeaderMap) -> Answer<Option<Session>> {
+    let (now, limits, pace) = (room.needs.clock.now(), room.limits(), room.pace());
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies.flat_map(|cookies| tokens(COOKIE, cookies)).find_map(|token| room.sessions.used(token, now, &limits))
+    for token in cookies.flat_map(|cookies| tokens(COOKIE, cookies)).take(MOST_TOKENS) {
+        if let Some(session) = room.logins.used(token, now, &limits, pace).await? {
+            return Ok(Some(session));
+        }
+    }
+    Ok(None)
 }
+
+/// Where browsers keep a token.
+pub(super) const COOKIE: &str = "postrider_webmail";
+/// Of one request. A browser sends several cookies of one name at the most for parent domains.
+const MOST_TOKENS: usize = 4;
 
 /// Turns requests away that a page of ours has not sent, and gives every answer the headers that keep browsers in bounds.
 pub(super) async fn guard(

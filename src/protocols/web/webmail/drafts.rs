@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
-use super::build::{Letter, Moment, Purpose, files, too_large};
+use super::build::{Letter, Moment, Purpose, too_large};
 use super::door::Reader;
 use super::people::may_use;
 use super::read::attachments_of;
@@ -27,9 +27,9 @@ pub(super) struct Draft {
 /// Stores a draft; the older one goes once the new one is on disk.
 pub(super) async fn save(State(room): State<Arc<Room>>, reader: Reader, Wish(draft): Wish<Draft>) -> Answer<Response> {
     may_use(&room, &reader, &draft.letter.sender()?).await?;
-    let files = files(&room, &reader, &draft.letter.attachments).await?;
+    let body = draft.letter.body(&room, &reader).await?;
     let moment = moment(&room)?;
-    let message = draft.letter.build(&files, &moment, Purpose::Draft)?;
+    let message = draft.letter.build(&body, &moment, Purpose::Draft)?;
     if message.len() as u64 > room.needs.settings.get().message.get() {
         return Err(too_large(&room));
     }

@@ -39,6 +39,11 @@ fn bounded(markup: &str) -> (&str, bool) {
     }
 }
 
+/// Whether all of a markup is looked at, so that nothing of it is left out.
+pub(super) fn is_whole(markup: &str) -> bool {
+    bounded(markup).1
+}
+
 /// Cleans markup. `parts` gives the address of each part by its Content-ID.
 pub(super) fn clean(markup: &str, parts: HashMap<String, String>, remote: Remote) -> Clean {
     let count = Arc::new(AtomicUsize::new(0));

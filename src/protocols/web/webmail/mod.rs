@@ -7,8 +7,8 @@
 //!
 //! The data come from `/api/`, described by `/api/openapi.json`; the page is one user of it among others. Each file here
 //! is one part of that interface. Logins go through `services::login`, so that the guard counts them with those of IMAP.
-//! Called by listeners of the protocols `webmail` and, by way of the site, `https`. Its locks guard the table of sessions,
-//! attachments on their way, and what is being sent; none is held across an `await` but the one of a single message.
+//! Called by listeners of the protocols `webmail` and, by way of the site, `https`. Its locks guard what is
+//! known of logins, attachments on their way, and what is being sent; none is held across an `await` but the one of a single message.
 
 mod acts;
 mod answer;
@@ -24,13 +24,13 @@ mod html;
 mod list;
 mod parts;
 mod people;
+mod plain;
 mod read;
 mod room;
 mod scripts;
 mod security;
 mod send;
 mod serve;
-mod sessions;
 mod settings;
 mod signing_in;
 mod source;

@@ -30,6 +30,8 @@ pub(super) struct Preferences {
     prefer_text: bool,
     confirm_delete: bool,
     reply_below: bool,
+    /// Whether messages are written with formatting.
+    formatted: bool,
     /// Whether lists are of conversations.
     conversations: bool,
     /// Addresses whose messages show images of others at once.

@@ -7,7 +7,6 @@ use tokio::sync::Semaphore;
 use super::WebmailSettings;
 use super::changes::Watchers;
 use super::send::Sendings;
-use super::sessions::{Limits, Sessions};
 use super::uploads::Uploads;
 use crate::foundations::address::Domain;
 use crate::foundations::clock::SharedClock;
@@ -16,6 +15,7 @@ use crate::foundations::net::HttpSettings;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::protocols::web::dav::DavSettings;
+use crate::protocols::web::logins::{Logins, Outage, Pace};
 use crate::services::conversations::Memory;
 use crate::services::dav::Contacts;
 use crate::services::guard::Guard;
@@ -26,6 +26,7 @@ use crate::services::routing::Routing;
 use crate::services::sieve::SieveSettings;
 use crate::storage::directory::Directory;
 use crate::storage::journal::Journal;
+use crate::storage::logins::{BrowserLogins, Limits};
 use crate::storage::mailbox::Mailboxes;
 use crate::storage::personal::Personal;
 use crate::storage::scripts::Scripts;
@@ -51,6 +52,8 @@ pub struct Needs {
     pub routing: Routing,
     /// The mail.
     pub mailboxes: Mailboxes,
+    /// Who has signed in.
+    pub logins: BrowserLogins,
     /// Preferences.
     pub personal: Personal,
     /// The users' scripts.
@@ -78,7 +81,7 @@ pub struct Needs {
 /// The room.
 pub struct Room {
     pub(super) needs: Needs,
-    pub(super) sessions: Sessions,
+    pub(super) logins: Logins,
     pub(super) uploads: Uploads,
     pub(super) sendings: Sendings,
     pub(super) watchers: Watchers,
@@ -94,7 +97,7 @@ impl Room {
     pub fn new(needs: Needs) -> Self {
         let settings = needs.settings.get();
         Self {
-            sessions: Sessions::default(),
+            logins: Logins::new(needs.logins.clone(), settings.sessions, Outage::NobodyIn),
             uploads: Uploads::default(),
             sendings: Sendings::default(),
             watchers: Watchers::default(),
@@ -110,8 +113,12 @@ impl Room {
         Limits {
             idle: settings.idle.duration(),
             whole: settings.session.duration(),
-            per_user: settings.sessions_per_user as usize,
-            all: settings.sessions as usize,
+            per_account: settings.sessions_per_user,
+            all: settings.sessions,
         }
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        Pace::of(&self.needs.login.settings(), self.needs.settings.get().idle.duration())
     }
 }

@@ -1,7 +1,7 @@
 //! What guards the account: two-factor login, and passwords of single devices.
 //!
-//! Whatever weakens the guard asks for the password again: a browser that was left open must not be enough. What weakens
-//! two-factor login itself asks for a code, too.
+//! Whatever weakens the guard asks for the password again: a browser that was left open must not be enough. Where
+//! two-factor login is on, so does a code: what weakens it, and an app password, which opens the mail without one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ use crate::protocols::web::caller::Caller;
 use crate::services::guard::Service;
 use crate::services::login::{LoginAttempt, Need, PasswordReach};
 use crate::storage::directory::{Account, AppPassword, Scope, Scopes};
+use crate::storage::logins::Ending;
 
 /// Who has done it, in events.
 const BY: &str = "its user, in the webmail";
@@ -197,12 +198,12 @@ pub(super) async fn confirm(
     let attempt = attempt(address, member.session, caller, String::new());
     let codes = room.needs.login.confirm_two_factor(&attempt, &member.account, &wish.code).await?;
     if let Some(account) = room.needs.directory.account_now(address).await? {
-        room.sessions.passed(member.session, account.two_factor_since);
+        room.logins.passed(&member.digest, account.two_factor_since).await?;
     }
-    let ended = room.sessions.end(address, |session| session.id != member.session);
+    let ended = room.logins.end(&address.to_string(), Ending::AllBut(member.session)).await?;
     if ended > 0 {
         let event = Event::new(room.needs.clock.now(), EventKind::LoginEnded).session(member.session);
-        let event = event.subject(address.to_string()).with("service", "web").with("logins_ended", ended as u64);
+        let event = event.subject(address.to_string()).with("service", "web").with("logins_ended", ended);
         room.needs.journal.record(event.with("reason", "two-factor login turned on"));
     }
     Ok(CodesShown::of(&codes))
@@ -254,6 +255,9 @@ pub(super) struct NewAppPassword {
     #[serde(default)]
     days: Option<u32>,
     password: String,
+    /// Where two-factor login is on: what opens the mail without a code must not be had without one.
+    #[serde(default)]
+    code: Option<String>,
 }
 
 /// A password of a device as it is shown, once.
@@ -279,7 +283,7 @@ pub(super) async fn add(
         days => days,
     };
     let attempt = attempt(&reader.account.address, reader.session, caller, wish.password);
-    let account = room.needs.login.confirm(&attempt, None).await.map_err(not_proven)?;
+    let account = proven(&room, &attempt, wish.code.as_deref()).await?;
     let ends_at = days.map(|days| room.needs.clock.now() + Duration::from_secs(86_400 * u64::from(days)));
     let most = room.needs.login.settings().app_passwords;
     let made = room.needs.login.keyring().add(&account.address, &wish.name, scopes, ends_at, most, BY).await?;

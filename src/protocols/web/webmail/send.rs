@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::Room;
 use super::acts::change;
 use super::answer::{Answer, Problem, Wish};
-use super::build::{AnswerKind, Letter, Moment, Purpose, files, too_large};
+use super::build::{AnswerKind, Letter, Moment, Purpose, too_large};
 use super::door::Reader;
 use super::drafts::{discard, special};
 use super::people::may_use;
@@ -114,8 +114,8 @@ async fn send_once(room: &Arc<Room>, caller: &Caller, reader: &Reader, sending: 
     if was_sent(reader, &moment.message_id).await? {
         return Ok(json!({ "sent": true, "notes": [] }));
     }
-    let files = files(room, reader, &letter.attachments).await?;
-    let octets = letter.build(&files, &moment, Purpose::Sending)?;
+    let body = letter.body(room, reader).await?;
+    let octets = letter.build(&body, &moment, Purpose::Sending)?;
     if octets.len() as u64 > room.needs.settings.get().message.get() {
         return Err(too_large(room));
     }

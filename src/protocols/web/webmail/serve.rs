@@ -77,7 +77,7 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .layer(DefaultBodyLimit::max(largest_upload.saturating_add(1)));
     Router::new()
         .route("/session", get(signing_in::who).post(signing_in::enter).delete(signing_in::leave))
-        .route("/sessions", get(signing_in::list))
+        .route("/sessions", get(signing_in::list).delete(signing_in::end_others))
         .route("/sessions/{id}", delete(signing_in::end))
         .route("/password", post(signing_in::change_password))
         .route("/security", get(security::show))
@@ -116,6 +116,7 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/changes", get(changes::watch))
         .route("/openapi.json", get(openapi))
         .layer(DefaultBodyLimit::max(LARGEST_WISH))
+        .route("/uploads/{id}", get(uploads::show))
         .merge(uploads)
 }
 

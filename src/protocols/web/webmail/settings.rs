@@ -15,7 +15,8 @@ crate::settings! {
         /// Unix socket of a `submission` listener in the process with the queue, to send through when that is another one. It
         /// must believe this process: `smtp.vouching`.
         pub submission: Option<PathBuf> = None,
-        /// How long a login lasts without being used. All logins end when the process is restarted.
+        /// How long a login lasts without being used. Logins are kept in the database: they outlive the process, and count in
+        /// every process with that database.
         pub idle: Span = Span::hours(12),
         /// How long a login lasts at most.
         pub session: Span = Span::days(7),

@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
-use super::door::{Member, Reader, session};
-use super::sessions::{COOKIE, Session};
-use crate::foundations::address::Address;
+use super::door::{COOKIE, Member, Reader, session};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::SessionId;
 use crate::foundations::secret::Secret;
 use crate::protocols::web::caller::Caller;
-use crate::protocols::web::token::{cookie, key};
+use crate::protocols::web::logins::begun;
+use crate::protocols::web::token::{cookie, digest};
 use crate::services::guard::Service;
 use crate::services::login::{Entered, LoginAttempt, Need};
 use crate::storage::directory::{Account, PasswordOwner};
+use crate::storage::logins::{BrowserLogin, Ending};
 
 /// What the form sends; the code in a second step, when it was asked for.
 #[derive(Deserialize)]
@@ -63,18 +63,11 @@ pub(super) async fn enter(
     let Some(account) = account else { return Err(Problem::missing("The account is gone.")) };
     let now = room.needs.clock.now();
     let browser = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    let session = Session {
-        id,
-        account: account.address.clone(),
-        password: key(account.password.expose()),
-        two_factor_since: passed,
-        begun: now,
-        used: now,
-        client: caller.client.ip().map(|ip| ip.to_string()).unwrap_or_default(),
-        browser: browser.chars().take(LONGEST_BROWSER).collect(),
-    };
+    let (name, client) = (account.address.to_string(), caller.client.ip().map(|ip| ip.to_string()));
+    let begun = begun(id, name, account.password.expose(), now, client.unwrap_or_default(), browser);
+    let login = BrowserLogin { two_factor_since: passed, ..begun };
     let length = settings.session.duration();
-    match room.sessions.begin(session, &room.limits()) {
+    match room.logins.begin(&login, &room.limits()).await? {
         Some(token) => {
             let cookie = cookie(COOKIE, &token, length, caller.is_encrypted);
             Ok(([(header::SET_COOKIE, cookie)], Json(Signed::of(&room, &account))).into_response())
@@ -126,13 +119,14 @@ pub(super) async fn leave(
     State(room): State<Arc<Room>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-) -> Response {
-    if let Some(session) = session(&room, &headers) {
-        room.sessions.end(&session.account, |other| other.id == session.id);
-        record_end(&room, &session.account, session.id, "signed out");
+) -> Answer<Response> {
+    if let Some(session) = session(&room, &headers).await? {
+        let login = session.login;
+        room.logins.end(&login.account, Ending::One(login.id)).await?;
+        record_end(&room, &login.account, login.id, "signed out");
     }
     let gone = cookie(COOKIE, "", std::time::Duration::ZERO, caller.is_encrypted);
-    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response()
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response())
 }
 
 /// One login, for its owner.
@@ -147,8 +141,9 @@ struct Entry {
 }
 
 /// All logins of the account.
-pub(super) async fn list(State(room): State<Arc<Room>>, reader: Reader) -> Response {
-    let sessions = room.sessions.of(&reader.account.address, room.needs.clock.now(), &room.limits());
+pub(super) async fn list(State(room): State<Arc<Room>>, reader: Reader) -> Answer<Response> {
+    let account = reader.account.address.to_string();
+    let sessions = room.logins.of(&account, room.needs.clock.now(), &room.limits()).await?;
     let entries: Vec<Entry> = sessions
         .into_iter()
         .map(|session| Entry {
@@ -160,17 +155,26 @@ pub(super) async fn list(State(room): State<Arc<Room>>, reader: Reader) -> Respo
             browser: session.browser,
         })
         .collect();
-    Json(serde_json::json!({ "sessions": entries })).into_response()
+    Ok(Json(serde_json::json!({ "sessions": entries })).into_response())
 }
 
 /// Ends another login of the account.
 pub(super) async fn end(State(room): State<Arc<Room>>, reader: Reader, Path(id): Path<String>) -> Answer<StatusCode> {
     let id: SessionId = id.parse().map_err(|_| Problem::bad("This is no name of a login."))?;
-    let account = &reader.account.address;
-    if room.sessions.end(account, |session| session.id == id) == 0 {
+    let account = reader.account.address.to_string();
+    if room.logins.end(&account, Ending::One(id)).await? == 0 {
         return Err(Problem::missing("This login has ended already."));
     }
-    record_end(&room, account, id, "ended from another login");
+    record_end(&room, &account, id, "ended from another login");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends all other logins of the account.
+pub(super) async fn end_others(State(room): State<Arc<Room>>, reader: Reader) -> Answer<StatusCode> {
+    let account = reader.account.address.to_string();
+    if room.logins.end(&account, Ending::AllBut(reader.session)).await? > 0 {
+        record_end(&room, &account, reader.session, "all others ended from this login");
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -208,18 +212,16 @@ pub(super) async fn change_password(
     let mut edit = room.needs.directory.edit().await?;
     edit.set_password(address, &hash, PasswordOwner::User).await?;
     edit.commit().await?;
-    room.sessions.keep_with(reader.session, key(hash.expose()));
-    let ended = room.sessions.end(address, |session| session.id != reader.session);
+    // The password is the new one; whatever cannot be ended now ends at its next request, since it was made with the old one.
+    room.logins.keep_with(&reader.digest, &digest(hash.expose())).await?;
+    let ended = room.logins.end(&address.to_string(), Ending::AllBut(reader.session)).await?;
     let event = Event::new(room.needs.clock.now(), EventKind::AccountChanged).session(reader.session);
     let event = event.subject(address.to_string()).with("what", "password").with("by", "its user, in the webmail");
-    room.needs.journal.record(event.with("logins_ended", ended as u64));
+    room.needs.journal.record(event.with("logins_ended", ended));
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn record_end(room: &Room, account: &Address, session: SessionId, why: &'static str) {
+fn record_end(room: &Room, account: &str, session: SessionId, why: &'static str) {
     let event = Event::new(room.needs.clock.now(), EventKind::LoginEnded).session(session);
-    room.needs.journal.record(event.subject(account.to_string()).with("service", "web").with("reason", why));
+    room.needs.journal.record(event.subject(account).with("service", "web").with("reason", why));
 }
-
-/// Of what a browser says about itself, in characters.
-const LONGEST_BROWSER: usize = 200;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
@@ -16,6 +16,7 @@ use serde::Deserialize;
 use super::Room;
 use super::answer::{Answer, Asked, Problem};
 use super::door::Reader;
+use super::html::PICTURES;
 use crate::foundations::clock::Timestamp;
 use crate::protocols::web::token::fresh;
 
@@ -102,6 +103,22 @@ pub(super) async fn upload(
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why))
         }
     }
+}
+
+/// Shows a picture that was uploaded to whoever has uploaded it, so that it can be seen in a text that is being written.
+pub(super) async fn show(State(room): State<Arc<Room>>, reader: Reader, Path(id): Path<String>) -> Answer<Response> {
+    let found = room.uploads.get(&reader.account.address.key(), &id);
+    let picture = found.and_then(|found| {
+        let kind = PICTURES.into_iter().find(|kind| *kind == found.kind)?;
+        Some((kind, found.octets))
+    });
+    let (kind, octets) = picture.ok_or_else(|| Problem::missing("There is no such picture."))?;
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
+        (header::CACHE_CONTROL, "private, max-age=3600"),
+    ];
+    Ok((headers, octets).into_response())
 }
 
 /// In characters.

@@ -59,6 +59,8 @@ pub async fn restore_accounts(
                 }
                 return true;
             }
+            // One that was ended since the backup must not come back.
+            "browser_logins" => return false,
             "queue_entries" => at("id"),
             "queue_recipients" => at("entry"),
             _ => return true,

@@ -2,11 +2,16 @@
 
 import { post, upload } from "./api.js";
 import { confirm } from "./dialogs.js";
+import { Editor } from "./editor.js";
 import { button, h, icon, later, toast } from "./elements.js";
+import { formatted, lines } from "./markup.js";
 import { field, forgetPeople, isAddress, parse, write } from "./people.js";
 import { longDate, size, t, time } from "./texts.js";
 
 const WAIT = 2_500;
+/** What can be a picture in a text. */
+const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
+const MOST_PICTURES = 50;
 const key = () => [...crypto.getRandomValues(new Uint8Array(20))].map((octet) => octet.toString(16).padStart(2, "0")).join("");
 
 /** Begins a letter; `account` is what the server says of the account, `act` has `changed` and `preferences`. */
@@ -57,8 +62,10 @@ export class Composer {
       } else {
         const head = [["from", message.from], ["to", message.to], ["cc", message.cc]].filter(([, people]) => people.length > 0).map(([name, people]) => `${t(name)}: ${write(people)}`);
         head.push(`${t("date")}: ${longDate(message.sent ?? message.arrived)}`, `${t("subject")}: ${message.subject}`);
-        letter.text = `${this.signature(from)}\n\n${t("forwarded")}\n${head.join("\n")}\n\n${message.text}`;
-        letter.attachments = message.attachments.map((file) => ({ name: file.name, size: file.size, source: { folder: message.folder, uid: message.uid, part: file.part } }));
+        const before = `${t("forwarded")}\n${head.join("\n")}\n\n`;
+        letter.text = `${this.signature(from)}\n\n${before}${message.text}`;
+        letter.passed = { message, before };
+        letter.attachments = message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { folder: message.folder, uid: message.uid, part: file.part } }));
       }
       return this.show(letter, "to");
     }
@@ -73,8 +80,10 @@ export class Composer {
       letter.cc = write(rest(message.cc));
     }
     const name = message.from[0]?.name || message.from[0]?.address || "";
-    const quote = `${t("wrote", { date: longDate(message.sent ?? message.arrived), name })}\n${message.text.trimEnd().split("\n").map((line) => line.startsWith(">") ? `>${line}` : `> ${line}`).join("\n")}\n`;
+    const before = t("wrote", { date: longDate(message.sent ?? message.arrived), name });
+    const quote = `${before}\n${message.text.trimEnd().split("\n").map((line) => line.startsWith(">") ? `>${line}` : `> ${line}`).join("\n")}\n`;
     const below = this.account.preferences.reply_below;
+    letter.quoted = { message, before, below };
     letter.text = below ? `${quote}\n${this.signature(from)}` : `${this.signature(from)}\n\n${quote}`;
     return this.show(letter, "text", below ? quote.length + 1 : 0);
   }
@@ -84,8 +93,8 @@ export class Composer {
     return this.show({
       from: this.account.identities.find((address) => address.toLowerCase() === message.from[0]?.address.toLowerCase()) ?? this.account.address,
       to: write(message.to), cc: write(message.cc), bcc: write(message.bcc), subject: message.subject, text: message.text,
-      attachments: message.attachments.map((file) => ({ name: file.name, size: file.size, source: { folder: message.folder, uid: message.uid, part: file.part } })),
-      in_reply_to: message.references.at(-1) ?? null, references: message.references, answers: message.answers,
+      attachments: message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { folder: message.folder, uid: message.uid, part: file.part } })),
+      draft: message, in_reply_to: message.references.at(-1) ?? null, references: message.references, answers: message.answers,
     }, "text", 0, message);
   }
 
@@ -93,6 +102,7 @@ export class Composer {
     if (this.open) await this.open.leave();
     this.open = new Letter(this, letter, draft);
     document.body.append(this.open.element);
+    await this.open.ready;
     this.open.focus(focus, caret);
     return this.open;
   }
@@ -110,6 +120,8 @@ class Letter {
     this.facts = { in_reply_to: letter.in_reply_to ?? null, references: letter.references ?? [], answers: letter.answers ?? null };
     this.files = (letter.attachments ?? []).map((file) => ({ ...file }));
     this.saving = Promise.resolve();
+    /** Pictures in the text, by their Content-ID. */
+    this.pictures = new Map();
     const changed = () => this.changed();
     const { account } = composer;
     this.from = h("select", { "aria-label": t("from"), on: { change: () => this.signAs(this.from.value) } }, account.identities.map((address) => h("option", { value: address, selected: address === letter.from }, this.shown(address))));
@@ -119,6 +131,11 @@ class Letter {
     this.bcc = field(t("bcc"), letter.bcc, changed);
     this.subject = h("input", { type: "text", value: letter.subject, "aria-label": t("subject"), placeholder: t("subject"), maxLength: 900, on: { input: changed } });
     this.text = h("textarea", { value: letter.text, "aria-label": t("body"), on: { input: changed, paste: (event) => this.paste(event) } });
+    this.editor = new Editor({ changed, files: (files) => this.paste({ clipboardData: { files }, preventDefault: () => {} }) });
+    this.editor.element.hidden = true;
+    this.switch = button(t("withFormatting"), "format", () => this.exchange(), { pressed: false, kind: "exchange" });
+    const pictured = h("input", { type: "file", accept: PICTURES.join(), multiple: true, hidden: true, class: "pictured", on: { change: () => { this.addPictures(pictured.files); pictured.value = ""; } } });
+    this.pictureButton = button(t("insertPicture"), "picture", () => pictured.click(), { kind: "insertPicture" });
     this.list = h("ul", { class: "attached", "aria-label": t("attachments") });
     this.state = h("span", { class: "state", role: "status" });
     this.sendButton = button(t("send"), "sent", () => this.send(), { text: true, kind: "main", key: "Ctrl+Enter" });
@@ -139,8 +156,8 @@ class Letter {
         account.identities.length > 1 || this.shown(letter.from) !== letter.from ? row("from", this.from) : null,
         row("to", this.to.element, [add("addCc", ccRow, this.cc), add("addBcc", bccRow, this.bcc)]), ccRow, bccRow,
         h("div", { class: "line" }, this.subject)),
-      this.text, this.list,
-      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
+      this.text, this.editor.element, this.list,
+      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
     this.element.addEventListener("keydown", (event) => this.keyed(event));
     this.element.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); this.element.classList.add("drop"); } });
     this.element.addEventListener("dragleave", () => this.element.classList.remove("drop"));
@@ -148,6 +165,10 @@ class Letter {
     this.element.dataset.drop = t("dropFiles");
     this.soon = later(WAIT, () => this.save());
     this.drawFiles();
+    this.ready = this.fill(letter).then(() => {
+      this.drawFiles();
+      this.before = this.snapshot();
+    });
     this.before = this.snapshot();
     this.leaving = (event) => { if (this.dirty) event.preventDefault(); };
     addEventListener("beforeunload", this.leaving);
@@ -158,7 +179,107 @@ class Letter {
     return name ? write([{ name, address }]) : address;
   }
 
+  get formatted() {
+    return !this.editor.element.hidden;
+  }
+
+  show(formatted) {
+    this.editor.element.hidden = !formatted;
+    this.text.hidden = formatted;
+    this.pictureButton.hidden = !formatted;
+    this.switch.setAttribute("aria-pressed", String(formatted));
+  }
+
+  /** Makes the formatted text of a letter, where it is one. */
+  async fill(letter) {
+    const { draft, quoted, passed } = letter;
+    const { preferences } = this.composer.account;
+    const is = draft ? draft.html : preferences.formatted;
+    this.show(is);
+    if (!is) return;
+    const { field } = this.editor;
+    if (draft) {
+      field.append(await this.formattedOf(draft));
+      return;
+    }
+    const signature = () => {
+      const text = this.composer.signature(letter.from);
+      return text ? [h("div", {}, h("br")), h("div", { data: { signature: "" } }, lines(text.replace(/^\n+/, "")))] : [];
+    };
+    const empty = () => h("div", {}, h("br"));
+    if (quoted) {
+      const quote = [h("div", {}, quoted.before), h("blockquote", {}, await this.formattedOf(quoted.message))];
+      field.append(...(quoted.below ? [...quote, empty(), ...signature()] : [empty(), ...signature(), empty(), ...quote]));
+    } else if (passed) field.append(empty(), ...signature(), empty(), lines(passed.before), await this.formattedOf(passed.message));
+    else {
+      const own = letter.text.slice(0, letter.text.length - this.composer.signature(letter.from).length);
+      field.append(own ? lines(own) : empty(), ...signature());
+    }
+  }
+
+  /** What a message says, with its pictures, which then go along within the text and not as files. */
+  async formattedOf(message) {
+    if (!message.html) return lines(message.text);
+    const picture = (image) => {
+      const asked = new URL(image.src, location.href);
+      const part = Number(asked.searchParams.get("part"));
+      if (asked.origin !== location.origin || !asked.searchParams.has("part") || this.pictures.size >= MOST_PICTURES) return null;
+      this.files = this.files.filter((file) => !(file.inline && file.source?.part === part && file.source.uid === message.uid));
+      return this.picture({ folder: message.folder, uid: message.uid, part }, image.alt, asked.href);
+    };
+    return formatted(message.folder, message.uid, picture).catch(() => lines(message.text));
+  }
+
+  picture(source, alt, src) {
+    const cid = `${key().slice(0, 20)}@webmail`;
+    this.pictures.set(cid, source);
+    return h("img", { src, alt, data: { cid } });
+  }
+
+  /** Pictures that are there, in their order. */
+  inline() {
+    const cids = [...this.editor.field.querySelectorAll("img[data-cid]")].map((image) => image.dataset.cid);
+    return [...new Set(cids)].filter((cid) => this.pictures.has(cid)).map((cid) => ({ cid, file: this.pictures.get(cid) }));
+  }
+
+  async addPictures(files) {
+    for (const file of files) {
+      if (!PICTURES.includes(file.type) || this.inline().length >= MOST_PICTURES) {
+        toast(t("notAPicture", { name: file.name }), { problem: true });
+        continue;
+      }
+      try {
+        const { upload: id } = await upload(file, () => {}).done;
+        this.editor.insert(this.picture({ upload: id }, file.name.replace(/\.\w+$/, ""), `api/uploads/${id}`));
+      } catch (error) {
+        if (error.message) toast(`${file.name}: ${error.message}`, { problem: true });
+      }
+    }
+  }
+
+  /** From plain to formatted text and back. */
+  async exchange() {
+    if (this.formatted) {
+      const plain = !this.editor.field.querySelector("b, strong, i, em, u, h1, h2, h3, h4, a, img, table, ul, ol");
+      if (!plain && !await confirm(t("loseFormatting"), t("toPlain"), false)) return;
+      this.text.value = this.editor.text;
+      this.show(false);
+      this.text.focus();
+    } else {
+      this.editor.text = this.text.value;
+      this.show(true);
+      this.editor.focus();
+    }
+    this.changed();
+  }
+
   focus(where, caret) {
+    if (where === "text" && this.formatted) {
+      this.editor.focus();
+      const after = caret > 0 && this.editor.field.querySelector(":scope > blockquote")?.nextElementSibling;
+      if (after) getSelection().collapse(after, 0);
+      return;
+    }
     const element = { to: this.to.input, text: this.text }[where];
     element.focus();
     if (where === "text") this.text.setSelectionRange(caret, caret);
@@ -168,16 +289,26 @@ class Letter {
   /** Exchanges the signature with the address. */
   signAs(address) {
     const old = this.composer.signature(this.signed), fresh = this.composer.signature(address);
-    if (old && this.text.value.includes(old)) this.text.value = this.text.value.replace(old, () => fresh);
+    if (this.formatted) this.signFormatted(old, fresh);
+    else if (old && this.text.value.includes(old)) this.text.value = this.text.value.replace(old, () => fresh);
     else if (!old && fresh) this.text.value += fresh;
     this.signed = address;
     this.changed();
   }
 
+  signFormatted(old, fresh) {
+    const { field } = this.editor;
+    const bare = (text) => text.replace(/^\n+/, "");
+    const known = field.querySelector("[data-signature]") ?? (old ? [...field.querySelectorAll("div")].findLast((one) => one.innerText.trim() === bare(old).trim()) : null);
+    const made = fresh ? h("div", { data: { signature: "" } }, lines(bare(fresh))) : null;
+    if (known) known.replaceWith(...(made ? [made] : []));
+    else if (made) field.append(h("div", {}, h("br")), made);
+  }
+
   letter() {
     const from = parse(this.shown(this.from.value))[0];
     const attachments = this.files.filter((file) => file.source).map((file) => file.source);
-    return { from, to: this.to.people, cc: this.cc.people, bcc: this.bcc.people, subject: this.subject.value, text: this.text.value, attachments, ...this.facts };
+    return { from, to: this.to.people, cc: this.cc.people, bcc: this.bcc.people, subject: this.subject.value, ...(this.formatted ? { html: this.editor.html, inline: this.inline() } : { text: this.text.value }), attachments, ...this.facts };
   }
 
   snapshot() {
@@ -206,6 +337,11 @@ class Letter {
   paste(event) {
     if (event.clipboardData.files.length > 0) {
       event.preventDefault();
+      const { files } = event.clipboardData;
+      if (this.formatted && [...files].every((file) => PICTURES.includes(file.type))) {
+        this.addPictures(files);
+        return;
+      }
       this.attach(event.clipboardData.files);
     }
   }
@@ -253,8 +389,13 @@ class Letter {
       const saved = await post("drafts", { letter: JSON.parse(now), replaces: this.draft });
       this.draft = saved.uid;
       // Attachments are now those of the draft.
-      meant.forEach((file, n) => { if (saved.attachments[n]) file.source = { folder: saved.folder, uid: saved.uid, part: saved.attachments[n].part }; });
-      this.before = JSON.stringify({ ...JSON.parse(now), attachments: meant.map((file) => file.source) });
+      const kept = JSON.parse(now);
+      const place = ({ part }) => ({ folder: saved.folder, uid: saved.uid, part });
+      const [within, beside] = [true, false].map((inline) => saved.attachments.filter((one) => one.inline === inline).map(place));
+      (kept.inline ?? []).forEach((one, n) => { if (within[n]) this.pictures.set(one.cid, one.file = within[n]); });
+      meant.forEach((file, n) => { if (beside[n]) file.source = beside[n]; });
+      kept.attachments = meant.map((file) => file.source);
+      this.before = JSON.stringify(kept);
       this.say(t("draftSaved", { time: time(Date.now()) }));
       this.composer.act.changed();
       return true;
@@ -280,7 +421,7 @@ class Letter {
       return;
     }
     if (!letter.subject.trim() && !await confirm(t("noSubjectSure"), t("send"), false)) return;
-    const own = letter.text.split("\n").filter((line) => !line.startsWith(">")).join("\n").split(t("forwarded"))[0];
+    const own = (this.formatted ? this.editor.text : letter.text).split("\n").filter((line) => !line.startsWith(">")).join("\n").split(t("forwarded"))[0];
     if (this.files.length === 0 && /\b(attached|attachment|enclosed)\b/i.test(own) && !await confirm(t("forgotAttachment"), t("send"), false)) return;
     this.sendButton.disabled = true;
     this.soon.cancel();
@@ -324,6 +465,7 @@ class Letter {
 
   gone() {
     this.over = true;
+    this.editor.end();
     this.soon.cancel();
     for (const file of this.files) if (!file.source) file.abort?.();
     removeEventListener("beforeunload", this.leaving);

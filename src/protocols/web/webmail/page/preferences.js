@@ -61,7 +61,7 @@ function appearance(preferences, store) {
   return section("appearance",
     label("theme", choose("theme", [["system", "themeSystem"], ["light", "themeLight"], ["dark", "themeDark"]])),
     label("density", choose("density", [["roomy", "roomy"], ["compact", "compact"]])),
-    label("groupConversations", check("conversations")), label("preferText", check("prefer_text")), label("replyBelow", check("reply_below")));
+    label("groupConversations", check("conversations")), label("preferText", check("prefer_text")), label("replyBelow", check("reply_below")), label("writeFormatted", check("formatted")));
 }
 
 function images(preferences, store) {
@@ -103,14 +103,20 @@ function password({ address, limits }) {
 async function logins() {
   const { sessions } = await get("sessions");
   const list = h("ul", { class: "plain" }, sessions.map((one) => {
-    const line = h("li", {}, h("span", {}, h("strong", {}, browser(one.browser)), ` ${one.client} `, h("small", {}, one.current ? t("thisLogin") : t("lastUsed", { date: longDate(one.used) }))));
+    const line = h("li", { class: one.current ? "current" : "" }, h("span", {}, h("strong", {}, browser(one.browser)), ` ${one.client} `, h("small", {}, one.current ? t("thisLogin") : t("lastUsed", { date: longDate(one.used) }))));
     if (!one.current) line.append(button(t("endLogin"), null, async () => {
       await remove(`sessions/${one.id}`).catch((error) => toast(error.message, { problem: true }));
       line.remove();
     }, { text: true }));
     return line;
   }));
-  return section("logins", list);
+  const others = button(t("endOtherLogins"), null, async () => {
+    await remove("sessions").then(() => {
+      for (const line of [...list.children]) if (!line.classList.contains("current")) line.remove();
+      others.remove();
+    }, (error) => toast(error.message, { problem: true }));
+  }, { text: true, kind: "endOthers" });
+  return section("logins", list, ...(sessions.length > 1 ? [h("div", { class: "actionRow" }, others)] : []));
 }
 
 /** The browser and system as people know them. */

@@ -17,7 +17,7 @@ export async function security() {
 async function draw(section) {
   const facts = await get("security");
   const again = () => draw(section).catch((error) => toast(error.message, { problem: true }));
-  section.replaceChildren(h("h3", {}, t("security")), ...twoFactor(facts.two_factor, again), ...appPasswords(facts, again));
+  section.replaceChildren(h("h3", {}, t("security")), ...twoFactor(facts.two_factor, again), ...appPasswords(facts, facts.two_factor.on, again));
 }
 
 function twoFactor({ on, since, required, recovery_codes: left, app_passwords_only: only }, again) {
@@ -27,7 +27,7 @@ function twoFactor({ on, since, required, recovery_codes: left, app_passwords_on
     h("div", { class: "actionRow" }, on ? [act("newCodes", newCodes), !required && act("turnOff", turnOff)] : act("turnOn", enrol))];
 }
 
-function appPasswords({ app_passwords: all, scopes, most_app_passwords: most }, again) {
+function appPasswords({ app_passwords: all, scopes, most_app_passwords: most }, needsCode, again) {
   const used = (one) => (one.used ? t("usedFrom", { date: longDate(one.used), place: one.used_from ?? "?" }) : t("neverUsed"));
   const end = (one) => (one.over ? ` · ${t("ended")}` : one.ends ? ` · ${t("endsAt", { date: longDate(one.ends) })}` : "");
   const line = (one) => h("li", {}, h("span", {}, h("strong", {}, one.name), " ", h("small", {}, `${one.scopes.map((scope) => t(`scope_${scope}`)).join(", ")} · ${used(one)}${end(one)}`)),
@@ -38,7 +38,7 @@ function appPasswords({ app_passwords: all, scopes, most_app_passwords: most }, 
     }, { kind: "small" }));
   return [h("h4", {}, t("appPasswords")), h("p", {}, t("appPasswordsWhy")),
     all.length > 0 ? h("ul", { class: "plain appPasswords" }, all.map(line)) : h("p", { class: "appPasswords" }, t("noAppPasswords")),
-    all.length < most && h("div", { class: "actionRow" }, button(t("newAppPassword"), null, async () => { if (await newAppPassword(scopes)) again(); }, { text: true, kind: "newAppPassword" }))].filter(Boolean);
+    all.length < most && h("div", { class: "actionRow" }, button(t("newAppPassword"), null, async () => { if (await newAppPassword(scopes, needsCode)) again(); }, { text: true, kind: "newAppPassword" }))].filter(Boolean);
 }
 
 /** A window with a form, which stays until what is asked for has worked; what came of it, or `null`. */
@@ -109,15 +109,15 @@ async function turnOff() {
   return off;
 }
 
-async function newAppPassword(scopes) {
+async function newAppPassword(scopes, needsCode) {
   const name = h("input", { type: "text", name: "device", required: true, maxLength: 60, autocomplete: "off" });
   const boxes = scopes.map((scope) => [scope, h("input", { type: "checkbox", checked: true, name: scope })]);
   const days = h("select", {}, [["", t("noEnd")], ...[30, 90, 365].map((days) => [days, t("days", { days })])].map(([value, text]) => h("option", { value }, text)));
-  const password = passwordField();
+  const [password, code] = [passwordField(), codeField()];
   const content = [field("deviceName", name), h("fieldset", {}, h("legend", {}, t("openFor")), boxes.map(([scope, box]) => h("label", {}, h("span", {}, t(`scope_${scope}`)), box))),
-    field("goodFor", days), field("passwordAgain", password)];
+    field("goodFor", days), field("passwordAgain", password), ...(needsCode ? [field("code", code)] : [])];
   const made = await ask(t("appPasswords"), content, t("make"), () => post("app-passwords", {
-    name: name.value.trim(), scopes: boxes.filter(([, box]) => box.checked).map(([scope]) => scope), password: password.value, ...(days.value ? { days: Number(days.value) } : {}),
+    name: name.value.trim(), scopes: boxes.filter(([, box]) => box.checked).map(([scope]) => scope), password: password.value, ...(needsCode ? { code: code.value } : {}), ...(days.value ? { days: Number(days.value) } : {}),
   }));
   if (!made) return false;
   await open(t("appPasswordMade", { name: made.name }), h("div", {}, h("p", {}, t("appPasswordOnce")), h("p", { class: "shown appPassword" }, made.password)),

@@ -1,0 +1,74 @@
+# Two-factor login: who must have it, and the key under which its secrets are sealed.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    mkIf
+    mkMerge
+    mkOption
+    types
+    ;
+  cfg = config.services.postrider;
+  own = import ./lib/types.nix { inherit lib; };
+  domains = lib.attrNames (lib.filterAttrs (_: domain: domain.requireTwoFactor) cfg.domains);
+in
+{
+  options.services.postrider.twoFactor = {
+    required = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = ''
+        Whether every user must have two-factor login. A login to the webmail then leads to the page that turns it on, and
+        mail programs get in by app passwords only. For single domains there is `domains.<domain>.requireTwoFactor`. Where it is
+        not required, users may turn it on themselves.
+      '';
+    };
+    keyFile = mkOption {
+      type = types.nullOr own.secretFile;
+      default = null;
+      example = "/run/secrets/postrider-two-factor";
+      description = ''
+        File with a key of at least 32 octets, such as `openssl rand -base64 32` makes, under which the secrets of two-factor
+        login are sealed in the database; `null` stores them as they are. Keep a copy: when the key is lost, an administrator
+        has to turn two-factor login off for everybody who has it. Only the role with the webmail gets it.
+      '';
+    };
+    passwordOpens = mkOption {
+      type = types.enum [
+        "webmail"
+        "everything"
+      ];
+      default = "webmail";
+      example = "everything";
+      description = ''
+        What the password of a user with two-factor login opens: the webmail alone, together with a code, or mail programs too,
+        without one.
+      '';
+    };
+  };
+
+  config = mkIf cfg.enable (mkMerge [
+    {
+      services.postrider.settings.login = {
+        two_factor = if cfg.twoFactor.required then "required" else "offered";
+        two_factor_domains = domains;
+        password_with_two_factor = cfg.twoFactor.passwordOpens;
+      };
+      assertions = [
+        {
+          assertion = !(cfg.twoFactor.required || domains != [ ]) || cfg.webmail.enable;
+          message = "services.postrider.twoFactor: two-factor login is turned on in the webmail, so nobody could fulfil what is required; set services.postrider.webmail.enable.";
+        }
+      ];
+    }
+    (mkIf (cfg.twoFactor.keyFile != null) {
+      services.postrider = {
+        secrets.two-factor = {
+          file = cfg.twoFactor.keyFile;
+          roles = [ "access" ];
+        };
+        settings.login.two_factor_key_file = "credential:two-factor";
+      };
+    })
+  ]);
+}

@@ -1,0 +1,134 @@
+// Formatted text: what of it is kept, and how it becomes markup. Markup is only ever written here, never read: what others
+// have written comes as the elements of a frame, cleaned by the server, and is copied element by element.
+
+import { address } from "./api.js";
+import { h } from "./elements.js";
+
+/** Elements that are kept, with their attributes. Of all others only the content is. */
+const KEPT = new Map(Object.entries({
+  a: ["href"], b: [], blockquote: [], br: [], code: [], div: [], em: [], h1: [], h2: [], h3: [], h4: [], hr: [], i: [], img: ["alt"], li: [], ol: ["start"], p: [], pre: [],
+  s: [], strike: [], strong: [], sub: [], sup: [], table: [], tbody: [], td: ["colspan", "rowspan"], th: ["colspan", "rowspan"], thead: [], tr: [], u: [], ul: [],
+}));
+const EMPTY = new Set(["br", "hr", "img"]);
+const BLOCKS = new Set(["blockquote", "div", "h1", "h2", "h3", "h4", "hr", "li", "ol", "p", "pre", "table", "tr", "ul"]);
+const DEEPEST = 60;
+const isLink = (href) => /^(https?:|mailto:|tel:)/i.test(href.trim());
+const escape = (text) => text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
+const nameOf = (node) => node.localName ?? "";
+
+/** The markup of what is within an element; pictures are named by their Content-ID. */
+export function write(element, depth = 0) {
+  let out = "";
+  for (const node of element.childNodes) {
+    if (node.nodeType === Node.TEXT_NODE) out += escape(node.data);
+    if (node.nodeType !== Node.ELEMENT_NODE || depth > DEEPEST) continue;
+    const name = nameOf(node);
+    if (!KEPT.has(name) || (name === "img" && !node.dataset.cid)) {
+      out += write(node, depth + 1);
+      continue;
+    }
+    const kept = KEPT.get(name).filter((key) => node.hasAttribute(key) && (key !== "href" || isLink(node.getAttribute(key)))).map((key) => ` ${key}="${escape(node.getAttribute(key))}"`);
+    if (name === "img") kept.push(` src="cid:${escape(node.dataset.cid)}"`);
+    out += EMPTY.has(name) ? `<${name}${kept.join("")}>` : `<${name}${kept.join("")}>${write(node, depth + 1)}</${name}>`;
+  }
+  return out;
+}
+
+/** Copies what is within an element. `picture` makes a picture of ours of one, or `null`. */
+export function copy(element, picture, depth = 0) {
+  const out = document.createDocumentFragment();
+  for (const node of element.childNodes) {
+    if (node.nodeType === Node.TEXT_NODE) out.append(node.data);
+    if (node.nodeType !== Node.ELEMENT_NODE || depth > DEEPEST || ["style", "title", "script"].includes(nameOf(node))) continue;
+    const name = nameOf(node);
+    if (name === "img") {
+      out.append(picture(node) ?? node.alt ?? "");
+      continue;
+    }
+    const inner = copy(node, picture, depth + 1);
+    if (!KEPT.has(name)) {
+      out.append(inner);
+      continue;
+    }
+    const made = h(name, {});
+    for (const key of KEPT.get(name)) if (node.hasAttribute(key) && (key !== "href" || isLink(node.getAttribute(key)))) made.setAttribute(key, node.getAttribute(key));
+    made.append(inner);
+    out.append(made);
+  }
+  return out;
+}
+
+/** Takes away what is not kept, after something was pasted or dropped in. Elements of ours stay, and so does the caret. */
+export function tame(element) {
+  for (const node of [...element.querySelectorAll("*")].reverse()) {
+    const name = nameOf(node);
+    if (!KEPT.has(name) || (name === "img" && !node.dataset.cid)) {
+      if (["style", "title", "script", "meta", "link", "iframe", "object"].includes(name)) node.remove();
+      else node.replaceWith(...(name === "img" ? [node.getAttribute("alt") ?? ""] : node.childNodes));
+      continue;
+    }
+    for (const { name: key } of [...node.attributes]) {
+      const ours = key.startsWith("data-") || (name === "img" && key === "src");
+      if (!ours && !KEPT.get(name).includes(key)) node.removeAttribute(key);
+    }
+    if (name === "a" && !isLink(node.getAttribute("href") ?? "")) node.replaceWith(...node.childNodes);
+  }
+}
+
+/** The text within an element as it is seen. */
+export function plain(element) {
+  let out = "", depth = 0;
+  const fresh = () => { if (out && !out.endsWith("\n")) out += "\n"; };
+  const visit = (node) => {
+    if (node.nodeType === Node.TEXT_NODE) {
+      if (depth > 0 && (out === "" || out.endsWith("\n")) && node.data.trim()) out += `${">".repeat(depth)} `;
+      out += node.data.replace(/\u00a0/g, " ");
+      return;
+    }
+    const name = nameOf(node);
+    if (name === "br") {
+      // The one that keeps an empty line open is no line of its own.
+      if (node.nextSibling || node.parentNode.childNodes.length === 1) out += "\n";
+      return;
+    }
+    if (BLOCKS.has(name)) fresh();
+    if (name === "li") out += node.parentNode.localName === "ol" ? `${[...node.parentNode.children].indexOf(node) + 1}. ` : "- ";
+    if (name === "blockquote") depth += 1;
+    node.childNodes.forEach(visit);
+    if (name === "blockquote") depth -= 1;
+    if (BLOCKS.has(name)) fresh();
+  };
+  element.childNodes.forEach(visit);
+  return out;
+}
+
+/** Lines of text as elements; lines that begin with `>` are quotes. */
+export function lines(text) {
+  const out = document.createDocumentFragment();
+  const all = text.replace(/\n$/, "").split("\n");
+  for (let n = 0; n < all.length; n += 1) {
+    if (!all[n].startsWith(">")) {
+      out.append(h("div", {}, all[n] ? all[n] : h("br")));
+      continue;
+    }
+    const quoted = [];
+    while (n < all.length && all[n].startsWith(">")) quoted.push(all[n++].replace(/^> ?/, ""));
+    n -= 1;
+    out.append(h("blockquote", {}, lines(quoted.join("\n"))));
+  }
+  return out;
+}
+
+/** The cleaned formatted text of a message, as elements. Nothing of another server is loaded for it. */
+export function formatted(folder, uid, picture) {
+  return new Promise((resolve, reject) => {
+    const frame = h("iframe", { hidden: true, sandbox: "allow-same-origin", src: address("page", { folder, uid, images: 0 }) });
+    frame.addEventListener("load", () => {
+      const inside = frame.contentDocument?.body;
+      if (inside) resolve(copy(inside, picture));
+      else reject(new Error());
+      frame.remove();
+    });
+    document.body.append(frame);
+  });
+}
