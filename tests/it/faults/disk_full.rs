@@ -41,6 +41,8 @@ fn the_mail_root_is_full() {
         assert_eq!(deliver(&server, &letter(n, 10_000)).0, 250);
     }
     let mut open = server.imap("ann").unwrap();
+    // The default folders are made while there is room.
+    assert!(open.command("LIST \"\" *").unwrap().is_ok());
     assert!(open.select("INBOX").unwrap().is_ok());
     let before = messages(&server, "INBOX");
     assert_eq!(before.len(), 4);
