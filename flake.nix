@@ -37,6 +37,10 @@
       };
 
       nixosConfigurations = {
+        cluster-balancer = host "x86_64-linux" ./hosts/cluster/balancer.nix;
+        cluster-mail1 = host "x86_64-linux" ./hosts/cluster/mail1.nix;
+        cluster-mail2 = host "x86_64-linux" ./hosts/cluster/mail2.nix;
+        cluster-storage = host "x86_64-linux" ./hosts/cluster/storage.nix;
         server = host "x86_64-linux" ./hosts/server;
         iso = host "x86_64-linux" ./hosts/iso;
         server-aarch64 = host "aarch64-linux" ./hosts/server;

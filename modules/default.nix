@@ -14,6 +14,7 @@
     ./webmail.nix # mail in a browser
     ./dav.nix # calendars and contacts
     ./two-factor.nix # who must have two-factor login, and the key of its secrets
+    ./cluster.nix # one of several nodes over the same mailboxes
     ./units.nix # one systemd unit per role, its sockets and its sandbox
     ./set-up-links.nix # the page where users choose their password
     ./reverse-proxy.nix # nginx for the monitoring page, the webmail, calendars and contacts, autoconfig and MTA-STS

@@ -100,10 +100,16 @@ in
       ];
 
     services.postrider.settings.listener =
-      mapAttrsToList (protocol: listener: {
-        inherit protocol;
-        bind = bindOf listener;
-      }) enabled
+      mapAttrsToList (
+        protocol: listener:
+        {
+          inherit protocol;
+          bind = bindOf listener;
+        }
+        // lib.optionalAttrs (cfg.cluster.balancers != [ ] && protocols.${protocol}.public) {
+          proxies = cfg.cluster.balancers;
+        }
+      ) enabled
       ++ [
         {
           protocol = "lmtp";

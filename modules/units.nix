@@ -28,6 +28,7 @@ let
     role:
     lib.mapAttrsToList (name: _: "postrider-${name}.socket") (enabledOf role)
     ++ optional (role == "access") "postrider-lmtp.socket"
+    ++ optional (role == "access" && cfg.cluster.enable) "postrider-cluster.socket"
     ++ optional (role == "mta" && cfg.webmail.enable) "postrider-webmail-submission.socket";
 
   inherit (import ./lib/addresses.nix { inherit lib; }) bracket;

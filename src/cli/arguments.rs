@@ -6,8 +6,8 @@ use clap_complete::Shell;
 use crate::foundations::address::Address;
 
 use super::{
-    alias, backup, ban, certificate, check, config, demo, dkim, dns, doctor, domain, export, import, quarantine, queue,
-    report, serve, sieve, spam, trace, user,
+    alias, backup, ban, certificate, check, cluster, config, demo, dkim, dns, doctor, domain, export, import,
+    quarantine, queue, report, serve, sieve, spam, trace, user,
 };
 
 /// A complete mail server: SMTP, IMAP, POP3, Sieve, filter, queue and monitoring in one program.
@@ -92,6 +92,9 @@ pub(super) enum Command {
     /// Change and list bans of clients.
     #[command(subcommand)]
     Ban(ban::Ban),
+    /// Show and move what the nodes of a cluster own.
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
     /// Make keys that sign outgoing mail.
     #[command(subcommand)]
     Dkim(dkim::Dkim),

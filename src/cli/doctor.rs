@@ -100,8 +100,12 @@ fn tell(findings: &[Finding], all: bool) {
 
 /// The ports that the world must reach: those of listeners with a standard port that are not for this machine alone.
 fn ports(config: &Config) -> Vec<u16> {
-    let is_public =
-        |protocol| !matches!(protocol, Protocol::Lmtp | Protocol::Webmail | Protocol::Dashboard | Protocol::Metrics);
+    let is_public = |protocol| {
+        !matches!(
+            protocol,
+            Protocol::Lmtp | Protocol::Webmail | Protocol::Dashboard | Protocol::Metrics | Protocol::Cluster
+        )
+    };
     let listeners = config.listener.iter().filter(|listener| is_public(listener.protocol));
     let mut ports: Vec<u16> = listeners
         .flat_map(|listener| &listener.bind)

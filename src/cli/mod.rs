@@ -12,6 +12,7 @@ mod backup;
 mod ban;
 mod certificate;
 mod check;
+mod cluster;
 mod config;
 mod context;
 mod demo;
@@ -79,6 +80,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Ban(command) => context.block_on(ban::run(command, context)),
         Command::Certificate(command) => context.block_on(certificate::run(command, context)),
         Command::Check(arguments) => check::run(&arguments, context),
+        Command::Cluster(command) => context.block_on(cluster::run(command, context)),
         Command::Completions { shell } => Ok(generate::completions(shell)),
         Command::Config(command) => Ok(config::run(&command)),
         Command::Demo(arguments) => demo::run(&arguments, context),

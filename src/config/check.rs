@@ -11,9 +11,10 @@ use super::{Config, Protocol, Role};
 use crate::foundations::net::Bind;
 use crate::foundations::settings::{Problem, Problems};
 use crate::services::certificates::{self, acme::AcmeChallenge};
+use crate::services::cluster::{BadSecret, Keys};
 use crate::services::delivery::site_script;
 use crate::services::login::{SealError, read_key};
-use crate::storage::database::DatabaseUrl;
+use crate::storage::database::{DatabaseUrl, Dialect};
 use crate::storage::mailbox::FolderName;
 
 /// Where keys stand in the file.
@@ -82,6 +83,49 @@ fn check_trust(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     }
 }
 
+/// What one of several nodes needs.
+fn check_cluster(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+    let cluster = &config.cluster;
+    let listens = config.listener.iter().position(|listener| listener.protocol == Protocol::Cluster);
+    if !cluster.is_on() {
+        if let Some(n) = listens {
+            let wanted = "a `cluster` listener belongs to a node: give `cluster.node` its name";
+            problems.add(places.problem(format!("listener.{}.protocol", n + 1), "\"cluster\"", wanted));
+        }
+        return;
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    if cluster.node.len() > 64 || !cluster.node.chars().all(is_name) {
+        let found = format!("\"{}\"", cluster.node);
+        problems.add(places.problem("cluster.node", found, "letters, digits, `-` and `.`, at most 64"));
+    }
+    if config.storage.database_file.is_none() && config.storage.database.dialect() == Dialect::Sqlite {
+        let wanted =
+            "a MariaDB or PostgreSQL that all nodes share: SQLite belongs to one machine, and `[cluster]` to several";
+        problems.add(places.problem("storage.database", format!("\"{}\"", config.storage.database), wanted));
+    }
+    if listens.is_none() {
+        let wanted = "a [[listener]] with `protocol = \"cluster\"`, where the other nodes reach this one";
+        problems.add(places.problem("listener", "", wanted));
+    }
+    if !cluster.address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+        let found = format!("\"{}\"", cluster.address);
+        problems.add(places.problem("cluster.address", found, "\"host:port\", where the other nodes reach this one"));
+    }
+    if cluster.secret.as_os_str().is_empty() {
+        problems.add(places.problem("cluster.secret", "", "a file with the secret that all nodes share"));
+    }
+    let (lease, renew, margin) = (cluster.lease.duration(), cluster.renew.duration(), cluster.margin.duration());
+    if renew.is_zero() || renew * 3 > lease {
+        let wanted = "more than nothing, and at most a third of `cluster.lease`, so that one lost renewal does no harm";
+        problems.add(places.problem("cluster.renew", format!("\"{}\"", cluster.renew), wanted));
+    }
+    if margin.is_zero() || margin * 3 > lease {
+        let wanted = "more than nothing, and at most a third of `cluster.lease`";
+        problems.add(places.problem("cluster.margin", format!("\"{}\"", cluster.margin), wanted));
+    }
+}
+
 /// What can be judged from the file alone.
 pub(super) fn check_rooms(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     check_trust(config, places, problems);
@@ -97,6 +141,7 @@ pub(super) fn check_rooms(config: &Config, places: &Places<'_>, problems: &mut P
     }
     check_listeners(config, places, problems);
     check_acme(config, places, problems);
+    check_cluster(config, places, problems);
     for n in 1..=config.tls.certificates.len() {
         for part in ["cert", "key"] {
             let key = format!("tls.certificates.{n}.{part}");
@@ -302,7 +347,7 @@ fn check_storage(config: &Config, places: &Places<'_>, problems: &mut Problems) 
         readable(&format!("spam.rules.files.{}", n + 1), Some(file));
     }
     check_scripts(config, places, problems);
-    // These two: only the role that serves the pages may be able to read it.
+    // These: only the role that serves the pages may be able to read it.
     if let Some(path) = &config.dashboard.password_file
         && let Ok(text) = std::fs::read_to_string(path)
         && let Err(error) = crate::services::login::recognise(text.trim())
@@ -315,6 +360,11 @@ fn check_storage(config: &Config, places: &Places<'_>, problems: &mut Problems) 
     {
         let found = format!("\"{}\"", path.display());
         problems.add(places.problem("login.two_factor_key_file", found, error.to_string()));
+    }
+    if config.cluster.is_on()
+        && let Err(error @ BadSecret::Short(_)) = Keys::read(&config.cluster.secret)
+    {
+        problems.add(places.problem("cluster.secret", "", error.to_string()));
     }
     if let Some(path) = &config.storage.database_file
         && let Ok(text) = std::fs::read_to_string(path)

@@ -29,6 +29,7 @@ use crate::services::set_up::SetUpSettings;
 use crate::services::sieve::SieveSettings;
 use crate::services::submission::SubmissionSettings;
 use crate::services::summary::SummarySettings;
+use crate::storage::cluster::ClusterSettings;
 use crate::storage::database::DatabaseSettings;
 use crate::storage::directory::DirectorySettings;
 use crate::storage::journal::JournalSettings;
@@ -49,6 +50,8 @@ crate::settings! {
         pub listener: Vec<ListenerSettings> = vec![],
         /// Where things are kept.
         pub storage: StorageSettings = StorageSettings::default(),
+        /// One of several machines over the same mailboxes.
+        pub cluster: ClusterSettings = ClusterSettings::default(),
         /// TLS and certificates.
         pub tls: TlsSettings = TlsSettings::default(),
         /// The database's pools and deadlines.

@@ -60,6 +60,8 @@ crate::words! {
         Https = "https",
         /// The webmail, without TLS: for this machine or behind a reverse proxy. `https` serves it too.
         Webmail = "webmail",
+        /// Sessions and messages from the other nodes of a cluster, over TLS with the keys of `cluster.secret`.
+        Cluster = "cluster",
         /// The monitoring page and its JSON interface, without TLS: for this machine or behind a reverse proxy.
         Dashboard = "dashboard",
         /// Figures for Prometheus at `/metrics`, and `/healthz` and `/readyz`.
@@ -84,9 +86,14 @@ impl Protocol {
     pub const fn role(self) -> Role {
         match self {
             Self::Smtp | Self::Submission | Self::Submissions | Self::Http | Self::Https => Role::Mta,
-            Self::Lmtp | Self::Imap | Self::Imaps | Self::Pop3 | Self::Pop3s | Self::ManageSieve | Self::Webmail => {
-                Role::Access
-            }
+            Self::Lmtp
+            | Self::Imap
+            | Self::Imaps
+            | Self::Pop3
+            | Self::Pop3s
+            | Self::ManageSieve
+            | Self::Webmail
+            | Self::Cluster => Role::Access,
             Self::Dashboard | Self::Metrics => Role::Dashboard,
         }
     }

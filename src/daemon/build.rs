@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::control::Wish;
 use super::parts::Ground;
 use super::probes::inspected;
 use super::{Error, Listening, Lives, Parts, Roles, World, control, declared, listeners, log, rooms};
-use crate::config::{Config, ListenerSettings, Role};
+use crate::config::{Config, ListenerSettings, Protocol, Role};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::dns::SystemResolver;
 use crate::foundations::event::{Event, EventKind};
@@ -17,7 +18,9 @@ use crate::foundations::net::Bind;
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::acme::Acme;
 use crate::services::certificates::{Certificates, CertificatesParts, SelfSigned};
+use crate::services::cluster::Keys;
 use crate::services::served::{Inspector, InspectorParts};
+use crate::storage::cluster::{ClusterSettings, Duties};
 use crate::storage::database::{Database, DatabaseUrl};
 use crate::storage::journal::Journal;
 
@@ -38,6 +41,8 @@ pub(super) struct Stages {
     pub(super) sessions: Tasks,
     /// What goes on without a client: the queue, watching files, the control socket.
     pub(super) services: Tasks,
+    /// The lease on users' mailboxes, where there are several nodes.
+    pub(super) lease: Tasks,
     /// What must be written at the very end: the journal, usage, indexes.
     pub(super) storage: Tasks,
 }
@@ -74,8 +79,15 @@ impl Daemon {
             journal: journal.clone(),
         });
         let certificates = certificates.map_err(Error::Certificates)?;
-        let bound = listeners::bind(&config, &roles, &certificates, inherited)?;
+        let nodes = if config.cluster.is_on() && roles.has(Role::Access) {
+            Some(Keys::read(&config.cluster.secret)?)
+        } else {
+            None
+        };
+        let context = nodes.as_ref().map(|keys| keys.context(config.cluster.patience.duration()));
+        let bound = listeners::bind(&config, &roles, &certificates, context.as_ref(), inherited)?;
         let listening: Vec<Listening> = bound.iter().map(|bound| bound.listening.clone()).collect();
+        let nodes = nodes.map(|keys| (keys, reachable(&config.cluster, &listening)));
         let (own, elsewhere) = inspected(&config, &roles, &listening);
         let inspector = Arc::new(Inspector::new(InspectorParts {
             settings: lives.tls.clone(),
@@ -104,6 +116,7 @@ impl Daemon {
             journal,
             certificates,
             inspector,
+            nodes,
         };
         let parts = Arc::new(Parts::assemble(ground, &stages)?);
         declared::reconcile(&parts, &parts.config).await?;
@@ -113,7 +126,13 @@ impl Daemon {
             queue.start();
             let (lives, clock) = (&parts.lives, Arc::clone(&parts.clock));
             let acme = Acme::new(lives.tls.clone(), Arc::clone(&parts.certificates), clock, parts.journal.clone());
-            stages.services.spawn(acme.run(wanted_renewals, stages.services.clone()));
+            let cluster = &parts.config.cluster;
+            let duties = cluster.is_on().then(|| Duties::new(parts.database.clone(), &cluster.node));
+            stages.services.spawn(acme.among(duties).run(wanted_renewals, stages.services.clone()));
+        }
+        if let Some(keeper) = &parts.keeper {
+            keeper.begin().await;
+            stages.lease.spawn(keeper.clone().run(stages.lease.clone()));
         }
         let listening = rooms::serve(&parts, &stages, bound);
         control::listen(&parts, &stages.services)?;
@@ -172,9 +191,14 @@ impl Daemon {
         if let Some(mailboxes) = &self.parts.mailboxes {
             mailboxes.close().await;
         }
+        // Only now may others take what was written last.
+        let kept = ended("lease", &self.stages.lease, SHORT).await;
+        if let Some(keeper) = &self.parts.keeper {
+            keeper.leave().await;
+        }
         let stored = ended("storage", &self.stages.storage, SHORT).await;
         self.parts.database.close().await;
-        accepted && finished && served && stored
+        accepted && finished && served && kept && stored
     }
 }
 
@@ -221,6 +245,19 @@ pub fn database_url(config: &Config) -> Result<DatabaseUrl, Error> {
     text.parse::<DatabaseUrl>().map_err(|error| Error::DatabaseUrl(error.to_string()))
 }
 
+/// The node's settings, with the port that was chosen in place of port 0.
+fn reachable(settings: &ClusterSettings, listening: &[Listening]) -> ClusterSettings {
+    let mut settings = settings.clone();
+    let place = listening.iter().find(|place| place.protocol == Protocol::Cluster).map(|place| &place.bind);
+    if let (Some(Bind::Tcp(bound)), Ok(mut address)) = (place, settings.address.parse::<SocketAddr>())
+        && address.port() == 0
+    {
+        address.set_port(bound.port());
+        settings.address = address.to_string();
+    }
+    settings
+}
+
 /// Brings the tables up to date. A server that cannot be reached yet is waited for: it may be starting too.
 async fn migrate(database: &Database, roles: &Roles) -> Result<(), Error> {
     let mut pause = Duration::from_millis(200);
@@ -247,6 +284,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server", server == new.server),
         ("listener", same_places(old, new)),
         ("storage", old.storage == new.storage),
+        ("cluster", old.cluster == new.cluster),
         ("database", old.database == new.database),
         ("spool", old.spool == new.spool),
     ];

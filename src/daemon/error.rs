@@ -2,6 +2,7 @@ use std::io;
 
 use crate::foundations::net::Bind;
 use crate::foundations::{dns, files};
+use crate::services::cluster::BadSecret;
 use crate::services::{accounts, certificates};
 use crate::storage::{database, mailbox, spool};
 
@@ -32,6 +33,9 @@ pub enum Error {
     /// The declared accounts cannot be put into force.
     #[error("the declared accounts cannot be put into force: {0}")]
     Accounts(#[from] accounts::Error),
+    /// The secret of the cluster cannot be used.
+    #[error("`cluster.secret`: {0}")]
+    Cluster(#[from] BadSecret),
     /// DNS cannot be set up.
     #[error("name resolution cannot be set up: {0}")]
     Dns(#[from] dns::Error),

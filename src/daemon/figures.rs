@@ -9,6 +9,7 @@ use crate::protocols::metrics::{Figure, FigureKind, Gather, Readiness, Room, Sam
 use crate::services::backup::{Run, last_runs};
 use crate::services::certificates::{Standing, State};
 use crate::services::served::Inspection;
+use crate::storage::cluster::{Node, Nodes};
 
 /// The figures' room: where they come from in this process.
 pub(super) fn room(parts: &Arc<Parts>, listening: &[Listening]) -> Room {
@@ -22,6 +23,7 @@ pub(super) fn room(parts: &Arc<Parts>, listening: &[Listening]) -> Room {
             backups(parts),
             certificates(parts),
             limits(parts),
+            nodes(parts),
         ],
         readiness: readiness(parts),
     }
@@ -106,6 +108,30 @@ fn rises(parts: &Arc<Parts>) -> Gather {
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
+
+/// The nodes, where there are several.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn nodes(parts: &Arc<Parts>) -> Gather {
+    let nodes = parts.config.cluster.is_on().then(|| Nodes::new(parts.database.clone()));
+    Arc::new(move || {
+        let nodes = nodes.clone();
+        Box::pin(async move {
+            let Some(nodes) = nodes else { return Vec::new() };
+            // That the database is away is said by others.
+            let Ok(list) = nodes.list().await else { return Vec::new() };
+            let figure = |name, help, value: fn(&Node) -> f64| {
+                let sample = |node: &Node| Sample { labels: vec![("node", node.name.clone())], value: value(node) };
+                Figure { name, help, kind: FigureKind::Gauge, samples: list.iter().map(sample).collect() }
+            };
+            vec![
+                figure("cluster_lease_seconds", "What is left of a node's lease; 0 when it has none", |node| {
+                    node.lease_left as f64 / 1_000.0
+                }),
+                figure("cluster_users", "Users whose mailboxes a node owns", |node| node.users as f64),
+            ]
+        })
+    })
+}
 
 /// What the database knows: accounts, mailboxes, the queue.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]

@@ -27,16 +27,24 @@ pub(super) fn bind(
     config: &Config,
     roles: &Roles,
     certificates: &Certificates,
+    nodes: Option<&TlsContext>,
     mut inherited: Inherited,
 ) -> Result<Vec<Bound>, Error> {
     let every: Vec<Bind> = config.listener.iter().flat_map(|listener| listener.bind.clone()).collect();
     let mut bound = Vec::new();
     for settings in config.listener.iter().filter(|listener| roles.has(listener.role())) {
         let protocol = settings.protocol;
+        if protocol == Protocol::Cluster && nodes.is_none() {
+            // `check` has refused it; without keys nobody may be let in.
+            continue;
+        }
         let options = ListenerOptions {
             name: protocol.word(),
             connections: settings.connections as usize,
-            implicit_tls: implicit_tls(protocol, certificates),
+            implicit_tls: match protocol {
+                Protocol::Cluster => nodes.cloned(),
+                protocol => implicit_tls(protocol, certificates),
+            },
             proxies: settings.proxies.clone(),
             proxy_timeout: settings.proxy_timeout.duration(),
         };

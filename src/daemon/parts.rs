@@ -23,11 +23,12 @@ use crate::foundations::tasks::Tasks;
 use crate::services::acceptance::Acceptance;
 use crate::services::certificates::Certificates;
 use crate::services::certificates::acme::RenewalWish;
+use crate::services::cluster::{AmongNodes, Cluster, Keeper, Keys, Links};
 use crate::services::delivery::{Delivery, ScriptingParts};
 use crate::services::filter::Filter;
 use crate::services::guard::Guard;
-use crate::services::handover::{LocalDelivery, Posting, Postponed, Queueing};
-use crate::services::intake::{Intake, IntakeParts};
+use crate::services::handover::{LocalDelivery, Posting, Postponed, Queueing, ReportReading};
+use crate::services::intake::{Intake, IntakeParts, IntakeSettings, LmtpVerdict};
 use crate::services::login::Login;
 use crate::services::outbound::{Connector, LmtpTarget, Outbound, OutboundParts, OverLmtp, Roots};
 use crate::services::overview::Sources;
@@ -37,6 +38,7 @@ use crate::services::reports::{Receiver, ReceiverParts};
 use crate::services::routing::{Routing, Srs};
 use crate::services::served::Inspector;
 use crate::services::submission::{Submission, SubmissionParts};
+use crate::storage::cluster::{ClusterSettings, Membership};
 use crate::storage::database::Database;
 use crate::storage::directory::{self, Directory};
 use crate::storage::journal::Journal;
@@ -89,6 +91,12 @@ pub struct Parts {
     pub acceptance: Acceptance,
     /// The mailboxes, in the `access` role.
     pub mailboxes: Option<Mailboxes>,
+    /// The lease on them, where this is one of several nodes.
+    pub keeper: Option<Keeper>,
+    /// Who has which mailboxes, where this is one of several nodes.
+    pub cluster: Option<Cluster>,
+    /// Who takes messages in that other nodes pass on: for mailboxes of this one only.
+    pub intake_here: Option<Arc<Intake>>,
     /// The users' scripts, in the `access` role.
     pub scripts: Option<Scripts>,
     /// Sends what scripts want sent, in the `mta` role.
@@ -114,6 +122,8 @@ pub(super) struct Ground {
     pub(super) journal: Journal,
     pub(super) certificates: Arc<Certificates>,
     pub(super) inspector: Arc<Inspector>,
+    /// For connections between nodes.
+    pub(super) nodes: Option<(Keys, ClusterSettings)>,
 }
 
 impl Parts {
@@ -133,6 +143,7 @@ impl Parts {
             journal,
             certificates,
             inspector,
+            nodes,
         } = ground;
         let tick = || Arc::clone(&clock);
         let directory = Directory::open(database.clone(), lives.directory.clone(), tick(), &stages.storage);
@@ -142,11 +153,19 @@ impl Parts {
         let routing = Routing::new(directory.clone(), lives.routing.clone(), config.hostname.clone())
             .with_srs(Srs::load(&config.routing.srs, &config.hostname, tick())?);
         let acceptance = Acceptance::new(routing.clone(), directory.clone(), lives.acceptance.clone());
+        let membership = nodes.as_ref().map(|(_, settings)| Membership::new(database.clone(), settings.clone()));
         let mailboxes = if roles.has(Role::Access) {
-            Some(open_mailboxes(&config, &lives, &directory, &clock, stages)?)
+            Some(open_mailboxes(&config, &lives, &directory, &clock, membership.clone(), stages)?)
         } else {
             None
         };
+        let cluster = membership.zip(nodes).zip(mailboxes.as_ref()).map(|((membership, (keys, _)), mailboxes)| {
+            let links = Links::new(keys, config.cluster.patience.duration());
+            Cluster::new(membership, mailboxes.clone(), links)
+        });
+        let keeper = cluster.as_ref().zip(mailboxes.as_ref()).map(|(cluster, mailboxes)| {
+            Keeper::new(cluster.membership().clone(), mailboxes.clone(), journal.clone(), tick())
+        });
         let scripts =
             mailboxes.is_some().then(|| Scripts::new(config.storage.mail_root.as_path(), lives.scripts.clone()));
         let reports = Reports::new(database.clone(), tick());
@@ -161,7 +180,7 @@ impl Parts {
             Some(office) => Arc::clone(office) as _,
             None => Arc::new(OverControl::new(config.server.clone())),
         };
-        let delivery: Arc<dyn LocalDelivery> = match (&mailboxes, &scripts) {
+        let here: Arc<dyn LocalDelivery> = match (&mailboxes, &scripts) {
             (Some(mailboxes), Some(scripts)) => {
                 let delivery = Delivery::new(mailboxes.clone(), lives.delivery.clone(), journal.clone(), tick());
                 Arc::new(delivery.with_scripts(ScriptingParts {
@@ -173,6 +192,13 @@ impl Parts {
                 }))
             }
             _ => Arc::new(OverLmtp::new(lmtp_target(&config), config.hostname.clone(), lives.outbound.clone())),
+        };
+        let delivery: Arc<dyn LocalDelivery> = match &cluster {
+            Some(cluster) => {
+                let (hostname, outbound) = (config.hostname.clone(), lives.outbound.clone());
+                Arc::new(AmongNodes::new(cluster.clone(), Arc::clone(&here), hostname, outbound))
+            }
+            None => Arc::clone(&here),
         };
         let outbound = outbound(&config, &lives, Arc::clone(&resolver), connector, tick(), &reports)?;
         let queue = if roles.has(Role::Mta) {
@@ -199,17 +225,28 @@ impl Parts {
             journal: journal.clone(),
             clock: tick(),
         });
-        let intake = Arc::new(Intake::new(IntakeParts {
-            settings: lives.intake.clone(),
-            hostname: lives.hostname.clone(),
-            filter: Arc::clone(&filter),
-            routing: routing.clone(),
-            delivery,
-            queue: queue.clone().map_or_else(|| Arc::new(NoQueue) as Arc<dyn Queueing>, |queue| Arc::new(queue)),
-            reports: Arc::new(receiver),
-            journal: journal.clone(),
-            clock: tick(),
-        }));
+        let receiver: Arc<dyn ReportReading> = Arc::new(receiver);
+        let intake = |settings, delivery, queue| {
+            Arc::new(Intake::new(IntakeParts {
+                settings,
+                hostname: lives.hostname.clone(),
+                filter: Arc::clone(&filter),
+                routing: routing.clone(),
+                delivery,
+                queue,
+                reports: Arc::clone(&receiver),
+                journal: journal.clone(),
+                clock: tick(),
+            }))
+        };
+        // The node that has taken a message has judged it, and its queue keeps it until this one has stored it.
+        let judged = || Live::new(IntakeSettings { lmtp: LmtpVerdict::Trust, ..config.intake.clone() });
+        let intake_here = cluster.as_ref().map(|_| intake(judged(), here, Arc::new(NoQueue)));
+        let keeping: Arc<dyn Queueing> = match &queue {
+            Some(queue) => Arc::new(queue.clone()),
+            None => Arc::new(NoQueue),
+        };
+        let intake = intake(lives.intake.clone(), delivery, keeping);
         let since = clock.now();
         let parts = Self {
             config,
@@ -233,6 +270,9 @@ impl Parts {
             routing,
             acceptance,
             mailboxes,
+            keeper,
+            cluster,
+            intake_here,
             scripts,
             office,
             queue,
@@ -299,11 +339,16 @@ fn open_mailboxes(
     lives: &Lives,
     directory: &Directory,
     clock: &SharedClock,
+    membership: Option<Membership>,
     stages: &Stages,
 ) -> Result<Mailboxes, Error> {
     let root = &config.storage.mail_root;
     let tasks = stages.storage.clone();
-    let mailboxes = Mailboxes::open(root, lives.mailbox.clone(), Arc::clone(clock), tasks.clone(), SUMMARIZER)?;
+    let (settings, time, spawned) = (lives.mailbox.clone(), Arc::clone(clock), tasks.clone());
+    let mailboxes = match membership {
+        None => Mailboxes::open(root, settings, time, spawned, SUMMARIZER)?,
+        Some(membership) => Mailboxes::open_shared(root, settings, time, spawned, SUMMARIZER, membership)?,
+    };
     let (mailboxes_watched, directory) = (mailboxes.clone(), directory.clone());
     stages.storage.spawn(async move {
         loop {

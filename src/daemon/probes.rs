@@ -75,7 +75,8 @@ const fn manner(protocol: Protocol) -> Option<(Speech, Encryption)> {
         Protocol::ManageSieve => (Speech::ManageSieve, Encryption::OnRequest),
         Protocol::Metrics | Protocol::Http | Protocol::Webmail => (Speech::Http, Encryption::None),
         Protocol::Https => (Speech::Http, Encryption::Immediate),
-        Protocol::Dashboard => return None,
+        // Only other nodes are let in.
+        Protocol::Dashboard | Protocol::Cluster => return None,
     })
 }
 

@@ -7,10 +7,11 @@ use super::{Listening, Parts, others};
 use crate::config::{Config, Protocol};
 use crate::foundations::net::{Bind, Connection, Listener};
 use crate::protocols::web::{dashboard, dav, site, webmail};
-use crate::protocols::{imap, managesieve, metrics, pop3, smtp};
+use crate::protocols::{cluster, imap, managesieve, metrics, pop3, smtp};
 use crate::services::autoconfig::{Offer, Protection, Server, ServerKind};
 use crate::services::dav::Contacts;
 use crate::services::handover::Submitting;
+use crate::services::intake::Intake;
 use crate::services::lessons::{Lessons, LessonsParts};
 use crate::services::outbound::OverSubmission;
 use crate::services::overview::Overviewer;
@@ -28,6 +29,7 @@ struct Rooms<'a> {
     pop3: Option<Arc<pop3::Room>>,
     webmail: Option<Arc<webmail::Room>>,
     managesieve: Option<Arc<managesieve::Room>>,
+    cluster: Option<Arc<cluster::Room>>,
     http: Arc<site::Room>,
     https: Arc<site::Room>,
     dashboard: Arc<dashboard::Room>,
@@ -39,6 +41,8 @@ struct SmtpRooms {
     relay: Arc<smtp::Room>,
     submission: Arc<smtp::Room>,
     lmtp: Arc<smtp::Room>,
+    /// LMTP from other nodes.
+    here: Option<Arc<smtp::Room>>,
 }
 
 /// Gives each listener the room of its protocol, and lets it accept.
@@ -47,12 +51,15 @@ pub(super) fn serve(parts: &Arc<Parts>, stages: &Stages, bound: Vec<Bound>) -> V
     let submission = parts.submission();
     let lessons = lessons(parts, stages);
     let webmail = webmail_room(parts, &submission, &lessons, stages);
+    let (smtp, imap) = (smtp_rooms(parts, &submission), imap_room(parts, &lessons));
+    let (pop3, managesieve) = (pop3_room(parts), managesieve_room(parts));
     let rooms = Rooms {
         parts,
-        smtp: smtp_rooms(parts, &submission),
-        imap: imap_room(parts, &lessons),
-        pop3: pop3_room(parts),
-        managesieve: managesieve_room(parts),
+        cluster: cluster_room(parts, &smtp, imap.as_ref(), pop3.as_ref(), managesieve.as_ref()),
+        smtp,
+        imap,
+        pop3,
+        managesieve,
         http: Arc::new(site_room(parts, &listening, None, false)),
         https: Arc::new(site_room(parts, &listening, webmail.clone(), true)),
         webmail,
@@ -101,6 +108,11 @@ impl Rooms<'_> {
                     accept!(room, managesieve::run);
                 }
             }
+            Protocol::Cluster => {
+                if let Some(room) = &self.cluster {
+                    accept!(room, cluster::run);
+                }
+            }
             Protocol::Http => accept!(self.http, site::run),
             Protocol::Https => accept!(self.https, site::run),
             Protocol::Dashboard => accept!(self.dashboard, dashboard::run),
@@ -111,7 +123,7 @@ impl Rooms<'_> {
 
 fn smtp_rooms(parts: &Arc<Parts>, submission: &Arc<Submission>) -> SmtpRooms {
     let budget = smtp::Budget::new(parts.config.smtp.memory);
-    let room = |mode| {
+    let room = |mode, intake: &Arc<Intake>| {
         Arc::new(smtp::Room {
             mode,
             settings: parts.lives.smtp.clone(),
@@ -122,12 +134,18 @@ fn smtp_rooms(parts: &Arc<Parts>, submission: &Arc<Submission>) -> SmtpRooms {
             login: parts.login.clone(),
             acceptance: parts.acceptance.clone(),
             submission: Arc::clone(submission),
-            intake: Arc::clone(&parts.intake),
+            intake: Arc::clone(intake),
             journal: parts.journal.clone(),
             clock: Arc::clone(&parts.clock),
         })
     };
-    SmtpRooms { relay: room(smtp::Mode::Relay), submission: room(smtp::Mode::Submission), lmtp: room(smtp::Mode::Lmtp) }
+    let intake = &parts.intake;
+    SmtpRooms {
+        relay: room(smtp::Mode::Relay, intake),
+        submission: room(smtp::Mode::Submission, intake),
+        lmtp: room(smtp::Mode::Lmtp, intake),
+        here: parts.intake_here.as_ref().map(|intake| room(smtp::Mode::Lmtp, intake)),
+    }
 }
 
 fn lessons(parts: &Parts, stages: &Stages) -> Arc<Lessons> {
@@ -208,6 +226,32 @@ fn submitting(parts: &Parts, submission: &Arc<Submission>) -> Arc<dyn Submitting
     })
 }
 
+/// What other nodes pass on.
+fn cluster_room(
+    parts: &Parts,
+    smtp: &SmtpRooms,
+    imap: Option<&Arc<imap::Room>>,
+    pop3: Option<&Arc<pop3::Room>>,
+    managesieve: Option<&Arc<managesieve::Room>>,
+) -> Option<Arc<cluster::Room>> {
+    let (lmtp, imap, pop3) = (Arc::clone(smtp.here.as_ref()?), Arc::clone(imap?), Arc::clone(pop3?));
+    let managesieve = Arc::clone(managesieve?);
+    Some(Arc::new(cluster::Room::new(cluster::Needs {
+        cluster: parts.cluster.clone()?,
+        login: parts.login.clone(),
+        lmtp: Box::new(move |connection| Box::pin(smtp::run(connection, Arc::clone(&lmtp)))),
+        imap: Box::new(move |connection, handed, logged_in| {
+            Box::pin(imap::resume(connection, handed, logged_in, Arc::clone(&imap)))
+        }),
+        pop3: Box::new(move |connection, _, logged_in| {
+            Box::pin(pop3::resume(connection, logged_in, Arc::clone(&pop3)))
+        }),
+        managesieve: Box::new(move |connection, _, logged_in| {
+            Box::pin(managesieve::resume(connection, logged_in, Arc::clone(&managesieve)))
+        }),
+    })))
+}
+
 fn imap_room(parts: &Parts, lessons: &Arc<Lessons>) -> Option<Arc<imap::Room>> {
     let mailboxes = parts.mailboxes.clone()?;
     Some(Arc::new(imap::Room::new(imap::Needs {
@@ -219,6 +263,7 @@ fn imap_room(parts: &Parts, lessons: &Arc<Lessons>) -> Option<Arc<imap::Room>> {
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
         lessons: Some(Arc::clone(lessons)),
+        cluster: parts.cluster.clone(),
         tls: parts.certificates.context(),
     })))
 }
@@ -232,6 +277,7 @@ fn pop3_room(parts: &Parts) -> Option<Arc<pop3::Room>> {
         mailboxes,
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
+        cluster: parts.cluster.clone(),
         tls: parts.certificates.context(),
     })))
 }
@@ -245,6 +291,7 @@ fn managesieve_room(parts: &Parts) -> Option<Arc<managesieve::Room>> {
         scripts: parts.scripts.clone()?,
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
+        cluster: parts.cluster.clone(),
         tls: parts.certificates.context(),
     })))
 }

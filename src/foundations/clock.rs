@@ -88,6 +88,31 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// How long this machine has been up, in microseconds, the time it slept included. No clock that is set, corrected or made up
+/// for a test: for promises that must hold whatever those do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Uptime(i64);
+
+impl Uptime {
+    /// Now.
+    pub fn now() -> Self {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Self(now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1_000))
+    }
+
+    /// In microseconds.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+}
+
+impl std::ops::Add<Duration> for Uptime {
+    type Output = Self;
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+    }
+}
+
 /// Where the time comes from. The daemon has [`SystemClock`]; tests bring one they can move.
 ///
 /// Policy time (retries, expiry, rates, caches) runs on this clock. Socket deadlines run on tokio's timer.

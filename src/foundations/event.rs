@@ -137,6 +137,8 @@ crate::words! {
         Configuration = "configuration",
         /// A backup was taken, checked, restored, thinned out or drilled, or could not be.
         Backup = "backup",
+        /// This machine, as one of several nodes, joined, left, or lost its lease on users' mailboxes.
+        Cluster = "cluster",
         /// The server, or a role of it, started or stopped.
         Lifecycle = "lifecycle",
     }

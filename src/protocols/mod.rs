@@ -1,5 +1,6 @@
 //! The top floor: conversations with clients. May use services, storage and foundations; rooms here never name each other.
 
+pub mod cluster;
 pub mod imap;
 pub mod managesieve;
 pub mod metrics;

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod autoconfig;
 pub mod backup;
 pub mod certificates;
+pub mod cluster;
 pub mod conversations;
 pub mod dav;
 pub mod delivery;

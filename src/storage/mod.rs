@@ -1,5 +1,6 @@
 //! What survives a restart. May use foundations.
 
+pub mod cluster;
 pub mod database;
 pub mod dav;
 pub mod directory;

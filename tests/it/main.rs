@@ -4,6 +4,7 @@
 mod accounts;
 mod backup;
 mod clients;
+mod cluster;
 mod crash;
 mod faults;
 mod filter;

@@ -23,6 +23,7 @@ in
   environment.systemPackages = with pkgs; [
     curl
     isync
+    jq
     python3
     swaks
   ];

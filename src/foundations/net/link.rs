@@ -1,7 +1,7 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -119,6 +119,11 @@ impl Link {
         let Some(stream) = self.stream.take() else { return Err(Lost::Gone) };
         self.stream = Some(stream.start_tls(context).await?);
         Ok(())
+    }
+
+    /// The transport, and what has arrived over it and was not taken, for whoever goes on with the connection.
+    pub fn into_transport(self) -> Option<(Stream, Bytes)> {
+        Some((self.stream?, self.input.freeze()))
     }
 
     /// Sends what is left and says goodbye to the transport, for as long as the client takes it.

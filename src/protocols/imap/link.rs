@@ -196,6 +196,12 @@ impl Link {
         Ok(())
     }
 
+    /// The transport and what has arrived over it, for whoever goes on with the session; `None` where it is compressed.
+    pub fn into_transport(self) -> Option<(Stream, Bytes)> {
+        let Self { stream, input, deflate: None, .. } = self else { return None };
+        Some((stream?, input.freeze()))
+    }
+
     /// Says goodbye to the transport.
     pub async fn close(mut self) {
         if let Some(stream) = self.stream.as_mut() {

@@ -26,5 +26,5 @@ mod session;
 mod settings;
 
 pub use room::{Needs, Room};
-pub use serve::run;
+pub use serve::{resume, run};
 pub use settings::ImapSettings;

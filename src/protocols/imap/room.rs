@@ -10,6 +10,7 @@ use super::settings::ImapSettings;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::net::TlsContext;
 use crate::foundations::settings::Live;
+use crate::services::cluster::Cluster;
 use crate::services::guard::Guard;
 use crate::services::lessons::Lessons;
 use crate::services::login::Login;
@@ -36,6 +37,8 @@ pub struct Needs {
     pub clock: SharedClock,
     /// Who learns from what users do with messages; nobody when `None`.
     pub lessons: Option<Arc<Lessons>>,
+    /// Who has which mailboxes, where there are several nodes.
+    pub cluster: Option<Cluster>,
     /// For STARTTLS; `None` without a certificate.
     pub tls: Option<TlsContext>,
 }

@@ -20,8 +20,10 @@ use crate::foundations::mail::Peer;
 use crate::foundations::net::Connection;
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Announced, Command, CommandBody, Fault, Framed, LimitPassed, Limits};
+use crate::services::cluster::{self, Handed, splice};
 use crate::services::guard::{Pass, Penalty, Service};
-use crate::services::login::Stay;
+use crate::services::login::{LoggedIn, Stay};
+use crate::storage::mailbox::Visit;
 
 /// Serves one client until it leaves, is sent away, or the server stops.
 pub async fn run(connection: Connection, room: Arc<Room>) {
@@ -52,16 +54,51 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         peer,
         stop: connection.stop,
         stay: None,
+        visit: None,
+        away: None,
+        handed: None,
         state: State::NotAuthenticated { until },
         pass,
         failures: 0,
         bad_commands: 0,
         memory: Vec::new(),
     };
-    if let Err(error) = conversation.talk().await {
-        log::debug!(session:% = session, error:% = error; "An IMAP connection has broken");
-    }
-    conversation.link.close().await;
+    let talked = conversation.greet_and_talk().await;
+    conversation.finish(talked).await;
+}
+
+/// Goes on with the session of a client that has logged in at another node.
+pub async fn resume(connection: Connection, handed: Handed, logged_in: LoggedIn, room: Arc<Room>) {
+    let settings = room.needs.settings.get();
+    // The client was let in, and is counted, where it has connected.
+    let Ok(pass) = room.needs.guard.admit(&Peer::Unix, Service::Imap) else { return };
+    let limits = limits(&settings, Phase::NotAuthenticated);
+    let mut conversation = Conversation {
+        link: Link::new(connection.stream, limits, settings.stall_timeout.into()),
+        state: State::NotAuthenticated { until: Instant::now() + settings.login_timeout.duration() },
+        room,
+        settings,
+        session: connection.session,
+        peer: connection.peer,
+        stop: connection.stop,
+        stay: None,
+        visit: None,
+        away: None,
+        handed: Some(if handed.is_encrypted { ClientLink::Encrypted } else { ClientLink::Plain }),
+        pass,
+        failures: 0,
+        bad_commands: 0,
+        memory: Vec::new(),
+    };
+    let talked = conversation.go_on(&handed.tag, logged_in).await;
+    conversation.finish(talked).await;
+}
+
+/// The connection of a client that speaks to us through another node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClientLink {
+    Encrypted,
+    Plain,
 }
 
 /// The states of RFC 9051 §3 with what belongs to each.
@@ -111,6 +148,12 @@ pub(super) struct Conversation {
     pub stop: CancellationToken,
     /// How long whoever has logged in may stay.
     pub stay: Option<Stay>,
+    /// Among several nodes: counted while the mailboxes are here.
+    pub visit: Option<Visit>,
+    /// The connection to the node where the session goes on.
+    pub away: Option<Box<cluster::Link>>,
+    /// Set where another node has the client's own connection.
+    pub handed: Option<ClientLink>,
     pub state: State,
     pub pass: Pass,
     /// Failed logins.
@@ -136,10 +179,41 @@ enum Next {
 }
 
 impl Conversation {
-    async fn talk(&mut self) -> io::Result<()> {
+    async fn greet_and_talk(&mut self) -> io::Result<()> {
         let capabilities = Code::Capability(self.capabilities());
         self.link.out.untagged(Condition::Ok, Some(&capabilities), "Postrider is ready");
+        self.talk().await
+    }
+
+    /// Answers the command by which the client has logged in at another node.
+    async fn go_on(&mut self, tag: &str, logged_in: LoggedIn) -> io::Result<()> {
+        let outcome = Box::pin(commands::enter(self, logged_in)).await;
+        self.answer(tag, outcome)?;
+        self.talk().await
+    }
+
+    /// Passes the client on to another node, or ends the connection.
+    async fn finish(mut self, talked: io::Result<()>) {
+        let session = self.session;
+        if let Err(error) = talked {
+            log::debug!(session:% = session, error:% = error; "An IMAP connection has broken");
+        } else if let Some(away) = self.away.take() {
+            let (stop, stall) = (self.stop.clone(), self.settings.stall_timeout.duration());
+            // The right to be connected is held until the end.
+            let Self { link, pass: _pass, .. } = self;
+            if let Some((stream, begun)) = link.into_transport() {
+                Box::pin(splice(stream, *away, begun, stop, stall)).await;
+            }
+            return;
+        }
+        self.link.close().await;
+    }
+
+    async fn talk(&mut self) -> io::Result<()> {
         loop {
+            if self.away.is_some() {
+                return self.link.flush().await;
+            }
             match self.next().await? {
                 Next::Command(bytes) => Box::pin(self.perform(&bytes)).await?,
                 Next::Refused(fault) => self.answer_fault(&fault),
@@ -203,6 +277,8 @@ impl Conversation {
             biased;
             () = stop.cancelled() => return Ok(Some(Next::Bye(self.farewell()))),
             read = read => match read {
+                // The other node has stopped, or the client has ended its side: what is said goes through there.
+                Ok(Ok(0)) if self.handed.is_some() => return Ok(Some(Next::Bye("The connection has ended"))),
                 Ok(Ok(0)) => return Ok(Some(Next::Gone)),
                 Ok(Ok(_)) => {
                     self.note_active();
@@ -233,6 +309,7 @@ impl Conversation {
     pub fn farewell(&self) -> &'static str {
         match &self.stay {
             Some(stay) if stay.is_over() => Stay::FAREWELL,
+            _ if self.visit.as_ref().is_some_and(Visit::is_over) => Visit::FAREWELL,
             _ => "The server is going down; come back soon",
         }
     }
@@ -263,7 +340,12 @@ impl Conversation {
             // Processes of this machine, over a Unix socket or in this process.
             None => true,
         };
-        if trusted || self.link.is_encrypted() { Passwords::Accepted } else { Passwords::NeedTls }
+        if trusted || self.is_encrypted() { Passwords::Accepted } else { Passwords::NeedTls }
+    }
+
+    /// Whether nobody on the way can read what the client sends.
+    pub fn is_encrypted(&self) -> bool {
+        self.link.is_encrypted() && self.handed != Some(ClientLink::Plain)
     }
 
     /// Whether STARTTLS is possible now.
@@ -373,6 +455,12 @@ impl Conversation {
             self.link.out.untagged(Condition::Bye, None, MAILBOX_GONE);
             self.state = State::Logout;
         }
+        self.answer(tag, outcome)?;
+        self.link.relieve().await
+    }
+
+    /// Sends a command's tagged response.
+    fn answer(&mut self, tag: &str, outcome: Outcome) -> io::Result<()> {
         match outcome {
             Ok(Done { text, .. }) if text.is_empty() => {}
             Ok(Done { code, text }) => {
@@ -387,7 +475,7 @@ impl Conversation {
             Err(Trouble::Gone(error)) => return Err(error),
         }
         self.note_active();
-        self.link.relieve().await
+        Ok(())
     }
 
     /// RFC 9051 §5.5: while a further command is waiting in the buffer, its sequence numbers must mean what the client

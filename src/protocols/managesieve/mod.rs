@@ -13,6 +13,6 @@ mod serve;
 mod session;
 mod settings;
 
-pub use serve::{Needs, Room, run};
+pub use serve::{Needs, Room, resume, run};
 pub use session::{Plaintext, Profile, Session, StartTls, Step, Wish};
 pub use settings::ManageSieveSettings;

@@ -11,12 +11,14 @@ use super::settings::ManageSieveSettings;
 use crate::foundations::address::Address;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::Refusal;
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, Link, Lost, TlsContext};
 use crate::foundations::settings::Live;
 use crate::foundations::wire::managesieve::{Code, Condition, Fault, Framed, Framer, Limits, Reply, string};
 use crate::foundations::wire::sasl::Credentials;
+use crate::services::cluster::{self, Client, Cluster, Residence, splice};
 use crate::services::guard::{Failure, Guard, Pass, Penalty, Service};
 use crate::services::login::{LoggedIn, Login, LoginAttempt, Stay};
 use crate::services::sieve::{Compiled, EXTENSIONS, Mistake, NOTIFY_METHODS, SieveSettings, compile};
@@ -40,6 +42,8 @@ pub struct Needs {
     pub journal: Journal,
     /// The time.
     pub clock: SharedClock,
+    /// Who has which mailboxes, where there are several nodes.
+    pub cluster: Option<Cluster>,
     /// For STARTTLS; `None` without a certificate.
     pub tls: Option<TlsContext>,
 }
@@ -96,18 +100,43 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         framer,
         session,
         account: None,
+        residence: None,
     };
-    let end = match driver.converse().await {
-        Ok(never) => match never {},
-        Err(end) => end,
+    let end = driver.greet_and_converse().await;
+    driver.finish(end).await;
+}
+
+/// Goes on with the session of a client that has logged in at another node.
+pub async fn resume(connection: Connection, logged_in: LoggedIn, room: Arc<Room>) {
+    let Connection { stream, peer, session: id, stop, .. } = connection;
+    let settings = room.needs.settings.get();
+    // The client was let in, and is counted, where it has connected.
+    let Ok(pass) = room.needs.guard.admit(&Peer::Unix, Service::ManageSieve) else { return };
+    let limits = Limits { line: settings.command_line as usize, literals: LITERALS_OF_STRANGERS, skip: SKIP };
+    let mut driver = Driver {
+        link: Link::new(stream, settings.stall_timeout.duration()),
+        session: Session::new(profile(&room, &settings, &peer)),
+        room: &room,
+        settings,
+        limits,
+        peer,
+        id,
+        stop,
+        stay: None,
+        pass,
+        framer: Framer::new(limits),
+        account: None,
+        residence: None,
     };
-    if matches!(end, End::Errors) {
-        room.needs.guard.failed(&peer, Failure::Session);
-    }
-    if let Some(text) = end.text() {
-        log::info!(session:% = id, peer:% = peer; "managesieve: the session ended: {text}");
-    }
-    driver.link.close().await;
+    // Nobody is greeted twice.
+    let _ = driver.session.secured();
+    let result = driver.enter(logged_in).await;
+    let step = driver.session.logged_in(result);
+    let end = match driver.perform(step).await {
+        Ok(()) => driver.converse().await,
+        Err(end) => Err(end),
+    };
+    driver.finish(end).await;
 }
 
 fn profile(room: &Room, settings: &ManageSieveSettings, peer: &Peer) -> Profile {
@@ -139,6 +168,8 @@ enum End {
     Stopped,
     /// The account or password is good no longer.
     Over,
+    /// The session goes on at another node.
+    Away(Box<cluster::Link>),
     /// The connection is of no use any more.
     Lost(Lost),
 }
@@ -146,7 +177,7 @@ enum End {
 impl End {
     fn text(&self) -> Option<String> {
         match self {
-            Self::Logout | Self::Lost(Lost::Gone) => None,
+            Self::Logout | Self::Away(_) | Self::Lost(Lost::Gone) => None,
             Self::Errors => Some("too many errors".to_owned()),
             Self::Idle => Some("the client said nothing".to_owned()),
             Self::Stopped => Some("the server stops".to_owned()),
@@ -181,13 +212,50 @@ struct Driver<'r> {
     framer: Framer,
     session: Session,
     account: Option<Address>,
+    /// Among several nodes: counted while the mailboxes, and the scripts with them, are here.
+    residence: Option<Residence>,
+}
+
+/// Where somebody has logged in.
+enum LoggedInAt {
+    Here(String),
+    There(Box<cluster::Link>),
 }
 
 impl Driver<'_> {
-    async fn converse(&mut self) -> Result<Never, End> {
-        let begin = Instant::now();
+    /// Ends the connection, or passes it on to another node.
+    async fn finish(mut self, end: Result<Never, End>) {
+        let end = match end {
+            Ok(never) => match never {},
+            Err(end) => end,
+        };
+        if matches!(end, End::Errors) {
+            self.room.needs.guard.failed(&self.peer, Failure::Session);
+        }
+        if let Some(text) = end.text() {
+            log::info!(session:% = self.id, peer:% = self.peer; "managesieve: the session ended: {text}");
+        }
+        match end {
+            End::Away(away) => {
+                let (stop, stall) = (self.stop.clone(), self.settings.stall_timeout.duration());
+                if self.link.flush().await.is_ok()
+                    && let Some((stream, begun)) = self.link.into_transport()
+                {
+                    Box::pin(splice(stream, *away, begun, stop, stall)).await;
+                }
+            }
+            _ => self.link.close().await,
+        }
+    }
+
+    async fn greet_and_converse(&mut self) -> Result<Never, End> {
         let greeting = if self.link.is_encrypted() { self.session.secured() } else { self.session.greeting() };
         self.perform(greeting).await?;
+        self.converse().await
+    }
+
+    async fn converse(&mut self) -> Result<Never, End> {
+        let begin = Instant::now();
         let mut waiting = begin;
         loop {
             match self.framer.feed(&mut self.link.input) {
@@ -252,7 +320,11 @@ impl Driver<'_> {
                     return Ok(());
                 }
                 Step::LogIn(credentials) => {
-                    let result = self.log_in(credentials).await;
+                    let result = match self.log_in(credentials).await {
+                        Ok(LoggedInAt::There(away)) => return Err(End::Away(away)),
+                        Ok(LoggedInAt::Here(name)) => Ok(name),
+                        Err(reply) => Err(reply),
+                    };
                     next = self.session.logged_in(result);
                 }
                 Step::StartTls(reply) => {
@@ -272,6 +344,7 @@ impl Driver<'_> {
                 Step::Forget(reply) => {
                     self.account = None;
                     self.stay = None;
+                    self.residence = None;
                     self.limits.literals = LITERALS_OF_STRANGERS;
                     self.framer.set_limits(self.limits);
                     next = Step::Reply(reply);
@@ -306,7 +379,7 @@ impl Driver<'_> {
         Ok(self.link.flush_if_long().await?)
     }
 
-    async fn log_in(&mut self, credentials: Credentials) -> Result<String, Reply> {
+    async fn log_in(&mut self, credentials: Credentials) -> Result<LoggedInAt, Reply> {
         // RFC 4616 §2: nobody here may act for another.
         if credentials.authorization.is_some() {
             return Err(Reply::no("You may act as yourself only"));
@@ -318,14 +391,32 @@ impl Driver<'_> {
             session: self.id,
             service: Service::ManageSieve,
         };
-        let LoggedIn { address, stay } = self.room.needs.login.verify(attempt).await.map_err(|refused| {
+        let logged_in = self.room.needs.login.verify(attempt).await.map_err(|refused| {
             if let Some(cause) = &refused.cause {
                 log::warn!(session:% = self.id; "managesieve: no answer about a login: {cause}");
             }
             answers::unknown(&refused)
         })?;
+        if let Some(cluster) = &self.room.needs.cluster
+            && let Some(other) = cluster.elsewhere(&logged_in.address).await.map_err(|refused| later(&refused))?
+        {
+            let (peer, session, is_encrypted) = (self.peer, self.id, self.link.is_encrypted());
+            let client = Client { service: Service::ManageSieve, peer, session, tag: "", is_encrypted };
+            let away = cluster.hand_login_over(&other, &logged_in, &client).await;
+            return away.map(LoggedInAt::There).map_err(|refused| later(&refused));
+        }
+        self.enter(logged_in).await.map(LoggedInAt::Here)
+    }
+
+    /// Lets somebody in whose login is good.
+    async fn enter(&mut self, logged_in: LoggedIn) -> Result<String, Reply> {
+        let LoggedIn { address, stay } = logged_in;
         let name = address.to_string();
         self.stop = stay.until(&self.stop);
+        if let Some(cluster) = &self.room.needs.cluster {
+            let kept = cluster.keep(&address, self.stop.clone()).await;
+            self.residence = Some(kept.map_err(|refused| later(&refused))?);
+        }
         self.stay = Some(stay);
         self.account = Some(address);
         self.limits.literals = self.room.needs.sieve.get().script_size.len().saturating_add(LITERALS_OF_STRANGERS);
@@ -435,6 +526,14 @@ impl Driver<'_> {
         };
         self.room.needs.journal.record(more(event));
     }
+}
+
+/// RFC 5804 §1.3: a passing problem.
+fn later(refused: &Refusal) -> Reply {
+    if let Some(cause) = &refused.cause {
+        log::warn!("managesieve: the mailboxes cannot be reached: {cause}");
+    }
+    Reply::no(refused.public.clone()).coded(Code::TryLater)
 }
 
 /// RFC 5804 §1.3: what is too large is told by its code to those whose script it may have been.

@@ -20,6 +20,6 @@ mod settings;
 
 pub use maildrop::{Listing, Maildrop};
 pub use maildrops::Maildrops;
-pub use serve::{Needs, Room, run};
+pub use serve::{Needs, Room, resume, run};
 pub use session::{Plaintext, Profile, Session, StartTls, Step};
 pub use settings::{MarkSeen, Pop3Settings, UidlFormat};

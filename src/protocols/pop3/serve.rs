@@ -21,11 +21,12 @@ use crate::foundations::settings::Live;
 use crate::foundations::wire::line::{BadLine, Lines};
 use crate::foundations::wire::pop3::{Code, Number, Reply, Stuffer, TopLines};
 use crate::foundations::wire::sasl::Credentials;
+use crate::services::cluster::{self, Client, Cluster, splice};
 use crate::services::guard::{Failure, Guard, Pass, Penalty, Service};
 use crate::services::login::{LoggedIn, Login, LoginAttempt, Stay};
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::{
-    self, Access, Body, Content, FlagChange, FlagOperation, Flags, FolderName, Mailboxes, View,
+    self, Access, Body, Content, FlagChange, FlagOperation, Flags, FolderName, Mailboxes, View, Visit,
 };
 
 /// What POP3 sessions are given; filled by `daemon::build`.
@@ -43,6 +44,8 @@ pub struct Needs {
     pub journal: Journal,
     /// The time.
     pub clock: SharedClock,
+    /// Who has which mailboxes, where there are several nodes.
+    pub cluster: Option<Cluster>,
     /// For STLS; `None` without a certificate.
     pub tls: Option<TlsContext>,
 }
@@ -93,18 +96,31 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     let lines = Lines::new(settings.command_line as usize);
     let (stay, opened) = (None, None);
     let mut driver = Driver { room: &room, settings, peer, id, stop, stay, pass, link, lines, session, opened };
-    let end = match driver.converse().await {
-        Ok(never) => match never {},
-        Err(end) => end,
+    let greeting = driver.session.greeting();
+    greeting.encode(&mut driver.link.out);
+    let end = driver.converse().await;
+    driver.finish(end).await;
+}
+
+/// Goes on with the session of a client that has logged in at another node.
+pub async fn resume(connection: Connection, logged_in: LoggedIn, room: Arc<Room>) {
+    let Connection { stream, peer, session: id, stop, .. } = connection;
+    let settings = room.needs.settings.get();
+    // The client was let in, and is counted, where it has connected.
+    let Ok(pass) = room.needs.guard.admit(&Peer::Unix, Service::Pop3) else { return };
+    let link = Link::new(stream, settings.stall_timeout.duration());
+    let mut session = Session::new(profile(&room, &settings, &peer));
+    session.secured();
+    let lines = Lines::new(settings.command_line as usize);
+    let (stay, opened) = (None, None);
+    let mut driver = Driver { room: &room, settings, peer, id, stop, stay, pass, link, lines, session, opened };
+    let result = driver.enter(logged_in).await;
+    let step = driver.session.logged_in(result);
+    let end = match driver.perform(step).await {
+        Ok(()) => driver.converse().await,
+        Err(end) => Err(end),
     };
-    if matches!(end, End::Errors) {
-        room.needs.guard.failed(&peer, Failure::Session);
-    }
-    if let Some(text) = end.text() {
-        log::info!(session:% = id, peer:% = peer; "pop3: the session ended: {text}");
-    }
-    driver.mark_seen().await;
-    driver.link.close().await;
+    driver.finish(end).await;
 }
 
 fn profile(room: &Room, settings: &Pop3Settings, peer: &Peer) -> Profile {
@@ -136,6 +152,8 @@ enum End {
     Over,
     /// A message could not be read to its end, so that its rest cannot be told from the next response.
     Cut(mailbox::Error),
+    /// The session goes on at another node.
+    Away(Box<cluster::Link>),
     /// The connection is of no use any more.
     Lost(Lost),
 }
@@ -143,7 +161,7 @@ enum End {
 impl End {
     fn text(&self) -> Option<String> {
         match self {
-            Self::Quit | Self::Lost(Lost::Gone) => None,
+            Self::Quit | Self::Away(_) | Self::Lost(Lost::Gone) => None,
             Self::Errors => Some("too many errors".to_owned()),
             Self::Idle => Some("the client said nothing".to_owned()),
             Self::Stopped => Some("the server stops".to_owned()),
@@ -164,11 +182,19 @@ impl From<Lost> for End {
 /// A session that goes on has no value to give.
 enum Never {}
 
+/// Where somebody has logged in.
+enum LoggedInAt {
+    Here(Maildrop),
+    There(Box<cluster::Link>),
+}
+
 /// What a session has once the client has logged in.
 struct Opened {
     view: View,
     reading: Reading,
     account: String,
+    #[expect(dead_code, reason = "held, never looked at")]
+    visit: Option<Visit>,
     #[expect(dead_code, reason = "held, never looked at")]
     lock: MaildropLock,
 }
@@ -190,10 +216,34 @@ struct Driver<'r> {
 }
 
 impl Driver<'_> {
+    /// Ends the connection, or passes it on to another node.
+    async fn finish(mut self, end: Result<Never, End>) {
+        let end = match end {
+            Ok(never) => match never {},
+            Err(end) => end,
+        };
+        if matches!(end, End::Errors) {
+            self.room.needs.guard.failed(&self.peer, Failure::Session);
+        }
+        if let Some(text) = end.text() {
+            log::info!(session:% = self.id, peer:% = self.peer; "pop3: the session ended: {text}");
+        }
+        self.mark_seen().await;
+        match end {
+            End::Away(away) => {
+                let (stop, stall) = (self.stop.clone(), self.settings.stall_timeout.duration());
+                if self.link.flush().await.is_ok()
+                    && let Some((stream, begun)) = self.link.into_transport()
+                {
+                    Box::pin(splice(stream, *away, begun, stop, stall)).await;
+                }
+            }
+            _ => self.link.close().await,
+        }
+    }
+
     async fn converse(&mut self) -> Result<Never, End> {
         let begin = Instant::now();
-        let greeting = self.session.greeting();
-        greeting.encode(&mut self.link.out);
         let mut waiting = begin;
         loop {
             match self.lines.next(&mut self.link.input) {
@@ -259,7 +309,11 @@ impl Driver<'_> {
                 Step::List(reply, listing) => return self.list(&reply, listing).await,
                 Step::Send { reply, number, uid, lines } => return self.send(&reply, number, uid, lines).await,
                 Step::LogIn(credentials) => {
-                    let result = self.log_in(credentials).await;
+                    let result = match self.log_in(credentials).await {
+                        Ok(LoggedInAt::There(away)) => return Err(End::Away(away)),
+                        Ok(LoggedInAt::Here(maildrop)) => Ok(maildrop),
+                        Err(reply) => Err(reply),
+                    };
                     next = self.session.logged_in(result);
                 }
                 Step::Update(uids) => {
@@ -306,7 +360,7 @@ impl Driver<'_> {
         Ok(())
     }
 
-    async fn log_in(&mut self, credentials: Credentials) -> Result<Maildrop, Reply> {
+    async fn log_in(&mut self, credentials: Credentials) -> Result<LoggedInAt, Reply> {
         // RFC 4616 §2: nobody here may act for another.
         if credentials.authorization.is_some() {
             return Err(Reply::coded(Code::Auth, "Nobody may log in for another"));
@@ -319,24 +373,39 @@ impl Driver<'_> {
             service: Service::Pop3,
         };
         let needs = &self.room.needs;
-        let LoggedIn { address, stay } = needs.login.verify(attempt).await.map_err(|refused| {
+        let logged_in = needs.login.verify(attempt).await.map_err(|refused| {
             if let Some(cause) = &refused.cause {
                 log::warn!(session:% = self.id; "pop3: no answer about a login: {cause}");
             }
             refusal(&refused)
         })?;
+        if let Some(cluster) = &needs.cluster
+            && let Some(other) = cluster.elsewhere(&logged_in.address).await.map_err(|refused| refusal(&refused))?
+        {
+            let (peer, session, is_encrypted) = (self.peer, self.id, self.link.is_encrypted());
+            let client = Client { service: Service::Pop3, peer, session, tag: "", is_encrypted };
+            let away = cluster.hand_login_over(&other, &logged_in, &client).await;
+            return away.map(LoggedInAt::There).map_err(|refused| refusal(&refused));
+        }
+        self.enter(logged_in).await.map(LoggedInAt::Here)
+    }
+
+    /// Opens the maildrop of somebody whose login is good.
+    async fn enter(&mut self, logged_in: LoggedIn) -> Result<Maildrop, Reply> {
+        let (needs, LoggedIn { address, stay }) = (&self.room.needs, logged_in);
         let lock = self.room.maildrops.lock(&address).ok_or_else(|| {
             Reply::coded(Code::InUse, "Another session has this maildrop; try again when it has ended")
         })?;
         let opened = async {
             let user = needs.mailboxes.user(&address).await?;
-            user.open(&FolderName::inbox(), Access::ReadWrite).await
+            user.open(&FolderName::inbox(), Access::ReadWrite).await.map(|view| (user, view))
         };
-        let view = opened.await.map_err(|error| self.trouble(&error))?;
+        let (user, view) = opened.await.map_err(|error| self.trouble(&error))?;
         let all = SequenceSet::all();
         let maildrop = Maildrop::new(view.uid_validity(), view.rows(&all).map(|(_, row)| (row.uid, row.size)));
-        self.opened = Some(Opened { view, reading: Reading::default(), account: address.to_string(), lock });
         self.stop = stay.until(&self.stop);
+        let visit = needs.cluster.as_ref().map(|_| user.visit(self.stop.clone()));
+        self.opened = Some(Opened { view, reading: Reading::default(), account: address.to_string(), visit, lock });
         self.stay = Some(stay);
         Ok(maildrop)
     }

@@ -36,5 +36,5 @@ pub use password::{Scheme, Unusable, check, hash, recognise};
 pub use seal::{SealError, read_key};
 pub use second_factor::{Enrolment, Entered, Need};
 pub use settings::{LoginSettings, PasswordReach, Rehash, TwoFactorPolicy};
-pub use stay::Stay;
+pub use stay::{Carried, Stay};
 pub use verify::{LoggedIn, Login, LoginAttempt};

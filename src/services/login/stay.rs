@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::verify::Inner;
-use super::{Login, LoginSettings, Need, PasswordReach, Rehash};
-use crate::foundations::address::Address;
+use super::{LoggedIn, Login, LoginSettings, Need, PasswordReach, Rehash};
+use crate::foundations::address::{Address, InvalidAddress};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::SessionId;
 use crate::foundations::secret::Secret;
 use crate::foundations::tasks::Tasks;
@@ -22,7 +24,7 @@ use crate::services::guard::Service;
 use crate::storage::directory::{self, Account, Standings};
 
 /// What a session was opened with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Credential {
     /// The account's password.
     Password {
@@ -66,6 +68,24 @@ struct Open {
     until: Option<CancellationToken>,
 }
 
+/// A login on its way to another process of ours, which can ask again whether it is still good as this one could.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Carried {
+    user_id: i64,
+    address: String,
+    credential: Credential,
+}
+
+impl Carried {
+    /// The account's address.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn address(&self) -> Result<Address, InvalidAddress> {
+        self.address.parse()
+    }
+}
+
 /// A session's right to be there.
 #[derive(Debug)]
 pub struct Stay {
@@ -85,6 +105,14 @@ impl Stay {
             Entry::Vacant(_) => until.cancel(),
         }
         until
+    }
+
+    /// The login, for a process that goes on with the session; `None` when it is over.
+    pub fn carry(&self) -> Option<Carried> {
+        let open = self.stays.open.lock();
+        let open = open.get(&self.number)?;
+        let (user_id, address) = (open.user_id, open.address.to_string());
+        Some(Carried { user_id, address, credential: open.credential.clone() })
     }
 
     /// Whether the session must end because its account or password is good no longer.
@@ -178,6 +206,33 @@ impl Open {
 const BREATH: Duration = Duration::from_millis(100);
 
 impl Login {
+    /// Goes on with a session that another process has let in, if its login is still good.
+    ///
+    /// # Errors
+    /// It is not, or that cannot be known now.
+    pub async fn resume(&self, carried: &Carried, session: SessionId, service: Service) -> Result<LoggedIn, Refusal> {
+        let inner = &self.0;
+        let over = |why: &'static str| Refusal::new(Kind::AuthenticationFailed, Stay::FAREWELL).because(why);
+        let address = carried.address().map_err(|_| over("not an address"))?;
+        let account = inner.directory.account_now(&address).await.map_err(Refusal::temporary)?;
+        let account = account.filter(|account| account.id == carried.user_id);
+        let account = account.ok_or_else(|| over("account removed"))?;
+        let app_passwords: Vec<i64> = match carried.credential {
+            Credential::AppPassword(id) => vec![id],
+            Credential::Password { .. } => vec![],
+        };
+        // Counted before it is asked about, so that no change in between goes unnoticed.
+        let stay = inner.stays.enter(&account, carried.credential.clone(), session, service);
+        let standings = inner.directory.standings(&[account.id], &app_passwords).await.map_err(Refusal::temporary)?;
+        let open = inner.stays.open.lock().get(&stay.number).cloned();
+        let settings = inner.settings.get();
+        match open.map(|open| open.is_out(&standings, &settings)) {
+            Some(None) => Ok(LoggedIn { address: account.address, stay }),
+            Some(Some(why)) => Err(over(why)),
+            None => Err(over("ended meanwhile")),
+        }
+    }
+
     /// Looks again and again whether open sessions may stay, and ends those that may not.
     pub async fn watch_over(self, tasks: Tasks) {
         loop {

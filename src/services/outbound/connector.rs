@@ -22,6 +22,12 @@ pub trait Connector: Send + Sync + 'static {
     fn connect(&self, address: SocketAddr, source: Option<IpAddr>) -> Connecting<'_>;
 }
 
+/// Who opens connections to one place that is known beforehand.
+pub trait Dial: Send + Sync + 'static {
+    /// Connects. The caller bounds the time.
+    fn dial(&self) -> Connecting<'_>;
+}
+
 /// Connects over TCP.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TcpConnector;

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::attempt::{Attempt, Contact, Outcome, Verified};
+use super::connector::Dial;
 use super::dialogue::Dialogue;
 use super::opening::{Mode, Session, hello};
 use super::{Group, Io, OutboundSettings, Scope, Timeouts, Trouble};
@@ -29,8 +30,14 @@ pub enum LmtpTarget {
 #[derive(Clone)]
 pub struct OverLmtp(Arc<Inner>);
 
+/// How the server is reached.
+enum Way {
+    To(LmtpTarget),
+    Through(Box<dyn Dial>),
+}
+
 struct Inner {
-    target: LmtpTarget,
+    way: Way,
     hostname: Domain,
     settings: Live<OutboundSettings>,
     idle: Mutex<Vec<Session>>,
@@ -42,7 +49,12 @@ const MOST_IDLE: usize = 16;
 impl OverLmtp {
     /// A client for the server there; `settings` gives the limits on waiting.
     pub fn new(target: LmtpTarget, hostname: Domain, settings: Live<OutboundSettings>) -> Self {
-        Self(Arc::new(Inner { target, hostname, settings, idle: Mutex::new(Vec::new()) }))
+        Self(Arc::new(Inner { way: Way::To(target), hostname, settings, idle: Mutex::new(Vec::new()) }))
+    }
+
+    /// A client for a server that somebody else connects to.
+    pub fn through(dial: Box<dyn Dial>, hostname: Domain, settings: Live<OutboundSettings>) -> Self {
+        Self(Arc::new(Inner { way: Way::Through(dial), hostname, settings, idle: Mutex::new(Vec::new()) }))
     }
 
     /// Delivers a message; one attempt per recipient, in their order, each with the server's own reply.
@@ -110,9 +122,10 @@ impl OverLmtp {
     }
 
     async fn connect(&self) -> io::Result<(Box<dyn Io>, Option<SocketAddr>)> {
-        match &self.0.target {
-            LmtpTarget::Unix(path) => Ok((Box::new(UnixStream::connect(path).await?), None)),
-            LmtpTarget::Tcp(address) => {
+        match &self.0.way {
+            Way::Through(dial) => Ok((dial.dial().await?, None)),
+            Way::To(LmtpTarget::Unix(path)) => Ok((Box::new(UnixStream::connect(path).await?), None)),
+            Way::To(LmtpTarget::Tcp(address)) => {
                 let stream = TcpStream::connect(*address).await?;
                 stream.set_nodelay(true)?;
                 Ok((Box::new(stream), Some(*address)))

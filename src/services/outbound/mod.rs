@@ -34,7 +34,7 @@ mod tls;
 mod transaction;
 
 pub use attempt::{Attempt, BeforeEnd, By, Contact, Group, NextDsn, Outcome, Scope, Trouble, Verified};
-pub use connector::{Connecting, Connector, Io, TcpConnector};
+pub use connector::{Connecting, Connector, Dial, Io, TcpConnector};
 pub use courier::Courier;
 pub use lmtp::{LmtpTarget, OverLmtp};
 pub use over_submission::OverSubmission;

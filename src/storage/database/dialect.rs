@@ -101,6 +101,17 @@ impl Dialect {
         }
     }
 
+    /// What the database's own clock shows, in microseconds since 1970. Never later than the moment at which the statement
+    /// takes effect.
+    pub const fn now(self) -> &'static str {
+        match self {
+            Self::Sqlite => "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+            // Sessions of the driver have the time zone UTC.
+            Self::MySql => "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)",
+            Self::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+        }
+    }
+
     /// `(?, ?), (?, ?)`: groups of `columns` values for `rows` rows.
     pub fn values(self, columns: usize, rows: usize) -> String {
         let group = format!("({})", vec!["?"; columns].join(", "));

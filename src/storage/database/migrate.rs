@@ -74,6 +74,9 @@ steps! {
     80 "0080_dav_removed",
     81 "0081_dav_properties",
     82 "0082_dav_addresses",
+    90 "0090_cluster_nodes",
+    91 "0091_mailbox_owners",
+    92 "0092_duties",
     97 "0097_browser_logins",
 }
 

@@ -65,6 +65,7 @@ pub fn sentence(event: &Event) -> String {
         EventKind::Certificate => "Certificates".to_owned(),
         EventKind::Configuration => "Configuration".to_owned(),
         EventKind::Backup => format!("Backups: {}, {}", text("what"), text("result")),
+        EventKind::Cluster => format!("The node {subject} of the cluster: lease {}", text("what")),
         EventKind::Lifecycle if event.details.contains_key("events_dropped") => {
             "Events were lost because the database was away for too long".to_owned()
         }
@@ -118,6 +119,7 @@ fn named(subject: &str) -> &str {
 fn level(event: &Event) -> Level {
     match event.kind {
         EventKind::Lifecycle if event.details.contains_key("events_dropped") => Level::Error,
+        EventKind::Cluster if event.details.get("what").is_some_and(|what| what == "lost") => Level::Error,
         // These carry the bad news of a reload or a run; the rooms that record them say so in `problem`.
         EventKind::Backup | EventKind::Certificate | EventKind::Configuration | EventKind::Lifecycle
             if event.details.contains_key("problem") =>

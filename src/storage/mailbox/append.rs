@@ -104,7 +104,8 @@ impl Folder {
         if full && no_room == NoRoom::Fail {
             return Err(Error::TooManyKeywords(self.name.clone()));
         }
-        keywords_file::write(directories.root(), &table).map_err(self.failed("write the keywords"))?;
+        let root = directories.own_root().map_err(self.failed("write the keywords"))?;
+        keywords_file::write(root, &table).map_err(self.failed("write the keywords"))?;
         let set = table.set(keywords);
         snapshot.keywords = Arc::new(table);
         self.publish(snapshot);

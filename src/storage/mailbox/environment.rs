@@ -43,9 +43,12 @@ impl Environment {
         tasks: Tasks,
         summarizer: Summarizer,
         watcher: Option<Watcher>,
+        node: Option<&str>,
     ) -> Self {
         let jobs = Arc::new(Semaphore::new(settings.get().parallel_jobs.max(1) as usize));
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        // Two nodes may believe to be the same host; they never have the same name as nodes.
+        let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = node.map_or_else(machine, str::to_owned);
         let host: String =
             host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).take(64).collect();
         Self {

@@ -7,6 +7,7 @@ use crate::foundations::files;
 use crate::foundations::mail::Uid;
 
 use super::FolderName;
+use crate::storage::cluster;
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,15 @@ pub enum Error {
     /// Another process owns this mail root.
     #[error("the mail in `{0}` is in use by another process")]
     Busy(String),
+    /// Another node owns this user's mail.
+    #[error("the mail of this user is with another node, `{0}`")]
+    Elsewhere(String),
+    /// It is not known who owns this user's mail, or this node does not any more.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// This node owns the user's mail no longer.
+    #[error(transparent)]
+    Lapsed(#[from] cluster::Lapsed),
     /// The operating system refused.
     #[error("{doing}: {source}")]
     Io {
@@ -90,7 +100,7 @@ impl Error {
                 Kind::TooMany
             }
             Self::File(error) => error.kind(),
-            Self::Busy(_) | Self::Closing => Kind::Temporary,
+            Self::Busy(_) | Self::Closing | Self::Elsewhere(_) | Self::Cluster(_) | Self::Lapsed(_) => Kind::Temporary,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::NoSpace,
                 _ => Kind::Temporary,

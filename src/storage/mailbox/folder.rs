@@ -117,7 +117,7 @@ impl Folder {
         path: &Path,
         fresh_validity: impl FnOnce() -> u32,
     ) -> Result<Arc<Self>, Error> {
-        let directories = Directories::open(path).map_err(|error| match error.kind() {
+        let directories = Directories::open(path, account.tenure.clone()).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::NoFolder(name.clone()),
             _ => Error::io(format!("cannot open `{}`", path.display()), error),
         })?;
@@ -242,7 +242,7 @@ impl Folder {
         if let Some(open) = &*directories {
             return Ok(Arc::clone(open));
         }
-        let open = Directories::open(&self.path)
+        let open = Directories::open(&self.path, self.account.tenure.clone())
             .map_err(|error| Error::io(format!("cannot open `{}`", self.path.display()), error))?;
         let open = Arc::new(open);
         *directories = Some(Arc::clone(&open));
@@ -282,11 +282,16 @@ impl Folder {
     /// Writes what the index lacks. Called from the one task that does so, and when the folder is dropped from memory.
     pub fn flush(self: &Arc<Self>) -> Result<(), Error> {
         self.queued.store(false, Ordering::Release);
+        if self.account.tenure.check().is_err() {
+            // The next owner reads the directories.
+            return Ok(());
+        }
         self.account.write_maildirsize();
         let directories = self.directories()?;
         let stamp = self.stamp();
         self.unwatch_if_unused(&directories);
-        self.summaries.flush(directories.root(), stamp).map_err(self.failed("write the cache"))?;
+        let root = directories.own_root().map_err(self.failed("write the cache"))?;
+        self.summaries.flush(root, stamp).map_err(self.failed("write the cache"))?;
         let current = self.current();
         let exists = |uid| current.find(uid).is_ok();
         self.summaries.compact(directories.root(), stamp, exists).map_err(self.failed("write the cache"))?;
@@ -312,14 +317,17 @@ impl Folder {
             frames.rows(snapshot.iter());
             frames.removed(self.history.lock().entries.make_contiguous());
             frames.meta(&meta);
-            state.written = frames.replace(directories.root(), snapshot.uid_validity.get()).map_err(failed)?;
+            state.written = directories
+                .own_root()
+                .and_then(|root| frames.replace(root, snapshot.uid_validity.get()))
+                .map_err(failed)?;
         } else {
             state.delta.changed.sort_unstable();
             state.delta.changed.dedup();
             frames.rows(state.delta.changed.iter().filter_map(|uid| snapshot.by_uid(*uid)));
             frames.removed(&state.delta.removed);
             frames.meta(&meta);
-            state.written = match frames.append(directories.root(), state.written) {
+            state.written = match directories.own_root().and_then(|root| frames.append(root, state.written)) {
                 Ok(written) => written,
                 // Whatever was wrong with the file, the next one is written anew.
                 Err(error) => {
@@ -369,7 +377,8 @@ impl Folder {
     }
 
     pub fn write_uid_file(&self, state: &State, directories: &Directories) -> Result<(), Error> {
-        state.uid_file.write(directories.root()).map_err(self.failed("write `postrider-uid`"))
+        let root = directories.own_root().map_err(self.failed("write `postrider-uid`"))?;
+        state.uid_file.write(root).map_err(self.failed("write `postrider-uid`"))
     }
 
     /// Remembers expunged messages.
@@ -413,7 +422,8 @@ impl Folder {
         let names: Vec<(u32, Vec<u8>)> =
             snapshot.iter().map(|(record, stored)| (record.uid, super::snapshot::base(stored).to_vec())).collect();
         let messages = names.iter().map(|(uid, name)| (*uid, &name[..]));
-        UidList::write(directories.root(), snapshot.uid_validity.get(), snapshot.uid_next, messages)
+        let root = directories.own_root().map_err(self.failed("write `dovecot-uidlist`"))?;
+        UidList::write(root, snapshot.uid_validity.get(), snapshot.uid_next, messages)
             .map_err(self.failed("write `dovecot-uidlist`"))
     }
 
@@ -512,7 +522,7 @@ fn identity(
     if own.is_none() {
         // What an index of an earlier life says about UIDs no longer holds.
         index::remove(directories.root());
-        file.write(directories.root())?;
+        file.write(directories.own_root()?)?;
     }
     Ok((file, list.filter(|list| list.validity == file.validity)))
 }
@@ -524,7 +534,7 @@ fn identified(directories: &Directories, own: UidFile, fresh_id: &impl Fn() -> M
         return own;
     }
     let file = UidFile { id: Some(fresh_id()), ..own };
-    match file.write(directories.root()) {
+    match directories.own_root().and_then(|root| file.write(root)) {
         Ok(()) => file,
         Err(error) => {
             log::warn!(error:% = error; "A folder's identifier could not be written; it has none for now");

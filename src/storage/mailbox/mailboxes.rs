@@ -10,12 +10,14 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use super::environment::Environment;
 use super::folder::TIME_GRAIN;
+use super::shared::Turns;
 use super::watch::Watcher;
 use super::{Error, FolderName, MailboxSettings, Usage, User};
 use crate::foundations::address::Address;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
+use crate::storage::cluster::{Membership, Tenure};
 
 /// How to make the summary that is cached for each message (what IMAP needs for ENVELOPE, BODYSTRUCTURE, SEARCH). The
 /// store keeps it as opaque octets.
@@ -30,15 +32,18 @@ pub struct Summarizer {
 /// All mailboxes below one mail root. Cheap to clone.
 #[derive(Clone)]
 pub struct Mailboxes {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     root: PathBuf,
-    environment: Arc<Environment>,
-    users: Mutex<HashMap<String, Arc<User>>>,
-    /// Locked while this process owns the mail root.
+    pub(super) environment: Arc<Environment>,
+    pub(super) users: Mutex<HashMap<String, Arc<User>>>,
+    /// Locked while this process owns the mail root, or shares it with other nodes.
     lock: Mutex<Option<OwnedFd>>,
+    /// Where this process is one of several nodes.
+    pub(super) membership: Option<Membership>,
+    pub(super) turns: Turns,
 }
 
 /// The file in the mail root that is locked by the process that owns it.
@@ -64,16 +69,51 @@ impl Mailboxes {
         tasks: Tasks,
         summarizer: Summarizer,
     ) -> Result<Self, Error> {
-        let lock = take_lock(mail_root)?;
-        let watcher = Watcher::new().inspect_err(|error| {
+        Self::open_as(mail_root, settings, clock, tasks, summarizer, None)
+    }
+
+    /// As [`Mailboxes::open`], as one of several nodes: nobody's mail is opened that another node owns.
+    pub fn open_shared(
+        mail_root: &Path,
+        settings: Live<MailboxSettings>,
+        clock: SharedClock,
+        tasks: Tasks,
+        summarizer: Summarizer,
+        membership: Membership,
+    ) -> Result<Self, Error> {
+        Self::open_as(mail_root, settings, clock, tasks, summarizer, Some(membership))
+    }
+
+    fn open_as(
+        mail_root: &Path,
+        settings: Live<MailboxSettings>,
+        clock: SharedClock,
+        tasks: Tasks,
+        summarizer: Summarizer,
+        membership: Option<Membership>,
+    ) -> Result<Self, Error> {
+        // Nodes share the lock, so that a process that believes to be alone finds it taken, and the other way round.
+        let operation = match membership {
+            None => FlockOperation::NonBlockingLockExclusive,
+            Some(_) => FlockOperation::NonBlockingLockShared,
+        };
+        let lock = take_lock(mail_root, operation)?;
+        // Among several nodes there is no use in inotify: it tells nothing of what other machines do, and whoever relies on
+        // it does not look.
+        let watcher = if membership.is_some() { None } else { Some(Watcher::new()) };
+        let watcher = watcher.transpose().unwrap_or_else(|error| {
             log::warn!(error:% = error; "No inotify: changes by other programs are noticed when a folder is opened");
+            None
         });
-        let environment = Arc::new(Environment::new(settings, clock, tasks, summarizer, watcher.ok()));
+        let node = membership.as_ref().map(Membership::node);
+        let environment = Arc::new(Environment::new(settings, clock, tasks, summarizer, watcher, node));
         let inner = Arc::new(Inner {
             root: mail_root.to_owned(),
             environment: Arc::clone(&environment),
             users: Mutex::default(),
             lock: Mutex::new(Some(lock)),
+            membership,
+            turns: Turns::default(),
         });
         environment.tasks.spawn(Watcher::run(Arc::downgrade(&environment)));
         environment.tasks.spawn(keep_up(Arc::downgrade(&inner)));
@@ -81,19 +121,34 @@ impl Mailboxes {
     }
 
     /// A user's mail, whose directory is made when it is missing. Whether the account exists is the directory's
-    /// business.
+    /// business. One of several nodes takes it first; [`Error::Elsewhere`] when another has it.
     pub async fn user(&self, account: &Address) -> Result<Arc<User>, Error> {
         let key = account.key();
-        if let Some(user) = self.inner.users.lock().get(&key) {
-            return Ok(Arc::clone(user));
+        if let Some(user) = self.known(&key) {
+            return Ok(user);
         }
+        match &self.inner.membership {
+            None => self.load(account, key, Tenure::ALONE).await,
+            Some(membership) => self.take(account, key, membership).await,
+        }
+    }
+
+    /// A user who is in memory and may be used.
+    pub(super) fn known(&self, key: &str) -> Option<Arc<User>> {
+        self.inner.users.lock().get(key).filter(|user| user.is_ours()).map(Arc::clone)
+    }
+
+    pub(super) async fn load(&self, account: &Address, key: String, tenure: Tenure) -> Result<Arc<User>, Error> {
         let (inner, account) = (Arc::clone(&self.inner), account.clone());
         self.inner
             .environment
             .job(move || {
                 // Two may load at once, as long as only one of the results is used.
-                let loaded = User::load(&inner.environment, &inner.root, &account)?;
+                let loaded = User::load(&inner.environment, &inner.root, &account, tenure)?;
                 let mut users = inner.users.lock();
+                if users.get(&key).is_some_and(|user| !user.is_ours()) {
+                    users.remove(&key);
+                }
                 Ok(Arc::clone(users.entry(key).or_insert_with(|| Arc::new(loaded))))
             })
             .await
@@ -120,6 +175,10 @@ impl Mailboxes {
                 // A directory that changed a moment ago could change again without its time showing it, so its index
                 // counts only when it is written a little later.
                 std::thread::sleep(TIME_GRAIN);
+            }
+            let users: Vec<Arc<User>> = inner.users.lock().values().cloned().collect();
+            for user in users {
+                user.settle();
             }
             *inner.lock.lock() = None;
             Ok(())
@@ -198,6 +257,10 @@ impl Inner {
         let mut empty: Vec<(u64, String)> =
             users.iter().filter(|(_, user)| user.is_empty()).map(|(key, user)| (user.used(), key.clone())).collect();
         drop(users);
+        if self.membership.is_some() {
+            // Whoever is taken out of memory must be given back: that is done after `cluster.idle`.
+            return;
+        }
         empty.sort_unstable();
         let mut users = self.users.lock();
         for (_, key) in empty {
@@ -219,12 +282,12 @@ impl Drop for Inner {
     }
 }
 
-fn take_lock(root: &Path) -> Result<OwnedFd, Error> {
+fn take_lock(root: &Path, operation: FlockOperation) -> Result<OwnedFd, Error> {
     let path = root.join(LOCK);
     let failed = |error: rustix::io::Errno| Error::io(format!("cannot lock `{}`", path.display()), error);
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
     let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match rustix::fs::flock(&file, operation) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Busy(root.display().to_string())),
         Err(error) => Err(failed(error)),

@@ -66,7 +66,9 @@ impl User {
                     return Ok(());
                 }
                 user.check_metadata(&before, &all)?;
+                user.account.tenure.check()?;
                 write(&path, file, &all)?;
+                user.account.tenure.check()?;
                 user.account.hub.tell(|| News::Metadata { folder: of, entries });
                 Ok(())
             })
@@ -111,6 +113,7 @@ impl User {
             return Ok(());
         }
         let (target, file) = self.metadata_file(Some(to))?;
+        self.account.tenure.check()?;
         write(&target, file, &all)
     }
 }

@@ -31,7 +31,8 @@
 //!
 //! From outside to inside; nobody takes one while holding a later one, and none is held across an `await`:
 //!
-//! 1. `.postrider.lock` in the mail root, `flock`ed by the one process that owns all mailboxes below it;
+//! 1. `.postrider.lock` in the mail root, `flock`ed by the one process that owns all mailboxes below it, or shared by the
+//!    nodes of a cluster, of which each owns those users for whom it has a [`Tenure`](crate::storage::cluster::Tenure);
 //! 2. `User::gate`, for reading by whoever changes messages, for writing by whoever makes, renames or deletes folders;
 //! 3. `User::loaded`, while a folder is looked up or brought into memory;
 //! 4. `Folder::lock`, during renames and bookkeeping of one batch; two folders at once only through `lock_both`. Never
@@ -67,11 +68,13 @@ mod options;
 mod reconcile;
 mod row;
 mod settings;
+mod shared;
 mod snapshot;
 mod summaries;
 mod usage;
 mod user;
 mod view;
+mod visit;
 mod watch;
 
 pub use body::{Bodies, Body, Content, Summaries};
@@ -91,9 +94,11 @@ pub use options::{
 };
 pub use row::Row;
 pub use settings::MailboxSettings;
+pub use shared::{IdleUsers, Release};
 pub use user::User;
 pub(in crate::storage) use user::directory_of as home_of;
 pub use view::View;
+pub use visit::Visit;
 
 #[cfg(test)]
 mod tests;

@@ -11,12 +11,15 @@ use super::news::Hub;
 use super::{Error, FolderName, Usage};
 use crate::foundations::address::Address;
 use crate::foundations::settings::ByteSize;
+use crate::storage::cluster::Tenure;
 
 /// An account, as its folders see it.
 pub(super) struct Account {
     pub address: Address,
     /// Where news of its folders is told.
     pub hub: Hub,
+    /// The right to its mail.
+    pub tenure: Tenure,
     usage: Mutex<Parts>,
     path: PathBuf,
     /// The quota in `maildirsize`, when that file was there.
@@ -36,9 +39,10 @@ struct Parts {
 }
 
 impl Account {
-    pub fn new(address: Address, path: &Path) -> Self {
+    pub fn new(address: Address, path: &Path, tenure: Tenure) -> Self {
         Self {
             address,
+            tenure,
             hub: Hub::default(),
             usage: Mutex::default(),
             path: path.to_owned(),
@@ -110,7 +114,7 @@ impl Account {
 impl Account {
     /// Keeps `maildirsize` right for other programs, when it is there.
     pub fn write_maildirsize(&self) {
-        let Some(limits) = &self.limits else { return };
+        let (Some(limits), Ok(())) = (&self.limits, self.tenure.check()) else { return };
         let total = {
             let mut parts = self.usage.lock();
             if !parts.complete || !std::mem::take(&mut parts.changed) {

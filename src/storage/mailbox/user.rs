@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio_util::sync::CancellationToken;
 
 use super::change::Transfer;
 use super::environment::Environment;
@@ -16,6 +17,7 @@ use super::maildir::directory::{self, Directories, FolderKind};
 use super::maildir::subscriptions;
 use super::maildir::uid_file::UidFile;
 use super::usage::Account;
+use super::visit::{Visit, Visits};
 use super::{
     Access, AppendOptions, Appended, Copied, Error, FolderEntry, FolderName, Listener, Missing, News, SpecialUse,
     Status, Subscription, Usage, View,
@@ -23,6 +25,7 @@ use super::{
 use crate::foundations::address::Address;
 use crate::foundations::mail::{MailboxId, Message, Uid};
 use crate::foundations::settings::ByteSize;
+use crate::storage::cluster::Tenure;
 
 /// One user's folders.
 pub struct User {
@@ -38,6 +41,7 @@ pub struct User {
     /// Whether the default folders have been seen to.
     prepared: AtomicBool,
     used: AtomicU64,
+    visits: Arc<Visits>,
 }
 
 /// The user's folders as directories.
@@ -50,14 +54,21 @@ struct Tree {
 
 impl User {
     /// Opens a user's directory and makes it when it is missing. Blocks.
-    pub(super) fn load(environment: &Arc<Environment>, root: &Path, address: &Address) -> Result<Self, Error> {
+    pub(super) fn load(
+        environment: &Arc<Environment>,
+        root: &Path,
+        address: &Address,
+        tenure: Tenure,
+    ) -> Result<Self, Error> {
+        tenure.check()?;
         let path = directory_of(root, address)?;
         if !path.join("cur").is_dir() {
             make_user(root, address).map_err(|error| Error::io(format!("cannot make `{}`", path.display()), error))?;
         }
         let user = Self {
             environment: Arc::clone(environment),
-            account: Arc::new(Account::new(address.clone(), &path)),
+            account: Arc::new(Account::new(address.clone(), &path, tenure)),
+            visits: Arc::default(),
             path,
             gate: RwLock::new(()),
             tree: Mutex::default(),
@@ -68,6 +79,17 @@ impl User {
         };
         user.read_tree()?;
         Ok(user)
+    }
+
+    /// Counts a session whose `end` is cancelled when this process must let go of the user's mail, until what is returned is
+    /// dropped.
+    pub fn visit(&self, end: CancellationToken) -> Visit {
+        Visits::enter(&self.visits, end)
+    }
+
+    /// Whether this process may touch the user's mail.
+    pub fn is_ours(&self) -> bool {
+        self.account.tenure.check().is_ok()
     }
 
     /// The account.
@@ -339,6 +361,7 @@ impl User {
         for name in names {
             if name.starts_with(REMOVED) {
                 // Left by a deletion that was cut short.
+                self.account.tenure.check()?;
                 let _ = std::fs::remove_dir_all(self.path.join(&name));
             } else if let Some(folder) = FolderName::from_directory(&name)
                 && self.path.join(&name).join("cur").is_dir()
@@ -368,6 +391,31 @@ impl User {
         let tree = self.tree.lock();
         let directory = tree.directories.get(folder)?;
         Some(if directory.is_empty() { self.path.clone() } else { self.path.join(directory) })
+    }
+
+    /// Tells every session to end.
+    pub(super) fn send_away(&self) {
+        self.visits.end();
+    }
+
+    /// Writes what indexes lack and then nothing more: changes that have begun are waited for, later ones fail. Blocks.
+    pub(super) fn settle(&self) {
+        self.send_away();
+        let _gate = self.gate.write();
+        for folder in self.loaded() {
+            if let Err(error) = folder.flush()
+                && !folder.current().gone
+            {
+                log::warn!(error:% = error; "An index could not be written");
+            }
+        }
+        self.account.tenure.give_up();
+    }
+
+    /// The user's directory, to change something in it.
+    fn own_root(&self) -> std::io::Result<std::os::fd::OwnedFd> {
+        self.account.tenure.check()?;
+        directory::open(&self.path)
     }
 
     /// A folder's state, from memory or from disk.
@@ -405,7 +453,7 @@ impl User {
             return Err(Error::TooManyFolders(count));
         }
         let failed = self.failed("make a folder");
-        let root = directory::open(&self.path).map_err(&failed)?;
+        let root = self.own_root().map_err(&failed)?;
         let name = folder.directory();
         Directories::create(root.as_fd(), &name, FolderKind::Below).map_err(&failed)?;
         self.tree.lock().directories.insert(folder.clone(), name);
@@ -419,11 +467,12 @@ impl User {
         let failed = self.failed("delete a folder");
         let folder = self.folder(name)?;
         self.remember_validity(folder.current().uid_validity.get())?;
-        let root = directory::open(&self.path).map_err(&failed)?;
+        let root = self.own_root().map_err(&failed)?;
         let hidden = format!("{REMOVED}{}", self.environment.unique());
         let directory = name_of(&path);
         rustix::fs::renameat(&root, directory, &root, &*hidden).map_err(|error| failed(error.into()))?;
         rustix::fs::fsync(&root).map_err(|error| failed(error.into()))?;
+        self.account.tenure.check()?;
         self.forget(name);
         self.tree.lock().directories.remove(name);
         self.account.hub.tell(|| News::Deleted(name.clone()));
@@ -468,7 +517,7 @@ impl User {
             return Err(Error::FolderExists(taken.clone()));
         }
         let failed = self.failed("rename a folder");
-        let root = directory::open(&self.path).map_err(&failed)?;
+        let root = self.own_root().map_err(&failed)?;
         for (old, new) in family.iter().zip(&renamed) {
             let Some(path) = self.path_of(old) else { continue };
             self.forget(old);
@@ -479,6 +528,7 @@ impl User {
             tree.directories.insert(new.clone(), directory);
         }
         rustix::fs::fsync(&root).map_err(|error| failed(error.into()))?;
+        self.account.tenure.check()?;
         for new in &renamed {
             self.folder(new)?;
         }
@@ -563,7 +613,7 @@ impl User {
 
     fn write_subscriptions(&self, names: &BTreeSet<FolderName>) -> Result<(), Error> {
         let failed = self.failed("write the subscriptions");
-        let root = directory::open(&self.path).map_err(&failed)?;
+        let root = self.own_root().map_err(&failed)?;
         subscriptions::write(root.as_fd(), names).map_err(&failed)
     }
 

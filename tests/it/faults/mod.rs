@@ -13,7 +13,7 @@ mod hostile_mail;
 mod hostile_smtp;
 pub(crate) mod imap;
 pub(crate) mod pipe;
-mod proxy;
+pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod smtp;
 mod smuggling;

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 /// What happens to the octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// They pass.
     Open,
     /// Connections are closed, and new ones at once.
@@ -25,14 +25,14 @@ struct Shared {
 }
 
 /// The proxy. Its threads end with their connections, or with the process of the tests.
-pub(super) struct Proxy {
-    pub(super) port: u16,
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
     shared: Arc<Shared>,
 }
 
 impl Proxy {
     /// Begins to listen for a server on this machine.
-    pub(super) fn start(server: u16) -> Self {
+    pub(crate) fn start(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared =
@@ -48,7 +48,7 @@ impl Proxy {
         Self { port, shared }
     }
 
-    pub(super) fn set(&self, way: Way) {
+    pub(crate) fn set(&self, way: Way) {
         *self.shared.way.lock() = way;
         if way == Way::Cut {
             for connection in self.shared.connections.lock().drain(..) {

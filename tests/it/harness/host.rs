@@ -351,7 +351,8 @@ fn configuration(directory: &Path, settings: &toml::Table) -> String {
         let listener = format!("protocol = \"{protocol}\"\nbind = [\"127.0.0.1:0\"]");
         toml::Value::Table(listener.parse().unwrap())
     };
-    table.insert("listener".to_owned(), Protocol::ALL.iter().map(listener).collect::<Vec<_>>().into());
+    let wanted = Protocol::ALL.iter().filter(|one| **one != Protocol::Cluster || settings.contains_key("cluster"));
+    table.insert("listener".to_owned(), wanted.map(listener).collect::<Vec<_>>().into());
     merge(&mut table, settings.clone());
     toml::to_string(&table).unwrap()
 }

@@ -68,6 +68,7 @@ impl World {
         )
         .unwrap();
         let room = Arc::new(Room::new(Needs {
+            cluster: None,
             settings: Live::new(settings),
             guard,
             login,

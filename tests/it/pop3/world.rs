@@ -63,6 +63,7 @@ impl World {
         let settings =
             Pop3Settings { allow_plaintext: vec!["192.0.2.0/24".parse().unwrap()], ..Pop3Settings::default() };
         let room = Room::new(Needs {
+            cluster: None,
             settings: Live::new(settings),
             guard,
             login,

@@ -12,6 +12,7 @@ use crate::protocols::imap::attention::Attention;
 use crate::protocols::imap::capability::{Passwords, StartTls};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::{Conversation, State};
+use crate::services::cluster::{Client, Cluster, Elsewhere};
 use crate::services::guard::Service;
 use crate::services::login::{LoggedIn, LoginAttempt};
 
@@ -28,15 +29,20 @@ pub async fn start_tls(talk: &mut Conversation, tag: &str) -> Outcome {
 }
 
 /// LOGIN.
-pub async fn login(talk: &mut Conversation, username: &[u8], password: &Secret<Vec<u8>>) -> Outcome {
+pub async fn login(talk: &mut Conversation, tag: &str, username: &[u8], password: &Secret<Vec<u8>>) -> Outcome {
     demand_tls(talk)?;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| Trouble::bad("UTF-8 is wanted"));
     let (username, password) = (text(username)?, Secret::new(text(password.expose())?));
-    verify(talk, username, password).await
+    verify(talk, tag, username, password).await
 }
 
 /// AUTHENTICATE with one of our mechanisms.
-pub async fn authenticate(talk: &mut Conversation, mechanism: &str, initial: Option<&Secret<Vec<u8>>>) -> Outcome {
+pub async fn authenticate(
+    talk: &mut Conversation,
+    tag: &str,
+    mechanism: &str,
+    initial: Option<&Secret<Vec<u8>>>,
+) -> Outcome {
     let Some(mechanism) = Mechanism::from_name(mechanism) else {
         return Err(Trouble::coded("CANNOT", "This mechanism is not known here"));
     };
@@ -59,7 +65,7 @@ pub async fn authenticate(talk: &mut Conversation, mechanism: &str, initial: Opt
         // RFC 4616 §2: nobody may act as somebody else here.
         return Err(Trouble::coded("AUTHORIZATIONFAILED", "You may act as yourself only"));
     }
-    verify(talk, username, password).await
+    verify(talk, tag, username, password).await
 }
 
 fn sasl_trouble(error: Error) -> Trouble {
@@ -74,14 +80,42 @@ fn demand_tls(talk: &Conversation) -> Result<(), Trouble> {
     }
 }
 
-async fn verify(talk: &mut Conversation, username: String, password: Secret<String>) -> Outcome {
+async fn verify(talk: &mut Conversation, tag: &str, username: String, password: Secret<String>) -> Outcome {
     // Whatever was answered before goes out before a wrong password's delay.
     talk.link.flush().await?;
     let attempt = LoginAttempt { username, password, peer: talk.peer, session: talk.session, service: Service::Imap };
-    let LoggedIn { address, stay } = match talk.room.needs.login.verify(attempt).await {
+    let logged_in = match talk.room.needs.login.verify(attempt).await {
         Ok(logged_in) => logged_in,
         Err(refusal) => return Err(refused(talk, refusal)),
     };
+    if let Some(cluster) = talk.room.needs.cluster.clone()
+        && let Some(other) = cluster.elsewhere(&logged_in.address).await?
+    {
+        return go_elsewhere(talk, tag, &cluster, &other, &logged_in).await;
+    }
+    enter(talk, logged_in).await
+}
+
+/// Lets the session go on at the node that has the mailboxes, which answers the command.
+async fn go_elsewhere(
+    talk: &mut Conversation,
+    tag: &str,
+    cluster: &Cluster,
+    other: &Elsewhere,
+    logged_in: &LoggedIn,
+) -> Outcome {
+    if talk.link.is_compressed() {
+        return Err(Trouble::coded("UNAVAILABLE", "Your mailboxes are on another server of this house; connect again"));
+    }
+    let (peer, session, is_encrypted) = (talk.peer, talk.session, talk.is_encrypted());
+    let client = Client { service: Service::Imap, peer, session, tag, is_encrypted };
+    talk.away = Some(cluster.hand_login_over(other, logged_in, &client).await?);
+    Ok(Done::silent())
+}
+
+/// Lets somebody in whose login is good, to mailboxes that are here.
+pub async fn enter(talk: &mut Conversation, logged_in: LoggedIn) -> Outcome {
+    let LoggedIn { address, stay } = logged_in;
     let login = Login { address };
     let most = talk.settings.connections_per_user;
     let Some(place) = talk.room.connections.enter(&login.address, most) else {
@@ -92,6 +126,9 @@ async fn verify(talk: &mut Conversation, username: String, password: Secret<Stri
         Err(error) => return Err(super::trouble(talk, &error)),
     };
     talk.stop = stay.until(&talk.stop);
+    if talk.room.needs.cluster.is_some() {
+        talk.visit = Some(user.visit(talk.stop.clone()));
+    }
     talk.stay = Some(stay);
     talk.state = State::Authenticated(Box::new(Account {
         login,
@@ -107,6 +144,7 @@ async fn verify(talk: &mut Conversation, username: String, password: Secret<Stri
 
 /// UNAUTHENTICATE (RFC 8437): the connection is as before the login. TLS, compression and the count of failed logins stay.
 pub fn unauthenticate(talk: &mut Conversation) -> Done {
+    talk.visit = None;
     talk.state = State::NotAuthenticated { until: Instant::now() + talk.settings.login_timeout.duration() };
     talk.apply_limits();
     Done::with(Code::Capability(talk.capabilities()), "Logged out; log in again")

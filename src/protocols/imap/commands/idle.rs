@@ -52,6 +52,8 @@ pub async fn run(talk: &mut Conversation) -> Outcome {
         match wait(talk, until).await {
             Woken::Changed | Woken::Wakeup(Wakeup::Selected) => {}
             Woken::Wakeup(wakeup) => Box::pin(notify::tell(talk, wakeup)).await?,
+            // The other node has stopped, or the client has ended its side: what is said goes through there.
+            Woken::Read(Ok(0)) if talk.handed.is_some() => return Ok(say_bye(talk, "The connection has ended")),
             Woken::Read(Ok(0)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             Woken::Read(Ok(_)) => {}
             Woken::Read(Err(error)) => return Err(error.into()),

@@ -27,6 +27,7 @@ use super::serve::{Conversation, State};
 use crate::foundations::wire::imap::CommandBody;
 use crate::foundations::wire::imap::encode::Condition;
 use crate::storage::mailbox::{self, FolderName};
+pub use authenticate::enter;
 
 /// Performs an admitted command.
 ///
@@ -52,9 +53,9 @@ pub(super) async fn dispatch(talk: &mut Conversation, tag: &str, body: CommandBo
             Ok(Done::new("Logged out"))
         }
         B::StartTls => Box::pin(authenticate::start_tls(talk, tag)).await,
-        B::Login { username, password } => Box::pin(authenticate::login(talk, &username, &password)).await,
+        B::Login { username, password } => Box::pin(authenticate::login(talk, tag, &username, &password)).await,
         B::Authenticate { mechanism, initial } => {
-            Box::pin(authenticate::authenticate(talk, &mechanism, initial.as_ref())).await
+            Box::pin(authenticate::authenticate(talk, tag, &mechanism, initial.as_ref())).await
         }
         body => authenticated(talk, tag, body).await,
     }

@@ -1,8 +1,8 @@
 //! Answers that are no success, and questions read from a request.
 
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
@@ -51,7 +51,12 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        problem(self.status, self.public)
+        let mut response = problem(self.status, self.public);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            // RFC 9110 §10.2.3.
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
     }
 }
 
@@ -81,6 +86,11 @@ impl From<Refusal> for Problem {
 
 impl From<mailbox::Error> for Problem {
     fn from(error: mailbox::Error) -> Self {
+        if let mailbox::Error::Elsewhere(_) | mailbox::Error::Cluster(_) | mailbox::Error::Lapsed(_) = &error {
+            log::warn!("webmail: {error}");
+            let public = "Your mailboxes are with another server of this house at the moment. Try again soon.";
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, public);
+        }
         let public = match error.kind() {
             Kind::OverQuota => "Your mailbox is full. Delete something, and empty the trash.".to_owned(),
             Kind::NotFound | Kind::Exists | Kind::Invalid | Kind::TooMany | Kind::NoPermission => capital(&error),

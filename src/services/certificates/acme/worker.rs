@@ -17,6 +17,7 @@ use crate::foundations::files;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::{CertificateFiles, Certificates, Loaded, TlsSettings, load};
+use crate::storage::cluster::Duties;
 use crate::storage::journal::Journal;
 
 /// An administrator's wish to have certificates renewed at once, whether they are due or not.
@@ -47,7 +48,13 @@ pub struct Acme {
     certificates: Arc<Certificates>,
     clock: SharedClock,
     journal: Journal,
+    duties: Option<Duties>,
 }
+
+/// Ordering certificates.
+const DUTY: &str = "acme";
+/// Longer than an order takes, and than the rest between two looks.
+const DUTY_LEASE: Duration = Duration::from_secs(1800);
 
 impl Acme {
     /// Over the certificates that are in force.
@@ -57,7 +64,23 @@ impl Acme {
         clock: SharedClock,
         journal: Journal,
     ) -> Self {
-        Self { settings, certificates, clock, journal }
+        Self { settings, certificates, clock, journal, duties: None }
+    }
+
+    /// As one of several nodes, which share `tls.acme_state`: one of them orders, the others find what it got.
+    #[must_use]
+    pub fn among(mut self, duties: Option<Duties>) -> Self {
+        self.duties = duties;
+        self
+    }
+
+    /// Whether this process orders certificates now.
+    async fn is_on_duty(&self) -> bool {
+        let Some(duties) = &self.duties else { return true };
+        duties.take(DUTY, DUTY_LEASE).await.unwrap_or_else(|error| {
+            log::warn!(error:% = error; "It is not known which node orders certificates; this one does not");
+            false
+        })
     }
 
     /// Works until `tasks` stop. Wishes are fulfilled one after the other.
@@ -65,7 +88,8 @@ impl Acme {
         let mut plans = HashMap::new();
         loop {
             let settings = self.settings.get();
-            for wanted in &settings.acme {
+            let wanted = if self.is_on_duty().await { settings.acme.as_slice() } else { &[] };
+            for wanted in wanted {
                 let Some(file) = wanted.file(&settings.acme_state) else { continue };
                 tokio::select! {
                     () = self.attend(wanted, &file, &settings.acme_state, &mut plans) => {}

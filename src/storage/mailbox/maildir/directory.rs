@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Timespec, Timestamps};
 use super::filename::Place;
 use super::small;
 use crate::foundations::clock::Timestamp;
+use crate::storage::cluster::Tenure;
 
 /// The three directories of one folder that are worked in; `tmp/` is reached through the root.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Directories {
     root: OwnedFd,
     new: OwnedFd,
     cur: OwnedFd,
+    /// Asked before a name appears, changes or goes, and before anybody learns that it has.
+    tenure: Tenure,
 }
 
 /// When the directories last changed, in nanoseconds since 1970.
@@ -39,7 +42,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 
 impl Directories {
     /// Opens a folder. `new/` and `tmp/` are made when they are missing beside a `cur/`.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path, tenure: Tenure) -> io::Result<Self> {
         let root = rustix::fs::open(path, DIRECTORY, Mode::empty())?;
         let cur = rustix::fs::openat(&root, "cur", DIRECTORY, Mode::empty())?;
         let new = match rustix::fs::openat(&root, "new", DIRECTORY, Mode::empty()) {
@@ -50,7 +53,7 @@ impl Directories {
             }
             Err(error) => return Err(error.into()),
         };
-        Ok(Self { root, new, cur })
+        Ok(Self { root, new, cur, tenure })
     }
 
     /// Makes a folder durably: its directory in `parent`, `tmp/`, `new/` and at last `cur/`, by which it is known.
@@ -69,6 +72,12 @@ impl Directories {
         rustix::fs::fsync(&root)?;
         rustix::fs::fsync(parent)?;
         Ok(())
+    }
+
+    /// The folder itself, for whoever writes one of its small files.
+    pub fn own_root(&self) -> io::Result<BorrowedFd<'_>> {
+        self.tenure.check()?;
+        Ok(self.root.as_fd())
     }
 
     /// The folder itself.
@@ -91,6 +100,7 @@ impl Directories {
 
     /// Writes a message into `tmp/`, with its date, and syncs it. On failure nothing is left behind.
     pub fn write_temporary(&self, unique: &str, pieces: &[&[u8]], date: Timestamp) -> io::Result<()> {
+        self.tenure.check()?;
         let path = format!("tmp/{unique}");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.root, &*path, flags, Mode::RUSR | Mode::WUSR) {
@@ -116,16 +126,19 @@ impl Directories {
 
     /// Makes a file in `tmp/` visible under its name.
     pub fn publish(&self, unique: &str, place: Place, name: &[u8]) -> io::Result<()> {
+        self.tenure.check()?;
         Ok(rustix::fs::renameat(&self.root, format!("tmp/{unique}"), self.place(place), name)?)
     }
 
     /// Renames a message. Whoever else renamed it first wins: the answer is then `NotFound`.
     pub fn rename(&self, from: (Place, &[u8]), to: (Place, &[u8])) -> io::Result<()> {
+        self.tenure.check()?;
         Ok(rustix::fs::renameat(self.place(from.0), from.1, self.place(to.0), to.1)?)
     }
 
     /// Removes a message; whether it was there.
     pub fn remove(&self, place: Place, name: &[u8]) -> io::Result<bool> {
+        self.tenure.check()?;
         match rustix::fs::unlinkat(self.place(place), name, AtFlags::empty()) {
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::NOENT) => Ok(false),
@@ -135,11 +148,13 @@ impl Directories {
 
     /// Gives a message a second name, in another folder or this one.
     pub fn link(&self, from: (Place, &[u8]), other: &Self, to: (Place, &[u8])) -> io::Result<()> {
+        self.tenure.check()?;
         Ok(rustix::fs::linkat(self.place(from.0), from.1, other.place(to.0), to.1, AtFlags::empty())?)
     }
 
     /// Moves a message to another folder.
     pub fn rename_to(&self, from: (Place, &[u8]), other: &Self, to: (Place, &[u8])) -> io::Result<()> {
+        self.tenure.check()?;
         Ok(rustix::fs::renameat(self.place(from.0), from.1, other.place(to.0), to.1)?)
     }
 
@@ -162,9 +177,10 @@ impl Directories {
         Ok(rustix::fs::openat(self.place(place), name, flags, Mode::empty())?.into())
     }
 
-    /// Puts changes in a directory on disk.
+    /// Puts changes in a directory on disk, and says so only to whoever still owns the mail.
     pub fn sync(&self, place: Place) -> io::Result<()> {
-        Ok(rustix::fs::fsync(self.place(place))?)
+        rustix::fs::fsync(self.place(place))?;
+        Ok(self.tenure.check()?)
     }
 
     /// Calls back with the name of each file in a directory; hidden ones are left out.

@@ -1,0 +1,8 @@
+CREATE TABLE IF NOT EXISTS cluster_nodes (
+    node VARCHAR(64) NOT NULL PRIMARY KEY,
+    address VARCHAR(255) NOT NULL,
+    epoch BIGINT NOT NULL,
+    lease_end BIGINT NOT NULL,
+    joined_at BIGINT NOT NULL,
+    state VARCHAR(16) NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin

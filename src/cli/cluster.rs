@@ -1,0 +1,103 @@
+use super::context::Context;
+use super::exit::{Exit, Outcome};
+use super::output::Shown;
+use crate::daemon::database_url;
+use crate::foundations::address::Address;
+use crate::storage::cluster::{Node, NodeState, Nodes};
+use crate::storage::database::Database;
+
+/// The nodes over these mailboxes. The commands work on any machine that reaches the database; nodes do what is wished at
+/// their next renewal (`cluster.renew`).
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Cluster {
+    /// Show the nodes, their leases and how many users each owns.
+    Status,
+    /// Show which node owns a user's mailboxes.
+    Owner {
+        /// The account.
+        user: Address,
+    },
+    /// Empty a node: it gives up its users, whose sessions end, and takes no others until `resume`.
+    Drain {
+        /// The node.
+        node: String,
+    },
+    /// Let a node take users again.
+    Resume {
+        /// The node.
+        node: String,
+    },
+    /// Hand a user over to another node. The user's sessions end; clients connect again by themselves.
+    Move {
+        /// The account.
+        user: Address,
+        /// The node.
+        node: String,
+    },
+    /// Forget a node that will not come back.
+    Forget {
+        /// The node.
+        node: String,
+    },
+}
+
+impl Shown for Node {
+    const COLUMNS: &'static [&'static str] = &["NODE", "ADDRESS", "LEASE", "STATE", "USERS", "JOINED"];
+
+    fn cells(&self) -> Vec<String> {
+        let lease = match self.lease_left {
+            0 => "ended".to_owned(),
+            left => format!("{}.{} s", left / 1_000, left % 1_000 / 100),
+        };
+        let (state, joined) = (self.state.word().to_owned(), self.joined_at.to_string());
+        vec![self.name.clone(), self.address.clone(), lease, state, self.users.to_string(), joined]
+    }
+}
+
+pub(super) async fn run(command: Cluster, context: &Context) -> Outcome {
+    let config = context.config()?;
+    let database = Database::connect(&database_url(&config)?, &config.database).await?;
+    database.check().await?;
+    let outcome = perform(command, context, &Nodes::new(database.clone())).await;
+    database.close().await;
+    outcome
+}
+
+async fn perform(command: Cluster, context: &Context, nodes: &Nodes) -> Outcome {
+    let output = &context.output;
+    match command {
+        Cluster::Status => output.list(&nodes.list().await?),
+        Cluster::Owner { user } => {
+            let owner = nodes.owner(&user.key()).await?;
+            let text = owner.as_ref().map_or_else(
+                || format!("no node owns the mailboxes of {user}"),
+                |node| format!("the mailboxes of {user} are with {node}"),
+            );
+            output.done(&text, &serde_json::json!({ "user": user.to_string(), "node": owner }));
+        }
+        Cluster::Drain { node } => {
+            nodes.set_state(&node, NodeState::Draining).await?;
+            output.done(&format!("{node} gives up its users"), &serde_json::json!({ "node": node }));
+        }
+        Cluster::Resume { node } => {
+            nodes.set_state(&node, NodeState::Serving).await?;
+            output.done(&format!("{node} takes users again"), &serde_json::json!({ "node": node }));
+        }
+        Cluster::Move { user, node } => {
+            if !nodes.wish(&user.key(), &node).await? {
+                output.done(&format!("no node owns the mailboxes of {user}"), &serde_json::json!({ "moved": false }));
+                return Ok(Exit::NotFound);
+            }
+            output.done(&format!("{user} moves to {node}"), &serde_json::json!({ "moved": true, "node": node }));
+        }
+        Cluster::Forget { node } => {
+            if !nodes.forget(&node).await? {
+                let text = format!("{node} is not there, or its lease still lasts");
+                output.done(&text, &serde_json::json!({ "forgotten": false }));
+                return Ok(Exit::NotFound);
+            }
+            output.done(&format!("{node} is forgotten"), &serde_json::json!({ "forgotten": true }));
+        }
+    }
+    Ok(Exit::Done)
+}

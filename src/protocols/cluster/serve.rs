@@ -1,0 +1,124 @@
+//! The first line, and whoever takes the rest.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::foundations::failure::Refusal;
+use crate::foundations::mail::Peer;
+use crate::foundations::net::Connection;
+use crate::services::cluster::{Answer, Cluster, Handed, Opening, hear, say};
+use crate::services::guard::Service;
+use crate::services::login::{LoggedIn, Login};
+
+/// What a room does with a session that another node has begun.
+pub type Sessions = Box<dyn Fn(Connection, Handed, LoggedIn) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// What the room needs; filled by `daemon::build`.
+pub struct Needs {
+    /// Who is where.
+    pub cluster: Cluster,
+    /// Whether a login is still good.
+    pub login: Login,
+    /// Takes messages.
+    pub lmtp: Box<dyn Fn(Connection) -> BoxFuture<'static, ()> + Send + Sync>,
+    /// Takes IMAP sessions.
+    pub imap: Sessions,
+    /// Takes POP3 sessions.
+    pub pop3: Sessions,
+    /// Takes ManageSieve sessions.
+    pub managesieve: Sessions,
+}
+
+/// Connections of other nodes.
+pub struct Room {
+    needs: Needs,
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Room")
+    }
+}
+
+impl Room {
+    /// A room without connections.
+    pub const fn new(needs: Needs) -> Self {
+        Self { needs }
+    }
+}
+
+/// Serves one connection of another node to its end.
+pub async fn run(connection: Connection, room: Arc<Room>) {
+    let (session, peer) = (connection.session, connection.peer);
+    let Some(mut connection) = connection.secured().await else { return };
+    let patience = room.needs.cluster.links().patience();
+    let opening = tokio::select! {
+        heard = tokio::time::timeout(patience, hear::<Opening>(&mut connection.stream)) => heard,
+        () = connection.stop.cancelled() => return,
+    };
+    match opening {
+        Ok(Ok(Opening::Lmtp)) => {
+            if answer(&mut connection, &Answer::Ready).await {
+                // Who speaks has shown that it is one of us, as a process of this machine would.
+                (room.needs.lmtp)(Connection { peer: Peer::Unix, ..connection }).await;
+            }
+        }
+        Ok(Ok(Opening::Session(handed))) => take(connection, *handed, &room).await,
+        Ok(Err(error)) => {
+            log::warn!(session:% = session, peer:% = peer, error:% = error; "Another node said something strange")
+        }
+        Err(_) => log::debug!(session:% = session, peer:% = peer; "Another node said nothing"),
+    }
+}
+
+async fn take(mut connection: Connection, handed: Handed, room: &Room) {
+    match room.admit(&handed).await {
+        Ok((sessions, logged_in)) => {
+            if !answer(&mut connection, &Answer::Ready).await {
+                return;
+            }
+            let connection = Connection {
+                peer: handed.peer.map_or(Peer::Unix, Peer::Tcp),
+                session: handed.session.parse().unwrap_or(connection.session),
+                ..connection
+            };
+            sessions(connection, handed, logged_in).await;
+        }
+        Err(refusal) => {
+            log::info!(session = handed.session.as_str(), cause:? = refusal.cause; "A session of another node was not taken");
+            answer(&mut connection, &Answer::Refused { text: refusal.public.into_owned() }).await;
+        }
+    }
+}
+
+impl Room {
+    /// Whether a session can go on here, and in which room.
+    async fn admit(&self, handed: &Handed) -> Result<(&Sessions, LoggedIn), Refusal> {
+        let needs = &self.needs;
+        let service = Service::from_word(&handed.service);
+        let sessions = match service {
+            Some(Service::Imap) => &needs.imap,
+            Some(Service::Pop3) => &needs.pop3,
+            Some(Service::ManageSieve) => &needs.managesieve,
+            _ => return Err(Refusal::temporary("a service that is not handed over")),
+        };
+        let service = service.unwrap_or(Service::Imap);
+        let session = handed.session.parse().map_err(|_| Refusal::temporary("no name of a session"))?;
+        let logged_in = needs.login.resume(&handed.login, session, service).await?;
+        match needs.cluster.elsewhere(&logged_in.address).await? {
+            None => Ok((sessions, logged_in)),
+            Some(other) => Err(Refusal::temporary(format!("the mailboxes are with {} now", other.node))),
+        }
+    }
+}
+
+async fn answer(connection: &mut Connection, answer: &Answer) -> bool {
+    match say(&mut connection.stream, answer).await {
+        Ok(()) => true,
+        Err(error) => {
+            log::debug!(session:% = connection.session, error:% = error; "Another node went away");
+            false
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Where users are, and handing their sessions over.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::link::{Handed, Link, Links, Opening};
+use crate::foundations::address::Address;
+use crate::foundations::failure::Refusal;
+use crate::foundations::ids::SessionId;
+use crate::foundations::mail::Peer;
+use crate::services::guard::Service;
+use crate::services::login::{LoggedIn, Stay};
+use crate::storage::cluster::Membership;
+use crate::storage::mailbox::{Mailboxes, User, Visit};
+
+/// The other node that has a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Its name.
+    pub node: String,
+    /// Where it is reached.
+    pub address: String,
+}
+
+/// The client of a session that is handed over.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    /// What it speaks.
+    pub service: Service,
+    /// Where it is.
+    pub peer: Peer,
+    /// Its connection.
+    pub session: SessionId,
+    /// The tag of the command that is answered by the other node; empty where the protocol has none.
+    pub tag: &'a str,
+    /// Whether nobody on the way can read what it sends.
+    pub is_encrypted: bool,
+}
+
+/// Keeps a user's mailboxes at this node while it lasts, for sessions that do not open them.
+pub struct Residence {
+    _user: Arc<User>,
+    _visit: Visit,
+}
+
+impl std::fmt::Debug for Residence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Residence")
+    }
+}
+
+/// The cluster as protocols see it. Cloning gives another handle.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    membership: Membership,
+    mailboxes: Mailboxes,
+    links: Links,
+}
+
+impl Cluster {
+    /// Over the mailboxes of this node.
+    pub const fn new(membership: Membership, mailboxes: Mailboxes, links: Links) -> Self {
+        Self { membership, mailboxes, links }
+    }
+
+    /// This node's lease and users.
+    pub const fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// Connections to other nodes.
+    pub const fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// The other node that has a user; `None` when this one has.
+    ///
+    /// # Errors
+    /// It cannot be known now.
+    pub async fn elsewhere(&self, account: &Address) -> Result<Option<Elsewhere>, Refusal> {
+        let found = self.mailboxes.whereabouts(account).await.map_err(Refusal::temporary)?;
+        Ok(found.map(|(node, address)| Elsewhere { node, address }))
+    }
+
+    /// Keeps a user at this node; `end` is cancelled when the node must let go.
+    ///
+    /// # Errors
+    /// Another node has the user now, or that cannot be known.
+    pub async fn keep(&self, account: &Address, end: CancellationToken) -> Result<Residence, Refusal> {
+        let user = self.mailboxes.user(account).await.map_err(Refusal::temporary)?;
+        let visit = user.visit(end);
+        Ok(Residence { _user: user, _visit: visit })
+    }
+
+    /// Hands the session of somebody over who has just logged in. When it returns, the other node serves the session over what is
+    /// returned.
+    ///
+    /// # Errors
+    /// The other node is not reached or does not take it; the client may come back later.
+    pub async fn hand_login_over(
+        &self,
+        to: &Elsewhere,
+        logged_in: &LoggedIn,
+        client: &Client<'_>,
+    ) -> Result<Box<Link>, Refusal> {
+        let login = logged_in.stay.carry().ok_or_else(|| Refusal::temporary(Stay::FAREWELL))?;
+        let peer = match client.peer {
+            Peer::Tcp(address) => Some(address),
+            Peer::Unix | Peer::Internal => None,
+        };
+        let handed = Handed {
+            service: client.service.word().to_owned(),
+            login,
+            peer,
+            session: client.session.to_string(),
+            tag: client.tag.to_owned(),
+            is_encrypted: client.is_encrypted,
+        };
+        Ok(Box::new(self.hand_over(to, handed).await?))
+    }
+
+    /// Hands a session over. When it returns, the other node serves the session over what is returned.
+    ///
+    /// # Errors
+    /// The other node is not reached or does not take it; the client may come back later.
+    async fn hand_over(&self, to: &Elsewhere, handed: Handed) -> Result<Link, Refusal> {
+        let session = handed.session.clone();
+        self.links.open(&to.address, &Opening::Session(Box::new(handed))).await.map_err(|error| {
+            log::warn!(session = session.as_str(), node = to.node.as_str(), error:% = error;
+                "A session could not be handed over to the node that owns the mailboxes");
+            Refusal::temporary(error)
+        })
+    }
+}

@@ -1,0 +1,309 @@
+//! This process as one of several nodes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::{ClusterSettings, Error, NodeState, Tenure, Term};
+use crate::foundations::clock::Uptime;
+use crate::storage::database::{Database, Sql, Val};
+
+/// Times a row that others are changing is looked at again.
+const ATTEMPTS: usize = 8;
+
+/// The node's lease and what it owns by it. Cloning gives another handle.
+#[derive(Debug, Clone)]
+pub struct Membership(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    database: Database,
+    settings: ClusterSettings,
+    term: Mutex<Option<Arc<Term>>>,
+    draining: std::sync::atomic::AtomicBool,
+}
+
+/// Who has a user's mailboxes.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// This node, now.
+    Here(Tenure),
+    /// Another.
+    There {
+        /// Its name.
+        node: String,
+        /// Where it is reached.
+        address: String,
+    },
+}
+
+/// A row of an owner.
+struct Owner {
+    node: String,
+    epoch: i64,
+    address: Option<String>,
+    /// Whether the node has joined since with another epoch, or is gone.
+    is_stale: bool,
+    is_alive: bool,
+}
+
+impl Membership {
+    /// A node that has not joined yet.
+    pub fn new(database: Database, settings: ClusterSettings) -> Self {
+        let (term, draining) = (Mutex::default(), std::sync::atomic::AtomicBool::new(false));
+        Self(Arc::new(Inner { database, settings, term, draining }))
+    }
+
+    /// This node's name.
+    pub fn node(&self) -> &str {
+        &self.0.settings.node
+    }
+
+    /// The settings it was made with.
+    pub fn settings(&self) -> &ClusterSettings {
+        &self.0.settings
+    }
+
+    /// The term that lasts.
+    pub fn term(&self) -> Option<Arc<Term>> {
+        self.0.term.lock().clone().filter(|term| term.is_good())
+    }
+
+    /// Whether this node is being emptied.
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    fn lease(&self) -> (i64, Duration) {
+        let settings = &self.0.settings;
+        let lease = settings.lease.duration();
+        let own = lease.saturating_sub(settings.margin.duration());
+        (i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 2), own)
+    }
+
+    /// Begins a term; `None` while an earlier lease of a node of this name lasts, for its process may still live.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn join(&self) -> Result<Option<Arc<Term>>, Error> {
+        let inner = &self.0;
+        let dialect = inner.database.dialect();
+        let (now, (lease, own)) = (dialect.now(), self.lease());
+        let begun = Uptime::now();
+        let (node, address, epoch) = (inner.settings.node.as_str(), inner.settings.address.as_str(), fresh_epoch());
+        // The row may be new; its lease is none, so that the next statement decides in any case.
+        let insert = format!(
+            "INSERT INTO cluster_nodes (node, address, epoch, lease_end, joined_at, state) VALUES (?, ?, 0, 0, 0, ?){}",
+            dialect.on_conflict(&["node"], &[])
+        );
+        let values: [Val; 3] = [node.into(), address.into(), NodeState::Serving.word().into()];
+        inner.database.execute(Sql::assembled(insert), &values).await?;
+        let sql = format!(
+            "UPDATE cluster_nodes SET epoch = ?, address = ?, lease_end = {now} + ?, joined_at = {now} \
+             WHERE node = ? AND lease_end <= {now}"
+        );
+        let values: [Val; 4] = [epoch.into(), address.into(), lease.into(), node.into()];
+        if inner.database.execute(Sql::assembled(sql), &values).await? != 1 {
+            return Ok(None);
+        }
+        let term = Term::begin(epoch, begun + own);
+        // What an earlier life owned is nobody's.
+        let sql = "DELETE FROM mailbox_owners WHERE node = ? AND epoch <> ?";
+        inner.database.execute(sql, &[node.into(), epoch.into()]).await?;
+        *inner.term.lock() = Some(Arc::clone(&term));
+        Ok(Some(term))
+    }
+
+    /// Prolongs a term; `false` when it has ended, here or in the database.
+    ///
+    /// # Errors
+    /// The database fails; the term lasts as long as it did.
+    pub async fn renew(&self, term: &Term) -> Result<bool, Error> {
+        let inner = &self.0;
+        let (now, (lease, own)) = (inner.database.dialect().now(), self.lease());
+        let begun = Uptime::now();
+        let sql = format!(
+            "UPDATE cluster_nodes SET lease_end = {now} + ? WHERE node = ? AND epoch = ? AND lease_end > {now}"
+        );
+        let values: [Val; 3] = [lease.into(), self.node().into(), term.epoch.into()];
+        let renewed = inner.database.execute(Sql::assembled(sql), &values).await? == 1;
+        Ok(renewed && term.prolong(begun + own))
+    }
+
+    /// Reads what this node is to do about mailboxes.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn read_state(&self) -> Result<NodeState, Error> {
+        let sql = "SELECT state FROM cluster_nodes WHERE node = ?";
+        let row = self.0.database.fetch_optional(sql, &[self.node().into()]).await?;
+        let state = row.map(|row| row.text(0)).transpose()?;
+        let state = state.and_then(|word| NodeState::from_word(&word)).unwrap_or(NodeState::Serving);
+        self.0.draining.store(state == NodeState::Draining, std::sync::atomic::Ordering::Release);
+        Ok(state)
+    }
+
+    /// Who has a user's mailboxes; this node from now on, when nobody has.
+    ///
+    /// # Errors
+    /// This node has no lease, or the database fails.
+    pub async fn take(&self, home: &str) -> Result<Place, Error> {
+        let term = self.term().ok_or(Error::NoLease)?;
+        for _ in 0..ATTEMPTS {
+            let Some(owner) = self.owner(home).await? else {
+                self.insert(home, &term).await?;
+                continue;
+            };
+            if owner.node == self.node() && owner.epoch == term.epoch {
+                let tenure = Tenure::under(&term);
+                return tenure.check().map(|()| Place::Here(tenure)).map_err(|_| Error::NoLease);
+            }
+            match owner.address {
+                Some(address) if owner.is_alive && !owner.is_stale => {
+                    return Ok(Place::There { node: owner.node, address });
+                }
+                Some(_) if !owner.is_stale && !self.bury(&owner).await? => continue,
+                _ => {}
+            }
+            let (node, epoch) = self.taker(&term).await?;
+            let sql = format!(
+                "UPDATE mailbox_owners SET node = ?, epoch = ?, since = {}, wanted = NULL \
+                 WHERE home = ? AND node = ? AND epoch = ?",
+                self.0.database.dialect().now()
+            );
+            let values: [Val; 5] = [node.into(), epoch.into(), home.into(), owner.node.into(), owner.epoch.into()];
+            self.0.database.execute(Sql::assembled(sql), &values).await?;
+        }
+        Err(Error::Contended)
+    }
+
+    async fn insert(&self, home: &str, term: &Term) -> Result<(), Error> {
+        let (node, epoch) = self.taker(term).await?;
+        let dialect = self.0.database.dialect();
+        let sql = format!(
+            "INSERT INTO mailbox_owners (home, node, epoch, since) VALUES (?, ?, ?, {}){}",
+            dialect.now(),
+            dialect.on_conflict(&["home"], &[])
+        );
+        self.0.database.execute(Sql::assembled(sql), &[home.into(), node.into(), epoch.into()]).await?;
+        Ok(())
+    }
+
+    /// The node that takes what nobody has: this one, or while it is being emptied the one that has least.
+    async fn taker(&self, term: &Term) -> Result<(String, i64), Error> {
+        if !self.is_draining() {
+            return Ok((self.node().to_owned(), term.epoch));
+        }
+        let nodes = super::Nodes::new(self.0.database.clone()).list().await?;
+        let open = nodes.into_iter().filter(|node| node.is_alive() && node.state == NodeState::Serving);
+        let least = open.min_by_key(|node| node.users).ok_or(Error::NoTaker)?;
+        Ok((least.name, least.epoch))
+    }
+
+    /// Writes down that a node's lease has ended, so that it cannot be renewed; `false` when it has not.
+    async fn bury(&self, owner: &Owner) -> Result<bool, Error> {
+        let sql = format!(
+            "UPDATE cluster_nodes SET lease_end = 0 WHERE node = ? AND epoch = ? AND lease_end <= {}",
+            self.0.database.dialect().now()
+        );
+        let values: [Val; 2] = [owner.node.as_str().into(), owner.epoch.into()];
+        Ok(self.0.database.execute(Sql::assembled(sql), &values).await? == 1)
+    }
+
+    async fn owner(&self, home: &str) -> Result<Option<Owner>, Error> {
+        let sql = format!(
+            "SELECT o.node, o.epoch, n.address, n.epoch, n.lease_end, {} FROM mailbox_owners o \
+             LEFT JOIN cluster_nodes n ON n.node = o.node WHERE o.home = ?",
+            self.0.database.dialect().now()
+        );
+        let Some(row) = self.0.database.fetch_optional(Sql::assembled(sql), &[home.into()]).await? else {
+            return Ok(None);
+        };
+        let epoch = row.int(1)?;
+        Ok(Some(Owner {
+            node: row.text(0)?,
+            epoch,
+            address: row.opt_text(2)?,
+            is_stale: row.opt_int(3)? != Some(epoch),
+            is_alive: row.opt_int(4)?.is_some_and(|end| row.int(5).is_ok_and(|now| end > now)),
+        }))
+    }
+
+    /// Gives a user back, after everything of it is on disk.
+    ///
+    /// # Errors
+    /// The database fails; then the user stays with this node until its lease ends or somebody asks for it here.
+    pub async fn give_back(&self, home: &str, term: &Term) -> Result<(), Error> {
+        let sql = "DELETE FROM mailbox_owners WHERE home = ? AND node = ? AND epoch = ?";
+        self.0.database.execute(sql, &[home.into(), self.node().into(), term.epoch.into()]).await?;
+        Ok(())
+    }
+
+    /// Hands a user over to another node, after everything of it is on disk; to nobody when that node is not there.
+    ///
+    /// # Errors
+    /// The database fails; then the user stays with this node until its lease ends or somebody asks for it here.
+    pub async fn hand_over(&self, home: &str, term: &Term, to: &str) -> Result<(), Error> {
+        let sql = format!(
+            "SELECT epoch FROM cluster_nodes WHERE node = ? AND lease_end > {}",
+            self.0.database.dialect().now()
+        );
+        let Some(row) = self.0.database.fetch_optional(Sql::assembled(sql), &[to.into()]).await? else {
+            return self.give_back(home, term).await;
+        };
+        let sql = format!(
+            "UPDATE mailbox_owners SET node = ?, epoch = ?, since = {}, wanted = NULL \
+             WHERE home = ? AND node = ? AND epoch = ?",
+            self.0.database.dialect().now()
+        );
+        let values: [Val; 5] = [to.into(), row.int(0)?.into(), home.into(), self.node().into(), term.epoch.into()];
+        self.0.database.execute(Sql::assembled(sql), &values).await?;
+        Ok(())
+    }
+
+    /// Users of this node, at most `most`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn owned(&self, term: &Term, most: u32) -> Result<Vec<String>, Error> {
+        let sql = "SELECT home FROM mailbox_owners WHERE node = ? AND epoch = ? LIMIT ?";
+        let values: [Val; 3] = [self.node().into(), term.epoch.into(), most.into()];
+        let rows = self.0.database.fetch_all(sql, &values).await?;
+        rows.iter().map(|row| Ok(row.text(0)?)).collect()
+    }
+
+    /// Users of this node that are to be with another, at most `most`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn wanted(&self, term: &Term, most: u32) -> Result<Vec<(String, String)>, Error> {
+        let sql = "SELECT home, wanted FROM mailbox_owners WHERE node = ? AND epoch = ? AND wanted IS NOT NULL LIMIT ?";
+        let values: [Val; 3] = [self.node().into(), term.epoch.into(), most.into()];
+        let rows = self.0.database.fetch_all(sql, &values).await?;
+        rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?))).collect()
+    }
+
+    /// Gives everything back at the end, when nothing is written any more: others may take it at once.
+    ///
+    /// # Errors
+    /// The database fails; others can take it when the lease ends.
+    pub async fn leave(&self) -> Result<(), Error> {
+        let Some(term) = self.0.term.lock().take() else { return Ok(()) };
+        term.end();
+        let owned: [Val; 2] = [self.node().into(), term.epoch.into()];
+        self.0.database.execute("DELETE FROM mailbox_owners WHERE node = ? AND epoch = ?", &owned).await?;
+        self.0.database.execute("UPDATE cluster_nodes SET lease_end = 0 WHERE node = ? AND epoch = ?", &owned).await?;
+        Ok(())
+    }
+}
+
+/// Different for every term of every node.
+fn fresh_epoch() -> i64 {
+    let mut random = [0u8; 8];
+    // Without randomness the time since the machine was started has to do; a lease guards against the same name twice anyway.
+    match aws_lc_rs::rand::fill(&mut random) {
+        Ok(()) => i64::from_le_bytes(random) & i64::MAX,
+        Err(_) => Uptime::now().micros(),
+    }
+}

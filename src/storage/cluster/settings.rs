@@ -1,0 +1,40 @@
+//! Settings of a node among several.
+
+use std::path::PathBuf;
+
+use crate::foundations::settings::Span;
+
+crate::settings! {
+    /// This machine as one of several over the same mail root and the same MariaDB or PostgreSQL: see `docs/cluster.md`.
+    pub struct ClusterSettings {
+        /// The name of this node, different on every machine: letters, digits, `-` and `.`, at most 64. Empty: this machine is
+        /// alone, and nothing else here counts.
+        pub node: String = String::new(),
+        /// Where the other nodes reach the `cluster` listener of this one, as `"host:port"` or `"address:port"`.
+        pub address: String = String::new(),
+        /// A file with the secret that all nodes share, at least 32 octets (`openssl rand -base64 48`). Whoever has it is a
+        /// node and may act for every user. The keys of the TLS connections between nodes are made from it.
+        pub secret: PathBuf = PathBuf::new(),
+        /// How long a node owns its users' mailboxes without a renewal. When a node dies its users are served by others
+        /// after this time.
+        pub lease: Span = Span::seconds(15),
+        /// How often the lease is renewed. At most a third of it.
+        pub renew: Span = Span::seconds(4),
+        /// A node stops owning so long before its lease ends by the database's clock. What is being written then has so long to
+        /// be finished.
+        pub margin: Span = Span::seconds(2),
+        /// How long the mailboxes of a user without sessions and deliveries stay with their node. Afterwards the node that
+        /// is asked next takes them.
+        pub idle: Span = Span::minutes(5),
+        /// How long another node may take for a connection, its handshake and its first answer. Afterwards a client is told to come back,
+        /// and a message waits in the queue.
+        pub patience: Span = Span::seconds(5),
+    }
+}
+
+impl ClusterSettings {
+    /// Whether there are several nodes.
+    pub const fn is_on(&self) -> bool {
+        !self.node.is_empty()
+    }
+}

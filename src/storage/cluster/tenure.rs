@@ -1,0 +1,108 @@
+//! For how long this process may touch a user's mail.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::foundations::clock::Uptime;
+
+/// This node's lease from joining to losing it.
+#[derive(Debug)]
+pub struct Term {
+    /// What tells this term from every other of a node of this name.
+    pub epoch: i64,
+    /// Until when, by the machine's own clock, in microseconds.
+    until: AtomicI64,
+    over: CancellationToken,
+}
+
+impl Term {
+    pub(super) fn begin(epoch: i64, until: Uptime) -> Arc<Self> {
+        Arc::new(Self { epoch, until: AtomicI64::new(until.micros()), over: CancellationToken::new() })
+    }
+
+    /// Prolongs the term. One that has ended stays ended: whoever has seen its end has acted upon it.
+    pub(super) fn prolong(&self, until: Uptime) -> bool {
+        if !self.is_good() {
+            return false;
+        }
+        self.until.fetch_max(until.micros(), Ordering::AcqRel);
+        true
+    }
+
+    /// Whether it lasts.
+    pub fn is_good(&self) -> bool {
+        !self.over.is_cancelled() && Uptime::now().micros() < self.until.load(Ordering::Acquire)
+    }
+
+    /// How much of it is left.
+    pub fn left(&self) -> Duration {
+        let left = self.until.load(Ordering::Acquire).saturating_sub(Uptime::now().micros());
+        Duration::from_micros(left.max(0).cast_unsigned())
+    }
+
+    /// Ends it, for good.
+    pub fn end(&self) {
+        self.over.cancel();
+    }
+
+    /// Resolves when it was ended.
+    pub async fn ended(&self) {
+        self.over.cancelled().await;
+    }
+}
+
+/// This process's right to a user's mail.
+///
+/// Whoever changes files asks [`Tenure::check`] right before a name appears, changes or goes, and again before a client is told
+/// that it has.
+#[derive(Debug, Clone)]
+pub struct Tenure(Option<Arc<Hold>>);
+
+#[derive(Debug)]
+struct Hold {
+    term: Arc<Term>,
+    given_up: AtomicBool,
+}
+
+/// The mail is another node's, or may be by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this node does not own the mailbox any more")]
+pub struct Lapsed;
+
+impl From<Lapsed> for io::Error {
+    fn from(lapsed: Lapsed) -> Self {
+        Self::other(lapsed)
+    }
+}
+
+impl Tenure {
+    /// Of a process that is alone with the mail root.
+    pub const ALONE: Self = Self(None);
+
+    pub(super) fn under(term: &Arc<Term>) -> Self {
+        Self(Some(Arc::new(Hold { term: Arc::clone(term), given_up: AtomicBool::new(false) })))
+    }
+
+    /// Whether the mail may be touched now.
+    ///
+    /// # Errors
+    /// The lease has ended or the user was given up.
+    pub fn check(&self) -> Result<(), Lapsed> {
+        match &self.0 {
+            None => Ok(()),
+            Some(hold) if !hold.given_up.load(Ordering::Acquire) && hold.term.is_good() => Ok(()),
+            Some(_) => Err(Lapsed),
+        }
+    }
+
+    /// Nothing is written any more under it.
+    pub fn give_up(&self) {
+        if let Some(hold) = &self.0 {
+            hold.given_up.store(true, Ordering::Release);
+        }
+    }
+}

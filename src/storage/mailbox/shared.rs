@@ -1,0 +1,153 @@
+//! Mailboxes among several nodes: taking users, and giving them back.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::mailboxes::Mailboxes;
+use super::{Error, User};
+use crate::foundations::address::Address;
+use crate::foundations::clock::Uptime;
+use crate::storage::cluster::{Membership, Place, Term};
+
+/// Users are taken and given back one after the other, in as many rows as there are turns.
+const TURNS: usize = 64;
+
+/// Keeps a user from being taken while it is given back.
+pub(super) struct Turns {
+    hasher: RandomState,
+    turns: Vec<Mutex<()>>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), turns: (0..TURNS).map(|_| Mutex::new(())).collect() }
+    }
+}
+
+impl Turns {
+    async fn wait(&self, key: &str) -> MutexGuard<'_, ()> {
+        let place = self.hasher.hash_one(key) % TURNS as u64;
+        self.turns[usize::try_from(place).unwrap_or(0)].lock().await
+    }
+}
+
+/// When users were last seen in use.
+#[derive(Debug, Default)]
+pub struct IdleUsers(HashMap<String, (u64, Uptime)>);
+
+/// Which users are given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release<'a> {
+    /// Those whom nobody uses now.
+    Unused,
+    /// Whoever uses them: sessions end.
+    Anyway,
+    /// Whoever uses them; the node of this name has them then.
+    To(&'a str),
+}
+
+impl Mailboxes {
+    /// Takes a user as a node and opens its mail.
+    pub(super) async fn take(
+        &self,
+        account: &Address,
+        key: String,
+        membership: &Membership,
+    ) -> Result<Arc<User>, Error> {
+        let _turn = self.inner.turns.wait(&key).await;
+        if let Some(user) = self.known(&key) {
+            return Ok(user);
+        }
+        match membership.take(&key).await? {
+            Place::Here(tenure) => self.load(account, key, tenure).await,
+            Place::There { node, .. } => Err(Error::Elsewhere(node)),
+        }
+    }
+
+    /// The other node that has a user, with its address; `None` when it is here, from now on if nobody had it.
+    ///
+    /// # Errors
+    /// It cannot be known now.
+    pub async fn whereabouts(&self, account: &Address) -> Result<Option<(String, String)>, Error> {
+        let key = account.key();
+        let Some(membership) = &self.inner.membership else { return Ok(None) };
+        let _turn = self.inner.turns.wait(&key).await;
+        if self.known(&key).is_some() {
+            return Ok(None);
+        }
+        match membership.take(&key).await? {
+            Place::Here(_) => Ok(None),
+            Place::There { node, address } => Ok(Some((node, address))),
+        }
+    }
+
+    /// Gives a user back: what was begun is finished and written, then others may take it.
+    ///
+    /// # Errors
+    /// The database fails. The user's mail is closed then, and this node's until its lease ends or it is asked for here.
+    pub async fn release(&self, key: &str, term: &Term, release: Release<'_>) -> Result<(), Error> {
+        let Some(membership) = &self.inner.membership else { return Ok(()) };
+        let _turn = self.inner.turns.wait(key).await;
+        let (user, in_use) = {
+            let mut users = self.inner.users.lock();
+            let user = users.get(key).map(Arc::clone);
+            // One is in the map, one is here.
+            let in_use = user.as_ref().is_some_and(|user| Arc::strong_count(user) > 2);
+            if !in_use {
+                users.remove(key);
+            }
+            (user, in_use)
+        };
+        if in_use && release == Release::Unused {
+            return Ok(());
+        }
+        if let Some(user) = user {
+            let settled = self.inner.environment.job(move || {
+                user.settle();
+                Ok(())
+            });
+            settled.await?;
+            self.inner.users.lock().remove(key);
+        }
+        match release {
+            Release::To(node) => membership.hand_over(key, term, node).await?,
+            Release::Unused | Release::Anyway => membership.give_back(key, term).await?,
+        }
+        Ok(())
+    }
+
+    /// Users in memory, by their keys.
+    pub fn users(&self) -> Vec<String> {
+        self.inner.users.lock().keys().cloned().collect()
+    }
+
+    /// Users whom nobody has used for so long.
+    pub fn unused(&self, idle: Duration, seen: &mut IdleUsers) -> Vec<String> {
+        let now = Uptime::now();
+        let users = self.inner.users.lock();
+        seen.0.retain(|key, _| users.contains_key(key));
+        let mut unused = Vec::new();
+        for (key, user) in users.iter() {
+            let used = user.used();
+            let entry = seen.0.entry(key.clone()).or_insert((used, now));
+            if Arc::strong_count(user) > 1 || entry.0 != used {
+                *entry = (used, now);
+            } else if entry.1 + idle <= now {
+                unused.push(key.clone());
+            }
+        }
+        unused
+    }
+
+    /// Lets go of everybody at once, without a word to the disk: the lease has ended.
+    pub fn abandon(&self) {
+        let users = std::mem::take(&mut *self.inner.users.lock());
+        for user in users.values() {
+            user.send_away();
+        }
+    }
+}

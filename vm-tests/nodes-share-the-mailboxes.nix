@@ -1,0 +1,172 @@
+# Promise: two machines over one database and one storage are one server: mail taken by one is read at the other, a machine
+# that dies is replaced by the other within the lease, and nothing that was acknowledged is lost.
+{ self }:
+{ lib, ... }:
+let
+  secret = "for the test only, and long enough to be one";
+  node =
+    { nodes, ... }:
+    {
+      imports = [ (import ./lib/server.nix { inherit self; }) ];
+      environment.etc = {
+        "secrets/cluster".text = secret;
+        "secrets/database".text =
+          "postgres://postrider:test@${nodes.storage.networking.primaryIPAddress}/mailserver";
+      };
+      networking.hosts.${nodes.storage.networking.primaryIPAddress} = [ "storage" ];
+      services.postrider = {
+        cluster = {
+          enable = true;
+          secretFile = "/etc/secrets/cluster";
+          peers = [
+            nodes.mail1.networking.primaryIPAddress
+            nodes.mail2.networking.primaryIPAddress
+          ];
+        };
+        database = {
+          type = "postgresql";
+          createLocally = false;
+          urlFile = "/etc/secrets/database";
+        };
+        hostname = "mail.example.test";
+        settings.cluster.lease = "15s";
+      };
+      systemd.services = {
+        postrider-access.unitConfig.RequiresMountsFor = "/var/mail/vhosts";
+        postrider-mta.unitConfig.RequiresMountsFor = "/var/spool/postrider";
+      };
+      virtualisation.fileSystems =
+        let
+          mount = path: {
+            device = "storage:${path}";
+            fsType = "nfs";
+            options = [
+              "nfsvers=4.2"
+              "hard"
+              "lookupcache=positive"
+              "actimeo=1"
+            ];
+          };
+        in
+        {
+          "/var/mail/vhosts" = mount "/mail";
+          "/var/spool/postrider" = mount "/queue";
+        };
+    };
+  named =
+    name:
+    { nodes, ... }:
+    {
+      imports = [ node ];
+      networking.hostName = lib.mkForce name;
+      services.postrider.cluster.address = nodes.${name}.networking.primaryIPAddress;
+    };
+in
+{
+  name = "nodes-share-the-mailboxes";
+  globalTimeout = 1200;
+
+  nodes = {
+    storage = {
+      networking.firewall.allowedTCPPorts = [
+        2049
+        5432
+      ];
+      services.nfs.server = {
+        enable = true;
+        exports = "/srv *(rw,fsid=0,sync,no_subtree_check,no_root_squash)\n";
+      };
+      services.postgresql = {
+        enable = true;
+        enableTCPIP = true;
+        authentication = "host mailserver postrider samenet scram-sha-256\n";
+        ensureDatabases = [ "mailserver" ];
+        ensureUsers = [ { name = "postrider"; } ];
+      };
+      systemd.tmpfiles.settings."10-mail" = {
+        # The numbers of vmail and postrider-mta on the nodes.
+        "/srv/mail".d = {
+          mode = "0700";
+          user = "5000";
+          group = "5000";
+        };
+        "/srv/queue".d = {
+          mode = "0700";
+          user = "5001";
+          group = "5001";
+        };
+      };
+    };
+    mail1 = named "mail1";
+    mail2 = named "mail2";
+  };
+
+  testScript = ''
+    import json
+
+    ${builtins.readFile ./lib/mail.py}
+
+
+    def nodes(machine: typing.Any) -> typing.Any:
+        return {one["name"]: one for one in json.loads(machine.succeed("postrider --json cluster status"))}
+
+
+    storage.start()
+    storage.wait_for_unit("nfs-server.service")
+    storage.wait_for_unit("postgresql.service")
+    storage.wait_until_succeeds("runuser -u postgres -- psql -c \"ALTER ROLE postrider PASSWORD 'test'\"")
+    storage.succeed("runuser -u postgres -- psql -c 'ALTER DATABASE mailserver OWNER TO postrider'")
+    for machine in (mail1, mail2):
+        machine.start()
+    for machine in (mail1, mail2):
+        machine.wait_for_unit("postrider-access.service")
+        machine.wait_for_unit("postrider-mta.service")
+    for machine in (mail1, mail2):
+        machine.wait_until_succeeds("test $(postrider cluster status | grep -c serving) = 2")
+
+    with subtest("mail taken by one node is read at either"):
+        send(mail1, "ann@example.test", "ann", "bob@example.test", "by way of the first")
+        send(mail2, "ann@example.test", "ann", "bob@example.test", "by way of the second")
+        for machine in (mail1, mail2):
+            wait_for_mail(machine, "bob@example.test", "bob", "by way of the first")
+            wait_for_mail(machine, "bob@example.test", "bob", "by way of the second")
+        owner = mail1.succeed("postrider cluster owner bob@example.test")
+        assert "with mail" in owner, owner
+
+    with subtest("the port between nodes is for nodes"):
+        storage.fail("timeout 5 bash -c '</dev/tcp/mail1/2425'")
+        mail2.succeed("timeout 5 bash -c '</dev/tcp/mail1/2425'")
+
+    with subtest("a user is moved, and nobody notices"):
+        mail1.succeed("postrider cluster move bob@example.test mail1")
+        mail1.wait_until_succeeds("postrider cluster owner bob@example.test | grep -q 'with mail1'", timeout=60)
+        wait_for_mail(mail2, "bob@example.test", "bob", "by way of the first")
+
+    with subtest("a node that dies is replaced within the lease, and nothing acknowledged is lost"):
+        send(mail1, "ann@example.test", "ann", "bob@example.test", "just before")
+        wait_for_mail(mail1, "bob@example.test", "bob", "just before")
+        mail1.crash()
+        mail2.wait_until_succeeds("postrider cluster status | grep mail1 | grep -q ended", timeout=60)
+        wait_for_mail(mail2, "bob@example.test", "bob", "just before")
+        found = subjects(mail2, "bob@example.test", "bob")
+        assert sorted(found) == sorted(["by way of the first", "by way of the second", "just before"]), found
+        send(mail2, "ann@example.test", "ann", "bob@example.test", "afterwards")
+        wait_for_mail(mail2, "bob@example.test", "bob", "afterwards")
+
+    with subtest("it comes back and serves again"):
+        mail1.start()
+        mail1.wait_for_unit("postrider-access.service")
+        mail1.wait_until_succeeds("test $(postrider cluster status | grep -c serving) = 2")
+        wait_for_mail(mail1, "bob@example.test", "bob", "afterwards")
+        assert set(nodes(mail1)) == {"mail1", "mail2"}
+
+    with subtest("a node is emptied before it is stopped"):
+        mail2.succeed("postrider cluster drain mail2")
+        mail2.wait_until_succeeds("test $(postrider --json cluster status | jq '.[] | select(.name == \"mail2\").users') = 0")
+        wait_for_mail(mail2, "bob@example.test", "bob", "afterwards")
+        mail2.succeed("postrider cluster resume mail2")
+
+    with subtest("the sandbox of each unit is judged at most 2.0"):
+        all_sandboxed(mail1)
+  '';
+}
