@@ -3,8 +3,10 @@ use super::exit::{Exit, Outcome};
 use super::output::Shown;
 use crate::daemon::database_url;
 use crate::foundations::address::Address;
+use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::storage::cluster::{Node, NodeState, Nodes};
 use crate::storage::database::Database;
+use crate::storage::spool;
 
 /// The nodes over these mailboxes. The commands work on any machine that reaches the database; nodes do what is wished at
 /// their next renewal (`cluster.renew`).
@@ -58,13 +60,13 @@ pub(super) async fn run(command: Cluster, context: &Context) -> Outcome {
     let config = context.config()?;
     let database = Database::connect(&database_url(&config)?, &config.database).await?;
     database.check().await?;
-    let outcome = perform(command, context, &Nodes::new(database.clone())).await;
+    let outcome = perform(command, context, &database).await;
     database.close().await;
     outcome
 }
 
-async fn perform(command: Cluster, context: &Context, nodes: &Nodes) -> Outcome {
-    let output = &context.output;
+async fn perform(command: Cluster, context: &Context, database: &Database) -> Outcome {
+    let (output, nodes) = (&context.output, Nodes::new(database.clone()));
     match command {
         Cluster::Status => output.list(&nodes.list().await?),
         Cluster::Owner { user } => {
@@ -96,7 +98,10 @@ async fn perform(command: Cluster, context: &Context, nodes: &Nodes) -> Outcome 
                 output.done(&text, &serde_json::json!({ "forgotten": false }));
                 return Ok(Exit::NotFound);
             }
-            output.done(&format!("{node} is forgotten"), &serde_json::json!({ "forgotten": true }));
+            let freed = spool::abandon(database, &node, SystemClock.now()).await?;
+            let text =
+                format!("{node} is forgotten; {freed} recipients that it was about to send to are free for others");
+            output.done(&text, &serde_json::json!({ "forgotten": true, "freed": freed }));
         }
     }
     Ok(Exit::Done)

@@ -205,6 +205,11 @@ impl Parts {
             Some(Queue::new(QueueParts {
                 settings: lives.queue.clone(),
                 hostname: config.hostname.clone(),
+                // Nodes have one host name for the world, and one queue.
+                claimant: match config.cluster.is_on() {
+                    true => config.cluster.node.clone(),
+                    false => config.hostname.to_string(),
+                },
                 spool: spool.clone(),
                 outbound: outbound.clone(),
                 routing: routing.clone(),

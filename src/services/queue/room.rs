@@ -21,8 +21,10 @@ use crate::storage::spool::{Counts, Destination, Spool};
 pub struct QueueParts {
     /// Its settings. `memory` counts from the start of the process.
     pub settings: Live<QueueSettings>,
-    /// Our name: in notifications, and as the owner of claimed recipients.
+    /// Our name in notifications.
     pub hostname: Domain,
+    /// The owner of the recipients that this process claims. It outlives the process, and no other process that sends has it.
+    pub claimant: String,
     /// Where entries are kept.
     pub spool: Spool,
     /// Who passes them on to other hosts.

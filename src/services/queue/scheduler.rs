@@ -98,7 +98,7 @@ impl Queue {
 
     /// The name under which this process claims.
     pub(super) fn owner(&self) -> &str {
-        self.0.parts.hostname.as_str()
+        &self.0.parts.claimant
     }
 
     /// Takes back what an earlier process of this name had claimed, and says which messages may arrive twice.

@@ -8,7 +8,7 @@ use super::entry::{ENTRY_COLUMNS, ENTRY_WIDTH, RECIPIENT_COLUMNS, entry, queued}
 use super::{Destination, Entry, Error, Queued, RecipientState, Spool};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
-use crate::storage::database::{Durability, Row, Sql, Transaction, Val};
+use crate::storage::database::{Database, Durability, Row, Sql, Transaction, Val};
 
 /// What a node wants to work on.
 #[derive(Debug, Clone, Copy)]
@@ -179,6 +179,16 @@ impl Spool {
         self.submit(job).await?;
         Ok(uncertain)
     }
+}
+
+/// Frees what a node has claimed that will not come back; how many recipients that were. Those whose transmission had begun may
+/// be sent twice.
+///
+/// # Errors
+/// The database fails.
+pub async fn abandon(database: &Database, owner: &str, now: Timestamp) -> Result<u64, Error> {
+    let sql = "UPDATE queue_recipients SET owner = NULL, sending_since = NULL, due_at = ? WHERE owner = ?";
+    Ok(database.execute(sql, &[Val::from(now), Val::from(owner)]).await?)
 }
 
 /// Lets an administrator see to a recipient whose row, or whose entry's, makes no sense.

@@ -28,7 +28,7 @@ mod settle;
 mod sweep;
 
 pub use bodies::body_path;
-pub use claim::{Claim, Claimed};
+pub use claim::{Claim, Claimed, abandon};
 pub use destination::{Destination, InvalidDestination};
 pub use destinations::Backlog;
 pub use entry::{Entry, NewEntry, NewRecipient, Queued, RecipientState};

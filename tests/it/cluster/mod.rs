@@ -2,6 +2,7 @@
 
 mod leases;
 mod moves;
+mod queue;
 mod sessions;
 mod world;
 

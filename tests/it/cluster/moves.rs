@@ -334,7 +334,7 @@ async fn whoever_wakes_up_late_changes_nothing(dialect: Dialect) {
 }
 
 /// What the command line of a node says.
-async fn command(node: &Node, words: &[&str]) -> String {
+pub async fn command(node: &Node, words: &[&str]) -> String {
     let description: serde_json::Value = serde_json::from_slice(&std::fs::read(&node.description).unwrap()).unwrap();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
     let config = description["config"].as_str().unwrap();

@@ -80,26 +80,12 @@ impl World {
 
     /// A node that reaches the database by another way.
     pub async fn node_through(&self, name: &str, pace: Pace, database: &str) -> Node {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let settings = self.settings(name, pace, database);
-        let (tell, told) = oneshot::channel();
-        let (stop, stopping) = oneshot::channel::<()>();
-        let (end, stopped) = oneshot::channel();
-        runtime.spawn(async move {
-            let host = Host::start().settings(&settings).user("ann@example.test").user("bob@example.test");
-            let host = host.real_time().await;
-            let protocols = Protocol::ALL.iter().map(|protocol| (*protocol, host.address(*protocol))).collect();
-            let _ = tell.send((protocols, host.authority(), host.description()));
-            if stopping.await.is_ok() {
-                host.stop().await;
-                let _ = end.send(());
-            } else {
-                // Killed with the runtime.
-                std::future::pending::<()>().await;
-            }
-        });
-        let (listening, authority, description) = told.await.expect("the node starts");
-        Node { listening, authority, description, runtime: Some(runtime), stop: Some(stop), stopped: Some(stopped) }
+        boot(self.settings(name, pace, database)).await
+    }
+
+    /// A node with further settings.
+    pub async fn node_with(&self, name: &str, pace: Pace, more: &str) -> Node {
+        boot(self.settings(name, pace, &self.fresh.url.to_string()) + more).await
     }
 
     /// Who owns a user now.
@@ -117,6 +103,28 @@ impl World {
         world.database.close().await;
         world.fresh.remove().await;
     }
+}
+
+async fn boot(settings: String) -> Node {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (tell, told) = oneshot::channel();
+    let (stop, stopping) = oneshot::channel::<()>();
+    let (end, stopped) = oneshot::channel();
+    runtime.spawn(async move {
+        let host = Host::start().settings(&settings).user("ann@example.test").user("bob@example.test");
+        let host = host.real_time().await;
+        let protocols = Protocol::ALL.iter().map(|protocol| (*protocol, host.address(*protocol))).collect();
+        let _ = tell.send((protocols, host.authority(), host.description()));
+        if stopping.await.is_ok() {
+            host.stop().await;
+            let _ = end.send(());
+        } else {
+            // Killed with the runtime.
+            std::future::pending::<()>().await;
+        }
+    });
+    let (listening, authority, description) = told.await.expect("the node starts");
+    Node { listening, authority, description, runtime: Some(runtime), stop: Some(stop), stopped: Some(stopped) }
 }
 
 /// Waits until something is so.

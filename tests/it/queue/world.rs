@@ -182,6 +182,7 @@ impl World {
         let mailboxes = Arc::new(Mailboxes::default());
         let queue = Queue::new(QueueParts {
             settings: Live::new(set_up.queue.clone()),
+            claimant: hostname.to_string(),
             hostname,
             spool: spool.clone(),
             outbound,
