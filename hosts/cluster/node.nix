@@ -2,7 +2,6 @@
 #   10.0.0.5 the load balancer, 10.0.0.10 database and storage, 10.0.0.11 and 10.0.0.12 the mail nodes.
 {
   networking.domain = "example.com";
-  networking.nftables.enable = true;
 
   services.postrider = {
     enable = true;

@@ -39,9 +39,8 @@
   };
   environment.systemPackages = [ pkgs.nfs-utils ];
 
-  networking.nftables.enable = true;
-  networking.firewall.extraInputRules = ''
-    ip saddr { 10.0.0.11, 10.0.0.12 } tcp dport { 2049, 5432 } accept
+  networking.firewall.extraCommands = ''
+    iptables -A nixos-fw -p tcp -s 10.0.0.11,10.0.0.12 -m multiport --dports 2049,5432 -j nixos-fw-accept
   '';
 
   boot.loader.grub.device = "/dev/vda";

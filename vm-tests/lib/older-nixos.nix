@@ -29,6 +29,7 @@ in
       );
     };
     isoImage.makeBiosBootable = ignored types.bool true;
+    virtualisation.fileSystems = ignored (types.attrsOf types.raw) { };
     services.getty.autologinUser = ignored (types.nullOr types.str) null;
     services.getty.helpLine = ignored types.lines "";
     system.preSwitchChecks = ignored (types.attrsOf types.str) { };

@@ -22,9 +22,9 @@ async fn what_a_node_sends_is_its_own(dialect: Dialect) {
     let Some(world) = World::new(dialect).await else { return };
     // Another server that accepts connections and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = silent.local_addr().unwrap().port();
-    let more = format!("[[outbound.routes]]\ndomains = [\"*\"]\nhost = \"[127.0.0.1]\"\nport = {port}\n");
-    let a = world.node_with("a", BRISK, &more).await;
+    let exchanger = silent.local_addr().unwrap();
+    let more = "[[outbound.routes]]\ndomains = [\"*\"]\nhost = \"[127.0.0.1]\"\n";
+    let a = world.node_with("a", BRISK, more, exchanger).await;
     let mut smtp = Smtp::hello(a.tls(Protocol::Submissions).await, "EHLO client.example").await;
     smtp.log_in("ann@example.test", PASSWORD).await;
     let letter = "From: ann@example.test\r\nSubject: Far\r\n\r\nText\r\n";
@@ -34,7 +34,7 @@ async fn what_a_node_sends_is_its_own(dialect: Dialect) {
     until("a claims what it sends", async || claimant(&world).await.as_deref() == Some("a")).await;
 
     // Another node of the same host name takes nothing away: not when it starts, nor while it works.
-    let b = world.node_with("b", BRISK, &more).await;
+    let b = world.node_with("b", BRISK, more, exchanger).await;
     b.imap("bob@example.test").await.ok("SELECT INBOX").await;
     assert_eq!(claimant(&world).await.as_deref(), Some("a"));
 
