@@ -10,9 +10,9 @@ use std::time::Duration;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ED25519};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
@@ -21,7 +21,7 @@ use rustls::{
 };
 
 use crate::foundations::files;
-use crate::foundations::net::{TlsContext, TlsSetup};
+use crate::foundations::net::{CertificateJudge, Judged, Shown, TlsContext, TlsSetup};
 
 /// Fewest octets of a secret.
 const FEWEST: usize = 32;
@@ -78,19 +78,20 @@ impl Keys {
         let certificate = params.self_signed(&key).map_err(|error| error.to_string())?.der().clone();
         let der = || PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(provider::default_provider());
-        let same = Arc::new(SameKey {
+        let same = SameKey {
             key: public_key(&certificate).map_err(|error| error.to_string())?,
             provider: Arc::clone(&provider),
-        });
+        };
         let failed = |error: TlsError| error.to_string();
         let versions = [&rustls::version::TLS13];
         let server = ServerConfig::builder_with_provider(Arc::clone(&provider));
         let server = server.with_protocol_versions(&versions).map_err(failed)?;
-        let server = server.with_client_cert_verifier(Arc::clone(&same) as _);
+        let server = server.with_client_cert_verifier(Arc::new(same.clone()));
         let server = server.with_single_cert(vec![certificate.clone()], der()).map_err(failed)?;
+        let judged = Arc::new(Judged::new(same, Arc::clone(&provider)));
         let client = ClientConfig::builder_with_provider(provider);
         let client = client.with_protocol_versions(&versions).map_err(failed)?;
-        let client = client.dangerous().with_custom_certificate_verifier(same);
+        let client = client.dangerous().with_custom_certificate_verifier(judged);
         let client = client.with_client_auth_cert(vec![certificate], der()).map_err(failed)?;
         Ok(Self { server: Arc::new(server), client: Arc::new(client) })
     }
@@ -131,7 +132,7 @@ fn public_key(certificate: &CertificateDer<'_>) -> Result<Vec<u8>, TlsError> {
 }
 
 /// Trusts whoever has our own key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct SameKey {
     key: Vec<u8>,
     provider: Arc<CryptoProvider>,
@@ -144,54 +145,11 @@ impl SameKey {
         }
         Err(TlsError::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
-
-    fn verify(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
-    }
 }
 
-/// Nodes speak TLS 1.3 only.
-fn too_old() -> Result<HandshakeSignatureValid, TlsError> {
-    Err(TlsError::General("nodes speak TLS 1.3".to_owned()))
-}
-
-impl ServerCertVerifier for SameKey {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        self.check(certificate).map(|()| ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        too_old()
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.verify(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
+impl CertificateJudge for SameKey {
+    fn judge(&self, shown: Shown<'_>) -> Result<(), TlsError> {
+        self.check(shown.end_entity)
     }
 }
 
@@ -215,7 +173,7 @@ impl ClientCertVerifier for SameKey {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        too_old()
+        Err(TlsError::General("nodes speak TLS 1.3".to_owned()))
     }
 
     fn verify_tls13_signature(
@@ -224,7 +182,7 @@ impl ClientCertVerifier for SameKey {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.verify(message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -234,6 +192,7 @@ impl ClientCertVerifier for SameKey {
 
 #[cfg(test)]
 mod tests {
+    use rustls::pki_types::ServerName;
     use tokio_rustls::{TlsAcceptor, TlsConnector};
 
     use super::*;

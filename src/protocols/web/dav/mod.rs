@@ -23,6 +23,7 @@ mod room;
 mod serve;
 mod settings;
 mod transfer;
+mod turns;
 mod xml;
 
 pub use door::Trust;

@@ -26,7 +26,8 @@ const AROUND: usize = 2 << 10;
 pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     let root = body::xml(asked.room, body).await?.ok_or_else(|| Problem::bad("A report has a body."))?;
     let report = Report::parse(&root)?;
-    let _turn = asked.room.queries.acquire().await.map_err(|error| Problem::ours(&error))?;
+    let account = &asked.visitor.account.address;
+    let _turn = asked.room.turns.take(account).await.map_err(|error| Problem::ours(&error))?;
     let Place::Collection(kind, name) = &asked.place else {
         return match (report, &asked.place) {
             // A multiget names its objects itself (RFC 4791 §7.9).

@@ -1,10 +1,10 @@
 //! What the room needs from the rest of the house.
 
 use aws_lc_rs::hmac;
-use tokio::sync::Semaphore;
 
 use super::DavSettings;
 use super::door::Known;
+use super::turns::Turns;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::settings::Live;
 use crate::services::dav::Contacts;
@@ -34,8 +34,7 @@ pub struct Needs {
 /// The room.
 pub struct Room {
     pub(super) needs: Needs,
-    /// The right to make a query.
-    pub(super) queries: Semaphore,
+    pub(super) turns: Turns,
     /// Makes names of remembered logins that tell nothing. Without randomness nothing is remembered.
     pub(super) key: Option<hmac::Key>,
     pub(super) logins: moka::sync::Cache<[u8; 32], Known>,
@@ -47,8 +46,8 @@ impl Room {
         let settings = needs.settings.get();
         let mut key = [0u8; 32];
         let key = aws_lc_rs::rand::fill(&mut key).ok().map(|()| hmac::Key::new(hmac::HMAC_SHA256, &key));
-        let queries = Semaphore::new(settings.queries_at_once.max(1) as usize);
-        Self { queries, key, logins: moka::sync::Cache::new(settings.logins.into()), needs }
+        let turns = Turns::new(settings.queries_at_once, settings.logins);
+        Self { turns, key, logins: moka::sync::Cache::new(settings.logins.into()), needs }
     }
 
     pub(super) fn limits(&self) -> Limits {

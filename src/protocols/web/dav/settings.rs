@@ -38,7 +38,7 @@ crate::settings! {
         pub recurrences: u32 = 10_000,
         /// How long a query may take. Then it is refused with 507.
         pub query: Span = Span::seconds(20),
-        /// Queries at the same time, for all users; further ones wait for their turn.
+        /// Queries at the same time, for all users; further ones wait for their turn. Each user makes one at a time.
         pub queries_at_once: u32 = 2,
         /// For how long a password is not looked up again for the same client. A changed password or a disabled account
         /// counts at once (`directory.cache_for`).
