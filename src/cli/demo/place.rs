@@ -54,7 +54,8 @@ impl Place {
             within("spool"),
             within("tls"),
         );
-        for protocol in Protocol::ALL {
+        // There is one node, which speaks to no other.
+        for protocol in Protocol::ALL.iter().filter(|protocol| **protocol != Protocol::Cluster) {
             let bound = listening.iter().find(|place| place.protocol == *protocol);
             let bind = bound.map_or_else(|| "127.0.0.1:0".to_owned(), |place| place.bind.to_string());
             text += &format!("\n[[listener]]\nprotocol = \"{protocol}\"\nbind = [\"{bind}\"]\n");
