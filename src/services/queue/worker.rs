@@ -20,6 +20,9 @@ use crate::storage::spool::{self, Action, Claimed, Destination, Fate, Report};
 
 /// How long a body that cannot be read waits for the next attempt.
 const UNREADABLE: Duration = Duration::from_secs(60);
+/// After which a message is tried whose state the database did not tell. It is written down when the database answers again, so
+/// that nothing is to be waited for.
+const UNCONFIRMED: Duration = Duration::from_secs(1);
 /// Longest pause between attempts to write down what has happened.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often the database may refuse before it is believed.
@@ -161,7 +164,7 @@ impl Queue {
             Ok(confirmed) => confirmed,
             Err(error) => {
                 log::warn!(queue:% = group.entry.id, cause:% = error; "A message is not tried now: its state cannot be read");
-                let fate = Fate::Untried { due_at: self.0.parts.clock.now() + UNREADABLE };
+                let fate = Fate::Untried { due_at: self.0.parts.clock.now() + UNCONFIRMED };
                 let fates: Vec<_> = keys.iter().map(|key| (*key, fate.clone())).collect();
                 self.settle_surely(group.entry.id, &fates).await;
                 return None;
