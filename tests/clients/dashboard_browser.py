@@ -60,6 +60,7 @@ def logs_in(server):
     assert page.script("return document.activeElement.id") == "password"
     page.press("not the word", Keys.ENTER)
     page.until("a wrong password is told", lambda: "not the administrator" in page.text("[role=alert]"))
+    page.until("the field is ready", lambda: page.script("return document.activeElement.id") == "password")
     page.press(server.users[0][1], Keys.ENTER)
     page.until("the first page", lambda: page.script("return !!document.querySelector('#tiles')"))
     page.shows("overview")
