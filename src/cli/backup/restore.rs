@@ -204,7 +204,6 @@ pub(super) async fn into_directory(
     database.migrate().await?;
     told.rows = Some(restore_accounts(repository, snapshot, &database, &directory.join("spool"), fate).await?);
     database.close().await;
-    let _ = std::fs::remove_file(directory.join("unfinished.migrating"));
     files::rename_durable(&unfinished, &path)?;
     Ok(told)
 }

@@ -1,6 +1,7 @@
 //! Bringing the tables up to date. The statements are in `migrations/`, with the rules for adding some.
 
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
@@ -151,11 +152,34 @@ async fn take_turn(connection: &mut MySqlConnection) -> Result<(), MigrateError>
     }
 }
 
+/// Waits until no other process changes how SQLite's file is built. SQLite has no lock for this that spans several
+/// transactions, and none that is waited for while the log of a new file is turned on; the directory of the file is
+/// locked instead, for which nobody has to be allowed to write anything.
+pub(super) async fn take_file_turn(database: &Path) -> Result<File, Error> {
+    let directory = match database.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let locked = tokio::task::spawn_blocking({
+        let directory = directory.clone();
+        move || {
+            let file = File::open(directory)?;
+            file.lock()?;
+            Ok(file)
+        }
+    });
+    let result = locked.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+    result.map_err(|because| Error::File { path: directory.display().to_string(), because })
+}
+
 impl Database {
     /// Creates what is missing and brings the tables up to date. Safe to call from several processes at once, and when
     /// there is nothing to do. Tables of the seed that are there already are kept with every row.
     pub async fn migrate(&self) -> Result<(), Error> {
-        let _lock = self.lock_file().await?;
+        let _turn = match self.0.url.path() {
+            Some(path) => Some(take_file_turn(&path).await?),
+            None => None,
+        };
         let there = self.tables().await?;
         self.check_tables(|table| there.iter().any(|name| name == table)).await?;
         let migrator = migrator(self.dialect());
@@ -179,22 +203,6 @@ impl Database {
             // The driver takes an advisory lock.
             Pools::Postgres(pool) => migrator.run(pool).await,
         }
-    }
-
-    /// SQLite has no lock for this that spans several transactions; a locked file beside the database does it.
-    async fn lock_file(&self) -> Result<Option<File>, Error> {
-        let Some(path) = self.0.url.path() else { return Ok(None) };
-        let path = path.with_extension("migrating");
-        let locked = tokio::task::spawn_blocking({
-            let path = path.clone();
-            move || {
-                let file = File::create(path)?;
-                file.lock()?;
-                Ok(file)
-            }
-        });
-        let result = locked.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
-        result.map(Some).map_err(|because| Error::File { path: path.display().to_string(), because })
     }
 
     async fn tables(&self) -> Result<Vec<String>, Error> {

@@ -16,6 +16,7 @@ use sqlx::{Connection, Executor, MySqlPool, PgPool, Pool, SqlitePool};
 use tokio::time::Instant;
 
 use super::engine::{self, Answer, Want};
+use super::migrate::take_file_turn;
 use super::{DatabaseSettings, DatabaseUrl, Dialect, Error, Row, Sql, Val};
 
 /// A connection that was used within this time is handed out without asking whether it still lives.
@@ -216,6 +217,8 @@ async fn open_sqlite(url: &DatabaseUrl, settings: &DatabaseSettings) -> Result<P
             // nothing to undo, and it takes the connection to be within a transaction forever: another one is opened.
             .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
     };
+    // Two that turn the log of a new file on at once would be told that it is locked, without any waiting.
+    let _turn = take_file_turn(&path).await?;
     // The writers come first: opening one turns the log on, without which a reader could not read beside them.
     Ok(Pools::Sqlite {
         full: pool(1).connect_with(writer(SqliteSynchronous::Full)).await?,
