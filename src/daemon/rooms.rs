@@ -55,7 +55,7 @@ pub(super) fn serve(parts: &Arc<Parts>, stages: &Stages, bound: Vec<Bound>) -> V
     let (pop3, managesieve) = (pop3_room(parts), managesieve_room(parts));
     let rooms = Rooms {
         parts,
-        cluster: cluster_room(parts, &smtp, imap.as_ref(), pop3.as_ref(), managesieve.as_ref()),
+        cluster: cluster_room(parts, &smtp, imap.as_ref(), pop3.as_ref(), managesieve.as_ref(), webmail.as_ref()),
         smtp,
         imap,
         pop3,
@@ -183,6 +183,7 @@ fn webmail_room(
         scripts: parts.scripts.clone()?,
         sieve: parts.lives.sieve.clone(),
         submitting: submitting(parts, submission),
+        cluster: parts.cluster.clone(),
         lessons: Arc::clone(lessons),
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
@@ -233,9 +234,10 @@ fn cluster_room(
     imap: Option<&Arc<imap::Room>>,
     pop3: Option<&Arc<pop3::Room>>,
     managesieve: Option<&Arc<managesieve::Room>>,
+    webmail: Option<&Arc<webmail::Room>>,
 ) -> Option<Arc<cluster::Room>> {
     let (lmtp, imap, pop3) = (Arc::clone(smtp.here.as_ref()?), Arc::clone(imap?), Arc::clone(pop3?));
-    let managesieve = Arc::clone(managesieve?);
+    let (managesieve, webmail) = (Arc::clone(managesieve?), Arc::clone(webmail?));
     Some(Arc::new(cluster::Room::new(cluster::Needs {
         cluster: parts.cluster.clone()?,
         login: parts.login.clone(),
@@ -249,6 +251,7 @@ fn cluster_room(
         managesieve: Box::new(move |connection, _, logged_in| {
             Box::pin(managesieve::resume(connection, logged_in, Arc::clone(&managesieve)))
         }),
+        web: Box::new(move |connection, asked| Box::pin(webmail::respond(connection, asked, Arc::clone(&webmail)))),
     })))
 }
 

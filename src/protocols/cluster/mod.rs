@@ -1,4 +1,5 @@
-//! What other nodes want of this one: messages for its users by LMTP, and clients' sessions to go on with.
+//! What other nodes want of this one: messages for its users by LMTP, clients' sessions to go on with, and
+//! requests of browsers.
 //!
 //! [`run`] reads the first line, makes sure that the user is here, and gives the connection to the room that speaks the protocol. Those
 //! rooms are handed in, for no protocol room names another. The listener lets nobody in but nodes: see
@@ -6,4 +7,4 @@
 
 mod serve;
 
-pub use serve::{Needs, Room, Sessions, run};
+pub use serve::{Needs, Requests, Room, Sessions, run};

@@ -7,12 +7,15 @@ use futures_util::future::BoxFuture;
 use crate::foundations::failure::Refusal;
 use crate::foundations::mail::Peer;
 use crate::foundations::net::Connection;
-use crate::services::cluster::{Answer, Cluster, Handed, Opening, hear, say};
+use crate::services::cluster::{Answer, Asked, Cluster, Handed, Opening, hear, say};
 use crate::services::guard::Service;
 use crate::services::login::{LoggedIn, Login};
 
 /// What a room does with a session that another node has begun.
 pub type Sessions = Box<dyn Fn(Connection, Handed, LoggedIn) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// What a room does with a request that a browser has made of another node.
+pub type Requests = Box<dyn Fn(Connection, Asked) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// What the room needs; filled by `daemon::build`.
 pub struct Needs {
@@ -28,6 +31,8 @@ pub struct Needs {
     pub pop3: Sessions,
     /// Takes ManageSieve sessions.
     pub managesieve: Sessions,
+    /// Answers browsers.
+    pub web: Requests,
 }
 
 /// Connections of other nodes.
@@ -65,6 +70,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
             }
         }
         Ok(Ok(Opening::Session(handed))) => take(connection, *handed, &room).await,
+        Ok(Ok(Opening::Request(asked))) => respond(connection, asked, &room).await,
         Ok(Err(error)) => {
             log::warn!(session:% = session, peer:% = peer, error:% = error; "Another node said something strange")
         }
@@ -92,7 +98,30 @@ async fn take(mut connection: Connection, handed: Handed, room: &Room) {
     }
 }
 
+async fn respond(mut connection: Connection, asked: Asked, room: &Room) {
+    match room.has(&asked.account).await {
+        Ok(()) => {
+            if answer(&mut connection, &Answer::Ready).await {
+                (room.needs.web)(connection, asked).await;
+            }
+        }
+        Err(refusal) => {
+            log::info!(session:% = connection.session, cause:? = refusal.cause; "A request of another node was not taken");
+            answer(&mut connection, &Answer::Refused { text: refusal.public.into_owned() }).await;
+        }
+    }
+}
+
 impl Room {
+    /// Whether a user's mailboxes are here.
+    async fn has(&self, account: &str) -> Result<(), Refusal> {
+        let account = account.parse().map_err(|_| Refusal::temporary("no address"))?;
+        match self.needs.cluster.elsewhere(&account).await? {
+            None => Ok(()),
+            Some(other) => Err(Refusal::temporary(format!("the mailboxes are with {} now", other.node))),
+        }
+    }
+
     /// Whether a session can go on here, and in which room.
     async fn admit(&self, handed: &Handed) -> Result<(&Sessions, LoggedIn), Refusal> {
         let needs = &self.needs;

@@ -139,6 +139,17 @@ impl Logins {
         }))
     }
 
+    /// A login as the database has it now, whatever is remembered.
+    pub(super) async fn anew(
+        &self,
+        digest: &Arc<str>,
+        now: Timestamp,
+        limits: &Limits,
+    ) -> Result<Option<Session>, Error> {
+        let pace = Pace { look_again: Duration::ZERO, note_every: Duration::MAX };
+        self.still(digest, now, limits, pace).await
+    }
+
     async fn look(
         &self,
         digest: &Arc<str>,

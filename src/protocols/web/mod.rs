@@ -3,6 +3,7 @@
 mod caller;
 mod form;
 mod logins;
+mod passing;
 mod token;
 
 pub mod dashboard;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::link::{Handed, Link, Links, Opening};
+use super::link::{Asked, Handed, Link, Links, Opening};
 use crate::foundations::address::Address;
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::SessionId;
@@ -37,6 +37,18 @@ pub struct Client<'a> {
     /// Whether nobody on the way can read what it sends.
     pub is_encrypted: bool,
 }
+
+/// Where a request for a user's mailboxes is answered.
+#[derive(Debug)]
+pub enum Way {
+    /// At this node.
+    Here,
+    /// At another, which is ready for it.
+    There(Box<Link>),
+}
+
+/// How often a user who is moving is looked for.
+const LOOKS: usize = 4;
 
 /// Keeps a user's mailboxes at this node while it lasts, for sessions that do not open them.
 pub struct Residence {
@@ -81,6 +93,32 @@ impl Cluster {
     pub async fn elsewhere(&self, account: &Address) -> Result<Option<Elsewhere>, Refusal> {
         let found = self.mailboxes.whereabouts(account).await.map_err(Refusal::temporary)?;
         Ok(found.map(|(node, address)| Elsewhere { node, address }))
+    }
+
+    /// The way to the node that has a user's mailboxes now, for one request.
+    ///
+    /// # Errors
+    /// It is not known, not reached, or does not take the request; the client may come back later. Nothing of the request
+    /// has been sent.
+    pub async fn way(&self, account: &Address, asked: &Asked) -> Result<Way, Refusal> {
+        let mut refused: Option<(Elsewhere, std::io::Error)> = None;
+        for _ in 0..LOOKS {
+            let Some(other) = self.elsewhere(account).await? else { return Ok(Way::Here) };
+            // Who has not taken it and still has the mailboxes would not take it now.
+            if refused.as_ref().is_some_and(|(before, _)| *before == other) {
+                break;
+            }
+            match self.links.open(&other.address, &Opening::Request(asked.clone())).await {
+                Ok(link) => return Ok(Way::There(Box::new(link))),
+                Err(error) => refused = Some((other, error)),
+            }
+        }
+        let (node, cause) = refused.map_or_else(
+            || (String::new(), "the mailboxes are moving from node to node".to_owned()),
+            |(other, error)| (other.node, error.to_string()),
+        );
+        log::warn!(node = node.as_str(), cause:% = cause; "A request could not be passed on to the node that owns the mailboxes");
+        Err(Refusal::temporary(cause))
     }
 
     /// Keeps a user at this node; `end` is cancelled when the node must let go.

@@ -34,6 +34,22 @@ pub enum Opening {
     Lmtp,
     /// A client's session goes on there.
     Session(Box<Handed>),
+    /// A request of a browser, by HTTP/1.1, is answered there.
+    Request(Asked),
+}
+
+/// A request that a browser has made of a node which does not have its user's mailboxes. Who the browser's login is says the
+/// request itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The user whose mailboxes are wanted.
+    pub account: String,
+    /// Where the client is; behind a proxy that is believed, the one it speaks for.
+    pub client: Option<std::net::SocketAddr>,
+    /// Whether nobody on the client's way to us can read along.
+    pub is_private: bool,
+    /// Whether the browser itself speaks TLS.
+    pub is_encrypted: bool,
 }
 
 /// A client's session at the moment at which it has logged in.

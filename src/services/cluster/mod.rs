@@ -8,6 +8,8 @@
 //! - A mailbox that another node owns is never opened here: see [`crate::storage::cluster`].
 //! - Whoever has logged in at the wrong node gets the right one without noticing: octets are passed on both ways in bounded
 //!   memory. If the right one is not reached, the client is told to come back, and is not logged out of this node.
+//! - A request of a browser goes to the node that has the mailboxes when it is made, over a connection of its own. Nothing of it is
+//!   sent before that node has said that it will answer, so a user who moves meanwhile is looked for once more.
 //! - What comes from another node is never passed on to a third: when the owner has changed meanwhile, the answer is a temporary
 //!   refusal.
 //! - Nodes know each other by one secret ([`Keys`]); a network is not trusted for being private.
@@ -24,8 +26,8 @@ mod link;
 mod splice;
 
 pub use among::AmongNodes;
-pub use handing::{Client, Cluster, Elsewhere, Residence};
+pub use handing::{Client, Cluster, Elsewhere, Residence, Way};
 pub use keeper::Keeper;
 pub use keys::{BadSecret, Keys};
-pub use link::{Answer, Handed, Link, Links, Opening, hear, say};
+pub use link::{Answer, Asked, Handed, Link, Links, Opening, hear, say};
 pub use splice::splice;

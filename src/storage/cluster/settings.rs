@@ -29,6 +29,9 @@ crate::settings! {
         /// How long another node may take for a connection, its handshake and its first answer. Afterwards a client is told to come back,
         /// and a message waits in the queue.
         pub patience: Span = Span::seconds(5),
+        /// How long another node may be silent about a browser's request that was passed on to it, before its answer and in
+        /// the middle of it. Afterwards the browser is told to come back, or sees the answer end early.
+        pub silence: Span = Span::minutes(1),
     }
 }
 

@@ -78,6 +78,7 @@ steps! {
     90 "0090_cluster_nodes",
     91 "0091_mailbox_owners",
     92 "0092_duties",
+    93 "0093_sendings",
     97 "0097_browser_logins",
 }
 

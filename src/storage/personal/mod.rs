@@ -1,11 +1,14 @@
-//! What users keep beside their mail: preferences of the webmail, and the people they have written to.
+//! What users keep beside their mail: preferences of the webmail, and the people they have written to, and
+//! which letters were sent.
 //!
 //! Promises: durable when a call returns; bounded for each account, the people not written to for longest go first. Nothing
 //! here is looked up while mail is received or fetched. Called by the webmail.
 
 mod correspondents;
+mod sendings;
 
 pub use correspondents::Correspondent;
+pub use sendings::{Begun, Wish};
 
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;

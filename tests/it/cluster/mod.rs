@@ -4,6 +4,7 @@ mod leases;
 mod moves;
 mod queue;
 mod sessions;
+mod web;
 mod world;
 
 /// Runs every listed test (`async fn(Dialect)`) on the engines that nodes can share.

@@ -80,12 +80,17 @@ impl World {
 
     /// A node that reaches the database by another way.
     pub async fn node_through(&self, name: &str, pace: Pace, database: &str) -> Node {
-        boot(self.settings(name, pace, database), None).await
+        boot(self.settings(name, pace, database), "", None).await
+    }
+
+    /// A node with further settings.
+    pub async fn node_set(&self, name: &str, pace: Pace, more: &str) -> Node {
+        boot(self.settings(name, pace, &self.fresh.url.to_string()), more, None).await
     }
 
     /// A node with further settings. Whatever it sends to this machine goes to `exchanger`.
     pub async fn node_with(&self, name: &str, pace: Pace, more: &str, exchanger: SocketAddr) -> Node {
-        boot(self.settings(name, pace, &self.fresh.url.to_string()) + more, Some(exchanger)).await
+        boot(self.settings(name, pace, &self.fresh.url.to_string()), more, Some(exchanger)).await
     }
 
     /// Who owns a user now.
@@ -105,14 +110,15 @@ impl World {
     }
 }
 
-async fn boot(settings: String, exchanger: Option<SocketAddr>) -> Node {
+async fn boot(settings: String, more: &str, exchanger: Option<SocketAddr>) -> Node {
+    let more = more.to_owned();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (tell, told) = oneshot::channel();
     let (stop, stopping) = oneshot::channel::<()>();
     let (end, stopped) = oneshot::channel();
     runtime.spawn(async move {
-        let host = Host::start().settings(&settings).user("ann@example.test").user("bob@example.test");
-        let host = host.real_time().await;
+        let host = Host::start().settings(&settings).settings(&more);
+        let host = host.user("ann@example.test").user("bob@example.test").real_time().await;
         if let Some(exchanger) = exchanger {
             host.detour().lead(exchanger.ip(), exchanger);
         }

@@ -52,12 +52,18 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = problem(self.status, self.public);
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) {
             // RFC 9110 §10.2.3.
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response
     }
+}
+
+/// The node that has somebody's mailboxes is not there, or another one by now.
+pub(super) fn with_another_node() -> Problem {
+    let public = "Your mailboxes are with another server of this house at the moment. Try again soon.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, public)
 }
 
 /// The status for a kind of failure.
@@ -88,8 +94,7 @@ impl From<mailbox::Error> for Problem {
     fn from(error: mailbox::Error) -> Self {
         if let mailbox::Error::Elsewhere(_) | mailbox::Error::Cluster(_) | mailbox::Error::Lapsed(_) = &error {
             log::warn!("webmail: {error}");
-            let public = "Your mailboxes are with another server of this house at the moment. Try again soon.";
-            return Self::new(StatusCode::SERVICE_UNAVAILABLE, public);
+            return with_another_node();
         }
         let public = match error.kind() {
             Kind::OverQuota => "Your mailbox is full. Delete something, and empty the trash.".to_owned(),

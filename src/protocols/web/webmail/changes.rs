@@ -22,7 +22,7 @@ use super::Room;
 use super::answer::{Answer, Asked, Problem};
 use super::door::{Reader, account};
 use super::serve::Visit;
-use crate::storage::mailbox::{Access, Expunges, FolderName, Update, View};
+use crate::storage::mailbox::{self, Access, Expunges, FolderName, Update, View};
 
 /// How many pages of each account are told of changes.
 #[derive(Debug, Default)]
@@ -72,8 +72,10 @@ struct Watch {
     /// The folder that is looked at, and the inbox unless it is that.
     views: [Option<View>; 2],
     until: Instant,
+    /// Cancelled when the server stops, or this node lets go of the mailboxes.
     stop: CancellationToken,
     begun: bool,
+    _kept: mailbox::Visit,
     _place: Place,
 }
 
@@ -97,11 +99,13 @@ pub(super) async fn watch(
         true => None,
         false => Some(reader.user.open(&FolderName::inbox(), Access::ReadOnly).await?),
     };
+    let stop = visit.stop.child_token();
     let watch = Watch {
         login: reader.digest,
         views: [Some(view), inbox],
         until: Instant::now() + settings.watch.duration(),
-        stop: visit.stop,
+        _kept: reader.user.visit(stop.clone()),
+        stop,
         begun: false,
         room,
         _place: place,

@@ -14,7 +14,6 @@ use super::serve::Visit;
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Login;
 use crate::foundations::settings::ByteSize;
-use crate::protocols::web::caller::Caller;
 use crate::protocols::web::form::{drain, is_own_form};
 use crate::protocols::web::logins::Session;
 use crate::protocols::web::token::{digest, tokens};
@@ -36,11 +35,19 @@ impl FromRequestParts<Arc<Room>> for Member {
 
     async fn from_request_parts(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
         let session = session(room, &parts.headers).await?.ok_or_else(signed_out)?;
-        let Some(account) = account(room, &session).await? else {
-            room.logins.end(&session.login.account, Ending::One(session.login.id)).await?;
-            return Err(signed_out());
-        };
-        Ok(Self { session: session.login.id, digest: session.digest, account })
+        if let Some(account) = account(room, &session).await? {
+            return Ok(Self { session: session.login.id, digest: session.digest, account });
+        }
+        // This very login may have changed the password through another process, and is good with the new one.
+        let (now, limits) = (room.needs.clock.now(), room.limits());
+        let session = room.logins.anew(&session.digest, now, &limits).await?.ok_or_else(signed_out)?;
+        match account(room, &session).await? {
+            Some(account) => Ok(Self { session: session.login.id, digest: session.digest, account }),
+            None => {
+                room.logins.end(&session.login.account, Ending::One(session.login.id)).await?;
+                Err(signed_out())
+            }
+        }
     }
 }
 
@@ -134,7 +141,7 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     let settings = room.needs.settings.get();
-    let caller = Caller::of(visit.peer, request.headers(), &settings.proxies, visit.encrypted);
+    let caller = visit.caller(request.headers(), &settings.proxies);
     request.extensions_mut().insert(caller);
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     // No other site can add this field without asking first, and is told no (Fetch §3.2.2).

@@ -9,6 +9,9 @@
 //! is one part of that interface. Logins go through `services::login`, so that the guard counts them with those of IMAP.
 //! Called by listeners of the protocols `webmail` and, by way of the site, `https`. Its locks guard what is
 //! known of logins, attachments on their way, and what is being sent; none is held across an `await` but the one of a single message.
+//!
+//! As one of several nodes it passes what is about mailboxes on to the node that has them (`elsewhere`), so that what is kept in
+//! memory for a user lies in one place.
 
 mod acts;
 mod answer;
@@ -18,6 +21,7 @@ mod changes;
 mod conversations;
 mod door;
 mod drafts;
+mod elsewhere;
 mod envelope;
 mod folders;
 mod html;
@@ -39,5 +43,5 @@ mod terms;
 mod uploads;
 
 pub use room::{Beside, Needs, Room};
-pub use serve::{pages, run};
+pub use serve::{pages, respond, run};
 pub use settings::WebmailSettings;

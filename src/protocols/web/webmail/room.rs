@@ -16,6 +16,8 @@ use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::protocols::web::dav::DavSettings;
 use crate::protocols::web::logins::{Logins, Outage, Pace};
+use crate::protocols::web::token::fresh;
+use crate::services::cluster::Cluster;
 use crate::services::conversations::Memory;
 use crate::services::dav::Contacts;
 use crate::services::guard::Guard;
@@ -66,6 +68,8 @@ pub struct Needs {
     pub dav: Live<DavSettings>,
     /// What other rooms serve on the same listeners.
     pub beside: Option<Beside>,
+    /// Who has which mailboxes, where this is one of several nodes.
+    pub cluster: Option<Cluster>,
     /// Who takes messages to be sent.
     pub submitting: Arc<dyn Submitting>,
     /// Who learns from what users move.
@@ -84,6 +88,8 @@ pub struct Room {
     pub(super) logins: Logins,
     pub(super) uploads: Uploads,
     pub(super) sendings: Sendings,
+    /// Tells this process from every other; nothing without randomness.
+    pub(super) process: Option<String>,
     pub(super) watchers: Watchers,
     pub(super) conversations: Memory,
     /// The right to hold an opened message in memory.
@@ -100,6 +106,7 @@ impl Room {
             logins: Logins::new(needs.logins.clone(), settings.sessions, Outage::NobodyIn),
             uploads: Uploads::default(),
             sendings: Sendings::default(),
+            process: fresh(),
             watchers: Watchers::default(),
             conversations: Memory::default(),
             opened: Semaphore::new(settings.opened_at_once.max(1) as usize),

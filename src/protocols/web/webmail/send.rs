@@ -2,14 +2,16 @@
 //!
 //! A wish is fulfilled once, however often it is sent: the page gives each letter a key of its own. While a wish is being
 //! fulfilled others with its key wait for the same answer; afterwards they get it. The Message-ID is made from the key, so
-//! that a wish that comes again after a restart is found among what was sent.
+//! that a wish that comes again after a restart is found among what was sent. A table says which process has begun to fulfil a wish
+//! and whether it has: so a wish that comes again to another process, because the mailboxes are with another node now, is not fulfilled
+//! there too.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use parking_lot::Mutex;
@@ -18,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::Room;
 use super::acts::change;
-use super::answer::{Answer, Problem, Wish};
+use super::answer::{Answer, Problem, Wish as Wished};
 use super::build::{AnswerKind, Letter, Moment, Purpose, too_large};
 use super::door::Reader;
 use super::drafts::{discard, special};
@@ -30,7 +32,9 @@ use crate::foundations::mail::{
     BodyKind, DsnWish, Envelope, Mail, Message, Origin, Recipient, SequenceNumber, Summary, Uid,
 };
 use crate::protocols::web::caller::Caller;
+use crate::protocols::web::token::digest;
 use crate::storage::mailbox::{Access, AppendOptions, FlagOperation, Flags, Missing, SpecialUse};
+use crate::storage::personal::{Begun, Wish};
 
 /// A letter to be sent.
 #[derive(Deserialize)]
@@ -85,7 +89,7 @@ pub(super) async fn send(
     State(room): State<Arc<Room>>,
     Extension(caller): Extension<Caller>,
     reader: Reader,
-    Wish(sending): Wish<Sending>,
+    Wished(sending): Wished<Sending>,
 ) -> Answer<Response> {
     if sending.key.len() < 16 || sending.key.len() > 100 {
         return Err(Problem::bad("`key` has 16 to 100 characters, chosen at random for each letter."));
@@ -122,9 +126,49 @@ async fn send_once(room: &Arc<Room>, caller: &Caller, reader: &Reader, sending: 
     let message = Message::new(octets);
     let recipients = addressed.people.iter().map(|(_, address)| address.clone()).collect();
     let mail = mail(room, caller, reader, (addressed.from, recipients), message.clone());
-    room.needs.submitting.submit(mail, &reader.login).await?;
+    submit(room, reader, mail, &digest(name)).await?;
     Ok(json!({ "sent": true, "notes": after(room, reader, sending, message, &addressed.people).await }))
 }
+
+/// Has a message sent, unless another process has had it sent already.
+async fn submit(room: &Room, reader: &Reader, mail: Mail, name: &str) -> Answer<()> {
+    let (needs, now) = (&room.needs, room.needs.clock.now());
+    let process = room.process.as_deref().ok_or_else(|| Problem::ours(&"there is no randomness to be had"))?;
+    let wish = Wish { account: &reader.account.address, name, process };
+    match needs.personal.begin_sending(wish, now, now - REMEMBERED).await? {
+        Begun::Here => {}
+        Begun::Sent => return Ok(()),
+        Begun::Elsewhere(at) => return Err(begun_elsewhere(now.since(at))),
+    }
+    if let Err(refusal) = needs.submitting.submit(mail, &reader.login).await {
+        // What stays reserved is this process's to try again.
+        if let Err(error) = needs.personal.take_sending_back(wish).await {
+            log::warn!(user:% = reader.login.address, error:% = error; "It could not be written down that a letter was not sent");
+        }
+        return Err(refusal.into());
+    }
+    if let Err(error) = needs.personal.note_sent(wish, needs.clock.now()).await {
+        log::warn!(user:% = reader.login.address, error:% = error; "It could not be written down that a letter was sent");
+    }
+    Ok(())
+}
+
+/// Another process was asked first, so long ago.
+fn begun_elsewhere(ago: Duration) -> Problem {
+    if ago < IN_HAND {
+        let why =
+            "This letter is being sent by another server of this house. Try again soon: it will not be sent twice.";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    }
+    let why = "Whether this letter was sent is not known: the server that was sending it has stopped in the middle. Ask whom it is \
+               for, or wait for an answer. Close it, and it stays a draft, which you can open and send.";
+    Problem::new(StatusCode::CONFLICT, why)
+}
+
+/// How long it is believed that another process is still at it.
+const IN_HAND: Duration = Duration::from_secs(120);
+/// How long it is remembered that a letter was sent. Pages do not try for so long.
+const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
 
 /// The message with its envelope.
 fn mail(
@@ -226,8 +270,7 @@ const LOOKED_AT: usize = 20;
 
 /// The Message-ID is made from the name of the wish; nobody can tell one from the other.
 fn moment(room: &Room, name: &str) -> Moment {
-    let digest = digest(&SHA256, name.as_bytes());
-    let hex: String = digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+    let hex = digest(name);
     let message_id = format!("<{}@{}>", &hex[..32], room.needs.hostname.get());
     Moment { at: room.needs.clock.now(), message_id, boundary: hex[32..].to_owned() }
 }

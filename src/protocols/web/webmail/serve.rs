@@ -3,30 +3,64 @@
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
+use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Room, acts, assets, changes, conversations, door, drafts, folders, list, parts, people, read, scripts, security,
-    send, signing_in, uploads,
+    Room, acts, assets, changes, conversations, door, drafts, elsewhere, folders, list, parts, people, read, scripts,
+    security, send, signing_in, uploads,
 };
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
+use crate::protocols::web::caller::Caller;
 use crate::protocols::web::form::problem;
+use crate::services::cluster::Asked;
 use crate::services::guard::Service;
 
 /// One connection, for whatever is asked over it.
 #[derive(Debug, Clone)]
 pub(super) struct Visit {
-    pub(super) peer: Peer,
-    /// Whether the connection itself is encrypted.
-    pub(super) encrypted: bool,
+    pub(super) source: Source,
     /// Cancelled when the server stops.
     pub(super) stop: CancellationToken,
+}
+
+/// Where requests come from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source {
+    /// From a browser, or a proxy before it.
+    Browser {
+        peer: Peer,
+        /// Whether the connection itself is encrypted.
+        encrypted: bool,
+    },
+    /// From another node, which has said who asks.
+    Node(Caller),
+}
+
+impl Visit {
+    /// Who makes a request.
+    pub(super) fn caller(&self, headers: &HeaderMap, proxies: &[IpNet]) -> Caller {
+        match self.source {
+            Source::Browser { peer, encrypted } => Caller::of(peer, headers, proxies, encrypted),
+            Source::Node(caller) => caller,
+        }
+    }
+}
+
+/// Answers the one request of a connection that another node has passed on.
+pub async fn respond(connection: Connection, asked: Asked, room: Arc<Room>) {
+    let (session, settings) = (connection.session, room.needs.http.get());
+    let visit = Visit { source: Source::Node(elsewhere::caller(&asked)), stop: connection.stop.clone() };
+    let router = own_pages(&room, visit);
+    if let Err(error) = serve_http(connection, router, &settings).await {
+        log::debug!(session:% = session; "webmail: the connection of another node ended early: {error}");
+    }
 }
 
 /// Serves one connection without TLS.
@@ -45,28 +79,32 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
 
 /// All pages for one connection.
 pub fn pages(room: &Arc<Room>, peer: Peer, encrypted: bool, stop: CancellationToken) -> Router {
-    let own = own_pages(room, peer, encrypted, stop);
+    let own = own_pages(room, Visit { source: Source::Browser { peer, encrypted }, stop });
     match &room.needs.beside {
         Some(beside) => beside(peer, encrypted).fallback_service(own),
         None => own,
     }
 }
 
-fn own_pages(room: &Arc<Room>, peer: Peer, encrypted: bool, stop: CancellationToken) -> Router {
+fn own_pages(room: &Arc<Room>, visit: Visit) -> Router {
     let settings = room.needs.settings.get();
     if !settings.enabled {
         return Router::new().fallback(switched_off);
     }
-    let visit = Visit { peer, encrypted, stop };
     let guarded = middleware::from_fn_with_state((Arc::clone(room), visit.clone()), door::guard);
-    Router::new()
+    let pages = Router::new()
         .route("/", get(assets::index))
         .route("/{name}", get(assets::asset))
         .nest("/api", api(settings.attachment.len()))
-        .fallback(async |_: Request| problem(StatusCode::NOT_FOUND, "There is nothing here; see /api/openapi.json."))
-        .layer(guarded)
-        .layer(Extension(visit))
-        .with_state(Arc::clone(room))
+        .fallback(async |_: Request| problem(StatusCode::NOT_FOUND, "There is nothing here; see /api/openapi.json."));
+    let pages = match visit.source {
+        Source::Browser { .. } if room.needs.cluster.is_some() => {
+            pages.layer(middleware::from_fn_with_state((Arc::clone(room), visit.clone()), elsewhere::to_owner))
+        }
+        // What comes from a node is never passed on to a third.
+        Source::Browser { .. } | Source::Node(_) => pages,
+    };
+    pages.layer(guarded).layer(Extension(visit)).with_state(Arc::clone(room))
 }
 
 /// The JSON interface. `openapi.json` describes it; a test compares the two.
