@@ -99,6 +99,7 @@ async fn perform(command: Cluster, context: &Context, database: &Database) -> Ou
                 return Ok(Exit::NotFound);
             }
             let freed = spool::abandon(database, &node, SystemClock.now()).await?;
+            spool::forget_node(database, &node).await?;
             let text =
                 format!("{node} is forgotten; {freed} recipients that it was about to send to are free for others");
             output.done(&text, &serde_json::json!({ "forgotten": true, "freed": freed }));

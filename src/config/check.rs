@@ -124,6 +124,10 @@ fn check_cluster(config: &Config, places: &Places<'_>, problems: &mut Problems) 
         let wanted = "more than nothing, and at most a third of `cluster.lease`";
         problems.add(places.problem("cluster.margin", format!("\"{}\"", cluster.margin), wanted));
     }
+    if config.spool.node_lease.duration().is_zero() {
+        let wanted = "more than nothing: a node that is gone for so long has its queue taken over by the others";
+        problems.add(places.problem("spool.node_lease", format!("\"{}\"", config.spool.node_lease), wanted));
+    }
 }
 
 /// What can be judged from the file alone.

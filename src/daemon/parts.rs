@@ -45,7 +45,7 @@ use crate::storage::journal::Journal;
 use crate::storage::mailbox::{Mailboxes, Summarizer};
 use crate::storage::reports::Reports;
 use crate::storage::scripts::Scripts;
-use crate::storage::spool::Spool;
+use crate::storage::spool::{QueueNode, Spool};
 
 /// What the roles of a process share, from the bottom to the top.
 pub struct Parts {
@@ -210,6 +210,10 @@ impl Parts {
                     true => config.cluster.node.clone(),
                     false => config.hostname.to_string(),
                 },
+                node: config.cluster.is_on().then(|| {
+                    let (spool, name) = (&config.spool, config.cluster.node.clone());
+                    QueueNode::new(database.clone(), &spool.directory, name, spool.node_lease.duration())
+                }),
                 spool: spool.clone(),
                 outbound: outbound.clone(),
                 routing: routing.clone(),

@@ -11,6 +11,8 @@
 //! wait, only so many are in memory. A sender gets one notification for all recipients that fail together, and
 //! notifications are never answered by notifications.
 //!
+//! As one of several nodes it holds a lease on what it claims, and frees what nodes had claimed whose lease has ended (`neighbours`).
+//!
 //! Called by intake and submission through [`Queueing`](crate::services::handover::Queueing), and by the command line.
 //! Locks: the lanes' mutex, never held across a wait. Every attempt is an event; what is logged besides is the
 //! trouble of the queue itself with disk or database.
@@ -21,6 +23,7 @@ mod enqueue;
 mod error;
 mod lanes;
 mod local;
+mod neighbours;
 mod notify;
 mod outcome;
 mod room;

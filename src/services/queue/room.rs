@@ -15,7 +15,7 @@ use crate::services::handover::LocalDelivery;
 use crate::services::outbound::Outbound;
 use crate::services::routing::Routing;
 use crate::storage::journal::Journal;
-use crate::storage::spool::{Counts, Destination, Spool};
+use crate::storage::spool::{Counts, Destination, QueueNode, Spool};
 
 /// What the queue needs.
 pub struct QueueParts {
@@ -25,6 +25,8 @@ pub struct QueueParts {
     pub hostname: Domain,
     /// The owner of the recipients that this process claims. It outlives the process, and no other process that sends has it.
     pub claimant: String,
+    /// This process among others of the same queue, where there are several nodes.
+    pub node: Option<QueueNode>,
     /// Where entries are kept.
     pub spool: Spool,
     /// Who passes them on to other hosts.

@@ -9,6 +9,7 @@ use super::schedule::spread;
 use super::{Error, Queue, worker};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
+use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::EnhancedStatus;
 use crate::services::handover::QUARANTINED;
 use crate::services::outbound::{Scope, Trouble};
@@ -57,12 +58,16 @@ impl Queue {
 
     async fn run(&self) {
         let tasks = &self.0.parts.tasks;
-        while let Err(error) = self.recover().await {
+        while let Err(error) = self.begin().await {
             log::warn!(cause:% = error; "The queue cannot be read yet");
             tokio::select! {
                 () = tasks.stopping() => return,
                 () = tokio::time::sleep(PAUSE) => {}
             }
+        }
+        if self.0.parts.node.is_some() {
+            let queue = self.clone();
+            tasks.spawn(async move { queue.look_after_neighbours().await });
         }
         let clock = &self.0.parts.clock;
         let mut housekeeping_at = clock.now();
@@ -101,9 +106,18 @@ impl Queue {
         &self.0.parts.claimant
     }
 
-    /// Takes back what an earlier process of this name had claimed, and says which messages may arrive twice.
-    async fn recover(&self) -> Result<(), Error> {
-        let uncertain = self.0.parts.spool.recover(self.owner()).await?;
+    /// Takes back what an earlier process of this name had claimed.
+    async fn begin(&self) -> Result<(), Error> {
+        if let Some(node) = &self.0.parts.node {
+            self.join(node).await?;
+        }
+        self.record_repeated(self.0.parts.spool.recover(self.owner()).await?);
+        self.0.parts.spool.sweep().await?;
+        Ok(())
+    }
+
+    /// Says which messages may arrive twice.
+    pub(super) fn record_repeated(&self, uncertain: Vec<(QueueId, Queued)>) {
         for (id, recipient) in uncertain {
             let event = Event::new(self.0.parts.clock.now(), EventKind::QueueChanged)
                 .queue(id)
@@ -112,8 +126,6 @@ impl Queue {
                 .with("reason", "the server stopped while this message was being transmitted; it is sent again");
             self.0.parts.journal.record(event);
         }
-        self.0.parts.spool.sweep().await?;
-        Ok(())
     }
 
     /// Claims what is due while there is room. When more will be due, if anything will be.

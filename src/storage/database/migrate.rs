@@ -79,6 +79,7 @@ steps! {
     91 "0091_mailbox_owners",
     92 "0092_duties",
     93 "0093_sendings",
+    94 "0094_queue_nodes",
     97 "0097_browser_logins",
 }
 

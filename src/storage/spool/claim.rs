@@ -166,16 +166,34 @@ impl Spool {
     /// Gives back everything a node had reserved when it stopped without settling it. Returns the recipients whose
     /// transmission had begun: these may be sent twice.
     pub async fn recover(&self, owner: &str) -> Result<Vec<(QueueId, Queued)>, Error> {
+        self.release_all(owner, "", &[]).await
+    }
+
+    /// Gives back everything that another node had reserved, if its lease is written down as ended: see
+    /// [`QueueNode::bury`](super::QueueNode::bury). Returns the recipients whose transmission had begun, as [`Spool::recover`].
+    pub async fn recover_from(&self, node: &str) -> Result<Vec<(QueueId, Queued)>, Error> {
+        // One that has joined again meanwhile looks after its own.
+        let condition = " AND EXISTS (SELECT 1 FROM queue_nodes WHERE node = ? AND lease_end = 0)";
+        let uncertain = self.release_all(node, condition, &[Val::from(node)]).await?;
+        self.notify_changed();
+        Ok(uncertain)
+    }
+
+    async fn release_all(&self, owner: &str, condition: &str, values: &[Val]) -> Result<Vec<(QueueId, Queued)>, Error> {
         let sql = Sql::assembled(format!(
             "SELECT {ENTRY_COLUMNS}, {RECIPIENT_COLUMNS} FROM queue_recipients r JOIN queue_entries e ON e.id = r.entry \
-             WHERE r.owner = ? AND r.sending_since IS NOT NULL ORDER BY r.id LIMIT 1000"
+             WHERE r.owner = ? AND r.sending_since IS NOT NULL{condition} ORDER BY r.id LIMIT 1000"
         ));
-        let rows = self.database().fetch_all(&sql, &[Val::from(owner)]).await?;
+        let asked: Vec<Val> = std::iter::once(Val::from(owner)).chain(values.iter().cloned()).collect();
+        let rows = self.database().fetch_all(&sql, &asked).await?;
         let uncertain =
             rows.iter().map(|row| Ok((entry(row)?.id, queued(row, ENTRY_WIDTH)?))).collect::<Result<_, Error>>()?;
         let mut job = Job::full();
-        let release = "UPDATE queue_recipients SET owner = NULL, sending_since = NULL, due_at = ? WHERE owner = ?";
-        job.changes.push(Change::new(release, vec![Val::from(self.clock().now()), Val::from(owner)]));
+        let release = format!(
+            "UPDATE queue_recipients SET owner = NULL, sending_since = NULL, due_at = ? WHERE owner = ?{condition}"
+        );
+        let asked = std::iter::once(Val::from(self.clock().now())).chain(asked).collect();
+        job.changes.push(Change::new(Sql::assembled(release), asked));
         self.submit(job).await?;
         Ok(uncertain)
     }

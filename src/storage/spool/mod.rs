@@ -7,7 +7,8 @@
 //! swept away when it is older than `orphans_after`.
 //!
 //! A recipient is claimed by moving its due time to the end of a lease and writing the owner's name beside it, so that
-//! several nodes can share one queue and a crashed node's recipients come back by themselves.
+//! several nodes can share one queue and a crashed node's recipients come back by themselves. Nodes of a cluster hold a lease besides
+//! ([`QueueNode`]): when it ends, what a node had claimed is freed by another that has seen its mark in the same directory.
 //!
 //! Called by the queue, which is told by [`Spool::changed`] that something new is due. Never asks where a message
 //! goes: destinations are given to it. Failures are returned; only the sweep logs.
@@ -20,6 +21,7 @@ mod destinations;
 mod entry;
 mod error;
 mod inspect;
+mod nodes;
 mod open;
 mod report;
 mod sample;
@@ -34,6 +36,7 @@ pub use destinations::Backlog;
 pub use entry::{Entry, NewEntry, NewRecipient, Queued, RecipientState};
 pub use error::Error;
 pub use inspect::{Counts, Listing, Selection};
+pub use nodes::{Neighbour, QueueNode, forget_node};
 pub use open::Spool;
 pub use report::{Action, PendingReport, Report};
 pub use sample::Sample;

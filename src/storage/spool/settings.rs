@@ -14,6 +14,9 @@ crate::settings! {
         /// How long a recipient that is being worked on stays reserved when its node no longer answers. After that another
         /// node takes over.
         pub lease: Span = Span::hours(1),
+        /// How long a node of a cluster may be gone before the others take over what it was about to send. More than an
+        /// attempt takes at its end (`outbound.timeouts.end`): a node that has only lost its database may be in the middle of one.
+        pub node_lease: Span = Span::minutes(20),
         /// Age after which a body without an entry in the database is deleted; ten minutes at least.
         pub orphans_after: Span = Span::hours(1),
     }

@@ -184,6 +184,7 @@ impl World {
             settings: Live::new(set_up.queue.clone()),
             claimant: hostname.to_string(),
             hostname,
+            node: None,
             spool: spool.clone(),
             outbound,
             routing,

@@ -1,0 +1,5 @@
+CREATE TABLE queue_nodes (
+    node TEXT NOT NULL PRIMARY KEY,
+    mark TEXT NOT NULL,
+    lease_end INTEGER NOT NULL
+);

@@ -1,0 +1,158 @@
+//! The nodes that share a queue: which of them live, and whether they see the same directory.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::Error;
+use crate::foundations::files;
+use crate::storage::database::{Database, Sql, Val};
+
+/// Where nodes leave their marks, below the spool's directory.
+const MARKS: &str = "nodes";
+/// Octets of a mark.
+const LENGTH: u64 = 64;
+
+/// This process among those that share a queue.
+///
+/// A node holds a lease by the database's clock, and leaves a mark in the spool's directory that also stands in its row. Whoever
+/// finds the marks of others sees the directory that they see. What a node had claimed whose lease has ended is free for those who
+/// do: see [`Spool::recover_from`](super::Spool::recover_from).
+#[derive(Debug)]
+pub struct QueueNode {
+    database: Database,
+    directory: PathBuf,
+    name: String,
+    lease: Duration,
+    mark: Mutex<String>,
+}
+
+/// Another node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its name.
+    pub name: String,
+    /// Whether its lease lasts.
+    pub is_alive: bool,
+    /// Whether its mark is in the directory that this node sees.
+    pub is_seen: bool,
+    /// Whether it has claimed something.
+    pub has_claims: bool,
+}
+
+impl QueueNode {
+    /// A node that has not joined yet, over the spool in `directory`.
+    pub fn new(database: Database, directory: &Path, name: String, lease: Duration) -> Self {
+        Self { database, directory: directory.join(MARKS), name, lease, mark: Mutex::default() }
+    }
+
+    /// How long its lease lasts without being renewed.
+    pub const fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// Where a node leaves its mark. No name of a node is a path.
+    fn mark_of(&self, node: &str) -> PathBuf {
+        self.directory.join(format!("node-{node}"))
+    }
+
+    fn lease_micros(&self) -> Val {
+        i64::try_from(self.lease.as_micros()).unwrap_or(i64::MAX / 2).into()
+    }
+
+    /// Leaves a new mark and begins a lease, whatever an earlier process of this name had. Nothing is claimed before.
+    ///
+    /// # Errors
+    /// The database fails. Or the disk does ([`Error::Body`]): then the lease has begun, and others do not find the mark.
+    pub async fn join(&self) -> Result<(), Error> {
+        let mark = fresh_mark()?;
+        let (directory, path, content) = (self.directory.clone(), self.mark_of(&self.name), mark.clone());
+        let left = tokio::task::spawn_blocking(move || {
+            files::create_directory(&directory, 0o700)?;
+            files::write_durable(&path, content.as_bytes(), 0o600)
+        });
+        let on_disk = |error: files::Error| Error::Body { path: error.path, source: error.source };
+        let left = left.await.map_err(|_| Error::Closed)?.map_err(on_disk);
+        let dialect = self.database.dialect();
+        // The lease is none at first, so that the next statement decides by the database's clock.
+        let insert = "INSERT INTO queue_nodes (node, mark, lease_end) VALUES (?, ?, 0)";
+        let insert = format!("{insert}{}", dialect.on_conflict(&["node"], &[]));
+        let name = || Val::from(self.name.as_str());
+        self.database.execute(Sql::assembled(insert), &[name(), mark.as_str().into()]).await?;
+        let sql = format!("UPDATE queue_nodes SET mark = ?, lease_end = {} + ? WHERE node = ?", dialect.now());
+        self.database.execute(Sql::assembled(sql), &[mark.as_str().into(), self.lease_micros(), name()]).await?;
+        *self.mark.lock() = mark;
+        left
+    }
+
+    /// Prolongs the lease; `false` when it has ended or is another process's.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn renew(&self) -> Result<bool, Error> {
+        let now = self.database.dialect().now();
+        let sql =
+            format!("UPDATE queue_nodes SET lease_end = {now} + ? WHERE node = ? AND mark = ? AND lease_end > {now}");
+        let mark = self.mark.lock().clone();
+        let values = [self.lease_micros(), self.name.as_str().into(), mark.into()];
+        Ok(self.database.execute(Sql::assembled(sql), &values).await? == 1)
+    }
+
+    /// The other nodes, by name.
+    ///
+    /// # Errors
+    /// The disk or the database fails.
+    pub async fn neighbours(&self) -> Result<Vec<Neighbour>, Error> {
+        let sql = format!(
+            "SELECT n.node, n.mark, n.lease_end, {}, (SELECT MIN(r.id) FROM queue_recipients r WHERE r.owner = n.node) \
+             FROM queue_nodes n WHERE n.node <> ? ORDER BY n.node",
+            self.database.dialect().now()
+        );
+        let rows = self.database.fetch_all(Sql::assembled(sql), &[self.name.as_str().into()]).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let neighbour = Neighbour {
+                name: row.text(0)?,
+                is_alive: row.int(2)? > row.int(3)?,
+                is_seen: false,
+                has_claims: row.opt_int(4)?.is_some(),
+            };
+            found.push((self.mark_of(&neighbour.name), row.text(1)?, neighbour));
+        }
+        let looked = tokio::task::spawn_blocking(move || {
+            let look = |(path, mark, neighbour): (PathBuf, String, Neighbour)| Neighbour {
+                // What cannot be read is not seen.
+                is_seen: files::read_bounded(&path, LENGTH).is_ok_and(|content| content == mark.as_bytes()),
+                ..neighbour
+            };
+            found.into_iter().map(look).collect()
+        });
+        looked.await.map_err(|_| Error::Closed)
+    }
+
+    /// Writes down that another node's lease has ended, so that it cannot be renewed; `false` when it has not.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn bury(&self, other: &str) -> Result<bool, Error> {
+        let now = self.database.dialect().now();
+        let sql = format!("UPDATE queue_nodes SET lease_end = 0 WHERE node = ? AND lease_end <= {now}");
+        Ok(self.database.execute(Sql::assembled(sql), &[other.into()]).await? == 1)
+    }
+}
+
+/// Forgets a node that will not come back.
+///
+/// # Errors
+/// The database fails.
+pub async fn forget_node(database: &Database, node: &str) -> Result<(), Error> {
+    database.execute("DELETE FROM queue_nodes WHERE node = ?", &[node.into()]).await?;
+    Ok(())
+}
+
+fn fresh_mark() -> Result<String, Error> {
+    let mut random = [0u8; 32];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::Closed)?;
+    Ok(random.iter().map(|octet| format!("{octet:02x}")).collect())
+}
