@@ -276,15 +276,13 @@ async fn an_owner_that_is_not_there_is_told(dialect: Dialect) {
     // It dies, and a page that it told of changes hears so.
     let events = browser.watch(&a).await;
     b.kill();
-    let dead = browser.get(&a, "folders").await;
-    assert!(dead.says_later(), "{}", dead.told());
+    until("it is dead", async || browser.get(&a, "folders").await.says_later()).await;
     let mut events = events;
     let end = async { while let Ok(Some(_)) = events.lines.next_line().await {} };
     assert!(tokio::time::timeout(PATIENCE, end).await.is_ok(), "the stream does not end");
     // As if the time of its lease had passed.
     world.database.execute("UPDATE cluster_nodes SET lease_end = 0 WHERE node = 'b'", &[]).await.unwrap();
-    let served = browser.get(&a, "folders").await;
-    assert_eq!(served.status, 200, "{}", served.told());
+    until("the other node serves", async || browser.get(&a, "folders").await.status == 200).await;
     assert_eq!(world.owner(ANN).await.as_deref(), Some("a"));
     drop(owner);
     a.stop().await;
