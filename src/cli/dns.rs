@@ -136,7 +136,7 @@ fn dav_services(config: &Config) -> Vec<Service> {
 }
 
 /// The addresses that a listener for mail names, else those that the DNS has for the host now.
-pub(super) async fn addresses_of(config: &Config) -> Vec<IpAddr> {
+async fn addresses_of(config: &Config) -> Vec<IpAddr> {
     let mail = config.listener.iter().filter(|listener| listener.protocol == Protocol::Smtp);
     let named: Vec<IpAddr> = mail
         .flat_map(|listener| &listener.bind)

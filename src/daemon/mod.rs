@@ -14,6 +14,7 @@ pub mod control;
 mod declared;
 mod error;
 mod figures;
+mod ground;
 mod lifecycle;
 mod listeners;
 mod lives;

@@ -8,44 +8,38 @@ use tokio::sync::mpsc;
 
 use super::build::Stages;
 use super::control::{MailboxCommand, Wish};
-use super::posting::OverControl;
+use super::ground::{Ground, SUMMARIZER};
 use super::{Error, Lives, Roles};
-use crate::config::{Config, Protocol, Role};
+use crate::config::{Config, Role};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
-use crate::foundations::dns::SharedResolver;
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::QueueId;
-use crate::foundations::mail::Summary;
-use crate::foundations::net::Bind;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::acceptance::Acceptance;
 use crate::services::certificates::Certificates;
 use crate::services::certificates::acme::RenewalWish;
-use crate::services::cluster::{AmongNodes, Cluster, Keeper, Keys, Links};
-use crate::services::delivery::{Delivery, ScriptingParts};
+use crate::services::cluster::{AmongNodes, Cluster, Keeper};
 use crate::services::filter::Filter;
 use crate::services::guard::Guard;
-use crate::services::handover::{LocalDelivery, Posting, Postponed, Queueing, ReportReading};
+use crate::services::handover::{LocalDelivery, Postponed, Queueing, ReportReading};
 use crate::services::intake::{Intake, IntakeParts, IntakeSettings, LmtpVerdict};
 use crate::services::login::Login;
-use crate::services::outbound::{Connector, LmtpTarget, Outbound, OutboundParts, OverLmtp, Roots};
 use crate::services::overview::Sources;
 use crate::services::posting::PostOffice;
-use crate::services::queue::{Queue, QueueParts};
+use crate::services::queue::Queue;
 use crate::services::reports::{Receiver, ReceiverParts};
 use crate::services::routing::{Routing, Srs};
 use crate::services::served::Inspector;
 use crate::services::submission::{Submission, SubmissionParts};
-use crate::storage::cluster::{ClusterSettings, Membership};
 use crate::storage::database::Database;
-use crate::storage::directory::{self, Directory};
+use crate::storage::directory::Directory;
 use crate::storage::journal::Journal;
-use crate::storage::mailbox::{Mailboxes, Summarizer};
+use crate::storage::mailbox::Mailboxes;
 use crate::storage::reports::Reports;
 use crate::storage::scripts::Scripts;
-use crate::storage::spool::{QueueNode, Spool};
+use crate::storage::spool::Spool;
 
 /// What the roles of a process share, from the bottom to the top.
 pub struct Parts {
@@ -107,91 +101,32 @@ pub struct Parts {
     pub intake: Arc<Intake>,
 }
 
-/// What is there before the parts: see [`super::Daemon::build`].
-pub(super) struct Ground {
-    pub(super) config: Config,
-    pub(super) lives: Lives,
-    pub(super) roles: Roles,
-    pub(super) wishes: mpsc::Sender<Wish>,
-    pub(super) renewals: mpsc::Sender<RenewalWish>,
-    pub(super) credentials: Option<PathBuf>,
-    pub(super) clock: SharedClock,
-    pub(super) resolver: SharedResolver,
-    pub(super) connector: Arc<dyn Connector>,
-    pub(super) database: Database,
-    pub(super) journal: Journal,
-    pub(super) certificates: Arc<Certificates>,
-    pub(super) inspector: Arc<Inspector>,
-    /// For connections between nodes.
-    pub(super) nodes: Option<(Keys, ClusterSettings)>,
-}
-
 impl Parts {
     /// Puts services together over storage.
     pub(super) fn assemble(ground: Ground, stages: &Stages) -> Result<Self, Error> {
-        let Ground {
-            config,
-            lives,
-            roles,
-            wishes,
-            renewals,
-            credentials,
-            clock,
-            resolver,
-            connector,
-            database,
-            journal,
-            certificates,
-            inspector,
-            nodes,
-        } = ground;
-        let tick = || Arc::clone(&clock);
-        let directory = Directory::open(database.clone(), lives.directory.clone(), tick(), &stages.storage);
-        let spool = Spool::open(database.clone(), &config.spool, tick(), &stages.storage)?;
-        let guard = Guard::new(lives.guard.clone(), tick());
-        let login = Login::new(directory.clone(), guard.clone(), journal.clone(), lives.login.clone(), tick());
+        let (config, lives) = (&ground.config, &ground.lives);
+        let (database, journal) = (&ground.database, &ground.journal);
+        let directory = Directory::open(database.clone(), lives.directory.clone(), ground.tick(), &stages.storage);
+        let spool = Spool::open(database.clone(), &config.spool, ground.tick(), &stages.storage)?;
+        let guard = Guard::new(lives.guard.clone(), ground.tick());
+        let login = Login::new(directory.clone(), guard.clone(), journal.clone(), lives.login.clone(), ground.tick());
         let routing = Routing::new(directory.clone(), lives.routing.clone(), config.hostname.clone())
-            .with_srs(Srs::load(&config.routing.srs, &config.hostname, tick())?);
+            .with_srs(Srs::load(&config.routing.srs, &config.hostname, ground.tick())?);
         let acceptance = Acceptance::new(routing.clone(), directory.clone(), lives.acceptance.clone());
-        let membership = nodes.as_ref().map(|(_, settings)| Membership::new(database.clone(), settings.clone()));
-        let mailboxes = if roles.has(Role::Access) {
-            Some(open_mailboxes(&config, &lives, &directory, &clock, membership.clone(), stages)?)
-        } else {
-            None
-        };
-        let cluster = membership.zip(nodes).zip(mailboxes.as_ref()).map(|((membership, (keys, _)), mailboxes)| {
-            let links = Links::new(keys, config.cluster.patience.duration());
-            Cluster::new(membership, mailboxes.clone(), links)
-        });
+        let (mailboxes, cluster) = ground.mailboxes(&directory, stages)?.unzip();
+        let cluster: Option<Cluster> = cluster.flatten();
         let keeper = cluster.as_ref().zip(mailboxes.as_ref()).map(|(cluster, mailboxes)| {
-            Keeper::new(cluster.membership().clone(), mailboxes.clone(), journal.clone(), tick())
+            Keeper::new(cluster.membership().clone(), mailboxes.clone(), journal.clone(), ground.tick())
         });
         let scripts =
             mailboxes.is_some().then(|| Scripts::new(config.storage.mail_root.as_path(), lives.scripts.clone()));
-        let reports = Reports::new(database.clone(), tick());
-        let filter = Filter::new(lives.spam.clone(), tick())
-            .with_hostname(lives.hostname.clone())
-            .with_resolver(Arc::clone(&resolver))
-            .with_database(database.clone())
-            .with_reports(reports.clone());
-        let filter = Arc::new(filter);
-        let office = roles.has(Role::Mta).then(|| Arc::new(PostOffice::new(routing.clone(), Arc::clone(&filter))));
-        let posting: Arc<dyn Posting> = match &office {
-            Some(office) => Arc::clone(office) as _,
-            None => Arc::new(OverControl::new(config.server.clone())),
-        };
-        let here: Arc<dyn LocalDelivery> = match (&mailboxes, &scripts) {
-            (Some(mailboxes), Some(scripts)) => {
-                let delivery = Delivery::new(mailboxes.clone(), lives.delivery.clone(), journal.clone(), tick());
-                Arc::new(delivery.with_scripts(ScriptingParts {
-                    scripts: scripts.clone(),
-                    sieve: lives.sieve.clone(),
-                    hostname: lives.hostname.clone(),
-                    routing: routing.clone(),
-                    posting,
-                }))
-            }
-            _ => Arc::new(OverLmtp::new(lmtp_target(&config), config.hostname.clone(), lives.outbound.clone())),
+        let reports = Reports::new(database.clone(), ground.tick());
+        let filter = ground.filter(&reports);
+        let office =
+            ground.roles.has(Role::Mta).then(|| Arc::new(PostOffice::new(routing.clone(), Arc::clone(&filter))));
+        let here = match (&mailboxes, &scripts) {
+            (Some(mailboxes), Some(scripts)) => ground.delivery(mailboxes, scripts, &routing, office.as_ref()),
+            _ => ground.delivery_elsewhere(),
         };
         let delivery: Arc<dyn LocalDelivery> = match &cluster {
             Some(cluster) => {
@@ -200,41 +135,19 @@ impl Parts {
             }
             None => Arc::clone(&here),
         };
-        let outbound = outbound(&config, &lives, Arc::clone(&resolver), connector, tick(), &reports)?;
-        let queue = if roles.has(Role::Mta) {
-            Some(Queue::new(QueueParts {
-                settings: lives.queue.clone(),
-                hostname: config.hostname.clone(),
-                // Nodes have one host name for the world, and one queue.
-                claimant: match config.cluster.is_on() {
-                    true => config.cluster.node.clone(),
-                    false => config.hostname.to_string(),
-                },
-                node: config.cluster.is_on().then(|| {
-                    let (spool, name) = (&config.spool, config.cluster.node.clone());
-                    QueueNode::new(database.clone(), &spool.directory, name, spool.node_lease.duration())
-                }),
-                spool: spool.clone(),
-                outbound: outbound.clone(),
-                routing: routing.clone(),
-                delivery: Arc::clone(&delivery),
-                journal: journal.clone(),
-                clock: tick(),
-                tasks: stages.services.clone(),
-            }))
-        } else {
-            None
-        };
+        let outbound = ground.outbound(&reports)?;
+        let queue = ground.roles.has(Role::Mta).then(|| {
+            ground.queue(spool.clone(), outbound.clone(), routing.clone(), Arc::clone(&delivery), &stages.services)
+        });
         if let (Some(office), Some(queue)) = (&office, &queue) {
             office.open(Arc::new(queue.clone()));
         }
-        let receiver = Receiver::new(ReceiverParts {
+        let receiver: Arc<dyn ReportReading> = Arc::new(Receiver::new(ReceiverParts {
             settings: lives.reports.clone(),
             reports: reports.clone(),
             journal: journal.clone(),
-            clock: tick(),
-        });
-        let receiver: Arc<dyn ReportReading> = Arc::new(receiver);
+            clock: ground.tick(),
+        }));
         let intake = |settings, delivery, queue| {
             Arc::new(Intake::new(IntakeParts {
                 settings,
@@ -245,7 +158,7 @@ impl Parts {
                 queue,
                 reports: Arc::clone(&receiver),
                 journal: journal.clone(),
-                clock: tick(),
+                clock: ground.tick(),
             }))
         };
         // The node that has taken a message has judged it, and its queue keeps it until this one has stored it.
@@ -256,6 +169,22 @@ impl Parts {
             None => Arc::new(NoQueue),
         };
         let intake = intake(lives.intake.clone(), delivery, keeping);
+        let Ground {
+            config,
+            lives,
+            roles,
+            wishes,
+            renewals,
+            credentials,
+            clock,
+            resolver,
+            connector: _,
+            database,
+            journal,
+            certificates,
+            inspector,
+            nodes: _,
+        } = ground;
         let since = clock.now();
         let parts = Self {
             config,
@@ -321,59 +250,6 @@ pub fn watched(config: &Config) -> Vec<(&'static str, PathBuf)> {
     vec![("mailboxes", config.storage.mail_root.clone()), ("queue", config.spool.directory.clone())]
 }
 
-/// The way to other hosts.
-fn outbound(
-    config: &Config,
-    lives: &Lives,
-    resolver: SharedResolver,
-    connector: Arc<dyn Connector>,
-    clock: SharedClock,
-    reports: &Reports,
-) -> Result<Outbound, Error> {
-    Ok(Outbound::new(OutboundParts {
-        settings: lives.outbound.clone(),
-        hostname: config.hostname.clone(),
-        resolver,
-        connector,
-        roots: Roots::load(config.outbound.authorities.as_deref())?,
-        clock,
-        reports: Some(reports.clone()),
-        database: Some(reports.database().clone()),
-    }))
-}
-
-/// Opens the mailboxes and lets their sizes be written to the directory.
-fn open_mailboxes(
-    config: &Config,
-    lives: &Lives,
-    directory: &Directory,
-    clock: &SharedClock,
-    membership: Option<Membership>,
-    stages: &Stages,
-) -> Result<Mailboxes, Error> {
-    let root = &config.storage.mail_root;
-    let tasks = stages.storage.clone();
-    let (settings, time, spawned) = (lives.mailbox.clone(), Arc::clone(clock), tasks.clone());
-    let mailboxes = match membership {
-        None => Mailboxes::open(root, settings, time, spawned, SUMMARIZER)?,
-        Some(membership) => Mailboxes::open_shared(root, settings, time, spawned, SUMMARIZER, membership)?,
-    };
-    let (mailboxes_watched, directory) = (mailboxes.clone(), directory.clone());
-    stages.storage.spawn(async move {
-        loop {
-            let changed = tokio::select! {
-                changed = mailboxes_watched.changed_usage() => changed,
-                () = tasks.stopping() => return,
-            };
-            for (account, usage) in changed {
-                let usage = directory::Usage { bytes: usage.octets, messages: usage.messages };
-                directory.set_usage(&account, usage);
-            }
-        }
-    });
-    Ok(mailboxes)
-}
-
 /// Does something to a user's mailboxes, for a command that runs while nothing else does.
 ///
 /// # Errors
@@ -387,29 +263,6 @@ pub async fn tend_mailboxes(config: &Config, user: &Address, command: MailboxCom
     mailboxes.close().await;
     tasks.stop(Duration::from_secs(5)).await;
     Ok(())
-}
-
-/// How the store has messages summarised for IMAP.
-const SUMMARIZER: Summarizer = Summarizer {
-    version: u32::from_be_bytes([0, 0, 0, Summary::VERSION]),
-    summarize: |message| {
-        let mut out = Vec::new();
-        Summary::of(message).write(&mut out);
-        out
-    },
-};
-
-/// Where the process with the mailboxes takes mail: the first place of an `lmtp` listener.
-fn lmtp_target(config: &Config) -> LmtpTarget {
-    let mut places = config.listener.iter().filter(|listener| listener.protocol == Protocol::Lmtp);
-    let target = places.find_map(|listener| {
-        listener.bind.iter().find_map(|bind| match bind {
-            Bind::Tcp(address) => Some(LmtpTarget::Tcp(*address)),
-            Bind::Unix(path) => Some(LmtpTarget::Unix(path.clone())),
-            Bind::Systemd(_) => None,
-        })
-    });
-    target.unwrap_or_else(|| LmtpTarget::Unix(PathBuf::from("/run/postrider/lmtp.sock")))
 }
 
 /// The queue of a process that has none: it serves LMTP, whose recipients have been resolved before. What would have

@@ -12,7 +12,7 @@ use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::{MailId, QueueId, SessionId};
-use crate::foundations::mail::{Envelope, Mail, Message, Origin, Peer};
+use crate::foundations::mail::{Envelope, Mail, Message, Origin};
 use crate::services::filter::authentication::dkim::Findings;
 use crate::services::handover::{Errand, ErrandKind, Posting};
 
@@ -73,15 +73,7 @@ pub(super) async fn perform(posted: Posted, message: Vec<u8>, parts: &Parts) -> 
     let Some(office) = &parts.office else { return Err(Refusal::new(Kind::Invalid, "this process has no queue")) };
     let kind = ErrandKind::from_word(&posted.kind);
     let kind = kind.ok_or_else(|| Refusal::new(Kind::Invalid, "an errand of an unknown kind"))?;
-    let origin = Origin {
-        session: posted.session,
-        peer: Peer::Internal,
-        hello: String::new(),
-        with: "local",
-        tls: None,
-        login: None,
-        at: posted.at,
-    };
+    let origin = Origin::internal(posted.session, posted.at);
     let mail = Mail { id: posted.mail, origin, envelope: posted.envelope, message: Message::new(message) };
     let findings = posted.findings.map(|(results, sets)| Findings { results, sets });
     office.post(Errand { mail: &mail, account: &posted.account, kind, findings: findings.as_ref() }).await

@@ -8,6 +8,7 @@ use super::{Experience, source};
 use crate::config::Config;
 use crate::foundations::address::Address;
 use crate::foundations::dns::{SharedResolver, SystemResolver};
+use crate::foundations::mail::crlf;
 use crate::services::filter::Examined;
 
 /// Explain what messages score.
@@ -53,7 +54,7 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
             return Ok(examiner.examine_with(&bytes, &inquiry));
         };
         // Signatures are made over lines that end in CRLF.
-        let wire = with_wire_line_ends(&bytes);
+        let wire = crlf(&bytes);
         let inquiry = handle.block_on(examiner.inquire(&wire, resolver, &hostname));
         Ok(examiner.examine_with(&wire, &inquiry))
     };
@@ -102,17 +103,4 @@ fn write(output: Output, path: &std::path::Path, examined: &Examined, text: &mut
             Ok(())
         }
     };
-}
-
-fn with_wire_line_ends(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
-    let mut before = 0;
-    for byte in bytes {
-        if *byte == b'\n' && before != b'\r' {
-            out.push(b'\r');
-        }
-        out.push(*byte);
-        before = *byte;
-    }
-    out
 }

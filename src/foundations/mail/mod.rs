@@ -20,6 +20,7 @@ mod numbers;
 mod object_id;
 mod origin;
 mod section;
+mod sequence_set;
 pub mod structure;
 mod subject;
 mod summary;
@@ -32,10 +33,11 @@ pub use envelope::{BodyKind, DsnReturn, DsnWish, Envelope, Notify, OriginalRecip
 pub use header::{Field, Fields, HeaderSection};
 pub use line_ends::{crlf, crlf_len};
 pub use message::Message;
-pub use numbers::{InvalidNumber, InvalidSequenceSet, ModSeq, Numbered, SequenceNumber, SequenceSet, Uid, UidValidity};
+pub use numbers::{InvalidNumber, ModSeq, Numbered, SequenceNumber, Uid, UidValidity};
 pub use object_id::{EmailId, InvalidEmailId, MailboxId};
 pub use origin::{Login, Mail, Origin, Peer, TlsFacts};
 pub use section::{Kind, Piece, Sections};
+pub use sequence_set::{InvalidSequenceSet, SequenceSet};
 pub use structure::Structure;
 pub use subject::BaseSubject;
 pub use summary::{

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
+
 use super::{Envelope, Message};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
@@ -39,6 +41,13 @@ pub struct Origin {
     pub at: Timestamp,
 }
 
+impl Origin {
+    /// Of a message that this process makes itself, or goes on with; `session` is where it began.
+    pub const fn internal(session: SessionId, at: Timestamp) -> Self {
+        Self { session, peer: Peer::Internal, hello: String::new(), with: "local", tls: None, login: None, at }
+    }
+}
+
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Peer {
@@ -57,6 +66,16 @@ impl Peer {
             Self::Tcp(address) => Some(address.ip().to_canonical()),
             Self::Unix | Self::Internal => None,
         }
+    }
+
+    /// Whether the peer has an address in one of these networks.
+    pub fn is_in(&self, networks: &[IpNet]) -> bool {
+        self.ip().is_some_and(|ip| networks.iter().any(|network| network.contains(&ip)))
+    }
+
+    /// Whether the peer is on this machine over a connection without addresses, or has an address in one of these networks.
+    pub fn is_local_or_in(&self, networks: &[IpNet]) -> bool {
+        self.ip().is_none() || self.is_in(networks)
     }
 }
 

@@ -37,6 +37,17 @@ pub enum Lost {
     Broken(io::Error),
 }
 
+impl Lost {
+    /// Why a session that was lost has ended; `None` where the client has just gone away.
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Self::Gone => None,
+            Self::Stalled => Some("the client took too long to read".to_owned()),
+            Self::Broken(error) => Some(error.to_string()),
+        }
+    }
+}
+
 impl From<io::Error> for Lost {
     fn from(error: io::Error) -> Self {
         match error.kind() {

@@ -243,7 +243,7 @@ async fn prepare(accepted: Accepted, options: &ListenerOptions) -> io::Result<(S
         }
     };
     let (mut peer, mut local) = (peer, local);
-    if peer.ip().is_some_and(|ip| options.proxies.iter().any(|network| network.contains(&ip))) {
+    if peer.is_in(&options.proxies) {
         let header = tokio::time::timeout(options.proxy_timeout, proxy::read(&mut stream)).await;
         let late = || io::Error::new(io::ErrorKind::TimedOut, "the proxy sent no PROXY header in time");
         if let ProxyHeader::Client { source, destination } = header.map_err(|_| late())?? {

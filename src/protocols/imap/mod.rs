@@ -24,6 +24,7 @@ mod room;
 mod serve;
 mod session;
 mod settings;
+mod state;
 
 pub use room::{Needs, Room};
 pub use serve::{resume, run};

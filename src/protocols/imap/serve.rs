@@ -6,8 +6,6 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::account::{Account, Selected};
-use super::attention::{Attention, Wakeup};
 use super::capability::{self, Compression, Passwords, StartTls};
 use super::commands;
 use super::link::Link;
@@ -15,6 +13,7 @@ use super::outcome::{Done, Outcome, Trouble};
 use super::room::{Memory, Room};
 use super::session::{self, Expunges, Phase};
 use super::settings::ImapSettings;
+use super::state::{ClientLink, State};
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
 use crate::foundations::net::Connection;
@@ -27,16 +26,14 @@ use crate::storage::mailbox::Visit;
 
 /// Serves one client until it leaves, is sent away, or the server stops.
 pub async fn run(connection: Connection, room: Arc<Room>) {
-    let (session, peer) = (connection.session, connection.peer);
     let settings = room.needs.settings.get();
-    let pass = room.needs.guard.admit(&peer, Service::Imap);
-    let link = |stream| Link::new(stream, limits(&settings, Phase::NotAuthenticated), settings.stall_timeout.into());
-    let pass = match pass {
+    let pass = match room.needs.guard.admit(&connection.peer, Service::Imap) {
         Ok(pass) => pass,
         // Before a handshake nothing can be said, and who is not wanted gets none.
         Err(_) if connection.handshake.is_some() => return,
         Err(refusal) => {
-            let mut link = link(connection.stream);
+            let limits = limits(&settings, Phase::NotAuthenticated);
+            let mut link = Link::new(connection.stream, limits, settings.stall_timeout.into());
             link.out.untagged(Condition::Bye, Some(&Code::Word("UNAVAILABLE")), &refusal.public);
             // Whether the refused client reads it is its business.
             let _ = link.flush().await;
@@ -44,25 +41,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         }
     };
     let Some(connection) = connection.secured().await else { return };
-    let link = link(connection.stream);
-    let until = Instant::now() + settings.login_timeout.duration();
-    let mut conversation = Conversation {
-        link,
-        room,
-        settings,
-        session,
-        peer,
-        stop: connection.stop,
-        stay: None,
-        visit: None,
-        away: None,
-        handed: None,
-        state: State::NotAuthenticated { until },
-        pass,
-        failures: 0,
-        bad_commands: 0,
-        memory: Vec::new(),
-    };
+    let mut conversation = Conversation::new(connection, room, settings, pass);
     let talked = conversation.greet_and_talk().await;
     // Elsewhere, so that the task of a connection that idles has no room for it.
     Box::pin(conversation.finish(talked)).await;
@@ -73,69 +52,10 @@ pub async fn resume(connection: Connection, handed: Handed, logged_in: LoggedIn,
     let settings = room.needs.settings.get();
     // The client was let in, and is counted, where it has connected.
     let Ok(pass) = room.needs.guard.admit(&Peer::Unix, Service::Imap) else { return };
-    let limits = limits(&settings, Phase::NotAuthenticated);
-    let mut conversation = Conversation {
-        link: Link::new(connection.stream, limits, settings.stall_timeout.into()),
-        state: State::NotAuthenticated { until: Instant::now() + settings.login_timeout.duration() },
-        room,
-        settings,
-        session: connection.session,
-        peer: connection.peer,
-        stop: connection.stop,
-        stay: None,
-        visit: None,
-        away: None,
-        handed: Some(if handed.is_encrypted { ClientLink::Encrypted } else { ClientLink::Plain }),
-        pass,
-        failures: 0,
-        bad_commands: 0,
-        memory: Vec::new(),
-    };
+    let mut conversation = Conversation::new(connection, room, settings, pass);
+    conversation.handed = Some(if handed.is_encrypted { ClientLink::Encrypted } else { ClientLink::Plain });
     let talked = conversation.go_on(&handed.tag, logged_in).await;
     Box::pin(conversation.finish(talked)).await;
-}
-
-/// The connection of a client that speaks to us through another node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ClientLink {
-    Encrypted,
-    Plain,
-}
-
-/// The states of RFC 9051 §3 with what belongs to each.
-#[derive(Debug)]
-pub(super) enum State {
-    /// The client has until then to log in.
-    NotAuthenticated {
-        /// When it gets BYE.
-        until: Instant,
-    },
-    /// Logged in.
-    Authenticated(Box<Account>),
-    /// In a mailbox.
-    Selected(Box<Account>, Box<Selected>),
-    /// On the way out.
-    Logout,
-}
-
-impl State {
-    /// Whether the client has asked to be told of changes.
-    fn watches(&self) -> bool {
-        matches!(
-            self,
-            Self::Authenticated(account) | Self::Selected(account, _)
-                if matches!(account.attention, Attention::Watching(_))
-        )
-    }
-
-    /// Waits for something it has asked to be told of. Cancel-safe.
-    async fn wake(&mut self) -> Wakeup {
-        match self {
-            Self::Authenticated(account) => account.attention.wake(None).await,
-            Self::Selected(account, selected) => account.attention.wake(Some(selected)).await,
-            Self::NotAuthenticated { .. } | Self::Logout => std::future::pending().await,
-        }
-    }
 }
 
 /// One connection.
@@ -180,6 +100,27 @@ enum Next {
 }
 
 impl Conversation {
+    fn new(connection: Connection, room: Arc<Room>, settings: Arc<ImapSettings>, pass: Pass) -> Self {
+        let limits = limits(&settings, Phase::NotAuthenticated);
+        Self {
+            link: Link::new(connection.stream, limits, settings.stall_timeout.into()),
+            state: State::NotAuthenticated { until: Instant::now() + settings.login_timeout.duration() },
+            room,
+            settings,
+            session: connection.session,
+            peer: connection.peer,
+            stop: connection.stop,
+            stay: None,
+            visit: None,
+            away: None,
+            handed: None,
+            pass,
+            failures: 0,
+            bad_commands: 0,
+            memory: Vec::new(),
+        }
+    }
+
     async fn greet_and_talk(&mut self) -> io::Result<()> {
         let capabilities = Code::Capability(self.capabilities());
         self.link.out.untagged(Condition::Ok, Some(&capabilities), "Postrider is ready");
@@ -336,11 +277,7 @@ impl Conversation {
 
     /// Whether passwords may be sent now (RFC 9051 §11.1).
     pub fn passwords(&self) -> Passwords {
-        let trusted = match self.peer.ip() {
-            Some(ip) => self.settings.allow_plaintext.iter().any(|network| network.contains(&ip)),
-            // Processes of this machine, over a Unix socket or in this process.
-            None => true,
-        };
+        let trusted = self.peer.is_local_or_in(&self.settings.allow_plaintext);
         if trusted || self.is_encrypted() { Passwords::Accepted } else { Passwords::NeedTls }
     }
 

@@ -1,12 +1,14 @@
 //! The driver: reads, performs steps, writes. The room's only I/O.
 
+mod wishes;
+
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::answers;
-use super::session::{Plaintext, Profile, Session, StartTls, Step, Wish};
+use super::session::{Plaintext, Profile, Session, StartTls, Step};
 use super::settings::ManageSieveSettings;
 use crate::foundations::address::Address;
 use crate::foundations::clock::SharedClock;
@@ -18,12 +20,12 @@ use crate::foundations::net::{Connection, Link, Lost, TlsContext};
 use crate::foundations::settings::Live;
 use crate::foundations::wire::managesieve::{Code, Condition, Fault, Framed, Framer, Limits, Reply, string};
 use crate::foundations::wire::sasl::Credentials;
-use crate::services::cluster::{self, Client, Cluster, Residence, splice};
+use crate::services::cluster::{self, Client, Cluster, Residence, go_on_elsewhere};
 use crate::services::guard::{Failure, Guard, Pass, Penalty, Service};
 use crate::services::login::{LoggedIn, Login, LoginAttempt, Stay};
-use crate::services::sieve::{Compiled, EXTENSIONS, Mistake, NOTIFY_METHODS, SieveSettings, compile};
+use crate::services::sieve::{EXTENSIONS, NOTIFY_METHODS, SieveSettings};
 use crate::storage::journal::Journal;
-use crate::storage::scripts::{self, ScriptName, Scripts};
+use crate::storage::scripts::Scripts;
 
 /// What ManageSieve sessions are given; filled by `daemon::build`.
 #[derive(Clone)]
@@ -71,63 +73,29 @@ const SKIP: u64 = 32 << 20;
 
 /// Serves one connection to its end.
 pub async fn run(connection: Connection, room: Arc<Room>) {
-    let Connection { stream, peer, session: id, stop, .. } = connection;
     let settings = room.needs.settings.get();
-    let limits = Limits { line: settings.command_line as usize, literals: LITERALS_OF_STRANGERS, skip: SKIP };
-    let mut link = Link::new(stream, settings.stall_timeout.duration());
-    let pass = match room.needs.guard.admit(&peer, Service::ManageSieve) {
+    let pass = match room.needs.guard.admit(&connection.peer, Service::ManageSieve) {
         Ok(pass) => pass,
         Err(refused) => {
-            let event = Event::new(room.needs.clock.now(), EventKind::ConnectionRefused).session(id);
+            let (peer, session) = (connection.peer, connection.session);
+            let event = Event::new(room.needs.clock.now(), EventKind::ConnectionRefused).session(session);
             room.needs.journal.record(event.with("peer", peer.to_string()).with("reason", refused.to_string()));
+            let mut link = Link::new(connection.stream, settings.stall_timeout.duration());
             Reply::bye(refused.public).coded(Code::TryLater).encode(&mut link.out);
             link.close().await;
             return;
         }
     };
-    let session = Session::new(profile(&room, &settings, &peer));
-    let framer = Framer::new(limits);
-    let mut driver = Driver {
-        room: &room,
-        settings,
-        limits,
-        peer,
-        id,
-        stop,
-        stay: None,
-        pass,
-        link,
-        framer,
-        session,
-        account: None,
-        residence: None,
-    };
+    let mut driver = Driver::new(&room, settings, connection, pass);
     let end = driver.greet_and_converse().await;
     driver.finish(end).await;
 }
 
 /// Goes on with the session of a client that has logged in at another node.
 pub async fn resume(connection: Connection, logged_in: LoggedIn, room: Arc<Room>) {
-    let Connection { stream, peer, session: id, stop, .. } = connection;
-    let settings = room.needs.settings.get();
     // The client was let in, and is counted, where it has connected.
     let Ok(pass) = room.needs.guard.admit(&Peer::Unix, Service::ManageSieve) else { return };
-    let limits = Limits { line: settings.command_line as usize, literals: LITERALS_OF_STRANGERS, skip: SKIP };
-    let mut driver = Driver {
-        link: Link::new(stream, settings.stall_timeout.duration()),
-        session: Session::new(profile(&room, &settings, &peer)),
-        room: &room,
-        settings,
-        limits,
-        peer,
-        id,
-        stop,
-        stay: None,
-        pass,
-        framer: Framer::new(limits),
-        account: None,
-        residence: None,
-    };
+    let mut driver = Driver::new(&room, room.needs.settings.get(), connection, pass);
     // Nobody is greeted twice.
     let _ = driver.session.secured();
     let result = driver.enter(logged_in).await;
@@ -140,11 +108,8 @@ pub async fn resume(connection: Connection, logged_in: LoggedIn, room: Arc<Room>
 }
 
 fn profile(room: &Room, settings: &ManageSieveSettings, peer: &Peer) -> Profile {
-    let plaintext = match peer.ip() {
-        Some(ip) => settings.allow_plaintext.iter().any(|network| network.contains(&ip)),
-        // What comes over a Unix socket passes no wire.
-        None => true,
-    };
+    // What comes over a Unix socket passes no wire.
+    let plaintext = peer.is_local_or_in(&settings.allow_plaintext);
     Profile {
         plaintext: if plaintext { Plaintext::Allowed } else { Plaintext::UnderTls },
         start_tls: if room.needs.tls.is_some() { StartTls::Offered } else { StartTls::Unavailable },
@@ -177,13 +142,12 @@ enum End {
 impl End {
     fn text(&self) -> Option<String> {
         match self {
-            Self::Logout | Self::Away(_) | Self::Lost(Lost::Gone) => None,
+            Self::Logout | Self::Away(_) => None,
             Self::Errors => Some("too many errors".to_owned()),
             Self::Idle => Some("the client said nothing".to_owned()),
             Self::Stopped => Some("the server stops".to_owned()),
             Self::Over => Some("its login is good no longer".to_owned()),
-            Self::Lost(Lost::Stalled) => Some("the client took too long to read".to_owned()),
-            Self::Lost(Lost::Broken(error)) => Some(error.to_string()),
+            Self::Lost(lost) => lost.text(),
         }
     }
 }
@@ -222,6 +186,28 @@ enum LoggedInAt {
     There(Box<cluster::Link>),
 }
 
+impl<'r> Driver<'r> {
+    fn new(room: &'r Room, settings: Arc<ManageSieveSettings>, connection: Connection, pass: Pass) -> Self {
+        let Connection { stream, peer, session: id, stop, .. } = connection;
+        let limits = Limits { line: settings.command_line as usize, literals: LITERALS_OF_STRANGERS, skip: SKIP };
+        Self {
+            link: Link::new(stream, settings.stall_timeout.duration()),
+            session: Session::new(profile(room, &settings, &peer)),
+            framer: Framer::new(limits),
+            room,
+            settings,
+            limits,
+            peer,
+            id,
+            stop,
+            stay: None,
+            pass,
+            account: None,
+            residence: None,
+        }
+    }
+}
+
 impl Driver<'_> {
     /// Ends the connection, or passes it on to another node.
     async fn finish(mut self, end: Result<Never, End>) {
@@ -237,12 +223,7 @@ impl Driver<'_> {
         }
         match end {
             End::Away(away) => {
-                let (stop, stall) = (self.stop.clone(), self.settings.stall_timeout.duration());
-                if self.link.flush().await.is_ok()
-                    && let Some((stream, begun)) = self.link.into_transport()
-                {
-                    Box::pin(splice(stream, *away, begun, stop, stall)).await;
-                }
+                go_on_elsewhere(self.link, away, self.stop, self.settings.stall_timeout.duration()).await;
             }
             _ => self.link.close().await,
         }
@@ -397,13 +378,14 @@ impl Driver<'_> {
             }
             answers::unknown(&refused)
         })?;
-        if let Some(cluster) = &self.room.needs.cluster
-            && let Some(other) = cluster.elsewhere(&logged_in.address).await.map_err(|refused| later(&refused))?
-        {
-            let (peer, session, is_encrypted) = (self.peer, self.id, self.link.is_encrypted());
-            let client = Client { service: Service::ManageSieve, peer, session, tag: "", is_encrypted };
-            let away = cluster.hand_login_over(&other, &logged_in, &client).await;
-            return away.map(LoggedInAt::There).map_err(|refused| later(&refused));
+        if let Some(cluster) = &self.room.needs.cluster {
+            let (service, peer, session) = (Service::ManageSieve, self.peer, self.id);
+            let is_encrypted = self.link.is_encrypted();
+            let client = Client { service, peer, session, tag: "", is_encrypted, is_compressed: false };
+            let away = cluster.hand_login_over(&logged_in, &client).await;
+            if let Some(away) = away.map_err(|refused| later(&refused))? {
+                return Ok(LoggedInAt::There(away));
+            }
         }
         self.enter(logged_in).await.map(LoggedInAt::Here)
     }
@@ -422,109 +404,6 @@ impl Driver<'_> {
         self.limits.literals = self.room.needs.sieve.get().script_size.len().saturating_add(LITERALS_OF_STRANGERS);
         self.framer.set_limits(self.limits);
         Ok(name)
-    }
-
-    /// Does what the client wants done with its scripts: the lines and the response that tell of it.
-    async fn fulfil(&self, wish: Wish) -> (Vec<u8>, Reply) {
-        match self.try_to(wish).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                if matches!(error, scripts::Error::File(_) | scripts::Error::BadUser(_)) {
-                    log::warn!(session:% = self.id; "managesieve: scripts cannot be used: {error}");
-                }
-                (Vec::new(), answers::refused(&error))
-            }
-        }
-    }
-
-    async fn try_to(&self, wish: Wish) -> Result<(Vec<u8>, Reply), scripts::Error> {
-        let Some(account) = &self.account else { return Err(scripts::Error::Closing) };
-        let store = &self.room.needs.scripts;
-        let alone = |reply: Reply| Ok((Vec::new(), reply));
-        match wish {
-            Wish::Check(source) => match self.compile(source).await? {
-                (_, Ok(compiled)) => alone(answers::fine("The script is without mistakes", &compiled.warnings)),
-                (_, Err(mistakes)) => alone(Reply::no(answers::lines(&mistakes))),
-            },
-            Wish::Put(name, source) => {
-                let (source, compiled) = self.compile(source).await?;
-                let compiled = match compiled {
-                    Ok(compiled) => compiled,
-                    Err(mistakes) => return alone(Reply::no(answers::lines(&mistakes))),
-                };
-                let size = source.len();
-                let put = name.clone();
-                store.job(account, move |home| home.put(&put, &source)).await?;
-                self.changed("stored", Some(&name), |event| event.with("size", size));
-                alone(answers::fine("The script is stored", &compiled.warnings))
-            }
-            Wish::SetActive(Some(name)) => {
-                let wanted = name.clone();
-                let source = store.job(account, move |home| home.read(&wanted)).await?;
-                // It may have been put there by another program.
-                if let (_, Err(mistakes)) = self.compile(source).await? {
-                    return alone(Reply::no(answers::lines(&mistakes)));
-                }
-                let wanted = name.clone();
-                store.job(account, move |home| home.activate(Some(&wanted))).await?;
-                self.changed("activated", Some(&name), |event| event);
-                alone(Reply::ok("The script is active"))
-            }
-            Wish::SetActive(None) => {
-                store.job(account, |home| home.activate(None)).await?;
-                self.changed("deactivated", None, |event| event);
-                alone(Reply::ok("No script is active"))
-            }
-            Wish::List => {
-                let list = store.job(account, scripts::Home::list).await?;
-                Ok((answers::list(&list), Reply::ok("")))
-            }
-            Wish::Get(name) => {
-                let source = store.job(account, move |home| home.read(&name)).await?;
-                // RFC 5804 §2.9: a string; a literal for every script, so that clients read one form.
-                let mut out = format!("{{{}}}\r\n", source.len()).into_bytes();
-                out.extend_from_slice(&source);
-                out.extend_from_slice(b"\r\n");
-                Ok((out, Reply::ok("")))
-            }
-            Wish::HaveSpace(name, size) => {
-                store.job(account, move |home| home.has_space(&name, u64::from(size))).await?;
-                alone(Reply::ok("There is room"))
-            }
-            Wish::Delete(name) => {
-                let gone = name.clone();
-                store.job(account, move |home| home.delete(&gone)).await?;
-                self.changed("deleted", Some(&name), |event| event);
-                alone(Reply::ok("The script is gone"))
-            }
-            Wish::Rename(from, to) => {
-                let (old, new) = (from.clone(), to.clone());
-                store.job(account, move |home| home.rename(&old, &new)).await?;
-                self.changed("renamed", Some(&to), |event| event.with("from", from.as_str()));
-                alone(Reply::ok("The script has its new name"))
-            }
-        }
-    }
-
-    /// Compiles a script on a thread that may take its time.
-    async fn compile(&self, source: Vec<u8>) -> Result<(Vec<u8>, Result<Compiled, Vec<Mistake>>), scripts::Error> {
-        let settings = self.room.needs.sieve.get();
-        let job = tokio::task::spawn_blocking(move || {
-            let compiled = compile(&source, &settings);
-            (source, compiled)
-        });
-        job.await.map_err(|_| scripts::Error::Closing)
-    }
-
-    fn changed(&self, what: &'static str, name: Option<&ScriptName>, more: impl FnOnce(Event) -> Event) {
-        let account = self.account.as_ref().map(ToString::to_string).unwrap_or_default();
-        let event = Event::new(self.room.needs.clock.now(), EventKind::ScriptChanged).session(self.id);
-        let event = event.subject(account).with("what", what);
-        let event = match name {
-            Some(name) => event.with("script", name.as_str()),
-            None => event,
-        };
-        self.room.needs.journal.record(more(event));
     }
 }
 

@@ -1,33 +1,32 @@
 //! The driver: reads, performs steps, writes. The room's only I/O.
 
+mod transaction;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::maildrop::{Listing, Maildrop};
+use super::maildrop::Maildrop;
 use super::maildrops::{MaildropLock, Maildrops};
 use super::reading::Reading;
 use super::session::{Plaintext, Profile, Session, StartTls, Step, refusal};
-use super::settings::{MarkSeen, Pop3Settings};
+use super::settings::Pop3Settings;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
-use crate::foundations::failure::Kind;
 use crate::foundations::ids::SessionId;
-use crate::foundations::mail::{Peer, SequenceSet, Uid};
+use crate::foundations::mail::{Peer, SequenceSet};
 use crate::foundations::net::{Connection, Link, Lost, TlsContext};
 use crate::foundations::settings::Live;
 use crate::foundations::wire::line::{BadLine, Lines};
-use crate::foundations::wire::pop3::{Code, Number, Reply, Stuffer, TopLines};
+use crate::foundations::wire::pop3::{Code, Reply};
 use crate::foundations::wire::sasl::Credentials;
-use crate::services::cluster::{self, Client, Cluster, splice};
+use crate::services::cluster::{self, Client, Cluster, go_on_elsewhere};
 use crate::services::guard::{Failure, Guard, Pass, Penalty, Service};
 use crate::services::login::{LoggedIn, Login, LoginAttempt, Stay};
 use crate::storage::journal::Journal;
-use crate::storage::mailbox::{
-    self, Access, Body, Content, FlagChange, FlagOperation, Flags, FolderName, Mailboxes, View, Visit,
-};
+use crate::storage::mailbox::{self, Access, FolderName, Mailboxes, View, Visit};
 
 /// What POP3 sessions are given; filled by `daemon::build`.
 #[derive(Clone)]
@@ -72,7 +71,6 @@ impl Room {
 pub async fn run(connection: Connection, room: Arc<Room>) {
     let (peer, id) = (connection.peer, connection.session);
     let settings = room.needs.settings.get();
-    let link = |stream| Link::new(stream, settings.stall_timeout.duration());
     let pass = match room.needs.guard.admit(&peer, Service::Pop3) {
         Ok(pass) => pass,
         Err(refused) => {
@@ -80,22 +78,15 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
             room.needs.journal.record(event.with("peer", peer.to_string()).with("reason", refused.to_string()));
             // Before a handshake nothing can be said, and who is not wanted gets none.
             if connection.handshake.is_none() {
-                let mut link = link(connection.stream);
+                let mut link = Link::new(connection.stream, settings.stall_timeout.duration());
                 Reply::coded(Code::SysTemp, refused.public).encode(&mut link.out);
                 link.close().await;
             }
             return;
         }
     };
-    let Some(Connection { stream, stop, .. }) = connection.secured().await else { return };
-    let link = link(stream);
-    let mut session = Session::new(profile(&room, &settings, &peer));
-    if link.is_encrypted() {
-        session.secured();
-    }
-    let lines = Lines::new(settings.command_line as usize);
-    let (stay, opened) = (None, None);
-    let mut driver = Driver { room: &room, settings, peer, id, stop, stay, pass, link, lines, session, opened };
+    let Some(connection) = connection.secured().await else { return };
+    let mut driver = Driver::new(&room, settings, connection, pass);
     let greeting = driver.session.greeting();
     greeting.encode(&mut driver.link.out);
     let end = driver.converse().await;
@@ -104,16 +95,9 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
 
 /// Goes on with the session of a client that has logged in at another node.
 pub async fn resume(connection: Connection, logged_in: LoggedIn, room: Arc<Room>) {
-    let Connection { stream, peer, session: id, stop, .. } = connection;
-    let settings = room.needs.settings.get();
     // The client was let in, and is counted, where it has connected.
     let Ok(pass) = room.needs.guard.admit(&Peer::Unix, Service::Pop3) else { return };
-    let link = Link::new(stream, settings.stall_timeout.duration());
-    let mut session = Session::new(profile(&room, &settings, &peer));
-    session.secured();
-    let lines = Lines::new(settings.command_line as usize);
-    let (stay, opened) = (None, None);
-    let mut driver = Driver { room: &room, settings, peer, id, stop, stay, pass, link, lines, session, opened };
+    let mut driver = Driver::new(&room, room.needs.settings.get(), connection, pass);
     let result = driver.enter(logged_in).await;
     let step = driver.session.logged_in(result);
     let end = match driver.perform(step).await {
@@ -124,11 +108,8 @@ pub async fn resume(connection: Connection, logged_in: LoggedIn, room: Arc<Room>
 }
 
 fn profile(room: &Room, settings: &Pop3Settings, peer: &Peer) -> Profile {
-    let plaintext = match peer.ip() {
-        Some(ip) => settings.allow_plaintext.iter().any(|network| network.contains(&ip)),
-        // What comes over a Unix socket passes no wire.
-        None => true,
-    };
+    // What comes over a Unix socket passes no wire.
+    let plaintext = peer.is_local_or_in(&settings.allow_plaintext);
     Profile {
         plaintext: if plaintext { Plaintext::Allowed } else { Plaintext::UnderTls },
         start_tls: if room.needs.tls.is_some() { StartTls::Offered } else { StartTls::Unavailable },
@@ -161,14 +142,13 @@ enum End {
 impl End {
     fn text(&self) -> Option<String> {
         match self {
-            Self::Quit | Self::Away(_) | Self::Lost(Lost::Gone) => None,
+            Self::Quit | Self::Away(_) => None,
             Self::Errors => Some("too many errors".to_owned()),
             Self::Idle => Some("the client said nothing".to_owned()),
             Self::Stopped => Some("the server stops".to_owned()),
             Self::Over => Some("its login is good no longer".to_owned()),
             Self::Cut(error) => Some(format!("a message broke off: {error}")),
-            Self::Lost(Lost::Stalled) => Some("the client took too long to read".to_owned()),
-            Self::Lost(Lost::Broken(error)) => Some(error.to_string()),
+            Self::Lost(lost) => lost.text(),
         }
     }
 }
@@ -215,6 +195,19 @@ struct Driver<'r> {
     opened: Option<Opened>,
 }
 
+impl<'r> Driver<'r> {
+    fn new(room: &'r Room, settings: Arc<Pop3Settings>, connection: Connection, pass: Pass) -> Self {
+        let Connection { stream, peer, session: id, stop, .. } = connection;
+        let link = Link::new(stream, settings.stall_timeout.duration());
+        let mut session = Session::new(profile(room, &settings, &peer));
+        if link.is_encrypted() {
+            session.secured();
+        }
+        let lines = Lines::new(settings.command_line as usize);
+        Self { room, settings, peer, id, stop, stay: None, pass, link, lines, session, opened: None }
+    }
+}
+
 impl Driver<'_> {
     /// Ends the connection, or passes it on to another node.
     async fn finish(mut self, end: Result<Never, End>) {
@@ -231,12 +224,7 @@ impl Driver<'_> {
         self.mark_seen().await;
         match end {
             End::Away(away) => {
-                let (stop, stall) = (self.stop.clone(), self.settings.stall_timeout.duration());
-                if self.link.flush().await.is_ok()
-                    && let Some((stream, begun)) = self.link.into_transport()
-                {
-                    Box::pin(splice(stream, *away, begun, stop, stall)).await;
-                }
+                go_on_elsewhere(self.link, away, self.stop, self.settings.stall_timeout.duration()).await;
             }
             _ => self.link.close().await,
         }
@@ -379,13 +367,13 @@ impl Driver<'_> {
             }
             refusal(&refused)
         })?;
-        if let Some(cluster) = &needs.cluster
-            && let Some(other) = cluster.elsewhere(&logged_in.address).await.map_err(|refused| refusal(&refused))?
-        {
+        if let Some(cluster) = &needs.cluster {
             let (peer, session, is_encrypted) = (self.peer, self.id, self.link.is_encrypted());
-            let client = Client { service: Service::Pop3, peer, session, tag: "", is_encrypted };
-            let away = cluster.hand_login_over(&other, &logged_in, &client).await;
-            return away.map(LoggedInAt::There).map_err(|refused| refusal(&refused));
+            let client = Client { service: Service::Pop3, peer, session, tag: "", is_encrypted, is_compressed: false };
+            let away = cluster.hand_login_over(&logged_in, &client).await;
+            if let Some(away) = away.map_err(|refused| refusal(&refused))? {
+                return Ok(LoggedInAt::There(away));
+            }
         }
         self.enter(logged_in).await.map(LoggedInAt::Here)
     }
@@ -409,118 +397,8 @@ impl Driver<'_> {
         self.stay = Some(stay);
         Ok(maildrop)
     }
-
-    /// Logs an error of the store, and says of it what the client may know.
-    fn trouble(&self, error: &mailbox::Error) -> Reply {
-        log::warn!(session:% = self.id; "pop3: the store refused: {error}");
-        match error.kind() {
-            Kind::Corrupt | Kind::Invalid => Reply::coded(Code::SysPerm, "The maildrop cannot be read"),
-            _ => Reply::coded(Code::SysTemp, "The maildrop cannot be read right now; try again later"),
-        }
-    }
-
-    async fn list(&mut self, reply: &Reply, mut listing: Listing) -> Result<(), End> {
-        reply.encode(&mut self.link.out);
-        while let Some(maildrop) = self.session.maildrop()
-            && maildrop.list(&mut listing, &mut self.link.out)
-        {
-            self.link.flush_if_long().await?;
-        }
-        Ok(self.link.flush_if_long().await?)
-    }
-
-    /// Sends a message, a large one in pieces, so that its size costs no memory.
-    async fn send(&mut self, reply: &Reply, number: Number, uid: Uid, lines: Option<u32>) -> Result<(), End> {
-        let Some(opened) = &mut self.opened else { return Ok(()) };
-        let content = match lines {
-            None => opened.reading.message(&opened.view, number, uid).await,
-            Some(_) => opened.view.body(uid).await.map(Content::Large),
-        };
-        match content {
-            Ok(Content::Whole(message)) => {
-                reply.encode(&mut self.link.out);
-                let mut stuffer = Stuffer::new();
-                stuffer.write(&message, &mut self.link.out);
-                stuffer.finish(&mut self.link.out);
-            }
-            Ok(Content::Large(body)) => {
-                reply.encode(&mut self.link.out);
-                self.send_pieces(body, lines).await?;
-            }
-            Err(mailbox::Error::NoMessage(_)) => {
-                return self.reply(&Reply::err("Another session has removed that message")).await;
-            }
-            Err(error) => {
-                let reply = self.trouble(&error);
-                return self.reply(&reply).await;
-            }
-        }
-        self.session.sent(number, lines);
-        if let (Some(opened), Some(maildrop), None) = (&mut self.opened, self.session.maildrop(), lines) {
-            opened.reading.sent(&opened.view, maildrop, number);
-        }
-        Ok(self.link.flush_if_long().await?)
-    }
-
-    async fn send_pieces(&mut self, mut body: Body, lines: Option<u32>) -> Result<(), End> {
-        let (mut stuffer, mut top) = (Stuffer::new(), lines.map(TopLines::new));
-        let piece_size = if lines.is_some() { TOP_PIECE } else { PIECE };
-        let mut offset = 0;
-        while offset < body.size() {
-            let length = piece_size.min(body.size() - offset);
-            let piece = body.read(offset, usize::try_from(length).unwrap_or(usize::MAX)).await.map_err(End::Cut)?;
-            let wanted = top.as_mut().map_or(piece.len(), |top| top.take(&piece));
-            stuffer.write(&piece[..wanted], &mut self.link.out);
-            self.link.flush_if_long().await?;
-            if wanted < piece.len() || piece.is_empty() {
-                break;
-            }
-            offset += piece.len() as u64;
-        }
-        stuffer.finish(&mut self.link.out);
-        Ok(())
-    }
-
-    /// RFC 1939 §6: removes the messages; returns when they are gone from the disk.
-    async fn update(&mut self, uids: &[Uid]) -> Result<(), Reply> {
-        let Some(opened) = &self.opened else { return Ok(()) };
-        match opened.view.remove(uids).await {
-            Ok(removed) => {
-                let event = Event::new(self.room.needs.clock.now(), EventKind::Expunged).session(self.id);
-                let event = event.subject(opened.account.clone()).with("messages", removed.len());
-                self.room.needs.journal.record(event.with("protocol", "pop3"));
-                Ok(())
-            }
-            Err(error) => {
-                log::warn!(session:% = self.id; "pop3: the store did not remove messages: {error}");
-                Err(Reply::coded(Code::SysTemp, "Some deleted messages are not removed"))
-            }
-        }
-    }
-
-    /// Lets IMAP clients know what has been read. Nobody was promised it, so a failure is only logged.
-    async fn mark_seen(&self) {
-        let (Some(opened), Some(maildrop)) = (&self.opened, self.session.maildrop()) else { return };
-        let seen = maildrop.retrieved();
-        if self.settings.mark_seen == MarkSeen::No || seen.is_empty() {
-            return;
-        }
-        let change = FlagChange {
-            operation: FlagOperation::Add,
-            flags: Flags::SEEN,
-            keywords: Vec::new(),
-            unchanged_since: None,
-        };
-        if let Err(error) = opened.view.store_flags(&seen, &change).await {
-            log::warn!(session:% = self.id; "pop3: retrieved messages could not be marked as seen: {error}");
-        }
-    }
 }
 
-/// Octets of a message read at once.
-const PIECE: u64 = 64 * 1024;
-/// As above for TOP, which mostly wants the header.
-const TOP_PIECE: u64 = 8 * 1024;
 /// Octets read at once.
 const READ: usize = 1024;
 /// How long a client may think before what was read ahead for it is given up.

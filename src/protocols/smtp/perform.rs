@@ -19,10 +19,7 @@ use crate::services::login::{LoggedIn, LoginAttempt, Stay};
 /// Lets a connection in.
 pub(super) fn admit(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Result<Pass, Refusal> {
     let service = service(room.mode);
-    if room.mode == Mode::Lmtp
-        && let Some(ip) = peer.ip()
-        && !settings.lmtp_networks.iter().any(|network| network.contains(&ip))
-    {
+    if room.mode == Mode::Lmtp && !peer.is_local_or_in(&settings.lmtp_networks) {
         return Err(Refusal::new(Kind::NoPermission, "LMTP is not for you").smtp(554, "5.7.1"));
     }
     room.guard.admit(peer, service)

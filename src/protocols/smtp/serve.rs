@@ -102,8 +102,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
 }
 
 fn profile(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Profile {
-    let plaintext = settings.plaintext_auth == PlaintextAuth::Networks
-        && peer.ip().is_some_and(|ip| settings.plaintext_networks.iter().any(|network| network.contains(&ip)));
+    let plaintext = settings.plaintext_auth == PlaintextAuth::Networks && peer.is_in(&settings.plaintext_networks);
     let auth = match room.mode {
         Mode::Submission if plaintext => Auth::Always,
         Mode::Submission => Auth::UnderTls,

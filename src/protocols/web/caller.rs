@@ -24,7 +24,7 @@ impl Caller {
     /// Who asks over a connection that came from `peer`, itself encrypted or not; `proxies` are believed about others.
     pub(super) fn of(peer: Peer, headers: &HeaderMap, proxies: &[IpNet], encrypted: bool) -> Self {
         let is_loopback = |peer: &Peer| peer.ip().is_none_or(|ip| ip.is_loopback());
-        let is_proxy = peer.ip().is_none_or(|ip| proxies.iter().any(|network| network.contains(&ip)));
+        let is_proxy = peer.is_local_or_in(proxies);
         let text = |name: &str| headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok());
         let last = |name: &str| text(name).and_then(|list| list.rsplit(',').next()).map(str::trim);
         // Everything left of the last entry was written by whoever came before the proxy.

@@ -34,7 +34,7 @@ impl Acceptance {
     /// Whether a client may send to anywhere.
     pub fn relaying(&self, peer: &Peer, login: Option<&Login>) -> Relaying {
         let settings = self.settings.get();
-        let from_inside = peer.ip().is_some_and(|ip| settings.relay_networks.iter().any(|net| net.contains(&ip)));
+        let from_inside = peer.is_in(&settings.relay_networks);
         if login.is_some() || from_inside { Relaying::Allowed } else { Relaying::Refused }
     }
 

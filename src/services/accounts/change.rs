@@ -54,7 +54,7 @@ pub(super) fn quota_text(size: Option<ByteSize>) -> Option<String> {
 
 impl Change {
     /// Whether somebody may lose something by it: mail that is no longer taken, a login, an alias.
-    pub const fn is_destructive(&self) -> bool {
+    const fn is_destructive(&self) -> bool {
         matches!(
             self,
             Self::RemoveAlias { .. }
@@ -158,7 +158,7 @@ pub struct Plan {
 
 impl Plan {
     /// Whether somebody may lose something by it.
-    pub fn is_destructive(&self) -> bool {
+    fn is_destructive(&self) -> bool {
         self.changes.iter().any(Change::is_destructive)
     }
 }

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::link::{Asked, Handed, Link, Links, Opening};
 use crate::foundations::address::Address;
-use crate::foundations::failure::Refusal;
+use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
 use crate::services::guard::Service;
@@ -36,6 +36,8 @@ pub struct Client<'a> {
     pub tag: &'a str,
     /// Whether nobody on the way can read what it sends.
     pub is_encrypted: bool,
+    /// Whether it compresses what it sends: the state of that cannot be handed over.
+    pub is_compressed: bool,
 }
 
 /// Where a request for a user's mailboxes is answered.
@@ -131,17 +133,21 @@ impl Cluster {
         Ok(Residence { _user: user, _visit: visit })
     }
 
-    /// Hands the session of somebody over who has just logged in. When it returns, the other node serves the session over what is
-    /// returned.
+    /// Hands the session of somebody who has just logged in to the node that has the user. When it returns, that node serves the
+    /// session over what is returned; `None` when this one has the user.
     ///
     /// # Errors
-    /// The other node is not reached or does not take it; the client may come back later.
+    /// The other node is not known now, is not reached or does not take it; the client may come back later.
     pub async fn hand_login_over(
         &self,
-        to: &Elsewhere,
         logged_in: &LoggedIn,
         client: &Client<'_>,
-    ) -> Result<Box<Link>, Refusal> {
+    ) -> Result<Option<Box<Link>>, Refusal> {
+        let Some(to) = self.elsewhere(&logged_in.address).await? else { return Ok(None) };
+        if client.is_compressed {
+            let text = "Your mailboxes are on another server of this house; connect again";
+            return Err(Refusal::new(Kind::Temporary, text));
+        }
         let login = logged_in.stay.carry().ok_or_else(|| Refusal::temporary(Stay::FAREWELL))?;
         let peer = match client.peer {
             Peer::Tcp(address) => Some(address),
@@ -155,7 +161,7 @@ impl Cluster {
             tag: client.tag.to_owned(),
             is_encrypted: client.is_encrypted,
         };
-        Ok(Box::new(self.hand_over(to, handed).await?))
+        Ok(Some(Box::new(self.hand_over(&to, handed).await?)))
     }
 
     /// Hands a session over. When it returns, the other node serves the session over what is returned.

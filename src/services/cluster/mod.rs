@@ -30,4 +30,4 @@ pub use handing::{Client, Cluster, Elsewhere, Residence, Way};
 pub use keeper::Keeper;
 pub use keys::{BadSecret, Keys};
 pub use link::{Answer, Asked, Handed, Link, Links, Opening, hear, say};
-pub use splice::splice;
+pub use splice::{go_on_elsewhere, splice};

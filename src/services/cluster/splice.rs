@@ -8,6 +8,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::link::Link;
+use crate::foundations::net;
+
 /// Octets on their way in one direction.
 const PIECE: usize = 8 << 10;
 /// How long the owner of a session may go on when the client's side has ended.
@@ -50,6 +53,15 @@ where
         }
     }
     let _ = timeout(stall, to_client.shutdown()).await;
+}
+
+/// Sends a client what it has yet to be told, and lets its session go on at the node that has taken it.
+pub async fn go_on_elsewhere(mut client: net::Link, link: Box<Link>, stop: CancellationToken, stall: Duration) {
+    if client.flush().await.is_ok()
+        && let Some((stream, begun)) = client.into_transport()
+    {
+        Box::pin(splice(stream, *link, begun, stop, stall)).await;
+    }
 }
 
 async fn up<C: AsyncRead, L: AsyncWrite>(

@@ -6,7 +6,7 @@ use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::compose::{Charset, addresses, date, field, message_id};
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Peer, Recipient};
+use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
 
 /// A user is not told of failures again before this time.
 pub(super) const TOLD_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -32,15 +32,7 @@ pub(super) fn mail(message: &Message, to: Vec<Address>, reverse_path: ReversePat
     let recipient = |address| Recipient { address, notify: Notify::NEVER, original: None };
     Mail {
         id: MailId::generate(now),
-        origin: Origin {
-            session: SessionId::generate(now),
-            peer: Peer::Internal,
-            hello: String::new(),
-            with: "local",
-            tls: None,
-            login: None,
-            at: now,
-        },
+        origin: Origin::internal(SessionId::generate(now), now),
         envelope: Envelope {
             reverse_path,
             recipients: to.into_iter().map(recipient).collect(),

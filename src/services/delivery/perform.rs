@@ -402,22 +402,14 @@ fn is_believed(mail: &Mail, message: &Message, hostname: &Domain) -> bool {
 mod tests {
     use super::*;
     use crate::foundations::ids::{MailId, SessionId};
-    use crate::foundations::mail::{BodyKind, DsnWish, Origin, Peer};
+    use crate::foundations::mail::{BodyKind, DsnWish, Origin};
 
     #[test]
     fn only_shown_senders_are_believed() {
         let at = Timestamp::from_unix_seconds(1);
         let mail = Mail {
             id: MailId::generate(at),
-            origin: Origin {
-                session: SessionId::generate(at),
-                peer: Peer::Internal,
-                hello: String::new(),
-                with: "local",
-                tls: None,
-                login: None,
-                at,
-            },
+            origin: Origin::internal(SessionId::generate(at), at),
             envelope: Envelope {
                 reverse_path: ReversePath::Address("eve@far.test".parse().unwrap()),
                 recipients: vec![],

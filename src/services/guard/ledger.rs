@@ -351,8 +351,7 @@ impl Guard {
     /// The client to count, unless the peer is trusted.
     pub(super) fn counted(&self, peer: &Peer, settings: &GuardSettings) -> Option<Client> {
         let ip = peer.ip()?;
-        let trusted = settings.trusted.iter().any(|network| network.contains(&ip));
-        (!trusted).then(|| Client::of(ip))
+        (!peer.is_in(&settings.trusted)).then(|| Client::of(ip))
     }
 }
 

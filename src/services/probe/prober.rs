@@ -120,13 +120,6 @@ impl Prober {
         Self { hostname, patience, provider, roots: Arc::new(roots) }
     }
 
-    /// The same with other authorities.
-    #[must_use]
-    pub fn trusting(mut self, roots: RootCertStore) -> Self {
-        self.roots = Arc::new(roots);
-        self
-    }
-
     /// The same for a certificate with another name.
     #[must_use]
     pub fn asking_for(self, hostname: Domain) -> Self {
@@ -139,7 +132,7 @@ impl Prober {
     }
 
     /// Tries one.
-    pub async fn try_one(&self, probe: &Probe) -> Probed {
+    async fn try_one(&self, probe: &Probe) -> Probed {
         let begun = Instant::now();
         let witness = Witness::new(Arc::clone(&self.provider), Arc::clone(&self.roots));
         let witness = Arc::new(Judged::new(witness, Arc::clone(&self.provider)));

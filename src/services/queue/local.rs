@@ -6,7 +6,7 @@ use super::outcome::Result as Came;
 use super::{Error, Queue};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::SessionId;
-use crate::foundations::mail::{HeaderSection, Mail, Message, Origin, Peer, Recipient};
+use crate::foundations::mail::{HeaderSection, Mail, Message, Origin, Recipient};
 use crate::foundations::wire::smtp::Reply;
 use crate::services::filter::{Verdict, carried};
 use crate::services::handover::{Bound, Outcome, Postponed};
@@ -100,15 +100,10 @@ impl Queue {
     /// The message of an entry as it goes on.
     pub(super) fn mail(&self, entry: &Entry, recipients: Vec<Recipient>, message: &Message) -> Mail {
         let envelope = crate::foundations::mail::Envelope { recipients, ..entry.envelope.clone() };
-        let origin = Origin {
-            session: entry.session.unwrap_or_else(|| SessionId::generate(entry.received_at)),
-            peer: Peer::Internal,
-            hello: String::new(),
-            with: "local",
-            tls: None,
-            login: None,
-            at: entry.received_at,
-        };
+        let origin = Origin::internal(
+            entry.session.unwrap_or_else(|| SessionId::generate(entry.received_at)),
+            entry.received_at,
+        );
         Mail { id: entry.mail, origin, envelope, message: message.clone() }
     }
 }

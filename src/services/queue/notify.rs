@@ -6,7 +6,7 @@ use super::{Error, Queue};
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::{MailId, QueueId, SessionId};
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Peer, Recipient};
+use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
 use crate::storage::spool::{self, NewEntry, PendingReport};
 
 impl Queue {
@@ -85,15 +85,7 @@ impl Queue {
             require_tls: pending.entry.envelope.require_tls,
             dsn: DsnWish::default(),
         };
-        let origin = Origin {
-            session: SessionId::generate(now),
-            peer: Peer::Internal,
-            hello: String::new(),
-            with: "local",
-            tls: None,
-            login: None,
-            at: now,
-        };
+        let origin = Origin::internal(SessionId::generate(now), now);
         Mail { id, origin, envelope, message: Message::new(bytes) }
     }
 }

@@ -12,7 +12,7 @@ use crate::foundations::dns::SharedResolver;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::{MailId, SessionId};
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Peer, Recipient};
+use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::filter::Filter;
@@ -96,7 +96,7 @@ impl Reporter {
     ///
     /// # Errors
     /// The database fails; what was not sent is still there.
-    pub async fn send_due(&self) -> Result<(), database::Error> {
+    async fn send_due(&self) -> Result<(), database::Error> {
         let settings = self.0.settings.get();
         let now = self.0.clock.now();
         self.0.reports.flush().await?;
@@ -130,7 +130,7 @@ impl Reporter {
     }
 
     /// Tells of messages that have failed DMARC since this was done last.
-    pub async fn send_failures(&self) {
+    async fn send_failures(&self) {
         let settings = self.0.settings.get();
         let failures = self.0.reports.take_failures();
         let Some(sender) = self.sender(&settings).filter(|_| settings.failures) else { return };
@@ -210,15 +210,7 @@ impl Reporter {
             require_tls: false,
             dsn: DsnWish::default(),
         };
-        let origin = Origin {
-            session: SessionId::generate(now),
-            peer: Peer::Internal,
-            hello: String::new(),
-            with: "local",
-            tls: None,
-            login: None,
-            at: now,
-        };
+        let origin = Origin::internal(SessionId::generate(now), now);
         let mail = Mail { id: MailId::generate(now), origin, envelope, message };
         self.0.queue.postpone(Postponed { mail: &mail, message_id: None, recipients, hold: None }).await?;
         for address in &to {

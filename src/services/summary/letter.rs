@@ -5,7 +5,7 @@ use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::compose::{Charset, addresses, date, field, message_id};
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Peer, Recipient};
+use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
 
 /// The letter to the one whom the settings name; `None` when they name nobody.
 pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> Option<Mail> {
@@ -36,15 +36,7 @@ pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> 
     let bytes = header.concat() + &text.replace('\n', "\r\n");
     Some(Mail {
         id,
-        origin: Origin {
-            session: SessionId::generate(now),
-            peer: Peer::Internal,
-            hello: String::new(),
-            with: "local",
-            tls: None,
-            login: None,
-            at: now,
-        },
+        origin: Origin::internal(SessionId::generate(now), now),
         envelope: Envelope {
             reverse_path: ReversePath::Null,
             recipients: vec![Recipient { address: to, notify: Notify::NEVER, original: None }],

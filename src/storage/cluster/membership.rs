@@ -71,7 +71,7 @@ impl Membership {
     }
 
     /// Whether this node is being emptied.
-    pub fn is_draining(&self) -> bool {
+    fn is_draining(&self) -> bool {
         self.0.draining.load(std::sync::atomic::Ordering::Acquire)
     }
 

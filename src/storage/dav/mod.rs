@@ -22,7 +22,7 @@ pub use found::{Change, Changes, Object, ObjectInfo, Window};
 pub use people::Person;
 pub use properties::{Property, PropertyChange, PropertyName};
 pub use put_back::{Earlier, PutBack};
-pub use write::{Condition, Draft, Overwrite, Removed, Stored};
+pub use write::{Condition, Draft, Overwrite, Removed, Stored, Transfer, TransferKind};
 
 use crate::storage::database::Database;
 

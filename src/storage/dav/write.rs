@@ -53,6 +53,28 @@ pub enum Overwrite {
     No,
 }
 
+/// An object on its way from one place to another.
+#[derive(Debug, Clone, Copy)]
+pub struct Transfer<'a> {
+    /// Whether the object stays where it was.
+    pub kind: TransferKind,
+    /// The collection it is in, and its name there.
+    pub from: (&'a Collection, &'a str),
+    /// The collection it goes into, and what is stored there.
+    pub to: (&'a Collection, &'a Draft),
+    /// What happens to an object that is in the way.
+    pub overwrite: Overwrite,
+}
+
+/// What becomes of the object that is transferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferKind {
+    /// It stays (RFC 4918 §9.8).
+    Copy,
+    /// It goes (RFC 4918 §9.9).
+    Move,
+}
+
 /// What storing has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
@@ -129,22 +151,19 @@ impl Collections {
         Ok(Removed { addresses })
     }
 
-    /// Stores a copy of an object in a collection; with `take`, the object itself goes.
+    /// Stores a copy of an object in a collection.
     ///
     /// # Errors
     /// There is one of the name and it may not be replaced, another object has the UID, a limit is reached, the object
     /// or a collection is gone, or the database fails.
-    #[expect(clippy::too_many_arguments, reason = "from where, to where, and under which rules")]
     pub async fn transfer(
         &self,
         account: &Address,
-        from: (&Collection, &str),
-        to: (&Collection, &Draft),
-        take: bool,
-        overwrite: Overwrite,
+        transfer: Transfer<'_>,
         limits: &Limits,
         now: Timestamp,
     ) -> Result<Stored, Error> {
+        let Transfer { kind, from, to, overwrite } = transfer;
         let mut transaction = self.database.begin().await?;
         // Always in the same order, so that two of these cannot wait for each other.
         let mut ids = [from.0.id, to.0.id];
@@ -158,7 +177,7 @@ impl Collections {
         if etag != to.1.etag {
             return Err(Error::Condition);
         }
-        if take {
+        if kind == TransferKind::Move {
             take_away(&mut transaction, from.0.id, from.1, limits).await?;
         }
         let condition = match overwrite {

@@ -140,7 +140,7 @@ pub(super) async fn everything(reader: &mut Reader<'_>) -> Result<Everything, Er
     })
 }
 
-pub(super) fn alias_entry(row: &Row) -> Result<AliasEntry, Error> {
+fn alias_entry(row: &Row) -> Result<AliasEntry, Error> {
     let stored = row.text(1)?;
     Ok(AliasEntry {
         id: row.int(0)?,

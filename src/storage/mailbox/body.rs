@@ -20,7 +20,7 @@ use super::environment::Environment;
 use super::folder::Folder;
 use super::maildir::directory::Directories;
 use super::snapshot::Record;
-use crate::foundations::mail::Uid;
+use crate::foundations::mail::{Uid, crlf};
 
 /// One message, open for reading.
 pub struct Body {
@@ -148,21 +148,6 @@ fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     Ok(buffer)
 }
 
-/// Adds the CR to each bare LF.
-fn translate(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
-    let mut start = 0;
-    for at in memchr::memchr_iter(b'\n', bytes) {
-        if at == 0 || bytes[at - 1] != b'\r' {
-            out.extend_from_slice(&bytes[start..at]);
-            out.push(b'\r');
-            start = at;
-        }
-    }
-    out.extend_from_slice(&bytes[start..]);
-    out
-}
-
 /// A message as [`Bodies`] hands it out.
 #[derive(Debug)]
 pub enum Content {
@@ -220,7 +205,7 @@ impl Folder {
         let (file, record) = self.open_file(uid)?;
         let length = usize::try_from(record.size).unwrap_or(usize::MAX);
         let bytes = read_at(&file, 0, length).map_err(self.failed("read a message"))?;
-        Ok(Bytes::from(if record.size == record.virtual_size { bytes } else { translate(&bytes) }))
+        Ok(Bytes::from(if record.size == record.virtual_size { bytes } else { crlf(&bytes).into_owned() }))
     }
 
     fn read_batch(self: &Arc<Self>, uids: &[u32]) -> Batch<Content> {
@@ -466,8 +451,8 @@ mod tests {
     #[test]
     fn line_ends_are_translated_wherever_reading_begins() {
         let text = b"\na\n\r\nb\r\n\n\rc\nd";
-        let whole = translate(text);
-        assert_eq!(whole, b"\r\na\r\n\r\nb\r\n\r\n\rc\r\nd");
+        let whole = crlf(text);
+        assert_eq!(*whole, *b"\r\na\r\n\r\nb\r\n\r\n\rc\r\nd");
         let path = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(path.path(), text).unwrap();
         let mut translator = Translator::new(File::open(path.path()).unwrap());

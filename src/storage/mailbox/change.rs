@@ -9,6 +9,7 @@ use super::append::NoRoom;
 use super::folder::{Folder, Pending, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::{self, Place};
+use super::reconcile::Known;
 use super::snapshot::{Record, Snapshot};
 use super::{Error, FlagChange, FlagOperation, Flags, KeywordSet, Stored};
 use crate::foundations::mail::{ModSeq, Uid};
@@ -35,6 +36,72 @@ impl Wanted {
     }
 }
 
+/// One command that changes flags, on its way through the batches.
+struct Storing<'a> {
+    folder: &'a Arc<Folder>,
+    directories: &'a Arc<Directories>,
+    wanted: Wanted,
+    /// Messages changed after this mod-sequence are left alone.
+    unchanged_since: Option<u64>,
+    /// What the messages changed so far have got.
+    mod_seq: Option<u64>,
+    stored: Stored,
+}
+
+impl Storing<'_> {
+    fn batch(&mut self, state: &mut State, uids: &[u32]) -> Result<(), Error> {
+        let mut left = uids.to_vec();
+        for _ in 0..ATTEMPTS {
+            let mut snapshot = (*self.folder.current()).clone();
+            if snapshot.gone {
+                return Err(Error::NoFolder(self.folder.name.clone()));
+            }
+            let stamp = self.mod_seq.filter(|stamp| *stamp >= snapshot.highest).unwrap_or(snapshot.highest + 1);
+            state.before_change(self.directories);
+            let mut lost = Vec::new();
+            let before = self.stored.changed.len();
+            let result = left.iter().try_for_each(|uid| {
+                let Some((record, name)) = snapshot.by_uid(*uid) else { return Ok(()) };
+                if self.unchanged_since.is_some_and(|since| record.mod_seq > since) {
+                    self.stored.modified.extend(Uid::new(*uid));
+                    return Ok(());
+                }
+                let (flags, keywords) = self.wanted.applied(record);
+                if (flags, keywords) == (record.flags, record.keywords) {
+                    return Ok(());
+                }
+                match rename(self.directories, state, record, name, flags, keywords) {
+                    Ok(renamed) => {
+                        let after = Record { mod_seq: stamp, ..renamed.record };
+                        snapshot.update(*uid, renamed.stored.as_deref(), |record| *record = after);
+                        state.delta.changed.push(*uid);
+                        self.stored.changed.extend(Uid::new(*uid));
+                        Ok(())
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        lost.push(*uid);
+                        Ok(())
+                    }
+                    Err(error) => Err(self.folder.failed("change flags")(error)),
+                }
+            });
+            state.after_change(self.directories);
+            if self.stored.changed.len() > before {
+                self.mod_seq = Some(stamp);
+                self.folder.publish(snapshot);
+            }
+            result?;
+            if lost.is_empty() {
+                return Ok(());
+            }
+            // Another program has renamed or removed them.
+            self.folder.reconcile(state, self.directories, Known::Live)?;
+            left = lost;
+        }
+        Ok(())
+    }
+}
+
 impl Folder {
     /// Changes flags; on disk when this returns. Blocks.
     pub fn store_flags(self: &Arc<Self>, uids: &[u32], change: &FlagChange) -> Result<Stored, Error> {
@@ -44,90 +111,22 @@ impl Folder {
             FlagOperation::Add | FlagOperation::Replace => self.learn(&directories, &change.keywords, NoRoom::Fail)?,
         };
         let wanted = Wanted { operation: change.operation, flags: change.flags, keywords };
-        let mut stored = Stored::default();
+        let unchanged_since = change.unchanged_since;
+        let (mod_seq, stored) = (None, Stored::default());
+        let mut storing = Storing { folder: self, directories: &directories, wanted, unchanged_since, mod_seq, stored };
         let mut ticket = 0;
-        let mut mod_seq = None;
         for batch in uids.chunks(BATCH) {
             let mut state = self.lock();
-            self.store_batch(
-                &mut state,
-                &directories,
-                batch,
-                &wanted,
-                change.unchanged_since,
-                &mut mod_seq,
-                &mut stored,
-            )?;
+            storing.batch(&mut state, batch)?;
             ticket = state.ticket;
         }
+        let Storing { mod_seq, mut stored, .. } = storing;
         if stored.changed.is_empty() {
             return Ok(stored);
         }
         stored.mod_seq = mod_seq.and_then(ModSeq::new);
         self.commit(&directories, ticket)?;
         Ok(stored)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one batch of one command; a struct would only rename them")]
-    fn store_batch(
-        self: &Arc<Self>,
-        state: &mut State,
-        directories: &Arc<Directories>,
-        uids: &[u32],
-        wanted: &Wanted,
-        unchanged_since: Option<u64>,
-        mod_seq: &mut Option<u64>,
-        stored: &mut Stored,
-    ) -> Result<(), Error> {
-        let mut left = uids.to_vec();
-        for _ in 0..ATTEMPTS {
-            let mut snapshot = (*self.current()).clone();
-            if snapshot.gone {
-                return Err(Error::NoFolder(self.name.clone()));
-            }
-            let stamp = (*mod_seq).filter(|stamp| *stamp >= snapshot.highest).unwrap_or(snapshot.highest + 1);
-            state.before_change(directories);
-            let mut lost = Vec::new();
-            let before = stored.changed.len();
-            let result = left.iter().try_for_each(|uid| {
-                let Some((record, name)) = snapshot.by_uid(*uid) else { return Ok(()) };
-                if unchanged_since.is_some_and(|since| record.mod_seq > since) {
-                    stored.modified.extend(Uid::new(*uid));
-                    return Ok(());
-                }
-                let (flags, keywords) = wanted.applied(record);
-                if (flags, keywords) == (record.flags, record.keywords) {
-                    return Ok(());
-                }
-                match rename(directories, state, record, name, flags, keywords) {
-                    Ok(renamed) => {
-                        let after = Record { mod_seq: stamp, ..renamed.record };
-                        snapshot.update(*uid, renamed.stored.as_deref(), |record| *record = after);
-                        state.delta.changed.push(*uid);
-                        stored.changed.extend(Uid::new(*uid));
-                        Ok(())
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        lost.push(*uid);
-                        Ok(())
-                    }
-                    Err(error) => Err(self.failed("change flags")(error)),
-                }
-            });
-            state.after_change(directories);
-            if stored.changed.len() > before {
-                *mod_seq = Some(stamp);
-                self.publish(snapshot);
-            }
-            result?;
-            if lost.is_empty() {
-                return Ok(());
-            }
-            // Another program has renamed or removed them.
-            self.reconcile(state, directories, super::reconcile::Known::Live)?;
-            left = lost;
-        }
-        Ok(())
     }
 
     /// Removes messages; their absence is on disk when this returns. Those that are gone already are passed over.
@@ -199,7 +198,7 @@ impl Folder {
             if lost.is_empty() {
                 break;
             }
-            self.reconcile(state, directories, super::reconcile::Known::Live)?;
+            self.reconcile(state, directories, Known::Live)?;
             wanted = lost;
         }
         removed.sort_unstable();
@@ -316,6 +315,14 @@ pub(super) enum Transfer {
     Move,
 }
 
+/// What has come from another folder so far.
+struct Received {
+    /// Old and new UIDs.
+    pairs: Vec<(u32, u32)>,
+    /// What to wait for until all of it is on disk.
+    ticket: u64,
+}
+
 impl Folder {
     /// Copies or moves messages from another folder here; on disk in both when this returns. Old and new UIDs. When it
     /// fails, copies are taken back; what was moved stays moved. Blocks.
@@ -326,26 +333,25 @@ impl Folder {
         transfer: Transfer,
     ) -> Result<Vec<(u32, u32)>, Error> {
         let (source, target) = (from.directories()?, self.directories()?);
-        let mut moved = Vec::with_capacity(uids.len());
-        let mut ticket = 0;
+        let mut received = Received { pairs: Vec::with_capacity(uids.len()), ticket: 0 };
         let mut result = Ok(());
         for batch in uids.chunks(BATCH) {
-            result = self.receive_batch(from, (&source, &target), batch, transfer, &mut moved, &mut ticket);
+            result = self.receive_batch(from, (&source, &target), batch, transfer, &mut received);
             if result.is_err() {
                 break;
             }
         }
-        if ticket > 0 {
-            result = self.commit(&target, ticket).and(result);
+        if received.ticket > 0 {
+            result = self.commit(&target, received.ticket).and(result);
         }
         if let Err(error) = result {
             if transfer == Transfer::Copy {
-                let new: Vec<u32> = moved.iter().map(|(_, new)| *new).collect();
+                let new: Vec<u32> = received.pairs.iter().map(|(_, new)| *new).collect();
                 self.expunge(|_| new, OnlyDeleted::No)?;
             }
             return Err(error);
         }
-        Ok(moved)
+        Ok(received.pairs)
     }
 
     fn receive_batch(
@@ -354,8 +360,7 @@ impl Folder {
         (source, target): (&Arc<Directories>, &Arc<Directories>),
         uids: &[u32],
         transfer: Transfer,
-        moved: &mut Vec<(u32, u32)>,
-        ticket: &mut u64,
+        received: &mut Received,
     ) -> Result<(), Error> {
         let slots = self.translate(from, target, uids)?;
         let (mut from_state, mut state) = lock_both(from, self);
@@ -370,14 +375,14 @@ impl Folder {
                 let Some((record, stored)) = names.by_uid(*uid) else { return Ok(()) };
                 match self.receive_one(&mut state, (source, target), (record, stored), &slots, transfer) {
                     Ok(new) => {
-                        *ticket = state.ticket;
-                        moved.push((*uid, new));
+                        received.ticket = state.ticket;
+                        received.pairs.push((*uid, new));
                         return Ok(());
                     }
                     Err(error) if is_missing(&error) => {
                         // Another program has renamed or removed it.
                         let from_state = from_state.as_deref_mut().unwrap_or(&mut state);
-                        from.reconcile(from_state, source, super::reconcile::Known::Live)?;
+                        from.reconcile(from_state, source, Known::Live)?;
                     }
                     Err(error) => return Err(error),
                 }
@@ -439,7 +444,7 @@ impl Folder {
         } else {
             // Some may have gone before it failed.
             state.stale = true;
-            from.reconcile(&mut state, &source, super::reconcile::Known::Live)?;
+            from.reconcile(&mut state, &source, Known::Live)?;
         }
         received
     }

@@ -19,6 +19,7 @@ use super::{Error, Flags, FolderName, Keyword, KeywordSet, Keywords};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files::{Owner, publish_directory, sync_file_system};
+use crate::foundations::mail::crlf_len;
 
 /// The numbers a folder had where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,7 +176,7 @@ impl DepositFolder<'_> {
             name.push_str(&format!(",U={uid}"));
             self.highest = self.highest.max(uid);
         }
-        name.push_str(&format!(",S={},W={}", content.len(), virtual_size(content)));
+        name.push_str(&format!(",S={},W={}", content.len(), crlf_len(content)));
         name.push_str(&suffix(place, message.flags, keywords));
         let temporary = self.path.join("tmp").join(&message.unique);
         // Left by a deposit that was cut off.
@@ -245,10 +246,4 @@ fn uniques(path: &Path) -> std::io::Result<HashSet<Vec<u8>>> {
 /// What stands before fields and flags in the name of a file.
 pub(super) fn unique(name: &[u8]) -> &[u8] {
     name.split(|octet| matches!(octet, b',' | b':')).next().unwrap_or(name)
-}
-
-/// The size with CRLF line ends.
-fn virtual_size(content: &[u8]) -> usize {
-    let bare = memchr::memchr_iter(b'\n', content).filter(|at| *at == 0 || content[at - 1] != b'\r').count();
-    content.len() + bare
 }

@@ -1,5 +1,8 @@
 //! One folder in memory: its state, who may change it, and how changes reach sessions and the disk.
 
+mod history;
+mod identity;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,20 +12,22 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use self::history::History;
+use self::identity::identity;
 use super::commit::Group;
 use super::environment::Environment;
 use super::index::{self, Frames, Meta, Written};
 use super::maildir::directory::{Directories, Mtimes};
 use super::maildir::filename::Place;
+use super::maildir::keywords_file;
 use super::maildir::uid_file::{Takeover, UidFile};
 use super::maildir::uidlist::UidList;
-use super::maildir::{keywords_file, uidlist};
 use super::reconcile::Known;
 use super::snapshot::{Claims, Record, Snapshot};
 use super::summaries::{Stamp, Summaries};
 use super::usage::Account;
 use super::watch::Events;
-use super::{Error, FolderName, Usage};
+use super::{Error, FolderName, Keywords, Usage};
 use crate::foundations::mail::{MailboxId, UidValidity};
 
 /// One folder.
@@ -129,39 +134,9 @@ impl Folder {
         let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
         let loaded = index::read(directories.root(), Snapshot::empty(validity, 0, Arc::clone(&keywords)));
         let loaded = loaded.map_err(failed)?;
-        let fresh = loaded.as_ref().is_some_and(|l| l.complete && l.meta.mtimes == seen && seen.new != 0);
-        let mut state = State {
-            uid_file,
-            next_uid: if fresh { 1 } else { uid_file.bound.max(1) },
-            pending: VecDeque::new(),
-            seen,
-            stale: !fresh || takeover.is_some(),
-            delta: Delta { whole: !fresh, ..Delta::default() },
-            written: Written::default(),
-            ticket: 0,
-            touched_new: false,
-            touched_cur: false,
-            watched: false,
-            certain: fresh,
-        };
         let seed = environment.clock.now().unix_micros().max(1).cast_unsigned();
-        let mut history = History::default();
-        let snapshot = match loaded {
-            Some(loaded) => {
-                // Messages may have come and gone since an index that is not up to date was written.
-                history = match fresh {
-                    true => History { entries: loaded.history.into(), floor: loaded.meta.history_floor },
-                    false => History { entries: VecDeque::new(), floor: seed },
-                };
-                state.written = loaded.written;
-                loaded.snapshot
-            }
-            None => {
-                history.floor = seed;
-                Snapshot::empty(validity, seed, keywords)
-            }
-        };
-        state.next_uid = state.next_uid.max(snapshot.uid_next);
+        let (mut state, history, snapshot) = begin(loaded, uid_file, seen, seed, keywords);
+        state.stale |= takeover.is_some();
         let folder = Arc::new(Self {
             name: name.clone(),
             path: path.to_owned(),
@@ -471,76 +446,46 @@ impl State {
     }
 }
 
-/// Expunged messages, for clients that resynchronise.
-#[derive(Debug, Default)]
-pub(super) struct History {
-    /// By mod-sequence, ascending.
-    entries: VecDeque<(u64, u32)>,
-    /// Expunges up to this mod-sequence are not among them.
-    floor: u64,
-}
-
-impl History {
-    /// UIDs expunged after a mod-sequence; `None` when that is too long ago.
-    pub fn since(&self, mod_seq: u64) -> Option<Vec<u32>> {
-        let after = self.entries.partition_point(|(at, _)| *at <= mod_seq);
-        (self.floor <= mod_seq).then(|| self.entries.range(after..).map(|(_, uid)| *uid).collect())
-    }
-
-    fn trim(&mut self, most: u32) {
-        while self.entries.len() > most as usize {
-            if let Some((mod_seq, _)) = self.entries.pop_front() {
-                self.floor = self.floor.max(mod_seq);
+/// What a folder knows at first, from its index if there is one. `seed` is a mod-sequence above all that were ever given out.
+fn begin(
+    loaded: Option<index::Loaded>,
+    uid_file: UidFile,
+    seen: Mtimes,
+    seed: u64,
+    keywords: Arc<Keywords>,
+) -> (State, History, Snapshot) {
+    let fresh = loaded.as_ref().is_some_and(|l| l.complete && l.meta.mtimes == seen && seen.new != 0);
+    let mut state = State {
+        uid_file,
+        next_uid: if fresh { 1 } else { uid_file.bound.max(1) },
+        pending: VecDeque::new(),
+        seen,
+        stale: !fresh,
+        delta: Delta { whole: !fresh, ..Delta::default() },
+        written: Written::default(),
+        ticket: 0,
+        touched_new: false,
+        touched_cur: false,
+        watched: false,
+        certain: fresh,
+    };
+    // Messages may have come and gone since an index that is not up to date was written.
+    let mut history = History { entries: VecDeque::new(), floor: seed };
+    let snapshot = match loaded {
+        Some(loaded) => {
+            if fresh {
+                history = History { entries: loaded.history.into(), floor: loaded.meta.history_floor };
             }
+            state.written = loaded.written;
+            loaded.snapshot
         }
-    }
-}
-
-/// A folder's UIDVALIDITY and bound: its own, Dovecot's with the list of UIDs still to be written into names, or new.
-/// It is on disk before anybody can learn it.
-fn identity(
-    directories: &Directories,
-    fresh_validity: impl FnOnce() -> u32,
-    fresh_id: impl Fn() -> MailboxId,
-) -> std::io::Result<(UidFile, Option<UidList>)> {
-    let own = UidFile::read(directories.root())?.map(|own| identified(directories, own, &fresh_id));
-    if let Some(own) = own.filter(|own| own.takeover == Takeover::Done) {
-        return Ok((own, None));
-    }
-    let list = uidlist::UidList::read(directories.root())?;
-    let file = match (&own, &list) {
-        (Some(own), _) => *own,
-        (None, Some(list)) => {
-            let id = Some(fresh_id());
-            UidFile { validity: list.validity, bound: list.next, floor: 0, takeover: Takeover::Running, id }
-        }
-        (None, None) => {
-            let id = Some(fresh_id());
-            UidFile { validity: fresh_validity(), bound: 1, floor: 0, takeover: Takeover::Done, id }
+        None => {
+            let validity = UidValidity::new(uid_file.validity).unwrap_or(UidValidity::MIN);
+            Snapshot::empty(validity, seed, keywords)
         }
     };
-    if own.is_none() {
-        // What an index of an earlier life says about UIDs no longer holds.
-        index::remove(directories.root());
-        file.write(directories.own_root()?)?;
-    }
-    Ok((file, list.filter(|list| list.validity == file.validity)))
-}
-
-/// Gives a folder an identifier that was made before there were any. It is on disk before anybody can learn it; where that
-/// is not possible, nobody learns one.
-fn identified(directories: &Directories, own: UidFile, fresh_id: &impl Fn() -> MailboxId) -> UidFile {
-    if own.id.is_some() {
-        return own;
-    }
-    let file = UidFile { id: Some(fresh_id()), ..own };
-    match directories.own_root().and_then(|root| file.write(root)) {
-        Ok(()) => file,
-        Err(error) => {
-            log::warn!(error:% = error; "A folder's identifier could not be written; it has none for now");
-            own
-        }
-    }
+    state.next_uid = state.next_uid.max(snapshot.uid_next);
+    (state, history, snapshot)
 }
 
 fn usage_of(snapshot: &Snapshot) -> Usage {

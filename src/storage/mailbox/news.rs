@@ -82,7 +82,7 @@ impl Hub {
     }
 
     /// Whether anybody listens.
-    pub fn is_heard(&self) -> bool {
+    fn is_heard(&self) -> bool {
         self.sender.lock().as_ref().is_some_and(|sender| sender.receiver_count() > 0)
     }
 

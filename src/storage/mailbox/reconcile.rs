@@ -1,11 +1,15 @@
 //! Bringing a folder's state and its directories to agree, whoever changed the directories.
 
-use std::io::Read as _;
+mod adoption;
+mod plan;
+
 use std::sync::Arc;
 
+use self::adoption::Adoption;
+use self::plan::{Entry, Found, Listing, Plan};
 use super::folder::{Folder, State};
 use super::maildir::directory::Directories;
-use super::maildir::filename::{self, FileName, Place, suffix};
+use super::maildir::filename::{FileName, Place, suffix};
 use super::maildir::uidlist::UidList;
 use super::snapshot::{Record, Snapshot};
 use super::{Error, Flags, Keyword, KeywordSet, Keywords};
@@ -24,8 +28,6 @@ pub(super) enum Known<'a> {
     },
 }
 
-/// UIDs this far above the bound are not believed.
-const BELIEVABLE: u32 = 1_000_000;
 /// Times a directory is listed again because it changes while it is read.
 const ATTEMPTS: usize = 5;
 
@@ -183,196 +185,6 @@ impl State {
     }
 }
 
-/// A file found in a directory.
-#[derive(Debug, Clone, Copy)]
-struct Found<'a> {
-    place: Place,
-    name: &'a [u8],
-}
-
-/// Files as found.
-#[derive(Debug, Default)]
-struct Listing {
-    heap: Vec<u8>,
-    /// By UID; those without come first, as 0.
-    entries: Vec<Entry>,
-    /// Whether these are all files there are.
-    whole: bool,
-}
-
-#[derive(Debug)]
-struct Entry {
-    uid: u32,
-    place: Place,
-    length: u8,
-    start: usize,
-}
-
-impl Listing {
-    fn read(directories: &Directories) -> std::io::Result<Self> {
-        let mut listing = Self::default();
-        // `new/` first: a file moves from there to `cur/`, so it may be seen twice but not passed over.
-        for place in [Place::New, Place::Cur] {
-            directories.list(place, |name| listing.add(place, name))?;
-        }
-        listing.sort();
-        listing.whole = true;
-        Ok(listing)
-    }
-
-    fn sort(&mut self) {
-        self.entries.sort_unstable_by_key(|entry| (entry.uid, entry.start));
-    }
-
-    fn add(&mut self, place: Place, name: &[u8]) {
-        if let Some(parsed) = FileName::parse(name, place)
-            && let Ok(length) = u8::try_from(name.len())
-        {
-            let uid = parsed.uid.unwrap_or(0);
-            self.entries.push(Entry { uid, place, length, start: self.heap.len() });
-            self.heap.extend_from_slice(name);
-        }
-    }
-
-    fn name(&self, entry: &Entry) -> &[u8] {
-        &self.heap[entry.start..entry.start + usize::from(entry.length)]
-    }
-
-    fn entry(&self, at: usize) -> Found<'_> {
-        let entry = &self.entries[at];
-        Found { place: entry.place, name: self.name(entry) }
-    }
-}
-
-/// What must be done so that state and directories agree. Files are given by their position in the listing.
-#[derive(Debug, Default)]
-struct Plan {
-    /// UIDs whose files are gone, ascending.
-    missing: Vec<u32>,
-    /// Known messages under another name.
-    changed: Vec<(u32, usize)>,
-    /// Messages that the state has not heard of and whose UID is believed or taken over, ascending.
-    accepted: Vec<(u32, usize)>,
-    /// Files that get a new UID, in the order in which they get it.
-    newcomers: Vec<usize>,
-}
-
-impl Plan {
-    fn make(
-        snapshot: &Snapshot,
-        listing: &Listing,
-        state: &State,
-        known: Known<'_>,
-        directories: &Directories,
-    ) -> Self {
-        let mut plan = Self::default();
-        let mut present = vec![false; if listing.whole { snapshot.len() } else { 0 }];
-        let mut start = 0;
-        for group in listing.entries.chunk_by(|a, b| a.uid == b.uid && a.uid != 0) {
-            let positions = start..start + group.len();
-            start = positions.end;
-            match (group[0].uid, snapshot.find(group[0].uid)) {
-                (0, _) => plan.unnumbered(listing, positions.start, known),
-                (uid, Ok(index)) => {
-                    if let Some(present) = present.get_mut(index) {
-                        *present = true;
-                    }
-                    plan.known(snapshot, uid, positions, listing, directories);
-                }
-                (uid, Err(_)) => plan.unknown(uid, positions, state, snapshot, known),
-            }
-        }
-        plan.missing =
-            snapshot.iter().zip(present).filter(|(_, here)| !here).map(|((record, _), _)| record.uid).collect();
-        plan.accepted.sort_unstable();
-        let accepted = std::mem::take(&mut plan.accepted);
-        for (uid, at) in accepted {
-            // A UID that is named twice, or that comes after higher ones, is not believed.
-            if plan.accepted.last().is_some_and(|(last, _)| *last == uid) || uid < snapshot.uid_next {
-                plan.newcomers.push(at);
-            } else {
-                plan.accepted.push((uid, at));
-            }
-        }
-        let order = |at: &usize| {
-            let found = listing.entry(*at);
-            let seconds = FileName::parse(found.name, found.place).map_or(0, |name| name.seconds());
-            (seconds, found.name)
-        };
-        plan.newcomers.sort_by(|a, b| order(a).cmp(&order(b)));
-        plan
-    }
-
-    fn unnumbered(&mut self, listing: &Listing, at: usize, known: Known<'_>) {
-        let found = listing.entry(at);
-        let base = FileName::parse(found.name, found.place).map_or(found.name, |name| name.base);
-        match known {
-            Known::Loading { takeover: Some(list), .. } => match list.uids.get(base) {
-                Some(uid) => self.accepted.push((*uid, at)),
-                None => self.newcomers.push(at),
-            },
-            Known::Loading { takeover: None, .. } | Known::Live => self.newcomers.push(at),
-        }
-    }
-
-    /// Files with a UID that the state knows: one of them is that message.
-    fn known(
-        &mut self,
-        snapshot: &Snapshot,
-        uid: u32,
-        positions: std::ops::Range<usize>,
-        listing: &Listing,
-        directories: &Directories,
-    ) {
-        let Some((record, stored)) = snapshot.by_uid(uid) else { return };
-        let mut positions: Vec<usize> = positions.collect();
-        if positions.len() > 1 {
-            // Seen under two names, perhaps because it was renamed while the directory was listed.
-            positions.retain(|at| {
-                let found = listing.entry(*at);
-                directories.has(found.place, found.name)
-            });
-        }
-        let same_base = |at: &usize| listing.entry(*at).name.starts_with(super::snapshot::base(stored));
-        let recorded = positions.iter().position(|at| is_recorded(record, stored, listing.entry(*at)));
-        if recorded.is_none() && !listing.whole && directories.has(record.place, &record.file_name(stored)) {
-            // The message is where it was, and these are copies of it.
-            self.newcomers.extend(positions);
-            return;
-        }
-        let chosen = recorded.or_else(|| positions.iter().position(same_base)).unwrap_or(0);
-        if positions.is_empty() {
-            return;
-        }
-        let at = positions.remove(chosen);
-        if recorded.is_none() {
-            self.changed.push((uid, at));
-        }
-        self.newcomers.extend(positions);
-    }
-
-    /// Files with a UID that the state has not heard of.
-    fn unknown(
-        &mut self,
-        uid: u32,
-        mut positions: std::ops::Range<usize>,
-        state: &State,
-        snapshot: &Snapshot,
-        known: Known<'_>,
-    ) {
-        let highest =
-            state.uid_file.bound.max(snapshot.uid_next).saturating_add(BELIEVABLE).min(u32::MAX - UID_RESERVE);
-        let believed = matches!(known, Known::Loading { .. }) && uid >= snapshot.uid_next && uid < highest;
-        if believed && let Some(first) = positions.next() {
-            self.accepted.push((uid, first));
-        }
-        self.newcomers.extend(positions);
-    }
-}
-
-/// UIDs at the upper end that are never taken from names.
-const UID_RESERVE: u32 = 1 << 20;
-
 /// Whether a file is the one the state means.
 fn is_recorded(record: &Record, stored: &[u8], found: Found<'_>) -> bool {
     if record.place != found.place {
@@ -412,121 +224,4 @@ fn apply_changed(state: &mut State, snapshot: &mut Snapshot, uid: u32, found: Fo
         record.regular = parsed.regular;
     });
     state.delta.changed.push(uid);
-}
-
-/// Files becoming messages of the folder.
-struct Adoption<'a> {
-    folder: &'a Arc<Folder>,
-    directories: &'a Directories,
-    snapshot: Snapshot,
-    mod_seq: u64,
-    renamed: bool,
-}
-
-impl Adoption<'_> {
-    /// Takes a file with the UID its name has, or writes the UID it had before into its name.
-    fn accept(&mut self, state: &mut State, found: Found<'_>, uid: u32) -> Result<(), Error> {
-        let Some(parsed) = read_name(found, &self.snapshot.keywords) else { return Ok(()) };
-        state.next_uid = state.next_uid.max(uid.saturating_add(1));
-        if parsed.uid != Some(uid) {
-            return self.adopt(state, found, uid);
-        }
-        let Some(record) = self.record(state, found, &parsed, uid)? else { return Ok(()) };
-        let stored = if parsed.regular { parsed.base } else { found.name };
-        self.push(state, record, stored);
-        Ok(())
-    }
-
-    /// Gives a file a UID by renaming it.
-    fn adopt(&mut self, state: &mut State, found: Found<'_>, uid: u32) -> Result<(), Error> {
-        let Some(parsed) = read_name(found, &self.snapshot.keywords) else { return Ok(()) };
-        let Some(mut record) = self.record(state, found, &parsed, uid)? else { return Ok(()) };
-        record.regular = true;
-        if record.place == Place::New {
-            (record.flags, record.keywords) = Default::default();
-        }
-        let fresh = || filename::fresh(&self.folder.environment.unique(), uid, record.size, record.virtual_size);
-        let base = filename::adopted(parsed.base, uid, record.size, record.virtual_size).unwrap_or_else(fresh);
-        let name = record.file_name(base.as_bytes());
-        match self.directories.rename((found.place, found.name), (found.place, &name)) {
-            Ok(()) => {
-                self.renamed = true;
-                self.push(state, record, base.as_bytes());
-                Ok(())
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                state.stale = true;
-                Ok(())
-            }
-            Err(error) => Err(self.folder.failed("give a UID to a message")(error)),
-        }
-    }
-
-    fn push(&mut self, state: &mut State, record: Record, stored: &[u8]) {
-        state.delta.changed.push(record.uid);
-        self.snapshot.push(record, stored);
-    }
-
-    /// What is to be known about a file; `None` when it is gone again or no file.
-    fn record(
-        &self,
-        state: &mut State,
-        found: Found<'_>,
-        parsed: &FileName<'_>,
-        uid: u32,
-    ) -> Result<Option<Record>, Error> {
-        let measured = measure(self.directories, found, parsed);
-        let (size, virtual_size, date) = match measured {
-            Ok(Some(measured)) => measured,
-            Ok(None) => return Ok(None),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                state.stale = true;
-                return Ok(None);
-            }
-            Err(error) => return Err(self.folder.failed("look at a message")(error)),
-        };
-        Ok(Some(Record {
-            uid,
-            mod_seq: self.mod_seq,
-            size,
-            virtual_size,
-            date,
-            keywords: parsed.keywords,
-            flags: parsed.flags,
-            place: found.place,
-            regular: parsed.regular,
-        }))
-    }
-}
-
-/// Size, size with CRLF line ends and date of a file; `None` when it is not a plain file.
-fn measure(
-    directories: &Directories,
-    found: Found<'_>,
-    parsed: &FileName<'_>,
-) -> std::io::Result<Option<(u64, u64, i64)>> {
-    let Some((size, date)) = directories.stat(found.place, found.name)? else { return Ok(None) };
-    let virtual_size = match parsed.virtual_size {
-        Some(virtual_size) if parsed.size == Some(size) && virtual_size >= size => virtual_size,
-        _ => size + bare_line_feeds(directories.open_message(found.place, found.name)?)?,
-    };
-    Ok(Some((size, virtual_size, date.unix_seconds())))
-}
-
-/// How many lines of a file end without a CR.
-fn bare_line_feeds(mut file: std::fs::File) -> std::io::Result<u64> {
-    let mut buffer = vec![0; 64 << 10];
-    let mut before = 0;
-    let mut count = 0;
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(count);
-        }
-        for at in memchr::memchr_iter(b'\n', &buffer[..read]) {
-            let previous = if at == 0 { before } else { buffer[at - 1] };
-            count += u64::from(previous != b'\r');
-        }
-        before = buffer[read - 1];
-    }
 }

@@ -1,6 +1,10 @@
 //! One user's mail.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod folders;
+mod subscriptions;
+mod tree;
+
+use std::collections::HashMap;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,21 +13,18 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::sync::CancellationToken;
 
+use self::tree::Tree;
 use super::change::Transfer;
 use super::environment::Environment;
 use super::folder::Folder;
 use super::index;
 use super::maildir::directory::{self, Directories, FolderKind};
-use super::maildir::subscriptions;
 use super::maildir::uid_file::UidFile;
 use super::usage::Account;
 use super::visit::{Visit, Visits};
-use super::{
-    Access, AppendOptions, Appended, Copied, Error, FolderEntry, FolderName, Listener, Missing, News, SpecialUse,
-    Status, Subscription, Usage, View,
-};
+use super::{Access, AppendOptions, Appended, Copied, Error, FolderName, Listener, Missing, Status, Usage, View};
 use crate::foundations::address::Address;
-use crate::foundations::mail::{MailboxId, Message, Uid};
+use crate::foundations::mail::{Message, Uid};
 use crate::foundations::settings::ByteSize;
 use crate::storage::cluster::Tenure;
 
@@ -34,7 +35,7 @@ pub struct User {
     pub(super) path: PathBuf,
     /// Held for reading while something is changed, for writing while folders are made, renamed or deleted.
     gate: RwLock<()>,
-    tree: Mutex<Tree>,
+    tree: Tree,
     loaded: Mutex<HashMap<FolderName, Arc<Folder>>>,
     /// The highest UIDVALIDITY given out in this life.
     validity: AtomicU32,
@@ -42,14 +43,6 @@ pub struct User {
     prepared: AtomicBool,
     used: AtomicU64,
     visits: Arc<Visits>,
-}
-
-/// The user's folders as directories.
-#[derive(Default)]
-struct Tree {
-    directories: BTreeMap<FolderName, String>,
-    /// When the user's directory had last changed when it was read.
-    mtime: i64,
 }
 
 impl User {
@@ -67,17 +60,17 @@ impl User {
         }
         let user = Self {
             environment: Arc::clone(environment),
+            tree: Tree::new(&path, tenure.clone()),
             account: Arc::new(Account::new(address.clone(), &path, tenure)),
             visits: Arc::default(),
             path,
             gate: RwLock::new(()),
-            tree: Mutex::default(),
             loaded: Mutex::default(),
             validity: AtomicU32::new(0),
             prepared: AtomicBool::new(false),
             used: AtomicU64::new(0),
         };
-        user.read_tree()?;
+        user.tree.read()?;
         Ok(user)
     }
 
@@ -111,116 +104,6 @@ impl User {
                 let _reserved = user.account.reserve(message.len() as u64, options.quota)?;
                 let _gate = user.enter_with(&folder, options.missing)?;
                 user.folder(&folder)?.append(&message, &options)
-            })
-            .await
-    }
-
-    /// All folders, sorted by name, and subscribed names without a folder. The first call for a user creates and
-    /// subscribes the default folders, as does the first look into any folder but the inbox.
-    pub async fn folders(self: &Arc<Self>) -> Result<Vec<FolderEntry>, Error> {
-        let user = Arc::clone(self);
-        let settings = self.environment.settings.get();
-        self.environment
-            .job(move || {
-                user.prepare()?;
-                user.read_tree()?;
-                let subscribed = user.read_subscriptions()?;
-                let tree = user.tree.lock();
-                let names: BTreeSet<&FolderName> = tree.directories.keys().chain(&subscribed).collect();
-                let entry = |name: &FolderName| FolderEntry {
-                    special_use: SpecialUse::ALL.into_iter().find(|special| special.name(&settings) == name.as_str()),
-                    subscribed: subscribed.contains(name),
-                    exists: tree.directories.contains_key(name),
-                    name: name.clone(),
-                };
-                Ok(names.into_iter().map(entry).collect())
-            })
-            .await
-    }
-
-    /// The name of the folder with a special use, whether it exists or not; `None` when the settings name none.
-    pub fn special(&self, special_use: SpecialUse) -> Option<FolderName> {
-        special_use.folder(&self.environment.settings.get())
-    }
-
-    /// Whether a folder exists: one look at the disk, which is waited for.
-    pub fn knows(&self, folder: &FolderName) -> bool {
-        // What cannot be listed now is as it was.
-        let _ = self.read_tree();
-        self.has(folder)
-    }
-
-    /// Creates a folder (RFC 9051 §6.3.4); its identifier.
-    pub async fn create(self: &Arc<Self>, folder: &FolderName) -> Result<Option<MailboxId>, Error> {
-        let (user, folder) = (Arc::clone(self), folder.clone());
-        self.environment
-            .job(move || {
-                user.read_tree()?;
-                let _gate = user.gate.write();
-                if user.has(&folder) {
-                    let inbox = folder.is_inbox();
-                    return Err(if inbox { Error::Inbox } else { Error::FolderExists(folder) });
-                }
-                user.make_folder(&folder)?;
-                Ok(user.folder(&folder)?.id)
-            })
-            .await
-    }
-
-    /// Deletes a folder and the messages in it, not those below it (RFC 9051 §6.3.5).
-    pub async fn delete(self: &Arc<Self>, folder: &FolderName) -> Result<(), Error> {
-        let (user, folder) = (Arc::clone(self), folder.clone());
-        self.environment
-            .job(move || {
-                if folder.is_inbox() {
-                    return Err(Error::Inbox);
-                }
-                user.read_tree()?;
-                let _gate = user.gate.write();
-                user.delete_folder(&folder)
-            })
-            .await
-    }
-
-    /// Renames a folder and those below it; renaming INBOX moves its messages into a new folder (RFC 9051 §6.3.6).
-    pub async fn rename(self: &Arc<Self>, from: &FolderName, to: &FolderName) -> Result<(), Error> {
-        let (user, from, to) = (Arc::clone(self), from.clone(), to.clone());
-        self.environment
-            .job(move || {
-                user.read_tree()?;
-                if user.has(&to) {
-                    return Err(if to.is_inbox() { Error::Inbox } else { Error::FolderExists(to) });
-                }
-                if from.is_inbox() {
-                    return user.rename_inbox(&to);
-                }
-                let _gate = user.gate.write();
-                user.rename_folders(&from, &to)
-            })
-            .await
-    }
-
-    /// Adds a name to the subscribed ones or removes it; the folder need not exist (RFC 9051 §6.3.7).
-    pub async fn subscribe(self: &Arc<Self>, folder: &FolderName, subscription: Subscription) -> Result<(), Error> {
-        let (user, folder) = (Arc::clone(self), folder.clone());
-        self.environment
-            .job(move || {
-                user.prepare()?;
-                let _gate = user.gate.write();
-                let mut names = user.read_subscriptions()?;
-                let most = user.environment.settings.get().folders_per_user as usize;
-                let name = folder.clone();
-                let changed = match subscription {
-                    // Names of folders that do not exist are kept too, but not without end.
-                    Subscription::On if names.len() >= most => return Err(Error::TooManyFolders(names.len())),
-                    Subscription::On => names.insert(folder),
-                    Subscription::Off => names.remove(&folder),
-                };
-                if changed {
-                    user.write_subscriptions(&names)?;
-                    user.account.hub.tell(|| News::Subscription(name));
-                }
-                Ok(())
             })
             .await
     }
@@ -280,9 +163,9 @@ impl User {
         let user = Arc::clone(self);
         self.environment
             .job(move || {
-                user.read_tree()?;
+                user.tree.read()?;
                 let _gate = user.gate.write();
-                for name in user.names() {
+                for name in user.tree.names() {
                     let folder = user.folder(&name)?;
                     folder.refresh()?;
                     folder.write_uidlist()?;
@@ -297,9 +180,9 @@ impl User {
         let user = Arc::clone(self);
         self.environment
             .job(move || {
-                user.read_tree()?;
+                user.tree.read()?;
                 let _gate = user.gate.write();
-                for name in user.names() {
+                for name in user.tree.names() {
                     user.folder(&name)?.reindex()?;
                 }
                 Ok(())
@@ -319,10 +202,10 @@ impl User {
     pub(super) fn enter_with(&self, folder: &FolderName, missing: Missing) -> Result<RwLockReadGuard<'_, ()>, Error> {
         if missing == Missing::Fail {
             self.prepare_for(folder)?;
-        } else if !self.has(folder) {
-            self.read_tree()?;
+        } else if !self.tree.has(folder) {
+            self.tree.read()?;
             let _gate = self.gate.write();
-            if !self.has(folder) {
+            if !self.tree.has(folder) {
                 self.make_folder(folder)?;
                 let mut names = self.read_subscriptions()?;
                 if self.has_subscriptions() && names.insert(folder.clone()) {
@@ -333,44 +216,8 @@ impl User {
         Ok(self.enter())
     }
 
-    fn has(&self, folder: &FolderName) -> bool {
-        self.tree.lock().directories.contains_key(folder)
-    }
-
-    fn names(&self) -> Vec<FolderName> {
-        self.tree.lock().directories.keys().cloned().collect()
-    }
-
     fn failed<'a>(&'a self, doing: &'a str) -> impl Fn(std::io::Error) -> Error + 'a {
         move |error| Error::io(format!("cannot {doing} in `{}`", self.path.display()), error)
-    }
-
-    /// Reads which folders there are, if that may have changed.
-    fn read_tree(&self) -> Result<(), Error> {
-        let failed = self.failed("list the folders");
-        let root = directory::open(&self.path).map_err(&failed)?;
-        let mtime = directory::mtime(root.as_fd()).map_err(&failed)?;
-        let mut tree = self.tree.lock();
-        if tree.mtime == mtime {
-            return Ok(());
-        }
-        tree.directories = BTreeMap::from([(FolderName::inbox(), String::new())]);
-        let mut names = Vec::new();
-        directory::list(root.as_fd(), &mut |name| names.extend(str::from_utf8(name).map(str::to_owned)))
-            .map_err(&failed)?;
-        for name in names {
-            if name.starts_with(REMOVED) {
-                // Left by a deletion that was cut short.
-                self.account.tenure.check()?;
-                let _ = std::fs::remove_dir_all(self.path.join(&name));
-            } else if let Some(folder) = FolderName::from_directory(&name)
-                && self.path.join(&name).join("cur").is_dir()
-            {
-                tree.directories.insert(folder, name);
-            }
-        }
-        tree.mtime = mtime;
-        Ok(())
     }
 
     /// Keeps everybody else from changing the folders. Only on threads that may block.
@@ -381,16 +228,10 @@ impl User {
 
     /// Where a folder lies, after another look at the disk if need be.
     pub(super) fn known_path(&self, folder: &FolderName) -> Result<Option<PathBuf>, Error> {
-        if !self.has(folder) {
-            self.read_tree()?;
+        if !self.tree.has(folder) {
+            self.tree.read()?;
         }
-        Ok(self.path_of(folder))
-    }
-
-    fn path_of(&self, folder: &FolderName) -> Option<PathBuf> {
-        let tree = self.tree.lock();
-        let directory = tree.directories.get(folder)?;
-        Some(if directory.is_empty() { self.path.clone() } else { self.path.join(directory) })
+        Ok(self.tree.path_of(folder))
     }
 
     /// Tells every session to end.
@@ -424,10 +265,10 @@ impl User {
         if let Some(folder) = loaded.get(name) {
             return Ok(Arc::clone(folder));
         }
-        if !self.has(name) {
-            self.read_tree()?;
+        if !self.tree.has(name) {
+            self.tree.read()?;
         }
-        let path = self.path_of(name).ok_or_else(|| Error::NoFolder(name.clone()))?;
+        let path = self.tree.path_of(name).ok_or_else(|| Error::NoFolder(name.clone()))?;
         let folder = Folder::load(&self.environment, &self.account, name, &path, || self.fresh_validity())?;
         loaded.insert(name.clone(), Arc::clone(&folder));
         Ok(folder)
@@ -437,118 +278,14 @@ impl User {
     fn fresh_validity(&self) -> u32 {
         let now = u32::try_from(self.environment.clock.now().unix_seconds().max(1)).unwrap_or(u32::MAX);
         let mut highest = self.validity.load(Ordering::Acquire);
-        for name in self.names() {
-            let file = self.path_of(&name).and_then(|path| directory::open(&path).ok());
+        for name in self.tree.names() {
+            let file = self.tree.path_of(&name).and_then(|path| directory::open(&path).ok());
             let file = file.and_then(|root| UidFile::read(root.as_fd()).ok().flatten());
             highest = file.map_or(highest, |file| highest.max(file.validity).max(file.floor));
         }
         let validity = now.max(highest.saturating_add(1));
         self.validity.fetch_max(validity, Ordering::AcqRel);
         validity
-    }
-
-    fn make_folder(&self, folder: &FolderName) -> Result<(), Error> {
-        let count = self.tree.lock().directories.len();
-        if count >= self.environment.settings.get().folders_per_user as usize {
-            return Err(Error::TooManyFolders(count));
-        }
-        let failed = self.failed("make a folder");
-        let root = self.own_root().map_err(&failed)?;
-        let name = folder.directory();
-        Directories::create(root.as_fd(), &name, FolderKind::Below).map_err(&failed)?;
-        self.tree.lock().directories.insert(folder.clone(), name);
-        self.folder(folder)?;
-        self.account.hub.tell(|| News::Created(folder.clone()));
-        Ok(())
-    }
-
-    fn delete_folder(&self, name: &FolderName) -> Result<(), Error> {
-        let path = self.path_of(name).ok_or_else(|| Error::NoFolder(name.clone()))?;
-        let failed = self.failed("delete a folder");
-        let folder = self.folder(name)?;
-        self.remember_validity(folder.current().uid_validity.get())?;
-        let root = self.own_root().map_err(&failed)?;
-        let hidden = format!("{REMOVED}{}", self.environment.unique());
-        let directory = name_of(&path);
-        rustix::fs::renameat(&root, directory, &root, &*hidden).map_err(|error| failed(error.into()))?;
-        rustix::fs::fsync(&root).map_err(|error| failed(error.into()))?;
-        self.account.tenure.check()?;
-        self.forget(name);
-        self.tree.lock().directories.remove(name);
-        self.account.hub.tell(|| News::Deleted(name.clone()));
-        // The rest is tidying up; what is left of it is found when the folders are listed.
-        let _ = std::fs::remove_dir_all(self.path.join(hidden));
-        Ok(())
-    }
-
-    /// Takes a folder out of memory and tells its sessions that it is gone.
-    fn forget(&self, name: &FolderName) {
-        if let Some(folder) = self.loaded.lock().remove(name) {
-            folder.end();
-        }
-        self.account.withdraw(name, &self.environment);
-    }
-
-    /// Before a folder goes whose UIDVALIDITY lies in the future: no later folder of its name may get the same.
-    fn remember_validity(&self, validity: u32) -> Result<(), Error> {
-        self.validity.fetch_max(validity, Ordering::AcqRel);
-        if i64::from(validity) < self.environment.clock.now().unix_seconds() {
-            return Ok(());
-        }
-        let inbox = self.folder(&FolderName::inbox())?;
-        let directories = inbox.directories()?;
-        let mut state = inbox.lock();
-        state.uid_file.floor = state.uid_file.floor.max(validity);
-        inbox.write_uid_file(&state, &directories)
-    }
-
-    fn rename_folders(&self, from: &FolderName, to: &FolderName) -> Result<(), Error> {
-        if to.is_below(from) {
-            return Err(Error::IntoItself(from.clone()));
-        }
-        let family: Vec<FolderName> =
-            self.names().into_iter().filter(|name| name == from || name.is_below(from)).collect();
-        if family.is_empty() {
-            return Err(Error::NoFolder(from.clone()));
-        }
-        let renamed: Option<Vec<FolderName>> = family.iter().map(|name| name.moved(from, to)).collect();
-        let renamed = renamed.ok_or_else(|| Error::IntoItself(from.clone()))?;
-        if let Some(taken) = renamed.iter().find(|name| self.has(name)) {
-            return Err(Error::FolderExists(taken.clone()));
-        }
-        let failed = self.failed("rename a folder");
-        let root = self.own_root().map_err(&failed)?;
-        for (old, new) in family.iter().zip(&renamed) {
-            let Some(path) = self.path_of(old) else { continue };
-            self.forget(old);
-            let directory = new.directory();
-            rustix::fs::renameat(&root, name_of(&path), &root, &*directory).map_err(|error| failed(error.into()))?;
-            let mut tree = self.tree.lock();
-            tree.directories.remove(old);
-            tree.directories.insert(new.clone(), directory);
-        }
-        rustix::fs::fsync(&root).map_err(|error| failed(error.into()))?;
-        self.account.tenure.check()?;
-        for new in &renamed {
-            self.folder(new)?;
-        }
-        self.account.hub.tell(|| News::Renamed { from: from.clone(), to: to.clone() });
-        Ok(())
-    }
-
-    fn rename_inbox(&self, to: &FolderName) -> Result<(), Error> {
-        self.know_usage()?;
-        {
-            let _gate = self.gate.write();
-            self.make_folder(to)?;
-            self.copy_metadata(&FolderName::inbox(), to)?;
-        }
-        let _gate = self.enter();
-        let inbox = self.folder(&FolderName::inbox())?;
-        inbox.refresh()?;
-        let uids: Vec<u32> = inbox.current().iter().map(|(record, _)| record.uid).collect();
-        self.transfer(&inbox, &uids, to, None, Transfer::Move)?;
-        Ok(())
     }
 
     /// Copies or moves messages between two folders. The caller has [`User::enter`]ed and knows the usage. Blocks.
@@ -574,60 +311,17 @@ impl User {
         Ok(Copied { uid_validity: target.current().uid_validity, uids })
     }
 
-    /// Before a folder is asked for: a client may put the first message into Sent before it has listed anything. A first
-    /// login that only looks into the inbox, which is always there, need not wait for five folders to be made.
-    pub(super) fn prepare_for(&self, folder: &FolderName) -> Result<(), Error> {
-        if folder.is_inbox() { Ok(()) } else { self.prepare() }
-    }
-
-    /// Creates and subscribes the default folders for a user who has never subscribed to any.
-    fn prepare(&self) -> Result<(), Error> {
-        if self.prepared.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let _gate = self.gate.write();
-        if !self.has_subscriptions() {
-            let settings = self.environment.settings.get();
-            for special in SpecialUse::ALL {
-                if let Ok(name) = FolderName::parse(special.name(&settings))
-                    && !self.has(&name)
-                {
-                    self.make_folder(&name)?;
-                }
-            }
-            self.write_subscriptions(&self.names().into_iter().collect())?;
-        }
-        self.prepared.store(true, Ordering::Release);
-        Ok(())
-    }
-
-    fn has_subscriptions(&self) -> bool {
-        self.path.join("subscriptions").exists()
-    }
-
-    fn read_subscriptions(&self) -> Result<BTreeSet<FolderName>, Error> {
-        let failed = self.failed("read the subscriptions");
-        let root = directory::open(&self.path).map_err(&failed)?;
-        subscriptions::read(root.as_fd()).map_err(&failed)
-    }
-
-    fn write_subscriptions(&self, names: &BTreeSet<FolderName>) -> Result<(), Error> {
-        let failed = self.failed("write the subscriptions");
-        let root = self.own_root().map_err(&failed)?;
-        subscriptions::write(root.as_fd(), names).map_err(&failed)
-    }
-
     /// Makes sure that every folder has said what it occupies. Not after [`User::enter`]: it waits for the gate itself.
     pub(super) fn know_usage(&self) -> Result<(), Error> {
         if self.account.usage().is_some() {
             return Ok(());
         }
         let _gate = self.gate.write();
-        for name in self.names() {
+        for name in self.tree.names() {
             if self.account.has(&name) {
                 continue;
             }
-            match self.path_of(&name).and_then(|path| index::usage(&path)) {
+            match self.tree.path_of(&name).and_then(|path| index::usage(&path)) {
                 Some(usage) => self.account.contribute(&name, usage, &self.environment),
                 None => _ = self.folder(&name)?,
             }
@@ -665,13 +359,6 @@ impl User {
     pub(super) fn loaded(&self) -> Vec<Arc<Folder>> {
         self.loaded.lock().values().cloned().collect()
     }
-}
-
-/// Names of directories of deleted folders begin with it; no folder's does.
-const REMOVED: &str = "..removed.";
-
-fn name_of(path: &Path) -> &std::ffi::OsStr {
-    path.file_name().unwrap_or_default()
 }
 
 /// The user's directory: `<mail root>/<domain>/<local part>`.

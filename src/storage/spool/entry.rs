@@ -1,6 +1,6 @@
 //! One entry of the queue.
 
-use super::{Action, Destination, Error, Report};
+use super::{Destination, Error, Report};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::{MailId, QueueId, SessionId};
 use crate::foundations::mail::{Envelope, Mail, Recipient};
@@ -165,11 +165,4 @@ pub(super) fn queued(row: &Row, from: usize) -> Result<Queued, Error> {
         owner: row.opt_text(from + 11)?,
         sending_since: row.opt_time(from + 12)?,
     })
-}
-
-impl Queued {
-    /// Whether the recipient's only remaining business is a report of this action.
-    pub fn awaits(&self, action: Action) -> bool {
-        self.report.as_ref().is_some_and(|report| report.action == action)
-    }
 }

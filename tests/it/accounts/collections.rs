@@ -5,7 +5,7 @@ use postrider::foundations::clock::Timestamp;
 use postrider::storage::database::Database;
 use postrider::storage::dav::{
     Change, CollectionKind, Collections, Condition, Draft, Error, Limits, Overwrite, Person, Property, PropertyChange,
-    PropertyName, Stored, Window,
+    PropertyName, Stored, Transfer, TransferKind, Window,
 };
 
 use super::engines::on_every_engine;
@@ -121,13 +121,14 @@ async fn objects_move(database: Database) {
     let (any, user) = (Condition::default(), ann());
     collections.put(&user, &one, std::slice::from_ref(&object), &any, &LIMITS, NOW).await.unwrap();
     let copy = Draft { name: "b".to_owned(), ..object.clone() };
-    let go = async |take, overwrite| {
-        collections.transfer(&user, (&one, "a"), (&two, &copy), take, overwrite, &LIMITS, NOW).await
+    let go = async |kind, overwrite| {
+        let transfer = Transfer { kind, from: (&one, "a"), to: (&two, &copy), overwrite };
+        collections.transfer(&user, transfer, &LIMITS, NOW).await
     };
-    assert_eq!(go(false, Overwrite::No).await.unwrap(), Stored::New);
-    assert!(matches!(go(false, Overwrite::No).await, Err(Error::Condition)));
-    assert_eq!(go(true, Overwrite::Yes).await.unwrap(), Stored::Replaced);
-    assert!(matches!(go(true, Overwrite::Yes).await, Err(Error::NoObject)));
+    assert_eq!(go(TransferKind::Copy, Overwrite::No).await.unwrap(), Stored::New);
+    assert!(matches!(go(TransferKind::Copy, Overwrite::No).await, Err(Error::Condition)));
+    assert_eq!(go(TransferKind::Move, Overwrite::Yes).await.unwrap(), Stored::Replaced);
+    assert!(matches!(go(TransferKind::Move, Overwrite::Yes).await, Err(Error::NoObject)));
     assert!(collections.objects(&one).await.unwrap().is_empty());
     assert_eq!(collections.objects(&two).await.unwrap().len(), 1);
 }

@@ -83,7 +83,7 @@ impl Storage {
     fn settings(&self, host: &Host, more: &str) {
         let secret = self.directory.path().join("secret");
         fs::write(&secret, "topsecret\n").unwrap();
-        let config = host.directory().join("postrider.toml");
+        let config = host.config();
         let text = format!(
             "\n[backup.s3]\nendpoint = \"{}\"\naccess_key = \"key\"\nsecret_key_file = \"{}\"\npage = 2\ncache_directory = \
              \"{}\"\n{more}\n",
@@ -112,7 +112,7 @@ async fn a_bucket_is_a_destination_like_any_other() {
     let host = furnished(&destination).await;
     let authority = format!("authorities = \"{}\"", storage.directory.path().join("cert.pem").display());
     storage.settings(&host, &authority);
-    let config = host.directory().join("postrider.toml");
+    let config = host.config();
     let text = fs::read_to_string(&config).unwrap();
     let own = format!("[backup]\ndrill_directory = \"{}\"\npack_size = \"1M\"\n", scratch.path().display());
     fs::write(&config, text.replace("[backup]\n", &own)).unwrap();
@@ -171,7 +171,7 @@ async fn prune_empties_a_bucket_of_what_no_backup_needs() {
     let destination = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
     storage.settings(&host, "");
-    let config = host.directory().join("postrider.toml");
+    let config = host.config();
     let retention = "\n[backup.retention]\ndaily = 0\nweekly = 0\nmonthly = 0\ndays = 0\nfull = 0\n";
     fs::write(&config, fs::read_to_string(&config).unwrap() + retention).unwrap();
     let run = async |arguments: &[&str]| done(&host, &[&["--destination", "s3://mail"], arguments].concat()).await;
@@ -235,7 +235,7 @@ async fn what_a_storage_refuses_is_said_and_leaves_nothing() {
     assert!(said["error"].as_str().unwrap().contains("no repository"), "{said}");
     done(&host, &["--destination", "s3://mail/below", "create"]).await;
     // Nobody answers.
-    let config = host.directory().join("postrider.toml");
+    let config = host.config();
     let text = fs::read_to_string(&config).unwrap();
     let port = tools::free_port();
     fs::write(&config, text.replace(&storage.address, &format!("http://localhost:{port}"))).unwrap();

@@ -24,7 +24,7 @@ async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
     let destination = tempfile::tempdir().unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
-    let config = host.directory().join("postrider.toml");
+    let config = host.config();
     let setting = format!("[backup]\ndrill_directory = \"{}\"\n", scratch.path().display());
     fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
     // A file of another program, that the server has not seen yet, with bare line feeds.
@@ -73,7 +73,7 @@ async fn a_drill_can_be_looked_at() {
     let destination = tempfile::tempdir().unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
-    let config = host.directory().join("postrider.toml");
+    let config = host.config();
     let setting = format!("[backup]\ndrill_directory = \"{}\"\n", scratch.path().display());
     fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
     done(&host, &["create"]).await;

@@ -162,11 +162,11 @@ async fn keys_are_encrypted_for_whom_they_are_meant() {
     done(&host, &arguments).await;
     assert_eq!(
         fs::read(opened.join("files").join(below).join("postrider.toml")).unwrap(),
-        fs::read(host.directory().join("postrider.toml")).unwrap()
+        fs::read(host.config()).unwrap()
     );
     // A drill needs no key: it makes its own.
     let setting = format!("[backup]\ndrill_directory = \"{}\"\n", target.path().display());
-    let config = host.directory().join("postrider.toml");
+    let config = host.config();
     fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
     done(&host, &["drill"]).await;
     host.stop().await;

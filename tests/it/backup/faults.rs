@@ -4,9 +4,10 @@ use std::fs;
 use std::time::Duration;
 
 use super::whole::furnished;
-use super::world::{backup, command, done, message, packs, picture, printed, settings};
+use super::world::{backup, command, done, message, packs, picture, settings};
 use crate::faults::disk::Disk;
 use crate::harness::Host;
+use crate::harness::cli::printed;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn flipped_bits_are_noticed_and_what_is_whole_is_restored() {

@@ -34,7 +34,7 @@ async fn what_no_backup_needs_goes_and_the_others_stay_whole() {
 
     backdate(destination.path(), first["id"].as_str().unwrap(), "20010101T000000Z");
     let rules = "[backup.retention]\ndaily = 1\nweekly = 1\nmonthly = 1\nfull = 0\n";
-    let config = host.directory().join("postrider.toml");
+    let config = host.config();
     fs::write(&config, fs::read_to_string(&config).unwrap() + rules).unwrap();
     let planned = done(&host, &["prune", "--dry-run"]).await;
     assert_eq!(planned["removed"], serde_json::json!(["20010101T000000Z"]));

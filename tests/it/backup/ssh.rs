@@ -50,7 +50,7 @@ async fn rsync_copies_over_ssh_and_back() {
         let known = path("known_hosts");
         format!("ssh -F none -p {port} -i {} -o UserKnownHostsFile={known} -o BatchMode=yes", path(key))
     };
-    let toml = host.directory().join("postrider.toml");
+    let toml = host.config();
     let text = fs::read_to_string(&toml).unwrap();
     let with = |key: &str| text.replace("[backup]\n", &format!("[backup]\nremote_shell = \"{}\"\n", shell(key)));
     fs::write(&toml, with("client")).unwrap();

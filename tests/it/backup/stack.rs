@@ -9,14 +9,15 @@ use postrider::storage::database::{Dialect, Sql};
 use serde_json::Value;
 
 use super::whole::furnished;
-use super::world::{done, picture, printed};
+use super::world::{done, picture};
 use crate::accounts::engines::Fresh;
+use crate::harness::cli::printed;
 use crate::harness::{Host, PASSWORD, tools};
 
 /// Runs `postrider import seed-backup`; what it prints and how it ends.
 async fn import(host: &Host, directory: &Path, more: &[&str]) -> (Value, i32) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
-    command.arg("--json").arg("--config").arg(host.directory().join("postrider.toml"));
+    command.arg("--json").arg("--config").arg(host.config());
     command.args(["import", "seed-backup"]).arg(directory).arg("--work").arg(host.directory()).args(more);
     let output = command.stdin(Stdio::null()).output().await.unwrap();
     (printed(&["import", "seed-backup"], &output), output.status.code().unwrap())

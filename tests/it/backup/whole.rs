@@ -52,10 +52,7 @@ async fn a_living_server_is_restored_with_everything() {
     assert_eq!((&restored["messages"], &restored["present"]), (&38.into(), &0.into()));
     let files = target.path().join("files");
     let config = files.join(host.directory().strip_prefix("/").unwrap());
-    assert_eq!(
-        fs::read(config.join("postrider.toml")).unwrap(),
-        fs::read(host.directory().join("postrider.toml")).unwrap()
-    );
+    assert_eq!(fs::read(config.join("postrider.toml")).unwrap(), fs::read(host.config()).unwrap());
     assert!(config.join("tls/key.pem").exists() || fs::read_dir(config.join("tls")).unwrap().count() > 1);
 
     // A second server on what was restored.
@@ -81,10 +78,10 @@ async fn a_living_server_is_restored_with_everything() {
 }
 
 async fn done_queue(host: &Host) -> serde_json::Value {
-    let config = host.directory().join("postrider.toml");
+    let config = host.config();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
     let output = command.arg("--json").arg("--config").arg(config).args(["queue", "list"]).output().await.unwrap();
-    super::world::printed(&["queue", "list"], &output)
+    crate::harness::cli::printed(&["queue", "list"], &output)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
 
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::harness::Host;
+use crate::harness::cli::printed;
+use crate::harness::{Host, cli};
 
 /// Runs `postrider backup …` beside a server; what it prints as JSON and how it ends.
 pub async fn backup(host: &Host, arguments: &[&str]) -> (Value, i32) {
@@ -22,18 +22,9 @@ pub async fn done(host: &Host, arguments: &[&str]) -> Value {
     value
 }
 
-pub fn printed(arguments: &[&str], output: &Output) -> Value {
-    let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(&text).unwrap_or_else(|_| {
-        panic!("{arguments:?} printed `{text}` and {}", String::from_utf8_lossy(&output.stderr));
-    })
-}
-
 pub fn command(host: &Host, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
-    let config = host.directory().join("postrider.toml");
-    command.arg("--json").arg("--config").arg(config).arg("backup").args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut command = cli::command(&host.config());
+    command.arg("backup").args(arguments);
     command
 }
 

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::harness::tools::{Program, assert_success, find, free_port, start};
-use crate::harness::{Host, Imap, PASSWORD, Talk};
+use crate::harness::{Host, Imap, PASSWORD, Talk, cli};
 
 pub(super) const USER: &str = "ann@example.test";
 /// Debian's `nobody`: Dovecot refuses to work for root.
@@ -100,9 +100,7 @@ impl Client {
 
 /// Runs a command against a host; its result.
 async fn postrider(host: &Host, arguments: &[&str]) -> serde_json::Value {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
-    command.arg("--json").arg("--config").arg(host.directory().join("postrider.toml")).args(arguments);
-    let output = command.output().await.unwrap();
+    let output = cli::output(&host.config(), arguments, "").await;
     assert_success(&format!("postrider {arguments:?}"), &output);
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::Host;
+use crate::harness::{Host, cli};
 
 const RULES: &str = "body LOCAL_BAD /buy this now/\nscore LOCAL_BAD 9\n";
 const MESSAGE: &str = "From: eve@elsewhere.test\r\nTo: ann@example.test\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n\
@@ -17,15 +17,7 @@ async fn start(rules: &Path, settings: &str) -> Host {
 }
 
 async fn run(host: &Host, arguments: &[&str]) -> (Value, i32) {
-    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"))
-        .args(["--json", "--config"])
-        .arg(host.directory().join("postrider.toml"))
-        .args(arguments)
-        .output()
-        .await
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    (serde_json::from_str(&text).unwrap_or_else(|_| panic!("{arguments:?}: {text}")), output.status.code().unwrap())
+    cli::run(&host.config(), arguments, "").await
 }
 
 #[tokio::test(flavor = "multi_thread")]

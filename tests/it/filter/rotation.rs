@@ -6,7 +6,7 @@ use postrider::foundations::event::{Event, EventKind};
 use postrider::services::filter::authentication::dkim::{DkimResult, verify};
 use postrider::storage::journal::Query;
 
-use crate::harness::{Host, Peer};
+use crate::harness::{Host, Peer, cli};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -91,14 +91,7 @@ async fn keys_are_announced_put_in_force_and_retired() {
         .filter(|name| name.ends_with(".pem"))
         .collect();
     assert_eq!(files, [format!("{}.pem", second.1)]);
-    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"))
-        .args(["--json", "--config"])
-        .arg(host.directory().join("postrider.toml"))
-        .args(["dkim", "list"])
-        .output()
-        .await
-        .unwrap();
-    let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (listed, _) = cli::run(&host.config(), &["dkim", "list"], "").await;
     assert_eq!(
         (&listed[0]["selector"], &listed[0]["state"]),
         (&second.1.as_str().into(), &"active".into()),

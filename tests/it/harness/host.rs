@@ -41,7 +41,6 @@ struct Wishes {
     aliases: Vec<(String, String)>,
     zone: String,
     real_time: bool,
-    roles: Option<Roles>,
     directory: Option<Arc<TempDir>>,
 }
 
@@ -73,8 +72,8 @@ impl Host {
             credentials: None,
             inherited: Inherited::default(),
         };
-        let roles = wishes.roles.clone().unwrap_or_else(Roles::all);
-        let daemon = Box::pin(Daemon::build(config, roles, world)).await.unwrap_or_else(|error| panic!("{error}"));
+        let daemon =
+            Box::pin(Daemon::build(config, Roles::all(), world)).await.unwrap_or_else(|error| panic!("{error}"));
         let host = Self { daemon: Some(daemon), clock, zone, detour, wishes, directory };
         host.make_accounts().await;
         host
@@ -147,6 +146,11 @@ impl Host {
     /// The temporary directory of everything.
     pub fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// The file of settings.
+    pub fn config(&self) -> PathBuf {
+        self.directory().join("postrider.toml")
     }
 
     pub fn mail_root(&self) -> PathBuf {
@@ -298,12 +302,6 @@ impl Start {
     pub fn dns(mut self, lines: &str) -> Self {
         self.0.zone.push_str(lines);
         self.0.zone.push('\n');
-        self
-    }
-
-    /// Only these roles.
-    pub fn roles(mut self, roles: &str) -> Self {
-        self.0.roles = Some(roles.parse().unwrap());
         self
     }
 

@@ -3,8 +3,6 @@ use super::Talk;
 /// An IMAP client.
 pub struct Imap {
     pub talk: Talk,
-    /// The greeting.
-    pub greeting: String,
     commands: u32,
 }
 
@@ -40,7 +38,7 @@ impl Imap {
     pub async fn greeted(mut talk: Talk) -> Self {
         let greeting = talk.line().await;
         assert!(greeting.starts_with("* OK") || greeting.starts_with("* PREAUTH"), "{greeting}");
-        Self { talk, greeting, commands: 0 }
+        Self { talk, commands: 0 }
     }
 
     /// Goes on under TLS.

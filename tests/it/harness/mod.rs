@@ -4,8 +4,7 @@
 //! system's choice, in a temporary directory, with its own certificate authority, a clock that stands still until the test
 //! moves it, and a DNS of the test's own records. It is built by the same `Daemon::build` as `postrider serve`.
 
-#![expect(dead_code, reason = "offered to all tests, and not all of it is used yet")]
-
+pub mod cli;
 mod clock;
 mod dns;
 mod host;
@@ -14,6 +13,7 @@ mod peer;
 mod smtp;
 mod talk;
 pub mod tools;
+mod wire;
 
 pub use clock::TestClock;
 pub use dns::NameServer;
@@ -22,3 +22,4 @@ pub use imap::{Imap, Response};
 pub use peer::{Detour, Peer, Received};
 pub use smtp::{Reply, Smtp};
 pub use talk::Talk;
+pub use wire::Wire;

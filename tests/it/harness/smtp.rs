@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -8,8 +6,6 @@ use super::Talk;
 /// An SMTP or LMTP client.
 pub struct Smtp {
     pub talk: Talk,
-    /// The lines of the reply to EHLO or LHLO, without codes.
-    pub offers: Vec<String>,
 }
 
 /// A reply.
@@ -30,9 +26,9 @@ impl Reply {
 impl Smtp {
     /// Waits for the greeting and says hello.
     pub async fn hello(talk: Talk, hello: &str) -> Self {
-        let mut smtp = Self { talk, offers: Vec::new() };
+        let mut smtp = Self { talk };
         assert_eq!(smtp.reply().await.code, 220);
-        smtp.offers = smtp.ok(hello).await.lines;
+        smtp.ok(hello).await;
         smtp
     }
 
@@ -58,14 +54,6 @@ impl Smtp {
         let reply = self.command(command).await;
         assert!(reply.code < 400, "{command}: {}", reply.text());
         reply
-    }
-
-    pub async fn start_tls(mut self, authority: &Path, hello: &str) -> Self {
-        self.ok("STARTTLS").await;
-        let talk = self.talk.start_tls(authority).await;
-        let mut smtp = Self { talk, offers: Vec::new() };
-        smtp.offers = smtp.ok(hello).await.lines;
-        smtp
     }
 
     pub async fn log_in(&mut self, user: &str, password: &str) {
@@ -99,10 +87,5 @@ impl Smtp {
             stuffed.push_str("\r\n");
         }
         self.talk.send(stuffed + ".\r\n").await;
-    }
-
-    /// Whether the server offered an extension after EHLO.
-    pub fn offers(&self, extension: &str) -> bool {
-        self.offers.iter().any(|offer| offer.split(' ').next() == Some(extension))
     }
 }

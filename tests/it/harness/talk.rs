@@ -67,6 +67,16 @@ impl Talk {
         self.next_line().await.expect("the server has closed the connection")
     }
 
+    /// Everything until the server closes, with bare line feeds.
+    pub async fn rest(&mut self) -> String {
+        let mut whole = String::new();
+        while let Some(line) = self.next_line().await {
+            whole.push_str(&line);
+            whole.push('\n');
+        }
+        whole
+    }
+
     pub async fn send(&mut self, octets: impl AsRef<[u8]>) {
         self.0.write_all(octets.as_ref()).await.unwrap();
         self.0.flush().await.unwrap();

@@ -12,7 +12,7 @@ use postrider::storage::journal::Query;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::commands::{config, run};
+use crate::harness::cli::run;
 use crate::harness::tools::{Program, assert_success, find, free_port, start};
 use crate::harness::{Host, Imap, PASSWORD, Talk};
 
@@ -160,7 +160,7 @@ async fn are_obtained_over_http_and_widened_under_open_connections() {
     imap.ok(&format!("LOGIN \"ann@example.test\" \"{PASSWORD}\"")).await;
 
     // One more name: a new certificate at once, in the same file, and who is connected notices nothing.
-    let path = host.directory().join("postrider.toml");
+    let path = host.config();
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("\"mx1.example.test\"", "\"mx1.example.test\", \"mx2.example.test\"")).unwrap();
     host.reload(load(&path, Checks::Files, None).unwrap()).await;
@@ -174,7 +174,7 @@ async fn are_obtained_over_http_and_widened_under_open_connections() {
 
     // An administrator does not wait until it is due.
     let before = served(&host);
-    let path = config(&host);
+    let path = host.config();
     let renewing = run(&path, &["certificate", "renew", "mx2.example.test"], "");
     let (renewals, code) = while_time_passes(&host, renewing).await;
     assert_eq!(

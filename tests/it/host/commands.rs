@@ -1,50 +1,19 @@
 //! The command line beside a running server, and without one.
 
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
+use crate::harness::cli::{output, run};
 use crate::harness::{Host, PASSWORD, Peer};
 
 const MESSAGE: &str = "From: ann@example.test\r\nMessage-ID: <one@example.test>\r\nSubject: One\r\n\r\nFirst line\r\n";
 
-/// Runs a command of the program with `--json`; what it prints and how it ends.
-pub(super) async fn run(config: &Path, arguments: &[&str], input: &str) -> (Value, i32) {
-    let output = output(config, arguments, input).await;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let value = serde_json::from_str(&text).unwrap_or_else(|_| {
-        panic!("{arguments:?} printed `{text}` and {}", String::from_utf8_lossy(&output.stderr));
-    });
-    (value, output.status.code().unwrap())
-}
-
-async fn output(config: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_postrider"))
-        .arg("--json")
-        .arg("--config")
-        .arg(config)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
-    child.wait_with_output().await.unwrap()
-}
-
-pub(super) fn config(host: &Host) -> PathBuf {
-    host.directory().join("postrider.toml")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_that_are_made_count_at_once() {
     let host = Host::start().user("ann@example.test").await;
-    let config = config(&host);
+    let config = host.config();
     // The server has looked and remembers that there is nobody.
     let refused = host.smtp().await.deliver("eve@elsewhere.test", &["cid@new.test"], MESSAGE).await;
     assert_eq!(refused.code, 550);
@@ -77,7 +46,7 @@ async fn the_queue_is_seen_and_changed() {
         .user("ann@example.test")
         .dns("elsewhere.test MX 10 mx.elsewhere.test\nmx.elsewhere.test A 192.0.2.25")
         .await;
-    let config = config(&host);
+    let config = host.config();
     let peer = Peer::start().await;
     peer.answer("RCPT", "451 4.3.0 not now");
     host.detour().lead("192.0.2.25".parse().unwrap(), peer.address);
@@ -119,7 +88,7 @@ async fn the_queue_is_seen_and_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bans_and_status_need_a_running_server() {
     let host = Host::start().user("ann@example.test").settings("[guard]\ntrusted = []").await;
-    let config = config(&host);
+    let config = host.config();
     assert_eq!(run(&config, &["status"], "").await.0[0]["roles"], "mta,access,dashboard");
     assert_eq!(run(&config, &["ban", "add", "127.0.0.0/8", "--for", "1h"], "").await.1, 0);
     assert_eq!(run(&config, &["ban", "list"], "").await.0[0]["network"], "127.0.0.0/8");
@@ -139,7 +108,7 @@ async fn bans_and_status_need_a_running_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn indexes_are_made_anew() {
     let host = Host::start().user("ann@example.test").await;
-    let config = config(&host);
+    let config = host.config();
     assert_eq!(host.smtp().await.deliver("eve@elsewhere.test", &["ann@example.test"], MESSAGE).await.code, 250);
     let before = host.imap("ann@example.test").await.ok("STATUS INBOX (MESSAGES UIDNEXT UIDVALIDITY)").await;
     assert_eq!(run(&config, &["reindex", "ann@example.test"], "").await.1, 0);
@@ -152,7 +121,7 @@ async fn indexes_are_made_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_says_what_a_reload_will_do() {
     let host = Host::start().user("ann@example.test").await;
-    let config = config(&host);
+    let config = host.config();
     let declared = host.directory().join("accounts.toml");
     let password = host.directory().join("password");
     std::fs::write(&password, "the word\n").unwrap();

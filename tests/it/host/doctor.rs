@@ -17,9 +17,8 @@ use postrider::services::mta_sts::{Announcement, announcements};
 use postrider::services::outbound::{Outbound, OutboundParts, Roots};
 use postrider::services::probe::Prober;
 use postrider::services::records::Wanted;
-use tokio::process::Command;
 
-use crate::harness::{Host, NameServer};
+use crate::harness::{Host, NameServer, cli};
 
 /// A server that signs, a configuration that names its real ports, and the DNS as it should be.
 struct Patient {
@@ -67,23 +66,13 @@ impl Patient {
     /// Runs a command against a name server with these records; its exit code and its JSON.
     async fn ask(&self, records: &str, arguments: &[&str]) -> (i32, serde_json::Value) {
         let server = NameServer::start(records).await;
-        let output = Command::new(env!("CARGO_BIN_EXE_postrider"))
-            .arg("--config")
-            .arg(self.configuration(&server))
-            .arg("--json")
-            .args(arguments)
-            .output()
-            .await
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let json = serde_json::from_str(&text);
-        let json = json.unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
-        (output.status.code().unwrap(), json)
+        let (json, code) = cli::run(&self.configuration(&server), arguments, "").await;
+        (code, json)
     }
 
     /// The host's own, with the ports it was given and this name server.
     fn configuration(&self, server: &NameServer) -> PathBuf {
-        let text = std::fs::read_to_string(self.host.directory().join("postrider.toml")).unwrap();
+        let text = std::fs::read_to_string(self.host.config()).unwrap();
         let mut table: toml::Table = text.parse().unwrap();
         for listener in table["listener"].as_array_mut().unwrap() {
             let protocol = Protocol::from_word(listener["protocol"].as_str().unwrap()).unwrap();

@@ -9,12 +9,7 @@ use crate::harness::Host;
 pub(super) async fn get(host: &Host, protocol: Protocol, path: &str) -> String {
     let mut talk = host.plain(protocol).await;
     talk.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await;
-    let mut whole = String::new();
-    while let Some(line) = talk.next_line().await {
-        whole.push_str(&line);
-        whole.push('\n');
-    }
-    whole
+    talk.rest().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,11 +76,7 @@ async fn our_policy_on_tls_is_served_by_name() {
         let mut talk = host.tls(Protocol::Https).await;
         let request = format!("GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
         talk.send(request).await;
-        let mut whole = String::new();
-        while let Some(line) = talk.next_line().await {
-            whole.push_str(&line);
-            whole.push('\n');
-        }
+        let whole = talk.rest().await;
         assert_eq!(whole.starts_with("HTTP/1.1 200"), found, "{name}: {whole}");
         assert!(whole.contains("content-type: text/plain"), "{whole}");
         assert_eq!(whole.ends_with("mode: enforce\nmx: mail.example.test\nmax_age: 86400\n"), found, "{whole}");
@@ -97,12 +88,7 @@ async fn our_policy_on_tls_is_served_by_name() {
 async fn ask(host: &Host, request: &str) -> String {
     let mut talk = host.tls(Protocol::Https).await;
     talk.send(request.to_owned()).await;
-    let mut whole = String::new();
-    while let Some(line) = talk.next_line().await {
-        whole.push_str(&line);
-        whole.push('\n');
-    }
-    whole
+    talk.rest().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

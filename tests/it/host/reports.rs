@@ -11,7 +11,7 @@ const MESSAGE: &str = "From: ann@example.test\r\nTo: bob@example.test\r\nSubject
 async fn report(host: &Host, arguments: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_postrider"))
         .arg("--config")
-        .arg(host.directory().join("postrider.toml"))
+        .arg(host.config())
         .arg("report")
         .args(arguments)
         .output()

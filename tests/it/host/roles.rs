@@ -249,10 +249,7 @@ async fn mail_goes_from_one_process_to_the_other() {
     assert!(refused.contains("nothing can be changed over this socket"), "{refused}");
     let mut page = Talk::plain(roles.address(Protocol::Dashboard)).await;
     page.send("GET /api/v1/overview HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
-    let mut whole = String::new();
-    while let Some(line) = page.next_line().await {
-        whole.push_str(&line);
-    }
+    let whole = page.rest().await;
     assert!(whole.starts_with("HTTP/1.1 200") && whole.contains("\"problems\":[]"), "{whole}");
     assert!(whole.contains("203.0.113.0/24"), "{whole}");
 }

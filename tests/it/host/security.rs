@@ -7,7 +7,7 @@ use postrider::foundations::event::EventKind;
 use postrider::foundations::secret::Secret;
 use postrider::storage::journal::Query;
 
-use super::commands::{config, run};
+use crate::harness::cli::run;
 use crate::harness::{Host, Imap, PASSWORD, tools};
 
 async fn log_in(host: &Host, password: &str) -> (Imap, bool) {
@@ -23,7 +23,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_makes_and_revokes_app_passwords() {
     let host = Host::start().user("ann@example.test").real_time().await;
-    let config = config(&host);
+    let config = host.config();
     let add = ["user", "app-password", "add", "ann@example.test", "Laptop", "--for", "mail", "--valid", "30d"];
     let (made, exit) = run(&config, &add, "").await;
     assert_eq!(exit, 0, "{made}");
@@ -52,7 +52,7 @@ async fn an_administrator_makes_and_revokes_app_passwords() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_turns_two_factor_login_off() {
     let host = Host::start().user("ann@example.test").real_time().await;
-    let config = config(&host);
+    let config = host.config();
     let status = ["user", "two-factor", "status", "ann@example.test"];
     assert_eq!(run(&config, &status, "").await.0["on"], false);
     let on =
@@ -115,7 +115,7 @@ async fn the_monitoring_page_asks_for_a_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_of_a_disabled_user_end() {
     let host = Host::start().user("ann@example.test").user("bob@example.test").real_time().await;
-    let config = config(&host);
+    let config = host.config();
     let mut idle = host.imap("ann@example.test").await;
     idle.ok("SELECT INBOX").await;
     let tag = idle.begin("IDLE").await;
@@ -151,12 +151,7 @@ async fn page(host: &Host, protocol: Protocol, first: &str, cookie: &str, kind: 
          Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
     );
     talk.send(&request).await;
-    let mut answer = String::new();
-    while let Some(line) = talk.next_line().await {
-        answer += &line;
-        answer.push('\n');
-    }
-    answer
+    talk.rest().await
 }
 
 fn cookie(answer: &str) -> String {

@@ -10,7 +10,7 @@ use postrider::foundations::event::{Event, EventKind};
 use postrider::services::certificates::{CertificateFiles, Loaded, SelfSigned, load};
 use postrider::storage::journal::{Order, Query};
 
-use super::commands::{config, run};
+use crate::harness::cli::run;
 use crate::harness::{Host, Talk};
 
 const NAME: &str = "mx.example.test";
@@ -69,7 +69,7 @@ async fn a_new_certificate_is_served_by_every_listener_and_disturbs_nobody() {
     assert!(event.details["names"].as_array().unwrap().contains(&NAME.into()), "{event:?}");
     is_served(&host, &directory.path().join("ca.pem")).await;
 
-    let (checks, code) = run(&config(&host), &["certificate", "check", NAME], "").await;
+    let (checks, code) = run(&host.config(), &["certificate", "check", NAME], "").await;
     assert_eq!(code, 0, "{checks}");
     let text = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
     let checks = checks.as_array().unwrap().clone();
@@ -81,13 +81,13 @@ async fn a_new_certificate_is_served_by_every_listener_and_disturbs_nobody() {
     std::fs::write(directory.path().join("both.pem"), "no certificate at all").unwrap();
     until(&host, "kept-old").await;
     is_served(&host, &directory.path().join("ca.pem")).await;
-    let (listed, code) = run(&config(&host), &["certificate", "list"], "").await;
+    let (listed, code) = run(&host.config(), &["certificate", "list"], "").await;
     assert_eq!(
         (code, text(&listed[0], "standing"), text(&listed[0], "public_key")),
         (0, "in-force".to_owned(), new.public_key())
     );
-    assert_eq!(run(&config(&host), &["certificate", "check", "other.test"], "").await.1, 4);
-    let (refused, code) = run(&config(&host), &["certificate", "renew"], "").await;
+    assert_eq!(run(&host.config(), &["certificate", "check", "other.test"], "").await.1, 4);
+    let (refused, code) = run(&host.config(), &["certificate", "renew"], "").await;
     assert_eq!(code, 4, "{refused}");
     host.stop().await;
 }
@@ -107,9 +107,9 @@ async fn a_key_that_the_dns_does_not_have_is_held_back() {
     let authority = directory.path().join("before.pem");
     std::fs::write(&authority, before).unwrap();
     is_served(&host, &authority).await;
-    let (_, code) = run(&config(&host), &["certificate", "check"], "").await;
+    let (_, code) = run(&host.config(), &["certificate", "check"], "").await;
     assert_eq!(code, 1, "it is not as it is meant to be");
-    let (listed, _) = run(&config(&host), &["certificate", "list"], "").await;
+    let (listed, _) = run(&host.config(), &["certificate", "list"], "").await;
     let held = listed.as_array().unwrap().iter().find(|row| row["standing"] == "held-back").unwrap();
     assert_eq!(held["publish"], serde_json::json!([record]));
     let metrics = super::pages::get(&host, Protocol::Metrics, "/metrics").await;
@@ -118,6 +118,6 @@ async fn a_key_that_the_dns_does_not_have_is_held_back() {
     host.zone().add(&format!("{at} TLSA 3 1 1 {}", new.public_key())).unwrap();
     until(&host, "served").await;
     is_served(&host, &directory.path().join("ca.pem")).await;
-    assert_eq!(run(&config(&host), &["certificate", "check"], "").await.1, 0);
+    assert_eq!(run(&host.config(), &["certificate", "check"], "").await.1, 0);
     host.stop().await;
 }

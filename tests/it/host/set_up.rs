@@ -3,22 +3,14 @@
 use postrider::config::Protocol;
 use postrider::foundations::event::EventKind;
 use postrider::storage::journal::Query;
-use tokio::process::Command;
 
-use crate::harness::{Host, Imap, PASSWORD};
+use crate::harness::{Host, Imap, PASSWORD, cli};
 
 const PATH: &str = "/set-up/";
 
 /// What the command prints, and how it ends.
 async fn invite(host: &Host, arguments: &[&str]) -> (serde_json::Value, i32) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
-    command.arg("--json").arg("--config").arg(host.directory().join("postrider.toml"));
-    let output = command.args(["user", "invite"]).args(arguments).output().await.unwrap();
-    let shown = String::from_utf8_lossy(&output.stdout);
-    let value = serde_json::from_str(&shown).unwrap_or_else(|_| {
-        panic!("{arguments:?}: `{shown}`, {}", String::from_utf8_lossy(&output.stderr));
-    });
-    (value, output.status.code().unwrap())
+    cli::run(&host.config(), &[&["user", "invite"][..], arguments].concat(), "").await
 }
 
 /// The page's path in a link.
@@ -34,12 +26,7 @@ async fn ask(host: &Host, protocol: Protocol, request: &str) -> String {
         _ => host.plain(protocol).await,
     };
     talk.send(request).await;
-    let mut whole = String::new();
-    while let Some(line) = talk.next_line().await {
-        whole.push_str(&line);
-        whole.push('\n');
-    }
-    whole
+    talk.rest().await
 }
 
 async fn get(host: &Host, path: &str) -> String {
@@ -124,9 +111,7 @@ async fn what_is_no_link_is_not_found() {
 async fn all_without_a_password_are_invited() {
     let settings = "[set_up]\naddress = \"https://mail.example.test/\"";
     let host = Host::start().settings(settings).user("ann@example.test").real_time().await;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
-    command.arg("--config").arg(host.directory().join("postrider.toml"));
-    let added = command.args(["user", "add", "bob@example.test", "--no-password"]).output().await.unwrap();
+    let added = cli::output(&host.config(), &["user", "add", "bob@example.test", "--no-password"], "").await;
     assert!(added.status.success(), "{added:?}");
     let (made, _) = invite(&host, &["--all"]).await;
     assert_eq!(made.as_array().map(Vec::len), Some(1), "{made}");

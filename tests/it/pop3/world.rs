@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use postrider::foundations::clock::{Clock as _, SharedClock, SystemClock};
 use postrider::foundations::ids::SessionId;
@@ -20,8 +19,9 @@ use postrider::storage::journal::Journal;
 use postrider::storage::mailbox::{
     Access, AppendOptions, FolderName, MailboxSettings, Mailboxes, Summarizer, Usage, View,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio_util::sync::CancellationToken;
+
+use crate::harness::Wire;
 
 /// Of `pencil`, cost 4.
 const PENCIL: &str = "{BLF-CRYPT}$2y$04$abcdefghijklmnopqrstuu/FyAyuZSl3DbPdvio4KrIBdz2k2yhV2";
@@ -122,7 +122,7 @@ impl World {
             handshake: None,
         };
         self.tasks.spawn(run(connection, Arc::clone(&self.room)));
-        let mut client = Client { stream: ours, read: Vec::new(), stop };
+        let mut client = Client { wire: Wire::new(ours), stop };
         assert_eq!(client.line().await.as_deref(), Some("+OK Postrider is ready"));
         client
     }
@@ -158,32 +158,19 @@ async fn add_ann(directory: &Directory) {
 
 /// The client's end.
 pub struct Client {
-    stream: DuplexStream,
-    read: Vec<u8>,
+    wire: Wire,
     pub stop: CancellationToken,
 }
 
 impl Client {
     /// Sends octets; what the server has closed before is found out by reading.
     pub async fn send(&mut self, octets: &str) {
-        let _ = self.stream.write_all(octets.as_bytes()).await;
+        self.wire.send(octets.as_bytes()).await;
     }
 
     /// The next line without CRLF; `None` at the end of the connection.
     pub async fn line(&mut self) -> Option<String> {
-        loop {
-            if let Some(at) = self.read.windows(2).position(|pair| pair == b"\r\n") {
-                let line = String::from_utf8(self.read[..at].to_vec()).unwrap();
-                self.read.drain(..at + 2);
-                return Some(line);
-            }
-            let mut piece = [0; 4096];
-            let read = tokio::time::timeout(Duration::from_secs(10), self.stream.read(&mut piece));
-            match read.await.expect("the server says nothing").unwrap_or(0) {
-                0 => return None,
-                count => self.read.extend_from_slice(&piece[..count]),
-            }
-        }
+        self.wire.line().await
     }
 
     /// Sends a command and returns the line that answers it.

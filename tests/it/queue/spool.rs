@@ -186,7 +186,8 @@ async fn reports_and_notifications_change_places(database: Database) {
     assert_eq!(world.spool.entries_to_report(10).await.unwrap(), [id]);
     let pending = world.spool.pending_report(id).await.unwrap().unwrap();
     assert_eq!(pending.recipients.len(), 2);
-    assert!(pending.recipients[0].awaits(Action::Failed) && pending.recipients[1].awaits(Action::Delayed));
+    let actions = pending.recipients.iter().map(|recipient| recipient.report.as_ref().map(|report| report.action));
+    assert_eq!(actions.collect::<Vec<_>>(), [Some(Action::Failed), Some(Action::Delayed)]);
     let recipients = vec![to("ann@sender.test", "mx:sender.test", &world)];
     let new = NewEntry { mail: &mail, recipients, message_id: None, hold: None };
     let notification = world.spool.commit_report(&pending, Some(new)).await.unwrap().unwrap();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use postrider::foundations::address::Domain;
 use postrider::foundations::event::EventKind;
+use postrider::foundations::ids::QueueId;
 use postrider::services::outbound::{OutboundSettings, Roots, RouteSettings, TlsLevel};
 use postrider::storage::database::Database;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -45,6 +46,16 @@ pub(crate) fn trusting(certificate: CertificateDer<'static>) -> Roots {
 
 const ZONE: &str = "x.test MX 10 mx.x.test\nmx.x.test A 192.0.2.1\nsender.test FAIL";
 
+/// Waits until a message with one recipient was tried.
+async fn tried(world: &World, id: QueueId) {
+    world
+        .until("it was tried", async || match world.queue.show(id).await {
+            Ok(listing) => listing.recipients[0].attempts == 1,
+            Err(_) => true,
+        })
+        .await;
+}
+
 #[test]
 fn any_certificate_is_better_than_none() {
     on_sqlite(|database| async move {
@@ -74,12 +85,7 @@ fn plain_text_goes_where_the_handshake_fails_unless_tls_is_required() {
             let peer = world.network.host("192.0.2.1", Peer::new().extensions(&["STARTTLS"]));
             world.queue.start();
             let id = world.send(&mail(&["a@x.test"])).await;
-            world
-                .until("it was tried", async || match world.queue.show(id).await {
-                    Ok(listing) => listing.recipients[0].attempts == 1,
-                    Err(_) => true,
-                })
-                .await;
+            tried(&world, id).await;
             assert_eq!(peer.taken().len(), taken, "{level:?}");
             let _ = world.queue.delete(id).await;
             world.restart().await;
@@ -100,12 +106,7 @@ fn a_route_may_demand_a_name() {
             let peer = world.network.host("192.0.2.1", Peer::new().tls(acceptor.clone()));
             world.queue.start();
             let id = world.send(&mail(&["a@x.test"])).await;
-            world
-                .until("it was tried", async || match world.queue.show(id).await {
-                    Ok(listing) => listing.recipients[0].attempts == 1,
-                    Err(_) => true,
-                })
-                .await;
+            tried(&world, id).await;
             assert_eq!(peer.taken().len(), taken);
             let _ = world.queue.delete(id).await;
             world.restart().await;

@@ -8,6 +8,7 @@ use postrider::storage::journal::Query;
 use postrider::storage::reports::{Kind, ReceivedQuery};
 
 use super::world::{from_outside, next_day, start};
+use crate::harness::cli;
 
 const ZONE: &str = "_dmarc.sender.test TXT v=DMARC1; p=quarantine; rua=mailto:agg@sender.test,mailto:all@third.test\n\
      sender.test TXT v=spf1 ip4:192.0.2.44 -all\nsender.test MX 10 mx.sender.test\nmx.sender.test A 192.0.2.25\n\
@@ -145,14 +146,7 @@ async fn reports_about_us_are_kept() {
     let kept = host.parts().reports.kept(&query).await.unwrap();
     assert_eq!(kept.len(), 1);
     assert_eq!((kept[0].organization.as_str(), kept[0].passed, kept[0].failed), ("mail.example.test", 1, 0));
-    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"))
-        .args(["--json", "--config"])
-        .arg(host.directory().join("postrider.toml"))
-        .args(["report", "dmarc"])
-        .output()
-        .await
-        .unwrap();
-    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (printed, _) = cli::run(&host.config(), &["report", "dmarc"], "").await;
     assert_eq!(printed[0]["content"]["record"][0]["row"]["source_ip"], "192.0.2.44", "{printed}");
     host.stop().await;
 }

@@ -1,34 +1,17 @@
 //! `postrider sieve`, `postrider import dovecot`, and backups of scripts.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
 
 use super::{home, letter};
-use crate::harness::Host;
+use crate::harness::{Host, cli};
 
 const ANN: &str = "ann@example.test";
 
-/// What a command prints with `--json`, and how it ends.
+/// What a command prints, and how it ends.
 async fn run(host: &Host, arguments: &[&str], input: &str) -> (Value, i32) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_postrider"))
-        .args(["--json", "--config"])
-        .arg(host.directory().join("postrider.toml"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
-    let output = child.wait_with_output().await.unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{arguments:?} printed `{text}` and {errors}"));
-    (value, output.status.code().unwrap())
+    cli::run(&host.config(), arguments, input).await
 }
 
 const FILING: &str = "require \"fileinto\";\nif header :is \"subject\" \"work\" {\n  fileinto \"Work\";\n}\n";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postrider::foundations::address::{Address, ReversePath};
 use postrider::foundations::clock::{Clock as _, SharedClock, SystemClock};
 use postrider::foundations::ids::{MailId, SessionId};
-use postrider::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Origin, Peer, Recipient};
+use postrider::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Origin, Recipient};
 use postrider::foundations::settings::{ByteSize, Live};
 use postrider::foundations::tasks::Tasks;
 use postrider::services::delivery::{Circles, Delivery, DeliverySettings, OverQuota, TagFolder};
@@ -54,15 +54,7 @@ fn mail(text: &str) -> Mail {
     let at = SystemClock.now();
     Mail {
         id: MailId::generate(at),
-        origin: Origin {
-            session: SessionId::generate(at),
-            peer: Peer::Internal,
-            hello: String::new(),
-            with: "local",
-            tls: None,
-            login: None,
-            at,
-        },
+        origin: Origin::internal(SessionId::generate(at), at),
         envelope: Envelope {
             reverse_path: ReversePath::Address("eve@elsewhere.test".parse().unwrap()),
             recipients: Vec::new(),

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -30,8 +29,9 @@ use postrider::services::submission::{Submission, SubmissionParts, SubmissionSet
 use postrider::storage::database::{Database, DatabaseSettings, DatabaseUrl};
 use postrider::storage::directory::{Directory, DirectorySettings, NewUser, Owner, PasswordOwner, Source, Usage};
 use postrider::storage::journal::Journal;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio_util::sync::CancellationToken;
+
+use crate::harness::Wire;
 
 /// Of `pencil`, cost 4.
 const PENCIL: &str = "{BLF-CRYPT}$2y$04$abcdefghijklmnopqrstuu/FyAyuZSl3DbPdvio4KrIBdz2k2yhV2";
@@ -247,7 +247,7 @@ impl World {
             handshake: None,
         };
         self.tasks.spawn(run(connection, Arc::clone(&self.room)));
-        Client { stream: ours, read: Vec::new(), stop }
+        Client { wire: Wire::new(ours), stop }
     }
 }
 
@@ -262,32 +262,19 @@ impl ReportReading for NoReports {
 
 /// The client's end.
 pub(crate) struct Client {
-    stream: DuplexStream,
-    read: Vec<u8>,
+    wire: Wire,
     pub(crate) stop: CancellationToken,
 }
 
 impl Client {
     /// Sends octets; what the server has closed before is found out by reading.
     pub(crate) async fn send(&mut self, octets: &[u8]) {
-        let _ = self.stream.write_all(octets).await;
+        self.wire.send(octets).await;
     }
 
     /// The next line without CRLF; `None` at the end of the connection.
     pub(crate) async fn line(&mut self) -> Option<String> {
-        loop {
-            if let Some(at) = self.read.windows(2).position(|pair| pair == b"\r\n") {
-                let line = String::from_utf8(self.read[..at].to_vec()).unwrap();
-                self.read.drain(..at + 2);
-                return Some(line);
-            }
-            let mut piece = [0; 4096];
-            let read = tokio::time::timeout(Duration::from_secs(10), self.stream.read(&mut piece));
-            match read.await.expect("the server says nothing").unwrap_or(0) {
-                0 => return None,
-                count => self.read.extend_from_slice(&piece[..count]),
-            }
-        }
+        self.wire.line().await
     }
 
     /// The last line of the next reply.

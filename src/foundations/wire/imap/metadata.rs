@@ -48,7 +48,7 @@ impl EntryName {
     }
 
     /// Whether it names a whole scope and no entry of it.
-    pub fn is_scope(&self) -> bool {
+    fn is_scope(&self) -> bool {
         self.0[1..].split('/').count() < 2
     }
 

@@ -113,7 +113,7 @@ impl TopLines {
     }
 
     /// Whether no more octets are wanted.
-    pub const fn is_done(&self) -> bool {
+    const fn is_done(&self) -> bool {
         self.in_body && self.left == 0
     }
 }

@@ -67,12 +67,6 @@ impl Reply {
         self.status
     }
 
-    /// The enhanced status, or the general one of the reply's class.
-    pub fn status_or_general(&self) -> EnhancedStatus {
-        let class = if self.class() == Class::Intermediate { Class::Success } else { self.class() };
-        self.status.unwrap_or_else(|| EnhancedStatus::general(class))
-    }
-
     /// The lines of text, without codes.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.lines.iter().map(AsRef::as_ref)

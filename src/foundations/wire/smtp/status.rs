@@ -26,17 +26,6 @@ impl Class {
             Self::Permanent => 5,
         }
     }
-
-    /// The class a digit stands for.
-    pub const fn from_digit(digit: u16) -> Option<Self> {
-        match digit {
-            2 => Some(Self::Success),
-            3 => Some(Self::Intermediate),
-            4 => Some(Self::Transient),
-            5 => Some(Self::Permanent),
-            _ => None,
-        }
-    }
 }
 
 /// An enhanced status code such as `5.1.1` (RFC 3463 §2).

@@ -11,8 +11,9 @@ use crate::protocols::imap::account::{Account, Enabled};
 use crate::protocols::imap::attention::Attention;
 use crate::protocols::imap::capability::{Passwords, StartTls};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
-use crate::services::cluster::{Client, Cluster, Elsewhere};
+use crate::protocols::imap::serve::Conversation;
+use crate::protocols::imap::state::State;
+use crate::services::cluster::Client;
 use crate::services::guard::Service;
 use crate::services::login::{LoggedIn, LoginAttempt};
 
@@ -88,29 +89,22 @@ async fn verify(talk: &mut Conversation, tag: &str, username: String, password: 
         Ok(logged_in) => logged_in,
         Err(refusal) => return Err(refused(talk, refusal)),
     };
-    if let Some(cluster) = talk.room.needs.cluster.clone()
-        && let Some(other) = cluster.elsewhere(&logged_in.address).await?
-    {
-        return go_elsewhere(talk, tag, &cluster, &other, &logged_in).await;
+    if let Some(cluster) = talk.room.needs.cluster.clone() {
+        let client = Client {
+            service: Service::Imap,
+            peer: talk.peer,
+            session: talk.session,
+            tag,
+            is_encrypted: talk.is_encrypted(),
+            is_compressed: talk.link.is_compressed(),
+        };
+        // The other node answers the command.
+        talk.away = cluster.hand_login_over(&logged_in, &client).await?;
+        if talk.away.is_some() {
+            return Ok(Done::silent());
+        }
     }
     enter(talk, logged_in).await
-}
-
-/// Lets the session go on at the node that has the mailboxes, which answers the command.
-async fn go_elsewhere(
-    talk: &mut Conversation,
-    tag: &str,
-    cluster: &Cluster,
-    other: &Elsewhere,
-    logged_in: &LoggedIn,
-) -> Outcome {
-    if talk.link.is_compressed() {
-        return Err(Trouble::coded("UNAVAILABLE", "Your mailboxes are on another server of this house; connect again"));
-    }
-    let (peer, session, is_encrypted) = (talk.peer, talk.session, talk.is_encrypted());
-    let client = Client { service: Service::Imap, peer, session, tag, is_encrypted };
-    talk.away = Some(cluster.hand_login_over(other, logged_in, &client).await?);
-    Ok(Done::silent())
 }
 
 /// Lets somebody in whose login is good, to mailboxes that are here.

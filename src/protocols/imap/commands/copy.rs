@@ -5,8 +5,9 @@ use crate::foundations::mail::{SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Messages, RawName};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
+use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{Copied, FolderName, Missing};
 
 /// Copies messages to the end of a mailbox.

@@ -1,7 +1,8 @@
 //! ENABLE (RFC 5161, RFC 9051 §6.3.1).
 
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::serve::Conversation;
+use crate::protocols::imap::state::State;
 
 /// Switches on what we know and the client asks for.
 pub fn run(talk: &mut Conversation, names: &[String]) -> Outcome {

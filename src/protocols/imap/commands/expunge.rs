@@ -7,8 +7,9 @@ use crate::foundations::wire::imap::encode::Code;
 use crate::foundations::wire::imap::{Numbers, UidSet};
 use crate::protocols::imap::account::{Account, Selected};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
+use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{self, Access};
 
 /// Removes the messages with `\Deleted`, or of those only the named ones.

@@ -6,7 +6,8 @@ use super::trouble;
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{RawName, SpecialUse};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::serve::Conversation;
+use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{FolderName, News, Subscription, User};
 
 /// Makes a mailbox.

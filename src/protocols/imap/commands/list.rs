@@ -9,7 +9,8 @@ use crate::foundations::wire::imap::{InvalidName, List, ListReturn, ListSelect, 
 use crate::protocols::imap::account::Enabled;
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::serve::Conversation;
+use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{FolderEntry, FolderName};
 
 /// LIST.

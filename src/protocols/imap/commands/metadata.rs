@@ -7,7 +7,8 @@ use crate::foundations::wire::imap::encode::Code;
 use crate::foundations::wire::imap::{Depth, EntryName, EntryScope, GetMetadata, RawName, SetMetadata};
 use crate::protocols::imap::account::Account;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::serve::Conversation;
+use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{self, FolderName, Metadata, News, User};
 
 /// How the administrator is reached (RFC 5464 §6.2.2).

@@ -23,7 +23,8 @@ mod store;
 pub(super) use fetch::tell_new;
 
 use super::outcome::{Done, Outcome, Trouble};
-use super::serve::{Conversation, State};
+use super::serve::Conversation;
+use super::state::State;
 use crate::foundations::wire::imap::CommandBody;
 use crate::foundations::wire::imap::encode::Condition;
 use crate::storage::mailbox::{self, FolderName};

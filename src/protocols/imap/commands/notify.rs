@@ -10,8 +10,9 @@ use crate::protocols::imap::account::Account;
 use crate::protocols::imap::attention::{Attention, Group, Names, SelectedEvents, Wakeup, Wanted, Watching};
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
+use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{FolderEntry, FolderName, Missed, News};
 
 /// Notes what the client wants to be told of.

@@ -3,7 +3,8 @@
 use crate::foundations::settings::ByteSize;
 use crate::foundations::wire::imap::RawName;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::serve::Conversation;
+use crate::protocols::imap::state::State;
 
 /// The one quota root.
 const ROOT: &str = "";

@@ -7,7 +7,8 @@ use crate::foundations::wire::imap::{Resync, Select};
 use crate::protocols::imap::account::{Account, Selected};
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::serve::Conversation;
+use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{Access, View};
 
 /// Opens a mailbox. Whatever was selected before is left, even when this fails (RFC 9051 §6.3.2).

@@ -3,7 +3,8 @@
 use crate::foundations::wire::imap::encode::StatusValue;
 use crate::foundations::wire::imap::{RawName, StatusItem};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::serve::Conversation;
+use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{self, FolderName};
 
 /// Tells about a mailbox without opening it.

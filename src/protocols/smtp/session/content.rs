@@ -108,7 +108,7 @@ impl Session {
         if empty { self.chunk_over() } else { Step::Continue }
     }
 
-    pub(super) fn chunk_over(&mut self) -> Step {
+    fn chunk_over(&mut self) -> Step {
         let State::Chunk(chunk) = std::mem::replace(&mut self.state, State::Commands) else { return Step::Continue };
         if let Some(reply) = chunk.instead {
             if chunk.last == Last::Yes {

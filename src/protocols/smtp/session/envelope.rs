@@ -23,7 +23,7 @@ impl Session {
         self.ask(Asked::Sender(Box::new(transaction)), Question::Sender { path, size })
     }
 
-    pub(super) fn check_mail(&self, text: Text, parameters: &MailParameters) -> Result<(), Reply> {
+    fn check_mail(&self, text: Text, parameters: &MailParameters) -> Result<(), Reply> {
         if self.plain_smtp() && *parameters != MailParameters::default() {
             return Err(Reply::new(555, EnhancedStatus::new(5, 5, 4), "Parameters need EHLO"));
         }
@@ -91,7 +91,7 @@ impl Session {
         }
     }
 
-    pub(super) fn plain_smtp(&self) -> bool {
+    fn plain_smtp(&self) -> bool {
         self.greeting.as_ref().is_some_and(|greeting| greeting.extended == Extended::No)
     }
 }

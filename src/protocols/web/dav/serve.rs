@@ -20,7 +20,7 @@ use crate::foundations::mail::Peer;
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::form::drain;
 use crate::services::dav::{DEFAULT_ADDRESS_BOOK, DEFAULT_CALENDAR};
-use crate::storage::dav::{Collection, CollectionKind, Error};
+use crate::storage::dav::{Collection, CollectionKind, Error, TransferKind};
 
 /// One connection, for whatever is asked over it.
 #[derive(Debug, Clone)]
@@ -106,8 +106,8 @@ async fn perform(asked: &Asked<'_>, method: &str, body: &mut Body) -> Answer<Res
         "PROPPATCH" => make::patch(asked, take(body)).await,
         "MKCOL" => make::collection(asked, take(body)).await,
         "MKCALENDAR" => make::calendar(asked, take(body)).await,
-        "COPY" => transfer::transfer(asked, false).await,
-        "MOVE" => transfer::transfer(asked, true).await,
+        "COPY" => transfer::transfer(asked, TransferKind::Copy).await,
+        "MOVE" => transfer::transfer(asked, TransferKind::Move).await,
         "REPORT" => report::report(asked, take(body)).await,
         _ => Err(Problem::not_allowed()),
     }

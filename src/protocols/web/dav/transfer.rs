@@ -7,10 +7,10 @@ use super::answer::{Answer, Problem};
 use super::object::{check_component, condition, conflict, draft, location};
 use super::place::Place;
 use super::serve::Asked;
-use crate::storage::dav::{Overwrite, Stored};
+use crate::storage::dav::{Overwrite, Stored, Transfer, TransferKind};
 
-/// Copies an object; with `take`, moves it.
-pub(super) async fn transfer(asked: &Asked<'_>, take: bool) -> Answer<Response> {
+/// Copies or moves an object.
+pub(super) async fn transfer(asked: &Asked<'_>, of: TransferKind) -> Answer<Response> {
     let user = &asked.visitor.account.address;
     let Place::Object(kind, name, object) = &asked.place else {
         let why = "Only events, tasks and contacts are copied and moved, not whole calendars.";
@@ -47,11 +47,14 @@ pub(super) async fn transfer(asked: &Asked<'_>, take: bool) -> Answer<Response> 
     let most = needs.settings.get().recurrences as usize;
     let copy = draft(*kind, to_object.clone(), found.content, most).await?;
     check_component(&to, &copy)?;
-    let (source, destination) = ((&from, object.as_str()), (&to, &copy));
-    let (limits, now) = (asked.room.limits(), needs.clock.now());
-    let stored = needs.collections.transfer(user, source, destination, take, overwrite, &limits, now).await;
+    let transfer = Transfer { kind: of, from: (&from, object.as_str()), to: (&to, &copy), overwrite };
+    let stored = needs.collections.transfer(user, transfer, &asked.room.limits(), needs.clock.now()).await;
     let stored = stored.map_err(|error| conflict(asked, &to, error))?;
-    asked.changed(if take { "moved away" } else { "copied" }, &asked.place);
+    let what = match of {
+        TransferKind::Copy => "copied",
+        TransferKind::Move => "moved away",
+    };
+    asked.changed(what, &asked.place);
     asked.changed("stored", &target);
     let status = match stored {
         Stored::New => StatusCode::CREATED,

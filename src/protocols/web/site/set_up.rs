@@ -12,6 +12,7 @@ use super::Room;
 use crate::foundations::failure::Kind;
 use crate::foundations::mail::Peer;
 use crate::foundations::secret::Secret;
+use crate::protocols::web::form::text;
 use crate::services::set_up::Error;
 
 /// What the form sends. Nothing of it is in another site's hands: the address of the page is the secret.
@@ -104,20 +105,4 @@ fn answer(mut response: Response) -> Response {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
-}
-
-/// Text for an HTML element or a quoted attribute.
-fn text(raw: &str) -> String {
-    let mut out = String::with_capacity(raw.len());
-    for c in raw.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }

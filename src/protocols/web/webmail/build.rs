@@ -3,23 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Room;
 use super::answer::{Answer, Problem};
+use super::attached::{Attached, File, files};
 use super::door::Reader;
 use super::envelope::clean;
-use super::parts::{file_name, percent};
 use super::read::ids;
-use super::{html, plain, source};
+use super::{html, plain};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::HeaderSection;
 use crate::foundations::mail::compose::{self, Charset};
-use crate::foundations::mail::{HeaderSection, Kind, Structure};
-use crate::storage::mailbox::Access;
 
 /// What somebody has written.
 #[derive(Debug, Clone, Deserialize)]
@@ -74,18 +70,6 @@ pub(super) struct Body {
     files: Vec<File>,
 }
 
-/// A file that goes along.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Attached {
-    /// One that was uploaded.
-    Upload { upload: String },
-    /// A part of a message in the mailbox.
-    Part { folder: String, uid: u32, part: usize },
-    /// A whole message.
-    Message { folder: String, uid: u32 },
-}
-
 /// The message that is answered or forwarded, which is marked so once the answer has been sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Answers {
@@ -121,14 +105,6 @@ impl Answers {
         let kind = if self.kind == AnswerKind::Reply { "reply" } else { "forward" };
         compose::field(ANSWERS, &format!("{kind} {} {}", self.uid, self.folder), Charset::Ascii)
     }
-}
-
-/// A file ready to go along.
-#[derive(Debug, Clone)]
-pub(super) struct File {
-    name: String,
-    kind: String,
-    octets: Bytes,
 }
 
 /// What a message is built for.
@@ -394,138 +370,9 @@ fn quoted_printable(line: &str) -> String {
     out
 }
 
-impl File {
-    /// The part with its header; with a Content-ID when a text shows it.
-    fn write(&self, cid: Option<&str>, out: &mut String) {
-        let parameters = file_parameters(&self.name);
-        // RFC 2046 §5.2.1: a message is not encoded; what could not travel so goes as a mere file.
-        let message = (self.kind == "message/rfc822").then(|| std::str::from_utf8(&self.octets).ok()).flatten();
-        if let Some(message) = message.filter(|message| travels(message)) {
-            out.push_str(&format!(
-                "Content-Type: message/rfc822\r\nContent-Disposition: attachment;{parameters}\r\n\r\n{message}"
-            ));
-            return;
-        }
-        let kind = if is_kind(&self.kind) { &self.kind } else { "application/octet-stream" };
-        let place = match cid {
-            Some(cid) => format!("Content-ID: <{cid}>\r\nContent-Disposition: inline"),
-            None => "Content-Disposition: attachment".to_owned(),
-        };
-        out.push_str(&format!(
-            "Content-Type: {kind}\r\n{place};{parameters}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-        ));
-        out.reserve(self.octets.len() * 4 / 3 + self.octets.len() / 28);
-        for chunk in self.octets.chunks(57) {
-            STANDARD.encode_string(chunk, out);
-            out.push_str("\r\n");
-        }
-    }
-}
-
-/// Whether a message can stand in another as it is, over any way.
-fn travels(message: &str) -> bool {
-    message.is_ascii()
-        && !message.contains('\0')
-        && message.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n']))
-}
-
-/// `type/subtype` of something that needs no structure.
-fn is_kind(kind: &str) -> bool {
-    let word = |word: &str| {
-        !word.is_empty()
-            && word.len() < 80
-            && word.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-+._".contains(&octet))
-    };
-    let parts = kind.split_once('/');
-    parts.is_some_and(|(media, subtype)| word(media) && word(subtype) && !matches!(media, "multipart" | "message"))
-}
-
-/// The name of a file as parameters (RFC 2231 §3, §4), each on a line of its own.
-fn file_parameters(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\') || c == ' ';
-    let name: String = clean(name).replace(['/', '\\'], "_");
-    let name = if name.is_empty() { "file".to_owned() } else { name };
-    if name.chars().all(plain) && name.len() <= 60 {
-        return format!("\r\n\tfilename=\"{name}\"");
-    }
-    let encoded = format!("utf-8''{}", percent(&name));
-    let mut parts: Vec<String> = vec![String::new()];
-    let mut rest = encoded.as_str();
-    while !rest.is_empty() {
-        // Never within an encoded octet.
-        let unit = if rest.starts_with('%') { 3 } else { 1 };
-        let (now, later) = rest.split_at(unit.min(rest.len()));
-        if parts.last().is_some_and(|part| part.len() + unit > 60) {
-            parts.push(String::new());
-        }
-        if let Some(part) = parts.last_mut() {
-            part.push_str(now);
-        }
-        rest = later;
-    }
-    if let [only] = parts.as_slice() {
-        return format!("\r\n\tfilename*={only}");
-    }
-    let lines: Vec<String> = parts.iter().enumerate().map(|(n, part)| format!("\r\n\tfilename*{n}*={part}")).collect();
-    lines.join(";")
-}
-
-/// Fetches what is to go along, from uploads and from messages.
-async fn files(room: &Arc<Room>, reader: &Reader, attached: &[&Attached]) -> Answer<Vec<File>> {
-    if attached.len() > MOST_FILES {
-        return Err(Problem::bad(format!("A message can have {MOST_FILES} attachments at most.")));
-    }
-    let limit = room.needs.settings.get().message.len();
-    let (mut files, mut size) = (Vec::with_capacity(attached.len()), 0_usize);
-    for one in attached {
-        let file = match *one {
-            Attached::Upload { upload } => {
-                let found = room.uploads.get(&reader.account.address.key(), upload);
-                let found =
-                    found.ok_or_else(|| Problem::missing("An attachment is not here any more; add it again."))?;
-                File { name: found.name, kind: found.kind, octets: found.octets }
-            }
-            Attached::Part { folder, uid, part } => from_message(room, reader, folder, *uid, Some(*part)).await?,
-            Attached::Message { folder, uid } => from_message(room, reader, folder, *uid, None).await?,
-        };
-        size = size.saturating_add(file.octets.len() / 3 * 4);
-        if size > limit {
-            return Err(too_large(room));
-        }
-        files.push(file);
-    }
-    Ok(files)
-}
-
-/// The answer to a message that is too large.
-pub(super) fn too_large(room: &Room) -> Problem {
-    let most = room.needs.settings.get().message;
-    Problem::too_large(format!("The message is too large with its attachments; {most} are the most."))
-}
-
-async fn from_message(room: &Arc<Room>, reader: &Reader, folder: &str, uid: u32, part: Option<usize>) -> Answer<File> {
-    let view = reader.open(folder, Access::ReadOnly).await?;
-    let opened = source::open(room, &view, uid).await?;
-    let bytes = opened.bytes.clone();
-    let found = tokio::task::spawn_blocking(move || {
-        let structure = Structure::of(&bytes);
-        let Some(index) = part else {
-            let subject =
-                HeaderSection::of(&bytes).first("Subject").map(|field| clean(&field.text())).unwrap_or_default();
-            let name = if subject.is_empty() { "message.eml".to_owned() } else { format!("{subject}.eml") };
-            return Some(File { name, kind: "message/rfc822".to_owned(), octets: bytes.clone() });
-        };
-        let part = structure.parts().get(index).filter(|part| part.kind != Kind::Multipart)?;
-        let octets = Bytes::from(source::octets(&structure, part, usize::MAX).into_owned());
-        Some(File { name: file_name(&structure, index), kind: source::kind(part), octets })
-    });
-    found.await?.ok_or_else(|| Problem::missing("An attachment is not in its message any more."))
-}
-
 /// RFC 5322 §2.1.1 allows 998 octets; shorter lines survive more.
 const LONGEST_LINE: usize = 900;
 const MOST_REFERENCES: usize = 50;
-const MOST_FILES: usize = 100;
 
 #[cfg(test)]
 #[path = "build_tests.rs"]

@@ -1,7 +1,11 @@
 //! Messages are read back as they were written.
 
+use bytes::Bytes;
+
 use super::*;
-use crate::foundations::mail::Summary;
+use crate::foundations::mail::{Structure, Summary};
+use crate::protocols::web::webmail::parts::file_name;
+use crate::protocols::web::webmail::source;
 
 fn letter(json: serde_json::Value) -> Letter {
     let mut whole = serde_json::json!({ "from": { "name": "Ann Lee", "address": "ann@example.test" } });

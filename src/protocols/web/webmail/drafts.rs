@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
-use super::build::{Letter, Moment, Purpose, too_large};
+use super::attached::too_large;
+use super::build::{Letter, Moment, Purpose};
 use super::door::Reader;
 use super::people::may_use;
 use super::read::attachments_of;

@@ -16,6 +16,7 @@
 mod acts;
 mod answer;
 mod assets;
+mod attached;
 mod build;
 mod changes;
 mod conversations;

@@ -12,7 +12,8 @@ use crate::foundations::wire::imap::Search;
 use crate::foundations::wire::imap::encode::Code;
 use crate::protocols::imap::account::Selected;
 use crate::protocols::imap::outcome::{Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::serve::Conversation;
+use crate::protocols::imap::state::State;
 use crate::services::search::{Condition, Problem, Wording, find};
 use crate::storage::mailbox;
 

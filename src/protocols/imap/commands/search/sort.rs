@@ -9,7 +9,8 @@ use crate::foundations::wire::imap::{Addressing, Sort};
 use crate::protocols::imap::account::Selected;
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::serve::Conversation;
+use crate::protocols::imap::state::State;
 use crate::services::search::{Condition, Hit, find, sort};
 
 /// Finds messages and tells them in order.

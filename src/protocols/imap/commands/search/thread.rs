@@ -4,7 +4,8 @@ use super::{condition_of, failed};
 use crate::foundations::wire::imap::Thread;
 use crate::protocols::imap::link::Link;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
-use crate::protocols::imap::serve::{Conversation, State};
+use crate::protocols::imap::serve::Conversation;
+use crate::protocols::imap::state::State;
 use crate::services::search::{Forest, find, thread};
 
 /// Finds messages and tells them in trees.

@@ -1,0 +1,220 @@
+//! What is there before the parts of a process, and the larger of the parts that are made from it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::build::Stages;
+use super::control::Wish;
+use super::posting::OverControl;
+use super::{Error, Lives, Roles};
+use crate::config::{Config, Protocol, Role};
+use crate::foundations::clock::SharedClock;
+use crate::foundations::dns::SharedResolver;
+use crate::foundations::mail::Summary;
+use crate::foundations::net::Bind;
+use crate::foundations::tasks::Tasks;
+use crate::services::certificates::Certificates;
+use crate::services::certificates::acme::RenewalWish;
+use crate::services::cluster::{Cluster, Keys, Links};
+use crate::services::delivery::{Delivery, ScriptingParts};
+use crate::services::filter::Filter;
+use crate::services::handover::{LocalDelivery, Posting};
+use crate::services::outbound::{Connector, LmtpTarget, Outbound, OutboundParts, OverLmtp, Roots};
+use crate::services::posting::PostOffice;
+use crate::services::queue::{Queue, QueueParts};
+use crate::services::routing::Routing;
+use crate::services::served::Inspector;
+use crate::storage::cluster::{ClusterSettings, Membership};
+use crate::storage::database::Database;
+use crate::storage::directory::{self, Directory};
+use crate::storage::journal::Journal;
+use crate::storage::mailbox::{Mailboxes, Summarizer};
+use crate::storage::reports::Reports;
+use crate::storage::scripts::Scripts;
+use crate::storage::spool::{QueueNode, Spool};
+
+/// What is there before the parts: see [`super::Daemon::build`].
+pub(super) struct Ground {
+    pub(super) config: Config,
+    pub(super) lives: Lives,
+    pub(super) roles: Roles,
+    pub(super) wishes: mpsc::Sender<Wish>,
+    pub(super) renewals: mpsc::Sender<RenewalWish>,
+    pub(super) credentials: Option<PathBuf>,
+    pub(super) clock: SharedClock,
+    pub(super) resolver: SharedResolver,
+    pub(super) connector: Arc<dyn Connector>,
+    pub(super) database: Database,
+    pub(super) journal: Journal,
+    pub(super) certificates: Arc<Certificates>,
+    pub(super) inspector: Arc<Inspector>,
+    /// For connections between nodes.
+    pub(super) nodes: Option<(Keys, ClusterSettings)>,
+}
+
+impl Ground {
+    /// The time.
+    pub(super) fn tick(&self) -> SharedClock {
+        Arc::clone(&self.clock)
+    }
+
+    /// The mailboxes in the `access` role and, where this is one of several nodes, who has which.
+    pub(super) fn mailboxes(
+        &self,
+        directory: &Directory,
+        stages: &Stages,
+    ) -> Result<Option<(Mailboxes, Option<Cluster>)>, Error> {
+        if !self.roles.has(Role::Access) {
+            return Ok(None);
+        }
+        let membership =
+            |(_, settings): &(_, ClusterSettings)| Membership::new(self.database.clone(), settings.clone());
+        let membership = self.nodes.as_ref().map(membership);
+        let mailboxes = open_mailboxes(self, directory, membership.clone(), stages)?;
+        let cluster = membership.zip(self.nodes.as_ref()).map(|(membership, (keys, _))| {
+            let links = Links::new(keys.clone(), self.config.cluster.patience.duration());
+            Cluster::new(membership, mailboxes.clone(), links)
+        });
+        Ok(Some((mailboxes, cluster)))
+    }
+
+    /// What is thought of messages.
+    pub(super) fn filter(&self, reports: &Reports) -> Arc<Filter> {
+        let filter = Filter::new(self.lives.spam.clone(), self.tick())
+            .with_hostname(self.lives.hostname.clone())
+            .with_resolver(Arc::clone(&self.resolver))
+            .with_database(self.database.clone())
+            .with_reports(reports.clone());
+        Arc::new(filter)
+    }
+
+    /// Delivery into the mailboxes of this process. What scripts send goes to `office` or, without one, to the process with the
+    /// queue.
+    pub(super) fn delivery(
+        &self,
+        mailboxes: &Mailboxes,
+        scripts: &Scripts,
+        routing: &Routing,
+        office: Option<&Arc<PostOffice>>,
+    ) -> Arc<dyn LocalDelivery> {
+        let posting: Arc<dyn Posting> = match office {
+            Some(office) => Arc::clone(office) as _,
+            None => Arc::new(OverControl::new(self.config.server.clone())),
+        };
+        let (settings, journal) = (self.lives.delivery.clone(), self.journal.clone());
+        let delivery = Delivery::new(mailboxes.clone(), settings, journal, self.tick());
+        Arc::new(delivery.with_scripts(ScriptingParts {
+            scripts: scripts.clone(),
+            sieve: self.lives.sieve.clone(),
+            hostname: self.lives.hostname.clone(),
+            routing: routing.clone(),
+            posting,
+        }))
+    }
+
+    /// Delivery by the process that has the mailboxes.
+    pub(super) fn delivery_elsewhere(&self) -> Arc<dyn LocalDelivery> {
+        let (hostname, settings) = (self.config.hostname.clone(), self.lives.outbound.clone());
+        Arc::new(OverLmtp::new(lmtp_target(&self.config), hostname, settings))
+    }
+
+    /// The way to other hosts.
+    pub(super) fn outbound(&self, reports: &Reports) -> Result<Outbound, Error> {
+        Ok(Outbound::new(OutboundParts {
+            settings: self.lives.outbound.clone(),
+            hostname: self.config.hostname.clone(),
+            resolver: Arc::clone(&self.resolver),
+            connector: Arc::clone(&self.connector),
+            roots: Roots::load(self.config.outbound.authorities.as_deref())?,
+            clock: self.tick(),
+            reports: Some(reports.clone()),
+            database: Some(reports.database().clone()),
+        }))
+    }
+
+    /// The queue, which begins its work when it is told to.
+    pub(super) fn queue(
+        &self,
+        spool: Spool,
+        outbound: Outbound,
+        routing: Routing,
+        delivery: Arc<dyn LocalDelivery>,
+        tasks: &Tasks,
+    ) -> Queue {
+        Queue::new(QueueParts {
+            settings: self.lives.queue.clone(),
+            hostname: self.config.hostname.clone(),
+            // Nodes have one host name for the world, and one queue.
+            claimant: match self.config.cluster.is_on() {
+                true => self.config.cluster.node.clone(),
+                false => self.config.hostname.to_string(),
+            },
+            node: self.config.cluster.is_on().then(|| {
+                let (spool, name) = (&self.config.spool, self.config.cluster.node.clone());
+                QueueNode::new(self.database.clone(), &spool.directory, name, spool.node_lease.duration())
+            }),
+            spool,
+            outbound,
+            routing,
+            delivery,
+            journal: self.journal.clone(),
+            clock: self.tick(),
+            tasks: tasks.clone(),
+        })
+    }
+}
+
+/// Opens the mailboxes and lets their sizes be written to the directory.
+fn open_mailboxes(
+    ground: &Ground,
+    directory: &Directory,
+    membership: Option<Membership>,
+    stages: &Stages,
+) -> Result<Mailboxes, Error> {
+    let root = &ground.config.storage.mail_root;
+    let tasks = stages.storage.clone();
+    let (settings, time, spawned) = (ground.lives.mailbox.clone(), ground.tick(), tasks.clone());
+    let mailboxes = match membership {
+        None => Mailboxes::open(root, settings, time, spawned, SUMMARIZER)?,
+        Some(membership) => Mailboxes::open_shared(root, settings, time, spawned, SUMMARIZER, membership)?,
+    };
+    let (mailboxes_watched, directory) = (mailboxes.clone(), directory.clone());
+    stages.storage.spawn(async move {
+        loop {
+            let changed = tokio::select! {
+                changed = mailboxes_watched.changed_usage() => changed,
+                () = tasks.stopping() => return,
+            };
+            for (account, usage) in changed {
+                let usage = directory::Usage { bytes: usage.octets, messages: usage.messages };
+                directory.set_usage(&account, usage);
+            }
+        }
+    });
+    Ok(mailboxes)
+}
+
+/// How the store has messages summarised for IMAP.
+pub(super) const SUMMARIZER: Summarizer = Summarizer {
+    version: u32::from_be_bytes([0, 0, 0, Summary::VERSION]),
+    summarize: |message| {
+        let mut out = Vec::new();
+        Summary::of(message).write(&mut out);
+        out
+    },
+};
+
+/// Where the process with the mailboxes takes mail: the first place of an `lmtp` listener.
+fn lmtp_target(config: &Config) -> LmtpTarget {
+    let mut places = config.listener.iter().filter(|listener| listener.protocol == Protocol::Lmtp);
+    let target = places.find_map(|listener| {
+        listener.bind.iter().find_map(|bind| match bind {
+            Bind::Tcp(address) => Some(LmtpTarget::Tcp(*address)),
+            Bind::Unix(path) => Some(LmtpTarget::Unix(path.clone())),
+            Bind::Systemd(_) => None,
+        })
+    });
+    target.unwrap_or_else(|| LmtpTarget::Unix(PathBuf::from("/run/postrider/lmtp.sock")))
+}

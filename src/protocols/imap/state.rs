@@ -1,0 +1,49 @@
+//! The states of a connection (RFC 9051 §3).
+
+use tokio::time::Instant;
+
+use super::account::{Account, Selected};
+use super::attention::{Attention, Wakeup};
+
+/// The connection of a client that speaks to us through another node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClientLink {
+    Encrypted,
+    Plain,
+}
+
+/// The states of RFC 9051 §3 with what belongs to each.
+#[derive(Debug)]
+pub(super) enum State {
+    /// The client has until then to log in.
+    NotAuthenticated {
+        /// When it gets BYE.
+        until: Instant,
+    },
+    /// Logged in.
+    Authenticated(Box<Account>),
+    /// In a mailbox.
+    Selected(Box<Account>, Box<Selected>),
+    /// On the way out.
+    Logout,
+}
+
+impl State {
+    /// Whether the client has asked to be told of changes.
+    pub fn watches(&self) -> bool {
+        matches!(
+            self,
+            Self::Authenticated(account) | Self::Selected(account, _)
+                if matches!(account.attention, Attention::Watching(_))
+        )
+    }
+
+    /// Waits for something it has asked to be told of. Cancel-safe.
+    pub async fn wake(&mut self) -> Wakeup {
+        match self {
+            Self::Authenticated(account) => account.attention.wake(None).await,
+            Self::Selected(account, selected) => account.attention.wake(Some(selected)).await,
+            Self::NotAuthenticated { .. } | Self::Logout => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Which messages a folder no longer has.
+
+use std::collections::VecDeque;
+
+/// Expunged messages, for clients that resynchronise.
+#[derive(Debug, Default)]
+pub struct History {
+    /// By mod-sequence, ascending.
+    pub(super) entries: VecDeque<(u64, u32)>,
+    /// Expunges up to this mod-sequence are not among them.
+    pub(super) floor: u64,
+}
+
+impl History {
+    /// UIDs expunged after a mod-sequence; `None` when that is too long ago.
+    pub fn since(&self, mod_seq: u64) -> Option<Vec<u32>> {
+        let after = self.entries.partition_point(|(at, _)| *at <= mod_seq);
+        (self.floor <= mod_seq).then(|| self.entries.range(after..).map(|(_, uid)| *uid).collect())
+    }
+
+    /// Forgets the oldest beyond so many.
+    pub fn trim(&mut self, most: u32) {
+        while self.entries.len() > most as usize {
+            if let Some((mod_seq, _)) = self.entries.pop_front() {
+                self.floor = self.floor.max(mod_seq);
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Files becoming messages of a folder.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use super::plan::Found;
+use super::read_name;
+use crate::storage::mailbox::Error;
+use crate::storage::mailbox::folder::{Folder, State};
+use crate::storage::mailbox::maildir::directory::Directories;
+use crate::storage::mailbox::maildir::filename::{self, FileName, Place};
+use crate::storage::mailbox::snapshot::{Record, Snapshot};
+
+/// Files becoming messages of the folder.
+pub struct Adoption<'a> {
+    pub folder: &'a Arc<Folder>,
+    pub directories: &'a Directories,
+    pub snapshot: Snapshot,
+    pub mod_seq: u64,
+    pub renamed: bool,
+}
+
+impl Adoption<'_> {
+    /// Takes a file with the UID its name has, or writes the UID it had before into its name.
+    pub fn accept(&mut self, state: &mut State, found: Found<'_>, uid: u32) -> Result<(), Error> {
+        let Some(parsed) = read_name(found, &self.snapshot.keywords) else { return Ok(()) };
+        state.next_uid = state.next_uid.max(uid.saturating_add(1));
+        if parsed.uid != Some(uid) {
+            return self.adopt(state, found, uid);
+        }
+        let Some(record) = self.record(state, found, &parsed, uid)? else { return Ok(()) };
+        let stored = if parsed.regular { parsed.base } else { found.name };
+        self.push(state, record, stored);
+        Ok(())
+    }
+
+    /// Gives a file a UID by renaming it.
+    pub fn adopt(&mut self, state: &mut State, found: Found<'_>, uid: u32) -> Result<(), Error> {
+        let Some(parsed) = read_name(found, &self.snapshot.keywords) else { return Ok(()) };
+        let Some(mut record) = self.record(state, found, &parsed, uid)? else { return Ok(()) };
+        record.regular = true;
+        if record.place == Place::New {
+            (record.flags, record.keywords) = Default::default();
+        }
+        let fresh = || filename::fresh(&self.folder.environment.unique(), uid, record.size, record.virtual_size);
+        let base = filename::adopted(parsed.base, uid, record.size, record.virtual_size).unwrap_or_else(fresh);
+        let name = record.file_name(base.as_bytes());
+        match self.directories.rename((found.place, found.name), (found.place, &name)) {
+            Ok(()) => {
+                self.renamed = true;
+                self.push(state, record, base.as_bytes());
+                Ok(())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                state.stale = true;
+                Ok(())
+            }
+            Err(error) => Err(self.folder.failed("give a UID to a message")(error)),
+        }
+    }
+
+    fn push(&mut self, state: &mut State, record: Record, stored: &[u8]) {
+        state.delta.changed.push(record.uid);
+        self.snapshot.push(record, stored);
+    }
+
+    /// What is to be known about a file; `None` when it is gone again or no file.
+    fn record(
+        &self,
+        state: &mut State,
+        found: Found<'_>,
+        parsed: &FileName<'_>,
+        uid: u32,
+    ) -> Result<Option<Record>, Error> {
+        let measured = measure(self.directories, found, parsed);
+        let (size, virtual_size, date) = match measured {
+            Ok(Some(measured)) => measured,
+            Ok(None) => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                state.stale = true;
+                return Ok(None);
+            }
+            Err(error) => return Err(self.folder.failed("look at a message")(error)),
+        };
+        Ok(Some(Record {
+            uid,
+            mod_seq: self.mod_seq,
+            size,
+            virtual_size,
+            date,
+            keywords: parsed.keywords,
+            flags: parsed.flags,
+            place: found.place,
+            regular: parsed.regular,
+        }))
+    }
+}
+
+/// Size, size with CRLF line ends and date of a file; `None` when it is not a plain file.
+fn measure(
+    directories: &Directories,
+    found: Found<'_>,
+    parsed: &FileName<'_>,
+) -> std::io::Result<Option<(u64, u64, i64)>> {
+    let Some((size, date)) = directories.stat(found.place, found.name)? else { return Ok(None) };
+    let virtual_size = match parsed.virtual_size {
+        Some(virtual_size) if parsed.size == Some(size) && virtual_size >= size => virtual_size,
+        _ => size + bare_line_feeds(directories.open_message(found.place, found.name)?)?,
+    };
+    Ok(Some((size, virtual_size, date.unix_seconds())))
+}
+
+/// How many lines of a file end without a CR.
+fn bare_line_feeds(mut file: std::fs::File) -> std::io::Result<u64> {
+    let mut buffer = vec![0; 64 << 10];
+    let mut before = 0;
+    let mut count = 0;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(count);
+        }
+        for at in memchr::memchr_iter(b'\n', &buffer[..read]) {
+            let previous = if at == 0 { before } else { buffer[at - 1] };
+            count += u64::from(previous != b'\r');
+        }
+        before = buffer[read - 1];
+    }
+}

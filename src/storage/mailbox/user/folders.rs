@@ -1,0 +1,235 @@
+//! Listing, making, deleting and renaming a user's folders.
+
+use std::collections::BTreeSet;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::User;
+use super::tree::REMOVED;
+use crate::foundations::mail::MailboxId;
+use crate::storage::mailbox::change::Transfer;
+use crate::storage::mailbox::maildir::directory::{Directories, FolderKind};
+use crate::storage::mailbox::{Error, FolderEntry, FolderName, News, SpecialUse};
+
+impl User {
+    /// All folders, sorted by name, and subscribed names without a folder. The first call for a user creates and
+    /// subscribes the default folders, as does the first look into any folder but the inbox.
+    pub async fn folders(self: &Arc<Self>) -> Result<Vec<FolderEntry>, Error> {
+        let user = Arc::clone(self);
+        let settings = self.environment.settings.get();
+        self.environment
+            .job(move || {
+                user.prepare()?;
+                user.tree.read()?;
+                let subscribed = user.read_subscriptions()?;
+                let there: BTreeSet<FolderName> = user.tree.names().into_iter().collect();
+                let entry = |name: &FolderName| FolderEntry {
+                    special_use: SpecialUse::ALL.into_iter().find(|special| special.name(&settings) == name.as_str()),
+                    subscribed: subscribed.contains(name),
+                    exists: there.contains(name),
+                    name: name.clone(),
+                };
+                Ok(there.union(&subscribed).map(entry).collect())
+            })
+            .await
+    }
+
+    /// The name of the folder with a special use, whether it exists or not; `None` when the settings name none.
+    pub fn special(&self, special_use: SpecialUse) -> Option<FolderName> {
+        special_use.folder(&self.environment.settings.get())
+    }
+
+    /// Whether a folder exists: one look at the disk, which is waited for.
+    pub fn knows(&self, folder: &FolderName) -> bool {
+        // What cannot be listed now is as it was.
+        let _ = self.tree.read();
+        self.tree.has(folder)
+    }
+
+    /// Creates a folder (RFC 9051 §6.3.4); its identifier.
+    pub async fn create(self: &Arc<Self>, folder: &FolderName) -> Result<Option<MailboxId>, Error> {
+        let (user, folder) = (Arc::clone(self), folder.clone());
+        self.environment
+            .job(move || {
+                user.tree.read()?;
+                let _gate = user.gate.write();
+                if user.tree.has(&folder) {
+                    let inbox = folder.is_inbox();
+                    return Err(if inbox { Error::Inbox } else { Error::FolderExists(folder) });
+                }
+                user.make_folder(&folder)?;
+                Ok(user.folder(&folder)?.id)
+            })
+            .await
+    }
+
+    /// Deletes a folder and the messages in it, not those below it (RFC 9051 §6.3.5).
+    pub async fn delete(self: &Arc<Self>, folder: &FolderName) -> Result<(), Error> {
+        let (user, folder) = (Arc::clone(self), folder.clone());
+        self.environment
+            .job(move || {
+                if folder.is_inbox() {
+                    return Err(Error::Inbox);
+                }
+                user.tree.read()?;
+                let _gate = user.gate.write();
+                user.delete_folder(&folder)
+            })
+            .await
+    }
+
+    /// Renames a folder and those below it; renaming INBOX moves its messages into a new folder (RFC 9051 §6.3.6).
+    pub async fn rename(self: &Arc<Self>, from: &FolderName, to: &FolderName) -> Result<(), Error> {
+        let (user, from, to) = (Arc::clone(self), from.clone(), to.clone());
+        self.environment
+            .job(move || {
+                user.tree.read()?;
+                if user.tree.has(&to) {
+                    return Err(if to.is_inbox() { Error::Inbox } else { Error::FolderExists(to) });
+                }
+                if from.is_inbox() {
+                    return user.rename_inbox(&to);
+                }
+                let _gate = user.gate.write();
+                user.rename_folders(&from, &to)
+            })
+            .await
+    }
+}
+
+impl User {
+    /// Before a folder is asked for: a client may put the first message into Sent before it has listed anything. A first
+    /// login that only looks into the inbox, which is always there, need not wait for five folders to be made.
+    pub(in crate::storage::mailbox) fn prepare_for(&self, folder: &FolderName) -> Result<(), Error> {
+        if folder.is_inbox() { Ok(()) } else { self.prepare() }
+    }
+
+    /// Creates and subscribes the default folders for a user who has never subscribed to any.
+    pub(super) fn prepare(&self) -> Result<(), Error> {
+        if self.prepared.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _gate = self.gate.write();
+        if !self.has_subscriptions() {
+            let settings = self.environment.settings.get();
+            for special in SpecialUse::ALL {
+                if let Ok(name) = FolderName::parse(special.name(&settings))
+                    && !self.tree.has(&name)
+                {
+                    self.make_folder(&name)?;
+                }
+            }
+            self.write_subscriptions(&self.tree.names().into_iter().collect())?;
+        }
+        self.prepared.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    pub(super) fn make_folder(&self, folder: &FolderName) -> Result<(), Error> {
+        let count = self.tree.len();
+        if count >= self.environment.settings.get().folders_per_user as usize {
+            return Err(Error::TooManyFolders(count));
+        }
+        let failed = self.failed("make a folder");
+        let root = self.own_root().map_err(&failed)?;
+        let name = folder.directory();
+        Directories::create(root.as_fd(), &name, FolderKind::Below).map_err(&failed)?;
+        self.tree.add(folder, name);
+        self.folder(folder)?;
+        self.account.hub.tell(|| News::Created(folder.clone()));
+        Ok(())
+    }
+
+    fn delete_folder(&self, name: &FolderName) -> Result<(), Error> {
+        let path = self.tree.path_of(name).ok_or_else(|| Error::NoFolder(name.clone()))?;
+        let failed = self.failed("delete a folder");
+        let folder = self.folder(name)?;
+        self.remember_validity(folder.current().uid_validity.get())?;
+        let root = self.own_root().map_err(&failed)?;
+        let hidden = format!("{REMOVED}{}", self.environment.unique());
+        let directory = name_of(&path);
+        rustix::fs::renameat(&root, directory, &root, &*hidden).map_err(|error| failed(error.into()))?;
+        rustix::fs::fsync(&root).map_err(|error| failed(error.into()))?;
+        self.account.tenure.check()?;
+        self.forget(name);
+        self.tree.remove(name);
+        self.account.hub.tell(|| News::Deleted(name.clone()));
+        // The rest is tidying up; what is left of it is found when the folders are listed.
+        let _ = std::fs::remove_dir_all(self.path.join(hidden));
+        Ok(())
+    }
+
+    fn rename_folders(&self, from: &FolderName, to: &FolderName) -> Result<(), Error> {
+        if to.is_below(from) {
+            return Err(Error::IntoItself(from.clone()));
+        }
+        let family: Vec<FolderName> =
+            self.tree.names().into_iter().filter(|name| name == from || name.is_below(from)).collect();
+        if family.is_empty() {
+            return Err(Error::NoFolder(from.clone()));
+        }
+        let renamed: Option<Vec<FolderName>> = family.iter().map(|name| name.moved(from, to)).collect();
+        let renamed = renamed.ok_or_else(|| Error::IntoItself(from.clone()))?;
+        if let Some(taken) = renamed.iter().find(|name| self.tree.has(name)) {
+            return Err(Error::FolderExists(taken.clone()));
+        }
+        let failed = self.failed("rename a folder");
+        let root = self.own_root().map_err(&failed)?;
+        for (old, new) in family.iter().zip(&renamed) {
+            let Some(path) = self.tree.path_of(old) else { continue };
+            self.forget(old);
+            let directory = new.directory();
+            rustix::fs::renameat(&root, name_of(&path), &root, &*directory).map_err(|error| failed(error.into()))?;
+            self.tree.rename(old, new, directory);
+        }
+        rustix::fs::fsync(&root).map_err(|error| failed(error.into()))?;
+        self.account.tenure.check()?;
+        for new in &renamed {
+            self.folder(new)?;
+        }
+        self.account.hub.tell(|| News::Renamed { from: from.clone(), to: to.clone() });
+        Ok(())
+    }
+
+    fn rename_inbox(&self, to: &FolderName) -> Result<(), Error> {
+        self.know_usage()?;
+        {
+            let _gate = self.gate.write();
+            self.make_folder(to)?;
+            self.copy_metadata(&FolderName::inbox(), to)?;
+        }
+        let _gate = self.enter();
+        let inbox = self.folder(&FolderName::inbox())?;
+        inbox.refresh()?;
+        let uids: Vec<u32> = inbox.current().iter().map(|(record, _)| record.uid).collect();
+        self.transfer(&inbox, &uids, to, None, Transfer::Move)?;
+        Ok(())
+    }
+
+    /// Takes a folder out of memory and tells its sessions that it is gone.
+    fn forget(&self, name: &FolderName) {
+        if let Some(folder) = self.loaded.lock().remove(name) {
+            folder.end();
+        }
+        self.account.withdraw(name, &self.environment);
+    }
+
+    /// Before a folder goes whose UIDVALIDITY lies in the future: no later folder of its name may get the same.
+    fn remember_validity(&self, validity: u32) -> Result<(), Error> {
+        self.validity.fetch_max(validity, Ordering::AcqRel);
+        if i64::from(validity) < self.environment.clock.now().unix_seconds() {
+            return Ok(());
+        }
+        let inbox = self.folder(&FolderName::inbox())?;
+        let directories = inbox.directories()?;
+        let mut state = inbox.lock();
+        state.uid_file.floor = state.uid_file.floor.max(validity);
+        inbox.write_uid_file(&state, &directories)
+    }
+}
+
+fn name_of(path: &Path) -> &std::ffi::OsStr {
+    path.file_name().unwrap_or_default()
+}

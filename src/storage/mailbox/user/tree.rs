@@ -1,0 +1,102 @@
+//! Which folders a user has, and the directories they lie in.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use crate::storage::cluster::Tenure;
+use crate::storage::mailbox::maildir::directory;
+use crate::storage::mailbox::{Error, FolderName};
+
+/// Names of directories of deleted folders begin with it; no folder's does.
+pub const REMOVED: &str = "..removed.";
+
+/// The user's folders as directories.
+pub struct Tree {
+    root: PathBuf,
+    tenure: Tenure,
+    found: Mutex<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    directories: BTreeMap<FolderName, String>,
+    /// When the user's directory had last changed when it was read.
+    mtime: i64,
+}
+
+impl Tree {
+    /// Of a user whose directory is `root`; nothing has been read yet.
+    pub fn new(root: &Path, tenure: Tenure) -> Self {
+        Self { root: root.to_owned(), tenure, found: Mutex::default() }
+    }
+
+    /// Reads which folders there are, if that may have changed.
+    pub fn read(&self) -> Result<(), Error> {
+        let failed = |error| Error::io(format!("cannot list the folders in `{}`", self.root.display()), error);
+        let root = directory::open(&self.root).map_err(failed)?;
+        let mtime = directory::mtime(root.as_fd()).map_err(failed)?;
+        let mut found = self.found.lock();
+        if found.mtime == mtime {
+            return Ok(());
+        }
+        found.directories = BTreeMap::from([(FolderName::inbox(), String::new())]);
+        let mut names = Vec::new();
+        directory::list(root.as_fd(), &mut |name| names.extend(str::from_utf8(name).map(str::to_owned)))
+            .map_err(failed)?;
+        for name in names {
+            if name.starts_with(REMOVED) {
+                // Left by a deletion that was cut short.
+                self.tenure.check()?;
+                let _ = std::fs::remove_dir_all(self.root.join(&name));
+            } else if let Some(folder) = FolderName::from_directory(&name)
+                && self.root.join(&name).join("cur").is_dir()
+            {
+                found.directories.insert(folder, name);
+            }
+        }
+        found.mtime = mtime;
+        Ok(())
+    }
+
+    /// Whether a folder was there when the tree was last read or changed.
+    pub fn has(&self, folder: &FolderName) -> bool {
+        self.found.lock().directories.contains_key(folder)
+    }
+
+    /// All folders, sorted.
+    pub fn names(&self) -> Vec<FolderName> {
+        self.found.lock().directories.keys().cloned().collect()
+    }
+
+    /// How many folders there are.
+    pub fn len(&self) -> usize {
+        self.found.lock().directories.len()
+    }
+
+    /// Where a folder lies.
+    pub fn path_of(&self, folder: &FolderName) -> Option<PathBuf> {
+        let found = self.found.lock();
+        let directory = found.directories.get(folder)?;
+        Some(if directory.is_empty() { self.root.clone() } else { self.root.join(directory) })
+    }
+
+    /// Notes a folder whose directory was made.
+    pub fn add(&self, folder: &FolderName, directory: String) {
+        self.found.lock().directories.insert(folder.clone(), directory);
+    }
+
+    /// Notes that a folder is gone.
+    pub fn remove(&self, folder: &FolderName) {
+        self.found.lock().directories.remove(folder);
+    }
+
+    /// Notes a folder's new name and directory.
+    pub fn rename(&self, from: &FolderName, to: &FolderName, directory: String) {
+        let mut found = self.found.lock();
+        found.directories.remove(from);
+        found.directories.insert(to.clone(), directory);
+    }
+}
