@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ammonia::{Builder, UrlRelative};
 
-use super::style;
+use super::{growth, style};
 
 /// Cleaned markup.
 #[derive(Debug)]
@@ -28,15 +28,14 @@ pub(super) enum Remote {
     Shown,
 }
 
-/// Elements that are looked at. Parsing takes time that grows with the square of how deep they lie in each other.
+/// Elements that are looked at.
 const MOST_ELEMENTS: usize = 30_000;
 
 /// As much of a markup as is looked at, and whether that is all of it.
 fn bounded(markup: &str) -> (&str, bool) {
-    match memchr::memchr_iter(b'<', markup.as_bytes()).nth(MOST_ELEMENTS) {
-        Some(end) => (&markup[..end], false),
-        None => (markup, true),
-    }
+    let end = memchr::memchr_iter(b'<', markup.as_bytes()).nth(MOST_ELEMENTS).unwrap_or(markup.len());
+    let bounded = growth::bounded(&markup[..end]);
+    (bounded, bounded.len() == markup.len())
 }
 
 /// Whether all of a markup is looked at, so that nothing of it is left out.

@@ -158,6 +158,11 @@ fn endless_ones_are_cut() {
     let endless = "<p>".repeat(MOST_ELEMENTS + 7);
     let (kept, is_whole) = bounded(&endless);
     assert!(kept.len() == MOST_ELEMENTS * 3 && !is_whole);
+    let growing =
+        format!("<p>{}{}", (0..400).map(|n| format!("<font size={n}>")).collect::<String>(), "<p>x".repeat(20_000));
+    assert!(!super::is_whole(&growing));
+    let cleaned = clean(&growing, HashMap::new(), Remote::Blocked).markup;
+    assert!(cleaned.ends_with(REST) && cleaned.len() < 20_000_000);
 }
 
 #[test]

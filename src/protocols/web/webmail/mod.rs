@@ -25,6 +25,7 @@ mod drafts;
 mod elsewhere;
 mod envelope;
 mod folders;
+mod growth;
 mod html;
 mod list;
 mod parts;
