@@ -32,7 +32,7 @@ pub struct Evidence<'e> {
 }
 
 /// For mail of our own users: only what scanner and milters say.
-pub fn outgoing(helpers: Helpers) -> Verdict {
+pub fn outgoing(helpers: Helpers, strip: Vec<std::ops::Range<usize>>) -> Verdict {
     let mut verdict = Verdict::accept();
     verdict.signals.clone_from(&helpers.signals);
     let decision = match (helpers.refusal, helpers.held) {
@@ -41,6 +41,10 @@ pub fn outgoing(helpers: Helpers) -> Verdict {
         (None, None) => Decision::Accept,
     };
     verdict.decision = decision;
+    // What a milter has rewritten was shown to it without these lines.
+    if helpers.rewritten.is_none() {
+        verdict.strip = strip;
+    }
     verdict.rewritten = helpers.rewritten;
     verdict.recipients = changes(helpers.recipients);
     verdict.refused = helpers.refused;

@@ -120,9 +120,10 @@ impl Examiner {
             let address = view.from_address().to_owned();
             (hop.map(|h| h.address), hello, reverse_path(&view), address, dns_lists::domains_of(&view))
         };
-        let author = address.rsplit_once('@').map_or("", |(_, d)| d);
+        let authors: Vec<String> = address.rsplit_once('@').map(|(_, domain)| domain.to_owned()).into_iter().collect();
         let patience: Duration = self.settings.deadline.duration();
-        let from = Client { address: client, hello: &hello, reverse_path: &reverse_path, author, at: Timestamp::EPOCH };
+        let at = Timestamp::EPOCH;
+        let from = Client { address: client, hello: &hello, reverse_path: &reverse_path, authors: &authors, at };
         let authenticator = Authenticator::new(Arc::clone(resolver), hostname.to_owned());
         let trusted = &self.settings.authentication.trusted_sealers;
         let checks = authenticator.check(message, from, trusted, patience);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::score::Assessment;
-use super::view::View;
+use crate::foundations::mail::HeaderSection;
 
 /// Fields of ours; those that come with a message from elsewhere are removed, so that nobody can vouch for himself.
 const OURS: &[&str] = &[
@@ -48,9 +48,9 @@ pub fn fields(assessment: &Assessment, threshold: f64) -> String {
     out
 }
 
-/// Lines of the message that claim to be ours.
-pub fn forged(view: &View<'_>) -> Vec<Range<usize>> {
-    view.fields.iter().filter(|f| OURS.iter().any(|o| f.is(o))).map(|f| f.lines(view.raw)).collect()
+/// Lines of the message that claim to be ours, wherever in the header a reader could find them.
+pub fn forged(header: &HeaderSection<'_>) -> Vec<Range<usize>> {
+    header.fields().filter(|field| OURS.iter().any(|ours| field.is(ours))).map(|field| field.range).collect()
 }
 
 /// Text that cannot end a line: printable ASCII only, shortened.
@@ -61,7 +61,7 @@ fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::filter::{LimitSettings, Signal};
+    use crate::services::filter::Signal;
 
     #[test]
     fn tells_score_and_reasons() {
@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn forged_ones_are_found() {
         let mail = "X-Spam-Flag: NO\r\nA: b\r\nx-spam-status: No,\r\n score=-5\r\n\r\n";
-        let view = View::new(mail.as_bytes(), &LimitSettings::default());
-        let found: Vec<&str> = forged(&view).into_iter().map(|r| &mail[r]).collect();
+        let header = HeaderSection::of(mail.as_bytes());
+        let found: Vec<&str> = forged(&header).into_iter().map(|r| &mail[r]).collect();
         assert_eq!(found, ["X-Spam-Flag: NO\r\n", "x-spam-status: No,\r\n score=-5\r\n"]);
     }
 }

@@ -17,6 +17,7 @@ mod decide;
 pub mod dns_lists;
 mod endpoint;
 mod examine;
+mod glance;
 mod greylist;
 mod headers;
 mod helpers;
@@ -38,6 +39,7 @@ mod waiting;
 
 pub use endpoint::Endpoint;
 pub use examine::{Examined, Examiner, Inquiry};
+pub use glance::forged;
 pub use learning::lesson;
 pub use pipeline::{Filter, load_rules};
 pub use reporting::CountedPolicy;

@@ -11,6 +11,7 @@ use super::authentication::{self, Authentication, Authenticator, Client, Iprev};
 use super::autolearn::Autolearner;
 use super::classifier::{Limits, Owner, Store, Table};
 use super::decide::{self, Evidence};
+use super::glance::{Glance, forged};
 use super::helpers;
 use super::reputation::{Book, Claims, Standing, standing};
 use super::rules::{BUILTIN, Facts, Points, RuleSet};
@@ -184,24 +185,28 @@ impl Filter {
         let settings = self.settings.get();
         let client = mail.origin.peer.ip();
         let trusted = client.is_some_and(|ip| settings.trusted.iter().any(|n| n.contains(&ip)));
-        if !settings.enabled || trusted || matches!(mail.origin.peer, Peer::Internal) {
+        if trusted && mail.origin.login.is_none() || matches!(mail.origin.peer, Peer::Internal) {
             return Verdict::accept();
         }
-        let hostname = self.hostname();
-        // What our own users send is scanned and shown to milters, not weighed.
+        let (original, hostname) = (mail.message.original(), self.hostname());
+        let strip = forged(original, &hostname);
+        if !settings.enabled || trusted {
+            return Verdict { strip, ..Verdict::accept() };
+        }
+        // Milters see the message without forged fields, and what they add themselves stays.
+        let shown = match settings.milters.is_empty() {
+            true => original.clone(),
+            false => without(original, &strip),
+        };
+        // What our own users send is scanned and shown to milters, not weighed. They may forge no field of ours either.
         if mail.origin.login.is_some() {
-            let helpers = helpers::ask(&settings, mail, mail.message.original(), &hostname).await;
-            let mut verdict = decide::outgoing(helpers);
+            let helpers = helpers::ask(&settings, mail, &shown, &hostname).await;
+            let mut verdict = decide::outgoing(helpers, strip);
             // Signed last, so that no milter changes what is signed.
             verdict.headers = self.signing.fields(&settings, &verdict.apply(&mail.message)).into_bytes();
             return verdict;
         }
-        let glance = Glance::of(mail.message.original(), &settings, &hostname);
-        // Milters see the message without forged fields, and what they add themselves stays.
-        let shown = match settings.milters.is_empty() {
-            true => mail.message.original().clone(),
-            false => without(mail.message.original(), &glance.strip),
-        };
+        let glance = Glance::of(original, &settings);
         let (helpers, known) = tokio::join!(
             helpers::ask(&settings, mail, &shown, &hostname),
             self.gather(&settings, mail, &glance, &hostname)
@@ -225,7 +230,7 @@ impl Filter {
                 recipients: &known.recipients,
                 header,
                 findings,
-                strip: glance.strip,
+                strip,
                 wait,
             },
         );
@@ -265,7 +270,7 @@ impl Filter {
         let bytes = mail.message.original().clone();
         let client = mail.origin.peer.ip();
         let reverse_path = mail.envelope.reverse_path.address().map(|a| a.to_string()).unwrap_or_default();
-        let Glance { author, author_address, domains, .. } = glance;
+        let Glance { authors, author_address, domains } = glance;
         let patience = settings.deadline.duration();
         let network = self.resolver.is_some() && client.is_some_and(|c| !c.is_loopback());
         let checks = async {
@@ -274,7 +279,7 @@ impl Filter {
                 address: client,
                 hello: &mail.origin.hello,
                 reverse_path: &reverse_path,
-                author,
+                authors,
                 at: mail.origin.at,
             };
             let trusted = &settings.authentication.trusted_sealers;
@@ -409,44 +414,6 @@ pub fn load_rules(settings: &RuleSettings) -> RuleSet {
     RuleSet::compile(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())))
 }
 
-/// What must be known about a message before others are asked about it.
-struct Glance {
-    /// The domain of its author; empty when there is none or several.
-    author: String,
-    /// The address of its author; empty when there is none or several.
-    author_address: String,
-    /// Domains that DNS lists are asked about.
-    domains: Vec<String>,
-    /// Lines that pretend to be ours.
-    strip: Vec<std::ops::Range<usize>>,
-}
-
-impl Glance {
-    fn of(bytes: &[u8], settings: &FilterSettings, hostname: &str) -> Self {
-        // Only lists of domains want to know more than the header.
-        let look = if settings.dns_lists.is_empty() { View::header } else { View::new };
-        let view = look(bytes, &settings.limits);
-        let addresses: Vec<String> = view.all("From").flat_map(|f| f.addresses()).collect();
-        let mut authors: Vec<&str> = addresses.iter().filter_map(|a| a.rsplit_once('@')).map(|(_, d)| d).collect();
-        authors.sort_unstable();
-        authors.dedup();
-        // Without an author, or with several, there is no domain whose policy could hold (RFC 9989 §11.5).
-        let author = match authors.as_slice() {
-            [one] => idna::domain_to_ascii(one).unwrap_or_default(),
-            _ => String::new(),
-        };
-        let author_address = match addresses.as_slice() {
-            [one] => one.clone(),
-            _ => String::new(),
-        };
-        let domains = if settings.dns_lists.is_empty() { Vec::new() } else { dns_lists::domains_of(&view) };
-        let mut strip = authentication::forged(&view, hostname);
-        strip.extend(headers::forged(&view));
-        strip.sort_by_key(|r| r.start);
-        Self { author, author_address, domains, strip }
-    }
-}
-
 /// Our Authentication-Results field; empty when nothing was checked.
 fn results(known: &Known, mail: &Mail) -> String {
     let Some(authentication) = &known.authentication else { return String::new() };
@@ -454,7 +421,7 @@ fn results(known: &Known, mail: &Mail) -> String {
         address: known.client,
         hello: &known.hello,
         reverse_path: &known.reverse_path,
-        author: "",
+        authors: &[],
         at: mail.origin.at,
     };
     authentication::header(authentication, &client, &known.hostname)

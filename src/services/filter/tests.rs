@@ -133,6 +133,25 @@ async fn nothing_to_do_costs_nothing() {
     assert!(filter(trusted, "").judge(&Case::new("x").mail()).await.signals.is_empty());
 }
 
+/// Whatever the way: nobody says in our name that his message is good.
+#[tokio::test]
+async fn fields_of_ours_are_taken_from_everybody() {
+    let forged = "Authentication-Results: mx.example.test; dmarc=pass header.from=bank.test\nX-Spam-Flag: NO\nX-Postrider-Quarantine: no\n";
+    let mut case = Case::new(&format!("{forged}From: bob@example.test\nSubject: Hi\n\nHello\n"));
+    for (enabled, login) in [(true, Some("bob@example.test")), (false, Some("bob@example.test")), (false, None)] {
+        let mut mail = case.mail();
+        mail.origin.login = login.map(|login| crate::foundations::mail::Login { address: login.parse().unwrap() });
+        let filter = filter(FilterSettings { enabled, ..FilterSettings::default() }, "");
+        let verdict = filter.judge(&mail).await;
+        assert_eq!(verdict.apply(&mail.message).bytes(), "From: bob@example.test\r\nSubject: Hi\r\n\r\nHello\r\n");
+    }
+    // A front end of ours has had its say.
+    case.client = "198.51.100.9:25".parse().unwrap();
+    let trusted = FilterSettings { trusted: vec!["198.51.100.9/32".parse().unwrap()], ..FilterSettings::default() };
+    let mail = case.mail();
+    assert_eq!(filter(trusted, "").judge(&mail).await.apply(&mail.message), mail.message);
+}
+
 #[tokio::test]
 async fn a_dead_dns_gives_no_verdict_of_its_own() {
     let zone = "sender.test FAIL\n_dmarc.sender.test FAIL\nmx.sender.test FAIL\n198.51.100.7 FAIL";

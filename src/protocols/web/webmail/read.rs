@@ -20,7 +20,7 @@ use super::list::flags;
 use super::source::{self, Layout};
 use crate::foundations::address::Domain;
 use crate::foundations::mail::addresses::{self, Entry};
-use crate::foundations::mail::{HeaderDate, HeaderSection, Structure};
+use crate::foundations::mail::{HeaderDate, HeaderSection, Structure, results_of};
 use crate::protocols::web::form;
 use crate::storage::mailbox::Access;
 
@@ -252,12 +252,8 @@ fn attachments(structure: &Structure<'_>, layout: &Layout) -> Vec<Attachment> {
 fn authentication(header: &HeaderSection<'_>, hostname: &Domain) -> Vec<String> {
     let Some(field) = header.first("Authentication-Results") else { return Vec::new() };
     let text = field.text();
-    let mut parts = text.split(';').map(str::trim);
-    let ours = parts.next().and_then(|id| id.split_whitespace().next());
-    if !ours.is_some_and(|id| id.eq_ignore_ascii_case(hostname.as_str())) {
-        return Vec::new();
-    }
-    parts.filter(|part| part.contains('=')).map(clean).take(20).collect()
+    let results = results_of(&text, hostname.as_str()).unwrap_or_default();
+    results.into_iter().filter(|result| result.contains('=')).map(clean).take(20).collect()
 }
 
 fn spam(header: &HeaderSection<'_>) -> Option<Spam> {

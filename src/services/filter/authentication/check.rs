@@ -9,6 +9,7 @@ use super::hello::{Iprev, iprev};
 use super::spf::{Checker, Outcome, Question, SpfResult};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::dns::SharedResolver;
+use crate::foundations::mail::results_in;
 use crate::services::filter::Signal;
 
 /// How a message came, as far as its authentication is concerned.
@@ -20,8 +21,8 @@ pub struct Client<'c> {
     pub hello: &'c str,
     /// The reverse-path without brackets; empty when it is null.
     pub reverse_path: &'c str,
-    /// The domain of the From field in lower case; empty when there is none or several.
-    pub author: &'c str,
+    /// The domains of the authors in lower case, each once.
+    pub authors: &'c [String],
     /// When it came.
     pub at: Timestamp,
 }
@@ -106,36 +107,68 @@ impl Authenticator {
             tokio::time::timeout(patience, dkim::verify(resolver, bytes)).await.unwrap_or(none)
         };
         let (iprev, spf_hello, spf, signatures) = tokio::join!(name, spf_hello, spf, signatures);
-        let dmarc = self.dmarc(client.author, spf.as_ref().or(spf_hello.as_ref()), &signatures, patience).await;
-        let vouched = vouched(&signatures.arc, trusted);
+        let dmarc = self.dmarc(client.authors, spf.as_ref().or(spf_hello.as_ref()), &signatures, patience).await;
+        let vouched = vouched(&signatures.arc, trusted, client.authors);
         Authentication { iprev, spf_hello, spf, signatures, dmarc, vouched }
     }
 
-    async fn dmarc(&self, author: &str, spf: Option<&Outcome>, signatures: &Signatures, patience: Duration) -> Dmarc {
+    async fn evaluate(&self, author: &str, identities: Identities<'_>, patience: Duration) -> Dmarc {
+        let evaluation = dmarc::evaluate(&*self.resolver, author, identities);
+        let late = |_| Dmarc::without_record(DmarcResult::TempError, author);
+        tokio::time::timeout(patience, evaluation).await.unwrap_or_else(late)
+    }
+
+    /// Of several authors the one whose policy is broken most counts, so that nobody gets past a policy by naming another author
+    /// beside the one he pretends to be (RFC 9989 §11.5).
+    async fn dmarc(
+        &self,
+        authors: &[String],
+        spf: Option<&Outcome>,
+        signatures: &Signatures,
+        patience: Duration,
+    ) -> Dmarc {
         let dkim: Vec<&str> =
             signatures.dkim.iter().filter(|s| s.result == DkimResult::Pass).map(|s| s.domain.as_str()).collect();
         let spf = spf.filter(|s| s.result == SpfResult::Pass).map(|s| s.domain.as_str());
-        let evaluation = dmarc::evaluate(&*self.resolver, author, Identities { spf, dkim: &dkim });
-        tokio::time::timeout(patience, evaluation).await.unwrap_or_else(|_| Dmarc {
-            result: DmarcResult::TempError,
-            policy: dmarc::Policy::None,
-            domain: author.to_owned(),
-            record_domain: String::new(),
-            published: None,
-        })
+        let identities = Identities { spf, dkim: &dkim };
+        let evaluate = |author| self.evaluate(author, identities, patience);
+        match authors {
+            [] => evaluate("").await,
+            [one] => evaluate(one).await,
+            [first, ..] if authors.len() > MOST_AUTHORS => {
+                let policy = dmarc::Policy::Quarantine;
+                Dmarc { policy, ..Dmarc::without_record(DmarcResult::Fail, first) }
+            }
+            several => {
+                let all = futures_util::future::join_all(several.iter().map(|author| evaluate(author.as_str()))).await;
+                let failed = all.into_iter().filter(|found| found.result == DmarcResult::Fail);
+                let worst = failed.max_by_key(|found| found.policy);
+                worst.unwrap_or_else(|| Dmarc::without_record(DmarcResult::PermError, ""))
+            }
+        }
     }
 }
+
+/// Domains of authors that are asked about. A message in the name of more is none of anybody's.
+const MOST_AUTHORS: usize = 10;
 
 fn unanswered(domain: &str) -> Outcome {
     Outcome { result: SpfResult::TempError, domain: domain.to_ascii_lowercase(), explanation: None }
 }
 
 /// The trusted sealer of a whole chain that says DMARC, or SPF and DKIM, had passed when the message reached it.
-fn vouched(arc: &Chain, trusted: &[String]) -> Option<String> {
+fn vouched(arc: &Chain, trusted: &[String], authors: &[String]) -> Option<String> {
     let Chain::Pass { sealers, results } = arc else { return None };
     // The newest sealer must be trusted: it is the one whose results are read.
     let sealer = sealers.last().filter(|s| trusted.iter().any(|t| t == *s))?;
-    results.to_ascii_lowercase().contains("dmarc=pass").then(|| sealer.clone())
+    let results = results.to_ascii_lowercase();
+    // Not anywhere in the text: the sender of the envelope stands in it, too.
+    let mut passed = results_in(&results).filter(|result| result.starts_with("dmarc=pass"));
+    let is_of_author = |result: &str| {
+        let from = result.split_whitespace().find_map(|word| word.strip_prefix("header.from="));
+        from.is_none_or(|from| authors.iter().any(|author| author == from))
+    };
+    passed.any(is_of_author).then(|| sealer.clone())
 }
 
 impl Authentication {

@@ -78,6 +78,14 @@ pub struct Dmarc {
     pub published: Option<Published>,
 }
 
+impl Dmarc {
+    /// A result that no record has led to.
+    pub fn without_record(result: DmarcResult, author: &str) -> Self {
+        let (domain, record_domain) = (author.to_owned(), String::new());
+        Self { result, policy: Policy::None, domain, record_domain, published: None }
+    }
+}
+
 /// A record whose owner wants reports, as reports quote it, and what was found by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {

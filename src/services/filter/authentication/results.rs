@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::check::{Authentication, Client};
 use super::dkim::{Chain, Findings};
 use super::hello::Iprev;
-use crate::services::filter::view::View;
+use crate::foundations::mail::{HeaderSection, author_of_results};
 
 /// The complete field, with its line end, to be put in front of the message.
 pub fn header(authentication: &Authentication, client: &Client<'_>, hostname: &str) -> String {
@@ -21,7 +21,7 @@ pub fn header(authentication: &Authentication, client: &Client<'_>, hostname: &s
         results.push(format!("spf={} smtp.helo={}", outcome.result.word(), value(client.hello)));
     }
     if let Some(outcome) = &authentication.spf {
-        results.push(format!("spf={} smtp.mailfrom={}", outcome.result.word(), value(client.reverse_path)));
+        results.push(format!("spf={} smtp.mailfrom={}", outcome.result.word(), sender(client.reverse_path)));
     }
     if authentication.signatures.dkim.is_empty() {
         results.push("dkim=none".to_owned());
@@ -44,7 +44,9 @@ pub fn header(authentication: &Authentication, client: &Client<'_>, hostname: &s
         results.push(text);
     }
     let dmarc = &authentication.dmarc;
-    if !dmarc.domain.is_empty() {
+    if dmarc.domain.is_empty() {
+        results.push(format!("dmarc={}", dmarc.result.word()));
+    } else {
         results.push(format!(
             "dmarc={} (p={}) header.from={}",
             dmarc.result.word(),
@@ -74,46 +76,61 @@ pub fn findings(authentication: &Authentication, header: &str) -> Option<Finding
     Some(Findings { results, sets })
 }
 
-/// Fields that claim to be ours (RFC 8601 §5): ranges of the bytes the view was made of, whole lines.
-pub fn forged(view: &View<'_>, hostname: &str) -> Vec<Range<usize>> {
-    view.all("Authentication-Results")
-        .filter(|field| {
-            let id = field.decoded().split([';', ' ', '\t', '(']).next().unwrap_or_default();
-            let id = id.trim_matches('"');
-            id.eq_ignore_ascii_case(hostname) || id.is_empty()
-        })
-        .map(|field| field.lines(view.raw))
-        .collect()
+/// Fields that claim to be ours (RFC 8601 §5): ranges of the message, whole lines. Every field is looked at that a reader could
+/// find, however many there are.
+pub fn forged(header: &HeaderSection<'_>, hostname: &str) -> Vec<Range<usize>> {
+    let claims = header.all("Authentication-Results").filter(|field| {
+        let text = field.text();
+        let author = author_of_results(&text);
+        author.eq_ignore_ascii_case(hostname) || author.is_empty()
+    });
+    claims.map(|field| field.range).collect()
 }
 
-/// A value as a token where that is possible, else quoted; control characters become question marks (RFC 8601 §2.2).
+/// A sender. Of one whose local part would have to be quoted only the domain is told (RFC 8601 §2.2: the local part may be
+/// left out): not every reader of the field knows quotes.
+fn sender(path: &str) -> String {
+    match path.rsplit_once('@') {
+        Some((local, domain)) if local.is_empty() || !local.chars().all(is_token) => format!("@{}", value(domain)),
+        _ => value(path),
+    }
+}
+
+/// What a value may consist of without quotes.
+fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || "!#$%&'*+-.^_`{|}~@".contains(c)
+        || !c.is_ascii() && !c.is_whitespace() && !c.is_control()
+}
+
+/// A value as a token where that is possible, else quoted (RFC 8601 §2.2). What could end the quotes, or the result for a reader
+/// who knows none, becomes a question mark, and so do control characters.
 fn value(text: &str) -> String {
-    let clean: String = text.chars().take(256).map(|c| if c.is_control() { '?' } else { c }).collect();
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`{|}~@/:".contains(c) || !c.is_ascii();
-    if !clean.is_empty() && clean.chars().all(token) && !clean.contains(['/', ':']) {
+    let harmless = |c: char| if c.is_control() || matches!(c, '"' | '\\' | ';') { '?' } else { c };
+    let clean: String = text.chars().take(256).map(harmless).collect();
+    if !clean.is_empty() && clean.chars().all(is_token) {
         return clean;
     }
-    format!("\"{}\"", clean.replace('\\', "\\\\").replace('"', "\\\""))
+    format!("\"{clean}\"")
 }
 
 /// Text that may stand in a comment.
 fn comment(text: &str) -> String {
     text.chars()
         .take(120)
-        .map(|c| if c.is_ascii_graphic() && !"()\\".contains(c) || c == ' ' { c } else { '?' })
+        .map(|c| if c.is_ascii_graphic() && !"();\\".contains(c) || c == ' ' { c } else { '?' })
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::filter::LimitSettings;
 
     #[test]
     fn forged_ones_are_found() {
         let mail = "Authentication-Results: MX.example.test; spf=pass\r\nA: b\r\nAuthentication-Results: other.test; dmarc=pass\r\nauthentication-results:\r\n \"mx.example.test\" 1;\r\n dkim=pass\r\nX: y\r\n\r\nbody";
-        let view = View::new(mail.as_bytes(), &LimitSettings::default());
-        let found: Vec<&str> = forged(&view, "mx.example.test").into_iter().map(|r| &mail[r]).collect();
+        let header = HeaderSection::of(mail.as_bytes());
+        let found: Vec<&str> = forged(&header, "mx.example.test").into_iter().map(|r| &mail[r]).collect();
         assert_eq!(
             found,
             [
@@ -126,8 +143,16 @@ mod tests {
     #[test]
     fn nothing_can_be_smuggled_into_the_field() {
         assert_eq!(value("a\r\nX: y"), "\"a??X: y\"");
-        assert_eq!(value("a;b\"c"), "\"a;b\\\"c\"");
+        assert_eq!(value("a;b\"c d"), "\"a?b?c d\"");
         assert_eq!(value("ann@example.test"), "ann@example.test");
-        assert_eq!(comment("a)\r\nb"), "a???b");
+        assert_eq!(comment("a);\r\nb"), "a????b");
+        for (path, wanted) in [
+            ("ann@example.test", "ann@example.test"),
+            ("jörg+x@example.test", "jörg+x@example.test"),
+            ("\"x; dmarc=pass (p=reject) header.from=bank.test; y\"@far.test", "@far.test"),
+            ("\"a b\"@[IPv6:2001:db8::1]", "@\"[IPv6:2001:db8::1]\""),
+        ] {
+            assert_eq!(sender(path), wanted);
+        }
     }
 }

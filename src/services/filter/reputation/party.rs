@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::foundations::mail::results_of;
 use crate::services::filter::authentication::dkim::DkimResult;
 use crate::services::filter::authentication::spf::SpfResult;
 use crate::services::filter::authentication::{Authentication, DmarcResult};
@@ -96,10 +97,10 @@ impl Claims {
         };
         let mut claims = Self { author, client: hop(view).map(|h| h.address), ..Self::default() };
         let ours = view.all("Authentication-Results").find_map(|field| {
-            let (id, results) = field.decoded().split_once(';')?;
-            id.trim().trim_matches('"').eq_ignore_ascii_case(hostname).then(|| results.to_ascii_lowercase())
+            let results = results_of(field.decoded(), hostname)?;
+            Some(results.into_iter().map(str::to_ascii_lowercase).collect::<Vec<_>>())
         });
-        for result in ours.iter().flat_map(|results| results.split(';')).map(str::trim) {
+        for result in ours.iter().flatten().map(String::as_str) {
             let of = |name: &str| property(result, name);
             if result.starts_with("iprev=") {
                 claims.client = of("policy.iprev").and_then(|a| a.parse().ok()).or(claims.client);

@@ -1,7 +1,6 @@
 //! Header fields.
 
 use std::cell::OnceCell;
-use std::ops::Range;
 
 use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
@@ -15,8 +14,6 @@ pub struct Field<'m> {
     pub name: &'m [u8],
     /// What stands after the colon, folded as it came, without the final line end.
     pub raw: &'m [u8],
-    /// Where the field begins and ends in the bytes, its last line end left out.
-    span: Range<usize>,
     decoded: OnceCell<String>,
     mailbox: OnceCell<Mailbox>,
 }
@@ -38,13 +35,6 @@ impl<'m> Field<'m> {
         self.decoded.get_or_init(|| decode(self.raw))
     }
 
-    /// The whole lines of the field in the bytes it was read from.
-    pub fn lines(&self, bytes: &[u8]) -> Range<usize> {
-        let rest = bytes.get(self.span.end..).unwrap_or_default();
-        let line_end = if rest.starts_with(b"\r\n") { 2 } else { usize::from(rest.starts_with(b"\n")) };
-        self.span.start..self.span.end + line_end
-    }
-
     /// The first mail address in the value, in lower case; empty when there is none.
     pub fn address(&self) -> &str {
         &self.mailbox().address
@@ -57,10 +47,7 @@ impl<'m> Field<'m> {
 
     /// Every mail address in the value, in lower case (at most a hundred).
     pub fn addresses(&self) -> Vec<String> {
-        let value = terminated(self.raw);
-        let parsed = MessageStream::new(&value).parse_address();
-        let HeaderValue::Address(list) = parsed else { return Vec::new() };
-        list.iter().filter_map(|a| a.address.as_ref()).take(100).map(|a| a.to_lowercase()).collect()
+        addresses_in(self.raw)
     }
 
     fn mailbox(&self) -> &Mailbox {
@@ -74,6 +61,14 @@ impl<'m> Field<'m> {
             })
         })
     }
+}
+
+/// Every mail address in the value of a field, in lower case (at most a hundred).
+pub fn addresses_in(raw: &[u8]) -> Vec<String> {
+    let value = terminated(raw.trim_ascii_end());
+    let parsed = MessageStream::new(&value).parse_address();
+    let HeaderValue::Address(list) = parsed else { return Vec::new() };
+    list.iter().filter_map(|a| a.address.as_ref()).take(100).map(|a| a.to_lowercase()).collect()
 }
 
 /// The parsers of field bodies want a final line end.
@@ -111,7 +106,6 @@ pub fn split<'m>(raw: &'m [u8], limits: &LimitSettings, reached: &mut Vec<Limit>
             fields.push(Field {
                 name: raw[name..colon].trim_ascii_end(),
                 raw: raw.get(colon + 1..end).unwrap_or_default(),
-                span: name..end,
                 decoded: OnceCell::new(),
                 mailbox: OnceCell::new(),
             });

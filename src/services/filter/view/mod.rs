@@ -11,7 +11,7 @@ mod markup;
 mod parts;
 mod received;
 
-pub use fields::Field;
+pub use fields::{Field, addresses_in};
 pub use html::HtmlFacts;
 pub use links::{Link, LinkKind, host_of, link_of};
 pub use parts::Part;

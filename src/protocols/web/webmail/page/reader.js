@@ -139,7 +139,8 @@ export class Reader {
     const results = this.message.authentication;
     if (results.length === 0) return null;
     const dmarc = results.find((one) => one.startsWith("dmarc="));
-    const good = dmarc ? dmarc.startsWith("dmarc=pass") : results.some((one) => one.startsWith("dkim=pass"));
+    // A signature alone may be of anybody; only DMARC says whose the address is.
+    const good = dmarc?.startsWith("dmarc=pass");
     const bad = dmarc?.startsWith("dmarc=fail");
     if (!good && !bad) return null;
     const text = t(good ? "authGood" : "authBad");

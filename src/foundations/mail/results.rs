@@ -1,0 +1,95 @@
+//! Reading Authentication-Results fields (RFC 8601 §2.2).
+//!
+//! Values come from strangers and may stand in quotes, semicolons and all: whoever splits at every semicolon can be told anything.
+
+/// The name of whoever has written a field, without comments and quotes; empty when there is none.
+pub fn author_of_results(text: &str) -> &str {
+    let text = after_comments(text);
+    match text.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next().unwrap_or_default(),
+        None => text.split(|c: char| c.is_whitespace() || matches!(c, ';' | '(')).next().unwrap_or_default(),
+    }
+    .trim()
+}
+
+/// The results in a field that this host has written; `None` when another has, or nobody.
+pub fn results_of<'t>(text: &'t str, host: &str) -> Option<Vec<&'t str>> {
+    if !author_of_results(text).eq_ignore_ascii_case(host) {
+        return None;
+    }
+    Some(results_in(text).skip(1).collect())
+}
+
+/// The parts between semicolons that stand in neither quotes nor comments, without blanks around them.
+pub fn results_in(text: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut depth, mut escaped) = (false, 0_u32, false);
+    let parts = text.split(move |c: char| {
+        if std::mem::take(&mut escaped) {
+            return false;
+        }
+        match c {
+            '\\' => escaped = quoted || depth > 0,
+            '"' if depth == 0 => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth = depth.saturating_sub(1),
+            ';' => return !quoted && depth == 0,
+            _ => {}
+        }
+        false
+    });
+    parts.map(str::trim)
+}
+
+/// What follows blanks and comments at the beginning (RFC 5322 §3.2.2).
+fn after_comments(text: &str) -> &str {
+    let mut rest = text.trim_start();
+    while rest.starts_with('(') {
+        let (mut depth, mut escaped) = (0_u32, false);
+        let end = rest.char_indices().find(|(_, c)| {
+            match c {
+                _ if std::mem::take(&mut escaped) => {}
+                '\\' => escaped = true,
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            depth == 0
+        });
+        let Some((end, _)) = end else { return "" };
+        rest = rest[end + 1..].trim_start();
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_author_of_a_field_is_told() {
+        for (text, wanted) in [
+            ("mx.test; spf=pass", "mx.test"),
+            (" mx.test 1; spf=pass", "mx.test"),
+            ("mx.test\u{a0}1; spf=pass", "mx.test"),
+            ("\u{a0}mx.test; spf=pass", "mx.test"),
+            ("\"mx.test\" 1; none", "mx.test"),
+            ("(a (b\\)) c) mx.test(d); none", "mx.test"),
+            ("mx.test", "mx.test"),
+            ("; spf=pass", ""),
+            ("(never closed mx.test; spf=pass", ""),
+            ("", ""),
+        ] {
+            assert_eq!(author_of_results(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_in_quotes_is_no_result() {
+        let text = "mx.test; spf=none (a;b \\) ;) smtp.mailfrom=\"\\\"x; dmarc=pass\\\"@far.test\"; dmarc=fail";
+        let wanted =
+            ["spf=none (a;b \\) ;) smtp.mailfrom=\"\\\"x; dmarc=pass\\\"@far.test\"", "dmarc=fail"].map(str::to_owned);
+        assert_eq!(results_of(text, "MX.test").unwrap(), wanted);
+        assert_eq!(results_of(text, "other.test"), None);
+        assert_eq!(results_of("mx.test; a=\"b; c=d", "mx.test").unwrap(), ["a=\"b; c=d"]);
+    }
+}
