@@ -15,6 +15,7 @@
 
 mod fields;
 mod letters;
+mod own_name;
 mod perform;
 mod programs;
 mod scripted;

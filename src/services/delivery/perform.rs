@@ -15,7 +15,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::QueueId;
-use crate::foundations::mail::{Envelope, HeaderSection, Mail, Message, Recipient};
+use crate::foundations::mail::{Envelope, HeaderSection, Mail, Message, Recipient, results_of};
 use crate::services::filter::Folder;
 use crate::services::handover::{Errand, ErrandKind, Outcome};
 use crate::services::routing::Identity;
@@ -131,7 +131,7 @@ impl Performance<'_> {
             _ => None,
         });
         for (act, to, message) in redirects {
-            match self.redirect(act, to, message).await {
+            match self.redirect(act, to, self.honest(message)).await {
                 Ok(id) => sent = sent.or(id),
                 Err(refusal) if refusal.is_temporary() => return Err(refusal),
                 Err(refusal) => {
@@ -289,7 +289,8 @@ impl Performance<'_> {
 
     /// Sends a letter of the account.
     async fn send(&self, message: &Message, to: Vec<Address>, reverse_path: ReversePath) -> Result<QueueId, Refusal> {
-        let mail = letters::mail(message, to, reverse_path, self.delivery.clock.now());
+        let message = self.in_own_name(message).await?;
+        let mail = letters::mail(&message, to, reverse_path, self.delivery.clock.now());
         let account = &self.item.recipient.account;
         let errand = Errand { mail: &mail, account, kind: ErrandKind::Letter, findings: None };
         let posted = self.scripting.parts.posting.post(errand).await;
@@ -384,18 +385,16 @@ fn is_believed(mail: &Mail, message: &Message, hostname: &Domain) -> bool {
     let Some(sender) = mail.envelope.reverse_path.address() else { return false };
     let bytes = message.bytes();
     let header = HeaderSection::of(&bytes);
-    let mut results = header.all("Authentication-Results").map(|field| field.text());
-    let own = results.find(|text| {
-        let name = text.split([';', ' ']).next().unwrap_or_default();
-        name.eq_ignore_ascii_case(hostname.as_str())
-    });
     let domain = sender.domain().as_str();
-    own.is_some_and(|text| {
-        text.split(';').map(str::trim).any(|result| {
-            result.starts_with("spf=pass smtp.mailfrom=")
-                || result.starts_with("dmarc=pass") && result.ends_with(&format!("header.from={domain}"))
+    let shows = |text: &str| {
+        results_of(text, hostname.as_str()).map(|results| {
+            results.into_iter().any(|result| {
+                result.starts_with("spf=pass smtp.mailfrom=")
+                    || result.starts_with("dmarc=pass") && result.ends_with(&format!("header.from={domain}"))
+            })
         })
-    })
+    };
+    header.all("Authentication-Results").find_map(|field| shows(&field.text())).unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -430,6 +429,7 @@ mod tests {
             ("mail.example.test;\r\n\tdmarc=pass (p=none) header.from=other.test", false),
             ("mail.example.test;\r\n\tspf=pass smtp.helo=far.test;\r\n\tspf=fail smtp.mailfrom=eve@far.test", false),
             ("mx.elsewhere.test;\r\n\tspf=pass smtp.mailfrom=eve@far.test", false),
+            ("mail.example.test;\r\n\tspf=fail smtp.mailfrom=\"\\\"x; spf=pass smtp.mailfrom=\\\"@far.test\"", false),
         ] {
             let message = Message::new(format!("Authentication-Results: {field}\r\nSubject: x\r\n\r\n").into_bytes());
             assert_eq!(is_believed(&mail, &message, &host), believed, "{field}");

@@ -210,3 +210,31 @@ async fn refusals_are_made_in_the_dialogue_and_never_sent_to_forged_senders() {
     assert_eq!(world.inbox(ANN).await, 1);
     world.host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_script_writes_in_the_name_of_another() {
+    let world = World::new("").await;
+    let script = format!(
+        "require [\"enotify\", \"vacation\"];\n\
+         notify :from \"Boss <{BOB}>\" \"mailto:{EVE}?subject=pay\";\n\
+         vacation :from \"Boss <{BOB}>\" :subject \"pay\" \"now\";\n"
+    );
+    activate(&world.host, ANN, &script);
+    world.taken(EVE, &[ANN], &letter("one", "first")).await;
+    for sent in world.peer.wait_for(2).await {
+        assert!(sent.content.contains("\nFrom: ann@example.test") && !sent.content.contains(BOB), "{}", sent.content);
+    }
+    // Nor does a message that is passed on become another's, or one that this server has found to be good.
+    let script = format!(
+        "require \"editheader\";\n\
+         deleteheader \"From\";\naddheader \"From\" \"Boss <{BOB}>\";\n\
+         addheader \"Authentication-Results\" \"mail.example.test; dmarc=pass\";\n\
+         redirect \"{EVE}\";\n"
+    );
+    activate(&world.host, ANN, &script);
+    world.taken("joe@far.test", &[ANN], &letter("two", "second")).await;
+    let sent = world.peer.wait_for(3).await.remove(2);
+    assert!(sent.content.contains("\nFrom: ") && sent.content.contains("Subject: second"), "{}", sent.content);
+    assert!(!sent.content.contains(BOB) && !sent.content.contains("dmarc=pass"), "{}", sent.content);
+    world.host.stop().await;
+}
