@@ -142,7 +142,7 @@ impl Guard {
         }
     }
 
-    /// Whether this peer may try a password for this account now. The name is as given by the client.
+    /// Whether this peer may try a password for this account now, by the name its failures are counted under.
     pub fn may_log_in(&self, peer: &Peer, account: &str) -> Result<(), Refusal> {
         let settings = self.0.settings.get();
         let Some(client) = self.counted(peer, &settings) else { return Ok(()) };

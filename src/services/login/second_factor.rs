@@ -2,7 +2,7 @@
 
 use super::app_password::Made;
 use super::one_time::{Code, Key, address};
-use super::verify::{Entrance, Inner, shown, unable};
+use super::verify::{Entrance, Inner, unable};
 use super::{Keyring, Login, LoginAttempt, LoginSettings, SealError, TwoFactorPolicy, read_key, seal};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::Timestamp;
@@ -223,7 +223,7 @@ impl Inner {
             }
             (None, None) => "no code at all",
         };
-        let name = shown(&attempt.username);
+        let name = self.name(attempt);
         self.journal.record(
             self.event(EventKind::LoginRefused, attempt, &name).with("reason", reason).with("second_factor", true),
         );
@@ -274,7 +274,7 @@ impl Inner {
         if self.directory.try_second_factor(account.id, tries).await.map_err(refused)? {
             return Ok(());
         }
-        self.refused(attempt, &shown(&attempt.username), "too many codes before");
+        self.refused(attempt, &self.name(attempt), "too many codes before");
         let minutes = rest.as_secs().div_ceil(60);
         let public = format!("Too many codes were tried for this account; try again in {minutes} minutes");
         Err(Refusal::new(Kind::TooMany, public).smtp(454, "4.7.0"))

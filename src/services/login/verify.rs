@@ -158,7 +158,7 @@ impl Login {
 impl Inner {
     /// Whose password this is. What fails is recorded, counted, and answered when it is time.
     pub(super) async fn identify(&self, attempt: &LoginAttempt, entrance: Entrance) -> Result<(Account, By), Refusal> {
-        let name = shown(&attempt.username);
+        let name = self.name(attempt);
         if let Err(refusal) = self.guard.may_log_in(&attempt.peer, &name) {
             self.refused(attempt, &name, "too many failures before");
             return Err(refusal);
@@ -195,7 +195,7 @@ impl Inner {
 
     /// Somebody is in.
     pub(super) fn welcome(&self, attempt: &LoginAttempt, account: &Account, by: &By, second: Option<&'static str>) {
-        self.guard.logged_in(&attempt.peer, &shown(&attempt.username));
+        self.guard.logged_in(&attempt.peer, &self.name(attempt));
         let event = self.event(EventKind::LoginAccepted, attempt, &account.address.to_string());
         let event = match by {
             By::Password(from) => event.with("remembered", *from == From::Cache),
@@ -348,6 +348,13 @@ impl Inner {
         }
     }
 
+    /// Under which name failures are counted: an address can be written in many ways (RFC 5321 §4.1.2: `"\a\nn"@example.org`
+    /// is `ann@example.org`), and each of them would be counted by itself.
+    pub(super) fn name(&self, attempt: &LoginAttempt) -> String {
+        let address = address(&attempt.username, &self.settings.get());
+        address.map_or_else(|| shown(&attempt.username), |address| address.key())
+    }
+
     pub(super) fn event(&self, kind: EventKind, attempt: &LoginAttempt, subject: &str) -> Event {
         Event::new(self.clock.now(), kind)
             .session(attempt.session)
@@ -362,7 +369,7 @@ impl Inner {
 }
 
 /// The user name as it may stand in a journal: bounded, without control characters, in lower case.
-pub(super) fn shown(username: &str) -> String {
+fn shown(username: &str) -> String {
     let cleaned = username.trim().chars().take(LONGEST_NAME).map(|c| if c.is_control() { '?' } else { c });
     cleaned.collect::<String>().to_lowercase()
 }

@@ -20,6 +20,7 @@ super::engines::on_every_engine!(
     the_right_ones_get_in,
     changes_count_at_once,
     refusals_are_recorded,
+    all_spellings_of_an_address_are_counted_together,
     a_dead_database_is_no_wrong_password,
     weak_hashes_are_strengthened_where_wanted,
 );
@@ -40,10 +41,14 @@ struct Door {
 }
 
 fn door(world: &World, settings: LoginSettings) -> Door {
-    let clock = world.shared_clock();
     // Delays and bans are the guard's own business; here they would only slow the test down.
     let quiet = GuardSettings { error_delay: Span::seconds(0), failures: 0, account_failures: 0, ..Default::default() };
-    let guard = Guard::new(Live::new(quiet), clock.clone());
+    guarded_door(world, settings, quiet)
+}
+
+fn guarded_door(world: &World, settings: LoginSettings, guard: GuardSettings) -> Door {
+    let clock = world.shared_clock();
+    let guard = Guard::new(Live::new(guard), clock.clone());
     let database = world.directory.database().clone();
     let journal = Journal::start(database, Live::new(JournalSettings::default()), clock.clone(), &world.tasks);
     let login = Login::new(world.directory.clone(), guard, journal.clone(), Live::new(settings), clock);
@@ -52,6 +57,27 @@ fn door(world: &World, settings: LoginSettings) -> Door {
 
 fn cheap() -> LoginSettings {
     LoginSettings { cost: 4, default_domain: Some(domain("a.test")), ..Default::default() }
+}
+
+/// An address can be written in more ways than anybody can guess passwords; a limit for each of them would be none.
+async fn all_spellings_of_an_address_are_counted_together(database: Database) {
+    let world = World::new(database);
+    world.users(&["ann@a.test"]).await;
+    let guard = GuardSettings { error_delay: Span::seconds(0), failures: 0, account_failures: 5, ..Default::default() };
+    let door = guarded_door(&world, cheap(), guard);
+    let from = |n: usize, name: &str, password: &str| LoginAttempt {
+        peer: Peer::Tcp(format!("203.0.{n}.7:4000").parse().unwrap()),
+        ..attempt(name, password)
+    };
+    let spellings = ["ann@a.test", "ann", "\"ann\"@A.test", "\"a\\nn\"@a.test", "Ann@a.test."];
+    for (n, name) in spellings.into_iter().enumerate() {
+        let refusal = door.login.verify(from(n, name, "wrong")).await.unwrap_err();
+        assert_eq!(refusal.kind, Kind::AuthenticationFailed, "{name}");
+    }
+    for name in ["ann@a.test", "\"\\a\\nn\"@a.test"] {
+        let refusal = door.login.verify(from(99, name, "pencil")).await.unwrap_err();
+        assert_eq!(refusal.kind, Kind::TooMany, "{name}");
+    }
 }
 
 async fn the_right_ones_get_in(database: Database) {
