@@ -238,3 +238,24 @@ async fn a_login_to_the_monitoring_page_outlives_the_process_but_not_the_passwor
     .await;
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_to_the_webmail_ends_with_its_domain() {
+    let settings = "[login]\nlook_again = \"200ms\"\n[directory]\ncache_for = \"200ms\"\n";
+    let host = Host::start().settings(settings).user("ann@example.test").real_time().await;
+    let config = config(&host);
+    let ann = webmail_login(&host).await;
+    assert!(is_in(&host, &ann).await);
+    assert_eq!(run(&config, &["domain", "disable", "example.test"], "").await.1, 0);
+    soon(async {
+        while is_in(&host, &ann).await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!(run(&config, &["domain", "enable", "example.test"], "").await.1, 0);
+    assert!(!is_in(&host, &ann).await, "what has ended does not come back");
+    let again = webmail_login(&host).await;
+    assert!(is_in(&host, &again).await);
+    host.stop().await;
+}

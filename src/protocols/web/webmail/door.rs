@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use super::Room;
 use super::answer::{Answer, Problem};
 use super::serve::Visit;
+use crate::foundations::address::Address;
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Login;
 use crate::foundations::settings::ByteSize;
@@ -94,16 +95,19 @@ impl FromRequestParts<Arc<Room>> for Reader {
     }
 }
 
-/// The account of a login, as long as it may log in and its password is the one the login was made with. When the login was
+/// The account of a login, as long as it and its domain are in use and its password is the one the login was made with. When the login was
 /// looked up anew, so is the account: both end within `login.look_again`, whoever has changed them.
 pub(super) async fn account(room: &Room, session: &Session) -> Answer<Option<Arc<Account>>> {
     let login = &session.login;
-    let Ok(address) = login.account.parse() else { return Ok(None) };
+    let Ok(address) = login.account.parse::<Address>() else { return Ok(None) };
     let holds = |account: &Account| {
         let has_passed = account.two_factor_since.is_none() || account.two_factor_since == login.two_factor_since;
         account.may_log_in() && has_passed && digest(account.password.expose()) == login.password
     };
     let directory = &room.needs.directory;
+    if !directory.domain(address.domain()).await?.is_some_and(|domain| domain.is_active()) {
+        return Ok(None);
+    }
     if !session.is_fresh
         && let Some(account) = directory.account(&address).await?.filter(|account| holds(account))
     {

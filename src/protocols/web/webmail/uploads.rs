@@ -34,16 +34,22 @@ pub(super) struct Upload {
     at: Timestamp,
 }
 
+impl Upload {
+    /// What it takes: empty files are no reason to run out of memory either, nor to look through thousands of them.
+    fn memory(&self) -> u64 {
+        (LEAST + self.account.len() + self.name.len() + self.kind.len() + self.octets.len()) as u64
+    }
+}
+
 impl Uploads {
     /// Keeps a file; `None` when there is no room for it.
     fn keep(&self, upload: Upload, per_user: u64, all: u64, time: Duration) -> Option<String> {
         let id = fresh()?;
         let mut uploads = self.0.lock();
         uploads.retain(|_, known| known.at + time > upload.at);
-        let size = |of: &Upload| of.octets.len() as u64;
-        let own: u64 = uploads.values().filter(|known| known.account == upload.account).map(size).sum();
-        let whole: u64 = uploads.values().map(size).sum();
-        if own + size(&upload) > per_user || whole + size(&upload) > all {
+        let own: u64 = uploads.values().filter(|known| known.account == upload.account).map(Upload::memory).sum();
+        let whole: u64 = uploads.values().map(Upload::memory).sum();
+        if own + upload.memory() > per_user || whole + upload.memory() > all {
             return None;
         }
         uploads.insert(id.clone(), upload);
@@ -90,7 +96,7 @@ pub(super) async fn upload(
     let upload = Upload {
         account: reader.account.address.key(),
         name: asked.name.chars().take(LONGEST_NAME).collect(),
-        kind: kind.to_ascii_lowercase(),
+        kind: kind.chars().take(LONGEST_NAME).collect::<String>().to_ascii_lowercase(),
         octets,
         at: room.needs.clock.now(),
     };
@@ -121,6 +127,8 @@ pub(super) async fn show(State(room): State<Arc<Room>>, reader: Reader, Path(id)
     Ok((headers, octets).into_response())
 }
 
+/// What an upload counts for at least, in octets: some thousands are the most that one account can have.
+const LEAST: usize = 16 << 10;
 /// In characters.
 const LONGEST_NAME: usize = 255;
 
@@ -131,20 +139,36 @@ mod tests {
     #[test]
     fn room_is_bounded_and_files_are_private() {
         let (uploads, hour) = (Uploads::default(), Duration::from_secs(3_600));
+        let kib = |size: u64| size << 10;
         let file = |account: &str, size: usize, at: i64| Upload {
             account: account.to_owned(),
             name: "x".to_owned(),
             kind: String::new(),
-            octets: vec![0; size].into(),
+            octets: vec![0; size << 10].into(),
             at: Timestamp::from_unix_seconds(at),
         };
-        let first = uploads.keep(file("ann", 6, 0), 10, 15, hour).unwrap();
-        assert!(uploads.keep(file("ann", 6, 1), 10, 15, hour).is_none(), "one account's share");
-        let other = uploads.keep(file("bob", 9, 1), 10, 15, hour).unwrap();
-        assert!(uploads.keep(file("carl", 1, 1), 10, 15, hour).is_none(), "all there is");
+        let keep = |upload, per_user, all| uploads.keep(upload, kib(per_user), kib(all), hour);
+        let first = keep(file("ann", 60, 0), 100, 170).unwrap();
+        assert!(keep(file("ann", 60, 1), 100, 170).is_none(), "one account's share");
+        let other = keep(file("bob", 70, 1), 100, 170).unwrap();
+        assert!(keep(file("carl", 1, 1), 100, 170).is_none(), "all there is");
         assert!(uploads.get("ann", &first).is_some() && uploads.get("bob", &first).is_none());
         uploads.drop_all("ann", [other.as_str(), first.as_str()].into_iter());
         assert!(uploads.get("bob", &other).is_some() && uploads.get("ann", &first).is_none());
-        assert!(uploads.keep(file("carl", 15, 3_602), 20, 15, hour).is_some(), "old ones make room");
+        assert!(keep(file("carl", 150, 3_602), 200, 170).is_some(), "old ones make room");
+    }
+
+    #[test]
+    fn empty_files_need_room_too() {
+        let (uploads, hour) = (Uploads::default(), Duration::from_secs(3_600));
+        let file = || Upload {
+            account: "ann".to_owned(),
+            name: String::new(),
+            kind: String::new(),
+            octets: Bytes::new(),
+            at: Timestamp::EPOCH,
+        };
+        let kept = (0..1_000).filter(|_| uploads.keep(file(), 1 << 20, 1 << 30, hour).is_some()).count();
+        assert!((32..=64).contains(&kept), "{kept}");
     }
 }
