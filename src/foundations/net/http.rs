@@ -1,11 +1,17 @@
 //! HTTP/1.1 on a connection that has been accepted already.
 
+mod pace;
+
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::map_request;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 
+use self::pace::{Arriving, Taking};
 use super::Connection;
 use crate::foundations::settings::{ByteSize, Span};
 
@@ -16,7 +22,10 @@ crate::settings! {
         pub header_timeout: Span = Span::seconds(30),
         /// Largest header of a request. A larger one is answered with 431.
         pub header_size: ByteSize = ByteSize::kib(32),
-        /// Longest life of a connection. Then it is closed after the request in flight.
+        /// Time for which nothing may move of what a client sends after the header of a request, or of what it is to take. Then the
+        /// connection is closed.
+        pub stall: Span = Span::seconds(60),
+        /// Longest life of a connection. Then it is closed after the request in flight, which may take as long again.
         pub lifetime: Span = Span::hours(1),
     }
 }
@@ -31,13 +40,15 @@ pub async fn serve_http(
     settings: &HttpSettings,
 ) -> Result<(), hyper::Error> {
     let Some(connection) = connection.secured().await else { return Ok(()) };
-    let service = TowerToHyperService::new(router);
+    let stall = settings.stall.duration();
+    let arriving = move |request: Request| async move { request.map(|body| Body::new(Arriving::new(body, stall))) };
+    let service = TowerToHyperService::new(router.layer(map_request(arriving)));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from(settings.header_timeout))
         // hyper's own lower bound is 8 KiB.
         .max_buf_size(settings.header_size.len().max(8 << 10))
-        .serve_connection(TokioIo::new(connection.stream), service);
+        .serve_connection(TokioIo::new(Taking::new(connection.stream, stall)), service);
     tokio::pin!(serving);
     tokio::select! {
         result = serving.as_mut() => return result,
@@ -45,5 +56,79 @@ pub async fn serve_http(
         () = tokio::time::sleep(settings.lifetime.duration()) => {}
     }
     serving.as_mut().graceful_shutdown();
-    serving.await
+    // Who sends or takes an octet now and then does not stand still, and is not served for ever either.
+    tokio::time::timeout(settings.lifetime.duration(), serving).await.unwrap_or(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Bytes;
+    use axum::routing::{get, post};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::foundations::clock::Timestamp;
+    use crate::foundations::ids::SessionId;
+    use crate::foundations::mail::Peer;
+    use crate::foundations::tasks::Tasks;
+
+    /// A client's end of a connection that is served until `done` is told.
+    fn served(settings: HttpSettings, tasks: &Tasks) -> (DuplexStream, tokio::sync::oneshot::Receiver<()>) {
+        let (client, server) = tokio::io::duplex(1 << 10);
+        let connection = Connection {
+            stream: server.into(),
+            peer: Peer::Internal,
+            local: None,
+            session: SessionId::generate(Timestamp::EPOCH),
+            stop: CancellationToken::new(),
+            handshake: None,
+        };
+        let router = axum::Router::new()
+            .route("/take", post(|body: Bytes| async move { body.len().to_string() }))
+            .route("/give", get(|| async { vec![b'x'; 1 << 20] }));
+        let (told, done) = tokio::sync::oneshot::channel();
+        tasks.spawn(async move {
+            // However it has ended.
+            let _ = serve_http(connection, router, &settings).await;
+            let _ = told.send(());
+        });
+        (client, done)
+    }
+
+    async fn soon<T>(what: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(20), what).await.expect("it has ended long before")
+    }
+
+    fn impatient() -> HttpSettings {
+        HttpSettings { stall: Span::seconds(1), ..HttpSettings::default() }
+    }
+
+    #[tokio::test]
+    async fn who_stops_sending_is_left() {
+        let tasks = Tasks::new();
+        let (mut client, done) = served(impatient(), &tasks);
+        client.write_all(b"POST /take HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf").await.unwrap();
+        let mut answer = String::new();
+        soon(client.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+        soon(done).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_stops_taking_is_left() {
+        let tasks = Tasks::new();
+        let (mut client, done) = served(impatient(), &tasks);
+        client.write_all(b"GET /give HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        soon(done).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn no_request_in_flight_lasts_for_ever() {
+        let tasks = Tasks::new();
+        let settings = HttpSettings { lifetime: Span::seconds(1), stall: Span::hours(1), ..HttpSettings::default() };
+        let (mut client, done) = served(settings, &tasks);
+        client.write_all(b"POST /take HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf").await.unwrap();
+        soon(done).await.unwrap();
+    }
 }

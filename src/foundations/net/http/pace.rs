@@ -1,0 +1,127 @@
+//! Clients that stand still: in the middle of what they send, or of what they are to take.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// How long nothing has moved, at most so long.
+#[derive(Debug)]
+struct Patience {
+    stall: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    const fn new(stall: Duration) -> Self {
+        Self { stall, waiting: None }
+    }
+
+    /// What has been polled, or that it has taken too long.
+    fn judge<T>(&mut self, context: &mut Context<'_>, polled: Poll<T>) -> Poll<Result<T, io::Error>> {
+        if let Poll::Ready(value) = polled {
+            self.waiting = None;
+            return Poll::Ready(Ok(value));
+        }
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(self.stall)));
+        waiting.as_mut().poll(context).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client stands still")))
+    }
+}
+
+/// The body of a request, which must go on arriving.
+#[derive(Debug)]
+pub(super) struct Arriving {
+    body: Body,
+    patience: Patience,
+}
+
+impl Arriving {
+    pub(super) const fn new(body: Body, stall: Duration) -> Self {
+        Self { body, patience: Patience::new(stall) }
+    }
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        this.patience
+            .judge(context, polled)
+            .map(|judged| judged.unwrap_or_else(|error| Some(Err(axum::Error::new(error)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream whose other side must go on taking what is written. For how long it may be silent is not its business.
+#[derive(Debug)]
+pub(super) struct Taking<S> {
+    stream: S,
+    patience: Patience,
+}
+
+impl<S> Taking<S> {
+    pub(super) const fn new(stream: S, stall: Duration) -> Self {
+        Self { stream, patience: Patience::new(stall) }
+    }
+}
+
+/// One result of two.
+fn flat<T>(polled: Poll<Result<io::Result<T>, io::Error>>) -> Poll<io::Result<T>> {
+    polled.map(|judged| judged.and_then(|result| result))
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Taking<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Taking<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write(context, octets);
+        flat(this.patience.judge(context, polled))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_flush(context);
+        flat(this.patience.judge(context, polled))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_shutdown(context);
+        flat(this.patience.judge(context, polled))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        flat(this.patience.judge(context, polled))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
