@@ -187,8 +187,13 @@ pub(super) struct Run {
 
 /// A user's record.
 pub(super) fn read_record(repository: &Repository, id: &ObjectId) -> Result<UserRecord, Error> {
-    let json = repository.read(id)?;
-    serde_json::from_slice(&json).map_err(|error| damaged(repository.root(), format!("the record {id}: {error}")))
+    let wrong = |because: String| damaged(repository.root(), format!("the record {id}: {because}"));
+    let record: UserRecord = serde_json::from_slice(&repository.read(id)?).map_err(|error| wrong(error.to_string()))?;
+    let is_place = |directory: &str| directory.is_empty() || tree::is_file_name(directory.as_bytes());
+    match record.folders.iter().find(|folder| !is_place(&folder.directory)) {
+        Some(folder) => Err(wrong(format!("its folder `{}` lies outside", folder.directory))),
+        None => Ok(record),
+    }
 }
 
 /// The messages of a folder.

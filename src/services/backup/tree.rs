@@ -101,9 +101,16 @@ pub fn read_page(page: &[u8]) -> Option<Vec<MessageEntry>> {
         let date = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
         let size = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
         let objects = words.next()?.split(|octet| *octet == b',').map(ObjectId::from_hex).collect::<Option<_>>()?;
-        messages.push(MessageEntry { place, name: unescaped(words.next()?)?, size, date, objects });
+        let name = unescaped(words.next()?).filter(|name| is_file_name(name))?;
+        messages.push(MessageEntry { place, name, size, date, objects });
     }
     Some(messages)
+}
+
+/// Whether this is the name of a file, and no path to another place: whoever can write to a repository must not thereby write
+/// anywhere a restore is made.
+pub fn is_file_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/') && !name.contains(&0)
 }
 
 fn unescaped(name: &[u8]) -> Option<Vec<u8>> {
@@ -156,6 +163,10 @@ mod tests {
         let page = pages(vec![message(b"a,U=1:2,")]).remove(0);
         for bad in [&page[..page.len() - 1], &page[1..], b"c 1 2 zz name\n", b"x"] {
             assert_eq!(read_page(bad), None);
+        }
+        for name in ["../../evil", "/etc/evil", "..", ""] {
+            let page = pages(vec![message(name.as_bytes())]).remove(0);
+            assert_eq!(read_page(&page), None, "{name}");
         }
         assert_eq!(read_page(b""), Some(vec![]));
     }

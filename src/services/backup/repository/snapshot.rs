@@ -11,6 +11,7 @@ use super::{FORMAT, ObjectId};
 use crate::foundations::clock::Timestamp;
 use crate::services::backup::Error;
 use crate::services::backup::error::damaged;
+use crate::services::backup::tree::is_file_name;
 use crate::storage::database::Table;
 
 /// The name of a snapshot: its moment, to the second, in UTC: `20260131T020000Z`.
@@ -234,7 +235,12 @@ impl Snapshot {
         if head.format != FORMAT {
             return Err(Error::Format { path: path.to_owned(), format: head.format });
         }
-        serde_json::from_slice(&json).map_err(|error| damaged(path, error))
+        let snapshot: Self = serde_json::from_slice(&json).map_err(|error| damaged(path, error))?;
+        let is_place = |user: &UserEntry| [&user.domain, &user.local].iter().all(|name| is_file_name(name.as_bytes()));
+        match snapshot.users.iter().find(|user| !is_place(user)) {
+            Some(user) => Err(damaged(path, format!("the mail of {} lies outside", user.address()))),
+            None => Ok(snapshot),
+        }
     }
 }
 
@@ -256,6 +262,35 @@ mod tests {
         assert_eq!("20260131T020000Z".parse(), Ok(id));
         for text in ["", "latest", "20261331T020000Z", "../../x", "20260131T020000Z.snapshot"] {
             assert!(text.parse::<SnapshotId>().is_err(), "{text}");
+        }
+    }
+    #[test]
+    fn users_have_directories_and_no_paths() {
+        let snapshot = |domain: &str, local: &str| Snapshot {
+            format: FORMAT,
+            id: SnapshotId::at(Timestamp::EPOCH),
+            at: Timestamp::EPOCH,
+            finished: Timestamp::EPOCH,
+            full: true,
+            version: String::new(),
+            hostname: String::new(),
+            totals: Totals::default(),
+            packs: None,
+            users: vec![UserEntry {
+                domain: domain.to_owned(),
+                local: local.to_owned(),
+                messages: 0,
+                octets: 0,
+                record: ObjectId::of(b""),
+            }],
+            database: DatabaseRecord { engine: String::new(), tables: vec![] },
+            spool: vec![],
+            files: vec![],
+        };
+        let read = |snapshot: Snapshot| Snapshot::from_octets(Path::new("x"), &snapshot.to_octets().unwrap());
+        assert!(read(snapshot("example.test", "ann")).is_ok());
+        for (domain, local) in [("..", "ann"), ("example.test", "../../etc"), ("/etc", "cron.d"), ("", "ann")] {
+            assert!(read(snapshot(domain, local)).is_err(), "{domain} {local}");
         }
     }
 }

@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rayon::prelude::*;
 
@@ -120,7 +120,13 @@ impl Restoring<'_> {
     fn files(&self, home: &Path, record: &UserRecord, wanted: &dyn Fn(&str) -> bool) -> Result<Restored, Error> {
         let mut restored = Restored::default();
         for file in record.files.iter().filter(|file| wanted(&file.path)) {
-            let path = home.join(safe(&file.path, self.repository.root())?);
+            let path = match self.place(home, file) {
+                Ok(path) => path,
+                Err(error) => {
+                    restored = restored.and(Restored::lost(1, &error));
+                    continue;
+                }
+            };
             self.owner.make_directory(path.parent().unwrap_or(home))?;
             let content = match &file.content {
                 FileContent::Link(target) => {
@@ -158,6 +164,22 @@ impl Restoring<'_> {
             }
         }
         Ok(restored)
+    }
+
+    /// Where a file of a user belongs. No link leads out of the user's directory, and nothing is written through one.
+    fn place(&self, home: &Path, file: &FileRecord) -> Result<PathBuf, Error> {
+        let below = safe(&file.path, self.repository.root())?;
+        let wrong = |why: &str| Err(damaged(self.repository.root(), format!("`{}` {why}", file.path)));
+        if let FileContent::Link(target) = &file.content
+            && !stays_within(below, Path::new(target))
+        {
+            return wrong("is a link that leads outside");
+        }
+        let mut above = below.ancestors().skip(1).map(|above| home.join(above)).take_while(|above| above != home);
+        if above.any(|above| fs::symlink_metadata(above).is_ok_and(|found| found.is_symlink())) {
+            return wrong("lies behind a link");
+        }
+        Ok(home.join(below))
     }
 
     /// Whether a folder that is meant is in the backup, be it an empty one.
@@ -217,12 +239,117 @@ fn keywords(repository: &Repository, folder: &FolderRecord, record: &UserRecord)
     }
 }
 
+/// Whether a link at a path leads to something below the directory that the path is below.
+fn stays_within(link: &Path, target: &Path) -> bool {
+    let mut depth = link.components().count().saturating_sub(1);
+    target.components().all(|part| match part {
+        Component::Normal(_) => {
+            depth += 1;
+            true
+        }
+        Component::ParentDir if depth > 0 => {
+            depth -= 1;
+            true
+        }
+        Component::CurDir => true,
+        Component::ParentDir | Component::RootDir | Component::Prefix(_) => false,
+    })
+}
+
 /// A path of a backup that leads nowhere else.
 pub fn safe<'a>(path: &'a str, repository: &Path) -> Result<&'a Path, Error> {
     let below = path.strip_prefix('/').unwrap_or(path);
-    let is_plain = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
+    let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
     if below.is_empty() || !Path::new(below).components().all(is_plain) {
         return Err(damaged(repository, format!("it names a file `{path}`, which lies outside")));
     }
     Ok(Path::new(below))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::backup::repository::{Access, Block, Kind, ObjectId};
+    use crate::services::backup::{BackupSettings, Destination};
+
+    fn open(place: &Path, access: Access) -> Repository {
+        let destination = Destination::Directory(place.join("repository"));
+        Repository::open(&destination, access, &BackupSettings::default()).unwrap()
+    }
+
+    fn file(path: &str, content: FileContent) -> FileRecord {
+        FileRecord { path: path.to_owned(), mode: 0o600, changed: 0, sealed: None, content }
+    }
+
+    fn folder(directory: &str) -> FolderRecord {
+        FolderRecord { directory: directory.to_owned(), messages: 0, octets: 0, times: None, pages: vec![] }
+    }
+
+    /// Restores users of these records, and returns how much of it was refused.
+    fn restored(place: &Path, records: Vec<UserRecord>) -> u64 {
+        let store =
+            |block: &mut Block<'_>, record: &UserRecord| block.add(&serde_json::to_vec(record).unwrap()).unwrap();
+        let repository = open(place, Access::Add);
+        let mut block = Block::new(&repository, Kind::Content).unwrap();
+        assert_eq!(block.add(b"evil").unwrap(), ObjectId::of(b"evil"));
+        let stored: Vec<ObjectId> = records.iter().map(|record| store(&mut block, record)).collect();
+        block.flush().unwrap();
+        repository.finish_packs().unwrap();
+        drop(block);
+        drop(repository);
+        let (repository, mail_root) = (open(place, Access::Read), place.join("mail"));
+        std::fs::create_dir(&mail_root).unwrap();
+        let restoring = Restoring {
+            repository: &repository,
+            selection: &Selection::default(),
+            mail_root: &mail_root,
+            owner: Owner::of(&mail_root).unwrap(),
+            progress: &Progress::default(),
+            mark: "x".to_owned(),
+        };
+        let user = |(n, record): (usize, ObjectId)| UserEntry {
+            domain: "example.test".to_owned(),
+            local: format!("user{n}"),
+            messages: 0,
+            octets: 0,
+            record,
+        };
+        let all = stored.into_iter().enumerate().map(user).map(|entry| restoring.user(&entry).unwrap().lost);
+        all.sum()
+    }
+
+    #[test]
+    fn nothing_is_written_outside_of_the_mailbox() {
+        let place = tempfile::tempdir().unwrap();
+        let outside = place.path().join("outside");
+        std::fs::create_dir(&outside).unwrap();
+        let evil = || FileContent::Objects(vec![ObjectId::of(b"evil")]);
+        let link = |to: &str| FileContent::Link(to.to_owned());
+        let behind_a_link = UserRecord {
+            folders: vec![folder("")],
+            files: vec![
+                file("sieve/main.sieve", evil()),
+                file(".dovecot.sieve", link("sieve/main.sieve")),
+                file("sieve/up", link("../subscriptions")),
+                file("away", link(outside.to_str().unwrap())),
+                file("away/one", evil()),
+                file("near", link("sieve")),
+                file("near/two", evil()),
+                file("up", link("sieve/../../..")),
+                file("up/three", evil()),
+            ],
+        };
+        // The parent of a folder's directory, whose name it is, is the mailbox.
+        let beside = UserRecord { folders: vec![folder(""), folder("../../../outside/four")], files: vec![] };
+        let lost = restored(place.path(), vec![behind_a_link, beside]);
+        assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+        let home = place.path().join("mail/example.test/user0");
+        assert_eq!(std::fs::read(home.join(".dovecot.sieve")).unwrap(), b"evil");
+        assert_eq!(std::fs::read_link(home.join("sieve/up")).unwrap(), Path::new("../subscriptions"));
+        assert!(!home.join("sieve/two").exists(), "no link is gone through at all");
+        // `away`, `near/two`, `up`, and all of the second user, of whom no message is counted.
+        assert_eq!(lost, 3);
+        // Where the links were not made, there are directories now.
+        assert!(home.join("away/one").is_file() && home.join("up/three").is_file());
+    }
 }
