@@ -29,11 +29,14 @@ pub enum Exit {
     Damaged = 6,
     /// It may work later: the database or the server does not answer (`EX_TEMPFAIL`).
     Temporary = 75,
+    /// It did what it may; a place for backups does not let go of what was to be removed (`EX_NOPERM`).
+    Held = 77,
 }
 
 /// The same, for `--help`.
 pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 the configuration cannot be used, \
-    4 not found, 5 exists already, 6 damaged, 75 try again later.";
+    4 not found, 5 exists already, 6 damaged, 75 try again later, \
+    77 a place for backups keeps what was to be removed.";
 
 /// What a command returns.
 pub(super) type Outcome = anyhow::Result<Exit>;

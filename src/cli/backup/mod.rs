@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
 use crate::foundations::event::EventKind;
 use crate::services::backup::{
-    self, Access, BackupSettings, Depth, Destination, Extent, Progress, Remote, Repository, SnapshotId, Totals,
+    self, Access, BackupSettings, Depth, Destination, Extent, Progress, Pruned, Remote, Repository, SnapshotId, Totals,
 };
 use crate::storage::journal::{Journal, Order, Query};
 use progress::Shower;
@@ -265,6 +265,7 @@ async fn list(place: &Place<'_>) -> Outcome {
                 totals: snapshot.totals,
                 host: snapshot.hostname,
             }),
+            Err(error) if error.is_out_of_reach() => return Err(error.into()),
             Err(error) => {
                 eprintln!("postrider: {error}");
                 worst = Exit::Damaged;
@@ -330,7 +331,12 @@ async fn prune(place: &Place<'_>, dry_run: bool) -> Outcome {
     let result = tokio::task::spawn_blocking(work).await?;
     if !dry_run && let Ok(accounts) = place.context.accounts().await {
         let report = match &result {
-            Ok(pruned) => Report::done("pruned", begun).with("pruned", pruned),
+            Ok(pruned) if pruned.held.is_empty() => Report::done("pruned", begun).with("pruned", pruned),
+            Ok(pruned) => {
+                let mut told = pruned.clone();
+                told.held.truncate(HELD_TOLD);
+                Report::failed("pruned", begun, &held(pruned)).with("pruned", told)
+            }
             Err(error) => Report::failed("pruned", begun, error),
         };
         report.write(&accounts, &place.clock).await;
@@ -344,7 +350,24 @@ async fn prune(place: &Place<'_>, dry_run: bool) -> Outcome {
     if matches!(place.output(), Output::People) {
         pruned.removed.iter().for_each(|id| print(&format!("removed\t{id}\n")));
     }
-    Ok(Exit::Done)
+    if pruned.held.is_empty() {
+        return Ok(Exit::Done);
+    }
+    eprintln!("postrider: {}", held(&pruned));
+    Ok(Exit::Held)
+}
+
+/// Files of those that are held that the event names.
+const HELD_TOLD: usize = 3;
+
+/// Says that a place does not let go of what was to be removed, and what to do.
+fn held(pruned: &Pruned) -> String {
+    let first = pruned.held.first().map(String::as_str).unwrap_or_default();
+    format!(
+        "{} files that were to go are kept where they are: {first}. All backups that are listed are whole. Give the right \
+         to remove, or set `backup.append_only` where somebody else thins out",
+        pruned.held.len()
+    )
 }
 
 /// The direction of a copy.

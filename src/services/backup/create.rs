@@ -57,8 +57,15 @@ pub async fn create(
     let begun = clock.now();
     let previous = match extent {
         Extent::New => match repository.newest(None) {
-            // One that is damaged is as good as none: everything is read.
-            Ok(id) => repository.snapshot(&id).inspect_err(|error| log::warn!("{error}")).ok(),
+            Ok(id) => match repository.snapshot(&id) {
+                Ok(snapshot) => Some(snapshot),
+                Err(error) if error.is_out_of_reach() => return Err(error),
+                // One that is damaged is as good as none: everything is read.
+                Err(error) => {
+                    log::warn!("{error}");
+                    None
+                }
+            },
             Err(Error::NoSnapshot(_)) => None,
             Err(error) => return Err(error),
         },

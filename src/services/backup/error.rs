@@ -112,6 +112,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the storage could not be asked, so that nothing is known of what it holds: that is no damage.
+    pub fn is_out_of_reach(&self) -> bool {
+        matches!(self, Self::Storage(error) if error.kind == Kind::Temporary)
+    }
+
     /// The kind of failure.
     pub fn kind(&self) -> Kind {
         match self {

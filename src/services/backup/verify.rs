@@ -39,7 +39,7 @@ const MOST_TOLD: usize = 100;
 /// Checks snapshots, and with [`Depth::Everything`] the whole repository.
 ///
 /// # Errors
-/// The directory cannot be read. Damage is not an error but among the problems.
+/// The directory cannot be read, or the storage not be asked. Damage is not an error but among the problems.
 pub fn verify(
     repository: &Repository,
     snapshots: &[SnapshotId],
@@ -52,6 +52,7 @@ pub fn verify(
     for id in snapshots {
         let snapshot = match repository.snapshot(id) {
             Ok(snapshot) => snapshot,
+            Err(error) if error.is_out_of_reach() => return Err(error),
             Err(error) => {
                 verified.problems.push(error.to_string());
                 continue;
@@ -59,22 +60,28 @@ pub fn verify(
         };
         verified.snapshots += 1;
         let mut missing: BTreeMap<String, u64> = BTreeMap::new();
-        let mut unreadable = Vec::new();
+        let (mut unreadable, mut out_of_reach) = (Vec::new(), None);
         let mut note = |object: ObjectId, _: Kind, whose: &str| {
             needed.insert(object);
             if !repository.has(&object) {
                 *missing.entry(whose.to_owned()).or_default() += 1;
             }
         };
-        let mut failed = |error: Error, whose: &str| unreadable.push(format!("{id}: {whose}: {error}"));
+        let mut failed = |error: Error, whose: &str| match error.is_out_of_reach() {
+            true => out_of_reach = Some(error),
+            false => unreadable.push(format!("{id}: {whose}: {error}")),
+        };
         each_reference(repository, &snapshot, &mut note, &mut failed);
+        if let Some(error) = out_of_reach {
+            return Err(error);
+        }
         verified.problems.extend(unreadable);
         let told = missing.iter().map(|(whose, count)| format!("{id}: {whose}: {count} objects are missing"));
         verified.problems.extend(told);
     }
     verified.objects = needed.len() as u64;
     if depth == Depth::Everything {
-        let (octets, problems) = repository.with_threads(|| read_everything(repository, progress));
+        let (octets, problems) = repository.with_threads(|| read_everything(repository, progress))?;
         verified.octets = octets;
         verified.problems.extend(problems);
     }
@@ -85,7 +92,7 @@ pub fn verify(
     Ok(verified)
 }
 
-fn read_everything(repository: &Repository, progress: &Progress) -> (u64, Vec<String>) {
+fn read_everything(repository: &Repository, progress: &Progress) -> Result<(u64, Vec<String>), Error> {
     let mut in_packs: BTreeMap<u32, Vec<(Location, ObjectId)>> = BTreeMap::new();
     for (location, id) in repository.by_place() {
         in_packs.entry(location.pack).or_default().push((location, id));
@@ -97,11 +104,14 @@ fn read_everything(repository: &Repository, progress: &Progress) -> (u64, Vec<St
             problems.extend(damage.map(|error| error.to_string()));
             (octets, problems)
         });
-        read.unwrap_or_else(|error| (0, vec![error.to_string()]))
+        match read {
+            Err(error) if error.is_out_of_reach() => Err(error),
+            read => Ok(read.unwrap_or_else(|error| (0, vec![error.to_string()]))),
+        }
     });
-    packs.reduce(Default::default, |(octets, mut problems), (more, others)| {
+    packs.try_reduce(Default::default, |(octets, mut problems), (more, others)| {
         problems.extend(others);
-        (octets + more, problems)
+        Ok((octets + more, problems))
     })
 }
 

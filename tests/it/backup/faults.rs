@@ -125,9 +125,8 @@ async fn a_killed_run_leaves_earlier_backups_and_is_continued() {
     assert_eq!(created["messages"], 200);
     assert!(kept > 1);
     done(&host, &["verify"]).await;
-    let unfinished = fs::read_dir(destination.path().join("packs")).unwrap();
-    let hidden = unfinished.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
-    assert_eq!(hidden.count(), 0, "what was not finished is gone");
+    let unfinished = fs::read_dir(destination.path().join("unfinished")).unwrap();
+    assert_eq!(unfinished.count(), 0, "what was not finished is gone");
     host.stop().await;
 }
 

@@ -1,8 +1,10 @@
 //! Backups, taken from a living server by the built program and proven by restoring them.
 
 mod accounts;
+mod append_only;
 mod buckets;
 mod calendars;
+mod cut;
 mod drills;
 mod engines;
 mod exports;
@@ -11,5 +13,7 @@ mod live;
 mod retention;
 mod ssh;
 mod stack;
+mod storage;
+mod unreliable;
 mod whole;
 mod world;

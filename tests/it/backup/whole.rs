@@ -1,6 +1,7 @@
 //! Everything, out of one server and into another.
 
 use std::fs;
+use std::path::Path;
 
 use tempfile::TempDir;
 
@@ -9,12 +10,17 @@ use crate::harness::Host;
 
 /// A server with two users, folders, flags, keywords, subscriptions and a message in the queue.
 pub async fn furnished(destination: &TempDir) -> Host {
+    furnished_at(destination.path()).await
+}
+
+/// The same, for backups elsewhere.
+pub async fn furnished_at(destination: &Path) -> Host {
     let host = Host::start()
         .user("ann@example.test")
         .user("bob@example.test")
         .alias("sales@example.test", "ann@example.test")
         .dns("unreachable.test FAIL")
-        .settings(&settings(destination.path()))
+        .settings(&settings(destination))
         .await;
     deliver(&host, "ann@example.test", (0..30).map(|n| format!("a{n}@x"))).await;
     deliver(&host, "bob@example.test", ["b1@x".to_owned()]).await;

@@ -22,6 +22,7 @@ pub fn copy(from: &Destination, to: &Destination, settings: &BackupSettings) -> 
     prepare(&*from, Access::Read)?;
     prepare(&*to, Access::Add)?;
     let _lock = shelf::lock(&*to, Access::Add)?;
+    to.furnish()?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(usize::from(settings.threads)).build();
     let threads = threads.map_err(|error| Error::Interrupted(error.to_string()))?;
     for directory in ["packs", "snapshots"] {

@@ -79,6 +79,7 @@ impl Repository {
         prepare(&*shelf, access)?;
         let locks = shelf::lock(&*shelf, access)?;
         if access != Access::Read {
+            shelf.furnish()?;
             remove_unfinished(shelf.workshop())?;
         }
         let threads = rayon::ThreadPoolBuilder::new().num_threads(usize::from(settings.threads)).build();
@@ -90,6 +91,7 @@ impl Repository {
         for pack in opened {
             match pack {
                 Ok(pack) => index.insert(pack),
+                Err(error) if error.is_out_of_reach() => return Err(error),
                 // What the other packs hold can be restored, and what this one held is stored again by the next backup.
                 Err(error) => damage.push(error),
             }

@@ -74,11 +74,11 @@ impl Restoring<'_> {
     /// Does something with each message and its content, several threads at a time. A block is decompressed once, for all
     /// messages in it.
     fn each_content(&self, messages: &[MessageEntry], each: &EachContent<'_>) -> Result<Restored, Error> {
-        let (groups, missing) = self.by_block(messages);
+        let (groups, missing) = self.by_block(messages)?;
         let restored = groups.par_iter().map(|group| {
             let block = match self.repository.block(group[0].0) {
                 Ok(block) => block,
-                Err(error) => return Ok(Restored::lost(group.len(), &error)),
+                Err(error) => return Restored::lost(group.len() as u64, error),
             };
             let mut restored = Restored::default();
             for (location, message) in group {
@@ -90,7 +90,7 @@ impl Restoring<'_> {
                 };
                 restored = restored.and(match whole {
                     Ok(content) => each(message, &content)?,
-                    Err(error) => Restored::lost(1, &error),
+                    Err(error) => Restored::lost(1, error)?,
                 });
             }
             Ok(restored)
@@ -99,18 +99,18 @@ impl Restoring<'_> {
     }
 
     /// Messages by the block in which they begin, and what became of those that are in none.
-    pub fn by_block<'m>(&self, messages: &'m [MessageEntry]) -> (Vec<Group<'m>>, Restored) {
+    pub fn by_block<'m>(&self, messages: &'m [MessageEntry]) -> Result<(Vec<Group<'m>>, Restored), Error> {
         let (mut placed, mut missing) = (Vec::with_capacity(messages.len()), Restored::default());
         for message in messages {
             let none = || damaged(self.repository.root(), "a message without content is listed");
             match message.objects.first().ok_or_else(none).and_then(|first| self.repository.locate(first)) {
                 Ok(location) => placed.push((location, message)),
-                Err(error) => missing = missing.and(Restored::lost(1, &error)),
+                Err(error) => missing = missing.and(Restored::lost(1, error)?),
             }
         }
         placed.sort_by_key(|(location, _)| *location);
         let groups = placed.chunk_by(|(a, _), (b, _)| (a.pack, a.block) == (b.pack, b.block));
-        (groups.map(<[_]>::to_vec).collect(), missing)
+        Ok((groups.map(<[_]>::to_vec).collect(), missing))
     }
 }
 

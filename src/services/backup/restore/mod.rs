@@ -51,9 +51,13 @@ pub struct Restored {
 const MOST_DAMAGE: usize = 20;
 
 impl Restored {
-    /// So many messages or files cannot be read from the backup any more.
-    fn lost(count: usize, because: &Error) -> Self {
-        Self { lost: count as u64, damage: BTreeSet::from([because.to_string()]), ..Self::default() }
+    /// So many messages or files cannot be read from the backup any more. What only could not be asked for is not lost:
+    /// whoever goes on without it would make a folder that lacks it.
+    fn lost(count: u64, because: Error) -> Result<Self, Error> {
+        if because.is_out_of_reach() {
+            return Err(because);
+        }
+        Ok(Self { lost: count, damage: BTreeSet::from([because.to_string()]), ..Self::default() })
     }
 
     fn and(mut self, other: Self) -> Self {
@@ -81,7 +85,7 @@ impl Restored {
 /// Damage in the backup is no error: what is whole is restored, and what is lost is counted.
 ///
 /// # Errors
-/// Nothing in the backup is meant, or the disk fails.
+/// Nothing in the backup is meant, the disk fails, or the storage cannot be asked any more.
 pub fn restore_mail(
     repository: &Repository,
     snapshot: &Snapshot,

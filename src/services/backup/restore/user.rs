@@ -36,7 +36,7 @@ impl Restoring<'_> {
     pub fn user(&self, entry: &UserEntry) -> Result<Restored, Error> {
         let record = match read_record(self.repository, &entry.record) {
             Ok(record) => record,
-            Err(error) => return Ok(Restored::lost(usize::try_from(entry.messages).unwrap_or(usize::MAX), &error)),
+            Err(error) => return Restored::lost(entry.messages, error),
         };
         let domain = self.mail_root.join(&entry.domain);
         let home = domain.join(&entry.local);
@@ -69,7 +69,7 @@ impl Restoring<'_> {
         let path = home.join(&folder.directory);
         let mut messages = match read_folder(self.repository, folder) {
             Ok(messages) => messages,
-            Err(error) => return Ok(Restored::lost(usize::try_from(folder.messages).unwrap_or(usize::MAX), &error)),
+            Err(error) => return Restored::lost(folder.messages, error),
         };
         if let Some(id) = &self.selection.message_id {
             messages = self.with_message_id(messages, id)?;
@@ -112,7 +112,7 @@ impl Restoring<'_> {
         make_maildir(self.owner, path)?;
         match read_folder(self.repository, folder) {
             Ok(messages) => self.all_messages(path, &messages),
-            Err(error) => Ok(Restored::lost(usize::try_from(folder.messages).unwrap_or(usize::MAX), &error)),
+            Err(error) => Restored::lost(folder.messages, error),
         }
     }
 
@@ -139,7 +139,7 @@ impl Restoring<'_> {
                 FileContent::Objects(objects) => match self.repository.read_all(objects) {
                     Ok(content) => content,
                     Err(error) => {
-                        restored = restored.and(Restored::lost(1, &error));
+                        restored = restored.and(Restored::lost(1, error)?);
                         continue;
                     }
                 },
@@ -198,7 +198,7 @@ impl Restoring<'_> {
 
     /// The messages among these with a Message-ID.
     fn with_message_id(&self, messages: Vec<tree::MessageEntry>, id: &str) -> Result<Vec<tree::MessageEntry>, Error> {
-        let (found, _) = self.by_block(&messages);
+        let (found, _) = self.by_block(&messages)?;
         let matching = found.par_iter().map(|group| {
             let block = self.repository.block(group[0].0)?;
             let mut matching = Vec::new();

@@ -78,8 +78,8 @@ pub enum Payload {
 enum Sink {
     /// Into memory, so many octets at most.
     Memory(usize),
-    /// Into this file.
-    File(PathBuf),
+    /// Into this file, and so many octets it must be.
+    File(PathBuf, u64),
 }
 
 /// One request, without what differs at each attempt.
@@ -250,7 +250,7 @@ impl Client {
     pub fn download(&self, name: &str, size: u64, path: &Path) -> Result<(), Error> {
         let key = self.place.key(name);
         let sign = || self.bucket.get_object(self.credentials.as_ref(), &key).sign(SIGNED_FOR).into();
-        let sink = Sink::File(path.to_owned());
+        let sink = Sink::File(path.to_owned(), size);
         let wanted = Wanted { sink, octets: size, ..self.wanted("read", name, Method::GET, &sign) };
         self.ask(&wanted).map(|_| ())
     }
@@ -263,7 +263,11 @@ impl Client {
         let key = self.place.key(name);
         let checksum = STANDARD.encode(sha256);
         let put = |conditional: bool| {
-            let mut headers = vec![("x-amz-checksum-sha256", checksum.clone())];
+            // Some storages take the one for the checksum that Object Lock demands, some the other.
+            let mut headers = vec![
+                ("x-amz-checksum-sha256", checksum.clone()),
+                ("x-amz-sdk-checksum-algorithm", "SHA256".to_owned()),
+            ];
             if conditional {
                 headers.insert(0, ("if-none-match", "*".to_owned()));
             }
@@ -330,8 +334,16 @@ impl Client {
                     Error { verb: wanted.verb, object: wanted.object.clone(), because, kind: Kind::Temporary }
                 }
             };
-            if error.kind != Kind::Temporary || attempt >= self.attempts {
+            if error.kind != Kind::Temporary {
                 return Err(error);
+            }
+            if attempt >= self.attempts {
+                let because = format!(
+                    "{}; tried {attempt} times (`backup.s3.attempts`). Run it again when network and storage do: what has \
+                     arrived there stays and is not sent again",
+                    error.because
+                );
+                return Err(Error { because, ..error });
             }
             log::info!(attempt, error:% = error; "A request to the storage of backups is tried again");
             std::thread::sleep(pause);
@@ -413,15 +425,21 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 async fn receive(mut body: Incoming, sink: Sink) -> Result<Bytes, AnyError> {
     match sink {
         Sink::Memory(largest) => Ok(Limited::new(body, largest).collect().await?.to_bytes()),
-        Sink::File(path) => {
+        Sink::File(path, size) => {
+            let mut received = 0;
             let mut options = tokio::fs::OpenOptions::new();
             let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).await?;
             while let Some(frame) = body.frame().await {
                 if let Ok(data) = frame?.into_data() {
                     file.write_all(&data).await?;
+                    received += data.len() as u64;
                 }
             }
             file.flush().await?;
+            // An answer without a length that is cut off looks like a whole one.
+            if received != size {
+                return Err(format!("the answer ended after {received} of {size} octets").into());
+            }
             Ok(Bytes::new())
         }
     }
@@ -460,10 +478,7 @@ fn refusal(wanted: &Wanted<'_>, answer: &Answer) -> Error {
         (_, "NoSuchBucket") => (Kind::Invalid, format!("there is no such bucket; {said}")),
         (_, "RequestTimeTooSkewed") => (Kind::Invalid, format!("the clock of this machine is wrong; {said}")),
         (404, _) => (Kind::NotFound, format!("it is not there; {said}")),
-        (401 | 403, _) if wanted.verb == "remove" => (
-            Kind::NoPermission,
-            format!("the storage keeps it; set `backup.append_only` if nothing is to be removed there; {said}"),
-        ),
+        (401 | 403, _) if wanted.verb == "remove" => (Kind::NoPermission, format!("the storage keeps it; {said}")),
         (401 | 403, _) => (
             Kind::NoPermission,
             format!("the storage refuses; check `backup.s3` (key, secret, region) and what the key may do; {said}"),

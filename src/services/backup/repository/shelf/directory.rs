@@ -1,6 +1,6 @@
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::super::{ObjectId, pack};
@@ -9,15 +9,25 @@ use crate::foundations::files;
 use crate::services::backup::Error;
 use crate::services::backup::error::at;
 
-/// A directory of this machine.
+/// A directory of this machine. What is not finished lies in a directory of its own, so that in the others names only ever
+/// appear: they may be append-only (`chattr +a`), and the files in them immutable (`chattr +i`).
 pub struct DirectoryShelf {
     root: PathBuf,
-    packs: PathBuf,
+    workshop: PathBuf,
 }
+
+/// The directory for what is not finished.
+const WORKSHOP: &str = "unfinished";
 
 impl DirectoryShelf {
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), packs: root.join("packs") }
+        Self { root: root.to_owned(), workshop: root.join(WORKSHOP) }
+    }
+}
+
+impl DirectoryShelf {
+    fn temporary(&self, id: ObjectId) -> PathBuf {
+        self.workshop.join(format!("{}{}.{id}", pack::TEMPORARY, std::process::id()))
     }
 }
 
@@ -35,7 +45,7 @@ impl Shelf for DirectoryShelf {
 
     fn has_strangers(&self) -> Result<bool, Error> {
         // Somebody may have been interrupted while making a repository.
-        let known = ["packs", "snapshots", "lost+found"];
+        let known = ["packs", "snapshots", WORKSHOP, "lost+found"];
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             entries => entries.map_err(at("read", &self.root))?,
@@ -50,7 +60,7 @@ impl Shelf for DirectoryShelf {
     }
 
     fn furnish(&self) -> Result<(), Error> {
-        for directory in ["packs", "snapshots"] {
+        for directory in ["packs", "snapshots", WORKSHOP] {
             files::create_directory(&self.root.join(directory), 0o700)?;
         }
         Ok(())
@@ -77,20 +87,21 @@ impl Shelf for DirectoryShelf {
     }
 
     fn put(&self, name: &str, content: &[u8]) -> Result<(), Error> {
-        Ok(files::write_durable(&self.root.join(name), content, 0o600)?)
+        let id = ObjectId::of(content);
+        let temporary = self.temporary(id);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary);
+        let written = file.and_then(|mut file| file.write_all(content)).map_err(at("write", &temporary));
+        written.and_then(|()| self.take(&temporary, name, id)).inspect_err(|_| _ = fs::remove_file(&temporary))
     }
 
     fn workshop(&self) -> &Path {
-        &self.packs
+        &self.workshop
     }
 
     fn add(&self, source: &Path, name: &str, id: ObjectId) -> Result<(), Error> {
-        let copy = self.packs.join(format!("{}{}.{id}", pack::TEMPORARY, std::process::id()));
+        let copy = self.temporary(id);
         let added = fs::copy(source, &copy).map_err(at("write", &copy)).and_then(|_| self.take(&copy, name, id));
-        if added.is_err() {
-            let _ = fs::remove_file(&copy);
-        }
-        added
+        added.inspect_err(|_| _ = fs::remove_file(&copy))
     }
 
     fn take(&self, finished: &Path, name: &str, _: ObjectId) -> Result<(), Error> {

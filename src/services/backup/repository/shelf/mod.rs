@@ -50,7 +50,7 @@ pub trait Shelf: Send + Sync {
     /// Whether something is there that no repository has.
     fn has_strangers(&self) -> Result<bool, Error>;
 
-    /// Gets ready to hold a repository.
+    /// Makes what is missing of what holds a repository.
     fn furnish(&self) -> Result<(), Error>;
 
     /// A whole file of at most `largest` octets; `None` when it is not there.
@@ -106,6 +106,9 @@ pub fn lock(shelf: &dyn Shelf, access: Access) -> Result<Vec<File>, Error> {
     let take = |name: &str, alone: bool| {
         let path = shelf.locks().join(name);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        // A file that may not be changed can be locked all the same.
+        let file =
+            file.or_else(|error| if read_only(&error) { File::open(&path).map_err(|_| error) } else { Err(error) });
         let file = match file {
             // Somebody who may only read does without: nothing is removed where nobody may write.
             Err(error) if access == Access::Read && read_only(&error) => return Ok(None),
