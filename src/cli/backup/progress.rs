@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::termios::tcgetwinsize;
+
 use crate::cli::output::Output;
 use crate::cli::user::rounded;
 use crate::services::backup::Progress;
@@ -25,9 +27,15 @@ impl Shower {
         let thread = looks.then(|| {
             let (progress, stop) = (Arc::clone(progress), Arc::clone(&stop));
             std::thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    eprint!("\r\x1b[K{what} {}", line(&progress, expected));
+                // The end is drawn, too.
+                loop {
+                    let is_over = stop.load(Ordering::Relaxed);
+                    let text = format!("{what} {}", line(&progress, expected));
+                    eprint!("\r\x1b[K{}", within(&text, tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col)));
                     let _ = std::io::stderr().flush();
+                    if is_over {
+                        break;
+                    }
                     std::thread::park_timeout(PAUSE);
                 }
                 eprint!("\r\x1b[K");
@@ -47,6 +55,16 @@ fn line(progress: &Progress, expected: Option<u64>) -> String {
             format!("[{bar:<30}] {percent:>3} %  {messages} messages, {octets}")
         }
         None => format!("{messages} messages, {octets}"),
+    }
+}
+
+/// As much of a text as one line of so many columns shows; 0 when nobody knows how many there are. What went on in a
+/// second line would stay there.
+fn within(text: &str, columns: u16) -> &str {
+    match usize::from(columns) {
+        0 => text,
+        // The last column stays free: some terminals begin a new line after it.
+        columns => text.get(..columns - 1).unwrap_or(text),
     }
 }
 
@@ -71,5 +89,12 @@ mod tests {
         assert_eq!(line(&progress, Some(100)), format!("[{:<30}]  50 %  50 messages, 2K", "#".repeat(15)));
         assert_eq!(line(&progress, Some(10)), format!("[{}] 100 %  50 messages, 2K", "#".repeat(30)));
         assert_eq!(line(&progress, None), "50 messages, 2K");
+    }
+
+    #[test]
+    fn narrow_terminals_show_the_beginning() {
+        assert_eq!(within("backup [##  ]", 8), "backup ");
+        assert_eq!(within("backup", 80), "backup");
+        assert_eq!(within("backup", 0), "backup");
     }
 }

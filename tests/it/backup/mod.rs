@@ -10,6 +10,7 @@ mod engines;
 mod exports;
 mod faults;
 mod live;
+mod progress;
 mod retention;
 mod ssh;
 mod stack;
