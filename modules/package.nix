@@ -28,7 +28,7 @@ rustPlatform.buildRustPackage (finalAttrs: {
 
   nativeBuildInputs = [ installShellFiles ];
   postInstall = lib.optionalString (stdenv.buildPlatform == stdenv.hostPlatform) ''
-    $out/bin/postrider man --directory man
+    $out/bin/postrider man man
     installManPage man/*
     installShellCompletion --cmd postrider \
       --bash <($out/bin/postrider completions bash) \
@@ -38,9 +38,9 @@ rustPlatform.buildRustPackage (finalAttrs: {
 
   meta = {
     description = "Complete mail server for people who run NixOS";
-    license = with lib.licenses; [
-      asl20
-      mit
+    license = [
+      lib.licenses.asl20
+      lib.licenses.mit
     ];
     mainProgram = "postrider";
     platforms = lib.platforms.linux;

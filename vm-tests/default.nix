@@ -28,6 +28,7 @@ vmTests
   evaluation = evaluation.check (lib.genAttrs refused (name: import (./eval + "/${name}.nix")));
   formatting = import ./lib/formatting.nix { inherit lib pkgs; };
   monitoring = import ./lib/monitoring.nix { inherit pkgs self; };
+  package-extras = import ./lib/package.nix { inherit pkgs; };
   options = import ./lib/options.nix { inherit lib pkgs self; };
   systems = import ./lib/systems.nix {
     inherit
