@@ -61,6 +61,25 @@ let
     };
   };
 
+  # What is bounded within a role has its place below the bound of the kernel; the defaults have it below ours.
+  octets =
+    size:
+    let
+      parts = builtins.match "([0-9]+)([KMGT])" size;
+      powers = {
+        K = 1;
+        M = 2;
+        G = 3;
+        T = 4;
+      };
+    in
+    lib.foldl' (n: _: n * 1024) (lib.toInt (lib.head parts)) (lib.range 1 powers.${lib.last parts});
+  share =
+    roles: divisor: default:
+    toString (
+      lib.foldl' lib.min (octets default) (map (role: octets cfg.memoryMax.${role} / divisor) roles)
+    );
+
   mkRole =
     role:
     {
@@ -82,6 +101,8 @@ let
       # The file's content is part of the path: a changed configuration reloads, it does not restart.
       reloadTriggers = [ cfg.configFile ];
       restartTriggers = [ cfg.package ];
+      # A database or a disk that comes back after an hour finds the server trying.
+      startLimitIntervalSec = 0;
       # A switch that stops and starts a unit closes its sockets in between, one that restarts it does not.
       stopIfChanged = false;
       serviceConfig = {
@@ -125,20 +146,25 @@ let
     };
 in
 {
-  options.services.postrider.memoryMax = mkOption {
-    type = types.attrsOf own.size;
-    default = {
-      access = "2G";
-      dashboard = "256M";
-      mta = "1G";
-    };
-    example = {
-      access = "8G";
-      dashboard = "256M";
-      mta = "2G";
-    };
-    description = "How much memory each role may use before the kernel ends it (`MemoryMax` of its unit).";
-  };
+  options.services.postrider.memoryMax =
+    lib.mapAttrs
+      (
+        role: default:
+        mkOption {
+          type = own.size;
+          inherit default;
+          example = "8G";
+          description = ''
+            How much memory the role `${role}` may use before the kernel ends it (`MemoryMax` of its unit). What is set
+            aside for messages in flight is kept below, unless `settings` says otherwise.
+          '';
+        }
+      )
+      {
+        access = "2G";
+        dashboard = "256M";
+        mta = "1G";
+      };
 
   # For the other modules, which know what a role needs for them.
   options.services.postrider.relaxed = mkOption {
@@ -149,6 +175,17 @@ in
   };
 
   config = mkIf cfg.enable {
+    services.postrider.settings = {
+      imap.append_memory = lib.mkDefault (share [ "access" ] 4 "256M");
+      queue.memory = lib.mkDefault (share [ "mta" ] 4 "256M");
+      smtp.memory = lib.mkDefault (
+        share [
+          "access"
+          "mta"
+        ] 2 "512M"
+      );
+    };
+
     systemd.services = mkMerge [
       (lib.listToAttrs [
         (mkRole "mta" {
