@@ -31,10 +31,13 @@
         postrider = final.callPackage ./modules/package.nix { };
       };
 
-      nixosModules.default = {
-        imports = [ ./modules ];
-        nixpkgs.overlays = [ self.overlays.default ];
-      };
+      # Without the overlay: machines whose packages are made elsewhere, those of tests among them, refuse one.
+      nixosModules.default =
+        { lib, pkgs, ... }:
+        {
+          imports = [ ./modules ];
+          services.postrider.package = lib.mkDefault (pkgs.callPackage ./modules/package.nix { });
+        };
 
       nixosConfigurations = {
         cluster-balancer = host "x86_64-linux" ./hosts/cluster/balancer.nix;

@@ -94,6 +94,21 @@ let
       ) sentences
     );
 
+  # Whoever makes the packages of a machine elsewhere may refuse that a module changes them.
+  ownPackages = lib.optional (
+    (evaluate { }).config.nixpkgs.overlays != [ ]
+  ) "the module sets nixpkgs.overlays, which no test of NixOS takes";
+
+  # Less memory for one role leaves the others theirs, and less room for messages in flight.
+  memory =
+    let
+      room = module: (evaluate module).config.services.postrider.settings.smtp.memory;
+      small = room { services.postrider.memoryMax.mta = "256M"; };
+    in
+    lib.optional (
+      room { } != "536870912" || small != "134217728"
+    ) "memoryMax: messages in flight have ${room { }} octets, and ${small} with less memory";
+
   # What `nix flake init -t` gives somebody.
   template = evaluate {
     imports = [ ../../templates/default/configuration.nix ];
@@ -114,6 +129,8 @@ in
       wrong = lib.concatLists (
         [
           (untried cases)
+          ownPackages
+          memory
           (blameless "template" template)
           (blameless "installed" installed)
         ]
