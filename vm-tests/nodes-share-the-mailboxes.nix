@@ -4,24 +4,36 @@
 { lib, ... }:
 let
   secret = "for the test only, and long enough to be one";
-  node =
+  # The example's machines, at the addresses they have here.
+  here =
     { nodes, ... }:
     {
-      imports = [ (import ./lib/server.nix { inherit self; }) ];
+      _module.args.addresses = lib.mkForce {
+        storage = nodes.storage.networking.primaryIPAddress;
+        nodes = {
+          mail1 = nodes.mail1.networking.primaryIPAddress;
+          mail2 = nodes.mail2.networking.primaryIPAddress;
+        };
+      };
+    };
+  node =
+    { addresses, config, ... }:
+    {
+      imports = [
+        (import ./lib/server.nix { inherit self; })
+        ../hosts/cluster/addresses.nix
+        here
+      ];
       environment.etc = {
         "secrets/cluster".text = secret;
-        "secrets/database".text =
-          "postgres://postrider:test@${nodes.storage.networking.primaryIPAddress}/mailserver";
+        "secrets/database".text = "postgres://postrider:test@${addresses.storage}/mailserver";
       };
-      networking.hosts.${nodes.storage.networking.primaryIPAddress} = [ "storage" ];
       services.postrider = {
         cluster = {
           enable = true;
+          address = addresses.nodes.${config.networking.hostName};
           secretFile = "/etc/secrets/cluster";
-          peers = [
-            nodes.mail1.networking.primaryIPAddress
-            nodes.mail2.networking.primaryIPAddress
-          ];
+          peers = lib.attrValues addresses.nodes;
         };
         database = {
           type = "postgresql";
@@ -29,37 +41,17 @@ let
           urlFile = "/etc/secrets/database";
         };
         hostname = "mail.example.test";
-        settings.cluster.lease = "15s";
+        # So long that a machine on which everything takes its time keeps it.
+        settings.cluster = {
+          lease = "45s";
+          patience = "30s";
+        };
       };
       systemd.services = {
         postrider-access.unitConfig.RequiresMountsFor = "/var/mail/vhosts";
         postrider-mta.unitConfig.RequiresMountsFor = "/var/spool/postrider";
       };
-      virtualisation.fileSystems =
-        let
-          mount = path: {
-            device = "storage:${path}";
-            fsType = "nfs";
-            options = [
-              "nfsvers=4.2"
-              "hard"
-              "lookupcache=positive"
-              "actimeo=1"
-            ];
-          };
-        in
-        {
-          "/var/mail/vhosts" = mount "/mail";
-          "/var/spool/postrider" = mount "/queue";
-        };
-    };
-  named =
-    name:
-    { nodes, ... }:
-    {
-      imports = [ node ];
-      networking.hostName = lib.mkForce name;
-      services.postrider.cluster.address = nodes.${name}.networking.primaryIPAddress;
+      virtualisation.fileSystems = import ../hosts/cluster/mounts.nix addresses.storage;
     };
 in
 {
@@ -67,38 +59,12 @@ in
   globalTimeout = 1200;
 
   nodes = {
-    storage = {
-      networking.firewall.allowedTCPPorts = [
-        2049
-        5432
-      ];
-      services.nfs.server = {
-        enable = true;
-        exports = "/srv *(rw,fsid=0,sync,no_subtree_check,no_root_squash)\n";
-      };
-      services.postgresql = {
-        enable = true;
-        enableTCPIP = true;
-        authentication = "host mailserver postrider samenet scram-sha-256\n";
-        ensureDatabases = [ "mailserver" ];
-        ensureUsers = [ { name = "postrider"; } ];
-      };
-      systemd.tmpfiles.settings."10-mail" = {
-        # The numbers of vmail and postrider-mta on the nodes.
-        "/srv/mail".d = {
-          mode = "0700";
-          user = "5000";
-          group = "5000";
-        };
-        "/srv/queue".d = {
-          mode = "0700";
-          user = "5001";
-          group = "5001";
-        };
-      };
-    };
-    mail1 = named "mail1";
-    mail2 = named "mail2";
+    storage.imports = [
+      ../hosts/cluster/storage.nix
+      here
+    ];
+    mail1 = node;
+    mail2 = node;
   };
 
   testScript = ''
@@ -143,14 +109,14 @@ in
 
         with subtest("a user is moved, and nobody notices"):
             mail1.succeed("postrider cluster move bob@example.test mail1")
-            mail1.wait_until_succeeds("postrider cluster owner bob@example.test | grep -q 'with mail1'", timeout=60)
+            mail1.wait_until_succeeds("postrider cluster owner bob@example.test | grep -q 'with mail1'", timeout=180)
             wait_for_mail(mail2, "bob@example.test", "bob", "by way of the first")
 
         with subtest("a node that dies is replaced within the lease, and nothing acknowledged is lost"):
             send(mail1, "ann@example.test", "ann", "bob@example.test", "just before")
             wait_for_mail(mail1, "bob@example.test", "bob", "just before")
             mail1.crash()
-            mail2.wait_until_succeeds("postrider cluster status | grep mail1 | grep -q ended", timeout=60)
+            mail2.wait_until_succeeds("postrider cluster status | grep mail1 | grep -q ended", timeout=180)
             wait_for_mail(mail2, "bob@example.test", "bob", "just before")
             found = subjects(mail2, "bob@example.test", "bob")
             assert sorted(found) == sorted(["by way of the first", "by way of the second", "just before"]), found

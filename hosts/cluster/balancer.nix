@@ -1,11 +1,7 @@
 # The load balancer: passes connections on as they come, TLS and all, and names the real client in a PROXY header. Any node
 # takes any client; whoever logs in at the wrong one is passed on by it.
-{ lib, ... }:
+{ addresses, lib, ... }:
 let
-  nodes = {
-    mail1 = "10.0.0.11";
-    mail2 = "10.0.0.12";
-  };
   ports = {
     imap = 143;
     imaps = 993;
@@ -21,10 +17,12 @@ let
     lib.concatStrings (
       lib.mapAttrsToList (name: address: ''
         server ${name} ${address}:${toString port} send-proxy-v2 check check-send-proxy inter 3s
-      '') nodes
+      '') addresses.nodes
     );
 in
 {
+  imports = [ ./addresses.nix ];
+
   networking.hostName = "balancer";
   networking.domain = "example.com";
 

@@ -1,6 +1,13 @@
-# What all mail nodes have in common. Replace everything with `example` in it, and the addresses:
-#   10.0.0.5 the load balancer, 10.0.0.10 database and storage, 10.0.0.11 and 10.0.0.12 the mail nodes.
+# What all mail nodes have in common. Replace everything with `example` in it, and the addresses in addresses.nix.
 {
+  addresses,
+  config,
+  lib,
+  ...
+}:
+{
+  imports = [ ./addresses.nix ];
+
   networking.domain = "example.com";
 
   services.postrider = {
@@ -11,16 +18,14 @@
 
     cluster = {
       enable = true;
+      address = addresses.nodes.${config.networking.hostName};
       # Made once with: openssl rand -base64 48. The same file on every node.
       secretFile = "/run/secrets/postrider-cluster";
-      peers = [
-        "10.0.0.11"
-        "10.0.0.12"
-      ];
-      balancers = [ "10.0.0.5/32" ];
+      peers = lib.attrValues addresses.nodes;
+      balancers = [ "${addresses.balancer}/32" ];
     };
 
-    # postgres://postrider:PASSWORD@10.0.0.10/mailserver
+    # postgres://postrider:PASSWORD@STORAGE/mailserver, with the address of the storage
     database = {
       type = "postgresql";
       createLocally = false;
@@ -44,28 +49,12 @@
   };
 
   # Mailboxes and the queue lie on the storage. Without it there is no mail: the units wait for the mounts.
-  fileSystems =
-    let
-      mount = path: {
-        device = "10.0.0.10:${path}";
-        fsType = "nfs";
-        options = [
-          "nfsvers=4.2"
-          "hard"
-          "noatime"
-          "lookupcache=positive"
-          "actimeo=1"
-        ];
-      };
-    in
-    {
-      "/var/mail/vhosts" = mount "/mail";
-      "/var/spool/postrider" = mount "/queue";
-      "/" = {
-        device = "/dev/disk/by-label/nixos";
-        fsType = "ext4";
-      };
+  fileSystems = import ./mounts.nix addresses.storage // {
+    "/" = {
+      device = "/dev/disk/by-label/nixos";
+      fsType = "ext4";
     };
+  };
   systemd.services = {
     postrider-access.unitConfig.RequiresMountsFor = "/var/mail/vhosts";
     postrider-mta.unitConfig.RequiresMountsFor = "/var/spool/postrider";

@@ -1,7 +1,12 @@
 # Database and storage of the nodes, both on one machine to keep the example short. What fails here fails for everybody: use
 # a replicated database with one primary and a storage that survives a disk.
-{ pkgs, ... }:
+{ addresses, lib, ... }:
+let
+  nodes = lib.attrValues addresses.nodes;
+in
 {
+  imports = [ ./addresses.nix ];
+
   networking.hostName = "storage";
   networking.domain = "example.com";
 
@@ -11,18 +16,17 @@
     ensureDatabases = [ "mailserver" ];
     ensureUsers = [ { name = "postrider"; } ];
     # The password is set once by hand: ALTER ROLE postrider PASSWORD '...'; ALTER DATABASE mailserver OWNER TO postrider;
-    authentication = ''
-      host mailserver postrider 10.0.0.11/32 scram-sha-256
-      host mailserver postrider 10.0.0.12/32 scram-sha-256
-    '';
+    authentication = lib.concatMapStrings (node: ''
+      host mailserver postrider ${node}/32 scram-sha-256
+    '') nodes;
   };
 
   # `sync`: what a node was told is on disk is on disk here. Backups read as root.
   services.nfs.server = {
     enable = true;
-    exports = ''
-      /srv 10.0.0.11(rw,fsid=0,sync,no_subtree_check,no_root_squash) 10.0.0.12(rw,fsid=0,sync,no_subtree_check,no_root_squash)
-    '';
+    exports = "/srv ${
+      lib.concatMapStringsSep " " (node: "${node}(rw,fsid=0,sync,no_subtree_check,no_root_squash)") nodes
+    }\n";
   };
   systemd.tmpfiles.settings."10-mail" = {
     # The numbers of vmail and postrider-mta on the nodes.
@@ -37,10 +41,9 @@
       group = "5001";
     };
   };
-  environment.systemPackages = [ pkgs.nfs-utils ];
 
   networking.firewall.extraCommands = ''
-    iptables -A nixos-fw -p tcp -s 10.0.0.11,10.0.0.12 -m multiport --dports 2049,5432 -j nixos-fw-accept
+    iptables -A nixos-fw -p tcp -s ${lib.concatStringsSep "," nodes} -m multiport --dports 2049,5432 -j nixos-fw-accept
   '';
 
   boot.loader.grub.device = "/dev/vda";
