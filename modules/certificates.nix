@@ -130,7 +130,10 @@ in
 {
   options.services.postrider.certificates = {
     acme = {
-      enable = mkEnableOption "a certificate from `security.acme`, renewed without a restart";
+      enable = mkEnableOption ''
+        a certificate from `security.acme`, renewed without a restart. nginx answers for it with `reverseProxy.enable`;
+        without it `security.acme.certs` must say how the name is shown to be ours
+      '';
       extraDomainNames = mkOption {
         type = types.listOf own.domain;
         default = [ ];

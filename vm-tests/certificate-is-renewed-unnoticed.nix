@@ -3,89 +3,46 @@
 { self }:
 { lib, pkgs, ... }:
 let
-  # The certificate of the authority's own site.
-  site = pkgs.runCommand "authority" { nativeBuildInputs = [ pkgs.openssl ]; } ''
-    mkdir $out
-    new="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 36500"
-    openssl req -x509 $new -subj "/CN=Root of the test" -keyout root.key -out $out/root.pem
-    openssl req -x509 $new -subj /CN=ca.test -CA $out/root.pem -CAkey root.key \
-      -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:ca.test \
-      -keyout $out/key.pem -out $out/cert.pem
-  '';
-  # How long what it gives is valid, in seconds: as long as the server lets pass between two looks, and a bit.
-  lifetime = 60;
+  authorityFor =
+    nodes:
+    import ./lib/authority.nix {
+      inherit lib pkgs;
+      # As long as the server lets pass between two looks, and a bit.
+      lifetime = 60;
+      names."mail.example.test" = nodes.server.networking.primaryIPAddress;
+    };
 in
 {
   name = "certificate-is-renewed-unnoticed";
   globalTimeout = 900;
 
   nodes = {
-    # Named so that it gets the first address.
-    authority =
-      { nodes, pkgs, ... }:
+    authority = { nodes, ... }: (authorityFor nodes).machine;
+    server =
+      { nodes, ... }:
       let
-        configuration = pkgs.writeText "pebble.json" (
-          builtins.toJSON {
-            pebble = {
-              listenAddress = "0.0.0.0:14000";
-              managementListenAddress = "0.0.0.0:15000";
-              certificate = "${site}/cert.pem";
-              privateKey = "${site}/key.pem";
-              httpPort = 80;
-              tlsPort = 443;
-              ocspResponderURL = "";
-              # The older and the newer way to say it.
-              certificateValidityPeriod = lifetime;
-              profiles.default = {
-                description = "short";
-                validityPeriod = lifetime;
-              };
-            };
-          }
-        );
+        authority = authorityFor nodes;
       in
       {
-        networking.firewall.enable = false;
-        systemd.services = {
-          names = {
-            description = "DNS for the test";
-            wantedBy = [ "multi-user.target" ];
-            path = [ pkgs.dnsmasq ];
-            script = lib.concatStringsSep " " [
-              "exec dnsmasq --keep-in-foreground --no-resolv --no-hosts --conf-file=/dev/null --local=/test/"
-              "--address=/ca.test/192.168.1.1"
-              "--address=/mail.example.test/${nodes.server.networking.primaryIPAddress}"
-            ];
+        # The authority itself is looked up by the system's resolver.
+        networking.extraHosts = authority.hosts;
+        imports = [ (import ./lib/server.nix { inherit self; }) ];
+        services.postrider = {
+          certificates = {
+            selfSigned = lib.mkForce false;
+            builtinAcme = {
+              enable = true;
+              acceptTerms = true;
+              authority = authority.directory;
+              authorityRoot = authority.root;
+            };
           };
-          pebble = {
-            description = "Authority for the test";
-            wantedBy = [ "multi-user.target" ];
-            after = [ "names.service" ];
-            environment.PEBBLE_VA_NOSLEEP = "1";
-            script = "exec ${pkgs.pebble}/bin/pebble -config ${configuration} -dnsserver 127.0.0.1:53";
+          settings = {
+            dns.servers = [ authority.resolver ];
+            tls.look_every = "2s";
           };
         };
       };
-    server = {
-      # The authority itself is looked up by the system's resolver.
-      networking.extraHosts = "192.168.1.1 ca.test\n";
-      imports = [ (import ./lib/server.nix { inherit self; }) ];
-      services.postrider = {
-        certificates = {
-          selfSigned = lib.mkForce false;
-          builtinAcme = {
-            enable = true;
-            acceptTerms = true;
-            authority = "https://ca.test:14000/dir";
-            authorityRoot = "${site}/root.pem";
-          };
-        };
-        settings = {
-          dns.servers = [ "192.168.1.1:53" ];
-          tls.look_every = "2s";
-        };
-      };
-    };
   };
 
   testScript = ''

@@ -15,6 +15,11 @@ let
       inherit type default;
       internal = true;
     };
+  inherit (config.security.acme) certs;
+  # Without those that everybody trusts, which a guest need not.
+  authorities = lib.filter (file: !(lib.hasSuffix "/ca-bundle.crt" file)) (
+    config.security.pki.certificateFiles
+  );
   isServer = options.services ? postrider && config.services.postrider.enable;
 in
 {
@@ -27,6 +32,9 @@ in
       type = types.attrsOf (
         types.submodule { options.reloadTriggers = ignored (types.listOf types.raw) [ ]; }
       );
+    };
+    security.acme.certs = mkOption {
+      type = types.attrsOf (types.submodule { config.extraLegoRenewFlags = [ "--no-random-sleep" ]; });
     };
     isoImage.makeBiosBootable = ignored types.bool true;
     virtualisation.fileSystems = ignored (types.attrsOf types.raw) { };
@@ -92,6 +100,94 @@ in
       systemd.services.nginx.serviceConfig.StateDirectory = "nginx";
       users.groups.nginx = { };
       users.users.nginx.isSystemUser = true;
+    })
+    (mkIf (config.virtualisation.fileSystems != { }) {
+      environment.etc = lib.mapAttrs' (
+        place: mount:
+        lib.nameValuePair
+          "systemd/system/${lib.replaceStrings [ "/" ] [ "-" ] (lib.removePrefix "/" place)}.mount"
+          {
+            text = ''
+              [Mount]
+              What=${mount.device}
+              Where=${place}
+              Type=${mount.fsType}
+              Options=${lib.concatStringsSep "," mount.options}
+            '';
+          }
+      ) config.virtualisation.fileSystems;
+    })
+    (mkIf config.services.nfs.server.enable {
+      environment.etc = {
+        exports = { };
+        "systemd/system/multi-user.target.wants/nfs-server.service".source =
+          "/usr/lib/systemd/system/nfs-server.service";
+      };
+    })
+    # The cluster of the guest, opened to others as it is asked for.
+    (mkIf config.services.postgresql.enableTCPIP {
+      systemd.services.postgresql-of-the-guest = {
+        wantedBy = [ "multi-user.target" ];
+        after = [ "postgresql.service" ];
+        serviceConfig.Type = "oneshot";
+        script =
+          let
+            rules = pkgs.writeText "pg_hba.conf" config.services.postgresql.authentication;
+          in
+          ''
+            sql() { runuser -u postgres -- psql -tAc "$1"; }
+            sql "ALTER SYSTEM SET listen_addresses = '*'"
+            cat ${rules} > "$(sql 'SHOW hba_file')"
+            systemctl restart 'postgresql@*.service'
+            ${lib.concatMapStrings (name: ''
+              sql 'CREATE DATABASE "${name}"'
+            '') config.services.postgresql.ensureDatabases}
+            ${lib.concatMapStrings (user: ''
+              sql 'CREATE ROLE "${user.name}" LOGIN'
+            '') config.services.postgresql.ensureUsers}
+          '';
+      };
+    })
+    # That release's own ACME client, with the `lego` of the guest.
+    (mkIf (certs != { }) {
+      security.acme.server = lib.mkOverride 900 (config.security.acme.defaults.server or null);
+      systemd.services = lib.listToAttrs (
+        lib.concatLists (
+          lib.mapAttrsToList (name: cert: [
+            (lib.nameValuePair "acme-${name}" { })
+            # Later releases make it for the names it stands in for.
+            (lib.nameValuePair "acme-selfsigned-${name}" {
+              script = lib.mkForce ''
+                cd ${cert.directory}
+                openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=${name} \
+                  -addext subjectAltName=${
+                    lib.concatMapStringsSep "," (n: "DNS:${n}") ([ name ] ++ cert.extraDomainNames)
+                  } \
+                  -keyout key.pem -out fullchain.pem
+                cat key.pem fullchain.pem > full.pem
+                chmod 640 *.pem
+              '';
+            })
+          ]) certs
+        )
+      );
+      systemd.tmpfiles.settings.acme-of-the-guest = {
+        # Where it looks for what every NixOS has.
+        "/run/current-system/systemd"."L+".argument = "/usr";
+      }
+      // lib.mapAttrs' (
+        _: cert:
+        lib.nameValuePair "${cert.webroot}/.well-known/acme-challenge" {
+          d = { inherit (cert) user group; };
+        }
+      ) (lib.filterAttrs (_: cert: cert.webroot != null) certs);
+    })
+    (mkIf (authorities != [ ]) {
+      environment.etc."ssl/certs/ca-certificates.crt".source = lib.mkForce (
+        pkgs.runCommand "authorities" { } ''
+          cat ${toString authorities} > $out
+        ''
+      );
     })
     (mkIf config.services.clamav.daemon.enable {
       users.groups.clamav = { };
