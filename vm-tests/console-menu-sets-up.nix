@@ -10,12 +10,15 @@
     imports = [ (import ./lib/server.nix { inherit self; }) ];
     services.postrider.domains."example.test".users.carol = { };
     environment.etc = {
+      "console.py".source = ./lib/console.py;
       installer.source = lib.getExe (import ../hosts/iso/install.nix { inherit pkgs; });
       menu.source = lib.getExe (import ../hosts/iso/menu.nix { inherit pkgs; });
     };
   };
 
   testScript = ''
+    import json
+
     ${builtins.readFile ./lib/mail.py}
 
 
@@ -42,6 +45,18 @@
         menu("2", "carol@example.test", "correct horse", "correct horse")
         send(server, "ann@example.test", "ann", "carol@example.test", "welcome")
         wait_for_mail(server, "carol@example.test", "correct horse", "welcome")
+
+    with subtest("on a terminal, and no password is shown there"):
+        steps = [
+            ["Which: ", "2"],
+            ["Whose password (such as ann@example.test): ", "carol@example.test"],
+            ["New password: ", "battery staple", "unseen"],
+            ["Once more: ", "battery staple", "unseen"],
+            ["Which: ", "6"],
+        ]
+        out = server.succeed(shlex.join(["python3", "/etc/console.py", "/etc/menu", json.dumps(steps)]))
+        assert "carol@example.test" in out and "battery" not in out, out
+        wait_for_mail(server, "carol@example.test", "battery staple", "welcome")
 
     with subtest("the menu says how the server is doing and does not stumble over a wrong answer"):
         out = menu("nine", "4", "1")

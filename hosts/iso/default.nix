@@ -32,7 +32,7 @@
 
   # The same image on a screen and over a serial line.
   boot.kernelParams = [
-    "console=ttyS0,115200"
+    "console=${if pkgs.stdenv.hostPlatform.isAarch64 then "ttyAMA0" else "ttyS0"},115200"
     "console=tty0"
   ];
   nix.settings.experimental-features = [
@@ -42,7 +42,7 @@
   services.getty.autologinUser = "root";
   # At the console, not in every shell.
   programs.bash.loginShellInit = ''
-    case $(tty) in /dev/tty1 | /dev/ttyS0) postrider-menu ;; esac
+    case $(tty) in /dev/tty1 | /dev/ttyS0 | /dev/ttyAMA0) postrider-menu ;; esac
   '';
   environment.systemPackages = [
     (import ./install.nix { inherit pkgs; })

@@ -33,5 +33,7 @@
     "nix-command"
   ];
   services.openssh.enable = true;
+  # Your key, to get in from elsewhere; at the console the password of root is the one given at the end of the installation.
+  users.users.root.openssh.authorizedKeys.keys = [ ];
   system.stateVersion = "26.05";
 }

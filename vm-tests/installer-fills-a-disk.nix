@@ -1,0 +1,123 @@
+# Promise: whoever has only the console of the image puts a server on a disk, as the plan says it, with the first user's
+# password on it as a hash alone; only what fetches packages from the network, `nixos-install`, is played here.
+{ self }:
+{ lib, pkgs, ... }:
+let
+  # Notes how it was called, and looks at what it would have begun with.
+  played = pkgs.writeShellScript "nixos-install" ''
+    set -eu
+    echo "$@" > /run/nixos-install
+    cp -r /mnt/etc/nixos /run/written
+    findmnt --noheadings --raw --output TARGET,FSTYPE --submounts /mnt > /run/mounts
+  '';
+  # Where there is no NixOS: what is mounted, in the words of the real one.
+  generate = pkgs.writeShellScript "nixos-generate-config" ''
+    set -eu
+    [ "$1" = --root ]
+    {
+      echo '{ fileSystems = {'
+      findmnt --noheadings --raw --output TARGET,UUID,FSTYPE --submounts "$2" | while read -r place uuid type; do
+        place=''${place#"$2"}
+        echo "\"''${place:-/}\" = { device = \"/dev/disk/by-uuid/$uuid\"; fsType = \"$type\"; };"
+      done
+      echo '}; }'
+    } > "$2/etc/nixos/hardware-configuration.nix"
+  '';
+in
+{
+  name = "installer-fills-a-disk";
+  globalTimeout = 900;
+
+  nodes.server = {
+    imports = [ (import ./lib/server.nix { inherit self; }) ];
+    environment.etc = {
+      "console.py".source = ./lib/console.py;
+      generate.source = generate;
+      installer.source = lib.getExe (import ../hosts/iso/install.nix { inherit pkgs; });
+      menu.source = lib.getExe (import ../hosts/iso/menu.nix { inherit pkgs; });
+      played.source = played;
+    };
+    environment.systemPackages = [ pkgs.nix ];
+  };
+
+  testScript = ''
+    import json
+
+    ${builtins.readFile ./lib/mail.py}
+
+    DISK = "/dev/loop0"
+
+
+    def at_the_console(sure: str) -> str:
+        """What a person at the menu sees who installs on the disk, and is `sure` or not."""
+        steps = [
+            ["Which: ", "5"],
+            ["Which disk: ", DISK],
+            ["Name of this server (such as mail.example.com): ", "post.example.net"],
+            ["Domain of the mail addresses (such as example.com): ", "example.org"],
+            ["First user (such as john, for john@example.org): ", "carol"],
+            ["Password for carol@example.org: ", "correct horse", "unseen"],
+            ["Once more: ", "correct horse", "unseen"],
+            ["type the name of the disk once more: ", sure],
+            ["Which: ", "6"],
+        ]
+        words = shlex.join(["python3", "/etc/console.py", "/etc/menu", json.dumps(steps)])
+        out = str(server.succeed(f"PATH=/run/tools:$PATH {words}"))
+        assert "correct horse" not in out, out
+        return out
+
+
+    def check_installation() -> None:
+        server.succeed("mkdir -p /run/tools /mnt")
+        for name, file in (("postrider-install", "installer"), ("nixos-install", "played")):
+            server.succeed(f"ln -s /etc/{file} /run/tools/{name}")
+        if not is_nixos(server):
+            server.succeed("ln -s /etc/generate /run/tools/nixos-generate-config")
+        server.succeed("truncate -s 10G /var/tmp/disk", f"losetup --partscan {DISK} /var/tmp/disk")
+
+        with subtest("an installation that is not confirmed leaves the disk empty"):
+            out = at_the_console("yes")
+            assert "EVERYTHING ON IT IS ERASED" in out and "Nothing is changed." in out, out
+            server.succeed(f"cmp -n 2097152 {DISK} /dev/zero")
+
+        with subtest("one that is confirmed makes what the plan says"):
+            out = at_the_console(DISK)
+            assert "Installed." in out, out
+            table = json.loads(server.succeed(f"lsblk --json --bytes --output NAME,FSTYPE,LABEL,SIZE {DISK}"))
+            parts = [(part["fstype"], part["label"]) for part in table["blockdevices"][0]["children"]]
+            assert parts == [(None, None), ("vfat", "BOOT"), ("ext4", "nixos")], table
+            assert server.succeed("cat /run/mounts").split("\n")[:2] == ["/mnt ext4", "/mnt/boot vfat"]
+            called = server.succeed("cat /run/nixos-install").strip()
+            assert called == "--root /mnt --flake /mnt/etc/nixos#mail", called
+
+        with subtest("what is installed is a configuration for these answers"):
+            server.succeed("nix-instantiate --parse /run/written/*.nix")
+            written = server.succeed("cat /run/written/configuration.nix")
+            for text in ('"post"', '"example.net"', '"example.org".users."carol"', '"/etc/secrets/carol"', f'"{DISK}"'):
+                assert text in written, text
+            assert "example.com" not in written and "john" not in written, written
+            hardware = server.succeed("cat /run/written/hardware-configuration.nix")
+            for place in ("/", "/boot"):
+                assert f'"{place}"' in hardware, hardware
+
+        with subtest("the password is there as a hash, for root alone"):
+            server.succeed("test $(stat -c %a /mnt/etc/secrets) = 700")
+            server.succeed("test $(stat -c %a /mnt/etc/secrets/carol) = 600")
+            server.succeed("grep -q BLF-CRYPT /mnt/etc/secrets/carol")
+            server.fail("grep -r 'correct horse' /mnt/etc /mnt/boot")
+
+        with subtest("a disk in use is not installed on"):
+            words = shlex.join(["printf", "%s\\n", DISK])
+            out = server.execute(f"{words} | /etc/installer 2>&1")[1]
+            assert "is in use" in out, out
+
+
+    start_all()
+    server.wait_for_unit("postrider-access.service")
+    # A container has no disks of its own.
+    if server.execute("modprobe loop; test -e /dev/loop-control")[0] != 0:
+        print("skipped: this guest has no loop devices")
+    else:
+        check_installation()
+  '';
+}
