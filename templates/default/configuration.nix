@@ -14,7 +14,11 @@
     };
   };
 
-  # How this machine starts: take it from the configuration it has.
+  # The ways in, or nobody gets in after the switch: your key, or the users this machine has.
+  services.openssh.enable = true;
+  users.users.root.openssh.authorizedKeys.keys = [ ];
+
+  # How this machine starts and is connected: take it from the configuration it has.
   boot.loader.grub.device = "/dev/vda";
   system.stateVersion = "26.05";
 }
