@@ -91,7 +91,8 @@ fn write(output: Output, path: &std::path::Path, examined: &Examined, text: &mut
     let _ = match output {
         Output::Json => {
             let value = serde_json::json!({
-                "file": name, "score": examined.score, "verdict": examined.verdict, "signals": examined.signals,
+                "file": name, "score": examined.score, "verdict": examined.verdict, "language": examined.language,
+                "signals": examined.signals,
             });
             writeln!(text, "{value}")
         }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::authentication::{Authentication, Authenticator, Client, Iprev};
 use super::classifier::Table;
+use super::language::{Language, Reading};
 use super::reputation::{Book, Claims, Standing, standing};
 use super::rules::{ClientName, Facts, RuleSet};
 use super::score::{Assessment, assess};
@@ -34,6 +35,8 @@ pub struct Examined {
     pub score: f64,
     /// `accept`, `junk`, `quarantine` or `refuse`.
     pub verdict: &'static str,
+    /// The language it is in, if somebody had to know and it is beyond doubt: its ISO 639-1 code.
+    pub language: Option<&'static str>,
     /// What was noticed, the heaviest first.
     pub signals: Vec<Signal>,
 }
@@ -93,7 +96,12 @@ impl Examiner {
         others.extend(authentication.iter().flat_map(|a| a.signals()));
         others.extend(inquiry.standing.signals.iter().cloned());
         let verified = authentication.and_then(|a| a.iprev.as_ref());
+        let reading = Reading::new(&view, &self.settings.recognition);
+        let recipient = self.recipient.as_ref().map(Address::key);
+        let languages = self.settings.languages(recipient.as_deref());
         let facts = Facts {
+            reading: Some(&reading),
+            languages: languages.unwrap_or(&self.rules.options().ok_languages),
             reverse_path: &reverse_path,
             hello: hop.as_ref().map_or("", |h| &h.hello),
             client: hop.as_ref().map(|h| h.address),
@@ -104,11 +112,16 @@ impl Examiner {
             ..Facts::of(&view)
         };
         let Assessment { score, signals, .. } = assess(&self.rules, &facts, self.site.as_deref(), self.own.as_deref());
-        let thresholds = match &self.recipient {
-            Some(recipient) => self.settings.thresholds(&recipient.key()),
+        let thresholds = match &recipient {
+            Some(recipient) => self.settings.thresholds(recipient),
             None => self.settings.site_thresholds(),
         };
-        Examined { score, verdict: decide::word(&self.settings, &thresholds, score, authentication), signals }
+        Examined {
+            score,
+            verdict: decide::word(&self.settings, &thresholds, score, authentication),
+            language: reading.noted().map(Language::code),
+            signals,
+        }
     }
 
     /// Asks the DNS about a message's sender and links.

@@ -21,6 +21,7 @@ mod glance;
 mod greylist;
 mod headers;
 mod helpers;
+pub mod language;
 mod learning;
 mod milter;
 mod pipeline;
@@ -47,8 +48,8 @@ pub use score::{Assessment, assess};
 pub use settings::{
     AuthenticationSettings, AutolearnSettings, ClamavSettings, ClassifierSettings, DkimKeySettings,
     DkimRotationSettings, DkimSettings, DmarcAction, DnsListSettings, FilterSettings, FirstContactSettings,
-    GreylistSettings, LearnFromMoves, LimitSettings, ListSubject, MilterSettings, OnFailure, RuleSettings,
-    ThresholdSettings, Thresholds,
+    GreylistSettings, LanguageSettings, LearnFromMoves, LimitSettings, ListSubject, MilterSettings, OnFailure,
+    RuleSettings, ThresholdSettings, Thresholds,
 };
 pub use signal::Signal;
 pub use verdict::{Decision, Folder, RecipientChanges, Verdict};

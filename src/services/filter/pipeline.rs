@@ -13,6 +13,7 @@ use super::classifier::{Limits, Owner, Store, Table};
 use super::decide::{self, Evidence};
 use super::glance::{Glance, forged};
 use super::helpers;
+use super::language::{Readers, Reading};
 use super::reputation::{Book, Claims, Standing, standing};
 use super::rules::{BUILTIN, Facts, Points, RuleSet};
 use super::score::{Assessment, assess};
@@ -445,6 +446,9 @@ async fn weigh_where_it_fits(known: &Arc<Known>) -> Weighed {
 fn weigh(known: &Known) -> Weighed {
     let view = View::new(&known.bytes, &known.settings.limits);
     let iprev = known.authentication.as_ref().and_then(|a| a.iprev.as_ref());
+    let reading = Reading::new(&view, &known.settings.recognition);
+    let readers =
+        Readers::of(&known.settings, &known.rules, &known.recipients[..known.recipients.len().min(MAX_RECIPIENTS)]);
     let facts = Facts {
         view: &view,
         reverse_path: &known.reverse_path,
@@ -461,17 +465,21 @@ fn weigh(known: &Known) -> Weighed {
         network: known.network,
         received_at: Some(known.received_at),
         others: &known.signals,
+        reading: Some(&reading),
+        languages: &readers.together,
+        locales: &[],
     };
     let assessment = assess(&known.rules, &facts, known.site.as_deref(), None);
     let shift = |who: &str| known.shifts.iter().find(|(other, _)| other == who).map_or(0.0, |(_, shift)| *shift);
-    let mut own: Vec<(String, f64)> = known
-        .own
-        .iter()
-        .map(|(who, table)| {
-            let score = assess(&known.rules, &facts, known.site.as_deref(), Some(table)).score;
-            (who.clone(), score + shift(who))
-        })
-        .collect();
+    let mut own: Vec<(String, f64)> = Vec::new();
+    for &(who, languages) in &readers.each {
+        let table = known.own.iter().find(|(other, _)| other == who).map(|(_, table)| &**table);
+        let differs = languages != facts.languages && reading.unread(languages) != reading.unread(facts.languages);
+        if table.is_some() || differs {
+            let facts = Facts { languages, ..facts };
+            own.push((who.to_owned(), assess(&known.rules, &facts, known.site.as_deref(), table).score + shift(who)));
+        }
+    }
     for (who, shift) in &known.shifts {
         if !own.iter().any(|(other, _)| other == who) {
             own.push((who.clone(), assessment.score + shift));

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::authentication::dkim::Algorithm;
 use super::endpoint::Endpoint;
+use super::language::Language;
 use super::reputation::ReputationSettings;
 use crate::foundations::address::Domain;
 use crate::foundations::settings::{ByteSize, Span};
@@ -22,7 +23,13 @@ crate::settings! {
         pub refuse: f64 = 15.0,
         /// Score from which a message is kept in quarantine instead of the folder for unwanted mail; never when unset.
         pub quarantine: Option<f64> = None,
-        /// Other thresholds for single recipients, by domain (`example.com`) or address (`ann@example.com`).
+        /// Languages that are read here, by ISO 639-1 code (`["de", "en"]`). A text in another one is the signal
+        /// `UNWANTED_LANGUAGE_BODY`, as long as no larger part of it, and nothing that it quotes, is in one of these. An
+        /// empty list stands for every language. When unset, `ok_languages` of the rule files holds.
+        pub languages: Option<Vec<Language>> = None,
+        /// How a language is recognised.
+        pub recognition: LanguageSettings = LanguageSettings::default(),
+        /// Other thresholds and languages for single recipients, by domain (`example.com`) or address (`ann@example.com`).
         pub recipients: BTreeMap<String, ThresholdSettings> = BTreeMap::new(),
         /// Time for all look-ups and scanners together. What has not answered by then counts as not available.
         pub deadline: Span = Span::seconds(20),
@@ -56,7 +63,7 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// Thresholds for some recipients.
+    /// What is different for some recipients.
     pub struct ThresholdSettings {
         /// Score from which a message is unwanted; that of the site when unset.
         pub threshold: Option<f64> = None,
@@ -64,6 +71,25 @@ crate::settings! {
         pub refuse: Option<f64> = None,
         /// Score from which a message is kept in quarantine; that of the site when unset.
         pub quarantine: Option<f64> = None,
+        /// Languages that they read; those of the site when unset. A message for several is unwanted for those who do not
+        /// read it.
+        pub languages: Option<Vec<Language>> = None,
+    }
+}
+
+crate::settings! {
+    /// How the language of a message is recognised. It is done only where languages are set, or a rule asks. Languages
+    /// that cannot be told from others of the same letters (among them `br`, `eu`, `ga`, `gl`, `is`, `ms`, `sq`) may be
+    /// named; then no text in these letters counts as unread.
+    pub struct LanguageSettings {
+        /// Letters that a text must have, quotes, signature, addresses and numbers apart; one of China, Japan or Korea counts
+        /// as three. The language of a shorter one is not known.
+        pub letters: usize = 150,
+        /// Octets of text by which the language is recognised. Before it counts as unread, eight times as much is searched for a
+        /// part in a language that is read. What comes after does not count.
+        pub text: ByteSize = ByteSize::kib(1),
+        /// How sure one must be, from 0 to 1. In doubt the language is not known.
+        pub confidence: f64 = 0.95,
     }
 }
 
@@ -339,6 +365,13 @@ impl FilterSettings {
             refuse: first(|t| t.refuse).unwrap_or(self.refuse),
             quarantine: first(|t| t.quarantine).or(self.quarantine),
         }
+    }
+
+    /// The languages that a recipient reads, or the site without one; `None` when the settings do not say.
+    pub fn languages(&self, recipient: Option<&str>) -> Option<&[Language]> {
+        let domain = recipient.and_then(|address| address.rsplit_once('@')).map(|(_, domain)| domain);
+        let own = [recipient, domain].into_iter().flatten().filter_map(|key| self.recipients.get(key));
+        own.filter_map(|own| own.languages.as_deref()).chain(self.languages.as_deref()).next()
     }
 
     /// The thresholds of the site.

@@ -168,7 +168,7 @@ async fn a_dead_dns_gives_no_verdict_of_its_own() {
 async fn recipients_have_thresholds_and_tables_of_their_own() {
     let spam = "From: x@spam.test\nSubject: FREE VIAGRA CHEAP !!\nContent-Type: text/html\n\n<a href=http://1.2.3.4/>click here</a> no prescription viagra, to be removed";
     let mut settings = FilterSettings::default();
-    let patient = ThresholdSettings { threshold: Some(90.0), refuse: Some(100.0), quarantine: None };
+    let patient = ThresholdSettings { threshold: Some(90.0), refuse: Some(100.0), ..ThresholdSettings::default() };
     settings.recipients.insert("ann@example.test".into(), patient);
     let strict = ThresholdSettings { quarantine: Some(1.0), ..ThresholdSettings::default() };
     settings.recipients.insert("strict.test".into(), strict);

@@ -3,6 +3,7 @@
 mod clamd;
 mod helpers;
 mod imported;
+mod languages;
 mod learned;
 mod lessons;
 mod milters;

@@ -7,6 +7,7 @@ use super::lists::Lists;
 use super::meta::Expression;
 use super::natives::{self, Native};
 use super::pattern::{Division, Pattern, Scanner};
+use crate::services::filter::language::{Language, Locale};
 
 /// Rules, compiled. Building one takes milliseconds per hundred rules; running it needs no lock.
 #[derive(Debug)]
@@ -30,6 +31,10 @@ pub struct Options {
     pub trusted: Vec<ipnet::IpNet>,
     /// `use_bayes 0`.
     pub without_classifier: bool,
+    /// `ok_languages`; none stands for all.
+    pub ok_languages: Vec<Language>,
+    /// `ok_locales`; none stands for all.
+    pub ok_locales: Vec<Locale>,
 }
 
 #[derive(Debug)]
@@ -68,6 +73,8 @@ pub enum Field {
     All,
     /// The reverse-path of the envelope.
     EnvelopeFrom,
+    /// The code of the language of the text.
+    Languages,
     /// Every field that may hold a message id.
     MessageId,
     /// By name, in lower case.
@@ -173,6 +180,8 @@ impl Compiler {
                 required_score: definitions.required_score,
                 trusted: definitions.trusted,
                 without_classifier: definitions.without_classifier,
+                ok_languages: definitions.ok_languages,
+                ok_locales: definitions.ok_locales,
             },
             complaints: self.complaints,
         }
@@ -391,6 +400,7 @@ impl Source {
             "tocc" => Field::ToCc,
             "envelopefrom" => Field::EnvelopeFrom,
             "messageid" => Field::MessageId,
+            "x-languages" => Field::Languages,
             pseudo if pseudo.starts_with("x-spam-relays-") || pseudo.starts_with("all-") => {
                 return Err(format!("the made-up field `{name}` is not available here"));
             }

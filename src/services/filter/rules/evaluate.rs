@@ -7,6 +7,7 @@ use super::compile::{Field, Form, RuleSet, Source, Test, Which};
 use super::lists::Parties;
 use super::pattern::{Division, Pattern};
 use crate::services::filter::Signal;
+use crate::services::filter::language::{Language, Locale, Reading};
 use crate::services::filter::view::View;
 
 /// Everything that is known about a message when its rules are run.
@@ -34,6 +35,12 @@ pub struct Facts<'f> {
     pub received_at: Option<i64>,
     /// Signals of other sources; rules may refer to them.
     pub others: &'f [Signal],
+    /// What it is written in; `None` when nobody is to look.
+    pub reading: Option<&'f Reading<'f>>,
+    /// Languages that its recipients read; none stands for all.
+    pub languages: &'f [Language],
+    /// Groups of character sets that are usual here, as the rule files say; none stands for all.
+    pub locales: &'f [Locale],
 }
 
 /// What is known about the client's name.
@@ -72,6 +79,9 @@ impl<'f> Facts<'f> {
             network: false,
             received_at: None,
             others: &[],
+            reading: None,
+            languages: &[],
+            locales: &[],
         }
     }
 
@@ -99,7 +109,7 @@ impl RuleSet {
     pub fn evaluate(&self, facts: &Facts<'_>) -> Vec<Signal> {
         let mut others = facts.others.to_vec();
         self.listed(facts, &mut others);
-        let facts = Facts { others: &others, ..*facts };
+        let facts = Facts { others: &others, locales: &self.options().ok_locales, ..*facts };
         let mut run = Run { rules: self, facts: &facts, hits: vec![0; self.rules.len()], seen: Vec::new() };
         run.headers();
         run.texts();
@@ -313,6 +323,9 @@ fn header_text<'f>(facts: &Facts<'f>, source: &Source) -> Option<Cow<'f, str>> {
                 text.push('\n');
             }
             Some(Cow::Owned(text))
+        }
+        Field::Languages => {
+            Some(Cow::Borrowed(facts.reading.and_then(Reading::language).map_or("", |language| language.code())))
         }
         Field::ToCc => joined(facts, &["to", "cc"], source),
         Field::MessageId => joined(facts, &["message-id", "resent-message-id", "x-message-id"], source),

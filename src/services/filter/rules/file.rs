@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::lists::Lists;
+use crate::services::filter::language::{Language, Locale};
 
 /// A line of a rule file that is not in force as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +135,10 @@ pub struct Definitions {
     pub trusted: Vec<ipnet::IpNet>,
     /// `use_bayes 0`.
     pub without_classifier: bool,
+    /// `ok_languages`; none stands for all.
+    pub ok_languages: Vec<Language>,
+    /// `ok_locales`; none stands for all.
+    pub ok_locales: Vec<Locale>,
     /// What was found wrong.
     pub complaints: Vec<Complaint>,
 }
@@ -188,13 +193,14 @@ impl Place<'_> {
         match word {
             "ifplugin" => {
                 let skipped = conditions.iter().any(|c| !c.holds);
-                if !skipped {
+                let holds = BUILT_IN_PLUGINS.contains(&rest);
+                if !skipped && !holds {
                     let reason =
                         "the section is for a plugin of another program; what it does is built in here, or not there"
                             .to_owned();
                     self.complain(Severity::Skipped, &format!("ifplugin {rest}"), reason);
                 }
-                conditions.push(Condition { holds: false, reported: true });
+                conditions.push(Condition { holds, reported: true });
             }
             "if" => {
                 let holds = condition(rest);
@@ -248,6 +254,8 @@ impl Place<'_> {
             },
             "use_bayes" | "use_bayes_rules" => self.definitions.without_classifier = rest.trim() == "0",
             "trusted_networks" | "internal_networks" => self.networks(word, rest),
+            "ok_languages" => self.languages(rest),
+            "ok_locales" => self.locales(rest),
             _ => {
                 if self.definitions.lists.add(word, rest) {
                     return;
@@ -315,6 +323,60 @@ impl Place<'_> {
             }
         }
         self.definitions.flags.insert(name.to_owned(), flags);
+    }
+
+    /// `all`, or codes; a later line replaces what an earlier one says.
+    fn languages(&mut self, rest: &str) {
+        let mut languages = Vec::new();
+        let mut all = false;
+        for word in rest.split_whitespace() {
+            // `zh.big5` is Chinese in a character set of its own.
+            let code = word.split(['.', '_', '-']).next().unwrap_or_default().to_ascii_lowercase();
+            match Language::from_code(&code) {
+                Some(language) => {
+                    if !language.is_recognised() {
+                        let reason = format!(
+                            "{} cannot be told from other languages in the same letters; none of them counts as unwanted",
+                            language.name()
+                        );
+                        self.complain(Severity::Changed, &format!("ok_languages {word}"), reason);
+                    }
+                    languages.push(language);
+                }
+                None if code == "all" => all = true,
+                None => {
+                    let reason = "it is no code of a language that is known here".to_owned();
+                    self.complain(Severity::Unusable, &format!("ok_languages {word}"), reason);
+                }
+            }
+        }
+        if all {
+            languages.clear();
+        } else if languages.is_empty() {
+            let reason = "no language is left, so that every language counts as wanted".to_owned();
+            self.complain(Severity::Unusable, "ok_languages", reason);
+        }
+        self.definitions.ok_languages = languages;
+    }
+
+    /// `all`, or words for groups of character sets.
+    fn locales(&mut self, rest: &str) {
+        let mut locales = Vec::new();
+        let mut all = false;
+        for word in rest.split_whitespace() {
+            match Locale::from_word(&word.to_ascii_lowercase()) {
+                Some(locale) => locales.push(locale),
+                None if word.eq_ignore_ascii_case("all") => all = true,
+                None => {
+                    let reason = "one of en, ja, ko, ru, th, zh or all is wanted".to_owned();
+                    self.complain(Severity::Unusable, &format!("ok_locales {word}"), reason);
+                }
+            }
+        }
+        if all {
+            locales.clear();
+        }
+        self.definitions.ok_locales = locales;
     }
 
     fn networks(&mut self, word: &str, rest: &str) {
@@ -396,6 +458,9 @@ fn without_comment(line: &str) -> &str {
     });
     cut.map_or(line, |(at, _)| &line[..at]).trim()
 }
+
+/// Plugins whose directives and tests are all built in, so that sections for them hold.
+const BUILT_IN_PLUGINS: &[&str] = &["Mail::SpamAssassin::Plugin::TextCat"];
 
 /// Directives that are known but mean nothing here, with what to do instead.
 const WITHOUT_EFFECT: &[(&[&str], &str)] = &[
@@ -498,8 +563,6 @@ const WITHOUT_EFFECT: &[(&[&str], &str)] = &[
             "util_rb_2tld",
             "util_rb_3tld",
             "clear_util_rb",
-            "ok_languages",
-            "inactive_languages",
             "geodb_module",
             "country_db_type",
             "country_db_path",
@@ -520,7 +583,6 @@ const WITHOUT_EFFECT: &[(&[&str], &str)] = &[
     ),
     (
         &[
-            "ok_locales",
             "replace_tag",
             "replace_rules",
             "replace_start",
@@ -537,6 +599,17 @@ const WITHOUT_EFFECT: &[(&[&str], &str)] = &[
             "freemail_whitelist",
         ],
         "it belongs to a plugin that is not supported; the rules that use it are not in force",
+    ),
+    (
+        &[
+            "inactive_languages",
+            "textcat_max_languages",
+            "textcat_optimal_ngrams",
+            "textcat_max_ngrams",
+            "textcat_acceptable_score",
+            "textcat_acceptable_prob",
+        ],
+        "languages are recognised in another way; how sure one must be stands in `spam.recognition`",
     ),
     (&["include"], "name every rule file in the settings instead: `filter.rules.files`"),
 ];

@@ -1,8 +1,9 @@
 //! Tests that a pattern cannot express, called from rule files as `eval:name('argument', ...)`.
 
-use crate::services::filter::signs::{attachments, header, html, links, text};
+use crate::services::filter::signs::{attachments, header, html, language, links, text};
 
 use super::evaluate::Facts;
+use crate::services::filter::language::Language;
 
 /// A test with its arguments.
 #[derive(Debug, Clone)]
@@ -76,6 +77,10 @@ const FUNCTIONS: &[(&str, usize, Function)] = &[
     ("client_without_name", 0, header::client_without_name),
     ("client_subscriber", 0, header::client_subscriber),
     ("message_id_host", 1, header::message_id_host),
+    ("body_language", 1, language::is),
+    ("check_language", 0, language::unread),
+    ("check_for_faraway_charset", 0, language::far_away_charset),
+    ("check_for_faraway_charset_in_headers", 0, language::far_away_header),
     ("html_tag_exists", 1, html::tag_exists),
     ("html_count", 3, html::count),
     ("html_hidden_text", 1, html::hidden_text),
@@ -118,6 +123,21 @@ pub fn find(rule: &str, call: &str) -> Result<Native, String> {
                 _ => Err("`check_bayes` wants two numbers from 0 to 1".to_owned()),
             };
         }
+        "check_for_mime" => {
+            return match arguments.as_slice() {
+                [about] if about == "mime_faraway_charset" => {
+                    Ok(Native::Call(language::far_away_part, arguments, Side::Body))
+                }
+                _ => Err(format!("the test function `{call}` is not available here")),
+            };
+        }
+        "body_language" => {
+            if let Some(code) =
+                arguments.iter().find(|code| !Language::from_code(code).is_some_and(|l| l.is_recognised()))
+            {
+                return Err(format!("`{code}` is no language that can be recognised"));
+            }
+        }
         _ => {}
     }
     let Some((_, least, function)) = FUNCTIONS.iter().find(|(n, _, _)| *n == name) else {
@@ -132,6 +152,7 @@ pub fn find(rule: &str, call: &str) -> Result<Native, String> {
 /// The functions' names begin with what they look at.
 fn side(name: &str) -> Side {
     match name.split('_').next() {
+        Some("check") if name != "check_for_faraway_charset_in_headers" => Side::Body,
         Some("attachment" | "mime" | "html" | "link" | "body") => Side::Body,
         Some("limit") => Side::Neither,
         _ => Side::Header,

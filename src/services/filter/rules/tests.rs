@@ -202,3 +202,59 @@ fn hostile_text_takes_bounded_time() {
     }
     assert!(started.elapsed() < std::time::Duration::from_secs(20));
 }
+
+#[test]
+fn languages_and_character_sets_of_rule_files() {
+    let rules = "\
+ifplugin Mail::SpamAssassin::Plugin::TextCat
+ok_languages de zh.big5 pt_BR is xx
+inactive_languages ''
+endif
+ok_locales en ru yy
+ok_languages all
+ok_languages qqq
+textcat_max_languages 3
+body A eval:body_language('ru')
+body B eval:body_language('is')
+body C eval:check_for_mime('mime_bad_iso_charset')
+";
+    let set = RuleSet::compile([("x.cf", rules)]);
+    let told: Vec<(usize, Severity)> = set.complaints().iter().map(|c| (c.line, c.severity)).collect();
+    use Severity::{Changed, Unusable, WithoutEffect};
+    let wanted = [
+        (2, Changed),
+        (2, Unusable),
+        (3, WithoutEffect),
+        (5, Unusable),
+        (7, Unusable),
+        (7, Unusable),
+        (8, WithoutEffect),
+        (10, Unusable),
+        (11, Unusable),
+    ];
+    assert_eq!(told, wanted, "{:#?}", set.complaints());
+    assert!(set.options().ok_languages.is_empty());
+    let set = RuleSet::compile([("x.cf", "ok_languages de zh.big5 pt_BR\nok_locales en ru")]);
+    let codes: Vec<&str> = set.options().ok_languages.iter().map(|language| language.code()).collect();
+    assert_eq!(codes, ["de", "zh", "pt"]);
+    assert!(set.complaints().is_empty());
+}
+
+#[test]
+fn far_away_character_sets() {
+    let message = |charset: &str| {
+        format!("From: =?{charset}?q?x?= <a@b.test>\r\nContent-Type: text/plain; charset={charset}\r\n\r\nx\r\n")
+    };
+    let found = |rules: &str, charset: &str| {
+        let mut found = names(&format!("{BUILTIN}\n{rules}"), &message(charset));
+        found.retain(|name| name.contains("FARAWAY"));
+        found.sort();
+        found
+    };
+    assert_eq!(found("ok_locales en", "big5"), ["CHARSET_FARAWAY", "CHARSET_FARAWAY_HEADER"]);
+    for (rules, charset) in
+        [("ok_locales en", "utf-8"), ("ok_locales en zh", "big5"), ("ok_locales all", "big5"), ("", "big5")]
+    {
+        assert_eq!(found(rules, charset), [] as [&str; 0], "{rules} {charset}");
+    }
+}

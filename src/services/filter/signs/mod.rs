@@ -4,6 +4,7 @@
 pub mod attachments;
 pub mod header;
 pub mod html;
+pub mod language;
 pub mod links;
 pub mod scripts;
 pub mod text;

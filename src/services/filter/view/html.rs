@@ -2,7 +2,7 @@
 //! tricks, and a tree of hostile HTML costs more than it tells.
 
 use super::markup::{Attributes, Style, breaks_line, element_name, is_known, is_void, reference, tag_end};
-use super::{LinkKind, MAX_LINKS, View, link_of, push_folded};
+use super::{AsideKind, LinkKind, MAX_LINKS, View, link_of, push_folded, set_aside};
 
 /// What was noticed in the HTML parts.
 #[derive(Debug, Default, Clone)]
@@ -56,6 +56,9 @@ struct Renderer<'v, 'm> {
     depth: u32,
     /// The link whose text is being read.
     anchor: Option<usize>,
+    /// How many quotes are open, and where in the text the outermost one begins.
+    quotes: u32,
+    quote_from: usize,
     line: String,
 }
 
@@ -67,7 +70,8 @@ const MAX_SHOWN: usize = 300;
 /// Adds an HTML part's text, links and facts to the view.
 pub fn render(html: &str, view: &mut View<'_>) {
     view.html.parts += 1;
-    let mut renderer = Renderer { view, hiding: Vec::new(), depth: 0, anchor: None, line: String::new() };
+    let mut renderer =
+        Renderer { view, hiding: Vec::new(), depth: 0, anchor: None, quotes: 0, quote_from: 0, line: String::new() };
     let bytes = html.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -81,6 +85,7 @@ pub fn render(html: &str, view: &mut View<'_>) {
         at = renderer.markup(html, next);
     }
     renderer.break_line();
+    renderer.end_quotes();
 }
 
 impl Renderer<'_, '_> {
@@ -233,6 +238,12 @@ impl Renderer<'_, '_> {
         if closed || is_void(name) {
             return;
         }
+        if name == "blockquote" {
+            if self.quotes == 0 {
+                self.quote_from = self.view.body.len();
+            }
+            self.quotes = self.quotes.saturating_add(1);
+        }
         self.depth += 1;
         let style = Style::of(attributes);
         if style.tiny {
@@ -294,6 +305,21 @@ impl Renderer<'_, '_> {
         if breaks_line(name) {
             self.break_line();
         }
+        if name == "blockquote" {
+            match self.quotes {
+                0 => {}
+                1 => self.end_quotes(),
+                _ => self.quotes -= 1,
+            }
+        }
+    }
+
+    fn end_quotes(&mut self) {
+        let end = self.view.body.len();
+        if self.quotes > 0 && self.quote_from < end {
+            set_aside(&mut self.view.aside, self.quote_from..end, AsideKind::Quote);
+        }
+        self.quotes = 0;
     }
 
     fn break_line(&mut self) {

@@ -17,6 +17,8 @@ pub use links::{Link, LinkKind, host_of, link_of};
 pub use parts::Part;
 pub use received::{Hop, hop, is_public};
 
+use std::ops::Range;
+
 use super::LimitSettings;
 
 /// Which limit was reached while a message was read.
@@ -38,6 +40,24 @@ pub enum Limit {
     Links,
 }
 
+/// A piece of the text that its author has not written for this message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// Where in the text.
+    pub range: Range<usize>,
+    /// What it is.
+    pub kind: AsideKind,
+}
+
+/// Kinds of such pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsideKind {
+    /// What is answered, or passed on.
+    Quote,
+    /// A signature, or the footer of a list.
+    Signature,
+}
+
 /// A message, taken apart.
 #[derive(Debug)]
 pub struct View<'m> {
@@ -49,6 +69,9 @@ pub struct View<'m> {
     pub parts: Vec<Part<'m>>,
     /// Subject and text as a reader sees it: one line per paragraph, white space folded, HTML rendered.
     pub body: String,
+    /// Where `body` holds what the author has not written for this message: quotes, signatures, messages passed on. In
+    /// order; of more than a thousand pieces the last one holds the rest.
+    pub aside: Vec<Aside>,
     /// Decoded text of all text parts, HTML not rendered.
     pub rawbody: String,
     /// Text that the HTML hides from the reader.
@@ -96,6 +119,7 @@ impl<'m> View<'m> {
             fields,
             parts: Vec::new(),
             body: String::new(),
+            aside: Vec::new(),
             rawbody: String::new(),
             hidden: String::new(),
             links: Vec::new(),
@@ -148,7 +172,7 @@ impl<'m> View<'m> {
                 html::render(&text, self);
             } else {
                 links::from_text(&text, &mut self.links);
-                push_paragraphs(&mut self.body, &text);
+                push_paragraphs(&mut self.body, &text, &mut self.aside);
             }
         }
         self.parts = parts;
@@ -181,10 +205,44 @@ fn push_lines(out: &mut String, text: &str) {
     out.push_str(rest);
 }
 
+/// Notes a piece of the text that is not the author's own.
+fn set_aside(aside: &mut Vec<Aside>, range: Range<usize>, kind: AsideKind) {
+    let is_full = aside.len() >= MAX_ASIDE;
+    match aside.last_mut() {
+        // White space between two pieces is nobody's.
+        Some(last) if is_full || (last.kind == kind && range.start <= last.range.end + 1) => last.range.end = range.end,
+        _ => aside.push(Aside { range, kind }),
+    }
+}
+
+/// Most pieces that are noted.
+const MAX_ASIDE: usize = 1000;
+
+/// What everything from this line on is, if it is not the author's own.
+fn rest_from(line: &str) -> Option<AsideKind> {
+    let inner = line.trim_matches('-');
+    let is_framed = line.starts_with("-----") && line.ends_with("-----") && !inner.is_empty() && inner.len() < 60;
+    if is_framed && !is_armour(inner) {
+        // `-----Original Message-----`, in whatever language.
+        return Some(AsideKind::Quote);
+    }
+    // RFC 3676 §4.3; programs that cut white space at the end of lines leave two hyphens. Lists draw a line.
+    let is_line = line.len() >= 20 && line.bytes().all(|b| b == b'_');
+    (matches!(line, "-- " | "--") || is_line).then_some(AsideKind::Signature)
+}
+
+/// A line of PGP (RFC 9580 §6.2), which begins or ends what the author has signed.
+fn is_armour(inner: &str) -> bool {
+    inner.starts_with("BEGIN ") || inner.starts_with("END ")
+}
+
 /// Appends a text with one line per paragraph.
-fn push_paragraphs(out: &mut String, text: &str) {
+fn push_paragraphs(out: &mut String, text: &str, aside: &mut Vec<Aside>) {
     let mut open = false;
+    let mut rest = None;
     for line in text.lines() {
+        rest = rest.or_else(|| rest_from(line));
+        let kind = if line.starts_with('>') { Some(AsideKind::Quote) } else { rest };
         let line = line.trim();
         if line.is_empty() {
             if open {
@@ -196,7 +254,11 @@ fn push_paragraphs(out: &mut String, text: &str) {
         if open {
             out.push(' ');
         }
+        let start = out.len();
         push_folded(out, line);
+        if let Some(kind) = kind {
+            set_aside(aside, start..out.len(), kind);
+        }
         open = true;
     }
     if open {

@@ -26,6 +26,29 @@ fn folds_paragraphs() {
 }
 
 #[test]
+fn quotes_and_signatures_are_set_aside() {
+    let cases: [(&str, &[&str]); 5] = [
+        ("own\r\n> one\r\n>> two\r\nown\r\n\r\n> three\r\n", &["> one >> two", "> three"]),
+        ("own\r\n-- \r\nAnn\r\n", &["-- Ann"]),
+        ("own\r\n-----Original Message-----\r\nFrom: x\r\n\r\nold\r\n", &["-----Original Message----- From: x\nold"]),
+        ("-----BEGIN PGP SIGNED MESSAGE-----\r\nown\r\n-----BEGIN PGP SIGNATURE-----\r\n", &[]),
+        ("own\r\n_______________________________\r\nlist\r\n> x\r\n", &["_______________________________ list", "> x"]),
+    ];
+    for (text, aside) in cases {
+        let message = format!("Subject: s\r\n\r\n{text}");
+        let view = View::new(message.as_bytes(), &limits());
+        let found: Vec<&str> = view.aside.iter().map(|piece| &view.body[piece.range.clone()]).collect();
+        assert_eq!(found, aside, "{text}");
+    }
+    let html = "Content-Type: text/html\r\n\r\nown<blockquote>one<blockquote>two</blockquote>three</blockquote>own<blockquote>rest";
+    let view = View::new(html.as_bytes(), &limits());
+    let found: Vec<&str> = view.aside.iter().map(|piece| &view.body[piece.range.clone()]).collect();
+    assert_eq!(found, ["one\ntwo\nthree\n", "rest\n"]);
+    let many = format!("Subject: s\r\n\r\n{}", "own\r\n> quote\r\n".repeat(5000));
+    assert_eq!(View::new(many.as_bytes(), &limits()).aside.len(), MAX_ASIDE);
+}
+
+#[test]
 fn decodes_parts() {
     let message = "Content-Type: multipart/mixed; boundary=\"b;1\"\r\n\r\npreamble\r\n--b;1\r\nContent-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n--b;1\r\nContent-Type: text/html; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<p>caf=E9</p>=\r\n\r\n--b;1\r\nContent-Type: application/zip; name*=utf-8''a%C3%A4.zip\r\nContent-Disposition: attachment\r\n\r\nPK\r\n--b;1--\r\n";
     let view = View::new(message.as_bytes(), &limits());
