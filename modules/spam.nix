@@ -39,11 +39,24 @@ let
       inherit description;
     };
 
+  languagesOption =
+    description:
+    mkOption {
+      type = types.nullOr (types.listOf (types.strMatching "[a-z]{2,3}"));
+      default = null;
+      example = [
+        "de"
+        "en"
+      ];
+      inherit description;
+    };
+
   recipientType = types.submodule {
     options = {
       threshold = scoreOption "Score from which a message to them is filed into Junk; `null` for that of the site.";
       refuse = scoreOption "Score from which a message to them may be refused; `null` for that of the site.";
       quarantine = scoreOption "Score from which a message to them is kept in quarantine; `null` for that of the site.";
+      languages = languagesOption "Languages that they read; `null` for those of the site.";
     };
   };
   listType = types.submodule {
@@ -116,7 +129,13 @@ in
       example = {
         "sales@example.com".threshold = 8.0;
       };
-      description = "Other scores for single addresses or domains.";
+      description = "Other scores and languages for single addresses or domains.";
+    };
+    languages = languagesOption "Languages that are read here (ISO 639-1): text in another one speaks against a message. `null` or an empty list for all.";
+    quarantineDigest = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether users get a letter each day that lists their mail in quarantine.";
     };
     rules = mkOption {
       type = types.lines;
@@ -185,9 +204,12 @@ in
           message = "services.postrider.spam: quarantine (${toString spam.quarantine}) must lie between threshold (${toString spam.threshold}) and refuse (${toString spam.refuse}).";
         }
       ];
+      services.postrider.settings.intake = lib.optionalAttrs spam.quarantineDigest {
+        digest.enabled = true;
+      };
       services.postrider.settings.spam =
         set {
-          inherit (spam) threshold refuse quarantine;
+          inherit (spam) languages quarantine refuse threshold;
         }
         // lib.optionalAttrs (spam.recipients != { }) {
           recipients = lib.mapAttrs (_: set) spam.recipients;

@@ -3,13 +3,15 @@ use std::sync::Arc;
 use super::Parts;
 use super::build::Stages;
 use crate::foundations::dns::SharedResolver;
+use crate::services::digest::{Digest, DigestParts};
 use crate::services::filter::rotation::{Rotation, RotationParts};
 use crate::services::guard::{Sharing, SharingParts};
 use crate::services::outbound::Outbound;
 use crate::services::reports::{Reporter, ReporterParts};
+use crate::storage::quarantine::QuarantineNotes;
 
 /// Starts what goes on without a client, besides the queue: bans are shared and results counted in every role that may change
-/// something; sessions end whose logins are good no longer; reports are sent and keys exchanged where the queue is.
+/// something; sessions end whose logins are good no longer; reports and letters are sent and keys exchanged where the queue is.
 pub(super) fn start(parts: &Parts, resolver: SharedResolver, outbound: Outbound, stages: &Stages) {
     let (lives, tasks) = (&parts.lives, &stages.services);
     let tick = || Arc::clone(&parts.clock);
@@ -47,4 +49,15 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, outbound: Outbound,
         clock: tick(),
     });
     tasks.spawn(reporter.run(tasks.clone()));
+    let digest = Digest::new(DigestParts {
+        settings: lives.intake.clone(),
+        delivery: lives.delivery.clone(),
+        queueing: lives.queue.clone(),
+        hostname: lives.hostname.clone(),
+        notes: QuarantineNotes::new(parts.database.clone()),
+        spool: parts.spool.clone(),
+        queue: Arc::new(queue.clone()),
+        clock: tick(),
+    });
+    tasks.spawn(digest.run(tasks.clone()));
 }

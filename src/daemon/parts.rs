@@ -37,6 +37,7 @@ use crate::storage::database::Database;
 use crate::storage::directory::Directory;
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::Mailboxes;
+use crate::storage::quarantine::QuarantineNotes;
 use crate::storage::reports::Reports;
 use crate::storage::scripts::Scripts;
 use crate::storage::spool::Spool;
@@ -157,6 +158,7 @@ impl Parts {
                 delivery,
                 queue,
                 reports: Arc::clone(&receiver),
+                notes: QuarantineNotes::new(database.clone()),
                 journal: journal.clone(),
                 clock: ground.tick(),
             }))

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod conversations;
 pub mod dav;
 pub mod delivery;
+pub mod digest;
 pub mod doctor;
 pub mod filter;
 pub mod guard;

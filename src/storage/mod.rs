@@ -8,6 +8,7 @@ pub mod journal;
 pub mod logins;
 pub mod mailbox;
 pub mod personal;
+pub mod quarantine;
 pub mod reports;
 pub mod scripts;
 pub mod spool;

@@ -10,6 +10,7 @@
 //! [`Queueing`](crate::services::handover::Queueing). Takes no locks. Every decision is an event.
 
 mod glance;
+mod quarantined;
 mod receipt;
 mod receive;
 mod settings;
@@ -18,4 +19,4 @@ mod trace_field;
 pub use crate::services::handover::{LocalDelivery, Outcome};
 pub use receipt::Receipt;
 pub use receive::{Intake, IntakeParts};
-pub use settings::{IntakeSettings, LmtpVerdict, Quarantine};
+pub use settings::{DigestSettings, IntakeSettings, LmtpVerdict, Quarantine};

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::glance::Glance;
+use super::quarantined;
 use super::receipt::Receipt;
 use super::settings::{IntakeSettings, LmtpVerdict, Quarantine};
 use super::trace_field;
@@ -17,6 +18,7 @@ use crate::services::filter::{Decision, Filter, Folder, Verdict, carried};
 use crate::services::handover::{Bound, LocalDelivery, Outcome, Postponed, QUARANTINED, Queueing, ReportReading};
 use crate::services::routing::{LocalRecipient, Routes, Routing};
 use crate::storage::journal::Journal;
+use crate::storage::quarantine::QuarantineNotes;
 
 /// What intake needs.
 pub struct IntakeParts {
@@ -34,6 +36,8 @@ pub struct IntakeParts {
     pub queue: Arc<dyn Queueing>,
     /// Who reads reports about our domains.
     pub reports: Arc<dyn ReportReading>,
+    /// Where it is noted what recipients are to be told of.
+    pub notes: QuarantineNotes,
     /// Where decisions are recorded.
     pub journal: Journal,
     /// The time.
@@ -147,7 +151,38 @@ impl Intake {
         self.tell_expansions(&wanted.mail, &routes);
         let queued = self.queue_first(wanted, &routes).await?;
         let (direct, results) = self.deliver(wanted, &routes).await;
-        self.settle(wanted, routes, queued, direct, results).await
+        let kept = self.kept_back(wanted, &routes);
+        let receipt = self.settle(wanted, routes, queued, direct, results).await?;
+        self.note(wanted, kept, &receipt).await;
+        Ok(receipt)
+    }
+
+    /// Who is to be told in a letter that the message was put into quarantine: its account, and its address in the queue
+    /// where it is held there.
+    fn kept_back(&self, wanted: &Wanted, routes: &Routes) -> Vec<(Address, Option<Address>)> {
+        let settings = self.0.settings.get();
+        // Who has judged the message has noted it.
+        let is_final = is_lmtp(&wanted.mail) && settings.lmtp == LmtpVerdict::Trust;
+        if !settings.digest.enabled || is_final {
+            return Vec::new();
+        }
+        let kept = routes.local.iter().filter(|r| wanted.verdict.folder(&r.account) == Folder::Quarantine);
+        let held = |recipient: &LocalRecipient| self.is_held(wanted, recipient).then(|| recipient.at_home().address);
+        kept.map(|recipient| (recipient.account.clone(), held(recipient))).collect()
+    }
+
+    /// Notes what the letter will say. A message is not refused for that: it is safe already.
+    async fn note(&self, wanted: &Wanted, kept: Vec<(Address, Option<Address>)>, receipt: &Receipt) {
+        for (account, held) in kept {
+            let entry = receipt.outcomes().iter().find_map(|(address, outcome)| match outcome {
+                Outcome::Queued(id) if Some(address) == held.as_ref() => Some(id.to_string()),
+                _ => None,
+            });
+            let note = quarantined::note(&wanted.mail, &wanted.verdict, entry, self.0.clock.now());
+            if let Err(error) = self.0.notes.note(&account.key(), &note).await {
+                log::warn!(mail:% = wanted.mail.id; "a message in quarantine will be missing in the letter to its recipient: {error}");
+            }
+        }
     }
 
     /// Adds the Received field and asks the filter.

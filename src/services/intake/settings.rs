@@ -1,5 +1,8 @@
 //! Settings of intake.
 
+use crate::foundations::address::Address;
+use crate::foundations::settings::Span;
+
 crate::words! {
     /// What is thought of messages that come by LMTP.
     pub enum LmtpVerdict {
@@ -30,5 +33,26 @@ crate::settings! {
         pub lmtp: LmtpVerdict = LmtpVerdict::Trust,
         /// Where messages are kept that the filter puts into quarantine.
         pub quarantine: Quarantine = Quarantine::Queue,
+        /// Letters to users about their mail in quarantine.
+        pub digest: DigestSettings = DigestSettings::default(),
+    }
+}
+
+crate::settings! {
+    /// Letters to users about what was kept from them since the last one: author, subject, date, score and reasons of each message,
+    /// and how to get it. They hold no links.
+    pub struct DigestSettings {
+        /// Whether they are sent. Off unless wanted: they bring into the inbox what was kept out of it, and authors and
+        /// subjects are noted in the database until they go out.
+        pub enabled: bool = false,
+        /// From when to when one letter reaches; at least a minute. Nobody gets one in which nothing would stand.
+        pub every: Span = Span::days(1),
+        /// When they go out: so long after each such stretch of time has begun, counted from midnight (UTC).
+        pub at: Span = Span::hours(6),
+        /// Their sender in the From field, who is asked for what the queue holds; `postmaster` at `hostname` when unset. The
+        /// envelope has none, so nothing comes back.
+        pub from: Option<Address> = None,
+        /// Most messages that one letter lists; of further ones it says only that there are more.
+        pub rows: u32 = 100,
     }
 }

@@ -81,6 +81,8 @@ steps! {
     93 "0093_sendings",
     94 "0094_queue_nodes",
     97 "0097_browser_logins",
+    98 "0098_quarantine_notes",
+    99 "0099_quarantine_letters",
 }
 
 /// Tables that may be there before us (the seed's), and the columns we need of them.

@@ -1,6 +1,7 @@
 //! The filter beside programs that others wrote: scanners, milters, signers.
 
 mod clamd;
+mod digest;
 mod helpers;
 mod imported;
 mod languages;

@@ -1,0 +1,4 @@
+CREATE TABLE IF NOT EXISTS quarantine_letters (
+    account VARCHAR(320) NOT NULL PRIMARY KEY,
+    claimed_at BIGINT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin

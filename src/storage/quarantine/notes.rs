@@ -1,0 +1,176 @@
+//! The table of notes, and who is about to tell of them.
+
+use std::time::Duration;
+
+use crate::foundations::clock::Timestamp;
+use crate::storage::database::{Database, Error, Row, Sql, Val};
+
+/// A message in quarantine, as its recipient is told of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Note {
+    /// The message's name in the journal.
+    pub mail: String,
+    /// When it came.
+    pub noted_at: Timestamp,
+    /// Its id in the queue, if it is held there; else it lies in the recipient's folder.
+    pub entry: Option<String>,
+    /// Its From field.
+    pub author: String,
+    /// Its Subject field.
+    pub subject: String,
+    /// Its Date field.
+    pub sent: String,
+    /// What it scores.
+    pub score: f64,
+    /// Why, in words.
+    pub because: String,
+}
+
+/// The room. Cloning gives another handle.
+#[derive(Debug, Clone)]
+pub struct QuarantineNotes {
+    database: Database,
+}
+
+/// How long who has claimed an account's notes may take to send a letter; then another may.
+const LEASE: Duration = Duration::from_secs(600);
+/// Longest author and subject, in characters.
+const LINE: usize = 255;
+/// Longest date.
+const DATE: usize = 64;
+/// Longest reason.
+const REASON: usize = 600;
+
+impl QuarantineNotes {
+    /// The room over a migrated database.
+    pub const fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Notes a message for an account; a second note of the same message changes nothing.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn note(&self, account: &str, note: &Note) -> Result<(), Error> {
+        let insert = "INSERT INTO quarantine_notes (account, mail, noted_at, entry, author, subject, sent, score, because) \
+                      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let insert = format!("{insert}{}", self.database.dialect().on_conflict(&["account", "mail"], &[]));
+        let values: [Val; 9] = [
+            account.into(),
+            note.mail.as_str().into(),
+            note.noted_at.into(),
+            note.entry.clone().into(),
+            line(&note.author, LINE).into(),
+            line(&note.subject, LINE).into(),
+            line(&note.sent, DATE).into(),
+            note.score.into(),
+            line(&note.because, REASON).into(),
+        ];
+        self.database.execute(Sql::assembled(insert), &values).await?;
+        Ok(())
+    }
+
+    /// Accounts with notes from before a moment, in the order of their names after `after`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn waiting(&self, before: Timestamp, after: &str, limit: u32) -> Result<Vec<String>, Error> {
+        let sql =
+            "SELECT DISTINCT account FROM quarantine_notes WHERE noted_at < ? AND account > ? ORDER BY account LIMIT ?";
+        let rows = self.database.fetch_all(sql, &[before.into(), after.into(), limit.into()]).await?;
+        rows.iter().map(|row| row.text(0)).collect()
+    }
+
+    /// Makes an account's notes this process's business; `false` when another is about to tell of them.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn claim(&self, account: &str, now: Timestamp) -> Result<bool, Error> {
+        let conflict = self.database.dialect().on_conflict(&["account"], &[]);
+        let insert = format!("INSERT INTO quarantine_letters (account, claimed_at) VALUES (?, 0){conflict}");
+        self.database.execute(Sql::assembled(insert), &[account.into()]).await?;
+        let sql = "UPDATE quarantine_letters SET claimed_at = ? WHERE account = ? AND claimed_at < ?";
+        let values: [Val; 3] = [now.into(), account.into(), (now - LEASE).into()];
+        Ok(self.database.execute(sql, &values).await? == 1)
+    }
+
+    /// An account's notes from before a moment, the oldest first. After a claim only: whoever had it before may have told of
+    /// them and gone.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn of(&self, account: &str, before: Timestamp, limit: u32) -> Result<Vec<Note>, Error> {
+        let sql = "SELECT mail, noted_at, entry, author, subject, sent, score, because FROM quarantine_notes \
+                   WHERE account = ? AND noted_at < ? ORDER BY noted_at, mail LIMIT ?";
+        let rows = self.database.fetch_all(sql, &[account.into(), before.into(), limit.into()]).await?;
+        let note = |row: &Row| -> Result<Note, Error> {
+            Ok(Note {
+                mail: row.text(0)?,
+                noted_at: row.time(1)?,
+                entry: row.opt_text(2)?,
+                author: row.text(3)?,
+                subject: row.text(4)?,
+                sent: row.text(5)?,
+                score: row.real(6)?,
+                because: row.text(7)?,
+            })
+        };
+        rows.iter().map(note).collect()
+    }
+
+    /// An account has been told of what came before a moment: it is forgotten, and the claim ends.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn settle(&self, account: &str, before: Timestamp) -> Result<(), Error> {
+        let mut transaction = self.database.begin().await?;
+        let sql = "DELETE FROM quarantine_notes WHERE account = ? AND noted_at < ?";
+        transaction.execute(sql, &[account.into(), before.into()]).await?;
+        transaction.execute("DELETE FROM quarantine_letters WHERE account = ?", &[account.into()]).await?;
+        transaction.commit().await
+    }
+}
+
+/// A text on one line, no longer than that.
+fn line(text: &str, longest: usize) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(longest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::database::{DatabaseSettings, DatabaseUrl};
+
+    #[tokio::test]
+    async fn one_of_two_processes_tells_and_a_claim_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite(&folder.path().join("test.sqlite"));
+        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+        database.migrate().await.unwrap();
+        let notes = QuarantineNotes::new(database);
+        let at = |seconds: i64| Timestamp::from_unix_seconds(1_000_000 + seconds);
+        let note = Note {
+            mail: "m1".to_owned(),
+            noted_at: at(0),
+            entry: None,
+            author: "Eve\r\nBcc: x".to_owned(),
+            subject: "x".repeat(1000),
+            sent: String::new(),
+            score: 7.5,
+            because: "found".to_owned(),
+        };
+        notes.note("ann@example.test", &note).await.unwrap();
+        notes.note("ann@example.test", &note).await.unwrap();
+        assert_eq!(notes.waiting(at(0), "", 10).await.unwrap(), [] as [&str; 0]);
+        assert_eq!(notes.waiting(at(1), "", 10).await.unwrap(), ["ann@example.test"]);
+        assert!(notes.claim("ann@example.test", at(10)).await.unwrap());
+        assert!(!notes.claim("ann@example.test", at(20)).await.unwrap());
+        let found = notes.of("ann@example.test", at(1), 10).await.unwrap();
+        assert_eq!((found.len(), found[0].author.as_str(), found[0].subject.len()), (1, "Eve  Bcc: x", LINE));
+        // Who had the claim has gone away without a word.
+        assert!(notes.claim("ann@example.test", at(700)).await.unwrap());
+        notes.settle("ann@example.test", at(1)).await.unwrap();
+        assert!(notes.claim("ann@example.test", at(701)).await.unwrap());
+        assert!(notes.of("ann@example.test", at(1), 10).await.unwrap().is_empty());
+    }
+}
