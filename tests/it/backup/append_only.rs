@@ -6,9 +6,10 @@ use std::process::Command;
 
 use super::storage::Storage;
 use super::whole::{furnished, furnished_at};
-use super::world::{backup, command, deliver, done, packs, picture, printed};
+use super::world::{backup, command, deliver, done, packs, picture};
 use crate::faults::disk::Disk;
 use crate::harness::Host;
+use crate::harness::cli::printed;
 
 /// Only the newest backup is kept.
 const NEWEST: &str = "\n[backup.retention]\ndaily = 0\nweekly = 0\nmonthly = 0\ndays = 0\nfull = 0\n";

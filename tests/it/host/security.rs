@@ -162,8 +162,12 @@ fn cookie(answer: &str) -> String {
 const JSON: &str = "application/json";
 
 async fn webmail_login(host: &Host) -> String {
+    cookie(&webmail_answer(host).await)
+}
+
+async fn webmail_answer(host: &Host) -> String {
     let wish = format!(r#"{{"address": "ann@example.test", "password": "{PASSWORD}"}}"#);
-    cookie(&page(host, Protocol::Webmail, "POST /api/session", "", JSON, &wish).await)
+    page(host, Protocol::Webmail, "POST /api/session", "", JSON, &wish).await
 }
 
 async fn is_in(host: &Host, cookie: &str) -> bool {
@@ -243,7 +247,7 @@ async fn a_login_to_the_monitoring_page_outlives_the_process_but_not_the_passwor
 async fn a_login_to_the_webmail_ends_with_its_domain() {
     let settings = "[login]\nlook_again = \"200ms\"\n[directory]\ncache_for = \"200ms\"\n";
     let host = Host::start().settings(settings).user("ann@example.test").real_time().await;
-    let config = config(&host);
+    let config = host.config();
     let ann = webmail_login(&host).await;
     assert!(is_in(&host, &ann).await);
     assert_eq!(run(&config, &["domain", "disable", "example.test"], "").await.1, 0);
@@ -255,6 +259,12 @@ async fn a_login_to_the_webmail_ends_with_its_domain() {
     .await;
     assert_eq!(run(&config, &["domain", "enable", "example.test"], "").await.1, 0);
     assert!(!is_in(&host, &ann).await, "what has ended does not come back");
+    soon(async {
+        while !webmail_answer(&host).await.starts_with("HTTP/1.1 200") {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    })
+    .await;
     let again = webmail_login(&host).await;
     assert!(is_in(&host, &again).await);
     host.stop().await;

@@ -29,6 +29,7 @@ use postrider::services::submission::{Submission, SubmissionParts, SubmissionSet
 use postrider::storage::database::{Database, DatabaseSettings, DatabaseUrl};
 use postrider::storage::directory::{Directory, DirectorySettings, NewUser, Owner, PasswordOwner, Source, Usage};
 use postrider::storage::journal::Journal;
+use postrider::storage::quarantine::QuarantineNotes;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::Wire;
@@ -150,10 +151,14 @@ impl Wishes {
     }
 }
 
-async fn directory(path: &std::path::Path, clock: &SharedClock, tasks: &Tasks) -> Directory {
+async fn database(path: &std::path::Path) -> Database {
     let url = DatabaseUrl::sqlite(&path.join("postrider.sqlite"));
     let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
     database.migrate().await.unwrap();
+    database
+}
+
+async fn directory(database: Database, clock: &SharedClock, tasks: &Tasks) -> Directory {
     let directory = Directory::open(database, Live::new(DirectorySettings::default()), Arc::clone(clock), tasks);
     let mut edit = directory.edit().await.unwrap();
     edit.add_domain(&"example.test".parse().unwrap(), Owner::Admin).await.unwrap();
@@ -186,7 +191,8 @@ impl World {
     pub(crate) async fn new(wishes: Wishes) -> Self {
         let (place, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
         let clock: SharedClock = Arc::new(SystemClock);
-        let directory = directory(place.path(), &clock, &tasks).await;
+        let database = database(place.path()).await;
+        let directory = directory(database.clone(), &clock, &tasks).await;
         let name: Domain = "mail.example.test".parse().unwrap();
         let hostname = Live::new(name.clone());
         let journal = Journal::lines_only();
@@ -225,6 +231,7 @@ impl World {
                 delivery: Arc::clone(&mailboxes) as Arc<dyn LocalDelivery>,
                 queue: Arc::clone(&queue) as Arc<dyn Queueing>,
                 reports: Arc::new(NoReports),
+                notes: QuarantineNotes::new(database),
                 journal: journal.clone(),
                 clock: Arc::clone(&clock),
             })),

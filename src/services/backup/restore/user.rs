@@ -123,7 +123,7 @@ impl Restoring<'_> {
             let path = match self.place(home, file) {
                 Ok(path) => path,
                 Err(error) => {
-                    restored = restored.and(Restored::lost(1, &error));
+                    restored = restored.and(Restored::lost(1, error)?);
                     continue;
                 }
             };

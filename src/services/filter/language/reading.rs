@@ -179,7 +179,8 @@ fn letters(c: char) -> usize {
 /// Addresses, numbers, names of files and what stands for nothing in any language tell none.
 fn is_word(word: &str) -> bool {
     let odd = |b: u8| b.is_ascii_digit() || b"@/\\_=<>{}|#$%&+*~^`".contains(&b);
-    !word.bytes().any(odd) && !(word.is_ascii() && word.len() > LONGEST_WORD)
+    let too_long = word.is_ascii() && word.len() > LONGEST_WORD;
+    !too_long && !word.bytes().any(odd)
 }
 
 /// Longest word of plain ASCII; longer ones are keys, hashes and the like.
