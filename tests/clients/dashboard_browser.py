@@ -90,8 +90,12 @@ def every_tile_and_table_is_filled(server):
     page.press(Keys.ENTER)
     page.until("all that differs", lambda: page.all("#backups details[open] li"))
     assert server.users[1][0] in page.text("#recipients")
-    assert page.text("#health") == "1 thing needs attention", page.text("#problems")
-    assert "The last drill failed" in page.text("#problems"), page.text("#problems")
+    problems = page.text("#problems")
+    # This machine's own disks may be full.
+    wrong = 1 + problems.count(" is nearly full: ")
+    health = "1 thing needs attention" if wrong == 1 else f"{wrong} things need attention"
+    assert page.text("#health") == health, problems
+    assert "The last drill failed" in problems, problems
 
 
 def charts_are_drawn_and_read_by_keys(server):
