@@ -135,6 +135,7 @@ in
     quarantineDigest = mkOption {
       type = types.bool;
       default = false;
+      example = true;
       description = "Whether users get a letter each day that lists their mail in quarantine.";
     };
     rules = mkOption {
@@ -209,7 +210,12 @@ in
       };
       services.postrider.settings.spam =
         set {
-          inherit (spam) languages quarantine refuse threshold;
+          inherit (spam)
+            languages
+            quarantine
+            refuse
+            threshold
+            ;
         }
         // lib.optionalAttrs (spam.recipients != { }) {
           recipients = lib.mapAttrs (_: set) spam.recipients;
