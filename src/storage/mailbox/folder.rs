@@ -275,7 +275,8 @@ impl Folder {
         if snapshot.gone || (state.delta.is_empty() && state.certain) {
             return Ok(());
         }
-        if state.next_uid > state.uid_file.bound {
+        // Early, so that the first expunge need not do it, but not for every folder that gets its first message.
+        if state.next_uid > state.uid_file.bound.saturating_add(UID_BLOCK / 8) {
             self.raise_bound(&mut state, &directories)?;
         }
         let meta = Meta {

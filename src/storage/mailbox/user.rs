@@ -55,9 +55,7 @@ impl User {
     ) -> Result<Self, Error> {
         tenure.check()?;
         let path = directory_of(root, address)?;
-        if !path.join("cur").is_dir() {
-            make_user(root, address).map_err(|error| Error::io(format!("cannot make `{}`", path.display()), error))?;
-        }
+        let missing = !path.join("cur").is_dir();
         let user = Self {
             environment: Arc::clone(environment),
             tree: Tree::new(&path, tenure.clone()),
@@ -70,8 +68,24 @@ impl User {
             prepared: AtomicBool::new(false),
             used: AtomicU64::new(0),
         };
+        if missing {
+            user.make(root).map_err(user.failed("make the inbox"))?;
+        }
         user.tree.read()?;
         Ok(user)
+    }
+
+    /// Makes the user's directory, which is the inbox, and the domain's.
+    fn make(&self, root: &Path) -> std::io::Result<()> {
+        let key = self.account.address.key();
+        let (local, domain) = key.rsplit_once('@').unwrap_or((&key, ""));
+        let top = directory::open(root)?;
+        if !root.join(domain).is_dir() {
+            directory::make(top.as_fd(), domain)?;
+            rustix::fs::fsync(&top)?;
+        }
+        let parent = directory::open(&root.join(domain))?;
+        Directories::create(parent.as_fd(), local, FolderKind::Root, &self.fresh_identity())
     }
 
     /// Counts a session whose `end` is cancelled when this process must let go of the user's mail, until what is returned is
@@ -288,6 +302,11 @@ impl User {
         validity
     }
 
+    /// Of a folder that is about to be made.
+    fn fresh_identity(&self) -> UidFile {
+        UidFile::first(self.fresh_validity(), self.environment.fresh_mailbox_id())
+    }
+
     /// Copies or moves messages between two folders. The caller has [`User::enter`]ed and knows the usage. Blocks.
     pub(super) fn transfer(
         &self,
@@ -377,16 +396,4 @@ pub(in crate::storage) fn directory_of(root: &Path, address: &Address) -> Result
         return Err(bad());
     }
     Ok(root.join(domain).join(local))
-}
-
-fn make_user(root: &Path, address: &Address) -> std::io::Result<()> {
-    let key = address.key();
-    let (local, domain) = key.rsplit_once('@').unwrap_or((&key, ""));
-    let top = directory::open(root)?;
-    if !root.join(domain).is_dir() {
-        directory::make(top.as_fd(), domain)?;
-        rustix::fs::fsync(&top)?;
-    }
-    let parent = directory::open(&root.join(domain))?;
-    Directories::create(parent.as_fd(), local, FolderKind::Root)
 }

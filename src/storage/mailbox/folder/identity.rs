@@ -24,10 +24,7 @@ pub fn identity(
             let id = Some(fresh_id());
             UidFile { validity: list.validity, bound: list.next, floor: 0, takeover: Takeover::Running, id }
         }
-        (None, None) => {
-            let id = Some(fresh_id());
-            UidFile { validity: fresh_validity(), bound: 1, floor: 0, takeover: Takeover::Done, id }
-        }
+        (None, None) => UidFile::first(fresh_validity(), fresh_id()),
     };
     if own.is_none() {
         // What an index of an earlier life says about UIDs no longer holds.

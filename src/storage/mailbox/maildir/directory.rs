@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Timespec, Timestamps};
 
 use super::filename::Place;
 use super::small;
+use super::uid_file::UidFile;
 use crate::foundations::clock::Timestamp;
 use crate::storage::cluster::Tenure;
 
@@ -56,9 +57,10 @@ impl Directories {
         Ok(Self { root, new, cur, tenure })
     }
 
-    /// Makes a folder durably: its directory in `parent`, `tmp/`, `new/` and at last `cur/`, by which it is known.
-    pub fn create(parent: BorrowedFd<'_>, name: &str, kind: FolderKind) -> io::Result<()> {
-        make(parent, name)?;
+    /// Makes a folder durably: its directory in `parent`, `tmp/`, `new/` and at last `cur/`, by which it is known. A
+    /// directory that was not there gets this identity, with the same sync.
+    pub fn create(parent: BorrowedFd<'_>, name: &str, kind: FolderKind, identity: &UidFile) -> io::Result<()> {
+        let fresh = make(parent, name)?;
         let root = rustix::fs::openat(parent, name, DIRECTORY, Mode::empty())?;
         for directory in ["tmp", "new"] {
             make(root.as_fd(), directory)?;
@@ -67,6 +69,9 @@ impl Directories {
             // Maildir++: tells delivery programs that the quota's maildirsize lies one level up.
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
             rustix::fs::openat(&root, "maildirfolder", flags, Mode::RUSR | Mode::WUSR)?;
+        }
+        if fresh {
+            identity.write_unsynced(root.as_fd())?;
         }
         make(root.as_fd(), "cur")?;
         rustix::fs::fsync(&root)?;
@@ -222,10 +227,11 @@ pub fn mtime(directory: BorrowedFd<'_>) -> io::Result<i64> {
     Ok(stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
 }
 
-/// Makes a directory that only its owner can enter; one that is there already is no error.
-pub fn make(parent: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+/// Makes a directory that only its owner can enter; one that is there already is no error. Whether it was not there.
+pub fn make(parent: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
     match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
-        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::EXIST) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

@@ -60,6 +60,16 @@ impl UidFile {
         small::overwrite(folder, NAME, text.as_bytes()).map_err(|_| error)
     }
 
+    /// Writes a folder's first file. After a crash it may be missing until the directory is synced.
+    pub fn write_unsynced(&self, folder: BorrowedFd<'_>) -> io::Result<()> {
+        small::replace_unsynced(folder, NAME, self.to_text().as_bytes(), small::Sync::File)
+    }
+
+    /// The first one of a folder that nobody had before.
+    pub const fn first(validity: u32, id: MailboxId) -> Self {
+        Self { validity, bound: 1, floor: 0, takeover: Takeover::Done, id: Some(id) }
+    }
+
     /// As it stands in the file.
     pub fn to_text(self) -> String {
         let state = match self.takeover {

@@ -55,6 +55,17 @@ async fn uids_keywords_and_subscriptions_are_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_lacks_only_its_places_is_taken_over_too() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("example.test/ann");
+    std::fs::create_dir_all(&path).unwrap();
+    write(&path, "dovecot-uidlist", "3 V1690000000 N40 Gabc\n");
+    let store = Store::open(root).await;
+    assert_eq!(store.append("INBOX", "first").await, 40);
+    assert_eq!(store.view("INBOX").await.uid_validity().get(), 1_690_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_quota_of_maildir_is_kept() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("example.test/ann");

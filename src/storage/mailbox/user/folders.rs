@@ -135,7 +135,8 @@ impl User {
         let failed = self.failed("make a folder");
         let root = self.own_root().map_err(&failed)?;
         let name = folder.directory();
-        Directories::create(root.as_fd(), &name, FolderKind::Below).map_err(&failed)?;
+        let identity = self.fresh_identity();
+        Directories::create(root.as_fd(), &name, FolderKind::Below, &identity).map_err(&failed)?;
         self.tree.add(folder, name);
         self.folder(folder)?;
         self.account.hub.tell(|| News::Created(folder.clone()));
