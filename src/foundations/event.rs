@@ -156,3 +156,16 @@ impl<'de> Deserialize<'de> for EventKind {
         Self::from_word(&word).ok_or_else(|| serde::de::Error::custom(format!("`{word}` is no kind of event")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_described() {
+        let described = include_str!("../../docs/events.md");
+        for kind in EventKind::ALL {
+            assert!(described.contains(&format!("\n| `{}` | ", kind.word())), "{}", kind.word());
+        }
+    }
+}

@@ -20,7 +20,7 @@ use crate::foundations::net::Connection;
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Announced, Command, CommandBody, Fault, Framed, LimitPassed, Limits};
 use crate::services::cluster::{self, Handed, splice};
-use crate::services::guard::{Pass, Penalty, Service};
+use crate::services::guard::{self, Pass, Penalty, Service};
 use crate::services::login::{LoggedIn, Stay};
 use crate::storage::mailbox::Visit;
 
@@ -29,9 +29,13 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     let settings = room.needs.settings.get();
     let pass = match room.needs.guard.admit(&connection.peer, Service::Imap) {
         Ok(pass) => pass,
-        // Before a handshake nothing can be said, and who is not wanted gets none.
-        Err(_) if connection.handshake.is_some() => return,
         Err(refusal) => {
+            let (peer, session, at) = (&connection.peer, connection.session, room.needs.clock.now());
+            room.needs.journal.record(guard::turned_away(&refusal, Service::Imap, peer, session, at));
+            // Before a handshake nothing can be said, and who is not wanted gets none.
+            if connection.handshake.is_some() {
+                return;
+            }
             let limits = limits(&settings, Phase::NotAuthenticated);
             let mut link = Link::new(connection.stream, limits, settings.stall_timeout.into());
             link.out.untagged(Condition::Bye, Some(&Code::Word("UNAVAILABLE")), &refusal.public);

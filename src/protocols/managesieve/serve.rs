@@ -12,7 +12,6 @@ use super::session::{Plaintext, Profile, Session, StartTls, Step};
 use super::settings::ManageSieveSettings;
 use crate::foundations::address::Address;
 use crate::foundations::clock::SharedClock;
-use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
@@ -21,7 +20,7 @@ use crate::foundations::settings::Live;
 use crate::foundations::wire::managesieve::{Code, Condition, Fault, Framed, Framer, Limits, Reply, string};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::cluster::{self, Client, Cluster, Residence, go_on_elsewhere};
-use crate::services::guard::{Failure, Guard, Pass, Penalty, Service};
+use crate::services::guard::{self, Failure, Guard, Pass, Penalty, Service};
 use crate::services::login::{LoggedIn, Login, LoginAttempt, Stay};
 use crate::services::sieve::{EXTENSIONS, NOTIFY_METHODS, SieveSettings};
 use crate::storage::journal::Journal;
@@ -77,9 +76,8 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     let pass = match room.needs.guard.admit(&connection.peer, Service::ManageSieve) {
         Ok(pass) => pass,
         Err(refused) => {
-            let (peer, session) = (connection.peer, connection.session);
-            let event = Event::new(room.needs.clock.now(), EventKind::ConnectionRefused).session(session);
-            room.needs.journal.record(event.with("peer", peer.to_string()).with("reason", refused.to_string()));
+            let (peer, session, at) = (&connection.peer, connection.session, room.needs.clock.now());
+            room.needs.journal.record(guard::turned_away(&refused, Service::ManageSieve, peer, session, at));
             let mut link = Link::new(connection.stream, settings.stall_timeout.duration());
             Reply::bye(refused.public).coded(Code::TryLater).encode(&mut link.out);
             link.close().await;

@@ -14,7 +14,6 @@ use super::reading::Reading;
 use super::session::{Plaintext, Profile, Session, StartTls, Step, refusal};
 use super::settings::Pop3Settings;
 use crate::foundations::clock::SharedClock;
-use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::{Peer, SequenceSet};
 use crate::foundations::net::{Connection, Link, Lost, TlsContext};
@@ -23,7 +22,7 @@ use crate::foundations::wire::line::{BadLine, Lines};
 use crate::foundations::wire::pop3::{Code, Reply};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::cluster::{self, Client, Cluster, go_on_elsewhere};
-use crate::services::guard::{Failure, Guard, Pass, Penalty, Service};
+use crate::services::guard::{self, Failure, Guard, Pass, Penalty, Service};
 use crate::services::login::{LoggedIn, Login, LoginAttempt, Stay};
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::{self, Access, FolderName, Mailboxes, View, Visit};
@@ -74,8 +73,8 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     let pass = match room.needs.guard.admit(&peer, Service::Pop3) {
         Ok(pass) => pass,
         Err(refused) => {
-            let event = Event::new(room.needs.clock.now(), EventKind::ConnectionRefused).session(id);
-            room.needs.journal.record(event.with("peer", peer.to_string()).with("reason", refused.to_string()));
+            let at = room.needs.clock.now();
+            room.needs.journal.record(guard::turned_away(&refused, Service::Pop3, &peer, id, at));
             // Before a handshake nothing can be said, and who is not wanted gets none.
             if connection.handshake.is_none() {
                 let mut link = Link::new(connection.stream, settings.stall_timeout.duration());

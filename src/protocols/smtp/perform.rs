@@ -25,7 +25,7 @@ pub(super) fn admit(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Result
     room.guard.admit(peer, service)
 }
 
-const fn service(mode: Mode) -> Service {
+pub(super) const fn service(mode: Mode) -> Service {
     match mode {
         Mode::Relay => Service::Smtp,
         Mode::Submission => Service::Submission,

@@ -17,13 +17,12 @@ use super::session::{Answer, Question, Step};
 use super::settings::{EarlyInput, PlaintextAuth, SmtpSettings};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::SharedClock;
-use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, Stream, TlsContext};
 use crate::foundations::settings::Live;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus, Reply};
 use crate::services::acceptance::Acceptance;
-use crate::services::guard::{Failure, Guard, Pass, Penalty};
+use crate::services::guard::{self, Failure, Guard, Pass, Penalty};
 use crate::services::intake::Intake;
 use crate::services::login::{Login, Stay};
 use crate::services::submission::Submission;
@@ -64,8 +63,8 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     let pass = match perform::admit(&room, &settings, &peer) {
         Ok(pass) => pass,
         Err(refusal) => {
-            let event = Event::new(room.clock.now(), EventKind::ConnectionRefused).session(session);
-            room.journal.record(event.with("peer", peer.to_string()).with("reason", refusal.to_string()));
+            let service = perform::service(room.mode);
+            room.journal.record(guard::turned_away(&refusal, service, &peer, session, room.clock.now()));
             // Before a handshake nothing can be said, and who is not wanted gets none.
             if connection.handshake.is_none() {
                 let mut wire = Wire::new(connection.stream, settings);

@@ -24,6 +24,12 @@ mod strikes;
 mod traffic;
 mod usage;
 
+use crate::foundations::clock::Timestamp;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::Refusal;
+use crate::foundations::ids::SessionId;
+use crate::foundations::mail::Peer;
+
 pub use ledger::{Ban, Failure, Guard, Trust};
 pub use nftables::NftablesSettings;
 pub use pass::{Pass, Penalty};
@@ -31,3 +37,12 @@ pub use settings::{GuardSettings, Service, ServiceRates, TrafficSettings, loopba
 pub use sharing::{Origin, Sharing, SharingParts};
 pub use traffic::Brought;
 pub use usage::{Rise, Usage};
+
+/// The event of a client that was not let in.
+pub fn turned_away(refusal: &Refusal, service: Service, peer: &Peer, session: SessionId, at: Timestamp) -> Event {
+    Event::new(at, EventKind::ConnectionRefused)
+        .session(session)
+        .with("service", service.word())
+        .with("peer", peer.to_string())
+        .with("reason", refusal.to_string())
+}

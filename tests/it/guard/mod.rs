@@ -231,10 +231,17 @@ async fn a_banned_client_gets_no_handshake() {
         let closed = tokio::time::timeout(Duration::from_secs(20), client.read(&mut [0; 1])).await;
         assert_eq!(closed.unwrap().unwrap(), 0, "{protocol:?}");
     }
-    let mut client = TcpStream::connect(host.address(Protocol::Pop3)).await.unwrap();
-    let mut said = String::new();
-    client.read_to_string(&mut said).await.unwrap();
-    assert!(said.contains("Your address is not served here"), "where there is no TLS yet, it is told why: {said}");
+    // Where there is no TLS yet, it is told why.
+    for protocol in [Protocol::Smtp, Protocol::Submission, Protocol::Imap, Protocol::Pop3] {
+        let mut client = TcpStream::connect(host.address(protocol)).await.unwrap();
+        let mut said = String::new();
+        client.read_to_string(&mut said).await.unwrap();
+        assert!(said.contains("Your address is not served here"), "{protocol:?}: {said}");
+    }
+    let events = host.events(&Query { kinds: vec![EventKind::ConnectionRefused], ..Query::default() }).await;
+    let mut services: Vec<&str> = events.iter().filter_map(|event| event.details["service"].as_str()).collect();
+    services.sort_unstable();
+    assert_eq!(services, ["imap", "imap", "pop3", "pop3", "smtp", "submission", "submission"]);
     host.stop().await;
 }
 
