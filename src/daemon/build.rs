@@ -121,7 +121,8 @@ impl Daemon {
         let parts = Arc::new(Parts::assemble(ground, &stages)?);
         declared::reconcile(&parts, &parts.config).await?;
         stages.services.spawn(Arc::clone(&parts.certificates).watch(stages.services.clone()));
-        stages.services.spawn(Arc::clone(&parts.inspector).run(stages.services.clone()));
+        // Listeners that are being closed are not asked.
+        stages.accepting.spawn(Arc::clone(&parts.inspector).run(stages.accepting.clone()));
         if let Some(queue) = &parts.queue {
             queue.start();
             let (lives, clock) = (&parts.lives, Arc::clone(&parts.clock));

@@ -127,7 +127,8 @@ impl Inspector {
         names
     }
 
-    /// Inspects soon after the start, after every change of certificates, and now and then, until `tasks` stop.
+    /// Inspects soon after the start, after every change of certificates, and now and then, until `tasks` stop, which are
+    /// those that accept connections: what is found of listeners that close is not told.
     pub async fn run(self: Arc<Self>, tasks: Tasks) {
         let mut changes = self.parts.certificates.changes();
         let mut known = BTreeSet::new();
@@ -139,6 +140,7 @@ impl Inspector {
                 () = self.parts.clock.sleep_until(next) => false,
             };
             let inspection = tokio::select! {
+                biased;
                 () = tasks.stopping() => return,
                 inspection = self.inspect_settled() => inspection,
             };
