@@ -11,16 +11,21 @@ pub fn crlf(bytes: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(bytes);
     }
     let mut result = Vec::with_capacity(length);
+    crlf_onto(bytes, &mut result);
+    Cow::Owned(result)
+}
+
+/// Appends what [`crlf`] makes of these bytes.
+pub fn crlf_onto(bytes: &[u8], out: &mut Vec<u8>) {
     let mut copied = 0;
     for at in memchr_iter(b'\n', bytes) {
         if at == 0 || bytes[at - 1] != b'\r' {
-            result.extend_from_slice(&bytes[copied..at]);
-            result.extend_from_slice(b"\r\n");
+            out.extend_from_slice(&bytes[copied..at]);
+            out.extend_from_slice(b"\r\n");
             copied = at + 1;
         }
     }
-    result.extend_from_slice(&bytes[copied..]);
-    Cow::Owned(result)
+    out.extend_from_slice(&bytes[copied..]);
 }
 
 /// Length of what [`crlf`] makes of these bytes: RFC822.SIZE of a file with any line ends.

@@ -32,7 +32,7 @@ pub use date::HeaderDate;
 pub use digest::ContentDigest;
 pub use envelope::{BodyKind, DsnReturn, DsnWish, Envelope, Notify, OriginalRecipient, Recipient};
 pub use header::{Field, Fields, HeaderSection};
-pub use line_ends::{crlf, crlf_len};
+pub use line_ends::{crlf, crlf_len, crlf_onto};
 pub use message::Message;
 pub use numbers::{InvalidNumber, ModSeq, Numbered, SequenceNumber, Uid, UidValidity};
 pub use object_id::{EmailId, InvalidEmailId, MailboxId};

@@ -20,7 +20,7 @@ use super::environment::Environment;
 use super::folder::Folder;
 use super::maildir::directory::Directories;
 use super::snapshot::Record;
-use crate::foundations::mail::{Uid, crlf};
+use crate::foundations::mail::{Uid, crlf, crlf_onto};
 
 /// One message, open for reading.
 pub struct Body {
@@ -212,7 +212,8 @@ impl Folder {
         let mut batch = Batched::default();
         let snapshot = self.current();
         let directories = self.directories();
-        let sizes = uids.iter().take(BATCH).filter_map(|uid| snapshot.by_uid(*uid)).map(|(record, _)| record.size);
+        let known = uids.iter().take(BATCH).filter_map(|uid| snapshot.by_uid(*uid));
+        let sizes = known.map(|(record, _)| record.virtual_size);
         batch.expect(sizes);
         for uid in uids.iter().take(BATCH) {
             let known = snapshot.by_uid(*uid);
@@ -261,6 +262,8 @@ impl Folder {
 #[derive(Default)]
 struct Batched {
     octets: Vec<u8>,
+    /// The file with bare LFs that was read last.
+    bare: Vec<u8>,
     name: Vec<u8>,
     messages: Vec<(u32, Placed)>,
     /// Octets of messages that are elsewhere.
@@ -290,18 +293,23 @@ impl Batched {
         self.octets.reserve(usize::try_from(octets).unwrap_or(0));
     }
 
-    /// Reads a message whose file has no bare LFs; whether it is there, whole.
+    /// Reads a message; whether its file is there, whole.
     fn read(&mut self, directories: &Directories, record: &Record, stored: &[u8]) -> bool {
         let Ok(size) = usize::try_from(record.size) else { return false };
         self.name.clear();
         record.write_file_name(stored, &mut self.name);
         self.start = self.octets.len();
-        let read = record.size == record.virtual_size
-            && directories
-                .open_message(record.place, &self.name)
-                .is_ok_and(|file| read_onto(&file, size, &mut self.octets).is_ok());
+        let read = directories.open_message(record.place, &self.name).and_then(|file| {
+            if record.size == record.virtual_size {
+                return read_onto(&file, size, &mut self.octets);
+            }
+            self.bare.clear();
+            read_onto(&file, size, &mut self.bare)?;
+            crlf_onto(&self.bare, &mut self.octets);
+            Ok(())
+        });
         // Another program may have written a name that is not true.
-        let whole = read && self.octets.len() - self.start == size;
+        let whole = read.is_ok() && (self.octets.len() - self.start) as u64 == record.virtual_size;
         if !whole {
             self.octets.truncate(self.start);
         }
