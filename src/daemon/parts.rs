@@ -111,8 +111,12 @@ impl Parts {
         let spool = Spool::open(database.clone(), &config.spool, ground.tick(), &stages.storage)?;
         let guard = Guard::new(lives.guard.clone(), ground.tick());
         let login = Login::new(directory.clone(), guard.clone(), journal.clone(), lives.login.clone(), ground.tick());
-        let routing = Routing::new(directory.clone(), lives.routing.clone(), config.hostname.clone())
-            .with_srs(Srs::load(&config.routing.srs, &config.hostname, ground.tick())?);
+        // Senders are rewritten where mail leaves: no other role is given the secret.
+        let srs = match ground.roles.has(Role::Mta) {
+            true => Srs::load(&config.routing.srs, &config.hostname, ground.tick())?,
+            false => None,
+        };
+        let routing = Routing::new(directory.clone(), lives.routing.clone(), config.hostname.clone()).with_srs(srs);
         let acceptance = Acceptance::new(routing.clone(), directory.clone(), lives.acceptance.clone());
         let (mailboxes, cluster) = ground.mailboxes(&directory, stages)?.unzip();
         let cluster: Option<Cluster> = cluster.flatten();
