@@ -20,6 +20,7 @@ let
   backup = cfg.backup;
   own = import ./lib/types.nix { inherit lib; };
   inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
+  inherit (import ./lib/credentials.nix) credentialsDirectory;
   command = "${getExe cfg.package} --config /etc/postrider/postrider.toml backup";
 
   kept =
@@ -75,6 +76,7 @@ let
     restartIfChanged = false;
     serviceConfig = {
       CPUWeight = 20;
+      Environment = credentialsDirectory;
       ExecStart = map (step: "${command} ${step}") steps;
       IOWeight = 20;
       LoadCredential = credentials;
@@ -128,7 +130,7 @@ in
       description = "When a backup is taken, in the words of systemd.time(7). What is no longer to be kept is removed then, too.";
     };
     fullEvery = mkOption {
-      type = types.str;
+      type = own.span;
       default = "7d";
       example = "30d";
       description = "After this time the next backup reads every message again, in place of only those that are new.";

@@ -13,6 +13,7 @@ let
   cfg = config.services.postrider;
   own = import ./lib/types.nix { inherit lib; };
   inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
+  inherit (import ./lib/credentials.nix) credentialsDirectory;
   user = "postrider-mta";
   command = "${getExe cfg.package} --config /etc/postrider/postrider.toml report";
 in
@@ -46,6 +47,7 @@ in
         documentation = [ "man:postrider(1)" ];
         after = [ "postrider-mta.service" ];
         serviceConfig = {
+          Environment = credentialsDirectory;
           ExecStart = [
             "${command} all --since ${cfg.reports.since} /var/lib/postrider-reports"
           ]

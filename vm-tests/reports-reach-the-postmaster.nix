@@ -11,9 +11,13 @@
     {
       imports = [ (import ./lib/server.nix { inherit self; }) ];
       environment.systemPackages = [ pkgs.jq ];
-      services.postrider.reports = {
-        enable = true;
-        to = "bob@example.test";
+      services.postrider = {
+        # Which the unit does not get.
+        forwarding.srsSecretFile = "/etc/secrets/ann";
+        reports = {
+          enable = true;
+          to = "bob@example.test";
+        };
       };
     };
 
