@@ -56,6 +56,7 @@ let
     runtimeInputs = [
       config.nix.package
       pkgs.coreutils
+      pkgs.util-linux
     ];
     text = ''
       profile=/nix/var/nix/profiles/system
@@ -68,10 +69,17 @@ let
       if [ "$(readlink -f "$profile")" = "$(readlink -f /run/current-system)" ]; then
         nix-env --profile "$profile" --rollback
       fi
-      exec "$profile/bin/switch-to-configuration" switch
+      # The switch that has failed still holds the lock of all switches, and another one would not wait for it.
+      mkdir -p /run/nixos
+      flock --wait 600 /run/nixos/switch-to-configuration.lock true
+      # What the failed configuration has brought goes with it: the gate of `plan.nix` does not stop that.
+      trap 'rm -f ${undoing}' EXIT
+      touch ${undoing}
+      "$profile/bin/switch-to-configuration" switch
     '';
   };
   mark = "/run/postrider-rolled-back";
+  inherit (import ./lib/rollback.nix) undoing;
 
   greetings = {
     smtp = "220";
@@ -92,6 +100,13 @@ in
         says; `null` leaves upgrades to the administrator. An upgrade after which a listener is silent is undone, see
         `autoRollback`.
       '';
+    };
+    nixpkgs = mkOption {
+      type = types.str;
+      default = "github:NixOS/nixpkgs/nixos-${config.system.nixos.release}";
+      defaultText = lib.literalExpression ''"github:NixOS/nixpkgs/nixos-''${config.system.nixos.release}"'';
+      example = "github:NixOS/nixpkgs/nixos-unstable";
+      description = "Where `autoUpgrade` takes the newest `nixpkgs` from.";
     };
     patience = mkOption {
       type = types.ints.positive;
@@ -136,7 +151,9 @@ in
         after = lib.mapAttrsToList (name: _: "postrider-${name}.socket") probed ++ [
           "postrider-access.service"
           "postrider-mta.service"
+          "postrider-sockets.service"
         ];
+        wants = [ "postrider-sockets.service" ];
         # Runs again with every configuration that differs.
         restartTriggers = [
           cfg.configFile
@@ -172,9 +189,11 @@ in
         enable = true;
         flake = appliance.autoUpgrade;
         dates = lib.mkDefault "03:40";
+        # `--update-input` does the same and is about to leave Nix.
         flags = [
-          "--update-input"
+          "--override-input"
           "nixpkgs"
+          appliance.nixpkgs
           "--no-write-lock-file"
         ];
       };

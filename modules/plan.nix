@@ -15,6 +15,7 @@ let
     types
     ;
   cfg = config.services.postrider;
+  inherit (import ./lib/rollback.nix) undoing;
 
   gate = pkgs.writeShellApplication {
     name = "postrider-plan-gate";
@@ -23,6 +24,8 @@ let
       pkgs.jq
     ];
     text = ''
+      # A switch that failed is undone as a whole.
+      [ ! -e ${undoing} ] || exit 0
       config=''${1:-/etc/postrider/postrider.toml}
       # A plan that cannot be made is no reason to stop: before the first start there are no tables yet, and a mistake in
       # the declaration is reported by the server itself, which then changes nothing.

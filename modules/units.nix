@@ -32,6 +32,7 @@ let
     ++ optional (role == "mta" && cfg.webmail.enable) "postrider-webmail-submission.socket";
 
   inherit (import ./lib/addresses.nix { inherit lib; }) bracket;
+  inherit (import ./lib/credentials.nix) credentialsDirectory;
   databaseUnits = optionals (cfg.database.type != "sqlite" && cfg.database.createLocally) [
     "postrider-database-users.service"
     (if cfg.database.type == "mysql" then "mysql.service" else "postgresql.service")
@@ -106,6 +107,7 @@ let
       # A switch that stops and starts a unit closes its sockets in between, one that restarts it does not.
       stopIfChanged = false;
       serviceConfig = {
+        Environment = credentialsDirectory;
         ExecReload = [ "${pkgs.coreutils}/bin/kill -HUP $MAINPID" ];
         ExecStart = "${getExe cfg.package} --config /etc/postrider/postrider.toml serve --role ${role}";
         Group = group;
@@ -130,6 +132,40 @@ let
       }
       // harden (sharedFiles // databaseUser // relax // cfg.relaxed.${role} or { });
     };
+
+  # A switch leaves a socket alone that has changed: it would go on listening where it was (NixOS/nixpkgs#74899).
+  declaredSockets = pkgs.writeText "postrider-sockets" (
+    lib.concatLines (
+      lib.mapAttrsToList (
+        name: socket:
+        "${name}.socket ${
+          builtins.hashString "sha256" (
+            builtins.toJSON {
+              inherit (socket) listenStreams socketConfig;
+            }
+          )
+        }"
+      ) (lib.filterAttrs (name: _: lib.hasPrefix "postrider-" name) config.systemd.sockets)
+    )
+  );
+  restartChanged = pkgs.writeShellApplication {
+    name = "postrider-sockets";
+    runtimeInputs = [
+      config.systemd.package
+      pkgs.coreutils
+    ];
+    text = ''
+      # postrider-sockets FILE    FILE has a line for each socket: its name, and what it is like
+      cd "$RUNTIME_DIRECTORY"
+      changed=()
+      while read -r socket like; do
+        if [ -e "$socket" ] && [ "$(cat "$socket")" != "$like" ]; then changed+=("$socket"); fi
+      done < "$1"
+      # The roles that have them are restarted with them, or they would keep what was opened before.
+      [ "''${#changed[@]}" = 0 ] || systemctl restart "''${changed[@]}"
+      while read -r socket like; do echo "$like" > "$socket"; done < "$1"
+    '';
+  };
 
   mkSocket =
     name: listener:
@@ -187,6 +223,20 @@ in
     };
 
     systemd.services = mkMerge [
+      {
+        postrider-sockets = {
+          description = "Postrider: sockets as they are declared";
+          wantedBy = [ "multi-user.target" ];
+          serviceConfig = {
+            ExecStart = "${getExe restartChanged} ${declaredSockets}";
+            RemainAfterExit = true;
+            RuntimeDirectory = "postrider-sockets";
+            RuntimeDirectoryPreserve = true;
+            Type = "oneshot";
+          }
+          // harden { };
+        };
+      }
       (lib.listToAttrs [
         (mkRole "mta" {
           description = "Postrider: mail transfer";

@@ -1,5 +1,6 @@
 # Promise: when a listener does not answer after a switch, the configuration before is in force again by itself, without
-# mail being lost; a later switch that fails is undone too; a start of the machine undoes nothing.
+# mail being lost, whoever else the failed one has brought; a later switch that fails is undone too; a start of the machine
+# undoes nothing.
 { self }:
 { lib, pkgs, ... }:
 let
@@ -12,21 +13,33 @@ let
       destination = "/bin/switch-to-configuration";
       text = ''
         #!/bin/sh
+        # One at a time: another one is sent away.
+        mkdir -p /run/nixos
+        exec 9>>/run/nixos/switch-to-configuration.lock
+        flock --nonblock 9 || exit 1
         ln -sfn "$(readlink -f /nix/var/nix/profiles/system)" /run/current-system
         ${units}
         systemctl restart postrider-health-gate.service
+        # There is more to do before it ends.
+        sleep 3
       '';
     };
+  # It does not start again, for a client of another protocol would start the role, and the role its sockets.
+  held = "/run/systemd/system/postrider-imap.socket.d/held.conf";
+  silence = "mkdir -p ${dirOf held}; printf '[Unit]\\nAssertPathExists=/nowhere\\n' > ${held}; systemctl daemon-reload; systemctl stop postrider-imap.socket";
   staged = {
     good = stage "good" ''
-      systemctl unmask --runtime postrider-imap.socket
+      umount /etc/postrider/postrider.toml 2>/dev/null
+      rm -f ${held}
+      systemctl daemon-reload
       # As a switch does it: a service that holds its socket is stopped before the socket starts anew.
       systemctl stop postrider-access.service
       systemctl start postrider-imap.socket postrider-access.service
     '';
     broken = stage "broken" ''
-      systemctl stop postrider-imap.socket
-      systemctl mask --runtime postrider-imap.socket
+      mount --bind /etc/with-carol.toml /etc/postrider/postrider.toml
+      systemctl reload postrider-access.service
+      ${silence}
     '';
   };
 in
@@ -34,20 +47,41 @@ in
   name = "failed-switch-is-undone";
   globalTimeout = 900;
 
-  nodes.server = {
-    imports = [ (import ./lib/server.nix { inherit self; }) ];
-    services.postrider.appliance = {
-      autoRollback = true;
-      patience = 8;
+  nodes.server =
+    { config, ... }:
+    {
+      imports = [ (import ./lib/server.nix { inherit self; }) ];
+      services.postrider.appliance = {
+        autoRollback = true;
+        patience = 8;
+      };
+      # A switch would try to install it.
+      boot.loader.grub.enable = false;
+      specialisation.broken.configuration.services.postrider = {
+        domains."example.test".users.carol = { };
+        # An address this machine does not have.
+        listeners.imap.addresses = [ "192.0.2.1" ];
+      };
+      system.extraDependencies = lib.attrValues staged;
+      environment.etc =
+        lib.mapAttrs' (name: system: lib.nameValuePair "stage/${name}" { source = system; }) staged
+        // {
+          "with-carol.toml".source = (pkgs.formats.toml { }).generate "postrider.toml" (
+            lib.recursiveUpdate config.services.postrider.settings {
+              accounts.declared = (pkgs.formats.json { }).generate "accounts.json" {
+                domains."example.test".users =
+                  lib.genAttrs [ "ann" "bob" ] (user: {
+                    hashed_password_file = "credential:password-${user}_at_example.test";
+                  })
+                  // {
+                    carol = { };
+                  };
+              };
+            }
+          );
+        };
+      environment.systemPackages = [ pkgs.nix ];
     };
-    # An address this machine does not have.
-    specialisation.broken.configuration.services.postrider.listeners.imap.addresses = [ "192.0.2.1" ];
-    system.extraDependencies = lib.attrValues staged;
-    environment.etc = lib.mapAttrs' (
-      name: system: lib.nameValuePair "stage/${name}" { source = system; }
-    ) staged;
-    environment.systemPackages = [ pkgs.nix ];
-  };
 
   testScript =
     { nodes, ... }:
@@ -55,6 +89,7 @@ in
       ${builtins.readFile ./lib/mail.py}
 
       PROFILE = "/nix/var/nix/profiles/system"
+      SILENCE = ${builtins.toJSON silence}
 
 
       def switch_to(system: str) -> None:
@@ -65,11 +100,6 @@ in
 
       def current() -> str:
           return server.succeed("readlink -f /run/current-system").strip()
-
-
-      def silence() -> None:
-          """Masked, for a client of another protocol would start the role, and the role its sockets."""
-          server.succeed("systemctl stop postrider-imap.socket; systemctl mask --runtime postrider-imap.socket")
 
 
       start_all()
@@ -97,7 +127,10 @@ in
               server.wait_until_succeeds(f"test $(readlink -f /run/current-system) = {good}", timeout=120)
               server.wait_until_succeeds("systemctl is-active postrider-health-gate.service", timeout=120)
               wait_for_mail(server, "bob@example.test", "bob", "before")
+              # The failed one had a user more: only undoing a switch may take somebody away unasked.
+              server.succeed("postrider --json plan --without-passwords | jq --exit-status '.changes == []'")
               server.wait_until_fails("test -e /run/postrider-rolled-back", timeout=60)
+              server.wait_until_succeeds("systemctl show -P ActiveState postrider-rollback.service | grep -x inactive", timeout=60)
 
       with subtest("what was only tried out leads back to the profile, not behind it"):
           generation = server.succeed(f"readlink {PROFILE}")
@@ -105,14 +138,14 @@ in
               server.execute(f"{broken}/bin/switch-to-configuration test")
           else:
               server.succeed(f"ln -sfn {broken} /run/current-system")
-              silence()
+              server.succeed(SILENCE)
               server.execute("systemctl restart postrider-health-gate.service")
           server.wait_until_succeeds(f"test $(readlink -f /run/current-system) = {good}", timeout=120)
           server.wait_until_succeeds("systemctl is-active postrider-health-gate.service", timeout=120)
           assert server.succeed(f"readlink {PROFILE}") == generation
 
       with subtest("a gate that fails without a switch changes nothing"):
-          silence()
+          server.succeed(SILENCE)
           server.fail("systemctl restart postrider-health-gate.service")
           server.wait_until_fails("systemctl is-active postrider-rollback.service", timeout=60)
           server.fail("systemctl is-active postrider-health-gate.service")

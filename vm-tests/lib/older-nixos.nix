@@ -33,9 +33,21 @@ in
         types.submodule { options.reloadTriggers = ignored (types.listOf types.raw) [ ]; }
       );
     };
+    services.nginx.virtualHosts = mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          options.locations = mkOption {
+            type = types.attrsOf (
+              types.submodule { options.recommendedProxySettings = ignored types.bool false; }
+            );
+          };
+        }
+      );
+    };
     security.acme.certs = mkOption {
       type = types.attrsOf (types.submodule { config.extraLegoRenewFlags = [ "--no-random-sleep" ]; });
     };
+    hardware.enableAllHardware = ignored types.bool false;
     isoImage.makeBiosBootable = ignored types.bool true;
     virtualisation.fileSystems = ignored (types.attrsOf types.raw) { };
     services.getty.autologinUser = ignored (types.nullOr types.str) null;
@@ -50,6 +62,9 @@ in
     (mkIf isServer {
       systemd.tmpfiles.settings.postrider-on-the-path."/usr/local/bin/postrider"."L+".argument =
         "${config.services.postrider.commandLine}/bin/postrider";
+    })
+    (mkIf (isServer && config.services.postrider.appliance.autoRollback) {
+      nixpkgs.overlays = [ (final: _: { util-linux = final.utillinux; }) ];
     })
     # What the firewall would load.
     (mkIf (config.networking.nftables.tables != { }) {
@@ -161,7 +176,7 @@ in
                 cd ${cert.directory}
                 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=${name} \
                   -addext subjectAltName=${
-                    lib.concatMapStringsSep "," (n: "DNS:${n}") ([ name ] ++ cert.extraDomainNames)
+                    lib.concatMapStringsSep "," (n: "DNS:${n}") ([ name ] ++ lib.attrNames cert.extraDomains)
                   } \
                   -keyout key.pem -out fullchain.pem
                 cat key.pem fullchain.pem > full.pem
