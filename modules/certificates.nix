@@ -132,8 +132,7 @@ in
     acme = {
       enable = mkEnableOption ''
         a certificate from `security.acme`, renewed without a restart. nginx answers for it with `reverseProxy.enable`;
-        without it `security.acme.certs` must say how the name is shown to be ours
-      '';
+        without it `security.acme.certs` must say how the name is shown to be ours'';
       extraDomainNames = mkOption {
         type = types.listOf own.domain;
         default = [ ];
@@ -194,9 +193,7 @@ in
         }
       ];
     };
-    selfSigned = mkEnableOption ''
-      a certificate made on the spot, which no other server and no client will trust: for trying things out
-    '';
+    selfSigned = mkEnableOption "a certificate made on the spot, which no other server and no client will trust: for trying things out";
 
     sources = mkOption {
       type = types.listOf (types.attrsOf types.str);
@@ -321,7 +318,8 @@ in
     })
     (mkIf certs.acme.enable {
       security.acme.certs.${cfg.hostname} = {
-        extraDomainNames = certs.acme.extraDomainNames;
+        # The reverse proxy has them as names of its site, and NixOS takes them from there.
+        extraDomainNames = mkIf (!cfg.reverseProxy.enable) certs.acme.extraDomainNames;
         # The roles look for new files by themselves.
         postRun = "systemctl start postrider-certificates-renewed.service";
       };

@@ -34,23 +34,22 @@ let
       };
   host = locations: certificate // { forceSSL = true; } // { inherit locations; };
   file = name: text: { alias = "${pkgs.writeText name text}"; };
+  inherit (import ./lib/proxied.nix) proxied;
 
   inherit (import ./lib/addresses.nix { inherit lib; }) placeOf;
 
   root =
     if proxy.dashboard.enable then
       {
-        "/" = {
-          # Who may see the page is decided here: to the page itself every request comes from this machine.
-          proxyPass = "http://${placeOf cfg.listeners.dashboard}";
-          extraConfig =
-            lib.concatMapStrings (network: "allow ${network};\n") proxy.dashboard.allowFrom
-            + lib.optionalString (proxy.dashboard.allowFrom != [ ]) "deny all;\n"
-            + lib.optionalString (proxy.dashboard.basicAuthFile != null) ''
-              auth_basic "Postrider";
-              auth_basic_user_file /run/credentials/nginx.service/postrider-htpasswd;
-            '';
-        };
+        # Who may see the page is decided here: to the page itself every request comes from this machine.
+        "/" = proxied "http://${placeOf cfg.listeners.dashboard}" (
+          lib.concatMapStrings (network: "allow ${network};\n") proxy.dashboard.allowFrom
+          + lib.optionalString (proxy.dashboard.allowFrom != [ ]) "deny all;\n"
+          + lib.optionalString (proxy.dashboard.basicAuthFile != null) ''
+            auth_basic "Postrider";
+            auth_basic_user_file /run/credentials/nginx.service/postrider-htpasswd;
+          ''
+        );
       }
     else if cfg.webmail.enable then
       { "= /".return = "302 /webmail/"; }
@@ -59,33 +58,22 @@ let
 
   webmail = {
     "= /webmail".return = "301 /webmail/";
-    "/webmail/" = {
-      proxyPass = "http://${placeOf cfg.listeners.webmail}/";
-      # Changes are told as they happen, over answers that do not end.
-      extraConfig = ''
-        proxy_set_header Host $http_host;
-        proxy_set_header X-Forwarded-For $remote_addr;
-        proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_http_version 1.1;
-        proxy_buffering off;
-        proxy_request_buffering off;
-        proxy_read_timeout 1h;
-        client_max_body_size 0;
-      '';
-    };
+    # Changes are told as they happen, over answers that do not end.
+    "/webmail/" = proxied "http://${placeOf cfg.listeners.webmail}/" ''
+      proxy_buffering off;
+      proxy_request_buffering off;
+      proxy_read_timeout 1h;
+      client_max_body_size 0;
+    '';
   };
 
   # With their path as it is: it stands in the answers, too.
-  dav = lib.genAttrs [ "/dav/" "= /.well-known/caldav" "= /.well-known/carddav" ] (_: {
-    proxyPass = "http://${placeOf cfg.listeners.webmail}";
-    extraConfig = ''
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_http_version 1.1;
+  dav = lib.genAttrs [ "/dav/" "= /.well-known/caldav" "= /.well-known/carddav" ] (
+    _:
+    proxied "http://${placeOf cfg.listeners.webmail}" ''
       client_max_body_size 0;
-    '';
-  });
+    ''
+  );
   sameFor =
     prefix: make: lib.listToAttrs (map (d: lib.nameValuePair "${prefix}.${d}" (make d)) domains);
 in
@@ -154,9 +142,12 @@ in
         recommendedTlsSettings = true;
         virtualHosts = mkMerge [
           {
-            ${cfg.hostname} = host (
-              root // lib.optionalAttrs cfg.webmail.enable webmail // lib.optionalAttrs cfg.dav.enable dav
-            );
+            ${cfg.hostname} =
+              host (root // lib.optionalAttrs cfg.webmail.enable webmail // lib.optionalAttrs cfg.dav.enable dav)
+              # The authority asks by each name of the certificate, and another site of this machine must not answer.
+              // lib.optionalAttrs cfg.certificates.acme.enable {
+                serverAliases = cfg.certificates.acme.extraDomainNames;
+              };
           }
           (mkIf proxy.autoconfig (
             sameFor "autoconfig" (

@@ -12,14 +12,14 @@ let
   links = cfg.setUpLinks;
   own = import ./lib/types.nix { inherit lib; };
   inherit (import ./lib/addresses.nix { inherit lib; }) placeOf;
+  inherit (import ./lib/proxied.nix) proxied;
 in
 {
   options.services.postrider.setUpLinks = {
     enable = mkEnableOption ''
       the page where users choose their password themselves. `postrider user invite john@example.com` prints the link to
       it, `postrider user invite --all` one for everybody without a password. The page is served on port 443, or by the
-      reverse proxy where there is one
-    '';
+      reverse proxy where there is one'';
     valid = mkOption {
       type = own.span;
       default = "7d";
@@ -52,8 +52,8 @@ in
         };
         settings.set_up.address = "https://${cfg.hostname}";
       };
-      services.nginx.virtualHosts.${cfg.hostname}.locations."/set-up/".proxyPass =
-        "https://${placeOf cfg.listeners.https}";
+      services.nginx.virtualHosts.${cfg.hostname}.locations."/set-up/" =
+        proxied "https://${placeOf cfg.listeners.https}" "";
     })
   ]);
 }

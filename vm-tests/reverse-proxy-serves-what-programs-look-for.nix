@@ -32,6 +32,8 @@
             basicAuthFile = "/etc/secrets/htpasswd";
           };
         };
+        dashboard.passwordFile = "/etc/secrets/ann";
+        settings.guard.failures = 3;
         setUpLinks.enable = true;
         dav.enable = true;
       };
@@ -56,8 +58,9 @@
       server.wait_for_unit("postrider-dashboard.service")
       server.wait_for_unit("nginx.service")
 
-      with subtest("the page is for whoever has the password"):
-          page = outside.succeed(fetch("https://mail.example.test/", "--user admin:page"))
+      with subtest("the page is for whoever has the passwords"):
+          login = "--user admin:page --location --cookie-jar /tmp/jar --cookie /tmp/jar --data password=ann"
+          page = outside.succeed(fetch("https://mail.example.test/login", f"{login} -H 'Origin: https://mail.example.test'"))
           assert "Listeners" in page, page
           for wrong in ("", "--user admin:wrong"):
               out = outside.succeed(fetch("https://mail.example.test/", f"-o /dev/null -w '%{{http_code}}' {wrong}"))
@@ -97,6 +100,14 @@
           out = outside.succeed(fetch(homes, find + " --user ann@example.test:ann"))
           assert out == "207", out
           assert "/dav/calendars/ann@example.test/Personal/" in outside.succeed("cat /tmp/found")
+
+      with subtest("nobody is held off from the page in place of a guesser who uses their address"):
+          # This machine is trusted, and would be banned under the other address.
+          words = ["curl", "-sk", "--resolve", "mail.example.test:443:127.0.0.1", "--user", "admin:page", "-o", "/dev/null"]
+          words += ["-w", "%{http_code}", "-H", "X-Forwarded-For: 203.0.113.9", "https://mail.example.test/login", "-d"]
+          for password, answer in (("guess", "401"), ("guess", "401"), ("guess", "401"), ("ann", "303")):
+              out = server.succeed(shlex.join([*words, f"password={password}"]))
+              assert out == answer, out
 
       with subtest("the records to publish lead there"):
           records = "${
