@@ -35,6 +35,9 @@
       nixosModules.default =
         { lib, pkgs, ... }:
         {
+          _class = "nixos";
+          # Of one name, however often it is imported.
+          key = "${toString ./.}#nixosModules.default";
           imports = [ ./modules ];
           services.postrider.package = lib.mkDefault (pkgs.callPackage ./modules/package.nix { });
         };

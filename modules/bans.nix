@@ -24,8 +24,7 @@ in
 {
   options.services.postrider.bans.nftables = mkEnableOption ''
     passing bans on to nftables, where packets of banned clients to the mail ports are dropped. Other ports of the
-    machine stay open to them, so that nobody locks an administrator out
-  '';
+    machine stay open to them, so that nobody locks an administrator out'';
 
   config = mkIf (cfg.enable && cfg.bans.nftables) {
     assertions = [

@@ -194,7 +194,7 @@ in
         settings.mysqld.bind-address = lib.mkDefault "127.0.0.1";
       };
       systemd.services.postrider-database-users = usersUnit "mysql.service" {
-        ExecStart = "${config.services.mysql.package}/bin/mysql --batch -e \"source ${mysqlUsers}\"";
+        ExecStart = "${config.services.mysql.package}/bin/mariadb --batch -e \"source ${mysqlUsers}\"";
       };
     })
     (mkIf (db.type == "postgresql" && db.createLocally) {

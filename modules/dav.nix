@@ -15,8 +15,7 @@ in
   options.services.postrider.dav = {
     enable = mkEnableOption ''
       calendars and contacts (CalDAV, CardDAV). Programs reach them at `/dav/` of the host's name with `reverseProxy.enable`, or
-      through a proxy of your own that passes `/dav/`, `/.well-known/caldav` and `/.well-known/carddav` to `listeners.webmail`
-    '';
+      through a proxy of your own that passes `/dav/`, `/.well-known/caldav` and `/.well-known/carddav` to `listeners.webmail`'';
     publicPort = mkOption {
       type = types.nullOr types.port;
       default = if cfg.reverseProxy.enable then 443 else null;

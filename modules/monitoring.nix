@@ -21,12 +21,8 @@ let
 in
 {
   options.services.postrider.monitoring = {
-    prometheus.enable = mkEnableOption ''
-      a scrape job and alert rules in `services.prometheus` on this machine
-    '';
-    grafana.enable = mkEnableOption ''
-      a dashboard of the figures in `services.grafana` on this machine; it asks for the Prometheus data source
-    '';
+    prometheus.enable = mkEnableOption "a scrape job and alert rules in `services.prometheus` on this machine";
+    grafana.enable = mkEnableOption "a dashboard of the figures in `services.grafana` on this machine; it asks for the Prometheus data source";
     alertRules = mkOption {
       type = types.path;
       readOnly = true;

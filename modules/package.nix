@@ -38,6 +38,8 @@ rustPlatform.buildRustPackage (finalAttrs: {
 
   meta = {
     description = "Complete mail server for people who run NixOS";
+    homepage = "https://github.com/postrider/postrider";
+    changelog = "https://github.com/postrider/postrider/blob/main/CHANGELOG.md";
     license = [
       lib.licenses.asl20
       lib.licenses.mit

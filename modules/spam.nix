@@ -15,7 +15,7 @@ let
     ;
   cfg = config.services.postrider;
   spam = cfg.spam;
-  score = types.either types.int types.float;
+  score = types.number;
   own = import ./lib/types.nix { inherit lib; };
 
   onFailure =
@@ -149,9 +149,7 @@ in
       description = "Rules in the syntax of SpamAssassin's `local.cf`, read after those that come with the server; `postrider spam rules` shows what is made of them.";
     };
     greylist = mkEnableOption "making doubtful strangers try twice";
-    firstContact = mkEnableOption ''
-      making senders try twice with whom nobody here has exchanged mail, when their message is not beyond doubt
-    '';
+    firstContact = mkEnableOption "making senders try twice with whom nobody here has exchanged mail, when their message is not beyond doubt";
     autolearn = mkOption {
       type = types.bool;
       default = true;
@@ -188,8 +186,7 @@ in
     };
     resolver.enable = mkEnableOption ''
       unbound as a validating resolver on this machine. DNS block lists refuse the resolvers of large providers, and
-      DANE needs answers whose signatures were checked, which is switched on with it
-    '';
+      DANE needs answers whose signatures were checked, which is switched on with it'';
   };
 
   config = mkIf cfg.enable (mkMerge [

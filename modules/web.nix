@@ -26,8 +26,7 @@ in
   options.services.postrider.web = {
     autoconfig.enable = mkEnableOption ''
       answers to mail programs that look for their settings at `autoconfig.<domain>` (Thunderbird and others) and
-      `autodiscover.<domain>` (Outlook)
-    '';
+      `autodiscover.<domain>` (Outlook)'';
     mtaSts = mkOption {
       type = types.nullOr (
         types.enum [

@@ -15,8 +15,7 @@ in
   options.services.postrider.webmail = {
     enable = mkEnableOption ''
       the webmail. Browsers reach it at `/webmail/` of the host's name with `reverseProxy.enable`, or through a proxy of your
-      own in front of `listeners.webmail`
-    '';
+      own in front of `listeners.webmail`'';
     attachment = mkOption {
       type = own.size;
       default = "25M";

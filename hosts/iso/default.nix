@@ -24,6 +24,9 @@
     appliance.enable = true;
   };
 
+  # It does not know beforehand which machine it will start on.
+  hardware.enableAllHardware = lib.mkDefault true;
+
   isoImage = {
     makeBiosBootable = lib.mkDefault pkgs.stdenv.hostPlatform.isx86_64;
     makeEfiBootable = true;

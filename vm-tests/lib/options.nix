@@ -13,6 +13,9 @@ let
     map (
       o:
       lacks "description" o
+      ++ lib.optional (lib.hasInfix "\n." (
+        o.description or ""
+      )) "${o.name}: the description has a line of a dot alone"
       ++ lacks "type" o
       # What belongs to an entry somebody makes may have to be given.
       ++ lib.optionals (!o.readOnly && builtins.match ".*[<*].*" o.name == null) (lacks "default" o)
