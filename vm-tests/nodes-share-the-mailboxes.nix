@@ -104,7 +104,9 @@ in
             assert "with mail" in owner, owner
 
         with subtest("the port between nodes is for nodes"):
-            storage.fail("timeout 5 bash -c '</dev/tcp/mail1/2425'")
+            # Elsewhere there is no firewall of NixOS.
+            if is_nixos(mail1):
+                storage.fail("timeout 5 bash -c '</dev/tcp/mail1/2425'")
             mail2.succeed("timeout 5 bash -c '</dev/tcp/mail1/2425'")
 
         with subtest("a user is moved, and nobody notices"):

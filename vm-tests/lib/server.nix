@@ -24,6 +24,7 @@ in
     curl
     isync
     jq
+    openssl
     python3
     swaks
   ];
