@@ -197,7 +197,9 @@ impl Fetch {
         cursor.list1(3, |cursor| {
             if cursor.eat_word("CHANGEDSINCE") {
                 cursor.space()?;
-                self.changed_since = Some(cursor.mod_seq()?);
+                // quirk_changed_since_zero: Thunderbird 153 writes 0 while it knows no HIGHESTMODSEQ (November 2026). Nothing has
+                // the first modification sequence, since they begin with the time.
+                self.changed_since = Some(cursor.mod_seq_or_zero()?.unwrap_or(ModSeq::MIN));
                 Ok(())
             } else if cursor.eat_word("VANISHED") {
                 self.vanished = true;

@@ -1,4 +1,4 @@
-//! Quotas (RFC 9208): one quota root for each account, named by the empty string, counting octets.
+//! Quotas (RFC 9208): one quota root for each account that has a limit, named by the empty string, counting octets.
 
 use crate::foundations::settings::ByteSize;
 use crate::foundations::wire::imap::RawName;
@@ -23,11 +23,10 @@ pub async fn limit(talk: &Conversation) -> Result<Option<ByteSize>, Trouble> {
 
 /// GETQUOTA.
 pub async fn get(talk: &mut Conversation, root: &str) -> Outcome {
-    if root != ROOT {
+    let Some(limit) = limit(talk).await?.filter(|_| root == ROOT) else {
         return Err(Trouble::coded("NONEXISTENT", "There is no such quota root"));
-    }
-    tell(talk).await?;
-    Ok(Done::new("That is the quota"))
+    };
+    tell(talk, limit).await
 }
 
 /// GETQUOTAROOT.
@@ -39,25 +38,29 @@ pub async fn root(talk: &mut Conversation, name: &RawName) -> Outcome {
     if let Err(error) = user.status(&folder).await {
         return Err(super::trouble(talk, &error));
     }
-    talk.link.out.quota_root(folder.as_str(), names, &[ROOT]);
-    tell(talk).await?;
-    Ok(Done::new("That is the quota"))
+    match limit(talk).await? {
+        Some(limit) => {
+            talk.link.out.quota_root(folder.as_str(), names, &[ROOT]);
+            tell(talk, limit).await
+        }
+        // RFC 9208 §7: a root has at least one resource, and Thunderbird 153 hangs up when it has none.
+        None => {
+            talk.link.out.quota_root(folder.as_str(), names, &[]);
+            Ok(Done::new("There is no quota"))
+        }
+    }
 }
 
-async fn tell(talk: &mut Conversation) -> Result<(), Trouble> {
-    let limit = limit(talk).await?;
-    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else { return Ok(()) };
+async fn tell(talk: &mut Conversation, limit: ByteSize) -> Outcome {
+    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else {
+        return Err(Trouble::bad("Log in first"));
+    };
     let usage = match account.user.usage().await {
         Ok(usage) => usage,
         Err(error) => return Err(super::trouble(talk, &error)),
     };
-    match limit {
-        // RFC 9208 §5.1: STORAGE counts units of 1024 octets.
-        Some(limit) => {
-            let storage = ("STORAGE", usage.octets.div_ceil(1024), limit.get() / 1024);
-            talk.link.out.quota(ROOT, &[storage]);
-        }
-        None => _ = talk.link.out.quota(ROOT, &[]),
-    }
-    Ok(())
+    // RFC 9208 §5.1: STORAGE counts units of 1024 octets.
+    let storage = ("STORAGE", usage.octets.div_ceil(1024), limit.get() / 1024);
+    talk.link.out.quota(ROOT, &[storage]);
+    Ok(Done::new("That is the quota"))
 }
