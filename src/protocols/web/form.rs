@@ -42,9 +42,14 @@ pub(super) fn text(raw: &str) -> String {
 
 /// Reads what nobody wants to know. A connection whose request was not read to its end is closed, and a client that sends the
 /// next one meanwhile takes that for a failure. Beyond 64 KiB or five seconds the connection may close.
-pub(super) async fn drain(mut body: Body) {
+pub(super) async fn drain(body: Body) {
+    drain_up_to(body, MOST_DRAINED).await;
+}
+
+/// As [`drain`], but so many octets.
+pub(super) async fn drain_up_to(mut body: Body, most: usize) {
     let reading = async {
-        let mut left = MOST_DRAINED;
+        let mut left = most;
         while let Some(Ok(frame)) = body.frame().await {
             let length = frame.data_ref().map_or(0, bytes::Bytes::len);
             match left.checked_sub(length) {

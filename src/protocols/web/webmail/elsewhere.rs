@@ -7,18 +7,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Room;
 use super::answer::{Answer, Problem, with_another_node};
 use super::door::session;
-use super::serve::Visit;
+use super::serve::{LARGEST_WISH, Visit};
 use crate::foundations::address::Address;
 use crate::foundations::mail::Peer;
 use crate::protocols::web::caller::Caller;
-use crate::protocols::web::form::drain;
+use crate::protocols::web::form::{drain, drain_up_to};
 use crate::protocols::web::passing::{Bounds, Failure, pass};
 use crate::services::cluster::{Asked, Cluster, Way};
 
@@ -30,6 +30,12 @@ pub(super) async fn to_owner(
 ) -> Response {
     let cluster = room.needs.cluster.as_ref().filter(|_| is_about_mailboxes(request.uri().path()));
     let Some(cluster) = cluster else { return next.run(request).await };
+    let most = most(&room, request.uri().path());
+    if announced(request.headers()).is_some_and(|length| length > most as u64) {
+        // The owner would refuse it in the middle of the body and close, and its answer would get lost.
+        drain_up_to(request.into_body(), most).await;
+        return Problem::too_large(format!("The request is too large; {most} octets are the most.")).into_response();
+    }
     let caller = request.extensions().get::<Caller>().copied();
     let link = match way(&room, cluster, request.headers(), caller).await {
         Ok(Way::Here) => return next.run(request).await,
@@ -55,6 +61,18 @@ pub(super) async fn to_owner(
 /// Signing in and out is the same everywhere, and goes on when the owner of the mailboxes is not there.
 fn is_about_mailboxes(path: &str) -> bool {
     path.strip_prefix("/api/").is_some_and(|rest| !matches!(rest, "session" | "openapi.json"))
+}
+
+/// The largest body of a request.
+fn most(room: &Room, path: &str) -> usize {
+    match path {
+        "/api/uploads" => room.needs.settings.get().attachment.len(),
+        _ => LARGEST_WISH,
+    }
+}
+
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Where a request is answered. One without a login is refused here.

@@ -167,4 +167,4 @@ async fn switched_off() -> Response {
 }
 
 /// In octets: the text of a letter, or the numbers of ten thousand messages.
-const LARGEST_WISH: usize = 4 << 20;
+pub(super) const LARGEST_WISH: usize = 4 << 20;
