@@ -78,8 +78,19 @@ let
   share =
     roles: divisor: default:
     toString (
-      lib.foldl' lib.min (octets default) (map (role: octets cfg.memoryMax.${role} / divisor) roles)
+      lib.foldl' lib.min (octets default) (
+        map (role: lib.max 1 ((octets cfg.memoryMax.${role} - octets ownMemory) / divisor)) roles
+      )
     );
+
+  # What a role takes for itself when it is busy: its program, caches and connections. The rest is for messages.
+  ownMemory = "128M";
+  leastMemory = {
+    access = "256M";
+    dashboard = "64M";
+    mta = "256M";
+  };
+  tooSmall = lib.filterAttrs (role: least: octets cfg.memoryMax.${role} < octets least) leastMemory;
 
   mkRole =
     role:
@@ -191,8 +202,9 @@ in
           inherit default;
           example = "8G";
           description = ''
-            How much memory the role `${role}` may use before the kernel ends it (`MemoryMax` of its unit). What is set
-            aside for messages in flight is kept below, unless `settings` says otherwise.
+            How much memory the role `${role}` may use before the kernel ends it (`MemoryMax` of its unit), at least
+            `${leastMemory.${role}}`. What is set aside for messages in flight is kept below, unless `settings` says
+            otherwise.
           '';
         }
       )
@@ -211,8 +223,20 @@ in
   };
 
   config = mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = tooSmall == { };
+        message = "services.postrider.memoryMax: too little for a role, which the kernel would end at its work; give it more: ${
+          lib.concatStringsSep ", " (
+            lib.mapAttrsToList (role: least: "${role} has ${cfg.memoryMax.${role}} and needs ${least}") tooSmall
+          )
+        }.";
+      }
+    ];
+
     services.postrider.settings = {
       imap.append_memory = lib.mkDefault (share [ "access" ] 4 "256M");
+      mailbox.idle_memory = lib.mkDefault (share [ "access" ] 16 "64M");
       queue.memory = lib.mkDefault (share [ "mta" ] 4 "256M");
       smtp.memory = lib.mkDefault (
         share [

@@ -106,7 +106,7 @@ let
       small = room { services.postrider.memoryMax.mta = "256M"; };
     in
     lib.optional (
-      room { } != "536870912" || small != "134217728"
+      room { } != "469762048" || small != "67108864"
     ) "memoryMax: messages in flight have ${room { }} octets, and ${small} with less memory";
 
   # What `nix flake init -t` gives somebody.

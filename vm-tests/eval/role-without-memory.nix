@@ -1,0 +1,10 @@
+# A role that the kernel would end as soon as mail comes.
+{
+  module.services.postrider = {
+    domains."example.test".users.ann = { };
+    certificates.selfSigned = true;
+    memoryMax.access = "128M";
+  };
+  message = "too little for a role, which the kernel would end at its work";
+  naming = "access has 128M and needs 256M";
+}
