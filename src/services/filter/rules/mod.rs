@@ -6,6 +6,7 @@
 //! [`RuleSet::evaluate`] is pure.
 
 mod compile;
+mod directives;
 mod evaluate;
 mod file;
 mod lists;
