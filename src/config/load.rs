@@ -151,6 +151,13 @@ mod tests {
     }
 
     #[test]
+    fn a_table_that_names_one_key_keeps_its_own_defaults_for_the_others() {
+        let config = read(&format!("{GOOD}[guard.imap]\nper_minute = 7\n"), Checks::Syntax, None).unwrap();
+        assert_eq!((config.guard.imap.per_minute, config.guard.imap.at_once), (7, 100));
+        assert_eq!((config.guard.smtp.per_minute, config.guard.smtp.at_once), (30, 10));
+    }
+
+    #[test]
     fn places_are_lines_and_columns_in_characters() {
         let text = "# höhö\nhostname = \"ä\"  # ok\n\"näme\" = 1\n";
         let mistakes: Vec<Mistake> =

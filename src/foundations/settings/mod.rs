@@ -46,11 +46,20 @@ macro_rules! settings {
 
         impl $crate::foundations::settings::Setting for $name {
             fn read(value: &$crate::foundations::settings::Place<'_>, problems: &mut $crate::foundations::settings::Problems) -> Option<Self> {
-                let mut result = Self::default();
+                Self::read_over(&Self::default(), value, problems)
+            }
+
+            fn read_over(
+                unset: &Self,
+                value: &$crate::foundations::settings::Place<'_>,
+                problems: &mut $crate::foundations::settings::Problems,
+            ) -> Option<Self> {
+                let mut result = unset.clone();
                 let mut table = $crate::foundations::settings::read_table(value, &[$(stringify!($field)),+], problems)?;
                 $(
                     if let Some(place) = table.take(stringify!($field))
-                        && let Some(read) = <$type as $crate::foundations::settings::Setting>::read(&place, problems)
+                        && let Some(read) =
+                            $crate::foundations::settings::Setting::read_over(&unset.$field, &place, problems)
                     {
                         result.$field = read;
                     }
@@ -59,14 +68,17 @@ macro_rules! settings {
             }
 
             fn shape() -> $crate::foundations::settings::Shape {
-                let defaults = Self::default();
+                $crate::foundations::settings::Setting::shape_unset(&Self::default())
+            }
+
+            fn shape_unset(&self) -> $crate::foundations::settings::Shape {
                 $crate::foundations::settings::Shape::Table {
                     doc: concat!($($doc, "\n"),+),
                     entries: vec![$($crate::foundations::settings::Entry {
                         name: stringify!($field),
                         doc: concat!($($field_doc, "\n"),+),
-                        shape: <$type as $crate::foundations::settings::Setting>::shape(),
-                        default: $crate::foundations::settings::Setting::write(&defaults.$field),
+                        shape: $crate::foundations::settings::Setting::shape_unset(&self.$field),
+                        default: $crate::foundations::settings::Setting::write(&self.$field),
                     }),+],
                 }
             }

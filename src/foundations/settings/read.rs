@@ -214,8 +214,17 @@ pub struct Entry {
 pub trait Setting: Sized {
     /// Reads the value; `None` after having recorded at least one problem.
     fn read(value: &Place<'_>, problems: &mut Problems) -> Option<Self>;
+    /// Reads the value where `unset` holds without one: a table that names some of its keys leaves the others as they
+    /// are there, which need not be the defaults of its type.
+    fn read_over(_unset: &Self, value: &Place<'_>, problems: &mut Problems) -> Option<Self> {
+        Self::read(value, problems)
+    }
     /// What it looks like.
     fn shape() -> Shape;
+    /// What it looks like where `self` holds without a value.
+    fn shape_unset(&self) -> Shape {
+        Self::shape()
+    }
     /// The value as TOML, when it fits on a line.
     fn write(&self) -> Option<String>;
 }
