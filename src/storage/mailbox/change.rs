@@ -1,23 +1,22 @@
-//! Changing what is there: flags, expunging, copying, moving.
+//! Changing what is there: flags and expunging.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::MutexGuard;
-
 use super::append::NoRoom;
-use super::folder::{Folder, Pending, State};
+use super::folder::{Folder, State};
 use super::maildir::directory::Directories;
-use super::maildir::filename::{self, Place};
+use super::maildir::filename::Place;
 use super::reconcile::Known;
 use super::snapshot::{Record, Snapshot};
 use super::{Error, FlagChange, FlagOperation, Flags, KeywordSet, Stored};
 use crate::foundations::mail::{ModSeq, Uid};
 
 /// Messages changed before the folder is let go for a moment, so that others need not wait for the whole.
-const BATCH: usize = 256;
+pub(super) const BATCH: usize = 256;
 /// Times a message is looked for again because another program renames it.
-const ATTEMPTS: usize = 3;
+pub(super) const ATTEMPTS: usize = 3;
 
 /// What one flag change means in this folder.
 struct Wanted {
@@ -134,14 +133,14 @@ impl Folder {
     pub fn expunge(
         self: &Arc<Self>,
         uids: impl FnOnce(&Snapshot) -> Vec<u32>,
-        only_deleted: OnlyDeleted,
+        only: Only<'_>,
     ) -> Result<Vec<Uid>, Error> {
         let directories = self.directories()?;
         let wanted = uids(&self.current());
         let mut gone = Vec::with_capacity(wanted.len());
         for batch in wanted.chunks(BATCH * 4) {
             let mut state = self.lock();
-            let removed = self.expunge_batch(&mut state, &directories, batch, only_deleted)?;
+            let removed = self.expunge_batch(&mut state, &directories, batch, only)?;
             gone.extend(removed.into_iter().filter_map(Uid::new));
         }
         Ok(gone)
@@ -152,7 +151,7 @@ impl Folder {
         state: &mut State,
         directories: &Arc<Directories>,
         uids: &[u32],
-        only_deleted: OnlyDeleted,
+        only: Only<'_>,
     ) -> Result<Vec<u32>, Error> {
         let mut removed = Vec::with_capacity(uids.len());
         let mut wanted = uids.to_vec();
@@ -161,10 +160,7 @@ impl Folder {
             if snapshot.gone {
                 return Err(Error::NoFolder(self.name.clone()));
             }
-            wanted.retain(|uid| {
-                let deleted = |record: &Record| record.flags.contains(Flags::DELETED);
-                snapshot.by_uid(*uid).is_some_and(|(record, _)| only_deleted == OnlyDeleted::No || deleted(record))
-            });
+            wanted.retain(|uid| snapshot.by_uid(*uid).is_some_and(|(record, _)| only.includes(record)));
             let Some(last) = wanted.last() else { break };
             if *last >= state.uid_file.bound {
                 self.raise_bound(state, directories)?;
@@ -269,13 +265,25 @@ impl Folder {
     }
 }
 
-/// Whether only messages marked `\Deleted` are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OnlyDeleted {
-    /// Only those.
-    Yes,
-    /// Whatever their flags.
-    No,
+/// Which of the messages that are named go.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Only<'a> {
+    /// All.
+    Named,
+    /// Those marked `\Deleted`.
+    Deleted,
+    /// Those that still have these mod-sequences.
+    Unchanged(&'a BTreeMap<u32, u64>),
+}
+
+impl Only<'_> {
+    fn includes(self, record: &Record) -> bool {
+        match self {
+            Self::Named => true,
+            Self::Deleted => record.flags.contains(Flags::DELETED),
+            Self::Unchanged(known) => known.get(&record.uid) == Some(&record.mod_seq),
+        }
+    }
 }
 
 struct Renamed {
@@ -304,195 +312,4 @@ fn rename(
     state.touch(Place::Cur);
     let changed = (!record.regular).then(|| base.to_vec());
     Ok(Renamed { record: after, stored: changed })
-}
-
-/// How messages get from one folder into another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Transfer {
-    /// By a second link to the same file.
-    Copy,
-    /// By renaming it.
-    Move,
-}
-
-/// What has come from another folder so far.
-struct Received {
-    /// Old and new UIDs.
-    pairs: Vec<(u32, u32)>,
-    /// What to wait for until all of it is on disk.
-    ticket: u64,
-}
-
-impl Folder {
-    /// Copies or moves messages from another folder here; on disk in both when this returns. Old and new UIDs. When it
-    /// fails, copies are taken back; what was moved stays moved. Blocks.
-    pub fn receive(
-        self: &Arc<Self>,
-        from: &Arc<Self>,
-        uids: &[u32],
-        transfer: Transfer,
-    ) -> Result<Vec<(u32, u32)>, Error> {
-        let (source, target) = (from.directories()?, self.directories()?);
-        let mut received = Received { pairs: Vec::with_capacity(uids.len()), ticket: 0 };
-        let mut result = Ok(());
-        for batch in uids.chunks(BATCH) {
-            result = self.receive_batch(from, (&source, &target), batch, transfer, &mut received);
-            if result.is_err() {
-                break;
-            }
-        }
-        if received.ticket > 0 {
-            result = self.commit(&target, received.ticket).and(result);
-        }
-        if let Err(error) = result {
-            if transfer == Transfer::Copy {
-                let new: Vec<u32> = received.pairs.iter().map(|(_, new)| *new).collect();
-                self.expunge(|_| new, OnlyDeleted::No)?;
-            }
-            return Err(error);
-        }
-        Ok(received.pairs)
-    }
-
-    fn receive_batch(
-        self: &Arc<Self>,
-        from: &Arc<Self>,
-        (source, target): (&Arc<Directories>, &Arc<Directories>),
-        uids: &[u32],
-        transfer: Transfer,
-        received: &mut Received,
-    ) -> Result<(), Error> {
-        let slots = self.translate(from, target, uids)?;
-        let (mut from_state, mut state) = lock_both(from, self);
-        if self.current().gone || from.current().gone {
-            return Err(Error::NoFolder(self.name.clone()));
-        }
-        state.before_change(target);
-        let result = uids.iter().try_for_each(|uid| {
-            for _ in 0..ATTEMPTS {
-                let names = from.current();
-                // In the order given, so that the new UIDs ascend as the old ones do.
-                let Some((record, stored)) = names.by_uid(*uid) else { return Ok(()) };
-                match self.receive_one(&mut state, (source, target), (record, stored), &slots, transfer) {
-                    Ok(new) => {
-                        received.ticket = state.ticket;
-                        received.pairs.push((*uid, new));
-                        return Ok(());
-                    }
-                    Err(error) if is_missing(&error) => {
-                        // Another program has renamed or removed it.
-                        let from_state = from_state.as_deref_mut().unwrap_or(&mut state);
-                        from.reconcile(from_state, source, Known::Live)?;
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(())
-        });
-        state.after_change(target);
-        result
-    }
-
-    /// Gives one message a UID and a name here.
-    fn receive_one(
-        &self,
-        state: &mut State,
-        (source, target): (&Directories, &Directories),
-        (record, stored): (&Record, &[u8]),
-        slots: &[Option<u8>; 32],
-        transfer: Transfer,
-    ) -> Result<u32, Error> {
-        let uid = state.take_uid(&self.name)?;
-        let mapped = record.keywords.slots().filter_map(|slot| slots[usize::from(slot)]).map(KeywordSet::slot);
-        let keywords = mapped.fold(KeywordSet::NONE, KeywordSet::with);
-        let after = Record { uid, mod_seq: 0, keywords, regular: true, place: Place::Cur, ..*record };
-        let unique = self.environment.unique();
-        let name = filename::fresh(&unique, uid, record.size, record.virtual_size).into_bytes();
-        let (old, new) = (record.file_name(stored), after.file_name(&name));
-        let placed = match transfer {
-            Transfer::Copy => source.link((record.place, &old), target, (after.place, &new)),
-            Transfer::Move => source.rename_to((record.place, &old), target, (after.place, &new)),
-        };
-        if placed.is_err() {
-            // With the folder locked nobody else has taken one since.
-            state.next_uid = uid;
-        }
-        placed.map_err(self.failed("store a message"))?;
-        let ticket = state.touch(after.place);
-        state.pending.push_back(Pending { ticket, record: after, name });
-        Ok(uid)
-    }
-
-    /// Moves messages from another folder here; on disk in both when this returns. Blocks.
-    pub fn take_over(self: &Arc<Self>, from: &Arc<Self>, uids: &[u32]) -> Result<Vec<(u32, u32)>, Error> {
-        let source = from.directories()?;
-        if let Some(last) = uids.iter().max() {
-            let mut state = from.lock();
-            if *last >= state.uid_file.bound {
-                from.raise_bound(&mut state, &source)?;
-            }
-        }
-        let received = self.receive(from, uids, Transfer::Move);
-        let mut state = from.lock();
-        let mut snapshot = (*from.current()).clone();
-        if let Ok(pairs) = &received {
-            let moved: Vec<u32> = pairs.iter().map(|(old, _)| *old).filter(|old| snapshot.find(*old).is_ok()).collect();
-            if !moved.is_empty() {
-                from.settle_removed(&mut state, &source, &mut snapshot, &moved)?;
-            }
-            state.after_change(&source);
-        } else {
-            // Some may have gone before it failed.
-            state.stale = true;
-            from.reconcile(&mut state, &source, Known::Live)?;
-        }
-        received
-    }
-
-    /// This folder's slot for each slot of another folder's table that the messages use.
-    fn translate(
-        self: &Arc<Self>,
-        from: &Arc<Self>,
-        target: &Directories,
-        uids: &[u32],
-    ) -> Result<[Option<u8>; 32], Error> {
-        let names = from.current();
-        let used = uids.iter().filter_map(|uid| names.by_uid(*uid)).map(|(record, _)| record.keywords);
-        let used = used.fold(KeywordSet::NONE, KeywordSet::with);
-        let table = Arc::clone(&from.current().keywords);
-        let mut slots = [None; 32];
-        if used.is_empty() {
-            return Ok(slots);
-        }
-        let keywords: Vec<_> = table.names(used).cloned().collect();
-        self.learn(target, &keywords, NoRoom::LeaveOut)?;
-        let mine = Arc::clone(&self.current().keywords);
-        for slot in used.slots() {
-            slots[usize::from(slot)] = table.name(slot).and_then(|keyword| mine.slot(keyword));
-        }
-        Ok(slots)
-    }
-}
-
-/// Locks two folders, which may be the same: then only the second answer is there. Everybody who locks two does it
-/// here, and so in the same order.
-fn lock_both<'a>(
-    first: &'a Arc<Folder>,
-    second: &'a Arc<Folder>,
-) -> (Option<MutexGuard<'a, State>>, MutexGuard<'a, State>) {
-    match Arc::as_ptr(first).cmp(&Arc::as_ptr(second)) {
-        std::cmp::Ordering::Equal => (None, second.lock()),
-        std::cmp::Ordering::Less => {
-            let first = first.lock();
-            (Some(first), second.lock())
-        }
-        std::cmp::Ordering::Greater => {
-            let second = second.lock();
-            (Some(first.lock()), second)
-        }
-    }
-}
-
-fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }

@@ -71,6 +71,7 @@ mod settings;
 mod shared;
 mod snapshot;
 mod summaries;
+mod transfer;
 mod usage;
 mod user;
 mod view;

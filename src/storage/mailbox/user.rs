@@ -14,12 +14,12 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::sync::CancellationToken;
 
 use self::tree::Tree;
-use super::change::Transfer;
 use super::environment::Environment;
 use super::folder::Folder;
 use super::index;
 use super::maildir::directory::{self, Directories, FolderKind};
 use super::maildir::uid_file::UidFile;
+use super::transfer::Transfer;
 use super::usage::Account;
 use super::visit::{Visit, Visits};
 use super::{Access, AppendOptions, Appended, Copied, Error, FolderName, Listener, Missing, Status, Usage, View};
@@ -321,12 +321,12 @@ impl User {
         let present = uids.iter().filter_map(|uid| snapshot.by_uid(*uid));
         let octets = if transfer == Transfer::Copy { present.map(|(record, _)| record.size).sum() } else { 0 };
         let _reserved = self.account.reserve(octets, quota)?;
-        let pairs = match transfer {
-            Transfer::Copy => target.receive(from, uids, transfer)?,
+        let copied = match transfer {
+            Transfer::Copy => target.receive(from, uids)?,
             Transfer::Move => target.take_over(from, uids)?,
         };
         let uid = |uid: u32| Uid::new(uid).unwrap_or(Uid::MIN);
-        let uids = pairs.into_iter().map(|(old, new)| (uid(old), uid(new))).collect();
+        let uids = copied.into_iter().map(|copied| (uid(copied.old), uid(copied.new))).collect();
         Ok(Copied { uid_validity: target.current().uid_validity, uids })
     }
 

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 
 use super::body::{Bodies, Body, Summaries};
-use super::change::{OnlyDeleted, Transfer};
+use super::change::Only;
 use super::folder::Folder;
 use super::snapshot::{Claims, Difference, Record, Snapshot, saved_at};
+use super::transfer::Transfer;
 use super::user::User;
 use super::{
     Access, Copied, Error, Expunges, FlagChange, Flags, FolderName, Keywords, Missing, Row, Status, Stored, Update,
@@ -339,14 +340,14 @@ impl View {
         let meant = |uid: &u32| among.is_none_or(|set| Uid::new(*uid).is_some_and(|uid| set.contains(uid, last)));
         // RFC 9051 §6.4.3: what another session has marked in the meantime may go or stay.
         let uids: Vec<u32> = self.base.deleted().map(|record| record.uid).filter(meant).collect();
-        self.work(move |folder| folder.expunge(|_| uids, OnlyDeleted::Yes)).await
+        self.work(move |folder| folder.expunge(|_| uids, Only::Deleted)).await
     }
 
     /// Removes messages whether or not they are marked `\Deleted` (POP3's update state); durable when it returns.
     pub async fn remove(&self, uids: &[Uid]) -> Result<Vec<Uid>, Error> {
         self.writable()?;
         let uids = bare(uids);
-        self.work(move |folder| folder.expunge(|_| uids, OnlyDeleted::No)).await
+        self.work(move |folder| folder.expunge(|_| uids, Only::Named)).await
     }
 
     /// Copies messages to the end of another (or the same) folder, all or none; durable when it returns.

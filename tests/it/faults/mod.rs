@@ -6,6 +6,7 @@ mod attack;
 mod database_down;
 pub(crate) mod dice;
 pub(crate) mod disk;
+mod disk_fails;
 mod disk_full;
 pub(crate) mod exchanger;
 mod hostile_imap;

@@ -162,6 +162,11 @@ impl Server {
         child.wait().unwrap();
     }
 
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.lock().as_ref().unwrap().id()
+    }
+
     /// How it ended, if it has.
     pub(crate) fn ended(&self) -> Option<ExitStatus> {
         self.child.lock().as_mut().and_then(|child| child.try_wait().unwrap())

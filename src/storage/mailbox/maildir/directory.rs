@@ -157,12 +157,6 @@ impl Directories {
         Ok(rustix::fs::linkat(self.place(from.0), from.1, other.place(to.0), to.1, AtFlags::empty())?)
     }
 
-    /// Moves a message to another folder.
-    pub fn rename_to(&self, from: (Place, &[u8]), other: &Self, to: (Place, &[u8])) -> io::Result<()> {
-        self.tenure.check()?;
-        Ok(rustix::fs::renameat(self.place(from.0), from.1, other.place(to.0), to.1)?)
-    }
-
     /// Whether a message's file is there.
     pub fn has(&self, place: Place, name: &[u8]) -> bool {
         rustix::fs::statat(self.place(place), name, AtFlags::SYMLINK_NOFOLLOW).is_ok()

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use super::User;
 use super::tree::REMOVED;
 use crate::foundations::mail::MailboxId;
-use crate::storage::mailbox::change::Transfer;
 use crate::storage::mailbox::maildir::directory::{Directories, FolderKind};
+use crate::storage::mailbox::transfer::Transfer;
 use crate::storage::mailbox::{Error, FolderEntry, FolderName, News, SpecialUse};
 
 impl User {

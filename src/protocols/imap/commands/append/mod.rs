@@ -61,8 +61,11 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
     match selected.view.remove(&[replaced.uid]).await {
         Ok(removed) => expunge::record(talk, &removed),
         Err(error) => {
-            // RFC 8508 §3.1: all of it or nothing.
-            undo(talk, &folder, &uids).await;
+            // RFC 8508 §3.1: all of it or nothing. What has gone, though its going may not be on disk, does not come back
+            // any more, and then the new message is all there is.
+            if selected.view.body(replaced.uid).await.is_ok() {
+                undo(talk, &folder, &uids).await;
+            }
             return Err(trouble(talk, &error));
         }
     }

@@ -1,0 +1,224 @@
+//! Copying and moving messages from folder to folder.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::MutexGuard;
+
+use super::append::NoRoom;
+use super::change::{ATTEMPTS, BATCH, Only};
+use super::folder::{Folder, Pending, State};
+use super::maildir::directory::Directories;
+use super::maildir::filename::{self, Place};
+use super::reconcile::Known;
+use super::snapshot::Record;
+use super::{Error, FlagChange, FlagOperation, KeywordSet};
+
+/// Whether messages stay where they come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transfer {
+    /// They do.
+    Copy,
+    /// They do not.
+    Move,
+}
+
+/// What has come from another folder so far.
+struct Received {
+    messages: Vec<Arrived>,
+    /// What to wait for until all of it is on disk.
+    ticket: u64,
+}
+
+/// A message that has come from another folder.
+pub(super) struct Arrived {
+    /// The UID it has there.
+    pub old: u32,
+    /// The mod-sequence it had there.
+    mod_seq: u64,
+    /// The UID it has here.
+    pub new: u32,
+}
+
+impl Folder {
+    /// Copies messages from another folder here by a second link to the same file, all or none; on disk when this
+    /// returns. Blocks.
+    pub fn receive(self: &Arc<Self>, from: &Arc<Self>, uids: &[u32]) -> Result<Vec<Arrived>, Error> {
+        let (source, target) = (from.directories()?, self.directories()?);
+        let mut received = Received { messages: Vec::with_capacity(uids.len()), ticket: 0 };
+        let mut result = Ok(());
+        for batch in uids.chunks(BATCH) {
+            result = self.receive_batch(from, (&source, &target), batch, &mut received);
+            if result.is_err() {
+                break;
+            }
+        }
+        if received.ticket > 0 {
+            result = self.commit(&target, received.ticket).and(result);
+        }
+        if let Err(error) = result {
+            let new: Vec<u32> = received.messages.iter().map(|copied| copied.new).collect();
+            self.expunge(|_| new, Only::Named)?;
+            return Err(error);
+        }
+        Ok(received.messages)
+    }
+
+    fn receive_batch(
+        self: &Arc<Self>,
+        from: &Arc<Self>,
+        (source, target): (&Arc<Directories>, &Arc<Directories>),
+        uids: &[u32],
+        received: &mut Received,
+    ) -> Result<(), Error> {
+        let slots = self.translate(from, target, uids)?;
+        let (mut from_state, mut state) = lock_both(from, self);
+        if self.current().gone || from.current().gone {
+            return Err(Error::NoFolder(self.name.clone()));
+        }
+        state.before_change(target);
+        let result = uids.iter().try_for_each(|uid| {
+            for _ in 0..ATTEMPTS {
+                let names = from.current();
+                // In the order given, so that the new UIDs ascend as the old ones do.
+                let Some((record, stored)) = names.by_uid(*uid) else { return Ok(()) };
+                match self.receive_one(&mut state, (source, target), (record, stored), &slots) {
+                    Ok(new) => {
+                        received.ticket = state.ticket;
+                        received.messages.push(Arrived { old: *uid, mod_seq: record.mod_seq, new });
+                        return Ok(());
+                    }
+                    Err(error) if is_missing(&error) => {
+                        // Another program has renamed or removed it.
+                        let from_state = from_state.as_deref_mut().unwrap_or(&mut state);
+                        from.reconcile(from_state, source, Known::Live)?;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        });
+        state.after_change(target);
+        result
+    }
+
+    /// Gives one message a UID and a name here.
+    fn receive_one(
+        &self,
+        state: &mut State,
+        (source, target): (&Directories, &Directories),
+        (record, stored): (&Record, &[u8]),
+        slots: &[Option<u8>; 32],
+    ) -> Result<u32, Error> {
+        let uid = state.take_uid(&self.name)?;
+        let mapped = record.keywords.slots().filter_map(|slot| slots[usize::from(slot)]).map(KeywordSet::slot);
+        let keywords = mapped.fold(KeywordSet::NONE, KeywordSet::with);
+        let after = Record { uid, mod_seq: 0, keywords, regular: true, place: Place::Cur, ..*record };
+        let unique = self.environment.unique();
+        let name = filename::fresh(&unique, uid, record.size, record.virtual_size).into_bytes();
+        let (old, new) = (record.file_name(stored), after.file_name(&name));
+        let placed = source.link((record.place, &old), target, (after.place, &new));
+        if placed.is_err() {
+            // With the folder locked nobody else has taken one since.
+            state.next_uid = uid;
+        }
+        placed.map_err(self.failed("store a message"))?;
+        let ticket = state.touch(after.place);
+        state.pending.push_back(Pending { ticket, record: after, name });
+        Ok(uid)
+    }
+
+    /// Moves messages from another folder here; on disk in both when this returns. Blocks.
+    ///
+    /// A message goes from there only once its name here is on disk. Renaming it would be one step instead of two, but
+    /// whoever syncs the other folder meanwhile would have the message on disk in neither.
+    pub fn take_over(self: &Arc<Self>, from: &Arc<Self>, uids: &[u32]) -> Result<Vec<Arrived>, Error> {
+        let copied = self.receive(from, uids)?;
+        let mut left: BTreeMap<u32, u64> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
+        for _ in 0..ATTEMPTS {
+            let named = left.keys().copied().collect();
+            for gone in from.expunge(|_| named, Only::Unchanged(&left))? {
+                left.remove(&gone.get());
+            }
+            if left.is_empty() {
+                return Ok(copied);
+            }
+            // Their flags were changed since they were copied, or they are gone.
+            self.follow(from, &copied, &mut left)?;
+        }
+        from.expunge(|_| left.into_keys().collect(), Only::Named)?;
+        Ok(copied)
+    }
+
+    /// Gives copies the flags that their originals have now.
+    fn follow(
+        self: &Arc<Self>,
+        from: &Arc<Self>,
+        copied: &[Arrived],
+        left: &mut BTreeMap<u32, u64>,
+    ) -> Result<(), Error> {
+        let there = from.current();
+        for Arrived { old, new, .. } in copied {
+            let Some(known) = left.get_mut(old) else { continue };
+            let Some((record, _)) = there.by_uid(*old) else {
+                left.remove(old);
+                continue;
+            };
+            *known = record.mod_seq;
+            let keywords = there.keywords.names(record.keywords).cloned().collect();
+            self.store_flags(
+                &[*new],
+                &FlagChange { operation: FlagOperation::Replace, flags: record.flags, keywords, unchanged_since: None },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// This folder's slot for each slot of another folder's table that the messages use.
+    fn translate(
+        self: &Arc<Self>,
+        from: &Arc<Self>,
+        target: &Directories,
+        uids: &[u32],
+    ) -> Result<[Option<u8>; 32], Error> {
+        let names = from.current();
+        let used = uids.iter().filter_map(|uid| names.by_uid(*uid)).map(|(record, _)| record.keywords);
+        let used = used.fold(KeywordSet::NONE, KeywordSet::with);
+        let table = Arc::clone(&from.current().keywords);
+        let mut slots = [None; 32];
+        if used.is_empty() {
+            return Ok(slots);
+        }
+        let keywords: Vec<_> = table.names(used).cloned().collect();
+        self.learn(target, &keywords, NoRoom::LeaveOut)?;
+        let mine = Arc::clone(&self.current().keywords);
+        for slot in used.slots() {
+            slots[usize::from(slot)] = table.name(slot).and_then(|keyword| mine.slot(keyword));
+        }
+        Ok(slots)
+    }
+}
+
+/// Locks two folders, which may be the same: then only the second answer is there. Everybody who locks two does it
+/// here, and so in the same order.
+fn lock_both<'a>(
+    first: &'a Arc<Folder>,
+    second: &'a Arc<Folder>,
+) -> (Option<MutexGuard<'a, State>>, MutexGuard<'a, State>) {
+    match Arc::as_ptr(first).cmp(&Arc::as_ptr(second)) {
+        std::cmp::Ordering::Equal => (None, second.lock()),
+        std::cmp::Ordering::Less => {
+            let first = first.lock();
+            (Some(first), second.lock())
+        }
+        std::cmp::Ordering::Greater => {
+            let second = second.lock();
+            (Some(first.lock()), second)
+        }
+    }
+}
+
+fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}
