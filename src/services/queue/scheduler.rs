@@ -142,7 +142,7 @@ impl Queue {
             let claim = Claim { owner: self.owner(), only: None, except: &except, limit };
             let claimed = self.0.parts.spool.claim(claim).await?;
             if claimed.is_empty() {
-                return Ok(self.0.parts.spool.next_due(&except).await?);
+                return Ok(self.0.parts.spool.next_due(self.owner(), &except).await?);
             }
             join_all(claimed.into_iter().map(|group| self.take_in(group))).await;
             if self.0.parts.tasks.is_stopping() {

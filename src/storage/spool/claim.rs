@@ -44,7 +44,7 @@ impl Spool {
     /// that asks meanwhile gets others.
     pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Claimed>, Error> {
         let now = self.clock().now();
-        let (condition, values) = due(claim, now);
+        let (condition, values) = self.due(claim, now);
         // Mostly nothing is due: that is found out without keeping writers waiting.
         let sql = Sql::assembled(format!("SELECT 1 FROM queue_recipients WHERE {condition} LIMIT 1"));
         if self.database().fetch_optional(&sql, &values).await?.is_none() {
@@ -56,7 +56,7 @@ impl Spool {
     async fn reserve(&self, claim: Claim<'_>, now: Timestamp) -> Result<Vec<Claimed>, Error> {
         // What is reserved is lost when the power fails, and then nobody is at work either.
         let mut transaction = self.database().begin_with(Durability::Relaxed).await?;
-        let (condition, mut values) = due(claim, now);
+        let (condition, mut values) = self.due(claim, now);
         values.push(Val::from(claim.limit));
         let locked = transaction.dialect().skip_locked();
         let sql = Sql::assembled(format!(
@@ -95,10 +95,35 @@ impl Spool {
         Ok(groups.0)
     }
 
-    /// When the next recipient is due that a claim with these exceptions would get; `None` when there is none.
-    pub async fn next_due(&self, except: &[Destination]) -> Result<Option<Timestamp>, Error> {
-        let claim = Claim { owner: "", only: None, except, limit: 1 };
-        let (condition, values) = due(claim, Timestamp::from_unix_micros(i64::MAX));
+    /// Which recipients a claim may have.
+    ///
+    /// A lease is for those who do not come back. It ends by the wall clock, which may be put forward while an attempt is
+    /// under way: so what a node has claimed itself is never claimed by it again, nor what belongs to another one whose
+    /// own lease lasts by the database's clock.
+    fn due(&self, claim: Claim<'_>, now: Timestamp) -> (String, Vec<Val>) {
+        let mut condition = format!(
+            "state = ? AND due_at <= ? AND (owner IS NULL OR owner <> ? AND NOT EXISTS \
+             (SELECT 1 FROM queue_nodes n WHERE n.node = owner AND n.lease_end > {}))",
+            self.database().dialect().now()
+        );
+        let mut values = vec![Val::from(RecipientState::Waiting.number()), Val::from(now), Val::from(claim.owner)];
+        if let Some(only) = claim.only {
+            condition.push_str(" AND destination = ?");
+            values.push(Val::from(only.to_string()));
+        }
+        let except = &claim.except[..claim.except.len().min(MOST_EXCEPTIONS)];
+        if !except.is_empty() {
+            condition.push_str(&format!(" AND destination NOT IN ({})", vec!["?"; except.len()].join(", ")));
+            values.extend(except.iter().map(|destination| Val::from(destination.to_string())));
+        }
+        (condition, values)
+    }
+
+    /// When the next recipient is due that a claim of this node with these exceptions would get; `None` when there is
+    /// none.
+    pub async fn next_due(&self, owner: &str, except: &[Destination]) -> Result<Option<Timestamp>, Error> {
+        let claim = Claim { owner, only: None, except, limit: 1 };
+        let (condition, values) = self.due(claim, Timestamp::from_unix_micros(i64::MAX));
         let sql = Sql::assembled(format!("SELECT MIN(due_at) FROM queue_recipients WHERE {condition}"));
         let row = self.database().fetch_optional(&sql, &values).await?;
         Ok(row.map(|row| row.opt_time(0)).transpose()?.flatten())
@@ -220,21 +245,6 @@ async fn hold_corrupt(transaction: &mut Transaction, row: &Row, error: &Error) -
     let sql = "UPDATE queue_entries SET hold_reason = ? WHERE id = ?";
     transaction.execute(sql, &[Val::from(error.to_string()), Val::from(id)]).await?;
     Ok(())
-}
-
-fn due(claim: Claim<'_>, now: Timestamp) -> (String, Vec<Val>) {
-    let mut condition = "state = ? AND due_at <= ?".to_owned();
-    let mut values = vec![Val::from(RecipientState::Waiting.number()), Val::from(now)];
-    if let Some(only) = claim.only {
-        condition.push_str(" AND destination = ?");
-        values.push(Val::from(only.to_string()));
-    }
-    let except = &claim.except[..claim.except.len().min(MOST_EXCEPTIONS)];
-    if !except.is_empty() {
-        condition.push_str(&format!(" AND destination NOT IN ({})", vec!["?"; except.len()].join(", ")));
-        values.extend(except.iter().map(|destination| Val::from(destination.to_string())));
-    }
-    (condition, values)
 }
 
 /// Rows put together by entry and destination, in the order in which each pair came first.

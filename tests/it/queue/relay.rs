@@ -158,7 +158,7 @@ async fn gives_up_in_the_end(database: Database) {
         // Whatever is due now is tried before time goes on.
         world
             .until("nothing is due", async || {
-                let due = world.spool.next_due(&[]).await.unwrap();
+                let due = world.spool.next_due("", &[]).await.unwrap();
                 due.is_none_or(|at| at > postrider::foundations::clock::Clock::now(&world.clock))
                     && world.queue.connections() == 0
             })

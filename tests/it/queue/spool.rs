@@ -7,7 +7,8 @@ use postrider::foundations::failure::Kind;
 use postrider::foundations::mail::Recipient;
 use postrider::storage::database::Database;
 use postrider::storage::spool::{
-    Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, RecipientState, Report, Selection, Settled,
+    Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, QueueNode, RecipientState, Report, Selection,
+    Settled,
 };
 
 use super::world::{SetUp, World, mail};
@@ -64,7 +65,7 @@ async fn commits_claims_and_settles(database: Database) {
     let listing = world.spool.entry(id).await.unwrap();
     assert_eq!(listing.recipients.len(), 2);
     assert_eq!((listing.recipients[0].attempts, listing.recipients[0].last_reply.as_deref()), (1, Some("451 no")));
-    assert_eq!(world.spool.next_due(&except).await.unwrap(), Some(now + Duration::from_secs(60)));
+    assert_eq!(world.spool.next_due("one", &except).await.unwrap(), Some(now + Duration::from_secs(60)));
     world.clock.advance(Duration::from_secs(61));
     let claimed = world.spool.claim(claim(&[])).await.unwrap();
     assert_eq!(claimed[0].recipients[0].key, keys[1]);
@@ -127,6 +128,15 @@ async fn claims_are_exclusive_and_come_back(database: Database) {
     after.sort_unstable();
     lost.sort_unstable();
     assert_eq!(after, lost);
+    // A clock that is put forward beyond a lease takes nothing from a node that is at work: neither for itself, ...
+    world.clock.advance(Duration::from_secs(7_200));
+    assert!(world.spool.claim(claim(&[])).await.unwrap().is_empty());
+    assert_eq!(world.spool.next_due("one", &[]).await.unwrap(), None);
+    // ... nor for its neighbours.
+    let marks = tempfile::tempdir().unwrap();
+    let one = QueueNode::new(world.database.clone(), marks.path(), "one".to_owned(), Duration::from_secs(1_200));
+    one.join().await.unwrap();
+    assert!(world.spool.claim(other("two")).await.unwrap().is_empty());
 }
 
 async fn holds_releases_and_deletes(database: Database) {
