@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Io, Scope, Trouble};
@@ -32,6 +33,8 @@ pub(super) enum Broken {
     Line(#[from] BadLine),
     #[error("the reply makes no sense: {0}")]
     Reply(#[from] BadReply),
+    #[error("the beginning of a reply came before it was asked for")]
+    Early,
     #[error("nothing came within {0:?}")]
     Timeout(Duration),
 }
@@ -71,6 +74,16 @@ impl Dialogue {
     /// The next reply, within the time for all of it.
     pub(super) async fn reply(&mut self, limit: Duration) -> Result<Reply, Broken> {
         tokio::time::timeout(limit, self.read_reply()).await.map_err(|_| Broken::Timeout(limit))?
+    }
+
+    /// A reply that has come already, though nothing was asked that it could answer. Taken for the reply to what is sent
+    /// next, it would let every later one answer the command before its own, and a message count as accepted that is not.
+    pub(super) fn early_reply(&mut self) -> Result<Option<Reply>, Broken> {
+        match self.read_reply().now_or_never() {
+            Some(reply) => reply.map(Some),
+            None if self.incoming.is_empty() && self.replies.is_between() => Ok(None),
+            None => Err(Broken::Early),
+        }
     }
 
     /// One command and its reply.

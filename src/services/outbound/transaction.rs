@@ -30,8 +30,11 @@ pub(super) struct Settled {
 impl Session {
     /// Clears the session for another message. Fails when the host has closed it meanwhile.
     pub(super) async fn reset(&mut self, times: &Timeouts) -> Result<(), Trouble> {
-        let reply = self.dialogue.ask(b"RSET\r\n", times.hello.duration()).await;
-        match reply.map_err(|broken| broken.trouble("RSET"))? {
+        let broken = |broken: Broken| broken.trouble("RSET");
+        if let Some(early) = self.dialogue.early_reply().map_err(broken)? {
+            return Err(Trouble { scope: Scope::Destination, ..no(&early) });
+        }
+        match self.dialogue.ask(b"RSET\r\n", times.hello.duration()).await.map_err(broken)? {
             reply if reply.is_success() => Ok(()),
             reply => Err(Trouble { scope: Scope::Destination, ..Trouble::of(&reply) }),
         }
@@ -81,8 +84,17 @@ impl Session {
             }
         }
         let sent = self.content(group, &accepted, manner, times).await;
-        sent.map_err(|broken| broken.trouble("the transmission of the message"))?;
-        self.end(&accepted, times, settled).await
+        match sent.map_err(|broken| broken.trouble("the transmission of the message"))? {
+            None => self.end(&accepted, times, settled).await,
+            Some(early) => {
+                let trouble = no(&early);
+                if trouble.scope != Scope::Destination {
+                    settled.outcomes.extend(accepted.iter().map(|place| (*place, trouble.clone().outcome())));
+                }
+                // Half a message is under way: there is no going on.
+                Err(trouble)
+            }
+        }
     }
 
     /// MAIL and RCPT; the places of the recipients that the host has accepted.
@@ -101,6 +113,9 @@ impl Session {
         let mut out = BytesMut::new();
         mail.encode(&mut out);
         let window = if self.extensions.pipelining { PIPELINED } else { 1 };
+        if let Some(early) = self.dialogue.early_reply().map_err(broken)? {
+            return Err(Trouble { scope: Scope::Destination, ..no(&early) });
+        }
         let mut mail_reply = None;
         if !self.extensions.pipelining {
             mail_reply = Some(self.dialogue.ask(&out.split(), times.mail.duration()).await.map_err(broken)?);
@@ -152,39 +167,42 @@ impl Session {
         }
     }
 
-    /// The message and its end.
+    /// The message and its end. A reply that comes before the end is sent is returned instead of sending it.
     async fn content(
         &mut self,
         group: &Group<'_>,
         accepted: &[usize],
         manner: &Manner,
         times: &Timeouts,
-    ) -> Result<(), Broken> {
+    ) -> Result<Option<Reply>, Broken> {
         let limit = times.block.duration();
         let mut out = BytesMut::with_capacity(BLOCK + BLOCK / 16);
         let mut stuffer = DotStuffer::new();
+        let mut left = group.message.len();
         if manner.transfer == Transfer::Bdat {
-            (group.before_end)(accepted.to_vec()).await;
-            let size = group.message.len() as u64;
-            Command::Bdat { size, last: true }.encode(&mut out);
-            self.dialogue.send(&out.split(), limit).await?;
+            Command::Bdat { size: left as u64, last: true }.encode(&mut out);
         }
         for block in group.message.pieces().iter().flat_map(|piece| piece.chunks(BLOCK)) {
+            left -= block.len();
             match manner.transfer {
-                Transfer::Data => {
-                    stuffer.write(block, &mut out);
-                    self.dialogue.send(&out, limit).await?;
-                    out.clear();
-                }
-                Transfer::Bdat => self.dialogue.send(block, limit).await?,
+                Transfer::Data => stuffer.write(block, &mut out),
+                Transfer::Bdat => out.extend_from_slice(block),
+            }
+            // The last block goes with the end.
+            if left > 0 {
+                self.dialogue.send(&out, limit).await?;
+                out.clear();
             }
         }
         if manner.transfer == Transfer::Data {
-            (group.before_end)(accepted.to_vec()).await;
             stuffer.finish(&mut out);
-            self.dialogue.send(&out, limit).await?;
         }
-        Ok(())
+        if let Some(early) = self.dialogue.early_reply()? {
+            return Ok(Some(early));
+        }
+        (group.before_end)(accepted.to_vec()).await;
+        self.dialogue.send(&out, limit).await?;
+        Ok(None)
     }
 
     /// The reply to the end of the message, or one for each recipient (RFC 2033 §4.2).

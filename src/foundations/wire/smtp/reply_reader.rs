@@ -34,6 +34,11 @@ impl ReplyReader {
         Self::default()
     }
 
+    /// Whether no reply has begun that is not at its end.
+    pub const fn is_between(&self) -> bool {
+        self.code.is_none()
+    }
+
     /// Takes one line without its CRLF. `Some` when it was the last of its reply.
     ///
     /// Octets that are not UTF-8 are replaced, so that the text can go into logs and notifications.
