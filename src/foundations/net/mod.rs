@@ -19,6 +19,7 @@ mod link;
 mod listener;
 mod proxy;
 mod stream;
+mod tcp;
 mod tls;
 
 pub use bind::{Bind, InvalidBind};

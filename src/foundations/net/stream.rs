@@ -6,6 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::TlsContext;
+use super::tcp::Tcp;
 use crate::foundations::mail::TlsFacts;
 
 /// The bytes of a connection, in the clear or over TLS.
@@ -23,14 +24,14 @@ enum Layer {
 /// What carries the bytes.
 #[derive(Debug)]
 pub(super) enum Plain {
-    Tcp(TcpStream),
+    Tcp(Tcp),
     Unix(UnixStream),
     Memory(DuplexStream),
 }
 
 impl From<TcpStream> for Stream {
     fn from(stream: TcpStream) -> Self {
-        Self(Layer::Plain(Plain::Tcp(stream)))
+        Self(Layer::Plain(Plain::Tcp(Tcp::new(stream))))
     }
 }
 
