@@ -372,11 +372,22 @@ fn id(cursor: &mut Cursor<'_>) -> Parsed<Vec<(String, Option<String>)>> {
     if cursor.eat_word("NIL") {
         return Ok(Vec::new());
     }
-    // RFC 2971 §3.3 allows 30 pairs.
-    cursor.list(30, |cursor| {
+    cursor.expect(b'(', "An opening parenthesis")?;
+    let mut fields = Vec::new();
+    loop {
+        // The grammar has a space before the closing parenthesis, the examples of the RFC have none; some clients put
+        // one after the opening one, too.
+        while cursor.eat(b' ') {}
+        if cursor.eat(b')') {
+            return Ok(fields);
+        }
+        // RFC 2971 §3.3
+        if fields.len() >= 30 {
+            return cursor.wanted("A shorter list");
+        }
         let name = cursor.astring_text("The name of a field")?;
         cursor.space()?;
         let value = if cursor.eat_word("NIL") { None } else { Some(cursor.astring_text("The value of a field")?) };
-        Ok((name, value))
-    })
+        fields.push((name, value));
+    }
 }

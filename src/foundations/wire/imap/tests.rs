@@ -127,6 +127,7 @@ const VALID: &[&str] = &[
     "ID NIL",
     "ID (\"name\" \"x\" \"version\" NIL)",
     "ID ()",
+    "ID ( \"name\" \"x\" )",
     "ENABLE CONDSTORE QRESYNC",
     "SELECT INBOX",
     "SELECT \"a b\" (CONDSTORE)",
