@@ -1,5 +1,7 @@
 //! One message over one session: MAIL, RCPT, DATA.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 
 use super::attempt::{NextDsn, Outcome, Scope, Trouble, brief};
@@ -190,19 +192,32 @@ impl Session {
             }
             // The last block goes with the end.
             if left > 0 {
-                self.dialogue.send(&out, limit).await?;
+                if let Some(early) = self.go_on(&out, limit).await? {
+                    return Ok(Some(early));
+                }
                 out.clear();
             }
         }
         if manner.transfer == Transfer::Data {
             stuffer.finish(&mut out);
         }
+        (group.before_end)(accepted.to_vec()).await;
+        self.go_on(&out, limit).await
+    }
+
+    /// Writes a piece of the message, unless a reply has come.
+    async fn go_on(&mut self, piece: &[u8], limit: Duration) -> Result<Option<Reply>, Broken> {
         if let Some(early) = self.dialogue.early_reply()? {
             return Ok(Some(early));
         }
-        (group.before_end)(accepted.to_vec()).await;
-        self.dialogue.send(&out, limit).await?;
-        Ok(None)
+        match self.dialogue.send(piece, limit).await {
+            Ok(()) => Ok(None),
+            // A host that wants no more of it may have said why before it closed the connection.
+            Err(broken) => match self.dialogue.early_reply() {
+                Ok(Some(reply)) => Ok(Some(reply)),
+                _ => Err(broken),
+            },
+        }
     }
 
     /// The reply to the end of the message, or one for each recipient (RFC 2033 §4.2).
@@ -235,6 +250,8 @@ impl Session {
         match shared {
             // RFC 5321 §3.8: the host is about to close the connection.
             Some(reply) if reply.code() == 421 => Err(Trouble::of(&reply)),
+            // It waits for something that does not exist.
+            Some(reply) if reply.class() == Class::Intermediate => Err(no(&reply)),
             _ => Ok(()),
         }
     }
