@@ -98,8 +98,25 @@ pub(super) async fn run(command: Domain, context: &Context) -> Outcome {
             let value = serde_json::json!({ "domain": domain, "archived_users": users });
             output.done(&format!("{domain} and {users} of its users are archived; `domain enable` undoes it"), &value);
         }
-        Domain::Enable { domain } => set(&accounts, context, &domain, Standing::Enabled).await?,
-        Domain::Disable { domain } => set(&accounts, context, &domain, Standing::Disabled).await?,
+        Domain::Enable { domain } => {
+            let mut edit = accounts.directory.edit().await?;
+            let users = edit.restore_domain(&domain).await?;
+            edit.commit().await?;
+            let state = state(Standing::Enabled, false);
+            let text = match users {
+                0 => format!("{domain} is {state}"),
+                _ => format!("{domain} is {state}, and so are the {users} of its users who were archived with it"),
+            };
+            let value = serde_json::json!({ "domain": domain, "state": state, "restored_users": users });
+            output.done(&text, &value);
+        }
+        Domain::Disable { domain } => {
+            let mut edit = accounts.directory.edit().await?;
+            edit.set_domain(&domain, Standing::Disabled).await?;
+            edit.commit().await?;
+            let state = state(Standing::Disabled, false);
+            output.done(&format!("{domain} is {state}"), &serde_json::json!({ "domain": domain, "state": state }));
+        }
     }
     accounts.changed().await;
     Ok(Exit::Done)
@@ -114,18 +131,4 @@ async fn list(accounts: &Accounts) -> anyhow::Result<Vec<Row>> {
         let Some(last) = entries.last() else { return Ok(rows) };
         page.after = Some(last.name.to_string());
     }
-}
-
-async fn set(
-    accounts: &Accounts,
-    context: &Context,
-    domain: &address::Domain,
-    standing: Standing,
-) -> anyhow::Result<()> {
-    let mut edit = accounts.directory.edit().await?;
-    edit.set_domain(domain, standing).await?;
-    edit.commit().await?;
-    let state = state(standing, false);
-    context.output.done(&format!("{domain} is {state}"), &serde_json::json!({ "domain": domain, "state": state }));
-    Ok(())
 }

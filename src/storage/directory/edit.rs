@@ -101,8 +101,8 @@ impl Edit {
         Ok(id)
     }
 
-    /// Puts a domain in or out of use. Enabling brings a removed one back; its users stay archived until they are
-    /// enabled, each by itself.
+    /// Puts a domain in or out of use. Enabling brings a removed one back, but not its users: see
+    /// [`Edit::restore_domain`].
     pub async fn set_domain(&mut self, name: &Domain, standing: Standing) -> Result<(), Error> {
         let id = self.domain(name).await?.id;
         if standing == Standing::Enabled {
@@ -117,16 +117,35 @@ impl Edit {
         self.set_domain_state(id, "owner", owner.word().into()).await
     }
 
-    /// Removes a domain: it and its users are archived, nothing is deleted. Returns how many users that were.
+    /// Removes a domain: it and its users are archived, nothing is deleted. Returns how many users that were. Those who
+    /// were disabled stay that, so that they are not among those who come back with the domain.
     pub async fn archive_domain(&mut self, name: &Domain) -> Result<usize, Error> {
         let domain = self.domain(name).await?;
         let sql = "SELECT u.id FROM virtual_users u LEFT JOIN user_state s ON s.user_id = u.id \
-             WHERE u.domain_id = ? AND s.archived_at IS NULL";
-        let users = self.transaction.fetch_all(sql, &[domain.id.into()]).await?;
+             WHERE u.domain_id = ? AND s.archived_at IS NULL AND COALESCE(u.enabled, ?) = ?";
+        let enabled = Val::from(Standing::Enabled.stored());
+        let users = self.transaction.fetch_all(sql, &[domain.id.into(), enabled.clone(), enabled]).await?;
         for user in &users {
             self.archive(user.int(0)?).await?;
         }
         self.set_domain_state(domain.id, "archived_at", self.now.into()).await?;
+        Ok(users.len())
+    }
+
+    /// Puts a domain into use; one that was removed comes back with the users who were archived with it. Returns how many
+    /// users that were.
+    pub async fn restore_domain(&mut self, name: &Domain) -> Result<usize, Error> {
+        let domain = self.domain(name).await?;
+        let sql = "SELECT u.id FROM virtual_users u JOIN user_state s ON s.user_id = u.id \
+             WHERE u.domain_id = ? AND s.archived_at = ?";
+        let users = match domain.archived_at {
+            Some(at) => self.transaction.fetch_all(sql, &[domain.id.into(), at.into()]).await?,
+            None => Vec::new(),
+        };
+        for user in &users {
+            self.enable(user.int(0)?).await?;
+        }
+        self.set_domain(name, Standing::Enabled).await?;
         Ok(users.len())
     }
 
@@ -163,12 +182,10 @@ impl Edit {
     /// Lets a user log in or not. Enabling brings a removed one back, with its mail.
     pub async fn set_user(&mut self, address: &Address, standing: Standing) -> Result<(), Error> {
         let id = self.user(address).await?.id;
-        if standing == Standing::Enabled {
-            self.set_user_state(id, "archived_at", Val::Null(Absent::Int)).await?;
+        match standing {
+            Standing::Enabled => self.enable(id).await,
+            Standing::Disabled => self.set_user_enabled(id, standing).await,
         }
-        let values = [standing.stored().into(), id.into()];
-        self.transaction.execute("UPDATE virtual_users SET enabled = ? WHERE id = ?", &values).await?;
-        Ok(())
     }
 
     /// Removes a user: it is disabled and archived, its rows and mail are kept.
@@ -307,8 +324,19 @@ impl Edit {
     }
 
     async fn archive(&mut self, id: i64) -> Result<(), Error> {
-        self.transaction.execute("UPDATE virtual_users SET enabled = 0 WHERE id = ?", &[id.into()]).await?;
+        self.set_user_enabled(id, Standing::Disabled).await?;
         self.set_user_state(id, "archived_at", self.now.into()).await
+    }
+
+    async fn enable(&mut self, id: i64) -> Result<(), Error> {
+        self.set_user_state(id, "archived_at", Val::Null(Absent::Int)).await?;
+        self.set_user_enabled(id, Standing::Enabled).await
+    }
+
+    async fn set_user_enabled(&mut self, id: i64, standing: Standing) -> Result<(), Error> {
+        let values = [standing.stored().into(), id.into()];
+        self.transaction.execute("UPDATE virtual_users SET enabled = ? WHERE id = ?", &values).await?;
+        Ok(())
     }
 
     async fn set_domain_state(&mut self, id: i64, column: &str, value: Val) -> Result<(), Error> {

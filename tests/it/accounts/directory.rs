@@ -13,6 +13,7 @@ use super::world::{World, address, domain, user};
 super::engines::on_every_engine!(
     users_come_and_go,
     removing_archives,
+    a_domain_comes_back_with_its_users,
     case_does_not_matter_but_accents_do,
     wrong_values_are_refused,
     aliases_come_and_go,
@@ -100,6 +101,29 @@ async fn removing_archives(database: Database) {
     assert!(world.directory.domain(&example).await.unwrap().unwrap().is_active());
     assert!(world.directory.account(&ann).await.unwrap().unwrap().may_log_in());
     assert!(!world.directory.account(&bob).await.unwrap().unwrap().may_log_in());
+}
+
+async fn a_domain_comes_back_with_its_users(database: Database) {
+    let world = World::new(database);
+    world.users(&["ann@example.test", "bob@example.test", "off@example.test"]).await;
+    let [ann, bob, off] = ["ann", "bob", "off"].map(|user| address(&format!("{user}@example.test")));
+    let example = domain("example.test");
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.archive_user(&ann).await.unwrap();
+    edit.set_user(&off, Standing::Disabled).await.unwrap();
+    edit.commit().await.unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    let mut edit = world.directory.edit().await.unwrap();
+    assert_eq!(edit.archive_domain(&example).await.unwrap(), 1, "bob");
+    edit.commit().await.unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    let mut edit = world.directory.edit().await.unwrap();
+    assert_eq!(edit.restore_domain(&example).await.unwrap(), 1, "bob");
+    edit.commit().await.unwrap();
+    for (user, may) in [(&ann, false), (&bob, true), (&off, false)] {
+        let account = world.directory.account(user).await.unwrap().unwrap();
+        assert_eq!(account.may_log_in(), may, "{user}");
+    }
 }
 
 async fn case_does_not_matter_but_accents_do(database: Database) {
