@@ -148,6 +148,7 @@ impl Selected {
             return Ok(());
         }
         let enabled = account.enabled;
+        let arrived = updates.iter().any(|update| matches!(update, Update::Exists(_)));
         if enabled.qresync {
             // RFC 7162 §3.2.10.2.
             let vanished = updates.iter().filter_map(|update| match update {
@@ -179,9 +180,23 @@ impl Selected {
         // RFC 5465 §5.2: after EXISTS.
         match account.attention.selected() {
             Some(events) if !events.fetch.is_empty() && !self.gone => {
-                Box::pin(tell_new(&events.fetch, next, enabled, self, link)).await
+                Box::pin(tell_new(&events.fetch, next, enabled, self, link)).await?;
             }
-            _ => Ok(()),
+            _ => {}
+        }
+        if arrived && own.mod_seq.is_none() {
+            self.tell_mod_seq(account, link);
+        }
+        Ok(())
+    }
+
+    /// Moves a client with QRESYNC past what it has just been told, as EXISTS names no modification sequence. Not while
+    /// something is kept from it, since it would never ask for that again (RFC 7162 §3.2.5).
+    fn tell_mod_seq(&self, account: &Account, link: &mut Link) {
+        let knows_all = !self.view.holds_expunges() && account.attention.tells_flags();
+        if account.enabled.qresync && knows_all && !self.gone {
+            let code = Code::HighestModSeq(self.view.highest_mod_seq());
+            link.out.untagged(Condition::Ok, Some(&code), "The highest mod-sequence");
         }
     }
 

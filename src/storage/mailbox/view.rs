@@ -92,6 +92,11 @@ impl View {
         ModSeq::new(self.base.highest).unwrap_or(ModSeq::MIN)
     }
 
+    /// Whether it still has messages that are gone, because the client could not be told of that yet.
+    pub const fn holds_expunges(&self) -> bool {
+        !self.ghosts.is_empty()
+    }
+
     /// How many messages the view has.
     pub fn len(&self) -> u32 {
         u32::try_from(self.count()).unwrap_or(u32::MAX)
