@@ -262,6 +262,8 @@ fn open_mysql(url: &DatabaseUrl, password: Option<&str>, settings: &DatabaseSett
                 // have committed, as with PostgreSQL.
                 connection.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')").await?;
                 connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
+                // A server that is set to 0 would undo every statement outside a transaction when the connection ends.
+                connection.execute("SET SESSION autocommit = 1").await?;
                 Ok(())
             })
         })
