@@ -155,11 +155,15 @@ fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
 fn progress(user: &Address, moved: &FolderMoved) {
     let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
     eprintln!(
-        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}",
+        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}",
         moved.folder,
         moved.messages,
         moved.octets,
         moved.present,
+        match moved.empty {
+            0 => String::new(),
+            empty => format!("; {empty} empty file(s) left out"),
+        },
         match moved.lost_keywords {
             0 => String::new(),
             lost => format!("; {lost} keyword(s) had no room in names of files"),
@@ -186,7 +190,12 @@ fn script_progress(user: &Address, moved: &ScriptMoved) {
 fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Exit {
     let folders = users.iter().flat_map(|user| &user.folders);
     let messages: u64 = folders.map(|folder| folder.messages).sum();
+    let empty: u64 = users.iter().flat_map(|user| &user.folders).map(|folder| folder.empty).sum();
     let done = if dry_run { "would be moved in; nothing was done" } else { "moved in" };
-    context.output.done(&format!("{messages} message(s) of {} user(s) {done}", users.len()), &users);
+    let left_out = match empty {
+        0 => String::new(),
+        empty => format!("; {empty} file(s) without an octet were left out: look whether a backup has these messages"),
+    };
+    context.output.done(&format!("{messages} message(s) of {} user(s) {done}{left_out}", users.len()), &users);
     Exit::Done
 }

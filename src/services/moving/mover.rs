@@ -31,6 +31,8 @@ pub struct FolderMoved {
     pub octets: u64,
     /// Messages that were there already.
     pub present: u64,
+    /// Files without an octet: no messages, and not put there.
+    pub empty: u64,
     /// Whether UIDVALIDITY and UIDs are those of the source.
     pub keeps_uids: bool,
     /// Keywords that messages had to lose.
@@ -39,7 +41,15 @@ pub struct FolderMoved {
 
 impl FolderMoved {
     pub(super) fn new(folder: &FolderName) -> Self {
-        Self { folder: folder.to_string(), messages: 0, octets: 0, present: 0, keeps_uids: false, lost_keywords: 0 }
+        Self {
+            folder: folder.to_string(),
+            messages: 0,
+            octets: 0,
+            present: 0,
+            empty: 0,
+            keeps_uids: false,
+            lost_keywords: 0,
+        }
     }
 }
 
@@ -70,6 +80,12 @@ impl Mover {
                 continue;
             }
             let content = self.read(&message.path)?;
+            if content.is_empty() {
+                log::warn!(file:% = message.path.display();
+                    "A message without an octet is left out: its file was emptied; restore it and say the same again");
+                moved.empty += 1;
+                continue;
+            }
             moved.messages += 1;
             moved.octets += content.len() as u64;
             if let Some(target) = &mut target {
@@ -184,6 +200,37 @@ fn flags_taken_out(content: Vec<u8>) -> (Flags, Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::mailbox::Layout;
+
+    #[test]
+    fn an_emptied_file_is_told_and_not_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let (source, mail_root) = (directory.path().join("source"), directory.path().join("mail"));
+        for place in ["tmp", "new", "cur"] {
+            std::fs::create_dir_all(source.join(place)).unwrap();
+        }
+        std::fs::create_dir(&mail_root).unwrap();
+        std::fs::write(source.join("cur/1.M1.host,S=12:2,S"), "").unwrap();
+        std::fs::write(source.join("cur/2.M2.host:2,S"), "Subject: 2\n\ntext\n").unwrap();
+        let home = ForeignHome::read(&source, Layout::MaildirPlusPlus).unwrap();
+        let user = "ann@example.test".parse().unwrap();
+        let mover = Mover { mail_root: mail_root.clone(), largest: 1 << 20, dry_run: false };
+        let move_in = || {
+            let mut told = Vec::new();
+            mover.home(&user, &home, |moved| told.push((moved.messages, moved.present, moved.empty))).unwrap();
+            told
+        };
+        assert_eq!(move_in(), [(1, 0, 1)]);
+        assert_eq!(std::fs::read_dir(mail_root.join("example.test/ann/cur")).unwrap().count(), 1);
+        // What has come back is moved in by the next run.
+        std::fs::write(source.join("cur/1.M1.host,S=12:2,S"), "Subject: 1\n\n").unwrap();
+        assert_eq!(move_in(), [(1, 1, 0)]);
+        std::fs::remove_file(source.join("cur/2.M2.host:2,S")).unwrap();
+        let elsewhere = Mover { mail_root: directory.path().join("other"), ..mover };
+        std::fs::create_dir(&elsewhere.mail_root).unwrap();
+        let gone = elsewhere.home(&user, &home, |_| panic!("it is told as moved in")).unwrap_err();
+        assert!(gone.to_string().contains("2.M2.host:2,S` has gone"), "{gone}");
+    }
 
     #[test]
     fn flags_of_an_mbox_are_understood() {
