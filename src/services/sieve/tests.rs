@@ -115,6 +115,7 @@ fn scripts_decide() {
         ("require \"fileinto\"; keep; fileinto \"inbox\";", "keep"),
         ("redirect \"Eve <eve@example.org>\"; redirect \"eve@example.org\";", "redirect eve@example.org"),
         ("require \"reject\"; reject \"no\"; keep;", "failed: implicit keep"),
+        ("require [\"reject\", \"fileinto\"]; fileinto \"Lists\"; reject \"no\";", "failed: implicit keep"),
         ("if header :contains \"subject\" \"GRÜN\" { discard; }", "implicit keep"),
         ("if header :contains :comparator \"i;unicode-casemap\" \"subject\" \"GRÜN\" { discard; }", "discard"),
         ("if not address :localpart \"from\" [\"ann\", \"BOB\"] { keep; } else { discard; }", "discard"),
