@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::attempt::{Attempt, Contact, Outcome, Verified};
 use super::demand::{RequireTls, demand};
-use super::hosts::{host_addresses, hosts};
+use super::hosts::{are_ours, host_addresses, hosts, loops};
 use super::mta_sts::Policy;
 use super::observed::{Far, Observer};
-use super::opening::{Session, Target, Unopened, open};
+use super::opening::{Finding, Session, Target, Unopened, open};
 use super::route::way;
 use super::{Group, Outbound, OutboundSettings, Scope, Trouble};
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
@@ -124,6 +124,10 @@ impl Courier {
             _ => None,
         };
         let observer = name.as_deref().map(|name| Observer::new(parts, settings, name, sts.as_deref()));
+        let finding = match self.destination {
+            Destination::Exchangers(_) => Finding::ByDns,
+            _ => Finding::ByRoute,
+        };
         let require = if group.envelope.require_tls { RequireTls::Yes } else { RequireTls::No };
         for host in hosts(&*parts.resolver, &self.destination, &parts.hostname, group.id).await? {
             let addresses = match host_addresses(&*parts.resolver, &host, settings.families, group.id).await {
@@ -134,6 +138,10 @@ impl Courier {
                 }
             };
             let (addresses, security, canonical) = addresses;
+            // RFC 5321 §5.1: what is no nearer to the goal than this server would send the mail back to it.
+            if finding == Finding::ByDns && are_ours(&*parts.resolver, &parts.hostname, &addresses).await {
+                return Err(loops(&host.name));
+            }
             let ways = (&self.destination, &way);
             let demanded =
                 match demand(parts, settings, ways, (&host, security, canonical.as_deref()), sts.as_deref(), require)
@@ -155,7 +163,7 @@ impl Courier {
                 addresses_left -= 1;
                 let address = SocketAddr::new(address, way.port);
                 let policy = demanded.policy.clone();
-                let target = Target { host: &host.name, address, way: &way, policy, by: demanded.by };
+                let target = Target { host: &host.name, address, way: &way, policy, by: demanded.by, finding };
                 let far = Far { host: &host.name, address: Some(address.ip()) };
                 match open(parts, settings, &target).await {
                     Ok(session) => {
@@ -176,7 +184,11 @@ impl Courier {
                             verified: Verified::No,
                             policy: demanded.by,
                         };
+                        let ours = unopened.trouble == loops(&host.name);
                         slate.note(unopened.trouble, Some(Arc::new(contact)));
+                        if ours {
+                            return Ok(());
+                        }
                     }
                 }
             }

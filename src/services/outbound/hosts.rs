@@ -118,6 +118,21 @@ pub(super) async fn host_addresses(
     }
 }
 
+/// Whether one of these addresses is this server's own, as far as the DNS knows it by its name. Loopback addresses, which
+/// many a hosts file gives it, say nothing.
+pub(super) async fn are_ours(resolver: &dyn Resolver, own: &Domain, found: &[IpAddr]) -> bool {
+    // Who cannot be found in the DNS is recognised by its greeting.
+    let Ok(ours) = addresses(resolver, own.as_str()).await else { return false };
+    found.iter().any(|address| !address.is_loopback() && ours.records.contains(address))
+}
+
+/// What it means for mail when a host of its destination turns out to be this server.
+pub(super) fn loops(host: &str) -> Trouble {
+    let text =
+        format!("The mail loops back to this server: {host} is a name of its own, but it does not know the domain");
+    trouble(5, 4, 6, text)
+}
+
 /// A place by chance that is the same whenever the same message asks: equals share the load, and a repeated attempt meets
 /// the host that has greylisted the first.
 fn shuffle(id: QueueId, what: &impl Hash) -> u64 {

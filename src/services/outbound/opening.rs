@@ -10,6 +10,7 @@ use mail_auth::report::tlsrpt::ResultType;
 
 use super::attempt::{Contact, Verified};
 use super::dialogue::{Broken, Dialogue};
+use super::hosts::loops;
 use super::route::{OutboundParts, Way};
 use super::tls::handshake;
 use super::{Io, OutboundSettings, Protection, Scope, Timeouts, TlsPolicy, Trouble};
@@ -66,6 +67,16 @@ pub(super) struct Target<'a> {
     pub(super) policy: TlsPolicy,
     /// Who demands that.
     pub(super) by: &'static str,
+    pub(super) finding: Finding,
+}
+
+/// Who has named the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// The destination's DNS, which may lead back here.
+    ByDns,
+    /// A route of the administrator.
+    ByRoute,
 }
 
 /// Whether TLS is tried at all: after a failed handshake it is not, where the policy allows that.
@@ -136,6 +147,10 @@ async fn open_once(
     let mut dialogue = Dialogue::new(stream);
     greeting(&mut dialogue, times).await?;
     let mut extensions = hello(&mut dialogue, &parts.hostname, Mode::Smtp, times.hello.duration()).await?;
+    if target.finding == Finding::ByDns && extensions.host.eq_ignore_ascii_case(parts.hostname.as_str()) {
+        dialogue.quit(times.quit.duration()).await;
+        return Err(loops(target.host).into());
+    }
     if tls.is_none() && encryption == Encryption::AsOffered {
         if extensions.start_tls {
             match start_tls(dialogue, parts, target, times).await? {

@@ -25,6 +25,7 @@ crate::accounts::engines::on_every_engine!(
     many_messages_few_in_memory,
     a_reply_longer_than_a_column_does_not_stop_the_worker,
     a_result_that_the_database_refuses_holds_the_recipient,
+    an_exchanger_that_is_this_server_itself_ends_the_way,
 );
 
 async fn groups_recipients_and_reuses_the_connection(database: Database) {
@@ -285,5 +286,38 @@ async fn a_result_that_the_database_refuses_holds_the_recipient(database: Databa
     world.queue.release(&Selection::Entry(id)).await.unwrap();
     world.until_empty().await;
     assert_eq!(x.taken().len(), 1);
+    world.restart().await;
+}
+
+async fn an_exchanger_that_is_this_server_itself_ends_the_way(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("mail.example.test A 192.0.2.1\nsender.test A 192.0.2.2").unwrap();
+    world
+        .zone
+        .add("alias.test MX 10 other.name.test\nother.name.test A 192.0.2.1\nnear.test MX 5 near.name.test")
+        .unwrap();
+    world.zone.add("alias.test MX 20 worse.test\nworse.test A 192.0.2.4\nnear.name.test A 192.0.2.4").unwrap();
+    world
+        .zone
+        .add("near.test MX 10 other.name.test\nhidden.test MX 10 behind.nat.test\nbehind.nat.test A 192.0.2.3")
+        .unwrap();
+    world.zone.add("hidden.test MX 20 worse.test").unwrap();
+    let itself = world.network.host("192.0.2.1", Peer::new());
+    let sender = world.network.host("192.0.2.2", Peer::new());
+    let behind = world.network.host("192.0.2.3", Peer::new());
+    behind.answers("EHLO", "250-Mail.Example.test hello\r\n250 PIPELINING", 9);
+    let other = world.network.host("192.0.2.4", Peer::new());
+    world.queue.start();
+    // By address, and by the name it greets with; a better host is still asked.
+    world.send(&mail(&["a@alias.test", "b@hidden.test", "c@near.test"])).await;
+    world.until_empty().await;
+    assert_eq!(itself.connections(), 0);
+    assert_eq!(behind.taken(), []);
+    assert_eq!(
+        other.taken().iter().map(|taken| taken.recipients.clone()).collect::<Vec<_>>(),
+        [["RCPT TO:<c@near.test>"]]
+    );
+    let reports: String = sender.taken().iter().map(|taken| taken.data.clone()).collect();
+    assert_eq!(reports.matches("Status: 5.4.6").count(), 2, "{reports}");
     world.restart().await;
 }

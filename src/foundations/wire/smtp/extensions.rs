@@ -5,6 +5,8 @@ use super::Reply;
 /// The extensions a server announced. Unknown ones are passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Extensions {
+    /// The name by which the server greets (RFC 5321 §4.1.1.1).
+    pub host: String,
     /// SIZE (RFC 1870): the largest message in octets, `Some(0)` when it names no limit.
     pub size: Option<u64>,
     /// PIPELINING (RFC 2920).
@@ -45,7 +47,9 @@ pub struct Limits {
 impl Extensions {
     /// Reads a successful reply to EHLO or LHLO; its first line is the server's greeting (RFC 5321 §4.1.1.1).
     pub fn parse(reply: &Reply) -> Self {
-        let mut found = Self::default();
+        let first = reply.lines().next().unwrap_or_default();
+        let host = first.split_ascii_whitespace().next().unwrap_or_default().to_owned();
+        let mut found = Self { host, ..Self::default() };
         for line in reply.lines().skip(1) {
             let mut words = line.split_ascii_whitespace();
             let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
