@@ -1,7 +1,9 @@
 //! Working for one destination: hosts in order, one connection kept between messages.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::attempt::{Attempt, Contact, Outcome, Verified};
 use super::demand::{RequireTls, demand};
@@ -73,18 +75,42 @@ impl Courier {
     ///
     /// A host that cannot be talked to is followed by the next one, within the limits of the settings. A host's no to
     /// the message or a recipient is final for this attempt.
+    /// When the time for the whole attempt is over, the connection is closed, and those without a result are put off.
     pub async fn attempt(&mut self, group: Group<'_>) -> Vec<Attempt> {
         let settings = self.outbound.0.settings.get();
         let mut slate = Slate::new(group.recipients.len());
-        if let Some(session) = self.reuse(&group, &settings).await {
-            self.serve(session, &group, &settings, &mut slate).await;
+        let ending = AtomicBool::new(false);
+        let before_end = |places: Vec<usize>| -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+            ending.store(true, Ordering::Relaxed);
+            (group.before_end)(places)
+        };
+        let Group { id, envelope, recipients, message, .. } = group;
+        let watched = Group { id, envelope, recipients, message, before_end: &before_end };
+        let limit = settings.timeouts.attempt.duration();
+        let mut attempt = Box::pin(self.try_all(&watched, &settings, &mut slate));
+        let mut came = tokio::time::timeout(limit, &mut attempt).await;
+        if came.is_err() && ending.load(Ordering::Relaxed) {
+            // RFC 5321 §4.5.3.2.6: who does not wait for the reply to the end of a message sends it twice.
+            came = tokio::time::timeout(settings.timeouts.end.duration(), &mut attempt).await;
+        }
+        drop(attempt);
+        if came.is_err() {
+            // RFC 3463 §3.5: 4.4.7, the time is over.
+            let text = format!("The attempt took longer than {limit:?} (`outbound.timeouts.attempt`)");
+            slate.note(Trouble::ours(EnhancedStatus::new(4, 4, 7), text, Scope::Destination), None);
+        }
+        slate.finish()
+    }
+
+    async fn try_all(&mut self, group: &Group<'_>, settings: &OutboundSettings, slate: &mut Slate) {
+        if let Some(session) = self.reuse(group, settings).await {
+            self.serve(session, group, settings, slate).await;
         }
         if !slate.is_complete()
-            && let Err(trouble) = self.seek(&group, &settings, &mut slate).await
+            && let Err(trouble) = self.seek(group, settings, slate).await
         {
             slate.note(trouble, None);
         }
-        slate.finish()
     }
 
     /// Ends the connection, if there is one.

@@ -91,6 +91,9 @@ crate::settings! {
         pub end: Span = Span::minutes(10),
         /// For the reply to QUIT.
         pub quit: Span = Span::seconds(5),
+        /// For all of an attempt to pass a message on, whatever hosts it leads to: none keeps a place busy longer by being slow
+        /// in each step.
+        pub attempt: Span = Span::hours(1),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use postrider::foundations::tasks::Tasks;
@@ -62,6 +63,9 @@ pub(crate) struct Peer {
     script: Mutex<Vec<Line>>,
     tls: Option<TlsAcceptor>,
     gate: Option<Arc<Semaphore>>,
+    impatient: Option<&'static str>,
+    dribbles: bool,
+    pause: Option<Duration>,
     pub(crate) taken: Mutex<Vec<Taken>>,
     pub(crate) heard: Mutex<Vec<String>>,
     connections: AtomicUsize,
@@ -102,6 +106,24 @@ impl Peer {
         self
     }
 
+    /// Answers a message after its first octets, reads the rest and says nothing more to it.
+    pub(crate) fn impatient(mut self, reply: &'static str) -> Self {
+        self.impatient = Some(reply);
+        self
+    }
+
+    /// Takes so long for each reply.
+    pub(crate) fn slow(mut self, pause: Duration) -> Self {
+        self.pause = Some(pause);
+        self
+    }
+
+    /// Sends replies octet by octet.
+    pub(crate) fn dribbles(mut self) -> Self {
+        self.dribbles = true;
+        self
+    }
+
     /// From now on commands that start so get this reply, `times` times.
     pub(crate) fn answers(&self, command: &'static str, reply: &'static str, times: usize) {
         self.script.lock().push(Line { command, reply, times });
@@ -131,7 +153,7 @@ impl Peer {
         let connection = self.connections.fetch_add(1, Ordering::SeqCst);
         let mut stream: BufStream<Box<dyn Io>> = BufStream::new(Box::new(stream));
         let mut over_tls = false;
-        if write(&mut stream, self.greeting.unwrap_or("220 peer ESMTP")).await.is_err() {
+        if self.say(&mut stream, self.greeting.unwrap_or("220 peer ESMTP")).await.is_err() {
             return;
         }
         let (mut mail, mut recipients) = (String::new(), Vec::new());
@@ -149,14 +171,20 @@ impl Peer {
             if verb == "BDAT" {
                 let size = line.split(' ').nth(1).and_then(|size| size.parse().ok()).unwrap_or(0);
                 let mut data = vec![0; size];
-                let _ = stream.read_exact(&mut data).await;
+                if let Some(early) = self.impatient {
+                    let _ = stream.read_exact(&mut data[..1]).await;
+                    return self.lose_interest(stream, early).await;
+                }
+                if stream.read_exact(&mut data).await.is_err() {
+                    return;
+                }
                 if reply.starts_with('2') {
                     let data = String::from_utf8_lossy(&data).into_owned();
                     let recipients = std::mem::take(&mut recipients);
                     self.taken.lock().push(Taken { mail: mail.clone(), recipients, data, over_tls, connection });
                 }
             }
-            if reply == HANG_UP || write(&mut stream, &reply).await.is_err() {
+            if reply == HANG_UP || self.say(&mut stream, &reply).await.is_err() {
                 return;
             }
             match verb.as_str() {
@@ -171,7 +199,11 @@ impl Peer {
                     over_tls = true;
                 }
                 "DATA" if reply.starts_with('3') => {
-                    let data = read_data(&mut stream).await;
+                    if let Some(early) = self.impatient {
+                        let _ = stream.read_u8().await;
+                        return self.lose_interest(stream, early).await;
+                    }
+                    let Some(data) = read_data(&mut stream).await else { return };
                     if let Some(gate) = &self.gate {
                         gate.acquire().await.unwrap().forget();
                     }
@@ -180,7 +212,7 @@ impl Peer {
                         let recipients = std::mem::take(&mut recipients);
                         self.taken.lock().push(Taken { mail: mail.clone(), recipients, data, over_tls, connection });
                     }
-                    if reply == HANG_UP || write(&mut stream, &reply).await.is_err() {
+                    if reply == HANG_UP || self.say(&mut stream, &reply).await.is_err() {
                         return;
                     }
                 }
@@ -209,19 +241,37 @@ impl Peer {
             _ => "250 2.0.0 Fine".to_owned(),
         }
     }
+
+    async fn lose_interest(&self, mut stream: BufStream<Box<dyn Io>>, reply: &str) {
+        if self.say(&mut stream, reply).await.is_ok() {
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        }
+    }
+
+    async fn say(&self, stream: &mut BufStream<Box<dyn Io>>, reply: &str) -> io::Result<()> {
+        if let Some(pause) = self.pause {
+            tokio::time::sleep(pause).await;
+        }
+        let reply = format!("{reply}\r\n");
+        for piece in reply.as_bytes().chunks(if self.dribbles { 1 } else { reply.len() }) {
+            stream.write_all(piece).await?;
+            stream.flush().await?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
 }
 
-async fn write(stream: &mut BufStream<Box<dyn Io>>, reply: &str) -> io::Result<()> {
-    stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
-    stream.flush().await
-}
-
-async fn read_data(stream: &mut BufStream<Box<dyn Io>>) -> String {
+/// A message; `None` when the connection ends before it does.
+async fn read_data(stream: &mut BufStream<Box<dyn Io>>) -> Option<String> {
     let mut data = String::new();
     loop {
         let mut line = String::new();
-        if stream.read_line(&mut line).await.unwrap_or(0) == 0 || line == ".\r\n" {
-            return data;
+        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return None;
+        }
+        if line == ".\r\n" {
+            return Some(data);
         }
         data.push_str(line.strip_prefix('.').unwrap_or(&line));
     }

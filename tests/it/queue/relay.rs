@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use postrider::foundations::event::EventKind;
 use postrider::foundations::settings::Span;
+use postrider::services::outbound::OutboundSettings;
 use postrider::services::queue::QueueSettings;
 use postrider::storage::database::Database;
 use postrider::storage::spool::{Destination, Selection};
@@ -25,6 +26,7 @@ crate::accounts::engines::on_every_engine!(
     many_messages_few_in_memory,
     a_reply_longer_than_a_column_does_not_stop_the_worker,
     a_result_that_the_database_refuses_holds_the_recipient,
+    a_host_that_is_slow_in_every_step_does_not_keep_its_place,
     an_exchanger_that_is_this_server_itself_ends_the_way,
 );
 
@@ -286,6 +288,24 @@ async fn a_result_that_the_database_refuses_holds_the_recipient(database: Databa
     world.queue.release(&Selection::Entry(id)).await.unwrap();
     world.until_empty().await;
     assert_eq!(x.taken().len(), 1);
+    world.restart().await;
+}
+
+async fn a_host_that_is_slow_in_every_step_does_not_keep_its_place(database: Database) {
+    let mut outbound = OutboundSettings::default();
+    outbound.timeouts.attempt = Span::millis(500);
+    let world = World::new(database, SetUp { outbound, ..SetUp::default() });
+    world.zone.add("x.test A 192.0.2.1").unwrap();
+    let slow = Peer::new().extensions(&[]).slow(Duration::from_millis(100));
+    let peer = world.network.host("192.0.2.1", slow);
+    let names: Vec<String> = (0..50).map(|n| format!("r{n}@x.test")).collect();
+    let id = world.send(&mail(&names.iter().map(String::as_str).collect::<Vec<_>>())).await;
+    world.queue.start();
+    world.until_tried(id, 1).await;
+    let left = world.queue.show(id).await.unwrap().recipients;
+    let said = left[0].last_reply.clone().unwrap_or_default();
+    assert!(left.len() == 50 && said.contains("`outbound.timeouts.attempt`"), "{} {said}", left.len());
+    assert_eq!(peer.taken(), []);
     world.restart().await;
 }
 
