@@ -337,7 +337,11 @@ crate::settings! {
         pub address: Option<Endpoint> = None,
         /// How long one answer may take.
         pub timeout: Span = Span::seconds(30),
-        /// What happens when it does not answer.
+        /// How long it may take for a whole message. Beyond it holds `on_failure`.
+        pub message_timeout: Span = Span::minutes(5),
+        /// Octets of header fields and recipients that it may change in one message. Beyond it holds `on_failure`.
+        pub changes: ByteSize = ByteSize::kib(512),
+        /// What happens when it does not answer, or sends what makes no sense.
         pub on_failure: OnFailure = OnFailure::Accept,
     }
 }

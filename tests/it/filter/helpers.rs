@@ -56,6 +56,7 @@ pub fn with_milter(name: &str, address: Endpoint) -> FilterSettings {
         address: Some(address),
         timeout: Span::seconds(60),
         on_failure: postrider::services::filter::OnFailure::Later,
+        ..MilterSettings::default()
     };
     FilterSettings { milters: vec![milter], ..FilterSettings::default() }
 }

@@ -93,17 +93,22 @@ pub async fn ask(settings: &MilterSettings, mail: &Mail, message: &Bytes, hostna
     let endpoint = settings.address.as_ref().ok_or(Error::NoAddress)?;
     let patience = settings.timeout.duration();
     let mut wire = endpoint.connect(patience).await?;
-    let mut talk = Talk { wire: &mut *wire, steps: 0, patience, refused: Vec::new() };
-    let outcome = talk.run(mail, message, hostname).await;
-    // Whatever came out, the milter is told that this is the end; it may have gone already.
-    let _ = send(talk.wire, b'Q', &[]).await;
-    outcome
+    let changes = settings.changes.len();
+    let mut talk = Talk { wire: &mut *wire, steps: 0, patience, changes, refused: Vec::new() };
+    let whole = settings.message_timeout.duration();
+    let outcome = tokio::time::timeout(whole, talk.run(mail, message, hostname)).await;
+    let outcome = outcome.unwrap_or(Err(Error::Timeout))?;
+    // The milter is told that this is the end; it may have gone already, and a broken conversation has no end.
+    let _ = tokio::time::timeout(patience, send(talk.wire, b'Q', &[])).await;
+    Ok(outcome)
 }
 
 struct Talk<'w> {
     wire: &'w mut dyn Wire,
     steps: u32,
     patience: std::time::Duration,
+    /// Octets of changes that may still come.
+    changes: usize,
     refused: Vec<(Address, Answer)>,
 }
 
@@ -263,7 +268,11 @@ impl Talk<'_> {
                 }
                 _ => match decision(&answer) {
                     Some(answer) => return Ok(Outcome::early(answer)),
-                    None => changes.extend(wish(&answer)?),
+                    None => {
+                        let left = self.changes.checked_sub(answer.data.len());
+                        self.changes = left.ok_or(Error::Nonsense("changes that are too large"))?;
+                        changes.extend(wish(&answer)?);
+                    }
                 },
             }
             if changes.len() > MAX_CHANGES {

@@ -188,3 +188,40 @@ async fn broken_milters_are_told_from_good_ones() {
     let mail = case().mail();
     assert!(matches!(ask(&nowhere, &mail, &Bytes::new(), "x").await, Err(Error::Io(_))));
 }
+
+#[tokio::test]
+async fn a_milter_that_only_says_that_it_is_busy_has_an_end() {
+    const BUSY: Sent = (b'p', b"");
+    let mut fake = Fake::start(0, &[(b'E', &[BUSY; 100_000])]);
+    fake.settings.message_timeout = Span::millis(1);
+    assert!(matches!(run(&fake).await, Err(Error::Timeout)));
+}
+
+#[tokio::test]
+async fn a_milter_that_does_not_read_has_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("milter");
+    let listener = UnixListener::bind(&path).unwrap();
+    let settings = MilterSettings {
+        address: Some(Endpoint::Unix(path)),
+        timeout: Span::millis(300),
+        message_timeout: Span::millis(300),
+        ..MilterSettings::default()
+    };
+    let mail = case().mail();
+    let message = Bytes::from(format!("X-Long: {}\r\n\r\n", "x".repeat(8 << 20)));
+    let deaf = async {
+        let (mut wire, _) = listener.accept().await.unwrap();
+        wire.write_all(b"\0\0\0\x0dO\0\0\0\x06\0\0\x01\xff\0\0\x7f\x5f").await.unwrap();
+        std::future::pending::<()>().await;
+    };
+    let asked = tokio::time::timeout(std::time::Duration::from_secs(20), ask(&settings, &mail, &message, "x"));
+    let outcome = tokio::select! { outcome = asked => outcome, () = deaf => unreachable!("it waits for ever") };
+    assert!(matches!(outcome, Ok(Err(Error::Timeout))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_milter_cannot_fill_the_memory() {
+    let fake = Fake::start(0, &[(b'E', &[(b'h', &[b'x'; 200 << 10]), (b'h', &[b'x'; 400 << 10]), (b'c', b"")])]);
+    assert!(matches!(run(&fake).await, Err(Error::Nonsense("changes that are too large"))));
+}
