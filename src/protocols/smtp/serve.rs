@@ -86,7 +86,8 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         conversation.session_mut().secured();
     }
     let asker = Asker { room: &room, peer, session, tls, stay: OnceLock::new() };
-    let mut driver = Driver { asker, wire, conversation, pass, share: Share::default(), stop };
+    let begun = Instant::now();
+    let mut driver = Driver { asker, wire, conversation, pass, share: Share::default(), begun, stop };
     let end = match driver.converse().await {
         Ok(never) => match never {},
         Err(end) => end,
@@ -177,6 +178,8 @@ struct Driver<'r> {
     conversation: Conversation,
     pass: Pass,
     share: Share,
+    /// When the message that is on its way began.
+    begun: Instant,
     stop: CancellationToken,
 }
 
@@ -222,7 +225,10 @@ impl Driver<'_> {
         }
         self.wire.flush().await?;
         self.wire.shrink();
-        let deadline = waiting + self.wire.settings.command_time.duration();
+        let mut deadline = waiting + self.wire.settings.command_time.duration();
+        if self.conversation.session().held() > 0 {
+            deadline = deadline.min(self.whole_message());
+        }
         let read = tokio::select! {
             read = timeout_at(deadline, self.wire.read(COMMAND_BUFFER)) => read,
             () = self.stop.cancelled() => {
@@ -243,18 +249,27 @@ impl Driver<'_> {
     async fn receive(&mut self) -> Result<(), End> {
         self.wire.flush().await?;
         let (patience, rate) = (self.wire.settings.data_time.duration(), self.wire.settings.data_rate.get().max(1));
+        if self.conversation.session().held() == 0 {
+            self.begun = Instant::now();
+        }
+        let end = self.whole_message();
         // Octets earn time, but never more than `patience` ahead: a fast beginning buys no silence later.
-        let mut deadline = Instant::now() + patience;
+        let mut deadline = (Instant::now() + patience).min(end);
         loop {
             let read = timeout_at(deadline, self.wire.read(CONTENT_BUFFER)).await;
             self.wire.check(read, &self.conversation)?;
             let earned = Duration::from_secs_f64(self.wire.input.len() as f64 / rate as f64);
-            deadline = (deadline + earned).min(Instant::now() + patience);
+            deadline = (deadline + earned).min(Instant::now() + patience).min(end);
             if let Some(step) = self.conversation.advance(&mut self.wire.input) {
                 return self.perform(step).await;
             }
             self.pay().await;
         }
+    }
+
+    /// When a message must be here, however it is cut into chunks (RFC 3030 §2).
+    fn whole_message(&self) -> Instant {
+        self.begun + self.wire.settings.message_time.duration()
     }
 
     /// Takes memory for what has come of a message so far; without it the rest is thrown away.

@@ -61,6 +61,9 @@ crate::settings! {
         pub data_time: Span = Span::minutes(3),
         /// Octets a second that a message must come in with on average, after `data_time`. A slower client is closed with 421 4.4.2.
         pub data_rate: ByteSize = ByteSize::bytes(256),
+        /// How long a whole message may take to come, from its first octet to its last, in chunks or not. Then the session is closed with
+        /// 421 4.3.2.
+        pub message_time: Span = Span::hours(2),
         /// How long to wait for a client to take a reply, and for a TLS handshake. Then the connection is closed.
         pub reply_time: Span = Span::minutes(1),
         /// Memory for all messages that are being received. When it is used up, clients wait, at most `memory_time`, then read 452 4.3.1.

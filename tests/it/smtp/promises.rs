@@ -201,6 +201,22 @@ async fn slow_clients_are_closed() {
 }
 
 #[tokio::test]
+async fn a_message_in_ever_more_chunks_has_an_end() {
+    let world = relay(|wishes| wishes.smtp.message_time = Span::seconds(1)).await;
+    let mut client = greeted(&world).await;
+    client.command("MAIL FROM:<>").await;
+    client.command("RCPT TO:<ann@example.test>").await;
+    for _ in 0..10 {
+        client.send(b"BDAT 1\r\nx").await;
+        assert!(client.reply().await.starts_with("250"));
+    }
+    // Far sooner than a command may take.
+    let last = client.reply().await;
+    assert!(last.starts_with("421 ") && last.contains("waited too long"), "{last}");
+    assert!(world.mailboxes.0.lock().is_empty());
+}
+
+#[tokio::test]
 async fn too_many_connections_are_told_so() {
     let world = relay(|wishes| wishes.guard.smtp = ServiceRates { per_minute: 0, at_once: 1 }).await;
     let first = greeted(&world).await;
