@@ -87,6 +87,8 @@ pub(super) struct Conversation {
     bad_commands: u32,
     /// Memory of the messages of the APPEND that is arriving.
     memory: Vec<Memory>,
+    /// Since when the rest of a command is awaited.
+    begun: Option<Instant>,
 }
 
 /// Why a session ends whose mailbox is no longer there.
@@ -122,6 +124,7 @@ impl Conversation {
             failures: 0,
             bad_commands: 0,
             memory: Vec::new(),
+            begun: None,
         }
     }
 
@@ -184,8 +187,14 @@ impl Conversation {
     async fn next(&mut self) -> io::Result<Next> {
         loop {
             match self.link.framed() {
-                Framed::Command(bytes) => return Ok(Next::Command(bytes)),
-                Framed::Refused(fault) => return Ok(Next::Refused(fault)),
+                Framed::Command(bytes) => {
+                    self.begun = None;
+                    return Ok(Next::Command(bytes));
+                }
+                Framed::Refused(fault) => {
+                    self.begun = None;
+                    return Ok(Next::Refused(fault));
+                }
                 Framed::Message(announced) => return Ok(Next::Message(announced)),
                 Framed::Lost => return Ok(Next::Bye("The end of that command is too far away")),
                 Framed::Continue => _ = self.link.out.continuation("Go on"),
@@ -201,15 +210,21 @@ impl Conversation {
 
     /// Waits until bytes have arrived; why the conversation ends, when it does.
     async fn wait(&mut self) -> io::Result<Option<Next>> {
+        let now = Instant::now();
+        let begun = *self.begun.get_or_insert(now);
+        if !self.link.in_command() {
+            self.begun = None;
+        }
         let (deadline, late) = match &self.state {
             State::NotAuthenticated { until } => (*until, "You took too long to log in"),
             _ if self.link.in_command() => {
-                (Instant::now() + self.settings.stall_timeout.duration(), "The rest of the command did not arrive")
+                let whole = begun + self.settings.command_time.duration();
+                (whole.min(now + self.settings.stall_timeout.duration()), "The rest of the command did not arrive")
             }
             State::Authenticated(account) | State::Selected(account, _) => {
                 (account.active + self.settings.idle_timeout.duration(), "You have been idle for too long")
             }
-            State::Logout => (Instant::now(), "Goodbye"),
+            State::Logout => (now, "Goodbye"),
         };
         let between_commands = !self.link.in_command();
         let Self { link, state, stop, .. } = &mut *self;

@@ -39,9 +39,11 @@ crate::settings! {
         pub login_timeout: Span = Span::minutes(1),
         /// Time without a command, also in IDLE, after which a client gets BYE. RFC 9051 §5.4 wants at least 30 minutes.
         pub idle_timeout: Span = Span::minutes(31),
-        /// Time within which the rest of a command must arrive, and the client must take what is sent to it.
+        /// Time within which the next piece of a command must arrive, and the client must take what is sent to it.
         /// Then the connection is closed.
         pub stall_timeout: Span = Span::minutes(5),
+        /// Time for a whole command, such as APPEND with its messages, from its first octet to its last. Then the client gets BYE.
+        pub command_time: Span = Span::hours(2),
         /// In IDLE, how often `* OK` is sent to keep middleboxes from forgetting the connection.
         pub keep_alive: Span = Span::minutes(4),
         /// How users reach the administrator, as a URI such as `mailto:postmaster@example.org`: told to programs that ask for

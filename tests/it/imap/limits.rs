@@ -214,3 +214,21 @@ async fn who_does_not_read_what_was_asked_for_is_told_so() {
     other.command("d CREATE Further").await;
     assert_eq!(watcher.command("e NOOP").await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_message_that_comes_octet_by_octet_has_an_end() {
+    let times = ImapSettings { command_time: Span::seconds(1), ..settings() };
+    let world = World::new(times).await;
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    client.send("a APPEND INBOX {100000}\r\n").await;
+    assert!(client.line().await.unwrap().starts_with('+'));
+    let drip = async {
+        for _ in 0..10 {
+            client.send("x").await;
+        }
+        client.rest().await
+    };
+    let rest = tokio::time::timeout(Duration::from_secs(20), drip).await.unwrap();
+    assert!(rest.contains("* BYE The rest of the command did not arrive"), "{rest}");
+}
