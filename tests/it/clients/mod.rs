@@ -67,6 +67,11 @@ async fn offlineimap() {
     run("offlineimap_session.py", &["offlineimap"]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn msmtp_fetchmail_mpop_and_s_nail() {
+    run("fetching_session.py", &["msmtp", "fetchmail", "mpop", "s-nail"]).await;
+}
+
 /// A server whose monitoring page wants a password.
 async fn run_dashboard(script: &str, module: &str, programs: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
