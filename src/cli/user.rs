@@ -262,6 +262,17 @@ async fn set(accounts: &Accounts, output: Output, address: &Address, standing: S
     edit.set_user(address, standing).await?;
     edit.commit().await?;
     let state = state(standing, false);
-    output.done(&format!("{address} is {state}"), &serde_json::json!({ "address": address, "state": state }));
+    let mut text = format!("{address} is {state}");
+    let mut value = serde_json::json!({ "address": address, "state": state });
+    let domain = accounts.directory.domain(address.domain()).await?;
+    if standing == Standing::Enabled
+        && let Some(domain) = domain.filter(|domain| !domain.is_active())
+    {
+        let held = super::domain::state(domain.standing, domain.archived_at.is_some());
+        let name = &domain.name;
+        text += &format!(", but {name} is {held}: nobody of it can log in or gets mail until `domain enable {name}`");
+        value["domain_state"] = held.into();
+    }
+    output.done(&text, &value);
     Ok(())
 }

@@ -37,6 +37,13 @@ async fn accounts_that_are_made_count_at_once() {
     assert_eq!(run(&config, &["user", "remove", "cid@new.test"], "").await.1, 0);
     assert_eq!(run(&config, &["user", "show", "cid@new.test"], "").await.0["state"], "archived");
     assert_eq!(run(&config, &["domain", "disable", "new.test"], "").await.1, 0);
+    let (enabled, code) = run(&config, &["user", "enable", "cid@new.test"], "").await;
+    assert_eq!((code, &enabled["domain_state"]), (0, &"disabled".into()), "the domain still keeps the user out");
+    assert_eq!(run(&config, &["domain", "remove", "new.test"], "").await.0["archived_users"], 1);
+    assert_eq!(run(&config, &["domain", "enable", "new.test"], "").await.0["restored_users"], 1);
+    assert_eq!(run(&config, &["user", "show", "cid@new.test"], "").await.0["state"], "enabled");
+    let (enabled, _) = run(&config, &["user", "enable", "cid@new.test"], "").await;
+    assert!(enabled["domain_state"].is_null(), "{enabled}");
     host.stop().await;
 }
 

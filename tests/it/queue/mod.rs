@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
 mod claims;
-mod early;
+mod hasty;
 mod journal;
 mod local;
 mod notifications;
