@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use super::outcome::{Result as Came, consequence};
 use super::schedule::spread;
@@ -23,10 +24,19 @@ const LOOK_AGAIN: Duration = Duration::from_secs(300);
 const SLICE_HELD: u32 = 200;
 /// How often leases are renewed and forgotten reports are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// Clocks that are corrected by less than this were not put back.
+const SET_BACK: Duration = Duration::from_secs(5);
 /// Pause after a failure of the database.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Shortest pause between two looks when something is due that cannot be had now.
 const BREATH: Duration = Duration::from_millis(100);
+
+/// Whether the clock was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Back {
+    Yes,
+    No,
+}
 
 impl Queue {
     /// Starts the scheduler. It ends, with its workers, when the tasks are told to stop; groups in hand are finished first.
@@ -71,7 +81,11 @@ impl Queue {
         }
         let clock = &self.0.parts.clock;
         let mut housekeeping_at = clock.now();
+        let mut seen = (clock.now(), Instant::now());
         while !tasks.is_stopping() {
+            if self.follow_back(&mut seen).await == Back::Yes {
+                housekeeping_at = clock.now();
+            }
             let next = match self.fill().await {
                 Ok(next) => next,
                 Err(error) => {
@@ -97,8 +111,30 @@ impl Queue {
                 () = self.0.parts.spool.changed() => {}
                 () = self.0.stir.notified() => {}
                 () = clock.sleep_until(wake) => {}
+                // A clock that was put back shows that time late.
+                () = tokio::time::sleep(HOUSEKEEPING) => {}
             }
         }
+    }
+
+    /// Notices that the clock was put back since it was last looked at, and lets nothing wait longer for it. `seen` is what it
+    /// showed and when that was.
+    async fn follow_back(&self, seen: &mut (Timestamp, Instant)) -> Back {
+        let (now, moment) = (self.0.parts.clock.now(), Instant::now());
+        let by = seen.0.since(now);
+        if by < SET_BACK {
+            *seen = (now, moment);
+            return Back::No;
+        }
+        let by = by + (moment - seen.1);
+        if let Err(error) = self.0.parts.spool.bring_forward(by).await {
+            log::warn!(cause:% = error; "The clock was put back, and messages cannot be made due sooner yet; it will be tried again");
+            return Back::Yes;
+        }
+        log::warn!(seconds = by.as_secs(); "The clock was put back; waiting messages are tried when they would have been");
+        self.0.lanes.lock().wake_all();
+        *seen = (now, moment);
+        Back::Yes
     }
 
     /// The name under which this process claims.

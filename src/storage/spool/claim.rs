@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::commit::{Change, Job};
 use super::entry::{ENTRY_COLUMNS, ENTRY_WIDTH, RECIPIENT_COLUMNS, entry, queued};
@@ -41,7 +42,8 @@ const MOST_EXCEPTIONS: usize = 100;
 
 impl Spool {
     /// Takes recipients that are due now, the longest due first, and reserves them for the length of a lease. Another node
-    /// that asks meanwhile gets others.
+    /// that asks meanwhile gets others. What the node itself has reserved it does not get again, however late its clock says
+    /// it is: it is at work on that, or gives it back.
     pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Claimed>, Error> {
         let now = self.clock().now();
         let (condition, values) = self.due(claim, now);
@@ -127,6 +129,16 @@ impl Spool {
         let sql = Sql::assembled(format!("SELECT MIN(due_at) FROM queue_recipients WHERE {condition}"));
         let row = self.database().fetch_optional(&sql, &values).await?;
         Ok(row.map(|row| row.opt_time(0)).transpose()?.flatten())
+    }
+
+    /// Makes what waits due sooner by so much: the clock was put back. What is due already stays as it is.
+    pub async fn bring_forward(&self, by: Duration) -> Result<(), Error> {
+        let sql = "UPDATE queue_recipients SET due_at = due_at - ? WHERE state = ? AND owner IS NULL AND due_at > ?";
+        let by = Val::from(i64::try_from(by.as_micros()).unwrap_or(i64::MAX));
+        let mut job = Job::relaxed();
+        let values = vec![by, Val::from(RecipientState::Waiting.number()), Val::from(self.clock().now())];
+        job.changes.push(Change::new(sql, values));
+        self.submit(job).await.map(|_| ())
     }
 
     /// Writes down that the message is about to be transmitted to these recipients: should this node crash now, it may

@@ -21,6 +21,8 @@ crate::accounts::engines::on_every_engine!(
     a_claim_whose_answer_was_lost_is_given_back,
     a_row_that_makes_no_sense_keeps_nobody_waiting,
     a_worker_that_panics_frees_its_place,
+    a_clock_put_forward_sends_nothing_twice,
+    a_clock_put_back_keeps_nothing_waiting,
     a_release_during_an_attempt_sends_nothing_twice,
     what_is_held_after_it_was_claimed_is_not_tried,
     giving_up_waits_for_the_attempt_under_way,
@@ -124,6 +126,51 @@ async fn a_release_during_an_attempt_sends_nothing_twice(database: Database) {
     gate.add_permits(9);
     world.until_empty().await;
     assert_eq!((x.taken().len(), x.connections()), (1, 1));
+    world.restart().await;
+}
+
+async fn a_clock_put_forward_sends_nothing_twice(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1\ny.test A 192.0.2.2").unwrap();
+    let (peer, gate) = slow();
+    let (x, y) = (world.network.host("192.0.2.1", peer), world.network.host("192.0.2.2", Peer::new()));
+    world.queue.start();
+    world.send(&mail(&["a@x.test"])).await;
+    world.until("it is in flight", async || x.heard.lock().iter().any(|line| line == "DATA")).await;
+    // Longer than any lease, at once: nothing can have been renewed in between.
+    world.clock.advance(Duration::from_secs(6 * 3_600));
+    // What comes later is claimed after whatever is due.
+    world.send(&mail(&["b@y.test"])).await;
+    world.until("the other one is sent", async || y.taken().len() == 1).await;
+    gate.add_permits(9);
+    world.until_empty().await;
+    assert_eq!((x.taken().len(), x.connections()), (1, 1));
+    world.restart().await;
+}
+
+async fn a_clock_put_back_keeps_nothing_waiting(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1\ny.test A 192.0.2.2").unwrap();
+    let (x, y) = (world.network.host("192.0.2.1", Peer::new()), world.network.host("192.0.2.2", Peer::new()));
+    world.queue.start();
+    world.send(&mail(&["a@y.test"])).await;
+    world.until("the queue works", async || y.taken().len() == 1).await;
+    let recipient = NewRecipient {
+        recipient: Recipient::plain("a@x.test".parse().unwrap()),
+        destination: "mx:x.test".parse().unwrap(),
+        due_at: world.clock.now() + Duration::from_secs(60),
+        expires_at: world.clock.now() + Duration::from_secs(86_400),
+        warn_at: None,
+    };
+    let mail_of_x = mail(&[]);
+    let new = NewEntry { mail: &mail_of_x, recipients: vec![recipient], message_id: None, hold: None };
+    world.spool.commit(new).await.unwrap();
+    world.clock.put_back(Duration::from_secs(7_200));
+    world.send(&mail(&["b@y.test"])).await;
+    world.until("it is noticed", async || y.taken().len() == 2).await;
+    world.clock.advance(Duration::from_secs(61));
+    world.until_empty().await;
+    assert_eq!(x.taken().len(), 1);
     world.restart().await;
 }
 

@@ -50,6 +50,11 @@ impl TestClock {
         self.0.now.fetch_add(i64::try_from(span.as_micros()).unwrap(), Ordering::SeqCst);
         self.0.moved.send_replace(());
     }
+
+    /// Whoever sleeps by it sleeps on.
+    pub(crate) fn put_back(&self, span: Duration) {
+        self.0.now.fetch_sub(i64::try_from(span.as_micros()).unwrap(), Ordering::SeqCst);
+    }
 }
 
 impl Clock for TestClock {
