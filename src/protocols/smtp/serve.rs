@@ -414,8 +414,7 @@ impl Wire {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => {
-                let farewell = conversation.session().farewell("has waited too long");
-                self.write(&farewell);
+                self.write(&conversation.session().too_slow());
                 Err(End::Slow)
             }
         }

@@ -191,6 +191,11 @@ impl Session {
         closing(4, 3, 2, format!("{} {text}", self.profile.hostname))
     }
 
+    /// The reply to a client that says nothing for too long (RFC 3463 §3.5: 4.4.2).
+    pub fn too_slow(&self) -> Reply {
+        closing(4, 4, 2, format!("{} has waited too long", self.profile.hostname))
+    }
+
     /// The account that has logged in.
     pub const fn login(&self) -> Option<&Login> {
         self.login.as_ref()

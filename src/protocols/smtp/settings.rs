@@ -62,7 +62,7 @@ crate::settings! {
         /// Octets a second that a message must come in with on average, after `data_time`. A slower client is closed with 421 4.4.2.
         pub data_rate: ByteSize = ByteSize::bytes(256),
         /// How long a whole message may take to come, from its first octet to its last, in chunks or not. Then the session is closed with
-        /// 421 4.3.2.
+        /// 421 4.4.2.
         pub message_time: Span = Span::hours(2),
         /// How long to wait for a client to take a reply, and for a TLS handshake. Then the connection is closed.
         pub reply_time: Span = Span::minutes(1),
