@@ -217,7 +217,10 @@ impl Folder {
         snapshot.highest = mod_seq;
         self.remember_removed(state, mod_seq, uids);
         self.publish(snapshot.clone());
-        synced.map_err(self.failed("sync the directory"))
+        synced.map_err(|error| {
+            self.fail_pending(state, directories);
+            self.failed("sync the directory")(error)
+        })
     }
 
     /// Moves messages that have been recent to a session from `new/` to `cur/`, where other programs look for what was

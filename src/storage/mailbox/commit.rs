@@ -27,6 +27,20 @@ struct Progress {
     failed: VecDeque<(u64, u64)>,
 }
 
+impl Progress {
+    /// Notes that whatever is not on disk yet, up to this ticket, will not be.
+    fn fail(&mut self, upto: u64) {
+        if upto <= self.done {
+            return;
+        }
+        self.failed.push_back((self.done + 1, upto));
+        while self.failed.len() > MOST_FAILED {
+            self.failed.pop_front();
+        }
+        self.done = upto;
+    }
+}
+
 /// Failed ranges that are remembered; whoever waited has long been told of older ones.
 const MOST_FAILED: usize = 64;
 
@@ -51,11 +65,7 @@ impl Folder {
             progress = self.group.progress.lock();
             progress.running = false;
             if result.is_err() {
-                let from = progress.done + 1;
-                progress.failed.push_back((from, upto));
-                while progress.failed.len() > MOST_FAILED {
-                    progress.failed.pop_front();
-                }
+                progress.fail(upto);
             }
             progress.done = progress.done.max(upto);
             self.group.wake.notify_all();
@@ -87,10 +97,23 @@ impl Folder {
         if state.pending.is_empty() {
             return Ok(());
         }
-        sync(directories, true, true).map_err(self.failed("sync the directory"))?;
+        if let Err(error) = sync(directories, true, true) {
+            self.fail_pending(state, directories);
+            return Err(self.failed("sync the directory")(error));
+        }
         let upto = state.ticket;
         self.show_pending(state, upto);
         Ok(())
+    }
+
+    /// Takes back everything that is pending, with the folder locked, because a sync has failed for whomever it was: the
+    /// system tells of it once (fsync(2)), so that the next sync may succeed though the disk has not taken the change.
+    pub fn fail_pending(self: &Arc<Self>, state: &mut State, directories: &Directories) {
+        let upto = state.ticket;
+        self.drop_pending(state, directories, upto);
+        let mut progress = self.group.progress.lock();
+        progress.fail(upto);
+        self.group.wake.notify_all();
     }
 
     fn show_pending(self: &Arc<Self>, state: &mut State, upto: u64) {

@@ -24,6 +24,25 @@ async fn messages_survive_with_their_uids() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_that_fails_for_one_fails_for_all_who_wait() {
+    let store = Store::new().await;
+    store.append("INBOX", "one\r\n").await;
+    let folder = store.user.folder(&FolderName::inbox()).unwrap();
+    let directories = folder.directories().unwrap();
+    let place = super::super::maildir::filename::Place::New;
+    let (waiting, later) = {
+        let mut state = folder.lock();
+        let waiting = state.touch(place);
+        folder.fail_pending(&mut state, &directories);
+        (waiting, state.touch(place))
+    };
+    // The disk works again, which says nothing about what it lost.
+    folder.commit(&directories, later).unwrap();
+    folder.commit(&directories, waiting).unwrap_err();
+    assert_eq!(store.append("INBOX", "two\r\n").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_are_told_in_order() {
     let store = Store::new().await;
     for n in 1..=4 {
