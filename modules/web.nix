@@ -26,7 +26,8 @@ in
   options.services.postrider.web = {
     autoconfig.enable = mkEnableOption ''
       answers to mail programs that look for their settings at `autoconfig.<domain>` (Thunderbird and others) and
-      `autodiscover.<domain>` (Outlook)'';
+      `autodiscover.<domain>` (Outlook), and to Apple's devices that fetch
+      `https://<hostname>/apple.mobileconfig?address=<address>`'';
     mtaSts = mkOption {
       type = types.nullOr (
         types.enum [

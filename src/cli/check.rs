@@ -17,7 +17,7 @@ pub(super) struct Check {
 pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
     let source = context.source();
     let path = arguments.file.as_ref().unwrap_or(&source.path);
-    let checks = if arguments.syntax_only { Checks::Syntax } else { Checks::Files };
+    let checks = if arguments.syntax_only { Checks::Syntax } else { Checks::EveryFile };
     load(path, checks, source.credentials.as_deref())?;
     let value = serde_json::json!({ "file": path, "mistakes": [] });
     context.output.done(&format!("`{}` has no mistakes", path.display()), &value);

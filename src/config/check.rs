@@ -8,12 +8,14 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use super::{Config, Protocol, Role};
+use crate::foundations::clock::Timestamp;
 use crate::foundations::net::Bind;
+use crate::foundations::secret::Secret;
 use crate::foundations::settings::{Problem, Problems};
 use crate::services::certificates::{self, acme::AcmeChallenge};
 use crate::services::cluster::{BadSecret, Keys};
 use crate::services::delivery::site_script;
-use crate::services::login::{SealError, read_key};
+use crate::services::login::{SealError, one_time_step, read_key};
 use crate::storage::database::{DatabaseUrl, Dialect};
 use crate::storage::mailbox::FolderName;
 
@@ -313,6 +315,43 @@ fn check_scripts(config: &Config, places: &Places<'_>, problems: &mut Problems) 
     }
 }
 
+/// Files of which each role reads only its own, or that are read when they are needed.
+pub(super) fn check_secrets(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+    let cluster = config.cluster.is_on().then_some(config.cluster.secret.as_path());
+    for (key, path) in [
+        ("dashboard.password_file", config.dashboard.password_file.as_deref()),
+        ("dashboard.one_time_secret_file", config.dashboard.one_time_secret_file.as_deref()),
+        ("login.two_factor_key_file", config.login.two_factor_key_file.as_deref()),
+        ("cluster.secret", cluster),
+        ("routing.srs.secret_file", config.routing.srs.secret_file.as_deref()),
+        ("outbound.authorities", config.outbound.authorities.as_deref()),
+        ("backup.s3.secret_key_file", config.backup.s3.secret_key_file.as_deref()),
+        ("backup.s3.authorities", config.backup.s3.authorities.as_deref()),
+    ] {
+        check_readable(key, path, places, problems);
+    }
+    for (n, route) in config.outbound.routes.iter().enumerate() {
+        let key = format!("outbound.routes.{}.password_file", n + 1);
+        check_readable(&key, route.password_file.as_deref(), places, problems);
+    }
+    if let Some(path) = &config.dashboard.one_time_secret_file
+        && let Ok(text) = std::fs::read_to_string(path)
+        && let Err(error) = one_time_step(&Secret::new(text.trim().to_owned()), "", Timestamp::EPOCH)
+    {
+        let found = format!("\"{}\"", path.display());
+        problems.add(places.problem("dashboard.one_time_secret_file", found, error.to_string()));
+    }
+}
+
+fn check_readable(key: &str, path: Option<&Path>, places: &Places<'_>, problems: &mut Problems) {
+    // A credential that was not passed has been reported already.
+    if let Some(path) = path.filter(|path| !path.to_string_lossy().starts_with("credential:"))
+        && let Err(error) = crate::foundations::files::read_bounded(path, 1 << 20)
+    {
+        problems.add(places.problem(key, "", error.to_string()));
+    }
+}
+
 fn check_storage(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     let directories = [
         ("storage.mail_root", Some(config.storage.mail_root.as_path())),
@@ -329,14 +368,7 @@ fn check_storage(config: &Config, places: &Places<'_>, problems: &mut Problems) 
             problems.add(places.problem(key, shown, format!("a directory; `{}` is a file", file.display())));
         }
     }
-    let mut readable = |key: &str, path: Option<&Path>| {
-        // A credential that was not passed has been reported already.
-        if let Some(path) = path.filter(|path| !path.to_string_lossy().starts_with("credential:"))
-            && let Err(error) = crate::foundations::files::read_bounded(path, 1 << 20)
-        {
-            problems.add(places.problem(key, "", error.to_string()));
-        }
-    };
+    let mut readable = |key: &str, path: Option<&Path>| check_readable(key, path, places, problems);
     readable("database.password_file", config.database.password_file.as_deref());
     readable("storage.database_file", config.storage.database_file.as_deref());
     for (n, wanted) in config.tls.acme.iter().enumerate() {

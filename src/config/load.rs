@@ -4,7 +4,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::check::{Places, check_files, check_rooms};
+use super::check::{Places, check_files, check_rooms, check_secrets};
 use super::{Config, Mistake};
 use crate::foundations::files;
 use crate::foundations::settings::{Place, Problem, Problems, Setting};
@@ -19,6 +19,8 @@ pub enum Checks {
     Files,
     /// Also the files it names, but not the passwords of declared accounts: for roles that do not get them.
     FilesWithoutPasswords,
+    /// Also secrets that only some roles may read, or that are read when they are needed: for administrators who ask.
+    EveryFile,
 }
 
 /// A configuration that cannot be used.
@@ -51,7 +53,7 @@ pub fn load(path: &Path, checks: Checks, credentials: Option<&Path>) -> Result<C
         let locate = |problem| Mistake::locate(problem, path, &text);
         LoadError::Mistakes(problems.into_iter().map(locate).collect())
     })?;
-    if checks == Checks::Files
+    if matches!(checks, Checks::Files | Checks::EveryFile)
         && let Some(declared) = &config.accounts.declared
     {
         Declaration::load(declared, Secrets::Read, credentials).map_err(declaration_mistakes)?;
@@ -90,6 +92,9 @@ fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Result<Config
         check_rooms(&config, &places, &mut problems);
         if checks != Checks::Syntax {
             check_files(&config, &places, &mut problems);
+        }
+        if checks == Checks::EveryFile {
+            check_secrets(&config, &places, &mut problems);
         }
     }
     if problems.is_empty() {

@@ -305,6 +305,7 @@ fn site_room(
     webmail: Option<Arc<webmail::Room>>,
     encrypted: bool,
 ) -> site::Room {
+    let has_pages = webmail.is_some();
     let pages = webmail.map(|room| -> site::Pages {
         Box::new(move |connection| webmail::pages(&room, connection.peer, encrypted, connection.stop.clone()))
     });
@@ -315,7 +316,7 @@ fn site_room(
         hostname: parts.lives.hostname.clone(),
         policies: parts.lives.mta_sts.clone(),
         autoconfig: parts.lives.autoconfig.clone(),
-        offer: offer(&parts.config, listening),
+        offer: offer(&parts.config, listening, has_pages),
         directory: parts.directory.clone(),
         certificates: Arc::clone(&parts.certificates),
         set_up: SetUp {
@@ -330,16 +331,17 @@ fn site_room(
 }
 
 /// What listeners offer to mail programs: those of this process where it really listens, others where the configuration says.
-fn offer(config: &Config, listening: &[Listening]) -> Offer {
-    let server = |(protocol, kind, protection, usual)| {
+fn offer(config: &Config, listening: &[Listening], has_pages: bool) -> Offer {
+    let port = |protocol, usual| {
         let listener = config.listener.iter().find(|listener| listener.protocol == protocol)?;
         let here = listening.iter().filter(|place| place.protocol == protocol).map(|place| &place.bind);
         let named = here.chain(&listener.bind).find_map(|bind| match bind {
             Bind::Tcp(address) => Some(address.port()),
             Bind::Unix(_) | Bind::Systemd(_) => None,
         });
-        Some(Server { kind, port: named.unwrap_or(usual), protection })
+        Some(named.unwrap_or(usual))
     };
+    let server = |(protocol, kind, protection, usual)| Some(Server { kind, port: port(protocol, usual)?, protection });
     let servers = [
         (Protocol::Imaps, ServerKind::Imap, Protection::Immediate, 993),
         (Protocol::Imap, ServerKind::Imap, Protection::StartTls, 143),
@@ -348,7 +350,8 @@ fn offer(config: &Config, listening: &[Listening]) -> Offer {
         (Protocol::Submissions, ServerKind::Smtp, Protection::Immediate, 465),
         (Protocol::Submission, ServerKind::Smtp, Protection::StartTls, 587),
     ];
-    Offer { hostname: config.hostname.clone(), servers: servers.into_iter().filter_map(server).collect() }
+    let servers = servers.into_iter().filter_map(server).collect();
+    Offer { hostname: config.hostname.clone(), servers, dav: port(Protocol::Https, 443).filter(|_| has_pages) }
 }
 
 fn dashboard_room(parts: &Arc<Parts>, listening: &[Listening]) -> dashboard::Room {

@@ -93,6 +93,8 @@ crate::words! {
         AliasExpanded = "alias-expanded",
         /// A message was stored in a mailbox.
         Delivered = "delivered",
+        /// A mailbox has come near its quota, and its user was told.
+        NearlyFull = "nearly-full",
         /// A message was dropped on purpose.
         Discarded = "discarded",
         /// A message was put into the queue.

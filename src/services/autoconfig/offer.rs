@@ -38,6 +38,8 @@ pub struct Offer {
     pub hostname: Domain,
     /// Its servers. A program takes the first of each kind, so those with TLS from the start stand first (RFC 8314 §3).
     pub servers: Vec<Server>,
+    /// The port at which calendars and contacts are served over TLS, if they are.
+    pub dav: Option<u16>,
 }
 
 /// Text between tags.
@@ -55,5 +57,6 @@ pub(super) fn example() -> Offer {
             server(ServerKind::Smtp, 465, Protection::Immediate),
             server(ServerKind::Smtp, 587, Protection::StartTls),
         ],
+        dav: Some(443),
     }
 }

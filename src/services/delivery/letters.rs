@@ -45,31 +45,37 @@ pub(super) fn mail(message: &Message, to: Vec<Address>, reverse_path: ReversePat
     }
 }
 
-/// Tells a user that a script has failed.
-pub(super) fn failure(account: &Address, script: &str, why: &str, hostname: &Domain, now: Timestamp) -> Message {
+/// A letter of the server to one of its users, who reads it under this name.
+pub(super) fn to_user(account: &Address, from: (&str, &Domain), subject: &str, text: &str, now: Timestamp) -> Message {
     let mut random = [0; 8];
     // Without randomness the time alone has to do.
     let _ = aws_lc_rs::rand::fill(&mut random);
-    let charset = Charset::Ascii;
+    let (charset, (name, hostname)) = (Charset::Ascii, from);
     let from = format!("MAILER-DAEMON@{hostname}").parse::<Address>().unwrap_or_else(|_| account.clone());
     let header = [
-        addresses("From", [("Mail filter", &from)], charset),
+        addresses("From", [(name, &from)], charset),
         addresses("To", [("", account)], charset),
-        field("Subject", "Your mail filter does not work", charset),
+        field("Subject", subject, charset),
         format!("Date: {}\r\n", date(now)),
         format!("Message-ID: {}\r\n", message_id(now, u64::from_le_bytes(random), hostname)),
         // RFC 3834 §5.
         "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n".to_owned(),
         "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n".to_owned(),
     ];
-    let printable: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let script: String = script.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    Message::new((header.concat() + &text.replace('\n', "\r\n")).into_bytes())
+}
+
+/// Tells a user that a script has failed.
+pub(super) fn failure(account: &Address, script: &str, why: &str, hostname: &Domain, now: Timestamp) -> Message {
+    let printable = |text: &str| -> String { text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect() };
     let text = format!(
-        "The Sieve script `{script}`, which files your mail, could not be run:\r\n\r\n    {printable}\r\n\r\n\
-         Your mail is not lost: while the script does not work, messages go to your inbox.\r\n\
-         Please correct the script. You are told this at most once a day.\r\n"
+        "The Sieve script `{}`, which files your mail, could not be run:\n\n    {}\n\n\
+         Your mail is not lost: while the script does not work, messages go to your inbox.\n\
+         Please correct the script. You are told this at most once a day.\n",
+        printable(script),
+        printable(why)
     );
-    Message::new((header.concat() + &text).into_bytes())
+    to_user(account, ("Mail filter", hostname), "Your mail filter does not work", &text, now)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::services::handover::{Errand, ErrandKind, Outcome};
 use crate::services::routing::Identity;
 use crate::services::sieve::{Action, FileCopy, Notification, Vacation};
 use crate::storage::mailbox::{Flags, FolderName, Keyword, Missing, User};
-use crate::storage::scripts::Known;
+use crate::storage::scripts::{Home, Known};
 
 /// One message, its recipient, and what scripts have decided about it.
 pub(super) struct Performance<'a> {
@@ -29,6 +29,14 @@ pub(super) struct Performance<'a> {
     pub(super) scripting: &'a Scripting,
     pub(super) item: &'a Item<'a>,
     pub(super) user: &'a Arc<User>,
+}
+
+/// A message that is to be stored somewhere.
+struct Copy<'a> {
+    act: &'a Act,
+    target: Target,
+    message: &'a Message,
+    chosen: Chosen,
 }
 
 impl Performance<'_> {
@@ -173,15 +181,45 @@ impl Performance<'_> {
         Ok(Some(id))
     }
 
-    /// Stores the message wherever scripts want it, once in each folder.
+    /// Stores the message wherever scripts want it, once in each folder. Of an attempt that ends half done, what it has
+    /// stored is remembered, so that the next one does the rest and no more.
     async fn store_all(&self, decided: &Decided) -> Result<Option<Outcome>, Refusal> {
-        let mut done: Vec<(FolderName, &Message)> = Vec::new();
-        let mut first = None;
+        let mut copies = self.copies(decided);
+        let before = self.leave_out_stored(&mut copies).await?;
+        let (mut keys, mut first) = (Vec::<String>::new(), None);
+        for Copy { act, target, message, chosen } in copies {
+            let key = self.copy_key(&target.folder, message);
+            let outcome = match self.delivery.put(self.user, self.item, message, target, chosen).await {
+                Ok(outcome) => outcome,
+                Err(refusal) => {
+                    let until = self.delivery.clock.now() + self.item.settings.sieve.redirected_once_in.duration();
+                    for key in &keys {
+                        self.remember_until(key, until).await;
+                    }
+                    return Err(refusal);
+                }
+            };
+            keys.push(key);
+            if let (Chosen::ByScript, Outcome::Stored { folder, .. }) = (chosen, &outcome) {
+                let word = if matches!(act.action, Action::FileInto(_)) { "fileinto" } else { "keep" };
+                self.acted(act, word, |event| event.with("folder", folder.as_str()));
+            }
+            first.get_or_insert(outcome);
+        }
+        // The same message sent once more is another one.
+        for key in &before {
+            self.forget(key).await;
+        }
+        Ok(first)
+    }
+
+    /// What is to be stored. RFC 5228 §2.10.3: twice the same into one folder is once.
+    fn copies<'d>(&self, decided: &'d Decided) -> Vec<Copy<'d>> {
+        let mut copies: Vec<Copy<'d>> = Vec::new();
         for act in &decided.acts {
             let (target, message, chosen) = match &act.action {
                 Action::Keep { flags, message, implicit } => {
-                    let usual = usual(self.user, self.item);
-                    let target = marked(Target { ..usual }, flags);
+                    let target = marked(usual(self.user, self.item), flags);
                     (target, message, if *implicit { Chosen::Here } else { Chosen::ByScript })
                 }
                 Action::FileInto(file) => {
@@ -190,20 +228,37 @@ impl Performance<'_> {
                 }
                 _ => continue,
             };
-            // RFC 5228 §2.10.3: twice the same into one folder is once.
-            if done.iter().any(|(folder, known)| *folder == target.folder && *known == message) {
-                continue;
+            let chosen = if self.was_left(act) { Chosen::Here } else { chosen };
+            if !copies.iter().any(|copy| copy.target.folder == target.folder && copy.message == message) {
+                copies.push(Copy { act, target, message, chosen });
             }
-            let (asked, chosen) = (target.folder.clone(), if self.was_left(act) { Chosen::Here } else { chosen });
-            let outcome = self.delivery.put(self.user, self.item, message, target, chosen).await?;
-            done.push((asked, message));
-            if let (Chosen::ByScript, Outcome::Stored { folder, .. }) = (chosen, &outcome) {
-                let word = if matches!(act.action, Action::FileInto(_)) { "fileinto" } else { "keep" };
-                self.acted(act, word, |event| event.with("folder", folder.as_str()));
-            }
-            first.get_or_insert(outcome);
         }
-        Ok(first)
+        copies
+    }
+
+    /// Takes away what an attempt that ended half done has stored, and gives the keys by which that is remembered. Where
+    /// nothing is left to be done, the message is another one, and nothing is taken away.
+    async fn leave_out_stored(&self, copies: &mut Vec<Copy<'_>>) -> Result<Vec<String>, Refusal> {
+        if copies.len() < 2 {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<String> = copies.iter().map(|copy| self.copy_key(&copy.target.folder, copy.message)).collect();
+        let (asked, now) = (keys.clone(), self.delivery.clock.now());
+        let look = move |home: &Home| {
+            let memory = home.memory()?;
+            Ok(asked.iter().map(|key| memory.has(key, now)).collect::<Vec<bool>>())
+        };
+        let known = self.scripting.home(&self.item.recipient.account, look).await.map_err(Refusal::temporary)?;
+        if !known.contains(&true) || !known.contains(&false) {
+            return Ok(Vec::new());
+        }
+        let mut stored = known.iter();
+        copies.retain(|_| stored.next() == Some(&false));
+        Ok(keys.into_iter().zip(known).filter_map(|(key, known)| known.then_some(key)).collect())
+    }
+
+    fn copy_key(&self, folder: &FolderName, message: &Message) -> String {
+        format!("stored {folder} {}", identity(self.item.mail, message))
     }
 
     /// Whether no script has a part in this.
@@ -321,10 +376,8 @@ impl Performance<'_> {
             return;
         }
         let message = letters::failure(account, script, why, &self.scripting.hostname(), now);
-        let target =
-            Target { folder: FolderName::inbox(), missing: Missing::Create, flags: Flags::NONE, keywords: Vec::new() };
         // Whether there is room for it makes no difference to the message itself.
-        let _ = self.delivery.put(self.user, self.item, &message, target, Chosen::Letter).await;
+        let _ = self.delivery.put(self.user, self.item, &message, Target::inbox(), Chosen::Letter).await;
     }
 
     /// Whether this is done for the first time, as far as is remembered.

@@ -48,6 +48,11 @@ crate::settings! {
         /// Folder for messages that the filter puts into quarantine, where `intake.quarantine` is `"mailbox"`. It is created when it is
         /// missing. Who moves a message out of it has released it.
         pub quarantine_folder: String = "Quarantine".to_owned(),
+        /// Shares of a quota in per cent. A user whose mailbox reaches one of them by a delivery is told by a letter in the
+        /// inbox. Empty: nobody is told.
+        pub nearly_full: Vec<u32> = vec![80, 95],
+        /// How long a user who has been told of such a share is not told of it again.
+        pub nearly_full_again: Span = Span::days(7),
         /// What scripts have to do with it.
         pub sieve: ScriptedSettings = ScriptedSettings::default(),
         /// How many mailboxes one message is written to at the same time. The other recipients wait for their turn.
@@ -90,7 +95,8 @@ crate::settings! {
         pub junk: JunkScripts = JunkScripts::File,
         /// What becomes of a message that a script files into a folder which does not exist.
         pub missing_folder: MissingFolder = MissingFolder::Create,
-        /// For how long the same message is not passed on to the same address again when it is delivered anew.
+        /// For how long the same message is not passed on to the same address again when it is delivered anew, nor stored again
+        /// in a folder where an attempt that ended half done has put it.
         pub redirected_once_in: Span = Span::hours(12),
         /// Compiled scripts kept in memory. Beyond it, those that have not run for longest are compiled anew when they run.
         pub cache: u32 = 1000,

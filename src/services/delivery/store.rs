@@ -56,6 +56,13 @@ pub(super) struct Target {
     pub(super) keywords: Vec<Keyword>,
 }
 
+impl Target {
+    /// The inbox, without marks.
+    pub(super) fn inbox() -> Self {
+        Self { folder: FolderName::inbox(), missing: Missing::Create, flags: Flags::NONE, keywords: Vec::new() }
+    }
+}
+
 /// Who has chosen the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chosen {
@@ -157,8 +164,9 @@ impl Delivery {
         match chosen {
             Chosen::Here => self.journal.record(event),
             Chosen::ByScript => self.journal.record(event.with("by", "sieve")),
-            Chosen::Letter => {}
+            Chosen::Letter => return Ok(Outcome::Stored { folder, uid }),
         }
+        self.tell_nearly_full(user, item).await;
         Ok(Outcome::Stored { folder, uid })
     }
 
@@ -176,7 +184,7 @@ impl Delivery {
     }
 }
 
-async fn append(
+pub(super) async fn append(
     user: &Arc<User>,
     message: &Message,
     target: Target,

@@ -40,6 +40,7 @@ pub fn sentence(event: &Event) -> String {
         EventKind::SieveAction => return by_script(event, subject),
         EventKind::AliasExpanded => format!("{subject} stands for other addresses"),
         EventKind::Delivered => format!("Stored for {subject}"),
+        EventKind::NearlyFull => format!("The mailbox of {subject} is nearly full, and its user was told"),
         EventKind::Discarded => format!("Dropped on purpose for {subject}"),
         EventKind::Queued => "Put into the queue".to_owned(),
         EventKind::Relayed => format!("Passed on for {subject}"),

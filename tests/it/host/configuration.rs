@@ -105,3 +105,38 @@ fn certificates_must_fit_key_and_host_name() {
     let elsewhere = mistakes("other.pem", "other.key");
     assert!(elsewhere.len() == 1 && elsewhere[0].wanted.contains("mail.example.test"), "{elsewhere:?}");
 }
+
+#[test]
+fn files_that_other_roles_read_are_missed_by_who_asks() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("postrider.toml");
+    let short = directory.path().join("short");
+    fs::write(&short, "MFRGG\n").unwrap();
+    let text = format!(
+        "hostname = \"mail.example.test\"\n[[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\n\
+         [dashboard]\npassword_file = \"/nowhere/one\"\none_time_secret_file = \"{}\"\n\
+         [login]\ntwo_factor_key_file = \"/nowhere/two\"\n\
+         [routing.srs]\nsecret_file = \"/nowhere/three\"\n\
+         [[outbound.routes]]\ndomains = [\"*\"]\nhost = \"relay.test\"\nusername = \"us\"\npassword_file = \"/nowhere/four\"\n\
+         [backup.s3]\nsecret_key_file = \"/nowhere/five\"\n",
+        short.display()
+    );
+    fs::write(&path, text).unwrap();
+    // A role starts without what it cannot read and does not need.
+    load(&path, Checks::Files, None).unwrap_or_else(|error| panic!("{error}"));
+    let Err(LoadError::Mistakes(found)) = load(&path, Checks::EveryFile, None) else { panic!("no mistakes") };
+    let found: Vec<String> =
+        found.iter().map(|mistake| format!("{} {}: {}", mistake.line, mistake.key, mistake.wanted)).collect();
+    let wanted = [
+        "6 dashboard.password_file: cannot read `/nowhere/one`",
+        "7 dashboard.one_time_secret_file: at least 16 octets",
+        "9 login.two_factor_key_file: cannot read `/nowhere/two`",
+        "11 routing.srs.secret_file: cannot read `/nowhere/three`",
+        "16 outbound.routes.1.password_file: cannot read `/nowhere/four`",
+        "18 backup.s3.secret_key_file: cannot read `/nowhere/five`",
+    ];
+    assert_eq!(found.len(), wanted.len(), "{found:#?}");
+    for (found, wanted) in found.iter().zip(wanted) {
+        assert!(found.starts_with(wanted), "{found} is not {wanted}");
+    }
+}

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod fates;
 mod lifecycle;
+mod nearly_full;
 mod pages;
 mod records;
 mod reports;

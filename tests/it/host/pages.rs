@@ -1,8 +1,10 @@
 //! The monitoring page and the figures.
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
 
 use postrider::config::Protocol;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::harness::Host;
 
@@ -121,5 +123,36 @@ async fn mail_programs_find_their_settings() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{answer}");
         assert_eq!(answer.contains("<LoginName>nobody@example.test</LoginName>"), code == 200, "{answer}");
     }
+    for (question, code) in [
+        ("?address=nobody%2Btag%40example.test", 200),
+        ("?address=ann%40other.test", 404),
+        ("?address=ann", 400),
+        ("", 400),
+    ] {
+        let request = format!(
+            "GET /apple.mobileconfig{question} HTTP/1.1\r\nHost: mail.example.test\r\nConnection: close\r\n\r\n"
+        );
+        let answer = ask(&host, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{answer}");
+        assert_eq!(answer.contains("content-type: application/x-apple-aspen-config"), code == 200, "{answer}");
+        if code == 200 {
+            read_by_python(&answer[answer.find("<?xml").unwrap()..], port).await;
+        }
+    }
     host.stop().await;
+}
+
+/// Python's reader of property lists finds the account in a profile.
+async fn read_by_python(profile: &str, port: u16) {
+    let program = "import plistlib, sys; p = plistlib.loads(sys.stdin.buffer.read())['PayloadContent']; \
+                   print([(c['PayloadType'], c.get('EmailAddress'), c.get('IncomingMailServerPortNumber')) for c in p])";
+    let mut python = tokio::process::Command::new("python3");
+    python.args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut python = python.spawn().unwrap();
+    python.stdin.take().unwrap().write_all(profile.as_bytes()).await.unwrap();
+    let output = python.wait_with_output().await.unwrap();
+    let read = String::from_utf8(output.stdout).unwrap();
+    let mail = format!("('com.apple.mail.managed', 'nobody+tag@example.test', {port})");
+    let beside = ["caldav", "carddav"].map(|kind| format!("('com.apple.{kind}.account', None, None)"));
+    assert_eq!(read.trim(), format!("[{mail}, {}]", beside.join(", ")));
 }

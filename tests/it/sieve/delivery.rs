@@ -2,6 +2,7 @@
 
 use postrider::config::{Checks, LoadError, load};
 use postrider::foundations::event::EventKind;
+use postrider::foundations::settings::ByteSize;
 use postrider::storage::journal::Query;
 
 use super::{activate, letter};
@@ -227,5 +228,30 @@ async fn by_lmtp_and_for_several_users_each_has_their_own() {
     assert!(bob.ok("STATUS Filed (MESSAGES)").await.untagged.concat().contains("MESSAGES 1"));
     let mut cid = host.imap("cid@example.test").await;
     assert!(cid.ok("STATUS INBOX (MESSAGES)").await.untagged.concat().contains("MESSAGES 1"));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_half_an_attempt_has_stored_is_not_stored_again() {
+    let host = Host::start().user("bob@example.test").await;
+    host.add_user(ANN, Some(ByteSize::mib(1))).await;
+    activate(&host, ANN, "require \"fileinto\";\nfileinto \"One\";\nfileinto \"Two\";\n");
+    let mut imap = host.imap(ANN).await;
+    let filling = |kibibytes: usize| format!("{}\r\n", "x".repeat(62)).repeat(kibibytes * 16);
+    assert!(imap.append("INBOX", "", &format!("Subject: filler\r\n\r\n{}", filling(600))).await.is_ok());
+    let message = format!("Message-ID: <a@elsewhere.test>\r\nSubject: whole\r\n\r\n{}", filling(300));
+    let mut lmtp = host.lmtp().await;
+    let reply = lmtp.deliver("eve@elsewhere.test", &[ANN], &message).await;
+    assert!(reply.text().starts_with("452 4.2.2"), "{}", reply.text());
+    assert_eq!(subjects(&host, "One").await.unwrap(), ["whole"]);
+    imap.ok("SELECT INBOX").await;
+    imap.ok("STORE 1 +FLAGS (\\Deleted)").await;
+    imap.ok("EXPUNGE").await;
+    let count = async |folder: &str| subjects(&host, folder).await.unwrap().len();
+    // The next attempt does the rest. Once everything is done, the same message sent again is another one.
+    for wanted in [1, 2] {
+        let reply = lmtp.deliver("eve@elsewhere.test", &[ANN], &message.replace(&filling(300), &filling(200))).await;
+        assert_eq!((reply.code, count("One").await, count("Two").await), (250, wanted, wanted), "{}", reply.text());
+    }
     host.stop().await;
 }

@@ -1,15 +1,16 @@
 //! Its routes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 
 use super::set_up;
-use crate::foundations::address::Domain;
+use crate::foundations::address::{Address, Domain};
 use crate::foundations::net::{Connection, HttpSettings, serve_http};
 use crate::foundations::settings::Live;
 use crate::services::autoconfig::{AutoconfigSettings, Offer, asked_address};
@@ -108,6 +109,7 @@ fn autoconfig(largest_question: usize) -> Router<Arc<Room>> {
         .route("/autodiscover/autodiscover.xml", post(outlook))
         .route("/Autodiscover/Autodiscover.xml", post(outlook))
         .route("/AutoDiscover/AutoDiscover.xml", post(outlook))
+        .route("/apple.mobileconfig", get(apple))
         .layer(DefaultBodyLimit::max(largest_question))
 }
 
@@ -117,22 +119,41 @@ async fn thunderbird(State(room): State<Arc<Room>>, headers: HeaderMap) -> Respo
     let Ok(domain) = host.strip_prefix("autoconfig.").unwrap_or(&host).parse::<Domain>() else {
         return (StatusCode::NOT_FOUND, "this is no name of a domain\n").into_response();
     };
-    tell(&room, &domain, |offer, name| offer.thunderbird(&domain, name)).await
+    tell(&room, &domain, XML, |offer, name| offer.thunderbird(&domain, name)).await
 }
 
 /// For the domain of the address that is asked about. Whether there is such an address is nobody's business.
 async fn outlook(State(room): State<Arc<Room>>, question: String) -> Response {
     match asked_address(&question) {
-        Some(address) => tell(&room, address.domain(), |offer, name| offer.outlook(&address, name)).await,
+        Some(address) => tell(&room, address.domain(), XML, |offer, name| offer.outlook(&address, name)).await,
         None => (StatusCode::BAD_REQUEST, "the question names no address in <EMailAddress>\n").into_response(),
     }
 }
 
-async fn tell(room: &Room, domain: &Domain, answer: impl Fn(&Offer, Option<&str>) -> String) -> Response {
+/// The same for Apple's devices, which install what a person fetches with their browser.
+async fn apple(State(room): State<Arc<Room>>, Query(question): Query<BTreeMap<String, String>>) -> Response {
+    match question.get("address").and_then(|address| address.trim().parse::<Address>().ok()) {
+        Some(address) => tell(&room, address.domain(), PROFILE, |offer, name| offer.apple(&address, name)).await,
+        None => {
+            (StatusCode::BAD_REQUEST, "give your address: /apple.mobileconfig?address=YOU@DOMAIN\n").into_response()
+        }
+    }
+}
+
+const XML: &str = "text/xml; charset=utf-8";
+/// What makes a device offer to install it.
+const PROFILE: &str = "application/x-apple-aspen-config";
+
+async fn tell(
+    room: &Room,
+    domain: &Domain,
+    kind: &'static str,
+    answer: impl Fn(&Offer, Option<&str>) -> String,
+) -> Response {
     match room.directory.domain(domain).await {
         Ok(Some(_)) => {
             let text = answer(&room.offer, room.autoconfig.get().display_name.as_deref());
-            ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], text).into_response()
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
         Ok(None) => (StatusCode::NOT_FOUND, "the mail of this domain is not here\n").into_response(),
         Err(error) => {
