@@ -155,7 +155,7 @@ fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
 fn progress(user: &Address, moved: &FolderMoved) {
     let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
     eprintln!(
-        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}",
+        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}{}",
         moved.folder,
         moved.messages,
         moved.octets,
@@ -163,6 +163,10 @@ fn progress(user: &Address, moved: &FolderMoved) {
         match moved.empty {
             0 => String::new(),
             empty => format!("; {empty} empty file(s) left out"),
+        },
+        match moved.withheld {
+            0 => String::new(),
+            withheld => format!("; {withheld} message(s) that the server lists it does not give"),
         },
         match moved.lost_keywords {
             0 => String::new(),
@@ -188,14 +192,21 @@ fn script_progress(user: &Address, moved: &ScriptMoved) {
 
 /// Says what became of everybody.
 fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Exit {
-    let folders = users.iter().flat_map(|user| &user.folders);
-    let messages: u64 = folders.map(|folder| folder.messages).sum();
-    let empty: u64 = users.iter().flat_map(|user| &user.folders).map(|folder| folder.empty).sum();
+    let all = |of: fn(&FolderMoved) -> u64| users.iter().flat_map(|user| &user.folders).map(of).sum::<u64>();
+    let messages = all(|folder| folder.messages);
     let done = if dry_run { "would be moved in; nothing was done" } else { "moved in" };
-    let left_out = match empty {
+    let left_out = match all(|folder| folder.empty) {
         0 => String::new(),
         empty => format!("; {empty} file(s) without an octet were left out: look whether a backup has these messages"),
     };
-    context.output.done(&format!("{messages} message(s) of {} user(s) {done}{left_out}", users.len()), &users);
+    let withheld = match all(|folder| folder.withheld) {
+        0 => String::new(),
+        withheld => format!(
+            "; {withheld} message(s) the server lists but does not give: see the warnings, and say the same again"
+        ),
+    };
+    context
+        .output
+        .done(&format!("{messages} message(s) of {} user(s) {done}{left_out}{withheld}", users.len()), &users);
     Exit::Done
 }

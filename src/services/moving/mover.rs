@@ -33,6 +33,8 @@ pub struct FolderMoved {
     pub present: u64,
     /// Files without an octet: no messages, and not put there.
     pub empty: u64,
+    /// Messages that the source listed and then did not give: expunged meanwhile, or damaged there.
+    pub withheld: u64,
     /// Whether UIDVALIDITY and UIDs are those of the source.
     pub keeps_uids: bool,
     /// Keywords that messages had to lose.
@@ -47,6 +49,7 @@ impl FolderMoved {
             octets: 0,
             present: 0,
             empty: 0,
+            withheld: 0,
             keeps_uids: false,
             lost_keywords: 0,
         }

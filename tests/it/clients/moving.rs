@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use postrider::config::Protocol;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 
 use crate::harness::tools::{Program, assert_success, find, free_port, start};
@@ -248,6 +250,55 @@ async fn mail_comes_over_imap_and_can_be_asked_for_again() {
     assert_eq!(counts(&postrider(&host, &arguments("bob@example.test")).await), (1, 38));
     let status = bob.ok("STATUS INBOX (MESSAGES)").await;
     assert!(format!("{status:?}").contains("MESSAGES 10"), "{status:?}");
+    host.stop().await;
+}
+
+/// A server that lists three messages and gives one of them: the second has nothing to read, the third is passed over.
+async fn server_that_withholds() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = BufStream::new(stream);
+        stream.write_all(b"* OK [CAPABILITY IMAP4rev1] here\r\n").await.unwrap();
+        loop {
+            stream.flush().await.unwrap();
+            let mut line = String::new();
+            if stream.read_line(&mut line).await.unwrap() == 0 {
+                return;
+            }
+            let (tag, command) = line.split_once(' ').unwrap();
+            let untagged = match command.to_ascii_uppercase() {
+                command if command.starts_with("LIST") => "* LIST () \"/\" INBOX\r\n".to_owned(),
+                command if command.starts_with("EXAMINE") => {
+                    "* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9] x\r\n".to_owned()
+                }
+                command if command.contains("RFC822.SIZE") => {
+                    (1..=3).map(|uid| format!("* {uid} FETCH (UID {uid} FLAGS () RFC822.SIZE 14)\r\n")).collect()
+                }
+                command if command.contains("BODY.PEEK[]") => {
+                    "* 1 FETCH (UID 1 BODY[] {14}\r\nSubject: 1\r\n\r\n)\r\n* 2 FETCH (UID 2 BODY[] NIL)\r\n".to_owned()
+                }
+                _ => String::new(),
+            };
+            stream.write_all(format!("{untagged}{tag} OK done\r\n").as_bytes()).await.unwrap();
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_lists_but_does_not_give_is_told() {
+    let host = Host::start().user(USER).real_time().await;
+    let password = host.directory().join("password");
+    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    let (port, password) = (server_that_withholds().await.to_string(), password.display().to_string());
+    let mut arguments = vec!["import", "imap", "127.0.0.1", "--insecure", "--port", &port, "--login", USER];
+    arguments.extend(["--password-file", &password, "--user", USER]);
+    let moved = postrider(&host, &arguments).await;
+    assert_eq!(counts(&moved), (1, 0));
+    assert_eq!(moved[0]["folders"][0]["withheld"], 2, "{moved}");
+    assert_eq!(host.imap(USER).await.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
     host.stop().await;
 }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
@@ -159,20 +159,30 @@ impl Remote {
             if target.as_ref().is_some_and(|target| target.has(&unique(*uid, found))) {
                 moved.present += 1;
             } else {
-                moved.messages += 1;
-                moved.octets += found.size;
                 wanted.push((*uid, found.size));
             }
         }
-        let Some(mut target) = target.take() else { return Ok(moved) };
+        let Some(mut target) = target.take() else {
+            moved.messages = wanted.len() as u64;
+            moved.octets = wanted.iter().map(|(_, size)| size).sum();
+            return Ok(moved);
+        };
         for batch in batches(&wanted) {
+            let mut waiting: BTreeSet<u32> = batch.iter().map(|(uid, _)| *uid).collect();
             for (uid, content) in self.fetch(batch).await? {
-                let Some(found) = messages.get(&uid) else { continue };
+                let Some(found) = messages.get(&uid).filter(|_| waiting.remove(&uid)) else { continue };
+                moved.messages += 1;
+                moved.octets += content.len() as u64;
                 let (flags, keywords) = (found.flags, found.keywords.clone());
                 let date = found.date.unwrap_or(now);
                 let message = Deposited { unique: unique(uid, found), uid: Some(uid), flags, keywords, date };
                 moved.lost_keywords += target.put(&message, &content)? as u64;
             }
+            for uid in &waiting {
+                log::warn!(server = self.shown(), mailbox = listed.wire.as_str(), uid = *uid;
+                    "The server does not give the message with UID {uid} of `{}`, which it has listed: it was expunged meanwhile, or is damaged there", listed.wire);
+            }
+            moved.withheld += waiting.len() as u64;
         }
         target.finish()?;
         Ok(moved)
