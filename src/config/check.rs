@@ -61,13 +61,17 @@ impl<'a> Places<'a> {
     }
 }
 
-/// What belongs to trust: policies, quarantine, keys.
+/// What belongs to trust and delivery: policies, quarantine, quotas, keys.
 fn check_trust(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     for (n, _) in config.mta_sts.policies.iter().enumerate().filter(|(_, policy)| policy.domain.is_none()) {
         let key = format!("mta_sts.policies.{}.domain", n + 1);
         if !places.has(&key) {
             problems.add(places.problem(key, "", "a policy needs the domain it is for"));
         }
+    }
+    for (n, share) in config.delivery.nearly_full.iter().enumerate().filter(|(_, share)| !(1..=100).contains(*share)) {
+        let key = format!("delivery.nearly_full.{}", n + 1);
+        problems.add(places.problem(key, share.to_string(), "a share of the quota in per cent, from 1 to 100"));
     }
     let folder = &config.delivery.quarantine_folder;
     if let Err(error) = folder.parse::<FolderName>() {

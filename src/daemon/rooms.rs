@@ -5,6 +5,7 @@ use super::listeners::Bound;
 use super::probes::probes;
 use super::{Listening, Parts, others};
 use crate::config::{Config, Protocol};
+use crate::foundations::budget::Budget;
 use crate::foundations::net::{Bind, Connection, Listener};
 use crate::protocols::web::{dashboard, dav, site, webmail};
 use crate::protocols::{cluster, imap, managesieve, metrics, pop3, smtp};
@@ -122,7 +123,8 @@ impl Rooms<'_> {
 }
 
 fn smtp_rooms(parts: &Arc<Parts>, submission: &Arc<Submission>) -> SmtpRooms {
-    let budget = smtp::Budget::new(parts.config.smtp.memory);
+    let smtp = &parts.config.smtp;
+    let budget = Budget::new(smtp.memory, smtp.memory_per_network);
     let room = |mode, intake: &Arc<Intake>| {
         Arc::new(smtp::Room {
             mode,

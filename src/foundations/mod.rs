@@ -3,6 +3,7 @@
 //! May use: nothing of ours outside this floor.
 
 pub mod address;
+pub mod budget;
 pub mod clock;
 pub mod dns;
 pub mod event;

@@ -1,12 +1,11 @@
 //! What the room needs from the rest of the house.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connections::Connections;
 use super::settings::ImapSettings;
+use crate::foundations::address::Address;
+use crate::foundations::budget::Budget;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::net::TlsContext;
 use crate::foundations::settings::Live;
@@ -47,12 +46,9 @@ pub struct Needs {
 pub struct Room {
     pub(super) needs: Needs,
     pub(super) connections: Connections,
-    append_memory: Arc<Semaphore>,
+    /// For APPEND, by accounts.
+    pub(super) append_memory: Budget<Address>,
 }
-
-/// The right to hold a message in memory.
-#[derive(Debug)]
-pub struct Memory(#[expect(dead_code, reason = "held, never looked at")] OwnedSemaphorePermit);
 
 impl std::fmt::Debug for Room {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -63,8 +59,8 @@ impl std::fmt::Debug for Room {
 impl Room {
     /// A room without sessions. The memory for APPEND is that of the settings now.
     pub fn new(needs: Needs) -> Self {
-        let units = units(needs.settings.get().append_memory.get()) as usize;
-        let append_memory = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
+        let settings = needs.settings.get();
+        let append_memory = Budget::new(settings.append_memory, settings.append_memory_per_user);
         Self { needs, connections: Connections::default(), append_memory }
     }
 
@@ -72,18 +68,4 @@ impl Room {
     pub fn accounts(&self) -> usize {
         self.connections.accounts()
     }
-
-    /// Waits until there is memory for so many octets; `None` when there is none within `patience`.
-    pub(super) async fn memory(&self, octets: u64, patience: Duration) -> Option<Memory> {
-        let acquire = Arc::clone(&self.append_memory).acquire_many_owned(units(octets));
-        match tokio::time::timeout(patience, acquire).await {
-            Ok(Ok(permit)) => Some(Memory(permit)),
-            _ => None,
-        }
-    }
-}
-
-/// Memory is counted in KiB, so that a semaphore can count it.
-fn units(octets: u64) -> u32 {
-    u32::try_from(octets.div_ceil(1024)).unwrap_or(u32::MAX)
 }

@@ -10,10 +10,12 @@ use super::capability::{self, Compression, Passwords, StartTls};
 use super::commands;
 use super::link::Link;
 use super::outcome::{Done, Outcome, Trouble};
-use super::room::{Memory, Room};
+use super::room::Room;
 use super::session::{self, Expunges, Phase};
 use super::settings::ImapSettings;
 use super::state::{ClientLink, State};
+use crate::foundations::address::Address;
+use crate::foundations::budget::{Enough, Share};
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
 use crate::foundations::net::Connection;
@@ -86,7 +88,7 @@ pub(super) struct Conversation {
     /// Commands in a row that were BAD.
     bad_commands: u32,
     /// Memory of the messages of the APPEND that is arriving.
-    memory: Vec<Memory>,
+    memory: Option<Share<Address>>,
     /// Since when the rest of a command is awaited.
     begun: Option<Instant>,
 }
@@ -123,7 +125,7 @@ impl Conversation {
             pass,
             failures: 0,
             bad_commands: 0,
-            memory: Vec::new(),
+            memory: None,
             begun: None,
         }
     }
@@ -333,19 +335,23 @@ impl Conversation {
     /// Decides about a message before it is sent (RFC 7889, RFC 7888 §4).
     async fn consider(&mut self, announced: &Announced) {
         let limit = self.settings.append_limit.get();
-        let refusal = if self.phase() == Phase::NotAuthenticated {
-            Some((Condition::Bad, None, "Log in first"))
-        } else if announced.before.saturating_add(announced.size) > limit {
-            Some((Condition::No, Some(Code::Word("TOOBIG")), "The message is larger than this server takes"))
-        } else {
-            let memory = self.room.memory(announced.size, self.settings.append_patience.into()).await;
-            let full = memory.is_none();
-            self.memory.extend(memory);
-            full.then_some((
-                Condition::No,
-                Some(Code::Word("LIMIT")),
-                "Too many messages are being appended; try again",
-            ))
+        let whole = announced.before.saturating_add(announced.size);
+        let refusal = match self.state.account() {
+            None => Some((Condition::Bad, None, "Log in first")),
+            Some(_) if whole > limit => {
+                Some((Condition::No, Some(Code::Word("TOOBIG")), "The message is larger than this server takes"))
+            }
+            Some(account) => {
+                let budget = &self.room.append_memory;
+                let share = self.memory.get_or_insert_with(|| budget.share(Some(account.login.address.clone())));
+                let octets = usize::try_from(whole).unwrap_or(usize::MAX);
+                let enough = budget.enlarge(share, octets, self.settings.append_patience.into()).await;
+                (enough == Enough::No).then_some((
+                    Condition::No,
+                    Some(Code::Word("LIMIT")),
+                    "Too many messages are being appended; try again",
+                ))
+            }
         };
         match refusal {
             None => {
@@ -354,7 +360,7 @@ impl Conversation {
                 }
             }
             Some((condition, code, text)) => {
-                self.memory.clear();
+                self.memory = None;
                 self.link.out.tagged(announced.tag.as_deref().unwrap_or("*"), condition, code.as_ref(), text);
                 self.link.deny();
             }
@@ -367,7 +373,7 @@ impl Conversation {
             LimitPassed::Literal => (Some(Code::Word("TOOBIG")), "The literal is too large"),
             LimitPassed::Literals => (None, "The command has too many literals"),
         };
-        self.memory.clear();
+        self.memory = None;
         self.bad(fault.tag.as_deref(), code.as_ref(), text);
     }
 
@@ -385,7 +391,7 @@ impl Conversation {
         let command = match Command::parse(bytes) {
             Ok(command) => command,
             Err(error) => {
-                self.memory.clear();
+                self.memory = None;
                 self.bad(error.tag.as_ref().map(|tag| tag.as_str()), None, &error.cause.to_string());
                 return Ok(());
             }
@@ -398,7 +404,7 @@ impl Conversation {
             }
             Err(error) => (Err(Trouble::bad(error.to_string())), Expunges::Silent),
         };
-        self.memory.clear();
+        self.memory = None;
         if let State::Selected(account, selected) = &mut self.state
             && expunges != Expunges::Silent
             && !account.attention.ignores_selected()

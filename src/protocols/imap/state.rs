@@ -29,6 +29,14 @@ pub(super) enum State {
 }
 
 impl State {
+    /// Who is logged in.
+    pub fn account(&self) -> Option<&Account> {
+        match self {
+            Self::Authenticated(account) | Self::Selected(account, _) => Some(account),
+            Self::NotAuthenticated { .. } | Self::Logout => None,
+        }
+    }
+
     /// Whether the client has asked to be told of changes.
     pub fn watches(&self) -> bool {
         matches!(

@@ -9,7 +9,6 @@
 //! acceptance, submission and intake. In the log: a line when a session ends for another reason than QUIT, and what the
 //! services record as events.
 
-mod budget;
 mod conversation;
 mod hello;
 mod perform;
@@ -20,7 +19,6 @@ mod settings;
 mod transaction;
 mod verbs;
 
-pub use budget::Budget;
 pub use conversation::Conversation;
 pub use profile::{Auth, Mode, Profile, StartTls};
 pub use serve::{Room, run};

@@ -5,17 +5,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use ipnet::IpNet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{Budget, Enough, Share};
 use super::conversation::{Conversation, early_talker};
 use super::perform::{self, Asker};
 use super::profile::{Auth, Mode, Profile, StartTls};
 use super::session::{Answer, Question, Step};
 use super::settings::{EarlyInput, PlaintextAuth, SmtpSettings};
 use crate::foundations::address::Domain;
+use crate::foundations::budget::{Budget, Enough, Share};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, Stream, TlsContext};
@@ -38,8 +39,8 @@ pub struct Room {
     pub hostname: Live<Domain>,
     /// Certificates for STARTTLS; none when TLS is not offered.
     pub tls: Option<TlsContext>,
-    /// Memory for messages, shared by all listeners.
-    pub budget: Budget,
+    /// Memory for messages, by networks, shared by all listeners.
+    pub budget: Budget<IpNet>,
     /// Who may connect.
     pub guard: Guard,
     /// Who may log in.
@@ -87,7 +88,8 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     }
     let asker = Asker { room: &room, peer, session, tls, stay: OnceLock::new() };
     let begun = Instant::now();
-    let mut driver = Driver { asker, wire, conversation, pass, share: Share::default(), begun, stop };
+    let share = room.budget.share(if pass.is_trusted() { None } else { guard::network(&peer) });
+    let mut driver = Driver { asker, wire, conversation, pass, share, begun, stop };
     let end = match driver.converse().await {
         Ok(never) => match never {},
         Err(end) => end,
@@ -177,7 +179,7 @@ struct Driver<'r> {
     wire: Wire,
     conversation: Conversation,
     pass: Pass,
-    share: Share,
+    share: Share<IpNet>,
     /// When the message that is on its way began.
     begun: Instant,
     stop: CancellationToken,

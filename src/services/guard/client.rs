@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::foundations::mail::Peer;
+
 /// Longest account name that is counted as given, in octets; a longer one is counted by its beginning.
 const LONGEST_NAME: usize = 254;
 
@@ -38,6 +40,11 @@ impl Client {
     pub(super) const fn network(&self) -> IpNet {
         self.network
     }
+}
+
+/// The network with which a client is counted, IPv4 /24 or IPv6 /56; `None` for one on this machine's own socket.
+pub fn network(peer: &Peer) -> Option<IpNet> {
+    peer.ip().map(|ip| Client::of(ip).network())
 }
 
 fn v4(ip: Ipv4Addr, prefix: u8) -> IpNet {

@@ -30,6 +30,7 @@ use crate::foundations::failure::Refusal;
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
 
+pub use client::network;
 pub use ledger::{Ban, Failure, Guard, Trust};
 pub use nftables::NftablesSettings;
 pub use pass::{Pass, Penalty};

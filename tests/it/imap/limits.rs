@@ -129,6 +129,23 @@ async fn memory_for_messages_is_shared() {
 }
 
 #[tokio::test]
+async fn one_user_leaves_memory_for_others() {
+    let memory =
+        ImapSettings { append_memory_per_user: ByteSize::kib(12), append_patience: Span::millis(50), ..settings() };
+    let world = World::new(memory).await;
+    let (mut first, mut second, mut other) = (world.connect(), world.connect(), world.connect());
+    for (client, name) in [(&mut first, "ann"), (&mut second, "ann"), (&mut other, "bob")] {
+        client.log_in(name).await;
+    }
+    first.send("a APPEND INBOX {9000}\r\n").await;
+    assert!(first.line().await.unwrap().starts_with('+'));
+    let lines = second.command("b APPEND INBOX {9000}").await;
+    assert!(lines[0].starts_with("b NO [LIMIT]"), "{lines:?}");
+    other.send("c APPEND INBOX {9000}\r\n").await;
+    assert!(other.line().await.unwrap().starts_with('+'));
+}
+
+#[tokio::test]
 async fn nonsense_ends() {
     let world = World::new(ImapSettings { bad_commands: 3, ..settings() }).await;
     let mut client = world.connect();

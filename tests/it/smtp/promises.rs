@@ -159,6 +159,31 @@ async fn messages_wait_for_memory_and_are_put_off_without() {
 }
 
 #[tokio::test]
+async fn one_network_leaves_memory_for_others() {
+    let world = relay(|wishes| {
+        wishes.memory = ByteSize::mib(8);
+        wishes.smtp.memory_per_network = ByteSize::mib(1);
+        wishes.smtp.memory_time = Span::millis(50);
+    })
+    .await;
+    let mut replies = Vec::new();
+    let mut clients = Vec::new();
+    for address in [[192, 0, 2, 1], [192, 0, 2, 200], [198, 51, 100, 1]] {
+        let mut client = world.connect_from(address);
+        client.reply().await;
+        client.command("EHLO client.example").await;
+        client.command("MAIL FROM:<>").await;
+        client.command("RCPT TO:<bob@example.test>").await;
+        // The first holds what its network may have, in a message that does not end.
+        client.send(if clients.is_empty() { b"BDAT 700000\r\n" } else { b"BDAT 700000 LAST\r\n" }).await;
+        client.send(&[b'x'; 700_000]).await;
+        replies.push(client.reply().await[..3].to_owned());
+        clients.push(client);
+    }
+    assert_eq!(replies, ["250", "452", "250"]);
+}
+
+#[tokio::test]
 async fn a_stop_is_told_between_commands_and_lets_a_message_finish() {
     let world = relay(|_| {}).await;
     let (mut idle, mut busy) = (greeted(&world).await, greeted(&world).await);

@@ -8,6 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use postrider::foundations::address::Domain;
+use postrider::foundations::budget::Budget;
 use postrider::foundations::clock::{Clock as _, SharedClock, SystemClock};
 use postrider::foundations::dns::ZoneResolver;
 use postrider::foundations::failure::{Kind, Refusal};
@@ -17,7 +18,7 @@ use postrider::foundations::net::Connection;
 use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::{ByteSize, Live};
 use postrider::foundations::tasks::Tasks;
-use postrider::protocols::smtp::{Budget, Mode, PlaintextAuth, Room, SmtpSettings, run};
+use postrider::protocols::smtp::{Mode, PlaintextAuth, Room, SmtpSettings, run};
 use postrider::services::acceptance::{Acceptance, AcceptanceSettings};
 use postrider::services::filter::{Filter, FilterSettings, Verdict};
 use postrider::services::guard::{Guard, GuardSettings};
@@ -206,12 +207,13 @@ impl World {
         let acceptance = Acceptance::new(routing.clone(), directory.clone(), Live::new(AcceptanceSettings::default()));
         let (mailboxes, queue) = (Arc::new(Mailboxes::default()), Arc::new(Queue::default()));
         let login_settings = Live::new(LoginSettings::default());
+        let per_network = wishes.smtp.memory_per_network;
         let room = Room {
             mode: wishes.mode,
             settings: Live::new(wishes.smtp),
             hostname: hostname.clone(),
             tls: None,
-            budget: Budget::new(wishes.memory),
+            budget: Budget::new(wishes.memory, per_network),
             guard: guard.clone(),
             login: Login::new(directory.clone(), guard.clone(), journal.clone(), login_settings, Arc::clone(&clock)),
             acceptance: acceptance.clone(),
@@ -243,11 +245,16 @@ impl World {
 
     /// Connects a client from 192.0.2.1.
     pub(crate) fn connect(&self) -> Client {
+        self.connect_from([192, 0, 2, 1])
+    }
+
+    /// Connects a client from an address.
+    pub(crate) fn connect_from(&self, address: [u8; 4]) -> Client {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let stop = CancellationToken::new();
         let connection = Connection {
             stream: theirs.into(),
-            peer: Peer::Tcp("192.0.2.1:40000".parse().unwrap()),
+            peer: Peer::Tcp((address, 40_000).into()),
             local: None,
             session: SessionId::generate(SystemClock.now()),
             stop: stop.clone(),
