@@ -22,8 +22,8 @@ impl Delivery {
             return;
         }
         let account = &item.recipient.account;
-        // What cannot be read now is told with the next message.
-        let Ok(usage) = user.usage().await else { return };
+        // The quota has just been kept, so that it is known.
+        let Some(usage) = user.known_usage() else { return };
         let percent = share(usage.octets, quota.get());
         let now = self.clock.now();
         match is_news(scripting, account, item.settings, percent, now).await {

@@ -172,6 +172,11 @@ impl User {
             .await
     }
 
+    /// The same, as far as it is known without looking: after a delivery with a quota it is.
+    pub fn known_usage(&self) -> Option<Usage> {
+        self.account.usage()
+    }
+
     /// Writes `dovecot-uidlist` files, so that Dovecot can take the folders over with their UIDs.
     pub async fn write_uidlists(self: &Arc<Self>) -> Result<(), Error> {
         let user = Arc::clone(self);
