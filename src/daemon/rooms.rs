@@ -353,7 +353,8 @@ fn offer(config: &Config, listening: &[Listening], has_pages: bool) -> Offer {
         (Protocol::Submission, ServerKind::Smtp, Protection::StartTls, 587),
     ];
     let servers = servers.into_iter().filter_map(server).collect();
-    Offer { hostname: config.hostname.clone(), servers, dav: port(Protocol::Https, 443).filter(|_| has_pages) }
+    let dav = config.dav.public_port.or_else(|| port(Protocol::Https, 443)).filter(|_| has_pages && config.dav.enabled);
+    Offer { hostname: config.hostname.clone(), servers, dav }
 }
 
 fn dashboard_room(parts: &Arc<Parts>, listening: &[Listening]) -> dashboard::Room {

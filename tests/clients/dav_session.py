@@ -192,6 +192,29 @@ def objects_are_copied_and_moved(server):
     ann.ask("GET", other + "moved.ics", wanted=404)
 
 
+def changes_that_do_not_fit_one_answer_come_in_several(server):
+    ann = Program(server)
+    home = ann.calendars + "large/"
+    ann.ask("MKCALENDAR", home, wanted=201)
+    texts = {}
+    for n in range(9):
+        texts[home + f"{n}.ics"] = event(f"large{n}", summary=f"{n}" * 50_000)
+        ann.ask("PUT", home + f"{n}.ics", texts[home + f"{n}.ics"], 201)
+    seen, token, answers = {}, "", 0
+    while True:
+        part = ann.report(home, "D:sync-collection", f"<D:sync-token>{token}</D:sync-token><D:sync-level>1</D:sync-level><D:prop><C:calendar-data/></D:prop>", 207)
+        token, answers = part.find("D:sync-token").text, answers + 1
+        for one in part.root.findall("D:response", SPACES):
+            text = one.find(".//C:calendar-data", SPACES)
+            if text is not None:
+                seen[one.find("D:href", SPACES).text] = text.text
+        if not part.hrefs(507):
+            break
+    flat = lambda texts: {href: text.replace("\r", "") for href, text in texts.items()}
+    assert flat(seen) == flat(texts) and 2 <= answers < 9, (sorted(seen), answers)
+    ann.ask("DELETE", home, wanted=204)
+
+
 def changes_are_told(server):
     ann = Program(server)
     home = ann.calendars + "sync/"
@@ -457,6 +480,7 @@ if __name__ == "__main__":
         collections_are_made_and_named,
         objects_are_copied_and_moved,
         changes_are_told,
+        changes_that_do_not_fit_one_answer_come_in_several,
         queries_are_answered,
         the_webmail_has_the_same_contacts,
         the_caldav_library_works,

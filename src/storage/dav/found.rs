@@ -47,8 +47,8 @@ pub enum Change {
 /// Changes of a collection, each object once, the oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
-    /// What has changed.
-    pub changes: Vec<Change>,
+    /// What has changed, each with its number.
+    pub changes: Vec<(i64, Change)>,
     /// The number up to which these are all.
     pub token: i64,
     /// Whether there are more.

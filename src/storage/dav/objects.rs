@@ -106,6 +106,6 @@ impl Collections {
             (true, None) => since.unwrap_or(0),
             (false, _) => token,
         };
-        Ok(Changes { changes: changes.into_iter().map(|(_, change)| change).collect(), token, more })
+        Ok(Changes { changes, token, more })
     }
 }

@@ -44,14 +44,14 @@ async fn changes_are_numbered(database: Database) {
     assert_eq!(put("B", "two").await, Stored::New);
     assert_eq!(put("a", "three").await, Stored::Replaced);
     let first = collections.changes(&made, None, 10).await.unwrap();
-    let names: Vec<&str> = first.changes.iter().map(name).collect();
+    let names: Vec<&str> = first.changes.iter().map(|(_, change)| name(change)).collect();
     assert_eq!((names, first.more), (vec!["B", "a"], false));
     let known = collections.find(&ann(), kind, "Café").await.unwrap().unwrap();
     assert_eq!((known.token, known.id), (first.token, made.id));
     assert_eq!(collections.find(&ann(), kind, "Cafe").await.unwrap(), None);
     collections.remove_object(&ann(), &made, "a", &Condition::default(), &LIMITS).await.unwrap();
     let next = collections.changes(&made, Some(first.token), 10).await.unwrap();
-    assert_eq!(next.changes, [Change::Removed("a".to_owned())]);
+    assert_eq!(next.changes, [(next.token, Change::Removed("a".to_owned()))]);
     assert!(matches!(collections.changes(&made, Some(next.token + 1), 10).await, Err(Error::UnknownToken)));
     for n in 0..5 {
         put(&format!("n{n}"), "x").await;

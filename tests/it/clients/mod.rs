@@ -224,7 +224,8 @@ async fn formatted_messages_in_chromium() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn caldav_and_vdirsyncer() {
-    let settings = "[guard]\nlongest_delay = \"10ms\"\n[dav]\nobject = \"64K\"\nelements = 2000\nremoved = 5\n";
+    let settings =
+        "[guard]\nlongest_delay = \"10ms\"\n[dav]\nobject = \"64K\"\nelements = 2000\nremoved = 5\nanswer = \"256K\"\n";
     let host = Host::start().settings(settings).user("ann@example.test").user("bob@example.test").real_time().await;
     tools::run_system_script("dav_session.py", &["caldav"], &["vdirsyncer"], &host.description()).await;
     let query = Query { kinds: vec![EventKind::CollectionChanged, EventKind::CollectionRefused], ..Query::default() };

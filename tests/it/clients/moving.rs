@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use postrider::config::Protocol;
+use postrider::foundations::tasks::Tasks;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::TcpListener;
@@ -254,10 +255,10 @@ async fn mail_comes_over_imap_and_can_be_asked_for_again() {
 }
 
 /// A server that lists three messages and gives one of them: the second has nothing to read, the third is passed over.
-async fn server_that_withholds() -> u16 {
+async fn server_that_withholds(tasks: &Tasks) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
+    tasks.spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let mut stream = BufStream::new(stream);
         stream.write_all(b"* OK [CAPABILITY IMAP4rev1] here\r\n").await.unwrap();
@@ -292,7 +293,8 @@ async fn what_a_server_lists_but_does_not_give_is_told() {
     let host = Host::start().user(USER).real_time().await;
     let password = host.directory().join("password");
     std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
-    let (port, password) = (server_that_withholds().await.to_string(), password.display().to_string());
+    let tasks = Tasks::new();
+    let (port, password) = (server_that_withholds(&tasks).await.to_string(), password.display().to_string());
     let mut arguments = vec!["import", "imap", "127.0.0.1", "--insecure", "--port", &port, "--login", USER];
     arguments.extend(["--password-file", &password, "--user", USER]);
     let moved = postrider(&host, &arguments).await;

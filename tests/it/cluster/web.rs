@@ -315,8 +315,9 @@ async fn a_lost_database_is_told(dialect: Dialect) {
 /// Programs that nobody here wrote, all through the wrong node.
 async fn foreign(script: &str, modules: &[&str], programs: &[&str]) {
     let Some(world) = World::new(Dialect::Postgres).await else { return };
-    let more =
-        format!("{SWIFT}[webmail]\nattachment = \"1M\"\n[dav]\nobject = \"64K\"\nelements = 2000\nremoved = 5\n");
+    let more = format!(
+        "{SWIFT}[webmail]\nattachment = \"1M\"\n[dav]\nobject = \"64K\"\nelements = 2000\nremoved = 5\nanswer = \"256K\"\n"
+    );
     let (a, b) = (world.node_set("a", CALM, &more).await, world.node_set("b", CALM, &more).await);
     let (ann, bob) = (b.imap(ANN).await, b.imap(BOB).await);
     tools::run_system_script(script, modules, programs, &a.description).await;

@@ -222,15 +222,21 @@ async fn changes(
         _ => false,
     };
     let mut out = Multistatus::new(settings.answer.len());
-    for change in &found.changes {
+    let (mut told, mut more) = (None, found.more);
+    for (number, change) in &found.changes {
+        // What has no room is told by the next answer. At least one change is in each, without its content if need be.
+        if told.is_some() && !out.has_room(room_for(change, with_content)) {
+            more = true;
+            break;
+        }
+        told = Some(*number);
         match change {
             Change::Removed(name) => {
                 let place = Place::Object(collection.kind, collection.name.clone(), name.clone());
                 out.status(&place.href(&account.address), StatusCode::NOT_FOUND, "");
             }
             Change::Stored(info) => {
-                let size = usize::try_from(info.size).unwrap_or(usize::MAX);
-                let object = match with_content && out.has_room(size.saturating_add(AROUND)) {
+                let object = match with_content && out.has_room(room_for(change, true)) {
                     true => asked.room.needs.collections.object(collection, &info.name).await?,
                     false => None,
                 };
@@ -239,13 +245,22 @@ async fn changes(
             }
         }
     }
-    if found.more {
+    if more {
         // RFC 6578 §3.6.
         let rule = "<D:number-of-matches-within-limits/>";
         out.status(&asked.place.href(&account.address), StatusCode::INSUFFICIENT_STORAGE, rule);
     }
-    out.token(&sync_token(collection.id, found.token));
+    let token = if more { told.unwrap_or(found.token) } else { found.token };
+    out.token(&sync_token(collection.id, token));
     Ok(out.finish())
+}
+
+/// What a change may take in an answer, in octets.
+fn room_for(change: &Change, with_content: bool) -> usize {
+    match change {
+        Change::Stored(info) if with_content => usize::try_from(info.size).unwrap_or(usize::MAX).saturating_add(AROUND),
+        Change::Stored(_) | Change::Removed(_) => AROUND,
+    }
 }
 
 /// RFC 4791 §7.10.
