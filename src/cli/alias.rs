@@ -4,7 +4,9 @@ use super::context::{Accounts, Context};
 use super::domain::state;
 use super::exit::{Exit, Outcome};
 use super::output::Shown;
-use crate::foundations::address::Domain;
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::settings::Live;
+use crate::services::routing::{Resolution, Routing};
 use crate::storage::directory::{AliasEntry, Error, Owner, Page, Source, Standing};
 
 /// Addresses that lead to others.
@@ -102,8 +104,12 @@ pub(super) async fn run(command: Alias, context: &Context) -> Outcome {
                 edit.add_alias(&source, destination, Owner::Admin).await?;
             }
             edit.commit().await?;
-            let value = serde_json::json!({ "source": source.to_string(), "destinations": destinations });
-            output.done(&format!("{source} leads to {}", destinations.join(", ")), &value);
+            let complaints = complaints(&accounts, &destinations).await?;
+            let value = serde_json::json!({
+                "source": source.to_string(), "destinations": destinations, "complaints": complaints,
+            });
+            let said: String = complaints.iter().map(|complaint| format!("\nBut {complaint}")).collect();
+            output.done(&format!("{source} leads to {}{said}", destinations.join(", ")), &value);
         }
         Alias::Remove { source, destinations } => {
             let mut edit = accounts.directory.edit().await?;
@@ -123,6 +129,21 @@ pub(super) async fn run(command: Alias, context: &Context) -> Outcome {
     }
     accounts.changed().await;
     Ok(Exit::Done)
+}
+
+/// What is wrong with destinations, so that mail for them will be refused. They may become right: a user may be made later.
+async fn complaints(accounts: &Accounts, destinations: &[String]) -> anyhow::Result<Vec<String>> {
+    let config = &accounts.config;
+    let routing = Routing::new(accounts.directory.clone(), Live::new(config.routing.clone()), config.hostname.clone());
+    let mut complaints = Vec::new();
+    for address in destinations.iter().filter_map(|destination| destination.parse::<Address>().ok()) {
+        match routing.resolve(&address).await? {
+            Resolution::Unknown => complaints.push(format!("nobody has the address {address} so far")),
+            Resolution::Refused(refusal) => complaints.push(format!("mail for {address} is refused: {refusal}")),
+            Resolution::Remote | Resolution::Local { .. } => {}
+        }
+    }
+    Ok(complaints)
 }
 
 async fn list(accounts: &Accounts, domain: Option<Domain>) -> anyhow::Result<Vec<Row>> {

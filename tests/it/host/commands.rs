@@ -21,7 +21,16 @@ async fn accounts_that_are_made_count_at_once() {
     assert_eq!(run(&config, &["domain", "add", "new.test"], "").await.1, 5);
     let added = run(&config, &["user", "add", "cid@new.test", "--quota", "5G"], "secret word\n").await;
     assert_eq!(added.1, 0, "{added:?}");
-    assert_eq!(run(&config, &["alias", "add", "sales@new.test", "cid@new.test", "ann@example.test"], "").await.1, 0);
+    let (alias, code) = run(&config, &["alias", "add", "sales@new.test", "cid@new.test", "ann@example.test"], "").await;
+    assert_eq!((&alias["complaints"], code), (&serde_json::json!([]), 0));
+    for (destination, complaint) in
+        [("round@new.test", "round@new.test"), ("nobody@new.test", "nobody has the address nobody@new.test so far")]
+    {
+        let (alias, code) = run(&config, &["alias", "add", "round@new.test", destination], "").await;
+        let complaints = alias["complaints"].as_array().unwrap();
+        assert!(code == 0 && complaints.len() == 1 && complaints[0].as_str().unwrap().contains(complaint), "{alias}");
+    }
+    assert_eq!(run(&config, &["alias", "remove", "round@new.test"], "").await.1, 0);
     let reply = host.smtp().await.deliver("eve@elsewhere.test", &["sales@new.test"], MESSAGE).await;
     assert_eq!(reply.code, 250, "{}", reply.text());
 
