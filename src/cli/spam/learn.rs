@@ -7,6 +7,7 @@ use crate::foundations::address::Address;
 use crate::foundations::mail::mbox;
 use crate::services::filter::classifier::{Class, Learned, Owner, Token};
 use crate::services::filter::{Filter, FilterSettings, lesson};
+use crate::storage::directory::Error;
 
 /// Teach the filter.
 #[derive(Debug, clap::Args)]
@@ -39,6 +40,11 @@ struct Tally {
 }
 
 pub(super) async fn run(arguments: &Learn, context: &Context) -> Outcome {
+    if let Some(user) = &arguments.user {
+        let accounts = context.accounts().await?;
+        accounts.directory.account_now(user).await?.ok_or_else(|| Error::NoUser(user.clone()))?;
+        accounts.database.close().await;
+    }
     let config = context.config()?;
     let (filter, database) = super::filter(&config).await?;
     let owner = arguments.user.as_ref().map_or(Owner::Site, Filter::owner);

@@ -6,9 +6,10 @@ pub fn messages(octets: &[u8]) -> Vec<&[u8]> {
         return vec![octets];
     }
     let mut starts = vec![0];
-    starts.extend(
-        memchr::memmem::find_iter(octets, b"\n\nFrom ").map(|at| at + 2).filter(|at| is_separator(&octets[*at..])),
-    );
+    // Behind an empty line, of which programs on Windows make CR and LF.
+    let behind_empty = |at: &usize| octets[..*at].ends_with(b"\n\n") || octets[..*at].ends_with(b"\n\r\n");
+    let candidates = memchr::memmem::find_iter(octets, b"\nFrom ").map(|at| at + 1);
+    starts.extend(candidates.filter(behind_empty).filter(|at| is_separator(&octets[*at..])));
     starts.push(octets.len());
     starts.windows(2).map(|w| &octets[w[0]..w[1]]).filter(|message| !message.is_empty()).collect()
 }
@@ -32,9 +33,10 @@ fn first_line(octets: &[u8]) -> &[u8] {
 pub fn unwrap(message: &[u8]) -> Vec<u8> {
     let body =
         if is_separator(message) { &message[(first_line(message).len() + 1).min(message.len())..] } else { message };
-    let body = match body.strip_suffix(b"\n\n") {
-        Some(_) => &body[..body.len() - 1],
-        None => body,
+    let body = match body {
+        [.., b'\n', b'\r', b'\n'] => &body[..body.len() - 2],
+        [.., b'\n', b'\n'] => &body[..body.len() - 1],
+        _ => body,
     };
     let mut out = Vec::with_capacity(body.len());
     for line in body.split_inclusive(|octet| *octet == b'\n') {
@@ -69,6 +71,15 @@ mod tests {
         assert_eq!(unwrap(messages[0]), b"Subject: 1\n\nx\nFrom here on\nFrom c\n\nFrom there on\n");
         assert_eq!(unwrap(messages[1]), b"Subject: 2\n\ny\n");
         assert_eq!(super::messages(b"Subject: 1\n\nFrom a@b Mon Nov 24 04:00:00 2026\n").len(), 1);
+    }
+
+    #[test]
+    fn mailboxes_of_windows_are_taken_apart() {
+        let mbox = b"From - Mon Nov 23 04:00:00 2026\r\nSubject: 1\r\n\r\nx\r\n>From c\r\n\r\nFrom - Tue Nov 24 04:00:00 2026\r\nSubject: 2\r\n\r\ny\r\n\r\n";
+        let contents: Vec<_> = messages(mbox).into_iter().map(unwrap).collect();
+        let wanted: [&[u8]; 2] = [b"Subject: 1\r\n\r\nx\r\nFrom c\r\n", b"Subject: 2\r\n\r\ny\r\n"];
+        assert_eq!(contents, wanted);
+        assert!(separator_date(mbox).is_some());
     }
 
     #[test]

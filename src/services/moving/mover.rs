@@ -167,10 +167,11 @@ fn first_line(content: &[u8]) -> String {
 
 /// The flags that mail programs keep in header fields of an mbox, and the message without these fields.
 fn flags_taken_out(content: Vec<u8>) -> (Flags, Vec<u8>) {
-    const FIELDS: [&str; 2] = ["Status", "X-Status"];
+    // The last two are Thunderbird's: bits in hexadecimal, of which those of the second are no flags here.
+    const FIELDS: [&str; 4] = ["Status", "X-Status", "X-Mozilla-Status", "X-Mozilla-Status2"];
     let header = HeaderSection::of(&content);
     let mut flags = Flags::NONE;
-    let letters: String = FIELDS.iter().filter_map(|name| header.first(name)).map(|field| field.text()).collect();
+    let letters: String = FIELDS[..2].iter().filter_map(|name| header.first(name)).map(|field| field.text()).collect();
     for letter in letters.chars() {
         flags |= match letter {
             'R' => Flags::SEEN,
@@ -181,7 +182,13 @@ fn flags_taken_out(content: Vec<u8>) -> (Flags, Vec<u8>) {
             _ => Flags::NONE,
         };
     }
-    if letters.is_empty() {
+    let bits = header.first(FIELDS[2]).and_then(|field| u32::from_str_radix(field.text().trim(), 16).ok());
+    for (bit, flag) in [(1, Flags::SEEN), (2, Flags::ANSWERED), (4, Flags::FLAGGED), (8, Flags::DELETED)] {
+        if bits.is_some_and(|bits| bits & bit != 0) {
+            flags |= flag;
+        }
+    }
+    if FIELDS.iter().all(|name| header.first(name).is_none()) {
         return (flags, content);
     }
     let mut kept = Vec::with_capacity(content.len());
@@ -240,5 +247,11 @@ mod tests {
         let (flags, content) = flags_taken_out(b"Subject: 1\nStatus: RO\nX-Status: AF\n\nStatus: x\n".to_vec());
         assert_eq!(flags, Flags::SEEN | Flags::ANSWERED | Flags::FLAGGED);
         assert_eq!(content, b"Subject: 1\n\nStatus: x\n");
+        let thunderbird = "X-Mozilla-Status: 0005\r\nX-Mozilla-Status2: 00800000\r\nSubject: 1\r\n\r\nx\r\n";
+        let (flags, content) = flags_taken_out(thunderbird.into());
+        assert_eq!(flags, Flags::SEEN | Flags::FLAGGED);
+        assert_eq!(content, b"Subject: 1\r\n\r\nx\r\n");
+        // What has been deleted there and not yet been cleared away stays deleted.
+        assert_eq!(flags_taken_out(b"X-Mozilla-Status: 0009\n\nx\n".to_vec()).0, Flags::SEEN | Flags::DELETED);
     }
 }
