@@ -29,7 +29,7 @@ crate::settings! {
         /// `append_patience`, and are then answered NO [LIMIT].
         pub append_memory: ByteSize = ByteSize::mib(256),
         /// Memory for the messages of one account at a time, likewise. A larger message takes all of it, alone.
-        pub append_memory_per_user: ByteSize = ByteSize::mib(64),
+        pub append_memory_per_user: ByteSize = ByteSize::mib(128),
         /// How long an APPEND waits for memory.
         pub append_patience: Span = Span::seconds(20),
         /// Whether clients may switch compression on (COMPRESS=DEFLATE, RFC 4978), which costs a connection that is busy
