@@ -21,6 +21,11 @@ impl Receipt {
         Self { mail, outcomes }
     }
 
+    /// The same, for a recipient who is named once more.
+    pub(super) fn again(&self) -> Self {
+        Self { mail: self.mail, outcomes: self.outcomes.clone() }
+    }
+
     /// The same, with what has become of the message for one more recipient.
     #[must_use]
     pub(super) fn and(mut self, recipient: Address, outcome: Outcome) -> Self {

@@ -111,12 +111,22 @@ impl Intake {
         // Those whom a milter has added go with the first who gets the message.
         let mut added = wanted.verdict.recipients.added.clone();
         let mut results = Vec::with_capacity(named.len());
+        let mut taken: Vec<(String, usize)> = Vec::new();
         for recipient in named {
+            // Named twice is one delivery, as by SMTP, with an answer for each.
+            let key = recipient.address.key();
+            let before = taken.iter().find(|(known, _)| *known == key).and_then(|(_, at)| results.get(*at));
+            if let Some(Ok(receipt)) = before {
+                let again = Ok(Receipt::again(receipt));
+                results.push(again);
+                continue;
+            }
             let result = self.receive_one(&mut wanted, recipient, &mut added).await;
             self.tell_end(&wanted, &result);
             if result.is_ok() && self.0.settings.get().lmtp == LmtpVerdict::Judge {
                 self.0.reports.read(&wanted.mail).await;
             }
+            taken.push((key, results.len()));
             results.push(result);
         }
         results

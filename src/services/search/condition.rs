@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::Problem;
-use super::text::{Texts, decode};
+use super::text::{Texts, decode, is_charset};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::text::Needle;
 use crate::foundations::mail::{EmailId, ModSeq, SequenceNumber, SequenceSet, Summary, Uid};
@@ -87,6 +87,9 @@ impl Condition {
     /// # Errors
     /// A text is in no charset that is known here, or not in the one it is said to be in.
     pub fn new(key: &SearchKey, wording: &Wording<'_>, view: &View, now: Timestamp) -> Result<Self, Problem> {
+        if wording.charset.is_some_and(|label| !is_charset(label)) {
+            return Err(Problem::UnknownCharset);
+        }
         let mut builder = Builder { wording, view, now, asks_summaries: false, asks_saved: false };
         let test = builder.test(key)?;
         let has_mod_seq = key.any(&|key| matches!(key, SearchKey::ModSeq(_)));

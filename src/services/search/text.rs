@@ -18,6 +18,11 @@ pub(super) fn decode(octets: &[u8], charset: Option<&str>) -> Result<String, Pro
     decoded.map(std::borrow::Cow::into_owned).ok_or(Problem::NotInCharset)
 }
 
+/// Whether a charset is known here.
+pub(super) fn is_charset(label: &str) -> bool {
+    Encoding::for_label(label.as_bytes()).is_some()
+}
+
 /// Everything of a message that TEXT and BODY look into.
 #[derive(Debug, Clone)]
 pub(super) struct Texts(Arc<Found>);

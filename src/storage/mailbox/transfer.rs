@@ -1,6 +1,6 @@
 //! Copying and moving messages from folder to folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -129,40 +129,54 @@ impl Folder {
         Ok(uid)
     }
 
-    /// Moves messages from another folder here; on disk in both when this returns. Blocks.
+    /// Moves messages from another folder here; on disk in both when this returns. Those that somebody else has moved or
+    /// expunged meanwhile do not come. Blocks.
     ///
     /// A message goes from there only once its name here is on disk. Renaming it would be one step instead of two, but
-    /// whoever syncs the other folder meanwhile would have the message on disk in neither.
+    /// whoever syncs the other folder meanwhile would have the message on disk in neither. Of several that move a message
+    /// at once, one removes it from there, and the others give their copies up.
     pub fn take_over(self: &Arc<Self>, from: &Arc<Self>, uids: &[u32]) -> Result<Vec<Arrived>, Error> {
-        let copied = self.receive(from, uids)?;
+        let mut copied = self.receive(from, uids)?;
         let mut left: BTreeMap<u32, u64> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
+        let mut lost = BTreeSet::new();
         for _ in 0..ATTEMPTS {
             let named = left.keys().copied().collect();
             for gone in from.expunge(|_| named, Only::Unchanged(&left))? {
                 left.remove(&gone.get());
             }
             if left.is_empty() {
-                return Ok(copied);
+                break;
             }
             // Their flags were changed since they were copied, or they are gone.
-            self.follow(from, &copied, &mut left)?;
+            self.follow(from, &copied, &mut left, &mut lost)?;
         }
-        from.expunge(|_| left.into_keys().collect(), Only::Named)?;
+        let named = left.keys().copied().collect();
+        for gone in from.expunge(|_| named, Only::Named)? {
+            left.remove(&gone.get());
+        }
+        lost.extend(left.into_keys());
+        let given_up: Vec<u32> =
+            copied.extract_if(.., |arrived| lost.contains(&arrived.old)).map(|arrived| arrived.new).collect();
+        if !given_up.is_empty() {
+            self.expunge(|_| given_up, Only::Named)?;
+        }
         Ok(copied)
     }
 
-    /// Gives copies the flags that their originals have now.
+    /// Gives copies the flags that their originals have now; those without an original are lost.
     fn follow(
         self: &Arc<Self>,
         from: &Arc<Self>,
         copied: &[Arrived],
         left: &mut BTreeMap<u32, u64>,
+        lost: &mut BTreeSet<u32>,
     ) -> Result<(), Error> {
         let there = from.current();
         for Arrived { old, new, .. } in copied {
             let Some(known) = left.get_mut(old) else { continue };
             let Some((record, _)) = there.by_uid(*old) else {
                 left.remove(old);
+                lost.insert(*old);
                 continue;
             };
             *known = record.mod_seq;

@@ -34,6 +34,25 @@ async fn from_another_host_and_over_lmtp() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_named_twice_gets_a_message_once() {
+    let host = Host::start().user("bob@example.test").user("ann@example.test").await;
+    let mut lmtp = host.lmtp().await;
+    lmtp.ok("MAIL FROM:<eve@elsewhere.test>").await;
+    for recipient in ["bob@example.test", "ann@example.test", "BOB@example.test"] {
+        lmtp.ok(&format!("RCPT TO:<{recipient}>")).await;
+    }
+    assert_eq!(lmtp.command("DATA").await.code, 354);
+    lmtp.content(MESSAGE).await;
+    for _ in 0..3 {
+        assert_eq!(lmtp.reply().await.code, 250);
+    }
+    for user in ["bob@example.test", "ann@example.test"] {
+        assert_eq!(host.imap(user).await.ok("SELECT INBOX").await.number("EXISTS"), Some(1), "{user}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn to_another_host() {
     let host = Host::start()
         .user("ann@example.test")

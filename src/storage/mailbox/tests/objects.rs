@@ -182,3 +182,24 @@ async fn batches_have_whole_messages_of_every_size() {
     texts.sort();
     assert!(found == texts, "{} of {}", found.len(), texts.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_who_move_a_message_one_has_it() {
+    let store = Store::new().await;
+    for round in 1..=10u64 {
+        let mut uids = Vec::new();
+        for n in 0..30 {
+            uids.extend(Uid::new(store.append("INBOX", &format!("{round} {n}\n")).await));
+        }
+        let (one, other) = (store.view("INBOX").await, store.view("INBOX").await);
+        let (here, there) = (name("One"), name("Other"));
+        let (one, other) =
+            tokio::join!(one.move_to(&uids, &here, Missing::Create), other.move_to(&uids, &there, Missing::Create));
+        assert_eq!(one.unwrap().uids.len() + other.unwrap().uids.len(), 30);
+        let mut there = 0;
+        for folder in ["One", "Other"] {
+            there += u64::from(store.user.status(&name(folder)).await.unwrap().messages);
+        }
+        assert_eq!((there, store.user.status(&name("INBOX")).await.unwrap().messages), (round * 30, 0));
+    }
+}
