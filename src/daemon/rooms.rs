@@ -51,7 +51,7 @@ pub(super) fn serve(parts: &Arc<Parts>, stages: &Stages, bound: Vec<Bound>) -> V
     let listening: Vec<Listening> = bound.iter().map(|bound| bound.listening.clone()).collect();
     let submission = parts.submission();
     let lessons = lessons(parts, stages);
-    let webmail = webmail_room(parts, &submission, &lessons, stages);
+    let webmail = webmail_room(parts, &listening, &submission, &lessons, stages);
     let (smtp, imap) = (smtp_rooms(parts, &submission), imap_room(parts, &lessons));
     let (pop3, managesieve) = (pop3_room(parts), managesieve_room(parts));
     let rooms = Rooms {
@@ -161,6 +161,7 @@ fn lessons(parts: &Parts, stages: &Stages) -> Arc<Lessons> {
 
 fn webmail_room(
     parts: &Parts,
+    listening: &[Listening],
     submission: &Arc<Submission>,
     lessons: &Arc<Lessons>,
     stages: &Stages,
@@ -179,6 +180,8 @@ fn webmail_room(
         mailboxes,
         logins: BrowserLogins::new(parts.database.clone(), Page::Webmail),
         personal,
+        autoconfig: parts.lives.autoconfig.clone(),
+        offer: offer(&parts.config, listening, true),
         beside: Some(dav_pages(parts, &contacts)),
         contacts,
         dav: parts.lives.dav.clone(),

@@ -136,6 +136,10 @@ def objects_are_kept_octet_for_octet(server):
     assert large.find("C:max-resource-size") is not None
     book = ann.contacts + "Contacts/"
     assert ann.ask("PUT", book + "x.vcf", "BEGIN:VCARD\r\nEND:VCARD\r\n", 403).find("A:valid-address-data") is not None
+    old = "BEGIN:VCARD\r\nVERSION:2.1\r\nUID:old\r\nFN:x\r\nEND:VCARD\r\n"
+    assert ann.ask("PUT", book + "x.vcf", old, 403).find("A:supported-address-data") is not None
+    for wrong in [("SUMMARY", "BEGIN:VALARM\r\nSUMMARY"), ("SUMMARY", "RRULE:FREQ=DAILY;INTERVAL=0\r\nSUMMARY")]:
+        assert ann.ask("PUT", home + "wrong.ics", event("odd").replace(*wrong), 403).find("C:valid-calendar-data") is not None, wrong
     ann.ask("PUT", ann.calendars + "missing/x.ics", event("x"), 409)
     ann.ask("PUT", home + "a%2Fb.ics", event("x"), 403)
     ann.ask("DELETE", home + "one.ics", wanted=204, If_Match=again.headers["etag"])

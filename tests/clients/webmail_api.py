@@ -5,6 +5,7 @@ import email.policy
 import http.cookiejar
 import imaplib
 import json
+import plistlib
 import threading
 import time
 import urllib.error
@@ -371,6 +372,20 @@ def preferences_are_kept(server):
     assert [person["address"] for person in ann.json("people")["people"]] == ["bob@example.test"]
 
 
+def devices_are_set_up(server):
+    facts = server.ann.json("devices")
+    ports = {(one["kind"], one["protection"]): one["port"] for one in facts["servers"]}
+    port = lambda listener: int(server.facts["listeners"][listener].rsplit(":", 1)[1])
+    assert facts["login"] == "ann@example.test" and facts["servers"][0] == {"kind": "imap", "port": port("imaps"), "protection": "tls"}, facts
+    assert ports["imap", "starttls"] == port("imap") and ports["smtp", "tls"] == port("submissions"), ports
+    status, headers, octets = server.ann.request("/api/devices/apple.mobileconfig")
+    profile = plistlib.loads(octets)
+    mail = profile["PayloadContent"][0]
+    assert status == 200 and headers["content-type"] == "application/x-apple-aspen-config", headers
+    assert mail["EmailAddress"] == "ann@example.test" and mail["IncomingMailServerPortNumber"] == port("imaps") and "IncomingPassword" not in mail, mail
+    assert Browser(server).request("/api/devices/apple.mobileconfig")[0] == 401
+
+
 FILING = {"name": "lists", "enabled": True, "matching": "any", "conditions": [{"kind": "text", "of": "list", "comparison": "contains", "values": ["example.org"]}, {"kind": "size", "bound": "over", "octets": 1 << 20}], "actions": [{"kind": "file", "folder": "Lists"}, {"kind": "stop"}]}
 CLEVER = 'require "variables";\r\nset "a" "b";\r\n'
 
@@ -520,6 +535,7 @@ main(
     nobody_reads_the_mail_of_others,
     changes_are_told,
     preferences_are_kept,
+    devices_are_set_up,
     rules_are_a_script,
     messages_are_grouped,
     too_much_is_refused,

@@ -338,6 +338,9 @@ def settings_are_kept(server):
     page.click(".me")
     page.script("[...document.querySelectorAll('.menu button')][0].click()")
     page.until("the settings", lambda: page.there("dialog .settings"))
+    devices = page.script("return document.querySelector('.devices').innerText")
+    assert "SSL/TLS" in devices and "ann@example.test" in devices, devices
+    assert page.there("a[href='api/devices/apple.mobileconfig']")
     page.picture("settings")
     page.press("Ann Lee", Keys.TAB, "Yours", Keys.ENTER, "Ann")
     page.click("dialog fieldset ~ button.main")

@@ -1,7 +1,7 @@
 //! Objects of a calendar.
 
 use calcard::common::timezone::Tz;
-use calcard::icalendar::{ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarProperty};
+use calcard::icalendar::{ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarProperty, ICalendarValue};
 use calcard::{Entry, Parser};
 
 use super::occurrences::occurrences;
@@ -29,6 +29,10 @@ impl CalendarObject {
     pub fn read(content: &[u8]) -> Result<Self, Unfit> {
         let text = text(content)?;
         let calendar = parse(text)?;
+        check_lines(text)?;
+        if !calendar.components.iter().all(has_real_times) {
+            return Err(Unfit::Malformed("a time is none (RFC 5545 §3.3.5)"));
+        }
         let root = calendar.components.first().ok_or(Unfit::Malformed("there is no VCALENDAR"))?;
         if root.component_type != ICalendarComponentType::VCalendar {
             return Err(Unfit::Malformed("there is no VCALENDAR"));
@@ -125,6 +129,64 @@ fn parse(text: &str) -> Result<ICalendar, Unfit> {
     }
 }
 
+/// Checks what the parser passes over in silence: other clients would read it differently or not at all.
+fn check_lines(text: &str) -> Result<(), Unfit> {
+    let lines = unfolded(text);
+    let mut open: Vec<String> = Vec::new();
+    for (name, value) in lines.iter().filter_map(|line| line.split_once(':')) {
+        let name = name.split(';').next().unwrap_or_default().to_ascii_uppercase();
+        match name.as_str() {
+            "BEGIN" => open.push(value.trim().to_ascii_uppercase()),
+            "END" if open.pop().is_none_or(|opened| opened != value.trim().to_ascii_uppercase()) => {
+                return Err(Unfit::Malformed("an END does not end what was begun last"));
+            }
+            "RRULE" | "EXRULE" if !is_rule(value) => {
+                return Err(Unfit::Malformed("a recurrence rule is none (RFC 5545 §3.3.10)"));
+            }
+            _ => {}
+        }
+    }
+    if open.is_empty() { Ok(()) } else { Err(Unfit::Malformed("a component has no END")) }
+}
+
+/// The content lines, each whole (RFC 5545 §3.1).
+fn unfolded(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        match (line.strip_prefix([' ', '\t']), lines.last_mut()) {
+            (Some(more), Some(last)) => last.push_str(more),
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Whether a rule has a frequency, and numbers above zero where they are wanted.
+fn is_rule(value: &str) -> bool {
+    let mut frequency = false;
+    for part in value.trim().split(';').filter(|part| !part.is_empty()) {
+        let Some((name, value)) = part.split_once('=') else { return false };
+        match name.to_ascii_uppercase().as_str() {
+            "FREQ" => frequency = true,
+            "INTERVAL" | "COUNT" if value.parse::<u32>().ok().is_none_or(|number| number == 0) => return false,
+            _ => {}
+        }
+    }
+    frequency
+}
+
+/// Whether the times of a component are days and hours that there are.
+fn has_real_times(component: &ICalendarComponent) -> bool {
+    use ICalendarProperty::{Dtend, Dtstart, Due, RecurrenceId};
+    [Dtstart, Dtend, Due, RecurrenceId].iter().filter_map(|name| component.property(name)).all(|entry| {
+        let is_real = |value: &ICalendarValue| match value {
+            ICalendarValue::PartialDateTime(at) => at.to_date_time().is_some(),
+            _ => false,
+        };
+        !entry.values.is_empty() && entry.values.iter().all(is_real)
+    })
+}
+
 /// The zone that a `VTIMEZONE` in a `VCALENDAR` describes, for times that name none; UTC where it cannot be told.
 pub fn zone_of(text: Option<&str>) -> Tz {
     let known = || {
@@ -164,11 +226,34 @@ mod tests {
             whole(&format!("{EVENT}{}", EVENT.replace("VEVENT", "VTODO"))),
             whole(EVENT) + &whole(EVENT),
             EVENT.to_owned(),
+            whole(&EVENT.replace("SUMMARY:x", "BEGIN:VALARM\r\nACTION:AUDIO\r\nTRIGGER:-PT5M")),
+            whole(&EVENT.replace("END:VEVENT", "END:VTODO")),
+            whole(&EVENT.replace("20260301T100000Z", "20261345T990000Z")),
+            whole(&EVENT.replace("20260301T100000Z", "20260230T100000Z")),
+            whole(&EVENT.replace("20260301T110000Z", "tomorrow")),
+            whole(&EVENT.replace("SUMMARY:x", "RRULE:FREQ=DAILY;INTERVAL=0")),
+            whole(&EVENT.replace("SUMMARY:x", "RRULE:FREQ=DAILY;COUNT=-1")),
+            whole(&EVENT.replace("SUMMARY:x", "RRULE:COUNT=2")),
             "BEGIN:VCARD\r\nVERSION:4.0\r\nFN:x\r\nEND:VCARD\r\n".to_owned(),
         ] {
             assert!(CalendarObject::read(wrong.as_bytes()).is_err(), "{wrong}");
         }
         assert!(CalendarObject::read(b"BEGIN:VCALENDAR\r\n\xff").is_err());
+    }
+
+    #[test]
+    fn what_clients_write_is_read() {
+        for right in [
+            EVENT.replace("DTSTART:20260301T100000Z", "DTSTART;VALUE=DATE:20260301"),
+            EVENT.replace("DTSTART:20260301T100000Z", "DTSTART;TZID=Europe/Berlin:20260301T100000"),
+            EVENT.replace("SUMMARY:x", "RRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,\r\n TU;COUNT=3;"),
+            EVENT.replace("SUMMARY:x", "BEGIN:VALARM\r\nACTION:AUDIO\r\nTRIGGER:-PT5M\r\nEND:VALARM"),
+            EVENT.replace("SUMMARY:x", "DESCRIPTION:BEGIN:VEVENT\r\n END:VEVENT"),
+            EVENT.replace("VEVENT", "vevent").replace("\r\n", "\n"),
+        ] {
+            let read = CalendarObject::read(whole(&right).as_bytes());
+            assert!(read.is_ok(), "{right}: {read:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Contacts.
 
-use calcard::vcard::{VCard, VCardProperty, VCardValue};
+use calcard::vcard::{VCard, VCardProperty, VCardValue, VCardVersion};
 use calcard::{Entry, Parser};
 
 use super::{Unfit, etag, text};
@@ -37,6 +37,10 @@ impl Card {
         }
         if card.property(&VCardProperty::Version).is_none() {
             return Err(Unfit::Malformed("it has no VERSION"));
+        }
+        // What `supported-address-data` names; 2.1 has other rules for charsets and line breaks.
+        if !matches!(card.version(), Some(VCardVersion::V3_0 | VCardVersion::V4_0)) {
+            return Err(Unfit::Version("its VERSION is not 3.0 or 4.0"));
         }
         let uid = card.uid().filter(|uid| !uid.is_empty()).ok_or(Unfit::Rule("it has no UID"))?;
         if uid.chars().count() > LONGEST_UID {
@@ -139,6 +143,8 @@ mod tests {
             "x",
             "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:x\r\nEND:VCARD\r\n",
             &text.repeat(2),
+            &text.replace("VERSION:3.0\r\n", ""),
+            &text.replace("3.0", "2.1"),
             "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n",
         ] {
             assert!(Card::read(wrong.as_bytes()).is_err(), "{wrong}");

@@ -31,6 +31,9 @@ pub enum Unfit {
     /// It can be read, and breaks a rule of what may be stored together (RFC 4791 §4.1, RFC 6352 §5.1).
     #[error("{0}")]
     Rule(&'static str),
+    /// It is written in a way that is not kept here.
+    #[error("{0}")]
+    Version(&'static str),
 }
 
 /// The text of an object. Control characters are in no calendar and no card, and XML could not carry them to a client.

@@ -1,6 +1,6 @@
 //! Changing what is there: flags and expunging.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -60,7 +60,10 @@ impl Storing<'_> {
             let mut lost = Vec::new();
             let before = self.stored.changed.len();
             let result = left.iter().try_for_each(|uid| {
-                let Some((record, name)) = snapshot.by_uid(*uid) else { return Ok(()) };
+                let Some((record, name)) = snapshot.by_uid(*uid) else {
+                    self.stored.gone.extend(Uid::new(*uid));
+                    return Ok(());
+                };
                 if self.unchanged_since.is_some_and(|since| record.mod_seq > since) {
                     self.stored.modified.extend(Uid::new(*uid));
                     return Ok(());
@@ -97,6 +100,7 @@ impl Storing<'_> {
             self.folder.reconcile(state, self.directories, Known::Live)?;
             left = lost;
         }
+        self.stored.gone.extend(left.into_iter().filter_map(Uid::new));
         Ok(())
     }
 }
@@ -105,6 +109,11 @@ impl Folder {
     /// Changes flags; on disk when this returns. Blocks.
     pub fn store_flags(self: &Arc<Self>, uids: &[u32], change: &FlagChange) -> Result<Stored, Error> {
         let directories = self.directories()?;
+        let there = self.current();
+        if uids.iter().all(|uid| there.by_uid(*uid).is_none()) {
+            let gone: BTreeSet<Uid> = uids.iter().copied().filter_map(Uid::new).collect();
+            return Ok(Stored { gone: gone.into_iter().collect(), ..Stored::default() });
+        }
         let keywords = match change.operation {
             FlagOperation::Remove => self.current().keywords.set(&change.keywords),
             FlagOperation::Add | FlagOperation::Replace => self.learn(&directories, &change.keywords, NoRoom::Fail)?,
@@ -120,6 +129,7 @@ impl Folder {
             ticket = state.ticket;
         }
         let Storing { mod_seq, mut stored, .. } = storing;
+        stored.gone.sort_unstable();
         if stored.changed.is_empty() {
             return Ok(stored);
         }

@@ -114,6 +114,8 @@ pub struct Stored {
     pub changed: Vec<Uid>,
     /// Messages left alone because of UNCHANGEDSINCE, in the order given (the MODIFIED code).
     pub modified: Vec<Uid>,
+    /// Messages that were gone already, ascending.
+    pub gone: Vec<Uid>,
     /// The highest mod-sequence of the change; `None` when nothing changed.
     pub mod_seq: Option<ModSeq>,
 }

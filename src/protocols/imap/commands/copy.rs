@@ -24,7 +24,7 @@ pub async fn copy(talk: &mut Conversation, messages: &Messages, to: &RawName) ->
             teach(talk, &to, &copied);
             Ok(match copy_uid(&copied) {
                 Some(code) => Done::with(code, "Copied"),
-                None => Done::new("The messages are gone already"),
+                None => Done::with(Code::Word("EXPUNGEISSUED"), "The messages are gone already"),
             })
         }
         Err(error) => Err(trouble_into(talk, &error)),
@@ -51,14 +51,16 @@ pub async fn move_to(talk: &mut Conversation, messages: &Messages, to: &RawName)
         return Err(Trouble::bad("Select a mailbox first"));
     };
     // RFC 6851 §4.3: COPYUID comes untagged, before the EXPUNGEs.
+    let mut text = "The messages are gone already";
     if let Some(code) = copy_uid(&copied) {
-        talk.link.out.untagged(Condition::Ok, Some(&code), "Moved");
+        text = "Moved";
+        talk.link.out.untagged(Condition::Ok, Some(&code), text);
     }
     selected.tell_updates(account, Expunges::Tell, &mut talk.link).await?;
     if account.enabled.qresync {
-        return Ok(Done::with(Code::HighestModSeq(selected.view.highest_mod_seq()), "Moved"));
+        return Ok(Done::with(Code::HighestModSeq(selected.view.highest_mod_seq()), text));
     }
-    Ok(Done::new("Moved"))
+    Ok(Done::new(text))
 }
 
 /// Lets the filter learn from where the user has put messages.

@@ -47,7 +47,11 @@ pub async fn run(talk: &mut Conversation, store: Store) -> Outcome {
     told?;
     tell(account, selected, &uids, &stored, &store, &mut talk.link).await?;
     if stored.modified.is_empty() {
-        return Ok(Done::new("Flags are changed"));
+        return Ok(match stored.gone[..] {
+            [] => Done::new("Flags are changed"),
+            // RFC 5530 §3: their EXPUNGE may not come with this command (RFC 9051 §7.5.1).
+            _ => Done::with(Code::Word("EXPUNGEISSUED"), "Some of the messages are gone"),
+        });
     }
     // RFC 7162 §3.1.3: in the numbers of the command.
     let modified = match addressing {
@@ -77,7 +81,7 @@ async fn tell(
         Telling::Silent => &[],
     };
     for uid in tell {
-        if stored.modified.binary_search(uid).is_ok() {
+        if stored.modified.binary_search(uid).is_ok() || stored.gone.binary_search(uid).is_ok() {
             continue;
         }
         let Some((sequence, row)) = selected.view.sequence(*uid).and_then(|n| Some((n, selected.view.row(n)?))) else {

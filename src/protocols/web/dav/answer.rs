@@ -65,6 +65,8 @@ impl Problem {
         let (namespace, name) = match (kind, unfit) {
             (CollectionKind::Calendar, Unfit::Malformed(_)) => (CALDAV, "valid-calendar-data"),
             (CollectionKind::Calendar, Unfit::Rule(_)) => (CALDAV, "valid-calendar-object-resource"),
+            (CollectionKind::Calendar, Unfit::Version(_)) => (CALDAV, "supported-calendar-data"),
+            (CollectionKind::AddressBook, Unfit::Version(_)) => (CARDDAV, "supported-address-data"),
             (CollectionKind::AddressBook, _) => (CARDDAV, "valid-address-data"),
         };
         Self::new(StatusCode::FORBIDDEN, unfit.to_string()).rule(namespace, name)

@@ -88,6 +88,12 @@ impl Report {
                 Ok(Self::Cards(wanted, card_filter(filter)?, limit.map(number).transpose()?))
             }
             (DAV, "sync-collection") => {
+                // RFC 6578 §3.3, §6.3. No collection here has another within it, so that both mean the same; older clients name
+                // none.
+                let level = root.child(DAV, "sync-level").map(|level| level.text().trim().to_owned());
+                if level.is_some_and(|level| !matches!(level.as_str(), "1" | "infinite")) {
+                    return Err(Problem::bad("A `sync-level` is 1 or `infinite`."));
+                }
                 let token = root.child(DAV, "sync-token").map(|token| token.text().trim().to_owned());
                 let limit = root.child(DAV, "limit").and_then(|limit| limit.child(DAV, "nresults"));
                 let limit = limit.map(number).transpose()?;
@@ -276,6 +282,7 @@ mod tests {
             r#"<sync-collection xmlns="DAV:"><sync-token>t</sync-token><sync-level>1</sync-level><limit><nresults>7</nresults></limit><prop><getetag/></prop></sync-collection>"#,
         );
         assert!(matches!(sync, Ok(Report::Sync(_, Some(token), Some(7))) if token == "t"));
+        assert!(parse(r#"<sync-collection xmlns="DAV:"><sync-level>2</sync-level></sync-collection>"#).is_err());
         assert!(parse(r#"<x xmlns="DAV:"/>"#).is_err());
         let cards = parse(
             r#"<a:addressbook-query xmlns:a="urn:ietf:params:xml:ns:carddav" xmlns="DAV:"><a:filter test="allof"><a:prop-filter name="FN"><a:text-match match-type="equals" collation="i;none">x</a:text-match></a:prop-filter></a:filter></a:addressbook-query>"#,

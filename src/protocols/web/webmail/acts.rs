@@ -21,6 +21,7 @@ const MOST_MESSAGES: usize = 10_000;
 
 /// Flags to set and to take away.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Marking {
     folder: String,
     uids: Vec<u32>,
@@ -70,6 +71,7 @@ fn uids(numbers: &[u32]) -> Answer<Vec<Uid>> {
 
 /// Where messages go: a folder, or the one with a purpose.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Moving {
     folder: String,
     uids: Vec<u32>,
@@ -124,6 +126,7 @@ fn special(reader: &Reader, role: Role) -> Answer<FolderName> {
 
 /// Which messages are to be gone for good.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Removal {
     folder: String,
     uids: Vec<u32>,

@@ -19,6 +19,7 @@ use crate::foundations::mail::compose::{self, Charset};
 
 /// What somebody has written.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Letter {
     from: Correspondent,
     #[serde(default)]
@@ -47,6 +48,7 @@ pub(super) struct Letter {
 
 /// Somebody in a field, as typed.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Correspondent {
     #[serde(default)]
     name: String,
@@ -55,6 +57,7 @@ struct Correspondent {
 
 /// A picture in a formatted text, which names it by `cid:` and this name (RFC 2392).
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Picture {
     cid: String,
     file: Attached,
@@ -72,6 +75,7 @@ pub(super) struct Body {
 
 /// The message that is answered or forwarded, which is marked so once the answer has been sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Answers {
     pub(super) kind: AnswerKind,
     pub(super) folder: String,

@@ -20,6 +20,7 @@ use crate::storage::mailbox::{Access, AppendOptions, Flags, FolderName, Missing,
 
 /// A draft as it is now, and the one it takes the place of.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Draft {
     letter: Letter,
     replaces: Option<u32>,

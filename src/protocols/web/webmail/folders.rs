@@ -59,6 +59,7 @@ fn role(name: &FolderName, special_use: Option<SpecialUse>) -> Option<&'static s
 
 /// Names a folder.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Named {
     name: String,
 }
@@ -73,6 +74,7 @@ pub(super) async fn create(reader: Reader, Wish(wish): Wish<Named>) -> Answer<St
 
 /// Gives a folder another name, and those below it.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Renaming {
     name: String,
     to: String,
@@ -101,6 +103,7 @@ pub(super) async fn rename(reader: Reader, Wish(wish): Wish<Renaming>) -> Answer
 
 /// Deletes a folder. One with messages goes only when that is said.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Deletion {
     name: String,
     #[serde(default)]
@@ -139,6 +142,7 @@ async fn changeable(reader: &Reader, name: &FolderName, how: &str) -> Answer<()>
 
 /// Subscribes a folder or not.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Subscribing {
     name: String,
     subscribed: bool,

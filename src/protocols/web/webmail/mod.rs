@@ -20,6 +20,7 @@ mod attached;
 mod build;
 mod changes;
 mod conversations;
+mod devices;
 mod door;
 mod drafts;
 mod elsewhere;

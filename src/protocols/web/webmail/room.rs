@@ -17,6 +17,7 @@ use crate::foundations::tasks::Tasks;
 use crate::protocols::web::dav::DavSettings;
 use crate::protocols::web::logins::{Logins, Outage, Pace};
 use crate::protocols::web::token::fresh;
+use crate::services::autoconfig::{AutoconfigSettings, Offer};
 use crate::services::cluster::Cluster;
 use crate::services::conversations::Memory;
 use crate::services::dav::Contacts;
@@ -66,6 +67,10 @@ pub struct Needs {
     pub contacts: Contacts,
     /// How much address books may hold.
     pub dav: Live<DavSettings>,
+    /// What this server calls itself in mail programs.
+    pub autoconfig: Live<AutoconfigSettings>,
+    /// Where mail programs find it.
+    pub offer: Offer,
     /// What other rooms serve on the same listeners.
     pub beside: Option<Beside>,
     /// Who has which mailboxes, where this is one of several nodes.

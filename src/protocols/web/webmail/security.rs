@@ -95,6 +95,7 @@ pub(super) async fn show(State(room): State<Arc<Room>>, member: Member) -> Answe
 
 /// What shows that it is the account's owner who sits there.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Proof {
     password: String,
     #[serde(default)]
@@ -171,6 +172,7 @@ pub(super) async fn begin(
 
 /// A first code.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct FirstCode {
     code: String,
 }
@@ -249,6 +251,7 @@ pub(super) async fn turn_off(
 
 /// A password for a device.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct NewAppPassword {
     name: String,
     scopes: Vec<String>,
@@ -294,6 +297,7 @@ pub(super) async fn add(
 
 /// Which password of a device is meant.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Named {
     name: String,
 }

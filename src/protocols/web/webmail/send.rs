@@ -39,6 +39,7 @@ use crate::storage::personal::{Begun, Wish};
 
 /// A letter to be sent.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Sending {
     /// Chosen by the page, anew for each letter.
     key: String,

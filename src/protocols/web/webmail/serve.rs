@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Room, acts, assets, changes, conversations, door, drafts, elsewhere, folders, list, parts, people, read, scripts,
+    Room, acts, assets, changes, conversations, devices, door, drafts, elsewhere, folders, list, parts, people, read, scripts,
     security, send, signing_in, uploads,
 };
 use crate::foundations::mail::Peer;
@@ -125,6 +125,8 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/two-factor/off", post(security::turn_off))
         .route("/app-passwords", post(security::add))
         .route("/app-passwords/revoke", post(security::revoke))
+        .route("/devices", get(devices::show))
+        .route("/devices/apple.mobileconfig", get(devices::apple))
         .route("/account", get(people::account))
         .route("/preferences", post(people::prefer))
         .route("/people", get(people::people))

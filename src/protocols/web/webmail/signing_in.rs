@@ -25,6 +25,7 @@ use crate::storage::logins::{BrowserLogin, Ending};
 
 /// What the form sends; the code in a second step, when it was asked for.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
     address: String,
     password: String,
@@ -180,6 +181,7 @@ pub(super) async fn end_others(State(room): State<Arc<Room>>, reader: Reader) ->
 
 /// A change of password.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct NewPassword {
     old: String,
     new: String,

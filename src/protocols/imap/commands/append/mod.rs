@@ -59,6 +59,11 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
     let uids: SequenceSet<Uid> = [appended.uid].into_iter().collect();
     let State::Selected(_, selected) = &talk.state else { return Err(Trouble::bad("Nothing is selected")) };
     match selected.view.remove(&[replaced.uid]).await {
+        // Somebody else has replaced or expunged it meanwhile, and what they did stays.
+        Ok(removed) if removed.is_empty() => {
+            undo(talk, &folder, &uids).await;
+            return Err(Trouble::coded("EXPUNGEISSUED", "Another session has removed that message; nothing is stored"));
+        }
         Ok(removed) => expunge::record(talk, &removed),
         Err(error) => {
             // RFC 8508 §3.1: all of it or nothing. What has gone, though its going may not be on disk, does not come back

@@ -27,7 +27,7 @@ export async function show(account, changed) {
     }
   };
   const content = h("div", { class: "settings" },
-    identities(account, store), appearance(preferences, store), images(preferences, store), password(account), await security(), await logins(), await people());
+    identities(account, store), appearance(preferences, store), images(preferences, store), password(account), await security(), await devices(), await logins(), await people());
   await open(t("settings"), content, { wide: true, initial: content.querySelector("input") });
 }
 
@@ -98,6 +98,18 @@ function password({ address, limits }) {
     }
   });
   return section("changePassword", form);
+}
+
+async function devices() {
+  const { hostname, login, servers, calendars_and_contacts: dav } = await get("devices");
+  const seen = new Set();
+  const first = servers.filter(({ kind }) => !seen.has(kind) && seen.add(kind));
+  const row = (name, value) => h("li", {}, h("span", {}, h("strong", {}, name), ` ${value}`));
+  const list = h("ul", { class: "plain devices" },
+    first.map(({ kind, port, protection }) => row(t(`server_${kind}`), t("serverAt", { hostname, port, protection: t(`protection_${protection}`) }))),
+    dav && row(t("serverDav"), dav), row(t("loginName"), login));
+  return section("devices", h("p", {}, t("devicesWhy")), list,
+    h("div", { class: "actionRow" }, h("a", { href: "api/devices/apple.mobileconfig", download: "mail.mobileconfig" }, t("appleProfile"))));
 }
 
 async function logins() {
