@@ -20,7 +20,7 @@ const MOST_NAMING: u32 = 20;
 #[derive(Debug, Clone)]
 pub struct Contacts {
     personal: Personal,
-    collections: Collections,
+    pub(super) collections: Collections,
 }
 
 /// What has become of a wish to forget somebody.
@@ -81,7 +81,7 @@ impl Contacts {
     ///
     /// # Errors
     /// The database fails.
-    pub async fn fill(
+    pub(super) async fn fill(
         &self,
         account: &Address,
         book: &Collection,

@@ -1,11 +1,13 @@
 //! What calendars and contacts mean: whether an object is one, when an event happens, and what a query asks for.
 //!
-//! Promises: what users send is only read, never rewritten; work is bounded by the caller's number of recurrences. Nothing
+//! Promises: what programs send is only read; where a user changes a contact in the webmail ([`Particulars`]), only the lines that
+//! say something else are written anew; work is bounded by the caller's number of recurrences. Nothing
 //! here asks a network or a clock. [`Contacts`] keeps the webmail's list of people and the default address book in step: people
 //! written to become contacts there, contacts of every address book are offered by the webmail, and whoever is removed in one
 //! place is not offered by the other. Called by `protocols/web/dav` and the webmail. Reading an object may take some milliseconds,
 //! so callers do many of them on a blocking thread.
 
+mod address_books;
 mod calendar;
 mod card;
 mod card_filter;
@@ -13,6 +15,7 @@ mod contacts;
 mod expand;
 mod filter;
 mod occurrences;
+mod particulars;
 
 pub use calendar::{CalendarObject, zone_of};
 pub use card::{Card, collected_card};
@@ -21,6 +24,7 @@ pub use contacts::{Contacts, DEFAULT_ADDRESS_BOOK, DEFAULT_CALENDAR, Forgotten};
 pub use expand::{busy_times, expanded};
 pub use filter::{Collation, ComponentFilter, MatchKind, ParameterFilter, PropertyFilter, TextMatch};
 pub use occurrences::TimeRange;
+pub use particulars::Particulars;
 
 /// Why something is no object of a calendar or address book.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

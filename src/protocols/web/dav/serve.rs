@@ -19,7 +19,7 @@ use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::Peer;
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::form::drain;
-use crate::services::dav::{DEFAULT_ADDRESS_BOOK, DEFAULT_CALENDAR};
+use crate::services::dav::DEFAULT_CALENDAR;
 use crate::storage::dav::{Collection, CollectionKind, Error, TransferKind};
 
 /// One connection, for whatever is asked over it.
@@ -122,18 +122,16 @@ async fn ensure_defaults(room: &Room, visitor: &Visitor, place: &Place) -> Answe
     let account = &visitor.account.address;
     let (limits, now) = (room.limits(), room.needs.clock.now());
     for kind in kinds {
+        if *kind == CollectionKind::AddressBook {
+            room.needs.contacts.books(account, &limits, now).await?;
+            continue;
+        }
         if !room.needs.collections.all(account, *kind).await?.is_empty() {
             continue;
         }
-        let (name, components) = match kind {
-            CollectionKind::Calendar => (DEFAULT_CALENDAR, make::COMPONENTS),
-            CollectionKind::AddressBook => (DEFAULT_ADDRESS_BOOK, ""),
-        };
-        match room.needs.collections.create(account, (*kind, name, components), &[], &limits, now).await {
-            Ok(book) if *kind == CollectionKind::AddressBook => {
-                room.needs.contacts.fill(account, &book, &limits, now).await?;
-            }
-            // Another request was faster.
+        let calendar = (*kind, DEFAULT_CALENDAR, make::COMPONENTS);
+        match room.needs.collections.create(account, calendar, &[], &limits, now).await {
+            // Or another request was faster.
             Ok(_) | Err(Error::Exists) => {}
             Err(error) => return Err(error.into()),
         }

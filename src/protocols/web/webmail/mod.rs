@@ -19,6 +19,7 @@ mod assets;
 mod attached;
 mod build;
 mod changes;
+mod contacts;
 mod conversations;
 mod devices;
 mod door;

@@ -26,6 +26,8 @@ pub(super) struct Preferences {
     default_identity: Option<String>,
     /// How dates, lists and messages look; the page's affair.
     theme: String,
+    /// A language of the page; the browser's when empty.
+    language: String,
     density: String,
     prefer_text: bool,
     confirm_delete: bool,
@@ -140,8 +142,7 @@ pub(super) async fn forget(
     match room.needs.contacts.forget(&reader.account.address, &wish.address, &limits).await? {
         Forgotten::Entirely => Ok(StatusCode::NO_CONTENT),
         Forgotten::IsContact => {
-            let why =
-                format!("{} is in your contacts; remove it there, with the program that has written it.", wish.address);
+            let why = format!("{} is in your contacts; remove it there.", wish.address);
             Err(Problem::new(StatusCode::CONFLICT, why))
         }
     }

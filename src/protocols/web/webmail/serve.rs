@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Room, acts, assets, changes, conversations, devices, door, drafts, elsewhere, folders, list, parts, people, read, scripts,
+    Room, acts, assets, changes, contacts, conversations, devices, door, drafts, elsewhere, folders, list, parts, people, read, scripts,
     security, send, signing_in, uploads,
 };
 use crate::foundations::mail::Peer;
@@ -131,6 +131,9 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/preferences", post(people::prefer))
         .route("/people", get(people::people))
         .route("/people/forget", post(people::forget))
+        .route("/contacts", get(contacts::list))
+        .route("/contacts/remove", post(contacts::remove))
+        .route("/contact", get(contacts::show).post(contacts::save))
         .route("/folders", get(folders::list).post(folders::create))
         .route("/folders/rename", post(folders::rename))
         .route("/folders/delete", post(folders::delete))
