@@ -386,6 +386,29 @@ def devices_are_set_up(server):
     assert Browser(server).request("/api/devices/apple.mobileconfig")[0] == 401
 
 
+def contacts_are_edited(server):
+    ann = server.ann
+    new = {"name": "Carl Fox", "addresses": ["carl@far.test", "fox@far.test"], "telephones": ["+49 30 1"], "organisation": "Fox & Sons", "note": "two\nlines"}
+    made = ann.json("contact", {"contact": new})
+    known = ann.get("contact", book=made["book"], object=made["object"])
+    assert known["contact"] == new and known["etag"] == made["etag"], known
+    line = [one for one in ann.json("contacts")["contacts"] if one["object"] == made["object"]]
+    assert line == [{"book": made["book"], "object": made["object"], "name": "Carl Fox", "address": "carl@far.test", "organisation": "Fox & Sons"}], line
+    assert {"name": "Carl Fox", "address": "fox@far.test"} in ann.json("people")["people"]
+    changed = ann.json("contact", {"contact": {**new, "name": "Carl Fuchs", "addresses": ["fox@far.test"]}, "changes": made})
+    # Who knows an older one changes nothing.
+    ann.json("contact", {"contact": new, "changes": made}, wanted=409)
+    ann.json("contacts/remove", made, wanted=409)
+    assert ann.get("contact", book=made["book"], object=made["object"])["contact"]["name"] == "Carl Fuchs"
+    for wrong in ({}, {"name": " "}, {"name": "x", "addresses": ["none"]}, {"name": "x\ny"}):
+        ann.json("contact", {"contact": wrong}, wanted=400)
+    ann.json("contact", {"contact": {"name": "x", "nickname": "y"}}, wanted=422)
+    server.bob.json("contact", {"contact": new, "changes": changed}, wanted=404)
+    ann.json("contacts/remove", changed, wanted=204)
+    ann.get("contact", wanted=404, book=made["book"], object=made["object"])
+    assert "fox@far.test" not in [person["address"] for person in ann.json("people")["people"]]
+
+
 FILING = {"name": "lists", "enabled": True, "matching": "any", "conditions": [{"kind": "text", "of": "list", "comparison": "contains", "values": ["example.org"]}, {"kind": "size", "bound": "over", "octets": 1 << 20}], "actions": [{"kind": "file", "folder": "Lists"}, {"kind": "stop"}]}
 CLEVER = 'require "variables";\r\nset "a" "b";\r\n'
 
@@ -536,6 +559,7 @@ main(
     changes_are_told,
     preferences_are_kept,
     devices_are_set_up,
+    contacts_are_edited,
     rules_are_a_script,
     messages_are_grouped,
     too_much_is_refused,

@@ -364,6 +364,40 @@ def settings_are_kept(server):
     page.until("kept", lambda: page.script("return document.documentElement.dataset.theme") == "dark" and page.there(".row:not(.empty)"))
 
 
+def contacts_are_kept(server):
+    page = server.page
+    choose = lambda name: page.script("[...document.querySelectorAll('.menu button')].find(b => b.textContent === arguments[0]).click()", name)
+    page.click(".me")
+    choose("Contacts")
+    page.until("the contacts", lambda: page.there("dialog .contacts"))
+    page.click("dialog .newContact")
+    page.until("the form", lambda: page.there("dialog form.asked [name=addresses]"))
+    page.press("Dora Night", Keys.TAB, "dora@far.test")
+    page.click("dialog form.asked button.main")
+    page.toast("The contact is saved.")
+    listed = lambda: page.script("return [...document.querySelectorAll('.contacts li')].map(one => one.innerText).join(' | ')")
+    page.until("it is listed", lambda: "Dora Night" in listed())
+    page.picture("contacts")
+    page.click("dialog .contacts li button[aria-label='Write to Dora Night']")
+    page.until("a letter to her", lambda: page.script("return document.querySelector('#compose input')?.value ?? ''").startswith("Dora Night <dora@far.test>"))
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+
+
+def speaks_other_languages(server):
+    page = server.page
+    for language, inbox, settings in (("de", "Posteingang", "Einstellungen"), ("fr", "Boîte de réception", "Paramètres"), ("es", "Bandeja de entrada", "Ajustes"), ("en", "Inbox", "Settings")):
+        page.click(".me")
+        page.script("document.querySelectorAll('.menu button')[0].click()")
+        page.until("the settings", lambda: page.there("dialog .language"))
+        page.script("const s = document.querySelector('.language'); s.value = arguments[0]; s.dispatchEvent(new Event('change'))", language)
+        page.until(language, lambda: page.script("return document.documentElement.lang") == language and inbox in page.script("return document.querySelector('#folders')?.innerText ?? ''"))
+        page.click(".me")
+        page.until("the menu", lambda: settings in page.script("return document.querySelector('.menu')?.innerText ?? ''"))
+        page.press(Keys.ESCAPE)
+        page.picture(f"language-{language}")
+
+
 def fits_a_telephone(server):
     page = server.page
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True})
@@ -472,6 +506,8 @@ if __name__ == "__main__":
         others_are_seen_at_once,
         keys_and_help,
         settings_are_kept,
+        contacts_are_kept,
+        speaks_other_languages,
         fits_a_telephone,
         everything_has_a_name_for_screen_readers,
         nothing_comes_from_elsewhere,

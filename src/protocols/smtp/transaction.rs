@@ -102,6 +102,11 @@ impl Transaction {
         self.body = Body::Broken;
     }
 
+    /// How many recipients have been accepted.
+    pub(super) const fn recipients(&self) -> usize {
+        self.envelope.recipients.len()
+    }
+
     /// Envelope and content, at the end.
     pub(super) fn finish(self) -> (Envelope, Result<Bytes, BodyFault>) {
         let content = match self.body {

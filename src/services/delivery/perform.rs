@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, Digest, SHA256, digest};
 
 use super::fields::passed_on;
 use super::letters;
@@ -420,13 +420,25 @@ fn marked(mut target: Target, flags: &[String]) -> Target {
     target
 }
 
-/// What tells a message from others, over repeated deliveries: its Message-ID, or else all of it.
+/// What tells a message from others, over repeated deliveries and when it comes back: who sent it, its Message-ID, and what it
+/// says. Senders there are who give every message the same Message-ID. Without one it is all of the message.
 fn identity(mail: &Mail, message: &Message) -> String {
     let bytes = message.bytes();
-    match HeaderSection::of(&bytes).first("Message-ID") {
-        Some(field) => format!("{} {}", mail.envelope.reverse_path, String::from_utf8_lossy(&field.value()).trim()),
-        None => digest(&SHA256, mail.message.original()).as_ref().iter().map(|octet| format!("{octet:02x}")).collect(),
+    let header = HeaderSection::of(&bytes);
+    let Some(id) = header.first("Message-ID") else { return hexadecimal(&digest(&SHA256, mail.message.original())) };
+    let mut said = Context::new(&SHA256);
+    // Not what hosts on the way add or rewrite.
+    for name in ["From", "Date", "Subject"] {
+        header.first(name).into_iter().for_each(|field| said.update(&field.value()));
+        said.update(b"\n");
     }
+    said.update(&bytes[header.body_start()..]);
+    let said = hexadecimal(&said.finish());
+    format!("{} {} {said}", mail.envelope.reverse_path, String::from_utf8_lossy(&id.value()).trim())
+}
+
+fn hexadecimal(digest: &Digest) -> String {
+    digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// Whether the sender of the envelope is the real one: a user of ours, or shown by SPF or DMARC, as the filter has noted in

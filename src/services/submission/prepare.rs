@@ -126,21 +126,22 @@ impl Submission {
     /// RFC 6409 §8: what RFC 5322 demands and is missing.
     fn complete(&self, seen: &Inspection, login: &Login, added: &mut String) {
         let now = self.parts.clock.now();
-        if !seen.has_date {
+        // Where the client sent no header, what looks like fields is text.
+        let is_header = seen.begins_with_field;
+        if !(is_header && seen.has_date) {
             added.push_str(&format!("Date: {}\r\n", compose::date(now)));
         }
-        if seen.authors.is_none() {
+        if !is_header || seen.authors.is_none() {
             added.push_str(&address_field("From", &login.address));
         }
-        if !seen.has_message_id {
+        if !(is_header && seen.has_message_id) {
             let mut random = [0u8; 8];
             // Without a random source the time alone has to make the difference.
             let _ = aws_lc_rs::rand::fill(&mut random);
             let id = compose::message_id(now, u64::from_le_bytes(random), &self.parts.hostname.get());
             added.push_str(&format!("Message-ID: {id}\r\n"));
         }
-        if !seen.begins_with_field {
-            // The client sent no header: its text must not become one.
+        if !is_header {
             added.push_str("\r\n");
         }
     }

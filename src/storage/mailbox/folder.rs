@@ -22,6 +22,7 @@ use super::maildir::filename::Place;
 use super::maildir::keywords_file;
 use super::maildir::uid_file::{Takeover, UidFile};
 use super::maildir::uidlist::UidList;
+use super::moving::Moving;
 use super::reconcile::Known;
 use super::snapshot::{Claims, Record, Snapshot};
 use super::summaries::{Stamp, Summaries};
@@ -50,6 +51,7 @@ pub(super) struct Folder {
     arrived: AtomicU32,
     /// Whether messages are being moved from `new/` to `cur/`.
     pub settling: AtomicBool,
+    pub moving: Moving,
     pub group: Group,
     state: Mutex<State>,
     published: watch::Sender<Arc<Snapshot>>,
@@ -150,6 +152,7 @@ impl Folder {
             claimed: AtomicU32::new(0),
             arrived: AtomicU32::new(u32::MAX),
             settling: AtomicBool::new(false),
+            moving: Moving::default(),
             group: Group::default(),
             state: Mutex::new(state),
             published: watch::Sender::new(Arc::new(snapshot)),

@@ -62,6 +62,7 @@ mod index;
 mod mailboxes;
 mod maildir;
 mod metadata;
+mod moving;
 mod name;
 mod news;
 mod options;

@@ -134,8 +134,9 @@ impl Folder {
     ///
     /// A message goes from there only once its name here is on disk. Renaming it would be one step instead of two, but
     /// whoever syncs the other folder meanwhile would have the message on disk in neither. Of several that move a message
-    /// at once, one removes it from there, and the others give their copies up.
+    /// at once, the first does; a copy whose original somebody has expunged meanwhile is given up.
     pub fn take_over(self: &Arc<Self>, from: &Arc<Self>, uids: &[u32]) -> Result<Vec<Arrived>, Error> {
+        let _claim = from.moving.claim(uids);
         let mut copied = self.receive(from, uids)?;
         let mut left: BTreeMap<u32, u64> = copied.iter().map(|arrived| (arrived.old, arrived.mod_seq)).collect();
         let mut lost = BTreeSet::new();

@@ -108,13 +108,19 @@ async fn messages_are_passed_on_once_under_a_sender_of_ours() {
     assert!(got.len() == 2 && got[1].content.contains("Subject: both"));
     assert_eq!(world.inbox(ANN).await, 1);
     assert_eq!(world.reasons("redirect").await, ["", "passed on before", ""]);
+    // Another message of a sender who gives all of them the same Message-ID.
+    world.taken("joe@far.test", &[ANN], &letter("one", "another")).await;
+    let got = world.peer.wait_for(3).await;
+    assert!(got[2].content.contains("Subject: another"), "{}", got[2].content);
     world.host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_that_is_passed_on_in_a_circle_ends() {
     let world = World::new("").await;
-    activate(&world.host, ANN, &format!("redirect \"{BOB}\";"));
+    // Which of them would hide it.
+    let hide = "require \"editheader\"; deleteheader \"Delivered-To\"; deleteheader \"Message-ID\";";
+    activate(&world.host, ANN, &format!("{hide} redirect \"{BOB}\";"));
     activate(&world.host, BOB, &format!("redirect \"{ANN}\";"));
     world.taken(EVE, &[ANN], &letter("round", "and round")).await;
     let got = world.peer.wait_for(1).await;

@@ -35,8 +35,10 @@ pub async fn create(talk: &mut Conversation, name: &RawName, uses: &[SpecialUse]
 /// Removes a mailbox.
 pub async fn delete(talk: &mut Conversation, name: &RawName) -> Outcome {
     let (folder, user) = target(talk, name)?;
-    leave(talk, &folder);
     let deleted = user.delete(&folder).await;
+    if deleted.is_ok() {
+        leave(talk, |selected| *selected == folder);
+    }
     note_own(talk, || News::Deleted(folder));
     match deleted {
         Ok(()) => Ok(Done::new("Deleted")),
@@ -48,16 +50,10 @@ pub async fn delete(talk: &mut Conversation, name: &RawName) -> Outcome {
 pub async fn rename(talk: &mut Conversation, from: &RawName, to: &RawName) -> Outcome {
     let (from, user) = target(talk, from)?;
     let (to, _) = target(talk, to)?;
-    if let State::Selected(_, selected) = &talk.state
-        && selected.view.folder().is_below(&from)
-    {
-        let below = selected.view.folder().clone();
-        leave(talk, &below);
-    }
-    if !from.is_inbox() {
-        leave(talk, &from);
-    }
     let renamed = user.rename(&from, &to).await;
+    if renamed.is_ok() && !from.is_inbox() {
+        leave(talk, |selected| *selected == from || selected.is_below(&from));
+    }
     // A renamed inbox stays, and what has come of it is a new mailbox.
     note_own(talk, || if from.is_inbox() { News::Created(to) } else { News::Renamed { from, to } });
     match renamed {
@@ -94,9 +90,13 @@ fn target(talk: &Conversation, name: &RawName) -> Result<(FolderName, Arc<User>)
     Ok((account.folder(name)?, Arc::clone(&account.user)))
 }
 
-/// Leaves the mailbox that is about to go, so that the session survives what it does itself.
-fn leave(talk: &mut Conversation, folder: &FolderName) {
-    if talk.has_selected(folder) {
+/// Leaves the selected mailbox if it is one that has gone, so that the session survives what it has done itself.
+fn leave(talk: &mut Conversation, has_gone: impl FnOnce(&FolderName) -> bool) {
+    let is_selected = match &talk.state {
+        State::Selected(_, selected) => has_gone(selected.view.folder()),
+        _ => false,
+    };
+    if is_selected {
         talk.unselect();
         talk.link.out.untagged(Condition::Ok, Some(&Code::Word("CLOSED")), "The mailbox is closed");
     }

@@ -1,6 +1,6 @@
 //! LIST and LSUB (RFC 9051 §6.3.9; RFC 3501 §6.3.9; RFC 5258; RFC 5819; RFC 6154).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::matching::Pattern;
 use super::{status, trouble};
@@ -24,7 +24,7 @@ pub async fn run(talk: &mut Conversation, list: &List) -> Outcome {
         return Ok(Done::new("Listed"));
     }
     let patterns = patterns(&list.reference, &list.patterns, encoding)?;
-    let tree = Tree::of(folders(talk).await?, &patterns);
+    let tree = tree(folders(talk).await?, &patterns).await;
     for (name, node) in &tree.nodes {
         if !node.matches {
             continue;
@@ -49,7 +49,7 @@ pub async fn lsub(talk: &mut Conversation, reference: &RawName, pattern: &RawNam
     let encoding = encoding(talk)?;
     let patterns = patterns(reference, std::slice::from_ref(pattern), encoding)?;
     let below = pattern.as_str().ends_with('%');
-    let tree = Tree::of(folders(talk).await?, &patterns);
+    let tree = tree(folders(talk).await?, &patterns).await;
     for (name, node) in &tree.nodes {
         let words = match (node.subscribed, below && node.subscribed_below) {
             (true, _) => Vec::new(),
@@ -102,6 +102,20 @@ fn patterns(reference: &RawName, patterns: &[RawName], encoding: NameEncoding) -
     patterns.iter().map(|pattern| Ok(Pattern::new(&format!("{reference}{}", decode(pattern)?)))).collect()
 }
 
+/// The names of a user, those marked that match. Many long names and patterns take their time, which others have in between.
+async fn tree(folders: Vec<FolderEntry>, patterns: &[Pattern]) -> Tree {
+    let above = |folder: &FolderEntry| std::iter::successors(Some(folder.name.clone()), FolderName::parent);
+    let names: BTreeSet<FolderName> = folders.iter().flat_map(above).collect();
+    let mut matched = HashSet::new();
+    for name in names {
+        if patterns.iter().any(|pattern| pattern.matches(name.as_str())) {
+            matched.insert(name.as_str().to_owned());
+        }
+        tokio::task::yield_now().await;
+    }
+    Tree::of(folders, &matched)
+}
+
 /// All names that can be listed, parents that do not exist themselves included.
 struct Tree {
     nodes: BTreeMap<String, Node>,
@@ -122,10 +136,10 @@ struct Node {
 }
 
 impl Tree {
-    fn of(folders: Vec<FolderEntry>, patterns: &[Pattern]) -> Self {
+    fn of(folders: Vec<FolderEntry>, matched: &HashSet<String>) -> Self {
         let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
         for folder in folders {
-            let matches = patterns.iter().any(|pattern| pattern.matches(folder.name.as_str()));
+            let matches = matched.contains(folder.name.as_str());
             let mut above = folder.name.parent();
             while let Some(parent) = above {
                 let node = nodes.entry(parent.as_str().to_owned()).or_default();
@@ -140,7 +154,7 @@ impl Tree {
             node.special_use = folder.special_use.map(told_use);
         }
         for (name, node) in &mut nodes {
-            node.matches = patterns.iter().any(|pattern| pattern.matches(name));
+            node.matches = matched.contains(name);
         }
         Self { nodes }
     }
@@ -189,7 +203,7 @@ pub fn tell_changed(
     enabled: Enabled,
     link: &mut Link,
 ) {
-    let tree = Tree::of(folders.to_vec(), &[]);
+    let tree = Tree::of(folders.to_vec(), &HashSet::new());
     let returns = ListReturn { subscribed: true, children: true, special_use: true, status: None };
     let empty = RawName::from("");
     let list = List { reference: empty, patterns: Vec::new(), select: ListSelect::default(), returns, extended: true };

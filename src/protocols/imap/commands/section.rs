@@ -1,6 +1,7 @@
 //! Sections of one message (RFC 9051 §6.4.5.1; RFC 3516).
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -64,6 +65,8 @@ impl Source {
             _ => return Ok(Found::Range(cut(range, partial))),
         };
         let header = self.read(range).await?;
+        // One command may ask for this thousands of times, of a header of megabytes.
+        tokio::task::yield_now().await;
         let fields = Bytes::from(choose_fields(&header, names, keep));
         let kept = cut(0..fields.len() as u64, partial);
         Ok(Found::Made(fields.slice(kept.start as usize..kept.end as usize)))
@@ -185,8 +188,9 @@ enum Keep {
 /// The chosen fields and the empty line, which is there in any case (RFC 9051 §6.4.5.1).
 fn choose_fields(header: &[u8], names: &[String], keep: Keep) -> Vec<u8> {
     let mut chosen = Vec::new();
+    let names: HashSet<Vec<u8>> = names.iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect();
     for field in HeaderSection::of(header).fields() {
-        let named = names.iter().any(|name| field.is(name));
+        let named = names.contains(&field.name.to_ascii_lowercase());
         if named == (keep == Keep::Named) {
             chosen.extend_from_slice(field.raw);
             if !field.raw.ends_with(b"\n") {

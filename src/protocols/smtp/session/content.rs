@@ -112,7 +112,10 @@ impl Session {
         let State::Chunk(chunk) = std::mem::replace(&mut self.state, State::Commands) else { return Step::Continue };
         if let Some(reply) = chunk.instead {
             if chunk.last == Last::Yes {
-                self.transaction = None;
+                // RFC 2033 §4.2: an answer for each recipient, here too.
+                let recipients = self.transaction.take().map_or(0, |transaction| transaction.recipients());
+                let replies = if self.profile.mode == Mode::Lmtp { recipients.max(1) } else { 1 };
+                return Step::Replies(vec![reply; replies]);
             }
             return Step::Reply(reply);
         }

@@ -23,6 +23,8 @@ pub(super) const CALENDAR_SERVER: &str = "http://calendarserver.org/ns/";
 const LONGEST_NAMESPACE: usize = 255;
 /// Longest name of an element or attribute, in octets.
 const LONGEST_NAME: usize = 255;
+/// Most attributes of one element.
+const MOST_ATTRIBUTES: usize = 100;
 /// Deepest nesting.
 const DEEPEST: usize = 32;
 
@@ -202,10 +204,11 @@ fn read(namespace: &ResolveResult<'_>, start: &BytesStart<'_>, count: &mut usize
     };
     let mut element = Element { namespace, local: plain(start.local_name().as_ref())?, ..Element::default() };
     *count += 1;
-    for attribute in start.attributes() {
+    for (at, attribute) in start.attributes().enumerate() {
         let attribute = attribute.map_err(|_| Bad::Malformed)?;
         *count += 1;
-        if *count > most {
+        // Each is compared with all before it.
+        if *count > most || at >= MOST_ATTRIBUTES {
             return Err(Bad::TooLarge);
         }
         if attribute.key.as_namespace_binding().is_some() {
@@ -252,6 +255,9 @@ mod tests {
 
     #[test]
     fn what_is_dangerous_is_refused() {
+        let attributes = |count: usize| (0..count).map(|n| format!(" a{n}=\"\"")).collect::<String>();
+        assert!(Element::parse(format!("<a{}/>", attributes(100)).as_bytes(), 1000).is_ok());
+        assert_eq!(Element::parse(format!("<a{}/>", attributes(101)).as_bytes(), 1000), Err(Bad::TooLarge));
         let deep = "<a>".repeat(40) + &"</a>".repeat(40);
         let many = format!("<a>{}</a>", "<b/>".repeat(200));
         for (text, wanted) in [

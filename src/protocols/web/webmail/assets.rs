@@ -35,6 +35,7 @@ assets! {
     "api.js" JAVASCRIPT;
     "app.js" JAVASCRIPT;
     "compose.js" JAVASCRIPT;
+    "contacts.js" JAVASCRIPT;
     "dialogs.js" JAVASCRIPT;
     "editor.js" JAVASCRIPT;
     "elements.js" JAVASCRIPT;
@@ -50,6 +51,10 @@ assets! {
     "rules.js" JAVASCRIPT;
     "security.js" JAVASCRIPT;
     "texts.js" JAVASCRIPT;
+    "texts-de.js" JAVASCRIPT;
+    "texts-en.js" JAVASCRIPT;
+    "texts-es.js" JAVASCRIPT;
+    "texts-fr.js" JAVASCRIPT;
     "vacation.js" JAVASCRIPT;
 }
 
@@ -87,4 +92,31 @@ fn answer(name: &str, headers: &HeaderMap) -> Response {
         kept.insert(header::ETAG, tag);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    /// The texts of a file, and what is to be filled into each.
+    fn texts(file: &str) -> BTreeMap<&str, BTreeSet<&str>> {
+        let lines = ASSETS[file].text.lines();
+        let text = |line: &'static str| line.strip_prefix("  ")?.strip_suffix("\",")?.split_once(": \"");
+        let filled = |text: &'static str| text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+        lines.filter_map(text).map(|(name, text)| (name, filled(text).collect())).collect()
+    }
+
+    #[test]
+    fn every_language_says_everything() {
+        let english = texts("texts-en.js");
+        assert!(english.len() > 300);
+        let languages = ASSETS["texts.js"].text.split_once("LANGUAGES = { ").and_then(|(_, rest)| rest.split_once(" }"));
+        let languages: Vec<&str> = languages.unwrap().0.split(", ").filter_map(|one| one.split_once(':')).map(|(word, _)| word).collect();
+        assert!(languages.len() > 3);
+        for language in languages {
+            assert_eq!(texts(&format!("texts-{language}.js")), english, "{language}");
+        }
+    }
 }

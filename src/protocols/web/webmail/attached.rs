@@ -20,7 +20,7 @@ const MOST_FILES: usize = 100;
 
 /// A file that goes along.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "Named")]
 pub(super) enum Attached {
     /// One that was uploaded.
     Upload { upload: String },
@@ -28,6 +28,40 @@ pub(super) enum Attached {
     Part { folder: String, uid: u32, part: usize },
     /// A whole message.
     Message { folder: String, uid: u32 },
+}
+
+/// One of the three, as the page names it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    #[serde(default, deserialize_with = "given")]
+    upload: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    folder: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    uid: Option<u32>,
+    #[serde(default, deserialize_with = "given")]
+    part: Option<usize>,
+}
+
+/// What is named at all has a value: a part that is none must not become the whole message.
+fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+impl TryFrom<Named> for Attached {
+    type Error = &'static str;
+
+    fn try_from(named: Named) -> Result<Self, Self::Error> {
+        match named {
+            Named { upload: Some(upload), folder: None, uid: None, part: None } => Ok(Self::Upload { upload }),
+            Named { upload: None, folder: Some(folder), uid: Some(uid), part: Some(part) } => {
+                Ok(Self::Part { folder, uid, part })
+            }
+            Named { upload: None, folder: Some(folder), uid: Some(uid), part: None } => Ok(Self::Message { folder, uid }),
+            _ => Err("an attachment is an `upload`, or a `folder` and a `uid`, perhaps with a `part`"),
+        }
+    }
 }
 
 /// A file ready to go along.
@@ -164,4 +198,20 @@ async fn from_message(room: &Arc<Room>, reader: &Reader, folder: &str, uid: u32,
         Some(File { name: file_name(&structure, index), kind: source::kind(part), octets })
     });
     found.await?.ok_or_else(|| Problem::missing("An attachment is not in its message any more."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_is_none_is_not_the_whole_message() {
+        let read = |text: &str| serde_json::from_str::<Attached>(text);
+        assert!(matches!(read(r#"{"upload":"x"}"#), Ok(Attached::Upload { .. })));
+        assert!(matches!(read(r#"{"folder":"INBOX","uid":1,"part":2}"#), Ok(Attached::Part { part: 2, .. })));
+        assert!(matches!(read(r#"{"folder":"INBOX","uid":1}"#), Ok(Attached::Message { .. })));
+        for wrong in [r#""part":-1"#, r#""part":"2""#, r#""part":1.5"#, r#""part":null"#, r#""prat":2"#, r#""upload":"x""#] {
+            assert!(read(&format!(r#"{{"folder":"INBOX","uid":1,{wrong}}}"#)).is_err(), "{wrong}");
+        }
+    }
 }

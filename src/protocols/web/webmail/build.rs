@@ -1,6 +1,6 @@
 //! From what somebody has written on the page to a message (RFC 5322, RFC 2045).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -137,14 +137,18 @@ pub(super) struct Addressed {
 }
 
 impl Letter {
-    /// Everybody it is for, each once; refuses addresses that are none.
-    pub(super) fn addressed(&self) -> Answer<Addressed> {
+    /// Everybody it is for, each once and at most so many; refuses addresses that are none.
+    pub(super) fn addressed(&self, most: u32) -> Answer<Addressed> {
         let mut people: Vec<(String, Address)> = Vec::new();
+        let mut known = HashSet::new();
         for person in self.to.iter().chain(&self.cc).chain(&self.bcc) {
             let address = person.parsed()?;
-            if people.iter().all(|(_, known)| known.key() != address.key()) {
+            if known.insert(address.key()) {
                 people.push((clean(&person.name), address));
             }
+        }
+        if people.len() > most as usize {
+            return Err(Problem::bad(format!("The message goes to more than {most} people; send it in parts.")));
         }
         if people.is_empty() {
             return Err(Problem::bad("Say to whom the message goes."));

@@ -160,7 +160,7 @@ fn drafts_keep_what_is_half_typed() {
     assert_eq!(header.first("To").unwrap().text(), "bo, Ann <ann@example.test>");
     let answers = Answers::read(&header).unwrap();
     assert_eq!((answers.kind, answers.uid, answers.folder.as_str()), (AnswerKind::Reply, 7, "Lists/Some thing"));
-    assert!(letter(json).addressed().is_err());
+    assert!(letter(json).addressed(3).is_err());
     let sent =
         built(serde_json::json!({ "answers": { "kind": "reply", "folder": "x", "uid": 7 } }), &[], Purpose::Sending);
     assert!(!sent.contains(ANSWERS));
@@ -170,9 +170,11 @@ fn drafts_keep_what_is_half_typed() {
 fn everybody_gets_it_once() {
     let bob = serde_json::json!([{ "address": "Bob@example.test" }]);
     let addressed =
-        letter(serde_json::json!({ "to": bob, "cc": bob, "bcc": [{ "address": "carl@example.test" }] })).addressed();
+        letter(serde_json::json!({ "to": bob, "cc": bob, "bcc": [{ "address": "carl@example.test" }] })).addressed(3);
     assert_eq!(addressed.unwrap().people.len(), 2);
-    assert!(letter(serde_json::json!({})).addressed().is_err());
+    assert!(letter(serde_json::json!({})).addressed(3).is_err());
+    let many: Vec<_> = (0..4).map(|n| serde_json::json!({ "address": format!("{n}@example.test") })).collect();
+    assert!(letter(serde_json::json!({ "to": many })).addressed(3).is_err());
 }
 
 #[test]

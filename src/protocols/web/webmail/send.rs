@@ -114,7 +114,7 @@ pub(super) async fn send(
 
 async fn send_once(room: &Arc<Room>, caller: &Caller, reader: &Reader, sending: &Sending, name: &str) -> Answer<Value> {
     let letter = &sending.letter;
-    let addressed = letter.addressed()?;
+    let addressed = letter.addressed(room.needs.settings.get().recipients)?;
     may_use(room, reader, &addressed.from).await?;
     let moment = moment(room, name);
     if was_sent(reader, &moment.message_id).await? {

@@ -113,8 +113,12 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/uploads", post(uploads::upload))
         // One octet more, so that the room itself can say what is too much.
         .layer(DefaultBodyLimit::max(largest_upload.saturating_add(1)));
-    Router::new()
+    // All that somebody may send who has not signed in yet.
+    let session = Router::new()
         .route("/session", get(signing_in::who).post(signing_in::enter).delete(signing_in::leave))
+        .layer(DefaultBodyLimit::max(LARGEST_LOGIN));
+    Router::new()
+        .merge(session)
         .route("/sessions", get(signing_in::list).delete(signing_in::end_others))
         .route("/sessions/{id}", delete(signing_in::end))
         .route("/password", post(signing_in::change_password))
@@ -171,5 +175,7 @@ async fn switched_off() -> Response {
     problem(StatusCode::NOT_FOUND, "The webmail is switched off (webmail.enabled).")
 }
 
+/// In octets: an address, a password and a code.
+const LARGEST_LOGIN: usize = 16 << 10;
 /// In octets: the text of a letter, or the numbers of ten thousand messages.
 pub(super) const LARGEST_WISH: usize = 4 << 20;

@@ -56,8 +56,10 @@ fn is_protected(name: &str, settings: &crate::services::sieve::SieveSettings) ->
     settings.protected_fields.iter().any(|protected| protected.eq_ignore_ascii_case(name))
 }
 
+/// Besides, those by which mail is known that goes in a circle.
 fn is_protected_from_deletion(name: &str, settings: &crate::services::sieve::SieveSettings) -> bool {
-    name.eq_ignore_ascii_case("Received") || name.eq_ignore_ascii_case("Auto-Submitted") || is_protected(name, settings)
+    let tells_of_circles = ["Received", "Delivered-To", "Auto-Submitted"].iter().any(|one| name.eq_ignore_ascii_case(one));
+    tells_of_circles || is_protected(name, settings)
 }
 
 impl Perform for AddHeader {

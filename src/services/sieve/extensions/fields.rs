@@ -14,6 +14,9 @@ pub(super) struct Source {
     mime: Option<Mime>,
 }
 
+/// Octets of work that holding a value costs beside its length: as many as it takes of memory.
+const HELD: usize = 512;
+
 impl Source {
     /// Takes the tags; `pieces` says whether those that look into a field are allowed.
     pub(super) fn read_tags(arguments: &mut Arguments<'_, '_>, pieces: bool) -> Self {
@@ -48,6 +51,8 @@ impl Source {
                 }
             }
         }
+        // Values are held until all are there.
+        run.spend(found.iter().map(|field| HELD + field.body.len()).sum())?;
         Ok(match &self.index {
             Some(index) => index.pick(found),
             None => found,

@@ -19,9 +19,22 @@ pub(in crate::services::sieve) struct Regular {
 /// expression is, the more ways through it may have to be followed at the same time.
 const CLASSES: &[(usize, usize)] = &[(4 << 10, 8), (16 << 10, 16), (64 << 10, 32)];
 const COST_OF_LARGER: usize = 128;
+/// Octets of an expression.
+const LONGEST: usize = 16 << 10;
+/// Classes such as `\w` in an expression.
+const MOST_CLASSES: usize = 100;
 
 /// Compiles an expression; the error is a part of a sentence.
 pub(super) fn compile(text: &str, comparator: Comparator, settings: &SieveSettings) -> Result<Regular, String> {
+    if text.len() > LONGEST {
+        return Err(format!("it is longer than {LONGEST} octets"));
+    }
+    // What the size of the compiled expression does not bound: each of these stands for hundreds of ranges, which are there before
+    // anything is measured.
+    let is_class = |pair: &[u8]| pair[0] == b'\\' && b"pPwWdDsSbB".contains(&pair[1]);
+    if text.as_bytes().windows(2).filter(|pair| is_class(pair)).count() > MOST_CLASSES {
+        return Err(format!("it has more than {MOST_CLASSES} classes such as `\\w`; make it simpler"));
+    }
     let pattern = translate(text);
     let most = settings.regex_size.len();
     let mut builder = RegexBuilder::new(&pattern);
@@ -106,5 +119,19 @@ fn brackets(characters: &mut std::iter::Peekable<std::str::Chars<'_>>, translate
             }
             other => translated.push(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_take_too_much_to_compile_is_refused() {
+        let compiles = |text: &str| compile(text, Comparator::AsciiCasemap, &SieveSettings::default()).is_ok();
+        assert!(compiles(&format!("^({})$", vec!["a\\.example\\.test"; 200].join("|"))));
+        assert!(compiles(&"\\d".repeat(MOST_CLASSES)));
+        assert!(!compiles(&"\\pL".repeat(MOST_CLASSES + 1)));
+        assert!(!compiles(&"a".repeat(LONGEST + 1)));
     }
 }

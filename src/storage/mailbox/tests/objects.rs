@@ -203,3 +203,38 @@ async fn of_several_who_move_a_message_one_has_it() {
         assert_eq!((there, store.user.status(&name("INBOX")).await.unwrap().messages), (round * 30, 0));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_several_move_is_not_moved_on_twice() {
+    let store = Store::new().await;
+    let (one, other, end) = (name("One"), name("Other"), name("End"));
+    for folder in [&one, &other, &end] {
+        store.user.create(folder).await.unwrap();
+    }
+    for round in 1..=10u64 {
+        let mut uids = Vec::new();
+        for n in 0..30 {
+            uids.extend(Uid::new(store.append("INBOX", &format!("{round} {n}\n")).await));
+        }
+        let (left, right) = (store.view("INBOX").await, store.view("INBOX").await);
+        let first = left.move_to(&uids, &one, Missing::Fail);
+        let second = right.move_to(&uids, &other, Missing::Fail);
+        // Whatever is seen there goes on at once.
+        let third = async {
+            for _ in 0..40 {
+                for folder in ["One", "Other"] {
+                    let view = store.view(folder).await;
+                    let seen = super::uids(&view).into_iter().filter_map(Uid::new).collect::<Vec<_>>();
+                    view.move_to(&seen, &end, Missing::Fail).await.unwrap();
+                }
+            }
+        };
+        let (first, second, ()) = tokio::join!(first, second, third);
+        assert_eq!(first.unwrap().uids.len() + second.unwrap().uids.len(), 30);
+        let mut there = 0;
+        for folder in [&one, &other, &end] {
+            there += u64::from(store.user.status(folder).await.unwrap().messages);
+        }
+        assert_eq!((there, store.user.status(&name("INBOX")).await.unwrap().messages), (round * 30, 0));
+    }
+}

@@ -1,5 +1,7 @@
 // Speaking with the server. Addresses are relative, so that the page works under any path.
 
+import { t } from "./texts.js";
+
 /** What the server has refused, in its words. */
 export class Refusal extends Error {
   constructor(status, text, answer = {}) {
@@ -21,12 +23,12 @@ async function ask(path, options = {}) {
   try {
     response = await fetch(`api/${path}`, { credentials: "same-origin", ...options });
   } catch {
-    throw new Refusal(0, "The server cannot be reached.");
+    throw new Refusal(0, t("offline"));
   }
   if (response.ok) return response.status === 204 || response.status === 201 && !response.headers.get("content-type") ? null : response.json();
   const answer = await response.json().catch(() => ({}));
   if (response.status === 401 && path !== "session") signedOut();
-  throw new Refusal(response.status, answer.error ?? `The server has answered ${response.status}.`, answer);
+  throw new Refusal(response.status, answer.error ?? t("answered", { status: response.status }), answer);
 }
 
 /** Asks for something. */
@@ -52,9 +54,9 @@ export function upload(file, progress) {
       let answer = {};
       try { answer = JSON.parse(request.responseText); } catch { /* a proxy's page */ }
       if (request.status === 201) resolve(answer);
-      else reject(new Refusal(request.status, answer.error ?? `The server has answered ${request.status}.`));
+      else reject(new Refusal(request.status, answer.error ?? t("answered", { status: request.status })));
     });
-    request.addEventListener("error", () => reject(new Refusal(0, "The server cannot be reached.")));
+    request.addEventListener("error", () => reject(new Refusal(0, t("offline"))));
     request.addEventListener("abort", () => reject(new Refusal(0, "")));
   });
   request.open("POST", `api/uploads?${new URLSearchParams({ name: file.name })}`);

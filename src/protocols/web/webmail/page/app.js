@@ -2,6 +2,7 @@
 
 import { get, post, remove, whenSignedOut } from "./api.js";
 import { Composer } from "./compose.js";
+import * as contacts from "./contacts.js";
 import { confirm, menu, open } from "./dialogs.js";
 import { button, h, icon, later, toast } from "./elements.js";
 import * as filters from "./filters.js";
@@ -11,7 +12,7 @@ import { List, told } from "./list.js";
 import * as preferences from "./preferences.js";
 import { Reader } from "./reader.js";
 import { mustEnrol } from "./security.js";
-import { t } from "./texts.js";
+import { speak, t } from "./texts.js";
 import * as vacation from "./vacation.js";
 
 const root = document.querySelector("#root");
@@ -89,7 +90,7 @@ class App {
     this.whole.addEventListener("change", () => this.find());
     const form = h("form", { role: "search", "aria-label": t("search"), on: { submit: (event) => { event.preventDefault(); find.cancel(); this.find(); } } }, icon("search"), this.search, h("label", { class: "whole" }, this.whole, t("searchWhole")));
     const me = h("button", { type: "button", class: "me", "aria-haspopup": "menu", on: { click: () => menu(me, [
-      [t("settings"), () => preferences.show(account, () => this.preferred())], [t("filters"), () => this.openFilters()], [t("vacation"), () => this.openVacation()], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
+      [t("settings"), () => preferences.show(account, () => this.preferred())], [t("contacts"), () => told(contacts.show({ write: (person) => this.composer.begin(`mailto:${encodeURIComponent(person)}`) }))], [t("filters"), () => this.openFilters()], [t("vacation"), () => this.openVacation()], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
       h("span", { class: "address" }, account.address), icon("down"));
     const open = button(t("menu"), "menu", () => this.drawer(!root.classList.contains("drawer")), { kind: "onlyMedium" });
     const shade = h("div", { class: "shade", on: { click: () => this.drawer(false) } });
@@ -382,12 +383,14 @@ async function start({ must_enrol: must }) {
     return;
   }
   const account = await get("account");
+  await speak(account.preferences.language);
   app = new App(account);
   await app.begin();
 }
 
 whenSignedOut(() => signIn());
 try {
+  await speak();
   await start(await get("session"));
 } catch (error) {
   if (error.status === 401) signIn();

@@ -15,6 +15,13 @@ const MOST_PICTURES = 50;
 const key = () => [...crypto.getRandomValues(new Uint8Array(20))].map((octet) => octet.toString(16).padStart(2, "0")).join("");
 
 /** Begins a letter; `account` is what the server says of the account, `act` has `changed` and `preferences`. */
+/** Whether one of the words for it stands there by itself. */
+function speaksOfAttachment(text) {
+  const words = t("attachmentWords").split(", ").map((word) => word.toLowerCase());
+  const said = ` ${text.toLowerCase().replace(/[^\p{L}\p{N}-]+/gu, " ")} `;
+  return words.some((word) => said.includes(` ${word} `));
+}
+
 export class Composer {
   constructor(account, act) {
     this.account = account;
@@ -422,7 +429,7 @@ class Letter {
     }
     if (!letter.subject.trim() && !await confirm(t("noSubjectSure"), t("send"), false)) return;
     const own = (this.formatted ? this.editor.text : letter.text).split("\n").filter((line) => !line.startsWith(">")).join("\n").split(t("forwarded"))[0];
-    if (this.files.length === 0 && /\b(attached|attachment|enclosed)\b/i.test(own) && !await confirm(t("forgotAttachment"), t("send"), false)) return;
+    if (this.files.length === 0 && speaksOfAttachment(own) && !await confirm(t("forgotAttachment"), t("send"), false)) return;
     this.sendButton.disabled = true;
     this.soon.cancel();
     this.say(t("sending"));

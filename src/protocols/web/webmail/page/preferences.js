@@ -5,7 +5,7 @@ import { open } from "./dialogs.js";
 import { button, h, toast } from "./elements.js";
 import { forgetPeople } from "./people.js";
 import { security } from "./security.js";
-import { longDate, t } from "./texts.js";
+import { LANGUAGES, longDate, t } from "./texts.js";
 
 /** Shows colours and lists as the account prefers them. */
 export function apply(preferences) {
@@ -58,7 +58,10 @@ function appearance(preferences, store) {
   const choose = (key, options) => h("select", { on: { change: (event) => { preferences[key] = event.target.value; store(); } } },
     options.map(([value, name]) => h("option", { value, selected: value === (preferences[key] || options[0][0]) }, t(name))));
   const check = (key) => h("input", { type: "checkbox", checked: preferences[key], on: { change: (event) => { preferences[key] = event.target.checked; store(); } } });
+  const language = h("select", { class: "language", on: { change: async () => { preferences.language = language.value; await store(); location.reload(); } } },
+    [["", t("languageBrowser")], ...Object.entries(LANGUAGES)].map(([value, name]) => h("option", { value, selected: value === (preferences.language ?? "") }, name)));
   return section("appearance",
+    label("language", language),
     label("theme", choose("theme", [["system", "themeSystem"], ["light", "themeLight"], ["dark", "themeDark"]])),
     label("density", choose("density", [["roomy", "roomy"], ["compact", "compact"]])),
     label("groupConversations", check("conversations")), label("preferText", check("prefer_text")), label("replyBelow", check("reply_below")), label("writeFormatted", check("formatted")));

@@ -1,0 +1,77 @@
+// The address book, which other programs see by CardDAV.
+
+import { get, post } from "./api.js";
+import { confirm, open } from "./dialogs.js";
+import { button, h, toast } from "./elements.js";
+import { forgetPeople, write as written } from "./people.js";
+import { t } from "./texts.js";
+
+/** The window with all contacts; `write` begins a message to one. */
+export async function show({ write }) {
+  const search = h("input", { type: "search", placeholder: t("findContact"), "aria-label": t("findContact") });
+  const list = h("ul", { class: "plain contacts" });
+  const content = h("div", { class: "settings" }, search, list);
+  let all = [];
+  const draw = () => {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = all.filter(({ name, address, organisation }) => words.every((word) => `${name} ${address ?? ""} ${organisation}`.toLowerCase().includes(word)));
+    list.replaceChildren(...found.map(line));
+    if (found.length === 0) list.replaceChildren(h("li", {}, t(all.length === 0 ? "noContacts" : "emptyFound")));
+  };
+  const again = async () => {
+    all = (await get("contacts")).contacts;
+    forgetPeople();
+    draw();
+  };
+  const line = (contact) => {
+    const { name, address, organisation } = contact;
+    const choose = h("button", { type: "button", class: "choose", on: { click: () => told(get("contact", { book: contact.book, object: contact.object }).then((known) => edit(known, again))) } },
+      h("strong", {}, name || address), h("small", {}, [address !== name && address, organisation].filter(Boolean).join(" · ")));
+    const begin = address && button(t("writeTo", { name: name || address }), "compose", () => { content.closest("dialog").close(""); write(written([{ name: name === address ? "" : name, address }])); });
+    return h("li", {}, choose, begin);
+  };
+  search.addEventListener("input", draw);
+  content.append(h("div", { class: "actionRow" }, button(t("newContact"), null, () => edit(null, again), { text: true, kind: "main newContact" })));
+  await again();
+  await open(t("contacts"), content, { wide: true, initial: search });
+}
+
+const told = (promise) => promise.catch((error) => toast(error.message, { problem: true }));
+const label = (name, control) => h("label", {}, h("span", {}, t(name)), control);
+const parted = (field) => field.value.split("\n").map((text) => text.trim()).filter(Boolean);
+
+/** The window for one contact; a new one when none is known. */
+async function edit(known, again) {
+  const contact = known?.contact ?? { name: "", addresses: [], telephones: [], organisation: "", note: "" };
+  const several = (texts, mode) => h("textarea", { rows: Math.max(2, texts.length + 1), value: texts.join("\n"), placeholder: t("lookForHint"), inputMode: mode, spellcheck: false });
+  const name = h("input", { type: "text", name: "name", value: contact.name, maxLength: 200 });
+  const addresses = several(contact.addresses, "email"), telephones = several(contact.telephones, "tel");
+  addresses.name = "addresses";
+  const organisation = h("input", { type: "text", value: contact.organisation, maxLength: 200 });
+  const note = h("textarea", { rows: 3, value: contact.note, maxLength: 10_000 });
+  const problem = h("p", { class: "problems", role: "alert" });
+  const changes = known && { book: known.book, object: known.object, etag: known.etag };
+  const remove = known && button(t("deleteIt"), null, async () => {
+    if (!await confirm(t("deleteContactSure", { name: contact.name }), t("deleteIt"))) return;
+    await act(() => post("contacts/remove", changes), "contactDeleted");
+  }, { text: true, kind: "danger" });
+  const form = h("form", { class: "asked" }, label("contactName", name), label("contactAddresses", addresses), label("contactTelephones", telephones),
+    label("contactOrganisation", organisation), label("contactNote", note), problem, h("footer", {}, remove, h("button", { class: "main", type: "submit" }, t("save"))));
+  const act = async (what, done) => {
+    problem.textContent = "";
+    try {
+      await what();
+      toast(t(done));
+      form.closest("dialog").close("");
+      await again();
+    } catch (error) {
+      problem.textContent = error.message;
+    }
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const wish = { contact: { name: name.value, addresses: parted(addresses), telephones: parted(telephones), organisation: organisation.value, note: note.value }, ...(changes ? { changes } : {}) };
+    act(() => post("contact", wish), "contactSaved");
+  });
+  await open(known ? contact.name : t("newContact"), form, { initial: name });
+}

@@ -1,0 +1,46 @@
+//! Who moves a message.
+
+use std::collections::HashSet;
+
+use parking_lot::{Condvar, Mutex};
+
+/// The messages of a folder that are on their way to another one.
+///
+/// While a message is moved it is in both folders for a moment. Were two to move it, both copies could be seen, and moved on by a
+/// third before one of them is given up; so a second waits, and then finds the message gone.
+#[derive(Debug, Default)]
+pub(super) struct Moving {
+    uids: Mutex<HashSet<u32>>,
+    done: Condvar,
+}
+
+/// The right to move messages, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Claim<'a> {
+    moving: &'a Moving,
+    uids: &'a [u32],
+}
+
+impl Moving {
+    /// Waits until nobody else moves any of these. All are claimed at once and no lock is held meanwhile, so nobody waits in a
+    /// circle. Blocks.
+    pub fn claim<'a>(&'a self, uids: &'a [u32]) -> Claim<'a> {
+        let mut moved = self.uids.lock();
+        while uids.iter().any(|uid| moved.contains(uid)) {
+            self.done.wait(&mut moved);
+        }
+        moved.extend(uids);
+        Claim { moving: self, uids }
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut moved = self.moving.uids.lock();
+        for uid in self.uids {
+            moved.remove(uid);
+        }
+        drop(moved);
+        self.moving.done.notify_all();
+    }
+}
