@@ -25,6 +25,7 @@ use crate::services::backup::{
 use crate::storage::journal::{Journal, Order, Query};
 use progress::Shower;
 use report::Report;
+use source::LeftOut;
 
 /// Backups.
 #[derive(Debug, clap::Args)]
@@ -179,13 +180,20 @@ async fn create(place: &Place<'_>, full: bool, new: bool) -> Outcome {
         },
     };
     let report = match &result {
-        Ok(created) => Report::done("created", begun).with("backup", created.id.to_string()).with("totals", created),
+        Ok(taken) => Report::done("created", begun)
+            .with("backup", taken.created.id.to_string())
+            .with("totals", &taken.created)
+            .with("left_out", &taken.left_out),
         Err(error) => Report::failed("created", begun, error),
     };
     let report = report.with("destination", place.settings.destination.to_string());
     report.write(&accounts, &place.clock).await;
     accounts.closed().await;
-    let created = result?;
+    let taken = result?;
+    let created = &taken.created;
+    for LeftOut { path, because } in &taken.left_out {
+        eprintln!("postrider: `{}` is named by the configuration and is not in the backup: {because}", path.display());
+    }
     let said = format!(
         "The backup {} has {} messages ({}); {} were read, and the backups grew by {}",
         created.id,
@@ -194,18 +202,27 @@ async fn create(place: &Place<'_>, full: bool, new: bool) -> Outcome {
         created.totals.read,
         rounded(created.totals.stored)
     );
-    place.output().done(&said, &created);
+    place.output().done(&said, &taken);
     Ok(Exit::Done)
 }
 
-async fn take(place: &Place<'_>, accounts: &Accounts, full: bool) -> anyhow::Result<backup::Created> {
+/// A backup that was taken, and what of the configuration is not in it.
+#[derive(Debug, Serialize)]
+struct Taken {
+    #[serde(flatten)]
+    created: backup::Created,
+    left_out: Vec<LeftOut>,
+}
+
+async fn take(place: &Place<'_>, accounts: &Accounts, full: bool) -> anyhow::Result<Taken> {
     let repository = place.open(Access::Add).await?;
     let extent = if full || full_is_due(&repository, place)? { Extent::Full } else { Extent::New };
     let expected = newest_messages(&repository);
-    let source = source::of(place.context, &place.config, accounts.database.clone())?;
+    let (source, left_out) = source::of(place.context, &place.config, accounts.database.clone())?;
     let progress = Arc::new(Progress::default());
     let _shower = Shower::start(place.output(), "backup", &progress, expected);
-    Ok(backup::create(&repository, &source, extent, &place.clock, &progress).await?)
+    let created = backup::create(&repository, &source, extent, &place.clock, &progress).await?;
+    Ok(Taken { created, left_out })
 }
 
 /// Refuses to begin anew where the journal knows of a backup: most likely the disk is not mounted, and what is written now
