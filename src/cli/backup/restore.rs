@@ -16,6 +16,7 @@ use crate::foundations::files;
 use crate::services::backup::{
     Access, AccountRestored, Progress, QueueFate, Repository, Restored, Selection, Snapshot, SnapshotId,
     restore_accounts, restore_files, restore_mail, restore_missing_accounts, restore_missing_calendars,
+    saved_accounts,
 };
 use crate::storage::database::{Database, DatabaseUrl};
 use crate::storage::dav::{Collections, PutBack};
@@ -228,7 +229,13 @@ async fn into_server(
     }
     let what = selection.to_string();
     let meant = selection.whole_users().then(|| selection.clone());
-    let restored = mail(place, repository, snapshot, selection, config.storage.mail_root.clone()).await?;
+    // Somebody may have an account, and nothing below the mail root yet.
+    let has_mail = snapshot.users.iter().any(|user| selection.takes(user));
+    let restored = if !has_mail && selection.whole_users() && has_account(repository, snapshot, &selection)? {
+        Restored::default()
+    } else {
+        mail(place, repository, snapshot, selection, config.storage.mail_root.clone()).await?
+    };
     let mut told = Told {
         backup: snapshot.id.clone(),
         mail: restored,
@@ -264,6 +271,10 @@ async fn into_server(
         .await;
     accounts.changed().await;
     Ok(told)
+}
+
+fn has_account(repository: &Repository, snapshot: &Snapshot, selection: &Selection) -> anyhow::Result<bool> {
+    Ok(!saved_accounts(repository, snapshot, selection)?.is_empty())
 }
 
 fn say(output: Output, told: &Told) {

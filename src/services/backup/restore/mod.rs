@@ -9,7 +9,7 @@ mod selection;
 mod user;
 mod write;
 
-pub use accounts::{AccountRestored, restore_missing_accounts};
+pub use accounts::{AccountRestored, missing_accounts, restore_missing_accounts, saved_accounts};
 pub use calendars::restore_missing_calendars;
 pub use files::{QueueFate, restore_accounts, restore_files};
 pub use selection::Selection;

@@ -44,7 +44,11 @@ impl Restoring<'_> {
             // The store and other programs pass over names that begin with a dot.
             let hidden = domain.join(format!(".restoring-{}", entry.local));
             let mut restored = Restored::default();
-            make_maildir(self.owner, &hidden)?;
+            // Of somebody without mail there are other files only, and the server makes the mailbox.
+            self.owner.make_directory(&hidden)?;
+            if !record.folders.is_empty() {
+                make_maildir(self.owner, &hidden)?;
+            }
             for folder in &record.folders {
                 restored = restored.and(self.whole_folder(&hidden.join(&folder.directory), folder)?);
             }
