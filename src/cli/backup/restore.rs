@@ -1,3 +1,4 @@
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
 use crate::services::backup::{
-    Access, AccountRestored, Progress, QueueFate, Repository, Restored, Selection, Snapshot, SnapshotId,
+    self, Access, AccountRestored, Progress, QueueFate, Repository, Restored, Selection, Snapshot, SnapshotId,
     restore_accounts, restore_files, restore_mail, restore_missing_accounts, restore_missing_calendars,
     saved_accounts,
 };
@@ -136,6 +137,7 @@ pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
         Some(directory) => {
             let directory = std::path::absolute(directory)?;
             files::create_directory(&directory, 0o700)?;
+            begin_in(&directory, &snapshot)?;
             into_directory(
                 place,
                 &repository,
@@ -152,6 +154,36 @@ pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
     say(place.output(), &told);
     Ok(if told.mail.lost == 0 { Exit::Done } else { Exit::Damaged })
 }
+
+/// Names the file in a directory that says which backup was restored there.
+const MARK: &str = "restored-from";
+
+/// Notes which backup is restored into a directory. A restore may be continued there, and others of the same backup may join
+/// it, but two backups would make a server that never was.
+fn begin_in(directory: &Path, snapshot: &Snapshot) -> anyhow::Result<()> {
+    let mark = directory.join(MARK);
+    let own = format!("{} of {}\n", snapshot.id, snapshot.hostname);
+    let is_there = |path: &PathBuf| match std::fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    let Some(there) = PLACES.iter().map(|name| directory.join(name)).find(is_there) else {
+        return Ok(files::write_durable(&mark, own.as_bytes(), 0o600)?);
+    };
+    match files::read_bounded(&mark, 1 << 10) {
+        Ok(noted) if noted == own.as_bytes() => Ok(()),
+        Ok(_) => {
+            Err(backup::Error::Exists { path: there, advice: "it is of another backup; name another directory" }.into())
+        }
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+            Err(backup::Error::Exists { path: there, advice: "name another directory" }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a restore makes in a directory.
+const PLACES: [&str; 4] = ["mail", "files", "spool", "postrider.sqlite"];
 
 async fn mail(
     place: &Place<'_>,
@@ -332,6 +364,30 @@ fn again(account: &AccountRestored) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn snapshot(id: &str) -> Snapshot {
+        let text = format!(
+            r#"{{"format":1,"id":"{id}","at":0,"finished":0,"full":true,"version":"1","hostname":"mx","totals":{{"messages":0,
+            "octets":0,"read":0,"new_octets":0,"stored":0}},"users":[],"database":{{"engine":"sqlite","tables":[]}},
+            "spool":[],"files":[]}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn two_backups_are_not_mixed_in_a_directory() {
+        let (one, two) = (snapshot("20260131T020000Z"), snapshot("20260201T020000Z"));
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("mail")).unwrap();
+        begin_in(place.path(), &one).unwrap();
+        std::fs::create_dir(place.path().join("mail/example.test")).unwrap();
+        begin_in(place.path(), &one).unwrap();
+        let refused = begin_in(place.path(), &two).unwrap_err();
+        assert_eq!(Exit::of(&refused), Exit::Exists, "{refused}");
+        // One of which nobody knows what it is.
+        std::fs::remove_file(place.path().join(MARK)).unwrap();
+        assert_eq!(Exit::of(&begin_in(place.path(), &one).unwrap_err()), Exit::Exists);
+    }
 
     #[test]
     fn moments_are_read() {
