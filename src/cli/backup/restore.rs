@@ -16,7 +16,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
 use crate::services::backup::{
     self, Access, AccountRestored, Progress, QueueFate, Repository, Restored, Selection, Snapshot, SnapshotId,
-    restore_accounts, restore_files, restore_mail, restore_missing_accounts, restore_missing_calendars,
+    missing_accounts, restore_accounts, restore_files, restore_mail, restore_missing_accounts, restore_missing_calendars,
     saved_accounts,
 };
 use crate::storage::database::{Database, DatabaseUrl};
@@ -124,6 +124,9 @@ pub(super) struct Told {
     /// Accounts that were gone and are there again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     accounts: Vec<AccountRestored>,
+    /// Accounts of the backup that are gone and stay so, for the database was left as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accounts_missing: Vec<Address>,
     /// Calendars and contacts; `None` when they were not asked for, or are among the rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     calendars: Option<PutBack>,
@@ -152,7 +155,11 @@ pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
         None => Box::pin(into_server(place, &repository, &snapshot, selection, arguments.queue)).await?,
     };
     say(place.output(), &told);
-    Ok(if told.mail.lost == 0 { Exit::Done } else { Exit::Damaged })
+    Ok(match told.mail.lost {
+        0 if told.accounts_missing.is_empty() => Exit::Done,
+        0 => Exit::Exists,
+        _ => Exit::Damaged,
+    })
 }
 
 /// Names the file in a directory that says which backup was restored there.
@@ -218,6 +225,7 @@ pub(super) async fn into_directory(
         rows: None,
         configuration: 0,
         accounts: vec![],
+        accounts_missing: vec![],
         calendars: None,
     };
     if !whole {
@@ -274,13 +282,18 @@ async fn into_server(
         rows: None,
         configuration: 0,
         accounts: vec![],
+        accounts_missing: vec![],
         calendars: None,
     };
     if whole {
         use crate::services::backup::Error::AccountsThere;
         match restore_accounts(repository, snapshot, &accounts.database, &config.spool.directory, fate).await {
             Ok(rows) => told.rows = Some(rows),
-            Err(error @ AccountsThere) => eprintln!("postrider: {error}"),
+            Err(error @ AccountsThere) => {
+                eprintln!("postrider: {error}");
+                let everybody = Selection::default();
+                told.accounts_missing = missing_accounts(repository, snapshot, &everybody, &accounts.directory).await?;
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -298,6 +311,7 @@ async fn into_server(
     report
         .with("restored", &told.mail)
         .with("accounts", &told.accounts)
+        .with("accounts_missing", &told.accounts_missing)
         .with("calendars", told.calendars)
         .write(&accounts, &place.clock)
         .await;
@@ -330,6 +344,9 @@ fn say(output: Output, told: &Told) {
     if matches!(output, Output::People) {
         for account in &told.accounts {
             print(&format!("{}\n", again(account)));
+        }
+        for address in &told.accounts_missing {
+            print(&format!("the account {address} is gone and was not restored; `--user {address}` brings it back\n"));
         }
         for path in &mail.kept_beside {
             print(&format!("another file is there; the backup's lies beside it: {path}\n"));

@@ -83,8 +83,8 @@ pub enum Error {
     },
     /// The database has accounts or queued mail.
     #[error(
-        "the database has accounts or queued mail already and is left as it is: restore to a directory with `--to`, and \
-         take from there what is wanted"
+        "the database has accounts or queued mail already and is left as it is: `--domain` or `--user` brings back accounts \
+         that are gone, and `--to` restores everything into a directory"
     )]
     AccountsThere,
     /// A setting forbids it.

@@ -100,6 +100,12 @@ async fn users_without_mail_come_back_too() {
     std::fs::remove_dir_all(host.mail_root().join("example.test/carl")).unwrap();
     forget(&host, &["DELETE FROM virtual_users WHERE email <> 'ann@example.test'"]).await;
 
+    // The database is not empty, so nobody comes back unless it is asked for.
+    let (said, code) = backup(&host, &["restore", "--live"]).await;
+    assert_eq!(code, 5, "{said}");
+    assert_eq!(said["accounts_missing"], serde_json::json!(["carl@example.test", "dora@example.test"]));
+    std::fs::remove_dir_all(host.mail_root().join("example.test/carl")).unwrap();
+
     let restored = done(&host, &["restore", "--live", "--user", "carl@example.test"]).await;
     assert_eq!(restored["accounts"][0]["address"], "carl@example.test", "{restored}");
     assert_eq!(std::fs::read_to_string(&script).unwrap(), "keep;");
