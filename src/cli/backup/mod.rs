@@ -6,6 +6,7 @@ mod export;
 mod progress;
 mod report;
 mod restore;
+mod scratch;
 mod source;
 
 use std::sync::Arc;

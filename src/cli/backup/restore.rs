@@ -16,8 +16,8 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
 use crate::services::backup::{
     self, Access, AccountRestored, Progress, QueueFate, Repository, Restored, Selection, Snapshot, SnapshotId,
-    missing_accounts, restore_accounts, restore_files, restore_mail, restore_missing_accounts, restore_missing_calendars,
-    saved_accounts,
+    missing_accounts, restore_accounts, restore_files, restore_mail, restore_missing_accounts,
+    restore_missing_calendars, saved_accounts,
 };
 use crate::storage::database::{Database, DatabaseUrl};
 use crate::storage::dav::{Collections, PutBack};
@@ -136,23 +136,16 @@ pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
     let selection = arguments.what.selection();
     let repository = place.open(Access::Read).await?;
     let snapshot = arguments.what.snapshot(&repository)?;
+    let progress = Arc::new(Progress::default());
+    let work = Work { place, repository: &repository, snapshot: &snapshot, progress: &progress };
     let told = match &arguments.to {
         Some(directory) => {
             let directory = std::path::absolute(directory)?;
             files::create_directory(&directory, 0o700)?;
             begin_in(&directory, &snapshot)?;
-            into_directory(
-                place,
-                &repository,
-                &snapshot,
-                selection,
-                &directory,
-                arguments.queue,
-                arguments.identity.as_deref(),
-            )
-            .await?
+            into_directory(&work, selection, &directory, arguments.queue, arguments.identity.as_deref()).await?
         }
-        None => Box::pin(into_server(place, &repository, &snapshot, selection, arguments.queue)).await?,
+        None => Box::pin(into_server(&work, selection, arguments.queue)).await?,
     };
     say(place.output(), &told);
     Ok(match told.mail.lost {
@@ -192,33 +185,34 @@ fn begin_in(directory: &Path, snapshot: &Snapshot) -> anyhow::Result<()> {
 /// What a restore makes in a directory.
 const PLACES: [&str; 4] = ["mail", "files", "spool", "postrider.sqlite"];
 
-async fn mail(
-    place: &Place<'_>,
-    repository: &Arc<Repository>,
-    snapshot: &Arc<Snapshot>,
-    selection: Selection,
-    root: PathBuf,
-) -> anyhow::Result<Restored> {
-    let progress = Arc::new(Progress::default());
+/// What every restore has.
+pub(super) struct Work<'a> {
+    pub(super) place: &'a Place<'a>,
+    pub(super) repository: &'a Arc<Repository>,
+    pub(super) snapshot: &'a Arc<Snapshot>,
+    pub(super) progress: &'a Arc<Progress>,
+}
+
+async fn mail(work: &Work<'_>, selection: Selection, root: PathBuf) -> anyhow::Result<Restored> {
+    let Work { place, repository, snapshot, progress } = *work;
     let expected = snapshot.users.iter().filter(|user| selection.takes(user)).map(|user| user.messages).sum();
-    let _shower = Shower::start(place.output(), "restore", &progress, Some(expected));
-    let (repository, snapshot) = (Arc::clone(repository), Arc::clone(snapshot));
+    let _shower = Shower::start(place.output(), "restore", progress, Some(expected));
+    let (repository, snapshot, progress) = (Arc::clone(repository), Arc::clone(snapshot), Arc::clone(progress));
     let work = move || restore_mail(&repository, &snapshot, &selection, &root, &progress);
     Ok(tokio::task::spawn_blocking(work).await??)
 }
 
 /// A restored server, with its accounts in SQLite whatever it had before.
 pub(super) async fn into_directory(
-    place: &Place<'_>,
-    repository: &Arc<Repository>,
-    snapshot: &Arc<Snapshot>,
+    work: &Work<'_>,
     selection: Selection,
     directory: &Path,
     fate: QueueFate,
     identity: Option<&Path>,
 ) -> anyhow::Result<Told> {
+    let Work { place, repository, snapshot, .. } = *work;
     let whole = selection.is_everything();
-    let restored = mail(place, repository, snapshot, selection, directory.join("mail")).await?;
+    let restored = mail(work, selection, directory.join("mail")).await?;
     let mut told = Told {
         backup: snapshot.id.clone(),
         mail: restored,
@@ -250,13 +244,8 @@ pub(super) async fn into_directory(
 }
 
 /// Into the server that the configuration describes.
-async fn into_server(
-    place: &Place<'_>,
-    repository: &Arc<Repository>,
-    snapshot: &Arc<Snapshot>,
-    selection: Selection,
-    fate: QueueFate,
-) -> anyhow::Result<Told> {
+async fn into_server(work: &Work<'_>, selection: Selection, fate: QueueFate) -> anyhow::Result<Told> {
+    let Work { place, repository, snapshot, .. } = *work;
     let begun = place.clock.now();
     let accounts = place.context.accounts().await?;
     let config = &place.config;
@@ -274,7 +263,7 @@ async fn into_server(
     let restored = if !has_mail && selection.whole_users() && has_account(repository, snapshot, &selection)? {
         Restored::default()
     } else {
-        mail(place, repository, snapshot, selection, config.storage.mail_root.clone()).await?
+        mail(work, selection, config.storage.mail_root.clone()).await?
     };
     let mut told = Told {
         backup: snapshot.id.clone(),

@@ -85,7 +85,7 @@ impl Restored {
 /// Damage in the backup is no error: what is whole is restored, and what is lost is counted.
 ///
 /// # Errors
-/// Nothing in the backup is meant, the disk fails, or the storage cannot be asked any more.
+/// Nothing in the backup is meant, the disk fails, the storage cannot be asked any more, or `progress` was told to end.
 pub fn restore_mail(
     repository: &Repository,
     snapshot: &Snapshot,

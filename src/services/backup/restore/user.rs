@@ -34,6 +34,7 @@ const UIDS_PASSED_OVER: u32 = 100_000;
 impl Restoring<'_> {
     /// Restores what is meant of one user.
     pub fn user(&self, entry: &UserEntry) -> Result<Restored, Error> {
+        self.progress.goes_on()?;
         let record = match read_record(self.repository, &entry.record) {
             Ok(record) => record,
             Err(error) => return Restored::lost(entry.messages, error),
