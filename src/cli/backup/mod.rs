@@ -49,6 +49,9 @@ enum Action {
         /// Begin anew where an earlier backup has gone.
         #[arg(long)]
         new: bool,
+        /// Also when there is not one message any more, and the newest backup has some.
+        #[arg(long)]
+        empty: bool,
     },
     /// List the backups there are.
     List,
@@ -158,7 +161,7 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
         let _ = rustix::process::nice(i32::from(place.settings.nice.min(19)));
     }
     match command.action {
-        Action::Create { full, new } => create(&place, full, new).await,
+        Action::Create { full, new, empty } => create(&place, Create { full, new, empty }).await,
         Action::List => list(&place).await,
         Action::Verify { backup, quick } => verify(&place, backup, quick).await,
         Action::Restore(arguments) => Box::pin(restore::run(arguments, &place)).await,
@@ -170,13 +173,21 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
     }
 }
 
-async fn create(place: &Place<'_>, full: bool, new: bool) -> Outcome {
+/// How a backup is to be taken.
+#[derive(Debug, Clone, Copy)]
+struct Create {
+    full: bool,
+    new: bool,
+    empty: bool,
+}
+
+async fn create(place: &Place<'_>, how: Create) -> Outcome {
     let begun = place.clock.now();
     let accounts = place.context.accounts().await?;
-    let result = match new {
-        true => take(place, &accounts, full).await,
+    let result = match how.new {
+        true => take(place, &accounts, how).await,
         false => match still_there(place, &accounts).await {
-            Ok(()) => take(place, &accounts, full).await,
+            Ok(()) => take(place, &accounts, how).await,
             Err(error) => Err(error),
         },
     };
@@ -215,11 +226,12 @@ struct Taken {
     left_out: Vec<LeftOut>,
 }
 
-async fn take(place: &Place<'_>, accounts: &Accounts, full: bool) -> anyhow::Result<Taken> {
+async fn take(place: &Place<'_>, accounts: &Accounts, how: Create) -> anyhow::Result<Taken> {
     let repository = place.open(Access::Add).await?;
-    let extent = if full || full_is_due(&repository, place)? { Extent::Full } else { Extent::New };
+    let extent = if how.full || full_is_due(&repository, place)? { Extent::Full } else { Extent::New };
     let expected = newest_messages(&repository);
-    let (source, left_out) = source::of(place.context, &place.config, accounts.database.clone())?;
+    let (mut source, left_out) = source::of(place.context, &place.config, accounts.database.clone())?;
+    source.may_be_empty = how.empty;
     let progress = Arc::new(Progress::default());
     let _shower = Shower::start(place.output(), "backup", &progress, expected);
     let created = backup::create(&repository, &source, extent, &place.clock, &progress).await?;

@@ -69,6 +69,7 @@ pub(super) fn of(context: &Context, config: &Config, database: Database) -> anyh
         database,
         files: found.files.into_iter().collect(),
         recipients: config.backup.age_recipients.clone(),
+        may_be_empty: false,
     };
     Ok((source, left_out))
 }

@@ -207,6 +207,25 @@ async fn other_directories_and_other_writers_are_respected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn mail_that_has_gone_is_no_backup() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    done(&host, &["create"]).await;
+    // As if its disk were not mounted.
+    fs::rename(host.mail_root().join("example.test"), host.directory().join("elsewhere")).unwrap();
+    for arguments in [&["create"][..], &["create", "--full"]] {
+        let (said, code) = backup(&host, arguments).await;
+        assert_eq!(code, 4, "{said}");
+        assert!(said["error"].as_str().unwrap().contains("has not one message"), "{said}");
+    }
+    assert_eq!(done(&host, &["list"]).await.as_array().unwrap().len(), 1);
+    assert_eq!(done(&host, &["create", "--empty"]).await["messages"], 0);
+    // It is known now.
+    done(&host, &["create"]).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_restore_is_continued() {
     let destination = tempfile::tempdir().unwrap();
     let host = Host::start().user("ann@example.test").settings(&settings(destination.path())).await;
