@@ -309,10 +309,14 @@ async fn list(place: &Place<'_>) -> Outcome {
 async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> Outcome {
     let begun = place.clock.now();
     let repository = place.open(Access::Read).await?;
-    let snapshots = match backup {
-        Some(id) => vec![id],
-        None => repository.snapshots()?,
-    };
+    let mut snapshots = repository.snapshots()?;
+    if let Some(id) = backup {
+        // That there is none says nothing of those there are.
+        if !snapshots.contains(&id) {
+            return Err(backup::Error::NoSnapshot(format!("is named {id}")).into());
+        }
+        snapshots = vec![id];
+    }
     let depth = if quick { Depth::Structure } else { Depth::Everything };
     let progress = Arc::new(Progress::default());
     let shower = Shower::start(place.output(), "verify", &progress, None);

@@ -189,6 +189,10 @@ async fn other_directories_and_other_writers_are_respected() {
     let host = Host::start().user("ann@example.test").settings(&settings(destination.path())).await;
     assert_eq!(backup(&host, &["list"]).await.1, 4, "there is no backup yet");
     done(&host, &["create"]).await;
+    let (said, code) = backup(&host, &["verify", "20010101T000000Z"]).await;
+    assert_eq!(code, 4, "{said}");
+    let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
+    assert!(runs.iter().all(|run| run.what != "verified"), "{runs:?}");
     let lock = fs::File::open(destination.path().join("writing.lock")).unwrap();
     lock.lock().unwrap();
     assert_eq!(backup(&host, &["create"]).await.1, 75, "somebody else writes");
