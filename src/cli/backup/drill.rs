@@ -51,6 +51,8 @@ pub(super) struct Drilled {
     messages: u64,
     /// Messages whose content was compared too.
     contents: u64,
+    /// Messages that had no UID in the backup, since the server had not seen them yet: they were counted only.
+    unnumbered: u64,
     /// Seconds until the first user had logged in.
     recovery_seconds: Option<f64>,
     /// Where the restored server is, when it was kept.
@@ -65,6 +67,7 @@ impl Drilled {
         self.folders += comparison.folders;
         self.messages += comparison.messages;
         self.contents += comparison.contents;
+        self.unnumbered += comparison.unnumbered;
         self.differences.extend(comparison.differences);
         self.differences.truncate(MOST_DIFFERENCES);
     }
@@ -102,15 +105,19 @@ pub(super) async fn run(arguments: Drill, place: &Place<'_>) -> Outcome {
 
 fn say(output: Output, drilled: &Drilled) {
     let seconds = drilled.recovery_seconds.map_or_else(String::new, |seconds| format!(" within {seconds:.1} s"));
+    let counted = match drilled.unnumbered {
+        0 => String::new(),
+        unnumbered => format!(" ({unnumbered} had no UID yet and were only counted)"),
+    };
+    let found = match (drilled.differences.is_empty(), drilled.contents) {
+        (false, _) => "there are differences",
+        (true, 0) => "no difference was seen, but no content compared",
+        (true, _) => "all is as it was",
+    };
     let said = format!(
-        "The backup {} became a server{seconds}; {} users logged in, {} folders with {} messages were compared, and the \
-         content of {}: {}",
-        drilled.backup,
-        drilled.users,
-        drilled.folders,
-        drilled.messages,
-        drilled.contents,
-        if drilled.differences.is_empty() { "all is as it was" } else { "there are differences" }
+        "The backup {} became a server{seconds}; {} users logged in, {} folders with {} messages{counted} were compared, and \
+         the content of {}: {found}",
+        drilled.backup, drilled.users, drilled.folders, drilled.messages, drilled.contents,
     );
     output.done(&said, drilled);
     if matches!(output, Output::People) {

@@ -382,7 +382,8 @@ async fn prune(place: &Place<'_>, dry_run: bool) -> Outcome {
     let freed = if dry_run { String::new() } else { format!(", {} are free", rounded(pruned.freed)) };
     place.output().done(&format!("{removed} backups {verb} removed, {kept} stay{freed}"), &pruned);
     if matches!(place.output(), Output::People) {
-        pruned.removed.iter().for_each(|id| print(&format!("removed\t{id}\n")));
+        let word = if dry_run { "would be removed" } else { "removed" };
+        pruned.removed.iter().for_each(|id| print(&format!("{word}\t{id}\n")));
     }
     if pruned.held.is_empty() {
         return Ok(Exit::Done);

@@ -39,6 +39,7 @@ async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
     assert_eq!(drilled["differences"], serde_json::json!([]));
     assert_eq!((&drilled["users"], &drilled["messages"]), (&2.into(), &39.into()));
     assert!(drilled["contents"].as_u64().unwrap() >= 38, "{drilled}");
+    assert_eq!(drilled["unnumbered"], 1, "the foreign file");
     assert!(drilled["recovery_seconds"].as_f64().unwrap() > 0.0);
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "the throw-away server is gone");
 
@@ -102,6 +103,11 @@ async fn a_drill_that_is_broken_off_leaves_no_mail_behind() {
         fs::write(folder.join(format!("new/{n}.M1P1.host")), message(&format!("{n}@x"), 40)).unwrap();
     }
     done(&host, &["create"]).await;
+    // None of these files has been seen by the server.
+    let mut people = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
+    let output = people.arg("--config").arg(&config).args(["backup", "drill"]).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("3000 had no UID yet") && said.contains("no content compared"), "{said}");
     let restored = |messages: usize| {
         let new = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().path().join("mail/example.test"));
         let mut homes = new.flat_map(|domain| [domain.join(".restoring-ann/new"), domain.join("ann/new")]);
