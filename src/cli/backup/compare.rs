@@ -18,6 +18,7 @@ pub(super) struct Comparison {
     pub(super) folders: u64,
     pub(super) messages: u64,
     pub(super) contents: u64,
+    pub(super) unnumbered: u64,
     pub(super) differences: Vec<String>,
 }
 
@@ -38,8 +39,9 @@ impl Comparison {
         let mut client = Client::connect(address, authority).await?;
         client.line().await?;
         let whose = account.to_string();
+        let (folders, messages, contents, unnumbered) = (0, 0, 0, 0);
         let mut comparison =
-            Self { client, commands: 0, whose, folders: 0, messages: 0, contents: 0, differences: Vec::new() };
+            Self { client, commands: 0, whose, folders, messages, contents, unnumbered, differences: Vec::new() };
         comparison.command(&format!("LOGIN {} {}", quoted(&account.to_string()), quoted(password))).await?;
         comparison.command("ENABLE UTF8=ACCEPT").await?;
         Ok(comparison)
@@ -97,7 +99,10 @@ impl Comparison {
         let mut count = 0;
         for message in &folder.messages {
             // A file that the server had not seen yet, or a folder whose UIDs it had not fixed: both get new ones.
-            let (Some(uid), Some(_)) = (message.uid, folder.uid_validity) else { continue };
+            let (Some(uid), Some(_)) = (message.uid, folder.uid_validity) else {
+                self.unnumbered += 1;
+                continue;
+            };
             let Some(found) = seen.get(&uid) else {
                 self.differs(folder, &format!("has no message with UID {uid}"));
                 continue;

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::compare::Comparison;
 use super::report::Report;
-use super::{Outcome, Place, restore};
+use super::restore::{self, Work};
+use super::scratch::{self, Scratch};
+use super::{Outcome, Place};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, print};
 use crate::config::{Checks, Protocol, load};
@@ -18,7 +21,7 @@ use crate::daemon::{Daemon, World};
 use crate::foundations::files;
 use crate::foundations::net::{Bind, Inherited};
 use crate::foundations::secret::Secret;
-use crate::services::backup::{Access, QueueFate, Repository, Selection, Snapshot, SnapshotId, UserEntry};
+use crate::services::backup::{Access, Progress, QueueFate, Selection, Snapshot, SnapshotId, UserEntry};
 use crate::services::login;
 use crate::storage::directory::{PasswordOwner, Standing};
 
@@ -48,6 +51,8 @@ pub(super) struct Drilled {
     messages: u64,
     /// Messages whose content was compared too.
     contents: u64,
+    /// Messages that had no UID in the backup, since the server had not seen them yet: they were counted only.
+    unnumbered: u64,
     /// Seconds until the first user had logged in.
     recovery_seconds: Option<f64>,
     /// Where the restored server is, when it was kept.
@@ -62,6 +67,7 @@ impl Drilled {
         self.folders += comparison.folders;
         self.messages += comparison.messages;
         self.contents += comparison.contents;
+        self.unnumbered += comparison.unnumbered;
         self.differences.extend(comparison.differences);
         self.differences.truncate(MOST_DIFFERENCES);
     }
@@ -74,7 +80,8 @@ const COST: u32 = 4;
 
 pub(super) async fn run(arguments: Drill, place: &Place<'_>) -> Outcome {
     let begun = place.clock.now();
-    let result = Box::pin(drill(&arguments, place)).await;
+    let progress = Arc::new(Progress::default());
+    let result = Box::pin(unless_told_to_end(drill(&arguments, place, &progress), &progress)).await;
     let report = match &result {
         Ok(drilled) => {
             let recovery = drilled.recovery_seconds.map(Duration::from_secs_f64);
@@ -98,15 +105,19 @@ pub(super) async fn run(arguments: Drill, place: &Place<'_>) -> Outcome {
 
 fn say(output: Output, drilled: &Drilled) {
     let seconds = drilled.recovery_seconds.map_or_else(String::new, |seconds| format!(" within {seconds:.1} s"));
+    let counted = match drilled.unnumbered {
+        0 => String::new(),
+        unnumbered => format!(" ({unnumbered} had no UID yet and were only counted)"),
+    };
+    let found = match (drilled.differences.is_empty(), drilled.contents) {
+        (false, _) => "there are differences",
+        (true, 0) => "no difference was seen, but no content compared",
+        (true, _) => "all is as it was",
+    };
     let said = format!(
-        "The backup {} became a server{seconds}; {} users logged in, {} folders with {} messages were compared, and the \
-         content of {}: {}",
-        drilled.backup,
-        drilled.users,
-        drilled.folders,
-        drilled.messages,
-        drilled.contents,
-        if drilled.differences.is_empty() { "all is as it was" } else { "there are differences" }
+        "The backup {} became a server{seconds}; {} users logged in, {} folders with {} messages{counted} were compared, and \
+         the content of {}: {found}",
+        drilled.backup, drilled.users, drilled.folders, drilled.messages, drilled.contents,
     );
     output.done(&said, drilled);
     if matches!(output, Output::People) {
@@ -119,21 +130,33 @@ fn say(output: Output, drilled: &Drilled) {
     }
 }
 
-/// The directory of a throw-away server.
-struct Scratch {
-    path: PathBuf,
-    keep: bool,
-}
+/// How long a drill that was told to end may take to do so by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if !self.keep {
-            let _ = std::fs::remove_dir_all(&self.path);
-        }
+/// Does the work until a signal ends it. What it has restored is removed in either case.
+async fn unless_told_to_end(
+    work: impl Future<Output = anyhow::Result<Drilled>>,
+    progress: &Progress,
+) -> anyhow::Result<Drilled> {
+    let mut work = Box::pin(work);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        result = &mut work => return result,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    // Threads that write are waited for; whoever waits for an answer is not.
+    progress.stop();
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(result) => result,
+        Err(_) => Err(progress.goes_on().err().context("the drill did not end by itself")?.into()),
     }
 }
 
-async fn drill(arguments: &Drill, place: &Place<'_>) -> anyhow::Result<Drilled> {
+async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -> anyhow::Result<Drilled> {
     let repository = place.open(Access::Read).await?;
     let id = match &arguments.backup {
         Some(id) => id.clone(),
@@ -142,29 +165,32 @@ async fn drill(arguments: &Drill, place: &Place<'_>) -> anyhow::Result<Drilled> 
     let begun = Instant::now();
     let snapshot = Arc::new(repository.snapshot(&id)?);
     let mut drilled = Drilled { backup: id.to_string(), ..Drilled::default() };
-    let path = place.settings.drill_directory.join(format!("postrider-drill-{}", random()?));
-    files::create_directory(&path, 0o700)?;
-    let scratch = Scratch { path, keep: arguments.keep };
+    let above = &place.settings.drill_directory;
+    let abandoned = scratch::remove_abandoned(above);
+    if abandoned > 0 {
+        eprintln!("postrider: {abandoned} restored servers of drills that were broken off are removed");
+    }
+    let scratch = Scratch::create(above, &random()?, arguments.keep)?;
     drilled.directory = arguments.keep.then(|| scratch.path.clone());
     let everything = Selection::default();
-    let told = restore::into_directory(place, &repository, &snapshot, everything, &scratch.path, QueueFate::Held, None)
-        .await?;
+    let work = Work { place, repository: &repository, snapshot: &snapshot, progress };
+    let told = restore::into_directory(&work, everything, &scratch.path, QueueFate::Held, None).await?;
+    progress.goes_on()?;
     let lost =
         told.mail.damage.iter().map(|because| format!("{} messages or files are lost: {because}", told.mail.lost));
     drilled.differences.extend(lost);
 
     let daemon = start(&scratch.path).await.context("the restored server does not start")?;
     let users = sample(&snapshot, arguments.users.unwrap_or(place.settings.drill_users));
-    let result = ask(place, &daemon, &repository, &users, begun, &scratch.path, &mut drilled).await;
+    let result = ask(&work, &daemon, &users, begun, &scratch.path, &mut drilled).await;
     daemon.stop(Duration::from_secs(10)).await;
     result.map(|()| drilled)
 }
 
 /// Lets each of some users log in and compares what they see.
 async fn ask(
-    place: &Place<'_>,
+    work: &Work<'_>,
     daemon: &Daemon,
-    repository: &Arc<Repository>,
     users: &[&UserEntry],
     begun: Instant,
     directory: &Path,
@@ -190,12 +216,13 @@ async fn ask(
     }
     edit.commit().await?;
     daemon.parts().directory.forget();
-    let most = place.settings.drill_messages;
+    let most = work.place.settings.drill_messages;
     for (account, user) in with_account {
+        work.progress.goes_on()?;
         let authority = directory.join("tls/ca.pem");
         let mut comparison = Comparison::begin(address, &authority, &account, &password).await?;
         drilled.recovery_seconds.get_or_insert_with(|| begun.elapsed().as_secs_f64());
-        comparison.compare(repository, user, most).await?;
+        comparison.compare(work.repository, user, most).await?;
         drilled.add(comparison);
     }
     Ok(())

@@ -6,6 +6,7 @@ mod export;
 mod progress;
 mod report;
 mod restore;
+mod scratch;
 mod source;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::services::backup::{
 use crate::storage::journal::{Journal, Order, Query};
 use progress::Shower;
 use report::Report;
+use source::LeftOut;
 
 /// Backups.
 #[derive(Debug, clap::Args)]
@@ -47,6 +49,9 @@ enum Action {
         /// Begin anew where an earlier backup has gone.
         #[arg(long)]
         new: bool,
+        /// Also when there is not one message any more, and the newest backup has some.
+        #[arg(long)]
+        empty: bool,
     },
     /// List the backups there are.
     List,
@@ -156,7 +161,7 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
         let _ = rustix::process::nice(i32::from(place.settings.nice.min(19)));
     }
     match command.action {
-        Action::Create { full, new } => create(&place, full, new).await,
+        Action::Create { full, new, empty } => create(&place, Create { full, new, empty }).await,
         Action::List => list(&place).await,
         Action::Verify { backup, quick } => verify(&place, backup, quick).await,
         Action::Restore(arguments) => Box::pin(restore::run(arguments, &place)).await,
@@ -168,24 +173,39 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
     }
 }
 
-async fn create(place: &Place<'_>, full: bool, new: bool) -> Outcome {
+/// How a backup is to be taken.
+#[derive(Debug, Clone, Copy)]
+struct Create {
+    full: bool,
+    new: bool,
+    empty: bool,
+}
+
+async fn create(place: &Place<'_>, how: Create) -> Outcome {
     let begun = place.clock.now();
     let accounts = place.context.accounts().await?;
-    let result = match new {
-        true => take(place, &accounts, full).await,
+    let result = match how.new {
+        true => take(place, &accounts, how).await,
         false => match still_there(place, &accounts).await {
-            Ok(()) => take(place, &accounts, full).await,
+            Ok(()) => take(place, &accounts, how).await,
             Err(error) => Err(error),
         },
     };
     let report = match &result {
-        Ok(created) => Report::done("created", begun).with("backup", created.id.to_string()).with("totals", created),
+        Ok(taken) => Report::done("created", begun)
+            .with("backup", taken.created.id.to_string())
+            .with("totals", &taken.created)
+            .with("left_out", &taken.left_out),
         Err(error) => Report::failed("created", begun, error),
     };
     let report = report.with("destination", place.settings.destination.to_string());
     report.write(&accounts, &place.clock).await;
     accounts.closed().await;
-    let created = result?;
+    let taken = result?;
+    let created = &taken.created;
+    for LeftOut { path, because } in &taken.left_out {
+        eprintln!("postrider: `{}` is named by the configuration and is not in the backup: {because}", path.display());
+    }
     let said = format!(
         "The backup {} has {} messages ({}); {} were read, and the backups grew by {}",
         created.id,
@@ -194,18 +214,28 @@ async fn create(place: &Place<'_>, full: bool, new: bool) -> Outcome {
         created.totals.read,
         rounded(created.totals.stored)
     );
-    place.output().done(&said, &created);
+    place.output().done(&said, &taken);
     Ok(Exit::Done)
 }
 
-async fn take(place: &Place<'_>, accounts: &Accounts, full: bool) -> anyhow::Result<backup::Created> {
+/// A backup that was taken, and what of the configuration is not in it.
+#[derive(Debug, Serialize)]
+struct Taken {
+    #[serde(flatten)]
+    created: backup::Created,
+    left_out: Vec<LeftOut>,
+}
+
+async fn take(place: &Place<'_>, accounts: &Accounts, how: Create) -> anyhow::Result<Taken> {
     let repository = place.open(Access::Add).await?;
-    let extent = if full || full_is_due(&repository, place)? { Extent::Full } else { Extent::New };
+    let extent = if how.full || full_is_due(&repository, place)? { Extent::Full } else { Extent::New };
     let expected = newest_messages(&repository);
-    let source = source::of(place.context, &place.config, accounts.database.clone())?;
+    let (mut source, left_out) = source::of(place.context, &place.config, accounts.database.clone())?;
+    source.may_be_empty = how.empty;
     let progress = Arc::new(Progress::default());
     let _shower = Shower::start(place.output(), "backup", &progress, expected);
-    Ok(backup::create(&repository, &source, extent, &place.clock, &progress).await?)
+    let created = backup::create(&repository, &source, extent, &place.clock, &progress).await?;
+    Ok(Taken { created, left_out })
 }
 
 /// Refuses to begin anew where the journal knows of a backup: most likely the disk is not mounted, and what is written now
@@ -279,10 +309,14 @@ async fn list(place: &Place<'_>) -> Outcome {
 async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> Outcome {
     let begun = place.clock.now();
     let repository = place.open(Access::Read).await?;
-    let snapshots = match backup {
-        Some(id) => vec![id],
-        None => repository.snapshots()?,
-    };
+    let mut snapshots = repository.snapshots()?;
+    if let Some(id) = backup {
+        // That there is none says nothing of those there are.
+        if !snapshots.contains(&id) {
+            return Err(backup::Error::NoSnapshot(format!("is named {id}")).into());
+        }
+        snapshots = vec![id];
+    }
     let depth = if quick { Depth::Structure } else { Depth::Everything };
     let progress = Arc::new(Progress::default());
     let shower = Shower::start(place.output(), "verify", &progress, None);
@@ -348,7 +382,8 @@ async fn prune(place: &Place<'_>, dry_run: bool) -> Outcome {
     let freed = if dry_run { String::new() } else { format!(", {} are free", rounded(pruned.freed)) };
     place.output().done(&format!("{removed} backups {verb} removed, {kept} stay{freed}"), &pruned);
     if matches!(place.output(), Output::People) {
-        pruned.removed.iter().for_each(|id| print(&format!("removed\t{id}\n")));
+        let word = if dry_run { "would be removed" } else { "removed" };
+        pruned.removed.iter().for_each(|id| print(&format!("{word}\t{id}\n")));
     }
     if pruned.held.is_empty() {
         return Ok(Exit::Done);

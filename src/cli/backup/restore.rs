@@ -1,3 +1,4 @@
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,8 +15,9 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
 use crate::services::backup::{
-    Access, AccountRestored, Progress, QueueFate, Repository, Restored, Selection, Snapshot, SnapshotId,
-    restore_accounts, restore_files, restore_mail, restore_missing_accounts, restore_missing_calendars,
+    self, Access, AccountRestored, Progress, QueueFate, Repository, Restored, Selection, Snapshot, SnapshotId,
+    missing_accounts, restore_accounts, restore_files, restore_mail, restore_missing_accounts,
+    restore_missing_calendars, saved_accounts,
 };
 use crate::storage::database::{Database, DatabaseUrl};
 use crate::storage::dav::{Collections, PutBack};
@@ -122,6 +124,9 @@ pub(super) struct Told {
     /// Accounts that were gone and are there again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     accounts: Vec<AccountRestored>,
+    /// Accounts of the backup that are gone and stay so, for the database was left as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accounts_missing: Vec<Address>,
     /// Calendars and contacts; `None` when they were not asked for, or are among the rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     calendars: Option<PutBack>,
@@ -131,60 +136,90 @@ pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
     let selection = arguments.what.selection();
     let repository = place.open(Access::Read).await?;
     let snapshot = arguments.what.snapshot(&repository)?;
+    let progress = Arc::new(Progress::default());
+    let work = Work { place, repository: &repository, snapshot: &snapshot, progress: &progress };
     let told = match &arguments.to {
         Some(directory) => {
             let directory = std::path::absolute(directory)?;
             files::create_directory(&directory, 0o700)?;
-            into_directory(
-                place,
-                &repository,
-                &snapshot,
-                selection,
-                &directory,
-                arguments.queue,
-                arguments.identity.as_deref(),
-            )
-            .await?
+            begin_in(&directory, &snapshot)?;
+            into_directory(&work, selection, &directory, arguments.queue, arguments.identity.as_deref()).await?
         }
-        None => Box::pin(into_server(place, &repository, &snapshot, selection, arguments.queue)).await?,
+        None => Box::pin(into_server(&work, selection, arguments.queue)).await?,
     };
     say(place.output(), &told);
-    Ok(if told.mail.lost == 0 { Exit::Done } else { Exit::Damaged })
+    Ok(match told.mail.lost {
+        0 if told.accounts_missing.is_empty() => Exit::Done,
+        0 => Exit::Exists,
+        _ => Exit::Damaged,
+    })
 }
 
-async fn mail(
-    place: &Place<'_>,
-    repository: &Arc<Repository>,
-    snapshot: &Arc<Snapshot>,
-    selection: Selection,
-    root: PathBuf,
-) -> anyhow::Result<Restored> {
-    let progress = Arc::new(Progress::default());
+/// Names the file in a directory that says which backup was restored there.
+const MARK: &str = "restored-from";
+
+/// Notes which backup is restored into a directory. A restore may be continued there, and others of the same backup may join
+/// it, but two backups would make a server that never was.
+fn begin_in(directory: &Path, snapshot: &Snapshot) -> anyhow::Result<()> {
+    let mark = directory.join(MARK);
+    let own = format!("{} of {}\n", snapshot.id, snapshot.hostname);
+    let is_there = |path: &PathBuf| match std::fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    let Some(there) = PLACES.iter().map(|name| directory.join(name)).find(is_there) else {
+        return Ok(files::write_durable(&mark, own.as_bytes(), 0o600)?);
+    };
+    match files::read_bounded(&mark, 1 << 10) {
+        Ok(noted) if noted == own.as_bytes() => Ok(()),
+        Ok(_) => {
+            Err(backup::Error::Exists { path: there, advice: "it is of another backup; name another directory" }.into())
+        }
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+            Err(backup::Error::Exists { path: there, advice: "name another directory" }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a restore makes in a directory.
+const PLACES: [&str; 4] = ["mail", "files", "spool", "postrider.sqlite"];
+
+/// What every restore has.
+pub(super) struct Work<'a> {
+    pub(super) place: &'a Place<'a>,
+    pub(super) repository: &'a Arc<Repository>,
+    pub(super) snapshot: &'a Arc<Snapshot>,
+    pub(super) progress: &'a Arc<Progress>,
+}
+
+async fn mail(work: &Work<'_>, selection: Selection, root: PathBuf) -> anyhow::Result<Restored> {
+    let Work { place, repository, snapshot, progress } = *work;
     let expected = snapshot.users.iter().filter(|user| selection.takes(user)).map(|user| user.messages).sum();
-    let _shower = Shower::start(place.output(), "restore", &progress, Some(expected));
-    let (repository, snapshot) = (Arc::clone(repository), Arc::clone(snapshot));
+    let _shower = Shower::start(place.output(), "restore", progress, Some(expected));
+    let (repository, snapshot, progress) = (Arc::clone(repository), Arc::clone(snapshot), Arc::clone(progress));
     let work = move || restore_mail(&repository, &snapshot, &selection, &root, &progress);
     Ok(tokio::task::spawn_blocking(work).await??)
 }
 
 /// A restored server, with its accounts in SQLite whatever it had before.
 pub(super) async fn into_directory(
-    place: &Place<'_>,
-    repository: &Arc<Repository>,
-    snapshot: &Arc<Snapshot>,
+    work: &Work<'_>,
     selection: Selection,
     directory: &Path,
     fate: QueueFate,
     identity: Option<&Path>,
 ) -> anyhow::Result<Told> {
+    let Work { place, repository, snapshot, .. } = *work;
     let whole = selection.is_everything();
-    let restored = mail(place, repository, snapshot, selection, directory.join("mail")).await?;
+    let restored = mail(work, selection, directory.join("mail")).await?;
     let mut told = Told {
         backup: snapshot.id.clone(),
         mail: restored,
         rows: None,
         configuration: 0,
         accounts: vec![],
+        accounts_missing: vec![],
         calendars: None,
     };
     if !whole {
@@ -209,13 +244,8 @@ pub(super) async fn into_directory(
 }
 
 /// Into the server that the configuration describes.
-async fn into_server(
-    place: &Place<'_>,
-    repository: &Arc<Repository>,
-    snapshot: &Arc<Snapshot>,
-    selection: Selection,
-    fate: QueueFate,
-) -> anyhow::Result<Told> {
+async fn into_server(work: &Work<'_>, selection: Selection, fate: QueueFate) -> anyhow::Result<Told> {
+    let Work { place, repository, snapshot, .. } = *work;
     let begun = place.clock.now();
     let accounts = place.context.accounts().await?;
     let config = &place.config;
@@ -228,20 +258,31 @@ async fn into_server(
     }
     let what = selection.to_string();
     let meant = selection.whole_users().then(|| selection.clone());
-    let restored = mail(place, repository, snapshot, selection, config.storage.mail_root.clone()).await?;
+    // Somebody may have an account, and nothing below the mail root yet.
+    let has_mail = snapshot.users.iter().any(|user| selection.takes(user));
+    let restored = if !has_mail && selection.whole_users() && has_account(repository, snapshot, &selection)? {
+        Restored::default()
+    } else {
+        mail(work, selection, config.storage.mail_root.clone()).await?
+    };
     let mut told = Told {
         backup: snapshot.id.clone(),
         mail: restored,
         rows: None,
         configuration: 0,
         accounts: vec![],
+        accounts_missing: vec![],
         calendars: None,
     };
     if whole {
         use crate::services::backup::Error::AccountsThere;
         match restore_accounts(repository, snapshot, &accounts.database, &config.spool.directory, fate).await {
             Ok(rows) => told.rows = Some(rows),
-            Err(error @ AccountsThere) => eprintln!("postrider: {error}"),
+            Err(error @ AccountsThere) => {
+                eprintln!("postrider: {error}");
+                let everybody = Selection::default();
+                told.accounts_missing = missing_accounts(repository, snapshot, &everybody, &accounts.directory).await?;
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -259,11 +300,16 @@ async fn into_server(
     report
         .with("restored", &told.mail)
         .with("accounts", &told.accounts)
+        .with("accounts_missing", &told.accounts_missing)
         .with("calendars", told.calendars)
         .write(&accounts, &place.clock)
         .await;
     accounts.changed().await;
     Ok(told)
+}
+
+fn has_account(repository: &Repository, snapshot: &Snapshot, selection: &Selection) -> anyhow::Result<bool> {
+    Ok(!saved_accounts(repository, snapshot, selection)?.is_empty())
 }
 
 fn say(output: Output, told: &Told) {
@@ -287,6 +333,9 @@ fn say(output: Output, told: &Told) {
     if matches!(output, Output::People) {
         for account in &told.accounts {
             print(&format!("{}\n", again(account)));
+        }
+        for address in &told.accounts_missing {
+            print(&format!("the account {address} is gone and was not restored; `--user {address}` brings it back\n"));
         }
         for path in &mail.kept_beside {
             print(&format!("another file is there; the backup's lies beside it: {path}\n"));
@@ -321,6 +370,30 @@ fn again(account: &AccountRestored) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn snapshot(id: &str) -> Snapshot {
+        let text = format!(
+            r#"{{"format":1,"id":"{id}","at":0,"finished":0,"full":true,"version":"1","hostname":"mx","totals":{{"messages":0,
+            "octets":0,"read":0,"new_octets":0,"stored":0}},"users":[],"database":{{"engine":"sqlite","tables":[]}},
+            "spool":[],"files":[]}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn two_backups_are_not_mixed_in_a_directory() {
+        let (one, two) = (snapshot("20260131T020000Z"), snapshot("20260201T020000Z"));
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("mail")).unwrap();
+        begin_in(place.path(), &one).unwrap();
+        std::fs::create_dir(place.path().join("mail/example.test")).unwrap();
+        begin_in(place.path(), &one).unwrap();
+        let refused = begin_in(place.path(), &two).unwrap_err();
+        assert_eq!(Exit::of(&refused), Exit::Exists, "{refused}");
+        // One of which nobody knows what it is.
+        std::fs::remove_file(place.path().join(MARK)).unwrap();
+        assert_eq!(Exit::of(&begin_in(place.path(), &one).unwrap_err()), Exit::Exists);
+    }
 
     #[test]
     fn moments_are_read() {

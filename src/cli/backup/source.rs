@@ -1,53 +1,290 @@
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::config::Config;
-use crate::services::backup::Source;
+use crate::foundations::files::read_bounded;
+use crate::foundations::settings::{Setting as _, Shape};
+use crate::services::accounts::DeclaredFile;
+use crate::services::backup::{Destination, Source};
 use crate::storage::database::Database;
 
 /// Files that the configuration names and that are larger than this are no configuration.
 const LARGEST_FILE: u64 = 16 << 20;
+/// Depth to which directories of configuration are followed.
+const DEPTH: usize = 8;
+/// More files are in no directory of configuration.
+const MOST_FILES: usize = 20_000;
+/// Settings with paths to what is in a backup by itself, or belongs to the running server.
+const NO_CONFIGURATION: [&str; 7] = [
+    "backup.drill_directory",
+    "backup.s3.cache_directory",
+    "guard.nftables.program",
+    "server.control_directory",
+    "spool.directory",
+    "storage.mail_root",
+    "webmail.submission",
+];
 
-/// What this server has.
-pub(super) fn of(context: &Context, config: &Config, database: Database) -> anyhow::Result<Source> {
+/// What the configuration names and the backup will not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct LeftOut {
+    pub(super) path: PathBuf,
+    pub(super) because: String,
+}
+
+/// What this server has, and what of its configuration cannot be had.
+pub(super) fn of(context: &Context, config: &Config, database: Database) -> anyhow::Result<(Source, Vec<LeftOut>)> {
     let source = context.source();
-    let path = std::path::absolute(&source.path)?;
-    let mut files = BTreeSet::from([path.clone()]);
-    let text = std::fs::read_to_string(&path)?;
-    let table: toml::Table = text.parse()?;
-    named(&toml::Value::Table(table), source.credentials.as_deref(), &mut files);
-    if let Some(directory) = &config.tls.self_signed {
-        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-        files.extend(entries.map(|entry| entry.path()).filter(|path| is_configuration(path)));
+    let mut found = Found {
+        credentials: source.credentials.clone(),
+        apart: vec![config.storage.mail_root.clone(), config.spool.directory.clone()],
+        files: BTreeSet::new(),
+        left_out: Vec::new(),
+    };
+    if let Destination::Directory(path) = &config.backup.destination {
+        found.apart.push(path.clone());
     }
-    Ok(Source {
+    found.take(&source.path);
+    let table: toml::Table = std::fs::read_to_string(&source.path)?.parse()?;
+    found.named(&Config::shape(), &toml::Value::Table(table));
+    // It has a default, and so need not be in the text.
+    if !config.tls.acme.is_empty() {
+        found.take(&config.tls.acme_state);
+    }
+    if let Some(path) = &config.accounts.declared
+        && let Err(because) = found.declared(path)
+    {
+        found.left_out.push(LeftOut { path: path.clone(), because });
+    }
+    let mut left_out = found.left_out;
+    left_out.dedup();
+    let source = Source {
         hostname: config.hostname.to_string(),
         mail_root: config.storage.mail_root.clone(),
         spool: config.spool.directory.clone(),
         database,
-        files: files.into_iter().collect(),
+        files: found.files.into_iter().collect(),
         recipients: config.backup.age_recipients.clone(),
-    })
+        may_be_empty: false,
+    };
+    Ok((source, left_out))
 }
 
-/// Every file that a configuration names: certificates, keys, secrets, rules, declared accounts. Taken from the text
-/// rather than from the settings, so that a setting that is added is not forgotten here.
-fn named(value: &toml::Value, credentials: Option<&Path>, files: &mut BTreeSet<PathBuf>) {
-    match value {
-        toml::Value::String(text) => {
-            let path = match text.strip_prefix("credential:") {
-                Some(name) => credentials.map(|directory| directory.join(name)),
-                None => Some(PathBuf::from(text)),
-            };
-            files.extend(path.filter(|path| path.is_absolute() && is_configuration(path)));
+/// Every file that a configuration names: certificates, keys, secrets, rules, scripts, declared accounts, and what lies in
+/// the directories it names. Taken from the text rather than from the settings, so that a setting that is added is not
+/// forgotten here.
+struct Found {
+    credentials: Option<PathBuf>,
+    /// Directories that are never part of another one here.
+    apart: Vec<PathBuf>,
+    files: BTreeSet<PathBuf>,
+    left_out: Vec<LeftOut>,
+}
+
+impl Found {
+    /// The files that a document of this shape names.
+    fn named(&mut self, shape: &Shape, document: &toml::Value) {
+        let mut paths = BTreeSet::new();
+        each_path(shape, document, "", &mut |key, text| {
+            if !text.is_empty() && !NO_CONFIGURATION.contains(&key) {
+                paths.insert(text.to_owned());
+            }
+        });
+        for text in paths {
+            match (text.strip_prefix("credential:"), &self.credentials) {
+                (None, _) => self.take(Path::new(&text)),
+                (Some(name), Some(directory)) => self.take(&directory.join(name)),
+                (Some(_), None) => self.leaves_out(Path::new(&text), "CREDENTIALS_DIRECTORY is not set"),
+            }
         }
-        toml::Value::Array(values) => values.iter().for_each(|value| named(value, credentials, files)),
-        toml::Value::Table(table) => table.values().for_each(|value| named(value, credentials, files)),
+        // Whatever else is a path, such as one in a command line.
+        each_text(document, &mut |text| {
+            let path = Path::new(text);
+            if path.is_absolute() && is_configuration(path) {
+                self.files.insert(plain(path));
+            }
+        });
+    }
+
+    /// The files of passwords that the declared accounts name.
+    fn declared(&mut self, path: &Path) -> Result<(), String> {
+        // That it is not there was said.
+        if !path.exists() {
+            return Ok(());
+        }
+        let octets = read_bounded(path, LARGEST_FILE).map_err(|error| error.to_string())?;
+        let text = String::from_utf8(octets).map_err(|error| error.to_string())?;
+        let is_json = path.extension().is_some_and(|ending| ending == "json");
+        let document: Result<toml::Value, String> = if is_json {
+            serde_json::from_str(&text).map_err(|error| error.to_string())
+        } else {
+            text.parse().map(toml::Value::Table).map_err(|error: toml::de::Error| error.to_string())
+        };
+        let document = document.map_err(|error| format!("what it names is not known: {error}"))?;
+        self.named(&DeclaredFile::shape(), &document);
+        Ok(())
+    }
+
+    /// A file, or all files in a directory.
+    fn take(&mut self, path: &Path) {
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => self.take_directory(path, DEPTH),
+            Ok(found) if !found.is_file() => self.leaves_out(path, "it is no plain file"),
+            Ok(found) if found.len() > LARGEST_FILE => {
+                self.leaves_out(path, &format!("it has more than {} MiB", LARGEST_FILE >> 20));
+            }
+            Ok(_) => _ = self.files.insert(plain(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.leaves_out(path, "it is not there"),
+            Err(error) => self.leaves_out(path, &error.to_string()),
+        }
+    }
+
+    fn take_directory(&mut self, path: &Path, depth: usize) {
+        let entries = match std::fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            Ok(entries) => entries,
+            Err(error) => return self.leaves_out(path, &error.to_string()),
+        };
+        for path in entries.into_iter().map(|entry| entry.path()) {
+            let Ok(found) = std::fs::metadata(&path) else { continue };
+            if self.files.len() >= MOST_FILES {
+                return self.leaves_out(&path, "there are too many files for a directory of configuration");
+            }
+            if found.is_file() {
+                self.take(&path);
+            } else if found.is_dir() && !path.is_symlink() && depth > 0 && !self.apart.contains(&path) {
+                self.take_directory(&path, depth - 1);
+            }
+        }
+    }
+
+    fn leaves_out(&mut self, path: &Path, because: &str) {
+        self.left_out.push(LeftOut { path: plain(path), because: because.to_owned() });
+    }
+}
+
+/// Calls back with the dotted key and the text of every path in a document of this shape.
+fn each_path(shape: &Shape, value: &toml::Value, key: &str, each: &mut dyn FnMut(&str, &str)) {
+    match (shape, value) {
+        (Shape::Value(_), toml::Value::String(text)) if *shape == PathBuf::shape() => each(key, text),
+        (Shape::List(inner), toml::Value::Array(values)) => {
+            values.iter().for_each(|value| each_path(inner, value, key, each));
+        }
+        (Shape::Map(inner), toml::Value::Table(table)) => {
+            table.iter().for_each(|(name, value)| each_path(inner, value, &joined(key, name), each));
+        }
+        (Shape::Table { entries, .. }, toml::Value::Table(table)) => {
+            for entry in entries {
+                if let Some(value) = table.get(entry.name) {
+                    each_path(&entry.shape, value, &joined(key, entry.name), each);
+                }
+            }
+        }
         _ => {}
+    }
+}
+
+fn joined(key: &str, name: &str) -> String {
+    if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
+}
+
+fn each_text(value: &toml::Value, each: &mut dyn FnMut(&str)) {
+    match value {
+        toml::Value::String(text) => each(text),
+        toml::Value::Array(values) => values.iter().for_each(|value| each_text(value, each)),
+        toml::Value::Table(table) => table.values().for_each(|value| each_text(value, each)),
+        _ => {}
+    }
+}
+
+/// The path from the root on, with nothing in it that a restore would refuse.
+fn plain(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if !absolute.components().any(|part| part == Component::ParentDir) {
+        return absolute;
+    }
+    let above = absolute.parent().and_then(|above| above.canonicalize().ok());
+    match (above, absolute.file_name()) {
+        (Some(above), Some(name)) => above.join(name),
+        _ => absolute.canonicalize().unwrap_or(absolute),
     }
 }
 
 fn is_configuration(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST_FILE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(credentials: Option<&Path>) -> Found {
+        let credentials = credentials.map(Path::to_owned);
+        Found { credentials, apart: vec![], files: BTreeSet::new(), left_out: vec![] }
+    }
+
+    #[test]
+    fn every_file_and_directory_that_is_named_is_found() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        for directory in ["keys/old", "scripts", "mail"] {
+            std::fs::create_dir_all(path(directory)).unwrap();
+        }
+        for file in ["keys/a.pem", "keys/old/b.pem", "scripts/one.sieve", "mail/x", "password", "secret", "listed"] {
+            std::fs::write(path(file), "x").unwrap();
+        }
+        let shown = |name: &str| path(name).display().to_string();
+        let text = format!(
+            "[storage]\nmail_root = \"{}\"\n[spam.dkim.rotation]\ndirectory = \"{}\"\n[delivery.sieve]\nglobal = \"{}\"\n\
+             [routing.srs]\nsecret_file = \"credential:secret\"\n[[spam.dkim.keys]]\nfile = \"{}\"\n[login]\nanything = \"{}\"\n",
+            shown("mail"),
+            shown("keys"),
+            shown("scripts/../scripts"),
+            shown("gone.pem"),
+            shown("listed"),
+        );
+        let document = toml::Value::Table(text.parse().unwrap());
+        let mut all = found(Some(place.path()));
+        all.named(&Config::shape(), &document);
+        let files: Vec<_> =
+            all.files.iter().map(|file| file.strip_prefix(place.path()).unwrap().to_str().unwrap()).collect();
+        assert_eq!(files, ["keys/a.pem", "keys/old/b.pem", "listed", "scripts/one.sieve", "secret"]);
+        let gone = LeftOut { path: path("gone.pem"), because: "it is not there".to_owned() };
+        assert_eq!(all.left_out, [gone]);
+        let mut without = found(None);
+        without.named(&Config::shape(), &document);
+        assert_eq!(without.left_out.len(), 2, "{:?}", without.left_out);
+    }
+
+    #[test]
+    fn files_named_by_a_relative_path_are_found() {
+        // Tests run in the directory of the package.
+        let text = "[[spam.dkim.keys]]\nfile = \"Cargo.toml\"\n[spam.rules]\nfiles = [\"src/../build.rs\"]\n";
+        let mut all = found(None);
+        all.named(&Config::shape(), &toml::Value::Table(text.parse().unwrap()));
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(all.files.into_iter().collect::<Vec<_>>(), [here.join("Cargo.toml"), here.join("build.rs")]);
+    }
+
+    #[test]
+    fn declared_accounts_name_files_of_passwords() {
+        let place = tempfile::tempdir().unwrap();
+        let password = place.path().join("password");
+        std::fs::write(&password, "x").unwrap();
+        let shown = password.display();
+        let toml = format!("[domains.\"a.test\".users.ann]\npassword_file = \"{shown}\"\n");
+        let json = format!(r#"{{"domains":{{"a.test":{{"users":{{"ann":{{"hashed_password_file":"{shown}"}}}}}}}}}}"#);
+        for (name, content) in [("accounts.toml", toml), ("accounts.json", json)] {
+            let declared = place.path().join(name);
+            std::fs::write(&declared, content).unwrap();
+            let mut all = found(None);
+            all.declared(&declared).unwrap();
+            assert_eq!(all.files.into_iter().collect::<Vec<_>>(), [password.clone()], "{name}");
+        }
+        std::fs::write(place.path().join("bad.toml"), "[").unwrap();
+        assert!(found(None).declared(&place.path().join("bad.toml")).is_err());
+    }
 }

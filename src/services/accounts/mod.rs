@@ -25,4 +25,4 @@ pub use change::{Change, Password, Plan};
 pub use declaration::{Declaration, DeclaredAlias, DeclaredPassword, DeclaredUser};
 pub use read::{DeclarationError, Format, Secrets};
 pub use reconcile::{Accounts, Error};
-pub use settings::AccountsSettings;
+pub use settings::{AccountsSettings, DeclaredFile};

@@ -45,7 +45,7 @@ pub struct Created {
 /// Takes a backup. When it returns, the backup is on disk.
 ///
 /// # Errors
-/// Database or disk fail, or are full. Then there is no new backup, the earlier ones are as they were, and the packs that
+/// Database or disk fail, or are full, or all mail that the newest backup has is gone. Then there is no new backup, the earlier ones are as they were, and the packs that
 /// were finished shorten the next run.
 pub async fn create(
     repository: &Arc<Repository>,
@@ -105,6 +105,9 @@ pub async fn create(
     })
     .await?;
     totals.messages = users.iter().map(|user| user.messages).sum();
+    if totals.messages == 0 && !source.may_be_empty {
+        still_there(repository, &source.mail_root)?;
+    }
     totals.octets = users.iter().map(|user| user.octets).sum();
     totals.read = run.read.load(Ordering::Relaxed);
     totals.new_octets += run.added.load(Ordering::Relaxed);
@@ -132,6 +135,18 @@ pub async fn create(
     .await?;
     let milliseconds = u64::try_from(clock.now().since(begun).as_millis()).unwrap_or(u64::MAX);
     Ok(Created { id: snapshot.id, full: snapshot.full, totals: snapshot.totals, milliseconds })
+}
+
+/// Refuses when the newest backup that can be read has mail: most likely the disk of the mailboxes is not mounted, and
+/// `prune` would in time leave only backups without mail.
+fn still_there(repository: &Repository, mail_root: &Path) -> Result<(), Error> {
+    let newest = repository.snapshots()?.into_iter().rev().find_map(|id| repository.snapshot(&id).ok());
+    match newest.filter(|newest| newest.totals.messages > 0) {
+        Some(Snapshot { id, totals: Totals { messages, .. }, .. }) => {
+            Err(Error::NoMail { mail_root: mail_root.to_owned(), snapshot: id.to_string(), messages })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Runs work that blocks.

@@ -37,6 +37,19 @@ pub enum Error {
         /// When.
         at: Timestamp,
     },
+    /// There was mail, and it has gone.
+    #[error(
+        "`{}` has not one message, and the backup {snapshot} has {messages}: is the disk mounted? `--empty` takes a backup of it \
+         all the same", mail_root.display()
+    )]
+    NoMail {
+        /// The mailboxes.
+        mail_root: PathBuf,
+        /// The newest backup.
+        snapshot: String,
+        /// Its messages.
+        messages: u64,
+    },
     /// The directory is something else.
     #[error("`{}` is no repository of backups, and not empty: name another directory", .0.display())]
     NotRepository(PathBuf),
@@ -83,8 +96,8 @@ pub enum Error {
     },
     /// The database has accounts or queued mail.
     #[error(
-        "the database has accounts or queued mail already and is left as it is: restore to a directory with `--to`, and \
-         take from there what is wanted"
+        "the database has accounts or queued mail already and is left as it is: `--domain` or `--user` brings back accounts \
+         that are gone, and `--to` restores everything into a directory"
     )]
     AccountsThere,
     /// A setting forbids it.
@@ -125,9 +138,11 @@ impl Error {
             Self::Directory(error) => error.kind(),
             Self::Dav(error) => error.kind(),
             Self::Storage(error) => error.kind,
-            Self::NoRepository(_) | Self::Gone { .. } | Self::NoSnapshot(_) | Self::NotInBackup { .. } => {
-                Kind::NotFound
-            }
+            Self::NoRepository(_)
+            | Self::Gone { .. }
+            | Self::NoMail { .. }
+            | Self::NoSnapshot(_)
+            | Self::NotInBackup { .. } => Kind::NotFound,
             Self::Exists { .. } | Self::AccountsThere => Kind::Exists,
             Self::Busy(_) | Self::Program { .. } | Self::Interrupted(_) => Kind::Temporary,
             Self::Damaged { .. } | Self::Missing(_) => Kind::Corrupt,

@@ -56,7 +56,7 @@ pub use progress::Progress;
 pub use prune::{Pruned, plan as plan_prune, prune};
 pub use remote::{Remote, pull, push};
 pub use repository::{Access, ObjectId, Repository, Snapshot, SnapshotId, Totals, UserEntry};
-pub use restore::{AccountRestored, QueueFate, Restored, Selection};
+pub use restore::{AccountRestored, QueueFate, Restored, Selection, missing_accounts, saved_accounts};
 pub use restore::{restore_accounts, restore_files, restore_mail, restore_missing_accounts, restore_missing_calendars};
 pub use retention::kept;
 pub use runs::{Run, last_runs, note_run};

@@ -1,10 +1,13 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// How far a long run has come. Read by whoever shows it, while others count.
+use super::Error;
+
+/// How far a long run has come, and whether it is to go on. Read by whoever shows it, while others count.
 #[derive(Debug, Default)]
 pub struct Progress {
     messages: AtomicU64,
     octets: AtomicU64,
+    stopped: AtomicBool,
 }
 
 impl Progress {
@@ -22,5 +25,21 @@ impl Progress {
     /// Octets read or written.
     pub fn octets(&self) -> u64 {
         self.octets.load(Ordering::Relaxed)
+    }
+
+    /// Has the run end as soon as it can.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the run is to go on.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn goes_on(&self) -> Result<(), Error> {
+        match self.stopped.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Error::Interrupted("it was told to end".to_owned())),
+        }
     }
 }

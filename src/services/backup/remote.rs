@@ -2,11 +2,13 @@
 //!
 //! Packs go first and snapshots after them, so that a copy that was interrupted names nothing that it lacks. Nothing that
 //! is there is changed or removed: files of a repository never change, and a file that was cut off has another name until
-//! it is complete, or in a bucket is not there.
+//! it is complete, or in a bucket is not there. What is to be copied is compared with its SHA-256 before, what is there already
+//! by its size.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::repository::copy;
+use super::repository::{check, copy, other_size};
 use super::s3::BucketPlace;
 use super::{BackupSettings, Destination, Error};
 
@@ -55,12 +57,22 @@ impl std::fmt::Display for Remote {
 /// Copies what the remote place lacks. Blocks.
 ///
 /// # Errors
-/// `rsync` is not there or fails, or the storage does; what was copied stays and shortens the next run.
+/// A file that is to be copied is damaged, or one that is there has another size; `rsync` is not there or fails, or the
+/// storage does. What was copied stays and shortens the next run.
 pub fn push(settings: &BackupSettings, remote: &Remote) -> Result<(), Error> {
     match (&settings.destination, remote) {
         (here, Remote::Bucket(place)) => copy(here, &Destination::Bucket(place.clone()), settings),
         (Destination::Directory(here), Remote::Rsync(there)) => {
-            in_order(settings, &format!("{}/", here.display()), &format!("{there}/"))
+            let (from, to) = (format!("{}/", here.display()), format!("{there}/"));
+            check(here, &Differing::Missing.files(settings, &from, &to)?, settings)?;
+            in_order(settings, &from, &to)?;
+            // What is damaged here is not missing there, and not for this command to say.
+            let others = Differing::InSize.files(settings, &from, &to)?;
+            let is_whole = |name: &&String| check(here, std::slice::from_ref(*name), settings).is_ok();
+            match others.iter().find(is_whole) {
+                Some(name) => Err(other_size(Path::new(&(to + name)))),
+                None => Ok(()),
+            }
         }
         (Destination::Bucket(place), Remote::Rsync(_)) => Err(out_of_reach(place)),
     }
@@ -69,13 +81,18 @@ pub fn push(settings: &BackupSettings, remote: &Remote) -> Result<(), Error> {
 /// Copies back what this place lacks, for a machine that has lost its backups. Blocks.
 ///
 /// # Errors
-/// `rsync` is not there or fails, or the storage does.
+/// `rsync` is not there or fails, or the storage does. What came over by `rsync` and is damaged stays, for most of it can be
+/// read, and is an error, too.
 pub fn pull(settings: &BackupSettings, remote: &Remote) -> Result<(), Error> {
     match (&settings.destination, remote) {
         (here, Remote::Bucket(place)) => copy(&Destination::Bucket(place.clone()), here, settings),
         (Destination::Directory(here), Remote::Rsync(there)) => {
             crate::foundations::files::create_directory(here, 0o700)?;
-            in_order(settings, &format!("{there}/"), &format!("{}/", here.display()))
+            let (from, to) = (format!("{there}/"), format!("{}/", here.display()));
+            let mut doubtful = Differing::Missing.files(settings, &from, &to)?;
+            in_order(settings, &from, &to)?;
+            doubtful.extend(Differing::InSize.files(settings, &from, &to)?);
+            check(here, &doubtful, settings)
         }
         (Destination::Bucket(place), Remote::Rsync(_)) => Err(out_of_reach(place)),
     }
@@ -87,22 +104,50 @@ fn out_of_reach(place: &BucketPlace) -> Error {
     Error::Program { program: "rsync", because }
 }
 
+/// In which way files at two places differ.
+#[derive(Debug, Clone, Copy)]
+enum Differing {
+    /// The other place lacks them.
+    Missing,
+    /// They are at both and have different sizes.
+    InSize,
+}
+
+impl Differing {
+    /// The packs and snapshots that differ, by their names below the root.
+    fn files(self, settings: &BackupSettings, from: &str, to: &str) -> Result<Vec<String>, Error> {
+        let way: &[&str] = match self {
+            Self::Missing => &["--ignore-existing"],
+            Self::InSize => &["--existing", "--size-only"],
+        };
+        let shell = format!("--rsh={}", settings.remote_shell);
+        let listed = rsync(&[way, &[&shell, "--dry-run", "--out-format=%n"]].concat(), from, to)?;
+        let is_file = |name: &&str| {
+            (name.starts_with("packs/") && name.ends_with(".pack"))
+                || (name.starts_with("snapshots/") && name.ends_with(".snapshot"))
+        };
+        Ok(listed.lines().filter(is_file).map(str::to_owned).collect())
+    }
+}
+
 /// The packs and the mark, then the snapshots that name what is in them.
 fn in_order(settings: &BackupSettings, from: &str, to: &str) -> Result<(), Error> {
     let shell = format!("--rsh={}", settings.remote_shell);
-    rsync(&[&shell, "--exclude=/snapshots/*", "--exclude=*.lock"], from, to)?;
-    rsync(&[&shell, "--exclude=*.lock"], from, to)
+    let always = ["--ignore-existing", "--fsync", &shell];
+    rsync(&[&always[..], &["--exclude=/snapshots/*"]].concat(), from, to)?;
+    rsync(&always, from, to).map(drop)
 }
 
-fn rsync(more: &[&str], from: &str, to: &str) -> Result<(), Error> {
+/// Runs `rsync`; what it prints.
+fn rsync(more: &[&str], from: &str, to: &str) -> Result<String, Error> {
     let failed = |because: String| Error::Program { program: "rsync", because };
     let mut command = Command::new("rsync");
-    command.args(["--recursive", "--times", "--perms", "--ignore-existing", "--mkpath", "--fsync"]);
+    command.args(["--recursive", "--times", "--perms", "--mkpath", "--exclude=*.lock"]);
     command.arg("--exclude=.unfinished.*").arg("--exclude=.*.tmp").args(more).args(["--", from, to]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let output = command.output().map_err(|error| failed(format!("it cannot be started: {error}")))?;
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| failed(format!("it cannot be started: {error}")))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }

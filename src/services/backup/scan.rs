@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::Error;
 use super::error::at;
+use crate::foundations::address::Address;
 use crate::storage::mailbox::{FileName, Place};
 
 /// Times a folder is listed again because it changes while it is read.
@@ -38,12 +39,20 @@ pub struct Listed {
 /// When the directories `new` and `cur` of a folder last changed, in nanoseconds since 1970.
 pub type Times = [i64; 2];
 
-/// Who has a directory of mail below a mail root: domain and local part, sorted.
+/// Who has a directory of mail below a mail root, or of what users have before the first mail, such as a script: domain and
+/// local part, sorted.
 pub fn users(mail_root: &Path) -> Result<Vec<(String, String)>, Error> {
     let mut users = Vec::new();
     for domain in directories(mail_root)? {
         for local in directories(&mail_root.join(&domain))? {
-            if mail_root.join(&domain).join(&local).join("cur").is_dir() {
+            let home = mail_root.join(&domain).join(&local);
+            let has_files = || match other_files(&home, &[String::new()]) {
+                Ok(files) => Ok(!files.is_empty() && format!("{local}@{domain}").parse::<Address>().is_ok()),
+                // Removed meanwhile.
+                Err(_) if !home.exists() => Ok(false),
+                Err(error) => Err(error),
+            };
+            if home.join("cur").is_dir() || has_files()? {
                 users.push((domain.clone(), local));
             }
         }
@@ -213,7 +222,11 @@ mod tests {
         for file in ["subscriptions", "postrider-uid", "postrider.index", "sieve/a.sieve", ".Sent/dovecot-keywords"] {
             fs::write(user.join(file), "x").unwrap();
         }
-        assert_eq!(users(root.path()).unwrap(), [("example.test".to_owned(), "ann".to_owned())]);
+        fs::create_dir_all(root.path().join("example.test/carl/sieve")).unwrap();
+        fs::write(root.path().join("example.test/carl/sieve/main.sieve"), "keep;").unwrap();
+        let user = |local: &str| ("example.test".to_owned(), local.to_owned());
+        assert_eq!(users(root.path()).unwrap(), [user("ann"), user("carl")]);
+        let user = root.path().join("example.test/ann");
         let folders = folders(&user).unwrap();
         assert_eq!(folders, ["", ".Sent"]);
         let (listing, times) = messages(&user, || i64::MAX).unwrap();

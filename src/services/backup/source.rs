@@ -17,4 +17,6 @@ pub struct Source {
     pub files: Vec<PathBuf>,
     /// Recipients of `age` for whom those files are encrypted; none to leave them as they are.
     pub recipients: Vec<String>,
+    /// Whether mailboxes without a single message are meant, although an earlier backup has some.
+    pub may_be_empty: bool,
 }

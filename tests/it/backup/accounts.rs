@@ -1,7 +1,7 @@
 //! Accounts that were lost, and come back with their mail.
 
 use super::whole::furnished;
-use super::world::{backup, done, message};
+use super::world::{backup, deliver, done, message, settings};
 use crate::harness::{Host, Imap};
 use postrider::config::Protocol;
 use postrider::foundations::address::Address;
@@ -80,5 +80,44 @@ async fn a_lost_domain_comes_back_with_its_users() {
     imap.ok("SELECT INBOX").await;
     let (said, code) = backup(&host, &["restore", "--live", "--user", "nobody@example.test"]).await;
     assert_eq!(code, 4, "{said}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_without_mail_come_back_too() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = Host::start()
+        .user("ann@example.test")
+        .user("carl@example.test")
+        .user("dora@example.test")
+        .settings(&settings(destination.path()))
+        .await;
+    deliver(&host, "ann@example.test", ["a@x".to_owned()]).await;
+    let script = host.mail_root().join("example.test/carl/sieve/main.sieve");
+    std::fs::create_dir_all(script.parent().unwrap()).unwrap();
+    std::fs::write(&script, "keep;").unwrap();
+    done(&host, &["create"]).await;
+    std::fs::remove_dir_all(host.mail_root().join("example.test/carl")).unwrap();
+    forget(&host, &["DELETE FROM virtual_users WHERE email <> 'ann@example.test'"]).await;
+
+    // The database is not empty, so nobody comes back unless it is asked for.
+    let (said, code) = backup(&host, &["restore", "--live"]).await;
+    assert_eq!(code, 5, "{said}");
+    assert_eq!(said["accounts_missing"], serde_json::json!(["carl@example.test", "dora@example.test"]));
+    std::fs::remove_dir_all(host.mail_root().join("example.test/carl")).unwrap();
+
+    let restored = done(&host, &["restore", "--live", "--user", "carl@example.test"]).await;
+    assert_eq!(restored["accounts"][0]["address"], "carl@example.test", "{restored}");
+    assert_eq!(std::fs::read_to_string(&script).unwrap(), "keep;");
+    // Of the other one there is not even a directory.
+    let restored = done(&host, &["restore", "--live", "--domain", "example.test"]).await;
+    assert_eq!(restored["accounts"].as_array().unwrap().len(), 1, "{restored}");
+    assert_eq!(restored["accounts"][0]["address"], "dora@example.test");
+    forget(&host, &["DELETE FROM virtual_users WHERE email = 'dora@example.test'"]).await;
+    let restored = done(&host, &["restore", "--live", "--user", "dora@example.test"]).await;
+    assert_eq!(restored["accounts"][0]["password"], true, "{restored}");
+    host.parts().directory.forget();
+    host.imap("carl@example.test").await.ok("SELECT INBOX").await;
+    host.imap("dora@example.test").await.ok("SELECT INBOX").await;
     host.stop().await;
 }

@@ -1,13 +1,15 @@
 //! A backup proven by a server made of it.
 
 use std::fs;
+use std::time::Duration;
 
 use postrider::foundations::event::EventKind;
 use postrider::storage::journal::Query;
+use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::whole::furnished;
-use super::world::{backup, deliver, done, packs};
+use super::world::{backup, command, deliver, done, message, packs, settings};
 use crate::harness::Host;
 
 async fn metrics(host: &Host) -> String {
@@ -37,6 +39,7 @@ async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
     assert_eq!(drilled["differences"], serde_json::json!([]));
     assert_eq!((&drilled["users"], &drilled["messages"]), (&2.into(), &39.into()));
     assert!(drilled["contents"].as_u64().unwrap() >= 38, "{drilled}");
+    assert_eq!(drilled["unnumbered"], 1, "the foreign file");
     assert!(drilled["recovery_seconds"].as_f64().unwrap() > 0.0);
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "the throw-away server is gone");
 
@@ -81,5 +84,49 @@ async fn a_drill_can_be_looked_at() {
     assert_eq!(drilled["users"], 1);
     let directory = drilled["directory"].as_str().unwrap();
     assert!(std::path::Path::new(directory).join("mail/example.test").is_dir());
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_that_is_broken_off_leaves_no_mail_behind() {
+    let destination = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let host = Host::start().user("ann@example.test").settings(&settings(destination.path())).await;
+    let config = host.config();
+    let setting = format!("[backup]\ndrill_directory = \"{}\"\n", scratch.path().display());
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
+    let folder = host.mail_root().join("example.test/ann");
+    for directory in ["cur", "new", "tmp"] {
+        fs::create_dir_all(folder.join(directory)).unwrap();
+    }
+    for n in 0..3000 {
+        fs::write(folder.join(format!("new/{n}.M1P1.host")), message(&format!("{n}@x"), 40)).unwrap();
+    }
+    done(&host, &["create"]).await;
+    // None of these files has been seen by the server.
+    let mut people = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
+    let output = people.arg("--config").arg(&config).args(["backup", "drill"]).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("3000 had no UID yet") && said.contains("no content compared"), "{said}");
+    let restored = |messages: usize| {
+        let new = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().path().join("mail/example.test"));
+        let mut homes = new.flat_map(|domain| [domain.join(".restoring-ann/new"), domain.join("ann/new")]);
+        homes.any(|new| fs::read_dir(new).is_ok_and(|entries| entries.count() >= messages))
+    };
+    for signal in [Signal::TERM, Signal::INT, Signal::KILL] {
+        let mut child = command(&host, &["drill"]).spawn().unwrap();
+        while !restored(10) && child.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+        let status = child.wait().await.unwrap();
+        assert_eq!(status.code(), (signal != Signal::KILL).then_some(75), "{signal:?}");
+        let left = fs::read_dir(scratch.path()).unwrap().count();
+        assert_eq!(left, usize::from(signal == Signal::KILL), "{signal:?}");
+    }
+    // What nobody could remove any more, the next one does.
+    done(&host, &["drill"]).await;
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
     host.stop().await;
 }

@@ -102,6 +102,7 @@ async fn goes_into_every_engine(database: Database) {
         database: database.clone(),
         files: vec![],
         recipients: vec![],
+        may_be_empty: false,
     };
     let clock: SharedClock = Arc::new(SystemClock);
     let created = create(&repository, &source, Extent::New, &clock, &Arc::new(Progress::default())).await.unwrap();

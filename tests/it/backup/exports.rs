@@ -111,6 +111,25 @@ async fn a_copy_elsewhere_is_a_repository_too() {
     deliver(&host, "ann@example.test", ["more@x".to_owned()]).await;
     done(&host, &["create"]).await;
     done(&host, &["push", "--remote", remote]).await;
+    // A copy that was cut off is said, and nothing is overwritten.
+    let cut = first.last().unwrap();
+    let content = fs::read(cut).unwrap();
+    fs::write(cut, &content[..content.len() - 1]).unwrap();
+    let (said, code) = backup(&host, &["push", "--remote", remote]).await;
+    assert_eq!(code, 6, "{said}");
+    assert!(said["error"].as_str().unwrap().contains(cut.to_str().unwrap()), "{said}");
+    fs::remove_file(cut).unwrap();
+    // What is damaged here is not copied, and neither is the backup that needs it.
+    let here = destination.path().join(cut.strip_prefix(remote).unwrap());
+    let mut flipped = content.clone();
+    flipped[5] ^= 1;
+    fs::write(&here, &flipped).unwrap();
+    let (said, code) = backup(&host, &["push", "--remote", remote]).await;
+    assert_eq!(code, 6, "{said}");
+    assert!(!cut.exists());
+    fs::write(&here, &content).unwrap();
+    done(&host, &["push", "--remote", remote]).await;
+    assert_eq!(fs::read(cut).unwrap(), content);
     // What is damaged here later does not reach the copy.
     let pack = &packs(destination.path())[0];
     fs::write(pack, "nothing").unwrap();
@@ -118,8 +137,13 @@ async fn a_copy_elsewhere_is_a_repository_too() {
     let verified = done(&host, &["--destination", remote, "verify"]).await;
     assert_eq!(verified["snapshots"], 2);
 
-    // The machine is lost, and its backups come back from afar.
+    // The machine is lost, and its backups come back from afar; what is damaged there is said.
     fs::remove_dir_all(destination.path()).unwrap();
+    fs::write(cut, &flipped).unwrap();
+    let (said, code) = backup(&host, &["pull", "--remote", remote]).await;
+    assert_eq!(code, 6, "{said}");
+    fs::write(cut, &content).unwrap();
+    fs::remove_file(&here).unwrap();
     done(&host, &["pull", "--remote", remote]).await;
     done(&host, &["verify"]).await;
     let target = tempfile::tempdir().unwrap();

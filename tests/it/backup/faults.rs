@@ -189,6 +189,10 @@ async fn other_directories_and_other_writers_are_respected() {
     let host = Host::start().user("ann@example.test").settings(&settings(destination.path())).await;
     assert_eq!(backup(&host, &["list"]).await.1, 4, "there is no backup yet");
     done(&host, &["create"]).await;
+    let (said, code) = backup(&host, &["verify", "20010101T000000Z"]).await;
+    assert_eq!(code, 4, "{said}");
+    let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
+    assert!(runs.iter().all(|run| run.what != "verified"), "{runs:?}");
     let lock = fs::File::open(destination.path().join("writing.lock")).unwrap();
     lock.lock().unwrap();
     assert_eq!(backup(&host, &["create"]).await.1, 75, "somebody else writes");
@@ -203,6 +207,25 @@ async fn other_directories_and_other_writers_are_respected() {
     let (said, code) = backup(&host, &["create"]).await;
     assert_eq!(code, 1);
     assert!(said["error"].as_str().unwrap().contains("format 2"), "{said}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_that_has_gone_is_no_backup() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    done(&host, &["create"]).await;
+    // As if its disk were not mounted.
+    fs::rename(host.mail_root().join("example.test"), host.directory().join("elsewhere")).unwrap();
+    for arguments in [&["create"][..], &["create", "--full"]] {
+        let (said, code) = backup(&host, arguments).await;
+        assert_eq!(code, 4, "{said}");
+        assert!(said["error"].as_str().unwrap().contains("has not one message"), "{said}");
+    }
+    assert_eq!(done(&host, &["list"]).await.as_array().unwrap().len(), 1);
+    assert_eq!(done(&host, &["create", "--empty"]).await["messages"], 0);
+    // It is known now.
+    done(&host, &["create"]).await;
     host.stop().await;
 }
 

@@ -36,6 +36,11 @@ async fn what_no_backup_needs_goes_and_the_others_stay_whole() {
     let rules = "[backup.retention]\ndaily = 1\nweekly = 1\nmonthly = 1\nfull = 0\n";
     let config = host.config();
     fs::write(&config, fs::read_to_string(&config).unwrap() + rules).unwrap();
+    let mut people = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
+    let output =
+        people.arg("--config").arg(host.config()).args(["backup", "prune", "--dry-run"]).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.lines().skip(1).all(|line| line.starts_with("would be removed\t")), "{said}");
     let planned = done(&host, &["prune", "--dry-run"]).await;
     assert_eq!(planned["removed"], serde_json::json!(["20010101T000000Z"]));
     assert_eq!(done(&host, &["list"]).await.as_array().unwrap().len(), 2);

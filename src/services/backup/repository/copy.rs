@@ -1,11 +1,11 @@
 //! Copies of a repository from one shelf to another.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::shelf::{self, Listed, Shelf};
+use super::shelf::{self, DirectoryShelf, Fetched, Listed, Shelf};
 use super::snapshot::LARGEST;
 use super::store::prepare;
 use super::{Access, ObjectId, Snapshot, pack};
@@ -25,29 +25,68 @@ pub fn copy(from: &Destination, to: &Destination, settings: &BackupSettings) -> 
     to.furnish()?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(usize::from(settings.threads)).build();
     let threads = threads.map_err(|error| Error::Interrupted(error.to_string()))?;
+    let mut others = Vec::new();
     for directory in ["packs", "snapshots"] {
-        let there: HashSet<String> = to.list(directory)?.into_iter().map(|file| file.name).collect();
-        let mut missing = from.list(directory)?;
-        missing.retain(|file| !there.contains(&file.name));
+        let there: HashMap<String, u64> = to.list(directory)?.into_iter().map(|file| (file.name, file.size)).collect();
+        let (known, missing): (Vec<_>, Vec<_>) =
+            from.list(directory)?.into_iter().partition(|file| there.contains_key(&file.name));
         threads.install(|| missing.par_iter().try_for_each(|file| copy_file(&*from, &*to, file)))?;
+        others.extend(known.into_iter().filter(|file| there.get(&file.name) != Some(&file.size)));
     }
-    Ok(())
+    // Which of the two is not what was written, only its content says.
+    match others.iter().find(|file| whole(&*from, file).is_ok()) {
+        Some(file) => Err(other_size(&to.shown(&file.name))),
+        None => Ok(()),
+    }
+}
+
+/// A file at the other place is not as long as the one here, which is whole. Nothing is overwritten there.
+pub fn other_size(path: &Path) -> Error {
+    damaged(path, "it has another size than it was written with; move it away, and copy again")
+}
+
+/// Checks some files of a repository in a directory by the SHA-256 in them or in their names. Blocks.
+///
+/// # Errors
+/// One is damaged or has gone, or the disk fails.
+pub fn check(root: &Path, names: &[String], settings: &BackupSettings) -> Result<(), Error> {
+    let shelf = DirectoryShelf::new(root);
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(usize::from(settings.threads)).build();
+    let threads = threads.map_err(|error| Error::Interrupted(error.to_string()))?;
+    let file = |name: &String| Listed { name: name.clone(), size: 0 };
+    threads.install(|| names.par_iter().try_for_each(|name| whole(&shelf, &file(name)).map(drop)))
+}
+
+/// A file that is what it was when it was written.
+enum Whole {
+    Snapshot(Vec<u8>),
+    Pack(Fetched, ObjectId),
+    /// Nothing of ours.
+    Other,
+}
+
+/// Reads a file and compares it with its SHA-256.
+fn whole(shelf: &dyn Shelf, file: &Listed) -> Result<Whole, Error> {
+    let shown = shelf.shown(&file.name);
+    if file.name.starts_with("snapshots/") {
+        let content = shelf.read(&file.name, LARGEST)?.ok_or_else(|| damaged(&shown, "it has gone meanwhile"))?;
+        Snapshot::from_octets(&shown, &content)?;
+        return Ok(Whole::Snapshot(content));
+    }
+    let stem = Path::new(&file.name).file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    let Ok(id) = stem.parse::<ObjectId>() else { return Ok(Whole::Other) };
+    let fetched = shelf.fetch(file)?;
+    if pack::hash_file(&fetched.path)? != id {
+        return Err(damaged(&shown, "its SHA-256 is no longer the one in its name"));
+    }
+    Ok(Whole::Pack(fetched, id))
 }
 
 /// Copies a file, if it is what it was when it was written.
 fn copy_file(from: &dyn Shelf, to: &dyn Shelf, file: &Listed) -> Result<(), Error> {
-    let shown = from.shown(&file.name);
-    if file.name.starts_with("snapshots/") {
-        let content = from.read(&file.name, LARGEST)?.ok_or_else(|| damaged(&shown, "it has gone meanwhile"))?;
-        Snapshot::from_octets(&shown, &content)?;
-        return to.put(&file.name, &content);
+    match whole(from, file)? {
+        Whole::Snapshot(content) => to.put(&file.name, &content),
+        Whole::Pack(fetched, id) => to.add(&fetched.path, &file.name, id),
+        Whole::Other => Ok(()),
     }
-    let stem = Path::new(&file.name).file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-    // Nothing of ours.
-    let Ok(id) = stem.parse::<ObjectId>() else { return Ok(()) };
-    let fetched = from.fetch(file)?;
-    if pack::hash_file(&fetched.path)? != id {
-        return Err(damaged(&shown, "its SHA-256 is no longer the one in its name"));
-    }
-    to.add(&fetched.path, &file.name, id)
 }

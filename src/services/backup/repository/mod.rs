@@ -28,7 +28,7 @@ pub use snapshot::{DatabaseRecord, FileContent, FileRecord, FolderRecord, Snapsh
 pub use snapshot::{UserEntry, UserRecord};
 pub use store::{Access, Repository};
 
-pub(super) use copy::copy;
+pub(super) use copy::{check, copy, other_size};
 pub(super) use index::Location;
 pub(super) use lane::{Block, Kind};
 pub(super) use pack::hash_file;

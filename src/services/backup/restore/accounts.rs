@@ -1,5 +1,7 @@
 //! Accounts that are gone while their mail is restored.
 
+use std::collections::HashSet;
+
 use super::Selection;
 use super::saved::{Row, number, table, text};
 use crate::foundations::address::{Address, Domain};
@@ -7,7 +9,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::ByteSize;
 use crate::services::backup::Error;
-use crate::services::backup::repository::{Repository, Snapshot};
+use crate::services::backup::repository::{Repository, Snapshot, UserEntry};
 use crate::storage::directory::{
     self, Account, Directory, Edit, NewAppPassword, NewUser, Owner, PasswordOwner, Scopes, Source, Standing,
 };
@@ -37,6 +39,54 @@ fn shown<S: serde::Serializer>(quota: &Option<ByteSize>, s: S) -> Result<S::Ok, 
     }
 }
 
+/// The selected users who had an account, with mail or without. One that was in the archive is among them only when it is
+/// named or had mail.
+///
+/// # Errors
+/// An object is missing or damaged.
+pub fn saved_accounts(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    selection: &Selection,
+) -> Result<Vec<Address>, Error> {
+    let states = table(repository, snapshot, "user_state")?;
+    let archived: HashSet<i64> = states
+        .iter()
+        .filter(|state| number(state, "archived_at").is_some())
+        .filter_map(|state| number(state, "user_id"))
+        .collect();
+    let with_mail: HashSet<String> = snapshot.users.iter().map(UserEntry::address).collect();
+    let mut found = Vec::new();
+    for row in table(repository, snapshot, "virtual_users")? {
+        let Some(address) = text(&row, "email").and_then(|email| email.parse::<Address>().ok()) else { continue };
+        let is_archived = number(&row, "id").is_some_and(|id| archived.contains(&id));
+        let is_meant = !is_archived || selection.user.is_some() || with_mail.contains(&address.key());
+        if is_meant && selection.takes_account(&address) {
+            found.push(address);
+        }
+    }
+    Ok(found)
+}
+
+/// Those among the accounts of [`saved_accounts`] that are not here any more.
+///
+/// # Errors
+/// An object is missing or damaged, or the database fails.
+pub async fn missing_accounts(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    selection: &Selection,
+    directory: &Directory,
+) -> Result<Vec<Address>, Error> {
+    let mut missing = Vec::new();
+    for address in saved_accounts(repository, snapshot, selection)? {
+        if directory.account_now(&address).await?.is_none() {
+            missing.push(address);
+        }
+    }
+    Ok(missing)
+}
+
 /// Makes the accounts of the selected users again that are not here any more: with password, second factor, app passwords, quota, name
 /// and aliases, and with their domain where that is gone, too. Those that are here stay as they are, be they disabled or in the archive.
 ///
@@ -48,13 +98,7 @@ pub async fn restore_missing_accounts(
     selection: &Selection,
     directory: &Directory,
 ) -> Result<Vec<AccountRestored>, Error> {
-    let mut missing = Vec::new();
-    for user in snapshot.users.iter().filter(|user| selection.takes(user)) {
-        let Ok(address) = user.address().parse::<Address>() else { continue };
-        if directory.account_now(&address).await?.is_none() {
-            missing.push(address);
-        }
-    }
+    let missing = missing_accounts(repository, snapshot, selection, directory).await?;
     if missing.is_empty() {
         return Ok(Vec::new());
     }
@@ -71,7 +115,6 @@ pub async fn restore_missing_accounts(
     let mut domains: Vec<Domain> = edit.everything().await?.domains.into_iter().map(|domain| domain.name).collect();
     let mut restored = Vec::new();
     for address in missing {
-        // Mail without an account was there before, too.
         let Some((user, id, enabled)) = saved.user(&address) else { continue };
         let is_new_domain = !domains.contains(address.domain());
         if is_new_domain {

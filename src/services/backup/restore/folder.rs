@@ -67,6 +67,7 @@ impl Restoring<'_> {
     }
 
     fn write(&self, path: &Path, message: &MessageEntry, content: &[u8]) -> Result<(), Error> {
+        self.progress.goes_on()?;
         self.progress.add(1, content.len() as u64);
         Ok(self.owner.write_new(path, content, 0o600, message.date.saturating_mul(1_000_000_000))?)
     }

@@ -9,7 +9,7 @@ mod selection;
 mod user;
 mod write;
 
-pub use accounts::{AccountRestored, restore_missing_accounts};
+pub use accounts::{AccountRestored, missing_accounts, restore_missing_accounts, saved_accounts};
 pub use calendars::restore_missing_calendars;
 pub use files::{QueueFate, restore_accounts, restore_files};
 pub use selection::Selection;
@@ -85,7 +85,7 @@ impl Restored {
 /// Damage in the backup is no error: what is whole is restored, and what is lost is counted.
 ///
 /// # Errors
-/// Nothing in the backup is meant, the disk fails, or the storage cannot be asked any more.
+/// Nothing in the backup is meant, the disk fails, the storage cannot be asked any more, or `progress` was told to end.
 pub fn restore_mail(
     repository: &Repository,
     snapshot: &Snapshot,

@@ -34,6 +34,7 @@ const UIDS_PASSED_OVER: u32 = 100_000;
 impl Restoring<'_> {
     /// Restores what is meant of one user.
     pub fn user(&self, entry: &UserEntry) -> Result<Restored, Error> {
+        self.progress.goes_on()?;
         let record = match read_record(self.repository, &entry.record) {
             Ok(record) => record,
             Err(error) => return Restored::lost(entry.messages, error),
@@ -44,7 +45,11 @@ impl Restoring<'_> {
             // The store and other programs pass over names that begin with a dot.
             let hidden = domain.join(format!(".restoring-{}", entry.local));
             let mut restored = Restored::default();
-            make_maildir(self.owner, &hidden)?;
+            // Of somebody without mail there are other files only, and the server makes the mailbox.
+            self.owner.make_directory(&hidden)?;
+            if !record.folders.is_empty() {
+                make_maildir(self.owner, &hidden)?;
+            }
             for folder in &record.folders {
                 restored = restored.and(self.whole_folder(&hidden.join(&folder.directory), folder)?);
             }
