@@ -10,7 +10,6 @@ use crate::foundations::clock::SystemClock;
 use crate::foundations::ids::QueueId;
 use crate::foundations::tasks::Tasks;
 use crate::services::filter::classifier::{Class, Owner};
-use crate::services::handover::QUARANTINED;
 use crate::services::trace::{Asked, Period, Trace};
 use crate::storage::journal::Journal;
 use crate::storage::spool::Spool;
@@ -46,7 +45,7 @@ pub(super) async fn run(command: Quarantine, context: &Context) -> Outcome {
     match command {
         Quarantine::List => {
             let mut entries = every(context, &config, "held").await?;
-            entries.retain(is_quarantined);
+            entries.retain(EntryShown::is_quarantined);
             output.list(&entries);
         }
         Quarantine::Show { id } => show(context, &config, id).await?,
@@ -67,14 +66,10 @@ pub(super) async fn run(command: Quarantine, context: &Context) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn is_quarantined(entry: &EntryShown) -> bool {
-    entry.hold_reason.as_deref() == Some(QUARANTINED)
-}
-
 /// An entry that is in quarantine; what waits for other reasons is the business of `postrider queue`.
 async fn quarantined(context: &Context, config: &Config, id: QueueId) -> anyhow::Result<EntryShown> {
     let entry: EntryShown = asked(context, config, QueueCommand::Show { id }).await?;
-    if !is_quarantined(&entry) {
+    if !entry.is_quarantined() {
         bail!("{id} is in the queue, but not in quarantine; see `postrider queue show {id}`");
     }
     Ok(entry)

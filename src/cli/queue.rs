@@ -12,9 +12,10 @@ use crate::daemon::control::{Request, RequestError, ask};
 use crate::foundations::clock::SystemClock;
 use crate::foundations::ids::QueueId;
 use crate::foundations::tasks::Tasks;
-use crate::storage::spool::Spool;
+use crate::storage::spool::{QUARANTINED, Spool};
 
-/// The queue. WHICH is `all`, `held`, a queue id, `from:ADDRESS`, `to:ADDRESS` or `domain:NAME`.
+/// The queue. WHICH is `all`, `held`, a queue id, `from:ADDRESS`, `to:ADDRESS` or `domain:NAME`. What is in quarantine is
+/// listed, but changed only when its id is given; see `postrider quarantine`.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Queue {
     /// List messages that wait.
@@ -72,7 +73,10 @@ impl Shown for EntryShown {
             [first, rest @ ..] => format!("{} and {} more", first.address, rest.len()),
         };
         let first = self.recipients.first();
-        let state = first.map(|recipient| recipient.state.clone()).unwrap_or_default();
+        let state = match first {
+            Some(_) if self.is_quarantined() => "quarantined".to_owned(),
+            first => first.map(|recipient| recipient.state.clone()).unwrap_or_default(),
+        };
         let reply = first.and_then(|recipient| recipient.last_reply.clone()).unwrap_or_default();
         let sender = if self.sender.is_empty() { "<>" } else { &self.sender };
         let size = rounded(self.size);
@@ -134,6 +138,13 @@ pub(super) async fn run(command: Queue, context: &Context) -> Outcome {
         }
     }
     Ok(Exit::Done)
+}
+
+impl EntryShown {
+    /// Whether the filter keeps it back.
+    pub(super) fn is_quarantined(&self) -> bool {
+        self.hold_reason.as_deref() == Some(QUARANTINED)
+    }
 }
 
 /// All entries that a word means, page by page.

@@ -2,7 +2,7 @@
 
 use super::commit::{Change, Job};
 use super::entry::{ENTRY_COLUMNS, ENTRY_WIDTH, RECIPIENT_COLUMNS, entry, queued};
-use super::{Entry, Error, Queued, RecipientState, Spool};
+use super::{Entry, Error, QUARANTINED, Queued, RecipientState, Spool};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
@@ -17,7 +17,7 @@ pub struct Listing {
     pub recipients: Vec<Queued>,
 }
 
-/// Which entries are meant.
+/// Which entries are meant. Changes pass over what is in quarantine, unless it is [`Selection::Entry`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     /// Every one.
@@ -69,6 +69,16 @@ impl Selection {
                 vec![RecipientState::Held.number().into()],
             ),
         }
+    }
+
+    /// The same for changes: what is in quarantine is meant only by who names it.
+    fn condition_of_change(&self) -> (String, Vec<Val>) {
+        let (condition, mut values) = self.condition();
+        if matches!(self, Self::Entry(_)) {
+            return (condition.to_owned(), values);
+        }
+        values.push(Val::from(QUARANTINED));
+        (format!("{condition} AND (e.hold_reason IS NULL OR e.hold_reason <> ?)"), values)
     }
 }
 
@@ -162,10 +172,10 @@ impl Spool {
         let held = vec![RecipientState::Held.number().into()];
         let assign = "state = ?, due_at = CASE WHEN owner IS NULL THEN ? ELSE due_at END";
         let changed = self.change(selection, assign, values, "state = ?", held).await?;
-        let (condition, values) = selection.condition();
+        let (condition, values) = selection.condition_of_change();
         let sql = Sql::assembled(format!(
             "UPDATE queue_entries SET hold_reason = NULL WHERE hold_reason IS NOT NULL AND id IN ({})",
-            ids(condition)
+            ids(&condition)
         ));
         let mut job = Job::full();
         job.changes.push(Change::new(sql, values));
@@ -193,10 +203,10 @@ impl Spool {
         which: &str,
         mut which_values: Vec<Val>,
     ) -> Result<u64, Error> {
-        let (condition, mut selected) = selection.condition();
+        let (condition, mut selected) = selection.condition_of_change();
         let sql = Sql::assembled(format!(
             "UPDATE queue_recipients SET {assign} WHERE {which} AND entry IN ({})",
-            ids(condition)
+            ids(&condition)
         ));
         values.append(&mut which_values);
         values.append(&mut selected);

@@ -7,8 +7,8 @@ use postrider::foundations::failure::Kind;
 use postrider::foundations::mail::Recipient;
 use postrider::storage::database::Database;
 use postrider::storage::spool::{
-    Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, QueueNode, RecipientState, Report, Selection,
-    Settled,
+    Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, QUARANTINED, QueueNode, RecipientState, Report,
+    Selection, Settled,
 };
 
 use super::world::{SetUp, World, mail};
@@ -18,6 +18,7 @@ crate::accounts::engines::on_every_engine!(
     concurrent_commits_are_all_kept,
     claims_are_exclusive_and_come_back,
     holds_releases_and_deletes,
+    selections_pass_over_the_quarantine,
     reports_and_notifications_change_places,
     sweeps_orphans,
     a_body_whose_rows_were_refused_is_removed,
@@ -169,6 +170,36 @@ async fn holds_releases_and_deletes(database: Database) {
     world.spool.delete(id).await.unwrap();
     assert!(world.spool.delete(id).await.is_err());
     assert!(matches!(world.spool.message(id).await, Err(Error::BodyMissing(_))));
+}
+
+async fn selections_pass_over_the_quarantine(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let commit = async |hold: Option<&str>| {
+        let recipients = vec![to("a@x.test", "mx:x.test", &world)];
+        let hold = hold.map(str::to_owned);
+        world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold }).await.unwrap()
+    };
+    let (kept, other) = (commit(Some(QUARANTINED)).await, commit(Some("suspicious")).await);
+    let selections = [
+        Selection::All,
+        Selection::Held,
+        Selection::Sender("ann@sender.test".parse().unwrap()),
+        Selection::Recipient("a@x.test".parse().unwrap()),
+        Selection::Domain("x.test".parse().unwrap()),
+    ];
+    for selection in selections {
+        assert_eq!(world.spool.list(&selection, None, 10).await.unwrap().len(), 2, "{selection:?}");
+        assert_eq!(world.spool.release(&selection).await.unwrap(), 1, "{selection:?}");
+        assert_eq!(world.spool.retry(&Selection::All).await.unwrap(), 1);
+        assert_eq!(world.spool.hold(&Selection::All).await.unwrap(), 1);
+        let still = world.spool.entry(kept).await.unwrap();
+        assert_eq!(still.entry.hold_reason.as_deref(), Some(QUARANTINED), "{selection:?}");
+        assert_eq!(still.recipients[0].state, RecipientState::Held, "{selection:?}");
+    }
+    assert_eq!(world.spool.release(&Selection::Entry(kept)).await.unwrap(), 1);
+    assert_eq!(world.spool.entry(kept).await.unwrap().entry.hold_reason, None);
+    world.spool.delete(other).await.unwrap();
 }
 
 async fn reports_and_notifications_change_places(database: Database) {
