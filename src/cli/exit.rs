@@ -1,5 +1,6 @@
 use std::process::ExitCode;
 
+use super::demo::InTheWay;
 use crate::config::LoadError;
 use crate::daemon::administration;
 use crate::daemon::control::{Complaint, Nature, RequestError};
@@ -66,6 +67,7 @@ impl Exit {
                 .or_else(|| cause.downcast_ref().map(set_up::Error::kind))
                 .or_else(|| cause.downcast_ref().map(KeyError::kind))
                 .or_else(|| cause.downcast_ref().and_then(administration::Error::kind))
+                .or_else(|| cause.downcast_ref().map(|_: &InTheWay| Kind::Exists))
                 .or_else(|| cause.downcast_ref().and_then(asked))
         });
         match kind {
