@@ -154,11 +154,11 @@ pub(super) async fn every(context: &Context, config: &Config, which: &str) -> an
         let after = entries.last().map(|entry| entry.id);
         let command = QueueCommand::List { which: which.to_owned(), after };
         let page: Vec<EntryShown> = asked(context, config, command).await?;
-        let is_last = page.len() < administration::PAGE as usize;
-        entries.extend(page);
-        if is_last {
+        // A page with many recipients has fewer messages; only one without any is the end.
+        if page.is_empty() {
             return Ok(entries);
         }
+        entries.extend(page);
     }
 }
 

@@ -19,6 +19,7 @@ crate::accounts::engines::on_every_engine!(
     claims_are_exclusive_and_come_back,
     holds_releases_and_deletes,
     selections_pass_over_the_quarantine,
+    lists_have_every_message_of_many_recipients,
     reports_and_notifications_change_places,
     sweeps_orphans,
     a_body_whose_rows_were_refused_is_removed,
@@ -200,6 +201,27 @@ async fn selections_pass_over_the_quarantine(database: Database) {
     assert_eq!(world.spool.release(&Selection::Entry(kept)).await.unwrap(), 1);
     assert_eq!(world.spool.entry(kept).await.unwrap().entry.hold_reason, None);
     world.spool.delete(other).await.unwrap();
+}
+
+async fn lists_have_every_message_of_many_recipients(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    // Two are more than one answer holds, and so is the last one alone.
+    let sizes = [12_000, 12_000, 20_001, 1];
+    for size in sizes {
+        let recipients = (0..size).map(|n| to(&format!("r{n}@x.test"), "mx:x.test", &world)).collect();
+        world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
+    }
+    for selection in [Selection::All, Selection::Domain("x.test".parse().unwrap())] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = world.spool.list(&selection, after, 500).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.entry.id);
+            seen.extend(page.iter().map(|listing| listing.recipients.len()));
+        }
+        assert_eq!(seen, sizes, "{selection:?}");
+    }
 }
 
 async fn reports_and_notifications_change_places(database: Database) {
