@@ -8,6 +8,8 @@ pub(super) mod source;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context as _;
+
 use super::context::Context;
 use super::exit::Outcome;
 use crate::config::{Checks, Config, load};
@@ -56,11 +58,15 @@ fn configuration_at(path: &std::path::Path) -> anyhow::Result<Config> {
     Ok(load(path, Checks::Syntax, None)?)
 }
 
-/// The filter's settings, with further rule files.
-fn settings(config: Option<&Config>, rules: &[PathBuf]) -> FilterSettings {
+/// The filter's settings, with further rule files. The server goes on without one that it cannot read; whoever asks about
+/// rules wants to know.
+fn settings(config: Option<&Config>, rules: &[PathBuf]) -> anyhow::Result<FilterSettings> {
     let mut settings = config.map(|c| c.spam.clone()).unwrap_or_default();
     settings.rules.files.extend(rules.iter().cloned());
-    settings
+    for path in &settings.rules.files {
+        std::fs::read(path).with_context(|| format!("the rule file `{}` cannot be read", path.display()))?;
+    }
+    Ok(settings)
 }
 
 /// The filter with its database.
