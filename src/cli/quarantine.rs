@@ -3,7 +3,7 @@ use anyhow::bail;
 use super::context::Context;
 use super::exit::{Exit, Outcome};
 use super::output::{Output, print};
-use super::queue::{asked, every, told};
+use super::queue::{asked, every, show_message, told};
 use crate::config::Config;
 use crate::daemon::administration::{EntryShown, QueueCommand};
 use crate::foundations::clock::SystemClock;
@@ -23,6 +23,9 @@ pub(super) enum Quarantine {
     Show {
         /// Its queue id.
         id: QueueId,
+        /// Show the message itself instead, header and body.
+        #[arg(long)]
+        message: bool,
     },
     /// Let one go on to its recipients. What is marked as unwanted arrives in their folder for that.
     Release {
@@ -48,7 +51,11 @@ pub(super) async fn run(command: Quarantine, context: &Context) -> Outcome {
             entries.retain(EntryShown::is_quarantined);
             output.list(&entries);
         }
-        Quarantine::Show { id } => show(context, &config, id).await?,
+        Quarantine::Show { id, message: true } => {
+            quarantined(context, &config, id).await?;
+            show_message(context, &config, id).await?;
+        }
+        Quarantine::Show { id, message: false } => show(context, &config, id).await?,
         Quarantine::Release { id, ham } => {
             quarantined(context, &config, id).await?;
             if ham {

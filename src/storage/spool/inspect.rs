@@ -3,7 +3,7 @@
 use super::commit::{Change, Job};
 use super::entry::{ENTRY_COLUMNS, RECIPIENT_COLUMNS, entry, queued};
 use super::{Entry, Error, QUARANTINED, Queued, RecipientState, Spool};
-use crate::foundations::address::{Address, Domain};
+use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
 use crate::storage::database::{Row, Sql, Val};
@@ -27,8 +27,8 @@ pub enum Selection {
     All,
     /// This one.
     Entry(QueueId),
-    /// Those from this sender.
-    Sender(Address),
+    /// Those from this sender; notifications have none.
+    Sender(ReversePath),
     /// Those with this recipient.
     Recipient(Address),
     /// Those with a recipient of this domain.
@@ -58,7 +58,10 @@ impl Selection {
         match self {
             Self::All => ("1 = 1", Vec::new()),
             Self::Entry(id) => ("e.id = ?", vec![Val::from(id.to_string())]),
-            Self::Sender(address) => ("lower(e.sender) = ?", vec![Val::from(address.to_string().to_lowercase())]),
+            Self::Sender(path) => {
+                let sender = path.address().map(ToString::to_string).unwrap_or_default();
+                ("lower(e.sender) = ?", vec![Val::from(sender.to_lowercase())])
+            }
             Self::Recipient(address) => (
                 "e.id IN (SELECT entry FROM queue_recipients WHERE lower(address) = ?)",
                 vec![Val::from(address.to_string().to_lowercase())],
