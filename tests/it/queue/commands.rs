@@ -78,7 +78,7 @@ async fn a_message_is_shown_as_it_is() {
 }
 
 #[tokio::test]
-async fn nothing_is_given_up_without_a_server() {
+async fn without_a_server_or_a_database_it_is_said_how_to_go_on() {
     let place = tempfile::tempdir().unwrap();
     let config = place.path().join("postrider.toml");
     let write = |database: &str| {
@@ -94,4 +94,8 @@ async fn nothing_is_given_up_without_a_server() {
     let (answer, code) = run(&config, &["queue", "bounce", "01ARZ3NDEKTSV4RR"], "").await;
     assert_eq!(code, 75, "{answer}");
     assert_eq!(run(&config, &["queue", "delete", "all", "--yes"], "").await, (serde_json::json!({"messages": 0}), 4));
+    write("nowhere/postrider.sqlite");
+    let (answer, code) = run(&config, &["queue", "list"], "").await;
+    assert_eq!(code, 3, "{answer}");
+    assert!(answer["error"].as_str().unwrap().contains("nowhere/postrider.sqlite"), "{answer}");
 }
