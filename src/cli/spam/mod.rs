@@ -25,7 +25,7 @@ use crate::storage::database::Database;
 /// The spam filter.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Spam {
-    /// Explain, line by line, what messages score and why.
+    /// Explain, line by line, what messages score and why. With `--json` each message is an object on a line of its own.
     Check(check::Check),
     /// Teach the filter which messages are wanted and which are not.
     Learn(learn::Learn),
