@@ -39,6 +39,11 @@ fn network(text: &str) -> Result<IpNet, String> {
     text.parse().or_else(|_| of_address(text)).map_err(|_| "an address or a network such as 192.0.2.0/24".to_owned())
 }
 
+/// Whether one of two networks is within the other.
+fn touch(one: IpNet, other: IpNet) -> bool {
+    one.contains(&other) || other.contains(&one)
+}
+
 impl Shown for guard::Ban {
     const COLUMNS: &'static [&'static str] = &["NETWORK", "UNTIL", "REASON"];
 
@@ -60,7 +65,12 @@ pub(super) async fn run(command: Ban, context: &Context) -> Outcome {
         Ban::Add { network, length, reason } => {
             let seconds = length.map(|length| length.duration().as_secs());
             asked::<()>(&config, &Request::BanAdd { network, seconds, reason }).await?;
-            context.output.done(&format!("{network} is banned"), &serde_json::json!({ "network": network }));
+            let trusted: Vec<IpNet> = config.guard.trusted.iter().copied().filter(|one| touch(*one, network)).collect();
+            let value = serde_json::json!({ "network": network, "trusted": trusted });
+            context.output.done(&format!("{network} is banned"), &value);
+            for one in trusted {
+                eprintln!("postrider: clients in {one} are let in all the same: `guard.trusted` has it");
+            }
         }
         Ban::Remove { network } => {
             let lifted: usize = asked::<usize>(&config, &Request::BanRemove { network }).await?.into_iter().sum();

@@ -1,5 +1,6 @@
 use std::process::ExitCode;
 
+use super::demo::InTheWay;
 use crate::config::LoadError;
 use crate::daemon::administration;
 use crate::daemon::control::{Complaint, Nature, RequestError};
@@ -19,7 +20,7 @@ pub enum Exit {
     Failed = 1,
     /// The arguments make no command.
     Usage = 2,
-    /// The configuration cannot be read or has mistakes.
+    /// The configuration cannot be read or has mistakes, or the database is not there or does not let its user in.
     Configuration = 3,
     /// What was named does not exist.
     NotFound = 4,
@@ -66,9 +67,13 @@ impl Exit {
                 .or_else(|| cause.downcast_ref().map(set_up::Error::kind))
                 .or_else(|| cause.downcast_ref().map(KeyError::kind))
                 .or_else(|| cause.downcast_ref().and_then(administration::Error::kind))
+                .or_else(|| cause.downcast_ref().map(|_: &InTheWay| Kind::Exists))
                 .or_else(|| cause.downcast_ref().and_then(asked))
         });
+        let set_up =
+            |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref().is_some_and(database::Error::is_set_up);
         match kind {
+            _ if error.chain().any(set_up) => Self::Configuration,
             Some(Kind::NotFound) => Self::NotFound,
             Some(Kind::Exists) => Self::Exists,
             Some(Kind::Temporary) => Self::Temporary,

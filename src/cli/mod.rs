@@ -1,7 +1,7 @@
 //! The command line: one file per command.
 //!
 //! Every command takes `--config` and `--json`. Results go to standard output, as a table on a terminal or as one JSON
-//! value; everything else goes to standard error. How a command ended says its exit code, listed in [`Exit`].
+//! value (`spam check` writes one for each message, on a line of its own, as soon as it has it); everything else goes to standard error. How a command ended says its exit code, listed in [`Exit`].
 //! Commands that a running role must know of ask it over its control socket; the others work on the database directly,
 //! so they work also when nothing runs.
 

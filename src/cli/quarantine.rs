@@ -3,14 +3,13 @@ use anyhow::bail;
 use super::context::Context;
 use super::exit::{Exit, Outcome};
 use super::output::{Output, print};
-use super::queue::{asked, every, told};
+use super::queue::{asked, every, show_message, told};
 use crate::config::Config;
 use crate::daemon::administration::{EntryShown, QueueCommand};
 use crate::foundations::clock::SystemClock;
 use crate::foundations::ids::QueueId;
 use crate::foundations::tasks::Tasks;
 use crate::services::filter::classifier::{Class, Owner};
-use crate::services::handover::QUARANTINED;
 use crate::services::trace::{Asked, Period, Trace};
 use crate::storage::journal::Journal;
 use crate::storage::spool::Spool;
@@ -24,6 +23,9 @@ pub(super) enum Quarantine {
     Show {
         /// Its queue id.
         id: QueueId,
+        /// Show the message itself instead, header and body.
+        #[arg(long)]
+        message: bool,
     },
     /// Let one go on to its recipients. What is marked as unwanted arrives in their folder for that.
     Release {
@@ -46,10 +48,14 @@ pub(super) async fn run(command: Quarantine, context: &Context) -> Outcome {
     match command {
         Quarantine::List => {
             let mut entries = every(context, &config, "held").await?;
-            entries.retain(is_quarantined);
+            entries.retain(EntryShown::is_quarantined);
             output.list(&entries);
         }
-        Quarantine::Show { id } => show(context, &config, id).await?,
+        Quarantine::Show { id, message: true } => {
+            quarantined(context, &config, id).await?;
+            show_message(context, &config, id).await?;
+        }
+        Quarantine::Show { id, message: false } => show(context, &config, id).await?,
         Quarantine::Release { id, ham } => {
             quarantined(context, &config, id).await?;
             if ham {
@@ -67,14 +73,10 @@ pub(super) async fn run(command: Quarantine, context: &Context) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn is_quarantined(entry: &EntryShown) -> bool {
-    entry.hold_reason.as_deref() == Some(QUARANTINED)
-}
-
 /// An entry that is in quarantine; what waits for other reasons is the business of `postrider queue`.
 async fn quarantined(context: &Context, config: &Config, id: QueueId) -> anyhow::Result<EntryShown> {
     let entry: EntryShown = asked(context, config, QueueCommand::Show { id }).await?;
-    if !is_quarantined(&entry) {
+    if !entry.is_quarantined() {
         bail!("{id} is in the queue, but not in quarantine; see `postrider queue show {id}`");
     }
     Ok(entry)

@@ -1,5 +1,8 @@
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use serde::de::DeserializeOwned;
 
 use super::context::Context;
@@ -12,9 +15,10 @@ use crate::daemon::control::{Request, RequestError, ask};
 use crate::foundations::clock::SystemClock;
 use crate::foundations::ids::QueueId;
 use crate::foundations::tasks::Tasks;
-use crate::storage::spool::Spool;
+use crate::storage::spool::{QUARANTINED, Spool, body_path};
 
-/// The queue. WHICH is `all`, `held`, a queue id, `from:ADDRESS`, `to:ADDRESS` or `domain:NAME`.
+/// The queue. WHICH is `all`, `held`, a queue id, `from:ADDRESS` (`from:<>` for notifications), `to:ADDRESS` or
+/// `domain:NAME`. What is in quarantine is listed, but changed only when its id is given; see `postrider quarantine`.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Queue {
     /// List messages that wait.
@@ -27,6 +31,9 @@ pub(super) enum Queue {
     Show {
         /// Its queue id.
         id: QueueId,
+        /// Show the message itself instead, header and body.
+        #[arg(long)]
+        message: bool,
     },
     /// Try messages now.
     Retry {
@@ -46,16 +53,21 @@ pub(super) enum Queue {
         #[arg(value_parser = which)]
         which: String,
     },
-    /// Delete a message. Nobody is told.
-    Delete {
-        /// Its queue id.
-        id: QueueId,
-    },
-    /// Give a message up now. Its sender is told.
-    Bounce {
-        /// Its queue id.
-        id: QueueId,
-    },
+    /// Delete messages. Nobody is told.
+    Delete(Ended),
+    /// Give messages up now. Their senders are told.
+    Bounce(Ended),
+}
+
+/// Messages that are to leave the queue.
+#[derive(Debug, clap::Args)]
+pub(super) struct Ended {
+    /// Which.
+    #[arg(value_parser = which)]
+    which: String,
+    /// Really `all`.
+    #[arg(long)]
+    yes: bool,
 }
 
 fn which(text: &str) -> Result<String, String> {
@@ -72,7 +84,10 @@ impl Shown for EntryShown {
             [first, rest @ ..] => format!("{} and {} more", first.address, rest.len()),
         };
         let first = self.recipients.first();
-        let state = first.map(|recipient| recipient.state.clone()).unwrap_or_default();
+        let state = match first {
+            Some(_) if self.is_quarantined() => "quarantined".to_owned(),
+            first => first.map(|recipient| recipient.state.clone()).unwrap_or_default(),
+        };
         let reply = first.and_then(|recipient| recipient.last_reply.clone()).unwrap_or_default();
         let sender = if self.sender.is_empty() { "<>" } else { &self.sender };
         let size = rounded(self.size);
@@ -104,7 +119,8 @@ pub(super) async fn run(command: Queue, context: &Context) -> Outcome {
         Queue::List { which } => {
             output.list(&every(context, &config, &which).await?);
         }
-        Queue::Show { id } => {
+        Queue::Show { id, message: true } => show_message(context, &config, id).await?,
+        Queue::Show { id, message: false } => {
             let entry: EntryShown = asked(context, &config, QueueCommand::Show { id }).await?;
             output.one(&entry);
             if matches!(output, Output::People) {
@@ -124,16 +140,84 @@ pub(super) async fn run(command: Queue, context: &Context) -> Outcome {
             let count = asked(context, &config, QueueCommand::Release { which }).await?;
             return Ok(told(output, "are released", count));
         }
-        Queue::Delete { id } => {
-            asked::<u64>(context, &config, QueueCommand::Delete { id }).await?;
-            output.done(&format!("{id} is deleted"), &serde_json::json!({ "id": id }));
+        Queue::Delete(ended) => {
+            return end(context, &config, &ended, "deleted", |id| QueueCommand::Delete { id }).await;
         }
-        Queue::Bounce { id } => {
-            asked::<u64>(context, &config, QueueCommand::Bounce { id }).await?;
-            output.done(&format!("{id} is given up, its sender is told"), &serde_json::json!({ "id": id }));
+        Queue::Bounce(ended) => {
+            return end(context, &config, &ended, "given up", |id| QueueCommand::Bounce { id }).await;
         }
     }
     Ok(Exit::Done)
+}
+
+/// Takes messages off the queue, one after the other. What is in quarantine goes only by its id.
+async fn end(
+    context: &Context,
+    config: &Config,
+    Ended { which, yes }: &Ended,
+    what: &str,
+    command: impl Fn(QueueId) -> QueueCommand,
+) -> Outcome {
+    if let Ok(id) = which.parse() {
+        asked::<u64>(context, config, command(id)).await?;
+        context.output.done(&format!("{id} is {what}"), &serde_json::json!({ "id": id }));
+        return Ok(Exit::Done);
+    }
+    if which == "all" && !yes {
+        eprintln!("postrider: with `--yes` every message that waits is {what}");
+        return Ok(Exit::Usage);
+    }
+    let mut desk = Desk::new(context, config);
+    let mut count = 0;
+    let entries = every(context, config, which).await?;
+    for entry in entries.iter().filter(|entry| !entry.is_quarantined()) {
+        match desk.asked::<u64>(command(entry.id)).await {
+            Ok(_) => count += 1,
+            // It has left by itself.
+            Err(error) if Exit::of(&error) == Exit::NotFound => {}
+            Err(error) => {
+                desk.close().await;
+                return Err(error.context(format!("{count} messages are {what}; then {}", entry.id)));
+            }
+        }
+    }
+    desk.close().await;
+    context.output.done(&format!("{count} messages are {what}"), &serde_json::json!({ "messages": count }));
+    Ok(if count == 0 { Exit::NotFound } else { Exit::Done })
+}
+
+/// Writes the message of an entry to standard output: as it is, but harmless on a terminal.
+pub(super) async fn show_message(context: &Context, config: &Config, id: QueueId) -> anyhow::Result<()> {
+    let entry: EntryShown = asked(context, config, QueueCommand::Show { id }).await?;
+    let path = body_path(&config.spool.directory, id);
+    let octets = std::fs::read(&path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+    if matches!(context.output, Output::Json) {
+        let message = String::from_utf8_lossy(&octets);
+        context.output.done("", &serde_json::json!({ "entry": entry, "message": message }));
+    } else if std::io::stdout().is_terminal() {
+        print(&visible(&String::from_utf8_lossy(&octets)));
+    } else {
+        let mut out = std::io::stdout().lock();
+        match out.write_all(&octets).and_then(|()| out.flush()) {
+            // A reader that has gone away is no error.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A text whose control characters tell a terminal nothing.
+fn visible(text: &str) -> String {
+    let text = text.replace("\r\n", "\n");
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
+}
+
+impl EntryShown {
+    /// Whether the filter keeps it back.
+    pub(super) fn is_quarantined(&self) -> bool {
+        self.hold_reason.as_deref() == Some(QUARANTINED)
+    }
 }
 
 /// All entries that a word means, page by page.
@@ -143,11 +227,11 @@ pub(super) async fn every(context: &Context, config: &Config, which: &str) -> an
         let after = entries.last().map(|entry| entry.id);
         let command = QueueCommand::List { which: which.to_owned(), after };
         let page: Vec<EntryShown> = asked(context, config, command).await?;
-        let is_last = page.len() < administration::PAGE as usize;
-        entries.extend(page);
-        if is_last {
+        // A page with many recipients has fewer messages; only one without any is the end.
+        if page.is_empty() {
             return Ok(entries);
         }
+        entries.extend(page);
     }
 }
 
@@ -157,21 +241,62 @@ pub(super) fn told(output: Output, what: &str, count: u64) -> Exit {
     if count == 0 { Exit::NotFound } else { Exit::Done }
 }
 
-/// Asks the role that works on the queue; when it does not run, works on its storage.
+/// Has one command done.
 pub(super) async fn asked<T: DeserializeOwned>(
     context: &Context,
     config: &Config,
     command: QueueCommand,
 ) -> anyhow::Result<T> {
-    let request = Request::Queue { command: command.clone() };
-    match ask(&config.server, Role::Mta, &request).await {
-        Err(RequestError::NotRunning { .. }) => {}
-        answer => return Ok(answer?),
+    let mut desk = Desk::new(context, config);
+    let answer = desk.asked(command).await;
+    desk.close().await;
+    answer
+}
+
+/// Who does commands: the role that works on the queue; when it does not run, this process works on its storage.
+struct Desk<'a> {
+    context: &'a Context,
+    config: &'a Config,
+    resting: Option<(Spool, Tasks)>,
+}
+
+impl<'a> Desk<'a> {
+    const fn new(context: &'a Context, config: &'a Config) -> Self {
+        Self { context, config, resting: None }
     }
-    let accounts = context.accounts().await?;
-    let tasks = Tasks::new();
-    let spool = Spool::open(accounts.database.clone(), &config.spool, Arc::new(SystemClock), &tasks)?;
-    let answer = administration::perform(command, Keeper::Resting(&spool)).await;
-    tasks.stop(std::time::Duration::from_secs(5)).await;
-    Ok(serde_json::from_value(answer?)?)
+
+    async fn asked<T: DeserializeOwned>(&mut self, command: QueueCommand) -> anyhow::Result<T> {
+        if self.resting.is_none() {
+            let request = Request::Queue { command: command.clone() };
+            match ask(&self.config.server, Role::Mta, &request).await {
+                Err(RequestError::NotRunning { .. }) => self.resting = Some(self.open().await?),
+                answer => return Ok(answer?),
+            }
+        }
+        let (spool, _) = self.resting.as_ref().context("the queue is open")?;
+        let answer = administration::perform(command, Keeper::Resting(spool)).await;
+        Ok(serde_json::from_value(answer?)?)
+    }
+
+    async fn open(&self) -> anyhow::Result<(Spool, Tasks)> {
+        let accounts = self.context.accounts().await?;
+        let tasks = Tasks::new();
+        Ok((Spool::open(accounts.database, &self.config.spool, Arc::new(SystemClock), &tasks)?, tasks))
+    }
+
+    async fn close(self) {
+        if let Some((_, tasks)) = self.resting {
+            tasks.stop(Duration::from_secs(5)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_do_nothing_to_terminals() {
+        assert_eq!(visible("a\tb\r\n\u{1b}[2J\u{9b}x\n"), "a\tb\n\u{fffd}[2J\u{fffd}x\n");
+    }
 }

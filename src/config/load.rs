@@ -49,8 +49,16 @@ fn lines(mistakes: &[Mistake]) -> String {
 pub fn load(path: &Path, checks: Checks, credentials: Option<&Path>) -> Result<Config, LoadError> {
     let text = String::from_utf8(files::read_bounded(path, LARGEST_FILE)?)
         .map_err(|_| LoadError::NotText(path.display().to_string()))?;
-    let config = read(&text, checks, credentials).map_err(|problems| {
-        let locate = |problem| Mistake::locate(problem, path, &text);
+    understand(&text, path, checks, credentials)
+}
+
+/// Checks the text of a configuration that belongs to `path`, like [`load`].
+///
+/// # Errors
+/// It has mistakes.
+pub fn understand(text: &str, path: &Path, checks: Checks, credentials: Option<&Path>) -> Result<Config, LoadError> {
+    let config = read(text, checks, credentials).map_err(|problems| {
+        let locate = |problem| Mistake::locate(problem, path, text);
         LoadError::Mistakes(problems.into_iter().map(locate).collect())
     })?;
     if matches!(checks, Checks::Files | Checks::EveryFile)

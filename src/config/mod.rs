@@ -15,7 +15,7 @@ mod storage;
 
 pub use composition::Config;
 pub use listener::{ListenerSettings, Mode, Owner, Protocol, Role};
-pub use load::{Checks, LoadError, declaration_mistakes, load};
+pub use load::{Checks, LoadError, declaration_mistakes, load, understand};
 pub use mistake::Mistake;
 pub use reference::{example, reference};
 pub use storage::StorageSettings;

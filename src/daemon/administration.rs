@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::foundations::address::ReversePath;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::Kind;
 use crate::foundations::ids::QueueId;
@@ -104,7 +105,8 @@ pub enum Error {
     Spool(#[from] spool::Error),
     /// The selection is none.
     #[error(
-        "`{0}` selects nothing: `all`, `held`, a queue id, `from:ADDRESS`, `to:ADDRESS` or `domain:NAME` is wanted"
+        "`{0}` selects nothing: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>` for notifications), `to:ADDRESS` or \
+         `domain:NAME` is wanted"
     )]
     Selection(String),
     /// Only a running server can tell the sender.
@@ -121,7 +123,8 @@ impl Error {
         match self {
             Self::Queue(error) => Some(error.kind()),
             Self::Spool(error) => Some(error.kind()),
-            Self::Selection(_) | Self::NeedsServer | Self::Json(_) => None,
+            Self::NeedsServer => Some(Kind::Temporary),
+            Self::Selection(_) | Self::Json(_) => None,
         }
     }
 }
@@ -138,13 +141,14 @@ pub enum Keeper<'a> {
 /// Entries on one page of a list.
 pub const PAGE: u32 = 500;
 
-/// Which entries a word means: `all`, `held`, a queue id, `from:ADDRESS`, `to:ADDRESS`, `domain:NAME`.
+/// Which entries a word means: `all`, `held`, a queue id, `from:ADDRESS`, `from:<>`, `to:ADDRESS`, `domain:NAME`.
 ///
 /// # Errors
 /// It is none of these.
 pub fn selection(which: &str) -> Result<Selection, Error> {
     let selection = match which.split_once(':') {
-        Some(("from", address)) => address.parse().ok().map(Selection::Sender),
+        Some(("from", "<>")) => Some(Selection::Sender(ReversePath::Null)),
+        Some(("from", address)) => address.parse().ok().map(|address| Selection::Sender(ReversePath::Address(address))),
         Some(("to", address)) => address.parse().ok().map(Selection::Recipient),
         Some(("domain", name)) => name.parse().ok().map(Selection::Domain),
         Some(_) => None,
@@ -248,9 +252,11 @@ mod tests {
         assert_eq!(selection("all").unwrap(), Selection::All);
         assert_eq!(selection(&id.to_string()).unwrap(), Selection::Entry(id));
         assert!(matches!(selection("from:ann@example.test"), Ok(Selection::Sender(_))));
+        assert_eq!(selection("from:<>").unwrap(), Selection::Sender(ReversePath::Null));
         assert!(matches!(selection("domain:example.test"), Ok(Selection::Domain(_))));
-        for word in ["", "none", "from:", "to:ann", "x:y"] {
+        for word in ["", "none", "from:", "to:ann", "to:<>", "x:y"] {
             assert!(selection(word).is_err(), "{word}");
         }
+        assert_eq!(Error::NeedsServer.kind(), Some(Kind::Temporary), "as everywhere when the server does not run");
     }
 }

@@ -14,10 +14,11 @@ use serde::Serialize;
 use super::context::Context;
 use super::exit::{Exit, Outcome};
 use super::output::{Output, print};
-use crate::config::{Checks, load};
+use crate::config::{Checks, Config, understand};
 use crate::daemon::{self, Daemon, Listening, Roles, Source, World};
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::net::{Bind, Inherited};
+pub(in crate::cli) use place::InTheWay;
 use place::Place;
 
 /// Try the whole server out.
@@ -26,7 +27,8 @@ pub(super) struct Demo {
     /// End after the self-check; with an error if a step failed.
     #[arg(long)]
     once: bool,
-    /// Keep everything in this directory; without it, a temporary one that is removed at the end.
+    /// Keep everything in this directory; without it, a temporary one that is removed at the end. A configuration there
+    /// that no demonstration wrote is not touched (exit code 5).
     #[arg(long, value_name = "PATH")]
     dir: Option<PathBuf>,
 }
@@ -71,24 +73,23 @@ impl Steps {
 
 pub(super) fn run(arguments: &Demo, context: &Context) -> Outcome {
     let place = Place::make(arguments.dir.as_deref())?;
-    place.write_config(&[])?;
-    let config = load(&place.config(), Checks::Syntax, None)?;
+    let config = understand(&place.text(&[]), &place.config(), Checks::Syntax, None)?;
     daemon::log::start(config.server.log_format, config.server.log_level);
     daemon::log::tell_of_panics();
     daemon::raise_file_limit();
     let runtime = daemon::runtime(&config.server)?;
-    let outcome = runtime.block_on(serve(arguments, context.output, &place));
+    let outcome = runtime.block_on(serve(arguments, context.output, &place, config));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn serve(arguments: &Demo, output: Output, place: &Place) -> Outcome {
+async fn serve(arguments: &Demo, output: Output, place: &Place, config: Config) -> Outcome {
     let mut steps = Steps { output, begun: Instant::now() };
-    let config = load(&place.config(), Checks::Syntax, None)?;
     let database = config.storage.database.to_string();
     // The demonstration asks no name server: it works without a network, and tells nobody that it runs.
     let world = World { resolver: Some(Arc::new(ZoneResolver::new())), ..World::real(Inherited::default()) };
     let daemon = Box::pin(Daemon::build(config, Roles::all(), world)).await?;
+    // Not before the mail root is ours: the file may be that of a demonstration that runs.
     place.write_config(daemon.listening())?;
     steps.done(&format!("started every role with {} listeners", daemon.listening().len()));
     let users = place::make_users(&daemon.parts().directory).await?;

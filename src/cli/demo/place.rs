@@ -10,6 +10,14 @@ use crate::foundations::secret::Secret;
 use crate::services::login;
 use crate::storage::directory::{Directory, Error, NewUser, Owner, PasswordOwner, Standing};
 
+/// The first line of configurations that may be overwritten.
+const MARK: &str = "# Written by `postrider demo`.";
+
+/// The directory has a configuration that no demonstration wrote.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` was not written by `postrider demo` and is not overwritten; name another directory", .0.display())]
+pub(in crate::cli) struct InTheWay(PathBuf);
+
 /// The directory of a demonstration.
 pub(super) struct Place {
     directory: PathBuf,
@@ -24,7 +32,20 @@ impl Place {
             None => std::env::temp_dir().join(format!("postrider-demo-{}", random(10)?)),
         };
         files::create_directory(&directory, 0o700)?;
-        Ok(Self { directory, is_temporary: named.is_none() })
+        let place = Self { directory, is_temporary: named.is_none() };
+        place.refuse_other_config()?;
+        Ok(place)
+    }
+
+    /// Somebody's own configuration is not to be overwritten.
+    fn refuse_other_config(&self) -> anyhow::Result<()> {
+        let path = self.config();
+        match std::fs::read(&path) {
+            Ok(text) if text.split(|octet| *octet == b'\n').next() == Some(MARK.as_bytes()) => Ok(()),
+            Ok(_) => Err(InTheWay(path).into()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("`{}` cannot be read", path.display())),
+        }
     }
 
     pub(super) fn config(&self) -> PathBuf {
@@ -39,13 +60,18 @@ impl Place {
         self.directory.join("mail")
     }
 
-    /// Writes the configuration: with ports for the system to choose, and once they are known, with them, so that the
-    /// command line finds the server that runs.
+    /// Writes the configuration with the ports that are listened on, so that the command line finds the server that runs.
     pub(super) fn write_config(&self, listening: &[Listening]) -> anyhow::Result<()> {
+        files::write_durable(&self.config(), self.text(listening).as_bytes(), 0o600)?;
+        Ok(())
+    }
+
+    /// The configuration; ports that are not known are for the system to choose.
+    pub(super) fn text(&self, listening: &[Listening]) -> String {
         let quoted = |path: PathBuf| toml::Value::String(path.display().to_string());
         let within = |name: &str| quoted(self.directory.join(name));
         let mut text = format!(
-            "# Written by `postrider demo`.\nhostname = \"mail.example.test\"\n\n\
+            "{MARK}\nhostname = \"mail.example.test\"\n\n\
              [server]\ncontrol_directory = {}\nlog_level = \"warn\"\nlog_format = \"text\"\n\n\
              [storage]\nmail_root = {}\ndatabase = {}\n\n[spool]\ndirectory = {}\n\n[tls]\nself_signed = {}\n",
             within("run"),
@@ -60,8 +86,7 @@ impl Place {
             let bind = bound.map_or_else(|| "127.0.0.1:0".to_owned(), |place| place.bind.to_string());
             text += &format!("\n[[listener]]\nprotocol = \"{protocol}\"\nbind = [\"{bind}\"]\n");
         }
-        files::write_durable(&self.config(), text.as_bytes(), 0o600)?;
-        Ok(())
+        text
     }
 }
 

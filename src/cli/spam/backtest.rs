@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use serde::Serialize;
 
 use super::super::context::Context;
@@ -53,13 +54,14 @@ impl Shown for Change {
 
 pub(super) fn run(arguments: &Backtest, context: &Context) -> Outcome {
     let changed = context.config()?;
-    let current =
-        if arguments.current.exists() { super::configuration_at(&arguments.current)? } else { changed.clone() };
+    // Compared with itself, the changed one would change nothing.
+    let current = super::configuration_at(&arguments.current)
+        .context("`--current` names the configuration that the changed one is compared with")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let user = Some(&arguments.user);
     let experience = runtime.block_on(Experience::load(&current, user))?;
-    let before = experience.examiner(current.spam.clone(), user);
-    let after = experience.examiner(super::settings(Some(&changed), &arguments.rules), user);
+    let before = experience.examiner(super::settings(Some(&current), &[])?, user);
+    let after = experience.examiner(super::settings(Some(&changed), &arguments.rules)?, user);
     let hostname = current.hostname.to_string();
     let handle = runtime.handle().clone();
     let key = arguments.user.key();

@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
         Some(config) => runtime.block_on(Experience::load(config, user))?,
         None => Experience::default(),
     };
-    let examiner = experience.examiner(super::settings(config.as_ref(), &arguments.rules), user);
+    let examiner = experience.examiner(super::settings(config.as_ref(), &arguments.rules)?, user);
     let resolver = resolver(config.as_ref(), arguments)?;
     let hostname = config.as_ref().map_or_else(|| "localhost".to_owned(), |c| c.hostname.to_string());
     let mut files = Vec::new();

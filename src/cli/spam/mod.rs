@@ -8,6 +8,8 @@ pub(super) mod source;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context as _;
+
 use super::context::Context;
 use super::exit::Outcome;
 use crate::config::{Checks, Config, load};
@@ -23,7 +25,7 @@ use crate::storage::database::Database;
 /// The spam filter.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Spam {
-    /// Explain, line by line, what messages score and why.
+    /// Explain, line by line, what messages score and why. With `--json` each message is an object on a line of its own.
     Check(check::Check),
     /// Teach the filter which messages are wanted and which are not.
     Learn(learn::Learn),
@@ -56,11 +58,15 @@ fn configuration_at(path: &std::path::Path) -> anyhow::Result<Config> {
     Ok(load(path, Checks::Syntax, None)?)
 }
 
-/// The filter's settings, with further rule files.
-fn settings(config: Option<&Config>, rules: &[PathBuf]) -> FilterSettings {
+/// The filter's settings, with further rule files. The server goes on without one that it cannot read; whoever asks about
+/// rules wants to know.
+fn settings(config: Option<&Config>, rules: &[PathBuf]) -> anyhow::Result<FilterSettings> {
     let mut settings = config.map(|c| c.spam.clone()).unwrap_or_default();
     settings.rules.files.extend(rules.iter().cloned());
-    settings
+    for path in &settings.rules.files {
+        std::fs::read(path).with_context(|| format!("the rule file `{}` cannot be read", path.display()))?;
+    }
+    Ok(settings)
 }
 
 /// The filter with its database.

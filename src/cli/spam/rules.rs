@@ -47,7 +47,7 @@ impl Shown for Line {
 
 pub(super) fn run(arguments: &Rules, context: &Context) -> anyhow::Result<Exit> {
     let config = super::configuration(context)?;
-    let rules = load_rules(&super::settings(config.as_ref(), &arguments.files).rules);
+    let rules = load_rules(&super::settings(config.as_ref(), &arguments.files)?.rules);
     let lines: Vec<Line> = rules.complaints().iter().map(Line::from).collect();
     context.output.list(&lines);
     eprintln!("{} rules are in force, {} lines are told of", rules.len(), lines.len());

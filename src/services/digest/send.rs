@@ -12,12 +12,12 @@ use crate::foundations::mail::{Notify, Recipient};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::delivery::DeliverySettings;
-use crate::services::handover::{Bound, Postponed, QUARANTINED, Queueing};
+use crate::services::handover::{Bound, Postponed, Queueing};
 use crate::services::intake::{DigestSettings, IntakeSettings};
 use crate::services::queue::QueueSettings;
 use crate::storage::database;
 use crate::storage::quarantine::{Note, QuarantineNotes};
-use crate::storage::spool::{self, Selection, Spool};
+use crate::storage::spool::{self, QUARANTINED, Selection, Spool};
 
 /// What the room needs.
 pub struct DigestParts {

@@ -54,9 +54,6 @@ pub trait LocalDelivery: Send + Sync {
     ) -> BoxFuture<'a, Vec<Result<Outcome, Refusal>>>;
 }
 
-/// Why a message is held that the filter has put into quarantine: see [`Postponed::hold`].
-pub const QUARANTINED: &str = "quarantined by the filter";
-
 /// Where recipients of a queued message are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {

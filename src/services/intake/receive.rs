@@ -15,10 +15,11 @@ use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::{HeaderSection, Mail, Recipient};
 use crate::foundations::settings::Live;
 use crate::services::filter::{Decision, Filter, Folder, Verdict, carried};
-use crate::services::handover::{Bound, LocalDelivery, Outcome, Postponed, QUARANTINED, Queueing, ReportReading};
+use crate::services::handover::{Bound, LocalDelivery, Outcome, Postponed, Queueing, ReportReading};
 use crate::services::routing::{LocalRecipient, Routes, Routing};
 use crate::storage::journal::Journal;
 use crate::storage::quarantine::QuarantineNotes;
+use crate::storage::spool::QUARANTINED;
 
 /// What intake needs.
 pub struct IntakeParts {

@@ -131,7 +131,10 @@ impl Queue {
             Selection::All => event.with("selection", "all"),
             Selection::Held => event.with("selection", "held"),
             Selection::Entry(id) => event.queue(*id),
-            Selection::Sender(address) | Selection::Recipient(address) => event.subject(address.to_string()),
+            Selection::Sender(path) => {
+                event.subject(path.address().map_or_else(|| "<>".to_owned(), ToString::to_string))
+            }
+            Selection::Recipient(address) => event.subject(address.to_string()),
             Selection::Domain(domain) => event.subject(domain.to_string()),
         };
         self.0.parts.journal.record(event.with("action", action).with("recipients", recipients));

@@ -12,9 +12,8 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::EnhancedStatus;
-use crate::services::handover::QUARANTINED;
 use crate::services::outbound::{Scope, Trouble};
-use crate::storage::spool::{Claim, Claimed, Destination, Fate, Queued, Selection};
+use crate::storage::spool::{Claim, Claimed, Destination, Fate, QUARANTINED, Queued, Selection};
 
 /// Most recipients in one claim.
 const SLICE: usize = 100;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::DatabaseUrl;
 use crate::foundations::failure::Kind;
 
 /// A failure of the database. Its text holds the driver's words too, so that one field in a log line tells all.
@@ -66,6 +67,18 @@ pub enum Error {
         /// Why.
         because: std::io::Error,
     },
+    /// The server knows no such database or user, or the password is wrong, or the file is no database. The administrator's
+    /// business; until then it is as if the database were away.
+    #[error("the database cannot be used as it is configured: {0}")]
+    SetUp(Box<sqlx::Error>),
+    /// What came of the first contact with a database.
+    #[error("{database}: {because}")]
+    At {
+        /// Its address, without the password.
+        database: String,
+        /// What came of it.
+        because: Box<Error>,
+    },
     /// Anything else: a mistake in a statement, in the set-up or in the server.
     #[error("the database refuses the statement: {0}")]
     Other(Box<sqlx::Error>),
@@ -87,7 +100,32 @@ impl Error {
             | Self::ReadOnly(_)
             | Self::Migration(_)
             | Self::File { .. }
+            | Self::SetUp(_)
+            | Self::At { .. }
             | Self::Other(_) => Kind::Temporary,
+        }
+    }
+
+    /// Whether it will not pass before somebody changes the configuration or the database's own.
+    pub fn is_set_up(&self) -> bool {
+        use std::io::ErrorKind;
+        match self {
+            Self::SetUp(_) => true,
+            Self::At { because, .. } => because.is_set_up(),
+            Self::File { because, .. } => {
+                matches!(because.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory)
+            }
+            _ => false,
+        }
+    }
+
+    /// The same with the address of the database, where that helps to understand it.
+    pub(super) fn at(self, url: &DatabaseUrl) -> Self {
+        match self {
+            Self::Unavailable(_) | Self::Resting | Self::Timeout(_) | Self::SetUp(_) => {
+                Self::At { database: url.to_string(), because: Box::new(self) }
+            }
+            other => other,
         }
     }
 
@@ -127,6 +165,8 @@ fn classify(error: &dyn sqlx::error::DatabaseError) -> fn(Box<sqlx::Error>) -> E
             1205 | 1213 | 1020 | 1969 | 3024 => Error::Conflict,
             1290 | 1792 | 1836 => Error::ReadOnly,
             1021 | 1114 => Error::Full,
+            // No access to the database, wrong password, no such database, no right to the table, no password at all.
+            1044 | 1045 | 1049 | 1142 | 1698 => Error::SetUp,
             _ => Error::Other,
         };
     }
@@ -139,6 +179,8 @@ fn classify(error: &dyn sqlx::error::DatabaseError) -> fn(Box<sqlx::Error>) -> E
             // Connection failures, shutdown or start-up of the server, too many connections.
             "57P01" | "57P02" | "57P03" | "53300" | "57P05" => Error::Unavailable,
             code if code.starts_with("08") => Error::Unavailable,
+            // Wrong login or password, no such database, no right to the table.
+            "28000" | "28P01" | "3D000" | "42501" => Error::SetUp,
             _ => Error::Other,
         };
     }
@@ -148,6 +190,8 @@ fn classify(error: &dyn sqlx::error::DatabaseError) -> fn(Box<sqlx::Error>) -> E
         8 => Error::ReadOnly,
         13 => Error::Full,
         10 | 14 => Error::Unavailable,
+        // The file is no database.
+        26 => Error::SetUp,
         _ => Error::Other,
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, MySqlPool, SqlSafeStr};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection, MySqlPool, SqlSafeStr};
 
 use super::pool::Pools;
 use super::{Database, Dialect, Error};
@@ -180,6 +180,27 @@ impl Database {
     /// Creates what is missing and brings the tables up to date. Safe to call from several processes at once, and when
     /// there is nothing to do. Tables of the seed that are there already are kept with every row.
     pub async fn migrate(&self) -> Result<(), Error> {
+        match self.bring_up_to_date().await {
+            Err(Error::Unavailable(cause)) if matches!(*cause, sqlx::Error::PoolTimedOut) => {
+                Err(self.reason().await.unwrap_or(Error::Unavailable(cause)).at(&self.0.url))
+            }
+            result => result.map_err(|error| error.at(&self.0.url)),
+        }
+    }
+
+    /// Why no connection was to be had: the pool goes on trying until its time is up, and then only says that.
+    async fn reason(&self) -> Option<Error> {
+        let connect = async {
+            match &self.0.pools {
+                Pools::Sqlite { .. } => None,
+                Pools::MySql(pool) => pool.connect_options().connect().await.err(),
+                Pools::Postgres(pool) => pool.connect_options().connect().await.err(),
+            }
+        };
+        tokio::time::timeout(self.0.acquire_timeout, connect).await.ok().flatten().map(Error::from)
+    }
+
+    async fn bring_up_to_date(&self) -> Result<(), Error> {
         let _turn = match self.0.url.path() {
             Some(path) => Some(take_file_turn(&path).await?),
             None => None,

@@ -63,7 +63,7 @@ impl Database {
     pub async fn connect(url: &DatabaseUrl, settings: &DatabaseSettings) -> Result<Self, Error> {
         let password = settings.password_file.as_deref().map(read_password).transpose()?;
         let pools = match url.dialect() {
-            Dialect::Sqlite => open_sqlite(url, settings).await?,
+            Dialect::Sqlite => open_sqlite(url, settings).await.map_err(|error| error.at(url))?,
             Dialect::MySql => Pools::MySql(open_mysql(url, password.as_deref(), settings)?),
             Dialect::Postgres => Pools::Postgres(open_postgres(url, password.as_deref(), settings)?),
         };

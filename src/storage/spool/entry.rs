@@ -6,6 +6,9 @@ use crate::foundations::ids::{MailId, QueueId, SessionId};
 use crate::foundations::mail::{Envelope, Mail, Recipient};
 use crate::storage::database::Row;
 
+/// The `hold_reason` of what the filter has put into quarantine.
+pub const QUARANTINED: &str = "quarantined by the filter";
+
 /// What is to be put into the queue.
 #[derive(Debug)]
 pub struct NewEntry<'a> {

@@ -1,12 +1,15 @@
 //! What an administrator sees and does.
 
 use super::commit::{Change, Job};
-use super::entry::{ENTRY_COLUMNS, ENTRY_WIDTH, RECIPIENT_COLUMNS, entry, queued};
-use super::{Entry, Error, Queued, RecipientState, Spool};
-use crate::foundations::address::{Address, Domain};
+use super::entry::{ENTRY_COLUMNS, RECIPIENT_COLUMNS, entry, queued};
+use super::{Entry, Error, QUARANTINED, Queued, RecipientState, Spool};
+use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
-use crate::storage::database::{Sql, Val};
+use crate::storage::database::{Row, Sql, Val};
+
+/// Most recipients that are read for one page of a list.
+const MOST_ROWS: u32 = 20_000;
 
 /// An entry with its recipients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,15 +20,15 @@ pub struct Listing {
     pub recipients: Vec<Queued>,
 }
 
-/// Which entries are meant.
+/// Which entries are meant. Changes pass over what is in quarantine, unless it is [`Selection::Entry`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     /// Every one.
     All,
     /// This one.
     Entry(QueueId),
-    /// Those from this sender.
-    Sender(Address),
+    /// Those from this sender; notifications have none.
+    Sender(ReversePath),
     /// Those with this recipient.
     Recipient(Address),
     /// Those with a recipient of this domain.
@@ -55,7 +58,10 @@ impl Selection {
         match self {
             Self::All => ("1 = 1", Vec::new()),
             Self::Entry(id) => ("e.id = ?", vec![Val::from(id.to_string())]),
-            Self::Sender(address) => ("lower(e.sender) = ?", vec![Val::from(address.to_string().to_lowercase())]),
+            Self::Sender(path) => {
+                let sender = path.address().map(ToString::to_string).unwrap_or_default();
+                ("lower(e.sender) = ?", vec![Val::from(sender.to_lowercase())])
+            }
             Self::Recipient(address) => (
                 "e.id IN (SELECT entry FROM queue_recipients WHERE lower(address) = ?)",
                 vec![Val::from(address.to_string().to_lowercase())],
@@ -70,40 +76,92 @@ impl Selection {
             ),
         }
     }
+
+    /// The same for changes: what is in quarantine is meant only by who names it.
+    fn condition_of_change(&self) -> (String, Vec<Val>) {
+        let (condition, mut values) = self.condition();
+        if matches!(self, Self::Entry(_)) {
+            return (condition.to_owned(), values);
+        }
+        values.push(Val::from(QUARANTINED));
+        (format!("{condition} AND (e.hold_reason IS NULL OR e.hold_reason <> ?)"), values)
+    }
 }
 
 impl Spool {
-    /// Entries after `after` in the order of their ids (which is that of their arrival), at most `limit`.
+    /// Entries after `after` in the order of their ids (which is that of their arrival), at most `limit`. They are fewer
+    /// also when they have very many recipients; none are left when there are none in the answer.
     pub async fn list(&self, selection: &Selection, after: Option<QueueId>, limit: u32) -> Result<Vec<Listing>, Error> {
+        let mut after = after.map(|id| id.to_string()).unwrap_or_default();
+        loop {
+            let (listings, last) = self.page(selection, &after, limit).await?;
+            match last {
+                // All of them were settled between two questions, or nobody understands their rows.
+                Some(last) if listings.is_empty() => after = last,
+                _ => return Ok(listings),
+            }
+        }
+    }
+
+    /// Entries after one, and the last one that was looked at, if there was any.
+    async fn page(
+        &self,
+        selection: &Selection,
+        after: &str,
+        limit: u32,
+    ) -> Result<(Vec<Listing>, Option<String>), Error> {
         let (condition, mut values) = selection.condition();
-        let after = after.map(|id| id.to_string()).unwrap_or_default();
         values.extend([Val::from(after), Val::from(limit.min(1_000))]);
         let sql = Sql::assembled(format!(
             "SELECT {ENTRY_COLUMNS} FROM queue_entries e WHERE {condition} AND e.id > ? ORDER BY e.id LIMIT ?"
         ));
         let rows = self.database().fetch_all(&sql, &values).await?;
+        let ids = rows.iter().map(|row| row.text(0)).collect::<Result<Vec<_>, _>>()?;
+        let (Some(first), Some(mut last)) = (ids.first(), ids.last()) else { return Ok((Vec::new(), None)) };
+        let mut recipients = self.recipients(selection, first, last, Some(MOST_ROWS)).await?;
+        if recipients.len() >= MOST_ROWS as usize {
+            // The last entry of the answer may go on beyond it. When it is the first, too, it is fetched whole.
+            let cut = recipients.last().map(|row| row.text(0)).transpose()?.unwrap_or_default();
+            match ids.iter().rev().find(|id| **id < cut) {
+                Some(whole) => last = whole,
+                None => {
+                    last = first;
+                    recipients = self.recipients(selection, first, first, None).await?;
+                }
+            }
+        }
         let mut listings = Vec::with_capacity(rows.len());
-        for row in &rows {
+        for (row, _) in rows.iter().zip(&ids).filter(|(_, id)| *id <= last) {
             listings.extend(understood(selection, entry(row))?.map(|entry| Listing { entry, recipients: Vec::new() }));
         }
-        let (Some(first), Some(last)) = (listings.first(), listings.last()) else { return Ok(listings) };
-        let range = [Val::from(first.entry.id.to_string()), Val::from(last.entry.id.to_string())];
-        let sql = Sql::assembled(format!(
-            "SELECT {ENTRY_COLUMNS}, {RECIPIENT_COLUMNS} FROM queue_recipients r JOIN queue_entries e ON e.id = r.entry \
-             WHERE {condition} AND e.id >= ? AND e.id <= ? ORDER BY r.entry, r.id LIMIT 20000"
-        ));
-        let mut values = selection.condition().1;
-        values.extend(range);
-        for row in self.database().fetch_all(&sql, &values).await? {
+        for row in &recipients {
             let id = row.text(0)?;
             let place = listings.binary_search_by(|listing| listing.entry.id.to_string().cmp(&id));
             if let Ok(place) = place {
-                listings[place].recipients.extend(understood(selection, queued(&row, ENTRY_WIDTH))?);
+                listings[place].recipients.extend(understood(selection, queued(row, 1))?);
             }
         }
-        // Between the two questions an entry may have been settled, or the row limit reached: the next page has the rest.
+        // Between the two questions an entry may have been settled.
         listings.retain(|listing| !listing.recipients.is_empty());
-        Ok(listings)
+        Ok((listings, Some(last.clone())))
+    }
+
+    /// The recipients of selected entries from `first` to `last`, behind the ids of these; at most `limit`.
+    async fn recipients(
+        &self,
+        selection: &Selection,
+        first: &str,
+        last: &str,
+        limit: Option<u32>,
+    ) -> Result<Vec<Row>, Error> {
+        let (condition, mut values) = selection.condition();
+        values.extend([Val::from(first), Val::from(last)]);
+        let limit = limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
+        let sql = Sql::assembled(format!(
+            "SELECT e.id, {RECIPIENT_COLUMNS} FROM queue_recipients r JOIN queue_entries e ON e.id = r.entry \
+             WHERE {condition} AND e.id >= ? AND e.id <= ? ORDER BY r.entry, r.id{limit}"
+        ));
+        Ok(self.database().fetch_all(&sql, &values).await?)
     }
 
     /// One entry with its recipients.
@@ -162,10 +220,10 @@ impl Spool {
         let held = vec![RecipientState::Held.number().into()];
         let assign = "state = ?, due_at = CASE WHEN owner IS NULL THEN ? ELSE due_at END";
         let changed = self.change(selection, assign, values, "state = ?", held).await?;
-        let (condition, values) = selection.condition();
+        let (condition, values) = selection.condition_of_change();
         let sql = Sql::assembled(format!(
             "UPDATE queue_entries SET hold_reason = NULL WHERE hold_reason IS NOT NULL AND id IN ({})",
-            ids(condition)
+            ids(&condition)
         ));
         let mut job = Job::full();
         job.changes.push(Change::new(sql, values));
@@ -193,10 +251,10 @@ impl Spool {
         which: &str,
         mut which_values: Vec<Val>,
     ) -> Result<u64, Error> {
-        let (condition, mut selected) = selection.condition();
+        let (condition, mut selected) = selection.condition_of_change();
         let sql = Sql::assembled(format!(
             "UPDATE queue_recipients SET {assign} WHERE {which} AND entry IN ({})",
-            ids(condition)
+            ids(&condition)
         ));
         values.append(&mut which_values);
         values.append(&mut selected);

@@ -33,7 +33,7 @@ pub use bodies::body_path;
 pub use claim::{Claim, Claimed, abandon};
 pub use destination::{Destination, InvalidDestination};
 pub use destinations::Backlog;
-pub use entry::{Entry, NewEntry, NewRecipient, Queued, RecipientState};
+pub use entry::{Entry, NewEntry, NewRecipient, QUARANTINED, Queued, RecipientState};
 pub use error::Error;
 pub use inspect::{Counts, Listing, Selection};
 pub use nodes::{Neighbour, QueueNode, forget_node};

@@ -154,6 +154,23 @@ async fn postgres_comes_back() {
 }
 
 #[tokio::test]
+async fn a_database_that_there_is_not_is_a_mistake_of_the_configuration() {
+    for dialect in [Dialect::MySql, Dialect::Postgres] {
+        let Some(fresh) = Fresh::create(dialect).await else { continue };
+        if let Some((host, port)) = fresh.local_port() {
+            let url = format!("{host}:{port}/there_is_none").parse().unwrap();
+            let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+            let error = database.migrate().await.unwrap_err();
+            assert!(error.is_set_up(), "{error:?}");
+            // A server that runs is to wait until it is mended.
+            assert_eq!(error.kind(), Kind::Temporary);
+            assert!(error.to_string().contains(&format!("{port}/there_is_none")), "{error}");
+        }
+        fresh.remove().await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_was_never_there_is_no_reason_not_to_start() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -165,5 +182,11 @@ async fn a_server_that_was_never_there_is_no_reason_not_to_start() {
         let start = Instant::now();
         assert_eq!(database.check().await.unwrap_err().kind(), Kind::Temporary);
         assert!(start.elapsed() < Duration::from_secs(3));
+        // Who runs a command is told the reason instead of that the time was up.
+        tokio::time::sleep(settings.retry_after_failure.duration()).await;
+        let error = database.migrate().await.unwrap_err();
+        assert!(!error.is_set_up() && error.kind() == Kind::Temporary, "{error:?}");
+        let words = error.to_string();
+        assert!(words.contains("refused") && words.contains(&format!("127.0.0.1:{port}/nothing")), "{words}");
     }
 }

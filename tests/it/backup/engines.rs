@@ -11,6 +11,7 @@ use postrider::services::backup::{
 };
 use postrider::storage::database::{Database, Dialect, Row, Sql, Val};
 use postrider::storage::journal::{Journal, JournalSettings};
+use postrider::storage::spool::QUARANTINED;
 
 use crate::accounts::engines::{Fresh, on_every_engine};
 use crate::accounts::world::World;
@@ -60,17 +61,23 @@ async fn fill(database: &Database, spool: &std::path::Path) {
     tasks.stop(std::time::Duration::from_secs(5)).await;
     let shard: Vec<Val> = vec!["ann".into(), 3i64.into(), vec![0u8, 255, 10].into()];
     database.execute("INSERT INTO learned_shards (owner, shard, tokens) VALUES (?, ?, ?)", &shard).await.unwrap();
-    // One entry whose body is there, and one whose message was passed on while the backup was taken.
-    for (id, body) in [("01ARZ3NDEKTSV4RR", true), ("01ARZ3NDEKTSV4RS", false)] {
-        let entry: Vec<Val> = vec![id.into(), id.into(), 1i64.into(), "<>".into(), 5i64.into(), "{}".into()];
-        let sql = "INSERT INTO queue_entries (id, mail, received_at, sender, size, envelope) VALUES (?, ?, ?, ?, ?, ?)";
+    // One entry whose body is there, one whose message was passed on while the backup was taken, and one in quarantine.
+    for (id, body, hold) in [
+        ("01ARZ3NDEKTSV4RR", true, None),
+        ("01ARZ3NDEKTSV4RS", false, None),
+        ("01ARZ3NDEKTSV4RT", true, Some(QUARANTINED)),
+    ] {
+        let mut entry: Vec<Val> = vec![id.into(), id.into(), 1i64.into(), "<>".into(), 5i64.into(), "{}".into()];
+        entry.push(hold.map(str::to_owned).into());
+        let sql = "INSERT INTO queue_entries (id, mail, received_at, sender, size, envelope, hold_reason) \
+                   VALUES (?, ?, ?, ?, ?, ?, ?)";
         database.execute(sql, &entry).await.unwrap();
         let recipient: Vec<Val> = vec![
             id.into(),
             "far@x".into(),
             "{}".into(),
             "x".into(),
-            0i64.into(),
+            i64::from(hold.is_some()).into(),
             1i64.into(),
             2i64.into(),
             "me".into(),
@@ -118,12 +125,17 @@ async fn goes_into_every_engine(database: Database) {
         for sql in SEEN {
             let (mut before, after) = (rows(&database, sql).await, rows(&target, sql).await);
             if sql.contains("FROM queue_entries") {
-                before = vec![format!(
-                    "Some(\"01ARZ3NDEKTSV4RR\") | Some(\"restored from the backup {}\") | Some(\"<>\")",
-                    created.id
-                )];
+                before = vec![
+                    format!(
+                        "Some(\"01ARZ3NDEKTSV4RR\") | Some(\"restored from the backup {}\") | Some(\"<>\")",
+                        created.id
+                    ),
+                    format!("Some(\"01ARZ3NDEKTSV4RT\") | Some(\"{QUARANTINED}\") | Some(\"<>\")"),
+                ];
             } else if sql.contains("FROM queue_recipients") {
-                before = vec!["Some(\"01ARZ3NDEKTSV4RR\") | Some(\"far@x\") | Some(1) | None".to_owned()];
+                before = ["RR", "RT"]
+                    .map(|end| format!("Some(\"01ARZ3NDEKTSV4{end}\") | Some(\"far@x\") | Some(1) | None"))
+                    .to_vec();
             }
             assert_eq!(before, after, "{sql} from {} into {dialect}", database.dialect());
         }

@@ -136,5 +136,18 @@ async fn a_changed_list_is_tried_on_old_mail() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("UNWANTED_LANGUAGE_BODY") && text.contains("\"junk\""), "{text}");
+    // What is not there can neither be compared with nor be judged by.
+    let absent = place.path().join("absent");
+    let (absent, file) = (absent.to_str().unwrap(), current.to_str().unwrap());
+    for (arguments, code) in [
+        (&["spam", "backtest", "--user", "bob@example.test", "--current", absent][..], 3),
+        (&["spam", "backtest", "--user", "bob@example.test", "--current", file, "--rules", absent], 1),
+        (&["spam", "check", "--no-network", "--rules", absent, file], 1),
+        (&["spam", "rules", absent], 1),
+    ] {
+        let (answer, ended) = crate::harness::cli::run(&changed, arguments, "").await;
+        assert_eq!(ended, code, "{arguments:?}: {answer}");
+        assert!(answer["error"].as_str().unwrap().contains(absent), "{answer}");
+    }
     host.stop().await;
 }

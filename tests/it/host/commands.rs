@@ -106,13 +106,19 @@ async fn bans_and_status_need_a_running_server() {
     let host = Host::start().user("ann@example.test").settings("[guard]\ntrusted = []").await;
     let config = host.config();
     assert_eq!(run(&config, &["status"], "").await.0[0]["roles"], "mta,access,dashboard");
-    assert_eq!(run(&config, &["ban", "add", "127.0.0.0/8", "--for", "1h"], "").await.1, 0);
+    let added = run(&config, &["ban", "add", "127.0.0.0/8", "--for", "1h"], "").await;
+    assert_eq!(added, (serde_json::json!({"network": "127.0.0.0/8", "trusted": []}), 0));
     assert_eq!(run(&config, &["ban", "list"], "").await.0[0]["network"], "127.0.0.0/8");
     let mut banned = host.plain(postrider::config::Protocol::Smtp).await;
     assert!(!banned.next_line().await.unwrap_or_default().starts_with("220"));
     assert_eq!(run(&config, &["ban", "remove", "127.0.0.0/8"], "").await.1, 0);
     assert_eq!(run(&config, &["ban", "remove", "127.0.0.0/8"], "").await.1, 4);
     host.smtp().await.ok("NOOP").await;
+    // Clients that are trusted are let in whatever is banned, which whoever bans them should know.
+    let text = std::fs::read_to_string(&config).unwrap().replace("trusted = []", "trusted = [\"192.0.2.0/28\"]");
+    std::fs::write(&config, text).unwrap();
+    let said = output(&config, &["ban", "add", "192.0.2.0/24"], "").await;
+    assert!(String::from_utf8_lossy(&said.stderr).contains("192.0.2.0/28"), "{said:?}");
     let directory = host.directory().to_owned();
     let kept = tempfile::tempdir().unwrap();
     std::fs::copy(directory.join("postrider.toml"), kept.path().join("postrider.toml")).unwrap();

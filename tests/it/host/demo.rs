@@ -5,6 +5,32 @@ use std::path::Path;
 use serde_json::Value;
 use tokio::process::Command;
 
+/// A configuration of one's own stays; so does that of a demonstration that runs, which a second one must not get at.
+#[tokio::test]
+async fn overwrites_nobodys_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("postrider.toml");
+    let again = async || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
+        command.args(["demo", "--once", "--dir"]).arg(directory.path()).output().await.unwrap()
+    };
+    std::fs::write(&config, "hostname = \"mail.example.test\"\n").unwrap();
+    let refused = again().await;
+    assert_eq!(refused.status.code(), Some(5), "{refused:?}");
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), "hostname = \"mail.example.test\"\n");
+
+    let running = "# Written by `postrider demo`.\n# With the ports of the one that runs.\n";
+    std::fs::write(&config, running).unwrap();
+    std::fs::create_dir(directory.path().join("mail")).unwrap();
+    let lock = std::fs::File::create(directory.path().join("mail/.postrider.lock")).unwrap();
+    lock.lock().unwrap();
+    assert!(!again().await.status.success());
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), running);
+    drop(lock);
+    assert!(again().await.status.success());
+    assert_ne!(std::fs::read_to_string(&config).unwrap(), running);
+}
+
 async fn demo(directory: &Path) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_postrider"))
         .args(["--json", "demo", "--once", "--dir"])

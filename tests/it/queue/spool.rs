@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use postrider::foundations::address::ReversePath;
 use postrider::foundations::clock::Clock;
 use postrider::foundations::failure::Kind;
 use postrider::foundations::mail::Recipient;
 use postrider::storage::database::Database;
 use postrider::storage::spool::{
-    Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, QueueNode, RecipientState, Report, Selection,
-    Settled,
+    Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, QUARANTINED, QueueNode, RecipientState, Report,
+    Selection, Settled,
 };
 
 use super::world::{SetUp, World, mail};
@@ -18,6 +19,8 @@ crate::accounts::engines::on_every_engine!(
     concurrent_commits_are_all_kept,
     claims_are_exclusive_and_come_back,
     holds_releases_and_deletes,
+    selections_pass_over_the_quarantine,
+    lists_have_every_message_of_many_recipients,
     reports_and_notifications_change_places,
     sweeps_orphans,
     a_body_whose_rows_were_refused_is_removed,
@@ -152,7 +155,7 @@ async fn holds_releases_and_deletes(database: Database) {
     for selection in [
         Selection::All,
         Selection::Entry(id),
-        Selection::Sender("ANN@sender.test".parse().unwrap()),
+        Selection::Sender(ReversePath::Address("ANN@sender.test".parse().unwrap())),
         Selection::Recipient("a@x.test".parse().unwrap()),
         Selection::Domain("y_z.test".parse().unwrap()),
     ] {
@@ -161,14 +164,66 @@ async fn holds_releases_and_deletes(database: Database) {
         assert_eq!(world.spool.entry(id).await.unwrap().entry.hold_reason, None);
         assert_eq!(world.spool.hold(&selection).await.unwrap(), 2, "{selection:?}");
     }
-    let nobody = Selection::Domain("ybz.test".parse().unwrap());
-    assert_eq!(world.spool.list(&nobody, None, 10).await.unwrap().len(), 0);
+    for nobody in [Selection::Sender(ReversePath::Null), Selection::Domain("ybz.test".parse().unwrap())] {
+        assert_eq!(world.spool.list(&nobody, None, 10).await.unwrap().len(), 0);
+    }
     assert_eq!(world.spool.list(&Selection::All, Some(id), 10).await.unwrap().len(), 0);
     world.spool.release(&Selection::All).await.unwrap();
     assert_eq!(world.spool.retry(&Selection::All).await.unwrap(), 2);
     world.spool.delete(id).await.unwrap();
     assert!(world.spool.delete(id).await.is_err());
     assert!(matches!(world.spool.message(id).await, Err(Error::BodyMissing(_))));
+}
+
+async fn selections_pass_over_the_quarantine(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let commit = async |hold: Option<&str>| {
+        let recipients = vec![to("a@x.test", "mx:x.test", &world)];
+        let hold = hold.map(str::to_owned);
+        world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold }).await.unwrap()
+    };
+    let (kept, other) = (commit(Some(QUARANTINED)).await, commit(Some("suspicious")).await);
+    let selections = [
+        Selection::All,
+        Selection::Held,
+        Selection::Sender(ReversePath::Address("ann@sender.test".parse().unwrap())),
+        Selection::Recipient("a@x.test".parse().unwrap()),
+        Selection::Domain("x.test".parse().unwrap()),
+    ];
+    for selection in selections {
+        assert_eq!(world.spool.list(&selection, None, 10).await.unwrap().len(), 2, "{selection:?}");
+        assert_eq!(world.spool.release(&selection).await.unwrap(), 1, "{selection:?}");
+        assert_eq!(world.spool.retry(&Selection::All).await.unwrap(), 1);
+        assert_eq!(world.spool.hold(&Selection::All).await.unwrap(), 1);
+        let still = world.spool.entry(kept).await.unwrap();
+        assert_eq!(still.entry.hold_reason.as_deref(), Some(QUARANTINED), "{selection:?}");
+        assert_eq!(still.recipients[0].state, RecipientState::Held, "{selection:?}");
+    }
+    assert_eq!(world.spool.release(&Selection::Entry(kept)).await.unwrap(), 1);
+    assert_eq!(world.spool.entry(kept).await.unwrap().entry.hold_reason, None);
+    world.spool.delete(other).await.unwrap();
+}
+
+async fn lists_have_every_message_of_many_recipients(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    // Two are more than one answer holds, and so is the last one alone.
+    let sizes = [12_000, 12_000, 20_001, 1];
+    for size in sizes {
+        let recipients = (0..size).map(|n| to(&format!("r{n}@x.test"), "mx:x.test", &world)).collect();
+        world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
+    }
+    for selection in [Selection::All, Selection::Domain("x.test".parse().unwrap())] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = world.spool.list(&selection, after, 500).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.entry.id);
+            seen.extend(page.iter().map(|listing| listing.recipients.len()));
+        }
+        assert_eq!(seen, sizes, "{selection:?}");
+    }
 }
 
 async fn reports_and_notifications_change_places(database: Database) {

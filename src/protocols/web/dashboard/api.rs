@@ -25,7 +25,7 @@ use crate::services::served::Report;
 use crate::services::trace::{Asked, Period, Wording};
 use crate::storage::directory::Fullest;
 use crate::storage::reports::{Kind, Received, ReceivedQuery};
-use crate::storage::spool::{Listing, Queued, RecipientState, Selection};
+use crate::storage::spool::{self, Listing, Queued, RecipientState, Selection};
 
 pub(super) fn router() -> Router<Arc<Room>> {
     Router::new()
@@ -128,9 +128,20 @@ struct Waiting {
 async fn queue(State(room): State<Arc<Room>>, Question(asked): Question<QueueQuestion>) -> Response {
     let limit = asked.limit.unwrap_or(MOST_ENTRIES).clamp(1, MOST_ENTRIES);
     let spool = &room.needs.overviewer.sources().spool;
-    match spool.list(&Selection::All, asked.after, limit).await {
-        Ok(listings) => {
-            let next = listings.last().filter(|_| listings.len() >= limit as usize).map(|last| last.entry.id);
+    let found = async {
+        let listings = spool.list(&Selection::All, asked.after, limit).await?;
+        let next = match listings.last().map(|last| last.entry.id) {
+            // Messages with many recipients make a page short.
+            Some(last) if listings.len() < limit as usize => {
+                let more = spool.list(&Selection::All, Some(last), 1).await?;
+                Some(last).filter(|_| !more.is_empty())
+            }
+            next => next,
+        };
+        Ok::<_, spool::Error>((listings, next))
+    };
+    match found.await {
+        Ok((listings, next)) => {
             let entries: Vec<Entry> = listings.iter().map(entry).collect();
             Json(serde_json::json!({ "entries": entries, "next": next })).into_response()
         }

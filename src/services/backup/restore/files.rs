@@ -14,7 +14,7 @@ use crate::storage::spool;
 /// What becomes of restored messages in the queue. Since the backup they may have been passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueFate {
-    /// An administrator lets them go with `postrider queue release`.
+    /// An administrator lets them go with `postrider queue release`; what was in quarantine stays in quarantine.
     Held,
     /// They are tried at once.
     Released,
@@ -76,7 +76,8 @@ pub async fn restore_accounts(
             row[at] = table.columns[at].kind.absent();
         }
         if fate == QueueFate::Held {
-            if let Some(at) = at("hold_reason") {
+            // What was in quarantine stays there, so that releasing the queue does not let it go.
+            if let Some(at) = at("hold_reason").filter(|at| row[*at] != Val::from(spool::QUARANTINED)) {
                 row[at] = Val::from(reason.as_str());
             }
             // What only waits for its report goes on doing so.

@@ -1,0 +1,101 @@
+//! What an administrator does to many messages, and how one is looked at.
+
+use std::time::Duration;
+
+use postrider::foundations::address::ReversePath;
+use postrider::foundations::clock::Clock as _;
+use postrider::foundations::ids::QueueId;
+use postrider::foundations::mail::Recipient;
+use postrider::storage::spool::{NewEntry, NewRecipient, QUARANTINED};
+
+use super::world::mail;
+use crate::harness::Host;
+use crate::harness::cli::{output, run};
+
+/// Puts a message into the queue that waits for an administrator.
+async fn hold(host: &Host, from: ReversePath, to: &str, reason: &str) -> QueueId {
+    let mut mail = mail(&[]);
+    mail.envelope.reverse_path = from;
+    let now = host.clock().now();
+    let recipient = NewRecipient {
+        recipient: Recipient::plain(to.parse().unwrap()),
+        destination: "mx:x.test".parse().unwrap(),
+        due_at: now,
+        expires_at: now + Duration::from_secs(86_400),
+        warn_at: None,
+    };
+    let hold = Some(reason.to_owned());
+    let new = NewEntry { mail: &mail, recipients: vec![recipient], message_id: None, hold };
+    host.parts().spool.commit(new).await.unwrap()
+}
+
+fn ann() -> ReversePath {
+    ReversePath::Address("ann@sender.test".parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_messages_are_deleted_or_given_up() {
+    let host = Host::start().await;
+    let config = host.config();
+    let kept = hold(&host, ann(), "a@x.test", QUARANTINED).await;
+    for (from, to) in [(ann(), "a@x.test"), (ann(), "b@y.test"), (ann(), "b@z.test"), (ReversePath::Null, "c@z.test")] {
+        hold(&host, from, to, "suspicious").await;
+    }
+    let left = async || run(&config, &["queue", "list"], "").await.0.as_array().unwrap().len();
+    assert_eq!(run(&config, &["queue", "delete", "from:<>"], "").await, (serde_json::json!({"messages": 1}), 0));
+    assert_eq!(run(&config, &["queue", "delete", "from:<>"], "").await.1, 4);
+    assert_eq!(run(&config, &["queue", "bounce", "domain:z.test"], "").await, (serde_json::json!({"messages": 1}), 0));
+    // Its sender's notification is on its way instead.
+    run(&config, &["queue", "delete", "from:<>"], "").await;
+    assert_eq!(left().await, 3);
+    for command in ["delete", "bounce"] {
+        assert_eq!(output(&config, &["queue", command, "all"], "").await.status.code(), Some(2));
+        assert_eq!(output(&config, &["queue", command], "").await.status.code(), Some(2));
+    }
+    assert_eq!(left().await, 3);
+    assert_eq!(run(&config, &["queue", "delete", "all", "--yes"], "").await, (serde_json::json!({"messages": 2}), 0));
+    let (listed, _) = run(&config, &["quarantine", "list"], "").await;
+    assert_eq!(listed[0]["id"], kept.to_string(), "what is in quarantine stays");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_shown_as_it_is() {
+    let host = Host::start().await;
+    let config = host.config();
+    let id = hold(&host, ann(), "a@x.test", QUARANTINED).await.to_string();
+    for command in ["queue", "quarantine"] {
+        let (shown, code) = run(&config, &[command, "show", &id, "--message"], "").await;
+        assert_eq!(code, 0, "{shown}");
+        assert!(shown["message"].as_str().unwrap().ends_with("\r\n\r\n.dotted\r\nbody\r\n"), "{shown}");
+        let mut plain = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
+        plain.arg("--config").arg(&config).args([command, "show", &id, "--message"]);
+        let plain = plain.output().await.unwrap().stdout;
+        assert_eq!(String::from_utf8_lossy(&plain), shown["message"].as_str().unwrap());
+    }
+    assert_eq!(run(&config, &["queue", "show", "01ARZ3NDEKTSV4RR", "--message"], "").await.1, 4);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_server_or_a_database_it_is_said_how_to_go_on() {
+    let place = tempfile::tempdir().unwrap();
+    let config = place.path().join("postrider.toml");
+    let write = |database: &str| {
+        let text = format!(
+            "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = \"{0}/run\"\n\
+             [storage]\nmail_root = \"{0}/mail\"\ndatabase = \"sqlite:{0}/{database}\"\n[spool]\ndirectory = \"{0}/spool\"\n",
+            place.path().display()
+        );
+        std::fs::write(&config, text).unwrap();
+    };
+    write("postrider.sqlite");
+    // Only a running server can tell the sender: it may work later.
+    let (answer, code) = run(&config, &["queue", "bounce", "01ARZ3NDEKTSV4RR"], "").await;
+    assert_eq!(code, 75, "{answer}");
+    assert_eq!(run(&config, &["queue", "delete", "all", "--yes"], "").await, (serde_json::json!({"messages": 0}), 4));
+    write("nowhere/postrider.sqlite");
+    let (answer, code) = run(&config, &["queue", "list"], "").await;
+    assert_eq!(code, 3, "{answer}");
+    assert!(answer["error"].as_str().unwrap().contains("nowhere/postrider.sqlite"), "{answer}");
+}
