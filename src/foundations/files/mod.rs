@@ -6,7 +6,7 @@
 
 mod owner;
 
-pub use owner::{Owner, publish_directory, sync_file_system};
+pub use owner::{Owner, publish, publish_directory, sync_file_system};
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
