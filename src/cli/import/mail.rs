@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::super::context::Context;
 use super::super::exit::Outcome;
-use super::{How, Into, UserMoved, mover, progress, report, script_progress};
+use super::{How, Into, UserMoved, existing, mover, progress, report, script_progress};
 use crate::config::Config;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
@@ -20,6 +20,7 @@ pub(super) async fn home(
     context: &Context,
 ) -> Outcome {
     let config = context.config()?;
+    existing(&user, context).await?;
     let moved = user_of(&mover(how, context)?, path, user, home, layout, &config)?;
     Ok(report(&[moved], how.dry_run, context))
 }
@@ -95,6 +96,7 @@ pub(super) async fn maildir(path: &Path, into: Into, how: &How, context: &Contex
     if !path.join("cur").is_dir() {
         return Err(Error::NoMail(path.to_owned()).into());
     }
+    existing(&into.user, context).await?;
     let folder = ForeignFolder::read(path, into.folder)?;
     let home = ForeignHome { folders: vec![folder], ..ForeignHome::default() };
     let mut folders = Vec::new();
@@ -105,6 +107,7 @@ pub(super) async fn maildir(path: &Path, into: Into, how: &How, context: &Contex
 /// An mbox, into one folder.
 pub(super) async fn mbox(path: &Path, into: Into, how: &How, context: &Context) -> Outcome {
     let octets = files::read_bounded(path, LARGEST_MBOX)?;
+    existing(&into.user, context).await?;
     let moved = mover(how, context)?.mbox(&into.user, &into.folder, &octets, SystemClock.now())?;
     finish(into.user, vec![moved], how, context)
 }

@@ -15,6 +15,7 @@ use crate::foundations::address::Address;
 use crate::foundations::settings::ByteSize;
 use crate::services::moving::{FolderMoved, Mover, ScriptDone, ScriptMoved};
 use crate::storage::database::DatabaseUrl;
+use crate::storage::directory::Error;
 use crate::storage::mailbox::{FolderName, Layout};
 
 /// Where mail and accounts come from.
@@ -140,6 +141,15 @@ pub(super) async fn run(command: Import, context: &Context) -> Outcome {
         Import::SeedBackup(arguments) => Box::pin(stack::run(arguments, context)).await,
         Import::Seed { database, dry_run } => Box::pin(seed::run(&database, dry_run, context)).await,
     }
+}
+
+/// Wants a user that there is: mail of a name that nobody has would be hidden from everybody.
+async fn existing(user: &Address, context: &Context) -> anyhow::Result<()> {
+    let accounts = context.accounts().await?;
+    let found = accounts.directory.account_now(user).await?;
+    accounts.closed().await;
+    found.ok_or_else(|| Error::NoUser(user.clone()))?;
+    Ok(())
 }
 
 /// What moves mail for a command.

@@ -6,7 +6,7 @@ use clap::Args;
 use super::super::context::Context;
 use super::super::exit::Outcome;
 use super::super::password;
-use super::{How, UserMoved, mover, progress, report};
+use super::{How, UserMoved, existing, mover, progress, report};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::files;
@@ -45,6 +45,7 @@ pub(in crate::cli) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let Arguments { host, port, login, password_file, user, authority, insecure, how } = arguments;
+    existing(&user, context).await?;
     let mover = mover(&how, context)?;
     let password = match password_file {
         Some(path) => {

@@ -341,3 +341,18 @@ async fn mail_comes_from_files() {
     assert!(first.contains("\\Seen") && first.contains("From here") && !first.contains(">From"), "{first}");
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_comes_in_only_for_users_that_there_are() {
+    let host = Host::start().user(USER).real_time().await;
+    let mbox = host.directory().join("one.mbox");
+    std::fs::write(&mbox, "From a@b Mon Nov 23 04:00:00 2026\nSubject: 1\n\nx\n").unwrap();
+    let mbox = mbox.display().to_string();
+    for user in ["nobody@example.test", "who@nodomain.test"] {
+        let (told, code) = cli::run(&host.config(), &["import", "mbox", &mbox, "--user", user], "").await;
+        assert_eq!(code, 4, "{told}");
+        assert!(told["error"].as_str().unwrap().contains(user), "{told}");
+    }
+    assert!(!host.mail_root().join("example.test/nobody").exists());
+    host.stop().await;
+}
