@@ -320,8 +320,12 @@ async fn mail_comes_from_files() {
     std::fs::write(home.join("Work/2026/new/1700000001.M2P2.h"), "Subject: plain\n\nNumber two\n").unwrap();
     std::fs::write(home.join("dovecot-uidlist"), "3 V1690000000 N40\n17 :1700000000.M1P1.h,S=33\n").unwrap();
     std::fs::write(home.join("subscriptions"), "Work/2026\n").unwrap();
+    std::fs::write(home.join("Work/cur/1700000002.M3P3.h:2,S"), "").unwrap();
     let root = place.path().display().to_string();
-    let moved = postrider(&host, &["import", "dovecot", &root, "--layout", "fs"]).await;
+    let told = cli::output(&host.config(), &["import", "dovecot", &root, "--layout", "fs"], "").await;
+    let warnings = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(warnings.contains("1700000002.M3P3.h:2,S"), "{warnings}");
+    let moved = serde_json::from_slice(&told.stdout).unwrap();
     assert_eq!(counts(&moved), (2, 0));
     let mut imap = host.imap(USER).await;
     let first = message(&mut imap, "INBOX", 1).await;
