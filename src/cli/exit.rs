@@ -4,6 +4,7 @@ use crate::config::LoadError;
 use crate::daemon::administration;
 use crate::daemon::control::{Complaint, Nature, RequestError};
 use crate::foundations::failure::Kind;
+use crate::foundations::files;
 use crate::services::backup;
 use crate::services::login::KeyError;
 use crate::services::moving;
@@ -50,6 +51,7 @@ impl From<Exit> for ExitCode {
 impl Exit {
     /// The code for an error, by what it says it is.
     pub(super) fn of(error: &anyhow::Error) -> Self {
+        let file = error.downcast_ref().map(files::Error::kind);
         let kind = error.chain().find_map(|cause| {
             let asked = |error: &RequestError| match error {
                 RequestError::NotRunning { .. } => Some(Kind::Temporary),
@@ -68,7 +70,7 @@ impl Exit {
                 .or_else(|| cause.downcast_ref().and_then(administration::Error::kind))
                 .or_else(|| cause.downcast_ref().and_then(asked))
         });
-        match kind {
+        match kind.or(file) {
             Some(Kind::NotFound) => Self::NotFound,
             Some(Kind::Exists) => Self::Exists,
             Some(Kind::Temporary) => Self::Temporary,
