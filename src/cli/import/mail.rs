@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::files;
+use crate::foundations::mail::mbox::is_mbox;
 use crate::services::moving::{DeclaredUser, Error, FolderMoved, Mover, declaration, script_home};
 use crate::storage::mailbox::{ForeignFolder, ForeignHome, Layout};
 
@@ -107,6 +108,10 @@ pub(super) async fn maildir(path: &Path, into: Into, how: &How, context: &Contex
 /// An mbox, into one folder.
 pub(super) async fn mbox(path: &Path, into: Into, how: &How, context: &Context) -> Outcome {
     let octets = files::read_bounded(path, LARGEST_MBOX)?;
+    // Programs leave empty files for folders without messages.
+    if !octets.is_empty() && !is_mbox(&octets) {
+        return Err(Error::NoMbox(path.to_owned()).into());
+    }
     existing(&into.user, context).await?;
     let moved = mover(how, context)?.mbox(&into.user, &into.folder, &octets, SystemClock.now())?;
     finish(into.user, vec![moved], how, context)

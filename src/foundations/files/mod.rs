@@ -35,6 +35,7 @@ impl Error {
         match self.source.kind() {
             io::ErrorKind::NotFound => Kind::NotFound,
             io::ErrorKind::AlreadyExists => Kind::Exists,
+            io::ErrorKind::IsADirectory => Kind::Invalid,
             io::ErrorKind::PermissionDenied => Kind::NoPermission,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Kind::NoSpace,
             _ => Kind::Temporary,

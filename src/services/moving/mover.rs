@@ -132,8 +132,9 @@ impl Mover {
             if content.len() as u64 > self.largest {
                 return Err(Error::TooLarge { what: first_line(&content), largest: self.largest });
             }
+            // The same in every run: without a date it is the content alone.
+            let unique = format!("{}.{}.mbox", date.map_or(0, Timestamp::unix_seconds).max(0), name_for(&content));
             let date = date.unwrap_or(now);
-            let unique = format!("{}.{}.mbox", date.unix_seconds().max(0), name_for(&content));
             if target.as_ref().is_some_and(|target| target.has(&unique)) {
                 moved.present += 1;
                 continue;
@@ -240,6 +241,24 @@ mod tests {
         std::fs::create_dir(&elsewhere.mail_root).unwrap();
         let gone = elsewhere.home(&user, &home, |_| panic!("it is told as moved in")).unwrap_err();
         assert!(gone.to_string().contains("2.M2.host:2,S` has gone"), "{gone}");
+    }
+
+    /// Moves an mbox into INBOX of a user below a directory.
+    fn move_mbox(mover: &Mover, text: &str, now: i64) -> FolderMoved {
+        let (user, folder) = ("ann@example.test".parse().unwrap(), "INBOX".parse().unwrap());
+        mover.mbox(&user, &folder, text.as_bytes(), Timestamp::from_unix_seconds(now)).unwrap()
+    }
+
+    #[test]
+    fn an_mbox_without_dates_is_known_again_and_an_empty_one_has_no_messages() {
+        let directory = tempfile::tempdir().unwrap();
+        let mover = Mover { mail_root: directory.path().to_owned(), largest: 1 << 20, dry_run: false };
+        let text = "From a@b\nSubject: 1\n\nx\n\nFrom c@d\nSubject: 2\n\ny\n";
+        assert_eq!(move_mbox(&mover, text, 1_700_000_000).messages, 2);
+        let again = move_mbox(&mover, text, 1_700_000_060);
+        assert_eq!((again.messages, again.present), (0, 2));
+        let empty = move_mbox(&mover, "", 1_700_000_000);
+        assert_eq!((empty.messages, empty.octets), (0, 0));
     }
 
     #[test]
