@@ -88,7 +88,7 @@ pub(super) struct How {
     /// Only say what would be done.
     #[arg(long)]
     dry_run: bool,
-    /// Largest message that is taken.
+    /// Largest message that is taken. Larger ones are named and left out, and the command ends with 1.
     #[arg(long, value_name = "SIZE", default_value = "256 MiB", value_parser = size)]
     largest: ByteSize,
 }
@@ -165,7 +165,7 @@ fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
 fn progress(user: &Address, moved: &FolderMoved) {
     let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
     eprintln!(
-        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}{}",
+        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}{}{}",
         moved.folder,
         moved.messages,
         moved.octets,
@@ -177,6 +177,10 @@ fn progress(user: &Address, moved: &FolderMoved) {
         match moved.withheld {
             0 => String::new(),
             withheld => format!("; {withheld} message(s) that the server lists it does not give"),
+        },
+        match moved.too_large {
+            0 => String::new(),
+            large => format!("; {large} message(s) larger than `--largest` left out"),
         },
         match moved.lost_keywords {
             0 => String::new(),
@@ -215,8 +219,13 @@ fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Exit {
             "; {withheld} message(s) the server lists but does not give: see the warnings, and say the same again"
         ),
     };
+    let too_large = all(|folder| folder.too_large);
+    let larger = match too_large {
+        0 => String::new(),
+        large => format!("; {large} message(s) are larger than `--largest` allows: say the same with more"),
+    };
     context
         .output
-        .done(&format!("{messages} message(s) of {} user(s) {done}{left_out}{withheld}", users.len()), &users);
-    Exit::Done
+        .done(&format!("{messages} message(s) of {} user(s) {done}{left_out}{withheld}{larger}", users.len()), &users);
+    if too_large == 0 { Exit::Done } else { Exit::Failed }
 }

@@ -71,8 +71,9 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     };
     let done = if how.dry_run { "would be moved in; nothing was done" } else { "moved in" };
     let said = format!("{verb}; {messages} message(s) of {} user(s) {done}", users.len());
+    let complete = users.iter().flat_map(|user| &user.folders).all(|folder| folder.too_large == 0);
     context.output.done(&said, &Told { compared: backup.compared, accounts, users });
-    Ok(Exit::Done)
+    Ok(if complete { Exit::Done } else { Exit::Failed })
 }
 
 /// Whose directory it is: `DOMAIN/USER` at the end of its path.

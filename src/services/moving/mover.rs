@@ -33,6 +33,8 @@ pub struct FolderMoved {
     pub present: u64,
     /// Files without an octet: no messages, and not put there.
     pub empty: u64,
+    /// Messages that are larger than what was allowed: not put there.
+    pub too_large: u64,
     /// Messages that the source listed and then did not give: expunged meanwhile, or damaged there.
     pub withheld: u64,
     /// Whether UIDVALIDITY and UIDs are those of the source.
@@ -49,6 +51,7 @@ impl FolderMoved {
             octets: 0,
             present: 0,
             empty: 0,
+            too_large: 0,
             withheld: 0,
             keeps_uids: false,
             lost_keywords: 0,
@@ -82,7 +85,14 @@ impl Mover {
                 moved.present += 1;
                 continue;
             }
-            let content = self.read(&message.path)?;
+            let content = match self.read(&message.path) {
+                Err(Error::TooLarge { what, largest }) => {
+                    log::warn!("`{what}` is left out: it is larger than the {largest} octets that `--largest` allows");
+                    moved.too_large += 1;
+                    continue;
+                }
+                content => content?,
+            };
             if content.is_empty() {
                 log::warn!(file:% = message.path.display();
                     "A message without an octet is left out: its file was emptied; restore it and say the same again");
@@ -102,6 +112,9 @@ impl Mover {
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > self.largest) {
+            return Err(Error::TooLarge { what: path.display().to_string(), largest: self.largest });
+        }
         let octets = match files::read_bounded(path, self.largest) {
             Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::Gone(path.to_owned()));
@@ -129,14 +142,19 @@ impl Mover {
             let date =
                 mbox::separator_date(wrapped).map(|date| Timestamp::from_unix_seconds(date.and_utc().timestamp()));
             let (flags, content) = flags_taken_out(mbox::unwrap(wrapped));
-            if content.len() as u64 > self.largest {
-                return Err(Error::TooLarge { what: first_line(&content), largest: self.largest });
-            }
             // The same in every run: without a date it is the content alone.
             let unique = format!("{}.{}.mbox", date.map_or(0, Timestamp::unix_seconds).max(0), name_for(&content));
             let date = date.unwrap_or(now);
             if target.as_ref().is_some_and(|target| target.has(&unique)) {
                 moved.present += 1;
+                continue;
+            }
+            if content.len() as u64 > self.largest {
+                let subject = HeaderSection::of(&content).first("Subject").map(|field| field.text()).unwrap_or_default();
+                let separator = first_line(wrapped);
+                log::warn!(octets = content.len(), subject:% = subject;
+                    "The message behind `{separator}` is left out: it is larger than `--largest` allows");
+                moved.too_large += 1;
                 continue;
             }
             moved.messages += 1;
@@ -259,6 +277,31 @@ mod tests {
         assert_eq!((again.messages, again.present), (0, 2));
         let empty = move_mbox(&mover, "", 1_700_000_000);
         assert_eq!((empty.messages, empty.octets), (0, 0));
+    }
+
+    #[test]
+    fn a_message_that_is_too_large_keeps_no_other_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let mover = Mover { mail_root: directory.path().join("mail"), largest: 30, dry_run: false };
+        std::fs::create_dir(&mover.mail_root).unwrap();
+        let letter = |n: u32, length| {
+            format!("From a@b Mon Nov 23 04:00:0{n} 2026\nSubject: {n}\n\n{}\n\n", "x".repeat(length))
+        };
+        let text = letter(1, 5) + &letter(2, 50) + &letter(3, 5);
+        let moved = move_mbox(&mover, &text, 0);
+        assert_eq!((moved.messages, moved.too_large), (2, 1));
+
+        let source = directory.path().join("source");
+        for place in ["tmp", "new", "cur"] {
+            std::fs::create_dir_all(source.join(place)).unwrap();
+        }
+        for (name, length) in [("1.M1.host", 5), ("2.M2.host", 50)] {
+            std::fs::write(source.join("new").join(name), format!("Subject: x\n\n{}\n", "x".repeat(length))).unwrap();
+        }
+        let home = ForeignHome::read(&source, Layout::MaildirPlusPlus).unwrap();
+        let mut told = Vec::new();
+        mover.home(&"bob@example.test".parse().unwrap(), &home, |moved| told.push((moved.messages, moved.too_large))).unwrap();
+        assert_eq!(told, [(1, 1)]);
     }
 
     #[test]

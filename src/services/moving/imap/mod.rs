@@ -43,18 +43,6 @@ pub enum Error {
         /// What.
         what: String,
     },
-    /// A message there is larger than the limit.
-    #[error("message {uid} of `{mailbox}` has {size} octets, more than {largest}: allow more with `--largest`")]
-    TooLarge {
-        /// The mailbox.
-        mailbox: String,
-        /// The message.
-        uid: u32,
-        /// Its size.
-        size: u64,
-        /// The limit.
-        largest: u64,
-    },
     /// It has no TLS on this port.
     #[error("`{0}` offers no STARTTLS, and passwords are only sent encrypted: use port 993")]
     NoTls(String),
@@ -66,7 +54,7 @@ impl Error {
         match self {
             Self::Connection { .. } | Self::Silent(_) => Kind::Temporary,
             Self::Refused { .. } | Self::NoTls(_) => Kind::NoPermission,
-            Self::Syntax { .. } | Self::TooLarge { .. } => Kind::Invalid,
+            Self::Syntax { .. } => Kind::Invalid,
         }
     }
 }

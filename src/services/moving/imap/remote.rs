@@ -129,7 +129,7 @@ impl Remote {
     /// Moves a mailbox in, with UIDVALIDITY and UIDs where the folder is not there yet.
     ///
     /// # Errors
-    /// The connection breaks, the server does not speak IMAP, a message is too large, or the disk fails; what was complete
+    /// The connection breaks, the server does not speak IMAP, or the disk fails; what was complete
     /// until then is kept, and the same again goes on from there.
     pub async fn take_over(
         &mut self,
@@ -152,12 +152,12 @@ impl Remote {
         };
         let mut wanted: Vec<(u32, u64)> = Vec::new();
         for (uid, found) in &messages {
-            if found.size > self.largest {
-                let (mailbox, uid, size, largest) = (listed.wire.clone(), *uid, found.size, self.largest);
-                return Err(Error::TooLarge { mailbox, uid, size, largest }.into());
-            }
             if target.as_ref().is_some_and(|target| target.has(&unique(*uid, found))) {
                 moved.present += 1;
+            } else if found.size > self.largest {
+                log::warn!(server = self.shown(), mailbox = listed.wire.as_str(), uid = *uid;
+                    "Message {uid} of `{}` is left out: it has {} octets, more than `--largest` allows", listed.wire, found.size);
+                moved.too_large += 1;
             } else {
                 wanted.push((*uid, found.size));
             }
