@@ -14,7 +14,6 @@ use crate::foundations::secret::Secret;
 use crate::services::moving::Error;
 use crate::services::moving::imap::{Remote, Security, Server};
 use crate::services::outbound::Roots;
-use crate::storage::mailbox::Deposit;
 
 /// Another server, and an account on it.
 #[derive(Debug, Args)]
@@ -66,21 +65,19 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let mut remote = remote.map_err(Error::Imap)?;
     let (listed, subscribed) = remote.mailboxes().await.map_err(Error::Imap)?;
 
-    let deposit = if how.dry_run { None } else { Some(Deposit::begin(&mover.mail_root, &user)?) };
+    let deposit = mover.deposit(&user)?;
     let mut folders = Vec::new();
     for listed in listed {
         let Some(name) = &listed.name else {
             eprintln!("the mailbox `{}` is passed over: it cannot be called that here", listed.wire);
             continue;
         };
-        let moved = remote.take_over(&listed, name, deposit.as_ref(), SystemClock.now()).await?;
+        let moved = remote.take_over(&listed, name, &deposit, SystemClock.now()).await?;
         progress(&user, &moved);
         folders.push(moved);
     }
     remote.log_out().await;
-    if let Some(deposit) = deposit {
-        deposit.subscribe(&subscribed.into_iter().collect::<BTreeSet<_>>())?;
-        deposit.finish()?;
-    }
+    deposit.subscribe(&subscribed.into_iter().collect::<BTreeSet<_>>())?;
+    deposit.finish()?;
     Ok(report(&[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new() }], how.dry_run, context))
 }

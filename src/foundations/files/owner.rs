@@ -15,7 +15,7 @@ pub struct Owner(Option<(u32, u32)>);
 
 impl Owner {
     /// Whoever runs this.
-    pub(super) const SELF: Self = Self(None);
+    pub const SELF: Self = Self(None);
 
     /// As [`super::write_durable`], for the owner.
     ///

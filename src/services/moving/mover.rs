@@ -65,23 +65,29 @@ impl Mover {
     /// # Errors
     /// Something there cannot be read, or the disk fails; what was complete until then is kept.
     pub fn home(&self, user: &Address, home: &ForeignHome, mut tell: impl FnMut(FolderMoved)) -> Result<(), Error> {
-        let deposit = if self.dry_run { None } else { Some(Deposit::begin(&self.mail_root, user)?) };
+        let deposit = self.deposit(user)?;
         for folder in &home.folders {
-            tell(self.folder(deposit.as_ref(), folder)?);
+            tell(self.folder(&deposit, folder)?);
         }
-        if let Some(deposit) = deposit {
-            deposit.subscribe(&home.subscribed)?;
-            deposit.finish()?;
-        }
-        Ok(())
+        deposit.subscribe(&home.subscribed)?;
+        Ok(deposit.finish()?)
     }
 
-    fn folder(&self, deposit: Option<&Deposit>, folder: &ForeignFolder) -> Result<FolderMoved, Error> {
+    /// Opens a user's mailboxes, for reading only where it is only said what would be done.
+    ///
+    /// # Errors
+    /// The mail root cannot be read, or the address cannot be a directory's name.
+    pub fn deposit(&self, user: &Address) -> Result<Deposit, Error> {
+        let open = if self.dry_run { Deposit::look } else { Deposit::begin };
+        Ok(open(&self.mail_root, user)?)
+    }
+
+    fn folder(&self, deposit: &Deposit, folder: &ForeignFolder) -> Result<FolderMoved, Error> {
         let mut moved = FolderMoved::new(&folder.name);
-        let mut target = deposit.map(|deposit| deposit.folder(&folder.name, folder.uids)).transpose()?;
-        moved.keeps_uids = target.as_ref().map_or(folder.uids.is_some(), |target| target.keeps_uids());
+        let mut target = deposit.folder(&folder.name, folder.uids)?;
+        moved.keeps_uids = target.keeps_uids();
         for message in &folder.messages {
-            if target.as_ref().is_some_and(|target| target.has(&message.message.unique)) {
+            if target.has(&message.message.unique) {
                 moved.present += 1;
                 continue;
             }
@@ -101,13 +107,9 @@ impl Mover {
             }
             moved.messages += 1;
             moved.octets += content.len() as u64;
-            if let Some(target) = &mut target {
-                moved.lost_keywords += target.put(&message.message, &content)? as u64;
-            }
+            moved.lost_keywords += target.put(&message.message, &content)? as u64;
         }
-        if let Some(target) = target {
-            target.finish()?;
-        }
+        target.finish()?;
         Ok(moved)
     }
 
@@ -136,8 +138,8 @@ impl Mover {
         now: Timestamp,
     ) -> Result<FolderMoved, Error> {
         let mut moved = FolderMoved::new(folder);
-        let deposit = if self.dry_run { None } else { Some(Deposit::begin(&self.mail_root, user)?) };
-        let mut target = deposit.as_ref().map(|deposit| deposit.folder(folder, None)).transpose()?;
+        let deposit = self.deposit(user)?;
+        let mut target = deposit.folder(folder, None)?;
         for wrapped in mbox::messages(octets) {
             let date =
                 mbox::separator_date(wrapped).map(|date| Timestamp::from_unix_seconds(date.and_utc().timestamp()));
@@ -145,13 +147,13 @@ impl Mover {
             // The same in every run: without a date it is the content alone.
             let unique = format!("{}.{}.mbox", date.map_or(0, Timestamp::unix_seconds).max(0), name_for(&content));
             let date = date.unwrap_or(now);
-            if target.as_ref().is_some_and(|target| target.has(&unique)) {
+            if target.has(&unique) {
                 moved.present += 1;
                 continue;
             }
             if content.len() as u64 > self.largest {
                 let subject = HeaderSection::of(&content).first("Subject").map(|field| field.text()).unwrap_or_default();
-                let separator = first_line(wrapped);
+                let separator = first_line(wrapped).trim_end().to_owned();
                 log::warn!(octets = content.len(), subject:% = subject;
                     "The message behind `{separator}` is left out: it is larger than `--largest` allows");
                 moved.too_large += 1;
@@ -159,16 +161,10 @@ impl Mover {
             }
             moved.messages += 1;
             moved.octets += content.len() as u64;
-            if let Some(target) = &mut target {
-                target.put(&Deposited { unique, uid: None, flags, keywords: vec![], date }, &content)?;
-            }
+            target.put(&Deposited { unique, uid: None, flags, keywords: vec![], date }, &content)?;
         }
-        if let Some(target) = target {
-            target.finish()?;
-        }
-        if let Some(deposit) = deposit {
-            deposit.finish()?;
-        }
+        target.finish()?;
+        deposit.finish()?;
         Ok(moved)
     }
 }
@@ -273,6 +269,8 @@ mod tests {
         let mover = Mover { mail_root: directory.path().to_owned(), largest: 1 << 20, dry_run: false };
         let text = "From a@b\nSubject: 1\n\nx\n\nFrom c@d\nSubject: 2\n\ny\n";
         assert_eq!(move_mbox(&mover, text, 1_700_000_000).messages, 2);
+        let planned = move_mbox(&Mover { dry_run: true, ..mover.clone() }, text, 1_700_000_030);
+        assert_eq!((planned.messages, planned.present), (0, 2));
         let again = move_mbox(&mover, text, 1_700_000_060);
         assert_eq!((again.messages, again.present), (0, 2));
         let empty = move_mbox(&mover, "", 1_700_000_000);

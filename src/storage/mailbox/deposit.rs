@@ -54,6 +54,15 @@ pub struct Deposit {
     /// Where it is made, when it was not there.
     hidden: Option<PathBuf>,
     owner: Owner,
+    purpose: Purpose,
+}
+
+/// What a deposit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Storing,
+    /// To see what would be done.
+    Looking,
 }
 
 impl Deposit {
@@ -71,7 +80,22 @@ impl Deposit {
             owner.make_directory(&hidden)?;
             Some(hidden)
         };
-        Ok(Self { home, hidden, owner })
+        Ok(Self { home, hidden, owner, purpose: Purpose::Storing })
+    }
+
+    /// As [`Self::begin`], only to see what would be done: nothing is made or written.
+    ///
+    /// # Errors
+    /// The address cannot be a directory's name.
+    pub fn look(mail_root: &Path, user: &Address) -> Result<Self, Error> {
+        let home = directory_of(mail_root, user)?;
+        let hidden = (!home.join("cur").is_dir()).then(|| hidden_name(&home));
+        Ok(Self { home, hidden, owner: Owner::SELF, purpose: Purpose::Looking })
+    }
+
+    /// Whether messages are stored, and not only looked for.
+    pub fn stores(&self) -> bool {
+        self.purpose == Purpose::Storing
     }
 
     /// Opens a folder.
@@ -88,12 +112,16 @@ impl Deposit {
         } else {
             home.join(format!("{ARRIVING}{}", name.directory()))
         };
-        for directory in ["tmp", "new", "cur"] {
-            self.owner.make_directory(&path.join(directory))?;
-        }
-        let folder = directory::open(&path).map_err(|error| Error::io(format!("open {}", path.display()), error))?;
-        let keywords = keywords_file::read(folder.as_fd());
-        let keywords = keywords.map_err(|error| Error::io(format!("read the keywords of {name}"), error))?;
+        let keywords = if self.stores() {
+            for directory in ["tmp", "new", "cur"] {
+                self.owner.make_directory(&path.join(directory))?;
+            }
+            let folder = directory::open(&path).map_err(|error| Error::io(format!("open {}", path.display()), error))?;
+            let keywords = keywords_file::read(folder.as_fd());
+            keywords.map_err(|error| Error::io(format!("read the keywords of {name}"), error))?
+        } else {
+            Keywords::default()
+        };
         let taken = uniques(&path).map_err(|error| Error::io(format!("read {}", path.display()), error))?;
         let uids = uids.filter(|_| !there);
         Ok(DepositFolder { deposit: self, name: name.clone(), path, target, there, taken, keywords, uids, highest: 0 })
@@ -104,6 +132,9 @@ impl Deposit {
     /// # Errors
     /// The disk fails.
     pub fn subscribe(&self, names: &BTreeSet<FolderName>) -> Result<(), Error> {
+        if !self.stores() {
+            return Ok(());
+        }
         let home = self.hidden.as_ref().unwrap_or(&self.home);
         let failed = |error| Error::io(format!("write the subscriptions in {}", home.display()), error);
         let directory = directory::open(home).map_err(failed)?;
@@ -123,6 +154,7 @@ impl Deposit {
     /// missing into them.
     pub fn finish(self) -> Result<(), Error> {
         match &self.hidden {
+            _ if !self.stores() => {}
             Some(hidden) => {
                 for directory in ["tmp", "new", "cur"] {
                     self.owner.make_directory(&hidden.join(directory))?;
@@ -225,6 +257,10 @@ impl DepositFolder<'_> {
     /// # Errors
     /// The disk fails.
     pub fn put(&mut self, message: &Deposited, content: &[u8]) -> Result<usize, Error> {
+        if !self.deposit.stores() {
+            self.taken.insert(message.unique.clone().into_bytes());
+            return Ok(0);
+        }
         let (keywords, lost) = self.letters(&message.keywords)?;
         let place = if message.flags.is_empty() && keywords.is_empty() { Place::New } else { Place::Cur };
         let mut name = message.unique.clone();
@@ -273,6 +309,9 @@ impl DepositFolder<'_> {
     /// # Errors
     /// The disk fails.
     pub fn finish(self) -> Result<(), Error> {
+        if !self.deposit.stores() {
+            return Ok(());
+        }
         if let Some(uids) = self.uids {
             let failed = |error| Error::io(format!("write the UIDs of {}", self.name), error);
             let bound = uids.next.max(self.highest.saturating_add(1));

@@ -233,6 +233,7 @@ async fn mail_comes_over_imap_and_can_be_asked_for_again() {
     let moved = postrider(&host, &arguments(USER)).await;
     assert_eq!(counts(&moved), (38, 0));
     assert_eq!(counts(&postrider(&host, &arguments(USER)).await), (0, 38));
+    assert_eq!(counts(&postrider(&host, &[&arguments(USER)[..], &["--dry-run"]].concat()).await), (0, 38));
 
     // The client sees the same numbers.
     let said = client.sync(host.address(Protocol::Imaps).port(), Some(&host.authority())).await;

@@ -129,20 +129,20 @@ impl Remote {
     /// Moves a mailbox in, with UIDVALIDITY and UIDs where the folder is not there yet.
     ///
     /// # Errors
-    /// The connection breaks, the server does not speak IMAP, or the disk fails; what was complete
-    /// until then is kept, and the same again goes on from there.
+    /// The connection breaks, the server does not speak IMAP, or the disk fails; what was complete until then is kept, and
+    /// the same again goes on from there.
     pub async fn take_over(
         &mut self,
         listed: &Listed,
         name: &FolderName,
-        deposit: Option<&Deposit>,
+        deposit: &Deposit,
         now: Timestamp,
     ) -> Result<FolderMoved, moving::Error> {
         let uids = self.examine(listed).await?;
         let messages = self.messages(listed).await?;
         let mut moved = FolderMoved::new(name);
-        let mut target = deposit.map(|deposit| deposit.folder(name, uids)).transpose()?;
-        moved.keeps_uids = target.as_ref().map_or(uids.is_some(), |target| target.keeps_uids());
+        let mut target = deposit.folder(name, uids)?;
+        moved.keeps_uids = target.keeps_uids();
         // Two servers may have the same numbers.
         let place = name_for(
             format!("{}/{}/{}", self.server.host, listed.wire, uids.map_or(0, |uids| uids.validity)).as_bytes(),
@@ -152,7 +152,7 @@ impl Remote {
         };
         let mut wanted: Vec<(u32, u64)> = Vec::new();
         for (uid, found) in &messages {
-            if target.as_ref().is_some_and(|target| target.has(&unique(*uid, found))) {
+            if target.has(&unique(*uid, found)) {
                 moved.present += 1;
             } else if found.size > self.largest {
                 log::warn!(server = self.shown(), mailbox = listed.wire.as_str(), uid = *uid;
@@ -162,11 +162,11 @@ impl Remote {
                 wanted.push((*uid, found.size));
             }
         }
-        let Some(mut target) = target.take() else {
+        if !deposit.stores() {
             moved.messages = wanted.len() as u64;
             moved.octets = wanted.iter().map(|(_, size)| size).sum();
             return Ok(moved);
-        };
+        }
         for batch in batches(&wanted) {
             let mut waiting: BTreeSet<u32> = batch.iter().map(|(uid, _)| *uid).collect();
             for (uid, content) in self.fetch(batch).await? {
