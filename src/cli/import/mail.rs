@@ -23,7 +23,7 @@ pub(super) async fn home(
     let config = context.config()?;
     existing(&user, context).await?;
     let moved = user_of(&mover(how, context)?, path, user, home, layout, &config)?;
-    Ok(report(&[moved], how.dry_run, context))
+    report(&[moved], how.dry_run, context).await
 }
 
 /// Every user below a mail root, `DOMAIN/USER` as the container stack has them.
@@ -49,7 +49,7 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
     let declared: Vec<_> =
         users.iter().map(|moved| DeclaredUser { address: moved.user.clone(), quota: None }).collect();
     eprintln!("\nWhat declares these users in a NixOS configuration:\n\n{}", declaration(&[], &declared, &[]));
-    Ok(report(&users, how.dry_run, context))
+    report(&users, how.dry_run, context).await
 }
 
 pub(super) fn user_of(
@@ -102,7 +102,7 @@ pub(super) async fn maildir(path: &Path, into: Into, how: &How, context: &Contex
     let home = ForeignHome { folders: vec![folder], ..ForeignHome::default() };
     let mut folders = Vec::new();
     mover(how, context)?.home(&into.user, &home, |moved| folders.push(moved))?;
-    finish(into.user, folders, how, context)
+    finish(into.user, folders, how, context).await
 }
 
 /// An mbox, into one folder.
@@ -114,12 +114,12 @@ pub(super) async fn mbox(path: &Path, into: Into, how: &How, context: &Context) 
     }
     existing(&into.user, context).await?;
     let moved = mover(how, context)?.mbox(&into.user, &into.folder, &octets, SystemClock.now())?;
-    finish(into.user, vec![moved], how, context)
+    finish(into.user, vec![moved], how, context).await
 }
 
-fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {
+async fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {
     folders.iter().for_each(|moved| progress(&user, moved));
-    Ok(report(&[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new() }], how.dry_run, context))
+    report(&[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new() }], how.dry_run, context).await
 }
 
 /// An mbox is read as a whole.

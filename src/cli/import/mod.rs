@@ -15,8 +15,8 @@ use crate::foundations::address::Address;
 use crate::foundations::settings::ByteSize;
 use crate::services::moving::{FolderMoved, Mover, ScriptDone, ScriptMoved};
 use crate::storage::database::DatabaseUrl;
-use crate::storage::directory::Error;
-use crate::storage::mailbox::{FolderName, Layout};
+use crate::storage::directory::{Error, Usage};
+use crate::storage::mailbox::{FolderName, Layout, measure};
 
 /// Where mail and accounts come from.
 #[derive(Debug, Subcommand)]
@@ -204,8 +204,24 @@ fn script_progress(user: &Address, moved: &ScriptMoved) {
     }
 }
 
+/// Notes what mailboxes hold now, which nobody would count before the next delivery.
+async fn note_usage(users: &[UserMoved], context: &Context) -> anyhow::Result<()> {
+    let accounts = context.accounts().await?;
+    for moved in users.iter().filter(|moved| !moved.dry_run) {
+        let held = measure(&accounts.config.storage.mail_root, &moved.user)?;
+        let usage = Usage { bytes: held.octets, messages: held.messages };
+        accounts.directory.set_usage(&moved.user, usage);
+    }
+    accounts.directory.flush_usage().await?;
+    accounts.changed().await;
+    Ok(())
+}
+
 /// Says what became of everybody.
-fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Exit {
+async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcome {
+    if !dry_run {
+        note_usage(users, context).await?;
+    }
     let all = |of: fn(&FolderMoved) -> u64| users.iter().flat_map(|user| &user.folders).map(of).sum::<u64>();
     let messages = all(|folder| folder.messages);
     let done = if dry_run { "would be moved in; nothing was done" } else { "moved in" };
@@ -227,5 +243,5 @@ fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Exit {
     context
         .output
         .done(&format!("{messages} message(s) of {} user(s) {done}{left_out}{withheld}{larger}", users.len()), &users);
-    if too_large == 0 { Exit::Done } else { Exit::Failed }
+    Ok(if too_large == 0 { Exit::Done } else { Exit::Failed })
 }

@@ -79,5 +79,5 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     remote.log_out().await;
     deposit.subscribe(&subscribed.into_iter().collect::<BTreeSet<_>>())?;
     deposit.finish()?;
-    Ok(report(&[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new() }], how.dry_run, context))
+    report(&[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new() }], how.dry_run, context).await
 }

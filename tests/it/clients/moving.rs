@@ -341,6 +341,9 @@ async fn mail_comes_from_files() {
     let arguments = ["import", "mbox", &mbox, "--user", "bob@example.test", "--folder", "Old/2026"];
     assert_eq!(counts(&postrider(&host, &arguments).await), (2, 0));
     assert_eq!(counts(&postrider(&host, &arguments).await), (0, 2));
+    let shown = postrider(&host, &["user", "show", "bob@example.test"]).await;
+    assert_eq!(shown["messages"], 2, "{shown}");
+    assert!(shown["used"].as_u64().unwrap() > 20, "{shown}");
     let mut bob = host.imap("bob@example.test").await;
     let first = message(&mut bob, "Old/2026", 1).await;
     assert!(first.contains("\\Seen") && first.contains("From here") && !first.contains(">From"), "{first}");
