@@ -47,7 +47,7 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
         return Err(Error::NoMail(path.to_owned()).into());
     }
     let declared: Vec<_> =
-        users.iter().map(|moved| DeclaredUser { address: moved.user.clone(), quota: None }).collect();
+        users.iter().map(|moved| DeclaredUser { address: moved.user.clone(), quota: None, enabled: true }).collect();
     eprintln!("\nWhat declares these users in a NixOS configuration:\n\n{}", declaration(&[], &declared, &[]));
     report(&users, how.dry_run, context).await
 }
