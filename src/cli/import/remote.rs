@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::super::context::Context;
 use super::super::exit::Outcome;
@@ -20,9 +20,12 @@ use crate::services::outbound::Roots;
 pub(in crate::cli) struct Arguments {
     /// The other server, as its certificate has it.
     host: String,
-    /// Its port; 993 is TLS from the start, every other one STARTTLS.
+    /// Its port.
     #[arg(long, default_value_t = 993)]
     port: u16,
+    /// How it is encrypted; without it, port 993 from the start and every other one by STARTTLS.
+    #[arg(long, value_enum, conflicts_with = "insecure")]
+    tls: Option<Tls>,
     /// The name to log in with there; without it the user's address.
     #[arg(long)]
     login: Option<String>,
@@ -42,8 +45,17 @@ pub(in crate::cli) struct Arguments {
     how: How,
 }
 
+/// How another server is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Tls {
+    /// From the start.
+    Implicit,
+    /// After STARTTLS.
+    Starttls,
+}
+
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
-    let Arguments { host, port, login, password_file, user, authority, insecure, how } = arguments;
+    let Arguments { host, port, tls, login, password_file, user, authority, insecure, how } = arguments;
     existing(&user, context).await?;
     let mover = mover(&how, context)?;
     let password = match password_file {
@@ -53,10 +65,10 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         }
         None => password::ask_once(&format!("Password of {user} at {host}"))?,
     };
-    let security = match port {
+    let security = match (tls, port) {
         _ if insecure => Security::None,
-        993 => Security::Implicit,
-        _ => Security::StartTls,
+        (Some(Tls::Implicit), _) | (None, 993) => Security::Implicit,
+        (Some(Tls::Starttls), _) | (None, _) => Security::StartTls,
     };
     let login = login.unwrap_or_else(|| user.to_string());
     let roots = Roots::load(authority.as_deref())?;

@@ -364,3 +364,29 @@ async fn mail_comes_in_only_for_users_that_there_are() {
     assert!(!host.mail_root().join("example.test/nobody").exists());
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_from_the_start_is_asked_for_on_any_port() {
+    let host = Host::start().user(USER).user("bob@example.test").real_time().await;
+    host.imap(USER).await.append("INBOX", "", "Subject: 1\r\n\r\nx\r\n").await;
+    let password = host.directory().join("password");
+    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    let (port, password) = (host.address(Protocol::Imaps).port().to_string(), password.display().to_string());
+    let authority = host.authority().display().to_string();
+    let mut arguments = vec!["import", "imap", "localhost", "--port", &port, "--login", USER, "--password-file", &password];
+    arguments.extend(["--user", "bob@example.test", "--authority", &authority, "--tls", "implicit"]);
+    assert_eq!(counts(&postrider(&host, &arguments).await), (1, 0));
+
+    // A server that hangs up instead of greeting.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let tasks = Tasks::new();
+    tasks.spawn(async move { drop(listener.accept().await) });
+    let mut arguments = vec!["import", "imap", "127.0.0.1", "--port", &port, "--password-file", &password];
+    arguments.extend(["--user", "bob@example.test"]);
+    let (told, code) = cli::run(&host.config(), &arguments, "").await;
+    let error = told["error"].as_str().unwrap();
+    assert_eq!((code, error.matches("closed by the server").count()), (75, 1), "{told}");
+    assert!(error.contains("--tls implicit"), "{told}");
+    host.stop().await;
+}

@@ -84,14 +84,17 @@ impl Remote {
             }
             Security::StartTls | Security::None => Connection::new(&shown, Box::new(stream), largest),
         };
-        connection.response().await?;
+        let greeting = connection.response().await;
         if server.security == Security::StartTls {
+            greeting.map_err(|source| Error::NoGreeting { server: shown.clone(), source: Box::new(source) })?;
             connection.command("STARTTLS", "STARTTLS", |_| Ok(())).await.map_err(|error| match error {
                 Error::Refused { .. } => Error::NoTls(shown.clone()),
                 error => error,
             })?;
             let stream = shake_hands(&server.host, connection.into_stream(), roots).await.map_err(failed)?;
             connection = Connection::new(&shown, stream, largest);
+        } else {
+            greeting?;
         }
         let command = format!("LOGIN {} {}", quoted(login), quoted(password.expose()));
         connection.command(&command, &format!("the login of {login}"), |_| Ok(())).await?;
