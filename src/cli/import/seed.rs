@@ -17,11 +17,8 @@ pub(super) async fn run(url: &DatabaseUrl, dry_run: bool, context: &Context) -> 
 
 /// Says what declares these accounts.
 pub(super) fn declare(found: &SeedAccounts) {
-    let declared = |user: &SeedUser| DeclaredUser {
-        address: user.address.clone(),
-        quota: user.quota,
-        enabled: user.enabled,
-    };
+    let declared =
+        |user: &SeedUser| DeclaredUser { address: user.address.clone(), quota: user.quota, enabled: user.enabled };
     let users: Vec<_> = found.users.iter().map(declared).collect();
     let aliases: Vec<_> =
         found.aliases.iter().map(|alias| (alias.source.to_string(), alias.destination.clone())).collect();
@@ -45,7 +42,10 @@ pub(super) async fn take_over(
     if dry_run {
         let (domains, users, aliases) = (found.domains.len(), found.users.len(), found.aliases.len());
         let said = format!("{domains} domain(s), {users} user(s) and {aliases} alias(es) are there; nothing was done");
-        return Ok((said, serde_json::json!({ "domains": domains, "users": users, "aliases": aliases, "unusable": unusable })));
+        return Ok((
+            said,
+            serde_json::json!({ "domains": domains, "users": users, "aliases": aliases, "unusable": unusable }),
+        ));
     }
     let accounts = context.accounts().await?;
     let moved = found.take_over(&accounts.directory).await.map_err(|error| match error {

@@ -50,8 +50,7 @@ fn first_line(octets: &[u8]) -> &[u8] {
 /// A message of an mbox as it was before it was put there: without the line before it and the empty one behind it, and
 /// with lines that begin with `From ` as they were (every `>` in front of one was added, as mboxrd does it).
 pub fn unwrap(message: &[u8]) -> Vec<u8> {
-    let body =
-        if is_mbox(message) { &message[(first_line(message).len() + 1).min(message.len())..] } else { message };
+    let body = if is_mbox(message) { &message[(first_line(message).len() + 1).min(message.len())..] } else { message };
     let body = match body {
         [.., b'\n', b'\r', b'\n'] => &body[..body.len() - 2],
         [.., b'\n', b'\n'] => &body[..body.len() - 1],
@@ -108,7 +107,9 @@ mod tests {
         let wanted: [&[u8]; 2] = [b"Subject: 1\n\nx\n\nFrom here on\n", b"Subject: 2\n\ny\n"];
         assert_eq!(contents, wanted);
         assert!(messages(b"").is_empty());
-        assert!(is_mbox(mbox) && !is_mbox(b"\x7fELF\x02") && !is_mbox(b"From here\nit goes on\n") && !is_mbox(b"From x"));
+        assert!(
+            is_mbox(mbox) && !is_mbox(b"\x7fELF\x02") && !is_mbox(b"From here\nit goes on\n") && !is_mbox(b"From x")
+        );
     }
 
     #[test]

@@ -103,7 +103,9 @@ impl Error {
             Self::Damaged { .. } => Kind::Corrupt,
             Self::Gone(_) => Kind::Temporary,
             Self::Imap(error) => error.kind(),
-            Self::NoMbox(_) | Self::Compressed { .. } | Self::TooLarge { .. } | Self::BadAccount { .. } => Kind::Invalid,
+            Self::NoMbox(_) | Self::Compressed { .. } | Self::TooLarge { .. } | Self::BadAccount { .. } => {
+                Kind::Invalid
+            }
             Self::Dump { .. } | Self::Archive { .. } => Kind::Invalid,
         }
     }

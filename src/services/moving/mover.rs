@@ -152,7 +152,8 @@ impl Mover {
                 continue;
             }
             if content.len() as u64 > self.largest {
-                let subject = HeaderSection::of(&content).first("Subject").map(|field| field.text()).unwrap_or_default();
+                let subject =
+                    HeaderSection::of(&content).first("Subject").map(|field| field.text()).unwrap_or_default();
                 let separator = first_line(wrapped).trim_end().to_owned();
                 log::warn!(octets = content.len(), subject:% = subject;
                     "The message behind `{separator}` is left out: it is larger than `--largest` allows");
@@ -282,9 +283,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mover = Mover { mail_root: directory.path().join("mail"), largest: 30, dry_run: false };
         std::fs::create_dir(&mover.mail_root).unwrap();
-        let letter = |n: u32, length| {
-            format!("From a@b Mon Nov 23 04:00:0{n} 2026\nSubject: {n}\n\n{}\n\n", "x".repeat(length))
-        };
+        let letter =
+            |n: u32, length| format!("From a@b Mon Nov 23 04:00:0{n} 2026\nSubject: {n}\n\n{}\n\n", "x".repeat(length));
         let text = letter(1, 5) + &letter(2, 50) + &letter(3, 5);
         let moved = move_mbox(&mover, &text, 0);
         assert_eq!((moved.messages, moved.too_large), (2, 1));
@@ -298,7 +298,9 @@ mod tests {
         }
         let home = ForeignHome::read(&source, Layout::MaildirPlusPlus).unwrap();
         let mut told = Vec::new();
-        mover.home(&"bob@example.test".parse().unwrap(), &home, |moved| told.push((moved.messages, moved.too_large))).unwrap();
+        mover
+            .home(&"bob@example.test".parse().unwrap(), &home, |moved| told.push((moved.messages, moved.too_large)))
+            .unwrap();
         assert_eq!(told, [(1, 1)]);
     }
 

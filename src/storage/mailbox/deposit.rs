@@ -116,7 +116,8 @@ impl Deposit {
             for directory in ["tmp", "new", "cur"] {
                 self.owner.make_directory(&path.join(directory))?;
             }
-            let folder = directory::open(&path).map_err(|error| Error::io(format!("open {}", path.display()), error))?;
+            let folder =
+                directory::open(&path).map_err(|error| Error::io(format!("open {}", path.display()), error))?;
             let keywords = keywords_file::read(folder.as_fd());
             keywords.map_err(|error| Error::io(format!("read the keywords of {name}"), error))?
         } else {

@@ -373,7 +373,8 @@ async fn tls_from_the_start_is_asked_for_on_any_port() {
     std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
     let (port, password) = (host.address(Protocol::Imaps).port().to_string(), password.display().to_string());
     let authority = host.authority().display().to_string();
-    let mut arguments = vec!["import", "imap", "localhost", "--port", &port, "--login", USER, "--password-file", &password];
+    let mut arguments =
+        vec!["import", "imap", "localhost", "--port", &port, "--login", USER, "--password-file", &password];
     arguments.extend(["--user", "bob@example.test", "--authority", &authority, "--tls", "implicit"]);
     assert_eq!(counts(&postrider(&host, &arguments).await), (1, 0));
 
