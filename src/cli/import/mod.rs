@@ -205,7 +205,13 @@ fn script_progress(user: &Address, moved: &ScriptMoved) {
 }
 
 /// Notes what mailboxes hold now, which nobody would count before the next delivery.
-async fn note_usage(users: &[UserMoved], context: &Context) -> anyhow::Result<()> {
+async fn note_usage(users: &[UserMoved], context: &Context) {
+    if let Err(error) = try_to_note_usage(users, context).await {
+        eprintln!("postrider: what the mailboxes hold now could not be noted: {error:#}");
+    }
+}
+
+async fn try_to_note_usage(users: &[UserMoved], context: &Context) -> anyhow::Result<()> {
     let accounts = context.accounts().await?;
     for moved in users.iter().filter(|moved| !moved.dry_run) {
         let held = measure(&accounts.config.storage.mail_root, &moved.user)?;
@@ -220,7 +226,7 @@ async fn note_usage(users: &[UserMoved], context: &Context) -> anyhow::Result<()
 /// Says what became of everybody.
 async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcome {
     if !dry_run {
-        note_usage(users, context).await?;
+        note_usage(users, context).await;
     }
     let all = |of: fn(&FolderMoved) -> u64| users.iter().flat_map(|user| &user.folders).map(of).sum::<u64>();
     let messages = all(|folder| folder.messages);

@@ -72,7 +72,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let done = if how.dry_run { "would be moved in; nothing was done" } else { "moved in" };
     let said = format!("{verb}; {messages} message(s) of {} user(s) {done}", users.len());
     if !how.dry_run {
-        note_usage(&users, context).await?;
+        note_usage(&users, context).await;
     }
     let complete = users.iter().flat_map(|user| &user.folders).all(|folder| folder.too_large == 0);
     context.output.done(&said, &Told { compared: backup.compared, accounts, users });

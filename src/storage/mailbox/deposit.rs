@@ -193,11 +193,18 @@ fn move_into(hidden: &Path, home: &Path) -> Result<(), Error> {
     let names = fs::read_dir(hidden).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
     let names: Vec<_> = names.map_err(failed)?;
     sync_file_system(hidden)?;
+    let mut taken = None;
     for name in names.iter().filter(|name| *name != "cur") {
-        publish(&hidden.join(name), &home.join(name))?;
+        match publish(&hidden.join(name), &home.join(name)) {
+            Err(error) if error.source.kind() == ErrorKind::AlreadyExists => taken = Some(error),
+            published => published?,
+        }
     }
     publish(&hidden.join("cur"), &home.join("cur"))?;
     sync_directory(home)?;
+    if let Some(error) = taken {
+        return Err(error.into());
+    }
     fs::remove_dir(hidden).map_err(|error| Error::io(format!("remove {}", hidden.display()), error))
 }
 
