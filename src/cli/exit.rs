@@ -5,6 +5,7 @@ use crate::config::LoadError;
 use crate::daemon::administration;
 use crate::daemon::control::{Complaint, Nature, RequestError};
 use crate::foundations::failure::Kind;
+use crate::foundations::files;
 use crate::services::backup;
 use crate::services::login::KeyError;
 use crate::services::moving;
@@ -51,6 +52,7 @@ impl From<Exit> for ExitCode {
 impl Exit {
     /// The code for an error, by what it says it is.
     pub(super) fn of(error: &anyhow::Error) -> Self {
+        let file = error.downcast_ref().map(files::Error::kind);
         let kind = error.chain().find_map(|cause| {
             let asked = |error: &RequestError| match error {
                 RequestError::NotRunning { .. } => Some(Kind::Temporary),
@@ -72,7 +74,7 @@ impl Exit {
         });
         let set_up =
             |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref().is_some_and(database::Error::is_set_up);
-        match kind {
+        match kind.or(file) {
             _ if error.chain().any(set_up) => Self::Configuration,
             Some(Kind::NotFound) => Self::NotFound,
             Some(Kind::Exists) => Self::Exists,

@@ -51,6 +51,7 @@ use clap::Parser as _;
 use context::Context;
 use exit::Outcome;
 
+use crate::daemon::log;
 use crate::services::accounts::Secrets;
 
 /// Runs the command of this process's arguments to its end.
@@ -64,6 +65,10 @@ pub fn run() -> ExitCode {
         }
     };
     let context = Context::new(&arguments);
+    // These two log as the configuration wants it.
+    if !matches!(arguments.command, Command::Serve(_) | Command::Demo(_)) {
+        log::start_for_command();
+    }
     match dispatch(arguments.command, &context) {
         Ok(exit) => exit.into(),
         Err(error) => {

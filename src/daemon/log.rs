@@ -36,6 +36,12 @@ pub fn start(format: LogFormat, level: LogLevel) {
     begin(if format == LogFormat::Json { Form::Json } else { Form::Text });
 }
 
+/// Lets a command say on standard error what it has to warn of. What libraries warn of is none of its business.
+pub fn start_for_command() {
+    set_level(LogLevel::Warn);
+    let _ = log::set_boxed_logger(Box::new(CommandLines));
+}
+
 /// Lets the log tell of panics: a task that panics ends alone. It is always a defect of this program.
 pub fn tell_of_panics() {
     std::panic::set_hook(Box::new(|panic| {
@@ -104,13 +110,33 @@ impl Log for StandardError {
     fn flush(&self) {}
 }
 
+/// Warnings beside what else a command says on standard error.
+struct CommandLines;
+
+impl Log for CommandLines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let line = format!("postrider: {}\n", message_with_fields(record));
+            let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
 fn text(record: &Record<'_>) -> String {
+    format!("{} {:<5} {}\n", SystemClock.now(), record.level(), message_with_fields(record))
+}
+
+fn message_with_fields(record: &Record<'_>) -> String {
     let mut fields = Fields(String::new());
     let _ = record.key_values().visit(&mut fields);
-    let message = record.args().to_string();
     // A line break in a message of a client must not look like another line of ours.
-    let message = message.replace(['\n', '\r'], " ");
-    format!("{} {:<5} {message}{}\n", SystemClock.now(), record.level(), fields.0)
+    record.args().to_string().replace(['\n', '\r'], " ") + &fields.0
 }
 
 struct Fields(String);

@@ -2,11 +2,12 @@ use std::path::Path;
 
 use super::super::context::Context;
 use super::super::exit::Outcome;
-use super::{How, Into, UserMoved, mover, progress, report, script_progress};
+use super::{How, Into, UserMoved, existing, mover, progress, report, script_progress};
 use crate::config::Config;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::files;
+use crate::foundations::mail::mbox::is_mbox;
 use crate::services::moving::{DeclaredUser, Error, FolderMoved, Mover, declaration, script_home};
 use crate::storage::mailbox::{ForeignFolder, ForeignHome, Layout};
 
@@ -20,8 +21,9 @@ pub(super) async fn home(
     context: &Context,
 ) -> Outcome {
     let config = context.config()?;
+    existing(&user, context).await?;
     let moved = user_of(&mover(how, context)?, path, user, home, layout, &config)?;
-    Ok(report(&[moved], how.dry_run, context))
+    report(&[moved], how.dry_run, context).await
 }
 
 /// Every user below a mail root, `DOMAIN/USER` as the container stack has them.
@@ -45,9 +47,9 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
         return Err(Error::NoMail(path.to_owned()).into());
     }
     let declared: Vec<_> =
-        users.iter().map(|moved| DeclaredUser { address: moved.user.clone(), quota: None }).collect();
+        users.iter().map(|moved| DeclaredUser { address: moved.user.clone(), quota: None, enabled: true }).collect();
     eprintln!("\nWhat declares these users in a NixOS configuration:\n\n{}", declaration(&[], &declared, &[]));
-    Ok(report(&users, how.dry_run, context))
+    report(&users, how.dry_run, context).await
 }
 
 pub(super) fn user_of(
@@ -95,23 +97,29 @@ pub(super) async fn maildir(path: &Path, into: Into, how: &How, context: &Contex
     if !path.join("cur").is_dir() {
         return Err(Error::NoMail(path.to_owned()).into());
     }
+    existing(&into.user, context).await?;
     let folder = ForeignFolder::read(path, into.folder)?;
     let home = ForeignHome { folders: vec![folder], ..ForeignHome::default() };
     let mut folders = Vec::new();
     mover(how, context)?.home(&into.user, &home, |moved| folders.push(moved))?;
-    finish(into.user, folders, how, context)
+    finish(into.user, folders, how, context).await
 }
 
 /// An mbox, into one folder.
 pub(super) async fn mbox(path: &Path, into: Into, how: &How, context: &Context) -> Outcome {
     let octets = files::read_bounded(path, LARGEST_MBOX)?;
+    // Programs leave empty files for folders without messages.
+    if !octets.is_empty() && !is_mbox(&octets) {
+        return Err(Error::NoMbox(path.to_owned()).into());
+    }
+    existing(&into.user, context).await?;
     let moved = mover(how, context)?.mbox(&into.user, &into.folder, &octets, SystemClock.now())?;
-    finish(into.user, vec![moved], how, context)
+    finish(into.user, vec![moved], how, context).await
 }
 
-fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {
+async fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {
     folders.iter().for_each(|moved| progress(&user, moved));
-    Ok(report(&[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new() }], how.dry_run, context))
+    report(&[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new() }], how.dry_run, context).await
 }
 
 /// An mbox is read as a whole.

@@ -15,7 +15,8 @@ use crate::foundations::address::Address;
 use crate::foundations::settings::ByteSize;
 use crate::services::moving::{FolderMoved, Mover, ScriptDone, ScriptMoved};
 use crate::storage::database::DatabaseUrl;
-use crate::storage::mailbox::{FolderName, Layout};
+use crate::storage::directory::{Error, Usage};
+use crate::storage::mailbox::{FolderName, Layout, measure};
 
 /// Where mail and accounts come from.
 #[derive(Debug, Subcommand)]
@@ -87,7 +88,7 @@ pub(super) struct How {
     /// Only say what would be done.
     #[arg(long)]
     dry_run: bool,
-    /// Largest message that is taken.
+    /// Largest message that is taken. Larger ones are named and left out, and the command ends with 1.
     #[arg(long, value_name = "SIZE", default_value = "256 MiB", value_parser = size)]
     largest: ByteSize,
 }
@@ -142,6 +143,15 @@ pub(super) async fn run(command: Import, context: &Context) -> Outcome {
     }
 }
 
+/// Wants a user that there is: mail of a name that nobody has would be hidden from everybody.
+async fn existing(user: &Address, context: &Context) -> anyhow::Result<()> {
+    let accounts = context.accounts().await?;
+    let found = accounts.directory.account_now(user).await?;
+    accounts.closed().await;
+    found.ok_or_else(|| Error::NoUser(user.clone()))?;
+    Ok(())
+}
+
 /// What moves mail for a command.
 fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
     let mail_root = context.config()?.storage.mail_root;
@@ -155,7 +165,7 @@ fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
 fn progress(user: &Address, moved: &FolderMoved) {
     let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
     eprintln!(
-        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}{}",
+        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}{}{}",
         moved.folder,
         moved.messages,
         moved.octets,
@@ -167,6 +177,10 @@ fn progress(user: &Address, moved: &FolderMoved) {
         match moved.withheld {
             0 => String::new(),
             withheld => format!("; {withheld} message(s) that the server lists it does not give"),
+        },
+        match moved.too_large {
+            0 => String::new(),
+            large => format!("; {large} message(s) larger than `--largest` left out"),
         },
         match moved.lost_keywords {
             0 => String::new(),
@@ -190,8 +204,30 @@ fn script_progress(user: &Address, moved: &ScriptMoved) {
     }
 }
 
+/// Notes what mailboxes hold now, which nobody would count before the next delivery.
+async fn note_usage(users: &[UserMoved], context: &Context) {
+    if let Err(error) = try_to_note_usage(users, context).await {
+        eprintln!("postrider: what the mailboxes hold now could not be noted: {error:#}");
+    }
+}
+
+async fn try_to_note_usage(users: &[UserMoved], context: &Context) -> anyhow::Result<()> {
+    let accounts = context.accounts().await?;
+    for moved in users.iter().filter(|moved| !moved.dry_run) {
+        let held = measure(&accounts.config.storage.mail_root, &moved.user)?;
+        let usage = Usage { bytes: held.octets, messages: held.messages };
+        accounts.directory.set_usage(&moved.user, usage);
+    }
+    accounts.directory.flush_usage().await?;
+    accounts.changed().await;
+    Ok(())
+}
+
 /// Says what became of everybody.
-fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Exit {
+async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcome {
+    if !dry_run {
+        note_usage(users, context).await;
+    }
     let all = |of: fn(&FolderMoved) -> u64| users.iter().flat_map(|user| &user.folders).map(of).sum::<u64>();
     let messages = all(|folder| folder.messages);
     let done = if dry_run { "would be moved in; nothing was done" } else { "moved in" };
@@ -205,8 +241,13 @@ fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Exit {
             "; {withheld} message(s) the server lists but does not give: see the warnings, and say the same again"
         ),
     };
+    let too_large = all(|folder| folder.too_large);
+    let larger = match too_large {
+        0 => String::new(),
+        large => format!("; {large} message(s) are larger than `--largest` allows: say the same with more"),
+    };
     context
         .output
-        .done(&format!("{messages} message(s) of {} user(s) {done}{left_out}{withheld}", users.len()), &users);
-    Exit::Done
+        .done(&format!("{messages} message(s) of {} user(s) {done}{left_out}{withheld}{larger}", users.len()), &users);
+    Ok(if too_large == 0 { Exit::Done } else { Exit::Failed })
 }

@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::super::context::Context;
 use super::super::exit::Outcome;
 use super::super::password;
-use super::{How, UserMoved, mover, progress, report};
+use super::{How, UserMoved, existing, mover, progress, report};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::files;
@@ -14,16 +14,18 @@ use crate::foundations::secret::Secret;
 use crate::services::moving::Error;
 use crate::services::moving::imap::{Remote, Security, Server};
 use crate::services::outbound::Roots;
-use crate::storage::mailbox::Deposit;
 
 /// Another server, and an account on it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
     /// The other server, as its certificate has it.
     host: String,
-    /// Its port; 993 is TLS from the start, every other one STARTTLS.
+    /// Its port.
     #[arg(long, default_value_t = 993)]
     port: u16,
+    /// How it is encrypted; without it, port 993 from the start and every other one by STARTTLS.
+    #[arg(long, value_enum, conflicts_with = "insecure")]
+    tls: Option<Tls>,
     /// The name to log in with there; without it the user's address.
     #[arg(long)]
     login: Option<String>,
@@ -43,8 +45,18 @@ pub(in crate::cli) struct Arguments {
     how: How,
 }
 
+/// How another server is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Tls {
+    /// From the start.
+    Implicit,
+    /// After STARTTLS.
+    Starttls,
+}
+
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
-    let Arguments { host, port, login, password_file, user, authority, insecure, how } = arguments;
+    let Arguments { host, port, tls, login, password_file, user, authority, insecure, how } = arguments;
+    existing(&user, context).await?;
     let mover = mover(&how, context)?;
     let password = match password_file {
         Some(path) => {
@@ -53,10 +65,10 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         }
         None => password::ask_once(&format!("Password of {user} at {host}"))?,
     };
-    let security = match port {
+    let security = match (tls, port) {
         _ if insecure => Security::None,
-        993 => Security::Implicit,
-        _ => Security::StartTls,
+        (Some(Tls::Implicit), _) | (None, 993) => Security::Implicit,
+        (Some(Tls::Starttls), _) | (None, _) => Security::StartTls,
     };
     let login = login.unwrap_or_else(|| user.to_string());
     let roots = Roots::load(authority.as_deref())?;
@@ -65,21 +77,19 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let mut remote = remote.map_err(Error::Imap)?;
     let (listed, subscribed) = remote.mailboxes().await.map_err(Error::Imap)?;
 
-    let deposit = if how.dry_run { None } else { Some(Deposit::begin(&mover.mail_root, &user)?) };
+    let deposit = mover.deposit(&user)?;
     let mut folders = Vec::new();
     for listed in listed {
         let Some(name) = &listed.name else {
             eprintln!("the mailbox `{}` is passed over: it cannot be called that here", listed.wire);
             continue;
         };
-        let moved = remote.take_over(&listed, name, deposit.as_ref(), SystemClock.now()).await?;
+        let moved = remote.take_over(&listed, name, &deposit, SystemClock.now()).await?;
         progress(&user, &moved);
         folders.push(moved);
     }
     remote.log_out().await;
-    if let Some(deposit) = deposit {
-        deposit.subscribe(&subscribed.into_iter().collect::<BTreeSet<_>>())?;
-        deposit.finish()?;
-    }
-    Ok(report(&[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new() }], how.dry_run, context))
+    deposit.subscribe(&subscribed.into_iter().collect::<BTreeSet<_>>())?;
+    deposit.finish()?;
+    report(&[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new() }], how.dry_run, context).await
 }

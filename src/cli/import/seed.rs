@@ -1,6 +1,6 @@
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
-use crate::services::moving::{DeclaredUser, Error, SeedAccounts, declaration};
+use crate::services::moving::{DeclaredUser, Error, SeedAccounts, SeedUser, declaration};
 use crate::storage::database::{Database, DatabaseUrl};
 
 /// The accounts of another database.
@@ -17,8 +17,9 @@ pub(super) async fn run(url: &DatabaseUrl, dry_run: bool, context: &Context) -> 
 
 /// Says what declares these accounts.
 pub(super) fn declare(found: &SeedAccounts) {
-    let users: Vec<_> =
-        found.users.iter().map(|user| DeclaredUser { address: user.address.clone(), quota: user.quota }).collect();
+    let declared =
+        |user: &SeedUser| DeclaredUser { address: user.address.clone(), quota: user.quota, enabled: user.enabled };
+    let users: Vec<_> = found.users.iter().map(declared).collect();
     let aliases: Vec<_> =
         found.aliases.iter().map(|alias| (alias.source.to_string(), alias.destination.clone())).collect();
     eprintln!(
@@ -33,10 +34,18 @@ pub(super) async fn take_over(
     dry_run: bool,
     context: &Context,
 ) -> anyhow::Result<(String, serde_json::Value)> {
+    let mut unusable = Vec::new();
+    for (user, why) in found.unusable() {
+        eprintln!("postrider: {user} cannot log in here until `user passwd` or `user invite`: {why}");
+        unusable.push(user);
+    }
     if dry_run {
         let (domains, users, aliases) = (found.domains.len(), found.users.len(), found.aliases.len());
         let said = format!("{domains} domain(s), {users} user(s) and {aliases} alias(es) are there; nothing was done");
-        return Ok((said, serde_json::json!({ "domains": domains, "users": users, "aliases": aliases })));
+        return Ok((
+            said,
+            serde_json::json!({ "domains": domains, "users": users, "aliases": aliases, "unusable": unusable }),
+        ));
     }
     let accounts = context.accounts().await?;
     let moved = found.take_over(&accounts.directory).await.map_err(|error| match error {
@@ -48,5 +57,7 @@ pub(super) async fn take_over(
         "{} domain(s), {} user(s) and {} alias(es) are new; {} were here already",
         moved.domains, moved.users, moved.aliases, moved.present
     );
-    Ok((said, serde_json::to_value(moved)?))
+    let mut value = serde_json::to_value(moved)?;
+    value["unusable"] = serde_json::to_value(unusable)?;
+    Ok((said, value))
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
-use super::{How, mail, mover, seed};
+use super::{How, mail, mover, note_usage, seed};
 use crate::foundations::address::Address;
 use crate::foundations::files::create_directory;
 use crate::services::moving::StackBackup;
@@ -71,8 +71,12 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     };
     let done = if how.dry_run { "would be moved in; nothing was done" } else { "moved in" };
     let said = format!("{verb}; {messages} message(s) of {} user(s) {done}", users.len());
+    if !how.dry_run {
+        note_usage(&users, context).await;
+    }
+    let complete = users.iter().flat_map(|user| &user.folders).all(|folder| folder.too_large == 0);
     context.output.done(&said, &Told { compared: backup.compared, accounts, users });
-    Ok(Exit::Done)
+    Ok(if complete { Exit::Done } else { Exit::Failed })
 }
 
 /// Whose directory it is: `DOMAIN/USER` at the end of its path.

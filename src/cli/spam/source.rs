@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 
+use crate::foundations::files;
+
 /// Largest file or mailbox that is read.
 const LARGEST: u64 = 2 << 30;
 
@@ -14,8 +16,8 @@ pub(in crate::cli) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
         std::io::stdin().lock().take(LARGEST).read_to_end(&mut bytes)?;
         return Ok(bytes);
     }
-    let file = std::fs::File::open(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
-    file.take(LARGEST).read_to_end(&mut bytes).with_context(|| format!("`{}` cannot be read", path.display()))?;
+    let failed = |source| files::Error { verb: "read", path: path.to_owned(), source };
+    std::fs::File::open(path).map_err(failed)?.take(LARGEST).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }
 

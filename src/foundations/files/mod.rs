@@ -6,7 +6,7 @@
 
 mod owner;
 
-pub use owner::{Owner, publish_directory, sync_file_system};
+pub use owner::{Owner, publish, publish_directory, sync_file_system};
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -35,6 +35,7 @@ impl Error {
         match self.source.kind() {
             io::ErrorKind::NotFound => Kind::NotFound,
             io::ErrorKind::AlreadyExists => Kind::Exists,
+            io::ErrorKind::IsADirectory => Kind::Invalid,
             io::ErrorKind::PermissionDenied => Kind::NoPermission,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Kind::NoSpace,
             _ => Kind::Temporary,

@@ -15,7 +15,7 @@ pub struct Owner(Option<(u32, u32)>);
 
 impl Owner {
     /// Whoever runs this.
-    pub(super) const SELF: Self = Self(None);
+    pub const SELF: Self = Self(None);
 
     /// As [`super::write_durable`], for the owner.
     ///
@@ -107,8 +107,16 @@ pub fn sync_file_system(path: &Path) -> Result<(), Error> {
 /// The name is taken, or the disk fails.
 pub fn publish_directory(from: &Path, to: &Path) -> Result<(), Error> {
     sync_file_system(from)?;
+    publish(from, to)?;
+    sync_directory(to.parent().unwrap_or(to))
+}
+
+/// Gives what is on disk already its name, which nothing else may have. The directory is still to be synced.
+///
+/// # Errors
+/// The name is taken, or the disk fails.
+pub fn publish(from: &Path, to: &Path) -> Result<(), Error> {
     let flags = rustix::fs::RenameFlags::NOREPLACE;
     let renamed = rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, flags);
-    renamed.map_err(|error| at("rename", to)(error.into()))?;
-    sync_directory(to.parent().unwrap_or(to))
+    renamed.map_err(|error| at("rename", to)(error.into()))
 }

@@ -1,17 +1,36 @@
 //! Messages in one file, each behind a line that begins with `From ` (RFC 4155).
 
-/// The messages in a file: those of an mbox, each with the line before it, else the one that the file is.
+/// The messages in a file: those of an mbox, each with the line before it, else the one that the file is. An empty file has
+/// none.
 pub fn messages(octets: &[u8]) -> Vec<&[u8]> {
-    if !is_separator(octets) {
-        return vec![octets];
+    if !is_mbox(octets) {
+        return if octets.is_empty() { vec![] } else { vec![octets] };
     }
+    // Some programs write no dates, and then in no line of a file.
+    let undated = !is_separator(octets);
     let mut starts = vec![0];
     // Behind an empty line, of which programs on Windows make CR and LF.
     let behind_empty = |at: &usize| octets[..*at].ends_with(b"\n\n") || octets[..*at].ends_with(b"\n\r\n");
     let candidates = memchr::memmem::find_iter(octets, b"\nFrom ").map(|at| at + 1);
-    starts.extend(candidates.filter(behind_empty).filter(|at| is_separator(&octets[*at..])));
+    starts.extend(candidates.filter(behind_empty).filter(|at| {
+        let behind = &octets[*at..];
+        is_separator(behind) || undated && is_undated_separator(behind)
+    }));
     starts.push(octets.len());
     starts.windows(2).map(|w| &octets[w[0]..w[1]]).filter(|message| !message.is_empty()).collect()
+}
+
+/// Whether a file begins as an mbox does.
+pub fn is_mbox(octets: &[u8]) -> bool {
+    is_separator(octets) || is_undated_separator(octets)
+}
+
+/// `From`, and behind this line a field of a header.
+fn is_undated_separator(octets: &[u8]) -> bool {
+    let rest = octets.get(first_line(octets).len() + 1..).unwrap_or_default();
+    let name = first_line(rest).split(|octet| *octet == b':').next().unwrap_or_default();
+    let is_field = !name.is_empty() && name.len() < first_line(rest).len() && name.iter().all(u8::is_ascii_graphic);
+    octets.starts_with(b"From ") && is_field
 }
 
 /// The line before each message of an mbox: `From`, an address, and a date with a time.
@@ -31,8 +50,7 @@ fn first_line(octets: &[u8]) -> &[u8] {
 /// A message of an mbox as it was before it was put there: without the line before it and the empty one behind it, and
 /// with lines that begin with `From ` as they were (every `>` in front of one was added, as mboxrd does it).
 pub fn unwrap(message: &[u8]) -> Vec<u8> {
-    let body =
-        if is_separator(message) { &message[(first_line(message).len() + 1).min(message.len())..] } else { message };
+    let body = if is_mbox(message) { &message[(first_line(message).len() + 1).min(message.len())..] } else { message };
     let body = match body {
         [.., b'\n', b'\r', b'\n'] => &body[..body.len() - 2],
         [.., b'\n', b'\n'] => &body[..body.len() - 1],
@@ -80,6 +98,18 @@ mod tests {
         let wanted: [&[u8]; 2] = [b"Subject: 1\r\n\r\nx\r\nFrom c\r\n", b"Subject: 2\r\n\r\ny\r\n"];
         assert_eq!(contents, wanted);
         assert!(separator_date(mbox).is_some());
+    }
+
+    #[test]
+    fn separators_may_have_no_dates_and_files_no_messages() {
+        let mbox = b"From a@b\nSubject: 1\n\nx\n\nFrom here on\n\nFrom c@d\nSubject: 2\n\ny\n";
+        let contents: Vec<_> = messages(mbox).into_iter().map(unwrap).collect();
+        let wanted: [&[u8]; 2] = [b"Subject: 1\n\nx\n\nFrom here on\n", b"Subject: 2\n\ny\n"];
+        assert_eq!(contents, wanted);
+        assert!(messages(b"").is_empty());
+        assert!(
+            is_mbox(mbox) && !is_mbox(b"\x7fELF\x02") && !is_mbox(b"From here\nit goes on\n") && !is_mbox(b"From x")
+        );
     }
 
     #[test]

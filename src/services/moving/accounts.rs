@@ -4,6 +4,7 @@ use super::{Error, dump};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::ByteSize;
+use crate::services::login::{Unusable, recognise};
 use crate::storage::database::{Database, Row};
 use crate::storage::directory::{self, Directory, NewUser, Owner, PasswordOwner, Source, Standing};
 
@@ -111,6 +112,12 @@ impl SeedAccounts {
         Ok(found)
     }
 
+    /// Users whose password cannot be checked here, and why: they cannot log in until they get another one.
+    pub fn unusable(&self) -> impl Iterator<Item = (&Address, Unusable)> {
+        let why = |user: &SeedUser| recognise(user.password.expose()).err().filter(|why| *why != Unusable::Missing);
+        self.users.iter().filter_map(move |user| Some((&user.address, why(user)?)))
+    }
+
     /// Makes those that are missing here, all or none. Passwords count as the users' own, so that a declaration does not
     /// change them.
     ///
@@ -149,7 +156,8 @@ impl SeedAccounts {
 fn count<T>(result: Result<T, directory::Error>, made: &mut usize, present: &mut usize) -> Result<(), Error> {
     match result {
         Ok(_) => *made += 1,
-        Err(directory::Error::Exists(_)) => *present += 1,
+        // Who was removed here stays so.
+        Err(directory::Error::Exists(_) | directory::Error::Archived(_)) => *present += 1,
         Err(error) => return Err(error.into()),
     }
     Ok(())
@@ -188,4 +196,30 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(row: &Row, column: usize
 fn address<T: std::str::FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> Result<T, Error> {
     text.parse()
         .map_err(|error: T::Err| Error::BadAccount { what: format!("{what} {text}"), reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_that_cannot_be_checked_are_known() {
+        let user = |address: &str, password: &str| SeedUser {
+            address: address.parse().unwrap(),
+            password: Secret::new(password.to_owned()),
+            quota: None,
+            enabled: true,
+        };
+        let users = vec![
+            user("md5@example.test", "{MD5-CRYPT}$1$abcdefgh$0123456789012345678901"),
+            user("plain@example.test", "{PLAIN}secret"),
+            user("none@example.test", "!"),
+            user("good@example.test", "{BLF-CRYPT}$2y$05$fY0HNyaK43SdohacMjrmoOINBSfVqBVEAFkltBS5ZYKVjQaCqRr7G"),
+        ];
+        let found = SeedAccounts { domains: vec![], users, aliases: vec![] };
+        let unusable: Vec<String> = found.unusable().map(|(address, why)| format!("{address}: {why}")).collect();
+        assert_eq!(unusable.len(), 2, "{unusable:?}");
+        assert!(unusable[0].starts_with("md5@example.test: the scheme {MD5-CRYPT}"), "{unusable:?}");
+        assert!(unusable[1].starts_with("plain@example.test: the scheme {PLAIN}"), "{unusable:?}");
+    }
 }

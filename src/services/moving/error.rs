@@ -20,6 +20,9 @@ pub enum Error {
     /// The path holds no mail.
     #[error("there is no Maildir in `{}`: a directory with `cur`, `new` and `tmp` is wanted", .0.display())]
     NoMail(PathBuf),
+    /// The file is no mbox.
+    #[error("`{}` is no mbox: it does not begin with a line `From …` and a header behind it", .0.display())]
+    NoMbox(PathBuf),
     /// A message has gone while it was read.
     #[error("`{}` has gone: stop the other server, so that nothing changes meanwhile, and say the same again", .0.display())]
     Gone(PathBuf),
@@ -100,7 +103,9 @@ impl Error {
             Self::Damaged { .. } => Kind::Corrupt,
             Self::Gone(_) => Kind::Temporary,
             Self::Imap(error) => error.kind(),
-            Self::Compressed { .. } | Self::TooLarge { .. } | Self::BadAccount { .. } => Kind::Invalid,
+            Self::NoMbox(_) | Self::Compressed { .. } | Self::TooLarge { .. } | Self::BadAccount { .. } => {
+                Kind::Invalid
+            }
             Self::Dump { .. } | Self::Archive { .. } => Kind::Invalid,
         }
     }

@@ -33,6 +33,8 @@ pub struct FolderMoved {
     pub present: u64,
     /// Files without an octet: no messages, and not put there.
     pub empty: u64,
+    /// Messages that are larger than what was allowed: not put there.
+    pub too_large: u64,
     /// Messages that the source listed and then did not give: expunged meanwhile, or damaged there.
     pub withheld: u64,
     /// Whether UIDVALIDITY and UIDs are those of the source.
@@ -49,6 +51,7 @@ impl FolderMoved {
             octets: 0,
             present: 0,
             empty: 0,
+            too_large: 0,
             withheld: 0,
             keeps_uids: false,
             lost_keywords: 0,
@@ -62,27 +65,40 @@ impl Mover {
     /// # Errors
     /// Something there cannot be read, or the disk fails; what was complete until then is kept.
     pub fn home(&self, user: &Address, home: &ForeignHome, mut tell: impl FnMut(FolderMoved)) -> Result<(), Error> {
-        let deposit = if self.dry_run { None } else { Some(Deposit::begin(&self.mail_root, user)?) };
+        let deposit = self.deposit(user)?;
         for folder in &home.folders {
-            tell(self.folder(deposit.as_ref(), folder)?);
+            tell(self.folder(&deposit, folder)?);
         }
-        if let Some(deposit) = deposit {
-            deposit.subscribe(&home.subscribed)?;
-            deposit.finish()?;
-        }
-        Ok(())
+        deposit.subscribe(&home.subscribed)?;
+        Ok(deposit.finish()?)
     }
 
-    fn folder(&self, deposit: Option<&Deposit>, folder: &ForeignFolder) -> Result<FolderMoved, Error> {
+    /// Opens a user's mailboxes, for reading only where it is only said what would be done.
+    ///
+    /// # Errors
+    /// The mail root cannot be read, or the address cannot be a directory's name.
+    pub fn deposit(&self, user: &Address) -> Result<Deposit, Error> {
+        let open = if self.dry_run { Deposit::look } else { Deposit::begin };
+        Ok(open(&self.mail_root, user)?)
+    }
+
+    fn folder(&self, deposit: &Deposit, folder: &ForeignFolder) -> Result<FolderMoved, Error> {
         let mut moved = FolderMoved::new(&folder.name);
-        let mut target = deposit.map(|deposit| deposit.folder(&folder.name, folder.uids)).transpose()?;
-        moved.keeps_uids = target.as_ref().map_or(folder.uids.is_some(), |target| target.keeps_uids());
+        let mut target = deposit.folder(&folder.name, folder.uids)?;
+        moved.keeps_uids = target.keeps_uids();
         for message in &folder.messages {
-            if target.as_ref().is_some_and(|target| target.has(&message.message.unique)) {
+            if target.has(&message.message.unique) {
                 moved.present += 1;
                 continue;
             }
-            let content = self.read(&message.path)?;
+            let content = match self.read(&message.path) {
+                Err(Error::TooLarge { what, largest }) => {
+                    log::warn!("`{what}` is left out: it is larger than the {largest} octets that `--largest` allows");
+                    moved.too_large += 1;
+                    continue;
+                }
+                content => content?,
+            };
             if content.is_empty() {
                 log::warn!(file:% = message.path.display();
                     "A message without an octet is left out: its file was emptied; restore it and say the same again");
@@ -91,17 +107,16 @@ impl Mover {
             }
             moved.messages += 1;
             moved.octets += content.len() as u64;
-            if let Some(target) = &mut target {
-                moved.lost_keywords += target.put(&message.message, &content)? as u64;
-            }
+            moved.lost_keywords += target.put(&message.message, &content)? as u64;
         }
-        if let Some(target) = target {
-            target.finish()?;
-        }
+        target.finish()?;
         Ok(moved)
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > self.largest) {
+            return Err(Error::TooLarge { what: path.display().to_string(), largest: self.largest });
+        }
         let octets = match files::read_bounded(path, self.largest) {
             Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::Gone(path.to_owned()));
@@ -123,33 +138,34 @@ impl Mover {
         now: Timestamp,
     ) -> Result<FolderMoved, Error> {
         let mut moved = FolderMoved::new(folder);
-        let deposit = if self.dry_run { None } else { Some(Deposit::begin(&self.mail_root, user)?) };
-        let mut target = deposit.as_ref().map(|deposit| deposit.folder(folder, None)).transpose()?;
+        let deposit = self.deposit(user)?;
+        let mut target = deposit.folder(folder, None)?;
         for wrapped in mbox::messages(octets) {
             let date =
                 mbox::separator_date(wrapped).map(|date| Timestamp::from_unix_seconds(date.and_utc().timestamp()));
             let (flags, content) = flags_taken_out(mbox::unwrap(wrapped));
-            if content.len() as u64 > self.largest {
-                return Err(Error::TooLarge { what: first_line(&content), largest: self.largest });
-            }
+            // The same in every run: without a date it is the content alone.
+            let unique = format!("{}.{}.mbox", date.map_or(0, Timestamp::unix_seconds).max(0), name_for(&content));
             let date = date.unwrap_or(now);
-            let unique = format!("{}.{}.mbox", date.unix_seconds().max(0), name_for(&content));
-            if target.as_ref().is_some_and(|target| target.has(&unique)) {
+            if target.has(&unique) {
                 moved.present += 1;
+                continue;
+            }
+            if content.len() as u64 > self.largest {
+                let subject =
+                    HeaderSection::of(&content).first("Subject").map(|field| field.text()).unwrap_or_default();
+                let separator = first_line(wrapped).trim_end().to_owned();
+                log::warn!(octets = content.len(), subject:% = subject;
+                    "The message behind `{separator}` is left out: it is larger than `--largest` allows");
+                moved.too_large += 1;
                 continue;
             }
             moved.messages += 1;
             moved.octets += content.len() as u64;
-            if let Some(target) = &mut target {
-                target.put(&Deposited { unique, uid: None, flags, keywords: vec![], date }, &content)?;
-            }
+            target.put(&Deposited { unique, uid: None, flags, keywords: vec![], date }, &content)?;
         }
-        if let Some(target) = target {
-            target.finish()?;
-        }
-        if let Some(deposit) = deposit {
-            deposit.finish()?;
-        }
+        target.finish()?;
+        deposit.finish()?;
         Ok(moved)
     }
 }
@@ -240,6 +256,52 @@ mod tests {
         std::fs::create_dir(&elsewhere.mail_root).unwrap();
         let gone = elsewhere.home(&user, &home, |_| panic!("it is told as moved in")).unwrap_err();
         assert!(gone.to_string().contains("2.M2.host:2,S` has gone"), "{gone}");
+    }
+
+    /// Moves an mbox into INBOX of a user below a directory.
+    fn move_mbox(mover: &Mover, text: &str, now: i64) -> FolderMoved {
+        let (user, folder) = ("ann@example.test".parse().unwrap(), "INBOX".parse().unwrap());
+        mover.mbox(&user, &folder, text.as_bytes(), Timestamp::from_unix_seconds(now)).unwrap()
+    }
+
+    #[test]
+    fn an_mbox_without_dates_is_known_again_and_an_empty_one_has_no_messages() {
+        let directory = tempfile::tempdir().unwrap();
+        let mover = Mover { mail_root: directory.path().to_owned(), largest: 1 << 20, dry_run: false };
+        let text = "From a@b\nSubject: 1\n\nx\n\nFrom c@d\nSubject: 2\n\ny\n";
+        assert_eq!(move_mbox(&mover, text, 1_700_000_000).messages, 2);
+        let planned = move_mbox(&Mover { dry_run: true, ..mover.clone() }, text, 1_700_000_030);
+        assert_eq!((planned.messages, planned.present), (0, 2));
+        let again = move_mbox(&mover, text, 1_700_000_060);
+        assert_eq!((again.messages, again.present), (0, 2));
+        let empty = move_mbox(&mover, "", 1_700_000_000);
+        assert_eq!((empty.messages, empty.octets), (0, 0));
+    }
+
+    #[test]
+    fn a_message_that_is_too_large_keeps_no_other_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let mover = Mover { mail_root: directory.path().join("mail"), largest: 30, dry_run: false };
+        std::fs::create_dir(&mover.mail_root).unwrap();
+        let letter =
+            |n: u32, length| format!("From a@b Mon Nov 23 04:00:0{n} 2026\nSubject: {n}\n\n{}\n\n", "x".repeat(length));
+        let text = letter(1, 5) + &letter(2, 50) + &letter(3, 5);
+        let moved = move_mbox(&mover, &text, 0);
+        assert_eq!((moved.messages, moved.too_large), (2, 1));
+
+        let source = directory.path().join("source");
+        for place in ["tmp", "new", "cur"] {
+            std::fs::create_dir_all(source.join(place)).unwrap();
+        }
+        for (name, length) in [("1.M1.host", 5), ("2.M2.host", 50)] {
+            std::fs::write(source.join("new").join(name), format!("Subject: x\n\n{}\n", "x".repeat(length))).unwrap();
+        }
+        let home = ForeignHome::read(&source, Layout::MaildirPlusPlus).unwrap();
+        let mut told = Vec::new();
+        mover
+            .home(&"bob@example.test".parse().unwrap(), &home, |moved| told.push((moved.messages, moved.too_large)))
+            .unwrap();
+        assert_eq!(told, [(1, 1)]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub struct DeclaredUser {
     pub address: Address,
     /// The quota; `None` for the module's default.
     pub quota: Option<ByteSize>,
+    /// Whether the user may log in.
+    pub enabled: bool,
 }
 
 /// What a domain has.
@@ -42,9 +44,12 @@ pub fn declaration(domains: &[Domain], users: &[DeclaredUser], aliases: &[(Strin
         let _ = writeln!(out, "  {} = {{", quoted(domain));
         for user in users {
             let local = quoted(&user.address.local().to_string());
-            let _ = match user.quota {
-                Some(quota) => writeln!(out, "    users.{local}.quota = {};", quoted(&size(quota))),
-                None => writeln!(out, "    users.{local} = {{ }};"),
+            let quota = user.quota.map(|quota| quoted(&size(quota)));
+            let _ = match (quota, user.enabled) {
+                (Some(quota), true) => writeln!(out, "    users.{local}.quota = {quota};"),
+                (Some(quota), false) => writeln!(out, "    users.{local} = {{ enable = false; quota = {quota}; }};"),
+                (None, true) => writeln!(out, "    users.{local} = {{ }};"),
+                (None, false) => writeln!(out, "    users.{local}.enable = false;"),
             };
         }
         for (source, destinations) in aliases {
@@ -81,12 +86,13 @@ mod tests {
 
     #[test]
     fn is_nix() {
-        let users = ["ann@example.test", "bob.b@example.test"];
+        let users = ["ann@example.test", "anna@example.test", "bob.b@example.test", "eve@example.test"];
         let users: Vec<DeclaredUser> = users
             .iter()
             .map(|address| DeclaredUser {
                 address: address.parse().unwrap(),
                 quota: address.starts_with("ann").then(|| ByteSize::gib(2)),
+                enabled: !matches!(*address, "anna@example.test" | "eve@example.test"),
             })
             .collect();
         let aliases = [
@@ -97,7 +103,8 @@ mod tests {
         let aliases = aliases.map(|(a, b)| (a.to_owned(), b.to_owned()));
         let text = declaration(&["empty.test".parse().unwrap()], &users, &aliases);
         let wanted = "services.postrider.domains = {\n  \"empty.test\" = {\n  };\n  \"example.test\" = {\n    users.\"ann\".quota = \"2G\";\n    \
-             users.\"bob.b\" = { };\n    catchAll = \"bob.b@example.test\";\n    aliases.\"info\" = [ \"ann@example.test\" \"x@other.test\" ];\n  };\n};\n";
+             users.\"anna\" = { enable = false; quota = \"2G\"; };\n    users.\"bob.b\" = { };\n    \
+             users.\"eve\".enable = false;\n    catchAll = \"bob.b@example.test\";\n    aliases.\"info\" = [ \"ann@example.test\" \"x@other.test\" ];\n  };\n};\n";
         assert_eq!(text, wanted);
         assert_eq!(quoted("a\"${b}\\"), "\"a\\\"\\${b}\\\\\"");
     }

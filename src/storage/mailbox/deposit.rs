@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use super::user::directory_of;
 use super::{Error, Flags, FolderName, Keyword, KeywordSet, Keywords};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
-use crate::foundations::files::{Owner, publish_directory, sync_file_system};
+use crate::foundations::files::{Owner, publish, publish_directory, sync_directory, sync_file_system};
 use crate::foundations::mail::crlf_len;
 
 /// The numbers a folder had where it comes from.
@@ -53,6 +54,15 @@ pub struct Deposit {
     /// Where it is made, when it was not there.
     hidden: Option<PathBuf>,
     owner: Owner,
+    purpose: Purpose,
+}
+
+/// What a deposit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Storing,
+    /// To see what would be done.
+    Looking,
 }
 
 impl Deposit {
@@ -66,14 +76,26 @@ impl Deposit {
         let hidden = if home.join("cur").is_dir() {
             None
         } else {
-            // The store and other programs pass over names that begin with a dot.
-            let mut name = OsStr::new(".arriving-").to_owned();
-            name.push(home.file_name().unwrap_or_default());
-            let hidden = home.with_file_name(name);
+            let hidden = hidden_name(&home);
             owner.make_directory(&hidden)?;
             Some(hidden)
         };
-        Ok(Self { home, hidden, owner })
+        Ok(Self { home, hidden, owner, purpose: Purpose::Storing })
+    }
+
+    /// As [`Self::begin`], only to see what would be done: nothing is made or written.
+    ///
+    /// # Errors
+    /// The address cannot be a directory's name.
+    pub fn look(mail_root: &Path, user: &Address) -> Result<Self, Error> {
+        let home = directory_of(mail_root, user)?;
+        let hidden = (!home.join("cur").is_dir()).then(|| hidden_name(&home));
+        Ok(Self { home, hidden, owner: Owner::SELF, purpose: Purpose::Looking })
+    }
+
+    /// Whether messages are stored, and not only looked for.
+    pub fn stores(&self) -> bool {
+        self.purpose == Purpose::Storing
     }
 
     /// Opens a folder.
@@ -88,14 +110,19 @@ impl Deposit {
         let path = if there || name.is_inbox() {
             target.clone()
         } else {
-            home.join(format!("..arriving{}", name.directory()))
+            home.join(format!("{ARRIVING}{}", name.directory()))
         };
-        for directory in ["tmp", "new", "cur"] {
-            self.owner.make_directory(&path.join(directory))?;
-        }
-        let folder = directory::open(&path).map_err(|error| Error::io(format!("open {}", path.display()), error))?;
-        let keywords = keywords_file::read(folder.as_fd());
-        let keywords = keywords.map_err(|error| Error::io(format!("read the keywords of {name}"), error))?;
+        let keywords = if self.stores() {
+            for directory in ["tmp", "new", "cur"] {
+                self.owner.make_directory(&path.join(directory))?;
+            }
+            let folder =
+                directory::open(&path).map_err(|error| Error::io(format!("open {}", path.display()), error))?;
+            let keywords = keywords_file::read(folder.as_fd());
+            keywords.map_err(|error| Error::io(format!("read the keywords of {name}"), error))?
+        } else {
+            Keywords::default()
+        };
         let taken = uniques(&path).map_err(|error| Error::io(format!("read {}", path.display()), error))?;
         let uids = uids.filter(|_| !there);
         Ok(DepositFolder { deposit: self, name: name.clone(), path, target, there, taken, keywords, uids, highest: 0 })
@@ -106,6 +133,9 @@ impl Deposit {
     /// # Errors
     /// The disk fails.
     pub fn subscribe(&self, names: &BTreeSet<FolderName>) -> Result<(), Error> {
+        if !self.stores() {
+            return Ok(());
+        }
         let home = self.hidden.as_ref().unwrap_or(&self.home);
         let failed = |error| Error::io(format!("write the subscriptions in {}", home.display()), error);
         let directory = directory::open(home).map_err(failed)?;
@@ -125,16 +155,82 @@ impl Deposit {
     /// missing into them.
     pub fn finish(self) -> Result<(), Error> {
         match &self.hidden {
+            _ if !self.stores() => {}
             Some(hidden) => {
                 for directory in ["tmp", "new", "cur"] {
                     self.owner.make_directory(&hidden.join(directory))?;
                 }
-                publish_directory(hidden, &self.home)?;
+                // Scripts are there before the first mail is, in the same directory.
+                if self.home.is_dir() && !self.home.join("cur").exists() {
+                    move_into(hidden, &self.home)?;
+                } else {
+                    publish_directory(hidden, &self.home)?;
+                }
             }
-            None => sync_file_system(&self.home)?,
+            None => {
+                sync_file_system(&self.home)?;
+                clear_away(&hidden_name(&self.home), &self.home)?;
+            }
         }
         Ok(())
     }
+}
+
+/// Folders on their way begin with this; no folder's directory does.
+const ARRIVING: &str = "..arriving";
+
+/// Where mailboxes are made: the store and other programs pass over names that begin with a dot.
+fn hidden_name(home: &Path) -> PathBuf {
+    let mut name = OsStr::new(".arriving-").to_owned();
+    name.push(home.file_name().unwrap_or_default());
+    home.with_file_name(name)
+}
+
+/// Moves what is complete into a directory that is there without mailboxes. `cur`, by which mailboxes are known, comes last,
+/// so that a deposit that is cut off here goes on here.
+fn move_into(hidden: &Path, home: &Path) -> Result<(), Error> {
+    let failed = |error| Error::io(format!("read {}", hidden.display()), error);
+    let names = fs::read_dir(hidden).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
+    let names: Vec<_> = names.map_err(failed)?;
+    sync_file_system(hidden)?;
+    let mut taken = None;
+    for name in names.iter().filter(|name| *name != "cur") {
+        match publish(&hidden.join(name), &home.join(name)) {
+            Err(error) if error.source.kind() == ErrorKind::AlreadyExists => taken = Some(error),
+            published => published?,
+        }
+    }
+    publish(&hidden.join("cur"), &home.join("cur"))?;
+    sync_directory(home)?;
+    if let Some(error) = taken {
+        return Err(error.into());
+    }
+    fs::remove_dir(hidden).map_err(|error| Error::io(format!("remove {}", hidden.display()), error))
+}
+
+/// Removes what a deposit that was cut off has left, once all of it is in the mailboxes.
+fn clear_away(left: &Path, home: &Path) -> Result<(), Error> {
+    if !left.is_dir() {
+        return Ok(());
+    }
+    let failed = |error| Error::io(format!("read {}", left.display()), error);
+    let mut folders = vec![(left.to_owned(), home.to_owned())];
+    for entry in fs::read_dir(left).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let shown = name.to_string_lossy();
+        let own = shown.strip_prefix(ARRIVING).unwrap_or(&shown);
+        if own.starts_with('.') {
+            folders.push((left.join(&name), home.join(own)));
+        }
+    }
+    for (from, to) in folders {
+        if !uniques(&from).map_err(failed)?.is_subset(&uniques(&to).map_err(failed)?) {
+            log::warn!(directory:% = left.display();
+                "`{}` holds messages of an import that was cut off and are not in the mailboxes: say that import again", left.display());
+            return Ok(());
+        }
+    }
+    fs::remove_dir_all(left).map_err(|error| Error::io(format!("remove {}", left.display()), error))
 }
 
 /// A folder, open for mail from elsewhere.
@@ -169,6 +265,10 @@ impl DepositFolder<'_> {
     /// # Errors
     /// The disk fails.
     pub fn put(&mut self, message: &Deposited, content: &[u8]) -> Result<usize, Error> {
+        if !self.deposit.stores() {
+            self.taken.insert(message.unique.clone().into_bytes());
+            return Ok(0);
+        }
         let (keywords, lost) = self.letters(&message.keywords)?;
         let place = if message.flags.is_empty() && keywords.is_empty() { Place::New } else { Place::Cur };
         let mut name = message.unique.clone();
@@ -217,6 +317,9 @@ impl DepositFolder<'_> {
     /// # Errors
     /// The disk fails.
     pub fn finish(self) -> Result<(), Error> {
+        if !self.deposit.stores() {
+            return Ok(());
+        }
         if let Some(uids) = self.uids {
             let failed = |error| Error::io(format!("write the UIDs of {}", self.name), error);
             let bound = uids.next.max(self.highest.saturating_add(1));
@@ -226,16 +329,23 @@ impl DepositFolder<'_> {
         }
         if self.path != self.target {
             publish_directory(&self.path, &self.target)?;
+        } else if self.there && !self.name.is_inbox() {
+            let home = self.deposit.hidden.as_ref().unwrap_or(&self.deposit.home);
+            clear_away(&home.join(format!("{ARRIVING}{}", self.name.directory())), &self.target)?;
         }
         Ok(())
     }
 }
 
-/// The unique parts of the names in a folder.
+/// The unique parts of the names in a folder, of which there are none in one that is not there.
 fn uniques(path: &Path) -> std::io::Result<HashSet<Vec<u8>>> {
     let mut found = HashSet::new();
     for place in [Place::New, Place::Cur] {
-        for entry in fs::read_dir(path.join(place.directory()))? {
+        let entries = match fs::read_dir(path.join(place.directory())) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+            entries => entries?,
+        };
+        for entry in entries {
             let name = entry?.file_name();
             found.insert(unique(name.as_bytes()).to_vec());
         }
@@ -246,4 +356,54 @@ fn uniques(path: &Path) -> std::io::Result<HashSet<Vec<u8>>> {
 /// What stands before fields and flags in the name of a file.
 pub(super) fn unique(name: &[u8]) -> &[u8] {
     name.split(|octet| matches!(octet, b',' | b':')).next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(unique: &str) -> Deposited {
+        let date = Timestamp::from_unix_seconds(1_700_000_000);
+        Deposited { unique: unique.to_owned(), uid: None, flags: Flags::NONE, keywords: vec![], date }
+    }
+
+    /// Puts messages into INBOX and `Old`.
+    fn put(root: &Path, uniques: &[&str]) -> Deposit {
+        let deposit = Deposit::begin(root, &"ann@example.test".parse().unwrap()).unwrap();
+        for name in ["INBOX", "Old"] {
+            let mut folder = deposit.folder(&name.parse().unwrap(), None).unwrap();
+            for unique in uniques.iter().filter(|unique| !folder.has(unique)).collect::<Vec<_>>() {
+                folder.put(&message(unique), b"Subject: x\n\n").unwrap();
+            }
+            folder.finish().unwrap();
+        }
+        deposit
+    }
+
+    #[test]
+    fn scripts_that_are_there_before_the_mail_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().join("example.test/ann");
+        fs::create_dir_all(home.join("sieve")).unwrap();
+        fs::write(home.join("sieve/main.sieve"), "keep;").unwrap();
+        put(root.path(), &["1"]).finish().unwrap();
+        assert!(home.join("sieve/main.sieve").is_file());
+        for folder in [home.clone(), home.join(".Old")] {
+            assert_eq!(uniques(&folder).unwrap().len(), 1, "{}", folder.display());
+        }
+        assert!(!hidden_name(&home).exists());
+    }
+
+    #[test]
+    fn what_a_deposit_left_is_cleared_away_once_it_is_in_the_mailboxes() {
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().join("example.test/ann");
+        let cut_off = put(root.path(), &["1", "2"]);
+        fs::create_dir_all(home.join("cur")).unwrap();
+        cut_off.finish().unwrap_err();
+        put(root.path(), &["1"]).finish().unwrap();
+        assert!(hidden_name(&home).exists(), "2 is nowhere else");
+        put(root.path(), &["1", "2"]).finish().unwrap();
+        assert!(!hidden_name(&home).exists());
+    }
 }

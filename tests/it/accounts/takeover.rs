@@ -92,6 +92,10 @@ async fn accounts_are_copied_into_another_database() {
     assert_eq!((moved.domains, moved.users, moved.aliases, moved.present), (1, 2, 2, 0));
     let again = found.take_over(&world.directory).await.unwrap();
     assert_eq!((again.domains, again.users, again.aliases, again.present), (0, 0, 0, 5));
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.archive_user(&address("jane@example.com")).await.unwrap();
+    edit.commit().await.unwrap();
+    assert_eq!(found.take_over(&world.directory).await.unwrap().present, 5, "who was archived here counts, too");
     let john = world.directory.account(&address("john@example.com")).await.unwrap().unwrap();
     assert!(john.may_log_in() && john.quota == Some(ByteSize::gib(2)));
     let jane = world.directory.account(&address("jane@example.com")).await.unwrap().unwrap();

@@ -233,6 +233,7 @@ async fn mail_comes_over_imap_and_can_be_asked_for_again() {
     let moved = postrider(&host, &arguments(USER)).await;
     assert_eq!(counts(&moved), (38, 0));
     assert_eq!(counts(&postrider(&host, &arguments(USER)).await), (0, 38));
+    assert_eq!(counts(&postrider(&host, &[&arguments(USER)[..], &["--dry-run"]].concat()).await), (0, 38));
 
     // The client sees the same numbers.
     let said = client.sync(host.address(Protocol::Imaps).port(), Some(&host.authority())).await;
@@ -320,8 +321,12 @@ async fn mail_comes_from_files() {
     std::fs::write(home.join("Work/2026/new/1700000001.M2P2.h"), "Subject: plain\n\nNumber two\n").unwrap();
     std::fs::write(home.join("dovecot-uidlist"), "3 V1690000000 N40\n17 :1700000000.M1P1.h,S=33\n").unwrap();
     std::fs::write(home.join("subscriptions"), "Work/2026\n").unwrap();
+    std::fs::write(home.join("Work/cur/1700000002.M3P3.h:2,S"), "").unwrap();
     let root = place.path().display().to_string();
-    let moved = postrider(&host, &["import", "dovecot", &root, "--layout", "fs"]).await;
+    let told = cli::output(&host.config(), &["import", "dovecot", &root, "--layout", "fs"], "").await;
+    let warnings = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(warnings.contains("1700000002.M3P3.h:2,S"), "{warnings}");
+    let moved = serde_json::from_slice(&told.stdout).unwrap();
     assert_eq!(counts(&moved), (2, 0));
     let mut imap = host.imap(USER).await;
     let first = message(&mut imap, "INBOX", 1).await;
@@ -336,8 +341,53 @@ async fn mail_comes_from_files() {
     let arguments = ["import", "mbox", &mbox, "--user", "bob@example.test", "--folder", "Old/2026"];
     assert_eq!(counts(&postrider(&host, &arguments).await), (2, 0));
     assert_eq!(counts(&postrider(&host, &arguments).await), (0, 2));
+    let shown = postrider(&host, &["user", "show", "bob@example.test"]).await;
+    assert_eq!(shown["messages"], 2, "{shown}");
+    assert!(shown["used"].as_u64().unwrap() > 20, "{shown}");
     let mut bob = host.imap("bob@example.test").await;
     let first = message(&mut bob, "Old/2026", 1).await;
     assert!(first.contains("\\Seen") && first.contains("From here") && !first.contains(">From"), "{first}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_comes_in_only_for_users_that_there_are() {
+    let host = Host::start().user(USER).real_time().await;
+    let mbox = host.directory().join("one.mbox");
+    std::fs::write(&mbox, "From a@b Mon Nov 23 04:00:00 2026\nSubject: 1\n\nx\n").unwrap();
+    let mbox = mbox.display().to_string();
+    for user in ["nobody@example.test", "who@nodomain.test"] {
+        let (told, code) = cli::run(&host.config(), &["import", "mbox", &mbox, "--user", user], "").await;
+        assert_eq!(code, 4, "{told}");
+        assert!(told["error"].as_str().unwrap().contains(user), "{told}");
+    }
+    assert!(!host.mail_root().join("example.test/nobody").exists());
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_from_the_start_is_asked_for_on_any_port() {
+    let host = Host::start().user(USER).user("bob@example.test").real_time().await;
+    host.imap(USER).await.append("INBOX", "", "Subject: 1\r\n\r\nx\r\n").await;
+    let password = host.directory().join("password");
+    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    let (port, password) = (host.address(Protocol::Imaps).port().to_string(), password.display().to_string());
+    let authority = host.authority().display().to_string();
+    let mut arguments =
+        vec!["import", "imap", "localhost", "--port", &port, "--login", USER, "--password-file", &password];
+    arguments.extend(["--user", "bob@example.test", "--authority", &authority, "--tls", "implicit"]);
+    assert_eq!(counts(&postrider(&host, &arguments).await), (1, 0));
+
+    // A server that hangs up instead of greeting.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let tasks = Tasks::new();
+    tasks.spawn(async move { drop(listener.accept().await) });
+    let mut arguments = vec!["import", "imap", "127.0.0.1", "--port", &port, "--password-file", &password];
+    arguments.extend(["--user", "bob@example.test"]);
+    let (told, code) = cli::run(&host.config(), &arguments, "").await;
+    let error = told["error"].as_str().unwrap();
+    assert_eq!((code, error.matches("closed by the server").count()), (75, 1), "{told}");
+    assert!(error.contains("--tls implicit"), "{told}");
     host.stop().await;
 }

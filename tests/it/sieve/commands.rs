@@ -57,6 +57,13 @@ async fn scripts_are_checked_and_tried_without_doing_anything() {
     assert_eq!(run(&host, &["sieve", "check", &good], "").await.1, 0);
     let (told, code) = run(&host, &["sieve", "check", &good, &bad], "").await;
     assert_eq!((code, &told[1]["mistakes"][0]["line"]), (1, &Value::from(3)));
+    let missing = host.directory().join("missing").display().to_string();
+    for command in [vec!["sieve", "check", &missing], vec!["sieve", "test", "--user", ANN, &missing]] {
+        assert_eq!(run(&host, &command, "").await.1, 4, "{command:?}");
+    }
+    for command in [vec!["spam", "learn", "--ham", &missing], vec!["import", "mbox", &missing, "--user", ANN]] {
+        assert_eq!(run(&host, &command, "").await.1, 4, "{command:?}");
+    }
     let message = file("message.eml", &letter("a", "work"));
     let (told, code) = run(&host, &["sieve", "test", "--user", ANN, "--script", &good, &message], "").await;
     assert_eq!(code, 0, "{told}");

@@ -15,7 +15,7 @@ use crate::foundations::failure::Kind;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The connection cannot be made or broke.
-    #[error("the connection to `{server}`: {source}")]
+    #[error("the connection to `{server}`")]
     Connection {
         /// The server.
         server: String,
@@ -43,30 +43,26 @@ pub enum Error {
         /// What.
         what: String,
     },
-    /// A message there is larger than the limit.
-    #[error("message {uid} of `{mailbox}` has {size} octets, more than {largest}: allow more with `--largest`")]
-    TooLarge {
-        /// The mailbox.
-        mailbox: String,
-        /// The message.
-        uid: u32,
-        /// Its size.
-        size: u64,
-        /// The limit.
-        largest: u64,
-    },
     /// It has no TLS on this port.
     #[error("`{0}` offers no STARTTLS, and passwords are only sent encrypted: use port 993")]
     NoTls(String),
+    /// It says nothing before TLS.
+    #[error("`{server}` does not greet without TLS; if it wants TLS from the start, say `--tls implicit`")]
+    NoGreeting {
+        /// The server.
+        server: String,
+        /// What happened instead.
+        source: Box<Error>,
+    },
 }
 
 impl Error {
     /// The kind of failure.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Connection { .. } | Self::Silent(_) => Kind::Temporary,
+            Self::Connection { .. } | Self::Silent(_) | Self::NoGreeting { .. } => Kind::Temporary,
             Self::Refused { .. } | Self::NoTls(_) => Kind::NoPermission,
-            Self::Syntax { .. } | Self::TooLarge { .. } => Kind::Invalid,
+            Self::Syntax { .. } => Kind::Invalid,
         }
     }
 }

@@ -84,14 +84,17 @@ impl Remote {
             }
             Security::StartTls | Security::None => Connection::new(&shown, Box::new(stream), largest),
         };
-        connection.response().await?;
+        let greeting = connection.response().await;
         if server.security == Security::StartTls {
+            greeting.map_err(|source| Error::NoGreeting { server: shown.clone(), source: Box::new(source) })?;
             connection.command("STARTTLS", "STARTTLS", |_| Ok(())).await.map_err(|error| match error {
                 Error::Refused { .. } => Error::NoTls(shown.clone()),
                 error => error,
             })?;
             let stream = shake_hands(&server.host, connection.into_stream(), roots).await.map_err(failed)?;
             connection = Connection::new(&shown, stream, largest);
+        } else {
+            greeting?;
         }
         let command = format!("LOGIN {} {}", quoted(login), quoted(password.expose()));
         connection.command(&command, &format!("the login of {login}"), |_| Ok(())).await?;
@@ -129,20 +132,20 @@ impl Remote {
     /// Moves a mailbox in, with UIDVALIDITY and UIDs where the folder is not there yet.
     ///
     /// # Errors
-    /// The connection breaks, the server does not speak IMAP, a message is too large, or the disk fails; what was complete
-    /// until then is kept, and the same again goes on from there.
+    /// The connection breaks, the server does not speak IMAP, or the disk fails; what was complete until then is kept, and
+    /// the same again goes on from there.
     pub async fn take_over(
         &mut self,
         listed: &Listed,
         name: &FolderName,
-        deposit: Option<&Deposit>,
+        deposit: &Deposit,
         now: Timestamp,
     ) -> Result<FolderMoved, moving::Error> {
         let uids = self.examine(listed).await?;
         let messages = self.messages(listed).await?;
         let mut moved = FolderMoved::new(name);
-        let mut target = deposit.map(|deposit| deposit.folder(name, uids)).transpose()?;
-        moved.keeps_uids = target.as_ref().map_or(uids.is_some(), |target| target.keeps_uids());
+        let mut target = deposit.folder(name, uids)?;
+        moved.keeps_uids = target.keeps_uids();
         // Two servers may have the same numbers.
         let place = name_for(
             format!("{}/{}/{}", self.server.host, listed.wire, uids.map_or(0, |uids| uids.validity)).as_bytes(),
@@ -152,21 +155,21 @@ impl Remote {
         };
         let mut wanted: Vec<(u32, u64)> = Vec::new();
         for (uid, found) in &messages {
-            if found.size > self.largest {
-                let (mailbox, uid, size, largest) = (listed.wire.clone(), *uid, found.size, self.largest);
-                return Err(Error::TooLarge { mailbox, uid, size, largest }.into());
-            }
-            if target.as_ref().is_some_and(|target| target.has(&unique(*uid, found))) {
+            if target.has(&unique(*uid, found)) {
                 moved.present += 1;
+            } else if found.size > self.largest {
+                log::warn!(server = self.shown(), mailbox = listed.wire.as_str(), uid = *uid;
+                    "Message {uid} of `{}` is left out: it has {} octets, more than `--largest` allows", listed.wire, found.size);
+                moved.too_large += 1;
             } else {
                 wanted.push((*uid, found.size));
             }
         }
-        let Some(mut target) = target.take() else {
+        if !deposit.stores() {
             moved.messages = wanted.len() as u64;
             moved.octets = wanted.iter().map(|(_, size)| size).sum();
             return Ok(moved);
-        };
+        }
         for batch in batches(&wanted) {
             let mut waiting: BTreeSet<u32> = batch.iter().map(|(uid, _)| *uid).collect();
             for (uid, content) in self.fetch(batch).await? {
