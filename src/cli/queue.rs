@@ -171,7 +171,9 @@ pub(super) async fn asked<T: DeserializeOwned>(
     let accounts = context.accounts().await?;
     let tasks = Tasks::new();
     let spool = Spool::open(accounts.database.clone(), &config.spool, Arc::new(SystemClock), &tasks)?;
-    let answer = administration::perform(command, Keeper::Resting(&spool)).await;
+    let answer = administration::perform(command, Keeper::Resting(&spool, &accounts.journal)).await;
     tasks.stop(std::time::Duration::from_secs(5)).await;
+    accounts.record([]).await;
+    accounts.closed().await;
     Ok(serde_json::from_value(answer?)?)
 }
