@@ -276,18 +276,17 @@ impl Edit {
     /// Removes one destination of an alias, or all of them. Returns how many rows that were.
     pub async fn remove_alias(&mut self, source: &Source, destination: Option<&str>) -> Result<usize, Error> {
         let mut removed = 0;
-        let rows = self.alias_rows(&source.key()).await?;
-        let absent = match destination.filter(|_| !rows.is_empty()) {
-            Some(destination) => format!("{source} to {destination}"),
-            None => source.to_string(),
-        };
-        for (id, known) in rows {
+        for (id, known) in self.alias_rows(&source.key()).await? {
             if destination.is_none_or(|wanted| same_destination(&known, wanted)) {
                 self.transaction.execute("DELETE FROM virtual_aliases WHERE id = ?", &[id.into()]).await?;
                 removed += 1;
             }
         }
-        if removed == 0 { Err(Error::NoAlias(absent)) } else { Ok(removed) }
+        match destination {
+            _ if removed > 0 => Ok(removed),
+            Some(destination) => Err(Error::NoAlias(format!("{source} to {destination}"))),
+            None => Err(Error::NoAlias(source.to_string())),
+        }
     }
 
     /// Puts an alias with all its destinations in or out of use.
