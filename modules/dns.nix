@@ -7,17 +7,15 @@ let
     mkIf
     mkOption
     optional
-    optionals
     types
     ;
   cfg = config.services.postrider;
   record = name: type: value: { inherit name type value; };
   proxy = cfg.reverseProxy;
   web = cfg.web;
-  policy = (import ./lib/web-files.nix { inherit lib; }).mtaSts cfg.hostname;
-  # RFC 8461 §3.1: another policy has another id. The server computes the same, of lines that end as it writes them.
-  id = text: builtins.substring 0 20 (builtins.hashString "sha256" text);
-  idOfOurs = id (lib.replaceStrings [ "\n" ] [ "\r\n" ] (policy web.mtaSts));
+  policyOf = (import ./lib/web-files.nix { inherit lib; }).mtaSts cfg.hostname;
+  # At most one of the two serves policies.
+  mode = if proxy.enable && proxy.mtaSts != null then proxy.mtaSts else web.mtaSts;
   ports = lib.mapAttrs (_: listener: listener.port) (
     lib.filterAttrs (_: listener: listener.enable) cfg.listeners
   );
@@ -27,28 +25,26 @@ let
       inherit domain ports;
       inherit (cfg) hostname;
       davPort = if cfg.dav.enable then cfg.dav.publicPort else null;
+      autoconfig =
+        if web.autoconfig.enable then
+          [
+            "autoconfig"
+            "autodiscover"
+          ]
+        else
+          optional (proxy.enable && proxy.autoconfig) "autoconfig";
+      policy = if mode == null then null else policyOf mode;
     }
     ++ concatLists (
       mapAttrsToList (
         selector: key:
         optional (key.record != null) (record "${selector}._domainkey.${domain}." "TXT" key.record)
       ) cfg.domains.${domain}.dkim.selectors
-    )
-    ++ optional (proxy.enable && proxy.autoconfig) (
-      record "autoconfig.${domain}." "CNAME" "${cfg.hostname}."
-    )
-    ++ optionals (proxy.enable && proxy.mtaSts != null) [
-      (record "mta-sts.${domain}." "CNAME" "${cfg.hostname}.")
-      (record "_mta-sts.${domain}." "TXT" "v=STSv1; id=${id (policy proxy.mtaSts)};")
-    ]
-    ++ optionals web.autoconfig.enable [
-      (record "autoconfig.${domain}." "CNAME" "${cfg.hostname}.")
-      (record "autodiscover.${domain}." "CNAME" "${cfg.hostname}.")
-    ]
-    ++ optionals (web.mtaSts != null) [
-      (record "mta-sts.${domain}." "CNAME" "${cfg.hostname}.")
-      (record "_mta-sts.${domain}." "TXT" "v=STSv1; id=${idOfOurs};")
-    ];
+    );
+  # The host sends mail of its own; where it is a domain for mail too, that one's record is for both.
+  ofHost = optional (!(cfg.domains ? ${cfg.hostname})) (
+    record "${cfg.hostname}." "TXT" "v=spf1 a -all"
+  );
 in
 {
   options.services.postrider.dns.records = mkOption {
@@ -69,8 +65,7 @@ in
   };
 
   config = mkIf cfg.enable {
-    services.postrider.dns.records = concatLists (
-      mapAttrsToList (domain: _: recordsOf domain) cfg.domains
-    );
+    services.postrider.dns.records =
+      ofHost ++ concatLists (mapAttrsToList (domain: _: recordsOf domain) cfg.domains);
   };
 }

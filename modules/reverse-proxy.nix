@@ -166,6 +166,18 @@ in
         ];
       };
     }
+    {
+      # What nginx answers, so that `postrider dns` and `postrider doctor` know of it.
+      services.postrider.settings = {
+        autoconfig.proxied = proxy.autoconfig;
+        mta_sts = mkIf (proxy.mtaSts != null) {
+          policies = map (domain: {
+            inherit domain;
+            mode = proxy.mtaSts;
+          }) domains;
+        };
+      };
+    }
     (mkIf cfg.openFirewall {
       networking.firewall.allowedTCPPorts = [
         80

@@ -57,7 +57,9 @@ in
         }
         {
           assertion =
-            !(proxy.enable && proxy.mtaSts != null && (cfg.settings.mta_sts.policies or [ ]) != [ ]);
+            !(proxy.enable && proxy.mtaSts != null)
+            # Those of the proxy are among the settings, too.
+            || lib.length (cfg.settings.mta_sts.policies or [ ]) == lib.length domains;
           message = "services.postrider.settings.mta_sts.policies are served by the server, and services.postrider.reverseProxy.mtaSts by nginx under the same names; keep one of them.";
         }
         {

@@ -7,6 +7,10 @@
   ports,
   # Where calendars and contacts are reached over TLS, if they are.
   davPort ? null,
+  # Where mail programs are told their settings, before the domain.
+  autoconfig ? [ ],
+  # The policy on TLS that is served for the domain, if one is.
+  policy ? null,
 }:
 let
   record = name: type: value: { inherit name type value; };
@@ -16,6 +20,10 @@ let
       [ (record "_${label}._tcp.${domain}." "SRV" "0 1 ${toString ports.${protocol}} ${hostname}.") ]
     else
       [ ];
+  # RFC 8461 §3.1: another policy has another id. The server computes the same, of lines that end as it writes them.
+  id = builtins.substring 0 20 (
+    builtins.hashString "sha256" (builtins.replaceStrings [ "\n" ] [ "\r\n" ] policy)
+  );
 in
 [
   (record "${domain}." "MX" "10 ${hostname}.")
@@ -40,5 +48,15 @@ in
     map (label: record "_${label}._tcp.${domain}." "SRV" "0 1 ${toString davPort} ${hostname}.") [
       "caldavs"
       "carddavs"
+    ]
+)
+++ map (label: record "${label}.${domain}." "CNAME" "${hostname}.") autoconfig
+++ (
+  if policy == null then
+    [ ]
+  else
+    [
+      (record "mta-sts.${domain}." "CNAME" "${hostname}.")
+      (record "_mta-sts.${domain}." "TXT" "v=STSv1; id=${id};")
     ]
 )

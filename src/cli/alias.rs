@@ -1,13 +1,13 @@
 use serde::Serialize;
 
-use super::context::{Accounts, Context};
+use super::context::{Accounts, Context, UNTIL_RELOAD};
 use super::domain::state;
 use super::exit::{Exit, Outcome};
 use super::output::Shown;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::settings::Live;
 use crate::services::routing::{Resolution, Routing};
-use crate::storage::directory::{AliasEntry, Error, Owner, Page, Source, Standing};
+use crate::storage::directory::{AliasEntry, Error, Owner, Page, Source, Standing, same_destination};
 
 /// Addresses that lead to others.
 #[derive(Debug, clap::Subcommand)]
@@ -99,12 +99,23 @@ pub(super) async fn run(command: Alias, context: &Context) -> Outcome {
             output.list(&entries.iter().map(Row::from).collect::<Vec<_>>());
         }
         Alias::Add { source, destinations } => {
+            let known = accounts.directory.alias(&source.key()).await?;
+            // An alias is in use or not as a whole.
+            let is_disabled = !known.is_empty() && known.iter().all(|entry| entry.standing == Standing::Disabled);
             let mut edit = accounts.directory.edit().await?;
             for destination in &destinations {
                 edit.add_alias(&source, destination, Owner::Admin).await?;
             }
+            if is_disabled {
+                edit.set_alias(&source, Standing::Disabled).await?;
+            }
             edit.commit().await?;
-            let complaints = complaints(&accounts, &destinations).await?;
+            let change = format!("alias {source} leads to {}", destinations.join(", "));
+            accounts.record_change(&source, change).await;
+            let mut complaints = complaints(&accounts, &destinations).await?;
+            if is_disabled {
+                complaints.push(format!("the alias is disabled; `postrider alias enable {source}` puts it into use"));
+            }
             let value = serde_json::json!({
                 "source": source.to_string(), "destinations": destinations, "complaints": complaints,
             });
@@ -112,6 +123,12 @@ pub(super) async fn run(command: Alias, context: &Context) -> Outcome {
             output.done(&format!("{source} leads to {}{said}", destinations.join(", ")), &value);
         }
         Alias::Remove { source, destinations } => {
+            for entry in accounts.directory.alias(&source.key()).await? {
+                let is_meant = |named: &String| same_destination(named, &entry.destination);
+                if destinations.is_empty() || destinations.iter().any(is_meant) {
+                    accounts.may_remove(&format_args!("{source} to {}", entry.destination), entry.owner)?;
+                }
+            }
             let mut edit = accounts.directory.edit().await?;
             let mut removed = 0;
             if destinations.is_empty() {
@@ -121,6 +138,11 @@ pub(super) async fn run(command: Alias, context: &Context) -> Outcome {
                 removed += edit.remove_alias(&source, Some(destination)).await?;
             }
             edit.commit().await?;
+            let change = match destinations.as_slice() {
+                [] => format!("alias {source} is removed"),
+                gone => format!("alias {source} no longer leads to {}", gone.join(", ")),
+            };
+            accounts.record_change(&source, change).await;
             let value = serde_json::json!({ "source": source.to_string(), "removed": removed });
             output.done(&format!("{source} has lost {removed} destinations"), &value);
         }
@@ -162,7 +184,11 @@ async fn set(accounts: &Accounts, context: &Context, source: &Source, standing: 
     edit.set_alias(source, standing).await?;
     edit.commit().await?;
     let state = state(standing, false);
+    accounts.record_change(source, format!("alias {source} is {state}")).await;
     let value = serde_json::json!({ "source": source.to_string(), "state": state });
-    context.output.done(&format!("{source} is {state}"), &value);
+    let known = accounts.directory.alias(&source.key()).await?;
+    let is_declared = known.iter().any(|entry| accounts.is_declared(entry.owner));
+    let more = if is_declared { UNTIL_RELOAD } else { "" };
+    context.output.done(&format!("{source} is {state}{more}"), &value);
     Ok(())
 }

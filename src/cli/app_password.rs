@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::context::Accounts;
+use super::context::{Accounts, BY};
 use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown};
 use crate::foundations::address::Address;
@@ -21,7 +21,7 @@ pub(super) enum AppPasswords {
         #[arg(long = "for", value_name = "WHAT", default_value = "all", value_parser = scopes)]
         scopes: Scopes,
         /// For how long it is good, such as 90d; without it there is no end.
-        #[arg(long, value_name = "SPAN", value_parser = |text: &str| Span::parse(text).ok_or("a span such as 12h or 90d is wanted"))]
+        #[arg(long, value_name = "SPAN", value_parser = super::user::span)]
         valid: Option<Span>,
     },
     /// List a user's.
@@ -87,9 +87,6 @@ struct Made {
     password: String,
     ends_at: Option<Timestamp>,
 }
-
-/// Who has done it, in events.
-pub(super) const BY: &str = "an administrator";
 
 pub(super) async fn run(accounts: Accounts, output: Output, command: AppPasswords) -> Outcome {
     match command {

@@ -24,7 +24,8 @@ pub(super) struct Arguments {
         env = "POSTRIDER_CONFIG"
     )]
     pub(super) config: PathBuf,
-    /// Print the result as JSON.
+    /// Print the result as JSON. Moments are whole microseconds since 1970 in UTC where they are numbers, RFC 3339 where
+    /// they are text; sizes are octets.
     #[arg(long, global = true)]
     pub(super) json: bool,
     #[command(subcommand)]

@@ -2,7 +2,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::context::Context;
-use super::exit::{Exit, Outcome};
+use super::exit::{Ended, Exit, Outcome};
 use super::output::{Output, Shown, print};
 use crate::config::{Config, Role};
 use crate::daemon::control::{Request, RequestError, ask};
@@ -125,8 +125,8 @@ async fn check(config: &Config, name: Option<Domain>, context: &Context) -> Outc
     if let Some(name) = &name {
         checks.retain(|check| check.name == name.as_str());
         if checks.is_empty() {
-            context.output.failure(&anyhow::anyhow!("no certificate of the running server is for `{name}`"));
-            return Ok(Exit::NotFound);
+            let text = format!("no certificate of the running server is for `{name}`");
+            return Err(Ended::with(Exit::NotFound, text));
         }
     }
     context.output.list(&checks);

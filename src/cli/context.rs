@@ -1,20 +1,22 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::arguments::Arguments;
-use super::exit::Outcome;
+use super::exit::{Ended, Exit, Outcome};
 use super::output::Output;
 use crate::config::{Checks, Config, Role, load};
 use crate::daemon::control::{MailboxCommand, Request, RequestError, ask};
 use crate::daemon::{Source, database_url};
 use crate::foundations::address::Address;
-use crate::foundations::clock::{SharedClock, SystemClock};
+use crate::foundations::clock::{Clock as _, SharedClock, SystemClock};
+use crate::foundations::event::{Event, EventKind};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::login::Keyring;
 use crate::storage::database::Database;
-use crate::storage::directory::Directory;
+use crate::storage::directory::{Directory, Owner};
 use crate::storage::journal::Journal;
 
 /// What every command has.
@@ -29,8 +31,15 @@ pub(super) struct Accounts {
     pub(super) config: Config,
     pub(super) directory: Directory,
     pub(super) database: Database,
+    pub(super) journal: Journal,
     tasks: Tasks,
 }
+
+/// What is said of a change that the declaration undoes.
+pub(super) const UNTIL_RELOAD: &str = "; it is declared, and the next reload makes it as the declaration says";
+
+/// Who has done it, in events.
+pub(super) const BY: &str = "an administrator";
 
 impl Context {
     pub(super) fn new(arguments: &Arguments) -> Self {
@@ -62,8 +71,10 @@ impl Context {
         let database = Database::connect(&database_url(&config)?, &config.database).await?;
         database.migrate().await?;
         let (clock, tasks): (SharedClock, _) = (Arc::new(SystemClock), Tasks::new());
+        let settings = Live::new(config.journal.clone());
+        let journal = Journal::start(database.clone(), settings, Arc::clone(&clock), &tasks);
         let directory = Directory::open(database.clone(), Live::new(config.directory.clone()), clock, &tasks);
-        Ok(Accounts { config, directory, database, tasks })
+        Ok(Accounts { config, directory, database, journal, tasks })
     }
 }
 
@@ -77,17 +88,69 @@ pub(super) async fn tend_mailboxes(config: &Config, user: &Address, command: Mai
 }
 
 impl Accounts {
+    /// Whether the declaration decides about something: what is changed by hand, the next reload undoes.
+    pub(super) fn is_declared(&self, owner: Owner) -> bool {
+        owner == Owner::Declared && self.config.accounts.declared.is_some()
+    }
+
+    /// Refuses to remove what the next reload would bring back.
+    pub(super) fn may_remove(&self, what: &impl std::fmt::Display, owner: Owner) -> anyhow::Result<()> {
+        match self.config.accounts.declared.as_deref().filter(|_| self.is_declared(owner)) {
+            Some(declared) => Err(Ended::with(
+                Exit::Failed,
+                format!(
+                    "{what} is declared, and the next reload would bring it back; take it out of `{}` and `postrider reload`",
+                    declared.display()
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// What makes and revokes app passwords; its events are written when the accounts are closed.
     pub(super) fn keyring(&self) -> Keyring {
-        let clock: SharedClock = Arc::new(SystemClock);
-        let settings = Live::new(self.config.journal.clone());
-        let journal = Journal::start(self.database.clone(), settings, Arc::clone(&clock), &self.tasks);
-        Keyring { directory: self.directory.clone(), journal, clock }
+        Keyring { directory: self.directory.clone(), journal: self.journal.clone(), clock: Arc::new(SystemClock) }
+    }
+
+    /// Records that an administrator has changed an account, an alias or a domain.
+    pub(super) async fn record_change(&self, subject: impl ToString, change: impl Into<String>) {
+        self.record_changes([(subject.to_string(), change.into())]).await;
+    }
+
+    /// The same of several at once.
+    pub(super) async fn record_changes(&self, changes: impl IntoIterator<Item = (String, String)>) {
+        let now = SystemClock.now();
+        let event = |(subject, change): (String, String)| {
+            Event::new(now, EventKind::AccountChanged).subject(subject).with("by", BY).with("change", change)
+        };
+        self.record(changes.into_iter().map(event)).await;
+    }
+
+    /// Writes events down. They are in the database when this returns, or their loss has been told.
+    pub(super) async fn record(&self, events: impl IntoIterator<Item = Event>) {
+        for (place, event) in events.into_iter().enumerate() {
+            self.journal.record(event);
+            // More than these would not find room on their way into the database.
+            if place % AT_ONCE == AT_ONCE - 1 {
+                self.flush().await;
+            }
+        }
+        self.flush().await;
+        let counts = self.journal.counts();
+        if counts.written < counts.recorded {
+            let lost = counts.recorded - counts.written;
+            eprintln!("postrider: it is done, but {lost} event(s) about it could not be written down");
+        }
+    }
+
+    async fn flush(&self) {
+        // A database that is away keeps the journal waiting for as long as it is; what was asked for is done.
+        let _ = tokio::time::timeout(PATIENCE, self.journal.flush()).await;
     }
 
     /// Closes them, when nothing was changed that a running role has to know of.
     pub(super) async fn closed(self) {
-        self.tasks.stop(std::time::Duration::from_secs(2)).await;
+        self.tasks.stop(Duration::from_secs(2)).await;
         self.database.close().await;
     }
 
@@ -103,3 +166,9 @@ impl Accounts {
         self.closed().await;
     }
 }
+
+/// Events that are handed over before they are waited for; the journal has room for at least 16.
+const AT_ONCE: usize = 16;
+
+/// How long events are waited for.
+const PATIENCE: Duration = Duration::from_secs(5);

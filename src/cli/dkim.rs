@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::context::Context;
-use super::exit::{Exit, Outcome};
+use super::exit::{Ended, Exit, Outcome};
 use super::output::{Output, Shown, print};
 use crate::config::Config;
 use crate::foundations::address::Domain;
@@ -14,7 +14,7 @@ use crate::foundations::dns::SystemResolver;
 use crate::foundations::files::write_durable;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
-use crate::services::filter::authentication::dkim::{Algorithm, generate};
+use crate::services::filter::authentication::dkim::{Algorithm, generate, is_selector};
 use crate::services::filter::rotation::{KeyPairState, Phase, Rotation, RotationParts};
 use crate::storage::journal::{Journal, JournalSettings};
 
@@ -26,7 +26,7 @@ pub(super) enum Dkim {
         /// The domain whose mail it will sign.
         domain: Domain,
         /// The selector, which tells keys of one domain apart.
-        #[arg(long)]
+        #[arg(long, value_parser = selector)]
         selector: String,
         /// `rsa` (2048 bits), which everybody understands, or `ed25519`, to be used beside it.
         #[arg(long, default_value = "rsa", value_parser = |text: &str| Algorithm::from_word(text).ok_or("rsa or ed25519 is wanted"))]
@@ -42,6 +42,11 @@ pub(super) enum Dkim {
         /// The domain, one of `spam.dkim.rotation.domains`.
         domain: Domain,
     },
+}
+
+fn selector(text: &str) -> Result<String, &'static str> {
+    let wanted = "letters, digits, `-` and `_` are wanted, in labels with dots between them, such as mail or 2026.rsa";
+    is_selector(text).then(|| text.to_owned()).ok_or(wanted)
 }
 
 /// A key as it is shown.
@@ -74,8 +79,8 @@ pub(super) fn run(command: &Dkim, context: &Context) -> Outcome {
 
 fn make(domain: &Domain, selector: &str, algorithm: Algorithm, out: &PathBuf, context: &Context) -> Outcome {
     if out.exists() {
-        eprintln!("postrider: `{}` exists already; a key is never overwritten", out.display());
-        return Ok(Exit::Exists);
+        let text = format!("`{}` exists already; a key is never overwritten", out.display());
+        return Err(Ended::with(Exit::Exists, text));
     }
     let pair = generate(algorithm)?;
     write_durable(out, pair.private.expose().as_bytes(), 0o600)
@@ -116,8 +121,7 @@ async fn list(context: &Context) -> Outcome {
 async fn rotate(domain: &Domain, context: &Context) -> Outcome {
     let config = context.config()?;
     if !config.spam.dkim.rotation.domains.contains(domain) {
-        eprintln!("postrider: {domain} is none of `spam.dkim.rotation.domains`");
-        return Ok(Exit::NotFound);
+        return Err(Ended::with(Exit::NotFound, format!("{domain} is none of `spam.dkim.rotation.domains`")));
     }
     let (rotation, tasks) = rotation(context, &config).await?;
     let before = rotation.pairs(domain)?;

@@ -1,20 +1,20 @@
 use std::net::IpAddr;
 
-use anyhow::Context as _;
-
 use super::context::{Accounts, Context};
 use super::exit::{Exit, Outcome};
-use super::output::{Output, Shown, print};
+use super::output::{Output, Shown, print, told};
 use crate::config::{Config, ListenerSettings, Protocol, Role};
 use crate::foundations::address::Domain;
 use crate::foundations::dns::{SystemResolver, addresses};
 use crate::foundations::files;
 use crate::foundations::net::Bind;
 use crate::services::certificates::public_key_digest;
+use crate::services::doctor::Unread;
 use crate::services::filter::authentication::dkim;
+use crate::services::filter::rotation::{self, KeyPairState, Phase};
 use crate::services::mta_sts::announcements;
-use crate::services::records::{DkimRecord, Record, Service, Wanted, zone_lines};
-use crate::storage::directory::Page;
+use crate::services::records::{DkimRecord, KeyState, Record, Service, Wanted, zone_lines};
+use crate::storage::directory::{Error, Page};
 
 /// Print every DNS record to publish.
 #[derive(Debug, clap::Args)]
@@ -47,14 +47,17 @@ pub(super) async fn run(arguments: Dns, context: &Context) -> Outcome {
     let config = &accounts.config;
     let mut domains = domains(&accounts).await?;
     if let Some(only) = arguments.domain {
-        domains.retain(|domain| *domain == only);
-        if domains.is_empty() {
-            context.output.failure(&anyhow::anyhow!("`{only}` is none of the domains here"));
-            return Ok(Exit::NotFound);
+        if !domains.contains(&only) {
+            return Err(Error::NoDomain(only).into());
         }
+        domains.retain(|domain| *domain == only || *domain == config.hostname);
     }
     let found = if arguments.address.is_empty() { addresses_of(config).await } else { arguments.address };
-    let records = Wanted { authorities: arguments.ca, ..wanted(config, domains, found)? }.records();
+    let (wanted, unread) = wanted(config, domains, found);
+    for Unread { about, because } in unread {
+        eprintln!("postrider: {about} is passed over: {because}");
+    }
+    let records = Wanted { authorities: arguments.ca, ..wanted }.records();
     match context.output {
         Output::People if arguments.zone => print(&zone_lines(&records)),
         output => output.list(&records),
@@ -74,8 +77,8 @@ pub(super) async fn domains(accounts: &Accounts) -> anyhow::Result<Vec<Domain>> 
     }
 }
 
-/// What the configuration says about the records. Files with keys that this user cannot read are passed over.
-pub(super) fn wanted(config: &Config, domains: Vec<Domain>, addresses: Vec<IpAddr>) -> anyhow::Result<Wanted> {
+/// What the configuration says about the records, and the files that could not be read for it.
+pub(super) fn wanted(config: &Config, domains: Vec<Domain>, addresses: Vec<IpAddr>) -> (Wanted, Vec<Unread>) {
     let service = |(label, protocol): (&'static str, Protocol)| {
         let listener = config.listener.iter().find(|listener| listener.protocol == protocol)?;
         let port = listener.bind.iter().find_map(|bind| match bind {
@@ -91,32 +94,89 @@ pub(super) fn wanted(config: &Config, domains: Vec<Domain>, addresses: Vec<IpAdd
         ("pop3s", Protocol::Pop3s),
         ("sieve", Protocol::ManageSieve),
     ];
-    let mut dkim = Vec::new();
-    for key in &config.spam.dkim.keys {
-        let Some(domain) = key.domain.clone() else { continue };
-        let pem = files::read_bounded(&key.file, 1 << 16);
-        let pem = pem.with_context(|| format!("the record of the DKIM key of {domain} cannot be made"))?;
-        let text = dkim::record_of(&pem, &key.file)?;
-        dkim.push(DkimRecord { domain, selector: key.selector.clone(), text });
-    }
-    let certificates = config.tls.certificates.iter().map(|pair| public_key_digest(&pair.cert));
-    let mut public_keys = certificates.collect::<Result<Vec<_>, _>>()?;
-    // Those that the server gets by itself may not be there yet.
-    let obtained = config.tls.acme.iter().filter(|wanted| wanted.names.contains(&config.hostname));
-    let obtained = obtained.filter_map(|wanted| wanted.file(&config.tls.acme_state));
-    public_keys.extend(obtained.filter_map(|file| public_key_digest(&file).ok()));
-    public_keys.dedup();
-    Ok(Wanted {
-        autoconfig: config.autoconfig.enabled && config.listener.iter().any(|one| one.protocol == Protocol::Https),
+    let mut unread = Vec::new();
+    let wanted = Wanted {
+        autoconfig: autoconfig(config),
         policies: announcements(&config.mta_sts, &config.hostname),
         hostname: config.hostname.clone(),
         addresses,
         domains,
         services: labels.into_iter().filter_map(service).chain(dav_services(config)).collect(),
-        dkim,
-        public_keys,
+        dkim: signing_keys(config, &mut unread),
+        public_keys: public_keys(config, &mut unread),
         authorities: Vec::new(),
+    };
+    (wanted, unread)
+}
+
+/// Where mail programs are answered: by this server, or by what stands before it.
+fn autoconfig(config: &Config) -> Vec<&'static str> {
+    if config.autoconfig.enabled && config.listener.iter().any(|one| one.protocol == Protocol::Https) {
+        vec!["autoconfig", "autodiscover"]
+    } else if config.autoconfig.proxied {
+        vec!["autoconfig"]
+    } else {
+        Vec::new()
+    }
+}
+
+/// The records of the keys that are configured, and of those that are exchanged.
+fn signing_keys(config: &Config, unread: &mut Vec<Unread>) -> Vec<DkimRecord> {
+    let mut records = Vec::new();
+    for key in &config.spam.dkim.keys {
+        let Some(domain) = key.domain.clone() else { continue };
+        let read = files::read_bounded(&key.file, 1 << 16).map_err(anyhow::Error::from);
+        match read.and_then(|pem| Ok(dkim::record_of(&pem, &key.file)?)) {
+            Ok(text) => {
+                records.push(DkimRecord { domain, selector: key.selector.clone(), text, state: KeyState::Signs });
+            }
+            Err(error) => unread
+                .push(Unread { about: format!("the DKIM key {} of {domain}", key.selector), because: told(&error) }),
+        }
+    }
+    let rotation = &config.spam.dkim.rotation;
+    for domain in rotation.domains.iter().filter(|_| rotation.directory.is_some()) {
+        match rotation::pairs(rotation, domain) {
+            Ok(pairs) => records.extend(pairs.into_iter().flat_map(|pair| rotated(domain, pair))),
+            Err(error) => {
+                unread.push(Unread { about: format!("the DKIM keys of {domain}"), because: error.to_string() })
+            }
+        }
+    }
+    records
+}
+
+fn rotated(domain: &Domain, pair: KeyPairState) -> impl Iterator<Item = DkimRecord> {
+    let state = match pair.phase {
+        Phase::Announced => KeyState::Announced,
+        Phase::Active => KeyState::Signs,
+        Phase::Retired => KeyState::Retired,
+    };
+    pair.keys.into_iter().map(move |key| DkimRecord {
+        domain: domain.clone(),
+        selector: key.selector,
+        text: key.record,
+        state,
     })
+}
+
+fn public_keys(config: &Config, unread: &mut Vec<Unread>) -> Vec<String> {
+    let mut keys = Vec::new();
+    for pair in &config.tls.certificates {
+        match public_key_digest(&pair.cert) {
+            Ok(key) => keys.push(key),
+            Err(error) => unread.push(Unread {
+                about: format!("the certificate `{}`", pair.cert.display()),
+                because: error.to_string(),
+            }),
+        }
+    }
+    // Those that the server gets by itself may not be there yet.
+    let obtained = config.tls.acme.iter().filter(|wanted| wanted.names.contains(&config.hostname));
+    let obtained = obtained.filter_map(|wanted| wanted.file(&config.tls.acme_state));
+    keys.extend(obtained.filter_map(|file| public_key_digest(&file).ok()));
+    keys.dedup();
+    keys
 }
 
 /// Where programs find calendars and contacts (RFC 6764 §3).

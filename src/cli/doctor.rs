@@ -7,7 +7,7 @@ use super::dns;
 use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown, print};
 use crate::config::{Config, Protocol};
-use crate::daemon::{Roles, probes};
+use crate::daemon::{Roles, database_url, probes};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::SystemClock;
 use crate::foundations::dns::SystemResolver;
@@ -45,7 +45,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let config = &accounts.config;
     let mut domains = dns::domains(&accounts).await?;
     if !arguments.domain.is_empty() {
-        domains.retain(|domain| arguments.domain.contains(domain));
+        domains.retain(|domain| arguments.domain.contains(domain) || *domain == config.hostname);
     }
     let resolver = Arc::new(SystemResolver::new(&config.dns)?);
     let outbound = Outbound::new(OutboundParts {
@@ -58,8 +58,11 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         reports: None,
         database: None,
     });
+    let (wanted, unread) = dns::wanted(config, domains, Vec::new());
     let doctor = Doctor {
-        wanted: dns::wanted(config, domains, Vec::new())?,
+        wanted,
+        rotated: &config.spam.dkim.rotation.domains,
+        unread,
         resolver: &*resolver,
         outbound,
         lists: &config.spam.dns_lists,
@@ -133,7 +136,10 @@ fn guarded(config: &Config) -> Vec<Guarded> {
     for key in &config.spam.dkim.keys {
         add(Some(key.file.clone()), 0o007, "a DKIM key");
     }
-    add(config.storage.database_file.clone(), 0o007, "the database's address");
+    // Without a password it is no secret, and may well stand where everybody can read it, such as in /nix/store.
+    if database_url(config).map_or(true, |url| url.has_password()) {
+        add(config.storage.database_file.clone(), 0o007, "the database's address");
+    }
     add(config.database.password_file.clone(), 0o007, "the database's password");
     add(config.dashboard.password_file.clone(), 0o007, "the monitoring page's password");
     add(config.routing.srs.secret_file.clone(), 0o007, "the secret of rewritten senders");

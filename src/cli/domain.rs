@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::context::{Accounts, Context};
+use super::context::{Accounts, Context, UNTIL_RELOAD};
 use super::exit::{Exit, Outcome};
 use super::output::Shown;
 use crate::foundations::address;
@@ -89,24 +89,35 @@ pub(super) async fn run(command: Domain, context: &Context) -> Outcome {
             let mut edit = accounts.directory.edit().await?;
             edit.add_domain(&domain, Owner::Admin).await?;
             edit.commit().await?;
+            accounts.record_change(&domain, format!("domain {domain} is added")).await;
             output.done(&format!("{domain} is ours now"), &serde_json::json!({ "domain": domain }));
         }
         Domain::Remove { domain } => {
+            accounts.may_remove(&domain, owner(&accounts, &domain).await?)?;
             let mut edit = accounts.directory.edit().await?;
-            let users = edit.archive_domain(&domain).await?;
+            let archived = edit.archive_domain(&domain).await?;
             edit.commit().await?;
+            accounts.record_change(&domain, format!("domain {domain} is archived")).await;
+            let each = |user: &String| (user.clone(), format!("user {user} is archived with its domain"));
+            accounts.record_changes(archived.iter().map(each)).await;
+            let users = archived.len();
             let value = serde_json::json!({ "domain": domain, "archived_users": users });
             output.done(&format!("{domain} and {users} of its users are archived; `domain enable` undoes it"), &value);
         }
         Domain::Enable { domain } => {
             let mut edit = accounts.directory.edit().await?;
-            let users = edit.restore_domain(&domain).await?;
+            let restored = edit.restore_domain(&domain).await?;
             edit.commit().await?;
+            accounts.record_change(&domain, format!("domain {domain} is enabled")).await;
+            let each = |user: &String| (user.clone(), format!("user {user} comes back with its domain"));
+            accounts.record_changes(restored.iter().map(each)).await;
+            let users = restored.len();
             let state = state(Standing::Enabled, false);
             let text = match users {
                 0 => format!("{domain} is {state}"),
                 _ => format!("{domain} is {state}, and so are the {users} of its users who were archived with it"),
             };
+            let text = text + until_reload(&accounts, &domain).await?;
             let value = serde_json::json!({ "domain": domain, "state": state, "restored_users": users });
             output.done(&text, &value);
         }
@@ -114,12 +125,23 @@ pub(super) async fn run(command: Domain, context: &Context) -> Outcome {
             let mut edit = accounts.directory.edit().await?;
             edit.set_domain(&domain, Standing::Disabled).await?;
             edit.commit().await?;
+            accounts.record_change(&domain, format!("domain {domain} is disabled: its mail is refused")).await;
             let state = state(Standing::Disabled, false);
-            output.done(&format!("{domain} is {state}"), &serde_json::json!({ "domain": domain, "state": state }));
+            let more = until_reload(&accounts, &domain).await?;
+            output
+                .done(&format!("{domain} is {state}{more}"), &serde_json::json!({ "domain": domain, "state": state }));
         }
     }
     accounts.changed().await;
     Ok(Exit::Done)
+}
+
+async fn owner(accounts: &Accounts, domain: &address::Domain) -> anyhow::Result<Owner> {
+    Ok(accounts.directory.domain(domain).await?.ok_or_else(|| Error::NoDomain(domain.clone()))?.owner)
+}
+
+async fn until_reload(accounts: &Accounts, domain: &address::Domain) -> anyhow::Result<&'static str> {
+    Ok(if accounts.is_declared(owner(accounts, domain).await?) { UNTIL_RELOAD } else { "" })
 }
 
 async fn list(accounts: &Accounts) -> anyhow::Result<Vec<Row>> {

@@ -40,6 +40,20 @@ pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments, 
     4 not found, 5 exists already, 6 damaged, 75 try again later, \
     77 a place for backups keeps what was to be removed.";
 
+/// Why a command ends otherwise than done, when nothing below it has failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(super) struct Ended {
+    exit: Exit,
+    text: String,
+}
+
+impl Ended {
+    pub(super) fn with(exit: Exit, text: impl Into<String>) -> anyhow::Error {
+        Self { exit, text: text.into() }.into()
+    }
+}
+
 /// What a command returns.
 pub(super) type Outcome = anyhow::Result<Exit>;
 
@@ -52,6 +66,9 @@ impl From<Exit> for ExitCode {
 impl Exit {
     /// The code for an error, by what it says it is.
     pub(super) fn of(error: &anyhow::Error) -> Self {
+        if let Some(Ended { exit, .. }) = error.downcast_ref() {
+            return *exit;
+        }
         let file = error.downcast_ref().map(files::Error::kind);
         let kind = error.chain().find_map(|cause| {
             let asked = |error: &RequestError| match error {

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use anyhow::Context as _;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
@@ -16,7 +17,8 @@ pub(super) fn completions(shell: Shell) -> Exit {
 
 /// Writes one manual page for each command.
 pub(super) fn manual(directory: &Path) -> Outcome {
-    std::fs::create_dir_all(directory)?;
-    clap_mangen::generate_to(Arguments::command(), directory)?;
+    std::fs::create_dir_all(directory)
+        .and_then(|()| clap_mangen::generate_to(Arguments::command(), directory))
+        .with_context(|| format!("the pages cannot be written into `{}`", directory.display()))?;
     Ok(Exit::Done)
 }

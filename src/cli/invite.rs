@@ -32,6 +32,7 @@ impl Shown for Row {
 pub(super) async fn run(accounts: Accounts, output: Output, address: Option<Address>, valid: Option<Span>) -> Outcome {
     let site = site(&accounts.config)?;
     let valid = valid.unwrap_or(accounts.config.set_up.valid).duration();
+    let made = |address: &Address| (address.to_string(), format!("{address} may choose a password by a link"));
     let row = |address: &Address, (token, ends_at): (Token, Timestamp)| Row {
         address: address.to_string(),
         link: format!("{site}{PATH}{}", token.expose()),
@@ -43,12 +44,15 @@ pub(super) async fn run(accounts: Accounts, output: Output, address: Option<Addr
             if account.is_some_and(|account| !account.may_log_in()) {
                 bail!("{address} is disabled; `postrider user enable {address}` first");
             }
-            output.one(&row(&address, invite(&accounts.directory, &address, valid).await?));
+            let link = invite(&accounts.directory, &address, valid).await?;
+            accounts.record_changes([made(&address)]).await;
+            output.one(&row(&address, link));
         }
         None => {
             let mut rows = Vec::new();
             for address in without_password(&accounts).await? {
                 rows.push(row(&address, invite(&accounts.directory, &address, valid).await?));
+                accounts.record_changes([made(&address)]).await;
             }
             output.list(&rows);
         }

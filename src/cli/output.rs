@@ -78,11 +78,20 @@ impl Output {
             }
             (Self::Json, _) => {
                 let code = Exit::of(error) as u8;
-                json(&serde_json::json!({ "error": format!("{error:#}"), "exit": code }));
+                json(&serde_json::json!({ "error": told(error), "exit": code }));
             }
-            (Self::People, _) => eprintln!("postrider: {error:#}"),
+            (Self::People, _) => eprintln!("postrider: {}", told(error)),
         }
     }
+}
+
+/// An error with its causes. Many say their cause in their own words; it is not said again.
+pub(super) fn told(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| match cause.to_string() {
+        words if told.contains(&words) => told,
+        words if told.is_empty() => words,
+        words => format!("{told}: {words}"),
+    })
 }
 
 fn json(value: &impl Serialize) {
@@ -94,4 +103,16 @@ fn json(value: &impl Serialize) {
 pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let missing = || std::io::Error::from_raw_os_error(2);
+        let error = anyhow::Error::from(missing()).context(format!("`/nowhere`: {}", missing())).context("no key");
+        assert_eq!(told(&error), "no key: `/nowhere`: No such file or directory (os error 2)");
+    }
 }

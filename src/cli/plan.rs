@@ -5,29 +5,62 @@ use anyhow::Context as _;
 use super::context::Context;
 use super::exit::{Exit, Outcome};
 use super::output::{Output, print};
-use crate::config::declaration_mistakes;
+use crate::config::{Config, declaration_mistakes};
+use crate::daemon::database_url;
 use crate::foundations::clock::SystemClock;
 use crate::foundations::settings::Live;
-use crate::services::accounts::{Accounts, Declaration, Secrets};
-use crate::storage::journal::Journal;
+use crate::foundations::tasks::Tasks;
+use crate::services::accounts::{Declaration, Secrets, plan};
+use crate::storage::database::Database;
+use crate::storage::directory::{Directory, Everything};
 
-/// Says what the declared accounts would change, and changes nothing.
+/// Says what the declared accounts would change, and changes nothing: neither accounts nor the tables they are in.
 pub(super) async fn run(context: &Context, secrets: Secrets) -> Outcome {
-    let accounts = context.accounts().await?;
-    let path = accounts.config.accounts.declared.as_deref();
+    let config = context.config()?;
+    let path = config.accounts.declared.as_deref();
     let path = path.context("no accounts are declared: `accounts.declared` names no file")?;
     let credentials = context.source().credentials;
     let declaration = match Declaration::load(path, secrets, credentials.as_deref()) {
         Ok(declaration) => Arc::new(declaration),
         Err(error) => return Err(declaration_mistakes(error).into()),
     };
-    let login = Live::new(accounts.config.login.clone());
-    let declared = Accounts::new(accounts.directory.clone(), Journal::lines_only(), login, Arc::new(SystemClock));
-    let plan = declared.plan(&declaration).await?;
+    let (now, first) = present(&config).await?;
+    let mut plan = plan(&declaration, now).await;
+    plan.warnings.extend(first);
     match context.output {
         Output::Json => context.output.done("", &plan),
         Output::People if plan.changes.is_empty() && plan.warnings.is_empty() => print("Nothing would change\n"),
         Output::People => print(&plan.to_string()),
     }
     Ok(Exit::Done)
+}
+
+/// What there is, and what the server would do to the tables before it compares.
+async fn present(config: &Config) -> anyhow::Result<(Everything, Option<String>)> {
+    let Some(database) = Database::look(&database_url(config)?, &config.database).await? else {
+        let made = "there is no database yet; it is made when the server starts";
+        return Ok((Everything::default(), Some(made.to_owned())));
+    };
+    let (pending, is_new) = (database.pending().await?, !database.has_table("virtual_domains").await?);
+    let first = match pending.as_slice() {
+        [] => None,
+        _ if is_new => Some("the database has no tables yet; they are made when the server starts".to_owned()),
+        steps => Some(format!(
+            "the tables of the database are older than this program; they are brought up to date when the server starts ({})",
+            steps.join(", ")
+        )),
+    };
+    let tasks = Tasks::new();
+    let directory =
+        Directory::open(database.clone(), Live::new(config.directory.clone()), Arc::new(SystemClock), &tasks);
+    let everything = match &first {
+        Some(_) if is_new => Everything::default(),
+        Some(first) => {
+            directory.everything().await.with_context(|| format!("{first}, and accounts cannot be compared before"))?
+        }
+        None => directory.everything().await?,
+    };
+    tasks.stop(std::time::Duration::from_secs(2)).await;
+    database.close().await;
+    Ok((everything, first))
 }

@@ -257,7 +257,14 @@ pub(super) async fn asked<T: DeserializeOwned>(
 struct Desk<'a> {
     context: &'a Context,
     config: &'a Config,
-    resting: Option<(Spool, Tasks)>,
+    resting: Option<Resting>,
+}
+
+/// The storage of a queue nobody works on.
+struct Resting {
+    accounts: Accounts,
+    spool: Spool,
+    tasks: Tasks,
 }
 
 impl<'a> Desk<'a> {
@@ -273,20 +280,24 @@ impl<'a> Desk<'a> {
                 answer => return Ok(answer?),
             }
         }
-        let (spool, _) = self.resting.as_ref().context("the queue is open")?;
-        let answer = administration::perform(command, Keeper::Resting(spool)).await;
+        let resting = self.resting.as_ref().context("the queue is open")?;
+        let keeper = Keeper::Resting(&resting.spool, &resting.accounts.journal);
+        let answer = administration::perform(command, keeper).await;
         Ok(serde_json::from_value(answer?)?)
     }
 
-    async fn open(&self) -> anyhow::Result<(Spool, Tasks)> {
+    async fn open(&self) -> anyhow::Result<Resting> {
         let accounts = self.context.accounts().await?;
         let tasks = Tasks::new();
-        Ok((Spool::open(accounts.database, &self.config.spool, Arc::new(SystemClock), &tasks)?, tasks))
+        let spool = Spool::open(accounts.database.clone(), &self.config.spool, Arc::new(SystemClock), &tasks)?;
+        Ok(Resting { accounts, spool, tasks })
     }
 
     async fn close(self) {
-        if let Some((_, tasks)) = self.resting {
+        if let Some(Resting { accounts, tasks, .. }) = self.resting {
             tasks.stop(Duration::from_secs(5)).await;
+            accounts.record([]).await;
+            accounts.closed().await;
         }
     }
 }

@@ -3,13 +3,14 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::context::{Accounts, Context};
-use super::exit::{Exit, Outcome};
+use super::context::{Accounts, BY, Context};
+use super::exit::{Ended, Exit, Outcome};
 use super::output::{Output, Shown, print};
 use super::spam::source;
 use crate::config::{Checks, Config, load};
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::clock::{Clock as _, SystemClock};
+use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::{HeaderSection, Message, addresses, crlf};
 use crate::foundations::settings::Live;
 use crate::services::delivery::{Explained, Trial, Tried};
@@ -118,9 +119,12 @@ pub(super) async fn run(command: Sieve, context: &Context) -> Outcome {
                 return Ok(report(&[checked(&file.display().to_string(), Err(mistakes))], context));
             }
             home.put(&name, &text)?;
+            let mut changes = vec!["stored"];
             if activate {
                 home.activate(Some(&name))?;
+                changes.push("activated");
             }
+            record(&user, Some(&name), &changes, context).await?;
             let and = if activate { " and active" } else { "" };
             done(&format!("`{name}` of {user} is stored{and}"), &user, Some(&name), context)
         }
@@ -130,14 +134,17 @@ pub(super) async fn run(command: Sieve, context: &Context) -> Outcome {
                 return Ok(report(&[checked(name.as_str(), Err(mistakes))], context));
             }
             home.activate(Some(&name))?;
+            record(&user, Some(&name), &["activated"], context).await?;
             done(&format!("`{name}` of {user} is active"), &user, Some(&name), context)
         }
         Sieve::Deactivate { user } => {
             home(&user, context).await?.1.activate(None)?;
+            record(&user, None, &["deactivated"], context).await?;
             done(&format!("No script of {user} is active"), &user, None, context)
         }
         Sieve::Delete { user, name } => {
             home(&user, context).await?.1.delete(&name)?;
+            record(&user, Some(&name), &["deleted"], context).await?;
             done(&format!("`{name}` of {user} is deleted"), &user, Some(&name), context)
         }
     }
@@ -146,6 +153,22 @@ pub(super) async fn run(command: Sieve, context: &Context) -> Outcome {
 fn done(sentence: &str, user: &Address, name: Option<&ScriptName>, context: &Context) -> Outcome {
     context.output.done(sentence, &serde_json::json!({ "user": user, "script": name }));
     Ok(Exit::Done)
+}
+
+/// Records what was done to a user's scripts.
+async fn record(user: &Address, name: Option<&ScriptName>, changes: &[&str], context: &Context) -> anyhow::Result<()> {
+    let accounts = context.accounts().await?;
+    let event = |what: &&str| {
+        let event = Event::new(SystemClock.now(), EventKind::ScriptChanged).subject(user.to_string());
+        let event = event.with("what", *what).with("by", BY);
+        match name {
+            Some(name) => event.with("script", name.as_str()),
+            None => event,
+        }
+    };
+    accounts.record(changes.iter().map(event)).await;
+    accounts.closed().await;
+    Ok(())
 }
 
 /// The scripts of a user who exists.
@@ -167,10 +190,7 @@ fn show(home: &Home, name: Option<ScriptName>, context: &Context) -> Outcome {
         }
         None => match home.active()? {
             Some(active) => (active.name, active.source),
-            None => {
-                context.output.failure(&anyhow::anyhow!("no script is active"));
-                return Ok(Exit::NotFound);
-            }
+            None => return Err(Ended::with(Exit::NotFound, "no script is active")),
         },
     };
     let text = String::from_utf8_lossy(&text).into_owned();

@@ -1,7 +1,6 @@
 use serde::Serialize;
 
-use super::app_password::BY;
-use super::context::Accounts;
+use super::context::{Accounts, BY};
 use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown};
 use crate::foundations::address::Address;

@@ -1,7 +1,7 @@
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::context::{Accounts, Context};
+use super::context::{Accounts, Context, UNTIL_RELOAD};
 use super::domain::state;
 use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown};
@@ -59,7 +59,7 @@ pub(super) enum User {
         #[arg(long, conflicts_with = "address")]
         all: bool,
         /// For how long it is good, such as 3d; `set_up.valid` of the configuration unless given.
-        #[arg(long, value_name = "SPAN", value_parser = |text: &str| Span::parse(text).ok_or("a span such as 12h or 3d is wanted"))]
+        #[arg(long, value_name = "SPAN", value_parser = span)]
         valid: Option<Span>,
     },
     /// Passwords of single devices.
@@ -90,6 +90,13 @@ pub(super) enum User {
 /// A quota as an argument.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Quota(Option<ByteSize>);
+
+/// A span in which something is good.
+pub(super) fn span(text: &str) -> Result<Span, &'static str> {
+    Span::parse(text)
+        .filter(|span| !span.duration().is_zero())
+        .ok_or("a span such as 12h or 3d is wanted, longer than none")
+}
 
 fn size(text: &str) -> Result<ByteSize, &'static str> {
     ByteSize::parse(text).filter(|size| !size.is_empty()).ok_or("a size such as 500M or 5G is wanted")
@@ -185,20 +192,30 @@ pub(super) async fn run(command: User, context: &Context) -> Outcome {
             let mut edit = accounts.directory.edit().await?;
             edit.set_password(&address, &hash, PasswordOwner::Admin).await?;
             edit.commit().await?;
+            accounts.record_change(&address, format!("{address} has a new password")).await;
             output.done(&format!("{address} has a new password"), &serde_json::json!({ "address": address }));
         }
         User::Quota { address, quota: Quota(quota) } => {
             let mut edit = accounts.directory.edit().await?;
             edit.set_quota(&address, quota).await?;
             edit.commit().await?;
+            // What is stored: whole mebibytes.
+            let quota = quota.map(|quota| ByteSize::mib(quota.get().div_ceil(1 << 20)));
             let shown = quota.map_or_else(|| "no limit".to_owned(), |quota| quota.to_string());
+            accounts.record_change(&address, format!("quota of {address}: {shown}")).await;
             let value = serde_json::json!({ "address": address, "quota": quota.map(ByteSize::get) });
-            output.done(&format!("{address} may keep {shown}"), &value);
+            let account = accounts.directory.account_now(&address).await?;
+            let more = account.filter(|account| accounts.is_declared(account.owner)).map_or("", |_| UNTIL_RELOAD);
+            output.done(&format!("{address} may keep {shown}{more}"), &value);
         }
         User::Remove { address } => {
+            let account = accounts.directory.account_now(&address).await?;
+            let owner = account.ok_or_else(|| Error::NoUser(address.clone()))?.owner;
+            accounts.may_remove(&address, owner)?;
             let mut edit = accounts.directory.edit().await?;
             edit.archive_user(&address).await?;
             edit.commit().await?;
+            accounts.record_change(&address, format!("user {address} is archived")).await;
             let value = serde_json::json!({ "address": address, "state": "archived" });
             output.done(&format!("{address} is archived with its mail; `user enable` undoes it"), &value);
         }
@@ -253,7 +270,11 @@ async fn add(
     };
     edit.add_user(&user).await?;
     edit.commit().await?;
-    output.done(&format!("{address} is a user now"), &serde_json::json!({ "address": address }));
+    accounts.record_change(&address, format!("user {address} is added")).await;
+    let mut text = format!("{address} is a user now");
+    let mut value = serde_json::json!({ "address": address });
+    held_by_domain(accounts, &address, &mut text, &mut value).await?;
+    output.done(&text, &value);
     Ok(())
 }
 
@@ -261,18 +282,39 @@ async fn set(accounts: &Accounts, output: Output, address: &Address, standing: S
     let mut edit = accounts.directory.edit().await?;
     edit.set_user(address, standing).await?;
     edit.commit().await?;
+    let change = match standing {
+        Standing::Enabled => format!("user {address} may log in again"),
+        Standing::Disabled => format!("user {address} may no longer log in"),
+    };
+    accounts.record_change(address, change).await;
     let state = state(standing, false);
     let mut text = format!("{address} is {state}");
     let mut value = serde_json::json!({ "address": address, "state": state });
-    let domain = accounts.directory.domain(address.domain()).await?;
-    if standing == Standing::Enabled
-        && let Some(domain) = domain.filter(|domain| !domain.is_active())
-    {
-        let held = super::domain::state(domain.standing, domain.archived_at.is_some());
-        let name = &domain.name;
-        text += &format!(", but {name} is {held}: nobody of it can log in or gets mail until `domain enable {name}`");
-        value["domain_state"] = held.into();
+    if standing == Standing::Enabled {
+        held_by_domain(accounts, address, &mut text, &mut value).await?;
+    }
+    let account = accounts.directory.account_now(address).await?;
+    if account.is_some_and(|account| accounts.is_declared(account.owner)) {
+        text += UNTIL_RELOAD;
+        value["declared"] = true.into();
     }
     output.done(&text, &value);
+    Ok(())
+}
+
+/// Says when the domain keeps a user out.
+async fn held_by_domain(
+    accounts: &Accounts,
+    address: &Address,
+    text: &mut String,
+    value: &mut serde_json::Value,
+) -> anyhow::Result<()> {
+    let domain = accounts.directory.domain(address.domain()).await?;
+    if let Some(domain) = domain.filter(|domain| !domain.is_active()) {
+        let held = super::domain::state(domain.standing, domain.archived_at.is_some());
+        let name = &domain.name;
+        *text += &format!(", but {name} is {held}: nobody of it can log in or gets mail until `domain enable {name}`");
+        value["domain_state"] = held.into();
+    }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::foundations::settings::{Problem, Problems};
 use crate::services::certificates::{self, acme::AcmeChallenge};
 use crate::services::cluster::{BadSecret, Keys};
 use crate::services::delivery::site_script;
+use crate::services::filter::authentication::dkim::is_selector;
 use crate::services::login::{SealError, one_time_step, read_key};
 use crate::storage::database::{DatabaseUrl, Dialect};
 use crate::storage::mailbox::FolderName;
@@ -81,6 +82,11 @@ fn check_trust(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     if let Some(address) = config.set_up.address.as_ref().filter(|address| !address.starts_with("https://")) {
         let found = format!("\"{address}\"");
         problems.add(places.problem("set_up.address", found, "an address that begins with https://"));
+    }
+    for (n, key) in config.spam.dkim.keys.iter().enumerate().filter(|(_, key)| !is_selector(&key.selector)) {
+        let wanted = "letters, digits, `-` and `_`, in labels with dots between them, such as \"mail\"";
+        let found = format!("\"{}\"", key.selector.escape_debug());
+        problems.add(places.problem(format!("spam.dkim.keys.{}.selector", n + 1), found, wanted));
     }
     let rotation = &config.spam.dkim.rotation;
     if rotation.directory.is_none() && !rotation.domains.is_empty() {

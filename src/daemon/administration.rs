@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::foundations::address::ReversePath;
-use crate::foundations::clock::Timestamp;
+use crate::foundations::clock::{Clock as _, SystemClock, Timestamp};
 use crate::foundations::failure::Kind;
 use crate::foundations::ids::QueueId;
 use crate::services::queue::{self, Queue};
+use crate::storage::journal::Journal;
 use crate::storage::spool::{self, Listing, Queued, RecipientState, Selection, Spool};
 
 /// An administrator's command to the queue.
@@ -134,8 +135,8 @@ impl Error {
 pub enum Keeper<'a> {
     /// The role that works on it.
     Running(&'a Queue),
-    /// Nobody: only its storage is there.
-    Resting(&'a Spool),
+    /// Nobody: only its storage is there, and the journal that is told.
+    Resting(&'a Spool, &'a Journal),
 }
 
 /// Entries on one page of a list.
@@ -170,33 +171,45 @@ pub async fn perform(command: QueueCommand, keeper: Keeper<'_>) -> Result<serde_
             let selection = selection(&which)?;
             let listings = match keeper {
                 Running(queue) => queue.list(&selection, after, PAGE).await?,
-                Resting(spool) => spool.list(&selection, after, PAGE).await?,
+                Resting(spool, _) => spool.list(&selection, after, PAGE).await?,
             };
             return Ok(serde_json::to_value(listings.iter().map(shown).collect::<Vec<_>>())?);
         }
         QueueCommand::Show { id } => {
             let listing = match keeper {
                 Running(queue) => queue.show(id).await?,
-                Resting(spool) => spool.entry(id).await?,
+                Resting(spool, _) => spool.entry(id).await?,
             };
             return Ok(serde_json::to_value(shown(&listing))?);
         }
-        QueueCommand::Retry { which } => match keeper {
-            Running(queue) => queue.retry(&selection(&which)?).await?,
-            Resting(spool) => spool.retry(&selection(&which)?).await?,
-        },
-        QueueCommand::Hold { which } => match keeper {
-            Running(queue) => queue.hold(&selection(&which)?).await?,
-            Resting(spool) => spool.hold(&selection(&which)?).await?,
-        },
-        QueueCommand::Release { which } => match keeper {
-            Running(queue) => queue.release(&selection(&which)?).await?,
-            Resting(spool) => spool.release(&selection(&which)?).await?,
-        },
+        QueueCommand::Retry { which } => {
+            let selection = selection(&which)?;
+            match keeper {
+                Running(queue) => queue.retry(&selection).await?,
+                Resting(spool, journal) => noted(journal, &selection, "retry", spool.retry(&selection).await?),
+            }
+        }
+        QueueCommand::Hold { which } => {
+            let selection = selection(&which)?;
+            match keeper {
+                Running(queue) => queue.hold(&selection).await?,
+                Resting(spool, journal) => noted(journal, &selection, "hold", spool.hold(&selection).await?),
+            }
+        }
+        QueueCommand::Release { which } => {
+            let selection = selection(&which)?;
+            match keeper {
+                Running(queue) => queue.release(&selection).await?,
+                Resting(spool, journal) => noted(journal, &selection, "release", spool.release(&selection).await?),
+            }
+        }
         QueueCommand::Delete { id } => {
             match keeper {
                 Running(queue) => queue.delete(id).await?,
-                Resting(spool) => spool.delete(id).await?,
+                Resting(spool, journal) => {
+                    spool.delete(id).await?;
+                    noted(journal, &Selection::Entry(id), "delete", 1);
+                }
             }
             1
         }
@@ -207,6 +220,12 @@ pub async fn perform(command: QueueCommand, keeper: Keeper<'_>) -> Result<serde_
         }
     };
     Ok(serde_json::to_value(changed)?)
+}
+
+/// Records a change that no role has made.
+fn noted(journal: &Journal, selection: &Selection, action: &'static str, recipients: u64) -> u64 {
+    journal.record(queue::change(SystemClock.now(), selection, action, recipients));
+    recipients
 }
 
 fn shown(listing: &Listing) -> EntryShown {

@@ -48,10 +48,11 @@ pub(super) async fn take_over(
         ));
     }
     let accounts = context.accounts().await?;
-    let moved = found.take_over(&accounts.directory).await.map_err(|error| match error {
+    let mut moved = found.take_over(&accounts.directory).await.map_err(|error| match error {
         Error::Directory(error) => anyhow::Error::from(error),
         error => error.into(),
     })?;
+    accounts.record_changes(std::mem::take(&mut moved.made)).await;
     accounts.changed().await;
     let said = format!(
         "{} domain(s), {} user(s) and {} alias(es) are new; {} were here already",

@@ -67,8 +67,10 @@ pub(super) fn run(arguments: &Backtest, context: &Context) -> Outcome {
     let key = arguments.user.key();
     let (local, domain) = key.rsplit_once('@').unwrap_or((&key, ""));
     let home = current.storage.mail_root.join(domain).join(local);
+    let entries = std::fs::read_dir(&home)
+        .with_context(|| format!("the mailboxes of {} cannot be read in `{}`", arguments.user, home.display()))?;
     let mut files = source::files(&home)?;
-    for entry in std::fs::read_dir(&home)? {
+    for entry in entries {
         let entry = entry?;
         if entry.file_type()?.is_dir() && entry.file_name().to_string_lossy().starts_with('.') {
             files.extend(source::files(&entry.path())?);

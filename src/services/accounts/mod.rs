@@ -24,5 +24,5 @@ mod settings;
 pub use change::{Change, Password, Plan};
 pub use declaration::{Declaration, DeclaredAlias, DeclaredPassword, DeclaredUser};
 pub use read::{DeclarationError, Format, Secrets};
-pub use reconcile::{Accounts, Error};
+pub use reconcile::{Accounts, Error, plan};
 pub use settings::{AccountsSettings, DeclaredFile};

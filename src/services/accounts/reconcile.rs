@@ -90,9 +90,7 @@ impl Accounts {
 
     /// What [`Accounts::reconcile`] would change now. Changes nothing.
     pub async fn plan(&self, declaration: &Arc<Declaration>) -> Result<Plan, Error> {
-        let now = Arc::new(self.directory.everything().await?);
-        let compared = compare(declaration, &now).await;
-        Ok(difference(declaration, &now, &compared))
+        Ok(plan(declaration, self.directory.everything().await?).await)
     }
 
     /// Makes the directory agree, in one transaction, and says what has changed. Each change is an event.
@@ -173,6 +171,13 @@ impl Accounts {
             self.journal.record(event);
         }
     }
+}
+
+/// What a declaration would change of what there is.
+pub async fn plan(declaration: &Arc<Declaration>, now: Everything) -> Plan {
+    let now = Arc::new(now);
+    let compared = compare(declaration, &now).await;
+    difference(declaration, &now, &compared)
 }
 
 enum Applied {

@@ -9,7 +9,7 @@ crate::settings! {
     /// Accounts that are declared rather than made by hand.
     pub struct AccountsSettings {
         /// File with the declared domains, users and aliases, in TOML or (when its name ends in `.json`) JSON. Read at
-        /// start and on reload. Without it every account is made by hand.
+        /// start and on reload; `docs/accounts.md` describes it. Without it every account is made by hand.
         pub declared: Option<PathBuf> = None,
     }
 }

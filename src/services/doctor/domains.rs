@@ -6,6 +6,7 @@ use super::{Doctor, Finding, Health};
 use crate::foundations::address::Domain;
 use crate::foundations::dns;
 use crate::services::filter::authentication::spf::{Checker, Question, SpfResult};
+use crate::services::records::{DkimRecord, KeyState};
 
 pub(super) async fn check(doctor: &Doctor<'_>, domain: &Domain, addresses: &[IpAddr]) -> Vec<Finding> {
     let name = domain.as_str();
@@ -17,9 +18,8 @@ pub(super) async fn check(doctor: &Doctor<'_>, domain: &Domain, addresses: &[IpA
     findings.extend(policy(doctor, domain).await);
     findings.push(text(doctor, "tls-rpt", name, &format!("_smtp._tls.{name}"), "v=TLSRPTv1").await);
     findings.extend(services(doctor, name).await);
-    if doctor.wanted.autoconfig {
-        findings.push(autoconfig(doctor, &format!("autoconfig.{name}"), addresses).await);
-        findings.push(autoconfig(doctor, &format!("autodiscover.{name}"), addresses).await);
+    for label in &doctor.wanted.autoconfig {
+        findings.push(autoconfig(doctor, &format!("{label}.{name}"), addresses).await);
     }
     findings
 }
@@ -66,32 +66,49 @@ async fn spf(doctor: &Doctor<'_>, domain: &str, addresses: &[IpAddr]) -> Vec<Fin
 
 async fn dkim(doctor: &Doctor<'_>, domain: &Domain) -> Vec<Finding> {
     let name = domain.as_str();
-    let signs = |key: &&crate::services::records::DkimRecord| {
-        key.domain == *domain || name.ends_with(&format!(".{}", key.domain.as_str()))
-    };
+    let is_for = |of: &Domain| *of == *domain || name.ends_with(&format!(".{}", of.as_str()));
+    let keys: Vec<&DkimRecord> = doctor.wanted.dkim.iter().filter(|key| is_for(&key.domain)).collect();
     let mut findings = Vec::new();
-    for key in doctor.wanted.dkim.iter().filter(signs) {
-        let at = format!("{}._domainkey.{}", key.selector, key.domain.as_str());
-        let remedy = format!("Publish the TXT record of {at} that `postrider dns` prints.");
-        findings.push(match doctor.resolver.txt(&at).await {
-            Ok(answer) if answer.records.iter().any(|text| public_key(text) == public_key(&key.text)) => {
-                Finding::well("dkim", name, format!("{at} holds the key that signs"))
-            }
-            Ok(_) => {
-                Finding::ill("dkim", name, Health::Wrong, format!("{at} holds another key: signatures fail"), remedy)
-            }
-            Err(error) => missing("dkim", name, &error, &format!("{at} is not published: signatures fail"), remedy),
-        });
-    }
-    if findings.is_empty() {
-        let remedy = format!(
-            "Make a key with `postrider dkim generate {name} --selector mail --out FILE`, name it in [[spam.dkim.keys]] \
-             and publish its record."
-        );
+    if !keys.iter().any(|key| key.state == KeyState::Signs) {
+        let remedy = if keys.iter().any(|key| key.state == KeyState::Announced) {
+            "Publish the records of its keys that `postrider dns` prints; once they are there, the keys sign."
+                .to_owned()
+        } else if doctor.rotated.iter().any(is_for) {
+            format!("Start the server, which makes its keys, or make them with `postrider dkim rotate {name}`.")
+        } else {
+            format!(
+                "Make a key with `postrider dkim generate {name} --selector mail --out FILE`, name it in \
+                 [[spam.dkim.keys]] and publish its record."
+            )
+        };
         let found = "no key signs its mail: large providers take it for spam";
         findings.push(Finding::ill("dkim", name, Health::Warning, found, remedy));
     }
+    for key in keys {
+        findings.push(published(doctor, name, key).await);
+    }
     findings
+}
+
+/// Whether the DNS has a key's record.
+async fn published(doctor: &Doctor<'_>, name: &str, key: &DkimRecord) -> Finding {
+    let at = format!("{}._domainkey.{}", key.selector, key.domain.as_str());
+    let remedy = format!("Publish the TXT record of {at} that `postrider dns` prints.");
+    let (health, holds, without) = match key.state {
+        KeyState::Signs => (Health::Wrong, "the key that signs", "signatures fail"),
+        KeyState::Announced => (Health::Warning, "the key that will sign", "it does not sign before that"),
+        KeyState::Retired => (Health::Warning, "the key that has signed", "signatures of mail under way fail"),
+    };
+    match doctor.resolver.txt(&at).await {
+        Ok(answer) if answer.records.iter().any(|text| public_key(text) == public_key(&key.text)) => {
+            Finding::well("dkim", name, format!("{at} holds {holds}"))
+        }
+        Ok(_) => Finding::ill("dkim", name, health, format!("{at} holds another key: {without}"), remedy),
+        Err(error) if error.is_absence() => {
+            Finding::ill("dkim", name, health, format!("{at} is not published: {without}"), remedy)
+        }
+        Err(error) => Finding::ill("dkim", name, Health::Unknown, error.to_string(), remedy),
+    }
 }
 
 /// The `p=` of a key record (RFC 6376 §3.6.1), without the white space that zone files bring in.

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use super::{Doctor, Finding, Health};
 use crate::foundations::dns::{self, Tlsa};
+use crate::services::filter::authentication::spf::{Checker, Question, SpfResult};
 use crate::services::filter::view::is_public;
 use crate::services::filter::{ListSubject, dns_lists};
+use crate::services::records::SPF_OF_HOST;
 
 pub(super) async fn check(doctor: &Doctor<'_>, addresses: &Result<Vec<IpAddr>, dns::Error>) -> Vec<Finding> {
     let host = doctor.wanted.hostname.as_str();
@@ -25,6 +27,10 @@ pub(super) async fn check(doctor: &Doctor<'_>, addresses: &Result<Vec<IpAddr>, d
             error.to_string(),
             format!("Publish A and AAAA records for {host} with this server's public addresses."),
         )),
+    }
+    // A host that is a domain for mail is looked at as one.
+    if !doctor.wanted.domains.contains(&doctor.wanted.hostname) {
+        findings.extend(spf(doctor, addresses.as_deref().unwrap_or_default()).await);
     }
     findings.push(caa(doctor, host).await);
     findings.push(tlsa(doctor, host).await);
@@ -72,6 +78,29 @@ async fn listed(doctor: &Doctor<'_>, address: IpAddr) -> Vec<Finding> {
                 format!("listed by {}", list.zone),
                 format!("Find out why on the website of {}, stop the cause, then ask to be removed.", list.zone),
             ),
+        });
+    }
+    findings
+}
+
+/// Notifications come from the host itself (RFC 7208 §2.4), and so do rewritten senders and reports unless told otherwise.
+async fn spf(doctor: &Doctor<'_>, addresses: &[IpAddr]) -> Vec<Finding> {
+    let host = doctor.wanted.hostname.as_str();
+    let mut findings = Vec::new();
+    for address in addresses {
+        let time = doctor.clock.now().unix_seconds();
+        let question = Question { address: *address, sender: "", hello: host, receiver: host, time };
+        let result = Checker::check(doctor.resolver, question).await.result;
+        let found = format!("{} for mail of the host itself from {address}", result.word());
+        findings.push(match result {
+            SpfResult::Pass => Finding::well("spf", host, found),
+            SpfResult::TempError => Finding::ill("spf", host, Health::Unknown, found, "Look again later."),
+            result => {
+                let remedy =
+                    format!("Publish `{host}. TXT \"{SPF_OF_HOST}\"`, and no other text that begins with v=spf1.");
+                let health = if result == SpfResult::None { Health::Warning } else { Health::Wrong };
+                Finding::ill("spf", host, health, found, remedy)
+            }
         });
     }
     findings

@@ -27,9 +27,22 @@ pub struct Volume {
     pub purpose: &'static str,
 }
 
+/// A file that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// What it holds, for people, with its place.
+    pub about: String,
+    /// Why.
+    pub because: String,
+}
+
 pub(super) fn check(doctor: &Doctor<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = doctor.volumes.iter().flat_map(volume).collect();
     findings.extend(doctor.guarded.iter().map(guarded));
+    findings.extend(doctor.unread.iter().map(|unread| {
+        let remedy = "Put the file where the configuration says, or name the one that is there; run this as a user who may read it.";
+        Finding::ill("file", &unread.about, Health::Wrong, &unread.because, remedy)
+    }));
     findings.push(files(doctor.connections, getrlimit(Resource::Nofile).maximum));
     findings.push(clock());
     findings

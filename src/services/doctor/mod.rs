@@ -11,10 +11,11 @@ mod listeners;
 mod machine;
 
 pub use finding::{Finding, Health};
-pub use machine::{Guarded, Volume};
+pub use machine::{Guarded, Unread, Volume};
 
 use std::net::IpAddr;
 
+use crate::foundations::address::Domain;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::dns::Resolver;
 use crate::services::filter::DnsListSettings;
@@ -30,6 +31,10 @@ pub struct Doctor<'d> {
     pub resolver: &'d dyn Resolver,
     /// Fetches policies as another server would.
     pub outbound: Outbound,
+    /// The domains whose keys are exchanged on a schedule.
+    pub rotated: &'d [Domain],
+    /// Files that the configuration names and that could not be read, so that what depends on them is not examined.
+    pub unread: Vec<Unread>,
     /// The DNS lists that others may look us up in.
     pub lists: &'d [DnsListSettings],
     /// Tries listeners.

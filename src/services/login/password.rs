@@ -56,7 +56,7 @@ pub enum Unusable {
     #[error("the password is empty")]
     Empty,
     /// A new password longer than bcrypt looks at.
-    #[error("the password has more than 72 octets; bcrypt would ignore the rest")]
+    #[error("the password has more than 71 octets; bcrypt would ignore the rest")]
     TooLong,
     /// A password with a NUL, at which others' bcrypt stops reading.
     #[error("the password holds a NUL character")]

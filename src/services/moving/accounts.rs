@@ -42,7 +42,7 @@ pub struct SeedAlias {
 }
 
 /// How many of them are new here.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct AccountsMoved {
     /// Domains made.
     pub domains: usize,
@@ -52,6 +52,9 @@ pub struct AccountsMoved {
     pub aliases: usize,
     /// What was here already, and was left as it is.
     pub present: usize,
+    /// Each that is new with what to say of it.
+    #[serde(skip)]
+    pub made: Vec<(String, String)>,
 }
 
 impl SeedAccounts {
@@ -127,7 +130,9 @@ impl SeedAccounts {
         let mut edit = directory.edit().await?;
         let mut moved = AccountsMoved::default();
         for domain in &self.domains {
-            count(edit.add_domain(domain, Owner::Admin).await, &mut moved.domains, &mut moved.present)?;
+            if count(edit.add_domain(domain, Owner::Admin).await, &mut moved.domains, &mut moved.present)? {
+                moved.made.push((domain.to_string(), format!("domain {domain} is moved in")));
+            }
         }
         for user in &self.users {
             let new = NewUser {
@@ -138,29 +143,38 @@ impl SeedAccounts {
                 display_name: None,
                 owner: Owner::Admin,
             };
-            let before = moved.users;
-            count(edit.add_user(&new).await, &mut moved.users, &mut moved.present)?;
-            if !user.enabled && moved.users > before {
-                edit.set_user(&user.address, Standing::Disabled).await?;
+            let address = &user.address;
+            if count(edit.add_user(&new).await, &mut moved.users, &mut moved.present)? {
+                moved.made.push((address.to_string(), format!("user {address} is moved in")));
+                if !user.enabled {
+                    edit.set_user(address, Standing::Disabled).await?;
+                }
             }
         }
         for alias in &self.aliases {
             let added = edit.add_alias(&alias.source, &alias.destination, Owner::Admin).await;
-            count(added, &mut moved.aliases, &mut moved.present)?;
+            if count(added, &mut moved.aliases, &mut moved.present)? {
+                let (source, destination) = (&alias.source, &alias.destination);
+                moved.made.push((source.to_string(), format!("alias {source} to {destination} is moved in")));
+            }
         }
         edit.commit().await?;
         Ok(moved)
     }
 }
 
-fn count<T>(result: Result<T, directory::Error>, made: &mut usize, present: &mut usize) -> Result<(), Error> {
+/// Whether it was made.
+fn count<T>(result: Result<T, directory::Error>, made: &mut usize, present: &mut usize) -> Result<bool, Error> {
     match result {
         Ok(_) => *made += 1,
         // Who was removed here stays so.
-        Err(directory::Error::Exists(_) | directory::Error::Archived(_)) => *present += 1,
+        Err(directory::Error::Exists(_) | directory::Error::Archived(_)) => {
+            *present += 1;
+            return Ok(false);
+        }
         Err(error) => return Err(error.into()),
     }
-    Ok(())
+    Ok(true)
 }
 
 fn user(row: &Row) -> Result<SeedUser, Error> {

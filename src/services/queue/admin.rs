@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::outcome::reported;
 use super::{Error, Queue};
+use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
 use crate::storage::spool::{Action, Fate, Listing, RecipientState, Report, Selection};
@@ -126,17 +127,21 @@ impl Queue {
     }
 
     fn record(&self, selection: &Selection, action: &'static str, recipients: u64) {
-        let mut event = Event::new(self.0.parts.clock.now(), EventKind::QueueChanged);
-        event = match selection {
-            Selection::All => event.with("selection", "all"),
-            Selection::Held => event.with("selection", "held"),
-            Selection::Entry(id) => event.queue(*id),
-            Selection::Sender(path) => {
-                event.subject(path.address().map_or_else(|| "<>".to_owned(), ToString::to_string))
-            }
-            Selection::Recipient(address) => event.subject(address.to_string()),
-            Selection::Domain(domain) => event.subject(domain.to_string()),
-        };
-        self.0.parts.journal.record(event.with("action", action).with("recipients", recipients));
+        let now = self.0.parts.clock.now();
+        self.0.parts.journal.record(change(now, selection, action, recipients));
     }
+}
+
+/// What the journal is told of something that an administrator has changed.
+pub fn change(now: Timestamp, selection: &Selection, action: &'static str, recipients: u64) -> Event {
+    let mut event = Event::new(now, EventKind::QueueChanged);
+    event = match selection {
+        Selection::All => event.with("selection", "all"),
+        Selection::Held => event.with("selection", "held"),
+        Selection::Entry(id) => event.queue(*id),
+        Selection::Sender(path) => event.subject(path.address().map_or_else(|| "<>".to_owned(), ToString::to_string)),
+        Selection::Recipient(address) => event.subject(address.to_string()),
+        Selection::Domain(domain) => event.subject(domain.to_string()),
+    };
+    event.with("action", action).with("recipients", recipients)
 }

@@ -32,6 +32,7 @@ mod scheduler;
 mod settings;
 mod worker;
 
+pub use admin::change;
 pub use error::Error;
 pub use room::{LaneState, Queue, QueueParts};
 pub use settings::QueueSettings;

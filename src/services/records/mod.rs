@@ -7,5 +7,5 @@
 mod wanted;
 mod zone;
 
-pub use wanted::{DkimRecord, Record, Service, Wanted};
+pub use wanted::{DkimRecord, KeyState, Record, SPF_OF_HOST, Service, Wanted};
 pub use zone::zone_lines;

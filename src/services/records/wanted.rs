@@ -18,11 +18,11 @@ pub struct Wanted {
     pub domains: Vec<Domain>,
     /// What mail programs find here.
     pub services: Vec<Service>,
-    /// Whether mail programs that look for their settings are answered here.
-    pub autoconfig: bool,
+    /// Where mail programs that look for their settings are answered, before the domain: `autoconfig`, `autodiscover`.
+    pub autoconfig: Vec<&'static str>,
     /// Our policies on TLS, for those who send to us.
     pub policies: Vec<Announcement>,
-    /// Keys that sign outgoing mail.
+    /// Keys that sign outgoing mail, are about to, or did a while ago.
     pub dkim: Vec<DkimRecord>,
     /// SHA-256 of the public keys of the host's certificates, in hexadecimal.
     pub public_keys: Vec<String>,
@@ -48,6 +48,19 @@ pub struct DkimRecord {
     pub selector: String,
     /// The text of its record.
     pub text: String,
+    /// Where it is in its life.
+    pub state: KeyState,
+}
+
+/// What a key is for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    /// It signs.
+    Signs,
+    /// It is to sign once its record is published.
+    Announced,
+    /// It signs no more; mail that it has signed is under way.
+    Retired,
 }
 
 /// One record to publish.
@@ -65,6 +78,8 @@ pub struct Record {
     pub when: Option<&'static str>,
 }
 
+/// What SPF says of a host that sends mail of its own.
+pub const SPF_OF_HOST: &str = "v=spf1 a -all";
 const SIGNED: &str = "the zone is signed with DNSSEC; publish it before the key is used";
 const POLICY: &str =
     "a policy is served at https://mta-sts.DOMAIN/.well-known/mta-sts.txt: see `mta_sts.policies` of the configuration";
@@ -95,6 +110,11 @@ impl Wanted {
             // RFC 8659 §4.2.
             records.push(record(host.clone(), "CAA", format!("0 issue \"{authority}\"")));
         }
+        // The name this server greets with, and the domain of rewritten senders and of reports unless they have others
+        // (RFC 7208 §2.3). A host that is a domain for mail has that one's record.
+        if !self.domains.contains(&self.hostname) {
+            records.push(record(host.clone(), "TXT", SPF_OF_HOST.to_owned()));
+        }
         for key in &self.public_keys {
             let tlsa = record(format!("_25._tcp.{host}"), "TLSA", format!("3 1 1 {key}"));
             records.push(Record { when: Some(SIGNED), ..tlsa });
@@ -118,12 +138,14 @@ impl Wanted {
         for Service { label, port } in &self.services {
             records.push(record(format!("_{label}._tcp.{domain}."), "SRV", format!("0 1 {port} {host}.")));
         }
-        if self.autoconfig {
-            records.push(record(format!("autoconfig.{domain}."), "CNAME", format!("{host}.")));
-            records.push(record(format!("autodiscover.{domain}."), "CNAME", format!("{host}.")));
+        for label in &self.autoconfig {
+            records.push(record(format!("{label}.{domain}."), "CNAME", format!("{host}.")));
         }
         // RFC 8461 §3.1.
         let ours = self.policies.iter().find(|policy| policy.domain.as_str() == domain);
+        if ours.is_some() {
+            records.push(record(format!("mta-sts.{domain}."), "CNAME", format!("{host}.")));
+        }
         let text = ours.map_or("v=STSv1; id=1", |policy| policy.record.as_str());
         let policy = record(format!("_mta-sts.{domain}."), "TXT", text.to_owned());
         records.push(Record { when: ours.is_none().then_some(POLICY), ..policy });

@@ -60,10 +60,32 @@ pub(super) fn say(event: &Event) -> String {
         EventKind::QueueChanged if event.details.get("possible_duplicate").and_then(Value::as_bool) == Some(true) => {
             add("", "it may arrive twice");
         }
+        EventKind::QueueChanged => {
+            add("", text("action").unwrap_or_default());
+            if let Some(recipients) = event.details.get("recipients").and_then(Value::as_u64) {
+                add("of ", &format!("{recipients} recipients"));
+            }
+        }
+        EventKind::AccountChanged => {
+            add("", text("change").or_else(|| text("what")).unwrap_or_default());
+            add_by(&mut add, text("by"));
+        }
+        EventKind::ScriptChanged => {
+            if let Some(script) = text("script") {
+                add("it is called ", script);
+            }
+            add_by(&mut add, text("by"));
+        }
         _ => {}
     }
     let words = words.trim_end_matches("; ");
     words.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+fn add_by(add: &mut impl FnMut(&str, &str), by: Option<&str>) {
+    if let Some(by) = by {
+        add("by ", by);
+    }
 }
 
 fn list(event: &Event, name: &str) -> String {

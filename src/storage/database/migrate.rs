@@ -214,11 +214,19 @@ impl Database {
         self.check_tables(|_| true).await
     }
 
-    /// The numbers of the steps this program knows and of those the database has seen.
+    /// The steps that [`Database::migrate`] would take now. Changes nothing.
     pub async fn pending(&self) -> Result<Vec<&'static str>, Error> {
+        if !self.has_table(LEDGER).await? {
+            return Ok(STEPS.iter().map(|step| step.name).collect());
+        }
         let done = self.fetch_all("SELECT version FROM postrider_migrations", &[]).await?;
         let done: Vec<i64> = done.iter().map(|row| row.int(0)).collect::<Result<_, _>>()?;
         Ok(STEPS.iter().filter(|step| !done.contains(&step.number)).map(|step| step.name).collect())
+    }
+
+    /// Whether there is a table of this name.
+    pub async fn has_table(&self, name: &str) -> Result<bool, Error> {
+        Ok(self.tables().await?.iter().any(|table| table == name))
     }
 
     async fn apply(&self, migrator: &Migrator) -> Result<(), MigrateError> {

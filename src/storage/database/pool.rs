@@ -67,14 +67,34 @@ impl Database {
             Dialect::MySql => Pools::MySql(open_mysql(url, password.as_deref(), settings)?),
             Dialect::Postgres => Pools::Postgres(open_postgres(url, password.as_deref(), settings)?),
         };
-        Ok(Self(Arc::new(Inner {
+        Ok(Self::over(pools, url, settings))
+    }
+
+    /// Opens what is there and makes nothing, for those who only look. There is none when SQLite's file is missing;
+    /// writing to one that is there fails.
+    pub async fn look(url: &DatabaseUrl, settings: &DatabaseSettings) -> Result<Option<Self>, Error> {
+        let Some(path) = url.path() else { return Self::connect(url, settings).await.map(Some) };
+        match tokio::fs::try_exists(&path).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(because) => return Err(Error::File { path: path.display().to_string(), because }),
+        }
+        let options = sqlite_options(&path, settings).read_only(true);
+        let pool = || limits(SqlitePoolOptions::new(), settings).connect_lazy_with(options.clone());
+        let writing = Arc::new(tokio::sync::Mutex::new(()));
+        let pools = Pools::Sqlite { full: pool(), relaxed: pool(), read: pool(), writing };
+        Ok(Some(Self::over(pools, url, settings)))
+    }
+
+    fn over(pools: Pools, url: &DatabaseUrl, settings: &DatabaseSettings) -> Self {
+        Self(Arc::new(Inner {
             pools,
             url: url.clone(),
             acquire_timeout: settings.acquire_timeout.duration(),
             statement_timeout: settings.statement_timeout.duration(),
             retry_after_failure: settings.retry_after_failure.duration(),
             resting_until: Mutex::new(None),
-        })))
+        }))
     }
 
     /// The engine's way of saying things.
@@ -199,14 +219,18 @@ fn limits<D: sqlx::Database>(options: PoolOptions<D>, settings: &DatabaseSetting
         .max_connections(settings.max_connections.max(1))
 }
 
+fn sqlite_options(path: &Path, settings: &DatabaseSettings) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(true)
+        .busy_timeout(settings.busy_timeout.duration())
+        .pragma("journal_size_limit", WAL_KEPT)
+}
+
 async fn open_sqlite(url: &DatabaseUrl, settings: &DatabaseSettings) -> Result<Pools, Error> {
     let path = url.path().unwrap_or_default();
     create_private(&path).map_err(|because| Error::File { path: path.display().to_string(), because })?;
-    let options = SqliteConnectOptions::new()
-        .filename(&path)
-        .foreign_keys(true)
-        .busy_timeout(settings.busy_timeout.duration())
-        .pragma("journal_size_limit", WAL_KEPT);
+    let options = sqlite_options(&path, settings);
     let writer = |synchronous| options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(synchronous);
     let pool = |connections: u32| {
         limits(SqlitePoolOptions::new(), settings)

@@ -52,6 +52,17 @@ impl DatabaseUrl {
         (self.dialect == Dialect::Sqlite).then(|| PathBuf::from(sqlite_path(&self.text)))
     }
 
+    /// Whether it holds a password: before the host, or as a parameter.
+    pub fn has_password(&self) -> bool {
+        let Some((_, rest)) = self.text.split_once("://").filter(|_| self.dialect != Dialect::Sqlite) else {
+            return false;
+        };
+        let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        let login = place.rsplit_once('@').map_or("", |(login, _)| login);
+        login.split_once(':').is_some_and(|(_, password)| !password.is_empty())
+            || parameters.split('&').any(|parameter| parameter.starts_with("password="))
+    }
+
     /// The whole text, password included, for the driver.
     pub(super) fn text(&self) -> &str {
         &self.text
@@ -152,6 +163,14 @@ mod tests {
                 // A password with an unescaped @ may also be refused; it must only never be shown.
                 Err(e) => assert!(text.contains("s3cr") && !e.to_string().contains("s3cr"), "{text}: {e}"),
             }
+        }
+        for (text, has) in [
+            ("mysql://mail:s3cret@db.test/mail", true),
+            ("postgres://mail@db.test/mail?sslmode=require&password=s3cret", true),
+            ("postgres://mail@localhost/mail?host=/run/postgresql", false),
+            ("sqlite:/var/lib/x.sqlite", false),
+        ] {
+            assert_eq!(text.parse::<DatabaseUrl>().unwrap().has_password(), has, "{text}");
         }
         for text in ["", "sqlite:", "sqlite::memory:", "oracle://x/y", "/var/lib/x.sqlite", "mysql://:bad:port:x/"] {
             assert!(text.parse::<DatabaseUrl>().is_err(), "{text}");

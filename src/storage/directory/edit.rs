@@ -117,36 +117,40 @@ impl Edit {
         self.set_domain_state(id, "owner", owner.word().into()).await
     }
 
-    /// Removes a domain: it and its users are archived, nothing is deleted. Returns how many users that were. Those who
+    /// Removes a domain: it and its users are archived, nothing is deleted. Returns the addresses of these users. Those who
     /// were disabled stay that, so that they are not among those who come back with the domain.
-    pub async fn archive_domain(&mut self, name: &Domain) -> Result<usize, Error> {
+    pub async fn archive_domain(&mut self, name: &Domain) -> Result<Vec<String>, Error> {
         let domain = self.domain(name).await?;
-        let sql = "SELECT u.id FROM virtual_users u LEFT JOIN user_state s ON s.user_id = u.id \
+        let sql = "SELECT u.id, u.email FROM virtual_users u LEFT JOIN user_state s ON s.user_id = u.id \
              WHERE u.domain_id = ? AND s.archived_at IS NULL AND COALESCE(u.enabled, ?) = ?";
         let enabled = Val::from(Standing::Enabled.stored());
         let users = self.transaction.fetch_all(sql, &[domain.id.into(), enabled.clone(), enabled]).await?;
+        let mut archived = Vec::with_capacity(users.len());
         for user in &users {
             self.archive(user.int(0)?).await?;
+            archived.push(user.text(1)?);
         }
         self.set_domain_state(domain.id, "archived_at", self.now.into()).await?;
-        Ok(users.len())
+        Ok(archived)
     }
 
-    /// Puts a domain into use; one that was removed comes back with the users who were archived with it. Returns how many
-    /// users that were.
-    pub async fn restore_domain(&mut self, name: &Domain) -> Result<usize, Error> {
+    /// Puts a domain into use; one that was removed comes back with the users who were archived with it. Returns the
+    /// addresses of these users.
+    pub async fn restore_domain(&mut self, name: &Domain) -> Result<Vec<String>, Error> {
         let domain = self.domain(name).await?;
-        let sql = "SELECT u.id FROM virtual_users u JOIN user_state s ON s.user_id = u.id \
+        let sql = "SELECT u.id, u.email FROM virtual_users u JOIN user_state s ON s.user_id = u.id \
              WHERE u.domain_id = ? AND s.archived_at = ?";
         let users = match domain.archived_at {
             Some(at) => self.transaction.fetch_all(sql, &[domain.id.into(), at.into()]).await?,
             None => Vec::new(),
         };
+        let mut restored = Vec::with_capacity(users.len());
         for user in &users {
             self.enable(user.int(0)?).await?;
+            restored.push(user.text(1)?);
         }
         self.set_domain(name, Standing::Enabled).await?;
-        Ok(users.len())
+        Ok(restored)
     }
 
     /// Adds a user.
@@ -278,7 +282,11 @@ impl Edit {
                 removed += 1;
             }
         }
-        if removed == 0 { Err(Error::NoAlias(source.to_string())) } else { Ok(removed) }
+        match destination {
+            _ if removed > 0 => Ok(removed),
+            Some(destination) => Err(Error::NoAlias(format!("{source} to {destination}"))),
+            None => Err(Error::NoAlias(source.to_string())),
+        }
     }
 
     /// Puts an alias with all its destinations in or out of use.
@@ -361,7 +369,7 @@ impl Edit {
 
 /// Two destinations are the same when they differ in case only (an external host may tell cases apart, but nobody who
 /// writes both into one alias means two mailboxes).
-fn same_destination(a: &str, b: &str) -> bool {
+pub fn same_destination(a: &str, b: &str) -> bool {
     match (Source::parse(a), Source::parse(b)) {
         (Some(a), Some(b)) => a.key() == b.key(),
         _ => a == b,

@@ -22,7 +22,7 @@ mod two_factor;
 mod usage;
 
 pub use app_password::{AppPassword, NewAppPassword, Scope, Scopes};
-pub use edit::{Edit, NewUser};
+pub use edit::{Edit, NewUser, same_destination};
 pub use entry::{Account, AliasEntry, DomainEntry, Owner, PasswordOwner, Source, Standing, Usage};
 pub use error::Error;
 pub use list::{Everything, Page};

@@ -308,3 +308,15 @@ async fn many_users(database: Database) {
     assert!(bench.apply(&users).await.is_empty());
     eprintln!("and compared in {:?}", start.elapsed());
 }
+
+#[test]
+fn the_described_file_is_one() {
+    let described = include_str!("../../../docs/accounts.md");
+    let (_, rest) = described.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let declaration = Declaration::parse(example, Format::Toml, Secrets::Skip, None).unwrap();
+    assert_eq!((declaration.domains.len(), declaration.users.len(), declaration.aliases.len()), (2, 3, 7));
+    for word in ["enabled", "catch_all", "aliases", "hashed_password_file", "password_file", "quota", "display_name"] {
+        assert!(example.contains(word), "{word}");
+    }
+}

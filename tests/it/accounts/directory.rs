@@ -85,7 +85,7 @@ async fn removing_archives(database: Database) {
     assert!(matches!(again, Error::Archived(_)), "{again:?}");
 
     let mut edit = world.directory.edit().await.unwrap();
-    assert_eq!(edit.archive_domain(&example).await.unwrap(), 1, "bob; ann was already");
+    assert_eq!(edit.archive_domain(&example).await.unwrap(), ["bob@example.test"], "ann was already");
     edit.commit().await.unwrap();
     assert!(!world.directory.domain(&example).await.unwrap().unwrap().is_active());
     assert!(world.directory.account(&bob).await.unwrap().unwrap().archived_at.is_some());
@@ -114,11 +114,11 @@ async fn a_domain_comes_back_with_its_users(database: Database) {
     edit.commit().await.unwrap();
     world.clock.advance(Duration::from_secs(1));
     let mut edit = world.directory.edit().await.unwrap();
-    assert_eq!(edit.archive_domain(&example).await.unwrap(), 1, "bob");
+    assert_eq!(edit.archive_domain(&example).await.unwrap(), ["bob@example.test"]);
     edit.commit().await.unwrap();
     world.clock.advance(Duration::from_secs(1));
     let mut edit = world.directory.edit().await.unwrap();
-    assert_eq!(edit.restore_domain(&example).await.unwrap(), 1, "bob");
+    assert_eq!(edit.restore_domain(&example).await.unwrap(), ["bob@example.test"]);
     edit.commit().await.unwrap();
     for (user, may) in [(&ann, false), (&bob, true), (&off, false)] {
         let account = world.directory.account(user).await.unwrap().unwrap();

@@ -1,8 +1,9 @@
 //! The command line beside a running server, and without one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use postrider::storage::database::{Database, DatabaseSettings, DatabaseUrl};
 use serde_json::Value;
 
 use crate::harness::cli::{output, run};
@@ -157,6 +158,11 @@ async fn a_plan_says_what_a_reload_will_do() {
     let changed = postrider::config::load(&config, postrider::config::Checks::Files, None).unwrap();
     host.reload(changed).await;
     assert_eq!(run(&config, &["user", "show", "cid@new.test"], "").await.0["owner"], "declared");
+    for arguments in [&["user", "remove", "cid@new.test"], &["domain", "remove", "new.test"]] {
+        let (refused, code) = run(&config, arguments, "").await;
+        assert!(code == 1 && refused["error"].as_str().unwrap().contains("bring it back"), "{refused}");
+    }
+    assert_eq!(run(&config, &["user", "enable", "cid@new.test"], "").await.0["declared"], true);
     assert_eq!(run(&config, &["plan"], "").await.0["changes"], serde_json::json!([]));
     std::fs::write(&declared, "[domains.\"new.test\".users.cid]\nquotta = 3\n").unwrap();
     let (mistakes, code) = run(&config, &["plan"], "").await;
@@ -181,4 +187,130 @@ async fn without_a_configuration() {
     let pages = tempfile::tempdir().unwrap();
     let output = output(nowhere, &["man", &pages.path().display().to_string()], "").await;
     assert!(output.status.success() && pages.path().join("postrider.1").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_administrator_changes_is_an_event() {
+    let host = Host::start().user("ann@example.test").await;
+    let config = host.config();
+    for arguments in [
+        &["domain", "add", "new.test"][..],
+        &["user", "add", "cid@new.test", "--no-password"],
+        &["alias", "add", "sales@new.test", "cid@new.test"],
+        &["user", "disable", "ann@example.test"],
+        &["user", "quota", "ann@example.test", "2G"],
+        &["domain", "remove", "new.test"],
+    ] {
+        assert_eq!(run(&config, arguments, "").await.1, 0, "{arguments:?}");
+    }
+    assert_eq!(run(&config, &["sieve", "put", "ann@example.test", "main"], "keep;\r\n").await.1, 0);
+    for (asked, wanted) in [
+        (
+            "ann@example.test",
+            &["user ann@example.test may no longer log in", "quota of ann@example.test: 2G", "main"][..],
+        ),
+        ("cid@new.test", &["user cid@new.test is added", "user cid@new.test is archived with its domain"]),
+        ("sales@new.test", &["alias sales@new.test leads to cid@new.test"]),
+    ] {
+        let (traced, _) = run(&config, &["trace", asked], "").await;
+        for words in wanted {
+            let said = traced["besides"].as_array().unwrap().iter().map(|step| step["words"].as_str().unwrap());
+            let told = said.into_iter().any(|said| said.contains(words) && said.ends_with("by an administrator"));
+            assert!(told, "{words}: {traced}");
+        }
+    }
+    host.stop().await;
+}
+
+/// A configuration for which no server runs.
+fn resting(place: &Path) -> PathBuf {
+    let text = format!(
+        "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = \"{0}/run\"\n\
+         [storage]\ndatabase = \"sqlite:{0}/postrider.sqlite\"\nmail_root = \"{0}/mail\"\n\
+         [spool]\ndirectory = \"{0}/spool\"\n[accounts]\ndeclared = \"{0}/accounts.toml\"\n",
+        place.display()
+    );
+    let path = place.join("postrider.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_queue_at_rest_is_changed_with_an_event() {
+    let place = tempfile::tempdir().unwrap();
+    let config = resting(place.path());
+    assert_eq!(run(&config, &["queue", "hold", "to:eve@elsewhere.test"], "").await.1, 4, "nothing waits");
+    let (traced, code) = run(&config, &["trace", "eve@elsewhere.test"], "").await;
+    assert_eq!(code, 0, "{traced}");
+    assert!(traced["besides"][0]["words"].as_str().unwrap().contains("hold"), "{traced}");
+}
+
+#[tokio::test]
+async fn a_plan_leaves_the_database_as_it_is() {
+    let place = tempfile::tempdir().unwrap();
+    let (config, database) = (resting(place.path()), place.path().join("postrider.sqlite"));
+    std::fs::write(place.path().join("accounts.toml"), "[domains.\"new.test\".users.cid]\n").unwrap();
+    let (plan, code) = run(&config, &["plan"], "").await;
+    assert_eq!((code, plan["changes"].as_array().unwrap().len()), (0, 2), "{plan}");
+    assert!(plan["warnings"].to_string().contains("no database yet") && !database.exists(), "{plan}");
+
+    // One that an older program has left: its last steps were not taken yet.
+    assert_eq!(run(&config, &["domain", "add", "new.test"], "").await.1, 0);
+    let opened = Database::connect(&DatabaseUrl::sqlite(&database), &DatabaseSettings::default()).await.unwrap();
+    for sql in ["DROP TABLE quarantine_letters", "DELETE FROM postrider_migrations WHERE version = 99"] {
+        opened.execute(sql, &[]).await.unwrap();
+    }
+    let (plan, code) = run(&config, &["plan"], "").await;
+    assert_eq!((code, &plan["changes"][0]["change"]), (0, &"take-domain".into()), "{plan}");
+    assert!(plan["warnings"].to_string().contains("0099_quarantine_letters"), "{plan}");
+    assert_eq!(opened.pending().await.unwrap(), ["0099_quarantine_letters"]);
+
+    // A database of the stack that this server takes over has no such ledger at all, nor our tables beside its own.
+    for sql in ["DROP TABLE postrider_migrations", "DROP TABLE domain_state"] {
+        opened.execute(sql, &[]).await.unwrap();
+    }
+    let (told, code) = run(&config, &["plan"], "").await;
+    assert!(code != 0 && told["error"].as_str().unwrap().contains("older than this program"), "{told}");
+    opened.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_told_in_json_and_by_the_exit_code() {
+    let host = Host::start().user("ann@example.test").await;
+    let config = host.config();
+    let key = host.directory().join("key.pem").display().to_string();
+    let generate = ["dkim", "generate", "example.test", "--selector", "s1", "--algorithm", "ed25519", "--out", &key];
+    assert_eq!(run(&config, &generate, "").await.1, 0);
+    assert_eq!(run(&config, &["alias", "add", "sales@example.test", "ann@example.test"], "").await.1, 0);
+    for (arguments, wanted, words) in [
+        (&generate[..], 5, "exists already"),
+        (&["dkim", "rotate", "nope.test"], 4, "nope.test is none of"),
+        (&["dns", "nope.test"], 4, "nope.test"),
+        (&["sieve", "show", "ann@example.test"], 4, "no script is active"),
+        (&["alias", "remove", "sales@example.test", "ann@example.test", "no@example.test"], 4, "to no@example.test"),
+        (&["man", "/proc/nowhere"], 1, "`/proc/nowhere`"),
+    ] {
+        let (told, code) = run(&config, arguments, "").await;
+        assert_eq!((code, &told["exit"]), (wanted, &wanted.into()), "{arguments:?}: {told}");
+        assert!(told["error"].as_str().unwrap().contains(words), "{told}");
+    }
+    for arguments in [
+        &["dkim", "generate", "example.test", "--selector", "s 1\"", "--out", "/nowhere"][..],
+        &["user", "invite", "ann@example.test", "--valid", "0s"],
+    ] {
+        assert_eq!(output(&config, arguments, "").await.status.code(), Some(2), "{arguments:?}");
+    }
+    let (quota, _) = run(&config, &["user", "quota", "ann@example.test", "1500K"], "").await;
+    assert_eq!(quota["quota"], 2 << 20, "what is kept");
+    assert_eq!(run(&config, &["alias", "disable", "sales@example.test"], "").await.1, 0);
+    let (added, _) = run(&config, &["alias", "add", "sales@example.test", "bob@elsewhere.test"], "").await;
+    assert!(added["complaints"].to_string().contains("is disabled"), "{added}");
+    let (rows, _) = run(&config, &["alias", "show", "sales@example.test"], "").await;
+    assert!(rows.as_array().unwrap().iter().all(|row| row["state"] == "disabled"), "{rows}");
+    for arguments in [&["domain", "add", "off.test"], &["domain", "disable", "off.test"]] {
+        assert_eq!(run(&config, arguments, "").await.1, 0);
+    }
+    let (added, _) = run(&config, &["user", "add", "dan@off.test", "--no-password"], "").await;
+    assert_eq!(added["domain_state"], "disabled");
+    host.stop().await;
 }

@@ -53,7 +53,7 @@ impl Patient {
              _carddavs._tcp.example.test SRV 0 1 {https} mail.example.test\n"
         );
         let healthy = format!(
-            "mail.example.test A 198.51.100.7\nmail.example.test CAA 0 issue \"ca.test\"\n\
+            "mail.example.test A 198.51.100.7\nmail.example.test TXT v=spf1 a -all\nmail.example.test CAA 0 issue \"ca.test\"\n\
              7.100.51.198.in-addr.arpa PTR mail.example.test\nexample.test MX 10 mail.example.test\n\
              example.test TXT v=spf1 mx -all\ns1._domainkey.example.test TXT {}\n\
              _dmarc.example.test TXT v=DMARC1; p=quarantine\n_smtp._tls.example.test TXT v=TLSRPTv1; rua=mailto:p@example.test\n\
@@ -212,7 +212,7 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
                 addresses: vec![],
                 domains: vec![domain.parse().unwrap()],
                 services: vec![],
-                autoconfig: false,
+                autoconfig: vec![],
                 policies,
                 dkim: vec![],
                 public_keys: vec![],
@@ -229,6 +229,8 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
                 reports: None,
                 database: None,
             }),
+            rotated: &[],
+            unread: vec![],
             lists: &[],
             prober: Prober::new(config.hostname.clone(), Duration::from_secs(10)),
             probes: vec![],
@@ -257,4 +259,41 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
     assert!(found[0].0 == Health::Wrong && found[0].1.contains("404"), "{found:?}");
     assert_eq!(examine(vec![], "silent.test").await, [], "nothing is announced and nothing meant");
     host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_exchanged_and_files_that_are_missing_are_told() {
+    let patient = Patient::new().await;
+    let server = NameServer::start(&patient.healthy).await;
+    let path = patient.configuration(&server);
+    let mut table: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+    let keys = patient.directory.path().join("keys");
+    std::fs::create_dir(&keys).unwrap();
+    let spam = table["spam"].as_table_mut().unwrap();
+    let rotation = format!("rotation = {{ directory = \"{}\", domains = [\"example.test\"] }}", keys.display());
+    spam.insert("dkim".to_owned(), toml::Value::Table(rotation.parse().unwrap()));
+    let missing = "certificates = [{ cert = \"/nowhere/cert.pem\", key = \"/nowhere/key.pem\" }]";
+    table.insert("tls".to_owned(), toml::Value::Table(missing.parse().unwrap()));
+    std::fs::write(&path, toml::to_string(&table).unwrap()).unwrap();
+
+    let doctor = async || {
+        let (findings, _) = cli::run(&path, &["doctor", "--no-ports"], "").await;
+        findings.as_array().unwrap().clone()
+    };
+    let about = |findings: &[serde_json::Value], check: &str, words: &str| {
+        findings.iter().any(|finding| finding["check"] == check && finding.to_string().contains(words))
+    };
+    let findings = doctor().await;
+    assert!(about(&findings, "dkim", "postrider dkim rotate example.test"), "{findings:?}");
+    assert!(about(&findings, "file", "/nowhere/cert.pem"), "{findings:?}");
+
+    assert_eq!(cli::run(&path, &["dkim", "rotate", "example.test"], "").await.1, 0);
+    let (records, code) = cli::run(&path, &["dns", "--address", "198.51.100.7"], "").await;
+    let announced =
+        records.as_array().unwrap().iter().filter(|one| one["name"].to_string().contains("._domainkey.example.test."));
+    assert_eq!((code, announced.count()), (0, 2), "{records}");
+    let findings = doctor().await;
+    assert!(about(&findings, "dkim", "it does not sign before that"), "{findings:?}");
+    assert!(!about(&findings, "dkim", "dkim generate"), "{findings:?}");
+    patient.host.stop().await;
 }

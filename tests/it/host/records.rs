@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use postrider::services::records::{Service, Wanted};
+use postrider::services::mta_sts::{PolicySettings, PublishedSettings, announcements};
+use postrider::services::records::{SPF_OF_HOST, Service, Wanted};
 
 use crate::harness::tools;
 
 #[test]
 fn the_module_computes_the_same() {
+    let policy = |domain: &str| PolicySettings { domain: domain.parse().ok(), ..PolicySettings::default() };
+    let policies = PublishedSettings { policies: vec![policy("example.test"), policy("xn--bcher-kva.example")] };
     let wanted = Wanted {
         hostname: "mail.example.test".parse().unwrap(),
         addresses: vec![],
@@ -20,8 +23,8 @@ fn the_module_computes_the_same() {
             Service { label: "caldavs", port: 8443 },
             Service { label: "carddavs", port: 8443 },
         ],
-        autoconfig: false,
-        policies: vec![],
+        autoconfig: vec!["autoconfig"],
+        policies: announcements(&policies, &"mail.example.test".parse().unwrap()),
         dkim: vec![],
         public_keys: vec![],
         authorities: vec![],
@@ -30,9 +33,11 @@ fn the_module_computes_the_same() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("modules/lib/dns-records.nix");
     let expression = format!(
         "builtins.concatMap (domain: import {} {{ inherit domain; hostname = \"mail.example.test\"; davPort = 8443; \
+         autoconfig = [ \"autoconfig\" ]; policy = (import {} {{ lib = {{ }}; }}).mtaSts \"mail.example.test\" \"testing\"; \
          ports = {{ imap = 143; imaps = 993; submissions = 465; submission = 10587; managesieve = 4190; smtp = 25; }}; }}) \
          [ \"example.test\" \"xn--bcher-kva.example\" ]",
-        file.display()
+        file.display(),
+        file.with_file_name("web-files.nix").display()
     );
     let output = std::process::Command::new(nix)
         .args(["--eval", "--strict", "--json", "--expr", &expression])
@@ -42,7 +47,12 @@ fn the_module_computes_the_same() {
         .unwrap();
     tools::assert_success("nix-instantiate", &output);
     let theirs: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    // What depends on something is for people to decide.
-    let ours: Vec<_> = wanted.records().into_iter().filter(|record| record.when.is_none()).collect();
+    // What depends on something is for people to decide, and the host's own record belongs to no domain.
+    let (host, ours): (Vec<_>, Vec<_>) = wanted
+        .records()
+        .into_iter()
+        .filter(|record| record.when.is_none())
+        .partition(|record| record.name == "mail.example.test.");
+    assert_eq!(host.iter().map(|record| record.value.as_str()).collect::<Vec<_>>(), [SPF_OF_HOST]);
     assert_eq!(serde_json::to_value(ours).unwrap(), theirs);
 }

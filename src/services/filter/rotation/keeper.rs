@@ -17,7 +17,7 @@ use crate::foundations::files;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::filter::authentication::dkim::{self, generate};
-use crate::services::filter::{DkimKeySettings, Filter, FilterSettings};
+use crate::services::filter::{DkimKeySettings, DkimRotationSettings, Filter, FilterSettings};
 use crate::storage::journal::Journal;
 
 /// Keys cannot be exchanged.
@@ -182,9 +182,7 @@ impl Rotation {
     /// # Errors
     /// No directory is configured, or its files cannot be read.
     pub fn pairs(&self, domain: &Domain) -> Result<Vec<KeyPairState>, Error> {
-        let settings = self.0.settings.get();
-        let directory = settings.dkim.rotation.directory.as_deref().ok_or(Error::NotConfigured)?;
-        Ok(load(&directory.join(domain.as_str()))?.pairs)
+        pairs(&self.0.settings.get().dkim.rotation, domain)
     }
 
     /// The keys that sign.
@@ -232,11 +230,20 @@ impl Rotation {
     }
 }
 
+/// The keys of a domain, for those who only look.
+///
+/// # Errors
+/// No directory is configured, or its files cannot be read.
+pub fn pairs(settings: &DkimRotationSettings, domain: &Domain) -> Result<Vec<KeyPairState>, Error> {
+    let directory = settings.directory.as_deref().ok_or(Error::NotConfigured)?;
+    Ok(load(&directory.join(domain.as_str()))?.pairs)
+}
+
 /// Makes a pair: its files are on disk when this returns.
 fn make(
     directory: &Path,
     domain: &Domain,
-    settings: &crate::services::filter::DkimRotationSettings,
+    settings: &DkimRotationSettings,
     state: &DomainState,
     now: Timestamp,
 ) -> Result<KeyPairState, Error> {

@@ -13,6 +13,6 @@ mod keeper;
 mod plan;
 mod state;
 
-pub use keeper::{Error, Rotation, RotationParts};
+pub use keeper::{Error, Rotation, RotationParts, pairs};
 pub use plan::Urgency;
 pub use state::{KeyPairState, Phase, RotatedKey};

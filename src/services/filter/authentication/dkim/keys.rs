@@ -122,9 +122,31 @@ fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Whether a text can be a selector (RFC 6376 §3.1): labels of letters and digits, with `-` between them, and `_`, which many
+/// use.
+pub fn is_selector(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 190 && text.split('.').all(is_label)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn selectors_are_labels() {
+        for text in ["mail", "2026.rsa", "s_1", "a-b"] {
+            assert!(is_selector(text), "{text}");
+        }
+        for text in ["", "s 1\"", ".a", "a..b", "-a", "a;", &"x".repeat(64)] {
+            assert!(!is_selector(text), "{text}");
+        }
+    }
 
     #[test]
     fn the_record_is_found_again() {

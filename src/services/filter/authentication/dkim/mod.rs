@@ -6,7 +6,7 @@ mod seal;
 mod sign;
 mod verify;
 
-pub use keys::{Algorithm, KeyPair, generate, record_of};
+pub use keys::{Algorithm, KeyPair, generate, is_selector, record_of};
 pub use seal::{Findings, Sealer};
 pub use sign::{Error, Signer};
 pub use verify::{Chain, DkimResult, Signature, Signatures, verify};
