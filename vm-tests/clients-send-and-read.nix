@@ -8,6 +8,13 @@
 
   nodes.server = {
     imports = [ (import ./lib/server.nix { inherit self; }) ];
+    # A key for this test. Only the role that signs is given it.
+    environment.etc."secrets/dkim".text = ''
+      -----BEGIN PRIVATE KEY-----
+      MC4CAQAwBQYDK2VwBCIEIGyV+wxU563f/OD9lM6gfxGKxpWxycjMtzYtkqfq41qe
+      -----END PRIVATE KEY-----
+    '';
+    services.postrider.domains."example.test".dkim.selectors.s1.keyFile = "/etc/secrets/dkim";
     services.postrider.appliance.patience = 6;
     services.postrider.listeners = {
       pop3.enable = true;
@@ -44,6 +51,9 @@
       with subtest("ann sends to bob, and bob reads"):
           send(server, "ann@example.test", "ann", "bob@example.test", "from Python")
           wait_for_mail(server, "bob@example.test", "bob", "from Python")
+
+      with subtest("what ann has sent is signed"):
+          server.succeed("grep -rq 's=s1;' /var/mail/vhosts/example.test/bob/")
 
       with subtest("swaks submits with STARTTLS and is refused as a relay"):
           server.succeed(

@@ -5,7 +5,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::check::{Places, check_files, check_rooms, check_secrets};
-use super::{Config, Mistake};
+use super::{Config, Mistake, Role};
 use crate::foundations::files;
 use crate::foundations::settings::{Place, Problem, Problems, Setting};
 use crate::services::accounts::{Declaration, DeclarationError, Secrets};
@@ -17,10 +17,21 @@ pub enum Checks {
     Syntax,
     /// Also the files it names.
     Files,
-    /// Also the files it names, but not the passwords of declared accounts: for roles that do not get them.
-    FilesWithoutPasswords,
+    /// Also the files it names, but none that only another role reads: this one may not be given them.
+    FilesOf(Role),
     /// Also secrets that only some roles may read, or that are read when they are needed: for administrators who ask.
     EveryFile,
+}
+
+impl Checks {
+    /// Whether the files are looked at that a role reads and others need not.
+    pub(super) fn include(self, role: Role) -> bool {
+        match self {
+            Self::Syntax => false,
+            Self::FilesOf(one) => one == role,
+            Self::Files | Self::EveryFile => true,
+        }
+    }
 }
 
 /// A configuration that cannot be used.
@@ -53,7 +64,7 @@ pub fn load(path: &Path, checks: Checks, credentials: Option<&Path>) -> Result<C
         let locate = |problem| Mistake::locate(problem, path, &text);
         LoadError::Mistakes(problems.into_iter().map(locate).collect())
     })?;
-    if matches!(checks, Checks::Files | Checks::EveryFile)
+    if checks.include(Role::Access)
         && let Some(declared) = &config.accounts.declared
     {
         Declaration::load(declared, Secrets::Read, credentials).map_err(declaration_mistakes)?;
@@ -91,7 +102,7 @@ fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Result<Config
     if errors.is_empty() {
         check_rooms(&config, &places, &mut problems);
         if checks != Checks::Syntax {
-            check_files(&config, &places, &mut problems);
+            check_files(&config, checks, &places, &mut problems);
         }
         if checks == Checks::EveryFile {
             check_secrets(&config, &places, &mut problems);
@@ -175,6 +186,23 @@ mod tests {
     fn syntax_errors_are_all_told() {
         let found = problems("hostname = \n[smtp\nx = 'unclosed\n");
         assert!(found.len() >= 2, "{found:?}");
+    }
+
+    #[test]
+    fn a_role_is_not_asked_for_files_that_only_another_one_reads() {
+        let key = "[[spam.dkim.keys]]\ndomain = \"example.test\"\nselector = \"s1\"\nfile = \"/nowhere/key\"\n";
+        let script = "[delivery.sieve]\nbefore = [\"/nowhere/a.sieve\"]\n";
+        let keys = |text: &str, checks| -> Vec<String> {
+            let found = read(&format!("{GOOD}{text}"), checks, None).err().unwrap_or_default();
+            found.into_iter().map(|problem| problem.key).collect()
+        };
+        let of_mta = "spam.dkim.keys.1.file";
+        assert_eq!(keys(key, Checks::FilesOf(Role::Mta)), [of_mta]);
+        assert!(keys(key, Checks::FilesOf(Role::Access)).is_empty());
+        let of_access = "delivery.sieve.before.1";
+        assert_eq!(keys(script, Checks::FilesOf(Role::Access)), [of_access]);
+        assert!(keys(script, Checks::FilesOf(Role::Mta)).is_empty());
+        assert_eq!(keys(&format!("{key}{script}"), Checks::Files), [of_mta, of_access]);
     }
 
     #[test]

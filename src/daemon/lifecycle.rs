@@ -26,12 +26,13 @@ impl Source {
     /// # Errors
     /// The file cannot be read, or it has mistakes.
     pub fn load(&self, roles: &Roles) -> Result<Config, LoadError> {
-        let has_tls = roles.has(Role::Mta) || roles.has(Role::Access);
-        let checks = match has_tls {
-            true if roles.has(Role::Access) => Checks::Files,
-            true => Checks::FilesWithoutPasswords,
-            false => Checks::Syntax,
+        let checks = match (roles.has(Role::Mta), roles.has(Role::Access)) {
+            (true, true) => Checks::Files,
+            (true, false) => Checks::FilesOf(Role::Mta),
+            (false, true) => Checks::FilesOf(Role::Access),
+            (false, false) => Checks::Syntax,
         };
+        let has_tls = checks != Checks::Syntax;
         let mut config = load(&self.path, checks, self.credentials.as_deref())?;
         if !has_tls {
             config.tls.certificates.clear();
