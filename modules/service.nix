@@ -125,7 +125,7 @@ in
         user = "vmail";
         group = "vmail";
       };
-      # Control sockets, two per role, and the socket of delivery. Nobody may take away those of others.
+      # Control sockets, those of each role and the one for what scripts send, and the socket of delivery. Nobody may take away those of others.
       "/run/postrider".d = {
         mode = "3770";
         user = "root";

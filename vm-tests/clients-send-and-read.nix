@@ -74,6 +74,18 @@
           send(server, "ann@example.test", "ann", "bob@example.test", "to be filed")
           server.wait_until_succeeds("grep -rq 'to be filed' /var/mail/vhosts/example.test/bob/.Filed/", timeout=60)
 
+      with subtest("what bob's script sends comes to ann: a redirect, and an answer"):
+          server.succeed("test $(stat -c %U:%G:%a /run/postrider/mta-post.sock) = postrider-mta:vmail:660")
+          script = (
+              'require "vacation"; if header :contains "subject" "passed on" { redirect "ann@example.test"; } '
+              'elsif header :contains "subject" "question" { vacation :subject "bob is away" "Later."; }'
+          )
+          server.succeed(f"echo '{script}' | postrider sieve put bob@example.test main - --activate")
+          send(server, "ann@example.test", "ann", "bob@example.test", "passed on")
+          wait_for_mail(server, "ann@example.test", "ann", "passed on")
+          send(server, "ann@example.test", "ann", "bob@example.test", "a question")
+          wait_for_mail(server, "ann@example.test", "ann", "bob is away")
+
       with subtest("the mail lies where it is said to lie, readable by its owner only"):
           server.succeed("test $(stat -c %U:%a /var/mail/vhosts/example.test/bob) = vmail:700")
           server.succeed("grep -rq 'from swaks' /var/mail/vhosts/example.test/bob/")

@@ -56,7 +56,7 @@ impl Daemon {
     /// # Errors
     /// Something the roles need cannot be had. Nothing goes on running then.
     pub async fn build(mut config: Config, roles: Roles, world: World) -> Result<Self, Error> {
-        let World { clock, resolver, connector, credentials, inherited } = world;
+        let World { clock, resolver, connector, credentials, mut inherited } = world;
         prepare_tls(&mut config, &clock)?;
         prepare_directories(&config, &roles)?;
         let stages = Stages::default();
@@ -85,7 +85,7 @@ impl Daemon {
             None
         };
         let context = nodes.as_ref().map(|keys| keys.context(config.cluster.patience.duration()));
-        let bound = listeners::bind(&config, &roles, &certificates, context.as_ref(), inherited)?;
+        let bound = listeners::bind(&config, &roles, &certificates, context.as_ref(), &mut inherited)?;
         let listening: Vec<Listening> = bound.iter().map(|bound| bound.listening.clone()).collect();
         let nodes = nodes.map(|keys| (keys, reachable(&config.cluster, &listening)));
         let (own, elsewhere) = inspected(&config, &roles, &listening);
@@ -136,7 +136,10 @@ impl Daemon {
             stages.lease.spawn(keeper.clone().run(stages.lease.clone()));
         }
         let listening = rooms::serve(&parts, &stages, bound);
-        control::listen(&parts, &stages.services)?;
+        control::listen(&parts, &mut inherited, &stages.services)?;
+        for name in inherited.names() {
+            ::log::warn!(socket = name; "systemd passed a socket that this process has no use for; it stays unserved");
+        }
         let event = Event::new(parts.clock.now(), EventKind::Lifecycle);
         parts.journal.record(event.with("what", "started").with("roles", parts.roles.to_string()));
         Ok(Self { parts, listening, stages, wishes })

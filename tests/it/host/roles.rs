@@ -145,6 +145,46 @@ async fn what_is_written_in_the_webmail_goes_through_the_process_with_the_queue(
     assert!(message.contains("Across two processes") && message.contains("From: ann@example.test"), "{message}");
 }
 
+/// The socket over which scripts' messages come serves for nothing else.
+async fn refuses_all_but_messages(socket: &Path) {
+    for request in
+        ["{\"request\":\"status\"}\n", "{\"request\":\"queue\",\"command\":{\"action\":\"retry\",\"which\":\"all\"}}\n"]
+    {
+        let mut post = tokio::net::UnixStream::connect(socket).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut post, request.as_bytes()).await.unwrap();
+        let mut refused = String::new();
+        tokio::io::AsyncBufReadExt::read_line(&mut tokio::io::BufReader::new(post), &mut refused).await.unwrap();
+        assert!(refused.contains("nothing but messages of scripts"), "{request}: {refused}");
+    }
+}
+
+/// What scripts send needs no more than the socket for it: the one that does everything may be out of reach.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_sends_over_the_socket_that_takes_nothing_else() {
+    let mut roles = Roles::new();
+    roles.start("access").await;
+    roles.start("mta").await;
+    assert_eq!(roles.administer(&["domain", "add", "example.test"], "").await, 0);
+    for user in ["ann@example.test", "bob@example.test"] {
+        assert_eq!(roles.administer(&["user", "add", user], "the-word\n").await, 0);
+    }
+    fs::remove_file(roles.path().join("run/mta.sock")).unwrap();
+    let script = "redirect \"ann@example.test\";";
+    crate::sieve::activate_in(&roles.path().join("mail"), "bob@example.test", script);
+    let mut peer = Smtp::hello(Talk::plain(roles.address(Protocol::Smtp)).await, "EHLO peer.example").await;
+    let reply = peer.deliver("ann@example.test", &["bob@example.test"], MESSAGE).await;
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    let authority = roles.path().join("tls/ca.pem");
+    let mut ann = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
+    ann.ok("LOGIN ann@example.test the-word").await;
+    let arrived = async {
+        while !ann.ok("STATUS INBOX (MESSAGES)").await.untagged[0].contains("MESSAGES 1") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), arrived).await.unwrap();
+}
+
 /// A role that will say over the socket that it is ready.
 struct Starting {
     role: &'static str,
@@ -215,6 +255,7 @@ async fn mail_goes_from_one_process_to_the_other() {
     let both = inbox.ok("FETCH 1:2 BODY.PEEK[]").await.untagged.concat();
     assert!(both.contains("Subject: Back") && both.contains("I am away"), "{both}");
     crate::sieve::activate_in(&roles.path().join("mail"), "bob@example.test", "keep;");
+    refuses_all_but_messages(&roles.path().join("run/mta-post.sock")).await;
 
     // Without the mailboxes' process mail waits in the queue, and comes when it is back.
     let mut access = roles.running.remove(0);
@@ -237,7 +278,7 @@ async fn mail_goes_from_one_process_to_the_other() {
 
     // The page is told of the bans of the others, over sockets that change nothing.
     assert_eq!(roles.administer(&["ban", "add", "203.0.113.0/24"], "").await, 0);
-    for (socket, mode) in [("mta.sock", 0o600), ("mta-status.sock", 0o660), ("access.sock", 0o600)] {
+    for (socket, mode) in [("mta.sock", 0o600), ("mta-status.sock", 0o660), ("mta-post.sock", 0o600)] {
         let file = std::fs::metadata(roles.path().join("run").join(socket)).unwrap();
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777, mode, "{socket}");
     }
