@@ -101,7 +101,8 @@ in
             preferLocalBuild = true;
           }
           ''
-            # Certificates, secrets and sockets do not exist where this is built: only what the file itself says is judged.
+            # Certificates, secrets and sockets do not exist where this is built: the file itself is judged, with the scripts
+            # and the accounts that it names.
             ${lib.optionalString (stdenv.buildPlatform == stdenv.hostPlatform) ''
               ${lib.getExe cfg.package} check --syntax-only ${generated}
             ''}

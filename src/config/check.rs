@@ -301,11 +301,11 @@ pub(super) fn check_files(config: &Config, checks: Checks, places: &Places<'_>, 
     check_storage(config, checks, places, problems);
 }
 
-/// The Sieve scripts of the site, with every mistake in them.
-fn check_scripts(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+/// The Sieve scripts of the site that are meant, with every mistake in them.
+pub(super) fn check_scripts(config: &Config, meant: fn(&Path) -> bool, places: &Places<'_>, problems: &mut Problems) {
     let sieve = &config.delivery.sieve;
     for (list, paths) in [("before", &sieve.before), ("after", &sieve.after)] {
-        for (n, path) in paths.iter().enumerate() {
+        for (n, path) in paths.iter().enumerate().filter(|(_, path)| meant(path)) {
             if let Err(mistakes) = site_script(path, &config.sieve) {
                 let key = format!("delivery.sieve.{list}.{}", n + 1);
                 let wanted = format!("a Sieve script without mistakes: {mistakes}");
@@ -313,7 +313,7 @@ fn check_scripts(config: &Config, places: &Places<'_>, problems: &mut Problems) 
             }
         }
     }
-    if let Some(path) = sieve.global.as_ref().filter(|path| !path.is_dir()) {
+    if let Some(path) = sieve.global.as_ref().filter(|path| meant(path) && !path.is_dir()) {
         let found = format!("\"{}\"", path.display());
         problems.add(places.problem("delivery.sieve.global", found, "a directory"));
     }
@@ -382,7 +382,7 @@ fn check_storage(config: &Config, checks: Checks, places: &Places<'_>, problems:
         check_files_of_mta(config, places, problems);
     }
     if checks.include(Role::Access) {
-        check_scripts(config, places, problems);
+        check_scripts(config, |_| true, places, problems);
     }
     // These: only the role that serves the pages may be able to read it.
     if let Some(path) = &config.dashboard.password_file
