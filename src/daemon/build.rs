@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::control::Wish;
 use super::ground::Ground;
+use super::lifecycle::patiently;
 use super::probes::inspected;
 use super::{Error, Listening, Lives, Parts, Roles, World, control, declared, listeners, log, rooms};
 use crate::config::{Config, ListenerSettings, Protocol, Role};
@@ -65,7 +66,7 @@ impl Daemon {
             Some(resolver) => resolver,
             None => Arc::new(SystemResolver::new(&config.dns)?),
         };
-        let database = Database::connect(&database_url(&config)?, &config.database).await?;
+        let database = patiently(Database::connect(&database_url(&config)?, &config.database)).await?;
         let journal = if roles.may_change() {
             Journal::start(database.clone(), lives.journal.clone(), Arc::clone(&clock), &stages.storage)
         } else {
@@ -266,7 +267,7 @@ fn reachable(settings: &ClusterSettings, listening: &[Listening]) -> ClusterSett
 async fn migrate(database: &Database, roles: &Roles) -> Result<(), Error> {
     let mut pause = Duration::from_millis(200);
     loop {
-        let result = if roles.may_change() { database.migrate().await } else { database.check().await };
+        let result = if roles.may_change() { patiently(database.migrate()).await } else { database.check().await };
         match result {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == Kind::Temporary => {

@@ -120,6 +120,23 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
+/// Waits for what may take longer than systemd gives a unit to start, and asks for more time meanwhile.
+pub(super) async fn patiently<T>(work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut ask = tokio::time::interval(ASK_EVERY);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut work => return result,
+            _ = ask.tick() => notify(&[NotifyState::ExtendTimeoutUsec(MORE_MICROSECONDS)]),
+        }
+    }
+}
+
+/// Well within the time that is asked for.
+const ASK_EVERY: Duration = Duration::from_secs(20);
+const MORE_MICROSECONDS: u32 = 90_000_000;
+
 /// When to tell systemd that this process lives: twice as often as it wants; never when it does not ask.
 fn watchdog() -> Watchdog {
     Watchdog(

@@ -194,11 +194,15 @@ struct Starting {
 
 impl Starting {
     async fn until_ready(self) {
+        self.until("READY=1").await;
+    }
+
+    async fn until(&self, wanted: &str) {
         let ready = async {
             let mut datagram = [0; 4096];
             loop {
                 let length = self.socket.recv(&mut datagram).await.unwrap();
-                if String::from_utf8_lossy(&datagram[..length]).contains("READY=1") {
+                if String::from_utf8_lossy(&datagram[..length]).contains(wanted) {
                     return;
                 }
             }
@@ -206,7 +210,7 @@ impl Starting {
         // The tables of a fresh database take their time where many tests share one server and its disk.
         let in_time = tokio::time::timeout(Duration::from_secs(180), ready).await;
         let said = || fs::read_to_string(&self.log).unwrap_or_default();
-        in_time.unwrap_or_else(|_| panic!("{} is not ready:\n{}", self.role, said()));
+        in_time.unwrap_or_else(|_| panic!("{} does not say {wanted}:\n{}", self.role, said()));
     }
 }
 
@@ -293,6 +297,18 @@ async fn mail_goes_from_one_process_to_the_other() {
     let whole = page.rest().await;
     assert!(whole.starts_with("HTTP/1.1 200") && whole.contains("\"problems\":[]"), "{whole}");
     assert!(whole.contains("203.0.113.0/24"), "{whole}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_waits_for_the_tables_asks_systemd_for_time() {
+    let mut roles = Roles::new();
+    // As another process does that changes the tables.
+    let turn = fs::File::open(roles.path()).unwrap();
+    turn.lock().unwrap();
+    let access = roles.begin("access");
+    access.until("EXTEND_TIMEOUT_USEC=").await;
+    drop(turn);
+    access.until_ready().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
