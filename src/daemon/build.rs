@@ -114,6 +114,7 @@ impl Daemon {
             resolver,
             connector,
             database,
+            listening,
             journal,
             certificates,
             inspector,

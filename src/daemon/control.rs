@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::administration::{self, Keeper, QueueCommand};
+use super::figures::{self, ProcessFigures};
 use super::{Error, Parts, ServerSettings};
 use crate::config::Role;
 use crate::foundations::address::{Address, Domain};
@@ -74,6 +75,8 @@ pub enum Request {
         /// Octets of the message.
         size: u64,
     },
+    /// What this process counts: [`super::figures::ProcessFigures`].
+    Figures,
     /// The bans in force: a list of [`crate::services::guard::Ban`].
     BanList,
     /// Ban a network.
@@ -257,7 +260,7 @@ impl Reach {
         matches!(
             (self, request),
             (Self::Everything, _)
-                | (Self::Looking, Request::Status | Request::BanList | Request::Certificates)
+                | (Self::Looking, Request::Status | Request::BanList | Request::Certificates | Request::Figures)
                 | (Self::Posting, Request::Post { .. })
         )
     }
@@ -379,6 +382,7 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
         }
         Request::CertificateRenew { name } => renew(parts, name).await,
         Request::Post { .. } => Err(Complaint::other("the message is missing")),
+        Request::Figures => done(figures::own(parts)),
         Request::BanList => done(parts.guard.bans()),
         Request::BanAdd { network, seconds, reason } => {
             let banned = parts.guard.ban(network, seconds.map(Duration::from_secs), &reason);
@@ -452,6 +456,14 @@ pub(super) async fn post<T: DeserializeOwned>(
 /// As [`ask`].
 pub async fn look_at_certificates(server: &ServerSettings, role: Role) -> Result<Report, RequestError> {
     ask_over(socket(server, role, Reach::Looking), role, &Request::Certificates, &[]).await
+}
+
+/// What the process of a running role counts, asked over the socket that changes nothing.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn look_at_figures(server: &ServerSettings, role: Role) -> Result<ProcessFigures, RequestError> {
+    ask_over(socket(server, role, Reach::Looking), role, &Request::Figures, &[]).await
 }
 
 /// The bans that a running role has, asked over the socket that changes nothing.

@@ -297,6 +297,18 @@ async fn mail_goes_from_one_process_to_the_other() {
     let whole = page.rest().await;
     assert!(whole.starts_with("HTTP/1.1 200") && whole.contains("\"problems\":[]"), "{whole}");
     assert!(whole.contains("203.0.113.0/24"), "{whole}");
+    let mut figures = Talk::plain(roles.address(Protocol::Metrics)).await;
+    figures.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    let whole = figures.rest().await;
+    let has = |name: &str, labels: &[&str]| {
+        whole.lines().any(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)))
+    };
+    for role in ["role=\"mta\"", "role=\"access\"", "role=\"dashboard\""] {
+        assert!(has("postrider_events_dropped_total", &[role]) && has("postrider_start_seconds", &[role]), "{whole}");
+    }
+    assert!(has("postrider_connections_total", &["protocol=\"submissions\"", "role=\"mta\""]), "{whole}");
+    assert!(has("postrider_connections_failed_total", &["protocol=\"imaps\"", "role=\"access\""]), "{whole}");
+    assert!(has("postrider_bans{role=\"mta\"} 1.0", &[]), "{whole}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
