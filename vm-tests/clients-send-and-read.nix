@@ -96,6 +96,8 @@
           assert overview["listeners"] and not silent, overview
           figures = server.succeed("curl -s http://[::1]:9325/metrics")
           assert "postrider_build_info" in figures, figures
+          for role in ("mta", "access", "dashboard"):
+              assert f'postrider_events_dropped_total{{role="{role}"}} 0' in figures, figures
 
       with subtest("the sandbox of each unit is judged at most 2.0"):
           all_sandboxed(server)

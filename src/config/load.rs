@@ -209,9 +209,11 @@ mod tests {
             accounts.display()
         );
         std::fs::write(&file, text).unwrap();
-        let keys = || match load(&file, Checks::Texts, None) {
-            Err(LoadError::Mistakes(mistakes)) => mistakes.into_iter().map(|mistake| mistake.key).collect(),
-            other => other.map(|_| Vec::new()).unwrap(),
+        let keys = || -> Vec<String> {
+            match load(&file, Checks::Texts, None) {
+                Err(LoadError::Mistakes(mistakes)) => mistakes.into_iter().map(|mistake| mistake.key).collect(),
+                other => other.map(|_| Vec::new()).unwrap(),
+            }
         };
         assert!(keys().is_empty());
         std::fs::write(&script, "fileinto \"Lists\";\n").unwrap();

@@ -171,10 +171,12 @@ async fn a_script_sends_over_the_socket_that_takes_nothing_else() {
     fs::remove_file(roles.path().join("run/mta.sock")).unwrap();
     let script = "redirect \"ann@example.test\";";
     crate::sieve::activate_in(&roles.path().join("mail"), "bob@example.test", script);
-    let mut peer = Smtp::hello(Talk::plain(roles.address(Protocol::Smtp)).await, "EHLO peer.example").await;
-    let reply = peer.deliver("ann@example.test", &["bob@example.test"], MESSAGE).await;
-    assert_eq!(reply.code, 250, "{}", reply.text());
     let authority = roles.path().join("tls/ca.pem");
+    let mut smtp =
+        Smtp::hello(Talk::tls(roles.address(Protocol::Submissions), &authority).await, "EHLO x.example").await;
+    smtp.log_in("ann@example.test", "the-word").await;
+    let reply = smtp.deliver("ann@example.test", &["bob@example.test"], MESSAGE).await;
+    assert_eq!(reply.code, 250, "{}", reply.text());
     let mut ann = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
     ann.ok("LOGIN ann@example.test the-word").await;
     let arrived = async {
