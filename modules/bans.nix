@@ -78,6 +78,8 @@ in
     systemd.services.postrider-mta = {
       after = [ "nftables.service" ];
       wants = [ "nftables.service" ];
+      # The firewall forgets the sets when it is loaded anew: a reload of the role fills them again.
+      unitConfig.ReloadPropagatedFrom = "nftables.service";
     };
   };
 }

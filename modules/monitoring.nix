@@ -23,6 +23,15 @@ in
   options.services.postrider.monitoring = {
     prometheus.enable = mkEnableOption "a scrape job and alert rules in `services.prometheus` on this machine";
     grafana.enable = mkEnableOption "a dashboard of the figures in `services.grafana` on this machine; it asks for the Prometheus data source";
+    backupAge = mkOption {
+      type = types.strMatching "[1-9][0-9]*[hdw]";
+      default = "2d";
+      example = "8h";
+      description = ''
+        How old the last backup may become before there is an alert: somewhat more than the time from one to the next by
+        `backup.schedule`, in hours, days or weeks.
+      '';
+    };
     alertRules = mkOption {
       type = types.path;
       readOnly = true;
@@ -38,7 +47,13 @@ in
   config = mkIf cfg.enable (mkMerge [
     {
       services.postrider.monitoring = {
-        alertRules = json.generate "postrider-alerts.json" (import ./lib/alerts.nix { inherit job; });
+        alertRules = json.generate "postrider-alerts.json" (
+          import ./lib/alerts.nix {
+            inherit (cfg.monitoring) backupAge;
+            hasBackup = cfg.backup.enable;
+            inherit job;
+          }
+        );
         dashboard = pkgs.linkFarm "postrider-grafana" [
           {
             name = "postrider.json";

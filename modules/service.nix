@@ -101,7 +101,8 @@ in
             preferLocalBuild = true;
           }
           ''
-            # Certificates, secrets and sockets do not exist where this is built: only what the file itself says is judged.
+            # Certificates, secrets and sockets do not exist where this is built: the file itself is judged, with the scripts
+            # and the accounts that it names.
             ${lib.optionalString (stdenv.buildPlatform == stdenv.hostPlatform) ''
               ${lib.getExe cfg.package} check --syntax-only ${generated}
             ''}
@@ -125,7 +126,7 @@ in
         user = "vmail";
         group = "vmail";
       };
-      # Control sockets, two per role, and the socket of delivery. Nobody may take away those of others.
+      # Control sockets, those of each role and the one for what scripts send, and the socket of delivery. Nobody may take away those of others.
       "/run/postrider".d = {
         mode = "3770";
         user = "root";

@@ -29,6 +29,7 @@ let
     lib.mapAttrsToList (name: _: "postrider-${name}.socket") (enabledOf role)
     ++ optional (role == "access") "postrider-lmtp.socket"
     ++ optional (role == "access" && cfg.cluster.enable) "postrider-cluster.socket"
+    ++ optional (role == "mta") "postrider-post.socket"
     ++ optional (role == "mta" && cfg.webmail.enable) "postrider-webmail-submission.socket";
 
   inherit (import ./lib/addresses.nix { inherit lib; }) bracket;
@@ -323,6 +324,19 @@ in
             Service = "postrider-access.service";
             # Whoever may open it can put mail into any mailbox.
             SocketMode = "0600";
+            SocketUser = "postrider-mta";
+          };
+        };
+        postrider-post = {
+          description = "Postrider: what scripts send";
+          wantedBy = [ "sockets.target" ];
+          # Whoever opens it may send for every account: the role with the mailboxes, and nobody else.
+          socketConfig = {
+            FileDescriptorName = "post";
+            ListenStream = "/run/postrider/mta-post.sock";
+            Service = "postrider-mta.service";
+            SocketGroup = "vmail";
+            SocketMode = "0660";
             SocketUser = "postrider-mta";
           };
         };

@@ -63,6 +63,11 @@
               assert knock(port) == 124, port
           assert knock(8000) == 0
 
+      if is_nixos(server):
+          with subtest("a firewall that is loaded anew learns of the bans again"):
+              server.succeed("systemctl reload nftables.service")
+              server.wait_until_succeeds("nft list set inet postrider postrider4 | grep -F ${guesser}", timeout=60)
+
       with subtest("others are not disturbed"):
           send(server, "ann@example.test", "ann", "bob@example.test", "undisturbed")
           wait_for_mail(server, "bob@example.test", "bob", "undisturbed")

@@ -8,6 +8,13 @@
 
   nodes.server = {
     imports = [ (import ./lib/server.nix { inherit self; }) ];
+    # A key for this test. Only the role that signs is given it.
+    environment.etc."secrets/dkim".text = ''
+      -----BEGIN PRIVATE KEY-----
+      MC4CAQAwBQYDK2VwBCIEIGyV+wxU563f/OD9lM6gfxGKxpWxycjMtzYtkqfq41qe
+      -----END PRIVATE KEY-----
+    '';
+    services.postrider.domains."example.test".dkim.selectors.s1.keyFile = "/etc/secrets/dkim";
     services.postrider.appliance.patience = 6;
     services.postrider.listeners = {
       pop3.enable = true;
@@ -45,6 +52,9 @@
           send(server, "ann@example.test", "ann", "bob@example.test", "from Python")
           wait_for_mail(server, "bob@example.test", "bob", "from Python")
 
+      with subtest("what ann has sent is signed"):
+          server.succeed("grep -rq 's=s1;' /var/mail/vhosts/example.test/bob/")
+
       with subtest("swaks submits with STARTTLS and is refused as a relay"):
           server.succeed(
               "swaks --server localhost --port 587 --tls --auth PLAIN --auth-user ann@example.test --auth-password ann "
@@ -64,6 +74,18 @@
           send(server, "ann@example.test", "ann", "bob@example.test", "to be filed")
           server.wait_until_succeeds("grep -rq 'to be filed' /var/mail/vhosts/example.test/bob/.Filed/", timeout=60)
 
+      with subtest("what bob's script sends comes to ann: a redirect, and an answer"):
+          server.succeed("test $(stat -c %U:%G:%a /run/postrider/mta-post.sock) = postrider-mta:vmail:660")
+          script = (
+              'require "vacation"; if header :contains "subject" "passed on" { redirect "ann@example.test"; } '
+              'elsif header :contains "subject" "question" { vacation :subject "bob is away" "Later."; }'
+          )
+          server.succeed(f"echo '{script}' | postrider sieve put bob@example.test main - --activate")
+          send(server, "ann@example.test", "ann", "bob@example.test", "passed on")
+          wait_for_mail(server, "ann@example.test", "ann", "passed on")
+          send(server, "ann@example.test", "ann", "bob@example.test", "a question")
+          wait_for_mail(server, "ann@example.test", "ann", "bob is away")
+
       with subtest("the mail lies where it is said to lie, readable by its owner only"):
           server.succeed("test $(stat -c %U:%a /var/mail/vhosts/example.test/bob) = vmail:700")
           server.succeed("grep -rq 'from swaks' /var/mail/vhosts/example.test/bob/")
@@ -74,6 +96,8 @@
           assert overview["listeners"] and not silent, overview
           figures = server.succeed("curl -s http://[::1]:9325/metrics")
           assert "postrider_build_info" in figures, figures
+          for role in ("mta", "access", "dashboard"):
+              assert f'postrider_events_dropped_total{{role="{role}"}} 0' in figures, figures
 
       with subtest("the sandbox of each unit is judged at most 2.0"):
           all_sandboxed(server)

@@ -1,5 +1,10 @@
 # What somebody has to be told about, from the figures in docs/metrics.md. Every rule says what to look at.
-{ job }:
+{
+  job,
+  # How old the last backup may become, and whether there is to be one at all.
+  backupAge ? "2d",
+  hasBackup ? false,
+}:
 let
   rule = alert: expr: wait: severity: summary: {
     inherit alert expr;
@@ -7,6 +12,19 @@ let
     labels = { inherit severity; };
     annotations = { inherit summary; };
   };
+  # Machines whose figures come, but not those of a role.
+  without =
+    role:
+    ''(up{job="${job}"} == 1 unless on (instance) postrider_start_seconds{job="${job}",role=~".*${role}.*"})'';
+  # As seconds: PromQL calculates with numbers.
+  units = {
+    h = 3600;
+    d = 86400;
+    w = 7 * 86400;
+  };
+  parts = builtins.match "([0-9]+)([hdw])" backupAge;
+  oldest = toString (builtins.fromJSON (builtins.elemAt parts 0) * units.${builtins.elemAt parts 1});
+  succeeded = "postrider_backup_succeeded_seconds{run=\"created\"}";
 in
 {
   groups = [
@@ -15,6 +33,9 @@ in
       rules = [
         (rule "PostriderDown" ''up{job="${job}"} == 0'' "5m" "critical"
           "The monitoring role does not answer; look at `systemctl status 'postrider-*'`."
+        )
+        (rule "PostriderRoleDown" "${without "mta"} or ${without "access"}" "5m" "critical"
+          "A role does not answer, and mail is not taken in or not read; look at `systemctl status 'postrider-*'`."
         )
         (rule "PostriderQueueOld" "postrider_queue_oldest_seconds > 4 * 3600" "10m" "warning"
           "A message has been waiting for more than four hours; look at `postrider queue list`."
@@ -44,10 +65,10 @@ in
           "A backup, its check or its drill failed; the journal of its unit says why."
         )
         (rule "PostriderBackupOld"
-          "time() - postrider_backup_succeeded_seconds{run=\"created\"} > 2 * 86400 and postrider_backup_succeeded_seconds{run=\"created\"} > 0"
+          "time() - ${succeeded} > ${oldest} and ${succeeded} > 0"
           "15m"
           "critical"
-          "There has been no backup for two days; look at the timer that calls `postrider backup create`."
+          "The last backup is older than ${backupAge}; look at the timer that calls `postrider backup create`."
         )
         (rule "PostriderHandshakesFail"
           "sum(rate(postrider_connections_failed_total[15m])) > 0.5 * sum(rate(postrider_connections_total[15m])) > 0.1"
@@ -55,7 +76,17 @@ in
           "warning"
           "More than half of the connections fail before they begin; the certificate may not hold the name clients use."
         )
-      ];
+      ]
+      ++ (
+        if hasBackup then
+          [
+            (rule "PostriderBackupNever" "${succeeded} == 0" backupAge "critical"
+              "No backup has ever succeeded; look at the timer that calls `postrider backup create`."
+            )
+          ]
+        else
+          [ ]
+      );
     }
   ];
 }

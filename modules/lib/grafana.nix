@@ -71,7 +71,7 @@ let
       unit = "short";
       targets = [
         (figure "failed a second, {{protocol}}" "sum by (protocol) (rate(${of "connections_failed_total"}[5m]))")
-        (figure "banned networks" (of "bans"))
+        (figure "banned networks" "max(${of "bans"})")
       ];
     }
     {

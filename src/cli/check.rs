@@ -9,7 +9,8 @@ use crate::config::{Checks, load};
 pub(super) struct Check {
     /// The file; the one of `--config` by default.
     file: Option<PathBuf>,
-    /// Judge only what the file itself says, for places where certificates, secrets and users do not exist.
+    /// Judge only what the file itself says, and the scripts and declared accounts it names that are there: for places
+    /// where certificates, secrets and users do not exist.
     #[arg(long)]
     syntax_only: bool,
 }
@@ -17,7 +18,7 @@ pub(super) struct Check {
 pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
     let source = context.source();
     let path = arguments.file.as_ref().unwrap_or(&source.path);
-    let checks = if arguments.syntax_only { Checks::Syntax } else { Checks::EveryFile };
+    let checks = if arguments.syntax_only { Checks::Texts } else { Checks::EveryFile };
     load(path, checks, source.credentials.as_deref())?;
     let value = serde_json::json!({ "file": path, "mistakes": [] });
     context.output.done(&format!("`{}` has no mistakes", path.display()), &value);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use toml::de::DeValue;
 
-use super::{Config, Protocol, Role};
+use super::{Checks, Config, Protocol, Role};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::net::Bind;
 use crate::foundations::secret::Secret;
@@ -274,7 +274,7 @@ fn covering<'a>(bind: &Bind, taken: &BTreeMap<&'a Bind, usize>) -> Option<(&'a B
 }
 
 /// What can be judged from the files that the configuration names, without starting anything.
-pub(super) fn check_files(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+pub(super) fn check_files(config: &Config, checks: Checks, places: &Places<'_>, problems: &mut Problems) {
     let obtained = config.tls.acme.iter().any(|wanted| wanted.names.contains(&config.hostname));
     let none = config.tls.certificates.is_empty() && config.tls.acme.is_empty();
     let mut covers_hostname = obtained || none || config.tls.self_signed.is_some();
@@ -304,14 +304,14 @@ pub(super) fn check_files(config: &Config, places: &Places<'_>, problems: &mut P
             problems.add(places.problem(key, format!("\"{name}\""), "a user or group of this machine"));
         }
     }
-    check_storage(config, places, problems);
+    check_storage(config, checks, places, problems);
 }
 
-/// The Sieve scripts of the site, with every mistake in them.
-fn check_scripts(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+/// The Sieve scripts of the site that are meant, with every mistake in them.
+pub(super) fn check_scripts(config: &Config, meant: fn(&Path) -> bool, places: &Places<'_>, problems: &mut Problems) {
     let sieve = &config.delivery.sieve;
     for (list, paths) in [("before", &sieve.before), ("after", &sieve.after)] {
-        for (n, path) in paths.iter().enumerate() {
+        for (n, path) in paths.iter().enumerate().filter(|(_, path)| meant(path)) {
             if let Err(mistakes) = site_script(path, &config.sieve) {
                 let key = format!("delivery.sieve.{list}.{}", n + 1);
                 let wanted = format!("a Sieve script without mistakes: {mistakes}");
@@ -319,7 +319,7 @@ fn check_scripts(config: &Config, places: &Places<'_>, problems: &mut Problems) 
             }
         }
     }
-    if let Some(path) = sieve.global.as_ref().filter(|path| !path.is_dir()) {
+    if let Some(path) = sieve.global.as_ref().filter(|path| meant(path) && !path.is_dir()) {
         let found = format!("\"{}\"", path.display());
         problems.add(places.problem("delivery.sieve.global", found, "a directory"));
     }
@@ -362,7 +362,7 @@ fn check_readable(key: &str, path: Option<&Path>, places: &Places<'_>, problems:
     }
 }
 
-fn check_storage(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+fn check_storage(config: &Config, checks: Checks, places: &Places<'_>, problems: &mut Problems) {
     let directories = [
         ("storage.mail_root", Some(config.storage.mail_root.as_path())),
         ("spool.directory", Some(config.spool.directory.as_path())),
@@ -381,18 +381,15 @@ fn check_storage(config: &Config, places: &Places<'_>, problems: &mut Problems) 
     let mut readable = |key: &str, path: Option<&Path>| check_readable(key, path, places, problems);
     readable("database.password_file", config.database.password_file.as_deref());
     readable("storage.database_file", config.storage.database_file.as_deref());
-    for (n, wanted) in config.tls.acme.iter().enumerate() {
-        readable(&format!("tls.acme.{}.authority_root", n + 1), wanted.authority_root.as_deref());
-        let key = format!("tls.acme.{}.external_account_key_file", n + 1);
-        readable(&key, wanted.external_account_key_file.as_deref());
-    }
-    for (n, key) in config.spam.dkim.keys.iter().enumerate() {
-        readable(&format!("spam.dkim.keys.{}.file", n + 1), Some(&key.file));
-    }
     for (n, file) in config.spam.rules.files.iter().enumerate() {
         readable(&format!("spam.rules.files.{}", n + 1), Some(file));
     }
-    check_scripts(config, places, problems);
+    if checks.include(Role::Mta) {
+        check_files_of_mta(config, places, problems);
+    }
+    if checks.include(Role::Access) {
+        check_scripts(config, |_| true, places, problems);
+    }
     // These: only the role that serves the pages may be able to read it.
     if let Some(path) = &config.dashboard.password_file
         && let Ok(text) = std::fs::read_to_string(path)
@@ -417,5 +414,18 @@ fn check_storage(config: &Config, places: &Places<'_>, problems: &mut Problems) 
         && let Err(error) = text.trim().parse::<DatabaseUrl>()
     {
         problems.add(places.problem("storage.database_file", "", error.to_string()));
+    }
+}
+
+/// What only the role that signs mail and obtains certificates is given.
+fn check_files_of_mta(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+    let mut readable = |key: String, path: Option<&Path>| check_readable(&key, path, places, problems);
+    for (n, wanted) in config.tls.acme.iter().enumerate() {
+        readable(format!("tls.acme.{}.authority_root", n + 1), wanted.authority_root.as_deref());
+        let key = wanted.external_account_key_file.as_deref();
+        readable(format!("tls.acme.{}.external_account_key_file", n + 1), key);
+    }
+    for (n, key) in config.spam.dkim.keys.iter().enumerate() {
+        readable(format!("spam.dkim.keys.{}.file", n + 1), Some(&key.file));
     }
 }

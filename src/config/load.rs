@@ -4,8 +4,8 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::check::{Places, check_files, check_rooms, check_secrets};
-use super::{Config, Mistake};
+use super::check::{Places, check_files, check_rooms, check_scripts, check_secrets};
+use super::{Config, Mistake, Role};
 use crate::foundations::files;
 use crate::foundations::settings::{Place, Problem, Problems, Setting};
 use crate::services::accounts::{Declaration, DeclarationError, Secrets};
@@ -15,12 +15,25 @@ use crate::services::accounts::{Declaration, DeclarationError, Secrets};
 pub enum Checks {
     /// Only what the file says, for places where certificates and secrets do not exist (a build).
     Syntax,
+    /// Also the texts it names that are there, scripts and declared accounts, but no secrets: for a build.
+    Texts,
     /// Also the files it names.
     Files,
-    /// Also the files it names, but not the passwords of declared accounts: for roles that do not get them.
-    FilesWithoutPasswords,
+    /// Also the files it names, but none that only another role reads: this one may not be given them.
+    FilesOf(Role),
     /// Also secrets that only some roles may read, or that are read when they are needed: for administrators who ask.
     EveryFile,
+}
+
+impl Checks {
+    /// Whether the files are looked at that a role reads and others need not.
+    pub(super) fn include(self, role: Role) -> bool {
+        match self {
+            Self::Syntax | Self::Texts => false,
+            Self::FilesOf(one) => one == role,
+            Self::Files | Self::EveryFile => true,
+        }
+    }
 }
 
 /// A configuration that cannot be used.
@@ -61,10 +74,15 @@ pub fn understand(text: &str, path: &Path, checks: Checks, credentials: Option<&
         let locate = |problem| Mistake::locate(problem, path, text);
         LoadError::Mistakes(problems.into_iter().map(locate).collect())
     })?;
-    if matches!(checks, Checks::Files | Checks::EveryFile)
+    if checks.include(Role::Access)
         && let Some(declared) = &config.accounts.declared
     {
         Declaration::load(declared, Secrets::Read, credentials).map_err(declaration_mistakes)?;
+    }
+    if checks == Checks::Texts
+        && let Some(declared) = config.accounts.declared.as_ref().filter(|path| path.exists())
+    {
+        Declaration::load(declared, Secrets::Skip, None).map_err(declaration_mistakes)?;
     }
     Ok(config)
 }
@@ -98,8 +116,10 @@ fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Result<Config
     // What a syntax error has swallowed would be reported as missing.
     if errors.is_empty() {
         check_rooms(&config, &places, &mut problems);
-        if checks != Checks::Syntax {
-            check_files(&config, &places, &mut problems);
+        if checks == Checks::Texts {
+            check_scripts(&config, Path::exists, &places, &mut problems);
+        } else if checks != Checks::Syntax {
+            check_files(&config, checks, &places, &mut problems);
         }
         if checks == Checks::EveryFile {
             check_secrets(&config, &places, &mut problems);
@@ -131,7 +151,7 @@ fn put_credentials(value: &mut DeValue<'_>, directory: Option<&Path>, checks: Ch
                 *text = Cow::Owned(directory.join(name).display().to_string());
                 return;
             }
-            None if checks == Checks::Syntax => return,
+            None if matches!(checks, Checks::Syntax | Checks::Texts) => return,
             None => "a path, or to be started by systemd with LoadCredential= (CREDENTIALS_DIRECTORY is not set)",
         };
         problems.add(Problem { key: String::new(), at, found: format!("\"{text}\""), wanted: wanted.to_owned() });
@@ -183,6 +203,60 @@ mod tests {
     fn syntax_errors_are_all_told() {
         let found = problems("hostname = \n[smtp\nx = 'unclosed\n");
         assert!(found.len() >= 2, "{found:?}");
+    }
+
+    #[test]
+    fn a_build_judges_the_texts_that_are_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let (script, accounts) = (directory.path().join("a.sieve"), directory.path().join("accounts.json"));
+        let file = directory.path().join("postrider.toml");
+        let text = format!(
+            "{GOOD}[delivery.sieve]\nbefore = [\"{}\", \"/nowhere/b.sieve\"]\n[accounts]\ndeclared = \"{}\"\n\
+             [[spam.dkim.keys]]\ndomain = \"example.test\"\nselector = \"s1\"\nfile = \"credential:dkim\"\n",
+            script.display(),
+            accounts.display()
+        );
+        std::fs::write(&file, text).unwrap();
+        let keys = || -> Vec<String> {
+            match load(&file, Checks::Texts, None) {
+                Err(LoadError::Mistakes(mistakes)) => mistakes.into_iter().map(|mistake| mistake.key).collect(),
+                other => other.map(|_| Vec::new()).unwrap(),
+            }
+        };
+        assert!(keys().is_empty());
+        std::fs::write(&script, "fileinto \"Lists\";\n").unwrap();
+        assert_eq!(keys(), ["delivery.sieve.before.1"]);
+        assert!(load(&file, Checks::Syntax, None).is_ok());
+        std::fs::write(&script, "keep;\n").unwrap();
+        let declared = |quota| {
+            let user = format!("\"quota\": \"{quota}\", \"hashed_password_file\": \"credential:password-ann\"");
+            std::fs::write(
+                &accounts,
+                format!("{{\"domains\": {{\"example.test\": {{\"users\": {{\"ann\": {{{user}}}}}}}}}}}"),
+            )
+            .unwrap();
+        };
+        declared("5G");
+        assert!(keys().is_empty());
+        declared("many");
+        assert_eq!(keys(), ["domains.example.test.users.ann.quota"]);
+    }
+
+    #[test]
+    fn a_role_is_not_asked_for_files_that_only_another_one_reads() {
+        let key = "[[spam.dkim.keys]]\ndomain = \"example.test\"\nselector = \"s1\"\nfile = \"/nowhere/key\"\n";
+        let script = "[delivery.sieve]\nbefore = [\"/nowhere/a.sieve\"]\n";
+        let keys = |text: &str, checks| -> Vec<String> {
+            let found = read(&format!("{GOOD}{text}"), checks, None).err().unwrap_or_default();
+            found.into_iter().map(|problem| problem.key).collect()
+        };
+        let of_mta = "spam.dkim.keys.1.file";
+        assert_eq!(keys(key, Checks::FilesOf(Role::Mta)), [of_mta]);
+        assert!(keys(key, Checks::FilesOf(Role::Access)).is_empty());
+        let of_access = "delivery.sieve.before.1";
+        assert_eq!(keys(script, Checks::FilesOf(Role::Access)), [of_access]);
+        assert!(keys(script, Checks::FilesOf(Role::Mta)).is_empty());
+        assert_eq!(keys(&format!("{key}{script}"), Checks::Files), [of_mta, of_access]);
     }
 
     #[test]

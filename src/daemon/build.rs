@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::control::Wish;
 use super::ground::Ground;
+use super::lifecycle::patiently;
 use super::probes::inspected;
 use super::{Error, Listening, Lives, Parts, Roles, World, control, declared, listeners, log, rooms};
 use crate::config::{Config, ListenerSettings, Protocol, Role};
@@ -56,7 +57,7 @@ impl Daemon {
     /// # Errors
     /// Something the roles need cannot be had. Nothing goes on running then.
     pub async fn build(mut config: Config, roles: Roles, world: World) -> Result<Self, Error> {
-        let World { clock, resolver, connector, credentials, inherited } = world;
+        let World { clock, resolver, connector, credentials, mut inherited } = world;
         prepare_tls(&mut config, &clock)?;
         prepare_directories(&config, &roles)?;
         let stages = Stages::default();
@@ -65,7 +66,7 @@ impl Daemon {
             Some(resolver) => resolver,
             None => Arc::new(SystemResolver::new(&config.dns)?),
         };
-        let database = Database::connect(&database_url(&config)?, &config.database).await?;
+        let database = patiently(Database::connect(&database_url(&config)?, &config.database)).await?;
         let journal = if roles.may_change() {
             Journal::start(database.clone(), lives.journal.clone(), Arc::clone(&clock), &stages.storage)
         } else {
@@ -85,7 +86,7 @@ impl Daemon {
             None
         };
         let context = nodes.as_ref().map(|keys| keys.context(config.cluster.patience.duration()));
-        let bound = listeners::bind(&config, &roles, &certificates, context.as_ref(), inherited)?;
+        let bound = listeners::bind(&config, &roles, &certificates, context.as_ref(), &mut inherited)?;
         let listening: Vec<Listening> = bound.iter().map(|bound| bound.listening.clone()).collect();
         let nodes = nodes.map(|keys| (keys, reachable(&config.cluster, &listening)));
         let (own, elsewhere) = inspected(&config, &roles, &listening);
@@ -113,6 +114,7 @@ impl Daemon {
             resolver,
             connector,
             database,
+            listening,
             journal,
             certificates,
             inspector,
@@ -136,7 +138,10 @@ impl Daemon {
             stages.lease.spawn(keeper.clone().run(stages.lease.clone()));
         }
         let listening = rooms::serve(&parts, &stages, bound);
-        control::listen(&parts, &stages.services)?;
+        control::listen(&parts, &mut inherited, &stages.services)?;
+        for name in inherited.names() {
+            ::log::warn!(socket = name; "systemd passed a socket that this process has no use for; it stays unserved");
+        }
         let event = Event::new(parts.clock.now(), EventKind::Lifecycle);
         parts.journal.record(event.with("what", "started").with("roles", parts.roles.to_string()));
         Ok(Self { parts, listening, stages, wishes })
@@ -263,7 +268,7 @@ fn reachable(settings: &ClusterSettings, listening: &[Listening]) -> ClusterSett
 async fn migrate(database: &Database, roles: &Roles) -> Result<(), Error> {
     let mut pause = Duration::from_millis(200);
     loop {
-        let result = if roles.may_change() { database.migrate().await } else { database.check().await };
+        let result = if roles.may_change() { patiently(database.migrate()).await } else { database.check().await };
         match result {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == Kind::Temporary => {

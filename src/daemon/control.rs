@@ -2,8 +2,9 @@
 //!
 //! One line of JSON is a request, one line is the answer, on one connection as many as the client likes. Whoever may open
 //! the socket is an administrator: its file has mode 0600, so that only root and the user the role runs as may. A second
-//! socket of each role, for the monitoring page, answers only what changes nothing; the group may open it. Requests are
-//! small, and a line that is longer than 64 KiB ends the connection.
+//! socket of each role, for the monitoring page, answers only what changes nothing; the group may open it. A third one, of
+//! the role with the queue, takes only what scripts send, from the role with the mailboxes. Requests are small, and a line
+//! that is longer than 64 KiB ends the connection.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::administration::{self, Keeper, QueueCommand};
+use super::figures::{self, ProcessFigures};
 use super::{Error, Parts, ServerSettings};
 use crate::config::Role;
 use crate::foundations::address::{Address, Domain};
@@ -73,6 +75,8 @@ pub enum Request {
         /// Octets of the message.
         size: u64,
     },
+    /// What this process counts: [`super::figures::ProcessFigures`].
+    Figures,
     /// The bans in force: a list of [`crate::services::guard::Ban`].
     BanList,
     /// Ban a network.
@@ -203,11 +207,12 @@ pub enum RequestError {
     Refused(Complaint),
 }
 
-/// Opens the control socket of each role of this process.
-pub(super) fn listen(parts: &Arc<Parts>, tasks: &Tasks) -> Result<(), Error> {
+/// Opens the control sockets of each role of this process, but those that systemd has passed.
+pub(super) fn listen(parts: &Arc<Parts>, inherited: &mut Inherited, tasks: &Tasks) -> Result<(), Error> {
     let server = &parts.config.server;
     crate::foundations::files::create_directory(&server.control_directory, 0o750)?;
-    for (role, reach) in parts.roles.iter().flat_map(|role| [(role, Reach::Everything), (role, Reach::Looking)]) {
+    let each = parts.roles.iter().flat_map(|role| Reach::ALL.map(|reach| (role, reach)));
+    for (role, reach) in each.filter(|(role, reach)| *reach != Reach::Posting || *role == Role::Mta) {
         let bind = Bind::Unix(socket(server, role, reach));
         let access = UnixAccess { mode: reach.mode(), user: None, group: None };
         let options = ListenerOptions {
@@ -218,7 +223,7 @@ pub(super) fn listen(parts: &Arc<Parts>, tasks: &Tasks) -> Result<(), Error> {
             proxy_timeout: PATIENCE,
         };
         let failed = |source| Error::Listen { bind: bind.clone(), source };
-        for listener in Listener::bind(&bind, &[], access, &mut Inherited::default(), &options).map_err(failed)? {
+        for listener in Listener::bind(&bind, &[], access, inherited, &options).map_err(failed)? {
             let clock = Arc::clone(&parts.clock);
             let parts = Arc::clone(parts);
             let protocol = move |connection| serve(connection, Arc::clone(&parts), reach);
@@ -235,13 +240,18 @@ enum Reach {
     Everything,
     /// What changes nothing.
     Looking,
+    /// What scripts send.
+    Posting,
 }
 
 impl Reach {
+    const ALL: [Self; 3] = [Self::Everything, Self::Looking, Self::Posting];
+
     /// Of the socket's file.
     const fn mode(self) -> u32 {
         match self {
-            Self::Everything => 0o600,
+            // Whoever posts may write for every account: where `access` is another user, systemd makes that socket.
+            Self::Everything | Self::Posting => 0o600,
             Self::Looking => 0o660,
         }
     }
@@ -249,8 +259,18 @@ impl Reach {
     const fn includes(self, request: &Request) -> bool {
         matches!(
             (self, request),
-            (Self::Everything, _) | (Self::Looking, Request::Status | Request::BanList | Request::Certificates)
+            (Self::Everything, _)
+                | (Self::Looking, Request::Status | Request::BanList | Request::Certificates | Request::Figures)
+                | (Self::Posting, Request::Post { .. })
         )
+    }
+
+    /// To a request that it does not include.
+    const fn refusal(self) -> &'static str {
+        match self {
+            Self::Posting => "nothing but messages of scripts is taken over this socket",
+            _ => "nothing can be changed over this socket",
+        }
     }
 }
 
@@ -259,6 +279,7 @@ fn socket(server: &ServerSettings, role: Role, reach: Reach) -> PathBuf {
     server.control_directory.join(match reach {
         Reach::Everything => format!("{}.sock", role.word()),
         Reach::Looking => format!("{}-status.sock", role.word()),
+        Reach::Posting => format!("{}-post.sock", role.word()),
     })
 }
 
@@ -276,16 +297,14 @@ async fn serve(connection: Connection, parts: Arc<Parts>, reach: Reach) {
             return;
         }
         let answer = match serde_json::from_slice(&line) {
-            Ok(Request::Post { errand, size }) if reach == Reach::Everything => {
+            Ok(request) if !reach.includes(&request) => Answer::Failed(Complaint::other(reach.refusal())),
+            Ok(Request::Post { errand, size }) => {
                 // Without the message the next line could not be found.
                 let Some(message) = attached(&mut stream, size, &parts, &stop).await else { return };
                 match super::posting::perform(*errand, message, &parts).await {
                     Ok(id) => done(id).map_or_else(Answer::Failed, Answer::Done),
                     Err(refusal) => Answer::Failed(Complaint::new(Some(refusal.kind), refusal)),
                 }
-            }
-            Ok(request) if !reach.includes(&request) => {
-                Answer::Failed(Complaint::other("nothing can be changed over this socket"))
             }
             Ok(request) => match perform(request, &parts).await {
                 Ok(result) => Answer::Done(result),
@@ -363,6 +382,7 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
         }
         Request::CertificateRenew { name } => renew(parts, name).await,
         Request::Post { .. } => Err(Complaint::other("the message is missing")),
+        Request::Figures => done(figures::own(parts)),
         Request::BanList => done(parts.guard.bans()),
         Request::BanAdd { network, seconds, reason } => {
             let banned = parts.guard.ban(network, seconds.map(Duration::from_secs), &reason);
@@ -418,17 +438,16 @@ pub async fn ask<T: DeserializeOwned>(
     ask_over(socket(server, role, Reach::Everything), role, request, &[]).await
 }
 
-/// As [`ask`], with octets that follow the request.
+/// Posts a message, whose octets follow the request, by the role with the queue.
 ///
 /// # Errors
 /// As [`ask`].
-pub(super) async fn ask_with<T: DeserializeOwned>(
+pub(super) async fn post<T: DeserializeOwned>(
     server: &ServerSettings,
-    role: Role,
     request: &Request,
     pieces: &[&[u8]],
 ) -> Result<T, RequestError> {
-    ask_over(socket(server, role, Reach::Everything), role, request, pieces).await
+    ask_over(socket(server, Role::Mta, Reach::Posting), Role::Mta, request, pieces).await
 }
 
 /// The certificates of a running role, asked over the socket that changes nothing.
@@ -437,6 +456,14 @@ pub(super) async fn ask_with<T: DeserializeOwned>(
 /// As [`ask`].
 pub async fn look_at_certificates(server: &ServerSettings, role: Role) -> Result<Report, RequestError> {
     ask_over(socket(server, role, Reach::Looking), role, &Request::Certificates, &[]).await
+}
+
+/// What the process of a running role counts, asked over the socket that changes nothing.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn look_at_figures(server: &ServerSettings, role: Role) -> Result<ProcessFigures, RequestError> {
+    ask_over(socket(server, role, Reach::Looking), role, &Request::Figures, &[]).await
 }
 
 /// The bans that a running role has, asked over the socket that changes nothing.

@@ -2,9 +2,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Listening, Parts, others};
 use crate::foundations::event::EventKind;
-use crate::foundations::net::Counters;
 use crate::protocols::metrics::{Figure, FigureKind, Gather, Readiness, Room, Sample};
 use crate::services::backup::{Run, last_runs};
 use crate::services::certificates::{Standing, State};
@@ -12,19 +13,10 @@ use crate::services::served::Inspection;
 use crate::storage::cluster::{Node, Nodes};
 
 /// The figures' room: where they come from in this process.
-pub(super) fn room(parts: &Arc<Parts>, listening: &[Listening]) -> Room {
+pub(super) fn room(parts: &Arc<Parts>) -> Room {
     Room {
         http: parts.lives.http.clone(),
-        sources: vec![
-            connections(listening),
-            journal(parts),
-            rises(parts),
-            stored(parts),
-            backups(parts),
-            certificates(parts),
-            limits(parts),
-            nodes(parts),
-        ],
+        sources: vec![processes(parts), rises(parts), stored(parts), backups(parts), certificates(parts), nodes(parts)],
         readiness: readiness(parts),
     }
 }
@@ -38,51 +30,112 @@ fn readiness(parts: &Arc<Parts>) -> Readiness {
     })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
-fn connections(listening: &[Listening]) -> Gather {
-    let listening = listening.to_vec();
+/// What a process counts itself: no other one knows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProcessFigures {
+    pub(super) roles: String,
+    started: i64,
+    bans: usize,
+    recorded: u64,
+    written: u64,
+    dropped: u64,
+    places: Vec<PlaceFigures>,
+}
+
+/// What has happened at a listener.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct PlaceFigures {
+    protocol: String,
+    listener: String,
+    open: u64,
+    accepted: u64,
+    failed: u64,
+}
+
+/// Those of this process.
+pub(super) fn own(parts: &Parts) -> ProcessFigures {
+    let counts = parts.journal.counts();
+    let place = |place: &Listening| PlaceFigures {
+        protocol: place.protocol.to_string(),
+        listener: place.bind.to_string(),
+        open: u64::try_from(place.counters.open.load(Ordering::Relaxed)).unwrap_or(u64::MAX),
+        accepted: place.counters.accepted.load(Ordering::Relaxed),
+        failed: place.counters.failed.load(Ordering::Relaxed),
+    };
+    ProcessFigures {
+        roles: parts.roles.to_string(),
+        started: parts.since.unix_seconds(),
+        bans: parts.guard.bans().len(),
+        recorded: counts.recorded,
+        written: counts.written,
+        dropped: counts.dropped,
+        places: parts.listening.iter().map(place).collect(),
+    }
+}
+
+/// What each process counts, by its role.
+fn processes(parts: &Arc<Parts>) -> Gather {
+    let ask = Arc::new(others::figures(parts));
     Arc::new(move || {
-        let figure = |name, help, kind, read: fn(&Counters) -> f64| Figure {
-            name,
-            help,
-            kind,
-            samples: listening
-                .iter()
-                .map(|place| Sample {
-                    labels: vec![("protocol", place.protocol.to_string()), ("listener", place.bind.to_string())],
-                    value: read(&place.counters),
-                })
-                .collect(),
-        };
-        let figures = vec![
-            figure("connections_open", "Connections now open", FigureKind::Gauge, |counters| {
-                counters.open.load(Ordering::Relaxed) as f64
-            }),
-            figure("connections", "Connections accepted since the start", FigureKind::Counter, |counters| {
-                counters.accepted.load(Ordering::Relaxed) as f64
-            }),
-            figure(
-                "connections_failed",
-                "Connections that ended before a protocol took over: failed TLS handshakes and bad PROXY headers",
-                FigureKind::Counter,
-                |counters| counters.failed.load(Ordering::Relaxed) as f64,
-            ),
-        ];
-        Box::pin(std::future::ready(figures))
+        let ask = Arc::clone(&ask);
+        Box::pin(async move {
+            let processes = ask().await;
+            let mut figures = connections(&processes);
+            figures.extend(counted(&processes));
+            figures
+        })
     })
 }
 
-fn journal(parts: &Arc<Parts>) -> Gather {
-    let journal = parts.journal.clone();
-    Arc::new(move || {
-        let counts = journal.counts();
-        let figures = vec![
-            Figure::counter("events_recorded", "Decisions recorded since the start", counts.recorded),
-            Figure::counter("events_written", "Decisions written to the database since the start", counts.written),
-            Figure::counter("events_dropped", "Decisions lost since the database was away", counts.dropped),
-        ];
-        Box::pin(std::future::ready(figures))
-    })
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn connections(processes: &[ProcessFigures]) -> Vec<Figure> {
+    let figure = |name, help, kind, read: fn(&PlaceFigures) -> u64| {
+        let sample = move |process: &ProcessFigures, place: &PlaceFigures| Sample {
+            labels: vec![
+                ("protocol", place.protocol.clone()),
+                ("listener", place.listener.clone()),
+                ("role", process.roles.clone()),
+            ],
+            value: read(place) as f64,
+        };
+        let mut samples = Vec::new();
+        for process in processes {
+            samples.extend(process.places.iter().map(|place| sample(process, place)));
+        }
+        Figure { name, help, kind, samples }
+    };
+    vec![
+        figure("connections_open", "Connections now open", FigureKind::Gauge, |place| place.open),
+        figure("connections", "Connections accepted since the start", FigureKind::Counter, |place| place.accepted),
+        figure(
+            "connections_failed",
+            "Connections that ended before a protocol took over: failed TLS handshakes and bad PROXY headers",
+            FigureKind::Counter,
+            |place| place.failed,
+        ),
+    ]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn counted(processes: &[ProcessFigures]) -> Vec<Figure> {
+    let figure = |name, help, kind, read: fn(&ProcessFigures) -> f64| {
+        let values = processes.iter().map(|process| (process.roles.clone(), read(process)));
+        Figure::labelled(name, help, kind, "role", values)
+    };
+    let counter = FigureKind::Counter;
+    vec![
+        figure("events_recorded", "Decisions recorded since the start", counter, |process| process.recorded as f64),
+        figure("events_written", "Decisions written to the database since the start", counter, |process| {
+            process.written as f64
+        }),
+        figure("events_dropped", "Decisions lost since the database was away", counter, |process| {
+            process.dropped as f64
+        }),
+        figure("bans", "Networks that may not connect", FigureKind::Gauge, |process| process.bans as f64),
+        figure("start_seconds", "When the process was started, in seconds since 1970", FigureKind::Gauge, |process| {
+            process.started as f64
+        }),
+    ]
 }
 
 /// Accounts that look as if their password had been stolen, wherever they were noticed.
@@ -248,18 +301,3 @@ fn certificates(parts: &Arc<Parts>) -> Gather {
 
 /// Runs that an administrator should have on a timer.
 const KINDS: [&str; 3] = ["created", "verified", "drill"];
-
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
-fn limits(parts: &Arc<Parts>) -> Gather {
-    let parts = Arc::downgrade(parts);
-    Arc::new(move || {
-        let Some(parts) = parts.upgrade() else { return Box::pin(std::future::ready(Vec::new())) };
-        let figures = vec![
-            Figure::gauge("bans", "Networks that may not connect", parts.guard.bans().len() as f64),
-            Figure::gauge("start_seconds", "When the process was started, in seconds since 1970", {
-                parts.since.unix_seconds() as f64
-            }),
-        ];
-        Box::pin(std::future::ready(figures))
-    })
-}

@@ -26,12 +26,13 @@ impl Source {
     /// # Errors
     /// The file cannot be read, or it has mistakes.
     pub fn load(&self, roles: &Roles) -> Result<Config, LoadError> {
-        let has_tls = roles.has(Role::Mta) || roles.has(Role::Access);
-        let checks = match has_tls {
-            true if roles.has(Role::Access) => Checks::Files,
-            true => Checks::FilesWithoutPasswords,
-            false => Checks::Syntax,
+        let checks = match (roles.has(Role::Mta), roles.has(Role::Access)) {
+            (true, true) => Checks::Files,
+            (true, false) => Checks::FilesOf(Role::Mta),
+            (false, true) => Checks::FilesOf(Role::Access),
+            (false, false) => Checks::Syntax,
         };
+        let has_tls = checks != Checks::Syntax;
         let mut config = load(&self.path, checks, self.credentials.as_deref())?;
         if !has_tls {
             config.tls.certificates.clear();
@@ -118,6 +119,23 @@ fn notify(states: &[NotifyState<'_>]) {
         log::warn!(error:% = error; "systemd cannot be told about the state of this process");
     }
 }
+
+/// Waits for what may take longer than systemd gives a unit to start, and asks for more time meanwhile.
+pub(super) async fn patiently<T>(work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut ask = tokio::time::interval(ASK_EVERY);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut work => return result,
+            _ = ask.tick() => notify(&[NotifyState::ExtendTimeoutUsec(MORE_MICROSECONDS)]),
+        }
+    }
+}
+
+/// Well within the time that is asked for.
+const ASK_EVERY: Duration = Duration::from_secs(20);
+const MORE_MICROSECONDS: u32 = 90_000_000;
 
 /// When to tell systemd that this process lives: twice as often as it wants; never when it does not ask.
 fn watchdog() -> Watchdog {

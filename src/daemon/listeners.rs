@@ -28,7 +28,7 @@ pub(super) fn bind(
     roles: &Roles,
     certificates: &Certificates,
     nodes: Option<&TlsContext>,
-    mut inherited: Inherited,
+    inherited: &mut Inherited,
 ) -> Result<Vec<Bound>, Error> {
     let every: Vec<Bind> = config.listener.iter().flat_map(|listener| listener.bind.clone()).collect();
     let mut bound = Vec::new();
@@ -51,15 +51,12 @@ pub(super) fn bind(
         let access = settings.access().map_err(Error::Owner)?;
         for place in &settings.bind {
             let failed = |source| Error::Listen { bind: place.clone(), source };
-            for listener in Listener::bind(place, &every, access, &mut inherited, &options).map_err(failed)? {
+            for listener in Listener::bind(place, &every, access, inherited, &options).map_err(failed)? {
                 let listening =
                     Listening { protocol, bind: listener.local().map_err(failed)?, counters: listener.counters() };
                 bound.push(Bound { listening, listener });
             }
         }
-    }
-    for name in inherited.names() {
-        log::warn!(socket = name; "systemd passed a socket that no listener of this process is for; it stays unserved");
     }
     Ok(bound)
 }

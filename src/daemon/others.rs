@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::control::{look_at_bans, look_at_certificates};
+use super::control::{look_at_bans, look_at_certificates, look_at_figures};
+use super::figures::{self, ProcessFigures};
 use super::{Parts, ServerSettings};
 use crate::config::Role;
 use crate::protocols::web::dashboard;
@@ -52,6 +53,27 @@ pub(super) fn certificates(parts: &Arc<Parts>) -> dashboard::Asking<Report> {
                 }
             }
             reports
+        })
+    })
+}
+
+/// What all processes count themselves, this one first. One that does not answer in time is left out.
+pub(super) fn figures(parts: &Arc<Parts>) -> dashboard::Asking<ProcessFigures> {
+    let (server, others) = others(parts);
+    let own = Arc::downgrade(parts);
+    Box::new(move || {
+        let (server, others, own) = (server.clone(), others.clone(), own.upgrade());
+        Box::pin(async move {
+            let ask = |role| tokio::time::timeout(PATIENCE, look_at_figures(&server, role));
+            let answers = join_all(others.iter().map(|role| ask(*role))).await;
+            let mut processes: Vec<ProcessFigures> = own.iter().map(|parts| figures::own(parts)).collect();
+            for answer in answers.into_iter().flatten().flatten() {
+                // A process with several roles answers for each of them.
+                if !processes.iter().any(|known| known.roles == answer.roles) {
+                    processes.push(answer);
+                }
+            }
+            processes
         })
     })
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::build::Stages;
 use super::control::{MailboxCommand, Wish};
 use super::ground::{Ground, SUMMARIZER};
-use super::{Error, Lives, Roles};
+use super::{Error, Listening, Lives, Roles};
 use crate::config::{Config, Role};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
@@ -62,6 +62,8 @@ pub struct Parts {
     pub clock: SharedClock,
     /// Accounts, queue and events.
     pub database: Database,
+    /// Where this process listens.
+    pub listening: Vec<Listening>,
     /// Where decisions are recorded.
     pub journal: Journal,
     /// Domains, users and aliases.
@@ -186,6 +188,7 @@ impl Parts {
             resolver,
             connector: _,
             database,
+            listening,
             journal,
             certificates,
             inspector,
@@ -202,6 +205,7 @@ impl Parts {
             credentials,
             clock,
             database,
+            listening,
             journal,
             directory,
             reports,

@@ -1,13 +1,12 @@
-//! Messages of scripts on their way from the process that has the mailboxes to the one that has the queue, over its control
-//! socket.
+//! Messages of scripts on their way from the process that has the mailboxes to the one that has the queue, over the
+//! socket it has for them.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::control::{Complaint, Nature, Request, RequestError, ask_with};
+use super::control::{Complaint, Nature, Request, RequestError, post};
 use super::{Parts, ServerSettings};
-use crate::config::Role;
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::{Kind, Refusal};
@@ -52,7 +51,7 @@ impl OverControl {
         };
         let request = Request::Post { errand: Box::new(posted), size: mail.message.len() as u64 };
         let pieces = mail.message.pieces();
-        ask_with(&self.server, Role::Mta, &request, &pieces).await.map_err(|error| match error {
+        post(&self.server, &request, &pieces).await.map_err(|error| match error {
             RequestError::Refused(Complaint { nature: Nature::NotFound, text }) => {
                 Refusal::new(Kind::NotFound, text).smtp(550, "5.1.1")
             }

@@ -65,7 +65,7 @@ pub(super) fn serve(parts: &Arc<Parts>, stages: &Stages, bound: Vec<Bound>) -> V
         https: Arc::new(site_room(parts, &listening, webmail.clone(), true)),
         webmail,
         dashboard: Arc::new(dashboard_room(parts, &listening)),
-        metrics: Arc::new(super::figures::room(parts, &listening)),
+        metrics: Arc::new(super::figures::room(parts)),
     };
     for Bound { listening, listener } in bound {
         rooms.give(listening.protocol, listener, stages);

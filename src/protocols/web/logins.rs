@@ -48,7 +48,8 @@ pub(super) struct Session {
 pub(super) enum Outage {
     /// Nobody is let in: what is behind the door needs the database, too.
     NobodyIn,
-    /// Whoever is known stays, and logins begin in memory: the page shows that the database is away.
+    /// Whoever is known stays, and logins begin in memory: the page shows that the database is away. So they do for good
+    /// where this process may only read the database.
     KnownStay,
 }
 
@@ -68,6 +69,15 @@ struct Known {
     login: BrowserLogin,
     looked_at: Timestamp,
     noted: Timestamp,
+    place: Place,
+}
+
+/// Where a login is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Table,
+    /// It could not be written down: the table knows nothing of it.
+    Memory,
 }
 
 impl Logins {
@@ -85,9 +95,9 @@ impl Logins {
             // Others have had to make room.
             Ok(ended) => ended.iter().for_each(|digest| self.forget_one(digest)),
             Err(error) if self.outage == Outage::KnownStay => {
-                log::warn!(cause:% = error; "A browser's login could not be written down; it ends when the database is back");
+                log::warn!(cause:% = error; "A browser's login could not be written down; it is kept in memory, until this process ends");
                 let (looked_at, noted) = (login.used, login.used);
-                let known = Known { login: login.clone(), looked_at, noted };
+                let known = Known { login: login.clone(), looked_at, noted, place: Place::Memory };
                 self.known.insert(key.into(), Arc::new(Mutex::new(known)));
             }
             Err(error) => return Err(error),
@@ -111,7 +121,7 @@ impl Logins {
         let (login, must_note) = {
             let mut known = known.lock();
             known.login.used = known.login.used.max(now);
-            let must_note = now.since(known.noted) >= pace.note_every;
+            let must_note = known.place == Place::Table && now.since(known.noted) >= pace.note_every;
             if must_note {
                 known.noted = now;
             }
@@ -159,13 +169,21 @@ impl Logins {
     ) -> Result<Option<(Arc<Mutex<Known>>, bool)>, Error> {
         let known = self.known.get(digest);
         if let Some(known) = &known {
-            let (is_over, looked_at) = {
+            let (is_over, looked_at, place) = {
                 let known = known.lock();
-                (known.login.is_over(now, limits), known.looked_at)
+                (known.login.is_over(now, limits), known.looked_at, known.place)
             };
             // A clock that was set back must not make an answer live for ever.
             if !is_over && looked_at <= now && now.since(looked_at) < pace.look_again {
                 return Ok(Some((Arc::clone(known), false)));
+            }
+            if place == Place::Memory {
+                if is_over {
+                    self.known.invalidate(digest);
+                    return Ok(None);
+                }
+                known.lock().looked_at = now;
+                return Ok(Some((Arc::clone(known), true)));
             }
         }
         let forgotten = self.forgotten.load(Ordering::Acquire);
@@ -187,7 +205,7 @@ impl Logins {
         if login.is_over(now, limits) {
             return Ok(None);
         }
-        let found = Arc::new(Mutex::new(Known { login, looked_at: now, noted }));
+        let found = Arc::new(Mutex::new(Known { login, looked_at: now, noted, place: Place::Table }));
         let _turn = self.forgetting.lock();
         if self.forgotten.load(Ordering::Acquire) == forgotten {
             self.known.insert(Arc::clone(digest), Arc::clone(&found));
@@ -211,10 +229,23 @@ impl Logins {
 
     /// Ends logins of an account; how many there were.
     pub(super) async fn end(&self, account: &str, which: Ending) -> Result<u64, Error> {
+        let mut in_memory = 0;
+        self.forget(|known| {
+            let ends = match which {
+                Ending::One(id) => known.login.id == id,
+                Ending::AllBut(id) => known.login.id != id,
+            };
+            let is_meant = known.place == Place::Memory && known.login.account == account && ends;
+            in_memory += u64::from(is_meant);
+            is_meant
+        });
+        if in_memory > 0 && matches!(which, Ending::One(_)) {
+            return Ok(in_memory);
+        }
         let ended = self.table.end(account, which).await;
         // Also after an error: they may have ended all the same.
-        self.forget(|login| login.account == account);
-        ended
+        self.forget(|known| known.place == Place::Table && known.login.account == account);
+        Ok(ended? + in_memory)
     }
 
     /// Says of a login that it has passed two-factor login as it is since then.
@@ -237,11 +268,11 @@ impl Logins {
         self.known.invalidate(digest);
     }
 
-    fn forget(&self, meant: impl Fn(&BrowserLogin) -> bool) {
+    fn forget(&self, mut meant: impl FnMut(&Known) -> bool) {
         let _turn = self.forgetting.lock();
         self.forgotten.fetch_add(1, Ordering::AcqRel);
         for (digest, known) in &self.known {
-            if meant(&known.lock().login) {
+            if meant(&known.lock()) {
                 self.known.invalidate(&*digest);
             }
         }
@@ -271,3 +302,41 @@ pub(super) fn begun(
 
 /// Of what a browser says about itself, in characters.
 const LONGEST_BROWSER: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::database::{Database, DatabaseSettings, DatabaseUrl};
+    use crate::storage::logins::Page;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_login_that_could_not_be_written_down_lasts_as_long_as_any_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite(&directory.path().join("p.sqlite"));
+        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+        database.migrate().await.unwrap();
+        // As for a user of the database who may only read.
+        let deny = "CREATE TRIGGER deny BEFORE INSERT ON browser_logins BEGIN SELECT RAISE(ABORT, 'denied'); END";
+        database.execute(deny, &[]).await.unwrap();
+        let hour = Duration::from_secs(3_600);
+        let limits = Limits { idle: hour, whole: 24 * hour, per_account: 9, all: 9 };
+        let pace = Pace { look_again: Duration::from_secs(10), note_every: Duration::from_secs(60) };
+        let logins = Logins::new(BrowserLogins::new(database.clone(), Page::Dashboard), 9, Outage::KnownStay);
+        let start = Timestamp::EPOCH + 24 * hour;
+        let login = |text: &str| begun(SessionId::generate(start), "one".to_owned(), text, start, String::new(), "");
+        let (first, second) = (login("a"), login("a"));
+        let token = logins.begin(&first, &limits).await.unwrap().unwrap();
+        let other = logins.begin(&second, &limits).await.unwrap().unwrap();
+        let used = async |token: &str, after: Duration| logins.used(token, start + after, &limits, pace).await.unwrap();
+        assert!(used(&token, Duration::from_secs(5)).await.is_some_and(|session| !session.is_fresh));
+        assert!(used(&token, Duration::from_secs(15)).await.is_some_and(|session| session.is_fresh));
+        assert!(used(&token, hour).await.is_some());
+        assert!(used(&other, hour).await.is_none(), "nobody has used it for an hour");
+        let third = login("a");
+        let other = logins.begin(&third, &limits).await.unwrap().unwrap();
+        assert_eq!(logins.end("one", Ending::One(first.id)).await.unwrap(), 1);
+        assert!(used(&token, Duration::from_secs(1)).await.is_none());
+        assert!(used(&other, Duration::from_secs(1)).await.is_some());
+        database.close().await;
+    }
+}

@@ -2,6 +2,7 @@
 //! process writes to and reads.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -63,6 +64,8 @@ pub struct Sharing {
     seen: Timestamp,
     /// What the firewall was told last, for each network.
     told: HashMap<IpNet, Option<Timestamp>>,
+    /// When it was told everything, and with which settings.
+    told_all: (Timestamp, Arc<GuardSettings>),
     /// This process's name among those that share rates.
     process: String,
     /// The latest row of shared rates that was read.
@@ -80,6 +83,8 @@ const KEPT: Duration = Duration::from_secs(2 * 86_400);
 
 /// How long the use of rates can be read by others.
 const RATES_KEPT: Duration = Duration::from_secs(600);
+/// How often the firewall is told again of all bans, for it may have been loaded anew without anybody saying so.
+const TOLD_ALL_EVERY: Duration = Duration::from_secs(3_600);
 /// The most that one row of another process takes of a rate.
 const LONGEST_CHARGE: Duration = Duration::from_secs(86_400);
 
@@ -87,7 +92,9 @@ impl Sharing {
     /// Puts the parts together.
     pub fn new(parts: SharingParts) -> Self {
         let process = SessionId::generate(parts.clock.now()).to_string();
-        Self { parts, unwritten: Vec::new(), seen: Timestamp::EPOCH, told: HashMap::new(), process, charged: 0 }
+        let told_all = (parts.clock.now(), parts.settings.get());
+        let (unwritten, seen, told) = (Vec::new(), Timestamp::EPOCH, HashMap::new());
+        Self { parts, unwritten, seen, told, told_all, process, charged: 0 }
     }
 
     /// Reads all bans, then goes on exchanging them until `tasks` stop; what has changed last is written then.
@@ -122,6 +129,7 @@ impl Sharing {
         if forgotten > 0 {
             log::warn!(bans = forgotten; "The oldest bans not shared yet are not shared any more; this process keeps to them");
         }
+        self.tell_firewall_again(now).await;
         self.tell_firewall(&self.unwritten.clone(), now).await;
         while let Some(change) = self.unwritten.first() {
             self.write(change, now).await?;
@@ -213,6 +221,20 @@ impl Sharing {
             } else if is_over {
                 self.told.remove(&network);
             }
+        }
+    }
+
+    /// Repeats what the firewall was told, after a reload of ours and from time to time: its sets are empty when it was
+    /// loaded anew.
+    async fn tell_firewall_again(&mut self, now: Timestamp) {
+        let settings = self.parts.settings.get();
+        let (at, with) = &self.told_all;
+        if now.since(*at) < TOLD_ALL_EVERY && Arc::ptr_eq(with, &settings) {
+            return;
+        }
+        self.told_all = (now, Arc::clone(&settings));
+        for (network, until) in self.told.iter().filter(|(_, until)| until.is_none_or(|until| until > now)) {
+            nftables::tell(&settings.nftables, *network, *until, now).await;
         }
     }
 

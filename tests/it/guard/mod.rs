@@ -25,6 +25,7 @@ on_every_engine!(bans_are_shared, rates_are_shared);
 struct Machine {
     guard: Guard,
     sharing: Sharing,
+    settings: Live<GuardSettings>,
 }
 
 fn machine(database: &Database, clock: &TestClock, journal: &Journal, nftables: NftablesSettings) -> Machine {
@@ -32,9 +33,9 @@ fn machine(database: &Database, clock: &TestClock, journal: &Journal, nftables: 
     let settings = GuardSettings { failures: 2, ban: Span::minutes(10), nftables, ..GuardSettings::default() };
     let settings = Live::new(settings);
     let guard = Guard::new(settings.clone(), Arc::clone(&clock));
-    let parts =
-        SharingParts { guard: guard.clone(), settings, database: database.clone(), journal: journal.clone(), clock };
-    Machine { guard, sharing: Sharing::new(parts) }
+    let (database, journal) = (database.clone(), journal.clone());
+    let parts = SharingParts { guard: guard.clone(), settings: settings.clone(), database, journal, clock };
+    Machine { guard, sharing: Sharing::new(parts), settings }
 }
 
 fn journal(database: &Database, clock: &TestClock, tasks: &Tasks) -> Journal {
@@ -106,8 +107,8 @@ async fn rates_are_shared(database: Database) {
         let settings = Live::new(GuardSettings { share_rates, ..GuardSettings::default() });
         let guard = Guard::new(settings.clone(), Arc::clone(&clock));
         let (database, journal) = (database.clone(), journal.clone());
-        let sharing = Sharing::new(SharingParts { guard: guard.clone(), settings, database, journal, clock });
-        Machine { guard, sharing }
+        let parts = SharingParts { guard: guard.clone(), settings: settings.clone(), database, journal, clock };
+        Machine { guard, sharing: Sharing::new(parts), settings }
     };
     let (mut one, mut other, mut alone) = (machine(true), machine(true), machine(false));
     let connect = |machine: &Machine, times: u32| {
@@ -210,10 +211,19 @@ fn the_packet_filter_is_told() {
         // After a restart the set is filled again.
         let mut again = machine(&database, &clock, &journal, settings);
         again.sharing.exchange().await.unwrap();
+        // And after a reload, and from time to time, since the filter may have been loaded anew.
+        again.sharing.exchange().await.unwrap();
+        again.settings.set(GuardSettings::clone(&again.settings.get()));
+        again.sharing.exchange().await.unwrap();
+        clock.advance(Duration::from_secs(3_600));
+        again.sharing.exchange().await.unwrap();
+        again.sharing.exchange().await.unwrap();
         assert_eq!(
             std::fs::read_to_string(&written).unwrap(),
             "add element inet filter postrider4 { 192.0.2.7/32 timeout 600s }\n\
              delete element inet filter postrider4 { 192.0.2.7/32 }\n\
+             add element inet filter postrider6 { 2001:db8::/48 }\n\
+             add element inet filter postrider6 { 2001:db8::/48 }\n\
              add element inet filter postrider6 { 2001:db8::/48 }\n\
              add element inet filter postrider6 { 2001:db8::/48 }\n"
         );

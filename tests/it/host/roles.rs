@@ -145,6 +145,48 @@ async fn what_is_written_in_the_webmail_goes_through_the_process_with_the_queue(
     assert!(message.contains("Across two processes") && message.contains("From: ann@example.test"), "{message}");
 }
 
+/// The socket over which scripts' messages come serves for nothing else.
+async fn refuses_all_but_messages(socket: &Path) {
+    for request in
+        ["{\"request\":\"status\"}\n", "{\"request\":\"queue\",\"command\":{\"action\":\"retry\",\"which\":\"all\"}}\n"]
+    {
+        let mut post = tokio::net::UnixStream::connect(socket).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut post, request.as_bytes()).await.unwrap();
+        let mut refused = String::new();
+        tokio::io::AsyncBufReadExt::read_line(&mut tokio::io::BufReader::new(post), &mut refused).await.unwrap();
+        assert!(refused.contains("nothing but messages of scripts"), "{request}: {refused}");
+    }
+}
+
+/// What scripts send needs no more than the socket for it: the one that does everything may be out of reach.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_sends_over_the_socket_that_takes_nothing_else() {
+    let mut roles = Roles::new();
+    roles.start("access").await;
+    roles.start("mta").await;
+    assert_eq!(roles.administer(&["domain", "add", "example.test"], "").await, 0);
+    for user in ["ann@example.test", "bob@example.test"] {
+        assert_eq!(roles.administer(&["user", "add", user], "the-word\n").await, 0);
+    }
+    fs::remove_file(roles.path().join("run/mta.sock")).unwrap();
+    let script = "redirect \"ann@example.test\";";
+    crate::sieve::activate_in(&roles.path().join("mail"), "bob@example.test", script);
+    let authority = roles.path().join("tls/ca.pem");
+    let mut smtp =
+        Smtp::hello(Talk::tls(roles.address(Protocol::Submissions), &authority).await, "EHLO x.example").await;
+    smtp.log_in("ann@example.test", "the-word").await;
+    let reply = smtp.deliver("ann@example.test", &["bob@example.test"], MESSAGE).await;
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    let mut ann = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
+    ann.ok("LOGIN ann@example.test the-word").await;
+    let arrived = async {
+        while !ann.ok("STATUS INBOX (MESSAGES)").await.untagged[0].contains("MESSAGES 1") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), arrived).await.unwrap();
+}
+
 /// A role that will say over the socket that it is ready.
 struct Starting {
     role: &'static str,
@@ -154,11 +196,15 @@ struct Starting {
 
 impl Starting {
     async fn until_ready(self) {
+        self.until("READY=1").await;
+    }
+
+    async fn until(&self, wanted: &str) {
         let ready = async {
             let mut datagram = [0; 4096];
             loop {
                 let length = self.socket.recv(&mut datagram).await.unwrap();
-                if String::from_utf8_lossy(&datagram[..length]).contains("READY=1") {
+                if String::from_utf8_lossy(&datagram[..length]).contains(wanted) {
                     return;
                 }
             }
@@ -166,7 +212,7 @@ impl Starting {
         // The tables of a fresh database take their time where many tests share one server and its disk.
         let in_time = tokio::time::timeout(Duration::from_secs(180), ready).await;
         let said = || fs::read_to_string(&self.log).unwrap_or_default();
-        in_time.unwrap_or_else(|_| panic!("{} is not ready:\n{}", self.role, said()));
+        in_time.unwrap_or_else(|_| panic!("{} does not say {wanted}:\n{}", self.role, said()));
     }
 }
 
@@ -215,6 +261,7 @@ async fn mail_goes_from_one_process_to_the_other() {
     let both = inbox.ok("FETCH 1:2 BODY.PEEK[]").await.untagged.concat();
     assert!(both.contains("Subject: Back") && both.contains("I am away"), "{both}");
     crate::sieve::activate_in(&roles.path().join("mail"), "bob@example.test", "keep;");
+    refuses_all_but_messages(&roles.path().join("run/mta-post.sock")).await;
 
     // Without the mailboxes' process mail waits in the queue, and comes when it is back.
     let mut access = roles.running.remove(0);
@@ -237,7 +284,7 @@ async fn mail_goes_from_one_process_to_the_other() {
 
     // The page is told of the bans of the others, over sockets that change nothing.
     assert_eq!(roles.administer(&["ban", "add", "203.0.113.0/24"], "").await, 0);
-    for (socket, mode) in [("mta.sock", 0o600), ("mta-status.sock", 0o660), ("access.sock", 0o600)] {
+    for (socket, mode) in [("mta.sock", 0o600), ("mta-status.sock", 0o660), ("mta-post.sock", 0o600)] {
         let file = std::fs::metadata(roles.path().join("run").join(socket)).unwrap();
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777, mode, "{socket}");
     }
@@ -252,6 +299,30 @@ async fn mail_goes_from_one_process_to_the_other() {
     let whole = page.rest().await;
     assert!(whole.starts_with("HTTP/1.1 200") && whole.contains("\"problems\":[]"), "{whole}");
     assert!(whole.contains("203.0.113.0/24"), "{whole}");
+    let mut figures = Talk::plain(roles.address(Protocol::Metrics)).await;
+    figures.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    let whole = figures.rest().await;
+    let has = |name: &str, labels: &[&str]| {
+        whole.lines().any(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)))
+    };
+    for role in ["role=\"mta\"", "role=\"access\"", "role=\"dashboard\""] {
+        assert!(has("postrider_events_dropped_total", &[role]) && has("postrider_start_seconds", &[role]), "{whole}");
+    }
+    assert!(has("postrider_connections_total", &["protocol=\"submissions\"", "role=\"mta\""]), "{whole}");
+    assert!(has("postrider_connections_failed_total", &["protocol=\"imaps\"", "role=\"access\""]), "{whole}");
+    assert!(has("postrider_bans{role=\"mta\"} 1.0", &[]), "{whole}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_waits_for_the_tables_asks_systemd_for_time() {
+    let mut roles = Roles::new();
+    // As another process does that changes the tables.
+    let turn = fs::File::open(roles.path()).unwrap();
+    turn.lock().unwrap();
+    let access = roles.begin("access");
+    access.until("EXTEND_TIMEOUT_USEC=").await;
+    drop(turn);
+    access.until_ready().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
