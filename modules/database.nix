@@ -82,11 +82,15 @@ let
   usersUnit = engine: serviceConfig: {
     description = "Postrider: database and its users";
     after = [ engine ];
-    requires = [ engine ];
+    # Wanted only, both ways: the roles outlive an engine that is stopped, and wait for it.
+    wants = [ engine ];
     before = map (role: "postrider-${role}.service") roles;
-    requiredBy = map (role: "postrider-${role}.service") roles;
+    wantedBy = map (role: "postrider-${role}.service") roles;
+    startLimitIntervalSec = 0;
     serviceConfig = {
       RemainAfterExit = true;
+      Restart = "on-failure";
+      RestartSec = 5;
       Type = "oneshot";
     }
     // harden {
