@@ -38,6 +38,12 @@ let
     (if cfg.database.type == "mysql" then "mysql.service" else "postgresql.service")
   ];
 
+  roles = [
+    "access"
+    "mta"
+  ]
+  ++ optional cfg.dashboard.enable "dashboard";
+
   certificateGroup = optional (cfg.certificates.sources != [ ]) "postrider-tls";
   secretsOf =
     role:
@@ -108,8 +114,11 @@ let
       inherit description;
       documentation = [ "man:postrider(1)" ];
       wantedBy = [ "multi-user.target" ];
-      requires = socketUnitsOf role ++ databaseUnits;
+      # Wanted only: a port that is taken or a database that is down must not end what works, and the role waits for either.
+      wants = socketUnitsOf role ++ databaseUnits;
       after = [ "network.target" ] ++ socketUnitsOf role ++ databaseUnits;
+      # A socket cannot be exchanged while the role has it.
+      partOf = socketUnitsOf role;
       # The file's content is part of the path: a changed configuration reloads, it does not restart.
       reloadTriggers = [ cfg.configFile ];
       restartTriggers = [ cfg.package ];
@@ -170,7 +179,9 @@ let
       cd "$RUNTIME_DIRECTORY"
       changed=()
       while read -r socket like; do
-        if [ -e "$socket" ] && [ "$(cat "$socket")" != "$like" ]; then changed+=("$socket"); fi
+        [ -e "$socket" ] || continue
+        # One that could not be opened is tried again.
+        if [ "$(cat "$socket")" != "$like" ] || ! systemctl --quiet is-active "$socket"; then changed+=("$socket"); fi
       done < "$1"
       # The roles that have them are restarted with them, or they would keep what was opened before.
       [ "''${#changed[@]}" = 0 ] || systemctl restart "''${changed[@]}"
@@ -187,6 +198,8 @@ let
         Backlog = 1024;
         BindIPv6Only = "both";
         FileDescriptorName = name;
+        # The address may come later than the socket, as with DHCP.
+        FreeBind = true;
         ListenStream = map (a: "${bracket a}:${toString listener.port}") listener.addresses;
         Service = "postrider-${protocols.${name}.role}.service";
       };
@@ -312,6 +325,10 @@ in
     ];
 
     systemd.sockets = mkMerge [
+      # Clients that come while a role cannot start must not close its sockets for good.
+      (lib.genAttrs (map (lib.removeSuffix ".socket") (lib.concatMap socketUnitsOf roles)) (_: {
+        socketConfig.TriggerLimitIntervalSec = 0;
+      }))
       (mapAttrs' mkSocket (lib.filterAttrs (_: l: l.enable) cfg.listeners))
       {
         postrider-lmtp = {
