@@ -98,6 +98,22 @@ let
   };
   tooSmall = lib.filterAttrs (role: least: octets cfg.memoryMax.${role} < octets least) leastMemory;
 
+  # What a running role cannot exchange: `needs_restart` in `src/daemon/build.rs`. A new place of a listener comes with its socket,
+  # and new files of certificates must be there before they are read.
+  fixed =
+    lib.getAttrs (lib.intersectLists (lib.attrNames cfg.settings) [
+      "cluster"
+      "database"
+      "hostname"
+      "spool"
+      "storage"
+    ]) cfg.settings
+    // {
+      certificates = cfg.certificates.sources;
+      listener = map (listener: removeAttrs listener [ "bind" ]) cfg.settings.listener;
+      server = removeAttrs (cfg.settings.server or { }) [ "log_level" ];
+    };
+
   mkRole =
     role:
     {
@@ -121,7 +137,10 @@ let
       partOf = socketUnitsOf role;
       # The file's content is part of the path: a changed configuration reloads, it does not restart.
       reloadTriggers = [ cfg.configFile ];
-      restartTriggers = [ cfg.package ];
+      restartTriggers = [
+        cfg.package
+        (builtins.hashString "sha256" (builtins.toJSON fixed))
+      ];
       # A database or a disk that comes back after an hour finds the server trying.
       startLimitIntervalSec = 0;
       # A switch that stops and starts a unit closes its sockets in between, one that restarts it does not.
@@ -311,7 +330,10 @@ in
             user = "postrider-dashboard";
             group = "postrider";
             # SQLite needs its shared-memory file beside the database even for reading.
-            writes = [ "/var/lib/postrider" ];
+            writes = [
+              "/var/lib/postrider"
+              "/run/postrider"
+            ];
             credentials =
               databaseCredential
               ++ optional (

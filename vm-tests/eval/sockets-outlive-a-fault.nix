@@ -6,7 +6,7 @@
     listeners.imap.addresses = [ "192.0.2.1" ];
   };
   holds =
-    lib: config:
+    { lib, config, ... }:
     let
       inherit (config.systemd) services sockets;
       role = services.postrider-access;

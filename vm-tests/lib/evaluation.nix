@@ -67,7 +67,19 @@ let
     else if case ? holds then
       lib.concatLists (
         lib.imap1 (n: fact: lib.optional (!fact) "${name}: fact ${toString n} does not hold") (
-          case.holds lib (evaluate case.module).config
+          case.holds {
+            inherit lib;
+            inherit (evaluate case.module) config;
+            # The same with something more.
+            also =
+              module:
+              (evaluate {
+                imports = [
+                  case.module
+                  module
+                ];
+              }).config;
+          }
         )
       )
       ++ map (message: "${name}: is refused: ${message}") (failedAssertions case.module)
