@@ -20,7 +20,7 @@ let
   cfg = config.services.postrider;
   own = import ./lib/types.nix { inherit lib; };
   protocols = import ./lib/ports.nix;
-  inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
+  inherit (import ./lib/hardening.nix { inherit lib; }) harden inHomes outbound;
 
   enabledOf =
     role: lib.filterAttrs (name: l: l.enable && protocols.${name}.role == role) cfg.listeners;
@@ -135,6 +135,7 @@ let
       after = [ "network.target" ] ++ socketUnitsOf role ++ databaseUnits;
       # A socket cannot be exchanged while the role has it.
       partOf = socketUnitsOf role;
+      unitConfig.RequiresMountsFor = lib.filter (path: path == cfg.mailRoot) writes;
       # The file's content is part of the path: a changed configuration reloads, it does not restart.
       reloadTriggers = [ cfg.configFile ];
       restartTriggers = [
@@ -320,7 +321,7 @@ in
           credentials = databaseCredential ++ map (p: "${p.credential}:${p.file}") cfg.passwordCredentials;
           groups = certificateGroup;
           memoryMax = cfg.memoryMax.access;
-          relax = remoteDatabase;
+          relax = remoteDatabase // inHomes [ cfg.mailRoot ];
         })
       ])
       (mkIf cfg.dashboard.enable (
