@@ -163,6 +163,13 @@ in
           assertion = db.urlFile == null || (db.type != "sqlite" && !db.createLocally);
           message = "services.postrider.database.urlFile is for a database elsewhere: set database.type to \"mysql\" or \"postgresql\" and createLocally = false.";
         }
+        {
+          assertion =
+            db.type != "mysql"
+            || !db.createLocally
+            || lib.getName config.services.mysql.package == lib.getName pkgs.mariadb;
+          message = "services.postrider.database sets up MariaDB only: let services.mysql.package be one of pkgs.mariadb…, or set createLocally = false and urlFile.";
+        }
       ];
     }
     {
