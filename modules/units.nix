@@ -277,6 +277,10 @@ in
           "mta"
         ] 2 "512M"
       );
+      # One attachment at least.
+      webmail.uploads = lib.mkDefault (
+        toString (lib.max (octets cfg.webmail.attachment) (lib.toInt (share [ "access" ] 8 "256M")))
+      );
     };
 
     systemd.services = mkMerge [
