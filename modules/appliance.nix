@@ -17,7 +17,7 @@ let
   appliance = cfg.appliance;
   inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
   probed = lib.filterAttrs (_: l: l.enable) cfg.listeners;
-  inherit (import ./lib/addresses.nix { inherit lib; }) hostOf;
+  inherit (import ./lib/addresses.nix { inherit lib; }) hostsOf;
 
   gate = pkgs.writeShellApplication {
     name = "postrider-health-gate";
@@ -43,9 +43,12 @@ let
       }
       silent=()
       ${lib.concatStrings (
-        lib.mapAttrsToList (name: l: ''
-          probe ${name} ${hostOf l} ${toString l.port} ${lib.escapeShellArg (greetings.${name} or "")}
-        '') probed
+        lib.mapAttrsToList (
+          name: l:
+          lib.concatMapStrings (host: ''
+            probe ${name} ${host} ${toString l.port} ${lib.escapeShellArg (greetings.${name} or "")}
+          '') (hostsOf l)
+        ) probed
       )}
       [ "''${#silent[@]}" = 0 ]
     '';
@@ -154,11 +157,21 @@ in
           "postrider-sockets.service"
         ];
         wants = [ "postrider-sockets.service" ];
-        # Runs again with every configuration that differs.
+        # Runs again with every configuration that differs, and with every unit that does.
         restartTriggers = [
           cfg.configFile
           cfg.package
-        ];
+        ]
+        ++ map (unit: config.systemd.units.${unit}.unit) (
+          map (role: "postrider-${role}.service") (
+            [
+              "access"
+              "mta"
+            ]
+            ++ lib.optional cfg.dashboard.enable "dashboard"
+          )
+          ++ lib.mapAttrsToList (name: _: "postrider-${name}.socket") probed
+        );
         serviceConfig = {
           DynamicUser = true;
           ExecStart = lib.getExe gate;

@@ -19,7 +19,7 @@ let
   cfg = config.services.postrider;
   backup = cfg.backup;
   own = import ./lib/types.nix { inherit lib; };
-  inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
+  inherit (import ./lib/hardening.nix { inherit lib; }) harden inHomes outbound;
   inherit (import ./lib/credentials.nix) credentialsDirectory;
   command = "${getExe cfg.package} --config /etc/postrider/postrider.toml backup";
 
@@ -32,12 +32,24 @@ let
     };
 
   # A backup holds every file that the configuration names, and so it gets what every role gets.
-  credentials =
-    map (p: "${p.credential}:${p.file}") cfg.passwordCredentials
-    ++ lib.mapAttrsToList (name: secret: "${name}:${secret.file}") cfg.secrets
-    ++ optional (cfg.database.urlFile != null) "database-url:${cfg.database.urlFile}";
+  credentials = map ({ name, value }: "${name}:${value}") cfg.secretFiles;
 
   isBucket = place: place != null && lib.hasPrefix "s3://" place;
+  isDirectory = place: place != null && lib.hasPrefix "/" place;
+  directories = lib.filter isDirectory [
+    backup.destination
+    backup.remote
+  ];
+  overSsh = backup.remote != null && !isBucket backup.remote && !isDirectory backup.remote;
+  # The own key comes with the unit, and with the `postrider` of administrators.
+  remoteShell =
+    backup.remoteShell
+    +
+      lib.optionalString (backup.remoteHostKeys != [ ])
+        " -o UserKnownHostsFile=${pkgs.writeText "postrider-backup-hosts" (lib.concatLines backup.remoteHostKeys)}"
+    + lib.optionalString (
+      backup.remoteKeyFile != null
+    ) " -o IdentitiesOnly=yes -o IdentityFile=\${CREDENTIALS_DIRECTORY}/backup-remote-key";
   usesBucket = isBucket backup.destination || isBucket backup.remote;
   remote = "the backups are copied to another machine";
   reading = {
@@ -68,10 +80,9 @@ let
     ];
     path =
       optional (backup.ageRecipients != [ ]) pkgs.age
-      ++ optionals (backup.remote != null && !isBucket backup.remote) [
-        pkgs.openssh
-        pkgs.rsync
-      ];
+      ++ optional overSsh pkgs.openssh
+      ++ optional (overSsh || isDirectory backup.remote) pkgs.rsync;
+    unitConfig.RequiresMountsFor = [ cfg.mailRoot ] ++ directories;
     # A backup that runs while the system changes is not broken off.
     restartIfChanged = false;
     serviceConfig = {
@@ -87,7 +98,7 @@ let
         "/run/postrider"
         "/var/lib/postrider"
       ]
-      ++ optional (!isBucket backup.destination) backup.destination;
+      ++ directories;
       SetCredential = optional (
         cfg.database.localUrls ? root
       ) "database-url:${cfg.database.localUrls.root}";
@@ -96,9 +107,8 @@ let
     }
     // harden (
       reading
-      // lib.optionalAttrs (backup.remote != null || usesBucket || cfg.database.urlFile != null) (
-        outbound remote
-      )
+      // inHomes ([ cfg.mailRoot ] ++ directories)
+      // lib.optionalAttrs (overSsh || usesBucket || cfg.database.urlFile != null) (outbound remote)
       // relax
     );
   };
@@ -172,8 +182,8 @@ in
       default = null;
       example = "backup@vault.example.com:postrider";
       description = ''
-        Where the backups are copied to: as rsync writes it, over ssh, or `s3://bucket/prefix`. Nothing is ever removed
-        there.
+        Where the backups are copied to: as rsync writes it, over ssh or into a directory of another disk, or
+        `s3://bucket/prefix`. Nothing is ever removed there.
       '';
     };
     remoteSchedule = mkOption {
@@ -185,8 +195,23 @@ in
     remoteShell = mkOption {
       type = types.str;
       default = "ssh -o BatchMode=yes";
-      example = "ssh -o BatchMode=yes -i /run/secrets/backup-key -p 23";
+      example = "ssh -o BatchMode=yes -p 23";
       description = "How rsync reaches the other machine, with options. It must not ask for anything.";
+    };
+    remoteHostKeys = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "vault.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI…" ];
+      description = ''
+        How the other machine is known: lines of `known_hosts`, as `ssh-keyscan` prints them. Without any, those of
+        `programs.ssh.knownHosts` count; what root has in its home is not seen.
+      '';
+    };
+    remoteKeyFile = mkOption {
+      type = types.nullOr own.secretFile;
+      default = null;
+      example = "/run/secrets/backup-ssh-key";
+      description = "File with the key that logs in to the other machine, without a passphrase. Only root needs to be able to read it.";
     };
     s3 = {
       endpoint = mkOption {
@@ -248,7 +273,7 @@ in
       }
       // lib.optionalAttrs (backup.remote != null) {
         inherit (backup) remote;
-        remote_shell = backup.remoteShell;
+        remote_shell = remoteShell;
       }
       // lib.optionalAttrs usesBucket {
         s3 = {
@@ -270,14 +295,18 @@ in
           assertion = !isBucket backup.destination || backup.remote == null || isBucket backup.remote;
           message = "services.postrider.backup: rsync does not reach into a bucket: let destination be a directory, or remote another bucket.";
         }
+        {
+          assertion = overSsh || (backup.remoteKeyFile == null && backup.remoteHostKeys == [ ]);
+          message = "services.postrider.backup: remoteKeyFile and remoteHostKeys are for a remote over ssh; name one, or take them out.";
+        }
       ];
-      systemd.tmpfiles.settings = mkIf (!isBucket backup.destination) {
-        "10-postrider".${backup.destination}.d = {
+      systemd.tmpfiles.settings."10-postrider" = lib.genAttrs directories (_: {
+        d = {
           mode = "0700";
           user = "root";
           group = "root";
         };
-      };
+      });
       systemd.services.postrider-backup = unit "Postrider: a backup" { } (
         [ "create" ] ++ optional (!backup.appendOnly) "prune"
       );

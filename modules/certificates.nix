@@ -287,7 +287,8 @@ in
               terms_agreed = certs.builtinAcme.acceptTerms;
             }
             // lib.optionalAttrs (certs.builtinAcme.authorityRoot != null) {
-              authority_root = toString certs.builtinAcme.authorityRoot;
+              # With its context: a path literal must be on the machine.
+              authority_root = "${certs.builtinAcme.authorityRoot}";
             }
           )
         ];
@@ -308,7 +309,10 @@ in
         // harden { };
         script = ''
           cd ${selfSigned}
-          [ ! -e key.pem ] || exit 0
+          # Another name wants another one, or the roles would refuse it.
+          if [ -e key.pem ] && ${pkgs.openssl}/bin/openssl x509 -in cert.pem -noout -checkhost ${cfg.hostname} | grep -q 'does match'; then
+            exit 0
+          fi
           ${pkgs.openssl}/bin/openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
             -subj /CN=${cfg.hostname} -addext subjectAltName=DNS:${cfg.hostname},DNS:localhost \
             -keyout key.new -out cert.pem

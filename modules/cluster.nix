@@ -18,6 +18,8 @@ let
   # A user of this number owns the queue's files on every node.
   number = 5001;
   port = toString cluster.port;
+  place = "${bracket (everyOf config)}:${port}";
+  inherit (import ./lib/addresses.nix { inherit lib; }) bracket everyOf;
   nftablesRule =
     peer: "${if hasInfix ":" peer then "ip6" else "ip"} saddr ${peer} tcp dport ${port} accept\n";
   iptablesRule =
@@ -122,7 +124,7 @@ in
         listener = [
           {
             protocol = "cluster";
-            bind = [ "[::]:${port}" ];
+            bind = [ place ];
           }
         ];
       };
@@ -135,7 +137,7 @@ in
         Backlog = 1024;
         BindIPv6Only = "both";
         FileDescriptorName = "cluster";
-        ListenStream = "[::]:${port}";
+        ListenStream = place;
         Service = "postrider-access.service";
       };
     };

@@ -82,11 +82,15 @@ let
   usersUnit = engine: serviceConfig: {
     description = "Postrider: database and its users";
     after = [ engine ];
-    requires = [ engine ];
+    # Wanted only, both ways: the roles outlive an engine that is stopped, and wait for it.
+    wants = [ engine ];
     before = map (role: "postrider-${role}.service") roles;
-    requiredBy = map (role: "postrider-${role}.service") roles;
+    wantedBy = map (role: "postrider-${role}.service") roles;
+    startLimitIntervalSec = 0;
     serviceConfig = {
       RemainAfterExit = true;
+      Restart = "on-failure";
+      RestartSec = 5;
       Type = "oneshot";
     }
     // harden {
@@ -158,6 +162,13 @@ in
         {
           assertion = db.urlFile == null || (db.type != "sqlite" && !db.createLocally);
           message = "services.postrider.database.urlFile is for a database elsewhere: set database.type to \"mysql\" or \"postgresql\" and createLocally = false.";
+        }
+        {
+          assertion =
+            db.type != "mysql"
+            || !db.createLocally
+            || lib.getName config.services.mysql.package == lib.getName pkgs.mariadb;
+          message = "services.postrider.database sets up MariaDB only: let services.mysql.package be one of pkgs.mariadb…, or set createLocally = false and urlFile.";
         }
       ];
     }

@@ -36,7 +36,9 @@ let
         example = "/run/secrets/john";
         description = ''
           File with the hash of the first password (`{BLF-CRYPT}$2y$…`, made with `postrider user hash`). It is set
-          once and again only when the file's content changes; a password the user has chosen since is kept. Without
+          once and again only when the file's content changes; a password the user has chosen since is kept. A changed
+          file is read at the next restart of the role `access`: have sops-nix do it by
+          `sops.secrets.john.restartUnits = [ "postrider-access.service" ]`; with agenix, restart it by hand. Without
           a file the user has no password until an administrator gives one, or the user chooses one by a link, see
           `setUpLinks`.
         '';
@@ -99,10 +101,12 @@ let
     };
   };
 
-  # Everything below works on complete addresses.
+  # Everything below works on complete addresses, in lower case as the server compares them.
   addressesOf =
     select:
-    concatLists (mapAttrsToList (domain: d: map (local: "${local}@${domain}") (select d)) cfg.domains);
+    concatLists (
+      mapAttrsToList (domain: d: map (local: "${lib.toLower local}@${domain}") (select d)) cfg.domains
+    );
   users = addressesOf (d: lib.attrNames d.users);
   ownAliases = addressesOf (d: concatLists (mapAttrsToList (_: user: user.aliases) d.users));
   listAliases = addressesOf (d: lib.attrNames d.aliases);
@@ -113,7 +117,7 @@ let
     let
       parts = lib.splitString "@" address;
     in
-    "${lib.head (lib.splitString "+" (lib.head parts))}@${lib.last parts}";
+    lib.toLower "${lib.head (lib.splitString "+" (lib.head parts))}@${lib.last parts}";
 
   known = lib.genAttrs (users ++ ownAliases ++ listAliases) (_: true);
   catches = address: cfg.domains.${domainOf address}.catchAll != null;
@@ -144,10 +148,11 @@ let
         to:
         if to == address then
           [ ]
-        else if lib.elem to seen then
+        # A tag leads to the same alias again.
+        else if lib.elem (withoutTag to) seen then
           [ (concatStringsSep " -> " (seen ++ [ to ])) ]
         else
-          reaches (seen ++ [ to ]) to
+          reaches (seen ++ [ (withoutTag to) ]) (withoutTag to)
       ) (targets.${address} or [ ])
     );
   loops = lib.unique (concatLists (map (alias: reaches [ alias ] alias) (lib.attrNames targets)));
@@ -173,7 +178,13 @@ let
   );
 
   list = concatStringsSep ", ";
-  credentialOf = address: "password-${lib.replaceStrings [ "@" ] [ "_at_" ] address}";
+  # A credential's name is that of a file: what would be none, or that of another, is replaced.
+  credentialOf =
+    address:
+    if builtins.match "[a-z0-9.-]{1,64}@.{1,120}" address != null then
+      "password-${lib.replaceStrings [ "@" ] [ "_at_" ] address}"
+    else
+      "password-${builtins.hashString "sha256" address}";
   withPassword = concatLists (
     mapAttrsToList (
       domain: d:

@@ -37,7 +37,7 @@ let
     (option.visible or true) != false && config.services.${name}.enable;
 
   bindOf = listener: map (address: "${bracket address}:${toString listener.port}") listener.addresses;
-  inherit (import ./lib/addresses.nix { inherit lib; }) bracket;
+  inherit (import ./lib/addresses.nix { inherit lib; }) bracket everyOf ownOf;
 
   listenerOption =
     _: protocol:
@@ -60,7 +60,10 @@ let
           };
           addresses = mkOption {
             type = types.nonEmptyListOf types.str;
-            default = if protocol.public then [ "::" ] else [ "::1" ];
+            default = [ ((if protocol.public then everyOf else ownOf) config) ];
+            defaultText = lib.literalMD ''`[ "${if protocol.public then "::" else "::1"}" ]`, or `[ "${
+              if protocol.public then "0.0.0.0" else "127.0.0.1"
+            }" ]` without `networking.enableIPv6`'';
             example = [
               "192.0.2.1"
               "2001:db8::1"
@@ -82,16 +85,27 @@ in
   config = mkIf cfg.enable {
     assertions =
       let
-        ports = mapAttrsToList (_: listener: listener.port) enabled;
+        served =
+          lib.mapAttrs (_: listener: listener.port) enabled
+          // lib.optionalAttrs cfg.cluster.enable { cluster = cfg.cluster.port; };
+        ports = lib.attrValues served;
+        isIpv4 = address: !lib.hasInfix ":" address;
+        takesAll =
+          addresses:
+          (lib.elem "::" addresses && lib.length addresses > 1)
+          || (lib.elem "0.0.0.0" addresses && lib.length (lib.filter isIpv4 addresses) > 1);
+        overlapping = lib.attrNames (lib.filterAttrs (_: listener: takesAll listener.addresses) enabled);
       in
       [
         {
           assertion = lib.length ports == lib.length (lib.unique ports);
           message = "services.postrider.listeners: two protocols have the same port; give each its own (${
-            lib.concatStringsSep ", " (
-              mapAttrsToList (name: listener: "${name} ${toString listener.port}") enabled
-            )
+            lib.concatStringsSep ", " (mapAttrsToList (name: port: "${name} ${toString port}") served)
           }).";
+        }
+        {
+          assertion = overlapping == [ ];
+          message = "services.postrider.listeners: ${lib.concatStringsSep ", " overlapping}: `::` takes every address, IPv4 too, and `0.0.0.0` every one of IPv4; take the others out.";
         }
         {
           assertion = others == [ ];

@@ -21,14 +21,7 @@ let
   # What the roles get from systemd, for root: links to the files themselves, not copies.
   credentials = "/run/postrider-credentials";
   secretFiles =
-    map (p: lib.nameValuePair p.credential p.file) cfg.passwordCredentials
-    ++ lib.mapAttrsToList (name: secret: lib.nameValuePair name secret.file) cfg.secrets
-    ++ lib.optional (cfg.database.urlFile != null) (
-      lib.nameValuePair "database-url" cfg.database.urlFile
-    )
-    ++ lib.optional (cfg.dashboard.passwordFile != null) (
-      lib.nameValuePair "dashboard-password" cfg.dashboard.passwordFile
-    )
+    cfg.secretFiles
     ++ lib.optional (cfg.database.localUrls ? root) (
       lib.nameValuePair "database-url" (pkgs.writeText "database-url" cfg.database.localUrls.root)
     );
@@ -76,6 +69,13 @@ in
       description = "The program as administrators call it: it finds the secrets that the units get as credentials.";
     };
 
+    secretFiles = mkOption {
+      type = types.listOf types.raw;
+      internal = true;
+      readOnly = true;
+      description = "All files with secrets that the configuration names, with the names of the credentials that carry them.";
+    };
+
     configFile = mkOption {
       type = types.path;
       readOnly = true;
@@ -93,8 +93,28 @@ in
     services.postrider = {
       commandLine = pkgs.writeShellScriptBin "postrider" ''
         export CREDENTIALS_DIRECTORY=''${CREDENTIALS_DIRECTORY-${credentials}}
+        # What backups are sealed and copied with.
+        export PATH=$PATH''${PATH:+:}${
+          lib.makeBinPath [
+            pkgs.age
+            pkgs.openssh
+            pkgs.rsync
+          ]
+        }
         exec ${lib.getExe cfg.package} "$@"
       '';
+      secretFiles =
+        map (p: lib.nameValuePair p.credential p.file) cfg.passwordCredentials
+        ++ lib.mapAttrsToList (name: secret: lib.nameValuePair name secret.file) cfg.secrets
+        ++ lib.optional (cfg.database.urlFile != null) (
+          lib.nameValuePair "database-url" cfg.database.urlFile
+        )
+        ++ lib.optional (cfg.dashboard.passwordFile != null) (
+          lib.nameValuePair "dashboard-password" cfg.dashboard.passwordFile
+        )
+        ++ lib.optional (cfg.backup.enable && cfg.backup.remoteKeyFile != null) (
+          lib.nameValuePair "backup-remote-key" cfg.backup.remoteKeyFile
+        );
       configFile =
         pkgs.runCommand "postrider.toml"
           {

@@ -11,7 +11,7 @@ let
   cfg = config.services.postrider;
   links = cfg.setUpLinks;
   own = import ./lib/types.nix { inherit lib; };
-  inherit (import ./lib/addresses.nix { inherit lib; }) placeOf;
+  inherit (import ./lib/addresses.nix { inherit lib; }) ownOf placeOf;
   inherit (import ./lib/proxied.nix) proxied;
 in
 {
@@ -47,7 +47,7 @@ in
     (mkIf cfg.reverseProxy.enable {
       services.postrider = {
         listeners.https = {
-          addresses = lib.mkDefault [ "::1" ];
+          addresses = lib.mkDefault [ (ownOf config) ];
           port = lib.mkDefault 8443;
         };
         settings.set_up.address = "https://${cfg.hostname}";

@@ -284,12 +284,12 @@ in
         settings.server = {
           interface = [
             "127.0.0.1"
-            "::1"
-          ];
+          ]
+          ++ lib.optional config.networking.enableIPv6 "::1";
           access-control = [
             "127.0.0.0/8 allow"
-            "::1/128 allow"
-          ];
+          ]
+          ++ lib.optional config.networking.enableIPv6 "::1/128 allow";
         };
       };
       services.postrider.settings.dns = {

@@ -20,7 +20,7 @@ let
   cfg = config.services.postrider;
   own = import ./lib/types.nix { inherit lib; };
   protocols = import ./lib/ports.nix;
-  inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
+  inherit (import ./lib/hardening.nix { inherit lib; }) harden inHomes outbound;
 
   enabledOf =
     role: lib.filterAttrs (name: l: l.enable && protocols.${name}.role == role) cfg.listeners;
@@ -38,6 +38,12 @@ let
     "postrider-database-users.service"
     (if cfg.database.type == "mysql" then "mysql.service" else "postgresql.service")
   ];
+
+  roles = [
+    "access"
+    "mta"
+  ]
+  ++ optional cfg.dashboard.enable "dashboard";
 
   certificateGroup = optional (cfg.certificates.sources != [ ]) "postrider-tls";
   secretsOf =
@@ -93,6 +99,22 @@ let
   };
   tooSmall = lib.filterAttrs (role: least: octets cfg.memoryMax.${role} < octets least) leastMemory;
 
+  # What a running role cannot exchange: `needs_restart` in `src/daemon/build.rs`. A new place of a listener comes with its socket,
+  # and new files of certificates must be there before they are read.
+  fixed =
+    lib.getAttrs (lib.intersectLists (lib.attrNames cfg.settings) [
+      "cluster"
+      "database"
+      "hostname"
+      "spool"
+      "storage"
+    ]) cfg.settings
+    // {
+      certificates = cfg.certificates.sources;
+      listener = map (listener: removeAttrs listener [ "bind" ]) cfg.settings.listener;
+      server = removeAttrs (cfg.settings.server or { }) [ "log_level" ];
+    };
+
   mkRole =
     role:
     {
@@ -109,11 +131,18 @@ let
       inherit description;
       documentation = [ "man:postrider(1)" ];
       wantedBy = [ "multi-user.target" ];
-      requires = socketUnitsOf role ++ databaseUnits;
+      # Wanted only: a port that is taken or a database that is down must not end what works, and the role waits for either.
+      wants = socketUnitsOf role ++ databaseUnits;
       after = [ "network.target" ] ++ socketUnitsOf role ++ databaseUnits;
+      # A socket cannot be exchanged while the role has it.
+      partOf = socketUnitsOf role;
+      unitConfig.RequiresMountsFor = lib.filter (path: path == cfg.mailRoot) writes;
       # The file's content is part of the path: a changed configuration reloads, it does not restart.
       reloadTriggers = [ cfg.configFile ];
-      restartTriggers = [ cfg.package ];
+      restartTriggers = [
+        cfg.package
+        (builtins.hashString "sha256" (builtins.toJSON fixed))
+      ];
       # A database or a disk that comes back after an hour finds the server trying.
       startLimitIntervalSec = 0;
       # A switch that stops and starts a unit closes its sockets in between, one that restarts it does not.
@@ -171,7 +200,9 @@ let
       cd "$RUNTIME_DIRECTORY"
       changed=()
       while read -r socket like; do
-        if [ -e "$socket" ] && [ "$(cat "$socket")" != "$like" ]; then changed+=("$socket"); fi
+        [ -e "$socket" ] || continue
+        # One that could not be opened is tried again.
+        if [ "$(cat "$socket")" != "$like" ] || ! systemctl --quiet is-active "$socket"; then changed+=("$socket"); fi
       done < "$1"
       # The roles that have them are restarted with them, or they would keep what was opened before.
       [ "''${#changed[@]}" = 0 ] || systemctl restart "''${changed[@]}"
@@ -188,6 +219,8 @@ let
         Backlog = 1024;
         BindIPv6Only = "both";
         FileDescriptorName = name;
+        # The address may come later than the socket, as with DHCP.
+        FreeBind = true;
         ListenStream = map (a: "${bracket a}:${toString listener.port}") listener.addresses;
         Service = "postrider-${protocols.${name}.role}.service";
       };
@@ -245,6 +278,10 @@ in
           "mta"
         ] 2 "512M"
       );
+      # One attachment at least.
+      webmail.uploads = lib.mkDefault (
+        toString (lib.max (octets cfg.webmail.attachment) (lib.toInt (share [ "access" ] 8 "256M")))
+      );
     };
 
     systemd.services = mkMerge [
@@ -289,7 +326,7 @@ in
           credentials = databaseCredential ++ map (p: "${p.credential}:${p.file}") cfg.passwordCredentials;
           groups = certificateGroup;
           memoryMax = cfg.memoryMax.access;
-          relax = remoteDatabase;
+          relax = remoteDatabase // inHomes [ cfg.mailRoot ];
         })
       ])
       (mkIf cfg.dashboard.enable (
@@ -299,7 +336,10 @@ in
             user = "postrider-dashboard";
             group = "postrider";
             # SQLite needs its shared-memory file beside the database even for reading.
-            writes = [ "/var/lib/postrider" ];
+            writes = [
+              "/var/lib/postrider"
+              "/run/postrider"
+            ];
             credentials =
               databaseCredential
               ++ optional (
@@ -313,6 +353,10 @@ in
     ];
 
     systemd.sockets = mkMerge [
+      # Clients that come while a role cannot start must not close its sockets for good.
+      (lib.genAttrs (map (lib.removeSuffix ".socket") (lib.concatMap socketUnitsOf roles)) (_: {
+        socketConfig.TriggerLimitIntervalSec = 0;
+      }))
       (mapAttrs' mkSocket (lib.filterAttrs (_: l: l.enable) cfg.listeners))
       {
         postrider-lmtp = {

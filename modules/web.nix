@@ -13,6 +13,12 @@ let
   web = cfg.web;
   proxy = cfg.reverseProxy;
   domains = lib.attrNames cfg.domains;
+  # Who else wants the ports of the web on this machine; sites that say where they listen know what they do.
+  isAt = protocol: port: cfg.listeners.${protocol}.enable && cfg.listeners.${protocol}.port == port;
+  sites = lib.optionals (config.services.nginx.enable && !proxy.enable) (
+    lib.filter (site: site.listen == [ ]) (lib.attrValues config.services.nginx.virtualHosts)
+  );
+  withTls = site: site.addSSL || site.forceSSL || site.onlySSL;
   names =
     lib.optionals web.autoconfig.enable (
       lib.concatMap (domain: [
@@ -52,8 +58,18 @@ in
           message = "services.postrider.web and services.postrider.reverseProxy would both answer on port 443; use reverseProxy.autoconfig and reverseProxy.mtaSts instead of web.*, or take the reverse proxy out.";
         }
         {
-          assertion = !(proxy.enable && cfg.listeners.https.enable && cfg.listeners.https.port == 443);
+          assertion = !(proxy.enable && isAt "https" 443);
           message = "services.postrider.listeners.https and services.postrider.reverseProxy cannot both have port 443; take one of them out, or give the listener another port.";
+        }
+        {
+          assertion = !(proxy.enable && isAt "http" 80);
+          message = "services.postrider.listeners.http and services.postrider.reverseProxy cannot both have port 80; take one of them out.";
+        }
+        {
+          assertion =
+            !(lib.any (site: !site.onlySSL) sites && isAt "http" 80)
+            && !(lib.any withTls sites && isAt "https" 443);
+          message = "services.nginx has sites on a port that services.postrider serves for certificates, web.* or setUpLinks; use services.postrider.reverseProxy with certificates.acme instead, or say by `listen` of the sites where they are.";
         }
         {
           assertion =

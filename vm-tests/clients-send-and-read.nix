@@ -111,6 +111,18 @@
           server.succeed("systemctl start postrider-imap.socket postrider-pop3.socket postrider-access.service")
           server.succeed("systemctl restart postrider-health-gate.service")
 
+      with subtest("a certificate made on the spot is kept for its name, and made anew for another"):
+          mine, restart = "/var/lib/postrider-self-signed", "systemctl restart postrider-self-signed.service"
+          of_key = f"sha256sum {mine}/key.pem"
+          before = server.succeed(of_key)
+          assert server.succeed(restart, of_key) == before
+          server.succeed(
+              "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=old.example.test"
+              f" -addext subjectAltName=DNS:old.example.test -keyout {mine}/key.pem -out {mine}/cert.pem"
+          )
+          server.succeed(restart)
+          server.succeed(f"openssl x509 -in {mine}/cert.pem -noout -checkhost mail.example.test | grep 'does match'")
+
       with subtest("journals without errors"):
           no_errors(server, meant="^-- |health-gate|Health gate|do all listeners answer|masked")
     '';

@@ -1,5 +1,6 @@
 # Promise: whoever has only the console of the image gives a user a password and can then read mail; a mistyped password
-# and a change of the network or an installation that is not confirmed change nothing.
+# and a change of the network or an installation that is not confirmed change nothing. The server gets another name, a domain and a
+# user while it runs.
 { self }:
 { lib, pkgs, ... }:
 {
@@ -28,7 +29,8 @@
 
 
     def install(disk: str, *answers: str) -> str:
-        words = ["printf", "%s\\n", disk, "mail.example.com", "example.com", "john", *answers]
+        who = ["yes"] if server.execute("test -e /run/postrider-menu/who")[0] == 0 else ["mail.example.com", "example.com", "john"]
+        words = ["printf", "%s\\n", disk, *who, *answers]
         return server.execute(shlex.join(words) + " | /etc/installer 2>&1")[1]
 
 
@@ -60,18 +62,40 @@
 
     with subtest("the menu says how the server is doing and does not stumble over a wrong answer"):
         out = menu("nine", "4", "1")
-        assert "One of 1 to 6" in out and "access" in out and "port 993" in out, out
+        assert "One of 1 to 7" in out and "access" in out and "port 993" in out, out
 
     with subtest("a network is set only when it is confirmed"):
-        menu("3", "lo", "192.0.2.77/32", "", "no")
+        menu("3", "lo", "192.0.2.77/32", "", "", "no")
         server.fail("ip address show dev lo | grep -F 192.0.2.77")
-        menu("3", "lo", "192.0.2.77/32", "", "yes")
+        menu("3", "lo", "192.0.2.77/32", "", "192.0.2.53", "yes")
         server.succeed("ip address show dev lo | grep -F 192.0.2.77")
+        server.succeed("grep -xF 'nameserver 192.0.2.53' /etc/resolv.conf")
+
+    with subtest("names that NixOS would refuse are refused before anything is done"):
+        for name, domain, user, why in (
+            ("mail..example.com", "example.com", "john", "no name of a host"),
+            ("mail.example.com", "-a.example", "john", "no domain"),
+            ("mail.example.com", "example.com", ".john", "no name of a user"),
+            ("mail.example.com", "example.com", "a..b", "no name of a user"),
+        ):
+            out = menu("7", name, domain, user)
+            assert why in out, out
+
+    with subtest("the server has another name, a domain and a user, and all others as before"):
+        out = menu("7", "post.example.net", "example.net", "dora", "staple", "staple")
+        assert "This server is post.example.net now" in out, out
+        send(server, "dora@example.net", "staple", "ann@example.test", "from the new one")
+        wait_for_mail(server, "ann@example.test", "ann", "from the new one")
+        send(server, "ann@example.test", "ann", "dora@example.net", "to the new one")
+        wait_for_mail(server, "dora@example.net", "staple", "to the new one")
+        server.succeed("timeout 20 bash -c 'exec 3<>/dev/tcp/localhost/25 && read -r line <&3 && [[ $line == \"220 post.example.net\"* ]]'")
+        server.succeed("echo | openssl s_client -connect localhost:993 | openssl x509 -noout -checkhost post.example.net | grep 'does match'")
 
     with subtest("an installation shows its plan first, and touches nothing that is not confirmed"):
         server.succeed("truncate -s 10G /var/tmp/disk; truncate -s 1G /var/tmp/small")
         out = install("/var/tmp/disk", "horse", "horse", "yes")
         assert "EVERYTHING ON IT IS ERASED" in out and "(10 GiB)" in out and "/boot, FAT" in out, out
+        assert "post.example.net" in out and "dora@example.net" in out and "192.0.2.77/32" in out, out
         assert "Nothing is changed." in out, out
         server.succeed("cmp -n 2097152 /var/tmp/disk /dev/zero")
         for disk, why in (("/var/tmp/small", "too small"), ("/var/tmp/none", "is no disk")):

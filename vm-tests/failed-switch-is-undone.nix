@@ -24,7 +24,7 @@ let
         sleep 3
       '';
     };
-  # It does not start again, for a client of another protocol would start the role, and the role its sockets.
+  # It does not start again, for a client of another protocol would start the role, and the role wants its sockets.
   held = "/run/systemd/system/postrider-imap.socket.d/held.conf";
   silence = "mkdir -p ${dirOf held}; printf '[Unit]\\nAssertPathExists=/nowhere\\n' > ${held}; systemctl daemon-reload; systemctl stop postrider-imap.socket";
   staged = {
@@ -57,10 +57,14 @@ in
       };
       # A switch would try to install it.
       boot.loader.grub.enable = false;
-      specialisation.broken.configuration.services.postrider = {
-        domains."example.test".users.carol = { };
-        # An address this machine does not have.
-        listeners.imap.addresses = [ "192.0.2.1" ];
+      specialisation.broken.configuration = {
+        services.postrider = {
+          domains."example.test".users.carol = { };
+          # Moved, so that it is opened anew…
+          listeners.imap.port = 1143;
+        };
+        # … which fails.
+        systemd.sockets.postrider-imap.unitConfig.AssertPathExists = "/nowhere";
       };
       system.extraDependencies = lib.attrValues staged;
       environment.etc =

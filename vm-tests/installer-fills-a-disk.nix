@@ -81,6 +81,8 @@ in
             server.succeed(f"cmp -n 2097152 {DISK} /dev/zero")
 
         with subtest("one that is confirmed makes what the plan says"):
+            server.succeed("mkdir -p /run/postrider-menu")
+            server.succeed("printf '%s\\n' eth0 192.0.2.10/24 192.0.2.1 192.0.2.53 > /run/postrider-menu/network")
             out = at_the_console(DISK)
             assert "Installed." in out, out
             table = json.loads(server.succeed(f"lsblk --json --bytes --output NAME,FSTYPE,LABEL,SIZE {DISK}"))
@@ -92,6 +94,9 @@ in
 
         with subtest("what is installed is a configuration for these answers"):
             server.succeed("nix-instantiate --parse /run/written/*.nix")
+            network = server.succeed("cat /run/written/network.nix")
+            assert '"192.0.2.10"; prefixLength = 24;' in network and '"192.0.2.1"' in network, network
+            assert 'nameservers = [ "192.0.2.53" ]' in network, network
             written = server.succeed("cat /run/written/configuration.nix")
             for text in ('"post"', '"example.net"', '"example.org".users."carol"', '"/etc/secrets/carol"', f'"{DISK}"'):
                 assert text in written, text

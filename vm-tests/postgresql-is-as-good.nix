@@ -54,5 +54,13 @@
 
     with subtest("journals without errors"):
         no_errors(server)
+
+    with subtest("roles outlive a database that is stopped, and go on when it is there again"):
+        ids = server.succeed("systemctl show -P MainPID postrider-access postrider-mta")
+        server.succeed("systemctl stop postgresql.service 'postgresql@*.service'")
+        server.succeed("systemctl start postgresql.service")
+        send(server, "ann@example.test", "ann", "bob@example.test", "the database is back")
+        wait_for_mail(server, "bob@example.test", "bob", "the database is back")
+        assert server.succeed("systemctl show -P MainPID postrider-access postrider-mta") == ids
   '';
 }

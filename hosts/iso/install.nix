@@ -21,6 +21,7 @@ pkgs.writeShellApplication {
     ask() {
       read -r -p "$1: " "$2" || { echo "Nothing is changed."; exit 0; }
     }
+    ${import ./questions.nix}
     give_up() {
       echo "$1" >&2
       exit 1
@@ -46,9 +47,33 @@ pkgs.writeShellApplication {
         -e "s|domains.\"example.com\".users.\"john\"|domains.\"$domain\".users.\"$user\"|" \
         -e "s|/etc/secrets/john|/etc/secrets/$user|" "$1"
     }
-    # Partition N of a disk, by the name the kernel gives it.
+    # Partition N of a disk, by the name the kernel gives it, whatever link leads to it.
     part() {
-      case $disk in *[0-9]) echo "''${disk}p$1" ;; *) echo "$disk$1" ;; esac
+      local real
+      real=$(readlink -f "$disk")
+      case $real in *[0-9]) echo "''${real}p$1" ;; *) echo "$real$1" ;; esac
+    }
+    # The address that was set by hand in the menu, or nothing: then it is asked for by DHCP.
+    network() {
+      local card address router server version=4
+      [ -e "$remembered/network" ] || { echo "{ }"; return; }
+      { read -r card; read -r address; read -r router; read -r server; } <"$remembered/network"
+      case $address in *:*) version=6 ;; esac
+      echo "{"
+      echo "  networking.interfaces.\"$card\".ipv$version.addresses = ["
+      echo "    { address = \"''${address%/*}\"; prefixLength = ''${address#*/}; }"
+      echo "  ];"
+      case $router in
+        "") ;;
+        *:*) echo "  networking.defaultGateway6 = { address = \"$router\"; interface = \"$card\"; };" ;;
+        *) echo "  networking.defaultGateway = { address = \"$router\"; interface = \"$card\"; };" ;;
+      esac
+      [ -z "$server" ] || echo "  networking.nameservers = [ \"$server\" ];"
+      echo "}"
+    }
+
+    address() {
+      if [ -e "$remembered/network" ]; then sed -n 2p "$remembered/network"; else echo "that its network gives it"; fi
     }
 
     echo "Disks of this machine:"
@@ -61,12 +86,12 @@ pkgs.writeShellApplication {
     bytes=$(size_of "$disk")
     [ "$bytes" -ge "$smallest" ] || give_up "$disk is too small: 8 GiB are the least."
 
-    ask "Name of this server (such as mail.example.com)" name
-    [[ $name =~ ^[a-z0-9-]+(\.[a-z0-9-]+)+$ ]] || give_up "$name is no name of a host: lower case, with its domain."
-    ask "Domain of the mail addresses (such as example.com)" domain
-    [[ $domain =~ ^[a-z0-9-]+(\.[a-z0-9-]+)+$ ]] || give_up "$domain is no domain: lower case."
-    ask "First user (such as john, for john@$domain)" user
-    [[ $user =~ ^[a-z0-9._-]+$ ]] || give_up "$user is no name of a user: lower case, without @."
+    # What is set up already is taken over, if that is wanted.
+    if [ -e "$remembered/who" ]; then
+      { read -r name; read -r domain; read -r user; } <"$remembered/who"
+      ask "As $name, with $user@$domain? (yes/no)" sure
+    fi
+    [ "$sure" = yes ] || ask_who || exit 1
     read -r -s -p "Password for $user@$domain: " word && echo
     read -r -s -p "Once more: " again && echo
     { [ -n "$word" ] && [ "$word" = "$again" ]; } || give_up "The two are not the same. Nothing is changed."
@@ -80,7 +105,7 @@ pkgs.writeShellApplication {
         2  512 MiB   /boot, FAT (EFI system partition)
         3  the rest  /, ext4
       NixOS with Postrider as $name, for $user@$domain, with a certificate made on the spot
-      (/etc/nixos/configuration.nix says how to get a real one)
+      (/etc/nixos/configuration.nix says how to get a real one), at the address $(address)
 
     PLAN
     ask "To go on, type the name of the disk once more" sure
@@ -99,6 +124,7 @@ pkgs.writeShellApplication {
     (umask 077 && postrider user hash <<<"$word" >"$target/etc/secrets/$user")
     nixos-generate-config --root "$target"
     fill_in ${configuration} >"$target/etc/nixos/configuration.nix"
+    network >"$target/etc/nixos/network.nix"
     cp ${flake} "$target/etc/nixos/flake.nix"
     chmod 644 "$target/etc/nixos/flake.nix"
 

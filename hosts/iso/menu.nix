@@ -1,41 +1,83 @@
 # The menu on the console of the image, plain enough for a serial line. It changes the running system only: after a restart
-# the image is as it was. Only the installation changes a disk.
+# the image is as it was. Only the installation changes a disk; it begins with what was set up here.
 { pkgs }:
 pkgs.writeShellApplication {
   name = "postrider-menu";
   # `ip`, `postrider` and `postrider-install` are those of the system.
+  runtimeInputs = [ pkgs.openssl ];
   text = ''
+    name="" domain="" user=""
     ask() {
       # An end of the input is the end of the menu, not an empty answer for ever.
       read -r -p "$1: " "$2" || exit 0
     }
+    ${import ./questions.nix}
     addresses() {
       echo "This machine's addresses (IMAP on port 993, submission on port 465):"
       ip -brief address show scope global
+    }
+    ask_password() {
+      read -r -s -p "New password: " word && echo
+      read -r -s -p "Once more: " again && echo
+      if [ -z "$word" ] || [ "$word" != "$again" ]; then
+        echo "The two are not the same; nothing is changed."
+        return 1
+      fi
     }
     password() {
       local user word again
       postrider user list
       ask "Whose password (such as ann@example.test)" user
-      read -r -s -p "New password: " word && echo
-      read -r -s -p "Once more: " again && echo
-      if [ -z "$word" ] || [ "$word" != "$again" ]; then
-        echo "The two are not the same; nothing is changed."
-        return
-      fi
+      ask_password || return
       postrider user passwd "$user" <<<"$word"
     }
     network() {
-      local card address router sure
+      local card address router server sure
       ip -brief link show
       ask "Which card" card
       ask "Address with its prefix (such as 192.0.2.10/24)" address
       ask "Router (empty for none)" router
-      echo "To do: ip address replace $address dev $card''${router:+; ip route replace default via $router dev $card}"
+      ask "Name server (empty for none)" server
+      echo "To do: ip address replace $address dev $card''${router:+; ip route replace default via $router dev $card}''${server:+; nameserver $server}"
       ask "Do it? (yes/no)" sure
       [ "$sure" = yes ] || { echo "Nothing is changed."; return; }
-      ip address replace "$address" dev "$card" && ip link set "$card" up
-      [ -z "$router" ] || ip route replace default via "$router" dev "$card"
+      ip address replace "$address" dev "$card" && ip link set "$card" up || return
+      [ -z "$router" ] || ip route replace default via "$router" dev "$card" || return
+      if [ -z "$server" ]; then
+        :
+      elif command -v resolvconf >/dev/null; then
+        echo "nameserver $server" | resolvconf -m 0 -a "$card.menu"
+      else
+        echo "nameserver $server" >/etc/resolv.conf
+      fi
+      mkdir -p "$remembered"
+      printf '%s\n' "$card" "$address" "$router" "$server" >"$remembered/network"
+    }
+    # The name is in the configuration file, which is part of the image: another one is laid over it.
+    greet_as() {
+      local certificates=/var/lib/postrider-self-signed file=/etc/postrider/postrider.toml mine=$remembered/postrider.toml
+      mkdir -p "$remembered" "$certificates"
+      # A second time it is read from the one that lies there.
+      sed "0,/^hostname *=/s|^hostname *=.*|hostname = \"$name\"|" "$file" >"$mine.new" || return
+      umount "$file" 2>/dev/null || true
+      mv "$mine.new" "$mine" && mount --bind "$mine" "$file" || return
+      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=$name" \
+        -addext "subjectAltName=DNS:$name,DNS:localhost" \
+        -keyout "$certificates/key.pem" -out "$certificates/cert.pem" 2>/dev/null || return
+      systemctl restart postrider-certificates.service || return
+      systemctl restart postrider-access.service postrider-mta.service postrider-dashboard.service || return
+      { echo "''${name%%.*}" >/proc/sys/kernel/hostname; } 2>/dev/null || true
+    }
+    set_up() {
+      local word again
+      ask_who || return
+      echo "Password for $user@$domain"
+      ask_password || return
+      postrider domain list | grep -qw -F -- "$domain" || postrider domain add "$domain" || return
+      postrider user add "$user@$domain" <<<"$word" || return
+      greet_as || return
+      printf '%s\n' "$name" "$domain" "$user" >"$remembered/who"
+      echo "This server is $name now, with mail for $user@$domain."
     }
     status() {
       postrider status
@@ -54,6 +96,7 @@ pkgs.writeShellApplication {
       4  how the server is doing
       5  install on a disk of this machine
       6  a shell (`postrider-menu` comes back here)
+      7  name of this server, domain and first user
 
     MENU
       ask "Which" choice
@@ -65,7 +108,8 @@ pkgs.writeShellApplication {
         4) status || true ;;
         5) postrider-install || true ;;
         6) exit 0 ;;
-        *) echo "One of 1 to 6, please." ;;
+        7) set_up || true ;;
+        *) echo "One of 1 to 7, please." ;;
       esac
     done
   '';

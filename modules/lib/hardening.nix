@@ -3,6 +3,7 @@
 let
   base = {
     AmbientCapabilities = "";
+    BindPaths = [ ];
     CapabilityBoundingSet = "";
     DeviceAllow = "";
     DevicePolicy = "closed";
@@ -62,6 +63,32 @@ in
       inherit because;
     };
   };
+
+  # What works on files that lie in homes: it sees those, and nothing else there.
+  inHomes =
+    paths:
+    let
+      isIn = path: home: path == home || lib.hasPrefix "${home}/" path;
+      found = lib.filter (
+        path:
+        lib.any (isIn (toString path)) [
+          "/home"
+          "/root"
+          "/run/user"
+        ]
+      ) paths;
+      because = "its files lie in somebody's home";
+    in
+    lib.optionalAttrs (found != [ ]) {
+      BindPaths = {
+        value = map toString found;
+        inherit because;
+      };
+      ProtectHome = {
+        value = "tmpfs";
+        inherit because;
+      };
+    };
 
   # harden { Key = { value = …; because = "…"; }; }: the base with named relaxations. A relaxation of a key that the
   # base does not hold is a mistake, and so is one without a reason.

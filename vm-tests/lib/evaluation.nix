@@ -1,5 +1,5 @@
-# Evaluates small configurations that must be refused or warned about, each with the sentence that must be said, and the
-# hosts, about which nothing must be said.
+# Evaluates small configurations that must be refused or warned about, each with the sentence that must be said, or of which
+# something must hold, and the hosts, about which nothing must be said.
 {
   lib,
   pkgs,
@@ -46,7 +46,8 @@ let
     ) "${name}: wanted a message with `${wanted}`, got: ${lib.concatStringsSep " | " messages}";
 
   # A case is refused by an assertion (its `message`, and in it what is at fault if `naming` says so), by the type of an
-  # option (`option`) or when it is used (`value`), or it is accepted with a `warning`.
+  # option (`option`) or when it is used (`value`), or it is accepted with a `warning`, or as what it has to be (`holds`, a
+  # list of facts about the finished configuration).
   judge =
     name: case:
     if case ? value then
@@ -63,6 +64,25 @@ let
           ) (evaluate case.module).config
         )
       ) "${name}: is not refused by the option's type"
+    else if case ? holds then
+      lib.concatLists (
+        lib.imap1 (n: fact: lib.optional (!fact) "${name}: fact ${toString n} does not hold") (
+          case.holds {
+            inherit lib;
+            inherit (evaluate case.module) config;
+            # The same with something more.
+            also =
+              module:
+              (evaluate {
+                imports = [
+                  case.module
+                  module
+                ];
+              }).config;
+          }
+        )
+      )
+      ++ map (message: "${name}: is refused: ${message}") (failedAssertions case.module)
     else if case ? warning then
       among name case.warning (evaluate case.module).config.warnings
       ++ map (message: "${name}: is refused: ${message}") (failedAssertions case.module)

@@ -10,6 +10,7 @@
           postrider.nixosModules.default
           ./configuration.nix
           ./hardware-configuration.nix
+          ./network.nix
         ];
       };
     };

@@ -1,0 +1,37 @@
+# A copy on another machine is made with a key and by a name that are given, one in a directory needs no network; either holds
+# every secret.
+{
+  module.services.postrider = {
+    domains."example.test".users.ann.hashedPasswordFile = "/run/secrets/ann";
+    dashboard = {
+      enable = true;
+      passwordFile = "/run/secrets/page";
+    };
+    backup.enable = true;
+  };
+  holds =
+    { lib, also, ... }:
+    let
+      offsite =
+        backup:
+        (also { services.postrider = { inherit backup; }; })
+        .systemd.services.postrider-offsite.serviceConfig;
+      remote = {
+        remote = "backup@vault.example.com:postrider";
+        remoteHostKeys = [ "vault.example.com ssh-ed25519 AAAA" ];
+        remoteKeyFile = "/run/secrets/backup-ssh-key";
+      };
+      shell =
+        (also { services.postrider.backup = remote; }).services.postrider.settings.backup.remote_shell;
+      directory = offsite { remote = "/mnt/vault/postrider"; };
+    in
+    [
+      (lib.hasInfix "-o UserKnownHostsFile=/nix/store/" shell)
+      (lib.hasInfix "-o IdentityFile=\${CREDENTIALS_DIRECTORY}/backup-remote-key" shell)
+      (lib.elem "backup-remote-key:/run/secrets/backup-ssh-key" (offsite remote).LoadCredential)
+      (lib.elem "dashboard-password:/run/secrets/page" (offsite remote).LoadCredential)
+      (!(offsite remote).PrivateNetwork)
+      directory.PrivateNetwork
+      (lib.elem "/mnt/vault/postrider" directory.ReadWritePaths)
+    ];
+}
