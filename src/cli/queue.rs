@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::de::DeserializeOwned;
 
-use super::context::Context;
+use super::context::{Accounts, Context};
 use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown, print};
 use super::user::rounded;

@@ -64,7 +64,9 @@ impl Particulars {
         }
         let single = [&self.name, &self.organisation].into_iter().chain(&self.telephones);
         if single.into_iter().any(|text| text.chars().count() > LONGEST || text.contains(char::is_control)) {
-            return Err(Unfit::Rule("a name, an organisation and a telephone number are one line of 200 characters at most"));
+            return Err(Unfit::Rule(
+                "a name, an organisation and a telephone number are one line of 200 characters at most",
+            ));
         }
         if self.note.chars().count() > LONGEST_NOTE {
             return Err(Unfit::Rule("the note is longer than 10000 characters"));
@@ -116,7 +118,9 @@ impl Particulars {
             }
         }
         // Apple's name for what is gone.
-        kept.retain(|line| line.property() != "X-ABLABEL" || line.group().is_none_or(|group| !dropped_groups.contains(group)));
+        kept.retain(|line| {
+            line.property() != "X-ABLABEL" || line.group().is_none_or(|group| !dropped_groups.contains(group))
+        });
         let mut new = String::new();
         let mut add = |line: String| new.push_str(&folded(&line));
         if is_renamed {
@@ -298,14 +302,25 @@ mod tests {
     fn what_is_not_changed_stays_as_it_was() {
         let read = Particulars::of(FOREIGN);
         let same = read.written_into(FOREIGN, NOW);
-        let without_rev = |card: &str| card.lines().filter(|line| !line.starts_with("REV")).map(str::to_owned).collect::<Vec<_>>();
+        let without_rev =
+            |card: &str| card.lines().filter(|line| !line.starts_with("REV")).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(without_rev(&same), without_rev(FOREIGN));
-        let changed = Particulars { addresses: vec!["ann@home.test".to_owned(), "new@example.test".to_owned()], note: String::new(), ..read };
+        let changed = Particulars {
+            addresses: vec!["ann@home.test".to_owned(), "new@example.test".to_owned()],
+            note: String::new(),
+            ..read
+        };
         let card = changed.written_into(FOREIGN, NOW);
         for gone in ["ann@example.test", "X-ABLabel", "NOTE", "20200101"] {
             assert!(!card.contains(gone), "{gone}: {card}");
         }
-        for kept in ["EMAIL;PREF=1:\r\n  ann@home.test\r\n", "N:Lee;Ann;;Dr.;\r\n", "aaaa\r\n bbbb\r\n", "X=\"a:b\":kept", "EMAIL:new@example.test\r\n"] {
+        for kept in [
+            "EMAIL;PREF=1:\r\n  ann@home.test\r\n",
+            "N:Lee;Ann;;Dr.;\r\n",
+            "aaaa\r\n bbbb\r\n",
+            "X=\"a:b\":kept",
+            "EMAIL:new@example.test\r\n",
+        ] {
             assert!(card.contains(kept), "{kept}: {card}");
         }
         assert_eq!(Particulars::of(&card), changed);
@@ -315,7 +330,8 @@ mod tests {
     #[test]
     fn new_cards_say_what_was_meant() {
         for name in ["Ann Lee", "Zoë", "A; b, c \\ d", &"ü".repeat(150)] {
-            let wanted = Particulars { note: "a\nb;c".to_owned(), organisation: "X; Y".to_owned(), ..of(name, &["a@b.test"]) };
+            let wanted =
+                Particulars { note: "a\nb;c".to_owned(), organisation: "X; Y".to_owned(), ..of(name, &["a@b.test"]) };
             let wanted = wanted.checked().unwrap();
             let card = wanted.card("id-1", NOW);
             assert_eq!(Particulars::of(&card), wanted, "{card}");
@@ -327,7 +343,13 @@ mod tests {
     #[test]
     fn what_is_no_contact_is_refused() {
         assert_eq!(of("", &[" a@b.test "]).checked().unwrap(), of("a@b.test", &["a@b.test"]));
-        for wrong in [of("", &[]), of("x", &["no address"]), of("a\nb", &[]), of(&"x".repeat(201), &[]), of("x", &["a@b.test"; 51])] {
+        for wrong in [
+            of("", &[]),
+            of("x", &["no address"]),
+            of("a\nb", &[]),
+            of(&"x".repeat(201), &[]),
+            of("x", &["a@b.test"; 51]),
+        ] {
             assert!(wrong.clone().checked().is_err(), "{wrong:?}");
         }
     }

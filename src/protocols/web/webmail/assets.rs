@@ -104,7 +104,8 @@ mod tests {
     fn texts(file: &str) -> BTreeMap<&str, BTreeSet<&str>> {
         let lines = ASSETS[file].text.lines();
         let text = |line: &'static str| line.strip_prefix("  ")?.strip_suffix("\",")?.split_once(": \"");
-        let filled = |text: &'static str| text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+        let filled =
+            |text: &'static str| text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
         lines.filter_map(text).map(|(name, text)| (name, filled(text).collect())).collect()
     }
 
@@ -112,8 +113,10 @@ mod tests {
     fn every_language_says_everything() {
         let english = texts("texts-en.js");
         assert!(english.len() > 300);
-        let languages = ASSETS["texts.js"].text.split_once("LANGUAGES = { ").and_then(|(_, rest)| rest.split_once(" }"));
-        let languages: Vec<&str> = languages.unwrap().0.split(", ").filter_map(|one| one.split_once(':')).map(|(word, _)| word).collect();
+        let languages =
+            ASSETS["texts.js"].text.split_once("LANGUAGES = { ").and_then(|(_, rest)| rest.split_once(" }"));
+        let languages: Vec<&str> =
+            languages.unwrap().0.split(", ").filter_map(|one| one.split_once(':')).map(|(word, _)| word).collect();
         assert!(languages.len() > 3);
         for language in languages {
             assert_eq!(texts(&format!("texts-{language}.js")), english, "{language}");

@@ -58,7 +58,9 @@ impl TryFrom<Named> for Attached {
             Named { upload: None, folder: Some(folder), uid: Some(uid), part: Some(part) } => {
                 Ok(Self::Part { folder, uid, part })
             }
-            Named { upload: None, folder: Some(folder), uid: Some(uid), part: None } => Ok(Self::Message { folder, uid }),
+            Named { upload: None, folder: Some(folder), uid: Some(uid), part: None } => {
+                Ok(Self::Message { folder, uid })
+            }
             _ => Err("an attachment is an `upload`, or a `folder` and a `uid`, perhaps with a `part`"),
         }
     }
@@ -210,7 +212,9 @@ mod tests {
         assert!(matches!(read(r#"{"upload":"x"}"#), Ok(Attached::Upload { .. })));
         assert!(matches!(read(r#"{"folder":"INBOX","uid":1,"part":2}"#), Ok(Attached::Part { part: 2, .. })));
         assert!(matches!(read(r#"{"folder":"INBOX","uid":1}"#), Ok(Attached::Message { .. })));
-        for wrong in [r#""part":-1"#, r#""part":"2""#, r#""part":1.5"#, r#""part":null"#, r#""prat":2"#, r#""upload":"x""#] {
+        for wrong in
+            [r#""part":-1"#, r#""part":"2""#, r#""part":1.5"#, r#""part":null"#, r#""prat":2"#, r#""upload":"x""#]
+        {
             assert!(read(&format!(r#"{{"folder":"INBOX","uid":1,{wrong}}}"#)).is_err(), "{wrong}");
         }
     }

@@ -75,7 +75,8 @@ pub(super) async fn show(
 ) -> Answer<Response> {
     let (_, object) = find(&room, &reader, &asked.book, &asked.object).await?;
     let contact = Particulars::of(&String::from_utf8_lossy(&object.content));
-    let shown = serde_json::json!({ "book": asked.book, "object": asked.object, "etag": object.info.etag, "contact": contact });
+    let shown =
+        serde_json::json!({ "book": asked.book, "object": asked.object, "etag": object.info.etag, "contact": contact });
     Ok(Json(shown).into_response())
 }
 
@@ -104,11 +105,7 @@ impl Known {
 }
 
 /// Stores a contact. Of one that is there, only what was changed is written anew.
-pub(super) async fn save(
-    State(room): State<Arc<Room>>,
-    reader: Reader,
-    Wish(wish): Wish<Saving>,
-) -> Answer<Response> {
+pub(super) async fn save(State(room): State<Arc<Room>>, reader: Reader, Wish(wish): Wish<Saving>) -> Answer<Response> {
     let (needs, now) = (&room.needs, room.needs.clock.now());
     let contact = wish.contact.checked().map_err(unfit)?;
     let (book, condition, draft) = match &wish.changes {
@@ -175,7 +172,9 @@ fn unfit(unfit: Unfit) -> Problem {
 
 fn refused(error: Error) -> Problem {
     match error {
-        Error::Condition => Problem::new(StatusCode::CONFLICT, "Another program has changed this contact. Open it again."),
+        Error::Condition => {
+            Problem::new(StatusCode::CONFLICT, "Another program has changed this contact. Open it again.")
+        }
         Error::NoObject | Error::NoCollection => Problem::missing("This contact is not there any more."),
         Error::TooManyObjects(_) | Error::Full(_) => {
             Problem::new(StatusCode::INSUFFICIENT_STORAGE, "Your address book is full. Remove a contact first.")

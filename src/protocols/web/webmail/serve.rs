@@ -12,8 +12,8 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Room, acts, assets, changes, contacts, conversations, devices, door, drafts, elsewhere, folders, list, parts, people, read, scripts,
-    security, send, signing_in, uploads,
+    Room, acts, assets, changes, contacts, conversations, devices, door, drafts, elsewhere, folders, list, parts,
+    people, read, scripts, security, send, signing_in, uploads,
 };
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};

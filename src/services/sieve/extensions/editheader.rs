@@ -58,7 +58,8 @@ fn is_protected(name: &str, settings: &crate::services::sieve::SieveSettings) ->
 
 /// Besides, those by which mail is known that goes in a circle.
 fn is_protected_from_deletion(name: &str, settings: &crate::services::sieve::SieveSettings) -> bool {
-    let tells_of_circles = ["Received", "Delivered-To", "Auto-Submitted"].iter().any(|one| name.eq_ignore_ascii_case(one));
+    let tells_of_circles =
+        ["Received", "Delivered-To", "Auto-Submitted"].iter().any(|one| name.eq_ignore_ascii_case(one));
     tells_of_circles || is_protected(name, settings)
 }
 
