@@ -84,7 +84,8 @@ async fn without_a_server_or_a_database_it_is_said_how_to_go_on() {
     let write = |database: &str| {
         let text = format!(
             "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = \"{0}/run\"\n\
-             [storage]\nmail_root = \"{0}/mail\"\ndatabase = \"sqlite:{0}/{database}\"\n[spool]\ndirectory = \"{0}/spool\"\n",
+             [storage]\nmail_root = \"{0}/mail\"\ndatabase = \"sqlite:{0}/{database}\"\n[spool]\ndirectory = \"{0}/spool\"\n\
+             [[listener]]\nprotocol = \"metrics\"\nbind = [\"127.0.0.1:0\"]\n",
             place.path().display()
         );
         std::fs::write(&config, text).unwrap();

@@ -209,7 +209,7 @@ async fn lists_have_every_message_of_many_recipients(database: Database) {
     let world = World::new(database, SetUp::default());
     let mail = mail(&[]);
     // Two are more than one answer holds, and so is the last one alone.
-    let sizes = [12_000, 12_000, 20_001, 1];
+    let sizes = [1, 12_000, 12_000, 20_001];
     for size in sizes {
         let recipients = (0..size).map(|n| to(&format!("r{n}@x.test"), "mx:x.test", &world)).collect();
         world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
@@ -222,6 +222,8 @@ async fn lists_have_every_message_of_many_recipients(database: Database) {
             after = Some(last.entry.id);
             seen.extend(page.iter().map(|listing| listing.recipients.len()));
         }
+        // Ids of one moment have no order.
+        seen.sort_unstable();
         assert_eq!(seen, sizes, "{selection:?}");
     }
 }
