@@ -28,7 +28,7 @@ pub(super) struct Context {
 
 /// The accounts, for a command that works on them beside the running server.
 pub(super) struct Accounts {
-    pub(super) config: Config,
+    pub(super) config: Box<Config>,
     pub(super) directory: Directory,
     pub(super) database: Database,
     pub(super) journal: Journal,
@@ -67,7 +67,7 @@ impl Context {
 
     /// Opens the accounts.
     pub(super) async fn accounts(&self) -> anyhow::Result<Accounts> {
-        let config = self.config()?;
+        let config = Box::new(self.config()?);
         let database = Database::connect(&database_url(&config)?, &config.database).await?;
         database.migrate().await?;
         let (clock, tasks): (SharedClock, _) = (Arc::new(SystemClock), Tasks::new());

@@ -179,7 +179,7 @@ async fn home(user: &Address, context: &Context) -> anyhow::Result<(Config, Home
     accounts.closed().await;
     let scripts = Scripts::new(config.storage.mail_root.as_path(), Live::new(config.scripts.clone()));
     let home = scripts.home(&account.address)?;
-    Ok((config, home))
+    Ok((*config, home))
 }
 
 fn show(home: &Home, name: Option<ScriptName>, context: &Context) -> Outcome {

@@ -19,13 +19,15 @@ const DEPTH: usize = 8;
 /// More files are in no directory of configuration.
 const MOST_FILES: usize = 20_000;
 /// Settings with paths to what is in a backup by itself, or belongs to the running server.
-const NO_CONFIGURATION: [&str; 7] = [
+const NO_CONFIGURATION: [&str; 8] = [
     "backup.drill_directory",
     "backup.s3.cache_directory",
     "guard.nftables.program",
     "server.control_directory",
     "spool.directory",
     "storage.mail_root",
+    // Taken where it is there.
+    "tls.acme_state",
     "webmail.submission",
 ];
 
@@ -51,8 +53,8 @@ pub(super) fn of(context: &Context, config: &Config, database: Database) -> anyh
     found.take(&source.path);
     let table: toml::Table = std::fs::read_to_string(&source.path)?.parse()?;
     found.named(&Config::shape(), &toml::Value::Table(table));
-    // It has a default, and so need not be in the text.
-    if !config.tls.acme.is_empty() {
+    // It need not be in the text, and the server makes it with its first certificate.
+    if !config.tls.acme.is_empty() && config.tls.acme_state.exists() {
         found.take(&config.tls.acme_state);
     }
     if let Some(path) = &config.accounts.declared
@@ -282,7 +284,7 @@ mod tests {
             std::fs::write(&declared, content).unwrap();
             let mut all = found(None);
             all.declared(&declared).unwrap();
-            assert_eq!(all.files.into_iter().collect::<Vec<_>>(), [password.clone()], "{name}");
+            assert_eq!(all.files.into_iter().collect::<Vec<_>>(), std::slice::from_ref(&password), "{name}");
         }
         std::fs::write(place.path().join("bad.toml"), "[").unwrap();
         assert!(found(None).declared(&place.path().join("bad.toml")).is_err());

@@ -197,7 +197,7 @@ impl Database {
                 Pools::Postgres(pool) => pool.connect_options().connect().await.err(),
             }
         };
-        tokio::time::timeout(self.0.acquire_timeout, connect).await.ok().flatten().map(Error::from)
+        tokio::time::timeout(self.0.acquire_timeout, Box::pin(connect)).await.ok().flatten().map(Error::from)
     }
 
     async fn bring_up_to_date(&self) -> Result<(), Error> {

@@ -227,7 +227,8 @@ fn resting(place: &Path) -> PathBuf {
     let text = format!(
         "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = \"{0}/run\"\n\
          [storage]\ndatabase = \"sqlite:{0}/postrider.sqlite\"\nmail_root = \"{0}/mail\"\n\
-         [spool]\ndirectory = \"{0}/spool\"\n[accounts]\ndeclared = \"{0}/accounts.toml\"\n",
+         [spool]\ndirectory = \"{0}/spool\"\n[accounts]\ndeclared = \"{0}/accounts.toml\"\n\
+         [[listener]]\nprotocol = \"metrics\"\nbind = [\"127.0.0.1:0\"]\n",
         place.display()
     );
     let path = place.join("postrider.toml");

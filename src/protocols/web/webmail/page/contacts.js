@@ -11,7 +11,7 @@ export async function show({ write }) {
   const search = h("input", { type: "search", placeholder: t("findContact"), "aria-label": t("findContact") });
   const list = h("ul", { class: "plain contacts" });
   const content = h("div", { class: "settings" }, search, list);
-  let all = [];
+  let all = [], chosen = null;
   const draw = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = all.filter(({ name, address, organisation }) => words.every((word) => `${name} ${address ?? ""} ${organisation}`.toLowerCase().includes(word)));
@@ -27,13 +27,15 @@ export async function show({ write }) {
     const { name, address, organisation } = contact;
     const choose = h("button", { type: "button", class: "choose", on: { click: () => told(get("contact", { book: contact.book, object: contact.object }).then((known) => edit(known, again))) } },
       h("strong", {}, name || address), h("small", {}, [address !== name && address, organisation].filter(Boolean).join(" · ")));
-    const begin = address && button(t("writeTo", { name: name || address }), "compose", () => { content.closest("dialog").close(""); write(written([{ name: name === address ? "" : name, address }])); });
+    const begin = address && button(t("writeTo", { name: name || address }), "compose", () => { chosen = written([{ name: name === address ? "" : name, address }]); content.closest("dialog").close(""); });
     return h("li", {}, choose, begin);
   };
   search.addEventListener("input", draw);
   content.append(h("div", { class: "actionRow" }, button(t("newContact"), null, () => edit(null, again), { text: true, kind: "main newContact" })));
   await again();
   await open(t("contacts"), content, { wide: true, initial: search });
+  // Only now: a window that closes gives the focus back.
+  if (chosen) write(chosen);
 }
 
 const told = (promise) => promise.catch((error) => toast(error.message, { problem: true }));
