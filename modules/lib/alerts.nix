@@ -64,10 +64,7 @@ in
         (rule "PostriderBackupFailed" "postrider_backup_failed > 0" "5m" "critical"
           "A backup, its check or its drill failed; the journal of its unit says why."
         )
-        (rule "PostriderBackupOld"
-          "time() - ${succeeded} > ${oldest} and ${succeeded} > 0"
-          "15m"
-          "critical"
+        (rule "PostriderBackupOld" "time() - ${succeeded} > ${oldest} and ${succeeded} > 0" "15m" "critical"
           "The last backup is older than ${backupAge}; look at the timer that calls `postrider backup create`."
         )
         (rule "PostriderHandshakesFail"
