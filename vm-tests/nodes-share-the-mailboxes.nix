@@ -48,8 +48,8 @@ let
         };
       };
       systemd.services = {
-        postrider-access.unitConfig.RequiresMountsFor = "/var/mail/vhosts";
-        postrider-mta.unitConfig.RequiresMountsFor = "/var/spool/postrider";
+        postrider-access.unitConfig.RequiresMountsFor = [ "/var/mail/vhosts" ];
+        postrider-mta.unitConfig.RequiresMountsFor = [ "/var/spool/postrider" ];
       };
       virtualisation.fileSystems = import ../hosts/cluster/mounts.nix addresses.storage;
     };

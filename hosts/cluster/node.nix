@@ -56,8 +56,8 @@
     };
   };
   systemd.services = {
-    postrider-access.unitConfig.RequiresMountsFor = "/var/mail/vhosts";
-    postrider-mta.unitConfig.RequiresMountsFor = "/var/spool/postrider";
+    postrider-access.unitConfig.RequiresMountsFor = [ "/var/mail/vhosts" ];
+    postrider-mta.unitConfig.RequiresMountsFor = [ "/var/spool/postrider" ];
   };
 
   boot.loader.grub.device = "/dev/vda";
