@@ -238,7 +238,7 @@ async fn what_half_an_attempt_has_stored_is_not_stored_again() {
     activate(&host, ANN, "require \"fileinto\";\nfileinto \"One\";\nfileinto \"Two\";\n");
     let mut imap = host.imap(ANN).await;
     let filling = |kibibytes: usize| format!("{}\r\n", "x".repeat(62)).repeat(kibibytes * 16);
-    assert!(imap.append("INBOX", "", &format!("Subject: filler\r\n\r\n{}", filling(600))).await.is_ok());
+    assert!(imap.append("INBOX", "", &format!("Subject: filler\r\n\r\n{}", filling(780))).await.is_ok());
     let message = format!("Message-ID: <a@elsewhere.test>\r\nSubject: whole\r\n\r\n{}", filling(200));
     let mut lmtp = host.lmtp().await;
     let reply = lmtp.deliver("eve@elsewhere.test", &[ANN], &message).await;
