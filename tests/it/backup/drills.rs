@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::whole::furnished;
-use super::world::{backup, command, deliver, done, message, packs, settings};
+use super::world::{backup, command, deliver, done, much_unseen, packs, settings};
 use crate::harness::Host;
 
 async fn metrics(host: &Host) -> String {
@@ -95,13 +95,7 @@ async fn a_drill_that_is_broken_off_leaves_no_mail_behind() {
     let config = host.config();
     let setting = format!("[backup]\ndrill_directory = \"{}\"\n", scratch.path().display());
     fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
-    let folder = host.mail_root().join("example.test/ann");
-    for directory in ["cur", "new", "tmp"] {
-        fs::create_dir_all(folder.join(directory)).unwrap();
-    }
-    for n in 0..3000 {
-        fs::write(folder.join(format!("new/{n}.M1P1.host")), message(&format!("{n}@x"), 40)).unwrap();
-    }
+    much_unseen(&host);
     done(&host, &["create"]).await;
     // None of these files has been seen by the server.
     let mut people = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));

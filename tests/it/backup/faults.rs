@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::whole::furnished;
-use super::world::{backup, command, done, message, packs, picture, settings};
+use super::world::{backup, command, done, message, much_unseen, packs, picture, settings};
 use crate::faults::disk::Disk;
 use crate::harness::Host;
 use crate::harness::cli::printed;
@@ -233,13 +233,7 @@ async fn mail_that_has_gone_is_no_backup() {
 async fn a_killed_restore_is_continued() {
     let destination = tempfile::tempdir().unwrap();
     let host = Host::start().user("ann@example.test").settings(&settings(destination.path())).await;
-    let folder = host.mail_root().join("example.test/ann");
-    for directory in ["cur", "new", "tmp"] {
-        fs::create_dir_all(folder.join(directory)).unwrap();
-    }
-    for n in 0..3000 {
-        fs::write(folder.join(format!("new/{n}.M1P1.host")), message(&format!("{n}@x"), 40)).unwrap();
-    }
+    let folder = much_unseen(&host);
     done(&host, &["create"]).await;
     let target = tempfile::tempdir().unwrap();
     let to = target.path().to_str().unwrap();

@@ -1,6 +1,7 @@
 //! What the backup tests stand on.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -87,9 +88,21 @@ pub async fn deliver(host: &Host, user: &str, ids: impl IntoIterator<Item = Stri
 
 /// The files of all packs.
 pub fn packs(destination: &Path) -> Vec<PathBuf> {
-    let directories = std::fs::read_dir(destination.join("packs")).unwrap().map(|entry| entry.unwrap().path());
-    let files = directories.filter(|path| path.is_dir()).flat_map(|path| std::fs::read_dir(path).unwrap());
+    let directories = fs::read_dir(destination.join("packs")).unwrap().map(|entry| entry.unwrap().path());
+    let files = directories.filter(|path| path.is_dir()).flat_map(|path| fs::read_dir(path).unwrap());
     let mut packs: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
     packs.sort();
     packs
+}
+
+/// Gives ann 3,000 messages that the server has not seen, in a directory.
+pub fn much_unseen(host: &Host) -> PathBuf {
+    let folder = host.mail_root().join("example.test/ann");
+    for directory in ["cur", "new", "tmp"] {
+        fs::create_dir_all(folder.join(directory)).unwrap();
+    }
+    for n in 0..3000 {
+        fs::write(folder.join(format!("new/{n}.M1P1.host")), message(&format!("{n}@x"), 40)).unwrap();
+    }
+    folder
 }

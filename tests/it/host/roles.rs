@@ -179,8 +179,13 @@ async fn a_script_sends_over_the_socket_that_takes_nothing_else() {
     assert_eq!(reply.code, 250, "{}", reply.text());
     let mut ann = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
     ann.ok("LOGIN ann@example.test the-word").await;
+    arrive(&mut ann, 1).await;
+}
+
+/// Waits until so many messages are in the inbox.
+async fn arrive(imap: &mut Imap, messages: usize) {
     let arrived = async {
-        while !ann.ok("STATUS INBOX (MESSAGES)").await.untagged[0].contains("MESSAGES 1") {
+        while !imap.ok("STATUS INBOX (MESSAGES)").await.untagged[0].contains(&format!("MESSAGES {messages}")) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -251,12 +256,7 @@ async fn mail_goes_from_one_process_to_the_other() {
     }
     let mut inbox = Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &authority).await).await;
     inbox.ok("LOGIN ann@example.test the-word").await;
-    let arrived = async {
-        while !inbox.ok("STATUS INBOX (MESSAGES)").await.untagged[0].contains("MESSAGES 2") {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), arrived).await.unwrap();
+    arrive(&mut inbox, 2).await;
     inbox.ok("SELECT INBOX").await;
     let both = inbox.ok("FETCH 1:2 BODY.PEEK[]").await.untagged.concat();
     assert!(both.contains("Subject: Back") && both.contains("I am away"), "{both}");
