@@ -81,40 +81,42 @@ pub(super) struct Planned {
 const MOST_LOOKED_UP: usize = 100;
 
 impl Delivery {
-    /// The scripts that look at this message; `None` when none does.
-    pub(super) async fn plan(&self, item: &Item<'_>) -> Option<Planned> {
-        let scripting = self.scripting.as_ref()?;
-        let account = &item.recipient.account;
-        match item.verdict.folder(account) {
+    /// What finds the scripts that look at this message, for a thread that may block; `None` where none may look.
+    pub(super) fn scripts_for(&self, item: &Item<'_>) -> Option<impl FnOnce() -> Option<Planned> + Send + use<>> {
+        let scripting = Arc::clone(self.scripting.as_ref()?);
+        let account = item.recipient.account.clone();
+        match item.verdict.folder(&account) {
             Folder::Quarantine => return None,
             Folder::Junk if item.settings.sieve.junk == JunkScripts::Skip => return None,
             Folder::Junk | Folder::Inbox => {}
         }
-        let (programs, of) = (Arc::clone(&scripting.programs), account.clone());
-        let planned = tokio::task::spawn_blocking(move || programs.plan(&of)).await;
-        match planned.unwrap_or(Err(Error::Closing)) {
+        Some(move || match scripting.programs.plan(&account) {
             Ok(plan) if plan.is_empty() => None,
-            Ok(plan) => Some(Planned { scripting: Arc::clone(scripting), plan }),
+            Ok(plan) => Some(Planned { scripting, plan }),
             Err(error) => {
                 log::warn!(user:% = account, error:% = error; "The scripts of {account} cannot be looked at; none runs");
                 None
             }
-        }
+        })
     }
 
     /// Runs the scripts and does what they have decided.
-    pub(super) async fn deliver_by(&self, planned: Planned, item: &Item<'_>) -> Result<Outcome, Refusal> {
+    pub(super) async fn deliver_by(
+        &self,
+        planned: Planned,
+        user: &Arc<User>,
+        item: &Item<'_>,
+    ) -> Result<Outcome, Refusal> {
         let Planned { scripting, plan } = planned;
-        let user = self.user(item).await?;
         let facts = self.facts(&scripting, item).await?;
-        let (programs, inside) = (Arc::clone(&scripting.programs), Arc::clone(&user));
+        let (programs, inside) = (Arc::clone(&scripting.programs), Arc::clone(user));
         let settings = scripting.parts.sieve.get();
         let decided = tokio::task::spawn_blocking(move || {
             let home = programs.home(&facts.account)?;
             Ok::<_, Error>(decide(&plan, facts, &*inside, &home, &programs, &settings))
         });
         let decided = decided.await.unwrap_or(Err(Error::Closing)).map_err(Refusal::temporary)?;
-        Performance { delivery: self, scripting: &scripting, item, user: &user }.perform(decided).await
+        Performance { delivery: self, scripting: &scripting, item, user }.perform(decided).await
     }
 
     async fn facts(&self, scripting: &Scripting, item: &Item<'_>) -> Result<Facts, Refusal> {

@@ -18,7 +18,7 @@ use crate::services::handover::{LocalDelivery, Outcome};
 use crate::services::routing::LocalRecipient;
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::{
-    AppendOptions, Appended, Error, Flags, FolderName, Keyword, Mailboxes, Missing, SpecialUse, User,
+    AppendOptions, Appended, Error, Flags, FolderName, Keyword, Mailboxes, Missing, SpecialUse, Unless, User,
 };
 
 /// Delivery into the mailboxes of this process.
@@ -60,6 +60,25 @@ impl Target {
     /// The inbox, without marks.
     pub(super) fn inbox() -> Self {
         Self { folder: FolderName::inbox(), missing: Missing::Create, flags: Flags::NONE, keywords: Vec::new() }
+    }
+
+    fn options(&self, recipient: &LocalRecipient) -> AppendOptions {
+        let (flags, keywords) = (self.flags, self.keywords.clone());
+        AppendOptions { flags, keywords, missing: self.missing, ..AppendOptions::delivery(recipient.quota) }
+    }
+
+    /// Where to store after an attempt that has failed, if there is such a place.
+    fn after(mut self, error: Error) -> Result<Self, Error> {
+        match error {
+            // The folder of the tag or of the script does not exist, or cannot be made: the inbox always can.
+            Error::NoFolder(_) | Error::TooManyFolders(_) if !self.folder.is_inbox() => {
+                (self.folder, self.missing) = (FolderName::inbox(), Missing::Create);
+            }
+            // Without its marks rather than not at all.
+            Error::TooManyKeywords(_) if !self.keywords.is_empty() => self.keywords.clear(),
+            error => return Err(error),
+        }
+        Ok(self)
     }
 }
 
@@ -125,11 +144,18 @@ impl Delivery {
         }
         let message = ready.message_for(recipient);
         let item = Item { mail, message: &message, verdict, recipient, settings };
-        match self.plan(&item).await {
-            Some(plan) => self.deliver_by(plan, &item).await,
-            None => {
-                let user = self.user(&item).await?;
-                let target = usual(&user, &item);
+        let user = self.user(&item).await?;
+        let target = usual(&user, &item);
+        let Some(scripts) = self.scripts_for(&item) else {
+            return self.put(&user, &item, &message, target, Chosen::Here).await;
+        };
+        match user.append_unless(&target.folder, &message, target.options(recipient), scripts).await {
+            Ok(Unless::Appended(appended)) => {
+                Ok(self.tell(&user, &item, &message, &target.folder, appended, Chosen::Here).await)
+            }
+            Ok(Unless::Instead(planned)) => self.deliver_by(planned, &user, &item).await,
+            Err(error) => {
+                let target = target.after(error).map_err(|error| self.failed(&item, &error))?;
                 self.put(&user, &item, &message, target, Chosen::Here).await
             }
         }
@@ -158,16 +184,29 @@ impl Delivery {
     ) -> Result<Outcome, Refusal> {
         let stored = append(user, message, target, item.recipient).await;
         let (folder, appended) = stored.map_err(|error| self.failed(item, &error))?;
+        Ok(self.tell(user, item, message, &folder, appended, chosen).await)
+    }
+
+    /// Tells of a message that has been stored.
+    async fn tell(
+        &self,
+        user: &Arc<User>,
+        item: &Item<'_>,
+        message: &Message,
+        folder: &FolderName,
+        appended: Appended,
+        chosen: Chosen,
+    ) -> Outcome {
         let (folder, uid) = (folder.to_string(), u32::from(appended.uid));
         let event = self.event(EventKind::Delivered, item).with("folder", folder.as_str()).with("uid", uid);
         let event = event.with("size", message.len() as u64);
         match chosen {
             Chosen::Here => self.journal.record(event),
             Chosen::ByScript => self.journal.record(event.with("by", "sieve")),
-            Chosen::Letter => return Ok(Outcome::Stored { folder, uid }),
+            Chosen::Letter => return Outcome::Stored { folder, uid },
         }
         self.tell_nearly_full(user, item).await;
-        Ok(Outcome::Stored { folder, uid })
+        Outcome::Stored { folder, uid }
     }
 
     /// An event about this message and its recipient.
@@ -187,21 +226,13 @@ impl Delivery {
 pub(super) async fn append(
     user: &Arc<User>,
     message: &Message,
-    target: Target,
+    mut target: Target,
     recipient: &LocalRecipient,
 ) -> Result<(FolderName, Appended), Error> {
-    let Target { mut folder, missing, flags, keywords } = target;
-    let mut options = AppendOptions { flags, keywords, missing, ..AppendOptions::delivery(recipient.quota) };
     loop {
-        match user.append(&folder, message, options.clone()).await {
-            Ok(appended) => return Ok((folder, appended)),
-            // The folder of the tag or of the script does not exist, or cannot be made: the inbox always can.
-            Err(Error::NoFolder(_) | Error::TooManyFolders(_)) if !folder.is_inbox() => {
-                (folder, options.missing) = (FolderName::inbox(), Missing::Create);
-            }
-            // Without its marks rather than not at all.
-            Err(Error::TooManyKeywords(_)) if !options.keywords.is_empty() => options.keywords.clear(),
-            Err(error) => return Err(error),
+        match user.append(&target.folder, message, target.options(recipient)).await {
+            Ok(appended) => return Ok((target.folder, appended)),
+            Err(error) => target = target.after(error)?,
         }
     }
 }

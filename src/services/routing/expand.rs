@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use tokio::try_join;
+
 use super::{DisabledUsers, Error, RoutingSettings, Srs};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::failure::{Kind, Refusal};
@@ -324,13 +326,13 @@ impl Walk<'_> {
         let whole = [(address, None), (&base, tag.clone())];
         for (candidate, tag) in whole.into_iter().take(if tag.is_some() { 2 } else { 1 }) {
             let key = candidate.key();
-            let destinations = self.routing.directory.aliases(&key).await?;
+            // Together: for most addresses both are needed, and what is not remembered is a round trip to the database.
+            let directory = &self.routing.directory;
+            let (destinations, account) = try_join!(directory.aliases(&key), directory.account(candidate))?;
             if !destinations.is_empty() {
                 return Ok(Found::Alias { key, destinations, tag });
             }
-            if let Some(account) = self.routing.directory.account(candidate).await?
-                && account.archived_at.is_none()
-            {
+            if let Some(account) = account.filter(|account| account.archived_at.is_none()) {
                 return Ok(Found::Account(Reached { account, tag }));
             }
         }

@@ -83,7 +83,7 @@ impl Folder {
             let new = std::mem::take(&mut state.touched_new);
             (state.ticket, new, std::mem::take(&mut state.touched_cur))
         };
-        let result = sync(directories, new, cur).map_err(self.failed("sync the directory"));
+        let result = self.sync(directories, new, cur).map_err(self.failed("sync the directory"));
         let mut state = self.lock();
         match &result {
             Ok(()) => self.show_pending(&mut state, upto),
@@ -97,7 +97,7 @@ impl Folder {
         if state.pending.is_empty() {
             return Ok(());
         }
-        if let Err(error) = sync(directories, true, true) {
+        if let Err(error) = self.sync(directories, true, true) {
             self.fail_pending(state, directories);
             return Err(self.failed("sync the directory")(error));
         }
@@ -138,15 +138,15 @@ impl Folder {
         }
         state.after_change(directories);
     }
-}
 
-fn sync(directories: &Directories, new: bool, cur: bool) -> std::io::Result<()> {
-    // A message that moves from `new/` to `cur/` must be in the second before it is out of the first.
-    if cur {
-        directories.sync(Place::Cur)?;
+    fn sync(&self, directories: &Directories, new: bool, cur: bool) -> std::io::Result<()> {
+        // A message that moves from `new/` to `cur/` must be in the second before it is out of the first.
+        if cur {
+            directories.sync(Place::Cur)?;
+        }
+        if new {
+            directories.sync(Place::New)?;
+        }
+        self.account.unsynced.sync()
     }
-    if new {
-        directories.sync(Place::New)?;
-    }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! All mailboxes of this process.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -39,6 +40,8 @@ pub(super) struct Inner {
     root: PathBuf,
     pub(super) environment: Arc<Environment>,
     pub(super) users: Mutex<HashMap<String, Arc<User>>>,
+    /// Of each user one at a time is brought into memory: what one of them has made, the other would take for safe.
+    loading: [Mutex<()>; LOADING],
     /// Locked while this process owns the mail root, or shares it with other nodes.
     lock: Mutex<Option<OwnedFd>>,
     /// Where this process is one of several nodes.
@@ -50,6 +53,8 @@ pub(super) struct Inner {
 const LOCK: &str = ".postrider.lock";
 /// Rounds in which indexes are written at the end.
 const CLOSING_ROUNDS: usize = 4;
+/// Locks for users that are brought into memory; two who share one wait for each other.
+const LOADING: usize = 64;
 /// Memory a user without folders in memory counts for.
 const USER_MEMORY: u64 = 2048;
 
@@ -111,6 +116,7 @@ impl Mailboxes {
             root: mail_root.to_owned(),
             environment: Arc::clone(&environment),
             users: Mutex::default(),
+            loading: std::array::from_fn(|_| Mutex::default()),
             lock: Mutex::new(Some(lock)),
             membership,
             turns: Turns::default(),
@@ -143,13 +149,13 @@ impl Mailboxes {
         self.inner
             .environment
             .job(move || {
-                // Two may load at once, as long as only one of the results is used.
-                let loaded = User::load(&inner.environment, &inner.root, &account, tenure)?;
-                let mut users = inner.users.lock();
-                if users.get(&key).is_some_and(|user| !user.is_ours()) {
-                    users.remove(&key);
+                let _turn = inner.loading[shard(&key)].lock();
+                if let Some(user) = inner.users.lock().get(&key).filter(|user| user.is_ours()) {
+                    return Ok(Arc::clone(user));
                 }
-                Ok(Arc::clone(users.entry(key).or_insert_with(|| Arc::new(loaded))))
+                let user = Arc::new(User::load(&inner.environment, &inner.root, &account, tenure)?);
+                inner.users.lock().insert(key, Arc::clone(&user));
+                Ok(user)
             })
             .await
     }
@@ -280,6 +286,12 @@ impl Drop for Inner {
         // Folders that wait for their index hold the environment that holds them.
         self.environment.abandon();
     }
+}
+
+fn shard(key: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    usize::try_from(hasher.finish() % LOADING as u64).unwrap_or(0)
 }
 
 fn take_lock(root: &Path, operation: FlockOperation) -> Result<OwnedFd, Error> {

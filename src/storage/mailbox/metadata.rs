@@ -29,14 +29,13 @@ impl User {
     /// The annotations of a folder, or of the account.
     pub async fn metadata(self: &Arc<Self>, of: Option<&FolderName>) -> Result<Metadata, Error> {
         let (user, of) = (Arc::clone(self), of.cloned());
-        self.environment
-            .job(move || {
-                user.prepare_for(of.as_ref().unwrap_or(&FolderName::inbox()))?;
-                let _gate = user.enter();
-                let (path, file) = user.metadata_file(of.as_ref())?;
-                read(&path, file)
-            })
-            .await
+        self.job(move || {
+            user.prepare_for(of.as_ref().unwrap_or(&FolderName::inbox()))?;
+            let _gate = user.enter();
+            let (path, file) = user.metadata_file(of.as_ref())?;
+            read(&path, file)
+        })
+        .await
     }
 
     /// Sets annotations, and removes those without a value: all of them or, when one cannot be set, none. Durable when it
@@ -47,32 +46,31 @@ impl User {
         changes: Vec<(String, Option<Vec<u8>>)>,
     ) -> Result<(), Error> {
         let (user, of) = (Arc::clone(self), of.cloned());
-        self.environment
-            .job(move || {
-                user.prepare_for(of.as_ref().unwrap_or(&FolderName::inbox()))?;
-                // Nobody else writes it meanwhile.
-                let _gate = user.gate_for_change();
-                let (path, file) = user.metadata_file(of.as_ref())?;
-                let mut all = read(&path, file)?;
-                let before = all.clone();
-                let entries: Vec<String> = changes.iter().map(|(entry, _)| entry.clone()).collect();
-                for (entry, value) in changes {
-                    match value {
-                        Some(value) => _ = all.insert(entry, value),
-                        None => _ = all.remove(&entry),
-                    }
+        self.job(move || {
+            user.prepare_for(of.as_ref().unwrap_or(&FolderName::inbox()))?;
+            // Nobody else writes it meanwhile.
+            let _gate = user.gate_for_change();
+            let (path, file) = user.metadata_file(of.as_ref())?;
+            let mut all = read(&path, file)?;
+            let before = all.clone();
+            let entries: Vec<String> = changes.iter().map(|(entry, _)| entry.clone()).collect();
+            for (entry, value) in changes {
+                match value {
+                    Some(value) => _ = all.insert(entry, value),
+                    None => _ = all.remove(&entry),
                 }
-                if all == before {
-                    return Ok(());
-                }
-                user.check_metadata(&before, &all)?;
-                user.account.tenure.check()?;
-                write(&path, file, &all)?;
-                user.account.tenure.check()?;
-                user.account.hub.tell(|| News::Metadata { folder: of, entries });
-                Ok(())
-            })
-            .await
+            }
+            if all == before {
+                return Ok(());
+            }
+            user.check_metadata(&before, &all)?;
+            user.account.tenure.check()?;
+            write(&path, file, &all)?;
+            user.account.tenure.check()?;
+            user.account.hub.tell(|| News::Metadata { folder: of, entries });
+            Ok(())
+        })
+        .await
     }
 
     /// The value of an annotation of a folder, or of the account; `None` where there is none, or none that is text. One look

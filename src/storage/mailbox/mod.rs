@@ -8,7 +8,8 @@
 //!
 //! - [`User::append`], [`View::store_flags`], [`View::copy`], [`View::move_to`], [`View::expunge`] and [`View::remove`]
 //!   return after the files *and* their directory entries are synced (`fdatasync` of the file, rename, `fsync` of the
-//!   directory). Those who wait for one directory at the same time share one `fsync` (`commit.rs`).
+//!   directory). Those who wait for one directory at the same time share one `fsync` (`commit.rs`). An inbox that is made
+//!   for its first message is synced beside it (`unsynced.rs`).
 //! - Nobody sees a message before it is on disk, or the absence of one before that is. Flags are seen at once and
 //!   acknowledged when they are on disk.
 //! - The UID is in the file's name, so that the rename that makes a message visible fixes it. No UID is given out twice:
@@ -33,11 +34,12 @@
 //!
 //! 1. `.postrider.lock` in the mail root, `flock`ed by the one process that owns all mailboxes below it, or shared by the
 //!    nodes of a cluster, of which each owns those users for whom it has a [`Tenure`](crate::storage::cluster::Tenure);
-//! 2. `User::gate`, for reading by whoever changes messages, for writing by whoever makes, renames or deletes folders;
-//! 3. `User::loaded`, while a folder is looked up or brought into memory;
-//! 4. `Folder::lock`, during renames and bookkeeping of one batch; two folders at once only through `lock_both`. Never
+//! 2. `Inner::loading`, while a user is brought into memory;
+//! 3. `User::gate`, for reading by whoever changes messages, for writing by whoever makes, renames or deletes folders;
+//! 4. `User::loaded`, while a folder is looked up or brought into memory;
+//! 5. `Folder::lock`, during renames and bookkeeping of one batch; two folders at once only through `lock_both`. Never
 //!    held during the shared `fsync`; held during the one of an expunge;
-//! 5. short ones around a single value (directories, summaries, events, history, usage).
+//! 6. short ones around a single value (directories, summaries, events, history, usage).
 //!
 //! Work on files runs on blocking threads, at most `parallel_jobs` at once. Sessions read `Arc`s of immutable snapshots
 //! and wait for nobody.
@@ -74,6 +76,7 @@ mod shared;
 mod snapshot;
 mod summaries;
 mod transfer;
+mod unsynced;
 mod usage;
 mod user;
 mod view;
@@ -94,7 +97,7 @@ pub use name::{FolderName, InvalidFolderName};
 pub use news::{Listener, Missed, News};
 pub use options::{
     Access, AppendOptions, Appended, Copied, Expunges, FlagChange, FlagOperation, FolderEntry, Missing, SpecialUse,
-    Status, Stored, Subscription, Update, Usage,
+    Status, Stored, Subscription, Unless, Update, Usage,
 };
 pub use row::Row;
 pub use settings::MailboxSettings;

@@ -73,6 +73,15 @@ pub struct Appended {
     pub uid: Uid,
 }
 
+/// What has become of a message that was to be stored unless something else was to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unless<T> {
+    /// It is stored.
+    Appended(Appended),
+    /// It is not: this is to be done.
+    Instead(T),
+}
+
 /// Messages have been copied or moved, durably (for COPYUID, RFC 4315 §3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copied {

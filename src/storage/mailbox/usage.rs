@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::environment::Environment;
 use super::maildir::maildirsize::{self, Limits};
 use super::news::Hub;
+use super::unsynced::Unsynced;
 use super::{Error, FolderName, Usage};
 use crate::foundations::address::Address;
 use crate::foundations::settings::ByteSize;
@@ -20,6 +21,8 @@ pub(super) struct Account {
     pub hub: Hub,
     /// The right to its mail.
     pub tenure: Tenure,
+    /// What must be on disk before anybody learns of its mail.
+    pub unsynced: Unsynced,
     usage: Mutex<Parts>,
     path: PathBuf,
     /// The quota in `maildirsize`, when that file was there.
@@ -44,6 +47,7 @@ impl Account {
             address,
             tenure,
             hub: Hub::default(),
+            unsynced: Unsynced::default(),
             usage: Mutex::default(),
             path: path.to_owned(),
             limits: maildirsize::read(path),

@@ -5,6 +5,7 @@ mod subscriptions;
 mod tree;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +23,9 @@ use super::maildir::uid_file::UidFile;
 use super::transfer::Transfer;
 use super::usage::Account;
 use super::visit::{Visit, Visits};
-use super::{Access, AppendOptions, Appended, Copied, Error, FolderName, Listener, Missing, Status, Usage, View};
+use super::{
+    Access, AppendOptions, Appended, Copied, Error, FolderName, Listener, Missing, Status, Unless, Usage, View,
+};
 use crate::foundations::address::Address;
 use crate::foundations::mail::{Message, Uid};
 use crate::foundations::settings::ByteSize;
@@ -70,6 +73,9 @@ impl User {
         };
         if missing {
             user.make(root).map_err(user.failed("make the inbox"))?;
+            // Whoever needs it on disk waits for it, or tries again and is told why it failed.
+            let account = Arc::clone(&user.account);
+            drop(tokio::task::spawn_blocking(move || account.unsynced.sync()));
         }
         user.tree.read()?;
         Ok(user)
@@ -85,7 +91,9 @@ impl User {
             rustix::fs::fsync(&top)?;
         }
         let parent = directory::open(&root.join(domain))?;
-        Directories::create(parent.as_fd(), local, FolderKind::Root, &self.fresh_identity())
+        let made = Directories::create(parent.as_fd(), local, FolderKind::Root, &self.fresh_identity())?;
+        self.account.unsynced.owe(made);
+        Ok(())
     }
 
     /// Counts a session whose `end` is cancelled when this process must let go of the user's mail, until what is returned is
@@ -111,13 +119,32 @@ impl User {
         message: &Message,
         options: AppendOptions,
     ) -> Result<Appended, Error> {
+        match self.append_unless(folder, message, options, || None::<Infallible>).await? {
+            Unless::Appended(appended) => Ok(appended),
+            Unless::Instead(never) => match never {},
+        }
+    }
+
+    /// As [`Self::append`], unless there is something else to do instead. What says so may block, and runs on the thread
+    /// that would store: changing threads takes longer than a look at the disk.
+    pub async fn append_unless<T: Send + 'static>(
+        self: &Arc<Self>,
+        folder: &FolderName,
+        message: &Message,
+        options: AppendOptions,
+        instead: impl FnOnce() -> Option<T> + Send + 'static,
+    ) -> Result<Unless<T>, Error> {
         let (user, folder, message) = (Arc::clone(self), folder.clone(), message.clone());
+        // Not `Self::job`: the message is synced beside the inbox that was made for it.
         self.environment
             .job(move || {
+                if let Some(instead) = instead() {
+                    return Ok(Unless::Instead(instead));
+                }
                 user.know_usage()?;
                 let _reserved = user.account.reserve(message.len() as u64, options.quota)?;
                 let _gate = user.enter_with(&folder, options.missing)?;
-                user.folder(&folder)?.append(&message, &options)
+                Ok(Unless::Appended(user.folder(&folder)?.append(&message, &options)?))
             })
             .await
     }
@@ -130,46 +157,43 @@ impl User {
     /// Counts of a folder without opening it.
     pub async fn status(self: &Arc<Self>, folder: &FolderName) -> Result<Status, Error> {
         let (user, name) = (Arc::clone(self), folder.clone());
-        self.environment
-            .job(move || {
-                user.prepare_for(&name)?;
-                let _gate = user.enter();
-                let folder = user.folder(&name)?;
-                folder.refresh()?;
-                let snapshot = folder.current();
-                let recent = folder.claims().recent(&snapshot).count();
-                let status = snapshot.status(u32::try_from(recent).unwrap_or(u32::MAX));
-                Ok(Status { mailbox_id: folder.id, ..status })
-            })
-            .await
+        self.job(move || {
+            user.prepare_for(&name)?;
+            let _gate = user.enter();
+            let folder = user.folder(&name)?;
+            folder.refresh()?;
+            let snapshot = folder.current();
+            let recent = folder.claims().recent(&snapshot).count();
+            let status = snapshot.status(u32::try_from(recent).unwrap_or(u32::MAX));
+            Ok(Status { mailbox_id: folder.id, ..status })
+        })
+        .await
     }
 
     /// Opens a folder for a session.
     pub async fn open(self: &Arc<Self>, folder: &FolderName, access: Access) -> Result<View, Error> {
         let (user, name) = (Arc::clone(self), folder.clone());
-        self.environment
-            .job(move || {
-                user.prepare_for(&name)?;
-                let _gate = user.enter();
-                let folder = user.folder(&name)?;
-                folder.views.fetch_add(1, Ordering::AcqRel);
-                let view = View::new(Arc::clone(&user), Arc::clone(&folder), Access::ReadOnly);
-                folder.watch();
-                folder.refresh()?;
-                Ok(view.renewed(access))
-            })
-            .await
+        self.job(move || {
+            user.prepare_for(&name)?;
+            let _gate = user.enter();
+            let folder = user.folder(&name)?;
+            folder.views.fetch_add(1, Ordering::AcqRel);
+            let view = View::new(Arc::clone(&user), Arc::clone(&folder), Access::ReadOnly);
+            folder.watch();
+            folder.refresh()?;
+            Ok(view.renewed(access))
+        })
+        .await
     }
 
     /// What all folders together occupy.
     pub async fn usage(self: &Arc<Self>) -> Result<Usage, Error> {
         let user = Arc::clone(self);
-        self.environment
-            .job(move || {
-                user.know_usage()?;
-                Ok(user.account.usage().unwrap_or_default())
-            })
-            .await
+        self.job(move || {
+            user.know_usage()?;
+            Ok(user.account.usage().unwrap_or_default())
+        })
+        .await
     }
 
     /// The same, as far as it is known without looking: after a delivery with a quota it is.
@@ -180,33 +204,31 @@ impl User {
     /// Writes `dovecot-uidlist` files, so that Dovecot can take the folders over with their UIDs.
     pub async fn write_uidlists(self: &Arc<Self>) -> Result<(), Error> {
         let user = Arc::clone(self);
-        self.environment
-            .job(move || {
-                user.tree.read()?;
-                let _gate = user.gate.write();
-                for name in user.tree.names() {
-                    let folder = user.folder(&name)?;
-                    folder.refresh()?;
-                    folder.write_uidlist()?;
-                }
-                Ok(())
-            })
-            .await
+        self.job(move || {
+            user.tree.read()?;
+            let _gate = user.gate.write();
+            for name in user.tree.names() {
+                let folder = user.folder(&name)?;
+                folder.refresh()?;
+                folder.write_uidlist()?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Forgets all indexes and caches and makes them anew from the directories.
     pub async fn reindex(self: &Arc<Self>) -> Result<(), Error> {
         let user = Arc::clone(self);
-        self.environment
-            .job(move || {
-                user.tree.read()?;
-                let _gate = user.gate.write();
-                for name in user.tree.names() {
-                    user.folder(&name)?.reindex()?;
-                }
-                Ok(())
-            })
-            .await
+        self.job(move || {
+            user.tree.read()?;
+            let _gate = user.gate.write();
+            for name in user.tree.names() {
+                user.folder(&name)?.reindex()?;
+            }
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -233,6 +255,22 @@ impl User {
             }
         }
         Ok(self.enter())
+    }
+
+    /// Runs work on the user's files on a thread that may block, when the inbox is on disk.
+    pub(super) async fn job<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let account = Arc::clone(&self.account);
+        let path = self.path.clone();
+        self.environment
+            .job(move || {
+                let synced = account.unsynced.sync();
+                synced.map_err(|error| Error::io(format!("cannot sync the new inbox `{}`", path.display()), error))?;
+                work()
+            })
+            .await
     }
 
     fn failed<'a>(&'a self, doing: &'a str) -> impl Fn(std::io::Error) -> Error + 'a {
@@ -369,9 +407,9 @@ impl User {
         }
     }
 
-    /// Whether no folder is in memory.
+    /// Whether no folder is in memory, and nothing else that only memory knows.
     pub(super) fn is_empty(&self) -> bool {
-        self.loaded.lock().is_empty()
+        self.loaded.lock().is_empty() && !self.account.unsynced.is_owed()
     }
 
     /// When it was last used, as a number that grows.

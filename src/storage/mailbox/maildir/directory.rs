@@ -23,6 +23,34 @@ pub struct Directories {
     tenure: Tenure,
 }
 
+/// A folder that was just made, and may not survive a crash yet.
+#[derive(Debug)]
+#[must_use = "nobody may learn of the folder before it is on disk"]
+pub struct Fresh {
+    /// Its file with UIDVALIDITY and identifier, when it has a new one.
+    identity: Option<OwnedFd>,
+    root: OwnedFd,
+    parent: OwnedFd,
+}
+
+impl Fresh {
+    /// Puts the folder on disk.
+    pub fn sync(&mut self) -> io::Result<()> {
+        match self.identity.take() {
+            Some(identity) => rustix::fs::fdatasync(identity)?,
+            // Tried before: the system tells of a failure once (fsync(2)), and would call lost octets written.
+            None => {
+                if let Some(identity) = UidFile::read(self.root.as_fd())? {
+                    identity.write(self.root.as_fd())?;
+                }
+            }
+        }
+        rustix::fs::fsync(&self.root)?;
+        rustix::fs::fsync(&self.parent)?;
+        Ok(())
+    }
+}
+
 /// When the directories last changed, in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mtimes {
@@ -57,10 +85,10 @@ impl Directories {
         Ok(Self { root, new, cur, tenure })
     }
 
-    /// Makes a folder durably: its directory in `parent`, `tmp/`, `new/` and at last `cur/`, by which it is known. A
-    /// directory that was not there gets this identity, with the same sync.
-    pub fn create(parent: BorrowedFd<'_>, name: &str, kind: FolderKind, identity: &UidFile) -> io::Result<()> {
-        let fresh = make(parent, name)?;
+    /// Makes a folder: its directory in `parent`, `tmp/`, `new/` and at last `cur/`, by which it is known. A directory that
+    /// was not there gets this identity. All of it is on disk once what is returned has been synced.
+    pub fn create(parent: BorrowedFd<'_>, name: &str, kind: FolderKind, identity: &UidFile) -> io::Result<Fresh> {
+        let is_new = make(parent, name)?;
         let root = rustix::fs::openat(parent, name, DIRECTORY, Mode::empty())?;
         for directory in ["tmp", "new"] {
             make(root.as_fd(), directory)?;
@@ -70,13 +98,9 @@ impl Directories {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
             rustix::fs::openat(&root, "maildirfolder", flags, Mode::RUSR | Mode::WUSR)?;
         }
-        if fresh {
-            identity.write_unsynced(root.as_fd())?;
-        }
+        let identity = if is_new { Some(identity.write_unsynced(root.as_fd())?) } else { None };
         make(root.as_fd(), "cur")?;
-        rustix::fs::fsync(&root)?;
-        rustix::fs::fsync(parent)?;
-        Ok(())
+        Ok(Fresh { identity, root, parent: parent.try_clone_to_owned()? })
     }
 
     /// The folder itself, for whoever writes one of its small files.

@@ -1,7 +1,7 @@
 //! Small files that must survive: read whole, replaced whole.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
@@ -65,13 +65,19 @@ pub fn replace_unsynced(directory: BorrowedFd<'_>, name: &str, content: &[u8], s
 }
 
 fn write_new(directory: BorrowedFd<'_>, name: &str, content: &[u8], sync: Sync) -> io::Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?;
-    write_all(file.as_fd(), &[content])?;
+    let file = write_unsynced(directory, name, content)?;
     if sync == Sync::File {
         rustix::fs::fdatasync(&file)?;
     }
     Ok(())
+}
+
+/// Writes a file in its place and returns it, for whoever will sync it: after a crash before that it may be there and damaged.
+pub fn write_unsynced(directory: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?;
+    write_all(file.as_fd(), &[content])?;
+    Ok(file)
 }
 
 /// Writes pieces one after the other at the file's position.

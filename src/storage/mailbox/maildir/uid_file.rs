@@ -7,7 +7,7 @@
 //! there were identifiers lack it.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::small;
 use crate::foundations::mail::MailboxId;
@@ -60,9 +60,10 @@ impl UidFile {
         small::overwrite(folder, NAME, text.as_bytes()).map_err(|_| error)
     }
 
-    /// Writes a folder's first file. After a crash it may be missing until the directory is synced.
-    pub fn write_unsynced(&self, folder: BorrowedFd<'_>) -> io::Result<()> {
-        small::replace_unsynced(folder, NAME, self.to_text().as_bytes(), small::Sync::File)
+    /// Writes a folder's first file and returns it. Until it and the directory are synced, a crash may leave it missing or
+    /// damaged, and the folder gets another identity.
+    pub fn write_unsynced(&self, folder: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+        small::write_unsynced(folder, NAME, self.to_text().as_bytes())
     }
 
     /// The first one of a folder that nobody had before.

@@ -19,21 +19,20 @@ impl User {
     pub async fn folders(self: &Arc<Self>) -> Result<Vec<FolderEntry>, Error> {
         let user = Arc::clone(self);
         let settings = self.environment.settings.get();
-        self.environment
-            .job(move || {
-                user.prepare()?;
-                user.tree.read()?;
-                let subscribed = user.read_subscriptions()?;
-                let there: BTreeSet<FolderName> = user.tree.names().into_iter().collect();
-                let entry = |name: &FolderName| FolderEntry {
-                    special_use: SpecialUse::ALL.into_iter().find(|special| special.name(&settings) == name.as_str()),
-                    subscribed: subscribed.contains(name),
-                    exists: there.contains(name),
-                    name: name.clone(),
-                };
-                Ok(there.union(&subscribed).map(entry).collect())
-            })
-            .await
+        self.job(move || {
+            user.prepare()?;
+            user.tree.read()?;
+            let subscribed = user.read_subscriptions()?;
+            let there: BTreeSet<FolderName> = user.tree.names().into_iter().collect();
+            let entry = |name: &FolderName| FolderEntry {
+                special_use: SpecialUse::ALL.into_iter().find(|special| special.name(&settings) == name.as_str()),
+                subscribed: subscribed.contains(name),
+                exists: there.contains(name),
+                name: name.clone(),
+            };
+            Ok(there.union(&subscribed).map(entry).collect())
+        })
+        .await
     }
 
     /// The name of the folder with a special use, whether it exists or not; `None` when the settings name none.
@@ -51,51 +50,48 @@ impl User {
     /// Creates a folder (RFC 9051 §6.3.4); its identifier.
     pub async fn create(self: &Arc<Self>, folder: &FolderName) -> Result<Option<MailboxId>, Error> {
         let (user, folder) = (Arc::clone(self), folder.clone());
-        self.environment
-            .job(move || {
-                user.tree.read()?;
-                let _gate = user.gate.write();
-                if user.tree.has(&folder) {
-                    let inbox = folder.is_inbox();
-                    return Err(if inbox { Error::Inbox } else { Error::FolderExists(folder) });
-                }
-                user.make_folder(&folder)?;
-                Ok(user.folder(&folder)?.id)
-            })
-            .await
+        self.job(move || {
+            user.tree.read()?;
+            let _gate = user.gate.write();
+            if user.tree.has(&folder) {
+                let inbox = folder.is_inbox();
+                return Err(if inbox { Error::Inbox } else { Error::FolderExists(folder) });
+            }
+            user.make_folder(&folder)?;
+            Ok(user.folder(&folder)?.id)
+        })
+        .await
     }
 
     /// Deletes a folder and the messages in it, not those below it (RFC 9051 §6.3.5).
     pub async fn delete(self: &Arc<Self>, folder: &FolderName) -> Result<(), Error> {
         let (user, folder) = (Arc::clone(self), folder.clone());
-        self.environment
-            .job(move || {
-                if folder.is_inbox() {
-                    return Err(Error::Inbox);
-                }
-                user.tree.read()?;
-                let _gate = user.gate.write();
-                user.delete_folder(&folder)
-            })
-            .await
+        self.job(move || {
+            if folder.is_inbox() {
+                return Err(Error::Inbox);
+            }
+            user.tree.read()?;
+            let _gate = user.gate.write();
+            user.delete_folder(&folder)
+        })
+        .await
     }
 
     /// Renames a folder and those below it; renaming INBOX moves its messages into a new folder (RFC 9051 §6.3.6).
     pub async fn rename(self: &Arc<Self>, from: &FolderName, to: &FolderName) -> Result<(), Error> {
         let (user, from, to) = (Arc::clone(self), from.clone(), to.clone());
-        self.environment
-            .job(move || {
-                user.tree.read()?;
-                if user.tree.has(&to) {
-                    return Err(if to.is_inbox() { Error::Inbox } else { Error::FolderExists(to) });
-                }
-                if from.is_inbox() {
-                    return user.rename_inbox(&to);
-                }
-                let _gate = user.gate.write();
-                user.rename_folders(&from, &to)
-            })
-            .await
+        self.job(move || {
+            user.tree.read()?;
+            if user.tree.has(&to) {
+                return Err(if to.is_inbox() { Error::Inbox } else { Error::FolderExists(to) });
+            }
+            if from.is_inbox() {
+                return user.rename_inbox(&to);
+            }
+            let _gate = user.gate.write();
+            user.rename_folders(&from, &to)
+        })
+        .await
     }
 }
 
@@ -136,7 +132,8 @@ impl User {
         let root = self.own_root().map_err(&failed)?;
         let name = folder.directory();
         let identity = self.fresh_identity();
-        Directories::create(root.as_fd(), &name, FolderKind::Below, &identity).map_err(&failed)?;
+        let made = Directories::create(root.as_fd(), &name, FolderKind::Below, &identity);
+        made.and_then(|mut folder| folder.sync()).map_err(&failed)?;
         self.tree.add(folder, name);
         self.folder(folder)?;
         self.account.hub.tell(|| News::Created(folder.clone()));

@@ -12,26 +12,25 @@ impl User {
     /// Adds a name to the subscribed ones or removes it; the folder need not exist (RFC 9051 §6.3.7).
     pub async fn subscribe(self: &Arc<Self>, folder: &FolderName, subscription: Subscription) -> Result<(), Error> {
         let (user, folder) = (Arc::clone(self), folder.clone());
-        self.environment
-            .job(move || {
-                user.prepare()?;
-                let _gate = user.gate.write();
-                let mut names = user.read_subscriptions()?;
-                let most = user.environment.settings.get().folders_per_user as usize;
-                let name = folder.clone();
-                let changed = match subscription {
-                    // Names of folders that do not exist are kept too, but not without end.
-                    Subscription::On if names.len() >= most => return Err(Error::TooManyFolders(names.len())),
-                    Subscription::On => names.insert(folder),
-                    Subscription::Off => names.remove(&folder),
-                };
-                if changed {
-                    user.write_subscriptions(&names)?;
-                    user.account.hub.tell(|| News::Subscription(name));
-                }
-                Ok(())
-            })
-            .await
+        self.job(move || {
+            user.prepare()?;
+            let _gate = user.gate.write();
+            let mut names = user.read_subscriptions()?;
+            let most = user.environment.settings.get().folders_per_user as usize;
+            let name = folder.clone();
+            let changed = match subscription {
+                // Names of folders that do not exist are kept too, but not without end.
+                Subscription::On if names.len() >= most => return Err(Error::TooManyFolders(names.len())),
+                Subscription::On => names.insert(folder),
+                Subscription::Off => names.remove(&folder),
+            };
+            if changed {
+                user.write_subscriptions(&names)?;
+                user.account.hub.tell(|| News::Subscription(name));
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Whether the user has ever subscribed to anything.
