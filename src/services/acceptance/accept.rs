@@ -39,6 +39,11 @@ impl Acceptance {
         Self { routing, directory, settings, delivery }
     }
 
+    /// An address of ours without its tag.
+    pub fn untagged(&self, address: &Address) -> Address {
+        self.routing.untagged(address)
+    }
+
     /// Whether a client may send to anywhere.
     pub fn relaying(&self, peer: &Peer, login: Option<&Login>) -> Relaying {
         let settings = self.settings.get();
