@@ -6,205 +6,39 @@
 //! the role with the queue, takes only what scripts send, from the role with the mailboxes. Requests are small, and a line
 //! that is longer than 64 KiB ends the connection.
 
+mod client;
+mod request;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::administration::{self, Keeper, QueueCommand};
-use super::figures::{self, ProcessFigures};
-use super::{Error, Parts, ServerSettings};
+use self::request::Answer;
+use super::administration::{self, Keeper};
+use super::{Error, Parts, ServerSettings, figures};
 use crate::config::Role;
-use crate::foundations::address::{Address, Domain};
-use crate::foundations::clock::Timestamp;
+use crate::foundations::address::Domain;
 use crate::foundations::failure::Kind;
 use crate::foundations::net::{Bind, Connection, Inherited, Listener, ListenerOptions, Stream, UnixAccess};
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::acme::RenewalWish;
-use crate::services::guard::Ban;
-use crate::services::served::Report;
 use crate::services::summary::{Summary, letter};
-use crate::storage::mailbox::{self, Mailboxes};
+use crate::storage::mailbox;
 
-/// What the command line may ask a running role.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "request", rename_all = "kebab-case")]
-pub enum Request {
-    /// What runs here: [`Status`].
-    Status,
-    /// Load configuration, certificates and declared accounts again.
-    Reload,
-    /// Forget what is remembered about domains, users and aliases, for they have been changed.
-    Forget,
-    /// Something for the queue: [`super::administration`].
-    Queue {
-        /// What.
-        command: QueueCommand,
-    },
-    /// Something for a user's mailboxes.
-    Mailboxes {
-        /// Whose.
-        user: Address,
-        /// What.
-        command: MailboxCommand,
-    },
-    /// Send the summary of the last so many seconds to the postmaster; whom it went to.
-    Summary {
-        /// How far back it goes.
-        seconds: u64,
-    },
-    /// The certificates, and how listeners have served them: [`Report`].
-    Certificates,
-    /// Ask the listeners of this process for their certificates now: [`Report`].
-    CertificateCheck,
-    /// Renew certificates now, or those for a name: a list of [`crate::services::certificates::acme::Renewal`].
-    CertificateRenew {
-        /// Which.
-        name: Option<Domain>,
-    },
-    /// Put a message of a user's script into the queue: the name of its entry. The message follows the line, so many octets.
-    Post {
-        /// Who sends what to whom.
-        errand: Box<super::posting::Posted>,
-        /// Octets of the message.
-        size: u64,
-    },
-    /// What this process counts: [`super::figures::ProcessFigures`].
-    Figures,
-    /// The bans in force: a list of [`crate::services::guard::Ban`].
-    BanList,
-    /// Ban a network.
-    BanAdd {
-        /// Whom.
-        network: IpNet,
-        /// For how many seconds; unset for no end.
-        seconds: Option<u64>,
-        /// Why, for the log.
-        reason: String,
-    },
-    /// Lift the bans of a network; how many there were.
-    BanRemove {
-        /// Whose.
-        network: IpNet,
-    },
-}
-
-/// What an administrator can have done to a user's mailboxes as a whole.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MailboxCommand {
-    /// Make their indexes anew.
-    Reindex,
-    /// Write Dovecot's lists of UIDs into them, so that it can take them over.
-    WriteUidlists,
-}
-
-impl MailboxCommand {
-    /// Does it, in the process that has the mailboxes.
-    ///
-    /// # Errors
-    /// Files cannot be read or written.
-    pub(super) async fn perform(self, mailboxes: &Mailboxes, user: &Address) -> Result<(), mailbox::Error> {
-        let user = mailboxes.user(user).await?;
-        match self {
-            Self::Reindex => user.reindex().await,
-            Self::WriteUidlists => user.write_uidlists().await,
-        }
-    }
-}
-
-/// What runs in a process.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Status {
-    /// The program's version.
-    pub version: String,
-    /// Its roles, with commas.
-    pub roles: String,
-    /// When it was started.
-    pub since: Timestamp,
-    /// Its process id.
-    pub process: u32,
-}
-
-/// What comes back.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Answer {
-    Done(serde_json::Value),
-    Failed(Complaint),
-}
-
-/// Why a running role did not do what was asked.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Complaint {
-    /// What it means for whoever asked.
-    pub nature: Nature,
-    /// The reason, for the administrator.
-    pub text: String,
-}
-
-/// What a complaint means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Nature {
-    /// What was named does not exist.
-    NotFound,
-    /// It may work later.
-    Temporary,
-    /// Everything else.
-    Other,
-}
-
-impl Complaint {
-    fn new(kind: Option<Kind>, text: impl ToString) -> Self {
-        let nature = match kind {
-            Some(Kind::NotFound) => Nature::NotFound,
-            Some(Kind::Temporary) => Nature::Temporary,
-            _ => Nature::Other,
-        };
-        Self { nature, text: text.to_string() }
-    }
-
-    fn other(text: impl ToString) -> Self {
-        Self::new(None, text)
-    }
-}
+pub use self::client::{RequestError, ask};
+pub(super) use self::client::{look_at_bans, look_at_certificates, look_at_figures, post};
+pub use self::request::{Complaint, MailboxCommand, Nature, Request, Status};
 
 /// Something only the process as a whole can do.
 #[derive(Debug)]
 pub enum Wish {
     /// Load everything again, and tell what came of it.
     Reload(oneshot::Sender<Result<(), String>>),
-}
-
-/// The request could not be made or was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum RequestError {
-    /// No role listens there.
-    #[error("no server with the role `{role}` runs: nobody listens on `{}`", socket.display())]
-    NotRunning {
-        /// Which role was wanted.
-        role: Role,
-        /// Its socket.
-        socket: PathBuf,
-    },
-    /// The socket cannot be used.
-    #[error("the running server cannot be asked over `{}`: {source}", socket.display())]
-    Socket {
-        /// The socket.
-        socket: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The server answered with an error.
-    #[error("{}", .0.text)]
-    Refused(Complaint),
 }
 
 /// Opens the control sockets of each role of this process, but those that systemd has passed.
@@ -425,86 +259,6 @@ async fn renew(parts: &Parts, name: Option<Domain>) -> Result<serde_json::Value,
 fn done(result: impl Serialize) -> Result<serde_json::Value, Complaint> {
     serde_json::to_value(result).map_err(Complaint::other)
 }
-
-/// Asks the running server that has a role.
-///
-/// # Errors
-/// None runs, it cannot be reached, or it refuses.
-pub async fn ask<T: DeserializeOwned>(
-    server: &ServerSettings,
-    role: Role,
-    request: &Request,
-) -> Result<T, RequestError> {
-    ask_over(socket(server, role, Reach::Everything), role, request, &[]).await
-}
-
-/// Posts a message, whose octets follow the request, by the role with the queue.
-///
-/// # Errors
-/// As [`ask`].
-pub(super) async fn post<T: DeserializeOwned>(
-    server: &ServerSettings,
-    request: &Request,
-    pieces: &[&[u8]],
-) -> Result<T, RequestError> {
-    ask_over(socket(server, Role::Mta, Reach::Posting), Role::Mta, request, pieces).await
-}
-
-/// The certificates of a running role, asked over the socket that changes nothing.
-///
-/// # Errors
-/// As [`ask`].
-pub async fn look_at_certificates(server: &ServerSettings, role: Role) -> Result<Report, RequestError> {
-    ask_over(socket(server, role, Reach::Looking), role, &Request::Certificates, &[]).await
-}
-
-/// What the process of a running role counts, asked over the socket that changes nothing.
-///
-/// # Errors
-/// As [`ask`].
-pub(super) async fn look_at_figures(server: &ServerSettings, role: Role) -> Result<ProcessFigures, RequestError> {
-    ask_over(socket(server, role, Reach::Looking), role, &Request::Figures, &[]).await
-}
-
-/// The bans that a running role has, asked over the socket that changes nothing.
-///
-/// # Errors
-/// As [`ask`].
-pub async fn look_at_bans(server: &ServerSettings, role: Role) -> Result<Vec<Ban>, RequestError> {
-    ask_over(socket(server, role, Reach::Looking), role, &Request::BanList, &[]).await
-}
-
-async fn ask_over<T: DeserializeOwned>(
-    socket: PathBuf,
-    role: Role,
-    request: &Request,
-    pieces: &[&[u8]],
-) -> Result<T, RequestError> {
-    use std::io::ErrorKind;
-    let failed = |source| RequestError::Socket { socket: socket.clone(), source };
-    let stream = match tokio::net::UnixStream::connect(&socket).await {
-        Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-            return Err(RequestError::NotRunning { role, socket });
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    let mut stream = BufReader::new(stream);
-    let mut line = serde_json::to_vec(request).map_err(|error| failed(error.into()))?;
-    line.push(b'\n');
-    stream.write_all(&line).await.map_err(failed)?;
-    for piece in pieces {
-        stream.write_all(piece).await.map_err(failed)?;
-    }
-    line.clear();
-    stream.read_until(b'\n', &mut line).await.map_err(failed)?;
-    let malformed = |error: serde_json::Error| failed(error.into());
-    match serde_json::from_slice(&line).map_err(malformed)? {
-        Answer::Done(value) => serde_json::from_value(value).map_err(malformed),
-        Answer::Failed(complaint) => Err(RequestError::Refused(complaint)),
-    }
-}
-
 const LONGEST_LINE: u64 = 64 << 10;
 const MOST_ADDED: u64 = 1 << 20;
 const PATIENCE_FOR_MESSAGES: Duration = Duration::from_secs(60);

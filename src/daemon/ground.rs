@@ -85,6 +85,7 @@ impl Ground {
     pub(super) fn filter(&self, reports: &Reports) -> Arc<Filter> {
         let filter = Filter::new(self.lives.spam.clone(), self.tick())
             .with_hostname(self.lives.hostname.clone())
+            .with_tags(self.lives.routing.clone())
             .with_resolver(Arc::clone(&self.resolver))
             .with_database(self.database.clone())
             .with_reports(reports.clone());

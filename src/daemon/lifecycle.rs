@@ -60,15 +60,15 @@ pub async fn run(mut daemon: Daemon, source: Source) -> Result<bool, Error> {
         tokio::select! {
             _ = hangup.recv() => {
                 // What went wrong has been logged.
-                let _ = reload(&daemon, &source).await;
+                let _ = watchdog.beside(reload(&daemon, &source), alive).await;
             }
             Wish::Reload(tell) = daemon.wish() => {
-                let result = reload(&daemon, &source).await;
+                let result = watchdog.beside(reload(&daemon, &source), alive).await;
                 let _ = tell.send(result);
             }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            () = watchdog.tick() => notify(&[NotifyState::Watchdog]),
+            () = watchdog.tick() => alive(),
         }
     }
     log::info!("Stopping: sessions are told, deliveries in flight finish");
@@ -120,6 +120,11 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
+/// Tells systemd that this process lives.
+fn alive() {
+    notify(&[NotifyState::Watchdog]);
+}
+
 /// Waits for what may take longer than systemd gives a unit to start, and asks for more time meanwhile.
 pub(super) async fn patiently<T>(work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
@@ -154,5 +159,31 @@ impl Watchdog {
             }
             None => std::future::pending().await,
         }
+    }
+
+    /// Does what may take longer than systemd waits for a word: a reload asks the DNS and the database, which may not answer.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>, alive: impl Fn()) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut work => return result,
+                () = self.tick() => alive(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_long_reload_is_seen_to_live() {
+        let mut watchdog = Watchdog(Some(tokio::time::interval(Duration::from_millis(1))));
+        let told = tokio::sync::Semaphore::new(0);
+        // It ends only after systemd has heard three times.
+        let work = async { told.acquire_many(3).await.is_ok() };
+        assert!(watchdog.beside(work, || told.add_permits(1)).await);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::control::{look_at_bans, look_at_certificates, look_at_figures};
+use super::control::{RequestError, look_at_bans, look_at_certificates, look_at_figures};
 use super::figures::{self, ProcessFigures};
 use super::{Parts, ServerSettings};
 use crate::config::Role;
@@ -19,17 +19,23 @@ fn others(parts: &Parts) -> (ServerSettings, Vec<Role>) {
     (parts.config.server.clone(), others)
 }
 
+/// What other roles answer. One that does not answer in time is left out, and keeps no other from being heard.
+async fn asked<T, F>(others: &[Role], ask: impl Fn(Role) -> F) -> Vec<T>
+where
+    F: Future<Output = Result<T, RequestError>>,
+{
+    let answers = join_all(others.iter().map(|role| tokio::time::timeout(PATIENCE, ask(*role)))).await;
+    answers.into_iter().flatten().flatten().collect()
+}
+
 /// Roles that other processes have, and that do not answer, have no bans to show.
 pub(super) fn bans(parts: &Parts) -> dashboard::Asking<Ban> {
     let (server, others) = others(parts);
     Box::new(move || {
         let (server, others) = (server.clone(), others.clone());
         Box::pin(async move {
-            let asked = join_all(others.iter().map(|role| look_at_bans(&server, *role)));
-            match tokio::time::timeout(PATIENCE, asked).await {
-                Ok(answers) => answers.into_iter().flatten().flatten().collect(),
-                Err(_) => Vec::new(),
-            }
+            let answers = asked(&others, |role| look_at_bans(&server, role)).await;
+            answers.into_iter().flatten().collect()
         })
     })
 }
@@ -42,11 +48,10 @@ pub(super) fn certificates(parts: &Arc<Parts>) -> dashboard::Asking<Report> {
     Box::new(move || {
         let (server, others, own) = (server.clone(), others.clone(), own.upgrade());
         Box::pin(async move {
-            let asked = join_all(others.iter().map(|role| look_at_certificates(&server, *role)));
-            let answers = tokio::time::timeout(PATIENCE, asked).await.unwrap_or_default();
+            let answers = asked(&others, |role| look_at_certificates(&server, role)).await;
             let own = own.map(|parts| parts.inspector.report(&parts.roles.to_string()));
             let mut reports: Vec<Report> = Vec::new();
-            for report in own.into_iter().chain(answers.into_iter().flatten()) {
+            for report in own.into_iter().chain(answers) {
                 // A process with several roles answers for each of them.
                 if !report.certificates.is_empty() && !reports.iter().any(|known| known.roles == report.roles) {
                     reports.push(report);
@@ -64,10 +69,9 @@ pub(super) fn figures(parts: &Arc<Parts>) -> dashboard::Asking<ProcessFigures> {
     Box::new(move || {
         let (server, others, own) = (server.clone(), others.clone(), own.upgrade());
         Box::pin(async move {
-            let ask = |role| tokio::time::timeout(PATIENCE, look_at_figures(&server, role));
-            let answers = join_all(others.iter().map(|role| ask(*role))).await;
+            let answers = asked(&others, |role| look_at_figures(&server, role)).await;
             let mut processes: Vec<ProcessFigures> = own.iter().map(|parts| figures::own(parts)).collect();
-            for answer in answers.into_iter().flatten().flatten() {
+            for answer in answers {
                 // A process with several roles answers for each of them.
                 if !processes.iter().any(|known| known.roles == answer.roles) {
                     processes.push(answer);

@@ -119,7 +119,8 @@ impl Parts {
             false => None,
         };
         let routing = Routing::new(directory.clone(), lives.routing.clone(), config.hostname.clone()).with_srs(srs);
-        let acceptance = Acceptance::new(routing.clone(), directory.clone(), lives.acceptance.clone());
+        let (settings, delivery) = (lives.acceptance.clone(), lives.delivery.clone());
+        let acceptance = Acceptance::new(routing.clone(), directory.clone(), settings, delivery);
         let (mailboxes, cluster) = ground.mailboxes(&directory, stages)?.unzip();
         let cluster: Option<Cluster> = cluster.flatten();
         let keeper = cluster.as_ref().zip(mailboxes.as_ref()).map(|(cluster, mailboxes)| {

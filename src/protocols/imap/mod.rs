@@ -18,6 +18,7 @@ mod capability;
 mod commands;
 mod connections;
 mod deflate;
+mod limits;
 mod link;
 mod outcome;
 mod room;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::capability::{self, Compression, Passwords, StartTls};
 use super::commands;
+use super::limits::limits;
 use super::link::Link;
 use super::outcome::{Done, Outcome, Trouble};
 use super::room::Room;
@@ -20,7 +21,7 @@ use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
 use crate::foundations::net::Connection;
 use crate::foundations::wire::imap::encode::{Code, Condition};
-use crate::foundations::wire::imap::{Announced, Command, CommandBody, Fault, Framed, LimitPassed, Limits};
+use crate::foundations::wire::imap::{Announced, Command, CommandBody, Fault, Framed, LimitPassed};
 use crate::services::cluster::{self, Handed, splice};
 use crate::services::guard::{self, Pass, Penalty, Service};
 use crate::services::login::{LoggedIn, Stay};
@@ -476,26 +477,6 @@ impl Conversation {
         }
     }
 }
-
-/// The limits of a phase.
-fn limits(settings: &ImapSettings, phase: Phase) -> Limits {
-    let skip = settings.skip.get();
-    match phase {
-        Phase::NotAuthenticated => Limits {
-            line: settings.command_before_login.len(),
-            literal: settings.literal_before_login.len(),
-            literals: LITERALS_BEFORE_LOGIN,
-            skip: skip.min(settings.command_before_login.get()),
-        },
-        Phase::Authenticated | Phase::Selected => {
-            let (line, literal) = (settings.command.len(), settings.literal.len());
-            Limits { line, literal, literals: settings.literals, skip }
-        }
-    }
-}
-
-/// A name and a password, and as many again for those who do not know what they do.
-const LITERALS_BEFORE_LOGIN: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -75,7 +75,7 @@ impl Asker<'_> {
         }
         let result = room.acceptance.recipient(address, size, relaying).await;
         match &result {
-            Ok(()) if is_stranger => room.guard.may_get(&self.peer, address),
+            Ok(()) if is_stranger => room.guard.may_get(&self.peer, &room.acceptance.untagged(address)),
             Err(refusal) if is_stranger && refusal.kind == Kind::NotFound => {
                 room.guard.unknown_recipient(&self.peer);
                 result

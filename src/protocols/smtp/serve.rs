@@ -255,7 +255,7 @@ impl Driver<'_> {
             self.begun = Instant::now();
         }
         let end = self.whole_message();
-        // Octets earn time, but never more than `patience` ahead: a fast beginning buys no silence later.
+        // Each octet moves the deadline, but never further than `patience` from now: who began fast must not fall silent later.
         let mut deadline = (Instant::now() + patience).min(end);
         loop {
             let read = timeout_at(deadline, self.wire.read(CONTENT_BUFFER)).await;

@@ -5,6 +5,7 @@ use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::{Login, Peer};
 use crate::foundations::settings::Live;
+use crate::services::delivery::DeliverySettings;
 use crate::services::routing::{Identity, Reached, Resolution, Routing};
 use crate::storage::directory::Directory;
 
@@ -14,6 +15,8 @@ pub struct Acceptance {
     routing: Routing,
     directory: Directory,
     settings: Live<AcceptanceSettings>,
+    /// What is said of a mailbox that is full is the same before and after the message has come.
+    delivery: Live<DeliverySettings>,
 }
 
 /// Whether a client may send to addresses that are not ours.
@@ -27,8 +30,18 @@ pub enum Relaying {
 
 impl Acceptance {
     /// Acceptance by these rules.
-    pub const fn new(routing: Routing, directory: Directory, settings: Live<AcceptanceSettings>) -> Self {
-        Self { routing, directory, settings }
+    pub const fn new(
+        routing: Routing,
+        directory: Directory,
+        settings: Live<AcceptanceSettings>,
+        delivery: Live<DeliverySettings>,
+    ) -> Self {
+        Self { routing, directory, settings, delivery }
+    }
+
+    /// An address of ours without its tag.
+    pub fn untagged(&self, address: &Address) -> Address {
+        self.routing.untagged(address)
     }
 
     /// Whether a client may send to anywhere.
@@ -79,7 +92,7 @@ impl Acceptance {
                         return Ok(());
                     }
                 }
-                Err(Refusal::new(Kind::OverQuota, "The mailbox is full").smtp(452, "4.2.2"))
+                Err(self.delivery.get().over_quota.refusal())
             }
         }
     }

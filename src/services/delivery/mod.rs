@@ -15,6 +15,7 @@
 //! is logged here, where its cause is known.
 
 mod fields;
+mod identity;
 mod letters;
 mod nearly_full;
 mod own_name;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::settings::Span;
 
 crate::words! {
@@ -11,6 +12,17 @@ crate::words! {
         Defer = "defer",
         /// 552 5.2.2: the sender knows at once.
         Refuse = "refuse",
+    }
+}
+
+impl OverQuota {
+    /// What the sender is told.
+    pub fn refusal(self) -> Refusal {
+        let (code, status) = match self {
+            Self::Defer => (452, "4.2.2"),
+            Self::Refuse => (552, "5.2.2"),
+        };
+        Refusal::new(Kind::OverQuota, "The mailbox is full").smtp(code, status)
     }
 }
 

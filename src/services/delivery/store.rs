@@ -7,7 +7,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::fields::Ready;
 use super::scripting::{Scripting, ScriptingParts};
-use super::settings::{Circles, DeliverySettings, OverQuota, TagFolder};
+use super::settings::{Circles, DeliverySettings, TagFolder};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
@@ -272,11 +272,10 @@ fn folder(
 
 /// The answer to a failure whose cause has been logged already.
 fn refusal(kind: Kind, settings: &DeliverySettings) -> Refusal {
-    match (kind, settings.over_quota) {
-        (Kind::OverQuota, OverQuota::Defer) => Refusal::new(kind, "The mailbox is full").smtp(452, "4.2.2"),
-        (Kind::OverQuota, OverQuota::Refuse) => Refusal::new(kind, "The mailbox is full").smtp(552, "5.2.2"),
-        (Kind::NoSpace, _) => Refusal::new(kind, "This server has no room left; try again later").smtp(452, "4.3.1"),
-        (Kind::Invalid, _) => Refusal::new(kind, "The mailbox cannot take mail").smtp(550, "5.2.0"),
+    match kind {
+        Kind::OverQuota => settings.over_quota.refusal(),
+        Kind::NoSpace => Refusal::new(kind, "This server has no room left; try again later").smtp(452, "4.3.1"),
+        Kind::Invalid => Refusal::new(kind, "The mailbox cannot take mail").smtp(550, "5.2.0"),
         _ => Refusal::new(Kind::Temporary, "The mailbox cannot be used now; try again later").smtp(451, "4.3.0"),
     }
 }

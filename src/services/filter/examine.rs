@@ -158,7 +158,7 @@ impl Examiner {
     async fn standing(&self, claims: &Claims) -> Standing {
         let settings = &self.settings.reputation;
         let Some(book) = self.book.as_ref().filter(|_| settings.enabled) else { return Standing::default() };
-        let account = self.recipient.as_ref().map(|recipient| recipient.split_tag('+').0.key());
+        let account = self.recipient.as_ref().map(Address::key);
         let owners: Vec<String> = std::iter::once(String::new()).chain(account.clone()).collect();
         let mut parties = claims.parties();
         parties.extend(claims.correspondent());

@@ -164,7 +164,7 @@ impl Filter {
 
     /// The account's own name for its table.
     pub fn owner(account: &Address) -> Owner {
-        Owner::Account(account.split_tag('+').0)
+        Owner::Account(account.clone())
     }
 }
 

@@ -28,6 +28,7 @@ use crate::foundations::dns::SharedResolver;
 use crate::foundations::mail::{Mail, Message, Peer};
 use crate::foundations::settings::Live;
 use crate::services::filter::rules::ClientName;
+use crate::services::routing::RoutingSettings;
 use crate::storage::database::Database;
 use crate::storage::reports::{Failure, Reports};
 
@@ -42,6 +43,8 @@ pub struct Filter {
     pub(super) book: Option<Arc<Book>>,
     pub(super) autolearner: Autolearner,
     reports: Option<Reports>,
+    /// What separates the tags of recipients from the names of their mailboxes.
+    tags: Live<RoutingSettings>,
     compiled: Mutex<Option<(Arc<FilterSettings>, Arc<RuleSet>)>>,
     signing: Signing,
 }
@@ -108,6 +111,7 @@ impl Filter {
             book: None,
             autolearner: Autolearner::default(),
             reports: None,
+            tags: Live::default(),
             compiled: Mutex::new(None),
             signing: Signing::default(),
         }
@@ -117,6 +121,13 @@ impl Filter {
     #[must_use]
     pub fn with_hostname(mut self, hostname: Live<Domain>) -> Self {
         self.hostname = Some(hostname);
+        self
+    }
+
+    /// With the settings by which addresses have tags.
+    #[must_use]
+    pub fn with_tags(mut self, routing: Live<RoutingSettings>) -> Self {
+        self.tags = routing;
         self
     }
 
@@ -342,9 +353,9 @@ impl Filter {
             }
         };
         let site = load(Owner::Site).await;
-        let mut own = Vec::new();
+        let (tags, mut own) = (self.tags.get(), Vec::new());
         for recipient in mail.envelope.recipients.iter().take(MAX_RECIPIENTS) {
-            let (account, _) = recipient.address.split_tag('+');
+            let (account, _) = tags.untagged(&recipient.address);
             if let Some(table) = load(Owner::Account(account)).await
                 && table.is_ready()
             {
@@ -365,12 +376,13 @@ impl Filter {
     ) -> (Standing, Vec<(String, f64)>) {
         let reputation = &settings.reputation;
         let Some(book) = self.book.as_ref().filter(|_| reputation.enabled) else { return Default::default() };
+        let tags = self.tags.get();
         let recipients: Vec<(String, String)> = mail
             .envelope
             .recipients
             .iter()
             .take(MAX_RECIPIENTS)
-            .map(|r| (r.address.key(), r.address.split_tag('+').0.key()))
+            .map(|r| (r.address.key(), tags.untagged(&r.address).0.key()))
             .collect();
         let owners: Vec<String> =
             std::iter::once(String::new()).chain(recipients.iter().map(|(_, account)| account.clone())).collect();

@@ -59,18 +59,18 @@ impl Guard {
         }
     }
 
-    /// Whether a mailbox may get one more message from elsewhere now.
+    /// Whether a mailbox, named without a tag, may get one more message from elsewhere now.
     ///
     /// # Errors
     /// It gets too many: 450 4.2.1.
-    pub fn may_get(&self, peer: &Peer, recipient: &Address) -> Result<(), Refusal> {
+    pub fn may_get(&self, peer: &Peer, mailbox: &Address) -> Result<(), Refusal> {
         let settings = self.settings();
         let count = settings.traffic.messages_per_mailbox_per_hour;
         if self.counted(peer, &settings).is_none() {
             return Ok(());
         }
         let wanted = Wanted { units: 1, count, period: HOUR };
-        let name = format!("mailbox {}", recipient.split_tag('+').0.key());
+        let name = format!("mailbox {}", mailbox.key());
         self.take_rate(Rate::Named(name), wanted).map_err(|wait| {
             let text = "This mailbox gets too many messages";
             later("4.2.1", format!("{text}; try again in {}", words(wait)))

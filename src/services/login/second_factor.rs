@@ -95,17 +95,25 @@ impl Login {
         Ok(Entered::In(Box::new(account)))
     }
 
+    /// Whether this is the account's password, whatever a login to it needs besides.
+    ///
+    /// # Errors
+    /// It is not, too many were tried, or something fails for now.
+    pub async fn confirm_password(&self, attempt: &LoginAttempt) -> Result<Account, Refusal> {
+        Ok(self.0.identify(attempt, Entrance::Page).await?.0)
+    }
+
     /// Whether this is the account's password, and the code one of its, where it has two-factor login: before something
     /// is changed that guards the account.
     ///
     /// # Errors
-    /// As [`Login::enter`].
+    /// As [`Login::enter`]; and a code is needed that was not given.
     pub async fn confirm(&self, attempt: &LoginAttempt, code: Option<&str>) -> Result<Account, Refusal> {
-        let (account, _) = self.0.identify(attempt, Entrance::Page).await?;
-        if self.need(&account) == Need::Code
-            && let Some(code) = code
-        {
-            self.0.second_factor(attempt, &account, code).await?;
+        let account = self.confirm_password(attempt).await?;
+        match (self.need(&account), code) {
+            (Need::Code, Some(code)) => _ = self.0.second_factor(attempt, &account, code).await?,
+            (Need::Code, None) => return Err(Refusal::new(Kind::NoPermission, "A one-time code is wanted too.")),
+            (Need::Nothing | Need::Enrolment, _) => {}
         }
         Ok(account)
     }

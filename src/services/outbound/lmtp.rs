@@ -64,7 +64,8 @@ impl OverLmtp {
         let mut attempts: Vec<Option<Attempt>> = vec![None; group.recipients.len()];
         let mut trouble = Trouble::ours(EnhancedStatus::new(4, 3, 0), "No reply", Scope::Destination);
         // A kept connection may turn out to be dead only when it is used; a new one is then tried once.
-        for _ in 0..2 {
+        let mut failures = 0;
+        while failures < 2 {
             let open: Vec<usize> = (0..attempts.len()).filter(|place| attempts[*place].is_none()).collect();
             if open.is_empty() {
                 break;
@@ -78,6 +79,8 @@ impl OverLmtp {
             };
             let settled = session.transact(&group, &open, times).await;
             let contact = Arc::clone(&session.contact);
+            // RFC 5321 §4.5.3.1.10: those whom the server takes in another transaction only are left.
+            failures += u32::from(settled.over.is_some() || settled.outcomes.is_empty());
             for (place, outcome) in settled.outcomes {
                 attempts[place] = Some(Attempt { outcome, contact: Some(Arc::clone(&contact)) });
             }
@@ -164,13 +167,14 @@ mod tests {
     use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
     use crate::foundations::tasks::Tasks;
 
-    /// A server that takes two messages in a session and refuses MAIL from then on; the commands of each session.
+    /// A server that takes two messages in a session, each for two recipients, and refuses what goes beyond; the commands of
+    /// each session.
     async fn two_a_session(listener: TcpListener, heard: Arc<Mutex<Vec<Vec<String>>>>) {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let mut stream = BufReader::new(stream);
             stream.write_all(b"220 x LMTP\r\n").await.unwrap();
-            let (mut commands, mut mails) = (Vec::new(), 0);
+            let (mut commands, mut mails, mut recipients) = (Vec::new(), 0, 0);
             let mut line = String::new();
             while commands.last().is_none_or(|last| last != "QUIT") {
                 line.clear();
@@ -178,10 +182,14 @@ mod tests {
                     break;
                 }
                 let verb = line.split_whitespace().next().unwrap_or_default().to_owned();
-                mails += u32::from(verb == "MAIL");
+                if verb == "MAIL" {
+                    (mails, recipients) = (mails + 1, 0);
+                }
+                recipients += usize::from(verb == "RCPT");
                 let reply = match verb.as_str() {
                     "LHLO" => "250-x\r\n250-ENHANCEDSTATUSCODES\r\n250 LIMITS MAILMAX=2",
                     "MAIL" if mails > 2 => "452 4.5.3 Too many messages in this session",
+                    "RCPT" if recipients > 2 => "452 4.5.3 Too many recipients",
                     "DATA" => "354 Go on",
                     "QUIT" => "221 2.0.0 Bye",
                     _ => "250 2.0.0 Fine",
@@ -193,7 +201,9 @@ mod tests {
                         body.clear();
                         stream.read_line(&mut body).await.unwrap();
                     }
-                    stream.write_all(b"250 2.0.0 Stored\r\n").await.unwrap();
+                    for _ in 0..recipients.min(2) {
+                        stream.write_all(b"250 2.0.0 Stored\r\n").await.unwrap();
+                    }
                 }
                 commands.push(verb);
             }
@@ -201,8 +211,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_session_that_is_full_is_not_used_again() {
+    /// What comes of handing over messages, each for so many recipients, and the last command of each session.
+    async fn handed_over(messages: &[usize]) -> (Vec<Outcome>, Vec<Option<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = LmtpTarget::Tcp(listener.local_addr().unwrap());
         let (heard, tasks) = (Arc::new(Mutex::new(Vec::new())), Tasks::new());
@@ -216,9 +226,11 @@ mod tests {
             require_tls: false,
             dsn: DsnWish::default(),
         };
-        let recipients = [Recipient::plain("ann@a.test".parse().unwrap())];
         let message = Message::new("Subject: x\r\n\r\nx\r\n");
-        for _ in 0..5 {
+        let mut outcomes = Vec::new();
+        for recipients in messages {
+            let address = |n: usize| Recipient::plain(format!("user{n}@a.test").parse().unwrap());
+            let recipients: Vec<Recipient> = (0..*recipients).map(address).collect();
             let attempts = client.attempt(Group {
                 id: QueueId::generate(Timestamp::EPOCH),
                 envelope: &envelope,
@@ -226,13 +238,24 @@ mod tests {
                 message: &message,
                 before_end: &|_| Box::pin(std::future::ready(())),
             });
-            let outcome = attempts.await.remove(0).outcome;
-            assert!(matches!(outcome, Outcome::Relayed { .. }), "{outcome:?}");
+            outcomes.extend(attempts.await.into_iter().map(|attempt| attempt.outcome));
         }
-        assert_eq!(
-            heard.lock().iter().map(|one| one.last().map(String::as_str)).collect::<Vec<_>>(),
-            [Some("QUIT"); 2]
-        );
         server.abort();
+        let last = heard.lock().iter().map(|one: &Vec<String>| one.last().cloned()).collect();
+        (outcomes, last)
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_full_is_not_used_again() {
+        let (outcomes, last) = handed_over(&[1; 5]).await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{outcomes:?}");
+        assert_eq!(last, [Some("QUIT".to_owned()), Some("QUIT".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn as_many_transactions_as_the_recipients_need() {
+        let (outcomes, _) = handed_over(&[9]).await;
+        assert_eq!(outcomes.len(), 9);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Relayed { .. })), "{outcomes:?}");
     }
 }

@@ -144,7 +144,7 @@ impl Routing {
     /// Whether an address may stand as the sender of mail that this account submits: its own, with or without a
     /// tag, or one whose mail reaches it by an alias or catch-all.
     pub async fn may_send_as(&self, account: &Address, sender: &Address) -> Result<Identity, Error> {
-        let (base, _) = self.untagged(sender, &self.settings.get());
+        let base = self.untagged(sender);
         if base.key() == account.key() || sender.key() == account.key() {
             return Ok(Identity::Own);
         }
@@ -167,14 +167,12 @@ impl Routing {
 
     /// What separates a name from its tag in addresses of ours.
     pub fn tag_separator(&self) -> Option<char> {
-        self.settings.get().tag_separator.chars().next()
+        self.settings.get().separator()
     }
 
-    fn untagged(&self, address: &Address, settings: &RoutingSettings) -> (Address, Option<String>) {
-        match settings.tag_separator.chars().next() {
-            Some(separator) => address.split_tag(separator),
-            None => (address.clone(), None),
-        }
+    /// An address of ours without its tag: what the mailbox is known by, whatever its owner has written behind it.
+    pub fn untagged(&self, address: &Address) -> Address {
+        self.settings.get().untagged(address).0
     }
 }
 
@@ -322,7 +320,7 @@ impl Walk<'_> {
 
     /// The order of the room's documentation.
     async fn look_up(&self, address: &Address) -> Result<Found, Error> {
-        let (base, tag) = self.routing.untagged(address, self.settings);
+        let (base, tag) = self.settings.untagged(address);
         let whole = [(address, None), (&base, tag.clone())];
         for (candidate, tag) in whole.into_iter().take(if tag.is_some() { 2 } else { 1 }) {
             let key = candidate.key();
@@ -359,7 +357,7 @@ impl Walk<'_> {
     }
 
     async fn account(&self, address: &Address, tag: Option<String>) -> Result<Option<Reached>, Error> {
-        let (base, _) = self.routing.untagged(address, self.settings);
+        let (base, _) = self.settings.untagged(address);
         for candidate in [address, &base] {
             if let Some(account) = self.routing.directory.account(candidate).await?
                 && account.archived_at.is_none()
@@ -386,7 +384,7 @@ fn misconfigured() -> Refusal {
 
 /// The destination with the tag of the address that led to it, unless it has one of its own or becomes too long.
 fn with_tag(address: &Address, tag: Option<&str>, settings: &RoutingSettings) -> Address {
-    let (Some(tag), Some(separator)) = (tag, settings.tag_separator.chars().next()) else { return address.clone() };
+    let (Some(tag), Some(separator)) = (tag, settings.separator()) else { return address.clone() };
     if address.split_tag(separator).1.is_some() {
         return address.clone();
     }

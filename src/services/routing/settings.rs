@@ -38,6 +38,21 @@ crate::settings! {
     }
 }
 
+impl RoutingSettings {
+    /// What separates a user's name from a tag; `None` where addresses have no tags.
+    pub fn separator(&self) -> Option<char> {
+        self.tag_separator.chars().next()
+    }
+
+    /// An address of ours without its tag, and the tag.
+    pub fn untagged(&self, address: &Address) -> (Address, Option<String>) {
+        match self.separator() {
+            Some(separator) => address.split_tag(separator),
+            None => (address.clone(), None),
+        }
+    }
+}
+
 crate::settings! {
     /// The Sender Rewriting Scheme: what an alias passes on to another server leaves under a sender of ours, so that SPF
     /// does not fail there, and notifications for it find their way back.
@@ -49,5 +64,23 @@ crate::settings! {
         pub domain: Option<Domain> = None,
         /// How long notifications for a rewritten sender are taken. After it they are refused: 550 5.1.1.
         pub lifetime: Span = Span::days(21),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_what_the_settings_say() {
+        for (separator, address, name) in [
+            ("+", "ann+x@a.test", "ann@a.test"),
+            ("-", "ann-x@a.test", "ann@a.test"),
+            ("-", "ann+x@a.test", "ann+x@a.test"),
+            ("", "ann+x@a.test", "ann+x@a.test"),
+        ] {
+            let settings = RoutingSettings { tag_separator: separator.to_owned(), ..RoutingSettings::default() };
+            assert_eq!(settings.untagged(&address.parse().unwrap()).0.to_string(), name);
+        }
     }
 }

@@ -167,6 +167,8 @@ pub struct Status {
     pub unseen: u32,
     /// DELETED.
     pub deleted: u32,
+    /// DELETED-STORAGE: what an EXPUNGE would free, in octets (RFC 9208).
+    pub deleted_octets: u64,
     /// SIZE in octets (RFC 8438).
     pub size: u64,
     /// UIDNEXT.

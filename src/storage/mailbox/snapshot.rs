@@ -288,6 +288,7 @@ impl Snapshot {
             recent,
             unseen: self.counts.unseen,
             deleted: self.counts.deleted,
+            deleted_octets: self.deleted().map(|record| record.size).sum(),
             size: self.counts.virtual_octets,
             uid_next: Uid::new(self.uid_next).unwrap_or(Uid::MIN),
             uid_validity: self.uid_validity,

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -100,8 +100,13 @@ impl Home {
         }
         let failed = |source| files::Error { verb: "write", path: path.clone(), source };
         let is_new = !path.exists();
-        let mut file: File = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
-        file.write_all(line(&digest, until).as_bytes()).and_then(|()| file.sync_data()).map_err(failed)?;
+        let opened = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
+        let mut file: File = opened.map_err(failed)?;
+        let mut text = line(&digest, until);
+        if has_half_a_line(&file).map_err(failed)? {
+            text.insert(0, '\n');
+        }
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).map_err(failed)?;
         if is_new {
             self.owner()?.give_path(&path)?;
             files::sync_directory(self.path())?;
@@ -112,6 +117,14 @@ impl Home {
     fn memory_file(&self) -> PathBuf {
         self.path().join(FILE)
     }
+}
+
+/// Whether a crash has left a line without its end, to which another one must not be added.
+fn has_half_a_line(file: &File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(false) };
+    let mut octet = [0];
+    file.read_exact_at(&mut octet, last)?;
+    Ok(octet != *b"\n")
 }
 
 fn line(digest: &str, until: i64) -> String {
@@ -160,6 +173,8 @@ mod tests {
         text.truncate(text.len() - 10);
         std::fs::write(&path, text).unwrap();
         assert!(home().memory().unwrap().has("x", at(299)));
+        home().remember("y", at(400), at(150)).unwrap();
+        assert!(home().memory().unwrap().has("y", at(399)), "what comes behind it is a line of its own");
     }
 
     #[test]

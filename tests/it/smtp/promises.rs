@@ -7,6 +7,7 @@ use std::time::Duration;
 use postrider::foundations::dns::ZoneResolver;
 use postrider::foundations::settings::{ByteSize, Span};
 use postrider::protocols::smtp::Mode;
+use postrider::services::delivery::OverQuota;
 use postrider::services::guard::ServiceRates;
 use postrider::services::handover::Bound;
 use postrider::services::submission::SubmissionSettings;
@@ -55,6 +56,17 @@ async fn nothing_is_stored_when_the_client_is_refused() {
     // With a chance that trying again helps, the client is told to.
     assert!(send(&mut client, &["refusing", "broken"], "x").await.starts_with("451"));
     assert!(world.mailboxes.0.lock().is_empty() && world.queue.entries.lock().is_empty());
+}
+
+#[tokio::test]
+async fn who_writes_to_a_full_mailbox_is_told_what_the_settings_say() {
+    for (over_quota, reply) in [(OverQuota::Defer, "452 4.2.2"), (OverQuota::Refuse, "552 5.2.2")] {
+        let world = relay(|wishes| wishes.delivery.over_quota = over_quota).await;
+        let mut client = greeted(&world).await;
+        assert!(client.command("MAIL FROM:<eve@elsewhere.test>").await.starts_with("250"));
+        let told = client.command("RCPT TO:<full@example.test>").await;
+        assert!(told.starts_with(reply), "{told}");
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use postrider::foundations::settings::{ByteSize, Live};
 use postrider::foundations::tasks::Tasks;
 use postrider::protocols::smtp::{Mode, PlaintextAuth, Room, SmtpSettings, run};
 use postrider::services::acceptance::{Acceptance, AcceptanceSettings};
+use postrider::services::delivery::DeliverySettings;
 use postrider::services::filter::{Filter, FilterSettings, Verdict};
 use postrider::services::guard::{Guard, GuardSettings};
 use postrider::services::handover::{Bound, LocalDelivery, Outcome, Postponed, Queueing, ReportReading};
@@ -119,6 +120,7 @@ pub(crate) struct Wishes {
     pub(crate) srs: SrsSettings,
     pub(crate) spam: FilterSettings,
     pub(crate) intake: Live<IntakeSettings>,
+    pub(crate) delivery: DeliverySettings,
     /// What the filter finds in the DNS; without it, it does not ask.
     pub(crate) zone: Option<Arc<ZoneResolver>>,
 }
@@ -147,6 +149,7 @@ impl Wishes {
             srs: SrsSettings::default(),
             spam: FilterSettings::default(),
             intake: Live::new(IntakeSettings::default()),
+            delivery: DeliverySettings::default(),
             zone: None,
         }
     }
@@ -204,7 +207,8 @@ impl World {
         if let Some(zone) = wishes.zone {
             filter = filter.with_resolver(zone);
         }
-        let acceptance = Acceptance::new(routing.clone(), directory.clone(), Live::new(AcceptanceSettings::default()));
+        let (settings, delivery) = (Live::new(AcceptanceSettings::default()), Live::new(wishes.delivery));
+        let acceptance = Acceptance::new(routing.clone(), directory.clone(), settings, delivery);
         let (mailboxes, queue) = (Arc::new(Mailboxes::default()), Arc::new(Queue::default()));
         let login_settings = Live::new(LoginSettings::default());
         let per_network = wishes.smtp.memory_per_network;

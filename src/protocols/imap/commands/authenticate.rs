@@ -139,6 +139,8 @@ pub async fn enter(talk: &mut Conversation, logged_in: LoggedIn) -> Outcome {
 /// UNAUTHENTICATE (RFC 8437): the connection is as before the login. TLS, compression and the count of failed logins stay.
 pub fn unauthenticate(talk: &mut Conversation) -> Done {
     talk.visit = None;
+    // What becomes of the account is no business of this connection any more.
+    talk.stay = None;
     talk.state = State::NotAuthenticated { until: Instant::now() + talk.settings.login_timeout.duration() };
     talk.apply_limits();
     Done::with(Code::Capability(talk.capabilities()), "Logged out; log in again")

@@ -17,7 +17,7 @@ pub async fn run(talk: &mut Conversation, select: Select, access: Access) -> Out
     talk.unselect();
     let State::Authenticated(account) = &mut talk.state else { return Err(Trouble::bad("Log in first")) };
     if select.qresync.is_some() && !account.enabled.qresync {
-        // RFC 7162 §3.2.5.
+        // RFC 7162 §3.2.3.
         return Err(Trouble::bad("First enable QRESYNC"));
     }
     account.enabled.condstore |= select.condstore;

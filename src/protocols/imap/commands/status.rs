@@ -1,4 +1,4 @@
-//! STATUS (RFC 9051 §6.3.11; RFC 7162; RFC 7889; RFC 8438; RFC 8474).
+//! STATUS (RFC 9051 §6.3.11; RFC 7162; RFC 7889; RFC 8438; RFC 8474; RFC 9208).
 
 use crate::foundations::wire::imap::encode::StatusValue;
 use crate::foundations::wire::imap::{RawName, StatusItem};
@@ -40,8 +40,7 @@ pub async fn tell(talk: &mut Conversation, folder: &FolderName, items: &[StatusI
         let value = match item {
             StatusItem::AppendLimit => talk.settings.append_limit.get(),
             StatusItem::Deleted => status.deleted.into(),
-            // Sizes of single messages are not summed up by the store.
-            StatusItem::DeletedStorage => continue,
+            StatusItem::DeletedStorage => status.deleted_octets,
             StatusItem::HighestModSeq => status.highest_mod_seq.get(),
             StatusItem::MailboxId => match status.mailbox_id {
                 Some(id) => id.get(),

@@ -162,7 +162,7 @@ pub(super) async fn begin(
     Wish(proof): Wish<Proof>,
 ) -> Answer<Response> {
     let attempt = attempt(&member.account.address, member.session, caller, proof.password);
-    let account = room.needs.login.confirm(&attempt, None).await.map_err(not_proven)?;
+    let account = room.needs.login.confirm_password(&attempt).await.map_err(not_proven)?;
     let enrolment = room.needs.login.begin_two_factor(&account, &room.needs.hostname.get()).await?;
     let address = enrolment.address.expose().clone();
     let picture = picture(&address).ok_or_else(|| Problem::ours(&"the picture of a secret does not fit"))?;
@@ -213,11 +213,7 @@ pub(super) async fn confirm(
 
 /// Whoever asks has shown the password, and a code where two-factor login is on.
 async fn proven(room: &Room, attempt: &LoginAttempt, proof: Option<&str>) -> Answer<Account> {
-    let account = room.needs.login.confirm(attempt, proof).await.map_err(not_proven)?;
-    if account.two_factor_since.is_some() && proof.is_none() {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "A one-time code is wanted too."));
-    }
-    Ok(account)
+    room.needs.login.confirm(attempt, proof).await.map_err(not_proven)
 }
 
 /// Replaces the recovery codes.

@@ -206,7 +206,7 @@ pub(super) async fn change_password(
         session: reader.session,
         service: Service::Web,
     };
-    room.needs.login.confirm(&attempt, None).await.map_err(|refusal| match refusal.kind {
+    room.needs.login.confirm_password(&attempt).await.map_err(|refusal| match refusal.kind {
         Kind::AuthenticationFailed => Problem::new(StatusCode::FORBIDDEN, "The present password is not right."),
         _ => Problem::from(refusal),
     })?;

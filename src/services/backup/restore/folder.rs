@@ -6,10 +6,12 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use parking_lot::Mutex;
 use rayon::prelude::*;
 
 use super::Restored;
 use super::user::Restoring;
+use crate::foundations::files::sync_file_system;
 use crate::services::backup::error::{at, damaged};
 use crate::services::backup::repository::Location;
 use crate::services::backup::tree::{MessageEntry, unique};
@@ -27,9 +29,10 @@ impl Restoring<'_> {
     pub fn all_messages(&self, folder: &Path, messages: &[MessageEntry]) -> Result<Restored, Error> {
         self.each_content(messages, &|message, content| {
             let path = scan::path_of(folder, message.place, &message.name);
-            // Left by a run that was interrupted: a whole one is not written twice.
-            match fs::metadata(&path) {
-                Ok(there) if there.len() == content.len() as u64 => {}
+            // Left by a run that was interrupted: a whole one is not written twice. After a power failure a file may be as long
+            // as it should be and hold something else.
+            match fs::read(&path) {
+                Ok(there) if there == content => {}
                 Ok(_) => {
                     fs::remove_file(&path).map_err(at("remove", &path))?;
                     self.write(&path, message, content)?;
@@ -53,16 +56,21 @@ impl Restoring<'_> {
             messages.iter().cloned().partition(|message| there.contains(unique(message.base())));
         let known = fs::read(folder.join("dovecot-keywords")).map(|content| read_keywords(&content));
         let known = known.unwrap_or_default();
+        let written = Mutex::new(Vec::with_capacity(missing.len()));
         let restored = self.each_content(&missing, &|message, content| {
             let (name, dropped) = foreign_name(message, keywords, &known);
             let temporary = folder.join("tmp").join(std::ffi::OsStr::from_bytes(&name));
             let _ = fs::remove_file(&temporary);
             self.write(&temporary, message, content)?;
-            let path = scan::path_of(folder, message.place, &name);
-            fs::rename(&temporary, &path).map_err(at("rename", &temporary))?;
+            written.lock().push((temporary, scan::path_of(folder, message.place, &name)));
             let keywords_dropped = dropped;
             Ok(Restored { messages: 1, octets: content.len() as u64, keywords_dropped, ..Restored::default() })
         })?;
+        // By its name a message counts as present for the next run, so what it holds is on disk before it has the name.
+        sync_file_system(folder)?;
+        for (temporary, path) in written.into_inner() {
+            fs::rename(&temporary, &path).map_err(at("rename", &temporary))?;
+        }
         Ok(restored.and(Restored { present: present.len() as u64, ..Restored::default() }))
     }
 

@@ -27,6 +27,15 @@ pub struct Restoring<'a> {
 
 /// Files of a folder that the server keeps: in one that is there they stay as they are.
 const KEPT_BY_SERVER: [&str; 4] = [UidFile::NAME, "dovecot-uidlist", "dovecot-keywords", "maildirfolder"];
+/// Whose files are where others are restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum There {
+    /// Those of a restore that was interrupted, perhaps by a power failure, so that they need not be whole.
+    Begun,
+    /// A user's.
+    Living,
+}
+
 /// By how much the next UID of a folder that is restored lies above those that the backup knows. Messages that came after
 /// it have had UIDs that no other message may get.
 const UIDS_PASSED_OVER: u32 = 100_000;
@@ -53,7 +62,7 @@ impl Restoring<'_> {
             for folder in &record.folders {
                 restored = restored.and(self.whole_folder(&hidden.join(&folder.directory), folder)?);
             }
-            restored = restored.and(self.files(&hidden, &record, &|_| true)?);
+            restored = restored.and(self.files(&hidden, There::Begun, &record, &|_| true)?);
             publish(&hidden, &home)?;
             return Ok(restored);
         }
@@ -64,7 +73,7 @@ impl Restoring<'_> {
         }
         if self.selection.whole_users() {
             let others = |path: &str| !KEPT_BY_SERVER.iter().any(|kept| path.rsplit('/').next() == Some(kept));
-            restored = restored.and(self.files(&home, &record, &others)?);
+            restored = restored.and(self.files(&home, There::Living, &record, &others)?);
         }
         Ok(restored)
     }
@@ -107,7 +116,7 @@ impl Restoring<'_> {
                 })
                 .collect(),
         };
-        let restored = restored.and(self.files(&hidden, &only, &|_| true)?);
+        let restored = restored.and(self.files(&hidden, There::Begun, &only, &|_| true)?);
         publish(&hidden, &path)?;
         Ok(restored)
     }
@@ -122,7 +131,13 @@ impl Restoring<'_> {
     }
 
     /// Files other than messages, those that `wanted` lets pass.
-    fn files(&self, home: &Path, record: &UserRecord, wanted: &dyn Fn(&str) -> bool) -> Result<Restored, Error> {
+    fn files(
+        &self,
+        home: &Path,
+        there: There,
+        record: &UserRecord,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Restored, Error> {
         let mut restored = Restored::default();
         for file in record.files.iter().filter(|file| wanted(&file.path)) {
             let path = match self.place(home, file) {
@@ -151,7 +166,12 @@ impl Restoring<'_> {
             };
             let content = raised(&path, content);
             match fs::read(&path) {
-                Ok(there) if there == content => {}
+                Ok(found) if found == content => {}
+                Ok(_) if there == There::Begun => {
+                    fs::remove_file(&path).map_err(at("remove", &path))?;
+                    self.owner.write_new(&path, &content, file.mode, file.changed)?;
+                    restored.files += 1;
+                }
                 Ok(_) => {
                     let mut name = path.clone().into_os_string();
                     name.push(format!(".restored-{}", self.mark));
@@ -290,20 +310,22 @@ mod tests {
         FolderRecord { directory: directory.to_owned(), messages: 0, octets: 0, times: None, pages: vec![] }
     }
 
-    /// Restores users of these records, and returns how much of it was refused.
-    fn restored(place: &Path, records: Vec<UserRecord>) -> u64 {
+    /// Restores users of these records, from a backup that has these objects too, and returns how much of it was refused.
+    fn restored(place: &Path, objects: &[&[u8]], records: Vec<UserRecord>) -> u64 {
         let store =
             |block: &mut Block<'_>, record: &UserRecord| block.add(&serde_json::to_vec(record).unwrap()).unwrap();
         let repository = open(place, Access::Add);
         let mut block = Block::new(&repository, Kind::Content).unwrap();
-        assert_eq!(block.add(b"evil").unwrap(), ObjectId::of(b"evil"));
+        for object in objects {
+            assert_eq!(block.add(object).unwrap(), ObjectId::of(object));
+        }
         let stored: Vec<ObjectId> = records.iter().map(|record| store(&mut block, record)).collect();
         block.flush().unwrap();
         repository.finish_packs().unwrap();
         drop(block);
         drop(repository);
         let (repository, mail_root) = (open(place, Access::Read), place.join("mail"));
-        std::fs::create_dir(&mail_root).unwrap();
+        std::fs::create_dir_all(&mail_root).unwrap();
         let restoring = Restoring {
             repository: &repository,
             selection: &Selection::default(),
@@ -346,7 +368,7 @@ mod tests {
         };
         // The parent of a folder's directory, whose name it is, is the mailbox.
         let beside = UserRecord { folders: vec![folder(""), folder("../../../outside/four")], files: vec![] };
-        let lost = restored(place.path(), vec![behind_a_link, beside]);
+        let lost = restored(place.path(), &[b"evil"], vec![behind_a_link, beside]);
         assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
         let home = place.path().join("mail/example.test/user0");
         assert_eq!(std::fs::read(home.join(".dovecot.sieve")).unwrap(), b"evil");
@@ -356,5 +378,32 @@ mod tests {
         assert_eq!(lost, 3);
         // Where the links were not made, there are directories now.
         assert!(home.join("away/one").is_file() && home.join("up/three").is_file());
+    }
+
+    #[test]
+    fn what_a_power_failure_has_left_is_made_right() {
+        let place = tempfile::tempdir().unwrap();
+        let (name, whole) = ("1.M1.h,U=7,S=5:2,S", ObjectId::of(b"whole"));
+        let message = tree::MessageEntry {
+            place: crate::storage::mailbox::Place::Cur,
+            name: name.as_bytes().to_vec(),
+            size: 5,
+            date: 0,
+            objects: vec![whole],
+        };
+        let page = tree::pages(vec![message]).remove(0);
+        let inbox = FolderRecord { messages: 1, octets: 5, pages: vec![ObjectId::of(&page)], ..folder("") };
+        let files = vec![file("subscriptions", FileContent::Objects(vec![whole]))];
+        let begun = place.path().join("mail/example.test/.restoring-user0");
+        std::fs::create_dir_all(begun.join("cur")).unwrap();
+        let paths = [format!("cur/{name}"), "subscriptions".to_owned()];
+        // As long as they should be.
+        paths.iter().for_each(|path| std::fs::write(begun.join(path), [0; 5]).unwrap());
+        let record = UserRecord { folders: vec![inbox], files };
+        assert_eq!(restored(place.path(), &[b"whole", &page], vec![record]), 0);
+        let home = place.path().join("mail/example.test/user0");
+        for path in paths {
+            assert_eq!(std::fs::read(home.join(&path)).unwrap(), b"whole", "{path}");
+        }
     }
 }

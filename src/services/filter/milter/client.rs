@@ -55,8 +55,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// A decision that ends the conversation early.
-    pub(super) const fn early(answer: Answer) -> Self {
+    /// A decision without changes.
+    pub(super) const fn of(answer: Answer) -> Self {
         Self { answer, changes: Vec::new(), refused: Vec::new() }
     }
 }
@@ -98,6 +98,8 @@ pub async fn ask(settings: &MilterSettings, mail: &Mail, message: &Bytes, hostna
     let whole = settings.message_timeout.duration();
     let outcome = tokio::time::timeout(whole, talk.run(mail, message, hostname)).await;
     let outcome = outcome.unwrap_or(Err(Error::Timeout))?;
+    // Whom it has refused it has refused, however early it was content with the rest.
+    let outcome = Outcome { refused: std::mem::take(&mut talk.refused), ..outcome };
     // The milter is told that this is the end; it may have gone already, and a broken conversation has no end.
     let _ = tokio::time::timeout(patience, send(talk.wire, b'Q', &[])).await;
     Ok(outcome)
@@ -124,7 +126,7 @@ macro_rules! stage {
     ($talk:ident, $answer:expr) => {
         match $answer {
             Stage::Next | Stage::Skip => {}
-            Stage::End(answer) => return Ok(Outcome::early(answer)),
+            Stage::End(answer) => return Ok(Outcome::of(answer)),
         }
     };
 }
@@ -142,7 +144,7 @@ impl Talk<'_> {
         self.macros(b'M', &[("i", &queue_id), ("{mail_addr}", &address), ("{auth_authen}", &login)]).await?;
         stage!(self, self.step(NO_MAIL, SILENT_MAIL, b'M', &joined(&[&reverse_path])).await?);
         if let Some(answer) = self.recipients(mail).await? {
-            return Ok(Outcome::early(answer));
+            return Ok(Outcome::of(answer));
         }
         self.macros(b'T', &[("i", &queue_id)]).await?;
         stage!(self, self.step(NO_DATA, SILENT_DATA, b'T', &[]).await?);
@@ -158,7 +160,7 @@ impl Talk<'_> {
                 match self.step(NO_BODY, SILENT_BODY, b'B', chunk).await? {
                     Stage::Next => {}
                     Stage::Skip => break,
-                    Stage::End(answer) => return Ok(Outcome::early(answer)),
+                    Stage::End(answer) => return Ok(Outcome::of(answer)),
                 }
             }
         }
@@ -264,10 +266,10 @@ impl Talk<'_> {
                 b'c' | b'a' => {
                     changes.extend(body.map(Change::Body));
                     let answer = held.map_or(Answer::Accept, Answer::Quarantine);
-                    return Ok(Outcome { answer, changes, refused: std::mem::take(&mut self.refused) });
+                    return Ok(Outcome { changes, ..Outcome::of(answer) });
                 }
                 _ => match decision(&answer) {
-                    Some(answer) => return Ok(Outcome::early(answer)),
+                    Some(answer) => return Ok(Outcome::of(answer)),
                     None => {
                         let left = self.changes.checked_sub(answer.data.len());
                         self.changes = left.ok_or(Error::Nonsense("changes that are too large"))?;

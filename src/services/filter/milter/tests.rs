@@ -41,12 +41,17 @@ impl Fake {
         tasks.spawn(async move {
             while let Ok((mut wire, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::Relaxed);
+                let mut turns = [0; 256];
                 while let Ok(length) = wire.read_u32().await {
                     let mut data = vec![0; length as usize];
                     wire.read_exact(&mut data).await.unwrap();
                     let command = data.remove(0);
                     told.lock().push((command, data));
-                    let answers: Vec<(u8, Vec<u8>)> = match (command, script.iter().find(|(c, _)| *c == command)) {
+                    // Of several answers to one command each has its turn, and the last one has the rest.
+                    let fitting: Vec<_> = script.iter().filter(|(c, _)| *c == command).collect();
+                    let turn = turns[usize::from(command)];
+                    turns[usize::from(command)] += 1;
+                    let answers: Vec<(u8, Vec<u8>)> = match (command, fitting.get(turn).or(fitting.last())) {
                         (b'D' | b'Q', _) => Vec::new(),
                         (b'O', None) => {
                             vec![(b'O', [6u32, 0x1ff, steps].iter().flat_map(|n| n.to_be_bytes()).collect())]
@@ -96,7 +101,7 @@ async fn run(fake: &Fake) -> Result<Outcome, Error> {
 #[tokio::test]
 async fn every_stage_is_told_in_order() {
     let fake = Fake::start(0, &[]);
-    assert_eq!(run(&fake).await.unwrap(), Outcome::early(Answer::Accept));
+    assert_eq!(run(&fake).await.unwrap(), Outcome::of(Answer::Accept));
     while !fake.commands().ends_with('Q') {
         tokio::task::yield_now().await;
     }
@@ -115,6 +120,23 @@ async fn what_it_does_not_want_it_is_not_told() {
     let fake = Fake::start(0x1 | 0x2 | 0x20 | 0x10 | 0x4000, &[(b'M', &[])]);
     assert_eq!(run(&fake).await.unwrap().answer, Answer::Accept);
     assert!(fake.commands().starts_with("OMRRTNE"), "{}", fake.commands());
+}
+
+#[tokio::test]
+async fn who_is_refused_stays_refused_when_the_rest_is_accepted_early() {
+    let scripts: &[Script] = &[
+        &[(b'R', &[(b't', b"")]), (b'R', &[(b'a', b"")])],
+        &[(b'R', &[(b't', b"")]), (b'R', &[(b'c', b"")]), (b'T', &[(b'a', b"")])],
+        &[(b'R', &[(b't', b"")]), (b'R', &[(b'c', b"")]), (b'L', &[(b'a', b"")])],
+        &[(b'R', &[(b't', b"")]), (b'R', &[(b'c', b"")]), (b'N', &[(b'a', b"")])],
+        &[(b'R', &[(b't', b"")]), (b'R', &[(b'c', b"")]), (b'B', &[(b'a', b"")])],
+        &[(b'R', &[(b't', b"")]), (b'R', &[(b'c', b"")]), (b'E', &[(b'a', b"")])],
+    ];
+    for script in scripts {
+        let outcome = run(&Fake::start(0, script)).await.unwrap();
+        let refused = vec![("bob@example.test".parse().unwrap(), Answer::Later(None))];
+        assert_eq!((outcome.answer, outcome.refused), (Answer::Accept, refused), "{script:?}");
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,10 @@ pub async fn run(talk: &mut Conversation, fetch: Fetch) -> Outcome {
     let State::Selected(account, selected) = &mut talk.state else {
         return Err(Trouble::bad("Select a mailbox first"));
     };
+    if fetch.vanished && !account.enabled.qresync {
+        // RFC 7162 §3.2.3.
+        return Err(Trouble::bad("First enable QRESYNC"));
+    }
     // RFC 7162 §3.1: both enable CONDSTORE.
     if fetch.changed_since.is_some() || fetch.items.contains(&FetchItem::ModSeq) {
         account.enable_condstore(selected, &mut talk.link);

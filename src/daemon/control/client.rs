@@ -1,0 +1,123 @@
+//! Asking a running role.
+
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
+use super::request::{Answer, Complaint, Request};
+use super::{Reach, socket};
+use crate::config::Role;
+use crate::daemon::ServerSettings;
+use crate::daemon::figures::ProcessFigures;
+use crate::services::guard::Ban;
+use crate::services::served::Report;
+
+/// The request could not be made or was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// No role listens there.
+    #[error("no server with the role `{role}` runs: nobody listens on `{}`", socket.display())]
+    NotRunning {
+        /// Which role was wanted.
+        role: Role,
+        /// Its socket.
+        socket: PathBuf,
+    },
+    /// The socket cannot be used.
+    #[error("the running server cannot be asked over `{}`: {source}", socket.display())]
+    Socket {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The server answered with an error.
+    #[error("{}", .0.text)]
+    Refused(Complaint),
+}
+
+/// Asks the running server that has a role.
+///
+/// # Errors
+/// None runs, it cannot be reached, or it refuses.
+pub async fn ask<T: DeserializeOwned>(
+    server: &ServerSettings,
+    role: Role,
+    request: &Request,
+) -> Result<T, RequestError> {
+    ask_over(socket(server, role, Reach::Everything), role, request, &[]).await
+}
+
+/// Posts a message, whose octets follow the request, by the role with the queue.
+///
+/// # Errors
+/// As [`ask`].
+pub(in crate::daemon) async fn post<T: DeserializeOwned>(
+    server: &ServerSettings,
+    request: &Request,
+    pieces: &[&[u8]],
+) -> Result<T, RequestError> {
+    ask_over(socket(server, Role::Mta, Reach::Posting), Role::Mta, request, pieces).await
+}
+
+/// The certificates of a running role, asked over the socket that changes nothing.
+///
+/// # Errors
+/// As [`ask`].
+pub(in crate::daemon) async fn look_at_certificates(
+    server: &ServerSettings,
+    role: Role,
+) -> Result<Report, RequestError> {
+    ask_over(socket(server, role, Reach::Looking), role, &Request::Certificates, &[]).await
+}
+
+/// What the process of a running role counts, asked over the socket that changes nothing.
+///
+/// # Errors
+/// As [`ask`].
+pub(in crate::daemon) async fn look_at_figures(
+    server: &ServerSettings,
+    role: Role,
+) -> Result<ProcessFigures, RequestError> {
+    ask_over(socket(server, role, Reach::Looking), role, &Request::Figures, &[]).await
+}
+
+/// The bans that a running role has, asked over the socket that changes nothing.
+///
+/// # Errors
+/// As [`ask`].
+pub(in crate::daemon) async fn look_at_bans(server: &ServerSettings, role: Role) -> Result<Vec<Ban>, RequestError> {
+    ask_over(socket(server, role, Reach::Looking), role, &Request::BanList, &[]).await
+}
+
+async fn ask_over<T: DeserializeOwned>(
+    socket: PathBuf,
+    role: Role,
+    request: &Request,
+    pieces: &[&[u8]],
+) -> Result<T, RequestError> {
+    use std::io::ErrorKind;
+    let failed = |source| RequestError::Socket { socket: socket.clone(), source };
+    let stream = match tokio::net::UnixStream::connect(&socket).await {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            return Err(RequestError::NotRunning { role, socket });
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let mut stream = BufReader::new(stream);
+    let mut line = serde_json::to_vec(request).map_err(|error| failed(error.into()))?;
+    line.push(b'\n');
+    stream.write_all(&line).await.map_err(failed)?;
+    for piece in pieces {
+        stream.write_all(piece).await.map_err(failed)?;
+    }
+    line.clear();
+    stream.read_until(b'\n', &mut line).await.map_err(failed)?;
+    let malformed = |error: serde_json::Error| failed(error.into());
+    match serde_json::from_slice(&line).map_err(malformed)? {
+        Answer::Done(value) => serde_json::from_value(value).map_err(malformed),
+        Answer::Failed(complaint) => Err(RequestError::Refused(complaint)),
+    }
+}

@@ -1,0 +1,154 @@
+//! What is said over a control socket, either way.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::daemon::administration::QueueCommand;
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::failure::Kind;
+use crate::storage::mailbox::{self, Mailboxes};
+
+/// What the command line may ask a running role.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum Request {
+    /// What runs here: [`Status`].
+    Status,
+    /// Load configuration, certificates and declared accounts again.
+    Reload,
+    /// Forget what is remembered about domains, users and aliases, for they have been changed.
+    Forget,
+    /// Something for the queue: [`crate::daemon::administration`].
+    Queue {
+        /// What.
+        command: QueueCommand,
+    },
+    /// Something for a user's mailboxes.
+    Mailboxes {
+        /// Whose.
+        user: Address,
+        /// What.
+        command: MailboxCommand,
+    },
+    /// Send the summary of the last so many seconds to the postmaster; whom it went to.
+    Summary {
+        /// How far back it goes.
+        seconds: u64,
+    },
+    /// The certificates, and how listeners have served them: [`Report`].
+    Certificates,
+    /// Ask the listeners of this process for their certificates now: [`Report`].
+    CertificateCheck,
+    /// Renew certificates now, or those for a name: a list of [`crate::services::certificates::acme::Renewal`].
+    CertificateRenew {
+        /// Which.
+        name: Option<Domain>,
+    },
+    /// Put a message of a user's script into the queue: the name of its entry. The message follows the line, so many octets.
+    Post {
+        /// Who sends what to whom.
+        errand: Box<crate::daemon::posting::Posted>,
+        /// Octets of the message.
+        size: u64,
+    },
+    /// What this process counts: [`crate::daemon::figures::ProcessFigures`].
+    Figures,
+    /// The bans in force: a list of [`crate::services::guard::Ban`].
+    BanList,
+    /// Ban a network.
+    BanAdd {
+        /// Whom.
+        network: IpNet,
+        /// For how many seconds; unset for no end.
+        seconds: Option<u64>,
+        /// Why, for the log.
+        reason: String,
+    },
+    /// Lift the bans of a network; how many there were.
+    BanRemove {
+        /// Whose.
+        network: IpNet,
+    },
+}
+
+/// What an administrator can have done to a user's mailboxes as a whole.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailboxCommand {
+    /// Make their indexes anew.
+    Reindex,
+    /// Write Dovecot's lists of UIDs into them, so that it can take them over.
+    WriteUidlists,
+}
+
+impl MailboxCommand {
+    /// Does it, in the process that has the mailboxes.
+    ///
+    /// # Errors
+    /// Files cannot be read or written.
+    pub(in crate::daemon) async fn perform(self, mailboxes: &Mailboxes, user: &Address) -> Result<(), mailbox::Error> {
+        let user = mailboxes.user(user).await?;
+        match self {
+            Self::Reindex => user.reindex().await,
+            Self::WriteUidlists => user.write_uidlists().await,
+        }
+    }
+}
+
+/// What runs in a process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// Its roles, with commas.
+    pub roles: String,
+    /// When it was started.
+    pub since: Timestamp,
+    /// Its process id.
+    pub process: u32,
+}
+
+/// What comes back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Answer {
+    Done(serde_json::Value),
+    Failed(Complaint),
+}
+
+/// Why a running role did not do what was asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Complaint {
+    /// What it means for whoever asked.
+    pub nature: Nature,
+    /// The reason, for the administrator.
+    pub text: String,
+}
+
+/// What a complaint means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Nature {
+    /// What was named does not exist.
+    NotFound,
+    /// It may work later.
+    Temporary,
+    /// Everything else.
+    Other,
+}
+
+impl Complaint {
+    pub(super) fn new(kind: Option<Kind>, text: impl ToString) -> Self {
+        let nature = match kind {
+            Some(Kind::NotFound) => Nature::NotFound,
+            Some(Kind::Temporary) => Nature::Temporary,
+            _ => Nature::Other,
+        };
+        Self { nature, text: text.to_string() }
+    }
+
+    pub(super) fn other(text: impl ToString) -> Self {
+        Self::new(None, text)
+    }
+}
