@@ -14,6 +14,7 @@ mod certificate;
 mod check;
 mod cluster;
 mod config;
+mod confirm;
 mod context;
 mod demo;
 mod dkim;
