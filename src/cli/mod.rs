@@ -34,6 +34,7 @@ mod quarantine;
 mod queue;
 mod reindex;
 mod reload;
+mod removal;
 mod report;
 mod serve;
 mod sieve;

@@ -103,6 +103,8 @@ pub enum MailboxCommand {
     Reindex,
     /// Write Dovecot's lists of UIDs into them, so that it can take them over.
     WriteUidlists,
+    /// Delete them all, with everything beside them.
+    Discard,
 }
 
 impl MailboxCommand {
@@ -111,10 +113,10 @@ impl MailboxCommand {
     /// # Errors
     /// Files cannot be read or written.
     pub(super) async fn perform(self, mailboxes: &Mailboxes, user: &Address) -> Result<(), mailbox::Error> {
-        let user = mailboxes.user(user).await?;
         match self {
-            Self::Reindex => user.reindex().await,
-            Self::WriteUidlists => user.write_uidlists().await,
+            Self::Reindex => mailboxes.user(user).await?.reindex().await,
+            Self::WriteUidlists => mailboxes.user(user).await?.write_uidlists().await,
+            Self::Discard => mailboxes.discard(user).await,
         }
     }
 }

@@ -3,11 +3,13 @@
 //! Promises: an address is asked for by [`Address::key`](crate::foundations::address::Address::key) and found in whatever
 //! case it is stored; nothing is found that differs in more than case. Look-ups for recipients come from a small
 //! cache that our own writes empty at once and that forgets after `cache_for`; [`Directory::account_now`], which
-//! logins use, always asks the database. Removing an account or a domain archives it and keeps every row.
+//! logins use, always asks the database. Removing an account or a domain archives it and keeps every row; only
+//! [`Edit::delete_user`] does not.
 //!
 //! Every change goes through [`Edit`]: one transaction, then the cache is emptied.
 
 mod app_password;
+mod belongings;
 mod cache;
 mod edit;
 mod entry;

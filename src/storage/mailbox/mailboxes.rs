@@ -36,7 +36,7 @@ pub struct Mailboxes {
 }
 
 pub(super) struct Inner {
-    root: PathBuf,
+    pub(super) root: PathBuf,
     pub(super) environment: Arc<Environment>,
     pub(super) users: Mutex<HashMap<String, Arc<User>>>,
     /// Locked while this process owns the mail root, or shares it with other nodes.
@@ -128,7 +128,13 @@ impl Mailboxes {
             return Ok(user);
         }
         match &self.inner.membership {
-            None => self.load(account, key, Tenure::ALONE).await,
+            None => {
+                let _turn = self.inner.turns.wait(&key).await;
+                match self.known(&key) {
+                    Some(user) => Ok(user),
+                    None => self.load(account, key, Tenure::alone()).await,
+                }
+            }
             Some(membership) => self.take(account, key, membership).await,
         }
     }
@@ -143,7 +149,6 @@ impl Mailboxes {
         self.inner
             .environment
             .job(move || {
-                // Two may load at once, as long as only one of the results is used.
                 let loaded = User::load(&inner.environment, &inner.root, &account, tenure)?;
                 let mut users = inner.users.lock();
                 if users.get(&key).is_some_and(|user| !user.is_ours()) {

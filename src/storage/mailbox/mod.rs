@@ -68,6 +68,7 @@ mod name;
 mod news;
 mod options;
 mod reconcile;
+mod removal;
 mod row;
 mod settings;
 mod shared;

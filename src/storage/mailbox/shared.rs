@@ -13,10 +13,10 @@ use crate::foundations::address::Address;
 use crate::foundations::clock::Uptime;
 use crate::storage::cluster::{Membership, Place, Term};
 
-/// Users are taken and given back one after the other, in as many rows as there are turns.
+/// Users are opened and given back one after the other, in as many rows as there are turns.
 const TURNS: usize = 64;
 
-/// Keeps a user from being taken while it is given back.
+/// Keeps a user from being opened while it is given back or its mail is deleted.
 pub(super) struct Turns {
     hasher: RandomState,
     turns: Vec<Mutex<()>>,
@@ -29,7 +29,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    async fn wait(&self, key: &str) -> MutexGuard<'_, ()> {
+    pub(super) async fn wait(&self, key: &str) -> MutexGuard<'_, ()> {
         let place = self.hasher.hash_one(key) % TURNS as u64;
         self.turns[usize::try_from(place).unwrap_or(0)].lock().await
     }
