@@ -35,6 +35,7 @@ mod queue;
 mod reindex;
 mod reload;
 mod removal;
+mod renaming;
 mod report;
 mod serve;
 mod sieve;

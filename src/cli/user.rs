@@ -5,11 +5,11 @@ use super::context::{Accounts, Context, UNTIL_RELOAD};
 use super::domain::state;
 use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown};
-use super::{app_password, invite, password, removal, two_factor};
+use super::{app_password, invite, password, removal, renaming, two_factor};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::settings::{ByteSize, Span};
 use crate::services::login::{Unusable, recognise, scheme_word};
-use crate::storage::directory::{Account, Error, NewUser, Owner, Page, PasswordOwner, Standing, Usage};
+use crate::storage::directory::{Account, Error, NewUser, OldAddress, Owner, Page, PasswordOwner, Standing, Usage};
 
 /// Users: addresses with a mailbox.
 #[derive(Debug, clap::Subcommand)]
@@ -57,6 +57,17 @@ pub(super) enum User {
         address: Address,
         /// The name; empty for none.
         name: String,
+    },
+    /// Give a user another address: mail, scripts, calendars, contacts and passwords go along, aliases and queued mail lead
+    /// there.
+    Rename {
+        /// The address.
+        address: Address,
+        /// The new one; its domain must be ours.
+        new: Address,
+        /// Keep the old address as an alias of the new one.
+        #[arg(long)]
+        keep_alias: bool,
     },
     /// Make a link by which a user chooses a password, once; an earlier link of the user is good no longer.
     Invite {
@@ -248,6 +259,10 @@ pub(super) async fn run(command: User, context: &Context) -> Outcome {
             output.done(&format!("{address} may keep {shown}{more}"), &value);
         }
         User::Name { address, name } => set_name(&accounts, output, &address, name.trim()).await?,
+        User::Rename { address, new, keep_alias } => {
+            let old = if keep_alias { OldAddress::Kept } else { OldAddress::GivenUp };
+            renaming::run(&accounts, output, [&address, &new], old).await?;
+        }
         User::Remove { address, with_mail: false, .. } => removal::archive(&accounts, output, &address).await?,
         User::Remove { address, with_mail: true, yes } => {
             removal::for_good(&accounts, output, &address, yes).await?;

@@ -28,8 +28,10 @@ use crate::foundations::net::{Bind, Connection, Inherited, Listener, ListenerOpt
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::acme::RenewalWish;
 use crate::services::guard::Ban;
+use crate::services::moving::rename;
 use crate::services::served::Report;
 use crate::services::summary::{Summary, letter};
+use crate::storage::directory::OldAddress;
 use crate::storage::mailbox::{self, Mailboxes};
 
 /// What the command line may ask a running role.
@@ -53,6 +55,15 @@ pub enum Request {
         user: Address,
         /// What.
         command: MailboxCommand,
+    },
+    /// Give a user another address.
+    Rename {
+        /// Who.
+        from: Address,
+        /// The new address.
+        to: Address,
+        /// What becomes of the old one.
+        old: OldAddress,
     },
     /// Send the summary of the last so many seconds to the postmaster; whom it went to.
     Summary {
@@ -157,6 +168,8 @@ pub struct Complaint {
 pub enum Nature {
     /// What was named does not exist.
     NotFound,
+    /// What was to be created exists already.
+    Exists,
     /// It may work later.
     Temporary,
     /// Everything else.
@@ -167,6 +180,7 @@ impl Complaint {
     fn new(kind: Option<Kind>, text: impl ToString) -> Self {
         let nature = match kind {
             Some(Kind::NotFound) => Nature::NotFound,
+            Some(Kind::Exists) => Nature::Exists,
             Some(Kind::Temporary) => Nature::Temporary,
             _ => Nature::Other,
         };
@@ -375,6 +389,13 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
             };
             let said = |error: mailbox::Error| Complaint::new(Some(error.kind()), error);
             command.perform(mailboxes, &user).await.map_err(said).and_then(done)
+        }
+        Request::Rename { from, to, old } => {
+            let Some(mailboxes) = &parts.mailboxes else {
+                return Err(Complaint::other("this process has no mailboxes"));
+            };
+            let renamed = rename(&parts.directory, mailboxes, [&from, &to], old).await;
+            renamed.map_err(|error| Complaint::new(Some(error.kind()), error)).and_then(done)
         }
         Request::Summary { seconds } => send_summary(parts, Duration::from_secs(seconds)).await,
         Request::Certificates => done(parts.inspector.report(&parts.roles.to_string())),

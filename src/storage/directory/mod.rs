@@ -16,6 +16,7 @@ mod entry;
 mod error;
 mod list;
 mod look_up;
+mod renaming;
 mod set_up_link;
 mod settings;
 mod standing;
@@ -29,6 +30,7 @@ pub use entry::{Account, AliasEntry, DomainEntry, Owner, PasswordOwner, Source, 
 pub use error::Error;
 pub use list::{Everything, Page};
 pub use look_up::Directory;
+pub use renaming::OldAddress;
 pub use settings::DirectorySettings;
 pub use standing::Standings;
 pub use totals::{Fullest, Fullness, Totals};

@@ -14,7 +14,7 @@ use super::shared::Turns;
 use super::watch::Watcher;
 use super::{Error, FolderName, MailboxSettings, Usage, User};
 use crate::foundations::address::Address;
-use crate::foundations::clock::SharedClock;
+use crate::foundations::clock::{SharedClock, Uptime};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::storage::cluster::{Membership, Tenure};
@@ -44,6 +44,8 @@ pub(super) struct Inner {
     /// Where this process is one of several nodes.
     pub(super) membership: Option<Membership>,
     pub(super) turns: Turns,
+    /// Addresses that were given up for others, and until when nobody is opened by them.
+    pub(super) gone: Mutex<HashMap<String, Uptime>>,
 }
 
 /// The file in the mail root that is locked by the process that owns it.
@@ -114,6 +116,7 @@ impl Mailboxes {
             lock: Mutex::new(Some(lock)),
             membership,
             turns: Turns::default(),
+            gone: Mutex::default(),
         });
         environment.tasks.spawn(Watcher::run(Arc::downgrade(&environment)));
         environment.tasks.spawn(keep_up(Arc::downgrade(&inner)));
@@ -132,11 +135,19 @@ impl Mailboxes {
                 let _turn = self.inner.turns.wait(&key).await;
                 match self.known(&key) {
                     Some(user) => Ok(user),
+                    None if self.is_gone(&key) => Err(Error::Renamed),
                     None => self.load(account, key, Tenure::alone()).await,
                 }
             }
             Some(membership) => self.take(account, key, membership).await,
         }
+    }
+
+    /// Whether this was a user's address until a moment ago.
+    fn is_gone(&self, key: &str) -> bool {
+        let mut gone = self.inner.gone.lock();
+        gone.retain(|_, until| *until > Uptime::now());
+        gone.contains_key(key)
     }
 
     /// A user who is in memory and may be used.

@@ -69,6 +69,7 @@ mod news;
 mod options;
 mod reconcile;
 mod removal;
+mod renaming;
 mod row;
 mod settings;
 mod shared;

@@ -1,6 +1,6 @@
 //! Mailboxes among several nodes: taking users, and giving them back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,17 @@ impl Turns {
     pub(super) async fn wait(&self, key: &str) -> MutexGuard<'_, ()> {
         let place = self.hasher.hash_one(key) % TURNS as u64;
         self.turns[usize::try_from(place).unwrap_or(0)].lock().await
+    }
+
+    /// The turns of two users, in one order for everybody who waits for two.
+    pub(super) async fn wait_for_both(&self, one: &str, other: &str) -> Vec<MutexGuard<'_, ()>> {
+        let place = |key: &str| usize::try_from(self.hasher.hash_one(key) % TURNS as u64).unwrap_or(0);
+        let places = BTreeSet::from([place(one), place(other)]);
+        let mut turns = Vec::with_capacity(places.len());
+        for place in places {
+            turns.push(self.turns[place].lock().await);
+        }
+        turns
     }
 }
 

@@ -92,3 +92,60 @@ async fn a_user_is_deleted_for_good() {
     assert_eq!(host.smtp().await.deliver("eve@elsewhere.test", &["ann@example.test"], MESSAGE).await.code, 250);
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_gets_another_address() {
+    let host = Host::start()
+        .user("ann@example.test")
+        .user("bob@example.test")
+        .alias("sales@example.test", "ann@example.test")
+        .alias("anna@new.test", "ann@example.test")
+        .await;
+    let config = host.config();
+    let deliver = async |to: &str| host.smtp().await.deliver("eve@elsewhere.test", &[to], MESSAGE).await.code;
+    for _ in 0..3 {
+        assert_eq!(deliver("ann@example.test").await, 250);
+    }
+    assert_eq!(run(&config, &["sieve", "put", "ann@example.test", "main"], "keep;\r\n").await.1, 0);
+    let mut session = host.imap("ann@example.test").await;
+    session.ok("SELECT INBOX").await;
+    let before = session.ok("UID FETCH 1:* (UID INTERNALDATE RFC822.SIZE)").await.untagged;
+    for (arguments, code) in [
+        (&["nobody@example.test", "anna@new.test"][..], 4),
+        (&["ann@example.test", "anna@nowhere.test"], 4),
+        (&["ann@example.test", "bob@example.test"], 5),
+        (&["ann@example.test", "ann@example.test"], 5),
+    ] {
+        let (told, ended) = run(&config, &[&["user", "rename"], arguments].concat(), "").await;
+        assert_eq!(ended, code, "{arguments:?}: {told}");
+    }
+    assert!(session.command("NOOP").await.is_ok(), "nothing that fails ends a session");
+
+    let (told, code) = run(&config, &["user", "rename", "ann@example.test", "anna@new.test", "--keep-alias"], "").await;
+    assert_eq!((code, &told["address"]), (0, &"anna@new.test".into()), "{told}");
+    assert!(session.talk.rest().await.contains("* BYE"));
+    assert!(!host.mail_root().join("example.test/ann").exists());
+    assert_eq!(run(&config, &["user", "show", "ann@example.test"], "").await.1, 4);
+    let mut anna = host.imap("anna@new.test").await;
+    anna.ok("SELECT INBOX").await;
+    let after = anna.ok("UID FETCH 1:* (UID INTERNALDATE RFC822.SIZE)").await.untagged;
+    assert_eq!(after, before);
+    assert_eq!(run(&config, &["sieve", "list", "anna@new.test"], "").await.0[0]["name"], "main");
+    for to in ["anna@new.test", "ann@example.test", "sales@example.test"] {
+        assert_eq!(deliver(to).await, 250, "{to}");
+    }
+    let selected = host.imap("anna@new.test").await.ok("SELECT INBOX").await;
+    assert_eq!(selected.number("EXISTS"), Some(6), "{selected:?}");
+    let names: Vec<_> =
+        std::fs::read_dir(host.mail_root().join("new.test")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["anna"], "no note is left");
+
+    // And back, without an alias.
+    assert_eq!(run(&config, &["alias", "remove", "ann@example.test"], "").await.1, 0);
+    let back = ["user", "rename", "anna@new.test", "ann@example.test"];
+    assert_eq!(run(&config, &back, "").await.1, 0);
+    assert_eq!(deliver("anna@new.test").await, 550);
+    let selected = host.imap("ann@example.test").await.ok("SELECT INBOX").await;
+    assert_eq!(selected.number("EXISTS"), Some(6), "{selected:?}");
+    host.stop().await;
+}
