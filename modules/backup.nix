@@ -260,6 +260,12 @@ in
       example = [ "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudjx5u9s0a4xyz" ];
       description = "Who can read the configuration and the keys in backups; without any they are stored as they are.";
     };
+    withoutSecrets = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = "Private keys and other secrets are not in backups: they must be kept elsewhere, for a restored server needs them.";
+    };
   };
 
   config = mkIf (cfg.enable && backup.enable) (mkMerge [
@@ -270,6 +276,7 @@ in
         age_recipients = backup.ageRecipients;
         append_only = backup.appendOnly;
         full_every = backup.fullEvery;
+        without_secrets = backup.withoutSecrets;
       }
       // lib.optionalAttrs (backup.remote != null) {
         inherit (backup) remote;

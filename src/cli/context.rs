@@ -154,16 +154,21 @@ impl Accounts {
         self.database.close().await;
     }
 
+    /// As [`Self::tell_roles`], at the end.
+    pub(super) async fn changed(self) {
+        self.tell_roles().await;
+        self.closed().await;
+    }
+
     /// Lets running roles know that accounts have changed. Roles that do not run, or that this user may not speak to,
     /// notice by themselves within `directory.cache_for`.
-    pub(super) async fn changed(self) {
+    pub(super) async fn tell_roles(&self) {
         for role in [Role::Mta, Role::Access] {
             let told: Result<(), RequestError> = ask(&self.config.server, role, &Request::Forget).await;
             if let Err(RequestError::Refused(complaint)) = told {
                 eprintln!("postrider: the {role} role runs on with what it remembers: {}", complaint.text);
             }
         }
-        self.closed().await;
     }
 }
 

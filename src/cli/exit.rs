@@ -8,7 +8,7 @@ use crate::foundations::failure::Kind;
 use crate::foundations::files;
 use crate::services::backup;
 use crate::services::login::KeyError;
-use crate::services::moving;
+use crate::services::moving::{self, RenameError};
 use crate::services::set_up;
 use crate::storage::{database, directory, scripts, spool};
 
@@ -74,6 +74,7 @@ impl Exit {
             let asked = |error: &RequestError| match error {
                 RequestError::NotRunning { .. } => Some(Kind::Temporary),
                 RequestError::Refused(Complaint { nature: Nature::NotFound, .. }) => Some(Kind::NotFound),
+                RequestError::Refused(Complaint { nature: Nature::Exists, .. }) => Some(Kind::Exists),
                 RequestError::Refused(Complaint { nature: Nature::Temporary, .. }) => Some(Kind::Temporary),
                 RequestError::Refused(_) | RequestError::Socket { .. } => None,
             };
@@ -85,6 +86,7 @@ impl Exit {
                 .or_else(|| cause.downcast_ref().map(moving::Error::kind))
                 .or_else(|| cause.downcast_ref().map(set_up::Error::kind))
                 .or_else(|| cause.downcast_ref().map(KeyError::kind))
+                .or_else(|| cause.downcast_ref().map(RenameError::kind))
                 .or_else(|| cause.downcast_ref().and_then(administration::Error::kind))
                 .or_else(|| cause.downcast_ref().map(|_: &InTheWay| Kind::Exists))
                 .or_else(|| cause.downcast_ref().and_then(asked))

@@ -1,13 +1,17 @@
 use anyhow::bail;
 
+use super::confirm::confirm;
 use super::context::Context;
 use super::exit::{Exit, Outcome};
 use super::output::{Output, print};
-use super::queue::{asked, every, show_message, told};
+use super::queue::{asked, end_each, every, show_message, told};
+use super::user::span;
 use crate::config::Config;
 use crate::daemon::administration::{EntryShown, QueueCommand};
-use crate::foundations::clock::SystemClock;
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::clock::{Clock as _, SystemClock, Timestamp};
 use crate::foundations::ids::QueueId;
+use crate::foundations::settings::Span;
 use crate::foundations::tasks::Tasks;
 use crate::services::filter::classifier::{Class, Owner};
 use crate::services::trace::{Asked, Period, Trace};
@@ -40,6 +44,73 @@ pub(super) enum Quarantine {
         /// Its queue id.
         id: QueueId,
     },
+    /// Delete all, or those that everything said here is true of. Nobody is told. It is counted first, and asked on a
+    /// terminal.
+    Drop(Dropped),
+}
+
+/// Messages that are to leave quarantine for good.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
+pub(super) struct Dropped {
+    /// All of them.
+    #[arg(long, group = "which", conflicts_with_all = ["from", "to", "older_than"])]
+    all: bool,
+    /// Those of this sender: an address, `@example.com` for all of a domain, or `<>` for notifications.
+    #[arg(long, group = "which", value_name = "ADDRESS", value_parser = party)]
+    from: Option<Party>,
+    /// Those for this recipient, whoever else gets them: an address, or `@example.com` for all of a domain.
+    #[arg(long, group = "which", value_name = "ADDRESS", value_parser = party)]
+    to: Option<Party>,
+    /// Those that came longer ago than this, such as 30d.
+    #[arg(long, group = "which", value_name = "SPAN", value_parser = span)]
+    older_than: Option<Span>,
+    /// List them, and delete nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Whom an address is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Party {
+    /// The sender of notifications, who has none.
+    Nobody,
+    /// This one.
+    One(Address),
+    /// All of a domain.
+    Domain(Domain),
+}
+
+fn party(text: &str) -> Result<Party, &'static str> {
+    let party = match (text, text.strip_prefix('@')) {
+        ("<>", _) => Some(Party::Nobody),
+        (_, Some(domain)) => domain.parse().ok().map(Party::Domain),
+        (_, None) => text.parse().ok().map(Party::One),
+    };
+    party.ok_or("an address, @domain or <> is wanted")
+}
+
+impl Party {
+    fn is(&self, address: &str) -> bool {
+        let address = address.parse::<Address>();
+        match (self, address) {
+            (Self::Nobody, address) => address.is_err(),
+            (Self::One(one), Ok(address)) => one.key() == address.key(),
+            (Self::Domain(domain), Ok(address)) => address.domain() == domain,
+            (_, Err(_)) => false,
+        }
+    }
+}
+
+impl Dropped {
+    fn takes(&self, entry: &EntryShown, now: Timestamp) -> bool {
+        self.from.as_ref().is_none_or(|from| from.is(&entry.sender))
+            && self.to.as_ref().is_none_or(|to| entry.recipients.iter().any(|recipient| to.is(&recipient.address)))
+            && self.older_than.is_none_or(|span| now.since(entry.received) >= span.duration())
+    }
 }
 
 pub(super) async fn run(command: Quarantine, context: &Context) -> Outcome {
@@ -69,8 +140,24 @@ pub(super) async fn run(command: Quarantine, context: &Context) -> Outcome {
             asked::<u64>(context, &config, QueueCommand::Delete { id }).await?;
             output.done(&format!("{id} is deleted"), &serde_json::json!({ "id": id }));
         }
+        Quarantine::Drop(dropped) => return drop_some(&dropped, context, &config).await,
     }
     Ok(Exit::Done)
+}
+
+async fn drop_some(dropped: &Dropped, context: &Context, config: &Config) -> Outcome {
+    let now = SystemClock.now();
+    let mut entries = every(context, config, "held").await?;
+    entries.retain(|entry| entry.is_quarantined() && dropped.takes(entry, now));
+    if dropped.dry_run {
+        context.output.list(&entries);
+        return Ok(if entries.is_empty() { Exit::NotFound } else { Exit::Done });
+    }
+    if !entries.is_empty() {
+        confirm(&format!("{} messages in quarantine would be deleted", entries.len()), dropped.yes)?;
+    }
+    let ids = entries.iter().map(|entry| entry.id);
+    end_each(context, config, ids, "deleted", |id| QueueCommand::Delete { id }).await
 }
 
 /// An entry that is in quarantine; what waits for other reasons is the business of `postrider queue`.
@@ -111,4 +198,27 @@ async fn teach(config: &Config, id: QueueId) -> anyhow::Result<()> {
     tasks.stop(std::time::Duration::from_secs(5)).await;
     database.close().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parties_are_told_apart() {
+        for (written, address, is) in [
+            ("eve@elsewhere.test", "Eve@Elsewhere.test", true),
+            ("eve@elsewhere.test", "adam@elsewhere.test", false),
+            ("@elsewhere.test", "adam@elsewhere.test", true),
+            ("@elsewhere.test", "adam@sub.elsewhere.test", false),
+            ("@elsewhere.test", "", false),
+            ("<>", "", true),
+            ("<>", "eve@elsewhere.test", false),
+        ] {
+            assert_eq!(party(written).unwrap().is(address), is, "{written} {address}");
+        }
+        for written in ["", "eve", "@", "<eve>"] {
+            assert!(party(written).is_err(), "{written}");
+        }
+    }
 }

@@ -167,17 +167,29 @@ async fn end(
         eprintln!("postrider: with `--yes` every message that waits is {what}");
         return Ok(Exit::Usage);
     }
+    let entries = every(context, config, which).await?;
+    let ids = entries.iter().filter(|entry| !entry.is_quarantined()).map(|entry| entry.id);
+    end_each(context, config, ids, what, command).await
+}
+
+/// Takes these off the queue, one after the other; not found when there was none.
+pub(super) async fn end_each(
+    context: &Context,
+    config: &Config,
+    ids: impl Iterator<Item = QueueId>,
+    what: &str,
+    command: impl Fn(QueueId) -> QueueCommand,
+) -> Outcome {
     let mut desk = Desk::new(context, config);
     let mut count = 0;
-    let entries = every(context, config, which).await?;
-    for entry in entries.iter().filter(|entry| !entry.is_quarantined()) {
-        match desk.asked::<u64>(command(entry.id)).await {
+    for id in ids {
+        match desk.asked::<u64>(command(id)).await {
             Ok(_) => count += 1,
             // It has left by itself.
             Err(error) if Exit::of(&error) == Exit::NotFound => {}
             Err(error) => {
                 desk.close().await;
-                return Err(error.context(format!("{count} messages are {what}; then {}", entry.id)));
+                return Err(error.context(format!("{count} messages are {what}; then {id}")));
             }
         }
     }

@@ -5,10 +5,11 @@ use super::context::{Accounts, Context, UNTIL_RELOAD};
 use super::domain::state;
 use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown};
-use super::{app_password, invite, password, two_factor};
+use super::{app_password, invite, password, removal, renaming, two_factor};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::settings::{ByteSize, Span};
-use crate::storage::directory::{Account, Error, NewUser, Owner, Page, PasswordOwner, Standing, Usage};
+use crate::services::login::{Unusable, recognise, scheme_word};
+use crate::storage::directory::{Account, Error, NewUser, OldAddress, Owner, Page, PasswordOwner, Standing, Usage};
 
 /// Users: addresses with a mailbox.
 #[derive(Debug, clap::Subcommand)]
@@ -50,6 +51,24 @@ pub(super) enum User {
         #[arg(value_parser = quota)]
         quota: Quota,
     },
+    /// Set the name for people.
+    Name {
+        /// The address.
+        address: Address,
+        /// The name; empty for none.
+        name: String,
+    },
+    /// Give a user another address: mail, scripts, calendars, contacts and passwords go along, aliases and queued mail lead
+    /// there.
+    Rename {
+        /// The address.
+        address: Address,
+        /// The new one; its domain must be ours.
+        new: Address,
+        /// Keep the old address as an alias of the new one.
+        #[arg(long)]
+        keep_alias: bool,
+    },
     /// Make a link by which a user chooses a password, once; an earlier link of the user is good no longer.
     Invite {
         /// The address.
@@ -74,6 +93,12 @@ pub(super) enum User {
     Remove {
         /// The address.
         address: Address,
+        /// Delete for good: account, mail, scripts, calendars and contacts. It is asked on a terminal.
+        #[arg(long)]
+        with_mail: bool,
+        /// Do not ask.
+        #[arg(long, requires = "with_mail")]
+        yes: bool,
     },
     /// Let a user log in again, also after a removal.
     Enable {
@@ -116,11 +141,17 @@ struct Row {
     messages: Option<u64>,
     owner: &'static str,
     name: Option<String>,
+    /// Whether a login can use it.
     has_password: bool,
+    /// Why none can, where there is something in its place.
+    password_problem: Option<String>,
+    #[serde(skip)]
+    password: String,
 }
 
 impl Row {
     fn new(account: &Account, usage: Option<Usage>) -> Self {
+        let (password, problem) = password_shown(account);
         Self {
             address: account.address.to_string(),
             state: state(account.standing, account.archived_at.is_some()),
@@ -129,8 +160,23 @@ impl Row {
             messages: usage.map(|usage| usage.messages),
             owner: account.owner.word(),
             name: account.display_name.clone(),
-            has_password: account.has_password(),
+            has_password: account.has_password() && problem.is_none(),
+            password_problem: problem.map(|problem| problem.to_string()),
+            password,
         }
+    }
+}
+
+/// What is said of a password, and why no login can use it: hashes may have been written by others.
+fn password_shown(account: &Account) -> (String, Option<Unusable>) {
+    let stored = account.password.expose();
+    match recognise(stored) {
+        _ if !account.has_password() => ("none".to_owned(), None),
+        Ok(_) => ("set".to_owned(), None),
+        Err(Unusable::Missing | Unusable::Locked) => {
+            (format!("locked {}", scheme_word(stored)), Some(Unusable::Locked))
+        }
+        Err(problem) => (format!("unusable {}", scheme_word(stored)), Some(problem)),
     }
 }
 
@@ -146,7 +192,7 @@ impl Shown for Row {
             shown(self.used, "0"),
             shown(self.quota, "none"),
             self.messages.unwrap_or_default().to_string(),
-            if self.has_password { "set" } else { "none" }.to_owned(),
+            self.password.clone(),
             self.owner.to_owned(),
             self.name.clone().unwrap_or_default(),
         ]
@@ -181,7 +227,11 @@ pub(super) async fn run(command: User, context: &Context) -> Outcome {
         User::Show { address } => {
             let account = accounts.directory.account_now(&address).await?.ok_or(Error::NoUser(address))?;
             let usage = accounts.directory.usage(&account.address).await?;
-            output.one(&Row::new(&account, usage));
+            let row = Row::new(&account, usage);
+            output.one(&row);
+            if let Some(problem) = row.password_problem.filter(|_| matches!(output, Output::People)) {
+                eprintln!("postrider: nobody can log in with this password: {problem}");
+            }
         }
         User::Add { address, quota, name, no_password } => {
             add(&accounts, output, address, quota, name, no_password).await?;
@@ -208,16 +258,14 @@ pub(super) async fn run(command: User, context: &Context) -> Outcome {
             let more = account.filter(|account| accounts.is_declared(account.owner)).map_or("", |_| UNTIL_RELOAD);
             output.done(&format!("{address} may keep {shown}{more}"), &value);
         }
-        User::Remove { address } => {
-            let account = accounts.directory.account_now(&address).await?;
-            let owner = account.ok_or_else(|| Error::NoUser(address.clone()))?.owner;
-            accounts.may_remove(&address, owner)?;
-            let mut edit = accounts.directory.edit().await?;
-            edit.archive_user(&address).await?;
-            edit.commit().await?;
-            accounts.record_change(&address, format!("user {address} is archived")).await;
-            let value = serde_json::json!({ "address": address, "state": "archived" });
-            output.done(&format!("{address} is archived with its mail; `user enable` undoes it"), &value);
+        User::Name { address, name } => set_name(&accounts, output, &address, name.trim()).await?,
+        User::Rename { address, new, keep_alias } => {
+            let old = if keep_alias { OldAddress::Kept } else { OldAddress::GivenUp };
+            renaming::run(&accounts, output, [&address, &new], old).await?;
+        }
+        User::Remove { address, with_mail: false, .. } => removal::archive(&accounts, output, &address).await?,
+        User::Remove { address, with_mail: true, yes } => {
+            removal::for_good(&accounts, output, &address, yes).await?;
         }
         User::Invite { address, all: _, valid } => return invite::run(accounts, output, address, valid).await,
         User::Enable { address } => set(&accounts, output, &address, Standing::Enabled).await?,
@@ -225,6 +273,22 @@ pub(super) async fn run(command: User, context: &Context) -> Outcome {
     }
     accounts.changed().await;
     Ok(Exit::Done)
+}
+
+async fn set_name(accounts: &Accounts, output: Output, address: &Address, name: &str) -> anyhow::Result<()> {
+    let account = accounts.directory.account_now(address).await?.ok_or_else(|| Error::NoUser(address.clone()))?;
+    let name = Some(name).filter(|name| !name.is_empty());
+    let mut edit = accounts.directory.edit().await?;
+    edit.set_display_name(address, name).await?;
+    edit.commit().await?;
+    let shown = name.unwrap_or("none");
+    accounts.record_change(address, format!("name of {address}: {shown}")).await;
+    let mut said = format!("the name of {address}: {shown}");
+    if accounts.is_declared(account.owner) {
+        said += "; it is declared, and where the declaration gives a name, the next reload brings that back";
+    }
+    output.done(&said, &serde_json::json!({ "address": address, "name": name }));
+    Ok(())
 }
 
 /// What new passwords cost when there is no configuration.

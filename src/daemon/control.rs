@@ -27,6 +27,7 @@ use crate::foundations::failure::Kind;
 use crate::foundations::net::{Bind, Connection, Inherited, Listener, ListenerOptions, Stream, UnixAccess};
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::acme::RenewalWish;
+use crate::services::moving::rename;
 use crate::services::summary::{Summary, letter};
 use crate::storage::mailbox;
 
@@ -207,6 +208,13 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
             };
             let said = |error: mailbox::Error| Complaint::new(Some(error.kind()), error);
             command.perform(mailboxes, &user).await.map_err(said).and_then(done)
+        }
+        Request::Rename { from, to, old } => {
+            let Some(mailboxes) = &parts.mailboxes else {
+                return Err(Complaint::other("this process has no mailboxes"));
+            };
+            let renamed = rename(&parts.directory, mailboxes, [&from, &to], old).await;
+            renamed.map_err(|error| Complaint::new(Some(error.kind()), error)).and_then(done)
         }
         Request::Summary { seconds } => send_summary(parts, Duration::from_secs(seconds)).await,
         Request::Certificates => done(parts.inspector.report(&parts.roles.to_string())),

@@ -34,7 +34,7 @@ pub use error::Error;
 pub use lifecycle::{Source, run};
 pub use listeners::Listening;
 pub use lives::Lives;
-pub use parts::{Parts, tend_mailboxes, watched};
+pub use parts::{Parts, rename_user, tend_mailboxes, watched};
 pub use probes::probes;
 pub use roles::Roles;
 pub use runtime::{raise_file_limit, runtime};

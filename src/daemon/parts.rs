@@ -26,6 +26,7 @@ use crate::services::guard::Guard;
 use crate::services::handover::{LocalDelivery, Postponed, Queueing, ReportReading};
 use crate::services::intake::{Intake, IntakeParts, IntakeSettings, LmtpVerdict};
 use crate::services::login::Login;
+use crate::services::moving::{RenameError, rename};
 use crate::services::overview::Sources;
 use crate::services::posting::PostOffice;
 use crate::services::queue::Queue;
@@ -34,7 +35,7 @@ use crate::services::routing::{Routing, Srs};
 use crate::services::served::Inspector;
 use crate::services::submission::{Submission, SubmissionParts};
 use crate::storage::database::Database;
-use crate::storage::directory::Directory;
+use crate::storage::directory::{Directory, OldAddress};
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::Mailboxes;
 use crate::storage::quarantine::QuarantineNotes;
@@ -274,6 +275,26 @@ pub async fn tend_mailboxes(config: &Config, user: &Address, command: MailboxCom
     mailboxes.close().await;
     tasks.stop(Duration::from_secs(5)).await;
     Ok(())
+}
+
+/// Gives a user another address, for a command that runs while nothing else does.
+///
+/// # Errors
+/// The mail root cannot be opened, another process owns the mailboxes, or the address cannot be given.
+pub async fn rename_user(
+    config: &Config,
+    directory: &Directory,
+    users: [&Address; 2],
+    old: OldAddress,
+) -> Result<Result<(), RenameError>, Error> {
+    let tasks = Tasks::new();
+    let clock = Arc::new(SystemClock);
+    let settings = Live::new(config.mailbox.clone());
+    let mailboxes = Mailboxes::open(&config.storage.mail_root, settings, clock, tasks.clone(), SUMMARIZER)?;
+    let renamed = rename(directory, &mailboxes, users, old).await;
+    mailboxes.close().await;
+    tasks.stop(Duration::from_secs(5)).await;
+    Ok(renamed)
 }
 
 /// The queue of a process that has none: it serves LMTP, whose recipients have been resolved before. What would have

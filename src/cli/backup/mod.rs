@@ -26,7 +26,7 @@ use crate::services::backup::{
 use crate::storage::journal::{Journal, Order, Query};
 use progress::Shower;
 use report::Report;
-use source::LeftOut;
+use source::{LeftOut, Secrets};
 
 /// Backups.
 #[derive(Debug, clap::Args)]
@@ -52,6 +52,9 @@ enum Action {
         /// Also when there is not one message any more, and the newest backup has some.
         #[arg(long)]
         empty: bool,
+        /// Leave private keys and other secrets out that the configuration names, as `backup.without_secrets` does.
+        #[arg(long)]
+        without_secrets: bool,
     },
     /// List the backups there are.
     List,
@@ -99,6 +102,7 @@ struct Row {
     #[serde(flatten)]
     totals: Totals,
     host: String,
+    secrets_left_out: Vec<String>,
 }
 
 impl Shown for Row {
@@ -107,7 +111,13 @@ impl Shown for Row {
     fn cells(&self) -> Vec<String> {
         vec![
             self.id.to_string(),
-            if self.full { "full" } else { "incremental" }.to_owned(),
+            match (self.full, self.secrets_left_out.is_empty()) {
+                (true, true) => "full",
+                (false, true) => "incremental",
+                (true, false) => "full, without secrets",
+                (false, false) => "incremental, without secrets",
+            }
+            .to_owned(),
             self.users.to_string(),
             self.totals.messages.to_string(),
             rounded(self.totals.octets),
@@ -161,7 +171,11 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
         let _ = rustix::process::nice(i32::from(place.settings.nice.min(19)));
     }
     match command.action {
-        Action::Create { full, new, empty } => create(&place, Create { full, new, empty }).await,
+        Action::Create { full, new, empty, without_secrets } => {
+            let secrets =
+                if without_secrets || place.settings.without_secrets { Secrets::LeftOut } else { Secrets::Taken };
+            create(&place, Create { full, new, empty, secrets }).await
+        }
         Action::List => list(&place).await,
         Action::Verify { backup, quick } => verify(&place, backup, quick).await,
         Action::Restore(arguments) => Box::pin(restore::run(arguments, &place)).await,
@@ -179,6 +193,7 @@ struct Create {
     full: bool,
     new: bool,
     empty: bool,
+    secrets: Secrets,
 }
 
 async fn create(place: &Place<'_>, how: Create) -> Outcome {
@@ -206,7 +221,7 @@ async fn create(place: &Place<'_>, how: Create) -> Outcome {
     for LeftOut { path, because } in &taken.left_out {
         eprintln!("postrider: `{}` is named by the configuration and is not in the backup: {because}", path.display());
     }
-    let said = format!(
+    let mut said = format!(
         "The backup {} has {} messages ({}); {} were read, and the backups grew by {}",
         created.id,
         created.totals.messages,
@@ -214,6 +229,9 @@ async fn create(place: &Place<'_>, how: Create) -> Outcome {
         created.totals.read,
         rounded(created.totals.stored)
     );
+    if !created.secrets_left_out.is_empty() {
+        said += &format!("\nWithout the secrets in {}", created.secrets_left_out.join(", "));
+    }
     place.output().done(&said, &taken);
     Ok(Exit::Done)
 }
@@ -230,7 +248,7 @@ async fn take(place: &Place<'_>, accounts: &Accounts, how: Create) -> anyhow::Re
     let repository = place.open(Access::Add).await?;
     let extent = if how.full || full_is_due(&repository, place)? { Extent::Full } else { Extent::New };
     let expected = newest_messages(&repository);
-    let (mut source, left_out) = source::of(place.context, &place.config, accounts.database.clone())?;
+    let (mut source, left_out) = source::of(place.context, &place.config, how.secrets, accounts.database.clone())?;
     source.may_be_empty = how.empty;
     let progress = Arc::new(Progress::default());
     let _shower = Shower::start(place.output(), "backup", &progress, expected);
@@ -294,6 +312,7 @@ async fn list(place: &Place<'_>) -> Outcome {
                 users: snapshot.users.len() as u64,
                 totals: snapshot.totals,
                 host: snapshot.hostname,
+                secrets_left_out: snapshot.secrets_left_out,
             }),
             Err(error) if error.is_out_of_reach() => return Err(error.into()),
             Err(error) => {
@@ -342,7 +361,10 @@ async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> O
         } else {
             format!("is there and as it was stored ({})", rounded(verified.octets))
         };
-        let said = format!("{} backups need {} objects; everything {read}", verified.snapshots, verified.objects);
+        let mut said = format!("{} backups need {} objects; everything {read}", verified.snapshots, verified.objects);
+        if verified.without_secrets > 0 {
+            said += &format!("; {} of them are without secrets", verified.without_secrets);
+        }
         place.output().done(&said, &verified);
         return Ok(Exit::Done);
     }

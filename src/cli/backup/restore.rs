@@ -121,6 +121,9 @@ pub(super) struct Told {
     rows: Option<u64>,
     /// Files of configuration and keys.
     configuration: u64,
+    /// Files and directories of secrets that the backup was taken without.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secrets_left_out: Vec<String>,
     /// Accounts that were gone and are there again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     accounts: Vec<AccountRestored>,
@@ -218,6 +221,7 @@ pub(super) async fn into_directory(
         mail: restored,
         rows: None,
         configuration: 0,
+        secrets_left_out: if whole { snapshot.secrets_left_out.clone() } else { vec![] },
         accounts: vec![],
         accounts_missing: vec![],
         calendars: None,
@@ -270,6 +274,8 @@ async fn into_server(work: &Work<'_>, selection: Selection, fate: QueueFate) -> 
         mail: restored,
         rows: None,
         configuration: 0,
+        // Files are not restored into a server: it has its own.
+        secrets_left_out: vec![],
         accounts: vec![],
         accounts_missing: vec![],
         calendars: None,
@@ -331,6 +337,9 @@ fn say(output: Output, told: &Told) {
     }
     output.done(&said, told);
     if matches!(output, Output::People) {
+        for secret in &told.secrets_left_out {
+            print(&format!("bring from elsewhere, for the backup was taken without secrets: {secret}\n"));
+        }
         for account in &told.accounts {
             print(&format!("{}\n", again(account)));
         }

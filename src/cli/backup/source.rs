@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -31,6 +31,28 @@ const NO_CONFIGURATION: [&str; 8] = [
     "webmail.submission",
 ];
 
+/// Settings with files that hold no secret. Every other one counts as a secret, so that a setting that is added gives none away.
+const PUBLIC: [&str; 9] = [
+    "accounts.declared",
+    "backup.s3.authorities",
+    "delivery.sieve.after",
+    "delivery.sieve.before",
+    "delivery.sieve.global",
+    "outbound.authorities",
+    "spam.rules.files",
+    "tls.acme.authority_root",
+    "tls.certificates.cert",
+];
+/// What stands in a file with a private key, whatever it was named for.
+const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
+
+/// Whether a backup has files with secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    Taken,
+    LeftOut,
+}
+
 /// What the configuration names and the backup will not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct LeftOut {
@@ -39,29 +61,44 @@ pub(super) struct LeftOut {
 }
 
 /// What this server has, and what of its configuration cannot be had.
-pub(super) fn of(context: &Context, config: &Config, database: Database) -> anyhow::Result<(Source, Vec<LeftOut>)> {
+pub(super) fn of(
+    context: &Context,
+    config: &Config,
+    secrets: Secrets,
+    database: Database,
+) -> anyhow::Result<(Source, Vec<LeftOut>)> {
     let source = context.source();
     let mut found = Found {
         credentials: source.credentials.clone(),
         apart: vec![config.storage.mail_root.clone(), config.spool.directory.clone()],
         files: BTreeSet::new(),
         left_out: Vec::new(),
+        secrets,
+        secret: BTreeMap::new(),
     };
     if let Destination::Directory(path) = &config.backup.destination {
         found.apart.push(path.clone());
     }
     found.take(&source.path);
+    if config.storage.database.has_password() {
+        found.keeps_secret(&source.path, &source.path.display().to_string());
+    }
     let table: toml::Table = std::fs::read_to_string(&source.path)?.parse()?;
     found.named(&Config::shape(), &toml::Value::Table(table));
     // It need not be in the text, and the server makes it with its first certificate.
     if !config.tls.acme.is_empty() && config.tls.acme_state.exists() {
-        found.take(&config.tls.acme_state);
+        let state = &config.tls.acme_state;
+        match secrets {
+            Secrets::Taken => found.take(state),
+            Secrets::LeftOut => found.keeps_secret(state, &state.display().to_string()),
+        }
     }
     if let Some(path) = &config.accounts.declared
         && let Err(because) = found.declared(path)
     {
         found.left_out.push(LeftOut { path: path.clone(), because });
     }
+    found.sort_secrets_out();
     let mut left_out = found.left_out;
     left_out.dedup();
     let source = Source {
@@ -70,6 +107,7 @@ pub(super) fn of(context: &Context, config: &Config, database: Database) -> anyh
         spool: config.spool.directory.clone(),
         database,
         files: found.files.into_iter().collect(),
+        secrets_left_out: found.secret.into_values().collect(),
         recipients: config.backup.age_recipients.clone(),
         may_be_empty: false,
     };
@@ -85,22 +123,34 @@ struct Found {
     apart: Vec<PathBuf>,
     files: BTreeSet<PathBuf>,
     left_out: Vec<LeftOut>,
+    secrets: Secrets,
+    /// Files and directories that are not taken for their secrets, and how the configuration names them.
+    secret: BTreeMap<PathBuf, String>,
 }
 
 impl Found {
     /// The files that a document of this shape names.
     fn named(&mut self, shape: &Shape, document: &toml::Value) {
-        let mut paths = BTreeSet::new();
+        let mut paths = BTreeMap::new();
         each_path(shape, document, "", &mut |key, text| {
             if !text.is_empty() && !NO_CONFIGURATION.contains(&key) {
-                paths.insert(text.to_owned());
+                let is_secret = paths.entry(text.to_owned()).or_insert(false);
+                *is_secret |= !PUBLIC.contains(&key);
             }
         });
-        for text in paths {
-            match (text.strip_prefix("credential:"), &self.credentials) {
-                (None, _) => self.take(Path::new(&text)),
-                (Some(name), Some(directory)) => self.take(&directory.join(name)),
-                (Some(_), None) => self.leaves_out(Path::new(&text), "CREDENTIALS_DIRECTORY is not set"),
+        for (text, is_secret) in paths {
+            let path = match (text.strip_prefix("credential:"), &self.credentials) {
+                (None, _) => PathBuf::from(&text),
+                (Some(name), Some(directory)) => directory.join(name),
+                (Some(_), None) => {
+                    self.leaves_out(Path::new(&text), "CREDENTIALS_DIRECTORY is not set");
+                    continue;
+                }
+            };
+            if is_secret && self.secrets == Secrets::LeftOut && path.exists() {
+                self.keeps_secret(&path, &text);
+            } else {
+                self.take(&path);
             }
         }
         // Whatever else is a path, such as one in a command line.
@@ -142,6 +192,32 @@ impl Found {
             Ok(_) => _ = self.files.insert(plain(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.leaves_out(path, "it is not there"),
             Err(error) => self.leaves_out(path, &error.to_string()),
+        }
+    }
+
+    /// Leaves a file or directory out for its secrets, if secrets are.
+    fn keeps_secret(&mut self, path: &Path, named: &str) {
+        if self.secrets == Secrets::LeftOut {
+            self.secret.insert(plain(path), named.to_owned());
+        }
+    }
+
+    /// Takes out again what another setting or a directory has brought along with the secrets.
+    fn sort_secrets_out(&mut self) {
+        if self.secrets == Secrets::Taken {
+            return;
+        }
+        for path in std::mem::take(&mut self.files) {
+            if self.secret.keys().any(|secret| path.starts_with(secret)) {
+                continue;
+            }
+            let content = read_bounded(&path, LARGEST_FILE).unwrap_or_default();
+            if memchr::memmem::find(&content, PRIVATE_KEY).is_some() {
+                let named = path.display().to_string();
+                self.secret.insert(path, named);
+            } else {
+                self.files.insert(path);
+            }
         }
     }
 
@@ -225,7 +301,8 @@ mod tests {
 
     fn found(credentials: Option<&Path>) -> Found {
         let credentials = credentials.map(Path::to_owned);
-        Found { credentials, apart: vec![], files: BTreeSet::new(), left_out: vec![] }
+        let (files, secret) = (BTreeSet::new(), BTreeMap::new());
+        Found { credentials, apart: vec![], files, left_out: vec![], secrets: Secrets::Taken, secret }
     }
 
     #[test]
@@ -259,6 +336,64 @@ mod tests {
         let mut without = found(None);
         without.named(&Config::shape(), &document);
         assert_eq!(without.left_out.len(), 2, "{:?}", without.left_out);
+    }
+
+    #[test]
+    fn secrets_are_left_out_whoever_names_them() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        for directory in ["keys", "scripts"] {
+            std::fs::create_dir_all(path(directory)).unwrap();
+        }
+        for (file, content) in [
+            ("keys/a.pem", "x"),
+            ("cert.pem", "-----BEGIN CERTIFICATE-----\n"),
+            ("both.pem", "-----BEGIN CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\n"),
+            ("scripts/one.sieve", "keep;"),
+            ("scripts/password", "x"),
+            ("secret", "x"),
+            ("new", "x"),
+        ] {
+            std::fs::write(path(file), content).unwrap();
+        }
+        let shown = |name: &str| path(name).display().to_string();
+        let text = format!(
+            "[[tls.certificates]]\ncert = \"{0}/cert.pem\"\nkey = \"{0}/keys/a.pem\"\n\
+             [[tls.certificates]]\ncert = \"{0}/both.pem\"\nkey = \"{0}/both.pem\"\n\
+             [spam.dkim.rotation]\ndirectory = \"{0}/keys\"\n[delivery.sieve]\nglobal = \"{0}/scripts\"\n\
+             [database]\npassword_file = \"{0}/scripts/password\"\n[routing.srs]\nsecret_file = \"credential:secret\"\n\
+             [login]\ntwo_factor_key_file = \"{0}/gone\"\n",
+            place.path().display()
+        );
+        let mut all = Found { secrets: Secrets::LeftOut, ..found(Some(place.path())) };
+        all.named(&Config::shape(), &toml::Value::Table(text.parse().unwrap()));
+        all.sort_secrets_out();
+        assert_eq!(all.files.into_iter().collect::<Vec<_>>(), [path("cert.pem"), path("scripts/one.sieve")]);
+        let mut named: Vec<String> = all.secret.into_values().collect();
+        named.sort();
+        let mut wanted = ["both.pem", "keys", "keys/a.pem", "scripts/password"].map(shown).to_vec();
+        wanted.push("credential:secret".to_owned());
+        wanted.sort();
+        assert_eq!(named, wanted);
+        assert_eq!(all.left_out, [LeftOut { path: path("gone"), because: "it is not there".to_owned() }]);
+    }
+
+    #[test]
+    fn what_is_public_is_a_setting() {
+        let mut keys = BTreeSet::new();
+        fn each(shape: &Shape, key: &str, keys: &mut BTreeSet<String>) {
+            match shape {
+                Shape::Table { entries, .. } => {
+                    entries.iter().for_each(|entry| each(&entry.shape, &joined(key, entry.name), keys));
+                }
+                Shape::List(inner) | Shape::Map(inner) => each(inner, key, keys),
+                _ => _ = keys.insert(key.to_owned()),
+            }
+        }
+        each(&Config::shape(), "", &mut keys);
+        for key in PUBLIC.iter().chain(&NO_CONFIGURATION) {
+            assert!(keys.contains(*key), "{key}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::daemon::administration::QueueCommand;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::Kind;
+use crate::storage::directory::OldAddress;
 use crate::storage::mailbox::{self, Mailboxes};
 
 /// What the command line may ask a running role.
@@ -30,6 +31,15 @@ pub enum Request {
         user: Address,
         /// What.
         command: MailboxCommand,
+    },
+    /// Give a user another address.
+    Rename {
+        /// Who.
+        from: Address,
+        /// The new address.
+        to: Address,
+        /// What becomes of the old one.
+        old: OldAddress,
     },
     /// Send the summary of the last so many seconds to the postmaster; whom it went to.
     Summary {
@@ -80,6 +90,8 @@ pub enum MailboxCommand {
     Reindex,
     /// Write Dovecot's lists of UIDs into them, so that it can take them over.
     WriteUidlists,
+    /// Delete them all, with everything beside them.
+    Discard,
 }
 
 impl MailboxCommand {
@@ -88,10 +100,10 @@ impl MailboxCommand {
     /// # Errors
     /// Files cannot be read or written.
     pub(in crate::daemon) async fn perform(self, mailboxes: &Mailboxes, user: &Address) -> Result<(), mailbox::Error> {
-        let user = mailboxes.user(user).await?;
         match self {
-            Self::Reindex => user.reindex().await,
-            Self::WriteUidlists => user.write_uidlists().await,
+            Self::Reindex => mailboxes.user(user).await?.reindex().await,
+            Self::WriteUidlists => mailboxes.user(user).await?.write_uidlists().await,
+            Self::Discard => mailboxes.discard(user).await,
         }
     }
 }
@@ -132,6 +144,8 @@ pub struct Complaint {
 pub enum Nature {
     /// What was named does not exist.
     NotFound,
+    /// What was to be created exists already.
+    Exists,
     /// It may work later.
     Temporary,
     /// Everything else.
@@ -142,6 +156,7 @@ impl Complaint {
     pub(super) fn new(kind: Option<Kind>, text: impl ToString) -> Self {
         let nature = match kind {
             Some(Kind::NotFound) => Nature::NotFound,
+            Some(Kind::Exists) => Nature::Exists,
             Some(Kind::Temporary) => Nature::Temporary,
             _ => Nature::Other,
         };

@@ -391,7 +391,7 @@ impl Driver<'_> {
         let all = SequenceSet::all();
         let maildrop = Maildrop::new(view.uid_validity(), view.rows(&all).map(|(_, row)| (row.uid, row.size)));
         self.stop = stay.until(&self.stop);
-        let visit = needs.cluster.as_ref().map(|_| user.visit(self.stop.clone()));
+        let visit = Some(user.visit(self.stop.clone()));
         self.opened = Some(Opened { view, reading: Reading::default(), account: address.to_string(), visit, lock });
         self.stay = Some(stay);
         Ok(maildrop)

@@ -6,7 +6,7 @@ use super::change::{Change, Password, Plan, quota_text};
 use super::passwords::{Compared, Wish, wish};
 use super::{Declaration, DeclaredUser};
 use crate::foundations::settings::ByteSize;
-use crate::storage::directory::{Account, AliasEntry, Everything, Owner, Source, Standing};
+use crate::storage::directory::{Account, AliasEntry, DomainEntry, Everything, Owner, Source, Standing};
 
 /// The steps that lead from one to the other. Pure; the same steps for the same input, in the same order.
 pub(super) fn difference(declaration: &Declaration, now: &Everything, compared: &Compared) -> Plan {
@@ -141,28 +141,39 @@ fn aliases(declaration: &Declaration, now: &Everything, changes: &mut Vec<Change
 
 /// What was declared once and is no more.
 fn vanished(declaration: &Declaration, now: &Everything, changes: &mut Vec<Change>) {
-    let mut gone: BTreeMap<String, Change> = BTreeMap::new();
-    for account in &now.accounts {
-        let key = account.address.key();
-        if account.owner == Owner::Declared && account.archived_at.is_none() && !declaration.users.contains_key(&key) {
-            gone.insert(key, Change::ArchiveUser { address: account.address.to_string() });
-        }
-    }
-    changes.extend(gone.into_values());
-    for entry in &now.domains {
-        if entry.owner != Owner::Declared
-            || entry.archived_at.is_some()
-            || declaration.domains.contains_key(&entry.name)
-        {
-            continue;
-        }
+    let is_named = |entry: &DomainEntry| declaration.domains.contains_key(&entry.name);
+    let by_hand = |entry: &DomainEntry| {
         let mut users = now.accounts.iter().filter(|account| account.domain_id == entry.id);
         let mut aliases = now.aliases.iter().filter(|(domain, _)| *domain == entry.id);
-        let by_hand = users.any(|account| account.owner == Owner::Admin && account.archived_at.is_none())
-            || aliases.any(|(_, alias)| alias.owner == Owner::Admin);
-        let domain = entry.name.to_string();
-        changes.push(if by_hand { Change::ReleaseDomain { domain } } else { Change::ArchiveDomain { domain } });
+        users.any(|account| account.owner == Owner::Admin && account.archived_at.is_none())
+            || aliases.any(|(_, alias)| alias.owner == Owner::Admin)
+    };
+    let gone: Vec<_> = now
+        .domains
+        .iter()
+        .filter(|entry| entry.owner == Owner::Declared && entry.archived_at.is_none() && !is_named(entry))
+        .map(|entry| (entry, by_hand(entry)))
+        .collect();
+    let archived = now.domains.iter().filter(|entry| entry.archived_at.is_some() && !is_named(entry));
+    let without_mail: HashSet<i64> = archived
+        .chain(gone.iter().filter(|(_, by_hand)| !by_hand).map(|(entry, _)| *entry))
+        .map(|entry| entry.id)
+        .collect();
+    let mut users: BTreeMap<String, Change> = BTreeMap::new();
+    for account in &now.accounts {
+        let key = account.address.key();
+        // Whoever was disabled stays that, as with a domain that is removed by hand, and does not come back with the domain.
+        let stays = account.standing == Standing::Disabled && without_mail.contains(&account.domain_id);
+        let is_declared = account.owner == Owner::Declared && account.archived_at.is_none();
+        if is_declared && !stays && !declaration.users.contains_key(&key) {
+            users.insert(key, Change::ArchiveUser { address: account.address.to_string() });
+        }
     }
+    changes.extend(users.into_values());
+    changes.extend(gone.into_iter().map(|(entry, by_hand)| {
+        let domain = entry.name.to_string();
+        if by_hand { Change::ReleaseDomain { domain } } else { Change::ArchiveDomain { domain } }
+    }));
 }
 
 /// Aliases that lead to nobody in a domain of ours.

@@ -40,6 +40,8 @@ pub struct Created {
     pub totals: Totals,
     /// How long it took, in milliseconds.
     pub milliseconds: u64,
+    /// Files and directories of secrets that were left out on purpose.
+    pub secrets_left_out: Vec<String>,
 }
 
 /// Takes a backup. When it returns, the backup is on disk.
@@ -126,6 +128,7 @@ pub async fn create(
         database,
         spool: spool.0,
         files,
+        secrets_left_out: source.secrets_left_out.clone(),
     };
     let repository = Arc::clone(repository);
     let snapshot = on_thread(move || {
@@ -134,7 +137,8 @@ pub async fn create(
     })
     .await?;
     let milliseconds = u64::try_from(clock.now().since(begun).as_millis()).unwrap_or(u64::MAX);
-    Ok(Created { id: snapshot.id, full: snapshot.full, totals: snapshot.totals, milliseconds })
+    let Snapshot { id, full, totals, secrets_left_out, .. } = snapshot;
+    Ok(Created { id, full, totals, milliseconds, secrets_left_out })
 }
 
 /// Refuses when the newest backup that can be read has mail: most likely the disk of the mailboxes is not mounted, and

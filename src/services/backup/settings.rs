@@ -20,6 +20,9 @@ crate::settings! {
         /// Who can read configuration and keys in backups: recipients of `age` (`age1…` or a public SSH key). The program
         /// `age` encrypts these files; without recipients they are stored as they are. Mail and database never are.
         pub age_recipients: Vec<String> = vec![],
+        /// Private keys and other secrets that the configuration names are not in backups: they must be kept elsewhere, for a
+        /// restored server needs them. Hashes of passwords are in the database, and stay.
+        pub without_secrets: bool = false,
         /// Where `postrider backup push` copies the backups: `"s3://bucket/prefix"`, or for `rsync` `host:path` or
         /// `user@host:path` over ssh, `rsync://host/module/path`, or a directory. Nothing is ever removed there.
         pub remote: String = String::new(),

@@ -15,6 +15,8 @@ pub struct Source {
     pub database: Database,
     /// Configuration, keys and certificates, as absolute paths.
     pub files: Vec<PathBuf>,
+    /// Files and directories of secrets that are meant not to be in it, as the configuration names them.
+    pub secrets_left_out: Vec<String>,
     /// Recipients of `age` for whom those files are encrypted; none to leave them as they are.
     pub recipients: Vec<String>,
     /// Whether mailboxes without a single message are meant, although an earlier backup has some.

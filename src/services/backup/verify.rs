@@ -29,6 +29,8 @@ pub struct Verified {
     pub objects: u64,
     /// Octets of objects that were read and compared with their SHA-256.
     pub octets: u64,
+    /// Snapshots that were taken without secrets: whoever restores one has to bring these.
+    pub without_secrets: u64,
     /// What is wrong, as sentences.
     pub problems: Vec<String>,
 }
@@ -58,6 +60,7 @@ pub fn verify(
                 continue;
             }
         };
+        verified.without_secrets += u64::from(!snapshot.secrets_left_out.is_empty());
         verified.snapshots += 1;
         let mut missing: BTreeMap<String, u64> = BTreeMap::new();
         let (mut unreadable, mut out_of_reach) = (Vec::new(), None);

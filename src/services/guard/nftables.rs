@@ -27,52 +27,92 @@ crate::settings! {
 /// How long the program may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Adds a network until its ban ends, or takes it out when that is over. Whether the set is as it should be.
-pub(super) async fn tell(
-    settings: &NftablesSettings,
-    network: IpNet,
-    until: Option<Timestamp>,
-    now: Timestamp,
-) -> bool {
-    let Some(arguments) = arguments(settings, network, until, now) else { return false };
-    let mut command = tokio::process::Command::new(&settings.program);
-    command.args(&arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-    let failure = match tokio::time::timeout(PATIENCE, command.output()).await {
-        Ok(Ok(output)) if output.status.success() => return true,
-        Ok(Ok(output)) => String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned(),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no end within {PATIENCE:?}"),
-    };
-    log::warn!(network:% = network; "The packet filter does not know of the ban of {network}: {failure}");
-    false
+/// Networks that one call of the program is told of: far fewer than fit into its arguments.
+const TOGETHER: usize = 500;
+
+/// A network, and when its ban ends; `None` is without an end.
+pub(super) type Element = (IpNet, Option<Timestamp>);
+
+/// Adds networks until their bans end, or takes them out when these are over. Returns those of which the set is as it should be.
+/// The program is called once for what can be told together. It does all it was told or nothing: where it refuses several,
+/// it is asked for each.
+pub(super) async fn tell(settings: &NftablesSettings, elements: &[Element], now: Timestamp) -> Vec<Element> {
+    let (Some(table), false) = (words(settings), elements.is_empty()) else { return Vec::new() };
+    let kind = |element: &Element| (element.0.addr().is_ipv4(), is_over(element, now));
+    let mut told = Vec::with_capacity(elements.len());
+    for wanted in [(true, false), (true, true), (false, false), (false, true)] {
+        let alike: Vec<Element> = elements.iter().filter(|element| kind(element) == wanted).copied().collect();
+        for together in alike.chunks(TOGETHER) {
+            match call(settings, &arguments(&table, settings, together, now)).await {
+                Ok(()) => told.extend_from_slice(together),
+                Err(failure) if together.len() == 1 => complain(together[0].0, &failure),
+                Err(_) => {
+                    for element in together {
+                        match call(settings, &arguments(&table, settings, &[*element], now)).await {
+                            Ok(()) => told.push(*element),
+                            Err(failure) => complain(element.0, &failure),
+                        }
+                    }
+                }
+            }
+        }
+    }
+    told
 }
 
-/// The command, argument by argument: no shell reads it, and every word of it is a setting or a number.
-fn arguments(
-    settings: &NftablesSettings,
-    network: IpNet,
-    until: Option<Timestamp>,
-    now: Timestamp,
-) -> Option<Vec<OsString>> {
+fn is_over((_, until): &Element, now: Timestamp) -> bool {
+    until.is_some_and(|until| until.since(now).as_secs() == 0)
+}
+
+fn complain(network: IpNet, failure: &str) {
+    log::warn!(network:% = network; "The packet filter does not know of the ban of {network}: {failure}");
+}
+
+async fn call(settings: &NftablesSettings, arguments: &[OsString]) -> Result<(), String> {
+    let mut command = tokio::process::Command::new(&settings.program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    match tokio::time::timeout(PATIENCE, command.output()).await {
+        Ok(Ok(output)) if output.status.success() => Ok(()),
+        Ok(Ok(output)) => Err(String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no end within {PATIENCE:?}")),
+    }
+}
+
+/// The words that name the table, when these and the sets are names.
+fn words(settings: &NftablesSettings) -> Option<Vec<String>> {
     let table = settings.table.as_ref()?;
     let is_name =
         |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    let set = if network.addr().is_ipv4() { &settings.set_ipv4 } else { &settings.set_ipv6 };
-    let words: Vec<&str> = table.split_whitespace().collect();
-    if !(1..=2).contains(&words.len()) || !words.iter().all(|word| is_name(word)) || !is_name(set) {
+    let words: Vec<String> = table.split_whitespace().map(str::to_owned).collect();
+    let sets = [&*settings.set_ipv4, &*settings.set_ipv6];
+    let are_names = words.iter().map(String::as_str).chain(sets).all(is_name);
+    if !(1..=2).contains(&words.len()) || !are_names {
         log::warn!("`guard.nftables` names no table and sets; bans are not passed on to the packet filter");
         return None;
     }
-    let left = until.map(|until| until.since(now).as_secs());
-    let verb = if left == Some(0) { "delete" } else { "add" };
+    Some(words)
+}
+
+/// The command for elements of one set, argument by argument: no shell reads it, and every word of it is a setting or a number.
+fn arguments(table: &[String], settings: &NftablesSettings, elements: &[Element], now: Timestamp) -> Vec<OsString> {
+    let is_ipv4 = elements.first().is_some_and(|(network, _)| network.addr().is_ipv4());
+    let set = if is_ipv4 { &settings.set_ipv4 } else { &settings.set_ipv6 };
+    let verb = if elements.first().is_some_and(|element| is_over(element, now)) { "delete" } else { "add" };
     let mut all = vec![verb.to_owned(), "element".to_owned()];
-    all.extend(words.iter().map(|word| (*word).to_owned()));
-    all.extend([set.clone(), "{".to_owned(), network.to_string()]);
-    if let Some(left) = left.filter(|left| *left > 0) {
-        all.extend(["timeout".to_owned(), format!("{left}s")]);
+    all.extend_from_slice(table);
+    all.extend([set.clone(), "{".to_owned()]);
+    for (place, (network, until)) in elements.iter().enumerate() {
+        if place > 0 {
+            all.push(",".to_owned());
+        }
+        all.push(network.to_string());
+        if let Some(left) = until.map(|until| until.since(now).as_secs()).filter(|left| *left > 0) {
+            all.extend(["timeout".to_owned(), format!("{left}s")]);
+        }
     }
     all.push("}".to_owned());
-    Some(all.into_iter().map(OsString::from).collect())
+    all.into_iter().map(OsString::from).collect()
 }
 
 #[cfg(test)]
@@ -82,7 +122,8 @@ mod tests {
     fn line(table: &str, network: &str, seconds: Option<i64>) -> Option<String> {
         let settings = NftablesSettings { table: Some(table.to_owned()), ..NftablesSettings::default() };
         let until = seconds.map(Timestamp::from_unix_seconds);
-        let all = arguments(&settings, network.parse().unwrap(), until, Timestamp::from_unix_seconds(100))?;
+        let elements: Vec<Element> = network.split(' ').map(|network| (network.parse().unwrap(), until)).collect();
+        let all = arguments(&words(&settings)?, &settings, &elements, Timestamp::from_unix_seconds(100));
         Some(all.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" "))
     }
 
@@ -97,6 +138,12 @@ mod tests {
             ),
             ("filter", "2001:db8::/56", None, Some("add element filter postrider6 { 2001:db8::/56 }")),
             ("inet filter", "192.0.2.0/24", Some(99), Some("delete element inet filter postrider4 { 192.0.2.0/24 }")),
+            (
+                "inet filter",
+                "192.0.2.1/32 192.0.2.2/32",
+                Some(160),
+                Some("add element inet filter postrider4 { 192.0.2.1/32 timeout 60s , 192.0.2.2/32 timeout 60s }"),
+            ),
             ("inet filter; flush", "192.0.2.1/32", None, None),
             ("a b c", "192.0.2.1/32", None, None),
             ("", "192.0.2.1/32", None, None),

@@ -209,18 +209,15 @@ impl Sharing {
     async fn tell_firewall(&mut self, changes: &[Change], now: Timestamp) {
         let settings = self.parts.settings.get();
         self.told.retain(|_, until| until.is_none_or(|until| until > now));
-        for change in changes {
-            let is_over = change.until.is_some_and(|until| until <= now);
+        let is_over = |until: Option<Timestamp>| until.is_some_and(|until| until <= now);
+        let is_news = |change: &&Change| {
             let known = self.told.get(&change.network);
-            if known == Some(&change.until) || (is_over && known.is_none()) {
-                continue;
-            }
-            let (network, until) = (change.network, change.until);
-            if nftables::tell(&settings.nftables, network, until, now).await && !is_over {
-                self.told.insert(network, until);
-            } else if is_over {
-                self.told.remove(&network);
-            }
+            known != Some(&change.until) && (known.is_some() || !is_over(change.until))
+        };
+        let news: Vec<_> = changes.iter().filter(is_news).map(|change| (change.network, change.until)).collect();
+        self.told.extend(nftables::tell(&settings.nftables, &news, now).await);
+        for (network, _) in news.iter().filter(|(_, until)| is_over(*until)) {
+            self.told.remove(network);
         }
     }
 
@@ -233,9 +230,9 @@ impl Sharing {
             return;
         }
         self.told_all = (now, Arc::clone(&settings));
-        for (network, until) in self.told.iter().filter(|(_, until)| until.is_none_or(|until| until > now)) {
-            nftables::tell(&settings.nftables, *network, *until, now).await;
-        }
+        let last = self.told.iter().filter(|(_, until)| until.is_none_or(|until| until > now));
+        let elements: Vec<_> = last.map(|(network, until)| (*network, *until)).collect();
+        nftables::tell(&settings.nftables, &elements, now).await;
     }
 
     fn record(&self, change: &Change, now: Timestamp) {

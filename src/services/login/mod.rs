@@ -32,7 +32,7 @@ mod verify;
 pub use app_password::MadeAppPassword;
 pub use keyring::{KeyError, Keyring};
 pub use one_time::{BadSecret, one_time_step};
-pub use password::{Scheme, Unusable, check, hash, recognise};
+pub use password::{Scheme, Unusable, check, hash, recognise, scheme_word};
 pub use seal::{SealError, read_key};
 pub use second_factor::{Enrolment, Entered, Need};
 pub use settings::{LoginSettings, PasswordReach, Rehash, TwoFactorPolicy};

@@ -40,6 +40,9 @@ pub enum Unusable {
     /// No password has been set.
     #[error("no password has been set")]
     Missing,
+    /// Somebody has put a sign before the hash that nothing matches.
+    #[error("it is locked by `!` or `*` where its hash begins")]
+    Locked,
     /// The scheme in braces is none of ours.
     #[error(
         "the scheme {0} is not known here; {{BLF-CRYPT}}, {{SHA512-CRYPT}}, {{SHA256-CRYPT}}, {{ARGON2ID}} and \
@@ -91,12 +94,25 @@ pub fn recognise(stored: &str) -> Result<Scheme, Unusable> {
     match (fits, word) {
         (Some(scheme), _) => within_limits(scheme, hash),
         (None, _) if matches!(hash, "" | "!" | "*") => Err(Unusable::Missing),
+        (None, _) if hash.starts_with(['!', '*']) => Err(Unusable::Locked),
         (None, Some(word)) if !KNOWN.contains(&word.as_str()) => {
             Err(Unusable::Scheme(format!("{{{}}}", word.chars().take(40).collect::<String>())))
         }
         (None, None) => Err(Unusable::Scheme("of a hash without a mark".to_owned())),
         (None, Some(_)) => Err(Unusable::Malformed),
     }
+}
+
+/// The scheme that a stored hash claims, for people: what stands in braces, or else the mark of crypt(3).
+pub fn scheme_word(stored: &str) -> String {
+    let (word, hash) = split(stored.trim_end());
+    let mark =
+        || hash.trim_start_matches(['!', '*']).strip_prefix('$')?.split_once('$').map(|(mark, _)| format!("${mark}$"));
+    let word = word.map(|word| format!("{{{word}}}")).or_else(mark);
+    word.map_or_else(
+        || "hash without a scheme".to_owned(),
+        |word| word.chars().filter(|c| !c.is_control()).take(42).collect(),
+    )
 }
 
 const KNOWN: [&str; 6] = ["CRYPT", "BLF-CRYPT", "SHA512-CRYPT", "SHA256-CRYPT", "ARGON2ID", "ARGON2I"];
@@ -225,6 +241,8 @@ mod tests {
             ("!".to_owned(), Unusable::Missing),
             ("{BLF-CRYPT}!".to_owned(), Unusable::Missing),
             ("{BLF-CRYPT}".to_owned(), Unusable::Missing),
+            ("{SHA512-CRYPT}!$6$salt$hash".to_owned(), Unusable::Locked),
+            ("*$6$salt$hash".to_owned(), Unusable::Locked),
             ("{PLAIN}pencil".to_owned(), scheme("{PLAIN}")),
             ("{SSHA512}AAAA".to_owned(), scheme("{SSHA512}")),
             (format!("{{BLF-CRYPT.HEX}}{bcrypt}"), scheme("{BLF-CRYPT.HEX}")),
@@ -247,6 +265,20 @@ mod tests {
         }
         assert_eq!(check(&format!("{{CRYPT}}{bcrypt}"), &secret("benchpass")), Ok(true));
         assert_eq!(check(&format!("{{blf-crypt}}{bcrypt}\n"), &secret("benchpass")), Ok(true));
+    }
+
+    #[test]
+    fn says_which_scheme_a_hash_claims() {
+        for (stored, wanted) in [
+            ("{ssha512}AAAA", "{SSHA512}"),
+            ("{SHA512-CRYPT}!", "{SHA512-CRYPT}"),
+            ("$1$salt$hash", "$1$"),
+            ("!$6$salt$hash", "$6$"),
+            ("pencil", "hash without a scheme"),
+            ("*", "hash without a scheme"),
+        ] {
+            assert_eq!(scheme_word(stored), wanted, "{stored}");
+        }
     }
 
     #[test]

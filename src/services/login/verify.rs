@@ -231,6 +231,7 @@ impl Inner {
         match (account, unusable, closed, verdict) {
             (None, ..) => Err(Failed::Refused("no such user")),
             (_, Some(Unusable::Missing), ..) => Err(Failed::Refused("no password set")),
+            (_, Some(Unusable::Locked), ..) => Err(Failed::Refused("password locked")),
             (_, Some(why), ..) => Err(Failed::Unusable(why)),
             (_, _, _, Verdict::Wrong) => Err(Failed::Refused("wrong password")),
             (_, _, Some(reason), _) => Err(Failed::Refused(reason)),

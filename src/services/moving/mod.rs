@@ -5,7 +5,8 @@
 //! said twice: what is there already is known by its name, and a move that was cut off goes on where it was.
 //!
 //! Promises: nothing at the source is changed; nothing here is overwritten; a folder becomes visible when it is complete.
-//! Works on the mail root as another program would, beside a running server or without one; called by `cli`.
+//! [`rename`] moves a user's mail from one address to another, in the process that owns it. All else
+//! works on the mail root as another program would, beside a running server or without one; called by `cli`.
 
 mod accounts;
 mod archive;
@@ -15,6 +16,7 @@ mod error;
 pub mod imap;
 mod mover;
 mod nix;
+mod rename;
 mod scripts;
 mod stack;
 
@@ -22,5 +24,6 @@ pub use accounts::{SeedAccounts, SeedAlias, SeedUser};
 pub use error::Error;
 pub use mover::{FolderMoved, Mover};
 pub use nix::{DeclaredUser, declaration};
+pub use rename::{RenameError, rename};
 pub use scripts::{ScriptDone, ScriptMoved, script_home};
 pub use stack::StackBackup;

@@ -6,7 +6,7 @@ use super::{Error, compressed};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
-use crate::foundations::mail::{HeaderSection, mbox};
+use crate::foundations::mail::{HeaderDate, HeaderSection, mbox};
 use crate::storage::mailbox::{Deposit, Deposited, Flags, FolderName, ForeignFolder, ForeignHome};
 
 /// Puts mail into the mailboxes below a mail root. All of it blocks.
@@ -141,12 +141,12 @@ impl Mover {
         let deposit = self.deposit(user)?;
         let mut target = deposit.folder(folder, None)?;
         for wrapped in mbox::messages(octets) {
-            let date =
+            let separator =
                 mbox::separator_date(wrapped).map(|date| Timestamp::from_unix_seconds(date.and_utc().timestamp()));
             let (flags, content) = flags_taken_out(mbox::unwrap(wrapped));
             // The same in every run: without a date it is the content alone.
-            let unique = format!("{}.{}.mbox", date.map_or(0, Timestamp::unix_seconds).max(0), name_for(&content));
-            let date = date.unwrap_or(now);
+            let unique = format!("{}.{}.mbox", separator.map_or(0, Timestamp::unix_seconds).max(0), name_for(&content));
+            let date = separator.or_else(|| date_within(&content)).unwrap_or(now);
             if target.has(&unique) {
                 moved.present += 1;
                 continue;
@@ -179,6 +179,16 @@ pub(super) fn name_for(content: &[u8]) -> String {
 fn first_line(content: &[u8]) -> String {
     let line = content.split(|octet| *octet == b'\n').next().unwrap_or_default();
     String::from_utf8_lossy(&line[..line.len().min(80)]).into_owned()
+}
+
+/// When a message came, by its own header, where the line before it does not say so (RFC 4155 wants the time of its delivery
+/// there): what the last host on its way has written behind its last semicolon (RFC 5321 §4.4), or else when it was written.
+fn date_within(content: &[u8]) -> Option<Timestamp> {
+    let header = HeaderSection::of(content);
+    let newest = header.first("Received").map(|field| field.value().into_owned());
+    let came = newest.and_then(|value| HeaderDate::read(value.rsplit(|octet| *octet == b';').next()?));
+    let date = came.or_else(|| header.first("Date").and_then(|field| HeaderDate::read(&field.value())))?;
+    Some(Timestamp::from_unix_seconds(date.seconds))
 }
 
 /// The flags that mail programs keep in header fields of an mbox, and the message without these fields.
@@ -276,6 +286,30 @@ mod tests {
         assert_eq!((again.messages, again.present), (0, 2));
         let empty = move_mbox(&mover, "", 1_700_000_000);
         assert_eq!((empty.messages, empty.octets), (0, 0));
+    }
+
+    #[test]
+    fn messages_of_an_mbox_are_as_old_as_they_say() {
+        const NOW: i64 = 1_800_000_000;
+        let received = "Received: from a.test by b.test; Tue, 14 Nov 2023 22:13:20 +0000 (UTC)\n\
+                        Received: from c.test by a.test; Tue, 14 Nov 2023 22:13:00 +0000\n";
+        let date = "Date: Tue, 14 Nov 2023 22:12:00 +0000\n";
+        for (separator, header, wanted) in [
+            ("From a@b Tue Nov 14 22:13:25 2023", format!("{received}{date}"), 1_700_000_005),
+            ("From a@b", format!("{received}{date}"), 1_700_000_000),
+            ("From a@b", format!("Received: by b.test; who knows when\n{date}"), 1_699_999_920),
+            ("From a@b", format!("Received: by b.test\n{date}"), 1_699_999_920),
+            ("From a@b", date.to_owned(), 1_699_999_920),
+            ("From a@b", "Date: soon\n".to_owned(), NOW),
+            ("From a@b", String::new(), NOW),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let mover = Mover { mail_root: directory.path().to_owned(), largest: 1 << 20, dry_run: false };
+            let text = format!("{separator}\nSubject: 1\n{header}\nx\n");
+            assert_eq!(move_mbox(&mover, &text, NOW).messages, 1, "{text}");
+            let home = ForeignHome::read(&directory.path().join("example.test/ann"), Layout::MaildirPlusPlus).unwrap();
+            assert_eq!(home.folders[0].messages[0].message.date.unix_seconds(), wanted, "{text}");
+        }
     }
 
     #[test]

@@ -60,11 +60,12 @@ impl Term {
 /// Whoever changes files asks [`Tenure::check`] right before a name appears, changes or goes, and again before a client is told
 /// that it has.
 #[derive(Debug, Clone)]
-pub struct Tenure(Option<Arc<Hold>>);
+pub struct Tenure(Arc<Hold>);
 
 #[derive(Debug)]
 struct Hold {
-    term: Arc<Term>,
+    /// `None` for a process that is alone with the mail root.
+    term: Option<Arc<Term>>,
     given_up: AtomicBool,
 }
 
@@ -81,10 +82,12 @@ impl From<Lapsed> for io::Error {
 
 impl Tenure {
     /// Of a process that is alone with the mail root.
-    pub const ALONE: Self = Self(None);
+    pub fn alone() -> Self {
+        Self(Arc::new(Hold { term: None, given_up: AtomicBool::new(false) }))
+    }
 
     pub(super) fn under(term: &Arc<Term>) -> Self {
-        Self(Some(Arc::new(Hold { term: Arc::clone(term), given_up: AtomicBool::new(false) })))
+        Self(Arc::new(Hold { term: Some(Arc::clone(term)), given_up: AtomicBool::new(false) }))
     }
 
     /// Whether the mail may be touched now.
@@ -92,17 +95,12 @@ impl Tenure {
     /// # Errors
     /// The lease has ended or the user was given up.
     pub fn check(&self) -> Result<(), Lapsed> {
-        match &self.0 {
-            None => Ok(()),
-            Some(hold) if !hold.given_up.load(Ordering::Acquire) && hold.term.is_good() => Ok(()),
-            Some(_) => Err(Lapsed),
-        }
+        let lasts = self.0.term.as_ref().is_none_or(|term| term.is_good());
+        if lasts && !self.0.given_up.load(Ordering::Acquire) { Ok(()) } else { Err(Lapsed) }
     }
 
     /// Nothing is written any more under it.
     pub fn give_up(&self) {
-        if let Some(hold) = &self.0 {
-            hold.given_up.store(true, Ordering::Release);
-        }
+        self.0.given_up.store(true, Ordering::Release);
     }
 }

@@ -45,7 +45,7 @@ impl Directory {
     }
 }
 
-fn fits(what: &'static str, text: &str) -> Result<(), Error> {
+pub(super) fn fits(what: &'static str, text: &str) -> Result<(), Error> {
     let why = match text.chars().count() {
         length if length > LONGEST => format!("it has {length} characters; {LONGEST} are the most"),
         _ if text.contains(char::is_control) => "it holds a control character".to_owned(),
@@ -66,7 +66,7 @@ fn quota_column(quota: Option<ByteSize>) -> Result<Val, Error> {
     }
 }
 
-fn exists(what: &impl ToString) -> impl FnOnce(database::Error) -> Error {
+pub(super) fn exists(what: &impl ToString) -> impl FnOnce(database::Error) -> Error {
     let what = what.to_string();
     move |error| match error {
         database::Error::Unique(_) => Error::Exists(what),
@@ -306,11 +306,11 @@ impl Edit {
         self.set_alias_state(id, "owner", owner.word().into()).await
     }
 
-    fn reader(&mut self) -> Reader<'_> {
+    pub(super) fn reader(&mut self) -> Reader<'_> {
         Reader::Transaction(&mut self.transaction)
     }
 
-    async fn domain(&mut self, name: &Domain) -> Result<DomainEntry, Error> {
+    pub(super) async fn domain(&mut self, name: &Domain) -> Result<DomainEntry, Error> {
         find_domain(&mut self.reader(), name).await?.ok_or_else(|| Error::NoDomain(name.clone()))
     }
 
@@ -318,7 +318,7 @@ impl Edit {
         find_account(&mut self.reader(), &address.key()).await?.ok_or_else(|| Error::NoUser(address.clone()))
     }
 
-    async fn alias_rows(&mut self, key: &str) -> Result<Vec<(i64, String)>, Error> {
+    pub(super) async fn alias_rows(&mut self, key: &str) -> Result<Vec<(i64, String)>, Error> {
         let column = self.transaction.dialect().folded("source");
         let sql = format!("SELECT id, source, destination FROM virtual_aliases WHERE {column} = ? ORDER BY id");
         let rows = self.transaction.fetch_all(Sql::assembled(sql), &[key.into()]).await?;

@@ -3,17 +3,20 @@
 //! Promises: an address is asked for by [`Address::key`](crate::foundations::address::Address::key) and found in whatever
 //! case it is stored; nothing is found that differs in more than case. Look-ups for recipients come from a small
 //! cache that our own writes empty at once and that forgets after `cache_for`; [`Directory::account_now`], which
-//! logins use, always asks the database. Removing an account or a domain archives it and keeps every row.
+//! logins use, always asks the database. Removing an account or a domain archives it and keeps every row; only
+//! [`Edit::delete_user`] does not.
 //!
 //! Every change goes through [`Edit`]: one transaction, then the cache is emptied.
 
 mod app_password;
+mod belongings;
 mod cache;
 mod edit;
 mod entry;
 mod error;
 mod list;
 mod look_up;
+mod renaming;
 mod set_up_link;
 mod settings;
 mod standing;
@@ -27,6 +30,7 @@ pub use entry::{Account, AliasEntry, DomainEntry, Owner, PasswordOwner, Source, 
 pub use error::Error;
 pub use list::{Everything, Page};
 pub use look_up::Directory;
+pub use renaming::OldAddress;
 pub use settings::DirectorySettings;
 pub use standing::Standings;
 pub use totals::{Fullest, Fullness, Totals};

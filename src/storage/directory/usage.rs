@@ -120,7 +120,12 @@ impl Directory {
     }
 }
 
-async fn write_one(transaction: &mut Transaction, id: i64, usage: Usage, now: Timestamp) -> Result<(), Error> {
+pub(super) async fn write_one(
+    transaction: &mut Transaction,
+    id: i64,
+    usage: Usage,
+    now: Timestamp,
+) -> Result<(), Error> {
     let dialect = transaction.dialect();
     let whole = |n: u64| Val::Int(i64::try_from(n).unwrap_or(i64::MAX));
     let exact = "INSERT INTO mailbox_usage_exact (user_id, bytes, messages, updated_at) \

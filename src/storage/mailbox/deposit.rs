@@ -180,7 +180,7 @@ impl Deposit {
 const ARRIVING: &str = "..arriving";
 
 /// Where mailboxes are made: the store and other programs pass over names that begin with a dot.
-fn hidden_name(home: &Path) -> PathBuf {
+pub(super) fn hidden_name(home: &Path) -> PathBuf {
     let mut name = OsStr::new(".arriving-").to_owned();
     name.push(home.file_name().unwrap_or_default());
     home.with_file_name(name)

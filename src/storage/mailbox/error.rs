@@ -1,6 +1,7 @@
 //! What can go wrong in the store.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::foundations::failure::Kind;
 use crate::foundations::files;
@@ -70,6 +71,17 @@ pub enum Error {
     /// This node owns the user's mail no longer.
     #[error(transparent)]
     Lapsed(#[from] cluster::Lapsed),
+    /// The user has got another address a moment ago.
+    #[error("this user has another address now; try again in a minute")]
+    Renamed,
+    /// Something lies where the mail of a new address would.
+    #[error("`{}` is there already; move it away", .0.display())]
+    MailThere(PathBuf),
+    /// Other nodes may remember the address of a user for a while.
+    #[error(
+        "one of several nodes renames nobody, since the others may remember the address: stop all of them, and do it then"
+    )]
+    SeveralNodes,
     /// The operating system refused.
     #[error("{doing}: {source}")]
     Io {
@@ -100,7 +112,11 @@ impl Error {
                 Kind::TooMany
             }
             Self::File(error) => error.kind(),
-            Self::Busy(_) | Self::Closing | Self::Elsewhere(_) | Self::Cluster(_) | Self::Lapsed(_) => Kind::Temporary,
+            Self::MailThere(_) => Kind::Exists,
+            Self::SeveralNodes => Kind::Invalid,
+            Self::Renamed | Self::Busy(_) | Self::Closing | Self::Elsewhere(_) | Self::Cluster(_) | Self::Lapsed(_) => {
+                Kind::Temporary
+            }
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::NoSpace,
                 _ => Kind::Temporary,

@@ -15,7 +15,7 @@ use super::shared::Turns;
 use super::watch::Watcher;
 use super::{Error, FolderName, MailboxSettings, Usage, User};
 use crate::foundations::address::Address;
-use crate::foundations::clock::SharedClock;
+use crate::foundations::clock::{SharedClock, Uptime};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::storage::cluster::{Membership, Tenure};
@@ -37,7 +37,7 @@ pub struct Mailboxes {
 }
 
 pub(super) struct Inner {
-    root: PathBuf,
+    pub(super) root: PathBuf,
     pub(super) environment: Arc<Environment>,
     pub(super) users: Mutex<HashMap<String, Arc<User>>>,
     /// Of each user one at a time is brought into memory: what one of them has made, the other would take for safe.
@@ -47,6 +47,8 @@ pub(super) struct Inner {
     /// Where this process is one of several nodes.
     pub(super) membership: Option<Membership>,
     pub(super) turns: Turns,
+    /// Addresses that were given up for others, and until when nobody is opened by them.
+    pub(super) gone: Mutex<HashMap<String, Uptime>>,
 }
 
 /// The file in the mail root that is locked by the process that owns it.
@@ -120,6 +122,7 @@ impl Mailboxes {
             lock: Mutex::new(Some(lock)),
             membership,
             turns: Turns::default(),
+            gone: Mutex::default(),
         });
         environment.tasks.spawn(Watcher::run(Arc::downgrade(&environment)));
         environment.tasks.spawn(keep_up(Arc::downgrade(&inner)));
@@ -134,9 +137,23 @@ impl Mailboxes {
             return Ok(user);
         }
         match &self.inner.membership {
-            None => self.load(account, key, Tenure::ALONE).await,
+            None => {
+                let _turn = self.inner.turns.wait(&key).await;
+                match self.known(&key) {
+                    Some(user) => Ok(user),
+                    None if self.is_gone(&key) => Err(Error::Renamed),
+                    None => self.load(account, key, Tenure::alone()).await,
+                }
+            }
             Some(membership) => self.take(account, key, membership).await,
         }
+    }
+
+    /// Whether this was a user's address until a moment ago.
+    fn is_gone(&self, key: &str) -> bool {
+        let mut gone = self.inner.gone.lock();
+        gone.retain(|_, until| *until > Uptime::now());
+        gone.contains_key(key)
     }
 
     /// A user who is in memory and may be used.
@@ -144,12 +161,13 @@ impl Mailboxes {
         self.inner.users.lock().get(key).filter(|user| user.is_ours()).map(Arc::clone)
     }
 
+    /// Brings a user into memory. The caller has the user's turn, but may go away with it while this is at work.
     pub(super) async fn load(&self, account: &Address, key: String, tenure: Tenure) -> Result<Arc<User>, Error> {
         let (inner, account) = (Arc::clone(&self.inner), account.clone());
         self.inner
             .environment
             .job(move || {
-                let _turn = inner.loading[shard(&key)].lock();
+                let _one_at_a_time = inner.loading[shard(&key)].lock();
                 if let Some(user) = inner.users.lock().get(&key).filter(|user| user.is_ours()) {
                     return Ok(Arc::clone(user));
                 }

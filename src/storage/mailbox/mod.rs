@@ -70,6 +70,8 @@ mod name;
 mod news;
 mod options;
 mod reconcile;
+mod removal;
+mod renaming;
 mod row;
 mod settings;
 mod shared;

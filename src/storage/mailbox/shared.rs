@@ -1,6 +1,6 @@
 //! Mailboxes among several nodes: taking users, and giving them back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::foundations::address::Address;
 use crate::foundations::clock::Uptime;
 use crate::storage::cluster::{Membership, Place, Term};
 
-/// Users are taken and given back one after the other, in as many rows as there are turns.
+/// Users are opened and given back one after the other, in as many rows as there are turns.
 const TURNS: usize = 64;
 
-/// Keeps a user from being taken while it is given back.
+/// Keeps a user from being opened while it is given back or its mail is deleted.
 pub(super) struct Turns {
     hasher: RandomState,
     turns: Vec<Mutex<()>>,
@@ -29,9 +29,20 @@ impl Default for Turns {
 }
 
 impl Turns {
-    async fn wait(&self, key: &str) -> MutexGuard<'_, ()> {
+    pub(super) async fn wait(&self, key: &str) -> MutexGuard<'_, ()> {
         let place = self.hasher.hash_one(key) % TURNS as u64;
         self.turns[usize::try_from(place).unwrap_or(0)].lock().await
+    }
+
+    /// The turns of two users, in one order for everybody who waits for two.
+    pub(super) async fn wait_for_both(&self, one: &str, other: &str) -> Vec<MutexGuard<'_, ()>> {
+        let place = |key: &str| usize::try_from(self.hasher.hash_one(key) % TURNS as u64).unwrap_or(0);
+        let places = BTreeSet::from([place(one), place(other)]);
+        let mut turns = Vec::with_capacity(places.len());
+        for place in places {
+            turns.push(self.turns[place].lock().await);
+        }
+        turns
     }
 }
 

@@ -20,6 +20,7 @@ use super::folder::Folder;
 use super::index;
 use super::maildir::directory::{self, Directories, FolderKind};
 use super::maildir::uid_file::UidFile;
+use super::renaming::make_up;
 use super::transfer::Transfer;
 use super::usage::Account;
 use super::visit::{Visit, Visits};
@@ -58,6 +59,7 @@ impl User {
     ) -> Result<Self, Error> {
         tenure.check()?;
         let path = directory_of(root, address)?;
+        make_up(root, address, &path)?;
         let missing = !path.join("cur").is_dir();
         let user = Self {
             environment: Arc::clone(environment),

@@ -16,6 +16,7 @@ use super::world::{World, address, domain};
 super::engines::on_every_engine!(
     a_declaration_is_put_into_force,
     what_vanishes_is_archived_and_comes_back,
+    who_was_disabled_by_hand_does_not_come_back_with_the_domain,
     passwords_belong_to_the_user,
     what_others_made_is_left_alone,
     a_plan_changes_nothing,
@@ -150,10 +151,10 @@ async fn what_vanishes_is_archived_and_comes_back(database: Database) {
             "- alias sales@a.test no longer leads to bob@a.test",
             "- alias sales@a.test no longer leads to x@elsewhere.test",
             "- user ann@a.test is disabled and archived; mail is kept, new mail is refused",
-            "- user bob@a.test is disabled and archived; mail is kept, new mail is refused",
             "- domain a.test is archived: its mail is no longer ours",
         ]
     );
+    assert!(bench.apply("").await.is_empty(), "bob, who was disabled, stays that");
     let directory = &bench.world.directory;
     let ann = directory.account(&address("ann@a.test")).await.unwrap().unwrap();
     assert!(ann.archived_at.is_some() && !ann.may_log_in());
@@ -170,12 +171,32 @@ async fn what_vanishes_is_archived_and_comes_back(database: Database) {
         [
             "+ domain a.test comes back from the archive",
             "+ user ann@a.test comes back from the archive, with all mail",
-            "+ user bob@a.test comes back from the archive, with all mail",
-            "~ user bob@a.test may no longer log in",
+            "+ alias @a.test leads to ann@a.test",
+            "+ alias info@a.test leads to ann@a.test",
         ]
     );
     assert!(bench.password_is("ann@a.test", "my own").await);
     assert!(directory.account(&address("ann@a.test")).await.unwrap().unwrap().may_log_in());
+}
+
+async fn who_was_disabled_by_hand_does_not_come_back_with_the_domain(database: Database) {
+    let bench = Bench::new(database);
+    bench.secret("ann", HASH);
+    let all = "[domains.\"a.test\".users]\nann = {}\nbob = {}\n";
+    bench.apply(all).await;
+    let directory = &bench.world.directory;
+    let mut edit = directory.edit().await.unwrap();
+    edit.set_user(&address("bob@a.test"), Standing::Disabled).await.unwrap();
+    edit.commit().await.unwrap();
+    bench.apply("").await;
+    let mut edit = directory.edit().await.unwrap();
+    assert_eq!(edit.restore_domain(&domain("a.test")).await.unwrap(), ["ann@a.test"]);
+    edit.commit().await.unwrap();
+    for (name, may) in [("ann@a.test", true), ("bob@a.test", false)] {
+        assert_eq!(directory.account(&address(name)).await.unwrap().unwrap().may_log_in(), may, "{name}");
+    }
+    // The declaration still decides about whom it names.
+    assert!(bench.apply(all).await.contains(&"~ user bob@a.test may log in again".to_owned()));
 }
 
 async fn passwords_belong_to_the_user(database: Database) {

@@ -13,6 +13,7 @@ use super::world::{World, address, domain, user};
 super::engines::on_every_engine!(
     users_come_and_go,
     removing_archives,
+    deleting_leaves_nothing,
     a_domain_comes_back_with_its_users,
     case_does_not_matter_but_accents_do,
     wrong_values_are_refused,
@@ -70,6 +71,43 @@ async fn users_come_and_go(database: Database) {
     edit.commit().await.unwrap();
     let bob = world.directory.account(&nobody.address).await.unwrap().unwrap();
     assert!(!bob.has_password() && bob.password_owner.is_none());
+}
+
+async fn deleting_leaves_nothing(database: Database) {
+    let world = World::new(database.clone());
+    world.users(&["ann@example.test", "bob@example.test"]).await;
+    for key in ["ann@example.test", "bob@example.test"] {
+        for sql in [
+            "INSERT INTO preferences (account, preferences, changed_at) VALUES (?, '{}', 1)",
+            "INSERT INTO dav_collections (account, kind, name, components, token, forgotten, created_at) \
+             VALUES (?, 'calendar', 'x', '', 1, 1, 1)",
+            "INSERT INTO learned_owners (owner) VALUES (?)",
+            "INSERT INTO mailbox_usage (email, usage_mb) VALUES (?, 1)",
+        ] {
+            database.execute(sql, &[key.into()]).await.unwrap();
+        }
+    }
+    let (ann, bob) = (address("ann@example.test"), address("bob@example.test"));
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.delete_user(&ann).await.unwrap();
+    edit.commit().await.unwrap();
+    assert!(world.directory.account(&ann).await.unwrap().is_none());
+    assert!(world.directory.account(&bob).await.unwrap().is_some());
+    for (table, column) in [
+        ("preferences", "account"),
+        ("dav_collections", "account"),
+        ("learned_owners", "owner"),
+        ("mailbox_usage", "email"),
+    ] {
+        let rows = database.fetch_all(Sql::assembled(format!("SELECT {column} FROM {table}")), &[]).await.unwrap();
+        let left: Vec<String> = rows.iter().map(|row| row.text(0).unwrap()).collect();
+        assert_eq!(left, ["bob@example.test"], "{table}");
+    }
+    let mut edit = world.directory.edit().await.unwrap();
+    let gone = edit.delete_user(&ann).await.unwrap_err();
+    assert_eq!(gone.kind(), Kind::NotFound);
+    edit.add_user(&user("ann@example.test")).await.unwrap();
+    edit.commit().await.unwrap();
 }
 
 async fn removing_archives(database: Database) {

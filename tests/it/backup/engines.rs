@@ -108,6 +108,7 @@ async fn goes_into_every_engine(database: Database) {
         spool,
         database: database.clone(),
         files: vec![],
+        secrets_left_out: vec![],
         recipients: vec![],
         may_be_empty: false,
     };

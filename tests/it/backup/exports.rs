@@ -1,6 +1,7 @@
 //! Mail and keys in forms that other programs read, and copies elsewhere.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use super::whole::furnished;
@@ -154,6 +155,44 @@ async fn a_copy_elsewhere_is_a_repository_too() {
     let (said, code) = backup(&host, &["push", "--remote", "/proc/nowhere/here"]).await;
     assert_eq!(code, 75, "{said}");
     assert!(said["error"].as_str().unwrap().contains("rsync"), "{said}");
+    host.stop().await;
+}
+
+/// Whether a file below a directory has a private key in it.
+fn has_a_key(directory: &Path) -> bool {
+    fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).any(|path| match path.is_dir() {
+        true => has_a_key(&path),
+        false => String::from_utf8_lossy(&fs::read(&path).unwrap()).contains("PRIVATE KEY"),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_without_secrets_says_what_must_be_brought() {
+    let (destination, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let host = Host::start().user("ann@example.test").settings(&settings(destination.path())).await;
+    let restored = async |name: &str| {
+        let directory = target.path().join(name);
+        let told = done(&host, &["restore", "--to", directory.to_str().unwrap()]).await;
+        (told, has_a_key(&directory.join("files")))
+    };
+    done(&host, &["create"]).await;
+    let (told, has_key) = restored("with").await;
+    assert!(has_key && told["secrets_left_out"].is_null(), "{told}");
+
+    let created = done(&host, &["create", "--without-secrets"]).await;
+    let left_out = &created["secrets_left_out"];
+    assert!(!left_out.as_array().unwrap().is_empty(), "{created}");
+    let (told, has_key) = restored("without").await;
+    assert!(!has_key && told["secrets_left_out"] == *left_out, "{told}");
+    assert!(target.path().join("without/files").join(host.config().strip_prefix("/").unwrap()).exists());
+    let listed = done(&host, &["list"]).await;
+    assert_eq!([&listed[0]["secrets_left_out"], &listed[1]["secrets_left_out"]], [&serde_json::json!([]), left_out]);
+    assert_eq!(done(&host, &["verify"]).await["without_secrets"], 1);
+
+    let config = host.config();
+    let setting = "[backup]\nwithout_secrets = true\n";
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", setting)).unwrap();
+    assert_eq!(done(&host, &["create"]).await["secrets_left_out"], *left_out);
     host.stop().await;
 }
 

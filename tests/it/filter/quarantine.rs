@@ -58,6 +58,43 @@ async fn an_administrator_releases_or_deletes_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_drops_many_at_once() {
+    let place = tempfile::tempdir().unwrap();
+    let host = start(&place.path().join("local.cf"), "").await;
+    host.add_user("bob@example.test", None).await;
+    for (from, to) in [
+        ("eve@elsewhere.test", "ann@example.test"),
+        ("eve@elsewhere.test", "bob@example.test"),
+        ("adam@elsewhere.test", "ann@example.test"),
+        ("dan@far.test", "ann@example.test"),
+    ] {
+        assert_eq!(host.smtp().await.deliver(from, &[to], MESSAGE).await.code, 250);
+    }
+    let count = async || run(&host, &["quarantine", "list"]).await.0.as_array().unwrap().len();
+    for (arguments, dropped, code, left) in [
+        // Nothing goes that was not said, and nothing unasked.
+        (&["--yes"][..], None, 2, 4),
+        (&["--all", "--to", "ann@example.test", "--yes"], None, 2, 4),
+        (&["--all"], None, 2, 4),
+        (&["--from", "nobody@elsewhere.test", "--yes"], Some(0), 4, 4),
+        (&["--all", "--older-than", "36500d", "--yes"], None, 2, 4),
+        (&["--older-than", "36500d", "--yes"], Some(0), 4, 4),
+        (&["--from", "eve@elsewhere.test", "--to", "ann@example.test", "--yes"], Some(1), 0, 3),
+        (&["--from", "@elsewhere.test", "--yes"], Some(2), 0, 1),
+        (&["--older-than", "1ms", "--to", "@example.test", "--yes"], Some(1), 0, 0),
+    ] {
+        let arguments = [&["quarantine", "drop"], arguments].concat();
+        let output = cli::output(&host.config(), &arguments, "").await;
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+        if let Some(dropped) = dropped {
+            assert_eq!(cli::printed(&arguments, &output)["messages"], dropped, "{arguments:?}");
+        }
+        assert_eq!(count().await, left, "{arguments:?}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn recipients_find_them_in_a_folder_of_their_own() {
     let place = tempfile::tempdir().unwrap();
     let host = start(&place.path().join("local.cf"), "[intake]\nquarantine = \"mailbox\"").await;

@@ -231,6 +231,40 @@ fn the_packet_filter_is_told() {
     });
 }
 
+#[test]
+fn the_packet_filter_is_told_of_many_bans_at_once() {
+    run(Dialect::Sqlite, |database| async move {
+        let place = tempfile::tempdir().unwrap();
+        let (program, written) = (place.path().join("nft"), place.path().join("calls"));
+        // As the kernel does, it refuses all of what it was told when it refuses one of them.
+        let script = "#!/bin/sh\necho \"$@\" >> CALLS\ncase \"$*\" in *192.0.2.9*) exit 1;; esac\n";
+        std::fs::write(&program, script.replace("CALLS", &written.display().to_string())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let (clock, tasks) = (TestClock::new(), Tasks::new());
+        let journal = journal(&database, &clock, &tasks);
+        let settings = NftablesSettings { table: Some("filter".to_owned()), program, ..NftablesSettings::default() };
+        let mut one = machine(&database, &clock, &journal, settings);
+        let calls_with = |word: &str| {
+            let calls = std::fs::read_to_string(&written).unwrap();
+            calls.lines().filter(|line| line.contains(word)).count()
+        };
+        let ban = |n: u32| one.guard.ban(format!("198.51.100.{n}/32").parse().unwrap(), None, "").unwrap();
+        (1..=40).for_each(ban);
+        one.sharing.exchange().await.unwrap();
+        one.sharing.exchange().await.unwrap();
+        assert_eq!(calls_with("add element"), 1);
+        // What it refuses keeps nothing else out, and is tried again.
+        for n in 7..=9 {
+            one.guard.ban(format!("192.0.2.{n}/32").parse().unwrap(), None, "").unwrap();
+        }
+        one.sharing.exchange().await.unwrap();
+        one.sharing.exchange().await.unwrap();
+        assert_eq!((calls_with("192.0.2.7/32"), calls_with("192.0.2.8/32")), (2, 2));
+        assert!(calls_with("192.0.2.9/32") > 2);
+        tasks.stop(Duration::from_secs(10)).await;
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_banned_client_gets_no_handshake() {
     let host = Host::start().settings("[guard]\ntrusted = []").user("ann@example.test").await;

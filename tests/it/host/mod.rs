@@ -16,3 +16,4 @@ mod roles;
 mod security;
 mod served;
 mod set_up;
+mod users;

@@ -120,9 +120,7 @@ pub async fn enter(talk: &mut Conversation, logged_in: LoggedIn) -> Outcome {
         Err(error) => return Err(super::trouble(talk, &error)),
     };
     talk.stop = stay.until(&talk.stop);
-    if talk.room.needs.cluster.is_some() {
-        talk.visit = Some(user.visit(talk.stop.clone()));
-    }
+    talk.visit = Some(user.visit(talk.stop.clone()));
     talk.stay = Some(stay);
     talk.state = State::Authenticated(Box::new(Account {
         login,

@@ -96,6 +96,9 @@ pub struct Snapshot {
     pub spool: Vec<FileRecord>,
     /// Configuration, keys and certificates, by their absolute paths.
     pub files: Vec<FileRecord>,
+    /// Files and directories of secrets that were left out on purpose: a restored server needs them from elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets_left_out: Vec<String>,
 }
 
 /// How much a backup holds, and what it cost.
@@ -286,6 +289,7 @@ mod tests {
             database: DatabaseRecord { engine: String::new(), tables: vec![] },
             spool: vec![],
             files: vec![],
+            secrets_left_out: vec![],
         };
         let read = |snapshot: Snapshot| Snapshot::from_octets(Path::new("x"), &snapshot.to_octets().unwrap());
         assert!(read(snapshot("example.test", "ann")).is_ok());

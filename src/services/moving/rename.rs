@@ -1,0 +1,45 @@
+//! Another address for a user, with all that belongs to it.
+
+use crate::foundations::address::Address;
+use crate::foundations::failure::Kind;
+use crate::storage::directory::{self, Directory, OldAddress};
+use crate::storage::mailbox::{self, Mailboxes};
+
+/// Why a user was not renamed.
+#[derive(Debug, thiserror::Error)]
+pub enum RenameError {
+    /// The directory refused or failed.
+    #[error(transparent)]
+    Directory(#[from] directory::Error),
+    /// The mail could not be given the address.
+    #[error(transparent)]
+    Mailbox(#[from] mailbox::Error),
+}
+
+impl RenameError {
+    /// The kind of failure.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Directory(error) => error.kind(),
+            Self::Mailbox(error) => error.kind(),
+        }
+    }
+}
+
+/// Gives a user another address: in the directory, in one transaction, and then the mail, whose sessions end. For the process
+/// that owns the mailboxes.
+///
+/// # Errors
+/// Nothing has changed, or only the mail's directory could not be renamed: that is tried again when the mail is opened next.
+pub async fn rename(
+    directory: &Directory,
+    mailboxes: &Mailboxes,
+    [from, to]: [&Address; 2],
+    old: OldAddress,
+) -> Result<(), RenameError> {
+    let mut edit = directory.edit().await?;
+    edit.rename_user(from, to, old).await?;
+    let mail = mailboxes.begin_rename(from, to).await?;
+    edit.commit().await?;
+    Ok(mail.finish().await?)
+}

@@ -1,0 +1,116 @@
+//! Giving a user another address.
+
+use super::belongings::{BY_ADDRESS, DELETE_USAGE};
+use super::edit::{exists, fits, same_destination};
+use super::look_up::find_account;
+use super::usage::write_one;
+use super::{Edit, Error, Owner, Source, Usage};
+use crate::foundations::address::Address;
+use crate::storage::database::{Sql, Val};
+
+/// What keeps leading to a user under the old address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OldAddress {
+    /// An alias.
+    Kept,
+    /// Nothing.
+    GivenUp,
+}
+
+impl Edit {
+    /// Gives a user another address. Password, app passwords and all that belongs to the account stay with it; aliases that led
+    /// to the old address lead to the new one, and so does mail that waits in the queue or in quarantine. Logins of
+    /// browsers end. The mail itself is not the directory's.
+    pub async fn rename_user(&mut self, from: &Address, to: &Address, old: OldAddress) -> Result<(), Error> {
+        let account = self.user(from).await?;
+        let (old_key, new_key) = (account.address.key(), to.key());
+        fits("the address", &new_key)?;
+        let domain = self.domain(to.domain()).await?;
+        if let Some(known) = find_account(&mut self.reader(), &new_key).await? {
+            return Err(if known.archived_at.is_some() { Error::Archived(new_key) } else { Error::Exists(new_key) });
+        }
+        for (id, destination) in self.alias_rows(&new_key).await? {
+            if !same_destination(&destination, &old_key) {
+                return Err(Error::Exists(format!("the alias {to} to {destination}")));
+            }
+            self.transaction.execute("DELETE FROM virtual_aliases WHERE id = ?", &[id.into()]).await?;
+        }
+        // MariaDB does not let the address change while this row refers to it.
+        self.transaction.execute(DELETE_USAGE, &[account.id.into()]).await?;
+        let sql = "UPDATE virtual_users SET email = ?, domain_id = ? WHERE id = ?";
+        let values: [Val; 3] = [new_key.as_str().into(), domain.id.into(), account.id.into()];
+        self.transaction.execute(sql, &values).await.map_err(exists(&new_key))?;
+        let sql = "SELECT bytes, messages FROM mailbox_usage_exact WHERE user_id = ?";
+        if let Some(row) = self.transaction.fetch_all(sql, &[account.id.into()]).await?.first() {
+            let count = |n: i64| u64::try_from(n).unwrap_or(0);
+            let usage = Usage { bytes: count(row.int(0)?), messages: count(row.int(1)?) };
+            write_one(&mut self.transaction, account.id, usage, self.now).await?;
+        }
+        // What the address itself does, such as passing mail on besides, goes on under the new one.
+        for (id, _) in self.alias_rows(&old_key).await? {
+            let sql = "UPDATE virtual_aliases SET source = ?, domain_id = ? WHERE id = ?";
+            let values: [Val; 3] = [new_key.as_str().into(), domain.id.into(), id.into()];
+            self.transaction.execute(sql, &values).await?;
+        }
+        self.take_belongings_along(&old_key, &new_key).await?;
+        self.lead_aliases_on(&old_key, to).await?;
+        self.lead_queue_on(&account.address, to).await?;
+        if old == OldAddress::Kept {
+            self.add_alias(&Source::Address(account.address), &to.to_string(), Owner::Admin).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_belongings_along(&mut self, old: &str, new: &str) -> Result<(), Error> {
+        // A browser shows the address it was let in with.
+        self.transaction.execute("DELETE FROM browser_logins WHERE account = ?", &[old.into()]).await?;
+        for (table, column) in BY_ADDRESS {
+            // What a user of that address has left who was deleted by another program.
+            let sql = format!("DELETE FROM {table} WHERE {column} = ?");
+            self.transaction.execute(Sql::assembled(sql), &[new.into()]).await?;
+            let sql = format!("UPDATE {table} SET {column} = ? WHERE {column} = ?");
+            self.transaction.execute(Sql::assembled(sql), &[new.into(), old.into()]).await?;
+        }
+        Ok(())
+    }
+
+    async fn lead_aliases_on(&mut self, old: &str, to: &Address) -> Result<(), Error> {
+        for row in self.transaction.fetch_all("SELECT id, destination FROM virtual_aliases", &[]).await? {
+            let destinations = row.text(1)?;
+            // Databases kept by others may have several in one row.
+            let led_on = |one: &str| if same_destination(one.trim(), old) { to.to_string() } else { one.to_owned() };
+            let changed: Vec<String> = destinations.split(',').map(led_on).collect();
+            let changed = changed.join(",");
+            if changed != destinations {
+                fits("the destination", &changed)?;
+                let sql = "UPDATE virtual_aliases SET destination = ? WHERE id = ?";
+                self.transaction.execute(sql, &[changed.into(), row.int(0)?.into()]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tags stay: mail for `ann+shop` of old is for `anna+shop`.
+    async fn lead_queue_on(&mut self, old: &Address, to: &Address) -> Result<(), Error> {
+        let sql = "SELECT id, address, recipient FROM queue_recipients WHERE destination = 'local'";
+        for row in self.transaction.fetch_all(sql, &[]).await? {
+            let Ok(address) = row.text(1)?.parse::<Address>() else { continue };
+            let (base, tag) = address.split_tag('+');
+            let led_on = match tag {
+                _ if address.key() == old.key() => to.clone(),
+                Some(tag) if base.key() == old.key() => {
+                    let Ok(tagged) = format!("{}+{tag}@{}", to.local(), to.domain()).parse() else { continue };
+                    tagged
+                }
+                _ => continue,
+            };
+            let Ok(mut recipient) = serde_json::from_str::<serde_json::Value>(&row.text(2)?) else { continue };
+            recipient["address"] = led_on.to_string().into();
+            let sql = "UPDATE queue_recipients SET address = ?, recipient = ? WHERE id = ?";
+            let values: [Val; 3] = [led_on.to_string().into(), recipient.to_string().into(), row.int(0)?.into()];
+            self.transaction.execute(sql, &values).await?;
+        }
+        Ok(())
+    }
+}
