@@ -17,17 +17,20 @@ let
   appliance = cfg.appliance;
   inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
   probed = lib.filterAttrs (_: l: l.enable) cfg.listeners;
+  socketOf = name: "postrider-${name}.socket";
+  sockets = map socketOf (lib.attrNames probed);
   inherit (import ./lib/addresses.nix { inherit lib; }) hostsOf;
 
   gate = pkgs.writeShellApplication {
     name = "postrider-health-gate";
     runtimeInputs = [
+      config.systemd.package
       pkgs.bash
       pkgs.coreutils
     ];
     text = ''
       # Connects to every listener and reads what it says first. Listeners that wait for the client's TLS or HTTP
-      # must at least take the connection.
+      # must at least take the connection. Whoever answers where our socket is not open is another program.
       # shellcheck disable=SC2016
       talk='exec 3<>"/dev/tcp/$0/$1" && if [ -n "$2" ]; then read -r line <&3 && echo "$line" && [[ $line == "$2"* ]]; fi'
       probe() {
@@ -41,11 +44,24 @@ let
         echo "$name on $host port $port does not answer as it should (got: $line)" >&2
         silent+=("$name")
       }
+      opened() {
+        until systemctl --quiet is-active "$2"; do
+          if [ "$SECONDS" -ge ${toString appliance.patience} ]; then
+            echo "$2 is not open, so that nobody is served there; another program may have its port: see its journal" >&2
+            silent+=("$1")
+            return
+          fi
+          sleep 1
+        done
+      }
       silent=()
       ${lib.concatStrings (
         lib.mapAttrsToList (
           name: l:
-          lib.concatMapStrings (host: ''
+          ''
+            opened ${name} ${socketOf name}
+          ''
+          + lib.concatMapStrings (host: ''
             probe ${name} ${host} ${toString l.port} ${lib.escapeShellArg (greetings.${name} or "")}
           '') (hostsOf l)
         ) probed
@@ -151,7 +167,7 @@ in
       systemd.services.postrider-health-gate = {
         description = "Postrider: do all listeners answer?";
         wantedBy = [ "multi-user.target" ];
-        after = lib.mapAttrsToList (name: _: "postrider-${name}.socket") probed ++ [
+        after = sockets ++ [
           "postrider-access.service"
           "postrider-mta.service"
           "postrider-sockets.service"
@@ -163,14 +179,7 @@ in
           cfg.package
         ]
         ++ map (unit: config.systemd.units.${unit}.unit) (
-          map (role: "postrider-${role}.service") (
-            [
-              "access"
-              "mta"
-            ]
-            ++ lib.optional cfg.dashboard.enable "dashboard"
-          )
-          ++ lib.mapAttrsToList (name: _: "postrider-${name}.socket") probed
+          map (role: "postrider-${role}.service") (import ./lib/roles.nix cfg) ++ sockets
         );
         serviceConfig = {
           DynamicUser = true;

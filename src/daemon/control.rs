@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::administration::{self, Keeper, QueueCommand};
 use super::figures::{self, ProcessFigures};
-use super::{Error, Parts, ServerSettings};
+use super::{Error, Parts, ServerSettings, Unopened};
 use crate::config::Role;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
@@ -130,6 +130,9 @@ pub struct Status {
     pub since: Timestamp,
     /// Its process id.
     pub process: u32,
+    /// Where it should listen and does not. A process of another version may not tell.
+    #[serde(default)]
+    pub unopened: Vec<Unopened>,
 }
 
 /// What comes back.
@@ -349,6 +352,7 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
             roles: parts.roles.to_string(),
             since: parts.since,
             process: std::process::id(),
+            unopened: parts.unopened.clone(),
         }),
         Request::Reload => {
             let (tell, told) = oneshot::channel();
@@ -456,6 +460,14 @@ pub(super) async fn post<T: DeserializeOwned>(
 /// As [`ask`].
 pub async fn look_at_certificates(server: &ServerSettings, role: Role) -> Result<Report, RequestError> {
     ask_over(socket(server, role, Reach::Looking), role, &Request::Certificates, &[]).await
+}
+
+/// What runs in the process of a role, asked over the socket that changes nothing.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn look_at_status(server: &ServerSettings, role: Role) -> Result<Status, RequestError> {
+    ask_over(socket(server, role, Reach::Looking), role, &Request::Status, &[]).await
 }
 
 /// What the process of a running role counts, asked over the socket that changes nothing.
