@@ -17,20 +17,18 @@ let
   appliance = cfg.appliance;
   inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
   probed = lib.filterAttrs (_: l: l.enable) cfg.listeners;
-  socketOf = name: "postrider-${name}.socket";
-  sockets = map socketOf (lib.attrNames probed);
+  sockets = map (name: "postrider-${name}.socket") (lib.attrNames probed);
   inherit (import ./lib/addresses.nix { inherit lib; }) hostsOf;
 
   gate = pkgs.writeShellApplication {
     name = "postrider-health-gate";
     runtimeInputs = [
-      config.systemd.package
       pkgs.bash
       pkgs.coreutils
     ];
     text = ''
       # Connects to every listener and reads what it says first. Listeners that wait for the client's TLS or HTTP
-      # must at least take the connection. Whoever answers where our socket is not open is another program.
+      # must at least take the connection.
       # shellcheck disable=SC2016
       talk='exec 3<>"/dev/tcp/$0/$1" && if [ -n "$2" ]; then read -r line <&3 && echo "$line" && [[ $line == "$2"* ]]; fi'
       probe() {
@@ -44,29 +42,39 @@ let
         echo "$name on $host port $port does not answer as it should (got: $line)" >&2
         silent+=("$name")
       }
-      opened() {
-        until systemctl --quiet is-active "$2"; do
-          if [ "$SECONDS" -ge ${toString appliance.patience} ]; then
-            echo "$2 is not open, so that nobody is served there; another program may have its port: see its journal" >&2
-            silent+=("$1")
-            return
-          fi
-          sleep 1
-        done
-      }
       silent=()
       ${lib.concatStrings (
         lib.mapAttrsToList (
           name: l:
-          ''
-            opened ${name} ${socketOf name}
-          ''
-          + lib.concatMapStrings (host: ''
+          lib.concatMapStrings (host: ''
             probe ${name} ${host} ${toString l.port} ${lib.escapeShellArg (greetings.${name} or "")}
           '') (hostsOf l)
         ) probed
       )}
       [ "''${#silent[@]}" = 0 ]
+    '';
+  };
+
+  # Whoever answers where our socket is not open is another program.
+  opened = pkgs.writeShellApplication {
+    name = "postrider-sockets-opened";
+    runtimeInputs = [
+      config.systemd.package
+      pkgs.coreutils
+    ];
+    text = ''
+      shut=()
+      for socket in ${toString sockets}; do
+        until systemctl --quiet is-active "$socket"; do
+          if [ "$SECONDS" -ge ${toString appliance.patience} ]; then
+            echo "$socket is not open, so that nobody is served there; another program may have its port: see its journal" >&2
+            shut+=("$socket")
+            break
+          fi
+          sleep 1
+        done
+      done
+      [ "''${#shut[@]}" = 0 ]
     '';
   };
 
@@ -184,6 +192,8 @@ in
         serviceConfig = {
           DynamicUser = true;
           ExecStart = lib.getExe gate;
+          # By root, who may ask the service manager without a message bus.
+          ExecStartPre = [ "+${lib.getExe opened}" ];
           # By root, whose file it is.
           ExecStartPost = lib.optional appliance.autoRollback "+${pkgs.coreutils}/bin/rm -f ${mark}";
           RemainAfterExit = true;

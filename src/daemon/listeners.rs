@@ -119,7 +119,7 @@ fn tell_of((protocol, place, error): &(Protocol, &Bind, io::Error)) -> Unopened 
     let unopened = Unopened { protocol: protocol.to_string(), listener: place.to_string(), reason };
     log::error!(
         protocol = unopened.protocol, listener = unopened.listener, error = unopened.reason, remedy = unopened.remedy();
-        "Nobody is served here; the other listeners are"
+        "{} on {} is not served, only the other listeners are: {}", unopened.protocol, unopened.listener, unopened.reason
     );
     unopened
 }
