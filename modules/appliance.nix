@@ -17,6 +17,7 @@ let
   appliance = cfg.appliance;
   inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
   probed = lib.filterAttrs (_: l: l.enable) cfg.listeners;
+  sockets = map (name: "postrider-${name}.socket") (lib.attrNames probed);
   inherit (import ./lib/addresses.nix { inherit lib; }) hostsOf;
 
   gate = pkgs.writeShellApplication {
@@ -51,6 +52,29 @@ let
         ) probed
       )}
       [ "''${#silent[@]}" = 0 ]
+    '';
+  };
+
+  # Whoever answers where our socket is not open is another program.
+  opened = pkgs.writeShellApplication {
+    name = "postrider-sockets-opened";
+    runtimeInputs = [
+      config.systemd.package
+      pkgs.coreutils
+    ];
+    text = ''
+      shut=()
+      for socket in ${toString sockets}; do
+        until systemctl --quiet is-active "$socket"; do
+          if [ "$SECONDS" -ge ${toString appliance.patience} ]; then
+            echo "$socket is not open, so that nobody is served there; another program may have its port: see its journal" >&2
+            shut+=("$socket")
+            break
+          fi
+          sleep 1
+        done
+      done
+      [ "''${#shut[@]}" = 0 ]
     '';
   };
 
@@ -151,7 +175,7 @@ in
       systemd.services.postrider-health-gate = {
         description = "Postrider: do all listeners answer?";
         wantedBy = [ "multi-user.target" ];
-        after = lib.mapAttrsToList (name: _: "postrider-${name}.socket") probed ++ [
+        after = sockets ++ [
           "postrider-access.service"
           "postrider-mta.service"
           "postrider-sockets.service"
@@ -163,18 +187,13 @@ in
           cfg.package
         ]
         ++ map (unit: config.systemd.units.${unit}.unit) (
-          map (role: "postrider-${role}.service") (
-            [
-              "access"
-              "mta"
-            ]
-            ++ lib.optional cfg.dashboard.enable "dashboard"
-          )
-          ++ lib.mapAttrsToList (name: _: "postrider-${name}.socket") probed
+          map (role: "postrider-${role}.service") (import ./lib/roles.nix cfg) ++ sockets
         );
         serviceConfig = {
           DynamicUser = true;
           ExecStart = lib.getExe gate;
+          # By root, who may ask the service manager without a message bus.
+          ExecStartPre = [ "+${lib.getExe opened}" ];
           # By root, whose file it is.
           ExecStartPost = lib.optional appliance.autoRollback "+${pkgs.coreutils}/bin/rm -f ${mark}";
           RemainAfterExit = true;

@@ -61,7 +61,7 @@ in
       '';
     };
     peers = mkOption {
-      type = types.listOf types.str;
+      type = types.listOf own.network;
       default = [ ];
       example = [
         "10.0.0.11"
@@ -70,7 +70,7 @@ in
       description = "Addresses or networks of the nodes. The firewall lets only them reach the port between nodes.";
     };
     balancers = mkOption {
-      type = types.listOf types.str;
+      type = types.listOf own.network;
       default = [ ];
       example = [ "10.0.0.5/32" ];
       description = ''

@@ -84,8 +84,8 @@ let
     after = [ engine ];
     # Wanted only, both ways: the roles outlive an engine that is stopped, and wait for it.
     wants = [ engine ];
-    before = map (role: "postrider-${role}.service") roles;
-    wantedBy = map (role: "postrider-${role}.service") roles;
+    before = roles;
+    wantedBy = roles;
     startLimitIntervalSec = 0;
     serviceConfig = {
       RemainAfterExit = true;
@@ -105,11 +105,7 @@ let
     }
     // serviceConfig;
   };
-  roles = [
-    "access"
-    "mta"
-  ]
-  ++ lib.optional cfg.dashboard.enable "dashboard";
+  roles = map (role: "postrider-${role}.service") (import ./lib/roles.nix cfg);
 in
 {
   options.services.postrider.database = {

@@ -43,6 +43,10 @@ let
     _: protocol:
     mkOption {
       default = { };
+      example = {
+        enable = true;
+        addresses = [ "192.0.2.1" ];
+      };
       description = "Listener for ${protocol.description}.";
       type = types.submodule {
         options = {

@@ -12,9 +12,10 @@ let
     ;
   cfg = config.services.postrider;
   own = import ./lib/types.nix { inherit lib; };
-  inherit (import ./lib/hardening.nix { inherit lib; }) harden outbound;
+  inherit (import ./lib/hardening.nix { inherit lib; }) harden;
   inherit (import ./lib/credentials.nix) credentialsDirectory;
   user = "postrider-mta";
+  database = import ./lib/database-access.nix { inherit lib; } cfg user;
   command = "${getExe cfg.package} --config /etc/postrider/postrider.toml report";
 in
 {
@@ -53,17 +54,14 @@ in
           ]
           ++ optional (cfg.reports.to != null) "${command} mail --since ${cfg.reports.since}";
           Group = "postrider";
-          LoadCredential = optional (cfg.database.urlFile != null) "database-url:${cfg.database.urlFile}";
           ReadWritePaths = [ "/var/lib/postrider" ];
-          SetCredential = optional (
-            cfg.database.localUrls ? ${user}
-          ) "database-url:${cfg.database.localUrls.${user}}";
           StateDirectory = "postrider-reports";
           StateDirectoryMode = "0750";
           Type = "oneshot";
           # The role that sends the summary is asked over its control socket, which is its user's own.
           User = user;
         }
+        // database.credentials
         // harden (
           {
             UMask = {
@@ -71,17 +69,10 @@ in
               because = "the roles share the SQLite database through their group";
             };
           }
-          // lib.optionalAttrs (cfg.database.urlFile != null) (outbound "the database is on another machine")
-          // lib.optionalAttrs (cfg.database.localUrls ? ${user}) {
-            PrivateUsers = {
-              value = false;
-              because = "the database recognises the role by its user id over the socket";
-            };
-          }
+          // database.relax
         );
       };
-    }
-    {
+
       systemd.timers.postrider-reports = {
         wantedBy = [ "timers.target" ];
         timerConfig = {

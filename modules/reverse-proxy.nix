@@ -89,7 +89,7 @@ in
         description = "File with names and password hashes, as `htpasswd` makes it; who is not in it does not see the page.";
       };
       allowFrom = mkOption {
-        type = types.listOf types.str;
+        type = types.listOf own.network;
         default = [ ];
         example = [ "192.0.2.0/24" ];
         description = "Networks that may see the page; empty for all.";
@@ -101,20 +101,7 @@ in
       example = false;
       description = "Whether to serve the settings that Thunderbird and others look for at `autoconfig.<domain>`, for every domain.";
     };
-    mtaSts = mkOption {
-      type = types.nullOr (
-        types.enum [
-          "enforce"
-          "testing"
-        ]
-      );
-      default = null;
-      example = "testing";
-      description = ''
-        Whether to serve a policy (MTA-STS) at `mta-sts.<domain>` that tells other servers to insist on TLS and a valid
-        certificate. Begin with `testing`, and publish `dns.records` with it.
-      '';
-    };
+    mtaSts = import ./lib/mta-sts-option.nix { inherit lib; };
   };
 
   config = mkIf (cfg.enable && proxy.enable) (mkMerge [
@@ -139,7 +126,7 @@ in
 
       services.nginx = {
         enable = true;
-        recommendedTlsSettings = true;
+        recommendedTlsSettings = lib.mkDefault true;
         virtualHosts = mkMerge [
           {
             ${cfg.hostname} =

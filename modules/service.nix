@@ -31,7 +31,10 @@ in
   options.services.postrider = {
     enable = mkEnableOption "Postrider, a complete mail server";
 
-    package = mkPackageOption pkgs "postrider" { example = [ "postrider" ]; };
+    package = mkPackageOption pkgs "postrider" {
+      example = "pkgs.postrider.overrideAttrs { patches = [ ./ours.patch ]; }";
+      extraDescription = "The module of the flake takes the package of the same revision.";
+    };
 
     hostname = mkOption {
       type = own.domain;

@@ -27,7 +27,7 @@ in
       type = types.nullOr types.path;
       default = null;
       example = lib.literalExpression "./sieve";
-      description = "Directory with the scripts that users may `include :global`, each as `NAME.sieve`.";
+      description = "Directory with the scripts that users may `include :global`, each as `NAME.sieve`. Mistakes in them stop the build.";
     };
   };
 

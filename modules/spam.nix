@@ -124,7 +124,10 @@ in
       description = "Score from which a message is refused while its sender is still connected.";
     };
     recipients = mkOption {
-      type = types.attrsOf recipientType;
+      type = types.attrsWith {
+        elemType = recipientType;
+        placeholder = "address or domain";
+      };
       default = { };
       example = {
         "sales@example.com".threshold = 8.0;

@@ -26,11 +26,35 @@ let
     role: lib.filterAttrs (name: l: l.enable && protocols.${name}.role == role) cfg.listeners;
   socketUnitsOf =
     role:
-    lib.mapAttrsToList (name: _: "postrider-${name}.socket") (enabledOf role)
-    ++ optional (role == "access") "postrider-lmtp.socket"
-    ++ optional (role == "access" && cfg.cluster.enable) "postrider-cluster.socket"
-    ++ optional (role == "mta") "postrider-post.socket"
-    ++ optional (role == "mta" && cfg.webmail.enable) "postrider-webmail-submission.socket";
+    map (name: "postrider-${name}.socket") (
+      lib.attrNames (enabledOf role)
+      ++ optional (role == "access" && cfg.cluster.enable) "cluster"
+      ++ lib.attrNames (lib.filterAttrs (_: socket: socket.role == role) betweenRoles)
+    );
+
+  # Whoever opens one of these may put mail into any mailbox, or send for every account: the other role, and nobody else.
+  betweenRoles = {
+    lmtp = {
+      role = "access";
+      description = "delivery into mailboxes";
+      path = "/run/postrider/lmtp.sock";
+      mode = "0600";
+    };
+    post = {
+      role = "mta";
+      description = "what scripts send";
+      path = "/run/postrider/mta-post.sock";
+      mode = "0660";
+    };
+  }
+  // lib.optionalAttrs cfg.webmail.enable {
+    webmail-submission = {
+      role = "mta";
+      description = "what is written in the webmail";
+      path = "/run/postrider/submission.sock";
+      mode = "0660";
+    };
+  };
 
   inherit (import ./lib/addresses.nix { inherit lib; }) bracket;
   inherit (import ./lib/credentials.nix) credentialsDirectory;
@@ -39,11 +63,8 @@ let
     (if cfg.database.type == "mysql" then "mysql.service" else "postgresql.service")
   ];
 
-  roles = [
-    "access"
-    "mta"
-  ]
-  ++ optional cfg.dashboard.enable "dashboard";
+  roles = import ./lib/roles.nix cfg;
+  databaseOf = import ./lib/database-access.nix { inherit lib; } cfg;
 
   certificateGroup = optional (cfg.certificates.sources != [ ]) "postrider-tls";
   secretsOf =
@@ -51,17 +72,7 @@ let
     lib.mapAttrsToList (name: secret: "${name}:${secret.file}") (
       lib.filterAttrs (_: secret: lib.elem role secret.roles) cfg.secrets
     );
-  databaseCredential = optional (cfg.database.urlFile != null) "database-url:${cfg.database.urlFile}";
 
-  remoteDatabase = lib.optionalAttrs (cfg.database.urlFile != null) (
-    outbound "the database is on another machine"
-  );
-  databaseUser = lib.optionalAttrs (cfg.database.type != "sqlite" && cfg.database.urlFile == null) {
-    PrivateUsers = {
-      value = false;
-      because = "the database recognises the role by its user id over the socket";
-    };
-  };
   sharedFiles = {
     UMask = {
       value = "0007";
@@ -122,16 +133,18 @@ let
       user,
       group,
       writes,
-      credentials,
+      credentials ? [ ],
       groups ? [ ],
-      memoryMax,
       relax,
     }:
+    let
+      database = databaseOf user;
+    in
     nameValuePair "postrider-${role}" {
       inherit description;
       documentation = [ "man:postrider(1)" ];
       wantedBy = [ "multi-user.target" ];
-      # Wanted only: a port that is taken or a database that is down must not end what works, and the role waits for either.
+      # Wanted only: where another program has a port, the role serves the others, and it waits for a database that is down.
       wants = socketUnitsOf role ++ databaseUnits;
       after = [ "network.target" ] ++ socketUnitsOf role ++ databaseUnits;
       # A socket cannot be exchanged while the role has it.
@@ -153,17 +166,15 @@ let
         ExecStart = "${getExe cfg.package} --config /etc/postrider/postrider.toml serve --role ${role}";
         Group = group;
         LimitNOFILE = 65536;
-        LoadCredential = credentials ++ secretsOf role;
-        MemoryMax = memoryMax;
+        LoadCredential = database.credentials.LoadCredential ++ credentials ++ secretsOf role;
+        MemoryMax = cfg.memoryMax.${role};
         NotifyAccess = "main";
         ReadWritePaths = writes;
         Restart = "on-failure";
         RestartSec = 2;
         # Sockets stay with systemd while the program is replaced: clients wait, none is refused.
         Sockets = socketUnitsOf role;
-        SetCredential = optional (
-          cfg.database.localUrls ? ${user}
-        ) "database-url:${cfg.database.localUrls.${user}}";
+        inherit (database.credentials) SetCredential;
         SupplementaryGroups = [ "postrider" ] ++ groups;
         # Sessions and then deliveries in flight may take `server.stop_within` each.
         TimeoutStopSec = 90;
@@ -171,7 +182,7 @@ let
         User = user;
         WatchdogSec = 30;
       }
-      // harden (sharedFiles // databaseUser // relax // cfg.relaxed.${role} or { });
+      // harden (sharedFiles // database.relax // relax // cfg.relaxed.${role} or { });
     };
 
   # A switch leaves a socket alone that has changed: it would go on listening where it was (NixOS/nixpkgs#74899).
@@ -224,6 +235,20 @@ let
         ListenStream = map (a: "${bracket a}:${toString listener.port}") listener.addresses;
         Service = "postrider-${protocols.${name}.role}.service";
       };
+    };
+  mkSocketBetweenRoles =
+    name: socket:
+    nameValuePair "postrider-${name}" {
+      description = "Postrider: ${socket.description}";
+      wantedBy = [ "sockets.target" ];
+      socketConfig = {
+        FileDescriptorName = name;
+        ListenStream = socket.path;
+        Service = "postrider-${socket.role}.service";
+        SocketMode = socket.mode;
+        SocketUser = "postrider-mta";
+      }
+      // lib.optionalAttrs (socket.role == "mta") { SocketGroup = "vmail"; };
     };
 in
 {
@@ -309,9 +334,7 @@ in
             "/var/spool/postrider"
             "/run/postrider"
           ];
-          credentials = databaseCredential;
           groups = certificateGroup;
-          memoryMax = cfg.memoryMax.mta;
           relax = outbound "it delivers to other servers and asks DNS";
         })
         (mkRole "access" {
@@ -323,10 +346,9 @@ in
             "/var/lib/postrider"
             "/run/postrider"
           ];
-          credentials = databaseCredential ++ map (p: "${p.credential}:${p.file}") cfg.passwordCredentials;
+          credentials = map (p: "${p.credential}:${p.file}") cfg.passwordCredentials;
           groups = certificateGroup;
-          memoryMax = cfg.memoryMax.access;
-          relax = remoteDatabase // inHomes [ cfg.mailRoot ];
+          relax = inHomes [ cfg.mailRoot ];
         })
       ])
       (mkIf cfg.dashboard.enable (
@@ -340,12 +362,9 @@ in
               "/var/lib/postrider"
               "/run/postrider"
             ];
-            credentials =
-              databaseCredential
-              ++ optional (
-                cfg.dashboard.passwordFile != null
-              ) "dashboard-password:${toString cfg.dashboard.passwordFile}";
-            memoryMax = cfg.memoryMax.dashboard;
+            credentials = optional (
+              cfg.dashboard.passwordFile != null
+            ) "dashboard-password:${toString cfg.dashboard.passwordFile}";
             relax = outbound "it probes every listener as a client would";
           })
         ]
@@ -358,48 +377,7 @@ in
         socketConfig.TriggerLimitIntervalSec = 0;
       }))
       (mapAttrs' mkSocket (lib.filterAttrs (_: l: l.enable) cfg.listeners))
-      {
-        postrider-lmtp = {
-          description = "Postrider: delivery into mailboxes";
-          wantedBy = [ "sockets.target" ];
-          socketConfig = {
-            FileDescriptorName = "lmtp";
-            ListenStream = "/run/postrider/lmtp.sock";
-            Service = "postrider-access.service";
-            # Whoever may open it can put mail into any mailbox.
-            SocketMode = "0600";
-            SocketUser = "postrider-mta";
-          };
-        };
-        postrider-post = {
-          description = "Postrider: what scripts send";
-          wantedBy = [ "sockets.target" ];
-          # Whoever opens it may send for every account: the role with the mailboxes, and nobody else.
-          socketConfig = {
-            FileDescriptorName = "post";
-            ListenStream = "/run/postrider/mta-post.sock";
-            Service = "postrider-mta.service";
-            SocketGroup = "vmail";
-            SocketMode = "0660";
-            SocketUser = "postrider-mta";
-          };
-        };
-      }
-      (mkIf cfg.webmail.enable {
-        postrider-webmail-submission = {
-          description = "Postrider: what is written in the webmail";
-          wantedBy = [ "sockets.target" ];
-          # Whoever opens it may send for every account: the role with the mailboxes, and nobody else.
-          socketConfig = {
-            FileDescriptorName = "webmail-submission";
-            ListenStream = "/run/postrider/submission.sock";
-            Service = "postrider-mta.service";
-            SocketGroup = "vmail";
-            SocketMode = "0660";
-            SocketUser = "postrider-mta";
-          };
-        };
-      })
+      (mapAttrs' mkSocketBetweenRoles betweenRoles)
     ];
   };
 }

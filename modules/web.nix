@@ -6,8 +6,6 @@ let
     mkEnableOption
     mkIf
     mkMerge
-    mkOption
-    types
     ;
   cfg = config.services.postrider;
   web = cfg.web;
@@ -34,20 +32,7 @@ in
       answers to mail programs that look for their settings at `autoconfig.<domain>` (Thunderbird and others) and
       `autodiscover.<domain>` (Outlook), and to Apple's devices that fetch
       `https://<hostname>/apple.mobileconfig?address=<address>`'';
-    mtaSts = mkOption {
-      type = types.nullOr (
-        types.enum [
-          "enforce"
-          "testing"
-        ]
-      );
-      default = null;
-      example = "testing";
-      description = ''
-        Whether to serve a policy (MTA-STS) at `mta-sts.<domain>` that tells other servers to insist on TLS and a valid
-        certificate. Begin with `testing`, and publish `dns.records` with it.
-      '';
-    };
+    mtaSts = import ./lib/mta-sts-option.nix { inherit lib; };
   };
 
   config = mkIf cfg.enable (mkMerge [

@@ -7,12 +7,7 @@
   globalTimeout = 600;
 
   nodes = {
-    guesser =
-      { pkgs, ... }:
-      {
-        environment.etc.mail-client.source = ./lib/client.py;
-        environment.systemPackages = [ pkgs.python3 ];
-      };
+    guesser = import ./lib/guesser.nix;
     server =
       { pkgs, ... }:
       {
@@ -77,10 +72,6 @@
           server.wait_until_fails("nft list set inet postrider postrider4 | grep -F ${guesser}", timeout=60)
           subjects(guesser, "ann@example.test", "ann", host="${host}")
 
-      with subtest("the sandbox of each unit is judged at most 2.0"):
-          all_sandboxed(server)
-
-      with subtest("journals without errors"):
-          no_errors(server)
+      ends_well(server)
     '';
 }

@@ -26,6 +26,7 @@ in
       in
       {
         imports = [ (import ./lib/server.nix { inherit self; }) ];
+        environment.etc."watch.py".source = ./lib/watch.py;
         networking.extraHosts = authority.hosts;
         services.postrider = {
           certificates = {
@@ -55,18 +56,6 @@ in
     ${builtins.readFile ./lib/mail.py}
 
     PORTS = {"access": 993, "mta": 465, "nginx": 443}
-
-    # Stays connected and says how often it was answered.
-    WATCH = """
-    import imaplib, ssl, time
-    imap = imaplib.IMAP4_SSL("localhost", 993, ssl_context=ssl._create_unverified_context(), timeout=60)
-    imap.login("ann@example.test", "ann")
-    log = open("/run/watch", "a", buffering=1)
-    while True:
-        imap.noop()
-        print("answered", file=log)
-        time.sleep(0.2)
-    """
 
     # Comes again and again, to send and to read.
     LOAD = """
@@ -125,8 +114,9 @@ in
 
         with subtest("it is renewed twice under load, and nobody notices"):
             before = processes()
-            for name, program in (("watch", WATCH), ("load", LOAD)):
-                server.succeed(f"systemd-run --unit={name} python3 -c {shlex.quote(program)}")
+            server.succeed("systemd-run --unit=watch python3 /etc/watch.py")
+            server.succeed(f"systemd-run --unit=load python3 -c {shlex.quote(LOAD)}")
+            for name in ("watch", "load"):
                 server.wait_until_succeeds(f"grep -q . /run/{name}", timeout=60)
             for _ in range(2):
                 old = server.succeed(shows(993, "serial")).strip()

@@ -95,10 +95,6 @@
         server.succeed("systemctl restart postrider-sockets.service")
         assert server.succeed("systemctl show -P MainPID postrider-access postrider-mta") == before
 
-    with subtest("the sandbox of each unit is judged at most 2.0"):
-        all_sandboxed(server)
-
-    with subtest("journals without errors"):
-        no_errors(server)
+    ends_well(server)
   '';
 }

@@ -26,6 +26,7 @@ in
 vmTests
 // {
   evaluation = evaluation.check (lib.genAttrs refused (name: import (./eval + "/${name}.nix")));
+  checked-at-build = import ./lib/checked-at-build.nix { inherit lib pkgs self; };
   formatting = import ./lib/formatting.nix { inherit lib pkgs; };
   monitoring = import ./lib/monitoring.nix { inherit pkgs self; };
   package-extras = import ./lib/package.nix { inherit pkgs; };

@@ -7,12 +7,7 @@
   globalTimeout = 600;
 
   nodes = {
-    guesser =
-      { pkgs, ... }:
-      {
-        environment.etc.mail-client.source = ./lib/client.py;
-        environment.systemPackages = [ pkgs.python3 ];
-      };
+    guesser = import ./lib/guesser.nix;
     server = {
       imports = [ (import ./lib/server.nix { inherit self; }) ];
       services.postrider.settings.guard = {

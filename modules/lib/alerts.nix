@@ -37,6 +37,9 @@ in
         (rule "PostriderRoleDown" "${without "mta"} or ${without "access"}" "5m" "critical"
           "A role does not answer, and mail is not taken in or not read; look at `systemctl status 'postrider-*'`."
         )
+        (rule "PostriderListenerUnopened" "postrider_listener_unopened > 0" "1m" "critical"
+          "A port is not served, since another program may have it; look at `postrider doctor`."
+        )
         (rule "PostriderQueueOld" "postrider_queue_oldest_seconds > 4 * 3600" "10m" "warning"
           "A message has been waiting for more than four hours; look at `postrider queue list`."
         )

@@ -33,6 +33,11 @@ in
     matching "address" "mail address, such as \"john@example.com\""
       "${atom}([.+]${atom})*@${domainPattern}";
 
+  # Where packets may come from; a name would be looked up at another time than the packets come.
+  network =
+    matching "network" "address or network, such as \"192.0.2.1\" or \"2001:db8::/32\""
+      "[0-9A-Fa-f.:]+(/[0-9]+)?";
+
   # A quota or size: a whole number with a unit.
   size = matching "size" "size with a unit, such as \"5G\" or \"500M\"" "[1-9][0-9]*[KMGT]";
 

@@ -6,14 +6,15 @@ use super::context::Context;
 use super::dns;
 use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown, print};
-use crate::config::{Config, Protocol};
-use crate::daemon::{Roles, database_url, probes};
+use crate::config::{Config, Protocol, Role};
+use crate::daemon::control::look_at_status;
+use crate::daemon::{Roles, Unopened, database_url, probes};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::SystemClock;
 use crate::foundations::dns::SystemResolver;
 use crate::foundations::net::Bind;
 use crate::foundations::settings::Live;
-use crate::services::doctor::{Doctor, Finding, Guarded, Health, Volume};
+use crate::services::doctor::{Doctor, Finding, Guarded, Health, Shut, Volume};
 use crate::services::outbound::{Outbound, OutboundParts, Roots, TcpConnector};
 use crate::services::probe::Prober;
 
@@ -68,6 +69,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         lists: &config.spam.dns_lists,
         prober: Prober::new(config.hostname.clone(), PATIENCE),
         probes: probes(config, &Roles::all(), &[]),
+        unopened: unopened(config).await,
         ports: if arguments.no_ports { Vec::new() } else { ports(config) },
         guarded: guarded(config),
         volumes: volumes(config),
@@ -99,6 +101,24 @@ fn tell(findings: &[Finding], all: bool) {
         count(Health::Unknown),
         count(Health::Well)
     ));
+}
+
+/// What the roles that run could not open.
+async fn unopened(config: &Config) -> Vec<Shut> {
+    let mut places: Vec<Unopened> = Vec::new();
+    for role in Role::ALL {
+        // Roles that do not run, or may not be asked, are found out by their listeners.
+        let Ok(status) = look_at_status(&config.server, *role).await else { continue };
+        // A process with several roles answers for each of them.
+        let added: Vec<_> = status.unopened.into_iter().filter(|place| !places.contains(place)).collect();
+        places.extend(added);
+    }
+    let shut = |place: Unopened| Shut {
+        about: format!("{} at {}", place.protocol, place.listener),
+        remedy: place.remedy(),
+        reason: place.reason,
+    };
+    places.into_iter().map(shut).collect()
 }
 
 /// The ports that the world must reach: those of listeners with a standard port that are not for this machine alone.

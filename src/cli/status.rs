@@ -15,12 +15,16 @@ struct Running {
 }
 
 impl Shown for Running {
-    const COLUMNS: &'static [&'static str] = &["ROLE", "PROCESS", "SINCE", "VERSION"];
+    const COLUMNS: &'static [&'static str] = &["ROLE", "PROCESS", "SINCE", "VERSION", "NOT SERVED"];
 
     fn cells(&self) -> Vec<String> {
         let of = |show: fn(&Status) -> String| self.status.as_ref().map_or_else(|| "-".to_owned(), show);
         let (process, version) = (of(|status| status.process.to_string()), of(|status| status.version.clone()));
-        vec![self.role.to_owned(), process, of(|status| status.since.to_string()), version]
+        let unopened = of(|status| {
+            let places = status.unopened.iter().map(|place| format!("{} on {}", place.protocol, place.listener));
+            places.collect::<Vec<_>>().join(", ")
+        });
+        vec![self.role.to_owned(), process, of(|status| status.since.to_string()), version, unopened]
     }
 }
 

@@ -14,7 +14,7 @@ use crate::foundations::secret::Secret;
 use crate::foundations::settings::{Problem, Problems};
 use crate::services::certificates::{self, acme::AcmeChallenge};
 use crate::services::cluster::{BadSecret, Keys};
-use crate::services::delivery::site_script;
+use crate::services::delivery::{global_scripts, site_script};
 use crate::services::filter::authentication::dkim::is_selector;
 use crate::services::login::{SealError, one_time_step, read_key};
 use crate::storage::database::{DatabaseUrl, Dialect};
@@ -308,20 +308,33 @@ pub(super) fn check_files(config: &Config, checks: Checks, places: &Places<'_>, 
 }
 
 /// The Sieve scripts of the site that are meant, with every mistake in them.
-pub(super) fn check_scripts(config: &Config, meant: fn(&Path) -> bool, places: &Places<'_>, problems: &mut Problems) {
+pub(super) fn check_scripts(config: &Config, checks: Checks, places: &Places<'_>, problems: &mut Problems) {
     let sieve = &config.delivery.sieve;
+    // What a build has not got will be on the machine.
+    let meant = |path: &Path| checks != Checks::Texts || path.exists();
+    let mut judge = |key: String, path: &Path| {
+        if let Err(mistakes) = site_script(path, &config.sieve) {
+            let wanted = format!("a Sieve script without mistakes: {mistakes}");
+            problems.add(places.problem(key, format!("\"{}\"", path.display()), wanted));
+        }
+    };
     for (list, paths) in [("before", &sieve.before), ("after", &sieve.after)] {
         for (n, path) in paths.iter().enumerate().filter(|(_, path)| meant(path)) {
-            if let Err(mistakes) = site_script(path, &config.sieve) {
-                let key = format!("delivery.sieve.{list}.{}", n + 1);
-                let wanted = format!("a Sieve script without mistakes: {mistakes}");
-                problems.add(places.problem(key, format!("\"{}\"", path.display()), wanted));
-            }
+            judge(format!("delivery.sieve.{list}.{}", n + 1), path);
         }
     }
-    if let Some(path) = sieve.global.as_ref().filter(|path| meant(path) && !path.is_dir()) {
-        let found = format!("\"{}\"", path.display());
-        problems.add(places.problem("delivery.sieve.global", found, "a directory"));
+    let key = "delivery.sieve.global";
+    let Some(directory) = sieve.global.as_ref().filter(|path| meant(path)) else { return };
+    match global_scripts(directory) {
+        // A mistake in one of them ends the scripts that include it, and is no reason to stop the server.
+        Ok(scripts) if matches!(checks, Checks::Texts | Checks::EveryFile) => {
+            scripts.iter().for_each(|script| judge(key.to_owned(), script));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            let wanted = format!("a directory that can be read: {error}");
+            problems.add(places.problem(key, format!("\"{}\"", directory.display()), wanted));
+        }
     }
 }
 
@@ -388,7 +401,7 @@ fn check_storage(config: &Config, checks: Checks, places: &Places<'_>, problems:
         check_files_of_mta(config, places, problems);
     }
     if checks.include(Role::Access) {
-        check_scripts(config, |_| true, places, problems);
+        check_scripts(config, checks, places, problems);
     }
     // These: only the role that serves the pages may be able to read it.
     if let Some(path) = &config.dashboard.password_file

@@ -117,7 +117,7 @@ fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Result<Config
     if errors.is_empty() {
         check_rooms(&config, &places, &mut problems);
         if checks == Checks::Texts {
-            check_scripts(&config, Path::exists, &places, &mut problems);
+            check_scripts(&config, checks, &places, &mut problems);
         } else if checks != Checks::Syntax {
             check_files(&config, checks, &places, &mut problems);
         }
@@ -211,9 +211,10 @@ mod tests {
         let (script, accounts) = (directory.path().join("a.sieve"), directory.path().join("accounts.json"));
         let file = directory.path().join("postrider.toml");
         let text = format!(
-            "{GOOD}[delivery.sieve]\nbefore = [\"{}\", \"/nowhere/b.sieve\"]\n[accounts]\ndeclared = \"{}\"\n\
+            "{GOOD}[delivery.sieve]\nbefore = [\"{}\", \"/nowhere/b.sieve\"]\nglobal = \"{}/global\"\n[accounts]\ndeclared = \"{}\"\n\
              [[spam.dkim.keys]]\ndomain = \"example.test\"\nselector = \"s1\"\nfile = \"credential:dkim\"\n",
             script.display(),
+            directory.path().display(),
             accounts.display()
         );
         std::fs::write(&file, text).unwrap();
@@ -228,6 +229,23 @@ mod tests {
         assert_eq!(keys(), ["delivery.sieve.before.1"]);
         assert!(load(&file, Checks::Syntax, None).is_ok());
         std::fs::write(&script, "keep;\n").unwrap();
+        assert!(keys().is_empty());
+        let global = directory.path().join("global");
+        std::fs::create_dir(&global).unwrap();
+        std::fs::write(global.join("good.sieve"), "keep;\n").unwrap();
+        std::fs::write(global.join("no-script.txt"), "Lists of the house\n").unwrap();
+        assert!(keys().is_empty());
+        for (name, source, line) in
+            [("bad.sieve", "keep;\nfileinto \"Lists\";\n", "line 2"), ("worse.sieve", "keep;\n\nfly;\n", "line 3")]
+        {
+            std::fs::write(global.join(name), source).unwrap();
+            let Err(error) = load(&file, Checks::Texts, None) else { panic!("{name} is taken") };
+            let told = error.to_string();
+            let place = told.lines().find(|told| told.contains(&global.join(name).display().to_string()));
+            assert!(place.is_some_and(|place| place.contains(line)), "{name}: {told}");
+            assert!(load(&file, Checks::Syntax, None).is_ok());
+        }
+        std::fs::remove_dir_all(&global).unwrap();
         let declared = |quota| {
             let user = format!("\"quota\": \"{quota}\", \"hashed_password_file\": \"credential:password-ann\"");
             std::fs::write(

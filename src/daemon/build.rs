@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use super::control::Wish;
 use super::ground::Ground;
 use super::lifecycle::patiently;
+use super::listeners::Places;
 use super::probes::inspected;
 use super::{Error, Listening, Lives, Parts, Roles, World, control, declared, listeners, log, rooms};
 use crate::config::{Config, ListenerSettings, Protocol, Role};
@@ -86,7 +87,8 @@ impl Daemon {
             None
         };
         let context = nodes.as_ref().map(|keys| keys.context(config.cluster.patience.duration()));
-        let bound = listeners::bind(&config, &roles, &certificates, context.as_ref(), &mut inherited)?;
+        let Places { bound, unopened } =
+            listeners::bind(&config, &roles, &certificates, context.as_ref(), &mut inherited)?;
         let listening: Vec<Listening> = bound.iter().map(|bound| bound.listening.clone()).collect();
         let nodes = nodes.map(|keys| (keys, reachable(&config.cluster, &listening)));
         let (own, elsewhere) = inspected(&config, &roles, &listening);
@@ -115,6 +117,7 @@ impl Daemon {
             connector,
             database,
             listening,
+            unopened,
             journal,
             certificates,
             inspector,

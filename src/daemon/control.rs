@@ -31,7 +31,7 @@ use crate::services::moving::rename;
 use crate::services::summary::{Summary, letter};
 use crate::storage::mailbox;
 
-pub use self::client::{RequestError, ask};
+pub use self::client::{RequestError, ask, look_at_status};
 pub(super) use self::client::{look_at_bans, look_at_certificates, look_at_figures, post};
 pub use self::request::{Complaint, MailboxCommand, Nature, Request, Status};
 
@@ -184,6 +184,7 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
             roles: parts.roles.to_string(),
             since: parts.since,
             process: std::process::id(),
+            unopened: parts.unopened.clone(),
         }),
         Request::Reload => {
             let (tell, told) = oneshot::channel();

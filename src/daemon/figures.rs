@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Listening, Parts, others};
+use super::{Listening, Parts, Unopened, others};
 use crate::foundations::event::EventKind;
 use crate::protocols::metrics::{Figure, FigureKind, Gather, Readiness, Room, Sample};
 use crate::services::backup::{Run, last_runs};
@@ -40,6 +40,9 @@ pub struct ProcessFigures {
     written: u64,
     dropped: u64,
     places: Vec<PlaceFigures>,
+    /// A process of another version may not tell.
+    #[serde(default)]
+    unopened: Vec<Unopened>,
 }
 
 /// What has happened at a listener.
@@ -70,6 +73,7 @@ pub(super) fn own(parts: &Parts) -> ProcessFigures {
         written: counts.written,
         dropped: counts.dropped,
         places: parts.listening.iter().map(place).collect(),
+        unopened: parts.unopened.clone(),
     }
 }
 
@@ -81,6 +85,7 @@ fn processes(parts: &Arc<Parts>) -> Gather {
         Box::pin(async move {
             let processes = ask().await;
             let mut figures = connections(&processes);
+            figures.push(unopened(&processes));
             figures.extend(counted(&processes));
             figures
         })
@@ -114,6 +119,25 @@ fn connections(processes: &[ProcessFigures]) -> Vec<Figure> {
             |place| place.failed,
         ),
     ]
+}
+
+/// Each place with 0 when it is served and 1 when not, so that a rule sees the change.
+fn unopened(processes: &[ProcessFigures]) -> Figure {
+    let mut samples = Vec::new();
+    for process in processes {
+        let mut sample = |protocol: &str, listener: &str, value| {
+            let labels = vec![
+                ("protocol", protocol.to_owned()),
+                ("listener", listener.to_owned()),
+                ("role", process.roles.clone()),
+            ];
+            samples.push(Sample { labels, value });
+        };
+        process.places.iter().for_each(|place| sample(&place.protocol, &place.listener, 0.0));
+        process.unopened.iter().for_each(|place| sample(&place.protocol, &place.listener, 1.0));
+    }
+    let help = "1 for a listener whose socket systemd has not passed, so that nobody is served there";
+    Figure { name: "listener_unopened", help, kind: FigureKind::Gauge, samples }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::build::Stages;
 use super::control::Wish;
 use super::posting::OverControl;
-use super::{Error, Listening, Lives, Roles};
+use super::{Error, Listening, Lives, Roles, Unopened};
 use crate::config::{Config, Protocol, Role};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::dns::SharedResolver;
@@ -48,6 +48,7 @@ pub(super) struct Ground {
     pub(super) connector: Arc<dyn Connector>,
     pub(super) database: Database,
     pub(super) listening: Vec<Listening>,
+    pub(super) unopened: Vec<Unopened>,
     pub(super) journal: Journal,
     pub(super) certificates: Arc<Certificates>,
     pub(super) inspector: Arc<Inspector>,

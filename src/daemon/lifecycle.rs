@@ -110,7 +110,11 @@ async fn reload(daemon: &Daemon, source: &Source) -> Result<(), String> {
 fn status(daemon: &Daemon) -> String {
     let protocols: Vec<String> =
         daemon.listening().iter().map(|place| format!("{} on {}", place.protocol, place.bind)).collect();
-    format!("Serving {}", protocols.join(", "))
+    let mut status = format!("Serving {}", protocols.join(", "));
+    for place in &daemon.parts().unopened {
+        status += &format!("; NOT {} on {}: {}", place.protocol, place.listener, place.reason);
+    }
+    status
 }
 
 /// Tells systemd, if there is one. That it cannot be told is no reason to stop serving mail.

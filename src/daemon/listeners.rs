@@ -1,4 +1,7 @@
+use std::io;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Error, Roles};
 use crate::config::{Config, Protocol};
@@ -16,6 +19,35 @@ pub struct Listening {
     pub counters: Arc<Counters>,
 }
 
+/// A place where the server should listen and does not: systemd has passed other sockets and not this one, and the process
+/// could not open it itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unopened {
+    /// What would be spoken there: [`Protocol::word`].
+    pub protocol: String,
+    /// Where, as the configuration says it.
+    pub listener: String,
+    /// What the system said.
+    pub reason: String,
+}
+
+impl Unopened {
+    /// What to do about it.
+    pub fn remedy(&self) -> String {
+        format!(
+            "Another program may have the port: `ss -ltnp` names it. End it, then restart the socket's unit, on NixOS \
+             `systemctl restart postrider-{}.socket`, which restarts the role with it.",
+            self.protocol
+        )
+    }
+}
+
+/// What became of the places of a process.
+pub(super) struct Places {
+    pub(super) bound: Vec<Bound>,
+    pub(super) unopened: Vec<Unopened>,
+}
+
 /// A bound socket that accepts nobody yet.
 pub(super) struct Bound {
     pub(super) listening: Listening,
@@ -23,15 +55,20 @@ pub(super) struct Bound {
 }
 
 /// Binds everything that the roles of this process serve. Nobody is accepted yet, but clients may connect and wait.
+///
+/// Under systemd each port has a socket unit of its own, and one whose port another program has taken is not passed: the
+/// others are served all the same. Where systemd has passed none, or nothing at all could be served, the process ends: a
+/// service manager starts it again, and an administrator sees why.
 pub(super) fn bind(
     config: &Config,
     roles: &Roles,
     certificates: &Certificates,
     nodes: Option<&TlsContext>,
     inherited: &mut Inherited,
-) -> Result<Vec<Bound>, Error> {
+) -> Result<Places, Error> {
+    let activated = inherited.names().next().is_some();
     let every: Vec<Bind> = config.listener.iter().flat_map(|listener| listener.bind.clone()).collect();
-    let mut bound = Vec::new();
+    let (mut bound, mut refused) = (Vec::new(), Vec::new());
     for settings in config.listener.iter().filter(|listener| roles.has(listener.role())) {
         let protocol = settings.protocol;
         if protocol == Protocol::Cluster && nodes.is_none() {
@@ -51,14 +88,40 @@ pub(super) fn bind(
         let access = settings.access().map_err(Error::Owner)?;
         for place in &settings.bind {
             let failed = |source| Error::Listen { bind: place.clone(), source };
-            for listener in Listener::bind(place, &every, access, inherited, &options).map_err(failed)? {
+            let listeners = match Listener::bind(place, &every, access, inherited, &options) {
+                Ok(listeners) => listeners,
+                Err(error) if activated => {
+                    refused.push((protocol, place, error));
+                    continue;
+                }
+                Err(error) => return Err(failed(error)),
+            };
+            for listener in listeners {
                 let listening =
                     Listening { protocol, bind: listener.local().map_err(failed)?, counters: listener.counters() };
                 bound.push(Bound { listening, listener });
             }
         }
     }
-    Ok(bound)
+    if bound.is_empty()
+        && let Some((_, place, source)) = refused.pop()
+    {
+        return Err(Error::Listen { bind: place.clone(), source });
+    }
+    Ok(Places { bound, unopened: refused.iter().map(tell_of).collect() })
+}
+
+fn tell_of((protocol, place, error): &(Protocol, &Bind, io::Error)) -> Unopened {
+    let reason = match place {
+        Bind::Systemd(_) => error.to_string(),
+        _ => format!("systemd passed no socket for it, and this process cannot open it: {error}"),
+    };
+    let unopened = Unopened { protocol: protocol.to_string(), listener: place.to_string(), reason };
+    log::error!(
+        protocol = unopened.protocol, listener = unopened.listener, error = unopened.reason, remedy = unopened.remedy();
+        "{} on {} is not served, only the other listeners are: {}", unopened.protocol, unopened.listener, unopened.reason
+    );
+    unopened
 }
 
 /// What a protocol's handshakes need when it begins with one.

@@ -32,7 +32,7 @@ mod world;
 pub use build::{Daemon, database_url};
 pub use error::Error;
 pub use lifecycle::{Source, run};
-pub use listeners::Listening;
+pub use listeners::{Listening, Unopened};
 pub use lives::Lives;
 pub use parts::{Parts, rename_user, tend_mailboxes, watched};
 pub use probes::probes;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::build::Stages;
 use super::control::{MailboxCommand, Wish};
 use super::ground::{Ground, SUMMARIZER};
-use super::{Error, Listening, Lives, Roles};
+use super::{Error, Listening, Lives, Roles, Unopened};
 use crate::config::{Config, Role};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
@@ -65,6 +65,8 @@ pub struct Parts {
     pub database: Database,
     /// Where this process listens.
     pub listening: Vec<Listening>,
+    /// Where it should listen and does not.
+    pub unopened: Vec<Unopened>,
     /// Where decisions are recorded.
     pub journal: Journal,
     /// Domains, users and aliases.
@@ -191,6 +193,7 @@ impl Parts {
             connector: _,
             database,
             listening,
+            unopened,
             journal,
             certificates,
             inspector,
@@ -208,6 +211,7 @@ impl Parts {
             clock,
             database,
             listening,
+            unopened,
             journal,
             directory,
             reports,

@@ -38,6 +38,15 @@ def all_sandboxed(machine: typing.Any, unless: typing.Tuple[str, ...] = ()) -> N
         machine.succeed(f"systemd-analyze security --threshold=20 {unit}")
 
 
+def ends_well(machine: typing.Any) -> None:
+    """What holds at the end of every test in which nothing was meant to go wrong."""
+    with subtest("the sandbox of each unit is judged at most 2.0"):
+        all_sandboxed(machine)
+
+    with subtest("journals without errors"):
+        no_errors(machine)
+
+
 def is_nixos(machine: typing.Any) -> bool:
     """Whether the machine is a NixOS: elsewhere it has the units of its configuration and nothing to switch with."""
     return bool(machine.execute("test -e /run/current-system/activate")[0] == 0)

@@ -19,8 +19,8 @@ let
       ++ lacks "type" o
       # What belongs to an entry somebody makes may have to be given.
       ++ lib.optionals (!o.readOnly && builtins.match ".*[<*].*" o.name == null) (lacks "default" o)
-      # What cannot be set needs no example, and a group of options has those of its members.
-      ++ lib.optionals (!o.readOnly && !lib.hasInfix "submodule" o.type) (lacks "example" o)
+      # What cannot be set needs no example.
+      ++ lib.optionals (!o.readOnly) (lacks "example" o)
     ) documented
   );
 in

@@ -72,6 +72,14 @@ pub(in crate::daemon) async fn look_at_certificates(
     ask_over(socket(server, role, Reach::Looking), role, &Request::Certificates, &[]).await
 }
 
+/// What runs in the process of a role, asked over the socket that changes nothing.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn look_at_status(server: &ServerSettings, role: Role) -> Result<Status, RequestError> {
+    ask_over(socket(server, role, Reach::Looking), role, &Request::Status, &[]).await
+}
+
 /// What the process of a running role counts, asked over the socket that changes nothing.
 ///
 /// # Errors

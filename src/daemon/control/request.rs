@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::daemon::Unopened;
 use crate::daemon::administration::QueueCommand;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
@@ -119,6 +120,9 @@ pub struct Status {
     pub since: Timestamp,
     /// Its process id.
     pub process: u32,
+    /// Where it should listen and does not. A process of another version may not tell.
+    #[serde(default)]
+    pub unopened: Vec<Unopened>,
 }
 
 /// What comes back.

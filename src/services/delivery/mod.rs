@@ -27,7 +27,7 @@ mod settings;
 mod store;
 mod trial;
 
-pub use programs::site_script;
+pub use programs::{global_scripts, site_script};
 pub use scripting::ScriptingParts;
 pub use settings::{Circles, DeliverySettings, JunkScripts, MissingFolder, OverQuota, ScriptedSettings, TagFolder};
 pub use store::Delivery;

@@ -213,6 +213,23 @@ pub fn site_script(path: &Path, settings: &SieveSettings) -> Result<Script, Stri
     compile(&source, settings).map(|compiled| compiled.script).map_err(|mistakes| told(&mistakes))
 }
 
+/// The scripts that users may `include :global`, in the order of their names.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn global_scripts(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut scripts = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".sieve"));
+        if name.is_some_and(|name| name.parse::<ScriptName>().is_ok()) {
+            scripts.push(path);
+        }
+    }
+    scripts.sort();
+    Ok(scripts)
+}
+
 fn told(mistakes: &[Mistake]) -> String {
     let mut told: Vec<String> = mistakes.iter().take(MOST_TOLD).map(ToString::to_string).collect();
     if mistakes.len() > MOST_TOLD {

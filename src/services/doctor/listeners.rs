@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn check(doctor: &Doctor<'_>, addresses: &[IpAddr]) -> Vec<Finding> {
     let probed = doctor.prober.try_all(&doctor.probes).await;
     let now = doctor.clock.now();
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> = doctor.unopened.iter().map(Shut::finding).collect();
     for (probe, probed) in doctor.probes.iter().zip(&probed) {
         findings.push(answers(probed));
         if probed.problem.is_none() {
@@ -28,6 +28,23 @@ pub(super) async fn check(doctor: &Doctor<'_>, addresses: &[IpAddr]) -> Vec<Find
     let places = addresses.iter().flat_map(|ip| doctor.ports.iter().map(|port| SocketAddr::new(*ip, *port)));
     findings.extend(join_all(places.map(reachable)).await);
     findings
+}
+
+/// A listener that a running role could not open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shut {
+    /// Its protocol and place.
+    pub about: String,
+    /// Why.
+    pub reason: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Shut {
+    fn finding(&self) -> Finding {
+        Finding::ill("listener", self.about.clone(), Health::Wrong, self.reason.clone(), self.remedy.clone())
+    }
 }
 
 fn place(probed: &Probed) -> String {

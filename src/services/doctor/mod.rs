@@ -11,6 +11,7 @@ mod listeners;
 mod machine;
 
 pub use finding::{Finding, Health};
+pub use listeners::Shut;
 pub use machine::{Guarded, Unread, Volume};
 
 use std::net::IpAddr;
@@ -41,6 +42,8 @@ pub struct Doctor<'d> {
     pub prober: Prober,
     /// The listeners, as this machine reaches them.
     pub probes: Vec<Probe>,
+    /// Listeners that a running role could not open: whoever answers there is somebody else.
+    pub unopened: Vec<Shut>,
     /// The ports that others must reach; none are tried when it is empty.
     pub ports: Vec<u16>,
     /// Files and directories that not everybody may read.

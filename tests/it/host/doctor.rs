@@ -234,6 +234,7 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
             lists: &[],
             prober: Prober::new(config.hostname.clone(), Duration::from_secs(10)),
             probes: vec![],
+            unopened: vec![],
             ports: vec![],
             guarded: vec![],
             volumes: vec![],

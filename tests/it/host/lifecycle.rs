@@ -7,7 +7,7 @@ use std::time::Duration;
 use postrider::config::Protocol;
 use postrider::foundations::tasks::Tasks;
 use postrider::services::certificates::SelfSigned;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::harness::{Host, Talk};
@@ -134,20 +134,81 @@ async fn sockets_of_systemd_are_used() {
         .spawn()
         .unwrap();
     for name in ["smtp.sock", "lmtp.sock"] {
-        let greeting = async {
-            loop {
-                if let Ok(stream) = tokio::net::UnixStream::connect(within(name)).await {
-                    let mut line = String::new();
-                    BufReader::new(stream).read_line(&mut line).await.unwrap();
-                    return line;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let greeting = tokio::time::timeout(Duration::from_secs(20), greeting).await.unwrap();
+        let greeting = said_on(&within(name), "").await;
         assert!(greeting.starts_with("220 mail.example.test"), "{name}: {greeting}");
     }
     program.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_systemd_has_not_passed_keeps_nobody_from_the_others() {
+    let Some(activate) = crate::harness::tools::find("systemd-socket-activate") else { return };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = taken.local_addr().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let within = |name: &str| directory.path().join(name).display().to_string();
+    let config = format!(
+        "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = \"{0}/run\"\n\
+         [storage]\nmail_root = \"{0}/mail\"\ndatabase = \"sqlite:{0}/p.sqlite\"\n[spool]\ndirectory = \"{0}/spool\"\n\
+         [[listener]]\nprotocol = \"smtp\"\nbind = [\"{place}\"]\n\
+         [[listener]]\nprotocol = \"lmtp\"\nbind = [\"systemd:lmtp\"]\n\
+         [[listener]]\nprotocol = \"metrics\"\nbind = [\"systemd:metrics\"]\n",
+        directory.path().display()
+    );
+    fs::write(within("postrider.toml"), config).unwrap();
+    let postrider = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
+        command.args(["--config", &within("postrider.toml")]).args(arguments).kill_on_drop(true);
+        command
+    };
+    let mut program = Command::new(activate)
+        .args(["-l", &within("lmtp.sock"), "-l", &within("metrics.sock"), "--fdname=lmtp:metrics"])
+        .arg(env!("CARGO_BIN_EXE_postrider"))
+        .args(["--config", &within("postrider.toml"), "serve", "--log-format", "text"])
+        .stderr(fs::File::create(within("log")).unwrap())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    assert!(said_on(&within("lmtp.sock"), "").await.starts_with("220 mail.example.test"));
+    let figures = said_on(&within("metrics.sock"), "GET /metrics HTTP/1.0\r\n\r\n").await;
+
+    let log = fs::read_to_string(within("log")).unwrap();
+    let said = log.lines().find(|line| line.contains("ERROR")).unwrap();
+    let status = String::from_utf8(postrider(&["status"]).output().await.unwrap().stdout).unwrap();
+    let findings = postrider(&["--json", "doctor", "--no-ports"]).output().await.unwrap();
+    let findings = String::from_utf8(findings.stdout).unwrap();
+    for (source, text) in [("log", said), ("status", &status), ("doctor", &findings)] {
+        assert!(text.contains(&place.to_string()), "{source}: {text}");
+    }
+    assert!(findings.contains("systemctl restart postrider-smtp.socket"), "{findings}");
+    for figure in [
+        format!(
+            "postrider_listener_unopened{{protocol=\"smtp\",listener=\"{place}\",role=\"mta,access,dashboard\"}} 1.0"
+        ),
+        format!("listener=\"unix:{}\",role=\"mta,access,dashboard\"}} 0.0", within("lmtp.sock")),
+    ] {
+        assert!(figures.contains(&figure), "{figure} is missing in\n{figures}");
+    }
+    program.kill().await.unwrap();
+}
+
+/// The first line that is said on a Unix socket, or the whole answer to a request, as soon as somebody listens there.
+async fn said_on(socket: &str, request: &str) -> String {
+    let greeting = async {
+        loop {
+            if let Ok(mut stream) = tokio::net::UnixStream::connect(socket).await {
+                stream.write_all(request.as_bytes()).await.unwrap();
+                let mut said = String::new();
+                match request {
+                    "" => BufReader::new(stream).read_line(&mut said).await.unwrap(),
+                    _ => stream.read_to_string(&mut said).await.unwrap(),
+                };
+                return said;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), greeting).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
