@@ -70,10 +70,14 @@ enum Form {
 struct OwnLines<L>(L);
 
 fn is_wanted(metadata: &Metadata<'_>) -> bool {
+    let is_of = |name: &str| metadata.target().split("::").next() == Some(name);
     let ours = metadata.target().starts_with(env!("CARGO_CRATE_NAME"));
     let most = log::max_level();
-    ours || most == LevelFilter::Trace || metadata.level() <= LevelFilter::Warn
+    ours || most == LevelFilter::Trace || metadata.level() <= LevelFilter::Warn && !ABOUT_OTHERS.into_iter().any(is_of)
 }
+
+/// Libraries that warn of what is odd in messages: whoever writes one could fill the log.
+const ABOUT_OTHERS: [&str; 3] = ["ammonia", "html5ever", "markup5ever"];
 
 impl<L: Log> Log for OwnLines<L> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -189,6 +193,16 @@ mod tests {
             &[("session", "0123".into()), ("count", 3.into()), ("reason", "two words\n\"quoted\"".into())];
         let fields = &fields;
         render(&Record::builder().level(log::Level::Info).args(format_args!("One\r\nline")).key_values(fields).build())
+    }
+
+    #[test]
+    fn what_others_have_written_is_no_warning() {
+        let wanted =
+            |target: &str, level: log::Level| is_wanted(&Metadata::builder().target(target).level(level).build());
+        assert!(wanted("postrider::daemon", log::Level::Trace));
+        assert!(wanted("sqlx::query", log::Level::Warn) && !wanted("sqlx::query", log::Level::Info));
+        assert!(wanted("html5evermore", log::Level::Warn));
+        assert!(!wanted("html5ever::tree_builder", log::Level::Warn) && !wanted("ammonia", log::Level::Error));
     }
 
     #[test]

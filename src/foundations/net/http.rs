@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::middleware::map_request;
+use axum::http::{StatusCode, Version, header};
+use axum::middleware::{Next, from_fn, map_request};
+use axum::response::{IntoResponse, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -42,7 +44,7 @@ pub async fn serve_http(
     let Some(connection) = connection.secured().await else { return Ok(()) };
     let stall = settings.stall.duration();
     let arriving = move |request: Request| async move { request.map(|body| Body::new(Arriving::new(body, stall))) };
-    let service = TowerToHyperService::new(router.layer(map_request(arriving)));
+    let service = TowerToHyperService::new(router.layer(from_fn(named)).layer(map_request(arriving)));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from(settings.header_timeout))
@@ -58,6 +60,20 @@ pub async fn serve_http(
     serving.as_mut().graceful_shutdown();
     // Who sends or takes an octet now and then does not stand still, and is not served for ever either.
     tokio::time::timeout(settings.lifetime.duration(), serving).await.unwrap_or(Ok(()))
+}
+
+/// RFC 9112 §3.2: a request says once which host it is for; HTTP/1.0 need not. Whoever passes requests on could take another
+/// one for it than we do.
+async fn named(request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    match (hosts, request.version()) {
+        (1, _) | (0, Version::HTTP_10 | Version::HTTP_09) => next.run(request).await,
+        _ => {
+            let why = "a request says in one Host field, and no more than one, which host it is for\n";
+            // What may follow on the connection was perhaps meant for another server.
+            (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")], why).into_response()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +137,27 @@ mod tests {
         let (mut client, done) = served(impatient(), &tasks);
         client.write_all(b"GET /give HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         soon(done).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_names_one_host() {
+        let tasks = Tasks::new();
+        for (version, hosts, wanted) in [
+            ("1.1", "Host: x\r\n", "200"),
+            ("1.1", "Host:\r\n", "200"),
+            ("1.1", "", "400"),
+            ("1.1", "Host: x\r\nhost: y\r\n", "400"),
+            ("1.0", "", "200"),
+            ("1.0", "Host: x\r\nHost: x\r\n", "400"),
+        ] {
+            let (mut client, done) = served(HttpSettings::default(), &tasks);
+            let request = format!("POST /take HTTP/{version}\r\n{hosts}Content-Length: 0\r\nConnection: close\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            soon(client.read_to_string(&mut answer)).await.unwrap();
+            assert_eq!(answer.split(' ').nth(1), Some(wanted), "{request}{answer}");
+            soon(done).await.unwrap();
+        }
     }
 
     #[tokio::test]

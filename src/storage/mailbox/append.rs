@@ -62,9 +62,7 @@ impl Folder {
         mut record: Record,
     ) -> Result<(u32, u64), Error> {
         let mut state = self.lock();
-        if self.current().gone {
-            return Err(Error::NoFolder(self.name.clone()));
-        }
+        self.still_there()?;
         state.before_change(directories);
         let uid = state.take_uid(&self.name)?;
         record.uid = uid;
@@ -97,6 +95,7 @@ impl Folder {
             return Ok(known.set(keywords));
         }
         let _state = self.lock();
+        self.still_there()?;
         let mut snapshot = (*self.current()).clone();
         // Another program may have added some.
         let mut table: Keywords = keywords_file::read(directories.root()).map_err(self.failed("read the keywords"))?;

@@ -51,10 +51,8 @@ impl Storing<'_> {
     fn batch(&mut self, state: &mut State, uids: &[u32]) -> Result<(), Error> {
         let mut left = uids.to_vec();
         for _ in 0..ATTEMPTS {
+            self.folder.still_there()?;
             let mut snapshot = (*self.folder.current()).clone();
-            if snapshot.gone {
-                return Err(Error::NoFolder(self.folder.name.clone()));
-            }
             let stamp = self.mod_seq.filter(|stamp| *stamp >= snapshot.highest).unwrap_or(snapshot.highest + 1);
             state.before_change(self.directories);
             let mut lost = Vec::new();
@@ -166,10 +164,8 @@ impl Folder {
         let mut removed = Vec::with_capacity(uids.len());
         let mut wanted = uids.to_vec();
         for _ in 0..ATTEMPTS {
+            self.still_there()?;
             let mut snapshot = (*self.current()).clone();
-            if snapshot.gone {
-                return Err(Error::NoFolder(self.name.clone()));
-            }
             wanted.retain(|uid| snapshot.by_uid(*uid).is_some_and(|(record, _)| only.includes(record)));
             let Some(last) = wanted.last() else { break };
             if *last >= state.uid_file.bound {

@@ -124,10 +124,8 @@ impl Folder {
         path: &Path,
         fresh_validity: impl FnOnce() -> u32,
     ) -> Result<Arc<Self>, Error> {
-        let directories = Directories::open(path, account.tenure.clone()).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::NoFolder(name.clone()),
-            _ => Error::io(format!("cannot open `{}`", path.display()), error),
-        })?;
+        let directories =
+            Directories::open(path, account.tenure.clone()).map_err(|error| not_opened(name, path, error))?;
         let failed = |error| Error::io(format!("cannot read the folder `{}`", path.display()), error);
         let keywords = Arc::new(keywords_file::read(directories.root()).map_err(failed)?);
         let fresh_id = || environment.fresh_mailbox_id();
@@ -214,19 +212,27 @@ impl Folder {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Its directories, opened when they are not.
+    /// Its directories, opened when they are not. A folder that another session has deleted or renamed has none any more,
+    /// although there may be another one where it was.
     pub fn directories(self: &Arc<Self>) -> Result<Arc<Directories>, Error> {
         let mut directories = self.directories.lock();
         if let Some(open) = &*directories {
+            self.still_there()?;
             return Ok(Arc::clone(open));
         }
         let open = Directories::open(&self.path, self.account.tenure.clone())
-            .map_err(|error| Error::io(format!("cannot open `{}`", self.path.display()), error))?;
+            .map_err(|error| not_opened(&self.name, &self.path, error))?;
+        self.still_there()?;
         let open = Arc::new(open);
         *directories = Some(Arc::clone(&open));
         drop(directories);
         self.environment.opened(self);
         Ok(open)
+    }
+
+    /// Refuses when another session has deleted or renamed it.
+    pub fn still_there(&self) -> Result<(), Error> {
+        if self.published.borrow().gone { Err(Error::NoFolder(self.name.clone())) } else { Ok(()) }
     }
 
     /// Closes its directories until they are needed again.
@@ -252,9 +258,13 @@ impl Folder {
         }
     }
 
-    /// An error with what was being done to this folder.
+    /// An error with what was being done to this folder. What is missing because another session has deleted the folder is
+    /// no failure of the system.
     pub fn failed<'a>(&'a self, doing: &'a str) -> impl Fn(std::io::Error) -> Error + 'a {
-        move |error| Error::io(format!("cannot {doing} in `{}`", self.path.display()), error)
+        move |error| match (error.kind(), self.still_there()) {
+            (std::io::ErrorKind::NotFound, Err(gone)) => gone,
+            _ => Error::io(format!("cannot {doing} in `{}`", self.path.display()), error),
+        }
     }
 
     /// Writes what the index lacks. Called from the one task that does so, and when the folder is dropped from memory.
@@ -447,6 +457,14 @@ impl State {
         {
             self.seen = now;
         }
+    }
+}
+
+/// Why a folder's directories cannot be opened: perhaps it was deleted or renamed a moment ago.
+fn not_opened(name: &FolderName, path: &Path, error: std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Error::NoFolder(name.clone()),
+        _ => Error::io(format!("cannot open `{}`", path.display()), error),
     }
 }
 

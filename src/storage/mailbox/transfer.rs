@@ -74,9 +74,8 @@ impl Folder {
     ) -> Result<(), Error> {
         let slots = self.translate(from, target, uids)?;
         let (mut from_state, mut state) = lock_both(from, self);
-        if self.current().gone || from.current().gone {
-            return Err(Error::NoFolder(self.name.clone()));
-        }
+        from.still_there()?;
+        self.still_there()?;
         state.before_change(target);
         let result = uids.iter().try_for_each(|uid| {
             for _ in 0..ATTEMPTS {

@@ -27,7 +27,7 @@ pub async fn copy(talk: &mut Conversation, messages: &Messages, to: &RawName) ->
                 None => Done::with(Code::Word("EXPUNGEISSUED"), "The messages are gone already"),
             })
         }
-        Err(error) => Err(trouble_into(talk, &error)),
+        Err(error) => Err(trouble_into(talk, &to, &error)),
     }
 }
 
@@ -44,7 +44,7 @@ pub async fn move_to(talk: &mut Conversation, messages: &Messages, to: &RawName)
     }
     let copied = match selected.view.move_to(&uids, &to, Missing::Fail).await {
         Ok(copied) => copied,
-        Err(error) => return Err(trouble_into(talk, &error)),
+        Err(error) => return Err(trouble_into(talk, &to, &error)),
     };
     teach(talk, &to, &copied);
     let State::Selected(account, selected) = &mut talk.state else {

@@ -1,5 +1,6 @@
 //! GETMETADATA and SETMETADATA (RFC 5464).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::trouble;
@@ -24,18 +25,20 @@ pub async fn get(talk: &mut Conversation, get: GetMetadata) -> Outcome {
         Err(error) => return Err(trouble(talk, &error)),
     };
     let mut told: Vec<(&str, Option<&[u8]>)> = Vec::new();
+    // Each once, however often it is asked for.
+    let mut known = BTreeSet::new();
     let mut largest = None;
     for entry in &get.entries {
         let found = all.iter().filter(|(name, _)| get.depth.reaches(entry, name));
         for (name, value) in found {
             if get.max_size.is_some_and(|most| value.len() as u64 > most) {
                 largest = largest.max(Some(value.len() as u64));
-            } else if told.iter().all(|(known, _)| known != name) {
+            } else if known.insert(name.as_str()) {
                 told.push((name, Some(value)));
             }
         }
         // An entry that was asked for by its name and is not there has no value.
-        if get.depth == Depth::Zero && !all.contains_key(entry.as_str()) {
+        if get.depth == Depth::Zero && !all.contains_key(entry.as_str()) && known.insert(entry.as_str()) {
             told.push((entry.as_str(), None));
         }
     }

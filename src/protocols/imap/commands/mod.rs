@@ -132,10 +132,10 @@ pub(super) fn trouble(talk: &Conversation, error: &mailbox::Error) -> Trouble {
     Trouble::coded(super::outcome::code(kind), text)
 }
 
-/// As [`trouble`], with TRYCREATE where the target folder is missing (RFC 9051 §6.3.12, §6.4.7).
-pub(super) fn trouble_into(talk: &Conversation, error: &mailbox::Error) -> Trouble {
+/// As [`trouble`], with TRYCREATE where the target folder is missing (RFC 9051 §6.3.12, §6.4.7); the other one may be, too.
+pub(super) fn trouble_into(talk: &Conversation, to: &FolderName, error: &mailbox::Error) -> Trouble {
     match error {
-        mailbox::Error::NoFolder(_) => Trouble::coded("TRYCREATE", "There is no such mailbox"),
+        mailbox::Error::NoFolder(missing) if missing == to => Trouble::coded("TRYCREATE", "There is no such mailbox"),
         error => trouble(talk, error),
     }
 }

@@ -189,6 +189,44 @@ async fn folders_come_and_go() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_another_session_takes_away_is_missing_and_nothing_worse() {
+    let store = Store::new().await;
+    let change = FlagChange {
+        operation: FlagOperation::Add,
+        flags: Flags::SEEN,
+        keywords: vec![Keyword::parse("new").unwrap()],
+        unchanged_since: None,
+    };
+    // With and without another folder where it was.
+    for (old, new) in [("Renamed", Some("Elsewhere")), ("Deleted", None), ("Again", None)] {
+        store.user.create(&name(old)).await.unwrap();
+        let uid = uid(store.append(old, "x").await);
+        let view = store.view(old).await;
+        match new {
+            Some(new) => store.user.rename(&name(old), &name(new)).await.unwrap(),
+            None => store.user.delete(&name(old)).await.unwrap(),
+        }
+        if old == "Again" {
+            store.user.create(&name(old)).await.unwrap();
+            store.append(old, "another").await;
+        }
+        let target = name("Archive");
+        let failures = [
+            view.store_flags(&[uid], &change).await.map(|_| ()),
+            view.copy(&[uid], &target, Missing::Fail, None).await.map(|_| ()),
+            view.move_to(&[uid], &target, Missing::Fail).await.map(|_| ()),
+            view.remove(&[uid]).await.map(|_| ()),
+            view.body(uid).await.map(|_| ()),
+        ];
+        for failure in failures {
+            assert!(matches!(&failure, Err(Error::NoFolder(gone)) if gone.as_str() == old), "{old}: {failure:?}");
+        }
+        assert_eq!(store.view("Archive").await.len(), 0);
+    }
+    assert_eq!(store.view("Again").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_programs_are_noticed() {
     let store = Store::new().await;
     store.append("INBOX", "one\r\n").await;

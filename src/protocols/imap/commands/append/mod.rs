@@ -97,7 +97,7 @@ async fn store(
     let (flags, keywords) = split_flags(&message.flags)?;
     let options = AppendOptions { flags, keywords, internal_date: message.date, quota, missing: Missing::Fail };
     let stored = user.append(folder, &Message::new(binary::without_nul(message.bytes)), options).await;
-    stored.map_err(|error| trouble_into(talk, &error))
+    stored.map_err(|error| trouble_into(talk, folder, &error))
 }
 
 /// Takes back what the failed command has stored already.
