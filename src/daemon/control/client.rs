@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
-use super::request::{Answer, Complaint, Request};
+use super::request::{Answer, Complaint, Request, Status};
 use super::{Reach, socket};
 use crate::config::Role;
 use crate::daemon::ServerSettings;
