@@ -12,6 +12,7 @@ pub mod files;
 pub mod ids;
 pub mod mail;
 pub mod net;
+pub mod processor;
 pub mod secret;
 pub mod settings;
 pub mod tasks;

@@ -34,6 +34,9 @@ crate::settings! {
         /// Largest compiled regular expression. One that would be larger is a mistake, or, when it comes from a variable, ends
         /// the script.
         pub regex_size: ByteSize = ByteSize::kib(256),
+        /// How large the compiled regular expressions of one script may be together, each counted as 4, 16 or 64 KiB or as
+        /// `regex_size`. More are a mistake. Those made of variables are counted as work.
+        pub regex_total: ByteSize = ByteSize::mib(8),
         /// How much work one script may do for one message, in octets looked at; each command counts as a hundred. More ends
         /// the script.
         pub work: u64 = 200_000_000,

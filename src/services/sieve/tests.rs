@@ -3,6 +3,7 @@
 use super::*;
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::mail::Message;
+use crate::foundations::settings::ByteSize;
 
 /// A world with two folders, a script that is there, and a handle that has been seen.
 #[derive(Debug)]
@@ -172,6 +173,20 @@ fn mistakes_are_all_told_with_their_places() {
         );
     }
     assert_eq!(told.len(), 5, "{told:#?}");
+}
+
+#[test]
+fn regular_expressions_have_room_together() {
+    let settings = SieveSettings { regex_total: ByteSize::kib(16), ..SieveSettings::default() };
+    let script = |keys: usize| {
+        let keys: Vec<String> = (0..keys).map(|n| format!("\"^a{n}$\"")).collect();
+        format!("require \"regex\";\nif header :regex \"subject\" [{}] {{ discard; }}", keys.join(",\n"))
+    };
+    assert!(compile(script(4).as_bytes(), &settings).is_ok());
+    let mistakes = compile(script(6).as_bytes(), &settings).unwrap_err();
+    let lines: Vec<u32> = mistakes.iter().map(|mistake| mistake.line).collect();
+    assert_eq!(lines, [6, 7]);
+    assert!(mistakes[0].to_string().contains("more than 16384 octets"), "{}", mistakes[0]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::Driver;
 use crate::foundations::address::Address;
 use crate::foundations::event::{Event, EventKind};
+use crate::foundations::processor;
 use crate::foundations::wire::managesieve::Reply;
 use crate::protocols::managesieve::answers;
 use crate::protocols::managesieve::session::Wish;
@@ -102,11 +103,11 @@ impl Driver<'_> {
     /// Compiles a script on a thread that may take its time.
     async fn compile(&self, source: Vec<u8>) -> Result<(Vec<u8>, Result<Compiled, Vec<Mistake>>), scripts::Error> {
         let settings = self.room.needs.sieve.get();
-        let job = tokio::task::spawn_blocking(move || {
+        let compiled = processor::in_turn(move || {
             let compiled = compile(&source, &settings);
             (source, compiled)
         });
-        job.await.map_err(|_| scripts::Error::Closing)
+        compiled.await.map_err(|_| scripts::Error::Closing)
     }
 
     fn changed(&self, what: &'static str, name: Option<&ScriptName>, more: impl FnOnce(Event) -> Event) {

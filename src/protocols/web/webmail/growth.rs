@@ -2,7 +2,7 @@
 //!
 //! A tree can be far larger than the markup it is made of: where elements such as `font` are left open, every paragraph that follows
 //! has them all again, with all their attributes (HTML §13.2.4.3). And time can grow with the square of what is open at the same time,
-//! or of the attributes of one tag. So the markup is first read by the same parser into a tree of which nothing is kept, piece by
+//! or of the attributes of one tag, or, when the tree is printed, of the octets of a text that must be escaped. So the markup is first read by the same parser into a tree of which nothing is kept, piece by
 //! piece, for as long as all that stays within bounds.
 
 use std::borrow::Cow;
@@ -19,6 +19,9 @@ const MOST_MADE: usize = 300_000;
 const MOST_OPEN: usize = 512;
 /// Blanks, slashes and quotes within one tag: there are no more attributes in it.
 const MOST_IN_TAG: usize = 32_000;
+/// Octets that are looked through when the tree is printed: after each `&` and each octet 0xC2, with which a no-break space
+/// begins, the printer looks for the next `<` or `>`, to the end of the text if there is none.
+const MOST_SEARCHED: u64 = 1 << 34;
 /// Octets given to the parser at once, unless a tag begins before.
 const PIECE: usize = 1 << 10;
 
@@ -35,7 +38,9 @@ pub(super) fn bounded(markup: &str) -> &str {
         let separates = |octet: &u8| octet.is_ascii_whitespace() || matches!(octet, b'/' | b'"' | b'\'');
         // While a tag is not at its end, nothing becomes of it.
         in_tag = if state.0.touched.take() { 0 } else { in_tag + piece.bytes().filter(separates).count() };
-        if state.0.made.get() > MOST_MADE || state.0.open.get() > MOST_OPEN || in_tag > MOST_IN_TAG {
+        let counts = &state.0;
+        let is_searched_long = counts.searched.get() > MOST_SEARCHED;
+        if counts.made.get() > MOST_MADE || counts.open.get() > MOST_OPEN || in_tag > MOST_IN_TAG || is_searched_long {
             return &markup[..at];
         }
         at += piece.len();
@@ -56,6 +61,19 @@ struct Counts {
     made: Cell<usize>,
     open: Cell<usize>,
     touched: Cell<bool>,
+    searched: Cell<u64>,
+    /// Octets to be escaped in the text that further text may be added to.
+    in_text: Cell<u64>,
+    /// In text that was moved before a table, which may all become one.
+    in_moved_text: Cell<u64>,
+}
+
+impl Counts {
+    /// Text that comes after what has so many octets to be escaped.
+    fn add_text(&self, text: &str, escaped: &Cell<u64>) {
+        escaped.set(escaped.get() + text.bytes().filter(|octet| matches!(octet, b'&' | 0xC2)).count() as u64);
+        self.searched.set(self.searched.get().saturating_add(escaped.get().saturating_mul(text.len() as u64)));
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -91,6 +109,13 @@ impl Counting {
     fn touch(&self) {
         self.0.0.touched.set(true);
     }
+
+    fn append_moved(&self, what: &NodeOrText<Rc<Node>>) {
+        self.touch();
+        if let NodeOrText::AppendText(text) = what {
+            self.0.0.add_text(text, &self.0.0.in_moved_text);
+        }
+    }
 }
 
 impl TreeSink for Counting {
@@ -118,6 +143,9 @@ impl TreeSink for Counting {
     fn create_element(&self, name: QualName, attributes: Vec<Attribute>, _: ElementFlags) -> Rc<Node> {
         self.touch();
         self.0.0.made.set(self.0.0.made.get() + 1 + attributes.len());
+        for attribute in &attributes {
+            self.0.0.add_text(&attribute.value, &Cell::new(0));
+        }
         self.node(name)
     }
 
@@ -129,12 +157,16 @@ impl TreeSink for Counting {
         self.nameless()
     }
 
-    fn append(&self, _: &Rc<Node>, _: NodeOrText<Rc<Node>>) {
+    fn append(&self, _: &Rc<Node>, what: NodeOrText<Rc<Node>>) {
         self.touch();
+        match what {
+            NodeOrText::AppendText(text) => self.0.0.add_text(&text, &self.0.0.in_text),
+            NodeOrText::AppendNode(_) => self.0.0.in_text.set(0),
+        }
     }
 
-    fn append_based_on_parent_node(&self, _: &Rc<Node>, _: &Rc<Node>, _: NodeOrText<Rc<Node>>) {
-        self.touch();
+    fn append_based_on_parent_node(&self, _: &Rc<Node>, _: &Rc<Node>, what: NodeOrText<Rc<Node>>) {
+        self.append_moved(&what);
     }
 
     fn append_doctype_to_document(&self, _: StrTendril, _: StrTendril, _: StrTendril) {
@@ -151,8 +183,8 @@ impl TreeSink for Counting {
 
     fn set_quirks_mode(&self, _: QuirksMode) {}
 
-    fn append_before_sibling(&self, _: &Rc<Node>, _: NodeOrText<Rc<Node>>) {
-        self.touch();
+    fn append_before_sibling(&self, _: &Rc<Node>, what: NodeOrText<Rc<Node>>) {
+        self.append_moved(&what);
     }
 
     fn add_attrs_if_missing(&self, _: &Rc<Node>, _: Vec<Attribute>) {
@@ -184,6 +216,9 @@ mod tests {
             "word ".repeat(200_000),
             format!("<!-- {} -->x", "a b".repeat(10_000)),
             "ä".repeat(3_000),
+            "Fish &amp; chips&nbsp;".repeat(2_000),
+            "<p>&nbsp;</p>".repeat(50_000),
+            format!("<a href=\"/?{}\">x</a>", "a=1&b=2&".repeat(1_000)).repeat(50),
             "a < b <".to_owned(),
             String::new(),
         ] {
@@ -206,6 +241,13 @@ mod tests {
             "<p>".to_owned() + &open(20_000, ""),
             "<div>".repeat(30_000),
             "<table><tr><td>".repeat(10_000),
+            // After each the rest is looked through.
+            "&amp;".repeat(400_000),
+            "&".repeat(400_000),
+            "&</x>".repeat(400_000),
+            "\u{a0}".repeat(400_000),
+            format!("<p title=\"{}\">x", "&".repeat(400_000)),
+            format!("<table>{}", "&<tr>".repeat(200_000)),
             // Each is compared with those before it.
             format!("<a{}>x", (0..100_000).map(|n| format!(" {n}")).collect::<String>()),
             format!("<a{}>x", (0..100_000).map(|n| format!(" =<{n}")).collect::<String>()),

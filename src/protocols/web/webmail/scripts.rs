@@ -16,6 +16,7 @@ use super::Room;
 use super::answer::{Answer, Asked, Problem, Wish};
 use super::door::Reader;
 use crate::foundations::event::{Event, EventKind};
+use crate::foundations::processor;
 use crate::services::sieve::rules::{Foreign, RuleSet, Wrong, read};
 use crate::services::sieve::{Mistake, compile};
 use crate::storage::scripts::{Home, Old, ScriptName};
@@ -281,7 +282,7 @@ fn tag(source: &[u8]) -> String {
 /// Compiles a script, on a thread that may take its time, and reads it as rules.
 async fn judge(room: &Room, source: Vec<u8>) -> Answer<Judgement> {
     let settings = room.needs.sieve.get();
-    let job = tokio::task::spawn_blocking(move || {
+    let judged = processor::in_turn(move || {
         let places = |mistakes: Vec<Mistake>| -> Vec<Place> { mistakes.into_iter().take(MOST).map(place).collect() };
         let (mistakes, warnings) = match compile(&source, &settings) {
             Ok(compiled) => (Vec::new(), places(compiled.warnings)),
@@ -295,7 +296,7 @@ async fn judge(room: &Room, source: Vec<u8>) -> Answer<Judgement> {
         };
         Judgement { source, rules, foreign, wrongs: Vec::new(), mistakes, warnings }
     });
-    Ok(job.await?)
+    Ok(judged.await?)
 }
 
 async fn judge_rules(room: &Room, rules: RuleSet) -> Answer<Judgement> {

@@ -28,6 +28,7 @@ pub(super) fn check(
 ) -> Program {
     let mut checker = Checker {
         settings,
+        regular_room: settings.regex_total.get(),
         vocabulary,
         mistakes,
         warnings,
@@ -47,6 +48,8 @@ pub(super) fn check(
 /// What is known so far.
 pub(super) struct Checker<'c> {
     pub(super) settings: &'c SieveSettings,
+    /// What is left of `regex_total`.
+    pub(super) regular_room: u64,
     vocabulary: Option<&'c dyn Vocabulary>,
     mistakes: &'c mut Vec<Mistake>,
     warnings: &'c mut Vec<Mistake>,

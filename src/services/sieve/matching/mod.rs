@@ -6,11 +6,12 @@ mod regular;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 pub(super) use comparator::Comparator;
 pub(super) use regular::Regular;
 
-use super::check::Arguments;
+use super::check::{Arguments, Checker};
 use super::program::Value;
 use super::run::{Halt, Run};
 use super::syntax::Position;
@@ -81,7 +82,7 @@ pub(super) struct Matcher {
 struct Key {
     value: Value,
     /// The compiled expression, when it does not depend on variables.
-    regex: Option<Regular>,
+    regex: Option<Arc<Regular>>,
 }
 
 impl Matching {
@@ -149,19 +150,42 @@ impl Matching {
     pub(super) fn with(self, arguments: &mut Arguments<'_, '_>, keys: Vec<(Position, Value)>) -> Matcher {
         let keys = keys.into_iter().map(|(at, value)| {
             let constant = value.constant().filter(|_| self.kind == Kind::Regex);
-            let regex = constant.map(|text| regular::compile(text, self.comparator, arguments.checker.settings));
+            let regex = constant.map(|text| Self::regular(self.comparator, arguments.checker, text));
             let regex = match regex {
                 Some(Err(why)) => {
                     arguments.wrong_at(at, format!("invalid regular expression: {why}"));
                     None
                 }
-                Some(Ok(regex)) => Some(regex),
+                Some(Ok(regex)) => Some(Arc::new(regex)),
                 None => None,
             };
             Key { value, regex }
         });
         let keys = keys.collect();
         Matcher { matching: self, keys }
+    }
+
+    /// An expression that stands in the script, as long as there is room for it.
+    fn regular(comparator: Comparator, checker: &mut Checker<'_>, text: &str) -> Result<Regular, String> {
+        let settings = checker.settings;
+        let full = || {
+            let most = settings.regex_total.get();
+            format!("together with those before it, it would take more than {most} octets when compiled; write fewer")
+        };
+        if checker.regular_room == 0 {
+            return Err(full());
+        }
+        let compiled = regular::compile(text, comparator, settings);
+        // One that is refused has been as much work.
+        let size = compiled.as_ref().map_or(settings.regex_size.get(), Regular::size);
+        match checker.regular_room.checked_sub(size) {
+            Some(left) => checker.regular_room = left,
+            None => {
+                checker.regular_room = 0;
+                return compiled.and_then(|_| Err(full()));
+            }
+        }
+        compiled
     }
 }
 
@@ -211,27 +235,29 @@ impl Matcher {
     fn prepare<'k>(&self, run: &mut Run<'_, '_>, key: &'k Key) -> Result<Prepared<'k>, Halt> {
         let text = key.value.get(run)?;
         let regex = match (&key.regex, self.matching.kind) {
-            (Some(regex), _) => Some(Cow::Borrowed(regex)),
-            (None, Kind::Regex) => self.regular(run, &text)?.map(Cow::Owned),
+            (Some(regex), _) => Some(Arc::clone(regex)),
+            (None, Kind::Regex) => self.regular(run, &text)?,
             _ => None,
         };
         Ok(Prepared { text, regex })
     }
 
     /// An expression that depends on variables, compiled anew unless it was among the last ones.
-    fn regular(&self, run: &mut Run<'_, '_>, text: &str) -> Result<Option<Regular>, Halt> {
+    fn regular(&self, run: &mut Run<'_, '_>, text: &str) -> Result<Option<Arc<Regular>>, Halt> {
         let comparator = self.matching.comparator;
         let known = run.regulars.iter().find(|known| known.0 == comparator && known.1 == text);
         if let Some((_, _, regular)) = known {
-            return Ok(Some(regular.clone()));
+            return Ok(Some(Arc::clone(regular)));
         }
-        run.spend(run.settings.regex_size.len().saturating_mul(4))?;
+        let length = text.len().saturating_mul(COMPILED_OCTET);
+        run.spend(run.settings.regex_size.len().saturating_mul(4).saturating_add(length))?;
         match regular::compile(text, comparator, run.settings) {
             Ok(regular) => {
+                let regular = Arc::new(regular);
                 if run.regulars.len() >= KNOWN_REGULARS {
                     run.regulars.remove(0);
                 }
-                run.regulars.push((comparator, text.to_owned(), regular.clone()));
+                run.regulars.push((comparator, text.to_owned(), Arc::clone(&regular)));
                 Ok(Some(regular))
             }
             // It may come from the message: then nothing matches, and the script goes on.
@@ -268,11 +294,14 @@ impl Matcher {
 
 struct Prepared<'k> {
     text: Cow<'k, str>,
-    regex: Option<Cow<'k, Regular>>,
+    regex: Option<Arc<Regular>>,
 }
 
 /// The whole match and 32 groups.
 const MAX_CAPTURES: usize = 33;
+
+/// What compiling one octet of an expression costs, in octets of work.
+const COMPILED_OCTET: usize = 2048;
 
 /// How many expressions made of variables are kept for the next time.
 const KNOWN_REGULARS: usize = 8;

@@ -13,6 +13,8 @@ pub(in crate::services::sieve) struct Regular {
     regex: Regex,
     /// What looking at one octet costs, in octets of work.
     cost: usize,
+    /// Octets it was given when it was compiled.
+    size: u64,
 }
 
 /// Sizes that are tried one after the other, and what expressions of that size cost for each octet they look at: the larger an
@@ -23,6 +25,8 @@ const COST_OF_LARGER: usize = 128;
 const LONGEST: usize = 16 << 10;
 /// Classes such as `\w` in an expression.
 const MOST_CLASSES: usize = 100;
+/// Characters beyond ASCII in the ranges within brackets of an expression, such as `[à-ÿ]`, together.
+const MOST_IN_RANGES: u32 = 1 << 17;
 
 /// Compiles an expression; the error is a part of a sentence.
 pub(super) fn compile(text: &str, comparator: Comparator, settings: &SieveSettings) -> Result<Regular, String> {
@@ -35,7 +39,10 @@ pub(super) fn compile(text: &str, comparator: Comparator, settings: &SieveSettin
     if text.as_bytes().windows(2).filter(|pair| is_class(pair)).count() > MOST_CLASSES {
         return Err(format!("it has more than {MOST_CLASSES} classes such as `\\w`; make it simpler"));
     }
-    let pattern = translate(text);
+    let Translated { pattern, in_ranges } = translate(text);
+    if in_ranges > MOST_IN_RANGES {
+        return Err(format!("its ranges have more than {MOST_IN_RANGES} characters; make them smaller"));
+    }
     let most = settings.regex_size.len();
     let mut builder = RegexBuilder::new(&pattern);
     builder
@@ -44,7 +51,7 @@ pub(super) fn compile(text: &str, comparator: Comparator, settings: &SieveSettin
         .dot_matches_new_line(true);
     for (size, cost) in CLASSES.iter().filter(|(size, _)| *size < most) {
         if let Ok(regex) = builder.size_limit(*size).build() {
-            return Ok(Regular { regex, cost: *cost });
+            return Ok(Regular { regex, cost: *cost, size: *size as u64 });
         }
     }
     let regex = builder.size_limit(most).build().map_err(|error| match error {
@@ -54,12 +61,16 @@ pub(super) fn compile(text: &str, comparator: Comparator, settings: &SieveSettin
         // The last line says what; those before it draw a picture.
         other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
     })?;
-    Ok(Regular { regex, cost: COST_OF_LARGER })
+    Ok(Regular { regex, cost: COST_OF_LARGER, size: settings.regex_size.get() })
 }
 
 impl Regular {
     pub(super) const fn cost(&self) -> usize {
         self.cost
+    }
+
+    pub(super) const fn size(&self) -> u64 {
+        self.size
     }
 
     /// What the whole and each group matched.
@@ -76,14 +87,22 @@ impl Regular {
 
 const MAX_NESTING: u32 = 64;
 
+/// An expression in the words of the `regex` crate.
+#[derive(Debug, Default)]
+struct Translated {
+    pattern: String,
+    /// Characters in ranges that end beyond ASCII: each is looked up for its other cases.
+    in_ranges: u32,
+}
+
 /// Inside brackets POSIX gives a meaning to fewer characters than the `regex` crate does.
-fn translate(text: &str) -> String {
-    let mut translated = String::with_capacity(text.len() + 8);
+fn translate(text: &str) -> Translated {
+    let mut translated = Translated { pattern: String::with_capacity(text.len() + 8), in_ranges: 0 };
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
-        translated.push(character);
+        translated.pattern.push(character);
         match character {
-            '\\' => translated.extend(characters.next()),
+            '\\' => translated.pattern.extend(characters.next()),
             '[' => brackets(&mut characters, &mut translated),
             _ => {}
         }
@@ -92,33 +111,42 @@ fn translate(text: &str) -> String {
 }
 
 /// After the `[`, up to and with the `]`.
-fn brackets(characters: &mut std::iter::Peekable<std::str::Chars<'_>>, translated: &mut String) {
-    translated.extend(characters.next_if_eq(&'^'));
+fn brackets(characters: &mut std::iter::Peekable<std::str::Chars<'_>>, translated: &mut Translated) {
+    let Translated { pattern, in_ranges } = translated;
+    pattern.extend(characters.next_if_eq(&'^'));
     if characters.next_if_eq(&']').is_some() {
-        translated.push_str("\\]");
+        pattern.push_str("\\]");
     }
+    let mut before = None;
     while let Some(character) = characters.next() {
         match character {
             ']' => {
-                translated.push(']');
+                pattern.push(']');
                 return;
             }
             // A class such as [:alpha:].
             '[' if characters.peek() == Some(&':') => {
-                translated.push('[');
+                pattern.push('[');
                 for inner in characters.by_ref() {
-                    translated.push(inner);
+                    pattern.push(inner);
                     if inner == ']' {
                         break;
                     }
                 }
             }
             '[' | '\\' | '&' | '~' => {
-                translated.push('\\');
-                translated.push(character);
+                pattern.push('\\');
+                pattern.push(character);
             }
-            other => translated.push(other),
+            '-' => {
+                if let (Some(from), Some(to)) = (before, characters.peek().filter(|to| !to.is_ascii())) {
+                    *in_ranges = in_ranges.saturating_add(u32::from(*to).saturating_sub(u32::from(from)));
+                }
+                pattern.push('-');
+            }
+            other => pattern.push(other),
         }
+        before = Some(character);
     }
 }
 
@@ -133,5 +161,8 @@ mod tests {
         assert!(compiles(&"\\d".repeat(10)));
         assert!(!compiles(&"\\pL".repeat(MOST_CLASSES + 1)));
         assert!(!compiles(&"a".repeat(LONGEST + 1)));
+        assert!(compiles("^[à-ÿ]+$") && compiles("[\u{1}-\u{ffff}]") && compiles("[-ÿ]"));
+        assert!(!compiles(&format!("[{}]", "a-z\u{100}-\u{ffff}".repeat(700))));
+        assert!(!compiles(&"[a-\u{10ffff}]".repeat(2)));
     }
 }

@@ -61,7 +61,7 @@ pub(super) struct Run<'r, 'a> {
     /// The part that the innermost `foreverypart` is at.
     pub(super) part: Option<usize>,
     /// Expressions made of variables that were compiled last.
-    pub(super) regulars: Vec<(Comparator, String, Regular)>,
+    pub(super) regulars: Vec<(Comparator, String, Arc<Regular>)>,
     /// What made the last test true, for the trace.
     pub(super) because: Option<String>,
     pub(super) trace: Vec<Step>,

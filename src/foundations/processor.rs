@@ -1,0 +1,54 @@
+//! Work for the processor that clients can ask for as often as they like.
+
+use std::sync::{Arc, LazyLock};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
+
+/// As many turns as there are processors: with more at the same time everybody else would wait, and threads that may block,
+/// of which there are only so many, would be missing where files are read.
+static TURNS: LazyLock<Arc<Semaphore>> =
+    LazyLock::new(|| Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, Into::into))));
+
+/// Does it on a thread that may block, when it has its turn, which lasts to the end of the work even if whoever asked goes
+/// away.
+///
+/// # Errors
+/// The work panicked, or the runtime is ending.
+pub async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    // Nobody closes the turns.
+    let turn = Arc::clone(&TURNS).acquire_owned().await.ok();
+    let job = tokio::task::spawn_blocking(move || {
+        let result = work();
+        drop(turn);
+        result
+    });
+    job.await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_at_once_than_there_are_processors() {
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let turns = std::thread::available_parallelism().map_or(1, Into::into);
+        let jobs = (0..turns * 4).map(|_| {
+            let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+            in_turn(move || {
+                most.fetch_max(now.fetch_add(1, Ordering::AcqRel) + 1, Ordering::AcqRel);
+                std::thread::sleep(Duration::from_millis(5));
+                now.fetch_sub(1, Ordering::AcqRel);
+            })
+        });
+        // Those of other tests of this process are counted nowhere here, but wait with these.
+        assert!(join_all(jobs).await.iter().all(Result::is_ok));
+        assert!((1..=turns).contains(&most.load(Ordering::Acquire)));
+    }
+}
