@@ -29,6 +29,8 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, outbound: Outbound,
     }
     tasks.spawn(parts.login.clone().watch_over(tasks.clone()));
     let Some(queue) = &parts.queue else { return };
+    let filter = Arc::clone(&parts.filter);
+    tasks.spawn(async move { filter.read_rules().await });
     let rotation = Rotation::new(RotationParts {
         settings: lives.spam.clone(),
         resolver: Arc::clone(&resolver),

@@ -180,6 +180,9 @@ impl Daemon {
         }
         log::set_level(config.server.log_level);
         self.parts.lives.set(&config);
+        if self.parts.queue.is_some() {
+            self.parts.filter.read_rules().await;
+        }
         let certificates = self.parts.certificates.reload().await.map_err(Error::Certificates);
         let accounts = declared::reconcile(&self.parts, &config).await;
         self.parts.directory.forget();

@@ -13,6 +13,7 @@ mod autolearn;
 pub mod carried;
 mod clamav;
 pub mod classifier;
+mod compiled;
 mod decide;
 pub mod dns_lists;
 mod endpoint;
@@ -38,11 +39,12 @@ mod verdict;
 pub mod view;
 mod waiting;
 
+pub use compiled::load_rules;
 pub use endpoint::Endpoint;
 pub use examine::{Examined, Examiner, Inquiry};
 pub use glance::forged;
 pub use learning::lesson;
-pub use pipeline::{Filter, load_rules};
+pub use pipeline::Filter;
 pub use reporting::CountedPolicy;
 pub use score::{Assessment, assess};
 pub use settings::{

@@ -5,19 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 
 use super::authentication::{self, Authentication, Authenticator, Client, Iprev};
 use super::autolearn::Autolearner;
 use super::classifier::{Limits, Owner, Store, Table};
+use super::compiled::Compiled;
 use super::decide::{self, Evidence};
 use super::glance::{Glance, forged};
 use super::helpers;
 use super::language::{Readers, Reading};
 use super::reputation::{Book, Claims, Standing, standing};
-use super::rules::{BUILTIN, Facts, Points, RuleSet};
+use super::rules::{Facts, Points, RuleSet};
 use super::score::{Assessment, assess};
-use super::settings::RuleSettings;
 use super::signing::Signing;
 use super::verdict::without;
 use super::view::View;
@@ -45,7 +44,7 @@ pub struct Filter {
     reports: Option<Reports>,
     /// What separates the tags of recipients from the names of their mailboxes.
     tags: Live<RoutingSettings>,
-    compiled: Mutex<Option<(Arc<FilterSettings>, Arc<RuleSet>)>>,
+    compiled: Compiled,
     signing: Signing,
 }
 
@@ -112,7 +111,7 @@ impl Filter {
             autolearner: Autolearner::default(),
             reports: None,
             tags: Live::default(),
-            compiled: Mutex::new(None),
+            compiled: Compiled::default(),
             signing: Signing::default(),
         }
     }
@@ -172,24 +171,13 @@ impl Filter {
         self.signing.sign_with(keys);
     }
 
-    /// The rules in force. They are compiled when the settings have changed; what cannot be used is logged line by line.
-    pub fn rules(&self) -> Arc<RuleSet> {
-        self.rules_for(&self.settings.get())
-    }
-
-    fn rules_for(&self, settings: &Arc<FilterSettings>) -> Arc<RuleSet> {
-        let mut compiled = self.compiled.lock();
-        if let Some((known, rules)) = &*compiled
-            && Arc::ptr_eq(known, settings)
-        {
-            return Arc::clone(rules);
+    /// Reads the rule files of the settings, so that their mistakes are told before the first message comes. Our own rules
+    /// have none, and take memory that a server without mail does not need.
+    pub async fn read_rules(&self) {
+        let settings = self.settings.get();
+        if settings.enabled && !settings.rules.files.is_empty() {
+            self.compiled.of(&settings).await;
         }
-        let rules = Arc::new(load_rules(&settings.rules));
-        for complaint in rules.complaints() {
-            log::warn!(file:% = complaint.file, line = complaint.line; "filter: {complaint}");
-        }
-        *compiled = Some((Arc::clone(settings), Arc::clone(&rules)));
-        rules
     }
 
     /// What is to be done with the message. Never fails, and takes no longer than the deadlines of the settings.
@@ -313,7 +301,7 @@ impl Filter {
         signals.extend(standing.signals.iter().cloned());
         Arc::new(Known {
             bytes: bytes.clone(),
-            rules: self.rules_for(settings),
+            rules: self.compiled.of(settings).await,
             settings: Arc::clone(settings),
             site,
             own,
@@ -408,23 +396,6 @@ impl Filter {
             .collect();
         (general, shifts)
     }
-}
-
-/// Compiles the rules of the settings; a file that cannot be read is logged and left out.
-pub fn load_rules(settings: &RuleSettings) -> RuleSet {
-    let mut texts: Vec<(String, String)> = Vec::new();
-    if settings.builtin {
-        texts.push(("builtin.cf".to_owned(), BUILTIN.to_owned()));
-    }
-    for path in &settings.files {
-        match std::fs::read(path) {
-            Ok(bytes) => texts.push((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned())),
-            Err(error) => {
-                log::error!(file:% = path.display(); "filter: the rule file cannot be read and is left out: {error}")
-            }
-        }
-    }
-    RuleSet::compile(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())))
 }
 
 /// Our Authentication-Results field; empty when nothing was checked.

@@ -3,7 +3,7 @@
 use super::trouble;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::{SequenceSet, Uid};
-use crate::foundations::wire::imap::encode::Code;
+use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Numbers, UidSet};
 use crate::protocols::imap::account::{Account, Selected};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
@@ -33,20 +33,23 @@ pub async fn run(talk: &mut Conversation, uids: Option<UidSet>) -> Outcome {
 /// Removes them without a word and leaves the mailbox.
 pub async fn close(talk: &mut Conversation) -> Outcome {
     let State::Selected(_, selected) = &talk.state else { return Err(Trouble::bad("Nothing is selected")) };
-    let mut outcome = Ok(Done::new("Closed"));
     if selected.view.access() == Access::ReadWrite {
         match selected.view.expunge(None).await {
             Ok(uids) => record(talk, &uids),
-            Err(error) => outcome = Err(trouble(talk, &error)),
+            // The mailbox is left all the same: RFC 9051 §6.4.1 knows no NO.
+            Err(error) => {
+                drop(trouble(talk, &error));
+                let text = "What is marked as deleted could not be removed, and is still there";
+                talk.link.out.untagged(Condition::No, None, text);
+            }
         }
     }
-    if let (State::Selected(account, selected), Ok(_)) = (&mut talk.state, &outcome) {
-        // Told to nobody; it moves the highest modification sequence.
-        let _ = selected.view.sync(mailbox::Expunges::Tell);
-        outcome = Ok(done(account, selected, "Closed"));
-    }
+    let State::Selected(account, selected) = &mut talk.state else { return Err(Trouble::bad("Nothing is selected")) };
+    // Told to nobody; it moves the highest modification sequence.
+    let _ = selected.view.sync(mailbox::Expunges::Tell);
+    let closed = done(account, selected, "Closed");
     talk.unselect();
-    outcome
+    Ok(closed)
 }
 
 /// Law 5: what a client removes for good leaves a trace.
