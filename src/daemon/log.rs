@@ -76,8 +76,9 @@ fn is_wanted(metadata: &Metadata<'_>) -> bool {
     ours || most == LevelFilter::Trace || metadata.level() <= LevelFilter::Warn && !ABOUT_OTHERS.into_iter().any(is_of)
 }
 
-/// Libraries that warn of what is odd in messages: whoever writes one could fill the log.
-const ABOUT_OTHERS: [&str; 3] = ["ammonia", "html5ever", "markup5ever"];
+/// Libraries that warn of what is odd in messages and handshakes: whoever sends one could fill the log. What fails because of it
+/// is told by whoever it fails for.
+const ABOUT_OTHERS: [&str; 4] = ["ammonia", "html5ever", "markup5ever", "rustls"];
 
 impl<L: Log> Log for OwnLines<L> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -203,6 +204,7 @@ mod tests {
         assert!(wanted("sqlx::query", log::Level::Warn) && !wanted("sqlx::query", log::Level::Info));
         assert!(wanted("html5evermore", log::Level::Warn));
         assert!(!wanted("html5ever::tree_builder", log::Level::Warn) && !wanted("ammonia", log::Level::Error));
+        assert!(!wanted("rustls::msgs::handshake", log::Level::Warn));
     }
 
     #[test]

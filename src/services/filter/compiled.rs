@@ -11,7 +11,13 @@ use crate::foundations::processor;
 
 /// The rules of the settings for which they were compiled last. Cloning gives another handle.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Compiled(Arc<Mutex<Option<(Arc<FilterSettings>, Arc<RuleSet>)>>>);
+pub(super) struct Compiled(Arc<Mutex<Option<Known>>>);
+
+#[derive(Debug)]
+struct Known {
+    of: Arc<FilterSettings>,
+    rules: Arc<RuleSet>,
+}
 
 impl Compiled {
     /// The rules of these settings. When they are others than before, their files are read and compiled by a thread that may
@@ -35,7 +41,7 @@ impl Compiled {
         for complaint in rules.complaints() {
             log::warn!(file:% = complaint.file, line = complaint.line; "filter: {complaint}");
         }
-        *known = Some((Arc::clone(settings), Arc::clone(&rules)));
+        *known = Some(Known { of: Arc::clone(settings), rules: Arc::clone(&rules) });
         rules
     }
 }
@@ -57,8 +63,8 @@ pub fn load_rules(settings: &RuleSettings) -> RuleSet {
     RuleSet::compile(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())))
 }
 
-fn same(known: Option<&(Arc<FilterSettings>, Arc<RuleSet>)>, settings: &Arc<FilterSettings>) -> Option<Arc<RuleSet>> {
-    known.filter(|(of, _)| Arc::ptr_eq(of, settings)).map(|(_, rules)| Arc::clone(rules))
+fn same(known: Option<&Known>, settings: &Arc<FilterSettings>) -> Option<Arc<RuleSet>> {
+    known.filter(|known| Arc::ptr_eq(&known.of, settings)).map(|known| Arc::clone(&known.rules))
 }
 
 #[cfg(test)]
