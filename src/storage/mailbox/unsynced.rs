@@ -34,3 +34,40 @@ impl Unsynced {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+    use crate::foundations::mail::MailboxId;
+    use crate::storage::mailbox::maildir::directory::{self, Directories, FolderKind};
+    use crate::storage::mailbox::maildir::uid_file::UidFile;
+
+    #[test]
+    fn is_owed_until_it_is_on_disk() {
+        let root = tempfile::tempdir().unwrap();
+        let (parent, identity) = (directory::open(root.path()).unwrap(), UidFile::first(7, MailboxId::new(1)));
+        let unsynced = Unsynced::default();
+        unsynced.owe(Directories::create(parent.as_fd(), "ann", FolderKind::Root, &identity).unwrap());
+        assert!(unsynced.is_owed());
+        unsynced.sync().unwrap();
+        assert!(!unsynced.is_owed());
+        let inbox = directory::open(&root.path().join("ann")).unwrap();
+        assert_eq!(UidFile::read(inbox.as_fd()).unwrap(), Some(identity));
+    }
+
+    #[test]
+    fn what_failed_once_is_written_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let (parent, identity) = (directory::open(root.path()).unwrap(), UidFile::first(7, MailboxId::new(1)));
+        let mut inbox = Directories::create(parent.as_fd(), "ann", FolderKind::Root, &identity).unwrap();
+        let file = root.path().join("ann").join(UidFile::NAME);
+        let inode = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&file).unwrap());
+        let before = inode();
+        inbox.sync().unwrap();
+        assert_eq!(inode(), before);
+        inbox.sync().unwrap();
+        assert_ne!(inode(), before, "the system would call octets written that it has lost");
+    }
+}
