@@ -105,7 +105,8 @@ impl CalendarObject {
             return (None, None);
         }
         let first = found.times.iter().map(|time| time.start).min();
-        let last = found.times.iter().map(|time| time.end).max().filter(|_| !found.cut);
+        // Some end before they begin.
+        let last = found.times.iter().map(|time| time.end.max(time.start)).max().filter(|_| !found.cut);
         (first.map(|at| at.saturating_sub(DAY)), last.map(|at| at.saturating_add(DAY)))
     }
 }

@@ -314,19 +314,20 @@ impl Framer {
 /// Commands up to this length are copied out of the input.
 const COPIED: usize = 1024;
 
-/// Longest announcement of a literal: `~{`, 19 digits, `+}`, CR; with something to spare for leading zeros.
+/// Longest announcement of a literal: `{`, digits, `+}`, CR; with something to spare for leading zeros.
 const ANNOUNCEMENT: usize = 64;
 
 /// The literal announced at the end of a line without its LF.
 fn announced_literal(line: &[u8]) -> Option<(u64, Manner)> {
+    // No more than `skip_line` keeps, so that it does not matter how the line arrives.
+    let line = &line[line.len().saturating_sub(ANNOUNCEMENT)..];
     let line = line.strip_suffix(b"\r").unwrap_or(line).strip_suffix(b"}")?;
     let (line, manner) = match line.strip_suffix(b"+") {
         Some(line) => (line, Manner::NonSynchronizing),
         None => (line, Manner::Synchronizing),
     };
-    let tail = &line[line.len().saturating_sub(ANNOUNCEMENT)..];
-    let open = memchr::memrchr(b'{', tail)?;
-    let digits = std::str::from_utf8(&tail[open + 1..]).ok().filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
+    let open = memchr::memrchr(b'{', line)?;
+    let digits = std::str::from_utf8(&line[open + 1..]).ok().filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
     digits.parse().ok().map(|size| (size, manner))
 }
 

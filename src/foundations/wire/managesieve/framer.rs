@@ -215,8 +215,11 @@ impl Framer {
     }
 }
 
-/// Octets of `{` number `+}` and CR.
-const LONGEST_SIZE: usize = 32;
+/// Most digits of a size that is looked at: no number that counts has more.
+const DIGITS: usize = 20;
+
+/// Octets of `{` number `+}` and CR, with a digit too many.
+const LONGEST_SIZE: usize = DIGITS + 5;
 
 /// The size of the literal that a line, with its carriage return, announces (RFC 5804 §4):
 ///
@@ -225,11 +228,15 @@ const LONGEST_SIZE: usize = 32;
 /// ```
 fn literal_at_the_end(line: &[u8]) -> Option<u64> {
     let inner = line.strip_suffix(b"\r").unwrap_or(line).strip_suffix(b"+}")?;
-    let from = memchr::memrchr(b'{', inner)? + 1;
-    let digits = str::from_utf8(&inner[from..]).ok()?;
-    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    // More than any number is more than any limit.
-    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
+    let count = inner.iter().rev().take_while(|octet| octet.is_ascii_digit()).count();
+    // More than any number is more than any limit. Where it begins is not asked for: of a line that is thrown away in pieces
+    // only the end is known.
+    if count > DIGITS {
+        return Some(u64::MAX);
+    }
+    let (before, digits) = inner.split_at(inner.len() - count);
+    let digits = str::from_utf8(digits).ok()?;
+    (count > 0 && before.ends_with(b"{")).then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -296,5 +303,10 @@ mod tests {
         assert_eq!(frame(&["P {101+}\r\n", "x"]), [Framed::Lost]);
         assert_eq!(frame(&["P {99999999999999999999999+}\r\n"]), [Framed::Lost]);
         assert_eq!(frame(&[&"x".repeat(200), &"x".repeat(200)]), [Framed::Lost]);
+        let line = "x".repeat(21);
+        for size in ["{00000000000000000000005+}", "{18446744073709551616+}", &format!("{{{}+}}", "4".repeat(40))] {
+            however_it_arrives(&format!("{line} {size}\r\nA\r\n"), &[Framed::Lost]);
+            however_it_arrives(&format!("P {size}\r\nA\r\n"), &[Framed::Lost]);
+        }
     }
 }
