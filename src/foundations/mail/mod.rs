@@ -35,7 +35,7 @@ pub use header::{Field, Fields, HeaderSection};
 pub use line_ends::{crlf, crlf_len, crlf_onto};
 pub use message::Message;
 pub use numbers::{InvalidNumber, ModSeq, Numbered, SequenceNumber, Uid, UidValidity};
-pub use object_id::{EmailId, InvalidEmailId, MailboxId};
+pub use object_id::{EmailId, InvalidEmailId, InvalidThreadId, MailboxId, ThreadId};
 pub use origin::{Login, Mail, Origin, Peer, TlsFacts};
 pub use results::{author_of_results, results_in, results_of};
 pub use section::{Kind, Piece, Sections};

@@ -57,6 +57,46 @@ impl fmt::Display for EmailId {
     }
 }
 
+/// THREADID: made from the id of the message that a thread began with, as its answers name it. So it needs no memory, is the
+/// same in all mailboxes, and never changes whatever comes later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ThreadId(ContentDigest);
+
+impl ThreadId {
+    /// The thread that began with the message of this id, without angle brackets.
+    pub fn begun_by(message_id: &[u8]) -> Self {
+        Self(ContentDigest::of(message_id))
+    }
+
+    /// The thread of a message with this content, which has no id and refers to none.
+    pub const fn alone(content: ContentDigest) -> Self {
+        Self(content)
+    }
+}
+
+impl fmt::Display for ThreadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("T")?;
+        self.0.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+impl FromStr for ThreadId {
+    type Err = InvalidThreadId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidThreadId> {
+        let content = text.strip_prefix('T').ok_or(InvalidThreadId)?;
+        let content = u128::from_str_radix(content, 16).map_err(|_| InvalidThreadId)?;
+        let id = Self(ContentDigest(content.to_be_bytes()));
+        if id.to_string() == text { Ok(id) } else { Err(InvalidThreadId) }
+    }
+}
+
+/// The text is not an identifier of a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the identifier of a thread")]
+pub struct InvalidThreadId;
+
 /// The text is not an identifier of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the identifier of a message")]
@@ -90,5 +130,10 @@ mod tests {
             assert_eq!(text[1..].parse::<EmailId>(), Err(InvalidEmailId));
         }
         assert_eq!("M-".parse::<EmailId>(), Err(InvalidEmailId));
+        let thread = ThreadId::begun_by(b"a@example.test");
+        assert_eq!(thread.to_string().parse(), Ok(thread));
+        for wrong in ["T", "T1", "M00", &thread.to_string().to_uppercase(), &format!("{thread}0")] {
+            assert_eq!(wrong.parse::<ThreadId>(), Err(InvalidThreadId), "{wrong}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::Problem;
 use super::text::{Texts, decode, is_charset};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::text::Needle;
-use crate::foundations::mail::{EmailId, ModSeq, SequenceNumber, SequenceSet, Summary, Uid};
+use crate::foundations::mail::{EmailId, ModSeq, SequenceNumber, SequenceSet, Summary, ThreadId, Uid};
 use crate::foundations::wire::imap::{DateOf, Messages, Numbers, SearchKey, SystemFlag, When};
 use crate::storage::mailbox::{Flags, Keyword, KeywordSet, Row, View};
 
@@ -39,6 +39,8 @@ enum Test {
     Date(DateOf, When, i64),
     /// The message has this identifier.
     EmailId(EmailId),
+    /// The message belongs to this thread.
+    ThreadId(ThreadId),
     /// Arrived at this time or later.
     ArrivedSince(Timestamp),
     Field(Field, Needle),
@@ -185,8 +187,13 @@ impl Builder<'_> {
                 // It is that of no message here.
                 Err(_) => Test::Always(false),
             },
-            // RFC 8474 §5.2: none are kept here.
-            SearchKey::ThreadId(_) => Test::Always(false),
+            SearchKey::ThreadId(id) => match id.parse() {
+                Ok(id) => {
+                    self.asks_summaries = true;
+                    Test::ThreadId(id)
+                }
+                Err(_) => Test::Always(false),
+            },
             SearchKey::Body(text) => Test::Body(Needle::new(&decode(&text.0, self.wording.charset)?)),
             SearchKey::Text(text) => Test::Text(Needle::new(&decode(&text.0, self.wording.charset)?)),
         })
@@ -269,6 +276,7 @@ impl Test {
             }
             Self::EmailId(id) if id.date() != row.internal_date => Some(false),
             Self::EmailId(id) => facts.summary.map(|summary| EmailId::new(summary.digest, row.internal_date) == *id),
+            Self::ThreadId(id) => facts.summary.map(|summary| summary.thread() == *id),
             Self::Date(DateOf::Sent, when, day) => {
                 facts.summary.map(|summary| summary.sent.is_some_and(|sent| compare(*when, sent.day(), *day)))
             }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::foundations::mail::{ContentDigest, ThreadId};
+
 /// The valid message ids of a field's value, in order and without angle brackets.
 ///
 /// ```abnf
@@ -38,9 +40,41 @@ pub(super) fn normalized(id: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(plain))
 }
 
+/// The thread of a message: it began with the first message that References names, else with the one that is answered, else
+/// with the message itself. Ids are without angle brackets; what is no id counts for nothing.
+pub(super) fn thread(first_reference: &str, in_reply_to: &str, message_id: &str, content: ContentDigest) -> ThreadId {
+    let first = [first_reference, in_reply_to, message_id].into_iter().find_map(|id| normalized(id.as_bytes()));
+    first.map_or(ThreadId::alone(content), |id| ThreadId::begun_by(&id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_is_known_by_the_message_that_it_began_with() {
+        let of = |header: &str| {
+            let summary = crate::foundations::mail::Summary::of(format!("{header}\r\n{header}").as_bytes());
+            let mut stored = Vec::new();
+            summary.write(&mut stored);
+            let thread = crate::foundations::mail::Summary::stored(&stored).map(|stored| stored.thread());
+            assert_eq!(thread, Some(summary.thread()));
+            summary.thread()
+        };
+        let first = of("Message-ID: <one@example.test>\r\n");
+        for member in [
+            "Message-ID: <\"one\"@example.test>\r\nSubject: copy\r\n",
+            "Message-ID: <two@example.test>\r\nIn-Reply-To: <one@example.test>\r\n",
+            "Message-ID: <three@example.test>\r\nIn-Reply-To: <two@example.test>\r\nReferences: <one@example.test>\r\n <two@example.test>\r\n",
+            "References: nonsense <one@example.test>\r\n",
+        ] {
+            assert_eq!(of(member), first, "{member}");
+        }
+        for other in ["Message-ID: <two@example.test>\r\n", "Message-ID: one\r\n", "Subject: one\r\n", ""] {
+            assert_ne!(of(other), first, "{other}");
+        }
+        assert_ne!(of("Subject: a\r\n"), of("Subject: b\r\n"), "nothing says that they belong together");
+    }
 
     #[test]
     fn valid_ones_in_their_compared_form() {

@@ -15,11 +15,12 @@ use super::date::HeaderDate;
 use super::encoded_words::cut;
 use super::section::Sections;
 use super::text;
-use super::{ContentDigest, Structure};
+use super::{ContentDigest, Structure, ThreadId};
 use envelope::EnvelopeFields;
 pub use heading::{AddressField, FirstAddress, Heading};
 pub use listed::{ListedFields, ListedNames};
 pub use message_id::message_ids;
+use message_id::thread;
 pub use stored::StoredSummary;
 
 /// The remembered facts of one message.
@@ -89,6 +90,12 @@ impl Summary {
         body::write(&structure, body::Extensions::Without, &mut summary.body);
         body::write(&structure, body::Extensions::With, &mut summary.body_structure);
         summary
+    }
+
+    /// The thread that it belongs to (RFC 8474).
+    pub fn thread(&self) -> ThreadId {
+        let first_reference = self.fields.references.first().map_or("", String::as_str);
+        thread(first_reference, &self.fields.in_reply_to, &self.fields.message_id, self.digest)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The stored form: a version, then numbers in groups of seven bits and strings after their lengths.
 
+use super::message_id::thread;
 use super::{ListedFields, SearchFields, Summary};
 use crate::foundations::mail::section::{Entry, Kind, Sections};
-use crate::foundations::mail::{ContentDigest, HeaderDate};
+use crate::foundations::mail::{ContentDigest, HeaderDate, ThreadId};
 
 impl Summary {
     /// Changes whenever the form, or what [`Summary::of`] makes of a message, changes.
@@ -87,21 +88,22 @@ impl Summary {
         let (envelope, body, body_structure) = (reader.bytes()?, reader.bytes()?, reader.bytes()?);
         reader.skip_sections()?;
         reader.date()?;
-        for _ in 0..SEARCH_TEXTS {
-            reader.bytes()?;
-        }
-        let preview = std::str::from_utf8(reader.bytes()?).ok()?;
-        for _ in 0..reader.number()? {
-            reader.bytes()?;
+        let (_from, _to, _cc, _bcc, _subject) =
+            (reader.bytes()?, reader.bytes()?, reader.bytes()?, reader.bytes()?, reader.bytes()?);
+        let (message_id, in_reply_to, preview) = (reader.str()?, reader.str()?, reader.str()?);
+        let mut first_reference = "";
+        for place in 0..reader.number()? {
+            match place {
+                0 => first_reference = reader.str()?,
+                _ => _ = reader.bytes()?,
+            }
         }
         let listed = reader.listed()?.map(ListedFields::new);
         let digest = ContentDigest(reader.array()?);
-        reader.rest.is_empty().then_some(StoredSummary { envelope, body, body_structure, preview, listed, digest })
+        let ids = [first_reference, in_reply_to, message_id];
+        reader.rest.is_empty().then_some(StoredSummary { envelope, body, body_structure, preview, listed, digest, ids })
     }
 }
-
-/// Texts in front of the preview.
-const SEARCH_TEXTS: usize = 7;
 
 /// A stored summary as FETCH reads it, nothing copied.
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +120,16 @@ pub struct StoredSummary<'a> {
     pub listed: Option<ListedFields<'a>>,
     /// As [`Summary::digest`].
     pub digest: ContentDigest,
+    /// By which the thread is known.
+    ids: [&'a str; 3],
+}
+
+impl StoredSummary<'_> {
+    /// As [`Summary::thread`].
+    pub fn thread(&self) -> ThreadId {
+        let [first_reference, in_reply_to, message_id] = self.ids;
+        thread(first_reference, in_reply_to, message_id, self.digest)
+    }
 }
 
 impl Sections {
@@ -242,8 +254,12 @@ impl<'a> Reader<'a> {
         Some(bytes)
     }
 
+    fn str(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+
     fn text(&mut self) -> Option<String> {
-        String::from_utf8(self.bytes()?.to_vec()).ok()
+        self.str().map(str::to_owned)
     }
 
     fn sections(&mut self) -> Option<Sections> {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, FixedOffset};
 
 use super::Out;
-use crate::foundations::mail::{EmailId, ModSeq, SequenceNumber, Uid};
+use crate::foundations::mail::{EmailId, ModSeq, SequenceNumber, ThreadId, Uid};
 use crate::foundations::wire::imap::date::write_date_time;
 use crate::foundations::wire::imap::fetch::{Section, SectionText};
 
@@ -104,9 +104,9 @@ impl<'o> FetchWriter<'o> {
         self
     }
 
-    /// `THREADID NIL` (RFC 8474 §5.2: what a server answers that does not keep them).
-    pub fn no_thread_id(&mut self) -> &mut Self {
-        self.item("THREADID NIL");
+    /// `THREADID (…)` (RFC 8474).
+    pub fn thread_id(&mut self, id: ThreadId) -> &mut Self {
+        self.item("THREADID (").display(id).raw(")");
         self
     }
 

@@ -27,7 +27,6 @@ pub(super) fn row_item(
         FetchItem::ModSeq => _ = writer.mod_seq(row.mod_seq),
         FetchItem::Rfc822Size => _ = writer.size(row.size),
         FetchItem::SaveDate => _ = writer.save_date(selected.view.saved_at(row.uid).map(Timestamp::local)),
-        FetchItem::ThreadId => _ = writer.no_thread_id(),
         FetchItem::Uid => _ = writer.uid(row.uid),
         _ => {}
     }
@@ -48,6 +47,7 @@ pub(super) fn summary_item(
         (FetchItem::EmailId, Some(summary)) => {
             writer.email_id(EmailId::new(summary.digest, row.internal_date));
         }
+        (FetchItem::ThreadId, Some(summary)) => _ = writer.thread_id(summary.thread()),
         (FetchItem::Envelope, Some(summary)) => _ = writer.ready("ENVELOPE", summary.envelope),
         (FetchItem::Preview, Some(summary)) => _ = writer.preview(summary.preview),
         (item, _) => row_item(item, row, selected, enabled, writer),

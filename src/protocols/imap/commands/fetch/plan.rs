@@ -102,9 +102,12 @@ impl Needs {
 /// What must be read for an item.
 pub(super) fn item_needs(item: &FetchItem) -> Needs {
     match item {
-        FetchItem::Body | FetchItem::BodyStructure | FetchItem::EmailId | FetchItem::Envelope | FetchItem::Preview => {
-            Needs { summaries: true, bodies: false }
-        }
+        FetchItem::Body
+        | FetchItem::BodyStructure
+        | FetchItem::EmailId
+        | FetchItem::Envelope
+        | FetchItem::Preview
+        | FetchItem::ThreadId => Needs { summaries: true, bodies: false },
         FetchItem::Rfc822 | FetchItem::Rfc822Header | FetchItem::Rfc822Text => Needs { summaries: false, bodies: true },
         FetchItem::BodySection { section: Section { part, .. }, .. }
         | FetchItem::Binary { part, .. }
@@ -114,7 +117,6 @@ pub(super) fn item_needs(item: &FetchItem) -> Needs {
         | FetchItem::ModSeq
         | FetchItem::Rfc822Size
         | FetchItem::SaveDate
-        | FetchItem::ThreadId
         | FetchItem::Uid => Needs::default(),
     }
 }
