@@ -30,16 +30,8 @@ impl Output {
         match self {
             Self::Json => json(&rows),
             Self::People if std::io::stdout().is_terminal() => {
-                let mut table = Table::new();
-                table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-                if let Some(width) = tcgetwinsize(std::io::stdout()).ok().filter(|size| size.ws_col > 0) {
-                    table.set_width(width.ws_col);
-                }
-                table.set_header(T::COLUMNS.to_vec());
-                for row in rows {
-                    table.add_row(row.cells());
-                }
-                print(&format!("{}\n", table.trim_fmt()));
+                let width = tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_col).filter(|width| *width > 0);
+                print(&arranged(T::COLUMNS, rows.iter().map(Shown::cells).collect(), width));
             }
             Self::People => {
                 for row in rows {
@@ -54,10 +46,7 @@ impl Output {
         match self {
             Self::Json => json(thing),
             Self::People => {
-                let width = T::COLUMNS.iter().map(|name| name.len()).max().unwrap_or(0);
-                for (name, cell) in T::COLUMNS.iter().zip(thing.cells()) {
-                    print(&format!("{name:width$}  {cell}\n"));
-                }
+                print(&described(T::COLUMNS, thing.cells()));
             }
         }
     }
@@ -85,6 +74,38 @@ impl Output {
     }
 }
 
+/// A table; where words would have to be broken to fit, one row after the other instead.
+fn arranged(columns: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
+    const GAP: usize = 2;
+    let longest = |text: &str| text.split_whitespace().map(|word| word.chars().count()).max().unwrap_or(0);
+    let needed = |(n, name): (usize, &&str)| {
+        let cells = rows.iter().filter_map(|row| row.get(n));
+        cells.map(|cell| longest(cell)).chain([longest(name)]).max().unwrap_or(0) + GAP
+    };
+    let needed: usize = columns.iter().enumerate().map(needed).sum();
+    if width.is_some_and(|width| needed > usize::from(width)) {
+        let rows: Vec<String> = rows.into_iter().map(|row| described(columns, row)).collect();
+        return rows.join("\n");
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = width {
+        table.set_width(width);
+    }
+    table.set_header(columns.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+/// Headings with what belongs to them, one below the other.
+fn described(columns: &[&str], cells: Vec<String>) -> String {
+    let width = columns.iter().map(|name| name.len()).max().unwrap_or(0);
+    let lines = columns.iter().zip(cells).map(|(name, cell)| format!("{name:width$}  {cell}"));
+    lines.map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
 /// An error with its causes. Many say their cause in their own words; it is not said again.
 pub(super) fn told(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |told, cause| match cause.to_string() {
@@ -108,6 +129,19 @@ pub(super) fn print(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_word_is_broken_where_a_terminal_is_narrow() {
+        let rows = || vec![vec!["ann@example.test".to_owned(), "none".to_owned()]; 2];
+        for width in [None, Some(80), Some(26)] {
+            let table = arranged(&["ADDRESS", "QUOTA"], rows(), width);
+            assert_eq!(table.lines().count(), 3, "{table}");
+            assert!(table.contains("ann@example.test  none"), "{table}");
+        }
+        let narrow = arranged(&["ADDRESS", "QUOTA"], rows(), Some(20));
+        let one = "ADDRESS  ann@example.test\nQUOTA    none\n";
+        assert_eq!(narrow, format!("{one}\n{one}"));
+    }
 
     #[test]
     fn a_cause_is_told_once() {

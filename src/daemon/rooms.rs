@@ -10,7 +10,7 @@ use crate::foundations::net::{Bind, Connection, Listener};
 use crate::protocols::web::{dashboard, dav, site, webmail};
 use crate::protocols::{cluster, imap, managesieve, metrics, pop3, smtp};
 use crate::services::autoconfig::{Offer, Protection, Server, ServerKind};
-use crate::services::dav::Contacts;
+use crate::services::dav::{Calendars, Contacts};
 use crate::services::handover::Submitting;
 use crate::services::intake::Intake;
 use crate::services::lessons::{Lessons, LessonsParts};
@@ -184,6 +184,7 @@ fn webmail_room(
         offer: offer(&parts.config, listening, true),
         beside: Some(dav_pages(parts, &contacts)),
         contacts,
+        calendars: Calendars::new(Collections::new(parts.database.clone())),
         dav: parts.lives.dav.clone(),
         scripts: parts.scripts.clone()?,
         sieve: parts.lives.sieve.clone(),

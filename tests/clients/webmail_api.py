@@ -1,11 +1,14 @@
 """The webmail's JSON interface: who is let in, what is refused, and that answers are what the OpenAPI description says."""
 
+import base64
 import email
 import email.policy
+import hashlib
 import http.cookiejar
 import imaplib
 import json
 import plistlib
+import re
 import threading
 import time
 import urllib.error
@@ -409,6 +412,159 @@ def contacts_are_edited(server):
     assert "fox@far.test" not in [person["address"] for person in ann.json("people")["people"]]
 
 
+def put(server, message, user=0, at=None, folder="INBOX"):
+    """The UID of a message that was appended, as if it had arrived then."""
+    client = server.imap(user)
+    octets = message if isinstance(message, bytes) else message.as_bytes().replace(b"\n", b"\r\n")
+    answer = check(client.append(folder, None, at, octets))
+    client.logout()
+    return int(re.search(rb"APPENDUID \d+ (\d+)", answer[0])[1])
+
+
+def lists_are_by_date(server):
+    ann = server.ann
+    ann.json("folders", {"name": "Dates"}, wanted=201)
+    days = ["03", "01", "05", "02"]
+    uids = {}
+    for day in days:
+        message = letter("bob@example.test", "ann@example.test", f"Day {day}")
+        if day in ("01", "05"):
+            message.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename=f"{day}.pdf")
+        uids[day] = put(server, message, at=f'"{day}-Feb-2026 10:00:00 +0000"', folder="Dates")
+    subjects = lambda **more: [line["subject"] for line in ann.get("messages", folder="Dates", **more)["lines"]]
+    newest = [f"Day {day}" for day in sorted(days, reverse=True)]
+    assert subjects() == newest and subjects(conversations="true") == newest, subjects()
+    assert subjects(order="oldest") == newest[::-1] == subjects(order="oldest", conversations="true")
+    assert subjects(start=1, count=2) == newest[1:3]
+    assert subjects(query="day") == newest
+    # What comes back is where it was.
+    gone = ann.json("messages/move", {"folder": "Dates", "uids": [uids["02"]], "role": "trash"})
+    ann.json("messages/move", {"folder": gone["to"], "uids": gone["uids"], "to": "Dates"})
+    assert subjects() == newest and subjects(conversations="true") == newest, subjects()
+    for query, found in [("has:attachment", ["05", "01"]), ("-has:attachment", ["03", "02"]), ("has:attachment before:2026-02-03", ["01"])]:
+        assert subjects(query=query) == [f"Day {day}" for day in found], query
+    assert subjects(filter="attachments") == ["Day 05", "Day 01"] == subjects(filter="attachments", conversations="true")
+    assert subjects(filter="attachments", query="-has:attachment") == ["Day 03", "Day 02"]
+    ann.json("folders/delete", {"name": "Dates", "with_messages": True}, wanted=204)
+
+
+def lists_can_be_left(server):
+    message = letter("news@shop.test", "ann@example.test", "News")
+    message["List-Unsubscribe"] = "<https://shop.test/u/1>, <mailto:off@shop.test?subject=off>"
+    at = put(server, message)
+    assert server.ann.get("message", folder="INBOX", uid=at)["unsubscribe"] == {"mail": "mailto:off@shop.test?subject=off", "page": "https://shop.test/u/1"}
+    assert server.ann.get("message", folder="INBOX", uid=put(server, letter("bob@example.test", "ann@example.test")))["unsubscribe"] is None
+
+
+def contacts_come_by_mail(server):
+    ann = server.ann
+    message = letter("bob@example.test", "ann@example.test", "Two people")
+    cards = "".join(f"BEGIN:VCARD\r\nVERSION:{version}\r\nFN:{name}\r\nEMAIL:{name.lower()}@far.test\r\nBDAY:19700101\r\nEND:VCARD\r\n" for version, name in [("3.0", "Hélène"), ("2.1", "Ivo")])
+    cards = cards.replace("hélène@", "helene@")
+    message.add_attachment(cards.encode(), maintype="text", subtype="vcard", filename="people.vcf", params={"charset": "utf-8"})
+    wish = {"folder": "INBOX", "uid": put(server, message), "part": 2}
+    assert ann.json("contacts/import", wish) == {"added": 2, "known": 0}
+    assert ann.json("contacts/import", wish) == {"added": 0, "known": 2}
+    lines = {one["name"]: one for one in ann.json("contacts")["contacts"]}
+    assert lines["Hélène"]["address"] == "helene@far.test" and lines["Ivo"]["address"] == "ivo@far.test", lines
+    assert {"name": "Ivo", "address": "ivo@far.test"} in ann.json("people")["people"]
+    ann.json("contacts/import", {**wish, "part": 1}, wanted=400)
+    ann.json("contacts/import", {**wish, "part": 0}, wanted=404)
+
+
+def invitation(method="REQUEST", sequence=0, organiser="bob@example.test", uid="dinner@client.example", more="", start="20300104T190000"):
+    lines = [
+        "BEGIN:VCALENDAR", "PRODID:-//client//EN", "VERSION:2.0", f"METHOD:{method}", "BEGIN:VEVENT", f"UID:{uid}", "DTSTAMP:20260101T000000Z",
+        f"DTSTART;TZID=Europe/Berlin:{start}", "DURATION:PT2H", "SUMMARY:Dinner\\, late", "LOCATION:Löwen", f"SEQUENCE:{sequence}", f"ORGANIZER;CN=Bob:mailto:{organiser}",
+        "ATTENDEE;PARTSTAT=NEEDS-ACTION;RSVP=TRUE;CN=Ann:mailto:ann@example.test", "ATTENDEE;PARTSTAT=ACCEPTED;CN=Carl:mailto:carl@far.test", *more.split(), "END:VEVENT", "END:VCALENDAR", "",
+    ]
+    message = letter("bob@example.test", "ann@example.test", "Invitation: Dinner", "Come and eat.\r\n")
+    message.add_alternative("\r\n".join(lines).encode(), maintype="text", subtype="calendar", params={"method": method, "charset": "utf-8"})
+    return message
+
+
+def invitations_are_answered(server):
+    ann, bob = server.ann, server.bob
+    part = lambda uid: next(file["part"] for file in ann.get("message", folder="INBOX", uid=uid)["attachments"] if file["type"] == "text/calendar")
+    place = lambda uid: {"folder": "INBOX", "uid": uid, "part": part(uid)}
+    shown = lambda uid: ann.get("invitation", **place(uid))
+
+    def act(uid, act, wanted=200, **more):
+        if act in ("accept", "tentative", "decline"):
+            more = {"answer": {"key": uuid.uuid4().hex, "from": {"name": "Ann Lee", "address": "ann@example.test"}, "subject": f"Answer {act}", "text": "Grün\n", **more}}
+        return ann.json("invitation", {**place(uid), "act": act, **more}, wanted=wanted)
+
+    def calendar(uid="dinner@client.example"):
+        """What a program for calendars gets."""
+        address, password = server.users[0]
+        basic = "Basic " + base64.b64encode(f"{address}:{password}".encode()).decode()
+        status, _, body = Browser(server).request(f"/dav/calendars/{address}/Personal/{hashlib.sha256(uid.encode()).hexdigest()[:32]}.ics", authorization=basic, content_type="", x_postrider="")
+        assert status in (200, 404), (status, body)
+        return body.decode() if status == 200 else None
+
+    first = put(server, invitation())
+    read = shown(first)
+    assert (read["method"], read["summary"], read["location"], read["me"]) == ("request", "Dinner, late", "Löwen", "ann@example.test"), read
+    assert read["start"] == {"at": 1_893_780_000_000} and read["end"] == {"at": 1_893_787_200_000}, read
+    assert read["organiser"]["name"] == "Bob" and [one["status"] for one in read["attendees"]] == ["needs-action", "accepted"]
+    assert read["calendar"] == {"kept": False, "status": None, "newer": False, "foreign": False}
+    assert calendar() is None
+    assert act(first, "accept") == {"notes": []}
+    stored = calendar()
+    assert "METHOD" not in stored and "ATTENDEE;PARTSTAT=ACCEPTED;CN=Ann:mailto:ann@example.test\r\n" in stored and "LOCATION:Löwen" in stored, stored
+    assert shown(first)["calendar"] == {"kept": True, "status": "accepted", "newer": False, "foreign": False}
+    assert "answered" in ann.get("message", folder="INBOX", uid=first)["flags"]
+    # The organiser's program reads the answer (RFC 6047 §2.4).
+    got = arrives(bob, "Answer accept")
+    client = server.imap(1)
+    check(client.select())
+    answer = email.message_from_bytes(check(client.uid("FETCH", str(got["uid"]), "(BODY.PEEK[])"))[0][1], policy=email.policy.default)
+    client.logout()
+    assert answer.get_content_type() == "multipart/alternative" and answer["in-reply-to"]
+    words, reply = answer.iter_parts()
+    assert words.get_content().strip() == "Grün" and reply.get_content_type() == "text/calendar" and reply.get_param("method") == "REPLY"
+    lines = reply.get_content().replace("\r\n ", "").splitlines()
+    assert "METHOD:REPLY" in lines and "UID:dinner@client.example" in lines and "ORGANIZER;CN=Bob:mailto:bob@example.test" in lines, lines
+    assert [line for line in lines if line.startswith("ATTENDEE")] == ["ATTENDEE;PARTSTAT=ACCEPTED;CN=Ann:mailto:ann@example.test"], lines
+    assert arrives(ann, "Answer accept", "Sent")
+    # A change of the organiser's, which somebody else cannot make, and after which the old message counts no more.
+    moved = put(server, invitation(sequence=1, start="20300105T190000"))
+    act(moved, "tentative")
+    assert "20300105T190000" in calendar() and shown(moved)["calendar"]["status"] == "tentative"
+    assert shown(first)["calendar"]["newer"]
+    act(first, "accept", wanted=409)
+    other = put(server, invitation("CANCEL", sequence=9, organiser="eve@evil.test"))
+    assert shown(other)["calendar"]["foreign"]
+    act(other, "remove", wanted=409)
+    # What is answered in the name of somebody else is neither sent nor kept.
+    before = calendar()
+    ann.json("invitation", {**place(moved), "act": "accept", "answer": {"key": uuid.uuid4().hex, "from": {"address": "bob@example.test"}}}, wanted=403)
+    act(moved, "accept", wanted=400, key="short")
+    ann.json("invitation", {**place(moved), "act": "accept"}, wanted=400)
+    assert calendar() == before
+    cancelled = put(server, invitation("CANCEL", sequence=2))
+    assert shown(cancelled)["method"] == "cancel"
+    act(cancelled, "remove")
+    assert calendar() is None
+    act(cancelled, "remove")
+    act(moved, "keep")
+    assert "NEEDS-ACTION" in calendar()
+    act(moved, "decline")
+    assert calendar() is None and arrives(bob, "Answer decline")
+    # A single time of what recurs.
+    every = put(server, invitation(uid="weekly@client.example", more="RRULE:FREQ=WEEKLY;COUNT=5"))
+    assert shown(every)["repeats"] == "weekly"
+    act(every, "accept")
+    once = put(server, invitation("CANCEL", sequence=1, uid="weekly@client.example", more="RECURRENCE-ID;TZID=Europe/Berlin:20300111T190000", start="20300111T190000"))
+    assert shown(once)["exception"]
+    act(once, "remove")
+    weekly = calendar("weekly@client.example")
+    assert "EXDATE;TZID=Europe/Berlin:20300111T190000" in weekly and "RRULE" in weekly, weekly
+    ann.json(f"invitation?folder=INBOX&uid={every}&part=0", wanted=404)
+    ann.json(f"invitation?folder=INBOX&uid={every}&part=1", wanted=400)
+    ann.json("invitation?folder=INBOX&uid=9999&part=2", wanted=404)
+
+
 FILING = {"name": "lists", "enabled": True, "matching": "any", "conditions": [{"kind": "text", "of": "list", "comparison": "contains", "values": ["example.org"]}, {"kind": "size", "bound": "over", "octets": 1 << 20}], "actions": [{"kind": "file", "folder": "Lists"}, {"kind": "stop"}]}
 CLEVER = 'require "variables";\r\nset "a" "b";\r\n'
 
@@ -560,6 +716,10 @@ main(
     preferences_are_kept,
     devices_are_set_up,
     contacts_are_edited,
+    lists_are_by_date,
+    lists_can_be_left,
+    contacts_come_by_mail,
+    invitations_are_answered,
     rules_are_a_script,
     messages_are_grouped,
     too_much_is_refused,

@@ -384,6 +384,107 @@ def contacts_are_kept(server):
     page.until("closed", lambda: not page.there("#compose"))
 
 
+INVITATION = """BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//client//EN
+METHOD:REQUEST
+BEGIN:VEVENT
+UID:party@client.example
+DTSTAMP:20260101T000000Z
+DTSTART:20300104T180000Z
+DTEND:20300104T200000Z
+SUMMARY:Birthday <b>party</b>
+LOCATION:The old mill
+DESCRIPTION:Bring cake.
+ORGANIZER;CN=Bob Builder:mailto:{bob}
+ATTENDEE;PARTSTAT=NEEDS-ACTION;CN=Ann:mailto:{ann}
+ATTENDEE;PARTSTAT=DECLINED;CN=Carl:mailto:carl@far.test
+END:VEVENT
+END:VCALENDAR
+"""
+
+
+def answers_an_invitation(server):
+    page = server.page
+    (ann, _), (bob, _) = server.users[:2]
+    message = letter(bob, ann, "Invitation to a party")
+    text = INVITATION.format(ann=ann, bob=bob).replace("\n", "\r\n")
+    message.add_alternative(text.encode(), maintype="text", subtype="calendar", params={"method": "REQUEST", "charset": "utf-8"})
+    client = server.imap(0)
+    check(client.append("INBOX", None, None, message.as_bytes().replace(b"\n", b"\r\n")))
+    client.logout()
+    page.folder("Inbox")
+    page.open("Invitation to a party")
+    page.until("the event", lambda: page.text(".event h2") == "Birthday <b>party</b>")
+    said = page.text(".event dl")
+    assert "2030" in said and "The old mill" in said and "Bob Builder" in said and "Carl declined" in said, said
+    assert page.script("return [...document.querySelectorAll('.event button')].map(b => b.textContent + b.ariaPressed)") == ["Acceptfalse", "Maybefalse", "Declinefalse"]
+    page.picture("invitation")
+    page.click(".event button")
+    page.toast("The answer is on its way.")
+    page.until("it is told", lambda: "You have accepted" in page.text(".event .stands"))
+    page.until("and pressed", lambda: page.text(".event button[aria-pressed=true]") == "Accept")
+    assert page.script("return document.activeElement.textContent") == "Accept"
+    client = server.imap(1)
+
+    def has_come():
+        check(client.select())
+        return check(client.search(None, "SUBJECT", '"Accepted: Birthday"'))[0].split()
+
+    assert page.until("the answer has come", has_come)
+    client.logout()
+    page.click(".event button:last-child")
+    page.until("the other answer", lambda: page.text(".event .stands") == "You have declined.")
+
+
+def leaves_a_list(server):
+    page = server.page
+    (ann, _), (bob, _) = server.users[:2]
+    message = letter("news@shop.test", ann, "A letter to many")
+    message["List-Unsubscribe"] = f"<mailto:{bob}?subject=Please%20stop%20it>"
+    client = server.imap(0)
+    check(client.append("INBOX", None, None, message.as_bytes().replace(b"\n", b"\r\n")))
+    client.logout()
+    page.open("A letter to many")
+    page.click(".unsubscribe")
+    page.until("it asks", lambda: bob in page.text("dialog"))
+    page.click("dialog footer .main")
+    page.toast("The wish to get no more of these is on its way.")
+    client = server.imap(1)
+
+    def has_come():
+        check(client.select())
+        return check(client.search(None, "SUBJECT", '"Please stop it"'))[0].split()
+
+    page.until("the wish has come", has_come)
+    client.logout()
+
+
+def folds_folders(server):
+    page = server.page
+    client = server.imap(0)
+    for name in ("Trips", "Trips/Sea", "Trips/Sea/Old"):
+        check(client.create(name))
+        check(client.subscribe(name))
+    check(client.append("Trips/Sea", None, None, letter("bob@example.test", "ann@example.test", "Boats").as_bytes().replace(b"\n", b"\r\n")))
+    client.logout()
+    names = lambda: page.script("return [...document.querySelectorAll('#folders .name')].map(one => one.textContent)")
+    count = lambda: page.text("#folders li[data-line='Trips'] .count")
+    page.click("#list .head button[aria-label='Look for new mail']")
+    page.until("the folders", lambda: {"Trips", "Sea", "Old"} <= set(names()))
+    assert count() == ""
+    page.script("document.querySelector('#folders li[data-line=Trips] .twist').focus()")
+    page.press(Keys.ENTER)
+    page.until("folded", lambda: "Trips" in names() and not {"Sea", "Old"} & set(names()))
+    assert page.script("return document.activeElement.matches('.twist[aria-expanded=false]')")
+    page.until("the unread ones within are counted", lambda: count() == "1")
+    page.driver.refresh()
+    page.until("still folded", lambda: "Trips" in names() and "Sea" not in names())
+    page.script("document.querySelector('#folders li[data-line=Trips] a').focus()")
+    page.press(Keys.ARROW_RIGHT)
+    page.until("unfolded", lambda: {"Sea", "Old"} <= set(names()))
+
+
 def speaks_other_languages(server):
     page = server.page
     for language, inbox, settings in (("de", "Posteingang", "Einstellungen"), ("fr", "Boîte de réception", "Paramètres"), ("es", "Bandeja de entrada", "Ajustes"), ("en", "Inbox", "Settings")):
@@ -507,6 +608,9 @@ if __name__ == "__main__":
         keys_and_help,
         settings_are_kept,
         contacts_are_kept,
+        answers_an_invitation,
+        leaves_a_list,
+        folds_folders,
         speaks_other_languages,
         fits_a_telephone,
         everything_has_a_name_for_screen_readers,

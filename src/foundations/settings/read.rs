@@ -135,11 +135,11 @@ pub fn read_table<'a>(place: &Place<'a>, known: &[&str], problems: &mut Problems
         let name = key.get_ref().as_ref();
         if !known.contains(&name) {
             let wanted = match nearest(name, known.iter().copied()) {
-                Some(near) => format!("a key that exists; did you mean `{near}`?"),
-                None => format!("a key that exists: {}", known.join(", ")),
+                Some(near) => format!("one that exists; did you mean `{near}`?"),
+                None => format!("one that exists: {}", known.join(", ")),
             };
             let full = if place.key.is_empty() { name.to_owned() } else { format!("{}.{name}", place.key) };
-            problems.add(Problem { key: full, at: key.span(), found: format!("unknown key `{name}`"), wanted });
+            problems.add(Problem { key: full, at: key.span(), found: "an unknown key".to_owned(), wanted });
         }
     }
     Some(Table { place: place.clone(), table })

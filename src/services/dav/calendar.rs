@@ -119,7 +119,7 @@ pub(super) fn children<'a>(
     parent.component_ids.iter().filter_map(|id| calendar.component_by_id(*id))
 }
 
-fn parse(text: &str) -> Result<ICalendar, Unfit> {
+pub(super) fn parse(text: &str) -> Result<ICalendar, Unfit> {
     let mut parser = Parser::new(text);
     let Entry::ICalendar(calendar) = parser.entry() else {
         return Err(Unfit::Malformed("it does not begin with BEGIN:VCALENDAR, or does not end"));
@@ -131,7 +131,7 @@ fn parse(text: &str) -> Result<ICalendar, Unfit> {
 }
 
 /// Checks what the parser passes over in silence: other clients would read it differently or not at all.
-fn check_lines(text: &str) -> Result<(), Unfit> {
+pub(super) fn check_lines(text: &str) -> Result<(), Unfit> {
     let lines = unfolded(text);
     let mut open: Vec<String> = Vec::new();
     for (name, value) in lines.iter().filter_map(|line| line.split_once(':')) {

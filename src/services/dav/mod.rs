@@ -4,25 +4,29 @@
 //! say something else are written anew; work is bounded by the caller's number of recurrences. Nothing
 //! here asks a network or a clock. [`Contacts`] keeps the webmail's list of people and the default address book in step: people
 //! written to become contacts there, contacts of every address book are offered by the webmail, and whoever is removed in one
-//! place is not offered by the other. Called by `protocols/web/dav` and the webmail. Reading an object may take some milliseconds,
+//! place is not offered by the other. [`Invitation`] is what comes by mail (iTIP, RFC 5546): shown, answered, entered into [`Calendars`]. Called by `protocols/web/dav` and the webmail. Reading an object may take some milliseconds,
 //! so callers do many of them on a blocking thread.
 
 mod address_books;
 mod calendar;
+mod calendars;
 mod card;
 mod card_filter;
 mod contacts;
 mod expand;
 mod filter;
+mod invitation;
 mod occurrences;
 mod particulars;
 
 pub use calendar::{CalendarObject, zone_of};
+pub use calendars::{CALENDAR_COMPONENTS, Calendars};
 pub use card::{Card, collected_card};
 pub use card_filter::{CardFilter, CardPropertyFilter};
 pub use contacts::{Contacts, DEFAULT_ADDRESS_BOOK, DEFAULT_CALENDAR, Forgotten};
 pub use expand::{busy_times, expanded};
 pub use filter::{Collation, ComponentFilter, MatchKind, ParameterFilter, PropertyFilter, TextMatch};
+pub use invitation::{Invitation, Method, Participant, Participation, Shown, Standing};
 pub use occurrences::TimeRange;
 pub use particulars::Particulars;
 

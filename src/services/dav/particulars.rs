@@ -143,9 +143,9 @@ impl Particulars {
 }
 
 /// A content line as it stands there, and in one piece (RFC 6350 §3.2).
-struct Line<'a> {
+pub(super) struct Line<'a> {
     raw: &'a str,
-    whole: String,
+    pub(super) whole: String,
 }
 
 impl Line<'_> {
@@ -154,7 +154,7 @@ impl Line<'_> {
         &self.whole[..end]
     }
 
-    fn property(&self) -> String {
+    pub(super) fn property(&self) -> String {
         let head = self.head();
         head.rsplit_once('.').map_or(head, |(_, name)| name).to_ascii_uppercase()
     }
@@ -164,7 +164,7 @@ impl Line<'_> {
     }
 
     /// What follows the first colon that is not in a quoted parameter.
-    fn value(&self) -> &str {
+    pub(super) fn value(&self) -> &str {
         let mut quoted = false;
         let colon = self.whole.char_indices().find(|(_, c)| {
             quoted ^= *c == '"';
@@ -174,7 +174,7 @@ impl Line<'_> {
     }
 }
 
-fn lines(card: &str) -> Vec<Line<'_>> {
+pub(super) fn lines(card: &str) -> Vec<Line<'_>> {
     let mut lines: Vec<Line<'_>> = Vec::new();
     let mut start = 0;
     for piece in card.split_inclusive('\n') {
@@ -200,7 +200,7 @@ fn take(list: &mut Vec<&str>, value: &str) -> bool {
 }
 
 /// A text without its escapes (RFC 6350 §3.4).
-fn text(value: &str) -> String {
+pub(super) fn text(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     let mut chars = value.chars();
     while let Some(c) = chars.next() {
@@ -256,7 +256,7 @@ fn parted(name: &str) -> String {
 }
 
 /// A line with its end, in pieces of 75 octets.
-fn folded(line: &str) -> String {
+pub(super) fn folded(line: &str) -> String {
     let mut out = String::with_capacity(line.len() + 4);
     let mut octets = 0;
     for c in line.chars() {

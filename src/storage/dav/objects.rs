@@ -41,6 +41,16 @@ impl Collections {
         Ok(row.as_ref().map(object).transpose()?)
     }
 
+    /// The object that is about a UID.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn about(&self, collection: &Collection, uid: &str) -> Result<Option<Object>, Error> {
+        let sql = Sql::assembled(format!("SELECT {INFO}, content FROM dav_objects WHERE collection = ? AND uid = ?"));
+        let row = self.database.fetch_optional(sql, &[collection.id.into(), uid.into()]).await?;
+        Ok(row.as_ref().map(object).transpose()?)
+    }
+
     /// At most `most` objects after the one of the name, by name: those of the component, if one is named, that may have
     /// something to do with the window.
     ///

@@ -70,7 +70,8 @@ pub fn sentence(event: &Event) -> String {
         EventKind::Lifecycle if event.details.contains_key("events_dropped") => {
             "Events were lost because the database was away for too long".to_owned()
         }
-        EventKind::Lifecycle => "The server".to_owned(),
+        EventKind::Lifecycle if text("what") == "stopping" => "The server stops".to_owned(),
+        EventKind::Lifecycle => "The server has started".to_owned(),
     };
     for (name, before) in [("folder", " in "), ("host", " via "), ("address", " at "), ("action", ": ")] {
         if !text(name).is_empty() {

@@ -12,10 +12,8 @@ use super::properties::is_protected;
 use super::request::changes;
 use super::serve::Asked;
 use super::xml::{CALDAV, CARDDAV, DAV, Element};
+use crate::services::dav::CALENDAR_COMPONENTS as COMPONENTS;
 use crate::storage::dav::{CollectionKind, Property, PropertyChange, PropertyName};
-
-/// What a calendar may hold unless its maker says less.
-pub(super) const COMPONENTS: &str = "VEVENT,VTODO,VJOURNAL";
 
 pub(super) async fn collection(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     let Place::Collection(kind, _) = &asked.place else { return Err(Problem::not_allowed()) };

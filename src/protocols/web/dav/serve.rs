@@ -19,8 +19,8 @@ use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::Peer;
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::form::drain;
-use crate::services::dav::DEFAULT_CALENDAR;
-use crate::storage::dav::{Collection, CollectionKind, Error, TransferKind};
+use crate::services::dav::Calendars;
+use crate::storage::dav::{Collection, CollectionKind, TransferKind};
 
 /// One connection, for whatever is asked over it.
 #[derive(Debug, Clone)]
@@ -126,15 +126,7 @@ async fn ensure_defaults(room: &Room, visitor: &Visitor, place: &Place) -> Answe
             room.needs.contacts.books(account, &limits, now).await?;
             continue;
         }
-        if !room.needs.collections.all(account, *kind).await?.is_empty() {
-            continue;
-        }
-        let calendar = (*kind, DEFAULT_CALENDAR, make::COMPONENTS);
-        match room.needs.collections.create(account, calendar, &[], &limits, now).await {
-            // Or another request was faster.
-            Ok(_) | Err(Error::Exists) => {}
-            Err(error) => return Err(error.into()),
-        }
+        Calendars::new(room.needs.collections.clone()).all(account, &limits, now).await?;
     }
     Ok(())
 }

@@ -42,6 +42,7 @@ assets! {
     "filters.js" JAVASCRIPT;
     "folders.js" JAVASCRIPT;
     "icons.js" JAVASCRIPT;
+    "invitation.js" JAVASCRIPT;
     "keys.js" JAVASCRIPT;
     "list.js" JAVASCRIPT;
     "markup.js" JAVASCRIPT;

@@ -44,15 +44,49 @@ pub(super) struct Letter {
     #[serde(default)]
     references: Vec<String>,
     pub(super) answers: Option<Answers>,
+    /// For programs: the answer to an invitation. Only the server itself writes one.
+    #[serde(skip)]
+    calendar: Option<String>,
+}
+
+/// The answer to an invitation, as a letter.
+pub(super) struct Replying {
+    pub(super) from: Correspondent,
+    pub(super) to: String,
+    pub(super) subject: String,
+    pub(super) text: String,
+    pub(super) calendar: String,
+    pub(super) in_reply_to: Option<String>,
+    pub(super) answers: Answers,
+}
+
+impl From<Replying> for Letter {
+    fn from(it: Replying) -> Self {
+        Self {
+            from: it.from,
+            to: vec![Correspondent { name: String::new(), address: it.to }],
+            cc: Vec::new(),
+            bcc: Vec::new(),
+            subject: it.subject,
+            text: it.text,
+            html: None,
+            inline: Vec::new(),
+            attachments: Vec::new(),
+            in_reply_to: it.in_reply_to,
+            references: Vec::new(),
+            answers: Some(it.answers),
+            calendar: Some(it.calendar),
+        }
+    }
 }
 
 /// Somebody in a field, as typed.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Correspondent {
+pub(super) struct Correspondent {
     #[serde(default)]
-    name: String,
-    address: String,
+    pub(super) name: String,
+    pub(super) address: String,
 }
 
 /// A picture in a formatted text, which names it by `cid:` and this name (RFC 2392).
@@ -71,6 +105,8 @@ pub(super) struct Body {
     html: Option<String>,
     pictures: Vec<(String, File)>,
     files: Vec<File>,
+    /// The answer to an invitation.
+    calendar: Option<String>,
 }
 
 /// The message that is answered or forwarded, which is marked so once the answer has been sent.
@@ -184,7 +220,8 @@ impl Letter {
             ));
         }
         let Some(html) = self.html.clone() else {
-            return Ok(Body { text: self.text.clone(), html: None, pictures: Vec::new(), files });
+            let calendar = self.calendar.clone();
+            return Ok(Body { text: self.text.clone(), html: None, pictures: Vec::new(), files, calendar });
         };
         let most = room.needs.settings.get().html;
         if !html::is_whole(&html) {
@@ -196,7 +233,7 @@ impl Letter {
         let names: Vec<String> = self.inline.iter().map(|picture| picture.cid.clone()).collect();
         let work = tokio::task::spawn_blocking(move || formatted(&html, names));
         let (html, text, names) = work.await?;
-        Ok(Body { text, html: Some(html), pictures: names.into_iter().zip(pictures).collect(), files })
+        Ok(Body { text, html: Some(html), pictures: names.into_iter().zip(pictures).collect(), files, calendar: None })
     }
 
     /// Writes the message with CRLF line ends.
@@ -249,7 +286,7 @@ impl Letter {
 
 impl Body {
     /// The text, or the formatted text with the plain one before it (RFC 2046 §5.1.4: the richest comes last) and its
-    /// pictures behind it (RFC 2387).
+    /// pictures behind it (RFC 2387); an answer to an invitation likewise.
     fn write_texts(&self, moment: &Moment, out: &mut String) {
         let part = |kind: &str, text: &str, out: &mut String| {
             let (text, encoding) = encoded_text(text);
@@ -257,12 +294,21 @@ impl Body {
                 "Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{text}"
             ));
         };
-        let Some(html) = &self.html else {
-            part("plain", &self.text, out);
-            return;
-        };
         // None is the beginning of another, as a reader might take them for one another.
         let (either, related) = (format!("e-{}", moment.boundary), format!("r-{}", moment.boundary));
+        let Some(html) = &self.html else {
+            let Some(calendar) = &self.calendar else {
+                part("plain", &self.text, out);
+                return;
+            };
+            out.push_str(&format!("Content-Type: multipart/alternative; boundary=\"{either}\"\r\n\r\n--{either}\r\n"));
+            part("plain", &self.text, out);
+            out.push_str(&format!("\r\n--{either}\r\n"));
+            // RFC 6047 §2.4: the method is told outside too.
+            part("calendar; method=REPLY", calendar, out);
+            out.push_str(&format!("\r\n--{either}--\r\n"));
+            return;
+        };
         out.push_str(&format!("Content-Type: multipart/alternative; boundary=\"{either}\"\r\n\r\n--{either}\r\n"));
         part("plain", &self.text, out);
         out.push_str(&format!("\r\n--{either}\r\n"));

@@ -26,12 +26,36 @@ fn built(json: serde_json::Value, files: &[File], purpose: Purpose) -> String {
     };
     let (pictures, files) = files.split_at(names.len());
     let pictures = names.into_iter().zip(pictures.iter().cloned()).collect();
-    let body = Body { text, html, pictures, files: files.to_vec() };
+    let body = Body { text, html, pictures, files: files.to_vec(), calendar: None };
     String::from_utf8(letter.build(&body, &moment, purpose).unwrap()).unwrap()
 }
 
 fn picture(name: &str) -> File {
     File { name: name.to_owned(), kind: "image/png".to_owned(), octets: Bytes::from_static(b"\x89PNG") }
+}
+
+#[test]
+fn an_answer_to_an_invitation_is_for_people_and_programs() {
+    let letter: Letter = Replying {
+        from: Correspondent { name: "Ann".to_owned(), address: "ann@example.test".to_owned() },
+        to: "bob@example.test".to_owned(),
+        subject: "Accepted: Dinner".to_owned(),
+        text: "Ann comes.".to_owned(),
+        calendar: "BEGIN:VCALENDAR\r\nMETHOD:REPLY\r\nSUMMARY:Grün\r\nEND:VCALENDAR\r\n".to_owned(),
+        in_reply_to: None,
+        answers: Answers { kind: AnswerKind::Reply, folder: "INBOX".to_owned(), uid: 1 },
+    }
+    .into();
+    let moment = Moment { at: Timestamp::from_unix_seconds(0), message_id: "<1@x>".into(), boundary: "b0".into() };
+    let (text, calendar) = (letter.text.clone(), letter.calendar.clone());
+    let body = Body { text, html: None, pictures: Vec::new(), files: Vec::new(), calendar };
+    let message = String::from_utf8(letter.build(&body, &moment, Purpose::Sending).unwrap()).unwrap();
+    let structure = Structure::of(message.as_bytes());
+    let kinds: Vec<String> = structure.parts().iter().map(source::kind).collect();
+    assert_eq!(kinds, ["multipart/alternative", "text/plain", "text/calendar"], "{message}");
+    let part = &structure.parts()[2];
+    assert_eq!(part.content.parameters.raw("method"), Some(&b"REPLY"[..]));
+    assert!(source::text(&structure, part, 1000).0.contains("METHOD:REPLY\r\nSUMMARY:Grün\r\n"), "{message}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::storage::mailbox::{Access, Flags, Row, SpecialUse, View};
 pub(super) struct Conversation {
     messages: usize,
     unseen: usize,
-    /// The last ones, ascending.
+    /// The last ones, by date.
     uids: Vec<u32>,
 }
 
@@ -55,24 +55,32 @@ pub(super) async fn window(
     };
     let size =
         |place: &usize| -> u64 { list.at(*place).iter().filter_map(|uid| row(view, *uid)).map(|r| r.size).sum() };
+    // As in lists of messages, it is the date that counts.
+    let date = |uid: &u32| (row(view, *uid).map(|row| row.internal_date), *uid);
+    let last = |place: &usize| list.at(*place).iter().map(date).max();
     match order {
-        Order::Newest => places.reverse(),
-        Order::Oldest => {}
+        Order::Newest => places.sort_by_cached_key(|place| std::cmp::Reverse(last(place))),
+        Order::Oldest => places.sort_by_cached_key(last),
         Order::Largest => places.sort_by_cached_key(|place| std::cmp::Reverse(size(place))),
         Order::Smallest => places.sort_by_cached_key(size),
     }
     let total = places.len();
-    let groups: Vec<&[u32]> = places
+    let in_order = |place: usize| {
+        let mut group: Vec<u32> = list.at(place).iter().copied().filter(|uid| row(view, *uid).is_some()).collect();
+        group.sort_by_cached_key(date);
+        group
+    };
+    let groups: Vec<Vec<u32>> = places
         .into_iter()
         .skip(window.start)
         .take(window.len())
-        .map(|place| list.at(place))
-        .filter(|group| group.last().is_some_and(|last| row(view, *last).is_some()))
+        .map(in_order)
+        .filter(|group| !group.is_empty())
         .collect();
     let tails = groups.iter().flat_map(|group| &group[group.len().saturating_sub(SENDERS)..]);
     let rows: Vec<Row> = tails.filter_map(|uid| row(view, *uid)).collect();
     let mut known: BTreeMap<u32, Line> = lines(view, &rows).await?.into_iter().map(|line| (line.uid, line)).collect();
-    let lines = groups.into_iter().filter_map(|group| together(view, group, &mut known)).collect();
+    let lines = groups.iter().filter_map(|group| together(view, group, &mut known)).collect();
     Ok((total, lines))
 }
 

@@ -162,7 +162,8 @@ pub(super) fn page(body: &str) -> String {
 const HEAD: &str = "<!doctype html><html><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
 <meta name=\"color-scheme\" content=\"light\"><title>Message</title><style>\
 html{background:#fff;color:#1c2430}body{margin:16px;font:15px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}\
-img{max-width:100%;height:auto}table{max-width:100%}pre{white-space:pre-wrap}a{color:#1f5fae}\
+img{max-width:100%;height:auto}table{max-width:100%}td,th{overflow-wrap:break-word}\
+img:not([src]){background:#f3f5f8;outline:1px dashed #c3cbd6;outline-offset:-1px}pre{white-space:pre-wrap}a{color:#1f5fae}\
 blockquote{margin:0 0 0 4px;padding-left:12px;border-left:3px solid #c9d3e0}\
 </style></head><body>";
 

@@ -13,7 +13,7 @@ use super::conversations::{self, Conversation};
 use super::door::Reader;
 use super::envelope::{Envelope, Person, clean};
 use super::terms::{self, Scope};
-use crate::foundations::mail::{SequenceNumber, SequenceSet, Summary, Uid};
+use crate::foundations::mail::{SequenceSet, Summary, Uid};
 use crate::foundations::wire::imap::SearchKey;
 use crate::services::search::{Condition, Wording, find};
 use crate::storage::mailbox::{Access, Flags, Row, View};
@@ -43,7 +43,7 @@ const fn fifty() -> u32 {
     50
 }
 
-/// How a list is sorted. UIDs ascend as messages arrive.
+/// How a list is sorted.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Order {
@@ -94,13 +94,19 @@ pub(super) async fn list(
 ) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
     let count = asked.count.clamp(1, room.needs.settings.get().page) as usize;
-    let filter = terms::filter(&asked.filter)
-        .ok_or_else(|| Problem::bad("`filter` is all, unread, read, flagged, answered, forwarded or draft."))?;
+    let filter = terms::filter(&asked.filter).ok_or_else(|| {
+        Problem::bad("`filter` is all, unread, read, flagged, answered, forwarded, draft or attachments.")
+    })?;
     let scope = if asked.whole { Scope::Whole } else { Scope::Head };
     let found = match (filter, terms::key(&asked.query, scope)) {
         (SearchKey::All, None) => None,
         (filter, None) => Some(search(&room, &view, &filter).await?),
         (filter, Some(key)) => Some(search(&room, &view, &SearchKey::And(vec![filter, key])).await?),
+    };
+    let attachments = terms::attachments(&asked.query).or((asked.filter == terms::ATTACHMENTS).then_some(true));
+    let found = match attachments {
+        Some(wanted) => Some(attached(&room, &view, found, wanted).await?),
+        None => found,
     };
     let start = asked.start as usize;
     let (total, lines) = if asked.conversations {
@@ -138,26 +144,44 @@ pub(super) async fn search(room: &Room, view: &View, key: &SearchKey) -> Answer<
 /// Files that one search reads in one go.
 const FILES_AT_ONCE: usize = 64;
 
-/// The rows of a page. By arrival only as many are looked at as the page has.
-fn page(view: &View, found: Option<Vec<Uid>>, order: Order, start: usize, count: usize) -> Vec<Row> {
-    if let (None, Order::Newest | Order::Oldest) = (&found, order) {
-        let last = view.len() as usize;
-        let index = |n: usize| if matches!(order, Order::Newest) { last.checked_sub(n + 1) } else { Some(n) };
-        let number = |n: usize| SequenceNumber::from_index(index(n)?);
-        return (start..start.saturating_add(count).min(last)).filter_map(|n| view.row(number(n)?)).collect();
-    }
+/// Those of the messages that have attachments, or that have none; of all messages where none were looked for.
+async fn attached(room: &Room, view: &View, found: Option<Vec<Uid>>, wanted: bool) -> Answer<Vec<Uid>> {
+    let _turn = room.searches.acquire().await;
     let all = SequenceSet::all();
-    let mut rows: Vec<Row> = match found {
-        Some(uids) => uids.into_iter().filter_map(|uid| view.row(view.sequence(uid)?)).collect(),
-        None => view.rows(&all).map(|(_, row)| row).collect(),
-    };
-    match order {
-        Order::Newest => rows.reverse(),
-        Order::Oldest => {}
-        Order::Largest => rows.sort_by_key(|row| std::cmp::Reverse(row.size)),
-        Order::Smallest => rows.sort_by_key(|row| row.size),
+    let uids = found.unwrap_or_else(|| view.rows(&all).map(|(_, row)| row.uid).collect());
+    let mut summaries = view.summaries(uids.clone());
+    let mut kept = Vec::new();
+    for uid in uids {
+        let has = match summaries.next().await {
+            Some((_, Ok(stored))) => Summary::read(&stored).is_some_and(|it| has_attachment(&it.body_structure)),
+            Some((_, Err(crate::storage::mailbox::Error::NoMessage(_)))) | None => continue,
+            Some((_, Err(error))) => return Err(error.into()),
+        };
+        if has == wanted {
+            kept.push(uid);
+        }
     }
-    rows.into_iter().skip(start).take(count).collect()
+    Ok(kept)
+}
+
+/// The rows of a page. What was moved here has a new UID and its old date, so that it is the date that counts.
+fn page(view: &View, found: Option<Vec<Uid>>, order: Order, start: usize, count: usize) -> Vec<Row> {
+    let row = |uid: Uid| view.row(view.sequence(uid)?);
+    let key = |row: &Row| match order {
+        Order::Newest | Order::Oldest => row.internal_date.unix_millis(),
+        Order::Largest | Order::Smallest => i64::try_from(row.size).unwrap_or(i64::MAX),
+    };
+    let all = SequenceSet::all();
+    // A fraction of a row each: folders are long.
+    let mut keys: Vec<(i64, Uid)> = match found {
+        Some(uids) => uids.into_iter().filter_map(row).map(|row| (key(&row), row.uid)).collect(),
+        None => view.rows(&all).map(|(_, row)| (key(&row), row.uid)).collect(),
+    };
+    keys.sort();
+    if matches!(order, Order::Newest | Order::Largest) {
+        keys.reverse();
+    }
+    keys.into_iter().skip(start).take(count).filter_map(|(_, uid)| row(uid)).collect()
 }
 
 pub(super) async fn lines(view: &View, rows: &[Row]) -> Answer<Vec<Line>> {

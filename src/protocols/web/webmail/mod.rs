@@ -29,6 +29,7 @@ mod envelope;
 mod folders;
 mod growth;
 mod html;
+mod invitations;
 mod list;
 mod parts;
 mod people;
@@ -44,6 +45,7 @@ mod signing_in;
 mod source;
 mod style;
 mod terms;
+mod unsubscribing;
 mod uploads;
 
 pub use room::{Beside, Needs, Room};

@@ -104,7 +104,7 @@ pub(super) async fn may_use(room: &Room, reader: &Reader, address: &Address) -> 
 }
 
 /// The addresses an account may write from: its own, and aliases that lead to it alone by name.
-async fn identities(room: &Room, reader: &Reader) -> Answer<Vec<String>> {
+pub(super) async fn identities(room: &Room, reader: &Reader) -> Answer<Vec<String>> {
     let own = &reader.account.address;
     let mut found = vec![own.to_string()];
     for source in room.needs.directory.sources_to(own, MOST_IDENTITIES).await? {

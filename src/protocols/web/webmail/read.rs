@@ -18,6 +18,7 @@ use super::envelope::{Person, clean, shown};
 use super::html::{self, Remote, content_id};
 use super::list::flags;
 use super::source::{self, Layout};
+use super::unsubscribing::Unsubscribing;
 use crate::foundations::address::Domain;
 use crate::foundations::mail::addresses::{self, Entry};
 use crate::foundations::mail::{HeaderDate, HeaderSection, Structure, results_of};
@@ -70,6 +71,8 @@ struct Facts {
     spam: Option<Spam>,
     /// For drafts: what they answer.
     answers: Option<Answers>,
+    /// How to get no more of it.
+    unsubscribe: Option<Unsubscribing>,
 }
 
 /// A part that is no text.
@@ -151,6 +154,7 @@ fn facts(bytes: &Bytes, hostname: &Domain, limits: Limits) -> Facts {
         authentication: authentication(&header, hostname),
         spam: spam(&header),
         answers: Answers::read(&header),
+        unsubscribe: Unsubscribing::read(&header),
     }
 }
 

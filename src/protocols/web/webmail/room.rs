@@ -20,7 +20,7 @@ use crate::protocols::web::token::fresh;
 use crate::services::autoconfig::{AutoconfigSettings, Offer};
 use crate::services::cluster::Cluster;
 use crate::services::conversations::Memory;
-use crate::services::dav::Contacts;
+use crate::services::dav::{Calendars, Contacts};
 use crate::services::guard::Guard;
 use crate::services::handover::Submitting;
 use crate::services::lessons::Lessons;
@@ -65,7 +65,9 @@ pub struct Needs {
     pub sieve: Live<SieveSettings>,
     /// People written to, in step with the address books.
     pub contacts: Contacts,
-    /// How much address books may hold.
+    /// The users' calendars.
+    pub calendars: Calendars,
+    /// How much calendars and address books may hold.
     pub dav: Live<DavSettings>,
     /// What this server calls itself in mail programs.
     pub autoconfig: Live<AutoconfigSettings>,

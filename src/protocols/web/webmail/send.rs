@@ -42,10 +42,10 @@ use crate::storage::personal::{Begun, Wish};
 #[serde(deny_unknown_fields)]
 pub(super) struct Sending {
     /// Chosen by the page, anew for each letter.
-    key: String,
-    letter: Letter,
+    pub(super) key: String,
+    pub(super) letter: Letter,
     /// The draft it was until now.
-    draft: Option<u32>,
+    pub(super) draft: Option<u32>,
 }
 
 /// What is being sent and what was, for a while.
@@ -93,6 +93,11 @@ pub(super) async fn send(
     reader: Reader,
     Wished(sending): Wished<Sending>,
 ) -> Answer<Response> {
+    Ok(Json(fulfil(room, caller, reader, sending).await?).into_response())
+}
+
+/// Sends a letter once, and what was answered the first time.
+pub(super) async fn fulfil(room: Arc<Room>, caller: Caller, reader: Reader, sending: Sending) -> Answer<Value> {
     if sending.key.len() < 16 || sending.key.len() > 100 {
         return Err(Problem::bad("`key` has 16 to 100 characters, chosen at random for each letter."));
     }
@@ -109,7 +114,7 @@ pub(super) async fn send(
         *answer = Some(sent.clone());
         Ok::<Value, Problem>(sent)
     });
-    Ok(Json(work.await??).into_response())
+    work.await?
 }
 
 async fn send_once(room: &Arc<Room>, caller: &Caller, reader: &Reader, sending: &Sending, name: &str) -> Answer<Value> {

@@ -12,8 +12,8 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Room, acts, assets, changes, contacts, conversations, devices, door, drafts, elsewhere, folders, list, parts,
-    people, read, scripts, security, send, signing_in, uploads,
+    Room, acts, assets, changes, contacts, conversations, devices, door, drafts, elsewhere, folders, invitations, list,
+    parts, people, read, scripts, security, send, signing_in, uploads,
 };
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
@@ -136,6 +136,7 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/people", get(people::people))
         .route("/people/forget", post(people::forget))
         .route("/contacts", get(contacts::list))
+        .route("/contacts/import", post(contacts::import))
         .route("/contacts/remove", post(contacts::remove))
         .route("/contact", get(contacts::show).post(contacts::save))
         .route("/folders", get(folders::list).post(folders::create))
@@ -152,6 +153,7 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/message/page", get(read::page))
         .route("/message/part", get(parts::part))
         .route("/message/source", get(parts::raw))
+        .route("/invitation", get(invitations::show).post(invitations::act))
         .route("/drafts", post(drafts::save))
         .route("/send", post(send::send))
         .route("/scripts", get(scripts::list))

@@ -1,7 +1,7 @@
 //! What people type to find messages, as the conditions that IMAP's SEARCH has.
 //!
 //! Words must all be there. `from:`, `to:`, `subject:` and `body:` look into one field, `is:unread` and its like at flags,
-//! `before:`, `after:` and `on:` at the day of arrival, `larger:` and `smaller:` at the size; `-` in front negates, quotation
+//! `has:attachment` at the parts, `before:`, `after:` and `on:` at the day of arrival, `larger:` and `smaller:` at the size; `-` in front negates, quotation
 //! marks keep words together. What cannot be understood is looked for as it stands.
 
 use chrono::NaiveDate;
@@ -23,14 +23,24 @@ const MOST_TERMS: usize = 50;
 
 /// The condition for a text; `None` for a text without terms.
 pub(super) fn key(text: &str, scope: Scope) -> Option<SearchKey> {
-    let keys: Vec<SearchKey> = terms(text).into_iter().take(MOST_TERMS).map(|term| term.key(scope)).collect();
+    let terms = terms(text).into_iter().take(MOST_TERMS).filter(|term| !term.asks_for_attachments());
+    let keys: Vec<SearchKey> = terms.map(|term| term.key(scope)).collect();
     (!keys.is_empty()).then_some(SearchKey::And(keys))
 }
+
+/// Whether a text asks for messages with attachments, or for those without. IMAP has no such condition.
+pub(super) fn attachments(text: &str) -> Option<bool> {
+    let asking = terms(text).into_iter().take(MOST_TERMS).rfind(Term::asks_for_attachments);
+    asking.map(|term| !term.negated)
+}
+
+/// The filter of the list for messages with attachments.
+pub(super) const ATTACHMENTS: &str = "attachments";
 
 /// The condition for a filter of the list; `None` for a word that is none.
 pub(super) fn filter(word: &str) -> Option<SearchKey> {
     Some(match word {
-        "" | "all" => SearchKey::All,
+        "" | "all" | ATTACHMENTS => SearchKey::All,
         word => is(word)?,
     })
 }
@@ -67,6 +77,11 @@ fn terms(text: &str) -> Vec<Term> {
 }
 
 impl Term {
+    fn asks_for_attachments(&self) -> bool {
+        let words = ["attachment", "attachments"];
+        self.field.as_deref() == Some("has") && words.iter().any(|word| self.text.eq_ignore_ascii_case(word))
+    }
+
     fn key(self, scope: Scope) -> SearchKey {
         let key = match self.field.as_deref() {
             None => plain(&self.text, scope),
@@ -146,6 +161,16 @@ mod tests {
         ] {
             assert_eq!(split(text), wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn attachments_are_asked_for_beside_the_rest() {
+        assert_eq!(attachments("from:ann has:attachment"), Some(true));
+        assert_eq!(attachments("-has:Attachments"), Some(false));
+        assert_eq!(attachments("attachment has:unread"), None);
+        assert_eq!(key("has:attachment", Scope::Head), None);
+        assert_eq!(key("larger:1M -has:attachment", Scope::Head), key("larger:1M", Scope::Head));
+        assert_eq!(filter(ATTACHMENTS), Some(SearchKey::All));
     }
 
     #[test]

@@ -81,6 +81,7 @@ class App {
       mark: (flag, on) => this.markOpen(flag, on), write: (kind, message) => this.composer.answer(kind, message), compose: (mailto) => this.composer.begin(mailto),
       prefersText: () => account.preferences.prefer_text, trusts: (address) => this.role() !== "junk" && account.preferences.trusted_images.includes(address?.toLowerCase()),
       trust: (address) => this.trust(address.toLowerCase()),
+      identities: () => account.identities, from: (address) => this.composer.from(address), answered: changed, sendTo: (mailto, message) => this.composer.sendTo(mailto, message),
     });
     this.search = h("input", { type: "search", placeholder: t("search"), title: t("searchHint"), "aria-label": t("search"), enterKeyHint: "search" });
     this.whole = h("input", { type: "checkbox" });

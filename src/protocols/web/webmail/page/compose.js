@@ -14,7 +14,6 @@ const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/a
 const MOST_PICTURES = 50;
 const key = () => [...crypto.getRandomValues(new Uint8Array(20))].map((octet) => octet.toString(16).padStart(2, "0")).join("");
 
-/** Begins a letter; `account` is what the server says of the account, `act` has `changed` and `preferences`. */
 /** Whether one of the words for it stands there by itself. */
 function speaksOfAttachment(text) {
   const words = t("attachmentWords").split(", ").map((word) => word.toLowerCase());
@@ -22,6 +21,7 @@ function speaksOfAttachment(text) {
   return words.some((word) => said.includes(` ${word} `));
 }
 
+/** Begins letters; `account` is what the server says of the account, `act` has `changed` and `drafts`. */
 export class Composer {
   constructor(account, act) {
     this.account = account;
@@ -41,6 +41,28 @@ export class Composer {
     letter.from = this.account.preferences.default_identity ?? this.account.address;
     letter.text += this.signature(letter.from);
     return this.show(letter, letter.to ? "text" : "to");
+  }
+
+  /** The address that answers a message, with its name. */
+  from(wanted) {
+    const address = this.account.identities.find((one) => one.toLowerCase() === wanted?.toLowerCase()) ?? this.account.preferences.default_identity ?? this.account.address;
+    return { name: this.account.preferences.identities[address.toLowerCase()]?.name || (address === this.account.address ? this.account.name : "") || "", address };
+  }
+
+  /** Sends a letter as a mailto address has it, from the address that a message came to; whether it is on its way. */
+  async sendTo(mailto, message) {
+    const url = new URL(mailto);
+    const own = new Set(this.account.identities.map((address) => address.toLowerCase()));
+    const mine = [...message.to, ...message.cc].find((person) => own.has(person.address.toLowerCase()));
+    const one = (name) => url.searchParams.get(name) ?? "";
+    const letter = { from: this.from(mine?.address), to: parse(decodeURIComponent(url.pathname)), subject: one("subject") || "unsubscribe", text: one("body") || "unsubscribe" };
+    try {
+      await post("send", { key: key(), letter });
+      return true;
+    } catch (error) {
+      toast(error.message, { problem: true });
+      return false;
+    }
   }
 
   signature(from) {

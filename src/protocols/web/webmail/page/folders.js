@@ -7,6 +7,18 @@ import { folderName, size, t } from "./texts.js";
 
 const ORDER = ["inbox", "drafts", "sent", "archive", "junk", "trash"];
 
+const FOLDED = "postrider.folded";
+const MOST_FOLDED = 500;
+
+function remembered() {
+  try {
+    const names = JSON.parse(localStorage.getItem(FOLDED) ?? "[]");
+    return Array.isArray(names) ? names : [];
+  } catch {
+    return [];
+  }
+}
+
 /** Folders of the account, and the element that shows them. `act` has `open`, `drop` and `changed`. */
 export class Folders {
   constructor(act) {
@@ -14,6 +26,7 @@ export class Folders {
     this.all = [];
     this.current = "INBOX";
     this.showHidden = false;
+    this.folded = new Set(remembered());
     this.list = h("ul", { class: "folders" });
     this.usage = h("p", { class: "usage" });
     this.element = h("nav", { id: "folders", "aria-label": t("folders") },
@@ -47,7 +60,9 @@ export class Folders {
 
   draw({ used, quota }) {
     const hidden = this.all.filter((folder) => !folder.subscribed && !folder.role);
-    const visible = this.all.filter((folder) => this.showHidden || !hidden.includes(folder) || folder.name === this.current);
+    const unfolded = (folder) => folder.name === this.current || !this.above(folder).some((name) => this.folded.has(name));
+    const visible = this.all.filter((folder) => (this.showHidden || !hidden.includes(folder) || folder.name === this.current) && unfolded(folder));
+    this.answer = { used, quota };
     const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.folder : null;
     this.list.replaceChildren(...visible.map((folder) => this.line(folder)));
     if (hidden.length > 0) {
@@ -61,14 +76,27 @@ export class Folders {
 
   line(folder) {
     const above = this.above(folder);
-    const count = folder.role === "drafts" ? folder.messages : folder.unseen;
+    const below = this.all.filter((one) => !one.role && one.name.startsWith(`${folder.name}/`) && this.above(one).includes(folder.name));
+    const folded = below.length > 0 && this.folded.has(folder.name);
+    const unseen = folder.unseen + (folded ? below.reduce((sum, one) => sum + one.unseen, 0) : 0);
+    const count = folder.role === "drafts" ? folder.messages : unseen;
     const current = folder.name === this.current;
     const more = button(t("folderMenu", { name: folderName(folder) }), "more", () => this.menu(folder, more), { kind: "small" });
-    const line = h("li", { class: current ? "current" : "" },
+    const depth = Math.min(above.length, 5);
+    const twist = below.length > 0 && h("button", { type: "button", class: `bare twist depth${depth}`, "aria-label": t("subfolders", { name: folderName(folder) }), "aria-expanded": String(!folded), on: { click: () => this.fold(folder.name, !folded) } }, icon("down"));
+    const line = h("li", { class: current ? "current" : "", data: { line: folder.name } }, twist,
       h("a", {
-        href: `#${new URLSearchParams({ folder: folder.name })}`, data: { folder: folder.name }, class: `depth${Math.min(above.length, 5)}`,
+        href: `#${new URLSearchParams({ folder: folder.name })}`, data: { folder: folder.name }, class: `depth${depth}`,
         "aria-current": current ? "page" : null,
-        on: { click: () => this.act.open(folder.name) },
+        on: {
+          click: () => this.act.open(folder.name),
+          keydown: (event) => {
+            const fold = { ArrowLeft: true, ArrowRight: false }[event.key];
+            if (fold === undefined || below.length === 0) return;
+            event.preventDefault();
+            this.fold(folder.name, fold);
+          },
+        },
       },
         icon(folder.role ?? "folder"),
         h("span", { class: "name" }, folder.role ? folderName(folder) : folder.name.slice(above.length > 0 ? above.at(-1).length + 1 : 0)),
@@ -86,6 +114,15 @@ export class Folders {
       this.act.drop(folder.name);
     });
     return line;
+  }
+
+  /** Hides what lies in a folder, or shows it again; this browser remembers it. */
+  fold(name, on) {
+    const at = document.activeElement?.classList.contains("twist") ? ".twist" : "a";
+    this.folded[on ? "add" : "delete"](name);
+    try { localStorage.setItem(FOLDED, JSON.stringify([...this.folded].slice(-MOST_FOLDED))); } catch { /* nothing may be kept here */ }
+    this.draw(this.answer);
+    [...this.list.children].find((line) => line.dataset.line === name)?.querySelector(at)?.focus();
   }
 
   /** The folders that a folder lies in, as far as there are such. */

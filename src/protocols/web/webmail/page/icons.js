@@ -6,6 +6,7 @@ export const ICONS = {
   back: "M15 5l-7 7 7 7",
   bold: "M7 5h6a3.500 3.500 0 0 1 0 7H7zM7 12h7a3.500 3.500 0 0 1 0 7H7z",
   bullets: "M9 6h11M9 12h11M9 18h11M4.500 6v.5M4.500 12v.5M4.500 18v.5",
+  calendar: "M4 6h16v14H4zM4 10h16M8 3v5M16 3v5",
   check: "M5 12.500l4.500 4.500L19 7.500",
   clear: "M6 5h12M12 5l-2 9M7 19h7M16 15l5 5M21 15l-5 5",
   close: "M6 6l12 12M18 6L6 18",

@@ -22,7 +22,7 @@ export class List {
     this.box = h("div", { class: "rows", role: "listbox", tabIndex: 0, "aria-multiselectable": "true", "aria-label": t("messages") }, this.space);
     this.note = h("p", { class: "note", role: "status" });
     this.order = select(t("order"), ["newest", "oldest", "largest", "smallest"].map((word) => [word, t(word)]), (order) => this.ask({ order }));
-    this.filter = select(t("filter"), [["", t("all")], ["unread", t("filterUnread")], ["flagged", t("flagged")]], (filter) => this.ask({ filter }));
+    this.filter = select(t("filter"), [["", t("all")], ["unread", t("filterUnread")], ["flagged", t("flagged")], ["attachments", t("filterAttachments")]], (filter) => this.ask({ filter }));
     this.all = h("input", { type: "checkbox", "aria-label": t("selectAll"), on: { change: () => this.selectAll(this.all.checked) } });
     this.bar = h("div", { class: "bar", role: "toolbar", "aria-label": t("messages") });
     this.grouped = button(t("conversations"), "conversation", () => this.act.group(!this.question.conversations), { pressed: false });

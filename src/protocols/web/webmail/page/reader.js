@@ -1,8 +1,10 @@
 // One message.
 
-import { address, get } from "./api.js";
-import { menu } from "./dialogs.js";
-import { avatar, button, h, icon } from "./elements.js";
+import { address, get, post } from "./api.js";
+import { confirm, menu } from "./dialogs.js";
+import { avatar, button, h, icon, toast } from "./elements.js";
+import { eventOf, Invitation } from "./invitation.js";
+import { forgetPeople } from "./people.js";
 import { longDate, shortDate, size, t } from "./texts.js";
 
 /** `act` has what can be done with a message: `reply`, `move`, `remove`, `mark`, `flag`, `edit`, `back`, `forward`. */
@@ -92,7 +94,7 @@ export class Reader {
   draw() {
     const { message } = this;
     const subject = h("h1", {}, message.subject || t("noSubject"));
-    const article = h("article", {}, subject, this.people(), this.banners(), this.body(), this.files());
+    const article = h("article", {}, ...[subject, this.people(), ...this.banners(), this.invited(), this.body(), this.files()].filter(Boolean));
     const others = this.others ?? [];
     const at = others.findIndex((one) => one.folder === message.folder && one.uid === message.uid);
     if (at < 0 || others.length < 2) this.element.replaceChildren(this.actions(), article);
@@ -125,6 +127,7 @@ export class Reader {
           h("strong", {}, from?.name || from?.address || t("noSender")),
           from?.name && h("span", { class: "address" }, `<${from.address}>`),
           this.verified(),
+          this.unsubscribing(),
           h("time", { title: longDate(message.sent ?? message.arrived), dateTime: new Date(message.arrived).toISOString() }, shortDate(message.arrived))),
         h("details", {},
           h("summary", {}, t("toPrefix") + (names.slice(0, 3).join(", ") || t("nobody")) + (names.length > 3 ? ` +${names.length - 3}` : "")),
@@ -145,6 +148,27 @@ export class Reader {
     if (!good && !bad) return null;
     const text = t(good ? "authGood" : "authBad");
     return h("span", { class: good ? "seal good" : "seal bad", role: "img", title: text, "aria-label": text }, icon(good ? "ok" : "warn"));
+  }
+
+  /** The event that a message is about. What is on the page of it stays while the rest is drawn anew. */
+  invited() {
+    if (!eventOf(this.message)) return null;
+    if (this.event?.message !== this.message) this.event = new Invitation(this.message, this.act);
+    return this.event.element;
+  }
+
+  /** Of letters to many: how to get no more of them. Who sends junk would only learn that somebody reads it. */
+  unsubscribing() {
+    const { unsubscribe, authentication } = this.message;
+    if (!unsubscribe || this.act.role() === "junk" || authentication.some((one) => one.startsWith("dmarc=fail"))) return null;
+    return h("button", { type: "button", class: "quiet unsubscribe", on: { click: () => this.unsubscribe(unsubscribe) } }, t("unsubscribeList"));
+  }
+
+  async unsubscribe({ mail, page }) {
+    if (mail) {
+      const { pathname } = new URL(mail);
+      if (await confirm(t("unsubscribeMailSure", { address: decodeURIComponent(pathname) }), t("unsubscribeList"), false) && await this.act.sendTo(mail, this.message)) toast(t("unsubscribeSent"));
+    } else if (await confirm(t("unsubscribePageSure", { host: new URL(page).host }), t("unsubscribeList"), false)) window.open(page, "_blank", "noopener,noreferrer");
   }
 
   banners() {
@@ -181,7 +205,11 @@ export class Reader {
   settle(frame) {
     const inside = frame.contentDocument;
     if (!inside?.body) return;
-    const fit = () => { frame.style.height = `${Math.min(inside.documentElement.scrollHeight + 2, 60_000)}px`; };
+    // What is wider than the frame has a bar below it.
+    const fit = () => {
+      const { scrollWidth, clientWidth, scrollHeight } = inside.documentElement;
+      frame.style.height = `${Math.min(scrollHeight + (scrollWidth > clientWidth ? 20 : 2), 60_000)}px`;
+    };
     fit();
     new ResizeObserver(fit).observe(inside.body);
     for (const image of inside.images) image.addEventListener("load", fit);
@@ -199,18 +227,33 @@ export class Reader {
   }
 
   files() {
-    const files = this.message.attachments.filter((file) => !file.inline || this.asText);
+    const event = eventOf(this.message);
+    // The part that is shown as an event is one more time a file as a rule.
+    const files = this.message.attachments.filter((file) => (!file.inline || this.asText) && !(file === event && this.message.attachments.some((other) => other !== file && other.name.endsWith(".ics"))));
     if (files.length === 0) return null;
     return h("section", { class: "files", "aria-label": t("attachments") },
       h("h2", {}, t("attachments")),
       h("ul", {}, files.map((file) => h("li", {},
         h("a", { href: this.address("part", { part: file.part }), download: file.name },
           picture(file) ? h("img", { src: this.address("part", { part: file.part, inline: 1 }), alt: "", loading: "lazy" }) : icon("attach"),
-          h("span", { class: "name" }, file.name), h("span", { class: "size" }, size(file.size)))))));
+          h("span", { class: "name" }, file.name), h("span", { class: "size" }, size(file.size))),
+        CARDS.includes(file.type) && button(t("importContacts"), "plus", () => this.importContacts(file), { text: true, kind: "quiet importContacts" })))));
+  }
+
+  async importContacts({ part }) {
+    const { folder, uid } = this.message;
+    try {
+      const { added } = await post("contacts/import", { folder, uid, part });
+      toast(added > 0 ? t("contactsImported", { added }) : t("contactsKnown"));
+      forgetPeople();
+    } catch (error) {
+      toast(error.message, { problem: true });
+    }
   }
 }
 
 const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
+const CARDS = ["text/vcard", "text/x-vcard", "text/directory"];
 const picture = (file) => PICTURES.includes(file.type) && file.size < 4 << 20;
 const person = (one) => h("span", { class: "person" }, one.name ? `${one.name} <${one.address}>` : one.address);
 

@@ -12,6 +12,7 @@ function formats(locale) {
   return {
     hour: format({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" }), day: format({ day: "numeric", month: "short" }),
     year: format({ day: "numeric", month: "short", year: "numeric" }), whole: format({ dateStyle: "full", timeStyle: "short", hourCycle: "h23" }),
+    date: format({ dateStyle: "full", timeZone: "UTC" }), month: format({ month: "short" }),
   };
 }
 
@@ -39,6 +40,20 @@ export function shortDate(at) {
 
 export const time = (at) => dates.hour.format(new Date(at));
 export const longDate = (at) => dates.whole.format(new Date(at));
+
+/** From when to when an event is; each end is `at`, a `date` or `local`, and the last may be missing. */
+export function span(start, end) {
+  const days = "date" in start;
+  const form = days ? dates.date : dates.whole;
+  const [from, to] = [start, end ?? start].map((one) => one.at ?? Date.parse(days ? `${one.date}T00:00:00Z` : one.local));
+  return from === to ? form.format(from) : form.formatRange(from, to);
+}
+
+/** The month and the day of the month of a moment of an event. */
+export function leaf(when) {
+  const date = new Date(when.at ?? (when.local ?? `${when.date}T12:00:00`));
+  return [dates.month.format(date), String(date.getDate())];
+}
 
 /** A size for people. */
 export function size(octets) {

@@ -1,0 +1,272 @@
+//! Invitations: shown, answered by mail (RFC 6047), and entered into the calendars that other programs see by CalDAV.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+
+use super::Room;
+use super::answer::{Answer, Asked, Problem, Wish};
+use super::build::{AnswerKind, Answers, Correspondent, Replying};
+use super::contacts::record;
+use super::door::Reader;
+use super::people::identities;
+use super::send::{self, Sending};
+use super::source;
+use crate::foundations::mail::{HeaderSection, Kind, Structure};
+use crate::protocols::web::caller::Caller;
+use crate::services::dav::{
+    CalendarObject, Calendars, Invitation, Participant, Participation, Shown, Standing, Unfit, etag,
+};
+use crate::storage::dav::{Collection, Condition, Error, Object};
+use crate::storage::mailbox::Access;
+
+/// Which part of a message.
+#[derive(Deserialize)]
+pub(super) struct Question {
+    folder: String,
+    uid: u32,
+    part: usize,
+}
+
+/// What is to be done with it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Acting {
+    folder: String,
+    uid: u32,
+    part: usize,
+    act: Act,
+    /// The letter to the organiser, where the act is an answer.
+    answer: Option<Letter>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Act {
+    Accept,
+    Tentative,
+    Decline,
+    /// Into the calendar, without an answer.
+    Keep,
+    /// Out of the calendar.
+    Remove,
+}
+
+/// What people read of an answer; the page writes it in their language.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Letter {
+    /// As in sending.
+    key: String,
+    from: Correspondent,
+    #[serde(default)]
+    subject: String,
+    #[serde(default)]
+    text: String,
+}
+
+impl Act {
+    const fn participation(self) -> Option<Participation> {
+        match self {
+            Self::Accept => Some(Participation::Accepted),
+            Self::Tentative => Some(Participation::Tentative),
+            Self::Decline => Some(Participation::Declined),
+            Self::Keep | Self::Remove => None,
+        }
+    }
+}
+
+/// An invitation for the page.
+#[derive(Serialize)]
+struct Page<'a> {
+    #[serde(flatten)]
+    shown: &'a Shown,
+    /// The address that is invited, where it is one of the account's.
+    me: Option<&'a str>,
+    calendar: Standing,
+}
+
+/// A message about an event, what the calendars have of it, and where.
+struct Found {
+    invitation: Invitation,
+    message_id: Option<String>,
+    calendars: Vec<Collection>,
+    kept: Option<(Collection, Object)>,
+    addresses: Vec<String>,
+}
+
+impl Found {
+    fn stored(&self) -> Option<String> {
+        self.kept.as_ref().map(|(_, object)| String::from_utf8_lossy(&object.content).into_owned())
+    }
+
+    fn standing(&self) -> Standing {
+        self.stored().map(|stored| self.invitation.standing(&stored, &self.addresses)).unwrap_or_default()
+    }
+}
+
+pub(super) async fn show(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Asked(asked): Asked<Question>,
+) -> Answer<Response> {
+    let found = find(&room, &reader, &asked).await?;
+    let me = found.invitation.invited(&found.addresses).map(|one| one.address.as_str());
+    Ok(Json(Page { shown: found.invitation.shown(), me, calendar: found.standing() }).into_response())
+}
+
+/// Answers, and enters into a calendar or takes out of it. What follows once the answer is on its way cannot make it unsent, so
+/// what fails then is a note.
+pub(super) async fn act(
+    State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    reader: Reader,
+    Wish(wish): Wish<Acting>,
+) -> Answer<Response> {
+    let at = Question { folder: wish.folder, uid: wish.uid, part: wish.part };
+    let found = find(&room, &reader, &at).await?;
+    let standing = found.standing();
+    if standing.foreign {
+        return Err(conflict("Your calendar has this event from another organiser; this message cannot change it."));
+    }
+    if standing.newer {
+        return Err(conflict("Your calendar has a later version of this event."));
+    }
+    let Some(participation) = wish.act.participation() else {
+        keep(&room, &reader, &found, wish.act, None).await?;
+        return Ok(Json(serde_json::json!({ "notes": [] })).into_response());
+    };
+    let letter =
+        wish.answer.ok_or_else(|| Problem::bad("An answer needs `answer`: who gives it, and what it says."))?;
+    let me = Participant {
+        name: letter.from.name.clone(),
+        address: letter.from.address.trim().to_owned(),
+        status: String::new(),
+    };
+    let sending = reply(&room, &found, &at, (&me, participation), letter)?;
+    let sent = Box::pin(send::fulfil(Arc::clone(&room), caller, reader.clone(), sending)).await?;
+    let mut notes = sent["notes"].as_array().cloned().unwrap_or_default();
+    if let Err(problem) = keep(&room, &reader, &found, wish.act, Some((&me, participation))).await {
+        notes.push(format!("The answer was sent, but your calendar is as it was: {}", problem.sentence()).into());
+    }
+    Ok(Json(serde_json::json!({ "notes": notes })).into_response())
+}
+
+/// The letter to the organiser.
+fn reply(
+    room: &Room,
+    found: &Found,
+    at: &Question,
+    (me, participation): (&Participant, Participation),
+    letter: Letter,
+) -> Answer<Sending> {
+    let organiser = found.invitation.shown().organiser.as_ref();
+    let organiser =
+        organiser.ok_or_else(|| Problem::bad("It does not say who has invited; nobody can be answered."))?;
+    let key = letter.key;
+    let calendar = found.invitation.reply(me, participation, room.needs.clock.now());
+    let letter = Replying {
+        from: letter.from,
+        to: organiser.address.clone(),
+        subject: letter.subject,
+        text: letter.text,
+        calendar,
+        in_reply_to: found.message_id.clone(),
+        answers: Answers { kind: AnswerKind::Reply, folder: at.folder.clone(), uid: at.uid },
+    };
+    Ok(Sending { key, letter: letter.into(), draft: None })
+}
+
+async fn find(room: &Arc<Room>, reader: &Reader, at: &Question) -> Answer<Found> {
+    let view = reader.open(&at.folder, Access::ReadOnly).await?;
+    let opened = source::open(room, &view, at.uid).await?;
+    let (bytes, part, most) = (opened.bytes.clone(), at.part, room.needs.dav.get().object.len());
+    let read = move || {
+        let structure = Structure::of(&bytes);
+        let part = structure.parts().get(part).filter(|part| part.kind == Kind::Leaf)?;
+        let (text, is_cut) = source::text(&structure, part, most);
+        let id = HeaderSection::of(&bytes).first("Message-ID").map(|field| field.text());
+        let read = if is_cut { Err(Unfit::Rule("it is too large")) } else { Invitation::read(&text) };
+        Some((read, id))
+    };
+    let read = tokio::task::spawn_blocking(read).await?;
+    let (read, message_id) = read.ok_or_else(|| Problem::missing("The message has no such part."))?;
+    let invitation = read.map_err(unfit)?;
+    let (account, limits) = (&reader.account.address, room.needs.dav.get().limits());
+    let calendars = room.needs.calendars.all(account, &limits, room.needs.clock.now()).await?;
+    let kept = room.needs.calendars.about(&calendars, invitation.uid()).await?;
+    let addresses = identities(room, reader).await?;
+    Ok(Found { invitation, message_id, calendars, kept, addresses })
+}
+
+/// Enters the event into a calendar, or takes it out.
+async fn keep(
+    room: &Room,
+    reader: &Reader,
+    found: &Found,
+    act: Act,
+    answer: Option<(&Participant, Participation)>,
+) -> Answer<()> {
+    let (stored, goes) = (found.stored(), matches!(act, Act::Decline | Act::Remove));
+    let content = match &stored {
+        Some(stored) if goes => found.invitation.taken_out(stored),
+        None if goes => return Ok(()),
+        stored => Some(found.invitation.entered(stored.as_deref(), answer)),
+    };
+    let (calendar, name, condition) = match &found.kept {
+        Some((calendar, object)) => {
+            let condition = Condition { is: Some(vec![object.info.etag.clone()]), is_not: None };
+            (calendar, object.info.name.clone(), condition)
+        }
+        None => {
+            let calendar = Calendars::for_events(&found.calendars);
+            let calendar = calendar.ok_or_else(|| Problem::missing("There is no calendar that holds events."))?;
+            let anew = Condition { is: None, is_not: Some(vec!["*".to_owned()]) };
+            (calendar, format!("{}.ics", etag(found.invitation.uid().as_bytes())), anew)
+        }
+    };
+    let (needs, account) = (&room.needs, &reader.account.address);
+    let (settings, now) = (needs.dav.get(), needs.clock.now());
+    let limits = settings.limits();
+    let Some(content) = content else {
+        needs.calendars.remove(account, calendar, &name, &condition, &limits).await.map_err(refused)?;
+        record(room, reader, "removed", calendar, &name);
+        return Ok(());
+    };
+    if content.len() > settings.object.len() {
+        return Err(Problem::too_large("This event is too large for a calendar."));
+    }
+    let (most, called) = (settings.recurrences as usize, name.clone());
+    let drafted = tokio::task::spawn_blocking(move || {
+        CalendarObject::read(content.as_bytes()).map(|object| object.draft(&called, content.as_bytes(), most))
+    });
+    let draft = drafted.await?.map_err(unfit)?;
+    needs.calendars.store(account, calendar, &draft, &condition, &limits, now).await.map_err(refused)?;
+    record(room, reader, "stored", calendar, &name);
+    Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unfit(unfit: Unfit) -> Problem {
+    Problem::bad(format!("This invitation cannot be read: {unfit}."))
+}
+
+fn conflict(public: &str) -> Problem {
+    Problem::new(StatusCode::CONFLICT, public)
+}
+
+fn refused(error: Error) -> Problem {
+    match error {
+        Error::Condition | Error::NoObject | Error::NoCollection => {
+            conflict("Another program has changed your calendar in this moment. Open the message again.")
+        }
+        Error::TooManyObjects(_) | Error::Full(_) => {
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "Your calendar is full. Remove an event first.")
+        }
+        error => error.into(),
+    }
+}

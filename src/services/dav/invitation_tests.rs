@@ -1,0 +1,138 @@
+use super::super::CalendarObject;
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_000_000);
+
+const ZONE: &str = "BEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\nBEGIN:DAYLIGHT\r\nTZOFFSETFROM:+0100\r\nTZOFFSETTO:+0200\r\n\
+    DTSTART:19700329T020000\r\nRRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU\r\nEND:DAYLIGHT\r\nBEGIN:STANDARD\r\n\
+    TZOFFSETFROM:+0200\r\nTZOFFSETTO:+0100\r\nDTSTART:19701025T030000\r\nRRULE:FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU\r\n\
+    END:STANDARD\r\nEND:VTIMEZONE\r\n";
+const PEOPLE: &str = "ORGANIZER;CN=\"Groß; Jürgen\":mailto:J@friends.test\r\n\
+    ATTENDEE;CUTYPE=INDIVIDUAL;PARTSTAT=NEEDS-ACTION;RSVP=\r\n TRUE;CN=Ann:MAILTO:Ann@example.test\r\n\
+    ATTENDEE;PARTSTAT=ACCEPTED;CN=Zoë:mailto:zoe@friends.test\r\n";
+
+fn event(lines: &str) -> String {
+    format!("BEGIN:VEVENT\r\nUID:u@x\r\nDTSTAMP:20261120T101500Z\r\n{PEOPLE}{lines}END:VEVENT\r\n")
+}
+
+fn calendar(method: &str, inner: &str) -> String {
+    format!("BEGIN:VCALENDAR\r\nPRODID:-//x//y//EN\r\nVERSION:2.0\r\n{method}{ZONE}{inner}END:VCALENDAR\r\n")
+}
+
+const TIMES: &str = "DTSTART;TZID=Europe/Berlin:20261204T190000\r\nDTEND;TZID=Europe/Berlin:20261204T220000\r\n\
+    SUMMARY:Dinner\\, late\r\nDESCRIPTION:one\\ntwo\r\nLOCATION:Löwen\r\nSEQUENCE:1\r\n";
+
+fn invitation() -> Invitation {
+    Invitation::read(&calendar("METHOD:REQUEST\r\n", &event(TIMES))).unwrap()
+}
+
+fn ann() -> Participant {
+    Participant { name: "Ann \"A\" Lee".to_owned(), address: "ann@example.test".to_owned(), status: String::new() }
+}
+
+#[test]
+fn invitations_are_read() {
+    let read = invitation();
+    let shown = read.shown();
+    assert_eq!((shown.method, read.uid()), (Method::Request, "u@x"));
+    assert_eq!((shown.summary.as_str(), shown.location.as_str()), ("Dinner, late", "Löwen"));
+    assert_eq!(shown.description, "one\ntwo");
+    // 19:00 in Berlin, in winter.
+    assert_eq!(shown.start, Some(When::At(1_796_407_200_000)));
+    assert_eq!(shown.end, Some(When::At(1_796_418_000_000)));
+    let organiser = shown.organiser.as_ref().unwrap();
+    assert_eq!((organiser.name.as_str(), organiser.address.as_str()), ("Groß; Jürgen", "J@friends.test"));
+    let statuses: Vec<&str> = shown.attendees.iter().map(|one| one.status.as_str()).collect();
+    assert_eq!(statuses, ["needs-action", "accepted"]);
+    assert_eq!(read.invited(&["ANN@example.test".to_owned()]).map(|one| one.name.as_str()), Some("Ann"));
+    assert!(!shown.exception && shown.repeats.is_none());
+}
+
+#[test]
+fn days_and_local_times_are_told_apart() {
+    let times = |lines: &str| {
+        let read = Invitation::read(&calendar("", &event(lines))).unwrap();
+        (read.shown().start.clone(), read.shown().end.clone())
+    };
+    let date = |text: &str| Some(When::Date(text.to_owned()));
+    let local = |text: &str| Some(When::Local(text.to_owned()));
+    let days = "DTSTART;VALUE=DATE:20261224\r\nDTEND;VALUE=DATE:20261227\r\n";
+    assert_eq!(times(days), (date("2026-12-24"), date("2026-12-26")));
+    assert_eq!(times("DTSTART;VALUE=DATE:20261224\r\n"), (date("2026-12-24"), date("2026-12-24")));
+    let floating = "DTSTART:20261204T190000\r\nDURATION:PT1H\r\n";
+    assert_eq!(times(floating), (local("2026-12-04T19:00:00"), local("2026-12-04T20:00:00")));
+    let weekly = Invitation::read(&calendar("", &event("DTSTART:20261204T190000Z\r\nRRULE:FREQ=WEEKLY;COUNT=9\r\n")));
+    assert_eq!(weekly.unwrap().shown().repeats, Some("weekly"));
+}
+
+#[test]
+fn what_is_no_invitation_is_refused() {
+    let other = event(TIMES).replace("u@x", "v@x");
+    for wrong in [
+        String::new(),
+        "hello".to_owned(),
+        calendar("", ""),
+        calendar("", &event(TIMES).replace("UID:u@x\r\n", "")),
+        calendar("", &(event(TIMES) + &other)),
+        calendar("", &event("SUMMARY:\u{1}\r\n")),
+        calendar("", "BEGIN:VEVENT\r\nUID:a\r\n"),
+    ] {
+        assert!(Invitation::read(&wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn an_answer_has_what_the_organiser_needs() {
+    let reply = invitation().reply(&ann(), Participation::Tentative, NOW);
+    assert!(reply.contains("METHOD:REPLY\r\n") && reply.contains("DTSTAMP:20261118T"), "{reply}");
+    let whole = Whole::of(&reply);
+    let event = whole.events().next().unwrap();
+    assert_eq!((event.value("UID"), event.sequence()), (Some("u@x"), 1));
+    // RFC 5546 §3.2.3: whoever answers, and nobody else.
+    let people = event.people("ATTENDEE");
+    assert_eq!(people.iter().map(|one| one.status.as_str()).collect::<Vec<_>>(), ["tentative"]);
+    assert!(!reply.contains("RSVP") && reply.contains("ORGANIZER"), "{reply}");
+    assert!(reply.split("\r\n").all(|line| line.len() <= 75), "{reply}");
+    assert_eq!(Invitation::read(&reply).unwrap().shown().method, Method::Reply);
+    // Somebody whom a list has invited.
+    let bob = Participant { address: "bob@example.test".to_owned(), ..ann() };
+    let reply = invitation().reply(&bob, Participation::Accepted, NOW);
+    assert!(reply.contains("ATTENDEE;PARTSTAT=ACCEPTED;CN=\"Ann A Lee\":mailto:bob@example.test\r\n"), "{reply}");
+}
+
+#[test]
+fn what_is_entered_is_an_object_with_the_answer() {
+    let read = invitation();
+    let entered = read.entered(None, Some((&ann(), Participation::Accepted)));
+    assert!(!entered.contains("METHOD"), "{entered}");
+    CalendarObject::read(entered.as_bytes()).unwrap();
+    let addresses = ["ann@example.test".to_owned()];
+    let standing = Standing { kept: true, status: Some("accepted".to_owned()), newer: false, foreign: false };
+    assert_eq!(read.standing(&entered, &addresses), standing);
+    let later = entered.replace("SEQUENCE:1", "SEQUENCE:2");
+    assert!(read.standing(&later, &addresses).newer);
+    let other = entered.replace("J@friends.test", "evil@friends.test");
+    assert!(read.standing(&other, &addresses).foreign);
+    assert_eq!(read.taken_out(&entered), None);
+}
+
+#[test]
+fn single_times_leave_the_others_as_they_are() {
+    let weekly =
+        "DTSTART;TZID=Europe/Berlin:20261204T190000\r\nDURATION:PT1H\r\nRRULE:FREQ=WEEKLY\r\nSUMMARY:Weekly\r\n";
+    let stored = Invitation::read(&calendar("", &event(weekly))).unwrap().entered(None, None);
+    let moved = "RECURRENCE-ID;TZID=Europe/Berlin:20261211T190000\r\nDTSTART;TZID=Europe/Berlin:20261211T200000\r\n\
+                 DURATION:PT1H\r\nSUMMARY:Later\r\nSEQUENCE:1\r\n";
+    let change = Invitation::read(&calendar("METHOD:REQUEST\r\n", &event(moved))).unwrap();
+    assert!(change.shown().exception);
+    let once = change.entered(Some(&stored), Some((&ann(), Participation::Accepted)));
+    let twice = change.entered(Some(&once), Some((&ann(), Participation::Declined)));
+    for (text, word) in [(&once, "ACCEPTED"), (&twice, "DECLINED")] {
+        CalendarObject::read(text.as_bytes()).unwrap();
+        assert_eq!((text.matches("BEGIN:VEVENT").count(), text.matches("BEGIN:VTIMEZONE").count()), (2, 1), "{text}");
+        assert!(text.contains("SUMMARY:Weekly") && text.contains("SUMMARY:Later") && text.contains(word), "{text}");
+    }
+    let left = change.taken_out(&twice).unwrap();
+    CalendarObject::read(left.as_bytes()).unwrap();
+    assert!(left.contains("EXDATE;TZID=Europe/Berlin:20261211T190000\r\n") && !left.contains("Later"), "{left}");
+}
