@@ -165,6 +165,19 @@ def collections_are_made_and_named(server):
     assert "403" in refused and "424" in refused
     assert ann.find(ann.calendars + "tasks/", "D:displayname").find(".//D:displayname").text == "Other"
     ann.ask("MKCOL", ann.contacts + "plain/", wanted=403)
+    # RFC 4918 §9.3.1, as litmus asks for it: something is there, something above is not, a body of an unknown kind.
+    ann.ask("MKCOL", ann.contacts + "Contacts/", wanted=405)
+    ann.ask("MKCOL", ann.contacts, wanted=405)
+    ann.ask("MKCOL", ann.contacts + "nowhere/within/", wanted=409)
+    ann.ask("MKCALENDAR", ann.calendars + "nowhere/within/", wanted=409)
+    misplaced = ann.ask("MKCOL", ann.contacts + "Contacts/within/", wanted=403)
+    assert misplaced.find("A:addressbook-collection-location-ok") is not None, misplaced.body
+    ann.ask("PUT", ann.contacts + "Contacts/there.vcf", card("there", "There", "there@example.test"), 201)
+    ann.ask("MKCOL", ann.contacts + "Contacts/there.vcf", wanted=405)
+    ann.ask("DELETE", ann.contacts + "Contacts/there.vcf", wanted=204)
+    ann.ask("MKCOL", ann.contacts + "strange/", "afafafaf", 415, Content_Type="xzy-foo/bar-512")
+    ann.ask("PROPFIND", ann.calendars, wanted=400, Depth="2")
+    ann.ask("PROPFIND", ann.calendars, wanted=403, Depth="Infinity")
     ann.ask("MKCOL", ann.contacts + "work/", f"<D:mkcol {NAMES}><D:set><D:prop><D:resourcetype><D:collection/><A:addressbook/></D:resourcetype><D:displayname>Work</D:displayname></D:prop></D:set></D:mkcol>", 201)
     # What is dangerous in XML, or too much of it, is not read.
     for wrong, status in [("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", 400), ("<a>" * 50 + "</a>" * 50, 413), ("<D:propfind xmlns:D='DAV:'><D:prop>" + "<x/>" * 3000 + "</D:prop></D:propfind>", 413), ("<", 400)]:

@@ -72,6 +72,11 @@ async fn msmtp_fetchmail_mpop_and_s_nail() {
     run("fetching_session.py", &["msmtp", "fetchmail", "mpop", "s-nail"]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn thunderbird() {
+    run("thunderbird_session.py", &["thunderbird", "certutil"]).await;
+}
+
 /// A server whose monitoring page wants a password.
 async fn run_dashboard(script: &str, module: &str, programs: &[&str]) {
     let directory = tempfile::tempdir().unwrap();

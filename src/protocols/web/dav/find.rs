@@ -20,6 +20,9 @@ pub(super) async fn find(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     let deep = match asked.header("depth").map(str::trim) {
         Some("0") => false,
         Some("1") => true,
+        Some(other) if !other.eq_ignore_ascii_case("infinity") => {
+            return Err(Problem::bad("The header `Depth` is 0, 1 or infinity."));
+        }
         // RFC 4918 §9.1.1 allows to refuse what would be everything.
         _ => {
             let why = "Ask for a depth of 0 or 1.";

@@ -16,8 +16,14 @@ use crate::services::dav::CALENDAR_COMPONENTS as COMPONENTS;
 use crate::storage::dav::{CollectionKind, Property, PropertyChange, PropertyName};
 
 pub(super) async fn collection(asked: &Asked<'_>, body: Body) -> Answer<Response> {
-    let Place::Collection(kind, _) = &asked.place else { return Err(Problem::not_allowed()) };
-    let Some(root) = body::xml(asked.room, body).await? else {
+    let kind = &free(asked).await?;
+    let stranger = asked.header("content-type").is_some_and(|kind| !kind.to_ascii_lowercase().contains("xml"));
+    let root = body::xml(asked.room, body).await.map_err(|problem| match problem.status {
+        // RFC 4918 §9.3.1: a body of a kind that is not known.
+        StatusCode::BAD_REQUEST if stranger => Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is no `mkcol`."),
+        _ => problem,
+    })?;
+    let Some(root) = root else {
         // Without a type it would be a plain collection, which nothing here can hold.
         let why = "Say in the body which kind of collection is wanted, or use MKCALENDAR.";
         return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(DAV, "valid-resourcetype"));
@@ -39,15 +45,45 @@ pub(super) async fn collection(asked: &Asked<'_>, body: Body) -> Answer<Response
 }
 
 pub(super) async fn calendar(asked: &Asked<'_>, body: Body) -> Answer<Response> {
-    if !matches!(asked.place, Place::Collection(CollectionKind::Calendar, _)) {
-        let why = "A calendar is made directly below `/dav/calendars/USER/`.";
-        return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(CALDAV, "calendar-collection-location-ok"));
+    if free(asked).await? != CollectionKind::Calendar {
+        return Err(misplaced(CollectionKind::Calendar));
     }
     let root = body::xml(asked.room, body).await?;
     if root.as_ref().is_some_and(|root| !root.is(CALDAV, "mkcalendar")) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is no `mkcalendar`."));
     }
     create(asked, root.as_ref()).await
+}
+
+/// The kind of collection that may be made at a place, where there is nothing yet (RFC 4918 §9.3.1).
+async fn free(asked: &Asked<'_>) -> Answer<CollectionKind> {
+    let collections = &asked.room.needs.collections;
+    let account = &asked.visitor.account.address;
+    match &asked.place {
+        Place::Collection(kind, name) => {
+            let taken = collections.find(account, *kind, name).await?.is_some();
+            if taken { Err(Problem::not_allowed()) } else { Ok(*kind) }
+        }
+        Place::Object(kind, name, object) => {
+            let Some(above) = collections.find(account, *kind, name).await? else {
+                return Err(Problem::new(StatusCode::CONFLICT, "The collection above it is not there."));
+            };
+            let taken = collections.object(&above, object).await?.is_some();
+            Err(if taken { Problem::not_allowed() } else { misplaced(*kind) })
+        }
+        _ => Err(Problem::not_allowed()),
+    }
+}
+
+/// Collections hold no collections.
+fn misplaced(kind: CollectionKind) -> Problem {
+    let refused = |why| Problem::new(StatusCode::FORBIDDEN, why);
+    match kind {
+        CollectionKind::Calendar => refused("A calendar is made directly below `/dav/calendars/USER/`.")
+            .rule(CALDAV, "calendar-collection-location-ok"),
+        CollectionKind::AddressBook => refused("An address book is made directly below `/dav/contacts/USER/`.")
+            .rule(CARDDAV, "addressbook-collection-location-ok"),
+    }
 }
 
 async fn create(asked: &Asked<'_>, root: Option<&Element>) -> Answer<Response> {
