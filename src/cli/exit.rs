@@ -72,7 +72,7 @@ impl Exit {
         let file = error.downcast_ref().map(files::Error::kind);
         let kind = error.chain().find_map(|cause| {
             let asked = |error: &RequestError| match error {
-                RequestError::NotRunning { .. } => Some(Kind::Temporary),
+                RequestError::NotRunning { .. } | RequestError::NoAnswer { .. } => Some(Kind::Temporary),
                 RequestError::Refused(Complaint { nature: Nature::NotFound, .. }) => Some(Kind::NotFound),
                 RequestError::Refused(Complaint { nature: Nature::Exists, .. }) => Some(Kind::Exists),
                 RequestError::Refused(Complaint { nature: Nature::Temporary, .. }) => Some(Kind::Temporary),

@@ -1,6 +1,7 @@
 //! Asking a running role.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -31,6 +32,19 @@ pub enum RequestError {
         socket: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// The server took the connection and said nothing.
+    #[error(
+        "the running server has not answered over `{}` within {} seconds: it hangs or has too much to do; it may still do \
+         what it was asked for",
+        socket.display(),
+        waited.as_secs()
+    )]
+    NoAnswer {
+        /// The socket.
+        socket: PathBuf,
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// The server answered with an error.
     #[error("{}", .0.text)]
@@ -105,6 +119,27 @@ async fn ask_over<T: DeserializeOwned>(
     request: &Request,
     pieces: &[&[u8]],
 ) -> Result<T, RequestError> {
+    ask_within(request.patience(), socket, role, request, pieces).await
+}
+
+async fn ask_within<T: DeserializeOwned>(
+    patience: Duration,
+    socket: PathBuf,
+    role: Role,
+    request: &Request,
+    pieces: &[&[u8]],
+) -> Result<T, RequestError> {
+    let conversation = converse(socket.clone(), role, request, pieces);
+    let answered = tokio::time::timeout(patience, conversation).await;
+    answered.unwrap_or(Err(RequestError::NoAnswer { socket, waited: patience }))
+}
+
+async fn converse<T: DeserializeOwned>(
+    socket: PathBuf,
+    role: Role,
+    request: &Request,
+    pieces: &[&[u8]],
+) -> Result<T, RequestError> {
     use std::io::ErrorKind;
     let failed = |source| RequestError::Socket { socket: socket.clone(), source };
     let stream = match tokio::net::UnixStream::connect(&socket).await {
@@ -127,5 +162,26 @@ async fn ask_over<T: DeserializeOwned>(
     match serde_json::from_slice(&line).map_err(malformed)? {
         Answer::Done(value) => serde_json::from_value(value).map_err(malformed),
         Answer::Failed(complaint) => Err(RequestError::Refused(complaint)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_hangs_is_not_waited_for_for_ever() {
+        let place = tempfile::tempdir().unwrap();
+        let socket = place.path().join("mta");
+        // Connections are taken by the system, and nobody reads.
+        let _silent = tokio::net::UnixListener::bind(&socket).unwrap();
+        let large = vec![b'x'; 4 << 20];
+        for pieces in [&[][..], &[large.as_slice()]] {
+            let patience = Duration::from_millis(20);
+            let asking = ask_within::<Status>(patience, socket.clone(), Role::Mta, &Request::Status, pieces);
+            let asked = tokio::time::timeout(Duration::from_secs(60), asking).await.unwrap();
+            let error = asked.unwrap_err();
+            assert!(matches!(error, RequestError::NoAnswer { .. }), "{error}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What is said over a control socket, either way.
 
+use std::time::Duration;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +83,28 @@ pub enum Request {
         /// Whose.
         network: IpNet,
     },
+}
+
+impl Request {
+    /// How long an answer may take. Who hears nothing longer does not wait for a process that hangs.
+    pub(super) const fn patience(&self) -> Duration {
+        match self {
+            Self::Status
+            | Self::Forget
+            | Self::Certificates
+            | Self::Figures
+            | Self::BanList
+            | Self::BanAdd { .. }
+            | Self::BanRemove { .. } => Duration::from_secs(60),
+            // A script, and whoever sent the message, waits.
+            Self::Post { .. } => Duration::from_secs(120),
+            Self::CertificateCheck | Self::Queue { .. } | Self::Summary { .. } => Duration::from_secs(600),
+            // As long as there are messages, accounts or authorities that are slow.
+            Self::Reload | Self::Mailboxes { .. } | Self::Rename { .. } | Self::CertificateRenew { .. } => {
+                Duration::from_secs(3600)
+            }
+        }
+    }
 }
 
 /// What an administrator can have done to a user's mailboxes as a whole.

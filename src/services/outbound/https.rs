@@ -1,7 +1,7 @@
 //! One request over HTTPS to a host that a domain has named: the certificate must be of a trusted authority and for its
 //! name, redirections do not count, and the answer is bounded.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -155,21 +155,48 @@ async fn connect(
     Err(last)
 }
 
-/// Whether an address is one of the Internet, as far as that can be told without asking.
+/// Whether an address is one of the Internet, as far as that can be told without asking: by IANA's registries of
+/// special-purpose addresses (RFC 6890). Those for documentation are let pass, since nobody has them.
 fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            let shared = a == 100 && (64..128).contains(&b);
-            let ours = v4.is_loopback() || v4.is_private() || v4.is_link_local() || shared || a == 0;
-            !(ours || v4.is_broadcast() || v4.is_multicast())
-        }
+        IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => {
-            let ours = v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local();
-            !(ours || v6.is_multicast())
+            let [a, b, c, d, _, _, g, h] = v6.segments();
+            let within =
+                |high: u16, low: u16| is_public_v4(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)));
+            match (a, b) {
+                // RFC 6052 §2.1: behind a translator lies an IPv4 address.
+                (0x64, 0xff9b) => (c, d) == (0, 0) && v6.segments()[4..6] == [0, 0] && within(g, h),
+                // RFC 3056 §2: 6to4.
+                (0x2002, _) => within(b, c),
+                // RFC 2928 §2: Teredo, ORCHID, benchmarks and other protocols, of which none has servers.
+                (0x2001, 0..0x200) => false,
+                // RFC 4291 §2.4: all global unicast addresses that are given out.
+                _ => a & 0xe000 == 0x2000,
+            }
         }
     }
 }
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    !SPECIAL.iter().any(|(network, bits)| (address.to_bits() ^ network.to_bits()) >> (32 - bits) == 0)
+}
+
+/// IPv4 networks that are not of the Internet, with the bits of their prefix.
+const SPECIAL: [(Ipv4Addr, u32); 12] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(100, 64, 0, 0), 10),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 0, 0, 0), 24),
+    (Ipv4Addr::new(192, 88, 99, 0), 24),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(198, 18, 0, 0), 15),
+    (Ipv4Addr::new(224, 0, 0, 0), 4),
+    (Ipv4Addr::new(240, 0, 0, 0), 4),
+];
 
 #[cfg(test)]
 mod tests {
@@ -192,6 +219,37 @@ mod tests {
             ("fe80::1", false),
             ("fd00::1", false),
             ("::ffff:127.0.0.1", false),
+            ("8.8.8.8", true),
+            ("100.63.255.255", true),
+            ("100.127.255.255", false),
+            ("172.15.255.255", true),
+            ("172.31.255.255", false),
+            ("192.0.0.8", false),
+            ("192.0.1.1", true),
+            ("192.88.99.1", false),
+            ("198.17.255.255", true),
+            ("198.18.0.1", false),
+            ("198.19.255.255", false),
+            ("198.20.0.1", true),
+            ("224.0.0.1", false),
+            ("240.0.0.1", false),
+            ("2606:4700::1111", true),
+            ("2001::1", false),
+            ("2001:20::1", false),
+            ("2001:1ff::1", false),
+            ("2001:200::1", true),
+            ("2002:808:808::1", true),
+            ("2002:a00:1::1", false),
+            ("64:ff9b::808:808", true),
+            ("64:ff9b::10.0.0.1", false),
+            ("64:ff9b::169.254.169.254", false),
+            ("64:ff9b:1::808:808", false),
+            ("::10.0.0.1", false),
+            ("::8.8.8.8", false),
+            ("100::1", false),
+            ("5f00::1", false),
+            ("fec0::1", false),
+            ("ff02::1", false),
         ] {
             assert_eq!(is_public(address.parse().unwrap()), public, "{address}");
         }

@@ -22,7 +22,7 @@ pub enum Change {
 /// Most changes of one milter.
 pub const MAX_CHANGES: usize = 1000;
 
-/// The message with the changes of header and body applied in order. Line ends in new fields are made CRLF.
+/// The message with the changes of header and body applied in order. Line ends in new fields and bodies are made CRLF.
 pub fn apply(message: &Bytes, changes: &[Change]) -> Bytes {
     let touches = |c: &Change| !matches!(c, Change::AddRecipient(_) | Change::RemoveRecipient(_));
     if !changes.iter().any(touches) {
@@ -43,7 +43,7 @@ pub fn apply(message: &Bytes, changes: &[Change]) -> Bytes {
                     None => {}
                 }
             }
-            Change::Body(new) => body = Bytes::copy_from_slice(new),
+            Change::Body(new) => body = whole_lines(new),
             Change::AddRecipient(_) | Change::RemoveRecipient(_) => {}
         }
     }
@@ -75,6 +75,20 @@ pub fn split(message: &[u8]) -> (Vec<Vec<u8>>, &[u8]) {
     (fields, &[])
 }
 
+/// A body in which every CR and every LF is part of a CRLF (RFC 5322 §2.3).
+fn whole_lines(body: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(body.len() + 2);
+    let mut rest = body;
+    while let Some(at) = memchr::memchr2(b'\r', b'\n', rest) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(b"\r\n");
+        let end = if rest[at..].starts_with(b"\r\n") { 2 } else { 1 };
+        rest = &rest[at + end..];
+    }
+    out.extend_from_slice(rest);
+    out.freeze()
+}
+
 fn is_named(field: &[u8], name: &str) -> bool {
     let end = memchr::memchr(b':', field).unwrap_or(0);
     field[..end].trim_ascii_end().eq_ignore_ascii_case(name.as_bytes())
@@ -96,4 +110,23 @@ fn field(name: &str, value: &str) -> Vec<u8> {
     out.push_str("\r\n");
     out.retain(|c| c != '\0');
     out.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_body_has_whole_line_ends() {
+        let message = Bytes::from_static(b"Subject: x\r\n\r\nold\r\n");
+        for (body, wanted) in [
+            (&b"a\nb\r\nc\rd\r\r\n\n"[..], &b"a\r\nb\r\nc\r\nd\r\n\r\n\r\n"[..]),
+            (b"a\r", b"a\r\n"),
+            (b"whole\r\n", b"whole\r\n"),
+            (b"", b""),
+        ] {
+            let changed = apply(&message, &[Change::Body(body.to_vec())]);
+            assert_eq!(changed.strip_prefix(b"Subject: x\r\n\r\n"), Some(wanted), "{body:?}");
+        }
+    }
 }
