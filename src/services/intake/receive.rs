@@ -55,6 +55,8 @@ type Waiting<'a> = (Cow<'a, Mail>, Vec<(Recipient, Bound)>, Option<String>);
 struct Wanted {
     mail: Mail,
     verdict: Verdict,
+    /// Recipients that the client has named and a milter has taken off.
+    removed: Vec<Address>,
     message_id: Option<String>,
 }
 
@@ -91,7 +93,10 @@ impl Intake {
             // A filter refuses it for somebody. Nobody has it yet, so the client can be told: a notification later might go
             // to a sender who was forged.
             Some(refusal) => Err(refusal),
-            None => self.take(&wanted).await,
+            None => self.take(&wanted).await.map(|receipt| {
+                let removed = wanted.removed.iter().cloned();
+                removed.fold(receipt, |receipt, address| receipt.and(address, by_milter()))
+            }),
         };
         self.tell_end(&wanted, &result);
         if result.is_ok() {
@@ -151,7 +156,7 @@ impl Intake {
         let mut receipt = self.take(wanted).await?;
         added.clear();
         if let Some(address) = removed {
-            receipt = receipt.and(address, Outcome::Discarded { by: "a milter".into() });
+            receipt = receipt.and(address, by_milter());
         }
         Ok(receipt)
     }
@@ -229,9 +234,12 @@ impl Intake {
             // Spam under a forged sender would have us write to the one who was forged.
             envelope.recipients.iter_mut().for_each(|recipient| recipient.notify.success = false);
         }
-        envelope.recipients.retain(|recipient| !changes.removed.contains(&recipient.address));
+        let is_removed = |recipient: &mut Recipient| changes.removed.contains(&recipient.address);
+        let removed = envelope.recipients.extract_if(.., is_removed).map(|recipient| recipient.address);
+        let removed: Vec<Address> = removed.collect();
         envelope.recipients.extend(changes.added.iter().cloned().map(Recipient::plain));
-        Ok(Wanted { mail, verdict, message_id: glance.message_id })
+        self.tell_removed(&mail, &removed);
+        Ok(Wanted { mail, verdict, removed, message_id: glance.message_id })
     }
 
     /// Queues what has to wait in any case, before any mailbox is written: when that fails, nothing has happened yet.
@@ -388,6 +396,13 @@ impl Intake {
         });
     }
 
+    fn tell_removed(&self, mail: &Mail, removed: &[Address]) {
+        for address in removed {
+            let event = self.event(EventKind::Discarded, mail).subject(address.to_string());
+            self.0.journal.record(event.with("by", "milter"));
+        }
+    }
+
     fn tell_expansions(&self, mail: &Mail, routes: &Routes) {
         for expansion in &routes.expansions {
             let to: Vec<String> = expansion.to.iter().map(ToString::to_string).collect();
@@ -420,6 +435,11 @@ impl Intake {
             None => event,
         });
     }
+}
+
+/// What becomes of a message for whom a milter has taken off.
+fn by_milter() -> Outcome {
+    Outcome::Discarded { by: "a milter".into() }
 }
 
 /// Most recipients of a refused message that its event names.

@@ -9,7 +9,7 @@ use super::{Error, Queue};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
-use crate::storage::spool::{Action, Fate, Listing, RecipientState, Report, Selection};
+use crate::storage::spool::{Action, Fate, Listing, RecipientState, Report, Selection, Settler};
 
 /// How long an attempt under way is waited for when its message is to be given up.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -88,7 +88,7 @@ impl Queue {
                 (recipient.key, reported(&settings, &listing.entry, recipient.recipient.notify.failure, report))
             })
             .collect();
-        self.0.parts.spool.settle(id, &fates).await?;
+        self.0.parts.spool.settle(id, Settler::Administrator, &fates).await?;
         for recipient in listing.recipients.iter().filter(|one| one.state != RecipientState::Finished) {
             let event = Event::new(now, EventKind::Failed).mail(listing.entry.mail).queue(id);
             let event = event.subject(recipient.recipient.address.to_string());

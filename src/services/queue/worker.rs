@@ -16,7 +16,7 @@ use crate::foundations::ids::QueueId;
 use crate::foundations::mail::Message;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::services::outbound::{Contact, Courier, Group, Scope, Trouble};
-use crate::storage::spool::{self, Action, Claimed, Destination, Fate, Report};
+use crate::storage::spool::{self, Action, Claimed, Destination, Fate, Report, Settler};
 
 /// How long a body that cannot be read waits for the next attempt.
 const UNREADABLE: Duration = Duration::from_secs(60);
@@ -308,7 +308,7 @@ impl Queue {
         let mut written = Written::Yes;
         for (key, fate) in fates {
             let one = [(*key, fate.clone())];
-            let Err(error) = self.0.parts.spool.settle(id, &one).await else { continue };
+            let Err(error) = self.0.parts.spool.settle(id, self.as_settler(), &one).await else { continue };
             let reason =
                 format!("the last attempt has ended ({}), but its result cannot be kept: {error}", ended(fate));
             let held = [(*key, Fate::Hold { reason })];
@@ -325,12 +325,17 @@ impl Queue {
         written
     }
 
+    /// What this process claims is settled under its own name.
+    fn as_settler(&self) -> Settler<'_> {
+        Settler::Claimant(self.owner())
+    }
+
     /// Writes fates down unless the database refuses again and again.
     async fn settle_unless_refused(&self, id: QueueId, fates: &[(i64, Fate)]) -> Result<Written, spool::Error> {
         let mut pause = Duration::from_millis(500);
         let mut attempts = 0;
         loop {
-            let error = match self.0.parts.spool.settle(id, fates).await {
+            let error = match self.0.parts.spool.settle(id, self.as_settler(), fates).await {
                 Ok(_) => return Ok(Written::Yes),
                 Err(error) => error,
             };

@@ -41,4 +41,4 @@ pub use open::Spool;
 pub use report::{Action, PendingReport, Report};
 pub use sample::Sample;
 pub use settings::SpoolSettings;
-pub use settle::{Fate, Settled};
+pub use settle::{Fate, Settled, Settler};

@@ -2,10 +2,10 @@
 
 use super::commit::{Change, Job, json};
 use super::open::Cleared;
-use super::{Destination, Error, RecipientState, Report, Spool};
+use super::{Action, Destination, Error, RecipientState, Report, Spool};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
-use crate::storage::database::Val;
+use crate::storage::database::{Sql, Val};
 
 /// The result for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,27 @@ pub enum Fate {
     },
 }
 
+impl Fate {
+    /// Whether nothing that anybody else tries can be of use any more.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Done => true,
+            Self::Reported(report) => report.action != Action::Failed,
+            Self::Again { .. } | Self::Untried { .. } | Self::Redirected { .. } | Self::Hold { .. } => false,
+        }
+    }
+}
+
+/// Who says what has become of a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settler<'a> {
+    /// Who has claimed it under this name. Once another node has taken the recipient over, only what is final counts: the
+    /// message must not be sent again where it has arrived.
+    Claimant(&'a str),
+    /// An administrator, whoever has it.
+    Administrator,
+}
+
 /// What is left of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
@@ -57,9 +78,9 @@ const LONGEST_REPLY: usize = 1_000;
 impl Spool {
     /// Writes down what has become of recipients of one entry. When it returns, that survives a power failure, so that
     /// none of them is sent the message again.
-    pub async fn settle(&self, id: QueueId, fates: &[(i64, Fate)]) -> Result<Settled, Error> {
+    pub async fn settle(&self, id: QueueId, by: Settler<'_>, fates: &[(i64, Fate)]) -> Result<Settled, Error> {
         let mut job = Job::full();
-        job.changes.extend(fates.iter().flat_map(|(key, fate)| changes(id, *key, fate)));
+        job.changes.extend(fates.iter().flat_map(|(key, fate)| changes(id, by, *key, fate)));
         // A message that was only put off needs no sync: after a power failure it is tried early, which does no harm.
         if fates.iter().all(|(_, fate)| matches!(fate, Fate::Untried { .. } | Fate::Redirected { .. })) {
             job.durability = crate::storage::database::Durability::Relaxed;
@@ -71,50 +92,54 @@ impl Spool {
     }
 }
 
-fn changes(id: QueueId, key: i64, fate: &Fate) -> Vec<Change> {
-    let key = Val::from(key);
+fn changes(id: QueueId, by: Settler<'_>, key: i64, fate: &Fate) -> Vec<Change> {
+    // Without an owner it was given up for its claimant, and nobody else has it yet: what the claimant knows is the latest.
+    let (condition, claimant) = match by {
+        Settler::Claimant(owner) if !fate.is_final() => (" AND (owner IS NULL OR owner = ?)", Some(Val::from(owner))),
+        Settler::Claimant(_) | Settler::Administrator => ("", None),
+    };
+    let of_recipient = |statement: &str, mut values: Vec<Val>| {
+        values.push(Val::from(key));
+        values.extend(claimant.clone());
+        Change::new(Sql::assembled(format!("{statement} WHERE id = ?{condition}")), values)
+    };
     match fate {
-        Fate::Done => vec![Change::new("DELETE FROM queue_recipients WHERE id = ?", vec![key])],
+        Fate::Done => vec![of_recipient("DELETE FROM queue_recipients", Vec::new())],
         Fate::Reported(report) => {
             let sql = "UPDATE queue_recipients SET state = ?, report = ?, last_at = ?, last_reply = ?, \
-                       attempts = attempts + 1, owner = NULL, sending_since = NULL WHERE id = ?";
+                       attempts = attempts + 1, owner = NULL, sending_since = NULL";
             let values = vec![
                 Val::from(RecipientState::Finished.number()),
                 Val::from(json(report)),
                 Val::from(report.at),
                 Val::from(report.diagnostic.as_deref().map(one_line)),
-                key,
             ];
-            vec![Change::new(sql, values)]
+            vec![of_recipient(sql, values)]
         }
         Fate::Again { due_at, at, reply, report } => {
+            let reported = report.as_ref().map(|report| {
+                of_recipient("UPDATE queue_recipients SET report = ?, warn_at = NULL", vec![Val::from(json(report))])
+            });
             let sql = "UPDATE queue_recipients SET due_at = ?, attempts = attempts + 1, last_at = ?, last_reply = ?, \
-                       owner = NULL, sending_since = NULL WHERE id = ?";
-            let mut all = vec![Change::new(
-                sql,
-                vec![Val::from(*due_at), Val::from(*at), Val::from(one_line(reply)), key.clone()],
-            )];
-            if let Some(report) = report {
-                let sql = "UPDATE queue_recipients SET report = ?, warn_at = NULL WHERE id = ?";
-                all.push(Change::new(sql, vec![Val::from(json(report)), key]));
-            }
-            all
+                       owner = NULL, sending_since = NULL";
+            let values = vec![Val::from(*due_at), Val::from(*at), Val::from(one_line(reply))];
+            reported.into_iter().chain([of_recipient(sql, values)]).collect()
         }
         Fate::Untried { due_at } => {
-            let sql = "UPDATE queue_recipients SET due_at = ?, owner = NULL, sending_since = NULL WHERE id = ?";
-            vec![Change::new(sql, vec![Val::from(*due_at), key])]
+            let sql = "UPDATE queue_recipients SET due_at = ?, owner = NULL, sending_since = NULL";
+            vec![of_recipient(sql, vec![Val::from(*due_at)])]
         }
         Fate::Redirected { destination } => {
-            let sql = "UPDATE queue_recipients SET destination = ?, due_at = ?, owner = NULL, sending_since = NULL \
-                       WHERE id = ?";
-            vec![Change::new(sql, vec![Val::from(destination.to_string()), Val::from(Timestamp::EPOCH), key])]
+            let sql = "UPDATE queue_recipients SET destination = ?, due_at = ?, owner = NULL, sending_since = NULL";
+            vec![of_recipient(sql, vec![Val::from(destination.to_string()), Val::from(Timestamp::EPOCH)])]
         }
         Fate::Hold { reason } => {
-            let sql = "UPDATE queue_recipients SET state = ?, owner = NULL, sending_since = NULL WHERE id = ?";
+            let sql = "UPDATE queue_recipients SET state = ?, owner = NULL, sending_since = NULL";
             let held = Val::from(RecipientState::Held.number());
-            let entry = "UPDATE queue_entries SET hold_reason = ? WHERE id = ?";
-            let why = vec![Val::from(one_line(reason)), Val::from(id.to_string())];
-            vec![Change::new(sql, vec![held, key]), Change::new(entry, why)]
+            let entry = "UPDATE queue_entries SET hold_reason = ? WHERE id = ? \
+                         AND EXISTS (SELECT 1 FROM queue_recipients WHERE id = ? AND state = ?)";
+            let why = vec![Val::from(one_line(reason)), Val::from(id.to_string()), Val::from(key), held.clone()];
+            vec![of_recipient(sql, vec![held]), Change::new(entry, why)]
         }
     }
 }

@@ -9,7 +9,7 @@ use postrider::foundations::mail::Recipient;
 use postrider::storage::database::Database;
 use postrider::storage::spool::{
     Action, Claim, Destination, Error, Fate, NewEntry, NewRecipient, QUARANTINED, QueueNode, RecipientState, Report,
-    Selection, Settled,
+    Selection, Settled, Settler,
 };
 
 use super::world::{SetUp, World, mail};
@@ -18,6 +18,7 @@ crate::accounts::engines::on_every_engine!(
     commits_claims_and_settles,
     concurrent_commits_are_all_kept,
     claims_are_exclusive_and_come_back,
+    who_was_held_dead_settles_nothing_that_another_has,
     holds_releases_and_deletes,
     selections_pass_over_the_quarantine,
     lists_have_every_message_of_many_recipients,
@@ -37,6 +38,8 @@ fn to(address: &str, destination: &str, world: &World) -> NewRecipient {
         warn_at: None,
     }
 }
+
+const ONE: Settler<'static> = Settler::Claimant("one");
 
 fn claim<'a>(except: &'a [Destination]) -> Claim<'a> {
     Claim { owner: "one", only: None, except, limit: 100 }
@@ -63,7 +66,7 @@ async fn commits_claims_and_settles(database: Database) {
     let now = world.clock.now();
     let again =
         Fate::Again { due_at: now + Duration::from_secs(60), at: now, reply: "451 no".to_owned(), report: None };
-    let settled = world.spool.settle(id, &[(keys[0], Fate::Done), (keys[1], again)]).await.unwrap();
+    let settled = world.spool.settle(id, ONE, &[(keys[0], Fate::Done), (keys[1], again)]).await.unwrap();
     assert_eq!(settled, Settled::EntryKept);
     let listing = world.spool.entry(id).await.unwrap();
     assert_eq!(listing.recipients.len(), 2);
@@ -72,9 +75,9 @@ async fn commits_claims_and_settles(database: Database) {
     world.clock.advance(Duration::from_secs(61));
     let claimed = world.spool.claim(claim(&[])).await.unwrap();
     assert_eq!(claimed[0].recipients[0].key, keys[1]);
-    world.spool.settle(id, &[(keys[1], Fate::Done)]).await.unwrap();
+    world.spool.settle(id, ONE, &[(keys[1], Fate::Done)]).await.unwrap();
     let last = [(local[0].recipients[0].key, Fate::Done)];
-    assert_eq!(world.spool.settle(id, &last).await.unwrap(), Settled::EntryGone);
+    assert_eq!(world.spool.settle(id, ONE, &last).await.unwrap(), Settled::EntryGone);
     assert!(matches!(world.spool.message(id).await, Err(Error::BodyMissing(_))));
     assert_eq!(world.spool.counts().await.unwrap().entries, 0);
     assert_eq!(world.spool.entry(id).await.unwrap_err().kind(), Kind::NotFound);
@@ -98,6 +101,40 @@ async fn concurrent_commits_are_all_kept(database: Database) {
         seen += claimed.len();
     }
     assert_eq!(seen, ids.len());
+}
+
+async fn who_was_held_dead_settles_nothing_that_another_has(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let mail = mail(&[]);
+    let recipients = vec![to("a@x.test", "mx:x.test", &world)];
+    let id = world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
+    let key = world.spool.claim(claim(&[])).await.unwrap()[0].recipients[0].key;
+    world.clock.advance(Duration::from_secs(7_200));
+    let taken_over = world.spool.claim(Claim { owner: "two", ..claim(&[]) }).await.unwrap();
+    assert_eq!(taken_over[0].recipients[0].key, key);
+    let now = world.clock.now();
+    let report = |action| Report { action, status: "5.1.1".to_owned(), diagnostic: None, remote: None, at: now };
+    let again = Fate::Again { due_at: now, at: now, reply: "451 no".to_owned(), report: Some(report(Action::Delayed)) };
+    let others = [Fate::Untried { due_at: now }, Fate::Hold { reason: "odd".to_owned() }];
+    let failed = Fate::Reported(report(Action::Failed));
+    for fate in others.into_iter().chain([again.clone(), failed]) {
+        assert_eq!(world.spool.settle(id, ONE, &[(key, fate)]).await.unwrap(), Settled::EntryKept);
+        let listing = world.spool.entry(id).await.unwrap();
+        let one = &listing.recipients[0];
+        assert_eq!((one.owner.as_deref(), one.attempts, one.state), (Some("two"), 0, RecipientState::Waiting));
+        assert!(one.report.is_none() && listing.entry.hold_reason.is_none());
+    }
+    // Once that one has given it up, what the first knows counts.
+    assert!(world.spool.recover("two").await.unwrap().is_empty());
+    world.spool.settle(id, ONE, &[(key, again)]).await.unwrap();
+    let listing = world.spool.entry(id).await.unwrap();
+    assert!(listing.recipients[0].attempts == 1 && listing.recipients[0].report.is_some());
+    world.clock.advance(Duration::from_secs(1));
+    let claimed = world.spool.claim(Claim { owner: "two", ..claim(&[]) }).await.unwrap();
+    assert_eq!(claimed[0].recipients[0].key, key);
+    // The first has sent it after all: then the other need not.
+    assert_eq!(world.spool.settle(id, ONE, &[(key, Fate::Done)]).await.unwrap(), Settled::EntryGone);
+    assert!(world.spool.confirm("two", &[key]).await.unwrap().is_empty());
 }
 
 async fn claims_are_exclusive_and_come_back(database: Database) {
@@ -249,7 +286,7 @@ async fn reports_and_notifications_change_places(database: Database) {
     };
     let fates =
         [(claimed[0].recipients[0].key, Fate::Reported(report(Action::Failed))), (claimed[0].recipients[1].key, later)];
-    world.spool.settle(id, &fates).await.unwrap();
+    world.spool.settle(id, ONE, &fates).await.unwrap();
     assert_eq!(world.spool.entries_to_report(10).await.unwrap(), [id]);
     let pending = world.spool.pending_report(id).await.unwrap().unwrap();
     assert_eq!(pending.recipients.len(), 2);
@@ -305,7 +342,7 @@ async fn tells_where_mail_goes_and_how_long_the_queue_was(database: Database) {
     let now = world.clock.now();
     let again = |reply: &str| Fate::Again { due_at: now, at: now, reply: reply.to_owned(), report: None };
     let keys: Vec<i64> = claimed[0].recipients.iter().map(|one| one.key).collect();
-    world.spool.settle(id, &[(keys[0], again("451 no")), (keys[1], again("451 no"))]).await.unwrap();
+    world.spool.settle(id, ONE, &[(keys[0], again("451 no")), (keys[1], again("451 no"))]).await.unwrap();
     world.spool.hold(&Selection::Recipient("b@x.test".parse().unwrap())).await.unwrap();
     let found = world.spool.destinations(10).await.unwrap();
     let plain: Vec<_> =

@@ -1,9 +1,11 @@
 //! What intake does with what a milter says about single recipients.
 
+use postrider::foundations::event::EventKind;
 use postrider::foundations::settings::{Live, Span};
 use postrider::protocols::smtp::Mode;
 use postrider::services::filter::{Endpoint, FilterSettings, MilterSettings};
 use postrider::services::intake::{IntakeSettings, LmtpVerdict};
+use postrider::storage::journal::Query;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -106,6 +108,29 @@ async fn recipients_that_a_milter_adds_and_removes_do_not_shift_the_answers_of_l
     boxes.sort();
     assert_eq!(boxes, ["ann@example.test", "bob@example.test", "bob@example.test"]);
     assert!(client.command("NOOP").await.starts_with("250"));
+}
+
+#[tokio::test]
+async fn a_message_of_which_a_milter_leaves_nobody_is_told_of() {
+    let script: Script = &[("", &[(b'-', b"<ann@example.test>\0"), (b'-', b"<bob@example.test>\0")])];
+    for (mode, hello) in [(Mode::Relay, "EHLO client.example"), (Mode::Lmtp, "LHLO client.example")] {
+        let (world, _place) = world(mode, script).await;
+        let replies = send(&mut world.connect(), hello, &["ann", "bob"]).await;
+        assert!(replies.iter().all(|reply| reply.starts_with("250")), "{replies:?}");
+        assert!(world.mailboxes.0.lock().is_empty());
+        let journal = &world.room.journal;
+        journal.flush().await;
+        let events = journal.query(&Query::default()).await.unwrap();
+        let dropped = events.iter().filter(|event| event.kind == EventKind::Discarded);
+        let mut dropped: Vec<_> =
+            dropped.map(|event| (event.subject.as_deref(), event.details["by"].as_str())).collect();
+        dropped.sort_unstable();
+        let wanted = ["ann@example.test", "bob@example.test"].map(|address| (Some(address), Some("milter")));
+        assert_eq!(dropped, wanted, "{hello}");
+        let received = events.iter().filter(|event| event.kind == EventKind::MessageReceived);
+        let recipients = received.map(|event| event.details["recipients"].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(recipients, 2, "{hello}");
+    }
 }
 
 #[tokio::test]

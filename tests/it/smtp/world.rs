@@ -30,7 +30,7 @@ use postrider::services::routing::{LocalRecipient, Routing, RoutingSettings, Srs
 use postrider::services::submission::{Submission, SubmissionParts, SubmissionSettings};
 use postrider::storage::database::{Database, DatabaseSettings, DatabaseUrl};
 use postrider::storage::directory::{Directory, DirectorySettings, NewUser, Owner, PasswordOwner, Source, Usage};
-use postrider::storage::journal::Journal;
+use postrider::storage::journal::{Journal, JournalSettings};
 use postrider::storage::quarantine::QuarantineNotes;
 use tokio_util::sync::CancellationToken;
 
@@ -199,7 +199,8 @@ impl World {
         let directory = directory(database.clone(), &clock, &tasks).await;
         let name: Domain = "mail.example.test".parse().unwrap();
         let hostname = Live::new(name.clone());
-        let journal = Journal::lines_only();
+        let journal =
+            Journal::start(database.clone(), Live::new(JournalSettings::default()), Arc::clone(&clock), &tasks);
         let guard = Guard::new(Live::new(wishes.guard), Arc::clone(&clock));
         let srs = Srs::load(&wishes.srs, &name, Arc::clone(&clock)).unwrap();
         let routing = Routing::new(directory.clone(), Live::new(RoutingSettings::default()), name).with_srs(srs);

@@ -12,6 +12,7 @@ use super::place::Place;
 use super::properties::{Resource, Writer, read_sync_token, sync_token};
 use super::request::{Report, Wanted};
 use super::serve::Asked;
+use super::turns::Turn;
 use super::xml::{CALDAV, CARDDAV};
 use crate::services::dav::{
     CalendarObject, Card, CardFilter, ComponentFilter, TimeRange, busy_times, expanded, zone_of,
@@ -27,31 +28,31 @@ pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     let root = body::xml(asked.room, body).await?.ok_or_else(|| Problem::bad("A report has a body."))?;
     let report = Report::parse(&root)?;
     let account = &asked.visitor.account.address;
-    let _turn = asked.room.turns.take(account).await.map_err(|error| Problem::ours(&error))?;
+    let turn = &asked.room.turns.take(account).await.map_err(|error| Problem::ours(&error))?;
     let Place::Collection(kind, name) = &asked.place else {
         return match (report, &asked.place) {
             // A multiget names its objects itself (RFC 4791 §7.9).
             (Report::Multiget(wanted, paths), Place::Home(_) | Place::Object(..)) => {
-                multiget(asked, &wanted, &paths).await
+                multiget((asked, turn), &wanted, &paths).await
             }
             _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report is about a calendar or an address book.")),
         };
     };
     let collection = asked.collection(*kind, name).await?;
     match (report, kind) {
-        (Report::Multiget(wanted, paths), _) => multiget(asked, &wanted, &paths).await,
+        (Report::Multiget(wanted, paths), _) => multiget((asked, turn), &wanted, &paths).await,
         (Report::Sync(wanted, token, limit), _) => changes(asked, &collection, &wanted, token.as_deref(), limit).await,
         (Report::Calendar(wanted, filter, zone), CollectionKind::Calendar) => {
             let zone = zone_text(asked, &collection, zone).await?;
             let (component, range) = filter.narrowed();
             let scope = (component.map(str::to_ascii_uppercase), range);
             let question = Question::Calendar(filter, zone);
-            query(asked, &collection, &wanted, question, scope, None).await
+            query((asked, turn), &collection, &wanted, question, scope, None).await
         }
         (Report::Cards(wanted, filter, limit), CollectionKind::AddressBook) => {
-            query(asked, &collection, &wanted, Question::Cards(filter), (None, None), limit).await
+            query((asked, turn), &collection, &wanted, Question::Cards(filter), (None, None), limit).await
         }
-        (Report::FreeBusy(range), CollectionKind::Calendar) => free_busy(asked, &collection, &range).await,
+        (Report::FreeBusy(range), CollectionKind::Calendar) => free_busy((asked, turn), &collection, &range).await,
         _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report is about another kind of collection.")),
     }
 }
@@ -87,7 +88,7 @@ async fn zone_text(asked: &Asked<'_>, collection: &Collection, given: Option<Str
 }
 
 async fn query(
-    asked: &Asked<'_>,
+    (asked, turn): (&Asked<'_>, &Turn),
     collection: &Collection,
     wanted: &Wanted,
     question: Question,
@@ -108,7 +109,7 @@ async fn query(
         let Some(last) = page.last() else { break };
         after.clone_from(&last.info.name);
         let (question, expand) = (question.clone(), expansion(wanted));
-        let judged = tokio::task::spawn_blocking(move || {
+        let judged = turn.block(move || {
             let judge = |object: Object| question.matches(&object.content, most).then(|| shown(object, expand, most));
             page.into_iter().filter_map(judge).collect::<Vec<_>>()
         });
@@ -154,7 +155,7 @@ fn shown(object: Object, expand: Option<TimeRange>, most: usize) -> (Object, Str
     (object, text)
 }
 
-async fn multiget(asked: &Asked<'_>, wanted: &Wanted, paths: &[String]) -> Answer<Response> {
+async fn multiget((asked, turn): (&Asked<'_>, &Turn), wanted: &Wanted, paths: &[String]) -> Answer<Response> {
     let settings = asked.room.needs.settings.get();
     let (account, most) = (&asked.visitor.account, settings.recurrences as usize);
     let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
@@ -185,7 +186,7 @@ async fn multiget(asked: &Asked<'_>, wanted: &Wanted, paths: &[String]) -> Answe
             Some((collection, object)) if out.has_room(object.content.len() + AROUND) => {
                 let expand = expansion(wanted);
                 let (object, text) = match expand {
-                    Some(_) => tokio::task::spawn_blocking(move || shown(object, expand, most)).await?,
+                    Some(_) => turn.block(move || shown(object, expand, most)).await?,
                     None => shown(object, None, most),
                 };
                 writer.write(&Resource::Object(collection, &object.info, Some(&text)), &mut out);
@@ -264,7 +265,7 @@ fn room_for(change: &Change, with_content: bool) -> usize {
 }
 
 /// RFC 4791 §7.10.
-async fn free_busy(asked: &Asked<'_>, collection: &Collection, range: &TimeRange) -> Answer<Response> {
+async fn free_busy((asked, turn): (&Asked<'_>, &Turn), collection: &Collection, range: &TimeRange) -> Answer<Response> {
     let needs = &asked.room.needs;
     let settings = needs.settings.get();
     let (most, range) = (settings.recurrences as usize, *range);
@@ -277,7 +278,7 @@ async fn free_busy(asked: &Asked<'_>, collection: &Collection, range: &TimeRange
         let Some(last) = page.last() else { break };
         after.clone_from(&last.info.name);
         let zone = zone.clone();
-        let found = tokio::task::spawn_blocking(move || {
+        let found = turn.block(move || {
             let read = page.iter().filter_map(|object| CalendarObject::read(&object.content).ok());
             read.flat_map(|object| busy_times(&object, &range, zone_of(zone.as_deref()), most)).collect::<Vec<_>>()
         });

@@ -2,35 +2,54 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinError;
 
 use crate::foundations::address::Address;
 
 /// The rights to make queries: so many for everybody, and one for each account, so that nobody waits for more than one query of
 /// another's.
 pub(super) struct Turns {
-    all: Semaphore,
+    all: Arc<Semaphore>,
     accounts: moka::sync::Cache<String, Arc<Semaphore>>,
 }
 
-/// The right to make a query; it ends when this is dropped.
-pub(super) struct Turn<'a> {
-    _account: OwnedSemaphorePermit,
-    _one_of_all: SemaphorePermit<'a>,
+/// The right to make a query; it ends when all handles to it are dropped.
+#[derive(Clone)]
+pub(super) struct Turn {
+    _own_and_one_of_all: Arc<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+}
+
+impl Turn {
+    /// Does a part of the query on a thread that may block. The turn lasts to its end even if whoever asked goes away:
+    /// otherwise a client that hangs up again and again would have as much done at once as it likes.
+    pub(super) async fn block<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let turn = self.clone();
+        let job = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(turn);
+            result
+        });
+        job.await
+    }
 }
 
 impl Turns {
     /// So many at once; beyond `remembered` accounts the least used are forgotten.
     pub(super) fn new(at_once: u32, remembered: u32) -> Self {
-        let all = Semaphore::new(at_once.max(1) as usize);
+        let all = Arc::new(Semaphore::new(at_once.max(1) as usize));
         Self { all, accounts: moka::sync::Cache::new(remembered.into()) }
     }
 
     /// Waits until the account may make a query.
-    pub(super) async fn take(&self, account: &Address) -> Result<Turn<'_>, AcquireError> {
+    pub(super) async fn take(&self, account: &Address) -> Result<Turn, AcquireError> {
         let own = self.accounts.get_with(account.key().to_string(), || Arc::new(Semaphore::new(1)));
         let own = own.acquire_owned().await?;
-        Ok(Turn { _account: own, _one_of_all: self.all.acquire().await? })
+        let one_of_all = Arc::clone(&self.all).acquire_owned().await?;
+        Ok(Turn { _own_and_one_of_all: Arc::new((own, one_of_all)) })
     }
 }
 
@@ -50,5 +69,18 @@ mod tests {
         drop(first);
         assert!(turns.take(&ann).now_or_never().is_some());
         drop(other);
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_has_no_turn_before_the_work_is_done() {
+        let turns = Turns::new(2, 10);
+        let ann = "ann@example.test".parse::<Address>().unwrap();
+        let turn = turns.take(&ann).await.unwrap();
+        let (finish, wait) = std::sync::mpsc::channel::<()>();
+        assert!(turn.block(move || wait.recv()).now_or_never().is_none());
+        drop(turn);
+        assert!(turns.take(&ann).now_or_never().is_none());
+        finish.send(()).unwrap();
+        turns.take(&ann).await.unwrap();
     }
 }

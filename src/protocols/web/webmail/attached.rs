@@ -186,12 +186,11 @@ pub(super) fn too_large(room: &Room) -> Problem {
 async fn from_message(room: &Arc<Room>, reader: &Reader, folder: &str, uid: u32, part: Option<usize>) -> Answer<File> {
     let view = reader.open(folder, Access::ReadOnly).await?;
     let opened = source::open(room, &view, uid).await?;
-    let bytes = opened.bytes.clone();
-    let found = tokio::task::spawn_blocking(move || {
-        let structure = Structure::of(&bytes);
+    let found = opened.block(move |bytes| {
+        let structure = Structure::of(bytes);
         let Some(index) = part else {
             let subject =
-                HeaderSection::of(&bytes).first("Subject").map(|field| clean(&field.text())).unwrap_or_default();
+                HeaderSection::of(bytes).first("Subject").map(|field| clean(&field.text())).unwrap_or_default();
             let name = if subject.is_empty() { "message.eml".to_owned() } else { format!("{subject}.eml") };
             return Some(File { name, kind: "message/rfc822".to_owned(), octets: bytes.clone() });
         };

@@ -39,9 +39,9 @@ pub(super) async fn part(
 ) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
     let opened = source::open(&room, &view, asked.uid).await?;
-    let (bytes, index) = (opened.bytes.clone(), asked.part);
-    let found = tokio::task::spawn_blocking(move || {
-        let structure = Structure::of(&bytes);
+    let index = asked.part;
+    let found = opened.block(move |bytes| {
+        let structure = Structure::of(bytes);
         let part = structure.parts().get(index).filter(|part| part.kind != Kind::Multipart)?;
         let octets = Bytes::from(source::octets(&structure, part, usize::MAX).into_owned());
         Some((file_name(&structure, index), source::kind(part), octets))

@@ -102,8 +102,8 @@ pub(super) async fn message(
 ) -> Answer<Response> {
     let view = reader.open(&at.folder, Access::ReadOnly).await?;
     let opened = source::open(&room, &view, at.uid).await?;
-    let (bytes, hostname, limits) = (opened.bytes.clone(), room.needs.hostname.get(), Limits::of(&room));
-    let facts = tokio::task::spawn_blocking(move || facts(&bytes, &hostname, limits)).await?;
+    let (hostname, limits) = (room.needs.hostname.get(), Limits::of(&room));
+    let facts = opened.block(move |bytes| facts(bytes, &hostname, limits)).await?;
     let message = Message {
         folder: at.folder,
         uid: at.uid,
@@ -285,10 +285,10 @@ pub(super) async fn page(
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
     let opened = source::open(&room, &view, asked.uid).await?;
     let remote = if asked.images == 1 { Remote::Shown } else { Remote::Blocked };
-    let (bytes, limit) = (opened.bytes.clone(), Limits::of(&room).html);
+    let limit = Limits::of(&room).html;
     let place = super::parts::query(&asked.folder, asked.uid);
-    let cleaned = tokio::task::spawn_blocking(move || {
-        let structure = Structure::of(&bytes);
+    let cleaned = opened.block(move |bytes| {
+        let structure = Structure::of(bytes);
         let address = |part: usize| format!("part?{place}&part={part}&inline=1");
         markup(&structure, &Layout::of(&structure), limit, remote, address).map(|page| page.markup)
     });

@@ -100,7 +100,7 @@ pub struct Room {
     pub(super) watchers: Watchers,
     pub(super) conversations: Memory,
     /// The right to hold an opened message in memory.
-    pub(super) opened: Semaphore,
+    pub(super) opened: Arc<Semaphore>,
     /// The right to search.
     pub(super) searches: Semaphore,
 }
@@ -116,7 +116,7 @@ impl Room {
             process: fresh(),
             watchers: Watchers::default(),
             conversations: Memory::default(),
-            opened: Semaphore::new(settings.opened_at_once.max(1) as usize),
+            opened: Arc::new(Semaphore::new(settings.opened_at_once.max(1) as usize)),
             searches: Semaphore::new(settings.searches_at_once.max(1) as usize),
             needs,
         }

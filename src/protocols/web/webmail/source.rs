@@ -1,9 +1,11 @@
 //! A message opened, and which of its parts is what.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinError;
 
 use super::Room;
 use super::answer::{Answer, Problem};
@@ -13,10 +15,26 @@ use crate::foundations::mail::{Kind, Structure, Uid, charset, transfer};
 use crate::storage::mailbox::{Row, View};
 
 /// A message in memory, and the right to hold it there.
-pub(super) struct Opened<'r> {
+pub(super) struct Opened {
     pub(super) bytes: Bytes,
     pub(super) row: Row,
-    _turn: Option<SemaphorePermit<'r>>,
+    turn: Arc<Option<OwnedSemaphorePermit>>,
+}
+
+impl Opened {
+    /// Reads the message on a thread that may block. The right lasts to the end of that even if whoever asked goes away.
+    pub(super) async fn block<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Bytes) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let (bytes, turn) = (self.bytes.clone(), Arc::clone(&self.turn));
+        let job = tokio::task::spawn_blocking(move || {
+            let result = work(&bytes);
+            drop((bytes, turn));
+            result
+        });
+        job.await
+    }
 }
 
 /// Octets read in one go.
@@ -30,7 +48,7 @@ pub(super) fn row(view: &View, uid: u32) -> Answer<Row> {
 }
 
 /// Opens a message of a folder.
-pub(super) async fn open<'r>(room: &'r Room, view: &View, uid: u32) -> Answer<Opened<'r>> {
+pub(super) async fn open(room: &Room, view: &View, uid: u32) -> Answer<Opened> {
     let row = row(view, uid)?;
     if row.size > room.needs.settings.get().open.get() {
         return Err(Problem::too_large(
@@ -38,7 +56,7 @@ pub(super) async fn open<'r>(room: &'r Room, view: &View, uid: u32) -> Answer<Op
         ));
     }
     // Closed never.
-    let turn = room.opened.acquire().await.ok();
+    let turn = Arc::new(Arc::clone(&room.opened).acquire_owned().await.ok());
     let mut body = view.body(row.uid).await?;
     let mut bytes = BytesMut::with_capacity(usize::try_from(body.size()).unwrap_or(0));
     loop {
@@ -48,7 +66,7 @@ pub(super) async fn open<'r>(room: &'r Room, view: &View, uid: u32) -> Answer<Op
         }
         bytes.extend_from_slice(&piece);
     }
-    Ok(Opened { bytes: bytes.freeze(), row, _turn: turn })
+    Ok(Opened { bytes: bytes.freeze(), row, turn })
 }
 
 /// Which parts are the text and which are attachments (RFC 8621 §4.1.4), by their places in the structure.
