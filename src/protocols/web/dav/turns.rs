@@ -76,8 +76,8 @@ mod tests {
         let turns = Turns::new(2, 10);
         let ann = "ann@example.test".parse::<Address>().unwrap();
         let turn = turns.take(&ann).await.unwrap();
-        let (finish, wait) = std::sync::mpsc::channel::<()>();
-        assert!(turn.block(move || wait.recv()).now_or_never().is_none());
+        let (finish, wait) = tokio::sync::oneshot::channel::<()>();
+        assert!(turn.block(move || wait.blocking_recv()).now_or_never().is_none());
         drop(turn);
         assert!(turns.take(&ann).now_or_never().is_none());
         finish.send(()).unwrap();
