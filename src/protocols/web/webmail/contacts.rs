@@ -155,11 +155,11 @@ pub(super) async fn import(
 ) -> Answer<Response> {
     let view = reader.open(&at.folder, Access::ReadOnly).await?;
     let opened = source::open(&room, &view, at.uid).await?;
-    let (bytes, now) = (opened.bytes.clone(), room.needs.clock.now());
+    let now = room.needs.clock.now();
     let (settings, account) = (room.needs.dav.get(), &reader.account.address);
     let most = settings.object.len();
-    let read = tokio::task::spawn_blocking(move || {
-        let structure = Structure::of(&bytes);
+    let read = opened.block(move |bytes| {
+        let structure = Structure::of(bytes);
         let part = structure.parts().get(at.part).filter(|part| part.kind == Kind::Leaf)?;
         let (text, _) = source::text(&structure, part, bytes.len());
         Some(cards(&text).take(MOST_IMPORTED).map(|card| taken_over(card, most, now)).collect::<Vec<_>>())

@@ -184,17 +184,16 @@ fn reply(
 async fn find(room: &Arc<Room>, reader: &Reader, at: &Question) -> Answer<Found> {
     let view = reader.open(&at.folder, Access::ReadOnly).await?;
     let opened = source::open(room, &view, at.uid).await?;
-    let (bytes, part, most) = (opened.bytes.clone(), at.part, room.needs.dav.get().object.len());
-    let read = move || {
-        let structure = Structure::of(&bytes);
+    let (part, most) = (at.part, room.needs.dav.get().object.len());
+    let read = opened.block(move |bytes| {
+        let structure = Structure::of(bytes);
         let part = structure.parts().get(part).filter(|part| part.kind == Kind::Leaf)?;
         let (text, is_cut) = source::text(&structure, part, most);
-        let id = HeaderSection::of(&bytes).first("Message-ID").map(|field| field.text());
+        let id = HeaderSection::of(bytes).first("Message-ID").map(|field| field.text());
         let read = if is_cut { Err(Unfit::Rule("it is too large")) } else { Invitation::read(&text) };
         Some((read, id))
-    };
-    let read = tokio::task::spawn_blocking(read).await?;
-    let (read, message_id) = read.ok_or_else(|| Problem::missing("The message has no such part."))?;
+    });
+    let (read, message_id) = read.await?.ok_or_else(|| Problem::missing("The message has no such part."))?;
     let invitation = read.map_err(unfit)?;
     let (account, limits) = (&reader.account.address, room.needs.dav.get().limits());
     let calendars = room.needs.calendars.all(account, &limits, room.needs.clock.now()).await?;
