@@ -141,6 +141,10 @@ pub(super) fn check_lines(text: &str) -> Result<(), Unfit> {
             "END" if open.pop().is_none_or(|opened| opened != value.trim().to_ascii_uppercase()) => {
                 return Err(Unfit::Malformed("an END does not end what was begun last"));
             }
+            // It is no property of the VCALENDAR itself (RFC 5545 §3.6), and would be passed over when recurrences are written out.
+            "RRULE" | "EXRULE" if open.len() < 2 => {
+                return Err(Unfit::Malformed("a recurrence rule stands outside of any component"));
+            }
             "RRULE" | "EXRULE" if !is_rule(value) => {
                 return Err(Unfit::Malformed("a recurrence rule is none (RFC 5545 §3.3.10)"));
             }
@@ -235,6 +239,7 @@ mod tests {
             whole(&EVENT.replace("SUMMARY:x", "RRULE:FREQ=DAILY;INTERVAL=0")),
             whole(&EVENT.replace("SUMMARY:x", "RRULE:FREQ=DAILY;COUNT=-1")),
             whole(&EVENT.replace("SUMMARY:x", "RRULE:COUNT=2")),
+            whole(&format!("RRULE:FREQ=DAILY\r\n{EVENT}")),
             "BEGIN:VCARD\r\nVERSION:4.0\r\nFN:x\r\nEND:VCARD\r\n".to_owned(),
         ] {
             assert!(CalendarObject::read(wrong.as_bytes()).is_err(), "{wrong}");
