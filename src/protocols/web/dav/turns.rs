@@ -76,9 +76,15 @@ mod tests {
         let turns = Turns::new(2, 10);
         let ann = "ann@example.test".parse::<Address>().unwrap();
         let turn = turns.take(&ann).await.unwrap();
+        let (begin, begun) = tokio::sync::oneshot::channel::<()>();
         let (finish, wait) = tokio::sync::oneshot::channel::<()>();
-        assert!(turn.block(move || wait.blocking_recv()).now_or_never().is_none());
+        let work = move || {
+            let _ = begin.send(());
+            wait.blocking_recv()
+        };
+        assert!(turn.block(work).now_or_never().is_none());
         drop(turn);
+        begun.await.unwrap();
         assert!(turns.take(&ann).now_or_never().is_none());
         finish.send(()).unwrap();
         turns.take(&ann).await.unwrap();
