@@ -113,6 +113,8 @@ class Thunderbird:
             ".then(value => done([null, value ?? null]), error => done([String(error) + error.stack]));"
         )
         value = self.ask("WebDriver:ExecuteAsyncScript", script=whole, args=arguments, newSandbox=True, sandbox="system")["value"]
+        # A script is given up for a dialog that opens meanwhile.
+        assert value is not None, (script, self.ask("WebDriver:GetAlertText"))
         assert value[0] is None, (script, value[0])
         return value[1]
 

@@ -9,6 +9,7 @@ const ORDER = ["inbox", "drafts", "sent", "archive", "junk", "trash"];
 
 const FOLDED = "postrider.folded";
 const MOST_FOLDED = 500;
+const CONTROLS = ["a", ".twist", ".small", ".hide"];
 
 function remembered() {
   try {
@@ -63,12 +64,12 @@ export class Folders {
     const unfolded = (folder) => folder.name === this.current || !this.above(folder).some((name) => this.folded.has(name));
     const visible = this.all.filter((folder) => (this.showHidden || !hidden.includes(folder) || folder.name === this.current) && unfolded(folder));
     this.answer = { used, quota };
-    const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.folder : null;
+    const focused = this.focused();
     this.list.replaceChildren(...visible.map((folder) => this.line(folder)));
     if (hidden.length > 0) {
       this.list.append(h("li", {}, h("button", { type: "button", class: "quiet hide", "aria-expanded": String(this.showHidden), on: { click: () => { this.showHidden = !this.showHidden; this.draw({ used, quota }); } } }, t("hiddenFolders"))));
     }
-    if (focused) [...this.list.querySelectorAll("a")].find((a) => a.dataset.folder === focused)?.focus();
+    if (focused) this.focus(focused);
     const text = quota ? t("used", { used: size(used), quota: size(quota) }) : t("usedNoQuota", { used: size(used) });
     this.usage.replaceChildren(text);
     if (quota) this.usage.append(h("meter", { min: 0, max: quota, high: quota * 0.9, value: used, "aria-label": text }));
@@ -118,11 +119,22 @@ export class Folders {
 
   /** Hides what lies in a folder, or shows it again; this browser remembers it. */
   fold(name, on) {
-    const at = document.activeElement?.classList.contains("twist") ? ".twist" : "a";
     this.folded[on ? "add" : "delete"](name);
     try { localStorage.setItem(FOLDED, JSON.stringify([...this.folded].slice(-MOST_FOLDED))); } catch { /* nothing may be kept here */ }
     this.draw(this.answer);
-    [...this.list.children].find((line) => line.dataset.line === name)?.querySelector(at)?.focus();
+  }
+
+  /** The control that has the focus, if it is one of the list's. */
+  focused() {
+    const at = document.activeElement;
+    if (!this.list.contains(at)) return null;
+    return { line: at.closest("li").dataset.line, control: CONTROLS.find((control) => at.matches(control)) };
+  }
+
+  /** Gives the focus to the control that took the place of an earlier one, or to its folder. */
+  focus({ line, control }) {
+    const now = [...this.list.children].find((one) => one.dataset.line === line);
+    (now?.querySelector(control) ?? now?.querySelector("a"))?.focus();
   }
 
   /** The folders that a folder lies in, as far as there are such. */
