@@ -428,7 +428,7 @@ if __name__ == "__main__":
                 print(f"{step.__name__.replace('_', ' ')}: {1000 * (time.time() - begun):.0f} ms", flush=True)
         except BaseException:
             wire = [line for line in thunderbird.spoken() if "SendData" in line or "CreateNewLineFromSocket" in line]
-            print("What it said and heard last:", *wire[-150:], sep="\n", file=sys.stderr)
+            print("What it said and heard last:", *sorted(wire)[-150:], sep="\n", file=sys.stderr)
             raise
         finally:
             thunderbird.end()
