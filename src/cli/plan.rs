@@ -25,7 +25,7 @@ pub(super) async fn run(context: &Context, secrets: Secrets) -> Outcome {
         Err(error) => return Err(declaration_mistakes(error).into()),
     };
     let (now, first) = present(&config).await?;
-    let mut plan = plan(&declaration, now).await;
+    let mut plan = plan(&declaration, now, &config.routing).await;
     plan.warnings.extend(first);
     match context.output {
         Output::Json => context.output.done("", &plan),

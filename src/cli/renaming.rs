@@ -5,7 +5,7 @@ use crate::config::Role;
 use crate::daemon::control::{Request, RequestError, ask};
 use crate::daemon::rename_user;
 use crate::foundations::address::Address;
-use crate::storage::directory::{Error, OldAddress};
+use crate::storage::directory::{Error, OldAddress, Renaming};
 
 /// Gives a user another address, in the process that owns the mailboxes: the role that does, or this one when it does not run.
 pub(super) async fn run(
@@ -22,7 +22,8 @@ pub(super) async fn run(
     let request = Request::Rename { from: from.clone(), to: to.clone(), old };
     match ask::<()>(&accounts.config.server, Role::Access, &request).await {
         Err(RequestError::NotRunning { .. }) => {
-            rename_user(&accounts.config, &accounts.directory, [from, to], old).await??;
+            let renaming = Renaming { from, to, old, tag_separator: accounts.config.routing.separator() };
+            rename_user(&accounts.config, &accounts.directory, &renaming).await??;
         }
         asked => asked?,
     }

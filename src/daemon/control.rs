@@ -29,6 +29,7 @@ use crate::foundations::tasks::Tasks;
 use crate::services::certificates::acme::RenewalWish;
 use crate::services::moving::rename;
 use crate::services::summary::{Summary, letter};
+use crate::storage::directory::Renaming;
 use crate::storage::mailbox;
 
 pub use self::client::{RequestError, ask, look_at_status};
@@ -214,7 +215,9 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
             let Some(mailboxes) = &parts.mailboxes else {
                 return Err(Complaint::other("this process has no mailboxes"));
             };
-            let renamed = rename(&parts.directory, mailboxes, [&from, &to], old).await;
+            let tag_separator = parts.lives.routing.get().separator();
+            let renaming = Renaming { from: &from, to: &to, old, tag_separator };
+            let renamed = rename(&parts.directory, mailboxes, &renaming).await;
             renamed.map_err(|error| Complaint::new(Some(error.kind()), error)).and_then(done)
         }
         Request::Summary { seconds } => send_summary(parts, Duration::from_secs(seconds)).await,

@@ -9,8 +9,9 @@ use crate::services::accounts::{Accounts, Declaration, DeclarationError, Secrets
 pub(super) async fn reconcile(parts: &Parts, config: &Config) -> Result<(), Error> {
     let Some(path) = config.accounts.declared.clone() else { return Ok(()) };
     let declaration = read(path, parts.credentials.clone()).await?;
-    let login = parts.lives.login.clone();
-    let accounts = Accounts::new(parts.directory.clone(), parts.journal.clone(), login, Arc::clone(&parts.clock));
+    let (login, routing) = (parts.lives.login.clone(), parts.lives.routing.clone());
+    let accounts =
+        Accounts::new(parts.directory.clone(), parts.journal.clone(), login, routing, Arc::clone(&parts.clock));
     let plan = accounts.reconcile(&declaration).await?;
     if !plan.changes.is_empty() {
         log::info!(changes = plan.changes.len(); "Declared accounts were put into force");

@@ -35,7 +35,7 @@ use crate::services::routing::{Routing, Srs};
 use crate::services::served::Inspector;
 use crate::services::submission::{Submission, SubmissionParts};
 use crate::storage::database::Database;
-use crate::storage::directory::{Directory, OldAddress};
+use crate::storage::directory::{Directory, Renaming};
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::Mailboxes;
 use crate::storage::quarantine::QuarantineNotes;
@@ -288,14 +288,13 @@ pub async fn tend_mailboxes(config: &Config, user: &Address, command: MailboxCom
 pub async fn rename_user(
     config: &Config,
     directory: &Directory,
-    users: [&Address; 2],
-    old: OldAddress,
+    renaming: &Renaming<'_>,
 ) -> Result<Result<(), RenameError>, Error> {
     let tasks = Tasks::new();
     let clock = Arc::new(SystemClock);
     let settings = Live::new(config.mailbox.clone());
     let mailboxes = Mailboxes::open(&config.storage.mail_root, settings, clock, tasks.clone(), SUMMARIZER)?;
-    let renamed = rename(directory, &mailboxes, users, old).await;
+    let renamed = rename(directory, &mailboxes, renaming).await;
     mailboxes.close().await;
     tasks.stop(Duration::from_secs(5)).await;
     Ok(renamed)

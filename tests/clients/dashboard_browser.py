@@ -211,6 +211,7 @@ def finds_events_and_journeys(server):
     page.press("/")
     page.script("document.querySelector('#trace-search input').select()")
     page.press(server.message["Message-ID"], Keys.ENTER)
+    page.until("it is asked for", lambda: page.script("return decodeURIComponent(location.hash)").endswith(server.message["Message-ID"]))
     page.until("the other way to it", lambda: "delivered for bob@example.test" in page.text("#journeys"))
     page.picture("trace")
     page.press("/")

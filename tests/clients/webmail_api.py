@@ -6,6 +6,7 @@ import email.policy
 import hashlib
 import http.cookiejar
 import imaplib
+import io
 import json
 import plistlib
 import re
@@ -15,6 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
+import zipfile
 
 import jsonschema
 from server import check, letter, main
@@ -175,6 +177,9 @@ def a_letter_is_sent_once(server):
     assert whole["text"].startswith("Grün\n") and not whole["bcc"] and whole["attachments"][0]["name"] == "Übersicht.pdf", whole
     status, headers, octets = bob.request(f"/api/message/part?folder=INBOX&uid={got['uid']}&part={whole['attachments'][0]['part']}")
     assert octets == b"%PDF\0\xff" * 1000 and headers["content-disposition"].startswith("attachment;") and "sandbox" in headers["content-security-policy"], headers
+    status, headers, octets = bob.request(f"/api/message/attachments?folder=INBOX&uid={got['uid']}")
+    with zipfile.ZipFile(io.BytesIO(octets)) as archive:
+        assert archive.testzip() is None and {name: archive.read(name) for name in archive.namelist()} == {"Übersicht.pdf": b"%PDF\0\xff" * 1000}
     # A mail program sees the same.
     client = server.imap(1)
     check(client.select())
@@ -240,6 +245,19 @@ def marks_moves_and_search(server):
     largest = bob.get("messages", folder="INBOX", order="largest")["lines"]
     assert [line["size"] for line in largest] == sorted((line["size"] for line in largest), reverse=True)
     bob.json("messages?folder=INBOX&filter=nonsense", wanted=400)
+    bob.json("messages/move", {"folder": "INBOX", "uids": uids[:1], "role": "archive", "copy": True})
+    everything = bob.get("search")
+    folders = [folder for folder in bob.get("folders")["folders"] if folder["messages"]]
+    assert everything["total"] == sum(folder["messages"] for folder in folders) > len(uids)
+    assert {line["folder"] for line in everything["lines"]} == {folder["name"] for folder in folders}
+    arrived = [line["arrived"] for line in everything["lines"]]
+    assert arrived == sorted(arrived, reverse=True)
+    second = bob.get("search", start=1, count=1)
+    assert second["lines"] == everything["lines"][1:2] and second["total"] == everything["total"], second
+    assert [line["folder"] for line in bob.get("search", query="is:flagged", order="smallest", filter="read")["lines"]] == ["INBOX"] * (len(uids) - 1)
+    assert sorted(line["folder"] for line in bob.get("search", query="is:flagged")["lines"]) == ["Archive"] + ["INBOX"] * len(uids)
+    bob.json("messages/remove", {"folder": "Archive", "uids": [line["uid"] for line in bob.get("messages", folder="Archive")["lines"]]})
+    bob.json("search?filter=nonsense", wanted=400)
     bob.json("messages?folder=Nowhere", wanted=404)
     put = bob.json("messages/move", {"folder": "INBOX", "uids": uids[:1], "role": "trash"})
     assert put["to"] == "Trash" and len(put["uids"]) == 1

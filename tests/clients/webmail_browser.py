@@ -278,6 +278,37 @@ def several_at_once(server):
     page.until("it is empty", lambda: page.text(".note") == "No messages")
 
 
+def searches_all_folders(server):
+    page = server.page
+    lies = lambda folder, row: folder in row.split(", ")
+    client = server.imap(0)
+    for folder, subject in (("INBOX", "A comet in May"), ("Archive", "A comet in June"), ("Sent", "A comet in July")):
+        check(client.append(folder, None, None, letter("bob@example.test", "ann@example.test", subject).as_bytes().replace(b"\n", b"\r\n")))
+    page.folder("Inbox")
+    page.press("/", "comet", Keys.ENTER)
+    page.until("those of the folder", lambda: len(page.rows()) == 1)
+    page.click(".everywhere")
+    page.until("those of all folders", lambda: len(page.rows()) == 3)
+    assert {next(name for name in ("Inbox", "Archive", "Sent") if lies(name, row)) for row in page.rows()} == {"Inbox", "Archive", "Sent"}, page.rows()
+    page.picture("everywhere")
+    page.open("A comet in June")
+    page.until("it is read where it lies", lambda: not page.there(".row.unread.at"))
+    check(client.select("Archive"))
+    assert check(client.search(None, "SEEN", "SUBJECT", '"A comet in June"'))[0].split()
+    page.script("document.querySelector('#list .head input').click()")
+    page.until("all are selected", lambda: page.text(".head .count") == "3 selected")
+    page.press("#")
+    page.toast("3 deleted")
+    page.until("they lie in the trash", lambda: len(page.rows()) == 3 and all(lies("Trash", row) for row in page.rows()))
+    page.script("[...document.querySelectorAll('.toast')].at(-1).querySelector('button').click()")
+    page.until("they are back", lambda: sum(lies("Archive", row) for row in page.rows()) == 1 and not [row for row in page.rows() if lies("Trash", row)])
+    client.logout()
+    page.click(".everywhere")
+    page.until("only those of the folder", lambda: len(page.rows()) == 1)
+    page.script("const s = document.querySelector('[type=search]'); s.value = ''; s.dispatchEvent(new Event('input'))")
+    page.until("the whole folder", lambda: len(page.rows()) > 3)
+
+
 def folders_are_made_and_go(server):
     page = server.page
     page.script("[...document.querySelectorAll('#folders > button')].at(-1).click()")
@@ -512,6 +543,10 @@ def fits_a_telephone(server):
     page.until("the list", lambda: page.there(".row:not(.empty)"))
     assert wide() <= 360, wide()
     page.picture("narrow-list")
+    page.script("document.querySelector('[type=search]').focus()")
+    page.until("where to look", lambda: page.one("#top .scope").is_displayed())
+    assert wide() <= 360, wide()
+    page.picture("narrow-search")
     page.click("#top button")
     page.until("the folders come", lambda: page.script("return document.querySelector('#folders').getBoundingClientRect().left") == 0)
     page.picture("narrow-folders")
@@ -608,6 +643,7 @@ if __name__ == "__main__":
         drafts_are_gone_on_with,
         moves_and_junk,
         several_at_once,
+        searches_all_folders,
         folders_are_made_and_go,
         others_are_seen_at_once,
         keys_and_help,

@@ -6,16 +6,22 @@ use super::change::{Change, Password, Plan, quota_text};
 use super::passwords::{Compared, Wish, wish};
 use super::{Declaration, DeclaredUser};
 use crate::foundations::settings::ByteSize;
+use crate::services::routing::RoutingSettings;
 use crate::storage::directory::{Account, AliasEntry, DomainEntry, Everything, Owner, Source, Standing};
 
 /// The steps that lead from one to the other. Pure; the same steps for the same input, in the same order.
-pub(super) fn difference(declaration: &Declaration, now: &Everything, compared: &Compared) -> Plan {
+pub(super) fn difference(
+    declaration: &Declaration,
+    now: &Everything,
+    compared: &Compared,
+    routing: &RoutingSettings,
+) -> Plan {
     let mut plan = Plan::default();
     domains(declaration, now, &mut plan.changes);
     users(declaration, now, compared, &mut plan.changes);
     aliases(declaration, now, &mut plan.changes);
     vanished(declaration, now, &mut plan.changes);
-    warn(declaration, now, &mut plan.warnings);
+    warn(declaration, now, routing, &mut plan.warnings);
     plan
 }
 
@@ -177,14 +183,14 @@ fn vanished(declaration: &Declaration, now: &Everything, changes: &mut Vec<Chang
 }
 
 /// Aliases that lead to nobody in a domain of ours.
-fn warn(declaration: &Declaration, now: &Everything, warnings: &mut Vec<String>) {
+fn warn(declaration: &Declaration, now: &Everything, routing: &RoutingSettings, warnings: &mut Vec<String>) {
     let mut known: HashSet<String> = declaration.users.keys().cloned().collect();
     known.extend(declaration.aliases.iter().map(|alias| alias.source.clone()));
     known.extend(now.accounts.iter().filter(|a| a.owner == Owner::Admin).map(|account| account.address.key()));
     known.extend(now.aliases.iter().filter(|(_, a)| a.owner == Owner::Admin).map(|(_, alias)| alias.source.clone()));
     for alias in &declaration.aliases {
         let Some(Source::Address(address)) = Source::parse(&alias.destination) else { continue };
-        let (base, _) = address.split_tag('+');
+        let (base, _) = routing.untagged(&address);
         let catch_all = Source::CatchAll(address.domain().clone()).key();
         let found = [address.key(), base.key(), catch_all].iter().any(|key| known.contains(key));
         if declaration.domains.contains_key(address.domain()) && !found {

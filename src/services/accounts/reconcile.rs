@@ -13,6 +13,7 @@ use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::Kind;
 use crate::foundations::settings::Live;
 use crate::services::login::{LoginSettings, Unusable};
+use crate::services::routing::RoutingSettings;
 use crate::storage::database;
 use crate::storage::directory::{self, Directory, Edit, Everything, NewUser, Owner, PasswordOwner, Source, Standing};
 use crate::storage::journal::Journal;
@@ -70,6 +71,7 @@ pub struct Accounts {
     directory: Directory,
     journal: Journal,
     login: Live<LoginSettings>,
+    routing: Live<RoutingSettings>,
     clock: ClockHandle,
 }
 
@@ -84,13 +86,19 @@ impl std::fmt::Debug for ClockHandle {
 
 impl Accounts {
     /// Declared accounts over a directory. New passwords get the cost of the settings of logins.
-    pub const fn new(directory: Directory, journal: Journal, login: Live<LoginSettings>, clock: SharedClock) -> Self {
-        Self { directory, journal, login, clock: ClockHandle(clock) }
+    pub const fn new(
+        directory: Directory,
+        journal: Journal,
+        login: Live<LoginSettings>,
+        routing: Live<RoutingSettings>,
+        clock: SharedClock,
+    ) -> Self {
+        Self { directory, journal, login, routing, clock: ClockHandle(clock) }
     }
 
     /// What [`Accounts::reconcile`] would change now. Changes nothing.
     pub async fn plan(&self, declaration: &Arc<Declaration>) -> Result<Plan, Error> {
-        Ok(plan(declaration, self.directory.everything().await?).await)
+        Ok(plan(declaration, self.directory.everything().await?, &self.routing.get()).await)
     }
 
     /// Makes the directory agree, in one transaction, and says what has changed. Each change is an event.
@@ -98,7 +106,7 @@ impl Accounts {
         for _ in 0..ATTEMPTS {
             let now = Arc::new(self.directory.everything().await?);
             let compared = compare(declaration, &now).await;
-            let plan = difference(declaration, &now, &compared);
+            let plan = difference(declaration, &now, &compared, &self.routing.get());
             if plan.changes.is_empty() {
                 return Ok(plan);
             }
@@ -152,7 +160,7 @@ impl Accounts {
     ) -> Result<Applied, Error> {
         let mut edit = self.directory.edit().await?;
         let now = edit.everything().await?;
-        if difference(declaration, &now, compared) != *plan {
+        if difference(declaration, &now, compared, &self.routing.get()) != *plan {
             return Ok(Applied::Changed);
         }
         for change in &plan.changes {
@@ -174,10 +182,10 @@ impl Accounts {
 }
 
 /// What a declaration would change of what there is.
-pub async fn plan(declaration: &Arc<Declaration>, now: Everything) -> Plan {
+pub async fn plan(declaration: &Arc<Declaration>, now: Everything, routing: &RoutingSettings) -> Plan {
     let now = Arc::new(now);
     let compared = compare(declaration, &now).await;
-    difference(declaration, &now, &compared)
+    difference(declaration, &now, &compared, routing)
 }
 
 enum Applied {

@@ -1,8 +1,7 @@
 //! Another address for a user, with all that belongs to it.
 
-use crate::foundations::address::Address;
 use crate::foundations::failure::Kind;
-use crate::storage::directory::{self, Directory, OldAddress};
+use crate::storage::directory::{self, Directory, Renaming};
 use crate::storage::mailbox::{self, Mailboxes};
 
 /// Why a user was not renamed.
@@ -31,15 +30,10 @@ impl RenameError {
 ///
 /// # Errors
 /// Nothing has changed, or only the mail's directory could not be renamed: that is tried again when the mail is opened next.
-pub async fn rename(
-    directory: &Directory,
-    mailboxes: &Mailboxes,
-    [from, to]: [&Address; 2],
-    old: OldAddress,
-) -> Result<(), RenameError> {
+pub async fn rename(directory: &Directory, mailboxes: &Mailboxes, renaming: &Renaming<'_>) -> Result<(), RenameError> {
     let mut edit = directory.edit().await?;
-    edit.rename_user(from, to, old).await?;
-    let mail = mailboxes.begin_rename(from, to).await?;
+    edit.rename_user(renaming).await?;
+    let mail = mailboxes.begin_rename(renaming.from, renaming.to).await?;
     edit.commit().await?;
     Ok(mail.finish().await?)
 }

@@ -30,7 +30,7 @@ pub use entry::{Account, AliasEntry, DomainEntry, Owner, PasswordOwner, Source, 
 pub use error::Error;
 pub use list::{Everything, Page};
 pub use look_up::Directory;
-pub use renaming::OldAddress;
+pub use renaming::{OldAddress, Renaming};
 pub use settings::DirectorySettings;
 pub use standing::Standings;
 pub use totals::{Fullest, Fullness, Totals};

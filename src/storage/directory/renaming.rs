@@ -18,11 +18,38 @@ pub enum OldAddress {
     GivenUp,
 }
 
+/// What a user's new address is to be.
+#[derive(Debug)]
+pub struct Renaming<'a> {
+    /// Who.
+    pub from: &'a Address,
+    /// The new address.
+    pub to: &'a Address,
+    /// What becomes of the old one.
+    pub old: OldAddress,
+    /// What separates a tag from a name, if anything does.
+    pub tag_separator: Option<char>,
+}
+
+impl Renaming<'_> {
+    /// The new address of what was for the old one. Tags stay: what was for `ann+shop` is for `anna+shop`.
+    fn led_on(&self, address: &Address) -> Option<Address> {
+        if address.key() == self.from.key() {
+            return Some(self.to.clone());
+        }
+        let separator = self.tag_separator?;
+        let (base, tag) = address.split_tag(separator);
+        let tagged = format!("{}{separator}{}@{}", self.to.local(), tag?, self.to.domain());
+        if base.key() == self.from.key() { tagged.parse().ok() } else { None }
+    }
+}
+
 impl Edit {
     /// Gives a user another address. Password, app passwords and all that belongs to the account stay with it; aliases that led
     /// to the old address lead to the new one, and so does mail that waits in the queue or in quarantine. Logins of
     /// browsers end. The mail itself is not the directory's.
-    pub async fn rename_user(&mut self, from: &Address, to: &Address, old: OldAddress) -> Result<(), Error> {
+    pub async fn rename_user(&mut self, renaming: &Renaming<'_>) -> Result<(), Error> {
+        let Renaming { from, to, old, .. } = *renaming;
         let account = self.user(from).await?;
         let (old_key, new_key) = (account.address.key(), to.key());
         fits("the address", &new_key)?;
@@ -54,8 +81,8 @@ impl Edit {
             self.transaction.execute(sql, &values).await?;
         }
         self.take_belongings_along(&old_key, &new_key).await?;
-        self.lead_aliases_on(&old_key, to).await?;
-        self.lead_queue_on(&account.address, to).await?;
+        self.lead_aliases_on(renaming).await?;
+        self.lead_queue_on(renaming).await?;
         if old == OldAddress::Kept {
             self.add_alias(&Source::Address(account.address), &to.to_string(), Owner::Admin).await?;
         }
@@ -75,11 +102,14 @@ impl Edit {
         Ok(())
     }
 
-    async fn lead_aliases_on(&mut self, old: &str, to: &Address) -> Result<(), Error> {
+    async fn lead_aliases_on(&mut self, renaming: &Renaming<'_>) -> Result<(), Error> {
         for row in self.transaction.fetch_all("SELECT id, destination FROM virtual_aliases", &[]).await? {
             let destinations = row.text(1)?;
             // Databases kept by others may have several in one row.
-            let led_on = |one: &str| if same_destination(one.trim(), old) { to.to_string() } else { one.to_owned() };
+            let led_on = |one: &str| {
+                let new = one.trim().parse().ok().and_then(|address| renaming.led_on(&address));
+                new.map_or_else(|| one.to_owned(), |new| new.to_string())
+            };
             let changed: Vec<String> = destinations.split(',').map(led_on).collect();
             let changed = changed.join(",");
             if changed != destinations {
@@ -91,20 +121,11 @@ impl Edit {
         Ok(())
     }
 
-    /// Tags stay: mail for `ann+shop` of old is for `anna+shop`.
-    async fn lead_queue_on(&mut self, old: &Address, to: &Address) -> Result<(), Error> {
+    async fn lead_queue_on(&mut self, renaming: &Renaming<'_>) -> Result<(), Error> {
         let sql = "SELECT id, address, recipient FROM queue_recipients WHERE destination = 'local'";
         for row in self.transaction.fetch_all(sql, &[]).await? {
             let Ok(address) = row.text(1)?.parse::<Address>() else { continue };
-            let (base, tag) = address.split_tag('+');
-            let led_on = match tag {
-                _ if address.key() == old.key() => to.clone(),
-                Some(tag) if base.key() == old.key() => {
-                    let Ok(tagged) = format!("{}+{tag}@{}", to.local(), to.domain()).parse() else { continue };
-                    tagged
-                }
-                _ => continue,
-            };
+            let Some(led_on) = renaming.led_on(&address) else { continue };
             let Ok(mut recipient) = serde_json::from_str::<serde_json::Value>(&row.text(2)?) else { continue };
             recipient["address"] = led_on.to_string().into();
             let sql = "UPDATE queue_recipients SET address = ?, recipient = ? WHERE id = ?";

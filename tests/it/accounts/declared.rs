@@ -7,6 +7,7 @@ use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::{ByteSize, Live};
 use postrider::services::accounts::{Accounts, Declaration, Format, Plan, Secrets};
 use postrider::services::login::{LoginSettings, check, hash};
+use postrider::services::routing::RoutingSettings;
 use postrider::storage::database::Database;
 use postrider::storage::directory::{Owner, PasswordOwner, Source, Standing};
 use postrider::storage::journal::{Journal, JournalSettings, Query};
@@ -37,7 +38,8 @@ impl Bench {
         let clock = world.shared_clock();
         let journal = Journal::start(database, Live::new(JournalSettings::default()), clock.clone(), &world.tasks);
         let login = Live::new(LoginSettings { cost: 4, ..Default::default() });
-        let accounts = Accounts::new(world.directory.clone(), journal.clone(), login, clock);
+        let routing = Live::new(RoutingSettings::default());
+        let accounts = Accounts::new(world.directory.clone(), journal.clone(), login, routing, clock);
         Self { world, accounts, journal, folder: tempfile::tempdir().unwrap() }
     }
 
@@ -287,6 +289,12 @@ async fn a_plan_changes_nothing(database: Database) {
     let declaration = bench.declaration(&with_typo);
     let plan = bench.accounts.plan(&declaration).await.unwrap();
     assert_eq!(plan.warnings, ["alias sales@a.test leads to bbo@a.test, which does not exist"]);
+    let tagged = bench.declaration(&with_typo.replace("\"bbo\", ", "\"bob+sales\", "));
+    assert!(bench.accounts.plan(&tagged).await.unwrap().warnings.is_empty());
+    let now = bench.world.directory.everything().await.unwrap();
+    let without_tags = RoutingSettings { tag_separator: String::new(), ..RoutingSettings::default() };
+    let warned = postrider::services::accounts::plan(&tagged, now, &without_tags).await.warnings;
+    assert_eq!(warned, ["alias sales@a.test leads to bob+sales@a.test, which does not exist"]);
     assert!(!plan.changes.is_empty());
     let everything = bench.world.directory.everything().await.unwrap();
     assert!(everything.domains.is_empty() && everything.accounts.is_empty() && everything.aliases.is_empty());

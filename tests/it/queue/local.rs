@@ -5,12 +5,17 @@ use std::time::Duration;
 use postrider::foundations::mail::{Notify, Recipient};
 use postrider::services::handover::{Bound, Postponed};
 use postrider::storage::database::Database;
-use postrider::storage::directory::{Owner, Source};
+use postrider::storage::directory::{OldAddress, Owner, Renaming, Source};
 
 use super::peer::Peer;
 use super::world::{SetUp, World, mail, mail_to};
 
-crate::accounts::engines::on_every_engine!(waits_for_a_full_mailbox, notifications_reach_our_own, success_is_told);
+crate::accounts::engines::on_every_engine!(
+    waits_for_a_full_mailbox,
+    what_waits_follows_its_user,
+    notifications_reach_our_own,
+    success_is_told,
+);
 
 async fn with_users(database: Database, users: &[&str]) -> World {
     let world = World::new(database, SetUp::default());
@@ -38,6 +43,28 @@ async fn waits_for_a_full_mailbox(database: Database) {
     world.clock.advance(Duration::from_secs(6 * 60));
     world.until_empty().await;
     assert_eq!(world.mailboxes.stored.lock().len(), 1);
+    world.restart().await;
+}
+
+async fn what_waits_follows_its_user(database: Database) {
+    let world = with_users(database, &["bob@sender.test", "bobby@sender.test"]).await;
+    let mail = mail(&[]);
+    let addresses = ["bob@sender.test", "bob-shop@sender.test", "bob+shop@sender.test", "bobby@sender.test"];
+    let recipients = addresses.map(|one| (Recipient::plain(one.parse().unwrap()), Bound::Here)).to_vec();
+    let postponed = Postponed { mail: &mail, message_id: None, recipients, hold: None };
+    let id = world.queue.enqueue(postponed).await.unwrap();
+    let (from, to) = ("bob@sender.test".parse().unwrap(), "rob@sender.test".parse().unwrap());
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.add_alias(&Source::parse("shop@sender.test").unwrap(), "bob-shop@sender.test", Owner::Admin).await.unwrap();
+    edit.rename_user(&Renaming { from: &from, to: &to, old: OldAddress::GivenUp, tag_separator: Some('-') })
+        .await
+        .unwrap();
+    edit.commit().await.unwrap();
+    let waiting = world.queue.show(id).await.unwrap().recipients;
+    let waiting: Vec<_> = waiting.iter().map(|one| one.recipient.address.to_string()).collect();
+    assert_eq!(waiting, ["rob@sender.test", "rob-shop@sender.test", "bob+shop@sender.test", "bobby@sender.test"]);
+    let everything = world.directory.everything().await.unwrap();
+    assert_eq!(everything.aliases[0].1.destination, "rob-shop@sender.test");
     world.restart().await;
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Question {
     conversations: bool,
 }
 
-const fn fifty() -> u32 {
+pub(super) const fn fifty() -> u32 {
     50
 }
 
@@ -52,6 +52,23 @@ pub(super) enum Order {
     Oldest,
     Largest,
     Smallest,
+}
+
+impl Order {
+    fn key(self, row: &Row) -> i64 {
+        match self {
+            Self::Newest | Self::Oldest => row.internal_date.unix_millis(),
+            Self::Largest | Self::Smallest => i64::try_from(row.size).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Sorts what begins with a key.
+    pub(super) fn sort<T: Ord>(self, keyed: &mut [T]) {
+        keyed.sort_unstable();
+        if matches!(self, Self::Newest | Self::Largest) {
+            keyed.reverse();
+        }
+    }
 }
 
 /// One line of a list.
@@ -94,20 +111,7 @@ pub(super) async fn list(
 ) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
     let count = asked.count.clamp(1, room.needs.settings.get().page) as usize;
-    let filter = terms::filter(&asked.filter).ok_or_else(|| {
-        Problem::bad("`filter` is all, unread, read, flagged, answered, forwarded, draft or attachments.")
-    })?;
-    let scope = if asked.whole { Scope::Whole } else { Scope::Head };
-    let found = match (filter, terms::key(&asked.query, scope)) {
-        (SearchKey::All, None) => None,
-        (filter, None) => Some(search(&room, &view, &filter).await?),
-        (filter, Some(key)) => Some(search(&room, &view, &SearchKey::And(vec![filter, key])).await?),
-    };
-    let attachments = terms::attachments(&asked.query).or((asked.filter == terms::ATTACHMENTS).then_some(true));
-    let found = match attachments {
-        Some(wanted) => Some(attached(&room, &view, found, wanted).await?),
-        None => found,
-    };
+    let found = Wanted::new(&asked.filter, &asked.query, asked.whole)?.found(&room, &view).await?;
     let start = asked.start as usize;
     let (total, lines) = if asked.conversations {
         conversations::window(&room, &reader, &view, found, asked.order, start..start.saturating_add(count)).await?
@@ -127,6 +131,41 @@ pub(super) async fn list(
         lines,
     };
     Ok(Json(list).into_response())
+}
+
+/// What messages are looked for by.
+pub(super) struct Wanted {
+    key: Option<SearchKey>,
+    attachments: Option<bool>,
+}
+
+impl Wanted {
+    /// By a filter of the list, and what was typed; `whole` looks for that in whole messages.
+    pub(super) fn new(filter: &str, query: &str, whole: bool) -> Answer<Self> {
+        let key = terms::filter(filter).ok_or_else(|| {
+            Problem::bad("`filter` is all, unread, read, flagged, answered, forwarded, draft or attachments.")
+        })?;
+        let scope = if whole { Scope::Whole } else { Scope::Head };
+        let key = match (key, terms::key(query, scope)) {
+            (SearchKey::All, typed) => typed,
+            (filter, None) => Some(filter),
+            (filter, Some(typed)) => Some(SearchKey::And(vec![filter, typed])),
+        };
+        let attachments = terms::attachments(query).or((filter == terms::ATTACHMENTS).then_some(true));
+        Ok(Self { key, attachments })
+    }
+
+    /// The messages of a folder that are looked for; `None` for all of them.
+    pub(super) async fn found(&self, room: &Room, view: &View) -> Answer<Option<Vec<Uid>>> {
+        let found = match &self.key {
+            Some(key) => Some(search(room, view, key).await?),
+            None => None,
+        };
+        match self.attachments {
+            Some(wanted) => attached(room, view, found, wanted).await.map(Some),
+            None => Ok(found),
+        }
+    }
 }
 
 /// The messages for which a condition holds, ascending.
@@ -166,22 +205,19 @@ async fn attached(room: &Room, view: &View, found: Option<Vec<Uid>>, wanted: boo
 
 /// The rows of a page. What was moved here has a new UID and its old date, so that it is the date that counts.
 fn page(view: &View, found: Option<Vec<Uid>>, order: Order, start: usize, count: usize) -> Vec<Row> {
+    let mut keys = keys(view, found, order);
+    order.sort(&mut keys);
+    keys.into_iter().skip(start).take(count).filter_map(|(_, uid)| view.row(view.sequence(uid)?)).collect()
+}
+
+/// What messages are sorted by, and their UIDs: a fraction of a row each, as folders are long.
+pub(super) fn keys(view: &View, found: Option<Vec<Uid>>, order: Order) -> Vec<(i64, Uid)> {
     let row = |uid: Uid| view.row(view.sequence(uid)?);
-    let key = |row: &Row| match order {
-        Order::Newest | Order::Oldest => row.internal_date.unix_millis(),
-        Order::Largest | Order::Smallest => i64::try_from(row.size).unwrap_or(i64::MAX),
-    };
     let all = SequenceSet::all();
-    // A fraction of a row each: folders are long.
-    let mut keys: Vec<(i64, Uid)> = match found {
-        Some(uids) => uids.into_iter().filter_map(row).map(|row| (key(&row), row.uid)).collect(),
-        None => view.rows(&all).map(|(_, row)| (key(&row), row.uid)).collect(),
-    };
-    keys.sort();
-    if matches!(order, Order::Newest | Order::Largest) {
-        keys.reverse();
+    match found {
+        Some(uids) => uids.into_iter().filter_map(row).map(|row| (order.key(&row), row.uid)).collect(),
+        None => view.rows(&all).map(|(_, row)| (order.key(&row), row.uid)).collect(),
     }
-    keys.into_iter().skip(start).take(count).filter_map(|(_, uid)| row(uid)).collect()
 }
 
 pub(super) async fn lines(view: &View, rows: &[Row]) -> Answer<Vec<Line>> {

@@ -37,6 +37,7 @@ mod plain;
 mod read;
 mod room;
 mod scripts;
+mod search;
 mod security;
 mod send;
 mod serve;

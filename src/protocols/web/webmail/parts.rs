@@ -1,5 +1,7 @@
 //! Attachments and sources, as files.
 
+use std::collections::HashSet;
+use std::io::{Cursor, Write as _};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -8,13 +10,16 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 use super::Room;
 use super::answer::{Answer, Asked, Problem};
 use super::door::Reader;
 use super::envelope::clean;
 use super::html::PICTURES;
-use super::source;
+use super::read;
+use super::source::{self, Layout};
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
 use crate::storage::mailbox::{self, Access};
 
@@ -52,6 +57,52 @@ pub(super) async fn part(
     let inline = asked.inline == 1 && PICTURES.contains(&kind.as_str());
     let kind = if is_tame(&kind) { kind } else { "application/octet-stream".to_owned() };
     Ok(file(&name, &kind, inline, Body::from(octets)))
+}
+
+/// A message.
+#[derive(Deserialize)]
+pub(super) struct MessageQuestion {
+    folder: String,
+    uid: u32,
+}
+
+/// All attachments of a message in one file.
+pub(super) async fn all(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Asked(asked): Asked<MessageQuestion>,
+) -> Answer<Response> {
+    let view = reader.open(&asked.folder, Access::ReadOnly).await?;
+    let opened = source::open(&room, &view, asked.uid).await?;
+    let Some(archive) = opened.block(|bytes| archive(bytes)).await? else {
+        return Err(Problem::missing("The message has no attachments."));
+    };
+    Ok(file(&format!("attachments-{}.zip", asked.uid), "application/zip", false, Body::from(archive)))
+}
+
+/// A ZIP file; `None` for a message without attachments. What is attached is mostly compressed already.
+fn archive(message: &[u8]) -> Option<Vec<u8>> {
+    let structure = Structure::of(message);
+    let attachments = read::attachments(&structure, &Layout::of(&structure));
+    let mut taken = HashSet::new();
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for attachment in attachments.iter().filter(|attachment| !attachment.inline) {
+        let octets = source::octets(&structure, &structure.parts()[attachment.part], usize::MAX);
+        // Writing to memory fails only beyond what ZIP can hold, which is more than any message has.
+        archive.start_file(another(&attachment.name, &mut taken), options).ok()?;
+        archive.write_all(&octets).ok()?;
+    }
+    if taken.is_empty() { None } else { Some(archive.finish().ok()?.into_inner()) }
+}
+
+/// The name, or one like it that is not taken yet: several attachments may have the same.
+fn another(name: &str, taken: &mut HashSet<String>) -> String {
+    let (stem, ending) = name.rfind('.').filter(|at| *at > 0).map_or((name, ""), |at| name.split_at(at));
+    let names = (1_u32..).map(|n| if n == 1 { name.to_owned() } else { format!("{stem} ({n}){ending}") });
+    // Systems that do not tell large letters from small ones would write one over the other.
+    let mut free = names.skip_while(|name| !taken.insert(name.to_lowercase()));
+    free.next().unwrap_or_default()
 }
 
 /// Types that are told to the browser, so that the file opens in the right program. HTML and its like are not.
@@ -206,6 +257,15 @@ mod tests {
         }
         assert_eq!(safe(&("x".repeat(500) + ".pdf")).chars().count(), LONGEST);
         assert!(safe(&("x".repeat(500) + ".pdf")).ends_with(".pdf"));
+    }
+
+    #[test]
+    fn attachments_of_one_name_get_several() {
+        let mut taken = HashSet::new();
+        let names = ["a.pdf", "A.pdf", "a.pdf", "a (2).pdf", "b", "b", ".x", ".x"];
+        let names: Vec<_> = names.iter().map(|name| another(name, &mut taken)).collect();
+        assert_eq!(names, ["a.pdf", "A (2).pdf", "a (3).pdf", "a (2) (2).pdf", "b", "b (2)", ".x", ".x (2)"]);
+        assert_eq!(archive(b"Subject: x\r\n\r\nonly text\r\n"), None);
     }
 
     #[test]

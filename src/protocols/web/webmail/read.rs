@@ -78,13 +78,13 @@ struct Facts {
 /// A part that is no text.
 #[derive(Debug, Serialize)]
 pub(super) struct Attachment {
-    part: usize,
-    name: String,
+    pub(super) part: usize,
+    pub(super) name: String,
     #[serde(rename = "type")]
     kind: String,
     size: usize,
     /// Whether the text shows it itself.
-    inline: bool,
+    pub(super) inline: bool,
 }
 
 /// What the filter thought.
@@ -238,7 +238,7 @@ pub(super) fn attachments_of(message: &[u8]) -> Vec<Attachment> {
     attachments(&structure, &Layout::of(&structure))
 }
 
-fn attachments(structure: &Structure<'_>, layout: &Layout) -> Vec<Attachment> {
+pub(super) fn attachments(structure: &Structure<'_>, layout: &Layout) -> Vec<Attachment> {
     let attachment = |index: &usize| {
         let part = &structure.parts()[*index];
         Attachment {

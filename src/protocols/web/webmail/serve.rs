@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Room, acts, assets, changes, contacts, conversations, devices, door, drafts, elsewhere, folders, invitations, list,
-    parts, people, read, scripts, security, send, signing_in, uploads,
+    parts, people, read, scripts, search, security, send, signing_in, uploads,
 };
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
@@ -145,6 +145,7 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/folders/subscribe", post(folders::subscribe))
         .route("/folders/empty", post(folders::empty))
         .route("/messages", get(list::list))
+        .route("/search", get(search::search))
         .route("/messages/mark", post(acts::mark))
         .route("/messages/move", post(acts::put))
         .route("/messages/remove", post(acts::remove))
@@ -152,6 +153,7 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/message", get(read::message))
         .route("/message/page", get(read::page))
         .route("/message/part", get(parts::part))
+        .route("/message/attachments", get(parts::all))
         .route("/message/source", get(parts::raw))
         .route("/invitation", get(invitations::show).post(invitations::act))
         .route("/drafts", post(drafts::save))

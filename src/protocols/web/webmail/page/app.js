@@ -67,29 +67,30 @@ class App {
     this.composer = new Composer(account, { changed, drafts: () => this.folders.role("drafts")?.name });
     this.folders = new Folders({
       open: (name) => this.openFolder(name), compose: () => this.composer.begin(), drop: (to) => this.move({ to }, this.meant()),
-      source: () => this.list.question.folder, changed: () => this.title(), refresh: changed,
+      source: () => this.list.across ? null : this.list.question.folder, changed: () => this.title(), refresh: changed,
     });
     this.list = new List({
-      open: (line) => this.openMessage(line.uid), folder: () => this.folders.named(this.list.question.folder), refresh: () => this.refresh(),
-      flag: (uids, on) => this.mark(uids, "flagged", on), selection: (selected) => this.drawBar(selected), group: (on) => this.group(on),
+      open: (line) => this.openMessage(line.uid, line.folder), role: (folder) => this.folders.named(folder)?.role, shown: (folder) => this.folders.shown(folder), refresh: () => this.refresh(),
+      flag: (messages, on) => this.mark(messages, "flagged", on), selection: (selected) => this.drawBar(selected), group: (on) => this.group(on),
     });
     this.list.question.conversations = account.preferences.conversations;
     this.reader = new Reader({
-      role: () => this.role(), back: () => this.back(), edit: (message) => this.composer.resume(message), choose: () => this.choose(),
-      move: (to) => this.move(to, [this.reader.message.uid], true, this.reader.message.folder), remove: () => this.remove([this.reader.message.uid], this.reader.message.folder),
-      grouped: () => this.list.question.conversations, show: (folder, uid) => this.openMessage(uid, folder), folderName: (name) => this.folders.shown(name), listed: () => this.list.question.folder,
+      role: () => this.role(this.opened()), back: () => this.back(), edit: (message) => this.composer.resume(message), choose: () => this.choose(),
+      move: (to) => this.move(to, this.opened()), remove: () => this.remove(this.opened()),
+      grouped: () => this.list.question.conversations && !this.list.across, show: (folder, uid) => this.openMessage(uid, folder), folderName: (name) => this.folders.shown(name), listed: () => this.list.question.folder,
       mark: (flag, on) => this.markOpen(flag, on), write: (kind, message) => this.composer.answer(kind, message), compose: (mailto) => this.composer.begin(mailto),
-      prefersText: () => account.preferences.prefer_text, trusts: (address) => this.role() !== "junk" && account.preferences.trusted_images.includes(address?.toLowerCase()),
+      prefersText: () => account.preferences.prefer_text, trusts: (address) => this.role(this.opened()) !== "junk" && account.preferences.trusted_images.includes(address?.toLowerCase()),
       trust: (address) => this.trust(address.toLowerCase()),
       identities: () => account.identities, from: (address) => this.composer.from(address), answered: changed, sendTo: (mailto, message) => this.composer.sendTo(mailto, message),
     });
     this.search = h("input", { type: "search", placeholder: t("search"), title: t("searchHint"), "aria-label": t("search"), enterKeyHint: "search" });
     this.whole = h("input", { type: "checkbox" });
+    this.everywhere = h("input", { type: "checkbox", class: "everywhere" });
     const find = later(350, () => this.find());
     this.search.addEventListener("input", find);
     this.search.addEventListener("keydown", (event) => { if (event.key === "Escape") { this.search.value = ""; this.find(); this.list.box.focus(); } else if (event.key === "ArrowDown") { event.preventDefault(); this.list.box.focus(); } });
-    this.whole.addEventListener("change", () => this.find());
-    const form = h("form", { role: "search", "aria-label": t("search"), on: { submit: (event) => { event.preventDefault(); find.cancel(); this.find(); } } }, icon("search"), this.search, h("label", { class: "whole" }, this.whole, t("searchWhole")));
+    for (const box of [this.whole, this.everywhere]) box.addEventListener("change", () => this.find());
+    const form = h("form", { role: "search", "aria-label": t("search"), on: { submit: (event) => { event.preventDefault(); find.cancel(); this.find(); } } }, icon("search"), this.search, h("span", { class: "scope" }, h("label", {}, this.everywhere, t("searchEverywhere")), h("label", {}, this.whole, t("searchWhole"))));
     const me = h("button", { type: "button", class: "me", "aria-haspopup": "menu", on: { click: () => menu(me, [
       [t("settings"), () => preferences.show(account, () => this.preferred())], [t("contacts"), () => told(contacts.show({ write: (person) => this.composer.begin(`mailto:${encodeURIComponent(person)}`) }))], [t("filters"), () => this.openFilters()], [t("vacation"), () => this.openVacation()], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
       h("span", { class: "address" }, account.address), icon("down"));
@@ -162,7 +163,7 @@ class App {
   }
 
   async read(folder, uid) {
-    const at = folder === this.list.question.folder ? this.list.find(uid) : -1;
+    const at = this.list.find(folder, uid);
     if (at >= 0 && at !== this.list.at) {
       this.list.at = at;
       this.list.show(at);
@@ -170,13 +171,15 @@ class App {
     const message = await this.reader.open(folder, uid);
     if (message && !message.flags.includes("seen")) {
       message.flags.push("seen");
-      await this.mark([uid], "seen", true, folder);
+      await this.mark(new Map([[folder, [uid]]]), "seen", true);
     }
     if (message && matchMedia("(max-width: 760px)").matches) this.reader.element.focus();
   }
 
-  role() {
-    return this.folders.named(this.reader.message?.folder ?? this.list.question.folder)?.role;
+  /** The role of the folder that the messages lie in, if they lie in one. */
+  role(messages) {
+    const [folder, ...others] = messages.size > 0 ? messages.keys() : [this.list.question.folder];
+    return others.length === 0 ? this.folders.named(folder)?.role : undefined;
   }
 
   back() {
@@ -189,8 +192,8 @@ class App {
   }
 
   find() {
-    if (this.search.value === this.list.question.query && this.whole.checked === this.list.question.whole) return;
-    told(this.list.ask({ query: this.search.value, whole: this.whole.checked }));
+    const wish = { query: this.search.value, whole: this.whole.checked, everywhere: this.everywhere.checked };
+    if (Object.entries(wish).some(([name, value]) => this.list.question[name] !== value)) told(this.list.ask(wish));
   }
 
   async refresh() {
@@ -227,24 +230,25 @@ class App {
     });
   }
 
-  /** The messages an act is about: those selected, or the one that is open or stood at. */
+  /** The messages an act is about, their UIDs by folder: those selected, or the one that is open or stood at. */
   meant() {
-    if (this.list.selected.size > 0) return this.list.expand([...this.list.selected]);
-    if (this.reader.message) return [this.reader.message.uid];
+    if (this.list.selected.size > 0) return this.list.messages([...this.list.selected]);
+    if (this.reader.message) return this.opened();
     const line = this.list.lines[this.list.at];
-    return line ? this.list.expand([line.uid]) : [];
+    return this.list.messages(line ? [line.id] : []);
   }
 
-  /** The folder that the messages lie in which an act is about. */
-  place() {
-    const open = this.list.selected.size === 0 && this.reader.message?.folder;
-    return open || this.list.question.folder;
+  /** The message that is open. */
+  opened() {
+    const { message } = this.reader;
+    return new Map(message ? [[message.folder, [message.uid]]] : []);
   }
 
-  async mark(uids, flag, on, folder = this.place()) {
-    if (uids.length === 0) return;
-    if (folder === this.list.question.folder) this.list.mark(uids, flag, on);
-    await told(post("messages/mark", { folder, uids, [on ? "add" : "remove"]: [flag] }).then(() => this.refreshSoon()));
+  async mark(messages, flag, on) {
+    for (const [folder, uids] of messages) {
+      this.list.mark(folder, uids, flag, on);
+      await told(post("messages/mark", { folder, uids, [on ? "add" : "remove"]: [flag] }).then(() => this.refreshSoon()));
+    }
   }
 
   async markOpen(flag, on) {
@@ -252,51 +256,57 @@ class App {
     message.flags = message.flags.filter((known) => known !== flag);
     if (on) message.flags.push(flag);
     this.reader.draw();
-    await this.mark([message.uid], flag, on, message.folder);
+    await this.mark(this.opened(), flag, on);
     if (flag === "seen" && !on) this.back();
   }
 
   /** Shows the message after those that go. */
-  leaveMessages(uids) {
+  leaveMessages(messages) {
     const open = this.reader.message;
     this.list.select([]);
-    if (!open || !uids.includes(open.uid)) return;
-    const next = this.list.after(uids);
+    if (!open || !messages.get(open.folder)?.includes(open.uid)) return;
+    const next = this.list.after(messages);
     const narrow = matchMedia("(max-width: 760px)").matches;
     this.reader.clear();
-    if (next && !narrow) this.openMessage(next.uid);
+    if (next && !narrow) this.openMessage(next.uid, next.folder);
     else this.go(this.list.question.folder);
   }
 
-  async move(to, uids, undo = true, folder = this.place()) {
+  async move(to, messages) {
     const target = to.to ?? this.folders.role(to.role)?.name;
-    if (uids.length === 0 || target === folder) return;
+    const moved = new Map([...messages].filter(([folder]) => folder !== target));
+    if (moved.size === 0) return;
+    const done = [];
     try {
-      const put = await post("messages/move", { folder, uids, ...to });
-      if (!to.copy) this.leaveMessages(uids);
-      const again = undo && !to.copy ? { action: t("undo"), act: () => this.moveBack(put, folder) } : {};
-      const text = to.role === "trash" ? t("deleted", { count: put.uids.length }) : t(to.copy ? "copied" : "moved", { count: put.uids.length, folder: this.folders.shown(put.to) });
-      toast(text, again);
-      await this.refresh();
+      for (const [folder, uids] of moved) done.push([folder, await post("messages/move", { folder, uids, ...to })]);
     } catch (error) {
       toast(error.message, { problem: true });
-      this.refreshSoon();
     }
+    if (done.length > 0) {
+      if (!to.copy) this.leaveMessages(new Map(done.map(([folder]) => [folder, moved.get(folder)])));
+      const count = done.reduce((sum, [, put]) => sum + put.uids.length, 0);
+      const again = to.copy ? {} : { action: t("undo"), act: () => this.moveBack(done) };
+      toast(to.role === "trash" ? t("deleted", { count }) : t(to.copy ? "copied" : "moved", { count, folder: this.folders.shown(done[0][1].to) }), again);
+    }
+    await this.refresh();
   }
 
-  moveBack(put, folder) {
-    told(post("messages/move", { folder: put.to, uids: put.uids, to: folder }).then(() => this.refreshSoon()));
+  moveBack(done) {
+    const back = ([folder, put]) => post("messages/move", { folder: put.to, uids: put.uids, to: folder });
+    told(Promise.all(done.map(back)).finally(() => this.refreshSoon()));
   }
 
-  async remove(uids, folder = this.place()) {
-    if (uids.length === 0) return;
-    if (this.folders.named(folder)?.role !== "trash") {
-      await this.move({ role: "trash" }, uids, true, folder);
+  /** To the trash; for good what lies there. */
+  async remove(messages) {
+    const [first] = messages;
+    if (!first || this.role(messages) !== "trash") {
+      await this.move({ role: "trash" }, messages);
       return;
     }
+    const [folder, uids] = first;
     if (!await confirm(t("deleteForGoodSure", { count: uids.length }), t("deleteForGood"))) return;
     await told(post("messages/remove", { folder, uids }).then(() => {
-      this.leaveMessages(uids);
+      this.leaveMessages(messages);
       toast(t("deleted", { count: uids.length }));
       return this.refresh();
     }));
@@ -304,47 +314,51 @@ class App {
 
   /** Asks where the messages go. */
   async choose() {
-    const uids = this.meant(), place = this.place();
-    if (uids.length === 0) return;
+    const messages = this.meant();
+    if (messages.size === 0) return;
+    const count = [...messages.values()].reduce((sum, uids) => sum + uids.length, 0);
+    const elsewhere = (name) => messages.size > 1 || !messages.has(name);
     const copy = h("input", { type: "checkbox" });
     const list = h("ul", { class: "choose" });
     const filter = h("input", { type: "search", placeholder: t("findFolder"), "aria-label": t("findFolder"), autofocus: true });
     const box = h("form", { method: "dialog" }, filter, list, h("label", {}, copy, t("copyInstead")));
-    const fitting = () => this.folders.all.filter((folder) => folder.name !== place && this.folders.shown(folder.name).toLowerCase().includes(filter.value.toLowerCase()));
+    const fitting = () => this.folders.all.filter((folder) => elsewhere(folder.name) && this.folders.shown(folder.name).toLowerCase().includes(filter.value.toLowerCase()));
     const draw = () => list.replaceChildren(...fitting().map((folder) => h("li", {}, h("button", { type: "submit", value: folder.name }, icon(folder.role ?? "folder"), folder.role ? this.folders.shown(folder.name) : folder.name))));
     filter.addEventListener("input", draw);
     draw();
-    const to = await open(t("moveTitle", { count: uids.length }), box, { initial: filter });
-    if (to) await this.move({ to, copy: copy.checked }, uids, true, place);
+    const to = await open(t("moveTitle", { count }), box, { initial: filter });
+    if (to) await this.move({ to, copy: copy.checked }, messages);
   }
 
   drawBar(selected) {
     if (!this.list) return;
-    const role = this.role(), some = selected.size > 0;
+    const meant = () => this.meant();
+    const role = this.role(meant()), some = selected.size > 0;
     this.list.element.classList.toggle("selecting", some);
-    const uids = () => this.meant();
     this.list.bar.replaceChildren(...some ? [
       h("span", { class: "count" }, t("selected", { count: selected.size })),
-      role !== "archive" && button(t("archiveIt"), "archive", () => this.move({ role: "archive" }, uids()), { key: "e" }),
+      role !== "archive" && button(t("archiveIt"), "archive", () => this.move({ role: "archive" }, meant()), { key: "e" }),
       button(t(role === "junk" ? "notJunk" : "junkIt"), role === "junk" ? "ok" : "junk", () => this.junk(), { key: "!" }),
-      button(t(role === "trash" ? "deleteForGood" : "deleteIt"), "trash", () => this.remove(uids()), { key: "#" }),
+      button(t(role === "trash" ? "deleteForGood" : "deleteIt"), "trash", () => this.remove(meant()), { key: "#" }),
       button(t("moveTo"), "move", () => this.choose(), { key: "m" }),
-      button(t("markRead"), "mail", () => this.mark(uids(), "seen", true)),
-      button(t("markUnread"), "unread", () => this.mark(uids(), "seen", false), { key: "U" }),
+      button(t("markRead"), "mail", () => this.mark(meant(), "seen", true)),
+      button(t("markUnread"), "unread", () => this.mark(meant(), "seen", false), { key: "U" }),
       button(t("flag"), "flag", () => this.flag(), { key: "s" }),
     ].filter(Boolean) : []);
   }
 
   junk() {
-    this.move({ role: this.role() === "junk" ? "inbox" : "junk" }, this.meant());
+    const messages = this.meant();
+    this.move({ role: this.role(messages) === "junk" ? "inbox" : "junk" }, messages);
   }
 
   flag() {
-    const uids = this.meant();
-    const lines = this.list.lines.filter((line) => line && uids.includes(line.uid));
-    const on = lines.length === 0 ? !this.reader.message?.flags.includes("flagged") : lines.some((line) => !line.flags.includes("flagged"));
-    if (this.reader.message && uids.length === 1 && uids[0] === this.reader.message.uid) this.markOpen("flagged", on);
-    else this.mark(uids, "flagged", on);
+    const messages = this.meant(), open = this.reader.message;
+    const lines = this.list.lines.filter((line) => messages.get(line?.folder)?.includes(line.uid));
+    const on = lines.length === 0 ? !open?.flags.includes("flagged") : lines.some((line) => !line.flags.includes("flagged"));
+    const only = messages.size === 1 && messages.get(open?.folder);
+    if (only?.length === 1 && only[0] === open.uid) this.markOpen("flagged", on);
+    else this.mark(messages, "flagged", on);
   }
 
   openFilters() {

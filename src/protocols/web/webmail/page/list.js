@@ -6,11 +6,11 @@ import { longDate, shortDate, t } from "./texts.js";
 
 const CHUNK = 50;
 
-/** `act` has `open`, `preview`, `folder` (with a role) and `selection`. */
+/** `act` has `open`, `role` (of a folder), `shown` (its name for people) and `selection`. Lines have an `id`, and the `folder` of their message. */
 export class List {
   constructor(act) {
     this.act = act;
-    this.question = { folder: "INBOX", order: "newest", filter: "", query: "", whole: false, conversations: false };
+    this.question = { folder: "INBOX", order: "newest", filter: "", query: "", whole: false, everywhere: false, conversations: false };
     this.total = 0;
     this.lines = [];
     this.chunks = new Map();
@@ -31,6 +31,11 @@ export class List {
     this.box.addEventListener("scroll", () => this.draw(), { passive: true });
     this.box.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.draw()).observe(this.box);
+  }
+
+  /** Whether the lines are of all folders. */
+  get across() {
+    return this.question.everywhere && Boolean(this.question.query || this.question.filter);
   }
 
   /** Height of a row, as the style sheet has it. */
@@ -76,7 +81,7 @@ export class List {
   async load(chunk, generation) {
     let answer;
     try {
-      answer = await get("messages", { ...this.question, start: chunk * CHUNK, count: CHUNK });
+      answer = await get(this.across ? "search" : "messages", { ...this.question, start: chunk * CHUNK, count: CHUNK });
     } catch (error) {
       if (generation === this.generation) {
         this.chunks.delete(chunk);
@@ -86,15 +91,18 @@ export class List {
     }
     if (generation !== this.generation) return;
     if (this.total !== answer.total || this.state !== answer.state) {
-      const uid = this.lines[this.at]?.uid;
+      const id = this.lines[this.at]?.id;
       if (chunk === 0 || this.total !== answer.total) this.lines = this.lines.slice(0, answer.total);
       this.total = answer.total;
       this.state = answer.state;
-      this.keep = uid;
+      this.keep = id;
     }
-    answer.lines.forEach((line, n) => { this.lines[chunk * CHUNK + n] = line; });
+    answer.lines.forEach((line, n) => {
+      const folder = line.folder ?? answer.folder;
+      this.lines[chunk * CHUNK + n] = { ...line, folder, id: `${line.uid} ${folder}` };
+    });
     if (this.keep !== undefined) {
-      const at = this.lines.findIndex((line) => line?.uid === this.keep);
+      const at = this.lines.findIndex((line) => line?.id === this.keep);
       if (at >= 0) this.at = at;
       this.keep = undefined;
     }
@@ -104,16 +112,22 @@ export class List {
     this.draw();
   }
 
-  /** The messages that lines with these UIDs stand for. */
-  expand(uids) {
-    const meant = new Set(uids);
-    const found = this.lines.filter((line) => line && meant.has(line.uid)).flatMap((line) => line.conversation?.uids ?? [line.uid]);
-    return [...new Set([...uids, ...found])];
+  /** The messages that lines stand for, which need not be drawn any more: their UIDs by folder. */
+  messages(ids) {
+    const found = new Map();
+    const add = (folder, uids) => {
+      if (!found.has(folder)) found.set(folder, new Set());
+      uids.forEach((uid) => found.get(folder).add(uid));
+    };
+    for (const id of ids) add(id.slice(id.indexOf(" ") + 1), [parseInt(id, 10)]);
+    const meant = new Set(ids);
+    for (const line of this.lines) if (line && meant.has(line.id)) add(line.folder, uidsOf(line));
+    return new Map([...found].map(([folder, uids]) => [folder, [...uids]]));
   }
 
   /** The line of a message. */
-  find(uid) {
-    return this.lines.findIndex((line) => line && (line.uid === uid || line.conversation?.uids.includes(uid)));
+  find(folder, uid) {
+    return this.lines.findIndex((line) => line?.folder === folder && (line.uid === uid || uidsOf(line).includes(uid)));
   }
 
   say(text) {
@@ -134,7 +148,7 @@ export class List {
     }
     this.space.replaceChildren(...rows);
     const at = this.lines[this.at];
-    if (at) this.box.setAttribute("aria-activedescendant", `row${at.uid}`);
+    if (at) this.box.setAttribute("aria-activedescendant", `row${this.at}`);
     else this.box.removeAttribute("aria-activedescendant");
   }
 
@@ -146,19 +160,20 @@ export class List {
       return row;
     }
     const has = (flag) => line.flags.includes(flag);
-    const outgoing = ["sent", "drafts"].includes(this.act.folder()?.role);
+    const outgoing = ["sent", "drafts"].includes(this.act.role(line.folder));
     const people = outgoing ? line.to : line.from;
     const names = people.map((person) => person.name || person.address).join(", ") || t(outgoing ? "nobody" : "noSender");
     const subject = line.subject || t("noSubject");
-    row.id = `row${line.uid}`;
+    row.id = `row${n}`;
     row.draggable = true;
-    row.setAttribute("aria-selected", String(this.selected.has(line.uid)));
+    row.setAttribute("aria-selected", String(this.selected.has(line.id)));
     row.classList.toggle("unread", !has("seen"));
     row.classList.toggle("at", n === this.at);
     const count = line.conversation?.messages ?? 1;
-    const words = [count > 1 && t("messageCount", { count }), !has("seen") && t("unreadMail"), has("flagged") && t("flaggedMail"), has("answered") && t("answeredMail"), has("forwarded") && t("forwardedMail"), line.attachments && t("hasAttachments")];
+    const place = this.across && this.act.shown(line.folder);
+    const words = [place, count > 1 && t("messageCount", { count }), !has("seen") && t("unreadMail"), has("flagged") && t("flaggedMail"), has("answered") && t("answeredMail"), has("forwarded") && t("forwardedMail"), line.attachments && t("hasAttachments")];
     row.setAttribute("aria-label", [names, subject, shortDate(line.arrived), ...words.filter(Boolean)].join(", "));
-    const mark = h("span", { class: "mark" }, this.selected.has(line.uid) ? h("span", { class: "avatar picked" }, icon("check")) : avatar(people[0]));
+    const mark = h("span", { class: "mark" }, this.selected.has(line.id) ? h("span", { class: "avatar picked" }, icon("check")) : avatar(people[0]));
     const star = h("span", { class: has("flagged") ? "star on" : "star" }, icon("flag"));
     row.append(mark,
       h("span", { class: "who" }, (outgoing ? t("toPrefix") : "") + names, count > 1 && h("span", { class: "many" }, String(count))),
@@ -166,9 +181,9 @@ export class List {
       h("span", { class: "what" },
         has("answered") && icon("reply"), has("forwarded") && icon("forward"),
         h("span", { class: "subject" }, subject), h("span", { class: "preview" }, line.preview)),
-      h("span", { class: "signs" }, line.attachments && icon("attach"), star));
+      h("span", { class: "signs" }, place && h("small", { class: "place" }, place), line.attachments && icon("attach"), star));
     mark.addEventListener("click", (event) => { event.stopPropagation(); this.toggle(n, event.shiftKey); });
-    star.addEventListener("click", (event) => { event.stopPropagation(); this.act.flag([line.uid], !has("flagged")); });
+    star.addEventListener("click", (event) => { event.stopPropagation(); this.act.flag(new Map([[line.folder, [line.uid]]]), !has("flagged")); });
     row.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) this.toggle(n, event.shiftKey);
       else {
@@ -177,7 +192,7 @@ export class List {
       }
     });
     row.addEventListener("dragstart", (event) => {
-      if (!this.selected.has(line.uid)) this.select([line.uid]);
+      if (!this.selected.has(line.id)) this.select([line.id]);
       event.dataTransfer.setData("application/x-postrider", "messages");
       event.dataTransfer.effectAllowed = "move";
     });
@@ -201,10 +216,10 @@ export class List {
   }
 
   /** The message that takes the place of those that go. */
-  after(uids) {
-    const gone = new Set(uids);
-    for (let n = this.at; n < this.total; n += 1) if (this.lines[n] && !gone.has(this.lines[n].uid)) return this.lines[n];
-    for (let n = this.at - 1; n >= 0; n -= 1) if (this.lines[n] && !gone.has(this.lines[n].uid)) return this.lines[n];
+  after(gone) {
+    const stays = (line) => line && !gone.get(line.folder)?.includes(line.uid);
+    for (let n = this.at; n < this.total; n += 1) if (stays(this.lines[n])) return this.lines[n];
+    for (let n = this.at - 1; n >= 0; n -= 1) if (stays(this.lines[n])) return this.lines[n];
     return null;
   }
 
@@ -219,18 +234,18 @@ export class List {
     const from = range && this.anchor >= 0 ? this.anchor : n;
     const line = this.lines[n];
     if (!line) return;
-    const add = range || !this.selected.has(line.uid);
+    const add = range || !this.selected.has(line.id);
     for (let k = Math.min(from, n); k <= Math.max(from, n); k += 1) {
-      const uid = this.lines[k]?.uid;
-      if (uid !== undefined) this.selected[add ? "add" : "delete"](uid);
+      const id = this.lines[k]?.id;
+      if (id !== undefined) this.selected[add ? "add" : "delete"](id);
     }
     if (!range) this.anchor = n;
     this.at = n;
     this.select(this.selected);
   }
 
-  select(uids) {
-    this.selected = new Set(uids);
+  select(ids) {
+    this.selected = new Set(ids);
     this.all.checked = this.selected.size > 0;
     this.all.indeterminate = this.selected.size > 0 && this.selected.size < this.total;
     this.all.setAttribute("aria-label", t(this.selected.size > 0 ? "selectNone" : "selectAll"));
@@ -246,7 +261,7 @@ export class List {
     }
     const chunks = Math.min(Math.ceil(this.total / CHUNK), 200);
     for (let chunk = 0; chunk < chunks; chunk += 1) await this.fetch(chunk);
-    this.select(this.lines.filter(Boolean).map((line) => line.uid));
+    this.select(this.lines.filter(Boolean).map((line) => line.id));
   }
 
   key(event) {
@@ -276,17 +291,20 @@ export class List {
   }
 
   /** A flag has been changed here: shown before the server says so. */
-  mark(uids, flag, on) {
+  mark(folder, uids, flag, on) {
     const meant = new Set(uids);
     for (const line of this.lines) {
-      const uids = line?.conversation?.uids ?? [line?.uid];
-      if (!line || !(flag === "seen" && on ? uids.every((uid) => meant.has(uid)) : uids.some((uid) => meant.has(uid)))) continue;
+      if (line?.folder !== folder) continue;
+      const uids = uidsOf(line);
+      if (!(flag === "seen" && on ? uids.every((uid) => meant.has(uid)) : uids.some((uid) => meant.has(uid)))) continue;
       line.flags = line.flags.filter((known) => known !== flag);
       if (on) line.flags.push(flag);
     }
     this.draw();
   }
 }
+
+const uidsOf = (line) => line.conversation?.uids ?? [line.uid];
 
 function select(name, options, change) {
   const element = h("select", { "aria-label": name, on: { change: () => change(element.value) } }, options.map(([value, text]) => h("option", { value }, text)));

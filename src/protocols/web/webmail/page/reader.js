@@ -232,7 +232,7 @@ export class Reader {
     const files = this.message.attachments.filter((file) => (!file.inline || this.asText) && !(file === event && this.message.attachments.some((other) => other !== file && other.name.endsWith(".ics"))));
     if (files.length === 0) return null;
     return h("section", { class: "files", "aria-label": t("attachments") },
-      h("h2", {}, t("attachments")),
+      h("h2", {}, t("attachments"), files.length > 1 && h("a", { class: "all", href: this.address("attachments"), download: "" }, t("downloadAll"))),
       h("ul", {}, files.map((file) => h("li", {},
         h("a", { href: this.address("part", { part: file.part }), download: file.name },
           picture(file) ? h("img", { src: this.address("part", { part: file.part, inline: 1 }), alt: "", loading: "lazy" }) : icon("attach"),

@@ -1,0 +1,106 @@
+//! Looking for messages in all folders at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::Room;
+use super::answer::{Answer, Asked};
+use super::door::Reader;
+use super::list::{Line, Order, Wanted, fifty, keys, lines};
+use crate::foundations::mail::Uid;
+use crate::storage::mailbox::{Access, Error, FolderName, View};
+
+/// Which messages are wanted.
+#[derive(Deserialize)]
+pub(super) struct Question {
+    #[serde(default)]
+    start: u32,
+    #[serde(default = "fifty")]
+    count: u32,
+    #[serde(default)]
+    order: Order,
+    #[serde(default)]
+    filter: String,
+    #[serde(default)]
+    query: String,
+    #[serde(default)]
+    whole: bool,
+}
+
+/// A message, and where it lies.
+#[derive(Serialize)]
+struct Found {
+    folder: String,
+    #[serde(flatten)]
+    line: Line,
+}
+
+/// A part of what was found.
+#[derive(Serialize)]
+struct List {
+    /// Changes whenever anything in any folder does.
+    state: u64,
+    /// Messages that were found.
+    total: usize,
+    start: u32,
+    lines: Vec<Found>,
+}
+
+/// Numbers that JavaScript can tell from each other.
+const EXACT: u64 = 1 << 53;
+
+pub(super) async fn search(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Asked(asked): Asked<Question>,
+) -> Answer<Response> {
+    let wanted = Wanted::new(&asked.filter, &asked.query, asked.whole)?;
+    let entries = reader.user.folders().await?.into_iter().filter(|entry| entry.exists);
+    let folders: Vec<FolderName> = entries.map(|entry| entry.name).collect();
+    let (mut state, mut found) = (0_u64, Vec::new());
+    for (place, folder) in folders.iter().enumerate() {
+        let Some(view) = open(&reader, folder).await? else { continue };
+        state = state.wrapping_add(u64::from(view.highest_mod_seq()));
+        let uids = wanted.found(&room, &view).await?;
+        found.extend(keys(&view, uids, asked.order).into_iter().map(|(key, uid)| (key, place, uid)));
+    }
+    asked.order.sort(&mut found);
+    let total = found.len();
+    let count = asked.count.clamp(1, room.needs.settings.get().page) as usize;
+    let page: Vec<(usize, Uid)> =
+        found.into_iter().skip(asked.start as usize).take(count).map(|(_, place, uid)| (place, uid)).collect();
+    let lines = shown(&reader, &folders, &page).await?;
+    Ok(Json(List { state: state % EXACT, total, start: asked.start, lines }).into_response())
+}
+
+/// A folder, unless somebody has deleted it in this moment.
+async fn open(reader: &Reader, folder: &FolderName) -> Answer<Option<View>> {
+    match reader.user.open(folder, Access::ReadOnly).await {
+        Ok(view) => Ok(Some(view)),
+        Err(Error::NoFolder(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The lines of a page, in its order. Folders are opened again for them, as an account may have more than may be open at a time.
+async fn shown(reader: &Reader, folders: &[FolderName], page: &[(usize, Uid)]) -> Answer<Vec<Found>> {
+    let mut places: Vec<usize> = page.iter().map(|(place, _)| *place).collect();
+    places.sort_unstable();
+    places.dedup();
+    let mut known: HashMap<(usize, u32), Line> = HashMap::new();
+    for place in places {
+        let Some(view) = open(reader, &folders[place]).await? else { continue };
+        let uids = page.iter().filter(|(there, _)| *there == place).map(|(_, uid)| *uid);
+        let rows: Vec<_> = uids.filter_map(|uid| view.row(view.sequence(uid)?)).collect();
+        known.extend(lines(&view, &rows).await?.into_iter().map(|line| ((place, line.uid), line)));
+    }
+    let line = |(place, uid): &(usize, Uid)| {
+        Some(Found { folder: folders[*place].to_string(), line: known.remove(&(*place, uid.get()))? })
+    };
+    Ok(page.iter().filter_map(line).collect())
+}
