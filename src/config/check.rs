@@ -56,7 +56,12 @@ impl<'a> Places<'a> {
         (at, true)
     }
 
-    fn problem(&self, key: impl Into<String>, found: impl Into<String>, wanted: impl Into<String>) -> Problem {
+    pub(super) fn problem(
+        &self,
+        key: impl Into<String>,
+        found: impl Into<String>,
+        wanted: impl Into<String>,
+    ) -> Problem {
         let key = key.into();
         Problem { at: self.of(&key), key, found: found.into(), wanted: wanted.into() }
     }

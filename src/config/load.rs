@@ -5,6 +5,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::check::{Places, check_files, check_rooms, check_scripts, check_secrets};
+use super::values::{check_contents, check_values};
 use super::{Config, Mistake, Role};
 use crate::foundations::files;
 use crate::foundations::settings::{Place, Problem, Problems, Setting};
@@ -116,6 +117,7 @@ fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Result<Config
     // What a syntax error has swallowed would be reported as missing.
     if errors.is_empty() {
         check_rooms(&config, &places, &mut problems);
+        check_values(&config, &places, &mut problems);
         if checks == Checks::Texts {
             check_scripts(&config, checks, &places, &mut problems);
         } else if checks != Checks::Syntax {
@@ -123,6 +125,7 @@ fn read(text: &str, checks: Checks, credentials: Option<&Path>) -> Result<Config
         }
         if checks == Checks::EveryFile {
             check_secrets(&config, &places, &mut problems);
+            check_contents(&config, &places, &mut problems);
         }
     }
     if problems.is_empty() {

@@ -12,6 +12,7 @@ mod load;
 mod mistake;
 mod reference;
 mod storage;
+mod values;
 
 pub use composition::Config;
 pub use listener::{ListenerSettings, Mode, Owner, Protocol, Role};

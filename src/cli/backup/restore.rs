@@ -354,7 +354,10 @@ fn say(output: Output, told: &Told) {
             mail.damage.iter().for_each(|because| print(&format!("{because}\n")));
         }
         if mail.keywords_dropped > 0 {
-            print(&format!("{} keywords are unknown in the folders that are there\n", mail.keywords_dropped));
+            print(&format!(
+                "{} keywords had no room in the folders that are there: names of files have 26\n",
+                mail.keywords_dropped
+            ));
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::change::{Change, Password, Plan, quota_text};
+use super::circles::Leads;
 use super::passwords::{Compared, Wish, wish};
 use super::{Declaration, DeclaredUser};
 use crate::foundations::settings::ByteSize;
@@ -182,7 +183,7 @@ fn vanished(declaration: &Declaration, now: &Everything, changes: &mut Vec<Chang
     }));
 }
 
-/// Aliases that lead to nobody in a domain of ours.
+/// Aliases that lead to nobody in a domain of ours, or round in a circle.
 fn warn(declaration: &Declaration, now: &Everything, routing: &RoutingSettings, warnings: &mut Vec<String>) {
     let mut known: HashSet<String> = declaration.users.keys().cloned().collect();
     known.extend(declaration.aliases.iter().map(|alias| alias.source.clone()));
@@ -196,5 +197,15 @@ fn warn(declaration: &Declaration, now: &Everything, routing: &RoutingSettings, 
         if declaration.domains.contains_key(address.domain()) && !found {
             warnings.push(format!("alias {} leads to {address}, which does not exist", alias.source));
         }
+    }
+    let by_hand = || now.accounts.iter().filter(|account| account.owner == Owner::Admin);
+    let accounts = declaration.users.keys().cloned().chain(by_hand().map(|account| account.address.key()));
+    let of_hand = now.aliases.iter().filter(|(_, alias)| alias.owner == Owner::Admin);
+    let of_hand = of_hand.map(|(_, alias)| (alias.source.clone(), alias.destination.as_str()));
+    let declared = declaration.aliases.iter().map(|alias| (alias.source.clone(), alias.destination.as_str()));
+    let leads = Leads::new(routing, accounts, declared.chain(of_hand));
+    for circle in leads.circles(declaration.aliases.iter().map(|alias| alias.source.as_str())) {
+        let way = circle.join(" to ");
+        warnings.push(format!("mail for alias {way} runs in a circle and is refused"));
     }
 }

@@ -13,6 +13,7 @@
 //! - A display name that is not declared belongs to the user. Quota and `enabled` belong to the declaration.
 
 mod change;
+mod circles;
 mod compare;
 mod declaration;
 mod json;

@@ -54,6 +54,7 @@ pub use settings::{
     RuleSettings, ThresholdSettings, Thresholds,
 };
 pub use signal::Signal;
+pub use signing::unusable_key;
 pub use verdict::{Decision, Folder, RecipientChanges, Verdict};
 
 /// A database of its own, with every table; the folder goes when it is dropped.

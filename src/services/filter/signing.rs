@@ -118,6 +118,21 @@ fn of_domain<'k, K>(keys: &'k [K], owner: impl Fn(&K) -> &Domain, domain: &str) 
     }
 }
 
+/// Why nothing can be signed with a key.
+pub fn unusable_key(key: &DkimKeySettings) -> Option<String> {
+    let domain = key.domain.as_ref()?;
+    read(key).and_then(|text| signer(domain, key, &text)).err()
+}
+
+fn read(key: &DkimKeySettings) -> Result<Secret<String>, String> {
+    let octets = files::read_bounded(&key.file, LARGEST_KEY).map_err(|error| error.to_string())?;
+    String::from_utf8(octets).map(Secret::new).map_err(|error| error.to_string())
+}
+
+fn signer(domain: &Domain, key: &DkimKeySettings, text: &Secret<String>) -> Result<Signer, String> {
+    Signer::new(domain.clone(), &key.selector, text, &key.file).map_err(|error| error.to_string())
+}
+
 fn load<'k>(all: impl Iterator<Item = &'k DkimKeySettings>) -> Keys {
     let mut keys = Keys::default();
     for key in all {
@@ -125,14 +140,11 @@ fn load<'k>(all: impl Iterator<Item = &'k DkimKeySettings>) -> Keys {
             log::error!(selector:% = key.selector; "filter: a DKIM key has no domain and is left out");
             continue;
         };
-        let read = files::read_bounded(&key.file, LARGEST_KEY).map_err(|e| e.to_string());
-        let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|e| e.to_string())).map(Secret::new);
+        let text = read(key);
         if let Ok(text) = &text {
             keys.sealers.extend(Sealer::new(domain.clone(), &key.selector, text));
         }
-        let signer = text
-            .and_then(|text| Signer::new(domain.clone(), &key.selector, &text, &key.file).map_err(|e| e.to_string()));
-        match signer {
+        match text.and_then(|text| signer(domain, key, &text)) {
             Ok(signer) => keys.signers.push(signer),
             Err(error) => {
                 log::error!(domain:% = domain, selector:% = key.selector; "filter: the DKIM key cannot be used, mail goes out without its signature: {error}");

@@ -10,6 +10,7 @@ use super::maildir::filename::{self, Place};
 use super::maildir::keywords_file;
 use super::snapshot::Record;
 use super::{AppendOptions, Appended, Error, Keyword, KeywordSet, Keywords};
+use crate::foundations::files::lock_directory;
 use crate::foundations::mail::{Message, Uid};
 
 /// What is done with keywords for which the folder's table has no slot left.
@@ -97,7 +98,8 @@ impl Folder {
         let _state = self.lock();
         self.still_there()?;
         let mut snapshot = (*self.current()).clone();
-        // Another program may have added some.
+        // Another program may have added some, or be about to.
+        let _turn = lock_directory(&self.path)?;
         let mut table: Keywords = keywords_file::read(directories.root()).map_err(self.failed("read the keywords"))?;
         let full = keywords.iter().filter(|keyword| table.learn(keyword).is_none()).count() > 0;
         if full && no_room == NoRoom::Fail {

@@ -260,7 +260,7 @@ impl DepositFolder<'_> {
     }
 
     /// Puts a message there; how many of its keywords it had to lose, because names of files have only room for 26
-    /// different ones, and a folder in use learns no new ones this way.
+    /// different ones.
     ///
     /// # Errors
     /// The disk fails.
@@ -289,27 +289,11 @@ impl DepositFolder<'_> {
     }
 
     fn letters(&mut self, wanted: &[Keyword]) -> Result<(KeywordSet, usize), Error> {
-        let mut set = KeywordSet::NONE;
-        let (mut lost, mut learned) = (0, false);
-        for keyword in wanted {
-            let known = self.keywords.slot(keyword);
-            let slot = match known {
-                None if !self.there => self.keywords.learn(keyword),
-                known => known,
-            };
-            learned |= known.is_none() && slot.is_some();
-            match slot {
-                Some(slot) => set = set.with(KeywordSet::slot(slot)),
-                None => lost += 1,
-            }
+        if wanted.iter().any(|keyword| self.keywords.slot(keyword).is_none()) {
+            self.keywords = keywords_file::learn(&self.path, self.deposit.owner, wanted)?;
         }
-        if learned {
-            let failed = |error| Error::io(format!("write the keywords of {}", self.name), error);
-            let folder = directory::open(&self.path).map_err(failed)?;
-            keywords_file::write(folder.as_fd(), &self.keywords).map_err(failed)?;
-            self.deposit.owner.give_path(&self.path.join(keywords_file::NAME))?;
-        }
-        Ok((set, lost))
+        let lost = wanted.iter().filter(|keyword| self.keywords.slot(keyword).is_none()).count();
+        Ok((self.keywords.set(wanted), lost))
     }
 
     /// Makes the folder visible, if it was not there, with the UIDs of its source.

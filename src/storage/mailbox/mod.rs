@@ -92,6 +92,7 @@ pub use flags::{Flags, InvalidKeyword, Keyword, KeywordSet, Keywords};
 pub use foreign::{ForeignFolder, ForeignHome, ForeignMessage, Layout};
 pub use mailboxes::{Mailboxes, Summarizer};
 pub use maildir::filename::{FileName, Place};
+pub use maildir::keywords_file::learn as learn_keywords;
 pub use maildir::uid_file::UidFile;
 pub use measure::measure;
 pub use metadata::{Metadata, annotation};

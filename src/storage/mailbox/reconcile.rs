@@ -10,6 +10,7 @@ use self::plan::{Entry, Found, Listing, Plan};
 use super::folder::{Folder, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::{FileName, Place, suffix};
+use super::maildir::keywords_file;
 use super::maildir::uidlist::UidList;
 use super::snapshot::{Record, Snapshot};
 use super::{Error, Flags, Keyword, KeywordSet, Keywords};
@@ -91,6 +92,11 @@ impl Folder {
         known: Known<'_>,
     ) -> Result<(), Error> {
         let mut snapshot = old.clone();
+        if plan.entries().any(|at| has_unknown_letter(listing.entry(at), &snapshot.keywords)) {
+            // Whoever put the file there has taught the folder a keyword before.
+            let table = keywords_file::read(directories.root()).map_err(self.failed("read the keywords"))?;
+            snapshot.keywords = Arc::new(table);
+        }
         let mut mod_seq = snapshot.highest + 1;
         if let Known::Loading { seed, .. } = known {
             mod_seq = mod_seq.max(seed);
@@ -209,6 +215,12 @@ fn read_name<'a>(found: Found<'a>, keywords: &Keywords) -> Option<FileName<'a>> 
         parsed.regular = false;
     }
     Some(parsed)
+}
+
+/// Whether a file's name has a letter for a keyword that the table does not name.
+fn has_unknown_letter(found: Found<'_>, keywords: &Keywords) -> bool {
+    let parsed = FileName::parse(found.name, found.place);
+    parsed.is_some_and(|parsed| parsed.keywords.slots().any(|slot| keywords.name(slot).is_none()))
 }
 
 fn apply_changed(state: &mut State, snapshot: &mut Snapshot, uid: u32, found: Found<'_>, mod_seq: u64) {

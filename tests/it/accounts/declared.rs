@@ -295,6 +295,9 @@ async fn a_plan_changes_nothing(database: Database) {
     let without_tags = RoutingSettings { tag_separator: String::new(), ..RoutingSettings::default() };
     let warned = postrider::services::accounts::plan(&tagged, now, &without_tags).await.warnings;
     assert_eq!(warned, ["alias sales@a.test leads to bob+sales@a.test, which does not exist"]);
+    let round = bench.declaration("[domains.\"a.test\"]\naliases.a = [\"b\"]\naliases.b = [\"a\"]\n");
+    let warned = bench.accounts.plan(&round).await.unwrap().warnings;
+    assert_eq!(warned, ["mail for alias a@a.test to b@a.test runs in a circle and is refused"]);
     assert!(!plan.changes.is_empty());
     let everything = bench.world.directory.everything().await.unwrap();
     assert!(everything.domains.is_empty() && everything.accounts.is_empty() && everything.aliases.is_empty());

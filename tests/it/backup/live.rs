@@ -46,6 +46,45 @@ async fn what_is_missing_comes_back_and_nothing_else_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_made_anew_learns_the_keywords_of_what_comes_back() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let mut imap = host.imap("ann@example.test").await;
+    imap.ok("CREATE Tagged").await;
+    imap.append("Tagged", "$label1 later", "Subject: 1\r\n\r\nx\r\n").await;
+    done(&host, &["create"]).await;
+    imap.ok("DELETE Tagged").await;
+    imap.ok("CREATE Tagged").await;
+    imap.append("Tagged", "later", "Subject: 2\r\n\r\ny\r\n").await;
+    imap.ok("SELECT Tagged").await;
+    let restored = done(&host, &["restore", "--live", "--user", "ann@example.test", "--folder", "Tagged"]).await;
+    assert_eq!((&restored["messages"], &restored["keywords_dropped"]), (&1.into(), &0.into()), "{restored}");
+    imap.ok("NOOP").await;
+    let flags = imap.ok("FETCH 1:2 FLAGS").await.untagged;
+    assert!(flags[0].contains("later") && !flags[0].contains("$label1"), "{flags:?}");
+    assert!(flags[1].contains("later") && flags[1].contains("$label1"), "{flags:?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_beside_its_renamed_original_is_another_mailbox() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    done(&host, &["create"]).await;
+    let mut imap = host.imap("ann@example.test").await;
+    imap.ok("RENAME \"Work/2026 v1.0\" Elsewhere").await;
+    done(&host, &["restore", "--live", "--user", "ann@example.test", "--folder", "Work/2026 v1.0"]).await;
+    let mut ids = Vec::new();
+    for folder in ["Elsewhere", "Work/2026 v1.0"] {
+        let told = imap.ok(&format!("STATUS \"{folder}\" (MESSAGES MAILBOXID)")).await.untagged[0].clone();
+        assert!(told.contains("MESSAGES 7"), "{told}");
+        ids.push(told.split_once("MAILBOXID").unwrap().1.to_owned());
+    }
+    assert_ne!(ids[0], ids[1]);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_message_one_folder_one_domain() {
     let destination = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;

@@ -351,6 +351,27 @@ async fn mail_comes_from_files() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tags_come_along_into_a_folder_that_is_there() {
+    let host = Host::start().user(USER).real_time().await;
+    let mut imap = host.imap(USER).await;
+    imap.append("INBOX", "own", "Subject: 1\r\n\r\nx\r\n").await;
+    imap.ok("SELECT INBOX").await;
+    let place = tempfile::tempdir().unwrap();
+    for directory in ["cur", "new", "tmp"] {
+        std::fs::create_dir(place.path().join(directory)).unwrap();
+    }
+    std::fs::write(place.path().join("dovecot-keywords"), "0 $label1\n1 holiday\n").unwrap();
+    std::fs::write(place.path().join("cur/1.a.h:2,Sab"), "Subject: 2\n\ny\n").unwrap();
+    let from = place.path().display().to_string();
+    assert_eq!(counts(&postrider(&host, &["import", "maildir", &from, "--user", USER]).await), (1, 0));
+    imap.ok("NOOP").await;
+    let flags = imap.ok("FETCH 1:2 FLAGS").await.untagged;
+    assert!(flags[0].contains("own") && !flags[0].contains("holiday"), "{flags:?}");
+    assert!(["\\Seen", "$label1", "holiday"].iter().all(|flag| flags[1].contains(flag)), "{flags:?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_comes_in_only_for_users_that_there_are() {
     let host = Host::start().user(USER).real_time().await;
     let mbox = host.directory().join("one.mbox");

@@ -22,7 +22,7 @@ fn every_mistake_is_reported_with_its_place() {
         let text = fs::read_to_string(&path).unwrap();
         let (_, wanted) = text.split_once("# mistakes:\n").unwrap_or_else(|| panic!("{} names none", path.display()));
         let wanted: Vec<&str> = wanted.lines().map(|line| line.trim_start_matches("# ")).collect();
-        let Err(LoadError::Mistakes(found)) = load(&path, Checks::Files, None) else {
+        let Err(LoadError::Mistakes(found)) = load(&path, Checks::EveryFile, None) else {
             panic!("{} was taken", path.display());
         };
         let shown: Vec<String> = found.iter().map(|mistake| format!("{}: {mistake}", mistake.line)).collect();

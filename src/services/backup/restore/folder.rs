@@ -16,7 +16,7 @@ use crate::services::backup::error::{at, damaged};
 use crate::services::backup::repository::Location;
 use crate::services::backup::tree::{MessageEntry, unique};
 use crate::services::backup::{Error, scan};
-use crate::storage::mailbox::{FileName, Place};
+use crate::storage::mailbox::{FileName, Keyword, Place, learn_keywords};
 
 /// Messages that share a block, with where they lie in it.
 type Group<'a> = Vec<(Location, &'a MessageEntry)>;
@@ -54,8 +54,8 @@ impl Restoring<'_> {
         let there: HashSet<&[u8]> = listing.keys().map(|base| unique(base)).collect();
         let (present, missing): (Vec<_>, Vec<_>) =
             messages.iter().cloned().partition(|message| there.contains(unique(message.base())));
-        let known = fs::read(folder.join("dovecot-keywords")).map(|content| read_keywords(&content));
-        let known = known.unwrap_or_default();
+        let table = learn_keywords(folder, self.owner, &used(&missing, keywords))?;
+        let known: Vec<_> = table.iter().map(|(slot, keyword)| (slot, keyword.as_str().to_owned())).collect();
         let written = Mutex::new(Vec::with_capacity(missing.len()));
         let restored = self.each_content(&missing, &|message, content| {
             let (name, dropped) = foreign_name(message, keywords, &known);
@@ -128,6 +128,14 @@ pub fn read_keywords(content: &[u8]) -> Vec<(u8, String)> {
     let text = String::from_utf8_lossy(content);
     let lines = text.lines().filter_map(|line| line.trim().split_once(' '));
     lines.filter_map(|(slot, name)| Some((slot.parse().ok()?, name.trim().to_owned()))).collect()
+}
+
+/// The keywords that messages have, by the table they were saved with.
+fn used(messages: &[MessageEntry], saved: &[(u8, String)]) -> Vec<Keyword> {
+    let letters = |message: &MessageEntry| message.name[message.base().len()..].to_vec();
+    let letters: HashSet<u8> = messages.iter().flat_map(letters).filter(u8::is_ascii_lowercase).collect();
+    let used = saved.iter().filter(|(slot, _)| letters.contains(&b'a'.saturating_add(*slot)));
+    used.filter_map(|(_, name)| Keyword::parse(name).ok()).collect()
 }
 
 /// The name under which a message goes into a folder that is there: without our UID, since the folder has others now, and

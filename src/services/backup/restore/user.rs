@@ -117,8 +117,25 @@ impl Restoring<'_> {
                 .collect(),
         };
         let restored = restored.and(self.files(&hidden, There::Begun, &only, &|_| true)?);
+        self.tell_apart(&hidden, home)?;
         publish(&hidden, &path)?;
         Ok(restored)
+    }
+
+    /// Leaves the server to give a folder another MAILBOXID where the folder it was saved from lives on under another name
+    /// (RFC 8474 §4: no two mailboxes have the same).
+    fn tell_apart(&self, hidden: &Path, home: &Path) -> Result<(), Error> {
+        let identity = |folder: &Path| fs::read(folder.join(UidFile::NAME)).ok().and_then(|text| UidFile::parse(&text));
+        let Some(file) = identity(hidden).filter(|file| file.id.is_some()) else { return Ok(()) };
+        let entries = fs::read_dir(home).map_err(at("read", home))?;
+        let mut others = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|other| other != hidden);
+        if others.any(|other| identity(&other).is_some_and(|other| other.id == file.id)) {
+            let path = hidden.join(UidFile::NAME);
+            fs::remove_file(&path).map_err(at("remove", &path))?;
+            let text = UidFile { id: None, ..file }.to_text();
+            self.owner.write_new(&path, text.as_bytes(), 0o600, 0)?;
+        }
+        Ok(())
     }
 
     /// A folder that is not there, with the names and so the UIDs of its messages.

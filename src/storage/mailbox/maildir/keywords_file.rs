@@ -1,9 +1,11 @@
 //! `dovecot-keywords`: which letter in file names stands for which keyword, one `<slot> <keyword>` a line.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::Path;
 
-use super::small;
+use super::{directory, small};
+use crate::foundations::files::{self, Owner, lock_directory};
 use crate::storage::mailbox::{Keyword, Keywords};
 
 /// The file's name.
@@ -22,6 +24,28 @@ pub fn read(folder: BorrowedFd<'_>) -> io::Result<Keywords> {
         }
     }
     Ok(keywords)
+}
+
+/// The table of a folder that others may be using, after it has learned these keywords, as far as it has room for them. Blocks.
+///
+/// # Errors
+/// The disk fails.
+pub fn learn(folder: &Path, owner: Owner, wanted: &[Keyword]) -> Result<Keywords, files::Error> {
+    let path = folder.join(NAME);
+    let failed = |verb| move |source| files::Error { verb, path: folder.join(NAME), source };
+    // Whoever else gives out letters at this moment waits.
+    let _turn = lock_directory(folder)?;
+    let directory = directory::open(folder).map_err(failed("open"))?;
+    let before = read(directory.as_fd()).map_err(failed("read"))?;
+    let mut table = before.clone();
+    for keyword in wanted {
+        let _ = table.learn(keyword);
+    }
+    if table != before {
+        write(directory.as_fd(), &table).map_err(failed("write"))?;
+        owner.give_path(&path)?;
+    }
+    Ok(table)
 }
 
 /// Replaces a folder's table durably. It is on disk before any file's name uses a new letter.

@@ -84,6 +84,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The files that are looked at, by their places in the listing.
+    pub fn entries(&self) -> impl Iterator<Item = usize> {
+        let known = self.changed.iter().chain(&self.accepted).map(|(_, at)| *at);
+        known.chain(self.newcomers.iter().copied())
+    }
+
     pub fn make(
         snapshot: &Snapshot,
         listing: &Listing,

@@ -17,9 +17,13 @@ import * as vacation from "./vacation.js";
 
 const root = document.querySelector("#root");
 let app = null;
+/** The letter that was being written when a login ended. Only whoever wrote it sees it again. */
+let unfinished = null;
 
 /** The form of somebody who is not signed in. */
 function signIn(note = "") {
+  unfinished = app?.composer.open ?? unfinished;
+  if (unfinished && !note) note = t("signInToGoOn");
   app?.end();
   app = null;
   document.title = t("product");
@@ -376,7 +380,9 @@ class App {
   }
 
   async leave() {
-    if (this.composer.open) await this.composer.open.leave();
+    await this.composer.open?.leave();
+    // What could be neither sent nor kept is not thrown away unasked.
+    if (this.composer.open) return;
     await remove("session").catch(() => {});
     location.hash = "";
     signIn(t("signedOut"));
@@ -401,6 +407,10 @@ async function start({ must_enrol: must }) {
   await speak(account.preferences.language);
   app = new App(account);
   await app.begin();
+  const letter = unfinished;
+  unfinished = null;
+  if (letter?.writer === account.address) app.composer.goOnWith(letter);
+  else letter?.gone();
 }
 
 whenSignedOut(() => signIn());

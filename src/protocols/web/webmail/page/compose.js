@@ -128,12 +128,26 @@ export class Composer {
   }
 
   async show(letter, focus, caret = 0, draft = null) {
-    if (this.open) await this.open.leave();
+    await this.open?.leave();
+    if (this.open) {
+      toast(t("letterFirst"), { problem: true });
+      this.open.element.classList.remove("small");
+      return this.open;
+    }
     this.open = new Letter(this, letter, draft);
     document.body.append(this.open.element);
     await this.open.ready;
     this.open.focus(focus, caret);
     return this.open;
+  }
+
+  /** Goes on with a letter that was begun in an earlier login. */
+  goOnWith(letter) {
+    letter.composer = this;
+    this.open = letter;
+    document.body.append(letter.element);
+    letter.changed();
+    letter.focus("text", letter.text.value.length);
   }
 
   closed() {
@@ -201,6 +215,11 @@ class Letter {
     this.before = this.snapshot();
     this.leaving = (event) => { if (this.dirty) event.preventDefault(); };
     addEventListener("beforeunload", this.leaving);
+  }
+
+  /** Whose letter it is. */
+  get writer() {
+    return this.composer.account.address;
   }
 
   shown(address) {

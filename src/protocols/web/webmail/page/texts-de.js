@@ -7,6 +7,8 @@ export default {
   password: "Passwort",
   signingIn: "Anmeldung läuft …",
   signOut: "Abmelden",
+  signInToGoOn: "Ihre Anmeldung ist beendet. Melden Sie sich wieder an, um den Brief weiterzuschreiben.",
+  letterFirst: "Der offene Brief konnte nicht als Entwurf gesichert werden. Senden oder verwerfen Sie ihn zuerst.",
   signedOut: "Sie sind abgemeldet.",
   compose: "Schreiben",
   search: "Nachrichten durchsuchen",

@@ -7,6 +7,8 @@ export default {
   password: "Password",
   signingIn: "Signing in…",
   signOut: "Sign out",
+  signInToGoOn: "Your login has ended. Sign in again to go on with your letter.",
+  letterFirst: "The letter that is open could not be kept as a draft. Send it or discard it first.",
   signedOut: "You are signed out.",
   compose: "Write",
   search: "Search mail",

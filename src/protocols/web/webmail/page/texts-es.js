@@ -7,6 +7,8 @@ export default {
   password: "Contraseña",
   signingIn: "Entrando…",
   signOut: "Salir",
+  signInToGoOn: "Su sesión ha terminado. Vuelva a entrar para seguir con su mensaje.",
+  letterFirst: "El mensaje abierto no se pudo guardar como borrador. Envíelo o descártelo primero.",
   signedOut: "Ha salido de su cuenta.",
   compose: "Escribir",
   search: "Buscar en el correo",

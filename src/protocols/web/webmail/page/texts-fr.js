@@ -7,6 +7,8 @@ export default {
   password: "Mot de passe",
   signingIn: "Connexion…",
   signOut: "Se déconnecter",
+  signInToGoOn: "Votre session est terminée. Connectez-vous de nouveau pour continuer votre message.",
+  letterFirst: "Le message ouvert n’a pas pu être enregistré comme brouillon. Envoyez-le ou supprimez-le d’abord.",
   signedOut: "Vous êtes déconnecté.",
   compose: "Écrire",
   search: "Chercher dans les messages",

@@ -1,0 +1,147 @@
+//! Values that are of the right kind and mean nothing, and files that do not hold what they should.
+
+use std::fmt::Display;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Config;
+use super::check::Places;
+use crate::foundations::address::{Address, Domain};
+use crate::foundations::clock::SystemClock;
+use crate::foundations::settings::Problems;
+use crate::services::filter::unusable_key;
+use crate::services::outbound::Roots;
+use crate::services::routing::Srs;
+use crate::storage::mailbox::FolderName;
+
+/// Mistakes as they are found.
+struct Finder<'a> {
+    places: &'a Places<'a>,
+    problems: &'a mut Problems,
+}
+
+impl Finder<'_> {
+    fn add(&mut self, key: impl Into<String>, found: impl Display, wanted: impl Into<String>) {
+        self.problems.add(self.places.problem(key, format!("\"{found}\""), wanted));
+    }
+}
+
+/// What can be judged without looking at any file.
+pub(super) fn check_values(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+    let mut finder = Finder { places, problems };
+    check_folders(config, &mut finder);
+    check_outbound(config, &mut finder);
+    check_spam(config, &mut finder);
+    if !(4..=16).contains(&config.login.cost) {
+        finder.add("login.cost", config.login.cost, "from 4 to 16");
+    }
+}
+
+/// The names of the default folders.
+fn check_folders(config: &Config, finder: &mut Finder<'_>) {
+    let mailbox = &config.mailbox;
+    let mut known = vec![FolderName::inbox()];
+    for (purpose, name) in [
+        ("drafts", &mailbox.drafts),
+        ("sent", &mailbox.sent),
+        ("junk", &mailbox.junk),
+        ("trash", &mailbox.trash),
+        ("archive", &mailbox.archive),
+    ] {
+        let key = format!("mailbox.{purpose}");
+        match name.parse::<FolderName>() {
+            _ if name.is_empty() => {}
+            Ok(folder) if known.contains(&folder) => {
+                finder.add(key, name, "a folder of its own: another purpose has this one");
+            }
+            Ok(folder) => known.push(folder),
+            Err(error) => finder.add(key, name, format!("the name of a folder: {error}")),
+        }
+    }
+}
+
+/// How mail leaves.
+fn check_outbound(config: &Config, finder: &mut Finder<'_>) {
+    let outbound = &config.outbound;
+    if let Some(address) = outbound.source_ipv4.filter(|address| !address.is_ipv4()) {
+        finder.add("outbound.source_ipv4", address, "an IPv4 address");
+    }
+    if let Some(address) = outbound.source_ipv6.filter(|address| !address.is_ipv6()) {
+        finder.add("outbound.source_ipv6", address, "an IPv6 address");
+    }
+    for (n, route) in (1..).zip(&outbound.routes) {
+        if route.domains.is_empty() {
+            finder.add(format!("outbound.routes.{n}.domains"), "", "the domains it is for, such as [\"*\"]");
+        }
+        for (m, pattern) in (1..).zip(&route.domains) {
+            let name = pattern.strip_prefix("*.").unwrap_or(pattern);
+            if pattern != "*" && name.parse::<Domain>().is_err() {
+                let wanted = "\"example.com\", \"*.example.com\" for those below it, or \"*\" for all";
+                finder.add(format!("outbound.routes.{n}.domains.{m}"), pattern, wanted);
+            }
+        }
+        if route.username.is_some() != route.password_file.is_some() {
+            let (missing, wanted) = match route.username {
+                Some(_) => ("password_file", "the file with the password of `username`"),
+                None => ("username", "the name that the password of `password_file` belongs to"),
+            };
+            finder.add(format!("outbound.routes.{n}.{missing}"), "", wanted);
+        }
+    }
+}
+
+/// What the filter asks and for whom.
+fn check_spam(config: &Config, finder: &mut Finder<'_>) {
+    for (n, list) in (1..).zip(&config.spam.dns_lists) {
+        if list.zone.parse::<Domain>().is_err() {
+            finder.add(format!("spam.dns_lists.{n}.zone"), &list.zone, "a zone, such as \"zen.spamhaus.org\"");
+        }
+        for answer in list.answers.keys().filter(|answer| answer.parse::<Ipv4Addr>().is_err()) {
+            finder.add(format!("spam.dns_lists.{n}.answers"), answer, "addresses such as \"127.0.0.4\"");
+        }
+    }
+    for (n, key) in (1..).zip(&config.spam.dkim.keys) {
+        if key.domain.is_none() {
+            finder.add(format!("spam.dkim.keys.{n}.domain"), "", "the domain that it signs for");
+        }
+    }
+    for recipient in config.spam.recipients.keys() {
+        if recipient.parse::<Domain>().is_err() && recipient.parse::<Address>().is_err() {
+            finder.add("spam.recipients", recipient, "a domain or an address");
+        }
+    }
+}
+
+/// What files hold that the process reads when it starts, or when it needs them. That they can be read is judged elsewhere.
+pub(super) fn check_contents(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+    let mut finder = Finder { places, problems };
+    if let Some(path) = config.routing.srs.secret_file.as_deref().filter(|path| is_there(path))
+        && let Err(error) = Srs::load(&config.routing.srs, &config.hostname, Arc::new(SystemClock))
+    {
+        finder.add("routing.srs.secret_file", path.display(), error.source.to_string());
+    }
+    let of_acme = config.tls.acme.iter().enumerate();
+    let of_acme = of_acme.map(|(n, one)| (format!("tls.acme.{}.authority_root", n + 1), one.authority_root.as_deref()));
+    let others = [
+        ("outbound.authorities".to_owned(), config.outbound.authorities.as_deref()),
+        ("backup.s3.authorities".to_owned(), config.backup.s3.authorities.as_deref()),
+    ];
+    for (key, path) in of_acme.chain(others) {
+        if let Some(path) = path.filter(|path| is_there(path))
+            && let Err(error) = Roots::load(Some(path))
+        {
+            finder.add(key, path.display(), format!("certificates in PEM: {error}"));
+        }
+    }
+    for (n, key) in (1..).zip(&config.spam.dkim.keys) {
+        if let Some(why) = Some(key).filter(|key| is_there(&key.file)).and_then(unusable_key) {
+            finder.add(format!("spam.dkim.keys.{n}.file"), key.file.display(), format!("a private key: {why}"));
+        }
+    }
+}
+
+/// Whether this process may look into a file: a role is given only what it needs.
+fn is_there(path: &Path) -> bool {
+    std::fs::File::open(path).is_ok()
+}
