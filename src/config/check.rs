@@ -345,7 +345,9 @@ pub(super) fn check_scripts(config: &Config, checks: Checks, places: &Places<'_>
 
 /// Files of which each role reads only its own, or that are read when they are needed.
 pub(super) fn check_secrets(config: &Config, places: &Places<'_>, problems: &mut Problems) {
-    let cluster = config.cluster.is_on().then_some(config.cluster.secret.as_path());
+    // One that is missing has been reported already.
+    let cluster =
+        Some(config.cluster.secret.as_path()).filter(|path| config.cluster.is_on() && !path.as_os_str().is_empty());
     for (key, path) in [
         ("dashboard.password_file", config.dashboard.password_file.as_deref()),
         ("dashboard.one_time_secret_file", config.dashboard.one_time_secret_file.as_deref()),

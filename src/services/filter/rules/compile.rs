@@ -154,7 +154,7 @@ impl Compiler {
     fn run(mut self, mut definitions: Definitions) -> RuleSet {
         self.complaints = std::mem::take(&mut definitions.complaints);
         for (name, definition) in &definitions.rules {
-            let scores = definitions.scores.get(name).copied();
+            let scores = definitions.scores.get(name).map(|score| score.numbers);
             if scores == Some([0.0; 4]) && !name.starts_with("__") {
                 // A score of nothing switches the rule off.
                 continue;
@@ -288,10 +288,10 @@ impl Compiler {
     /// Scores for rules that do not exist are most often typing mistakes.
     fn orphans(&mut self, definitions: &Definitions) {
         let failed: Vec<&String> = definitions.rules.keys().collect();
-        for name in definitions.scores.keys().filter(|n| failed.binary_search(n).is_err()) {
+        for (name, score) in definitions.scores.iter().filter(|(name, _)| failed.binary_search(name).is_err()) {
             self.complaints.push(Complaint {
-                file: String::from("(all files)"),
-                line: 0,
+                file: score.file.clone(),
+                line: score.line,
                 severity: Severity::WithoutEffect,
                 subject: format!("score {name}"),
                 reason: "there is no rule of this name".to_owned(),

@@ -49,7 +49,7 @@ pub(super) const WITHOUT_EFFECT: &[(&[&str], &str)] = &[
             "bayes_token_sources",
             "bayes_learn_during_report",
         ],
-        "the classifier has settings of its own: see `filter.classifier`",
+        "the classifier has settings of its own: see `spam.classifier`",
     ),
     (
         &[
@@ -72,7 +72,7 @@ pub(super) const WITHOUT_EFFECT: &[(&[&str], &str)] = &[
             "dns_local_ports_permit",
             "dnsbl",
         ],
-        "DNS lists have settings of their own: see `filter.dns_lists`",
+        "DNS lists have settings of their own: see `spam.dns_lists`",
     ),
     (
         &[
@@ -152,5 +152,5 @@ pub(super) const WITHOUT_EFFECT: &[(&[&str], &str)] = &[
         ],
         "languages are recognised in another way; how sure one must be stands in `spam.recognition`",
     ),
-    (&["include"], "name every rule file in the settings instead: `filter.rules.files`"),
+    (&["include"], "name every rule file in the settings instead: `spam.rules.files`"),
 ];

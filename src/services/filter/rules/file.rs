@@ -117,13 +117,24 @@ pub struct Flags {
     pub no_subject: bool,
 }
 
+/// What `score` says of a rule.
+#[derive(Debug)]
+pub struct Score {
+    /// For the four cases: neither network nor classifier, network, classifier, both.
+    pub numbers: [f64; 4],
+    /// The file of the line that was the first to say it.
+    pub file: String,
+    /// That line.
+    pub line: usize,
+}
+
 /// Everything that rule files say, before it is compiled.
 #[derive(Debug, Default)]
 pub struct Definitions {
     /// Rules by name; a later definition replaces an earlier one.
     pub rules: BTreeMap<String, Definition>,
-    /// Scores for the four cases: neither network nor classifier, network, classifier, both.
-    pub scores: BTreeMap<String, [f64; 4]>,
+    /// Scores by the name of their rule.
+    pub scores: BTreeMap<String, Score>,
     /// Sentences for people.
     pub descriptions: BTreeMap<String, String>,
     /// `tflags`.
@@ -296,8 +307,10 @@ impl Place<'_> {
                 return self.complain(Severity::Unusable, &format!("score {name}"), reason);
             }
         };
-        let entry = self.definitions.scores.entry(name.to_owned()).or_insert(if relative { [1.0; 4] } else { scores });
-        for (slot, score) in entry.iter_mut().zip(scores) {
+        let first =
+            || Score { numbers: if relative { [1.0; 4] } else { scores }, file: self.file.to_owned(), line: self.line };
+        let entry = self.definitions.scores.entry(name.to_owned()).or_insert_with(first);
+        for (slot, score) in entry.numbers.iter_mut().zip(scores) {
             *slot = if relative { *slot + score } else { score };
         }
     }
