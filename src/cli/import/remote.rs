@@ -75,7 +75,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let largest = how.largest.get();
     let remote = Remote::log_in(Server { host, port, security }, &roots, &login, &password, largest).await;
     let mut remote = remote.map_err(Error::Imap)?;
-    let (listed, subscribed) = remote.mailboxes().await.map_err(Error::Imap)?;
+    let (listed, subscribed) = remote.mailboxes(&context.config()?.mailbox).await.map_err(Error::Imap)?;
 
     let deposit = mover.deposit(&user)?;
     let mut folders = Vec::new();

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
-use super::super::output::{Output, print};
+use super::super::output::{Output, print, told};
 use super::{Experience, source};
 use crate::config::Config;
 use crate::foundations::address::Address;
@@ -65,8 +65,11 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
             match result {
                 Ok(examined) => write(context.output, path, &examined, &mut text),
                 Err(error) => {
-                    eprintln!("postrider: {error:#}");
-                    exit = Exit::Failed;
+                    match context.output {
+                        Output::Json => text.push_str(&failure(path, &error)),
+                        Output::People => eprintln!("postrider: {}", told(&error)),
+                    }
+                    exit = Exit::of(&error);
                 }
             }
         }
@@ -82,6 +85,11 @@ fn resolver(config: Option<&Config>, arguments: &Check) -> anyhow::Result<Option
     }
     let settings = config.map(|c| c.dns.clone()).unwrap_or_default();
     Ok(Some(Arc::new(SystemResolver::new(&settings)?)))
+}
+
+/// The line of a file that could not be read.
+fn failure(path: &std::path::Path, error: &anyhow::Error) -> String {
+    format!("{}\n", serde_json::json!({ "file": path.display().to_string(), "error": told(error) }))
 }
 
 fn write(output: Output, path: &std::path::Path, examined: &Examined, text: &mut String) {

@@ -4,7 +4,7 @@ use calcard::common::timezone::Tz;
 use calcard::icalendar::{ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarProperty, ICalendarValue};
 use calcard::{Entry, Parser};
 
-use super::occurrences::occurrences;
+use super::occurrences::{is_bounded, occurrences};
 use super::{Unfit, etag, text};
 use crate::storage::dav::Draft;
 
@@ -33,6 +33,7 @@ impl CalendarObject {
         if !calendar.components.iter().all(has_real_times) {
             return Err(Unfit::Malformed("a time is none (RFC 5545 §3.3.5)"));
         }
+        check_rules(&calendar)?;
         let root = calendar.components.first().ok_or(Unfit::Malformed("there is no VCALENDAR"))?;
         if root.component_type != ICalendarComponentType::VCalendar {
             return Err(Unfit::Malformed("there is no VCALENDAR"));
@@ -127,6 +128,14 @@ pub(super) fn parse(text: &str) -> Result<ICalendar, Unfit> {
     match parser.entry() {
         Entry::Eof => Ok(calendar),
         _ => Err(Unfit::Malformed("something follows the end of the VCALENDAR")),
+    }
+}
+
+/// Checks that recurrences can be made.
+pub(super) fn check_rules(calendar: &ICalendar) -> Result<(), Unfit> {
+    match is_bounded(calendar) {
+        true => Ok(()),
+        false => Err(Unfit::Rule("a recurrence rule has more than 100,000 times in one of its periods")),
     }
 }
 

@@ -7,7 +7,7 @@ use calcard::common::timezone::Tz;
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
-use super::calendar::{check_lines, parse};
+use super::calendar::{check_lines, check_rules, parse};
 use super::occurrences::{Occurrence, occurrences};
 use super::particulars::{Line, folded, lines, text};
 use super::{Unfit, text as utf8};
@@ -145,7 +145,9 @@ impl Invitation {
             return Err(Unfit::Rule("it is about several events"));
         }
         // What only a parser of our own understood would be refused by the calendar later.
-        let first = occurrences(&parse(content)?, Tz::UTC, RECURRENCES).times.into_iter().min_by_key(|time| time.start);
+        let calendar = parse(content)?;
+        check_rules(&calendar)?;
+        let first = occurrences(&calendar, Tz::UTC, RECURRENCES).times.into_iter().min_by_key(|time| time.start);
         let event = whole.events().find(|event| !event.is_exception()).or_else(|| whole.events().next());
         let event = event.ok_or(Unfit::Rule("it is about no event"))?;
         let shown = shown(whole.method(), event, first);

@@ -41,8 +41,53 @@ pub(super) struct Occurrences {
     pub(super) cut: bool,
 }
 
+/// Times that the rules of a calendar may have in one of their periods, all of which are made before the first is looked at.
+/// Every quarter of an hour of a year are 35,000.
+const MOST_IN_A_PERIOD: usize = 100_000;
+
+/// Whether the recurrences of a calendar can be made without taking all the memory there is.
+pub(super) fn is_bounded(calendar: &ICalendar) -> bool {
+    let rules = |component: &ICalendarComponent| {
+        let entries = component.entries.iter().flat_map(|entry| &entry.values);
+        let counts = entries.filter_map(|value| match value {
+            ICalendarValue::RecurrenceRule(rule) => Some(in_a_period(rule)),
+            _ => None,
+        });
+        counts.fold(0, usize::saturating_add)
+    };
+    calendar.components.iter().map(rules).fold(0, usize::saturating_add) <= MOST_IN_A_PERIOD
+}
+
+/// An upper bound of the recurrences of a rule in one of its periods (RFC 5545 §3.3.10: each part of it multiplies them, or
+/// picks some).
+fn in_a_period(rule: &ICalendarRecurrenceRule) -> usize {
+    use ICalendarFrequency::{Daily, Monthly, Weekly, Yearly};
+    let picks_days =
+        !(rule.byday.is_empty() && rule.bymonthday.is_empty() && rule.byyearday.is_empty() && rule.byweekno.is_empty());
+    let days = match rule.freq {
+        Yearly if picks_days => 366,
+        Yearly => times(&rule.bymonth),
+        Monthly if picks_days => 31,
+        Weekly => 7,
+        _ => 1,
+    };
+    let of_a_day = match rule.freq {
+        Yearly | Monthly | Weekly | Daily => times(&rule.byhour) * times(&rule.byminute) * times(&rule.bysecond),
+        ICalendarFrequency::Hourly => times(&rule.byminute) * times(&rule.bysecond),
+        _ => times(&rule.bysecond),
+    };
+    days.saturating_mul(of_a_day)
+}
+
+fn times<T>(list: &[T]) -> usize {
+    list.len().max(1)
+}
+
 /// The times of a calendar's components; at most `most` of what recurs.
 pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurrences {
+    if !is_bounded(calendar) {
+        return Occurrences { times: Vec::new(), cut: true };
+    }
     let found = calendar.expand_dates(zone, most);
     let recurs = calendar.components.iter().any(|component| component.is_recurrent());
     let cut = recurs && found.events.len() >= most;
@@ -104,7 +149,6 @@ fn needed(calendar: &ICalendar, end: i64) -> usize {
 
 /// The most recurrences of a rule in a day.
 fn per_day(rule: &ICalendarRecurrenceRule) -> usize {
-    let times = |list: &[u8]| list.len().max(1);
     let listed = times(&rule.byhour) * times(&rule.byminute) * times(&rule.bysecond);
     match rule.freq {
         ICalendarFrequency::Secondly => 86_400,
@@ -117,6 +161,30 @@ fn per_day(rule: &ICalendarRecurrenceRule) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_that_would_take_all_memory_are_known() {
+        let list = |most: u32| (0..most).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+        let (hours, minutes) = (list(24), list(60));
+        let every_second = format!("BYHOUR={hours};BYMINUTE={minutes};BYSECOND={minutes}");
+        for (rule, wanted) in [
+            ("FREQ=YEARLY".to_owned(), true),
+            ("FREQ=SECONDLY".to_owned(), true),
+            (format!("FREQ=YEARLY;BYDAY=MO,TU,WE,TH,FR;BYHOUR={hours};BYMINUTE=0,15,30,45"), true),
+            (format!("FREQ=DAILY;{every_second}"), true),
+            (format!("FREQ=YEARLY;{every_second};BYDAY=MO"), false),
+            (format!("FREQ=YEARLY;{every_second};BYMONTH=1,2"), false),
+            (format!("FREQ=MONTHLY;{every_second};BYMONTHDAY=1"), false),
+            (format!("FREQ=WEEKLY;{every_second};BYSETPOS=1"), false),
+        ] {
+            let text = format!(
+                "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART:19700101T000000Z\r\nRRULE:{rule}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+            );
+            let calendar = super::super::calendar::parse(&text).unwrap();
+            assert_eq!(is_bounded(&calendar), wanted, "{rule}");
+            assert_eq!(occurrences(&calendar, Tz::UTC, 10).times.is_empty(), !wanted, "{rule}");
+        }
+    }
 
     #[test]
     fn ranges_touch_as_the_standard_has_it() {

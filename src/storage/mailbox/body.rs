@@ -388,8 +388,8 @@ impl<T: Send + 'static> Batches<T> {
         let uids: Vec<u32> = self.left.iter().take(self.most).copied().collect();
         let folder = Arc::clone(&self.folder);
         let read = self.read;
-        let environment = Arc::clone(&self.folder.environment);
-        let job = async move { environment.job(move || read(&folder, &uids)).await };
+        let (account, environment) = (Arc::clone(&self.folder.account), Arc::clone(&self.folder.environment));
+        let job = async move { account.job(&environment, move || read(&folder, &uids)).await };
         self.ahead = Some(self.folder.environment.tasks.spawn(job));
     }
 

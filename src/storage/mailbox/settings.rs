@@ -25,6 +25,9 @@ crate::settings! {
         pub open_directories: u32 = 1024,
         /// Most jobs on files at once; further ones wait for their turn.
         pub parallel_jobs: u32 = 128,
+        /// Of these, most jobs of one user; further ones wait, so that nobody keeps the others from their mail. It holds for
+        /// users whose mail is opened after it has changed.
+        pub jobs_per_user: u32 = 16,
         /// How long changes may wait before they are written to the index. A crash loses no mail or flags by it,
         /// only the time it takes to read the directory again.
         pub index_delay: Span = Span::millis(500),

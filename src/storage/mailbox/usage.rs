@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use super::environment::Environment;
 use super::maildir::maildirsize::{self, Limits};
@@ -23,6 +25,8 @@ pub(super) struct Account {
     pub tenure: Tenure,
     /// What must be on disk before anybody learns of its mail.
     pub unsynced: Unsynced,
+    /// Turns of the account's own jobs: they wait for each other here, and not on threads that others need.
+    turns: Arc<Semaphore>,
     usage: Mutex<Parts>,
     path: PathBuf,
     /// The quota in `maildirsize`, when that file was there.
@@ -42,8 +46,9 @@ struct Parts {
 }
 
 impl Account {
-    pub fn new(address: Address, path: &Path, tenure: Tenure) -> Self {
+    pub fn new(address: Address, path: &Path, tenure: Tenure, jobs: u32) -> Self {
         Self {
+            turns: Arc::new(Semaphore::new(jobs.max(1) as usize)),
             address,
             tenure,
             hub: Hub::default(),
@@ -52,6 +57,21 @@ impl Account {
             path: path.to_owned(),
             limits: maildirsize::read(path),
         }
+    }
+
+    /// As [`Environment::job`], when it is the turn of this job among the account's own and among all.
+    pub async fn job<T: Send + 'static>(
+        &self,
+        environment: &Environment,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let own = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::Closing)?;
+        let work = move || {
+            let result = work();
+            drop(own);
+            result
+        };
+        environment.job(work).await
     }
 
     /// Notes what one folder occupies now.

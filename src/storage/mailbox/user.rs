@@ -64,7 +64,7 @@ impl User {
         let user = Self {
             environment: Arc::clone(environment),
             tree: Tree::new(&path, tenure.clone()),
-            account: Arc::new(Account::new(address.clone(), &path, tenure)),
+            account: Arc::new(Account::new(address.clone(), &path, tenure, environment.settings.get().jobs_per_user)),
             visits: Arc::default(),
             path,
             gate: RwLock::new(()),
@@ -138,8 +138,8 @@ impl User {
     ) -> Result<Unless<T>, Error> {
         let (user, folder, message) = (Arc::clone(self), folder.clone(), message.clone());
         // Not `Self::job`: the message is synced beside the inbox that was made for it.
-        self.environment
-            .job(move || {
+        self.account
+            .job(&self.environment, move || {
                 if let Some(instead) = instead() {
                     return Ok(Unless::Instead(instead));
                 }
@@ -266,8 +266,8 @@ impl User {
     ) -> Result<T, Error> {
         let account = Arc::clone(&self.account);
         let path = self.path.clone();
-        self.environment
-            .job(move || {
+        self.account
+            .job(&self.environment, move || {
                 let synced = account.unsynced.sync();
                 synced.map_err(|error| Error::io(format!("cannot sync the new inbox `{}`", path.display()), error))?;
                 work()

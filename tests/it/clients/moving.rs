@@ -28,12 +28,17 @@ pub(super) fn folder() -> TempDir {
 
 /// Starts Dovecot over a user's mail; `None`, said aloud, where it is not installed.
 pub(super) async fn dovecot(folder: &Path, mail: &Path) -> Option<(Program, u16)> {
+    dovecot_with(folder, mail, "separator = /").await
+}
+
+/// The same with settings for the namespace of the user's mailboxes.
+async fn dovecot_with(folder: &Path, mail: &Path, namespace: &str) -> Option<(Program, u16)> {
     let port = free_port();
     let at = folder.display();
     let text = format!(
         "protocols = imap\nlisten = 127.0.0.1\nssl = no\ndisable_plaintext_auth = no\nbase_dir = {at}/run\n\
          state_dir = {at}/state\nlog_path = {at}/dovecot.log\nfirst_valid_uid = 1\nmail_location = maildir:{}\n\
-         namespace inbox {{\n  inbox = yes\n  separator = /\n}}\n\
+         namespace inbox {{\n  inbox = yes\n  {namespace}\n}}\n\
          passdb {{\n  driver = static\n  args = password={PASSWORD}\n}}\n\
          userdb {{\n  driver = static\n  args = uid={MAIL_USER} gid={MAIL_USER} home={at}/home\n}}\n\
          service imap-login {{\n  chroot =\n  inet_listener imap {{\n    port = {port}\n  }}\n  inet_listener imaps {{\n    port = 0\n  }}\n}}\n\
@@ -252,6 +257,37 @@ async fn mail_comes_over_imap_and_can_be_asked_for_again() {
     assert_eq!(counts(&postrider(&host, &arguments("bob@example.test")).await), (1, 38));
     let status = bob.ok("STATUS INBOX (MESSAGES)").await;
     assert!(format!("{status:?}").contains("MESSAGES 10"), "{status:?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mailboxes_are_called_as_here() {
+    let (folder, place) = (folder(), folder());
+    let mail = place.path().join("mail");
+    std::fs::create_dir(&mail).unwrap();
+    assert_success("chown", &Command::new("chown").arg(MAIL_USER).arg(&mail).output().await.unwrap());
+    let namespace = "prefix = INBOX.\n  separator = .\n  mailbox Gesendet {\n    special_use = \\Sent\n  }";
+    let Some((_program, port)) = dovecot_with(folder.path(), &mail, namespace).await else { return };
+    let mut there = user_at(port).await;
+    for mailbox in ["INBOX.Gesendet", "INBOX.Work.2026"] {
+        there.ok(&format!("CREATE {mailbox}")).await;
+        there.ok(&format!("SUBSCRIBE {mailbox}")).await;
+        there.append(mailbox, "", "Subject: 1\r\n\r\nx\r\n").await;
+    }
+    let host = Host::start().user(USER).real_time().await;
+    let password = host.directory().join("password");
+    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    let (port, password) = (port.to_string(), password.display().to_string());
+    let mut arguments = vec!["import", "imap", "127.0.0.1", "--insecure", "--port", &port, "--login", USER];
+    arguments.extend(["--password-file", &password, "--user", USER]);
+    let moved = postrider(&host, &arguments).await;
+    assert_eq!(counts(&moved), (2, 0), "{moved}");
+    let mut here = host.imap(USER).await;
+    for mailbox in ["Sent", "Work/2026"] {
+        assert_eq!(here.ok(&format!("SELECT {mailbox}")).await.number("EXISTS"), Some(1), "{mailbox}");
+    }
+    let subscribed = format!("{:?}", here.ok("LSUB \"\" *").await);
+    assert!(subscribed.contains("Work/2026") && !subscribed.contains("INBOX/"), "{subscribed}");
     host.stop().await;
 }
 

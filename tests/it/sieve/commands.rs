@@ -64,6 +64,9 @@ async fn scripts_are_checked_and_tried_without_doing_anything() {
     for command in [vec!["spam", "learn", "--ham", &missing], vec!["import", "mbox", &missing, "--user", ANN]] {
         assert_eq!(run(&host, &command, "").await.1, 4, "{command:?}");
     }
+    let (told, code) = run(&host, &["spam", "check", &missing], "").await;
+    assert_eq!((code, &told["file"]), (4, &Value::from(missing.as_str())), "{told}");
+    assert!(told["error"].as_str().unwrap().contains("No such file"), "{told}");
     let message = file("message.eml", &letter("a", "work"));
     let (told, code) = run(&host, &["sieve", "test", "--user", ANN, "--script", &good, &message], "").await;
     assert_eq!(code, 0, "{told}");

@@ -10,6 +10,7 @@ use super::place::Place;
 use super::properties::{content_type, http_date};
 use super::serve::Asked;
 use super::xml::CALDAV;
+use crate::foundations::processor::in_turn;
 use crate::services::dav::{CalendarObject, Card};
 use crate::storage::dav::{Collection, CollectionKind, Condition, Draft, Error, Stored};
 
@@ -97,9 +98,9 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Answer<Response> {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Reads what is to be stored, on a thread that may take its time.
+/// Reads what is to be stored, on a thread that may take its time, when it has its turn.
 pub(super) async fn draft(kind: CollectionKind, name: String, content: Vec<u8>, most: usize) -> Answer<Draft> {
-    let read = tokio::task::spawn_blocking(move || match kind {
+    let read = in_turn(move || match kind {
         CollectionKind::Calendar => CalendarObject::read(&content).map(|object| object.draft(&name, &content, most)),
         CollectionKind::AddressBook => Card::read(&content).map(|card| card.draft(&name, &content)),
     });

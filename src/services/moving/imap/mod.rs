@@ -4,10 +4,12 @@
 //! server that says something else than IMAP, or too much of it, ends the move with an error.
 
 mod connection;
+mod naming;
 mod remote;
 mod response;
 
-pub use remote::{Listed, Remote, Security, Server};
+pub use naming::Listed;
+pub use remote::{Remote, Security, Server};
 
 use crate::foundations::failure::Kind;
 

@@ -6,13 +6,14 @@ use tokio::net::TcpStream;
 
 use super::Error;
 use super::connection::Connection;
+use super::naming::{Listed, Namespaces, assign, listed};
 use super::response::{Response, Value};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::secret::Secret;
 use crate::services::moving::mover::name_for;
 use crate::services::moving::{self, FolderMoved};
 use crate::services::outbound::Roots;
-use crate::storage::mailbox::{Deposit, Deposited, Flags, FolderName, Keyword, SourceUids};
+use crate::storage::mailbox::{Deposit, Deposited, Flags, FolderName, Keyword, MailboxSettings, SourceUids};
 
 /// Where another server is.
 #[derive(Debug, Clone)]
@@ -41,15 +42,6 @@ pub struct Remote {
     connection: Connection,
     server: Server,
     largest: u64,
-}
-
-/// A mailbox there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// What it is called there, as it goes on the wire.
-    pub wire: String,
-    /// What it is called here; `None` when it cannot be.
-    pub name: Option<FolderName>,
 }
 
 /// A message there.
@@ -101,17 +93,50 @@ impl Remote {
         Ok(Self { connection, server, largest })
     }
 
-    /// The mailboxes there that can be opened, and those that are subscribed to.
+    /// The user's own mailboxes there that can be opened, with the names of `settings` for those with a purpose, and those
+    /// that are subscribed to.
     ///
     /// # Errors
     /// The connection breaks, or the server does not speak IMAP.
-    pub async fn mailboxes(&mut self) -> Result<(Vec<Listed>, Vec<FolderName>), Error> {
-        let all = self.list("LIST \"\" *").await?;
-        let subscribed = self.list("LSUB \"\" *").await?;
-        Ok((all, subscribed.into_iter().filter_map(|listed| listed.name).collect()))
+    pub async fn mailboxes(&mut self, settings: &MailboxSettings) -> Result<(Vec<Listed>, Vec<FolderName>), Error> {
+        let capabilities = self.capabilities().await?;
+        let has = |wanted: &str| capabilities.iter().any(|capability| capability.eq_ignore_ascii_case(wanted));
+        let mut namespaces = Namespaces::default();
+        if has("NAMESPACE") {
+            let each = |response: Response| {
+                if let Some(told) = Namespaces::read(response) {
+                    namespaces = told;
+                }
+                Ok(())
+            };
+            self.connection.command("NAMESPACE", "the namespaces", each).await?;
+        }
+        let told = if has("SPECIAL-USE") && has("LIST-EXTENDED") { " RETURN (SPECIAL-USE)" } else { "" };
+        let mut all = self.list(&format!("LIST \"\" \"*\"{told}"), &namespaces).await?;
+        assign(&mut all, settings);
+        let subscribed = self.list("LSUB \"\" \"*\"", &namespaces).await?;
+        let here = |one: Listed| match all.iter().find(|listed| listed.wire == one.wire) {
+            Some(listed) => listed.name.clone(),
+            None => one.name,
+        };
+        let subscribed = subscribed.into_iter().filter_map(here).collect();
+        Ok((all, subscribed))
     }
 
-    async fn list(&mut self, command: &str) -> Result<Vec<Listed>, Error> {
+    async fn capabilities(&mut self) -> Result<Vec<String>, Error> {
+        let mut found = Vec::new();
+        let each = |response: Response| {
+            if starts_with(&response.line, "* CAPABILITY ") {
+                let line = String::from_utf8_lossy(&response.line);
+                found = line.split_whitespace().skip(2).map(str::to_owned).collect();
+            }
+            Ok(())
+        };
+        self.connection.command("CAPABILITY", "what it is capable of", each).await?;
+        Ok(found)
+    }
+
+    async fn list(&mut self, command: &str, namespaces: &Namespaces) -> Result<Vec<Listed>, Error> {
         let mut found = Vec::new();
         let server = self.shown();
         let each = |response: Response| {
@@ -121,7 +146,7 @@ impl Remote {
                 return Ok(());
             }
             let values = response.values(7);
-            let listed = values.as_deref().and_then(listed);
+            let listed = values.as_deref().and_then(|values| listed(values, namespaces));
             found.extend(listed.ok_or_else(|| Error::Syntax { server: server.clone(), what: shown })?);
             Ok(())
         };
@@ -272,27 +297,6 @@ fn starts_with(line: &[u8], word: &str) -> bool {
     line.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// `(attributes) "delimiter" name`; `None` inside for one that cannot be opened.
-fn listed(values: &[Value]) -> Option<Option<Listed>> {
-    let [attributes, delimiter, name, ..] = values else { return None };
-    let closed = |value: &Value| {
-        value
-            .atom()
-            .is_some_and(|atom| atom.eq_ignore_ascii_case("\\Noselect") || atom.eq_ignore_ascii_case("\\NonExistent"))
-    };
-    if attributes.list()?.iter().any(closed) {
-        return Some(None);
-    }
-    let wire = String::from_utf8(name.text()?.to_vec()).ok()?;
-    let delimiter = delimiter.text().and_then(|text| text.first()).map(|octet| char::from(*octet));
-    let levels: Vec<&str> = match delimiter {
-        Some(delimiter) => wire.split(delimiter).collect(),
-        None => vec![&wire],
-    };
-    let name = FolderName::from_levels(levels.into_iter());
-    Some(Some(Listed { wire, name }))
-}
-
 /// The items of a FETCH response; `None` for any other.
 fn fetched(response: Response) -> Option<Vec<Value>> {
     let mut values = response.values(2)?.into_iter().skip(1);
@@ -361,15 +365,5 @@ mod tests {
         let large = [(1, 20 << 20), (2, 20 << 20), (3, 10)];
         assert_eq!(batches(&large).len(), 3);
         assert!(batches(&[]).is_empty());
-    }
-
-    #[test]
-    fn names_are_translated() {
-        let values = |line: &str| Response { line: line.into(), literals: vec![] }.values(0).unwrap();
-        let name = |line: &str| listed(&values(line)).unwrap().map(|listed| listed.name.unwrap().to_string());
-        assert_eq!(name(r#"(\HasNoChildren) "." "Entw&APw-rfe.2026""#).as_deref(), Some("Entwürfe/2026"));
-        assert_eq!(name(r#"() "/" INBOX"#).as_deref(), Some("INBOX"));
-        assert_eq!(name(r#"() NIL Plain"#).as_deref(), Some("Plain"));
-        assert_eq!(name(r#"(\Noselect) "/" "[Gmail]""#), None);
     }
 }

@@ -367,3 +367,30 @@ async fn vanished_messages_are_remembered() {
     assert_eq!(vanished.to_string(), "2:3,6");
     assert!(view.uid_next() > uid(6));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_jobs_take_long_waits_alone() {
+    let settings = MailboxSettings { parallel_jobs: 3, jobs_per_user: 2, ..MailboxSettings::default() };
+    let store = Store::open_with(tempfile::tempdir().unwrap(), settings).await;
+    let bob = store.mailboxes.user(&"bob@example.test".parse().unwrap()).await.unwrap();
+    let (mut ends, mut held) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let user = Arc::clone(&store.user);
+        held.push(store.tasks.spawn(async move {
+            let never = || ended.blocking_recv().ok();
+            user.append_unless(&name("INBOX"), &message("x"), AppendOptions::delivery(None), never).await
+        }));
+        ends.push(end);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let (inbox, letter) = (name("INBOX"), message("served"));
+    let served = bob.append(&inbox, &letter, AppendOptions::delivery(None));
+    tokio::time::timeout(std::time::Duration::from_secs(20), served).await.expect("bob is served").unwrap();
+    for end in ends {
+        end.send(()).unwrap();
+    }
+    for one in held {
+        assert!(matches!(one.await.unwrap().unwrap(), Unless::Instead(())));
+    }
+}

@@ -39,8 +39,12 @@ impl Store {
     }
 
     async fn open(root: tempfile::TempDir) -> Self {
+        Self::open_with(root, MailboxSettings::default()).await
+    }
+
+    async fn open_with(root: tempfile::TempDir, settings: MailboxSettings) -> Self {
         let tasks = Tasks::new();
-        let settings = Live::new(MailboxSettings::default());
+        let settings = Live::new(settings);
         let mailboxes =
             Mailboxes::open(root.path(), settings, Arc::new(SystemClock), tasks.clone(), summarizer()).unwrap();
         let user = mailboxes.user(&ann()).await.unwrap();
