@@ -4,7 +4,7 @@ mod folders;
 mod subscriptions;
 mod tree;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
@@ -41,8 +41,10 @@ pub struct User {
     gate: RwLock<()>,
     tree: Tree,
     loaded: Mutex<HashMap<FolderName, Arc<Folder>>>,
-    /// The highest UIDVALIDITY given out in this life.
+    /// The highest UIDVALIDITY known of.
     validity: AtomicU32,
+    /// Folders whose UIDVALIDITY is in that.
+    asked: Mutex<HashSet<FolderName>>,
     /// Whether the default folders have been seen to.
     prepared: AtomicBool,
     used: AtomicU64,
@@ -70,6 +72,7 @@ impl User {
             gate: RwLock::new(()),
             loaded: Mutex::default(),
             validity: AtomicU32::new(0),
+            asked: Mutex::default(),
             prepared: AtomicBool::new(false),
             used: AtomicU64::new(0),
         };
@@ -329,6 +332,7 @@ impl User {
         }
         let path = self.tree.path_of(name).ok_or_else(|| Error::NoFolder(name.clone()))?;
         let folder = Folder::load(&self.environment, &self.account, name, &path, || self.fresh_validity())?;
+        self.validity.fetch_max(folder.current().uid_validity.get(), Ordering::AcqRel);
         loaded.insert(name.clone(), Arc::clone(&folder));
         Ok(folder)
     }
@@ -337,7 +341,9 @@ impl User {
     fn fresh_validity(&self) -> u32 {
         let now = u32::try_from(self.environment.clock.now().unix_seconds().max(1)).unwrap_or(u32::MAX);
         let mut highest = self.validity.load(Ordering::Acquire);
-        for name in self.tree.names() {
+        let mut asked = self.asked.lock();
+        // Each folder is asked once: those that are made or loaded here are counted as they are.
+        for name in self.tree.names().into_iter().filter(|name| asked.insert(name.clone())) {
             let file = self.tree.path_of(&name).and_then(|path| directory::open(&path).ok());
             let file = file.and_then(|root| UidFile::read(root.as_fd()).ok().flatten());
             highest = file.map_or(highest, |file| highest.max(file.validity).max(file.floor));
