@@ -471,7 +471,7 @@ fn later(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Refusal 
 
 /// The same answer for another recipient; the cause is logged with the first.
 fn again(refusal: &Refusal) -> Refusal {
-    Refusal { kind: refusal.kind, public: refusal.public.clone(), smtp: refusal.smtp, cause: None }
+    Refusal { kind: refusal.kind, public: refusal.public.clone(), smtp: refusal.smtp.clone(), cause: None }
 }
 
 #[cfg(test)]
