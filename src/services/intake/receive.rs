@@ -71,7 +71,9 @@ impl Wanted {
             };
             let others: Vec<_> = recipients.extract_if(.., otherwise).collect();
             if !others.is_empty() {
-                let message = mail.message.with_prefix(carried::fields(folder, common).as_bytes());
+                // Whoever releases what was held sends it where unwanted mail arrives.
+                let carried = if hold.is_some() && folder == Folder::Quarantine { Folder::Junk } else { folder };
+                let message = mail.message.with_prefix(carried::fields(carried, common).as_bytes());
                 entries.push((Cow::Owned(Mail { message, ..mail.clone().into_owned() }), others, hold.clone()));
             }
         }
