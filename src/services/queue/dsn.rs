@@ -233,10 +233,7 @@ fn recipient_status(out: &mut String, recipient: &Queued, report: &Report) {
         line("Remote-MTA", &format!("dns; {remote}"));
     }
     if let Some(diagnostic) = &report.diagnostic {
-        line(
-            "Diagnostic-Code",
-            &if diagnostic.contains("; ") { diagnostic.clone() } else { format!("smtp; {diagnostic}") },
-        );
+        line("Diagnostic-Code", diagnostic);
     }
     line("Last-Attempt-Date", &date(report.at));
     if report.action == Action::Delayed {
