@@ -226,7 +226,7 @@ impl Intake {
     /// Adds the Received field and asks the filter.
     async fn judge(&self, mut mail: Mail) -> Result<Wanted, Refusal> {
         let settings = self.0.settings.get();
-        let glance = Glance::of(mail.message.original());
+        let glance = Glance::of(&mail.message);
         if glance.hops > settings.hops {
             let text = format!("The message has passed {} hosts: mail runs in a circle", glance.hops);
             let refusal = Refusal::new(Kind::Invalid, text).smtp(554, "5.4.6");
