@@ -404,7 +404,7 @@ impl Intake {
     }
 
     fn tell_verdict(&self, mail: &Mail, verdict: &Verdict) {
-        if verdict.signals.is_empty() && verdict.learned.is_none() && matches!(verdict.decision, Decision::Accept) {
+        if !verdict.judged && matches!(verdict.decision, Decision::Accept) {
             return;
         }
         // A list of plain structs always has a JSON form.
