@@ -38,7 +38,7 @@ pub struct Refusal {
     /// A sentence for the peer, without paths, settings or names of others.
     pub public: Cow<'static, str>,
     /// The SMTP reply to give where the kind alone is too coarse: reply code and enhanced status (RFC 3463).
-    pub smtp: Option<(u16, &'static str)>,
+    pub smtp: Option<(u16, Cow<'static, str>)>,
     /// The cause, for the log.
     #[source]
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -52,8 +52,8 @@ impl Refusal {
 
     /// The same refusal with an exact SMTP reply code and enhanced status.
     #[must_use]
-    pub const fn smtp(mut self, code: u16, status: &'static str) -> Self {
-        self.smtp = Some((code, status));
+    pub fn smtp(mut self, code: u16, status: impl Into<Cow<'static, str>>) -> Self {
+        self.smtp = Some((code, status.into()));
         self
     }
 
@@ -71,8 +71,8 @@ impl Refusal {
 
     /// Whether trying again later may help.
     pub fn is_temporary(&self) -> bool {
-        match self.smtp {
-            Some((code, _)) => code < 500,
+        match &self.smtp {
+            Some((code, _)) => *code < 500,
             None => matches!(self.kind, Kind::Temporary | Kind::OverQuota | Kind::NoSpace | Kind::TooMany),
         }
     }

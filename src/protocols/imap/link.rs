@@ -1,5 +1,6 @@
 //! The connection as commands see it: whole commands in, responses out, both in bounded memory.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
@@ -12,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::deflate::{Deflate, Inflated};
 use crate::foundations::net::{Stream, TlsContext};
-use crate::foundations::wire::imap::encode::Out;
+use crate::foundations::wire::imap::encode::{Out, without_nul};
 use crate::foundations::wire::imap::{Framed, Framer, Limits};
 
 /// Responses are sent when so many octets have gathered.
@@ -173,6 +174,14 @@ impl Link {
             self.relieve().await?;
         }
         Ok(())
+    }
+
+    /// The same for octets of a literal, which must not hold NUL (RFC 9051 §4.3.1).
+    pub async fn send_text(&mut self, octets: &Bytes) -> io::Result<()> {
+        match without_nul(octets) {
+            Cow::Borrowed(_) => self.send(octets).await,
+            Cow::Owned(octets) => self.send(&octets.into()).await,
+        }
     }
 
     /// Gives the memory of empty buffers back, before a long wait.

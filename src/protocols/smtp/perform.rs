@@ -54,11 +54,11 @@ impl Asker<'_> {
                     None if self.room.mode == Mode::Relay => self.room.guard.may_bring(&self.peer, Brought::Message),
                     None => Ok(()),
                 };
-                Answer::Sender(self.told(result, || named(&path)))
+                Answer::Sender(self.told(result, || named(&path), None))
             }
-            Question::Recipient { recipient, size, .. } => {
+            Question::Recipient { recipient, sender, size } => {
                 let result = self.recipient(&recipient.address, size, login.as_ref()).await;
-                Answer::Recipient(self.told(result, || recipient.address.to_string()))
+                Answer::Recipient(self.told(result, || recipient.address.to_string(), Some(&sender)))
             }
             // The driver owns the memory and answers this one itself.
             Question::Room(_) => Answer::Room(Ok(())),
@@ -123,14 +123,19 @@ impl Asker<'_> {
                 let sender = named(&mail.envelope.reverse_path);
                 Answer::Message(match self.room.submission.prepare(mail, &login).await {
                     Ok(mail) => self.room.intake.receive(mail).await,
-                    Err(refusal) => self.told(Err(refusal), || sender),
+                    Err(refusal) => self.told(Err(refusal), || sender, None),
                 })
             }
         }
     }
 
-    /// Records a refusal, and logs what only we may know of it.
-    fn told<T>(&self, result: Result<T, Refusal>, subject: impl FnOnce() -> String) -> Result<T, Refusal> {
+    /// Records a refusal, with the sender where it is not about the sender, and logs what only we may know of it.
+    fn told<T>(
+        &self,
+        result: Result<T, Refusal>,
+        subject: impl FnOnce() -> String,
+        sender: Option<&ReversePath>,
+    ) -> Result<T, Refusal> {
         if let Err(refusal) = &result {
             let subject = subject();
             if let Some(cause) = &refusal.cause {
@@ -138,7 +143,11 @@ impl Asker<'_> {
             }
             let event = Event::new(self.room.clock.now(), EventKind::RecipientRefused).session(self.session);
             let event = event.subject(subject).with("reason", refusal.to_string());
-            self.room.journal.record(event.with("peer", self.peer.to_string()));
+            let event = event.with("peer", self.peer.to_string());
+            self.room.journal.record(match sender.map(named).filter(|sender| !sender.is_empty()) {
+                Some(sender) => event.with("from", sender),
+                None => event,
+            });
         }
         result
     }

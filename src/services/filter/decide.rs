@@ -33,7 +33,7 @@ pub struct Evidence<'e> {
 
 /// For mail of our own users: only what scanner and milters say.
 pub fn outgoing(helpers: Helpers, strip: Vec<std::ops::Range<usize>>) -> Verdict {
-    let mut verdict = Verdict::accept();
+    let mut verdict = Verdict { judged: helpers.asked, ..Verdict::accept() };
     verdict.signals.clone_from(&helpers.signals);
     let decision = match (helpers.refusal, helpers.held) {
         (Some(refusal), _) => refused(refusal),
@@ -55,7 +55,7 @@ pub fn outgoing(helpers: Helpers, strip: Vec<std::ops::Range<usize>>) -> Verdict
 pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
     let Evidence { mut helpers, weighed, authentication, recipients, header, findings, strip, wait } = evidence;
     let score = weighed.assessment.score;
-    let mut verdict = Verdict::accept();
+    let mut verdict = Verdict { judged: true, ..Verdict::accept() };
     verdict.score = score;
     verdict.signals = weighed.assessment.signals;
     verdict.signals.append(&mut helpers.signals);

@@ -2,16 +2,21 @@
 
 use bytes::Bytes;
 
-use super::milter::{self, Answer, Change};
+use super::authentication::{Iprev, iprev};
+use super::milter::{self, Answer, Change, Surroundings};
 use super::settings::{ClamavSettings, OnFailure};
 use super::{FilterSettings, Signal, clamav};
 use crate::foundations::address::Address;
+use crate::foundations::dns::SharedResolver;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::Mail;
+use crate::foundations::wire::smtp::EnhancedStatus;
 
 /// What the helpers say together.
 #[derive(Debug, Default)]
 pub struct Helpers {
+    /// Whether there is anybody to ask.
+    pub asked: bool,
     /// To be refused, for good or for now.
     pub refusal: Option<Refusal>,
     /// To be kept, with the reason.
@@ -33,19 +38,32 @@ impl Helpers {
     }
 }
 
-/// Asks the scanner and the milters, the milters one after the other; `shown` is the message as milters see it.
-pub async fn ask(settings: &FilterSettings, mail: &Mail, shown: &Bytes, hostname: &str) -> Helpers {
+/// Asks the scanner and the milters, the milters one after the other; `shown` is the message as milters see it. By the
+/// resolver they are told the client's name.
+pub async fn ask(
+    settings: &FilterSettings,
+    mail: &Mail,
+    shown: &Bytes,
+    hostname: &str,
+    resolver: Option<&SharedResolver>,
+) -> Helpers {
     let mut helpers = Helpers::default();
     if settings.clamav.address.is_none() && settings.milters.is_empty() {
         return helpers;
     }
+    helpers.asked = true;
     scanned(&settings.clamav, mail, &mut helpers).await;
     let mut message = shown.clone();
+    let client_name = match resolver {
+        Some(resolver) if !settings.milters.is_empty() => client_name(settings, mail, resolver).await,
+        _ => None,
+    };
+    let surroundings = Surroundings { hostname, client_name: client_name.as_deref() };
     for milter in &settings.milters {
         if helpers.refusal.is_some() {
             break;
         }
-        let outcome = match milter::ask(milter, mail, &message, hostname).await {
+        let outcome = match milter::ask(milter, mail, &message, surroundings).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 log::warn!(mail:% = mail.id, milter:% = milter.name; "filter: the milter cannot be asked: {error}");
@@ -66,6 +84,15 @@ pub async fn ask(settings: &FilterSettings, mail: &Mail, shown: &Bytes, hostname
         heed(outcome.answer, &milter.name, &mut helpers);
     }
     helpers
+}
+
+/// The client's name, if it leads back to its address.
+async fn client_name(settings: &FilterSettings, mail: &Mail, resolver: &SharedResolver) -> Option<String> {
+    let address = mail.origin.peer.ip().filter(|address| !address.is_loopback())?;
+    match tokio::time::timeout(settings.deadline.duration(), iprev(&**resolver, address)).await {
+        Ok(Iprev::Pass(name)) => Some(name),
+        Ok(Iprev::Fail | Iprev::TempError) | Err(_) => None,
+    }
 }
 
 async fn scanned(settings: &ClamavSettings, mail: &Mail, helpers: &mut Helpers) {
@@ -101,12 +128,14 @@ fn heed(answer: Answer, name: &str, helpers: &mut Helpers) {
     match answer {
         Answer::Accept => {}
         Answer::Reject(reply) => {
-            tell("REJECT", reply.clone().unwrap_or_default());
-            helpers.refusal = Some(replied(reply, (550, "5.7.1"), Kind::Invalid));
+            let refusal = replied(reply, (550, "5.7.1"), Kind::Invalid);
+            tell("REJECT", refusal.to_string());
+            helpers.refusal = Some(refusal);
         }
         Answer::Later(reply) => {
-            tell("LATER", reply.clone().unwrap_or_default());
-            helpers.refusal = Some(replied(reply, (451, "4.7.1"), Kind::Temporary));
+            let refusal = replied(reply, (451, "4.7.1"), Kind::Temporary);
+            tell("LATER", refusal.to_string());
+            helpers.refusal = Some(refusal);
         }
         // Mail is never dropped without a trace: what a milter wants dropped is kept where an administrator finds it.
         Answer::Discard => {
@@ -131,22 +160,71 @@ fn refused_for(recipient: &Address, answer: Answer) -> Option<Refusal> {
     Some(refusal)
 }
 
-/// A milter's own reply, such as `550 5.7.1 No thanks`, or a standard one. Its enhanced status is not passed on: only
-/// known ones can be.
+/// A milter's own reply, such as `550 5.7.1 No thanks`, or a standard one. Lines of a longer one are joined, for a refusal
+/// has one; each begins with the code, and with the enhanced status if there is one (RFC 5321 §4.2.1, RFC 2034 §4).
 fn replied(reply: Option<String>, standard: (u16, &'static str), kind: Kind) -> Refusal {
-    let text = reply.unwrap_or_default();
-    let code =
-        text.get(..3).and_then(|c| c.parse::<u16>().ok()).filter(|c| (400..600).contains(c)).unwrap_or(standard.0);
-    let words = text.get(3..).unwrap_or_default().trim();
-    let words = match words.split_once(' ') {
-        Some((status, rest)) if status.starts_with(['4', '5']) && status.contains('.') => rest,
-        _ => words,
-    };
-    let clean: String = words.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(200).collect();
+    let reply = reply.unwrap_or_default();
+    let (mut code, mut status) = (standard.0, None);
+    let mut words: Vec<&str> = Vec::new();
+    for line in reply.lines() {
+        let mut rest = line.trim();
+        if let Some((number, after)) = coded(rest) {
+            (code, rest) = (number, after);
+        }
+        let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
+        // RFC 2034 §4: it says the same as the code.
+        if let Some(found) = first.parse::<EnhancedStatus>().ok().filter(|s| s.class().digit() == code / 100) {
+            (status, rest) = (Some(found), after.trim());
+        }
+        words.extend(Some(rest).filter(|rest| !rest.is_empty()));
+    }
+    let clean: String = words.join(" ").chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(LONGEST).collect();
     let public = if clean.is_empty() { "The message was refused by a filter".to_owned() } else { clean };
-    Refusal::new(kind, public).smtp(code, standard.1)
+    let refusal = Refusal::new(kind, public);
+    match status {
+        Some(status) => refusal.smtp(code, status.to_string()),
+        None if code / 100 == standard.0 / 100 => refusal.smtp(code, standard.1),
+        None => refusal.smtp(standard.0, standard.1),
+    }
+}
+
+/// Most characters of a reply that are passed on: with an address before them they fit a line (RFC 5321 §4.5.3.1.5).
+const LONGEST: usize = 240;
+
+/// The code at the start of a line of a reply, and what follows it.
+fn coded(line: &str) -> Option<(u16, &str)> {
+    let (number, rest) = line.split_at_checked(3)?;
+    let code = number.parse::<u16>().ok().filter(|code| (400..600).contains(code))?;
+    let rest = if rest.is_empty() { rest } else { rest.strip_prefix([' ', '-'])? };
+    Some((code, rest.trim_start()))
 }
 
 fn shout(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_milter_replies_is_passed_on_in_one_line() {
+        let rejected = ((550, "5.7.1"), Kind::Invalid);
+        let standard = "The message was refused by a filter";
+        for (reply, (standing, kind), wanted) in [
+            ("550 5.7.1 No thanks", rejected, (550, "5.7.1", "No thanks")),
+            ("550-5.7.26 line one\r\n550 5.7.26 line 100% two", rejected, (550, "5.7.26", "line one line 100% two")),
+            ("554 Go away", rejected, (554, "5.7.1", "Go away")),
+            ("550 4.7.1 Odd", rejected, (550, "5.7.1", "4.7.1 Odd")),
+            ("550", rejected, (550, "5.7.1", standard)),
+            ("", rejected, (550, "5.7.1", standard)),
+            ("5501 words", rejected, (550, "5.7.1", "5501 words")),
+            ("451 4.4.3 DNS", ((451, "4.7.1"), Kind::Temporary), (451, "4.4.3", "DNS")),
+            ("421 4.3.2", ((451, "4.7.1"), Kind::Temporary), (421, "4.3.2", standard)),
+        ] {
+            let refusal = replied(Some(reply.to_owned()), standing, kind);
+            let (code, status) = refusal.smtp.unwrap();
+            assert_eq!((code, &*status, &*refusal.public), wanted, "{reply}");
+        }
+    }
 }

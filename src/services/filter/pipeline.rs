@@ -200,7 +200,7 @@ impl Filter {
         };
         // What our own users send is scanned and shown to milters, not weighed. They may forge no field of ours either.
         if mail.origin.login.is_some() {
-            let helpers = helpers::ask(&settings, mail, &shown, &hostname).await;
+            let helpers = helpers::ask(&settings, mail, &shown, &hostname, self.resolver.as_ref()).await;
             let mut verdict = decide::outgoing(helpers, strip);
             // Signed last, so that no milter changes what is signed.
             verdict.headers = self.signing.fields(&settings, &verdict.apply(&mail.message)).into_bytes();
@@ -208,7 +208,7 @@ impl Filter {
         }
         let glance = Glance::of(original, &settings);
         let (helpers, known) = tokio::join!(
-            helpers::ask(&settings, mail, &shown, &hostname),
+            helpers::ask(&settings, mail, &shown, &hostname, self.resolver.as_ref()),
             self.gather(&settings, mail, &glance, &hostname)
         );
         let weighed = weigh_where_it_fits(&known).await;

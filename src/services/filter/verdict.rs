@@ -56,6 +56,8 @@ pub enum Folder {
 pub struct Verdict {
     /// For the message as a whole.
     pub decision: Decision,
+    /// Whether the message was looked at, and not only let through.
+    pub judged: bool,
     /// Sum of the weights.
     pub score: f64,
     /// Everything that was noticed, the heaviest first.
@@ -95,6 +97,7 @@ impl Verdict {
     pub const fn accept() -> Self {
         Self {
             decision: Decision::Accept,
+            judged: false,
             score: 0.0,
             signals: Vec::new(),
             headers: Vec::new(),

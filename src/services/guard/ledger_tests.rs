@@ -35,7 +35,7 @@ fn at_once_is_given_back() {
     let first = guard.admit(&client, Service::Smtp).unwrap();
     let _second = guard.admit(&client, Service::Smtp).unwrap();
     let refusal = guard.admit(&client, Service::Smtp).unwrap_err();
-    assert_eq!(refusal.smtp, Some((421, "4.7.0")));
+    assert_eq!(refusal.smtp, Some((421, "4.7.0".into())));
     assert!(guard.admit(&client, Service::Imap).is_ok());
     assert!(guard.admit(&peer("192.0.2.2"), Service::Smtp).is_ok());
     drop(first);
@@ -102,7 +102,7 @@ fn a_guessed_account_stays_open_to_its_owner() {
         guard.failed(&peer(&format!("192.0.{n}.1")), Failure::Login { account: "ann@example.test" });
     }
     let refusal = guard.may_log_in(&peer("203.0.113.1"), "ann@example.test").unwrap_err();
-    assert_eq!(refusal.smtp, Some((454, "4.7.0")));
+    assert_eq!(refusal.smtp, Some((454, "4.7.0".into())));
     assert!(guard.may_log_in(&owner, "ann@example.test").is_ok());
     for _ in 0..50 {
         guard.failed(&owner, Failure::Login { account: "ann@example.test" });

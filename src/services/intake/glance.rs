@@ -1,6 +1,6 @@
 //! What intake wants to know of a header, in one pass.
 
-use crate::foundations::mail::HeaderSection;
+use crate::foundations::mail::{HeaderSection, Message};
 
 /// Longest Message-ID that is kept, in octets.
 const LONGEST_ID: usize = 250;
@@ -15,9 +15,13 @@ pub(super) struct Glance {
 }
 
 impl Glance {
-    pub(super) fn of(original: &[u8]) -> Self {
+    pub(super) fn of(message: &Message) -> Self {
         let mut seen = Self::default();
-        for field in HeaderSection::of(original).fields() {
+        // A Message-ID that the client has left out stands among the lines that were added here.
+        let [added, original] = message.pieces();
+        // Where there was no header, what is added ends it.
+        let original = if added.ends_with(b"\r\n\r\n") { b"" } else { original };
+        for field in HeaderSection::of(added).fields().chain(HeaderSection::of(original).fields()) {
             if field.is("Received") {
                 seen.hops = seen.hops.saturating_add(1);
             } else if field.is("Message-ID") && seen.message_id.is_none() {
@@ -38,7 +42,12 @@ mod tests {
         let message =
             b"received: a\r\nReceived: b\r\n c\r\nMessage-Id:\r\n <1@x>\r\nX-Spam-Flag: yes\r\n\r\nReceived: body\r\n";
         let wanted = Glance { hops: 2, message_id: Some("<1@x>".to_owned()) };
-        assert_eq!(Glance::of(message), wanted);
-        assert_eq!(Glance::of(b""), Glance::default());
+        let message = Message::new(message.to_vec());
+        assert_eq!(Glance::of(&message), wanted);
+        assert_eq!(Glance::of(&Message::new(b"".to_vec())), Glance::default());
+        let bare = Message::new(b"Subject: x\r\n\r\nx\r\n".to_vec());
+        let added = Glance { hops: 0, message_id: Some("<2@y>".to_owned()) };
+        assert_eq!(Glance::of(&bare.with_prefix(b"Message-ID: <2@y>\r\n")), added);
+        assert_eq!(Glance::of(&message.with_prefix(b"Message-ID: <2@y>\r\n\r\n")), added);
     }
 }

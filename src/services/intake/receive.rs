@@ -71,7 +71,9 @@ impl Wanted {
             };
             let others: Vec<_> = recipients.extract_if(.., otherwise).collect();
             if !others.is_empty() {
-                let message = mail.message.with_prefix(carried::fields(folder, common).as_bytes());
+                // Whoever releases what was held sends it where unwanted mail arrives.
+                let carried = if hold.is_some() && folder == Folder::Quarantine { Folder::Junk } else { folder };
+                let message = mail.message.with_prefix(carried::fields(carried, common).as_bytes());
                 entries.push((Cow::Owned(Mail { message, ..mail.clone().into_owned() }), others, hold.clone()));
             }
         }
@@ -89,9 +91,7 @@ impl Intake {
     /// Takes responsibility for a message, for all its recipients at once (SMTP). The refusal is for the client.
     pub async fn receive(&self, mail: Mail) -> Result<Receipt, Refusal> {
         let mut wanted = self.judge(mail).await?;
-        let result = match worst(&mut wanted.verdict.refused) {
-            // A filter refuses it for somebody. Nobody has it yet, so the client can be told: a notification later might go
-            // to a sender who was forged.
+        let result = match self.take_off(&mut wanted) {
             Some(refusal) => Err(refusal),
             None => self.take(&wanted).await.map(|receipt| {
                 let removed = wanted.removed.iter().cloned();
@@ -104,6 +104,28 @@ impl Intake {
             self.0.reports.read(&wanted.mail).await;
         }
         result
+    }
+
+    /// Takes those off for whom a filter refuses the message. The refusal, where the one answer to the client must be one.
+    fn take_off(&self, wanted: &mut Wanted) -> Option<Refusal> {
+        let mut refused = std::mem::take(&mut wanted.verdict.refused);
+        let refusal = |address: &Address| refused.iter().find(|(one, _)| one == address).map(|(_, refusal)| refusal);
+        let recipients = &mut wanted.mail.envelope.recipients;
+        let is_for_nobody = recipients.iter().all(|recipient| refusal(&recipient.address).is_some());
+        // Nobody has it yet. Whoever is to get it later gets it when the client sends it again, as do the others; and a user's
+        // own program can tell who must be taken off.
+        let is_temporary = refused.iter().any(|(_, refusal)| refusal.is_temporary());
+        if is_for_nobody || is_temporary || wanted.mail.origin.login.is_some() {
+            return worst(&mut refused);
+        }
+        // A notification might go to a sender who was forged: it is the event that tells of them.
+        let taken = recipients.extract_if(.., |recipient| refusal(&recipient.address).is_some());
+        let taken: Vec<Address> = taken.map(|recipient| recipient.address).collect();
+        for address in &taken {
+            self.tell_removed(&wanted.mail, address, refusal(address));
+        }
+        wanted.removed.extend(taken);
+        None
     }
 
     /// Takes a message for each recipient by itself (LMTP); results in the order of the envelope. What cannot be stored at
@@ -204,7 +226,7 @@ impl Intake {
     /// Adds the Received field and asks the filter.
     async fn judge(&self, mut mail: Mail) -> Result<Wanted, Refusal> {
         let settings = self.0.settings.get();
-        let glance = Glance::of(mail.message.original());
+        let glance = Glance::of(&mail.message);
         if glance.hops > settings.hops {
             let text = format!("The message has passed {} hosts: mail runs in a circle", glance.hops);
             let refusal = Refusal::new(Kind::Invalid, text).smtp(554, "5.4.6");
@@ -238,7 +260,7 @@ impl Intake {
         let removed = envelope.recipients.extract_if(.., is_removed).map(|recipient| recipient.address);
         let removed: Vec<Address> = removed.collect();
         envelope.recipients.extend(changes.added.iter().cloned().map(Recipient::plain));
-        self.tell_removed(&mail, &removed);
+        removed.iter().for_each(|address| self.tell_removed(&mail, address, None));
         Ok(Wanted { mail, verdict, removed, message_id: glance.message_id })
     }
 
@@ -382,7 +404,7 @@ impl Intake {
     }
 
     fn tell_verdict(&self, mail: &Mail, verdict: &Verdict) {
-        if verdict.signals.is_empty() && verdict.learned.is_none() && matches!(verdict.decision, Decision::Accept) {
+        if !verdict.judged && matches!(verdict.decision, Decision::Accept) {
             return;
         }
         // A list of plain structs always has a JSON form.
@@ -396,11 +418,12 @@ impl Intake {
         });
     }
 
-    fn tell_removed(&self, mail: &Mail, removed: &[Address]) {
-        for address in removed {
-            let event = self.event(EventKind::Discarded, mail).subject(address.to_string());
-            self.0.journal.record(event.with("by", "milter"));
-        }
+    fn tell_removed(&self, mail: &Mail, address: &Address, refusal: Option<&Refusal>) {
+        let event = self.event(EventKind::Discarded, mail).subject(address.to_string()).with("by", "milter");
+        self.0.journal.record(match refusal {
+            Some(refusal) => event.with("reason", refusal.to_string()),
+            None => event,
+        });
     }
 
     fn tell_expansions(&self, mail: &Mail, routes: &Routes) {
@@ -471,7 +494,7 @@ fn later(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Refusal 
 
 /// The same answer for another recipient; the cause is logged with the first.
 fn again(refusal: &Refusal) -> Refusal {
-    Refusal { kind: refusal.kind, public: refusal.public.clone(), smtp: refusal.smtp, cause: None }
+    Refusal { kind: refusal.kind, public: refusal.public.clone(), smtp: refusal.smtp.clone(), cause: None }
 }
 
 #[cfg(test)]

@@ -47,8 +47,14 @@ impl Slate {
         self.attempts[place] = Some(Attempt { outcome, contact: Some(Arc::clone(contact)) });
     }
 
-    /// Remembers why a host was of no use. While any host may be of use later, the whole may be tried again.
-    fn note(&mut self, trouble: Trouble, contact: Option<Arc<Contact>>) {
+    /// Remembers why a host was of no use. While any host may be of use later, the whole may be tried again. A host that is
+    /// of no use to this message alone could be talked to, whatever became of the others.
+    fn note(&mut self, mut trouble: Trouble, contact: Option<Arc<Contact>>) {
+        if let Some((kept, _)) = &mut self.trouble {
+            let is_own = kept.scope == Scope::Message || trouble.scope == Scope::Message;
+            let scope = if is_own { Scope::Message } else { Scope::Destination };
+            (kept.scope, trouble.scope) = (scope, scope);
+        }
         let kept_passes = self.trouble.as_ref().is_some_and(|(kept, _)| kept.status.class() == Class::Transient);
         if !kept_passes || trouble.status.class() == Class::Transient {
             self.trouble = Some((trouble, contact));
@@ -284,5 +290,5 @@ fn missing_for_require_tls(group: &Group<'_>, session: &Session) -> Option<Troub
     }
     let text =
         format!("The sender requires TLS all the way (REQUIRETLS), which {} does not offer", session.contact.host);
-    Some(Trouble::ours(EnhancedStatus::new(5, 7, 30), text, Scope::Destination))
+    Some(Trouble::ours(EnhancedStatus::new(5, 7, 30), text, Scope::Message))
 }

@@ -20,6 +20,9 @@ pub(super) struct Demand {
     pub(super) by: &'static str,
 }
 
+/// Who demands it where the sender does.
+pub(super) const REQUIRETLS: &str = "requiretls";
+
 /// Whether the sender wants TLS all the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequireTls {
@@ -85,7 +88,7 @@ async fn vouching(
 fn configured(way: &Way, host: &Host, require: RequireTls) -> Demand {
     if require == RequireTls::Yes {
         // RFC 8689 §4.2.1: the certificate must be for the host that the MX record, or the domain, names.
-        return Demand { policy: TlsPolicy::Verify { names: vec![host.name.clone()] }, by: "requiretls" };
+        return Demand { policy: TlsPolicy::Verify { names: vec![host.name.clone()] }, by: REQUIRETLS };
     }
     let by = if way.tls == TlsLevel::May { "opportunistic" } else { "route" };
     Demand { policy: TlsPolicy::of(way.tls, &host.name), by }

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use mail_auth::report::tlsrpt::ResultType;
 
 use super::attempt::{Contact, Verified};
+use super::demand::REQUIRETLS;
 use super::dialogue::{Broken, Dialogue};
 use super::hosts::loops;
 use super::route::{OutboundParts, Way};
@@ -118,6 +119,23 @@ pub(super) async fn open(
     settings: &OutboundSettings,
     target: &Target<'_>,
 ) -> Result<Session, Unopened> {
+    let opened = open_as_demanded(parts, settings, target).await;
+    opened.map_err(|unopened| if target.by == REQUIRETLS { by_sender(unopened) } else { unopened })
+}
+
+/// What the sender of one message demands says nothing of the destination, which may serve all others.
+fn by_sender(mut unopened: Unopened) -> Unopened {
+    if unopened.tls.is_some() {
+        unopened.trouble.scope = Scope::Message;
+    }
+    unopened
+}
+
+async fn open_as_demanded(
+    parts: &OutboundParts,
+    settings: &OutboundSettings,
+    target: &Target<'_>,
+) -> Result<Session, Unopened> {
     match open_once(parts, settings, target, Encryption::AsOffered).await {
         Ok(session) => Ok(session),
         Err(NotOpen::Handshake(_, result)) if target.policy == TlsPolicy::May && target.way.login.is_none() => {
@@ -164,7 +182,12 @@ async fn open_once(
             }
         } else if target.policy != TlsPolicy::May {
             let text = format!("TLS is required here, but {} does not offer it", target.host);
-            return Err(NotOpen::without_tls(destination(4, 7, 4, text)));
+            // RFC 8689 §4.2.1: what must not travel without TLS goes back; 5.7.10 says that the next host has none.
+            let trouble = match target.by {
+                REQUIRETLS => destination(5, 7, 10, text),
+                _ => destination(4, 7, 4, text),
+            };
+            return Err(NotOpen::without_tls(trouble));
         }
     }
     let (tls, verified) = tls.map_or((None, Verified::No), |(facts, verified)| (Some(facts), verified));

@@ -58,6 +58,11 @@ const fn word(action: Action) -> &'static str {
     }
 }
 
+/// The Message-ID of a notification of this name.
+pub(super) fn message_id(id: MailId, host: &Domain) -> String {
+    format!("<{id}@{host}>")
+}
+
 /// The whole notification with CRLF line ends.
 pub(super) fn compose(notification: &Notification<'_>) -> Vec<u8> {
     let header = header(notification);
@@ -102,7 +107,7 @@ fn header(notification: &Notification<'_>) -> String {
     add("To", &format!("<{}>", notification.to));
     add("Subject", subject(notification));
     add("Date", &date(notification.at));
-    add("Message-ID", &format!("<{}@{host}>", notification.id));
+    add("Message-ID", &message_id(notification.id, host));
     // RFC 3834 §5: keeps vacation programs from answering.
     add("Auto-Submitted", "auto-replied");
     if let Some(id) = &notification.pending.entry.message_id {
@@ -233,10 +238,7 @@ fn recipient_status(out: &mut String, recipient: &Queued, report: &Report) {
         line("Remote-MTA", &format!("dns; {remote}"));
     }
     if let Some(diagnostic) = &report.diagnostic {
-        line(
-            "Diagnostic-Code",
-            &if diagnostic.contains("; ") { diagnostic.clone() } else { format!("smtp; {diagnostic}") },
-        );
+        line("Diagnostic-Code", diagnostic);
     }
     line("Last-Attempt-Date", &date(report.at));
     if report.action == Action::Delayed {

@@ -115,9 +115,9 @@ fn verdict(message: &Message) -> Verdict {
 
 fn said(result: Result<Outcome, Refusal>) -> Came {
     match result {
-        Ok(Outcome::Stored { folder, uid }) => Came::Delivered { reply: format!("Stored in {folder} as {uid}") },
-        Ok(Outcome::HandedOver { reply }) => Came::Delivered { reply },
-        Ok(Outcome::Discarded { by }) => Came::Delivered { reply: format!("Taken by {by}") },
+        // RFC 3461 §9.2: where a recipient's mail goes is nothing that senders are told.
+        Ok(Outcome::Stored { .. } | Outcome::Discarded { .. }) => Came::Delivered { reply: None },
+        Ok(Outcome::HandedOver { reply }) => Came::Delivered { reply: Some(reply) },
         Ok(Outcome::Queued(_)) => Came::Expanded,
         Err(refusal) => refused(&refusal),
     }

@@ -1,6 +1,6 @@
 //! Telling senders.
 
-use super::dsn::{Notification, compose, headline};
+use super::dsn::{Notification, compose, headline, message_id};
 use super::enqueue::Purpose;
 use super::{Error, Queue};
 use crate::foundations::address::{Address, ReversePath};
@@ -39,12 +39,13 @@ impl Queue {
         // A notification without the message is better than none.
         let message = spool.message(id).await.ok();
         let mail = self.notification(&pending, &to, message.as_ref());
+        let mail_id = message_id(mail.id, &self.0.parts.hostname);
         let recipient = Recipient { address: to.clone(), notify: Notify::NEVER, original: None };
         let destination = self.destination_of(&to).await?;
         let new = NewEntry {
             mail: &mail,
             recipients: vec![self.new_recipient(recipient, destination, Purpose::Notification)],
-            message_id: None,
+            message_id: Some(mail_id.clone()),
             hold: None,
         };
         let notification = spool.commit_report(&pending, Some(new)).await?;
@@ -57,9 +58,23 @@ impl Queue {
             .with("action", headline(&pending));
         if let Some(notification) = notification {
             event = event.with("notification", notification.to_string()).with("notification_mail", mail.id.to_string());
+            self.tell_notification(notification, &mail, (&to, &mail_id));
         }
         self.0.parts.journal.record(event);
         Ok(())
+    }
+
+    /// The beginning of the notification's own journey.
+    fn tell_notification(&self, id: QueueId, mail: &Mail, (to, message_id): (&Address, &str)) {
+        let event = Event::new(self.0.parts.clock.now(), EventKind::Queued)
+            .session(mail.origin.session)
+            .mail(mail.id)
+            .queue(id)
+            .subject("")
+            .with("recipients", vec![to.to_string()])
+            .with("size", mail.message.len() as u64)
+            .with("message_id", message_id);
+        self.0.parts.journal.record(event);
     }
 
     fn notification(&self, pending: &PendingReport, to: &Address, message: Option<&Message>) -> Mail {

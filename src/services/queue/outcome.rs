@@ -15,8 +15,9 @@ use crate::storage::spool::{Action, Entry, Fate, Queued, Report};
 pub(super) enum Result {
     /// Another host has it.
     Relayed { reply: String, dsn: NextDsn },
-    /// It is in a mailbox. Delivery has recorded that itself.
-    Delivered { reply: String },
+    /// It is in a mailbox. Delivery has recorded that itself. The reply is that of the process that has the mailboxes, if it
+    /// is another one.
+    Delivered { reply: Option<String> },
     /// It goes on as another entry of the queue.
     Expanded,
     /// Not now, or never, as the status says.
@@ -66,12 +67,12 @@ pub(super) fn consequence(
     match result {
         Result::Relayed { reply, dsn } => {
             let told = wishes.success && dsn == NextDsn::EndsHere;
-            let report = report(Action::Relayed, "2.0.0".to_owned(), Some(reply.clone()));
+            let report = report(Action::Relayed, "2.0.0".to_owned(), Some(by_remote(&reply)));
             let event = event(EventKind::Relayed).with("reply", reply);
             Consequence { fate: reported(settings, entry, told, report), event: Some(event) }
         }
         Result::Delivered { reply } => {
-            let report = report(Action::Delivered, "2.0.0".to_owned(), Some(reply));
+            let report = report(Action::Delivered, "2.0.0".to_owned(), reply.as_deref().map(by_remote));
             Consequence { fate: reported(settings, entry, wishes.success, report), event: None }
         }
         // RFC 3461 §5.2.7.3: the new entry's recipients have inherited the wishes.
@@ -120,11 +121,15 @@ fn is_final(trouble: &Trouble) -> bool {
 }
 
 fn diagnostic(trouble: &Trouble) -> String {
-    // RFC 3464 §2.3.6: `smtp` is for replies of the remote; the type before the semicolon tells them apart.
     match trouble.by {
-        By::Remote => format!("smtp; {}", trouble.reply),
+        By::Remote => by_remote(&trouble.reply),
         By::Us => format!("x-postrider; {}", trouble.reply),
     }
+}
+
+/// RFC 3464 §2.3.6: `smtp` is for replies of the remote; the type before the semicolon tells them apart.
+fn by_remote(reply: &str) -> String {
+    format!("smtp; {reply}")
 }
 
 fn with_trouble(event: Event, trouble: &Trouble) -> Event {

@@ -35,11 +35,16 @@ impl Submitting for Submitter {
     fn submit<'a>(&'a self, mail: Mail, login: &'a Login) -> BoxFuture<'a, Result<(), Refusal>> {
         async move {
             let (session, peer) = (mail.origin.session, mail.origin.peer);
+            let sender = mail.envelope.reverse_path.address().map(ToString::to_string);
             let result = self.check_and_take(mail, login).await;
             if let Err(refusal) = &result {
                 let event = Event::new(self.clock.now(), EventKind::RecipientRefused).session(session);
                 let event = event.subject(login.address.to_string()).with("reason", refusal.to_string());
-                self.journal.record(event.with("peer", peer.to_string()));
+                let event = event.with("peer", peer.to_string());
+                self.journal.record(match sender {
+                    Some(sender) => event.with("from", sender),
+                    None => event,
+                });
             }
             result
         }

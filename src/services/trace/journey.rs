@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Asked;
 use super::words::{ending, say};
+use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::MailId;
@@ -94,6 +95,8 @@ pub struct Found {
 const MOST_JOURNEYS: usize = 25;
 /// Most events looked through to find them, and most of what has no message.
 const MOST_FOUND: u32 = 1_000;
+/// How long events that only mention an address are looked for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Most events of the journeys shown.
 const MOST_STEPS: u32 = 10_000;
 
@@ -133,8 +136,16 @@ impl Trace {
             };
             found.extend(self.journal.query(&query).await?);
         }
+        let mut cut = false;
+        if let Asked::Address(address) = asked {
+            let (refused, more) = self.refused_from(address, period).await?;
+            let is_known = |event: &Event| found.contains(event);
+            let refused: Vec<Event> = refused.into_iter().filter(|event| !is_known(event)).collect();
+            found.extend(refused);
+            cut = more;
+        }
         found.sort_by_key(|event| std::cmp::Reverse(event.at));
-        let mut cut = found.len() >= MOST_FOUND as usize;
+        cut |= found.len() >= MOST_FOUND as usize;
         let mut seen = HashSet::new();
         let mut mails: Vec<MailId> =
             found.iter().filter_map(|event| event.mail).filter(|id| seen.insert(*id)).collect();
@@ -142,6 +153,23 @@ impl Trace {
         mails.truncate(MOST_JOURNEYS);
         let besides = found.into_iter().filter(|event| event.mail.is_none()).map(Step::from).collect();
         Ok(Traced { journeys: self.journeys(mails).await?, besides, cut })
+    }
+
+    /// Recipients that a sender was refused, the newest first, and whether there may be more: such an event is about the
+    /// recipient and only mentions the sender.
+    async fn refused_from(&self, sender: &Address, period: Period) -> Result<(Vec<Event>, bool), Error> {
+        let query = Query {
+            words: vec![sender.to_string()],
+            kinds: vec![EventKind::RecipientRefused],
+            since: period.since,
+            until: period.until,
+            limit: MOST_FOUND,
+            ..Query::default()
+        };
+        let Searched { mut events, next, .. } = self.journal.search(&query, None, PATIENCE).await?;
+        let from = |event: &Event| event.details.get("from")?.as_str()?.parse::<Address>().ok();
+        events.retain(|event| from(event).is_some_and(|from| from.key() == sender.key()));
+        Ok((events, next.is_some()))
     }
 
     async fn journeys(&self, mails: Vec<MailId>) -> Result<Vec<Journey>, Error> {

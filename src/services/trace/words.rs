@@ -42,7 +42,17 @@ pub(super) fn say(event: &Event) -> String {
                 add("because ", why);
             }
         }
-        EventKind::Verdict => add("", &signals(event)),
+        EventKind::RecipientRefused => {
+            if let Some(from) = text("from") {
+                add("the sender was ", from);
+            }
+        }
+        EventKind::Verdict => {
+            let signals = signals(event);
+            if !signals.is_empty() {
+                add("", &signals);
+            }
+        }
         EventKind::Relayed | EventKind::Deferred | EventKind::Failed => {
             if let Some(tls) = text("tls") {
                 add("over ", tls);

@@ -117,7 +117,11 @@ async fn the_right_ones_get_in(database: Database) {
     ] {
         for _ in 0..2 {
             let refusal = door.login.verify(attempt(name, password)).await.unwrap_err();
-            assert_eq!((refusal.kind, refusal.smtp), (Kind::AuthenticationFailed, Some((535, "5.7.8"))), "{name}");
+            assert_eq!(
+                (refusal.kind, refusal.smtp),
+                (Kind::AuthenticationFailed, Some((535, "5.7.8".into()))),
+                "{name}"
+            );
             assert_eq!(refusal.public, "Wrong user name or password", "{name}");
         }
     }
@@ -181,7 +185,7 @@ async fn a_dead_database_is_no_wrong_password(database: Database) {
     door.login.verify(attempt("ann@a.test", "pencil")).await.unwrap();
     database.close().await;
     let refusal = door.login.verify(attempt("ann@a.test", "pencil")).await.unwrap_err();
-    assert_eq!((refusal.kind, refusal.smtp), (Kind::Temporary, Some((454, "4.7.0"))));
+    assert_eq!((refusal.kind, refusal.smtp), (Kind::Temporary, Some((454, "4.7.0".into()))));
 }
 
 async fn weak_hashes_are_strengthened_where_wanted(database: Database) {

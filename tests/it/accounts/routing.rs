@@ -254,7 +254,7 @@ async fn envelopes_are_split(database: Database) {
     assert!(routes.remote[0].original.is_none() && routes.remote[0].notify.success);
     assert_eq!(routes.remote[1], Recipient::plain(address("far@elsewhere.test")));
     assert_eq!(routes.failed.len(), 1);
-    assert_eq!(routes.failed[0].1.smtp, Some((550, "5.1.1")));
+    assert_eq!(routes.failed[0].1.smtp, Some((550, "5.1.1".into())));
     assert_eq!(routes.expansions.len(), 1);
     assert_eq!(routes.expansions[0].to.len(), 4);
 }

@@ -37,7 +37,7 @@ async fn finds_what_it_knows_and_passes_the_rest() {
     let infected = format!("{PLAIN}\n{}\n", EICAR.concat());
     let (verdict, _) = judge(settings(OnFailure::Later, large), &mail(&infected)).await;
     let Decision::Refuse(refusal) = verdict.decision else { panic!("{verdict:?}") };
-    assert!(refusal.public.contains("Test-File") && refusal.smtp == Some((550, "5.7.1")), "{refusal:?}");
+    assert!(refusal.public.contains("Test-File") && refusal.smtp == Some((550, "5.7.1".into())), "{refusal:?}");
 
     // Larger than clamd takes: it breaks off, and the configured answer holds.
     let huge = format!("{PLAIN}{}", "0123456789abcdef\n".repeat(100_000));

@@ -58,6 +58,41 @@ async fn an_administrator_releases_or_deletes_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_one_domain_keeps_back_is_released_as_what_all_keep_back() {
+    let place = tempfile::tempdir().unwrap();
+    let rules = place.path().join("local.cf");
+    std::fs::write(&rules, RULES).unwrap();
+    let rules = rules.display();
+    let settings = format!(
+        "[spam.rules]\nfiles = [\"{rules}\"]\n[spam.recipients.\"example.test\"]\nquarantine = 7.0\n\
+         [spam.recipients.\"bob@example.test\"]\nquarantine = 900.0\n"
+    );
+    let host = Host::start().settings(&settings).user("ann@example.test").await;
+    host.add_user("bob@example.test", None).await;
+    let to = ["ann@example.test", "bob@example.test"];
+    assert_eq!(host.smtp().await.deliver("eve@elsewhere.test", &to, MESSAGE).await.code, 250);
+    let listed = run(&host, &["quarantine", "list"]).await.0;
+    let id = listed[0]["id"].as_str().unwrap();
+    assert_eq!(run(&host, &["quarantine", "release", id]).await.1, 0);
+    for who in to {
+        let mut imap = host.imap(who).await;
+        let junk = host.parts().mailboxes.as_ref().unwrap().user(&who.parse().unwrap()).await.unwrap();
+        let junk = junk.special(postrider::storage::mailbox::SpecialUse::Junk).unwrap();
+        let mut status = String::new();
+        for _ in 0..4_000 {
+            status = format!("{:?}", imap.ok(&format!("STATUS \"{junk}\" (MESSAGES)")).await);
+            if status.contains("MESSAGES 1") {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert!(status.contains("MESSAGES 1"), "{who}: {status}");
+        assert!(!format!("{:?}", imap.ok("LIST \"\" *").await).contains("Quarantine"));
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_drops_many_at_once() {
     let place = tempfile::tempdir().unwrap();
     let host = start(&place.path().join("local.cf"), "").await;

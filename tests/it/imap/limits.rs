@@ -249,3 +249,29 @@ async fn a_message_that_comes_octet_by_octet_has_an_end() {
     let rest = tokio::time::timeout(Duration::from_secs(20), drip).await.unwrap();
     assert!(rest.contains("* BYE The rest of the command did not arrive"), "{rest}");
 }
+
+#[tokio::test]
+async fn no_literal_holds_nul_and_sizes_stay() {
+    let world = World::new(settings()).await;
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    let message = "Subject: a\0b\r\nX-Odd: \0\r\n\r\nbody\0\r\n";
+    let length = message.len();
+    let lines = client.command(&format!("a APPEND INBOX {{{length}+}}\r\n{message}")).await;
+    assert!(lines[0].starts_with("a OK"), "{lines:?}");
+    client.command("b SELECT INBOX").await;
+    client.send("c FETCH 1 (RFC822.SIZE BODY.PEEK[] BODY.PEEK[HEADER] BODY.PEEK[HEADER.FIELDS (X-ODD)])\r\n").await;
+    client.send("d FETCH 1 (ENVELOPE BODY.PEEK[HEADER.FIELDS (SUBJECT)] PREVIEW BINARY.PEEK[TEXT])\r\n").await;
+    client
+        .send("e FETCH 1 (BODY.PEEK[TEXT]<0.5> BODY.PEEK[HEADER.FIELDS (SUBJECT)] BODYSTRUCTURE)\r\nf LOGOUT\r\n")
+        .await;
+    let rest = client.rest().await;
+    assert!(!rest.contains('\0') && rest.contains("e OK"), "{rest}");
+    assert!(rest.contains(&format!("RFC822.SIZE {length} BODY[] {{{length}}}\r\nSubject: a\u{fffd}b\r\n")), "{rest}");
+    // Where NUL may stand it stays.
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    client.command("b SELECT INBOX").await;
+    let lines = client.command("c FETCH 1 BINARY.PEEK[1]").await;
+    assert!(lines[0].ends_with("BINARY[1] ~{7}") && lines[1] == "body\0", "{lines:?}");
+}

@@ -116,6 +116,9 @@ async fn success_is_told(database: Database) {
     assert!(told.contains("Original-Envelope-Id: my+id\r\n"), "{told}");
     assert!(told.contains("rfc822; bob@sender.test\r\nAction: delivered\r\n"), "{told}");
     assert!(told.contains("rfc822; a@x.test\r\nAction: relayed\r\n"), "{told}");
+    // RFC 3461 §9.2: which folder it is in is nobody's business; `smtp` is for replies.
+    assert!(!told.contains("INBOX") && told.matches("Diagnostic-Code: ").count() == 1, "{told}");
+    assert!(told.contains("Diagnostic-Code: smtp; 250 2.0.0 Taken\r\n"), "{told}");
     assert!(!told.contains("a@y.test"), "the next host tells about that one: {told}");
     world.restart().await;
 }

@@ -6,6 +6,7 @@ use postrider::foundations::address::Domain;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::ids::QueueId;
 use postrider::services::outbound::{OutboundSettings, Roots, RouteSettings, TlsLevel};
+use postrider::services::queue::QueueSettings;
 use postrider::storage::database::Database;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
@@ -142,6 +143,59 @@ fn require_tls_goes_all_the_way_or_not_at_all() {
             }
             world.restart().await;
         }
+    });
+}
+
+#[test]
+fn what_one_message_demands_stops_no_other() {
+    on_sqlite(|database| async move {
+        // Without TLS it goes back at once; a certificate may be mended. Either way the host takes all else.
+        for (peer, fate, status) in [
+            (Peer::new(), EventKind::Failed, "5.7.10"),
+            (Peer::new().tls(certificate("other.test").1), EventKind::Deferred, "4.7.5"),
+        ] {
+            let queue = QueueSettings { failures_before_rest: 1, ..SetUp::default().queue };
+            let world = World::new(database.clone(), SetUp { queue, ..SetUp::default() });
+            // The second exchanger answers nobody: that does not make the first one's answer a failure of all.
+            world.zone.add(ZONE).unwrap();
+            world.zone.add("x.test MX 20 away.x.test\naway.x.test A 192.0.2.9").unwrap();
+            let peer = world.network.host("192.0.2.1", peer);
+            world.zone.add("y.test MX 10 mx.x.test").unwrap();
+            world.queue.start();
+            for (domain, fate, status) in [("y.test", fate, status), ("x.test", EventKind::Deferred, "4.")] {
+                let mut demanding = mail(&[&format!("secret@{domain}")]);
+                demanding.envelope.require_tls = true;
+                let demanding = world.send(&demanding).await;
+                world.until("it was tried", async || !world.events(demanding, fate).await.is_empty()).await;
+                let came = world.events(demanding, fate).await[0].details["status"].as_str().unwrap().to_owned();
+                assert!(came.starts_with(status), "{came}");
+                let taken = peer.taken().len();
+                let ordinary = world.send(&mail(&[&format!("hello@{domain}")])).await;
+                world.until("it is there", async || !world.events(ordinary, EventKind::Relayed).await.is_empty()).await;
+                assert_eq!(peer.taken().len(), taken + 1);
+                let _ = world.queue.delete(demanding).await;
+            }
+            world.restart().await;
+        }
+    });
+}
+
+#[test]
+fn a_demand_for_tls_is_met_by_another_exchanger() {
+    on_sqlite(|database| async move {
+        let (root, acceptor) = certificate("second.x.test");
+        let world = World::new(database, SetUp { roots: trusting(root), ..SetUp::default() });
+        world.zone.add(ZONE).unwrap();
+        world.zone.add("x.test MX 20 second.x.test\nsecond.x.test A 192.0.2.2").unwrap();
+        let plain = world.network.host("192.0.2.1", Peer::new());
+        let second = world.network.host("192.0.2.2", Peer::new().extensions(&["REQUIRETLS"]).tls(acceptor));
+        world.queue.start();
+        let mut mail = mail(&["secret@x.test"]);
+        mail.envelope.require_tls = true;
+        world.send(&mail).await;
+        world.until_empty().await;
+        assert_eq!((plain.taken().len(), second.taken().len()), (0, 1));
+        world.restart().await;
     });
 }
 

@@ -1,6 +1,7 @@
 //! One query answers where a message is, and why.
 
 use postrider::foundations::clock::Clock as _;
+use postrider::foundations::event::EventKind;
 use postrider::services::trace::{Asked, Period, Trace, Wording};
 use postrider::storage::database::Database;
 
@@ -35,6 +36,13 @@ async fn tells_the_whole_journey(database: Database) {
         let words = traced.to_string();
         assert!(words.contains("451 4.7.1 Greylisted; the next attempt is at "), "{words}");
         assert!(words.contains("The sender ann@sender.test was notified: failed; about b@null.test"), "{words}");
+    }
+    let sent = world.events(id, EventKind::NotificationSent).await;
+    let notification = sent[0].details["notification_mail"].as_str().unwrap();
+    for asked in [format!("<{notification}@mail.example.test>"), notification.to_owned()] {
+        let traced = find(&asked).await;
+        assert_eq!((traced.journeys.len(), traced.journeys[0].mail.to_string().as_str()), (1, notification));
+        assert_eq!(traced.journeys[0].ending, "passed on for ann@sender.test");
     }
     assert!(find("nobody@x.test").await.journeys.is_empty());
     let search = async |words: &str, period| {

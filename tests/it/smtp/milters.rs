@@ -76,15 +76,40 @@ async fn send(client: &mut Client, hello: &str, recipients: &[&str]) -> Vec<Stri
 }
 
 #[tokio::test]
-async fn a_recipient_whom_a_milter_refuses_is_not_lost_behind_a_250() {
+async fn a_message_is_refused_where_a_milter_refuses_everybody_or_somebody_for_now() {
+    const NO: &[(u8, &[u8])] = &[(b'y', b"550-5.7.26 No\r\n550 5.7.26 mail, 100%% sure\0")];
+    const LATER: &[(u8, &[u8])] = &[(b't', b"")];
     for (script, wanted) in [
-        (&[("bob", &[(b't', b"" as &[u8])] as &[_])] as Script, "451 4.7.1 <bob@example.test>: "),
-        (&[("bob", &[(b'y', b"550 5.7.1 Bob takes no mail\0")])], "550 5.7.1 <bob@example.test>: Bob takes no mail"),
+        (&[("bob", LATER)] as Script, "451 4.7.1 <bob@example.test>: "),
+        (&[("ann", NO), ("bob", LATER)], "451 4.7.1 The message"),
+        (&[("ann", NO), ("bob", NO)], "550 5.7.26 No mail, 100% sure"),
     ] {
         let (world, _place) = world(Mode::Relay, script).await;
         let replies = send(&mut world.connect(), "EHLO client.example", &["ann", "bob"]).await;
         assert!(replies[0].starts_with(wanted), "{replies:?}");
         assert!(world.mailboxes.0.lock().is_empty() && world.queue.entries.lock().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_recipient_whom_a_milter_refuses_for_good_takes_nothing_from_the_others() {
+    for script in
+        [&[("bob", &[(b'y', b"550 5.7.1 Bob takes no mail\0" as &[u8])] as &[_])] as Script, &[("bob", &[(b'r', b"")])]]
+    {
+        let (world, _place) = world(Mode::Relay, script).await;
+        let replies = send(&mut world.connect(), "EHLO client.example", &["ann", "bob"]).await;
+        assert!(replies[0].starts_with("250"), "{replies:?}");
+        let boxes: Vec<String> = world.mailboxes.0.lock().iter().map(|(address, _)| address.to_string()).collect();
+        assert_eq!(boxes, ["ann@example.test"]);
+        let journal = &world.room.journal;
+        journal.flush().await;
+        let events = journal.query(&Query { kinds: vec![EventKind::Discarded], ..Query::default() }).await.unwrap();
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!(
+            (events[0].subject.as_deref(), &events[0].details["by"]),
+            (Some("bob@example.test"), &"milter".into())
+        );
+        assert!(events[0].details["reason"].as_str().unwrap().starts_with("<bob@example.test>: "), "{events:?}");
     }
 }
 

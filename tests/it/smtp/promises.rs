@@ -5,12 +5,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use postrider::foundations::dns::ZoneResolver;
+use postrider::foundations::event::EventKind;
+use postrider::foundations::mail::compose::date;
 use postrider::foundations::settings::{ByteSize, Span};
 use postrider::protocols::smtp::Mode;
 use postrider::services::delivery::OverQuota;
 use postrider::services::guard::ServiceRates;
 use postrider::services::handover::Bound;
 use postrider::services::submission::SubmissionSettings;
+use postrider::services::trace::{Asked, Period, Trace};
+use postrider::storage::journal::Query;
 
 use super::world::{Client, Wishes, World};
 
@@ -305,4 +309,48 @@ async fn a_database_that_is_away_is_a_passing_problem() {
     client.command("MAIL FROM:<>").await;
     world.directory.database().close().await;
     assert!(client.command("RCPT TO:<ann@example.test>").await.starts_with("451 4.3.0"));
+}
+
+#[tokio::test]
+async fn who_was_refused_a_recipient_is_found_by_the_sender_too() {
+    let world = relay(|_| {}).await;
+    let mut client = greeted(&world).await;
+    assert!(client.command("MAIL FROM:<Eve@elsewhere.test>").await.starts_with("250"));
+    for recipient in ["nobody@example.test", "ann@far.test"] {
+        assert!(client.command(&format!("RCPT TO:<{recipient}>")).await.starts_with('5'));
+    }
+    let journal = &world.room.journal;
+    journal.flush().await;
+    let trace = Trace::new(journal.clone());
+    let find = async |asked: &str| {
+        let traced = trace.find(&asked.parse::<Asked>().unwrap(), Period::default()).await.unwrap();
+        traced.besides.into_iter().map(|step| (step.event.subject.unwrap_or_default(), step.words)).collect::<Vec<_>>()
+    };
+    let found = find("eve@elsewhere.test").await;
+    let mut subjects: Vec<&str> = found.iter().map(|(subject, _)| subject.as_str()).collect();
+    subjects.sort_unstable();
+    assert_eq!(subjects, ["ann@far.test", "nobody@example.test"]);
+    assert!(found.iter().all(|(_, words)| words.contains("the sender was Eve@elsewhere.test")), "{found:?}");
+    assert_eq!(find("nobody@example.test").await.len(), 1);
+    // A part of an address is another one.
+    assert!(find("ve@elsewhere.test").await.is_empty());
+}
+
+#[tokio::test]
+async fn that_a_message_was_judged_is_told_though_nothing_was_noticed() {
+    let world = relay(|_| {}).await;
+    let mut client = greeted(&world).await;
+    let date = date(world.room.clock.now());
+    let content = format!(
+        "From: Eve <eve@elsewhere.test>\r\nTo: ann@example.test\r\nSubject: Tomorrow\r\nDate: {date}\r\n\
+         Message-ID: <1@elsewhere.test>\r\n\r\nSee you at ten.\r\n"
+    );
+    assert!(send(&mut client, &["ann"], &content).await.starts_with("250"));
+    let journal = &world.room.journal;
+    journal.flush().await;
+    let query = Query { kinds: vec![EventKind::Verdict], ..Query::default() };
+    let verdicts = journal.query(&query).await.unwrap();
+    assert_eq!(verdicts.len(), 1, "{verdicts:?}");
+    let details = &verdicts[0].details;
+    assert_eq!((&details["decision"], &details["signals"]), (&"accept".into(), &serde_json::json!([])));
 }

@@ -102,7 +102,7 @@ pub enum CommandBody {
     /// Copy messages.
     Copy(Messages, RawName),
     /// Make a mailbox.
-    Create(RawName, Vec<SpecialUse>),
+    Create(RawName, Vec<Option<SpecialUse>>),
     /// Remove a mailbox.
     Delete(RawName),
     /// Switch extensions on; names in capitals.

@@ -91,15 +91,13 @@ impl SpecialUse {
     /// ```abnf
     /// use-attr = "\All" / "\Archive" / "\Drafts" / "\Flagged" / "\Junk" / "\Sent" / "\Trash" / use-attr-ext
     /// ```
-    pub(super) fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
+    ///
+    /// `None` for one of an extension that is not known here (RFC 6154 §6: `"\" atom`).
+    pub(super) fn parse(cursor: &mut Cursor<'_>) -> Parsed<Option<Self>> {
         const WANTED: &str = "A special-use attribute such as \\Sent";
-        let start = cursor.clone();
         cursor.expect(b'\\', WANTED)?;
         let word = cursor.chars(is_atom, WANTED)?;
-        match Self::ALL.into_iter().find(|special| special.as_str()[1..].eq_ignore_ascii_case(word)) {
-            Some(special) => Ok(special),
-            None => start.wanted(WANTED),
-        }
+        Ok(Self::ALL.into_iter().find(|special| special.as_str()[1..].eq_ignore_ascii_case(word)))
     }
 }
 

@@ -282,7 +282,7 @@ pub(super) fn quota_limits(cursor: &mut Cursor<'_>) -> Parsed<QuotaLimits> {
 /// create       = "CREATE" SP mailbox [create-params]
 /// create-params = SP "(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")" ; RFC 6154
 /// ```
-pub(super) fn create_uses(cursor: &mut Cursor<'_>) -> Parsed<Vec<SpecialUse>> {
+pub(super) fn create_uses(cursor: &mut Cursor<'_>) -> Parsed<Vec<Option<SpecialUse>>> {
     if !cursor.eat(b' ') {
         return Ok(Vec::new());
     }

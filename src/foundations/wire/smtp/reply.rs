@@ -105,10 +105,10 @@ impl fmt::Display for Reply {
 impl From<&Refusal> for Reply {
     /// The reply a refusal stands for: its own code where it names one, else by its kind.
     fn from(refusal: &Refusal) -> Self {
-        if let Some((code, status)) = refusal.smtp
+        if let Some((code, status)) = &refusal.smtp
             && let Ok(status) = status.parse()
         {
-            return Self::new(code, status, refusal.public.clone());
+            return Self::new(*code, status, refusal.public.clone());
         }
         let (code, subject, detail) = match refusal.kind {
             Kind::NotFound => (550, 1, 1),

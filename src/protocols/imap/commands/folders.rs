@@ -11,15 +11,19 @@ use crate::protocols::imap::state::State;
 use crate::storage::mailbox::{FolderName, News, Subscription, User};
 
 /// Makes a mailbox.
-pub async fn create(talk: &mut Conversation, name: &RawName, uses: &[SpecialUse]) -> Outcome {
+pub async fn create(talk: &mut Conversation, name: &RawName, uses: &[Option<SpecialUse>]) -> Outcome {
     // RFC 9051 §6.3.4: a separator at the end says that names below it will follow; it is not part of the name.
     let name = RawName::from(name.as_str().strip_suffix(FolderName::SEPARATOR).unwrap_or(name.as_str()));
     let (folder, user) = target(talk, &name)?;
     for special in uses {
         // RFC 6154 §3: special uses belong to the folders that the administrator has named for them.
-        let fixed = stored_use(*special).and_then(|special| user.special(special));
+        let fixed = special.and_then(stored_use).and_then(|special| user.special(special));
         if fixed.as_ref() != Some(&folder) {
-            return Err(Trouble::coded("USEATTR", "This special use belongs to another mailbox"));
+            let why = match special {
+                Some(_) => "This special use belongs to another mailbox",
+                None => "This special use is not known here",
+            };
+            return Err(Trouble::coded("USEATTR", why));
         }
     }
     let created = user.create(&folder).await;

@@ -13,5 +13,5 @@ pub mod spf;
 
 pub use check::{Authentication, Authenticator, Client};
 pub use dmarc::{Dmarc, DmarcResult, Failing, Policy, Published, organization_of};
-pub use hello::Iprev;
+pub use hello::{Iprev, iprev};
 pub use results::{findings, forged, header};

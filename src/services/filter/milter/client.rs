@@ -1,13 +1,12 @@
 //! The conversation with one milter.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 
 use super::change::{self, Change, MAX_CHANGES};
+use super::macros;
 use super::packet::{Packet, joined, receive, send, texts};
 use crate::foundations::address::Address;
-use crate::foundations::mail::Mail;
+use crate::foundations::mail::{Mail, Peer};
 use crate::services::filter::endpoint::Wire;
 use crate::services::filter::settings::MilterSettings;
 
@@ -61,6 +60,15 @@ impl Outcome {
     }
 }
 
+/// What a milter is told besides the message.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'s> {
+    /// Our name.
+    pub hostname: &'s str,
+    /// The client's name, if it leads back to the client's address.
+    pub client_name: Option<&'s str>,
+}
+
 /// What we let milters do (`SMFIF_*`): all header, body and recipient changes, quarantine.
 const ACTIONS: u32 = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20 | 0x80;
 /// Steps that a milter may leave out or not answer (`SMFIP_*`): all, and body skipping.
@@ -89,14 +97,19 @@ const LEADING_SPACE: u32 = 0x10_0000;
 const CHUNK: usize = 65_535;
 
 /// Asks a milter about a message. `message` is as earlier milters have left it.
-pub async fn ask(settings: &MilterSettings, mail: &Mail, message: &Bytes, hostname: &str) -> Result<Outcome, Error> {
+pub async fn ask(
+    settings: &MilterSettings,
+    mail: &Mail,
+    message: &Bytes,
+    surroundings: Surroundings<'_>,
+) -> Result<Outcome, Error> {
     let endpoint = settings.address.as_ref().ok_or(Error::NoAddress)?;
     let patience = settings.timeout.duration();
     let mut wire = endpoint.connect(patience).await?;
     let changes = settings.changes.len();
     let mut talk = Talk { wire: &mut *wire, steps: 0, patience, changes, refused: Vec::new() };
     let whole = settings.message_timeout.duration();
-    let outcome = tokio::time::timeout(whole, talk.run(mail, message, hostname)).await;
+    let outcome = tokio::time::timeout(whole, talk.run(mail, message, surroundings)).await;
     let outcome = outcome.unwrap_or(Err(Error::Timeout))?;
     // Whom it has refused it has refused, however early it was content with the rest.
     let outcome = Outcome { refused: std::mem::take(&mut talk.refused), ..outcome };
@@ -132,21 +145,21 @@ macro_rules! stage {
 }
 
 impl Talk<'_> {
-    async fn run(&mut self, mail: &Mail, message: &Bytes, hostname: &str) -> Result<Outcome, Error> {
+    async fn run(&mut self, mail: &Mail, message: &Bytes, around: Surroundings<'_>) -> Result<Outcome, Error> {
         self.negotiate().await?;
         let queue_id = mail.id.to_string();
-        self.macros(b'C', &[("j", hostname), ("{daemon_name}", hostname), ("v", "Postrider")]).await?;
-        stage!(self, self.step(NO_CONNECT, SILENT_CONNECT, b'C', &connection(mail)).await?);
+        let id = || vec![("i", queue_id.clone())];
+        self.macros(b'C', &macros::connection(mail, around)).await?;
+        stage!(self, self.step(NO_CONNECT, SILENT_CONNECT, b'C', &connection(mail, around)).await?);
+        self.macros(b'H', &macros::hello(mail)).await?;
         stage!(self, self.step(NO_HELLO, SILENT_HELLO, b'H', &joined(&[&mail.origin.hello])).await?);
         let reverse_path = mail.envelope.reverse_path.to_string();
-        let login = mail.origin.login.as_ref().map(|l| l.address.to_string()).unwrap_or_default();
-        let address = mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default();
-        self.macros(b'M', &[("i", &queue_id), ("{mail_addr}", &address), ("{auth_authen}", &login)]).await?;
+        self.macros(b'M', &macros::sender(mail)).await?;
         stage!(self, self.step(NO_MAIL, SILENT_MAIL, b'M', &joined(&[&reverse_path])).await?);
         if let Some(answer) = self.recipients(mail).await? {
             return Ok(Outcome::of(answer));
         }
-        self.macros(b'T', &[("i", &queue_id)]).await?;
+        self.macros(b'T', &id()).await?;
         stage!(self, self.step(NO_DATA, SILENT_DATA, b'T', &[]).await?);
         let (fields, body) = change::split(message);
         if self.steps & NO_HEADERS == 0 {
@@ -154,6 +167,7 @@ impl Talk<'_> {
                 stage!(self, self.field(field).await?);
             }
         }
+        self.macros(b'N', &id()).await?;
         stage!(self, self.step(NO_END_OF_HEADER, SILENT_END_OF_HEADER, b'N', &[]).await?);
         if self.steps & NO_BODY == 0 {
             for chunk in body.chunks(CHUNK) {
@@ -164,7 +178,7 @@ impl Talk<'_> {
                 }
             }
         }
-        self.macros(b'E', &[("i", &queue_id)]).await?;
+        self.macros(b'E', &id()).await?;
         self.finish().await
     }
 
@@ -186,7 +200,7 @@ impl Talk<'_> {
         }
     }
 
-    async fn macros(&mut self, stage: u8, macros: &[(&str, &str)]) -> Result<(), Error> {
+    async fn macros(&mut self, stage: u8, macros: &[(&str, String)]) -> Result<(), Error> {
         let mut data = vec![stage];
         for (name, value) in macros.iter().filter(|(_, value)| !value.is_empty()) {
             data.extend_from_slice(&joined(&[name, value]));
@@ -198,21 +212,22 @@ impl Talk<'_> {
         if self.steps & NO_RECIPIENT != 0 {
             return Ok(None);
         }
-        let mut last = None;
+        let mut refusal: Option<Answer> = None;
         let mut kept = 0;
         for recipient in &mail.envelope.recipients {
             let address = recipient.address.to_string();
-            self.macros(b'R', &[("{rcpt_addr}", &address)]).await?;
+            self.macros(b'R', &macros::recipient(mail, &recipient.address)).await?;
             match self.step(NO_RECIPIENT, SILENT_RECIPIENT, b'R', &joined(&[&format!("<{address}>")])).await? {
                 Stage::Next | Stage::Skip => kept += 1,
                 Stage::End(answer @ (Answer::Reject(_) | Answer::Later(_))) => {
                     self.refused.push((recipient.address.clone(), answer.clone()));
-                    last = Some(answer);
+                    // One answer stands for all: whoever is refused for now is to get it when it comes again.
+                    refusal = refusal.filter(|kept| matches!(kept, Answer::Later(_))).or(Some(answer));
                 }
                 Stage::End(answer) => return Ok(Some(answer)),
             }
         }
-        Ok(last.filter(|_| kept == 0))
+        Ok(refusal.filter(|_| kept == 0))
     }
 
     async fn field(&mut self, field: &[u8]) -> Result<Stage, Error> {
@@ -292,18 +307,16 @@ impl Talk<'_> {
 const MAX_BODY: usize = 64 << 20;
 
 /// `SMFIC_CONNECT`: name, family, port, address.
-fn connection(mail: &Mail) -> Vec<u8> {
-    let Some(address) = mail.origin.peer.ip() else {
-        return [joined(&["localhost"]), b"U".to_vec()].concat();
+fn connection(mail: &Mail, around: Surroundings<'_>) -> Vec<u8> {
+    let mut data = joined(&[&macros::client_name(mail, around)]);
+    let Peer::Tcp(peer) = mail.origin.peer else {
+        data.push(b'U');
+        return data;
     };
-    let (family, shown) = match address {
-        IpAddr::V4(v4) => (b'4', v4.to_string()),
-        IpAddr::V6(v6) => (b'6', v6.to_string()),
-    };
-    let mut data = joined(&[&format!("[{shown}]")]);
-    data.push(family);
-    data.extend_from_slice(&[0, 0]);
-    data.extend_from_slice(&joined(&[&shown]));
+    let address = peer.ip().to_canonical();
+    data.push(if address.is_ipv4() { b'4' } else { b'6' });
+    data.extend_from_slice(&peer.port().to_be_bytes());
+    data.extend_from_slice(&joined(&[&address.to_string()]));
     data
 }
 
@@ -315,6 +328,8 @@ fn decision(packet: &Packet) -> Option<Answer> {
         b'd' => Answer::Discard,
         b'y' => {
             let reply = texts(&packet.data).into_iter().next().unwrap_or_default();
+            // Sendmail takes it as a format, so that milters double what is to be one.
+            let reply = reply.replace("%%", "%");
             if reply.starts_with('4') { Answer::Later(Some(reply)) } else { Answer::Reject(Some(reply)) }
         }
         _ => return None,

@@ -9,6 +9,7 @@ use tokio::net::UnixListener;
 use super::change::apply;
 use super::client::Outcome;
 use super::*;
+use crate::foundations::mail::{Login, Peer, TlsFacts};
 use crate::foundations::settings::Span;
 use crate::foundations::tasks::Tasks;
 use crate::services::filter::Endpoint;
@@ -95,8 +96,10 @@ fn case() -> Case {
 
 async fn run(fake: &Fake) -> Result<Outcome, Error> {
     let mail = case().mail();
-    ask(&fake.settings, &mail, mail.message.original(), "mx.example.test").await
+    ask(&fake.settings, &mail, mail.message.original(), AROUND).await
 }
+
+const AROUND: Surroundings<'static> = Surroundings { hostname: "mx.example.test", client_name: None };
 
 #[tokio::test]
 async fn every_stage_is_told_in_order() {
@@ -108,10 +111,53 @@ async fn every_stage_is_told_in_order() {
     assert_eq!(fake.commands(), "OCHMRRTLLLLNBEQ");
     let heard = fake.heard.lock();
     let told = |command: u8| heard.iter().filter(|(c, _)| *c == command).map(|(_, d)| d.clone()).collect::<Vec<_>>();
-    assert_eq!(told(b'C'), [b"[198.51.100.7]\x004\x00\x00198.51.100.7\x00".to_vec()]);
+    let port = match case().mail().origin.peer {
+        Peer::Tcp(peer) => peer.port().to_be_bytes(),
+        other => panic!("{other}"),
+    };
+    assert_eq!(told(b'C'), [[b"[198.51.100.7]\x004", &port[..], b"198.51.100.7\x00"].concat()]);
     assert_eq!(told(b'R'), [b"<bob@example.test>\0".to_vec(), b"<eve@example.test>\0".to_vec()]);
     assert_eq!(told(b'L')[1], b"Subject\0one\n two\0".to_vec());
     assert_eq!(told(b'B'), [b"body\r\n".to_vec()]);
+}
+
+#[tokio::test]
+async fn macros_tell_what_is_known_of_client_and_session() {
+    let fake = Fake::start(0, &[]);
+    let mut mail = case().mail();
+    let server_name = None;
+    mail.origin.tls = Some(TlsFacts { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384".into(), server_name });
+    mail.origin.login = Some(Login { address: "ann@sender.test".parse().unwrap() });
+    let around = Surroundings { client_name: Some("mx.sender.test"), ..AROUND };
+    ask(&fake.settings, &mail, mail.message.original(), around).await.unwrap();
+    let heard = fake.heard.lock();
+    let Peer::Tcp(peer) = mail.origin.peer else { panic!("{:?}", mail.origin.peer) };
+    let connection = &heard.iter().find(|(command, _)| *command == b'C').unwrap().1;
+    let wanted = [b"mx.sender.test\x004", &peer.port().to_be_bytes()[..], b"198.51.100.7\0"].concat();
+    assert_eq!(*connection, wanted);
+    let told = |stage: u8| -> Vec<String> {
+        let (_, data) = heard.iter().find(|(command, data)| *command == b'D' && data[0] == stage).unwrap();
+        let texts: Vec<String> = data[1..].split(|b| *b == 0).map(|t| String::from_utf8_lossy(t).into()).collect();
+        texts.chunks_exact(2).map(|pair| pair.join("=")).collect()
+    };
+    let id = format!("i={}", mail.id);
+    let port = format!("{{client_port}}={}", peer.port());
+    for (stage, wanted) in [
+        (
+            b'C',
+            &["j=mx.example.test", "_=mx.sender.test [198.51.100.7]", "{client_addr}=198.51.100.7", &port] as &[&str],
+        ),
+        (b'C', &["{client_name}=mx.sender.test", "{client_ptr}=mx.sender.test"]),
+        (b'H', &["{tls_version}=TLSv1.3", "{cipher}=TLS_AES_256_GCM_SHA384", "{cipher_bits}=256"]),
+        (b'M', &[&id, "{auth_type}=PLAIN", "{auth_authen}=ann@sender.test", "{mail_host}=sender.test"]),
+        (b'R', &[&id, "{rcpt_addr}=bob@example.test", "{rcpt_host}=example.test"]),
+        (b'T', &[&id]),
+        (b'N', &[&id]),
+        (b'E', &[&id]),
+    ] {
+        let told = told(stage);
+        assert!(wanted.iter().all(|one| told.iter().any(|macros| macros == one)), "{}: {told:?}", char::from(stage));
+    }
 }
 
 #[tokio::test]
@@ -145,7 +191,8 @@ async fn answers_at_every_stage() {
         (&[(b'C', &[(b'r', b"")])], Answer::Reject(None)),
         (&[(b'H', &[(b't', b"")])], Answer::Later(None)),
         (&[(b'M', &[(b'y', b"550 5.7.1 No thanks\0")])], Answer::Reject(Some("550 5.7.1 No thanks".into()))),
-        (&[(b'M', &[(b'y', b"451 4.7.1 Later\0")])], Answer::Later(Some("451 4.7.1 Later".into()))),
+        (&[(b'M', &[(b'y', b"451 4.7.1 100%% later\0")])], Answer::Later(Some("451 4.7.1 100% later".into()))),
+        (&[(b'R', &[(b't', b"")]), (b'R', &[(b'r', b"")])], Answer::Later(None)),
         (&[(b'R', &[(b'r', b"")])], Answer::Reject(None)),
         (&[(b'T', &[(b'a', b"")])], Answer::Accept),
         (&[(b'L', &[(b'd', b"")])], Answer::Discard),
@@ -208,7 +255,7 @@ async fn broken_milters_are_told_from_good_ones() {
     let nowhere =
         MilterSettings { address: Some(Endpoint::Unix("/nonexistent/milter".into())), ..MilterSettings::default() };
     let mail = case().mail();
-    assert!(matches!(ask(&nowhere, &mail, &Bytes::new(), "x").await, Err(Error::Io(_))));
+    assert!(matches!(ask(&nowhere, &mail, &Bytes::new(), AROUND).await, Err(Error::Io(_))));
 }
 
 #[tokio::test]
@@ -237,7 +284,7 @@ async fn a_milter_that_does_not_read_has_an_end() {
         wire.write_all(b"\0\0\0\x0dO\0\0\0\x06\0\0\x01\xff\0\0\x7f\x5f").await.unwrap();
         std::future::pending::<()>().await;
     };
-    let asked = tokio::time::timeout(std::time::Duration::from_secs(20), ask(&settings, &mail, &message, "x"));
+    let asked = tokio::time::timeout(std::time::Duration::from_secs(20), ask(&settings, &mail, &message, AROUND));
     let outcome = tokio::select! { outcome = asked => outcome, () = deaf => unreachable!("it waits for ever") };
     assert!(matches!(outcome, Ok(Err(Error::Timeout))), "{outcome:?}");
 }

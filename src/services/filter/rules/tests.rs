@@ -190,6 +190,20 @@ fn the_built_in_rules_are_without_fault() {
 }
 
 #[test]
+fn the_test_string_of_spamassassin_is_known() {
+    // In pieces, so that this file is not refused where it is mailed.
+    let gtube = ["XJS*C4JDBQADN1.NSBN3*2IDNEN*", "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"].concat();
+    let rules = RuleSet::compile([("builtin.cf", BUILTIN)]);
+    let found = |text: &str| {
+        let message = format!("Subject: test\r\n\r\nThis is a test:\r\n\r\n{text}\r\n");
+        let view = View::new(message.as_bytes(), &LimitSettings::default());
+        rules.evaluate(&Facts::of(&view)).into_iter().find(|signal| signal.name == "GTUBE").map(|signal| signal.weight)
+    };
+    assert_eq!(found(&gtube), Some(1000.0));
+    assert_eq!(found(&gtube[1..]), None);
+}
+
+#[test]
 fn hostile_text_takes_bounded_time() {
     let rules = RuleSet::compile([("builtin.cf", BUILTIN)]);
     let started = std::time::Instant::now();

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, FixedOffset};
 
-use super::Out;
+use super::{Out, without_nul};
 use crate::foundations::mail::{EmailId, ModSeq, SequenceNumber, ThreadId, Uid};
 use crate::foundations::wire::imap::date::write_date_time;
 use crate::foundations::wire::imap::fetch::{Section, SectionText};
@@ -131,7 +131,7 @@ impl<'o> FetchWriter<'o> {
     /// An item that is written out, with a literal as its value.
     pub fn literal(&mut self, name: &[u8], value: &[u8]) -> &mut Self {
         let separator = std::mem::replace(&mut self.separator, b" ");
-        self.out.raw(separator).raw(name).raw(b" ").literal_header(value.len() as u64).raw(value);
+        self.out.raw(separator).raw(name).raw(b" ").literal_header(value.len() as u64).raw(&*without_nul(value));
         self
     }
 

@@ -10,6 +10,8 @@ pub use data::{EsearchResult, ListAttributes, ListLine, StatusValue};
 pub use fetch::FetchWriter;
 pub use status::{Code, Condition};
 
+use std::borrow::Cow;
+
 use super::cursor::is_astring;
 use super::name::{NameEncoding, encode_name};
 
@@ -102,7 +104,7 @@ impl Out {
         if text.len() <= MAX_QUOTED && text.iter().all(|b| matches!(b, b' '..=b'~')) {
             return self.quoted(text);
         }
-        self.literal_header(text.len() as u64).raw(text)
+        self.literal_header(text.len() as u64).raw(&*without_nul(text))
     }
 
     /// ```abnf
@@ -179,4 +181,13 @@ impl Out {
     pub(super) const fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
+}
+
+/// Octets as they may stand in a literal that is no literal8 (RFC 9051 §4.3.1): 0x80 goes in the place of NUL, so that their
+/// number stays.
+pub fn without_nul(octets: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(0, octets).is_none() {
+        return Cow::Borrowed(octets);
+    }
+    Cow::Owned(octets.iter().map(|octet| if *octet == 0 { 0x80 } else { *octet }).collect())
 }

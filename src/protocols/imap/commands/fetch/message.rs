@@ -194,6 +194,15 @@ enum Form {
     Binary,
 }
 
+impl Form {
+    async fn send(self, octets: &bytes::Bytes, link: &mut Link) -> std::io::Result<()> {
+        match self {
+            Self::Literal => link.send_text(octets).await,
+            Self::Binary => link.send(octets).await,
+        }
+    }
+}
+
 /// Writes what was found, piece by piece. A file that turns out shorter than promised breaks the connection: the
 /// announced literal cannot be kept.
 async fn write(found: Found, source: &mut Source, form: Form, link: &mut Link) -> Result<(), Failure> {
@@ -204,7 +213,7 @@ async fn write(found: Found, source: &mut Source, form: Form, link: &mut Link) -
                 link.out.raw("~");
             }
             link.out.literal_header(bytes.len() as u64);
-            link.send(&bytes).await?;
+            form.send(&bytes, link).await?;
         }
         Found::Range(range) => {
             let mut at = range.start;
@@ -218,7 +227,7 @@ async fn write(found: Found, source: &mut Source, form: Form, link: &mut Link) -
             }
             link.out.literal_header(range.end - range.start);
             loop {
-                link.send(&piece).await?;
+                form.send(&piece, link).await?;
                 at += piece.len() as u64;
                 if at >= range.end {
                     break;

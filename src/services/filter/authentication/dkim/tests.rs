@@ -2,6 +2,12 @@ use std::collections::HashMap;
 
 use yaml_rust2::{Yaml, YamlLoader};
 
+use mail_auth::common::crypto::{RsaKey, Sha256};
+use mail_auth::common::headers::HeaderWriter as _;
+use mail_auth::dkim::DkimSigner;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+
 use super::*;
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::mail::Message;
@@ -42,6 +48,35 @@ async fn signs_and_verifies_side_by_side() {
         let found = verify(&zone, changed.as_bytes()).await;
         assert!(found.dkim.len() == 2 && found.dkim.iter().all(|s| s.result != DkimResult::Pass), "{to}");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_fit_has_failed_with_the_names_of_its_signature() {
+    let (rsa, record) = signer(Algorithm::Rsa, "r1");
+    let message = Message::new(MAIL.to_vec());
+    let signed = message.with_prefix(rsa.sign(&message).unwrap().as_bytes()).bytes();
+    let signed = String::from_utf8(signed.to_vec()).unwrap();
+    let zone = zone(&record);
+    // With another body; and with a length, which makes it the hash of another one.
+    for (from, to) in [("Hello", "Hallo"), ("; s=r1;", "; l=3; s=r1;")] {
+        let changed = signed.replacen(from, to, 1);
+        assert_ne!(changed, signed);
+        let found = verify(&zone, changed.as_bytes()).await.dkim.remove(0);
+        let names = (found.domain.as_str(), found.selector.as_str(), found.algorithm, found.head.is_empty());
+        assert_eq!((found.result, names), (DkimResult::Fail, ("example.test", "r1", "rsa-sha256", false)), "{to}");
+    }
+}
+
+#[tokio::test]
+async fn a_signature_of_a_part_of_the_body_proves_nothing() {
+    let pair = generate(Algorithm::Rsa).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(pair.private.expose().as_bytes()).unwrap();
+    let key = RsaKey::<Sha256>::from_key_der(key).unwrap();
+    let signer = DkimSigner::from_key(key).domain("example.test").selector("r1").headers(["From"]).body_length(true);
+    let field = signer.sign(MAIL).unwrap().to_header();
+    let signed = [field.as_bytes(), MAIL, b"appended\r\n"].concat();
+    let found = verify(&zone(&format!("r1._domainkey.example.test TXT {}", pair.record)), &signed).await.dkim.remove(0);
+    assert_eq!((found.result, found.domain.as_str()), (DkimResult::Neutral, "example.test"), "{found:?}");
 }
 
 #[tokio::test]

@@ -12,10 +12,12 @@ use mail_auth::common::cache::NoCache;
 use mail_auth::common::crypto::{Algorithm as Crypto, HashAlgorithm};
 use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::common::verify::{DomainKey, VerifySignature};
-use mail_auth::dkim::Canonicalization;
+use mail_auth::dkim::{Canonicalization, DkimError};
 use mail_auth::hickory_resolver::config::{ResolverConfig, ResolverOpts};
 use mail_auth::hickory_resolver::proto::op::ResponseCode;
-use mail_auth::{AuthenticatedMessage, DnsError, MX, MessageAuthenticator, Parameters, RecordSet, ResolverCache, Txt};
+use mail_auth::{
+    AuthenticatedMessage, DnsError, Error, MX, MessageAuthenticator, Parameters, RecordSet, ResolverCache, Txt,
+};
 
 use crate::foundations::dns::Resolver;
 
@@ -26,7 +28,7 @@ pub enum DkimResult {
     Pass,
     /// It does not.
     Fail,
-    /// It is well-formed but means nothing here: expired, or the body does not fit.
+    /// It means nothing here: malformed, expired, or for a part of the body only.
     Neutral,
     /// The DNS did not answer.
     TempError,
@@ -102,7 +104,8 @@ pub async fn verify(resolver: &dyn Resolver, bytes: &[u8]) -> Signatures {
     if !bytes.contains(&b'\n') || !has_signature(bytes) {
         return none;
     }
-    let Some(mut message) = AuthenticatedMessage::parse(bytes) else { return none };
+    // What is signed in part is looked at like the rest, so that the result says whose signature it is.
+    let Some(mut message) = AuthenticatedMessage::parse_with_opts(bytes, None, false) else { return none };
     let ignored = message.dkim_headers.len().saturating_sub(MAX_SIGNATURES);
     message.dkim_headers.truncate(MAX_SIGNATURES);
     message.errors.truncate(MAX_SIGNATURES);
@@ -139,6 +142,9 @@ fn flaw(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
     };
     if !message.as_headers.iter().all(|h| named(h.value)) || !message.ams_headers.iter().all(|h| named(h.value)) {
         return Some("a seal without a usable algorithm");
+    }
+    if message.ams_headers.iter().any(|h| h.header.l > 0) {
+        return Some("a signature of a part of the body");
     }
     // §4.1.2: seals are not signed by signatures.
     if message.ams_headers.iter().any(|h| h.header.h.iter().any(|f| f.eq_ignore_ascii_case("arc-seal"))) {
@@ -211,6 +217,10 @@ fn signature(output: &mail_auth::DkimOutput<'_>) -> Signature {
     use mail_auth::DkimResult as Theirs;
     let (mut result, mut reason) = match output.result() {
         Theirs::Pass => (DkimResult::Pass, None),
+        // RFC 8601 §2.7.1: a signature that was checked and does not fit has failed, be it for the body.
+        Theirs::Neutral(error @ Error::Dkim(DkimError::FailedBodyHashMatch)) => {
+            (DkimResult::Fail, Some(error.to_string()))
+        }
         Theirs::Neutral(error) => (DkimResult::Neutral, Some(error.to_string())),
         Theirs::Fail(error) => (DkimResult::Fail, Some(error.to_string())),
         Theirs::TempError(error) => (DkimResult::TempError, Some(error.to_string())),
@@ -244,6 +254,9 @@ fn signature(output: &mail_auth::DkimOutput<'_>) -> Signature {
         };
         if let Some(text) = refused {
             (result, reason) = (DkimResult::PermError, Some(text.to_owned()));
+        } else if signature.l > 0 {
+            // RFC 6376 §8.2: anybody could have written what follows.
+            (result, reason) = (DkimResult::Neutral, Some("only a part of the body is signed".to_owned()));
         }
     }
     use base64::Engine as _;

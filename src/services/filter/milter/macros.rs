@@ -1,0 +1,84 @@
+//! Macros: what a milter is told about a stage, by the names that Sendmail and Postfix give it. What is not known is left out.
+
+use super::client::Surroundings;
+use crate::foundations::address::Address;
+use crate::foundations::mail::{Mail, Peer};
+
+/// Names, with braces where they have more than one letter, and values. An empty value is none.
+pub type Macros = Vec<(&'static str, String)>;
+
+/// The client as milters know it: its name, or its address in brackets.
+pub fn client_name(mail: &Mail, around: Surroundings<'_>) -> String {
+    match (around.client_name, mail.origin.peer.ip()) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(address)) => format!("[{address}]"),
+        (None, None) => "localhost".to_owned(),
+    }
+}
+
+/// Of the connection.
+pub fn connection(mail: &Mail, around: Surroundings<'_>) -> Macros {
+    let name = client_name(mail, around);
+    let mut macros = vec![
+        ("j", around.hostname.to_owned()),
+        ("{daemon_name}", around.hostname.to_owned()),
+        ("v", "Postrider".to_owned()),
+        ("{client_name}", name.clone()),
+        ("{client_ptr}", around.client_name.unwrap_or_default().to_owned()),
+    ];
+    let Peer::Tcp(peer) = mail.origin.peer else {
+        macros.push(("_", name));
+        return macros;
+    };
+    let address = peer.ip().to_canonical();
+    let whole = around.client_name.map_or_else(|| name.clone(), |name| format!("{name} [{address}]"));
+    macros.push(("_", whole));
+    macros.push(("{client_addr}", address.to_string()));
+    macros.push(("{client_port}", peer.port().to_string()));
+    macros
+}
+
+/// Of the greeting.
+pub fn hello(mail: &Mail) -> Macros {
+    let Some(tls) = &mail.origin.tls else { return Vec::new() };
+    vec![
+        ("{tls_version}", tls.version.to_owned()),
+        ("{cipher}", tls.cipher.clone()),
+        ("{cipher_bits}", bits(&tls.cipher).to_owned()),
+    ]
+}
+
+/// Of the sender.
+pub fn sender(mail: &Mail) -> Macros {
+    let address = mail.envelope.reverse_path.address();
+    let login = mail.origin.login.as_ref().map(|login| login.address.to_string()).unwrap_or_default();
+    // Every way to log in hands over a name and a password, as this one does. Milters ask whether there was one.
+    let mechanism = if login.is_empty() { "" } else { "PLAIN" };
+    vec![
+        ("i", mail.id.to_string()),
+        ("{auth_type}", mechanism.to_owned()),
+        ("{auth_authen}", login),
+        ("{mail_addr}", address.map(ToString::to_string).unwrap_or_default()),
+        ("{mail_host}", address.map(|address| address.domain().to_string()).unwrap_or_default()),
+    ]
+}
+
+/// Of a recipient.
+pub fn recipient(mail: &Mail, address: &Address) -> Macros {
+    vec![
+        ("i", mail.id.to_string()),
+        ("{rcpt_addr}", address.to_string()),
+        ("{rcpt_host}", address.domain().to_string()),
+    ]
+}
+
+/// How long the key of a cipher suite is, by its IANA name; empty for a suite that does not say so.
+fn bits(cipher: &str) -> &'static str {
+    if cipher.contains("AES_128") || cipher.contains("AES128") {
+        "128"
+    } else if cipher.contains("AES_256") || cipher.contains("AES256") || cipher.contains("CHACHA20") {
+        "256"
+    } else {
+        ""
+    }
+}
