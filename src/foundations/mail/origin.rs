@@ -29,6 +29,8 @@ pub struct Origin {
     pub session: SessionId,
     /// The other end of that connection.
     pub peer: Peer,
+    /// Our own end of it, if it came over TCP by SMTP.
+    pub local: Option<SocketAddr>,
     /// The name the client gave in HELO, EHLO or LHLO; empty when the message did not come by SMTP.
     pub hello: String,
     /// `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPSA`, `LMTP`, `UTF8SMTPS`… (RFC 3848, RFC 6531 §4.3), for the Received field.
@@ -44,7 +46,8 @@ pub struct Origin {
 impl Origin {
     /// Of a message that this process makes itself, or goes on with; `session` is where it began.
     pub const fn internal(session: SessionId, at: Timestamp) -> Self {
-        Self { session, peer: Peer::Internal, hello: String::new(), with: "local", tls: None, login: None, at }
+        let (peer, local) = (Peer::Internal, None);
+        Self { session, peer, local, hello: String::new(), with: "local", tls: None, login: None, at }
     }
 }
 

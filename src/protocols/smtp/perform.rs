@@ -1,5 +1,6 @@
 //! Asks the services what the session wants to know.
 
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use super::profile::Mode;
@@ -37,6 +38,7 @@ pub(super) const fn service(mode: Mode) -> Service {
 pub(super) struct Asker<'r> {
     pub room: &'r Room,
     pub peer: Peer,
+    pub local: Option<SocketAddr>,
     pub session: SessionId,
     pub tls: Option<TlsFacts>,
     /// How long whoever has logged in may stay.
@@ -109,6 +111,7 @@ impl Asker<'_> {
         let origin = Origin {
             session: self.session,
             peer: self.peer,
+            local: self.local,
             hello,
             with,
             tls: self.tls.clone(),

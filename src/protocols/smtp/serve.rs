@@ -59,7 +59,7 @@ pub struct Room {
 
 /// Serves one connection to its end.
 pub async fn run(connection: Connection, room: Arc<Room>) {
-    let (peer, session) = (connection.peer, connection.session);
+    let (peer, local, session) = (connection.peer, connection.local, connection.session);
     let settings = room.settings.get();
     let pass = match perform::admit(&room, &settings, &peer) {
         Ok(pass) => pass,
@@ -86,7 +86,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     if tls.is_some() {
         conversation.session_mut().secured();
     }
-    let asker = Asker { room: &room, peer, session, tls, stay: OnceLock::new() };
+    let asker = Asker { room: &room, peer, local, session, tls, stay: OnceLock::new() };
     let begun = Instant::now();
     let share = room.budget.share(if pass.is_trusted() { None } else { guard::network(&peer) });
     let mut driver = Driver { asker, wire, conversation, pass, share, begun, stop };

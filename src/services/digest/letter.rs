@@ -51,6 +51,7 @@ impl Contents<'_> {
             origin: Origin {
                 session: SessionId::generate(now),
                 peer: Peer::Internal,
+                local: None,
                 hello: String::new(),
                 with: "local",
                 tls: None,

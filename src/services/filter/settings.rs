@@ -332,7 +332,7 @@ crate::settings! {
     /// A milter: a mail filter that speaks Sendmail's protocol, version 6. It is asked when the whole message is there, and the
     /// client gets one answer for all recipients: whom a milter refuses for good is taken off, which the event `discarded` tells;
     /// where it refuses everybody, somebody for now, or somebody to whom a user of ours writes, the whole message is refused. By LMTP each
-    /// recipient has an answer of their own. Macros that are told: `j`, `v`, `_`, `i`, `{daemon_name}`, `{client_name}`,
+    /// recipient has an answer of their own. Macros that are told: `j`, `v`, `_`, `i`, `{daemon_name}`, `{daemon_addr}`, `{daemon_port}`, `{client_name}`,
     /// `{client_ptr}`, `{client_addr}`, `{client_port}`, `{tls_version}`, `{cipher}`, `{cipher_bits}`, `{auth_type}`,
     /// `{auth_authen}`, `{mail_addr}`, `{mail_host}`, `{rcpt_addr}`, `{rcpt_host}`.
     pub struct MilterSettings {

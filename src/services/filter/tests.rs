@@ -39,6 +39,7 @@ impl Case {
             origin: Origin {
                 session: SessionId::generate(at),
                 peer: Peer::Tcp(self.client),
+                local: None,
                 hello: self.hello.clone(),
                 with: "ESMTP",
                 tls: None,

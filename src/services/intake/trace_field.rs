@@ -79,6 +79,7 @@ mod tests {
             origin: Origin {
                 session: SessionId::generate(at),
                 peer: Peer::Tcp("[2001:db8::1]:1".parse().unwrap()),
+                local: None,
                 hello: "client.example".to_owned(),
                 with: "ESMTPSA",
                 tls: Some(TlsFacts {

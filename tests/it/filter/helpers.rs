@@ -19,6 +19,7 @@ pub fn mail(text: &str) -> Mail {
         origin: Origin {
             session: SessionId::generate(at),
             peer: Peer::Tcp("127.0.0.1:2525".parse().unwrap()),
+            local: None,
             hello: "mx.sender.test".to_owned(),
             with: "ESMTP",
             tls: None,

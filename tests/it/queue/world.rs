@@ -301,6 +301,7 @@ pub(crate) fn mail_to(recipients: Vec<Recipient>) -> Mail {
         origin: Origin {
             session: SessionId::generate(at),
             peer: Peer::Internal,
+            local: None,
             hello: String::new(),
             with: "ESMTPSA",
             tls: None,

@@ -114,6 +114,26 @@ async fn a_recipient_whom_a_milter_refuses_for_good_takes_nothing_from_the_other
 }
 
 #[tokio::test]
+async fn who_has_logged_in_is_told_whom_a_milter_refuses() {
+    let (world, _place) = world(Mode::Submission, &[("bob", &[(b'y', b"550 5.7.1 Not to Bob\0")])]).await;
+    let mut client = world.connect();
+    assert!(client.reply().await.starts_with("220"));
+    for (command, wanted) in [
+        ("EHLO client.example", "250"),
+        ("AUTH PLAIN AGFubkBleGFtcGxlLnRlc3QAcGVuY2ls", "235"),
+        ("MAIL FROM:<ann@example.test>", "250"),
+        ("RCPT TO:<ann@example.test>", "250"),
+        ("RCPT TO:<bob@example.test>", "250"),
+        ("DATA", "354"),
+        ("Subject: x\r\n\r\nx\r\n.", "550 5.7.1 <bob@example.test>: Not to Bob"),
+    ] {
+        let reply = client.command(command).await;
+        assert!(reply.starts_with(wanted), "{command}: {reply}");
+    }
+    assert!(world.mailboxes.0.lock().is_empty());
+}
+
+#[tokio::test]
 async fn over_lmtp_each_recipient_has_the_milters_answer() {
     let (world, _place) = world(Mode::Lmtp, &[("bob", &[(b't', b"")])]).await;
     let replies = send(&mut world.connect(), "LHLO client.example", &["ann", "bob"]).await;

@@ -199,6 +199,7 @@ fn mail(
     let origin = Origin {
         session: reader.session,
         peer: caller.client,
+        local: None,
         // Where a user sits with a browser is nobody's business.
         hello: String::new(),
         with: if caller.is_encrypted { "HTTPS" } else { "HTTP" },

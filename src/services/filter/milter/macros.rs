@@ -26,6 +26,10 @@ pub fn connection(mail: &Mail, around: Surroundings<'_>) -> Macros {
         ("{client_name}", name.clone()),
         ("{client_ptr}", around.client_name.unwrap_or_default().to_owned()),
     ];
+    if let Some(local) = mail.origin.local {
+        macros.push(("{daemon_addr}", local.ip().to_canonical().to_string()));
+        macros.push(("{daemon_port}", local.port().to_string()));
+    }
     let Peer::Tcp(peer) = mail.origin.peer else {
         macros.push(("_", name));
         return macros;

@@ -128,6 +128,7 @@ async fn macros_tell_what_is_known_of_client_and_session() {
     let server_name = None;
     mail.origin.tls = Some(TlsFacts { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384".into(), server_name });
     mail.origin.login = Some(Login { address: "ann@sender.test".parse().unwrap() });
+    mail.origin.local = Some("192.0.2.25:587".parse().unwrap());
     let around = Surroundings { client_name: Some("mx.sender.test"), ..AROUND };
     ask(&fake.settings, &mail, mail.message.original(), around).await.unwrap();
     let heard = fake.heard.lock();
@@ -148,6 +149,7 @@ async fn macros_tell_what_is_known_of_client_and_session() {
             &["j=mx.example.test", "_=mx.sender.test [198.51.100.7]", "{client_addr}=198.51.100.7", &port] as &[&str],
         ),
         (b'C', &["{client_name}=mx.sender.test", "{client_ptr}=mx.sender.test"]),
+        (b'C', &["{daemon_addr}=192.0.2.25", "{daemon_port}=587"]),
         (b'H', &["{tls_version}=TLSv1.3", "{cipher}=TLS_AES_256_GCM_SHA384", "{cipher_bits}=256"]),
         (b'M', &[&id, "{auth_type}=PLAIN", "{auth_authen}=ann@sender.test", "{mail_host}=sender.test"]),
         (b'R', &[&id, "{rcpt_addr}=bob@example.test", "{rcpt_host}=example.test"]),
