@@ -80,10 +80,12 @@ let
       targets = [ (figure "left" (of "certificate_seconds")) ];
     }
     {
-      title = "Certificates held back or not served";
+      title = "Certificates held back, stood in for, or not served";
       unit = "short";
       targets = [
         (figure "held back" (of "certificates_held"))
+        (figure "standing in" (of "certificates_standing_in"))
+        (figure "not read or obtained" "sum(${of "certificate_failed"})")
         (figure "not served as meant" (of "certificates_not_served"))
       ];
     }

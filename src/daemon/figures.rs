@@ -9,7 +9,7 @@ use crate::foundations::event::EventKind;
 use crate::protocols::metrics::{Figure, FigureKind, Gather, Readiness, Room, Sample};
 use crate::services::backup::{Run, last_runs};
 use crate::services::certificates::{Standing, State};
-use crate::services::served::Inspection;
+use crate::services::served::{Inspection, Report};
 use crate::storage::cluster::{Node, Nodes};
 
 /// The figures' room: where they come from in this process.
@@ -301,7 +301,10 @@ fn certificates(parts: &Arc<Parts>) -> Gather {
             let states = || reports.iter().flat_map(|report| &report.certificates);
             let waiting = |state: &&State| state.standing == Standing::HeldBack;
             let problems = reports.iter().filter_map(|report| report.inspection.as_ref()).map(Inspection::problems);
-            let earliest = states().filter(|state| !waiting(state)).map(|state| state.not_after).min();
+            let stands_in = |state: &&State| state.standing == Standing::StandingIn;
+            // That one which nobody trusts is valid for long comforts nobody.
+            let trusted = states().filter(|state| !waiting(state) && !stands_in(state));
+            let earliest = trusted.map(|state| state.not_after).min();
             let mut figures = vec![
                 Figure::gauge(
                     "certificates_held",
@@ -313,6 +316,12 @@ fn certificates(parts: &Arc<Parts>) -> Gather {
                     "Listeners and names that did not serve the certificate meant, at the last check",
                     problems.sum::<usize>() as f64,
                 ),
+                Figure::gauge(
+                    "certificates_standing_in",
+                    "Certificates that nobody trusts, served until others have been obtained",
+                    states().filter(stands_in).count() as f64,
+                ),
+                failed(&reports),
             ];
             figures.extend(earliest.map(|end| {
                 let left = end.since(now).as_secs_f64();
@@ -321,6 +330,26 @@ fn certificates(parts: &Arc<Parts>) -> Gather {
             figures
         })
     })
+}
+
+/// Each certificate in force with 1 when the one meant to be there could not be read or obtained, so that a rule sees the
+/// change.
+fn failed(reports: &[Report]) -> Figure {
+    let sample = |report: &Report, state: &State| Sample {
+        labels: vec![
+            ("certificate", state.names.join(" ")),
+            ("file", state.file.clone()),
+            ("role", report.roles.clone()),
+        ],
+        value: f64::from(u8::from(state.problem.is_some())),
+    };
+    let in_force = |report: &Report| {
+        let states = report.certificates.iter().filter(|state| state.standing != Standing::HeldBack);
+        states.map(|state| sample(report, state)).collect::<Vec<_>>()
+    };
+    let samples = reports.iter().flat_map(in_force).collect();
+    let help = "1 for a certificate whose file cannot be used, or that could not be obtained or renewed";
+    Figure { name: "certificate_failed", help, kind: FigureKind::Gauge, samples }
 }
 
 /// Runs that an administrator should have on a timer.
