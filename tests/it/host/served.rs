@@ -104,6 +104,20 @@ async fn a_new_certificate_is_served_by_every_listener_and_disturbs_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_listener_for_proxies_is_asked_as_a_proxy_asks() {
+    let directory = tempfile::tempdir().unwrap();
+    replace(directory.path());
+    let behind = "[[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\nproxies = [\"127.0.0.0/8\"]\n\
+                  [[listener]]\nprotocol = \"imaps\"\nbind = [\"127.0.0.1:0\"]\nproxies = [\"127.0.0.0/8\"]\n";
+    let host = Host::start().settings(&settings(directory.path())).settings(behind).await;
+    let (checks, code) = run(&host.config(), &["certificate", "check", NAME], "").await;
+    assert_eq!(code, 0, "{checks}");
+    let of = |protocol: &str| checks.as_array().unwrap().iter().filter(|check| check["protocol"] == protocol).count();
+    assert_eq!((of("smtp"), of("imaps")), (1, 1), "{checks}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_the_dns_does_not_have_is_held_back() {
     let directory = tempfile::tempdir().unwrap();
     let old = replace(directory.path());
