@@ -39,6 +39,11 @@ let
       targets = [ (figure "{{protocol}}" "sum by (protocol) (${of "connections_open"})") ];
     }
     {
+      title = "Mail in the last hour";
+      unit = "short";
+      targets = [ (figure "{{fate}}" (of "mail_last_hour")) ];
+    }
+    {
       title = "Queue";
       unit = "short";
       targets = [

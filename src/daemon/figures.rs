@@ -9,6 +9,7 @@ use crate::foundations::event::EventKind;
 use crate::protocols::metrics::{Figure, FigureKind, Gather, Readiness, Room, Sample};
 use crate::services::backup::{Run, last_runs};
 use crate::services::certificates::{Standing, State};
+use crate::services::overview::{Flow, flows};
 use crate::services::served::{Inspection, Report};
 use crate::storage::cluster::{Node, Nodes};
 
@@ -16,7 +17,15 @@ use crate::storage::cluster::{Node, Nodes};
 pub(super) fn room(parts: &Arc<Parts>) -> Room {
     Room {
         http: parts.lives.http.clone(),
-        sources: vec![processes(parts), rises(parts), stored(parts), backups(parts), certificates(parts), nodes(parts)],
+        sources: vec![
+            processes(parts),
+            rises(parts),
+            stored(parts),
+            flow(parts),
+            backups(parts),
+            certificates(parts),
+            nodes(parts),
+        ],
         readiness: readiness(parts),
     }
 }
@@ -180,6 +189,38 @@ fn rises(parts: &Arc<Parts>) -> Gather {
                     Vec::new()
                 }
             }
+        })
+    })
+}
+
+/// What became of mail, as the monitoring page counts it.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn flow(parts: &Arc<Parts>) -> Gather {
+    let (journal, clock) = (parts.journal.clone(), Arc::clone(&parts.clock));
+    Arc::new(move || {
+        let (journal, clock) = (journal.clone(), Arc::clone(&clock));
+        Box::pin(async move {
+            let counts = match journal.counted(flows::KINDS, clock.now() - HOUR, HOUR).await {
+                Ok(counts) => counts,
+                Err(error) => {
+                    log::warn!(error:% = error; "Mail cannot be counted for the figures");
+                    return Vec::new();
+                }
+            };
+            let flow = Flow::of(&counts);
+            let fates = [
+                ("received", flow.received),
+                ("delivered", flow.delivered),
+                ("relayed", flow.relayed),
+                ("deferred", flow.deferred),
+                ("failed", flow.failed),
+                ("refused", flow.refused),
+                ("junk", flow.junk),
+                ("spam", flow.spam),
+            ];
+            let values = fates.map(|(fate, number)| (fate.to_owned(), number as f64));
+            let help = "What became of mail in the last hour";
+            vec![Figure::labelled("mail_last_hour", help, FigureKind::Gauge, "fate", values)]
         })
     })
 }
