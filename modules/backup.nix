@@ -34,6 +34,14 @@ let
   # A backup holds every file that the configuration names, and so it gets what every role gets.
   credentials = map ({ name, value }: "${name}:${value}") cfg.secretFiles;
 
+  # Whether a directory is another one, or lies in it.
+  liesIn = inner: outer: lib.hasPrefix "${toString outer}/" "${toString inner}/";
+  overlap = one: other: liesIn one other || liesIn other one;
+  saved = [
+    cfg.mailRoot
+    (cfg.settings.spool.directory or "/var/spool/postrider")
+  ];
+
   isBucket = place: place != null && lib.hasPrefix "s3://" place;
   isDirectory = place: place != null && lib.hasPrefix "/" place;
   directories = lib.filter isDirectory [
@@ -255,7 +263,7 @@ in
       };
     };
     ageRecipients = mkOption {
-      type = types.listOf types.str;
+      type = types.listOf own.ageRecipient;
       default = [ ];
       example = [ "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudjx5u9s0a4xyz" ];
       description = "Who can read the configuration and the keys in backups; without any they are stored as they are.";
@@ -289,7 +297,7 @@ in
           address_style = backup.s3.addressStyle;
         }
         // lib.optionalAttrs (backup.s3.secretKeyFile != null) {
-          secret_key_file = backup.s3.secretKeyFile;
+          secret_key_file = "credential:backup-s3";
         }
         // lib.optionalAttrs (backup.s3.authorities != null) { inherit (backup.s3) authorities; };
       };
@@ -301,6 +309,17 @@ in
         {
           assertion = !isBucket backup.destination || backup.remote == null || isBucket backup.remote;
           message = "services.postrider.backup: rsync does not reach into a bucket: let destination be a directory, or remote another bucket.";
+        }
+        {
+          assertion = !lib.any (place: lib.any (overlap place) saved) directories;
+          message = "services.postrider.backup: destination and remote must lie apart from the mail and the queue that are saved: name other directories.";
+        }
+        {
+          assertion =
+            !isDirectory backup.destination
+            || !isDirectory backup.remote
+            || !overlap backup.destination backup.remote;
+          message = "services.postrider.backup: remote is the copy of destination and must lie apart from it: name another directory.";
         }
         {
           assertion = overSsh || (backup.remoteKeyFile == null && backup.remoteHostKeys == [ ]);

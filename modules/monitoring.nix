@@ -32,6 +32,15 @@ in
         `backup.schedule`, in hours, days or weeks.
       '';
     };
+    drillAge = mkOption {
+      type = types.strMatching "[1-9][0-9]*[hdw]";
+      default = "3w";
+      example = "6w";
+      description = ''
+        For how long no backup need have been proven before there is an alert: more than the time from one drill to the
+        next by `backup.drill`, in hours, days or weeks.
+      '';
+    };
     alertRules = mkOption {
       type = types.path;
       readOnly = true;
@@ -49,8 +58,9 @@ in
       services.postrider.monitoring = {
         alertRules = json.generate "postrider-alerts.json" (
           import ./lib/alerts.nix {
-            inherit (cfg.monitoring) backupAge;
+            inherit (cfg.monitoring) backupAge drillAge;
             hasBackup = cfg.backup.enable;
+            hasDrill = cfg.backup.enable && cfg.backup.drill != null;
             inherit job;
           }
         );

@@ -26,7 +26,10 @@ let
         type = types.nullOr (types.strMatching "v=DKIM1;.*");
         default = null;
         example = "v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA";
-        description = "Its public half, as `postrider dkim generate` prints it, for `dns.records`; `null` leaves it out there.";
+        description = ''
+          Its public half, for `dns.records`; `null` leaves it out there. It is the text of the record that `postrider dkim
+          generate` prints: what stands between the quotes, without them and in one piece.
+        '';
       };
     };
   };

@@ -12,6 +12,8 @@ let
 
   # Names that the module itself gives to what the roles get.
   taken = map (p: p.credential) cfg.passwordCredentials ++ [
+    "backup-remote-key"
+    "backup-s3"
     "dashboard-password"
     "database-url"
   ];

@@ -57,7 +57,7 @@ in
     settings = mkOption {
       type = types.submodule { freeformType = format.type; };
       default = { };
-      example = literalExpression ''{ smtp.max_message_size = "100M"; }'';
+      example = literalExpression ''{ smtp.message_size = "100M"; }'';
       description = ''
         Keys of the configuration file that have no option of their own, merged last. Every key is described in
         `docs/configuration.md`; the finished file is checked when the system is built, so that a mistake never
@@ -117,6 +117,9 @@ in
         )
         ++ lib.optional (cfg.backup.enable && cfg.backup.remoteKeyFile != null) (
           lib.nameValuePair "backup-remote-key" cfg.backup.remoteKeyFile
+        )
+        ++ lib.optional (cfg.backup.enable && cfg.backup.s3.secretKeyFile != null) (
+          lib.nameValuePair "backup-s3" cfg.backup.s3.secretKeyFile
         );
       configFile =
         pkgs.runCommand "postrider.toml"

@@ -90,7 +90,7 @@ in
             assert parts == [(None, None), ("vfat", "BOOT"), ("ext4", "nixos")], table
             assert server.succeed("cat /run/mounts").split("\n")[:2] == ["/mnt ext4", "/mnt/boot vfat"]
             called = server.succeed("cat /run/nixos-install").strip()
-            assert called == "--root /mnt --flake /mnt/etc/nixos#mail", called
+            assert called == "--root /mnt --flake /mnt/etc/nixos#post", called
 
         with subtest("what is installed is a configuration for these answers"):
             server.succeed("nix-instantiate --parse /run/written/*.nix")
@@ -101,6 +101,8 @@ in
             for text in ('"post"', '"example.net"', '"example.org".users."carol"', '"/etc/secrets/carol"', f'"{DISK}"'):
                 assert text in written, text
             assert "example.com" not in written and "john" not in written, written
+            flake = server.succeed("cat /run/written/flake.nix")
+            assert 'nixosConfigurations."post" = ' in flake, flake
             hardware = server.succeed("cat /run/written/hardware-configuration.nix")
             for place in ("/", "/boot"):
                 assert f'"{place}"' in hardware, hardware

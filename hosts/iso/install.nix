@@ -125,10 +125,11 @@ pkgs.writeShellApplication {
     nixos-generate-config --root "$target"
     fill_in ${configuration} >"$target/etc/nixos/configuration.nix"
     network >"$target/etc/nixos/network.nix"
-    cp ${flake} "$target/etc/nixos/flake.nix"
+    # By the name of the host, which `nixos-rebuild` looks for.
+    sed -e "s|nixosConfigurations.mail|nixosConfigurations.\"''${name%%.*}\"|" ${flake} >"$target/etc/nixos/flake.nix"
     chmod 644 "$target/etc/nixos/flake.nix"
 
-    install=(nixos-install --root "$target" --flake "$target/etc/nixos#mail")
+    install=(nixos-install --root "$target" --flake "$target/etc/nixos#''${name%%.*}")
     if [ "$prepare" = --prepare ]; then
       echo "Prepared. To install: ''${install[*]}"
       exit 0

@@ -4,6 +4,9 @@
   # How old the last backup may become, and whether there is to be one at all.
   backupAge ? "2d",
   hasBackup ? false,
+  # How old the last drill that went well may become, and whether there are to be any.
+  drillAge ? "3w",
+  hasDrill ? false,
 }:
 let
   rule = alert: expr: wait: severity: summary: {
@@ -22,9 +25,15 @@ let
     d = 86400;
     w = 7 * 86400;
   };
-  parts = builtins.match "([0-9]+)([hdw])" backupAge;
-  oldest = toString (builtins.fromJSON (builtins.elemAt parts 0) * units.${builtins.elemAt parts 1});
+  seconds =
+    age:
+    let
+      parts = builtins.match "([0-9]+)([hdw])" age;
+    in
+    toString (builtins.fromJSON (builtins.elemAt parts 0) * units.${builtins.elemAt parts 1});
+  oldest = seconds backupAge;
   succeeded = "postrider_backup_succeeded_seconds{run=\"created\"}";
+  proven = "postrider_backup_succeeded_seconds{run=\"drill\"}";
 in
 {
   groups = [
@@ -55,6 +64,12 @@ in
         (rule "PostriderCertificateEnds" "postrider_certificate_seconds < 14 * 86400" "1h" "critical"
           "A certificate ends within two weeks and has not been renewed; look at the acme units."
         )
+        (rule "PostriderCertificateStandsIn" "postrider_certificates_standing_in > 0" "1h" "critical"
+          "A certificate that nobody trusts is served, since none was obtained; look at `postrider certificate check`."
+        )
+        (rule "PostriderCertificateFailed" "postrider_certificate_failed > 0" "1h" "warning"
+          "A certificate cannot be read, obtained or renewed; `postrider certificate check` says why."
+        )
         (rule "PostriderCertificateHeld" "postrider_certificates_held > 0" "1d" "warning"
           "A new certificate waits for its TLSA record; `postrider certificate list` prints what to publish."
         )
@@ -82,6 +97,19 @@ in
           [
             (rule "PostriderBackupNever" "${succeeded} == 0" backupAge "critical"
               "No backup has ever succeeded; look at the timer that calls `postrider backup create`."
+            )
+          ]
+        else
+          [ ]
+      )
+      ++ (
+        if hasDrill then
+          [
+            (rule "PostriderDrillOld" "time() - ${proven} > ${seconds drillAge} and ${proven} > 0" "15m" "warning"
+              "No backup was proven for ${drillAge}; look at `systemctl status postrider-drill.timer`."
+            )
+            (rule "PostriderDrillNever" "${proven} == 0" drillAge "warning"
+              "No backup was ever proven; look at `systemctl status postrider-drill.timer`."
             )
           ]
         else

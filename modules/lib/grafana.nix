@@ -39,6 +39,11 @@ let
       targets = [ (figure "{{protocol}}" "sum by (protocol) (${of "connections_open"})") ];
     }
     {
+      title = "Mail in the last hour";
+      unit = "short";
+      targets = [ (figure "{{fate}}" (of "mail_last_hour")) ];
+    }
+    {
       title = "Queue";
       unit = "short";
       targets = [
@@ -80,10 +85,12 @@ let
       targets = [ (figure "left" (of "certificate_seconds")) ];
     }
     {
-      title = "Certificates held back or not served";
+      title = "Certificates held back, stood in for, or not served";
       unit = "short";
       targets = [
         (figure "held back" (of "certificates_held"))
+        (figure "standing in" (of "certificates_standing_in"))
+        (figure "not read or obtained" "sum(${of "certificate_failed"})")
         (figure "not served as meant" (of "certificates_not_served"))
       ];
     }

@@ -46,6 +46,11 @@ in
     matching "span" "span of time, such as \"30s\", \"5m\", \"4h\" or \"5d\""
       "([0-9]+(ms|s|m|h|d|w))+";
 
+  # Whom backups are encrypted for. A secret key, written where the public one belongs, would be in the store.
+  ageRecipient =
+    matching "ageRecipient" "recipient of age, such as \"age1…\", or public SSH key"
+      "age1[a-z0-9]+|ssh-(ed25519|rsa) .+";
+
   # The path of a file that holds a secret. A path literal would be copied into the store, which everybody on the
   # machine can read, and so would the secret itself written as a text.
   secretFile = types.externalPath // {

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use serde::Serialize;
 
@@ -18,7 +20,7 @@ pub(super) enum Certificate {
     /// List them: those that are served, and those that wait until the DNS has their keys.
     List,
     /// Ask every listener by every name which certificate it serves, and compare. Fails when one serves another than is meant,
-    /// one that has ended, or none, and while a new one is held back.
+    /// one that has ended, or none, while a new one is held back or stood in for, and while one cannot be read or obtained.
     Check {
         /// Only this name.
         name: Option<Domain>,
@@ -106,6 +108,7 @@ pub(super) async fn run(command: Certificate, context: &Context) -> Outcome {
             let rows: Vec<Row> = rows.collect();
             context.output.list(&rows);
             tell_held(context, rows.iter().map(|row| &row.state));
+            tell_troubles(rows.iter().map(|row| &row.state));
             Ok(Exit::Done)
         }
         Certificate::Check { name } => check(&config, name, context).await,
@@ -131,8 +134,10 @@ async fn check(config: &Config, name: Option<Domain>, context: &Context) -> Outc
     }
     context.output.list(&checks);
     tell_held(context, states.iter());
-    let is_held = |state: &State| state.standing == Standing::HeldBack && concerns(state, name.as_ref());
-    let amiss = checks.iter().any(|check| check.problem.is_some()) || states.iter().any(is_held);
+    let concerned = || states.iter().filter(|state| concerns(state, name.as_ref()));
+    tell_troubles(concerned());
+    let is_amiss = |state: &State| state.standing == Standing::HeldBack || state.trouble().is_some();
+    let amiss = checks.iter().any(|check| check.problem.is_some()) || concerned().any(is_amiss);
     Ok(if amiss { Exit::Failed } else { Exit::Done })
 }
 
@@ -152,6 +157,12 @@ fn tell_held<'a>(context: &Context, states: impl Iterator<Item = &'a State>) {
             told.push(record);
         }
     }
+}
+
+/// What is wrong with the certificates themselves, whatever listeners serve. Two roles may have the same ones.
+fn tell_troubles<'a>(states: impl Iterator<Item = &'a State>) {
+    let troubles: BTreeSet<String> = states.filter_map(State::trouble).collect();
+    troubles.iter().for_each(|trouble| eprintln!("postrider: {trouble}"));
 }
 
 fn days_left(until: Timestamp, now: Timestamp) -> i64 {

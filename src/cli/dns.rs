@@ -53,6 +53,12 @@ pub(super) async fn run(arguments: Dns, context: &Context) -> Outcome {
         domains.retain(|domain| *domain == only || *domain == config.hostname);
     }
     let found = if arguments.address.is_empty() { addresses_of(config).await } else { arguments.address };
+    if found.is_empty() {
+        let host = &config.hostname;
+        eprintln!(
+            "postrider: without its A, AAAA and PTR records: no address of {host} is known; give it with `--address`"
+        );
+    }
     let (wanted, unread) = wanted(config, domains, found);
     for Unread { about, because } in unread {
         eprintln!("postrider: {about} is passed over: {because}");

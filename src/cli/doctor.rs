@@ -17,6 +17,7 @@ use crate::foundations::settings::Live;
 use crate::services::doctor::{Doctor, Finding, Guarded, Health, Shut, Volume};
 use crate::services::outbound::{Outbound, OutboundParts, Roots, TcpConnector};
 use crate::services::probe::Prober;
+use crate::storage::directory;
 
 /// Find out what keeps mail from coming, going and being believed, and what to do about it.
 #[derive(Debug, clap::Args)]
@@ -45,6 +46,11 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let accounts = context.accounts().await?;
     let config = &accounts.config;
     let mut domains = dns::domains(&accounts).await?;
+    if let Some(unknown) =
+        arguments.domain.iter().find(|domain| !domains.contains(domain) && **domain != config.hostname)
+    {
+        return Err(directory::Error::NoDomain(unknown.clone()).into());
+    }
     if !arguments.domain.is_empty() {
         domains.retain(|domain| arguments.domain.contains(domain) || *domain == config.hostname);
     }

@@ -1,5 +1,7 @@
 //! What no room can check alone.
 
+mod backups;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -163,6 +165,7 @@ pub(super) fn check_rooms(config: &Config, places: &Places<'_>, problems: &mut P
     check_listeners(config, places, problems);
     check_acme(config, places, problems);
     check_cluster(config, places, problems);
+    backups::check_backups(config, places, problems);
     for n in 1..=config.tls.certificates.len() {
         for part in ["cert", "key"] {
             let key = format!("tls.certificates.{n}.{part}");

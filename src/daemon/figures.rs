@@ -9,14 +9,23 @@ use crate::foundations::event::EventKind;
 use crate::protocols::metrics::{Figure, FigureKind, Gather, Readiness, Room, Sample};
 use crate::services::backup::{Run, last_runs};
 use crate::services::certificates::{Standing, State};
-use crate::services::served::Inspection;
+use crate::services::overview::{Flow, flows};
+use crate::services::served::{Inspection, Report};
 use crate::storage::cluster::{Node, Nodes};
 
 /// The figures' room: where they come from in this process.
 pub(super) fn room(parts: &Arc<Parts>) -> Room {
     Room {
         http: parts.lives.http.clone(),
-        sources: vec![processes(parts), rises(parts), stored(parts), backups(parts), certificates(parts), nodes(parts)],
+        sources: vec![
+            processes(parts),
+            rises(parts),
+            stored(parts),
+            flow(parts),
+            backups(parts),
+            certificates(parts),
+            nodes(parts),
+        ],
         readiness: readiness(parts),
     }
 }
@@ -184,6 +193,38 @@ fn rises(parts: &Arc<Parts>) -> Gather {
     })
 }
 
+/// What became of mail, as the monitoring page counts it.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn flow(parts: &Arc<Parts>) -> Gather {
+    let (journal, clock) = (parts.journal.clone(), Arc::clone(&parts.clock));
+    Arc::new(move || {
+        let (journal, clock) = (journal.clone(), Arc::clone(&clock));
+        Box::pin(async move {
+            let counts = match journal.counted(flows::KINDS, clock.now() - HOUR, HOUR).await {
+                Ok(counts) => counts,
+                Err(error) => {
+                    log::warn!(error:% = error; "Mail cannot be counted for the figures");
+                    return Vec::new();
+                }
+            };
+            let flow = Flow::of(&counts);
+            let fates = [
+                ("received", flow.received),
+                ("delivered", flow.delivered),
+                ("relayed", flow.relayed),
+                ("deferred", flow.deferred),
+                ("failed", flow.failed),
+                ("refused", flow.refused),
+                ("junk", flow.junk),
+                ("spam", flow.spam),
+            ];
+            let values = fates.map(|(fate, number)| (fate.to_owned(), number as f64));
+            let help = "What became of mail in the last hour";
+            vec![Figure::labelled("mail_last_hour", help, FigureKind::Gauge, "fate", values)]
+        })
+    })
+}
+
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The nodes, where there are several.
@@ -301,7 +342,10 @@ fn certificates(parts: &Arc<Parts>) -> Gather {
             let states = || reports.iter().flat_map(|report| &report.certificates);
             let waiting = |state: &&State| state.standing == Standing::HeldBack;
             let problems = reports.iter().filter_map(|report| report.inspection.as_ref()).map(Inspection::problems);
-            let earliest = states().filter(|state| !waiting(state)).map(|state| state.not_after).min();
+            let stands_in = |state: &&State| state.standing == Standing::StandingIn;
+            // That one which nobody trusts is valid for long comforts nobody.
+            let trusted = states().filter(|state| !waiting(state) && !stands_in(state));
+            let earliest = trusted.map(|state| state.not_after).min();
             let mut figures = vec![
                 Figure::gauge(
                     "certificates_held",
@@ -313,6 +357,12 @@ fn certificates(parts: &Arc<Parts>) -> Gather {
                     "Listeners and names that did not serve the certificate meant, at the last check",
                     problems.sum::<usize>() as f64,
                 ),
+                Figure::gauge(
+                    "certificates_standing_in",
+                    "Certificates that nobody trusts, served until others have been obtained",
+                    states().filter(stands_in).count() as f64,
+                ),
+                failed(&reports),
             ];
             figures.extend(earliest.map(|end| {
                 let left = end.since(now).as_secs_f64();
@@ -321,6 +371,26 @@ fn certificates(parts: &Arc<Parts>) -> Gather {
             figures
         })
     })
+}
+
+/// Each certificate in force with 1 when the one meant to be there could not be read or obtained, so that a rule sees the
+/// change.
+fn failed(reports: &[Report]) -> Figure {
+    let sample = |report: &Report, state: &State| Sample {
+        labels: vec![
+            ("certificate", state.names.join(" ")),
+            ("file", state.file.clone()),
+            ("role", report.roles.clone()),
+        ],
+        value: f64::from(u8::from(state.problem.is_some())),
+    };
+    let in_force = |report: &Report| {
+        let states = report.certificates.iter().filter(|state| state.standing != Standing::HeldBack);
+        states.map(|state| sample(report, state)).collect::<Vec<_>>()
+    };
+    let samples = reports.iter().flat_map(in_force).collect();
+    let help = "1 for a certificate whose file cannot be used, or that could not be obtained or renewed";
+    Figure { name: "certificate_failed", help, kind: FigureKind::Gauge, samples }
 }
 
 /// Runs that an administrator should have on a timer.

@@ -97,10 +97,7 @@ async fn reload(daemon: &Daemon, source: &Source) -> Result<(), String> {
             let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             event.with("result", "loaded").with("milliseconds", took)
         }
-        Err(error) => {
-            log::error!(error = error.as_str(); "The configuration cannot be loaded; the old one stays in force");
-            event.with("result", "kept-old").with("error", error.as_str())
-        }
+        Err(error) => event.with("result", "kept-old").with("problem", error.as_str()),
     };
     daemon.parts().journal.record(event);
     notify(&[NotifyState::Ready, NotifyState::Status(&status(daemon))]);

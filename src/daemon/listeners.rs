@@ -1,6 +1,7 @@
 use std::io;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Roles};
@@ -17,6 +18,8 @@ pub struct Listening {
     pub bind: Bind,
     /// What has happened there.
     pub counters: Arc<Counters>,
+    /// From where a PROXY header is wanted there.
+    pub proxies: Vec<IpNet>,
 }
 
 /// A place where the server should listen and does not: systemd has passed other sockets and not this one, and the process
@@ -97,8 +100,12 @@ pub(super) fn bind(
                 Err(error) => return Err(failed(error)),
             };
             for listener in listeners {
-                let listening =
-                    Listening { protocol, bind: listener.local().map_err(failed)?, counters: listener.counters() };
+                let listening = Listening {
+                    protocol,
+                    bind: listener.local().map_err(failed)?,
+                    counters: listener.counters(),
+                    proxies: settings.proxies.clone(),
+                };
                 bound.push(Bound { listening, listener });
             }
         }

@@ -1,5 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+use ipnet::IpNet;
+
 use super::{Listening, Roles};
 use crate::config::{Config, Protocol, Role};
 use crate::foundations::net::Bind;
@@ -33,7 +35,7 @@ fn has_network() -> bool {
 }
 
 fn own_probes(listening: &[Listening]) -> Vec<Probe> {
-    listening.iter().filter_map(|place| probe(place.protocol, place.bind.clone())).collect()
+    listening.iter().filter_map(|place| probe(place.protocol, place.bind.clone(), &place.proxies)).collect()
 }
 
 fn probes_elsewhere<'a>(
@@ -45,13 +47,15 @@ fn probes_elsewhere<'a>(
         .listener
         .iter()
         .filter(|listener| listening.is_empty() || !roles.has(listener.role()))
-        .flat_map(|listener| listener.bind.iter().map(|bind| (listener.protocol, bind.clone())))
+        .flat_map(|listener| listener.bind.iter().map(move |bind| (listener, bind.clone())))
         // Whoever may open it can put mail into mailboxes, and that is not for a process that only looks.
-        .filter(|(protocol, bind)| *protocol != Protocol::Lmtp || !matches!(bind, Bind::Unix(_)) || roles.may_change())
-        .filter_map(|(protocol, bind)| probe(protocol, bind))
+        .filter(|(listener, bind)| {
+            listener.protocol != Protocol::Lmtp || !matches!(bind, Bind::Unix(_)) || roles.may_change()
+        })
+        .filter_map(|(listener, bind)| probe(listener.protocol, bind, &listener.proxies))
 }
 
-fn probe(protocol: Protocol, bind: Bind) -> Option<Probe> {
+fn probe(protocol: Protocol, bind: Bind, proxies: &[IpNet]) -> Option<Probe> {
     let target = match bind {
         Bind::Tcp(address) => Target::Tcp(reachable(address)),
         Bind::Unix(path) => Target::Unix(path),
@@ -59,7 +63,7 @@ fn probe(protocol: Protocol, bind: Bind) -> Option<Probe> {
         Bind::Systemd(_) => return None,
     };
     let (speech, encryption) = manner(protocol)?;
-    Some(Probe { protocol: protocol.word(), target, speech, encryption })
+    Some(Probe { protocol: protocol.word(), target, speech, encryption, proxies: proxies.to_vec() })
 }
 
 /// How a listener is spoken to; `None` for the page itself, which is seen to work.

@@ -23,6 +23,14 @@
       };
       shell =
         (also { services.postrider.backup = remote; }).services.postrider.settings.backup.remote_shell;
+      bucket = {
+        remote = "s3://mail-backups/mx1";
+        s3 = {
+          endpoint = "https://s3.example.com";
+          secretKeyFile = "/run/secrets/backup-s3";
+        };
+      };
+      inBucket = (also { services.postrider.backup = bucket; }).services.postrider.settings.backup;
       directory = offsite { remote = "/mnt/vault/postrider"; };
     in
     [
@@ -30,6 +38,8 @@
       (lib.hasInfix "-o IdentityFile=\${CREDENTIALS_DIRECTORY}/backup-remote-key" shell)
       (lib.elem "backup-remote-key:/run/secrets/backup-ssh-key" (offsite remote).LoadCredential)
       (lib.elem "dashboard-password:/run/secrets/page" (offsite remote).LoadCredential)
+      (lib.elem "backup-s3:/run/secrets/backup-s3" (offsite bucket).LoadCredential)
+      (inBucket.s3.secret_key_file == "credential:backup-s3")
       (!(offsite remote).PrivateNetwork)
       directory.PrivateNetwork
       (lib.elem "/mnt/vault/postrider" directory.ReadWritePaths)

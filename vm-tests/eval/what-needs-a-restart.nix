@@ -27,7 +27,7 @@
         };
       })
       (!restarts { settings.server.log_level = "debug"; })
-      (!restarts { settings.smtp.max_message_size = "10M"; })
+      (!restarts { settings.smtp.message_size = "10M"; })
       (!restarts { domains."example.test".users.bob = { }; })
     ];
 }

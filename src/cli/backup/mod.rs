@@ -9,6 +9,7 @@ mod restore;
 mod scratch;
 mod source;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -147,6 +148,24 @@ impl Place<'_> {
         Ok(Arc::new(repository))
     }
 
+    /// Refuses a directory that what backups are made of lies in, or that lies in it.
+    fn keep_apart(&self, path: &Path) -> Result<(), backup::Error> {
+        for (other, what) in self.saved() {
+            if backup::overlap(path, other) {
+                return Err(backup::Error::Overlap { path: path.to_owned(), other: other.to_owned(), what });
+            }
+        }
+        Ok(())
+    }
+
+    /// What is saved, and what it is to the server.
+    fn saved(&self) -> [(&Path, &'static str); 2] {
+        [
+            (&self.config.storage.mail_root, "where the server's mail is"),
+            (&self.config.spool.directory, "where the server's queue is"),
+        ]
+    }
+
     fn output(&self) -> Output {
         self.context.output
     }
@@ -197,6 +216,9 @@ struct Create {
 }
 
 async fn create(place: &Place<'_>, how: Create) -> Outcome {
+    if let Destination::Directory(path) = &place.settings.destination {
+        place.keep_apart(path)?;
+    }
     let begun = place.clock.now();
     let accounts = place.context.accounts().await?;
     let result = match how.new {
@@ -443,6 +465,16 @@ async fn copy(place: &Place<'_>, remote: Option<Remote>, way: Way) -> Outcome {
         }
         None => place.settings.remote.parse()?,
     };
+    if let Some(directory) = remote.directory() {
+        let directory = std::path::absolute(directory)?;
+        place.keep_apart(&directory)?;
+        if let Destination::Directory(path) = &place.settings.destination
+            && backup::overlap(&directory, path)
+        {
+            let (path, other) = (directory, path.clone());
+            return Err(backup::Error::Overlap { path, other, what: "of which it would be the copy" }.into());
+        }
+    }
     // Nothing is removed while it is copied.
     let locked = match way {
         Way::There => Some(place.open(Access::Read).await?),

@@ -15,8 +15,8 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
 use crate::services::backup::{
-    self, Access, AccountRestored, Progress, QueueFate, Repository, Restored, Selection, Snapshot, SnapshotId,
-    missing_accounts, restore_accounts, restore_files, restore_mail, restore_missing_accounts,
+    self, Access, AccountRestored, Destination, Progress, QueueFate, Repository, Restored, Selection, Snapshot,
+    SnapshotId, missing_accounts, restore_accounts, restore_files, restore_mail, restore_missing_accounts,
     restore_missing_calendars, saved_accounts,
 };
 use crate::storage::database::{Database, DatabaseUrl};
@@ -144,6 +144,7 @@ pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
     let told = match &arguments.to {
         Some(directory) => {
             let directory = std::path::absolute(directory)?;
+            keep_out(&directory, place)?;
             files::create_directory(&directory, 0o700)?;
             begin_in(&directory, &snapshot)?;
             into_directory(&work, selection, &directory, arguments.queue, arguments.identity.as_deref()).await?
@@ -156,6 +157,21 @@ pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
         0 => Exit::Exists,
         _ => Exit::Damaged,
     })
+}
+
+/// Refuses a directory of the server that runs, where what is restored would be domains and mail, and one of the backups.
+fn keep_out(directory: &Path, place: &Place<'_>) -> Result<(), backup::Error> {
+    let repository = match &place.settings.destination {
+        Destination::Directory(path) => Some((path.as_path(), "where the backups are")),
+        Destination::Bucket(_) => None,
+    };
+    let within = place.saved().into_iter().chain(repository).find(|(other, _)| backup::lies_in(directory, other));
+    match within {
+        Some((other, what)) => {
+            Err(backup::Error::Overlap { path: directory.to_owned(), other: other.to_owned(), what })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Names the file in a directory that says which backup was restored there.

@@ -29,6 +29,6 @@ pub use inherited::Inherited;
 pub use judged::{CertificateJudge, Judged, Shown};
 pub use link::{Link, Lost};
 pub use listener::{Counters, Listener, ListenerOptions, UnixAccess};
-pub use proxy::{InvalidProxyHeader, ProxyHeader};
+pub use proxy::{InvalidProxyHeader, LOCAL_HEADER, ProxyHeader};
 pub use stream::Stream;
 pub use tls::{TlsContext, TlsSetup};

@@ -25,6 +25,8 @@ pub enum ProxyHeader {
 pub struct InvalidProxyHeader(&'static str);
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+/// What a proxy sends that speaks for itself: version 2, command LOCAL, no addresses.
+pub const LOCAL_HEADER: [u8; 16] = *b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 /// Longest version 1 line with its CRLF.
 const LONGEST_LINE: usize = 107;
 /// Most octets of addresses and extensions taken in version 2.
@@ -150,6 +152,7 @@ mod tests {
             (b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n".to_vec(), ProxyHeader::Local),
             (binary_header(0x21, 0x11, &v4_block), v4),
             (binary_header(0x21, 0x21, &v6_block), v6),
+            (LOCAL_HEADER.to_vec(), ProxyHeader::Local),
             (binary_header(0x20, 0, &[]), ProxyHeader::Local),
             (binary_header(0x21, 0, &[]), ProxyHeader::Local),
         ] {

@@ -100,6 +100,16 @@ pub enum Error {
          that are gone, and `--to` restores everything into a directory"
     )]
     AccountsThere,
+    /// Two directories that must be apart are not.
+    #[error("`{}` is not apart from `{}`, {what}: name another directory", path.display(), other.display())]
+    Overlap {
+        /// What was asked for.
+        path: PathBuf,
+        /// What is there already.
+        other: PathBuf,
+        /// What it is for.
+        what: &'static str,
+    },
     /// A setting forbids it.
     #[error("`backup.append_only` is set: nothing is removed from `{}`", .0.display())]
     AppendOnly(PathBuf),
@@ -146,7 +156,11 @@ impl Error {
             Self::Exists { .. } | Self::AccountsThere => Kind::Exists,
             Self::Busy(_) | Self::Program { .. } | Self::Interrupted(_) => Kind::Temporary,
             Self::Damaged { .. } | Self::Missing(_) => Kind::Corrupt,
-            Self::NotRepository(_) | Self::Format { .. } | Self::AppendOnly(_) | Self::Table { .. } => Kind::Invalid,
+            Self::Overlap { .. }
+            | Self::NotRepository(_)
+            | Self::Format { .. }
+            | Self::AppendOnly(_)
+            | Self::Table { .. } => Kind::Invalid,
         }
     }
 }

@@ -29,6 +29,18 @@ pub enum Remote {
 )]
 pub struct InvalidRemote(String);
 
+impl Remote {
+    /// The directory of this machine, if it is one; as for `rsync`, a colon before the first slash ends a host's name.
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::Rsync(place) if place.split('/').next().is_some_and(|first| !first.contains(':')) => {
+                Some(Path::new(place))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl std::str::FromStr for Remote {
     type Err = InvalidRemote;
     fn from_str(text: &str) -> Result<Self, InvalidRemote> {

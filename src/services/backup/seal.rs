@@ -23,6 +23,14 @@ pub struct Seal {
     before: HashMap<String, FileRecord>,
 }
 
+/// Whether the text is of a kind that `age` encrypts for: a key's public half, of `age` or of SSH. A secret key is none, and
+/// must not become an argument of a program, which others can see, nor part of what is said about it.
+pub fn is_recipient(text: &str) -> bool {
+    let is_plain = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let is_ssh = ["ssh-ed25519 ", "ssh-rsa "].iter().any(|kind| text.starts_with(kind));
+    is_ssh || text.strip_prefix("age1").is_some_and(is_plain)
+}
+
 /// Largest file that is encrypted.
 const LARGEST: u64 = 16 << 20;
 
@@ -41,6 +49,10 @@ impl Seal {
     pub fn file(&self, run: &Run, path: &Path, block: &mut Block<'_>) -> Result<Option<FileRecord>, Error> {
         if self.recipients.is_empty() {
             return run.file(Path::new("/"), path, block);
+        }
+        if !self.recipients.iter().all(|recipient| is_recipient(recipient)) {
+            let because = "one of `backup.age_recipients` is no recipient: `age1…` or a public SSH key is wanted";
+            return Err(Error::Program { program: "age", because: because.to_owned() });
         }
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
@@ -91,4 +103,21 @@ fn age(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Error> {
         return Ok(output.stdout);
     }
     Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_key_is_no_recipient() {
+        for text in ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudjx5u9s0a4xyz", "ssh-ed25519 AAAAC3Nz a@b"] {
+            assert!(is_recipient(text), "{text}");
+        }
+        for text in
+            ["AGE-SECRET-KEY-1QQQ", "age1", "age1 x", "nonsense", "-o", "", "-----BEGIN OPENSSH PRIVATE KEY-----"]
+        {
+            assert!(!is_recipient(text), "{text}");
+        }
+    }
 }

@@ -7,7 +7,7 @@
 //! a copy of it is kept over a restart. A new one is tried in memory before anybody sees it.
 //!
 //! Promises: only TLS 1.2 and 1.3 with rustls' modern suites; a certificate that cannot be used never replaces one that
-//! can (the old ones stay, an event of kind `certificate` and an error line say why); connections that exist are not
+//! can (the old ones stay; an event of kind `certificate`, an error line and [`State::problem`] say why); connections that exist are not
 //! disturbed. Called by `daemon`, and by `config` for its checks. One reload waits for the
 //! other; files are read on the blocking pool.
 
@@ -22,6 +22,7 @@ mod serve;
 mod settings;
 mod state;
 mod tlsa;
+mod troubles;
 
 pub use error::Error;
 pub use load::{Loaded, load, public_key_digest};

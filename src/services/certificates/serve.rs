@@ -12,6 +12,7 @@ use super::exchange::{Decision, Waited, decide, unfit};
 use super::held::{self, Held};
 use super::load::{ACME_TLS, BySni, Table, stand_in};
 use super::rehearsal::rehearse;
+use super::troubles::Troubles;
 use super::{CertificateFiles, Error, Loaded, State, TlsSettings, TlsVersion, load, tlsa};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, Timestamp};
@@ -46,6 +47,7 @@ pub struct Certificates {
     by_name: Arc<BySni>,
     loaded: ArcSwap<Vec<Loaded>>,
     held: ArcSwap<Vec<Held>>,
+    troubles: Troubles,
     /// One reload after the other.
     reloading: Mutex<()>,
     changes: watch::Sender<u64>,
@@ -75,6 +77,7 @@ impl Certificates {
             by_name,
             loaded: ArcSwap::from_pointee(loaded),
             held: ArcSwap::from_pointee(held),
+            troubles: Troubles::default(),
             reloading: Mutex::new(()),
             changes: watch::Sender::new(0),
             context,
@@ -117,7 +120,13 @@ impl Certificates {
     /// All of them, those that wait after those that are served.
     pub fn states(&self) -> Vec<State> {
         let (loaded, held) = (self.loaded.load(), self.held.load());
-        loaded.iter().map(State::of).chain(held.iter().map(Held::state)).collect()
+        let in_force = |one: &Loaded| State { problem: self.troubles.of(&one.file), ..State::of(one) };
+        loaded.iter().map(in_force).chain(held.iter().map(Held::state)).collect()
+    }
+
+    /// Notes what came of asking an authority for the certificate of a file: why it gave none, or that it gave one.
+    pub(super) fn note_obtaining(&self, file: &Path, problem: Option<&str>) {
+        self.troubles.obtained(file, problem);
     }
 
     /// The fingerprints of the certificates that clients should see when they ask for a name.
@@ -148,13 +157,14 @@ impl Certificates {
             Ok(candidates) => {
                 let (loaded, held) = self.choose(candidates, &settings, now).await;
                 self.put_in_force(&settings, loaded, held);
+                self.troubles.loaded(&[], &settings, &[]);
                 Ok(())
             }
             Err(errors) => {
+                self.troubles.loaded(&errors, &settings, &self.loaded.load());
                 for error in &errors {
-                    log::error!(error:% = error; "A certificate cannot be used; the old ones stay in use");
                     let event = Event::new(self.clock.now(), EventKind::Certificate);
-                    self.journal.record(event.with("result", "kept-old").with("error", error.to_string()));
+                    self.journal.record(event.with("result", "kept-old").with("problem", error.to_string()));
                 }
                 Err(errors)
             }

@@ -49,6 +49,9 @@ pub struct State {
     pub held_since: Option<Timestamp>,
     /// The records to publish, as in a zone file, for one that is held back.
     pub publish: Vec<String>,
+    /// Why it is not another by now: the file cannot be used, or the authority gave none.
+    #[serde(default)]
+    pub problem: Option<String>,
 }
 
 impl State {
@@ -65,6 +68,23 @@ impl State {
             public_key: certificate.public_key(),
             held_since: None,
             publish: Vec::new(),
+            problem: None,
+        }
+    }
+
+    /// What clients have to suffer by it, or soon will, in words; `None` when all is well. One that is held back is not
+    /// amiss: the old one goes on, and is another state.
+    pub fn trouble(&self) -> Option<String> {
+        let names = self.names.join(", ");
+        match (self.standing, &self.problem) {
+            (Standing::StandingIn, None) => {
+                Some(format!("a certificate that nobody trusts stands in for {names} until one is obtained"))
+            }
+            (Standing::StandingIn, Some(problem)) => {
+                Some(format!("a certificate that nobody trusts stands in for {names}: {problem}"))
+            }
+            (_, Some(problem)) => Some(format!("the certificate for {names} is still the old one: {problem}")),
+            (_, None) => None,
         }
     }
 }

@@ -69,9 +69,20 @@ async fn listed(doctor: &Doctor<'_>, address: IpAddr) -> Vec<Finding> {
     let mut findings = Vec::new();
     for list in lists {
         let hits = dns_lists::ask(doctor.resolver, std::slice::from_ref(list), Some(address), &[]).await;
-        findings.push(match hits.first() {
-            None => Finding::well("dns-list", address.to_string(), format!("not listed by {}", list.zone)),
-            Some(_) => Finding::ill(
+        let silence = match hits.first() {
+            None => dns_lists::silence(doctor.resolver, list, address).await,
+            Some(_) => None,
+        };
+        findings.push(match (hits.first(), silence) {
+            (None, None) => Finding::well("dns-list", address.to_string(), format!("not listed by {}", list.zone)),
+            (None, Some(because)) => Finding::ill(
+                "dns-list",
+                address.to_string(),
+                Health::Unknown,
+                format!("{} does not say whether it lists this: {because}", list.zone),
+                "Ask the list through a name server of your own.",
+            ),
+            (Some(_), _) => Finding::ill(
                 "dns-list",
                 address.to_string(),
                 Health::Wrong,

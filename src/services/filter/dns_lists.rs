@@ -46,17 +46,34 @@ pub async fn ask(
     signals
 }
 
+/// Why a list that gives no hit for a client tells nothing about it; `None` when it has answered.
+pub async fn silence(resolver: &dyn Resolver, list: &DnsListSettings, client: IpAddr) -> Option<String> {
+    if !is_public(client) {
+        return None;
+    }
+    match resolver.a(&format!("{}.{}", reversed(client), list.zone.trim_matches('.'))).await {
+        Ok(answer) => answer.records.iter().find(|answer| is_refusal(**answer)).map(|answer| {
+            format!("it refuses to answer ({answer}), as lists do for public resolvers and for too many questions")
+        }),
+        Err(error) if error.is_absence() => None,
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// 127.255.255.0/24 means that the list refuses to answer us (too many questions, a public resolver).
+fn is_refusal(answer: Ipv4Addr) -> bool {
+    answer.octets().starts_with(&[127, 255, 255])
+}
+
 /// What the answers of a list weigh together; `None` when they are no hit.
 fn weigh(list: &DnsListSettings, answers: &[Ipv4Addr]) -> Option<f64> {
     let mut heaviest: Option<f64> = None;
     for answer in answers {
-        let [a, b, c, _] = answer.octets();
-        // Answers outside 127.0.0.0/8 come from a zone that was given up or a resolver that lies; 127.255.255.0/24 means
-        // that the list refuses to answer us (too many questions, a public resolver).
-        if a != 127 {
+        // Answers outside 127.0.0.0/8 come from a zone that was given up or a resolver that lies.
+        if !answer.is_loopback() {
             continue;
         }
-        if (b, c) == (255, 255) {
+        if is_refusal(*answer) {
             log::warn!(zone:% = list.zone, answer:% = answer; "filter: the DNS list refuses to answer; ask it through a name server of your own");
             continue;
         }

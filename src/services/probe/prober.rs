@@ -1,17 +1,20 @@
 //! Trying listeners.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use ipnet::IpNet;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -19,7 +22,8 @@ use tokio_rustls::TlsConnector;
 use super::certificate::{Served, Witness};
 use super::conversation::{Conversation, Io};
 use crate::foundations::address::Domain;
-use crate::foundations::net::Judged;
+use crate::foundations::mail::Peer;
+use crate::foundations::net::{Judged, LOCAL_HEADER};
 
 /// What is spoken on a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +88,8 @@ pub struct Probe {
     pub speech: Speech,
     /// How it encrypts.
     pub encryption: Encryption,
+    /// From where it wants a PROXY header.
+    pub proxies: Vec<IpNet>,
 }
 
 /// How a listener has answered.
@@ -153,7 +159,9 @@ impl Prober {
 
     async fn talk(&self, probe: &Probe, witness: &Arc<Judged<Witness>>) -> Result<(), String> {
         let stream: Box<dyn Io> = match &probe.target {
-            Target::Tcp(address) => Box::new(TcpStream::connect(address).await.map_err(|error| error.to_string())?),
+            Target::Tcp(address) => {
+                Box::new(connect(*address, &probe.proxies).await.map_err(|error| error.to_string())?)
+            }
             Target::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(|error| error.to_string())?),
         };
         let mut talk = match probe.encryption {
@@ -188,4 +196,14 @@ impl Prober {
         let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
         connected.map(|stream| Box::new(stream) as Box<dyn Io>).map_err(|error| format!("TLS failed: {error}"))
     }
+}
+
+/// Connects, and says as a proxy does for its health checks that nobody else is spoken for, where the listener takes this
+/// machine for a proxy.
+async fn connect(address: SocketAddr, proxies: &[IpNet]) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address).await?;
+    if Peer::Tcp(stream.local_addr()?).is_in(proxies) {
+        stream.write_all(&LOCAL_HEADER).await?;
+    }
+    Ok(stream)
 }

@@ -63,8 +63,9 @@ pub fn sentence(event: &Event) -> String {
         EventKind::SendingRise => format!("{subject} sends much more than usual"),
         EventKind::SigningKey => format!("A signing key of {subject}"),
         EventKind::Expunged => format!("Messages of {subject} were expunged by a client"),
-        EventKind::Certificate => "Certificates".to_owned(),
-        EventKind::Configuration => "Configuration".to_owned(),
+        EventKind::Certificate => of_certificates(event),
+        EventKind::Configuration if text("result") == "loaded" => "The configuration was loaded again".to_owned(),
+        EventKind::Configuration => "The configuration cannot be loaded; the old one stays in force".to_owned(),
         EventKind::Backup => format!("Backups: {}, {}", text("what"), text("result")),
         EventKind::Cluster => format!("The node {subject} of the cluster: lease {}", text("what")),
         EventKind::Lifecycle if event.details.contains_key("events_dropped") => {
@@ -85,16 +86,39 @@ pub fn sentence(event: &Event) -> String {
     out.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// What a Sieve script has done, in plain words.
-fn by_script(event: &Event, subject: &str) -> String {
+/// What has become of certificates, in plain words.
+fn of_certificates(event: &Event) -> String {
     let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
-    let to = match event.details.get("to") {
+    let names = listed(event, "names");
+    match text("result") {
+        "loaded" => format!("A certificate for {names} is served, valid until {}", text("until")),
+        "standing-in" => format!("A certificate that nobody trusts stands in for {names} until one is obtained"),
+        "obtained" => format!("A certificate for {names} was obtained, valid until {}", text("until")),
+        "not-obtained" => format!("No certificate for {names} could be obtained"),
+        "kept-old" => "A certificate cannot be used; the old ones stay in use".to_owned(),
+        "held-back" => "A certificate waits for its TLSA record".to_owned(),
+        "taken-unpublished" => "A certificate is served that the DNS does not vouch for".to_owned(),
+        "served" => format!("Every listener serves the certificates that are meant, by the names {names}"),
+        "not-served" => "A listener does not serve the certificate that is meant".to_owned(),
+        other => format!("Certificates: {other}"),
+    }
+}
+
+/// A detail that is one text or several, with commas.
+fn listed(event: &Event, name: &str) -> String {
+    match event.details.get(name) {
         Some(serde_json::Value::Array(list)) => {
             list.iter().filter_map(|one| one.as_str()).collect::<Vec<_>>().join(", ")
         }
         Some(one) => one.as_str().unwrap_or_default().to_owned(),
         None => String::new(),
-    };
+    }
+}
+
+/// What a Sieve script has done, in plain words.
+fn by_script(event: &Event, subject: &str) -> String {
+    let text = |name: &str| event.details.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+    let to = listed(event, "to");
     let mut out = match text("action") {
         "fileinto" => format!("Filed by Sieve for {subject} in {}", text("folder")),
         "keep" => format!("Kept by Sieve for {subject} in {}", text("folder")),
@@ -182,5 +206,25 @@ mod tests {
         );
         let every = EventKind::ALL.iter().map(|kind| sentence(&Event::new(Timestamp::EPOCH, *kind)));
         assert!(every.into_iter().all(|text| !text.is_empty()));
+    }
+
+    #[test]
+    fn a_certificate_or_configuration_that_cannot_be_used_is_an_error_with_its_reason() {
+        let told = |kind, result: &str| {
+            let event = Event::new(Timestamp::EPOCH, kind).with("result", result).with("names", vec!["mail.a.test"]);
+            let event = event.with("problem", "`/k.pem` is damaged");
+            (level(&event), sentence(&event))
+        };
+        for (kind, result, words) in [
+            (EventKind::Certificate, "kept-old", "A certificate cannot be used; the old ones stay in use"),
+            (EventKind::Certificate, "not-obtained", "No certificate for mail.a.test could be obtained"),
+            (EventKind::Configuration, "kept-old", "The configuration cannot be loaded; the old one stays in force"),
+        ] {
+            assert_eq!(told(kind, result), (Level::Error, format!("{words}: `/k.pem` is damaged")));
+        }
+        let loaded = Event::new(Timestamp::EPOCH, EventKind::Certificate).with("result", "loaded");
+        let loaded = loaded.with("names", vec!["a.test", "b.test"]).with("until", "2027-01-01");
+        assert_eq!(level(&loaded), Level::Info);
+        assert_eq!(sentence(&loaded), "A certificate for a.test, b.test is served, valid until 2027-01-01");
     }
 }

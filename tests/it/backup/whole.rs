@@ -180,3 +180,28 @@ async fn a_backup_is_whole_while_mail_flows() {
     }
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_saved_restored_and_copied_is_kept_apart() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    done(&host, &["create"]).await;
+    let text = |path: &Path| path.display().to_string();
+    let mail = text(&host.mail_root());
+    let (inside, spool) = (format!("{mail}/example.test/backups"), text(&host.directory().join("spool")));
+    let own = text(destination.path());
+    for arguments in [
+        ["restore", "--to", &mail],
+        ["restore", "--to", &spool],
+        ["restore", "--to", &own],
+        ["create", "--destination", &inside],
+        ["push", "--remote", &own],
+        ["push", "--remote", &inside],
+    ] {
+        let (said, code) = backup(&host, &arguments).await;
+        assert_eq!(code, 1, "{arguments:?}: {said}");
+        assert!(said["error"].as_str().unwrap().contains("is not apart from"), "{arguments:?}: {said}");
+    }
+    assert!(!Path::new(&inside).exists() && !Path::new(&mail).join("files").exists());
+    host.stop().await;
+}

@@ -140,3 +140,18 @@ fn files_that_other_roles_read_are_missed_by_who_asks() {
         assert!(found.starts_with(wanted), "{found} is not {wanted}");
     }
 }
+
+/// The example of `services.postrider.settings` in the NixOS module, as it would stand in the file.
+#[test]
+fn the_example_of_the_modules_settings_has_keys_that_exist() {
+    let module = fs::read_to_string(root().join("modules/service.nix")).unwrap();
+    let (_, option) = module.split_once("    settings = mkOption {").unwrap();
+    let (_, example) = option.split_once("example = literalExpression ''{ ").unwrap();
+    let (example, _) = example.split_once("; }''").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("postrider.toml");
+    let listener = "[[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\n";
+    let text = format!("hostname = \"mail.example.test\"\n{}\n{listener}", example.replace("; ", "\n"));
+    fs::write(&path, text).unwrap();
+    load(&path, Checks::Syntax, None).unwrap_or_else(|error| panic!("{example}: {error}"));
+}

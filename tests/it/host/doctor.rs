@@ -156,6 +156,15 @@ async fn tells_what_is_well_and_what_is_not() {
         assert_eq!(found[check], health, "{check}: {said}");
     }
     assert!(said.contains("Ask your provider to set the PTR record of 198.51.100.7 to mail.example.test"), "{said}");
+    let refusing = "mail.example.test A 198.51.100.7\n7.100.51.198.bl.test A 127.255.255.254";
+    let (_, found, said) = patient.examined(refusing).await;
+    assert_eq!(found["dns-list"], "unknown", "a list that refuses has not cleared anybody: {said}");
+    let nothing = NameServer::start("unrelated.test A 192.0.2.1").await;
+    let printed = cli::output(&patient.configuration(&nothing), &["dns"], "").await;
+    let said = String::from_utf8_lossy(&printed.stderr);
+    assert!(said.contains("no address of mail.example.test is known; give it with `--address`"), "{said}");
+    let (said, code) = cli::run(&patient.host.config(), &["doctor", "--no-ports", "--domain", "nope.test"], "").await;
+    assert_eq!(code, 4, "{said}");
     let (_, found, said) = patient.examined("unrelated.test A 192.0.2.1").await;
     for check in ["address", "mx", "dkim"] {
         assert_eq!(found[check], "wrong", "{check}: {said}");

@@ -86,9 +86,34 @@ async fn a_new_certificate_is_served_by_every_listener_and_disturbs_nobody() {
         (code, text(&listed[0], "standing"), text(&listed[0], "public_key")),
         (0, "in-force".to_owned(), new.public_key())
     );
+    assert!(text(&listed[0], "problem").contains("both.pem"), "{listed}");
+    assert_eq!(run(&host.config(), &["certificate", "check", NAME], "").await.1, 1, "the new one cannot be used");
+    let metrics = super::pages::get(&host, Protocol::Metrics, "/metrics").await;
+    let failed = |line: &&str| line.starts_with("postrider_certificate_failed{") && line.ends_with(" 1.0");
+    assert!(metrics.lines().any(|line| failed(&line)), "{metrics}");
+    replace(directory.path());
+    for _ in 0..2 {
+        host.clock().advance(Duration::from_secs(5));
+        let _ = host.parts().certificates.reload().await;
+    }
+    assert_eq!(host.parts().certificates.states()[0].problem, None, "one that can be used ends the trouble");
     assert_eq!(run(&host.config(), &["certificate", "check", "other.test"], "").await.1, 4);
     let (refused, code) = run(&host.config(), &["certificate", "renew"], "").await;
     assert_eq!(code, 4, "{refused}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_for_proxies_is_asked_as_a_proxy_asks() {
+    let directory = tempfile::tempdir().unwrap();
+    replace(directory.path());
+    let behind = "[[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\nproxies = [\"127.0.0.0/8\"]\n\
+                  [[listener]]\nprotocol = \"imaps\"\nbind = [\"127.0.0.1:0\"]\nproxies = [\"127.0.0.0/8\"]\n";
+    let host = Host::start().settings(&settings(directory.path())).settings(behind).await;
+    let (checks, code) = run(&host.config(), &["certificate", "check", NAME], "").await;
+    assert_eq!(code, 0, "{checks}");
+    let of = |protocol: &str| checks.as_array().unwrap().iter().filter(|check| check["protocol"] == protocol).count();
+    assert_eq!((of("smtp"), of("imaps")), (1, 1), "{checks}");
     host.stop().await;
 }
 
@@ -119,5 +144,25 @@ async fn a_key_that_the_dns_does_not_have_is_held_back() {
     until(&host, "served").await;
     is_served(&host, &directory.path().join("ca.pem")).await;
     assert_eq!(run(&host.config(), &["certificate", "check"], "").await.1, 0);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_in_for_a_certificate_that_cannot_be_obtained_is_no_good_one() {
+    let authority =
+        "[[tls.acme]]\nnames = [\"mx3.example.test\"]\nauthority = \"https://127.0.0.1:1/dir\"\nterms_agreed = true";
+    let host = Host::start().settings(authority).await;
+    let event = until(&host, "not-obtained").await;
+    let problem = event.details["problem"].as_str().unwrap().to_owned();
+    assert!(problem.contains("127.0.0.1:1"), "{problem}");
+    let (_, code) = run(&host.config(), &["certificate", "check"], "").await;
+    assert_eq!(code, 1, "nobody trusts it");
+    let (listed, _) = run(&host.config(), &["certificate", "list"], "").await;
+    let row = listed.as_array().unwrap().iter().find(|row| row["standing"] == "standing-in").unwrap();
+    assert_eq!(row["problem"], problem);
+    let metrics = super::pages::get(&host, Protocol::Metrics, "/metrics").await;
+    assert!(metrics.contains("postrider_certificates_standing_in 1.0"), "{metrics}");
+    let failed = |line: &&str| line.starts_with("postrider_certificate_failed{certificate=\"mx3.example.test\"");
+    assert!(metrics.lines().find(failed).is_some_and(|line| line.ends_with(" 1.0")), "{metrics}");
     host.stop().await;
 }

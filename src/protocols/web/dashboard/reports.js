@@ -30,7 +30,21 @@ export function troublesOfKeeping(facts) {
     }
     for (const check of one.inspection?.checks ?? []) if (check.problem !== null) troubles.push(`${check.protocol} at ${check.address} for ${check.name}: ${check.problem}`);
   }
-  return troubles;
+  return [...troubles, ...unusable(facts).map(({ words }) => words)];
+}
+
+/** What is wrong with certificates themselves, each once: two roles may have the same. @param {any} facts @returns {{ standsIn: boolean, words: string }[]} */
+export function unusable(facts) {
+  /** @type {Map<string, { standsIn: boolean, problem: string | null }>} */
+  const found = new Map();
+  for (const state of facts.certificates.flatMap((/** @type {any} */ one) => one.certificates)) {
+    const [names, standsIn] = [state.names.join(", "), state.standing === "standing-in"];
+    if (standsIn || state.problem !== null) found.set(names, { standsIn, problem: state.problem ?? found.get(names)?.problem ?? null });
+  }
+  return [...found].map(([names, { standsIn, problem }]) => ({
+    standsIn,
+    words: standsIn ? `A certificate that nobody trusts stands in for ${names}${problem === null ? " until one is obtained" : `: ${problem}`}` : `The certificate for ${names} is still the old one: ${problem}`,
+  }));
 }
 
 /** @param {any} facts @returns {[string, string, string, string][]} */
@@ -75,8 +89,9 @@ const differences = (run) => (run.differences.length > 1 ? [element("details", {
 
 /** @param {any} state */
 function standing(state) {
-  if (state.standing === "in-force") return element("span", { class: "well" }, "served");
-  if (state.standing === "standing-in") return element("span", { class: "warn" }, "stands in until one is obtained");
+  const problem = state.problem === null ? "" : `: ${state.problem}`;
+  if (state.standing === "in-force") return problem ? element("span", { class: "bad" }, `served, but still the old one${problem}`) : element("span", { class: "well" }, "served");
+  if (state.standing === "standing-in") return element("span", { class: "bad" }, `stands in until one is obtained${problem}`);
   const records = state.publish.map((/** @type {string} */ one) => element("code", { class: "block" }, one));
   return element("span", { class: "bad" }, "held back since ", moment(state.held_since), records.length ? "; publish " : "; settling", ...records);
 }

@@ -3,7 +3,7 @@
 
 import { chart } from "./charts.js";
 import { age, byId, clock, element, meter, moment, number, rowsOf, share, size, some } from "./elements.js";
-import { tablesOfKeeping, tilesOfKeeping, tilesOfReports, troublesOfKeeping } from "./reports.js";
+import { tablesOfKeeping, tilesOfKeeping, tilesOfReports, troublesOfKeeping, unusable } from "./reports.js";
 
 const DAY = 86400e6;
 
@@ -51,7 +51,7 @@ function tiles(facts) {
   /** @type {[string, string, string, string][]} */
   const made = [
     ["Listeners", silent === 0 ? `${facts.listeners.length} answer` : `${silent} silent`, silent === 0 ? "each by a whole handshake" : `of ${facts.listeners.length}`, silent === 0 ? "well" : "bad"],
-    ["Certificate", days.length === 0 ? "none" : `${Math.min(...days)} days`, days.length === 0 ? "no listener has TLS" : "until the first one ends", days.length === 0 ? "" : Math.min(...days) < 14 ? "bad" : "well"],
+    tileOfCertificates(days, unusable(facts)),
     ["Queue", number(queue.entries), queue.oldest === null ? "nothing waits" : `oldest ${age(queue.oldest, facts.at)}${queue.held ? `, ${queue.held} held` : ""}`, queue.held ? "bad" : ""],
     ["Received", number(hour.received), `last hour; ${number(day.received)} in 24 h`, ""],
     ["Sent on", number(hour.relayed), `last hour; ${number(day.relayed)} in 24 h, ${number(day.failed)} given up`, ""],
@@ -65,6 +65,14 @@ function tiles(facts) {
   ];
   const parts = made.map(([name, value, note, level]) => element("div", { class: `card tile ${level}` }, element("dt", {}, name), element("dd", { class: "value" }, value), element("dd", { class: "quiet" }, note)));
   byId("tiles").replaceChildren(...parts);
+}
+
+/** @param {number[]} days until each ends @param {{ standsIn: boolean, words: string }[]} amiss @returns {[string, string, string, string]} */
+function tileOfCertificates(days, amiss) {
+  if (days.length === 0) return ["Certificate", "none", "no listener has TLS", amiss.length === 0 ? "" : "bad"];
+  if (amiss.some((one) => one.standsIn)) return ["Certificate", "untrusted", "one stands in until another is obtained", "bad"];
+  const left = Math.min(...days);
+  return ["Certificate", `${left} days`, amiss.length === 0 ? "until the first one ends" : "a new one cannot be used or obtained", left < 14 || amiss.length > 0 ? "bad" : "well"];
 }
 
 /** @param {any} facts */

@@ -158,9 +158,13 @@ impl Acme {
             Err(_) => Err(Error::Late(wanted.authority.clone())),
         };
         match &result {
-            Ok(()) => *plan = Plan::default(),
+            Ok(()) => {
+                *plan = Plan::default();
+                self.certificates.note_obtaining(file, None);
+            }
             Err(error) => {
                 plan.failed(self.clock.now());
+                self.certificates.note_obtaining(file, Some(&error.to_string()));
                 self.record_failure(wanted, error, plan.rest_until);
             }
         }
@@ -239,10 +243,9 @@ impl Acme {
 
     fn record_failure(&self, wanted: &AcmeCertificate, error: &Error, again: Timestamp) {
         let names = wanted.names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        log::error!(names = names.join(" "), again:% = again; "No certificate could be obtained: {error}");
         let event = Event::new(self.clock.now(), EventKind::Certificate).with("result", "not-obtained");
         self.journal
-            .record(event.with("names", names).with("error", error.to_string()).with("again", again.to_string()));
+            .record(event.with("names", names).with("problem", error.to_string()).with("again", again.to_string()));
     }
 }
 

@@ -1,0 +1,56 @@
+//! Where backups are, and for whom their keys are encrypted.
+
+use std::path::Path;
+
+use super::{Config, Places, Problems};
+use crate::services::backup::{Destination, Remote, is_recipient, overlap};
+
+/// What backups need of their places: each apart from what it is to save, and reached without a guess.
+pub(super) fn check_backups(config: &Config, places: &Places<'_>, problems: &mut Problems) {
+    let backup = &config.backup;
+    let remote = match backup.remote.parse::<Remote>() {
+        _ if backup.remote.is_empty() => None,
+        Ok(remote) => Some(remote),
+        Err(error) => {
+            problems.add(places.problem("backup.remote", "", error.to_string()));
+            None
+        }
+    };
+    let destination = match &backup.destination {
+        Destination::Directory(path) => Some(path.as_path()),
+        Destination::Bucket(_) => None,
+    };
+    let copy = remote.as_ref().and_then(Remote::directory);
+    let mail = (config.storage.mail_root.as_path(), "`storage.mail_root`, which they are to save");
+    let spool = (config.spool.directory.as_path(), "`spool.directory`, which they are to save");
+    let own = destination.map(|path| (path, "`backup.destination`, of which it is the copy"));
+    for (key, path, others) in [
+        ("backup.destination", destination, vec![mail, spool]),
+        ("backup.remote", copy, [Some(mail), Some(spool), own].into_iter().flatten().collect()),
+    ] {
+        if let Some(path) = path
+            && let Some(wanted) = amiss(path, &others)
+        {
+            problems.add(places.problem(key, format!("\"{}\"", path.display()), wanted));
+        }
+    }
+    let is_bucket = destination.is_none() || matches!(remote, Some(Remote::Bucket(_)));
+    if is_bucket && backup.s3.endpoint.is_empty() {
+        let wanted = "the URL of the storage that the bucket is in, such as \"https://s3.eu-central-1.amazonaws.com\"";
+        problems.add(places.problem("backup.s3.endpoint", "", wanted));
+    }
+    for (n, _) in backup.age_recipients.iter().enumerate().filter(|(_, text)| !is_recipient(text)) {
+        // What is there may be a secret key: it is not repeated.
+        let wanted = "a recipient of `age`: `age1…` or a public SSH key, and never a secret key";
+        problems.add(places.problem(format!("backup.age_recipients.{}", n + 1), "", wanted));
+    }
+}
+
+/// What a directory for backups should be, if this one is not.
+fn amiss(path: &Path, others: &[(&Path, &str)]) -> Option<String> {
+    if !path.is_absolute() {
+        return Some("a path that begins with /; another machine is reached by `backup.remote`".to_owned());
+    }
+    let (other, what) = others.iter().find(|(other, _)| overlap(path, other))?;
+    Some(format!("a directory apart from \"{}\", {what}", other.display()))
+}
