@@ -57,6 +57,9 @@ pub(super) enum Pools {
     Postgres(PgPool),
 }
 
+/// How long closing waits for connections that are in use.
+const CLOSED_WITHIN: Duration = Duration::from_secs(10);
+
 impl Database {
     /// Opens the pools. SQLite's file is created when it is missing (readable by its owner only); with the other
     /// engines nothing is connected yet, so that a server that is down does not keep the daemon from starting.
@@ -122,16 +125,22 @@ impl Database {
         self.fetch_optional("SELECT 1", &[]).await.map(|_| ())
     }
 
-    /// Closes every connection; calls after it fail. SQLite's log is folded into its file.
+    /// Closes every connection; calls after it fail. SQLite's log is folded into its file. A connection that is still lent
+    /// after [`CLOSED_WITHIN`] ends with the process, so that nobody who stops waits for ever.
     pub async fn close(&self) {
-        match &self.0.pools {
-            Pools::Sqlite { full, relaxed, read, .. } => {
-                read.close().await;
-                relaxed.close().await;
-                full.close().await;
+        let closed = async {
+            match &self.0.pools {
+                Pools::Sqlite { full, relaxed, read, .. } => {
+                    read.close().await;
+                    relaxed.close().await;
+                    full.close().await;
+                }
+                Pools::MySql(pool) => pool.close().await,
+                Pools::Postgres(pool) => pool.close().await,
             }
-            Pools::MySql(pool) => pool.close().await,
-            Pools::Postgres(pool) => pool.close().await,
+        };
+        if tokio::time::timeout(CLOSED_WITHIN, closed).await.is_err() {
+            log::warn!("Connections to the database were still in use when it was closed");
         }
     }
 

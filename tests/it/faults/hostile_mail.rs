@@ -98,10 +98,11 @@ fn mime_bombs() {
     survives(&server, "a boundary of 5 MB", 160, long.as_bytes());
 }
 
-/// Any octets at all, by every way in, come out as they went in.
+/// Any octets at all, by every way in, come out as they went in, but for NUL, which IMAP's literals may not hold (RFC 9051 §4.3.1).
 #[test]
 fn binary_garbage_comes_out_as_it_went_in() {
     let server = server();
+    let shown = |octets: &[u8]| octets.iter().map(|octet| if *octet == 0 { 0x80 } else { *octet }).collect::<Vec<u8>>();
     let mut dice = Dice::new("binary");
     let garbage: Vec<u8> = (0..200_000).map(|_| (dice.next() >> 40) as u8).collect();
     let mut lines = Vec::new();
@@ -131,7 +132,7 @@ fn binary_garbage_comes_out_as_it_went_in() {
         let uid = imap.command("FETCH * (UID)").unwrap().fetched()[0].uid();
         fetch_all(&mut imap, uid);
         let fetched = imap.fetch(&uid.to_string(), "(BODY.PEEK[])").unwrap();
-        assert!(fetched[0].octets("BODY[]").ends_with(&binary));
+        assert!(fetched[0].octets("BODY[]").ends_with(&shown(&binary)));
     });
     // APPEND, with a literal8 (RFC 3516 §4.2).
     let mut imap = server.imap("ann").unwrap();
@@ -141,7 +142,7 @@ fn binary_garbage_comes_out_as_it_went_in() {
     assert!(answer.is_ok(), "{answer:?}");
     imap.select("INBOX").unwrap();
     let fetched = imap.fetch(&answer.new_uid().unwrap().to_string(), "(BODY.PEEK[])").unwrap();
-    assert_eq!(fetched[0].octets("BODY[]"), binary);
+    assert_eq!(fetched[0].octets("BODY[]"), shown(&binary));
 }
 
 /// Sends a message by SMTP, where the filter reads it before it is answered; it is taken or refused, for good.
