@@ -105,7 +105,8 @@ in
       ++ (
         if hasDrill then
           [
-            (rule "PostriderDrillOld" "time() - ${proven} > ${seconds drillAge} and ${proven} > 0" "15m" "warning"
+            (rule "PostriderDrillOld" "time() - ${proven} > ${seconds drillAge} and ${proven} > 0" "15m"
+              "warning"
               "No backup was proven for ${drillAge}; look at `systemctl status postrider-drill.timer`."
             )
             (rule "PostriderDrillNever" "${proven} == 0" drillAge "warning"
