@@ -41,8 +41,8 @@
 //!    held during the shared `fsync`; held during the one of an expunge;
 //! 6. short ones around a single value (directories, summaries, events, history, usage).
 //!
-//! Work on files runs on blocking threads, at most `parallel_jobs` at once. Sessions read `Arc`s of immutable snapshots
-//! and wait for nobody.
+//! Work on files runs on blocking threads, at most `parallel_jobs` at once, of which one user has `jobs_per_user`. Sessions
+//! read `Arc`s of immutable snapshots and wait for nobody.
 //!
 //! # In the log
 //!
