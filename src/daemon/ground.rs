@@ -177,24 +177,14 @@ fn open_mailboxes(
     stages: &Stages,
 ) -> Result<Mailboxes, Error> {
     let root = &ground.config.storage.mail_root;
-    let tasks = stages.storage.clone();
-    let (settings, time, spawned) = (ground.lives.mailbox.clone(), ground.tick(), tasks.clone());
+    let (settings, time, tasks) = (ground.lives.mailbox.clone(), ground.tick(), stages.storage.clone());
     let mailboxes = match membership {
-        None => Mailboxes::open(root, settings, time, spawned, SUMMARIZER)?,
-        Some(membership) => Mailboxes::open_shared(root, settings, time, spawned, SUMMARIZER, membership)?,
+        None => Mailboxes::open(root, settings, time, tasks, SUMMARIZER)?,
+        Some(membership) => Mailboxes::open_shared(root, settings, time, tasks, SUMMARIZER, membership)?,
     };
-    let (mailboxes_watched, directory) = (mailboxes.clone(), directory.clone());
-    stages.storage.spawn(async move {
-        loop {
-            let changed = tokio::select! {
-                changed = mailboxes_watched.changed_usage() => changed,
-                () = tasks.stopping() => return,
-            };
-            for (account, usage) in changed {
-                let usage = directory::Usage { bytes: usage.octets, messages: usage.messages };
-                directory.set_usage(&account, usage);
-            }
-        }
+    let directory = directory.clone();
+    mailboxes.tell_usage(move |account, usage| {
+        directory.set_usage(account, directory::Usage { bytes: usage.octets, messages: usage.messages });
     });
     Ok(mailboxes)
 }

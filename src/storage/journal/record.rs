@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::line::write_line;
-use super::writer::Writer;
+use super::writer::{BATCH, Writer};
 use super::{Error, JournalSettings, retention};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::Event;
@@ -20,6 +20,8 @@ pub struct Journal {
     pub(super) database: Option<Database>,
     sender: Option<mpsc::Sender<Note>>,
     counters: Arc<Counters>,
+    /// Tells the writer not to gather any longer.
+    hurry: Arc<Notify>,
 }
 
 /// What travels to the writer.
@@ -57,20 +59,22 @@ impl Journal {
         let waiting = usize::try_from(settings.get().waiting).unwrap_or(usize::MAX).clamp(16, 1 << 20);
         let (sender, receiver) = mpsc::channel(waiting);
         let counters = Arc::new(Counters::default());
-        let writer = Writer::new(database.clone(), settings.clone(), Arc::clone(&clock), Arc::clone(&counters));
+        let hurry = Arc::new(Notify::new());
+        let (time, counted, hurried) = (Arc::clone(&clock), Arc::clone(&counters), Arc::clone(&hurry));
+        let writer = Writer::new(database.clone(), settings.clone(), time, counted, hurried);
         tasks.spawn(writer.run(receiver, tasks.token()));
         tasks.spawn(retention::run(database.clone(), settings, clock, tasks.token()));
-        Self { database: Some(database), sender: Some(sender), counters }
+        Self { database: Some(database), sender: Some(sender), counters, hurry }
     }
 
     /// A journal that writes log lines and keeps nothing: for commands that run beside the server, and for tests.
     pub fn lines_only() -> Self {
-        Self { database: None, sender: None, counters: Arc::default() }
+        Self { database: None, sender: None, counters: Arc::default(), hurry: Arc::default() }
     }
 
     /// A journal that is read, for those who may not write to the database. What it is given becomes a log line only.
     pub fn read_only(database: Database) -> Self {
-        Self { database: Some(database), sender: None, counters: Arc::default() }
+        Self { database: Some(database), sender: None, counters: Arc::default(), hurry: Arc::default() }
     }
 
     /// Records an event: its log line is written now, its row soon. Never waits; see the room's promises for a full channel.
@@ -82,6 +86,10 @@ impl Journal {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
             self.counters.untold.fetch_add(1, Ordering::Relaxed);
         }
+        let most = sender.max_capacity();
+        if most - sender.capacity() >= BATCH.min(most / 2) {
+            self.hurry.notify_one();
+        }
     }
 
     /// Waits until everything recorded before is in the database or has been given up.
@@ -89,6 +97,7 @@ impl Journal {
         let Some(sender) = &self.sender else { return };
         let (done, wait) = oneshot::channel();
         if sender.send(Note::Flush(done)).await.is_ok() {
+            self.hurry.notify_one();
             // The writer drops the other end only when it has ended, after writing everything.
             let _ = wait.await;
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::JournalSettings;
@@ -18,7 +18,7 @@ use crate::foundations::settings::Live;
 use crate::storage::database::{Database, Durability, Error, Val};
 
 /// Most events in one transaction, so that the database's other writers are not kept waiting.
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 /// Pause after the database has refused.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often a batch is tried while the server is stopping.
@@ -34,6 +34,8 @@ pub(super) struct Writer {
     settings: Live<JournalSettings>,
     clock: SharedClock,
     counters: Arc<Counters>,
+    /// Told when there is no time to gather.
+    hurry: Arc<Notify>,
 }
 
 impl Writer {
@@ -42,8 +44,9 @@ impl Writer {
         settings: Live<JournalSettings>,
         clock: SharedClock,
         counters: Arc<Counters>,
+        hurry: Arc<Notify>,
     ) -> Self {
-        Self { database, settings, clock, counters }
+        Self { database, settings, clock, counters, hurry }
     }
 
     /// Runs until the senders are gone, or until it is told to stop and the channel is empty.
@@ -69,6 +72,7 @@ impl Writer {
         }
     }
 
+    /// Lets events come together. It sleeps meanwhile: to be woken by each would cost more than to write it down.
     async fn gather(
         &self,
         receiver: &mut mpsc::Receiver<Note>,
@@ -76,17 +80,15 @@ impl Writer {
         time: Duration,
         stop: &CancellationToken,
     ) {
-        let collect = async {
-            while notes.len() < BATCH && !notes.iter().any(|note| matches!(note, Note::Flush(_))) {
-                if receiver.recv_many(notes, BATCH - notes.len()).await == 0 {
-                    break;
-                }
-            }
-        };
         tokio::select! {
-            () = collect => {}
             () = tokio::time::sleep(time) => {}
+            () = self.hurry.notified() => {}
             () = stop.cancelled() => {}
+        }
+        while notes.len() < BATCH
+            && let Ok(note) = receiver.try_recv()
+        {
+            notes.push(note);
         }
     }
 

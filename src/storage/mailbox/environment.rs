@@ -1,8 +1,8 @@
 //! What every folder needs of the process it lives in.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
@@ -32,9 +32,12 @@ pub(super) struct Environment {
     pub dirty_wake: Notify,
     /// Folders whose directories are open, in the order of opening.
     open: Mutex<VecDeque<Weak<Folder>>>,
-    usage: Mutex<HashMap<Address, Usage>>,
-    usage_wake: Notify,
+    /// Who is told what accounts occupy.
+    pub usage_told: OnceLock<Box<UsageTold>>,
 }
+
+/// Takes what an account occupies.
+pub(super) type UsageTold = dyn Fn(&Address, Usage) + Send + Sync;
 
 impl Environment {
     pub fn new(
@@ -64,8 +67,7 @@ impl Environment {
             dirty: Mutex::default(),
             dirty_wake: Notify::new(),
             open: Mutex::default(),
-            usage: Mutex::default(),
-            usage_wake: Notify::new(),
+            usage_told: OnceLock::new(),
         }
     }
 
@@ -132,20 +134,10 @@ impl Environment {
         }
     }
 
-    /// Notes an account's new usage for whoever publishes it.
+    /// Tells of an account's new usage.
     pub fn usage_changed(&self, account: &Address, usage: Usage) {
-        self.usage.lock().insert(account.clone(), usage);
-        self.usage_wake.notify_one();
-    }
-
-    /// Waits for accounts whose usage has changed.
-    pub async fn changed_usage(&self) -> Vec<(Address, Usage)> {
-        loop {
-            let changed = std::mem::take(&mut *self.usage.lock());
-            if !changed.is_empty() {
-                return changed.into_iter().collect();
-            }
-            self.usage_wake.notified().await;
+        if let Some(tell) = self.usage_told.get() {
+            tell(account, usage);
         }
     }
 }

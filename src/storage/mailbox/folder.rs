@@ -1,5 +1,6 @@
 //! One folder in memory: its state, who may change it, and how changes reach sessions and the disk.
 
+mod flush;
 mod history;
 mod identity;
 
@@ -16,7 +17,7 @@ use self::history::History;
 use self::identity::identity;
 use super::commit::Group;
 use super::environment::Environment;
-use super::index::{self, Frames, Meta, Written};
+use super::index::{self, Written};
 use super::maildir::directory::{Directories, Mtimes};
 use super::maildir::filename::Place;
 use super::maildir::keywords_file;
@@ -267,90 +268,6 @@ impl Folder {
         }
     }
 
-    /// Writes what the index lacks. Called from the one task that does so, and when the folder is dropped from memory.
-    pub fn flush(self: &Arc<Self>) -> Result<(), Error> {
-        self.queued.store(false, Ordering::Release);
-        if self.account.tenure.check().is_err() {
-            // The next owner reads the directories.
-            return Ok(());
-        }
-        self.account.write_maildirsize();
-        let directories = self.directories()?;
-        let stamp = self.stamp();
-        self.unwatch_if_unused(&directories);
-        let root = directories.own_root().map_err(self.failed("write the cache"))?;
-        self.summaries.flush(root, stamp).map_err(self.failed("write the cache"))?;
-        let current = self.current();
-        let exists = |uid| current.find(uid).is_ok();
-        self.summaries.compact(directories.root(), stamp, exists).map_err(self.failed("write the cache"))?;
-        let mut state = self.state.lock();
-        let snapshot = self.current();
-        if snapshot.gone || (state.delta.is_empty() && state.certain) {
-            return Ok(());
-        }
-        // Early, so that the first expunge need not do it, but not for every folder that gets its first message.
-        if state.next_uid > state.uid_file.bound.saturating_add(UID_BLOCK / 8) {
-            self.raise_bound(&mut state, &directories)?;
-        }
-        let meta = Meta {
-            uid_next: snapshot.uid_next,
-            highest: snapshot.highest,
-            mtimes: self.certain_mtimes(&mut state, &directories),
-            history_floor: self.history.lock().floor,
-            usage: usage_of(&snapshot),
-        };
-        state.certain = meta.mtimes != Mtimes::default();
-        let failed = self.failed("write the index");
-        let mut frames = Frames::default();
-        if state.delta.whole || state.written.is_long() {
-            frames.rows(snapshot.iter());
-            frames.removed(self.history.lock().entries.make_contiguous());
-            frames.meta(&meta);
-            state.written = directories
-                .own_root()
-                .and_then(|root| frames.replace(root, snapshot.uid_validity.get()))
-                .map_err(failed)?;
-        } else {
-            state.delta.changed.sort_unstable();
-            state.delta.changed.dedup();
-            frames.rows(state.delta.changed.iter().filter_map(|uid| snapshot.by_uid(*uid)));
-            frames.removed(&state.delta.removed);
-            frames.meta(&meta);
-            state.written = match directories.own_root().and_then(|root| frames.append(root, state.written)) {
-                Ok(written) => written,
-                // Whatever was wrong with the file, the next one is written anew.
-                Err(error) => {
-                    state.delta.whole = true;
-                    return Err(failed(error));
-                }
-            };
-        }
-        state.delta = Delta::default();
-        Ok(())
-    }
-
-    /// The directories' times, if the state is certain to have everything that happened before them.
-    fn certain_mtimes(self: &Arc<Self>, state: &mut State, directories: &Arc<Directories>) -> Mtimes {
-        if !state.pending.is_empty() {
-            return Mtimes::default();
-        }
-        let Ok(now) = directories.mtimes() else { return Mtimes::default() };
-        if state.watched {
-            self.absorb_events(state, directories);
-            state.seen = now;
-        }
-        let clock = self.environment.clock.now().unix_micros().saturating_mul(1000);
-        if state.stale || now != state.seen || !state.pending.is_empty() {
-            return Mtimes::default();
-        }
-        // A change in the same tick of the file system's clock as ours would go unseen.
-        if Duration::from_nanos(now.latest().abs_diff(clock)) < TIME_GRAIN {
-            self.want_flush();
-            return Mtimes::default();
-        }
-        now
-    }
-
     /// Which summaries belong to this folder.
     pub fn stamp(&self) -> Stamp {
         let uid_validity = self.published.borrow().uid_validity.get();
@@ -390,18 +307,6 @@ impl Folder {
         snapshot.gone = true;
         self.published.send_replace(Arc::new(snapshot));
         self.close_directories();
-    }
-
-    /// Makes index and cache anew from the directories.
-    pub fn reindex(self: &Arc<Self>) -> Result<(), Error> {
-        let directories = self.directories()?;
-        let mut state = self.lock();
-        self.summaries.remove(directories.root());
-        index::remove(directories.root());
-        state.delta.whole = true;
-        self.reconcile(&mut state, &directories, Known::Live)?;
-        drop(state);
-        self.flush()
     }
 
     /// Writes a list of UIDs for Dovecot.

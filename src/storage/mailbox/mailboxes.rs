@@ -178,10 +178,11 @@ impl Mailboxes {
             .await
     }
 
-    /// Waits until the usage of some accounts has changed and returns their new usage, each account once. For the one
-    /// task that writes `mailbox_usage`.
-    pub async fn changed_usage(&self) -> Vec<(Address, Usage)> {
-        self.inner.environment.changed_usage().await
+    /// Has somebody told what an account occupies, whenever that changes; asked once. It is told in the middle of the change,
+    /// so it must neither wait nor ask back.
+    pub fn tell_usage(&self, tell: impl Fn(&Address, Usage) + Send + Sync + 'static) {
+        let first = self.inner.environment.usage_told.set(Box::new(tell)).is_ok();
+        debug_assert!(first, "somebody is told already");
     }
 
     /// Writes everything that waits to be written to indexes and gives the mail root free. Called at the end, when

@@ -13,6 +13,7 @@ use postrider::storage::journal::{BUCKET, Journal, JournalSettings, Order, Query
 
 crate::accounts::engines::on_every_engine!(
     finds_what_was_recorded,
+    gathers_no_longer_than_there_is_room,
     forgets_by_age_and_number,
     forgets_by_size,
     counts_by_time_kind_and_outcome,
@@ -59,6 +60,29 @@ async fn finds_what_was_recorded(database: Database) {
     let found = journal.query(&window).await.unwrap();
     assert_eq!((found.len(), found[0].details["size"].as_u64()), (1, Some(12)));
     assert_eq!(journal.counts().written, 3);
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
+async fn gathers_no_longer_than_there_is_room(database: Database) {
+    let settings = JournalSettings { gather_for: Span::hours(1), waiting: 40, ..JournalSettings::default() };
+    let (journal, tasks) = open(database, settings);
+    let record = |events: u64| {
+        for n in 0..events {
+            journal.record(Event::new(SystemClock.now(), EventKind::Queued).with("n", n));
+        }
+    };
+    record(1);
+    journal.flush().await;
+    assert_eq!(journal.counts().written, 1);
+    record(39);
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while journal.counts().written < 40 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("half of what may wait is written without waiting");
+    assert_eq!(journal.counts().dropped, 0);
     assert!(tasks.stop(Duration::from_secs(5)).await);
 }
 

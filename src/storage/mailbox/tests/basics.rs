@@ -1,5 +1,7 @@
 //! One promise of the store after the other.
 
+use parking_lot::Mutex;
+
 use super::*;
 use crate::foundations::failure::Kind;
 use crate::foundations::settings::ByteSize;
@@ -138,13 +140,17 @@ async fn copies_and_moves() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quota_is_exact() {
     let store = Store::new().await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let teller = Arc::clone(&told);
+    store.mailboxes.tell_usage(move |account, usage| teller.lock().push((account.clone(), usage)));
     let quota = Some(ByteSize::bytes(10));
     let append = async |text| store.user.append(&FolderName::inbox(), &text, AppendOptions::delivery(quota)).await;
     append(message("12345678")).await.unwrap();
     let error = append(message("123")).await.unwrap_err();
     assert!(matches!(error, Error::OverQuota { used: 8, wanted: 3, quota: 10 }));
     append(message("12")).await.unwrap();
-    assert_eq!(store.mailboxes.changed_usage().await, [(ann(), Usage { octets: 10, messages: 2 })]);
+    let usages = [(0, 0), (8, 1), (10, 2)].map(|(octets, messages)| (ann(), Usage { octets, messages }));
+    assert_eq!(*told.lock(), usages);
     let view = store.view("INBOX").await;
     view.remove(&[uid(1)]).await.unwrap();
     assert_eq!(store.user.usage().await.unwrap(), Usage { octets: 2, messages: 1 });

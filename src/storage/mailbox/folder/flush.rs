@@ -1,0 +1,115 @@
+//! Writing a folder's index and cache behind its changes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Delta, Folder, State, TIME_GRAIN, UID_BLOCK, usage_of};
+use crate::storage::mailbox::Error;
+use crate::storage::mailbox::index::{self, Frames, Meta};
+use crate::storage::mailbox::maildir::directory::{Directories, Mtimes};
+use crate::storage::mailbox::reconcile::Known;
+use crate::storage::mailbox::snapshot::Snapshot;
+
+impl Folder {
+    /// Writes what index and cache lack. Called from the one task that does so, and when the folder is dropped from memory.
+    pub fn flush(self: &Arc<Self>) -> Result<(), Error> {
+        self.queued.store(false, Ordering::Release);
+        if self.account.tenure.check().is_err() {
+            // The next owner reads the directories.
+            return Ok(());
+        }
+        self.account.write_maildirsize();
+        let directories = self.directories()?;
+        self.unwatch_if_unused(&directories);
+        self.flush_summaries(&directories).map_err(self.failed("write the cache"))?;
+        let mut state = self.state.lock();
+        let snapshot = self.current();
+        if snapshot.gone || (state.delta.is_empty() && state.certain) {
+            return Ok(());
+        }
+        // Early, so that the first expunge need not do it, but not for every folder that gets its first message.
+        if state.next_uid > state.uid_file.bound.saturating_add(UID_BLOCK / 8) {
+            self.raise_bound(&mut state, &directories)?;
+        }
+        self.write_index(&mut state, &directories, &snapshot)
+    }
+
+    fn flush_summaries(&self, directories: &Directories) -> std::io::Result<()> {
+        let stamp = self.stamp();
+        self.summaries.flush(directories.own_root()?, stamp)?;
+        let current = self.current();
+        self.summaries.compact(directories.root(), stamp, |uid| current.find(uid).is_ok())
+    }
+
+    /// Adds to the index what has changed, or writes it anew.
+    fn write_index(
+        self: &Arc<Self>,
+        state: &mut State,
+        directories: &Arc<Directories>,
+        snapshot: &Snapshot,
+    ) -> Result<(), Error> {
+        let meta = Meta {
+            uid_next: snapshot.uid_next,
+            highest: snapshot.highest,
+            mtimes: self.certain_mtimes(state, directories),
+            history_floor: self.history.lock().floor,
+            usage: usage_of(snapshot),
+        };
+        state.certain = meta.mtimes != Mtimes::default();
+        let whole = state.delta.whole || state.written.is_long();
+        let mut frames = Frames::default();
+        if whole {
+            frames.rows(snapshot.iter());
+            frames.removed(self.history.lock().entries.make_contiguous());
+        } else {
+            state.delta.changed.sort_unstable();
+            state.delta.changed.dedup();
+            frames.rows(state.delta.changed.iter().filter_map(|uid| snapshot.by_uid(*uid)));
+            frames.removed(&state.delta.removed);
+        }
+        frames.meta(&meta);
+        let written = directories.own_root().and_then(|root| match whole {
+            true => frames.replace(root, snapshot.uid_validity.get()),
+            false => frames.append(root, state.written),
+        });
+        // Whatever was wrong with the file, the next one is written anew.
+        state.written = written.inspect_err(|_| state.delta.whole = true).map_err(self.failed("write the index"))?;
+        state.delta = Delta::default();
+        Ok(())
+    }
+
+    /// The directories' times, if the state is certain to have everything that happened before them.
+    fn certain_mtimes(self: &Arc<Self>, state: &mut State, directories: &Arc<Directories>) -> Mtimes {
+        if !state.pending.is_empty() {
+            return Mtimes::default();
+        }
+        let Ok(now) = directories.mtimes() else { return Mtimes::default() };
+        if state.watched {
+            self.absorb_events(state, directories);
+            state.seen = now;
+        }
+        let clock = self.environment.clock.now().unix_micros().saturating_mul(1000);
+        if state.stale || now != state.seen || !state.pending.is_empty() {
+            return Mtimes::default();
+        }
+        // A change in the same tick of the file system's clock as ours would go unseen.
+        if Duration::from_nanos(now.latest().abs_diff(clock)) < TIME_GRAIN {
+            self.want_flush();
+            return Mtimes::default();
+        }
+        now
+    }
+
+    /// Makes index and cache anew from the directories.
+    pub fn reindex(self: &Arc<Self>) -> Result<(), Error> {
+        let directories = self.directories()?;
+        let mut state = self.lock();
+        self.summaries.remove(directories.root());
+        index::remove(directories.root());
+        state.delta.whole = true;
+        self.reconcile(&mut state, &directories, Known::Live)?;
+        drop(state);
+        self.flush()
+    }
+}
