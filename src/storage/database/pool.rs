@@ -7,6 +7,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::pool::{PoolConnection, PoolOptions};
@@ -144,7 +146,9 @@ impl Database {
         }
     }
 
-    async fn run(&self, sql: &Sql, values: &[Val], want: Want) -> Result<Answer, Error> {
+    /// On the heap: a future has room for all that it may wait for, and whoever finds an answer remembered should not carry
+    /// around what three drivers need for the question.
+    fn run<'a>(&'a self, sql: &'a Sql, values: &'a [Val], want: Want) -> BoxFuture<'a, Result<Answer, Error>> {
         macro_rules! on {
             ($pool:expr, $engine:path) => {{
                 let mut connection = self.0.acquire($pool).await?;
@@ -159,15 +163,18 @@ impl Database {
                 }
             }};
         }
-        match &self.0.pools {
-            Pools::Sqlite { full, writing, .. } if want == Want::Changes => {
-                let _turn = self.0.turn(writing).await?;
-                on!(full, engine::sqlite)
+        async move {
+            match &self.0.pools {
+                Pools::Sqlite { full, writing, .. } if want == Want::Changes => {
+                    let _turn = self.0.turn(writing).await?;
+                    on!(full, engine::sqlite)
+                }
+                Pools::Sqlite { read, .. } => on!(read, engine::sqlite),
+                Pools::MySql(pool) => on!(pool, engine::mysql),
+                Pools::Postgres(pool) => on!(pool, engine::postgres),
             }
-            Pools::Sqlite { read, .. } => on!(read, engine::sqlite),
-            Pools::MySql(pool) => on!(pool, engine::mysql),
-            Pools::Postgres(pool) => on!(pool, engine::postgres),
         }
+        .boxed()
     }
 }
 

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use sqlx::pool::PoolConnection;
 use sqlx::{SqlSafeStr, SqlStr};
 use sqlx_core::transaction::TransactionManager;
@@ -108,6 +110,10 @@ impl Database {
 
     /// Begins a transaction.
     pub async fn begin_with(&self, durability: Durability) -> Result<Transaction, Error> {
+        self.open(durability).boxed().await
+    }
+
+    async fn open(&self, durability: Durability) -> Result<Transaction, Error> {
         let db = &self.0;
         let mut turn = None;
         let limit = db.statement_timeout;
@@ -260,15 +266,16 @@ impl Transaction {
         }
     }
 
-    async fn run(&mut self, sql: &Sql, values: &[Val], want: Want) -> Result<Answer, Error> {
+    /// On the heap, as in the pool.
+    fn run<'a>(&'a mut self, sql: &'a Sql, values: &'a [Val], want: Want) -> BoxFuture<'a, Result<Answer, Error>> {
         let limit = self.statement_timeout;
-        let work = async {
+        let work = async move {
             match &mut self.inner {
                 Inner::Sqlite(open) => engine::sqlite(open.connection(), sql, values, want).await,
                 Inner::MySql(open) => engine::mysql(open.connection(), sql, values, want).await,
                 Inner::Postgres(open) => engine::postgres(open.connection(), sql, values, want).await,
             }
         };
-        tokio::time::timeout(limit, work).await.unwrap_or(Err(Error::Timeout(limit)))
+        async move { tokio::time::timeout(limit, work).await.unwrap_or(Err(Error::Timeout(limit))) }.boxed()
     }
 }

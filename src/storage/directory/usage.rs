@@ -21,10 +21,7 @@ pub(super) struct Pending(Mutex<HashMap<String, Usage>>);
 impl Directory {
     /// Notes how full a mailbox is. Returns at once; the database learns of it within `usage_interval`.
     pub fn set_usage(&self, account: &Address, usage: Usage) {
-        let key = account.key();
-        let inner = &self.0;
-        inner.usage.put(key.clone(), Some(usage), inner.clock.now(), inner.usage.age());
-        inner.pending.0.lock().insert(key, usage);
+        self.0.pending.0.lock().insert(account.key(), usage);
     }
 
     /// How full a mailbox is, as it was at most `cache_for` ago; `None` when nobody has counted yet. Rows that only
@@ -66,7 +63,13 @@ impl Directory {
     /// Writes every size noted so far. Called by the directory's own task; what cannot be written is kept for the
     /// next time.
     pub async fn flush_usage(&self) -> Result<(), Error> {
-        let taken = std::mem::take(&mut *self.0.pending.0.lock());
+        let taken = {
+            let mut pending = self.0.pending.0.lock();
+            let (cache, now) = (&self.0.usage, self.0.clock.now());
+            // For whoever asks while they are being written.
+            pending.iter().for_each(|(key, usage)| cache.put(key.clone(), Some(*usage), now, cache.age()));
+            std::mem::take(&mut *pending)
+        };
         if taken.is_empty() {
             return Ok(());
         }

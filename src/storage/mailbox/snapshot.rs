@@ -79,10 +79,26 @@ pub(super) fn saved_at(stored: &[u8]) -> Option<Timestamp> {
 }
 
 /// Names of a chunk's files, one after the other.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Names {
     heap: Vec<u8>,
     ends: Vec<u32>,
+}
+
+/// With room for some more: a chunk is copied mostly because a message is added to it.
+impl Clone for Names {
+    fn clone(&self) -> Self {
+        Self { heap: with_room(&self.heap, 64 * ROOM), ends: with_room(&self.ends, ROOM) }
+    }
+}
+
+/// Messages there is room for in a copied chunk.
+const ROOM: usize = 8;
+
+fn with_room<T: Copy>(items: &[T], room: usize) -> Vec<T> {
+    let mut copy = Vec::with_capacity(items.len() + room);
+    copy.extend_from_slice(items);
+    copy
 }
 
 impl Names {
@@ -124,13 +140,19 @@ impl Claims {
 }
 
 /// Some consecutive messages.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Chunk {
     records: Vec<Record>,
     names: Arc<Names>,
     unseen: u32,
     deleted: u32,
     new: u32,
+}
+
+impl Clone for Chunk {
+    fn clone(&self) -> Self {
+        Self { records: with_room(&self.records, ROOM), names: Arc::clone(&self.names), ..*self }
+    }
 }
 
 impl Chunk {
