@@ -2,7 +2,8 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::exit::{Exit, Outcome};
-use crate::config::{Checks, load};
+use crate::config::{Checks, Config, LoadError, declaration_mistakes, load};
+use crate::services::accounts::{Declaration, Secrets};
 
 /// Check a configuration.
 #[derive(Debug, clap::Args)]
@@ -19,8 +20,17 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
     let source = context.source();
     let path = arguments.file.as_ref().unwrap_or(&source.path);
     let checks = if arguments.syntax_only { Checks::Texts } else { Checks::EveryFile };
-    load(path, checks, source.credentials.as_deref())?;
-    let value = serde_json::json!({ "file": path, "mistakes": [] });
-    context.output.done(&format!("`{}` has no mistakes", path.display()), &value);
+    let config = load(path, checks, source.credentials.as_deref())?;
+    let warnings = circles(&config)?;
+    let value = serde_json::json!({ "file": path, "mistakes": [], "warnings": warnings });
+    let warned = warnings.iter().fold(String::new(), |told, warning| format!("{told}\nwarning: {warning}"));
+    context.output.done(&format!("`{}` has no mistakes{warned}", path.display()), &value);
     Ok(Exit::Done)
+}
+
+/// Declared aliases that run in a circle. Where the accounts are declared elsewhere, nothing is known of them.
+fn circles(config: &Config) -> Result<Vec<String>, LoadError> {
+    let Some(declared) = config.accounts.declared.as_ref().filter(|path| path.exists()) else { return Ok(Vec::new()) };
+    let declaration = Declaration::load(declared, Secrets::Skip, None).map_err(declaration_mistakes)?;
+    Ok(declaration.circles(&config.routing))
 }

@@ -53,6 +53,7 @@ use arguments::{Arguments, Command};
 use clap::Parser as _;
 use context::Context;
 use exit::Outcome;
+use output::Output;
 
 use crate::daemon::log;
 use crate::services::accounts::Secrets;
@@ -62,9 +63,16 @@ pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let _ = error.print();
             // Help and version were asked for; everything else is a mistake.
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+            if !error.use_stderr() {
+                let _ = error.print();
+                return Exit::Done.into();
+            }
+            match output::wished() {
+                Output::Json => Output::misused(&error),
+                Output::People => drop(error.print()),
+            }
+            return Exit::Usage.into();
         }
     };
     let context = Context::new(&arguments);

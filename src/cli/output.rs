@@ -59,6 +59,14 @@ impl Output {
         }
     }
 
+    /// Why the arguments make no command, in JSON.
+    pub(super) fn misused(error: &clap::Error) {
+        let text = error.to_string();
+        let (first, rest) = text.trim().split_once("\n\n").unwrap_or((text.trim(), ""));
+        let first = first.strip_prefix("error: ").unwrap_or(first);
+        json(&serde_json::json!({ "error": first, "exit": Exit::Usage as u8, "usage": rest }));
+    }
+
     /// Why nothing was done, on standard error for people and on standard output in JSON.
     pub(super) fn failure(self, error: &anyhow::Error) {
         match (self, error.downcast_ref()) {
@@ -72,6 +80,12 @@ impl Output {
             (Self::People, _) => eprintln!("postrider: {}", told(error)),
         }
     }
+}
+
+/// How results are wished, by arguments that make no command.
+pub(super) fn wished() -> Output {
+    let mut arguments = std::env::args_os().skip(1).take_while(|argument| argument != "--");
+    if arguments.any(|argument| argument == "--json") { Output::Json } else { Output::People }
 }
 
 /// A table; where words would have to be broken to fit, one row after the other instead.

@@ -21,6 +21,8 @@ use crate::foundations::tasks::Tasks;
 use crate::services::certificates::acme::Acme;
 use crate::services::certificates::{Certificates, CertificatesParts, SelfSigned};
 use crate::services::cluster::Keys;
+use crate::services::outbound::Roots;
+use crate::services::routing::Srs;
 use crate::services::served::{Inspector, InspectorParts};
 use crate::storage::cluster::{ClusterSettings, Duties};
 use crate::storage::database::{Database, DatabaseUrl};
@@ -172,7 +174,8 @@ impl Daemon {
     /// level. What only a restart can change stays, with a warning that names it.
     ///
     /// # Errors
-    /// Certificates or declared accounts cannot be loaded; everything else is in force then, and these stay as they were.
+    /// Certificates, declared accounts, the secrets of SRS or authorities cannot be loaded; everything else is in force then,
+    /// and these stay as they were.
     pub async fn reload(&self, mut config: Config) -> Result<(), Error> {
         prepare_tls(&mut config, &self.parts.clock)?;
         for key in needs_restart(&self.parts.config, &config) {
@@ -186,7 +189,34 @@ impl Daemon {
         let certificates = self.parts.certificates.reload().await.map_err(Error::Certificates);
         let accounts = declared::reconcile(&self.parts, &config).await;
         self.parts.directory.forget();
-        certificates.and(accounts)
+        let mut errors: Vec<Error> =
+            [certificates, accounts, self.read_again(&config)].into_iter().filter_map(Result::err).collect();
+        match errors.pop() {
+            None => Ok(()),
+            Some(only) if errors.is_empty() => Err(only),
+            Some(last) => {
+                errors.push(last);
+                Err(Error::Several(errors))
+            }
+        }
+    }
+
+    /// Reads the files that mail leaves by: the secrets of SRS, which are in force from now on, and the authorities, of which those
+    /// read at the start stay in force.
+    fn read_again(&self, config: &Config) -> Result<(), Error> {
+        if !self.parts.roles.has(Role::Mta) {
+            return Ok(());
+        }
+        let mut problems = Vec::new();
+        // The host's name changes at a restart only.
+        match Srs::load(&config.routing.srs, &self.parts.config.hostname, SharedClock::clone(&self.parts.clock)) {
+            Ok(srs) => self.parts.routing.rewrite_by(srs),
+            Err(error) => problems.push(format!("`routing.srs.secret_file`: {error}")),
+        }
+        if let Err(error) = Roots::load(config.outbound.authorities.as_deref()) {
+            problems.push(format!("`outbound.authorities`: {error}"));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Error::Unusable(problems)) }
     }
 
     /// Stops: accepts nobody new, lets conversations and deliveries in flight finish for at most `patience`, then ends
@@ -299,6 +329,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("cluster", old.cluster == new.cluster),
         ("database", old.database == new.database),
         ("spool", old.spool == new.spool),
+        ("outbound.authorities", old.outbound.authorities == new.outbound.authorities),
     ];
     fixed.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
 }

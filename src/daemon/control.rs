@@ -246,7 +246,7 @@ async fn send_summary(parts: &Parts, length: Duration) -> Result<serde_json::Val
         return Err(Complaint::other("nobody is to get the summary; set summary.to in the configuration"));
     };
     let to = mail.envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect::<Vec<_>>();
-    match parts.intake.receive(mail).await {
+    match parts.intake.receive(mail, None).await {
         Ok(_) => done(to.join(", ")),
         Err(refusal) => Err(Complaint::new(Some(refusal.kind), refusal)),
     }

@@ -21,6 +21,12 @@ pub enum Error {
     /// Certificates cannot be loaded; all of them.
     #[error("certificates cannot be loaded: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Certificates(Vec<certificates::Error>),
+    /// Files that are read again with the configuration cannot be used; what they held before stays in force.
+    #[error("{}; what was read before stays in force", .0.join("; "))]
+    Unusable(Vec<String>),
+    /// Several things went wrong.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Several(Vec<Self>),
     /// The queue's directory cannot be used.
     #[error("the queue cannot be opened: {0}")]
     Spool(#[from] spool::Error),

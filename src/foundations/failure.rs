@@ -69,6 +69,12 @@ impl Refusal {
         Self::new(Kind::Temporary, "This server has a passing problem; try again later").because(cause)
     }
 
+    /// The same answer once more; the cause is logged with the first.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { kind: self.kind, public: self.public.clone(), smtp: self.smtp.clone(), cause: None }
+    }
+
     /// Whether trying again later may help.
     pub fn is_temporary(&self) -> bool {
         match &self.smtp {

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::context::Context;
@@ -8,13 +8,13 @@ use super::{Experience, source};
 use crate::config::Config;
 use crate::foundations::address::Address;
 use crate::foundations::dns::{SharedResolver, SystemResolver};
-use crate::foundations::mail::crlf;
+use crate::foundations::mail::{crlf, mbox};
 use crate::services::filter::Examined;
 
 /// Explain what messages score.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Check {
-    /// Message files, directories or Maildirs; `-` for standard input.
+    /// Message files, mboxes, directories or Maildirs, also packed by gzip or zstd; `-` for standard input.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Leave the DNS out: no sender authentication, no DNS lists.
@@ -34,6 +34,9 @@ const BATCH: usize = 512;
 pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
     let config = super::configuration(context)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Some(user) = &arguments.user {
+        runtime.block_on(super::known(user, context))?;
+    }
     let user = arguments.user.as_ref();
     let experience = match &config {
         Some(config) => runtime.block_on(Experience::load(config, user))?,
@@ -47,23 +50,34 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
         files.extend(source::files(path)?);
     }
     let handle = runtime.handle().clone();
-    let judge = |path: &PathBuf| -> anyhow::Result<Examined> {
-        let bytes = source::read(path)?;
+    let examine = |message: &[u8]| -> Examined {
         let Some(resolver) = &resolver else {
-            let inquiry = handle.block_on(examiner.recall(&bytes, &hostname));
-            return Ok(examiner.examine_with(&bytes, &inquiry));
+            let inquiry = handle.block_on(examiner.recall(message, &hostname));
+            return examiner.examine_with(message, &inquiry);
         };
         // Signatures are made over lines that end in CRLF.
-        let wire = crlf(&bytes);
+        let wire = crlf(message);
         let inquiry = handle.block_on(examiner.inquire(&wire, resolver, &hostname));
-        Ok(examiner.examine_with(&wire, &inquiry))
+        examiner.examine_with(&wire, &inquiry)
+    };
+    let judge = |path: &PathBuf| -> anyhow::Result<String> {
+        let (bytes, mut text) = (source::read(path)?, String::new());
+        let messages = mbox::messages(&bytes);
+        if messages.len() < 2 {
+            write(context.output, path, None, &examine(&bytes), &mut text);
+            return Ok(text);
+        }
+        for (number, message) in (1..).zip(messages) {
+            write(context.output, path, Some(number), &examine(&mbox::unwrap(message)), &mut text);
+        }
+        Ok(text)
     };
     let mut exit = Exit::Done;
     for batch in files.chunks(BATCH) {
         let mut text = String::new();
         for (path, result) in batch.iter().zip(source::on_all_cores(batch, judge)) {
             match result {
-                Ok(examined) => write(context.output, path, &examined, &mut text),
+                Ok(judged) => text.push_str(&judged),
                 Err(error) => {
                     match context.output {
                         Output::Json => text.push_str(&failure(path, &error)),
@@ -88,23 +102,28 @@ fn resolver(config: Option<&Config>, arguments: &Check) -> anyhow::Result<Option
 }
 
 /// The line of a file that could not be read.
-fn failure(path: &std::path::Path, error: &anyhow::Error) -> String {
+fn failure(path: &Path, error: &anyhow::Error) -> String {
     format!("{}\n", serde_json::json!({ "file": path.display().to_string(), "error": told(error) }))
 }
 
-fn write(output: Output, path: &std::path::Path, examined: &Examined, text: &mut String) {
+/// Writes what was found of a file's message, or of the one with this number in an mbox.
+fn write(output: Output, path: &Path, number: Option<usize>, examined: &Examined, text: &mut String) {
     use std::fmt::Write as _;
     let name = path.display().to_string();
     // Writing to a text cannot fail.
     let _ = match output {
         Output::Json => {
-            let value = serde_json::json!({
+            let mut value = serde_json::json!({
                 "file": name, "score": examined.score, "verdict": examined.verdict, "language": examined.language,
                 "signals": examined.signals,
             });
+            if let Some(number) = number {
+                value["message"] = number.into();
+            }
             writeln!(text, "{value}")
         }
         Output::People => {
+            let name = number.map_or_else(|| name.clone(), |number| format!("{name}#{number}"));
             let _ = writeln!(text, "{name}: {:.1} ({})", examined.score, examined.verdict);
             for signal in &examined.signals {
                 let _ = writeln!(text, "  {:+6.2}  {:24} {}", signal.weight, signal.name, signal.because);

@@ -7,13 +7,12 @@ use crate::foundations::address::Address;
 use crate::foundations::mail::mbox;
 use crate::services::filter::classifier::{Class, Learned, Owner, Token};
 use crate::services::filter::{Filter, FilterSettings, lesson};
-use crate::storage::directory::Error;
 
 /// Teach the filter.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub(in crate::cli) struct Learn {
-    /// Wanted messages: files, mboxes, directories, Maildirs; `-` for standard input.
+    /// Wanted messages: files, mboxes, directories, Maildirs, also packed by gzip or zstd; `-` for standard input.
     #[arg(long, group = "what", value_name = "PATH", num_args = 1..)]
     ham: Vec<PathBuf>,
     /// Unwanted messages, in the same forms.
@@ -41,9 +40,7 @@ struct Tally {
 
 pub(super) async fn run(arguments: &Learn, context: &Context) -> Outcome {
     if let Some(user) = &arguments.user {
-        let accounts = context.accounts().await?;
-        accounts.directory.account_now(user).await?.ok_or_else(|| Error::NoUser(user.clone()))?;
-        accounts.database.close().await;
+        super::known(user, context).await?;
     }
     let config = context.config()?;
     let (filter, database) = super::filter(&config).await?;

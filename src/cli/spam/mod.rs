@@ -21,6 +21,7 @@ use crate::services::filter::classifier::{Owner, Table};
 use crate::services::filter::reputation::Book;
 use crate::services::filter::{Examiner, Filter, FilterSettings};
 use crate::storage::database::Database;
+use crate::storage::directory::Error;
 
 /// The spam filter.
 #[derive(Debug, clap::Subcommand)]
@@ -51,6 +52,14 @@ pub(super) fn run(command: Spam, context: &Context) -> Outcome {
 /// The configuration, or `None` where there is no file: then the defaults hold and nothing has been learned.
 fn configuration(context: &Context) -> anyhow::Result<Option<Config>> {
     if context.source().path.exists() { context.config().map(Some) } else { Ok(None) }
+}
+
+/// Refuses an account that is not there.
+async fn known(user: &Address, context: &Context) -> anyhow::Result<()> {
+    let accounts = context.accounts().await?;
+    accounts.directory.account_now(user).await?.ok_or_else(|| Error::NoUser(user.clone()))?;
+    accounts.database.close().await;
+    Ok(())
 }
 
 /// A configuration by its path.

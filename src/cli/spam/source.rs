@@ -9,16 +9,35 @@ use crate::foundations::files;
 /// Largest file or mailbox that is read.
 const LARGEST: u64 = 2 << 30;
 
-/// A file, or standard input for `-`.
+/// A file, or standard input for `-`; unpacked, if it is packed by gzip or zstd.
 pub(in crate::cli) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    let failed = |source| files::Error { verb: "read", path: path.to_owned(), source };
     if path.as_os_str() == "-" {
         std::io::stdin().lock().take(LARGEST).read_to_end(&mut bytes)?;
-        return Ok(bytes);
+    } else {
+        std::fs::File::open(path).map_err(failed)?.take(LARGEST).read_to_end(&mut bytes).map_err(failed)?;
     }
-    let failed = |source| files::Error { verb: "read", path: path.to_owned(), source };
-    std::fs::File::open(path).map_err(failed)?.take(LARGEST).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
+    Ok(unpacked(bytes).map_err(failed)?)
+}
+
+/// What was packed, by the first octets (RFC 1952 §2.3.1, RFC 8878 §3.1.1). No message begins with those.
+fn unpacked(bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
+    let unpack = |reader: &mut dyn std::io::Read| {
+        let mut unpacked = Vec::new();
+        reader.take(LARGEST + 1).read_to_end(&mut unpacked)?;
+        if unpacked.len() as u64 > LARGEST {
+            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "more than 2 GiB when unpacked"));
+        }
+        Ok(unpacked)
+    };
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        unpack(&mut flate2::read::MultiGzDecoder::new(&*bytes))
+    } else if bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        unpack(&mut zstd::Decoder::new(&*bytes)?)
+    } else {
+        Ok(bytes)
+    }
 }
 
 /// The message files that a path stands for: itself, those in a Maildir's `cur` and `new`, or those in a directory.
@@ -70,6 +89,23 @@ pub(super) fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_packed_is_unpacked() {
+        use std::io::Write as _;
+        let plain = b"Subject: x\n\nx\n".repeat(100);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&plain).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let zstd = zstd::encode_all(&*plain, 0).unwrap();
+        assert_eq!(unpacked(gzip.clone()).unwrap(), plain);
+        assert_eq!(unpacked([gzip.clone(), gzip.clone()].concat()).unwrap(), plain.repeat(2));
+        assert_eq!(unpacked(zstd.clone()).unwrap(), plain);
+        assert_eq!(unpacked(plain.clone()).unwrap(), plain);
+        for broken in [&gzip[..gzip.len() / 2], &zstd[..zstd.len() / 2]] {
+            assert!(unpacked(broken.to_vec()).is_err());
+        }
+    }
 
     #[test]
     fn results_keep_their_order() {

@@ -14,6 +14,7 @@ use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::{Login, Mail, Message, Origin, Peer, TlsFacts};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::acceptance::Relaying;
+use crate::services::filter::Dialogue;
 use crate::services::guard::{Brought, Pass, Service};
 use crate::services::login::{LoggedIn, LoginAttempt, Stay};
 
@@ -43,29 +44,50 @@ pub(super) struct Asker<'r> {
     pub tls: Option<TlsFacts>,
     /// How long whoever has logged in may stay.
     pub stay: OnceLock<Stay>,
+    /// What milters have been told of the message that is on its way.
+    pub dialogue: Option<Box<Dialogue>>,
 }
 
 impl Asker<'_> {
     /// The answer to a question, given who has logged in.
-    pub(super) async fn ask(&self, question: Question, login: Option<Login>) -> Answer {
+    pub(super) async fn ask(&mut self, question: Question, login: Option<Login>) -> Answer {
         match question {
             Question::Login(credentials) => Answer::Login(self.log_in(credentials).await),
-            Question::Sender { path, .. } => {
-                let result = match &login {
-                    Some(login) => self.room.acceptance.sender(&path, login).await,
-                    None if self.room.mode == Mode::Relay => self.room.guard.may_bring(&self.peer, Brought::Message),
-                    None => Ok(()),
-                };
+            Question::Sender { path, hello, with } => {
+                let origin = self.origin(hello, with, login);
+                let result = self.sender(&path, origin).await;
                 Answer::Sender(self.told(result, || named(&path), None))
             }
             Question::Recipient { recipient, sender, size } => {
-                let result = self.recipient(&recipient.address, size, login.as_ref()).await;
-                Answer::Recipient(self.told(result, || recipient.address.to_string(), Some(&sender)))
+                let address = &recipient.address;
+                let mut result = self.recipient(address, size, login.as_ref()).await;
+                if let (Ok(()), Some(dialogue)) = (&result, &mut self.dialogue) {
+                    result = dialogue.recipient(address).await;
+                }
+                Answer::Recipient(self.told(result, || address.to_string(), Some(&sender)))
             }
             // The driver owns the memory and answers this one itself.
             Question::Room(_) => Answer::Room(Ok(())),
             Question::Message(completed) => self.take(completed, login).await,
         }
+    }
+
+    /// Whether this sender may send: by our own rules, then by the milters, who are told of the client and its greeting with it.
+    async fn sender(&mut self, path: &ReversePath, origin: Origin) -> Result<(), Refusal> {
+        if let Some(before) = self.dialogue.take() {
+            before.abandon().await;
+        }
+        match &origin.login {
+            Some(login) => self.room.acceptance.sender(path, login).await?,
+            None if self.room.mode == Mode::Relay => self.room.guard.may_bring(&self.peer, Brought::Message)?,
+            None => {}
+        }
+        // By LMTP each recipient has an answer of their own when the message is there.
+        if self.room.mode != Mode::Lmtp {
+            let id = MailId::generate(origin.at);
+            self.dialogue = self.room.intake.dialogue(id, origin, path.clone()).await?;
+        }
+        Ok(())
     }
 
     async fn recipient(&self, address: &Address, size: Option<u64>, login: Option<&Login>) -> Result<(), Refusal> {
@@ -105,27 +127,25 @@ impl Asker<'_> {
         Ok(Login { address })
     }
 
-    async fn take(&self, completed: Completed, login: Option<Login>) -> Answer {
-        let at = self.room.clock.now();
+    fn origin(&self, hello: String, with: &'static str, login: Option<Login>) -> Origin {
+        let (session, peer, local, tls) = (self.session, self.peer, self.local, self.tls.clone());
+        Origin { session, peer, local, hello, with, tls, login, at: self.room.clock.now() }
+    }
+
+    async fn take(&mut self, completed: Completed, login: Option<Login>) -> Answer {
         let Completed { envelope, content, hello, with } = completed;
-        let origin = Origin {
-            session: self.session,
-            peer: self.peer,
-            local: self.local,
-            hello,
-            with,
-            tls: self.tls.clone(),
-            login: login.clone(),
-            at,
-        };
-        let mail = Mail { id: MailId::generate(at), origin, envelope, message: Message::new(content) };
+        let origin = self.origin(hello, with, login.clone());
+        let dialogue = self.dialogue.take();
+        // Milters have heard of it under this name.
+        let id = dialogue.as_ref().map_or_else(|| MailId::generate(origin.at), |dialogue| dialogue.id());
+        let mail = Mail { id, origin, envelope, message: Message::new(content) };
         match (self.room.mode, login) {
             (Mode::Lmtp, _) => Answer::Each(self.room.intake.receive_each(mail).await),
-            (Mode::Relay | Mode::Submission, None) => Answer::Message(self.room.intake.receive(mail).await),
+            (Mode::Relay | Mode::Submission, None) => Answer::Message(self.room.intake.receive(mail, dialogue).await),
             (Mode::Relay | Mode::Submission, Some(login)) => {
                 let sender = named(&mail.envelope.reverse_path);
                 Answer::Message(match self.room.submission.prepare(mail, &login).await {
-                    Ok(mail) => self.room.intake.receive(mail).await,
+                    Ok(mail) => self.room.intake.receive(mail, dialogue).await,
                     Err(refusal) => self.told(Err(refusal), || sender, None),
                 })
             }

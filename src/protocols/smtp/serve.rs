@@ -86,7 +86,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     if tls.is_some() {
         conversation.session_mut().secured();
     }
-    let asker = Asker { room: &room, peer, local, session, tls, stay: OnceLock::new() };
+    let asker = Asker { room: &room, peer, local, session, tls, stay: OnceLock::new(), dialogue: None };
     let begun = Instant::now();
     let share = room.budget.share(if pass.is_trusted() { None } else { guard::network(&peer) });
     let mut driver = Driver { asker, wire, conversation, pass, share, begun, stop };
@@ -94,6 +94,9 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         Ok(never) => match never {},
         Err(end) => end,
     };
+    if let Some(dialogue) = driver.asker.dialogue.take() {
+        dialogue.abandon().await;
+    }
     if matches!(end, End::Errors) {
         room.guard.failed(&peer, Failure::Session);
     }

@@ -46,8 +46,10 @@ pub enum Question {
     Sender {
         /// MAIL FROM.
         path: ReversePath,
-        /// The SIZE parameter.
-        size: Option<u64>,
+        /// The client's name for itself.
+        hello: String,
+        /// The keyword for the Received field.
+        with: &'static str,
     },
     /// May this recipient be written to?
     Recipient {

@@ -198,14 +198,22 @@ fn warn(declaration: &Declaration, now: &Everything, routing: &RoutingSettings, 
             warnings.push(format!("alias {} leads to {address}, which does not exist", alias.source));
         }
     }
+    warnings.extend(circles(declaration, now, routing));
+}
+
+/// Declared aliases by which mail would go round in a circle, beside what else there is.
+pub(super) fn circles<'d>(
+    declaration: &'d Declaration,
+    now: &'d Everything,
+    routing: &'d RoutingSettings,
+) -> Vec<String> {
     let by_hand = || now.accounts.iter().filter(|account| account.owner == Owner::Admin);
     let accounts = declaration.users.keys().cloned().chain(by_hand().map(|account| account.address.key()));
     let of_hand = now.aliases.iter().filter(|(_, alias)| alias.owner == Owner::Admin);
     let of_hand = of_hand.map(|(_, alias)| (alias.source.clone(), alias.destination.as_str()));
     let declared = declaration.aliases.iter().map(|alias| (alias.source.clone(), alias.destination.as_str()));
     let leads = Leads::new(routing, accounts, declared.chain(of_hand));
-    for circle in leads.circles(declaration.aliases.iter().map(|alias| alias.source.as_str())) {
-        let way = circle.join(" to ");
-        warnings.push(format!("mail for alias {way} runs in a circle and is refused"));
-    }
+    let circles = leads.circles(declaration.aliases.iter().map(|alias| alias.source.as_str()));
+    let told = |circle: Vec<String>| format!("mail for alias {} runs in a circle and is refused", circle.join(" to "));
+    circles.into_iter().map(told).collect()
 }

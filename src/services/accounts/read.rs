@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::compare::circles;
 use super::declaration::{Declaration, DeclaredAlias, DeclaredPassword, DeclaredUser};
 use super::json;
 use super::settings::{DeclaredDomain, DeclaredFile, UserEntry};
@@ -14,6 +15,8 @@ use crate::foundations::files;
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::{Place, Problem, Problems, Setting};
 use crate::services::login::{Scheme, recognise};
+use crate::services::routing::RoutingSettings;
+use crate::storage::directory::Everything;
 use crate::storage::directory::{Source, Standing};
 
 /// More than anyone would declare; a wrong path must not fill the memory.
@@ -58,6 +61,12 @@ fn first(problems: &[Problem]) -> String {
 }
 
 impl Declaration {
+    /// Aliases by which mail would go round in a circle, a sentence for each. What the directory holds beside the declaration is
+    /// not looked at.
+    pub fn circles(&self, routing: &RoutingSettings) -> Vec<String> {
+        circles(self, &Everything::default(), routing)
+    }
+
     /// Reads a file: JSON when its name ends in `.json`, else TOML. A path in it may be written `credential:NAME` for a
     /// file in the directory `credentials`. Blocks: call it outside the async threads.
     pub fn load(path: &Path, secrets: Secrets, credentials: Option<&Path>) -> Result<Self, DeclarationError> {

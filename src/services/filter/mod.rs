@@ -15,6 +15,7 @@ mod clamav;
 pub mod classifier;
 mod compiled;
 mod decide;
+mod dialogue;
 pub mod dns_lists;
 mod endpoint;
 mod examine;
@@ -40,6 +41,7 @@ pub mod view;
 mod waiting;
 
 pub use compiled::load_rules;
+pub use dialogue::Dialogue;
 pub use endpoint::Endpoint;
 pub use examine::{Examined, Examiner, Inquiry};
 pub use glance::forged;

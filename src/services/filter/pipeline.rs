@@ -11,6 +11,7 @@ use super::autolearn::Autolearner;
 use super::classifier::{Limits, Owner, Store, Table};
 use super::compiled::Compiled;
 use super::decide::{self, Evidence};
+use super::dialogue::{Dialogue, Surroundings};
 use super::glance::{Glance, forged};
 use super::helpers;
 use super::language::{Readers, Reading};
@@ -21,10 +22,12 @@ use super::signing::Signing;
 use super::verdict::without;
 use super::view::View;
 use super::{DkimKeySettings, FilterSettings, Signal, Verdict, dns_lists, headers, reporting};
-use crate::foundations::address::Domain;
+use crate::foundations::address::{Domain, ReversePath};
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::dns::SharedResolver;
-use crate::foundations::mail::{Mail, Message, Peer};
+use crate::foundations::failure::Refusal;
+use crate::foundations::ids::MailId;
+use crate::foundations::mail::{Mail, Message, Origin, Peer};
 use crate::foundations::settings::Live;
 use crate::services::filter::rules::ClientName;
 use crate::services::routing::RoutingSettings;
@@ -180,12 +183,40 @@ impl Filter {
         }
     }
 
+    /// Begins to tell the milters of a message that has a sender so far; none if nobody is to be told. The refusal is that of
+    /// the client, its greeting or the sender.
+    pub async fn dialogue(
+        &self,
+        id: MailId,
+        origin: Origin,
+        reverse_path: ReversePath,
+    ) -> Result<Option<Box<Dialogue>>, Refusal> {
+        let settings = self.settings.get();
+        if settings.milters.is_empty() || !settings.enabled || is_ours(&settings, &origin) {
+            return Ok(None);
+        }
+        let hostname = self.hostname();
+        let surroundings = Surroundings { hostname: &hostname, resolver: self.resolver.as_ref() };
+        let dialogue = Dialogue::begin(settings, surroundings, id, origin, reverse_path).await;
+        match dialogue.refusal() {
+            Some(refusal) => {
+                dialogue.abandon().await;
+                Err(refusal)
+            }
+            None => Ok(Some(Box::new(dialogue))),
+        }
+    }
+
     /// What is to be done with the message. Never fails, and takes no longer than the deadlines of the settings.
     pub async fn judge(&self, mail: &Mail) -> Verdict {
+        self.judge_after(mail, None).await
+    }
+
+    /// The same for a message of whose sender and recipients milters have heard in a dialogue.
+    pub async fn judge_after(&self, mail: &Mail, dialogue: Option<Box<Dialogue>>) -> Verdict {
         let settings = self.settings.get();
-        let client = mail.origin.peer.ip();
-        let trusted = client.is_some_and(|ip| settings.trusted.iter().any(|n| n.contains(&ip)));
-        if trusted && mail.origin.login.is_none() || matches!(mail.origin.peer, Peer::Internal) {
+        let trusted = is_ours(&settings, &mail.origin);
+        if trusted && mail.origin.login.is_none() {
             return Verdict::accept();
         }
         let (original, hostname) = (mail.message.original(), self.hostname());
@@ -194,13 +225,14 @@ impl Filter {
             return Verdict { strip, ..Verdict::accept() };
         }
         // Milters see the message without forged fields, and what they add themselves stays.
-        let shown = match settings.milters.is_empty() {
+        let shown = match settings.milters.is_empty() && dialogue.is_none() {
             true => original.clone(),
             false => without(original, &strip),
         };
+        let surroundings = Surroundings { hostname: &hostname, resolver: self.resolver.as_ref() };
         // What our own users send is scanned and shown to milters, not weighed. They may forge no field of ours either.
         if mail.origin.login.is_some() {
-            let helpers = helpers::ask(&settings, mail, &shown, &hostname, self.resolver.as_ref()).await;
+            let helpers = helpers::ask(&settings, mail, &shown, surroundings, dialogue).await;
             let mut verdict = decide::outgoing(helpers, strip);
             // Signed last, so that no milter changes what is signed.
             verdict.headers = self.signing.fields(&settings, &verdict.apply(&mail.message)).into_bytes();
@@ -208,7 +240,7 @@ impl Filter {
         }
         let glance = Glance::of(original, &settings);
         let (helpers, known) = tokio::join!(
-            helpers::ask(&settings, mail, &shown, &hostname, self.resolver.as_ref()),
+            helpers::ask(&settings, mail, &shown, surroundings, dialogue),
             self.gather(&settings, mail, &glance, &hostname)
         );
         let weighed = weigh_where_it_fits(&known).await;
@@ -396,6 +428,11 @@ impl Filter {
             .collect();
         (general, shifts)
     }
+}
+
+/// Whether a message comes from where nothing is judged.
+fn is_ours(settings: &FilterSettings, origin: &Origin) -> bool {
+    origin.peer.is_in(&settings.trusted) || matches!(origin.peer, Peer::Internal)
 }
 
 /// Our Authentication-Results field; empty when nothing was checked.

@@ -329,10 +329,11 @@ crate::settings! {
 }
 
 crate::settings! {
-    /// A milter: a mail filter that speaks Sendmail's protocol, version 6. It is asked when the whole message is there, and the
-    /// client gets one answer for all recipients: whom a milter refuses for good is taken off, which the event `discarded` tells;
-    /// where it refuses everybody, somebody for now, or somebody to whom a user of ours writes, the whole message is refused. By LMTP each
-    /// recipient has an answer of their own. Macros that are told: `j`, `v`, `_`, `i`, `{daemon_name}`, `{daemon_addr}`, `{daemon_port}`, `{client_name}`,
+    /// A milter: a mail filter that speaks Sendmail's protocol, version 6. It is told of the sender at MAIL, with the client
+    /// and its greeting, of each recipient at RCPT, and of the rest when the whole message is there; the client gets its reply to the same
+    /// command. It is not told of recipients whom this server refuses itself. What the webmail and LMTP bring it hears of when
+    /// the message is there; by LMTP each recipient has an answer of their own. What it wants dropped (`SMFIR_DISCARD`) is kept in
+    /// quarantine, where an administrator finds it. Macros that are told: `j`, `v`, `_`, `i`, `{daemon_name}`, `{daemon_addr}`, `{daemon_port}`, `{client_name}`,
     /// `{client_ptr}`, `{client_addr}`, `{client_port}`, `{tls_version}`, `{cipher}`, `{cipher_bits}`, `{auth_type}`,
     /// `{auth_authen}`, `{mail_addr}`, `{mail_host}`, `{rcpt_addr}`, `{rcpt_host}`.
     pub struct MilterSettings {

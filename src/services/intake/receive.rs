@@ -8,13 +8,14 @@ use super::quarantined;
 use super::receipt::Receipt;
 use super::settings::{IntakeSettings, LmtpVerdict, Quarantine};
 use super::trace_field;
-use crate::foundations::address::{Address, Domain};
+use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
-use crate::foundations::mail::{HeaderSection, Mail, Recipient};
+use crate::foundations::ids::MailId;
+use crate::foundations::mail::{HeaderSection, Mail, Origin, Recipient};
 use crate::foundations::settings::Live;
-use crate::services::filter::{Decision, Filter, Folder, Verdict, carried};
+use crate::services::filter::{Decision, Dialogue, Filter, Folder, Verdict, carried};
 use crate::services::handover::{Bound, LocalDelivery, Outcome, Postponed, Queueing, ReportReading};
 use crate::services::routing::{LocalRecipient, Routes, Routing};
 use crate::storage::journal::Journal;
@@ -88,9 +89,20 @@ impl Intake {
         Self(parts)
     }
 
-    /// Takes responsibility for a message, for all its recipients at once (SMTP). The refusal is for the client.
-    pub async fn receive(&self, mail: Mail) -> Result<Receipt, Refusal> {
-        let mut wanted = self.judge(mail).await?;
+    /// Begins to tell milters of a message that has a sender so far. The refusal is for the client.
+    pub async fn dialogue(
+        &self,
+        id: MailId,
+        origin: Origin,
+        reverse_path: ReversePath,
+    ) -> Result<Option<Box<Dialogue>>, Refusal> {
+        self.0.filter.dialogue(id, origin, reverse_path).await
+    }
+
+    /// Takes responsibility for a message, for all its recipients at once (SMTP). The refusal is for the client. By the dialogue
+    /// milters have heard of sender and recipients already.
+    pub async fn receive(&self, mail: Mail, dialogue: Option<Box<Dialogue>>) -> Result<Receipt, Refusal> {
+        let mut wanted = self.judge(mail, dialogue).await?;
         let result = match self.take_off(&mut wanted) {
             Some(refusal) => Err(refusal),
             None => self.take(&wanted).await.map(|receipt| {
@@ -132,9 +144,9 @@ impl Intake {
     /// all is refused: the client has a queue of its own. Where some mailboxes behind an alias have it, the others wait in ours.
     pub async fn receive_each(&self, mail: Mail) -> Vec<Result<Receipt, Refusal>> {
         let named = mail.envelope.recipients.clone();
-        let mut wanted = match self.judge(mail).await {
+        let mut wanted = match self.judge(mail, None).await {
             Ok(wanted) => wanted,
-            Err(refusal) => return named.iter().map(|_| Err(again(&refusal))).collect(),
+            Err(refusal) => return named.iter().map(|_| Err(refusal.again())).collect(),
         };
         // Those whom a milter has added go with the first who gets the message.
         let mut added = wanted.verdict.recipients.added.clone();
@@ -168,7 +180,7 @@ impl Intake {
     ) -> Result<Receipt, Refusal> {
         let verdict = &wanted.verdict;
         if let Some((_, refusal)) = verdict.refused.iter().find(|(refused, _)| *refused == recipient.address) {
-            return Err(again(refusal));
+            return Err(refusal.again());
         }
         let is_removed = verdict.recipients.removed.contains(&recipient.address);
         let removed = is_removed.then(|| recipient.address.clone());
@@ -224,7 +236,7 @@ impl Intake {
     }
 
     /// Adds the Received field and asks the filter.
-    async fn judge(&self, mut mail: Mail) -> Result<Wanted, Refusal> {
+    async fn judge(&self, mut mail: Mail, dialogue: Option<Box<Dialogue>>) -> Result<Wanted, Refusal> {
         let settings = self.0.settings.get();
         let glance = Glance::of(&mail.message);
         if glance.hops > settings.hops {
@@ -238,7 +250,7 @@ impl Intake {
             let decision = carried::decision(&HeaderSection::of(mail.message.original()));
             Verdict { decision, ..Verdict::accept() }
         } else {
-            self.0.filter.judge(&mail).await
+            self.0.filter.judge_after(&mail, dialogue).await
         };
         self.tell_verdict(&mail, &verdict);
         match std::mem::replace(&mut verdict.decision, Decision::Accept) {
@@ -490,11 +502,6 @@ fn worst<T>(failed: &mut Vec<(T, Refusal)>) -> Option<Refusal> {
 
 fn later(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Refusal {
     Refusal::temporary(error).smtp(451, "4.3.0")
-}
-
-/// The same answer for another recipient; the cause is logged with the first.
-fn again(refusal: &Refusal) -> Refusal {
-    Refusal { kind: refusal.kind, public: refusal.public.clone(), smtp: refusal.smtp.clone(), cause: None }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub struct Routing {
     directory: Directory,
     settings: Live<RoutingSettings>,
     hostname: Domain,
-    srs: Option<Arc<Srs>>,
+    srs: Live<Option<Srs>>,
 }
 
 /// What became of one address.
@@ -86,21 +86,27 @@ enum Found {
 
 impl Routing {
     /// Routing over a directory. `hostname` is this host's own name, whose postmaster is ours (RFC 5321 §4.5.1).
-    pub const fn new(directory: Directory, settings: Live<RoutingSettings>, hostname: Domain) -> Self {
-        Self { directory, settings, hostname, srs: None }
+    pub fn new(directory: Directory, settings: Live<RoutingSettings>, hostname: Domain) -> Self {
+        Self { directory, settings, hostname, srs: Live::default() }
     }
 
     /// With senders rewritten for what is passed on.
     #[must_use]
-    pub fn with_srs(mut self, srs: Option<Srs>) -> Self {
-        self.srs = srs.map(Arc::new);
+    pub fn with_srs(self, srs: Option<Srs>) -> Self {
+        self.rewrite_by(srs);
         self
+    }
+
+    /// Rewrites senders by these secrets from now on, here and in everything that was cloned from the same.
+    pub fn rewrite_by(&self, srs: Option<Srs>) {
+        self.srs.set(srs);
     }
 
     /// The reverse-path under which a message is passed on by an alias: a sender of ours, or the old one where it is ours
     /// already, is null, or cannot be rewritten.
     pub async fn forwarding_path(&self, path: &ReversePath) -> Result<ReversePath, Error> {
-        let (Some(srs), Some(sender)) = (&self.srs, path.address()) else { return Ok(path.clone()) };
+        let srs = self.srs.get();
+        let (Some(srs), Some(sender)) = (&*srs, path.address()) else { return Ok(path.clone()) };
         if !matches!(self.place(sender).await?, Place::Elsewhere) {
             return Ok(path.clone());
         }
@@ -116,7 +122,7 @@ impl Routing {
     /// What becomes of mail for one address.
     pub async fn resolve(&self, address: &Address) -> Result<Resolution, Error> {
         let settings = self.settings.get();
-        if let Some(behind) = self.srs.as_ref().and_then(|srs| srs.reverse(address)) {
+        if let Some(behind) = self.srs.get().as_ref().as_ref().and_then(|srs| srs.reverse(address)) {
             return match behind {
                 Ok(sender) => self.behind(sender, &settings).await,
                 Err(wrong) => {

@@ -67,7 +67,7 @@ impl Submitter {
         let mail = self.submission.prepare(mail, login).await?;
         match &self.elsewhere {
             Some(elsewhere) => elsewhere.submit(mail, login).await,
-            None => self.intake.receive(mail).await.map(|_| ()),
+            None => self.intake.receive(mail, None).await.map(|_| ()),
         }
     }
 }

@@ -118,6 +118,11 @@ impl Account {
         }
     }
 
+    /// The limits in `maildirsize`: octets and messages.
+    pub fn own_limits(&self) -> (Option<u64>, Option<u64>) {
+        self.limits.as_ref().map_or((None, None), |limits| (limits.octets, limits.messages))
+    }
+
     /// Promises room to messages, if the quota has it. The promise ends when the result is dropped; by then the
     /// messages count themselves.
     pub fn reserve(&self, octets: u64, quota: Option<ByteSize>) -> Result<Reservation<'_>, Error> {

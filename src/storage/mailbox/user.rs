@@ -206,6 +206,11 @@ impl User {
         self.account.usage()
     }
 
+    /// The limits that a file `maildirsize` sets beside the account's quota: octets and messages.
+    pub fn own_limits(&self) -> (Option<u64>, Option<u64>) {
+        self.account.own_limits()
+    }
+
     /// Writes `dovecot-uidlist` files, so that Dovecot can take the folders over with their UIDs.
     pub async fn write_uidlists(self: &Arc<Self>) -> Result<(), Error> {
         let user = Arc::clone(self);

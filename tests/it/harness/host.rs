@@ -237,8 +237,13 @@ impl Host {
 
     /// Puts another configuration in force, as SIGHUP does.
     pub async fn reload(&self, config: postrider::config::Config) {
+        self.try_reload(config).await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// The same where it may fail; what it says then.
+    pub async fn try_reload(&self, config: postrider::config::Config) -> Result<(), String> {
         let daemon = self.daemon.as_ref().expect("a host that was not stopped has a daemon");
-        Box::pin(daemon.reload(config)).await.unwrap_or_else(|error| panic!("{error}"));
+        Box::pin(daemon.reload(config)).await.map_err(|error| error.to_string())
     }
 
     /// Stops in an orderly way and starts again on the same directory (and new ports).

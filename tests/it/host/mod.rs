@@ -2,6 +2,7 @@
 
 mod certificates;
 mod commands;
+mod complaints;
 mod configuration;
 mod delivery;
 mod demo;

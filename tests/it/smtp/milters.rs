@@ -3,7 +3,7 @@
 use postrider::foundations::event::EventKind;
 use postrider::foundations::settings::{Live, Span};
 use postrider::protocols::smtp::Mode;
-use postrider::services::filter::{Endpoint, FilterSettings, MilterSettings};
+use postrider::services::filter::{Endpoint, FilterSettings, MilterSettings, OnFailure};
 use postrider::services::intake::{IntakeSettings, LmtpVerdict};
 use postrider::storage::journal::Query;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,7 +11,8 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::world::{Client, Wishes, World};
 
-/// Answers of a milter: for the recipient of this local part, or (empty) at the end of the message, these packets.
+/// Answers of a milter: for the recipient of this local part, at the stage of this name, or (empty) at the end of the message,
+/// these packets.
 type Script = &'static [(&'static str, &'static [(u8, &'static [u8])])];
 
 async fn serve(mut stream: UnixStream, script: Script) -> std::io::Result<()> {
@@ -22,6 +23,9 @@ async fn serve(mut stream: UnixStream, script: Script) -> std::io::Result<()> {
         let wanted = |name: &str| match command {
             b'R' => !name.is_empty() && text.starts_with(&format!("<{name}@")),
             b'E' => name.is_empty(),
+            b'C' => name == "CONNECTION",
+            b'H' => name == "GREETING",
+            b'M' => name == "SENDER",
             _ => false,
         };
         let mut packets: Vec<(u8, &[u8])> = match command {
@@ -42,8 +46,13 @@ async fn serve(mut stream: UnixStream, script: Script) -> std::io::Result<()> {
 }
 
 /// A server that asks such a milter. The directory holds its socket.
-#[expect(clippy::disallowed_methods, reason = "ends with the test")]
 async fn world(mode: Mode, script: Script) -> (World, tempfile::TempDir) {
+    failing(mode, script, OnFailure::Accept).await
+}
+
+/// The same with what is to happen when the milter talks nonsense.
+#[expect(clippy::disallowed_methods, reason = "ends with the test")]
+async fn failing(mode: Mode, script: Script, on_failure: OnFailure) -> (World, tempfile::TempDir) {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("milter");
     let listener = UnixListener::bind(&path).unwrap();
@@ -53,8 +62,13 @@ async fn world(mode: Mode, script: Script) -> (World, tempfile::TempDir) {
         }
     });
     let address = Some(Endpoint::Unix(path));
-    let milter =
-        MilterSettings { name: "odd".into(), address, timeout: Span::seconds(20), ..MilterSettings::default() };
+    let milter = MilterSettings {
+        name: "odd".into(),
+        address,
+        timeout: Span::seconds(20),
+        on_failure,
+        ..MilterSettings::default()
+    };
     let spam = FilterSettings { milters: vec![milter], ..FilterSettings::default() };
     let intake = Live::new(IntakeSettings { lmtp: LmtpVerdict::Judge, ..IntakeSettings::default() });
     (World::new(Wishes { spam, intake, ..Wishes::new(mode) }).await, place)
@@ -76,40 +90,83 @@ async fn send(client: &mut Client, hello: &str, recipients: &[&str]) -> Vec<Stri
 }
 
 #[tokio::test]
-async fn a_message_is_refused_where_a_milter_refuses_everybody_or_somebody_for_now() {
+async fn each_command_has_the_milters_answer() {
     const NO: &[(u8, &[u8])] = &[(b'y', b"550-5.7.26 No\r\n550 5.7.26 mail, 100%% sure\0")];
     const LATER: &[(u8, &[u8])] = &[(b't', b"")];
-    for (script, wanted) in [
-        (&[("bob", LATER)] as Script, "451 4.7.1 <bob@example.test>: "),
-        (&[("ann", NO), ("bob", LATER)], "451 4.7.1 The message"),
-        (&[("ann", NO), ("bob", NO)], "550 5.7.26 No mail, 100% sure"),
+    let (world, _place) = world(Mode::Relay, &[("ann", NO), ("broken", LATER)]).await;
+    let mut client = world.connect();
+    assert!(client.reply().await.starts_with("220"));
+    for (command, wanted) in [
+        ("EHLO client.example", "250"),
+        ("MAIL FROM:<eve@elsewhere.test>", "250"),
+        ("RCPT TO:<ann@example.test>", "550 5.7.26 No mail, 100% sure"),
+        ("RCPT TO:<nobody@example.test>", "550 5.1.1"),
+        ("RCPT TO:<bob@example.test>", "250"),
+        ("RCPT TO:<broken@example.test>", "451 4.7.1"),
+        ("DATA", "354"),
+        ("Subject: x\r\n\r\nx\r\n.", "250"),
+        ("MAIL FROM:<eve@elsewhere.test>", "250"),
+        ("RCPT TO:<ann@example.test>", "550 5.7.26 No mail, 100% sure"),
+        ("DATA", "503"),
+        ("RSET", "250"),
+        ("MAIL FROM:<eve@elsewhere.test>", "250"),
+        ("QUIT", "221"),
     ] {
+        let reply = client.command(command).await;
+        assert!(reply.starts_with(wanted), "{command}: {reply}");
+    }
+    let boxes: Vec<String> = world.mailboxes.0.lock().iter().map(|(address, _)| address.to_string()).collect();
+    assert_eq!(boxes, ["bob@example.test"]);
+    let journal = &world.room.journal;
+    journal.flush().await;
+    let query = Query { kinds: vec![EventKind::RecipientRefused], ..Query::default() };
+    let events = journal.query(&query).await.unwrap();
+    let refused = events.iter().filter(|event| event.details["reason"].as_str().unwrap().contains("100% sure"));
+    let refused: Vec<_> = refused.map(|event| event.subject.as_deref()).collect();
+    assert_eq!(refused, [Some("ann@example.test"); 2], "{events:?}");
+}
+
+#[tokio::test]
+async fn client_greeting_and_sender_are_refused_at_mail() {
+    const NO: &[(u8, &[u8])] = &[(b'y', b"554 5.7.1 Not from there\0")];
+    for script in [&[("CONNECTION", NO)] as Script, &[("GREETING", NO)], &[("SENDER", NO)]] {
+        let name = script[0].0;
         let (world, _place) = world(Mode::Relay, script).await;
-        let replies = send(&mut world.connect(), "EHLO client.example", &["ann", "bob"]).await;
-        assert!(replies[0].starts_with(wanted), "{replies:?}");
-        assert!(world.mailboxes.0.lock().is_empty() && world.queue.entries.lock().is_empty());
+        let mut client = world.connect();
+        assert!(client.reply().await.starts_with("220"));
+        for (command, wanted) in [
+            ("EHLO client.example", "250"),
+            ("MAIL FROM:<eve@elsewhere.test>", "554 5.7.1 Not from there"),
+            ("RCPT TO:<ann@example.test>", "503"),
+            ("MAIL FROM:<eve@elsewhere.test>", "554 5.7.1 Not from there"),
+        ] {
+            let reply = client.command(command).await;
+            assert!(reply.starts_with(wanted), "{name}: {command}: {reply}");
+        }
     }
 }
 
 #[tokio::test]
-async fn a_recipient_whom_a_milter_refuses_for_good_takes_nothing_from_the_others() {
-    for script in
-        [&[("bob", &[(b'y', b"550 5.7.1 Bob takes no mail\0" as &[u8])] as &[_])] as Script, &[("bob", &[(b'r', b"")])]]
-    {
-        let (world, _place) = world(Mode::Relay, script).await;
-        let replies = send(&mut world.connect(), "EHLO client.example", &["ann", "bob"]).await;
-        assert!(replies[0].starts_with("250"), "{replies:?}");
-        let boxes: Vec<String> = world.mailboxes.0.lock().iter().map(|(address, _)| address.to_string()).collect();
-        assert_eq!(boxes, ["ann@example.test"]);
-        let journal = &world.room.journal;
-        journal.flush().await;
-        let events = journal.query(&Query { kinds: vec![EventKind::Discarded], ..Query::default() }).await.unwrap();
-        assert_eq!(events.len(), 1, "{events:?}");
-        assert_eq!(
-            (events[0].subject.as_deref(), &events[0].details["by"]),
-            (Some("bob@example.test"), &"milter".into())
-        );
-        assert!(events[0].details["reason"].as_str().unwrap().starts_with("<bob@example.test>: "), "{events:?}");
+async fn a_milter_that_fails_in_the_middle_does_what_the_settings_say() {
+    for (on_failure, wanted) in [
+        (OnFailure::Accept, ["250", "250", "250"]),
+        (OnFailure::Later, ["451 4.7.1", "451 4.7.1", "503"]),
+        (OnFailure::Refuse, ["550 5.7.1", "550 5.7.1", "503"]),
+    ] {
+        let (world, _place) = failing(Mode::Relay, &[("ann", &[(b'?', b"")])], on_failure).await;
+        let mut client = world.connect();
+        assert!(client.reply().await.starts_with("220"));
+        assert!(client.command("EHLO client.example").await.starts_with("250"));
+        assert!(client.command("MAIL FROM:<eve@elsewhere.test>").await.starts_with("250"));
+        let replies = [
+            client.command("RCPT TO:<ann@example.test>").await,
+            client.command("RCPT TO:<bob@example.test>").await,
+            match client.command("DATA").await {
+                reply if reply.starts_with("354") => client.command("Subject: x\r\n\r\nx\r\n.").await,
+                reply => reply,
+            },
+        ];
+        assert!(replies.iter().zip(wanted).all(|(reply, wanted)| reply.starts_with(wanted)), "{wanted:?}: {replies:?}");
     }
 }
 
@@ -123,14 +180,14 @@ async fn who_has_logged_in_is_told_whom_a_milter_refuses() {
         ("AUTH PLAIN AGFubkBleGFtcGxlLnRlc3QAcGVuY2ls", "235"),
         ("MAIL FROM:<ann@example.test>", "250"),
         ("RCPT TO:<ann@example.test>", "250"),
-        ("RCPT TO:<bob@example.test>", "250"),
+        ("RCPT TO:<bob@example.test>", "550 5.7.1 Not to Bob"),
         ("DATA", "354"),
-        ("Subject: x\r\n\r\nx\r\n.", "550 5.7.1 <bob@example.test>: Not to Bob"),
+        ("Subject: x\r\n\r\nx\r\n.", "250"),
     ] {
         let reply = client.command(command).await;
         assert!(reply.starts_with(wanted), "{command}: {reply}");
     }
-    assert!(world.mailboxes.0.lock().is_empty());
+    assert_eq!(world.mailboxes.0.lock().len(), 1);
 }
 
 #[tokio::test]

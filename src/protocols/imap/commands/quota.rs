@@ -21,12 +21,27 @@ pub async fn limit(talk: &Conversation) -> Result<Option<ByteSize>, Trouble> {
     }
 }
 
+/// What the quota root limits, and how much of it is used. An account may have a quota, and its mailbox a `maildirsize` of its own.
+struct Limits {
+    octets: Option<u64>,
+    messages: Option<u64>,
+}
+
+/// The limits that hold now; `None` where nothing is limited.
+async fn limits(talk: &Conversation) -> Result<Option<Limits>, Trouble> {
+    let quota = limit(talk).await?.map(ByteSize::get);
+    let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else { return Ok(None) };
+    let (octets, messages) = account.user.own_limits();
+    let octets = [quota, octets].into_iter().flatten().min();
+    Ok(Some(Limits { octets, messages }).filter(|_| octets.is_some() || messages.is_some()))
+}
+
 /// GETQUOTA.
 pub async fn get(talk: &mut Conversation, root: &str) -> Outcome {
-    let Some(limit) = limit(talk).await?.filter(|_| root == ROOT) else {
+    let Some(limits) = limits(talk).await?.filter(|_| root == ROOT) else {
         return Err(Trouble::coded("NONEXISTENT", "There is no such quota root"));
     };
-    tell(talk, limit).await
+    tell(talk, limits).await
 }
 
 /// GETQUOTAROOT.
@@ -38,10 +53,10 @@ pub async fn root(talk: &mut Conversation, name: &RawName) -> Outcome {
     if let Err(error) = user.status(&folder).await {
         return Err(super::trouble(talk, &error));
     }
-    match limit(talk).await? {
-        Some(limit) => {
+    match limits(talk).await? {
+        Some(limits) => {
             talk.link.out.quota_root(folder.as_str(), names, &[ROOT]);
-            tell(talk, limit).await
+            tell(talk, limits).await
         }
         // RFC 9208 §7: a root has at least one resource, and Thunderbird 153 hangs up when it has none.
         None => {
@@ -51,7 +66,7 @@ pub async fn root(talk: &mut Conversation, name: &RawName) -> Outcome {
     }
 }
 
-async fn tell(talk: &mut Conversation, limit: ByteSize) -> Outcome {
+async fn tell(talk: &mut Conversation, limits: Limits) -> Outcome {
     let (State::Authenticated(account) | State::Selected(account, _)) = &talk.state else {
         return Err(Trouble::bad("Log in first"));
     };
@@ -60,7 +75,9 @@ async fn tell(talk: &mut Conversation, limit: ByteSize) -> Outcome {
         Err(error) => return Err(super::trouble(talk, &error)),
     };
     // RFC 9208 §5.1: STORAGE counts units of 1024 octets.
-    let storage = ("STORAGE", usage.octets.div_ceil(1024), limit.get() / 1024);
-    talk.link.out.quota(ROOT, &[storage]);
+    let storage = limits.octets.map(|most| ("STORAGE", usage.octets.div_ceil(1024), most / 1024));
+    let messages = limits.messages.map(|most| ("MESSAGE", usage.messages, most));
+    let resources: Vec<_> = storage.into_iter().chain(messages).collect();
+    talk.link.out.quota(ROOT, &resources);
     Ok(Done::new("That is the quota"))
 }

@@ -5,7 +5,6 @@ use super::{Asked, Chunk, Completed, Last, Question, Session, State, Step};
 use crate::foundations::failure::Refusal;
 use crate::foundations::mail::BodyKind;
 use crate::foundations::wire::smtp::{BodyFault, Reply};
-use crate::protocols::smtp::hello;
 use crate::protocols::smtp::profile::Mode;
 use crate::protocols::smtp::transaction::{Transaction, Way};
 use crate::services::intake::Receipt;
@@ -135,16 +134,16 @@ impl Session {
     /// The whole message is here.
     pub(super) fn complete(&mut self) -> Step {
         self.state = State::Commands;
-        let (Some(transaction), Some(greeting)) = (self.transaction.take(), self.greeting.as_ref()) else {
+        let Some(transaction) = self.transaction.take() else {
             return Step::Reply(sequence("MAIL first"));
         };
         let (envelope, content) = transaction.finish();
+        let Some((hello, with)) = self.greeted(envelope.smtputf8) else {
+            return Step::Reply(sequence("Say EHLO first"));
+        };
         let count = envelope.recipients.len();
         match content {
             Ok(content) => {
-                let utf8 = envelope.smtputf8;
-                let with = hello::with(self.profile.mode, greeting.extended, self.security, self.login.is_some(), utf8);
-                let hello = greeting.name.as_str().to_owned();
                 self.ask(Asked::Message(count), Question::Message(Completed { envelope, content, hello, with }))
             }
             Err(fault) => {

@@ -7,7 +7,7 @@ use crate::foundations::failure::Refusal;
 use crate::foundations::mail::Recipient;
 use crate::foundations::wire::smtp::{EnhancedStatus, MailParameters, RcptParameters, Reply, SyntaxError};
 use crate::protocols::smtp::Mode;
-use crate::protocols::smtp::hello::{Extended, Security};
+use crate::protocols::smtp::hello::{self, Extended, Security};
 use crate::protocols::smtp::transaction::{Transaction, recipient};
 
 impl Session {
@@ -18,9 +18,11 @@ impl Session {
         if let Err(reply) = self.check_mail(text, &parameters) {
             return Step::Reply(reply);
         }
-        let size = parameters.size;
+        let Some((hello, with)) = self.greeted(parameters.smtputf8) else {
+            return Step::Reply(sequence("Say EHLO first"));
+        };
         let transaction = Transaction::new(path.clone(), parameters);
-        self.ask(Asked::Sender(Box::new(transaction)), Question::Sender { path, size })
+        self.ask(Asked::Sender(Box::new(transaction)), Question::Sender { path, hello, with })
     }
 
     fn check_mail(&self, text: Text, parameters: &MailParameters) -> Result<(), Reply> {
@@ -89,6 +91,13 @@ impl Session {
                 Step::Reply(Reply::from(&refusal))
             }
         }
+    }
+
+    /// What the client calls itself, and the keyword for the Received field; nothing before its greeting.
+    pub(super) fn greeted(&self, utf8: bool) -> Option<(String, &'static str)> {
+        let greeting = self.greeting.as_ref()?;
+        let with = hello::with(self.profile.mode, greeting.extended, self.security, self.login.is_some(), utf8);
+        Some((greeting.name.as_str().to_owned(), with))
     }
 
     fn plain_smtp(&self) -> bool {

@@ -1,12 +1,16 @@
 //! The conversation with one milter.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use tokio::time::{Instant, timeout};
 
 use super::change::{self, Change, MAX_CHANGES};
 use super::macros;
 use super::packet::{Packet, joined, receive, send, texts};
-use crate::foundations::address::Address;
-use crate::foundations::mail::{Mail, Peer};
+use crate::foundations::address::{Address, ReversePath};
+use crate::foundations::ids::MailId;
+use crate::foundations::mail::{Origin, Peer};
 use crate::services::filter::endpoint::Wire;
 use crate::services::filter::settings::MilterSettings;
 
@@ -42,37 +46,42 @@ pub enum Answer {
     Quarantine(String),
 }
 
-/// The end of a conversation.
+/// What a milter says at the end of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The decision.
     pub answer: Answer,
     /// What is to be changed, in order.
     pub changes: Vec<Change>,
-    /// Recipients for whom the message is refused while others may have it: [`Answer::Reject`] or [`Answer::Later`].
-    pub refused: Vec<(Address, Answer)>,
 }
 
 impl Outcome {
     /// A decision without changes.
     pub(super) const fn of(answer: Answer) -> Self {
-        Self { answer, changes: Vec::new(), refused: Vec::new() }
+        Self { answer, changes: Vec::new() }
     }
 }
 
-/// What a milter is told besides the message.
-#[derive(Debug, Clone, Copy)]
-pub struct Surroundings<'s> {
+/// What a milter is told besides recipients and message.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The name of the message.
+    pub id: MailId,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Its sender.
+    pub reverse_path: ReversePath,
     /// Our name.
-    pub hostname: &'s str,
+    pub hostname: String,
     /// The client's name, if it leads back to the client's address.
-    pub client_name: Option<&'s str>,
+    pub client_name: Option<String>,
 }
 
 /// What we let milters do (`SMFIF_*`): all header, body and recipient changes, quarantine.
 const ACTIONS: u32 = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20 | 0x80;
-/// Steps that a milter may leave out or not answer (`SMFIP_*`): all, and body skipping.
-const STEPS: u32 = 0x1f_ffff;
+/// Steps that a milter may leave out or not answer (`SMFIP_*`): all, and body skipping. It is not told of recipients whom
+/// we refuse ourselves (`SMFIP_RCPT_REJ`).
+const STEPS: u32 = 0x1f_ffff & !0x800;
 const VERSION: u32 = 6;
 
 const NO_CONNECT: u32 = 0x1;
@@ -96,35 +105,27 @@ const LEADING_SPACE: u32 = 0x10_0000;
 /// Body octets of one packet.
 const CHUNK: usize = 65_535;
 
-/// Asks a milter about a message. `message` is as earlier milters have left it.
-pub async fn ask(
-    settings: &MilterSettings,
-    mail: &Mail,
-    message: &Bytes,
-    surroundings: Surroundings<'_>,
-) -> Result<Outcome, Error> {
-    let endpoint = settings.address.as_ref().ok_or(Error::NoAddress)?;
-    let patience = settings.timeout.duration();
-    let mut wire = endpoint.connect(patience).await?;
-    let changes = settings.changes.len();
-    let mut talk = Talk { wire: &mut *wire, steps: 0, patience, changes, refused: Vec::new() };
-    let whole = settings.message_timeout.duration();
-    let outcome = tokio::time::timeout(whole, talk.run(mail, message, surroundings)).await;
-    let outcome = outcome.unwrap_or(Err(Error::Timeout))?;
-    // Whom it has refused it has refused, however early it was content with the rest.
-    let outcome = Outcome { refused: std::mem::take(&mut talk.refused), ..outcome };
-    // The milter is told that this is the end; it may have gone already, and a broken conversation has no end.
-    let _ = tokio::time::timeout(patience, send(talk.wire, b'Q', &[])).await;
-    Ok(outcome)
-}
-
-struct Talk<'w> {
-    wire: &'w mut dyn Wire,
+/// The conversation about one message, which goes on while the client speaks.
+pub struct Conversation {
+    wire: Box<dyn Wire>,
     steps: u32,
-    patience: std::time::Duration,
+    patience: Duration,
+    /// How long the milter may still take for this message.
+    left: Duration,
     /// Octets of changes that may still come.
     changes: usize,
-    refused: Vec<(Address, Answer)>,
+    /// What was decided before the end: nothing more is told.
+    decided: Option<Answer>,
+}
+
+/// Ends the message when a stage does.
+macro_rules! stage {
+    ($answer:expr) => {
+        match $answer {
+            Stage::Next | Stage::Skip => {}
+            Stage::End(answer) => return Ok(Outcome::of(answer)),
+        }
+    };
 }
 
 /// How a stage ended.
@@ -134,41 +135,97 @@ enum Stage {
     End(Answer),
 }
 
-/// Runs a stage; ends the conversation when the stage does.
-macro_rules! stage {
-    ($talk:ident, $answer:expr) => {
-        match $answer {
-            Stage::Next | Stage::Skip => {}
-            Stage::End(answer) => return Ok(Outcome::of(answer)),
-        }
-    };
-}
+impl Conversation {
+    /// Tells a milter of the client, its greeting and the sender.
+    pub async fn begin(settings: &MilterSettings, told: &Told) -> Result<Self, Error> {
+        let endpoint = settings.address.as_ref().ok_or(Error::NoAddress)?;
+        let (patience, left) = (settings.timeout.duration(), settings.message_timeout.duration());
+        let wire = endpoint.connect(patience).await?;
+        let changes = settings.changes.len();
+        let mut conversation = Self { wire, steps: 0, patience, left, changes, decided: None };
+        let begun = Instant::now();
+        let introduced = timeout(left, conversation.introduce(told)).await;
+        conversation.decided = introduced.unwrap_or(Err(Error::Timeout))?;
+        conversation.spend(begun);
+        Ok(conversation)
+    }
 
-impl Talk<'_> {
-    async fn run(&mut self, mail: &Mail, message: &Bytes, around: Surroundings<'_>) -> Result<Outcome, Error> {
-        self.negotiate().await?;
-        let queue_id = mail.id.to_string();
-        let id = || vec![("i", queue_id.clone())];
-        self.macros(b'C', &macros::connection(mail, around)).await?;
-        stage!(self, self.step(NO_CONNECT, SILENT_CONNECT, b'C', &connection(mail, around)).await?);
-        self.macros(b'H', &macros::hello(mail)).await?;
-        stage!(self, self.step(NO_HELLO, SILENT_HELLO, b'H', &joined(&[&mail.origin.hello])).await?);
-        let reverse_path = mail.envelope.reverse_path.to_string();
-        self.macros(b'M', &macros::sender(mail)).await?;
-        stage!(self, self.step(NO_MAIL, SILENT_MAIL, b'M', &joined(&[&reverse_path])).await?);
-        if let Some(answer) = self.recipients(mail).await? {
+    /// What was decided so far.
+    pub const fn decided(&self) -> Option<&Answer> {
+        self.decided.as_ref()
+    }
+
+    /// Tells of a recipient; the answer if it is to be refused: [`Answer::Reject`] or [`Answer::Later`].
+    pub async fn recipient(&mut self, told: &Told, address: &Address) -> Result<Option<Answer>, Error> {
+        if self.decided.is_some() || self.steps & NO_RECIPIENT != 0 {
+            return Ok(None);
+        }
+        let begun = Instant::now();
+        let stage = timeout(self.left, self.told_of(told, address)).await.unwrap_or(Err(Error::Timeout))?;
+        self.spend(begun);
+        match stage {
+            Stage::Next | Stage::Skip => Ok(None),
+            Stage::End(refusal @ (Answer::Reject(_) | Answer::Later(_))) => Ok(Some(refusal)),
+            Stage::End(answer) => {
+                self.decided = Some(answer);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Tells the message, which is as earlier milters have left it.
+    pub async fn message(&mut self, told: &Told, message: &Bytes) -> Result<Outcome, Error> {
+        if let Some(answer) = self.decided.take() {
             return Ok(Outcome::of(answer));
         }
-        self.macros(b'T', &id()).await?;
-        stage!(self, self.step(NO_DATA, SILENT_DATA, b'T', &[]).await?);
+        timeout(self.left, self.content(told, message)).await.unwrap_or(Err(Error::Timeout))
+    }
+
+    /// Says that this is the end. The milter may have gone already.
+    pub async fn end(mut self) {
+        let _ = timeout(self.patience, send(&mut *self.wire, b'Q', &[])).await;
+    }
+
+    fn spend(&mut self, begun: Instant) {
+        self.left = self.left.saturating_sub(begun.elapsed());
+    }
+
+    /// The decision, if there is one before the first recipient.
+    async fn introduce(&mut self, told: &Told) -> Result<Option<Answer>, Error> {
+        self.negotiate().await?;
+        self.macros(b'C', &macros::connection(told)).await?;
+        if let Stage::End(answer) = self.step(NO_CONNECT, SILENT_CONNECT, b'C', &connection(told)).await? {
+            return Ok(Some(answer));
+        }
+        self.macros(b'H', &macros::hello(told)).await?;
+        if let Stage::End(answer) = self.step(NO_HELLO, SILENT_HELLO, b'H', &joined(&[&told.origin.hello])).await? {
+            return Ok(Some(answer));
+        }
+        self.macros(b'M', &macros::sender(told)).await?;
+        let reverse_path = told.reverse_path.to_string();
+        Ok(match self.step(NO_MAIL, SILENT_MAIL, b'M', &joined(&[&reverse_path])).await? {
+            Stage::End(answer) => Some(answer),
+            Stage::Next | Stage::Skip => None,
+        })
+    }
+
+    async fn told_of(&mut self, told: &Told, address: &Address) -> Result<Stage, Error> {
+        self.macros(b'R', &macros::recipient(told, address)).await?;
+        self.step(NO_RECIPIENT, SILENT_RECIPIENT, b'R', &joined(&[&format!("<{address}>")])).await
+    }
+
+    async fn content(&mut self, told: &Told, message: &Bytes) -> Result<Outcome, Error> {
+        let id = [("i", told.id.to_string())];
+        self.macros(b'T', &id).await?;
+        stage!(self.step(NO_DATA, SILENT_DATA, b'T', &[]).await?);
         let (fields, body) = change::split(message);
         if self.steps & NO_HEADERS == 0 {
             for field in &fields {
-                stage!(self, self.field(field).await?);
+                stage!(self.field(field).await?);
             }
         }
-        self.macros(b'N', &id()).await?;
-        stage!(self, self.step(NO_END_OF_HEADER, SILENT_END_OF_HEADER, b'N', &[]).await?);
+        self.macros(b'N', &id).await?;
+        stage!(self.step(NO_END_OF_HEADER, SILENT_END_OF_HEADER, b'N', &[]).await?);
         if self.steps & NO_BODY == 0 {
             for chunk in body.chunks(CHUNK) {
                 match self.step(NO_BODY, SILENT_BODY, b'B', chunk).await? {
@@ -178,7 +235,7 @@ impl Talk<'_> {
                 }
             }
         }
-        self.macros(b'E', &id()).await?;
+        self.macros(b'E', &id).await?;
         self.finish().await
     }
 
@@ -187,7 +244,7 @@ impl Talk<'_> {
         for number in [VERSION, ACTIONS, STEPS] {
             offer.extend_from_slice(&number.to_be_bytes());
         }
-        send(self.wire, b'O', &offer).await?;
+        send(&mut *self.wire, b'O', &offer).await?;
         let answer = self.receive().await?;
         let numbers: Vec<u32> =
             answer.data.chunks_exact(4).take(3).map(|c| u32::from_be_bytes([c[0], c[1], c[2], c[3]])).collect();
@@ -205,29 +262,7 @@ impl Talk<'_> {
         for (name, value) in macros.iter().filter(|(_, value)| !value.is_empty()) {
             data.extend_from_slice(&joined(&[name, value]));
         }
-        send(self.wire, b'D', &data).await
-    }
-
-    async fn recipients(&mut self, mail: &Mail) -> Result<Option<Answer>, Error> {
-        if self.steps & NO_RECIPIENT != 0 {
-            return Ok(None);
-        }
-        let mut refusal: Option<Answer> = None;
-        let mut kept = 0;
-        for recipient in &mail.envelope.recipients {
-            let address = recipient.address.to_string();
-            self.macros(b'R', &macros::recipient(mail, &recipient.address)).await?;
-            match self.step(NO_RECIPIENT, SILENT_RECIPIENT, b'R', &joined(&[&format!("<{address}>")])).await? {
-                Stage::Next | Stage::Skip => kept += 1,
-                Stage::End(answer @ (Answer::Reject(_) | Answer::Later(_))) => {
-                    self.refused.push((recipient.address.clone(), answer.clone()));
-                    // One answer stands for all: whoever is refused for now is to get it when it comes again.
-                    refusal = refusal.filter(|kept| matches!(kept, Answer::Later(_))).or(Some(answer));
-                }
-                Stage::End(answer) => return Ok(Some(answer)),
-            }
-        }
-        Ok(refusal.filter(|_| kept == 0))
+        send(&mut *self.wire, b'D', &data).await
     }
 
     async fn field(&mut self, field: &[u8]) -> Result<Stage, Error> {
@@ -244,7 +279,7 @@ impl Talk<'_> {
         if self.steps & unwanted != 0 {
             return Ok(Stage::Next);
         }
-        send(self.wire, command, data).await?;
+        send(&mut *self.wire, command, data).await?;
         if self.steps & silent != 0 {
             return Ok(Stage::Next);
         }
@@ -261,7 +296,7 @@ impl Talk<'_> {
 
     /// The end of the message: changes, then the decision.
     async fn finish(&mut self) -> Result<Outcome, Error> {
-        send(self.wire, b'E', &[]).await?;
+        send(&mut *self.wire, b'E', &[]).await?;
         let mut changes = Vec::new();
         let mut body: Option<Vec<u8>> = None;
         let mut held: Option<String> = None;
@@ -299,7 +334,7 @@ impl Talk<'_> {
     }
 
     async fn receive(&mut self) -> Result<Packet, Error> {
-        tokio::time::timeout(self.patience, receive(self.wire)).await.unwrap_or(Err(Error::Timeout))
+        timeout(self.patience, receive(&mut *self.wire)).await.unwrap_or(Err(Error::Timeout))
     }
 }
 
@@ -307,9 +342,9 @@ impl Talk<'_> {
 const MAX_BODY: usize = 64 << 20;
 
 /// `SMFIC_CONNECT`: name, family, port, address.
-fn connection(mail: &Mail, around: Surroundings<'_>) -> Vec<u8> {
-    let mut data = joined(&[&macros::client_name(mail, around)]);
-    let Peer::Tcp(peer) = mail.origin.peer else {
+fn connection(told: &Told) -> Vec<u8> {
+    let mut data = joined(&[&macros::client_name(told)]);
+    let Peer::Tcp(peer) = told.origin.peer else {
         data.push(b'U');
         return data;
     };

@@ -1,41 +1,41 @@
 //! Macros: what a milter is told about a stage, by the names that Sendmail and Postfix give it. What is not known is left out.
 
-use super::client::Surroundings;
+use super::client::Told;
 use crate::foundations::address::Address;
-use crate::foundations::mail::{Mail, Peer};
+use crate::foundations::mail::Peer;
 
 /// Names, with braces where they have more than one letter, and values. An empty value is none.
 pub type Macros = Vec<(&'static str, String)>;
 
 /// The client as milters know it: its name, or its address in brackets.
-pub fn client_name(mail: &Mail, around: Surroundings<'_>) -> String {
-    match (around.client_name, mail.origin.peer.ip()) {
-        (Some(name), _) => name.to_owned(),
+pub fn client_name(told: &Told) -> String {
+    match (&told.client_name, told.origin.peer.ip()) {
+        (Some(name), _) => name.clone(),
         (None, Some(address)) => format!("[{address}]"),
         (None, None) => "localhost".to_owned(),
     }
 }
 
 /// Of the connection.
-pub fn connection(mail: &Mail, around: Surroundings<'_>) -> Macros {
-    let name = client_name(mail, around);
+pub fn connection(told: &Told) -> Macros {
+    let name = client_name(told);
     let mut macros = vec![
-        ("j", around.hostname.to_owned()),
-        ("{daemon_name}", around.hostname.to_owned()),
+        ("j", told.hostname.clone()),
+        ("{daemon_name}", told.hostname.clone()),
         ("v", "Postrider".to_owned()),
         ("{client_name}", name.clone()),
-        ("{client_ptr}", around.client_name.unwrap_or_default().to_owned()),
+        ("{client_ptr}", told.client_name.clone().unwrap_or_default()),
     ];
-    if let Some(local) = mail.origin.local {
+    if let Some(local) = told.origin.local {
         macros.push(("{daemon_addr}", local.ip().to_canonical().to_string()));
         macros.push(("{daemon_port}", local.port().to_string()));
     }
-    let Peer::Tcp(peer) = mail.origin.peer else {
+    let Peer::Tcp(peer) = told.origin.peer else {
         macros.push(("_", name));
         return macros;
     };
     let address = peer.ip().to_canonical();
-    let whole = around.client_name.map_or_else(|| name.clone(), |name| format!("{name} [{address}]"));
+    let whole = told.client_name.as_ref().map_or_else(|| name.clone(), |name| format!("{name} [{address}]"));
     macros.push(("_", whole));
     macros.push(("{client_addr}", address.to_string()));
     macros.push(("{client_port}", peer.port().to_string()));
@@ -43,8 +43,8 @@ pub fn connection(mail: &Mail, around: Surroundings<'_>) -> Macros {
 }
 
 /// Of the greeting.
-pub fn hello(mail: &Mail) -> Macros {
-    let Some(tls) = &mail.origin.tls else { return Vec::new() };
+pub fn hello(told: &Told) -> Macros {
+    let Some(tls) = &told.origin.tls else { return Vec::new() };
     vec![
         ("{tls_version}", tls.version.to_owned()),
         ("{cipher}", tls.cipher.clone()),
@@ -53,13 +53,13 @@ pub fn hello(mail: &Mail) -> Macros {
 }
 
 /// Of the sender.
-pub fn sender(mail: &Mail) -> Macros {
-    let address = mail.envelope.reverse_path.address();
-    let login = mail.origin.login.as_ref().map(|login| login.address.to_string()).unwrap_or_default();
+pub fn sender(told: &Told) -> Macros {
+    let address = told.reverse_path.address();
+    let login = told.origin.login.as_ref().map(|login| login.address.to_string()).unwrap_or_default();
     // Every way to log in hands over a name and a password, as this one does. Milters ask whether there was one.
     let mechanism = if login.is_empty() { "" } else { "PLAIN" };
     vec![
-        ("i", mail.id.to_string()),
+        ("i", told.id.to_string()),
         ("{auth_type}", mechanism.to_owned()),
         ("{auth_authen}", login),
         ("{mail_addr}", address.map(ToString::to_string).unwrap_or_default()),
@@ -68,9 +68,9 @@ pub fn sender(mail: &Mail) -> Macros {
 }
 
 /// Of a recipient.
-pub fn recipient(mail: &Mail, address: &Address) -> Macros {
+pub fn recipient(told: &Told, address: &Address) -> Macros {
     vec![
-        ("i", mail.id.to_string()),
+        ("i", told.id.to_string()),
         ("{rcpt_addr}", address.to_string()),
         ("{rcpt_host}", address.domain().to_string()),
     ]

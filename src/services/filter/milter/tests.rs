@@ -9,7 +9,8 @@ use tokio::net::UnixListener;
 use super::change::apply;
 use super::client::Outcome;
 use super::*;
-use crate::foundations::mail::{Login, Peer, TlsFacts};
+use crate::foundations::address::Address;
+use crate::foundations::mail::{Login, Mail, Peer, Recipient, TlsFacts};
 use crate::foundations::settings::Span;
 use crate::foundations::tasks::Tasks;
 use crate::services::filter::Endpoint;
@@ -96,10 +97,39 @@ fn case() -> Case {
 
 async fn run(fake: &Fake) -> Result<Outcome, Error> {
     let mail = case().mail();
-    ask(&fake.settings, &mail, mail.message.original(), AROUND).await
+    ask(&fake.settings, &mail, mail.message.original()).await.map(|(outcome, _)| outcome)
 }
 
-const AROUND: Surroundings<'static> = Surroundings { hostname: "mx.example.test", client_name: None };
+fn told(mail: &Mail) -> Told {
+    let (origin, reverse_path) = (mail.origin.clone(), mail.envelope.reverse_path.clone());
+    Told { id: mail.id, origin, reverse_path, hostname: "mx.example.test".into(), client_name: None }
+}
+
+/// The whole way; the recipients who were refused.
+async fn ask(
+    settings: &MilterSettings,
+    mail: &Mail,
+    message: &Bytes,
+) -> Result<(Outcome, Vec<(Address, Answer)>), Error> {
+    ask_as(settings, mail, message, &told(mail)).await
+}
+
+async fn ask_as(
+    settings: &MilterSettings,
+    mail: &Mail,
+    message: &Bytes,
+    told: &Told,
+) -> Result<(Outcome, Vec<(Address, Answer)>), Error> {
+    let mut conversation = Conversation::begin(settings, told).await?;
+    let mut refused = Vec::new();
+    for Recipient { address, .. } in &mail.envelope.recipients {
+        let answer = conversation.recipient(told, address).await?;
+        refused.extend(answer.map(|answer| (address.clone(), answer)));
+    }
+    let outcome = conversation.message(told, message).await?;
+    conversation.end().await;
+    Ok((outcome, refused))
+}
 
 #[tokio::test]
 async fn every_stage_is_told_in_order() {
@@ -129,8 +159,8 @@ async fn macros_tell_what_is_known_of_client_and_session() {
     mail.origin.tls = Some(TlsFacts { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384".into(), server_name });
     mail.origin.login = Some(Login { address: "ann@sender.test".parse().unwrap() });
     mail.origin.local = Some("192.0.2.25:587".parse().unwrap());
-    let around = Surroundings { client_name: Some("mx.sender.test"), ..AROUND };
-    ask(&fake.settings, &mail, mail.message.original(), around).await.unwrap();
+    let told = Told { client_name: Some("mx.sender.test".into()), ..told(&mail) };
+    ask_as(&fake.settings, &mail, mail.message.original(), &told).await.unwrap();
     let heard = fake.heard.lock();
     let Peer::Tcp(peer) = mail.origin.peer else { panic!("{:?}", mail.origin.peer) };
     let connection = &heard.iter().find(|(command, _)| *command == b'C').unwrap().1;
@@ -181,9 +211,10 @@ async fn who_is_refused_stays_refused_when_the_rest_is_accepted_early() {
         &[(b'R', &[(b't', b"")]), (b'R', &[(b'c', b"")]), (b'E', &[(b'a', b"")])],
     ];
     for script in scripts {
-        let outcome = run(&Fake::start(0, script)).await.unwrap();
-        let refused = vec![("bob@example.test".parse().unwrap(), Answer::Later(None))];
-        assert_eq!((outcome.answer, outcome.refused), (Answer::Accept, refused), "{script:?}");
+        let (fake, mail) = (Fake::start(0, script), case().mail());
+        let (outcome, refused) = ask(&fake.settings, &mail, mail.message.original()).await.unwrap();
+        let wanted = vec![("bob@example.test".parse().unwrap(), Answer::Later(None))];
+        assert_eq!((outcome.answer, refused), (Answer::Accept, wanted), "{script:?}");
     }
 }
 
@@ -194,8 +225,7 @@ async fn answers_at_every_stage() {
         (&[(b'H', &[(b't', b"")])], Answer::Later(None)),
         (&[(b'M', &[(b'y', b"550 5.7.1 No thanks\0")])], Answer::Reject(Some("550 5.7.1 No thanks".into()))),
         (&[(b'M', &[(b'y', b"451 4.7.1 100%% later\0")])], Answer::Later(Some("451 4.7.1 100% later".into()))),
-        (&[(b'R', &[(b't', b"")]), (b'R', &[(b'r', b"")])], Answer::Later(None)),
-        (&[(b'R', &[(b'r', b"")])], Answer::Reject(None)),
+        (&[(b'R', &[(b'd', b"")])], Answer::Discard),
         (&[(b'T', &[(b'a', b"")])], Answer::Accept),
         (&[(b'L', &[(b'd', b"")])], Answer::Discard),
         (&[(b'N', &[(b'r', b"")])], Answer::Reject(None)),
@@ -257,7 +287,7 @@ async fn broken_milters_are_told_from_good_ones() {
     let nowhere =
         MilterSettings { address: Some(Endpoint::Unix("/nonexistent/milter".into())), ..MilterSettings::default() };
     let mail = case().mail();
-    assert!(matches!(ask(&nowhere, &mail, &Bytes::new(), AROUND).await, Err(Error::Io(_))));
+    assert!(matches!(ask(&nowhere, &mail, &Bytes::new()).await, Err(Error::Io(_))));
 }
 
 #[tokio::test]
@@ -286,7 +316,7 @@ async fn a_milter_that_does_not_read_has_an_end() {
         wire.write_all(b"\0\0\0\x0dO\0\0\0\x06\0\0\x01\xff\0\0\x7f\x5f").await.unwrap();
         std::future::pending::<()>().await;
     };
-    let asked = tokio::time::timeout(std::time::Duration::from_secs(20), ask(&settings, &mail, &message, AROUND));
+    let asked = tokio::time::timeout(std::time::Duration::from_secs(20), ask(&settings, &mail, &message));
     let outcome = tokio::select! { outcome = asked => outcome, () = deaf => unreachable!("it waits for ever") };
     assert!(matches!(outcome, Ok(Err(Error::Timeout))), "{outcome:?}");
 }
