@@ -21,7 +21,9 @@ use crate::daemon::{Daemon, World};
 use crate::foundations::files;
 use crate::foundations::net::{Bind, Inherited};
 use crate::foundations::secret::Secret;
-use crate::services::backup::{Access, Progress, QueueFate, Selection, Snapshot, SnapshotId, UserEntry};
+use crate::services::backup::{
+    self, Access, Progress, QueueFate, Repository, Selection, Snapshot, SnapshotId, UserEntry,
+};
 use crate::services::login;
 use crate::storage::directory::{PasswordOwner, Standing};
 
@@ -158,13 +160,16 @@ async fn unless_told_to_end(
 
 async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -> anyhow::Result<Drilled> {
     let repository = place.open(Access::Read).await?;
-    let id = match &arguments.backup {
-        Some(id) => id.clone(),
-        None => repository.newest(None)?,
-    };
     let begun = Instant::now();
-    let snapshot = Arc::new(repository.snapshot(&id)?);
+    let (snapshot, passed_over) = match &arguments.backup {
+        Some(id) => (Snapshot { id: id.clone(), ..repository.snapshot(id)? }, Vec::new()),
+        None => newest_whole(&repository)?,
+    };
+    let (id, snapshot) = (snapshot.id.clone(), Arc::new(snapshot));
     let mut drilled = Drilled { backup: id.to_string(), ..Drilled::default() };
+    // The older one may be proven, but what was newer is lost: that is for somebody to know.
+    let told = |(other, error)| format!("the backup {other} cannot be read, {id} was taken in its place: {error}");
+    drilled.differences.extend(passed_over.into_iter().map(told));
     let above = &place.settings.drill_directory;
     let abandoned = scratch::remove_abandoned(above);
     if abandoned > 0 {
@@ -185,6 +190,20 @@ async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -
     let result = ask(&work, &daemon, &users, begun, &scratch.path, &mut drilled).await;
     daemon.stop(Duration::from_secs(10)).await;
     result.map(|()| drilled)
+}
+
+/// The newest backup that can be read, and those that are newer and cannot.
+fn newest_whole(repository: &Repository) -> Result<(Snapshot, Vec<(SnapshotId, backup::Error)>), backup::Error> {
+    let mut damaged = Vec::new();
+    for id in repository.snapshots()?.into_iter().rev() {
+        match repository.snapshot(&id) {
+            Ok(snapshot) => return Ok((Snapshot { id, ..snapshot }, damaged)),
+            Err(error) if error.is_damage() => damaged.push((id, error)),
+            Err(error) => return Err(error),
+        }
+    }
+    let newest = damaged.into_iter().next();
+    Err(newest.map_or_else(|| backup::Error::NoSnapshot("yet".to_owned()), |(_, error)| error))
 }
 
 /// Lets each of some users log in and compares what they see.
