@@ -59,7 +59,9 @@ pub(super) struct Drilled {
     recovery_seconds: Option<f64>,
     /// Where the restored server is, when it was kept.
     directory: Option<PathBuf>,
-    /// What differs from the backup.
+    /// In how much it differs from the backup.
+    different: u64,
+    /// What differs; the first of it, where it is much.
     differences: Vec<String>,
 }
 
@@ -70,8 +72,16 @@ impl Drilled {
         self.messages += comparison.messages;
         self.contents += comparison.contents;
         self.unnumbered += comparison.unnumbered;
-        self.differences.extend(comparison.differences);
-        self.differences.truncate(MOST_DIFFERENCES);
+        self.differs(comparison.differences);
+    }
+
+    fn differs(&mut self, differences: impl IntoIterator<Item = String>) {
+        for difference in differences {
+            self.different += 1;
+            if self.differences.len() < MOST_DIFFERENCES {
+                self.differences.push(difference);
+            }
+        }
     }
 }
 
@@ -91,7 +101,7 @@ pub(super) async fn run(arguments: Drill, place: &Place<'_>) -> Outcome {
                 None => Report::done("drill", begun),
                 Some(difference) => Report::failed("drill", begun, difference),
             };
-            report.recovered_within(recovery).with("drill", drilled)
+            report.recovered_within(recovery).differing(drilled.different).with("drill", drilled)
         }
         Err(error) => Report::failed("drill", begun, error),
     };
@@ -169,7 +179,7 @@ async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -
     let mut drilled = Drilled { backup: id.to_string(), ..Drilled::default() };
     // The older one may be proven, but what was newer is lost: that is for somebody to know.
     let told = |(other, error)| format!("the backup {other} cannot be read, {id} was taken in its place: {error}");
-    drilled.differences.extend(passed_over.into_iter().map(told));
+    drilled.differs(passed_over.into_iter().map(told));
     let above = &place.settings.drill_directory;
     let abandoned = scratch::remove_abandoned(above);
     if abandoned > 0 {
@@ -183,7 +193,7 @@ async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -
     progress.goes_on()?;
     let lost =
         told.mail.damage.iter().map(|because| format!("{} messages or files are lost: {because}", told.mail.lost));
-    drilled.differences.extend(lost);
+    drilled.differs(lost);
 
     let daemon = start(&scratch.path).await.context("the restored server does not start")?;
     let users = sample(&snapshot, arguments.users.unwrap_or(place.settings.drill_users));

@@ -21,7 +21,7 @@ pub struct Pruned {
     pub set_aside: Vec<SnapshotId>,
     /// Where the files that were set aside are, those of packs among them.
     pub aside: Vec<PathBuf>,
-    /// What of the snapshots that stay cannot be read, as sentences: what only that would have named went.
+    /// What of the snapshots that stay cannot be read, as sentences, at most 100: what only that would have named went.
     pub given_up: Vec<String>,
     /// Octets of packs that went.
     pub freed: u64,
@@ -215,6 +215,9 @@ pub fn plan(
     Ok(Pruned { kept, removed, set_aside, ..Pruned::default() })
 }
 
+/// Most of what cannot be read that is told one by one.
+const MOST_TOLD: usize = 100;
+
 /// What snapshots need, and what is not known of it.
 type Needs = (HashMap<ObjectId, Kind>, Vec<String>);
 
@@ -232,6 +235,7 @@ fn needed(repository: &Repository, kept: &[SnapshotId], damaged: Damaged) -> Res
         }
         for (error, whose) in failures {
             match damaged {
+                Damaged::SetAside if error.is_damage() && unknown.len() >= MOST_TOLD => {}
                 Damaged::SetAside if error.is_damage() => unknown.push(format!("{id}: {whose}: {error}")),
                 Damaged::Stay if error.is_damage() => return Err(Error::NeedsUnknown(Box::new(error))),
                 _ => return Err(error),
