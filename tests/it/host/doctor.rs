@@ -303,8 +303,11 @@ async fn keys_that_are_exchanged_and_files_that_are_missing_are_told() {
 
     assert_eq!(cli::run(&path, &["dkim", "rotate", "example.test"], "").await.1, 0);
     let (records, code) = cli::run(&path, &["dns", "--address", "198.51.100.7"], "").await;
-    let announced =
-        records["records"].as_array().unwrap().iter().filter(|one| one["name"].to_string().contains("._domainkey.example.test."));
+    let announced = records["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["name"].to_string().contains("._domainkey.example.test."));
     assert_eq!((code, announced.count()), (0, 2), "{records}");
     let findings = doctor().await;
     assert!(about(&findings, "dkim", "it does not sign before that"), "{findings:?}");

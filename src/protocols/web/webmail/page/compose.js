@@ -164,7 +164,10 @@ class Letter {
     this.composer = composer;
     this.key = key();
     this.draft = draft?.uid ?? null;
-    this.asks = h("input", { type: "checkbox", checked: Boolean(letter.receipt), on: { change: () => this.changed() } });
+    this.asks = button(t("askReceipt"), "check", () => {
+      this.asks.setAttribute("aria-pressed", String(!this.asksReceipt));
+      this.changed();
+    }, { pressed: Boolean(letter.receipt), kind: "asks" });
     this.facts = { in_reply_to: letter.in_reply_to ?? null, references: letter.references ?? [], answers: letter.answers ?? null };
     this.files = (letter.attachments ?? []).map((file) => ({ ...file }));
     this.saving = Promise.resolve();
@@ -203,10 +206,9 @@ class Letter {
       h("div", { class: "fields" },
         account.identities.length > 1 || this.shown(letter.from) !== letter.from ? row("from", this.from) : null,
         row("to", this.to.element, [add("addCc", ccRow, this.cc), add("addBcc", bccRow, this.bcc)]), ccRow, bccRow,
-        h("div", { class: "line" }, this.subject),
-        h("label", { class: "line asks" }, this.asks, t("askReceipt"))),
+        h("div", { class: "line" }, this.subject)),
       this.text, this.editor.element, this.list,
-      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
+      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.asks, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
     this.element.addEventListener("keydown", (event) => this.keyed(event));
     this.element.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); this.element.classList.add("drop"); } });
     this.element.addEventListener("dragleave", () => this.element.classList.remove("drop"));
@@ -231,6 +233,10 @@ class Letter {
   shown(address) {
     const name = this.composer.account.preferences.identities[address.toLowerCase()]?.name || (address === this.composer.account.address ? this.composer.account.name : "");
     return name ? write([{ name, address }]) : address;
+  }
+
+  get asksReceipt() {
+    return this.asks.getAttribute("aria-pressed") === "true";
   }
 
   get formatted() {
@@ -362,7 +368,7 @@ class Letter {
   letter() {
     const from = parse(this.shown(this.from.value))[0];
     const attachments = this.files.filter((file) => file.source).map((file) => file.source);
-    return { from, to: this.to.people, cc: this.cc.people, bcc: this.bcc.people, subject: this.subject.value, ...(this.formatted ? { html: this.editor.html, inline: this.inline() } : { text: this.text.value }), attachments, ...(this.asks.checked ? { receipt: true } : {}), ...this.facts };
+    return { from, to: this.to.people, cc: this.cc.people, bcc: this.bcc.people, subject: this.subject.value, ...(this.formatted ? { html: this.editor.html, inline: this.inline() } : { text: this.text.value }), attachments, ...(this.asksReceipt ? { receipt: true } : {}), ...this.facts };
   }
 
   snapshot() {
