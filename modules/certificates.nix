@@ -18,6 +18,7 @@ let
   certs = cfg.certificates;
   own = import ./lib/types.nix { inherit lib; };
   inherit (import ./lib/hardening.nix { inherit lib; }) harden;
+  inherit (import ./lib/credentials.nix) credentialsDirectory;
 
   roles = [
     "postrider-access.service"
@@ -195,6 +196,17 @@ in
     };
     selfSigned = mkEnableOption "a certificate made on the spot, which no other server and no client will trust: for trying things out";
 
+    check = mkOption {
+      type = types.nullOr types.str;
+      default = "daily";
+      example = "*-*-* 04,16:00";
+      description = ''
+        When every listener is asked by every name which certificate it serves, as `OnCalendar=` of systemd has it:
+        `postrider-certificate-check.service` fails while one serves another than is meant, one that has ended or none, and while
+        one cannot be read, obtained or used. After each change the server looks by itself. `null` for never.
+      '';
+    };
+
     sources = mkOption {
       type = types.listOf (types.attrsOf types.str);
       internal = true;
@@ -231,6 +243,38 @@ in
         }) sources;
       };
     }
+    (mkIf (certs.check != null) {
+      systemd.services.postrider-certificate-check = {
+        description = "Postrider: are the certificates served that are meant?";
+        documentation = [ "man:postrider(1)" ];
+        after = roles;
+        serviceConfig = {
+          Environment = credentialsDirectory;
+          # The roles connect to their listeners; this only asks them.
+          ExecStart = "${lib.getExe cfg.package} --config /etc/postrider/postrider.toml certificate check";
+          ReadWritePaths = [ "/run/postrider" ];
+          Type = "oneshot";
+        }
+        // harden {
+          CapabilityBoundingSet = {
+            value = "CAP_DAC_OVERRIDE";
+            because = "each role's control socket is for its own user";
+          };
+          PrivateUsers = {
+            value = false;
+            because = "the right to use the sockets holds for their owners only where these are known";
+          };
+        };
+      };
+      systemd.timers.postrider-certificate-check = {
+        wantedBy = [ "timers.target" ];
+        timerConfig = {
+          OnCalendar = certs.check;
+          Persistent = true;
+          RandomizedDelaySec = "15m";
+        };
+      };
+    })
     (mkIf (sources != [ ]) {
       systemd.services = {
         postrider-certificates = {

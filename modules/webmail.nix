@@ -10,12 +10,22 @@ let
     ;
   cfg = config.services.postrider;
   own = import ./lib/types.nix { inherit lib; };
+  inherit (import ./lib/addresses.nix { inherit lib; }) isLoopback;
+  # Who has the ports of the web, and most likely passes requests on.
+  hasWebServer = lib.any (server: config.services.${server}.enable) [
+    "caddy"
+    "haproxy"
+    "httpd"
+    "nginx"
+    "traefik"
+  ];
 in
 {
   options.services.postrider.webmail = {
     enable = mkEnableOption ''
-      the webmail. Browsers reach it at `/webmail/` of the host's name with `reverseProxy.enable`, or through a proxy of your
-      own in front of `listeners.webmail`'';
+      the webmail. Browsers reach it at `/webmail/` of the host's name with `reverseProxy.enable`; at the host's name itself
+      with `listeners.https.enable`, which is the default beside `certificates.builtinAcme` where no web server runs; or
+      through a proxy of your own in front of `listeners.webmail`'';
     attachment = mkOption {
       type = own.size;
       default = "25M";
@@ -27,7 +37,19 @@ in
   config = mkIf cfg.enable (mkMerge [
     { services.postrider.settings.webmail.enabled = cfg.webmail.enable; }
     (mkIf cfg.webmail.enable {
+      warnings =
+        lib.optional
+          (
+            !cfg.reverseProxy.enable
+            && !cfg.listeners.https.enable
+            && !hasWebServer
+            && lib.all isLoopback cfg.listeners.webmail.addresses
+          )
+          "services.postrider.webmail: nobody but this machine reaches the webmail; set listeners.https.enable = true or reverseProxy.enable = true, or let a web server pass requests on to listeners.webmail.";
       services.postrider = {
+        listeners.https.enable = mkIf (
+          cfg.certificates.builtinAcme.enable && !cfg.reverseProxy.enable && !hasWebServer
+        ) (lib.mkDefault true);
         listeners.webmail.enable = lib.mkDefault true;
         settings = {
           # What users write goes from the role with the mailboxes to the one with the queue over a socket that nobody else

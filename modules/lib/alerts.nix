@@ -82,6 +82,9 @@ in
         (rule "PostriderBackupFailed" "postrider_backup_failed > 0" "5m" "critical"
           "A backup, its check or its drill failed; the journal of its unit says why."
         )
+        (rule "PostriderDrillDiffers" "postrider_backup_drill_differences > 0" "5m" "critical"
+          "The server that the last drill made differs from its backup in {{ $value }} things; `postrider backup drill` names them."
+        )
         (rule "PostriderBackupOld" "time() - ${succeeded} > ${oldest} and ${succeeded} > 0" "15m" "critical"
           "The last backup is older than ${backupAge}; look at the timer that calls `postrider backup create`."
         )

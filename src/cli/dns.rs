@@ -1,5 +1,7 @@
 use std::net::IpAddr;
 
+use serde::Serialize;
+
 use super::context::{Accounts, Context};
 use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown, print, told};
@@ -53,22 +55,35 @@ pub(super) async fn run(arguments: Dns, context: &Context) -> Outcome {
         domains.retain(|domain| *domain == only || *domain == config.hostname);
     }
     let found = if arguments.address.is_empty() { addresses_of(config).await } else { arguments.address };
+    let mut unknown = Vec::new();
     if found.is_empty() {
-        let host = &config.hostname;
-        eprintln!(
-            "postrider: without its A, AAAA and PTR records: no address of {host} is known; give it with `--address`"
-        );
+        unknown.push(Unread {
+            about: format!("A, AAAA and PTR of {}", config.hostname),
+            because: "no address of the host is known; give it with `--address`".to_owned(),
+        });
     }
     let (wanted, unread) = wanted(config, domains, found);
-    for Unread { about, because } in unread {
-        eprintln!("postrider: {about} is passed over: {because}");
-    }
+    unknown.extend(unread);
     let records = Wanted { authorities: arguments.ca, ..wanted }.records();
+    for Unread { about, because } in &unknown {
+        eprintln!("postrider: without {about}: {because}");
+    }
     match context.output {
-        Output::People if arguments.zone => print(&zone_lines(&records)),
-        output => output.list(&records),
+        Output::Json => context.output.done("", &Told { records, unknown }),
+        Output::People if arguments.zone => {
+            unknown.iter().for_each(|one| print(&format!("; without {}: {}\n", one.about, one.because)));
+            print(&zone_lines(&records));
+        }
+        Output::People => context.output.list(&records),
     }
     Ok(Exit::Done)
+}
+
+/// What is to be published, and what of it cannot be told.
+#[derive(Debug, Serialize)]
+struct Told {
+    records: Vec<Record>,
+    unknown: Vec<Unread>,
 }
 
 /// The domains in use.

@@ -60,6 +60,14 @@ pub fn example() -> String {
          [[listener]]\nprotocol = \"imap\"\nbind = [\"[::]:143\"]\n\n\
          [[listener]]\nprotocol = \"imaps\"\nbind = [\"[::]:993\"]\n\n\
          [[listener]]\nprotocol = \"managesieve\"\nbind = [\"[::]:4190\"]\n\n\
+         # The webmail, calendars and contacts, links to choose a password by, and what mail programs ask for their settings.\n\
+         [[listener]]\nprotocol = \"https\"\nbind = [\"[::]:443\"]\n\n\
+         # Leads to https, and answers authorities that prove names by HTTP (ACME).\n\
+         [[listener]]\nprotocol = \"http\"\nbind = [\"[::]:80\"]\n\n\
+         # The monitoring page, without a password for this machine only: `ssh -L 8080:127.0.0.1:8080 SERVER` brings it to another.\n\
+         # See `dashboard.password_file` before it listens elsewhere.\n\
+         [[listener]]\nprotocol = \"dashboard\"\nbind = [\"127.0.0.1:8080\"]\n\n\
+         # Figures for Prometheus.\n\
          [[listener]]\nprotocol = \"metrics\"\nbind = [\"127.0.0.1:9325\"]\n\n\
          [[tls.certificates]]\n\
          cert = \"/var/lib/acme/mail.example.com/fullchain.pem\"\n\

@@ -310,6 +310,7 @@ fn backups(parts: &Arc<Parts>) -> Gather {
             };
             let succeeded = |run: &Run| run.succeeded_at.map_or(0.0, |at| at.unix_seconds() as f64);
             let failed = |run: &Run| f64::from(u8::from(run.problem.is_some()));
+            let differences = of("drill").and_then(|run| run.differences).unwrap_or(0);
             let recovery = of("drill").and_then(|run| run.recovery_milliseconds).unwrap_or(0);
             vec![
                 figure(
@@ -325,6 +326,11 @@ fn backups(parts: &Arc<Parts>) -> Gather {
                     "backup_recovery_seconds",
                     "How long the last drill took from the backup to the first login, in seconds",
                     recovery as f64 / 1e3,
+                ),
+                Figure::gauge(
+                    "backup_drill_differences",
+                    "In how much the server that the last drill made differs from the backup",
+                    differences as f64,
                 ),
             ]
         })

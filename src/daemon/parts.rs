@@ -27,6 +27,7 @@ use crate::services::handover::{LocalDelivery, Postponed, Queueing, ReportReadin
 use crate::services::intake::{Intake, IntakeParts, IntakeSettings, LmtpVerdict};
 use crate::services::login::Login;
 use crate::services::moving::{RenameError, rename};
+use crate::services::outbound::Outbound;
 use crate::services::overview::Sources;
 use crate::services::posting::PostOffice;
 use crate::services::queue::Queue;
@@ -95,6 +96,8 @@ pub struct Parts {
     pub keeper: Option<Keeper>,
     /// Who has which mailboxes, where this is one of several nodes.
     pub cluster: Option<Cluster>,
+    /// The way to other hosts.
+    pub outbound: Outbound,
     /// Who takes messages in that other nodes pass on: for mailboxes of this one only.
     pub intake_here: Option<Arc<Intake>>,
     /// The users' scripts, in the `access` role.
@@ -231,6 +234,7 @@ impl Parts {
             office,
             queue,
             intake,
+            outbound: outbound.clone(),
         };
         super::background::start(&parts, resolver, outbound, stages);
         Ok(parts)

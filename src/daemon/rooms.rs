@@ -190,6 +190,8 @@ fn webmail_room(
         sieve: parts.lives.sieve.clone(),
         submitting: submitting(parts, submission),
         cluster: parts.cluster.clone(),
+        // A process without the queue does not leave the house (its sandbox sees to it).
+        outbound: parts.queue.is_some().then(|| parts.outbound.clone()),
         lessons: Arc::clone(lessons),
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),

@@ -253,6 +253,8 @@ def fits_a_telephone(server):
         wide = page.script("return document.documentElement.scrollWidth")
         assert wide <= 360, f"{name} is {wide} wide: " + str(page.script(
             "return [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 361 && !e.closest('.scroll')).slice(0, 5).map(e => e.outerHTML.slice(0, 200))"))
+        hidden = page.script("return [...document.querySelectorAll('nav a')].filter((one) => one.getBoundingClientRect().right > innerWidth).map((one) => one.textContent)")
+        assert not hidden, f"{name}: {hidden} cannot be seen"
         page.picture(f"narrow-{name}")
     page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     page.press("1")

@@ -127,6 +127,22 @@ def objects_are_kept_octet_for_octet(server):
     again = ann.ask("PUT", home + "one.ics", event("one", summary="New"), 204, If_Match=etag)
     assert again.headers["etag"] != etag
     ann.ask("DELETE", home + "one.ics", wanted=412, If_Match=etag)
+    # RFC 4918 §10.4, as far as there is something without locks.
+    now = again.headers["etag"]
+    for condition, wanted in [
+        (f"([{etag}])", 412), (f"([{now}])", 204), (f"(<urn:uuid:lock> [{now}])", 412), (f"(<urn:uuid:lock>) ([{now}])", 204), (f"(Not <DAV:no-lock> [{now}])", 204),
+        ("(<DAV:no-lock>)", 412), (f"<{home}one.ics> ([{now}])", 204), (f"<http://{ann.place}{home}one.ics> ([{now}])", 204), (f"<{home}two.ics> ([{now}])", 412), ("nonsense", 400), (f"([{now}]", 400),
+    ]:
+        ann.ask("PUT", home + "one.ics", event("one", summary="New"), wanted, If=condition)
+    ann.ask("PUT", home + "one.ics", event("one", summary="New"), 412, If=f"([{now}])", If_Match=etag)
+    ann.ask("PUT", home + "two.ics", event("two"), 201, If=f"(Not [{now}])")
+    ann.ask("DELETE", home + "two.ics", wanted=412, If=f"([{now}])")
+    ann.ask("DELETE", home + "two.ics", wanted=204, If="(Not <urn:uuid:lock>)")
+    # What is not known is another matter than what is not for this place.
+    ann.ask("PURGE", home + "one.ics", wanted=501)
+    for method, path, has, lacks in [("LOCK", home + "one.ics", "PUT", "LOCK"), ("PUT", home, "PROPFIND", "PUT"), ("MKCOL", home, "DELETE", "MKCOL"), ("MKCALENDAR", ann.calendars, "REPORT", "DELETE"), ("PUT", home[:-1] + "-none/", "MKCALENDAR", "PUT")]:
+        allow = ann.ask(method, path, wanted=405).headers["allow"].split(", ")
+        assert has in allow and lacks not in allow, (method, path, allow)
     conflict = ann.ask("PUT", home + "other.ics", event("one"), 409)
     assert conflict.find("C:no-uid-conflict/D:href").text == home + "one.ics"
     for wrong, rule in [("hello", "C:valid-calendar-data"), (event("").replace("UID:\r\n", ""), "C:valid-calendar-object-resource"), (event("m").replace("VERSION", "METHOD:REQUEST\r\nVERSION"), "C:valid-calendar-object-resource")]:

@@ -139,7 +139,9 @@ def folders(server):
     ann.json("folders/empty", {"name": "INBOX"}, wanted=403)
     ann.json("folders/subscribe", {"name": "Listen/<b>x</b>", "subscribed": False}, wanted=204)
     ann.json("folders/delete", {"name": "Listen/<b>x</b>"}, wanted=204)
-    ann.json("folders/delete", {"name": "Nowhere"}, wanted=404)
+    # What is refused has a word for it, which the page knows in every language.
+    refused = ann.json("folders/delete", {"name": "Nowhere"}, wanted=404)
+    assert (refused["type"], refused["values"]) == ("no-folder", {"name": "Nowhere"}) and "Nowhere" in refused["error"], refused
 
 
 def write(to, subject="Hello", text="Some text\n", **more):
@@ -470,7 +472,9 @@ def lists_can_be_left(server):
     message = letter("news@shop.test", "ann@example.test", "News")
     message["List-Unsubscribe"] = "<https://shop.test/u/1>, <mailto:off@shop.test?subject=off>"
     at = put(server, message)
-    assert server.ann.get("message", folder="INBOX", uid=at)["unsubscribe"] == {"mail": "mailto:off@shop.test?subject=off", "page": "https://shop.test/u/1"}
+    assert server.ann.get("message", folder="INBOX", uid=at)["unsubscribe"] == {"mail": "mailto:off@shop.test?subject=off", "page": "https://shop.test/u/1", "one_click": False}
+    # Whether a page may be asked by the server, it finds out itself.
+    assert server.ann.json("message/unsubscribe", {"folder": "INBOX", "uid": at}, wanted=409)["type"] == "not-one-click"
     assert server.ann.get("message", folder="INBOX", uid=put(server, letter("bob@example.test", "ann@example.test")))["unsubscribe"] is None
 
 
@@ -481,13 +485,91 @@ def contacts_come_by_mail(server):
     cards = cards.replace("hélène@", "helene@")
     message.add_attachment(cards.encode(), maintype="text", subtype="vcard", filename="people.vcf", params={"charset": "utf-8"})
     wish = {"folder": "INBOX", "uid": put(server, message), "part": 2}
-    assert ann.json("contacts/import", wish) == {"added": 2, "known": 0}
-    assert ann.json("contacts/import", wish) == {"added": 0, "known": 2}
+    assert ann.json("contacts/import", wish) == {"added": 2, "known": 0, "unfit": 0, "left": 0}
+    assert ann.json("contacts/import", wish) == {"added": 0, "known": 2, "unfit": 0, "left": 0}
     lines = {one["name"]: one for one in ann.json("contacts")["contacts"]}
     assert lines["Hélène"]["address"] == "helene@far.test" and lines["Ivo"]["address"] == "ivo@far.test", lines
     assert {"name": "Ivo", "address": "ivo@far.test"} in ann.json("people")["people"]
     ann.json("contacts/import", {**wish, "part": 1}, wanted=400)
     ann.json("contacts/import", {**wish, "part": 0}, wanted=404)
+
+
+def contacts_go_into_files_and_come_back(server):
+    ann, bob = server.ann, server.bob
+    names = lambda browser: sorted(one["name"] for one in browser.json("contacts")["contacts"])
+
+    def file(browser, octets, wanted=200):
+        upload = json.loads(browser.request("/api/uploads?name=x", method="POST", octets=octets, content_type="text/vcard")[2])["upload"]
+        return browser.json("contacts/import", {"upload": upload}, wanted=wanted)
+
+    card = "BEGIN:VCARD\r\nVERSION:4.0\r\nUID:urn:uuid:1\r\nFN:Jürgen, Groß\r\nEMAIL:j@far.test\r\nX-OWN:kept\r\nEND:VCARD\r\n"
+    assert file(bob, card.encode()) == {"added": 1, "known": 0, "unfit": 0, "left": 0}
+    assert file(bob, (card + "BEGIN:VCARD\r\nVERSION:9\r\nEND:VCARD\r\n").encode()) == {"added": 0, "known": 1, "unfit": 1, "left": 0}
+    status, headers, vcf = bob.request("/api/contacts/export?form=vcf")
+    assert status == 200 and headers["content-type"].startswith("text/vcard") and "attachment" in headers["content-disposition"], headers
+    assert card in vcf.decode(), "as it is stored"
+    status, headers, table = bob.request("/api/contacts/export?form=csv")
+    assert status == 200 and '"Jürgen, Groß",j@far.test,' in table.decode(), table
+    before = names(ann)
+    first, second = file(ann, table), file(ann, table)
+    assert first["added"] == len(names(bob)) and second["added"] == 0, (first, second, table)
+    assert names(ann) == sorted(before + names(bob))
+    outlook = "First Name;Last Name;E-mail Address\nZoë;Öst;zoe@far.test\nBad;One;none\n".encode("windows-1252")
+    assert file(ann, outlook) == {"added": 1, "known": 0, "unfit": 1, "left": 0} and "Zoë Öst" in names(ann)
+    assert file(ann, b"holiday", wanted=400)["type"] == "no-contacts-in-it"
+    ann.json("contacts/import", {"upload": "nothing"}, wanted=404)
+    ann.json("contacts/export?form=xls", wanted=400)
+    assert Browser(server).request("/api/contacts/export?form=vcf")[0] == 401
+
+
+def receipts_are_sent_once(server):
+    ann, bob = server.ann, server.bob
+    ann.json("send", {"key": uuid.uuid4().hex, "letter": write(["bob@example.test"], "Please confirm", receipt=True)})
+    at = {"folder": "INBOX", "uid": arrives(bob, "Please confirm")["uid"]}
+    assert bob.get("message", **at)["receipt"] == "ann@example.test"
+    receipt = {"from": {"name": "Bob", "address": "bob@example.test"}, "subject": "Gelesen: Grüße", "text": "Grün\n"}
+    bob.json("message/receipt", {**at, "receipt": {**receipt, "from": {"address": "ann@example.test"}}}, wanted=403)
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(bob.request("/api/message/receipt", {**at, "receipt": receipt})[0])) for _ in range(5)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert sorted(answers) == [200] + [409] * 4, answers
+    assert bob.get("message", **at)["receipt"] is None
+    bob.json("message/receipt", {**at, "receipt": receipt}, wanted=409)
+    client = server.imap(1)
+    check(client.select())
+    flags = check(client.uid("FETCH", str(at["uid"]), "(FLAGS)"))[0]
+    assert b"$MDNSent" in flags, flags
+    client.logout()
+    got = arrives(ann, "Gelesen: Grüße")
+    assert ann.get("messages", folder="INBOX", query="Gelesen")["total"] == 1
+    client = server.imap(0)
+    check(client.select())
+    message = email.message_from_bytes(check(client.uid("FETCH", str(got["uid"]), "(BODY.PEEK[])"))[0][1], policy=email.policy.default)
+    client.logout()
+    assert message.get_content_type() == "multipart/report" and message.get_param("report-type") == "disposition-notification", message
+    assert message["return-path"] == "<>" or "<>" in str(message["return-path"]), message["return-path"]
+    words, report = message.iter_parts()
+    assert words.get_content().strip() == "Grün" and report.get_content_type() == "message/disposition-notification"
+    fields = report.as_bytes().decode()
+    sent = ann.get("messages", folder="Sent", query="confirm")["lines"][0]
+    message_id = ann.get("message", folder="Sent", uid=sent["uid"])["message_id"]
+    for line in ("Final-Recipient: rfc822;bob@example.test", f"Original-Message-ID: {message_id}", "Disposition: manual-action/MDN-sent-manually; displayed"):
+        assert line in fields, fields
+    # One's own copy asks nobody; a draft goes on asking; who says no is not asked again.
+    assert ann.get("message", folder="Sent", uid=sent["uid"])["receipt"] is None
+    draft = ann.json("drafts", {"letter": write(["bob@example.test"], "Later", receipt=True)})
+    shown = ann.get("message", folder=draft["folder"], uid=draft["uid"])
+    assert shown["asks_receipt"] and shown["receipt"] is None
+    ann.json("messages/remove", {"folder": draft["folder"], "uids": [draft["uid"]]})
+    message = letter("ann@example.test", "bob@example.test", "No thanks")
+    message["Disposition-Notification-To"] = "ann@example.test"
+    at = {"folder": "INBOX", "uid": put(server, message, user=1)}
+    bob.json("message/receipt", at, wanted=204)
+    assert bob.get("message", **at)["receipt"] is None
+    message = letter("ann@example.test", "bob@example.test", "To many")
+    message["Disposition-Notification-To"] = "ann@example.test, eve@evil.test"
+    assert bob.get("message", folder="INBOX", uid=put(server, message, user=1))["receipt"] is None
 
 
 def invitation(method="REQUEST", sequence=0, organiser="bob@example.test", uid="dinner@client.example", more="", start="20300104T190000"):
@@ -525,12 +607,12 @@ def invitations_are_answered(server):
     assert (read["method"], read["summary"], read["location"], read["me"]) == ("request", "Dinner, late", "Löwen", "ann@example.test"), read
     assert read["start"] == {"at": 1_893_780_000_000} and read["end"] == {"at": 1_893_787_200_000}, read
     assert read["organiser"]["name"] == "Bob" and [one["status"] for one in read["attendees"]] == ["needs-action", "accepted"]
-    assert read["calendar"] == {"kept": False, "status": None, "newer": False, "foreign": False}
+    assert read["calendar"] == {"kept": False, "status": None, "newer": False, "foreign": False, "reply": None}
     assert calendar() is None
     assert act(first, "accept") == {"notes": []}
     stored = calendar()
     assert "METHOD" not in stored and "ATTENDEE;PARTSTAT=ACCEPTED;CN=Ann:mailto:ann@example.test\r\n" in stored and "LOCATION:Löwen" in stored, stored
-    assert shown(first)["calendar"] == {"kept": True, "status": "accepted", "newer": False, "foreign": False}
+    assert shown(first)["calendar"] == {"kept": True, "status": "accepted", "newer": False, "foreign": False, "reply": None}
     assert "answered" in ann.get("message", folder="INBOX", uid=first)["flags"]
     # The organiser's program reads the answer (RFC 6047 §2.4).
     got = arrives(bob, "Answer accept")
@@ -581,6 +663,44 @@ def invitations_are_answered(server):
     ann.json(f"invitation?folder=INBOX&uid={every}&part=0", wanted=404)
     ann.json(f"invitation?folder=INBOX&uid={every}&part=1", wanted=400)
     ann.json("invitation?folder=INBOX&uid=9999&part=2", wanted=404)
+
+
+def answers_are_noted_in_ones_own_event(server):
+    """The organiser's event has what the guests have answered (RFC 5546 §3.2.3)."""
+    ann, bob = server.ann, server.bob
+    address, password = server.users[1]
+    basic = "Basic " + base64.b64encode(f"{address}:{password}".encode()).decode()
+    at = f"/dav/calendars/{address}/Personal/own.ics"
+    dav = lambda method, octets=None: Browser(server).request(at, method=method, octets=octets, authorization=basic, content_type="text/calendar", x_postrider="")
+    invited = invitation(uid="own@client.example")
+    event = next(part for part in invited.walk() if part.get_content_type() == "text/calendar").get_payload(decode=True).decode()
+    own = event.replace("METHOD:REQUEST\r\n", "")
+    assert dav("PUT", own.encode())[0] == 201
+    uid = put(server, invited)
+    part = next(file["part"] for file in ann.get("message", folder="INBOX", uid=uid)["attachments"] if file["type"] == "text/calendar")
+    answer = {"key": uuid.uuid4().hex, "from": {"name": "Ann Lee", "address": "ann@example.test"}, "subject": "Own answer", "text": "Yes\n"}
+    ann.json("invitation", {"folder": "INBOX", "uid": uid, "part": part, "act": "accept", "answer": answer})
+    got = arrives(bob, "Own answer")["uid"]
+
+    def place(uid):
+        message = bob.get("message", folder="INBOX", uid=uid)
+        return {"folder": "INBOX", "uid": uid, "part": next(file["part"] for file in message["attachments"] if file["type"] == "text/calendar")}
+
+    assert bob.get("invitation", **place(got))["calendar"]["reply"] == "no"
+    assert bob.json("invitation", {**place(got), "act": "note"}) == {"notes": []}
+    stored = dav("GET")[2].decode()
+    assert "ATTENDEE;PARTSTAT=ACCEPTED;CN=Ann:mailto:ann@example.test\r\n" in stored and "PARTSTAT=ACCEPTED;CN=Carl" in stored and "METHOD" not in stored, stored
+    assert stored.replace("PARTSTAT=ACCEPTED;CN=Ann", "PARTSTAT=NEEDS-ACTION;RSVP=TRUE;CN=Ann") == own
+    assert bob.get("invitation", **place(got))["calendar"]["reply"] == "yes"
+    # Nobody answers for others, and an answer to an older version does not count.
+    whole = bob.request(f"/api/message/source?folder=INBOX&uid={got}")[2]
+    forged = put(server, whole.replace(b"ann@example.test", b"carl@far.test").replace(b"From: \"Ann Lee\" <carl@far.test>", b"From: eve@evil.test"), user=1)
+    assert bob.get("invitation", **place(forged))["calendar"]["reply"] == "never"
+    bob.json("invitation", {**place(forged), "act": "note"}, wanted=409)
+    assert dav("PUT", own.replace("SEQUENCE:0", "SEQUENCE:1").encode())[0] == 204
+    bob.json("invitation", {**place(got), "act": "note"}, wanted=409)
+    assert "PARTSTAT=NEEDS-ACTION" in dav("GET")[2].decode()
+    assert dav("DELETE")[0] == 204
 
 
 FILING = {"name": "lists", "enabled": True, "matching": "any", "conditions": [{"kind": "text", "of": "list", "comparison": "contains", "values": ["example.org"]}, {"kind": "size", "bound": "over", "octets": 1 << 20}], "actions": [{"kind": "file", "folder": "Lists"}, {"kind": "stop"}]}
@@ -737,7 +857,10 @@ main(
     lists_are_by_date,
     lists_can_be_left,
     contacts_come_by_mail,
+    contacts_go_into_files_and_come_back,
+    receipts_are_sent_once,
     invitations_are_answered,
+    answers_are_noted_in_ones_own_event,
     rules_are_a_script,
     messages_are_grouped,
     too_much_is_refused,

@@ -21,7 +21,9 @@ use crate::daemon::{Daemon, World};
 use crate::foundations::files;
 use crate::foundations::net::{Bind, Inherited};
 use crate::foundations::secret::Secret;
-use crate::services::backup::{Access, Progress, QueueFate, Selection, Snapshot, SnapshotId, UserEntry};
+use crate::services::backup::{
+    self, Access, Progress, QueueFate, Repository, Selection, Snapshot, SnapshotId, UserEntry,
+};
 use crate::services::login;
 use crate::storage::directory::{PasswordOwner, Standing};
 
@@ -57,7 +59,9 @@ pub(super) struct Drilled {
     recovery_seconds: Option<f64>,
     /// Where the restored server is, when it was kept.
     directory: Option<PathBuf>,
-    /// What differs from the backup.
+    /// In how much it differs from the backup.
+    different: u64,
+    /// What differs; the first of it, where it is much.
     differences: Vec<String>,
 }
 
@@ -68,8 +72,16 @@ impl Drilled {
         self.messages += comparison.messages;
         self.contents += comparison.contents;
         self.unnumbered += comparison.unnumbered;
-        self.differences.extend(comparison.differences);
-        self.differences.truncate(MOST_DIFFERENCES);
+        self.differs(comparison.differences);
+    }
+
+    fn differs(&mut self, differences: impl IntoIterator<Item = String>) {
+        for difference in differences {
+            self.different += 1;
+            if self.differences.len() < MOST_DIFFERENCES {
+                self.differences.push(difference);
+            }
+        }
     }
 }
 
@@ -89,7 +101,7 @@ pub(super) async fn run(arguments: Drill, place: &Place<'_>) -> Outcome {
                 None => Report::done("drill", begun),
                 Some(difference) => Report::failed("drill", begun, difference),
             };
-            report.recovered_within(recovery).with("drill", drilled)
+            report.recovered_within(recovery).differing(drilled.different).with("drill", drilled)
         }
         Err(error) => Report::failed("drill", begun, error),
     };
@@ -158,13 +170,16 @@ async fn unless_told_to_end(
 
 async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -> anyhow::Result<Drilled> {
     let repository = place.open(Access::Read).await?;
-    let id = match &arguments.backup {
-        Some(id) => id.clone(),
-        None => repository.newest(None)?,
-    };
     let begun = Instant::now();
-    let snapshot = Arc::new(repository.snapshot(&id)?);
+    let (snapshot, passed_over) = match &arguments.backup {
+        Some(id) => (Snapshot { id: id.clone(), ..repository.snapshot(id)? }, Vec::new()),
+        None => newest_whole(&repository)?,
+    };
+    let (id, snapshot) = (snapshot.id.clone(), Arc::new(snapshot));
     let mut drilled = Drilled { backup: id.to_string(), ..Drilled::default() };
+    // The older one may be proven, but what was newer is lost: that is for somebody to know.
+    let told = |(other, error)| format!("the backup {other} cannot be read, {id} was taken in its place: {error}");
+    drilled.differs(passed_over.into_iter().map(told));
     let above = &place.settings.drill_directory;
     let abandoned = scratch::remove_abandoned(above);
     if abandoned > 0 {
@@ -178,13 +193,27 @@ async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -
     progress.goes_on()?;
     let lost =
         told.mail.damage.iter().map(|because| format!("{} messages or files are lost: {because}", told.mail.lost));
-    drilled.differences.extend(lost);
+    drilled.differs(lost);
 
     let daemon = start(&scratch.path).await.context("the restored server does not start")?;
     let users = sample(&snapshot, arguments.users.unwrap_or(place.settings.drill_users));
     let result = ask(&work, &daemon, &users, begun, &scratch.path, &mut drilled).await;
     daemon.stop(Duration::from_secs(10)).await;
     result.map(|()| drilled)
+}
+
+/// The newest backup that can be read, and those that are newer and cannot.
+fn newest_whole(repository: &Repository) -> Result<(Snapshot, Vec<(SnapshotId, backup::Error)>), backup::Error> {
+    let mut damaged = Vec::new();
+    for id in repository.snapshots()?.into_iter().rev() {
+        match repository.snapshot(&id) {
+            Ok(snapshot) => return Ok((Snapshot { id, ..snapshot }, damaged)),
+            Err(error) if error.is_damage() => damaged.push((id, error)),
+            Err(error) => return Err(error),
+        }
+    }
+    let newest = damaged.into_iter().next();
+    Err(newest.map_or_else(|| backup::Error::NoSnapshot("yet".to_owned()), |(_, error)| error))
 }
 
 /// Lets each of some users log in and compares what they see.

@@ -3,7 +3,9 @@
 mod compare;
 mod drill;
 mod export;
+mod list;
 mod progress;
+mod prune;
 mod report;
 mod restore;
 mod scratch;
@@ -16,13 +18,13 @@ use serde::Serialize;
 
 use super::context::{Accounts, Context};
 use super::exit::{Exit, Outcome};
-use super::output::{Output, Shown, print};
+use super::output::{Output, print};
 use super::user::rounded;
 use crate::config::Config;
-use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
+use crate::foundations::clock::{SharedClock, SystemClock};
 use crate::foundations::event::EventKind;
 use crate::services::backup::{
-    self, Access, BackupSettings, Depth, Destination, Extent, Progress, Pruned, Remote, Repository, SnapshotId, Totals,
+    self, Access, BackupSettings, Depth, Destination, Extent, Progress, Remote, Repository, SnapshotId,
 };
 use crate::storage::journal::{Journal, Order, Query};
 use progress::Shower;
@@ -84,49 +86,9 @@ enum Action {
         remote: Option<Remote>,
     },
     /// Remove backups that `backup.retention` does not keep, and what only they needed.
-    Prune {
-        /// Say what would be removed, and remove nothing.
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Prune(prune::Prune),
     /// Prove a backup: make a server of it in a throw-away directory, log in as some users, and compare what they see.
     Drill(drill::Drill),
-}
-
-/// A backup as it is listed.
-#[derive(Debug, Serialize)]
-struct Row {
-    id: SnapshotId,
-    at: Timestamp,
-    full: bool,
-    users: u64,
-    #[serde(flatten)]
-    totals: Totals,
-    host: String,
-    secrets_left_out: Vec<String>,
-}
-
-impl Shown for Row {
-    const COLUMNS: &'static [&'static str] = &["BACKUP", "KIND", "USERS", "MESSAGES", "MAIL", "NEW", "STORED", "HOST"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.id.to_string(),
-            match (self.full, self.secrets_left_out.is_empty()) {
-                (true, true) => "full",
-                (false, true) => "incremental",
-                (true, false) => "full, without secrets",
-                (false, false) => "incremental, without secrets",
-            }
-            .to_owned(),
-            self.users.to_string(),
-            self.totals.messages.to_string(),
-            rounded(self.totals.octets),
-            self.totals.read.to_string(),
-            rounded(self.totals.stored),
-            self.host.clone(),
-        ]
-    }
 }
 
 /// What the commands have in common.
@@ -181,10 +143,8 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
         };
     }
     let place = Place { context, config, settings, clock: Arc::new(SystemClock) };
-    if matches!(
-        command.action,
-        Action::Create { .. } | Action::Verify { .. } | Action::Prune { .. } | Action::Push { .. }
-    ) {
+    if matches!(command.action, Action::Create { .. } | Action::Verify { .. } | Action::Prune(_) | Action::Push { .. })
+    {
         // Linux does this for the thread that asks and for those it makes later: there are no others yet. That it is
         // refused is no reason not to work.
         let _ = rustix::process::nice(i32::from(place.settings.nice.min(19)));
@@ -195,13 +155,13 @@ pub(super) async fn run(command: Backup, context: &Context) -> Outcome {
                 if without_secrets || place.settings.without_secrets { Secrets::LeftOut } else { Secrets::Taken };
             create(&place, Create { full, new, empty, secrets }).await
         }
-        Action::List => list(&place).await,
+        Action::List => list::run(&place).await,
         Action::Verify { backup, quick } => verify(&place, backup, quick).await,
         Action::Restore(arguments) => Box::pin(restore::run(arguments, &place)).await,
         Action::Export(arguments) => export::run(arguments, &place).await,
         Action::Push { remote } => copy(&place, remote, Way::There).await,
         Action::Pull { remote } => copy(&place, remote, Way::Back).await,
-        Action::Prune { dry_run } => prune(&place, dry_run).await,
+        Action::Prune(arguments) => prune::run(arguments, &place).await,
         Action::Drill(arguments) => Box::pin(drill::run(arguments, &place)).await,
     }
 }
@@ -321,32 +281,6 @@ fn newest_messages(repository: &Repository) -> Option<u64> {
     Some(repository.snapshot(&id).ok()?.totals.messages)
 }
 
-async fn list(place: &Place<'_>) -> Outcome {
-    let repository = place.open(Access::Read).await?;
-    let mut rows = Vec::new();
-    let mut worst = Exit::Done;
-    for id in repository.snapshots()? {
-        match repository.snapshot(&id) {
-            Ok(snapshot) => rows.push(Row {
-                id,
-                at: snapshot.at,
-                full: snapshot.full,
-                users: snapshot.users.len() as u64,
-                totals: snapshot.totals,
-                host: snapshot.hostname,
-                secrets_left_out: snapshot.secrets_left_out,
-            }),
-            Err(error) if error.is_out_of_reach() => return Err(error.into()),
-            Err(error) => {
-                eprintln!("postrider: {error}");
-                worst = Exit::Damaged;
-            }
-        }
-    }
-    place.output().list(&rows);
-    Ok(worst)
-}
-
 async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> Outcome {
     let begun = place.clock.now();
     let repository = place.open(Access::Read).await?;
@@ -396,57 +330,6 @@ async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> O
         place.output().done("", &verified);
     }
     Ok(Exit::Damaged)
-}
-
-async fn prune(place: &Place<'_>, dry_run: bool) -> Outcome {
-    let begun = place.clock.now();
-    let repository = place.open(if dry_run { Access::Read } else { Access::Remove }).await?;
-    let settings = place.settings.clone();
-    let work = move || match dry_run {
-        true => backup::plan_prune(&repository, &settings, begun),
-        false => backup::prune(&repository, &settings, begun),
-    };
-    let result = tokio::task::spawn_blocking(work).await?;
-    if !dry_run && let Ok(accounts) = place.context.accounts().await {
-        let report = match &result {
-            Ok(pruned) if pruned.held.is_empty() => Report::done("pruned", begun).with("pruned", pruned),
-            Ok(pruned) => {
-                let mut told = pruned.clone();
-                told.held.truncate(HELD_TOLD);
-                Report::failed("pruned", begun, &held(pruned)).with("pruned", told)
-            }
-            Err(error) => Report::failed("pruned", begun, error),
-        };
-        report.write(&accounts, &place.clock).await;
-        accounts.closed().await;
-    }
-    let pruned = result?;
-    let verb = if dry_run { "would be" } else { "are" };
-    let (removed, kept) = (pruned.removed.len(), pruned.kept.len());
-    let freed = if dry_run { String::new() } else { format!(", {} are free", rounded(pruned.freed)) };
-    place.output().done(&format!("{removed} backups {verb} removed, {kept} stay{freed}"), &pruned);
-    if matches!(place.output(), Output::People) {
-        let word = if dry_run { "would be removed" } else { "removed" };
-        pruned.removed.iter().for_each(|id| print(&format!("{word}\t{id}\n")));
-    }
-    if pruned.held.is_empty() {
-        return Ok(Exit::Done);
-    }
-    eprintln!("postrider: {}", held(&pruned));
-    Ok(Exit::Held)
-}
-
-/// Files of those that are held that the event names.
-const HELD_TOLD: usize = 3;
-
-/// Says that a place does not let go of what was to be removed, and what to do.
-fn held(pruned: &Pruned) -> String {
-    let first = pruned.held.first().map(String::as_str).unwrap_or_default();
-    format!(
-        "{} files that were to go are kept where they are: {first}. All backups that are listed are whole. Give the right \
-         to remove, or set `backup.append_only` where somebody else thins out",
-        pruned.held.len()
-    )
 }
 
 /// The direction of a copy.

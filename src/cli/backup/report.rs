@@ -17,6 +17,7 @@ pub(super) struct Report {
     begun: Timestamp,
     problem: Option<String>,
     recovery: Option<Duration>,
+    differences: Option<u64>,
     details: Vec<(&'static str, serde_json::Value)>,
 }
 
@@ -26,7 +27,7 @@ const LONGEST: usize = 1000;
 impl Report {
     /// It was done.
     pub(super) const fn done(what: &'static str, begun: Timestamp) -> Self {
-        Self { what, begun, problem: None, recovery: None, details: Vec::new() }
+        Self { what, begun, problem: None, recovery: None, differences: None, details: Vec::new() }
     }
 
     /// It was not.
@@ -47,6 +48,12 @@ impl Report {
         self
     }
 
+    /// With how much a drill has found to differ.
+    pub(super) const fn differing(mut self, differences: u64) -> Self {
+        self.differences = Some(differences);
+        self
+    }
+
     /// Records it. That it cannot be recorded does not change what was done.
     pub(super) async fn write(self, accounts: &Accounts, clock: &SharedClock) {
         let now = clock.now();
@@ -57,6 +64,7 @@ impl Report {
             succeeded_at: None,
             milliseconds: millis(now.since(self.begun)),
             recovery_milliseconds: self.recovery.map(millis),
+            differences: self.differences,
             problem: self.problem.clone(),
         };
         if let Err(error) = note_run(&accounts.database, &run).await {

@@ -75,7 +75,7 @@ pub(super) fn user_of(
     let scripts_in = scripts_in.map_or_else(|| script_home(path), Path::to_owned);
     let scripts = mover.scripts(&user, &scripts_in, &config.scripts, &config.sieve)?;
     scripts.iter().for_each(|moved| script_progress(&user, moved));
-    Ok(UserMoved { user, dry_run: mover.dry_run, folders, scripts })
+    Ok(UserMoved { user, dry_run: mover.dry_run, folders, scripts, unnamed: home.unnamed })
 }
 
 /// Directories in a directory, in the order of their names; hidden ones are none.
@@ -119,7 +119,12 @@ pub(super) async fn mbox(path: &Path, into: Into, how: &How, context: &Context) 
 
 async fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {
     folders.iter().for_each(|moved| progress(&user, moved));
-    report(&[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new() }], how.dry_run, context).await
+    report(
+        &[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new(), unnamed: Vec::new() }],
+        how.dry_run,
+        context,
+    )
+    .await
 }
 
 /// An mbox is read as a whole.

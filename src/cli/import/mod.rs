@@ -125,6 +125,9 @@ struct UserMoved {
     /// Of a Dovecot server.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scripts: Vec<ScriptMoved>,
+    /// Directories with mail that were passed over, since no client could say their names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unnamed: Vec<PathBuf>,
 }
 
 pub(super) async fn run(command: Import, context: &Context) -> Outcome {
@@ -246,8 +249,13 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
         0 => String::new(),
         large => format!("; {large} message(s) are larger than `--largest` allows: say the same with more"),
     };
-    context
-        .output
-        .done(&format!("{messages} message(s) of {} user(s) {done}{left_out}{withheld}{larger}", users.len()), &users);
-    Ok(if too_large == 0 { Exit::Done } else { Exit::Failed })
+    let unnamed = users.iter().map(|user| user.unnamed.len()).sum::<usize>();
+    let passed_over = match unnamed {
+        0 => String::new(),
+        unnamed => format!("; {unnamed} folder(s) were passed over: rename their directories, and say the same again"),
+    };
+    let said =
+        format!("{messages} message(s) of {} user(s) {done}{left_out}{withheld}{larger}{passed_over}", users.len());
+    context.output.done(&said, &users);
+    Ok(if too_large == 0 && unnamed == 0 { Exit::Done } else { Exit::Failed })
 }

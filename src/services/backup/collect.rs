@@ -111,7 +111,7 @@ impl Run {
         let (messages, octets) =
             folders.iter().fold((0, 0), |sum, folder| (sum.0 + folder.messages, sum.1 + folder.octets));
         let record = UserRecord { folders, files };
-        let json = serde_json::to_vec(&record).map_err(|error| Error::Interrupted(error.to_string()))?;
+        let json = serde_json::to_vec(&record).map_err(|error| Error::Fault(error.to_string()))?;
         let record = self.store_lists(&[json])?.remove(0);
         let (domain, local) = key;
         Ok(Some(UserEntry { domain, local, messages, octets, record }))

@@ -157,7 +157,11 @@ fn still_there(repository: &Repository, mail_root: &Path) -> Result<(), Error> {
 pub(super) async fn on_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Interrupted(error.to_string()))?
+    // It ends without a result only where it panics, or where the whole program ends.
+    tokio::task::spawn_blocking(work).await.map_err(|error| match error.is_panic() {
+        true => Error::Fault(error.to_string()),
+        false => Error::Interrupted(error.to_string()),
+    })?
 }
 
 /// The name for a backup of this moment: the next second that has none yet.

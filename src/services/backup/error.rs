@@ -121,6 +121,15 @@ pub enum Error {
         /// What does not fit.
         because: String,
     },
+    /// A backup that stays cannot be read, so that it is not known what it needs.
+    #[error(
+        "{0}. Nothing is removed, for it is not known what that backup needs: `postrider backup prune --damaged` sets aside \
+         what cannot be read and goes on without it"
+    )]
+    NeedsUnknown(Box<Error>),
+    /// There are backups, and not one of them can be read.
+    #[error("not one backup in `{}` can be read: nothing is removed before `postrider backup create` has made one", .0.display())]
+    NoneWhole(PathBuf),
     /// A program that others wrote did not do its part.
     #[error("`{program}` failed: {because}")]
     Program {
@@ -128,13 +137,47 @@ pub enum Error {
         program: &'static str,
         /// What it said.
         because: String,
+        /// Whether it can do it later.
+        remedy: Remedy,
     },
-    /// A thread that was to do the work could not be had, or ended.
+    /// What is in memory cannot be written, or a thread ended in the middle of its work: the program has a fault.
+    #[error("the work cannot be done: {0}")]
+    Fault(String),
+    /// Memory or a thread that was to do the work could not be had, or it was told to end.
     #[error("the work was interrupted: {0}")]
     Interrupted(String),
 }
 
+/// What helps against the failure of another program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// To try again: a host or a disk did not answer.
+    Patience,
+    /// To change something: the program is not there, or was asked for what it cannot do.
+    Change,
+}
+
+impl Remedy {
+    /// For a program that cannot be started.
+    pub(super) fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Self::Change,
+            _ => Self::Patience,
+        }
+    }
+}
+
 impl Error {
+    /// Whether what was stored is not what is there: a file that is not as it was written, one that is missing, one that
+    /// the disk does not give back.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Missing(_) => true,
+            Self::File(error) => error.source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()),
+            _ => false,
+        }
+    }
+
     /// Whether the storage could not be asked, so that nothing is known of what it holds: that is no damage.
     pub fn is_out_of_reach(&self) -> bool {
         matches!(self, Self::Storage(error) if error.kind == Kind::Temporary)
@@ -154,9 +197,11 @@ impl Error {
             | Self::NoSnapshot(_)
             | Self::NotInBackup { .. } => Kind::NotFound,
             Self::Exists { .. } | Self::AccountsThere => Kind::Exists,
-            Self::Busy(_) | Self::Program { .. } | Self::Interrupted(_) => Kind::Temporary,
-            Self::Damaged { .. } | Self::Missing(_) => Kind::Corrupt,
-            Self::Overlap { .. }
+            Self::Busy(_) | Self::Interrupted(_) | Self::Program { remedy: Remedy::Patience, .. } => Kind::Temporary,
+            Self::Damaged { .. } | Self::Missing(_) | Self::NeedsUnknown(_) | Self::NoneWhole(_) => Kind::Corrupt,
+            Self::Program { remedy: Remedy::Change, .. }
+            | Self::Fault(_)
+            | Self::Overlap { .. }
             | Self::NotRepository(_)
             | Self::Format { .. }
             | Self::AppendOnly(_)

@@ -36,7 +36,9 @@ pub struct RunReport {
     pub stored: Option<u64>,
     /// Users who logged in during a drill.
     pub users: Option<u64>,
-    /// What a drill found to differ.
+    /// In how much a drill has found its server to differ from the backup; `None` when none came so far.
+    pub different: Option<u64>,
+    /// What differs; the first of it, where it is much.
     pub differences: Vec<String>,
 }
 
@@ -93,6 +95,7 @@ fn report(run: Run, event: Option<&Event>) -> RunReport {
         milliseconds: run.milliseconds,
         recovery_milliseconds: run.recovery_milliseconds,
         problem: run.problem,
+        different: run.differences,
     }
 }
 
@@ -108,6 +111,7 @@ mod tests {
             succeeded_at: None,
             milliseconds: 7,
             recovery_milliseconds: Some(5),
+            differences: Some(1),
             problem: Some("INBOX differs".to_owned()),
         };
         let drilled =
@@ -115,7 +119,7 @@ mod tests {
         let event = Event::new(Timestamp::EPOCH, EventKind::Backup).with("what", "drill").with("drill", drilled);
         let told = report(run.clone(), Some(&event));
         assert_eq!((told.backup.as_deref(), told.users, told.messages), (Some("b1"), Some(2), Some(9)));
-        assert_eq!(told.differences, ["INBOX differs"]);
+        assert_eq!((&told.differences[..], told.different), (&["INBOX differs".to_owned()][..], Some(1)));
         let forgotten = report(run, None);
         assert_eq!((forgotten.backup, forgotten.messages, forgotten.milliseconds), (None, None, 7));
     }

@@ -55,7 +55,7 @@ pub use export::{Exported, Format, export};
 pub use history::{HistoryError, RunReport, history};
 pub use places::{lies_in, overlap};
 pub use progress::Progress;
-pub use prune::{Pruned, plan as plan_prune, prune};
+pub use prune::{Damaged, Pruned, plan as plan_prune, prune};
 pub use remote::{Remote, pull, push};
 pub use repository::{Access, ObjectId, Repository, Snapshot, SnapshotId, Totals, UserEntry};
 pub use restore::{AccountRestored, QueueFate, Restored, Selection, missing_accounts, saved_accounts};

@@ -1,6 +1,7 @@
 //! Removing backups, and then what none of the others needs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 
 use super::references::each_reference;
 use super::repository::{Access, Block, Kind, Location, ObjectId, Repository, SnapshotId};
@@ -16,6 +17,12 @@ pub struct Pruned {
     pub kept: Vec<SnapshotId>,
     /// Snapshots that went.
     pub removed: Vec<SnapshotId>,
+    /// Snapshots that cannot be read and were set aside.
+    pub set_aside: Vec<SnapshotId>,
+    /// Where the files that were set aside are, those of packs among them.
+    pub aside: Vec<PathBuf>,
+    /// What of the snapshots that stay cannot be read, as sentences, at most 100: what only that would have named went.
+    pub given_up: Vec<String>,
     /// Octets of packs that went.
     pub freed: u64,
     /// Octets that were written again, from packs most of which nothing needed any more.
@@ -38,6 +45,15 @@ impl Pruned {
     }
 }
 
+/// What becomes of snapshots and packs that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damaged {
+    /// They stay, and while a snapshot that stays cannot be read nothing is removed.
+    Stay,
+    /// They are put where they are no part of the repository, and what only they needed goes.
+    SetAside,
+}
+
 /// A pack of which less than this share (in percent) is needed is written anew with only that.
 const WORTH_KEEPING: u64 = 50;
 
@@ -48,15 +64,22 @@ const WORTH_KEEPING: u64 = 50;
 /// stays, with what it needs, and the others are gone through.
 ///
 /// # Errors
-/// Removing is forbidden, the disk fails, or a snapshot that stays is damaged: then it is not known what it needs, and
-/// nothing it might need is removed.
-pub fn prune(repository: &Repository, settings: &BackupSettings, now: Timestamp) -> Result<Pruned, Error> {
-    let mut pruned = plan(repository, settings, now)?;
+/// Removing is forbidden, the disk fails, not one snapshot can be read, or one that stays is damaged and is not to be set
+/// aside: then it is not known what it needs, and nothing it might need is removed.
+pub fn prune(
+    repository: &Repository,
+    settings: &BackupSettings,
+    now: Timestamp,
+    damaged: Damaged,
+) -> Result<Pruned, Error> {
+    let mut pruned = plan(repository, settings, now, damaged)?;
     if settings.append_only {
         return Err(Error::AppendOnly(repository.root().to_owned()));
     }
     debug_assert_eq!(repository.access(), Access::Remove);
-    let mut wanted = needed(repository, &pruned.kept)?;
+    let (mut wanted, given_up) = needed(repository, &pruned.kept, damaged)?;
+    pruned.given_up = given_up;
+    set_aside(repository, damaged, &mut pruned)?;
     let mut held = Vec::new();
     for id in std::mem::take(&mut pruned.removed) {
         match pruned.unless_held(repository.remove_snapshot(&id))? {
@@ -64,11 +87,33 @@ pub fn prune(repository: &Repository, settings: &BackupSettings, now: Timestamp)
             None => held.push(id),
         }
     }
-    wanted.extend(needed(repository, &held)?);
+    let (also_wanted, given_up) = needed(repository, &held, damaged)?;
+    wanted.extend(also_wanted);
+    pruned.given_up.extend(given_up);
     pruned.kept.append(&mut held);
     pruned.kept.sort();
     remove_packs(repository, &wanted, &mut pruned)?;
     Ok(pruned)
+}
+
+/// Puts snapshots and packs aside that cannot be read.
+fn set_aside(repository: &Repository, damaged: Damaged, pruned: &mut Pruned) -> Result<(), Error> {
+    if damaged == Damaged::Stay {
+        return Ok(());
+    }
+    for id in std::mem::take(&mut pruned.set_aside) {
+        let file = repository.snapshot_file(&id)?;
+        if let Some(path) = pruned.unless_held(repository.set_aside(&file))? {
+            pruned.aside.push(path);
+            pruned.set_aside.push(id);
+        }
+    }
+    for file in repository.damaged_packs() {
+        if let Some(path) = pruned.unless_held(repository.set_aside(file))? {
+            pruned.aside.push(path);
+        }
+    }
+    Ok(())
 }
 
 /// Removes the packs that nothing needs, and writes those anew of which little is needed.
@@ -102,6 +147,14 @@ fn remove_packs(repository: &Repository, needed: &HashMap<ObjectId, Kind>, prune
     if !pruned.held.is_empty() {
         return Ok(());
     }
+    // One with a damaged object is left as it is: what can be read of it can be read where it lies.
+    let mut whole = Vec::new();
+    for (number, objects) in thin {
+        if can_be_read(repository, &objects, needed)? {
+            whole.push((number, objects));
+        }
+    }
+    let thin = whole;
     for (_, objects) in &thin {
         pruned.written += copy(repository, objects, needed)?;
     }
@@ -115,33 +168,97 @@ fn remove_packs(repository: &Repository, needed: &HashMap<ObjectId, Kind>, prune
 /// What would be removed.
 ///
 /// # Errors
-/// The snapshots cannot be listed.
-pub fn plan(repository: &Repository, settings: &BackupSettings, now: Timestamp) -> Result<Pruned, Error> {
+/// The snapshots cannot be listed, or there are some and not one of them can be read.
+pub fn plan(
+    repository: &Repository,
+    settings: &BackupSettings,
+    now: Timestamp,
+    damaged: Damaged,
+) -> Result<Pruned, Error> {
     let ids = repository.snapshots()?;
     let mut all: Vec<(SnapshotId, bool)> = Vec::with_capacity(ids.len());
+    let mut unreadable = BTreeSet::new();
     for id in ids {
         let full = match repository.snapshot(&id) {
             Ok(snapshot) => snapshot.full,
             Err(error) if error.is_out_of_reach() => return Err(error),
-            // One that is damaged is no reason to keep another one less.
-            Err(_) => false,
+            Err(error) => {
+                if error.is_damage() {
+                    unreadable.insert(id.clone());
+                }
+                false
+            }
         };
         all.push((id, full));
     }
-    let stays = kept(&all, &settings.retention, now);
-    let (kept, removed) = all.into_iter().map(|(id, _)| id).partition(|id| stays.contains(id));
-    Ok(Pruned { kept, removed, ..Pruned::default() })
+    if !all.is_empty() && all.len() == unreadable.len() {
+        return Err(Error::NoneWhole(repository.root().to_owned()));
+    }
+    // A damaged one keeps its place until the rules are done with it, but takes none from another.
+    let mut stays = kept(&all, &settings.retention, now);
+    stays.retain(|id| unreadable.contains(id));
+    all.retain(|(id, _)| !unreadable.contains(id));
+    stays.extend(kept(&all, &settings.retention, now));
+    let (mut kept, mut removed): (Vec<_>, Vec<_>) =
+        all.into_iter().map(|(id, _)| id).partition(|id| stays.contains(id));
+    let mut set_aside = Vec::new();
+    match damaged {
+        Damaged::SetAside => set_aside.extend(unreadable),
+        Damaged::Stay => {
+            let (stay, go): (Vec<_>, Vec<_>) = unreadable.into_iter().partition(|id| stays.contains(id));
+            kept.extend(stay);
+            removed.extend(go);
+            kept.sort();
+            removed.sort();
+        }
+    }
+    Ok(Pruned { kept, removed, set_aside, ..Pruned::default() })
 }
 
-fn needed(repository: &Repository, kept: &[SnapshotId]) -> Result<HashMap<ObjectId, Kind>, Error> {
-    let mut needed = HashMap::new();
-    let mut failure = None;
+/// Most of what cannot be read that is told one by one.
+const MOST_TOLD: usize = 100;
+
+/// What snapshots need, and what is not known of it.
+type Needs = (HashMap<ObjectId, Kind>, Vec<String>);
+
+fn needed(repository: &Repository, kept: &[SnapshotId], damaged: Damaged) -> Result<Needs, Error> {
+    let (mut needed, mut unknown) = (HashMap::new(), Vec::new());
     for id in kept {
-        let snapshot = repository.snapshot(id)?;
-        let mut note = |object, kind, _: &str| _ = needed.insert(object, kind);
-        each_reference(repository, &snapshot, &mut note, &mut |error, _| failure = Some(error));
+        let mut failures = Vec::new();
+        match repository.snapshot(id) {
+            Ok(snapshot) => {
+                let mut note = |object, kind, _: &str| _ = needed.insert(object, kind);
+                let mut failed = |error, whose: &str| failures.push((error, whose.to_owned()));
+                each_reference(repository, &snapshot, &mut note, &mut failed);
+            }
+            Err(error) => failures.push((error, "all of it".to_owned())),
+        }
+        for (error, whose) in failures {
+            match damaged {
+                Damaged::SetAside if error.is_damage() && unknown.len() >= MOST_TOLD => {}
+                Damaged::SetAside if error.is_damage() => unknown.push(format!("{id}: {whose}: {error}")),
+                Damaged::Stay if error.is_damage() => return Err(Error::NeedsUnknown(Box::new(error))),
+                _ => return Err(error),
+            }
+        }
     }
-    failure.map_or(Ok(needed), Err)
+    Ok((needed, unknown))
+}
+
+/// Whether what is needed of a pack is as it was stored.
+fn can_be_read(
+    repository: &Repository,
+    objects: &[(Location, ObjectId)],
+    needed: &HashMap<ObjectId, Kind>,
+) -> Result<bool, Error> {
+    for (_, id) in objects.iter().filter(|(_, id)| needed.contains_key(id)) {
+        match repository.read(id) {
+            Ok(_) => {}
+            Err(error) if error.is_damage() => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 /// Writes what is needed of a pack into another one; its octets.

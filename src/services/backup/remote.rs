@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::error::Remedy;
 use super::repository::{check, copy, other_size};
 use super::s3::BucketPlace;
 use super::{BackupSettings, Destination, Error};
@@ -113,7 +114,7 @@ pub fn pull(settings: &BackupSettings, remote: &Remote) -> Result<(), Error> {
 fn out_of_reach(place: &BucketPlace) -> Error {
     let because =
         format!("it does not reach into `{place}`: copy to another bucket, or keep the backups in a directory");
-    Error::Program { program: "rsync", because }
+    Error::Program { program: "rsync", because, remedy: Remedy::Change }
 }
 
 /// In which way files at two places differ.
@@ -152,16 +153,22 @@ fn in_order(settings: &BackupSettings, from: &str, to: &str) -> Result<(), Error
 
 /// Runs `rsync`; what it prints.
 fn rsync(more: &[&str], from: &str, to: &str) -> Result<String, Error> {
-    let failed = |because: String| Error::Program { program: "rsync", because };
+    let failed = |because: String, remedy| Error::Program { program: "rsync", because, remedy };
     let mut command = Command::new("rsync");
-    command.args(["--recursive", "--times", "--perms", "--mkpath", "--exclude=*.lock"]);
+    command.args(["--recursive", "--times", "--perms", "--mkpath", "--exclude=*.lock", "--exclude=/damaged"]);
     command.arg("--exclude=.unfinished.*").arg("--exclude=.*.tmp").args(more).args(["--", from, to]);
-    let output =
-        command.stdin(Stdio::null()).output().map_err(|error| failed(format!("it cannot be started: {error}")))?;
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| failed(format!("it cannot be started: {error}"), Remedy::of(&error)))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    // rsync(1): wrong use, versions that do not fit each other, files that cannot be chosen, what is not supported. The
+    // remote shell's 127 says that there is no rsync at the other end.
+    let remedy = match output.status.code() {
+        Some(1..=4 | 126 | 127) => Remedy::Change,
+        _ => Remedy::Patience,
+    };
+    Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned(), remedy))
 }
 
 #[cfg(test)]

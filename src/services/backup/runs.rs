@@ -17,6 +17,8 @@ pub struct Run {
     pub milliseconds: u64,
     /// How long a drill took until the first user had logged in, in milliseconds.
     pub recovery_milliseconds: Option<u64>,
+    /// In how much a drill has found its server to differ from the backup; `None` when none came so far.
+    pub differences: Option<u64>,
     /// Why it failed; `None` when it did not.
     pub problem: Option<String>,
 }
@@ -43,6 +45,11 @@ pub async fn note_run(database: &Database, run: &Run) -> Result<(), Error> {
         values.push(at.into());
     }
     database.execute(database.dialect().upsert("backup_runs", keys, &others), &values).await?;
+    if let Some(differences) = run.differences {
+        let values: [Val; 3] = [run.what.as_str().into(), run.at.into(), number(differences).into()];
+        let sql = database.dialect().upsert("backup_differences", keys, &["at", "differences"]);
+        database.execute(sql, &values).await?;
+    }
     Ok(())
 }
 
@@ -51,8 +58,9 @@ pub async fn note_run(database: &Database, run: &Run) -> Result<(), Error> {
 /// # Errors
 /// The database fails.
 pub async fn last_runs(database: &Database) -> Result<Vec<Run>, Error> {
-    let sql =
-        "SELECT what, at, succeeded_at, milliseconds, recovery_milliseconds, problem FROM backup_runs ORDER BY what";
+    // A run that was noted by an older program has no row of its own there.
+    let sql = "SELECT r.what, r.at, r.succeeded_at, r.milliseconds, r.recovery_milliseconds, r.problem, d.differences \
+               FROM backup_runs r LEFT JOIN backup_differences d ON d.what = r.what AND d.at = r.at ORDER BY r.what";
     let number = |n: i64| u64::try_from(n).unwrap_or(0);
     let mut runs = Vec::new();
     for row in database.fetch_all(sql, &[]).await? {
@@ -63,6 +71,7 @@ pub async fn last_runs(database: &Database) -> Result<Vec<Run>, Error> {
             milliseconds: number(row.int(3)?),
             recovery_milliseconds: row.opt_int(4)?.map(number),
             problem: row.opt_text(5)?,
+            differences: row.opt_int(6)?.map(number),
         });
     }
     Ok(runs)

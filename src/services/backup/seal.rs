@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use super::Error;
 use super::create::Run;
-use super::error::at;
+use super::error::{Remedy, at};
 use super::repository::{Block, FileContent, FileRecord, ObjectId, Snapshot};
 use crate::foundations::files::read_bounded;
 
@@ -52,7 +52,7 @@ impl Seal {
         }
         if !self.recipients.iter().all(|recipient| is_recipient(recipient)) {
             let because = "one of `backup.age_recipients` is no recipient: `age1…` or a public SSH key is wanted";
-            return Err(Error::Program { program: "age", because: because.to_owned() });
+            return Err(Error::Program { program: "age", because: because.to_owned(), remedy: Remedy::Change });
         }
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
@@ -85,10 +85,11 @@ pub fn open(sealed: &[u8], identity: &Path) -> Result<Vec<u8>, Error> {
 
 /// Runs `age` on some octets.
 fn age(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Error> {
-    let failed = |because: String| Error::Program { program: "age", because };
+    let failed = |because: String, remedy| Error::Program { program: "age", because, remedy };
     let mut command = Command::new("age");
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| failed(format!("it cannot be started: {error}")))?;
+    let spawned = command.spawn();
+    let mut child = spawned.map_err(|error| failed(format!("it cannot be started: {error}"), Remedy::of(&error)))?;
     let mut pipe = child.stdin.take();
     let output = std::thread::scope(|scope| {
         // It begins to write before it has read everything.
@@ -98,11 +99,13 @@ fn age(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Error> {
         });
         child.wait_with_output()
     });
-    let output = output.map_err(|error| failed(error.to_string()))?;
+    let output = output.map_err(|error| failed(error.to_string(), Remedy::Patience))?;
     if output.status.success() {
         return Ok(output.stdout);
     }
-    Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    // What it refuses, a key or what is to be encrypted, is the same the next time; a signal ended it from outside.
+    let remedy = if output.status.code().is_some() { Remedy::Change } else { Remedy::Patience };
+    Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned(), remedy))
 }
 
 #[cfg(test)]

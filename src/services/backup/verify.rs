@@ -49,7 +49,7 @@ pub fn verify(
     progress: &Progress,
 ) -> Result<Verified, Error> {
     let mut verified = Verified::default();
-    verified.problems.extend(repository.damage().iter().map(ToString::to_string));
+    verified.problems.extend(repository.damage().map(ToString::to_string));
     let mut needed: HashSet<ObjectId> = HashSet::new();
     for id in snapshots {
         let snapshot = match repository.snapshot(id) {

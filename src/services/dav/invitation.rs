@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::calendar::{check_lines, check_rules, parse};
 use super::occurrences::{Occurrence, occurrences};
 use super::particulars::{Line, folded, lines, text};
+pub use super::replies::Recorded;
+use super::replies::{noted, recorded};
 use super::{Unfit, text as utf8};
 use crate::foundations::clock::Timestamp;
 
@@ -52,6 +54,16 @@ pub enum Participation {
 }
 
 impl Participation {
+    /// What a status says.
+    pub(super) fn of(status: &str) -> Option<Self> {
+        match status {
+            "accepted" => Some(Self::Accepted),
+            "tentative" => Some(Self::Tentative),
+            "declined" => Some(Self::Declined),
+            _ => None,
+        }
+    }
+
     const fn word(self) -> &'static str {
         match self {
             Self::Accepted => "ACCEPTED",
@@ -120,6 +132,8 @@ pub struct Standing {
     pub newer: bool,
     /// Whether the event there is of another organiser.
     pub foreign: bool,
+    /// Of an answer to an event of one's own: whether the event has it.
+    pub reply: Option<Recorded>,
 }
 
 /// A message about an event.
@@ -189,7 +203,15 @@ impl Invitation {
             (None, None) => false,
             _ => true,
         };
-        Standing { kept: true, status: me.map(|one| one.status.clone()), newer: kept.sequence() > sequence, foreign }
+        let is_own = |one: &Participant| addresses.iter().any(|known| known.eq_ignore_ascii_case(&one.address));
+        let is_answer = self.shown.method == Method::Reply && organiser.as_ref().is_some_and(is_own);
+        Standing {
+            kept: true,
+            status: me.map(|one| one.status.clone()),
+            newer: kept.sequence() > sequence,
+            foreign,
+            reply: is_answer.then(|| recorded(&own, &stored)),
+        }
     }
 
     /// The answer for the organiser (RFC 5546 §3.2.3).
@@ -233,6 +255,14 @@ impl Invitation {
         there.components.iter().filter(stays).for_each(|component| component.write(&mut out));
         own.events().for_each(|event| event.write_answered(answer, &mut out));
         out + "END:VCALENDAR\r\n"
+    }
+
+    /// The organiser's event with the answer in it (RFC 5546 §3.2.3).
+    ///
+    /// # Errors
+    /// Whoever answers is not invited, or the time that the answer is about cannot be told.
+    pub fn noted_in(&self, stored: &str, now: Timestamp) -> Result<String, Unfit> {
+        noted(&Whole::of(&self.content), &Whole::of(stored), now)
     }
 
     /// What stays of what the calendar has once this does not take place; `None` when nothing does.
@@ -310,19 +340,19 @@ fn times(event: &Component<'_>, time: &Occurrence) -> (Option<When>, Option<When
 }
 
 /// A calendar in its parts.
-struct Whole<'a> {
+pub(super) struct Whole<'a> {
     properties: Vec<Line<'a>>,
-    components: Vec<Component<'a>>,
+    pub(super) components: Vec<Component<'a>>,
 }
 
 /// A component directly in a calendar, with all within it, from its BEGIN to its END.
-struct Component<'a> {
-    kind: String,
-    lines: Vec<Line<'a>>,
+pub(super) struct Component<'a> {
+    pub(super) kind: String,
+    pub(super) lines: Vec<Line<'a>>,
 }
 
 impl<'a> Whole<'a> {
-    fn of(content: &'a str) -> Self {
+    pub(super) fn of(content: &'a str) -> Self {
         let mut whole = Self { properties: Vec::new(), components: Vec::new() };
         let mut depth = 0usize;
         for line in lines(content).into_iter().filter(|line| !line.whole.trim().is_empty()) {
@@ -342,7 +372,7 @@ impl<'a> Whole<'a> {
         whole
     }
 
-    fn events(&self) -> impl Iterator<Item = &Component<'a>> {
+    pub(super) fn events(&self) -> impl Iterator<Item = &Component<'a>> {
         self.components.iter().filter(|component| component.kind == "VEVENT")
     }
 
@@ -358,7 +388,7 @@ impl<'a> Whole<'a> {
     }
 
     /// The beginning as it is stored: without METHOD (RFC 4791 §4.1).
-    fn head(&self) -> String {
+    pub(super) fn head(&self) -> String {
         let kept = self.properties.iter().filter(|line| line.property() != "METHOD");
         std::iter::once("BEGIN:VCALENDAR\r\n".to_owned()).chain(kept.map(|line| folded(&line.whole))).collect()
     }
@@ -366,7 +396,7 @@ impl<'a> Whole<'a> {
 
 impl Component<'_> {
     /// Its own lines, without those of what is in it.
-    fn own(&self) -> impl Iterator<Item = &Line<'_>> {
+    pub(super) fn own(&self) -> impl Iterator<Item = &Line<'_>> {
         let mut depth = 0usize;
         self.lines.iter().filter(move |line| match line.property().as_str() {
             "BEGIN" => {
@@ -381,20 +411,20 @@ impl Component<'_> {
         })
     }
 
-    fn line(&self, name: &str) -> Option<&Line<'_>> {
+    pub(super) fn line(&self, name: &str) -> Option<&Line<'_>> {
         self.own().find(|line| line.property() == name)
     }
 
-    fn value(&self, name: &str) -> Option<&str> {
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.line(name).map(Line::value)
     }
 
     /// Which time of an event that recurs it is about.
-    fn exception(&self) -> Option<String> {
+    pub(super) fn exception(&self) -> Option<String> {
         self.value("RECURRENCE-ID").map(str::to_ascii_uppercase)
     }
 
-    fn is_exception(&self) -> bool {
+    pub(super) fn is_exception(&self) -> bool {
         self.line("RECURRENCE-ID").is_some()
     }
 
@@ -402,11 +432,11 @@ impl Component<'_> {
         self.value("SEQUENCE").and_then(|value| value.parse().ok()).unwrap_or_default()
     }
 
-    fn people(&self, name: &str) -> Vec<Participant> {
+    pub(super) fn people(&self, name: &str) -> Vec<Participant> {
         self.own().filter(|line| line.property() == name).take(MOST_PEOPLE).map(participant).collect()
     }
 
-    fn write(&self, out: &mut String) {
+    pub(super) fn write(&self, out: &mut String) {
         self.write_answered(None, out);
     }
 
@@ -431,7 +461,7 @@ impl Component<'_> {
 }
 
 /// The line of somebody who has answered.
-fn attending(line: Option<&str>, me: &Participant, answer: Participation) -> String {
+pub(super) fn attending(line: Option<&str>, me: &Participant, answer: Participation) -> String {
     let word = answer.word();
     if let Some(line) = line {
         let (pieces, value) = pieces(line);
@@ -445,7 +475,7 @@ fn attending(line: Option<&str>, me: &Participant, answer: Participation) -> Str
     format!("ATTENDEE;PARTSTAT={word}{name}:mailto:{}", me.address)
 }
 
-fn is_attendee(line: &Line<'_>, address: &str) -> bool {
+pub(super) fn is_attendee(line: &Line<'_>, address: &str) -> bool {
     line.property() == "ATTENDEE" && mailbox(line.value()).eq_ignore_ascii_case(address)
 }
 
@@ -471,7 +501,7 @@ fn mailbox(value: &str) -> &str {
 }
 
 /// The name of a line and its parameters, and its value (RFC 5545 §3.1).
-fn pieces(line: &str) -> (Vec<&str>, &str) {
+pub(super) fn pieces(line: &str) -> (Vec<&str>, &str) {
     let (mut pieces, mut start, mut quoted) = (Vec::new(), 0, false);
     for (at, c) in line.char_indices() {
         match c {
@@ -489,7 +519,7 @@ fn pieces(line: &str) -> (Vec<&str>, &str) {
     (pieces, "")
 }
 
-fn named(piece: &str, name: &str) -> bool {
+pub(super) fn named(piece: &str, name: &str) -> bool {
     piece.split_once('=').is_some_and(|(given, _)| given.trim().eq_ignore_ascii_case(name))
 }
 

@@ -107,7 +107,8 @@ fn what_is_entered_is_an_object_with_the_answer() {
     assert!(!entered.contains("METHOD"), "{entered}");
     CalendarObject::read(entered.as_bytes()).unwrap();
     let addresses = ["ann@example.test".to_owned()];
-    let standing = Standing { kept: true, status: Some("accepted".to_owned()), newer: false, foreign: false };
+    let standing =
+        Standing { kept: true, status: Some("accepted".to_owned()), newer: false, foreign: false, reply: None };
     assert_eq!(read.standing(&entered, &addresses), standing);
     let later = entered.replace("SEQUENCE:1", "SEQUENCE:2");
     assert!(read.standing(&later, &addresses).newer);

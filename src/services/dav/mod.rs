@@ -18,6 +18,7 @@ mod filter;
 mod invitation;
 mod occurrences;
 mod particulars;
+mod replies;
 
 pub use calendar::{CalendarObject, zone_of};
 pub use calendars::{CALENDAR_COMPONENTS, Calendars};
@@ -26,7 +27,7 @@ pub use card_filter::{CardFilter, CardPropertyFilter};
 pub use contacts::{Contacts, DEFAULT_ADDRESS_BOOK, DEFAULT_CALENDAR, Forgotten};
 pub use expand::{busy_times, expanded};
 pub use filter::{Collation, ComponentFilter, MatchKind, ParameterFilter, PropertyFilter, TextMatch};
-pub use invitation::{Invitation, Method, Participant, Participation, Shown, Standing};
+pub use invitation::{Invitation, Method, Participant, Participation, Recorded, Shown, Standing};
 pub use occurrences::TimeRange;
 pub use particulars::Particulars;
 

@@ -28,7 +28,7 @@ pub struct Volume {
 }
 
 /// A file that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Unread {
     /// What it holds, for people, with its place.
     pub about: String,

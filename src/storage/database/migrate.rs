@@ -63,6 +63,7 @@ steps! {
     28 "0028_bans",
     29 "0029_mta_sts_policies",
     60 "0060_backup_runs",
+    61 "0061_backup_differences",
     70 "0070_preferences",
     71 "0071_correspondents",
     72 "0072_sender_reputation",

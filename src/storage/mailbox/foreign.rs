@@ -58,7 +58,7 @@ pub struct ForeignHome {
 impl ForeignHome {
     /// Whether a directory looks like a user's mail.
     pub fn is_one(path: &Path) -> bool {
-        path.join("cur").is_dir() || path.join("INBOX/cur").is_dir()
+        ["cur", "INBOX/cur", ".INBOX/cur"].iter().any(|inbox| path.join(inbox).is_dir())
     }
 
     /// Reads the folders below a user's directory. Blocks.
@@ -75,9 +75,17 @@ impl ForeignHome {
             Layout::MaildirPlusPlus => home.read_beside(path).map_err(failed)??,
             Layout::FileSystem => home.read_below(path, &mut Vec::new())?,
         }
+        home.one_inbox();
         home.subscribed = subscribed(path, layout).map_err(failed)?;
         home.folders.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
         Ok(home)
+    }
+
+    /// Where the inbox is a directory of its own, the one around it is often there, too, and empty: its numbers are nobody's.
+    fn one_inbox(&mut self) {
+        if self.folders.iter().filter(|folder| folder.name.is_inbox()).count() > 1 {
+            self.folders.retain(|folder| !folder.name.is_inbox() || !folder.messages.is_empty());
+        }
     }
 
     fn read_beside(&mut self, path: &Path) -> io::Result<Result<(), Error>> {
@@ -88,7 +96,9 @@ impl ForeignHome {
             if !name.starts_with('.') || !at.join("cur").is_dir() {
                 continue;
             }
-            match FolderName::from_directory(&name) {
+            // Dovecot's `INBOX=~/Maildir/.INBOX`.
+            let is_inbox = name.eq_ignore_ascii_case(".INBOX");
+            match FolderName::from_directory(&name).or_else(|| is_inbox.then(FolderName::inbox)) {
                 Some(name) => match ForeignFolder::read(&at, name) {
                     Ok(folder) => self.folders.push(folder),
                     Err(error) => return Ok(Err(error)),

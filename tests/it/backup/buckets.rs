@@ -84,6 +84,14 @@ async fn prune_empties_a_bucket_of_what_no_backup_needs() {
     assert_eq!((pruned["removed"].as_array().unwrap().len(), pruned["kept"].as_array().unwrap().len()), (1, 1));
     assert!(storage.keys("mail").len() < before);
     run(&["verify"]).await;
+    // What is damaged is set aside within the bucket.
+    let newest = run(&["create"]).await["id"].as_str().unwrap().to_owned();
+    let key = format!("snapshots/{newest}.snapshot");
+    storage.put("mail", &key, b"nothing that could be read, and long enough for a checksum at its end");
+    assert_eq!(run(&["prune", "--damaged"]).await["set_aside"], serde_json::json!([newest]));
+    let keys = storage.keys("mail");
+    assert!(!keys.contains(&key) && keys.contains(&format!("damaged/{newest}.snapshot")), "{keys:?}");
+    run(&["verify"]).await;
     host.stop().await;
 }
 

@@ -51,6 +51,7 @@ async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
     assert!(value("postrider_backup_succeeded_seconds{run=\"drill\"}") > 1e9);
     assert!(value("postrider_backup_recovery_seconds") > 0.0);
     assert!(value("postrider_backup_failed{run=\"drill\"}") < 0.5);
+    assert!(value("postrider_backup_drill_differences") < 0.5);
     let query = Query { kinds: vec![EventKind::Backup], ..Query::default() };
     let events = host.events(&query).await;
     let what: Vec<_> = events.iter().map(|event| (&event.details["what"], &event.details["result"])).collect();

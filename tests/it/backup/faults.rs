@@ -299,3 +299,102 @@ async fn an_unplugged_target_is_not_begun_anew_on_the_disk_below() {
     done(&host, &["--destination", &place, "create", "--new"]).await;
     host.stop().await;
 }
+
+/// Flips a bit in the middle of a file.
+fn spoil(path: &std::path::Path) {
+    let mut content = fs::read(path).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    fs::write(path, content).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_backup_does_not_stand_in_the_way_of_the_others() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let old = done(&host, &["create"]).await["id"].as_str().unwrap().to_owned();
+    super::world::deliver(&host, "ann@example.test", ["new@x".to_owned()]).await;
+    let new = done(&host, &["create", "--full"]).await["id"].as_str().unwrap().to_owned();
+    let file = |id: &str| destination.path().join(format!("snapshots/{id}.snapshot"));
+    spoil(&file(&new));
+
+    let (listed, code) = backup(&host, &["list"]).await;
+    assert_eq!(code, 6);
+    assert_eq!((&listed[0]["id"], &listed[0]["messages"]), (&old.as_str().into(), &38.into()));
+    assert_eq!(listed[1]["id"], new);
+    assert!(listed[1]["damaged"].as_str().unwrap().contains("checksum"), "{listed}");
+
+    // The drill takes the newest one that can be read, and says that it is not the newest.
+    let (drilled, code) = backup(&host, &["drill"]).await;
+    assert_eq!((code, &drilled["backup"]), (6, &old.as_str().into()), "{drilled}");
+    assert_eq!((&drilled["users"], &drilled["messages"]), (&2.into(), &38.into()));
+    let differences = drilled["differences"].as_array().unwrap();
+    assert!(differences.len() == 1 && differences[0].as_str().unwrap().contains(&new), "{drilled}");
+    let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
+    let drill = runs.iter().find(|run| run.what == "drill").unwrap();
+    assert!(drill.problem.as_deref().unwrap().contains("was taken in its place"), "{drill:?}");
+    assert_eq!(drill.differences, Some(1));
+
+    // Nothing is removed unasked, and the way out is named.
+    let (said, code) = backup(&host, &["prune"]).await;
+    assert_eq!(code, 6);
+    assert!(said["error"].as_str().unwrap().contains("prune --damaged"), "{said}");
+    let planned = done(&host, &["prune", "--damaged", "--dry-run"]).await;
+    assert_eq!(planned["set_aside"], serde_json::json!([new]));
+    assert!(file(&new).exists());
+    let pruned = done(&host, &["prune", "--damaged"]).await;
+    assert_eq!((&pruned["set_aside"], &pruned["kept"]), (&serde_json::json!([new]), &serde_json::json!([old])));
+    let aside = destination.path().join(format!("damaged/{new}.snapshot"));
+    assert_eq!(pruned["aside"], serde_json::json!([aside]));
+    assert!(aside.exists() && !file(&new).exists());
+    for arguments in [&["list"][..], &["verify"], &["drill"], &["prune"]] {
+        done(&host, arguments).await;
+    }
+
+    // Without one that can be read, nothing says what is needed: nothing goes.
+    spoil(&file(&old));
+    let there = packs(destination.path());
+    let (said, code) = backup(&host, &["prune", "--damaged"]).await;
+    assert_eq!(code, 6, "{said}");
+    assert_eq!((packs(destination.path()), file(&old).exists()), (there, true));
+    done(&host, &["create"]).await;
+    done(&host, &["prune", "--damaged"]).await;
+    done(&host, &["verify"]).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_pack_is_set_aside_and_what_it_held_given_up() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let id = done(&host, &["create"]).await["id"].as_str().unwrap().to_owned();
+    // The pack of lists is the smaller one; its end says what is in it.
+    let pack = packs(destination.path()).into_iter().min_by_key(|pack| fs::metadata(pack).unwrap().len()).unwrap();
+    let mut content = fs::read(&pack).unwrap();
+    let end = content.len() - 3;
+    content[end] ^= 1;
+    fs::write(&pack, content).unwrap();
+    let (said, code) = backup(&host, &["prune"]).await;
+    assert_eq!(code, 6, "{said}");
+    let pruned = done(&host, &["prune", "--damaged"]).await;
+    let aside = destination.path().join("damaged").join(pack.file_name().unwrap());
+    assert_eq!((&pruned["aside"], &pruned["kept"]), (&serde_json::json!([aside]), &serde_json::json!([id])));
+    assert!(!pruned["given_up"].as_array().unwrap().is_empty(), "{pruned}");
+    let healed = done(&host, &["create"]).await;
+    done(&host, &["verify", healed["id"].as_str().unwrap()]).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_passes_is_not_to_be_tried_again() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = Host::start().user("ann@example.test").settings(&settings(destination.path())).await;
+    done(&host, &["create"]).await;
+    // There is no rsync.
+    let output = command(&host, &["push", "--remote", "/nowhere/x"]).env("PATH", "/nowhere").output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", printed(&["push"], &output));
+    // Nobody answers.
+    let (said, code) = backup(&host, &["push", "--remote", "rsync://127.0.0.1:1/backups/x"]).await;
+    assert_eq!(code, 75, "{said}");
+    host.stop().await;
+}

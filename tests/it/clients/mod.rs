@@ -112,6 +112,7 @@ async fn note_backups(host: &Host) {
             succeeded_at: None,
             milliseconds: 9_000,
             recovery_milliseconds: (what == "drill").then_some(2_500),
+            differences: (what == "drill").then_some(2),
             problem: problem.map(str::to_owned),
         };
         note_run(&host.parts().database, &run).await.unwrap();

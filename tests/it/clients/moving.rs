@@ -343,7 +343,7 @@ async fn what_a_server_lists_but_does_not_give_is_told() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_comes_from_files() {
-    let host = Host::start().user(USER).user("bob@example.test").real_time().await;
+    let host = Host::start().user(USER).user("bob@example.test").user("carl@example.test").real_time().await;
     let place = tempfile::tempdir().unwrap();
     let home = place.path().join("example.test/ann");
     for folder in ["", "Work", "Work/2026"] {
@@ -369,6 +369,28 @@ async fn mail_comes_from_files() {
     assert!(first.contains("UID 17") && first.contains("\\Seen") && first.contains("Number one"), "{first}");
     assert!(message(&mut imap, "Work/2026", 1).await.contains("Number two"));
     assert!(format!("{:?}", imap.ok("LSUB \"\" *").await).contains("Work/2026"));
+
+    // An inbox that is a directory of its own, beside one that is empty; folders below it; and one that nobody can name.
+    let home = place.path().join("dovecot");
+    for folder in ["", ".INBOX", ".INBOX.Work", ".&A-"] {
+        for directory in ["cur", "new", "tmp"] {
+            std::fs::create_dir_all(home.join(folder).join(directory)).unwrap();
+        }
+    }
+    std::fs::write(home.join(".INBOX/cur/1700000003.M4P4.h:2,S"), "Subject: 4\n\nNumber four\n").unwrap();
+    std::fs::write(home.join(".INBOX/dovecot-uidlist"), "3 V1690000001 N40\n19 :1700000003.M4P4.h\n").unwrap();
+    std::fs::write(home.join(".INBOX.Work/cur/1700000004.M5P5.h:2,S"), "Subject: 5\n\nNumber five\n").unwrap();
+    let path = home.display().to_string();
+    let arguments = ["import", "dovecot", &path, "--user", "carl@example.test"];
+    let told = cli::output(&host.config(), &arguments, "").await;
+    assert_eq!(told.status.code(), Some(1), "something was passed over");
+    let moved: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(counts(&moved), (2, 0), "{moved}");
+    assert_eq!(moved[0]["unnamed"], serde_json::json!([home.join(".&A-")]));
+    let mut carl = host.imap("carl@example.test").await;
+    let first = message(&mut carl, "INBOX", 1).await;
+    assert!(first.contains("UID 19") && first.contains("Number four"), "{first}");
+    assert!(message(&mut carl, "INBOX/Work", 1).await.contains("Number five"));
 
     let mbox = place.path().join("old.mbox");
     let text = "From a@b Mon Nov 23 04:00:00 2026\nSubject: 1\nStatus: RO\n\n>From here\n\nFrom c@d Tue Nov 24 04:00:00 2026\nSubject: 2\n\ny\n";

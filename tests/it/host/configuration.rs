@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use postrider::config::{Checks, LoadError, example, load, reference};
+use postrider::config::{Checks, LoadError, Protocol, example, load, reference};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -50,7 +50,13 @@ fn the_example_can_be_used() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("postrider.toml");
     fs::write(&path, example()).unwrap();
-    load(&path, Checks::Syntax, None).unwrap_or_else(|error| panic!("{error}"));
+    let config = load(&path, Checks::Syntax, None).unwrap_or_else(|error| panic!("{error}"));
+    // What the README names is served.
+    for wanted in
+        [Protocol::Smtp, Protocol::Submissions, Protocol::Imaps, Protocol::Https, Protocol::Http, Protocol::Dashboard]
+    {
+        assert!(config.listener.iter().any(|listener| listener.protocol == wanted), "{wanted:?}");
+    }
     // Every default in a comment is one that would be taken.
     let uncommented: String = example()
         .lines()

@@ -162,7 +162,10 @@ async fn tells_what_is_well_and_what_is_not() {
     let nothing = NameServer::start("unrelated.test A 192.0.2.1").await;
     let printed = cli::output(&patient.configuration(&nothing), &["dns"], "").await;
     let said = String::from_utf8_lossy(&printed.stderr);
-    assert!(said.contains("no address of mail.example.test is known; give it with `--address`"), "{said}");
+    assert!(said.contains("no address of the host is known; give it with `--address`"), "{said}");
+    let told: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(told["unknown"][0]["about"], "A, AAAA and PTR of mail.example.test", "{told}");
+    assert!(!told["records"].as_array().unwrap().is_empty(), "{told}");
     let (said, code) = cli::run(&patient.host.config(), &["doctor", "--no-ports", "--domain", "nope.test"], "").await;
     assert_eq!(code, 4, "{said}");
     let (_, found, said) = patient.examined("unrelated.test A 192.0.2.1").await;
@@ -178,7 +181,8 @@ async fn records_that_are_published_as_printed_are_well() {
     let (code, printed) = patient.ask("", &["dns", "--address", "198.51.100.7", "--ca", "ca.test"]).await;
     assert_eq!(code, 0);
     let field = |record: &serde_json::Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
-    let published: String = printed
+    assert_eq!(printed["unknown"], serde_json::json!([]));
+    let published: String = printed["records"]
         .as_array()
         .unwrap()
         .iter()
@@ -299,8 +303,11 @@ async fn keys_that_are_exchanged_and_files_that_are_missing_are_told() {
 
     assert_eq!(cli::run(&path, &["dkim", "rotate", "example.test"], "").await.1, 0);
     let (records, code) = cli::run(&path, &["dns", "--address", "198.51.100.7"], "").await;
-    let announced =
-        records.as_array().unwrap().iter().filter(|one| one["name"].to_string().contains("._domainkey.example.test."));
+    let announced = records["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["name"].to_string().contains("._domainkey.example.test."));
     assert_eq!((code, announced.count()), (0, 2), "{records}");
     let findings = doctor().await;
     assert!(about(&findings, "dkim", "it does not sign before that"), "{findings:?}");

@@ -66,6 +66,21 @@ async fn every_figure_is_documented() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_looks_for_calendars_without_tls_is_led_to_it() {
+    let host = Host::start().await;
+    for path in ["/.well-known/caldav", "/.well-known/carddav"] {
+        for name in ["mail.example.test", "192.0.2.1", "led-here.example"] {
+            let mut talk = host.plain(Protocol::Http).await;
+            talk.send(format!("PROPFIND {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n")).await;
+            let answer = talk.rest().await;
+            assert!(answer.starts_with("HTTP/1.1 308"), "{name}: {answer}");
+            assert!(answer.contains(&format!("location: https://mail.example.test{path}\n")), "{name}: {answer}");
+        }
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn our_policy_on_tls_is_served_by_name() {
     let settings = "[[mta_sts.policies]]\ndomain = \"example.test\"\nmode = \"enforce\"\nmax_age = \"1d\"";
     let host = Host::start().settings(settings).await;

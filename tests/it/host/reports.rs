@@ -40,6 +40,7 @@ async fn say_what_has_happened() {
         succeeded_at: None,
         milliseconds: 5,
         recovery_milliseconds: None,
+        differences: None,
         problem: Some("the disk is full".to_owned()),
     };
     note_run(&host.parts().database, &run).await.unwrap();

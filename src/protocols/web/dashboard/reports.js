@@ -58,10 +58,13 @@ export function tilesOfKeeping(facts) {
       ? ["Backup", backup.succeeded_at ? `${age(backup.succeeded_at, facts.at)} old` : "none", backup.problem ?? of(backup), backup.problem !== null || old ? "bad" : "well"]
       : ["Backup", "none", "none was ever taken", ""],
     drill
-      ? ["Drill", drill.recovery_milliseconds === null ? "no login" : seconds(drill.recovery_milliseconds), drill.problem ?? `until the first login, ${age(drill.at, facts.at)} ago`, drill.problem !== null ? "bad" : "well"]
+      ? ["Drill", drill.recovery_milliseconds === null ? "no login" : seconds(drill.recovery_milliseconds), differing(drill) ?? drill.problem ?? `until the first login, ${age(drill.at, facts.at)} ago`, drill.problem !== null ? "bad" : "well"]
       : ["Drill", "none", "no backup was proved yet", ""],
   ];
 }
+
+/** In how much a drill has found its server to differ. @param {any} drill */
+const differing = (drill) => (drill.different > 1 ? `${drill.different} differences: ${drill.problem}` : null);
 
 /** @param {any} facts */
 export function tablesOfKeeping(facts) {

@@ -10,6 +10,7 @@
 
 mod answer;
 mod body;
+mod conditions;
 mod door;
 mod find;
 mod make;

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::answer::{Answer, Problem, namespace};
 use super::body;
+use super::conditions::Seen;
 use super::place::Place;
 use super::properties::{content_type, http_date};
 use super::serve::Asked;
@@ -21,7 +22,7 @@ pub(super) async fn get(asked: &Asked<'_>) -> Answer<Response> {
     };
     let collection = asked.collection(*kind, name).await?;
     let found = asked.room.needs.collections.object(&collection, object).await?.ok_or_else(Problem::missing)?;
-    let condition = condition(asked)?;
+    let condition = believed(asked)?;
     if condition.is_not.is_some() && !(Condition { is: None, ..condition.clone() }).holds(Some(&found.info.etag)) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, quoted(&found.info.etag))]).into_response());
     }
@@ -86,7 +87,7 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Answer<Response> {
         }
         Place::Collection(kind, name) => {
             let collection = asked.collection(*kind, name).await?;
-            if condition(asked)? != Condition::default() {
+            if believed(asked)? != Condition::default() {
                 let why = "A calendar has no state of its own that `If-Match` could name.";
                 return Err(Problem::new(StatusCode::PRECONDITION_FAILED, why));
             }
@@ -144,8 +145,20 @@ pub(super) fn conflict(asked: &Asked<'_>, collection: &Collection, error: Error)
     }
 }
 
-/// What the client believes the object to be.
+/// What the client believes the object to be, by whichever header. Where the conditions of `If` held, the object must be what it
+/// was then, until the change is made.
 pub(super) fn condition(asked: &Asked<'_>) -> Answer<Condition> {
+    let believed = believed(asked)?;
+    let (etag, still) = match &asked.seen {
+        None => return Ok(believed),
+        Some(Seen::Object(etag)) => (Some(etag.as_str()), Condition { is: Some(vec![etag.clone()]), is_not: None }),
+        Some(Seen::Nothing) => (None, Condition { is: None, is_not: Some(vec!["*".to_owned()]) }),
+    };
+    if believed.holds(etag) { Ok(still) } else { Err(Error::Condition.into()) }
+}
+
+/// The same by `If-Match` and `If-None-Match` (RFC 9110 §13.1).
+fn believed(asked: &Asked<'_>) -> Answer<Condition> {
     let list = |name: header::HeaderName| {
         let values = asked.headers.get_all(name);
         let mut tags: Option<Vec<String>> = None;

@@ -12,9 +12,10 @@ use axum::routing::any;
 use axum::{Extension, Router};
 
 use super::answer::{Answer, Problem};
+use super::conditions::Seen;
 use super::door::{Trust, Visitor, enter};
 use super::place::{Place, ROOT};
-use super::{Room, find, make, object, report, transfer};
+use super::{Room, conditions, find, make, object, report, transfer};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::Peer;
 use crate::protocols::web::caller::Caller;
@@ -36,6 +37,8 @@ pub(super) struct Asked<'a> {
     pub(super) visitor: &'a Visitor,
     pub(super) place: Place,
     pub(super) headers: &'a HeaderMap,
+    /// What the object was when the conditions of `If` were looked at.
+    pub(super) seen: Option<Seen>,
 }
 
 /// What is served on one connection; nothing where it is switched off.
@@ -76,6 +79,22 @@ async fn serve(State(room): State<Arc<Room>>, Extension(visit): Extension<Visit>
 
 const METHODS: &str = "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, MKCOL, MKCALENDAR, COPY, MOVE, REPORT";
 
+/// The methods at a place (RFC 9110 §10.2.1).
+async fn allowed(room: &Room, visitor: &Visitor, place: &Place) -> Answer<&'static str> {
+    Ok(match place {
+        Place::Root | Place::Principal | Place::Home(_) => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
+        Place::Object(..) => "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, COPY, MOVE, REPORT",
+        Place::Collection(kind, name) => {
+            let there = room.needs.collections.find(&visitor.account.address, *kind, name).await?;
+            match (there, kind) {
+                (Some(_), _) => "OPTIONS, GET, HEAD, DELETE, PROPFIND, PROPPATCH, REPORT",
+                (None, CollectionKind::Calendar) => "OPTIONS, MKCOL, MKCALENDAR",
+                (None, CollectionKind::AddressBook) => "OPTIONS, MKCOL",
+            }
+        }
+    })
+}
+
 /// Whoever wants the body takes it.
 async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body) -> Answer<Response> {
     if parts.method == Method::OPTIONS {
@@ -84,15 +103,32 @@ async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body)
     let caller = Caller::of(visit.peer, &parts.headers, &visit.trust.proxies, visit.encrypted);
     let visitor = enter(room, &caller, &parts.headers, &visit.trust).await?;
     let place = Place::parse(parts.uri.path(), &visitor.account.address)?;
-    // Its conditions are about locks first of all, of which there are none; to pass them over would be to do what was not wanted.
-    if parts.headers.contains_key("if") {
-        return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "The header `If` is not known here; `If-Match` is."));
+    // RFC 9110 §9.1: one that nobody here knows is another matter than one that is not for this place. LOCK and UNLOCK are
+    // known, and for no place.
+    if !METHODS.split(", ").chain(["LOCK", "UNLOCK"]).any(|known| known == parts.method.as_str()) {
+        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "This method is not known here."));
     }
     ensure_defaults(room, &visitor, &place).await?;
-    let asked = Asked { room, visitor: &visitor, place, headers: &parts.headers };
-    let result = perform(&asked, parts.method.as_str(), body).await;
+    let mut asked = Asked { room, visitor: &visitor, place, headers: &parts.headers, seen: None };
+    let result = match conditions::check(&asked).await {
+        Ok(seen) => {
+            asked.seen = seen;
+            perform(&asked, parts.method.as_str(), body).await
+        }
+        Err(problem) => Err(problem),
+    };
     if let Err(problem) = &result {
         asked.refused(parts.method.as_str(), problem);
+    }
+    if let Err(problem) = result {
+        let is_misplaced = problem.status == StatusCode::METHOD_NOT_ALLOWED;
+        let mut response = problem.into_response();
+        if is_misplaced {
+            // RFC 9110 §15.5.6: the answer says what is allowed.
+            let methods = allowed(room, &visitor, &asked.place).await?;
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
+        return Ok(response);
     }
     result
 }

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 
 use super::set_up;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::net::{Connection, HttpSettings, serve_http};
 use crate::foundations::settings::Live;
+use crate::protocols::web::form::drain;
 use crate::services::autoconfig::{AutoconfigSettings, Offer, asked_address};
 use crate::services::certificates::Certificates;
 use crate::services::guard::{Guard, Service};
@@ -72,6 +73,9 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         if room.autoconfig.get().enabled {
             router = router.merge(autoconfig(room.autoconfig.get().largest_question as usize));
         }
+    } else {
+        router =
+            router.route("/.well-known/caldav", any(encrypted_dav)).route("/.well-known/carddav", any(encrypted_dav));
     }
     let router = match pages {
         Some(pages) => router.with_state(room).fallback_service(pages),
@@ -167,6 +171,20 @@ async fn tell(
 fn host(headers: &HeaderMap) -> &str {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     host.rsplit_once(':').map_or(host, |(host, _)| host)
+}
+
+/// RFC 6764 §5: where calendars and contacts are, which is over TLS only (§8): by the name that was asked for where this server
+/// has a certificate for it, or else by its own.
+async fn encrypted_dav(State(room): State<Arc<Room>>, request: Request) -> Response {
+    let asked = host(request.headers()).to_ascii_lowercase();
+    let path = request.uri().path().to_owned();
+    drain(request.into_body()).await;
+    let covers = |name: &str| room.certificates.loaded().iter().any(|certificate| certificate.covers(name));
+    let own = room.hostname.get().to_string();
+    match [asked, own].into_iter().find(|name| covers(name)) {
+        Some(name) => Redirect::permanent(&format!("https://{name}{path}")).into_response(),
+        None => (StatusCode::NOT_FOUND, "there is nothing here\n").into_response(),
+    }
 }
 
 /// Everything else is asked for over HTTPS, and there is nothing of it here.

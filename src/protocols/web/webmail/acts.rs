@@ -13,6 +13,7 @@ use super::answer::{Answer, Problem, Wish};
 use super::door::{Reader, folder_name};
 use super::folders::record_expunged;
 use super::list::FLAGS;
+use super::reasons;
 use crate::foundations::mail::Uid;
 use crate::storage::mailbox::{Access, FlagChange, FlagOperation, Flags, FolderName, Missing, SpecialUse, View};
 
@@ -61,7 +62,7 @@ fn flags(words: &[String]) -> Answer<Flags> {
 
 fn uids(numbers: &[u32]) -> Answer<Vec<Uid>> {
     if numbers.len() > MOST_MESSAGES {
-        return Err(Problem::bad(format!("At most {MOST_MESSAGES} messages at once.")));
+        return Err(Problem::of(&reasons::TOO_MANY_MESSAGES).with("most", MOST_MESSAGES));
     }
     let mut uids: Vec<Uid> = numbers.iter().filter_map(|number| Uid::new(*number)).collect();
     uids.sort_unstable();
@@ -100,7 +101,7 @@ pub(super) async fn put(State(room): State<Arc<Room>>, reader: Reader, Wish(wish
         _ => return Err(Problem::bad("Either `to` or `role` says where messages go.")),
     };
     if to == *view.folder() {
-        return Err(Problem::bad("The messages are in this folder already."));
+        return Err(Problem::of(&reasons::THERE_ALREADY));
     }
     let uids = uids(&wish.uids)?;
     let put = if wish.copy {
@@ -121,7 +122,7 @@ fn special(reader: &Reader, role: Role) -> Answer<FolderName> {
         Role::Junk => SpecialUse::Junk,
         Role::Trash => SpecialUse::Trash,
     };
-    reader.user.special(special_use).ok_or_else(|| Problem::missing("This server has no folder for that."))
+    reader.user.special(special_use).ok_or_else(|| Problem::of(&reasons::NO_SUCH_FOLDER_HERE))
 }
 
 /// Which messages are to be gone for good.

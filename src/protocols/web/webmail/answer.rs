@@ -1,13 +1,15 @@
 //! Answers that are no success, and questions read from a request.
 
+use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
+use super::reasons::{self, Reason};
 use crate::foundations::failure::{Kind, Refusal};
-use crate::protocols::web::form::problem;
 use crate::services::login::KeyError;
 use crate::storage::{database, dav, directory, mailbox, scripts};
 
@@ -15,43 +17,83 @@ use crate::storage::{database, dav, directory, mailbox, scripts};
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
-    public: String,
+    said: Said,
+    /// What the sentence names.
+    values: Vec<(&'static str, String)>,
+}
+
+#[derive(Debug)]
+enum Said {
+    /// What the page says in its reader's language.
+    Known(&'static Reason),
+    /// What only programs get to see, or what others have said.
+    Plain(String),
 }
 
 /// What a handler returns.
 pub(super) type Answer<T> = Result<T, Problem>;
 
 impl Problem {
+    pub(super) const fn of(reason: &'static Reason) -> Self {
+        Self { status: reason.status, said: Said::Known(reason), values: Vec::new() }
+    }
+
+    /// The same with something that its sentence names.
+    pub(super) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.values.push((name, value.to_string()));
+        self
+    }
+
     pub(super) fn new(status: StatusCode, public: impl Into<String>) -> Self {
-        Self { status, public: public.into() }
+        Self { status, said: Said::Plain(public.into()), values: Vec::new() }
     }
 
     pub(super) fn bad(public: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, public)
     }
 
-    pub(super) fn missing(public: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, public)
-    }
-
-    pub(super) fn too_large(public: impl Into<String>) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, public)
-    }
-
     /// Something of ours does not work; the cause is for the log.
     pub(super) fn ours(cause: &dyn std::fmt::Display) -> Self {
         log::error!("webmail: {cause}");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The server has a passing problem. Try again in a moment.")
+        Self::of(&reasons::PASSING)
     }
 
-    pub(super) fn sentence(&self) -> &str {
-        &self.public
+    /// The same status with another reason.
+    pub(super) fn because(self, reason: &'static Reason, why: String) -> Self {
+        Self { status: self.status, ..Self::of(reason) }.with("why", why)
+    }
+
+    /// As a note on what was done: that this did not follow.
+    pub(super) fn note(&self, reason: &'static Reason) -> Value {
+        Self::of(reason).with("why", self.sentence()).told()
+    }
+
+    fn sentence(&self) -> String {
+        match &self.said {
+            Said::Plain(public) => public.clone(),
+            Said::Known(reason) => {
+                let fill = |text: String, (name, value): &(&str, String)| text.replace(&format!("{{{name}}}"), value);
+                self.values.iter().fold(reason.sentence.to_owned(), fill)
+            }
+        }
+    }
+
+    /// As JSON.
+    fn told(&self) -> Value {
+        let mut told = serde_json::json!({ "error": self.sentence() });
+        if let Said::Known(reason) = self.said {
+            let values: serde_json::Map<_, _> =
+                self.values.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
+            told["type"] = reason.word.into();
+            told["values"] = values.into();
+        }
+        told
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = problem(self.status, self.public);
+        let mut response = (self.status, Json(self.told())).into_response();
         if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) {
             // RFC 9110 §10.2.3.
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
@@ -61,9 +103,13 @@ impl IntoResponse for Problem {
 }
 
 /// The node that has somebody's mailboxes is not there, or another one by now.
-pub(super) fn with_another_node() -> Problem {
-    let public = "Your mailboxes are with another server of this house at the moment. Try again soon.";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, public)
+pub(super) const fn with_another_node() -> Problem {
+    Problem::of(&reasons::ELSEWHERE)
+}
+
+/// What was typed is no address.
+pub(super) fn no_address(text: &str, why: &dyn std::fmt::Display) -> Problem {
+    Problem::of(&reasons::NO_ADDRESS).with("address", text).with("why", why)
 }
 
 /// The status for a kind of failure.
@@ -86,7 +132,11 @@ impl From<Refusal> for Problem {
         if let Some(cause) = &refusal.cause {
             log::warn!("webmail: {refusal}: {cause}");
         }
-        Self::new(status(refusal.kind), refusal.public.into_owned())
+        match refusal.kind {
+            Kind::Temporary | Kind::Corrupt => Self::of(&reasons::PASSING),
+            Kind::TooMany => Self::of(&reasons::TOO_MANY_TRIES),
+            kind => Self::new(status(kind), refusal.public.into_owned()),
+        }
     }
 }
 
@@ -96,18 +146,34 @@ impl From<mailbox::Error> for Problem {
             log::warn!("webmail: {error}");
             return with_another_node();
         }
-        let public = match error.kind() {
-            Kind::OverQuota => "Your mailbox is full. Delete something, and empty the trash.".to_owned(),
-            Kind::NotFound | Kind::Exists | Kind::Invalid | Kind::TooMany | Kind::NoPermission => capital(&error),
-            _ => return Self::ours(&error),
-        };
-        Self::new(status(error.kind()), public)
+        match &error {
+            mailbox::Error::OverQuota { .. } => return Self::of(&reasons::MAILBOX_FULL),
+            mailbox::Error::NoFolder(name) => return Self::of(&reasons::NO_FOLDER).with("name", name),
+            mailbox::Error::FolderExists(name) => return Self::of(&reasons::FOLDER_EXISTS).with("name", name),
+            mailbox::Error::IntoItself(name) => return Self::of(&reasons::INTO_ITSELF).with("name", name),
+            mailbox::Error::NoMessage(_) => return Self::of(&reasons::MESSAGE_GONE),
+            mailbox::Error::TooManyFolders(most) => return Self::of(&reasons::TOO_MANY_FOLDERS).with("most", most),
+            _ => {}
+        }
+        match error.kind() {
+            Kind::NotFound | Kind::Exists | Kind::Invalid | Kind::TooMany | Kind::NoPermission => {
+                Self::new(status(error.kind()), capital(&error))
+            }
+            _ => Self::ours(&error),
+        }
     }
 }
 
 impl From<scripts::Error> for Problem {
     fn from(error: scripts::Error) -> Self {
         match error {
+            scripts::Error::NoScript(name) => Self::of(&reasons::NO_SCRIPT).with("name", name),
+            scripts::Error::Exists(name) => Self::of(&reasons::SCRIPT_EXISTS).with("name", name),
+            scripts::Error::Changed(name) => Self::of(&reasons::SCRIPT_CHANGED).with("name", name),
+            scripts::Error::IsActive(name) => Self::of(&reasons::SCRIPT_ACTIVE).with("name", name),
+            scripts::Error::TooMany(most) => Self::of(&reasons::TOO_MANY_SCRIPTS).with("most", most),
+            scripts::Error::TooLarge(most) => Self::of(&reasons::SCRIPT_TOO_LARGE).with("most", most),
+            scripts::Error::OverQuota(most) => Self::of(&reasons::SCRIPTS_TOO_LARGE).with("most", most),
             // Paths are for the log.
             scripts::Error::File(_) | scripts::Error::BadUser(_) | scripts::Error::Closing => Self::ours(&error),
             told => Self::new(status(told.kind()), capital(&told)),
@@ -176,7 +242,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Wish<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Answer<Self> {
-        let read = axum::Json::<T>::from_request(request, state).await;
-        read.map(|axum::Json(wish)| Self(wish)).map_err(|error| Problem::new(error.status(), error.body_text()))
+        let read = Json::<T>::from_request(request, state).await;
+        read.map(|Json(wish)| Self(wish)).map_err(|error| Problem::new(error.status(), error.body_text()))
     }
 }

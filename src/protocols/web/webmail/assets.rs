@@ -99,6 +99,7 @@ fn answer(name: &str, headers: &HeaderMap) -> Response {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use super::super::reasons;
     use super::*;
 
     /// The texts of a file, and what is to be filled into each.
@@ -108,6 +109,16 @@ mod tests {
         let filled =
             |text: &'static str| text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
         lines.filter_map(text).map(|(name, text)| (name, filled(text).collect())).collect()
+    }
+
+    #[test]
+    fn the_page_says_every_refusal_as_the_server_does() {
+        let lines = ASSETS["texts-en.js"].text.lines();
+        let of_page: BTreeMap<_, _> = lines
+            .filter_map(|line| line.strip_prefix("  \"refused_")?.strip_suffix("\",")?.split_once("\": \""))
+            .collect();
+        let of_server: BTreeMap<_, _> = reasons::ALL.iter().map(|reason| (reason.word, reason.sentence)).collect();
+        assert_eq!(of_page, of_server);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::answer::{Answer, Problem};
 use super::door::Reader;
 use super::envelope::clean;
 use super::parts::{file_name, percent};
+use super::reasons;
 use super::source;
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
 use crate::storage::mailbox::Access;
@@ -153,7 +154,7 @@ fn file_parameters(name: &str) -> String {
 /// Fetches what is to go along, from uploads and from messages.
 pub(super) async fn files(room: &Arc<Room>, reader: &Reader, attached: &[&Attached]) -> Answer<Vec<File>> {
     if attached.len() > MOST_FILES {
-        return Err(Problem::bad(format!("A message can have {MOST_FILES} attachments at most.")));
+        return Err(Problem::of(&reasons::TOO_MANY_ATTACHMENTS).with("most", MOST_FILES));
     }
     let limit = room.needs.settings.get().message.len();
     let (mut files, mut size) = (Vec::with_capacity(attached.len()), 0_usize);
@@ -161,8 +162,7 @@ pub(super) async fn files(room: &Arc<Room>, reader: &Reader, attached: &[&Attach
         let file = match *one {
             Attached::Upload { upload } => {
                 let found = room.uploads.get(&reader.account.address.key(), upload);
-                let found =
-                    found.ok_or_else(|| Problem::missing("An attachment is not here any more; add it again."))?;
+                let found = found.ok_or_else(|| Problem::of(&reasons::UPLOAD_GONE))?;
                 File { name: found.name, kind: found.kind, octets: found.octets }
             }
             Attached::Part { folder, uid, part } => from_message(room, reader, folder, *uid, Some(*part)).await?,
@@ -180,7 +180,7 @@ pub(super) async fn files(room: &Arc<Room>, reader: &Reader, attached: &[&Attach
 /// The answer to a message that is too large.
 pub(super) fn too_large(room: &Room) -> Problem {
     let most = room.needs.settings.get().message;
-    Problem::too_large(format!("The message is too large with its attachments; {most} are the most."))
+    Problem::of(&reasons::LETTER_TOO_LARGE).with("most", most)
 }
 
 async fn from_message(room: &Arc<Room>, reader: &Reader, folder: &str, uid: u32, part: Option<usize>) -> Answer<File> {
@@ -198,7 +198,7 @@ async fn from_message(room: &Arc<Room>, reader: &Reader, folder: &str, uid: u32,
         let octets = Bytes::from(source::octets(&structure, part, usize::MAX).into_owned());
         Some(File { name: file_name(&structure, index), kind: source::kind(part), octets })
     });
-    found.await?.ok_or_else(|| Problem::missing("An attachment is not in its message any more."))
+    found.await?.ok_or_else(|| Problem::of(&reasons::ATTACHMENT_GONE))
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Room;
-use super::answer::{Answer, Problem};
+use super::answer::{Answer, Problem, no_address};
 use super::attached::{Attached, File, files};
 use super::door::Reader;
 use super::envelope::clean;
 use super::read::ids;
+use super::reasons;
 use super::{html, plain};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
@@ -44,6 +45,9 @@ pub(super) struct Letter {
     #[serde(default)]
     references: Vec<String>,
     pub(super) answers: Option<Answers>,
+    /// Whether a receipt is asked for (RFC 8098).
+    #[serde(default)]
+    receipt: bool,
     /// For programs: the answer to an invitation. Only the server itself writes one.
     #[serde(skip)]
     calendar: Option<String>,
@@ -75,6 +79,7 @@ impl From<Replying> for Letter {
             in_reply_to: it.in_reply_to,
             references: Vec::new(),
             answers: Some(it.answers),
+            receipt: false,
             calendar: Some(it.calendar),
         }
     }
@@ -184,10 +189,10 @@ impl Letter {
             }
         }
         if people.len() > most as usize {
-            return Err(Problem::bad(format!("The message goes to more than {most} people; send it in parts.")));
+            return Err(Problem::of(&reasons::TOO_MANY_PEOPLE).with("most", most));
         }
         if people.is_empty() {
-            return Err(Problem::bad("Say to whom the message goes."));
+            return Err(Problem::of(&reasons::NOBODY));
         }
         Ok(Addressed { from: self.from.parsed()?, people })
     }
@@ -209,15 +214,13 @@ impl Letter {
     /// Fetches what goes along and cleans what is formatted.
     pub(super) async fn body(&self, room: &Arc<Room>, reader: &Reader) -> Answer<Body> {
         if self.inline.iter().any(|picture| !is_content_id(&picture.cid)) {
-            return Err(Problem::bad("The name of a picture has letters, digits, `.`, `-` and one `@`, 100 at most."));
+            return Err(Problem::of(&reasons::PICTURE_NAME));
         }
         let whole: Vec<&Attached> = self.inline.iter().map(|picture| &picture.file).chain(&self.attachments).collect();
         let mut pictures = files(room, reader, &whole).await?;
         let files = pictures.split_off(self.inline.len());
         if pictures.iter().any(|file| !html::PICTURES.contains(&file.kind.as_str())) {
-            return Err(Problem::bad(
-                "Only PNG, JPEG, GIF, WebP and AVIF can be pictures in a text; attach the others.",
-            ));
+            return Err(Problem::of(&reasons::PICTURE_KIND));
         }
         let Some(html) = self.html.clone() else {
             let calendar = self.calendar.clone();
@@ -225,10 +228,10 @@ impl Letter {
         };
         let most = room.needs.settings.get().html;
         if !html::is_whole(&html) {
-            return Err(Problem::too_large("The formatted text has too many parts; send some of it as a file."));
+            return Err(Problem::of(&reasons::TOO_MANY_PARTS));
         }
         if html.len() as u64 > most.get() {
-            return Err(Problem::too_large(format!("The formatted text is too large; {most} are the most.")));
+            return Err(Problem::of(&reasons::HTML_TOO_LARGE).with("most", most));
         }
         let names: Vec<String> = self.inline.iter().map(|picture| picture.cid.clone()).collect();
         let work = tokio::task::spawn_blocking(move || formatted(&html, names));
@@ -276,6 +279,10 @@ impl Letter {
         references.extend(answered);
         if !references.is_empty() {
             out.push_str(&compose::field("References", &references.join(" "), Charset::Ascii));
+        }
+        if self.receipt {
+            let asking = Correspondent { name: String::new(), ..self.from.clone() };
+            out.push_str(&list("Disposition-Notification-To", std::slice::from_ref(&asking), Purpose::Sending)?);
         }
         if let Some(answers) = self.answers.as_ref().filter(|_| purpose == Purpose::Draft) {
             out.push_str(&answers.field());
@@ -350,9 +357,9 @@ fn is_content_id(text: &str) -> bool {
 }
 
 impl Correspondent {
-    fn parsed(&self) -> Answer<Address> {
+    pub(super) fn parsed(&self) -> Answer<Address> {
         let address = self.address.trim();
-        address.parse().map_err(|error| Problem::bad(format!("`{address}` is no address: {error}.")))
+        address.parse().map_err(|error| no_address(address, &error))
     }
 }
 
@@ -379,7 +386,7 @@ fn list(name: &str, people: &[Correspondent], purpose: Purpose) -> Answer<String
 }
 
 /// The text with CRLF, and its transfer encoding: as it is where it can be.
-fn encoded_text(text: &str) -> (String, &'static str) {
+pub(super) fn encoded_text(text: &str) -> (String, &'static str) {
     let mut lines: Vec<&str> = text.lines().collect();
     while lines.last().is_some_and(|line| line.trim().is_empty()) {
         lines.pop();

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
@@ -21,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::Room;
 use super::answer::{Answer, Asked, Problem};
 use super::door::{Reader, account};
+use super::reasons;
 use super::serve::Visit;
 use crate::storage::mailbox::{self, Access, Expunges, FolderName, Update, View};
 
@@ -92,8 +92,7 @@ pub(super) async fn watch(
 ) -> Answer<Response> {
     let settings = room.needs.settings.get();
     let place = room.watchers.enter(reader.login.address.key(), settings.watchers_per_user);
-    let place =
-        place.ok_or_else(|| Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many pages are open; close one."))?;
+    let place = place.ok_or_else(|| Problem::of(&reasons::TOO_MANY_PAGES))?;
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
     let inbox = match view.folder().is_inbox() {
         true => None,

@@ -15,6 +15,7 @@ use super::door::Reader;
 use super::drafts::special;
 use super::envelope::Person;
 use super::list::{Line, Order, lines};
+use super::reasons;
 use crate::foundations::mail::Uid;
 use crate::storage::mailbox::{Access, Flags, Row, SpecialUse, View};
 
@@ -140,7 +141,7 @@ pub(super) async fn show(
     let account = &reader.account.address;
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
     let uid = Uid::new(asked.uid).filter(|uid| view.sequence(*uid).is_some());
-    let uid = uid.ok_or_else(|| Problem::missing("This message is no longer here."))?;
+    let uid = uid.ok_or_else(|| Problem::of(&reasons::MESSAGE_GONE))?;
     let circle = room.conversations.around(account, &view, uid, most).await?;
     let mut members = members(&view, &circle.uids).await?;
     if let Some(sent) = sent(&reader, &view).await? {

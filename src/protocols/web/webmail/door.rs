@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::Room;
 use super::answer::{Answer, Problem};
+use super::reasons;
 use super::serve::Visit;
 use crate::foundations::address::Address;
 use crate::foundations::ids::SessionId;
@@ -77,7 +78,7 @@ impl Reader {
 
 /// The folder a name means.
 pub(super) fn folder_name(name: &str) -> Answer<FolderName> {
-    FolderName::parse(name).map_err(|error| Problem::bad(format!("This is no name for a folder: {error}.")))
+    FolderName::parse(name).map_err(|error| Problem::of(&reasons::FOLDER_NAME).with("why", error))
 }
 
 impl FromRequestParts<Arc<Room>> for Reader {
@@ -86,8 +87,7 @@ impl FromRequestParts<Arc<Room>> for Reader {
     async fn from_request_parts(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
         let Member { session, digest, account } = Member::from_request_parts(parts, room).await?;
         if room.needs.login.need(&account) == Need::Enrolment {
-            let why = "This account needs two-factor login; turn it on first.";
-            return Err(Problem::new(StatusCode::FORBIDDEN, why));
+            return Err(Problem::of(&reasons::NEEDS_TWO_FACTOR));
         }
         let user = room.needs.mailboxes.user(&account.address).await?;
         let login = Login { address: account.address.clone() };
@@ -118,7 +118,7 @@ pub(super) async fn account(room: &Room, session: &Session) -> Answer<Option<Arc
 }
 
 fn signed_out() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "You are not signed in, or your login has ended.")
+    Problem::of(&reasons::SIGNED_OUT)
 }
 
 /// The login of a request.

@@ -14,6 +14,7 @@ use super::build::{Letter, Moment, Purpose};
 use super::door::Reader;
 use super::people::may_use;
 use super::read::attachments_of;
+use super::reasons;
 use crate::foundations::mail::{Message, Uid, compose};
 use crate::protocols::web::token::fresh;
 use crate::storage::mailbox::{Access, AppendOptions, Flags, FolderName, Missing, SpecialUse};
@@ -74,7 +75,7 @@ pub(super) async fn discard(reader: &Reader, folder: &FolderName, uid: u32) {
 
 /// The folder with a purpose.
 pub(super) fn special(reader: &Reader, special_use: SpecialUse) -> Answer<FolderName> {
-    reader.user.special(special_use).ok_or_else(|| Problem::missing("This server has no folder for that."))
+    reader.user.special(special_use).ok_or_else(|| Problem::of(&reasons::NO_SUCH_FOLDER_HERE))
 }
 
 fn moment(room: &Room) -> Answer<Moment> {

@@ -7,13 +7,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Room;
 use super::answer::{Answer, Problem, with_another_node};
 use super::door::session;
+use super::reasons;
 use super::serve::{LARGEST_WISH, Visit};
 use crate::foundations::address::Address;
 use crate::foundations::mail::Peer;
@@ -34,7 +35,7 @@ pub(super) async fn to_owner(
     if announced(request.headers()).is_some_and(|length| length > most as u64) {
         // The owner would refuse it in the middle of the body and close, and its answer would get lost.
         drain_up_to(request.into_body(), most).await;
-        return Problem::too_large(format!("The request is too large; {most} octets are the most.")).into_response();
+        return Problem::of(&reasons::REQUEST_TOO_LARGE).with("most", most).into_response();
     }
     let caller = request.extensions().get::<Caller>().copied();
     let link = match way(&room, cluster, request.headers(), caller).await {
@@ -108,17 +109,12 @@ pub(super) fn caller(asked: &Asked) -> Caller {
 
 /// A request that the owner has begun to read was perhaps fulfilled.
 fn unanswered(failure: &Failure, is_change: bool) -> Problem {
-    let (status, what) = match failure {
-        Failure::Silent => (StatusCode::GATEWAY_TIMEOUT, "The server that has your mailboxes does not answer."),
-        Failure::Broken(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "The connection to the server that has your mailboxes broke.")
-        }
-    };
-    let advice = match is_change {
-        true => "Look whether it was done before you try again. Trying to send again does not send twice.",
-        false => "Try again soon.",
-    };
-    Problem::new(status, format!("{what} {advice}"))
+    Problem::of(match (failure, is_change) {
+        (Failure::Silent, true) => &reasons::SILENT,
+        (Failure::Silent, false) => &reasons::SILENT_READING,
+        (Failure::Broken(_), true) => &reasons::BROKEN,
+        (Failure::Broken(_), false) => &reasons::BROKEN_READING,
+    })
 }
 
 #[cfg(test)]

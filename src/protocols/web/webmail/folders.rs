@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
 use super::door::{Reader, folder_name};
+use super::reasons;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::Uid;
 use crate::storage::mailbox::{Access, FolderName, SpecialUse, Subscription};
@@ -82,7 +83,7 @@ pub(super) struct Renaming {
 
 pub(super) async fn rename(reader: Reader, Wish(wish): Wish<Renaming>) -> Answer<StatusCode> {
     let (from, to) = (folder_name(&wish.name)?, folder_name(&wish.to)?);
-    changeable(&reader, &from, "renamed").await?;
+    changeable(&reader, &from).await?;
     reader.user.rename(&from, &to).await?;
     for entry in reader.user.folders().await? {
         // Subscriptions go along, as people expect who know of none (RFC 9051 §6.3.6 leaves them behind).
@@ -116,11 +117,10 @@ pub(super) async fn delete(
     Wish(wish): Wish<Deletion>,
 ) -> Answer<StatusCode> {
     let name = folder_name(&wish.name)?;
-    changeable(&reader, &name, "deleted").await?;
+    changeable(&reader, &name).await?;
     let messages = reader.user.status(&name).await?.messages;
     if messages > 0 && !wish.with_messages {
-        let why = format!("There are {messages} messages in this folder. Say that they are to be deleted with it.");
-        return Err(Problem::new(StatusCode::CONFLICT, why));
+        return Err(Problem::of(&reasons::FOLDER_FULL).with("count", messages));
     }
     reader.user.delete(&name).await?;
     reader.user.subscribe(&name, Subscription::Off).await?;
@@ -131,11 +131,10 @@ pub(super) async fn delete(
 }
 
 /// Other folders of ours are needed under their names by delivery and by other programs.
-async fn changeable(reader: &Reader, name: &FolderName, how: &str) -> Answer<()> {
+async fn changeable(reader: &Reader, name: &FolderName) -> Answer<()> {
     let is_special = |special: SpecialUse| reader.user.special(special).is_some_and(|known| known == *name);
     if name.is_inbox() || SpecialUse::ALL.into_iter().any(is_special) {
-        let why = format!("The folder `{name}` has a purpose of its own and cannot be {how}.");
-        return Err(Problem::new(StatusCode::FORBIDDEN, why));
+        return Err(Problem::of(&reasons::FOLDER_NEEDED).with("name", name));
     }
     Ok(())
 }
@@ -159,8 +158,7 @@ pub(super) async fn empty(State(room): State<Arc<Room>>, reader: Reader, Wish(wi
     let name = folder_name(&wish.name)?;
     let may = [SpecialUse::Trash, SpecialUse::Junk];
     if !may.into_iter().any(|special| reader.user.special(special).is_some_and(|known| known == name)) {
-        let why = "Only the trash and the folder for unwanted mail can be emptied.";
-        return Err(Problem::new(StatusCode::FORBIDDEN, why));
+        return Err(Problem::of(&reasons::NOT_TO_EMPTY));
     }
     let view = reader.user.open(&name, Access::ReadWrite).await?;
     let all = crate::foundations::mail::SequenceSet::all();

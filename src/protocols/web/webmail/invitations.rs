@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
@@ -14,12 +13,14 @@ use super::build::{AnswerKind, Answers, Correspondent, Replying};
 use super::contacts::record;
 use super::door::Reader;
 use super::people::identities;
+use super::read::people;
+use super::reasons;
 use super::send::{self, Sending};
 use super::source;
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
 use crate::protocols::web::caller::Caller;
 use crate::services::dav::{
-    CalendarObject, Calendars, Invitation, Participant, Participation, Shown, Standing, Unfit, etag,
+    CalendarObject, Calendars, Invitation, Participant, Participation, Recorded, Shown, Standing, Unfit, etag,
 };
 use crate::storage::dav::{Collection, Condition, Error, Object};
 use crate::storage::mailbox::Access;
@@ -54,6 +55,8 @@ enum Act {
     Keep,
     /// Out of the calendar.
     Remove,
+    /// Somebody's answer into one's own event.
+    Note,
 }
 
 /// What people read of an answer; the page writes it in their language.
@@ -75,7 +78,7 @@ impl Act {
             Self::Accept => Some(Participation::Accepted),
             Self::Tentative => Some(Participation::Tentative),
             Self::Decline => Some(Participation::Declined),
-            Self::Keep | Self::Remove => None,
+            Self::Keep | Self::Remove | Self::Note => None,
         }
     }
 }
@@ -93,6 +96,8 @@ struct Page<'a> {
 /// A message about an event, what the calendars have of it, and where.
 struct Found {
     invitation: Invitation,
+    /// Who has written the message.
+    authors: Vec<String>,
     message_id: Option<String>,
     calendars: Vec<Collection>,
     kept: Option<(Collection, Object)>,
@@ -105,7 +110,13 @@ impl Found {
     }
 
     fn standing(&self) -> Standing {
-        self.stored().map(|stored| self.invitation.standing(&stored, &self.addresses)).unwrap_or_default()
+        let stored = self.stored();
+        let standing = stored.map(|stored| self.invitation.standing(&stored, &self.addresses)).unwrap_or_default();
+        // RFC 6047 §3: nobody answers for others.
+        let answers = &self.invitation.shown().attendees;
+        let is_author = |who: &Participant| self.authors.iter().any(|known| known.eq_ignore_ascii_case(&who.address));
+        let reply = standing.reply.map(|reply| if answers.iter().all(is_author) { reply } else { Recorded::Never });
+        Standing { reply, ..standing }
     }
 }
 
@@ -131,10 +142,13 @@ pub(super) async fn act(
     let found = find(&room, &reader, &at).await?;
     let standing = found.standing();
     if standing.foreign {
-        return Err(conflict("Your calendar has this event from another organiser; this message cannot change it."));
+        return Err(Problem::of(&reasons::EVENT_FOREIGN));
     }
     if standing.newer {
-        return Err(conflict("Your calendar has a later version of this event."));
+        return Err(Problem::of(&reasons::EVENT_NEWER));
+    }
+    if wish.act == Act::Note && !matches!(standing.reply, Some(Recorded::Yes | Recorded::No)) {
+        return Err(Problem::of(&reasons::NO_ANSWER_TO_NOTE));
     }
     let Some(participation) = wish.act.participation() else {
         keep(&room, &reader, &found, wish.act, None).await?;
@@ -151,7 +165,7 @@ pub(super) async fn act(
     let sent = Box::pin(send::fulfil(Arc::clone(&room), caller, reader.clone(), sending)).await?;
     let mut notes = sent["notes"].as_array().cloned().unwrap_or_default();
     if let Err(problem) = keep(&room, &reader, &found, wish.act, Some((&me, participation))).await {
-        notes.push(format!("The answer was sent, but your calendar is as it was: {}", problem.sentence()).into());
+        notes.push(problem.note(&reasons::CALENDAR_AS_IT_WAS));
     }
     Ok(Json(serde_json::json!({ "notes": notes })).into_response())
 }
@@ -165,8 +179,7 @@ fn reply(
     letter: Letter,
 ) -> Answer<Sending> {
     let organiser = found.invitation.shown().organiser.as_ref();
-    let organiser =
-        organiser.ok_or_else(|| Problem::bad("It does not say who has invited; nobody can be answered."))?;
+    let organiser = organiser.ok_or_else(|| Problem::of(&reasons::NO_ORGANISER))?;
     let key = letter.key;
     let calendar = found.invitation.reply(me, participation, room.needs.clock.now());
     let letter = Replying {
@@ -189,17 +202,19 @@ async fn find(room: &Arc<Room>, reader: &Reader, at: &Question) -> Answer<Found>
         let structure = Structure::of(bytes);
         let part = structure.parts().get(part).filter(|part| part.kind == Kind::Leaf)?;
         let (text, is_cut) = source::text(&structure, part, most);
-        let id = HeaderSection::of(bytes).first("Message-ID").map(|field| field.text());
+        let header = HeaderSection::of(bytes);
+        let id = header.first("Message-ID").map(|field| field.text());
+        let authors = people(&header, "From").into_iter().map(|person| person.address).collect::<Vec<_>>();
         let read = if is_cut { Err(Unfit::Rule("it is too large")) } else { Invitation::read(&text) };
-        Some((read, id))
+        Some((read, id, authors))
     });
-    let (read, message_id) = read.await?.ok_or_else(|| Problem::missing("The message has no such part."))?;
+    let (read, message_id, authors) = read.await?.ok_or_else(|| Problem::of(&reasons::NO_PART))?;
     let invitation = read.map_err(unfit)?;
     let (account, limits) = (&reader.account.address, room.needs.dav.get().limits());
     let calendars = room.needs.calendars.all(account, &limits, room.needs.clock.now()).await?;
     let kept = room.needs.calendars.about(&calendars, invitation.uid()).await?;
     let addresses = identities(room, reader).await?;
-    Ok(Found { invitation, message_id, calendars, kept, addresses })
+    Ok(Found { invitation, authors, message_id, calendars, kept, addresses })
 }
 
 /// Enters the event into a calendar, or takes it out.
@@ -212,6 +227,9 @@ async fn keep(
 ) -> Answer<()> {
     let (stored, goes) = (found.stored(), matches!(act, Act::Decline | Act::Remove));
     let content = match &stored {
+        Some(stored) if act == Act::Note => {
+            Some(found.invitation.noted_in(stored, room.needs.clock.now()).map_err(unfit)?)
+        }
         Some(stored) if goes => found.invitation.taken_out(stored),
         None if goes => return Ok(()),
         stored => Some(found.invitation.entered(stored.as_deref(), answer)),
@@ -223,7 +241,7 @@ async fn keep(
         }
         None => {
             let calendar = Calendars::for_events(&found.calendars);
-            let calendar = calendar.ok_or_else(|| Problem::missing("There is no calendar that holds events."))?;
+            let calendar = calendar.ok_or_else(|| Problem::of(&reasons::NO_CALENDAR))?;
             let anew = Condition { is: None, is_not: Some(vec!["*".to_owned()]) };
             (calendar, format!("{}.ics", etag(found.invitation.uid().as_bytes())), anew)
         }
@@ -237,7 +255,7 @@ async fn keep(
         return Ok(());
     };
     if content.len() > settings.object.len() {
-        return Err(Problem::too_large("This event is too large for a calendar."));
+        return Err(Problem::of(&reasons::EVENT_TOO_LARGE));
     }
     let (most, called) = (settings.recurrences as usize, name.clone());
     let drafted = tokio::task::spawn_blocking(move || {
@@ -251,21 +269,13 @@ async fn keep(
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unfit(unfit: Unfit) -> Problem {
-    Problem::bad(format!("This invitation cannot be read: {unfit}."))
-}
-
-fn conflict(public: &str) -> Problem {
-    Problem::new(StatusCode::CONFLICT, public)
+    Problem::of(&reasons::EVENT_UNFIT).with("why", unfit)
 }
 
 fn refused(error: Error) -> Problem {
     match error {
-        Error::Condition | Error::NoObject | Error::NoCollection => {
-            conflict("Another program has changed your calendar in this moment. Open the message again.")
-        }
-        Error::TooManyObjects(_) | Error::Full(_) => {
-            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "Your calendar is full. Remove an event first.")
-        }
+        Error::Condition | Error::NoObject | Error::NoCollection => Problem::of(&reasons::CALENDAR_CHANGED),
+        Error::TooManyObjects(_) | Error::Full(_) => Problem::of(&reasons::CALENDAR_FULL),
         error => error.into(),
     }
 }

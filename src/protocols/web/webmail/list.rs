@@ -12,6 +12,7 @@ use super::answer::{Answer, Asked, Problem};
 use super::conversations::{self, Conversation};
 use super::door::Reader;
 use super::envelope::{Envelope, Person, clean};
+use super::reasons;
 use super::terms::{self, Scope};
 use crate::foundations::mail::{SequenceSet, Summary, Uid};
 use crate::foundations::wire::imap::SearchKey;
@@ -175,7 +176,7 @@ pub(super) async fn search(room: &Room, view: &View, key: &SearchKey) -> Answer<
     let nothing = SequenceSet::new();
     let wording = Wording { charset: None, saved: &nothing, text_limit: settings.search_text.len() };
     let condition = Condition::new(key, &wording, view, room.needs.clock.now());
-    let condition = condition.map_err(|problem| Problem::bad(format!("This cannot be searched: {problem}.")))?;
+    let condition = condition.map_err(|problem| Problem::of(&reasons::SEARCH).with("why", problem))?;
     let hits = find(&Arc::new(condition), view, FILES_AT_ONCE).await?;
     Ok(hits.into_iter().map(|hit| hit.uid).collect())
 }

@@ -19,6 +19,7 @@ use super::door::Reader;
 use super::envelope::clean;
 use super::html::PICTURES;
 use super::read;
+use super::reasons;
 use super::source::{self, Layout};
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
 use crate::storage::mailbox::{self, Access};
@@ -52,7 +53,7 @@ pub(super) async fn part(
         Some((file_name(&structure, index), source::kind(part), octets))
     });
     let Some((name, kind, octets)) = found.await? else {
-        return Err(Problem::missing("The message has no such part."));
+        return Err(Problem::of(&reasons::NO_PART));
     };
     let inline = asked.inline == 1 && PICTURES.contains(&kind.as_str());
     let kind = if is_tame(&kind) { kind } else { "application/octet-stream".to_owned() };
@@ -75,7 +76,7 @@ pub(super) async fn all(
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
     let opened = source::open(&room, &view, asked.uid).await?;
     let Some(archive) = opened.block(|bytes| archive(bytes)).await? else {
-        return Err(Problem::missing("The message has no attachments."));
+        return Err(Problem::of(&reasons::NO_ATTACHMENTS));
     };
     Ok(file(&format!("attachments-{}.zip", asked.uid), "application/zip", false, Body::from(archive)))
 }

@@ -10,8 +10,9 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::Room;
-use super::answer::{Answer, Problem, Wish};
+use super::answer::{Answer, Problem, Wish, no_address};
 use super::door::Reader;
+use super::reasons;
 use crate::foundations::address::Address;
 use crate::services::dav::Forgotten;
 use crate::services::routing::Identity;
@@ -81,12 +82,12 @@ pub(super) async fn prefer(
 ) -> Answer<StatusCode> {
     let used = wish.identities.keys().chain(&wish.default_identity);
     for address in used {
-        let address: Address = address.parse().map_err(|error| Problem::bad(format!("`{address}`: {error}.")))?;
+        let address: Address = address.parse().map_err(|error| no_address(address, &error))?;
         may_use(&room, &reader, &address).await?;
     }
     let text = serde_json::to_string(&wish).map_err(|error| Problem::ours(&error))?;
     if text.len() > LARGEST {
-        return Err(Problem::too_large("These preferences are too large; shorten a signature."));
+        return Err(Problem::of(&reasons::PREFERENCES_TOO_LARGE));
     }
     room.needs.personal.set_preferences(&reader.account.address, &text, room.needs.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -96,9 +97,7 @@ pub(super) async fn prefer(
 pub(super) async fn may_use(room: &Room, reader: &Reader, address: &Address) -> Answer<()> {
     match room.needs.routing.may_send_as(&reader.account.address, address).await {
         Ok(Identity::Own | Identity::Alias) => Ok(()),
-        Ok(Identity::Foreign) => {
-            Err(Problem::new(StatusCode::FORBIDDEN, format!("{address} is not one of your addresses.")))
-        }
+        Ok(Identity::Foreign) => Err(Problem::of(&reasons::NOT_YOURS).with("address", address)),
         Err(error) => Err(Problem::ours(&error)),
     }
 }
@@ -141,9 +140,6 @@ pub(super) async fn forget(
     let limits = room.needs.dav.get().limits();
     match room.needs.contacts.forget(&reader.account.address, &wish.address, &limits).await? {
         Forgotten::Entirely => Ok(StatusCode::NO_CONTENT),
-        Forgotten::IsContact => {
-            let why = format!("{} is in your contacts; remove it there.", wish.address);
-            Err(Problem::new(StatusCode::CONFLICT, why))
-        }
+        Forgotten::IsContact => Err(Problem::of(&reasons::IS_CONTACT).with("address", &wish.address)),
     }
 }

@@ -17,6 +17,7 @@ use super::door::Reader;
 use super::envelope::{Person, clean, shown};
 use super::html::{self, Remote, content_id};
 use super::list::flags;
+use super::receipts;
 use super::source::{self, Layout};
 use super::unsubscribing::Unsubscribing;
 use crate::foundations::address::Domain;
@@ -73,6 +74,10 @@ struct Facts {
     answers: Option<Answers>,
     /// How to get no more of it.
     unsubscribe: Option<Unsubscribing>,
+    /// Who asks to be told that it was displayed, while the user has not decided about it.
+    receipt: Option<String>,
+    /// Whether it asks anybody: for drafts, which go on asking.
+    asks_receipt: bool,
 }
 
 /// A part that is no text.
@@ -103,7 +108,13 @@ pub(super) async fn message(
     let view = reader.open(&at.folder, Access::ReadOnly).await?;
     let opened = source::open(&room, &view, at.uid).await?;
     let (hostname, limits) = (room.needs.hostname.get(), Limits::of(&room));
-    let facts = opened.block(move |bytes| facts(bytes, &hostname, limits)).await?;
+    let mut facts = opened.block(move |bytes| facts(bytes, &hostname, limits)).await?;
+    let own = reader.account.address.to_string();
+    let is_open = receipts::is_open(&view, &opened.row);
+    facts.receipt = facts.receipt.filter(|to| is_open && !to.eq_ignore_ascii_case(&own));
+    if let Some(unsubscribe) = &mut facts.unsubscribe {
+        unsubscribe.one_click &= room.needs.outbound.is_some();
+    }
     let message = Message {
         folder: at.folder,
         uid: at.uid,
@@ -154,11 +165,14 @@ fn facts(bytes: &Bytes, hostname: &Domain, limits: Limits) -> Facts {
         authentication: authentication(&header, hostname),
         spam: spam(&header),
         answers: Answers::read(&header),
-        unsubscribe: Unsubscribing::read(&header),
+        unsubscribe: Unsubscribing::read(&header, hostname),
+        receipt: receipts::wanted(&header),
+        asks_receipt: header.first("Disposition-Notification-To").is_some(),
     }
 }
 
-fn people(header: &HeaderSection<'_>, name: &str) -> Vec<Person> {
+/// The mailboxes of a field.
+pub(super) fn people(header: &HeaderSection<'_>, name: &str) -> Vec<Person> {
     let entries = header.all(name).flat_map(|field| addresses::read(field.body));
     let mailboxes = entries.filter_map(|entry| match entry {
         Entry::Mailbox(mailbox) => Some(shown(&mailbox)),

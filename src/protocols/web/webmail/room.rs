@@ -25,6 +25,7 @@ use crate::services::guard::Guard;
 use crate::services::handover::Submitting;
 use crate::services::lessons::Lessons;
 use crate::services::login::Login;
+use crate::services::outbound::Outbound;
 use crate::services::routing::Routing;
 use crate::services::sieve::SieveSettings;
 use crate::storage::directory::Directory;
@@ -79,6 +80,8 @@ pub struct Needs {
     pub cluster: Option<Cluster>,
     /// Who takes messages to be sent.
     pub submitting: Arc<dyn Submitting>,
+    /// The way to other hosts, where this process may go there.
+    pub outbound: Option<Outbound>,
     /// Who learns from what users move.
     pub lessons: Arc<Lessons>,
     /// Takes events.

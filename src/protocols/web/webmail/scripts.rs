@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::Room;
 use super::answer::{Answer, Asked, Problem, Wish};
 use super::door::Reader;
+use super::reasons;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::processor;
 use crate::services::sieve::rules::{Foreign, RuleSet, Wrong, read};
@@ -195,7 +196,9 @@ fn refuse_wrong(judgement: &Judgement) -> Answer<()> {
         return Err(Problem::bad(format!("{place}: {}", wrong.text)));
     }
     match judgement.mistakes.first() {
-        Some(Place { line, column, text }) => Err(Problem::bad(format!("Line {line}, column {column}: {text}."))),
+        Some(Place { line, column, text }) => {
+            Err(Problem::of(&reasons::SCRIPT_MISTAKE).with("line", line).with("column", column).with("text", text))
+        }
         None => Ok(()),
     }
 }
@@ -212,8 +215,7 @@ async fn refuse_loss(room: &Room, reader: &Reader, name: &ScriptName) -> Answer<
     if judgement.rules.is_some() {
         return Ok(());
     }
-    let sentence = format!("The script “{name}” says more than rules can; replace it only if it is kept.");
-    Err(Problem::new(StatusCode::CONFLICT, sentence))
+    Err(Problem::of(&reasons::SCRIPT_MORE).with("name", name))
 }
 
 /// Which script is to be the active one, if any.

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
 use super::door::{Member, Reader};
+use super::reasons;
 use crate::foundations::address::Address;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
@@ -116,9 +117,7 @@ fn attempt(address: &Address, session: SessionId, caller: Caller, password: Stri
 /// A refusal to somebody who is signed in: not the one that would end the login.
 fn not_proven(refusal: Refusal) -> Problem {
     match refusal.kind {
-        Kind::AuthenticationFailed => {
-            Problem::new(StatusCode::FORBIDDEN, "The password or the code is not right, or the code was used already.")
-        }
+        Kind::AuthenticationFailed => Problem::of(&reasons::NOT_PROVEN),
         _ => Problem::from(refusal),
     }
 }
@@ -226,7 +225,7 @@ pub(super) async fn new_codes(
     let attempt = attempt(&reader.account.address, reader.session, caller, proof.password);
     let account = proven(&room, &attempt, proof.code.as_deref()).await?;
     if account.two_factor_since.is_none() {
-        return Err(Problem::missing("Two-factor login is off."));
+        return Err(Problem::of(&reasons::TWO_FACTOR_OFF));
     }
     let codes = room.needs.login.new_recovery_codes(&attempt, &account).await?;
     Ok(CodesShown::of(&codes))
@@ -274,11 +273,10 @@ pub(super) async fn add(
     reader: Reader,
     Wish(wish): Wish<NewAppPassword>,
 ) -> Answer<Response> {
-    let scopes = Scopes::of(wish.scopes.iter().map(String::as_str))
-        .ok_or_else(|| Problem::bad("Say what the app password is for."))?;
+    let scopes = Scopes::of(wish.scopes.iter().map(String::as_str)).ok_or_else(|| Problem::of(&reasons::NO_PURPOSE))?;
     let days = match wish.days {
-        Some(0) => return Err(Problem::bad("An app password lasts a day at least.")),
-        Some(days) if days > LONGEST => return Err(Problem::bad(format!("{LONGEST} days are the most."))),
+        Some(0) => return Err(Problem::of(&reasons::SHORT_LIFE)),
+        Some(days) if days > LONGEST => return Err(Problem::of(&reasons::LONG_LIFE).with("most", LONGEST)),
         days => days,
     };
     let attempt = attempt(&reader.account.address, reader.session, caller, wish.password);

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use parking_lot::Mutex;
@@ -26,8 +25,10 @@ use super::build::{AnswerKind, Letter, Moment, Purpose};
 use super::door::Reader;
 use super::drafts::{discard, special};
 use super::people::may_use;
+use super::reasons;
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::clock::Timestamp;
+use crate::foundations::failure::Refusal;
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::{
     BodyKind, DsnWish, Envelope, Mail, Message, Origin, Recipient, SequenceNumber, Summary, Uid,
@@ -152,7 +153,7 @@ async fn submit(room: &Room, reader: &Reader, mail: Mail, name: &str) -> Answer<
         if let Err(error) = needs.personal.take_sending_back(wish).await {
             log::warn!(user:% = reader.login.address, error:% = error; "It could not be written down that a letter was not sent");
         }
-        return Err(refusal.into());
+        return Err(not_taken(refusal));
     }
     if let Err(error) = needs.personal.note_sent(wish, needs.clock.now()).await {
         log::warn!(user:% = reader.login.address, error:% = error; "It could not be written down that a letter was sent");
@@ -160,16 +161,18 @@ async fn submit(room: &Room, reader: &Reader, mail: Mail, name: &str) -> Answer<
     Ok(())
 }
 
+/// What the server does not want of a message, in the words other programs read too.
+pub(super) fn not_taken(refusal: Refusal) -> Problem {
+    let why = refusal.public.trim_end_matches('.').to_owned();
+    Problem::from(refusal).because(&reasons::NOT_TAKEN, why)
+}
+
 /// Another process was asked first, so long ago.
 fn begun_elsewhere(ago: Duration) -> Problem {
     if ago < IN_HAND {
-        let why =
-            "This letter is being sent by another server of this house. Try again soon: it will not be sent twice.";
-        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
+        return Problem::of(&reasons::BEING_SENT);
     }
-    let why = "Whether this letter was sent is not known: the server that was sending it has stopped in the middle. Ask whom it is \
-               for, or wait for an answer. Close it, and it stays a draft, which you can open and send.";
-    Problem::new(StatusCode::CONFLICT, why)
+    Problem::of(&reasons::PERHAPS_SENT)
 }
 
 /// How long it is believed that another process is still at it.
@@ -178,7 +181,7 @@ const IN_HAND: Duration = Duration::from_secs(120);
 const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
 
 /// The message with its envelope.
-fn mail(
+pub(super) fn mail(
     room: &Room,
     caller: &Caller,
     reader: &Reader,
@@ -217,10 +220,10 @@ async fn after(
     sending: &Sending,
     message: Message,
     people: &[(String, Address)],
-) -> Vec<String> {
+) -> Vec<Value> {
     let mut notes = Vec::new();
     if let Err(problem) = keep_copy(reader, message).await {
-        notes.push(format!("The message was sent, but there is no copy in your folder: {}", problem.sentence()));
+        notes.push(problem.note(&reasons::NO_COPY_KEPT));
     }
     if let Some(answers) = &sending.letter.answers {
         let flag = match answers.kind {

@@ -12,8 +12,9 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Room, acts, assets, changes, contacts, conversations, devices, door, drafts, elsewhere, folders, invitations, list,
-    parts, people, read, scripts, search, security, send, signing_in, uploads,
+    Room, acts, assets, changes, contact_files, contacts, conversations, devices, door, drafts, elsewhere, folders,
+    invitations, list, parts, people, read, receipts, scripts, search, security, send, signing_in, unsubscribing,
+    uploads,
 };
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
@@ -136,7 +137,8 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/people", get(people::people))
         .route("/people/forget", post(people::forget))
         .route("/contacts", get(contacts::list))
-        .route("/contacts/import", post(contacts::import))
+        .route("/contacts/export", get(contact_files::export))
+        .route("/contacts/import", post(contact_files::import))
         .route("/contacts/remove", post(contacts::remove))
         .route("/contact", get(contacts::show).post(contacts::save))
         .route("/folders", get(folders::list).post(folders::create))
@@ -155,6 +157,8 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/message/part", get(parts::part))
         .route("/message/attachments", get(parts::all))
         .route("/message/source", get(parts::raw))
+        .route("/message/receipt", post(receipts::decide))
+        .route("/message/unsubscribe", post(unsubscribing::unsubscribe))
         .route("/invitation", get(invitations::show).post(invitations::act))
         .route("/drafts", post(drafts::save))
         .route("/send", post(send::send))

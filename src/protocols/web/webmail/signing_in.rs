@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
 use super::door::{COOKIE, Member, Reader, session};
+use super::reasons;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::SessionId;
@@ -42,8 +43,7 @@ pub(super) async fn enter(
 ) -> Answer<Response> {
     let settings = room.needs.settings.get();
     if !caller.is_private && !settings.plain_http {
-        let why = "This connection is not encrypted, so no password is taken over it. Use https.";
-        return Err(Problem::new(StatusCode::FORBIDDEN, why));
+        return Err(Problem::of(&reasons::NOT_ENCRYPTED));
     }
     let id = SessionId::generate(room.needs.clock.now());
     let attempt = LoginAttempt {
@@ -61,7 +61,7 @@ pub(super) async fn enter(
     };
     let passed = account.two_factor_since;
     let account = room.needs.directory.account_now(&account.address).await?;
-    let Some(account) = account else { return Err(Problem::missing("The account is gone.")) };
+    let Some(account) = account else { return Err(Problem::of(&reasons::ACCOUNT_GONE)) };
     let now = room.needs.clock.now();
     let browser = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let (name, client) = (account.address.to_string(), caller.client.ip().map(|ip| ip.to_string()));
@@ -80,12 +80,8 @@ pub(super) async fn enter(
 /// The address or the password is wrong, or the code that came with them; what else is wrong is said as it is.
 fn not_let_in(refusal: Refusal, has_code: bool) -> Problem {
     match (refusal.kind, has_code) {
-        (Kind::AuthenticationFailed, false) => {
-            Problem::new(StatusCode::UNAUTHORIZED, "The address or the password is not right.")
-        }
-        (Kind::AuthenticationFailed, true) => {
-            Problem::new(StatusCode::UNAUTHORIZED, "This is not right, or the code was used already.")
-        }
+        (Kind::AuthenticationFailed, false) => Problem::of(&reasons::WRONG_PASSWORD),
+        (Kind::AuthenticationFailed, true) => Problem::of(&reasons::WRONG_CODE),
         _ => Problem::from(refusal),
     }
 }
@@ -164,7 +160,7 @@ pub(super) async fn end(State(room): State<Arc<Room>>, reader: Reader, Path(id):
     let id: SessionId = id.parse().map_err(|_| Problem::bad("This is no name of a login."))?;
     let account = reader.account.address.to_string();
     if room.logins.end(&account, Ending::One(id)).await? == 0 {
-        return Err(Problem::missing("This login has ended already."));
+        return Err(Problem::of(&reasons::LOGIN_ENDED));
     }
     record_end(&room, &account, id, "ended from another login");
     Ok(StatusCode::NO_CONTENT)
@@ -196,7 +192,7 @@ pub(super) async fn change_password(
 ) -> Answer<StatusCode> {
     let least = room.needs.settings.get().password as usize;
     if wish.new.chars().count() < least {
-        return Err(Problem::bad(format!("A new password needs at least {least} characters.")));
+        return Err(Problem::of(&reasons::SHORT_PASSWORD).with("least", least));
     }
     let address = &reader.account.address;
     let attempt = LoginAttempt {
@@ -207,7 +203,7 @@ pub(super) async fn change_password(
         service: Service::Web,
     };
     room.needs.login.confirm_password(&attempt).await.map_err(|refusal| match refusal.kind {
-        Kind::AuthenticationFailed => Problem::new(StatusCode::FORBIDDEN, "The present password is not right."),
+        Kind::AuthenticationFailed => Problem::of(&reasons::OLD_PASSWORD),
         _ => Problem::from(refusal),
     })?;
     let hash = room.needs.login.hash(Secret::new(wish.new)).await?;

@@ -9,6 +9,7 @@ use tokio::task::JoinError;
 
 use super::Room;
 use super::answer::{Answer, Problem};
+use super::reasons;
 use crate::foundations::mail::content::Disposition;
 use crate::foundations::mail::structure::Part;
 use crate::foundations::mail::{Kind, Structure, Uid, charset, transfer};
@@ -42,7 +43,7 @@ const PIECE: usize = 1 << 20;
 
 /// The row of a message.
 pub(super) fn row(view: &View, uid: u32) -> Answer<Row> {
-    let gone = || Problem::missing("This message is not in this folder any more.");
+    let gone = || Problem::of(&reasons::MESSAGE_GONE);
     let uid = Uid::new(uid).ok_or_else(gone)?;
     view.sequence(uid).and_then(|sequence| view.row(sequence)).ok_or_else(gone)
 }
@@ -51,9 +52,7 @@ pub(super) fn row(view: &View, uid: u32) -> Answer<Row> {
 pub(super) async fn open(room: &Room, view: &View, uid: u32) -> Answer<Opened> {
     let row = row(view, uid)?;
     if row.size > room.needs.settings.get().open.get() {
-        return Err(Problem::too_large(
-            "This message is too large to be opened here. Its source can be fetched as a file.",
-        ));
+        return Err(Problem::of(&reasons::MESSAGE_TOO_LARGE));
     }
     // Closed never.
     let turn = Arc::new(Arc::clone(&room.opened).acquire_owned().await.ok());

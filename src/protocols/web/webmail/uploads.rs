@@ -17,6 +17,7 @@ use super::Room;
 use super::answer::{Answer, Asked, Problem};
 use super::door::Reader;
 use super::html::PICTURES;
+use super::reasons;
 use crate::foundations::clock::Timestamp;
 use crate::protocols::web::token::fresh;
 
@@ -90,7 +91,7 @@ pub(super) async fn upload(
     let octets = octets.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     if octets.len() as u64 > settings.attachment.get() {
         let most = settings.attachment;
-        return Err(Problem::too_large(format!("The file is too large; {most} are the most.")));
+        return Err(Problem::of(&reasons::FILE_TOO_LARGE).with("most", most));
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let upload = Upload {
@@ -104,10 +105,7 @@ pub(super) async fn upload(
     let (per_user, all) = (settings.uploads_per_user.get(), settings.uploads.get());
     match room.uploads.keep(upload, per_user, all, settings.upload_time.duration()) {
         Some(id) => Ok((StatusCode::CREATED, Json(serde_json::json!({ "upload": id, "size": size }))).into_response()),
-        None => {
-            let why = "There is no room for more attachments just now. Save the draft, or try again in a minute.";
-            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why))
-        }
+        None => Err(Problem::of(&reasons::NO_ROOM_FOR_UPLOADS)),
     }
 }
 
@@ -118,7 +116,7 @@ pub(super) async fn show(State(room): State<Arc<Room>>, reader: Reader, Path(id)
         let kind = PICTURES.into_iter().find(|kind| *kind == found.kind)?;
         Some((kind, found.octets))
     });
-    let (kind, octets) = picture.ok_or_else(|| Problem::missing("There is no such picture."))?;
+    let (kind, octets) = picture.ok_or_else(|| Problem::of(&reasons::NO_PICTURE))?;
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),

@@ -219,9 +219,9 @@ const DIGEST: usize = 32;
 impl Snapshot {
     /// As it is stored: compressed JSON, then the SHA-256 of that.
     pub(super) fn to_octets(&self) -> Result<Vec<u8>, Error> {
-        let interrupted = |error: String| Error::Interrupted(error);
-        let json = serde_json::to_vec(self).map_err(|error| interrupted(error.to_string()))?;
-        let mut content = zstd::bulk::compress(&json, 3).map_err(|error| interrupted(error.to_string()))?;
+        let fault = |error: String| Error::Fault(error);
+        let json = serde_json::to_vec(self).map_err(|error| fault(error.to_string()))?;
+        let mut content = zstd::bulk::compress(&json, 3).map_err(|error| fault(error.to_string()))?;
         content.extend_from_slice(&ObjectId::of(&content).0);
         Ok(content)
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::index::{BlockPlace, Index};
 use super::lane::{Kind, Lanes};
 use super::pack::{self, ObjectEntry, Pack, PackWriter};
-use super::shelf::{self, Shelf};
+use super::shelf::{self, Listed, Shelf};
 use super::snapshot::LARGEST;
 use super::{Location, ObjectId, Snapshot, SnapshotId};
 use crate::foundations::clock::Timestamp;
@@ -54,7 +54,7 @@ pub struct Repository {
     stored: AtomicU64,
     packs_begun: AtomicU64,
     recent: Mutex<Vec<RecentBlock>>,
-    damage: Vec<Error>,
+    damage: Vec<(Listed, Error)>,
     _locks: Vec<File>,
 }
 
@@ -86,14 +86,17 @@ impl Repository {
         let threads = threads.map_err(|error| Error::Interrupted(error.to_string()))?;
         let files: Vec<_> = shelf.list("packs")?.into_iter().filter(|file| file.name.ends_with(".pack")).collect();
         shelf.forget_ends(&files);
-        let opened: Vec<_> = threads.install(|| files.into_par_iter().map(|file| Pack::open(&*shelf, file)).collect());
+        let opened: Vec<_> = threads.install(|| {
+            let open = |file: Listed| Pack::open(&*shelf, file.clone()).map_err(|error| (file, error));
+            files.into_par_iter().map(open).collect()
+        });
         let (mut index, mut damage) = (Index::default(), Vec::new());
         for pack in opened {
             match pack {
                 Ok(pack) => index.insert(pack),
-                Err(error) if error.is_out_of_reach() => return Err(error),
+                Err((_, error)) if error.is_out_of_reach() => return Err(error),
                 // What the other packs hold can be restored, and what this one held is stored again by the next backup.
-                Err(error) => damage.push(error),
+                Err(damaged) => damage.push(damaged),
             }
         }
         Ok(Self {
@@ -122,8 +125,27 @@ impl Repository {
     }
 
     /// Packs that could not be opened; what they held counts as missing.
-    pub fn damage(&self) -> &[Error] {
-        &self.damage
+    pub fn damage(&self) -> impl Iterator<Item = &Error> {
+        self.damage.iter().map(|(_, error)| error)
+    }
+
+    /// The files of packs that could not be opened because they are damaged.
+    pub(in crate::services::backup) fn damaged_packs(&self) -> impl Iterator<Item = &Listed> {
+        self.damage.iter().filter(|(_, error)| error.is_damage()).map(|(file, _)| file)
+    }
+
+    /// The file of a snapshot.
+    pub(in crate::services::backup) fn snapshot_file(&self, id: &SnapshotId) -> Result<Listed, Error> {
+        let name = snapshot_name(id);
+        let found = self.shelf.list("snapshots")?.into_iter().find(|file| file.name == name);
+        found.ok_or_else(|| Error::NoSnapshot(format!("is named {id}")))
+    }
+
+    /// Puts a damaged file where it is no part of the repository and can be looked at; where that is.
+    pub(in crate::services::backup) fn set_aside(&self, file: &Listed) -> Result<PathBuf, Error> {
+        let name = aside(&file.name);
+        self.shelf.set_aside(file, &name)?;
+        Ok(self.shelf.shown(&name))
     }
 
     /// Every object in packs that could be opened, by where it lies.
@@ -390,6 +412,12 @@ impl Repository {
             damaged(&self.shelf.shown(&name), format!("the object {id} is not what was stored"))
         })
     }
+}
+
+/// The name of a damaged file where it is set aside.
+fn aside(name: &str) -> String {
+    let own = name.rsplit_once('/').map_or(name, |(_, own)| own);
+    format!("{}/{own}", shelf::ASIDE)
 }
 
 fn snapshot_name(id: &SnapshotId) -> String {

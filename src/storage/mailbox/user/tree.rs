@@ -55,6 +55,10 @@ impl Tree {
                 && self.root.join(&name).join("cur").is_dir()
             {
                 found.directories.insert(folder, name);
+            } else if name.starts_with('.') && self.root.join(&name).join("cur").is_dir() {
+                let path = self.root.join(&name);
+                log::warn!(path:% = path.display();
+                    "No client can say the name of this folder, and nobody sees its mail: rename its directory, or import it");
             }
         }
         found.mtime = mtime;

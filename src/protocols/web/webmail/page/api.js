@@ -1,8 +1,11 @@
 // Speaking with the server. Addresses are relative, so that the page works under any path.
 
-import { t } from "./texts.js";
+import { knows, t } from "./texts.js";
 
-/** What the server has refused, in its words. */
+/** What the server says, in the reader's language where the page knows the word for it. */
+export const told = (answer) => (answer.type && knows(`refused_${answer.type}`) ? t(`refused_${answer.type}`, answer.values) : answer.error);
+
+/** What the server has refused. */
 export class Refusal extends Error {
   constructor(status, text, answer = {}) {
     super(text);
@@ -28,7 +31,7 @@ async function ask(path, options = {}) {
   if (response.ok) return response.status === 204 || response.status === 201 && !response.headers.get("content-type") ? null : response.json();
   const answer = await response.json().catch(() => ({}));
   if (response.status === 401 && path !== "session") signedOut();
-  throw new Refusal(response.status, answer.error ?? t("answered", { status: response.status }), answer);
+  throw new Refusal(response.status, told(answer) ?? t("answered", { status: response.status }), answer);
 }
 
 /** Asks for something. */
@@ -54,7 +57,7 @@ export function upload(file, progress) {
       let answer = {};
       try { answer = JSON.parse(request.responseText); } catch { /* a proxy's page */ }
       if (request.status === 201) resolve(answer);
-      else reject(new Refusal(request.status, answer.error ?? t("answered", { status: request.status })));
+      else reject(new Refusal(request.status, told(answer) ?? t("answered", { status: request.status })));
     });
     request.addEventListener("error", () => reject(new Refusal(0, t("offline"))));
     request.addEventListener("abort", () => reject(new Refusal(0, "")));

@@ -1,6 +1,6 @@
 // Writing: new messages, answers, drafts. What is typed is kept as a draft in the mailbox a moment later.
 
-import { post, upload } from "./api.js";
+import { post, told, upload } from "./api.js";
 import { confirm } from "./dialogs.js";
 import { Editor } from "./editor.js";
 import { button, h, icon, later, toast } from "./elements.js";
@@ -49,13 +49,17 @@ export class Composer {
     return { name: this.account.preferences.identities[address.toLowerCase()]?.name || (address === this.account.address ? this.account.name : "") || "", address };
   }
 
+  /** Who answers a message: the address that it came to. */
+  writer(message) {
+    const own = new Set(this.account.identities.map((address) => address.toLowerCase()));
+    return this.from([...message.to, ...message.cc].find((person) => own.has(person.address.toLowerCase()))?.address);
+  }
+
   /** Sends a letter as a mailto address has it, from the address that a message came to; whether it is on its way. */
   async sendTo(mailto, message) {
     const url = new URL(mailto);
-    const own = new Set(this.account.identities.map((address) => address.toLowerCase()));
-    const mine = [...message.to, ...message.cc].find((person) => own.has(person.address.toLowerCase()));
     const one = (name) => url.searchParams.get(name) ?? "";
-    const letter = { from: this.from(mine?.address), to: parse(decodeURIComponent(url.pathname)), subject: one("subject") || "unsubscribe", text: one("body") || "unsubscribe" };
+    const letter = { from: this.writer(message), to: parse(decodeURIComponent(url.pathname)), subject: one("subject") || "unsubscribe", text: one("body") || "unsubscribe" };
     try {
       await post("send", { key: key(), letter });
       return true;
@@ -123,7 +127,7 @@ export class Composer {
       from: this.account.identities.find((address) => address.toLowerCase() === message.from[0]?.address.toLowerCase()) ?? this.account.address,
       to: write(message.to), cc: write(message.cc), bcc: write(message.bcc), subject: message.subject, text: message.text,
       attachments: message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { folder: message.folder, uid: message.uid, part: file.part } })),
-      draft: message, in_reply_to: message.references.at(-1) ?? null, references: message.references, answers: message.answers,
+      draft: message, in_reply_to: message.references.at(-1) ?? null, references: message.references, answers: message.answers, receipt: message.asks_receipt,
     }, "text", 0, message);
   }
 
@@ -160,6 +164,10 @@ class Letter {
     this.composer = composer;
     this.key = key();
     this.draft = draft?.uid ?? null;
+    this.asks = button(t("askReceipt"), "check", () => {
+      this.asks.setAttribute("aria-pressed", String(!this.asksReceipt));
+      this.changed();
+    }, { pressed: Boolean(letter.receipt), kind: "asks" });
     this.facts = { in_reply_to: letter.in_reply_to ?? null, references: letter.references ?? [], answers: letter.answers ?? null };
     this.files = (letter.attachments ?? []).map((file) => ({ ...file }));
     this.saving = Promise.resolve();
@@ -200,7 +208,7 @@ class Letter {
         row("to", this.to.element, [add("addCc", ccRow, this.cc), add("addBcc", bccRow, this.bcc)]), ccRow, bccRow,
         h("div", { class: "line" }, this.subject)),
       this.text, this.editor.element, this.list,
-      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
+      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.asks, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
     this.element.addEventListener("keydown", (event) => this.keyed(event));
     this.element.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); this.element.classList.add("drop"); } });
     this.element.addEventListener("dragleave", () => this.element.classList.remove("drop"));
@@ -225,6 +233,10 @@ class Letter {
   shown(address) {
     const name = this.composer.account.preferences.identities[address.toLowerCase()]?.name || (address === this.composer.account.address ? this.composer.account.name : "");
     return name ? write([{ name, address }]) : address;
+  }
+
+  get asksReceipt() {
+    return this.asks.getAttribute("aria-pressed") === "true";
   }
 
   get formatted() {
@@ -356,7 +368,7 @@ class Letter {
   letter() {
     const from = parse(this.shown(this.from.value))[0];
     const attachments = this.files.filter((file) => file.source).map((file) => file.source);
-    return { from, to: this.to.people, cc: this.cc.people, bcc: this.bcc.people, subject: this.subject.value, ...(this.formatted ? { html: this.editor.html, inline: this.inline() } : { text: this.text.value }), attachments, ...this.facts };
+    return { from, to: this.to.people, cc: this.cc.people, bcc: this.bcc.people, subject: this.subject.value, ...(this.formatted ? { html: this.editor.html, inline: this.inline() } : { text: this.text.value }), attachments, ...(this.asksReceipt ? { receipt: true } : {}), ...this.facts };
   }
 
   snapshot() {
@@ -480,7 +492,7 @@ class Letter {
       const answer = await post("send", { key: this.key, letter: this.letter(), draft: this.draft });
       this.gone();
       toast(t("messageSent"));
-      for (const note of answer.notes) toast(note, { problem: true });
+      for (const note of answer.notes) toast(told(note), { problem: true });
       forgetPeople();
       this.composer.act.changed();
     } catch (error) {

@@ -1,6 +1,6 @@
 // The address book, which other programs see by CardDAV.
 
-import { get, post } from "./api.js";
+import { get, post, upload } from "./api.js";
 import { confirm, open } from "./dialogs.js";
 import { button, h, toast } from "./elements.js";
 import { forgetPeople, write as written } from "./people.js";
@@ -31,20 +31,42 @@ export async function show({ write }) {
     return h("li", {}, choose, begin);
   };
   search.addEventListener("input", draw);
-  content.append(h("div", { class: "actionRow" }, button(t("newContact"), null, () => edit(null, again), { text: true, kind: "main newContact" })));
+  const chooser = h("input", { type: "file", accept: ".vcf,.csv,.txt,text/vcard,text/csv", hidden: true, class: "contactFile", on: { change: () => {
+    const [file] = chooser.files;
+    chooser.value = "";
+    if (file) told(upload(file, () => {}).done.then((answer) => post("contacts/import", { upload: answer.upload })).then(imported).then(again));
+  } } });
+  const out = (form, name) => h("a", { href: `api/contacts/export?form=${form}`, download: `contacts.${form}` }, t(name));
+  content.append(h("div", { class: "actionRow" }, button(t("newContact"), null, () => edit(null, again), { text: true, kind: "main newContact" }),
+    button(t("importFile"), null, () => chooser.click(), { text: true, kind: "importFile" }), chooser, out("vcf", "exportVcf"), out("csv", "exportCsv")));
   await again();
   await open(t("contacts"), content, { wide: true, initial: search });
   // Only now: a window that closes gives the focus back.
   if (chosen) write(chosen);
 }
 
+/** Says what has become of a file of contacts. */
+export function imported({ added, unfit, left }) {
+  toast(added > 0 ? t("contactsImported", { added }) : t("contactsKnown"));
+  if (unfit > 0) toast(t("contactsUnfit", { count: unfit }), { problem: true });
+  if (left > 0) toast(t("contactsLeft", { count: left }), { problem: true });
+}
+
+/** The window for somebody who has written: the contact with that address, or a new one. */
+export const add = ({ name, address }) => told((async () => {
+  const { contacts } = await get("contacts");
+  const known = contacts.find((one) => one.address?.toLowerCase() === address.toLowerCase());
+  if (known) await edit(await get("contact", { book: known.book, object: known.object }), forgetPeople);
+  else await edit(null, forgetPeople, { name: name || "", addresses: [address] });
+})());
+
 const told = (promise) => promise.catch((error) => toast(error.message, { problem: true }));
 const label = (name, control) => h("label", {}, h("span", {}, t(name)), control);
 const parted = (field) => field.value.split("\n").map((text) => text.trim()).filter(Boolean);
 
 /** The window for one contact; a new one when none is known. */
-async function edit(known, again) {
-  const contact = known?.contact ?? { name: "", addresses: [], telephones: [], organisation: "", note: "" };
+async function edit(known, again, begun = {}) {
+  const contact = known?.contact ?? { name: "", addresses: [], telephones: [], organisation: "", note: "", ...begun };
   const several = (texts, mode) => h("textarea", { rows: Math.max(2, texts.length + 1), value: texts.join("\n"), placeholder: t("lookForHint"), inputMode: mode, spellcheck: false });
   const name = h("input", { type: "text", name: "name", value: contact.name, maxLength: 200 });
   const addresses = several(contact.addresses, "email"), telephones = several(contact.telephones, "tel");

@@ -1,6 +1,6 @@
 // Invitations: when and where something is, who comes, and the answer.
 
-import { get, post } from "./api.js";
+import { get, post, told } from "./api.js";
 import { h, icon, toast } from "./elements.js";
 import { leaf, span, t } from "./texts.js";
 
@@ -73,7 +73,8 @@ export class Invitation {
     if (event.method === "reply") {
       const [who] = event.attendees;
       const known = Object.values(ACTS).includes(who?.status) ? who.status : "other";
-      return who ? t(`theirs_${known}`, { name: shown(who) }) : "";
+      const said = who ? t(`theirs_${known}`, { name: shown(who) }) : "";
+      return calendar.reply === "yes" ? `${said} ${t("answerNoted")}` : said;
     }
     if (calendar.foreign) return t("eventForeign");
     if (calendar.newer) return t("eventNewer");
@@ -86,8 +87,9 @@ export class Invitation {
 
   acts() {
     const { event } = this, { calendar } = event;
-    if (calendar.foreign || calendar.newer || ["reply", "other"].includes(event.method)) return [];
     const one = (act, name, kind = "", pressed = null) => h("button", { type: "button", class: kind, "aria-pressed": pressed === null ? null : String(pressed), on: { click: () => this.do(act) } }, pressed && icon("check"), t(name));
+    if (event.method === "reply" && calendar.reply === "no" && !calendar.foreign && !calendar.newer) return [one("note", "noteAnswer", "main")];
+    if (calendar.foreign || calendar.newer || ["reply", "other"].includes(event.method)) return [];
     if (event.method === "cancel") return calendar.kept ? [one("remove", "eventRemove", "main")] : [];
     if (event.method === "request" && event.organiser && !this.isOwn(event.organiser)) {
       const now = this.declined ? "declined" : calendar.status;
@@ -109,8 +111,8 @@ export class Invitation {
     try {
       const { notes } = await post("invitation", wish);
       this.declined = status === "declined";
-      toast(t(status ? "answerSent" : act === "keep" ? "eventAdded" : "eventRemoved"));
-      for (const note of notes) toast(note, { problem: true });
+      toast(t(status ? "answerSent" : { keep: "eventAdded", remove: "eventRemoved", note: "answerNoted" }[act]));
+      for (const note of notes) toast(told(note), { problem: true });
       await this.load();
       this.buttons[Object.keys(ACTS).indexOf(act)]?.focus();
       this.act.answered();

@@ -3,6 +3,7 @@
 import { address, get, post } from "./api.js";
 import { confirm, menu } from "./dialogs.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
+import { imported } from "./contacts.js";
 import { eventOf, Invitation } from "./invitation.js";
 import { forgetPeople } from "./people.js";
 import { longDate, shortDate, size, t } from "./texts.js";
@@ -67,6 +68,7 @@ export class Reader {
       [t("forwardFile"), () => act.write("forwardFile", message)],
       [t(has("seen") ? "markUnread" : "markRead"), () => act.mark("seen", !has("seen"))],
       message.html && [t(this.asText ? "showHtml" : "showText"), () => { this.asText = !this.asText; this.draw(); }],
+      message.from[0] && !["drafts", "sent"].includes(role) && [t("addContact"), () => act.addContact(message.from[0])],
       [t("print"), () => window.print()],
       [t("source"), () => window.open(this.address("source"), "_blank", "noopener")],
       [t("download"), () => { location.href = this.address("source", { file: 1 }); }],
@@ -164,8 +166,12 @@ export class Reader {
     return h("button", { type: "button", class: "quiet unsubscribe", on: { click: () => this.unsubscribe(unsubscribe) } }, t("unsubscribeList"));
   }
 
-  async unsubscribe({ mail, page }) {
-    if (mail) {
+  async unsubscribe({ mail, page, one_click: oneClick }) {
+    if (oneClick) {
+      const { host } = new URL(page);
+      const { folder, uid } = this.message;
+      if (await confirm(t("oneClickSure", { host }), t("unsubscribeList"), false)) await post("message/unsubscribe", { folder, uid }).then(() => toast(t("oneClickDone", { host })), (error) => toast(error.message, { problem: true }));
+    } else if (mail) {
       const { pathname } = new URL(mail);
       if (await confirm(t("unsubscribeMailSure", { address: decodeURIComponent(pathname) }), t("unsubscribeList"), false) && await this.act.sendTo(mail, this.message)) toast(t("unsubscribeSent"));
     } else if (await confirm(t("unsubscribePageSure", { host: new URL(page).host }), t("unsubscribeList"), false)) window.open(page, "_blank", "noopener,noreferrer");
@@ -184,8 +190,29 @@ export class Reader {
         h("button", { type: "button", on: { click: () => this.showImages(false) } }, t("showImages")),
         from && this.act.role() !== "junk" && h("button", { type: "button", class: "quiet", on: { click: () => this.showImages(true) } }, t("alwaysImages", { address: from }))));
     }
+    if (message.receipt && !["drafts", "sent", "junk", "trash"].includes(this.act.role()) && !message.spam?.flagged) {
+      banners.push(h("p", { class: "banner receipt" }, icon("sent"), h("span", {}, t("receiptWanted", { address: message.receipt })),
+        h("button", { type: "button", on: { click: () => this.decide(true) } }, t("receiptSend")),
+        h("button", { type: "button", class: "quiet", on: { click: () => this.decide(false) } }, t("receiptRefuse"))));
+    }
     if (message.cut) banners.push(h("p", { class: "banner" }, icon("warn"), t("cut")));
     return banners;
+  }
+
+  /** Sends the receipt that the message asks for, or never. */
+  async decide(sends) {
+    const { message } = this;
+    const { folder, uid } = message;
+    const values = { subject: message.subject || t("noSubject"), date: longDate(message.sent ?? message.arrived) };
+    const receipt = sends ? { from: this.act.writer(message), subject: t("receiptSubject", values), text: `${t("receiptText", values)}\n` } : null;
+    try {
+      await post("message/receipt", { folder, uid, receipt });
+      if (sends) toast(t("receiptSent"));
+      message.receipt = null;
+      if (this.message === message) this.draw();
+    } catch (error) {
+      toast(error.message, { problem: true });
+    }
   }
 
   showImages(always) {
@@ -243,8 +270,7 @@ export class Reader {
   async importContacts({ part }) {
     const { folder, uid } = this.message;
     try {
-      const { added } = await post("contacts/import", { folder, uid, part });
-      toast(added > 0 ? t("contactsImported", { added }) : t("contactsKnown"));
+      imported(await post("contacts/import", { folder, uid, part }));
       forgetPeople();
     } catch (error) {
       toast(error.message, { problem: true });

@@ -26,6 +26,9 @@ export async function speak(wanted = "") {
   document.documentElement.lang = language;
 }
 
+/** Whether there is a text with this name. */
+export const knows = (name) => name in english;
+
 /** The text with this name, its {placeholders} filled in. */
 export function t(name, values = {}) {
   return (texts[name] ?? english[name]).replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? ""));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use super::super::{ObjectId, pack};
-use super::{Fetched, Listed, Shelf};
+use super::{ASIDE, Fetched, Listed, Shelf};
 use crate::foundations::files;
 use crate::services::backup::Error;
 use crate::services::backup::error::at;
@@ -50,7 +50,9 @@ impl Shelf for BucketShelf {
     }
 
     fn has_strangers(&self) -> Result<bool, Error> {
-        let known = |name: &str| name.is_empty() || name.starts_with("packs/") || name.starts_with("snapshots/");
+        let of_ours = ["packs", "snapshots", ASIDE];
+        let above = |name: &str| name.split_once('/').is_some_and(|(above, _)| of_ours.contains(&above));
+        let known = |name: &str| name.is_empty() || above(name);
         Ok(self.client.list("")?.iter().any(|found| !known(&found.name)))
     }
 
@@ -108,6 +110,15 @@ impl Shelf for BucketShelf {
 
     fn remove(&self, name: &str) -> Result<(), Error> {
         Ok(self.client.remove(name)?)
+    }
+
+    fn set_aside(&self, file: &Listed, name: &str) -> Result<(), Error> {
+        let fetched = self.fetch(file)?;
+        let length = fs::metadata(&fetched.path).map_err(at("read", &fetched.path))?.len();
+        let id = pack::hash_file(&fetched.path)?;
+        // One that was put there before is as damaged, and not written over.
+        self.client.put(name, Payload::File(fetched.path.clone(), length), &id.0)?;
+        self.remove(&file.name)
     }
 
     fn kept_end(&self, name: &str) -> Option<Vec<u8>> {

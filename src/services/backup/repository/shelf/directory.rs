@@ -4,7 +4,7 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::super::{ObjectId, pack};
-use super::{Fetched, Listed, Shelf};
+use super::{ASIDE, Fetched, Listed, Shelf};
 use crate::foundations::files;
 use crate::services::backup::Error;
 use crate::services::backup::error::at;
@@ -45,7 +45,7 @@ impl Shelf for DirectoryShelf {
 
     fn has_strangers(&self) -> Result<bool, Error> {
         // Somebody may have been interrupted while making a repository.
-        let known = ["packs", "snapshots", WORKSHOP, "lost+found"];
+        let known = ["packs", "snapshots", ASIDE, WORKSHOP, "lost+found"];
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             entries => entries.map_err(at("read", &self.root))?,
@@ -118,6 +118,15 @@ impl Shelf for DirectoryShelf {
         let path = self.root.join(name);
         fs::remove_file(&path).map_err(at("remove", &path))?;
         Ok(files::sync_directory(path.parent().unwrap_or(&self.root))?)
+    }
+
+    fn set_aside(&self, file: &Listed, name: &str) -> Result<(), Error> {
+        let (from, to) = (self.root.join(&file.name), self.root.join(name));
+        let above = to.parent().unwrap_or(&self.root);
+        files::create_directory(above, 0o700)?;
+        fs::rename(&from, &to).map_err(at("rename", &from))?;
+        files::sync_directory(above)?;
+        Ok(files::sync_directory(from.parent().unwrap_or(&self.root))?)
     }
 
     fn locks(&self) -> &Path {

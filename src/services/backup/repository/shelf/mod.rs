@@ -15,6 +15,9 @@ use crate::services::backup::destination::Destination;
 use crate::services::backup::error::at;
 use crate::services::backup::{BackupSettings, Error};
 
+/// Where damaged files are put, so that they are no part of a repository any more.
+pub const ASIDE: &str = "damaged";
+
 /// A file that is there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listed {
@@ -77,6 +80,9 @@ pub trait Shelf: Send + Sync {
 
     /// Removes a file.
     fn remove(&self, name: &str) -> Result<(), Error>;
+
+    /// Gives a file another name, in the place of what has it.
+    fn set_aside(&self, file: &Listed, name: &str) -> Result<(), Error>;
 
     /// The end of a pack, from the list on, as it was kept on this machine.
     fn kept_end(&self, _name: &str) -> Option<Vec<u8>> {

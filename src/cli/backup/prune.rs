@@ -1,0 +1,75 @@
+use super::Place;
+use super::report::Report;
+use crate::cli::exit::{Exit, Outcome};
+use crate::cli::output::{Output, print};
+use crate::cli::user::rounded;
+use crate::services::backup::{self, Access, Damaged, Pruned};
+
+/// Prune.
+#[derive(Debug, clap::Args)]
+pub(super) struct Prune {
+    /// Say what would be removed, and remove nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Put backups and packs that cannot be read into the directory `damaged`, where they are no part of the backups any
+    /// more, and go on without them. What only they needed is removed.
+    #[arg(long)]
+    damaged: bool,
+}
+
+pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
+    let Prune { dry_run, damaged } = arguments;
+    let damaged = if damaged { Damaged::SetAside } else { Damaged::Stay };
+    let begun = place.clock.now();
+    let repository = place.open(if dry_run { Access::Read } else { Access::Remove }).await?;
+    let settings = place.settings.clone();
+    let work = move || match dry_run {
+        true => backup::plan_prune(&repository, &settings, begun, damaged),
+        false => backup::prune(&repository, &settings, begun, damaged),
+    };
+    let result = tokio::task::spawn_blocking(work).await?;
+    if !dry_run && let Ok(accounts) = place.context.accounts().await {
+        let report = match &result {
+            Ok(pruned) if pruned.held.is_empty() => Report::done("pruned", begun).with("pruned", pruned),
+            Ok(pruned) => {
+                let mut told = pruned.clone();
+                told.held.truncate(HELD_TOLD);
+                Report::failed("pruned", begun, &held(pruned)).with("pruned", told)
+            }
+            Err(error) => Report::failed("pruned", begun, error),
+        };
+        report.write(&accounts, &place.clock).await;
+        accounts.closed().await;
+    }
+    let pruned = result?;
+    let verb = if dry_run { "would be" } else { "are" };
+    let (removed, kept) = (pruned.removed.len(), pruned.kept.len());
+    let freed = if dry_run { String::new() } else { format!(", {} are free", rounded(pruned.freed)) };
+    place.output().done(&format!("{removed} backups {verb} removed, {kept} stay{freed}"), &pruned);
+    if matches!(place.output(), Output::People) {
+        let word = if dry_run { "would be removed" } else { "removed" };
+        pruned.removed.iter().for_each(|id| print(&format!("{word}\t{id}\n")));
+        let word = if dry_run { "would be set aside" } else { "set aside" };
+        pruned.set_aside.iter().for_each(|id| print(&format!("{word}\t{id}\n")));
+        pruned.aside.iter().for_each(|path| print(&format!("damaged, is now\t{}\n", path.display())));
+        pruned.given_up.iter().for_each(|what| print(&format!("cannot be read\t{what}\n")));
+    }
+    if pruned.held.is_empty() {
+        return Ok(Exit::Done);
+    }
+    eprintln!("postrider: {}", held(&pruned));
+    Ok(Exit::Held)
+}
+
+/// Files of those that are held that the event names.
+const HELD_TOLD: usize = 3;
+
+/// Says that a place does not let go of what was to be removed, and what to do.
+fn held(pruned: &Pruned) -> String {
+    let first = pruned.held.first().map(String::as_str).unwrap_or_default();
+    format!(
+        "{} files that were to go are kept where they are: {first}. All backups that are listed are whole. Give the right \
+         to remove, or set `backup.append_only` where somebody else thins out",
+        pruned.held.len()
+    )
+}

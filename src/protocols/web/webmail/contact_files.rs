@@ -1,0 +1,239 @@
+//! Contacts in files: vCards (RFC 2426, RFC 6350) and tables (RFC 4180), taken over and given out.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::Room;
+use super::answer::{Answer, Asked, Problem, Wish};
+use super::contacts::{PAGE, books, default_book, draft, record, refused, unfit};
+use super::csv;
+use super::door::Reader;
+use super::reasons;
+use super::source;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::{Kind, Structure};
+use crate::services::dav::{Card, Particulars, etag};
+use crate::storage::dav::{Condition, Draft, Error};
+use crate::storage::mailbox::Access;
+
+/// Where contacts are.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Importing {
+    /// In a part of a message.
+    Part(Part),
+    /// In a file that was uploaded.
+    Upload(Uploaded),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Part {
+    folder: String,
+    uid: u32,
+    part: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Uploaded {
+    upload: String,
+}
+
+/// Most contacts that are taken from one file.
+const MOST_IMPORTED: usize = 10_000;
+
+/// What a file holds: contacts that can be stored, and how many cannot.
+#[derive(Default)]
+struct Read {
+    drafts: Vec<Draft>,
+    unfit: usize,
+    /// Beyond the most that are taken.
+    left: usize,
+}
+
+/// Takes the contacts of a file over. Those that are there already stay as they are.
+pub(super) async fn import(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Wish(wish): Wish<Importing>,
+) -> Answer<Response> {
+    let now = room.needs.clock.now();
+    let (settings, account) = (room.needs.dav.get(), &reader.account.address);
+    let most = settings.object.len();
+    let read = match wish {
+        Importing::Part(at) => {
+            let view = reader.open(&at.folder, Access::ReadOnly).await?;
+            let opened = source::open(&room, &view, at.uid).await?;
+            let read = opened.block(move |bytes| {
+                let structure = Structure::of(bytes);
+                let part = structure.parts().get(at.part).filter(|part| part.kind == Kind::Leaf)?;
+                Some(contacts(&source::text(&structure, part, bytes.len()).0, most, now))
+            });
+            read.await?.ok_or_else(|| Problem::of(&reasons::NO_PART))?
+        }
+        Importing::Upload(Uploaded { upload }) => {
+            let found = room.uploads.get(&account.key(), &upload);
+            let found = found.ok_or_else(|| Problem::of(&reasons::UPLOAD_GONE))?;
+            let work = move || contacts(&decoded(&found.octets), most, now);
+            let read = tokio::task::spawn_blocking(work).await?;
+            room.uploads.drop_all(&account.key(), std::iter::once(upload.as_str()));
+            read
+        }
+    };
+    if read.drafts.is_empty() && read.unfit == 0 {
+        return Err(Problem::of(&reasons::NO_CONTACTS_IN_IT));
+    }
+    let book = default_book(books(&room, &reader).await?)?;
+    let (mut added, mut known) = (0_usize, 0_usize);
+    for draft in read.drafts {
+        let anew = Condition { is: None, is_not: Some(vec!["*".to_owned()]) };
+        match room.needs.contacts.store(account, &book, &draft, &anew, &settings.limits(), now).await {
+            Ok(_) => {
+                record(&room, &reader, "stored", &book, &draft.name);
+                added += 1;
+            }
+            Err(Error::Condition | Error::UidTaken(_)) => known += 1,
+            Err(error) => return Err(refused(error)),
+        }
+    }
+    let told = serde_json::json!({ "added": added, "known": known, "unfit": read.unfit, "left": read.left });
+    Ok(Json(told).into_response())
+}
+
+/// Text of whatever program: UTF-8, or UTF-16 with its mark, or else what Windows had before.
+fn decoded(octets: &[u8]) -> String {
+    let (encoding, mark) = encoding_rs::Encoding::for_bom(octets).unwrap_or((encoding_rs::UTF_8, 0));
+    let octets = &octets[mark..];
+    match encoding.decode_without_bom_handling_and_without_replacement(octets) {
+        Some(text) => text.into_owned(),
+        None => encoding_rs::WINDOWS_1252.decode_without_bom_handling(octets).0.into_owned(),
+    }
+}
+
+/// The contacts in a text: cards, or else the lines of a table.
+fn contacts(text: &str, most: usize, now: Timestamp) -> Read {
+    let mut read = Read::default();
+    let mut take = |draft: Answer<Draft>| match draft {
+        _ if read.drafts.len() + read.unfit >= MOST_IMPORTED => read.left += 1,
+        Ok(draft) => read.drafts.push(draft),
+        Err(_) => read.unfit += 1,
+    };
+    let mut has_cards = false;
+    for card in cards(text) {
+        has_cards = true;
+        take(taken_over(card, most, now));
+    }
+    if !has_cards {
+        csv::contacts(text).into_iter().for_each(|contact| take(of_table(contact, now)));
+    }
+    read
+}
+
+/// The cards in a file.
+fn cards(text: &str) -> impl Iterator<Item = &str> {
+    // The octets stand where they stood.
+    let (upper, mut at) = (text.to_ascii_uppercase(), 0);
+    std::iter::from_fn(move || {
+        let start = at + upper[at..].find("BEGIN:VCARD")?;
+        at = start + upper[start..].find("END:VCARD")? + "END:VCARD".len();
+        text.get(start..at)
+    })
+}
+
+/// A card as it is stored: as it came, with a UID if it has none; what cannot be stored so, by what is shown of it.
+fn taken_over(card: &str, most: usize, now: Timestamp) -> Answer<Draft> {
+    // The same file twice is the same contacts.
+    let id = etag(card.as_bytes());
+    let (name, content) = (format!("{id}.vcf"), format!("{card}\r\n"));
+    let with_uid = content.replacen('\n', &format!("\nUID:{id}\r\n"), 1);
+    let fitting = [content, with_uid].into_iter().filter(|content| content.len() <= most);
+    for content in fitting {
+        if let Ok(read) = Card::read(content.as_bytes()) {
+            return Ok(read.draft(&name, content.as_bytes()));
+        }
+    }
+    let shown = Particulars::of(card).checked().map_err(unfit)?;
+    draft(&name, &shown.card(&id, now))
+}
+
+fn of_table(contact: Particulars, now: Timestamp) -> Answer<Draft> {
+    let contact = contact.checked().map_err(unfit)?;
+    let id = etag(format!("{contact:?}").as_bytes());
+    draft(&format!("{id}.vcf"), &contact.card(&id, now))
+}
+
+/// In which form contacts are given out.
+#[derive(Deserialize)]
+pub(super) struct Form {
+    form: Written,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Written {
+    /// Each card as it is stored, with all that programs have written into it.
+    Vcf,
+    /// A table of what the webmail shows.
+    Csv,
+}
+
+/// All contacts as a file.
+pub(super) async fn export(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Asked(asked): Asked<Form>,
+) -> Answer<Response> {
+    let _turn = room.searches.acquire().await;
+    let (mut cards, mut table) = (String::new(), Vec::new());
+    for book in books(&room, &reader).await? {
+        let mut after = String::new();
+        loop {
+            let page = room.needs.contacts.page(&book, &after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after.clone_from(&last.info.name);
+            for object in &page {
+                let card = String::from_utf8_lossy(&object.content);
+                match asked.form {
+                    Written::Vcf => cards.push_str(&(card.trim_end().to_owned() + "\r\n")),
+                    Written::Csv => table.push(Particulars::of(&card)),
+                }
+            }
+        }
+    }
+    let (kind, name, content) = match asked.form {
+        Written::Vcf => ("text/vcard; charset=utf-8", "attachment; filename=\"contacts.vcf\"", cards),
+        Written::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"contacts.csv\"", csv::table(&table)),
+    };
+    let headers =
+        [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, content).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contacts_of_files_are_taken_over() {
+        const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_000_000);
+        let file = "junk\r\nBEGIN:VCARD\r\nVERSION:3.0\r\nUID:own\r\nFN:Ann\r\nEMAIL:ann@x.test\r\nEND:VCARD\r\n\
+                    begin:vcard\nVERSION:4.0\nFN:Bob\nBDAY:19700101\nend:vcard\n\
+                    BEGIN:VCARD\r\nVERSION:2.1\r\nFN:Old\r\nTEL;HOME:1\r\nEND:VCARD\r\nBEGIN:VCARD\r\nFN:cut";
+        let drafts: Vec<Draft> = cards(file).map(|card| taken_over(card, 10_000, NOW).unwrap()).collect();
+        let texts: Vec<String> = drafts.iter().map(|one| String::from_utf8_lossy(&one.content).into_owned()).collect();
+        assert_eq!(drafts.len(), 3, "{texts:?}");
+        assert_eq!(drafts[0].uid, "own");
+        assert!(texts[1].contains("BDAY:19700101") && texts[1].contains("UID:"), "{texts:?}");
+        assert!(
+            texts[2].contains("VERSION:3.0") && texts[2].contains("FN:Old") && texts[2].contains("TEL:1"),
+            "{texts:?}"
+        );
+        assert!(taken_over("BEGIN:VCARD\r\nEND:VCARD", 10_000, NOW).is_err());
+    }
+}

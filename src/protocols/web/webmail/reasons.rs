@@ -1,0 +1,207 @@
+//! What is refused, each with a word that stays the same, so that the page can say it in its reader's language: under
+//! `refused_` and that word in its texts.
+
+use axum::http::StatusCode;
+
+/// Why something is refused.
+#[derive(Debug)]
+pub(super) struct Reason {
+    /// The word for it.
+    pub(super) word: &'static str,
+    pub(super) status: StatusCode,
+    /// In English, with the names of values in braces.
+    pub(super) sentence: &'static str,
+}
+
+macro_rules! reasons {
+    ($($name:ident $word:literal $status:ident $sentence:literal)*) => {
+        $(pub(super) const $name: Reason = Reason { word: $word, status: StatusCode::$status, sentence: $sentence };)*
+        #[cfg(test)]
+        pub(super) const ALL: &[Reason] = &[$($name),*];
+    };
+}
+
+reasons! {
+    PASSING "passing" SERVICE_UNAVAILABLE
+        "The server has a passing problem. Try again in a moment."
+    ELSEWHERE "elsewhere" SERVICE_UNAVAILABLE
+        "Your mailboxes are with another server of this house at the moment. Try again soon."
+    MAILBOX_FULL "mailbox-full" INSUFFICIENT_STORAGE
+        "Your mailbox is full. Delete something, and empty the trash."
+    NO_FOLDER "no-folder" NOT_FOUND
+        "The folder “{name}” does not exist."
+    FOLDER_EXISTS "folder-exists" CONFLICT
+        "The folder “{name}” exists already."
+    TOO_MANY_FOLDERS "too-many-folders" TOO_MANY_REQUESTS
+        "You have {most} folders, which is the most."
+    INTO_ITSELF "into-itself" BAD_REQUEST
+        "The folder “{name}” cannot be moved there."
+    FOLDER_NAME "folder-name" BAD_REQUEST
+        "This is no name for a folder: {why}."
+    FOLDER_FULL "folder-full" CONFLICT
+        "There are {count} messages in this folder. Say that they are to be deleted with it."
+    FOLDER_NEEDED "folder-needed" FORBIDDEN
+        "The folder “{name}” has a purpose of its own and can be neither renamed nor deleted."
+    NOT_TO_EMPTY "not-to-empty" FORBIDDEN
+        "Only the trash and the folder for unwanted mail can be emptied."
+    NO_SUCH_FOLDER_HERE "no-such-folder-here" NOT_FOUND
+        "This server has no folder for that."
+    THERE_ALREADY "there-already" BAD_REQUEST
+        "The messages are in this folder already."
+    MESSAGE_GONE "message-gone" NOT_FOUND
+        "This message is not in this folder any more."
+    MESSAGE_TOO_LARGE "message-too-large" PAYLOAD_TOO_LARGE
+        "This message is too large to be opened here. Its source can be fetched as a file."
+    NO_PART "no-part" NOT_FOUND
+        "The message has no such part."
+    NO_ATTACHMENTS "no-attachments" NOT_FOUND
+        "The message has no attachments."
+    TOO_MANY_MESSAGES "too-many-messages" BAD_REQUEST
+        "At most {most} messages at once."
+    SEARCH "search" BAD_REQUEST
+        "This cannot be searched: {why}."
+    TOO_MANY_PAGES "too-many-pages" TOO_MANY_REQUESTS
+        "Too many pages are open; close one."
+    TOO_MANY_ATTACHMENTS "too-many-attachments" BAD_REQUEST
+        "A message can have {most} attachments at most."
+    UPLOAD_GONE "upload-gone" NOT_FOUND
+        "An attachment is not here any more; add it again."
+    ATTACHMENT_GONE "attachment-gone" NOT_FOUND
+        "An attachment is not in its message any more."
+    LETTER_TOO_LARGE "letter-too-large" PAYLOAD_TOO_LARGE
+        "The message is too large with its attachments; {most} are the most."
+    FILE_TOO_LARGE "file-too-large" PAYLOAD_TOO_LARGE
+        "The file is too large; {most} are the most."
+    NO_ROOM_FOR_UPLOADS "no-room-for-uploads" SERVICE_UNAVAILABLE
+        "There is no room for more attachments just now. Save the draft, or try again in a minute."
+    NO_PICTURE "no-picture" NOT_FOUND
+        "There is no such picture."
+    PICTURE_NAME "picture-name" BAD_REQUEST
+        "The name of a picture has letters, digits, `.`, `-` and one `@`, 100 at most."
+    PICTURE_KIND "picture-kind" BAD_REQUEST
+        "Only PNG, JPEG, GIF, WebP and AVIF can be pictures in a text; attach the others."
+    TOO_MANY_PEOPLE "too-many-people" BAD_REQUEST
+        "The message goes to more than {most} people; send it in parts."
+    NOBODY "nobody" BAD_REQUEST
+        "Say to whom the message goes."
+    NO_ADDRESS "no-address" BAD_REQUEST
+        "“{address}” is no address: {why}."
+    NOT_YOURS "not-yours" FORBIDDEN
+        "{address} is not one of your addresses."
+    TOO_MANY_PARTS "too-many-parts" PAYLOAD_TOO_LARGE
+        "The formatted text has too many parts; send some of it as a file."
+    HTML_TOO_LARGE "html-too-large" PAYLOAD_TOO_LARGE
+        "The formatted text is too large; {most} are the most."
+    BEING_SENT "being-sent" SERVICE_UNAVAILABLE
+        "This letter is being sent by another server of this house. Try again soon: it will not be sent twice."
+    PERHAPS_SENT "perhaps-sent" CONFLICT
+        "Whether this letter was sent is not known: the server that was sending it has stopped in the middle. Ask whom it is for, or wait for an answer. Close it, and it stays a draft, which you can open and send."
+    NOT_TAKEN "not-taken" BAD_REQUEST
+        "The message was not taken: {why}."
+    SILENT "silent" GATEWAY_TIMEOUT
+        "The server that has your mailboxes does not answer. Look whether it was done before you try again. Trying to send again does not send twice."
+    SILENT_READING "silent-reading" GATEWAY_TIMEOUT
+        "The server that has your mailboxes does not answer. Try again soon."
+    BROKEN "broken" SERVICE_UNAVAILABLE
+        "The connection to the server that has your mailboxes broke. Look whether it was done before you try again. Trying to send again does not send twice."
+    BROKEN_READING "broken-reading" SERVICE_UNAVAILABLE
+        "The connection to the server that has your mailboxes broke. Try again soon."
+    REQUEST_TOO_LARGE "request-too-large" PAYLOAD_TOO_LARGE
+        "The request is too large; {most} octets are the most."
+    SIGNED_OUT "signed-out" UNAUTHORIZED
+        "You are not signed in, or your login has ended."
+    NEEDS_TWO_FACTOR "needs-two-factor" FORBIDDEN
+        "This account needs two-factor login; turn it on first."
+    NOT_ENCRYPTED "not-encrypted" FORBIDDEN
+        "This connection is not encrypted, so no password is taken over it. Use https."
+    ACCOUNT_GONE "account-gone" NOT_FOUND
+        "The account is gone."
+    WRONG_PASSWORD "wrong-password" UNAUTHORIZED
+        "The address or the password is not right."
+    WRONG_CODE "wrong-code" UNAUTHORIZED
+        "This is not right, or the code was used already."
+    NOT_PROVEN "not-proven" FORBIDDEN
+        "The password or the code is not right, or the code was used already."
+    OLD_PASSWORD "old-password" FORBIDDEN
+        "The present password is not right."
+    SHORT_PASSWORD "short-password" BAD_REQUEST
+        "A new password needs at least {least} characters."
+    TOO_MANY_TRIES "too-many-tries" TOO_MANY_REQUESTS
+        "There were too many attempts. Try again later."
+    LOGIN_ENDED "login-ended" NOT_FOUND
+        "This login has ended already."
+    TWO_FACTOR_OFF "two-factor-off" NOT_FOUND
+        "Two-factor login is off."
+    NO_PURPOSE "no-purpose" BAD_REQUEST
+        "Say what the app password is for."
+    SHORT_LIFE "short-life" BAD_REQUEST
+        "An app password lasts a day at least."
+    LONG_LIFE "long-life" BAD_REQUEST
+        "{most} days are the most."
+    NO_SCRIPT "no-script" NOT_FOUND
+        "There is no script “{name}”."
+    SCRIPT_EXISTS "script-exists" CONFLICT
+        "There is a script “{name}” already."
+    SCRIPT_CHANGED "script-changed" CONFLICT
+        "The script “{name}” has been changed elsewhere in the meantime."
+    SCRIPT_ACTIVE "script-active" FORBIDDEN
+        "“{name}” is the active script; activate another one first, or none."
+    TOO_MANY_SCRIPTS "too-many-scripts" TOO_MANY_REQUESTS
+        "{most} scripts are the most one may keep."
+    SCRIPT_TOO_LARGE "script-too-large" PAYLOAD_TOO_LARGE
+        "A script may have at most {most}."
+    SCRIPTS_TOO_LARGE "scripts-too-large" INSUFFICIENT_STORAGE
+        "All scripts together may have at most {most}."
+    SCRIPT_MORE "script-more" CONFLICT
+        "The script “{name}” says more than rules can; replace it only if it is kept."
+    SCRIPT_MISTAKE "script-mistake" BAD_REQUEST
+        "Line {line}, column {column}: {text}."
+    NO_RECEIPT_WANTED "no-receipt-wanted" CONFLICT
+        "No receipt is wanted of this message, or it was decided about already."
+    MESSAGE_CHANGED "message-changed" CONFLICT
+        "Another program has changed this message in this moment. Open it again."
+    NOT_ONE_CLICK "not-one-click" CONFLICT
+        "This list cannot be left by one request: nothing proves that the request is its sender’s."
+    LIST_SILENT "list-silent" BAD_GATEWAY
+        "The list has not taken it: {why}."
+    PREFERENCES_TOO_LARGE "preferences-too-large" PAYLOAD_TOO_LARGE
+        "These preferences are too large; shorten a signature."
+    IS_CONTACT "is-contact" CONFLICT
+        "{address} is in your contacts; remove it there."
+    CONTACT_TOO_LARGE "contact-too-large" PAYLOAD_TOO_LARGE
+        "This contact is too large; shorten its note."
+    NO_CONTACTS_IN_IT "no-contacts-in-it" BAD_REQUEST
+        "This file has no contacts."
+    NO_ADDRESS_BOOK "no-address-book" NOT_FOUND
+        "There is no address book."
+    CONTACT_GONE "contact-gone" NOT_FOUND
+        "This contact is not there any more."
+    CONTACT_UNFIT "contact-unfit" BAD_REQUEST
+        "This contact cannot be stored: {why}."
+    CONTACT_CHANGED "contact-changed" CONFLICT
+        "Another program has changed this contact. Open it again."
+    ADDRESS_BOOK_FULL "address-book-full" INSUFFICIENT_STORAGE
+        "Your address book is full. Remove a contact first."
+    EVENT_FOREIGN "event-foreign" CONFLICT
+        "Your calendar has this event from another organiser; this message cannot change it."
+    EVENT_NEWER "event-newer" CONFLICT
+        "Your calendar has a later version of this event."
+    NO_ORGANISER "no-organiser" BAD_REQUEST
+        "It does not say who has invited; nobody can be answered."
+    NO_CALENDAR "no-calendar" NOT_FOUND
+        "There is no calendar that holds events."
+    EVENT_TOO_LARGE "event-too-large" PAYLOAD_TOO_LARGE
+        "This event is too large for a calendar."
+    EVENT_UNFIT "event-unfit" BAD_REQUEST
+        "This invitation cannot be read: {why}."
+    NO_ANSWER_TO_NOTE "no-answer-to-note" CONFLICT
+        "Your calendar has no event of yours to which this is the answer of somebody invited."
+    CALENDAR_CHANGED "calendar-changed" CONFLICT
+        "Another program has changed your calendar in this moment. Open the message again."
+    CALENDAR_FULL "calendar-full" INSUFFICIENT_STORAGE
+        "Your calendar is full. Remove an event first."
+    NO_COPY_KEPT "no-copy-kept" OK
+        "The message was sent, but there is no copy in your folder: {why}"
+    CALENDAR_AS_IT_WAS "calendar-as-it-was" OK
+        "The answer was sent, but your calendar is as it was: {why}"
+}

@@ -1,0 +1,216 @@
+//! Answers to one's own invitations (iTIP REPLY, RFC 5546 §3.2.3), noted in the event.
+
+use chrono::{NaiveDate, NaiveDateTime};
+use serde::Serialize;
+
+use super::Unfit;
+use super::invitation::{Component, Participant, Participation, Whole, attending, is_attendee, named, pieces};
+use super::particulars::{folded, lines};
+use crate::foundations::clock::Timestamp;
+
+/// Whether an event has an answer to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recorded {
+    /// It says what the answer says.
+    Yes,
+    /// It says something else of whoever answers.
+    No,
+    /// Nobody has invited them, or they answer otherwise than by coming or not.
+    Never,
+}
+
+/// How the event that the organiser has stands to an answer.
+pub(super) fn recorded(answer: &Whole<'_>, stored: &Whole<'_>) -> Recorded {
+    let mut all = Recorded::Yes;
+    for event in answer.events() {
+        let Some((who, participation)) = answering(event) else { return Recorded::Never };
+        let Some(there) = meant(event, stored).or_else(|| master(stored)) else { return Recorded::Never };
+        let known = there.people("ATTENDEE").into_iter().find(|one| one.address.eq_ignore_ascii_case(&who.address));
+        match known {
+            None => return Recorded::Never,
+            Some(known) if Participation::of(&known.status) != Some(participation) => all = Recorded::No,
+            Some(_) => {}
+        }
+    }
+    all
+}
+
+/// The event with the answer in it. An answer about one time of an event that recurs makes that time an exception.
+pub(super) fn noted(answer: &Whole<'_>, stored: &Whole<'_>, now: Timestamp) -> Result<String, Unfit> {
+    let mut written: Vec<(Option<String>, Vec<String>)> = Vec::new();
+    for component in &stored.components {
+        let lines = component.lines.iter().map(|line| line.whole.clone()).collect();
+        written.push((component.exception().or_else(|| (component.kind != "VEVENT").then(|| "-".to_owned())), lines));
+    }
+    for event in answer.events() {
+        let (who, participation) = answering(event).ok_or(Unfit::Rule("nobody answers in it"))?;
+        let of = event.exception();
+        if !written.iter().any(|(id, _)| *id == of) {
+            let of = of.clone().ok_or(Unfit::Rule("it is about no event that is there"))?;
+            let master = master(stored).ok_or(Unfit::Rule("it is about no event that is there"))?;
+            written.push((Some(of), single(event, master, now)?));
+        }
+        let lines = written.iter_mut().find(|(id, _)| *id == of).map(|(_, lines)| lines);
+        let lines = lines.ok_or(Unfit::Rule("it is about no event that is there"))?;
+        let at = attendee_at(lines, &who.address).ok_or(Unfit::Rule("who answers is not invited"))?;
+        lines[at] = attending(Some(&lines[at]), &who, participation);
+    }
+    let mut out = stored.head();
+    written.iter().flat_map(|(_, lines)| lines).for_each(|line| out.push_str(&folded(line)));
+    Ok(out + "END:VCALENDAR\r\n")
+}
+
+/// The line of a component that invites somebody; those within it, of alarms, invite nobody.
+fn attendee_at(component: &[String], address: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    component.iter().position(|line| {
+        let Some(line) = lines(line).into_iter().next() else { return false };
+        match line.property().as_str() {
+            "BEGIN" => depth += 1,
+            "END" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 1 && is_attendee(&line, address)
+    })
+}
+
+/// Who answers, and how.
+fn answering(event: &Component<'_>) -> Option<(Participant, Participation)> {
+    let who = event.people("ATTENDEE").into_iter().next()?;
+    let participation = Participation::of(&who.status)?;
+    Some((who, participation))
+}
+
+/// The component that an answer is about.
+fn meant<'a, 'b>(event: &Component<'_>, stored: &'b Whole<'a>) -> Option<&'b Component<'a>> {
+    let of = event.exception();
+    stored.events().find(|one| one.exception() == of)
+}
+
+fn master<'a, 'b>(stored: &'b Whole<'a>) -> Option<&'b Component<'a>> {
+    stored.events().find(|one| !one.is_exception())
+}
+
+/// One time of an event that recurs, as it would be without an exception (RFC 5545 §3.8.4.4).
+fn single(event: &Component<'_>, master: &Component<'_>, now: Timestamp) -> Result<Vec<String>, Unfit> {
+    let unclear = Unfit::Rule("the time it is about cannot be told");
+    let id = event.line("RECURRENCE-ID").ok_or(Unfit::Rule("the time it is about cannot be told"))?.whole.clone();
+    let (start, value) = pieces(&id);
+    let kept = start.iter().skip(1).filter(|piece| !named(piece, "RANGE"));
+    let at: String = kept.map(|piece| format!(";{piece}")).collect::<String>() + ":" + value;
+    let length = match (master.value("DTSTART"), master.value("DTEND")) {
+        (Some(start), Some(end)) => Some(length(start, end).ok_or(unclear)?),
+        _ => None,
+    };
+    const OWN: [&str; 9] =
+        ["RRULE", "RDATE", "EXDATE", "EXRULE", "DTSTART", "DTEND", "RECURRENCE-ID", "DTSTAMP", "LAST-MODIFIED"];
+    let (mut written, mut depth) = (Vec::new(), 0_usize);
+    for line in &master.lines {
+        let property = line.property();
+        depth = if property == "BEGIN" { depth + 1 } else { depth.saturating_sub(usize::from(property == "END")) };
+        if depth == 1 && OWN.contains(&property.as_str()) {
+            continue;
+        }
+        written.push(line.whole.clone());
+        if written.len() == 1 {
+            written.push(format!("RECURRENCE-ID{at}"));
+            written.push(format!("DTSTART{at}"));
+            written.extend(length.map(|seconds| format!("DURATION:PT{seconds}S")));
+            written.push(format!("DTSTAMP:{}", now.utc().format("%Y%m%dT%H%M%SZ")));
+        }
+    }
+    Ok(written)
+}
+
+/// The seconds between two times that are written in the same way.
+fn length(start: &str, end: &str) -> Option<i64> {
+    let read = |text: &str| -> Option<NaiveDateTime> {
+        let text = text.trim_end_matches(['Z', 'z']);
+        match text.len() {
+            8 => NaiveDate::parse_from_str(text, "%Y%m%d").ok()?.and_hms_opt(0, 0, 0),
+            _ => NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%S").ok(),
+        }
+    };
+    let seconds = (read(end)? - read(start)?).num_seconds();
+    (seconds >= 0 && start.len() == end.len()).then_some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::invitation::Invitation;
+    use super::super::{CalendarObject, Standing};
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_000_000);
+
+    fn event(lines: &str) -> String {
+        format!(
+            "BEGIN:VCALENDAR\r\nPRODID:-//x//y//EN\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:u@x\r\nDTSTAMP:20261120T101500Z\r\n\
+             DTSTART:20261204T190000Z\r\nDTEND:20261204T210000Z\r\nSEQUENCE:1\r\nORGANIZER:mailto:ann@example.test\r\n\
+             ATTENDEE;CN=Bob;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:bob@example.test\r\n\
+             ATTENDEE;PARTSTAT=ACCEPTED:mailto:zoe@friends.test\r\n{lines}END:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
+    }
+
+    fn reply(lines: &str) -> Invitation {
+        let reply = format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nMETHOD:REPLY\r\nBEGIN:VEVENT\r\nUID:u@x\r\nDTSTAMP:20261121T101500Z\r\nSEQUENCE:1\r\n\
+             DTSTART:20261204T190000Z\r\nORGANIZER:mailto:ann@example.test\r\n{lines}END:VEVENT\r\nEND:VCALENDAR\r\n"
+        );
+        Invitation::read(&reply).unwrap()
+    }
+
+    fn standing(reply: &Invitation, stored: &str) -> Standing {
+        reply.standing(stored, &["ann@example.test".to_owned()])
+    }
+
+    #[test]
+    fn an_answer_changes_the_line_of_whoever_gives_it() {
+        let stored = event("");
+        let reply = reply("ATTENDEE;PARTSTAT=ACCEPTED:MAILTO:Bob@example.test\r\n");
+        assert_eq!(standing(&reply, &stored).reply, Some(Recorded::No));
+        let noted = reply.noted_in(&stored, NOW).unwrap();
+        assert!(noted.contains("ATTENDEE;PARTSTAT=ACCEPTED;CN=Bob:mailto:bob@example.test\r\n"), "{noted}");
+        assert_eq!(noted.lines().count(), stored.lines().count());
+        assert_eq!(standing(&reply, &noted).reply, Some(Recorded::Yes));
+        assert!(CalendarObject::read(noted.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn who_is_not_invited_changes_nothing() {
+        let stored = event("");
+        for lines in [
+            "ATTENDEE;PARTSTAT=ACCEPTED:mailto:eve@evil.test\r\n",
+            "ATTENDEE;PARTSTAT=DELEGATED:mailto:bob@example.test\r\n",
+            "",
+        ] {
+            assert_eq!(standing(&reply(lines), &stored).reply, Some(Recorded::Never), "{lines}");
+            assert!(reply(lines).noted_in(&stored, NOW).is_err(), "{lines}");
+        }
+        let foreign = stored.replace("ORGANIZER:mailto:ann", "ORGANIZER:mailto:carl");
+        assert_eq!(standing(&reply("ATTENDEE;PARTSTAT=ACCEPTED:mailto:bob@example.test\r\n"), &foreign).reply, None);
+    }
+
+    #[test]
+    fn an_answer_about_one_time_is_an_exception() {
+        let stored = event(
+            "RRULE:FREQ=WEEKLY;COUNT=5\r\nBEGIN:VALARM\r\nACTION:DISPLAY\r\nDESCRIPTION:x\r\nTRIGGER:-PT5M\r\nEND:VALARM\r\n",
+        );
+        let once = reply("RECURRENCE-ID:20261211T190000Z\r\nATTENDEE;PARTSTAT=DECLINED:mailto:bob@example.test\r\n");
+        let noted = once.noted_in(&stored, NOW).unwrap();
+        let (before, after) = noted.split_once("RECURRENCE-ID:20261211T190000Z\r\n").unwrap();
+        assert!(before.contains("RRULE") && before.contains("PARTSTAT=NEEDS-ACTION"), "{noted}");
+        assert!(after.contains("DTSTART:20261211T190000Z\r\nDURATION:PT7200S\r\n"), "{noted}");
+        assert!(
+            after.contains("PARTSTAT=DECLINED;CN=Bob") && !after.contains("RRULE") && after.contains("BEGIN:VALARM"),
+            "{noted}"
+        );
+        assert!(CalendarObject::read(noted.as_bytes()).is_ok(), "{noted}");
+        // The next one finds the exception.
+        let again = reply("RECURRENCE-ID:20261211T190000Z\r\nATTENDEE;PARTSTAT=TENTATIVE:mailto:bob@example.test\r\n");
+        let noted = again.noted_in(&noted, NOW).unwrap();
+        assert_eq!(noted.matches("BEGIN:VEVENT").count(), 2);
+        assert!(noted.contains("PARTSTAT=TENTATIVE;CN=Bob"), "{noted}");
+    }
+}
