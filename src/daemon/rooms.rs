@@ -7,7 +7,7 @@ use super::{Listening, Parts, others};
 use crate::config::{Config, Protocol};
 use crate::foundations::budget::Budget;
 use crate::foundations::net::{Bind, Connection, Listener};
-use crate::protocols::web::{dashboard, dav, site, webmail};
+use crate::protocols::web::{Bodies, dashboard, dav, site, webmail};
 use crate::protocols::{cluster, imap, managesieve, metrics, pop3, smtp};
 use crate::services::autoconfig::{Offer, Protection, Server, ServerKind};
 use crate::services::dav::{Calendars, Contacts};
@@ -169,6 +169,7 @@ fn webmail_room(
     let mailboxes = parts.mailboxes.clone()?;
     let personal = Personal::new(parts.database.clone());
     let contacts = Contacts::new(personal.clone(), Collections::new(parts.database.clone()));
+    let bodies = Bodies::new(&parts.lives.http.get());
     Some(Arc::new(webmail::Room::new(webmail::Needs {
         http: parts.lives.http.clone(),
         settings: parts.lives.webmail.clone(),
@@ -182,7 +183,8 @@ fn webmail_room(
         personal,
         autoconfig: parts.lives.autoconfig.clone(),
         offer: offer(&parts.config, listening, true),
-        beside: Some(dav_pages(parts, &contacts)),
+        beside: Some(dav_pages(parts, &contacts, bodies.clone())),
+        bodies,
         contacts,
         calendars: Calendars::new(Collections::new(parts.database.clone())),
         dav: parts.lives.dav.clone(),
@@ -200,13 +202,14 @@ fn webmail_room(
 }
 
 /// Calendars and contacts, which the webmail's listeners serve too.
-fn dav_pages(parts: &Parts, contacts: &Contacts) -> webmail::Beside {
+fn dav_pages(parts: &Parts, contacts: &Contacts, bodies: Bodies) -> webmail::Beside {
     let room = Arc::new(dav::Room::new(dav::Needs {
         settings: parts.lives.dav.clone(),
         login: parts.login.clone(),
         directory: parts.directory.clone(),
         collections: Collections::new(parts.database.clone()),
         contacts: contacts.clone(),
+        bodies,
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),
     }));

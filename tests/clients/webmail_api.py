@@ -206,6 +206,7 @@ def what_must_not_be_sent_is_not(server):
     assert "nobody@example.test" in send(write(["bob@example.test", "nobody@example.test"], "Refused"), 404, key)
     assert server.bob.get("messages", folder="INBOX", query="Refused")["total"] == 0, "nobody gets what is refused for one"
     assert ann.json("send", {"key": key, "letter": write(["bob@example.test"], "Mended")})["sent"], "a refusal is no answer for ever"
+    assert "Another letter" in send(write(["bob@example.test"], "Another"), 409, key)
     ann.json("send", {"key": "short", "letter": write(["bob@example.test"])}, wanted=400)
 
 

@@ -27,6 +27,14 @@ crate::settings! {
         /// Time for which nothing may move of what a client sends after the header of a request, or of what it is to take. Then the
         /// connection is closed.
         pub stall: Span = Span::seconds(60),
+        /// Octets a second that a request's body must bring while it is waited for, beyond the first `stall`; `0` for none. A
+        /// slower one is refused.
+        pub least_rate: ByteSize = ByteSize::kib(1),
+        /// Memory for bodies that are still arriving, and for letters that are being put together, of all accounts. Beyond it a
+        /// request waits a little and is then refused with 503.
+        pub bodies: ByteSize = ByteSize::mib(256),
+        /// The same for one account.
+        pub bodies_per_user: ByteSize = ByteSize::mib(96),
         /// Longest life of a connection. Then it is closed after the request in flight, which may take as long again.
         pub lifetime: Span = Span::hours(1),
     }
@@ -42,8 +50,9 @@ pub async fn serve_http(
     settings: &HttpSettings,
 ) -> Result<(), hyper::Error> {
     let Some(connection) = connection.secured().await else { return Ok(()) };
-    let stall = settings.stall.duration();
-    let arriving = move |request: Request| async move { request.map(|body| Body::new(Arriving::new(body, stall))) };
+    let (stall, rate) = (settings.stall.duration(), settings.least_rate.get());
+    let arriving =
+        move |request: Request| async move { request.map(|body| Body::new(Arriving::new(body, stall, rate))) };
     let service = TowerToHyperService::new(router.layer(from_fn(named)).layer(map_request(arriving)));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -129,6 +138,26 @@ mod tests {
         soon(client.read_to_string(&mut answer)).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
         soon(done).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_drips_is_left() {
+        let tasks = Tasks::new();
+        for (pause, wanted) in [(200, "4"), (1, "2")] {
+            let settings =
+                HttpSettings { least_rate: ByteSize::kib(1), stall: Span::seconds(1), ..HttpSettings::default() };
+            let (mut client, _done) = served(settings, &tasks);
+            client.write_all(b"POST /take HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\n\r\n").await.unwrap();
+            for _ in 0..30 {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                if client.write_all(&[b'x'; 100]).await.is_err() {
+                    break;
+                }
+            }
+            let mut answer = [0; 10];
+            soon(client.read_exact(&mut answer)).await.unwrap();
+            assert_eq!(std::str::from_utf8(&answer).unwrap(), format!("HTTP/1.1 {wanted}"));
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! What is served over HTTP: pages for people, and policies for other servers.
 
+mod bodies;
 mod caller;
 mod form;
 mod logins;
@@ -10,3 +11,5 @@ pub mod dashboard;
 pub mod dav;
 pub mod site;
 pub mod webmail;
+
+pub use bodies::Bodies;

@@ -4,6 +4,10 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{Envelope, Message, Recipient, TlsFacts};
@@ -18,14 +22,74 @@ pub struct Group<'a> {
     /// The recipients.
     pub recipients: &'a [Recipient],
     /// The message.
-    pub message: &'a Message,
+    pub message: &'a Carried,
     /// Called when the message has been transmitted for the recipients with these places in `recipients`, just before
     /// the end of it is: from then on it may have arrived.
     pub before_end: &'a BeforeEnd<'a>,
 }
 
+/// A message, and whatever is held for as long as it is in memory. When the end of it is sent to the last of its recipients, it is
+/// not needed any more: a host that takes long to answer then costs no memory.
+pub struct Carried(Mutex<Option<(Message, Box<dyn Send>)>>);
+
+impl Carried {
+    /// A message, and what is dropped with it.
+    pub fn new(message: Message, held: impl Send + 'static) -> Self {
+        Self(Mutex::new(Some((message, Box::new(held)))))
+    }
+
+    /// The message, unless all of it has been sent.
+    pub fn message(&self) -> Option<Message> {
+        self.0.lock().as_ref().map(|(message, _)| message.clone())
+    }
+
+    pub(super) fn let_go(&self) {
+        *self.0.lock() = None;
+    }
+}
+
 /// See [`Group::before_end`].
 pub type BeforeEnd<'a> = dyn Fn(Vec<usize>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> + Send + Sync + 'a;
+
+/// How an attempt is hurried.
+pub struct Haste<'a> {
+    /// When it is cancelled, the attempt is given up for now, unless the message may have arrived.
+    pub give_up: &'a CancellationToken,
+    /// Where the attempt is.
+    pub stage: &'a Stage,
+}
+
+/// Where an attempt is, for whoever may want it to give up.
+#[derive(Debug, Default)]
+pub struct Stage(AtomicU8);
+
+impl Stage {
+    const OPENING: u8 = 0;
+    const SENDING: u8 = 1;
+    const ENDING: u8 = 2;
+
+    /// A host is being looked for and talked to.
+    pub fn is_opening(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::OPENING
+    }
+
+    /// The end of the message is sent and its reply waited for: it may have arrived.
+    pub fn is_ending(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::ENDING
+    }
+
+    pub(super) fn open(&self) {
+        self.0.store(Self::OPENING, Ordering::Relaxed);
+    }
+
+    pub(super) fn send(&self) {
+        self.0.store(Self::SENDING, Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.0.store(Self::ENDING, Ordering::Relaxed);
+    }
+}
 
 /// What came of an attempt for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::attempt::{Attempt, Contact, Outcome, Verified};
 use super::demand::{RequireTls, demand};
@@ -12,7 +11,8 @@ use super::mta_sts::Policy;
 use super::observed::{Far, Observer};
 use super::opening::{Finding, Session, Target, Unopened, open};
 use super::route::way;
-use super::{Group, Outbound, OutboundSettings, Scope, Trouble};
+use super::transaction::Others;
+use super::{Group, Haste, Outbound, OutboundSettings, Scope, Stage, Trouble};
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::storage::spool::Destination;
 
@@ -24,15 +24,16 @@ pub struct Courier {
 }
 
 /// Results as they come in.
-struct Slate {
+struct Slate<'a> {
+    stage: &'a Stage,
     attempts: Vec<Option<Attempt>>,
     /// The best reason known for those without a result.
     trouble: Option<(Trouble, Option<Arc<Contact>>)>,
 }
 
-impl Slate {
-    fn new(recipients: usize) -> Self {
-        Self { attempts: vec![None; recipients], trouble: None }
+impl<'a> Slate<'a> {
+    fn new(recipients: usize, stage: &'a Stage) -> Self {
+        Self { stage, attempts: vec![None; recipients], trouble: None }
     }
 
     fn open(&self) -> Vec<usize> {
@@ -81,34 +82,46 @@ impl Courier {
     ///
     /// A host that cannot be talked to is followed by the next one, within the limits of the settings. A host's no to
     /// the message or a recipient is final for this attempt.
-    /// When the time for the whole attempt is over, the connection is closed, and those without a result are put off.
-    pub async fn attempt(&mut self, group: Group<'_>) -> Vec<Attempt> {
+    /// When the time for the whole attempt is over, or it is to make room for others, the connection is closed, and those
+    /// without a result are put off.
+    pub async fn attempt(&mut self, group: Group<'_>, haste: Haste<'_>) -> Vec<Attempt> {
         let settings = self.outbound.0.settings.get();
-        let mut slate = Slate::new(group.recipients.len());
-        let ending = AtomicBool::new(false);
+        let Haste { give_up, stage } = haste;
+        let mut slate = Slate::new(group.recipients.len(), stage);
         let before_end = |places: Vec<usize>| -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-            ending.store(true, Ordering::Relaxed);
+            stage.end();
             (group.before_end)(places)
         };
         let Group { id, envelope, recipients, message, .. } = group;
         let watched = Group { id, envelope, recipients, message, before_end: &before_end };
         let limit = settings.timeouts.attempt.duration();
         let mut attempt = Box::pin(self.try_all(&watched, &settings, &mut slate));
-        let mut came = tokio::time::timeout(limit, &mut attempt).await;
-        if came.is_err() && ending.load(Ordering::Relaxed) {
+        // RFC 3463 §3.5: 4.4.7, the time is over; 4.4.5, congestion.
+        let mut cut_short = tokio::select! {
+            biased;
+            () = &mut attempt => None,
+            () = tokio::time::sleep(limit) => {
+                Some((7, format!("The attempt took longer than {limit:?} (`outbound.timeouts.attempt`)")))
+            }
+            () = give_up.cancelled() => {
+                Some((5, "The attempt took long while others were waiting (`queue.slow_connections`)".to_owned()))
+            }
+        };
+        if cut_short.is_some() && stage.is_ending() {
             // RFC 5321 §4.5.3.2.6: who does not wait for the reply to the end of a message sends it twice.
-            came = tokio::time::timeout(settings.timeouts.end.duration(), &mut attempt).await;
+            let end = settings.timeouts.end.duration();
+            if tokio::time::timeout(end, &mut attempt).await.is_ok() {
+                cut_short = None;
+            }
         }
         drop(attempt);
-        if came.is_err() {
-            // RFC 3463 §3.5: 4.4.7, the time is over.
-            let text = format!("The attempt took longer than {limit:?} (`outbound.timeouts.attempt`)");
-            slate.note(Trouble::ours(EnhancedStatus::new(4, 4, 7), text, Scope::Destination), None);
+        if let Some((detail, why)) = cut_short {
+            slate.note(Trouble::ours(EnhancedStatus::new(4, 4, detail), why, Scope::Destination), None);
         }
         slate.finish()
     }
 
-    async fn try_all(&mut self, group: &Group<'_>, settings: &OutboundSettings, slate: &mut Slate) {
+    async fn try_all(&mut self, group: &Group<'_>, settings: &OutboundSettings, slate: &mut Slate<'_>) {
         if let Some(session) = self.reuse(group, settings).await {
             self.serve(session, group, settings, slate).await;
         }
@@ -144,7 +157,12 @@ impl Courier {
     }
 
     /// Goes through the hosts until every recipient has its result.
-    async fn seek(&mut self, group: &Group<'_>, settings: &OutboundSettings, slate: &mut Slate) -> Result<(), Trouble> {
+    async fn seek(
+        &mut self,
+        group: &Group<'_>,
+        settings: &OutboundSettings,
+        slate: &mut Slate<'_>,
+    ) -> Result<(), Trouble> {
         let outbound = self.outbound.clone();
         let parts = &outbound.0;
         let way = way(settings, &self.destination);
@@ -229,7 +247,13 @@ impl Courier {
     }
 
     /// Sends the message over a session, in as many transactions as it takes.
-    async fn serve(&mut self, mut session: Session, group: &Group<'_>, settings: &OutboundSettings, slate: &mut Slate) {
+    async fn serve(
+        &mut self,
+        mut session: Session,
+        group: &Group<'_>,
+        settings: &OutboundSettings,
+        slate: &mut Slate<'_>,
+    ) {
         let contact = Arc::clone(&session.contact);
         if let Some(trouble) = missing_for_require_tls(group, &session) {
             slate.note(trouble, Some(contact));
@@ -241,6 +265,7 @@ impl Courier {
             if places.is_empty() {
                 break;
             }
+            let others = if places.len() > most { Others::Wait } else { Others::None };
             places.truncate(most);
             if session.transactions > 0
                 && let Err(trouble) = session.reset(&settings.timeouts).await
@@ -248,7 +273,9 @@ impl Courier {
                 slate.note(trouble, Some(contact));
                 return;
             }
-            let settled = session.transact(group, &places, &settings.timeouts).await;
+            slate.stage.send();
+            let settled = session.transact(group, &places, others, &settings.timeouts).await;
+            slate.stage.open();
             let progress = !settled.outcomes.is_empty();
             for (place, outcome) in settled.outcomes {
                 slate.settle(place, outcome, &contact);

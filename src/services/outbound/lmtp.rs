@@ -12,6 +12,7 @@ use super::attempt::{Attempt, Contact, Outcome, Verified};
 use super::connector::Dial;
 use super::dialogue::Dialogue;
 use super::opening::{Mode, Session, hello};
+use super::transaction::Others;
 use super::{Group, Io, OutboundSettings, Scope, Timeouts, Trouble};
 use crate::foundations::address::Domain;
 use crate::foundations::settings::Live;
@@ -77,7 +78,7 @@ impl OverLmtp {
                     break;
                 }
             };
-            let settled = session.transact(&group, &open, times).await;
+            let settled = session.transact(&group, &open, Others::Wait, times).await;
             let contact = Arc::clone(&session.contact);
             // RFC 5321 §4.5.3.1.10: those whom the server takes in another transaction only are left.
             failures += u32::from(settled.over.is_some() || settled.outcomes.is_empty());
@@ -166,6 +167,7 @@ mod tests {
     use crate::foundations::ids::QueueId;
     use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
     use crate::foundations::tasks::Tasks;
+    use crate::services::outbound::Carried;
 
     /// A server that takes two messages in a session, each for two recipients, and refuses what goes beyond; the commands of
     /// each session.
@@ -226,7 +228,7 @@ mod tests {
             require_tls: false,
             dsn: DsnWish::default(),
         };
-        let message = Message::new("Subject: x\r\n\r\nx\r\n");
+        let message = Carried::new(Message::new("Subject: x\r\n\r\nx\r\n"), ());
         let mut outcomes = Vec::new();
         for recipients in messages {
             let address = |n: usize| Recipient::plain(format!("user{n}@a.test").parse().unwrap());

@@ -3,7 +3,7 @@
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::attempt::{Group, Outcome as Came, Trouble};
+use super::attempt::{Carried, Group, Outcome as Came, Trouble};
 use super::lmtp::OverLmtp;
 use crate::foundations::address::{Address, LocalPart};
 use crate::foundations::failure::{Kind, Refusal};
@@ -48,11 +48,12 @@ impl LocalDelivery for OverLmtp {
 
 impl OverLmtp {
     async fn hand_over(&self, mail: &Mail, fields: &str, recipients: Vec<Recipient>) -> Vec<Result<Outcome, Refusal>> {
+        let message = Carried::new(mail.message.with_prefix(fields.as_bytes()), ());
         let group = Group {
             id: QueueId::generate(mail.origin.at),
             envelope: &mail.envelope,
             recipients: &recipients,
-            message: &mail.message.with_prefix(fields.as_bytes()),
+            message: &message,
             before_end: &|_| Box::pin(std::future::ready(())),
         };
         let attempts = self.attempt(group).await.into_iter();

@@ -33,7 +33,9 @@ mod settings;
 mod tls;
 mod transaction;
 
-pub use attempt::{Attempt, BeforeEnd, By, Contact, Group, NextDsn, Outcome, Scope, Trouble, Verified};
+pub use attempt::{
+    Attempt, BeforeEnd, By, Carried, Contact, Group, Haste, NextDsn, Outcome, Scope, Stage, Trouble, Verified,
+};
 pub use connector::{Connecting, Connector, Dial, Io, TcpConnector};
 pub use courier::Courier;
 pub use lmtp::{LmtpTarget, OverLmtp};

@@ -9,10 +9,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::net::UnixStream;
 
-use super::attempt::{Contact, Group, Outcome, Verified};
+use super::attempt::{Carried, Contact, Group, Outcome, Verified};
 use super::dialogue::Dialogue;
 use super::local::refusal;
 use super::opening::{Mode, Session, hello};
+use super::transaction::Others;
 use super::{OutboundSettings, Scope, Timeouts, Trouble};
 use crate::foundations::address::Domain;
 use crate::foundations::failure::Refusal;
@@ -81,10 +82,10 @@ impl Submitting for OverSubmission {
                     id: QueueId::generate(mail.origin.at),
                     envelope: &mail.envelope,
                     recipients: &mail.envelope.recipients,
-                    message: &mail.message,
+                    message: &Carried::new(mail.message.clone(), ()),
                     before_end: &|_| Box::pin(std::future::ready(())),
                 };
-                let settled = session.transact(&group, &places, times).await;
+                let settled = session.transact(&group, &places, Others::None, times).await;
                 for (_, outcome) in settled.outcomes {
                     if let Outcome::Deferred(trouble) | Outcome::Failed(trouble) = outcome {
                         return Err(refusal(&trouble));

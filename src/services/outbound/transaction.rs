@@ -10,7 +10,7 @@ use super::needs::{Manner, Needs, Transfer};
 use super::opening::{Mode, Session};
 use super::{Group, Timeouts};
 use crate::foundations::address::ForwardPath;
-use crate::foundations::mail::Recipient;
+use crate::foundations::mail::{Message, Recipient};
 use crate::foundations::wire::smtp::{Class, Command, DotStuffer, EnhancedStatus, RcptParameters, Reply};
 
 /// Octets of the message written at a time, each block within its own limit.
@@ -29,6 +29,22 @@ pub(super) struct Settled {
     pub(super) over: Option<Trouble>,
 }
 
+/// Whether recipients of the group are left for another transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    None,
+    Wait,
+}
+
+/// What one transaction is about.
+struct Job<'a, 'g> {
+    group: &'a Group<'g>,
+    places: &'a [usize],
+    others: Others,
+    manner: &'a Manner,
+    times: &'a Timeouts,
+}
+
 impl Session {
     /// Clears the session for another message. Fails when the host has closed it meanwhile.
     pub(super) async fn reset(&mut self, times: &Timeouts) -> Result<(), Trouble> {
@@ -43,10 +59,23 @@ impl Session {
     }
 
     /// Sends the group's message to the recipients at these places.
-    pub(super) async fn transact(&mut self, group: &Group<'_>, places: &[usize], times: &Timeouts) -> Settled {
+    pub(super) async fn transact(
+        &mut self,
+        group: &Group<'_>,
+        places: &[usize],
+        others: Others,
+        times: &Timeouts,
+    ) -> Settled {
         let mut settled = Settled::default();
         let chosen: Vec<Recipient> = places.iter().map(|place| group.recipients[*place].clone()).collect();
-        let needs = Needs::of(group.envelope, &chosen, group.message);
+        let Some(message) = group.message.message() else {
+            // Only a message that has been sent to everybody is let go.
+            let text = "The message is not in memory any more";
+            let gone = Trouble::ours(EnhancedStatus::new(4, 3, 0), text, Scope::Message);
+            settled.outcomes.extend(places.iter().map(|place| (*place, gone.clone().outcome())));
+            return settled;
+        };
+        let needs = Needs::of(group.envelope, &chosen, &message);
         let manner = match needs.manner(group.envelope, &self.extensions) {
             Ok(manner) => manner,
             Err(trouble) => {
@@ -55,20 +84,15 @@ impl Session {
             }
         };
         self.transactions += 1;
-        if let Err(trouble) = self.run(group, places, &manner, times, &mut settled).await {
+        let job = Job { group, places, others, manner: &manner, times };
+        if let Err(trouble) = self.run(&job, message, &mut settled).await {
             settled.over = Some(trouble);
         }
         settled
     }
 
-    async fn run(
-        &mut self,
-        group: &Group<'_>,
-        places: &[usize],
-        manner: &Manner,
-        times: &Timeouts,
-        settled: &mut Settled,
-    ) -> Result<(), Trouble> {
+    async fn run(&mut self, job: &Job<'_, '_>, message: Message, settled: &mut Settled) -> Result<(), Trouble> {
+        let &Job { group, places, others, manner, times } = job;
         let accepted = self.envelope(group, places, manner, times, settled).await?;
         if accepted.is_empty() {
             return Ok(());
@@ -85,9 +109,15 @@ impl Session {
                 return Ok(());
             }
         }
-        let sent = self.content(group, &accepted, manner, times).await;
+        let keep = if settled.postponed.is_empty() { others } else { Others::Wait };
+        let sent = self.content(job, message, &accepted).await;
         match sent.map_err(|broken| broken.trouble("the transmission of the message"))? {
-            None => self.end(&accepted, times, settled).await,
+            None => {
+                if keep == Others::None {
+                    group.message.let_go();
+                }
+                self.end(&accepted, times, settled).await
+            }
             Some(early) => {
                 let trouble = no(&early);
                 if trouble.scope != Scope::Destination {
@@ -172,19 +202,19 @@ impl Session {
     /// The message and its end. A reply that comes before the end is sent is returned instead of sending it.
     async fn content(
         &mut self,
-        group: &Group<'_>,
+        job: &Job<'_, '_>,
+        message: Message,
         accepted: &[usize],
-        manner: &Manner,
-        times: &Timeouts,
     ) -> Result<Option<Reply>, Broken> {
+        let &Job { group, manner, times, .. } = job;
         let limit = times.block.duration();
         let mut out = BytesMut::with_capacity(BLOCK + BLOCK / 16);
         let mut stuffer = DotStuffer::new();
-        let mut left = group.message.len();
+        let mut left = message.len();
         if manner.transfer == Transfer::Bdat {
             Command::Bdat { size: left as u64, last: true }.encode(&mut out);
         }
-        for block in group.message.pieces().iter().flat_map(|piece| piece.chunks(BLOCK)) {
+        for block in message.pieces().iter().flat_map(|piece| piece.chunks(BLOCK)) {
             left -= block.len();
             match manner.transfer {
                 Transfer::Data => stuffer.write(block, &mut out),

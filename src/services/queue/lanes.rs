@@ -2,13 +2,17 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::QueueSettings;
 use super::schedule::rest;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
+use crate::services::outbound::Stage;
 use crate::storage::spool::{Claimed, Destination};
 
 /// All lanes. A plain value: no waiting, no clock.
@@ -18,6 +22,12 @@ pub(super) struct Lanes {
     /// Destinations with work, in the order of their turns.
     turns: VecDeque<Destination>,
     workers: u32,
+    /// Attempts that take long, the oldest first. Their workers have none of the usual places.
+    slow: VecDeque<Slow>,
+    /// Usual places that belong to lanes which have not lately been quick.
+    doubtful: u32,
+    /// Counts slow attempts.
+    numbers: u64,
     /// Keys of the recipients in backlogs and in hand. A count, because one that is given back may be claimed again before
     /// its group is finished.
     recipients: HashMap<i64, u32>,
@@ -40,6 +50,10 @@ struct Lane {
     workers: u32,
     /// Workers among them that keep a connection and wait for the next group.
     lingering: u32,
+    /// Workers among them whose attempt takes long.
+    slow: u32,
+    /// Its last attempt went well and did not take long.
+    quick: bool,
     limit: u32,
     successes: u32,
     failures: u32,
@@ -56,6 +70,41 @@ struct Lane {
 pub(super) struct Rest {
     pub(super) until: Timestamp,
     pub(super) why: String,
+}
+
+/// What a destination has lately been like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Quick,
+    Doubtful,
+}
+
+/// An attempt that takes long.
+#[derive(Debug)]
+struct Slow {
+    number: u64,
+    destination: Destination,
+    recipients: usize,
+    /// Until then the message may be on its way at a rate that is not wanton.
+    patience: Instant,
+    attempt: Arc<LongAttempt>,
+}
+
+/// What the lanes and the worker know of an attempt that takes long.
+#[derive(Debug, Default)]
+pub(super) struct LongAttempt {
+    /// It is given up when this is cancelled, unless the message may have arrived.
+    pub(super) give_up: CancellationToken,
+    pub(super) stage: Stage,
+}
+
+/// Whether an attempt that takes long has left its usual place to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aside {
+    /// It has, under this number.
+    Stepped(u64),
+    /// There are too many already. The oldest has been asked to go, and it may be tried again soon.
+    NoRoom,
 }
 
 /// What a worker does next.
@@ -81,6 +130,8 @@ pub(super) enum EntryState {
 
 /// Recipients in a lane beyond which no more are claimed for it.
 const ENOUGH: usize = 200;
+/// How long a destination rests that takes long to answer, when its recipients are in the way of others.
+const STALL: Duration = Duration::from_secs(60);
 /// Most lanes remembered without work; then those that have least to say are forgotten.
 const MOST_IDLE: usize = 10_000;
 
@@ -104,7 +155,8 @@ impl Lanes {
     /// for them: the less room there is, the sooner a destination has enough.
     pub(super) fn room(&mut self, settings: &QueueSettings) -> (usize, Vec<Destination>) {
         let most = usize::try_from(settings.recipients_in_memory.max(1)).unwrap_or(usize::MAX);
-        let room = most.saturating_sub(self.recipients.len());
+        let slow: usize = self.slow.iter().map(|slow| slow.recipients).sum();
+        let room = (most + slow).saturating_sub(self.recipients.len());
         self.full = room == 0;
         let enough = (room / 4).clamp(1, ENOUGH);
         let mut except = Vec::new();
@@ -115,6 +167,11 @@ impl Lanes {
             }
         }
         (room, except)
+    }
+
+    /// Whether a destination took mail lately without taking long.
+    pub(super) fn is_quick(&self, destination: &Destination) -> bool {
+        self.lanes.get(destination).is_some_and(|lane| lane.quick)
     }
 
     /// Whether the scheduler should claim more, asked once.
@@ -155,8 +212,12 @@ impl Lanes {
         }
         *self.entries.entry(group.entry.id).or_default() += 1;
         let first = first_limit(&group.destination, settings);
-        let lane =
-            self.lanes.entry(group.destination.clone()).or_insert_with(|| Lane { limit: first, ..Lane::default() });
+        let quick = group.destination == Destination::Local;
+        let lane = self.lanes.entry(group.destination.clone()).or_insert_with(|| Lane {
+            limit: first,
+            quick,
+            ..Lane::default()
+        });
         if !lane.has_turn {
             lane.has_turn = true;
             self.turns.push_back(group.destination.clone());
@@ -181,11 +242,13 @@ impl Lanes {
     }
 
     /// The next group that deserves a worker of its own, from the lane whose turn it is. `None` when every lane is at its
-    /// limit or the sum of all is.
+    /// limit or the sum of all is. Some places are kept for lanes that have lately been quick.
     pub(super) fn start_worker(&mut self, settings: &QueueSettings) -> Option<Claimed> {
-        if self.workers >= settings.connections.max(1) {
+        let most = settings.connections.max(1);
+        if self.places() >= most {
             return None;
         }
+        let only_quick = self.doubtful >= most.saturating_sub(settings.connections_for_quick).max(1);
         let lanes = &mut self.lanes;
         self.turns.retain(|destination| {
             lanes.get_mut(destination).is_some_and(|lane| {
@@ -195,7 +258,7 @@ impl Lanes {
         });
         let ready = |lane: &Lane| {
             let idle = usize::try_from(lane.lingering).unwrap_or(usize::MAX);
-            lane.workers < lane.limit && lane.backlog.len() > idle
+            lane.workers < lane.limit && lane.backlog.len() > idle && (lane.quick || !only_quick)
         };
         let place = |wanted: fn(&Lane) -> bool| {
             self.turns.iter().position(|one| self.lanes.get(one).is_some_and(|lane| ready(lane) && wanted(lane)))
@@ -207,6 +270,7 @@ impl Lanes {
         let group = lane.pop();
         lane.workers += 1;
         self.workers += 1;
+        self.doubtful += u32::from(!lane.quick);
         lane.has_turn = !lane.backlog.is_empty();
         if lane.has_turn {
             self.turns.push_back(destination);
@@ -216,7 +280,8 @@ impl Lanes {
 
     /// What a worker of this lane does after a group.
     pub(super) fn next(&mut self, destination: &Destination, now: Timestamp, settings: &QueueSettings) -> Next {
-        let crowded = self.workers >= settings.connections.max(1);
+        let most = settings.connections.max(1);
+        let (crowded, over) = (self.places() >= most, self.places() > most);
         // Another lane that has work and no worker at all goes before more work for this one.
         let starving = crowded
             && self.turns.iter().any(|other| {
@@ -225,7 +290,8 @@ impl Lanes {
             });
         let Some(lane) = self.lanes.get_mut(destination) else { return Next::End };
         let rests = lane.rest.as_ref().is_some_and(|rest| rest.until > now);
-        if starving || rests || lane.workers > lane.limit {
+        // Whoever comes back from a long attempt may find its place taken.
+        if starving || rests || over || lane.workers > lane.limit {
             return Next::End;
         }
         match lane.pop() {
@@ -255,13 +321,105 @@ impl Lanes {
         self.workers = self.workers.saturating_sub(1);
         if let Some(lane) = self.lanes.get_mut(destination) {
             lane.workers = lane.workers.saturating_sub(1);
+            self.doubtful = self.doubtful.saturating_sub(u32::from(!lane.quick));
         }
         if self.lanes.len() > MOST_IDLE {
-            self.lanes.retain(|_, lane| {
+            let is_busy = |lane: &Lane| {
                 let rests = lane.rest.as_ref().is_some_and(|rest| rest.until > now);
                 lane.workers > 0 || !lane.backlog.is_empty() || rests
-            });
+            };
+            // Whoever has many destinations must not make the good ones forgotten.
+            self.lanes.retain(|_, lane| lane.quick || is_busy(lane));
+            if self.lanes.len() > MOST_IDLE {
+                self.lanes.retain(|_, lane| is_busy(lane));
+            }
         }
+    }
+
+    /// Usual places that are taken.
+    fn places(&self) -> u32 {
+        self.workers.saturating_sub(self.slow_workers())
+    }
+
+    fn slow_workers(&self) -> u32 {
+        u32::try_from(self.slow.len()).unwrap_or(u32::MAX)
+    }
+
+    /// An attempt takes long: its worker leaves its usual place to others, if there is room for that.
+    pub(super) fn step_aside(
+        &mut self,
+        group: &Claimed,
+        attempt: &Arc<LongAttempt>,
+        now: Instant,
+        settings: &QueueSettings,
+    ) -> Aside {
+        self.regard(&group.destination, Pace::Doubtful);
+        if self.slow_workers() >= settings.slow_connections {
+            self.give_up_oldest(now);
+            return Aside::NoRoom;
+        }
+        let Some(lane) = self.lanes.get_mut(&group.destination) else { return Aside::NoRoom };
+        lane.slow += 1;
+        self.doubtful = self.doubtful.saturating_sub(1);
+        self.numbers += 1;
+        let number = self.numbers;
+        let (destination, recipients) = (group.destination.clone(), group.recipients.len());
+        let patience = now + Duration::from_secs(group.entry.size / settings.slow_rate.get().max(1));
+        self.slow.push_back(Slow { number, destination, recipients, patience, attempt: Arc::clone(attempt) });
+        Aside::Stepped(number)
+    }
+
+    /// A long attempt has ended; its worker counts as any other.
+    pub(super) fn step_back(&mut self, number: u64) {
+        let Some(place) = self.slow.iter().position(|slow| slow.number == number) else { return };
+        let Some(slow) = self.slow.remove(place) else { return };
+        if let Some(lane) = self.lanes.get_mut(&slow.destination) {
+            lane.slow = lane.slow.saturating_sub(1);
+            self.doubtful += u32::from(!lane.quick);
+        }
+    }
+
+    /// Asks the attempt that has taken longest to give up, of those whose message cannot have arrived yet and is not on its
+    /// way at a fair rate.
+    pub(super) fn give_up_oldest(&self, now: Instant) {
+        let may_go = |slow: &&Slow| {
+            let LongAttempt { give_up, stage } = &*slow.attempt;
+            !give_up.is_cancelled() && !stage.is_ending() && (stage.is_opening() || slow.patience <= now)
+        };
+        if let Some(oldest) = self.slow.iter().find(may_go) {
+            oldest.attempt.give_up.cancel();
+        }
+    }
+
+    /// When there is no room for other recipients: takes out those that wait for destinations where everybody who works for
+    /// them waits too. These rest for a while.
+    pub(super) fn make_room(&mut self, now: Timestamp) -> Vec<Claimed> {
+        let mut returned = Vec::new();
+        for lane in self.lanes.values_mut() {
+            if lane.slow == 0 || lane.slow < lane.workers || lane.backlog.is_empty() {
+                continue;
+            }
+            let why = "The destination takes long to answer, and others have mail waiting";
+            lane.rest.get_or_insert_with(|| Rest { until: now, why: why.to_owned() });
+            if let Some(rest) = &mut lane.rest {
+                rest.until = rest.until.max(now + STALL);
+            }
+            lane.waiting = 0;
+            returned.extend(lane.backlog.drain(..));
+        }
+        returned
+    }
+
+    /// Notes what a destination has lately been like.
+    fn regard(&mut self, destination: &Destination, pace: Pace) {
+        let Some(lane) = self.lanes.get_mut(destination) else { return };
+        let quick = pace == Pace::Quick;
+        if lane.quick == quick || *destination == Destination::Local {
+            return;
+        }
+        lane.quick = quick;
+        let places = lane.workers.saturating_sub(lane.slow);
+        self.doubtful = if quick { self.doubtful.saturating_sub(places) } else { self.doubtful + places };
     }
 
     /// A group has been settled.
@@ -292,12 +450,16 @@ impl Lanes {
     /// A host of the destination has talked to us.
     pub(super) fn reached(&mut self, destination: &Destination, settings: &QueueSettings) {
         let Some(lane) = self.lanes.get_mut(destination) else { return };
+        let is_slow = lane.slow > 0;
         lane.failures = 0;
         lane.rest = None;
         lane.successes += 1;
         if lane.successes >= lane.limit && lane.limit < most(destination, settings) {
             lane.limit += 1;
             lane.successes = 0;
+        }
+        if !is_slow {
+            self.regard(destination, Pace::Quick);
         }
     }
 
@@ -314,6 +476,7 @@ impl Lanes {
         now: Timestamp,
         settings: &QueueSettings,
     ) -> Vec<Claimed> {
+        self.regard(destination, Pace::Doubtful);
         let Some(lane) = self.lanes.get_mut(destination) else { return Vec::new() };
         lane.failures = lane.failures.saturating_add(1);
         lane.successes = 0;

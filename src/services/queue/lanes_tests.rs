@@ -57,6 +57,7 @@ fn settings() -> QueueSettings {
         connections_per_destination: 3,
         first_connections: 2,
         recipients_in_memory: 40,
+        connections_for_quick: 0,
         ..QueueSettings::default()
     }
 }
@@ -124,6 +125,78 @@ fn lanes_whose_rest_is_over_are_forgotten() {
     assert_eq!(lanes.lanes.len(), MOST_IDLE + 1, "all of them rest");
     lanes.end_worker(&destination(0), NOW + Duration::from_secs(3_600));
     assert_eq!(lanes.lanes.len(), 0);
+}
+
+fn step_aside(lanes: &mut Lanes, group: &Claimed, settings: &QueueSettings) -> (Aside, Arc<LongAttempt>) {
+    let attempt = Arc::new(LongAttempt::default());
+    (lanes.step_aside(group, &attempt, Instant::now(), settings), attempt)
+}
+
+#[test]
+fn who_takes_long_steps_aside() {
+    let settings = QueueSettings { connections_for_quick: 1, slow_connections: 2, ..settings() };
+    let mut lanes = Lanes::default();
+    for n in 0..6 {
+        lanes.add(group(&format!("mx:stall{n}.test"), 1), &settings);
+    }
+    let start = |lanes: &mut Lanes| std::iter::from_fn(|| lanes.start_worker(&settings)).collect::<Vec<_>>();
+    let first = start(&mut lanes);
+    assert_eq!(first.len(), 3, "one place is kept");
+    // Mailboxes may have it, and so may a destination that has been quick.
+    lanes.add(group("local:", 1), &settings);
+    assert_eq!(start(&mut lanes).len(), 1);
+    let (aside, long) = step_aside(&mut lanes, &first[0], &settings);
+    let Aside::Stepped(number) = aside else { panic!("there is room") };
+    assert_eq!(start(&mut lanes).len(), 1, "its place is free");
+    assert!(matches!(step_aside(&mut lanes, &first[1], &settings).0, Aside::Stepped(_)));
+    // There is no room aside: the oldest is to go, but not before it has gone does another take its place.
+    assert_eq!(step_aside(&mut lanes, &first[2], &settings).0, Aside::NoRoom);
+    assert!(long.give_up.is_cancelled());
+    lanes.step_back(number);
+    lanes.end_worker(&first[0].destination, NOW);
+    assert!(matches!(step_aside(&mut lanes, &first[2], &settings).0, Aside::Stepped(_)));
+    assert_eq!((lanes.workers(), lanes.places()), (5 - 1 + 0, 2));
+}
+
+#[test]
+fn only_what_was_quick_counts_as_quick() {
+    let settings = settings();
+    let mut lanes = Lanes::default();
+    let one: Destination = "mx:one.test".parse().unwrap();
+    lanes.add(group("mx:one.test", 1), &settings);
+    let taken = lanes.start_worker(&settings).unwrap();
+    let (aside, _) = step_aside(&mut lanes, &taken, &settings);
+    lanes.reached(&one, &settings);
+    assert!(!lanes.is_quick(&one), "it took long");
+    let Aside::Stepped(number) = aside else { panic!("there is room") };
+    lanes.step_back(number);
+    lanes.reached(&one, &settings);
+    assert_eq!((lanes.is_quick(&one), lanes.doubtful), (true, 0));
+    lanes.unreached(&one, "no answer", NOW, &settings);
+    assert_eq!((lanes.is_quick(&one), lanes.doubtful), (false, 1));
+    lanes.end_worker(&one, NOW);
+    assert_eq!((lanes.doubtful, lanes.places()), (0, 0));
+}
+
+#[test]
+fn backlogs_of_those_who_take_long_make_room() {
+    let settings = settings();
+    let mut lanes = Lanes::default();
+    let (stall, other) = ("mx:stall.test".parse().unwrap(), "mx:other.test".parse().unwrap());
+    let first = group("mx:stall.test", 10);
+    lanes.add(first.clone(), &settings);
+    lanes.start_worker(&settings).unwrap();
+    lanes.add(group("mx:stall.test", 10), &settings);
+    lanes.add(group("mx:other.test", 20), &settings);
+    assert_eq!(lanes.room(&settings).0, 0);
+    assert!(lanes.make_room(NOW).is_empty(), "nobody takes long yet");
+    assert!(matches!(step_aside(&mut lanes, &first, &settings).0, Aside::Stepped(_)));
+    assert_eq!(lanes.room(&settings).0, 10, "those of a slow attempt stand apart");
+    lanes.add(group("mx:other.test", 10), &settings);
+    assert_eq!(lanes.room(&settings).0, 0);
+    assert_eq!(lanes.make_room(NOW).iter().map(|group| group.recipients.len()).sum::<usize>(), 10);
+    assert_eq!(lanes.resting(&stall, NOW).unwrap().until, NOW + STALL);
+    assert!(lanes.resting(&other, NOW).is_none());
 }
 
 #[test]

@@ -52,9 +52,23 @@ pub(super) struct Room {
     pub(super) lanes: Mutex<Lanes>,
     /// Something has changed that the scheduler should look at.
     pub(super) stir: Notify,
-    /// Octets of messages that may be in memory, in units of [`MEMORY_UNIT`].
-    pub(super) memory: Semaphore,
-    pub(super) memory_units: u32,
+    /// Octets of messages that may be in memory.
+    pub(super) memory: Memory,
+    /// Those among them that may be for destinations which have not lately been quick.
+    pub(super) doubtful_memory: Memory,
+}
+
+/// Memory for messages, in units of [`MEMORY_UNIT`].
+pub(super) struct Memory {
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) units: u32,
+}
+
+impl Memory {
+    fn new(octets: u64) -> Self {
+        let units = u32::try_from((octets / MEMORY_UNIT).clamp(1, 1 << 28)).unwrap_or(1 << 28);
+        Self { permits: Arc::new(Semaphore::new(usize::try_from(units).unwrap_or(1))), units }
+    }
 }
 
 /// Octets for which one permit of the memory stands.
@@ -82,10 +96,9 @@ impl std::fmt::Debug for Queue {
 impl Queue {
     /// Puts the parts together. Nothing is sent before [`Queue::start`].
     pub fn new(parts: QueueParts) -> Self {
-        let units = (parts.settings.get().memory.get() / MEMORY_UNIT).clamp(1, 1 << 28);
-        let memory_units = u32::try_from(units).unwrap_or(1 << 28);
-        let memory = Semaphore::new(usize::try_from(memory_units).unwrap_or(1));
-        Self(Arc::new(Room { parts, lanes: Mutex::default(), stir: Notify::new(), memory, memory_units }))
+        let octets = parts.settings.get().memory.get();
+        let (memory, doubtful_memory) = (Memory::new(octets), Memory::new(octets / 4 * 3));
+        Self(Arc::new(Room { parts, lanes: Mutex::default(), stir: Notify::new(), memory, doubtful_memory }))
     }
 
     /// The queue in numbers. Fails when the database does.

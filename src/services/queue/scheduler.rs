@@ -170,8 +170,13 @@ impl Queue {
             self.start_workers();
             let (room, except) = self.0.lanes.lock().room(&settings);
             if room == 0 {
-                // A worker stirs when it has settled something.
-                return Ok(None);
+                let in_the_way = self.0.lanes.lock().make_room(self.0.parts.clock.now());
+                if in_the_way.is_empty() {
+                    // A worker stirs when it has settled something.
+                    return Ok(None);
+                }
+                self.return_to_rest(in_the_way).await;
+                continue;
             }
             let limit = u32::try_from(room.min(SLICE)).unwrap_or(1);
             let claim = Claim { owner: self.owner(), only: None, except: &except, limit };
@@ -218,6 +223,20 @@ impl Queue {
         for chunk in here.chunks(most) {
             let (entry, destination) = (std::sync::Arc::clone(&entry), destination.clone());
             lanes.add(Claimed { entry, destination, recipients: chunk.to_vec() }, &settings);
+        }
+    }
+
+    /// Gives back groups that were waiting for destinations that rest.
+    pub(super) async fn return_to_rest(&self, groups: Vec<Claimed>) {
+        for group in groups {
+            let rest = self.0.lanes.lock().resting(&group.destination, self.0.parts.clock.now()).cloned();
+            // Without a rest it may be tried at once.
+            let (until, why) = rest.map_or((self.0.parts.clock.now(), String::new()), |rest| (rest.until, rest.why));
+            // Held until it is written down, so that housekeeping goes on renewing its lease.
+            if self.put_off(&group, until, &why).await == worker::Owed::Report {
+                self.0.lanes.lock().owe_report(group.entry.id);
+            }
+            self.let_go(&group, worker::Written::Yes).await;
         }
     }
 

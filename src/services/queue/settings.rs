@@ -20,6 +20,17 @@ crate::settings! {
         pub warn_after: Span = Span::hours(4),
         /// Most connections to other hosts and to the mailboxes together. Beyond it groups wait in their lanes.
         pub connections: u32 = 100,
+        /// How long an attempt may keep one of these before it counts among `slow_connections` instead, so that hosts that take
+        /// long keep nobody waiting.
+        pub slow_after: Span = Span::seconds(10),
+        /// Most connections beside those whose attempts take longer than `slow_after`. Beyond it the one that has taken longest
+        /// is given up for now, unless its message may have arrived: only then are hosts granted less than `outbound.timeouts`.
+        pub slow_connections: u32 = 200,
+        /// Octets a second at which a host that takes a message is not given up for that.
+        pub slow_rate: ByteSize = ByteSize::kib(64),
+        /// Connections among `connections` that are kept for mailboxes and for destinations that took mail lately, and within
+        /// `slow_after`.
+        pub connections_for_quick: u32 = 25,
         /// Most connections to one destination.
         pub connections_per_destination: u32 = 20,
         /// Connections to a destination about which nothing is known yet.
@@ -34,9 +45,10 @@ crate::settings! {
         pub longest_rest: Span = Span::hours(1),
         /// Most recipients in one transaction; further ones get another.
         pub recipients_per_transaction: u32 = 100,
-        /// Most recipients in memory. Further ones stay in the database until there is room.
+        /// Most recipients in memory, those of slow attempts apart. Further ones stay in the database until there is room.
         pub recipients_in_memory: u32 = 4000,
-        /// Most octets of messages in memory. Beyond it a worker waits; one larger message is taken alone.
+        /// Most octets of messages in memory; a quarter is kept as `connections_for_quick` are. Beyond it a worker waits; one larger message
+        /// is taken alone.
         pub memory: ByteSize = ByteSize::mib(256),
         /// How long a connection without work is kept for the next message.
         pub idle_connection: Span = Span::seconds(2),

@@ -1,21 +1,22 @@
 //! One worker: groups of one lane, one after the other, over one connection.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Queue;
-use super::lanes::{EntryState, Next};
+use super::lanes::{Aside, EntryState, LongAttempt, Next};
 use super::outcome::{Result as Came, consequence, plain};
-use super::room::MEMORY_UNIT;
+use super::room::{MEMORY_UNIT, Memory};
 use crate::foundations::event::Event;
 use crate::foundations::ids::QueueId;
-use crate::foundations::mail::Message;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
-use crate::services::outbound::{Contact, Courier, Group, Scope, Trouble};
+use crate::services::outbound::{Carried, Contact, Courier, Group, Haste, Scope, Trouble};
 use crate::storage::spool::{self, Action, Claimed, Destination, Fate, Report, Settler};
 
 /// How long a body that cannot be read waits for the next attempt.
@@ -23,6 +24,8 @@ const UNREADABLE: Duration = Duration::from_secs(60);
 /// After which a message is tried whose state the database did not tell. It is written down when the database answers again, so
 /// that nothing is to be waited for.
 const UNCONFIRMED: Duration = Duration::from_secs(1);
+/// How often it is looked for room beside the usual places.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Longest pause between attempts to write down what has happened.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often the database may refuse before it is believed.
@@ -97,6 +100,18 @@ impl Drop for Slot {
     }
 }
 
+/// A worker whose attempt takes long. Dropped, it counts as any other again.
+struct SteppedAside<'a> {
+    queue: &'a Queue,
+    number: u64,
+}
+
+impl Drop for SteppedAside<'_> {
+    fn drop(&mut self) {
+        self.queue.0.lanes.lock().step_back(self.number);
+    }
+}
+
 /// Whether a fate leaves something to tell the sender.
 pub(super) const fn owes_report(fate: &Fate) -> bool {
     matches!(fate, Fate::Reported(_) | Fate::Again { report: Some(_), .. })
@@ -139,16 +154,17 @@ impl Queue {
     async fn work(&self, courier: Option<&mut Courier>, group: &Claimed) {
         let settings = self.0.parts.settings.get();
         let units = u32::try_from(group.entry.size.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
-        let permit = self.0.memory.acquire_many(units.clamp(1, self.0.memory_units)).await;
+        let permit = self.memory(group, units).await;
         // It was claimed some time ago, and an administrator may have held, released or deleted it since.
         let Some(wanted) = self.confirmed(group).await else {
             return self.let_go(group, Written::Yes).await;
         };
         let (fates, events) = match self.0.parts.spool.message(group.entry.id).await {
             Ok(message) => {
+                let message = Carried::new(message, permit);
                 let results = self.attempt(courier, &wanted, &message).await;
                 self.tell_lane(&wanted, &results).await;
-                drop((message, permit));
+                drop(message);
                 self.consequences(&settings, &wanted, results)
             }
             Err(error) => (self.unreadable(&error, &wanted), Vec::new()),
@@ -212,20 +228,23 @@ impl Queue {
     }
 
     /// Forgets a group, and tells the sender what has gathered if it was the last one of its entry.
-    async fn let_go(&self, group: &Claimed, written: Written) {
+    pub(super) async fn let_go(&self, group: &Claimed, written: Written) {
         let state = self.0.lanes.lock().finish(group);
         if state == EntryState::ReportOwed && written == Written::Yes {
             self.notify_sender(group.entry.id).await;
         }
     }
 
-    async fn attempt(&self, courier: Option<&mut Courier>, group: &Claimed, message: &Message) -> Results {
+    async fn attempt(&self, courier: Option<&mut Courier>, group: &Claimed, message: &Carried) -> Results {
         let Some(courier) = courier else {
-            let results = self.deliver_here(&group.entry, &group.recipients, message).await;
+            // Nothing but the end of a transmission lets go of it.
+            let Some(message) = message.message() else { return Vec::new() };
+            let results = self.deliver_here(&group.entry, &group.recipients, &message).await;
             return results.into_iter().map(|result| (result, None)).collect();
         };
         let recipients = plain(&group.recipients);
         let spool = &self.0.parts.spool;
+        let long = Arc::new(LongAttempt::default());
         let before_end = |places: Vec<usize>| -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
             Box::pin(async move {
                 let keys: Vec<i64> = places.iter().map(|place| group.recipients[*place].key).collect();
@@ -235,14 +254,58 @@ impl Queue {
                 }
             })
         };
-        let attempts = courier.attempt(Group {
+        let group_out = Group {
             id: group.entry.id,
             envelope: &group.entry.envelope,
             recipients: &recipients,
             message,
             before_end: &before_end,
-        });
-        attempts.await.into_iter().map(Into::into).collect()
+        };
+        let attempts = std::pin::pin!(courier.attempt(group_out, Haste { give_up: &long.give_up, stage: &long.stage }));
+        self.watched(attempts, group, &long).await.into_iter().map(Into::into).collect()
+    }
+
+    /// Waits for an attempt. When it takes long, it goes on beside the usual places.
+    async fn watched<T>(
+        &self,
+        mut attempt: Pin<&mut impl Future<Output = T>>,
+        group: &Claimed,
+        long: &Arc<LongAttempt>,
+    ) -> T {
+        let settings = self.0.parts.settings.get();
+        let mut patience = settings.slow_after.duration();
+        loop {
+            if let Ok(came) = tokio::time::timeout(patience, &mut attempt).await {
+                return came;
+            }
+            let aside = self.0.lanes.lock().step_aside(group, long, Instant::now(), &settings);
+            if let Aside::Stepped(number) = aside {
+                let _aside = SteppedAside { queue: self, number };
+                self.0.stir.notify_one();
+                return attempt.await;
+            }
+            patience = LOOK_AGAIN;
+        }
+    }
+
+    /// Memory for the message of a group.
+    async fn memory(&self, group: &Claimed, units: u32) -> [Option<OwnedSemaphorePermit>; 2] {
+        let is_quick = self.0.lanes.lock().is_quick(&group.destination);
+        let of_doubtful = if is_quick { None } else { self.part_of(&self.0.doubtful_memory, units).await };
+        [of_doubtful, self.part_of(&self.0.memory, units).await]
+    }
+
+    /// Who has to wait makes those give up who have memory and take long.
+    async fn part_of(&self, memory: &Memory, units: u32) -> Option<OwnedSemaphorePermit> {
+        let mut permit = std::pin::pin!(Arc::clone(&memory.permits).acquire_many_owned(units.clamp(1, memory.units)));
+        let mut patience = self.0.parts.settings.get().slow_after.duration();
+        loop {
+            match tokio::time::timeout(patience, &mut permit).await {
+                Ok(permit) => return permit.ok(),
+                Err(_) => self.0.lanes.lock().give_up_oldest(Instant::now()),
+            }
+            patience = LOOK_AGAIN;
+        }
     }
 
     fn consequences(
@@ -269,20 +332,8 @@ impl Queue {
         let Some(why) = unreached(results) else {
             return self.0.lanes.lock().reached(&group.destination, &settings);
         };
-        let (waiting, rest) = {
-            let mut lanes = self.0.lanes.lock();
-            let waiting = lanes.unreached(&group.destination, why, now, &settings);
-            (waiting, lanes.resting(&group.destination, now).cloned())
-        };
-        let Some(rest) = rest else { return };
-        for other in waiting {
-            // Held until it is written down, so that housekeeping goes on renewing its lease.
-            let owed = self.put_off(&other, rest.until, &rest.why).await;
-            if owed == Owed::Report {
-                self.0.lanes.lock().owe_report(other.entry.id);
-            }
-            self.let_go(&other, Written::Yes).await;
-        }
+        let waiting = self.0.lanes.lock().unreached(&group.destination, why, now, &settings);
+        self.return_to_rest(waiting).await;
     }
 
     /// What is done with a group whose body cannot be read.

@@ -13,6 +13,7 @@ mod policies;
 mod postfix;
 mod relay;
 mod spool;
+mod stalling;
 mod tls;
 mod trace;
 mod world;

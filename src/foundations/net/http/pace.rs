@@ -9,7 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// How long nothing has moved, at most so long.
 #[derive(Debug)]
@@ -34,16 +34,50 @@ impl Patience {
     }
 }
 
-/// The body of a request, which must go on arriving.
+/// The body of a request, which must go on arriving, and not too slowly.
 #[derive(Debug)]
 pub(super) struct Arriving {
     body: Body,
     patience: Patience,
+    rate: Rate,
 }
 
 impl Arriving {
-    pub(super) const fn new(body: Body, stall: Duration) -> Self {
-        Self { body, patience: Patience::new(stall) }
+    pub(super) const fn new(body: Body, stall: Duration, least_rate: u64) -> Self {
+        Self { body, patience: Patience::new(stall), rate: Rate::new(stall, least_rate) }
+    }
+}
+
+/// How much has come in the time in which it was waited for. While nobody asks for more, the client need not send it.
+#[derive(Debug)]
+struct Rate {
+    grace: Duration,
+    /// Octets a second.
+    least: u64,
+    octets: u64,
+    waited: Duration,
+    waiting_since: Option<Instant>,
+}
+
+impl Rate {
+    const fn new(grace: Duration, least: u64) -> Self {
+        Self { grace, least, octets: 0, waited: Duration::ZERO, waiting_since: None }
+    }
+
+    /// Something has come, or not yet.
+    #[expect(clippy::disallowed_methods, reason = "a deadline of a socket")]
+    fn note(&mut self, octets: Option<usize>) {
+        match octets {
+            None => drop(self.waiting_since.get_or_insert_with(Instant::now)),
+            Some(octets) => {
+                self.waited += self.waiting_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+                self.octets += octets as u64;
+            }
+        }
+    }
+
+    fn is_too_low(&self) -> bool {
+        self.octets.checked_div(self.least).is_some_and(|earned| self.waited > self.grace + Duration::from_secs(earned))
     }
 }
 
@@ -54,6 +88,15 @@ impl HttpBody for Arriving {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.body).poll_frame(context);
+        this.rate.note(match &polled {
+            Poll::Pending => None,
+            Poll::Ready(Some(Ok(frame))) => Some(frame.data_ref().map_or(0, Bytes::len)),
+            Poll::Ready(_) => Some(0),
+        });
+        if matches!(&polled, Poll::Ready(Some(Ok(_)))) && this.rate.is_too_low() {
+            let slow = io::Error::new(io::ErrorKind::TimedOut, "the body comes too slowly");
+            return Poll::Ready(Some(Err(axum::Error::new(slow))));
+        }
         this.patience
             .judge(context, polled)
             .map(|judged| judged.unwrap_or_else(|error| Some(Err(axum::Error::new(error)))))

@@ -101,6 +101,10 @@ impl IntoResponse for Problem {
         );
         let kind = [(header::CONTENT_TYPE, "application/xml; charset=utf-8")];
         let mut response = (self.status, kind, body).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            // RFC 9110 §10.2.3.
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
         if self.ask {
             let basic = HeaderValue::from_static("Basic realm=\"Postrider\", charset=\"UTF-8\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);

@@ -15,7 +15,7 @@ use super::xml::DAV;
 use crate::storage::dav::{Collection, CollectionKind, Property};
 
 pub(super) async fn find(asked: &Asked<'_>, body: Body) -> Answer<Response> {
-    let root = body::xml(asked.room, body).await?;
+    let root = body::xml(asked, body).await?;
     let wanted = Wanted::of_find(root.as_ref())?;
     let deep = match asked.header("depth").map(str::trim) {
         Some("0") => false,

@@ -18,7 +18,7 @@ use crate::storage::dav::{CollectionKind, Property, PropertyChange, PropertyName
 pub(super) async fn collection(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     let kind = &free(asked).await?;
     let stranger = asked.header("content-type").is_some_and(|kind| !kind.to_ascii_lowercase().contains("xml"));
-    let root = body::xml(asked.room, body).await.map_err(|problem| match problem.status {
+    let root = body::xml(asked, body).await.map_err(|problem| match problem.status {
         // RFC 4918 §9.3.1: a body of a kind that is not known.
         StatusCode::BAD_REQUEST if stranger => Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is no `mkcol`."),
         _ => problem,
@@ -48,7 +48,7 @@ pub(super) async fn calendar(asked: &Asked<'_>, body: Body) -> Answer<Response> 
     if free(asked).await? != CollectionKind::Calendar {
         return Err(misplaced(CollectionKind::Calendar));
     }
-    let root = body::xml(asked.room, body).await?;
+    let root = body::xml(asked, body).await?;
     if root.as_ref().is_some_and(|root| !root.is(CALDAV, "mkcalendar")) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is no `mkcalendar`."));
     }
@@ -138,7 +138,7 @@ fn check_size(asked: &Asked<'_>, property: &Property) -> Answer<()> {
 
 /// PROPPATCH: all or nothing.
 pub(super) async fn patch(asked: &Asked<'_>, body: Body) -> Answer<Response> {
-    let root = body::wanted(asked.room, body, "propertyupdate").await?;
+    let root = body::wanted(asked, body, "propertyupdate").await?;
     let changes = changes(&root)?;
     let href = asked.place.href(&asked.visitor.account.address);
     let name_of = |change: &PropertyChange| match change {

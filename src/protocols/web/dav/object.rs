@@ -54,11 +54,11 @@ pub(super) async fn put(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     check_media_type(asked, *kind)?;
     let condition = condition(asked)?;
     let settings = asked.room.needs.settings.get();
-    let content = body::octets(body, settings.object.len()).await.map_err(|problem| match problem.status {
+    let content = body::octets(asked, body, settings.object.len()).await.map_err(|problem| match problem.status {
         StatusCode::PAYLOAD_TOO_LARGE => problem.rule(namespace(*kind), "max-resource-size"),
         _ => problem,
     })?;
-    let draft = draft(*kind, object.clone(), content.to_vec(), settings.recurrences as usize).await?;
+    let draft = draft(*kind, object.clone(), content.octets.to_vec(), settings.recurrences as usize).await?;
     check_component(&collection, &draft)?;
     let (needs, account) = (&asked.room.needs, &asked.visitor.account.address);
     let etag = draft.etag.clone();

@@ -25,7 +25,7 @@ const TOGETHER: u32 = 100;
 const AROUND: usize = 2 << 10;
 
 pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
-    let root = body::xml(asked.room, body).await?.ok_or_else(|| Problem::bad("A report has a body."))?;
+    let root = body::xml(asked, body).await?.ok_or_else(|| Problem::bad("A report has a body."))?;
     let report = Report::parse(&root)?;
     let account = &asked.visitor.account.address;
     let turn = &asked.room.turns.take(account).await.map_err(|error| Problem::ours(&error))?;

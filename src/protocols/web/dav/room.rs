@@ -7,6 +7,7 @@ use super::door::Known;
 use super::turns::Turns;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::settings::Live;
+use crate::protocols::web::Bodies;
 use crate::services::dav::Contacts;
 use crate::services::login::Login;
 use crate::storage::dav::{Collections, Limits};
@@ -25,6 +26,8 @@ pub struct Needs {
     pub collections: Collections,
     /// People, in step with the webmail.
     pub contacts: Contacts,
+    /// Memory for bodies of requests.
+    pub bodies: Bodies,
     /// Takes events.
     pub journal: Journal,
     /// The time.

@@ -1,16 +1,21 @@
 //! Answers that are no success, and questions read from a request.
 
-use axum::Json;
+use std::sync::Arc;
+
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Json, RequestExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::Room;
 use super::reasons::{self, Reason};
 use crate::foundations::failure::{Kind, Refusal};
+use crate::protocols::web::bodies::{Arrived, Unread};
 use crate::services::login::KeyError;
+use crate::storage::directory::Account;
 use crate::storage::{database, dav, directory, mailbox, scripts};
 
 /// Why a wish is not fulfilled: a status and a sentence for whoever sits before the page.
@@ -238,11 +243,34 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
 /// A wish in JSON.
 pub(super) struct Wish<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Wish<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<Room>> for Wish<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Answer<Self> {
-        let read = Json::<T>::from_request(request, state).await;
+    async fn from_request(request: Request, room: &Arc<Room>) -> Answer<Self> {
+        let (parts, body) = request.into_parts();
+        let Octets(arrived) = Octets::from_request(Request::from_parts(parts.clone(), body), room).await?;
+        // Kept until it is read.
+        let Arrived { octets, share: _share } = arrived;
+        let read = Json::<T>::from_request(Request::from_parts(parts, octets.into()), room).await;
         read.map(|Json(wish)| Self(wish)).map_err(|error| Problem::new(error.status(), error.body_text()))
+    }
+}
+
+/// The body as it is, and the memory it takes.
+pub(super) struct Octets(pub(super) Arrived);
+
+impl FromRequest<Arc<Room>> for Octets {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, room: &Arc<Room>) -> Answer<Self> {
+        let account = request.extensions().get::<Arc<Account>>().map(|account| account.address.key());
+        // Who has not signed in yet may send little (`LARGEST_LOGIN`).
+        let account = account.unwrap_or_default();
+        let read = room.needs.bodies.read(&account, request.into_limited_body(), usize::MAX).await;
+        read.map(Self).map_err(|unread| match unread {
+            Unread::TooLarge => Problem::of(&reasons::BODY_TOO_LARGE),
+            Unread::NoRoom => Problem::of(&reasons::TOO_MUCH_ARRIVES),
+            Unread::Broken => Problem::of(&reasons::CAME_INCOMPLETE),
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! From what somebody has written on the page to a message (RFC 5322, RFC 2045).
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -14,9 +15,11 @@ use super::read::ids;
 use super::reasons;
 use super::{html, plain};
 use crate::foundations::address::Address;
+use crate::foundations::budget::Share;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::HeaderSection;
 use crate::foundations::mail::compose::{self, Charset};
+use crate::protocols::web::token::digest;
 
 /// What somebody has written.
 #[derive(Debug, Clone, Deserialize)]
@@ -209,6 +212,35 @@ impl Letter {
             Attached::Upload { upload } => Some(upload.as_str()),
             Attached::Part { .. } | Attached::Message { .. } => None,
         })
+    }
+
+    /// Memory to put it together, which is given back when what is returned is dropped.
+    pub(super) async fn memory(&self, room: &Room, reader: &Reader) -> Answer<Share<String>> {
+        let texts = self.text.len() + self.html.as_ref().map_or(0, String::len);
+        let files = match self.inline.is_empty() && self.attachments.is_empty() {
+            true => 0,
+            false => room.needs.settings.get().message.len(),
+        };
+        let share = room.needs.bodies.work(&reader.account.address.key(), 2 * texts + files).await;
+        share.ok_or_else(|| Problem::of(&reasons::TOO_MANY_LETTERS))
+    }
+
+    /// Tells it from other letters: who writes what to whom. Files count by their number, since the same file may be an upload first and
+    /// part of a draft later.
+    pub(super) fn digest(&self) -> String {
+        let mut all = String::new();
+        let mut add = |part: &str| {
+            let _ = write!(all, "{}:{part}", part.len());
+        };
+        for people in [std::slice::from_ref(&self.from), &self.to, &self.cc, &self.bcc] {
+            add(&people.len().to_string());
+            people.iter().for_each(|one| add(&one.address));
+        }
+        add(&self.subject);
+        // The text beside formatted text is made from it.
+        add(self.html.as_ref().unwrap_or(&self.text));
+        add(&self.attachments.len().to_string());
+        digest(&all)
     }
 
     /// Fetches what goes along and cleans what is formatted.

@@ -38,13 +38,18 @@ impl FromRequestParts<Arc<Room>> for Member {
     async fn from_request_parts(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
         let session = session(room, &parts.headers).await?.ok_or_else(signed_out)?;
         if let Some(account) = account(room, &session).await? {
+            // Whose memory the body takes.
+            parts.extensions.insert(Arc::clone(&account));
             return Ok(Self { session: session.login.id, digest: session.digest, account });
         }
         // This very login may have changed the password through another process, and is good with the new one.
         let (now, limits) = (room.needs.clock.now(), room.limits());
         let session = room.logins.anew(&session.digest, now, &limits).await?.ok_or_else(signed_out)?;
         match account(room, &session).await? {
-            Some(account) => Ok(Self { session: session.login.id, digest: session.digest, account }),
+            Some(account) => {
+                parts.extensions.insert(Arc::clone(&account));
+                Ok(Self { session: session.login.id, digest: session.digest, account })
+            }
             None => {
                 room.logins.end(&session.login.account, Ending::One(session.login.id)).await?;
                 Err(signed_out())

@@ -30,6 +30,7 @@ pub(super) struct Draft {
 /// Stores a draft; the older one goes once the new one is on disk.
 pub(super) async fn save(State(room): State<Arc<Room>>, reader: Reader, Wish(draft): Wish<Draft>) -> Answer<Response> {
     may_use(&room, &reader, &draft.letter.sender()?).await?;
+    let _memory = draft.letter.memory(&room, &reader).await?;
     let body = draft.letter.body(&room, &reader).await?;
     let moment = moment(&room)?;
     let message = draft.letter.build(&body, &moment, Purpose::Draft)?;

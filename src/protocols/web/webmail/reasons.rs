@@ -96,6 +96,10 @@ reasons! {
         "This letter is being sent by another server of this house. Try again soon: it will not be sent twice."
     PERHAPS_SENT "perhaps-sent" CONFLICT
         "Whether this letter was sent is not known: the server that was sending it has stopped in the middle. Ask whom it is for, or wait for an answer. Close it, and it stays a draft, which you can open and send."
+    TOO_MANY_LETTERS "too-many-letters" SERVICE_UNAVAILABLE
+        "Too many letters are being saved or sent at the moment. Try again soon."
+    ANOTHER_LETTER "another-letter" CONFLICT
+        "Another letter was sent with this key already. This one was not sent: give it a key of its own."
     NOT_TAKEN "not-taken" BAD_REQUEST
         "The message was not taken: {why}."
     SILENT "silent" GATEWAY_TIMEOUT
@@ -108,6 +112,12 @@ reasons! {
         "The connection to the server that has your mailboxes broke. Try again soon."
     REQUEST_TOO_LARGE "request-too-large" PAYLOAD_TOO_LARGE
         "The request is too large; {most} octets are the most."
+    BODY_TOO_LARGE "body-too-large" PAYLOAD_TOO_LARGE
+        "The request is too large."
+    TOO_MUCH_ARRIVES "too-much-arrives" SERVICE_UNAVAILABLE
+        "Too much is arriving from you at the moment. Try again soon."
+    CAME_INCOMPLETE "came-incomplete" BAD_REQUEST
+        "The request ended early, or came too slowly."
     SIGNED_OUT "signed-out" UNAUTHORIZED
         "You are not signed in, or your login has ended."
     NEEDS_TWO_FACTOR "needs-two-factor" FORBIDDEN

@@ -14,6 +14,7 @@ use crate::foundations::mail::Peer;
 use crate::foundations::net::HttpSettings;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
+use crate::protocols::web::Bodies;
 use crate::protocols::web::dav::DavSettings;
 use crate::protocols::web::logins::{Logins, Outage, Pace};
 use crate::protocols::web::token::fresh;
@@ -84,6 +85,8 @@ pub struct Needs {
     pub outbound: Option<Outbound>,
     /// Who learns from what users move.
     pub lessons: Arc<Lessons>,
+    /// Memory for bodies of requests.
+    pub bodies: Bodies,
     /// Takes events.
     pub journal: Journal,
     /// The time.

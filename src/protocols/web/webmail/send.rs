@@ -57,8 +57,11 @@ pub(super) struct Sendings(Mutex<HashMap<String, Known>>);
 struct Known {
     at: Timestamp,
     /// Locked while it is being sent; then what was answered.
-    answer: Arc<tokio::sync::Mutex<Option<Value>>>,
+    answer: Arc<tokio::sync::Mutex<Option<Answered>>>,
 }
+
+/// A letter, by its digest, and what was answered to it.
+type Answered = (String, Value);
 
 impl Known {
     /// Whether somebody sends it or waits for its answer now.
@@ -72,7 +75,7 @@ const KEPT: Duration = Duration::from_secs(3_600);
 const MOST_KEPT: usize = 10_000;
 
 impl Sendings {
-    fn enter(&self, name: String, now: Timestamp) -> Arc<tokio::sync::Mutex<Option<Value>>> {
+    fn enter(&self, name: String, now: Timestamp) -> Arc<tokio::sync::Mutex<Option<Answered>>> {
         let mut known = self.0.lock();
         if known.len() >= MOST_KEPT {
             known.retain(|_, known| known.at + KEPT > now || known.is_used());
@@ -108,11 +111,12 @@ pub(super) async fn fulfil(room: Arc<Room>, caller: Caller, reader: Reader, send
     let tasks = room.needs.tasks.clone();
     let work = tasks.spawn(async move {
         let mut answer = known.lock().await;
-        if let Some(answer) = &*answer {
-            return Ok(answer.clone());
+        let letter = sending.letter.digest();
+        if let Some((sent, answer)) = &*answer {
+            return if *sent == letter { Ok(answer.clone()) } else { Err(another_letter()) };
         }
         let sent = Box::pin(send_once(&room, &caller, &reader, &sending, &name)).await?;
-        *answer = Some(sent.clone());
+        *answer = Some((letter, sent.clone()));
         Ok::<Value, Problem>(sent)
     });
     work.await?
@@ -122,10 +126,12 @@ async fn send_once(room: &Arc<Room>, caller: &Caller, reader: &Reader, sending: 
     let letter = &sending.letter;
     let addressed = letter.addressed(room.needs.settings.get().recipients)?;
     may_use(room, reader, &addressed.from).await?;
-    let moment = moment(room, name);
-    if was_sent(reader, &moment.message_id).await? {
-        return Ok(json!({ "sent": true, "notes": [] }));
+    let moment = moment(room, name, &letter.digest());
+    if let Some(message_id) = was_sent(reader, &moment.message_id).await? {
+        let is_this = message_id == bare(&moment.message_id);
+        return if is_this { Ok(json!({ "sent": true, "notes": [] })) } else { Err(another_letter()) };
     }
+    let _memory = letter.memory(room, reader).await?;
     let body = letter.body(room, reader).await?;
     let octets = letter.build(&body, &moment, Purpose::Sending)?;
     if octets.len() as u64 > room.needs.settings.get().message.get() {
@@ -165,6 +171,11 @@ async fn submit(room: &Room, reader: &Reader, mail: Mail, name: &str) -> Answer<
 pub(super) fn not_taken(refusal: Refusal) -> Problem {
     let why = refusal.public.trim_end_matches('.').to_owned();
     Problem::from(refusal).because(&reasons::NOT_TAKEN, why)
+}
+
+/// The page gives each letter a key of its own, so that this is a fault of whoever asks; but nobody shall believe that it was sent.
+const fn another_letter() -> Problem {
+    Problem::of(&reasons::ANOTHER_LETTER)
 }
 
 /// Another process was asked first, so long ago.
@@ -259,29 +270,37 @@ async fn keep_copy(reader: &Reader, message: Message) -> Answer<()> {
     Ok(())
 }
 
-/// Whether a message with this id is among the last that were sent.
-async fn was_sent(reader: &Reader, message_id: &str) -> Answer<bool> {
-    let Ok(folder) = special(reader, SpecialUse::Sent) else { return Ok(false) };
-    let Ok(view) = reader.user.open(&folder, Access::ReadOnly).await else { return Ok(false) };
+/// The id of the message among the last that were sent which was made for the same wish, if there is one.
+async fn was_sent(reader: &Reader, message_id: &str) -> Answer<Option<String>> {
+    let Ok(folder) = special(reader, SpecialUse::Sent) else { return Ok(None) };
+    let Ok(view) = reader.user.open(&folder, Access::ReadOnly).await else { return Ok(None) };
     let last = view.len() as usize;
     let numbers = (last.saturating_sub(LOOKED_AT)..last).filter_map(SequenceNumber::from_index);
     let uids: Vec<Uid> = numbers.filter_map(|number| view.row(number)).map(|row| row.uid).collect();
-    let bare = message_id.trim_start_matches('<').trim_end_matches('>');
+    let wish = bare(message_id).split('.').next().unwrap_or_default();
     let mut summaries = view.summaries(uids);
     while let Some((_, stored)) = summaries.next().await {
-        if stored.is_ok_and(|stored| Summary::read(&stored).is_some_and(|summary| summary.fields.message_id == bare)) {
-            return Ok(true);
+        let Ok(stored) = stored else { continue };
+        let found = Summary::read(&stored).map(|summary| summary.fields.message_id.to_string());
+        if let Some(found) = found.filter(|found| found.split(['.', '@']).next() == Some(wish)) {
+            return Ok(Some(found));
         }
     }
-    Ok(false)
+    Ok(None)
+}
+
+/// A Message-ID as summaries have it.
+fn bare(message_id: &str) -> &str {
+    message_id.trim_start_matches('<').trim_end_matches('>')
 }
 
 /// Messages in the folder for sent ones that are looked at.
 const LOOKED_AT: usize = 20;
 
-/// The Message-ID is made from the name of the wish; nobody can tell one from the other.
-fn moment(room: &Room, name: &str) -> Moment {
+/// The Message-ID is made from the name of the wish and from the letter; nobody can tell one from the other.
+fn moment(room: &Room, name: &str, letter: &str) -> Moment {
     let hex = digest(name);
-    let message_id = format!("<{}@{}>", &hex[..32], room.needs.hostname.get());
+    let letter = &digest(&format!("{name} {letter}"))[..16];
+    let message_id = format!("<{}.{letter}@{}>", &hex[..32], room.needs.hostname.get());
     Moment { at: room.needs.clock.now(), message_id, boundary: hex[32..].to_owned() }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,11 +13,12 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::Room;
-use super::answer::{Answer, Asked, Problem};
+use super::answer::{Answer, Asked, Octets, Problem};
 use super::door::Reader;
 use super::html::PICTURES;
 use super::reasons;
 use crate::foundations::clock::Timestamp;
+use crate::protocols::web::bodies::Arrived;
 use crate::protocols::web::token::fresh;
 
 /// What is kept, by a name that nobody can guess.
@@ -85,10 +85,9 @@ pub(super) async fn upload(
     reader: Reader,
     Asked(asked): Asked<Question>,
     headers: HeaderMap,
-    octets: Result<Bytes, BytesRejection>,
+    Octets(Arrived { octets, share: _share }): Octets,
 ) -> Answer<Response> {
     let settings = room.needs.settings.get();
-    let octets = octets.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     if octets.len() as u64 > settings.attachment.get() {
         let most = settings.attachment;
         return Err(Problem::of(&reasons::FILE_TOO_LARGE).with("most", most));

@@ -1,0 +1,133 @@
+//! Bodies of requests of those who are logged in. They share memory: what arrives slowly, and often at the same time, is bounded.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
+
+use crate::foundations::budget::{Budget, Enough, Share};
+use crate::foundations::net::HttpSettings;
+
+/// Memory for bodies, by account. Cloning gives another handle to it.
+#[derive(Debug, Clone)]
+pub struct Bodies(Budget<String>);
+
+/// A body that has arrived, and the memory that it takes.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) octets: Bytes,
+    pub(super) share: Share<String>,
+}
+
+/// Why there is no body.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unread {
+    #[error("It is too large.")]
+    TooLarge,
+    #[error("Too much is arriving at the moment. Try again soon.")]
+    NoRoom,
+    #[error("The request ended early, or came too slowly.")]
+    Broken,
+}
+
+/// How long a body waits for memory before it is refused.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Bodies {
+    /// As the settings say now.
+    pub fn new(settings: &HttpSettings) -> Self {
+        Self(Budget::new(settings.bodies, settings.bodies_per_user))
+    }
+
+    /// Reads a body of at most so many octets.
+    pub(super) async fn read(&self, account: &str, mut body: Body, most: usize) -> Result<Arrived, Unread> {
+        // What is announced is no reason to take memory for it.
+        let announced = body.size_hint().upper().and_then(|upper| usize::try_from(upper).ok()).unwrap_or(most);
+        if body.size_hint().lower() > most as u64 {
+            return Err(Unread::TooLarge);
+        }
+        let mut share = self.0.share(Some(account.to_owned()));
+        let mut octets = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| if is_limit(&error) { Unread::TooLarge } else { Unread::Broken })?;
+            let Ok(data) = frame.into_data() else { continue };
+            let length = octets.len() + data.len();
+            if length > most {
+                return Err(Unread::TooLarge);
+            }
+            if length > octets.capacity() {
+                let wanted = (octets.capacity() * 2).clamp(length, announced.max(length));
+                if self.0.enlarge(&mut share, wanted, PATIENCE).await == Enough::No {
+                    return Err(Unread::NoRoom);
+                }
+                octets.reserve(wanted - octets.len());
+            }
+            octets.extend_from_slice(&data);
+        }
+        Ok(Arrived { octets: octets.freeze(), share })
+    }
+
+    /// Memory for work on behalf of an account; `None` when there is none for it just now.
+    pub(super) async fn work(&self, account: &str, octets: usize) -> Option<Share<String>> {
+        let mut share = self.0.share(Some(account.to_owned()));
+        (self.0.enlarge(&mut share, octets, PATIENCE).await == Enough::Yes).then_some(share)
+    }
+}
+
+/// Whether axum's limit has been reached.
+fn is_limit(error: &axum::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(one) = cause {
+        if one.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        cause = one.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+
+    use super::*;
+    use crate::foundations::settings::ByteSize;
+
+    fn bodies(all: u64, per_user: u64) -> Bodies {
+        let (bodies, bodies_per_user) = (ByteSize::mib(all), ByteSize::mib(per_user));
+        Bodies::new(&HttpSettings { bodies, bodies_per_user, ..HttpSettings::default() })
+    }
+
+    /// So many mebibytes, and then the client waits for ever.
+    fn unfinished(mebibytes: usize) -> Body {
+        let pieces =
+            futures_util::stream::iter((0..mebibytes).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![0; 1 << 20]))));
+        Body::from_stream(pieces.chain(futures_util::stream::pending()))
+    }
+
+    #[tokio::test]
+    async fn those_of_one_account_share_its_memory() {
+        let bodies = bodies(64, 8);
+        let tasks = crate::foundations::tasks::Tasks::new();
+        let held = bodies.clone();
+        tasks.spawn(async move { drop(held.read("ann", unfinished(5), 30 << 20).await) });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let more = Body::from(vec![0; 5 << 20]);
+        assert!(matches!(bodies.read("ann", more, 30 << 20).await, Err(Unread::NoRoom)));
+        let other = bodies.read("bob", Body::from(vec![0; 5 << 20]), 30 << 20).await.unwrap();
+        assert_eq!(other.octets.len(), 5 << 20);
+        assert!(bodies.work("ann", 5 << 20).await.is_none() && bodies.work("bob", 2 << 20).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_body_is_bounded() {
+        let bodies = bodies(64, 8);
+        assert!(matches!(bodies.read("ann", Body::from(vec![0; 11]), 10).await, Err(Unread::TooLarge)));
+        let streamed =
+            Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![0; 11]))]));
+        assert!(matches!(bodies.read("ann", streamed, 10).await, Err(Unread::TooLarge)));
+        assert_eq!(bodies.read("ann", Body::from(vec![0; 10]), 10).await.unwrap().octets.len(), 10);
+    }
+}
