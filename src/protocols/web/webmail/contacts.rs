@@ -171,7 +171,6 @@ pub(super) fn draft(name: &str, card: &str) -> Answer<Draft> {
     Card::read(card.as_bytes()).map(|read| read.draft(name, card.as_bytes())).map_err(unfit)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn unfit(unfit: Unfit) -> Problem {
     Problem::of(&reasons::CONTACT_UNFIT).with("why", unfit)
 }

@@ -267,7 +267,6 @@ async fn keep(
     Ok(())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unfit(unfit: Unfit) -> Problem {
     Problem::of(&reasons::EVENT_UNFIT).with("why", unfit)
 }
