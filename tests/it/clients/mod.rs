@@ -1,6 +1,7 @@
 //! Sessions of clients that nobody here wrote; the scripts are in `tests/clients`.
 
 mod extensions;
+mod leaving;
 mod moving;
 mod order;
 

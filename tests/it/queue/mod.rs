@@ -14,6 +14,6 @@ mod postfix;
 mod relay;
 mod spool;
 mod stalling;
-mod tls;
+pub(crate) mod tls;
 mod trace;
 mod world;

@@ -1,0 +1,120 @@
+//! Leaving a list by one request (RFC 8058), which the server makes for the user.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
+use postrider::config::Protocol;
+use postrider::foundations::tasks::Tasks;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::harness::{Host, PASSWORD};
+use crate::queue::tls::certificate;
+
+const USER: &str = "ann@example.test";
+
+/// Asks the webmail; the status, the header and the body of its answer.
+async fn ask(host: &Host, cookie: &str, path: &str, wish: Option<&Value>) -> (u16, String, Value) {
+    let body = wish.map_or_else(String::new, Value::to_string);
+    let method = if wish.is_some() { "POST" } else { "GET" };
+    let mut talk = host.plain(Protocol::Webmail).await;
+    talk.send(format!(
+        "{method} /api/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Postrider: 1\r\nCookie: {cookie}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ))
+    .await;
+    let answer = talk.rest().await.replace("\r\n", "\n");
+    let (head, body) = answer.split_once("\n\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head.to_owned(), serde_json::from_str(body.trim()).unwrap_or_default())
+}
+
+/// A web server with a certificate, which writes down every connection with what it was asked over it; where it is, and the file to trust it by.
+async fn list_server(
+    tasks: &Tasks,
+    asked: &Arc<Mutex<Vec<String>>>,
+) -> (std::net::SocketAddr, tempfile::NamedTempFile) {
+    let (root, acceptor) = certificate("shop.test");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(&root));
+    std::fs::write(file.path(), pem).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::clone(asked);
+    tasks.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            asked.lock().push(String::new());
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut request = Vec::new();
+            while !request.ends_with(b"One-Click") {
+                let mut piece = [0; 1024];
+                match stream.read(&mut piece).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => request.extend_from_slice(&piece[..read]),
+                }
+            }
+            *asked.lock().last_mut().unwrap() = String::from_utf8_lossy(&request).into_owned();
+            let _ = stream.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n").await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    (address, file)
+}
+
+/// A letter to many whose signature covers what it says about leaving.
+fn letter(page: &str) -> String {
+    format!(
+        "Authentication-Results: mail.example.test;\r\n\tdkim=pass header.d=shop.test header.s=s1 header.b=AbCd1234\r\n\
+         DKIM-Signature: v=1; a=rsa-sha256; d=shop.test; s=s1; h=From:List-Unsubscribe:List-Unsubscribe-Post; bh=x; b=AbCd1234xyz\r\n\
+         From: news@shop.test\r\nSubject: News\r\nList-Unsubscribe: <{page}>, <mailto:off@shop.test>\r\n\
+         List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\nBuy.\r\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_left_by_one_request_where_that_can_be_trusted() {
+    let (tasks, asked) = (Tasks::new(), Arc::default());
+    let (address, authority) = list_server(&tasks, &asked).await;
+    let settings = format!("[outbound]\nauthorities = \"{}\"\n", authority.path().display());
+    let zone = "shop.test A 192.0.2.81\ninside.test A 127.0.0.1";
+    let host = Host::start().settings(&settings).user(USER).dns(zone).await;
+    for known in ["192.0.2.81", "127.0.0.1"] {
+        host.detour().lead(known.parse().unwrap(), address);
+    }
+    let mut imap = host.imap(USER).await;
+    let good = letter("https://shop.test/u/1?x=2");
+    let unsigned = good.replace("dkim=pass", "dkim=fail");
+    let inside = letter(&format!("https://inside.test:{}/u/1", address.port()));
+    for message in [&good, &unsigned, &inside] {
+        assert!(imap.append("INBOX", "", message).await.is_ok());
+    }
+    let (status, head, _) = ask(&host, "", "session", Some(&json!({ "address": USER, "password": PASSWORD }))).await;
+    assert_eq!(status, 200, "{head}");
+    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    let cookie = cookie.split(';').next().unwrap();
+    for (uid, wanted) in [(1, true), (2, false), (3, true)] {
+        let (_, _, shown) = ask(&host, cookie, &format!("message?folder=INBOX&uid={uid}"), None).await;
+        assert_eq!(shown["unsubscribe"]["one_click"], wanted, "{uid}: {shown}");
+    }
+    let leave = async |uid: u32| {
+        let wish = json!({ "folder": "INBOX", "uid": uid });
+        let (status, _, told) = ask(&host, cookie, "message/unsubscribe", Some(&wish)).await;
+        (status, told["type"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(leave(2).await, (409, "not-one-click".to_owned()));
+    // A stranger does not make this server ask its own network.
+    assert_eq!(leave(3).await, (502, "list-silent".to_owned()));
+    assert!(asked.lock().is_empty());
+    assert_eq!(leave(1).await.0, 204);
+    let asked = asked.lock().clone();
+    assert_eq!(asked.len(), 1);
+    let request = asked[0].to_ascii_lowercase();
+    assert!(request.starts_with("post /u/1?x=2 http/1.1\r\n") && request.contains("host: shop.test\r\n"), "{request}");
+    assert!(request.contains("content-type: application/x-www-form-urlencoded\r\n"), "{request}");
+    assert!(asked[0].ends_with("\r\n\r\nList-Unsubscribe=One-Click") && !request.contains("cookie"), "{request}");
+    host.stop().await;
+}
