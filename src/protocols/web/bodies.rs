@@ -41,14 +41,15 @@ impl Bodies {
         Self(Budget::new(settings.bodies, settings.bodies_per_user))
     }
 
-    /// Reads a body of at most so many octets.
-    pub(super) async fn read(&self, account: &str, mut body: Body, most: usize) -> Result<Arrived, Unread> {
+    /// Reads a body of at most so many octets. Strangers may send so little (`LARGEST_LOGIN`) that connections bound it: shared
+    /// memory would let some of them keep everybody from signing in.
+    pub(super) async fn read(&self, account: Option<&str>, mut body: Body, most: usize) -> Result<Arrived, Unread> {
         // What is announced is no reason to take memory for it.
         let announced = body.size_hint().upper().and_then(|upper| usize::try_from(upper).ok()).unwrap_or(most);
         if body.size_hint().lower() > most as u64 {
             return Err(Unread::TooLarge);
         }
-        let mut share = self.0.share(Some(account.to_owned()));
+        let mut share = self.0.share(account.map(str::to_owned));
         let mut octets = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| if is_limit(&error) { Unread::TooLarge } else { Unread::Broken })?;
@@ -59,7 +60,7 @@ impl Bodies {
             }
             if length > octets.capacity() {
                 let wanted = (octets.capacity() * 2).clamp(length, announced.max(length));
-                if self.0.enlarge(&mut share, wanted, PATIENCE).await == Enough::No {
+                if account.is_some() && self.0.enlarge(&mut share, wanted, PATIENCE).await == Enough::No {
                     return Err(Unread::NoRoom);
                 }
                 octets.reserve(wanted - octets.len());
@@ -112,11 +113,11 @@ mod tests {
         let bodies = bodies(64, 8);
         let tasks = crate::foundations::tasks::Tasks::new();
         let held = bodies.clone();
-        tasks.spawn(async move { drop(held.read("ann", unfinished(5), 30 << 20).await) });
+        tasks.spawn(async move { drop(held.read(Some("ann"), unfinished(5), 30 << 20).await) });
         tokio::time::sleep(Duration::from_millis(100)).await;
         let more = Body::from(vec![0; 5 << 20]);
-        assert!(matches!(bodies.read("ann", more, 30 << 20).await, Err(Unread::NoRoom)));
-        let other = bodies.read("bob", Body::from(vec![0; 5 << 20]), 30 << 20).await.unwrap();
+        assert!(matches!(bodies.read(Some("ann"), more, 30 << 20).await, Err(Unread::NoRoom)));
+        let other = bodies.read(Some("bob"), Body::from(vec![0; 5 << 20]), 30 << 20).await.unwrap();
         assert_eq!(other.octets.len(), 5 << 20);
         assert!(bodies.work("ann", 5 << 20).await.is_none() && bodies.work("bob", 2 << 20).await.is_some());
     }
@@ -124,10 +125,10 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_bounded() {
         let bodies = bodies(64, 8);
-        assert!(matches!(bodies.read("ann", Body::from(vec![0; 11]), 10).await, Err(Unread::TooLarge)));
+        assert!(matches!(bodies.read(Some("ann"), Body::from(vec![0; 11]), 10).await, Err(Unread::TooLarge)));
         let streamed =
             Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![0; 11]))]));
-        assert!(matches!(bodies.read("ann", streamed, 10).await, Err(Unread::TooLarge)));
-        assert_eq!(bodies.read("ann", Body::from(vec![0; 10]), 10).await.unwrap().octets.len(), 10);
+        assert!(matches!(bodies.read(Some("ann"), streamed, 10).await, Err(Unread::TooLarge)));
+        assert_eq!(bodies.read(Some("ann"), Body::from(vec![0; 10]), 10).await.unwrap().octets.len(), 10);
     }
 }

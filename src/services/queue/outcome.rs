@@ -82,7 +82,7 @@ pub(super) fn consequence(
             let report = report(Action::Failed, trouble.status.to_string(), Some(diagnostic(&trouble)));
             Consequence { fate: reported(settings, entry, wishes.failure, report), event: Some(event) }
         }
-        Result::Trouble(trouble) if now >= recipient.expires_at => {
+        Result::Trouble(trouble) if is_over(settings, recipient, now) => {
             // RFC 3463 §3.5: X.4.7, delivery time expired.
             let event = with_trouble(event(EventKind::Failed), &trouble).with("reason", "the message is too old");
             let report = report(Action::Failed, "4.4.7".to_owned(), Some(diagnostic(&trouble)));
@@ -96,6 +96,12 @@ pub(super) fn consequence(
             Consequence { fate: Fate::Again { due_at, at: now, reply: trouble.reply, report }, event: Some(event) }
         }
     }
+}
+
+/// Whether it has been tried for long enough (RFC 5321 §4.5.4.1). The clock alone does not say so.
+const fn is_over(settings: &QueueSettings, recipient: &Queued, now: Timestamp) -> bool {
+    now.unix_micros() >= recipient.expires_at.unix_micros()
+        && recipient.attempts + 1 >= settings.attempts_before_giving_up
 }
 
 /// Whether the sender is to be told now that it takes long.

@@ -12,7 +12,10 @@ crate::settings! {
         pub longest_retry: Span = Span::hours(4),
         /// Age at which a recipient that cannot be reached is given up (RFC 5321 §4.5.4.1: at least 4 to 5 days).
         pub lifetime: Span = Span::days(5),
-        /// The same for notifications that nobody waits for.
+        /// Attempts before which no recipient is given up for its age: neither a clock that was put far ahead nor a long time without
+        /// power ends what waits all at once.
+        pub attempts_before_giving_up: u32 = 5,
+        /// As `lifetime`, for notifications that nobody waits for.
         pub notification_lifetime: Span = Span::days(2),
         /// Age at which messages in quarantine are deleted, with an event; `"0s"` for never.
         pub quarantine_lifetime: Span = Span::days(30),

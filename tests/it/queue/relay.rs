@@ -21,6 +21,7 @@ crate::accounts::engines::on_every_engine!(
     goes_to_the_next_host_only_when_the_first_does_not_talk,
     gives_up_when_the_host_says_so,
     gives_up_in_the_end,
+    a_clock_put_ahead_gives_nothing_up_at_once,
     a_dead_destination_rests_and_others_do_not_wait,
     says_which_messages_may_arrive_twice,
     many_messages_few_in_memory,
@@ -174,6 +175,28 @@ async fn gives_up_in_the_end(database: Database) {
     assert!(told[1].contains("Action: failed\r\nStatus: 4.4.7\r\n"), "{}", told[1]);
     assert!(told[1].contains("450 4.2.0 Later"));
     assert!(half_hours >= 5 * 48, "{half_hours}");
+    world.restart().await;
+}
+
+async fn a_clock_put_ahead_gives_nothing_up_at_once(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1\nsender.test A 192.0.2.2").unwrap();
+    let (peer, sender) = (world.network.host("192.0.2.1", Peer::new()), world.network.host("192.0.2.2", Peer::new()));
+    peer.answers("MAIL", "450 4.2.0 Later", 3);
+    world.queue.start();
+    let id = world.send(&mail(&["a@x.test"])).await;
+    world.until_tried(id, 1).await;
+    world.clock.advance(Duration::from_secs(20 * 365 * 24 * 3600));
+    world.until_tried(id, 2).await;
+    for attempts in 3..=4 {
+        world.clock.advance(Duration::from_secs(3600));
+        if attempts == 3 {
+            world.until_tried(id, attempts).await;
+        }
+    }
+    world.until_empty().await;
+    assert_eq!(peer.taken().len(), 1);
+    assert!(sender.taken().iter().all(|told| !told.data.contains("Action: failed")), "{:?}", sender.taken());
     world.restart().await;
 }
 

@@ -18,6 +18,7 @@ use super::world::{SetUp, World, mail};
 crate::accounts::engines::on_every_engine!(
     those_that_answer_do_not_wait_for_those_that_stall,
     messages_that_stall_keep_no_memory,
+    messages_without_a_reply_keep_no_memory,
     a_message_that_may_have_arrived_is_waited_for,
 );
 
@@ -44,6 +45,7 @@ impl Connector for Mixed {
 enum Until {
     Greeting,
     Data,
+    End,
 }
 
 /// A listener whose connections all stall; where it listens.
@@ -54,11 +56,20 @@ async fn stalling(until: Until) -> SocketAddr {
         let mut open = Vec::new();
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            if matches!(until, Until::Data) {
+            if !matches!(until, Until::Greeting) {
                 stream.write_all(b"220 peer\r\n").await.unwrap();
                 for reply in ["250 peer\r\n", "250 fine\r\n", "250 fine\r\n", "354 go on\r\n"] {
                     let _ = stream.read(&mut [0; 1000]).await;
                     let _ = stream.write_all(reply.as_bytes()).await;
+                }
+            }
+            if matches!(until, Until::End) {
+                let mut last = Vec::new();
+                while !last.ends_with(b"\r\n.\r\n") {
+                    let mut octets = [0; 1 << 16];
+                    let read = stream.read(&mut octets).await.unwrap();
+                    last.extend_from_slice(&octets[..read]);
+                    last.drain(..last.len().saturating_sub(5));
                 }
             }
             open.push(stream);
@@ -117,6 +128,14 @@ async fn those_that_answer_do_not_wait_for_those_that_stall(database: Database) 
 }
 
 async fn messages_that_stall_keep_no_memory(database: Database) {
+    keep_no_memory(database, Until::Data).await;
+}
+
+async fn messages_without_a_reply_keep_no_memory(database: Database) {
+    keep_no_memory(database, Until::End).await;
+}
+
+async fn keep_no_memory(database: Database, until: Until) {
     let queue = QueueSettings {
         connections_for_quick: 0,
         slow_after: Span::millis(100),
@@ -124,7 +143,7 @@ async fn messages_that_stall_keep_no_memory(database: Database) {
         memory: ByteSize::mib(8),
         ..QueueSettings::default()
     };
-    let (world, good) = world(database, queue, stalling(Until::Data).await, Peer::new());
+    let (world, good) = world(database, queue, stalling(until).await, Peer::new().extensions(&["PIPELINING"]));
     let mut large = mail(&["a@stall.test"]);
     large.message =
         Message::new(format!("Message-ID: <1@example.test>\r\n\r\n{}", "line after line\r\n".repeat(300_000)));

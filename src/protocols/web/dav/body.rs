@@ -11,7 +11,7 @@ use crate::protocols::web::bodies::{Arrived, Unread};
 /// A body of at most so many octets.
 pub(super) async fn octets(asked: &Asked<'_>, body: Body, most: usize) -> Answer<Arrived> {
     let account = asked.visitor.account.address.key();
-    let read = asked.room.needs.bodies.read(&account, body, most).await;
+    let read = asked.room.needs.bodies.read(Some(&account), body, most).await;
     read.map_err(|unread| match unread {
         Unread::TooLarge => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("At most {most} octets are taken.")),
         Unread::NoRoom => Problem::new(StatusCode::SERVICE_UNAVAILABLE, unread.to_string()),

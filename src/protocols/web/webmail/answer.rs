@@ -264,9 +264,7 @@ impl FromRequest<Arc<Room>> for Octets {
 
     async fn from_request(request: Request, room: &Arc<Room>) -> Answer<Self> {
         let account = request.extensions().get::<Arc<Account>>().map(|account| account.address.key());
-        // Who has not signed in yet may send little (`LARGEST_LOGIN`).
-        let account = account.unwrap_or_default();
-        let read = room.needs.bodies.read(&account, request.into_limited_body(), usize::MAX).await;
+        let read = room.needs.bodies.read(account.as_deref(), request.into_limited_body(), usize::MAX).await;
         read.map(Self).map_err(|unread| match unread {
             Unread::TooLarge => Problem::of(&reasons::BODY_TOO_LARGE),
             Unread::NoRoom => Problem::of(&reasons::TOO_MUCH_ARRIVES),
