@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 use postrider::foundations::failure::{Kind, Refusal};
-use postrider::foundations::mail::Login;
+use postrider::foundations::mail::{Login, With};
 use postrider::foundations::wire::smtp::{LineEndings, Reply};
 use postrider::protocols::smtp::{Answer, Auth, Conversation, EarlyInput, Mode, Profile, Question, StartTls, Step};
 
@@ -101,9 +101,7 @@ fn answer(question: Question, said: &mut Vec<String>) -> Answer {
             assert!(message.content.len() <= 500, "larger than the limit");
             said.push(format!("{:?} {}", message.envelope, message.content.escape_ascii()));
             match message.with {
-                "LMTP" | "LMTPS" | "LMTPA" | "LMTPSA" | "UTF8LMTP" | "UTF8LMTPS" | "UTF8LMTPA" | "UTF8LMTPSA" => {
-                    Answer::Each(message.envelope.recipients.iter().map(|_| Err(no())).collect())
-                }
+                With::Lmtp(_) => Answer::Each(message.envelope.recipients.iter().map(|_| Err(no())).collect()),
                 _ => Answer::Message(Err(no())),
             }
         }

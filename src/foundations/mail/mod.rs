@@ -27,6 +27,7 @@ mod subject;
 mod summary;
 pub mod text;
 pub mod transfer;
+mod with;
 
 pub use date::HeaderDate;
 pub use digest::ContentDigest;
@@ -45,3 +46,4 @@ pub use subject::BaseSubject;
 pub use summary::{
     AddressField, FirstAddress, Heading, ListedFields, ListedNames, SearchFields, StoredSummary, Summary, message_ids,
 };
+pub use with::{Extras, With};

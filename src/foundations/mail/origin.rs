@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::{Envelope, Message};
+use super::{Envelope, Message, With};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::{MailId, SessionId};
@@ -33,8 +33,8 @@ pub struct Origin {
     pub local: Option<SocketAddr>,
     /// The name the client gave in HELO, EHLO or LHLO; empty when the message did not come by SMTP.
     pub hello: String,
-    /// `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPSA`, `LMTP`, `UTF8SMTPS`… (RFC 3848, RFC 6531 §4.3), for the Received field.
-    pub with: &'static str,
+    /// By which protocol it came.
+    pub with: With,
     /// The TLS session, when there is one.
     pub tls: Option<TlsFacts>,
     /// The account that authenticated, on submission.
@@ -47,7 +47,7 @@ impl Origin {
     /// Of a message that this process makes itself, or goes on with; `session` is where it began.
     pub const fn internal(session: SessionId, at: Timestamp) -> Self {
         let (peer, local) = (Peer::Internal, None);
-        Self { session, peer, local, hello: String::new(), with: "local", tls: None, login: None, at }
+        Self { session, peer, local, hello: String::new(), with: With::Local, tls: None, login: None, at }
     }
 }
 

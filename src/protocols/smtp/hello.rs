@@ -1,6 +1,7 @@
 //! The greeting: what the client said, what we answer, and what it makes of the session.
 
 use super::profile::{Auth, Mode, Profile, StartTls};
+use crate::foundations::mail::{Extras, With};
 use crate::foundations::wire::sasl::Mechanism;
 use crate::foundations::wire::smtp::{Hello, Reply};
 
@@ -58,23 +59,11 @@ pub(super) fn extensions(profile: &Profile, security: Security, auth: Auth) -> R
     reply
 }
 
-/// The keyword for the Received field: RFC 3848, RFC 6531 §4.3, RFC 2033.
-pub(super) const fn with(mode: Mode, extended: Extended, security: Security, login: bool, utf8: bool) -> &'static str {
-    match (mode, extended, security, login, utf8) {
-        (Mode::Lmtp, _, Security::Plain, _, false) => "LMTP",
-        (Mode::Lmtp, _, Security::Tls, false, false) => "LMTPS",
-        (Mode::Lmtp, _, Security::Tls, true, false) => "LMTPSA",
-        (Mode::Lmtp, _, Security::Plain, _, true) => "UTF8LMTP",
-        (Mode::Lmtp, _, Security::Tls, false, true) => "UTF8LMTPS",
-        (Mode::Lmtp, _, Security::Tls, true, true) => "UTF8LMTPSA",
-        (_, Extended::No, _, _, _) => "SMTP",
-        (_, _, Security::Plain, false, false) => "ESMTP",
-        (_, _, Security::Plain, true, false) => "ESMTPA",
-        (_, _, Security::Tls, false, false) => "ESMTPS",
-        (_, _, Security::Tls, true, false) => "ESMTPSA",
-        (_, _, Security::Plain, false, true) => "UTF8SMTP",
-        (_, _, Security::Plain, true, true) => "UTF8SMTPA",
-        (_, _, Security::Tls, false, true) => "UTF8SMTPS",
-        (_, _, Security::Tls, true, true) => "UTF8SMTPSA",
+/// What the client speaks, for the Received field.
+pub(super) const fn with(mode: Mode, extended: Extended, extras: Extras) -> With {
+    match (mode, extended) {
+        (Mode::Lmtp, _) => With::Lmtp(extras),
+        (_, Extended::No) => With::Smtp,
+        (_, Extended::Yes) => With::Esmtp(extras),
     }
 }

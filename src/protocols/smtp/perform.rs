@@ -11,7 +11,7 @@ use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::{MailId, SessionId};
-use crate::foundations::mail::{Login, Mail, Message, Origin, Peer, TlsFacts};
+use crate::foundations::mail::{Login, Mail, Message, Origin, Peer, TlsFacts, With};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::acceptance::Relaying;
 use crate::services::filter::Dialogue;
@@ -127,7 +127,7 @@ impl Asker<'_> {
         Ok(Login { address })
     }
 
-    fn origin(&self, hello: String, with: &'static str, login: Option<Login>) -> Origin {
+    fn origin(&self, hello: String, with: With, login: Option<Login>) -> Origin {
         let (session, peer, local, tls) = (self.session, self.peer, self.local, self.tls.clone());
         Origin { session, peer, local, hello, with, tls, login, at: self.room.clock.now() }
     }

@@ -14,7 +14,7 @@ use super::transaction::Transaction;
 use super::verbs::{After, Rule};
 use crate::foundations::address::ReversePath;
 use crate::foundations::failure::Refusal;
-use crate::foundations::mail::{Envelope, Login, Recipient};
+use crate::foundations::mail::{Envelope, Login, Recipient, With};
 use crate::foundations::secret::Secret;
 use crate::foundations::wire::sasl::{Credentials, Exchange};
 use crate::foundations::wire::smtp::{Command, EnhancedStatus, Hello, Reply, SyntaxError};
@@ -48,8 +48,8 @@ pub enum Question {
         path: ReversePath,
         /// The client's name for itself.
         hello: String,
-        /// The keyword for the Received field.
-        with: &'static str,
+        /// What the client speaks.
+        with: With,
     },
     /// May this recipient be written to?
     Recipient {
@@ -75,8 +75,8 @@ pub struct Completed {
     pub content: Bytes,
     /// The client's name for itself.
     pub hello: String,
-    /// The keyword for the Received field.
-    pub with: &'static str,
+    /// What the client speaks.
+    pub with: With,
 }
 
 /// The answer to a [`Question`] of the same name.

@@ -82,7 +82,7 @@ impl Talk {
                 let count = completed.envelope.recipients.len();
                 self.taken.push((count, String::from_utf8(completed.content.to_vec()).unwrap()));
                 // Stands for a receipt, which only intake can make.
-                let taken = || Err(Refusal::new(Kind::Invalid, completed.with).smtp(250, "2.0.0"));
+                let taken = || Err(Refusal::new(Kind::Invalid, completed.with.keyword()).smtp(250, "2.0.0"));
                 match self.conversation.session().profile().mode {
                     Mode::Lmtp => Answer::Each((0..count).map(|_| taken()).collect()),
                     Mode::Relay | Mode::Submission => Answer::Message(taken()),

@@ -118,7 +118,7 @@ impl Performance<'_> {
         let act = &decided.acts[at];
         let Action::Reject { reason, .. } = &act.action else { return Ok(()) };
         let mail = self.item.mail;
-        let in_dialogue = mail.envelope.recipients.len() == 1 && mail.origin.with.contains("SMTP");
+        let in_dialogue = mail.envelope.recipients.len() == 1 && mail.origin.with.is_smtp();
         if in_dialogue || is_believed(mail, self.item.message, &self.scripting.hostname()) {
             self.acted(act, "reject", |event| event.with("reason", reason.as_str()));
             return Err(Refusal::new(Kind::NoPermission, letters::reason_line(reason)).smtp(550, "5.7.1"));

@@ -4,7 +4,7 @@ use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::compose::{Charset, addresses, date, field, message_id};
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Origin, Peer};
+use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Origin, Peer, With};
 use crate::storage::quarantine::Note;
 
 /// What a letter says.
@@ -53,7 +53,7 @@ impl Contents<'_> {
                 peer: Peer::Internal,
                 local: None,
                 hello: String::new(),
-                with: "local",
+                with: With::Local,
                 tls: None,
                 login: None,
                 at: now,

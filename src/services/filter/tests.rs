@@ -9,7 +9,7 @@ use crate::foundations::address::ReversePath;
 use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::ids::{MailId, SessionId};
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Origin, Peer, Recipient};
+use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Extras, Mail, Message, Origin, Peer, Recipient, With};
 use crate::foundations::settings::Live;
 
 /// A message and how it came.
@@ -41,7 +41,7 @@ impl Case {
                 peer: Peer::Tcp(self.client),
                 local: None,
                 hello: self.hello.clone(),
-                with: "ESMTP",
+                with: With::Esmtp(Extras::default()),
                 tls: None,
                 login: None,
                 at,

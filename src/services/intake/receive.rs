@@ -453,7 +453,7 @@ impl Intake {
                 .event(EventKind::MessageReceived, mail)
                 .with("recipients", receipt.outcomes().len() as u64)
                 .with("size", mail.message.len() as u64)
-                .with("with", mail.origin.with),
+                .with("with", mail.origin.with.keyword()),
             Err(refusal) => {
                 if let Some(cause) = &refusal.cause {
                     log::warn!(mail:% = mail.id, session:% = mail.origin.session; "a message cannot be stored: {cause}");
@@ -486,7 +486,7 @@ fn sender(mail: &Mail) -> String {
 }
 
 fn is_lmtp(mail: &Mail) -> bool {
-    mail.origin.with.contains("LMTP")
+    mail.origin.with.is_lmtp()
 }
 
 /// A mailbox's recipient as the queue keeps it.

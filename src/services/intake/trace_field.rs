@@ -69,7 +69,7 @@ mod tests {
     use crate::foundations::address::ReversePath;
     use crate::foundations::clock::Timestamp;
     use crate::foundations::ids::{MailId, SessionId};
-    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Origin, Recipient, TlsFacts};
+    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Extras, Message, Origin, Recipient, TlsFacts, With};
 
     #[test]
     fn says_who_how_and_when() {
@@ -81,7 +81,7 @@ mod tests {
                 peer: Peer::Tcp("[2001:db8::1]:1".parse().unwrap()),
                 local: None,
                 hello: "client.example".to_owned(),
-                with: "ESMTPSA",
+                with: With::Esmtp(Extras { tls: true, login: true, utf8: false }),
                 tls: Some(TlsFacts {
                     version: "TLSv1.3",
                     cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),

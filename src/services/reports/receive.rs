@@ -46,7 +46,10 @@ impl Receiver {
         // Unpacking megabytes takes its time.
         let found = tokio::task::spawn_blocking(move || unpack(&octets, limit)).await.unwrap_or_default();
         for found in found {
-            let received = self.received(mail, &found);
+            let Some(received) = self.received(mail, &found) else {
+                self.0.journal.record(self.unreadable(mail, &found));
+                continue;
+            };
             match self.0.reports.keep(&received).await {
                 Ok(true) => self.0.journal.record(self.event(mail, &received)),
                 Ok(false) => {}
@@ -68,14 +71,28 @@ impl Receiver {
             .with("failed", received.failed)
     }
 
-    fn received(&self, mail: &Mail, found: &Found) -> Received {
+    fn unreadable(&self, mail: &Mail, found: &Found) -> Event {
+        let event = Event::new(self.0.clock.now(), EventKind::ReportReceived).mail(mail.id);
+        let event = match mail.envelope.reverse_path.address() {
+            Some(sender) => event.subject(sender.to_string()),
+            None => event,
+        };
+        match found {
+            Found::Unreadable(why) => event.with("problem", why.as_str()),
+            Found::Dmarc(_) | Found::Tls(_) | Found::Failure(_) => event,
+        }
+    }
+
+    /// What is kept of it; nothing of what cannot be read.
+    fn received(&self, mail: &Mail, found: &Found) -> Option<Received> {
         let sender = mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default();
         let received_at = self.0.clock.now();
-        match found {
+        Some(match found {
             Found::Dmarc(report) => of_dmarc(report, sender, received_at),
             Found::Tls(report) => of_tls(report, sender, received_at),
             Found::Failure(report) => of_failure(report, sender, received_at),
-        }
+            Found::Unreadable(_) => return None,
+        })
     }
 }
 

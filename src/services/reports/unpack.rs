@@ -1,11 +1,14 @@
 //! Reports out of messages: attachments, packed or not, within bounds.
 
+use std::borrow::Cow;
 use std::io::{Cursor, Read};
 
+use encoding_rs::Encoding;
 use flate2::read::GzDecoder;
 use mail_auth::report::tlsrpt::TlsReport;
 use mail_auth::report::{Feedback, FeedbackType, Report};
 use mail_parser::{MessageParser, MimeHeaders as _, PartType};
+use serde_json::Value;
 
 /// A report, whichever it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +16,8 @@ pub(super) enum Found {
     Dmarc(Box<Report>),
     Tls(TlsReport),
     Failure(Box<Feedback<'static>>),
+    /// A report, or what is packed like one, that cannot be read; why.
+    Unreadable(String),
 }
 
 /// Most parts of a message that are unpacked.
@@ -20,7 +25,7 @@ const MOST_PARTS: usize = 4;
 /// Most files of an archive that are unpacked.
 const MOST_FILES: usize = 4;
 
-/// The reports of a message, given whole. What is longer than `limit` when it is unpacked is passed over.
+/// The reports of a message, given whole. What is longer than `limit` when it is unpacked is [`Found::Unreadable`].
 ///
 /// What a part is says its beginning, not its name or type, which senders choose as they like.
 pub(super) fn unpack(message: &[u8], limit: u64) -> Vec<Found> {
@@ -34,36 +39,67 @@ pub(super) fn unpack(message: &[u8], limit: u64) -> Vec<Found> {
         PartType::Text(text) if part.attachment_name().is_some() => Some(text.as_bytes()),
         _ => None,
     });
-    candidates.take(MOST_PARTS).flat_map(|octets| files(octets, limit)).filter_map(|file| read(&file)).collect()
+    let files = candidates.take(MOST_PARTS).flat_map(|octets| files(octets, limit));
+    files.filter_map(|file| file.map_or_else(|why| Some(Found::Unreadable(why)), |file| read(&file))).collect()
 }
 
-/// What a part holds: the files of a ZIP archive, the content of a gzip file, or itself.
-fn files(octets: &[u8], limit: u64) -> Vec<Vec<u8>> {
+/// What a part holds: the files of a ZIP archive, the content of a gzip file, or itself; or why it cannot be had.
+fn files(octets: &[u8], limit: u64) -> Vec<Result<Vec<u8>, String>> {
     if octets.starts_with(b"PK\x03\x04") {
-        let Ok(mut archive) = zip::ZipArchive::new(Cursor::new(octets)) else { return Vec::new() };
+        let mut archive = match zip::ZipArchive::new(Cursor::new(octets)) {
+            Ok(archive) => archive,
+            Err(error) => return vec![Err(format!("the archive is broken: {error}"))],
+        };
         let count = archive.len().min(MOST_FILES);
-        return (0..count).filter_map(|n| bounded(archive.by_index(n).ok()?, limit)).collect();
+        let broken = |error: zip::result::ZipError| format!("the archive is broken: {error}");
+        return (0..count).map(|n| bounded(archive.by_index(n).map_err(broken)?, limit)).collect();
     }
     if octets.starts_with(&[0x1f, 0x8b]) {
-        return bounded(GzDecoder::new(octets), limit).into_iter().collect();
+        return vec![bounded(GzDecoder::new(octets), limit)];
     }
-    if octets.len() as u64 > limit { Vec::new() } else { vec![octets.to_vec()] }
+    vec![bounded(octets, limit)]
 }
 
-/// All that comes out of a reader; `None` when that is too much or is broken.
-fn bounded(reader: impl Read, limit: u64) -> Option<Vec<u8>> {
+/// All that comes out of a reader, if that is not too much.
+fn bounded(reader: impl Read, limit: u64) -> Result<Vec<u8>, String> {
     let mut content = Vec::new();
-    reader.take(limit + 1).read_to_end(&mut content).ok()?;
-    (content.len() as u64 <= limit).then_some(content)
+    reader.take(limit + 1).read_to_end(&mut content).map_err(|error| format!("it cannot be unpacked: {error}"))?;
+    if content.len() as u64 > limit { Err(format!("it has more than {limit} octets")) } else { Ok(content) }
 }
 
+/// The report that a file is; `None` for what is none.
 fn read(content: &[u8]) -> Option<Found> {
-    let start = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-    match start.iter().find(|octet| !octet.is_ascii_whitespace())? {
-        b'<' => Report::parse_xml(start).ok().map(|report| Found::Dmarc(Box::new(report))),
-        b'{' => TlsReport::parse_json(start).ok().map(Found::Tls),
-        _ => None,
+    // A mark at the beginning says in which form of Unicode it is written; without one it is UTF-8.
+    let text = match Encoding::for_bom(content) {
+        Some((encoding, _)) => Cow::Owned(encoding.decode(content).0.into_owned().into_bytes()),
+        None => Cow::Borrowed(content),
+    };
+    let found = match text.iter().find(|octet| !octet.is_ascii_whitespace())? {
+        b'<' => Report::parse_xml(&text).map(|report| Found::Dmarc(Box::new(report))),
+        b'{' => tls(&text),
+        _ => return None,
+    };
+    Some(found.unwrap_or_else(Found::Unreadable))
+}
+
+/// A report about TLS (RFC 8460 §4.4), also with a text where a list of texts belongs, as many send it.
+fn tls(text: &[u8]) -> Result<Found, String> {
+    let mut value: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    for policy in value["policies"].as_array_mut().into_iter().flatten() {
+        let Some(policy) = policy.get_mut("policy").and_then(Value::as_object_mut) else { continue };
+        // §4.2 calls the field `mx-host-pattern`, the example in §4.5 `mx-host`.
+        if let Some(patterns) = policy.remove("mx-host-pattern") {
+            policy.entry("mx-host").or_insert(patterns);
+        }
+        for key in ["mx-host", "policy-string"] {
+            match policy.get_mut(key) {
+                Some(text @ Value::String(_)) => *text = Value::Array(vec![text.take()]),
+                Some(Value::Null) => drop(policy.remove(key)),
+                _ => {}
+            }
+        }
     }
+    serde_json::from_value(value).map(Found::Tls).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -122,13 +158,33 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_too_large_is_passed_over() {
+    fn odd_forms_are_read() {
+        let json = r#"{"organization-name":"o","date-range":{"start-datetime":"2026-01-01T00:00:00Z","end-datetime":"2026-01-01T23:59:59Z"},
+            "report-id":"7","policies":[{"policy":{"policy-type":"sts","policy-string":"version: STSv1","policy-domain":"x.test",
+            "mx-host":"*.x.test"},"summary":{"total-successful-session-count":1,"total-failure-session-count":0}}]}"#;
+        let pattern = json.replace(r#""mx-host":"*.x.test""#, r#""mx-host-pattern":["*.x.test"]"#);
+        let utf16 = |mark: [u8; 2], bytes: fn(u16) -> [u8; 2]| {
+            mark.into_iter().chain(json.encode_utf16().flat_map(bytes)).collect::<Vec<u8>>()
+        };
+        let marked = [b"\xef\xbb\xbf", json.as_bytes()].concat();
+        let forms = [utf16([0xff, 0xfe], u16::to_le_bytes), utf16([0xfe, 0xff], u16::to_be_bytes), marked];
+        for octets in forms.into_iter().chain([json.into(), pattern.into()]) {
+            let found = unpack(&message("application/tlsrpt+json", &octets), 10_000);
+            let [Found::Tls(report)] = found.as_slice() else { panic!("{found:?}") };
+            assert_eq!(report.policies[0].policy.mx_host, ["*.x.test"]);
+        }
+    }
+
+    #[test]
+    fn what_grows_too_large_is_told() {
         let bomb = vec![b' '; 4 << 20];
         for octets in [gzip(&bomb), zipped(&[&bomb]), zipped(&[&bomb, &bomb, &bomb, &bomb, XML.as_bytes()])] {
-            assert_eq!(unpack(&message("application/gzip", &octets), 100_000), []);
+            let found = unpack(&message("application/gzip", &octets), 100_000);
+            assert!(!found.is_empty() && found.iter().all(|one| matches!(one, Found::Unreadable(_))), "{found:?}");
         }
         for broken in [b"PK\x03\x04 no archive".to_vec(), b"\x1f\x8b no gzip".to_vec(), b"<feedback>".to_vec()] {
-            assert_eq!(unpack(&message("application/zip", &broken), 10_000), []);
+            let found = unpack(&message("application/zip", &broken), 10_000);
+            assert!(matches!(found.as_slice(), [Found::Unreadable(_)]), "{found:?}");
         }
     }
 }

@@ -54,8 +54,11 @@ impl Submission {
         if let Some(sender) = self.check_authors(&seen, login, &settings).await? {
             added.push_str(&sender);
             cut.extend(seen.sender_at.iter().cloned());
-            cut.sort_unstable_by_key(|part| part.start);
         }
+        if seen.begins_with_field {
+            cut.extend(seen.malformed.iter().cloned());
+        }
+        cut.sort_unstable_by_key(|part| part.start);
         self.meter(&mail, login, &settings)?;
         self.complete(&seen, login, &mut added);
         let original = without(mail.message.original(), &cut);
@@ -123,7 +126,7 @@ impl Submission {
         Ok(())
     }
 
-    /// RFC 6409 §8: what RFC 5322 demands and is missing.
+    /// RFC 6409 §8.2, §8.3: what RFC 5322 demands and is missing, or is there in a form that it does not know.
     fn complete(&self, seen: &Inspection, login: &Login, added: &mut String) {
         let now = self.parts.clock.now();
         // Where the client sent no header, what looks like fields is text.
@@ -134,7 +137,9 @@ impl Submission {
         if !is_header || seen.authors.is_none() {
             added.push_str(&address_field("From", &login.address));
         }
-        if !(is_header && seen.has_message_id) {
+        if let Some(id) = seen.bare_message_id.as_ref().filter(|_| is_header && !seen.has_message_id) {
+            added.push_str(&format!("Message-ID: <{id}>\r\n"));
+        } else if !(is_header && seen.has_message_id) {
             let mut random = [0u8; 8];
             // Without a random source the time alone has to make the difference.
             let _ = aws_lc_rs::rand::fill(&mut random);

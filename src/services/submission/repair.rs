@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use mail_parser::MessageParser;
 
 use crate::foundations::address::Address;
-use crate::foundations::mail::{Field, HeaderSection};
+use crate::foundations::mail::{Field, HeaderSection, date};
 
 /// Most addresses of one From or Sender field that are looked at; a field with more is not understood.
 const MOST_AUTHORS: usize = 64;
@@ -20,8 +20,14 @@ pub(super) struct Inspection {
     pub sender: Option<Vec<Address>>,
     /// Something in From or Sender could not be understood, or stands there twice.
     pub faults: Vec<&'static str>,
+    /// Whether there is a date that can be understood.
     pub has_date: bool,
+    /// Whether there is a Message-ID between angle brackets.
     pub has_message_id: bool,
+    /// A Message-ID that lacks nothing but its brackets.
+    pub bare_message_id: Option<String>,
+    /// Date and Message-ID fields that RFC 5322 does not know in this form.
+    pub malformed: Vec<Range<usize>>,
     /// Whether what the client sent begins with a field at all.
     pub begins_with_field: bool,
     /// Fields that must not leave: Bcc, Resent-Bcc, Return-Path.
@@ -47,15 +53,39 @@ impl Inspection {
                 }
                 seen.sender = addresses(&field).or_else(|| Some(Vec::new()));
             } else if field.is("Date") {
-                seen.has_date = true;
+                match date::HeaderDate::read(field.body) {
+                    Some(_) => seen.has_date = true,
+                    None => seen.malformed.push(field.range.clone()),
+                }
             } else if field.is("Message-ID") {
-                seen.has_message_id = true;
+                seen.take_message_id(&field);
             } else if field.is("Bcc") || field.is("Resent-Bcc") || field.is("Return-Path") {
                 seen.private.push(field.range.clone());
             }
         }
         seen.begins_with_field |= original.starts_with(b"\r\n") || original.is_empty();
         seen
+    }
+
+    fn take_message_id(&mut self, field: &Field<'_>) {
+        let value = field.body.trim_ascii();
+        let is_word = |id: &[u8]| {
+            !id.is_empty() && id.iter().all(|octet| !octet.is_ascii_whitespace() && !octet.is_ascii_control())
+        };
+        let begin = value.iter().position(|octet| *octet == b'<').map(|at| at + 1);
+        let within = begin.and_then(|begin| value[begin..].split(|octet| *octet == b'>').next().zip(Some(begin)));
+        // What stands behind it is a comment at best; identifiers without `@` are common and harm nobody.
+        if within.is_some_and(|(id, begin)| is_word(id) && value.len() > begin + id.len()) {
+            self.has_message_id = true;
+            return;
+        }
+        self.malformed.push(field.range.clone());
+        let is_bare = is_word(value) && value.is_ascii() && !value.iter().any(|octet| b"<>()".contains(octet));
+        if let Some(id) = std::str::from_utf8(value).ok().filter(|_| is_bare)
+            && id.split_once('@').is_some_and(|(left, right)| !left.is_empty() && !right.is_empty())
+        {
+            self.bare_message_id = Some(id.to_owned());
+        }
     }
 
     fn take_author(&mut self, field: &Field<'_>) {
@@ -137,6 +167,26 @@ mod tests {
             "From: a@x.test, nobody\r\n\r\n",
         ] {
             assert!(!Inspection::of(message.as_bytes()).faults.is_empty(), "{message}");
+        }
+    }
+
+    #[test]
+    fn malformed_dates_and_identifiers_are_told_from_good_ones() {
+        for (fields, date, id, bare) in [
+            ("Date: Sat, 28 Nov 2026 12:00:00 +0000\r\nMessage-ID: <a@b.test>\r\n", true, true, None),
+            ("Date: 28 Nov 26 12:00 GMT\r\nMessage-ID:\r\n <a.b@[192.0.2.1]> (odd)\r\n", true, true, None),
+            ("Date: yesterday\r\nMessage-ID: a@b.test\r\n", false, false, Some("a@b.test")),
+            ("Date:\r\nMessage-ID: <a b@c.test>\r\n", false, false, None),
+            ("Message-ID: <>\r\n", false, false, None),
+            ("Message-ID: <a@b.test\r\n", false, false, None),
+            ("Message-ID: <abc>\r\n", false, true, None),
+        ] {
+            let seen = Inspection::of(format!("{fields}\r\n").as_bytes());
+            let found = (seen.has_date, seen.has_message_id, seen.bare_message_id.as_deref());
+            assert_eq!(found, (date, id, bare), "{fields}");
+            let malformed = fields.matches("Date:").count() - usize::from(date) + fields.matches("Message-ID:").count()
+                - usize::from(id);
+            assert_eq!(seen.malformed.len(), malformed, "{fields}");
         }
     }
 

@@ -58,6 +58,9 @@ pub fn sentence(event: &Event) -> String {
             format!("A report for {subject} could not be sent")
         }
         EventKind::ReportSent => format!("A report was sent to {subject}"),
+        EventKind::ReportReceived if event.details.contains_key("problem") => {
+            format!("A report of {subject} could not be read")
+        }
         EventKind::ReportReceived => format!("A report about {subject} was received"),
         EventKind::Ban => format!("The ban of {subject}"),
         EventKind::SendingRise => format!("{subject} sends much more than usual"),

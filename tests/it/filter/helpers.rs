@@ -7,7 +7,7 @@ use std::time::Duration;
 use postrider::foundations::address::ReversePath;
 use postrider::foundations::clock::{SystemClock, Timestamp};
 use postrider::foundations::ids::{MailId, SessionId};
-use postrider::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Origin, Peer, Recipient};
+use postrider::foundations::mail::{BodyKind, DsnWish, Envelope, Extras, Mail, Message, Origin, Peer, Recipient, With};
 use postrider::foundations::settings::{Live, Span};
 use postrider::services::filter::{Endpoint, Filter, FilterSettings, MilterSettings, Verdict};
 
@@ -21,7 +21,7 @@ pub fn mail(text: &str) -> Mail {
             peer: Peer::Tcp("127.0.0.1:2525".parse().unwrap()),
             local: None,
             hello: "mx.sender.test".to_owned(),
-            with: "ESMTP",
+            with: With::Esmtp(Extras::default()),
             tls: None,
             login: None,
             at,

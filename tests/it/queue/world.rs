@@ -12,7 +12,7 @@ use postrider::foundations::dns::ZoneResolver;
 use postrider::foundations::event::{Event, EventKind};
 use postrider::foundations::failure::{Kind, Refusal};
 use postrider::foundations::ids::{MailId, QueueId, SessionId};
-use postrider::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Origin, Peer, Recipient};
+use postrider::foundations::mail::{BodyKind, DsnWish, Envelope, Extras, Mail, Message, Origin, Peer, Recipient, With};
 use postrider::foundations::settings::Live;
 use postrider::foundations::tasks::Tasks;
 use postrider::services::filter::Verdict;
@@ -303,7 +303,7 @@ pub(crate) fn mail_to(recipients: Vec<Recipient>) -> Mail {
             peer: Peer::Internal,
             local: None,
             hello: String::new(),
-            with: "ESMTPSA",
+            with: With::Esmtp(Extras { tls: true, login: true, utf8: false }),
             tls: None,
             login: None,
             at,

@@ -4,7 +4,7 @@ use super::replies::{closing, sequence, too_large};
 use super::{Asked, Question, Session, Step, Text};
 use crate::foundations::address::{ForwardPath, ReversePath};
 use crate::foundations::failure::Refusal;
-use crate::foundations::mail::Recipient;
+use crate::foundations::mail::{Extras, Recipient, With};
 use crate::foundations::wire::smtp::{EnhancedStatus, MailParameters, RcptParameters, Reply, SyntaxError};
 use crate::protocols::smtp::Mode;
 use crate::protocols::smtp::hello::{self, Extended, Security};
@@ -93,10 +93,11 @@ impl Session {
         }
     }
 
-    /// What the client calls itself, and the keyword for the Received field; nothing before its greeting.
-    pub(super) fn greeted(&self, utf8: bool) -> Option<(String, &'static str)> {
+    /// What the client calls itself and what it speaks; nothing before its greeting.
+    pub(super) fn greeted(&self, utf8: bool) -> Option<(String, With)> {
         let greeting = self.greeting.as_ref()?;
-        let with = hello::with(self.profile.mode, greeting.extended, self.security, self.login.is_some(), utf8);
+        let extras = Extras { tls: self.security == Security::Tls, login: self.login.is_some(), utf8 };
+        let with = hello::with(self.profile.mode, greeting.extended, extras);
         Some((greeting.name.as_str().to_owned(), with))
     }
 

@@ -31,7 +31,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::{
-    BodyKind, DsnWish, Envelope, Mail, Message, Origin, Recipient, SequenceNumber, Summary, Uid,
+    BodyKind, DsnWish, Envelope, Mail, Message, Origin, Recipient, SequenceNumber, Summary, Uid, With,
 };
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::token::digest;
@@ -216,7 +216,7 @@ pub(super) fn mail(
         local: None,
         // Where a user sits with a browser is nobody's business.
         hello: String::new(),
-        with: if caller.is_encrypted { "HTTPS" } else { "HTTP" },
+        with: if caller.is_encrypted { With::Https } else { With::Http },
         tls: None,
         login: Some(reader.login.clone()),
         at,

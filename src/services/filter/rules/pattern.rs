@@ -35,13 +35,30 @@ pub enum Error {
 /// Largest compiled size of one pattern in octets.
 const SIZE_LIMIT: usize = 2 << 20;
 
+/// A pattern whose text begins and ends with each line: SpamAssassin shows rules one line or paragraph after the other.
+fn of_lines(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text.chars());
+    while let Some(c) = rest.next() {
+        match (c == '\\').then(|| rest.next()).flatten() {
+            Some('A') => out.push('^'),
+            Some('z') => {
+                out.truncate(out.strip_suffix("\\n?").unwrap_or(&out).len());
+                out.push('$');
+            }
+            Some(escaped) => out.extend([c, escaped]),
+            None => out.push(c),
+        }
+    }
+    out
+}
+
 impl Pattern {
     /// Compiles a Perl literal; also what was given up in the translation.
     pub fn compile(literal: &str, division: Division) -> Result<(Self, Option<&'static str>), Error> {
         let translated = perl::translate(literal)?;
         let multi_line = translated.multi_line || division == Division::Lines;
         let text = match division {
-            Division::Lines => translated.text.replace("\\n?\\z", "$"),
+            Division::Lines => of_lines(&translated.text),
             Division::Whole => translated.text.clone(),
         };
         let regex = RegexBuilder::new(&text)
@@ -148,5 +165,31 @@ impl Scanner {
         rules.sort_unstable();
         rules.dedup();
         rules.into_iter().for_each(visit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_begins_and_ends_with_each_line() {
+        let text = b"subject\nhello there\nlast hello\nend";
+        for (literal, of_lines, of_whole) in [
+            ("/\\Ahello/", true, false),
+            ("/hello\\z/", true, false),
+            ("/hello\\Z/", true, false),
+            ("/\\Asubject\\z/", true, false),
+            ("/\\Asubject/", true, true),
+            ("/there\\Z/", true, false),
+            ("/\\Athere/", false, false),
+            ("/end\\z/", true, true),
+            ("/\\\\A/", false, false),
+        ] {
+            for (division, wanted) in [(Division::Lines, of_lines), (Division::Whole, of_whole)] {
+                let (pattern, _) = Pattern::compile(literal, division).unwrap();
+                assert_eq!(pattern.find(text, division).is_some(), wanted, "{literal} {division:?}");
+            }
+        }
     }
 }
