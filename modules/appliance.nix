@@ -119,7 +119,7 @@ in
   options.services.postrider.appliance = {
     enable = mkEnableOption "the settings of a machine that is only a mail server";
     autoUpgrade = mkOption {
-      type = types.nullOr types.str;
+      type = types.nullOr types.nonEmptyStr;
       default = null;
       example = "github:example/mail-server";
       description = ''
@@ -129,7 +129,7 @@ in
       '';
     };
     nixpkgs = mkOption {
-      type = types.str;
+      type = types.nonEmptyStr;
       default = "github:NixOS/nixpkgs/nixos-${config.system.nixos.release}";
       defaultText = lib.literalExpression ''"github:NixOS/nixpkgs/nixos-''${config.system.nixos.release}"'';
       example = "github:NixOS/nixpkgs/nixos-unstable";

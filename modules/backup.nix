@@ -142,7 +142,7 @@ in
       '';
     };
     schedule = mkOption {
-      type = types.str;
+      type = types.nonEmptyStr;
       default = "02:30";
       example = "*-*-* 00/6:00:00";
       description = "When a backup is taken, in the words of systemd.time(7). What is no longer to be kept is removed then, too.";
@@ -177,7 +177,7 @@ in
       };
     };
     drill = mkOption {
-      type = types.nullOr types.str;
+      type = types.nullOr types.nonEmptyStr;
       default = "weekly";
       example = "Sun 04:00";
       description = ''
@@ -186,7 +186,7 @@ in
       '';
     };
     remote = mkOption {
-      type = types.nullOr types.str;
+      type = types.nullOr types.nonEmptyStr;
       default = null;
       example = "backup@vault.example.com:postrider";
       description = ''
@@ -195,13 +195,13 @@ in
       '';
     };
     remoteSchedule = mkOption {
-      type = types.str;
+      type = types.nonEmptyStr;
       default = "monthly";
       example = "daily";
       description = "When what `remote` lacks is copied there.";
     };
     remoteShell = mkOption {
-      type = types.str;
+      type = types.nonEmptyStr;
       default = "ssh -o BatchMode=yes";
       example = "ssh -o BatchMode=yes -p 23";
       description = "How rsync reaches the other machine, with options. It must not ask for anything.";
@@ -229,7 +229,7 @@ in
         description = "The URL of the storage that buckets are in.";
       };
       region = mkOption {
-        type = types.str;
+        type = types.nonEmptyStr;
         default = "us-east-1";
         example = "eu-central-1";
         description = "Its region, as the storage calls it.";

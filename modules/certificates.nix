@@ -171,7 +171,7 @@ in
         description = "How the names are shown to be ours: on port 80, or in a TLS handshake on port 443. The port is served for it.";
       };
       authority = mkOption {
-        type = types.str;
+        type = types.nonEmptyStr;
         default = "https://acme-v02.api.letsencrypt.org/directory";
         example = "https://ca.example.com/acme/directory";
         description = "Directory of the authority.";
@@ -197,7 +197,7 @@ in
     selfSigned = mkEnableOption "a certificate made on the spot, which no other server and no client will trust: for trying things out";
 
     check = mkOption {
-      type = types.nullOr types.str;
+      type = types.nullOr types.nonEmptyStr;
       default = "daily";
       example = "*-*-* 04,16:00";
       description = ''

@@ -22,7 +22,7 @@ in
   options.services.postrider.reports = {
     enable = mkEnableOption "JSON reports about queue, spam, mailboxes and backups in `/var/lib/postrider-reports`";
     at = mkOption {
-      type = types.str;
+      type = types.nonEmptyStr;
       default = "daily";
       example = "Mon 06:00";
       description = "When they are made, as `OnCalendar=` of systemd has it.";

@@ -86,12 +86,12 @@ let
   milterType = types.submodule {
     options = {
       name = mkOption {
-        type = types.str;
+        type = types.nonEmptyStr;
         example = "opendkim";
         description = "Name in signals and logs.";
       };
       address = mkOption {
-        type = types.str;
+        type = types.nonEmptyStr;
         example = "unix:/run/opendkim/opendkim.sock";
         description = "Where it listens: `unix:/path` or `127.0.0.1:8891`. The group that may open a Unix socket belongs into `spam.groups`.";
       };

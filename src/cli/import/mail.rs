@@ -26,7 +26,7 @@ pub(super) async fn home(
     report(&[moved], how.dry_run, context).await
 }
 
-/// Every user below a mail root, `DOMAIN/USER` as the container stack has them.
+/// Every user below a mail root, `DOMAIN/USER` as the container stack has them, which may be homes with the mail within.
 pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Context) -> Outcome {
     let (mover, config) = (mover(how, context)?, context.config()?);
     let mut users = Vec::new();
@@ -35,10 +35,10 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
             let names = [&local, &domain].map(|path| path.file_name().unwrap_or_default().to_string_lossy());
             let [local_part, domain] = names;
             match format!("{local_part}@{domain}").parse::<Address>() {
-                Ok(user) if ForeignHome::is_one(&local) => {
-                    users.push(user_of(&mover, &local, user, None, layout, &config)?);
-                }
-                Ok(_) => {}
+                Ok(user) => match ForeignHome::at(&local) {
+                    Some(mail) => users.push(user_of(&mover, &mail, user, None, layout, &config)?),
+                    None => eprintln!("`{}` is passed over: there is no mail in it", local.display()),
+                },
                 Err(error) => eprintln!("`{}` is passed over: {error}", local.display()),
             }
         }

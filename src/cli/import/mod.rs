@@ -24,7 +24,8 @@ pub(super) enum Import {
     /// The mail of a Dovecot server, with UIDs, flags, keywords, subscriptions and Sieve scripts. To use it where it is, name its root in
     /// `storage.mail_root` instead: then nothing needs to be moved.
     Dovecot {
-        /// The directory with `DOMAIN/USER` below it; with `--user`, this user's mail directory.
+        /// The directory with `DOMAIN/USER` below it, where the mail is there or in its `mail` or `Maildir`; with `--user`, this user's
+        /// mail directory.
         path: PathBuf,
         /// Whose mail it is, when the path is one user's.
         #[arg(long, value_name = "ADDRESS")]

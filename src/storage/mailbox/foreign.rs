@@ -56,9 +56,12 @@ pub struct ForeignHome {
 }
 
 impl ForeignHome {
-    /// Whether a directory looks like a user's mail.
-    pub fn is_one(path: &Path) -> bool {
-        ["cur", "INBOX/cur", ".INBOX/cur"].iter().any(|inbox| path.join(inbox).is_dir())
+    /// The mail of the user whose directory this is: itself, or within it where it is the home around the mail, as Dovecot has it with
+    /// `mail = maildir:~/mail` or `~/Maildir`.
+    pub fn at(path: &Path) -> Option<PathBuf> {
+        let looks_like_mail =
+            |path: &Path| ["cur", "INBOX/cur", ".INBOX/cur"].iter().any(|inbox| path.join(inbox).is_dir());
+        [path.to_owned(), path.join("mail"), path.join("Maildir")].into_iter().find(|path| looks_like_mail(path))
     }
 
     /// Reads the folders below a user's directory. Blocks.

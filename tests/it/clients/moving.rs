@@ -409,6 +409,34 @@ async fn mail_comes_from_files() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_within_homes_comes_from_a_root() {
+    let host = Host::start().user(USER).user("bob@example.test").real_time().await;
+    let root = tempfile::tempdir().unwrap();
+    let domain = root.path().join("example.test");
+    for folder in ["ann/mail", "ann/mail/.Work", "bob/Maildir"] {
+        for directory in ["cur", "new", "tmp"] {
+            std::fs::create_dir_all(domain.join(folder).join(directory)).unwrap();
+        }
+    }
+    std::fs::write(domain.join("ann/mail/.Work/cur/1700000000.M1P1.h:2,S"), "Subject: 1\n\nNumber one\n").unwrap();
+    std::fs::write(domain.join("bob/Maildir/new/1700000001.M2P2.h"), "Subject: 2\n\nNumber two\n").unwrap();
+    std::fs::create_dir_all(domain.join("ann/sieve")).unwrap();
+    std::fs::write(domain.join("ann/sieve/main.sieve"), "keep;\r\n").unwrap();
+    std::fs::create_dir_all(domain.join("carl/elsewhere")).unwrap();
+
+    let told = cli::output(&host.config(), &["import", "dovecot", &root.path().display().to_string()], "").await;
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(said.contains("example.test/carl` is passed over: there is no mail in it"), "{said}");
+    let moved: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(moved.as_array().map(Vec::len), Some(2), "{moved}");
+    assert!(message(&mut host.imap(USER).await, "Work", 1).await.contains("Number one"));
+    assert!(message(&mut host.imap("bob@example.test").await, "INBOX", 1).await.contains("Number two"));
+    let scripts = postrider(&host, &["sieve", "list", USER]).await;
+    assert!(scripts.to_string().contains("main"), "{scripts}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tags_come_along_into_a_folder_that_is_there() {
     let host = Host::start().user(USER).real_time().await;
     let mut imap = host.imap(USER).await;
