@@ -99,7 +99,8 @@ fn tls(text: &[u8]) -> Result<Found, String> {
             }
         }
     }
-    serde_json::from_value(value).map(Found::Tls).map_err(|error| error.to_string())
+    // As text again: times are read from borrowed text only.
+    serde_json::from_str(&value.to_string()).map(Found::Tls).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
