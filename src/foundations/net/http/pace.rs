@@ -65,7 +65,6 @@ impl Rate {
     }
 
     /// Something has come, or not yet.
-    #[expect(clippy::disallowed_methods, reason = "a deadline of a socket")]
     fn note(&mut self, octets: Option<usize>) {
         match octets {
             None => drop(self.waiting_since.get_or_insert_with(Instant::now)),
