@@ -34,8 +34,8 @@
       (lib.hasSuffix "certificate check" check.ExecStart)
       (config.systemd.timers.postrider-certificate-check.timerConfig.OnCalendar == "daily")
       (
-        !(also { services.postrider.certificates.check = null; })
-        .systemd.timers ? postrider-certificate-check
+        !(also { services.postrider.certificates.check = null; }).systemd.timers
+          ? postrider-certificate-check
       )
     ];
 }
