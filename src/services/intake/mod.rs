@@ -14,6 +14,7 @@ mod quarantined;
 mod receipt;
 mod receive;
 mod settings;
+mod telling;
 mod trace_field;
 
 pub use crate::services::handover::{LocalDelivery, Outcome};

@@ -10,7 +10,6 @@ use super::settings::{IntakeSettings, LmtpVerdict, Quarantine};
 use super::trace_field;
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::SharedClock;
-use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::{HeaderSection, Mail, Origin, Recipient};
@@ -47,18 +46,18 @@ pub struct IntakeParts {
 }
 
 /// The room.
-pub struct Intake(IntakeParts);
+pub struct Intake(pub(super) IntakeParts);
 
 /// What one entry of the queue is to be: a message, who is to get it, and why it is held.
 type Waiting<'a> = (Cow<'a, Mail>, Vec<(Recipient, Bound)>, Option<String>);
 
 /// A message that will be taken if it can be stored.
-struct Wanted {
-    mail: Mail,
+pub(super) struct Wanted {
+    pub(super) mail: Mail,
     verdict: Verdict,
     /// Recipients that the client has named and a milter has taken off.
     removed: Vec<Address>,
-    message_id: Option<String>,
+    pub(super) message_id: Option<String>,
 }
 
 impl Wanted {
@@ -397,92 +396,11 @@ impl Intake {
         let queued = groups.into_iter().zip(ids);
         Ok(queued.flat_map(|(group, id)| group.into_iter().map(move |one| (one, Outcome::Queued(id)))).collect())
     }
-
-    fn event(&self, kind: EventKind, mail: &Mail) -> Event {
-        Event::new(self.0.clock.now(), kind).session(mail.origin.session).mail(mail.id)
-    }
-
-    fn refused(&self, mail: &Mail, glance: &Glance, refusal: Refusal) -> Refusal {
-        let event = self.event(EventKind::MessageRefused, mail).subject(sender(mail));
-        let event = event.with("reason", refusal.to_string()).with("peer", mail.origin.peer.to_string());
-        let recipients = mail.envelope.recipients.iter().take(RECIPIENTS_TOLD);
-        let to: Vec<String> = recipients.map(|recipient| recipient.address.to_string()).collect();
-        let event = event.with("to", to);
-        self.0.journal.record(match &glance.message_id {
-            Some(id) => event.with("message_id", id.clone()),
-            None => event,
-        });
-        refusal
-    }
-
-    fn tell_verdict(&self, mail: &Mail, verdict: &Verdict) {
-        if !verdict.judged && matches!(verdict.decision, Decision::Accept) {
-            return;
-        }
-        // A list of plain structs always has a JSON form.
-        let signals = serde_json::to_value(&verdict.signals).unwrap_or_default();
-        let event = self.event(EventKind::Verdict, mail).subject(sender(mail));
-        let event = event.with("decision", verdict.decision.word()).with("score", verdict.score);
-        let event = event.with("signals", signals);
-        self.0.journal.record(match verdict.learned {
-            Some(class) => event.with("learned", class.word()),
-            None => event,
-        });
-    }
-
-    fn tell_removed(&self, mail: &Mail, address: &Address, refusal: Option<&Refusal>) {
-        let event = self.event(EventKind::Discarded, mail).subject(address.to_string()).with("by", "milter");
-        self.0.journal.record(match refusal {
-            Some(refusal) => event.with("reason", refusal.to_string()),
-            None => event,
-        });
-    }
-
-    fn tell_expansions(&self, mail: &Mail, routes: &Routes) {
-        for expansion in &routes.expansions {
-            let to: Vec<String> = expansion.to.iter().map(ToString::to_string).collect();
-            let event = self.event(EventKind::AliasExpanded, mail).subject(expansion.from.to_string());
-            self.0.journal.record(event.with("to", to));
-        }
-    }
-
-    fn tell_end(&self, wanted: &Wanted, result: &Result<Receipt, Refusal>) {
-        let mail = &wanted.mail;
-        let event = match result {
-            Ok(receipt) => self
-                .event(EventKind::MessageReceived, mail)
-                .with("recipients", receipt.outcomes().len() as u64)
-                .with("size", mail.message.len() as u64)
-                .with("with", mail.origin.with.keyword()),
-            Err(refusal) => {
-                if let Some(cause) = &refusal.cause {
-                    log::warn!(mail:% = mail.id, session:% = mail.origin.session; "a message cannot be stored: {cause}");
-                }
-                self.event(EventKind::MessageRefused, mail).with("reason", refusal.to_string())
-            }
-        };
-        let mut event = event.subject(sender(mail)).with("peer", mail.origin.peer.to_string());
-        if let Some(id) = &wanted.message_id {
-            event = event.with("message_id", id.clone());
-        }
-        self.0.journal.record(match &mail.origin.login {
-            Some(login) => event.with("login", login.address.to_string()),
-            None => event,
-        });
-    }
 }
 
 /// What becomes of a message for whom a milter has taken off.
 fn by_milter() -> Outcome {
     Outcome::Discarded { by: "a milter".into() }
-}
-
-/// Most recipients of a refused message that its event names.
-const RECIPIENTS_TOLD: usize = 20;
-
-/// The sender as events name it; empty for the null reverse-path.
-fn sender(mail: &Mail) -> String {
-    mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default()
 }
 
 fn is_lmtp(mail: &Mail) -> bool {

@@ -4,11 +4,14 @@
 //! costs the same in a folder of a thousand messages and of a million, and two states are compared by comparing the
 //! few chunks they do not share.
 
+mod names;
+
 use std::sync::Arc;
 
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{ModSeq, Uid, UidValidity};
 
+use self::names::{Names, ROOM, with_room};
 use super::maildir::filename::{FileName, Place, write_suffix};
 use super::{Flags, KeywordSet, Keywords, Row, Status};
 
@@ -76,42 +79,6 @@ pub(super) fn base(stored: &[u8]) -> &[u8] {
 pub(super) fn saved_at(stored: &[u8]) -> Option<Timestamp> {
     let seconds = FileName::parse(stored, Place::Cur)?.seconds();
     i64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Timestamp::from_unix_seconds)
-}
-
-/// Names of a chunk's files, one after the other.
-#[derive(Debug, Default)]
-struct Names {
-    heap: Vec<u8>,
-    ends: Vec<u32>,
-}
-
-/// With room for some more: a chunk is copied mostly because a message is added to it.
-impl Clone for Names {
-    fn clone(&self) -> Self {
-        Self { heap: with_room(&self.heap, 64 * ROOM), ends: with_room(&self.ends, ROOM) }
-    }
-}
-
-/// Messages there is room for in a copied chunk.
-const ROOM: usize = 8;
-
-fn with_room<T: Copy>(items: &[T], room: usize) -> Vec<T> {
-    let mut copy = Vec::with_capacity(items.len() + room);
-    copy.extend_from_slice(items);
-    copy
-}
-
-impl Names {
-    fn get(&self, index: usize) -> &[u8] {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        &self.heap[start..self.ends[index] as usize]
-    }
-
-    fn push(&mut self, name: &[u8]) {
-        self.heap.extend_from_slice(name);
-        // A chunk holds at most `Chunk::MOST` names of at most 255 octets.
-        self.ends.push(self.heap.len() as u32);
-    }
 }
 
 /// What tells which messages are recent (RFC 3501 §2.3.2): those in `new/`, and those that came with flags, and so
@@ -321,11 +288,7 @@ impl Snapshot {
 
     /// Memory it occupies, roughly, not counting what is shared with other states.
     pub fn memory(&self) -> u64 {
-        let chunk = |chunk: &Arc<Chunk>| {
-            chunk.records.capacity() * size_of::<Record>()
-                + chunk.names.heap.capacity()
-                + chunk.names.ends.capacity() * 4
-        };
+        let chunk = |chunk: &Arc<Chunk>| chunk.records.capacity() * size_of::<Record>() + chunk.names.memory();
         (self.chunks.iter().map(chunk).sum::<usize>() + self.chunks.len() * 160 + 1024) as u64
     }
 

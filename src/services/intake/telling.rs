@@ -1,0 +1,94 @@
+//! The events that say what became of a message.
+
+use super::glance::Glance;
+use super::receipt::Receipt;
+use super::receive::{Intake, Wanted};
+use crate::foundations::address::Address;
+use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::Refusal;
+use crate::foundations::mail::Mail;
+use crate::services::filter::{Decision, Verdict};
+use crate::services::routing::Routes;
+
+impl Intake {
+    fn event(&self, kind: EventKind, mail: &Mail) -> Event {
+        Event::new(self.0.clock.now(), kind).session(mail.origin.session).mail(mail.id)
+    }
+
+    pub(super) fn refused(&self, mail: &Mail, glance: &Glance, refusal: Refusal) -> Refusal {
+        let event = self.event(EventKind::MessageRefused, mail).subject(sender(mail));
+        let event = event.with("reason", refusal.to_string()).with("peer", mail.origin.peer.to_string());
+        let recipients = mail.envelope.recipients.iter().take(RECIPIENTS_TOLD);
+        let to: Vec<String> = recipients.map(|recipient| recipient.address.to_string()).collect();
+        let event = event.with("to", to);
+        self.0.journal.record(match &glance.message_id {
+            Some(id) => event.with("message_id", id.clone()),
+            None => event,
+        });
+        refusal
+    }
+
+    pub(super) fn tell_verdict(&self, mail: &Mail, verdict: &Verdict) {
+        if !verdict.judged && matches!(verdict.decision, Decision::Accept) {
+            return;
+        }
+        // A list of plain structs always has a JSON form.
+        let signals = serde_json::to_value(&verdict.signals).unwrap_or_default();
+        let event = self.event(EventKind::Verdict, mail).subject(sender(mail));
+        let event = event.with("decision", verdict.decision.word()).with("score", verdict.score);
+        let event = event.with("signals", signals);
+        self.0.journal.record(match verdict.learned {
+            Some(class) => event.with("learned", class.word()),
+            None => event,
+        });
+    }
+
+    pub(super) fn tell_removed(&self, mail: &Mail, address: &Address, refusal: Option<&Refusal>) {
+        let event = self.event(EventKind::Discarded, mail).subject(address.to_string()).with("by", "milter");
+        self.0.journal.record(match refusal {
+            Some(refusal) => event.with("reason", refusal.to_string()),
+            None => event,
+        });
+    }
+
+    pub(super) fn tell_expansions(&self, mail: &Mail, routes: &Routes) {
+        for expansion in &routes.expansions {
+            let to: Vec<String> = expansion.to.iter().map(ToString::to_string).collect();
+            let event = self.event(EventKind::AliasExpanded, mail).subject(expansion.from.to_string());
+            self.0.journal.record(event.with("to", to));
+        }
+    }
+
+    pub(super) fn tell_end(&self, wanted: &Wanted, result: &Result<Receipt, Refusal>) {
+        let mail = &wanted.mail;
+        let event = match result {
+            Ok(receipt) => self
+                .event(EventKind::MessageReceived, mail)
+                .with("recipients", receipt.outcomes().len() as u64)
+                .with("size", mail.message.len() as u64)
+                .with("with", mail.origin.with.keyword()),
+            Err(refusal) => {
+                if let Some(cause) = &refusal.cause {
+                    log::warn!(mail:% = mail.id, session:% = mail.origin.session; "a message cannot be stored: {cause}");
+                }
+                self.event(EventKind::MessageRefused, mail).with("reason", refusal.to_string())
+            }
+        };
+        let mut event = event.subject(sender(mail)).with("peer", mail.origin.peer.to_string());
+        if let Some(id) = &wanted.message_id {
+            event = event.with("message_id", id.clone());
+        }
+        self.0.journal.record(match &mail.origin.login {
+            Some(login) => event.with("login", login.address.to_string()),
+            None => event,
+        });
+    }
+}
+
+/// Most recipients of a refused message that its event names.
+const RECIPIENTS_TOLD: usize = 20;
+
+/// The sender as events name it; empty for the null reverse-path.
+fn sender(mail: &Mail) -> String {
+    mail.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default()
+}
