@@ -63,7 +63,6 @@ impl Queue {
     pub async fn bounce(&self, id: QueueId) -> Result<(), Error> {
         // Whoever has not begun yet does not begin any more.
         self.0.parts.spool.hold(&Selection::Entry(id)).await?;
-        self.withdraw(id).await?;
         let listing = self.at_rest(id).await?;
         let settings = self.0.parts.settings.get();
         let now = self.0.parts.clock.now();
@@ -102,6 +101,9 @@ impl Queue {
     /// Gives back what of an entry is in memory, unless a worker has it.
     async fn withdraw(&self, id: QueueId) -> Result<(), Error> {
         let groups = self.0.lanes.lock().withdraw(id);
+        if groups.is_empty() {
+            return Ok(());
+        }
         let keys: Vec<i64> = groups.iter().flat_map(|group| group.recipients.iter().map(|one| one.key)).collect();
         let given_back = self.0.parts.spool.give_back(self.owner(), &keys).await;
         for group in &groups {
@@ -114,6 +116,8 @@ impl Queue {
     async fn at_rest(&self, id: QueueId) -> Result<Listing, Error> {
         let end = Instant::now() + PATIENCE;
         loop {
+            // Every time: what was claimed just before may not have come into memory yet.
+            self.withdraw(id).await?;
             let listing = self.0.parts.spool.entry(id).await?;
             let recipients = listing.recipients.iter().filter(|one| one.owner.is_some()).count();
             if recipients == 0 {

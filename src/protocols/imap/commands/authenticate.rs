@@ -140,6 +140,7 @@ pub fn unauthenticate(talk: &mut Conversation) -> Done {
     // What becomes of the account is no business of this connection any more.
     talk.stay = None;
     talk.state = State::NotAuthenticated { until: Instant::now() + talk.settings.login_timeout.duration() };
+    talk.link.out.set_utf8_texts(false);
     talk.apply_limits();
     Done::with(Code::Capability(talk.capabilities()), "Logged out; log in again")
 }

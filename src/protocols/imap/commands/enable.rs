@@ -1,5 +1,6 @@
 //! ENABLE (RFC 5161, RFC 9051 §6.3.1).
 
+use crate::foundations::wire::imap::NameEncoding;
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::state::State;
@@ -36,6 +37,7 @@ pub fn run(talk: &mut Conversation, names: &[String]) -> Outcome {
             enabled.push(known);
         }
     }
+    talk.link.out.set_utf8_texts(account.enabled.names() == NameEncoding::Utf8);
     talk.link.out.enabled(&enabled);
     Ok(Done::new("Enabled"))
 }

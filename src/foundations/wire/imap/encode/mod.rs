@@ -19,6 +19,7 @@ use super::name::{NameEncoding, encode_name};
 #[derive(Debug, Default)]
 pub struct Out {
     bytes: Vec<u8>,
+    utf8_texts: bool,
 }
 
 /// Longest string that is written between quotation marks; longer ones become literals.
@@ -27,7 +28,13 @@ const MAX_QUOTED: usize = 1_000;
 impl Out {
     /// Nothing yet.
     pub const fn new() -> Self {
-        Self { bytes: Vec::new() }
+        Self { bytes: Vec::new(), utf8_texts: false }
+    }
+
+    /// Whether texts for people may hold more than ASCII, as they may once a client has enabled IMAP4rev2 or UTF8=ACCEPT
+    /// (RFC 9051 §9 `text`, RFC 6855 §3).
+    pub const fn set_utf8_texts(&mut self, allowed: bool) {
+        self.utf8_texts = allowed;
     }
 
     /// What has been written.

@@ -116,15 +116,17 @@ impl Out {
     }
 
     /// ```abnf
-    /// text = 1*TEXT-CHAR
+    /// text = 1*(TEXT-CHAR / UTF8-2 / UTF8-3 / UTF8-4)
     /// ```
-    /// Whatever cannot stand in a line is replaced.
+    /// Whatever cannot stand in a line, or this client has not enabled, is replaced.
     fn resp_text(&mut self, text: &str) -> &mut Self {
         if text.is_empty() {
             return self.raw(".");
         }
-        let clean = text.bytes().map(|b| if matches!(b, b' '..=b'~') { b } else { b'?' });
-        self.buffer().extend(clean);
+        for c in text.chars() {
+            let fits = matches!(c, ' '..='~') || self.utf8_texts && !c.is_ascii() && !c.is_control();
+            self.raw(if fits { c } else { '?' }.encode_utf8(&mut [0; 4]));
+        }
         self
     }
 }
