@@ -17,20 +17,23 @@ use crate::foundations::net::Bind;
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::Certificates;
 use crate::services::certificates::acme::RenewalWish;
-use crate::services::cluster::{Cluster, Keys, Links};
+use crate::services::cluster::{AmongNodes, Cluster, Keys, Links};
 use crate::services::delivery::{Delivery, ScriptingParts};
 use crate::services::filter::Filter;
-use crate::services::handover::{LocalDelivery, Posting};
+use crate::services::handover::{LocalDelivery, Posting, Queueing};
+use crate::services::intake::IntakeParts;
 use crate::services::outbound::{Connector, LmtpTarget, Outbound, OutboundParts, OverLmtp, Roots};
 use crate::services::posting::PostOffice;
 use crate::services::queue::{Queue, QueueParts};
-use crate::services::routing::Routing;
+use crate::services::reports::{Receiver, ReceiverParts};
+use crate::services::routing::{Routing, Srs};
 use crate::services::served::Inspector;
 use crate::storage::cluster::{ClusterSettings, Membership};
 use crate::storage::database::Database;
 use crate::storage::directory::{self, Directory};
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::{Mailboxes, Summarizer};
+use crate::storage::quarantine::QuarantineNotes;
 use crate::storage::reports::Reports;
 use crate::storage::scripts::Scripts;
 use crate::storage::spool::{QueueNode, Spool};
@@ -82,6 +85,17 @@ impl Ground {
         Ok(Some((mailboxes, cluster)))
     }
 
+    /// Where mail goes.
+    pub(super) fn routing(&self, directory: &Directory) -> Result<Routing, Error> {
+        // Senders are rewritten where mail leaves: no other role is given the secret.
+        let srs = match self.roles.has(Role::Mta) {
+            true => Srs::load(&self.config.routing.srs, &self.config.hostname, self.tick())?,
+            false => None,
+        };
+        let (settings, hostname) = (self.lives.routing.clone(), self.config.hostname.clone());
+        Ok(Routing::new(directory.clone(), settings, hostname).with_srs(srs))
+    }
+
     /// What is thought of messages.
     pub(super) fn filter(&self, reports: &Reports) -> Arc<Filter> {
         let filter = Filter::new(self.lives.spam.clone(), self.tick())
@@ -121,6 +135,44 @@ impl Ground {
     pub(super) fn delivery_elsewhere(&self) -> Arc<dyn LocalDelivery> {
         let (hostname, settings) = (self.config.hostname.clone(), self.lives.outbound.clone());
         Arc::new(OverLmtp::new(lmtp_target(&self.config), hostname, settings))
+    }
+
+    /// Delivery to whichever node has the mailbox: `here` alone, or one of several.
+    pub(super) fn delivery_among_nodes(
+        &self,
+        cluster: Option<&Cluster>,
+        here: Arc<dyn LocalDelivery>,
+    ) -> Arc<dyn LocalDelivery> {
+        let Some(cluster) = cluster else { return here };
+        let (hostname, settings) = (self.config.hostname.clone(), self.lives.outbound.clone());
+        Arc::new(AmongNodes::new(cluster.clone(), here, hostname, settings))
+    }
+
+    /// What it takes to take messages in.
+    pub(super) fn intake(
+        &self,
+        (filter, routing, reports): (&Arc<Filter>, &Routing, &Reports),
+        delivery: Arc<dyn LocalDelivery>,
+        queue: Arc<dyn Queueing>,
+    ) -> IntakeParts {
+        let receiver = Receiver::new(ReceiverParts {
+            settings: self.lives.reports.clone(),
+            reports: reports.clone(),
+            journal: self.journal.clone(),
+            clock: self.tick(),
+        });
+        IntakeParts {
+            settings: self.lives.intake.clone(),
+            hostname: self.lives.hostname.clone(),
+            filter: Arc::clone(filter),
+            routing: routing.clone(),
+            delivery,
+            queue,
+            reports: Arc::new(receiver),
+            notes: QuarantineNotes::new(self.database.clone()),
+            journal: self.journal.clone(),
+            clock: self.tick(),
+        }
     }
 
     /// The way to other hosts.

@@ -20,10 +20,10 @@ use crate::foundations::tasks::Tasks;
 use crate::services::acceptance::Acceptance;
 use crate::services::certificates::Certificates;
 use crate::services::certificates::acme::RenewalWish;
-use crate::services::cluster::{AmongNodes, Cluster, Keeper};
+use crate::services::cluster::{Cluster, Keeper};
 use crate::services::filter::Filter;
 use crate::services::guard::Guard;
-use crate::services::handover::{LocalDelivery, Postponed, Queueing, ReportReading};
+use crate::services::handover::{Postponed, Queueing};
 use crate::services::intake::{Intake, IntakeParts, IntakeSettings, LmtpVerdict};
 use crate::services::login::Login;
 use crate::services::moving::{RenameError, rename};
@@ -31,15 +31,13 @@ use crate::services::outbound::Outbound;
 use crate::services::overview::Sources;
 use crate::services::posting::PostOffice;
 use crate::services::queue::Queue;
-use crate::services::reports::{Receiver, ReceiverParts};
-use crate::services::routing::{Routing, Srs};
+use crate::services::routing::Routing;
 use crate::services::served::Inspector;
 use crate::services::submission::{Submission, SubmissionParts};
 use crate::storage::database::Database;
 use crate::storage::directory::{Directory, Renaming};
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::Mailboxes;
-use crate::storage::quarantine::QuarantineNotes;
 use crate::storage::reports::Reports;
 use crate::storage::scripts::Scripts;
 use crate::storage::spool::Spool;
@@ -119,12 +117,7 @@ impl Parts {
         let spool = Spool::open(database.clone(), &config.spool, ground.tick(), &stages.storage)?;
         let guard = Guard::new(lives.guard.clone(), ground.tick());
         let login = Login::new(directory.clone(), guard.clone(), journal.clone(), lives.login.clone(), ground.tick());
-        // Senders are rewritten where mail leaves: no other role is given the secret.
-        let srs = match ground.roles.has(Role::Mta) {
-            true => Srs::load(&config.routing.srs, &config.hostname, ground.tick())?,
-            false => None,
-        };
-        let routing = Routing::new(directory.clone(), lives.routing.clone(), config.hostname.clone()).with_srs(srs);
+        let routing = ground.routing(&directory)?;
         let (settings, delivery) = (lives.acceptance.clone(), lives.delivery.clone());
         let acceptance = Acceptance::new(routing.clone(), directory.clone(), settings, delivery);
         let (mailboxes, cluster) = ground.mailboxes(&directory, stages)?.unzip();
@@ -142,13 +135,7 @@ impl Parts {
             (Some(mailboxes), Some(scripts)) => ground.delivery(mailboxes, scripts, &routing, office.as_ref()),
             _ => ground.delivery_elsewhere(),
         };
-        let delivery: Arc<dyn LocalDelivery> = match &cluster {
-            Some(cluster) => {
-                let (hostname, outbound) = (config.hostname.clone(), lives.outbound.clone());
-                Arc::new(AmongNodes::new(cluster.clone(), Arc::clone(&here), hostname, outbound))
-            }
-            None => Arc::clone(&here),
-        };
+        let delivery = ground.delivery_among_nodes(cluster.as_ref(), Arc::clone(&here));
         let outbound = ground.outbound(&reports)?;
         let queue = ground.roles.has(Role::Mta).then(|| {
             ground.queue(spool.clone(), outbound.clone(), routing.clone(), Arc::clone(&delivery), &stages.services)
@@ -156,34 +143,17 @@ impl Parts {
         if let (Some(office), Some(queue)) = (&office, &queue) {
             office.open(Arc::new(queue.clone()));
         }
-        let receiver: Arc<dyn ReportReading> = Arc::new(Receiver::new(ReceiverParts {
-            settings: lives.reports.clone(),
-            reports: reports.clone(),
-            journal: journal.clone(),
-            clock: ground.tick(),
-        }));
-        let intake = |settings, delivery, queue| {
-            Arc::new(Intake::new(IntakeParts {
-                settings,
-                hostname: lives.hostname.clone(),
-                filter: Arc::clone(&filter),
-                routing: routing.clone(),
-                delivery,
-                queue,
-                reports: Arc::clone(&receiver),
-                notes: QuarantineNotes::new(database.clone()),
-                journal: journal.clone(),
-                clock: ground.tick(),
-            }))
-        };
-        // The node that has taken a message has judged it, and its queue keeps it until this one has stored it.
-        let judged = || Live::new(IntakeSettings { lmtp: LmtpVerdict::Trust, ..config.intake.clone() });
-        let intake_here = cluster.as_ref().map(|_| intake(judged(), here, Arc::new(NoQueue)));
         let keeping: Arc<dyn Queueing> = match &queue {
             Some(queue) => Arc::new(queue.clone()),
             None => Arc::new(NoQueue),
         };
-        let intake = intake(lives.intake.clone(), delivery, keeping);
+        let intake = ground.intake((&filter, &routing, &reports), delivery, keeping);
+        // The node that has taken a message has judged it, and its queue keeps it until this one has stored it.
+        let intake_here = cluster.as_ref().map(|_| {
+            let settings = Live::new(IntakeSettings { lmtp: LmtpVerdict::Trust, ..config.intake.clone() });
+            Arc::new(Intake::new(IntakeParts { settings, delivery: here, queue: Arc::new(NoQueue), ..intake.clone() }))
+        });
+        let intake = Arc::new(Intake::new(intake));
         let Ground {
             config,
             lives,

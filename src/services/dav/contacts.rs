@@ -134,7 +134,7 @@ impl Contacts {
             let Some(book) = books.iter().find(|book| book.id == id) else { continue };
             let Some(object) = self.collections.object(book, &name).await? else { continue };
             let is_ours = Card::read(&object.content).is_ok_and(|card| card.is_collected(&object.content, address));
-            let condition = Condition { is: Some(vec![object.info.etag]), is_not: None };
+            let condition = Condition::unchanged(&object.info.etag);
             match is_ours {
                 true => match self.collections.remove_object(account, book, &name, &condition, limits).await {
                     Ok(_) | Err(Error::NoObject | Error::Condition) => {}

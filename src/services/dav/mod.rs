@@ -12,6 +12,7 @@ mod calendar;
 mod calendars;
 mod card;
 mod card_filter;
+mod components;
 mod contacts;
 mod expand;
 mod filter;

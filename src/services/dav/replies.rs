@@ -4,7 +4,8 @@ use chrono::{NaiveDate, NaiveDateTime};
 use serde::Serialize;
 
 use super::Unfit;
-use super::invitation::{Component, Participant, Participation, Whole, attending, is_attendee, named, pieces};
+use super::components::{Component, Whole, attending, is_attendee, named, pieces};
+use super::invitation::{Participant, Participation};
 use super::particulars::{folded, lines};
 use crate::foundations::clock::Timestamp;
 
@@ -175,6 +176,27 @@ mod tests {
         assert_eq!(noted.lines().count(), stored.lines().count());
         assert_eq!(standing(&reply, &noted).reply, Some(Recorded::Yes));
         assert!(CalendarObject::read(noted.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn an_answer_is_noted_at_the_event_and_nowhere_else() {
+        const ZONE: &str = "BEGIN:VTIMEZONE\r\nTZID:Odd\r\nBEGIN:STANDARD\r\nTZOFFSETFROM:+0100\r\nTZOFFSETTO:+0100\r\n\
+            DTSTART:19701025T030000\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n";
+        const ALARM: &str = "BEGIN:VALARM\r\nACTION:EMAIL\r\nATTENDEE:mailto:bob@example.test\r\nDESCRIPTION:x\r\nSUMMARY:x\r\n\
+            TRIGGER:-PT5M\r\nEND:VALARM\r\n";
+        let stored = event("").replacen("BEGIN:VEVENT\r\n", &format!("{ZONE}BEGIN:VEVENT\r\n{ALARM}"), 1);
+        let noted = reply("ATTENDEE;PARTSTAT=ACCEPTED:mailto:bob@example.test\r\n").noted_in(&stored, NOW).unwrap();
+        assert!(noted.contains(ZONE) && noted.contains(ALARM), "{noted}");
+        assert!(noted.contains("ATTENDEE;PARTSTAT=ACCEPTED;CN=Bob:mailto:bob@example.test\r\n"), "{noted}");
+    }
+
+    #[test]
+    fn an_exception_is_of_one_time_only() {
+        let stored = event("RRULE:FREQ=WEEKLY;COUNT=5\r\n");
+        let id = "RECURRENCE-ID;RANGE=THISANDFUTURE:20261211T190000Z\r\n";
+        let answer = reply(&format!("{id}ATTENDEE;PARTSTAT=DECLINED:mailto:bob@example.test\r\n"));
+        let noted = answer.noted_in(&stored, NOW).unwrap();
+        assert!(noted.contains("DTSTART:20261211T190000Z\r\n") && !noted.contains("RANGE"), "{noted}");
     }
 
     #[test]

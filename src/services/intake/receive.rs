@@ -22,6 +22,7 @@ use crate::storage::quarantine::QuarantineNotes;
 use crate::storage::spool::QUARANTINED;
 
 /// What intake needs.
+#[derive(Clone)]
 pub struct IntakeParts {
     /// Its settings.
     pub settings: Live<IntakeSettings>,

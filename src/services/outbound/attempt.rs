@@ -82,11 +82,11 @@ impl Stage {
         self.0.store(Self::OPENING, Ordering::Relaxed);
     }
 
-    pub(super) fn send(&self) {
+    pub(in crate::services) fn send(&self) {
         self.0.store(Self::SENDING, Ordering::Relaxed);
     }
 
-    pub(super) fn end(&self) {
+    pub(in crate::services) fn end(&self) {
         self.0.store(Self::ENDING, Ordering::Relaxed);
     }
 }

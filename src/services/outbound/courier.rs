@@ -1,18 +1,19 @@
 //! Working for one destination: hosts in order, one connection kept between messages.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use super::attempt::{Attempt, Contact, Outcome, Verified};
-use super::demand::{RequireTls, demand};
-use super::hosts::{are_ours, host_addresses, hosts, loops};
+use super::demand::{Demand, RequireTls, demand};
+use super::hosts::{Host, are_ours, host_addresses, hosts, loops};
 use super::mta_sts::Policy;
 use super::observed::{Far, Observer};
 use super::opening::{Finding, Session, Target, Unopened, open};
-use super::route::way;
+use super::route::{OutboundParts, Way, way};
 use super::transaction::Others;
 use super::{Group, Haste, Outbound, OutboundSettings, Scope, Stage, Trouble};
+use crate::foundations::dns::Security;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::storage::spool::Destination;
 
@@ -163,80 +164,47 @@ impl Courier {
         settings: &OutboundSettings,
         slate: &mut Slate<'_>,
     ) -> Result<(), Trouble> {
-        let outbound = self.outbound.clone();
+        let (outbound, destination) = (self.outbound.clone(), self.destination.clone());
         let parts = &outbound.0;
-        let way = way(settings, &self.destination);
+        let sts = policy(&outbound, settings, &destination).await;
+        let approach = Approach::new(parts, settings, &destination, sts.as_deref());
+        let require = if group.envelope.require_tls { RequireTls::Yes } else { RequireTls::No };
         let mut addresses_left = settings.addresses_tried.max(1);
         let mut sessions_left = settings.sessions_tried.max(1);
-        let sts = policy(&outbound, settings, &self.destination).await;
-        let name = match &self.destination {
-            Destination::Exchangers(domain) if domain.literal().is_none() => Some(domain.as_str().to_owned()),
-            _ => None,
-        };
-        let observer = name.as_deref().map(|name| Observer::new(parts, settings, name, sts.as_deref()));
-        let finding = match self.destination {
-            Destination::Exchangers(_) => Finding::ByDns,
-            _ => Finding::ByRoute,
-        };
-        let require = if group.envelope.require_tls { RequireTls::Yes } else { RequireTls::No };
-        for host in hosts(&*parts.resolver, &self.destination, &parts.hostname, group.id).await? {
-            let addresses = match host_addresses(&*parts.resolver, &host, settings.families, group.id).await {
-                Ok(addresses) => addresses,
+        for host in hosts(&*parts.resolver, &destination, &parts.hostname, group.id).await? {
+            let found = host_addresses(&*parts.resolver, &host, settings.families, group.id).await;
+            let (addresses, security, canonical) = match found {
+                Ok(found) => found,
                 Err(trouble) => {
                     slate.note(trouble, None);
                     continue;
                 }
             };
-            let (addresses, security, canonical) = addresses;
             // RFC 5321 §5.1: what is no nearer to the goal than this server would send the mail back to it.
-            if finding == Finding::ByDns && are_ours(&*parts.resolver, &parts.hostname, &addresses).await {
+            if approach.finding == Finding::ByDns && are_ours(&*parts.resolver, &parts.hostname, &addresses).await {
                 return Err(loops(&host.name));
             }
-            let ways = (&self.destination, &way);
-            let demanded =
-                match demand(parts, settings, ways, (&host, security, canonical.as_deref()), sts.as_deref(), require)
-                    .await
-                {
-                    Ok(demanded) => demanded,
-                    Err(Unopened { trouble, tls }) => {
-                        if let (Some(observer), Some(failure)) = (&observer, tls) {
-                            observer.excluded(failure, Far { host: &host.name, address: None });
-                        }
-                        slate.note(trouble, None);
-                        continue;
-                    }
-                };
+            let demand = match approach.demand((&host, security, canonical.as_deref()), require).await {
+                Ok(demand) => demand,
+                Err(trouble) => {
+                    slate.note(trouble, None);
+                    continue;
+                }
+            };
             for address in addresses {
                 if slate.is_complete() || addresses_left == 0 || sessions_left == 0 {
                     return Ok(());
                 }
                 addresses_left -= 1;
-                let address = SocketAddr::new(address, way.port);
-                let policy = demanded.policy.clone();
-                let target = Target { host: &host.name, address, way: &way, policy, by: demanded.by, finding };
-                let far = Far { host: &host.name, address: Some(address.ip()) };
-                match open(parts, settings, &target).await {
+                match approach.open(&host, address, &demand).await {
                     Ok(session) => {
                         sessions_left -= 1;
-                        if let Some(observer) = &observer {
-                            observer.opened(&demanded, &session, far);
-                        }
                         self.serve(session, group, settings, slate).await;
                     }
-                    Err(unopened) => {
-                        if let Some(observer) = &observer {
-                            observer.not_opened(&demanded, &unopened, far);
-                        }
-                        let contact = Contact {
-                            host: host.name.clone(),
-                            address: Some(target.address),
-                            tls: None,
-                            verified: Verified::No,
-                            policy: demanded.by,
-                        };
-                        let ours = unopened.trouble == loops(&host.name);
-                        slate.note(unopened.trouble, Some(Arc::new(contact)));
-                        if ours {
+                    Err((trouble, contact)) => {
+                        let is_loop = trouble == loops(&host.name);
+                        slate.note(trouble, Some(Arc::new(contact)));
+                        if is_loop {
                             return Ok(());
                         }
                     }
@@ -294,6 +262,76 @@ impl Courier {
         } else {
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
         }
+    }
+}
+
+/// How the hosts of a destination are approached, and who hears what was seen there.
+struct Approach<'a> {
+    parts: &'a OutboundParts,
+    settings: &'a OutboundSettings,
+    destination: &'a Destination,
+    way: Way,
+    finding: Finding,
+    sts: Option<&'a Policy>,
+    observer: Option<Observer<'a>>,
+}
+
+impl<'a> Approach<'a> {
+    fn new(
+        parts: &'a OutboundParts,
+        settings: &'a OutboundSettings,
+        destination: &'a Destination,
+        sts: Option<&'a Policy>,
+    ) -> Self {
+        let name = match destination {
+            Destination::Exchangers(domain) if domain.literal().is_none() => Some(domain.as_str()),
+            _ => None,
+        };
+        let observer = name.map(|name| Observer::new(parts, settings, name, sts));
+        let finding = match destination {
+            Destination::Exchangers(_) => Finding::ByDns,
+            _ => Finding::ByRoute,
+        };
+        Self { parts, settings, destination, way: way(settings, destination), finding, sts, observer }
+    }
+
+    /// What a host must show; see [`demand`].
+    async fn demand(&self, host: (&Host, Security, Option<&str>), require: RequireTls) -> Result<Demand, Trouble> {
+        let ways = (self.destination, &self.way);
+        let demanded = demand(self.parts, self.settings, ways, host, self.sts, require).await;
+        demanded.map_err(|Unopened { trouble, tls }| {
+            if let (Some(observer), Some(failure)) = (&self.observer, tls) {
+                observer.excluded(failure, Far { host: &host.0.name, address: None });
+            }
+            trouble
+        })
+    }
+
+    /// Opens a session with a host at one of its addresses.
+    async fn open(&self, host: &Host, address: IpAddr, demand: &Demand) -> Result<Session, (Trouble, Contact)> {
+        let Demand { policy, by } = demand;
+        let socket = SocketAddr::new(address, self.way.port);
+        let target = Target {
+            host: &host.name,
+            address: socket,
+            way: &self.way,
+            policy: policy.clone(),
+            by,
+            finding: self.finding,
+        };
+        let far = Far { host: &host.name, address: Some(address) };
+        let opened = open(self.parts, self.settings, &target).await;
+        if let Some(observer) = &self.observer {
+            match &opened {
+                Ok(session) => observer.opened(demand, session, far),
+                Err(unopened) => observer.not_opened(demand, unopened, far),
+            }
+        }
+        opened.map_err(|unopened| {
+            let host = host.name.clone();
+            let contact = Contact { host, address: Some(socket), tls: None, verified: Verified::No, policy: by };
+            (unopened.trouble, contact)
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use super::*;
 use crate::foundations::address::ReversePath;
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Recipient};
+use crate::foundations::settings::ByteSize;
 use crate::storage::spool::{Entry, Queued, RecipientState};
 
 static KEYS: AtomicI64 = AtomicI64::new(0);
@@ -170,12 +171,76 @@ fn only_what_was_quick_counts_as_quick() {
     assert!(!lanes.is_quick(&one), "it took long");
     let Aside::Stepped(number) = aside else { panic!("there is room") };
     lanes.step_back(number);
+    assert_eq!(lanes.doubtful, 1, "it has a usual place again");
     lanes.reached(&one, &settings);
     assert_eq!((lanes.is_quick(&one), lanes.doubtful), (true, 0));
+    let (aside, _) = step_aside(&mut lanes, &taken, &settings);
+    assert!(!lanes.is_quick(&one), "it takes long again");
+    let Aside::Stepped(number) = aside else { panic!("there is room") };
+    lanes.step_back(number);
+    lanes.reached(&one, &settings);
     lanes.unreached(&one, "no answer", NOW, &settings);
     assert_eq!((lanes.is_quick(&one), lanes.doubtful), (false, 1));
     lanes.end_worker(&one, NOW);
     assert_eq!((lanes.doubtful, lanes.places()), (0, 0));
+}
+
+#[test]
+fn what_may_have_arrived_or_goes_at_a_fair_rate_is_not_given_up() {
+    let settings = QueueSettings { slow_rate: ByteSize::kib(1), ..settings() };
+    let mut lanes = Lanes::default();
+    let now = Instant::now();
+    let attempts: Vec<Arc<LongAttempt>> = ["mx:ending.test", "mx:sending.test", "mx:opening.test"]
+        .into_iter()
+        .map(|destination| {
+            let mut group = group(destination, 1);
+            Arc::get_mut(&mut group.entry).unwrap().size = 10 * 1024;
+            lanes.add(group.clone(), &settings);
+            let attempt = Arc::new(LongAttempt::default());
+            assert!(matches!(lanes.step_aside(&group, &attempt, now, &settings), Aside::Stepped(_)));
+            attempt
+        })
+        .collect();
+    attempts[0].stage.end();
+    attempts[1].stage.send();
+    let given_up = || attempts.iter().map(|attempt| attempt.give_up.is_cancelled()).collect::<Vec<_>>();
+    lanes.give_up_oldest(now);
+    assert_eq!(given_up(), [false, false, true]);
+    lanes.give_up_oldest(now + Duration::from_secs(9));
+    assert_eq!(given_up(), [false, false, true]);
+    lanes.give_up_oldest(now + Duration::from_secs(10));
+    assert_eq!(given_up(), [false, true, true]);
+    lanes.give_up_oldest(now + Duration::from_secs(1_000));
+    assert_eq!(given_up(), [false, true, true]);
+}
+
+#[test]
+fn who_comes_back_finds_its_place_taken() {
+    let settings = QueueSettings { connections: 1, ..settings() };
+    let mut lanes = Lanes::default();
+    let slow = group("mx:slow.test", 1);
+    lanes.add(slow.clone(), &settings);
+    lanes.start_worker(&settings).unwrap();
+    let Aside::Stepped(number) = step_aside(&mut lanes, &slow, &settings).0 else { panic!("there is room") };
+    lanes.add(group("mx:other.test", 1), &settings);
+    lanes.start_worker(&settings).unwrap();
+    lanes.add(group("mx:slow.test", 1), &settings);
+    lanes.step_back(number);
+    assert!(matches!(lanes.next(&slow.destination, NOW, &settings), Next::End));
+    lanes.end_worker(&slow.destination, NOW);
+    assert!(matches!(lanes.next(&"mx:other.test".parse().unwrap(), NOW, &settings), Next::End), "the other starves");
+}
+
+#[test]
+fn good_destinations_are_remembered_longest() {
+    let mut lanes = Lanes::default();
+    let good: Destination = "mx:good.test".parse().unwrap();
+    lanes.lanes.insert(good.clone(), Lane { quick: true, ..Lane::default() });
+    for n in 0..MOST_IDLE {
+        lanes.lanes.insert(format!("mx:d{n}.test").parse().unwrap(), Lane::default());
+    }
+    lanes.end_worker(&good, NOW);
+    assert!(lanes.is_quick(&good) && lanes.lanes.len() == 1, "{}", lanes.lanes.len());
 }
 
 #[test]
@@ -197,6 +262,19 @@ fn backlogs_of_those_who_take_long_make_room() {
     assert_eq!(lanes.make_room(NOW).iter().map(|group| group.recipients.len()).sum::<usize>(), 10);
     assert_eq!(lanes.resting(&stall, NOW).unwrap().until, NOW + STALL);
     assert!(lanes.resting(&other, NOW).is_none());
+}
+
+#[test]
+fn a_backlog_stays_where_somebody_is_quick_enough() {
+    let settings = settings();
+    let mut lanes = Lanes::default();
+    let first = group("mx:half.test", 10);
+    lanes.add(first.clone(), &settings);
+    lanes.add(group("mx:half.test", 10), &settings);
+    lanes.add(group("mx:half.test", 10), &settings);
+    assert_eq!(started(&mut lanes).len(), 2);
+    assert!(matches!(step_aside(&mut lanes, &first, &settings).0, Aside::Stepped(_)));
+    assert!(lanes.make_room(NOW).is_empty(), "its other worker goes on");
 }
 
 #[test]

@@ -37,6 +37,16 @@ pub struct Condition {
 }
 
 impl Condition {
+    /// There is no such object yet.
+    pub fn absent() -> Self {
+        Self { is: None, is_not: Some(vec!["*".to_owned()]) }
+    }
+
+    /// The object is the one with this etag.
+    pub fn unchanged(etag: &str) -> Self {
+        Self { is: Some(vec![etag.to_owned()]), is_not: None }
+    }
+
     /// Whether the object, if there is one, is as the client believes.
     pub fn holds(&self, etag: Option<&str>) -> bool {
         let among = |list: &[String]| etag.is_some_and(|etag| list.iter().any(|one| one == "*" || one == etag));
@@ -182,7 +192,7 @@ impl Collections {
         }
         let condition = match overwrite {
             Overwrite::Yes => Condition::default(),
-            Overwrite::No => Condition { is: None, is_not: Some(vec!["*".to_owned()]) },
+            Overwrite::No => Condition::absent(),
         };
         let stored = store(&mut transaction, to.0, to.1, &condition, now).await?;
         check_room(&mut transaction, account, to.0, limits).await?;

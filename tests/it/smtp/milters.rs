@@ -1,5 +1,8 @@
 //! What intake does with what a milter says about single recipients.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::settings::{Live, Span};
 use postrider::protocols::smtp::Mode;
@@ -15,11 +18,20 @@ use super::world::{Client, Wishes, World};
 /// these packets.
 type Script = &'static [(&'static str, &'static [(u8, &'static [u8])])];
 
-async fn serve(mut stream: UnixStream, script: Script) -> std::io::Result<()> {
+/// What milters hear, by number of milter and of connection: the command, and what comes with it.
+type Heard = Arc<Mutex<Vec<(usize, usize, char, String)>>>;
+
+async fn serve(
+    mut stream: UnixStream,
+    script: Script,
+    (milter, connection): (usize, usize),
+    heard: Heard,
+) -> std::io::Result<()> {
     loop {
         let mut data = vec![0; stream.read_u32().await? as usize];
         stream.read_exact(&mut data).await?;
         let (command, text) = (data[0], String::from_utf8_lossy(&data[1..]).into_owned());
+        heard.lock().push((milter, connection, char::from(command), text.clone()));
         let wanted = |name: &str| match command {
             b'R' => !name.is_empty() && text.starts_with(&format!("<{name}@")),
             b'E' => name.is_empty(),
@@ -51,27 +63,40 @@ async fn world(mode: Mode, script: Script) -> (World, tempfile::TempDir) {
 }
 
 /// The same with what is to happen when the milter talks nonsense.
-#[expect(clippy::disallowed_methods, reason = "ends with the test")]
 async fn failing(mode: Mode, script: Script, on_failure: OnFailure) -> (World, tempfile::TempDir) {
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("milter");
-    let listener = UnixListener::bind(&path).unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, script));
-        }
-    });
-    let address = Some(Endpoint::Unix(path));
-    let milter = MilterSettings {
-        name: "odd".into(),
-        address,
-        timeout: Span::seconds(20),
-        on_failure,
-        ..MilterSettings::default()
-    };
-    let spam = FilterSettings { milters: vec![milter], ..FilterSettings::default() };
+    let (world, place, _) = asking(mode, &[script], on_failure).await;
+    (world, place)
+}
+
+/// A server that asks such milters one after the other, and what they hear.
+#[expect(clippy::disallowed_methods, reason = "ends with the test")]
+async fn asking(mode: Mode, scripts: &[Script], on_failure: OnFailure) -> (World, tempfile::TempDir, Heard) {
+    let (place, heard) = (tempfile::tempdir().unwrap(), Heard::default());
+    let mut milters = Vec::new();
+    for (number, script) in scripts.iter().copied().enumerate() {
+        let name = format!("odd{number}");
+        let path = place.path().join(&name);
+        let listener = UnixListener::bind(&path).unwrap();
+        let hearing = Arc::clone(&heard);
+        tokio::spawn(async move {
+            for connection in 0.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, script, (number, connection), Arc::clone(&hearing)));
+            }
+        });
+        let (address, timeout) = (Some(Endpoint::Unix(path)), Span::seconds(20));
+        milters.push(MilterSettings { name, address, timeout, on_failure, ..MilterSettings::default() });
+    }
+    let spam = FilterSettings { milters, ..FilterSettings::default() };
     let intake = Live::new(IntakeSettings { lmtp: LmtpVerdict::Judge, ..IntakeSettings::default() });
-    (World::new(Wishes { spam, intake, ..Wishes::new(mode) }).await, place)
+    (World::new(Wishes { spam, intake, ..Wishes::new(mode) }).await, place, heard)
+}
+
+/// The commands that a milter has heard.
+fn commands(heard: &Heard, milter: usize) -> String {
+    let heard = heard.lock();
+    let own = heard.iter().filter(|(number, _, command, _)| *number == milter && *command != 'D');
+    own.map(|(_, _, command, _)| *command).collect()
 }
 
 async fn send(client: &mut Client, hello: &str, recipients: &[&str]) -> Vec<String> {
@@ -144,6 +169,74 @@ async fn client_greeting_and_sender_are_refused_at_mail() {
             assert!(reply.starts_with(wanted), "{name}: {command}: {reply}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_milter_sees_what_those_before_it_have_made_of_the_message() {
+    let first: Script = &[("", &[(b'h', b"X-First\0yes\0")])];
+    let (world, _place, heard) = asking(Mode::Relay, &[first, &[]], OnFailure::Accept).await;
+    let replies = send(&mut world.connect(), "EHLO client.example", &["ann"]).await;
+    assert!(replies[0].starts_with("250"), "{replies:?}");
+    let told = |milter: usize| {
+        let heard = heard.lock();
+        let fields = heard.iter().filter(|(number, _, command, _)| *number == milter && *command == 'L');
+        fields.map(|(_, _, _, text)| text.replace('\0', "|")).collect::<Vec<_>>()
+    };
+    assert!(!told(0).iter().any(|field| field.starts_with("X-First|")), "{:?}", told(0));
+    assert!(told(1).iter().any(|field| field.starts_with("X-First|")), "{:?}", told(1));
+    // They know it by the name that the journal has.
+    let journal = &world.room.journal;
+    journal.flush().await;
+    let events = journal.query(&Query { kinds: vec![EventKind::Verdict], ..Query::default() }).await.unwrap();
+    let id = format!("\0i\0{}\0", events[0].mail.unwrap());
+    let heard = heard.lock();
+    assert!(heard.iter().any(|(_, _, command, text)| *command == 'D' && text.contains(&id)), "{id}: {heard:?}");
+}
+
+#[tokio::test]
+async fn who_comes_after_a_milter_that_refuses_is_told_nothing_more() {
+    const NO: &[(u8, &[u8])] = &[(b'y', b"550 5.7.1 No\0")];
+    let (world, _place, heard) = asking(Mode::Relay, &[&[("CONNECTION", NO)], &[]], OnFailure::Accept).await;
+    let mut client = world.connect();
+    assert!(client.reply().await.starts_with("220"));
+    assert!(client.command("EHLO client.example").await.starts_with("250"));
+    assert!(client.command("MAIL FROM:<eve@elsewhere.test>").await.starts_with("550 5.7.1 No"));
+    assert_eq!(commands(&heard, 1), "");
+
+    let (world, _place, heard) = asking(Mode::Relay, &[&[("", NO)], &[]], OnFailure::Accept).await;
+    let replies = send(&mut world.connect(), "EHLO client.example", &["ann"]).await;
+    assert!(replies[0].starts_with("550 5.7.1 No"), "{replies:?}");
+    let (first, second) = (commands(&heard, 0), commands(&heard, 1));
+    assert!(first.contains('E') && second.contains('R') && !second.contains(['L', 'E']), "{first} {second}");
+    let journal = &world.room.journal;
+    journal.flush().await;
+    let events = journal.query(&Query { kinds: vec![EventKind::Verdict], ..Query::default() }).await.unwrap();
+    assert!(events[0].details["signals"].to_string().contains("MILTER_ODD0_REJECT"), "{events:?}");
+
+    // Over LMTP nobody is left.
+    let scripts: &[Script] = &[&[("ann", NO), ("bob", NO)]];
+    let (world, _place, heard) = asking(Mode::Lmtp, scripts, OnFailure::Accept).await;
+    let replies = send(&mut world.connect(), "LHLO client.example", &["ann", "bob"]).await;
+    assert!(replies.iter().all(|reply| reply.starts_with("550 5.7.1")), "{replies:?}");
+    assert!(!commands(&heard, 0).contains('E'), "{}", commands(&heard, 0));
+}
+
+#[tokio::test]
+async fn milters_are_bidden_goodbye() {
+    let (world, _place, heard) = asking(Mode::Relay, &[&[]], OnFailure::Accept).await;
+    let mut client = world.connect();
+    assert!(client.reply().await.starts_with("220"));
+    let mail = "MAIL FROM:<eve@elsewhere.test>";
+    for command in ["EHLO client.example", mail, "RSET", mail, "RCPT TO:<ann@example.test>", "DATA"] {
+        client.command(command).await;
+    }
+    assert!(client.command("Subject: x\r\n\r\nx\r\n.").await.starts_with("250"));
+    let goodbyes = || heard.lock().iter().filter(|(_, _, command, _)| *command == 'Q').count();
+    let patience = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+    while goodbyes() < 2 && tokio::time::Instant::now() < patience {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(goodbyes(), 2, "{:?}", heard.lock());
 }
 
 #[tokio::test]

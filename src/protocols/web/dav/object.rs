@@ -151,8 +151,8 @@ pub(super) fn condition(asked: &Asked<'_>) -> Answer<Condition> {
     let believed = believed(asked)?;
     let (etag, still) = match &asked.seen {
         None => return Ok(believed),
-        Some(Seen::Object(etag)) => (Some(etag.as_str()), Condition { is: Some(vec![etag.clone()]), is_not: None }),
-        Some(Seen::Nothing) => (None, Condition { is: None, is_not: Some(vec!["*".to_owned()]) }),
+        Some(Seen::Object(etag)) => (Some(etag.as_str()), Condition::unchanged(etag)),
+        Some(Seen::Nothing) => (None, Condition::absent()),
     };
     if believed.holds(etag) { Ok(still) } else { Err(Error::Condition.into()) }
 }

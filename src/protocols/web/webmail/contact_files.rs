@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::Room;
 use super::answer::{Answer, Asked, Problem, Wish};
-use super::contacts::{PAGE, books, default_book, draft, record, refused, unfit};
+use super::contacts::{books, default_book, draft, each, record, refused, unfit};
 use super::csv;
 use super::door::Reader;
 use super::reasons;
@@ -18,7 +18,7 @@ use super::source;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{Kind, Structure};
 use crate::services::dav::{Card, Particulars, etag};
-use crate::storage::dav::{Condition, Draft, Error};
+use crate::storage::dav::{Condition, Draft, Error, Object};
 use crate::storage::mailbox::Access;
 
 /// Where contacts are.
@@ -92,8 +92,7 @@ pub(super) async fn import(
     let book = default_book(books(&room, &reader).await?)?;
     let (mut added, mut known) = (0_usize, 0_usize);
     for draft in read.drafts {
-        let anew = Condition { is: None, is_not: Some(vec!["*".to_owned()]) };
-        match room.needs.contacts.store(account, &book, &draft, &anew, &settings.limits(), now).await {
+        match room.needs.contacts.store(account, &book, &draft, &Condition::absent(), &settings.limits(), now).await {
             Ok(_) => {
                 record(&room, &reader, "stored", &book, &draft.name);
                 added += 1;
@@ -189,26 +188,18 @@ pub(super) async fn export(
     reader: Reader,
     Asked(asked): Asked<Form>,
 ) -> Answer<Response> {
-    let _turn = room.searches.acquire().await;
-    let (mut cards, mut table) = (String::new(), Vec::new());
-    for book in books(&room, &reader).await? {
-        let mut after = String::new();
-        loop {
-            let page = room.needs.contacts.page(&book, &after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after.clone_from(&last.info.name);
-            for object in &page {
-                let card = String::from_utf8_lossy(&object.content);
-                match asked.form {
-                    Written::Vcf => cards.push_str(&(card.trim_end().to_owned() + "\r\n")),
-                    Written::Csv => table.push(Particulars::of(&card)),
-                }
-            }
-        }
-    }
     let (kind, name, content) = match asked.form {
-        Written::Vcf => ("text/vcard; charset=utf-8", "attachment; filename=\"contacts.vcf\"", cards),
-        Written::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"contacts.csv\"", csv::table(&table)),
+        Written::Vcf => {
+            let card =
+                |_: &str, object: &Object| String::from_utf8_lossy(&object.content).trim_end().to_owned() + "\r\n";
+            let cards = each(&room, &reader, card).await?;
+            ("text/vcard; charset=utf-8", "attachment; filename=\"contacts.vcf\"", cards.concat())
+        }
+        Written::Csv => {
+            let line = |_: &str, object: &Object| Particulars::of(&String::from_utf8_lossy(&object.content));
+            let table = csv::table(&each(&room, &reader, line).await?);
+            ("text/csv; charset=utf-8", "attachment; filename=\"contacts.csv\"", table)
+        }
     };
     let headers =
         [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name), (header::CACHE_CONTROL, "no-store")];

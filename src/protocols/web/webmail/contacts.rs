@@ -18,7 +18,7 @@ use crate::services::dav::{Card, DEFAULT_ADDRESS_BOOK, Particulars, Unfit};
 use crate::storage::dav::{Collection, Condition, Draft, Error, Object};
 
 /// Contacts that are read at a time, each of at most `dav.object`.
-pub(super) const PAGE: u32 = 50;
+const PAGE: u32 = 50;
 
 /// A contact in the list.
 #[derive(Serialize)]
@@ -32,22 +32,32 @@ struct Line {
 
 /// All contacts, by name.
 pub(super) async fn list(State(room): State<Arc<Room>>, reader: Reader) -> Answer<Response> {
+    let mut lines = each(&room, &reader, line).await?;
+    lines.sort_by_cached_key(|line| (line.name.to_lowercase(), line.object.clone()));
+    Ok(Json(serde_json::json!({ "contacts": lines })).into_response())
+}
+
+/// What is made of each contact of all address books.
+pub(super) async fn each<T: Send + 'static>(
+    room: &Room,
+    reader: &Reader,
+    make: impl Fn(&str, &Object) -> T + Copy + Send + 'static,
+) -> Answer<Vec<T>> {
     // Reading whole address books takes memory and time, as a search does.
     let _turn = room.searches.acquire().await;
-    let mut lines = Vec::new();
-    for book in books(&room, &reader).await? {
+    let mut made = Vec::new();
+    for book in books(room, reader).await? {
         let mut after = String::new();
         loop {
             let page = room.needs.contacts.page(&book, &after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after.clone_from(&last.info.name);
             let name = book.name.clone();
-            let read = move || page.iter().map(|object| line(&name, object)).collect::<Vec<_>>();
-            lines.extend(tokio::task::spawn_blocking(read).await?);
+            let work = move || page.iter().map(|object| make(&name, object)).collect::<Vec<_>>();
+            made.extend(tokio::task::spawn_blocking(work).await?);
         }
     }
-    lines.sort_by_cached_key(|line| (line.name.to_lowercase(), line.object.clone()));
-    Ok(Json(serde_json::json!({ "contacts": lines })).into_response())
+    Ok(made)
 }
 
 fn line(book: &str, object: &Object) -> Line {
@@ -101,7 +111,7 @@ pub(super) struct Known {
 
 impl Known {
     fn condition(&self) -> Condition {
-        Condition { is: Some(vec![self.etag.clone()]), is_not: None }
+        Condition::unchanged(&self.etag)
     }
 }
 
@@ -118,8 +128,7 @@ pub(super) async fn save(State(room): State<Arc<Room>>, reader: Reader, Wish(wis
         None => {
             let id = fresh().ok_or_else(|| Problem::ours(&"there is no randomness to be had"))?;
             let book = default_book(books(&room, &reader).await?)?;
-            let anew = Condition { is: None, is_not: Some(vec!["*".to_owned()]) };
-            (book, anew, draft(&format!("{id}.vcf"), &contact.card(&id, now))?)
+            (book, Condition::absent(), draft(&format!("{id}.vcf"), &contact.card(&id, now))?)
         }
     };
     let (settings, account) = (needs.dav.get(), &reader.account.address);

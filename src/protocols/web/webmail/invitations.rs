@@ -235,15 +235,11 @@ async fn keep(
         stored => Some(found.invitation.entered(stored.as_deref(), answer)),
     };
     let (calendar, name, condition) = match &found.kept {
-        Some((calendar, object)) => {
-            let condition = Condition { is: Some(vec![object.info.etag.clone()]), is_not: None };
-            (calendar, object.info.name.clone(), condition)
-        }
+        Some((calendar, object)) => (calendar, object.info.name.clone(), Condition::unchanged(&object.info.etag)),
         None => {
             let calendar = Calendars::for_events(&found.calendars);
             let calendar = calendar.ok_or_else(|| Problem::of(&reasons::NO_CALENDAR))?;
-            let anew = Condition { is: None, is_not: Some(vec!["*".to_owned()]) };
-            (calendar, format!("{}.ics", etag(found.invitation.uid().as_bytes())), anew)
+            (calendar, format!("{}.ics", etag(found.invitation.uid().as_bytes())), Condition::absent())
         }
     };
     let (needs, account) = (&room.needs, &reader.account.address);

@@ -1,5 +1,6 @@
 //! Lists of messages.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Json;
@@ -19,29 +20,45 @@ use crate::foundations::wire::imap::SearchKey;
 use crate::services::search::{Condition, Wording, find};
 use crate::storage::mailbox::{Access, Flags, Row, View};
 
-/// Which messages are wanted.
+/// Of which folder, and how, messages are listed.
 #[derive(Deserialize)]
-pub(super) struct Question {
+pub(super) struct Place {
     folder: String,
-    #[serde(default)]
-    start: u32,
-    #[serde(default = "fifty")]
-    count: u32,
-    #[serde(default)]
-    order: Order,
-    #[serde(default)]
-    filter: String,
-    #[serde(default)]
-    query: String,
-    #[serde(default)]
-    whole: bool,
     /// Whether a line is a conversation.
     #[serde(default)]
     conversations: bool,
 }
 
-pub(super) const fn fifty() -> u32 {
-    50
+/// Which messages are wanted, and which part of their list.
+#[derive(Deserialize)]
+#[serde(default)]
+pub(super) struct Question {
+    pub(super) start: u32,
+    count: u32,
+    pub(super) order: Order,
+    filter: String,
+    query: String,
+    whole: bool,
+}
+
+impl Default for Question {
+    fn default() -> Self {
+        let (filter, query) = (String::new(), String::new());
+        Self { start: 0, count: 50, order: Order::default(), filter, query, whole: false }
+    }
+}
+
+impl Question {
+    /// What messages are looked for by.
+    pub(super) fn wanted(&self) -> Answer<Wanted> {
+        Wanted::new(&self.filter, &self.query, self.whole)
+    }
+
+    /// The places in the whole list that are shown.
+    pub(super) fn window(&self, room: &Room) -> Range<usize> {
+        let start = self.start as usize;
+        start..start.saturating_add(self.count.clamp(1, room.needs.settings.get().page) as usize)
+    }
 }
 
 /// How a list is sorted.
@@ -108,17 +125,17 @@ struct List {
 pub(super) async fn list(
     State(room): State<Arc<Room>>,
     reader: Reader,
+    Asked(place): Asked<Place>,
     Asked(asked): Asked<Question>,
 ) -> Answer<Response> {
-    let view = reader.open(&asked.folder, Access::ReadOnly).await?;
-    let count = asked.count.clamp(1, room.needs.settings.get().page) as usize;
-    let found = Wanted::new(&asked.filter, &asked.query, asked.whole)?.found(&room, &view).await?;
-    let start = asked.start as usize;
-    let (total, lines) = if asked.conversations {
-        conversations::window(&room, &reader, &view, found, asked.order, start..start.saturating_add(count)).await?
+    let view = reader.open(&place.folder, Access::ReadOnly).await?;
+    let found = asked.wanted()?.found(&room, &view).await?;
+    let window = asked.window(&room);
+    let (total, lines) = if place.conversations {
+        conversations::window(&room, &reader, &view, found, asked.order, window).await?
     } else {
         let total = found.as_ref().map_or(view.len() as usize, Vec::len);
-        (total, lines(&view, &page(&view, found, asked.order, start, count)).await?)
+        (total, lines(&view, &page(&view, found, asked.order, window)).await?)
     };
     let status = view.status();
     let list = List {
@@ -142,7 +159,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// By a filter of the list, and what was typed; `whole` looks for that in whole messages.
-    pub(super) fn new(filter: &str, query: &str, whole: bool) -> Answer<Self> {
+    fn new(filter: &str, query: &str, whole: bool) -> Answer<Self> {
         let key = terms::filter(filter).ok_or_else(|| {
             Problem::bad("`filter` is all, unread, read, flagged, answered, forwarded, draft or attachments.")
         })?;
@@ -205,10 +222,14 @@ async fn attached(room: &Room, view: &View, found: Option<Vec<Uid>>, wanted: boo
 }
 
 /// The rows of a page. What was moved here has a new UID and its old date, so that it is the date that counts.
-fn page(view: &View, found: Option<Vec<Uid>>, order: Order, start: usize, count: usize) -> Vec<Row> {
+fn page(view: &View, found: Option<Vec<Uid>>, order: Order, window: Range<usize>) -> Vec<Row> {
     let mut keys = keys(view, found, order);
     order.sort(&mut keys);
-    keys.into_iter().skip(start).take(count).filter_map(|(_, uid)| view.row(view.sequence(uid)?)).collect()
+    keys.into_iter()
+        .skip(window.start)
+        .take(window.len())
+        .filter_map(|(_, uid)| view.row(view.sequence(uid)?))
+        .collect()
 }
 
 /// What messages are sorted by, and their UIDs: a fraction of a row each, as folders are long.

@@ -6,31 +6,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Room;
 use super::answer::{Answer, Asked};
 use super::door::Reader;
-use super::list::{Line, Order, Wanted, fifty, keys, lines};
+use super::list::{Line, Question, keys, lines};
 use crate::foundations::mail::Uid;
 use crate::storage::mailbox::{Access, Error, FolderName, View};
-
-/// Which messages are wanted.
-#[derive(Deserialize)]
-pub(super) struct Question {
-    #[serde(default)]
-    start: u32,
-    #[serde(default = "fifty")]
-    count: u32,
-    #[serde(default)]
-    order: Order,
-    #[serde(default)]
-    filter: String,
-    #[serde(default)]
-    query: String,
-    #[serde(default)]
-    whole: bool,
-}
 
 /// A message, and where it lies.
 #[derive(Serialize)]
@@ -59,7 +42,7 @@ pub(super) async fn search(
     reader: Reader,
     Asked(asked): Asked<Question>,
 ) -> Answer<Response> {
-    let wanted = Wanted::new(&asked.filter, &asked.query, asked.whole)?;
+    let wanted = asked.wanted()?;
     let entries = reader.user.folders().await?.into_iter().filter(|entry| entry.exists);
     let folders: Vec<FolderName> = entries.map(|entry| entry.name).collect();
     let (mut state, mut found) = (0_u64, Vec::new());
@@ -71,9 +54,9 @@ pub(super) async fn search(
     }
     asked.order.sort(&mut found);
     let total = found.len();
-    let count = asked.count.clamp(1, room.needs.settings.get().page) as usize;
+    let window = asked.window(&room);
     let page: Vec<(usize, Uid)> =
-        found.into_iter().skip(asked.start as usize).take(count).map(|(_, place, uid)| (place, uid)).collect();
+        found.into_iter().skip(window.start).take(window.len()).map(|(_, place, uid)| (place, uid)).collect();
     let lines = shown(&reader, &folders, &page).await?;
     Ok(Json(List { state: state % EXACT, total, start: asked.start, lines }).into_response())
 }

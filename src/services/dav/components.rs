@@ -1,0 +1,197 @@
+//! A calendar's components by their lines (RFC 5545 §3.4), so that what is not changed stays octet for octet.
+
+use super::invitation::{Method, Participant, Participation};
+use super::particulars::{Line, folded, lines};
+
+/// Most characters of a name or an address.
+const LONGEST: usize = 1_000;
+/// Most people that are shown.
+const MOST_PEOPLE: usize = 200;
+
+/// A calendar in its parts.
+pub(super) struct Whole<'a> {
+    properties: Vec<Line<'a>>,
+    pub(super) components: Vec<Component<'a>>,
+}
+
+/// A component directly in a calendar, with all within it, from its BEGIN to its END.
+pub(super) struct Component<'a> {
+    pub(super) kind: String,
+    pub(super) lines: Vec<Line<'a>>,
+}
+
+impl<'a> Whole<'a> {
+    pub(super) fn of(content: &'a str) -> Self {
+        let mut whole = Self { properties: Vec::new(), components: Vec::new() };
+        let mut depth = 0usize;
+        for line in lines(content).into_iter().filter(|line| !line.whole.trim().is_empty()) {
+            let property = line.property();
+            let (begins, ends) = (property == "BEGIN", property == "END");
+            if begins && depth == 1 {
+                whole.components.push(Component { kind: line.value().to_ascii_uppercase(), lines: Vec::new() });
+            }
+            let within = depth >= 2 || begins && depth == 1;
+            depth = if begins { depth + 1 } else { depth.saturating_sub(usize::from(ends)) };
+            match whole.components.last_mut() {
+                Some(component) if within => component.lines.push(line),
+                _ if !begins && !ends => whole.properties.push(line),
+                _ => {}
+            }
+        }
+        whole
+    }
+
+    pub(super) fn events(&self) -> impl Iterator<Item = &Component<'a>> {
+        self.components.iter().filter(|component| component.kind == "VEVENT")
+    }
+
+    pub(super) fn method(&self) -> Method {
+        let line = self.properties.iter().find(|line| line.property() == "METHOD");
+        match line.map(|line| line.value().to_ascii_uppercase()).as_deref() {
+            Some("REQUEST") => Method::Request,
+            Some("CANCEL") => Method::Cancel,
+            Some("REPLY") => Method::Reply,
+            Some("PUBLISH") | None => Method::Publish,
+            Some(_) => Method::Other,
+        }
+    }
+
+    /// The beginning as it is stored: without METHOD (RFC 4791 §4.1).
+    pub(super) fn head(&self) -> String {
+        let kept = self.properties.iter().filter(|line| line.property() != "METHOD");
+        std::iter::once("BEGIN:VCALENDAR\r\n".to_owned()).chain(kept.map(|line| folded(&line.whole))).collect()
+    }
+}
+
+impl Component<'_> {
+    /// Its own lines, without those of what is in it.
+    pub(super) fn own(&self) -> impl Iterator<Item = &Line<'_>> {
+        let mut depth = 0usize;
+        self.lines.iter().filter(move |line| match line.property().as_str() {
+            "BEGIN" => {
+                depth += 1;
+                false
+            }
+            "END" => {
+                depth = depth.saturating_sub(1);
+                false
+            }
+            _ => depth == 1,
+        })
+    }
+
+    pub(super) fn line(&self, name: &str) -> Option<&Line<'_>> {
+        self.own().find(|line| line.property() == name)
+    }
+
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.line(name).map(Line::value)
+    }
+
+    /// Which time of an event that recurs it is about.
+    pub(super) fn exception(&self) -> Option<String> {
+        self.value("RECURRENCE-ID").map(str::to_ascii_uppercase)
+    }
+
+    pub(super) fn is_exception(&self) -> bool {
+        self.line("RECURRENCE-ID").is_some()
+    }
+
+    pub(super) fn sequence(&self) -> u32 {
+        self.value("SEQUENCE").and_then(|value| value.parse().ok()).unwrap_or_default()
+    }
+
+    pub(super) fn people(&self, name: &str) -> Vec<Participant> {
+        self.own().filter(|line| line.property() == name).take(MOST_PEOPLE).map(participant).collect()
+    }
+
+    pub(super) fn write(&self, out: &mut String) {
+        self.write_answered(None, out);
+    }
+
+    pub(super) fn write_answered(&self, answer: Option<(&Participant, Participation)>, out: &mut String) {
+        let answer = answer.filter(|_| self.kind == "VEVENT");
+        let Some((me, participation)) = answer else {
+            self.lines.iter().for_each(|line| out.push_str(&folded(&line.whole)));
+            return;
+        };
+        let is_named = self.own().any(|line| is_attendee(line, &me.address));
+        for (n, line) in self.lines.iter().enumerate() {
+            if is_attendee(line, &me.address) {
+                out.push_str(&folded(&attending(Some(&line.whole), me, participation)));
+                continue;
+            }
+            out.push_str(&folded(&line.whole));
+            if n == 0 && !is_named {
+                out.push_str(&folded(&attending(None, me, participation)));
+            }
+        }
+    }
+}
+
+/// The line of somebody who has answered.
+pub(super) fn attending(line: Option<&str>, me: &Participant, answer: Participation) -> String {
+    let word = answer.word();
+    if let Some(line) = line {
+        let (pieces, value) = pieces(line);
+        let kept = pieces.iter().skip(1).filter(|piece| !named(piece, "PARTSTAT") && !named(piece, "RSVP"));
+        let parameters: String = kept.map(|piece| format!(";{piece}")).collect();
+        return format!("ATTENDEE;PARTSTAT={word}{parameters}:{value}");
+    }
+    // RFC 5545 §3.1: a quotation mark stands in no parameter.
+    let name: String = me.name.chars().filter(|c| !c.is_control() && *c != '"').collect();
+    let name = if name.trim().is_empty() { String::new() } else { format!(";CN=\"{}\"", name.trim()) };
+    format!("ATTENDEE;PARTSTAT={word}{name}:mailto:{}", me.address)
+}
+
+pub(super) fn is_attendee(line: &Line<'_>, address: &str) -> bool {
+    line.property() == "ATTENDEE" && mailbox(line.value()).eq_ignore_ascii_case(address)
+}
+
+fn participant(line: &Line<'_>) -> Participant {
+    let (pieces, value) = pieces(&line.whole);
+    let parameter = |name: &str| {
+        let piece = pieces.iter().skip(1).find(|piece| named(piece, name))?;
+        piece.split_once('=').map(|(_, value)| value.trim().trim_matches('"').to_owned())
+    };
+    let status = parameter("PARTSTAT").unwrap_or_default().to_ascii_lowercase();
+    let known = ["accepted", "tentative", "declined", "delegated"].contains(&status.as_str());
+    Participant {
+        name: cut(&parameter("CN").unwrap_or_default(), LONGEST),
+        address: cut(mailbox(value), LONGEST),
+        status: if known { status } else { "needs-action".to_owned() },
+    }
+}
+
+/// The address of a `mailto:`.
+fn mailbox(value: &str) -> &str {
+    let scheme = value.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("mailto:"));
+    scheme.map_or(value, |scheme| value[scheme.len()..].trim())
+}
+
+/// The name of a line and its parameters, and its value (RFC 5545 §3.1).
+pub(super) fn pieces(line: &str) -> (Vec<&str>, &str) {
+    let (mut pieces, mut start, mut quoted) = (Vec::new(), 0, false);
+    for (at, c) in line.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            ';' | ':' if !quoted => {
+                pieces.push(&line[start..at]);
+                start = at + 1;
+                if c == ':' {
+                    return (pieces, line[start..].trim());
+                }
+            }
+            _ => {}
+        }
+    }
+    (pieces, "")
+}
+
+pub(super) fn named(piece: &str, name: &str) -> bool {
+    piece.split_once('=').is_some_and(|(given, _)| given.trim().eq_ignore_ascii_case(name))
+}
+
+pub(super) fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
