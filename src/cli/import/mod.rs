@@ -62,8 +62,11 @@ pub(super) enum Import {
     /// The accounts in the database of a Postfix and Dovecot stack (`virtual_domains`, `virtual_users`,
     /// `virtual_aliases`), with their passwords. To use that database itself, name it in `storage.database` instead.
     Seed {
-        /// Its address: `mysql://USER:PASSWORD@HOST/NAME`.
+        /// Its address: `mysql://USER@HOST/NAME`. A password in it (`USER:PASSWORD@`) is seen by everybody who lists processes.
         database: DatabaseUrl,
+        /// File with the password there.
+        #[arg(long, value_name = "PATH")]
+        password_file: Option<PathBuf>,
         /// Only say what would be done.
         #[arg(long)]
         dry_run: bool,
@@ -162,7 +165,9 @@ pub(super) async fn run(command: Import, context: &Context) -> Outcome {
         Import::Mbox { path, into, how } => mail::mbox(&path, into, &how, context).await,
         Import::Imap(arguments) => remote::run(arguments, context).await,
         Import::SeedBackup(arguments) => Box::pin(stack::run(arguments, context)).await,
-        Import::Seed { database, dry_run } => Box::pin(seed::run(&database, dry_run, context)).await,
+        Import::Seed { database, password_file, dry_run } => {
+            Box::pin(seed::run(&database, password_file, dry_run, context)).await
+        }
     }
 }
 
