@@ -1,7 +1,7 @@
 use super::confirm::confirm;
 use super::context::{Accounts, tend_mailboxes};
 use super::output::Output;
-use super::user::rounded;
+use super::user::amount;
 use crate::daemon::control::MailboxCommand;
 use crate::foundations::address::Address;
 use crate::storage::directory::{Account, Error, Page, same_destination};
@@ -20,7 +20,7 @@ pub(super) async fn archive(accounts: &Accounts, output: Output, address: &Addre
 pub(super) async fn for_good(accounts: &Accounts, output: Output, address: &Address, yes: bool) -> anyhow::Result<()> {
     let account = removable(accounts, address).await?;
     let usage = accounts.directory.usage(&account.address).await?.unwrap_or_default();
-    let mail = format!("{} messages ({})", usage.messages, rounded(usage.bytes));
+    let mail = format!("{} messages ({})", usage.messages, amount(usage.bytes));
     confirm(&format!("{address} would be deleted for good, with {mail}, scripts, calendars and contacts"), yes)?;
     if account.archived_at.is_none() {
         put_away(accounts, &account.address).await?;

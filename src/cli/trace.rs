@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::context::Context;
 use super::exit::{Exit, Outcome};
 use super::moment::Moment;
@@ -42,14 +44,16 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let at = |moment: Option<Moment>| moment.map(Moment::timestamp);
     let period = Period { since: at(arguments.since), until: at(arguments.until) };
     if let Some(asked) = &arguments.asked {
-        return Ok(tell(context, &trace.find(asked, period).await?));
+        // Whoever asks here can wait, and can stop waiting.
+        let traced = trace.within(Duration::MAX).find(asked, period).await?;
+        return Ok(tell(context, asked, &traced));
     }
     let words = arguments.text.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
     let wording = Wording { words, kinds: arguments.kind, period, limit: arguments.limit, ..Wording::default() };
     Ok(list(context, trace.search(&wording).await?))
 }
 
-fn tell(context: &Context, traced: &Traced) -> Exit {
+fn tell(context: &Context, asked: &Asked, traced: &Traced) -> Exit {
     let is_empty = traced.journeys.is_empty() && traced.besides.is_empty();
     match context.output {
         Output::Json => context.output.done("", traced),
@@ -65,6 +69,12 @@ fn tell(context: &Context, traced: &Traced) -> Exit {
                 print(MORE);
             }
         }
+    }
+    if let (Asked::Address(sender), Some(back_to)) = (asked, traced.refusals_back_to) {
+        eprintln!(
+            "postrider: recipients refused to {sender} as a sender are shown back to {back_to}; for older ones: \
+             `postrider trace --kind recipient-refused --text {sender} --until {back_to}`"
+        );
     }
     if is_empty { Exit::NotFound } else { Exit::Done }
 }

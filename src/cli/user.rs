@@ -210,6 +210,15 @@ pub(super) fn rounded(octets: u64) -> String {
     }
 }
 
+/// The same within a sentence, where a bare number would be one of anything.
+pub(super) fn amount(octets: u64) -> String {
+    match octets {
+        1 => "1 octet".to_owned(),
+        0..1024 => format!("{octets} octets"),
+        _ => rounded(octets),
+    }
+}
+
 pub(super) async fn run(command: User, context: &Context) -> Outcome {
     let output = context.output;
     if matches!(command, User::Hash) {

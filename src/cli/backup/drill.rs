@@ -15,7 +15,7 @@ use super::restore::{self, Work};
 use super::scratch::{self, Scratch};
 use super::{Outcome, Place};
 use crate::cli::exit::Exit;
-use crate::cli::output::{Output, print};
+use crate::cli::output::{Output, print, told};
 use crate::config::{Checks, Protocol, load};
 use crate::daemon::{Daemon, World};
 use crate::foundations::files;
@@ -103,7 +103,7 @@ pub(super) async fn run(arguments: Drill, place: &Place<'_>) -> Outcome {
             };
             report.recovered_within(recovery).differing(drilled.different).with("drill", drilled)
         }
-        Err(error) => Report::failed("drill", begun, error),
+        Err(error) => Report::failed("drill", begun, &told(error)),
     };
     // A drill is also possible where the database is lost.
     if let Ok(accounts) = place.context.accounts().await {

@@ -5,7 +5,7 @@ use super::progress::Shower;
 use super::restore::What;
 use super::{Outcome, Place};
 use crate::cli::exit::Exit;
-use crate::cli::user::rounded;
+use crate::cli::user::amount;
 use crate::services::backup::{Access, Format, Progress, export};
 
 /// Export.
@@ -33,8 +33,7 @@ pub(super) async fn run(arguments: Export, place: &Place<'_>) -> Outcome {
     let work = move || export(&repository, &snapshot, &selection, format, &into, &progress);
     let exported = tokio::task::spawn_blocking(work).await??;
     drop(shower);
-    let said =
-        format!("{} messages ({}) are in `{}`", exported.messages, rounded(exported.octets), directory.display());
+    let said = format!("{} messages ({}) are in `{}`", exported.messages, amount(exported.octets), directory.display());
     place.output().done(&said, &exported);
     Ok(Exit::Done)
 }

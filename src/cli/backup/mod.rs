@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use super::context::{Accounts, Context};
 use super::exit::{Exit, Outcome};
-use super::output::{Output, print};
-use super::user::rounded;
+use super::output::{Output, print, told};
+use super::user::amount;
 use crate::config::Config;
 use crate::foundations::clock::{SharedClock, SystemClock};
 use crate::foundations::event::EventKind;
@@ -193,7 +193,7 @@ async fn create(place: &Place<'_>, how: Create) -> Outcome {
             .with("backup", taken.created.id.to_string())
             .with("totals", &taken.created)
             .with("left_out", &taken.left_out),
-        Err(error) => Report::failed("created", begun, error),
+        Err(error) => Report::failed("created", begun, &told(error)),
     };
     let report = report.with("destination", place.settings.destination.to_string());
     report.write(&accounts, &place.clock).await;
@@ -207,9 +207,9 @@ async fn create(place: &Place<'_>, how: Create) -> Outcome {
         "The backup {} has {} messages ({}); {} were read, and the backups grew by {}",
         created.id,
         created.totals.messages,
-        rounded(created.totals.octets),
+        amount(created.totals.octets),
         created.totals.read,
-        rounded(created.totals.stored)
+        amount(created.totals.stored)
     );
     if !created.secrets_left_out.is_empty() {
         said += &format!("\nWithout the secrets in {}", created.secrets_left_out.join(", "));
@@ -292,6 +292,9 @@ async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> O
         }
         snapshots = vec![id];
     }
+    if snapshots.is_empty() {
+        return Err(backup::Error::NoSnapshot("yet".to_owned()).into());
+    }
     let depth = if quick { Depth::Structure } else { Depth::Everything };
     let progress = Arc::new(Progress::default());
     let shower = Shower::start(place.output(), "verify", &progress, None);
@@ -304,7 +307,7 @@ async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> O
     let is_sound = verified.problems.is_empty();
     let report = match verified.problems.first() {
         None => Report::done("verified", begun),
-        Some(problem) => Report::failed("verified", begun, &problem),
+        Some(problem) => Report::failed("verified", begun, problem),
     };
     // That the database cannot be reached is no reason not to say what was found.
     if let Ok(accounts) = place.context.accounts().await {
@@ -315,7 +318,7 @@ async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> O
         let read = if quick {
             "is there".to_owned()
         } else {
-            format!("is there and as it was stored ({})", rounded(verified.octets))
+            format!("is there and as it was stored ({})", amount(verified.octets))
         };
         let mut said = format!("{} backups need {} objects; everything {read}", verified.snapshots, verified.objects);
         if verified.without_secrets > 0 {
@@ -375,7 +378,7 @@ async fn copy(place: &Place<'_>, remote: Option<Remote>, way: Way) -> Outcome {
     {
         let report = match &result {
             Ok(()) => Report::done("pushed", begun).with("remote", remote.to_string()),
-            Err(error) => Report::failed("pushed", begun, error),
+            Err(error) => Report::failed("pushed", begun, &error.to_string()),
         };
         report.write(&accounts, &place.clock).await;
         accounts.closed().await;

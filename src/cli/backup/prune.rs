@@ -2,7 +2,7 @@ use super::Place;
 use super::report::Report;
 use crate::cli::exit::{Exit, Outcome};
 use crate::cli::output::{Output, print};
-use crate::cli::user::rounded;
+use crate::cli::user::amount;
 use crate::services::backup::{self, Access, Damaged, Pruned};
 
 /// Prune.
@@ -36,7 +36,7 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
                 told.held.truncate(HELD_TOLD);
                 Report::failed("pruned", begun, &held(pruned)).with("pruned", told)
             }
-            Err(error) => Report::failed("pruned", begun, error),
+            Err(error) => Report::failed("pruned", begun, &error.to_string()),
         };
         report.write(&accounts, &place.clock).await;
         accounts.closed().await;
@@ -44,7 +44,7 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
     let pruned = result?;
     let verb = if dry_run { "would be" } else { "are" };
     let (removed, kept) = (pruned.removed.len(), pruned.kept.len());
-    let freed = if dry_run { String::new() } else { format!(", {} are free", rounded(pruned.freed)) };
+    let freed = if dry_run { String::new() } else { format!("; {} became free", amount(pruned.freed)) };
     place.output().done(&format!("{removed} backups {verb} removed, {kept} stay{freed}"), &pruned);
     if matches!(place.output(), Output::People) {
         let word = if dry_run { "would be removed" } else { "removed" };

@@ -1,4 +1,3 @@
-use std::fmt::Display;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -31,8 +30,8 @@ impl Report {
     }
 
     /// It was not.
-    pub(super) fn failed(what: &'static str, begun: Timestamp, because: &impl Display) -> Self {
-        let because = format!("{because:#}").chars().take(LONGEST).collect();
+    pub(super) fn failed(what: &'static str, begun: Timestamp, because: &str) -> Self {
+        let because = because.chars().take(LONGEST).collect();
         Self { problem: Some(because), ..Self::done(what, begun) }
     }
 

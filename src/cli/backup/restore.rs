@@ -10,7 +10,7 @@ use super::report::Report;
 use super::{Outcome, Place};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, print};
-use crate::cli::user::rounded;
+use crate::cli::user::amount;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
@@ -336,7 +336,7 @@ fn has_account(repository: &Repository, snapshot: &Snapshot, selection: &Selecti
 
 fn say(output: Output, told: &Told) {
     let mail = &told.mail;
-    let mut said = format!("From the backup {}: {} messages ({})", told.backup, mail.messages, rounded(mail.octets));
+    let mut said = format!("From the backup {}: {} messages ({})", told.backup, mail.messages, amount(mail.octets));
     if mail.present > 0 {
         said += &format!(", {} more were there already", mail.present);
     }
@@ -368,6 +368,7 @@ fn say(output: Output, told: &Told) {
         if mail.lost > 0 {
             print(&format!("LOST: {} messages or files cannot be read from the backup any more\n", mail.lost));
             mail.damage.iter().for_each(|because| print(&format!("{because}\n")));
+            print(&format!("{ELSEWHERE}\n"));
         }
         if mail.keywords_dropped > 0 {
             print(&format!(
@@ -377,6 +378,10 @@ fn say(output: Output, told: &Told) {
         }
     }
 }
+
+/// Where what is damaged may still be.
+const ELSEWHERE: &str = "An earlier backup may have them (`--backup`, see `postrider backup list`), or a copy: `postrider backup pull` \
+     brings back what is missing, and `--destination` reads it where it is";
 
 /// What is said of an account that was made again.
 fn again(account: &AccountRestored) -> String {

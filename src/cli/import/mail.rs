@@ -29,27 +29,51 @@ pub(super) async fn home(
 /// Every user below a mail root, `DOMAIN/USER` as the container stack has them, which may be homes with the mail within.
 pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Context) -> Outcome {
     let (mover, config) = (mover(how, context)?, context.config()?);
-    let mut users = Vec::new();
+    let mut homes = Vec::new();
     for domain in directories(path)? {
         for local in directories(&domain)? {
             let names = [&local, &domain].map(|path| path.file_name().unwrap_or_default().to_string_lossy());
             let [local_part, domain] = names;
             match format!("{local_part}@{domain}").parse::<Address>() {
                 Ok(user) => match ForeignHome::at(&local) {
-                    Some(mail) => users.push(user_of(&mover, &mail, user, None, layout, &config)?),
+                    Some(mail) => homes.push((user, mail)),
                     None => eprintln!("`{}` is passed over: there is no mail in it", local.display()),
                 },
                 Err(error) => eprintln!("`{}` is passed over: {error}", local.display()),
             }
         }
     }
-    if users.is_empty() {
+    if homes.is_empty() {
         return Err(Error::NoMail(path.to_owned()).into());
     }
+    tell_of_nobodys(homes.iter().map(|(user, _)| user), context).await?;
+    let moved = homes.into_iter().map(|(user, mail)| user_of(&mover, &mail, user, None, layout, &config));
+    let users = moved.collect::<Result<Vec<_>, _>>()?;
     let declared: Vec<_> =
         users.iter().map(|moved| DeclaredUser { address: moved.user.clone(), quota: None, enabled: true }).collect();
     eprintln!("\nWhat declares these users in a NixOS configuration:\n\n{}", declaration(&[], &declared, &[]));
     report(&users, how.dry_run, context).await
+}
+
+/// Says of which users there is no account here, before any mail is moved in: it is theirs as soon as there is one, and until
+/// then nobody sees it.
+pub(super) async fn tell_of_nobodys(users: impl Iterator<Item = &Address>, context: &Context) -> anyhow::Result<()> {
+    let accounts = context.accounts().await?;
+    let mut without = 0;
+    for user in users {
+        if accounts.directory.account_now(user).await?.is_none() {
+            eprintln!("{user} has no account here");
+            without += 1;
+        }
+    }
+    accounts.closed().await;
+    if without > 0 {
+        eprintln!(
+            "postrider: mail of {without} user(s) without an account is taken, too, and nobody can read it: declare them, or \
+             make them by `postrider user add`"
+        );
+    }
+    Ok(())
 }
 
 pub(super) fn user_of(
@@ -67,6 +91,9 @@ pub(super) fn user_of(
     for unnamed in &home.unnamed {
         eprintln!("`{}` is passed over: no client could say its name", unnamed.display());
     }
+    for link in &home.links {
+        eprintln!("`{}` is passed over: it is a link to what is not its owner's", link.display());
+    }
     let mut folders = Vec::new();
     mover.home(&user, &home, |moved| {
         progress(&user, &moved);
@@ -75,7 +102,7 @@ pub(super) fn user_of(
     let scripts_in = scripts_in.map_or_else(|| script_home(path), Path::to_owned);
     let scripts = mover.scripts(&user, &scripts_in, &config.scripts, &config.sieve)?;
     scripts.iter().for_each(|moved| script_progress(&user, moved));
-    Ok(UserMoved { user, dry_run: mover.dry_run, folders, scripts, unnamed: home.unnamed })
+    Ok(UserMoved { user, dry_run: mover.dry_run, folders, scripts, unnamed: home.unnamed, links: home.links })
 }
 
 /// Directories in a directory, in the order of their names; hidden ones are none.
@@ -119,12 +146,7 @@ pub(super) async fn mbox(path: &Path, into: Into, how: &How, context: &Context) 
 
 async fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {
     folders.iter().for_each(|moved| progress(&user, moved));
-    report(
-        &[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new(), unnamed: Vec::new() }],
-        how.dry_run,
-        context,
-    )
-    .await
+    report(&[UserMoved::of(user, folders, how)], how.dry_run, context).await
 }
 
 /// An mbox is read as a whole.

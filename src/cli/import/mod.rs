@@ -62,8 +62,11 @@ pub(super) enum Import {
     /// The accounts in the database of a Postfix and Dovecot stack (`virtual_domains`, `virtual_users`,
     /// `virtual_aliases`), with their passwords. To use that database itself, name it in `storage.database` instead.
     Seed {
-        /// Its address: `mysql://USER:PASSWORD@HOST/NAME`.
+        /// Its address: `mysql://USER@HOST/NAME`. A password in it (`USER:PASSWORD@`) is seen by everybody who lists processes.
         database: DatabaseUrl,
+        /// File with the password there.
+        #[arg(long, value_name = "PATH")]
+        password_file: Option<PathBuf>,
         /// Only say what would be done.
         #[arg(long)]
         dry_run: bool,
@@ -129,6 +132,25 @@ struct UserMoved {
     /// Directories with mail that were passed over, since no client could say their names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unnamed: Vec<PathBuf>,
+    /// Directories that were passed over, since they are links to what is not their owner's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    links: Vec<PathBuf>,
+}
+
+impl UserMoved {
+    fn of(user: Address, folders: Vec<FolderMoved>, how: &How) -> Self {
+        Self { user, dry_run: how.dry_run, folders, scripts: Vec::new(), unnamed: Vec::new(), links: Vec::new() }
+    }
+
+    /// Links to what is not their owner's, in the place of folders and messages.
+    fn all_links(&self) -> u64 {
+        self.links.len() as u64 + self.folders.iter().map(|folder| folder.links).sum::<u64>()
+    }
+
+    /// Whether nothing was left out that an administrator should look at.
+    fn is_whole(&self) -> bool {
+        self.unnamed.is_empty() && self.all_links() == 0 && self.folders.iter().all(|folder| folder.too_large == 0)
+    }
 }
 
 pub(super) async fn run(command: Import, context: &Context) -> Outcome {
@@ -143,7 +165,9 @@ pub(super) async fn run(command: Import, context: &Context) -> Outcome {
         Import::Mbox { path, into, how } => mail::mbox(&path, into, &how, context).await,
         Import::Imap(arguments) => remote::run(arguments, context).await,
         Import::SeedBackup(arguments) => Box::pin(stack::run(arguments, context)).await,
-        Import::Seed { database, dry_run } => Box::pin(seed::run(&database, dry_run, context)).await,
+        Import::Seed { database, password_file, dry_run } => {
+            Box::pin(seed::run(&database, password_file, dry_run, context)).await
+        }
     }
 }
 
@@ -169,7 +193,7 @@ fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
 fn progress(user: &Address, moved: &FolderMoved) {
     let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
     eprintln!(
-        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}{}{}",
+        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}{}{}{}",
         moved.folder,
         moved.messages,
         moved.octets,
@@ -177,6 +201,10 @@ fn progress(user: &Address, moved: &FolderMoved) {
         match moved.empty {
             0 => String::new(),
             empty => format!("; {empty} empty file(s) left out"),
+        },
+        match moved.links {
+            0 => String::new(),
+            links => format!("; {links} link(s) left out"),
         },
         match moved.withheld {
             0 => String::new(),
@@ -255,8 +283,17 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
         0 => String::new(),
         unnamed => format!("; {unnamed} folder(s) were passed over: rename their directories, and say the same again"),
     };
-    let said =
-        format!("{messages} message(s) of {} user(s) {done}{left_out}{withheld}{larger}{passed_over}", users.len());
+    let linked = match users.iter().map(UserMoved::all_links).sum::<u64>() {
+        0 => String::new(),
+        links => format!(
+            "; {links} link(s) to what is not their owner's were passed over: look where they lead, put what belongs there in \
+             their place, and say the same again"
+        ),
+    };
+    let said = format!(
+        "{messages} message(s) of {} user(s) {done}{left_out}{withheld}{larger}{passed_over}{linked}",
+        users.len()
+    );
     context.output.done(&said, &users);
-    Ok(if too_large == 0 && unnamed == 0 { Exit::Done } else { Exit::Failed })
+    Ok(if users.iter().all(UserMoved::is_whole) { Exit::Done } else { Exit::Failed })
 }

@@ -91,10 +91,5 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     remote.log_out().await;
     deposit.subscribe(&subscribed.into_iter().collect::<BTreeSet<_>>())?;
     deposit.finish()?;
-    report(
-        &[UserMoved { user, dry_run: how.dry_run, folders, scripts: Vec::new(), unnamed: Vec::new() }],
-        how.dry_run,
-        context,
-    )
-    .await
+    report(&[UserMoved::of(user, folders, &how)], how.dry_run, context).await
 }

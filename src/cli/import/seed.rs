@@ -1,12 +1,23 @@
+use std::path::PathBuf;
+
 use super::super::context::Context;
-use super::super::exit::{Exit, Outcome};
+use super::super::exit::{Ended, Exit, Outcome};
 use crate::services::moving::{DeclaredUser, Error, SeedAccounts, SeedUser, declaration};
-use crate::storage::database::{Database, DatabaseUrl};
+use crate::storage::database::{Database, DatabaseSettings, DatabaseUrl};
 
 /// The accounts of another database.
-pub(super) async fn run(url: &DatabaseUrl, dry_run: bool, context: &Context) -> Outcome {
-    let config = context.config()?;
-    let other = Database::connect(url, &config.database).await?;
+pub(super) async fn run(
+    url: &DatabaseUrl,
+    password_file: Option<PathBuf>,
+    dry_run: bool,
+    context: &Context,
+) -> Outcome {
+    // The password of the server's own database is nothing for another one.
+    let settings = DatabaseSettings { password_file, ..context.config()?.database };
+    // SQLite would make the file that a wrong path names.
+    let Some(other) = Database::look(url, &settings).await? else {
+        return Err(Ended::with(Exit::NotFound, format!("there is no database `{url}`")));
+    };
     let found = SeedAccounts::read(&other).await?;
     other.close().await;
     declare(&found);

@@ -57,13 +57,21 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     create_directory(&scratch.0, 0o700)?;
     let homes = backup.unpack(&scratch.0)?;
     let (mover, config) = (mover(&how, context)?, context.config()?);
-    let mut users = Vec::new();
+    let mut owned = Vec::new();
     for home in homes {
         match owner(&home) {
-            Ok(user) => users.push(mail::user_of(&mover, &home, user, None, Layout::MaildirPlusPlus, &config)?),
+            Ok(user) => owned.push((user, home)),
             Err(because) => eprintln!("`{}` is passed over: {because}", home.display()),
         }
     }
+    // What a dry run would make is not there yet.
+    if !how.dry_run || accounts.is_none() {
+        mail::tell_of_nobodys(owned.iter().map(|(user, _)| user), context).await?;
+    }
+    let moved = owned
+        .into_iter()
+        .map(|(user, home)| mail::user_of(&mover, &home, user, None, Layout::MaildirPlusPlus, &config));
+    let users = moved.collect::<Result<Vec<_>, _>>()?;
     let messages: u64 = users.iter().flat_map(|user| &user.folders).map(|folder| folder.messages).sum();
     let (verb, accounts) = match accounts {
         Some((said, value)) => (said, Some(value)),
@@ -74,7 +82,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     if !how.dry_run {
         note_usage(&users, context).await;
     }
-    let complete = users.iter().flat_map(|user| &user.folders).all(|folder| folder.too_large == 0);
+    let complete = users.iter().all(super::UserMoved::is_whole);
     context.output.done(&said, &Told { compared: backup.compared, accounts, users });
     Ok(if complete { Exit::Done } else { Exit::Failed })
 }

@@ -11,7 +11,7 @@ pub use owner::{Owner, publish, publish_directory, sync_file_system};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -143,6 +143,23 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
         return Err(at("read", path)(io::Error::other(format!("it is larger than {limit} octets"))));
     }
     Ok(content)
+}
+
+/// Whether a path is no symbolic link, or one that its owner, or root, has set to what the link's owner has: such a link
+/// tells nothing that its owner could not read. A link that leads nowhere is none of these.
+///
+/// # Errors
+/// The path is not there, or cannot be looked at.
+pub fn leads_to_own(path: &Path) -> Result<bool, Error> {
+    let link = fs::symlink_metadata(path).map_err(at("read", path))?;
+    if !link.is_symlink() || link.uid() == 0 {
+        return Ok(true);
+    }
+    match fs::metadata(path) {
+        Ok(target) => Ok(target.uid() == link.uid()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(at("read", path)(error)),
+    }
 }
 
 /// The directory a path lies in; the working directory for a bare name.

@@ -58,19 +58,7 @@ pub async fn create(
 ) -> Result<Created, Error> {
     let begun = clock.now();
     let previous = match extent {
-        Extent::New => match repository.newest(None) {
-            Ok(id) => match repository.snapshot(&id) {
-                Ok(snapshot) => Some(snapshot),
-                Err(error) if error.is_out_of_reach() => return Err(error),
-                // One that is damaged is as good as none: everything is read.
-                Err(error) => {
-                    log::warn!("{error}");
-                    None
-                }
-            },
-            Err(Error::NoSnapshot(_)) => None,
-            Err(error) => return Err(error),
-        },
+        Extent::New => newest(repository)?,
         Extent::Full => None,
     };
     let mut transaction = source.database.begin_reading().await?;
@@ -139,6 +127,22 @@ pub async fn create(
     let milliseconds = u64::try_from(clock.now().since(begun).as_millis()).unwrap_or(u64::MAX);
     let Snapshot { id, full, totals, secrets_left_out, .. } = snapshot;
     Ok(Created { id, full, totals, milliseconds, secrets_left_out })
+}
+
+/// The newest backup. One that is damaged is as good as none: everything is read.
+fn newest(repository: &Repository) -> Result<Option<Snapshot>, Error> {
+    let id = match repository.newest(None) {
+        Err(Error::NoSnapshot(_)) => return Ok(None),
+        id => id?,
+    };
+    match repository.snapshot(&id) {
+        Ok(snapshot) => Ok(Some(snapshot)),
+        Err(error) if error.is_out_of_reach() => Err(error),
+        Err(error) => {
+            log::warn!("{error}");
+            Ok(None)
+        }
+    }
 }
 
 /// Refuses when the newest backup that can be read has mail: most likely the disk of the mailboxes is not mounted, and

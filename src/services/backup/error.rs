@@ -84,7 +84,10 @@ pub enum Error {
         because: String,
     },
     /// An object that a snapshot names is in no pack.
-    #[error("the object {0} is missing: the pack that held it is gone")]
+    #[error(
+        "the object {0} is missing: the pack that held it is gone. `postrider backup verify` says what else is lost with it; \
+         `postrider backup pull` brings it back from a copy, and earlier backups (`--backup`) may do without it"
+    )]
     Missing(ObjectId),
     /// What cannot be overwritten is there.
     #[error("`{}` is there already and is not overwritten: {advice}", path.display())]
@@ -186,6 +189,8 @@ impl Error {
     /// The kind of failure.
     pub fn kind(&self) -> Kind {
         match self {
+            // It is the directory above that is missing: nothing that anybody has asked for.
+            Self::File(error) if error.verb == "create" && error.kind() == Kind::NotFound => Kind::Invalid,
             Self::File(error) => error.kind(),
             Self::Database(error) => error.kind(),
             Self::Directory(error) => error.kind(),

@@ -37,16 +37,22 @@ impl Particulars {
     /// Those of a card.
     pub fn of(card: &str) -> Self {
         let mut shown = Self::default();
+        let mut in_parts = String::new();
         for line in lines(card) {
             let value = line.value();
             match line.property().as_str() {
                 "FN" if shown.name.is_empty() => shown.name = text(value),
+                "N" if in_parts.is_empty() => in_parts = joined(value),
                 "EMAIL" => shown.addresses.extend(Some(text(value)).filter(|address| !address.is_empty())),
                 "TEL" => shown.telephones.extend(Some(telephone(value)).filter(|number| !number.is_empty())),
                 "ORG" if shown.organisation.is_empty() => shown.organisation = organisation(value),
                 "NOTE" if shown.note.is_empty() => shown.note = text(value),
                 _ => {}
             }
+        }
+        // Cards of version 2.1 need no FN.
+        if shown.name.is_empty() {
+            shown.name = in_parts;
         }
         shown
     }
@@ -224,6 +230,19 @@ fn telephone(value: &str) -> String {
 
 /// The organisation and its units (RFC 6350 §6.6.4).
 fn organisation(value: &str) -> String {
+    let parts: Vec<String> = components(value).into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(", ")
+}
+
+/// A name out of its parts: family's, given, additional, before and behind it (RFC 6350 §6.2.2).
+fn joined(value: &str) -> String {
+    let parts = components(value);
+    let order = [3, 1, 2, 0, 4].into_iter().filter_map(|n| parts.get(n)).filter(|part| !part.is_empty());
+    order.map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// The components of a value (RFC 6350 §3.4).
+fn components(value: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut is_escaped = false;
     for c in value.chars() {
@@ -233,8 +252,7 @@ fn organisation(value: &str) -> String {
         }
         is_escaped = c == '\\' && !is_escaped;
     }
-    let parts: Vec<String> = parts.iter().map(|part| text(part)).filter(|part| !part.is_empty()).collect();
-    parts.join(", ")
+    parts.iter().map(|part| text(part)).collect()
 }
 
 fn escaped(text: &str) -> String {
@@ -296,6 +314,14 @@ mod tests {
             ..of("Ann Lee", &["ann@example.test", "ann@home.test"])
         };
         assert_eq!(read, wanted);
+    }
+
+    #[test]
+    fn a_card_with_a_name_in_parts_alone_has_a_name() {
+        let card = "BEGIN:VCARD\r\nVERSION:2.1\r\nN:Lee\\;Roe;Ann;B.;Dr.;MSc\r\nEMAIL:a@x.test\r\nEND:VCARD\r\n";
+        assert_eq!(Particulars::of(card).name, "Dr. Ann B. Lee;Roe MSc");
+        assert_eq!(Particulars::of(&card.replace("\r\nEMAIL", "\r\nFN:Annie\r\nEMAIL")).name, "Annie");
+        assert_eq!(Particulars::of("BEGIN:VCARD\r\nN:;;;;\r\nEND:VCARD\r\n").name, "");
     }
 
     #[test]

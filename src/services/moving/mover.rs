@@ -33,6 +33,8 @@ pub struct FolderMoved {
     pub present: u64,
     /// Files without an octet: no messages, and not put there.
     pub empty: u64,
+    /// Links in the place of messages to what is not their owner's: not put there.
+    pub links: u64,
     /// Messages that are larger than what was allowed: not put there.
     pub too_large: u64,
     /// Messages that the source listed and then did not give: expunged meanwhile, or damaged there.
@@ -51,6 +53,7 @@ impl FolderMoved {
             octets: 0,
             present: 0,
             empty: 0,
+            links: 0,
             too_large: 0,
             withheld: 0,
             keeps_uids: false,
@@ -86,6 +89,10 @@ impl Mover {
         let mut moved = FolderMoved::new(&folder.name);
         let mut target = deposit.folder(&folder.name, folder.uids)?;
         moved.keeps_uids = target.keeps_uids();
+        moved.links = folder.links.len() as u64;
+        for link in &folder.links {
+            log::warn!("`{}` is left out: it is a link to what is not its owner's", link.display());
+        }
         for message in &folder.messages {
             if target.has(&message.message.unique) {
                 moved.present += 1;

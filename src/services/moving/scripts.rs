@@ -111,10 +111,14 @@ fn read(home: &Path, most: u64) -> Result<Found, Error> {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
         entries => Some(entries.map_err(|error| failed(&directory, error))?),
     };
-    for entry in entries.into_iter().flatten() {
+    let is_own_directory = entries.is_none() || is_own(&directory)?;
+    for entry in entries.into_iter().flatten().filter(|_| is_own_directory) {
         let path = entry.map_err(|error| failed(&directory, error))?.path();
         let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".sieve")?.parse::<ScriptName>().ok());
         if let Some(name) = name.filter(|_| path.is_file()) {
+            if !is_own(&path)? {
+                continue;
+            }
             scripts.push((name, files::read_bounded(&path, most)?));
         }
     }
@@ -123,9 +127,21 @@ fn read(home: &Path, most: u64) -> Result<Found, Error> {
     Ok(Found { scripts, active })
 }
 
+/// Whether a script is the user's; a link to what somebody else owns is passed over.
+fn is_own(path: &Path) -> Result<bool, Error> {
+    let own = files::leads_to_own(path)?;
+    if !own {
+        log::warn!("`{}` is passed over: it is a link to what is not its owner's, or to nothing", path.display());
+    }
+    Ok(own)
+}
+
 /// The active script, which is added when it is none of those that have names.
 fn active(home: &Path, most: u64, scripts: &mut Vec<(ScriptName, Vec<u8>)>) -> Result<Option<ScriptName>, Error> {
     let link = home.join(".dovecot.sieve");
+    if fs::symlink_metadata(&link).is_ok() && !is_own(&link)? {
+        return Ok(None);
+    }
     let source = match files::read_bounded(&link, most) {
         Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
         source => source?,

@@ -17,6 +17,7 @@ use crate::storage::journal::{Error, Journal, Order, Query, Search, Searched};
 #[derive(Debug, Clone)]
 pub struct Trace {
     journal: Journal,
+    patience: Duration,
 }
 
 /// What was found.
@@ -29,6 +30,9 @@ pub struct Traced {
     pub besides: Vec<Step>,
     /// Whether there may be more than is shown.
     pub cut: bool,
+    /// Recipients that were refused to this sender were looked for among younger events only; `None` when among all. Such an event is about
+    /// the recipient, so that the sender is found by its words alone.
+    pub refusals_back_to: Option<Timestamp>,
 }
 
 /// One message's way through this server.
@@ -103,7 +107,14 @@ const MOST_STEPS: u32 = 10_000;
 impl Trace {
     /// Reads this journal.
     pub const fn new(journal: Journal) -> Self {
-        Self { journal }
+        Self { journal, patience: PATIENCE }
+    }
+
+    /// The same, with another time for events that only mention an address: for somebody who rather waits than misses one, or less
+    /// for somebody who does not.
+    #[must_use]
+    pub fn within(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Events by their words, in the whole text of what was recorded. Fails when the database does.
@@ -136,28 +147,28 @@ impl Trace {
             };
             found.extend(self.journal.query(&query).await?);
         }
-        let mut cut = false;
+        let mut refusals_back_to = None;
         if let Asked::Address(address) = asked {
-            let (refused, more) = self.refused_from(address, period).await?;
+            let (refused, back_to) = self.refused_from(address, period).await?;
             let is_known = |event: &Event| found.contains(event);
             let refused: Vec<Event> = refused.into_iter().filter(|event| !is_known(event)).collect();
             found.extend(refused);
-            cut = more;
+            refusals_back_to = back_to;
         }
         found.sort_by_key(|event| std::cmp::Reverse(event.at));
-        cut |= found.len() >= MOST_FOUND as usize;
+        let mut cut = found.len() >= MOST_FOUND as usize;
         let mut seen = HashSet::new();
         let mut mails: Vec<MailId> =
             found.iter().filter_map(|event| event.mail).filter(|id| seen.insert(*id)).collect();
         cut |= mails.len() > MOST_JOURNEYS;
         mails.truncate(MOST_JOURNEYS);
         let besides = found.into_iter().filter(|event| event.mail.is_none()).map(Step::from).collect();
-        Ok(Traced { journeys: self.journeys(mails).await?, besides, cut })
+        Ok(Traced { journeys: self.journeys(mails).await?, besides, cut, refusals_back_to })
     }
 
-    /// Recipients that a sender was refused, the newest first, and whether there may be more: such an event is about the
-    /// recipient and only mentions the sender.
-    async fn refused_from(&self, sender: &Address, period: Period) -> Result<(Vec<Event>, bool), Error> {
+    /// Recipients that a sender was refused, the newest first, and back to when they were looked for, where older events
+    /// are left.
+    async fn refused_from(&self, sender: &Address, period: Period) -> Result<(Vec<Event>, Option<Timestamp>), Error> {
         let query = Query {
             words: vec![sender.to_string()],
             kinds: vec![EventKind::RecipientRefused],
@@ -166,10 +177,10 @@ impl Trace {
             limit: MOST_FOUND,
             ..Query::default()
         };
-        let Searched { mut events, next, .. } = self.journal.search(&query, None, PATIENCE).await?;
+        let Searched { mut events, back_to, .. } = self.journal.search(&query, None, self.patience).await?;
         let from = |event: &Event| event.details.get("from")?.as_str()?.parse::<Address>().ok();
         events.retain(|event| from(event).is_some_and(|from| from.key() == sender.key()));
-        Ok((events, next.is_some()))
+        Ok((events, back_to))
     }
 
     async fn journeys(&self, mails: Vec<MailId>) -> Result<Vec<Journey>, Error> {

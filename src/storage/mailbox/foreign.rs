@@ -14,6 +14,7 @@ use super::maildir::uidlist::UidList;
 use super::maildir::{directory, keywords_file, subscriptions};
 use super::{Deposited, Error, FolderName, Keywords, SourceUids};
 use crate::foundations::clock::Timestamp;
+use crate::foundations::files;
 
 /// How another program lays out folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct ForeignFolder {
     pub uids: Option<SourceUids>,
     /// Its messages in the order of their UIDs, then of their names.
     pub messages: Vec<ForeignMessage>,
+    /// Links in the place of messages to what others own: nobody's mail until somebody has looked at them.
+    pub links: Vec<PathBuf>,
 }
 
 /// A message of another program.
@@ -53,6 +56,8 @@ pub struct ForeignHome {
     pub subscribed: BTreeSet<FolderName>,
     /// Directories that look like folders, and whose names clients could not say.
     pub unnamed: Vec<PathBuf>,
+    /// Directories in the place of folders that are links to what others own.
+    pub links: Vec<PathBuf>,
 }
 
 impl ForeignHome {
@@ -99,6 +104,10 @@ impl ForeignHome {
             if !name.starts_with('.') || !at.join("cur").is_dir() {
                 continue;
             }
+            if !leads_to_own(&at)? {
+                self.links.push(at);
+                continue;
+            }
             // Dovecot's `INBOX=~/Maildir/.INBOX`.
             let is_inbox = name.eq_ignore_ascii_case(".INBOX");
             match FolderName::from_directory(&name).or_else(|| is_inbox.then(FolderName::inbox)) {
@@ -122,6 +131,10 @@ impl ForeignHome {
             let entry = entry.map_err(failed)?;
             let (at, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
             if name.starts_with('.') || matches!(&*name, "cur" | "new" | "tmp") || !at.is_dir() {
+                continue;
+            }
+            if !leads_to_own(&at).map_err(failed)? {
+                self.links.push(at);
                 continue;
             }
             levels.push(name);
@@ -155,12 +168,20 @@ impl ForeignFolder {
             (None, Some(_)) => name.uid,
             (None, None) => None,
         };
-        let mut messages = Vec::new();
+        let (mut messages, mut links) = (Vec::new(), Vec::new());
         for place in [Place::New, Place::Cur] {
             let directory = path.join(place.directory());
+            if !leads_to_own(&directory).map_err(failed)? {
+                links.push(directory);
+                continue;
+            }
             for entry in fs::read_dir(&directory).map_err(failed)? {
                 let entry = entry.map_err(failed)?;
-                messages.extend(message(&entry, place, &uid_of, &keywords).map_err(failed)?);
+                match message(&entry, place, &uid_of, &keywords).map_err(failed)? {
+                    Listed::Message(message) => messages.push(message),
+                    Listed::Link(path) => links.push(path),
+                    Listed::Other => {}
+                }
             }
         }
         messages.sort_by(|a, b| {
@@ -169,7 +190,7 @@ impl ForeignFolder {
         });
         let listed = list.as_ref().map(|list| SourceUids { validity: list.validity, next: list.next });
         let uids = own.map(|own| SourceUids { validity: own.validity, next: own.bound }).or(listed);
-        let mut folder = Self { name, uids, messages };
+        let mut folder = Self { name, uids, messages, links };
         folder.number();
         Ok(folder)
     }
@@ -184,23 +205,33 @@ impl ForeignFolder {
     }
 }
 
+/// What stands in the place of a message.
+enum Listed {
+    Message(ForeignMessage),
+    Link(PathBuf),
+    Other,
+}
+
 fn message(
     entry: &fs::DirEntry,
     place: Place,
     uid_of: &dyn Fn(&FileName<'_>) -> Option<u32>,
     keywords: &Keywords,
-) -> io::Result<Option<ForeignMessage>> {
+) -> io::Result<Listed> {
     use std::os::unix::ffi::OsStrExt as _;
     let name = entry.file_name();
-    let Some(parsed) = FileName::parse(name.as_bytes(), place) else { return Ok(None) };
+    let Some(parsed) = FileName::parse(name.as_bytes(), place) else { return Ok(Listed::Other) };
     let path = entry.path();
     let metadata = match fs::metadata(&path) {
         // Renamed or removed since it was listed.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listed::Other),
         metadata => metadata?,
     };
     if !metadata.is_file() {
-        return Ok(None);
+        return Ok(Listed::Other);
+    }
+    if entry.file_type()?.is_symlink() && !leads_to_own(&path)? {
+        return Ok(Listed::Link(path));
     }
     let message = Deposited {
         unique: String::from_utf8_lossy(unique(parsed.base)).into_owned(),
@@ -209,12 +240,19 @@ fn message(
         keywords: keywords.names(parsed.keywords).cloned().collect(),
         date: Timestamp::from_unix_seconds(metadata.mtime()),
     };
-    Ok(Some(ForeignMessage { message, path }))
+    Ok(Listed::Message(ForeignMessage { message, path }))
+}
+
+/// Whether a link leads to what its owner has, too: an administrator reads what no user of the other server could.
+fn leads_to_own(path: &Path) -> io::Result<bool> {
+    files::leads_to_own(path).map_err(|error| error.source)
 }
 
 /// `subscriptions`, whose first form has the layout's own separator.
 fn subscribed(path: &Path, layout: Layout) -> io::Result<BTreeSet<FolderName>> {
-    let text = match fs::read_to_string(path.join(subscriptions::NAME)) {
+    let file = path.join(subscriptions::NAME);
+    let text = match leads_to_own(&file).and_then(|own| if own { fs::read_to_string(&file) } else { Ok(String::new()) })
+    {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
         text => text?,
     };

@@ -7,6 +7,7 @@ use postrider::storage::directory::{Page, Usage};
 
 use super::engines::Fresh;
 use super::world::{World, address};
+use crate::harness::{Host, cli};
 
 /// The SQL of the stack that Postrider replaces, statement by statement as its set-up ran them.
 const SCHEMA: &str = include_str!("seed-schema.sql");
@@ -107,6 +108,41 @@ async fn accounts_are_copied_into_another_database() {
     database.close().await;
     fresh.remove().await;
     own.remove().await;
+}
+
+/// The other database has a password of its own, and a file that is not there is not made.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_database_is_opened_with_its_own_password() {
+    let Some(fresh) = Fresh::create(Dialect::MySql).await else { return };
+    let Some((_, port)) = fresh.local_port() else { return };
+    let database = fresh.connect().await;
+    let statements = SCHEMA.split(';').map(str::trim).filter(|sql| sql.contains("CREATE"));
+    let name = database.fetch_optional("SELECT DATABASE()", &[]).await.unwrap().unwrap().text(0).unwrap();
+    let user = format!("CREATE USER {name}@'127.0.0.1' IDENTIFIED BY 'theirs'");
+    let grant = format!("GRANT SELECT ON {name}.* TO {name}@'127.0.0.1'");
+    for sql in statements.chain(DATA.iter().copied()).chain([&*user, &*grant]) {
+        database.execute(Sql::rare(sql.to_owned()), &[]).await.unwrap();
+    }
+    let place = tempfile::tempdir().unwrap();
+    let (own, theirs) = (place.path().join("own"), place.path().join("theirs"));
+    std::fs::write(&own, "ours\n").unwrap();
+    std::fs::write(&theirs, "theirs\n").unwrap();
+    let host = Host::start().settings(&format!("[database]\npassword_file = {own:?}")).await;
+    let plain = format!("mysql://{name}@127.0.0.1:{port}/{name}");
+    let whole = format!("mysql://{name}:theirs@127.0.0.1:{port}/{name}");
+    for source in [&[plain.as_str(), "--password-file", theirs.to_str().unwrap()][..], &[whole.as_str()]] {
+        let (told, code) = cli::run(&host.config(), &[&["import", "seed", "--dry-run"], source].concat(), "").await;
+        assert_eq!((code, &told["users"]), (0, &serde_json::json!(2)), "{told}");
+    }
+    let missing = place.path().join("missing.sqlite");
+    let source = format!("sqlite:{}", missing.display());
+    let (told, code) = cli::run(&host.config(), &["import", "seed", &source], "").await;
+    assert_eq!(code, 4, "{told}");
+    assert!(!missing.exists());
+    host.stop().await;
+    database.execute(Sql::rare(format!("DROP USER {name}@'127.0.0.1'")), &[]).await.unwrap();
+    database.close().await;
+    fresh.remove().await;
 }
 
 #[tokio::test]

@@ -193,6 +193,17 @@ async fn other_directories_and_other_writers_are_respected() {
     assert_eq!(code, 4, "{said}");
     let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
     assert!(runs.iter().all(|run| run.what != "verified"), "{runs:?}");
+    // A place without a single backup holds nothing that could be as it was.
+    let empty = tempfile::tempdir().unwrap();
+    fs::copy(destination.path().join("postrider-backup.json"), empty.path().join("postrider-backup.json")).unwrap();
+    let (said, code) = backup(&host, &["--destination", empty.path().to_str().unwrap(), "verify"]).await;
+    assert_eq!(code, 4, "{said}");
+    // Where nothing can be made, nothing was asked for that is not there; the reason is told once, also later.
+    let (said, code) = backup(&host, &["--destination", "/proc/backups", "create"]).await;
+    assert_eq!(code, 1, "{said}");
+    let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
+    let problem = runs.iter().find(|run| run.what == "created").and_then(|run| run.problem.clone()).unwrap();
+    assert_eq!(problem.matches("(os error 2)").count(), 1, "{problem}");
     let lock = fs::File::open(destination.path().join("writing.lock")).unwrap();
     lock.lock().unwrap();
     assert_eq!(backup(&host, &["create"]).await.1, 75, "somebody else writes");

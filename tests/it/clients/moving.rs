@@ -436,6 +436,71 @@ async fn mail_within_homes_comes_from_a_root() {
     host.stop().await;
 }
 
+/// What a user without an account here has is told of before, not after.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_of_nobody_here_is_told_of_first() {
+    let host = Host::start().user(USER).real_time().await;
+    let root = tempfile::tempdir().unwrap();
+    for user in ["ann", "zed"] {
+        for directory in ["cur", "new", "tmp"] {
+            std::fs::create_dir_all(root.path().join("example.test").join(user).join(directory)).unwrap();
+        }
+        std::fs::write(root.path().join("example.test").join(user).join("new/1.a.h"), "Subject: 1\n\nx\n").unwrap();
+    }
+    for arguments in [&["--dry-run"][..], &[]] {
+        let path = root.path().display().to_string();
+        let told = cli::output(&host.config(), &[&["import", "dovecot", &path], arguments].concat(), "").await;
+        let said = String::from_utf8_lossy(&told.stderr).into_owned();
+        let (nobody, moved) =
+            (said.find("zed@example.test has no account here"), said.find("ann@example.test: INBOX:"));
+        assert!(nobody.is_some() && moved.is_some() && nobody < moved, "{said}");
+        assert!(!said.contains("ann@example.test has no account"), "{said}");
+    }
+    host.stop().await;
+}
+
+/// An administrator reads every file; a user of the other server could not, and a link gives nobody what others own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_to_what_others_own_are_passed_over() {
+    use std::os::unix::fs::{lchown, symlink};
+    let host = Host::start().user(USER).real_time().await;
+    let (place, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for directory in ["cur", "new", "tmp"] {
+        std::fs::create_dir_all(place.path().join(directory)).unwrap();
+        std::fs::create_dir_all(other.path().join(directory)).unwrap();
+    }
+    std::fs::write(other.path().join("new/2.b.h"), "Subject: of another\n\nx\n").unwrap();
+    std::fs::write(place.path().join("real"), "Subject: own\n\nx\n").unwrap();
+    let links = [
+        ("new/1.own.h", place.path().join("real")),
+        ("new/3.foreign.h", "/etc/passwd".into()),
+        (".Other", other.path().to_owned()),
+        ("subscriptions", "/etc/passwd".into()),
+        (".dovecot.sieve", "/etc/passwd".into()),
+    ];
+    // Only root can give a link away; without that, all links are of whoever runs this, as `.Other` is, which nothing keeps out then.
+    let is_root = rustix::process::geteuid().is_root();
+    for (name, target) in links.into_iter().filter(|(name, _)| is_root || *name != ".Other") {
+        symlink(target, place.path().join(name)).unwrap();
+        if is_root {
+            lchown(place.path().join(name), Some(4711), None).unwrap();
+            lchown(place.path().join("real"), Some(4711), None).unwrap();
+        }
+    }
+    let path = place.path().display().to_string();
+    let (moved, code) = cli::run(&host.config(), &["import", "dovecot", &path, "--user", USER], "").await;
+    assert_eq!((code, counts(&moved)), (1, (1, 0)), "{moved}");
+    if is_root {
+        assert_eq!(moved[0]["links"], serde_json::json!([place.path().join(".Other")]), "{moved}");
+    }
+    assert_eq!(moved[0]["folders"][0]["links"], 1, "{moved}");
+    let mut imap = host.imap(USER).await;
+    assert!(message(&mut imap, "INBOX", 1).await.contains("own"));
+    assert!(!format!("{:?}", imap.ok("LSUB \"\" *").await).contains("root"));
+    assert_eq!(postrider(&host, &["sieve", "list", USER]).await, serde_json::json!([]));
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tags_come_along_into_a_folder_that_is_there() {
     let host = Host::start().user(USER).real_time().await;

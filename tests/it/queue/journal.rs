@@ -8,6 +8,7 @@ use postrider::foundations::event::{Event, EventKind};
 use postrider::foundations::ids::{MailId, QueueId, SessionId};
 use postrider::foundations::settings::{ByteSize, Live, Span};
 use postrider::foundations::tasks::Tasks;
+use postrider::services::trace::{Asked, Period, Trace};
 use postrider::storage::database::Database;
 use postrider::storage::journal::{BUCKET, Journal, JournalSettings, Order, Query, Search};
 
@@ -178,6 +179,7 @@ async fn searches_in_pieces(database: Database) {
     let (journal, tasks) = open(database.clone(), JournalSettings::default());
     let now = SystemClock.now();
     journal.record(Event::new(now, EventKind::Failed).subject("ann@example.test").with("reply", "550 Needle_100%"));
+    journal.record(Event::new(now, EventKind::RecipientRefused).subject("bob@here").with("from", "eva@far.test"));
     journal.record(Event::new(now, EventKind::Lifecycle).with("what", "hay"));
     journal.flush().await;
     for _ in 0..15 {
@@ -205,12 +207,12 @@ async fn searches_in_pieces(database: Database) {
         ("xample.tes", 2),
         ("[y]", 0),
         ("a.b*c+$^x", 0),
-        (".", 2),
+        (".", 3),
         ("(?i)", 0),
         ("\\E", 0),
         ("y|z)", 1),
         ("eed|odd", 0),
-        ("%", 2),
+        (".", 3),
     ] {
         let found = journal.search(&asked(&[word]), None, Duration::MAX).await.unwrap();
         assert_eq!(found.events.len(), wanted, "{word}");
@@ -229,6 +231,14 @@ async fn searches_in_pieces(database: Database) {
         }
     }
     assert!(rounds > 2 && found.len() == 1 && found[0].kind == EventKind::Failed, "{rounds}: {found:?}");
+
+    // What has refused a sender is found by whoever waits; others are told how far back was looked.
+    let (trace, eva) = (Trace::new(journal.clone()), "eva@far.test".parse::<Asked>().unwrap());
+    let waited = trace.clone().within(Duration::MAX).find(&eva, Period::default()).await.unwrap();
+    assert_eq!((waited.besides.len(), waited.refusals_back_to, waited.cut), (1, None, false));
+    let hasty = trace.within(Duration::ZERO).find(&eva, Period::default()).await.unwrap();
+    assert_eq!((hasty.besides.len(), hasty.cut), (0, false));
+    assert!(hasty.refusals_back_to.is_some());
 
     // A full answer says where it has ended, and nothing is shown twice or left out.
     let few = Query { limit: 1_000, kinds: vec![EventKind::Lifecycle], ..Query::default() };

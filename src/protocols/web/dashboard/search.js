@@ -125,5 +125,8 @@ export async function showTrace(ask, about) {
   if (found.besides.length > 0) parts.push(element("article", {}, element("h3", {}, "Without a message"), steps(found.besides)));
   place.replaceChildren(...parts);
   const count = found.journeys.length;
-  status.textContent = parts.length === 0 ? "Nothing is known about that, or it is forgotten by now." : `${count} ${count === 1 ? "message" : "messages"}${found.cut ? "; there may be more, only the newest are shown" : ""}`;
+  const back = found.refusals_back_to;
+  const looked = back === null ? "" : ` Recipients refused to this sender were looked for back to ${new Date(back / 1000).toLocaleString()} only; search the events for the address to see older ones.`;
+  const nothing = back === null ? "Nothing is known about that, or it is forgotten by now." : "Nothing was found.";
+  status.textContent = (parts.length === 0 ? nothing : `${count} ${count === 1 ? "message" : "messages"}${found.cut ? "; there may be more, only the newest are shown" : ""}${looked ? "." : ""}`) + looked;
 }
