@@ -28,6 +28,13 @@
       ];
     };
 
+    # Where the provider of the machine keeps port 25 shut, another host sends.
+    # smarthost = {
+    #   host = "smtp.provider.example";
+    #   username = "mail@example.com";
+    #   passwordFile = "/run/secrets/smarthost-password";
+    # };
+
     # The page that such links lead to.
     setUpLinks.enable = true;
 
