@@ -6,7 +6,7 @@
     ./domains.nix # domains, users, aliases, and what is refused about them
     ./database.nix # SQLite, MariaDB or PostgreSQL
     ./secrets.nix # files that the roles get from systemd
-    ./outgoing.nix # DKIM signatures, senders of forwarded mail
+    ./outgoing.nix # DKIM signatures, senders of forwarded mail, a smarthost
     ./certificates.nix # where the TLS certificates come from
     ./spam.nix # thresholds, rules, ClamAV, milters, the local resolver
     ./sieve.nix # scripts of the site

@@ -1,4 +1,4 @@
-# What makes others believe our mail: DKIM signatures, and senders of forwarded mail that pass SPF.
+# What makes others take our mail: DKIM signatures, senders of forwarded mail that pass SPF, and a host that passes it on.
 { config, lib, ... }:
 let
   inherit (lib)
@@ -13,6 +13,7 @@ let
     types
     ;
   cfg = config.services.postrider;
+  smarthost = cfg.smarthost;
   own = import ./lib/types.nix { inherit lib; };
 
   selectorType = types.submodule {
@@ -66,6 +67,35 @@ in
         };
       };
     };
+    smarthost = {
+      host = mkOption {
+        type = types.nullOr own.domain;
+        default = null;
+        example = "smtp.provider.example";
+        description = ''
+          Host that all mail to others is handed to, where this machine may not send it itself: many providers keep port 25
+          shut. `null` sends it to the servers of its recipients. What `settings.outbound.routes` says of domains comes before.
+        '';
+      };
+      port = mkOption {
+        type = types.port;
+        default = 587;
+        example = 465;
+        description = "Its port: TLS is spoken from the first octet on 465, and asked for by STARTTLS on others. It is required, with a certificate for the host's name.";
+      };
+      username = mkOption {
+        type = types.nullOr types.nonEmptyStr;
+        default = null;
+        example = "mail@example.com";
+        description = "Whom to log in as there; `null` where it knows this machine by its address.";
+      };
+      passwordFile = mkOption {
+        type = types.nullOr own.secretFile;
+        default = null;
+        example = "/run/secrets/smarthost-password";
+        description = "File with the password, in its first line.";
+      };
+    };
     forwarding.srsSecretFile = mkOption {
       type = types.nullOr own.secretFile;
       default = null;
@@ -78,6 +108,39 @@ in
   };
 
   config = mkIf cfg.enable (mkMerge [
+    {
+      assertions = [
+        {
+          assertion = (smarthost.username == null) == (smarthost.passwordFile == null);
+          message = "services.postrider.smarthost: a login needs username and passwordFile; set both, or neither.";
+        }
+        {
+          assertion = smarthost.username == null || smarthost.host != null;
+          message = "services.postrider.smarthost: there is a login, but no host; set smarthost.host.";
+        }
+      ];
+    }
+    (mkIf (smarthost.host != null) {
+      services.postrider = {
+        secrets = mkIf (smarthost.passwordFile != null) {
+          smarthost-password.file = smarthost.passwordFile;
+        };
+        settings.outbound.routes = lib.mkAfter [
+          (
+            {
+              domains = [ "*" ];
+              inherit (smarthost) host port;
+              protection = if smarthost.port == 465 then "implicit" else "starttls";
+              tls = "verify";
+            }
+            // lib.optionalAttrs (smarthost.passwordFile != null) {
+              inherit (smarthost) username;
+              password_file = "credential:smarthost-password";
+            }
+          )
+        ];
+      };
+    })
     (mkIf (keys != [ ]) {
       services.postrider = {
         secrets = listToAttrs (map (key: nameValuePair key.credential { inherit (key) file; }) keys);

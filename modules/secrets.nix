@@ -23,7 +23,7 @@ let
     options = {
       file = mkOption {
         type = own.secretFile;
-        example = "/run/secrets/smarthost-password";
+        example = "/run/secrets/route-password";
         description = "File with the secret.";
       };
       roles = mkOption {
@@ -48,7 +48,7 @@ in
   options.services.postrider.secrets = mkOption {
     type = types.attrsOf secretType;
     default = { };
-    example = literalExpression ''{ smarthost.file = "/run/secrets/smarthost-password"; }'';
+    example = literalExpression ''{ route.file = "/run/secrets/route-password"; }'';
     description = ''
       Secrets for keys in `settings` that want the path of a file: write `"credential:<name>"` there. systemd hands the
       file to the roles; nobody else on the machine can read it, and it is never copied into the store.

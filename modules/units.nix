@@ -42,7 +42,7 @@ let
     };
     post = {
       role = "mta";
-      description = "what scripts send";
+      description = "what scripts send, and lists that users leave";
       path = "/run/postrider/mta-post.sock";
       mode = "0660";
     };

@@ -28,6 +28,13 @@
       ];
     };
 
+    # Where the provider of the machine keeps port 25 shut, another host sends.
+    # smarthost = {
+    #   host = "smtp.provider.example";
+    #   username = "mail@example.com";
+    #   passwordFile = "/run/secrets/smarthost-password";
+    # };
+
     # The page that such links lead to.
     setUpLinks.enable = true;
 
@@ -57,14 +64,37 @@
     # http://localhost:8080 on the server; from elsewhere through ssh -L 8080:localhost:8080.
     dashboard.enable = true;
 
-    # This machine is only a mail server.
-    appliance.enable = true;
+    # Every night, with a drill every week. A copy off this machine is what a fire or a thief leaves: fill in where to.
+    backup = {
+      enable = true;
+      # remote = "backup@vault.example.com:postrider";
+      # remoteKeyFile = "/run/secrets/backup-ssh-key";
+      # remoteHostKeys = [ "vault.example.com ssh-ed25519 …" ]; # ssh-keyscan vault.example.com
+      # remoteSchedule = "daily";
+      # ageRecipients = [ "age1…" ]; # who can read the keys and secrets in backups
+    };
+
+    # What has been going on, by mail every day; silence means that something is wrong.
+    reports = {
+      enable = true;
+      to = "john@example.com";
+    };
+
+    # This machine is only a mail server. A switch after which a port is silent is undone.
+    appliance = {
+      enable = true;
+      autoRollback = true;
+      # Every night the newest security fixes, from the flake that this file is in.
+      # autoUpgrade = "github:example/mail-server";
+    };
   };
 
   security.acme = {
     acceptTerms = true;
     defaults.email = "postmaster@example.com";
   };
+
+  # The records to publish: postrider dns. What keeps mail from coming and going: postrider doctor.
 
   # Of the machine, not of the mail server.
   boot.loader.grub.device = "/dev/vda";
@@ -76,5 +106,9 @@
     enable = true;
     settings.PasswordAuthentication = false;
   };
+  # Your key, without which nobody gets in but at the console.
+  users.users.root.openssh.authorizedKeys.keys = [ ];
+  # Where a small machine finds room while it builds a new system or loads signatures of viruses.
+  zramSwap.enable = true;
   system.stateVersion = "26.05";
 }

@@ -1,10 +1,10 @@
 //! The control socket: how the command line speaks to a running role.
 //!
-//! One line of JSON is a request, one line is the answer, on one connection as many as the client likes. Whoever may open
-//! the socket is an administrator: its file has mode 0600, so that only root and the user the role runs as may. A second
-//! socket of each role, for the monitoring page, answers only what changes nothing; the group may open it. A third one, of
-//! the role with the queue, takes only what scripts send, from the role with the mailboxes. Requests are small, and a line
-//! that is longer than 64 KiB ends the connection.
+//! One line of JSON is a request, one line is the answer, on one connection as many as the client likes. Whoever may
+//! open the socket is an administrator: its file has mode 0600, so that only root and the user the role runs as may. A
+//! second socket of each role, for the monitoring page, answers only what changes nothing; the group may open it. A
+//! third one, of the role with the queue, takes only what scripts send and the lists that users leave, from the role
+//! with the mailboxes. Requests are small, and a line that is longer than 64 KiB ends the connection.
 
 mod client;
 mod request;
@@ -27,6 +27,7 @@ use crate::foundations::failure::Kind;
 use crate::foundations::net::{Bind, Connection, Inherited, Listener, ListenerOptions, Stream, UnixAccess};
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::acme::RenewalWish;
+use crate::services::handover::ListLeaving as _;
 use crate::services::moving::rename;
 use crate::services::summary::{Summary, letter};
 use crate::storage::directory::Renaming;
@@ -76,7 +77,7 @@ enum Reach {
     Everything,
     /// What changes nothing.
     Looking,
-    /// What scripts send.
+    /// What scripts send, and the lists that users leave.
     Posting,
 }
 
@@ -97,14 +98,14 @@ impl Reach {
             (self, request),
             (Self::Everything, _)
                 | (Self::Looking, Request::Status | Request::BanList | Request::Certificates | Request::Figures)
-                | (Self::Posting, Request::Post { .. })
+                | (Self::Posting, Request::Post { .. } | Request::LeaveList { .. })
         )
     }
 
     /// To a request that it does not include.
     const fn refusal(self) -> &'static str {
         match self {
-            Self::Posting => "nothing but messages of scripts is taken over this socket",
+            Self::Posting => "nothing but messages of scripts and wishes to leave lists is taken over this socket",
             _ => "nothing can be changed over this socket",
         }
     }
@@ -228,6 +229,10 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
         }
         Request::CertificateRenew { name } => renew(parts, name).await,
         Request::Post { .. } => Err(Complaint::other("the message is missing")),
+        Request::LeaveList { page } => match parts.queue {
+            Some(_) => parts.outbound.leave(&page).await.map_err(Complaint::other).and_then(done),
+            None => Err(Complaint::other("this process has no queue and reaches no other hosts")),
+        },
         Request::Figures => done(figures::own(parts)),
         Request::BanList => done(parts.guard.bans()),
         Request::BanAdd { network, seconds, reason } => {

@@ -1,5 +1,5 @@
-//! Messages of scripts on their way from the process that has the mailboxes to the one that has the queue, over the
-//! socket it has for them.
+//! Messages of scripts, and lists that users leave, on their way from the process that has the mailboxes to the one
+//! that has the queue, over the socket it has for them.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -13,7 +13,7 @@ use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::{MailId, QueueId, SessionId};
 use crate::foundations::mail::{Envelope, Mail, Message, Origin};
 use crate::services::filter::authentication::dkim::Findings;
-use crate::services::handover::{Errand, ErrandKind, Posting};
+use crate::services::handover::{Errand, ErrandKind, ListLeaving, Posting};
 
 /// An errand without its message.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Posted {
     findings: Option<(String, usize)>,
 }
 
-/// The way to the queue of another process.
+/// The way to the process that has the queue.
 #[derive(Debug)]
 pub(super) struct OverControl {
     server: ServerSettings,
@@ -66,6 +66,23 @@ impl OverControl {
 impl Posting for OverControl {
     fn post<'a>(&'a self, errand: Errand<'a>) -> BoxFuture<'a, Result<QueueId, Refusal>> {
         self.send(errand).boxed()
+    }
+}
+
+impl ListLeaving for OverControl {
+    fn leave<'a>(&'a self, page: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        let leaving = async {
+            let request = Request::LeaveList { page: page.to_owned() };
+            post(&self.server, &request, &[]).await.map_err(|error| match error {
+                RequestError::Refused(complaint) => complaint.text,
+                // The sentence is for the user: the socket is the administrator's.
+                error => {
+                    log::warn!("a list cannot be left: {error}");
+                    "the part of this server that reaches other hosts does not answer".to_owned()
+                }
+            })
+        };
+        leaving.boxed()
     }
 }
 

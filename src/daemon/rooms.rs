@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::build::Stages;
 use super::listeners::Bound;
+use super::posting::OverControl;
 use super::probes::probes;
 use super::{Listening, Parts, others};
 use crate::config::{Config, Protocol};
@@ -193,7 +194,10 @@ fn webmail_room(
         submitting: submitting(parts, submission),
         cluster: parts.cluster.clone(),
         // A process without the queue does not leave the house (its sandbox sees to it).
-        outbound: parts.queue.is_some().then(|| parts.outbound.clone()),
+        leaving: match parts.queue {
+            Some(_) => Arc::new(parts.outbound.clone()),
+            None => Arc::new(OverControl::new(parts.config.server.clone())),
+        },
         lessons: Arc::clone(lessons),
         journal: parts.journal.clone(),
         clock: Arc::clone(&parts.clock),

@@ -8,8 +8,8 @@ crate::settings! {
         /// Directory of the control sockets (`mta.sock`, `access.sock`, `dashboard.sock`), through which the command line
         /// speaks to running roles. Root and the user of a role may open them. Those beside them (`mta-status.sock` and so
         /// on) are for the group too, and change nothing. Over `mta-post.sock` the role `access` sends what scripts want
-        /// sent. Where it runs as another user than `mta`, systemd has to make that socket, so that `access` may open it
-        /// and nobody else.
+        /// sent, and asks for lists to be left. Where it runs as another user than `mta`, systemd has to make that socket, so
+        /// that `access` may open it and nobody else.
         pub control_directory: PathBuf = PathBuf::from("/run/postrider"),
         /// Time that sessions and deliveries in flight get to finish when the server stops. What is not done by then is
         /// cut off; nothing that was acknowledged is lost by it.

@@ -18,6 +18,12 @@
   services.openssh.enable = true;
   users.users.root.openssh.authorizedKeys.keys = [ ];
 
+  # What `nix` commands with flakes want.
+  nix.settings.experimental-features = [
+    "flakes"
+    "nix-command"
+  ];
+
   # How this machine starts and is connected: take it from the configuration it has.
   boot.loader.grub.device = "/dev/vda";
   system.stateVersion = "26.05";

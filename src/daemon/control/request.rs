@@ -65,6 +65,11 @@ pub enum Request {
         /// Octets of the message.
         size: u64,
     },
+    /// Ask the page of a mailing list to send no more letters to a user (RFC 8058 §3.2).
+    LeaveList {
+        /// Its address.
+        page: String,
+    },
     /// What this process counts: [`crate::daemon::figures::ProcessFigures`].
     Figures,
     /// The bans in force: a list of [`crate::services::guard::Ban`].
@@ -96,8 +101,8 @@ impl Request {
             | Self::BanList
             | Self::BanAdd { .. }
             | Self::BanRemove { .. } => Duration::from_secs(60),
-            // A script, and whoever sent the message, waits.
-            Self::Post { .. } => Duration::from_secs(120),
+            // A script, and whoever sent the message, waits; or a reader.
+            Self::Post { .. } | Self::LeaveList { .. } => Duration::from_secs(120),
             Self::CertificateCheck | Self::Queue { .. } | Self::Summary { .. } => Duration::from_secs(600),
             // As long as there are messages, accounts or authorities that are slow.
             Self::Reload | Self::Mailboxes { .. } | Self::Rename { .. } | Self::CertificateRenew { .. } => {

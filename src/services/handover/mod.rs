@@ -120,6 +120,13 @@ pub trait Posting: Send + Sync {
     fn post<'a>(&'a self, errand: Errand<'a>) -> BoxFuture<'a, Result<QueueId, Refusal>>;
 }
 
+/// Leaves mailing lists for users. Implemented by `outbound`, and by the way to the process with the queue for one that has
+/// none, which does not leave the house.
+pub trait ListLeaving: Send + Sync {
+    /// Asks the page of a list to send no more letters (RFC 8058 §3.2). What keeps it from that is told in a sentence.
+    fn leave<'a>(&'a self, page: &'a str) -> BoxFuture<'a, Result<(), String>>;
+}
+
 /// Takes messages into the queue. Implemented by `queue`, which knows destinations and lifetimes.
 pub trait Queueing: Send + Sync {
     /// Puts a message into the queue. When it returns an id, the entry is on disk.

@@ -4,6 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Request, StatusCode};
@@ -14,6 +16,7 @@ use super::tls::{TlsError, handshake};
 use super::{Io, Outbound, OutboundSettings, TlsPolicy};
 use crate::foundations::address::Domain;
 use crate::foundations::dns::addresses;
+use crate::services::handover::ListLeaving;
 
 /// Addresses that are tried.
 const ADDRESSES: usize = 4;
@@ -66,6 +69,16 @@ impl Outbound {
         let answer = tokio::time::timeout(limit, asking).await.map_err(|_| format!("no answer within {limit:?}"))?;
         let answer = answer.map_err(|error| error.to_string())?;
         if answer.status.is_success() { Ok(()) } else { Err(format!("{host} answers {}", answer.status)) }
+    }
+}
+
+/// RFC 8058 §3.1: the body of the request.
+const ONE_CLICK: &str = "List-Unsubscribe=One-Click";
+
+impl ListLeaving for Outbound {
+    fn leave<'a>(&'a self, page: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        // RFC 8058 §3.2: nothing goes along that would tell more than the address does.
+        self.post(page, "application/x-www-form-urlencoded", ONE_CLICK.into()).boxed()
     }
 }
 

@@ -66,7 +66,7 @@ async fn list_server(
 }
 
 /// A letter to many whose signature covers what it says about leaving.
-fn letter(page: &str) -> String {
+pub fn letter(page: &str) -> String {
     format!(
         "Authentication-Results: mail.example.test;\r\n\tdkim=pass header.d=shop.test header.s=s1 header.b=AbCd1234\r\n\
          DKIM-Signature: v=1; a=rsa-sha256; d=shop.test; s=s1; h=From:List-Unsubscribe:List-Unsubscribe-Post; bh=x; b=AbCd1234xyz\r\n\
@@ -110,8 +110,21 @@ async fn a_list_is_left_by_one_request_where_that_can_be_trusted() {
     assert_eq!(leave(3).await, (502, "list-silent".to_owned()));
     assert!(asked.lock().is_empty());
     assert_eq!(leave(1).await.0, 204);
+    // As a process without the queue has it done.
+    let socket = host.directory().join("run/mta-post.sock");
+    let mut other = tokio::net::UnixStream::connect(socket).await.unwrap();
+    let wish = b"{\"request\":\"leave-list\",\"page\":\"https://shop.test/u/2\"}\n";
+    other.write_all(wish).await.unwrap();
+    let mut answer = [0; 64];
+    let read = other.read(&mut answer).await.unwrap();
+    assert_eq!(&answer[..read], b"{\"done\":null}\n");
     let asked = asked.lock().clone();
-    assert_eq!(asked.len(), 1);
+    assert_eq!(asked.len(), 2);
+    assert!(
+        asked[1].starts_with("POST /u/2 ") && asked[1].ends_with("\r\n\r\nList-Unsubscribe=One-Click"),
+        "{}",
+        asked[1]
+    );
     let request = asked[0].to_ascii_lowercase();
     assert!(request.starts_with("post /u/1?x=2 http/1.1\r\n") && request.contains("host: shop.test\r\n"), "{request}");
     assert!(request.contains("content-type: application/x-www-form-urlencoded\r\n"), "{request}");

@@ -1,7 +1,7 @@
 //! Sessions of clients that nobody here wrote; the scripts are in `tests/clients`.
 
 mod extensions;
-mod leaving;
+pub mod leaving;
 mod moving;
 mod order;
 

@@ -145,6 +145,34 @@ async fn what_is_written_in_the_webmail_goes_through_the_process_with_the_queue(
     assert!(message.contains("Across two processes") && message.contains("From: ann@example.test"), "{message}");
 }
 
+/// The process with the mailboxes reaches no other hosts: it has lists left by the one with the queue (RFC 8058).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_left_by_the_process_with_the_queue() {
+    let mut roles = Roles::new();
+    roles.start("access").await;
+    roles.start("mta").await;
+    assert_eq!(roles.administer(&["domain", "add", "example.test"], "").await, 0);
+    assert_eq!(roles.administer(&["user", "add", "ann@example.test"], "the-word\n").await, 0);
+    // The socket that does everything may be out of reach.
+    fs::remove_file(roles.path().join("run/mta.sock")).unwrap();
+    let mut ann =
+        Imap::greeted(Talk::tls(roles.address(Protocol::Imaps), &roles.path().join("tls/ca.pem")).await).await;
+    ann.ok("LOGIN ann@example.test the-word").await;
+    let letter = crate::clients::leaving::letter("https:///u/1");
+    assert!(ann.append("INBOX", "", &letter).await.is_ok());
+    let at = roles.address(Protocol::Webmail);
+    let answer = wish(at, "session", "", r#"{"address": "ann@example.test", "password": "the-word"}"#).await;
+    let cookie = answer.split("set-cookie: ").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
+    let leave = async || wish(at, "message/unsubscribe", cookie, r#"{"folder": "INBOX", "uid": 1}"#).await;
+    // Said by the other process, which has tried.
+    let answer = leave().await;
+    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("`https:///u/1` is no URI"), "{answer}");
+    roles.running[1].kill().await.unwrap();
+    let answer = leave().await;
+    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("does not answer"), "{answer}");
+    assert!(!answer.contains("mta-post.sock"), "{answer}");
+}
+
 /// The socket over which scripts' messages come serves for nothing else.
 async fn refuses_all_but_messages(socket: &Path) {
     for request in

@@ -112,9 +112,6 @@ pub(super) async fn message(
     let own = reader.account.address.to_string();
     let is_open = receipts::is_open(&view, &opened.row);
     facts.receipt = facts.receipt.filter(|to| is_open && !to.eq_ignore_ascii_case(&own));
-    if let Some(unsubscribe) = &mut facts.unsubscribe {
-        unsubscribe.one_click &= room.needs.outbound.is_some();
-    }
     let message = Message {
         folder: at.folder,
         uid: at.uid,

@@ -23,10 +23,9 @@ use crate::services::cluster::Cluster;
 use crate::services::conversations::Memory;
 use crate::services::dav::{Calendars, Contacts};
 use crate::services::guard::Guard;
-use crate::services::handover::Submitting;
+use crate::services::handover::{ListLeaving, Submitting};
 use crate::services::lessons::Lessons;
 use crate::services::login::Login;
-use crate::services::outbound::Outbound;
 use crate::services::routing::Routing;
 use crate::services::sieve::SieveSettings;
 use crate::storage::directory::Directory;
@@ -81,8 +80,8 @@ pub struct Needs {
     pub cluster: Option<Cluster>,
     /// Who takes messages to be sent.
     pub submitting: Arc<dyn Submitting>,
-    /// The way to other hosts, where this process may go there.
-    pub outbound: Option<Outbound>,
+    /// Who asks the pages of lists to send no more.
+    pub leaving: Arc<dyn ListLeaving>,
     /// Who learns from what users move.
     pub lessons: Arc<Lessons>,
     /// Memory for bodies of requests.

@@ -23,7 +23,7 @@ pub(super) struct Unsubscribing {
     /// The address of a page.
     page: Option<String>,
     /// Whether this server may ask that page by itself (RFC 8058).
-    pub(super) one_click: bool,
+    one_click: bool,
 }
 
 /// Longest address that is offered, in octets.
@@ -56,7 +56,7 @@ impl Unsubscribing {
 /// RFC 2369 §3.2 and RFC 8058 §3.1.
 const FIELD: &str = "List-Unsubscribe";
 const POST: &str = "List-Unsubscribe-Post";
-/// RFC 8058 §3.1: what the field says and what is sent.
+/// RFC 8058 §3.1: what the field says.
 const ONE_CLICK: &str = "List-Unsubscribe=One-Click";
 
 /// RFC 8058 §4: both fields are there once, and a signature covers them that this server has found to be good. It is known in
@@ -112,12 +112,8 @@ pub(super) async fn unsubscribe(
     let hostname = room.needs.hostname.get();
     let read = opened.block(move |bytes| Unsubscribing::read(&HeaderSection::of(bytes), &hostname)).await?;
     let page = read.filter(|found| found.one_click).and_then(|found| found.page);
-    let (Some(page), Some(outbound)) = (page, &room.needs.outbound) else {
-        return Err(Problem::of(&reasons::NOT_ONE_CLICK));
-    };
-    // RFC 8058 §3.2: nothing goes along that would tell more than the address does.
-    let asked = outbound.post(&page, "application/x-www-form-urlencoded", ONE_CLICK.into()).await;
-    asked.map(|()| StatusCode::NO_CONTENT).map_err(|why| {
+    let Some(page) = page else { return Err(Problem::of(&reasons::NOT_ONE_CLICK)) };
+    room.needs.leaving.leave(&page).await.map(|()| StatusCode::NO_CONTENT).map_err(|why| {
         log::info!("webmail: {page} could not be asked to send no more letters: {why}");
         Problem::of(&reasons::LIST_SILENT).with("why", why)
     })
