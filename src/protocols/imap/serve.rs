@@ -166,6 +166,7 @@ impl Conversation {
             if self.away.is_some() {
                 return self.link.flush().await;
             }
+            self.link.share().await;
             match self.next().await? {
                 Next::Command(bytes) => Box::pin(self.perform(&bytes)).await?,
                 Next::Refused(fault) => self.answer_fault(&fault),
