@@ -1,7 +1,7 @@
 //! Tracked tasks: everything that runs beside a session can be waited for and told to stop.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -60,5 +60,52 @@ impl Tasks {
         self.stop.cancel();
         self.tracker.close();
         tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
+    }
+}
+
+/// How long a task may keep its thread to itself.
+const TURN: Duration = Duration::from_millis(2);
+
+/// A conversation's time on its thread. A client that sends many commands at once never makes its task wait: octets that are
+/// there already, and all that come from a little when they are decompressed, are no I/O after which the runtime would turn to others.
+#[derive(Debug)]
+pub struct Turn {
+    since: Instant,
+}
+
+impl Turn {
+    /// Begins now.
+    pub fn begin() -> Self {
+        Self { since: Instant::now() }
+    }
+
+    /// Lets others go on first, when this task has had its time.
+    pub async fn share(&mut self) {
+        if self.since.elapsed() >= TURN {
+            tokio::task::yield_now().await;
+            self.since = Instant::now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// On one thread a task that always has something to do leaves room for another.
+    #[tokio::test]
+    async fn a_busy_task_gives_way() {
+        let heard = std::sync::Arc::new(AtomicBool::new(false));
+        let tasks = Tasks::new();
+        let other = std::sync::Arc::clone(&heard);
+        tasks.spawn(async move { other.store(true, Ordering::SeqCst) });
+        let (begun, mut turn) = (Instant::now(), Turn::begin());
+        while !heard.load(Ordering::SeqCst) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "nobody else had a turn");
+            turn.share().await;
+        }
+        assert!(begun.elapsed() >= TURN, "a task that has just begun gives way");
     }
 }

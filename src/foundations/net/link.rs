@@ -1,4 +1,6 @@
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -6,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::{Stream, TlsContext};
+use crate::foundations::tasks::Turn;
 
 /// What is to be sent is gathered up to this size while more commands wait in the input.
 const FLUSH_AT: usize = 64 * 1024;
@@ -24,6 +27,7 @@ pub struct Link {
     /// What has not been sent yet.
     pub out: BytesMut,
     stall: Duration,
+    turn: Turn,
 }
 
 /// Why nothing more can be said or heard.
@@ -60,7 +64,7 @@ impl From<io::Error> for Lost {
 impl Link {
     /// Takes over a connection. `stall` is the time in which the client must take what is sent.
     pub fn new(stream: Stream, stall: Duration) -> Self {
-        Self { stream: Some(stream), input: BytesMut::new(), out: BytesMut::new(), stall }
+        Self { stream: Some(stream), input: BytesMut::new(), out: BytesMut::new(), stall, turn: Turn::begin() }
     }
 
     /// Whether the bytes are encrypted.
@@ -75,7 +79,20 @@ impl Link {
     pub async fn read(&mut self, most: usize) -> Result<(), Lost> {
         let Some(stream) = self.stream.as_mut() else { return Err(Lost::Gone) };
         self.input.reserve(most);
-        match stream.read_buf(&mut self.input).await {
+        // There may be more already: a client that does not wait for answers must not keep others waiting.
+        self.turn.share().await;
+        let mut read = pin!(stream.read_buf(&mut self.input));
+        let mut waited = false;
+        let read = poll_fn(|context| {
+            let read = read.as_mut().poll(context);
+            waited |= read.is_pending();
+            read
+        });
+        let read = read.await;
+        if waited {
+            self.turn = Turn::begin();
+        }
+        match read {
             Ok(0) => Err(Lost::Gone),
             Ok(_) => Ok(()),
             Err(error) => Err(error.into()),

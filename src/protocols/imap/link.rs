@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::deflate::{Deflate, Inflated};
 use crate::foundations::net::{Stream, TlsContext};
+use crate::foundations::tasks::Turn;
 use crate::foundations::wire::imap::encode::{Out, without_nul};
 use crate::foundations::wire::imap::{Framed, Framer, Limits};
 
@@ -38,13 +39,22 @@ pub struct Link {
     pub out: Out,
     /// Time in which the client must take what is sent.
     stall: Duration,
+    turn: Turn,
 }
 
 impl Link {
     /// Takes over a connection.
     pub fn new(stream: Stream, limits: Limits, stall: Duration) -> Self {
         let framer = Framer::new(limits);
-        Self { stream: Some(stream), input: BytesMut::new(), framer, deflate: None, out: Out::new(), stall }
+        Self {
+            stream: Some(stream),
+            input: BytesMut::new(),
+            framer,
+            deflate: None,
+            out: Out::new(),
+            stall,
+            turn: Turn::begin(),
+        }
     }
 
     /// Other limits from the next command on.
@@ -116,6 +126,7 @@ impl Link {
                 }
             }
             let input = self.deflate.as_mut().map_or(&mut self.input, |deflate| deflate.arriving());
+            let mut waited = false;
             let octets = poll_fn(|context| {
                 // On the stack for the length of the call only: a connection that waits owns no buffer.
                 let mut space = [const { MaybeUninit::uninit() }; READ];
@@ -126,10 +137,16 @@ impl Link {
                         Poll::Ready(Ok(buffer.filled().len()))
                     }
                     Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                    Poll::Pending => Poll::Pending,
+                    Poll::Pending => {
+                        waited = true;
+                        Poll::Pending
+                    }
                 }
             });
             let octets = octets.await?;
+            if waited {
+                self.turn = Turn::begin();
+            }
             if octets == 0 || self.deflate.is_none() {
                 return Ok(octets);
             }
@@ -160,6 +177,11 @@ impl Link {
         }
         self.out.clear();
         Ok(())
+    }
+
+    /// Lets other connections go on, between two commands of a client that sends many at once.
+    pub async fn share(&mut self) {
+        self.turn.share().await;
     }
 
     /// Sends what has been written once it is much.

@@ -1,5 +1,9 @@
 //! IMAP clients that mean no good.
 
+use std::io::Write;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
 use super::attack::{during, flood};
 use super::pipe::is_over;
 use super::server::{Layout, Server};
@@ -130,4 +134,33 @@ fn names_of_folders() {
         .filter(|name| name.contains("..") || name.chars().any(char::is_control))
         .collect::<Vec<_>>();
     assert!(strange.is_empty(), "{strange:?}");
+}
+
+/// Clients that send commands without a pause, as many as there are processors and more: millions of them fit into a few octets
+/// once COMPRESS is in force. Others have their turn all the same.
+#[test]
+fn commands_without_a_pause() {
+    let server = Server::start(Layout::default());
+    let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    packer.write_all(&b"a NOOP\r\n".repeat(1 << 20)).unwrap();
+    // Blocks that end at an octet (RFC 1951 §3.2.4), so that they can be sent again and again.
+    packer.flush().unwrap();
+    let commands = packer.get_ref().clone();
+    let mut bystander = server.imap("bob").unwrap();
+    assert!(bystander.select("INBOX").unwrap().is_ok());
+    let mut attackers: Vec<_> =
+        (0..2 * available_parallelism().unwrap().get()).map(|_| server.imap("ann").unwrap()).collect();
+    for attacker in &mut attackers {
+        assert!(attacker.command("COMPRESS DEFLATE").unwrap().is_ok());
+    }
+    for attacker in &mut attackers {
+        (0..20).for_each(|_| attacker.pipe.send(&commands).unwrap());
+    }
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        let asked = Instant::now();
+        assert!(bystander.command("NOOP").unwrap().is_ok());
+        assert!(asked.elapsed() < Duration::from_secs(2), "a bystander had to wait for {:?}", asked.elapsed());
+    }
+    drop(attackers);
 }
