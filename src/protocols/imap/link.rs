@@ -184,9 +184,15 @@ impl Link {
         self.turn.share().await;
     }
 
-    /// Sends what has been written once it is much.
+    /// Sends what has been written once it is much, and lets other connections go on: a client that reads quickly never
+    /// makes the sending wait.
     pub async fn relieve(&mut self) -> io::Result<()> {
-        if self.out.len() >= FLUSH_AT { self.flush().await } else { Ok(()) }
+        if self.out.len() < FLUSH_AT {
+            return Ok(());
+        }
+        self.flush().await?;
+        self.turn.share().await;
+        Ok(())
     }
 
     /// Sends octets that need not be copied into the output first, after what has been written.
