@@ -15,6 +15,9 @@ use postrider::storage::journal::{BUCKET, Journal, JournalSettings, Order, Query
 crate::accounts::engines::on_every_engine!(
     finds_what_was_recorded,
     gathers_no_longer_than_there_is_room,
+    gathers_no_longer_than_it_runs_or_is_waited_for,
+    tells_what_it_could_not_keep,
+    one_event_that_is_refused_costs_no_others,
     forgets_by_age_and_number,
     forgets_by_size,
     counts_by_time_kind_and_outcome,
@@ -88,6 +91,56 @@ async fn gathers_no_longer_than_there_is_room(database: Database) {
         tokio::time::timeout(Duration::from_secs(20), written()).await.expect("half of what may wait is written");
     }
     assert_eq!(journal.counts().dropped, 0);
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
+async fn gathers_no_longer_than_it_runs_or_is_waited_for(database: Database) {
+    let settings = JournalSettings { gather_for: Span::hours(1), ..JournalSettings::default() };
+    let (journal, tasks) = open(database, settings);
+    let record = async || {
+        journal.record(Event::new(SystemClock.now(), EventKind::Queued));
+        // Long enough for the writer to take it and begin to gather.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    };
+    record().await;
+    assert_eq!(journal.counts().written, 0);
+    tokio::time::timeout(Duration::from_secs(30), journal.flush()).await.expect("a flush ends the gathering");
+    assert_eq!(journal.counts().written, 1);
+    record().await;
+    assert!(tasks.stop(Duration::from_secs(30)).await);
+    assert_eq!(journal.counts().written, 2);
+}
+
+async fn tells_what_it_could_not_keep(database: Database) {
+    let settings = JournalSettings { waiting: 16, ..JournalSettings::default() };
+    let (journal, tasks) = open(database, settings);
+    // Far more than can be written meanwhile.
+    for _ in 0..20_000 {
+        journal.record(Event::new(SystemClock.now(), EventKind::Queued));
+    }
+    journal.flush().await;
+    // What was dropped after the last writing is told with the next event.
+    journal.record(Event::new(SystemClock.now(), EventKind::Queued));
+    journal.flush().await;
+    let dropped = journal.counts().dropped;
+    assert!(dropped > 0);
+    let query = Query { kinds: vec![EventKind::Lifecycle], ..Query::default() };
+    let told = journal.query(&query).await.unwrap();
+    let told: u64 = told.iter().map(|event| event.details["events_dropped"].as_u64().unwrap()).sum();
+    assert_eq!(told, dropped);
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
+async fn one_event_that_is_refused_costs_no_others(database: Database) {
+    database.execute("CREATE UNIQUE INDEX only_once ON events (message_id)", &[]).await.unwrap();
+    let settings = JournalSettings { gather_for: Span::hours(1), ..JournalSettings::default() };
+    let (journal, tasks) = open(database, settings);
+    for id in ["<a@x.test>", "<b@x.test>", "<a@x.test>", "<c@x.test>"] {
+        journal.record(Event::new(SystemClock.now(), EventKind::Queued).with("message_id", id));
+    }
+    journal.flush().await;
+    assert_eq!((journal.counts().written, journal.counts().dropped), (3, 1));
+    assert_eq!(journal.query(&Query::default()).await.unwrap().len(), 3);
     assert!(tasks.stop(Duration::from_secs(5)).await);
 }
 
