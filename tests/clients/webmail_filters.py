@@ -242,6 +242,8 @@ def a_script_by_hand_is_kept(server):
     set_value(page, "textarea.script", BY_HAND.replace("\r\n", "\n").replace("by hand", "hand made"))
     page.until("no mistake", lambda: not page.text(".mistakes"))
     press_button(page, "Save")
+    # The word may still stand there from before.
+    page.until("it is saved", lambda: "hand made" in scripts(server)[1])
     page.toast("Saved")
     active, source, others = scripts(server)
     assert active == "mine" and "hand made" in source and "My own words" in source and "rules" in others, (active, source, others)

@@ -188,7 +188,7 @@ async fn a_milter_sees_what_those_before_it_have_made_of_the_message() {
     let journal = &world.room.journal;
     journal.flush().await;
     let events = journal.query(&Query { kinds: vec![EventKind::Verdict], ..Query::default() }).await.unwrap();
-    let id = format!("\0i\0{}\0", events[0].mail.unwrap());
+    let id = format!("i\0{}\0", events[0].mail.unwrap());
     let heard = heard.lock();
     assert!(heard.iter().any(|(_, _, command, text)| *command == 'D' && text.contains(&id)), "{id}: {heard:?}");
 }
