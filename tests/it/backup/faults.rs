@@ -196,6 +196,7 @@ async fn other_directories_and_other_writers_are_respected() {
     // A place without a single backup holds nothing that could be as it was.
     let empty = tempfile::tempdir().unwrap();
     fs::copy(destination.path().join("postrider-backup.json"), empty.path().join("postrider-backup.json")).unwrap();
+    ["packs", "snapshots"].into_iter().for_each(|directory| fs::create_dir(empty.path().join(directory)).unwrap());
     let (said, code) = backup(&host, &["--destination", empty.path().to_str().unwrap(), "verify"]).await;
     assert_eq!(code, 4, "{said}");
     // Where nothing can be made, nothing was asked for that is not there; the reason is told once, also later.
