@@ -91,10 +91,14 @@ fn is_limit(error: &axum::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use futures_util::StreamExt as _;
 
     use super::*;
     use crate::foundations::settings::ByteSize;
+    use crate::foundations::tasks::Tasks;
 
     fn bodies(all: u64, per_user: u64) -> Bodies {
         let (bodies, bodies_per_user) = (ByteSize::mib(all), ByteSize::mib(per_user));
@@ -108,18 +112,75 @@ mod tests {
         Body::from_stream(pieces.chain(futures_util::stream::pending()))
     }
 
+    /// The body of a request that says beforehand how long it is.
+    struct Announced {
+        length: u64,
+        sent: Body,
+    }
+
+    impl hyper::body::Body for Announced {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
+            Pin::new(&mut self.sent).poll_frame(context)
+        }
+
+        fn size_hint(&self) -> hyper::body::SizeHint {
+            hyper::body::SizeHint::with_exact(self.length)
+        }
+    }
+
+    fn announced(length: u64, sent: Body) -> Body {
+        Body::new(Announced { length, sent })
+    }
+
+    /// Lets another task read a body that does not end.
+    async fn begun(bodies: &Bodies, account: &'static str, body: Body) -> Tasks {
+        let tasks = Tasks::new();
+        let held = bodies.clone();
+        tasks.spawn(async move { drop(held.read(Some(account), body, 30 << 20).await) });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        tasks
+    }
+
     #[tokio::test]
     async fn those_of_one_account_share_its_memory() {
         let bodies = bodies(64, 8);
-        let tasks = crate::foundations::tasks::Tasks::new();
-        let held = bodies.clone();
-        tasks.spawn(async move { drop(held.read(Some("ann"), unfinished(5), 30 << 20).await) });
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let _tasks = begun(&bodies, "ann", unfinished(5)).await;
         let more = Body::from(vec![0; 5 << 20]);
         assert!(matches!(bodies.read(Some("ann"), more, 30 << 20).await, Err(Unread::NoRoom)));
         let other = bodies.read(Some("bob"), Body::from(vec![0; 5 << 20]), 30 << 20).await.unwrap();
         assert_eq!(other.octets.len(), 5 << 20);
         assert!(bodies.work("ann", 5 << 20).await.is_none() && bodies.work("bob", 2 << 20).await.is_some());
+    }
+
+    /// Who announces much and sends little holds little.
+    #[tokio::test]
+    async fn what_is_only_announced_takes_no_memory() {
+        let bodies = bodies(64, 8);
+        let _tasks = begun(&bodies, "ann", announced(8 << 20, unfinished(1))).await;
+        assert!(bodies.read(Some("ann"), Body::from(vec![0; 5 << 20]), 30 << 20).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_announced_too_large_is_not_waited_for() {
+        let bodies = bodies(64, 8);
+        let reading = bodies.read(Some("ann"), announced(11, unfinished(0)), 10);
+        let read = tokio::time::timeout(Duration::from_secs(10), reading).await.expect("waits for what it will refuse");
+        assert!(matches!(read, Err(Unread::TooLarge)));
+    }
+
+    /// Nobody who uses up the shared memory keeps others from signing in.
+    #[tokio::test]
+    async fn strangers_need_no_shared_memory() {
+        let bodies = bodies(8, 8);
+        let _tasks = begun(&bodies, "ann", unfinished(7)).await;
+        assert!(bodies.work("bob", 4 << 20).await.is_none());
+        assert!(bodies.read(None, Body::from(vec![0; 4 << 20]), 8 << 20).await.is_ok());
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::condition::{Condition, Facts};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Summary, Uid};
+use crate::foundations::tasks::Turn;
 use crate::storage::mailbox::{self, Content, Row, View};
 
 /// Octets of files held at once.
@@ -12,6 +13,9 @@ const BATCH_OCTETS: usize = 8 << 20;
 
 /// Summaries looked at in one go.
 const BATCH_SUMMARIES: usize = 512;
+
+/// Rows looked at before others have their turn.
+const ROWS_AT_ONCE: usize = 64;
 
 /// A message that was found.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +50,11 @@ pub async fn find(condition: &Arc<Condition>, view: &View, batch: usize) -> Resu
     let mut hits = Vec::new();
     let mut open = Vec::new();
     let all = SequenceSet::all();
-    for (sequence, row) in view.rows(&all) {
+    let mut turn = Turn::begin();
+    for (looked_at, (sequence, row)) in view.rows(&all).enumerate() {
+        if looked_at % ROWS_AT_ONCE == 0 {
+            turn.share().await;
+        }
         let saved = if condition.asks_saved() { view.saved_at(row.uid) } else { None };
         let facts = Facts { saved, ..Facts::of_row(sequence, &row, view) };
         let message = Open { sequence, row, saved };

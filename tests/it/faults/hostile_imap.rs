@@ -5,6 +5,7 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use super::attack::{during, flood};
+use super::imap::Imap;
 use super::pipe::is_over;
 use super::server::{Layout, Server};
 
@@ -147,7 +148,6 @@ fn commands_without_a_pause() {
     packer.flush().unwrap();
     let commands = packer.get_ref().clone();
     let mut bystander = server.imap("bob").unwrap();
-    assert!(bystander.select("INBOX").unwrap().is_ok());
     let mut attackers: Vec<_> =
         (0..2 * available_parallelism().unwrap().get()).map(|_| server.imap("ann").unwrap()).collect();
     for attacker in &mut attackers {
@@ -157,11 +157,41 @@ fn commands_without_a_pause() {
     for attacker in &mut attackers {
         (0..4).for_each(|_| attacker.pipe.send(&commands).unwrap());
     }
+    others_have_their_turn(&mut bystander);
+    drop(attackers);
+}
+
+/// Searches with as many keys as a line has room for, in a folder with many messages, by as many clients as would keep every
+/// processor busy.
+#[test]
+fn searches_for_many_things() {
+    let server = Server::start(Layout::default());
+    let new = server.maildir("ann").join("new");
+    std::fs::create_dir_all(&new).unwrap();
+    for n in 0..3000 {
+        std::fs::write(new.join(format!("1700000000.M{n}P1.elsewhere")), "Subject: one of many\r\n\r\n").unwrap();
+    }
+    let mut bystander = server.imap("bob").unwrap();
+    let search = format!("a SEARCH {}ALL\r\n", "ALL ".repeat(15_000));
+    let mut attackers: Vec<_> =
+        (0..2 * available_parallelism().unwrap().get()).map(|_| server.imap("ann").unwrap()).collect();
+    for attacker in &mut attackers {
+        assert!(attacker.select("INBOX").unwrap().is_ok());
+    }
+    for attacker in &mut attackers {
+        attacker.pipe.send(&search.as_bytes().repeat(4)).unwrap();
+    }
+    others_have_their_turn(&mut bystander);
+    drop(attackers);
+}
+
+/// A client that does little is answered at once, for some seconds.
+fn others_have_their_turn(bystander: &mut Imap) {
+    assert!(bystander.select("INBOX").unwrap().is_ok());
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(3) {
         let asked = Instant::now();
         assert!(bystander.command("NOOP").unwrap().is_ok());
         assert!(asked.elapsed() < Duration::from_secs(2), "a bystander had to wait for {:?}", asked.elapsed());
     }
-    drop(attackers);
 }
