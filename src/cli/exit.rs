@@ -100,8 +100,15 @@ impl Exit {
             Some(Kind::Temporary) => Self::Temporary,
             Some(Kind::Corrupt) => Self::Damaged,
             Some(_) => Self::Failed,
-            None if error.is::<LoadError>() => Self::Configuration,
+            None if error.is::<LoadError>() || error.downcast_ref().is_some_and(is_of_configuration) => {
+                Self::Configuration
+            }
             None => Self::Failed,
         }
     }
+}
+
+/// Whether a running process could not use its configuration.
+const fn is_of_configuration(error: &RequestError) -> bool {
+    matches!(error, RequestError::Refused(Complaint { nature: Nature::Configuration, .. }))
 }

@@ -6,7 +6,7 @@ use crate::foundations::address::ReversePath;
 use crate::foundations::clock::{Clock as _, SystemClock, Timestamp};
 use crate::foundations::failure::Kind;
 use crate::foundations::ids::QueueId;
-use crate::services::queue::{self, Queue};
+use crate::services::queue::{self, Action, ByHand, Queue};
 use crate::storage::journal::Journal;
 use crate::storage::spool::{self, Listing, Queued, RecipientState, Selection, Spool};
 
@@ -186,29 +186,39 @@ pub async fn perform(command: QueueCommand, keeper: Keeper<'_>) -> Result<serde_
             let selection = selection(&which)?;
             match keeper {
                 Running(queue) => queue.retry(&selection).await?,
-                Resting(spool, journal) => noted(journal, &selection, "retry", spool.retry(&selection).await?),
+                Resting(spool, journal) => {
+                    let by_hand = ByHand::prepare(spool, &selection, Action::Retry).await?;
+                    noted(journal, &by_hand, spool.retry(&selection).await?)
+                }
             }
         }
         QueueCommand::Hold { which } => {
             let selection = selection(&which)?;
             match keeper {
                 Running(queue) => queue.hold(&selection).await?,
-                Resting(spool, journal) => noted(journal, &selection, "hold", spool.hold(&selection).await?),
+                Resting(spool, journal) => {
+                    let by_hand = ByHand::prepare(spool, &selection, Action::Hold).await?;
+                    noted(journal, &by_hand, spool.hold(&selection).await?)
+                }
             }
         }
         QueueCommand::Release { which } => {
             let selection = selection(&which)?;
             match keeper {
                 Running(queue) => queue.release(&selection).await?,
-                Resting(spool, journal) => noted(journal, &selection, "release", spool.release(&selection).await?),
+                Resting(spool, journal) => {
+                    let by_hand = ByHand::prepare(spool, &selection, Action::Release).await?;
+                    noted(journal, &by_hand, spool.release(&selection).await?)
+                }
             }
         }
         QueueCommand::Delete { id } => {
             match keeper {
                 Running(queue) => queue.delete(id).await?,
                 Resting(spool, journal) => {
+                    let by_hand = ByHand::prepare(spool, &Selection::Entry(id), Action::Delete).await?;
                     spool.delete(id).await?;
-                    noted(journal, &Selection::Entry(id), "delete", 1);
+                    noted(journal, &by_hand, 1);
                 }
             }
             1
@@ -223,8 +233,10 @@ pub async fn perform(command: QueueCommand, keeper: Keeper<'_>) -> Result<serde_
 }
 
 /// Records a change that no role has made.
-fn noted(journal: &Journal, selection: &Selection, action: &'static str, recipients: u64) -> u64 {
-    journal.record(queue::change(SystemClock.now(), selection, action, recipients));
+fn noted(journal: &Journal, by_hand: &ByHand, recipients: u64) -> u64 {
+    for event in by_hand.events(SystemClock.now(), recipients) {
+        journal.record(event);
+    }
     recipients
 }
 

@@ -27,6 +27,7 @@ use crate::services::served::{Inspector, InspectorParts};
 use crate::storage::cluster::{ClusterSettings, Duties};
 use crate::storage::database::{Database, DatabaseUrl};
 use crate::storage::journal::Journal;
+use crate::storage::spool::Possession;
 
 /// The running server.
 pub struct Daemon {
@@ -34,6 +35,8 @@ pub struct Daemon {
     listening: Vec<Listening>,
     stages: Stages,
     wishes: mpsc::Receiver<Wish>,
+    /// Given back when everything has ended.
+    _spool: Option<Possession>,
 }
 
 /// Tasks by the order in which they stop.
@@ -63,6 +66,11 @@ impl Daemon {
         let World { clock, resolver, connector, credentials, mut inherited } = world;
         prepare_tls(&mut config, &clock)?;
         prepare_directories(&config, &roles)?;
+        let cluster = &config.cluster;
+        let spool = roles
+            .has(Role::Mta)
+            .then(|| Possession::take(&config.spool.directory, cluster.is_on().then_some(cluster.node.as_str())));
+        let spool = spool.transpose()?;
         let stages = Stages::default();
         let lives = Lives::new(&config);
         let resolver = match resolver {
@@ -126,10 +134,11 @@ impl Daemon {
             nodes,
         };
         let parts = Arc::new(Parts::assemble(ground, &stages)?);
-        declared::reconcile(&parts, &parts.config).await?;
+        declared::tell(&parts, &declared::reconcile(&parts, &parts.config).await?);
         stages.services.spawn(Arc::clone(&parts.certificates).watch(stages.services.clone()));
         // Listeners that are being closed are not asked.
         stages.accepting.spawn(Arc::clone(&parts.inspector).run(stages.accepting.clone()));
+        control::listen(&parts, &mut inherited, &stages.services)?;
         if let Some(queue) = &parts.queue {
             queue.start();
             let (lives, clock) = (&parts.lives, Arc::clone(&parts.clock));
@@ -143,13 +152,12 @@ impl Daemon {
             stages.lease.spawn(keeper.clone().run(stages.lease.clone()));
         }
         let listening = rooms::serve(&parts, &stages, bound);
-        control::listen(&parts, &mut inherited, &stages.services)?;
         for name in inherited.names() {
             ::log::warn!(socket = name; "systemd passed a socket that this process has no use for; it stays unserved");
         }
         let event = Event::new(parts.clock.now(), EventKind::Lifecycle);
         parts.journal.record(event.with("what", "started").with("roles", parts.roles.to_string()));
-        Ok(Self { parts, listening, stages, wishes })
+        Ok(Self { parts, listening, stages, wishes, _spool: spool })
     }
 
     /// Where this process listens, in the order of the configuration.
@@ -171,14 +179,15 @@ impl Daemon {
     }
 
     /// Puts another configuration in force: settings for sessions and messages from now on, certificates, the log's
-    /// level. What only a restart can change stays, with a warning that names it.
+    /// level. What only a restart can change stays, with a warning that names it; the keys of that are returned.
     ///
     /// # Errors
-    /// Certificates, declared accounts, the secrets of SRS or authorities cannot be loaded; everything else is in force then,
+    /// Certificates, declared accounts or some of their passwords, the secrets of SRS or authorities cannot be loaded; everything else is in force then,
     /// and these stay as they were.
-    pub async fn reload(&self, mut config: Config) -> Result<(), Error> {
+    pub async fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, Error> {
         prepare_tls(&mut config, &self.parts.clock)?;
-        for key in needs_restart(&self.parts.config, &config) {
+        let waiting = needs_restart(&self.parts.config, &config);
+        for key in &waiting {
             ::log::warn!(key = key; "This part of the configuration has changed; it takes effect at the next restart");
         }
         log::set_level(config.server.log_level);
@@ -187,12 +196,15 @@ impl Daemon {
             self.parts.filter.read_rules().await;
         }
         let certificates = self.parts.certificates.reload().await.map_err(Error::Certificates);
-        let accounts = declared::reconcile(&self.parts, &config).await;
+        let accounts = declared::reconcile(&self.parts, &config).await.and_then(|unusable| match unusable.as_slice() {
+            [] => Ok(()),
+            some => Err(Error::Unusable(some.iter().map(ToString::to_string).collect())),
+        });
         self.parts.directory.forget();
         let mut errors: Vec<Error> =
             [certificates, accounts, self.read_again(&config)].into_iter().filter_map(Result::err).collect();
         match errors.pop() {
-            None => Ok(()),
+            None => Ok(waiting),
             Some(only) if errors.is_empty() => Err(only),
             Some(last) => {
                 errors.push(last);
@@ -322,16 +334,41 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let level = new.server.log_level;
     let server = super::ServerSettings { log_level: level, ..old.server.clone() };
     let fixed = [
-        ("hostname", old.hostname == new.hostname),
         ("server", server == new.server),
         ("listener", same_places(old, new)),
+        ("hostname", old.hostname == new.hostname),
         ("storage", old.storage == new.storage),
         ("cluster", old.cluster == new.cluster),
         ("database", old.database == new.database),
+        ("dns", old.dns == new.dns),
         ("spool", old.spool == new.spool),
         ("outbound.authorities", old.outbound.authorities == new.outbound.authorities),
     ];
-    fixed.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
+    // Sizes of what is shared by all: memory, places, what is remembered.
+    macro_rules! sizes {
+        ($($room:ident.$size:ident),+ $(,)?) => {
+            [$((concat!(stringify!($room), ".", stringify!($size)), old.$room.$size == new.$room.$size)),+]
+        };
+    }
+    let sizes = sizes![
+        dashboard.waiting,
+        dav.logins,
+        dav.queries_at_once,
+        directory.cache_entries,
+        http.bodies,
+        http.bodies_per_user,
+        imap.append_memory,
+        imap.append_memory_per_user,
+        login.remembered,
+        login.workers,
+        mailbox.parallel_jobs,
+        queue.memory,
+        smtp.memory,
+        smtp.memory_per_network,
+        webmail.opened_at_once,
+        webmail.searches_at_once,
+    ];
+    fixed.into_iter().chain(sizes).filter(|(_, same)| !same).map(|(key, _)| key).collect()
 }
 
 /// Whether two configurations listen at the same places. A port that the system was asked to choose may be written

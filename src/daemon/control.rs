@@ -40,8 +40,8 @@ pub use self::request::{Complaint, MailboxCommand, Nature, Request, Status};
 /// Something only the process as a whole can do.
 #[derive(Debug)]
 pub enum Wish {
-    /// Load everything again, and tell what came of it.
-    Reload(oneshot::Sender<Result<(), String>>),
+    /// Load everything again, and tell what came of it: what has changed and only a restart can put into force.
+    Reload(oneshot::Sender<Result<Vec<&'static str>, String>>),
 }
 
 /// Opens the control sockets of each role of this process, but those that systemd has passed.
@@ -192,7 +192,7 @@ async fn perform(request: Request, parts: &Parts) -> Result<serde_json::Value, C
             let (tell, told) = oneshot::channel();
             let gone = || Complaint::new(Some(Kind::Temporary), "the server is stopping");
             parts.wishes.send(Wish::Reload(tell)).await.map_err(|_| gone())?;
-            told.await.map_err(|_| gone())?.map_err(Complaint::other).and_then(done)
+            told.await.map_err(|_| gone())?.map_err(Complaint::configuration).and_then(done)
         }
         Request::Forget => {
             parts.directory.forget();

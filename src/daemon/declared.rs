@@ -3,11 +3,13 @@ use std::sync::Arc;
 
 use super::{Error, Parts};
 use crate::config::Config;
-use crate::services::accounts::{Accounts, Declaration, DeclarationError, Secrets};
+use crate::foundations::event::{Event, EventKind};
+use crate::services::accounts::{Accounts, Declaration, DeclarationError, Secrets, UnusablePassword};
 
-/// Puts the declared accounts into force, if there are any. Each change is an event.
-pub(super) async fn reconcile(parts: &Parts, config: &Config) -> Result<(), Error> {
-    let Some(path) = config.accounts.declared.clone() else { return Ok(()) };
+/// Puts the declared accounts into force, if there are any. Each change is an event. Says which passwords could not be used;
+/// all else is in force then.
+pub(super) async fn reconcile(parts: &Parts, config: &Config) -> Result<Vec<UnusablePassword>, Error> {
+    let Some(path) = config.accounts.declared.clone() else { return Ok(Vec::new()) };
     let declaration = read(path, parts.credentials.clone()).await?;
     let (login, routing) = (parts.lives.login.clone(), parts.lives.routing.clone());
     let accounts =
@@ -16,12 +18,20 @@ pub(super) async fn reconcile(parts: &Parts, config: &Config) -> Result<(), Erro
     if !plan.changes.is_empty() {
         log::info!(changes = plan.changes.len(); "Declared accounts were put into force");
     }
-    Ok(())
+    Ok(declaration.unusable.clone())
+}
+
+/// Tells of passwords that could not be used when the server started, each to the log and as an event.
+pub(super) fn tell(parts: &Parts, unusable: &[UnusablePassword]) {
+    for password in unusable {
+        let event = Event::new(parts.clock.now(), EventKind::Configuration);
+        parts.journal.record(event.with("result", "incomplete").with("problem", password.to_string()));
+    }
 }
 
 /// Reads the declaration outside the async threads.
 async fn read(path: PathBuf, credentials: Option<PathBuf>) -> Result<Arc<Declaration>, DeclarationError> {
-    let load = move |path: &Path| Declaration::load(path, Secrets::Read, credentials.as_deref());
+    let load = move |path: &Path| Declaration::load(path, Secrets::Usable, credentials.as_deref());
     let shown = path.clone();
     let interrupted = |_| DeclarationError::File { path: shown, because: "reading it was interrupted".to_owned() };
     let declaration = tokio::task::spawn_blocking(move || load(&path)).await.map_err(interrupted)??;

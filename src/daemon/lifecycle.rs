@@ -78,7 +78,7 @@ pub async fn run(mut daemon: Daemon, source: Source) -> Result<bool, Error> {
 }
 
 /// Loads the configuration again and puts it in force; a broken one changes nothing.
-async fn reload(daemon: &Daemon, source: &Source) -> Result<(), String> {
+async fn reload(daemon: &Daemon, source: &Source) -> Result<Vec<&'static str>, String> {
     let mut states = vec![NotifyState::Reloading];
     // Type=notify-reload wants to know since when.
     states.extend(NotifyState::monotonic_usec_now().ok());
@@ -93,7 +93,7 @@ async fn reload(daemon: &Daemon, source: &Source) -> Result<(), String> {
         Err(_) => Err("reading it was interrupted".to_owned()),
     };
     let event = match &result {
-        Ok(()) => {
+        Ok(_) => {
             let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             event.with("result", "loaded").with("milliseconds", took)
         }

@@ -55,9 +55,10 @@ impl OverControl {
             RequestError::Refused(Complaint { nature: Nature::NotFound, text }) => {
                 Refusal::new(Kind::NotFound, text).smtp(550, "5.1.1")
             }
-            RequestError::Refused(Complaint { nature: Nature::Other | Nature::Exists, text }) => {
-                Refusal::new(Kind::Invalid, text)
-            }
+            RequestError::Refused(Complaint {
+                nature: Nature::Other | Nature::Exists | Nature::Configuration,
+                text,
+            }) => Refusal::new(Kind::Invalid, text),
             error => Refusal::temporary(error),
         })
     }

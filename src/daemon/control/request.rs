@@ -181,6 +181,8 @@ pub enum Nature {
     Exists,
     /// It may work later.
     Temporary,
+    /// The configuration, or a file that it names, cannot be used.
+    Configuration,
     /// Everything else.
     Other,
 }
@@ -194,6 +196,10 @@ impl Complaint {
             _ => Nature::Other,
         };
         Self { nature, text: text.to_string() }
+    }
+
+    pub(super) fn configuration(text: impl ToString) -> Self {
+        Self { nature: Nature::Configuration, text: text.to_string() }
     }
 
     pub(super) fn other(text: impl ToString) -> Self {

@@ -1,10 +1,12 @@
 //! What is declared, once it has been understood.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::ByteSize;
+use crate::services::login::Unusable;
 use crate::storage::directory::Standing;
 
 /// Domains, users and aliases as they are meant to be.
@@ -31,6 +33,8 @@ pub struct Declaration {
     pub users: BTreeMap<String, DeclaredUser>,
     /// Each alias with one destination.
     pub aliases: Vec<DeclaredAlias>,
+    /// Passwords that cannot be used, where the others are to be served all the same.
+    pub unusable: Vec<UnusablePassword>,
 }
 
 /// A user as meant to be.
@@ -55,6 +59,32 @@ pub enum DeclaredPassword {
     Hashed(Secret<String>),
     /// Itself.
     Plain(Secret<String>),
+}
+
+/// A declared password that cannot be used. Its user keeps the one that is in force, if there is one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the declared password of {address} cannot be used: {} should be {because}", file.display())]
+pub struct UnusablePassword {
+    /// Whose.
+    pub address: Address,
+    /// Where it should be.
+    pub file: PathBuf,
+    /// What the file should be and is not.
+    pub because: Unfit,
+}
+
+/// Why the file of a password is not what it should be, as the words that say what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// It is not there, may not be read, or is no text.
+    #[error("a file that can be read ({0})")]
+    Unread(String),
+    /// It does not hold one line that is a password.
+    #[error("a file with one line of 1 to 71 octets (bcrypt ignores more)")]
+    NoPassword,
+    /// It does not hold a hash that is understood.
+    #[error("a file with the hash of a password, but in this one {0}")]
+    NoHash(Unusable),
 }
 
 /// One destination of a declared alias.

@@ -9,7 +9,7 @@
 //! - What the file once named and names no more is disabled and archived, never deleted; what comes back is
 //!   enabled with its mail. Only rows of aliases are removed.
 //! - A declared password is applied when it is new or has changed in the declaration; a password the user has chosen
-//!   since stays.
+//!   since stays. One that cannot be used is the misfortune of its user only, who keeps the password in force.
 //! - A display name that is not declared belongs to the user. Quota and `enabled` belong to the declaration.
 
 mod change;
@@ -23,7 +23,7 @@ mod reconcile;
 mod settings;
 
 pub use change::{Change, Password, Plan};
-pub use declaration::{Declaration, DeclaredAlias, DeclaredPassword, DeclaredUser};
+pub use declaration::{Declaration, DeclaredAlias, DeclaredPassword, DeclaredUser, Unfit, UnusablePassword};
 pub use read::{DeclarationError, Format, Secrets};
 pub use reconcile::{Accounts, Error, plan};
 pub use settings::{AccountsSettings, DeclaredFile};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::compare::circles;
-use super::declaration::{Declaration, DeclaredAlias, DeclaredPassword, DeclaredUser};
+use super::declaration::{Declaration, DeclaredAlias, DeclaredPassword, DeclaredUser, Unfit, UnusablePassword};
 use super::json;
 use super::settings::{DeclaredDomain, DeclaredFile, UserEntry};
 use crate::foundations::address::{Address, Domain};
@@ -29,6 +29,9 @@ const LARGEST_SECRET: u64 = 4096;
 pub enum Secrets {
     /// Yes: they must be there and hold what can be used.
     Read,
+    /// Yes, but one that cannot be used is no reason to leave all others without their mail: its user comes out without a
+    /// password, and it stands among [`Declaration::unusable`].
+    Usable,
     /// No: where the file is checked, on another machine perhaps, they are not. Users come out without passwords.
     Skip,
 }
@@ -229,7 +232,7 @@ impl Reader<'_> {
             }
             self.declaration.aliases.push(DeclaredAlias { source, destination });
         }
-        let password = self.password(&keys, entry);
+        let password = self.password(&keys, &address, entry);
         let user = DeclaredUser {
             address: address.clone(),
             standing: standing(entry.enabled),
@@ -281,7 +284,7 @@ impl Reader<'_> {
         self.declaration.aliases.push(DeclaredAlias { source, destination });
     }
 
-    fn password(&mut self, keys: &[&str], entry: &UserEntry) -> Option<DeclaredPassword> {
+    fn password(&mut self, keys: &[&str], address: &Address, entry: &UserEntry) -> Option<DeclaredPassword> {
         let (name, path) = match (&entry.password_file, &entry.hashed_password_file) {
             (Some(_), Some(_)) => {
                 let keys = [keys, &["password_file"]].concat();
@@ -295,31 +298,30 @@ impl Reader<'_> {
         if self.secrets == Secrets::Skip {
             return None;
         }
-        let keys = [keys, &[name]].concat();
-        let shown = path.display().to_string();
-        let text = match read_text(path, LARGEST_SECRET) {
-            Ok(text) => text,
-            Err(error) => {
-                self.wrong(&keys, &shown, format!("a file that can be read ({error})"));
-                return None;
+        match usable(name, path) {
+            Ok(password) => return Some(password),
+            Err(because) if self.secrets == Secrets::Usable => {
+                let (address, file) = (address.clone(), path.clone());
+                self.declaration.unusable.push(UnusablePassword { address, file, because });
             }
-        };
-        let line = text.trim_end_matches(['\r', '\n']);
-        if name == "password_file" {
-            if line.is_empty() || line.len() > 71 || line.contains(char::is_control) {
-                self.wrong(&keys, &shown, "a file with one line of 1 to 71 octets (bcrypt ignores more)");
-                return None;
-            }
-            return Some(DeclaredPassword::Plain(Secret::new(line.to_owned())));
+            Err(because) => self.wrong(&[keys, &[name]].concat(), &path.display().to_string(), because.to_string()),
         }
-        match recognise(line) {
-            Ok(scheme) => Some(DeclaredPassword::Hashed(Secret::new(with_scheme(line, scheme)))),
-            Err(why) => {
-                self.wrong(&keys, &shown, format!("a file with the hash of a password, but in this one {why}"));
-                None
-            }
-        }
+        None
     }
+}
+
+/// The password in a file that is named as this key wants it.
+fn usable(key: &str, path: &Path) -> Result<DeclaredPassword, Unfit> {
+    let text = read_text(path, LARGEST_SECRET).map_err(Unfit::Unread)?;
+    let line = text.trim_end_matches(['\r', '\n']);
+    if key == "hashed_password_file" {
+        let scheme = recognise(line).map_err(Unfit::NoHash)?;
+        return Ok(DeclaredPassword::Hashed(Secret::new(with_scheme(line, scheme))));
+    }
+    if line.is_empty() || line.len() > 71 || line.contains(char::is_control) {
+        return Err(Unfit::NoPassword);
+    }
+    Ok(DeclaredPassword::Plain(Secret::new(line.to_owned())))
 }
 
 const fn standing(enabled: bool) -> Standing {
@@ -496,6 +498,8 @@ mod tests {
         ] {
             let text = format!("[domains.\"a.test\".users]\nann = {{ {wrong} }}");
             assert!(Declaration::parse(&text, Format::Toml, Secrets::Read, Some(folder.path())).is_err(), "{wrong}");
+            let without = Declaration::parse(&text, Format::Toml, Secrets::Usable, Some(folder.path())).unwrap();
+            assert!(without.users["ann@a.test"].password.is_none() && without.unusable.len() == 1, "{wrong}");
         }
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::by_hand::{Action as Hand, ByHand};
 use super::outcome::reported;
 use super::{Error, Queue};
-use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
 use crate::storage::spool::{Action, Fate, Listing, RecipientState, Report, Selection, Settler};
@@ -30,29 +30,27 @@ impl Queue {
     /// Makes waiting recipients due now, whatever their destinations' rests. How many that were.
     pub async fn retry(&self, selection: &Selection) -> Result<u64, Error> {
         self.0.lanes.lock().wake_all();
-        let changed = self.0.parts.spool.retry(selection).await?;
-        self.record(selection, "retry", changed);
-        Ok(changed)
+        let by_hand = ByHand::prepare(&self.0.parts.spool, selection, Hand::Retry).await?;
+        Ok(self.told(&by_hand, self.0.parts.spool.retry(selection).await?))
     }
 
     /// Keeps waiting recipients until they are released. How many that were.
     pub async fn hold(&self, selection: &Selection) -> Result<u64, Error> {
-        let changed = self.0.parts.spool.hold(selection).await?;
-        self.record(selection, "hold", changed);
-        Ok(changed)
+        let by_hand = ByHand::prepare(&self.0.parts.spool, selection, Hand::Hold).await?;
+        Ok(self.told(&by_hand, self.0.parts.spool.hold(selection).await?))
     }
 
     /// Lets held recipients go. How many that were.
     pub async fn release(&self, selection: &Selection) -> Result<u64, Error> {
-        let changed = self.0.parts.spool.release(selection).await?;
-        self.record(selection, "release", changed);
-        Ok(changed)
+        let by_hand = ByHand::prepare(&self.0.parts.spool, selection, Hand::Release).await?;
+        Ok(self.told(&by_hand, self.0.parts.spool.release(selection).await?))
     }
 
     /// Deletes an entry without telling anybody. An attempt under way is finished. Fails when there is no such entry.
     pub async fn delete(&self, id: QueueId) -> Result<(), Error> {
+        let by_hand = ByHand::prepare(&self.0.parts.spool, &Selection::Entry(id), Hand::Delete).await?;
         self.0.parts.spool.delete(id).await?;
-        self.record(&Selection::Entry(id), "delete", 1);
+        self.told(&by_hand, 1);
         Ok(())
     }
 
@@ -93,7 +91,7 @@ impl Queue {
             let event = event.subject(recipient.recipient.address.to_string());
             self.0.parts.journal.record(event.with("reason", "an administrator has given it up"));
         }
-        self.record(&Selection::Entry(id), "bounce", fates.len() as u64);
+        self.told(&ByHand::to(listing, Hand::Bounce), fates.len() as u64);
         self.notify_sender(id).await;
         Ok(())
     }
@@ -130,22 +128,11 @@ impl Queue {
         }
     }
 
-    fn record(&self, selection: &Selection, action: &'static str, recipients: u64) {
-        let now = self.0.parts.clock.now();
-        self.0.parts.journal.record(change(now, selection, action, recipients));
+    /// Tells the journal of a change that has been made to so many recipients, and hands their number on.
+    fn told(&self, by_hand: &ByHand, recipients: u64) -> u64 {
+        for event in by_hand.events(self.0.parts.clock.now(), recipients) {
+            self.0.parts.journal.record(event);
+        }
+        recipients
     }
-}
-
-/// What the journal is told of something that an administrator has changed.
-pub fn change(now: Timestamp, selection: &Selection, action: &'static str, recipients: u64) -> Event {
-    let mut event = Event::new(now, EventKind::QueueChanged);
-    event = match selection {
-        Selection::All => event.with("selection", "all"),
-        Selection::Held => event.with("selection", "held"),
-        Selection::Entry(id) => event.queue(*id),
-        Selection::Sender(path) => event.subject(path.address().map_or_else(|| "<>".to_owned(), ToString::to_string)),
-        Selection::Recipient(address) => event.subject(address.to_string()),
-        Selection::Domain(domain) => event.subject(domain.to_string()),
-    };
-    event.with("action", action).with("recipients", recipients)
 }

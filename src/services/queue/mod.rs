@@ -21,6 +21,7 @@
 //! trouble of the queue itself with disk or database.
 
 mod admin;
+mod by_hand;
 mod dsn;
 mod enqueue;
 mod error;
@@ -35,7 +36,7 @@ mod scheduler;
 mod settings;
 mod worker;
 
-pub use admin::change;
+pub use by_hand::{Action, ByHand};
 pub use error::Error;
 pub use room::{LaneState, Queue, QueueParts};
 pub use settings::QueueSettings;

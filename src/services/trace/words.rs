@@ -67,11 +67,14 @@ pub(super) fn say(event: &Event) -> String {
                 add("the notification is message ", id);
             }
         }
-        EventKind::QueueChanged if event.details.get("possible_duplicate").and_then(Value::as_bool) == Some(true) => {
-            add("", "it may arrive twice");
-        }
         EventKind::QueueChanged => {
-            add("", text("action").unwrap_or_default());
+            let to = list(event, "to");
+            if !to.is_empty() {
+                add("for ", &to);
+            }
+            if let Some(selection) = text("selection") {
+                add("selected were ", selection);
+            }
             if let Some(recipients) = event.details.get("recipients").and_then(Value::as_u64) {
                 add("of ", &format!("{recipients} recipients"));
             }
@@ -139,6 +142,17 @@ pub(super) fn ending(events: &[Event]) -> String {
                 queued.extend(recipients.into_iter().flatten().filter_map(Value::as_str));
                 continue;
             }
+            EventKind::QueueChanged => {
+                let word = match event.details.get("action").and_then(Value::as_str) {
+                    Some("delete") => "deleted by an administrator",
+                    Some("hold") => "held by an administrator",
+                    Some("release" | "retry") => "waiting",
+                    _ => continue,
+                };
+                let to = event.details.get("to").and_then(Value::as_array);
+                fates.extend(to.into_iter().flatten().filter_map(Value::as_str).map(|recipient| (recipient, word)));
+                continue;
+            }
             EventKind::MessageRefused => {
                 refused = true;
                 continue;
@@ -188,14 +202,21 @@ mod tests {
     #[test]
     fn tells_the_end() {
         use EventKind::{
-            Deferred, Delivered, Discarded, Failed, MessageRefused, Queued, Relayed, SieveAction, Verdict,
+            Deferred, Delivered, Discarded, Failed, MessageRefused, QueueChanged, Queued, Relayed, SieveAction, Verdict,
         };
+        let by_hand = |action: &str| event(QueueChanged, "").with("action", action).with("to", vec!["a@x"]);
         for (events, wanted) in [
             (vec![event(Verdict, "")], "on its way"),
             (vec![event(MessageRefused, "")], "refused"),
             (vec![event(Deferred, "a@x"), event(Relayed, "a@x")], "passed on for a@x"),
             (vec![event(Delivered, "a@x"), event(Failed, "b@x")], "delivered for a@x; given up for b@x"),
             (vec![event(Queued, "s@x").with("recipients", vec!["b@y"])], "waiting for b@y"),
+            (
+                vec![event(Deferred, "a@x"), event(Relayed, "b@x"), by_hand("delete")],
+                "deleted by an administrator for a@x; passed on for b@x",
+            ),
+            (vec![event(Deferred, "a@x"), by_hand("hold")], "held by an administrator for a@x"),
+            (vec![by_hand("hold"), by_hand("release")], "waiting for a@x"),
             (
                 vec![event(SieveAction, "a@x").with("action", "fileinto"), event(Delivered, "a@x").with("by", "sieve")],
                 "filed by Sieve for a@x",

@@ -47,6 +47,9 @@ pub fn sentence(event: &Event) -> String {
         EventKind::Deferred => format!("Not passed on for {subject} yet; it will be tried again"),
         EventKind::Failed => format!("Given up for {subject}"),
         EventKind::NotificationSent => format!("The sender {subject} was notified"),
+        EventKind::QueueChanged if event.details.contains_key("possible_duplicate") => {
+            format!("Sent again for {subject}, who may get it twice")
+        }
         EventKind::QueueChanged => "The queue was changed by hand".to_owned(),
         EventKind::AccountChanged => format!("The account, alias or domain {subject} was changed"),
         EventKind::AppPassword => format!("The app password {} of {subject}: {}", text("name"), text("change")),
@@ -68,6 +71,9 @@ pub fn sentence(event: &Event) -> String {
         EventKind::Expunged => format!("Messages of {subject} were expunged by a client"),
         EventKind::Certificate => of_certificates(event),
         EventKind::Configuration if text("result") == "loaded" => "The configuration was loaded again".to_owned(),
+        EventKind::Configuration if text("result") == "incomplete" => {
+            "The configuration is in force but for what cannot be used".to_owned()
+        }
         EventKind::Configuration => "The configuration cannot be loaded; the old one stays in force".to_owned(),
         EventKind::Backup => format!("Backups: {}, {}", text("what"), text("result")),
         EventKind::Cluster => format!("The node {subject} of the cluster: lease {}", text("what")),

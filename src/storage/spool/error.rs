@@ -18,6 +18,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Another process passes on what is in this spool.
+    #[error(
+        "another process is passing on the mail in `{}`: stop it, or set another `spool.directory` (and another database) here",
+        .0.display()
+    )]
+    Busy(PathBuf),
     /// The entry is in the database, but its body is not on disk: somebody has deleted it, or a restored backup is older.
     #[error("the body of {0} is missing")]
     BodyMissing(QueueId),
@@ -89,7 +95,7 @@ impl Error {
             Self::Shared { kind, .. } | Self::Uncertain { kind, .. } => *kind,
             Self::NotFound(_) => Kind::NotFound,
             Self::Overtaken => Kind::Exists,
-            Self::Closed => Kind::Temporary,
+            Self::Closed | Self::Busy(_) => Kind::Temporary,
         }
     }
 }

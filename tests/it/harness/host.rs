@@ -240,8 +240,8 @@ impl Host {
         self.try_reload(config).await.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// The same where it may fail; what it says then.
-    pub async fn try_reload(&self, config: postrider::config::Config) -> Result<(), String> {
+    /// The same where it may fail; what it says then. Else what waits for a restart.
+    pub async fn try_reload(&self, config: postrider::config::Config) -> Result<Vec<&'static str>, String> {
         let daemon = self.daemon.as_ref().expect("a host that was not stopped has a daemon");
         Box::pin(daemon.reload(config)).await.map_err(|error| error.to_string())
     }

@@ -237,16 +237,6 @@ fn resting(place: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_queue_at_rest_is_changed_with_an_event() {
-    let place = tempfile::tempdir().unwrap();
-    let config = resting(place.path());
-    assert_eq!(run(&config, &["queue", "hold", "to:eve@elsewhere.test"], "").await.1, 4, "nothing waits");
-    let (traced, code) = run(&config, &["trace", "eve@elsewhere.test"], "").await;
-    assert_eq!(code, 0, "{traced}");
-    assert!(traced["besides"][0]["words"].as_str().unwrap().contains("hold"), "{traced}");
-}
-
-#[tokio::test]
 async fn a_plan_leaves_the_database_as_it_is() {
     let place = tempfile::tempdir().unwrap();
     let (config, database) = (resting(place.path()), place.path().join("postrider.sqlite"));

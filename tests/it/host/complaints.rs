@@ -1,9 +1,12 @@
 //! Commands: what they say of mistakes and of what cannot be used.
 
 use postrider::foundations::address::ReversePath;
+use postrider::foundations::event::EventKind;
+use postrider::foundations::secret::Secret;
+use postrider::storage::journal::Query;
 
-use crate::harness::Host;
 use crate::harness::cli::{output, run};
+use crate::harness::{Host, PASSWORD};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_tells_of_secrets_and_authorities_that_cannot_be_used() {
@@ -37,6 +40,35 @@ async fn a_reload_tells_of_secrets_and_authorities_that_cannot_be_used() {
     std::fs::write(&secret, "another secret of some length\n").unwrap();
     host.reload(load()).await;
     assert_ne!(rewritten().await, before);
+    host.stop().await;
+}
+
+/// It would send again what the first one is sending.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_does_not_take_the_queue() {
+    let host = Host::start().await;
+    let second = host.directory().join("second.toml");
+    let text = std::fs::read_to_string(host.config()).unwrap();
+    let elsewhere = format!("control_directory = \"{}/other-", host.directory().display());
+    let own = format!("control_directory = \"{}/", host.directory().display());
+    assert!(text.contains(&own), "{text}");
+    std::fs::write(&second, text.replace(&own, &elsewhere)).unwrap();
+    let told = output(&second, &["serve", "--role", "mta"], "").await;
+    let words = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(!told.status.success() && words.contains("another process is passing on the mail in"), "{words}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_tells_what_waits_for_a_restart() {
+    let host = Host::start().await;
+    let text = std::fs::read_to_string(host.config()).unwrap();
+    let load = || postrider::config::load(&host.config(), postrider::config::Checks::Files, None).unwrap();
+    let more = "\n[dns]\nservers = [\"127.0.0.1:9\"]\n[queue]\nmemory = \"12M\"\n[imap]\nappend_memory = \"99M\"\nidle_timeout = \"31m\"\n";
+    std::fs::write(host.config(), format!("{text}{more}")).unwrap();
+    assert_eq!(host.try_reload(load()).await.unwrap(), ["dns", "imap.append_memory", "queue.memory"]);
+    std::fs::write(host.config(), text).unwrap();
+    assert!(host.try_reload(load()).await.unwrap().is_empty());
     host.stop().await;
 }
 
@@ -110,5 +142,39 @@ async fn a_quota_in_maildirsize_is_shown() {
     assert!(told.contains("(STORAGE 0 1024 MESSAGE 0 3)"), "{told}");
     let told = imap.ok("GETQUOTA \"\"").await.untagged.join("\n");
     assert!(told.contains("(STORAGE 0 1024 MESSAGE 0 3)"), "{told}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_cannot_be_used_keeps_nobody_else_from_their_mail() {
+    let folder = tempfile::tempdir().unwrap();
+    let within = |name: &str| folder.path().join(name);
+    let hash = postrider::services::login::hash(&Secret::new(PASSWORD.to_owned()), 4).unwrap();
+    std::fs::write(within("ann"), hash.expose()).unwrap();
+    // What systemd puts in the place of a credential that is not there.
+    std::fs::write(within("john"), "").unwrap();
+    let user = |name: &str| format!("[domains.\"d.test\".users.{name}]\nhashed_password_file = {:?}\n", within(name));
+    std::fs::write(within("accounts.toml"), user("ann") + &user("john") + &user("kim")).unwrap();
+    let settings = format!("[accounts]\ndeclared = {:?}\n", within("accounts.toml"));
+    let host = Host::start().settings(&settings).await;
+    host.imap("ann@d.test").await;
+
+    let told = host.events(&Query { kinds: vec![EventKind::Configuration], ..Query::default() }).await;
+    let problems: Vec<_> = told.iter().map(|event| event.details["problem"].as_str().unwrap()).collect();
+    for (name, why) in [("john", "the hash of a password"), ("kim", "can be read")] {
+        let of = |problem: &&&str| problem.contains(&format!("{name}@d.test")) && problem.contains(why);
+        assert!(problems.iter().any(|problem| of(&problem)), "{name}: {problems:?}");
+    }
+    let (checked, code) = run(&host.config(), &["check"], "").await;
+    assert_eq!((code, checked["mistakes"].as_array().map(Vec::len)), (3, Some(2)), "{checked}");
+
+    // The user's own stays while the file is away, and what is declared later is put into force.
+    std::fs::copy(within("ann"), within("john")).unwrap();
+    std::fs::remove_file(within("ann")).unwrap();
+    let load = || postrider::config::load(&host.config(), postrider::config::Checks::Files, None).unwrap();
+    let told = host.try_reload(load()).await.unwrap_err();
+    assert!(told.contains("ann@d.test") && told.contains("kim@d.test") && !told.contains("john@d.test"), "{told}");
+    host.imap("ann@d.test").await;
+    host.imap("john@d.test").await;
     host.stop().await;
 }

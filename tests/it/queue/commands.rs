@@ -14,17 +14,21 @@ use crate::harness::cli::{output, run};
 
 /// Puts a message into the queue that waits for an administrator.
 async fn hold(host: &Host, from: ReversePath, to: &str, reason: &str) -> QueueId {
+    put(host, from, to, Some(reason.to_owned())).await
+}
+
+/// Puts a message into the queue that waits for an administrator, or till tomorrow.
+async fn put(host: &Host, from: ReversePath, to: &str, hold: Option<String>) -> QueueId {
     let mut mail = mail(&[]);
     mail.envelope.reverse_path = from;
     let now = host.clock().now();
     let recipient = NewRecipient {
         recipient: Recipient::plain(to.parse().unwrap()),
         destination: "mx:x.test".parse().unwrap(),
-        due_at: now,
+        due_at: now + Duration::from_secs(80_000),
         expires_at: now + Duration::from_secs(86_400),
         warn_at: None,
     };
-    let hold = Some(reason.to_owned());
     let new = NewEntry { mail: &mail, recipients: vec![recipient], message_id: None, hold };
     host.parts().spool.commit(new).await.unwrap()
 }
@@ -56,6 +60,31 @@ async fn many_messages_are_deleted_or_given_up() {
     assert_eq!(run(&config, &["queue", "delete", "all", "--yes"], "").await, (serde_json::json!({"messages": 2}), 0));
     let (listed, _) = run(&config, &["quarantine", "list"], "").await;
     assert_eq!(listed[0]["id"], kept.to_string(), "what is in quarantine stays");
+    host.stop().await;
+}
+
+/// By the server, and by a command that finds none.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_by_hand_is_part_of_the_journey() {
+    let host = Host::start().await;
+    let config = host.config();
+    let alone = host.directory().join("alone.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let elsewhere = text.replace("control_directory = \"", "control_directory = \"/nowhere");
+    assert_ne!(text, elsewhere);
+    std::fs::write(&alone, elsewhere).unwrap();
+    for (config, to) in [(&config, "a@x.test"), (&alone, "b@x.test")] {
+        let id = put(&host, ann(), to, None).await.to_string();
+        let ending = async |command: &[&str], code: i32| {
+            assert_eq!(run(config, command, "").await.1, code, "{command:?}");
+            host.parts().journal.flush().await;
+            run(config, &["trace", to], "").await.0["journeys"][0]["ending"].as_str().unwrap_or_default().to_owned()
+        };
+        let which = format!("to:{to}");
+        assert_eq!(ending(&["queue", "release", &which], 4).await, "", "nothing was held");
+        assert_eq!(ending(&["queue", "hold", &which], 0).await, format!("held by an administrator for {to}"));
+        assert_eq!(ending(&["queue", "delete", &id], 0).await, format!("deleted by an administrator for {to}"));
+    }
     host.stop().await;
 }
 

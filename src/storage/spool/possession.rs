@@ -1,0 +1,57 @@
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use super::Error;
+
+/// The one process that passes on what is in a spool, as long as it lives. A second one would take what the first has in flight
+/// for the leavings of a crash, and send it again. Commands that look at the queue or change it need none.
+#[derive(Debug)]
+pub struct Possession {
+    _all: File,
+    _node: Option<File>,
+}
+
+impl Possession {
+    /// Takes the spool in a directory, which must exist: alone, or as one of the nodes that share it.
+    ///
+    /// # Errors
+    /// Another process has it ([`Error::Busy`]), or the file for the lock cannot be made.
+    pub fn take(directory: &Path, node: Option<&str>) -> Result<Self, Error> {
+        let lock = |name: &str, of_many: bool| {
+            let path = directory.join(name);
+            let failed = |source| Error::Body { path: path.clone(), source };
+            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+            let file = file.map_err(failed)?;
+            match if of_many { file.try_lock_shared() } else { file.try_lock() } {
+                Ok(()) => Ok(file),
+                Err(TryLockError::WouldBlock) => Err(Error::Busy(directory.to_owned())),
+                Err(TryLockError::Error(error)) => Err(failed(error)),
+            }
+        };
+        Ok(Self {
+            _all: lock(".postrider.lock", node.is_some())?,
+            _node: node.map(|node| lock(&format!(".postrider-{node}.lock"), false)).transpose()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_or_one_for_each_node() {
+        let place = tempfile::tempdir().unwrap();
+        let take = |node| Possession::take(place.path(), node);
+        let alone = take(None).unwrap();
+        assert!(matches!(take(None), Err(Error::Busy(_))));
+        assert!(matches!(take(Some("a")), Err(Error::Busy(_))));
+        drop(alone);
+        let (a, _b) = (take(Some("a")).unwrap(), take(Some("b")).unwrap());
+        assert!(matches!(take(Some("a")), Err(Error::Busy(_))));
+        assert!(matches!(take(None), Err(Error::Busy(_))));
+        drop(a);
+        assert!(take(Some("a")).is_ok());
+    }
+}
