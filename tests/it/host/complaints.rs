@@ -54,7 +54,7 @@ async fn a_second_process_does_not_take_the_queue() {
     assert!(text.contains(&own), "{text}");
     std::fs::write(&second, text.replace(&own, &elsewhere)).unwrap();
     let told = output(&second, &["serve", "--role", "mta"], "").await;
-    let words = String::from_utf8_lossy(&told.stderr).into_owned();
+    let words = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(!told.status.success() && words.contains("another process is passing on the mail in"), "{words}");
     host.stop().await;
 }

@@ -78,7 +78,7 @@ async fn what_is_done_by_hand_is_part_of_the_journey() {
         let ending = async |command: &[&str], code: i32| {
             assert_eq!(run(config, command, "").await.1, code, "{command:?}");
             host.parts().journal.flush().await;
-            run(config, &["trace", to], "").await.0["journeys"][0]["ending"].as_str().unwrap_or_default().to_owned()
+            run(config, &["trace", &id], "").await.0["journeys"][0]["ending"].as_str().unwrap_or_default().to_owned()
         };
         let which = format!("to:{to}");
         assert_eq!(ending(&["queue", "release", &which], 4).await, "", "nothing was held");
