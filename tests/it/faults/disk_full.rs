@@ -65,6 +65,9 @@ fn the_mail_root_is_full() {
         assert_eq!(files(&server), (4, 0), "nothing is left behind");
         disk.fill();
     }
+    let answer = open.command("CREATE Half").unwrap();
+    assert_eq!((answer.status.as_str(), answer.code.as_str()), ("NO", "OVERQUOTA"), "{answer:?}");
+    assert!(!server.maildir("ann").join(".Half").exists(), "half a folder is left behind");
     // A copy may need no room; a folder of its own does. Neither may half succeed.
     let answer = open.command("UID COPY 1:4 Archive").unwrap();
     let copied = messages(&server, "Archive").len();
