@@ -98,7 +98,7 @@ in
     })
     # The guest's own packages in the places of those of nixpkgs; their users and settings are brought along.
     (mkIf config.services.nginx.enable {
-      # What judges the finished file there is not among the guest's packages.
+      # What judges the finished file there is not among the guest's packages; `.ci/run` asks it.
       nixpkgs.overlays = [
         (final: _: {
           gixy = final.writeShellScriptBin "gixy" "";
