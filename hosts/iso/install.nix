@@ -76,6 +76,8 @@ pkgs.writeShellApplication {
       if [ -e "$remembered/network" ]; then sed -n 2p "$remembered/network"; else echo "that its network gives it"; fi
     }
 
+    # Nothing else makes it.
+    mkdir -p "$target"
     echo "Disks of this machine:"
     lsblk --nodeps --paths --output NAME,SIZE,MODEL --exclude 1,7,11 || true
     ask "Which disk" disk
