@@ -1,8 +1,17 @@
 # Puts a mail server on a disk of the machine: asks, shows what it will do to the disk, and does it when that is confirmed.
-{ pkgs }:
+{
+  pkgs,
+  # See `lock.nix`.
+  lock ? null,
+}:
 let
   configuration = ./installed/configuration.nix;
   flake = ./installed/flake.nix;
+  origin =
+    if lock == null then
+      "the newest one, compiled on this machine: this image was made of no revision that could be named"
+    else
+      "the one of this image";
 in
 pkgs.writeShellApplication {
   name = "postrider-install";
@@ -108,6 +117,7 @@ pkgs.writeShellApplication {
         3  the rest  /, ext4
       NixOS with Postrider as $name, for $user@$domain, with a certificate made on the spot
       (/etc/nixos/configuration.nix says how to get a real one), at the address $(address)
+      Postrider is ${origin}
 
     PLAN
     ask "To go on, type the name of the disk once more" sure
@@ -130,6 +140,9 @@ pkgs.writeShellApplication {
     # By the name of the host, which `nixos-rebuild` looks for.
     sed -e "s|nixosConfigurations.mail|nixosConfigurations.\"''${name%%.*}\"|" ${flake} >"$target/etc/nixos/flake.nix"
     chmod 644 "$target/etc/nixos/flake.nix"
+    ${pkgs.lib.optionalString (lock != null) ''
+      install -m 644 ${lock} "$target/etc/nixos/flake.lock"
+    ''}
 
     install=(nixos-install --root "$target" --flake "$target/etc/nixos#''${name%%.*}")
     if [ "$prepare" = --prepare ]; then
