@@ -54,6 +54,7 @@ in
     services.getty.helpLine = ignored types.lines "";
     system.preSwitchChecks = ignored (types.attrsOf types.str) { };
     system.autoUpgrade.flake = ignored (types.nullOr types.str) null;
+    system.autoUpgrade.rebootWindow = ignored types.raw null;
   };
 
   config = lib.mkMerge [
