@@ -49,10 +49,13 @@ pkgs.writeShellApplication {
     }
     # The file is an example that can be evaluated as it is; here it gets the answers.
     fill_in() {
+      # The part of grub for a BIOS is there for machines that have one.
+      local grub=$disk
+      [ "$(uname -m)" = x86_64 ] || grub=nodev
       sed -e "s|hostName = \"mail\"|hostName = \"''${name%%.*}\"|" \
         -e "s|networking.domain = \"example.com\"|networking.domain = \"''${name#*.}\"|" \
         -e "s|\"x86_64-linux\"|\"$(uname -m)-linux\"|" \
-        -e "s|device = \"/dev/vda\"|device = \"$disk\"|" \
+        -e "s|device = \"/dev/vda\"|device = \"$grub\"|" \
         -e "s|domains.\"example.com\".users.\"john\"|domains.\"$domain\".users.\"$user\"|" \
         -e "s|/etc/secrets/john|/etc/secrets/$user|" "$1"
     }
