@@ -134,6 +134,7 @@ let
       group,
       writes,
       credentials ? [ ],
+      instead ? [ ],
       groups ? [ ],
       relax,
     }:
@@ -174,7 +175,7 @@ let
         RestartSec = 2;
         # Sockets stay with systemd while the program is replaced: clients wait, none is refused.
         Sockets = socketUnitsOf role;
-        inherit (database.credentials) SetCredential;
+        SetCredential = database.credentials.SetCredential ++ instead;
         SupplementaryGroups = [ "postrider" ] ++ groups;
         # Sessions and then deliveries in flight may take `server.stop_within` each.
         TimeoutStopSec = 90;
@@ -347,6 +348,9 @@ in
             "/run/postrider"
           ];
           credentials = map (p: "${p.credential}:${p.file}") cfg.passwordCredentials;
+          # A file that is missing is the fault of one user: without something in its place systemd would not start the role. It
+          # does not take an empty text for something.
+          instead = map (p: "${p.credential}:\\n") cfg.passwordCredentials;
           groups = certificateGroup;
           relax = inHomes [ cfg.mailRoot ];
         })
