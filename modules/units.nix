@@ -116,11 +116,31 @@ let
     lib.getAttrs (lib.intersectLists (lib.attrNames cfg.settings) [
       "cluster"
       "database"
+      "dns"
       "hostname"
       "spool"
       "storage"
     ]) cfg.settings
     // {
+      sizes = map (key: lib.attrByPath (lib.splitString "." key) null cfg.settings) [
+        "dashboard.waiting"
+        "dav.logins"
+        "dav.queries_at_once"
+        "directory.cache_entries"
+        "http.bodies"
+        "http.bodies_per_user"
+        "imap.append_memory"
+        "imap.append_memory_per_user"
+        "login.remembered"
+        "login.workers"
+        "mailbox.parallel_jobs"
+        "outbound.authorities"
+        "queue.memory"
+        "smtp.memory"
+        "smtp.memory_per_network"
+        "webmail.opened_at_once"
+        "webmail.searches_at_once"
+      ];
       certificates = cfg.certificates.sources;
       listener = map (listener: removeAttrs listener [ "bind" ]) cfg.settings.listener;
       server = removeAttrs (cfg.settings.server or { }) [ "log_level" ];

@@ -33,7 +33,7 @@ fn is_end_of(expunged: &Event, delivered: &Event) -> bool {
     let text = |event: &Event, name: &str| event.details.get(name).and_then(Value::as_str).map(str::to_owned);
     let uid = delivered.details.get("uid").and_then(Value::as_u64).and_then(|uid| u32::try_from(uid).ok());
     let Some(uid) = uid.and_then(Uid::new) else { return false };
-    let is_in = || text(expunged, "uids")?.parse::<SequenceSet<Uid>>().ok().map(|set| set.contains(uid, None));
+    let is_in = || text(expunged, "uids")?.parse::<SequenceSet<Uid>>().ok().map(|set| set.contains(uid, Some(uid)));
     expunged.at >= delivered.at
         && expunged.subject == delivered.subject
         && text(expunged, "folder") == text(delivered, "folder")
