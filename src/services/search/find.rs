@@ -23,7 +23,7 @@ static READERS: LazyLock<Parties> = LazyLock::new(Parties::default);
 const SLICE: Duration = Duration::from_millis(50);
 
 /// Rows looked at before others have their turn.
-const ROWS_AT_ONCE: usize = 64;
+const ROWS_AT_ONCE: usize = 16;
 
 /// A message that was found.
 #[derive(Debug, Clone, Copy)]
