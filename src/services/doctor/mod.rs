@@ -12,7 +12,7 @@ mod machine;
 
 pub use finding::{Finding, Health};
 pub use listeners::Shut;
-pub use machine::{Guarded, Unread, Volume};
+pub use machine::{Guarded, OTHERS, Unread, Volume};
 
 use std::net::IpAddr;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -288,6 +289,17 @@ async fn keys_that_are_exchanged_and_files_that_are_missing_are_told() {
     spam.insert("dkim".to_owned(), toml::Value::Table(rotation.parse().unwrap()));
     let missing = "certificates = [{ cert = \"/nowhere/cert.pem\", key = \"/nowhere/key.pem\" }]";
     table.insert("tls".to_owned(), toml::Value::Table(missing.parse().unwrap()));
+    // A key and backups that everybody may read.
+    let (second, backups) = (patient.directory.path().join("second.key"), patient.directory.path().join("backups"));
+    std::fs::create_dir(&backups).unwrap();
+    std::fs::write(&second, "0123456789abcdef0123456789abcdef").unwrap();
+    for (path, mode) in [(&second, 0o644), (&backups, 0o755)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    for (section, key, path) in [("login", "two_factor_key_file", &second), ("backup", "destination", &backups)] {
+        let section = table.entry(section).or_insert_with(|| toml::Table::new().into()).as_table_mut().unwrap();
+        section.insert(key.to_owned(), path.display().to_string().into());
+    }
     std::fs::write(&path, toml::to_string(&table).unwrap()).unwrap();
 
     let doctor = async || {
@@ -300,6 +312,13 @@ async fn keys_that_are_exchanged_and_files_that_are_missing_are_told() {
     let findings = doctor().await;
     assert!(about(&findings, "dkim", "postrider dkim rotate example.test"), "{findings:?}");
     assert!(about(&findings, "file", "/nowhere/cert.pem"), "{findings:?}");
+    for (check, words) in [
+        ("permissions", format!("chmod 0640 {}", second.display())),
+        ("permissions", format!("chmod 0700 {}", backups.display())),
+        ("disk", format!("backups ({})", backups.display())),
+    ] {
+        assert!(about(&findings, check, &words), "{words}: {findings:?}");
+    }
 
     assert_eq!(cli::run(&path, &["dkim", "rotate", "example.test"], "").await.1, 0);
     let (records, code) = cli::run(&path, &["dns", "--address", "198.51.100.7"], "").await;
