@@ -1,4 +1,5 @@
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -121,7 +122,8 @@ impl Repository {
     /// # Errors
     /// Disk or storage fail.
     pub fn is_there(destination: &Destination, settings: &BackupSettings) -> Result<bool, Error> {
-        Ok(shelf::open(destination, settings)?.read(MARK, 1 << 16)?.is_some())
+        let shelf = shelf::open(destination, settings)?;
+        Ok(shelf.read(MARK, 1 << 16)?.is_some() || has_backups(&*shelf)?)
     }
 
     /// Packs that could not be opened; what they held counts as missing.
@@ -217,13 +219,25 @@ impl Repository {
         Ok(found)
     }
 
-    /// The newest snapshot, or the newest that is not younger than `at`.
+    /// The snapshots there are, newest first, and after them those whose moment has not come.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn newest_first(&self, now: Timestamp) -> Result<Vec<SnapshotId>, Error> {
+        let mut ids = self.snapshots()?;
+        ids.reverse();
+        let (ahead, mut found): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| id.is_ahead(now));
+        found.extend(ahead);
+        Ok(found)
+    }
+
+    /// The newest snapshot, or the newest that is not younger than `at`. One whose moment has not come is the newest only
+    /// where there is no other.
     ///
     /// # Errors
     /// There is none.
-    pub fn newest(&self, at: Option<Timestamp>) -> Result<SnapshotId, Error> {
-        let ids = self.snapshots()?;
-        let found = ids.into_iter().rev().find(|id| at.is_none_or(|at| id.moment() <= at));
+    pub fn newest(&self, at: Option<Timestamp>, now: Timestamp) -> Result<SnapshotId, Error> {
+        let found = self.newest_first(now)?.into_iter().find(|id| at.is_none_or(|at| id.moment() <= at));
         found.ok_or_else(|| Error::NoSnapshot(at.map_or_else(|| "yet".to_owned(), |at| format!("from {at} or before"))))
     }
 
@@ -426,20 +440,72 @@ fn snapshot_name(id: &SnapshotId) -> String {
 
 /// Makes a repository where that is wanted, and looks at what is there.
 pub(super) fn prepare(shelf: &dyn Shelf, access: Access) -> Result<(), Error> {
+    let mark = shelf.shown(MARK);
     let content = match shelf.read(MARK, 1 << 16)? {
         Some(content) => content,
+        None if has_backups(shelf)? => {
+            log::warn!(file:% = mark.display(); "The file that says that these are backups is missing");
+            if access != Access::Read {
+                write_mark_anew(shelf, None);
+            }
+            return Ok(());
+        }
         None if shelf.has_strangers()? => return Err(Error::NotRepository(shelf.shown(""))),
         None if access != Access::Add => return Err(Error::NoRepository(shelf.shown(""))),
         None => {
             shelf.furnish()?;
-            let text = serde_json::json!({ "format": FORMAT, "what": "backups made by postrider" }).to_string();
-            shelf.put(MARK, text.as_bytes())?;
-            text.into_bytes()
+            shelf.put(MARK, mark_text().as_bytes())?;
+            return Ok(());
         }
     };
-    let mark = shelf.shown(MARK);
-    let found: Mark = serde_json::from_slice(&content).map_err(|error| damaged(&mark, error))?;
-    if found.format == FORMAT { Ok(()) } else { Err(Error::Format { path: mark, format: found.format }) }
+    match serde_json::from_slice::<Mark>(&content) {
+        Ok(found) if found.format == FORMAT => Ok(()),
+        Ok(found) => Err(Error::Format { path: mark, format: found.format }),
+        Err(error) if has_backups(shelf)? => {
+            let path = mark.display();
+            log::warn!(file:% = path, error:% = error; "The file that says that these are backups is damaged");
+            if access != Access::Read {
+                write_mark_anew(shelf, Some(content.len() as u64));
+            }
+            Ok(())
+        }
+        Err(error) => Err(damaged(&mark, error)),
+    }
+}
+
+fn mark_text() -> String {
+    serde_json::json!({ "format": FORMAT, "what": "backups made by postrider" }).to_string()
+}
+
+/// Whether there is something that only a repository has. Every snapshot says its format itself.
+fn has_backups(shelf: &dyn Shelf) -> Result<bool, Error> {
+    for (directory, ending) in [("snapshots", ENDING), ("packs", "pack")] {
+        let files = match shelf.list(directory) {
+            Err(Error::File(error)) if error.source.kind() == io::ErrorKind::NotFound => continue,
+            files => files?,
+        };
+        let is_one = |file: &Listed| Path::new(&file.name).extension().is_some_and(|found| found == ending);
+        if files.iter().any(is_one) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Writes the mark anew, and sets the damaged one of so many octets aside. Where that cannot be done, the backups can
+/// still be used.
+fn write_mark_anew(shelf: &dyn Shelf, damaged: Option<u64>) {
+    let written = shelf
+        .furnish()
+        .and_then(|()| match damaged {
+            Some(size) => shelf.set_aside(&Listed { name: MARK.to_owned(), size }, &aside(MARK)),
+            None => Ok(()),
+        })
+        .and_then(|()| shelf.put(MARK, mark_text().as_bytes()));
+    match written {
+        Ok(()) => log::info!(file:% = shelf.shown(MARK).display(); "The file was written anew"),
+        Err(error) => log::warn!(error:% = error; "The file cannot be written anew"),
+    }
 }
 
 /// Takes away packs that somebody who was interrupted had begun.
