@@ -68,8 +68,11 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         database: None,
     });
     let (wanted, unread) = dns::wanted(config, domains, Vec::new());
+    let of_host = config.tls.acme.iter().filter(|certificate| certificate.names.contains(&config.hostname));
     let doctor = Doctor {
         wanted,
+        chains: dns::chains(config),
+        authorities: of_host.filter_map(|certificate| host_of(&certificate.authority)).collect(),
         rotated: &config.spam.dkim.rotation.domains,
         unread,
         resolver: &*resolver,
@@ -91,6 +94,13 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         Output::People => tell(&findings, arguments.all),
     }
     Ok(if worst == Some(Health::Wrong) { Exit::Failed } else { Exit::Done })
+}
+
+/// The host in a URL.
+fn host_of(url: &str) -> Option<String> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', ':']).next()?;
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
 /// A paragraph for each finding, and a sentence about the rest.

@@ -221,6 +221,8 @@ pub struct TableRecord {
     pub objects: Vec<ObjectId>,
 }
 
+/// How the names of snapshots' files end.
+pub(super) const ENDING: &str = "snapshot";
 /// Largest snapshot that is read.
 pub(super) const LARGEST: u64 = 1 << 30;
 const DIGEST: usize = 32;

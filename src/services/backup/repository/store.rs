@@ -1,5 +1,4 @@
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,22 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::index::{BlockPlace, Index};
 use super::lane::{Kind, Lanes};
+use super::mark::{self, prepare};
 use super::pack::{self, ObjectEntry, Pack, PackWriter};
 use super::shelf::{self, Listed, Shelf};
-use super::snapshot::LARGEST;
+use super::snapshot::{ENDING, LARGEST};
 use super::{Location, ObjectId, Snapshot, SnapshotId};
 use crate::foundations::clock::Timestamp;
 use crate::services::backup::error::{at, damaged};
 use crate::services::backup::{BackupSettings, Destination, Error};
 
-/// The format this program writes and reads.
-pub const FORMAT: u32 = 1;
-const MARK: &str = "postrider-backup.json";
-const ENDING: &str = "snapshot";
 /// Largest pack that is begun: what S3 takes in one request is 5 GiB, and a last block is added.
 const LARGEST_PACK: u64 = 4 << 30;
 /// Blocks kept decompressed.
@@ -63,11 +58,6 @@ impl std::fmt::Debug for Repository {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Repository").field("root", &self.root).finish_non_exhaustive()
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Mark {
-    format: u32,
 }
 
 impl Repository {
@@ -122,8 +112,7 @@ impl Repository {
     /// # Errors
     /// Disk or storage fail.
     pub fn is_there(destination: &Destination, settings: &BackupSettings) -> Result<bool, Error> {
-        let shelf = shelf::open(destination, settings)?;
-        Ok(shelf.read(MARK, 1 << 16)?.is_some() || has_backups(&*shelf)?)
+        mark::is_there(&*shelf::open(destination, settings)?)
     }
 
     /// Packs that could not be opened; what they held counts as missing.
@@ -145,7 +134,7 @@ impl Repository {
 
     /// Puts a damaged file where it is no part of the repository and can be looked at; where that is.
     pub(in crate::services::backup) fn set_aside(&self, file: &Listed) -> Result<PathBuf, Error> {
-        let name = aside(&file.name);
+        let name = shelf::aside(&file.name);
         self.shelf.set_aside(file, &name)?;
         Ok(self.shelf.shown(&name))
     }
@@ -428,84 +417,8 @@ impl Repository {
     }
 }
 
-/// The name of a damaged file where it is set aside.
-fn aside(name: &str) -> String {
-    let own = name.rsplit_once('/').map_or(name, |(_, own)| own);
-    format!("{}/{own}", shelf::ASIDE)
-}
-
 fn snapshot_name(id: &SnapshotId) -> String {
     format!("snapshots/{id}.{ENDING}")
-}
-
-/// Makes a repository where that is wanted, and looks at what is there.
-pub(super) fn prepare(shelf: &dyn Shelf, access: Access) -> Result<(), Error> {
-    let mark = shelf.shown(MARK);
-    let content = match shelf.read(MARK, 1 << 16)? {
-        Some(content) => content,
-        None if has_backups(shelf)? => {
-            log::warn!(file:% = mark.display(); "The file that says that these are backups is missing");
-            if access != Access::Read {
-                write_mark_anew(shelf, None);
-            }
-            return Ok(());
-        }
-        None if shelf.has_strangers()? => return Err(Error::NotRepository(shelf.shown(""))),
-        None if access != Access::Add => return Err(Error::NoRepository(shelf.shown(""))),
-        None => {
-            shelf.furnish()?;
-            shelf.put(MARK, mark_text().as_bytes())?;
-            return Ok(());
-        }
-    };
-    match serde_json::from_slice::<Mark>(&content) {
-        Ok(found) if found.format == FORMAT => Ok(()),
-        Ok(found) => Err(Error::Format { path: mark, format: found.format }),
-        Err(error) if has_backups(shelf)? => {
-            let path = mark.display();
-            log::warn!(file:% = path, error:% = error; "The file that says that these are backups is damaged");
-            if access != Access::Read {
-                write_mark_anew(shelf, Some(content.len() as u64));
-            }
-            Ok(())
-        }
-        Err(error) => Err(damaged(&mark, error)),
-    }
-}
-
-fn mark_text() -> String {
-    serde_json::json!({ "format": FORMAT, "what": "backups made by postrider" }).to_string()
-}
-
-/// Whether there is something that only a repository has. Every snapshot says its format itself.
-fn has_backups(shelf: &dyn Shelf) -> Result<bool, Error> {
-    for (directory, ending) in [("snapshots", ENDING), ("packs", "pack")] {
-        let files = match shelf.list(directory) {
-            Err(Error::File(error)) if error.source.kind() == io::ErrorKind::NotFound => continue,
-            files => files?,
-        };
-        let is_one = |file: &Listed| Path::new(&file.name).extension().is_some_and(|found| found == ending);
-        if files.iter().any(is_one) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Writes the mark anew, and sets the damaged one of so many octets aside. Where that cannot be done, the backups can
-/// still be used.
-fn write_mark_anew(shelf: &dyn Shelf, damaged: Option<u64>) {
-    let written = shelf
-        .furnish()
-        .and_then(|()| match damaged {
-            Some(size) => shelf.set_aside(&Listed { name: MARK.to_owned(), size }, &aside(MARK)),
-            None => Ok(()),
-        })
-        .and_then(|()| shelf.put(MARK, mark_text().as_bytes()));
-    match written {
-        Ok(()) => log::info!(file:% = shelf.shown(MARK).display(); "The file was written anew"),
-        Err(error) => log::warn!(error:% = error; "The file cannot be written anew"),
-    }
 }
 
 /// Takes away packs that somebody who was interrupted had begun.
