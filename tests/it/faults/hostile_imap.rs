@@ -161,31 +161,6 @@ fn commands_without_a_pause() {
     drop(attackers);
 }
 
-/// Searches with as many keys as a line has room for, in a folder with many messages, by as many clients as would keep every
-/// processor busy.
-#[test]
-fn searches_for_many_things() {
-    let server = Server::start(Layout::default());
-    let new = server.maildir("ann").join("new");
-    std::fs::create_dir_all(&new).unwrap();
-    for n in 0..3000 {
-        std::fs::write(new.join(format!("1700000000.M{n}P1.elsewhere")), "Subject: one of many\r\n\r\n").unwrap();
-    }
-    let mut bystander = server.imap("bob").unwrap();
-    // The day on which they came: only there the zone has to be looked at.
-    let search = format!("a SEARCH {}ALL\r\n", "SINCE 14-Nov-2023 ".repeat(1_000));
-    let mut attackers: Vec<_> =
-        (0..2 * available_parallelism().unwrap().get()).map(|_| server.imap("ann").unwrap()).collect();
-    for attacker in &mut attackers {
-        assert!(attacker.select("INBOX").unwrap().is_ok());
-    }
-    for attacker in &mut attackers {
-        attacker.pipe.send(&search.as_bytes().repeat(4)).unwrap();
-    }
-    others_have_their_turn(&mut bystander);
-    drop(attackers);
-}
-
 /// As many searches at once as one user may have connections, each for as many texts as one may look for, in long messages.
 #[test]
 fn searches_for_texts() {
