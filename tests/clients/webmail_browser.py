@@ -225,6 +225,33 @@ def drafts_are_gone_on_with(server):
     page.until("thrown away", lambda: page.text(".note") == "No messages")
 
 
+def files_that_do_not_arrive_are_not_left_out(server):
+    page = server.page
+    page.folder("Inbox")
+    page.press("c")
+    page.until("the letter", lambda: page.there("#compose"))
+    page.press("bob@example.test,")
+    page.script("document.querySelector('#compose [aria-label=Subject]').focus()")
+    page.press("The contract", Keys.TAB, "Here it is.")
+    # Uploads end after a while without an answer, as where the network is lost.
+    page.script(
+        "window.sends = XMLHttpRequest.prototype.send;"
+        "XMLHttpRequest.prototype.send = function () { setTimeout(() => this.dispatchEvent(new Event('error')), 1500); };"
+    )
+    path = pathlib.Path(page.downloads, "contract.txt")
+    path.write_text("signed")
+    page.one("#compose input[type=file]").send_keys(str(path))
+    page.script("document.querySelector('#compose textarea').focus()")
+    ActionChains(page.driver).key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()
+    page.toast("A file has not arrived")
+    assert page.there("#compose") == 1 and "A file has not arrived" in page.text("#compose .state")
+    page.script("XMLHttpRequest.prototype.send = window.sends")
+    page.one("#compose input[type=file]").send_keys(str(path))
+    page.until("it is uploaded", lambda: page.text(".attached .name") == "contract.txt")
+    ActionChains(page.driver).key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()
+    page.until("sent with it", lambda: not page.there("#compose"))
+
+
 def letters_outlive_a_login(server):
     page = server.page
     network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
@@ -560,7 +587,7 @@ def confirms_and_keeps_a_sender(server):
 def folds_folders(server):
     page = server.page
     client = server.imap(0)
-    for name in ("Trips", "Trips/Sea", "Trips/Sea/Old"):
+    for name in ("Trips", "Trips/Sea", "Trips/Sea/Old", "Archive/2024"):
         check(client.create(name))
         check(client.subscribe(name))
     another_boat = lambda: check(client.append("Trips/Sea", None, None, letter("bob@example.test", "ann@example.test", "Boats").as_bytes().replace(b"\n", b"\r\n")))
@@ -569,7 +596,8 @@ def folds_folders(server):
     count = lambda: page.text("#folders li[data-line='Trips'] .count")
     page.click("#list .head button[aria-label='Look for new mail']")
     page.until("the folders", lambda: {"Trips", "Sea", "Old"} <= set(names()))
-    assert count() == ""
+    assert count() == "" and names()[names().index("Archive") + 1] == "2024", names()
+    check(client.delete("Archive/2024"))
     page.script("document.querySelector('#folders li[data-line=Trips] .twist').focus()")
     page.press(Keys.ENTER)
     page.until("folded", lambda: "Trips" in names() and not {"Sea", "Old"} & set(names()))
@@ -710,6 +738,7 @@ if __name__ == "__main__":
         reads_html_without_harm,
         answers_with_a_file,
         drafts_are_gone_on_with,
+        files_that_do_not_arrive_are_not_left_out,
         letters_outlive_a_login,
         moves_and_junk,
         several_at_once,

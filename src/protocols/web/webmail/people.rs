@@ -63,6 +63,7 @@ pub(super) async fn account(State(room): State<Arc<Room>>, reader: Reader) -> An
         "name": reader.account.display_name,
         "identities": identities(&room, &reader).await?,
         "preferences": preferences,
+        "tag_separator": room.needs.routing.tag_separator(),
         "limits": {
             "attachment": settings.attachment.get(),
             "message": settings.message.get(),

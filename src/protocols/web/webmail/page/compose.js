@@ -5,10 +5,12 @@ import { confirm } from "./dialogs.js";
 import { Editor } from "./editor.js";
 import { button, h, icon, later, toast } from "./elements.js";
 import { formatted, lines } from "./markup.js";
-import { field, forgetPeople, isAddress, parse, write } from "./people.js";
+import { composes, field, forgetPeople, isAddress, parse, write } from "./people.js";
 import { longDate, size, t, time } from "./texts.js";
 
 const WAIT = 2_500;
+/** Until what could not be kept is tried again. */
+const RETRY = 10_000;
 /** What can be a picture in a text. */
 const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
 const MOST_PICTURES = 50;
@@ -49,10 +51,18 @@ export class Composer {
     return { name: this.account.preferences.identities[address.toLowerCase()]?.name || (address === this.account.address ? this.account.name : "") || "", address };
   }
 
-  /** Who answers a message: the address that it came to. */
+  /** The own address that an address is, perhaps with a tag. */
+  own(address) {
+    const same = (one, other) => one.toLowerCase() === other.toLowerCase();
+    const exact = this.account.identities.find((one) => same(one, address));
+    const separator = this.account.tag_separator;
+    const at = address.lastIndexOf("@"), tag = separator ? address.indexOf(separator) : -1;
+    return exact ?? (tag > 0 && tag < at ? this.account.identities.find((one) => same(one, address.slice(0, tag) + address.slice(at))) : undefined);
+  }
+
+  /** Who answers a message: the address that it came to, or from. */
   writer(message) {
-    const own = new Set(this.account.identities.map((address) => address.toLowerCase()));
-    return this.from([...message.to, ...message.cc].find((person) => own.has(person.address.toLowerCase()))?.address);
+    return this.from([...message.to, ...message.cc, ...message.from].map((person) => this.own(person.address)).find(Boolean));
   }
 
   /** Sends a letter as a mailto address has it, from the address that a message came to; whether it is on its way. */
@@ -76,9 +86,7 @@ export class Composer {
 
   /** An answer to a message, or the message passed on. */
   answer(kind, message) {
-    const own = new Set(this.account.identities.map((address) => address.toLowerCase()));
-    const mine = [...message.to, ...message.cc].find((person) => own.has(person.address.toLowerCase()));
-    const from = mine ? this.account.identities.find((address) => address.toLowerCase() === mine.address.toLowerCase()) : this.account.address;
+    const from = this.writer(message).address;
     const forward = kind.startsWith("forward");
     const prefix = forward ? "Fwd: " : "Re: ";
     const bare = message.subject.replace(forward ? /^fwd?:\s*/i : /^re:\s*/i, "");
@@ -102,12 +110,12 @@ export class Composer {
       }
       return this.show(letter, "to");
     }
-    const outgoing = message.from.some((person) => own.has(person.address.toLowerCase()));
+    const outgoing = message.from.some((person) => this.own(person.address));
     const back = outgoing ? message.to : message.reply_to.length > 0 ? message.reply_to : message.from;
     letter.to = write(back);
     if (kind === "replyAll") {
-      const taken = new Set([...own, ...back.map((person) => person.address.toLowerCase())]);
-      const rest = (people) => people.filter((person) => !taken.has(person.address.toLowerCase()) && taken.add(person.address.toLowerCase()));
+      const taken = new Set(back.map((person) => person.address.toLowerCase()));
+      const rest = (people) => people.filter((person) => !this.own(person.address) && !taken.has(person.address.toLowerCase()) && taken.add(person.address.toLowerCase()));
       const others = outgoing ? [] : rest(message.to);
       letter.to = write([...back, ...others]);
       letter.cc = write(rest(message.cc));
@@ -215,6 +223,9 @@ class Letter {
     this.element.addEventListener("drop", (event) => { event.preventDefault(); this.element.classList.remove("drop"); this.attach(event.dataTransfer.files); });
     this.element.dataset.drop = t("dropFiles");
     this.soon = later(WAIT, () => this.save());
+    this.again = later(RETRY, () => this.save());
+    /** Uploads of pictures that are under way. */
+    this.arriving = new Set();
     this.drawFiles();
     this.ready = this.fill(letter).then(() => {
       this.drawFiles();
@@ -223,6 +234,8 @@ class Letter {
     this.before = this.snapshot();
     this.leaving = (event) => { if (this.dirty) event.preventDefault(); };
     addEventListener("beforeunload", this.leaving);
+    this.online = () => { if (this.dirty) this.soon(); };
+    addEventListener("online", this.online);
   }
 
   /** Whose letter it is. */
@@ -308,13 +321,32 @@ class Letter {
         toast(t("notAPicture", { name: file.name }), { problem: true });
         continue;
       }
-      try {
-        const { upload: id } = await upload(file, () => {}).done;
+      const arrival = this.arrival(file, upload(file, () => {}), (id) => {
         this.editor.insert(this.picture({ upload: id }, file.name.replace(/\.\w+$/, ""), `api/uploads/${id}`));
-      } catch (error) {
-        if (error.message) toast(`${file.name}: ${error.message}`, { problem: true });
-      }
+      });
+      this.arriving.add(arrival);
+      await arrival;
+      this.arriving.delete(arrival);
     }
+  }
+
+  /** Waits for an upload: whether nothing is missing then. One that the writer has taken back is not. */
+  arrival(file, way, arrived, failed = () => {}) {
+    return way.done.then(({ upload: id }) => { arrived(id); return true; }, (error) => {
+      failed();
+      if (error.message) toast(`${file.name}: ${error.message}`, { problem: true });
+      return !error.message;
+    });
+  }
+
+  /** Waits for all that is being uploaded: whether nothing is missing then. */
+  async arrived() {
+    let whole = true;
+    while (this.arriving.size > 0 || this.files.some((file) => !file.source)) {
+      const all = await Promise.all([...this.arriving, ...this.files.map((file) => file.done)]);
+      whole &&= !all.includes(false);
+    }
+    return whole;
   }
 
   /** From plain to formatted text and back. */
@@ -384,7 +416,9 @@ class Letter {
   }
 
   keyed(event) {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    if (composes(event)) {
+      // An input method puts characters together: the keys are its own.
+    } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       this.send();
     } else if (event.key === "Escape") {
@@ -416,9 +450,8 @@ class Letter {
       const one = { name: file.name, size: file.size, percent: 0 };
       const way = upload(file, (part) => { one.percent = Math.floor(part * 100); this.drawFiles(); });
       one.abort = way.abort;
-      one.done = way.done.then(({ upload: id }) => { one.source = { upload: id }; this.drawFiles(); this.changed(); }, (error) => {
+      one.done = this.arrival(file, way, (id) => { one.source = { upload: id }; this.drawFiles(); this.changed(); }, () => {
         this.files = this.files.filter((known) => known !== one);
-        if (error.message) toast(`${file.name}: ${error.message}`, { problem: true });
         this.drawFiles();
       });
       this.files.push(one);
@@ -461,6 +494,7 @@ class Letter {
       return true;
     } catch (error) {
       this.say(t("draftFailed", { why: error.message }), true);
+      if (!this.over) this.again();
       return false;
     }
   }
@@ -482,12 +516,12 @@ class Letter {
     }
     if (!letter.subject.trim() && !await confirm(t("noSubjectSure"), t("send"), false)) return;
     const own = (this.formatted ? this.editor.text : letter.text).split("\n").filter((line) => !line.startsWith(">")).join("\n").split(t("forwarded"))[0];
-    if (this.files.length === 0 && speaksOfAttachment(own) && !await confirm(t("forgotAttachment"), t("send"), false)) return;
+    if (this.files.length === 0 && this.inline().length === 0 && speaksOfAttachment(own) && !await confirm(t("forgotAttachment"), t("send"), false)) return;
     this.sendButton.disabled = true;
     this.soon.cancel();
     this.say(t("sending"));
     try {
-      await Promise.all(this.files.map((file) => file.done));
+      if (!await this.arrived()) throw new Error(t("fileMissing"));
       await this.saving;
       const answer = await post("send", { key: this.key, letter: this.letter(), draft: this.draft });
       this.gone();
@@ -499,14 +533,15 @@ class Letter {
       this.sendButton.disabled = false;
       this.say(error.message, true);
       toast(error.message, { problem: true });
+      // What is not sent is kept.
+      this.again();
     }
   }
 
   /** Closes it; what is written stays as a draft. */
   async leave() {
     if (this.dirty) {
-      await Promise.all(this.files.map((file) => file.done));
-      if (!await this.save()) return;
+      if (!await this.arrived() || !await this.save()) return;
     }
     this.gone();
   }
@@ -527,6 +562,8 @@ class Letter {
     this.over = true;
     this.editor.end();
     this.soon.cancel();
+    this.again.cancel();
+    removeEventListener("online", this.online);
     for (const file of this.files) if (!file.source) file.abort?.();
     removeEventListener("beforeunload", this.leaving);
     this.element.remove();

@@ -39,8 +39,7 @@ export class Folders {
 
   async load() {
     const answer = await get("folders");
-    const place = (folder) => folder.role ? ORDER.indexOf(folder.role) : ORDER.length;
-    this.all = answer.folders.sort((a, b) => place(a) - place(b) || a.name.localeCompare(b.name));
+    this.all = inOrder(answer.folders);
     this.draw(answer);
     this.act.changed();
   }
@@ -199,4 +198,26 @@ export class Folders {
     const sure = await confirm(t("deleteFolderSure", { name: folder.name, count: folder.messages }), t("deleteFolder"));
     if (sure && await this.wish("folders/delete", { name: folder.name, with_messages: true }) && this.current === folder.name) this.act.open("INBOX");
   }
+}
+
+/** Folders with a purpose first, in their order, then the others by name; those within a folder follow it. */
+function inOrder(folders) {
+  const known = new Map(folders.map((folder) => [folder.name, folder]));
+  const place = (folder) => folder.role ? ORDER.indexOf(folder.role) : ORDER.length;
+  const head = (folder) => {
+    const parts = folder.name.split("/");
+    const line = parts.map((_, n) => known.get(parts.slice(0, n + 1).join("/"))).filter(Boolean);
+    return line.findLast((one) => one.role) ?? line[0] ?? folder;
+  };
+  const byPath = (a, b) => {
+    const [one, other] = [a.name.split("/"), b.name.split("/")];
+    const at = one.findIndex((part, n) => part !== other[n]);
+    if (at < 0 || other[at] === undefined) return one.length - other.length;
+    return one[at].localeCompare(other[at]);
+  };
+  const heads = new Map(folders.map((folder) => [folder, head(folder)]));
+  return folders.sort((a, b) => {
+    const [one, other] = [heads.get(a), heads.get(b)];
+    return place(one) - place(other) || byPath(one, other) || (b === other) - (a === one) || byPath(a, b);
+  });
 }

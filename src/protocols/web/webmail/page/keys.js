@@ -25,6 +25,8 @@ export function listen(act) {
       act.go(GO[event.key]);
       return;
     }
+    // Who is at the folders does not mean a message.
+    if (["Delete", "#"].includes(event.key) && event.target.closest?.("#folders")) return;
     const acts = {
       j: () => act.step(1), k: () => act.step(-1), ArrowDown: () => act.step(1), ArrowUp: () => act.step(-1), o: act.openCurrent, x: act.toggle, " ": null,
       Escape: act.back, u: act.back, c: act.compose, r: () => act.write("reply"), a: () => act.write("replyAll"), f: () => act.write("forward"),

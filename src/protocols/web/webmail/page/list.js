@@ -5,6 +5,8 @@ import { avatar, button, h, icon, toast } from "./elements.js";
 import { longDate, shortDate, t } from "./texts.js";
 
 const CHUNK = 50;
+/** Messages that are selected at once. */
+const MOST_SELECTED = 10_000;
 
 /** `act` has `open`, `role` (of a folder), `shown` (its name for people) and `selection`. Lines have an `id`, and the `folder` of their message. */
 export class List {
@@ -104,6 +106,8 @@ export class List {
     if (this.keep !== undefined) {
       const at = this.lines.findIndex((line) => line?.id === this.keep);
       if (at >= 0) this.at = at;
+      // It has left the list (an unread message that was read): what is open stands between two others.
+      else if (chunk === Math.floor(this.at / CHUNK)) this.at -= 0.5;
       this.keep = undefined;
     }
     const found = this.question.query || this.question.filter;
@@ -210,16 +214,21 @@ export class List {
 
   /** Opens the message before or after the one that is open. */
   step(by) {
-    const to = this.at < 0 && by > 0 ? 0 : this.at + by;
+    const to = this.at < 0 && by > 0 ? 0 : this.next(by);
     if (to < 0 || to >= this.total) return;
     this.fetch(Math.floor(to / CHUNK)).then(() => this.open(to));
+  }
+
+  /** The line so many away from where one is, which may be between two. */
+  next(by) {
+    return by > 0 ? Math.floor(this.at + by) : Math.ceil(this.at + by);
   }
 
   /** The message that takes the place of those that go. */
   after(gone) {
     const stays = (line) => line && !gone.get(line.folder)?.includes(line.uid);
-    for (let n = this.at; n < this.total; n += 1) if (stays(this.lines[n])) return this.lines[n];
-    for (let n = this.at - 1; n >= 0; n -= 1) if (stays(this.lines[n])) return this.lines[n];
+    for (let n = Math.ceil(this.at); n < this.total; n += 1) if (stays(this.lines[n])) return this.lines[n];
+    for (let n = this.next(-1); n >= 0; n -= 1) if (stays(this.lines[n])) return this.lines[n];
     return null;
   }
 
@@ -230,8 +239,18 @@ export class List {
     this.draw();
   }
 
-  toggle(n, range) {
+  /** Loads the lines from one to another. Where messages come and go meanwhile, what is missing then is asked for again. */
+  async whole(from, to) {
+    for (let tries = 0; tries < 5; tries += 1) {
+      for (let chunk = Math.floor(from / CHUNK); chunk <= Math.floor(to / CHUNK); chunk += 1) await this.fetch(chunk);
+      const last = Math.min(to, this.total - 1);
+      if (last < from || Array.from({ length: last - from + 1 }, (_, n) => this.lines[from + n]).every(Boolean)) return;
+    }
+  }
+
+  async toggle(n, range) {
     const from = range && this.anchor >= 0 ? this.anchor : n;
+    if (range) await this.whole(Math.min(from, n), Math.max(from, n));
     const line = this.lines[n];
     if (!line) return;
     const add = range || !this.selected.has(line.id);
@@ -253,21 +272,20 @@ export class List {
     this.draw();
   }
 
-  /** Selects everything that was found, at most ten thousand. */
+  /** Selects everything that was found, as far as [`MOST_SELECTED`]. */
   async selectAll(on) {
     if (!on) {
       this.select([]);
       return;
     }
-    const chunks = Math.min(Math.ceil(this.total / CHUNK), 200);
-    for (let chunk = 0; chunk < chunks; chunk += 1) await this.fetch(chunk);
+    await this.whole(0, Math.min(this.total, MOST_SELECTED) - 1);
     this.select(this.lines.filter(Boolean).map((line) => line.id));
   }
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const page = Math.max(1, Math.floor(this.box.clientHeight / this.height) - 1);
-    const to = { ArrowDown: this.at + 1, ArrowUp: this.at - 1, PageDown: this.at + page, PageUp: this.at - page, Home: 0, End: this.total - 1 }[event.key];
+    const to = { ArrowDown: this.next(1), ArrowUp: this.next(-1), PageDown: this.next(page), PageUp: this.next(-page), Home: 0, End: this.total - 1 }[event.key];
     if (to !== undefined) {
       const n = Math.max(0, Math.min(this.total - 1, to));
       event.preventDefault();

@@ -101,6 +101,7 @@ export function field(name, value, changed) {
     draw();
   });
   input.addEventListener("keydown", (event) => {
+    if (composes(event)) return;
     if (box.hidden) return;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") at = (at + (event.key === "ArrowDown" ? 1 : found.length - 1)) % found.length;
     else if ((event.key === "Enter" || event.key === "Tab") && at >= 0) take(found[at]);
@@ -113,3 +114,6 @@ export function field(name, value, changed) {
   input.addEventListener("blur", close);
   return { input, element: h("div", { class: "field" }, input, box), get people() { return parse(input.value); } };
 }
+
+/** Whether a key is pressed within an input method, as some browsers report it by a number only. */
+export const composes = (event) => event.isComposing || event.keyCode === 229;

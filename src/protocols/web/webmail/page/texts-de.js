@@ -145,6 +145,7 @@ export default {
   badAddress: "„{address}“ ist keine Adresse.",
   noSubjectSure: "Ohne Betreff senden?",
   forgotAttachment: "Der Text spricht von einem Anhang, aber es gibt keinen. Trotzdem senden?",
+  fileMissing: "Eine Datei ist nicht angekommen, darum wurde die Nachricht nicht gesendet. Hängen Sie sie noch einmal an, oder senden Sie ohne sie.",
   addCc: "Kopie",
   addBcc: "Blindkopie",
   suggestions: "Vorschläge",

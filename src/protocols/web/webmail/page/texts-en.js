@@ -145,6 +145,7 @@ export default {
   badAddress: "“{address}” is no address.",
   noSubjectSure: "Send it without a subject?",
   forgotAttachment: "The text speaks of an attachment, but there is none. Send it nevertheless?",
+  fileMissing: "A file has not arrived, so the message was not sent. Attach it again, or send without it.",
   addCc: "Cc",
   addBcc: "Bcc",
   suggestions: "Suggestions",

@@ -145,6 +145,7 @@ export default {
   badAddress: "«{address}» no es una dirección.",
   noSubjectSure: "¿Enviarlo sin asunto?",
   forgotAttachment: "El texto habla de un adjunto, pero no hay ninguno. ¿Enviarlo de todos modos?",
+  fileMissing: "Un archivo no ha llegado, por eso el mensaje no se ha enviado. Adjúntelo de nuevo o envíe sin él.",
   addCc: "Copia",
   addBcc: "Copia oculta",
   suggestions: "Sugerencias",

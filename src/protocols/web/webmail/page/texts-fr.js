@@ -145,6 +145,7 @@ export default {
   badAddress: "« {address} » n’est pas une adresse.",
   noSubjectSure: "L’envoyer sans objet ?",
   forgotAttachment: "Le texte parle d’une pièce jointe, mais il n’y en a pas. L’envoyer quand même ?",
+  fileMissing: "Un fichier n’est pas arrivé : le message n’est pas envoyé. Joignez-le de nouveau, ou envoyez sans lui.",
   addCc: "Copie",
   addBcc: "Copie cachée",
   suggestions: "Suggestions",
