@@ -129,6 +129,9 @@ pub struct Standing {
     pub status: Option<String>,
     /// Whether the calendar has a later version.
     pub newer: bool,
+    /// Whether the event has been changed since: the calendar has an earlier version, or does not have this single time of it. What was
+    /// answered then was answered to something else.
+    pub outdated: bool,
     /// Whether the event there is of another organiser.
     pub foreign: bool,
     /// Of an answer to an event of one's own: whether the event has it.
@@ -204,10 +207,13 @@ impl Invitation {
         };
         let is_own = |one: &Participant| addresses.iter().any(|known| known.eq_ignore_ascii_case(&one.address));
         let is_answer = self.shown.method == Method::Reply && organiser.as_ref().is_some_and(is_own);
+        let asks = matches!(self.shown.method, Method::Request | Method::Publish);
+        let outdated = asks && (kept.sequence() < sequence || (like.is_some() && kept.exception() != like));
         Standing {
             kept: true,
-            status: me.map(|one| one.status.clone()),
+            status: me.map(|one| one.status.clone()).filter(|_| !outdated),
             newer: kept.sequence() > sequence,
+            outdated,
             foreign,
             reply: is_answer.then(|| recorded(&own, &stored)),
         }

@@ -107,9 +107,13 @@ fn what_is_entered_is_an_object_with_the_answer() {
     assert!(!entered.contains("METHOD"), "{entered}");
     CalendarObject::read(entered.as_bytes()).unwrap();
     let addresses = ["ann@example.test".to_owned()];
-    let standing =
-        Standing { kept: true, status: Some("accepted".to_owned()), newer: false, foreign: false, reply: None };
+    let standing = Standing { kept: true, status: Some("accepted".to_owned()), ..Standing::default() };
     assert_eq!(read.standing(&entered, &addresses), standing);
+    let earlier = entered.replace("SEQUENCE:1", "SEQUENCE:0");
+    assert_eq!(read.standing(&earlier, &addresses), Standing { kept: true, outdated: true, ..Standing::default() });
+    let other_time = entered.replace("SEQUENCE:1", "SEQUENCE:1\r\nRECURRENCE-ID:20270101T090000Z");
+    let single = Invitation::read(&other_time.replace("VERSION:2.0", "VERSION:2.0\r\nMETHOD:REQUEST")).unwrap();
+    assert!(single.standing(&entered, &addresses).outdated && !single.standing(&other_time, &addresses).outdated);
     let later = entered.replace("SEQUENCE:1", "SEQUENCE:2");
     assert!(read.standing(&later, &addresses).newer);
     let other = entered.replace("J@friends.test", "evil@friends.test");

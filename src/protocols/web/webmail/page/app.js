@@ -86,7 +86,7 @@ class App {
       prefersText: () => account.preferences.prefer_text, trusts: (address) => this.role(this.opened()) !== "junk" && account.preferences.trusted_images.includes(address?.toLowerCase()),
       trust: (address) => this.trust(address.toLowerCase()),
       identities: () => account.identities, from: (address) => this.composer.from(address), answered: changed, sendTo: (mailto, message) => this.composer.sendTo(mailto, message),
-      writer: (message) => this.composer.writer(message), addContact: contacts.add,
+      writer: (message) => this.composer.writer(message), hasOthers: (message) => this.composer.hasOthers(message), addContact: contacts.add,
     });
     this.search = h("input", { type: "search", placeholder: t("search"), title: t("searchHint"), "aria-label": t("search"), enterKeyHint: "search" });
     this.whole = h("input", { type: "checkbox" });

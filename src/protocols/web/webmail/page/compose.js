@@ -84,6 +84,21 @@ export class Composer {
     return signature ? `\n\n-- \n${signature}` : "";
   }
 
+  /** Whom an answer goes to, and who else gets one that goes to all. */
+  readers(message) {
+    const outgoing = message.from.some((person) => this.own(person.address));
+    const back = outgoing ? message.to : message.reply_to.length > 0 ? message.reply_to : message.from;
+    const taken = new Set(back.map((person) => person.address.toLowerCase()));
+    const rest = (people) => people.filter((person) => !this.own(person.address) && !taken.has(person.address.toLowerCase()) && taken.add(person.address.toLowerCase()));
+    return { back, to: outgoing ? [] : rest(message.to), cc: rest(message.cc) };
+  }
+
+  /** Whether an answer to all reaches anybody else, such as a list. */
+  hasOthers(message) {
+    const { to, cc } = this.readers(message);
+    return to.length + cc.length > 0;
+  }
+
   /** An answer to a message, or the message passed on. */
   answer(kind, message) {
     const from = this.writer(message).address;
@@ -110,16 +125,9 @@ export class Composer {
       }
       return this.show(letter, "to");
     }
-    const outgoing = message.from.some((person) => this.own(person.address));
-    const back = outgoing ? message.to : message.reply_to.length > 0 ? message.reply_to : message.from;
-    letter.to = write(back);
-    if (kind === "replyAll") {
-      const taken = new Set(back.map((person) => person.address.toLowerCase()));
-      const rest = (people) => people.filter((person) => !this.own(person.address) && !taken.has(person.address.toLowerCase()) && taken.add(person.address.toLowerCase()));
-      const others = outgoing ? [] : rest(message.to);
-      letter.to = write([...back, ...others]);
-      letter.cc = write(rest(message.cc));
-    }
+    const { back, to, cc } = this.readers(message);
+    letter.to = write(kind === "replyAll" ? [...back, ...to] : back);
+    if (kind === "replyAll") letter.cc = write(cc);
     const name = message.from[0]?.name || message.from[0]?.address || "";
     const before = t("wrote", { date: longDate(message.sent ?? message.arrived), name });
     const quote = `${before}\n${message.text.trimEnd().split("\n").map((line) => line.startsWith(">") ? `>${line}` : `> ${line}`).join("\n")}\n`;

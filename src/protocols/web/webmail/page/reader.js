@@ -76,7 +76,7 @@ export class Reader {
     return this.head([
       role === "drafts" && button(t("edit"), "compose", () => act.edit(message), { text: true, kind: "main" }),
       button(t("reply"), "reply", () => act.write("reply", message), { key: "r" }),
-      message.to.length + message.cc.length > 1 && button(t("replyAll"), "replyAll", () => act.write("replyAll", message), { key: "a" }),
+      act.hasOthers(message) && button(t("replyAll"), "replyAll", () => act.write("replyAll", message), { key: "a" }),
       button(t("forward"), "forward", () => act.write("forward", message), { key: "f" }),
       h("span", { class: "gap" }),
       !["archive", "drafts"].includes(role) && button(t("archiveIt"), "archive", () => act.move({ role: "archive" }), { key: "e" }),

@@ -437,6 +437,7 @@ export default {
   eventCancelled: "Dieser Termin fällt aus.",
   eventForeign: "Im Kalender steht dieser Termin von jemand anderem; diese Nachricht kann ihn nicht ändern.",
   eventNewer: "Im Kalender steht eine neuere Fassung dieses Termins.",
+  eventOutdated: "Das wurde inzwischen geändert: In Ihrem Kalender steht noch die frühere Fassung.",
   eventOwn: "Das ist Ihr eigener Termin.",
   answerSent: "Die Antwort ist unterwegs.",
   unsubscribeList: "Abbestellen",

@@ -437,6 +437,7 @@ export default {
   eventCancelled: "This event is cancelled.",
   eventForeign: "Your calendar has this event from another organiser; this message cannot change it.",
   eventNewer: "Your calendar has a later version of this event.",
+  eventOutdated: "This has been changed since: your calendar has the earlier version.",
   eventOwn: "This is your own event.",
   answerSent: "The answer is on its way.",
   unsubscribeList: "Unsubscribe",

@@ -437,6 +437,7 @@ export default {
   eventCancelled: "Este evento se ha cancelado.",
   eventForeign: "Su calendario tiene este evento de otro organizador; este mensaje no puede cambiarlo.",
   eventNewer: "Su calendario tiene una versión más reciente de este evento.",
+  eventOutdated: "Esto ha cambiado desde entonces: su calendario tiene la versión anterior.",
   eventOwn: "Es su propio evento.",
   answerSent: "La respuesta está en camino.",
   unsubscribeList: "Darse de baja",

@@ -437,6 +437,7 @@ export default {
   eventCancelled: "Cet événement est annulé.",
   eventForeign: "Votre agenda a cet événement d’un autre organisateur ; ce message ne peut pas le changer.",
   eventNewer: "Votre agenda a une version plus récente de cet événement.",
+  eventOutdated: "Ceci a été modifié depuis : votre agenda a encore la version précédente.",
   eventOwn: "C’est votre propre événement.",
   answerSent: "La réponse est en route.",
   unsubscribeList: "Se désabonner",
