@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use mail_auth::common::cache::NoCache;
@@ -19,7 +19,7 @@ use mail_auth::{
     AuthenticatedMessage, DnsError, Error, MX, MessageAuthenticator, Parameters, RecordSet, ResolverCache, Txt,
 };
 
-use crate::foundations::dns::Resolver;
+use crate::foundations::dns::{ErrorKind, Resolver};
 
 /// The results of RFC 8601 §2.7.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,8 +98,9 @@ pub const MAX_SIGNATURES: usize = 10;
 /// Longest ARC chain that is followed; RFC 8617 allows 50.
 const MAX_SEALS: usize = 50;
 
-/// Checks all signatures of a message. Keys come from the resolver, all at the same time.
-pub async fn verify(resolver: &dyn Resolver, bytes: &[u8]) -> Signatures {
+/// Checks all signatures of a message. Keys come from the resolver, all at the same time; one that is not there after
+/// `patience` is a passing failure of the signatures that want it, and of no others.
+pub async fn verify(resolver: &dyn Resolver, bytes: &[u8], patience: Duration) -> Signatures {
     let none = Signatures { dkim: Vec::new(), ignored: 0, arc: Chain::None };
     if !bytes.contains(&b'\n') || !has_signature(bytes) {
         return none;
@@ -113,7 +114,7 @@ pub async fn verify(resolver: &dyn Resolver, bytes: &[u8]) -> Signatures {
         return Signatures { arc: Chain::Fail("too many seals".to_owned()), ignored, ..none };
     }
     let flaw = flaw(&mut message);
-    let keys = Keys::fetch(resolver, &message).await;
+    let keys = Keys::fetch(resolver, &message, patience).await;
     // The authenticator's own resolver is never asked: every name it wants is in `keys`, also those without a key.
     let Ok(authenticator) = MessageAuthenticator::new(ResolverConfig::default(), ResolverOpts::default()) else {
         return none;
@@ -292,7 +293,7 @@ fn chain(output: &mail_auth::ArcOutput<'_>) -> Chain {
 struct Keys(HashMap<String, Txt>);
 
 impl Keys {
-    async fn fetch(resolver: &dyn Resolver, message: &AuthenticatedMessage<'_>) -> Self {
+    async fn fetch(resolver: &dyn Resolver, message: &AuthenticatedMessage<'_>, patience: Duration) -> Self {
         let mut names: Vec<String> = message.dkim_headers.iter().map(|h| h.header.domain_key()).collect();
         names.extend(message.ams_headers.last().map(|h| h.header.domain_key()));
         names.extend(message.as_headers.iter().map(|h| h.header.domain_key()));
@@ -301,7 +302,11 @@ impl Keys {
         }
         names.sort_unstable();
         names.dedup();
-        let found = join_all(names.iter().map(|name| key(resolver, name))).await;
+        let late = |_| Txt::Error(mail_auth::Error::Dns(DnsError::Resolver("no answer in time".to_owned())));
+        let fetched = names
+            .iter()
+            .map(|name| async move { tokio::time::timeout(patience, key(resolver, name)).await.unwrap_or_else(late) });
+        let found = join_all(fetched).await;
         Self(names.into_iter().zip(found).collect())
     }
 }
@@ -319,7 +324,8 @@ async fn key(resolver: &dyn Resolver, name: &str) -> Txt {
             }
             result
         }
-        Err(error) if error.is_absence() => none(),
+        // A name that cannot be is the signer's choice and no passing failure, which would spare him the policy.
+        Err(error) if error.is_absence() || error.kind == ErrorKind::InvalidName => none(),
         Err(error) => Txt::Error(mail_auth::Error::Dns(DnsError::Resolver(error.kind.to_string()))),
     }
 }
