@@ -246,7 +246,7 @@ impl Authentication {
             if passed.contains(&self.dmarc.domain.as_str()) {
                 add("DKIM_VALID_AU", self.dmarc.domain.clone());
             }
-        } else if let Some(broken) = dkim.iter().find(|s| s.result != DkimResult::TempError) {
+        } else if let Some(broken) = dkim.iter().find(|s| s.result != DkimResult::TempError && !s.is_test) {
             add("DKIM_INVALID", broken.reason.clone().unwrap_or_default());
         }
         match (&self.vouched, &self.signatures.arc) {

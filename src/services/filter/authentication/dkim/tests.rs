@@ -68,19 +68,58 @@ async fn a_body_that_does_not_fit_has_failed_with_the_names_of_its_signature() {
     }
 }
 
+/// `l=` counts octets of the canonical body, not of the body as it came (RFC 6376 §3.5); a signature of a part of it proves nothing
+/// (§8.2).
 #[tokio::test]
-async fn a_signature_of_a_part_of_the_body_proves_nothing() {
+async fn a_length_that_covers_the_whole_body_is_as_good_as_none() {
+    use mail_auth::dkim::Canonicalization::{Relaxed, Simple};
+    let head = "From: ann@example.test\r\n\r\n";
     let pair = generate(Algorithm::Rsa).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(pair.private.expose().as_bytes()).unwrap();
-    let key = RsaKey::<Sha256>::from_key_der(key).unwrap();
-    let signer = DkimSigner::from_key(key).domain("example.test").selector("r1").headers(["From"]).body_length(true);
-    let field = signer.sign(MAIL).unwrap().to_header();
-    let signed = [field.as_bytes(), MAIL, b"appended\r\n"].concat();
-    let found = verify(&zone(&format!("r1._domainkey.example.test TXT {}", pair.record)), &signed, Duration::MAX)
-        .await
-        .dkim
-        .remove(0);
-    assert_eq!((found.result, found.domain.as_str()), (DkimResult::Neutral, "example.test"), "{found:?}");
+    let zone = zone(&format!("r1._domainkey.example.test TXT {}", pair.record));
+    for (form, body, wanted) in [
+        (Relaxed, "Hello there\r\nBob\r\n", DkimResult::Pass),
+        (Relaxed, "Hello  there \r\nBob\r\n\r\n\r\n", DkimResult::Pass),
+        (Relaxed, "Hello  there \r\nBob\r\nappended\r\n", DkimResult::Neutral),
+        (Relaxed, "Hello there\r\n", DkimResult::Fail),
+        (Simple, "Hello there\r\nBob\r\n\r\n\r\n", DkimResult::Pass),
+        (Simple, "Hello there\r\nBob\r\nappended\r\n", DkimResult::Neutral),
+        (Simple, "Hello  there\r\nBob\r\n", DkimResult::Fail),
+    ] {
+        let key = PrivateKeyDer::from_pem_slice(pair.private.expose().as_bytes()).unwrap();
+        let key = RsaKey::<Sha256>::from_key_der(key).unwrap();
+        let signer = DkimSigner::from_key(key).domain("example.test").selector("r1").headers(["From"]);
+        let signer = signer.body_length(true).body_canonicalization(form);
+        let field = signer.sign(format!("{head}Hello there\r\nBob\r\n").as_bytes()).unwrap().to_header();
+        assert!(field.contains("l=18;"), "{field}");
+        let found = verify(&zone, format!("{field}{head}{body}").as_bytes(), Duration::MAX).await.dkim.remove(0);
+        assert_eq!(found.result, wanted, "{body} {found:?}");
+    }
+}
+
+/// RFC 6376 §3.6.1, §6.1.2
+#[tokio::test]
+async fn keys_that_are_not_for_mail_or_only_tests_prove_nothing() {
+    let (rsa, record) = signer(Algorithm::Rsa, "r1");
+    let message = Message::new(MAIL.to_vec());
+    let signed = message.with_prefix(rsa.sign(&message).unwrap().as_bytes()).bytes();
+    let changed = String::from_utf8(signed.to_vec()).unwrap().replacen("Hello", "Hallo", 1);
+    for (tags, wanted, of_changed, is_test) in [
+        ("s=email", DkimResult::Pass, DkimResult::Fail, false),
+        ("s=tlsrpt:*", DkimResult::Pass, DkimResult::Fail, false),
+        ("s=tlsrpt", DkimResult::PermError, DkimResult::Fail, false),
+        ("h=sha1:sha256", DkimResult::Pass, DkimResult::Fail, false),
+        ("h=sha1", DkimResult::PermError, DkimResult::Fail, false),
+        ("t=s", DkimResult::Pass, DkimResult::Fail, false),
+        ("t=y:s", DkimResult::Neutral, DkimResult::Neutral, true),
+    ] {
+        let text = record.replacen("v=DKIM1;", &format!("v=DKIM1; {tags};"), 1);
+        assert_ne!(text, record);
+        let zone = zone(&text);
+        for (bytes, wanted) in [(&signed[..], wanted), (changed.as_bytes(), of_changed)] {
+            let found = verify(&zone, bytes, Duration::MAX).await.dkim.remove(0);
+            assert_eq!((found.result, found.is_test), (wanted, is_test), "{tags}: {found:?}");
+        }
+    }
 }
 
 #[tokio::test]
