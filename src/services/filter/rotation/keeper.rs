@@ -129,16 +129,15 @@ impl Rotation {
         let advanced = self.advance(domain, Urgency::Scheduled).await;
         let read = self.active(domain).map(|keys| known.keys.insert(domain.clone(), keys));
         let error = match (advanced, read) {
-            (Err(Error::Busy(_)), Ok(_)) => None,
-            // Both have read the same files: one word about them is enough.
-            (_, Err(error)) | (Err(error), _) => Some(error),
             (Ok(Some(Step::Missing)), Ok(_)) => {
                 if known.may_tell(domain, now) {
                     log::warn!(domain:% = domain; "The new DKIM keys of {domain} should sign by now, but the DNS does not show their records; see `postrider dkim list`");
                 }
                 return;
             }
-            (Ok(_), Ok(_)) => None,
+            (Ok(_) | Err(Error::Busy(_)), Ok(_)) => None,
+            // Both have read the same files: one word about them is enough.
+            (_, Err(error)) | (Err(error), Ok(_)) => Some(error),
         };
         match error {
             Some(error) if known.may_tell(domain, now) => match known.keys.get(domain) {
