@@ -131,7 +131,9 @@ impl Examiner {
             let hop = hop(&view);
             let hello = hop.as_ref().map(|h| h.hello.clone()).unwrap_or_default();
             let address = view.from_address().to_owned();
-            (hop.map(|h| h.address), hello, reverse_path(&view), address, dns_lists::domains_of(&view))
+            let reverse_path = reverse_path(&view);
+            let domains = dns_lists::domains_of(&view, &reverse_path);
+            (hop.map(|h| h.address), hello, reverse_path, address, domains)
         };
         let authors: Vec<String> = address.rsplit_once('@').map(|(_, domain)| domain.to_owned()).into_iter().collect();
         let patience: Duration = self.settings.deadline.duration();

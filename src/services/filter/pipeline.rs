@@ -238,7 +238,8 @@ impl Filter {
             verdict.headers = self.signing.fields(&settings, &verdict.apply(&mail.message)).into_bytes();
             return verdict;
         }
-        let glance = Glance::of(original, &settings);
+        let reverse_path = mail.envelope.reverse_path.address().map(|a| a.to_string()).unwrap_or_default();
+        let glance = Glance::of(original, &reverse_path, &settings);
         let (helpers, known) = tokio::join!(
             helpers::ask(&settings, mail, &shown, surroundings, dialogue),
             self.gather(&settings, mail, &glance, &hostname)

@@ -254,7 +254,7 @@ async fn mail_of_our_users_is_signed_with_every_key_of_its_domain() {
         mail.message = mail.message.with_prefix(b"Received: from x by y\r\n");
         let verdict = filter.judge(&mail).await;
         let sent = verdict.apply(&mail.message).bytes();
-        let found = verify(&zone, &sent).await;
+        let found = verify(&zone, &sent, std::time::Duration::MAX).await;
         let results: Vec<_> = found.dkim.iter().map(|s| s.result).collect();
         assert_eq!(results, vec![DkimResult::Pass; signatures], "{author} {found:?}");
     }

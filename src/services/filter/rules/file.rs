@@ -443,7 +443,7 @@ fn condition(text: &str) -> Option<bool> {
     simple.push_str(rest);
     let expression = super::meta::Expression::parse(&simple).ok()?;
     let mut unknown = false;
-    expression.rules(&mut |name| unknown |= !matches!(name, "version" | "true" | "false"));
+    expression.rules(&mut |name, _| unknown |= !matches!(name, "version" | "true" | "false"));
     let value = expression.value(&|name| match name {
         "version" => VERSION,
         "true" => 1.0,

@@ -35,7 +35,12 @@ fn each_kind_of_rule() {
         ("body R /^here$/", true),
         ("body R /cheap p.{1,2}lls/i", true),
         ("body R /now\\s+here/", false),
-        ("rawbody R /<p>Buy now$/", true),
+        ("rawbody R /<p>Buy now$/", false),
+        ("rawbody R /<p>Buy now$/m", true),
+        ("rawbody R /now\\s+Buy now<\\/p>/", true),
+        ("rawbody R /now\\nBuy/", true),
+        ("rawbody R /<p>.*here/", false),
+        ("rawbody R /<p>.*here/s", true),
         ("full R /^To: bob.*\\nSubject/m", true),
         ("uri R m{^https?://[^/]*\\.example/}", true),
         ("uri R /\\?y=1$/", true),
@@ -135,6 +140,35 @@ header P X-Spam-Relays-Untrusted =~ /x/
         found.contains(&"C".to_owned()) && found.contains(&"D".to_owned()) && !found.contains(&"E".to_owned()),
         "{found:?}"
     );
+}
+
+/// A rule that cannot be compiled never hits: what it was to hold back must not come through.
+#[test]
+fn metas_that_would_match_too_often_are_left_out() {
+    use Severity::{Changed, Unusable};
+    let failed = "body __F /(?!x)y/\nbody __A /Buy/\n";
+    for (rules, hits, told) in [
+        ("meta R __A && !__F", false, &[Unusable][..]),
+        ("meta R __A - __F", false, &[Unusable]),
+        ("meta R __A + __F < 2", false, &[Unusable]),
+        ("meta R __F == 0", false, &[Unusable]),
+        ("meta R __A && !(__A && !(__F || __A))", true, &[Changed]),
+        ("meta R __A || __F", true, &[Changed]),
+        ("meta R __A + __F > 1", false, &[Changed]),
+        // By way of others, in either order of their names.
+        ("meta __M __F || __G\nmeta R __A && !__M", false, &[Changed, Unusable]),
+        ("meta __Z __F && __A\nmeta R __A && !__Z", false, &[Changed, Unusable]),
+        ("meta __M !__F\nmeta R __A && __M", false, &[Unusable, Changed]),
+        // A rule that is switched off is meant to count as 0.
+        ("body OFF /Buy/\nscore OFF 0\nmeta R __A && !OFF", true, &[]),
+    ] {
+        let text = format!("{failed}body __G /nothing of the kind/\n{rules}");
+        let compiled = RuleSet::compile([("x.cf", text.as_str())]);
+        let complaints: Vec<Severity> =
+            compiled.complaints().iter().filter(|c| c.line > 3).map(|c| c.severity).collect();
+        assert_eq!(complaints, told, "{rules}: {:?}", compiled.complaints());
+        assert_eq!(names(&text, MAIL).iter().any(|n| n == "R"), hits, "{rules}");
+    }
 }
 
 #[test]
