@@ -139,6 +139,9 @@ crate::settings! {
         pub accounts_in_memory: usize = 32,
         /// Whom messages teach that users move into the folder for unwanted mail, or out of it.
         pub moves: LearnFromMoves = LearnFromMoves::Everybody,
+        /// Messages that users have moved and that wait to be learned from, a quarter of it for one account. Those beyond it teach
+        /// nothing, which the log tells.
+        pub moves_waiting: usize = 10_000,
         /// How long a loaded table is used before changes by other processes are looked for.
         pub refresh: Span = Span::minutes(1),
     }
