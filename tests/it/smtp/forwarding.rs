@@ -40,6 +40,14 @@ async fn senders_are_rewritten_and_notifications_find_them() {
     let (sender, _) = world.queue.mails.lock()[0].clone();
     assert!(sender.starts_with("SRS0=") && sender.ends_with("=far.test=eve@mail.example.test"), "{sender}");
     assert_eq!(world.queue.entries.lock()[0].0, [("ann@elsewhere.test".to_owned(), Bound::Elsewhere)]);
+    // So do the long names of those who send much mail.
+    let bulk = "bounces+12345678-9abc-ann.example=elsewhere.test@em1234.newsletter.example";
+    send(&mut client, bulk, &["away@example.test"]).await;
+    let (long, _) = world.queue.mails.lock().pop().unwrap();
+    assert!(long.len() > 100 && long.starts_with("SRS0="), "{long}");
+    world.queue.entries.lock().clear();
+    send(&mut client, "", &[&long]).await;
+    assert_eq!(world.queue.entries.lock()[0].0, [(bulk.to_owned(), Bound::Elsewhere)]);
     // Our own domain may send from here as it is, and so may nobody.
     for own in ["bob@example.test", ""] {
         send(&mut client, own, &["away@example.test"]).await;

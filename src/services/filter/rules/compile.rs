@@ -25,10 +25,6 @@ pub struct RuleSet {
 /// What rule files say besides rules.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Options {
-    /// `required_score`.
-    pub required_score: Option<f64>,
-    /// `trusted_networks` and `internal_networks`.
-    pub trusted: Vec<ipnet::IpNet>,
     /// `use_bayes 0`.
     pub without_classifier: bool,
     /// `ok_languages`; none stands for all.
@@ -182,8 +178,6 @@ impl Compiler {
             scanners,
             lists: definitions.lists,
             options: Options {
-                required_score: definitions.required_score,
-                trusted: definitions.trusted,
                 without_classifier: definitions.without_classifier,
                 ok_languages: definitions.ok_languages,
                 ok_locales: definitions.ok_locales,

@@ -65,7 +65,7 @@ fn scores_by_case_and_relative() {
             "a.cf",
             "body R /Buy/\nscore R 1 2 3 4\nbody S /Buy/\nscore S 1.5\nbody T_TRY /Buy/\nbody N /Buy/\ntflags N nice",
         ),
-        ("b.cf", "score S (0.5)\nrequired_score 6.5\ntrusted_networks 192.168. 10.0.0.0/8"),
+        ("b.cf", "score S (0.5)"),
     ]);
     let view = View::new(MAIL.as_bytes(), &LimitSettings::default());
     let weight =
@@ -80,11 +80,22 @@ fn scores_by_case_and_relative() {
         (weight(&facts, "S"), weight(&facts, "T_TRY"), weight(&facts, "N")),
         (Some(2.0), Some(0.01), Some(-1.0))
     );
-    assert_eq!(rules.options().required_score, Some(6.5));
-    assert_eq!(
-        rules.options().trusted.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ["192.168.0.0/16", "10.0.0.0/8"]
-    );
+}
+
+/// What says something about the server, and not about a rule, must not look as if it held.
+#[test]
+fn says_where_thresholds_and_networks_are_set() {
+    for (line, setting) in [
+        ("required_score 6.5", "`spam.threshold`"),
+        ("required_hits 6.5", "`spam.threshold`"),
+        ("trusted_networks 192.168. 10.0.0.0/8", "`spam.trusted`"),
+        ("internal_networks 192.168.", "`spam.trusted`"),
+    ] {
+        let rules = RuleSet::compile([("a.cf", line)]);
+        let [complaint] = rules.complaints() else { panic!("{line}: {:?}", rules.complaints()) };
+        assert_eq!(complaint.severity, Severity::WithoutEffect, "{line}");
+        assert!(complaint.reason.contains(setting), "{complaint}");
+    }
 }
 
 #[test]
