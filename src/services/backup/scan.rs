@@ -39,9 +39,11 @@ pub struct Listed {
 /// When the directories `new` and `cur` of a folder last changed, in nanoseconds since 1970.
 pub type Times = [i64; 2];
 
-/// Who has a directory of mail below a mail root, or of what users have before the first mail, such as a script: domain and
-/// local part, sorted. With them directories whose names are not UTF-8.
-pub fn users(mail_root: &Path) -> Result<(Vec<(String, String)>, Vec<PathBuf>), Error> {
+/// Domain and local part of users, and directories whose names are not UTF-8.
+pub type Users = (Vec<(String, String)>, Vec<PathBuf>);
+
+/// Who has a directory of mail below a mail root, or of what users have before the first mail, such as a script; sorted.
+pub fn users(mail_root: &Path) -> Result<Users, Error> {
     let mut users = Vec::new();
     let (domains, mut unnamed) = directories(mail_root)?;
     for domain in domains {
