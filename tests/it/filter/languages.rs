@@ -72,6 +72,14 @@ async fn tags_and_aliases_have_what_is_set_for_their_user() {
         assert_eq!(now, expected, "{recipient}");
         before = now;
     }
+    // Beside somebody for whom it is unwanted.
+    for (n, recipient) in ["bob+shop@example.test", "help@example.test"].into_iter().enumerate() {
+        let message = message().replace("<1@", &format!("<beside-{n}@"));
+        let recipients = ["ann@example.test", recipient];
+        assert_eq!(smtp.deliver("ivan@elsewhere.test", &recipients, &message).await.code, 250, "{recipient}");
+        before.0 += 1;
+        assert_eq!(counts(&host, "bob@example.test").await, before, "{recipient}");
+    }
     host.stop().await;
 }
 
