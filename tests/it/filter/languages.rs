@@ -52,7 +52,7 @@ async fn tags_and_aliases_have_what_is_set_for_their_user() {
     let settings = format!("{SETTINGS}{own}[spam.rules]\nfiles = [\"{}\"]\n", rules.display());
     let start = Host::start().settings(&settings).user("ann@example.test").user("bob@example.test");
     let start = start.alias("help@example.test", "bob@example.test").alias("own@example.test", "bob@example.test");
-    let host = start.alias("all@example.test", "bob@example.test,ann@example.test").await;
+    let host = start.alias("all@example.test", "bob@example.test").alias("all@example.test", "ann@example.test").await;
     let mut smtp = host.smtp().await;
     let mut before = (0, 0);
     for (recipient, wanted) in [
