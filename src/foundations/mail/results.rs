@@ -2,14 +2,32 @@
 //!
 //! Values come from strangers and may stand in quotes, semicolons and all: whoever splits at every semicolon can be told anything.
 
+use std::borrow::Cow;
+
 /// The name of whoever has written a field, without comments and quotes; empty when there is none.
-pub fn author_of_results(text: &str) -> &str {
+pub fn author_of_results(text: &str) -> Cow<'_, str> {
     let text = after_comments(text);
     match text.strip_prefix('"') {
-        Some(quoted) => quoted.split('"').next().unwrap_or_default(),
-        None => text.split(|c: char| c.is_whitespace() || matches!(c, ';' | '(')).next().unwrap_or_default(),
+        Some(quoted) => Cow::Owned(unquoted(quoted).trim().to_owned()),
+        None => {
+            let name = text.split(|c: char| c.is_whitespace() || matches!(c, ';' | '(')).next();
+            Cow::Borrowed(name.unwrap_or_default().trim())
+        }
     }
-    .trim()
+}
+
+/// What a quoted string stands for, after its opening quote (RFC 5322 §3.2.4): a backslash stands for what follows it.
+fn unquoted(quoted: &str) -> String {
+    let mut value = String::new();
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => break,
+            '\\' => value.extend(chars.next()),
+            c => value.push(c),
+        }
+    }
+    value
 }
 
 /// The results in a field that this host has written; `None` when another has, or nobody.
@@ -73,6 +91,9 @@ mod tests {
             ("mx.test\u{a0}1; spf=pass", "mx.test"),
             ("\u{a0}mx.test; spf=pass", "mx.test"),
             ("\"mx.test\" 1; none", "mx.test"),
+            ("\"mx\\.te\\st\" 1; none", "mx.test"),
+            ("\"m\\\"x; y\"; none", "m\"x; y"),
+            ("\"mx.test\\", "mx.test"),
             ("(a (b\\)) c) mx.test(d); none", "mx.test"),
             ("mx.test", "mx.test"),
             ("; spf=pass", ""),

@@ -1,5 +1,7 @@
 //! From everything that is known to one decision. Pure.
 
+use std::collections::HashSet;
+
 use super::addressee::Addressee;
 use super::authentication::dkim::Findings;
 use super::authentication::spf::SpfResult;
@@ -9,7 +11,8 @@ use super::milter::Change;
 use super::pipeline::Weighed;
 use super::settings::DmarcAction;
 use super::waiting::Wait;
-use super::{Decision, FilterSettings, Folder, RecipientChanges, Thresholds, Verdict};
+use super::{Decision, EnvelopeChanges, FilterSettings, Folder, Thresholds, Verdict};
+use crate::foundations::address::ReversePath;
 use crate::foundations::failure::{Kind, Refusal};
 
 /// What a decision is made of.
@@ -47,7 +50,7 @@ pub fn outgoing(helpers: Helpers, strip: Vec<std::ops::Range<usize>>) -> Verdict
         verdict.strip = strip;
     }
     verdict.rewritten = helpers.rewritten;
-    verdict.recipients = changes(helpers.recipients);
+    verdict.envelope = changes(helpers.envelope);
     verdict.refused = helpers.refused;
     verdict
 }
@@ -67,7 +70,7 @@ pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
         verdict.strip = strip;
     }
     verdict.rewritten = helpers.rewritten;
-    verdict.recipients = changes(helpers.recipients);
+    verdict.envelope = changes(helpers.envelope);
     verdict.refused = helpers.refused;
     verdict.genuine = authentication.and_then(|a| a.spf.as_ref()).is_some_and(|spf| spf.result == SpfResult::Pass);
     let owner_wish = authentication.map_or(Policy::None, |a| wish(settings, a));
@@ -94,11 +97,17 @@ pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
         Decision::Quarantine if helpers.held.is_none() => Folder::Quarantine,
         Decision::Quarantine | Decision::Refuse(_) | Decision::Later(_) => return verdict,
     };
+    // Mailboxes are known by their accounts: for one speaks the recipient who has its address, else the first who leads there.
+    let written: HashSet<&str> = addressees.iter().map(|addressee| addressee.written.as_str()).collect();
+    let mut decided: HashSet<&str> = HashSet::new();
     for addressee in addressees {
         let own = weighed.own.iter().find(|(who, _)| *who == addressee.written).map_or(score, |(_, s)| *s);
         let folder = folder(&settings.thresholds(&addressee.names()), own, owner_wish);
-        if folder != general {
-            verdict.personal.insert(addressee.written.clone(), folder);
+        for key in addressee.names() {
+            let speaks = key == addressee.written || !written.contains(key);
+            if speaks && decided.insert(key) && folder != general {
+                verdict.personal.insert(key.to_owned(), folder);
+            }
         }
     }
     verdict
@@ -157,12 +166,23 @@ pub fn wish(settings: &FilterSettings, authentication: &Authentication) -> Polic
     dmarc.policy
 }
 
-fn changes(wishes: Vec<Change>) -> RecipientChanges {
-    let mut changes = RecipientChanges::default();
+/// What a milter calls a sender, without angle brackets.
+fn reverse_path(text: &str) -> Option<ReversePath> {
+    if text.is_empty() { Some(ReversePath::Null) } else { text.parse().ok().map(ReversePath::Address) }
+}
+
+fn changes(wishes: Vec<Change>) -> EnvelopeChanges {
+    let mut changes = EnvelopeChanges::default();
     for wish in wishes {
         match wish {
             Change::AddRecipient(address) => changes.added.extend(address.parse().ok()),
             Change::RemoveRecipient(address) => changes.removed.extend(address.parse().ok()),
+            Change::Sender(text) => match reverse_path(&text) {
+                Some(path) => changes.sender = Some(path),
+                None => {
+                    log::warn!("filter: a milter wants `{text}` as the sender, which is no address; it stays as it is")
+                }
+            },
             Change::Add(..) | Change::Insert(..) | Change::Replace(..) | Change::Body(_) => {}
         }
     }

@@ -150,8 +150,7 @@ impl Dialogue {
                 self.said.rewritten = Some(changed.clone());
                 message = changed;
             }
-            let about_recipients = |c: &Change| matches!(c, Change::AddRecipient(_) | Change::RemoveRecipient(_));
-            self.said.recipients.extend(outcome.changes.into_iter().filter(about_recipients));
+            self.said.envelope.extend(outcome.changes.into_iter().filter(Change::is_of_envelope));
             heed(outcome.answer, &milter.name, &mut self.said);
         }
         self.end(helpers).await

@@ -23,8 +23,8 @@ pub struct Helpers {
     pub held: Option<String>,
     /// The message as milters have left it, when they have changed it.
     pub rewritten: Option<Bytes>,
-    /// Recipients to be added and removed.
-    pub recipients: Vec<Change>,
+    /// Changes of the envelope, in order.
+    pub envelope: Vec<Change>,
     /// Recipients for whom a milter refuses the message, though others may have it.
     pub refused: Vec<(Address, Refusal)>,
     /// What is to be told.

@@ -58,7 +58,7 @@ pub use settings::{
 };
 pub use signal::Signal;
 pub use signing::unusable_key;
-pub use verdict::{Decision, Folder, RecipientChanges, Verdict};
+pub use verdict::{Decision, EnvelopeChanges, Folder, Verdict};
 
 /// A database of its own, with every table; the folder goes when it is dropped.
 #[cfg(test)]

@@ -338,7 +338,8 @@ crate::settings! {
     /// and its greeting, of each recipient at RCPT, and of the rest when the whole message is there; the client gets its reply to the same
     /// command. It is not told of recipients whom this server refuses itself. What the webmail and LMTP bring it hears of when
     /// the message is there; by LMTP each recipient has an answer of their own. What it wants dropped (`SMFIR_DISCARD`) is kept in
-    /// quarantine, where an administrator finds it. Macros that are told: `j`, `v`, `_`, `i`, `{daemon_name}`, `{daemon_addr}`, `{daemon_port}`, `{client_name}`,
+    /// quarantine, where an administrator finds it. It may change header, body, recipients and sender; who the client's sender is has been
+    /// checked before. Macros that are told: `j`, `v`, `_`, `i`, `{daemon_name}`, `{daemon_addr}`, `{daemon_port}`, `{client_name}`,
     /// `{client_ptr}`, `{client_addr}`, `{client_port}`, `{tls_version}`, `{cipher}`, `{cipher_bits}`, `{auth_type}`,
     /// `{auth_authen}`, `{mail_addr}`, `{mail_host}`, `{rcpt_addr}`, `{rcpt_host}`.
     pub struct MilterSettings {

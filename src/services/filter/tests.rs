@@ -181,6 +181,9 @@ async fn recipients_have_thresholds_and_tables_of_their_own() {
     let verdict = judge.judge(&case.mail()).await;
     assert!(verdict.score > 5.0, "{:?}", verdict.signals);
     assert_eq!(verdict.folder(&"ann+shop@example.test".parse().unwrap()), Folder::Inbox);
+    // Delivery asks for the account.
+    case.to.retain(|recipient| recipient != "ann@example.test");
+    assert_eq!(judge.judge(&case.mail()).await.folder(&"ann@example.test".parse().unwrap()), Folder::Inbox);
     assert_eq!(verdict.folder(&"ann@example.test".parse().unwrap()), Folder::Inbox);
     assert_eq!(verdict.folder(&"bob@example.test".parse().unwrap()), Folder::Junk);
     assert_eq!(verdict.folder(&"eve@strict.test".parse().unwrap()), Folder::Quarantine);

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::Signal;
 use super::authentication::dkim::Findings;
 use super::classifier::Class;
-use crate::foundations::address::Address;
+use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::failure::Refusal;
 use crate::foundations::mail::Message;
 
@@ -68,10 +68,10 @@ pub struct Verdict {
     pub strip: Vec<Range<usize>>,
     /// The message as a milter has rewritten it; `strip` then refers to these bytes.
     pub rewritten: Option<Bytes>,
-    /// Recipients for whom their own thresholds or training say otherwise, by [`Address::key`].
+    /// Recipients, and the accounts that they lead to, for whom their own thresholds or training say otherwise, by [`Address::key`].
     pub personal: BTreeMap<String, Folder>,
-    /// Recipients that a milter has added or removed.
-    pub recipients: RecipientChanges,
+    /// Changes of the envelope that milters have asked for.
+    pub envelope: EnvelopeChanges,
     /// Recipients for whom a milter refuses the message, though others may have it.
     pub refused: Vec<(Address, Refusal)>,
     /// Whether the sender of the envelope is taken as real: a user of ours, a client we trust, or shown by SPF. To others
@@ -85,10 +85,12 @@ pub struct Verdict {
 
 /// Changes of the envelope that a milter has asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RecipientChanges {
-    /// To be added.
+pub struct EnvelopeChanges {
+    /// The new sender.
+    pub sender: Option<ReversePath>,
+    /// Recipients to be added.
     pub added: Vec<Address>,
-    /// To be removed.
+    /// Recipients to be removed.
     pub removed: Vec<Address>,
 }
 
@@ -104,7 +106,7 @@ impl Verdict {
             strip: Vec::new(),
             rewritten: None,
             personal: BTreeMap::new(),
-            recipients: RecipientChanges { added: Vec::new(), removed: Vec::new() },
+            envelope: EnvelopeChanges { sender: None, added: Vec::new(), removed: Vec::new() },
             refused: Vec::new(),
             genuine: true,
             findings: None,

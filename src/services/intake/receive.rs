@@ -149,7 +149,7 @@ impl Intake {
             Err(refusal) => return named.iter().map(|_| Err(refusal.again())).collect(),
         };
         // Those whom a milter has added go with the first who gets the message.
-        let mut added = wanted.verdict.recipients.added.clone();
+        let mut added = wanted.verdict.envelope.added.clone();
         let mut results = Vec::with_capacity(named.len());
         let mut taken: Vec<(String, usize)> = Vec::new();
         for recipient in named {
@@ -182,7 +182,7 @@ impl Intake {
         if let Some((_, refusal)) = verdict.refused.iter().find(|(refused, _)| *refused == recipient.address) {
             return Err(refusal.again());
         }
-        let is_removed = verdict.recipients.removed.contains(&recipient.address);
+        let is_removed = verdict.envelope.removed.contains(&recipient.address);
         let removed = is_removed.then(|| recipient.address.clone());
         let mut recipients: Vec<Recipient> = (!is_removed).then_some(recipient).into_iter().collect();
         recipients.extend(added.iter().cloned().map(Recipient::plain));
@@ -262,11 +262,15 @@ impl Intake {
             // For whoever stores it later: the queue, or another process.
             mail.message = mail.message.with_prefix(carried::QUARANTINED.as_bytes());
         }
-        let changes = &verdict.recipients;
+        let changes = &verdict.envelope;
         let envelope = &mut mail.envelope;
         if !verdict.genuine {
             // Spam under a forged sender would have us write to the one who was forged.
             envelope.recipients.iter_mut().for_each(|recipient| recipient.notify.success = false);
+        }
+        if let Some(sender) = &changes.sender {
+            log::info!(mail:% = mail.id; "A milter has changed the sender {} into {sender}", envelope.reverse_path);
+            envelope.reverse_path = sender.clone();
         }
         let is_removed = |recipient: &mut Recipient| changes.removed.contains(&recipient.address);
         let removed = envelope.recipients.extract_if(.., is_removed).map(|recipient| recipient.address);

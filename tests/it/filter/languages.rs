@@ -52,7 +52,7 @@ async fn tags_and_aliases_have_what_is_set_for_their_user() {
     let settings = format!("{SETTINGS}{own}[spam.rules]\nfiles = [\"{}\"]\n", rules.display());
     let start = Host::start().settings(&settings).user("ann@example.test").user("bob@example.test");
     let start = start.alias("help@example.test", "bob@example.test").alias("own@example.test", "bob@example.test");
-    let host = start.alias("all@example.test", "bob@example.test,ann@example.test").await;
+    let host = start.alias("all@example.test", "bob@example.test").alias("all@example.test", "ann@example.test").await;
     let mut smtp = host.smtp().await;
     let mut before = (0, 0);
     for (recipient, wanted) in [
@@ -71,6 +71,14 @@ async fn tags_and_aliases_have_what_is_set_for_their_user() {
         let expected = if wanted { (before.0 + 1, before.1) } else { (before.0, before.1 + 1) };
         assert_eq!(now, expected, "{recipient}");
         before = now;
+    }
+    // Beside somebody for whom it is unwanted.
+    for (n, recipient) in ["bob+shop@example.test", "help@example.test"].into_iter().enumerate() {
+        let message = message().replace("<1@", &format!("<beside-{n}@"));
+        let recipients = ["ann@example.test", recipient];
+        assert_eq!(smtp.deliver("ivan@elsewhere.test", &recipients, &message).await.code, 250, "{recipient}");
+        before.0 += 1;
+        assert_eq!(counts(&host, "bob@example.test").await, before, "{recipient}");
     }
     host.stop().await;
 }

@@ -115,6 +115,22 @@ async fn send(client: &mut Client, hello: &str, recipients: &[&str]) -> Vec<Stri
 }
 
 #[tokio::test]
+async fn another_sender_is_put_in_place() {
+    const CASES: &[(Script, &str)] = &[
+        (&[("", &[(b'e', b"<bounces@elsewhere.test>\0")])], "bounces@elsewhere.test"),
+        (&[("", &[(b'e', b"<one@elsewhere.test>\0"), (b'e', b"two@elsewhere.test\0SIZE=1\0")])], "two@elsewhere.test"),
+        (&[("", &[(b'e', b"<>\0")])], ""),
+        (&[("", &[(b'e', b"<nonsense>\0")])], "eve@elsewhere.test"),
+    ];
+    for (script, sender) in CASES {
+        let (world, _place) = world(Mode::Relay, script).await;
+        let replies = send(&mut world.connect(), "EHLO client.example", &["away"]).await;
+        assert!(replies[0].starts_with("250"), "{sender}: {replies:?}");
+        assert_eq!(world.queue.mails.lock()[0].0, *sender);
+    }
+}
+
+#[tokio::test]
 async fn each_command_has_the_milters_answer() {
     const NO: &[(u8, &[u8])] = &[(b'y', b"550-5.7.26 No\r\n550 5.7.26 mail, 100%% sure\0")];
     const LATER: &[(u8, &[u8])] = &[(b't', b"")];

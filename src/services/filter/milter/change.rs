@@ -17,6 +17,15 @@ pub enum Change {
     AddRecipient(String),
     /// A recipient less.
     RemoveRecipient(String),
+    /// Another sender of the envelope; empty for none.
+    Sender(String),
+}
+
+impl Change {
+    /// Whether it is about the envelope, and not about the message.
+    pub const fn is_of_envelope(&self) -> bool {
+        matches!(self, Self::AddRecipient(_) | Self::RemoveRecipient(_) | Self::Sender(_))
+    }
 }
 
 /// Most changes of one milter.
@@ -24,8 +33,7 @@ pub const MAX_CHANGES: usize = 1000;
 
 /// The message with the changes of header and body applied in order. Line ends in new fields and bodies are made CRLF.
 pub fn apply(message: &Bytes, changes: &[Change]) -> Bytes {
-    let touches = |c: &Change| !matches!(c, Change::AddRecipient(_) | Change::RemoveRecipient(_));
-    if !changes.iter().any(touches) {
+    if changes.iter().all(Change::is_of_envelope) {
         return message.clone();
     }
     let (mut fields, body) = split(message);
@@ -44,7 +52,7 @@ pub fn apply(message: &Bytes, changes: &[Change]) -> Bytes {
                 }
             }
             Change::Body(new) => body = whole_lines(new),
-            Change::AddRecipient(_) | Change::RemoveRecipient(_) => {}
+            Change::AddRecipient(_) | Change::RemoveRecipient(_) | Change::Sender(_) => {}
         }
     }
     let mut out = BytesMut::with_capacity(message.len() + 1024);

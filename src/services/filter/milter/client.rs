@@ -77,8 +77,8 @@ pub struct Told {
     pub client_name: Option<String>,
 }
 
-/// What we let milters do (`SMFIF_*`): all header, body and recipient changes, quarantine.
-const ACTIONS: u32 = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20 | 0x80;
+/// What we let milters do (`SMFIF_*`): all changes of header, body, recipients and sender, quarantine.
+const ACTIONS: u32 = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20 | 0x40 | 0x80;
 /// Steps that a milter may leave out or not answer (`SMFIP_*`): all, and body skipping. It is not told of recipients whom
 /// we refuse ourselves (`SMFIP_RCPT_REJ`).
 const STEPS: u32 = 0x1f_ffff & !0x800;
@@ -386,7 +386,9 @@ fn wish(packet: &Packet) -> Result<Option<Change>, Error> {
         b'm' => numbered().map(|(nth, name, value)| Change::Replace(nth, name, value)),
         b'+' | b'2' => address(plain.next()).map(Change::AddRecipient),
         b'-' => address(plain.next()).map(Change::RemoveRecipient),
-        // Another reverse-path was not offered; anything else is unknown and harmless.
+        // Its parameters (RFC 5321 §4.1.2) are those of the client's command.
+        b'e' => address(plain.next()).map(Change::Sender),
+        // Anything else is unknown and harmless.
         _ => return Ok(None),
     };
     change.map(Some).ok_or(nonsense)

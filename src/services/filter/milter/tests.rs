@@ -255,6 +255,7 @@ async fn every_modification() {
                 (b'b', b"body\r\n"),
                 (b'+', b"<new@example.test>\0"),
                 (b'-', b"<eve@example.test>\0"),
+                (b'e', b"<other@sender.test>\0SIZE=1\0"),
                 (b'c', b""),
             ],
         )],
@@ -267,6 +268,10 @@ async fn every_modification() {
     );
     assert!(outcome.changes.contains(&Change::AddRecipient("new@example.test".into())));
     assert!(outcome.changes.contains(&Change::RemoveRecipient("eve@example.test".into())));
+    assert!(outcome.changes.contains(&Change::Sender("other@sender.test".into())));
+    // One that may want something that was not offered closes the connection: version, then the actions.
+    let heard = fake.heard.lock();
+    assert_eq!((heard[0].0, &heard[0].1[4..8]), (b'O', &[0, 0, 0, 0xff][..]));
 }
 
 #[tokio::test]

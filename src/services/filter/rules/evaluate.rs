@@ -97,7 +97,8 @@ const MAX_HITS: usize = 1000;
 struct Run<'r, 'f> {
     rules: &'r RuleSet,
     facts: &'r Facts<'f>,
-    hits: Vec<u32>,
+    /// Of a meta the value, which may be a fraction or negative, as other metas compare it.
+    hits: Vec<f64>,
     seen: Vec<(u32, String)>,
 }
 
@@ -110,7 +111,7 @@ impl RuleSet {
         let mut others = facts.others.to_vec();
         self.listed(facts, &mut others);
         let facts = Facts { others: &others, locales: &self.options().ok_locales, ..*facts };
-        let mut run = Run { rules: self, facts: &facts, hits: vec![0; self.rules.len()], seen: Vec::new() };
+        let mut run = Run { rules: self, facts: &facts, hits: vec![0.0; self.rules.len()], seen: Vec::new() };
         run.headers();
         run.texts();
         run.others();
@@ -162,7 +163,7 @@ impl Run<'_, '_> {
             let text = texts.get(*source as usize).and_then(Option::as_deref).or(unset.as_deref());
             let found = pattern.find(text.unwrap_or_default().as_bytes(), Division::Whole);
             if found.is_some() != *negated {
-                self.hits[*n as usize] = 1;
+                self.hits[*n as usize] = 1.0;
                 self.note(*n, found);
             }
         }
@@ -218,9 +219,9 @@ impl Run<'_, '_> {
         self.note(n, Some(found));
         self.hits[n as usize] = if flags.multiple {
             let most = flags.max_hits.unwrap_or(MAX_HITS).min(MAX_HITS);
-            u32::try_from(pattern.count(text, division, most)).unwrap_or(1)
+            u32::try_from(pattern.count(text, division, most)).map_or(1.0, f64::from)
         } else {
-            1
+            1.0
         };
     }
 
@@ -259,7 +260,7 @@ impl Run<'_, '_> {
                 },
                 _ => 0,
             };
-            self.hits[*n as usize] = hits;
+            self.hits[*n as usize] = f64::from(hits);
         }
     }
 
@@ -267,14 +268,10 @@ impl Run<'_, '_> {
         for n in &self.rules.metas {
             let Test::Meta(expression) = &self.rules.rules[*n as usize].test else { continue };
             let value = expression.value(&|name| match self.rules.by_name.get(name) {
-                Some(other) => f64::from(self.hits[*other as usize]),
+                Some(other) => self.hits[*other as usize],
                 None => f64::from(u8::from(self.facts.others.iter().any(|s| s.name == name))),
             });
-            // A count stays a count, so that other metas can compare it.
-            self.hits[*n as usize] = value.clamp(0.0, 1e6) as u32;
-            if value > 0.0 && value < 1.0 {
-                self.hits[*n as usize] = 1;
-            }
+            self.hits[*n as usize] = value.clamp(-1e6, 1e6);
         }
     }
 
@@ -286,7 +283,7 @@ impl Run<'_, '_> {
         for (n, rule) in (0u32..).zip(&self.rules.rules) {
             let hits = self.hits[n as usize];
             let weight = rule.scores[set];
-            if hits == 0
+            if hits == 0.0
                 || rule.name.starts_with("__")
                 || weight == 0.0
                 || (rule.flags.network && !self.facts.network && !matches!(rule.test, Test::Native(_)))

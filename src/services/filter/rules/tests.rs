@@ -82,6 +82,23 @@ fn scores_by_case_and_relative() {
     );
 }
 
+/// Values between whole numbers, and below nothing, are what other rules compare.
+#[test]
+fn a_meta_keeps_its_value() {
+    let text = "\
+body __A /Buy/
+meta __FRACTION __A * 0.7
+meta __BELOW __A * 0.4 - 0.5
+meta SUM __FRACTION + __FRACTION > 1.3
+meta LOW __FRACTION < 1
+meta NEGATIVE __BELOW < 0
+meta NEVER __FRACTION >= 1
+";
+    let mut found = names(text, MAIL);
+    found.sort();
+    assert_eq!(found, ["LOW", "NEGATIVE", "SUM"]);
+}
+
 /// What says something about the server, and not about a rule, must not look as if it held.
 #[test]
 fn says_where_thresholds_and_networks_are_set() {
