@@ -71,6 +71,7 @@ mod tests {
         let other = waiting.take(&bob, 90, 100);
         assert_eq!((other.count, waiting.take(&bob, 1, 30).count), (25, 0));
         drop((first, second, other));
-        assert_eq!((waiting.0.lock().all, waiting.0.lock().accounts.len()), (0, 0));
+        let counts = waiting.0.lock();
+        assert_eq!((counts.all, counts.accounts.len()), (0, 0));
     }
 }
