@@ -20,11 +20,18 @@ function remembered() {
   }
 }
 
+function byLevels(one, other) {
+  const at = one.findIndex((level, n) => level !== other[n]);
+  if (at < 0) return one.length - other.length;
+  return other[at] === undefined ? 1 : one[at].localeCompare(other[at]);
+}
+
 /** Folders of the account, and the element that shows them. `act` has `open`, `drop` and `changed`. */
 export class Folders {
   constructor(act) {
     this.act = act;
     this.all = [];
+    this.known = new Map();
     this.current = "INBOX";
     this.showHidden = false;
     this.folded = new Set(remembered());
@@ -39,8 +46,14 @@ export class Folders {
 
   async load() {
     const answer = await get("folders");
-    const place = (folder) => folder.role ? ORDER.indexOf(folder.role) : ORDER.length;
-    this.all = answer.folders.sort((a, b) => place(a) - place(b) || a.name.localeCompare(b.name));
+    this.known = new Map(answer.folders.map((folder) => [folder.name, folder]));
+    // What lies in a folder stands beneath it.
+    const sorted = answer.folders.map((folder) => {
+      const top = this.named(this.above(folder)[0] ?? folder.name);
+      const above = top.role ? top.name.split("/").length - 1 : 0;
+      return { folder, place: top.role ? ORDER.indexOf(top.role) : ORDER.length, levels: folder.name.split("/").slice(above) };
+    });
+    this.all = sorted.sort((a, b) => a.place - b.place || byLevels(a.levels, b.levels)).map(({ folder }) => folder);
     this.draw(answer);
     this.act.changed();
   }
@@ -51,7 +64,7 @@ export class Folders {
   }
 
   named(name) {
-    return this.all.find((folder) => folder.name === name);
+    return this.known.get(name);
   }
 
   shown(name) {
@@ -141,8 +154,9 @@ export class Folders {
   above(folder) {
     if (folder.role) return [];
     const levels = folder.name.split("/");
-    const names = levels.slice(1).map((_, n) => levels.slice(0, n + 1).join("/"));
-    return names.filter((name) => this.named(name));
+    const names = levels.slice(1).map((_, n) => levels.slice(0, n + 1).join("/")).filter((name) => this.known.has(name));
+    // Folders with a purpose stand by themselves, and what is in them with them.
+    return names.slice(Math.max(0, names.findLastIndex((name) => this.named(name).role)));
   }
 
   select(name) {

@@ -79,8 +79,9 @@ export class Invitation {
     if (calendar.foreign) return t("eventForeign");
     if (calendar.newer) return t("eventNewer");
     if (event.method === "cancel") return t("eventCancelled");
-    if (this.isOwn(event.organiser)) return t("eventOwn");
     if (this.declined) return t("mine_declined");
+    if (calendar.outdated) return t(event.method === "other" ? "eventProposed" : "eventOutdated");
+    if (this.isOwn(event.organiser)) return t("eventOwn");
     if (Object.values(ACTS).includes(calendar.status)) return t(`mine_${calendar.status}`);
     return calendar.kept ? t("eventKept") : "";
   }
@@ -95,7 +96,7 @@ export class Invitation {
       const now = this.declined ? "declined" : calendar.status;
       return [["accept", "eventAccept"], ["tentative", "eventTentative"], ["decline", "eventDecline"]].map(([act, name]) => one(act, name, now === ACTS[act] ? "main" : "", now === ACTS[act]));
     }
-    return [calendar.kept ? one("remove", "eventRemove") : one("keep", "eventAdd", "main")];
+    return [calendar.kept && !calendar.outdated ? one("remove", "eventRemove") : one("keep", "eventAdd", "main")];
   }
 
   async do(act) {

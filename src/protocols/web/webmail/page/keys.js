@@ -1,7 +1,7 @@
 // Shortcuts, and the window that lists them.
 
 import { open } from "./dialogs.js";
-import { h } from "./elements.js";
+import { h, isComposed } from "./elements.js";
 import { t } from "./texts.js";
 
 const LIST = [
@@ -13,12 +13,15 @@ const LIST = [
 
 const GO = { i: "inbox", d: "drafts", s: "sent", a: "archive", t: "trash", j: "junk" };
 
+/** What is done with a message. */
+const OF_MESSAGES = new Set(["#", "Delete", "!", "e", "m", "s", "U", "x", "r", "a", "f"]);
+
 /** Listens; `act` has a function for each thing that can be done. */
 export function listen(act) {
   let going = 0;
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select, dialog, .menu");
-    if (event.defaultPrevented || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.defaultPrevented || isComposed(event) || typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (Date.now() - going < 1500 && GO[event.key]) {
       going = 0;
       event.preventDefault();
@@ -33,6 +36,8 @@ export function listen(act) {
     };
     const chosen = acts[event.key];
     if (!chosen) return;
+    // Somebody who stands at a folder means the folder, and it is not to be a message that goes.
+    if (OF_MESSAGES.has(event.key) && event.target.closest?.("#folders")) return;
     // Buttons and links keep what browsers do with these.
     if (["ArrowDown", "ArrowUp"].includes(event.key) && event.target.closest?.("#reader")) return;
     event.preventDefault();
