@@ -199,7 +199,11 @@ export class Folders {
 
   async rename(folder) {
     const to = await prompt(t("renameFolderTo", { name: folder.name }), folder.name);
-    if (to && to !== folder.name && await this.wish("folders/rename", { name: folder.name, to }) && this.current === folder.name) this.act.open(to);
+    if (!to || to === folder.name) return;
+    const filing = await Filing.into(folder.name);
+    if (!await this.wish("folders/rename", { name: folder.name, to })) return;
+    if (this.current === folder.name) this.act.open(to);
+    await filing.follow(to);
   }
 
   async empty(folder) {
@@ -210,7 +214,45 @@ export class Folders {
   }
 
   async delete(folder) {
-    const sure = await confirm(t("deleteFolderSure", { name: folder.name, count: folder.messages }), t("deleteFolder"));
+    const { name } = folder, { words } = await Filing.into(name);
+    const sure = await confirm([t("deleteFolderSure", { name, count: folder.messages }), words && t("filtersFile", { name, rules: words })].filter(Boolean).join(" "), t("deleteFolder"));
     if (sure && await this.wish("folders/delete", { name: folder.name, with_messages: true }) && this.current === folder.name) this.act.open("INBOX");
+  }
+}
+
+/** The filters that file into a folder or into what lies in it. */
+class Filing {
+  static async into(name) {
+    const script = await get("script").catch(() => null);
+    return new Filing(name, script);
+  }
+
+  constructor(name, script) {
+    this.name = name;
+    this.script = script;
+    const rules = (script?.rules?.rules ?? []).map((rule, n) => ({ ...rule, shown: rule.name || `${t("filters")} ${n + 1}` }));
+    const found = rules.filter((rule) => rule.actions.some((action) => this.files(action))).map((rule) => rule.shown);
+    // What is no list of rules is a text that may name the folder.
+    if (script && !script.rules && script.source?.includes(`"${name}"`)) found.push(script.name ?? t("filters"));
+    this.words = found.join(", ");
+  }
+
+  files({ kind, folder }) {
+    return kind === "file" && (folder === this.name || folder.startsWith(`${this.name}/`));
+  }
+
+  /** Has them file into the folder by its new name. */
+  async follow(to) {
+    const { words, script } = this;
+    if (!words) return;
+    try {
+      if (!script.rules || !script.name) throw new Error();
+      const anew = (action) => (this.files(action) ? { ...action, folder: to + action.folder.slice(this.name.length) } : action);
+      const rules = script.rules.rules.map((rule) => ({ ...rule, actions: rule.actions.map(anew) }));
+      await post("script", { name: script.name, content: { rules: { ...script.rules, rules } }, tag: script.tag });
+      toast(t("filtersFollow", { rules: words }));
+    } catch {
+      toast(t("filtersFile", { name: this.name, rules: words }), { problem: true });
+    }
   }
 }

@@ -41,6 +41,8 @@ export default {
   renameFolderTo: "Neuer Name für „{name}“",
   deleteFolder: "Ordner löschen",
   deleteFolderSure: "Den Ordner „{name}“ mit {count} Nachrichten löschen? Das lässt sich nicht rückgängig machen.",
+  filtersFile: "Filter legen in „{name}“ ab: {rules}. Ändern Sie diese.",
+  filtersFollow: "Filter legen nun im Ordner mit dem neuen Namen ab: {rules}.",
   emptyFolder: "Leeren",
   emptyFolderSure: "Alle {count} Nachrichten in „{name}“ endgültig löschen?",
   folderMenu: "Was mit {name} geschehen soll",

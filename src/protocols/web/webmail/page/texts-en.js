@@ -41,6 +41,8 @@ export default {
   renameFolderTo: "New name for “{name}”",
   deleteFolder: "Delete folder",
   deleteFolderSure: "Delete the folder “{name}” with {count} messages? This cannot be undone.",
+  filtersFile: "Filters file into “{name}”: {rules}. Change them.",
+  filtersFollow: "Filters now file into the folder by its new name: {rules}.",
   emptyFolder: "Empty",
   emptyFolderSure: "Delete all {count} messages of “{name}” for good?",
   folderMenu: "What to do with {name}",

@@ -41,6 +41,8 @@ export default {
   renameFolderTo: "Nuevo nombre de «{name}»",
   deleteFolder: "Eliminar carpeta",
   deleteFolderSure: "¿Eliminar la carpeta «{name}» con {count} mensajes? No se puede deshacer.",
+  filtersFile: "Hay filtros que archivan en «{name}»: {rules}. Cámbielos.",
+  filtersFollow: "Los filtros archivan ahora en la carpeta con su nuevo nombre: {rules}.",
   emptyFolder: "Vaciar",
   emptyFolderSure: "¿Eliminar para siempre los {count} mensajes de «{name}»?",
   folderMenu: "Qué hacer con {name}",

@@ -41,6 +41,8 @@ export default {
   renameFolderTo: "Nouveau nom de « {name} »",
   deleteFolder: "Supprimer le dossier",
   deleteFolderSure: "Supprimer le dossier « {name} » et ses {count} messages ? C’est irréversible.",
+  filtersFile: "Des filtres classent dans « {name} » : {rules}. Modifiez-les.",
+  filtersFollow: "Les filtres classent désormais dans le dossier sous son nouveau nom : {rules}.",
   emptyFolder: "Vider",
   emptyFolderSure: "Supprimer définitivement les {count} messages de « {name} » ?",
   folderMenu: "Que faire de {name}",
