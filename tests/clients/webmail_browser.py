@@ -671,7 +671,7 @@ def confirms_and_keeps_a_sender(server):
 def folds_folders(server):
     page = server.page
     client = server.imap(0)
-    for name in ("Trips", "Trips/Sea", "Trips/Sea/Old", "Trips of others", "Archive/Years"):
+    for name in ("Trips", "Trips/Sea", "Trips/Sea/Old", "Trips-Two", "Archive/Years"):
         check(client.create(name))
         check(client.subscribe(name))
     another_boat = lambda: check(client.append("Trips/Sea", None, None, letter("bob@example.test", "ann@example.test", "Boats").as_bytes().replace(b"\n", b"\r\n")))
