@@ -698,6 +698,19 @@ def folds_folders(server):
     page.script("document.querySelector('#folders li[data-line=Trips] a').focus()")
     page.press(Keys.ARROW_RIGHT)
     page.until("unfolded", lambda: {"Sea", "Old"} <= set(names()))
+    # Filters follow a folder.
+    page.script("""return import('./api.js').then(async (api) => {
+      const { name, tag } = await api.get('script');
+      const rules = [{ name: 'To sea', conditions: [], actions: [{ kind: 'file', folder: 'Trips/Sea' }] }];
+      await api.post('script', { name, tag, content: { rules: { rules } }, activate: true });
+    })""")
+    page.script("document.querySelector('#folders li[data-line=Trips] button:last-child').click()")
+    page.script("[...document.querySelectorAll('.menu button')].find(b => b.textContent === 'Rename').click()")
+    page.until("a name is asked for", lambda: page.there("dialog input"))
+    page.script("document.querySelector('dialog input').value = 'Journeys'; document.querySelector('dialog input').focus()")
+    page.press(Keys.ENTER)
+    page.toast("by its new name: To sea.")
+    assert '"Journeys/Sea"' in page.script("return import('./api.js').then((api) => api.get('script')).then((script) => script.source)")
 
 
 def speaks_other_languages(server):
