@@ -25,6 +25,13 @@
             { nixpkgs.hostPlatform = lib.mkDefault system; }
           ];
         };
+      image = {
+        imports = [ ./hosts/iso ];
+        _module.args.madeOf = {
+          inherit nixpkgs;
+          postrider = self;
+        };
+      };
     in
     {
       overlays.default = final: _prev: {
@@ -48,16 +55,16 @@
         cluster-mail2 = host "x86_64-linux" ./hosts/cluster/mail2.nix;
         cluster-storage = host "x86_64-linux" ./hosts/cluster/storage.nix;
         server = host "x86_64-linux" ./hosts/server;
-        iso = host "x86_64-linux" ./hosts/iso;
+        iso = host "x86_64-linux" image;
         server-aarch64 = host "aarch64-linux" ./hosts/server;
-        iso-aarch64 = host "aarch64-linux" ./hosts/iso;
+        iso-aarch64 = host "aarch64-linux" image;
       };
 
       packages = forEach (pkgs: {
         default = pkgs.postrider;
         inherit (pkgs) postrider;
         docs = import ./modules/lib/docs.nix { inherit lib pkgs self; };
-        iso = (host pkgs.stdenv.hostPlatform.system ./hosts/iso).config.system.build.isoImage;
+        iso = (host pkgs.stdenv.hostPlatform.system image).config.system.build.isoImage;
         oci-image = import ./modules/lib/oci-image.nix { inherit pkgs; };
       });
 

@@ -92,6 +92,8 @@ let
       # Only once: if the configuration before fails too, an administrator must look. A gate that passes takes this away.
       [ ! -e ${mark} ] || exit 0
       touch ${mark}
+      mkdir -p "$(dirname ${undone})"
+      readlink -f /run/current-system >${undone}
       # What was only tried out is not in the profile: the profile is then the configuration before.
       if [ "$(readlink -f "$profile")" = "$(readlink -f /run/current-system)" ]; then
         nix-env --profile "$profile" --rollback
@@ -106,6 +108,38 @@ let
     '';
   };
   mark = "/run/postrider-rolled-back";
+  # The system that was last undone.
+  undone = "/var/lib/postrider-appliance/undone";
+
+  # Passed over until something in it is newer: the same one would fail again, every night.
+  isNewer = pkgs.writeShellApplication {
+    name = "postrider-upgrade-is-newer";
+    runtimeInputs = [
+      config.nix.package
+      pkgs.coreutils
+    ];
+    text = ''
+      [ -e ${undone} ] || exit 0
+      flake=${lib.escapeShellArg appliance.autoUpgrade}
+      case $flake in *"#"*) name=''${flake#*"#"} ;; *) name=$(cat /proc/sys/kernel/hostname) ;; esac
+      # What cannot be evaluated is for the upgrade itself to tell of.
+      system=$(
+        nix --extra-experimental-features "nix-command flakes" eval --raw --refresh ${lib.escapeShellArgs fromNewest} \
+          "''${flake%%"#"*}#nixosConfigurations.\"$name\".config.system.build.toplevel"
+      ) || exit 0
+      [ "$system" = "$(cat ${undone})" ] || exit 0
+      echo "$system was undone, and there is nothing newer yet; without ${undone} it is tried again" >&2
+      exit 1
+    '';
+  };
+  # `--update-input` does the same and is about to leave Nix.
+  fromNewest = [
+    "--override-input"
+    "nixpkgs"
+    appliance.nixpkgs
+    "--no-write-lock-file"
+  ];
+  timeOfDay = types.strMatching "([01][0-9]|2[0-3]):[0-5][0-9]";
   inherit (import ./lib/rollback.nix) undoing;
 
   greetings = {
@@ -125,7 +159,46 @@ in
       description = ''
         Flake to upgrade from every night, with the newest security fixes of its input `nixpkgs`, whatever its lock file
         says; `null` leaves upgrades to the administrator. An upgrade after which a listener is silent is undone, see
-        `autoRollback`.
+        `autoRollback`, and is tried again when there is a newer one. A new kernel is in use only after a start of the machine,
+        see `allowReboot`.
+      '';
+    };
+    allowReboot = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = ''
+        Whether `autoUpgrade` may start the machine anew when kernel, kernel modules or initrd have changed; otherwise their
+        fixes wait until somebody does. What comes with such a start is not undone by `autoRollback`.
+      '';
+    };
+    rebootWindow = mkOption {
+      type = types.nullOr (
+        types.submodule {
+          options = {
+            lower = mkOption {
+              type = timeOfDay;
+              default = "03:00";
+              example = "23:00";
+              description = "When the time begins, as `HH:MM`.";
+            };
+            upper = mkOption {
+              type = timeOfDay;
+              default = "05:00";
+              example = "04:30";
+              description = "When it ends.";
+            };
+          };
+        }
+      );
+      default = null;
+      example = {
+        lower = "03:00";
+        upper = "05:00";
+      };
+      description = ''
+        When `allowReboot` may start the machine anew; `null` for whenever an upgrade is done. One that is done at another
+        time is in use after the next start.
       '';
     };
     nixpkgs = mkOption {
@@ -168,6 +241,11 @@ in
       nix.gc = {
         automatic = lib.mkDefault true;
         options = lib.mkDefault "--delete-older-than 30d";
+      };
+      # Nor may kernels fill a small /boot.
+      boot.loader = {
+        grub.configurationLimit = lib.mkDefault 10;
+        systemd-boot.configurationLimit = lib.mkDefault 10;
       };
       # Retries, certificates and signatures depend on the time being right.
       services.timesyncd.enable = lib.mkDefault true;
@@ -221,14 +299,10 @@ in
         enable = true;
         flake = appliance.autoUpgrade;
         dates = lib.mkDefault "03:40";
-        # `--update-input` does the same and is about to leave Nix.
-        flags = [
-          "--override-input"
-          "nixpkgs"
-          appliance.nixpkgs
-          "--no-write-lock-file"
-        ];
+        flags = fromNewest;
+        inherit (appliance) allowReboot rebootWindow;
       };
+      systemd.services.nixos-upgrade.serviceConfig.ExecCondition = lib.getExe isNewer;
     })
   ]);
 }

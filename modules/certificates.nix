@@ -316,9 +316,13 @@ in
           message = "services.postrider.certificates.builtinAcme answers on a port that the reverse proxy has; use certificates.acme beside it.";
         }
       ];
-      # The first attempt is made at once, and the next one only after a rest.
+      # The first attempt is made at once, and the next one only after a rest: names are looked up by then, also by a resolver of
+      # this machine.
       systemd.services.postrider-mta = {
-        after = [ "network-online.target" ];
+        after = [
+          "network-online.target"
+          "nss-lookup.target"
+        ];
         wants = [ "network-online.target" ];
       };
       services.postrider = {

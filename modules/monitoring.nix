@@ -41,6 +41,15 @@ in
         next by `backup.drill`, in hours, days or weeks.
       '';
     };
+    copyAge = mkOption {
+      type = types.strMatching "[1-9][0-9]*[hdw]";
+      default = "5w";
+      example = "2d";
+      description = ''
+        How old the last copy of the backups to `backup.remote` may become before there is an alert: somewhat more than the
+        time from one to the next by `backup.remoteSchedule`, in hours, days or weeks.
+      '';
+    };
     alertRules = mkOption {
       type = types.path;
       readOnly = true;
@@ -58,9 +67,10 @@ in
       services.postrider.monitoring = {
         alertRules = json.generate "postrider-alerts.json" (
           import ./lib/alerts.nix {
-            inherit (cfg.monitoring) backupAge drillAge;
+            inherit (cfg.monitoring) backupAge drillAge copyAge;
             hasBackup = cfg.backup.enable;
             hasDrill = cfg.backup.enable && cfg.backup.drill != null;
+            hasCopy = cfg.backup.enable && cfg.backup.remote != null;
             inherit job;
           }
         );

@@ -17,6 +17,9 @@ let
   cfg = config.services.postrider;
   inherit (import ./lib/rollback.nix) undoing;
 
+  # Beside the gate, not in it: the unit that runs it would be another one with every entry, and be restarted.
+  allowed = (pkgs.formats.json { }).generate "allow-destructive.json" cfg.plan.allowDestructive;
+
   gate = pkgs.writeShellApplication {
     name = "postrider-plan-gate";
     runtimeInputs = [
@@ -27,6 +30,7 @@ let
       # A switch that failed is undone as a whole.
       [ ! -e ${undoing} ] || exit 0
       config=''${1:-/etc/postrider/postrider.toml}
+      allowed=''${2:-/etc/postrider/allow-destructive.json}
       # A plan that cannot be made is no reason to stop: before the first start there are no tables yet, and a mistake in
       # the declaration is reported by the server itself, which then changes nothing.
       if ! plan=$(postrider --config "$config" --json plan --without-passwords 2>/dev/null); then
@@ -34,13 +38,13 @@ let
         exit 0
       fi
       # An entry that is a domain stands for everything in it.
-      refused=$(jq --raw-output --argjson allowed ${lib.escapeShellArg (builtins.toJSON cfg.plan.allowDestructive)} '
+      refused=$(jq --raw-output --slurpfile allowed "$allowed" '
         .changes[]
         | select(.change | IN("archive-user", "archive-domain", "disable-user", "disable-domain", "remove-alias"))
         | . + { what: (.address // .domain // .source) }
         | .what as $what
         | ($what | split("@") | last) as $domain
-        | select(all($allowed[]; . != $what and . != $domain))
+        | select(all($allowed[0][]; . != $what and . != $domain))
         | "  \(.change) \(.what)"
       ' <<<"$plan")
       [ -n "$refused" ] || exit 0
@@ -68,16 +72,21 @@ in
 
   config = mkIf cfg.enable (mkMerge [
     {
-      systemd.services.postrider-access.serviceConfig = {
-        # systemd tells where the credentials are only to what it starts the unit with.
-        ExecReload = lib.mkBefore [ "${pkgs.coreutils}/bin/env CREDENTIALS_DIRECTORY=%d ${getExe gate}" ];
-        ExecStartPre = [ (getExe gate) ];
+      environment.etc."postrider/allow-destructive.json".source = allowed;
+      systemd.services.postrider-access = {
+        # What was refused before is looked at again.
+        reloadTriggers = [ allowed ];
+        serviceConfig = {
+          # systemd tells where the credentials are only to what it starts the unit with.
+          ExecReload = lib.mkBefore [ "${pkgs.coreutils}/bin/env CREDENTIALS_DIRECTORY=%d ${getExe gate}" ];
+          ExecStartPre = [ (getExe gate) ];
+        };
       };
     }
     # Where NixOS can ask before it switches, it is asked there too, and the old system stays as it is.
     (lib.optionalAttrs (options.system ? preSwitchChecks) {
       system.preSwitchChecks.postrider-plan = ''
-        CREDENTIALS_DIRECTORY=/run/postrider-credentials ${getExe gate} ${cfg.configFile}
+        CREDENTIALS_DIRECTORY=/run/postrider-credentials ${getExe gate} ${cfg.configFile} ${allowed}
       '';
     })
   ]);

@@ -279,7 +279,6 @@ in
         };
         spam.groups = [ "clamav" ];
       };
-      systemd.services.postrider-mta.after = [ "clamav-daemon.service" ];
     })
     (mkIf spam.resolver.enable {
       services.unbound = {

@@ -116,11 +116,31 @@ let
     lib.getAttrs (lib.intersectLists (lib.attrNames cfg.settings) [
       "cluster"
       "database"
+      "dns"
       "hostname"
       "spool"
       "storage"
     ]) cfg.settings
     // {
+      sizes = map (key: lib.attrByPath (lib.splitString "." key) null cfg.settings) [
+        "dashboard.waiting"
+        "dav.logins"
+        "dav.queries_at_once"
+        "directory.cache_entries"
+        "http.bodies"
+        "http.bodies_per_user"
+        "imap.append_memory"
+        "imap.append_memory_per_user"
+        "login.remembered"
+        "login.workers"
+        "mailbox.parallel_jobs"
+        "outbound.authorities"
+        "queue.memory"
+        "smtp.memory"
+        "smtp.memory_per_network"
+        "webmail.opened_at_once"
+        "webmail.searches_at_once"
+      ];
       certificates = cfg.certificates.sources;
       listener = map (listener: removeAttrs listener [ "bind" ]) cfg.settings.listener;
       server = removeAttrs (cfg.settings.server or { }) [ "log_level" ];
@@ -134,6 +154,7 @@ let
       group,
       writes,
       credentials ? [ ],
+      instead ? [ ],
       groups ? [ ],
       relax,
     }:
@@ -174,7 +195,7 @@ let
         RestartSec = 2;
         # Sockets stay with systemd while the program is replaced: clients wait, none is refused.
         Sockets = socketUnitsOf role;
-        inherit (database.credentials) SetCredential;
+        SetCredential = database.credentials.SetCredential ++ instead;
         SupplementaryGroups = [ "postrider" ] ++ groups;
         # Sessions and then deliveries in flight may take `server.stop_within` each.
         TimeoutStopSec = 90;
@@ -347,6 +368,9 @@ in
             "/run/postrider"
           ];
           credentials = map (p: "${p.credential}:${p.file}") cfg.passwordCredentials;
+          # A file that is missing is the fault of one user: without something in its place systemd would not start the role. It
+          # does not take an empty text for something.
+          instead = map (p: "${p.credential}:\\n") cfg.passwordCredentials;
           groups = certificateGroup;
           relax = inHomes [ cfg.mailRoot ];
         })

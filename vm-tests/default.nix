@@ -29,6 +29,7 @@ vmTests
   checked-at-build = import ./lib/checked-at-build.nix { inherit lib pkgs self; };
   formatting = import ./lib/formatting.nix { inherit lib pkgs; };
   monitoring = import ./lib/monitoring.nix { inherit pkgs self; };
+  nginx = import ./lib/nginx.nix { inherit lib pkgs self; };
   package-extras = import ./lib/package.nix { inherit pkgs; };
   options = import ./lib/options.nix { inherit lib pkgs self; };
   systems = import ./lib/systems.nix {

@@ -1,6 +1,6 @@
 # Promise: when a listener does not answer after a switch, the configuration before is in force again by itself, without
 # mail being lost, whoever else the failed one has brought; a later switch that fails is undone too; a start of the machine
-# undoes nothing.
+# undoes nothing. What was undone is no upgrade of the next night.
 { self }:
 { lib, pkgs, ... }:
 let
@@ -53,6 +53,9 @@ in
       imports = [ (import ./lib/server.nix { inherit self; }) ];
       services.postrider.appliance = {
         autoRollback = true;
+        # Both are made by the test.
+        autoUpgrade = "path:/run/flake";
+        nixpkgs = "path:/run/newest";
         patience = 8;
       };
       # A switch would try to install it.
@@ -135,6 +138,26 @@ in
               server.succeed("postrider --json plan --without-passwords | jq --exit-status '.changes == []'")
               server.wait_until_fails("test -e /run/postrider-rolled-back", timeout=60)
               server.wait_until_succeeds("systemctl show -P ActiveState postrider-rollback.service | grep -x inactive", timeout=60)
+
+      with subtest("an upgrade to what was undone waits for something newer"):
+
+          def offer(system: str) -> None:
+              server.succeed(f"echo '{{ outputs = _: {{ system = \"{system}\"; }}; }}' > /run/newest/flake.nix")
+
+          server.succeed("mkdir -p /run/flake /run/newest /run/locked")
+          server.succeed("echo '{ outputs = _: { system = throw \"of the lock file\"; }; }' > /run/locked/flake.nix")
+          outputs = "{ nixpkgs, ... }: { nixosConfigurations.server.config.system.build.toplevel = nixpkgs.system; }"
+          server.succeed(f"echo '{{ inputs.nixpkgs.url = \"path:/run/locked\"; outputs = {outputs}; }}' > /run/flake/flake.nix")
+          offer(broken)
+          server.succeed("systemctl start nixos-upgrade.service")
+          said = server.succeed("journalctl -u nixos-upgrade.service --no-pager")
+          assert "was undone, and there is nothing newer yet" in said, said
+          ran = server.succeed("systemctl show -P ExecMainStartTimestampMonotonic nixos-upgrade.service").strip()
+          assert ran == "0", said
+          condition = server.succeed("systemctl cat nixos-upgrade.service | sed -n 's/^ExecCondition=//p'").strip()
+          server.fail(condition)
+          offer("/nix/store/newer")
+          server.succeed(condition)
 
       with subtest("what was only tried out leads back to the profile, not behind it"):
           generation = server.succeed(f"readlink {PROFILE}")

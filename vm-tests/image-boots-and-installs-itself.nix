@@ -43,9 +43,10 @@ in
 
 
     def check_image() -> None:
-        with open("empty.img", "wb") as disk:
-            disk.truncate(10 * 1024**3)
         machine = create_machine("${start}")
+        # Where QEMU is started.
+        with open(machine.state_dir / "empty.img", "wb") as disk:
+            disk.truncate(10 * 1024**3)
         machine.start()
         machine.wait_for_unit("multi-user.target")
 

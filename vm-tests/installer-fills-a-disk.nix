@@ -23,6 +23,12 @@ let
       echo '}; }'
     } > "$2/etc/nixos/hardware-configuration.nix"
   '';
+  madeOf = lib.genAttrs [ "nixpkgs" "postrider" ] (name: {
+    lastModified = 1786313170;
+    narHash = "sha256-9BG7OgUWdu0ONDO5X2q6+K4bsuBITkX/3W4nNJu1Ito=";
+    rev = builtins.hashString "sha1" name;
+  });
+  lock = import ../hosts/iso/lock.nix { inherit lib madeOf pkgs; };
 in
 {
   name = "installer-fills-a-disk";
@@ -33,7 +39,7 @@ in
     environment.etc = {
       "console.py".source = ./lib/console.py;
       generate.source = generate;
-      installer.source = lib.getExe (import ../hosts/iso/install.nix { inherit pkgs; });
+      installer.source = lib.getExe (import ../hosts/iso/install.nix { inherit lock pkgs; });
       menu.source = lib.getExe (import ../hosts/iso/menu.nix { inherit pkgs; });
       played.source = played;
     };
@@ -68,7 +74,8 @@ in
 
 
     def check_installation() -> None:
-        server.succeed("mkdir -p /run/tools /mnt")
+        # The image has no /mnt.
+        server.succeed("mkdir -p /run/tools", "test ! -e /mnt || rmdir /mnt")
         for name, file in (("postrider-install", "installer"), ("nixos-install", "played")):
             server.succeed(f"ln -s /etc/{file} /run/tools/{name}")
         if not is_nixos(server):
@@ -103,6 +110,11 @@ in
             assert "example.com" not in written and "john" not in written, written
             flake = server.succeed("cat /run/written/flake.nix")
             assert 'nixosConfigurations."post" = ' in flake, flake
+            # With what the image was made of, and nothing that would have to be asked for in the network.
+            nix = "nix --extra-experimental-features 'nix-command flakes' --offline"
+            locked = json.loads(server.succeed(f"{nix} flake metadata --json --no-update-lock-file path:/run/written"))["locks"]["nodes"]
+            assert locked["postrider"]["locked"]["rev"] == "${madeOf.postrider.rev}", locked
+            assert locked["nixpkgs"]["locked"]["rev"] == "${madeOf.nixpkgs.rev}", locked
             hardware = server.succeed("cat /run/written/hardware-configuration.nix")
             for place in ("/", "/boot"):
                 assert f'"{place}"' in hardware, hardware

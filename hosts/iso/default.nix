@@ -2,10 +2,15 @@
 # menu, from which it also installs a server on a disk; of what is done otherwise nothing is kept after a restart.
 {
   lib,
+  # The flakes `postrider` and `nixpkgs`.
+  madeOf,
   modulesPath,
   pkgs,
   ...
 }:
+let
+  lock = import ./lock.nix { inherit lib madeOf pkgs; };
+in
 {
   imports = [ (modulesPath + "/installer/cd-dvd/iso-image.nix") ];
 
@@ -31,6 +36,8 @@
     makeBiosBootable = lib.mkDefault pkgs.stdenv.hostPlatform.isx86_64;
     makeEfiBootable = true;
     makeUsbBootable = true;
+    # What the lock file of an installed server names; its package is that of this system.
+    storeContents = lib.optionals (lock != null) (map (flake: flake.outPath) (lib.attrValues madeOf));
   };
 
   # The same image on a screen and over a serial line.
@@ -42,13 +49,15 @@
     "flakes"
     "nix-command"
   ];
+  # Where an installation finds room while it evaluates the new system.
+  zramSwap.enable = true;
   services.getty.autologinUser = "root";
   # At the console, not in every shell.
   programs.bash.loginShellInit = ''
     case $(tty) in /dev/tty1 | /dev/ttyS0 | /dev/ttyAMA0) postrider-menu ;; esac
   '';
   environment.systemPackages = [
-    (import ./install.nix { inherit pkgs; })
+    (import ./install.nix { inherit lock pkgs; })
     (import ./menu.nix { inherit pkgs; })
     pkgs.nano
   ];

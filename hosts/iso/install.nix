@@ -1,8 +1,17 @@
 # Puts a mail server on a disk of the machine: asks, shows what it will do to the disk, and does it when that is confirmed.
-{ pkgs }:
+{
+  pkgs,
+  # See `lock.nix`.
+  lock ? null,
+}:
 let
   configuration = ./installed/configuration.nix;
   flake = ./installed/flake.nix;
+  origin =
+    if lock == null then
+      "the newest one, compiled on this machine: this image was made of no revision that could be named"
+    else
+      "the one of this image";
 in
 pkgs.writeShellApplication {
   name = "postrider-install";
@@ -40,10 +49,13 @@ pkgs.writeShellApplication {
     }
     # The file is an example that can be evaluated as it is; here it gets the answers.
     fill_in() {
+      # The part of grub for a BIOS is there for machines that have one.
+      local grub=$disk
+      [ "$(uname -m)" = x86_64 ] || grub=nodev
       sed -e "s|hostName = \"mail\"|hostName = \"''${name%%.*}\"|" \
         -e "s|networking.domain = \"example.com\"|networking.domain = \"''${name#*.}\"|" \
         -e "s|\"x86_64-linux\"|\"$(uname -m)-linux\"|" \
-        -e "s|device = \"/dev/vda\"|device = \"$disk\"|" \
+        -e "s|device = \"/dev/vda\"|device = \"$grub\"|" \
         -e "s|domains.\"example.com\".users.\"john\"|domains.\"$domain\".users.\"$user\"|" \
         -e "s|/etc/secrets/john|/etc/secrets/$user|" "$1"
     }
@@ -76,6 +88,8 @@ pkgs.writeShellApplication {
       if [ -e "$remembered/network" ]; then sed -n 2p "$remembered/network"; else echo "that its network gives it"; fi
     }
 
+    # Nothing else makes it.
+    mkdir -p "$target"
     echo "Disks of this machine:"
     lsblk --nodeps --paths --output NAME,SIZE,MODEL --exclude 1,7,11 || true
     ask "Which disk" disk
@@ -106,6 +120,7 @@ pkgs.writeShellApplication {
         3  the rest  /, ext4
       NixOS with Postrider as $name, for $user@$domain, with a certificate made on the spot
       (/etc/nixos/configuration.nix says how to get a real one), at the address $(address)
+      Postrider is ${origin}
 
     PLAN
     ask "To go on, type the name of the disk once more" sure
@@ -128,6 +143,9 @@ pkgs.writeShellApplication {
     # By the name of the host, which `nixos-rebuild` looks for.
     sed -e "s|nixosConfigurations.mail|nixosConfigurations.\"''${name%%.*}\"|" ${flake} >"$target/etc/nixos/flake.nix"
     chmod 644 "$target/etc/nixos/flake.nix"
+    ${pkgs.lib.optionalString (lock != null) ''
+      install -m 644 ${lock} "$target/etc/nixos/flake.lock"
+    ''}
 
     install=(nixos-install --root "$target" --flake "$target/etc/nixos#''${name%%.*}")
     if [ "$prepare" = --prepare ]; then

@@ -1,5 +1,6 @@
 # A complete mail server for example.com, to copy and change. Everything with `example` in it is yours to replace;
 # the rest can stay. Secrets are files on the machine (agenix, sops-nix or by hand), never texts in here.
+{ pkgs, ... }:
 {
   networking.hostName = "mail";
   networking.domain = "example.com";
@@ -97,10 +98,23 @@
   # The records to publish: postrider dns. What keeps mail from coming and going: postrider doctor.
 
   # Of the machine, not of the mail server.
-  boot.loader.grub.device = "/dev/vda";
-  fileSystems."/" = {
-    device = "/dev/disk/by-label/nixos";
-    fsType = "ext4";
+  boot.loader.grub = {
+    # The disk, for machines with a BIOS; "nodev" for those without, as all with ARM.
+    device = if pkgs.stdenv.hostPlatform.isx86_64 then "/dev/vda" else "nodev";
+    # For machines with UEFI.
+    efiSupport = true;
+    efiInstallAsRemovable = true;
+  };
+  fileSystems = {
+    "/" = {
+      device = "/dev/disk/by-label/nixos";
+      fsType = "ext4";
+    };
+    "/boot" = {
+      device = "/dev/disk/by-label/BOOT";
+      fsType = "vfat";
+      options = [ "umask=0077" ];
+    };
   };
   services.openssh = {
     enable = true;

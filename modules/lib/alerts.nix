@@ -7,6 +7,9 @@
   # How old the last drill that went well may become, and whether there are to be any.
   drillAge ? "3w",
   hasDrill ? false,
+  # How old the last copy of the backups elsewhere may become, and whether there is to be any.
+  copyAge ? "5w",
+  hasCopy ? false,
 }:
 let
   rule = alert: expr: wait: severity: summary: {
@@ -33,6 +36,7 @@ let
     toString (builtins.fromJSON (builtins.elemAt parts 0) * units.${builtins.elemAt parts 1});
   oldest = seconds backupAge;
   succeeded = "postrider_backup_succeeded_seconds{run=\"created\"}";
+  copied = "postrider_backup_succeeded_seconds{run=\"pushed\"}";
   proven = "postrider_backup_succeeded_seconds{run=\"drill\"}";
 in
 {
@@ -80,7 +84,7 @@ in
           "Decisions could not be written down: the database is away or too slow."
         )
         (rule "PostriderBackupFailed" "postrider_backup_failed > 0" "5m" "critical"
-          "A backup, its check or its drill failed; the journal of its unit says why."
+          "A backup, its check, its copy elsewhere, thinning out or the drill failed; the journal of its unit says why."
         )
         (rule "PostriderDrillDiffers" "postrider_backup_drill_differences > 0" "5m" "critical"
           "The server that the last drill made differs from its backup in {{ $value }} things; `postrider backup drill` names them."
@@ -100,6 +104,20 @@ in
           [
             (rule "PostriderBackupNever" "${succeeded} == 0" backupAge "critical"
               "No backup has ever succeeded; look at the timer that calls `postrider backup create`."
+            )
+          ]
+        else
+          [ ]
+      )
+      ++ (
+        if hasCopy then
+          [
+            (rule "PostriderCopyOld" "time() - ${copied} > ${seconds copyAge} and ${copied} > 0" "15m"
+              "critical"
+              "The last copy of the backups elsewhere is older than ${copyAge}; look at `systemctl status postrider-offsite`."
+            )
+            (rule "PostriderCopyNever" "${copied} == 0" copyAge "critical"
+              "The backups were never copied elsewhere; look at `systemctl status postrider-offsite`."
             )
           ]
         else

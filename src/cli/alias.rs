@@ -12,7 +12,8 @@ use crate::storage::directory::{AliasEntry, Error, Owner, Page, Source, Standing
 /// Addresses that lead to others.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Alias {
-    /// Let an address lead to others, besides those it leads to already.
+    /// Let an address lead to others, besides those an alias leads it to already. Mail for a user's own address then goes where the
+    /// alias leads, and to the user only if that is one of them.
     Add {
         /// `name@domain`, or `@domain` for every address of the domain that nobody has.
         #[arg(value_parser = source)]
@@ -113,6 +114,7 @@ pub(super) async fn run(command: Alias, context: &Context) -> Outcome {
             let change = format!("alias {source} leads to {}", destinations.join(", "));
             accounts.record_change(&source, change).await;
             let mut complaints = complaints(&accounts, &destinations).await?;
+            complaints.extend(taken_from(&accounts, &source).await?);
             if is_disabled {
                 complaints.push(format!("the alias is disabled; `postrider alias enable {source}` puts it into use"));
             }
@@ -151,6 +153,21 @@ pub(super) async fn run(command: Alias, context: &Context) -> Outcome {
     }
     accounts.changed().await;
     Ok(Exit::Done)
+}
+
+/// Whom the alias takes all mail from: a user of that name, unless it leads to the user, too.
+async fn taken_from(accounts: &Accounts, source: &Source) -> anyhow::Result<Option<String>> {
+    let Ok(address) = source.key().parse::<Address>() else { return Ok(None) };
+    if accounts.directory.account_now(&address).await?.is_none() {
+        return Ok(None);
+    }
+    let entries = accounts.directory.alias(&source.key()).await?;
+    let stays = entries.iter().any(|entry| same_destination(&source.key(), &entry.destination));
+    Ok((!stays).then(|| {
+        format!(
+            "{source} is a user, whose mail goes nowhere else from now on; `postrider alias add {source} {source}` lets the user have it, too"
+        )
+    }))
 }
 
 /// What is wrong with destinations, so that mail for them will be refused. They may become right: a user may be made later.

@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use crate::foundations::address::Domain;
 use crate::foundations::dns::{SystemResolver, addresses};
 use crate::foundations::files;
 use crate::foundations::net::Bind;
-use crate::services::certificates::public_key_digest;
+use crate::services::certificates::{public_key_digest, read_chain};
 use crate::services::doctor::Unread;
 use crate::services::filter::authentication::dkim;
 use crate::services::filter::rotation::{self, KeyPairState, Phase};
@@ -181,6 +182,20 @@ fn rotated(domain: &Domain, pair: KeyPairState) -> impl Iterator<Item = DkimReco
     })
 }
 
+/// The chains of the certificates whose keys others may look for in the DNS, in DER.
+pub(super) fn chains(config: &Config) -> Vec<Vec<Vec<u8>>> {
+    let named = config.tls.certificates.iter().map(|pair| pair.cert.clone());
+    // Files that cannot be read are told with their public keys.
+    let chains = named.chain(obtained(config)).filter_map(|file| read_chain(&file).ok());
+    chains.map(|chain| chain.into_iter().map(|certificate| certificate.to_vec()).collect()).collect()
+}
+
+/// The files of the host's certificates that the server gets by itself, whether they are there yet or not.
+fn obtained(config: &Config) -> impl Iterator<Item = PathBuf> {
+    let wanted = config.tls.acme.iter().filter(|wanted| wanted.names.contains(&config.hostname));
+    wanted.filter_map(|wanted| wanted.file(&config.tls.acme_state))
+}
+
 fn public_keys(config: &Config, unread: &mut Vec<Unread>) -> Vec<String> {
     let mut keys = Vec::new();
     for pair in &config.tls.certificates {
@@ -192,10 +207,7 @@ fn public_keys(config: &Config, unread: &mut Vec<Unread>) -> Vec<String> {
             }),
         }
     }
-    // Those that the server gets by itself may not be there yet.
-    let obtained = config.tls.acme.iter().filter(|wanted| wanted.names.contains(&config.hostname));
-    let obtained = obtained.filter_map(|wanted| wanted.file(&config.tls.acme_state));
-    keys.extend(obtained.filter_map(|file| public_key_digest(&file).ok()));
+    keys.extend(obtained(config).filter_map(|file| public_key_digest(&file).ok()));
     keys.dedup();
     keys
 }

@@ -1,10 +1,11 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
 use super::dns;
 use super::exit::{Exit, Outcome};
+use super::named::{each_path, is_secret};
 use super::output::{Output, Shown, print};
 use crate::config::{Config, Protocol, Role};
 use crate::daemon::control::look_at_status;
@@ -13,8 +14,9 @@ use crate::foundations::address::Domain;
 use crate::foundations::clock::SystemClock;
 use crate::foundations::dns::SystemResolver;
 use crate::foundations::net::Bind;
-use crate::foundations::settings::Live;
-use crate::services::doctor::{Doctor, Finding, Guarded, Health, Shut, Volume};
+use crate::foundations::settings::{Live, Setting as _};
+use crate::services::backup::Destination;
+use crate::services::doctor::{Doctor, Finding, Guarded, Health, OTHERS, Shut, Volume};
 use crate::services::outbound::{Outbound, OutboundParts, Roots, TcpConnector};
 use crate::services::probe::Prober;
 use crate::storage::directory;
@@ -66,8 +68,11 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         database: None,
     });
     let (wanted, unread) = dns::wanted(config, domains, Vec::new());
+    let of_host = config.tls.acme.iter().filter(|certificate| certificate.names.contains(&config.hostname));
     let doctor = Doctor {
         wanted,
+        chains: dns::chains(config),
+        authorities: of_host.filter_map(|certificate| host_of(&certificate.authority)).collect(),
         rotated: &config.spam.dkim.rotation.domains,
         unread,
         resolver: &*resolver,
@@ -77,7 +82,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         probes: probes(config, &Roles::all(), &[]),
         unopened: unopened(config).await,
         ports: if arguments.no_ports { Vec::new() } else { ports(config) },
-        guarded: guarded(config),
+        guarded: guarded(config, &named(context)?),
         volumes: volumes(config),
         connections: config.guard.connections.into(),
         clock: Arc::new(SystemClock),
@@ -89,6 +94,13 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         Output::People => tell(&findings, arguments.all),
     }
     Ok(if worst == Some(Health::Wrong) { Exit::Failed } else { Exit::Done })
+}
+
+/// The host in a URL.
+fn host_of(url: &str) -> Option<String> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', ':']).next()?;
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
 /// A paragraph for each finding, and a sentence about the rest.
@@ -148,28 +160,68 @@ fn ports(config: &Config) -> Vec<u16> {
     ports
 }
 
-fn guarded(config: &Config) -> Vec<Guarded> {
-    let mut guarded = Vec::new();
-    let mut add = |path: Option<PathBuf>, forbidden, holds| {
-        guarded.extend(path.map(|path| Guarded { path, forbidden, holds }));
-    };
-    add(Some(config.storage.mail_root.clone()), 0o077, "mailboxes");
-    add(Some(config.spool.directory.clone()), 0o077, "queued mail");
-    add(config.storage.database.path(), 0o007, "the database");
-    for pair in &config.tls.certificates {
-        add(Some(pair.key.clone()), 0o007, "a TLS key");
+/// The files and directories with secrets that the configuration names, with their settings.
+fn named(context: &Context) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let source = context.source();
+    let document: toml::Table = std::fs::read_to_string(&source.path)?.parse()?;
+    let mut named = Vec::new();
+    each_path(&Config::shape(), &toml::Value::Table(document), "", &mut |key, text| {
+        let path = match (text.strip_prefix("credential:"), &source.credentials) {
+            (None, _) => PathBuf::from(text),
+            (Some(name), Some(directory)) => directory.join(name),
+            // systemd shows them to the roles only.
+            (Some(_), None) => return,
+        };
+        if is_secret(key) && !text.is_empty() {
+            // The certificates beside it are for everybody.
+            let path = if key == "tls.self_signed" { path.join("key.pem") } else { path };
+            named.push((key.to_owned(), path));
+        }
+    });
+    Ok(named)
+}
+
+fn guarded(config: &Config, named: &[(String, PathBuf)]) -> Vec<Guarded> {
+    let own =
+        |path: &Path, forbidden, holds: &str| Guarded { path: path.to_owned(), forbidden, holds: holds.to_owned() };
+    let mut guarded =
+        vec![own(&config.storage.mail_root, 0o077, "mailboxes"), own(&config.spool.directory, 0o077, "queued mail")];
+    guarded.extend(config.storage.database.path().map(|path| own(&path, OTHERS, "the database")));
+    if !config.tls.acme.is_empty() {
+        guarded.push(own(&config.tls.acme_state, OTHERS, "keys and certificates by ACME"));
     }
-    for key in &config.spam.dkim.keys {
-        add(Some(key.file.clone()), 0o007, "a DKIM key");
-    }
+    // Mail in it is in the clear. The first backup makes it.
+    guarded.extend(backups(config).filter(|path| path.exists()).map(|path| own(path, 0o077, "backups")));
     // Without a password it is no secret, and may well stand where everybody can read it, such as in /nix/store.
-    if database_url(config).map_or(true, |url| url.has_password()) {
-        add(config.storage.database_file.clone(), 0o007, "the database's address");
-    }
-    add(config.database.password_file.clone(), 0o007, "the database's password");
-    add(config.dashboard.password_file.clone(), 0o007, "the monitoring page's password");
-    add(config.routing.srs.secret_file.clone(), 0o007, "the secret of rewritten senders");
+    let has_password = database_url(config).map_or(true, |url| url.has_password());
+    let is_one = |(key, _): &&(String, PathBuf)| has_password || key != "storage.database_file";
+    guarded.extend(named.iter().filter(is_one).map(|(key, path)| own(path, OTHERS, &content(key))));
     guarded
+}
+
+/// What a setting's file holds, for people.
+fn content(key: &str) -> String {
+    let known = match key {
+        "dashboard.password_file" => "the monitoring page's password",
+        "database.password_file" => "the database's password",
+        "login.two_factor_key_file" => "the key of two-factor logins",
+        "routing.srs.secret_file" => "the secret of rewritten senders",
+        "spam.dkim.keys.file" => "a DKIM key",
+        "spam.dkim.rotation.directory" => "DKIM keys",
+        "storage.database_file" => "the database's address",
+        "tls.certificates.key" | "tls.self_signed" => "a TLS key",
+        key => return format!("the secret of `{key}`"),
+    };
+    known.to_owned()
+}
+
+/// The directory of the backups, where it is one of this machine.
+fn backups(config: &Config) -> impl Iterator<Item = &Path> {
+    match &config.backup.destination {
+        Destination::Directory(path) => Some(path.as_path()),
+        Destination::Bucket(_) => None,
+    }
+    .into_iter()
 }
 
 fn volumes(config: &Config) -> Vec<Volume> {
@@ -178,6 +230,8 @@ fn volumes(config: &Config) -> Vec<Volume> {
         Volume { path: config.spool.directory.clone(), purpose: "the queue" },
     ];
     volumes.extend(config.storage.database.path().map(|path| Volume { path, purpose: "the database" }));
+    let backups = backups(config).filter(|path| path.exists());
+    volumes.extend(backups.map(|path| Volume { path: path.to_owned(), purpose: "backups" }));
     volumes
 }
 

@@ -27,6 +27,7 @@ mod generate;
 mod import;
 mod invite;
 mod moment;
+mod named;
 mod output;
 mod password;
 mod plan;

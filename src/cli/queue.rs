@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +18,13 @@ use crate::foundations::ids::QueueId;
 use crate::foundations::tasks::Tasks;
 use crate::storage::spool::{QUARANTINED, Spool, body_path};
 
-/// The queue. WHICH is `all`, `held`, a queue id, `from:ADDRESS` (`from:<>` for notifications), `to:ADDRESS` or
+/// The queue. WHICH is one or several of `all`, `held`, a queue id, `from:ADDRESS` (`from:<>` for notifications), `to:ADDRESS` and
 /// `domain:NAME`. What is in quarantine is listed, but changed only when its id is given; see `postrider quarantine`.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Queue {
     /// List messages that wait.
     List {
-        /// Only these.
+        /// Only these: `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
         #[arg(default_value = "all", value_parser = which)]
         which: String,
     },
@@ -37,21 +38,21 @@ pub(super) enum Queue {
     },
     /// Try messages now.
     Retry {
-        /// Which.
-        #[arg(value_parser = which)]
-        which: String,
+        /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
+        #[arg(required = true, value_parser = which)]
+        which: Vec<String>,
     },
     /// Keep messages back until they are released.
     Hold {
-        /// Which.
-        #[arg(value_parser = which)]
-        which: String,
+        /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
+        #[arg(required = true, value_parser = which)]
+        which: Vec<String>,
     },
     /// Let messages go that were held.
     Release {
-        /// Which.
-        #[arg(value_parser = which)]
-        which: String,
+        /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
+        #[arg(required = true, value_parser = which)]
+        which: Vec<String>,
     },
     /// Delete messages. Nobody is told.
     Delete(Ended),
@@ -62,9 +63,9 @@ pub(super) enum Queue {
 /// Messages that are to leave the queue.
 #[derive(Debug, clap::Args)]
 pub(super) struct Ended {
-    /// Which.
-    #[arg(value_parser = which)]
-    which: String,
+    /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
+    #[arg(required = true, value_parser = which)]
+    which: Vec<String>,
     /// Really `all`.
     #[arg(long)]
     yes: bool,
@@ -129,15 +130,15 @@ pub(super) async fn run(command: Queue, context: &Context) -> Outcome {
             }
         }
         Queue::Retry { which } => {
-            let count = asked(context, &config, QueueCommand::Retry { which }).await?;
+            let count = asked_of_each(context, &config, which, |which| QueueCommand::Retry { which }).await?;
             return Ok(told(output, "are tried now", count));
         }
         Queue::Hold { which } => {
-            let count = asked(context, &config, QueueCommand::Hold { which }).await?;
+            let count = asked_of_each(context, &config, which, |which| QueueCommand::Hold { which }).await?;
             return Ok(told(output, "are held", count));
         }
         Queue::Release { which } => {
-            let count = asked(context, &config, QueueCommand::Release { which }).await?;
+            let count = asked_of_each(context, &config, which, |which| QueueCommand::Release { which }).await?;
             return Ok(told(output, "are released", count));
         }
         Queue::Delete(ended) => {
@@ -158,18 +159,30 @@ async fn end(
     what: &str,
     command: impl Fn(QueueId) -> QueueCommand,
 ) -> Outcome {
-    if let Ok(id) = which.parse() {
+    if let [one] = which.as_slice()
+        && let Ok(id) = one.parse()
+    {
         asked::<u64>(context, config, command(id)).await?;
         context.output.done(&format!("{id} is {what}"), &serde_json::json!({ "id": id }));
         return Ok(Exit::Done);
     }
-    if which == "all" && !yes {
+    if which.iter().any(|which| which == "all") && !yes {
         eprintln!("postrider: with `--yes` every message that waits is {what}");
         return Ok(Exit::Usage);
     }
-    let entries = every(context, config, which).await?;
-    let ids = entries.iter().filter(|entry| !entry.is_quarantined()).map(|entry| entry.id);
-    end_each(context, config, ids, what, command).await
+    let mut ids = BTreeSet::new();
+    for which in which {
+        match which.parse() {
+            Ok(id) => {
+                ids.insert(id);
+            }
+            Err(_) => {
+                let entries = every(context, config, which).await?;
+                ids.extend(entries.iter().filter(|entry| !entry.is_quarantined()).map(|entry| entry.id));
+            }
+        }
+    }
+    end_each(context, config, ids.into_iter(), what, command).await
 }
 
 /// Takes these off the queue, one after the other; not found when there was none.
@@ -251,6 +264,28 @@ pub(super) async fn every(context: &Context, config: &Config, which: &str) -> an
 pub(super) fn told(output: Output, what: &str, count: u64) -> Exit {
     output.done(&format!("{count} recipients {what}"), &serde_json::json!({ "recipients": count }));
     if count == 0 { Exit::NotFound } else { Exit::Done }
+}
+
+/// Has a command done for one selection after the other; how many recipients it was done to.
+async fn asked_of_each(
+    context: &Context,
+    config: &Config,
+    which: Vec<String>,
+    command: impl Fn(String) -> QueueCommand,
+) -> anyhow::Result<u64> {
+    let mut desk = Desk::new(context, config);
+    let mut count = 0;
+    for which in which {
+        match desk.asked::<u64>(command(which)).await {
+            Ok(changed) => count += changed,
+            Err(error) => {
+                desk.close().await;
+                return Err(error);
+            }
+        }
+    }
+    desk.close().await;
+    Ok(count)
 }
 
 /// Has one command done.

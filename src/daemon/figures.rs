@@ -400,4 +400,4 @@ fn failed(reports: &[Report]) -> Figure {
 }
 
 /// Runs that an administrator should have on a timer.
-const KINDS: [&str; 3] = ["created", "verified", "drill"];
+const KINDS: [&str; 5] = ["created", "verified", "pruned", "pushed", "drill"];

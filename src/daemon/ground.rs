@@ -97,10 +97,10 @@ impl Ground {
     }
 
     /// What is thought of messages.
-    pub(super) fn filter(&self, reports: &Reports) -> Arc<Filter> {
+    pub(super) fn filter(&self, reports: &Reports, routing: &Routing) -> Arc<Filter> {
         let filter = Filter::new(self.lives.spam.clone(), self.tick())
             .with_hostname(self.lives.hostname.clone())
-            .with_tags(self.lives.routing.clone())
+            .with_routing(routing.clone())
             .with_resolver(Arc::clone(&self.resolver))
             .with_database(self.database.clone())
             .with_reports(reports.clone());

@@ -128,7 +128,7 @@ impl Parts {
         let scripts =
             mailboxes.is_some().then(|| Scripts::new(config.storage.mail_root.as_path(), lives.scripts.clone()));
         let reports = Reports::new(database.clone(), ground.tick());
-        let filter = ground.filter(&reports);
+        let filter = ground.filter(&reports, &routing);
         let office =
             ground.roles.has(Role::Mta).then(|| Arc::new(PostOffice::new(routing.clone(), Arc::clone(&filter))));
         let here = match (&mailboxes, &scripts) {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 
 /// As many turns as there are processors: with more at the same time everybody else would wait, and threads that may block,
@@ -25,6 +25,57 @@ pub async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
     });
     job.await
 }
+
+/// Parties such as accounts, each of which has one place, so that nobody waits for more than one piece of work of another's.
+pub struct Parties(moka::sync::Cache<String, Arc<Semaphore>>);
+
+/// The place of a party, free again when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    // Nobody closes a place.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl std::fmt::Debug for Parties {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parties")
+    }
+}
+
+impl Default for Parties {
+    fn default() -> Self {
+        Self(moka::sync::Cache::new(REMEMBERED))
+    }
+}
+
+impl Parties {
+    /// Waits until the place of a party is free.
+    pub async fn place(&self, party: &str) -> Place {
+        let place = self.0.get_with_by_ref(party, || Arc::new(Semaphore::new(1)));
+        Place { _permit: place.acquire_owned().await.ok() }
+    }
+
+    /// Does it as [`in_turn`], after whatever else the party has asked for.
+    ///
+    /// # Errors
+    /// The work panicked, or the runtime is ending.
+    pub async fn in_turn<T: Send + 'static>(
+        &self,
+        party: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let place = self.place(party).await;
+        in_turn(move || {
+            let result = work();
+            drop(place);
+            result
+        })
+        .await
+    }
+}
+
+/// Parties whose places are remembered; who has not been seen for longest gets a new one.
+const REMEMBERED: u64 = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -50,5 +101,16 @@ mod tests {
         // Those of other tests of this process are counted nowhere here, but wait with these.
         assert!(join_all(jobs).await.iter().all(Result::is_ok));
         assert!((1..=turns).contains(&most.load(Ordering::Acquire)));
+    }
+    #[tokio::test]
+    async fn a_party_has_one_place() {
+        let parties = Parties::default();
+        let held = parties.place("ann").await;
+        let mut waiting = Box::pin(parties.in_turn("ann", || ()));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        let other = tokio::time::timeout(Duration::from_secs(10), parties.in_turn("bob", || 5)).await;
+        assert!(matches!(other, Ok(Ok(5))), "one party keeps another waiting");
+        drop(held);
+        waiting.await.unwrap();
     }
 }

@@ -223,3 +223,22 @@ fn nothing_is_left_unfinished() {
     }
     assert!(wrong.is_empty(), "unfinished:\n{}", wrong.join("\n"));
 }
+
+/// What a running role cannot exchange is known in two places: to the server, which warns, and to the NixOS module, which restarts.
+#[test]
+fn what_waits_for_a_restart_restarts_the_unit() {
+    let code = code(Path::new("src/daemon/build.rs"));
+    let within = |begin: &str, end: &str| {
+        let from = &code[code.find(begin).unwrap_or_else(|| panic!("no {begin}")) + begin.len()..];
+        from[..from.find(end).unwrap()].to_owned()
+    };
+    let sizes = within("let sizes = sizes![", "];");
+    let sizes = sizes.split(',').map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+    let fixed = within("let fixed = [", "];");
+    let fixed = fixed.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split('"').next()).map(str::to_owned);
+    let module = text(Path::new("modules/units.nix"));
+    // Those two are there without quotation marks, as they are looked at in part.
+    let named = |key: &str| module.contains(&format!("\"{key}\"")) || ["server", "listener"].contains(&key);
+    let missing: Vec<String> = sizes.chain(fixed).filter(|key| !named(key)).collect();
+    assert!(missing.is_empty(), "modules/units.nix does not restart for {missing:?}");
+}

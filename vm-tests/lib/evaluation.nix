@@ -141,6 +141,14 @@ let
     imports = [ ../../hosts/iso/installed/configuration.nix ];
     nixpkgs.hostPlatform = lib.mkForce pkgs.stdenv.hostPlatform.system;
   };
+  # It finds its package on the image.
+  taken =
+    let
+      path = host: host.config.services.postrider.package.outPath;
+    in
+    lib.optional (
+      path self.nixosConfigurations.iso != path (evaluate ../../hosts/iso/installed/configuration.nix)
+    ) "installed: its package is not the one of the image";
 in
 {
   check =
@@ -151,6 +159,7 @@ in
           (untried cases)
           ownPackages
           memory
+          taken
           (blameless "template" template)
           (blameless "installed" installed)
         ]

@@ -54,6 +54,7 @@ in
     services.getty.helpLine = ignored types.lines "";
     system.preSwitchChecks = ignored (types.attrsOf types.str) { };
     system.autoUpgrade.flake = ignored (types.nullOr types.str) null;
+    system.autoUpgrade.rebootWindow = ignored types.raw null;
   };
 
   config = lib.mkMerge [
@@ -98,7 +99,7 @@ in
     })
     # The guest's own packages in the places of those of nixpkgs; their users and settings are brought along.
     (mkIf config.services.nginx.enable {
-      # What judges the finished file there is not among the guest's packages.
+      # What judges the finished file there is not among the guest's packages; `.ci/run` asks it.
       nixpkgs.overlays = [
         (final: _: {
           gixy = final.writeShellScriptBin "gixy" "";

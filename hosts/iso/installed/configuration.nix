@@ -1,4 +1,5 @@
 # A mail server as `postrider-install` has put it on this disk. Change it, then: nixos-rebuild switch
+# For newer versions, before: nix flake update --flake /etc/nixos
 {
   networking.hostName = "mail";
   networking.domain = "example.com";
@@ -32,6 +33,8 @@
     "flakes"
     "nix-command"
   ];
+  # Where a small machine finds room while it builds a new system.
+  zramSwap.enable = true;
   services.openssh.enable = true;
   # Your key, to get in from elsewhere; at the console the password of root is the one given at the end of the installation.
   users.users.root.openssh.authorizedKeys.keys = [ ];

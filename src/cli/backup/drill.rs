@@ -18,6 +18,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{Output, print, told};
 use crate::config::{Checks, Protocol, load};
 use crate::daemon::{Daemon, World};
+use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
 use crate::foundations::net::{Bind, Inherited};
 use crate::foundations::secret::Secret;
@@ -173,7 +174,10 @@ async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -
     let begun = Instant::now();
     let (snapshot, passed_over) = match &arguments.backup {
         Some(id) => (Snapshot { id: id.clone(), ..repository.snapshot(id)? }, Vec::new()),
-        None => newest_whole(&repository)?,
+        None => {
+            place.say_what_is_ahead(&repository)?;
+            newest_whole(&repository, place.clock.now())?
+        }
     };
     let (id, snapshot) = (snapshot.id.clone(), Arc::new(snapshot));
     let mut drilled = Drilled { backup: id.to_string(), ..Drilled::default() };
@@ -203,9 +207,12 @@ async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -
 }
 
 /// The newest backup that can be read, and those that are newer and cannot.
-fn newest_whole(repository: &Repository) -> Result<(Snapshot, Vec<(SnapshotId, backup::Error)>), backup::Error> {
+fn newest_whole(
+    repository: &Repository,
+    now: Timestamp,
+) -> Result<(Snapshot, Vec<(SnapshotId, backup::Error)>), backup::Error> {
     let mut damaged = Vec::new();
-    for id in repository.snapshots()?.into_iter().rev() {
+    for id in repository.newest_first(now)? {
         match repository.snapshot(&id) {
             Ok(snapshot) => return Ok((Snapshot { id, ..snapshot }, damaged)),
             Err(error) if error.is_damage() => damaged.push((id, error)),
@@ -249,7 +256,14 @@ async fn ask(
     for (account, user) in with_account {
         work.progress.goes_on()?;
         let authority = directory.join("tls/ca.pem");
-        let mut comparison = Comparison::begin(address, &authority, &account, &password).await?;
+        let mut comparison = match Comparison::begin(address, &authority, &account, &password).await {
+            Ok(comparison) => comparison,
+            // One who cannot log in says nothing of the others.
+            Err(error) => {
+                drilled.differs([format!("{account} cannot log in to the restored server: {}", told(&error))]);
+                continue;
+            }
+        };
         drilled.recovery_seconds.get_or_insert_with(|| begun.elapsed().as_secs_f64());
         comparison.compare(work.repository, user, most).await?;
         drilled.add(comparison);
@@ -257,13 +271,15 @@ async fn ask(
     Ok(())
 }
 
-/// Starts a server on a restored directory, for IMAP on this machine only. It has no role that could send anything.
+/// Starts a server on a restored directory, for IMAP on this machine only. It has no role that could send anything. The
+/// password it gives to users is known to nobody else, so that it is enough for those with two-factor login, too.
 async fn start(directory: &Path) -> anyhow::Result<Daemon> {
     let quoted = |path: PathBuf| toml::Value::String(path.display().to_string());
     let within = |name: &str| quoted(directory.join(name));
     let text = format!(
         "hostname = \"mail.example.test\"\n[server]\ncontrol_directory = {}\n[storage]\nmail_root = {}\ndatabase = {}\n\
-         [spool]\ndirectory = {}\n[tls]\nself_signed = {}\n[[listener]]\nprotocol = \"imaps\"\nbind = [\"127.0.0.1:0\"]\n",
+         [spool]\ndirectory = {}\n[tls]\nself_signed = {}\n\
+         [login]\npassword_with_two_factor = \"everything\"\n[[listener]]\nprotocol = \"imaps\"\nbind = [\"127.0.0.1:0\"]\n",
         within("run"),
         within("mail"),
         toml::Value::String(format!("sqlite:{}", directory.join("postrider.sqlite").display())),

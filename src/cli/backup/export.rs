@@ -23,7 +23,7 @@ pub(super) struct Export {
 
 pub(super) async fn run(arguments: Export, place: &Place<'_>) -> Outcome {
     let repository = place.open(Access::Read).await?;
-    let snapshot = arguments.what.snapshot(&repository)?;
+    let snapshot = arguments.what.snapshot(&repository, place)?;
     let (selection, format) = (arguments.what.selection(), arguments.format);
     let directory = std::path::absolute(&arguments.to)?;
     let progress = Arc::new(Progress::default());

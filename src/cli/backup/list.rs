@@ -76,6 +76,7 @@ impl Shown for Row {
 pub(super) async fn run(place: &Place<'_>) -> Outcome {
     let repository = place.open(Access::Read).await?;
     let mut rows = Vec::new();
+    place.say_what_is_ahead(&repository)?;
     let mut worst = Exit::Done;
     for id in repository.snapshots()? {
         match repository.snapshot(&id) {

@@ -110,6 +110,22 @@ impl Place<'_> {
         Ok(Arc::new(repository))
     }
 
+    /// Says which backups are from a moment that has not come, and are passed over therefore.
+    fn say_what_is_ahead(&self, repository: &Repository) -> Result<(), backup::Error> {
+        let now = self.clock.now();
+        let ids = repository.snapshots()?;
+        if ids.iter().all(|id| id.is_ahead(now)) {
+            return Ok(());
+        }
+        for id in ids.iter().filter(|id| id.is_ahead(now)) {
+            eprintln!(
+                "postrider: the backup {id} is from a moment that has not come, so the clock was ahead when it was taken or is \
+                 behind now: others count as the newest. `postrider backup prune --backup {id}` removes it"
+            );
+        }
+        Ok(())
+    }
+
     /// Refuses a directory that what backups are made of lies in, or that lies in it.
     fn keep_apart(&self, path: &Path) -> Result<(), backup::Error> {
         for (other, what) in self.saved() {
@@ -201,7 +217,7 @@ async fn create(place: &Place<'_>, how: Create) -> Outcome {
     let taken = result?;
     let created = &taken.created;
     for LeftOut { path, because } in &taken.left_out {
-        eprintln!("postrider: `{}` is named by the configuration and is not in the backup: {because}", path.display());
+        eprintln!("postrider: `{}` is not in the backup: {because}", path.display());
     }
     let mut said = format!(
         "The backup {} has {} messages ({}); {} were read, and the backups grew by {}",
@@ -218,7 +234,7 @@ async fn create(place: &Place<'_>, how: Create) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// A backup that was taken, and what of the configuration is not in it.
+/// A backup that was taken, and what of mail and configuration is not in it.
 #[derive(Debug, Serialize)]
 struct Taken {
     #[serde(flatten)]
@@ -229,12 +245,15 @@ struct Taken {
 async fn take(place: &Place<'_>, accounts: &Accounts, how: Create) -> anyhow::Result<Taken> {
     let repository = place.open(Access::Add).await?;
     let extent = if how.full || full_is_due(&repository, place)? { Extent::Full } else { Extent::New };
-    let expected = newest_messages(&repository);
-    let (mut source, left_out) = source::of(place.context, &place.config, how.secrets, accounts.database.clone())?;
+    let expected = newest_messages(&repository, place);
+    place.say_what_is_ahead(&repository)?;
+    let (mut source, mut left_out) = source::of(place.context, &place.config, how.secrets, accounts.database.clone())?;
     source.may_be_empty = how.empty;
     let progress = Arc::new(Progress::default());
     let _shower = Shower::start(place.output(), "backup", &progress, expected);
     let created = backup::create(&repository, &source, extent, &place.clock, &progress).await?;
+    let unnamed = created.unnamed.iter().map(|path| LeftOut::unnamed(path));
+    left_out.extend(unnamed);
     Ok(Taken { created, left_out })
 }
 
@@ -263,7 +282,8 @@ async fn still_there(place: &Place<'_>, accounts: &Accounts) -> anyhow::Result<(
 fn full_is_due(repository: &Repository, place: &Place<'_>) -> anyhow::Result<bool> {
     let now = place.clock.now();
     let every = place.settings.full_every.duration();
-    for id in repository.snapshots()?.iter().rev() {
+    // Of one whose moment has not come nobody knows how old it is.
+    for id in repository.newest_first(now)?.iter().take_while(|id| !id.is_ahead(now)) {
         // One that cannot be read any more is no reason to trust what others know.
         let Ok(snapshot) = repository.snapshot(id) else { return Ok(true) };
         if snapshot.full {
@@ -276,8 +296,8 @@ fn full_is_due(repository: &Repository, place: &Place<'_>) -> anyhow::Result<boo
     Ok(true)
 }
 
-fn newest_messages(repository: &Repository) -> Option<u64> {
-    let id = repository.newest(None).ok()?;
+fn newest_messages(repository: &Repository, place: &Place<'_>) -> Option<u64> {
+    let id = repository.newest(None, place.clock.now()).ok()?;
     Some(repository.snapshot(&id).ok()?.totals.messages)
 }
 

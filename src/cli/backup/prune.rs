@@ -3,7 +3,7 @@ use super::report::Report;
 use crate::cli::exit::{Exit, Outcome};
 use crate::cli::output::{Output, print};
 use crate::cli::user::amount;
-use crate::services::backup::{self, Access, Damaged, Pruned};
+use crate::services::backup::{self, Access, Damaged, Pruned, SnapshotId};
 
 /// Prune.
 #[derive(Debug, clap::Args)]
@@ -15,17 +15,21 @@ pub(super) struct Prune {
     /// more, and go on without them. What only they needed is removed.
     #[arg(long)]
     damaged: bool,
+    /// Remove this backup too, whatever the rules say; as often as there are such. For one that was taken while the clock
+    /// was wrong.
+    #[arg(long = "backup", value_name = "BACKUP")]
+    named: Vec<SnapshotId>,
 }
 
 pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
-    let Prune { dry_run, damaged } = arguments;
+    let Prune { dry_run, damaged, named } = arguments;
     let damaged = if damaged { Damaged::SetAside } else { Damaged::Stay };
     let begun = place.clock.now();
     let repository = place.open(if dry_run { Access::Read } else { Access::Remove }).await?;
     let settings = place.settings.clone();
     let work = move || match dry_run {
-        true => backup::plan_prune(&repository, &settings, begun, damaged),
-        false => backup::prune(&repository, &settings, begun, damaged),
+        true => backup::plan_prune(&repository, &settings, begun, damaged, &named),
+        false => backup::prune(&repository, &settings, begun, damaged, &named),
     };
     let result = tokio::task::spawn_blocking(work).await?;
     if !dry_run && let Ok(accounts) = place.context.accounts().await {

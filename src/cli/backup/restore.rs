@@ -56,10 +56,13 @@ impl What {
         }
     }
 
-    pub(super) fn snapshot(&self, repository: &Repository) -> anyhow::Result<Arc<Snapshot>> {
+    pub(super) fn snapshot(&self, repository: &Repository, place: &Place<'_>) -> anyhow::Result<Arc<Snapshot>> {
         let id = match &self.backup {
             Some(id) => id.clone(),
-            None => repository.newest(self.at)?,
+            None => {
+                place.say_what_is_ahead(repository)?;
+                repository.newest(self.at, place.clock.now())?
+            }
         };
         Ok(Arc::new(repository.snapshot(&id)?))
     }
@@ -138,7 +141,7 @@ pub(super) struct Told {
 pub(super) async fn run(arguments: Restore, place: &Place<'_>) -> Outcome {
     let selection = arguments.what.selection();
     let repository = place.open(Access::Read).await?;
-    let snapshot = arguments.what.snapshot(&repository)?;
+    let snapshot = arguments.what.snapshot(&repository, place)?;
     let progress = Arc::new(Progress::default());
     let work = Work { place, repository: &repository, snapshot: &snapshot, progress: &progress };
     let told = match &arguments.to {

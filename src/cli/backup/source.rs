@@ -1,10 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::cli::context::Context;
+use crate::cli::named::{NO_CONFIGURATION, PUBLIC, each_path};
 use crate::config::Config;
 use crate::foundations::files::read_bounded;
 use crate::foundations::settings::{Setting as _, Shape};
@@ -18,31 +21,6 @@ const LARGEST_FILE: u64 = 16 << 20;
 const DEPTH: usize = 8;
 /// More files are in no directory of configuration.
 const MOST_FILES: usize = 20_000;
-/// Settings with paths to what is in a backup by itself, or belongs to the running server.
-const NO_CONFIGURATION: [&str; 8] = [
-    "backup.drill_directory",
-    "backup.s3.cache_directory",
-    "guard.nftables.program",
-    "server.control_directory",
-    "spool.directory",
-    "storage.mail_root",
-    // Taken where it is there.
-    "tls.acme_state",
-    "webmail.submission",
-];
-
-/// Settings with files that hold no secret. Every other one counts as a secret, so that a setting that is added gives none away.
-const PUBLIC: [&str; 9] = [
-    "accounts.declared",
-    "backup.s3.authorities",
-    "delivery.sieve.after",
-    "delivery.sieve.before",
-    "delivery.sieve.global",
-    "outbound.authorities",
-    "spam.rules.files",
-    "tls.acme.authority_root",
-    "tls.certificates.cert",
-];
 /// What stands in a file with a private key, whatever it was named for.
 const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
 
@@ -53,11 +31,23 @@ pub(super) enum Secrets {
     LeftOut,
 }
 
-/// What the configuration names and the backup will not have.
+/// What the configuration names, or a mailbox has, and the backup will not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct LeftOut {
     pub(super) path: PathBuf,
     pub(super) because: String,
+}
+
+impl LeftOut {
+    /// Something in the mailboxes whose name is no text.
+    pub(super) fn unnamed(path: &Path) -> Self {
+        let mut readable = String::new();
+        for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+            readable.push_str(chunk.valid());
+            chunk.invalid().iter().for_each(|octet| _ = write!(readable, "\\x{octet:02x}"));
+        }
+        Self { path: readable.into(), because: "its name is not UTF-8; give it another one".to_owned() }
+    }
 }
 
 /// What this server has, and what of its configuration cannot be had.
@@ -244,31 +234,6 @@ impl Found {
     }
 }
 
-/// Calls back with the dotted key and the text of every path in a document of this shape.
-fn each_path(shape: &Shape, value: &toml::Value, key: &str, each: &mut dyn FnMut(&str, &str)) {
-    match (shape, value) {
-        (Shape::Value(_), toml::Value::String(text)) if *shape == PathBuf::shape() => each(key, text),
-        (Shape::List(inner), toml::Value::Array(values)) => {
-            values.iter().for_each(|value| each_path(inner, value, key, each));
-        }
-        (Shape::Map(inner), toml::Value::Table(table)) => {
-            table.iter().for_each(|(name, value)| each_path(inner, value, &joined(key, name), each));
-        }
-        (Shape::Table { entries, .. }, toml::Value::Table(table)) => {
-            for entry in entries {
-                if let Some(value) = table.get(entry.name) {
-                    each_path(&entry.shape, value, &joined(key, entry.name), each);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn joined(key: &str, name: &str) -> String {
-    if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
-}
-
 fn each_text(value: &toml::Value, each: &mut dyn FnMut(&str)) {
     match value {
         toml::Value::String(text) => each(text),
@@ -298,6 +263,7 @@ fn is_configuration(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::named::joined;
 
     fn found(credentials: Option<&Path>) -> Found {
         let credentials = credentials.map(Path::to_owned);

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::super::context::Context;
 use super::super::exit::Outcome;
-use super::{How, Into, UserMoved, existing, mover, progress, report, script_progress};
+use super::{How, Into, UserMoved, existing, mover, note_usage, progress, report, script_progress};
 use crate::config::Config;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
@@ -22,7 +22,14 @@ pub(super) async fn home(
 ) -> Outcome {
     let config = context.config()?;
     existing(&user, context).await?;
-    let moved = user_of(&mover(how, context)?, path, user, home, layout, &config)?;
+    let mover = mover(how, context)?;
+    let mut moved = UserMoved::of(user, Vec::new(), how.dry_run);
+    if let Err(error) = move_home(&mover, path, &mut moved, home, layout, &config) {
+        if !how.dry_run {
+            note_usage(&[moved], context).await;
+        }
+        return Err(error.into());
+    }
     report(&[moved], how.dry_run, context).await
 }
 
@@ -47,8 +54,8 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
         return Err(Error::NoMail(path.to_owned()).into());
     }
     tell_of_nobodys(homes.iter().map(|(user, _)| user), context).await?;
-    let moved = homes.into_iter().map(|(user, mail)| user_of(&mover, &mail, user, None, layout, &config));
-    let users = moved.collect::<Result<Vec<_>, _>>()?;
+    let moved = homes.into_iter().map(|(user, mail)| one_of_many(&mover, &mail, user, layout, &config));
+    let users: Vec<UserMoved> = moved.collect();
     let declared: Vec<_> =
         users.iter().map(|moved| DeclaredUser { address: moved.user.clone(), quota: None, enabled: true }).collect();
     eprintln!("\nWhat declares these users in a NixOS configuration:\n\n{}", declaration(&[], &declared, &[]));
@@ -76,33 +83,46 @@ pub(super) async fn tell_of_nobodys(users: impl Iterator<Item = &Address>, conte
     Ok(())
 }
 
-pub(super) fn user_of(
+/// Moves in the mail of one of several users. What goes wrong is told, and keeps nobody else's out.
+pub(super) fn one_of_many(mover: &Mover, path: &Path, user: Address, layout: Layout, config: &Config) -> UserMoved {
+    let mut moved = UserMoved::of(user, Vec::new(), mover.dry_run);
+    if let Err(error) = move_home(mover, path, &mut moved, None, layout, config) {
+        eprintln!("postrider: not everything of {} is moved in: {error}", moved.user);
+        moved.problem = Some(error.to_string());
+    }
+    moved
+}
+
+/// Moves in a user's mail and scripts, and notes what became of them.
+fn move_home(
     mover: &Mover,
     path: &Path,
-    user: Address,
+    moved: &mut UserMoved,
     scripts_in: Option<&Path>,
     layout: Layout,
     config: &Config,
-) -> Result<UserMoved, Error> {
+) -> Result<(), Error> {
     let home = ForeignHome::read(path, layout)?;
     if home.folders.is_empty() {
         return Err(Error::NoMail(path.to_owned()));
     }
+    moved.unnamed.clone_from(&home.unnamed);
+    moved.links.clone_from(&home.links);
     for unnamed in &home.unnamed {
         eprintln!("`{}` is passed over: no client could say its name", unnamed.display());
     }
     for link in &home.links {
         eprintln!("`{}` is passed over: it is a link to what is not its owner's", link.display());
     }
-    let mut folders = Vec::new();
-    mover.home(&user, &home, |moved| {
-        progress(&user, &moved);
-        folders.push(moved);
+    let UserMoved { user, folders, .. } = moved;
+    mover.home(user, &home, |folder| {
+        progress(user, &folder);
+        folders.push(folder);
     })?;
     let scripts_in = scripts_in.map_or_else(|| script_home(path), Path::to_owned);
-    let scripts = mover.scripts(&user, &scripts_in, &config.scripts, &config.sieve)?;
-    scripts.iter().for_each(|moved| script_progress(&user, moved));
-    Ok(UserMoved { user, dry_run: mover.dry_run, folders, scripts, unnamed: home.unnamed, links: home.links })
+    moved.scripts = mover.scripts(&moved.user, &scripts_in, &config.scripts, &config.sieve)?;
+    moved.scripts.iter().for_each(|script| script_progress(&moved.user, script));
+    Ok(())
 }
 
 /// Directories in a directory, in the order of their names; hidden ones are none.
@@ -146,7 +166,7 @@ pub(super) async fn mbox(path: &Path, into: Into, how: &How, context: &Context) 
 
 async fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {
     folders.iter().for_each(|moved| progress(&user, moved));
-    report(&[UserMoved::of(user, folders, how)], how.dry_run, context).await
+    report(&[UserMoved::of(user, folders, how.dry_run)], how.dry_run, context).await
 }
 
 /// An mbox is read as a whole.

@@ -135,11 +135,15 @@ struct UserMoved {
     /// Directories that were passed over, since they are links to what is not their owner's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     links: Vec<PathBuf>,
+    /// Why the rest was not moved in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
 }
 
 impl UserMoved {
-    fn of(user: Address, folders: Vec<FolderMoved>, how: &How) -> Self {
-        Self { user, dry_run: how.dry_run, folders, scripts: Vec::new(), unnamed: Vec::new(), links: Vec::new() }
+    fn of(user: Address, folders: Vec<FolderMoved>, dry_run: bool) -> Self {
+        let (scripts, unnamed, links) = (Vec::new(), Vec::new(), Vec::new());
+        Self { user, dry_run, folders, scripts, unnamed, links, problem: None }
     }
 
     /// Links to what is not their owner's, in the place of folders and messages.
@@ -149,7 +153,8 @@ impl UserMoved {
 
     /// Whether nothing was left out that an administrator should look at.
     fn is_whole(&self) -> bool {
-        self.unnamed.is_empty() && self.all_links() == 0 && self.folders.iter().all(|folder| folder.too_large == 0)
+        let is_whole = |folder: &FolderMoved| folder.too_large == 0 && folder.unreadable == 0;
+        self.problem.is_none() && self.unnamed.is_empty() && self.all_links() == 0 && self.folders.iter().all(is_whole)
     }
 }
 
@@ -193,7 +198,7 @@ fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
 fn progress(user: &Address, moved: &FolderMoved) {
     let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
     eprintln!(
-        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}{}{}{}",
+        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}{}{}{}{}",
         moved.folder,
         moved.messages,
         moved.octets,
@@ -213,6 +218,10 @@ fn progress(user: &Address, moved: &FolderMoved) {
         match moved.too_large {
             0 => String::new(),
             large => format!("; {large} message(s) larger than `--largest` left out"),
+        },
+        match moved.unreadable {
+            0 => String::new(),
+            unreadable => format!("; {unreadable} compressed message(s) that nothing here can unpack left out"),
         },
         match moved.lost_keywords {
             0 => String::new(),
@@ -278,6 +287,13 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
         0 => String::new(),
         large => format!("; {large} message(s) are larger than `--largest` allows: say the same with more"),
     };
+    let compressed = match all(|folder| folder.unreadable) {
+        0 => String::new(),
+        unreadable => format!(
+            "; {unreadable} message(s) cannot be unpacked: uncompress the files that are named, or get them from a backup, and \
+             say the same again"
+        ),
+    };
     let unnamed = users.iter().map(|user| user.unnamed.len()).sum::<usize>();
     let passed_over = match unnamed {
         0 => String::new(),
@@ -290,8 +306,12 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
              their place, and say the same again"
         ),
     };
+    let failed = match users.iter().filter(|user| user.problem.is_some()).count() {
+        0 => String::new(),
+        failed => format!("; of {failed} of them not everything: see above why, and say the same again"),
+    };
     let said = format!(
-        "{messages} message(s) of {} user(s) {done}{left_out}{withheld}{larger}{passed_over}{linked}",
+        "{messages} message(s) of {} user(s) {done}{failed}{left_out}{withheld}{larger}{compressed}{passed_over}{linked}",
         users.len()
     );
     context.output.done(&said, &users);

@@ -91,5 +91,5 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     remote.log_out().await;
     deposit.subscribe(&subscribed.into_iter().collect::<BTreeSet<_>>())?;
     deposit.finish()?;
-    report(&[UserMoved::of(user, folders, &how)], how.dry_run, context).await
+    report(&[UserMoved::of(user, folders, how.dry_run)], how.dry_run, context).await
 }

@@ -68,17 +68,20 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     if !how.dry_run || accounts.is_none() {
         mail::tell_of_nobodys(owned.iter().map(|(user, _)| user), context).await?;
     }
-    let moved = owned
-        .into_iter()
-        .map(|(user, home)| mail::user_of(&mover, &home, user, None, Layout::MaildirPlusPlus, &config));
-    let users = moved.collect::<Result<Vec<_>, _>>()?;
+    let moved =
+        owned.into_iter().map(|(user, home)| mail::one_of_many(&mover, &home, user, Layout::MaildirPlusPlus, &config));
+    let users: Vec<super::UserMoved> = moved.collect();
     let messages: u64 = users.iter().flat_map(|user| &user.folders).map(|folder| folder.messages).sum();
     let (verb, accounts) = match accounts {
         Some((said, value)) => (said, Some(value)),
         None => ("there is no dump of accounts".to_owned(), None),
     };
     let done = if how.dry_run { "would be moved in; nothing was done" } else { "moved in" };
-    let said = format!("{verb}; {messages} message(s) of {} user(s) {done}", users.len());
+    let failed = match users.iter().filter(|user| user.problem.is_some()).count() {
+        0 => String::new(),
+        failed => format!("; of {failed} of them not everything: see above why, and say the same again"),
+    };
+    let said = format!("{verb}; {messages} message(s) of {} user(s) {done}{failed}", users.len());
     if !how.dry_run {
         note_usage(&users, context).await;
     }

@@ -9,7 +9,7 @@ pub enum InvalidLocalPart {
     /// Nothing before the `@`.
     #[error("the part before the @ is empty")]
     Empty,
-    /// Longer than RFC 5321 §4.5.3.1.1 allows.
+    /// Longer than RFC 5321 §4.5.3.1.1 allows, and no rewritten sender.
     #[error("the part before the @ has {0} octets; 64 are the most")]
     TooLong(usize),
     /// A character that neither an atom nor a quoted string may hold there.
@@ -29,7 +29,7 @@ pub enum InvalidLocalPart {
 pub struct LocalPart(String);
 
 impl LocalPart {
-    /// Longest local part in octets (RFC 5321 §4.5.3.1.1).
+    /// Longest local part in octets (RFC 5321 §4.5.3.1.1). That of a rewritten sender (SRS) may take what the path leaves.
     pub const MAX_LENGTH: usize = 64;
 
     /// The name without quotes or escapes.
@@ -42,6 +42,19 @@ impl LocalPart {
         let at = self.0.find(separator).filter(|at| *at > 0)?;
         let base = Self(self.0[..at].to_owned());
         Some((base, self.0[at + separator.len_utf8()..].to_owned()))
+    }
+
+    /// What follows `SRS0` or `SRS1` in a rewritten sender (SRS), from the separator on, which may be one of three.
+    pub fn after_srs<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
+        let (head, rest) = (text.get(..4)?, text.get(4..)?);
+        (head.eq_ignore_ascii_case(scheme) && rest.starts_with(['=', '+', '-'])).then_some(rest)
+    }
+
+    /// A rewritten sender holds a whole address of somebody else, with a hash and a date. Receivers should limit no more than they
+    /// must (RFC 5321 §4.5.3.1), and forwarders do make such names.
+    fn longest(value: &str) -> usize {
+        let is_srs = ["SRS0", "SRS1"].iter().any(|scheme| Self::after_srs(value, scheme).is_some());
+        if is_srs { super::Address::MAX_LENGTH } else { Self::MAX_LENGTH }
     }
 
     fn is_dot_string(text: &str) -> bool {
@@ -72,7 +85,7 @@ impl FromStr for LocalPart {
         };
         match value.len() {
             0 => Err(InvalidLocalPart::Empty),
-            length if length > Self::MAX_LENGTH => Err(InvalidLocalPart::TooLong(length)),
+            length if length > Self::longest(&value) => Err(InvalidLocalPart::TooLong(length)),
             _ => Ok(Self(value)),
         }
     }

@@ -163,6 +163,24 @@ mod tests {
     }
 
     #[test]
+    fn a_rewritten_sender_may_fill_the_path() {
+        let wide = |prefix: &str, length: usize| {
+            format!("{prefix}{}@fwd.test", "x".repeat(length - prefix.len())).parse::<Address>().is_ok()
+        };
+        for (prefix, length, taken) in [
+            ("", 64, true),
+            ("", 65, false),
+            ("srs0", 65, false),
+            ("SRS0=", 65, true),
+            ("srs1+", 245, true),
+            ("SRS1=", 246, false),
+            ("SRS2=", 65, false),
+        ] {
+            assert_eq!(wide(prefix, length), taken, "{prefix:?} {length}");
+        }
+    }
+
+    #[test]
     fn splits_the_tag() {
         let (base, tag) = "ann+lists+a@example.test".parse::<Address>().unwrap().split_tag('+');
         assert_eq!((base.to_string().as_str(), tag.as_deref()), ("ann@example.test", Some("lists+a")));

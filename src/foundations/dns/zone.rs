@@ -30,6 +30,7 @@ struct Names {
     caa: Vec<Caa>,
     security: Option<Security>,
     failure: Option<ErrorKind>,
+    is_silent: bool,
     alias: Option<String>,
 }
 
@@ -41,8 +42,8 @@ impl ZoneResolver {
 
     /// Reads lines such as `example.test MX 10 mx.example.test`, `mx.example.test A 192.0.2.1`, `example.test TXT v=spf1
     /// -all`, `192.0.2.1 PTR mx.example.test`, `_25._tcp.mx.example.test TLSA 3 1 1 0a1b…`, `_imaps._tcp.example.test SRV 0 1 993
-    /// mx.example.test`, `mx.example.test CAA 0 issue "ca.test"`, `alias.test CNAME example.test`, `broken.test FAIL` (no answer)
-    /// or `forged.test BOGUS`. A word `SECURE` before the type marks the name as signed. Empty lines and those that start
+    /// mx.example.test`, `mx.example.test CAA 0 issue "ca.test"`, `alias.test CNAME example.test`, `broken.test FAIL` (no answer),
+    /// `forged.test BOGUS` or `slow.test SILENT` (not even a failure: who asks waits for ever). A word `SECURE` before the type marks the name as signed. Empty lines and those that start
     /// with `;` are passed over. Fails with the first line that is none of these.
     pub fn add(&self, lines: &str) -> Result<(), String> {
         for line in lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(';')) {
@@ -89,6 +90,7 @@ impl ZoneResolver {
             "CAA" => entry.caa.push(caa(data)?),
             "FAIL" => entry.failure = Some(ErrorKind::Temporary),
             "BOGUS" => entry.failure = Some(ErrorKind::Bogus),
+            "SILENT" => entry.is_silent = true,
             _ => return None,
         }
         Some(())
@@ -121,6 +123,9 @@ impl ZoneResolver {
     }
 
     fn ready<'a, T: Clone + Send + 'a>(&'a self, name: &str, pick: fn(&Names) -> &Vec<T>) -> Lookup<'a, T> {
+        if self.names.read().get(&key(name)).is_some_and(|names| names.is_silent) {
+            return Box::pin(std::future::pending());
+        }
         let answer = self.answer(name, pick);
         Box::pin(async move { answer })
     }

@@ -57,6 +57,9 @@ crate::settings! {
         pub bad_commands: u32 = 20,
         /// Messages whose bodies SEARCH reads in one go on a blocking thread.
         pub search_batch: usize = 64,
+        /// Texts that one SEARCH may look for in the messages themselves: BODY, TEXT, and HEADER of fields that are not kept with the
+        /// summaries. More are answered NO [LIMIT].
+        pub search_texts: usize = 100,
         /// Decoded text of one message that SEARCH looks into. What lies behind it is not found.
         pub search_text: ByteSize = ByteSize::mib(4),
     }

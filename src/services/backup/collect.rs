@@ -47,7 +47,8 @@ enum Content {
 impl Run {
     /// Everybody who has a mailbox.
     pub(super) fn users(&self) -> Result<Vec<UserEntry>, Error> {
-        let users = scan::users(&self.mail_root)?;
+        let (users, unnamed) = scan::users(&self.mail_root)?;
+        self.leave_out(unnamed);
         let entries = users.into_par_iter().map(|(domain, local)| self.user(domain, local));
         entries.filter_map(Result::transpose).collect()
     }
@@ -64,7 +65,10 @@ impl Run {
         let mut pass = 0;
         let (directories, scanned) = loop {
             let directories = match scan::folders(&path) {
-                Ok(directories) => directories,
+                Ok((directories, unnamed)) => {
+                    self.leave_out(unnamed);
+                    directories
+                }
                 Err(_) if !path.exists() => return Ok(None),
                 Err(error) => return Err(error),
             };
@@ -269,7 +273,7 @@ impl Run {
             Err(error) => return Err(failed(error)),
         };
         let Some(name) = path.to_str() else {
-            log::warn!(file:% = whole.display(); "A file whose name is not UTF-8 is not in the backup");
+            self.leave_out([whole.clone()]);
             return Ok(None);
         };
         // Configuration is often a link to where it really is, and is wanted itself; a link in a mailbox says which

@@ -1,10 +1,12 @@
 //! Taking a backup.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 use super::error::{at, damaged};
 use super::progress::Progress;
@@ -15,7 +17,7 @@ use super::repository::{
 use super::seal::Seal;
 use super::tree::{self, MessageEntry};
 use super::{Error, Source, rows, scan};
-use crate::foundations::clock::SharedClock;
+use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::ids::QueueId;
 use crate::storage::spool;
 
@@ -42,6 +44,10 @@ pub struct Created {
     pub milliseconds: u64,
     /// Files and directories of secrets that were left out on purpose.
     pub secrets_left_out: Vec<String>,
+    /// Files and directories of mail that are not in it, since their names are not UTF-8; the first of them, where there
+    /// are many.
+    #[serde(skip)]
+    pub unnamed: Vec<PathBuf>,
 }
 
 /// Takes a backup. When it returns, the backup is on disk.
@@ -58,7 +64,7 @@ pub async fn create(
 ) -> Result<Created, Error> {
     let begun = clock.now();
     let previous = match extent {
-        Extent::New => newest(repository)?,
+        Extent::New => newest(repository, begun)?,
         Extent::Full => None,
     };
     let mut transaction = source.database.begin_reading().await?;
@@ -81,6 +87,7 @@ pub async fn create(
         progress: Arc::clone(progress),
         read: AtomicU64::new(0),
         added: AtomicU64::new(0),
+        unnamed: Mutex::default(),
     };
     let seal = Seal::new(&source.recipients, previous.as_ref());
     let files = source.files.clone();
@@ -96,11 +103,12 @@ pub async fn create(
     .await?;
     totals.messages = users.iter().map(|user| user.messages).sum();
     if totals.messages == 0 && !source.may_be_empty {
-        still_there(repository, &source.mail_root)?;
+        still_there(repository, &source.mail_root, begun)?;
     }
     totals.octets = users.iter().map(|user| user.octets).sum();
     totals.read = run.read.load(Ordering::Relaxed);
     totals.new_octets += run.added.load(Ordering::Relaxed);
+    let unnamed = run.unnamed.lock().iter().cloned().collect();
 
     let mut snapshot = Snapshot {
         format: FORMAT,
@@ -126,12 +134,12 @@ pub async fn create(
     .await?;
     let milliseconds = u64::try_from(clock.now().since(begun).as_millis()).unwrap_or(u64::MAX);
     let Snapshot { id, full, totals, secrets_left_out, .. } = snapshot;
-    Ok(Created { id, full, totals, milliseconds, secrets_left_out })
+    Ok(Created { id, full, totals, milliseconds, secrets_left_out, unnamed })
 }
 
 /// The newest backup. One that is damaged is as good as none: everything is read.
-fn newest(repository: &Repository) -> Result<Option<Snapshot>, Error> {
-    let id = match repository.newest(None) {
+fn newest(repository: &Repository, now: Timestamp) -> Result<Option<Snapshot>, Error> {
+    let id = match repository.newest(None, now) {
         Err(Error::NoSnapshot(_)) => return Ok(None),
         id => id?,
     };
@@ -147,8 +155,8 @@ fn newest(repository: &Repository) -> Result<Option<Snapshot>, Error> {
 
 /// Refuses when the newest backup that can be read has mail: most likely the disk of the mailboxes is not mounted, and
 /// `prune` would in time leave only backups without mail.
-fn still_there(repository: &Repository, mail_root: &Path) -> Result<(), Error> {
-    let newest = repository.snapshots()?.into_iter().rev().find_map(|id| repository.snapshot(&id).ok());
+fn still_there(repository: &Repository, mail_root: &Path, now: Timestamp) -> Result<(), Error> {
+    let newest = repository.newest_first(now)?.into_iter().find_map(|id| repository.snapshot(&id).ok());
     match newest.filter(|newest| newest.totals.messages > 0) {
         Some(Snapshot { id, totals: Totals { messages, .. }, .. }) => {
             Err(Error::NoMail { mail_root: mail_root.to_owned(), snapshot: id.to_string(), messages })
@@ -169,7 +177,7 @@ pub(super) async fn on_thread<T: Send + 'static>(
 }
 
 /// The name for a backup of this moment: the next second that has none yet.
-fn free_id(repository: &Repository, at: crate::foundations::clock::Timestamp) -> Result<SnapshotId, Error> {
+fn free_id(repository: &Repository, at: Timestamp) -> Result<SnapshotId, Error> {
     let there = repository.snapshots()?;
     let mut moment = at;
     loop {
@@ -217,7 +225,24 @@ pub(super) struct Run {
     pub(super) progress: Arc<Progress>,
     pub(super) read: AtomicU64,
     pub(super) added: AtomicU64,
+    /// What is not in the backup, since its name is not UTF-8.
+    pub(super) unnamed: Mutex<BTreeSet<PathBuf>>,
 }
+
+impl Run {
+    /// Notes files and directories that are not in the backup, since their names are not UTF-8.
+    pub(super) fn leave_out(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        let mut unnamed = self.unnamed.lock();
+        for path in paths {
+            if unnamed.len() < MOST_UNNAMED {
+                unnamed.insert(path);
+            }
+        }
+    }
+}
+
+/// Most files and directories without a usable name that are told.
+const MOST_UNNAMED: usize = 100;
 
 /// A user's record.
 pub(super) fn read_record(repository: &Repository, id: &ObjectId) -> Result<UserRecord, Error> {

@@ -67,6 +67,9 @@ pub enum Error {
     /// No snapshot is meant.
     #[error("no backup {0}; `postrider backup list` shows those there are")]
     NoSnapshot(String),
+    /// The backup that is to be removed by its name is the only one.
+    #[error("the backup {0} is the only one that is whole and is not removed; `postrider backup create` makes another")]
+    OnlyOne(String),
     /// What was to be restored is not in the backup.
     #[error("the backup {snapshot} has no {what}")]
     NotInBackup {
@@ -191,6 +194,8 @@ impl Error {
         match self {
             // It is the directory above that is missing: nothing that anybody has asked for.
             Self::File(error) if error.verb == "create" && error.kind() == Kind::NotFound => Kind::Invalid,
+            // Nobody makes it writable by waiting, as nobody gives the right to write by it.
+            Self::File(error) if error.source.kind() == io::ErrorKind::ReadOnlyFilesystem => Kind::NoPermission,
             Self::File(error) => error.kind(),
             Self::Database(error) => error.kind(),
             Self::Directory(error) => error.kind(),
@@ -210,6 +215,7 @@ impl Error {
             | Self::NotRepository(_)
             | Self::Format { .. }
             | Self::AppendOnly(_)
+            | Self::OnlyOne(_)
             | Self::Table { .. } => Kind::Invalid,
         }
     }

@@ -60,19 +60,23 @@ const WORTH_KEEPING: u64 = 50;
 /// Removes snapshots that the rules do not keep, and what only they needed. An interruption at any point leaves the other
 /// snapshots whole; what was not removed is removed by the next run. The repository must be open to remove.
 ///
+/// The backups in `named` go too, whatever the rules say.
+///
 /// A place may hold what is to go: an append-only directory, a bucket whose key may not delete. A snapshot that is held
 /// stays, with what it needs, and the others are gone through.
 ///
 /// # Errors
-/// Removing is forbidden, the disk fails, not one snapshot can be read, or one that stays is damaged and is not to be set
-/// aside: then it is not known what it needs, and nothing it might need is removed.
+/// Removing is forbidden, the disk fails, not one snapshot can be read, one that is named is not there or the only one, or
+/// one that stays is damaged and is not to be set aside: then it is not known what it needs, and nothing it might need is
+/// removed.
 pub fn prune(
     repository: &Repository,
     settings: &BackupSettings,
     now: Timestamp,
     damaged: Damaged,
+    named: &[SnapshotId],
 ) -> Result<Pruned, Error> {
-    let mut pruned = plan(repository, settings, now, damaged)?;
+    let mut pruned = plan(repository, settings, now, damaged, named)?;
     if settings.append_only {
         return Err(Error::AppendOnly(repository.root().to_owned()));
     }
@@ -168,14 +172,19 @@ fn remove_packs(repository: &Repository, needed: &HashMap<ObjectId, Kind>, prune
 /// What would be removed.
 ///
 /// # Errors
-/// The snapshots cannot be listed, or there are some and not one of them can be read.
+/// The snapshots cannot be listed, there are some and not one of them can be read, or one that is named is not there or the
+/// only one.
 pub fn plan(
     repository: &Repository,
     settings: &BackupSettings,
     now: Timestamp,
     damaged: Damaged,
+    named: &[SnapshotId],
 ) -> Result<Pruned, Error> {
     let ids = repository.snapshots()?;
+    if let Some(unknown) = named.iter().find(|id| !ids.contains(id)) {
+        return Err(Error::NoSnapshot(format!("is named {unknown}")));
+    }
     let mut all: Vec<(SnapshotId, bool)> = Vec::with_capacity(ids.len());
     let mut unreadable = BTreeSet::new();
     for id in ids {
@@ -198,9 +207,17 @@ pub fn plan(
     let mut stays = kept(&all, &settings.retention, now);
     stays.retain(|id| unreadable.contains(id));
     all.retain(|(id, _)| !unreadable.contains(id));
+    if let Some(only) = named.first().filter(|_| all.iter().all(|(id, _)| named.contains(id))) {
+        return Err(Error::OnlyOne(only.to_string()));
+    }
+    // What goes by its name takes no place from another either.
+    let (gone, all): (Vec<_>, Vec<_>) = all.into_iter().partition(|(id, _)| named.contains(id));
+    stays.retain(|id| !named.contains(id));
     stays.extend(kept(&all, &settings.retention, now));
     let (mut kept, mut removed): (Vec<_>, Vec<_>) =
         all.into_iter().map(|(id, _)| id).partition(|id| stays.contains(id));
+    removed.extend(gone.into_iter().map(|(id, _)| id));
+    removed.sort();
     let mut set_aside = Vec::new();
     match damaged {
         Damaged::SetAside => set_aside.extend(unreadable),

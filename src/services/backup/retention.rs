@@ -11,11 +11,13 @@ use crate::foundations::clock::Timestamp;
 /// The number of the day, week or month of a snapshot.
 type Period = fn(&SnapshotId) -> i32;
 
-/// The snapshots that are kept, out of all there are, each with whether it is a full one.
+/// The snapshots that are kept, out of all there are, each with whether it is a full one. Those whose moment has not come
+/// are kept and take no place from the others, for it may be this clock that is wrong.
 pub fn kept(snapshots: &[(SnapshotId, bool)], rules: &RetentionSettings, now: Timestamp) -> BTreeSet<SnapshotId> {
-    let mut newest_first: Vec<&(SnapshotId, bool)> = snapshots.iter().collect();
+    let (ahead, mut newest_first): (Vec<_>, Vec<_>) = snapshots.iter().partition(|(id, _)| id.is_ahead(now));
     newest_first.sort_by(|a, b| b.0.cmp(&a.0));
-    let mut kept: BTreeSet<SnapshotId> = newest_first.iter().take(1).map(|(id, _)| id.clone()).collect();
+    let mut kept: BTreeSet<SnapshotId> = ahead.iter().map(|(id, _)| id.clone()).collect();
+    kept.extend(newest_first.first().map(|(id, _)| id.clone()));
     let day = |id: &SnapshotId| id.moment().utc().date_naive().num_days_from_ce();
     let week = |id: &SnapshotId| {
         let week = id.moment().utc().date_naive().iso_week();
@@ -77,6 +79,19 @@ mod tests {
         let days = kept(&all, &RetentionSettings { days: 2, ..NONE }, now);
         assert_eq!(names(&days), ["20251230", "20251231"]);
         assert!(kept(&[], &RetentionSettings::default(), now).is_empty());
+    }
+
+    #[test]
+    fn what_was_taken_while_the_clock_was_ahead_takes_no_place() {
+        let (mut all, now) = year();
+        let alone = kept(&all, &RetentionSettings::default(), now);
+        let ahead: SnapshotId = "20350101T000000Z".parse().unwrap();
+        all.push((ahead.clone(), true));
+        let mut with_one = kept(&all, &RetentionSettings::default(), now);
+        assert!(with_one.remove(&ahead), "nobody knows yet which clock is wrong");
+        assert_eq!(with_one, alone);
+        // With a clock that is behind, all are.
+        assert_eq!(kept(&all, &NONE, Timestamp::EPOCH).len(), all.len());
     }
 
     #[test]

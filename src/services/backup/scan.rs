@@ -40,11 +40,14 @@ pub struct Listed {
 pub type Times = [i64; 2];
 
 /// Who has a directory of mail below a mail root, or of what users have before the first mail, such as a script: domain and
-/// local part, sorted.
-pub fn users(mail_root: &Path) -> Result<Vec<(String, String)>, Error> {
+/// local part, sorted. With them directories whose names are not UTF-8.
+pub fn users(mail_root: &Path) -> Result<(Vec<(String, String)>, Vec<PathBuf>), Error> {
     let mut users = Vec::new();
-    for domain in directories(mail_root)? {
-        for local in directories(&mail_root.join(&domain))? {
+    let (domains, mut unnamed) = directories(mail_root)?;
+    for domain in domains {
+        let (locals, others) = directories(&mail_root.join(&domain))?;
+        unnamed.extend(others);
+        for local in locals {
             let home = mail_root.join(&domain).join(&local);
             let has_files = || match other_files(&home, &[String::new()]) {
                 Ok(files) => Ok(!files.is_empty() && format!("{local}@{domain}").parse::<Address>().is_ok()),
@@ -58,34 +61,47 @@ pub fn users(mail_root: &Path) -> Result<Vec<(String, String)>, Error> {
         }
     }
     users.sort();
-    Ok(users)
+    Ok((users, unnamed))
 }
 
-fn directories(path: &Path) -> Result<Vec<String>, Error> {
-    let mut names = Vec::new();
+/// Names of directories, and the paths of those whose names are not UTF-8.
+type Directories = (Vec<String>, Vec<PathBuf>);
+
+fn directories(path: &Path) -> Result<Directories, Error> {
+    let (mut names, mut unnamed) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(path).map_err(at("read", path))? {
         let entry = entry.map_err(at("read", path))?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if !name.starts_with('.') && entry.path().is_dir() {
-            names.push(name);
+        let name = entry.file_name();
+        if name.as_bytes().starts_with(b".") || !entry.path().is_dir() {
+            continue;
+        }
+        match name.into_string() {
+            Ok(name) => names.push(name),
+            Err(_) => unnamed.push(entry.path()),
         }
     }
-    Ok(names)
+    Ok((names, unnamed))
 }
 
-/// The folders of a user as directories below the user's; the inbox is the empty one.
-pub fn folders(user: &Path) -> Result<Vec<String>, Error> {
-    let mut found = vec![String::new()];
+/// The folders of a user as directories below the user's; the inbox is the empty one. With them directories of folders
+/// whose names are not UTF-8.
+pub fn folders(user: &Path) -> Result<Directories, Error> {
+    let (mut found, mut unnamed) = (vec![String::new()], Vec::new());
     for entry in fs::read_dir(user).map_err(at("read", user))? {
         let entry = entry.map_err(at("read", user))?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
+        let name = entry.file_name();
         // A second dot is the store's mark for what is being removed or restored.
-        if name.starts_with('.') && !name.starts_with("..") && entry.path().join("cur").is_dir() {
-            found.push(name);
+        let is_one = name.as_bytes().starts_with(b".") && !name.as_bytes().starts_with(b"..");
+        if !is_one || !entry.path().join("cur").is_dir() {
+            continue;
+        }
+        match name.into_string() {
+            Ok(name) => found.push(name),
+            Err(_) => unnamed.push(entry.path()),
         }
     }
     found.sort();
-    Ok(found)
+    Ok((found, unnamed))
 }
 
 /// The messages of a folder, and the times of its directories if nothing has changed meanwhile. `now` is the time in
@@ -225,10 +241,17 @@ mod tests {
         fs::create_dir_all(root.path().join("example.test/carl/sieve")).unwrap();
         fs::write(root.path().join("example.test/carl/sieve/main.sieve"), "keep;").unwrap();
         let user = |local: &str| ("example.test".to_owned(), local.to_owned());
-        assert_eq!(users(root.path()).unwrap(), [user("ann"), user("carl")]);
+        let named = |name: &[u8]| std::ffi::OsStr::from_bytes(name).to_owned();
+        let unnamed = root.path().join("example.test").join(named(b"ren\xe9"));
+        let folder = root.path().join("example.test/ann").join(named(b".Caf\xe9"));
+        for directory in [&unnamed, &folder] {
+            fs::create_dir_all(directory.join("cur")).unwrap();
+        }
+        assert_eq!(users(root.path()).unwrap(), (vec![user("ann"), user("carl")], vec![unnamed]));
         let user = root.path().join("example.test/ann");
-        let folders = folders(&user).unwrap();
+        let (folders, unnamed) = folders(&user).unwrap();
         assert_eq!(folders, ["", ".Sent"]);
+        assert_eq!(unnamed, [folder]);
         let (listing, times) = messages(&user, || i64::MAX).unwrap();
         assert!(times.is_some());
         let mut names: Vec<_> =

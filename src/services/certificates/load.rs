@@ -138,7 +138,11 @@ fn fingerprint(octets: &[u8]) -> String {
     digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+/// A certificate file's chain in DER, the host's own certificate first. The private key is not needed. Blocks.
+///
+/// # Errors
+/// The file cannot be read or holds no certificate.
+pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     parse_chain(path, &files::read_bounded(path, LARGEST_FILE)?)
 }
 

@@ -25,8 +25,9 @@ mod tlsa;
 mod troubles;
 
 pub use error::Error;
-pub use load::{Loaded, load, public_key_digest};
+pub use load::{Loaded, load, public_key_digest, read_chain};
 pub use self_signed::SelfSigned;
 pub use serve::{Certificates, CertificatesParts};
 pub use settings::{CertificateFiles, DaneSettings, HoldBack, TlsSettings, TlsVersion};
 pub use state::{Standing, State};
+pub use tlsa::vouches;

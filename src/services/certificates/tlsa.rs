@@ -41,7 +41,11 @@ pub(super) async fn look_up(resolver: &dyn Resolver, settings: &DaneSettings, ce
 /// Whether one of the records vouches for a certificate or, with a trust anchor, for one behind it. Whether a chain is
 /// valid is not looked at (RFC 7672 §3.1.1 does not want it for the host's own key).
 pub(super) fn vouched(records: &[Tlsa], certificate: &Loaded) -> bool {
-    let mut chain = certificate.chain();
+    vouches(records, certificate.chain())
+}
+
+/// The same for a chain in DER, the host's own certificate first.
+pub fn vouches<'c>(records: &[Tlsa], mut chain: impl Iterator<Item = &'c [u8]>) -> bool {
     let Some(own) = chain.next() else { return false };
     let others: Vec<&[u8]> = chain.collect();
     records.iter().any(|record| match record.usage {

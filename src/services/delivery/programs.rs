@@ -158,11 +158,11 @@ impl Programs {
         let compiled = read().and_then(|source| {
             compile(&source, &sieve).map(|compiled| compiled.script).map_err(|mistakes| told(&mistakes))
         });
-        let most = self.delivery.get().sieve.cache.max(1) as usize;
+        let delivery = self.delivery.get();
         let mut cache = self.cache.lock();
         let used = cache.uses;
         cache.entries.insert(path.to_owned(), Entry { stamp, sieve, compiled: compiled.clone(), used });
-        cache.shrink(most);
+        cache.shrink(delivery.sieve.cache.max(1) as usize, delivery.sieve.cache_memory.get());
         compiled
     }
 
@@ -191,15 +191,28 @@ impl Programs {
     }
 }
 
+impl Entry {
+    fn size(&self) -> u64 {
+        self.compiled.as_ref().map_or_else(|why| why.len() as u64, Script::size)
+    }
+}
+
 impl Cache {
-    /// Forgets what has not been used for longest, a quarter at once, so that it is rare.
-    fn shrink(&mut self, most: usize) {
-        if self.entries.len() <= most {
+    /// Forgets what has not been used for longest, a quarter at once, so that it is rare: so many entries, of so many octets, are
+    /// kept at the most.
+    fn shrink(&mut self, most: usize, octets: u64) {
+        if self.entries.len() <= most && self.entries.values().map(Entry::size).sum::<u64>() <= octets {
             return;
         }
-        let mut used: Vec<u64> = self.entries.values().map(|entry| entry.used).collect();
-        used.sort_unstable();
-        let oldest = used.get(used.len() - (most - most / 4)).copied().unwrap_or(u64::MAX);
+        let mut sizes: Vec<(u64, u64)> = self.entries.values().map(|entry| (entry.used, entry.size())).collect();
+        sizes.sort_unstable_by(|one, other| other.cmp(one));
+        let (most, octets) = (most - most / 4, octets - octets / 4);
+        let mut taken = 0;
+        let fits = |(_, size): &&(u64, u64)| {
+            taken += size;
+            taken <= octets
+        };
+        let oldest = sizes.iter().take(most).take_while(fits).last().map_or(u64::MAX, |(used, _)| *used);
         self.entries.retain(|_, entry| entry.used >= oldest);
     }
 }
@@ -240,3 +253,28 @@ fn told(mistakes: &[Mistake]) -> String {
 
 /// Most mistakes in one text.
 const MOST_TOLD: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ran_last_is_kept_within_number_and_memory() {
+        let sieve = Arc::new(SieveSettings::default());
+        let stamp = Stamp::of(&std::env::temp_dir()).unwrap().unwrap();
+        let filled = |of_each: usize| {
+            let entry =
+                |used: u64| Entry { stamp, sieve: Arc::clone(&sieve), compiled: Err("x".repeat(of_each)), used };
+            let entries = (0..100).map(|n: u64| (PathBuf::from(n.to_string()), entry(n))).collect();
+            Cache { entries, uses: 100 }
+        };
+        for (of_each, most, octets, left) in
+            [(10, 100, 1_000, 100), (10, 80, 1_000, 60), (100, 100, 4_000, 30), (9_000, 100, 4_000, 0)]
+        {
+            let mut cache = filled(of_each);
+            cache.shrink(most, octets);
+            assert_eq!(cache.entries.len(), left, "{of_each} {most} {octets}");
+            assert!(cache.entries.values().all(|entry| entry.used >= 100 - left as u64), "the oldest are kept");
+        }
+    }
+}

@@ -10,6 +10,7 @@ use super::store::{Delivery, Item};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::failure::Refusal;
 use crate::foundations::mail::{HeaderSection, addresses};
+use crate::foundations::processor::Parties;
 use crate::foundations::settings::Live;
 use crate::services::filter::Folder;
 use crate::services::handover::{Outcome, Posting};
@@ -36,12 +37,14 @@ pub struct ScriptingParts {
 pub(super) struct Scripting {
     pub(super) parts: ScriptingParts,
     programs: Arc<Programs>,
+    /// One script of an account runs at a time: some take a while.
+    runners: Parties,
 }
 
 impl Scripting {
     pub(super) fn new(parts: ScriptingParts, delivery: Live<DeliverySettings>) -> Self {
         let programs = Programs::new(parts.scripts.clone(), delivery, parts.sieve.clone());
-        Self { parts, programs: Arc::new(programs) }
+        Self { parts, programs: Arc::new(programs), runners: Parties::default() }
     }
 
     pub(super) fn hostname(&self) -> Arc<Domain> {
@@ -111,11 +114,12 @@ impl Delivery {
         let facts = self.facts(&scripting, item).await?;
         let (programs, inside) = (Arc::clone(&scripting.programs), Arc::clone(user));
         let settings = scripting.parts.sieve.get();
-        let decided = tokio::task::spawn_blocking(move || {
+        let work = move || {
             let home = programs.home(&facts.account)?;
             Ok::<_, Error>(decide(&plan, facts, &*inside, &home, &programs, &settings))
-        });
-        let decided = decided.await.unwrap_or(Err(Error::Closing)).map_err(Refusal::temporary)?;
+        };
+        let decided = scripting.runners.in_turn(&item.recipient.account.key(), work).await;
+        let decided = decided.unwrap_or(Err(Error::Closing)).map_err(Refusal::temporary)?;
         Performance { delivery: self, scripting: &scripting, item, user }.perform(decided).await
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::foundations::failure::{Kind, Refusal};
-use crate::foundations::settings::Span;
+use crate::foundations::settings::{ByteSize, Span};
 
 crate::words! {
     /// What a sender is told whose message does not fit into a mailbox.
@@ -112,5 +112,7 @@ crate::settings! {
         pub redirected_once_in: Span = Span::hours(12),
         /// Compiled scripts kept in memory. Beyond it, those that have not run for longest are compiled anew when they run.
         pub cache: u32 = 1000,
+        /// Octets that they take in memory at the most, about: those that have not run for longest go first.
+        pub cache_memory: ByteSize = ByteSize::mib(64),
     }
 }

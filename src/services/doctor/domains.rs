@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{Doctor, Finding, Health};
+use super::host::{for_anybody, passes_strangers};
+use super::tags::Tags;
+use super::{Doctor, Finding, Health, dmarc};
 use crate::foundations::address::Domain;
 use crate::foundations::dns;
 use crate::services::filter::authentication::spf::{Checker, Question, SpfResult};
@@ -10,13 +12,13 @@ use crate::services::records::{DkimRecord, KeyState};
 
 pub(super) async fn check(doctor: &Doctor<'_>, domain: &Domain, addresses: &[IpAddr]) -> Vec<Finding> {
     let name = domain.as_str();
-    let mut findings = vec![mx(doctor, name).await];
+    let mut findings = mx(doctor, name).await;
     findings.extend(spf(doctor, name, addresses).await);
     findings.extend(dkim(doctor, domain).await);
-    findings.push(dmarc(doctor, name).await);
-    findings.push(text(doctor, "mta-sts", name, &format!("_mta-sts.{name}"), "v=STSv1").await);
+    findings.push(dmarc::check(doctor, name).await);
+    findings.push(text(doctor, "mta-sts", name, &format!("_mta-sts.{name}"), ("STSv1", "id")).await);
     findings.extend(policy(doctor, domain).await);
-    findings.push(text(doctor, "tls-rpt", name, &format!("_smtp._tls.{name}"), "v=TLSRPTv1").await);
+    findings.push(text(doctor, "tls-rpt", name, &format!("_smtp._tls.{name}"), ("TLSRPTv1", "rua")).await);
     findings.extend(services(doctor, name).await);
     for label in &doctor.wanted.autoconfig {
         findings.push(autoconfig(doctor, &format!("{label}.{name}"), addresses).await);
@@ -24,19 +26,54 @@ pub(super) async fn check(doctor: &Doctor<'_>, domain: &Domain, addresses: &[IpA
     findings
 }
 
-async fn mx(doctor: &Doctor<'_>, domain: &str) -> Finding {
+async fn mx(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
     let host = doctor.wanted.hostname.as_str();
     let remedy = format!("Publish `{domain}. MX 10 {host}.`");
-    match doctor.resolver.mx(domain).await {
-        Ok(answer) => {
-            let names: Vec<String> = answer.records.iter().map(|mx| mx.exchange.clone()).collect();
-            if names.iter().any(|name| name == host) {
-                return Finding::well("mx", domain, names.join(", "));
-            }
+    let mut records = match doctor.resolver.mx(domain).await {
+        Ok(answer) => answer.records,
+        Err(error) => {
+            return vec![missing("mx", domain, &error, "no MX record: mail does not find this server", remedy)];
+        }
+    };
+    records.sort();
+    let names: Vec<String> = records.iter().map(|mx| mx.exchange.clone()).collect();
+    let first = records.first().map_or(0, |mx| mx.preference);
+    let ours = records.iter().find(|mx| mx.exchange == host);
+    // RFC 5321 §5.1: the lowest preference is tried first.
+    let mut findings = vec![match ours {
+        Some(mx) if mx.preference == first => Finding::well("mx", domain, names.join(", ")),
+        Some(mx) => {
+            let found = format!(
+                "mail goes to {} first, and to {host} (preference {}) only when that does not answer",
+                names[0], mx.preference
+            );
+            let remedy = format!("Give {host} the lowest preference, or take the other records away.");
+            Finding::ill("mx", domain, Health::Wrong, found, remedy)
+        }
+        None => {
             let found = format!("mail goes to {}, not to {host}", names.join(", "));
             Finding::ill("mx", domain, Health::Wrong, found, remedy)
         }
-        Err(error) => missing("mx", domain, &error, "no MX record: mail does not find this server", remedy),
+    }];
+    for exchange in names.iter().filter(|name| !name.is_empty()) {
+        findings.extend(exchanger(doctor, domain, exchange).await);
+    }
+    findings
+}
+
+/// What keeps mail from an exchanger, whose name must have addresses and be no alias (RFC 5321 §5.1, RFC 2181 §10.3).
+async fn exchanger(doctor: &Doctor<'_>, domain: &str, exchange: &str) -> Option<Finding> {
+    let ill = |health, found, remedy| Some(Finding::ill("mx", domain, health, found, remedy));
+    match dns::addresses(doctor.resolver, exchange).await {
+        Ok(answer) => answer.canonical.and_then(|canonical| {
+            let found = format!("{exchange} is an alias (CNAME) of {canonical}: some servers send nothing there");
+            ill(Health::Warning, found, format!("Give {exchange} address records of its own, or name {canonical}."))
+        }),
+        Err(error) if error.is_absence() => {
+            let found = format!("{exchange} has no address");
+            ill(Health::Warning, found, "Publish A and AAAA records for it, or take it out.".to_owned())
+        }
+        Err(error) => ill(Health::Unknown, error.to_string(), "Look again later.".to_owned()),
     }
 }
 
@@ -52,6 +89,7 @@ async fn spf(doctor: &Doctor<'_>, domain: &str, addresses: &[IpAddr]) -> Vec<Fin
         let outcome = Checker::check(doctor.resolver, question).await;
         let found = format!("{} for mail from {address}", outcome.result.word());
         findings.push(match outcome.result {
+            SpfResult::Pass if passes_strangers(doctor, &sender).await => for_anybody(domain),
             SpfResult::Pass => Finding::well("spf", domain, found),
             SpfResult::TempError => Finding::ill("spf", domain, Health::Unknown, found, "Look again later."),
             _ => Finding::ill("spf", domain, Health::Wrong, found, remedy.clone()),
@@ -100,10 +138,14 @@ async fn published(doctor: &Doctor<'_>, name: &str, key: &DkimRecord) -> Finding
         KeyState::Retired => (Health::Warning, "the key that has signed", "signatures of mail under way fail"),
     };
     match doctor.resolver.txt(&at).await {
-        Ok(answer) if answer.records.iter().any(|text| public_key(text) == public_key(&key.text)) => {
-            Finding::well("dkim", name, format!("{at} holds {holds}"))
-        }
-        Ok(_) => Finding::ill("dkim", name, health, format!("{at} holds another key: {without}"), remedy),
+        Ok(answer) => match compared(&answer.records, &key.text) {
+            Ok(()) => Finding::well("dkim", name, format!("{at} holds {holds}")),
+            Err(Unfit::Wrong(found)) => Finding::ill("dkim", name, health, format!("{at} {found}: {without}"), remedy),
+            Err(Unfit::Testing) => {
+                let found = format!("{at} is for testing (`t=y`): receivers may take the signatures for none");
+                Finding::ill("dkim", name, Health::Warning, found, remedy)
+            }
+        },
         Err(error) if error.is_absence() => {
             Finding::ill("dkim", name, health, format!("{at} is not published: {without}"), remedy)
         }
@@ -111,53 +153,62 @@ async fn published(doctor: &Doctor<'_>, name: &str, key: &DkimRecord) -> Finding
     }
 }
 
-/// The `p=` of a key record (RFC 6376 §3.6.1), without the white space that zone files bring in.
-fn public_key(record: &str) -> Option<String> {
-    let tags = record.split(';').filter_map(|tag| tag.split_once('='));
-    let key = tags.into_iter().find(|(name, _)| name.trim() == "p").map(|(_, value)| value);
-    key.map(|value| value.chars().filter(|c| !c.is_whitespace()).collect())
+/// What keeps receivers from using a key record.
+#[derive(Debug, PartialEq, Eq)]
+enum Unfit {
+    Wrong(String),
+    Testing,
 }
 
-async fn dmarc(doctor: &Doctor<'_>, domain: &str) -> Finding {
-    let at = format!("_dmarc.{domain}");
-    let remedy = format!("Publish `{at}. TXT \"v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}\"`.");
-    let records = match doctor.resolver.txt(&at).await {
-        Ok(answer) => answer.records,
-        Err(error) => {
-            let mut finding =
-                missing("dmarc", domain, &error, "no DMARC record: anybody may write in its name", remedy);
-            if error.is_absence() {
-                finding.health = Health::Warning;
-            }
-            return finding;
-        }
-    };
-    let ours: Vec<&String> = records.iter().filter(|text| text.trim_start().starts_with("v=DMARC1")).collect();
-    let [record] = ours.as_slice() else {
-        let found = format!("{} DMARC records where there must be one", ours.len());
-        return Finding::ill("dmarc", domain, Health::Wrong, found, remedy);
-    };
-    let policy = record.split(';').filter_map(|tag| tag.split_once('=')).find(|(name, _)| name.trim() == "p");
-    match policy.map(|(_, policy)| policy.trim()) {
-        Some(policy @ ("quarantine" | "reject")) => Finding::well("dmarc", domain, format!("p={policy}")),
-        Some("none") => {
-            let found = "p=none: forged mail in its name is only reported";
-            Finding::ill("dmarc", domain, Health::Warning, found, "Once the reports are clean, use p=quarantine.")
-        }
-        _ => Finding::ill("dmarc", domain, Health::Wrong, "the record has no policy that anybody understands", remedy),
+/// The key records of a name beside the one that is meant (RFC 6376 §3.6.1).
+fn compared(published: &[String], meant: &str) -> Result<(), Unfit> {
+    let wrong = |found: &str| Err(Unfit::Wrong(found.to_owned()));
+    // RFC 6376 §3.6.2.2: of several, receivers take any.
+    let [published] = published else { return wrong("holds several texts where there must be one") };
+    let (published, meant) = (Tags::read(published), Tags::read(meant));
+    if published.without_space("p") != meant.without_space("p") {
+        return wrong("holds another key");
     }
+    if published.get("v").is_some_and(|version| version != "DKIM1" || published.first() != Some("v")) {
+        return wrong("does not begin with `v=DKIM1`");
+    }
+    let kind = |tags: &Tags<'_>| tags.get("k").unwrap_or("rsa").to_owned();
+    if kind(&published) != kind(&meant) {
+        return wrong(&format!("says `k={}` where the key is `{}`", kind(&published), kind(&meant)));
+    }
+    // Both are lists; without them everything is meant.
+    let has = |tag: &str, wanted: &[&str]| {
+        published.get(tag).is_none_or(|list| list.split(':').any(|one| wanted.contains(&one.trim())))
+    };
+    if !has("h", &["sha256"]) {
+        return wrong("allows no SHA-256 (`h=`)");
+    }
+    if !has("s", &["*", "email"]) {
+        return wrong("is not for mail (`s=`)");
+    }
+    if published.get("t").is_some_and(|flags| flags.split(':').any(|flag| flag.trim() == "y")) {
+        return Err(Unfit::Testing);
+    }
+    Ok(())
 }
 
 /// A TXT record that makes things better, and without which mail flows too.
-async fn text(doctor: &Doctor<'_>, check: &'static str, domain: &str, at: &str, begins: &str) -> Finding {
+async fn text(
+    doctor: &Doctor<'_>,
+    check: &'static str,
+    domain: &str,
+    at: &str,
+    (version, needed): (&str, &str),
+) -> Finding {
+    let begins = format!("v={version}");
     match doctor.resolver.txt(at).await {
-        Ok(answer) if answer.records.iter().any(|text| text.trim_start().starts_with(begins)) => {
-            Finding::well(check, domain, "published")
-        }
-        Ok(_) => {
-            let found = format!("{at} holds a text that is none of {begins}");
-            Finding::ill(check, domain, Health::Wrong, found, "Publish what `postrider dns` prints.")
-        }
+        Ok(answer) => match announced(&answer.records, version, needed) {
+            Ok(()) => Finding::well(check, domain, "published"),
+            Err(found) => {
+                let found = format!("{at} {found}");
+                Finding::ill(check, domain, Health::Wrong, found, "Publish what `postrider dns` prints.")
+            }
+        },
         Err(error) if error.is_absence() && check == "mta-sts" => {
             let found = "not used: senders without DANE may be led to an impostor";
             let remedy = format!(
@@ -170,6 +221,18 @@ async fn text(doctor: &Doctor<'_>, check: &'static str, domain: &str, at: &str, 
             Finding::ill(check, domain, Health::Warning, found, "Publish what `postrider dns` prints.")
         }
         Err(error) => Finding::ill(check, domain, Health::Unknown, error.to_string(), "Look again later."),
+    }
+}
+
+/// Whether there is exactly one record of a version, with a tag that it must have (RFC 8461 §3.1, RFC 8460 §3): with
+/// several or without it, senders take it for none.
+fn announced(texts: &[String], version: &str, needed: &str) -> Result<(), String> {
+    let ours: Vec<Tags<'_>> = texts.iter().map(|text| Tags::read(text)).filter(|tags| tags.begins(version)).collect();
+    match ours.as_slice() {
+        [] => Err(format!("holds a text that is none of v={version}")),
+        [record] if record.get(needed).is_some_and(|value| !value.is_empty()) => Ok(()),
+        [_] => Err(format!("has no `{needed}=`")),
+        several => Err(format!("holds {} records of v={version} where there must be one", several.len())),
     }
 }
 
@@ -286,7 +349,7 @@ async fn services(doctor: &Doctor<'_>, domain: &str) -> Vec<Finding> {
 }
 
 /// What is not there, or not known to be.
-fn missing(check: &'static str, about: &str, error: &dns::Error, absent: &str, remedy: String) -> Finding {
+pub(super) fn missing(check: &'static str, about: &str, error: &dns::Error, absent: &str, remedy: String) -> Finding {
     match error.is_absence() {
         true => Finding::ill(check, about, Health::Wrong, absent, remedy),
         false => Finding::ill(check, about, Health::Unknown, error.to_string(), remedy),
@@ -298,8 +361,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_compared_without_white_space() {
-        assert_eq!(public_key("v=DKIM1; k=rsa; p=AB C\t D"), Some("ABCD".to_owned()));
-        assert_eq!(public_key("v=DKIM1"), None);
+    fn keys_are_compared_with_all_they_say() {
+        let wrong = |found: &str| Err(Unfit::Wrong(found.to_owned()));
+        for (published, wanted) in [
+            (&["v=DKIM1; k=rsa; p=AB C\t D"][..], Ok(())),
+            (&["p=ABCD"], Ok(())),
+            (&["v=DKIM1; h=sha1:sha256; s=email; p=ABCD"], Ok(())),
+            (&["v=DKIM1; p=ABCE"], wrong("holds another key")),
+            (&["v=DKIM1"], wrong("holds another key")),
+            (&["v=DKIM1; p=ABCD", "v=DKIM1; p=ABCD"], wrong("holds several texts where there must be one")),
+            (&["k=rsa; v=DKIM1; p=ABCD"], wrong("does not begin with `v=DKIM1`")),
+            (&["v=DKIM2; p=ABCD"], wrong("does not begin with `v=DKIM1`")),
+            (&["v=DKIM1; k=ed25519; p=ABCD"], wrong("says `k=ed25519` where the key is `rsa`")),
+            (&["v=DKIM1; h=sha1; p=ABCD"], wrong("allows no SHA-256 (`h=`)")),
+            (&["v=DKIM1; s=tlsrpt; p=ABCD"], wrong("is not for mail (`s=`)")),
+            (&["v=DKIM1; t=s:y; p=ABCD"], Err(Unfit::Testing)),
+        ] {
+            let texts: Vec<String> = published.iter().map(|text| (*text).to_owned()).collect();
+            assert_eq!(compared(&texts, "v=DKIM1; k=rsa; p=ABCD"), wanted, "{published:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_announced_is_one_record_with_what_it_needs() {
+        for (texts, is_well) in [
+            (&["v=STSv1; id=20260101;"][..], true),
+            (&["hello", "v=STSv1;id=1"], true),
+            (&["v=STSv1; id=1", "v=STSv1; id=2"], false),
+            (&["v=STSv1;"], false),
+            (&["v=STSv1; id="], false),
+            (&["v=STSv10; id=1"], false),
+            (&["hello"], false),
+        ] {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            assert_eq!(announced(&texts, "STSv1", "id").is_ok(), is_well, "{texts:?}");
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! The host's own name and addresses.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Doctor, Finding, Health};
-use crate::foundations::dns::{self, Tlsa};
+use crate::foundations::dns::{self, Caa, Tlsa};
+use crate::services::certificates::vouches;
 use crate::services::filter::authentication::spf::{Checker, Question, SpfResult};
 use crate::services::filter::view::is_public;
 use crate::services::filter::{ListSubject, dns_lists};
@@ -104,6 +105,7 @@ async fn spf(doctor: &Doctor<'_>, addresses: &[IpAddr]) -> Vec<Finding> {
         let result = Checker::check(doctor.resolver, question).await.result;
         let found = format!("{} for mail of the host itself from {address}", result.word());
         findings.push(match result {
+            SpfResult::Pass if passes_strangers(doctor, "").await => for_anybody(host),
             SpfResult::Pass => Finding::well("spf", host, found),
             SpfResult::TempError => Finding::ill("spf", host, Health::Unknown, found, "Look again later."),
             result => {
@@ -117,15 +119,43 @@ async fn spf(doctor: &Doctor<'_>, addresses: &[IpAddr]) -> Vec<Finding> {
     findings
 }
 
+/// Whether the record of a sender's domain, or for an empty one the host's, lets pass whoever it is: addresses of nobody
+/// (RFC 5737, RFC 3849), so that `+all` is found under every name it may have.
+pub(super) async fn passes_strangers(doctor: &Doctor<'_>, sender: &str) -> bool {
+    let (host, time) = (doctor.wanted.hostname.as_str(), doctor.clock.now().unix_seconds());
+    for address in STRANGERS {
+        let question = Question { address, sender, hello: host, receiver: host, time };
+        if Checker::check(doctor.resolver, question).await.result == SpfResult::Pass {
+            return true;
+        }
+    }
+    false
+}
+
+const STRANGERS: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+
+/// What is said of a record that lets everybody pass.
+pub(super) fn for_anybody(about: &str) -> Finding {
+    let found = "the record lets anybody send in its name";
+    Finding::ill("spf", about, Health::Wrong, found, "Let it end with `-all`, and name no more than your own servers.")
+}
+
 /// RFC 8659 §3: the nearest name above that has records decides.
 async fn caa(doctor: &Doctor<'_>, host: &str) -> Finding {
     let mut name = Some(host);
     while let Some(at) = name.filter(|name| name.contains('.')) {
         match doctor.resolver.caa(at).await {
             Ok(answer) => {
-                let issuers: Vec<String> =
-                    answer.records.into_iter().filter(|caa| caa.tag == "issue").map(|caa| caa.value).collect();
-                return Finding::well("caa", host, format!("{at} allows {}", issuers.join(", ")));
+                // RFC 8659 §4.1: tags in any case, parameters behind a semicolon.
+                let issue = answer.records.iter().filter(|caa| caa.tag.eq_ignore_ascii_case("issue"));
+                let name = |caa: &Caa| caa.value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+                let issuers: Vec<String> = issue.map(name).collect();
+                // RFC 8659 §4.2: records about other things restrict nobody.
+                if issuers.is_empty() {
+                    break;
+                }
+                return allowed(&doctor.authorities, host, at, &issuers);
             }
             Err(error) if error.is_absence() => name = at.split_once('.').map(|(_, above)| above),
             Err(error) => {
@@ -137,35 +167,125 @@ async fn caa(doctor: &Doctor<'_>, host: &str) -> Finding {
     Finding::ill("caa", host, Health::Warning, "any authority may issue certificates for it", remedy)
 }
 
+/// What the authorities that a record names mean for the one that certificates are got from.
+fn allowed(authorities: &[String], host: &str, at: &str, issuers: &[String]) -> Finding {
+    let named: Vec<&str> = issuers.iter().map(String::as_str).filter(|issuer| !issuer.is_empty()).collect();
+    if named.is_empty() {
+        let found = format!("{at} lets no authority issue certificates for it: the next renewal fails");
+        let remedy = format!("Publish `{host}. CAA 0 issue \"letsencrypt.org\"` with the name of your authority.");
+        return Finding::ill("caa", host, Health::Wrong, found, remedy);
+    }
+    let list = named.join(", ");
+    for authority in authorities {
+        let is_of = |name: &str| authority == name || authority.ends_with(&format!(".{name}"));
+        let known = AUTHORITIES.iter().find(|(of_host, _)| is_of(of_host)).map(|(_, name)| *name);
+        if named.iter().any(|issuer| is_of(issuer) || known == Some(issuer)) {
+            continue;
+        }
+        let (health, found, name) = match known {
+            Some(name) => (Health::Wrong, format!("{at} allows {list}, not {name}: the next renewal fails"), name),
+            None => {
+                let found = format!("{at} allows {list}; whether {authority} is one of them only its operator says");
+                (Health::Unknown, found, "NAME")
+            }
+        };
+        let remedy = format!("Publish `{host}. CAA 0 issue \"{name}\"`, by the name the authority documents.");
+        return Finding::ill("caa", host, health, found, remedy);
+    }
+    Finding::well("caa", host, format!("{at} allows {list}"))
+}
+
+/// Hosts of ACME services, and the names by which CAA records mean them.
+const AUTHORITIES: [(&str, &str); 5] = [
+    ("letsencrypt.org", "letsencrypt.org"),
+    ("pki.goog", "pki.goog"),
+    ("zerossl.com", "sectigo.com"),
+    ("ssl.com", "ssl.com"),
+    ("buypass.com", "buypass.com"),
+];
+
 /// A TLSA record that does not fit the certificate keeps careful senders from delivering at all (RFC 7672 §2.2).
 async fn tlsa(doctor: &Doctor<'_>, host: &str) -> Finding {
     let name = format!("_25._tcp.{host}");
-    let keys = &doctor.wanted.public_keys;
     match doctor.resolver.tlsa(&name).await {
-        Ok(answer) => {
-            let fits = |tlsa: &Tlsa| {
-                let data: String = tlsa.data.iter().map(|octet| format!("{octet:02x}")).collect();
-                (tlsa.usage, tlsa.selector, tlsa.matching) == (3, 1, 1) && keys.contains(&data)
-            };
-            if answer.records.iter().any(fits) {
-                return Finding::well("tlsa", name, "fits the certificate");
-            }
-            if keys.is_empty() || answer.records.iter().any(|tlsa| (tlsa.usage, tlsa.selector) != (3, 1)) {
-                let found = "there are records that cannot be compared from here";
-                return Finding::ill("tlsa", name, Health::Unknown, found, "Use `3 1 1`; see `postrider dns`.");
-            }
-            let remedy = "Publish the record that `postrider dns` prints, or take the old one away.";
-            Finding::ill(
-                "tlsa",
-                name,
-                Health::Wrong,
-                "no record fits the certificate: DANE senders hold mail back",
-                remedy,
-            )
-        }
+        Ok(answer) => compared(name, answer.records, &doctor.chains),
         Err(error) if error.is_absence() => {
             Finding::well("tlsa", name, "none; that is right unless the zone is signed with DNSSEC")
         }
         Err(error) => Finding::ill("tlsa", name, Health::Unknown, error.to_string(), "Look again later."),
+    }
+}
+
+/// The records of a name beside the chains of the host's certificates.
+fn compared(name: String, records: Vec<Tlsa>, chains: &[Vec<Vec<u8>>]) -> Finding {
+    // RFC 7672 §3.1.3: no mail server uses the others, which are about authorities that browsers trust.
+    let of_mail = |tlsa: &Tlsa| matches!((tlsa.usage, tlsa.selector, tlsa.matching), (2 | 3, 0 | 1, 0..=2));
+    let usable: Vec<Tlsa> = records.into_iter().filter(of_mail).collect();
+    if usable.is_empty() {
+        let found = "no record is of a kind that mail servers use";
+        return Finding::ill("tlsa", name, Health::Warning, found, "Use `3 1 1`; see `postrider dns`.");
+    }
+    if chains.is_empty() {
+        let found = "there are records, and no certificate here that they could be compared with";
+        return Finding::ill("tlsa", name, Health::Unknown, found, "Use `3 1 1`; see `postrider dns`.");
+    }
+    if chains.iter().any(|chain| vouches(&usable, chain.iter().map(Vec::as_slice))) {
+        return Finding::well("tlsa", name, "fits the certificate");
+    }
+    let found = "no record fits the certificate: DANE senders hold mail back";
+    let remedy = "Publish the record that `postrider dns` prints, or take the old one away.";
+    Finding::ill("tlsa", name, Health::Wrong, found, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::digest::{SHA256, SHA512, digest};
+    use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+    use super::*;
+    use crate::foundations::clock::{Clock as _, SystemClock};
+    use crate::services::certificates::{SelfSigned, read_chain};
+
+    #[test]
+    fn keys_in_the_dns_are_compared_in_every_form() {
+        let directory = tempfile::tempdir().unwrap();
+        let pair = SelfSigned::keep_in(directory.path(), &["mail.example.test"], SystemClock.now()).unwrap();
+        let chain: Vec<Vec<u8>> =
+            read_chain(&pair.cert).unwrap().iter().map(|certificate| certificate.to_vec()).collect();
+        let key = X509Certificate::from_der(&chain[0]).unwrap().1.public_key().raw.to_vec();
+        let health = |usage, selector, matching, data: Vec<u8>, chains: &[Vec<Vec<u8>>]| {
+            compared("x".to_owned(), vec![Tlsa { usage, selector, matching, data }], chains).health
+        };
+        for (selector, whole) in [(0, &chain[0]), (1, &key)] {
+            let forms =
+                [whole.clone(), digest(&SHA256, whole).as_ref().to_vec(), digest(&SHA512, whole).as_ref().to_vec()];
+            for (matching, data) in (0..).zip(forms) {
+                let form = format!("3 {selector} {matching}");
+                let chains = std::slice::from_ref(&chain);
+                assert_eq!(health(3, selector, matching, data.clone(), chains), Health::Well, "{form}");
+                assert_eq!(health(3, selector, matching, data[1..].to_vec(), chains), Health::Wrong, "{form}");
+                assert_eq!(health(1, selector, matching, data.clone(), chains), Health::Warning, "{form}");
+                assert_eq!(health(3, selector, matching, data, &[]), Health::Unknown, "{form}");
+            }
+        }
+    }
+
+    #[test]
+    fn authorities_are_known_by_what_records_call_them() {
+        for (authorities, issuers, wanted) in [
+            (&[][..], &["ca.test"][..], Health::Well),
+            (&["acme-v02.api.letsencrypt.org"], &["letsencrypt.org"], Health::Well),
+            (&["acme-v02.api.letsencrypt.org"], &["digicert.com", "letsencrypt.org"], Health::Well),
+            (&["acme-v02.api.letsencrypt.org"], &["digicert.com"], Health::Wrong),
+            (&["acme.zerossl.com"], &["sectigo.com"], Health::Well),
+            (&["acme.zerossl.com"], &["letsencrypt.org"], Health::Wrong),
+            (&["acme.house.test"], &["house.test"], Health::Well),
+            (&["acme.house.test"], &["other.test"], Health::Unknown),
+            (&["acme.house.test"], &[""], Health::Wrong),
+        ] {
+            let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+            let found = allowed(&owned(authorities), "mail.example.test", "example.test", &owned(issuers));
+            assert_eq!(found.health, wanted, "{authorities:?} {issuers:?}: {}", found.found);
+        }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 
 use super::{Doctor, Finding, Health};
+use crate::foundations::clock::Timestamp;
 
 /// A file or directory that not everybody may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +17,7 @@ pub struct Guarded {
     /// The permission bits that it must not have.
     pub forbidden: u32,
     /// What is in it, for people.
-    pub holds: &'static str,
+    pub holds: String,
 }
 
 /// A file system that must not be full.
@@ -44,7 +46,7 @@ pub(super) fn check(doctor: &Doctor<'_>) -> Vec<Finding> {
         Finding::ill("file", &unread.about, Health::Wrong, &unread.because, remedy)
     }));
     findings.push(files(doctor.connections, getrlimit(Resource::Nofile).maximum));
-    findings.push(clock());
+    findings.push(clock(&SYNCHRONIZED.map(Path::new), doctor.clock.now()));
     findings
 }
 
@@ -79,7 +81,7 @@ fn guarded(guarded: &Guarded) -> Finding {
     match std::fs::metadata(path) {
         Ok(metadata) => {
             let mode = metadata.mode() & 0o777;
-            if mode & forbidden == 0 {
+            if !is_exposed(path, &metadata, *forbidden) {
                 return Finding::well("permissions", about, format!("mode {mode:04o}"));
             }
             let remedy = format!("chmod {:04o} {}", mode & !forbidden, path.display());
@@ -97,6 +99,23 @@ fn guarded(guarded: &Guarded) -> Finding {
     }
 }
 
+/// Whether others get at what is in a file or directory. That they see the names of keys in a directory does no harm as long
+/// as they can neither read nor replace any.
+fn is_exposed(path: &Path, metadata: &std::fs::Metadata, forbidden: u32) -> bool {
+    let mode = metadata.mode();
+    if mode & forbidden == 0 {
+        return false;
+    }
+    let shows_names_only = metadata.is_dir() && forbidden == OTHERS && mode & 0o002 == 0;
+    let is_open = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.and_then(|entry| entry.metadata()).is_ok_and(|metadata| metadata.mode() & OTHERS != 0)
+    };
+    !shows_names_only || std::fs::read_dir(path).map_or(true, |mut entries| entries.any(is_open))
+}
+
+/// Bits for everybody who is neither the owner nor of the group.
+pub const OTHERS: u32 = 0o007;
+
 /// Every connection is an open file, and work on a message needs a few more.
 fn files(connections: u64, most: Option<u64>) -> Finding {
     let about = "open files";
@@ -113,25 +132,32 @@ fn files(connections: u64, most: Option<u64>) -> Finding {
     }
 }
 
-/// What says that the clock is set: files of systemd-timesyncd and chrony, which exist only then.
-const SYNCHRONIZED: [&str; 2] = ["/run/systemd/timesync/synchronized", "/var/lib/chrony/drift"];
+/// What says that the clock is set: files that systemd-timesyncd and chrony (by the names that its own documentation,
+/// Debian and NixOS give) write whenever they have set it.
+const SYNCHRONIZED: [&str; 3] =
+    ["/run/systemd/timesync/synchronized", "/var/lib/chrony/drift", "/var/lib/chrony/chrony.drift"];
+/// Both write at least every few hours; what is older was left by one that runs no more, or reaches nobody.
+const RECENT: Duration = Duration::from_hours(24);
 
-fn clock() -> Finding {
-    match SYNCHRONIZED.iter().find(|path| Path::new(path).exists()) {
-        Some(path) => Finding::well("clock", "the time", format!("is kept (`{path}`)")),
-        None => Finding::ill(
-            "clock",
-            "the time",
-            Health::Unknown,
-            "nothing here says that it is synchronized",
-            "Run systemd-timesyncd or chrony: signatures, certificates and retries depend on the time.",
-        ),
-    }
+fn clock(places: &[&Path], now: Timestamp) -> Finding {
+    let changed = |path: &&Path| Some((path.display().to_string(), std::fs::metadata(path).ok()?.mtime()));
+    let newest = places.iter().filter_map(changed).max_by_key(|(_, at)| *at);
+    let newest = newest.map(|(path, at)| (path, Timestamp::from_unix_seconds(at)));
+    let found = match newest {
+        Some((path, at)) if now.since(at) < RECENT => {
+            return Finding::well("clock", "the time", format!("is kept (`{path}`)"));
+        }
+        Some((path, at)) => format!("nobody has set it since {at} (`{path}`)"),
+        None => "nothing here says that it is synchronized".to_owned(),
+    };
+    let remedy = "Run systemd-timesyncd or chrony: signatures, certificates and retries depend on the time.";
+    Finding::ill("clock", "the time", Health::Unknown, found, remedy)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foundations::clock::{Clock as _, SystemClock};
 
     #[test]
     fn limits_are_compared() {
@@ -141,15 +167,38 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_is_kept_by_who_has_set_it_lately() {
+        let directory = tempfile::tempdir().unwrap();
+        let (here, missing) = (directory.path().join("chrony.drift"), directory.path().join("drift"));
+        let places = [missing.as_path(), here.as_path()];
+        let now = SystemClock.now();
+        assert_eq!(clock(&places, now).health, Health::Unknown);
+        std::fs::write(&here, "0.1 0.01").unwrap();
+        for (later, wanted) in [(0, Health::Well), (23, Health::Well), (25, Health::Unknown)] {
+            assert_eq!(clock(&places, now + Duration::from_hours(later)).health, wanted, "{later} hours");
+        }
+    }
+
+    #[test]
     fn files_that_others_may_read_are_told() {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key.pem");
         std::fs::write(&path, "x").unwrap();
-        let file = Guarded { path: path.clone(), forbidden: 0o007, holds: "a key" };
+        let file = Guarded { path: path.clone(), forbidden: 0o007, holds: "a key".to_owned() };
         for (mode, wanted) in [(0o644, Health::Wrong), (0o640, Health::Well)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(guarded(&file).health, wanted, "{mode:o}");
+        }
+        let above = Guarded { path: directory.path().to_owned(), forbidden: OTHERS, holds: "keys".to_owned() };
+        let private = Guarded { forbidden: 0o077, ..above.clone() };
+        for (of_directory, of_file, wanted) in
+            [(0o755, 0o640, Health::Well), (0o755, 0o644, Health::Wrong), (0o750, 0o644, Health::Well)]
+        {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(of_file)).unwrap();
+            std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(of_directory)).unwrap();
+            assert_eq!(guarded(&above).health, wanted, "{of_directory:o} {of_file:o}");
+            assert_eq!(guarded(&private).health, Health::Wrong, "{of_directory:o}");
         }
         std::fs::remove_file(&path).unwrap();
         assert_eq!(guarded(&file).health, Health::Unknown);

@@ -4,15 +4,17 @@
 //! remedy. Promises: changes nothing, logs in nowhere and sends no mail; asks the DNS, connects to our own listeners and
 //! looks at our own files. What cannot be found out is a finding too, never a silence. Called by the command line.
 
+mod dmarc;
 mod domains;
 mod finding;
 mod host;
 mod listeners;
 mod machine;
+mod tags;
 
 pub use finding::{Finding, Health};
 pub use listeners::Shut;
-pub use machine::{Guarded, Unread, Volume};
+pub use machine::{Guarded, OTHERS, Unread, Volume};
 
 use std::net::IpAddr;
 
@@ -28,6 +30,10 @@ use crate::services::records::Wanted;
 pub struct Doctor<'d> {
     /// What should stand in the DNS.
     pub wanted: Wanted,
+    /// The chains of the host's certificates in DER, each with the host's own first.
+    pub chains: Vec<Vec<Vec<u8>>>,
+    /// The hosts of the authorities that certificates are got from by ACME.
+    pub authorities: Vec<String>,
     /// Who is asked about the DNS.
     pub resolver: &'d dyn Resolver,
     /// Fetches policies as another server would.

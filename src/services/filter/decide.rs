@@ -1,5 +1,6 @@
 //! From everything that is known to one decision. Pure.
 
+use super::addressee::Addressee;
 use super::authentication::dkim::Findings;
 use super::authentication::spf::SpfResult;
 use super::authentication::{Authentication, DmarcResult, Policy};
@@ -20,7 +21,7 @@ pub struct Evidence<'e> {
     /// Who sent it.
     pub authentication: Option<&'e Authentication>,
     /// For whom it is.
-    pub recipients: &'e [String],
+    pub addressees: &'e [Addressee],
     /// The fields to be put in front.
     pub header: String,
     /// What a seal may say.
@@ -53,7 +54,7 @@ pub fn outgoing(helpers: Helpers, strip: Vec<std::ops::Range<usize>>) -> Verdict
 
 /// For mail from elsewhere.
 pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
-    let Evidence { mut helpers, weighed, authentication, recipients, header, findings, strip, wait } = evidence;
+    let Evidence { mut helpers, weighed, authentication, addressees, header, findings, strip, wait } = evidence;
     let score = weighed.assessment.score;
     let mut verdict = Verdict { judged: true, ..Verdict::accept() };
     verdict.score = score;
@@ -75,7 +76,7 @@ pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
     } else if owner_wish == Policy::Reject {
         let text = "The domain in the From field does not allow this message (DMARC)";
         Decision::Refuse(Refusal::new(Kind::NoPermission, text).smtp(550, "5.7.1"))
-    } else if everybody_refuses(settings, recipients, score, &weighed.own) {
+    } else if everybody_refuses(settings, addressees, score, &weighed.own) {
         Decision::Refuse(Refusal::new(Kind::Invalid, "The message looks like unwanted mail").smtp(550, "5.7.1"))
     } else if let Some(wait) = wait {
         verdict.signals.push(wait.signal());
@@ -93,11 +94,11 @@ pub fn incoming(settings: &FilterSettings, evidence: Evidence<'_>) -> Verdict {
         Decision::Quarantine if helpers.held.is_none() => Folder::Quarantine,
         Decision::Quarantine | Decision::Refuse(_) | Decision::Later(_) => return verdict,
     };
-    for recipient in recipients {
-        let own = weighed.own.iter().find(|(who, _)| who == recipient).map_or(score, |(_, s)| *s);
-        let folder = folder(&settings.thresholds(recipient), own, owner_wish);
+    for addressee in addressees {
+        let own = weighed.own.iter().find(|(who, _)| *who == addressee.written).map_or(score, |(_, s)| *s);
+        let folder = folder(&settings.thresholds(&addressee.names()), own, owner_wish);
         if folder != general {
-            verdict.personal.insert(recipient.clone(), folder);
+            verdict.personal.insert(addressee.written.clone(), folder);
         }
     }
     verdict
@@ -136,12 +137,12 @@ fn refused(refusal: Refusal) -> Decision {
 }
 
 /// A message is refused only when no recipient would take it.
-fn everybody_refuses(settings: &FilterSettings, recipients: &[String], score: f64, own: &[(String, f64)]) -> bool {
-    let would = |recipient: &String| {
-        let score = own.iter().find(|(who, _)| who == recipient).map_or(score, |(_, s)| *s);
-        score >= settings.thresholds(recipient).refuse
+fn everybody_refuses(settings: &FilterSettings, addressees: &[Addressee], score: f64, own: &[(String, f64)]) -> bool {
+    let would = |addressee: &Addressee| {
+        let score = own.iter().find(|(who, _)| *who == addressee.written).map_or(score, |(_, s)| *s);
+        score >= settings.thresholds(&addressee.names()).refuse
     };
-    if recipients.is_empty() { score >= settings.refuse } else { recipients.iter().all(would) }
+    if addressees.is_empty() { score >= settings.refuse } else { addressees.iter().all(would) }
 }
 
 /// What the owner of the author's domain wants done, unless somebody we trust vouches for the message.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use futures_util::future::join_all;
 
 use super::Signal;
+use super::authentication::dkim;
 use super::settings::{DnsListSettings, ListSubject};
 use super::signs::{is_address, registered};
 use super::view::{View, is_public};
@@ -12,6 +13,9 @@ use crate::foundations::dns::Resolver;
 
 /// Most domains of one message that are asked about.
 const MAX_DOMAINS: usize = 20;
+
+/// Most signatures whose domains are among them, so that a heap of signatures hides no link.
+const MAX_SIGNERS: usize = 5;
 
 /// Asks every list about everything it is about, all at the same time. A list that does not answer gives nothing.
 pub async fn ask(
@@ -109,12 +113,16 @@ fn reversed(address: IpAddr) -> String {
     }
 }
 
-/// The domains of a message that lists are asked about: of its author and of its links, each once.
-pub fn domains_of(view: &View<'_>) -> Vec<String> {
-    let author = view.from_address().rsplit_once('@').map_or("", |(_, d)| d).to_owned();
+/// The domains of a message that lists are asked about, each once: of its author and its envelope's sender, of those who say that
+/// they have signed it, and of its links. The reverse-path is without brackets; empty when it is null.
+pub fn domains_of(view: &View<'_>, reverse_path: &str) -> Vec<String> {
+    let of_address = |address: &str| address.rsplit_once('@').map_or("", |(_, d)| d).to_lowercase();
+    let senders = [of_address(view.from_address()), of_address(reverse_path)];
+    let signatures = view.all("DKIM-Signature").take(MAX_SIGNERS);
+    let signers = signatures.filter_map(|field| dkim::tag(field.raw, b"d")).map(|domain| domain.to_lowercase());
     let links = view.links.iter().map(|l| l.host.clone());
     let mut domains: Vec<String> = Vec::new();
-    for host in std::iter::once(author).chain(links) {
+    for host in senders.into_iter().chain(signers).chain(links) {
         let domain = registered(&host);
         let usable = !domain.is_empty() && domain.contains('.') && domain.is_ascii() && !is_address(domain);
         if usable && !domains.iter().any(|d| d == domain) {
@@ -131,6 +139,27 @@ pub fn domains_of(view: &View<'_>) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::foundations::dns::ZoneResolver;
+    use crate::services::filter::LimitSettings;
+
+    #[test]
+    fn domains_of_senders_signatures_and_links() {
+        let signature = "DKIM-Signature: v=1; a=rsa-sha256;\r\n d=Signer.test; s=x; bh=; b=\r\n";
+        let message = format!("{signature}From: a@news.author.test\r\n\r\nhttps://www.link.test/x\r\n");
+        let heap: String = (0..30).map(|n| signature.replace("Signer", &format!("s{n}"))).collect();
+        for (message, reverse_path, wanted) in [
+            (message.clone(), "b@Bounces.path.test", &["author.test", "path.test", "signer.test", "link.test"][..]),
+            (message.clone(), "", &["author.test", "signer.test", "link.test"]),
+            (message.clone(), "b@author.test", &["author.test", "signer.test", "link.test"]),
+            (
+                format!("{heap}From: a@author.test\r\n\r\nhttps://link.test/\r\n"),
+                "",
+                &["author.test", "s0.test", "s1.test", "s2.test", "s3.test", "s4.test", "link.test"],
+            ),
+        ] {
+            let view = View::new(message.as_bytes(), &LimitSettings::default());
+            assert_eq!(domains_of(&view, reverse_path), wanted, "{message} {reverse_path}");
+        }
+    }
 
     #[tokio::test]
     async fn answers_have_meanings() {

@@ -98,7 +98,7 @@ impl Examiner {
         let verified = authentication.and_then(|a| a.iprev.as_ref());
         let reading = Reading::new(&view, &self.settings.recognition);
         let recipient = self.recipient.as_ref().map(Address::key);
-        let languages = self.settings.languages(recipient.as_deref());
+        let languages = self.settings.languages(&Vec::from_iter(recipient.as_deref()));
         let facts = Facts {
             reading: Some(&reading),
             languages: languages.unwrap_or(&self.rules.options().ok_languages),
@@ -113,7 +113,7 @@ impl Examiner {
         };
         let Assessment { score, signals, .. } = assess(&self.rules, &facts, self.site.as_deref(), self.own.as_deref());
         let thresholds = match &recipient {
-            Some(recipient) => self.settings.thresholds(recipient),
+            Some(recipient) => self.settings.thresholds(&[recipient]),
             None => self.settings.site_thresholds(),
         };
         Examined {
@@ -131,7 +131,9 @@ impl Examiner {
             let hop = hop(&view);
             let hello = hop.as_ref().map(|h| h.hello.clone()).unwrap_or_default();
             let address = view.from_address().to_owned();
-            (hop.map(|h| h.address), hello, reverse_path(&view), address, dns_lists::domains_of(&view))
+            let reverse_path = reverse_path(&view);
+            let domains = dns_lists::domains_of(&view, &reverse_path);
+            (hop.map(|h| h.address), hello, reverse_path, address, domains)
         };
         let authors: Vec<String> = address.rsplit_once('@').map(|(_, domain)| domain.to_owned()).into_iter().collect();
         let patience: Duration = self.settings.deadline.duration();

@@ -19,7 +19,8 @@ pub(super) struct Glance {
 }
 
 impl Glance {
-    pub(super) fn of(bytes: &[u8], settings: &FilterSettings) -> Self {
+    /// The reverse-path is without brackets; empty when it is null.
+    pub(super) fn of(bytes: &[u8], reverse_path: &str, settings: &FilterSettings) -> Self {
         let addresses = author_addresses(&HeaderSection::of(bytes));
         let mut authors: Vec<String> = addresses
             .iter()
@@ -35,7 +36,7 @@ impl Glance {
         };
         let domains = match settings.dns_lists.is_empty() {
             true => Vec::new(),
-            false => dns_lists::domains_of(&View::new(bytes, &settings.limits)),
+            false => dns_lists::domains_of(&View::new(bytes, &settings.limits), reverse_path),
         };
         Self { authors, author_address, domains }
     }
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     fn authors(message: &str) -> Vec<String> {
-        Glance::of(message.as_bytes(), &FilterSettings::default()).authors
+        Glance::of(message.as_bytes(), "", &FilterSettings::default()).authors
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! `services::intake` calls it once per message. It never delivers, never answers a client, and never reads a mailbox.
 //! In the log its lines begin with `filter:`; a signal source that fails is one warning with the source's name.
 
+mod addressee;
 pub mod authentication;
 mod autolearn;
 pub mod carried;

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::addressee::{Addressee, MAX_LOOKED_AT};
 use super::authentication::{self, Authentication, Authenticator, Client, Iprev};
 use super::autolearn::Autolearner;
-use super::classifier::{Limits, Owner, Store, Table};
+use super::classifier::{Limits, Store, Table};
 use super::compiled::Compiled;
 use super::decide::{self, Evidence};
 use super::dialogue::{Dialogue, Surroundings};
 use super::glance::{Glance, forged};
 use super::helpers;
 use super::language::{Readers, Reading};
-use super::reputation::{Book, Claims, Standing, standing};
+use super::reputation::{Book, Claims, Standing};
 use super::rules::{Facts, Points, RuleSet};
 use super::score::{Assessment, assess};
 use super::signing::Signing;
@@ -30,7 +31,7 @@ use crate::foundations::ids::MailId;
 use crate::foundations::mail::{Mail, Message, Origin, Peer};
 use crate::foundations::settings::Live;
 use crate::services::filter::rules::ClientName;
-use crate::services::routing::RoutingSettings;
+use crate::services::routing::Routing;
 use crate::storage::database::Database;
 use crate::storage::reports::{Failure, Reports};
 
@@ -45,8 +46,8 @@ pub struct Filter {
     pub(super) book: Option<Arc<Book>>,
     pub(super) autolearner: Autolearner,
     reports: Option<Reports>,
-    /// What separates the tags of recipients from the names of their mailboxes.
-    tags: Live<RoutingSettings>,
+    /// To whom recipients lead; without it only a tag is taken off.
+    routing: Option<Routing>,
     compiled: Compiled,
     signing: Signing,
 }
@@ -59,8 +60,6 @@ impl std::fmt::Debug for Filter {
 
 /// Largest message that is weighed on the spot; a larger one goes to a thread where it may take its time.
 const QUICK: usize = 64 * 1024;
-/// Most recipients whose own tables and thresholds are looked at.
-const MAX_RECIPIENTS: usize = 50;
 
 /// What rules and classifier are told, in a form that can go to another thread.
 pub(super) struct Known {
@@ -76,7 +75,9 @@ pub(super) struct Known {
     /// Recipients who think otherwise of the sender, and by how much.
     shifts: Vec<(String, f64)>,
     pub(super) reverse_path: String,
+    /// As the envelope names them.
     pub(super) recipients: Vec<String>,
+    addressees: Vec<Addressee>,
     hello: String,
     pub(super) client: Option<IpAddr>,
     received_at: i64,
@@ -113,7 +114,7 @@ impl Filter {
             book: None,
             autolearner: Autolearner::default(),
             reports: None,
-            tags: Live::default(),
+            routing: None,
             compiled: Compiled::default(),
             signing: Signing::default(),
         }
@@ -126,10 +127,10 @@ impl Filter {
         self
     }
 
-    /// With the settings by which addresses have tags.
+    /// With routing, by which recipients are known by the accounts that they lead to.
     #[must_use]
-    pub fn with_tags(mut self, routing: Live<RoutingSettings>) -> Self {
-        self.tags = routing;
+    pub fn with_routing(mut self, routing: Routing) -> Self {
+        self.routing = Some(routing);
         self
     }
 
@@ -238,7 +239,8 @@ impl Filter {
             verdict.headers = self.signing.fields(&settings, &verdict.apply(&mail.message)).into_bytes();
             return verdict;
         }
-        let glance = Glance::of(original, &settings);
+        let reverse_path = mail.envelope.reverse_path.address().map(|a| a.to_string()).unwrap_or_default();
+        let glance = Glance::of(original, &reverse_path, &settings);
         let (helpers, known) = tokio::join!(
             helpers::ask(&settings, mail, &shown, surroundings, dialogue),
             self.gather(&settings, mail, &glance, &hostname)
@@ -259,7 +261,7 @@ impl Filter {
                 helpers,
                 weighed,
                 authentication: known.authentication.as_ref(),
-                recipients: &known.recipients,
+                addressees: &known.addressees,
                 header,
                 findings,
                 strip,
@@ -325,11 +327,12 @@ impl Filter {
             tokio::time::timeout(patience, asked).await.unwrap_or_default()
         };
         let recipients: Vec<String> = mail.envelope.recipients.iter().map(|r| r.address.key()).collect();
-        let tables = self.tables(settings, mail, patience);
+        let addressees = Addressee::all(self.routing.as_ref(), &mail.envelope.recipients, patience).await;
+        let tables = self.tables(settings, &addressees, patience);
         let (authentication, mut signals, (site, own)) = tokio::join!(checks, lists, tables);
         signals.extend(authentication.iter().flat_map(Authentication::signals));
         let claims = Claims::of(author_address, authentication.as_ref(), client);
-        let (standing, shifts) = self.standings(settings, mail, &claims, patience).await;
+        let (standing, shifts) = self.standings(settings, &addressees, &claims, patience).await;
         signals.extend(standing.signals.iter().cloned());
         Arc::new(Known {
             bytes: bytes.clone(),
@@ -344,89 +347,13 @@ impl Filter {
             shifts,
             reverse_path: reverse_path.to_lowercase(),
             recipients,
+            addressees,
             hello: mail.origin.hello.clone(),
             client,
             received_at: mail.origin.at.unix_seconds(),
             network,
             hostname: hostname.to_owned(),
         })
-    }
-
-    /// What has been learned by everybody and by each recipient.
-    async fn tables(
-        &self,
-        settings: &FilterSettings,
-        mail: &Mail,
-        patience: Duration,
-    ) -> (Option<Arc<Table>>, Vec<(String, Arc<Table>)>) {
-        let Some(store) = self.store.as_ref().filter(|_| settings.classifier.enabled) else {
-            return (None, Vec::new());
-        };
-        let load = |owner: Owner| async move {
-            match tokio::time::timeout(patience, store.table(&owner)).await {
-                Ok(Ok(table)) => Some(table),
-                Ok(Err(error)) => {
-                    log::warn!("filter: what was learned cannot be read: {error}");
-                    None
-                }
-                Err(_) => None,
-            }
-        };
-        let site = load(Owner::Site).await;
-        let (tags, mut own) = (self.tags.get(), Vec::new());
-        for recipient in mail.envelope.recipients.iter().take(MAX_RECIPIENTS) {
-            let (account, _) = tags.untagged(&recipient.address);
-            if let Some(table) = load(Owner::Account(account)).await
-                && table.is_ready()
-            {
-                own.push((recipient.address.key(), table));
-            }
-        }
-        (site, own)
-    }
-
-    /// What is thought of the sender: by everybody, or by the recipient where there is one; and by how much recipients
-    /// think otherwise where there are several.
-    async fn standings(
-        &self,
-        settings: &FilterSettings,
-        mail: &Mail,
-        claims: &Claims,
-        patience: Duration,
-    ) -> (Standing, Vec<(String, f64)>) {
-        let reputation = &settings.reputation;
-        let Some(book) = self.book.as_ref().filter(|_| reputation.enabled) else { return Default::default() };
-        let tags = self.tags.get();
-        let recipients: Vec<(String, String)> = mail
-            .envelope
-            .recipients
-            .iter()
-            .take(MAX_RECIPIENTS)
-            .map(|r| (r.address.key(), tags.untagged(&r.address).0.key()))
-            .collect();
-        let owners: Vec<String> =
-            std::iter::once(String::new()).chain(recipients.iter().map(|(_, account)| account.clone())).collect();
-        let mut parties = claims.parties();
-        parties.extend(claims.correspondent());
-        let found = match tokio::time::timeout(patience, book.read(reputation, &owners, &parties)).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(error)) => {
-                log::warn!("filter: what is remembered of senders cannot be read, they count as unknown: {error}");
-                return Default::default();
-            }
-            Err(_) => return Default::default(),
-        };
-        let of = |account: Option<&str>| standing(reputation, claims, &found, account);
-        if let [(_, account)] = recipients.as_slice() {
-            return (of(Some(account)), Vec::new());
-        }
-        let general = of(None);
-        let shifts = recipients
-            .into_iter()
-            .map(|(recipient, account)| (recipient, of(Some(&account)).weight() - general.weight()))
-            .filter(|(_, shift)| *shift != 0.0)
-            .collect();
-        (general, shifts)
     }
 }
 
@@ -467,8 +394,8 @@ fn weigh(known: &Known) -> Weighed {
     let view = View::new(&known.bytes, &known.settings.limits);
     let iprev = known.authentication.as_ref().and_then(|a| a.iprev.as_ref());
     let reading = Reading::new(&view, &known.settings.recognition);
-    let readers =
-        Readers::of(&known.settings, &known.rules, &known.recipients[..known.recipients.len().min(MAX_RECIPIENTS)]);
+    let looked_at = &known.addressees[..known.addressees.len().min(MAX_LOOKED_AT)];
+    let readers = Readers::of(&known.settings, &known.rules, looked_at);
     let facts = Facts {
         view: &view,
         reverse_path: &known.reverse_path,

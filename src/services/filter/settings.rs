@@ -29,7 +29,9 @@ crate::settings! {
         pub languages: Option<Vec<Language>> = None,
         /// How a language is recognised.
         pub recognition: LanguageSettings = LanguageSettings::default(),
-        /// Other thresholds and languages for single recipients, by domain (`example.com`) or address (`ann@example.com`).
+        /// Other thresholds and languages for single recipients, by domain (`example.com`) or address (`ann@example.com`). Those
+        /// of a user's address hold for its tags (`ann+shop@example.com`) and for aliases that lead to this user alone, unless these
+        /// have their own.
         pub recipients: BTreeMap<String, ThresholdSettings> = BTreeMap::new(),
         /// Time for all look-ups and scanners together. What has not answered by then counts as not available.
         pub deadline: Span = Span::seconds(20),
@@ -137,6 +139,9 @@ crate::settings! {
         pub accounts_in_memory: usize = 32,
         /// Whom messages teach that users move into the folder for unwanted mail, or out of it.
         pub moves: LearnFromMoves = LearnFromMoves::Everybody,
+        /// Messages that users have moved and that wait to be learned from, a quarter of it for one account. Those beyond it teach
+        /// nothing, which the log tells.
+        pub moves_waiting: usize = 10_000,
         /// How long a loaded table is used before changes by other processes are looked for.
         pub refresh: Span = Span::minutes(1),
     }
@@ -364,12 +369,10 @@ pub struct Thresholds {
 }
 
 impl FilterSettings {
-    /// The thresholds for a recipient, given by [`crate::foundations::address::Address::key`]: each is that of the address,
-    /// else of its domain, else of the site.
-    pub fn thresholds(&self, recipient: &str) -> Thresholds {
-        let domain = recipient.rsplit_once('@').map_or("", |(_, d)| d);
-        let own = [self.recipients.get(recipient), self.recipients.get(domain)];
-        let first = |pick: fn(&ThresholdSettings) -> Option<f64>| own.into_iter().flatten().find_map(pick);
+    /// The thresholds for a recipient, given by the names under which it is known, the nearest first, each as
+    /// [`crate::foundations::address::Address::key`] has it: each threshold is that of a name, else of a name's domain, else of the site.
+    pub fn thresholds(&self, names: &[&str]) -> Thresholds {
+        let first = |pick: fn(&ThresholdSettings) -> Option<f64>| self.own(names).find_map(pick);
         Thresholds {
             threshold: first(|t| t.threshold).unwrap_or(self.threshold),
             refuse: first(|t| t.refuse).unwrap_or(self.refuse),
@@ -377,11 +380,16 @@ impl FilterSettings {
         }
     }
 
-    /// The languages that a recipient reads, or the site without one; `None` when the settings do not say.
-    pub fn languages(&self, recipient: Option<&str>) -> Option<&[Language]> {
-        let domain = recipient.and_then(|address| address.rsplit_once('@')).map(|(_, domain)| domain);
-        let own = [recipient, domain].into_iter().flatten().filter_map(|key| self.recipients.get(key));
-        own.filter_map(|own| own.languages.as_deref()).chain(self.languages.as_deref()).next()
+    /// The languages that a recipient reads, or the site without a name; `None` when the settings do not say.
+    pub fn languages(&self, names: &[&str]) -> Option<&[Language]> {
+        self.own(names).find_map(|own| own.languages.as_deref()).or(self.languages.as_deref())
+    }
+
+    /// What is set for the names, then for their domains.
+    fn own<'s>(&'s self, names: &[&str]) -> impl Iterator<Item = &'s ThresholdSettings> {
+        let domains = names.iter().filter_map(|name| name.rsplit_once('@')).map(|(_, domain)| domain);
+        let keys = names.iter().copied().chain(domains);
+        keys.filter_map(|key| self.recipients.get(key)).collect::<Vec<_>>().into_iter()
     }
 
     /// The thresholds of the site.
@@ -407,7 +415,7 @@ mod tests {
             ("eve@other.test", 5.0, 15.0, 9.0),
         ] {
             let wanted = Thresholds { threshold, refuse, quarantine: Some(quarantine) };
-            assert_eq!(settings.thresholds(recipient), wanted, "{recipient}");
+            assert_eq!(settings.thresholds(&[recipient]), wanted, "{recipient}");
         }
     }
 }

@@ -173,14 +173,25 @@ async fn recipients_have_thresholds_and_tables_of_their_own() {
     settings.recipients.insert("ann@example.test".into(), patient);
     let strict = ThresholdSettings { quarantine: Some(1.0), ..ThresholdSettings::default() };
     settings.recipients.insert("strict.test".into(), strict);
-    let filter = filter(settings, "");
+    let strictest = FilterSettings { refuse: 5.0, ..settings.clone() };
+    let judge = filter(settings, "");
     let mut case = Case::new(spam);
-    case.to = vec!["ann@example.test".into(), "bob@example.test".into(), "eve@strict.test".into()];
-    let verdict = filter.judge(&case.mail()).await;
+    case.to =
+        ["ann@example.test", "ann+shop@example.test", "bob@example.test", "eve@strict.test"].map(Into::into).into();
+    let verdict = judge.judge(&case.mail()).await;
     assert!(verdict.score > 5.0, "{:?}", verdict.signals);
+    assert_eq!(verdict.folder(&"ann+shop@example.test".parse().unwrap()), Folder::Inbox);
     assert_eq!(verdict.folder(&"ann@example.test".parse().unwrap()), Folder::Inbox);
     assert_eq!(verdict.folder(&"bob@example.test".parse().unwrap()), Folder::Junk);
     assert_eq!(verdict.folder(&"eve@strict.test".parse().unwrap()), Folder::Quarantine);
+    let strictest = filter(strictest, "");
+    for (recipient, refused) in
+        [("ann@example.test", false), ("ann+shop@example.test", false), ("bob+ann@example.test", true)]
+    {
+        case.to = vec![recipient.into()];
+        let verdict = strictest.judge(&case.mail()).await;
+        assert_eq!(matches!(verdict.decision, Decision::Refuse(_)), refused, "{recipient}");
+    }
 }
 
 #[tokio::test]
@@ -254,7 +265,7 @@ async fn mail_of_our_users_is_signed_with_every_key_of_its_domain() {
         mail.message = mail.message.with_prefix(b"Received: from x by y\r\n");
         let verdict = filter.judge(&mail).await;
         let sent = verdict.apply(&mail.message).bytes();
-        let found = verify(&zone, &sent).await;
+        let found = verify(&zone, &sent, std::time::Duration::MAX).await;
         let results: Vec<_> = found.dkim.iter().map(|s| s.result).collect();
         assert_eq!(results, vec![DkimResult::Pass; signatures], "{author} {found:?}");
     }

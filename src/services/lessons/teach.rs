@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::waiting::Waiting;
+
 use crate::foundations::mail::Uid;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
@@ -28,11 +30,10 @@ pub struct LessonsParts {
 pub struct Lessons {
     parts: LessonsParts,
     places: Arc<Semaphore>,
+    waiting: Waiting,
 }
 
-/// Messages of one command that are learned.
-const MOST_MESSAGES: usize = 200;
-/// Lessons given at the same time; a command that finds no place teaches nothing.
+/// Lessons given at the same time; others wait.
 const AT_ONCE: usize = 8;
 
 impl std::fmt::Debug for Lessons {
@@ -44,7 +45,7 @@ impl std::fmt::Debug for Lessons {
 impl Lessons {
     /// Puts the parts together.
     pub fn new(parts: LessonsParts) -> Self {
-        Self { parts, places: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { parts, places: Arc::new(Semaphore::new(AT_ONCE)), waiting: Waiting::default() }
     }
 
     /// Messages have come from one folder into another, where they have these UIDs. Never waits: what they teach is learned
@@ -58,8 +59,15 @@ impl Lessons {
             return;
         }
         let Some(class) = self.class(user, from, to) else { return };
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
-        uids.truncate(MOST_MESSAGES);
+        let room = self.waiting.take(user.account(), uids.len(), settings.classifier.moves_waiting);
+        if room.count < uids.len() {
+            let (account, left_out) = (user.account(), uids.len() - room.count);
+            log::warn!(user:% = account, left_out; "{left_out} messages that {account} has moved teach nothing: too many wait to be learned from already (spam.classifier.moves_waiting)");
+            uids.truncate(room.count);
+        }
+        if uids.is_empty() {
+            return;
+        }
         let own = Filter::owner(user.account());
         let owners = match moves {
             LearnFromMoves::Off => Vec::new(),
@@ -68,8 +76,18 @@ impl Lessons {
         };
         let (filter, user, to) = (Arc::clone(&self.parts.filter), Arc::clone(user), to.clone());
         let largest = settings.limits.message.len();
+        let (places, tasks) = (Arc::clone(&self.places), self.parts.tasks.clone());
         self.parts.tasks.spawn(async move {
-            let _place = place;
+            // Places are given in the order in which they were asked for, so that a move back is learned after the first one.
+            let place = tokio::select! {
+                place = places.acquire_owned() => place,
+                () = tasks.stopping() => {
+                    let (account, left_out) = (user.account(), room.count);
+                    log::info!(user:% = account, left_out; "{left_out} messages that {account} has moved teach nothing: the server stops");
+                    return;
+                }
+            };
+            let _in_force = (place, room);
             let account = user.account().clone();
             if let Err(error) = learn(&filter, &user, &to, (uids, class, largest), (&owners, correct)).await {
                 log::warn!(user:% = account, cause:% = error; "What a user has shown by moving messages cannot be learned");

@@ -37,6 +37,8 @@ pub struct FolderMoved {
     pub links: u64,
     /// Messages that are larger than what was allowed: not put there.
     pub too_large: u64,
+    /// Messages that are compressed in a way that is not understood, or damaged so that nothing can unpack them: not put there.
+    pub unreadable: u64,
     /// Messages that the source listed and then did not give: expunged meanwhile, or damaged there.
     pub withheld: u64,
     /// Whether UIDVALIDITY and UIDs are those of the source.
@@ -55,6 +57,7 @@ impl FolderMoved {
             empty: 0,
             links: 0,
             too_large: 0,
+            unreadable: 0,
             withheld: 0,
             keeps_uids: false,
             lost_keywords: 0,
@@ -102,6 +105,11 @@ impl Mover {
                 Err(Error::TooLarge { what, largest }) => {
                     log::warn!("`{what}` is left out: it is larger than the {largest} octets that `--largest` allows");
                     moved.too_large += 1;
+                    continue;
+                }
+                Err(error @ Error::Compressed { .. }) => {
+                    log::warn!(error:% = error; "A message is left out");
+                    moved.unreadable += 1;
                     continue;
                 }
                 content => content?,
@@ -343,6 +351,31 @@ mod tests {
             .home(&"bob@example.test".parse().unwrap(), &home, |moved| told.push((moved.messages, moved.too_large)))
             .unwrap();
         assert_eq!(told, [(1, 1)]);
+    }
+
+    #[test]
+    fn what_cannot_be_unpacked_and_a_directory_that_is_missing_keep_no_message_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let mover = Mover { mail_root: directory.path().join("mail"), largest: 1 << 20, dry_run: false };
+        std::fs::create_dir(&mover.mail_root).unwrap();
+        let source = directory.path().join("source");
+        for place in ["tmp", "cur", ".Sent/cur"] {
+            std::fs::create_dir_all(source.join(place)).unwrap();
+        }
+        for (name, content) in [
+            ("cur/1.M1.host:2,S", &b"Subject: 1\n\nx\n"[..]),
+            ("cur/2.M2.host,Z:2,S", b"BZh91AY&SY"),
+            ("cur/3.M3.host:2,S", b"\x1f\x8bno gzip"),
+            ("cur/4.M4.host:2,S", b"Subject: 4\n\nx\n"),
+            (".Sent/cur/5.M5.host:2,S", b"Subject: 5\n\nx\n"),
+        ] {
+            std::fs::write(source.join(name), content).unwrap();
+        }
+        let home = ForeignHome::read(&source, Layout::MaildirPlusPlus).unwrap();
+        let mut told = Vec::new();
+        let tell = |moved: FolderMoved| told.push((moved.folder, moved.messages, moved.unreadable));
+        mover.home(&"ann@example.test".parse().unwrap(), &home, tell).unwrap();
+        assert_eq!(told, [("INBOX".to_owned(), 2, 2), ("Sent".to_owned(), 1, 0)]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(super) struct Host {
     pub(super) name: String,
     /// Whether the name is known by more than an unsigned answer of the DNS.
     pub(super) vouched: Security,
+    /// Whether the administrator has named it, and not the recipient's domain.
+    pub(super) is_set: bool,
 }
 
 /// The hosts for a destination: by preference, shuffled among equals (RFC 5321 §5.1).
@@ -28,23 +30,23 @@ pub(super) async fn hosts(
 ) -> Result<Vec<Host>, Trouble> {
     let domain = match destination {
         Destination::Host(host, _) => {
-            return Ok(vec![Host { name: host.as_str().to_owned(), vouched: Security::Secure }]);
+            return Ok(vec![Host { name: host.as_str().to_owned(), vouched: Security::Secure, is_set: true }]);
         }
         Destination::Exchangers(domain) => domain,
         Destination::Local => return Err(trouble(5, 3, 5, "Mail for this server itself is not sent over the network")),
     };
     if domain.literal().is_some() {
-        return Ok(vec![Host { name: domain.as_str().to_owned(), vouched: Security::Secure }]);
+        return Ok(vec![Host { name: domain.as_str().to_owned(), vouched: Security::Secure, is_set: false }]);
     }
     match resolver.mx(domain.as_str()).await {
         Ok(answer) => Ok(exchangers(answer.records, domain, own, id)?
             .into_iter()
-            .map(|name| Host { name, vouched: answer.security })
+            .map(|name| Host { name, vouched: answer.security, is_set: false })
             .collect()),
         // RFC 5321 §5.1: without MX records the domain itself is the host. RFC 7672 §2.2.2: for DANE it counts when that
         // there are none is signed.
         Err(Error { kind: ErrorKind::NoData, security, .. }) => {
-            Ok(vec![Host { name: domain.as_str().to_owned(), vouched: security }])
+            Ok(vec![Host { name: domain.as_str().to_owned(), vouched: security, is_set: false }])
         }
         Err(Error { kind: ErrorKind::NoSuchName | ErrorKind::InvalidName, .. }) => {
             Err(trouble(5, 1, 2, format!("The domain {domain} does not exist")))
@@ -88,7 +90,7 @@ pub(super) async fn host_addresses(
         None => match addresses(resolver, &host.name).await {
             Ok(answer) => (answer.records, answer.security, answer.canonical),
             Err(error) if error.is_absence() || error.kind == ErrorKind::InvalidName => {
-                return Err(trouble(5, 4, 4, format!("The host {} has no address", host.name)));
+                return Err(without_address(host, "no address"));
             }
             Err(error) => {
                 let text = format!("The addresses of {} cannot be found out now: {}", host.name, error.kind);
@@ -102,7 +104,7 @@ pub(super) async fn host_addresses(
         Families::Ipv6 => address.is_ipv6(),
     });
     if all.is_empty() {
-        return Err(trouble(5, 4, 4, format!("The host {} has no address of a kind that is used here", host.name)));
+        return Err(without_address(host, "no address of a kind that is used here"));
     }
     all.sort_by_cached_key(|address| shuffle(id, address));
     let (v6, v4): (Vec<_>, Vec<_>) = all.into_iter().partition(IpAddr::is_ipv6);
@@ -116,6 +118,16 @@ pub(super) async fn host_addresses(
         ordered.extend(six);
         ordered.extend(four);
     }
+}
+
+/// What it means for mail that a host cannot be reached by any address. One that a route names is the administrator's to mend, and
+/// no fault of the recipients, who would all get their mail back.
+fn without_address(host: &Host, what: &str) -> Trouble {
+    if host.is_set {
+        log::error!(host = host.name; "The host of a route has {what}; mail waits until `outbound.routes` or the DNS is mended");
+        return trouble(4, 3, 5, format!("The host {}, which a route of this server names, has {what}", host.name));
+    }
+    trouble(5, 4, 4, format!("The host {} has {what}", host.name))
 }
 
 /// Whether one of these addresses is this server's own, as far as the DNS knows it by its name. Loopback addresses, which
@@ -184,17 +196,33 @@ mod tests {
     async fn addresses_take_turns() {
         let resolver = ZoneResolver::new();
         resolver.add("h.test A 192.0.2.1\nh.test A 192.0.2.2\nh.test AAAA 2001:db8::1").unwrap();
-        let host = Host { name: "h.test".to_owned(), vouched: Security::Insecure };
+        let host = Host { name: "h.test".to_owned(), vouched: Security::Insecure, is_set: false };
         let id = QueueId::generate(Timestamp::EPOCH);
         let (all, security, _) = host_addresses(&resolver, &host, Families::Both, id).await.unwrap();
         assert_eq!(security, Security::Insecure);
         assert_eq!(all.iter().map(IpAddr::is_ipv6).collect::<Vec<_>>(), [true, false, false]);
         let (only, ..) = host_addresses(&resolver, &host, Families::Ipv6, id).await.unwrap();
         assert_eq!(only.len(), 1);
-        let literal = Host { name: "[ipv6:::1]".to_owned(), vouched: Security::Secure };
+        let literal = Host { name: "[ipv6:::1]".to_owned(), vouched: Security::Secure, is_set: false };
         assert_eq!(
             host_addresses(&resolver, &literal, Families::Both, id).await.unwrap().0,
             [IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1])]
         );
+    }
+    #[tokio::test]
+    async fn who_has_no_address_gets_no_mail_unless_a_route_names_it() {
+        let resolver = ZoneResolver::new();
+        resolver.add("six.test AAAA 2001:db8::1").unwrap();
+        for (name, is_set, status) in [
+            ("none.test", false, "5.4.4"),
+            ("none.test", true, "4.3.5"),
+            ("six.test", false, "5.4.4"),
+            ("six.test", true, "4.3.5"),
+        ] {
+            let host = Host { name: name.to_owned(), vouched: Security::Insecure, is_set };
+            let id = QueueId::generate(Timestamp::EPOCH);
+            let trouble = host_addresses(&resolver, &host, Families::Ipv4, id).await.unwrap_err();
+            assert_eq!(trouble.status.to_string(), status, "{name}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What a message needs of the next host, and whether the host has it.
 
 use super::{Scope, Trouble};
+use crate::foundations::address::ReversePath;
 use crate::foundations::mail::{BodyKind, Envelope, HeaderSection, Message, Recipient};
 use crate::foundations::wire::smtp::{EnhancedStatus, Extensions, MailParameters};
 
@@ -69,13 +70,16 @@ impl Needs {
         }
         // RFC 6531 §3.2
         if self.smtputf8 && !offered.smtputf8 {
-            return Err(permanent(6, 7, "The next host does not take addresses or header fields in UTF-8 (SMTPUTF8)"));
+            return Err(no_utf8());
         }
         let (body, transfer) = match self.content {
             Content::SevenBit => (None, Transfer::Data),
             Content::EightBit if offered.eight_bit_mime => (Some(BodyKind::EightBitMime), Transfer::Data),
-            // Undeclared 8-bit content goes as it came: the sender never asked for more than passing it on.
-            Content::EightBit if self.declared == BodyKind::SevenBit => (None, Transfer::Data),
+            // Undeclared 8-bit content goes as it came: the sender never asked for more than passing it on. A notification can be
+            // returned to nobody: rather its words arrive wrongly than that nobody learns what became of the mail.
+            Content::EightBit if self.declared == BodyKind::SevenBit || envelope.reverse_path == ReversePath::Null => {
+                (None, Transfer::Data)
+            }
             // RFC 6152 §3: return what cannot be passed on; converting it would break its signatures.
             Content::EightBit => {
                 return Err(permanent(6, 3, "The next host does not take 8-bit content (8BITMIME)"));
@@ -96,6 +100,11 @@ impl Needs {
         };
         Ok(Manner { parameters, transfer })
     }
+}
+
+/// RFC 6531 §3.5
+pub(super) fn no_utf8() -> Trouble {
+    permanent(6, 7, "The next host does not take addresses or header fields in UTF-8 (SMTPUTF8)")
 }
 
 fn has_lines(bytes: &[u8]) -> bool {
@@ -123,7 +132,6 @@ fn permanent(subject: u16, detail: u16, text: impl Into<String>) -> Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::foundations::address::ReversePath;
 
     fn envelope(body: BodyKind) -> Envelope {
         let reverse_path = ReversePath::Address("ann@example.test".parse().unwrap());
@@ -148,6 +156,10 @@ mod tests {
         let eight = "Subject: a\r\n\r\n\u{e9}\r\n";
         assert_eq!(manner(bob, BodyKind::EightBitMime, eight, nothing()), Err("5.6.3".to_owned()));
         assert!(manner(bob, BodyKind::SevenBit, eight, nothing()).is_ok());
+        let notification = Envelope { reverse_path: ReversePath::Null, ..envelope(BodyKind::EightBitMime) };
+        let needs =
+            Needs::of(&notification, &[Recipient::plain(bob.parse().unwrap())], &Message::new(eight.to_owned()));
+        assert_eq!(needs.manner(&notification, &nothing()).unwrap().parameters.body, None);
         let offered = Extensions { eight_bit_mime: true, ..nothing() };
         let sent = manner(bob, BodyKind::EightBitMime, eight, offered.clone()).unwrap();
         assert_eq!((sent.parameters.body, sent.parameters.smtputf8), (Some(BodyKind::EightBitMime), false));

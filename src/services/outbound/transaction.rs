@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use super::attempt::{NextDsn, Outcome, Scope, Trouble, brief};
 use super::dialogue::Broken;
-use super::needs::{Manner, Needs, Transfer};
+use super::needs::{Manner, Needs, Transfer, no_utf8};
 use super::opening::{Mode, Session};
 use super::{Group, Timeouts};
 use crate::foundations::address::ForwardPath;
@@ -67,6 +67,13 @@ impl Session {
         times: &Timeouts,
     ) -> Settled {
         let mut settled = Settled::default();
+        // One international address is no reason to send nobody else the message.
+        let refused = |place: &&usize| !self.extensions.smtputf8 && group.recipients[**place].address.needs_smtputf8();
+        settled.outcomes.extend(places.iter().filter(refused).map(|place| (*place, no_utf8().outcome())));
+        let places: Vec<usize> = places.iter().filter(|place| !refused(place)).copied().collect();
+        if places.is_empty() {
+            return settled;
+        }
         let chosen: Vec<Recipient> = places.iter().map(|place| group.recipients[*place].clone()).collect();
         let Some(message) = group.message.message() else {
             // Only a message that has been sent to everybody is let go.
@@ -84,7 +91,7 @@ impl Session {
             }
         };
         self.transactions += 1;
-        let job = Job { group, places, others, manner: &manner, times };
+        let job = Job { group, places: &places, others, manner: &manner, times };
         if let Err(trouble) = self.run(&job, message, &mut settled).await {
             settled.over = Some(trouble);
         }

@@ -18,7 +18,7 @@ pub struct Flow {
     pub deferred: u64,
     /// Recipients given up.
     pub failed: u64,
-    /// Clients, senders, recipients and messages refused.
+    /// Clients, senders, recipients and messages refused. Logins are no mail.
     pub refused: u64,
     /// Messages that the filter took for junk or put into quarantine.
     pub junk: u64,
@@ -60,7 +60,7 @@ impl Flow {
             EventKind::Relayed => &mut self.relayed,
             EventKind::Deferred => &mut self.deferred,
             EventKind::Failed => &mut self.failed,
-            kind if is_refusal(kind) => &mut self.refused,
+            EventKind::ConnectionRefused | EventKind::RecipientRefused | EventKind::MessageRefused => &mut self.refused,
             EventKind::Verdict if matches!(count.outcome.as_str(), "junk" | "quarantine") => &mut self.junk,
             EventKind::Verdict if count.outcome == "refuse" => &mut self.spam,
             _ => return,
@@ -133,7 +133,7 @@ mod tests {
             count(EventKind::LoginRefused, "wrong password", 6),
         ];
         let flow = Flow::of(&counts);
-        assert_eq!((flow.received, flow.junk, flow.spam, flow.refused), (7, 2, 3, 12));
+        assert_eq!((flow.received, flow.junk, flow.spam, flow.refused), (7, 2, 3, 6));
         let reasons: Vec<_> = refusals(&counts).into_iter().map(|refusal| (refusal.reason, refusal.number)).collect();
         assert_eq!(reasons, [("No such mailbox".to_owned(), 6), ("wrong password".to_owned(), 6)]);
     }

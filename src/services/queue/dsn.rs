@@ -8,6 +8,7 @@ use crate::foundations::ids::MailId;
 use crate::foundations::mail::compose::{Charset, Report as Multipart, Returned, date, field};
 use crate::foundations::mail::{DsnReturn, HeaderSection, Message};
 use crate::foundations::settings::Span;
+use crate::foundations::wire::smtp::encode_embedded_unicode;
 use crate::storage::spool::{Action, PendingReport, Queued, Report};
 
 /// What a notification is made of.
@@ -253,16 +254,7 @@ fn typed(kind: &str, address: &str) -> String {
     if !kind.eq_ignore_ascii_case("utf-8") {
         return format!("{kind}; {address}");
     }
-    let mut text = String::with_capacity(address.len());
-    for c in address.chars() {
-        match c {
-            '!'..='~' if !matches!(c, '\\' | '+' | '=') => text.push(c),
-            _ => {
-                let _ = write!(text, "\\x{{{:02X}}}", u32::from(c));
-            }
-        }
-    }
-    format!("utf-8; {text}")
+    format!("utf-8; {}", encode_embedded_unicode(address))
 }
 
 /// A remote's words in another script become question marks: this part of the report is ASCII.

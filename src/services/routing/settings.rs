@@ -55,7 +55,9 @@ impl RoutingSettings {
 
 crate::settings! {
     /// The Sender Rewriting Scheme: what an alias passes on to another server leaves under a sender of ours, so that SPF
-    /// does not fail there, and notifications for it find their way back.
+    /// does not fail there, and notifications for it find their way back. Rewritten senders may have more than the 64 octets
+    /// before the `@` of RFC 5321 §4.5.3.1.1, up to what a path may hold, since most senders of bulk mail have long names already;
+    /// few servers mind. Only what no path could hold stays as it is, with a line in the log.
     pub struct SrsSettings {
         /// File with secrets, one of at least 16 octets in each line. The first is for new senders, all are believed. Read
         /// at start. Without a file senders are not rewritten.

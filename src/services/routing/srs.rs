@@ -3,7 +3,8 @@
 //! What an alias passes on to another server would fail SPF there under its old sender. `SRS0=hash=time=domain=name@ours`
 //! says where it came from, and only who knows our secret can have made it: notifications that come back in time are
 //! passed on, and nobody can use us to send to whom he likes. A sender that is rewritten already becomes `SRS1`, so that
-//! names do not grow with every hop.
+//! names do not grow with every hop. Such names may have more than 64 octets before the `@`, up to what a path may hold: most
+//! senders of bulk mail have long names already.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use aws_lc_rs::hmac;
 use subtle::ConstantTimeEq as _;
 
 use super::settings::SrsSettings;
-use crate::foundations::address::{Address, Domain};
+use crate::foundations::address::{Address, Domain, LocalPart};
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::files;
 
@@ -72,10 +73,10 @@ impl Srs {
         Ok(Self { keys, domain, lifetime, clock })
     }
 
-    /// The name of ours for a sender; `None` when it would be too long.
+    /// The name of ours for a sender; `None` when no path could hold it.
     pub(super) fn forward(&self, sender: &Address) -> Option<Address> {
         let (local, domain) = (sender.local().value(), sender.domain().as_str());
-        let rewritten = match (after(local, "SRS1"), after(local, "SRS0")) {
+        let rewritten = match (LocalPart::after_srs(local, "SRS1"), LocalPart::after_srs(local, "SRS0")) {
             (Some(rest), _) => {
                 // The first forwarder and what it needs; the hash of the one between is left out.
                 let (_, rest) = rest[1..].split_once('=')?;
@@ -100,7 +101,7 @@ impl Srs {
             return None;
         }
         let local = address.local().value();
-        let (twice, rest) = match (after(local, "SRS0"), after(local, "SRS1")) {
+        let (twice, rest) = match (LocalPart::after_srs(local, "SRS0"), LocalPart::after_srs(local, "SRS1")) {
             (Some(rest), _) => (false, rest),
             (None, Some(rest)) => (true, rest),
             (None, None) => return None,
@@ -137,12 +138,6 @@ impl Srs {
         let bits = octets.fold(0u64, |bits, octet| bits << 8 | u64::from(*octet));
         (0..HASH).map(|n| letter(bits >> (5 * n))).collect()
     }
-}
-
-/// What follows `SRS0` or `SRS1`, from the separator on, which may be one of three.
-fn after<'t>(local: &'t str, scheme: &str) -> Option<&'t str> {
-    let (head, rest) = (local.get(..4)?, local.get(4..)?);
-    (head.eq_ignore_ascii_case(scheme) && rest.starts_with(['=', '+', '-'])).then_some(rest)
 }
 
 fn letter(bits: u64) -> char {
@@ -220,7 +215,27 @@ mod tests {
         }
         assert_eq!(ours.reverse(&address("ann@fwd.test")), None);
         assert_eq!(ours.reverse(&address("SRS0=AAAAAA=AA=x.test=ann@other.test")), None);
-        assert_eq!(ours.forward(&address(&format!("{}@x.test", "a".repeat(50)))), None);
+    }
+
+    /// Bounce addresses of the large senders of bulk mail, and what is too long for any path.
+    #[test]
+    fn long_senders_go_out_and_come_back() {
+        let ours = srs(&[SECRET], "fwd.test", 20_000);
+        let second = srs(&["another secret of ours"], "two.test", 20_000);
+        for sender in [
+            "0102018f3c6ad5f1-7d2f9c1e-5b0a-4c3d-9e8f-0a1b2c3d4e5f-000000@eu-west-1.amazonses.com",
+            "bounces+12345678-9abc-ann.example=example.test@em1234.newsletter.example",
+            "bounce-mc.us12_34567890.1234567-0a1b2c3d4e@mail123.atl456.mcsv.example",
+        ] {
+            let once = ours.forward(&address(sender)).unwrap();
+            assert!(once.local().value().len() > LocalPart::MAX_LENGTH, "{once}");
+            // It comes back as text.
+            assert_eq!(ours.reverse(&address(&once.to_string())), Some(Ok(address(sender))), "{once}");
+            let twice = second.forward(&once).unwrap();
+            assert_eq!(second.reverse(&address(&twice.to_string())), Some(Ok(once)), "{twice}");
+        }
+        let wide = format!("{}@{}x.test", "a".repeat(50), "b.".repeat(90));
+        assert_eq!(ours.forward(&address(&wide)), None);
     }
 
     #[test]

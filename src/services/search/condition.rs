@@ -19,6 +19,8 @@ pub struct Condition {
     has_mod_seq: bool,
     /// Decoded octets of one message that are looked at.
     text_limit: usize,
+    /// Texts that are looked for in messages.
+    texts: usize,
 }
 
 #[derive(Debug)]
@@ -92,11 +94,11 @@ impl Condition {
         if wording.charset.is_some_and(|label| !is_charset(label)) {
             return Err(Problem::UnknownCharset);
         }
-        let mut builder = Builder { wording, view, now, asks_summaries: false, asks_saved: false };
+        let mut builder = Builder { wording, view, now, asks_summaries: false, asks_saved: false, texts: 0 };
         let test = builder.test(key)?;
         let has_mod_seq = key.any(&|key| matches!(key, SearchKey::ModSeq(_)));
-        let Builder { asks_summaries, asks_saved, .. } = builder;
-        Ok(Self { test, asks_summaries, asks_saved, has_mod_seq, text_limit: wording.text_limit })
+        let Builder { asks_summaries, asks_saved, texts, .. } = builder;
+        Ok(Self { test, asks_summaries, asks_saved, has_mod_seq, text_limit: wording.text_limit, texts })
     }
 
     /// Whether summaries can decide some of it.
@@ -112,6 +114,11 @@ impl Condition {
     /// Decoded octets of one message that are looked at.
     pub(super) const fn text_limit(&self) -> usize {
         self.text_limit
+    }
+
+    /// How many texts are looked for in the messages themselves: what a search costs for each octet of them.
+    pub const fn texts(&self) -> usize {
+        self.texts
     }
 
     /// Whether it speaks of modification sequences.
@@ -144,6 +151,7 @@ struct Builder<'a> {
     now: Timestamp,
     asks_summaries: bool,
     asks_saved: bool,
+    texts: usize,
 }
 
 impl Builder<'_> {
@@ -176,7 +184,10 @@ impl Builder<'_> {
                         self.asks_summaries = true;
                         Test::Field(field, Needle::new(&needle))
                     }
-                    _ => Test::Header(field.clone(), Needle::new(&needle)),
+                    _ => {
+                        self.texts += 1;
+                        Test::Header(field.clone(), Needle::new(&needle))
+                    }
                 }
             }
             SearchKey::EmailId(id) => match id.parse() {
@@ -194,9 +205,14 @@ impl Builder<'_> {
                 }
                 Err(_) => Test::Always(false),
             },
-            SearchKey::Body(text) => Test::Body(Needle::new(&decode(&text.0, self.wording.charset)?)),
-            SearchKey::Text(text) => Test::Text(Needle::new(&decode(&text.0, self.wording.charset)?)),
+            SearchKey::Body(text) => Test::Body(self.text(&text.0)?),
+            SearchKey::Text(text) => Test::Text(self.text(&text.0)?),
         })
+    }
+
+    fn text(&mut self, octets: &[u8]) -> Result<Needle, Problem> {
+        self.texts += 1;
+        Ok(Needle::new(&decode(octets, self.wording.charset)?))
     }
 
     fn arrived_within(&self, seconds: u32) -> Test {

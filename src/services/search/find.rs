@@ -1,10 +1,12 @@
 //! Finding messages: rows in memory first, then summaries, then files.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use super::condition::{Condition, Facts};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Summary, Uid};
+use crate::foundations::processor::{self, Parties};
 use crate::foundations::tasks::Turn;
 use crate::storage::mailbox::{self, Content, Row, View};
 
@@ -14,8 +16,14 @@ const BATCH_OCTETS: usize = 8 << 20;
 /// Summaries looked at in one go.
 const BATCH_SUMMARIES: usize = 512;
 
+/// Those whose searches read messages: one batch of each is in memory at a time.
+static READERS: LazyLock<Parties> = LazyLock::new(Parties::default);
+
+/// How long messages are looked into before others have their turn.
+const SLICE: Duration = Duration::from_millis(50);
+
 /// Rows looked at before others have their turn.
-const ROWS_AT_ONCE: usize = 64;
+const ROWS_AT_ONCE: usize = 16;
 
 /// A message that was found.
 #[derive(Debug, Clone, Copy)]
@@ -135,9 +143,14 @@ async fn by_body(
 ) -> Result<(), mailbox::Error> {
     let mut summaries = condition.asks_summaries().then(|| view.summaries(uids(open)));
     let mut contents = view.bodies(uids(open));
+    let account = view.account().key();
     let mut batch = Vec::new();
     let mut octets = 0;
+    let mut place = None;
     for open in open {
+        if place.is_none() {
+            place = Some(READERS.place(&account).await);
+        }
         let stored = match &mut summaries {
             Some(stream) => stream.next().await.and_then(|(_, stored)| stored.ok()),
             None => None,
@@ -147,7 +160,7 @@ async fn by_body(
                 // Twice the text that is looked at, for its transfer encoding.
                 let body = read(content, condition.text_limit().saturating_mul(2)).await?;
                 octets += body.len();
-                batch.push((*open, view.is_recent(open.row.uid), stored, body));
+                batch.push(Read { open: *open, recent: view.is_recent(open.row.uid), summary: stored, body });
             }
             Some((_, Err(mailbox::Error::NoMessage(_)))) => {}
             Some((_, Err(error))) => return Err(error),
@@ -156,34 +169,55 @@ async fn by_body(
         if batch.len() >= most.max(1) || octets >= BATCH_OCTETS {
             octets = 0;
             decide(condition, std::mem::take(&mut batch), hits).await?;
+            place = None;
         }
     }
     decide(condition, batch, hits).await
 }
 
-type Read = (Open, bool, Option<bytes::Bytes>, bytes::Bytes);
+/// A message whose file has been read.
+struct Read {
+    open: Open,
+    recent: bool,
+    summary: Option<bytes::Bytes>,
+    body: bytes::Bytes,
+}
+
+impl Read {
+    fn satisfies(&self, condition: &Condition) -> bool {
+        let summary = self.summary.as_ref().and_then(|stored| Summary::read(stored));
+        let facts = Facts {
+            sequence: self.open.sequence,
+            row: &self.open.row,
+            recent: self.recent,
+            saved: self.open.saved,
+            summary: summary.as_ref(),
+            body: Some(&self.body),
+        };
+        condition.holds(&facts) == Some(true)
+    }
+}
 
 async fn decide(condition: &Arc<Condition>, batch: Vec<Read>, hits: &mut Vec<Hit>) -> Result<(), mailbox::Error> {
-    if batch.is_empty() {
-        return Ok(());
+    let mut left = batch.into_iter();
+    while left.len() > 0 {
+        let condition = Arc::clone(condition);
+        let (found, rest) = blocking(move || {
+            let (begun, mut found) = (Instant::now(), Vec::new());
+            for read in left.by_ref() {
+                if read.satisfies(&condition) {
+                    found.push(read.open.hit());
+                }
+                if begun.elapsed() >= SLICE {
+                    break;
+                }
+            }
+            (found, left)
+        })
+        .await?;
+        hits.extend(found);
+        left = rest;
     }
-    let condition = Arc::clone(condition);
-    let decided = blocking(move || {
-        let holds = |(open, recent, stored, body): &Read| {
-            let summary = stored.as_ref().and_then(|stored| Summary::read(stored));
-            let facts = Facts {
-                sequence: open.sequence,
-                row: &open.row,
-                recent: *recent,
-                saved: open.saved,
-                summary: summary.as_ref(),
-                body: Some(body),
-            };
-            condition.holds(&facts) == Some(true)
-        };
-        batch.iter().filter(|read| holds(read)).map(|read| read.0.hit()).collect::<Vec<_>>()
-    });
-    hits.extend(decided.await?);
     Ok(())
 }
 
@@ -205,9 +239,9 @@ async fn read(content: Content, most: usize) -> Result<bytes::Bytes, mailbox::Er
     }
 }
 
-/// Runs work that takes the processor for a while.
+/// Runs work that takes the processor for a while, when it has its turn.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, mailbox::Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| mailbox::Error::Closing)
+    processor::in_turn(work).await.map_err(|_| mailbox::Error::Closing)
 }

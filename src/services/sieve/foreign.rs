@@ -128,7 +128,7 @@ impl Foreign {
             });
         }
         let before = run.situation.message;
-        let message = run.content.message();
+        let message = run.message()?;
         let Some(host) = run.host.as_mut() else {
             return Err(Halt::new(format!("'{}' means nothing here", self.name)));
         };

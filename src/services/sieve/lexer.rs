@@ -1,6 +1,7 @@
 //! The lexical grammar (RFC 5228 §8.1).
 
 use super::Mistake;
+use super::parser::MAX_MISTAKES;
 use super::syntax::Position;
 
 /// One token.
@@ -93,6 +94,9 @@ impl<'a> Lexer<'a> {
             self.skip_blanks(mistakes);
             let (position, start) = (self.position, self.at);
             let Some(first) = self.peek() else { return (position, start, Token::End) };
+            if mistakes.len() >= MAX_MISTAKES {
+                return (position, start, Token::End);
+            }
             let token = match first {
                 '"' => self.quoted(position, mistakes),
                 '0'..='9' => self.number(position, mistakes),

@@ -58,7 +58,7 @@ struct Parser<'a, 'm> {
 }
 
 /// Most mistakes that are collected; nobody reads more at once.
-const MAX_MISTAKES: usize = 100;
+pub(super) const MAX_MISTAKES: usize = 100;
 
 /// Deepest nesting that can be set.
 const MAX_NESTING: u32 = 100;

@@ -15,6 +15,8 @@ pub(super) struct Program {
     pub(super) variables: usize,
     /// The scripts whose names it includes without variables, and whether each must be there.
     pub(super) includes: Vec<(Location, String)>,
+    /// Octets that it takes in memory, about.
+    pub(super) size: u64,
 }
 
 /// A command where it stands.
@@ -86,17 +88,22 @@ impl Value {
         };
         let mut text = String::new();
         for piece in pieces {
-            match piece {
-                Piece::Text(piece) => text.push_str(piece),
-                Piece::Own(slot) => text.push_str(run.variable(*slot)),
-                Piece::Global(name) => text.push_str(run.globals.get(&**name).map_or("", String::as_str)),
-                Piece::Match(number) => text.push_str(run.captures.get(*number).map_or("", String::as_str)),
+            // Before it is copied: a script may name the same long value thousands of times.
+            let length = run.piece(piece).len();
+            run.spend(length)?;
+            if text.len() + length > LONGEST {
+                return Err(Halt::new(format!(
+                    "with what its variables hold, a text gets longer than {LONGEST} octets"
+                )));
             }
+            text.push_str(run.piece(piece));
         }
-        run.spend(text.len())?;
         Ok(Cow::Owned(text))
     }
 }
+
+/// Octets of a text with variables in it; those of `set` are cut shorter (RFC 5229 §3).
+const LONGEST: usize = 1 << 20;
 
 /// The texts of a list now.
 pub(super) fn texts<'v>(values: &'v [Value], run: &mut Run<'_, '_>) -> Result<Vec<Cow<'v, str>>, Halt> {

@@ -14,10 +14,18 @@ use super::{Location, Outcome, SieveSettings, Situation};
 #[derive(Debug, Clone)]
 pub struct Script(Arc<Program>);
 
+/// Octets that a compiled script takes for each of its text, about.
+const COMPILED: u64 = 8;
+
 impl Script {
     /// The scripts that it includes by a fixed name and that must be there, in the order of the text.
     pub fn includes(&self) -> &[(Location, String)] {
         &self.0.includes
+    }
+
+    /// Octets that it takes in memory, about.
+    pub fn size(&self) -> u64 {
+        self.0.size
     }
 
     pub(super) fn program(&self) -> Arc<Program> {
@@ -75,7 +83,8 @@ pub fn compile_with(
     let text = std::str::from_utf8(source).map_err(|error| vec![not_utf8(source, error.valid_up_to())])?;
     let (mut mistakes, mut warnings) = (Vec::new(), Vec::new());
     let calls = parse(text, settings, &mut mistakes);
-    let program = check(&calls, settings, vocabulary, &mut mistakes, &mut warnings);
+    let mut program = check(&calls, settings, vocabulary, &mut mistakes, &mut warnings);
+    program.size += source.len() as u64 * COMPILED;
     if mistakes.is_empty() {
         return Ok(Compiled { script: Script(Arc::new(program)), warnings });
     }

@@ -241,6 +241,33 @@ fn limits_end_a_script_and_keep_the_message() {
     assert!(compile(deep.as_bytes(), &SieveSettings::default()).is_err());
 }
 
+/// Before it is copied, and before the whole message is copied again for each edited header.
+#[test]
+fn copies_are_work() {
+    let named = format!("set \"a\" \"{}\";", "${0}".repeat(500));
+    let edited = "addheader \"X-A\" \"b\"; fileinto :copy \"a\"; addheader \"X-A\" \"b\"; fileinto :copy \"b\";";
+    for (source, least) in [
+        (format!("require \"variables\"; if header :matches \"Subject\" \"*\" {{ {named} }}"), 500 * 12),
+        (format!("require [\"copy\", \"editheader\", \"fileinto\"]; {edited}"), 2 * MESSAGE.len() as u64),
+    ] {
+        let with = |work| run_with_settings(&source, &SieveSettings { work, ..SieveSettings::default() }).failure;
+        assert!(with(least).is_some(), "{source}");
+        assert!(with(least + 3_000).is_none(), "{source}: {:?}", with(least + 3_000));
+    }
+}
+
+#[test]
+fn mistakes_are_bounded() {
+    let names = (0..2_000).map(|n| format!("\"nothing{n}\"")).collect::<Vec<_>>().join(",");
+    for source in [format!("require [{names}];"), "$ ".repeat(2_000), "bad :tag;\n".repeat(2_000)] {
+        let found = compile(source.as_bytes(), &SieveSettings::default()).err().unwrap();
+        assert!((100..=101).contains(&found.len()), "{}: {}", found.len(), &source[..20]);
+    }
+    let long = "x".repeat(10_000);
+    let found = compile(format!("require \"{long}\";").as_bytes(), &SieveSettings::default()).err().unwrap();
+    assert!(found[0].text.len() < 300, "{}", found[0].text);
+}
+
 #[test]
 fn the_trace_says_why() {
     let outcome =

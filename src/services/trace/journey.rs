@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Asked;
 use super::words::{ending, say};
+use super::{Asked, expunged};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
@@ -101,6 +101,8 @@ const MOST_JOURNEYS: usize = 25;
 const MOST_FOUND: u32 = 1_000;
 /// How long events that only mention an address are looked for.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Most accounts whose removals are looked for.
+const MOST_ACCOUNTS: usize = 25;
 /// Most events of the journeys shown.
 const MOST_STEPS: u32 = 10_000;
 
@@ -183,6 +185,29 @@ impl Trace {
         Ok((events, back_to))
     }
 
+    /// What clients have removed since these deliveries, of the accounts that they went to.
+    async fn removed(&self, events: impl Iterator<Item = &Event>) -> Result<Vec<Event>, Error> {
+        let mut since: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        for event in events.filter(|event| event.kind == EventKind::Delivered) {
+            let account = event.subject.as_deref().unwrap_or_default();
+            let first = since.entry(account).or_insert(event.at);
+            *first = event.at.min(*first);
+        }
+        let mut removed = Vec::new();
+        for (account, since) in since.into_iter().take(MOST_ACCOUNTS) {
+            let Ok(address) = account.parse::<Address>() else { continue };
+            let query = Query {
+                search: Some(Search::Address(address)),
+                kinds: vec![EventKind::Expunged],
+                since: Some(since),
+                limit: MOST_FOUND,
+                ..Query::default()
+            };
+            removed.extend(self.journal.query(&query).await?);
+        }
+        Ok(removed)
+    }
+
     async fn journeys(&self, mails: Vec<MailId>) -> Result<Vec<Journey>, Error> {
         let query = Query { search: Some(Search::Mails(mails.clone())), limit: MOST_STEPS, ..Query::default() };
         let mut by_mail: BTreeMap<MailId, Vec<Event>> = BTreeMap::new();
@@ -191,8 +216,10 @@ impl Trace {
                 by_mail.entry(mail).or_default().push(event);
             }
         }
+        let removed = self.removed(by_mail.values().flatten()).await?;
         let journey = |mail| {
-            let events = by_mail.remove(&mail).unwrap_or_default();
+            let mut events = by_mail.remove(&mail).unwrap_or_default();
+            expunged::add_to(&mut events, &removed);
             let ending = ending(&events);
             Journey { mail, ending, steps: events.into_iter().map(Step::from).collect() }
         };

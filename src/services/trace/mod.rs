@@ -5,8 +5,10 @@
 //! and the pages. Never changes anything.
 
 mod asked;
+mod expunged;
 mod journey;
 mod words;
 
 pub use asked::{Asked, InvalidAsked};
+pub use expunged::expunged;
 pub use journey::{Found, Journey, Period, Step, Trace, Traced, Wording};

@@ -133,6 +133,7 @@ pub(super) fn ending(events: &[Event]) -> String {
             EventKind::Delivered => "delivered",
             EventKind::SieveAction if is_redirect(event) => "redirected by Sieve",
             EventKind::Discarded if is_by_script(event) => "discarded by Sieve",
+            EventKind::Expunged => "expunged by a client",
             EventKind::Relayed => "passed on",
             EventKind::Deferred => "waiting",
             EventKind::Failed => "given up",

@@ -171,9 +171,15 @@ impl ForeignFolder {
         let (mut messages, mut links) = (Vec::new(), Vec::new());
         for place in [Place::New, Place::Cur] {
             let directory = path.join(place.directory());
-            if !leads_to_own(&directory).map_err(failed)? {
-                links.push(directory);
-                continue;
+            match leads_to_own(&directory) {
+                Ok(true) => {}
+                Ok(false) => {
+                    links.push(directory);
+                    continue;
+                }
+                // Programs make it with the first message that is put there.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(error)),
             }
             for entry in fs::read_dir(&directory).map_err(failed)? {
                 let entry = entry.map_err(failed)?;

@@ -14,6 +14,7 @@ use super::user::User;
 use super::{
     Access, Copied, Error, Expunges, FlagChange, Flags, FolderName, Keywords, Missing, Row, Status, Stored, Update,
 };
+use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{MailboxId, ModSeq, SequenceNumber, SequenceSet, Uid, UidValidity};
 use crate::foundations::settings::ByteSize;
@@ -55,6 +56,11 @@ impl View {
         let claims = self.claim();
         self.take_recent(claims.recent(&base));
         self
+    }
+
+    /// Whose it is.
+    pub fn account(&self) -> &Address {
+        self.user.account()
     }
 
     /// The folder.

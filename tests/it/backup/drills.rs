@@ -32,6 +32,11 @@ async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
     // A file of another program, that the server has not seen yet, with bare line feeds.
     fs::write(host.mail_root().join("example.test/ann/.Work.2026 v1\\2e0/cur/1.foreign.host:2,S"), "Subject: x\n\ny\n")
         .unwrap();
+    // Somebody whose password alone opens the webmail only.
+    let database = &host.parts().database;
+    let confirmed = "INSERT INTO two_factor (user_id, secret, made_at, confirmed_at) \
+                     SELECT id, 'plain:', 1, 2 FROM virtual_users WHERE email = 'ann@example.test'";
+    assert_eq!(database.execute(confirmed, &[]).await.unwrap(), 1);
     done(&host, &["create"]).await;
     // What comes later is not in it, and the drill does not ask the living server.
     deliver(&host, "ann@example.test", ["later@x".to_owned()]).await;
@@ -52,6 +57,8 @@ async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
     assert!(value("postrider_backup_recovery_seconds") > 0.0);
     assert!(value("postrider_backup_failed{run=\"drill\"}") < 0.5);
     assert!(value("postrider_backup_drill_differences") < 0.5);
+    // What never ran is seen, too.
+    assert!(value("postrider_backup_succeeded_seconds{run=\"pushed\"}") < 0.5);
     let query = Query { kinds: vec![EventKind::Backup], ..Query::default() };
     let events = host.events(&query).await;
     let what: Vec<_> = events.iter().map(|event| (&event.details["what"], &event.details["result"])).collect();

@@ -3,6 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
+use postrider::foundations::event::EventKind;
+use postrider::storage::journal::Query;
+
 use super::whole::furnished;
 use super::world::{backup, command, done, message, much_unseen, packs, picture, settings};
 use crate::faults::disk::Disk;
@@ -408,5 +411,74 @@ async fn what_never_passes_is_not_to_be_tried_again() {
     // Nobody answers.
     let (said, code) = backup(&host, &["push", "--remote", "rsync://127.0.0.1:1/backups/x"]).await;
     assert_eq!(code, 75, "{said}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_that_says_what_backups_are_is_not_what_they_hang_on() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let first = done(&host, &["create"]).await;
+    let mark = destination.path().join("postrider-backup.json");
+    let good = fs::read(&mark).unwrap();
+    let lost = || fs::remove_file(&mark).unwrap();
+    let torn = || fs::write(&mark, "").unwrap();
+    for spoil in [&lost as &dyn Fn(), &torn] {
+        spoil();
+        let output = command(&host, &["verify"]).output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains("postrider-backup.json"), "{said}");
+        assert_ne!(fs::read(&mark).ok(), Some(good.clone()), "who only reads writes nothing");
+        let target = tempfile::tempdir().unwrap();
+        let restored = done(&host, &["restore", "--to", target.path().to_str().unwrap()]).await;
+        assert_eq!(restored["lost"], 0, "{restored}");
+        let next = done(&host, &["create"]).await;
+        assert_eq!(next["full"], false, "the others are known: {next}");
+        assert_eq!(fs::read(&mark).unwrap(), good);
+    }
+    assert_eq!(done(&host, &["list"]).await[0]["id"], first["id"]);
+    // Without a single backup there is nothing to be kept, and it may be anything.
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("postrider-backup.json"), "").unwrap();
+    let (said, code) = backup(&host, &["--destination", other.path().to_str().unwrap(), "create"]).await;
+    assert_eq!(code, 6, "{said}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_whose_names_are_no_text_are_told() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let home = host.mail_root().join("example.test/ann");
+    let folder = home.join(std::ffi::OsStr::from_bytes(b".Caf\xe9"));
+    fs::create_dir_all(folder.join("cur")).unwrap();
+    fs::write(folder.join("cur/1.M1P1.host:2,S"), message("cafe@x", 1)).unwrap();
+    let output = command(&host, &["create"]).output().await.unwrap();
+    let created = printed(&["create"], &output);
+    let shown = home.join(".Caf\\xe9").display().to_string();
+    assert_eq!((output.status.code(), &created["left_out"][0]["path"]), (Some(0), &shown.clone().into()), "{created}");
+    assert_eq!(created["left_out"].as_array().unwrap().len(), 1, "{created}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(&shown) && said.contains("UTF-8"), "{said}");
+    let query = Query { kinds: vec![EventKind::Backup], ..Query::default() };
+    let events = host.events(&query).await;
+    assert_eq!(events[0].details["left_out"][0]["path"], shown);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_cannot_be_written_is_for_somebody_to_change() {
+    let Some(disk) = Disk::mount(16) else { return };
+    let destination = disk.path("backups");
+    let host = Host::start().user("ann@example.test").settings(&settings(&destination)).await;
+    done(&host, &["create"]).await;
+    let mut mount = std::process::Command::new("mount");
+    assert!(mount.args(["-o", "remount,ro"]).arg(disk.path("")).status().unwrap().success());
+    let (said, code) = backup(&host, &["create"]).await;
+    assert_eq!(code, 1, "{said}");
+    assert!(said["error"].as_str().unwrap().contains("ead-only"), "{said}");
+    done(&host, &["verify"]).await;
     host.stop().await;
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::whole::furnished;
-use super::world::{backup, deliver, done, packs, picture};
+use super::world::{backup, command, deliver, done, packs, picture};
 use crate::harness::Host;
 
 /// Gives a snapshot the name of another moment, as if it had been taken then.
@@ -68,3 +68,42 @@ async fn what_no_backup_needs_goes_and_the_others_stay_whole() {
     assert!(said["error"].as_str().unwrap().contains("append_only"), "{said}");
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_while_the_clock_was_ahead_is_not_the_newest() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let early = done(&host, &["create"]).await;
+    backdate(destination.path(), early["id"].as_str().unwrap(), AHEAD);
+    assert_eq!(done(&host, &["prune", "--dry-run"]).await["kept"], serde_json::json!([AHEAD]), "it is all there is");
+    let (said, code) = backup(&host, &["prune", "--backup", AHEAD]).await;
+    assert_eq!(code, 1, "{said}");
+    let full = done(&host, &["create"]).await;
+    assert_eq!(full["full"], true, "nobody knows how old the other is");
+    deliver(&host, "ann@example.test", ["later@x".to_owned()]).await;
+    let last = done(&host, &["create"]).await;
+    assert_eq!((&last["full"], &last["read"]), (&false.into(), &1.into()));
+    let output = command(&host, &["list"]).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(AHEAD) && said.contains("prune --backup"), "{said}");
+
+    let target = tempfile::tempdir().unwrap();
+    let restored = done(&host, &["restore", "--to", target.path().to_str().unwrap()]).await;
+    assert_eq!(restored["backup"], last["id"]);
+    let drilled = done(&host, &["drill"]).await;
+    assert_eq!(drilled["backup"], last["id"]);
+    let rules = "[backup.retention]\ndaily = 1\nweekly = 0\nmonthly = 0\nfull = 0\ndays = 0\n";
+    let config = host.config();
+    fs::write(&config, fs::read_to_string(&config).unwrap() + rules).unwrap();
+    let pruned = done(&host, &["prune"]).await;
+    assert_eq!(pruned["kept"], serde_json::json!([last["id"], AHEAD]), "{pruned}");
+    let pruned = done(&host, &["prune", "--backup", AHEAD]).await;
+    assert_eq!((&pruned["kept"], &pruned["removed"]), (&serde_json::json!([last["id"]]), &serde_json::json!([AHEAD])));
+    let (said, code) = backup(&host, &["prune", "--backup", AHEAD]).await;
+    assert_eq!(code, 4, "{said}");
+    done(&host, &["verify"]).await;
+    host.stop().await;
+}
+
+/// A backup that nobody can have taken.
+const AHEAD: &str = "20990101T000000Z";

@@ -563,3 +563,28 @@ async fn tls_from_the_start_is_asked_for_on_any_port() {
     assert!(error.contains("--tls implicit"), "{told}");
     host.stop().await;
 }
+
+/// One whose mail cannot be read keeps nobody's out who comes after, and what was moved in before counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_that_cannot_be_read_keeps_nobody_elses_out() {
+    let (bob, carl) = ("bob@example.test", "carl@example.test");
+    let host = Host::start().user(USER).user(bob).user(carl).real_time().await;
+    let root = tempfile::tempdir().unwrap();
+    let domain = root.path().join("example.test");
+    // Some programs make `new` with the first message only.
+    for user in ["ann", "bob", "carl"] {
+        std::fs::create_dir_all(domain.join(user).join("cur")).unwrap();
+        std::fs::write(domain.join(user).join("cur/1700000000.M1P1.h:2,S"), "Subject: 1\n\nx\n").unwrap();
+    }
+    std::fs::create_dir(domain.join("bob/dovecot-uidlist")).unwrap();
+    std::fs::write(domain.join("carl/cur/1700000001.M2P2.h,Z:2,S"), "BZh91AY&SY").unwrap();
+    let (moved, code) = cli::run(&host.config(), &["import", "dovecot", &root.path().display().to_string()], "").await;
+    assert_eq!(code, 1, "{moved}");
+    let problems: Vec<bool> = moved.as_array().unwrap().iter().map(|user| user["problem"].is_string()).collect();
+    assert_eq!(problems, [false, true, false], "{moved}");
+    assert_eq!(moved[2]["folders"][0]["unreadable"], 1, "{moved}");
+    for (user, messages) in [(USER, 1), (bob, 0), (carl, 1)] {
+        assert_eq!(postrider(&host, &["user", "show", user]).await["messages"], messages, "{user}");
+    }
+    host.stop().await;
+}

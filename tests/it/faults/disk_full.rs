@@ -65,6 +65,16 @@ fn the_mail_root_is_full() {
         assert_eq!(files(&server), (4, 0), "nothing is left behind");
         disk.fill();
     }
+    // With room for nothing, and for one directory of it after the other.
+    for room in (0..5).map(|blocks| blocks * 4096) {
+        disk.loosen(room);
+        let answer = open.command("CREATE Half").unwrap();
+        assert!(answer.is_ok() || answer.code == "OVERQUOTA", "{answer:?}");
+        let is_there = server.maildir("ann").join(".Half").exists();
+        assert_eq!(is_there, answer.is_ok(), "with room for {room} octets half a folder is left behind");
+        assert!(!answer.is_ok() || open.command("DELETE Half").unwrap().is_ok());
+        disk.fill();
+    }
     // A copy may need no room; a folder of its own does. Neither may half succeed.
     let answer = open.command("UID COPY 1:4 Archive").unwrap();
     let copied = messages(&server, "Archive").len();

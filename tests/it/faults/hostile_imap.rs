@@ -161,28 +161,29 @@ fn commands_without_a_pause() {
     drop(attackers);
 }
 
-/// Searches with as many keys as a line has room for, in a folder with many messages, by as many clients as would keep every
-/// processor busy.
+/// As many searches at once as one user may have connections, each for as many texts as one may look for, in long messages.
 #[test]
-fn searches_for_many_things() {
-    let server = Server::start(Layout::default());
+fn searches_for_texts() {
+    let server = Server::start(Layout { more: "[imap]\nsearch_texts = 50\n".to_owned(), ..Layout::default() });
     let new = server.maildir("ann").join("new");
     std::fs::create_dir_all(&new).unwrap();
-    for n in 0..3000 {
-        std::fs::write(new.join(format!("1700000000.M{n}P1.elsewhere")), "Subject: one of many\r\n\r\n").unwrap();
+    let text = "Subject: long\r\n\r\n".to_owned() + &"zzzz yyyy zzzz yyyy zzzz yyyy\r\n".repeat(120_000);
+    for n in 0..4 {
+        std::fs::write(new.join(format!("1700000000.M{n}P1.elsewhere")), &text).unwrap();
     }
-    let mut bystander = server.imap("bob").unwrap();
-    let search = format!("a SEARCH {}ALL\r\n", "ALL ".repeat(15_000));
-    let mut attackers: Vec<_> =
-        (0..2 * available_parallelism().unwrap().get()).map(|_| server.imap("ann").unwrap()).collect();
-    for attacker in &mut attackers {
-        assert!(attacker.select("INBOX").unwrap().is_ok());
-    }
-    for attacker in &mut attackers {
-        attacker.pipe.send(&search.as_bytes().repeat(4)).unwrap();
-    }
-    others_have_their_turn(&mut bystander);
-    drop(attackers);
+    let search = |keys: usize| format!("SEARCH{}", (0..keys).map(|n| format!(" NOT TEXT zyq{n}")).collect::<String>());
+    let mut ann = server.imap("ann").unwrap();
+    assert!(ann.select("INBOX").unwrap().is_ok());
+    assert_eq!(ann.command(&search(51)).unwrap().status, "NO");
+    drop(ann);
+    during(&server, "IMAP: searches for texts", 160, || {
+        let mut attackers: Vec<_> = (0..45).map(|_| server.imap("ann").unwrap()).collect();
+        for attacker in &mut attackers {
+            assert!(attacker.select("INBOX").unwrap().is_ok());
+            attacker.pipe.send(format!("a {}\r\n", search(50)).as_bytes()).unwrap();
+        }
+        std::thread::sleep(Duration::from_secs(10));
+    });
 }
 
 /// A client that does little is answered at once, for some seconds.

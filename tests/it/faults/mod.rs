@@ -11,6 +11,7 @@ mod disk_full;
 pub(crate) mod exchanger;
 mod hostile_imap;
 mod hostile_mail;
+mod hostile_scripts;
 mod hostile_smtp;
 pub(crate) mod imap;
 pub(crate) mod pipe;

@@ -44,6 +44,38 @@ async fn counts(host: &Host, user: &str) -> (u32, u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tags_and_aliases_have_what_is_set_for_their_user() {
+    let own = "[spam.recipients.\"own@example.test\"]\nlanguages = [\"de\"]\n";
+    let place = tempfile::tempdir().unwrap();
+    let rules = place.path().join("local.cf");
+    std::fs::write(&rules, "score UNWANTED_LANGUAGE_BODY 9\n").unwrap();
+    let settings = format!("{SETTINGS}{own}[spam.rules]\nfiles = [\"{}\"]\n", rules.display());
+    let start = Host::start().settings(&settings).user("ann@example.test").user("bob@example.test");
+    let start = start.alias("help@example.test", "bob@example.test").alias("own@example.test", "bob@example.test");
+    let host = start.alias("all@example.test", "bob@example.test,ann@example.test").await;
+    let mut smtp = host.smtp().await;
+    let mut before = (0, 0);
+    for (recipient, wanted) in [
+        ("bob@example.test", true),
+        ("bob+shop@example.test", true),
+        ("help@example.test", true),
+        ("Help+shop@example.test", true),
+        // One that has its own, and one that is nobody's alone.
+        ("own@example.test", false),
+        ("all@example.test", false),
+    ] {
+        let message = message().replace("<1@", &format!("<{}-", recipient.replace('@', "-")));
+        let message = message.replace("elsewhere.test>", "x@elsewhere.test>");
+        assert_eq!(smtp.deliver("ivan@elsewhere.test", &[recipient], &message).await.code, 250, "{recipient}");
+        let now = counts(&host, "bob@example.test").await;
+        let expected = if wanted { (before.0 + 1, before.1) } else { (before.0, before.1 + 1) };
+        assert_eq!(now, expected, "{recipient}");
+        before = now;
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_recipient_has_languages() {
     let place = tempfile::tempdir().unwrap();
     let host = start(&place.path().join("local.cf")).await;

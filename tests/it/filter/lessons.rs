@@ -30,6 +30,31 @@ async fn learned(host: &Host, owner: &Owner, ham: u32, spam: u32) {
     panic!("{owner:?}: {found:?} instead of {:?}", (ham, spam));
 }
 
+/// One move after the other, faster than they are learned from.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_many_moves_teaches() {
+    const MOVES: u32 = 60;
+    let host = Host::start().user("ann@example.test").await;
+    let account = "ann@example.test".parse().unwrap();
+    let user = host.parts().mailboxes.as_ref().unwrap().user(&account).await.unwrap();
+    let junk = user.special(postrider::storage::mailbox::SpecialUse::Junk).unwrap();
+    let mut lmtp = host.lmtp().await;
+    for n in 0..MOVES {
+        let message = format!("From: eve@x.test\r\nMessage-ID: <{n}@x.test>\r\nSubject: {n}\r\n\r\nletter {n}\r\n");
+        assert_eq!(lmtp.deliver("eve@x.test", &["ann@example.test"], &message).await.code, 250);
+    }
+    let mut imap = host.imap("ann@example.test").await;
+    imap.command(&format!("CREATE \"{junk}\"")).await;
+    imap.ok("SELECT INBOX").await;
+    for _ in 0..MOVES {
+        imap.ok(&format!("MOVE 1 \"{junk}\"")).await;
+    }
+    for owner in [&Filter::owner(&account), &Owner::Site] {
+        learned(&host, owner, 0, MOVES).await;
+    }
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn moving_messages_teaches() {
     let host = Host::start().user("ann@example.test").await;

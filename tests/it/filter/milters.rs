@@ -44,7 +44,7 @@ async fn opendkim_signs_and_checks() {
     let at = signed.find("DKIM-Signature: ").unwrap();
     let zone = ZoneResolver::new();
     zone.add(&format!("s1._domainkey.sender.test TXT {}", pair.record)).unwrap();
-    let found = verify(&zone, &signed.as_bytes()[at..]).await;
+    let found = verify(&zone, &signed.as_bytes()[at..], std::time::Duration::MAX).await;
     assert_eq!(found.dkim.iter().map(|s| s.result).collect::<Vec<_>>(), [DkimResult::Pass], "{found:?}");
 
     // The forged result is gone, the milter's own stays although it bears our name.

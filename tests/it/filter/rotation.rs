@@ -34,9 +34,11 @@ async fn events(host: &Host) -> Vec<Event> {
     events
 }
 
-/// Publishes what is to be published.
-async fn publish(host: &Host) {
-    for event in events(host).await.iter().filter(|event| event.details["action"] == "announced") {
+/// Publishes what is to be published for a domain.
+async fn publish(host: &Host, domain: &str) {
+    let events = events(host).await;
+    let of_domain = events.iter().filter(|event| event.subject.as_deref() == Some(domain));
+    for event in of_domain.filter(|event| event.details["action"] == "announced") {
         let text = |name: &str| event.details[name].as_str().unwrap().to_owned();
         host.zone().remove(&text("publish"));
         host.zone().add(&format!("{} TXT {}", text("publish"), text("record"))).unwrap();
@@ -63,11 +65,11 @@ async fn keys_are_announced_put_in_force_and_retired() {
         peer.wait_for(count).await[count - 1].content.clone()
     };
     assert!(!send(1).await.contains("DKIM-Signature"));
-    publish(&host).await;
+    publish(&host, "example.test").await;
     host.clock().advance(Duration::from_secs(61));
     assert_eq!(steps(&host, 2).await[1], ("active".to_owned(), first.clone()));
     let signed = until_signed(&send, &first).await;
-    let signatures = verify(host.zone(), signed.as_bytes()).await;
+    let signatures = verify(host.zone(), signed.as_bytes(), Duration::MAX).await;
     assert_eq!(signatures.dkim.iter().map(|s| s.result).collect::<Vec<_>>(), [DkimResult::Pass]);
     // The next pair is made ahead, and waits for its record and its day.
     host.clock().advance(DAY * 84);
@@ -76,7 +78,7 @@ async fn keys_are_announced_put_in_force_and_retired() {
     host.clock().advance(DAY * 7);
     // It is late: the old one goes on.
     assert_eq!(steps(&host, 3).await.len(), 3);
-    publish(&host).await;
+    publish(&host, "example.test").await;
     host.clock().advance(Duration::from_secs(61));
     let mut switched = steps(&host, 5).await.split_off(3);
     switched.sort();
@@ -97,6 +99,60 @@ async fn keys_are_announced_put_in_force_and_retired() {
         (&second.1.as_str().into(), &"active".into()),
         "{listed}"
     );
+    host.stop().await;
+}
+
+/// Waits until a step for a domain has been recorded so often.
+async fn until_recorded(host: &Host, domain: &str, action: &str, count: usize) {
+    for _ in 0..4_000 {
+        let events = events(host).await;
+        let of_domain = events.iter().filter(|event| event.subject.as_deref() == Some(domain));
+        if of_domain.filter(|event| event.details["action"] == action).count() >= count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{domain} {action}: only {:#?}", events(host).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_cannot_be_read_takes_no_signature_away() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("dkim");
+    std::fs::create_dir_all(directory.join("broken.test")).unwrap();
+    std::fs::write(directory.join("broken.test/state.json"), "{").unwrap();
+    let settings = format!(
+        "[journal]\nkeep_for = \"1000d\"\n[spam.dkim.rotation]\ndirectory = \"{}\"\ndomains = [\"broken.test\", \"example.test\", \"last.test\"]\nalgorithms = [\"ed25519\"]",
+        directory.display()
+    );
+    let peer = Peer::start().await;
+    let host = Host::start().settings(&settings).user("ann@example.test");
+    let host = host.dns("far.test MX 10 mx.far.test\nmx.far.test A 192.0.2.25").await;
+    host.detour().lead("192.0.2.25".parse().unwrap(), peer.address);
+    let message = "From: ann@example.test\r\nSubject: x\r\n\r\nx\r\n";
+    let send = async |count: usize| {
+        let mut smtp = host.submission("ann@example.test").await;
+        assert_eq!(smtp.deliver("ann@example.test", &["bob@far.test"], message).await.code, 250);
+        peer.wait_for(count).await[count - 1].content.clone()
+    };
+    // What is wrong with one domain is nothing to the others.
+    until_recorded(&host, "last.test", "announced", 1).await;
+    publish(&host, "example.test").await;
+    host.clock().advance(Duration::from_secs(61));
+    until_recorded(&host, "example.test", "active", 1).await;
+    let key = events(&host).await.into_iter().find(|event| event.details["action"] == "active").unwrap();
+    let key = key.details["selector"].as_str().unwrap().to_owned();
+    send(1).await;
+    until_signed(&send, &key).await;
+    // Nor does it take away what a domain had. The second step of the last domain comes after the look that follows the first.
+    std::fs::write(directory.join("example.test/state.json"), "{").unwrap();
+    publish(&host, "last.test").await;
+    host.clock().advance(Duration::from_secs(61));
+    until_recorded(&host, "last.test", "active", 1).await;
+    host.clock().advance(DAY * 84);
+    until_recorded(&host, "last.test", "announced", 2).await;
+    let sent = peer.messages().len();
+    assert!(send(sent + 1).await.contains(&format!("s={key};")));
     host.stop().await;
 }
 

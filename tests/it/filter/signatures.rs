@@ -55,7 +55,7 @@ async fn dkimpy_accepts_ours_and_we_accept_its() {
             let theirs = Message::new(original).with_prefix(field.as_bytes()).bytes();
             let zone = ZoneResolver::new();
             zone.add(&format!("{selector}._domainkey.sender.test TXT {}", pair.record)).unwrap();
-            let found = verify(&zone, &theirs).await;
+            let found = verify(&zone, &theirs, std::time::Duration::MAX).await;
             assert_eq!(
                 found.dkim.iter().map(|s| s.result).collect::<Vec<_>>(),
                 [DkimResult::Pass],

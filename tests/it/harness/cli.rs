@@ -17,7 +17,7 @@ pub fn command(config: &Path) -> Command {
 
 /// Runs a command that reads `input`.
 pub async fn output(config: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut child = command(config).args(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = command(config).args(arguments).stdin(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
     child.wait_with_output().await.unwrap()
 }

@@ -64,17 +64,25 @@ fn answer(zone: &Zone, query: &[u8]) -> Option<Vec<u8>> {
     }
     let question = query.get(12..at + 5)?;
     let kind = u16::from_be_bytes([question[question.len() - 4], question[question.len() - 3]]);
-    let known = zone.get(&labels.join("."));
-    let records: Vec<&Vec<u8>> =
-        known.into_iter().flatten().filter(|(of, _)| *of == kind).map(|(_, data)| data).collect();
-    let code: u8 = if known.is_some() { 0 } else { 3 };
+    let of = |name: &str, kind: u16| -> Vec<&Vec<u8>> {
+        zone.get(name).into_iter().flatten().filter(|(of, _)| *of == kind).map(|(_, data)| data).collect()
+    };
+    let asked = labels.join(".");
+    // The name in the question, by its place.
+    let itself = || vec![0xc0, 12];
+    let mut records: Vec<_> = of(&asked, kind).into_iter().map(|data| (itself(), kind, data)).collect();
+    if let (true, [alias]) = (records.is_empty(), of(&asked, CNAME).as_slice()) {
+        records.push((itself(), CNAME, alias));
+        records.extend(of(&text(alias), kind).into_iter().map(|data| (alias.to_vec(), kind, data)));
+    }
+    let code: u8 = if zone.contains_key(&asked) { 0 } else { 3 };
     let mut out = query[..2].to_vec();
     out.extend([0x84, 0x80 | code, 0, 1]);
     out.extend(u16::try_from(records.len()).ok()?.to_be_bytes());
     out.extend([0; 4]);
     out.extend(question);
-    for data in records {
-        out.extend([0xc0, 12]);
+    for (owner, kind, data) in records {
+        out.extend(owner);
         out.extend(kind.to_be_bytes());
         out.extend([0, 1, 0, 0, 0, 60]);
         out.extend(u16::try_from(data.len()).ok()?.to_be_bytes());
@@ -83,6 +91,8 @@ fn answer(zone: &Zone, query: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+const CNAME: u16 = 5;
+
 /// The type's number and the data as they go over the wire.
 fn record(kind: &str, data: &str) -> (u16, Vec<u8>) {
     let words: Vec<&str> = data.split_whitespace().collect();
@@ -90,6 +100,7 @@ fn record(kind: &str, data: &str) -> (u16, Vec<u8>) {
     match kind {
         "A" => (1, data.parse::<Ipv4Addr>().unwrap().octets().to_vec()),
         "AAAA" => (28, data.parse::<Ipv6Addr>().unwrap().octets().to_vec()),
+        "CNAME" => (CNAME, name(data)),
         "PTR" => (12, name(data)),
         "MX" => (15, [short(0).to_vec(), name(words[1])].concat()),
         "SRV" => (33, [short(0).to_vec(), short(1).to_vec(), short(2).to_vec(), name(words[3])].concat()),
@@ -112,4 +123,17 @@ fn string(octets: &[u8]) -> Vec<u8> {
 fn name(text: &str) -> Vec<u8> {
     let labels = text.trim_end_matches('.').split('.').flat_map(|label| string(label.as_bytes()));
     labels.chain([0]).collect()
+}
+
+/// The name that goes over the wire like this.
+fn text(mut wire: &[u8]) -> String {
+    let mut labels = Vec::new();
+    while let [length, rest @ ..] = wire
+        && *length > 0
+    {
+        let (label, rest) = rest.split_at(usize::from(*length));
+        labels.push(String::from_utf8_lossy(label).into_owned());
+        wire = rest;
+    }
+    labels.join(".")
 }

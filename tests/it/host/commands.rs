@@ -32,6 +32,11 @@ async fn accounts_that_are_made_count_at_once() {
         assert!(code == 0 && complaints.len() == 1 && complaints[0].as_str().unwrap().contains(complaint), "{alias}");
     }
     assert_eq!(run(&config, &["alias", "remove", "round@new.test"], "").await.1, 0);
+    for (destination, complaints) in [("ann@example.test", 1), ("cid@new.test", 0)] {
+        let (alias, _) = run(&config, &["alias", "add", "cid@new.test", destination], "").await;
+        assert_eq!(alias["complaints"].as_array().map(Vec::len), Some(complaints), "{alias}");
+    }
+    assert_eq!(run(&config, &["alias", "remove", "cid@new.test"], "").await.1, 0);
     let reply = host.smtp().await.deliver("eve@elsewhere.test", &["sales@new.test"], MESSAGE).await;
     assert_eq!(reply.code, 250, "{}", reply.text());
 

@@ -1,5 +1,7 @@
 //! Commands: what they say of mistakes and of what cannot be used.
 
+use std::time::Duration;
+
 use postrider::foundations::address::ReversePath;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::secret::Secret;
@@ -53,8 +55,9 @@ async fn a_second_process_does_not_take_the_queue() {
     let own = format!("control_directory = \"{}/", host.directory().display());
     assert!(text.contains(&own), "{text}");
     std::fs::write(&second, text.replace(&own, &elsewhere)).unwrap();
-    let told = output(&second, &["serve", "--role", "mta"], "").await;
-    let words = String::from_utf8_lossy(&told.stderr).into_owned();
+    let served = tokio::time::timeout(Duration::from_secs(60), output(&second, &["serve", "--role", "mta"], "")).await;
+    let told = served.expect("it serves beside the other one");
+    let words = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(!told.status.success() && words.contains("another process is passing on the mail in"), "{words}");
     host.stop().await;
 }

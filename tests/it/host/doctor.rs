@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +104,9 @@ impl Patient {
     }
 }
 
+const MX: &str = "example.test MX 10 mail.example.test";
+const DMARC: &str = "_dmarc.example.test TXT v=DMARC1; p=quarantine";
+
 /// Checks that this machine decides, not the test.
 const LOCAL: [&str; 4] = ["clock", "disk", "inodes", "limits"];
 
@@ -156,6 +160,25 @@ async fn tells_what_is_well_and_what_is_not() {
         assert_eq!(found[check], health, "{check}: {said}");
     }
     assert!(said.contains("Ask your provider to set the PTR record of 198.51.100.7 to mail.example.test"), "{said}");
+    for (healthy, instead, check, health) in [
+        (MX, "example.test MX 20 mail.example.test\nexample.test MX 10 mail.other.test", "mx", "wrong"),
+        (MX, "example.test MX 10 mail.example.test\nexample.test MX 20 gone.test", "mx", "warning"),
+        ("mail.example.test A 198.51.100.7", "mail.example.test CNAME r.test\nr.test A 198.51.100.7", "mx", "warning"),
+        ("example.test TXT v=spf1 mx -all", "example.test TXT v=spf1 mx +all", "spf", "wrong"),
+        ("example.test TXT v=spf1 a -all", "example.test TXT v=spf1 a ip4:0.0.0.0/0 -all", "spf", "wrong"),
+        (DMARC, "_dmarc.example.test TXT v=DMARC1; P=Reject", "dmarc", "well"),
+        (DMARC, "_dmarc.example.test TXT v=DMARC1; p=reject; pct=0", "dmarc", "warning"),
+        (DMARC, "_dmarc.test TXT v=DMARC1; p=reject; sp=quarantine", "dmarc", "well"),
+        (DMARC, "_dmarc.test TXT v=DMARC1; p=reject; sp=none", "dmarc", "warning"),
+        ("TXT v=TLSRPTv1; rua=mailto:p@example.test", "TXT v=TLSRPTv1", "tls-rpt", "wrong"),
+        ("CAA 0 issue \"ca.test\"", "CAA 0 iodef \"mailto:p@example.test\"", "caa", "warning"),
+        ("CAA 0 issue \"ca.test\"", "CAA 0 issue \";\"", "caa", "wrong"),
+        (MX, "example.test MX 10 mail.example.test\ns1._domainkey.example.test TXT v=DKIM1; p=", "dkim", "wrong"),
+    ] {
+        assert!(patient.healthy.contains(healthy), "{healthy}");
+        let (_, found, said) = patient.examined(&patient.healthy.replacen(healthy, instead, 1)).await;
+        assert_eq!(found[check], health, "{instead}: {said}");
+    }
     let refusing = "mail.example.test A 198.51.100.7\n7.100.51.198.bl.test A 127.255.255.254";
     let (_, found, said) = patient.examined(refusing).await;
     assert_eq!(found["dns-list"], "unknown", "a list that refuses has not cleared anybody: {said}");
@@ -231,6 +254,8 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
                 public_keys: vec![],
                 authorities: vec![],
             },
+            chains: vec![],
+            authorities: vec![],
             resolver: &*zone,
             outbound: Outbound::new(OutboundParts {
                 settings: Live::new(config.outbound.clone()),
@@ -288,6 +313,17 @@ async fn keys_that_are_exchanged_and_files_that_are_missing_are_told() {
     spam.insert("dkim".to_owned(), toml::Value::Table(rotation.parse().unwrap()));
     let missing = "certificates = [{ cert = \"/nowhere/cert.pem\", key = \"/nowhere/key.pem\" }]";
     table.insert("tls".to_owned(), toml::Value::Table(missing.parse().unwrap()));
+    // A key and backups that everybody may read.
+    let (second, backups) = (patient.directory.path().join("second.key"), patient.directory.path().join("backups"));
+    std::fs::create_dir(&backups).unwrap();
+    std::fs::write(&second, "0123456789abcdef0123456789abcdef").unwrap();
+    for (path, mode) in [(&second, 0o644), (&backups, 0o755)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    for (section, key, path) in [("login", "two_factor_key_file", &second), ("backup", "destination", &backups)] {
+        let section = table.entry(section).or_insert_with(|| toml::Table::new().into()).as_table_mut().unwrap();
+        section.insert(key.to_owned(), path.display().to_string().into());
+    }
     std::fs::write(&path, toml::to_string(&table).unwrap()).unwrap();
 
     let doctor = async || {
@@ -300,6 +336,13 @@ async fn keys_that_are_exchanged_and_files_that_are_missing_are_told() {
     let findings = doctor().await;
     assert!(about(&findings, "dkim", "postrider dkim rotate example.test"), "{findings:?}");
     assert!(about(&findings, "file", "/nowhere/cert.pem"), "{findings:?}");
+    for (check, words) in [
+        ("permissions", format!("chmod 0640 {}", second.display())),
+        ("permissions", format!("chmod 0700 {}", backups.display())),
+        ("disk", format!("backups ({})", backups.display())),
+    ] {
+        assert!(about(&findings, check, &words), "{words}: {findings:?}");
+    }
 
     assert_eq!(cli::run(&path, &["dkim", "rotate", "example.test"], "").await.1, 0);
     let (records, code) = cli::run(&path, &["dns", "--address", "198.51.100.7"], "").await;

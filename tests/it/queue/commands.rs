@@ -57,6 +57,14 @@ async fn many_messages_are_deleted_or_given_up() {
         assert_eq!(output(&config, &["queue", command], "").await.status.code(), Some(2));
     }
     assert_eq!(left().await, 3);
+    // Several at once, as `xargs` gives them.
+    let more = [hold(&host, ann(), "d@x.test", "suspicious").await, hold(&host, ann(), "e@x.test", "suspicious").await];
+    let [one, other] = more.map(|id| id.to_string());
+    assert_eq!(
+        run(&config, &["queue", "delete", &one, &other, &one], "").await,
+        (serde_json::json!({"messages": 2}), 0)
+    );
+    assert_eq!(left().await, 3);
     assert_eq!(run(&config, &["queue", "delete", "all", "--yes"], "").await, (serde_json::json!({"messages": 2}), 0));
     let (listed, _) = run(&config, &["quarantine", "list"], "").await;
     assert_eq!(listed[0]["id"], kept.to_string(), "what is in quarantine stays");
@@ -78,7 +86,7 @@ async fn what_is_done_by_hand_is_part_of_the_journey() {
         let ending = async |command: &[&str], code: i32| {
             assert_eq!(run(config, command, "").await.1, code, "{command:?}");
             host.parts().journal.flush().await;
-            run(config, &["trace", to], "").await.0["journeys"][0]["ending"].as_str().unwrap_or_default().to_owned()
+            run(config, &["trace", &id], "").await.0["journeys"][0]["ending"].as_str().unwrap_or_default().to_owned()
         };
         let which = format!("to:{to}");
         assert_eq!(ending(&["queue", "release", &which], 4).await, "", "nothing was held");

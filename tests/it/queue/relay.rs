@@ -29,7 +29,24 @@ crate::accounts::engines::on_every_engine!(
     a_result_that_the_database_refuses_holds_the_recipient,
     a_host_that_is_slow_in_every_step_does_not_keep_its_place,
     an_exchanger_that_is_this_server_itself_ends_the_way,
+    one_international_address_keeps_the_message_from_nobody_else,
 );
+
+/// To a host that does not take such addresses.
+async fn one_international_address_keeps_the_message_from_nobody_else(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1\nsender.test A 192.0.2.2").unwrap();
+    let (x, sender) = (world.network.host("192.0.2.1", Peer::new()), world.network.host("192.0.2.2", Peer::new()));
+    let id = world.send(&mail(&["jos\u{e9}@x.test", "ok@x.test"])).await;
+    world.queue.start();
+    world.until_empty().await;
+    let taken = x.taken();
+    assert_eq!((taken.len(), taken[0].recipients.as_slice()), (1, ["RCPT TO:<ok@x.test>".to_owned()].as_slice()));
+    let failed = world.events(id, EventKind::Failed).await;
+    assert_eq!((failed.len(), failed[0].subject.as_deref()), (1, Some("jos\u{e9}@x.test")));
+    assert_eq!(sender.taken().len(), 1, "the sender is told");
+    world.restart().await;
+}
 
 async fn groups_recipients_and_reuses_the_connection(database: Database) {
     let queue = QueueSettings { idle_connection: Span::seconds(3), ..QueueSettings::default() };

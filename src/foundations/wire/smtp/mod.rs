@@ -25,4 +25,4 @@ pub use reply::Reply;
 pub use reply_reader::{BadReply, ReplyReader};
 pub use status::{Class, EnhancedStatus};
 pub use stuffing::DotStuffer;
-pub use xtext::{decode_xtext, encode_xtext};
+pub use xtext::{decode_embedded_unicode, decode_xtext, encode_embedded_unicode, encode_xtext};

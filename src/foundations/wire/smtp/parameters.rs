@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{SyntaxError, decode_xtext, encode_xtext};
+use super::{SyntaxError, decode_embedded_unicode, decode_xtext, encode_embedded_unicode, encode_xtext};
 use crate::foundations::mail::{BodyKind, DsnReturn, Notify, OriginalRecipient};
 
 /// Longest ENVID, encoded (RFC 3461 §4.4).
@@ -146,7 +146,11 @@ impl RcptParameters {
         }
         if let Some(original) = &self.original {
             // Writing to a String cannot fail.
-            let _ = write!(out, " ORCPT={};{}", original.address_type, encode_xtext(&original.address));
+            let address = match is_utf8(&original.address_type) {
+                true => encode_embedded_unicode(&original.address),
+                false => encode_xtext(&original.address),
+            };
+            let _ = write!(out, " ORCPT={};{address}", original.address_type);
         }
     }
 }
@@ -205,9 +209,15 @@ fn parse_notify(value: &str) -> Option<Notify> {
 
 // RFC 3461 §4.2
 // original-recipient-address = addr-type ";" xtext
+// RFC 6533 §3: of the type utf-8, with \x{…} for what is not ASCII. Some write xtext here, too.
 fn parse_original(value: &str) -> Option<OriginalRecipient> {
     let (address_type, address) = value.split_once(';').filter(|_| value.len() <= LONGEST_ORIGINAL)?;
     let atom = !address_type.is_empty() && address_type.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    let address = decode_xtext(address).filter(|text| !text.is_empty())?;
+    let decoded = decode_xtext(address).filter(|text| !text.is_empty())?;
+    let address = if is_utf8(address_type) { decode_embedded_unicode(&decoded)? } else { decoded };
     atom.then(|| OriginalRecipient { address_type: address_type.to_owned(), address })
+}
+
+fn is_utf8(address_type: &str) -> bool {
+    address_type.eq_ignore_ascii_case("utf-8")
 }

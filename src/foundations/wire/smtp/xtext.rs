@@ -50,6 +50,36 @@ pub fn encode_xtext(text: &str) -> String {
     encoded
 }
 
+// RFC 6533 §3
+// EmbeddedUnicodeChar = %x5C.78 "{" HEXPOINT "}"    ; starts with "\x"
+
+/// Decodes the `\x{…}` in the address of a recipient of the type `utf-8`. `None` when one of them is no character.
+pub fn decode_embedded_unicode(text: &str) -> Option<String> {
+    let mut pieces = text.split("\\x{");
+    let mut decoded = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (digits, rest) = piece.split_once('}').filter(|(digits, _)| digits.len() <= 6)?;
+        decoded.push(u32::from_str_radix(digits, 16).ok().and_then(char::from_u32).filter(|c| !c.is_control())?);
+        decoded.push_str(rest);
+    }
+    Some(decoded)
+}
+
+/// Encodes such an address in ASCII.
+pub fn encode_embedded_unicode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '!'..='~' if !matches!(c, '\\' | '+' | '=') => encoded.push(c),
+            _ => {
+                // Writing to a String cannot fail.
+                let _ = write!(encoded, "\\x{{{:02X}}}", u32::from(c));
+            }
+        }
+    }
+    encoded
+}
+
 const fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -70,6 +100,19 @@ mod tests {
             assert_eq!(decode_xtext(&encode_xtext(text)).as_deref(), Some(text));
         }
         assert_eq!(encode_xtext("a+b c"), "a+2Bb+20c");
+    }
+
+    #[test]
+    fn embedded_characters_round_trip() {
+        for text in ["", "ann@example.test", "jos\u{e9}@one.test", "a\\b+c=d e", "\u{1f4e7}@x"] {
+            let encoded = encode_embedded_unicode(text);
+            assert!(encoded.is_ascii(), "{encoded}");
+            assert_eq!(decode_embedded_unicode(&encoded).as_deref(), Some(text));
+        }
+        assert_eq!(encode_embedded_unicode("jos\u{e9}"), "jos\\x{E9}");
+        for text in ["\\x{", "\\x{zz}", "\\x{110000}", "\\x{D800}", "\\x{0A}"] {
+            assert_eq!(decode_embedded_unicode(text), None, "{text}");
+        }
     }
 
     #[test]

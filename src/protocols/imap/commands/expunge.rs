@@ -1,7 +1,6 @@
 //! EXPUNGE, UID EXPUNGE, CLOSE (RFC 9051 §6.4.1, §6.4.3, §6.4.9; RFC 7162 §3.2.7).
 
 use super::trouble;
-use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::{SequenceSet, Uid};
 use crate::foundations::wire::imap::encode::{Code, Condition};
 use crate::foundations::wire::imap::{Numbers, UidSet};
@@ -10,6 +9,7 @@ use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
 use crate::protocols::imap::state::State;
+use crate::services::trace::expunged;
 use crate::storage::mailbox::{self, Access};
 
 /// Removes the messages with `\Deleted`, or of those only the named ones.
@@ -58,18 +58,10 @@ pub(super) fn record(talk: &Conversation, uids: &[Uid]) {
     if uids.is_empty() {
         return;
     }
-    let set: SequenceSet<Uid> = uids.iter().copied().collect();
-    let event = Event::new(talk.room.needs.clock.now(), EventKind::Expunged)
-        .session(talk.session)
-        .subject(account.login.address.to_string())
-        .with("folder", selected.view.folder().as_str())
-        .with("messages", uids.len())
-        .with("uids", set.to_string().chars().take(MOST_UIDS_RECORDED).collect::<String>());
-    talk.room.needs.journal.record(event);
+    let (now, folder) = (talk.room.needs.clock.now(), selected.view.folder());
+    let event = expunged(now, &account.login.address.to_string(), folder.as_str(), uids);
+    talk.room.needs.journal.record(event.session(talk.session));
 }
-
-/// Characters of a set of UIDs that an event holds.
-const MOST_UIDS_RECORDED: usize = 1_000;
 
 /// RFC 7162 §3.2.7: a client with QRESYNC learns the new highest modification sequence.
 pub(super) fn done(account: &Account, selected: &Selected, text: &'static str) -> Done {

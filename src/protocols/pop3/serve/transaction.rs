@@ -1,12 +1,12 @@
 //! What the client wants of its maildrop: listed, sent, removed, marked as seen.
 
 use super::{Driver, End};
-use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::Kind;
 use crate::foundations::mail::Uid;
 use crate::foundations::wire::pop3::{Code, Number, Reply, Stuffer, TopLines};
 use crate::protocols::pop3::maildrop::Listing;
 use crate::protocols::pop3::settings::MarkSeen;
+use crate::services::trace::expunged;
 use crate::storage::mailbox::{self, Body, Content, FlagChange, FlagOperation, Flags};
 
 /// Octets of a message read at once.
@@ -88,8 +88,8 @@ impl Driver<'_> {
         let Some(opened) = &self.opened else { return Ok(()) };
         match opened.view.remove(uids).await {
             Ok(removed) => {
-                let event = Event::new(self.room.needs.clock.now(), EventKind::Expunged).session(self.id);
-                let event = event.subject(opened.account.clone()).with("messages", removed.len());
+                let (now, folder) = (self.room.needs.clock.now(), opened.view.folder());
+                let event = expunged(now, &opened.account, folder.as_str(), &removed).session(self.id);
                 self.room.needs.journal.record(event.with("protocol", "pop3"));
                 Ok(())
             }

@@ -67,13 +67,40 @@ pub(super) async fn transfer(asked: &Asked<'_>, of: TransferKind) -> Answer<Resp
     Ok(response)
 }
 
-/// Whether a destination is on this server: a path, or a URL with the host that was asked.
+/// Whether a destination is on this server: a path, or a URL with the host that was asked. Ports do not count: a proxy in front may
+/// have left out the one that clients see.
 fn is_here(asked: &Asked<'_>, target: &str) -> bool {
     match target.split_once("://") {
         None => target.starts_with('/'),
         Some((_, rest)) => {
             let host = rest.split('/').next().unwrap_or_default();
-            asked.header("host").is_some_and(|own| own.eq_ignore_ascii_case(host))
+            asked.header("host").is_some_and(|own| without_port(own).eq_ignore_ascii_case(without_port(host)))
+        }
+    }
+}
+
+fn without_port(authority: &str) -> &str {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit());
+    match authority.rsplit_once(':') {
+        Some((host, port)) if is_port(port) && (host.ends_with(']') || !host.contains(':')) => host,
+        _ => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_left_out() {
+        for (authority, host) in [
+            ("mail.example.test", "mail.example.test"),
+            ("mail.example.test:8443", "mail.example.test"),
+            ("mail.example.test:", "mail.example.test:"),
+            ("[2001:db8::1]:443", "[2001:db8::1]"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+        ] {
+            assert_eq!(without_port(authority), host, "{authority}");
         }
     }
 }

@@ -140,7 +140,7 @@ pub(super) async fn remove(
     Wish(wish): Wish<Removal>,
 ) -> Answer<Response> {
     let view = reader.open(&wish.folder, Access::ReadWrite).await?;
-    let removed = view.remove(&uids(&wish.uids)?).await?.len();
-    record_expunged(&room, &reader, view.folder(), removed);
-    Ok(Json(serde_json::json!({ "removed": removed })).into_response())
+    let removed = view.remove(&uids(&wish.uids)?).await?;
+    record_expunged(&room, &reader, view.folder(), &removed);
+    Ok(Json(serde_json::json!({ "removed": removed.len() })).into_response())
 }

@@ -12,9 +12,9 @@ use super::Room;
 use super::answer::{Answer, Problem, Wish};
 use super::door::{Reader, folder_name};
 use super::reasons;
-use crate::foundations::event::{Event, EventKind};
-use crate::foundations::mail::Uid;
-use crate::storage::mailbox::{Access, FolderName, SpecialUse, Subscription};
+use crate::foundations::mail::{SequenceSet, Uid};
+use crate::services::trace::expunged;
+use crate::storage::mailbox::{Access, FolderName, SpecialUse, Subscription, View};
 
 /// A folder as the page shows it.
 #[derive(Serialize)]
@@ -122,11 +122,13 @@ pub(super) async fn delete(
     if messages > 0 && !wish.with_messages {
         return Err(Problem::of(&reasons::FOLDER_FULL).with("count", messages));
     }
+    let gone = match messages {
+        0 => Vec::new(),
+        _ => every_uid(&reader.user.open(&name, Access::ReadOnly).await?),
+    };
     reader.user.delete(&name).await?;
     reader.user.subscribe(&name, Subscription::Off).await?;
-    if messages > 0 {
-        record_expunged(&room, &reader, &name, messages as usize);
-    }
+    record_expunged(&room, &reader, &name, &gone);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -161,19 +163,21 @@ pub(super) async fn empty(State(room): State<Arc<Room>>, reader: Reader, Wish(wi
         return Err(Problem::of(&reasons::NOT_TO_EMPTY));
     }
     let view = reader.user.open(&name, Access::ReadWrite).await?;
-    let all = crate::foundations::mail::SequenceSet::all();
-    let uids: Vec<Uid> = view.rows(&all).map(|(_, row)| row.uid).collect();
-    let removed = view.remove(&uids).await?.len();
-    record_expunged(&room, &reader, &name, removed);
-    Ok(Json(serde_json::json!({ "removed": removed })).into_response())
+    let removed = view.remove(&every_uid(&view)).await?;
+    record_expunged(&room, &reader, &name, &removed);
+    Ok(Json(serde_json::json!({ "removed": removed.len() })).into_response())
+}
+
+fn every_uid(view: &View) -> Vec<Uid> {
+    view.rows(&SequenceSet::all()).map(|(_, row)| row.uid).collect()
 }
 
 /// What is gone for good leaves an event.
-pub(super) fn record_expunged(room: &Room, reader: &Reader, folder: &FolderName, count: usize) {
-    if count == 0 {
+pub(super) fn record_expunged(room: &Room, reader: &Reader, folder: &FolderName, uids: &[Uid]) {
+    if uids.is_empty() {
         return;
     }
-    let event = Event::new(room.needs.clock.now(), EventKind::Expunged).session(reader.session);
-    let event = event.subject(reader.login.address.to_string()).with("folder", folder.as_str());
-    room.needs.journal.record(event.with("messages", count as u64));
+    let account = reader.login.address.to_string();
+    let event = expunged(room.needs.clock.now(), &account, folder.as_str(), uids);
+    room.needs.journal.record(event.session(reader.session));
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::mark::prepare;
 use super::shelf::{self, DirectoryShelf, Fetched, Listed, Shelf};
 use super::snapshot::LARGEST;
-use super::store::prepare;
 use super::{Access, ObjectId, Snapshot, pack};
 use crate::services::backup::error::damaged;
 use crate::services::backup::{BackupSettings, Destination, Error};

@@ -17,6 +17,7 @@
 mod copy;
 mod index;
 mod lane;
+mod mark;
 mod object;
 mod pack;
 mod shelf;
@@ -31,5 +32,5 @@ pub use store::{Access, Repository};
 pub(super) use copy::{check, copy, other_size};
 pub(super) use index::Location;
 pub(super) use lane::{Block, Kind};
+pub(super) use mark::FORMAT;
 pub(super) use pack::hash_file;
-pub(super) use store::FORMAT;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,15 @@ impl SnapshotId {
         let moment = NaiveDateTime::parse_from_str(&self.0, FORM).unwrap_or_default();
         Timestamp::from_unix_seconds(moment.and_utc().timestamp())
     }
+
+    /// Whether its moment has not come, by more than clocks differ: the clock was ahead when it was taken, or is behind.
+    pub fn is_ahead(&self, now: Timestamp) -> bool {
+        self.moment() > now + DIFFERENCE_OF_CLOCKS
+    }
 }
+
+/// Backups that are this much younger than the clock are believed.
+const DIFFERENCE_OF_CLOCKS: Duration = Duration::from_hours(24);
 
 impl fmt::Display for SnapshotId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -212,6 +221,8 @@ pub struct TableRecord {
     pub objects: Vec<ObjectId>,
 }
 
+/// How the names of snapshots' files end.
+pub(super) const ENDING: &str = "snapshot";
 /// Largest snapshot that is read.
 pub(super) const LARGEST: u64 = 1 << 30;
 const DIGEST: usize = 32;
@@ -267,6 +278,15 @@ mod tests {
             assert!(text.parse::<SnapshotId>().is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn a_moment_may_not_have_come() {
+        let id: SnapshotId = "20260131T020000Z".parse().unwrap();
+        for (now, ahead) in [("20260130T015959Z", true), ("20260130T020000Z", false), ("20350101T000000Z", false)] {
+            assert_eq!(id.is_ahead(now.parse::<SnapshotId>().unwrap().moment()), ahead, "{now}");
+        }
+    }
+
     #[test]
     fn users_have_directories_and_no_paths() {
         let snapshot = |domain: &str, local: &str| Snapshot {

@@ -6,22 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::index::{BlockPlace, Index};
 use super::lane::{Kind, Lanes};
+use super::mark::{self, prepare};
 use super::pack::{self, ObjectEntry, Pack, PackWriter};
 use super::shelf::{self, Listed, Shelf};
-use super::snapshot::LARGEST;
+use super::snapshot::{ENDING, LARGEST};
 use super::{Location, ObjectId, Snapshot, SnapshotId};
 use crate::foundations::clock::Timestamp;
 use crate::services::backup::error::{at, damaged};
 use crate::services::backup::{BackupSettings, Destination, Error};
 
-/// The format this program writes and reads.
-pub const FORMAT: u32 = 1;
-const MARK: &str = "postrider-backup.json";
-const ENDING: &str = "snapshot";
 /// Largest pack that is begun: what S3 takes in one request is 5 GiB, and a last block is added.
 const LARGEST_PACK: u64 = 4 << 30;
 /// Blocks kept decompressed.
@@ -62,11 +58,6 @@ impl std::fmt::Debug for Repository {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Repository").field("root", &self.root).finish_non_exhaustive()
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Mark {
-    format: u32,
 }
 
 impl Repository {
@@ -121,7 +112,7 @@ impl Repository {
     /// # Errors
     /// Disk or storage fail.
     pub fn is_there(destination: &Destination, settings: &BackupSettings) -> Result<bool, Error> {
-        Ok(shelf::open(destination, settings)?.read(MARK, 1 << 16)?.is_some())
+        mark::is_there(&*shelf::open(destination, settings)?)
     }
 
     /// Packs that could not be opened; what they held counts as missing.
@@ -143,7 +134,7 @@ impl Repository {
 
     /// Puts a damaged file where it is no part of the repository and can be looked at; where that is.
     pub(in crate::services::backup) fn set_aside(&self, file: &Listed) -> Result<PathBuf, Error> {
-        let name = aside(&file.name);
+        let name = shelf::aside(&file.name);
         self.shelf.set_aside(file, &name)?;
         Ok(self.shelf.shown(&name))
     }
@@ -217,13 +208,25 @@ impl Repository {
         Ok(found)
     }
 
-    /// The newest snapshot, or the newest that is not younger than `at`.
+    /// The snapshots there are, newest first, and after them those whose moment has not come.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn newest_first(&self, now: Timestamp) -> Result<Vec<SnapshotId>, Error> {
+        let mut ids = self.snapshots()?;
+        ids.reverse();
+        let (ahead, mut found): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| id.is_ahead(now));
+        found.extend(ahead);
+        Ok(found)
+    }
+
+    /// The newest snapshot, or the newest that is not younger than `at`. One whose moment has not come is the newest only
+    /// where there is no other.
     ///
     /// # Errors
     /// There is none.
-    pub fn newest(&self, at: Option<Timestamp>) -> Result<SnapshotId, Error> {
-        let ids = self.snapshots()?;
-        let found = ids.into_iter().rev().find(|id| at.is_none_or(|at| id.moment() <= at));
+    pub fn newest(&self, at: Option<Timestamp>, now: Timestamp) -> Result<SnapshotId, Error> {
+        let found = self.newest_first(now)?.into_iter().find(|id| at.is_none_or(|at| id.moment() <= at));
         found.ok_or_else(|| Error::NoSnapshot(at.map_or_else(|| "yet".to_owned(), |at| format!("from {at} or before"))))
     }
 
@@ -414,32 +417,8 @@ impl Repository {
     }
 }
 
-/// The name of a damaged file where it is set aside.
-fn aside(name: &str) -> String {
-    let own = name.rsplit_once('/').map_or(name, |(_, own)| own);
-    format!("{}/{own}", shelf::ASIDE)
-}
-
 fn snapshot_name(id: &SnapshotId) -> String {
     format!("snapshots/{id}.{ENDING}")
-}
-
-/// Makes a repository where that is wanted, and looks at what is there.
-pub(super) fn prepare(shelf: &dyn Shelf, access: Access) -> Result<(), Error> {
-    let content = match shelf.read(MARK, 1 << 16)? {
-        Some(content) => content,
-        None if shelf.has_strangers()? => return Err(Error::NotRepository(shelf.shown(""))),
-        None if access != Access::Add => return Err(Error::NoRepository(shelf.shown(""))),
-        None => {
-            shelf.furnish()?;
-            let text = serde_json::json!({ "format": FORMAT, "what": "backups made by postrider" }).to_string();
-            shelf.put(MARK, text.as_bytes())?;
-            text.into_bytes()
-        }
-    };
-    let mark = shelf.shown(MARK);
-    let found: Mark = serde_json::from_slice(&content).map_err(|error| damaged(&mark, error))?;
-    if found.format == FORMAT { Ok(()) } else { Err(Error::Format { path: mark, format: found.format }) }
 }
 
 /// Takes away packs that somebody who was interrupted had begun.

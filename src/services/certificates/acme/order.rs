@@ -30,11 +30,7 @@ pub(super) async fn obtain(
     let failed = |did| move |source| Error::Authority { authority: wanted.authority.clone(), did, source };
     let names: Vec<String> = wanted.names.iter().map(|name| name.as_str().to_owned()).collect();
     let identifiers: Vec<Identifier> = names.iter().cloned().map(Identifier::Dns).collect();
-    let mut request = NewOrder::new(&identifiers);
-    if let Some(replaces) = replaces {
-        request = request.replaces(replaces);
-    }
-    let mut order = account.new_order(&request).await.map_err(failed("took no order"))?;
+    let mut order = place(account, &identifiers, replaces).await.map_err(failed("took no order"))?;
     let given = answer(wanted, &mut order, challenges).await?;
     let status = order.poll_ready(&PATIENT).await.map_err(failed("did not judge the order"))?;
     if status == OrderStatus::Invalid {
@@ -47,6 +43,22 @@ pub(super) async fn obtain(
     order.finalize_csr(csr.der()).await.map_err(failed("took no request"))?;
     let chain = order.poll_certificate(&PATIENT).await.map_err(failed("gave no certificate"))?;
     Ok(Obtained { chain, key })
+}
+
+/// Places an order. What it replaces is a courtesy that brings it forward (RFC 9773 §5): an authority that does not want to
+/// hear it, as when an earlier order has replaced the same certificate and what came of it was lost, is asked without.
+async fn place(
+    account: &Account,
+    identifiers: &[Identifier],
+    replaces: Option<CertificateIdentifier<'_>>,
+) -> Result<Order, instant_acme::Error> {
+    if let Some(replaces) = replaces {
+        match account.new_order(&NewOrder::new(identifiers).replaces(replaces)).await {
+            Ok(order) => return Ok(order),
+            Err(error) => log::warn!(error:% = error; "The authority takes no order that says what it replaces"),
+        }
+    }
+    account.new_order(&NewOrder::new(identifiers)).await
 }
 
 /// Gives the answer to each challenge and says so. The answers are there for as long as what is returned.
@@ -126,3 +138,68 @@ fn private_key(pem: &str) -> String {
 /// Authorities may take their time with a look at our answers; the whole is bounded by the worker.
 const PATIENT: RetryPolicy =
     RetryPolicy::new().initial_delay(Duration::from_millis(500)).backoff(1.5).timeout(Duration::from_mins(3));
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use hyper::{Method, Request, Response};
+    use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, NewAccount};
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// An authority that gives these answers to orders, one after the other.
+    struct Authority(Arc<Mutex<Vec<(u16, &'static str)>>>);
+
+    type Answer = Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>>;
+
+    impl HttpClient for Authority {
+        fn request(&self, request: Request<BodyWrapper<Bytes>>) -> Answer {
+            let (status, body) = match request.uri().path() {
+                "/order" if request.method() == Method::POST => self.0.lock().remove(0),
+                "/account" => (201, r#"{"status":"valid"}"#),
+                "/directory" => (200, DIRECTORY),
+                _ => (200, ""),
+            };
+            let response = Response::builder().status(status).header("replay-nonce", "n").header("location", "/1");
+            let response = response.body(BodyWrapper::from(body.as_bytes().to_vec())).unwrap();
+            Box::pin(async move { Ok(BytesResponse::from(response)) })
+        }
+    }
+
+    const DIRECTORY: &str =
+        r#"{"newNonce":"/nonce","newAccount":"/account","newOrder":"/order","renewalInfo":"/renewal"}"#;
+    /// Without what it replaces, which a client that has said it does not take.
+    const PLAIN: (u16, &str) = (201, r#"{"status":"pending","authorizations":[],"finalize":"/f"}"#);
+    const REPLACING: (u16, &str) = (
+        201,
+        r#"{"status":"pending","authorizations":[],"finalize":"/f","replaces":"aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"}"#,
+    );
+    const REPLACED: (u16, &str) = (409, r#"{"type":"urn:ietf:params:acme:error:alreadyReplaced","status":409}"#);
+    const LIMITED: (u16, &str) = (429, r#"{"type":"urn:ietf:params:acme:error:rateLimited","status":429}"#);
+
+    #[tokio::test]
+    async fn an_order_that_may_not_replace_is_placed_without() {
+        for (answers, is_taken) in [
+            (vec![REPLACING], true),
+            (vec![REPLACED, PLAIN], true),
+            (vec![PLAIN, PLAIN], true),
+            (vec![REPLACED, LIMITED], false),
+        ] {
+            let left = Arc::new(Mutex::new(answers.clone()));
+            let new = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
+            let builder = Account::builder_with_http(Box::new(Authority(Arc::clone(&left))));
+            let (account, _) = builder.create(&new, "/directory".to_owned(), None).await.unwrap();
+            let replaces = CertificateIdentifier {
+                authority_key_identifier: "aYhba4dGQEHhs3uEe6CuLN4ByNQ".into(),
+                serial: "AIdlQyE".into(),
+            };
+            let placed = place(&account, &[Identifier::Dns("a.test".to_owned())], Some(replaces)).await;
+            assert_eq!(placed.is_ok(), is_taken, "{answers:?}: {:?}", placed.err());
+            assert!(left.lock().is_empty(), "{answers:?}");
+        }
+    }
+}

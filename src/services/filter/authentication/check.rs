@@ -102,18 +102,26 @@ impl Authenticator {
             let address = client.address?;
             Some(tokio::time::timeout(patience, iprev(resolver, address)).await.unwrap_or(Iprev::TempError))
         };
-        let signatures = async {
-            let none = Signatures { dkim: Vec::new(), ignored: 0, arc: Chain::None };
-            tokio::time::timeout(patience, dkim::verify(resolver, bytes)).await.unwrap_or(none)
-        };
+        let signatures = dkim::verify(resolver, bytes, patience);
         let (iprev, spf_hello, spf, signatures) = tokio::join!(name, spf_hello, spf, signatures);
         let dmarc = self.dmarc(client.authors, spf.as_ref().or(spf_hello.as_ref()), &signatures, patience).await;
         let vouched = vouched(&signatures.arc, trusted, client.authors);
         Authentication { iprev, spf_hello, spf, signatures, dmarc, vouched }
     }
 
-    async fn evaluate(&self, author: &str, identities: Identities<'_>, patience: Duration) -> Dmarc {
-        let evaluation = dmarc::evaluate(&*self.resolver, author, identities);
+    /// `open` are those that only the DNS has kept from passing. What one of them could have made good has not failed: the
+    /// same message would pass a minute later, and a policy that refuses it would refuse it for good.
+    async fn evaluate(&self, author: &str, passed: Identities<'_>, open: Identities<'_>, patience: Duration) -> Dmarc {
+        let evaluation = async {
+            let found = dmarc::evaluate(&*self.resolver, author, passed).await;
+            if found.result != DmarcResult::Fail || open.is_empty() {
+                return found;
+            }
+            match dmarc::evaluate(&*self.resolver, author, open).await.result {
+                DmarcResult::Pass | DmarcResult::TempError => Dmarc { result: DmarcResult::TempError, ..found },
+                DmarcResult::Fail | DmarcResult::None | DmarcResult::PermError => found,
+            }
+        };
         let late = |_| Dmarc::without_record(DmarcResult::TempError, author);
         tokio::time::timeout(patience, evaluation).await.unwrap_or_else(late)
     }
@@ -127,11 +135,14 @@ impl Authenticator {
         signatures: &Signatures,
         patience: Duration,
     ) -> Dmarc {
-        let dkim: Vec<&str> =
-            signatures.dkim.iter().filter(|s| s.result == DkimResult::Pass).map(|s| s.domain.as_str()).collect();
-        let spf = spf.filter(|s| s.result == SpfResult::Pass).map(|s| s.domain.as_str());
-        let identities = Identities { spf, dkim: &dkim };
-        let evaluate = |author| self.evaluate(author, identities, patience);
+        let dkim = |result| -> Vec<&str> {
+            signatures.dkim.iter().filter(|s| s.result == result).map(|s| s.domain.as_str()).collect()
+        };
+        let spf = |result| spf.filter(|s| s.result == result).map(|s| s.domain.as_str());
+        let (dkim_passed, dkim_open) = (dkim(DkimResult::Pass), dkim(DkimResult::TempError));
+        let passed = Identities { spf: spf(SpfResult::Pass), dkim: &dkim_passed };
+        let open = Identities { spf: spf(SpfResult::TempError), dkim: &dkim_open };
+        let evaluate = |author| self.evaluate(author, passed, open, patience);
         match authors {
             [] => evaluate("").await,
             [one] => evaluate(one).await,
@@ -235,13 +246,67 @@ impl Authentication {
             if passed.contains(&self.dmarc.domain.as_str()) {
                 add("DKIM_VALID_AU", self.dmarc.domain.clone());
             }
-        } else if let Some(broken) = dkim.iter().find(|s| s.result != DkimResult::TempError) {
+        } else if let Some(broken) = dkim.iter().find(|s| s.result != DkimResult::TempError && !s.is_test) {
             add("DKIM_INVALID", broken.reason.clone().unwrap_or_default());
         }
         match (&self.vouched, &self.signatures.arc) {
             (Some(sealer), _) => add("ARC_TRUSTED", sealer.clone()),
             (None, Chain::Fail(reason)) => add("ARC_BROKEN", reason.clone()),
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::foundations::dns::ZoneResolver;
+    use crate::foundations::mail::Message;
+
+    /// A message of ann@example.test, which `p=reject` protects, signed; and the record of its key.
+    fn signed() -> (Vec<u8>, String) {
+        let pair = dkim::generate(dkim::Algorithm::Ed25519).unwrap();
+        let domain = "example.test".parse().unwrap();
+        let signer = dkim::Signer::new(domain, "s1", &pair.private, std::path::Path::new("key.pem")).unwrap();
+        let message = Message::new(b"From: ann@example.test\r\nSubject: Hi\r\n\r\nHello\r\n".to_vec());
+        let field = signer.sign(&message).unwrap();
+        (message.with_prefix(field.as_bytes()).bytes().to_vec(), pair.record)
+    }
+
+    /// A name server that does not answer now is no reason to refuse mail for good.
+    #[tokio::test]
+    async fn what_the_dns_leaves_open_has_not_failed() {
+        use DmarcResult::{Fail, Pass, TempError};
+        let (message, key) = signed();
+        let key = format!("s1._domainkey.example.test TXT {key}");
+        let elsewhere = "v=spf1 -all";
+        for (key, spf, reverse_path, wanted) in [
+            (key.as_str(), elsewhere, "ann@example.test", Pass),
+            ("", elsewhere, "ann@example.test", Fail),
+            ("s1._domainkey.example.test FAIL", elsewhere, "ann@example.test", TempError),
+            ("s1._domainkey.example.test SILENT", elsewhere, "ann@example.test", TempError),
+            ("", "v=spf1 include:down.test -all", "ann@example.test", TempError),
+            ("", "v=spf1 include:slow.test -all", "ann@example.test", TempError),
+            (key.as_str(), "v=spf1 include:slow.test -all", "ann@example.test", Pass),
+            // What is open for somebody else could not have helped.
+            ("", elsewhere, "x@other.test", Fail),
+        ] {
+            let zone = ZoneResolver::new();
+            zone.add("_dmarc.example.test TXT v=DMARC1; p=reject\ndown.test FAIL\nslow.test SILENT").unwrap();
+            zone.add("other.test TXT v=spf1 include:down.test -all").unwrap();
+            zone.add(&format!("example.test TXT {spf}\n{key}")).unwrap();
+            let client = Client {
+                address: "192.0.2.7".parse().ok(),
+                hello: "mx.other.test",
+                reverse_path,
+                authors: &["example.test".to_owned()],
+                at: Timestamp::EPOCH,
+            };
+            let authenticator = Authenticator::new(Arc::new(zone), "mx.here.test".to_owned());
+            let found = authenticator.check(&message, client, &[], Duration::from_millis(100)).await;
+            assert_eq!(found.dmarc.result, wanted, "{key} {spf} {reverse_path}: {found:?}");
         }
     }
 }

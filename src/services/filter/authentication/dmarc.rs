@@ -133,6 +133,13 @@ pub struct Identities<'i> {
     pub dkim: &'i [&'i str],
 }
 
+impl Identities<'_> {
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.spf.is_none() && self.dkim.is_empty()
+    }
+}
+
 /// A record that holds (§4.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Record {

@@ -12,6 +12,8 @@ mod results;
 pub mod spf;
 
 pub use check::{Authentication, Authenticator, Client};
-pub use dmarc::{Dmarc, DmarcResult, Failing, Policy, Published, organization_of};
+pub use dmarc::{
+    Dmarc, DmarcResult, Failing, Identities, Policy, Published, evaluate as evaluate_dmarc, organization_of,
+};
 pub use hello::{Iprev, iprev};
 pub use results::{findings, forged, header};

@@ -1,5 +1,6 @@
 //! Doing what is to be done: files, the DNS, events.
 
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::dns::SharedResolver;
 use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure;
 use crate::foundations::files;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
@@ -68,6 +70,26 @@ pub struct RotationParts {
 /// Exchanges keys.
 pub struct Rotation(RotationParts);
 
+/// What is remembered between two looks.
+#[derive(Default)]
+struct Known {
+    /// For each domain the keys that sign, as they could be read last.
+    keys: HashMap<Domain, Vec<DkimKeySettings>>,
+    /// When it was told last that something is wrong with a domain.
+    told: HashMap<Domain, Timestamp>,
+}
+
+impl Known {
+    /// Whether something may be told about a domain: once a day.
+    fn may_tell(&mut self, domain: &Domain, now: Timestamp) -> bool {
+        let is_due = self.told.get(domain).is_none_or(|told| now.since(*told) >= Duration::from_secs(86_400));
+        if is_due {
+            self.told.insert(domain.clone(), now);
+        }
+        is_due
+    }
+}
+
 /// How often it is looked whether something is to be done, and whether the command line has done something.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Most steps for one domain at a time; the others follow at the next look.
@@ -83,32 +105,52 @@ impl Rotation {
 
     /// Does what is due and gives the filter the keys that sign, until `tasks` stop.
     pub async fn run(self, filter: Arc<Filter>, tasks: Tasks) {
-        let mut warned = Timestamp::EPOCH;
+        let mut known = Known::default();
         loop {
             let now = self.0.clock.now();
             let settings = self.0.settings.get();
             if settings.dkim.rotation.directory.is_some() {
-                let may_warn = now.since(warned) >= Duration::from_secs(86_400);
-                if may_warn {
-                    warned = now;
-                }
                 for domain in &settings.dkim.rotation.domains {
-                    match self.advance(domain, Urgency::Scheduled).await {
-                        Ok(Some(Step::Missing)) if may_warn => {
-                            log::warn!(domain:% = domain; "The new DKIM keys of {domain} should sign by now, but the DNS does not show their records; see `postrider dkim list`");
-                        }
-                        Ok(_) | Err(Error::Busy(_)) => {}
-                        Err(error) if may_warn => {
-                            log::error!(domain:% = domain; "DKIM keys cannot be exchanged: {error}")
-                        }
-                        Err(_) => {}
-                    }
+                    self.look(domain, &mut known).await;
                 }
-                filter.sign_with(self.active().unwrap_or_default());
+                let keys = settings.dkim.rotation.domains.iter().filter_map(|domain| known.keys.get(domain));
+                filter.sign_with(keys.flatten().cloned().collect());
             }
             tokio::select! {
                 () = tasks.stopping() => return,
                 () = self.0.clock.sleep_until(now + LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Does what is due for a domain and learns which of its keys sign. What cannot be read leaves it with those it had.
+    async fn look(&self, domain: &Domain, known: &mut Known) {
+        let now = self.0.clock.now();
+        let advanced = self.advance(domain, Urgency::Scheduled).await;
+        let read = self.active(domain).map(|keys| known.keys.insert(domain.clone(), keys));
+        let error = match (advanced, read) {
+            (Ok(Some(Step::Missing)), Ok(_)) => {
+                if known.may_tell(domain, now) {
+                    log::warn!(domain:% = domain; "The new DKIM keys of {domain} should sign by now, but the DNS does not show their records; see `postrider dkim list`");
+                }
+                return;
+            }
+            (Ok(_) | Err(Error::Busy(_)), Ok(_)) => None,
+            // Both have read the same files: one word about them is enough.
+            (_, Err(error)) | (Err(error), Ok(_)) => Some(error),
+        };
+        match error {
+            Some(error) if known.may_tell(domain, now) => match known.keys.get(domain) {
+                Some(_) => {
+                    log::error!(domain:% = domain; "DKIM keys of {domain} cannot be exchanged, the last known ones sign: {error}");
+                }
+                None => {
+                    log::error!(domain:% = domain; "DKIM keys of {domain} cannot be read, its mail goes out without their signatures: {error}");
+                }
+            },
+            Some(_) => {}
+            None => {
+                known.told.remove(domain);
             }
         }
     }
@@ -185,22 +227,19 @@ impl Rotation {
         pairs(&self.0.settings.get().dkim.rotation, domain)
     }
 
-    /// The keys that sign.
-    fn active(&self) -> Result<Vec<DkimKeySettings>, Error> {
+    /// The keys of a domain that sign.
+    fn active(&self, domain: &Domain) -> Result<Vec<DkimKeySettings>, Error> {
         let settings = self.0.settings.get();
         let directory = settings.dkim.rotation.directory.as_deref().ok_or(Error::NotConfigured)?;
-        let mut active = Vec::new();
-        for domain in &settings.dkim.rotation.domains {
-            let pairs = self.pairs(domain)?;
-            for key in pairs.iter().filter(|pair| pair.phase == Phase::Active).flat_map(|pair| &pair.keys) {
-                active.push(DkimKeySettings {
-                    domain: Some(domain.clone()),
-                    selector: key.selector.clone(),
-                    file: key.file(directory, domain),
-                });
-            }
-        }
-        Ok(active)
+        let pairs = pairs(&settings.dkim.rotation, domain)?;
+        let keys = pairs.iter().filter(|pair| pair.phase == Phase::Active).flat_map(|pair| &pair.keys);
+        Ok(keys
+            .map(|key| DkimKeySettings {
+                domain: Some(domain.clone()),
+                selector: key.selector.clone(),
+                file: key.file(directory, domain),
+            })
+            .collect())
     }
 
     /// Whether the DNS shows the records of the announced pair.
@@ -267,10 +306,11 @@ fn make(
 
 fn load(place: &Path) -> Result<DomainState, Error> {
     let path = place.join("state.json");
-    if !path.exists() {
-        return Ok(DomainState::default());
-    }
-    let octets = files::read_bounded(&path, LARGEST)?;
+    let octets = match files::read_bounded(&path, LARGEST) {
+        Ok(octets) => octets,
+        Err(error) if error.kind() == failure::Kind::NotFound => return Ok(DomainState::default()),
+        Err(error) => return Err(error.into()),
+    };
     serde_json::from_slice(&octets).map_err(|error| Error::State { path, reason: error.to_string() })
 }
 

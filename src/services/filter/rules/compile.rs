@@ -1,10 +1,10 @@
 //! From definitions to rules that can be run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::file::{Complaint, Definition, Definitions, Flags, Kind, Severity};
 use super::lists::Lists;
-use super::meta::Expression;
+use super::meta::{Effect, Expression};
 use super::natives::{self, Native};
 use super::pattern::{Division, Pattern, Scanner};
 use crate::services::filter::language::{Language, Locale};
@@ -25,10 +25,6 @@ pub struct RuleSet {
 /// What rule files say besides rules.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Options {
-    /// `required_score`.
-    pub required_score: Option<f64>,
-    /// `trusted_networks` and `internal_networks`.
-    pub trusted: Vec<ipnet::IpNet>,
     /// `use_bayes 0`.
     pub without_classifier: bool,
     /// `ok_languages`; none stands for all.
@@ -153,18 +149,23 @@ struct Compiler {
 impl Compiler {
     fn run(mut self, mut definitions: Definitions) -> RuleSet {
         self.complaints = std::mem::take(&mut definitions.complaints);
+        let mut failed = BTreeSet::new();
         for (name, definition) in &definitions.rules {
             let scores = definitions.scores.get(name).map(|score| score.numbers);
             if scores == Some([0.0; 4]) && !name.starts_with("__") {
                 // A score of nothing switches the rule off.
                 continue;
             }
-            let Some(test) = self.test(name, definition) else { continue };
+            let Some(test) = self.test(name, definition) else {
+                failed.insert(name.clone());
+                continue;
+            };
             let flags = definitions.flags.get(name).copied().unwrap_or_default();
             let scores = if name.starts_with("__") { [0.0; 4] } else { scores.unwrap_or(default_score(name, flags)) };
             let description = definitions.descriptions.get(name).cloned();
             self.rules.push(Rule { name: name.clone(), test, scores, description, flags });
         }
+        self.leave_out(failed, &definitions.rules);
         let by_name: HashMap<String, u32> = self.rules.iter().zip(0u32..).map(|(r, n)| (r.name.clone(), n)).collect();
         self.orphans(&definitions);
         let metas = self.order(&by_name, &definitions.rules);
@@ -177,8 +178,6 @@ impl Compiler {
             scanners,
             lists: definitions.lists,
             options: Options {
-                required_score: definitions.required_score,
-                trusted: definitions.trusted,
                 without_classifier: definitions.without_classifier,
                 ok_languages: definitions.ok_languages,
                 ok_locales: definitions.ok_locales,
@@ -219,7 +218,8 @@ impl Compiler {
                 Some(Test::MimeHeader { field, pattern, negated })
             }
             Kind::Body => self.pattern(name, definition, test, Division::Lines).map(Test::Body),
-            Kind::RawBody => self.pattern(name, definition, test, Division::Lines).map(Test::RawBody),
+            // As SpamAssassin has it: what is to hold for each line says so by `/m`.
+            Kind::RawBody => self.pattern(name, definition, test, Division::Whole).map(Test::RawBody),
             Kind::Full => self.pattern(name, definition, test, Division::Whole).map(Test::Full),
             Kind::Uri => {
                 let (negated, literal) = match test.strip_prefix("!~") {
@@ -299,6 +299,47 @@ impl Compiler {
         }
     }
 
+    /// Leaves out meta rules that match too often for want of rules that could not be compiled (`__A && !__FAILED`), and tells of
+    /// those that match less often. `weaker` are the names that have fewer hits than they should.
+    fn leave_out(&mut self, mut weaker: BTreeSet<String>, definitions: &BTreeMap<String, Definition>) {
+        let mut found: BTreeMap<String, (Severity, String)> = BTreeMap::new();
+        // Until nothing new is found: what depends on a rule that is weaker by now may stand before it.
+        loop {
+            let mut news = BTreeMap::new();
+            for rule in &self.rules {
+                let Test::Meta(expression) = &rule.test else { continue };
+                let known = found.get(&rule.name).map(|(severity, _)| *severity);
+                if known == Some(Severity::Unusable) {
+                    continue;
+                }
+                expression.rules(&mut |name, effect| {
+                    if !weaker.contains(name) {
+                        return;
+                    }
+                    if effect != Effect::Raises {
+                        let reason =
+                            format!("`{name}` is not in force as written, and without it this would match too often");
+                        news.insert(rule.name.clone(), (Severity::Unusable, reason));
+                    } else if known.is_none() && !news.contains_key(&rule.name) {
+                        let reason = format!("`{name}` is not in force as written, so that this matches less often");
+                        news.insert(rule.name.clone(), (Severity::Changed, reason));
+                    }
+                });
+            }
+            if news.is_empty() {
+                break;
+            }
+            weaker.extend(news.keys().cloned());
+            found.extend(news);
+        }
+        self.rules.retain(|rule| !matches!(found.get(&rule.name), Some((Severity::Unusable, _))));
+        for (name, (severity, reason)) in found {
+            if let Some(definition) = definitions.get(&name) {
+                self.complain(definition, severity, &name, reason);
+            }
+        }
+    }
+
     /// Meta rules, each after those it refers to; those that refer to themselves are left out.
     fn order(&mut self, by_name: &HashMap<String, u32>, definitions: &BTreeMap<String, Definition>) -> Vec<u32> {
         let mut order = Vec::new();
@@ -321,7 +362,7 @@ impl Compiler {
                 }
                 state.insert(rule, false);
                 stack.push((rule, true));
-                expression.rules(&mut |name| match by_name.get(name) {
+                expression.rules(&mut |name, _| match by_name.get(name) {
                     Some(other) if state.get(other) == Some(&false) => {
                         complaints.push((rule, format!("it depends on itself by way of `{name}`, which counts as 0")));
                     }

@@ -24,6 +24,15 @@ pub(super) const WITHOUT_EFFECT: &[(&[&str], &str)] = &[
         "messages are never rewritten; X-Spam-Status, -Score, -Level and -Flag are always added",
     ),
     (
+        &["required_score", "required_hits"],
+        "the score from which a message is unwanted is a setting: see `spam.threshold`, and `spam.recipients` for single recipients",
+    ),
+    (
+        &["trusted_networks", "internal_networks"],
+        "the client that brings a message is judged, and no earlier relay; networks whose mail is accepted without a look, such as a \
+         front end that judges it, are a setting: see `spam.trusted`",
+    ),
+    (
         &["use_auto_whitelist", "use_auto_welcomelist", "auto_whitelist_path", "auto_whitelist_factor", "txrep_factor"],
         "sender reputation is built in and has settings of its own",
     ),

@@ -180,7 +180,7 @@ impl Run<'_, '_> {
         });
         rules.scanners.raw_body.candidates(view.rawbody.as_bytes(), |n| {
             if let Test::RawBody(pattern) = &rules.rules[n as usize].test {
-                self.run(n, pattern, view.rawbody.as_bytes(), Division::Lines);
+                self.run(n, pattern, view.rawbody.as_bytes(), Division::Whole);
             }
         });
         if !rules.scanners.full.is_empty() {

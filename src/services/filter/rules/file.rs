@@ -141,10 +141,6 @@ pub struct Definitions {
     pub flags: BTreeMap<String, Flags>,
     /// Addresses and hosts with a good or bad name.
     pub lists: Lists,
-    /// `required_score`.
-    pub required_score: Option<f64>,
-    /// `trusted_networks` and `internal_networks`.
-    pub trusted: Vec<ipnet::IpNet>,
     /// `use_bayes 0`.
     pub without_classifier: bool,
     /// `ok_languages`; none stands for all.
@@ -260,12 +256,7 @@ impl Place<'_> {
                 self.definitions.descriptions.insert(name.to_owned(), text.to_owned());
             }
             "tflags" => self.flags(rest),
-            "required_score" | "required_hits" => match rest.trim().parse::<f64>() {
-                Ok(score) if score.is_finite() => self.definitions.required_score = Some(score),
-                _ => self.complain(Severity::Unusable, word, format!("`{rest}` is not a number")),
-            },
             "use_bayes" | "use_bayes_rules" => self.definitions.without_classifier = rest.trim() == "0",
-            "trusted_networks" | "internal_networks" => self.networks(word, rest),
             "ok_languages" => self.languages(rest),
             "ok_locales" => self.locales(rest),
             _ => {
@@ -392,36 +383,6 @@ impl Place<'_> {
         }
         self.definitions.ok_locales = locales;
     }
-
-    fn networks(&mut self, word: &str, rest: &str) {
-        for text in rest.split_whitespace() {
-            match network(text) {
-                Some(network) => self.definitions.trusted.push(network),
-                None if text.starts_with('!') => {
-                    self.complain(Severity::Unusable, word, format!("`{text}`: exceptions are not supported"));
-                }
-                None => self.complain(Severity::Unusable, word, format!("`{text}` is not a network")),
-            }
-        }
-    }
-}
-
-/// An address, a network, or the beginning of an IPv4 address such as `192.168.`.
-fn network(text: &str) -> Option<ipnet::IpNet> {
-    if let Ok(network) = text.parse::<ipnet::IpNet>() {
-        return Some(network);
-    }
-    if let Ok(address) = text.parse::<std::net::IpAddr>() {
-        return Some(address.into());
-    }
-    let octets: Vec<u8> = text.trim_end_matches('.').split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
-    if octets.is_empty() || octets.len() > 3 {
-        return None;
-    }
-    let mut address = [0u8; 4];
-    address[..octets.len()].copy_from_slice(&octets);
-    let length = u8::try_from(octets.len() * 8).ok()?;
-    ipnet::Ipv4Net::new(address.into(), length).ok().map(ipnet::IpNet::from)
 }
 
 /// `if (version >= 3.004)`, `if plugin(...)`, `if can(...)`, joined by `&&`, `||` and `!`; `None` when not understood.
@@ -443,7 +404,7 @@ fn condition(text: &str) -> Option<bool> {
     simple.push_str(rest);
     let expression = super::meta::Expression::parse(&simple).ok()?;
     let mut unknown = false;
-    expression.rules(&mut |name| unknown |= !matches!(name, "version" | "true" | "false"));
+    expression.rules(&mut |name, _| unknown |= !matches!(name, "version" | "true" | "false"));
     let value = expression.value(&|name| match name {
         "version" => VERSION,
         "true" => 1.0,

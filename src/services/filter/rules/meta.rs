@@ -44,6 +44,27 @@ pub enum Operator {
     Over,
 }
 
+/// What more hits of a rule make of the value of an expression that it stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Never less.
+    Raises,
+    /// Never more.
+    Lowers,
+    /// Either.
+    Unclear,
+}
+
+impl Effect {
+    const fn turned(self) -> Self {
+        match self {
+            Self::Raises => Self::Lowers,
+            Self::Lowers => Self::Raises,
+            Self::Unclear => Self::Unclear,
+        }
+    }
+}
+
 /// Deepest nesting of an expression.
 const MAX_DEPTH: usize = 100;
 /// Longest expression in names, numbers and operators.
@@ -77,15 +98,27 @@ impl Expression {
         }
     }
 
-    /// Calls `visit` with the name of every rule in it.
-    pub fn rules<'e>(&'e self, visit: &mut impl FnMut(&'e str)) {
+    /// Calls `visit` with the name of every rule in it, and what that rule's hits make of the value.
+    pub fn rules<'e>(&'e self, visit: &mut impl FnMut(&'e str, Effect)) {
+        self.rules_within(Effect::Raises, visit);
+    }
+
+    fn rules_within<'e>(&'e self, effect: Effect, visit: &mut impl FnMut(&'e str, Effect)) {
         match self {
             Self::Number(_) => {}
-            Self::Rule(name) => visit(name),
-            Self::Not(inner) | Self::Minus(inner) => inner.rules(visit),
-            Self::Pair(left, _, right) => {
-                left.rules(visit);
-                right.rules(visit);
+            Self::Rule(name) => visit(name, effect),
+            Self::Not(inner) | Self::Minus(inner) => inner.rules_within(effect.turned(), visit),
+            Self::Pair(left, operator, right) => {
+                let (of_left, of_right) = match operator {
+                    Operator::Or | Operator::And | Operator::Plus => (effect, effect),
+                    Operator::Minus | Operator::Greater | Operator::GreaterOrEqual => (effect, effect.turned()),
+                    Operator::Less | Operator::LessOrEqual => (effect.turned(), effect),
+                    Operator::Equal | Operator::Unequal | Operator::Times | Operator::Over => {
+                        (Effect::Unclear, Effect::Unclear)
+                    }
+                };
+                left.rules_within(of_left, visit);
+                right.rules_within(of_right, visit);
             }
         }
     }

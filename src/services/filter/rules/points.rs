@@ -54,7 +54,7 @@ impl RuleSet {
             Test::Native(Native::Probability(..)) => true,
             Test::Meta(expression) => {
                 let mut found = false;
-                expression.rules(&mut |name| {
+                expression.rules(&mut |name, _| {
                     let other = self.by_name.get(name).map(|at| &self.rules[*at as usize].test);
                     found |= matches!(other, Some(Test::Native(Native::Probability(..))));
                 });

@@ -35,7 +35,12 @@ fn each_kind_of_rule() {
         ("body R /^here$/", true),
         ("body R /cheap p.{1,2}lls/i", true),
         ("body R /now\\s+here/", false),
-        ("rawbody R /<p>Buy now$/", true),
+        ("rawbody R /<p>Buy now$/", false),
+        ("rawbody R /<p>Buy now$/m", true),
+        ("rawbody R /now\\s+Buy now<\\/p>/", true),
+        ("rawbody R /now\\nBuy/", true),
+        ("rawbody R /<p>.*here/", false),
+        ("rawbody R /<p>.*here/s", true),
         ("full R /^To: bob.*\\nSubject/m", true),
         ("uri R m{^https?://[^/]*\\.example/}", true),
         ("uri R /\\?y=1$/", true),
@@ -60,7 +65,7 @@ fn scores_by_case_and_relative() {
             "a.cf",
             "body R /Buy/\nscore R 1 2 3 4\nbody S /Buy/\nscore S 1.5\nbody T_TRY /Buy/\nbody N /Buy/\ntflags N nice",
         ),
-        ("b.cf", "score S (0.5)\nrequired_score 6.5\ntrusted_networks 192.168. 10.0.0.0/8"),
+        ("b.cf", "score S (0.5)"),
     ]);
     let view = View::new(MAIL.as_bytes(), &LimitSettings::default());
     let weight =
@@ -75,11 +80,22 @@ fn scores_by_case_and_relative() {
         (weight(&facts, "S"), weight(&facts, "T_TRY"), weight(&facts, "N")),
         (Some(2.0), Some(0.01), Some(-1.0))
     );
-    assert_eq!(rules.options().required_score, Some(6.5));
-    assert_eq!(
-        rules.options().trusted.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ["192.168.0.0/16", "10.0.0.0/8"]
-    );
+}
+
+/// What says something about the server, and not about a rule, must not look as if it held.
+#[test]
+fn says_where_thresholds_and_networks_are_set() {
+    for (line, setting) in [
+        ("required_score 6.5", "`spam.threshold`"),
+        ("required_hits 6.5", "`spam.threshold`"),
+        ("trusted_networks 192.168. 10.0.0.0/8", "`spam.trusted`"),
+        ("internal_networks 192.168.", "`spam.trusted`"),
+    ] {
+        let rules = RuleSet::compile([("a.cf", line)]);
+        let [complaint] = rules.complaints() else { panic!("{line}: {:?}", rules.complaints()) };
+        assert_eq!(complaint.severity, Severity::WithoutEffect, "{line}");
+        assert!(complaint.reason.contains(setting), "{complaint}");
+    }
 }
 
 #[test]
@@ -135,6 +151,35 @@ header P X-Spam-Relays-Untrusted =~ /x/
         found.contains(&"C".to_owned()) && found.contains(&"D".to_owned()) && !found.contains(&"E".to_owned()),
         "{found:?}"
     );
+}
+
+/// A rule that cannot be compiled never hits: what it was to hold back must not come through.
+#[test]
+fn metas_that_would_match_too_often_are_left_out() {
+    use Severity::{Changed, Unusable};
+    let failed = "body __F /(?!x)y/\nbody __A /Buy/\n";
+    for (rules, hits, told) in [
+        ("meta R __A && !__F", false, &[Unusable][..]),
+        ("meta R __A - __F", false, &[Unusable]),
+        ("meta R __A + __F < 2", false, &[Unusable]),
+        ("meta R __F == 0", false, &[Unusable]),
+        ("meta R __A && !(__A && !(__F || __A))", true, &[Changed]),
+        ("meta R __A || __F", true, &[Changed]),
+        ("meta R __A + __F > 1", false, &[Changed]),
+        // By way of others, in either order of their names.
+        ("meta __M __F || __G\nmeta R __A && !__M", false, &[Changed, Unusable]),
+        ("meta __Z __F && __A\nmeta R __A && !__Z", false, &[Changed, Unusable]),
+        ("meta __M !__F\nmeta R __A && __M", false, &[Unusable, Changed]),
+        // A rule that is switched off is meant to count as 0.
+        ("body OFF /Buy/\nscore OFF 0\nmeta R __A && !OFF", true, &[]),
+    ] {
+        let text = format!("{failed}body __G /nothing of the kind/\n{rules}");
+        let compiled = RuleSet::compile([("x.cf", text.as_str())]);
+        let complaints: Vec<Severity> =
+            compiled.complaints().iter().filter(|c| c.line > 3).map(|c| c.severity).collect();
+        assert_eq!(complaints, told, "{rules}: {:?}", compiled.complaints());
+        assert_eq!(names(&text, MAIL).iter().any(|n| n == "R"), hits, "{rules}");
+    }
 }
 
 #[test]

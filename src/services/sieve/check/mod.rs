@@ -12,6 +12,7 @@ pub(super) use words::{CommandWord, TestWord, Tests};
 
 use super::extensions;
 use super::foreign::Vocabulary;
+use super::parser::MAX_MISTAKES;
 use super::program::{Command, Program, Test};
 use super::situation::Location;
 use super::syntax::{Call, Position};
@@ -42,8 +43,12 @@ pub(super) fn check(
         ihave: Certainty::Unknown,
     };
     let commands = checker.commands(calls);
-    Program { commands, variables: checker.variables.len(), includes: checker.includes }
+    let size = settings.regex_total.get() - checker.regular_room;
+    Program { commands, variables: checker.variables.len(), includes: checker.includes, size }
 }
+
+/// Characters of a name that are told of; no capability has as many.
+const LONGEST_SHOWN: usize = 80;
 
 /// What is known so far.
 pub(super) struct Checker<'c> {
@@ -79,11 +84,20 @@ pub(super) enum Certainty {
 
 impl Checker<'_> {
     pub(super) fn mistake(&mut self, at: Position, text: impl Into<String>) {
-        self.mistakes.push(Mistake::at(at, text));
+        if !self.is_full() {
+            self.mistakes.push(Mistake::at(at, text));
+        }
     }
 
     pub(super) fn warn(&mut self, at: Position, text: impl Into<String>) {
-        self.warnings.push(Mistake::at(at, text));
+        if self.warnings.len() < MAX_MISTAKES {
+            self.warnings.push(Mistake::at(at, text));
+        }
+    }
+
+    /// Whether so much is wrong that nothing more needs to be looked at.
+    fn is_full(&self) -> bool {
+        self.mistakes.len() >= MAX_MISTAKES
     }
 
     /// Whether the script may use an extension.
@@ -95,7 +109,7 @@ impl Checker<'_> {
         let mut commands = Vec::with_capacity(calls.len());
         let mut rest = calls;
         let mut ended = None;
-        while let Some((call, others)) = rest.split_first() {
+        while let Some((call, others)) = rest.split_first().filter(|_| !self.is_full()) {
             rest = others;
             if let Some(by) = ended.take() {
                 self.warn(
@@ -143,6 +157,9 @@ impl Checker<'_> {
         }
         let Some([list]) = arguments.positional([("extensions", Wanted::Texts)]) else { return };
         for (at, name) in arguments::literals(&list) {
+            if self.is_full() {
+                return;
+            }
             self.require_one(at, &name);
         }
     }
@@ -154,7 +171,8 @@ impl Checker<'_> {
         }
         let near = nearest(name, EXTENSIONS.iter().copied());
         let hint = near.map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
-        self.mistake(at, format!("unknown Sieve capability '{name}'{hint}"));
+        let shown: String = name.chars().take(LONGEST_SHOWN).collect();
+        self.mistake(at, format!("unknown Sieve capability '{shown}'{hint}"));
     }
 
     /// Whether an extension is known here.

@@ -60,7 +60,7 @@ impl Perform for Keep {
         let flags = imap4flags::flags(self.flags.as_deref(), run)?;
         run.keeps = false;
         run.tell("keeps the message");
-        let message = run.content.message();
+        let message = run.message()?;
         run.decide(Action::Keep { flags, implicit: false, message })?;
         Ok(Flow::Next)
     }
@@ -90,7 +90,7 @@ impl Perform for Redirect {
         let (_, to) = mailbox(&text).map_err(|why| Halt::new(format!("cannot redirect to '{text}': {why}")))?;
         run.keeps &= self.copies;
         run.tell(format!("redirects {}to {to}", if self.copies { "a copy " } else { "" }));
-        let message = run.content.message();
+        let message = run.message()?;
         run.decide(Action::Redirect { to, message })?;
         Ok(Flow::Next)
     }

@@ -46,7 +46,7 @@ impl Perform for Store {
         let folder = special.unwrap_or(named);
         run.keeps &= self.copies;
         run.tell(format!("stores {} in the folder '{folder}'", if self.copies { "a copy" } else { "the message" }));
-        let message = run.content.message();
+        let message = run.message()?;
         run.decide(Action::FileInto(FileInto { folder, flags, create: self.create, special_use, message }))?;
         Ok(Flow::Next)
     }

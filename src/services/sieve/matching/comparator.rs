@@ -34,6 +34,23 @@ impl Comparator {
         })
     }
 
+    /// What one octet of a text that is compared as a whole costs, in octets of work.
+    pub(super) const fn cost(self) -> usize {
+        match self {
+            Self::AsciiCasemap | Self::AsciiNumeric | Self::Octet => 1,
+            Self::UnicodeCasemap => 8,
+        }
+    }
+
+    /// The same for one that is compared character by character.
+    pub(super) const fn cost_of_character(self) -> usize {
+        match self {
+            Self::AsciiCasemap | Self::AsciiNumeric | Self::Octet => 1,
+            // Two texts are made for each (`same`).
+            Self::UnicodeCasemap => 50,
+        }
+    }
+
     pub(super) fn order(self, one: &str, other: &str) -> Ordering {
         match self {
             Self::Octet => one.cmp(other),

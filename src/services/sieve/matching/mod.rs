@@ -206,8 +206,9 @@ impl Matcher {
         for value in values {
             let value = value.as_ref();
             for key in &keys {
-                run.spend(value.len() + key.text.len() + 1)?;
+                run.spend((value.len() + key.text.len() + 1).saturating_mul(self.matching.comparator.cost()))?;
                 if let Some(captures) = self.compare(run, value, key)? {
+                    run.spend(captures.iter().map(String::len).sum())?;
                     if self.matching.captures && !captures.is_empty() {
                         run.captures = captures;
                     }
@@ -279,7 +280,7 @@ impl Matcher {
             Kind::Value(relation) => plain(relation.holds(comparator.order(value, &key.text))),
             Kind::Matches => {
                 let glob = pattern::Glob::read(&key.text);
-                run.spend(value.len().saturating_mul(glob.cost()))?;
+                run.spend(value.len().saturating_mul(glob.cost()).saturating_mul(comparator.cost_of_character()))?;
                 glob.matches(value, comparator, self.matching.captures)
             }
             Kind::Regex => {

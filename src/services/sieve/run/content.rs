@@ -95,6 +95,11 @@ impl Content {
         self.message.get_or_init(join).clone()
     }
 
+    /// Whether [`Content::message`] has to copy it all.
+    pub(in crate::services::sieve) fn is_to_be_joined(&self) -> bool {
+        self.edited && self.message.get().is_none()
+    }
+
     /// Size in octets.
     pub(in crate::services::sieve) fn len(&self) -> usize {
         if self.edited { self.lines.len() + 2 + self.body().len() } else { self.given.len() }

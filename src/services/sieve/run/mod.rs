@@ -13,6 +13,7 @@ use super::matching::{Comparator, Regular};
 use super::outcome::{Action, Failure, Outcome, Remember, Step};
 use super::program::{Command, Piece, Program, Test};
 use super::{SieveSettings, Situation};
+use crate::foundations::mail::Message;
 
 /// Where to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,6 +169,25 @@ impl Run<'_, '_> {
 
     pub(super) fn variable(&self, slot: usize) -> &str {
         self.frames.last().and_then(|frame| frame.variables.get(slot)).map_or("", String::as_str)
+    }
+
+    /// What a piece of a text stands for.
+    pub(super) fn piece<'p>(&'p self, piece: &'p Piece) -> &'p str {
+        match piece {
+            Piece::Text(text) => text,
+            Piece::Own(slot) => self.variable(*slot),
+            Piece::Global(name) => self.globals.get(&**name).map_or("", String::as_str),
+            Piece::Match(number) => self.captures.get(*number).map_or("", String::as_str),
+        }
+    }
+
+    /// The message as it is now, for an action that is done later. A header that was edited since the last one makes another copy of
+    /// the whole.
+    pub(super) fn message(&mut self) -> Result<Message, Halt> {
+        if self.content.is_to_be_joined() {
+            self.spend(self.content.len())?;
+        }
+        Ok(self.content.message())
     }
 
     /// What a variable holds.

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Timespec, Timestamps};
 
 use super::filename::Place;
 use super::small;
-use super::uid_file::UidFile;
+use super::uid_file::{self, UidFile};
 use crate::foundations::clock::Timestamp;
 use crate::storage::cluster::Tenure;
 
@@ -89,6 +89,21 @@ impl Directories {
     /// was not there gets this identity. All of it is on disk once what is returned has been synced.
     pub fn create(parent: BorrowedFd<'_>, name: &str, kind: FolderKind, identity: &UidFile) -> io::Result<Fresh> {
         let is_new = make(parent, name)?;
+        let filled = Self::fill(parent, name, kind, is_new.then_some(identity));
+        if filled.is_err() && is_new {
+            // What is left of it would be in the way of another folder of that name.
+            for directory in ["cur", "new", "tmp"] {
+                let _ = rustix::fs::unlinkat(parent, format!("{name}/{directory}"), AtFlags::REMOVEDIR);
+            }
+            for file in ["maildirfolder", uid_file::NAME] {
+                let _ = rustix::fs::unlinkat(parent, format!("{name}/{file}"), AtFlags::empty());
+            }
+            let _ = rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR);
+        }
+        filled
+    }
+
+    fn fill(parent: BorrowedFd<'_>, name: &str, kind: FolderKind, identity: Option<&UidFile>) -> io::Result<Fresh> {
         let root = rustix::fs::openat(parent, name, DIRECTORY, Mode::empty())?;
         for directory in ["tmp", "new"] {
             make(root.as_fd(), directory)?;
@@ -98,7 +113,7 @@ impl Directories {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
             rustix::fs::openat(&root, "maildirfolder", flags, Mode::RUSR | Mode::WUSR)?;
         }
-        let identity = if is_new { Some(identity.write_unsynced(root.as_fd())?) } else { None };
+        let identity = identity.map(|identity| identity.write_unsynced(root.as_fd())).transpose()?;
         make(root.as_fd(), "cur")?;
         Ok(Fresh { identity, root, parent: parent.try_clone_to_owned()? })
     }

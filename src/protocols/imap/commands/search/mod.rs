@@ -43,6 +43,7 @@ fn is_saved(search: &Search) -> bool {
 /// The condition of a search, of SORT or of THREAD, ready to be asked.
 fn condition_of(talk: &mut Conversation, search: &Search) -> Result<Arc<Condition>, Trouble> {
     let (now, text_limit) = (talk.room.needs.clock.now(), talk.settings.search_text.len());
+    let most = talk.settings.search_texts;
     let State::Selected(account, selected) = &mut talk.state else {
         return Err(Trouble::bad("Select a mailbox first"));
     };
@@ -50,7 +51,13 @@ fn condition_of(talk: &mut Conversation, search: &Search) -> Result<Arc<Conditio
         // RFC 6855 §3. SORT and THREAD cannot leave the charset out, so that UTF-8 must be allowed to them.
         return Err(Trouble::bad("After UTF8=ACCEPT everything is in UTF-8"));
     }
-    let condition = match prepare(search, selected, now, text_limit) {
+    let prepared = prepare(search, selected, now, text_limit).and_then(|condition| match condition.texts() {
+        texts if texts > most => {
+            Err(Trouble::coded("LIMIT", format!("This search looks for {texts} texts at once; {most} are the most")))
+        }
+        _ => Ok(condition),
+    });
+    let condition = match prepared {
         Ok(condition) => Arc::new(condition),
         Err(trouble) => {
             // RFC 5182 §2.1: a search that fails saves an empty result.

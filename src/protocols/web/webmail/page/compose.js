@@ -57,9 +57,9 @@ export class Composer {
     return this.account.identities.some((one) => [address.toLowerCase(), meant].includes(one.toLowerCase()));
   }
 
-  /** Who answers a message: the address that it came to. */
+  /** Who answers a message: the address that it came to, or from. */
   writer(message) {
-    const address = [...message.to, ...message.cc].find((person) => this.isOwn(person))?.address;
+    const address = [...message.to, ...message.cc, ...message.from].find((person) => this.isOwn(person))?.address;
     const is = (one, other) => one.toLowerCase() === other;
     const known = address && (this.account.identities.find((one) => is(one, address.toLowerCase())) ?? this.account.identities.find((one) => is(one, bare(address, this.account.tag_separator))));
     return this.from(known);

@@ -18,6 +18,12 @@ use crate::services::backup::{BackupSettings, Error};
 /// Where damaged files are put, so that they are no part of a repository any more.
 pub const ASIDE: &str = "damaged";
 
+/// The name of a damaged file where it is set aside.
+pub fn aside(name: &str) -> String {
+    let own = name.rsplit_once('/').map_or(name, |(_, own)| own);
+    format!("{}/{own}", ASIDE)
+}
+
 /// A file that is there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listed {

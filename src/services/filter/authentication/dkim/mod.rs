@@ -9,7 +9,7 @@ mod verify;
 pub use keys::{Algorithm, KeyPair, generate, is_selector, record_of};
 pub use seal::{Findings, Sealer};
 pub use sign::{Error, Signer};
-pub use verify::{Chain, DkimResult, Signature, Signatures, verify};
+pub use verify::{Chain, DkimResult, Signature, Signatures, tag, verify};
 
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use mail_auth::common::cache::NoCache;
 use mail_auth::common::crypto::{Algorithm as Crypto, HashAlgorithm};
+use mail_auth::common::headers::Writable as _;
 use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::common::verify::{DomainKey, VerifySignature};
 use mail_auth::dkim::{Canonicalization, DkimError};
@@ -19,7 +20,7 @@ use mail_auth::{
     AuthenticatedMessage, DnsError, Error, MX, MessageAuthenticator, Parameters, RecordSet, ResolverCache, Txt,
 };
 
-use crate::foundations::dns::Resolver;
+use crate::foundations::dns::{ErrorKind, Resolver};
 
 /// The results of RFC 8601 §2.7.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub struct Signature {
     pub head: String,
     /// Why it does not fit.
     pub reason: Option<String>,
+    /// Whether the signer only tests (`t=y` of the key): the message counts as not signed, also where it does not fit.
+    pub is_test: bool,
 }
 
 /// The chain of ARC seals.
@@ -98,8 +101,9 @@ pub const MAX_SIGNATURES: usize = 10;
 /// Longest ARC chain that is followed; RFC 8617 allows 50.
 const MAX_SEALS: usize = 50;
 
-/// Checks all signatures of a message. Keys come from the resolver, all at the same time.
-pub async fn verify(resolver: &dyn Resolver, bytes: &[u8]) -> Signatures {
+/// Checks all signatures of a message. Keys come from the resolver, all at the same time; one that is not there after
+/// `patience` is a passing failure of the signatures that want it, and of no others.
+pub async fn verify(resolver: &dyn Resolver, bytes: &[u8], patience: Duration) -> Signatures {
     let none = Signatures { dkim: Vec::new(), ignored: 0, arc: Chain::None };
     if !bytes.contains(&b'\n') || !has_signature(bytes) {
         return none;
@@ -113,7 +117,8 @@ pub async fn verify(resolver: &dyn Resolver, bytes: &[u8]) -> Signatures {
         return Signatures { arc: Chain::Fail("too many seals".to_owned()), ignored, ..none };
     }
     let flaw = flaw(&mut message);
-    let keys = Keys::fetch(resolver, &message).await;
+    let bodies = measure(&mut message);
+    let keys = Keys::fetch(resolver, &message, patience).await;
     // The authenticator's own resolver is never asked: every name it wants is in `keys`, also those without a key.
     let Ok(authenticator) = MessageAuthenticator::new(ResolverConfig::default(), ResolverOpts::default()) else {
         return none;
@@ -123,7 +128,8 @@ pub async fn verify(resolver: &dyn Resolver, bytes: &[u8]) -> Signatures {
         Some(flaw) => Chain::Fail(flaw.to_owned()),
         None => chain(&authenticator.verify_arc(parameters(&message, &keys)).await),
     };
-    Signatures { dkim: dkim.iter().map(signature).collect(), ignored, arc }
+    let dkim = dkim.iter().map(|output| signature(output, &keys, &bodies)).collect();
+    Signatures { dkim, ignored, arc }
 }
 
 /// What RFC 8617 demands of a chain beyond what mail-auth checks; also puts right the default canonical form.
@@ -163,6 +169,28 @@ fn flaw(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
     None
 }
 
+/// The lengths of the canonical body, for the forms in which a part of it is signed (`l=`). Also puts right the hashes of such parts:
+/// RFC 6376 §3.5 counts octets of the canonical body, mail-auth those of the body as it came.
+fn measure(message: &mut AuthenticatedMessage<'_>) -> Vec<(Canonicalization, u64)> {
+    let body = message.raw_message.get(message.body_offset as usize..).unwrap_or_default();
+    let mut lengths = Vec::new();
+    for form in [Canonicalization::Relaxed, Canonicalization::Simple] {
+        if !message.dkim_headers.iter().any(|field| field.header.l > 0 && field.header.cb == form) {
+            continue;
+        }
+        let mut canonical = Vec::with_capacity(body.len());
+        form.canonical_body(body, 0).write(&mut canonical);
+        for (of, algorithm, length, hash) in &mut message.body_hashes {
+            if *of == form && *length > 0 {
+                let signed = usize::try_from(*length).unwrap_or(usize::MAX).min(canonical.len());
+                *hash = algorithm.hash(&canonical[..signed]).as_ref().to_vec();
+            }
+        }
+        lengths.push((form, canonical.len() as u64));
+    }
+    lengths
+}
+
 /// Whether a seal is a list of tags (RFC 6376 §3.2): each has a name, no name comes twice, and those that every seal has
 /// (RFC 8617 §4.1.3) are written in lower case.
 fn is_tag_list(list: &[u8]) -> bool {
@@ -182,8 +210,8 @@ fn is_tag_list(list: &[u8]) -> bool {
     wanted.iter().all(|name| names.contains(name))
 }
 
-/// The value of a tag in a list of `name=value;`, white space removed.
-fn tag(list: &[u8], name: &[u8]) -> Option<String> {
+/// The value of a tag in a list of `name=value;`, white space removed (RFC 6376 §3.2).
+pub fn tag(list: &[u8], name: &[u8]) -> Option<String> {
     list.split(|b| *b == b';').find_map(|pair| {
         let at = memchr::memchr(b'=', pair)?;
         let value = || pair[at + 1..].iter().filter(|b| !b.is_ascii_whitespace()).map(|b| char::from(*b)).collect();
@@ -213,7 +241,7 @@ fn parameters<'k>(message: &'k AuthenticatedMessage<'k>, keys: &'k Keys) -> Cach
     Parameters::new(message).with_txt_cache(keys)
 }
 
-fn signature(output: &mail_auth::DkimOutput<'_>) -> Signature {
+fn signature(output: &mail_auth::DkimOutput<'_>, keys: &Keys, bodies: &[(Canonicalization, u64)]) -> Signature {
     use mail_auth::DkimResult as Theirs;
     let (mut result, mut reason) = match output.result() {
         Theirs::Pass => (DkimResult::Pass, None),
@@ -235,8 +263,13 @@ fn signature(output: &mail_auth::DkimOutput<'_>) -> Signature {
             algorithm: "",
             head: String::new(),
             reason,
+            is_test: false,
         };
     };
+    let key = keys.0.get(&signature.domain_key().to_ascii_lowercase());
+    if let (DkimResult::PermError, Some(flaw)) = (result, key.and_then(|key| key.flaw)) {
+        reason = Some(flaw.to_owned());
+    }
     let algorithm = match signature.a {
         Crypto::RsaSha1 => "rsa-sha1",
         Crypto::RsaSha256 => "rsa-sha256",
@@ -254,10 +287,16 @@ fn signature(output: &mail_auth::DkimOutput<'_>) -> Signature {
         };
         if let Some(text) = refused {
             (result, reason) = (DkimResult::PermError, Some(text.to_owned()));
-        } else if signature.l > 0 {
+        } else if signature.l > 0 && bodies.iter().any(|(form, length)| *form == signature.cb && signature.l < *length)
+        {
             // RFC 6376 §8.2: anybody could have written what follows.
             (result, reason) = (DkimResult::Neutral, Some("only a part of the body is signed".to_owned()));
         }
+    }
+    // RFC 6376 §3.6.1: not to be treated otherwise than a message without a signature, even should it fail.
+    let is_test = key.is_some_and(|key| key.is_test);
+    if is_test && result != DkimResult::TempError {
+        (result, reason) = (DkimResult::Neutral, Some("the signer only tests".to_owned()));
     }
     use base64::Engine as _;
     let head = base64::engine::general_purpose::STANDARD.encode(&signature.b[..signature.b.len().min(6)]);
@@ -268,6 +307,7 @@ fn signature(output: &mail_auth::DkimOutput<'_>) -> Signature {
         algorithm,
         head,
         reason,
+        is_test,
     }
 }
 
@@ -289,10 +329,25 @@ fn chain(output: &mail_auth::ArcOutput<'_>) -> Chain {
 }
 
 /// The keys a message refers to, by name with its final dot.
-struct Keys(HashMap<String, Txt>);
+struct Keys(HashMap<String, Key>);
+
+/// What is known of a key.
+struct Key {
+    txt: Txt,
+    /// Why the record holds none for us.
+    flaw: Option<&'static str>,
+    /// `t=y`.
+    is_test: bool,
+}
+
+impl Key {
+    const fn none(error: Error) -> Self {
+        Self { txt: Txt::Error(error), flaw: None, is_test: false }
+    }
+}
 
 impl Keys {
-    async fn fetch(resolver: &dyn Resolver, message: &AuthenticatedMessage<'_>) -> Self {
+    async fn fetch(resolver: &dyn Resolver, message: &AuthenticatedMessage<'_>, patience: Duration) -> Self {
         let mut names: Vec<String> = message.dkim_headers.iter().map(|h| h.header.domain_key()).collect();
         names.extend(message.ams_headers.last().map(|h| h.header.domain_key()));
         names.extend(message.as_headers.iter().map(|h| h.header.domain_key()));
@@ -301,27 +356,61 @@ impl Keys {
         }
         names.sort_unstable();
         names.dedup();
-        let found = join_all(names.iter().map(|name| key(resolver, name))).await;
+        let late = |_| Key::none(Error::Dns(DnsError::Resolver("no answer in time".to_owned())));
+        let fetched = names
+            .iter()
+            .map(|name| async move { tokio::time::timeout(patience, key(resolver, name)).await.unwrap_or_else(late) });
+        let found = join_all(fetched).await;
         Self(names.into_iter().zip(found).collect())
     }
 }
 
-async fn key(resolver: &dyn Resolver, name: &str) -> Txt {
-    let none = || Txt::Error(mail_auth::Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
+async fn key(resolver: &dyn Resolver, name: &str) -> Key {
+    let none = || Key::none(Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
     match resolver.txt(name.trim_end_matches('.')).await {
         Ok(answer) => {
             let mut result = none();
             for text in &answer.records {
+                if let Some(flaw) = unfit(text) {
+                    result = Key { flaw: Some(flaw), ..none() };
+                    continue;
+                }
                 match DomainKey::parse(text.as_bytes()) {
-                    Ok(key) => return Txt::DomainKey(Arc::new(key)),
-                    Err(error) => result = Txt::Error(error),
+                    Ok(key) => {
+                        let is_test = listed(text, b"t").is_some_and(|mut flags| flags.any(|flag| flag == "y"));
+                        return Key { txt: Txt::DomainKey(Arc::new(key)), flaw: None, is_test };
+                    }
+                    Err(error) => result = Key::none(error),
                 }
             }
             result
         }
-        Err(error) if error.is_absence() => none(),
-        Err(error) => Txt::Error(mail_auth::Error::Dns(DnsError::Resolver(error.kind.to_string()))),
+        // A name that cannot be is the signer's choice and no passing failure, which would spare him the policy.
+        Err(error) if error.is_absence() || error.kind == ErrorKind::InvalidName => none(),
+        Err(error) => Key::none(Error::Dns(DnsError::Resolver(error.kind.to_string()))),
     }
+}
+
+/// Why a record is to be ignored although it holds a key (RFC 6376 §3.6.1, §6.1.2).
+fn unfit(record: &str) -> Option<&'static str> {
+    let lacks = |name, wanted: &[&str]| {
+        listed(record, name)
+            .is_some_and(|mut values| !values.any(|value| wanted.iter().any(|w| value.eq_ignore_ascii_case(w))))
+    };
+    if lacks(b"s", &["*", "email"]) {
+        Some("the key is not for mail")
+    } else if lacks(b"h", &["sha256"]) {
+        // RFC 8301 §3.1: it is the only one that counts.
+        Some("the key is not for SHA-256")
+    } else {
+        None
+    }
+}
+
+/// The values of a tag, which stand between colons.
+fn listed(record: &str, name: &[u8]) -> Option<impl Iterator<Item = String>> {
+    let list = tag(record.as_bytes(), name)?;
+    Some(list.split(':').map(str::to_owned).collect::<Vec<_>>().into_iter())
 }
 
 impl ResolverCache<Box<str>, Txt> for Keys {
@@ -336,7 +425,7 @@ impl ResolverCache<Box<str>, Txt> for Keys {
         });
         // What is not here is not asked for either: reports to signers are not sent from here.
         let none = Txt::Error(mail_auth::Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
-        Some(found.map_or(none, |(_, txt)| txt.clone()))
+        Some(found.map_or(none, |(_, key)| key.txt.clone()))
     }
 
     fn remove<Q>(&self, _: &Q) -> Option<Txt>

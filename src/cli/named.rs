@@ -1,0 +1,61 @@
+//! The files that a configuration names, by the shape of its settings, so that a setting that is added is not forgotten.
+
+use std::path::PathBuf;
+
+use crate::foundations::settings::{Setting as _, Shape};
+
+/// Settings with paths to what is in a backup by itself, or belongs to the running server.
+pub(super) const NO_CONFIGURATION: [&str; 8] = [
+    "backup.drill_directory",
+    "backup.s3.cache_directory",
+    "guard.nftables.program",
+    "server.control_directory",
+    "spool.directory",
+    "storage.mail_root",
+    // Taken where it is there.
+    "tls.acme_state",
+    "webmail.submission",
+];
+
+/// Settings with files that hold no secret. Every other one counts as a secret, so that a setting that is added gives none away.
+pub(super) const PUBLIC: [&str; 9] = [
+    "accounts.declared",
+    "backup.s3.authorities",
+    "delivery.sieve.after",
+    "delivery.sieve.before",
+    "delivery.sieve.global",
+    "outbound.authorities",
+    "spam.rules.files",
+    "tls.acme.authority_root",
+    "tls.certificates.cert",
+];
+/// Calls back with the dotted key and the text of every path in a document of this shape.
+pub(super) fn each_path(shape: &Shape, value: &toml::Value, key: &str, each: &mut dyn FnMut(&str, &str)) {
+    match (shape, value) {
+        (Shape::Value(_), toml::Value::String(text)) if *shape == PathBuf::shape() => each(key, text),
+        (Shape::List(inner), toml::Value::Array(values)) => {
+            values.iter().for_each(|value| each_path(inner, value, key, each));
+        }
+        (Shape::Map(inner), toml::Value::Table(table)) => {
+            table.iter().for_each(|(name, value)| each_path(inner, value, &joined(key, name), each));
+        }
+        (Shape::Table { entries, .. }, toml::Value::Table(table)) => {
+            for entry in entries {
+                if let Some(value) = table.get(entry.name) {
+                    each_path(&entry.shape, value, &joined(key, entry.name), each);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A setting within another.
+pub(super) fn joined(key: &str, name: &str) -> String {
+    if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
+}
+
+/// Whether a setting names a file or directory that not everybody may read, which lies where the configuration says.
+pub(super) fn is_secret(key: &str) -> bool {
+    !NO_CONFIGURATION.contains(&key) && !PUBLIC.contains(&key)
+}

@@ -1,0 +1,99 @@
+//! The file that says that a place holds backups, and in which format.
+
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Access;
+use super::shelf::{self, Listed, Shelf};
+use super::snapshot::ENDING;
+use crate::services::backup::Error;
+use crate::services::backup::error::damaged;
+
+/// The format this program writes and reads.
+pub const FORMAT: u32 = 1;
+const MARK: &str = "postrider-backup.json";
+
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    format: u32,
+}
+
+/// Whether there is a repository.
+pub fn is_there(shelf: &dyn Shelf) -> Result<bool, Error> {
+    Ok(shelf.read(MARK, LARGEST)?.is_some() || has_backups(shelf)?)
+}
+
+/// Makes a repository where that is wanted, and looks at what is there.
+pub fn prepare(shelf: &dyn Shelf, access: Access) -> Result<(), Error> {
+    let mark = shelf.shown(MARK);
+    let content = match shelf.read(MARK, LARGEST)? {
+        Some(content) => content,
+        None if has_backups(shelf)? => {
+            log::warn!(file:% = mark.display(); "The file that says that these are backups is missing");
+            if access != Access::Read {
+                write_mark_anew(shelf, None);
+            }
+            return Ok(());
+        }
+        None if shelf.has_strangers()? => return Err(Error::NotRepository(shelf.shown(""))),
+        None if access != Access::Add => return Err(Error::NoRepository(shelf.shown(""))),
+        None => {
+            shelf.furnish()?;
+            shelf.put(MARK, mark_text().as_bytes())?;
+            return Ok(());
+        }
+    };
+    match serde_json::from_slice::<Mark>(&content) {
+        Ok(found) if found.format == FORMAT => Ok(()),
+        Ok(found) => Err(Error::Format { path: mark, format: found.format }),
+        Err(error) if has_backups(shelf)? => {
+            let path = mark.display();
+            log::warn!(file:% = path, error:% = error; "The file that says that these are backups is damaged");
+            if access != Access::Read {
+                write_mark_anew(shelf, Some(content.len() as u64));
+            }
+            Ok(())
+        }
+        Err(error) => Err(damaged(&mark, error)),
+    }
+}
+
+fn mark_text() -> String {
+    serde_json::json!({ "format": FORMAT, "what": "backups made by postrider" }).to_string()
+}
+
+/// Whether there is something that only a repository has. Every snapshot says its format itself.
+fn has_backups(shelf: &dyn Shelf) -> Result<bool, Error> {
+    for (directory, ending) in [("snapshots", ENDING), ("packs", "pack")] {
+        let files = match shelf.list(directory) {
+            Err(Error::File(error)) if error.source.kind() == io::ErrorKind::NotFound => continue,
+            files => files?,
+        };
+        let is_one = |file: &Listed| Path::new(&file.name).extension().is_some_and(|found| found == ending);
+        if files.iter().any(is_one) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Writes the mark anew, and sets the damaged one of so many octets aside. Where that cannot be done, the backups can
+/// still be used.
+fn write_mark_anew(shelf: &dyn Shelf, damaged: Option<u64>) {
+    let written = shelf
+        .furnish()
+        .and_then(|()| match damaged {
+            Some(size) => shelf.set_aside(&Listed { name: MARK.to_owned(), size }, &shelf::aside(MARK)),
+            None => Ok(()),
+        })
+        .and_then(|()| shelf.put(MARK, mark_text().as_bytes()));
+    match written {
+        Ok(()) => log::info!(file:% = shelf.shown(MARK).display(); "The file was written anew"),
+        Err(error) => log::warn!(error:% = error; "The file cannot be written anew"),
+    }
+}
+
+/// Largest mark that is read.
+const LARGEST: u64 = 1 << 16;
