@@ -608,12 +608,12 @@ def invitations_are_answered(server):
     assert (read["method"], read["summary"], read["location"], read["me"]) == ("request", "Dinner, late", "Löwen", "ann@example.test"), read
     assert read["start"] == {"at": 1_893_780_000_000} and read["end"] == {"at": 1_893_787_200_000}, read
     assert read["organiser"]["name"] == "Bob" and [one["status"] for one in read["attendees"]] == ["needs-action", "accepted"]
-    assert read["calendar"] == {"kept": False, "status": None, "newer": False, "foreign": False, "reply": None}
+    assert read["calendar"] == {"kept": False, "status": None, "newer": False, "outdated": False, "foreign": False, "reply": None}
     assert calendar() is None
     assert act(first, "accept") == {"notes": []}
     stored = calendar()
     assert "METHOD" not in stored and "ATTENDEE;PARTSTAT=ACCEPTED;CN=Ann:mailto:ann@example.test\r\n" in stored and "LOCATION:Löwen" in stored, stored
-    assert shown(first)["calendar"] == {"kept": True, "status": "accepted", "newer": False, "foreign": False, "reply": None}
+    assert shown(first)["calendar"] == {"kept": True, "status": "accepted", "newer": False, "outdated": False, "foreign": False, "reply": None}
     assert "answered" in ann.get("message", folder="INBOX", uid=first)["flags"]
     # The organiser's program reads the answer (RFC 6047 §2.4).
     got = arrives(bob, "Answer accept")

@@ -97,6 +97,12 @@ impl Component<'_> {
         self.line("RECURRENCE-ID").is_some()
     }
 
+    /// Whether a time of it does not take place (RFC 5545 §3.8.5.1).
+    pub(super) fn leaves_out(&self, id: &str) -> bool {
+        let lines = self.own().filter(|line| line.property() == "EXDATE");
+        lines.flat_map(|line| line.value().split(',')).any(|time| time.trim().eq_ignore_ascii_case(id))
+    }
+
     pub(super) fn sequence(&self) -> u32 {
         self.value("SEQUENCE").and_then(|value| value.parse().ok()).unwrap_or_default()
     }

@@ -129,8 +129,7 @@ pub struct Standing {
     pub status: Option<String>,
     /// Whether the calendar has a later version.
     pub newer: bool,
-    /// Whether the event has been changed since: the calendar has an earlier version, or does not have this single time of it. What was
-    /// answered then was answered to something else.
+    /// Whether the calendar has an earlier version, or another time than is proposed: what was answered was something else.
     pub outdated: bool,
     /// Whether the event there is of another organiser.
     pub foreign: bool,
@@ -207,15 +206,39 @@ impl Invitation {
         };
         let is_own = |one: &Participant| addresses.iter().any(|known| known.eq_ignore_ascii_case(&one.address));
         let is_answer = self.shown.method == Method::Reply && organiser.as_ref().is_some_and(is_own);
-        let asks = matches!(self.shown.method, Method::Request | Method::Publish);
-        let outdated = asks && (kept.sequence() < sequence || (like.is_some() && kept.exception() != like));
+        // RFC 5545 §3.8.5.1: what was declined of an event that recurs is no longer among its times.
+        let is_out = like.as_deref().is_some_and(|id| kept.exception().is_none() && kept.leaves_out(id));
+        let outdated = !is_out && self.differs(&own, kept, sequence);
+        let status = me.map(|one| one.status.clone()).filter(|_| !outdated);
         Standing {
             kept: true,
-            status: me.map(|one| one.status.clone()).filter(|_| !outdated),
+            status: if is_out { Some("declined".to_owned()) } else { status },
             newer: kept.sequence() > sequence,
             outdated,
             foreign,
             reply: is_answer.then(|| recorded(&own, &stored)),
+        }
+    }
+
+    /// Whether it says something else than the calendar has: a later version (RFC 5546 §2.1.4), a single time that the calendar
+    /// does not know of yet, or the time that a guest proposes (RFC 5546 §3.2.7).
+    fn differs(&self, own: &Whole<'_>, kept: &Component<'_>, sequence: u32) -> bool {
+        let others = |event: &Component<'_>, names: &[&str]| {
+            names.iter().any(|name| event.value(name).is_some_and(|value| kept.value(name) != Some(value)))
+        };
+        match self.shown.method {
+            Method::Reply | Method::Cancel => false,
+            Method::Other => own.events().any(|event| others(event, &["DTSTART", "DTEND", "DURATION"])),
+            Method::Request | Method::Publish => {
+                let is_moved = |event: &Component<'_>| {
+                    event.exception().is_some_and(|id| {
+                        kept.exception().as_ref() != Some(&id)
+                            && (event.value("DTSTART").is_some_and(|start| !start.eq_ignore_ascii_case(&id))
+                                || others(event, &["DURATION", "SUMMARY", "LOCATION"]))
+                    })
+                };
+                sequence > kept.sequence() || own.events().take(1).any(is_moved)
+            }
         }
     }
 

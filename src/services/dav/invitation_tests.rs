@@ -109,16 +109,46 @@ fn what_is_entered_is_an_object_with_the_answer() {
     let addresses = ["ann@example.test".to_owned()];
     let standing = Standing { kept: true, status: Some("accepted".to_owned()), ..Standing::default() };
     assert_eq!(read.standing(&entered, &addresses), standing);
-    let earlier = entered.replace("SEQUENCE:1", "SEQUENCE:0");
-    assert_eq!(read.standing(&earlier, &addresses), Standing { kept: true, outdated: true, ..Standing::default() });
-    let other_time = entered.replace("SEQUENCE:1", "SEQUENCE:1\r\nRECURRENCE-ID:20270101T090000Z");
-    let single = Invitation::read(&other_time.replace("VERSION:2.0", "VERSION:2.0\r\nMETHOD:REQUEST")).unwrap();
-    assert!(single.standing(&entered, &addresses).outdated && !single.standing(&other_time, &addresses).outdated);
     let later = entered.replace("SEQUENCE:1", "SEQUENCE:2");
     assert!(read.standing(&later, &addresses).newer);
     let other = entered.replace("J@friends.test", "evil@friends.test");
     assert!(read.standing(&other, &addresses).foreign);
     assert_eq!(read.taken_out(&entered), None);
+}
+
+#[test]
+fn what_has_changed_since_the_answer_is_told() {
+    let addresses = ["ann@example.test".to_owned()];
+    let entered = invitation().entered(None, Some((&ann(), Participation::Accepted)));
+    let weekly = TIMES.replace("SEQUENCE:1", "RRULE:FREQ=WEEKLY\r\nSEQUENCE:1");
+    let weekly = Invitation::read(&calendar("", &event(&weekly))).unwrap();
+    let weekly = weekly.entered(None, Some((&ann(), Participation::Accepted)));
+    let once = |start: &str| {
+        TIMES.replace("DTSTART;TZID=Europe/Berlin:20261204T190000", &format!("DTSTART;TZID=Europe/Berlin:{start}"))
+            + "RECURRENCE-ID;TZID=Europe/Berlin:20261211T190000\r\n"
+    };
+    let later = TIMES.replace("T190000", "T200000");
+    let (request, counter) = ("METHOD:REQUEST\r\n", "METHOD:COUNTER\r\n");
+    for (what, stored, method, lines, outdated) in [
+        ("the same", &entered, request, TIMES.to_owned(), false),
+        ("moved", &entered, request, later.replace("SEQUENCE:1", "SEQUENCE:2"), true),
+        ("its cancellation", &entered, "METHOD:CANCEL\r\n", TIMES.replace("SEQUENCE:1", "SEQUENCE:2"), false),
+        ("another time proposed", &entered, counter, later, true),
+        ("the same time proposed", &entered, counter, TIMES.to_owned(), false),
+        ("one time moved", &weekly, request, once("20261211T210000"), true),
+        ("one time as it is", &weekly, request, once("20261211T190000"), false),
+    ] {
+        let standing = Invitation::read(&calendar(method, &event(&lines))).unwrap().standing(stored, &addresses);
+        let status = if outdated { None } else { Some("accepted") };
+        assert_eq!((standing.outdated, standing.status.as_deref()), (outdated, status), "{what}");
+    }
+    let moved = Invitation::read(&calendar(request, &event(&once("20261211T210000")))).unwrap();
+    let accepted = moved.entered(Some(&weekly), Some((&ann(), Participation::Accepted)));
+    let declined = moved.taken_out(&weekly).unwrap();
+    for (stored, status) in [(accepted, "accepted"), (declined, "declined")] {
+        let standing = moved.standing(&stored, &addresses);
+        assert_eq!((standing.outdated, standing.status.as_deref()), (false, Some(status)), "{stored}");
+    }
 }
 
 #[test]

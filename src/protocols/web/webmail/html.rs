@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ammonia::{Builder, UrlRelative};
 
 use super::{growth, style};
+use crate::protocols::web::form;
 
 /// Cleaned markup.
 #[derive(Debug)]
@@ -74,12 +75,85 @@ pub(super) fn clean(markup: &str, parts: HashMap<String, String>, remote: Remote
             kept.map(Into::into)
         });
     let (bounded, is_whole) = bounded(markup);
-    let mut markup = builder.clean(bounded).to_string();
+    let cleaned = builder.clean(bounded).to_string();
+    let mut markup = match body_style(bounded) {
+        // Text in light colours is written for what the body lies on.
+        Some(style) => format!("<div style=\"{}\">{cleaned}</div>", form::text(&style)),
+        None => cleaned,
+    };
     if !is_whole {
         markup.push_str(REST);
     }
     Clean { markup, remote_images: count.load(Ordering::Relaxed) }
 }
+
+/// The looks of the first body, as the style of an element: its element itself does not stay.
+fn body_style(markup: &str) -> Option<String> {
+    let attributes = attributes(body(markup)?);
+    let of = |name: &str| attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let colour = |value: &str| {
+        let value = value.trim();
+        let is_bare = value.len() == 6 && value.bytes().all(|octet| octet.is_ascii_hexdigit());
+        let colour = if is_bare { format!("#{value}") } else { value.to_owned() };
+        style::is_colour(&colour).then_some(colour)
+    };
+    let mut all = String::new();
+    for (property, attribute) in [("background-color", "bgcolor"), ("color", "text")] {
+        if let Some(colour) = of(attribute).and_then(colour) {
+            all.push_str(&format!("{property}: {colour}; "));
+        }
+    }
+    let own = of("style").unwrap_or_default();
+    // A style that is refused takes nothing else with it.
+    style::clean(&format!("{all}{own}")).or_else(|| style::clean(&all))
+}
+
+/// What stands in the tag of the first body, from its first attribute on.
+fn body(markup: &str) -> Option<&str> {
+    let mut rest = markup;
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at + 1..];
+        if let Some(comment) = rest.strip_prefix("!--") {
+            rest = comment.split_once("-->")?.1;
+            continue;
+        }
+        let is_body = rest.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("body"));
+        if is_body && rest[4..].starts_with(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>')) {
+            return Some(&rest[4..]);
+        }
+    }
+    None
+}
+
+/// The attributes of a tag up to its end, with small letters in their names.
+fn attributes(tag: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut rest = tag;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
+        if rest.is_empty() || rest.starts_with('>') || found.len() >= MOST_ATTRIBUTES {
+            return found;
+        }
+        let end = rest.find(|c: char| c.is_ascii_whitespace() || matches!(c, '=' | '>' | '/')).unwrap_or(rest.len());
+        // An equals sign that nothing stands before.
+        let (name, after) = rest.split_at(end.max(1).min(rest.len()));
+        let after = after.trim_start();
+        let Some(given) = after.strip_prefix('=').map(str::trim_start) else {
+            rest = after;
+            continue;
+        };
+        let (value, after) = match given.chars().next().filter(|mark| matches!(mark, '"' | '\'')) {
+            Some(mark) => given[1..].split_once(mark).unwrap_or((&given[1..], "")),
+            None => given.split_at(given.find(|c: char| c.is_ascii_whitespace() || c == '>').unwrap_or(given.len())),
+        };
+        let value = value.replace("&quot;", "\"").replace("&#39;", "'").replace("&amp;", "&");
+        found.push((name.to_ascii_lowercase(), value));
+        rest = after;
+    }
+}
+
+/// Attributes of a tag that are looked at.
+const MOST_ATTRIBUTES: usize = 40;
 
 /// What newsletters of all ages are made of, beside what is known anyhow.
 const TAGS: [&str; 6] = ["big", "center", "font", "main", "section", "tfoot"];

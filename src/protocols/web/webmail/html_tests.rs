@@ -205,3 +205,35 @@ fn content_ids_are_compared_decoded() {
     assert_eq!(content_id("a%4"), "a%4");
     assert_eq!(content_id("100%grün%zz"), "100%grün%zz");
 }
+
+#[test]
+fn what_the_body_lies_on_stays() {
+    for (markup, wanted) in [
+        (
+            "<html><body bgcolor=\"#001122\" text=white><p>x</p>",
+            "<div style=\"background-color: #001122; color: white\"><p>x</p></div>",
+        ),
+        (
+            "<BODY style='background: #204 url(http://evil.test/x); color:#fff'>x</body>",
+            "<div style=\"background-color: #204; color: #fff\">x</div>",
+        ),
+        (
+            "<!-- <body bgcolor=red> --><body bgcolor = 102030 onload=alert(1)>x",
+            "<div style=\"background-color: #102030\">x</div>",
+        ),
+        ("<body style=\"font-family: &quot;A&quot;, B\">x", "<div style=\"font-family: &quot;A&quot;, B\">x</div>"),
+        ("<body bgcolor=navy style=\"@import 'x'\">x", "<div style=\"background-color: navy\">x</div>"),
+        ("<body bgcolor='red\" onload=alert(1) x=\"'>x", "x"),
+        ("<body>x", "x"),
+        ("<bodyx bgcolor=red>x", "x"),
+        ("<body =é bgcolor", ""),
+        ("<body style=\"color:red", ""),
+    ] {
+        let cleaned = blocked(markup);
+        if wanted.is_empty() {
+            assert!(!cleaned.contains("onload"), "{markup}: {cleaned}");
+        } else {
+            assert_eq!(cleaned, wanted, "{markup}");
+        }
+    }
+}

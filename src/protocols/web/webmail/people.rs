@@ -62,8 +62,8 @@ pub(super) async fn account(State(room): State<Arc<Room>>, reader: Reader) -> An
         "address": reader.account.address.to_string(),
         "name": reader.account.display_name,
         "identities": identities(&room, &reader).await?,
-        "preferences": preferences,
         "tag_separator": room.needs.routing.tag_separator(),
+        "preferences": preferences,
         "limits": {
             "attachment": settings.attachment.get(),
             "message": settings.message.get(),

@@ -20,7 +20,7 @@ use super::list::flags;
 use super::receipts;
 use super::source::{self, Layout};
 use super::unsubscribing::Unsubscribing;
-use crate::foundations::address::Domain;
+use crate::foundations::address::{Address, Domain};
 use crate::foundations::mail::addresses::{self, Entry};
 use crate::foundations::mail::{HeaderDate, HeaderSection, Structure, results_of};
 use crate::protocols::web::form;
@@ -72,6 +72,8 @@ struct Facts {
     spam: Option<Spam>,
     /// For drafts: what they answer.
     answers: Option<Answers>,
+    /// The list that it came by (RFC 2369 §3.4).
+    list_post: Option<String>,
     /// How to get no more of it.
     unsubscribe: Option<Unsubscribing>,
     /// Who asks to be told that it was displayed, while the user has not decided about it.
@@ -162,6 +164,7 @@ fn facts(bytes: &Bytes, hostname: &Domain, limits: Limits) -> Facts {
         authentication: authentication(&header, hostname),
         spam: spam(&header),
         answers: Answers::read(&header),
+        list_post: list_post(&header),
         unsubscribe: Unsubscribing::read(&header, hostname),
         receipt: receipts::wanted(&header),
         asks_receipt: header.first("Disposition-Notification-To").is_some(),
@@ -191,6 +194,18 @@ pub(super) fn ids(text: &str) -> impl Iterator<Item = String> + '_ {
     let ids = text.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(id, _)| id.trim());
     let good = |id: &&str| !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|octet| octet.is_ascii_graphic());
     ids.filter(good).map(|id| format!("<{id}>"))
+}
+
+/// The address that a message to its list goes to: the first of List-Post by mail (RFC 2369 §3.4, RFC 6068 §2).
+fn list_post(header: &HeaderSection<'_>) -> Option<String> {
+    let text = header.first("List-Post")?.text();
+    let mut named = text.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(uri, _)| uri.trim());
+    let address = named.find_map(|uri| {
+        let is_mail = uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("mailto:"));
+        is_mail.then(|| uri[7..].split('?').next().unwrap_or_default())
+    })?;
+    let address: Address = content_id(address).parse().ok()?;
+    Some(address.to_string())
 }
 
 /// The text for readers of plain text, and whether something of it was left out.
@@ -250,6 +265,7 @@ pub(super) fn attachments_of(message: &[u8]) -> Vec<Attachment> {
 }
 
 pub(super) fn attachments(structure: &Structure<'_>, layout: &Layout) -> Vec<Attachment> {
+    let has_page = layout.html.iter().any(|index| structure.parts()[*index].content.is_exactly("text", "html"));
     let attachment = |index: &usize| {
         let part = &structure.parts()[*index];
         Attachment {
@@ -257,7 +273,7 @@ pub(super) fn attachments(structure: &Structure<'_>, layout: &Layout) -> Vec<Att
             name: super::parts::file_name(structure, *index),
             kind: source::kind(part),
             size: source::octets(structure, part, usize::MAX).len(),
-            inline: part.fields.id.is_some() && part.content.is("image") && layout.html != layout.text,
+            inline: part.fields.id.is_some() && part.content.is("image") && has_page,
         }
     };
     layout.attachments.iter().take(MOST_ATTACHMENTS).map(attachment).collect()
@@ -319,3 +335,21 @@ const MOST_ATTACHMENTS: usize = 500;
 const MOST_REFERENCES: usize = 50;
 /// RFC 5322 §2.1.1: what fits on a line.
 const LONGEST_ID: usize = 900;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_written_to() {
+        for (field, wanted) in [
+            ("<mailto:list@host.test>", Some("list@host.test")),
+            ("<https://host.test/new>, <MAILTO:a%2Bb@host.test?subject=x> (list)", Some("a+b@host.test")),
+            ("NO (announcements only)", None),
+            ("<mailto:nobody>", None),
+        ] {
+            let message = format!("List-Post: {field}\r\n\r\n");
+            assert_eq!(list_post(&HeaderSection::of(message.as_bytes())).as_deref(), wanted, "{field}");
+        }
+    }
+}

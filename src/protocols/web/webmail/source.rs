@@ -134,6 +134,7 @@ impl Layout {
         let part = &structure.parts()[index];
         let (plain, html) = (part.content.is_exactly("text", "plain"), part.content.is_exactly("text", "html"));
         let first = n == 0 || (!within.eq_ignore_ascii_case(b"related") && name(part).is_none());
+        let plain = plain || (index == 0 && is_like_plain(part));
         if part.kind == Kind::Message || !(plain || html) || is_attachment(part) || !first {
             self.attachments.push(index);
             return;
@@ -156,6 +157,12 @@ impl Layout {
             self.html.push(index);
         }
     }
+}
+
+/// RFC 2046 §4.1.4: text of a kind that is not known is shown as plain text. What other programs open stays a file.
+fn is_like_plain(part: &Part<'_>) -> bool {
+    const FILES: [&[u8]; 5] = [b"calendar", b"vcard", b"x-vcard", b"directory", b"html"];
+    part.content.is("text") && FILES.iter().all(|subtype| !part.content.subtype.eq_ignore_ascii_case(subtype))
 }
 
 fn is_attachment(part: &Part<'_>) -> bool {
@@ -261,6 +268,11 @@ mod tests {
         assert_eq!(found, Layout { text: vec![2, 7], html: vec![2, 7], attachments: vec![3, 4, 5] });
         let file = "Content-Type: text/html\nContent-Disposition: attachment; filename=x.html\n\n<p>\n";
         assert_eq!(layout(file).attachments, [0]);
+        for (kind, is_shown) in
+            [("text/enriched", true), ("text/unheard-of", true), ("text/calendar", false), ("a/b", false)]
+        {
+            assert_eq!(layout(&format!("Content-Type: {kind}\n\nx\n")).text.len(), usize::from(is_shown), "{kind}");
+        }
     }
 
     #[test]

@@ -105,8 +105,194 @@ fn declaration(text: &str) -> Option<String> {
     let (name, value) = text.split_once(':')?;
     let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
     let known = PROPERTIES.binary_search(&name.as_str()).is_ok();
-    (known && is_harmless(value)).then(|| format!("{name}: {value}"))
+    if known && is_harmless(value) {
+        return Some(format!("{name}: {value}"));
+    }
+    // Without the colour behind it light text could not be read.
+    let behind = if name == "background" { colour_in(value) } else { None };
+    behind.map(|colour| format!("background-color: {colour}"))
 }
+
+/// The plain colour among the values of a `background`.
+fn colour_in(value: &str) -> Option<&str> {
+    let mut depth = 0usize;
+    let mut pieces = value.split(|c: char| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && (c.is_whitespace() || c == ',')
+    });
+    pieces.find(|piece| is_colour(piece))
+}
+
+/// Whether a value is a colour and nothing else: by name, in hexadecimal digits, or by a function of one.
+pub(super) fn is_colour(value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    if let Some(digits) = value.strip_prefix('#') {
+        return matches!(digits.len(), 3 | 4 | 6 | 8) && digits.bytes().all(|octet| octet.is_ascii_hexdigit());
+    }
+    let by_function = || {
+        let (name, rest) = value.split_once('(')?;
+        let numbers = rest.strip_suffix(')')?;
+        let is_number = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | ',' | '.' | '%' | '-');
+        Some(["rgb", "rgba", "hsl", "hsla"].contains(&name) && numbers.chars().all(is_number))
+    };
+    COLOURS.binary_search(&value.as_str()).is_ok() || by_function() == Some(true)
+}
+
+/// Colours by name (CSS Color Module Level 4 §6.1).
+const COLOURS: &[&str] = &[
+    "aliceblue",
+    "antiquewhite",
+    "aqua",
+    "aquamarine",
+    "azure",
+    "beige",
+    "bisque",
+    "black",
+    "blanchedalmond",
+    "blue",
+    "blueviolet",
+    "brown",
+    "burlywood",
+    "cadetblue",
+    "chartreuse",
+    "chocolate",
+    "coral",
+    "cornflowerblue",
+    "cornsilk",
+    "crimson",
+    "cyan",
+    "darkblue",
+    "darkcyan",
+    "darkgoldenrod",
+    "darkgray",
+    "darkgreen",
+    "darkgrey",
+    "darkkhaki",
+    "darkmagenta",
+    "darkolivegreen",
+    "darkorange",
+    "darkorchid",
+    "darkred",
+    "darksalmon",
+    "darkseagreen",
+    "darkslateblue",
+    "darkslategray",
+    "darkslategrey",
+    "darkturquoise",
+    "darkviolet",
+    "deeppink",
+    "deepskyblue",
+    "dimgray",
+    "dimgrey",
+    "dodgerblue",
+    "firebrick",
+    "floralwhite",
+    "forestgreen",
+    "fuchsia",
+    "gainsboro",
+    "ghostwhite",
+    "gold",
+    "goldenrod",
+    "gray",
+    "green",
+    "greenyellow",
+    "grey",
+    "honeydew",
+    "hotpink",
+    "indianred",
+    "indigo",
+    "ivory",
+    "khaki",
+    "lavender",
+    "lavenderblush",
+    "lawngreen",
+    "lemonchiffon",
+    "lightblue",
+    "lightcoral",
+    "lightcyan",
+    "lightgoldenrodyellow",
+    "lightgray",
+    "lightgreen",
+    "lightgrey",
+    "lightpink",
+    "lightsalmon",
+    "lightseagreen",
+    "lightskyblue",
+    "lightslategray",
+    "lightslategrey",
+    "lightsteelblue",
+    "lightyellow",
+    "lime",
+    "limegreen",
+    "linen",
+    "magenta",
+    "maroon",
+    "mediumaquamarine",
+    "mediumblue",
+    "mediumorchid",
+    "mediumpurple",
+    "mediumseagreen",
+    "mediumslateblue",
+    "mediumspringgreen",
+    "mediumturquoise",
+    "mediumvioletred",
+    "midnightblue",
+    "mintcream",
+    "mistyrose",
+    "moccasin",
+    "navajowhite",
+    "navy",
+    "oldlace",
+    "olive",
+    "olivedrab",
+    "orange",
+    "orangered",
+    "orchid",
+    "palegoldenrod",
+    "palegreen",
+    "paleturquoise",
+    "palevioletred",
+    "papayawhip",
+    "peachpuff",
+    "peru",
+    "pink",
+    "plum",
+    "powderblue",
+    "purple",
+    "rebeccapurple",
+    "red",
+    "rosybrown",
+    "royalblue",
+    "saddlebrown",
+    "salmon",
+    "sandybrown",
+    "seagreen",
+    "seashell",
+    "sienna",
+    "silver",
+    "skyblue",
+    "slateblue",
+    "slategray",
+    "slategrey",
+    "snow",
+    "springgreen",
+    "steelblue",
+    "tan",
+    "teal",
+    "thistle",
+    "tomato",
+    "turquoise",
+    "violet",
+    "wheat",
+    "white",
+    "whitesmoke",
+    "yellow",
+    "yellowgreen",
+];
 
 fn is_harmless(value: &str) -> bool {
     let quotes = |mark| value.matches(mark).count() % 2 == 0;
@@ -131,7 +317,7 @@ mod tests {
 
     #[test]
     fn properties_are_sorted() {
-        assert!(PROPERTIES.is_sorted());
+        assert!(PROPERTIES.is_sorted() && COLOURS.is_sorted());
     }
 
     #[test]
@@ -144,6 +330,10 @@ mod tests {
                 "font-family: \"Segoe UI\", Arial; width: calc((100% - 2px) * 2)",
             ),
             ("color: #fff !important; position: fixed; mso-line-height-rule: exactly", "color: #fff !important"),
+            ("background:#204 url(http://evil.test/x) no-repeat", "background-color: #204"),
+            ("background: url('http://evil.test/a (b) #fff') center, Navy", "background-color: Navy"),
+            ("background: url(x) rgb(1, 2, 3)", "background-color: rgb(1, 2, 3)"),
+            ("background: #102030", "background: #102030"),
         ] {
             assert_eq!(clean(style).as_deref(), Some(wanted), "{style}");
         }

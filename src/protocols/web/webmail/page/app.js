@@ -16,6 +16,8 @@ import { speak, t } from "./texts.js";
 import * as vacation from "./vacation.js";
 
 const root = document.querySelector("#root");
+/** How often the folders are looked at, in milliseconds. */
+const LOOK = 60_000;
 let app = null;
 /** The letter that was being written when a login ended. Only whoever wrote it sees it again. */
 let unfinished = null;
@@ -82,11 +84,11 @@ class App {
       role: () => this.role(this.opened()), back: () => this.back(), edit: (message) => this.composer.resume(message), choose: () => this.choose(),
       move: (to) => this.move(to, this.opened()), remove: () => this.remove(this.opened()),
       grouped: () => this.list.question.conversations && !this.list.across, show: (folder, uid) => this.openMessage(uid, folder), folderName: (name) => this.folders.shown(name), listed: () => this.list.question.folder,
-      mark: (flag, on) => this.markOpen(flag, on), write: (kind, message) => this.composer.answer(kind, message), compose: (mailto) => this.composer.begin(mailto),
+      mark: (flag, on) => this.markOpen(flag, on), write: (kind, message) => this.composer.answer(kind, message), others: (message) => this.composer.others(message), compose: (mailto) => this.composer.begin(mailto),
       prefersText: () => account.preferences.prefer_text, trusts: (address) => this.role(this.opened()) !== "junk" && account.preferences.trusted_images.includes(address?.toLowerCase()),
       trust: (address) => this.trust(address.toLowerCase()),
       identities: () => account.identities, from: (address) => this.composer.from(address), answered: changed, sendTo: (mailto, message) => this.composer.sendTo(mailto, message),
-      writer: (message) => this.composer.writer(message), hasOthers: (message) => this.composer.hasOthers(message), addContact: contacts.add,
+      writer: (message) => this.composer.writer(message), addContact: contacts.add,
     });
     this.search = h("input", { type: "search", placeholder: t("search"), title: t("searchHint"), "aria-label": t("search"), enterKeyHint: "search" });
     this.whole = h("input", { type: "checkbox" });
@@ -106,6 +108,11 @@ class App {
     this.refreshSoon = later(250, () => this.refresh());
     this.route = () => this.follow();
     addEventListener("hashchange", this.route);
+    // The list and the inbox are watched; what filters file elsewhere is seen by looking.
+    this.look = () => { if (!document.hidden) this.folders.load().catch(() => {}); };
+    this.looking = setInterval(this.look, LOOK);
+    document.addEventListener("visibilitychange", this.look);
+    addEventListener("online", this.look);
   }
 
   async begin() {
@@ -116,6 +123,9 @@ class App {
 
   end() {
     removeEventListener("hashchange", this.route);
+    clearInterval(this.looking);
+    document.removeEventListener("visibilitychange", this.look);
+    removeEventListener("online", this.look);
     this.events?.close();
     this.refreshSoon.cancel();
     root.className = "";

@@ -3,14 +3,14 @@
 import { post, told, upload } from "./api.js";
 import { confirm } from "./dialogs.js";
 import { Editor } from "./editor.js";
-import { button, h, icon, later, toast } from "./elements.js";
+import { button, h, icon, isComposed, later, toast } from "./elements.js";
 import { formatted, lines } from "./markup.js";
-import { composes, field, forgetPeople, isAddress, parse, write } from "./people.js";
+import { bare, field, forgetPeople, isAddress, parse, write } from "./people.js";
 import { longDate, size, t, time } from "./texts.js";
 
 const WAIT = 2_500;
-/** Until what could not be kept is tried again. */
-const RETRY = 10_000;
+/** How long until what could not be sent or kept is tried to be kept again. */
+const AGAIN = 10_000;
 /** What can be a picture in a text. */
 const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
 const MOST_PICTURES = 50;
@@ -51,18 +51,18 @@ export class Composer {
     return { name: this.account.preferences.identities[address.toLowerCase()]?.name || (address === this.account.address ? this.account.name : "") || "", address };
   }
 
-  /** The own address that an address is, perhaps with a tag. */
-  own(address) {
-    const same = (one, other) => one.toLowerCase() === other.toLowerCase();
-    const exact = this.account.identities.find((one) => same(one, address));
-    const separator = this.account.tag_separator;
-    const at = address.lastIndexOf("@"), tag = separator ? address.indexOf(separator) : -1;
-    return exact ?? (tag > 0 && tag < at ? this.account.identities.find((one) => same(one, address.slice(0, tag) + address.slice(at))) : undefined);
+  /** Whether an address is one of one's own, with or without a tag. */
+  isOwn({ address }) {
+    const meant = bare(address, this.account.tag_separator);
+    return this.account.identities.some((one) => [address.toLowerCase(), meant].includes(one.toLowerCase()));
   }
 
   /** Who answers a message: the address that it came to, or from. */
   writer(message) {
-    return this.from([...message.to, ...message.cc, ...message.from].map((person) => this.own(person.address)).find(Boolean));
+    const address = [...message.to, ...message.cc, ...message.from].find((person) => this.isOwn(person))?.address;
+    const is = (one, other) => one.toLowerCase() === other;
+    const known = address && (this.account.identities.find((one) => is(one, address.toLowerCase())) ?? this.account.identities.find((one) => is(one, bare(address, this.account.tag_separator))));
+    return this.from(known);
   }
 
   /** Sends a letter as a mailto address has it, from the address that a message came to; whether it is on its way. */
@@ -84,19 +84,11 @@ export class Composer {
     return signature ? `\n\n-- \n${signature}` : "";
   }
 
-  /** Whom an answer goes to, and who else gets one that goes to all. */
-  readers(message) {
-    const outgoing = message.from.some((person) => this.own(person.address));
-    const back = outgoing ? message.to : message.reply_to.length > 0 ? message.reply_to : message.from;
-    const taken = new Set(back.map((person) => person.address.toLowerCase()));
-    const rest = (people) => people.filter((person) => !this.own(person.address) && !taken.has(person.address.toLowerCase()) && taken.add(person.address.toLowerCase()));
-    return { back, to: outgoing ? [] : rest(message.to), cc: rest(message.cc) };
-  }
-
-  /** Whether an answer to all reaches anybody else, such as a list. */
-  hasOthers(message) {
-    const { to, cc } = this.readers(message);
-    return to.length + cc.length > 0;
+  /** Whether a message went to anybody beside oneself and who has written it. */
+  others({ from, reply_to: replyTo, to, cc }) {
+    const written = new Set([...from, ...replyTo].map((person) => person.address.toLowerCase()));
+    const people = [...to, ...cc];
+    return people.length > 1 && from.some((person) => this.isOwn(person)) || people.some((person) => !this.isOwn(person) && !written.has(person.address.toLowerCase()));
   }
 
   /** An answer to a message, or the message passed on. */
@@ -125,9 +117,17 @@ export class Composer {
       }
       return this.show(letter, "to");
     }
-    const { back, to, cc } = this.readers(message);
-    letter.to = write(kind === "replyAll" ? [...back, ...to] : back);
-    if (kind === "replyAll") letter.cc = write(cc);
+    const outgoing = message.from.some((person) => this.isOwn(person));
+    const back = outgoing ? message.to : message.reply_to.length > 0 ? message.reply_to : message.from;
+    letter.to = write(back);
+    if (kind === "replyList") letter.to = message.list_post;
+    if (kind === "replyAll") {
+      const taken = new Set(back.map((person) => person.address.toLowerCase()));
+      const rest = (people) => people.filter((person) => !this.isOwn(person) && !taken.has(person.address.toLowerCase()) && taken.add(person.address.toLowerCase()));
+      const others = outgoing ? [] : rest(message.to);
+      letter.to = write([...back, ...others]);
+      letter.cc = write(rest(message.cc));
+    }
     const name = message.from[0]?.name || message.from[0]?.address || "";
     const before = t("wrote", { date: longDate(message.sent ?? message.arrived), name });
     const quote = `${before}\n${message.text.trimEnd().split("\n").map((line) => line.startsWith(">") ? `>${line}` : `> ${line}`).join("\n")}\n`;
@@ -187,6 +187,8 @@ class Letter {
     this.facts = { in_reply_to: letter.in_reply_to ?? null, references: letter.references ?? [], answers: letter.answers ?? null };
     this.files = (letter.attachments ?? []).map((file) => ({ ...file }));
     this.saving = Promise.resolve();
+    /** What is on its way to the server; each tells whether it has arrived. */
+    this.uploads = new Set();
     /** Pictures in the text, by their Content-ID. */
     this.pictures = new Map();
     const changed = () => this.changed();
@@ -196,7 +198,7 @@ class Letter {
     this.to = field(t("to"), letter.to, changed);
     this.cc = field(t("cc"), letter.cc, changed);
     this.bcc = field(t("bcc"), letter.bcc, changed);
-    this.subject = h("input", { type: "text", value: letter.subject, "aria-label": t("subject"), placeholder: t("subject"), maxLength: 900, on: { input: changed } });
+    this.subject = h("input", { type: "text", dir: "auto", value: letter.subject, "aria-label": t("subject"), placeholder: t("subject"), maxLength: 900, on: { input: changed } });
     this.text = h("textarea", { value: letter.text, "aria-label": t("body"), on: { input: changed, paste: (event) => this.paste(event) } });
     this.editor = new Editor({ changed, files: (files) => this.paste({ clipboardData: { files }, preventDefault: () => {} }) });
     this.editor.element.hidden = true;
@@ -231,9 +233,9 @@ class Letter {
     this.element.addEventListener("drop", (event) => { event.preventDefault(); this.element.classList.remove("drop"); this.attach(event.dataTransfer.files); });
     this.element.dataset.drop = t("dropFiles");
     this.soon = later(WAIT, () => this.save());
-    this.again = later(RETRY, () => this.save());
-    /** Uploads of pictures that are under way. */
-    this.arriving = new Set();
+    this.again = later(AGAIN, () => this.keep());
+    this.online = () => this.keep();
+    addEventListener("online", this.online);
     this.drawFiles();
     this.ready = this.fill(letter).then(() => {
       this.drawFiles();
@@ -242,8 +244,6 @@ class Letter {
     this.before = this.snapshot();
     this.leaving = (event) => { if (this.dirty) event.preventDefault(); };
     addEventListener("beforeunload", this.leaving);
-    this.online = () => { if (this.dirty) this.soon(); };
-    addEventListener("online", this.online);
   }
 
   /** Whose letter it is. */
@@ -329,32 +329,30 @@ class Letter {
         toast(t("notAPicture", { name: file.name }), { problem: true });
         continue;
       }
-      const arrival = this.arrival(file, upload(file, () => {}), (id) => {
-        this.editor.insert(this.picture({ upload: id }, file.name.replace(/\.\w+$/, ""), `api/uploads/${id}`));
-      });
-      this.arriving.add(arrival);
-      await arrival;
-      this.arriving.delete(arrival);
+      await this.goes(upload(file, () => {}).done.then(({ upload: id }) => {
+        if (!this.over) this.editor.insert(this.picture({ upload: id }, file.name.replace(/\.\w+$/, ""), `api/uploads/${id}`));
+      }), file);
     }
   }
 
-  /** Waits for an upload: whether nothing is missing then. One that the writer has taken back is not. */
-  arrival(file, way, arrived, failed = () => {}) {
-    return way.done.then(({ upload: id }) => { arrived(id); return true; }, (error) => {
-      failed();
-      if (error.message) toast(`${file.name}: ${error.message}`, { problem: true });
+  /** Notes that a file is on its way; resolves to whether it has arrived. Whoever took it back misses nothing. */
+  goes(upload, { name }) {
+    const done = upload.then(() => true, (error) => {
+      if (error.message) toast(`${name}: ${error.message}`, { problem: true });
       return !error.message;
-    });
+    }).finally(() => this.uploads.delete(done));
+    this.uploads.add(done);
+    return done;
   }
 
-  /** Waits for all that is being uploaded: whether nothing is missing then. */
+  /** Waits for what is on its way; whether all of it has arrived. */
   async arrived() {
-    let whole = true;
-    while (this.arriving.size > 0 || this.files.some((file) => !file.source)) {
-      const all = await Promise.all([...this.arriving, ...this.files.map((file) => file.done)]);
-      whole &&= !all.includes(false);
-    }
-    return whole;
+    let all = true;
+    do {
+      all = (await Promise.all(this.uploads)).every(Boolean) && all;
+      await this.saving;
+    } while (this.uploads.size > 0);
+    return all;
   }
 
   /** From plain to formatted text and back. */
@@ -416,7 +414,7 @@ class Letter {
   }
 
   get dirty() {
-    return this.snapshot() !== this.before || this.files.some((file) => !file.source);
+    return this.snapshot() !== this.before || this.uploads.size > 0;
   }
 
   changed() {
@@ -424,9 +422,12 @@ class Letter {
   }
 
   keyed(event) {
-    if (composes(event)) {
-      // An input method puts characters together: the keys are its own.
-    } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    // Keys of a composition are for what is being composed.
+    if (isComposed(event)) {
+      event.stopPropagation();
+      return;
+    }
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       this.send();
     } else if (event.key === "Escape") {
@@ -458,10 +459,11 @@ class Letter {
       const one = { name: file.name, size: file.size, percent: 0 };
       const way = upload(file, (part) => { one.percent = Math.floor(part * 100); this.drawFiles(); });
       one.abort = way.abort;
-      one.done = this.arrival(file, way, (id) => { one.source = { upload: id }; this.drawFiles(); this.changed(); }, () => {
+      this.goes(way.done.then(({ upload: id }) => { one.source = { upload: id }; this.drawFiles(); this.changed(); }, (error) => {
         this.files = this.files.filter((known) => known !== one);
         this.drawFiles();
-      });
+        throw error;
+      }), file);
       this.files.push(one);
     }
     this.drawFiles();
@@ -479,6 +481,11 @@ class Letter {
     this.soon.cancel();
     this.saving = this.saving.then(() => this.saveNow());
     return this.saving;
+  }
+
+  /** Tries again to keep what could not be sent or kept. Without a login it waits for the next one. */
+  keep() {
+    if (!this.over && this.element.isConnected && !this.sendButton.disabled) this.save();
   }
 
   async saveNow() {
@@ -502,7 +509,7 @@ class Letter {
       return true;
     } catch (error) {
       this.say(t("draftFailed", { why: error.message }), true);
-      if (!this.over) this.again();
+      this.again();
       return false;
     }
   }
@@ -523,13 +530,19 @@ class Letter {
       return;
     }
     if (!letter.subject.trim() && !await confirm(t("noSubjectSure"), t("send"), false)) return;
-    const own = (this.formatted ? this.editor.text : letter.text).split("\n").filter((line) => !line.startsWith(">")).join("\n").split(t("forwarded"))[0];
-    if (this.files.length === 0 && this.inline().length === 0 && speaksOfAttachment(own) && !await confirm(t("forgotAttachment"), t("send"), false)) return;
     this.sendButton.disabled = true;
-    this.soon.cancel();
     this.say(t("sending"));
+    const arrived = await this.arrived();
+    if (this.over) return;
+    if (!arrived || !await this.nothingForgotten()) {
+      this.sendButton.disabled = false;
+      this.say(arrived ? "" : t("fileMissing"), !arrived);
+      this.soon();
+      return;
+    }
+    this.soon.cancel();
+    this.again.cancel();
     try {
-      if (!await this.arrived()) throw new Error(t("fileMissing"));
       await this.saving;
       const answer = await post("send", { key: this.key, letter: this.letter(), draft: this.draft });
       this.gone();
@@ -541,15 +554,25 @@ class Letter {
       this.sendButton.disabled = false;
       this.say(error.message, true);
       toast(error.message, { problem: true });
-      // What is not sent is kept.
       this.again();
     }
+  }
+
+  /** Whether nothing is missing that the text speaks of, or it is to go without. */
+  async nothingForgotten() {
+    const text = this.formatted ? this.editor.text : this.text.value;
+    const own = text.split("\n").filter((line) => !line.startsWith(">")).join("\n").split(t("forwarded"))[0];
+    return this.files.length > 0 || !speaksOfAttachment(own) || confirm(t("forgotAttachment"), t("send"), false);
   }
 
   /** Closes it; what is written stays as a draft. */
   async leave() {
     if (this.dirty) {
-      if (!await this.arrived() || !await this.save()) return;
+      if (!await this.arrived()) {
+        this.say(t("fileMissing"), true);
+        return;
+      }
+      if (!await this.save()) return;
     }
     this.gone();
   }

@@ -45,6 +45,9 @@ export function avatar(person) {
   return h("span", { class: `avatar tone${sum % 8}`, "aria-hidden": "true" }, [...name.replace(/^["'\s]+/, "")][0]?.toUpperCase() ?? "?");
 }
 
+/** Whether a key is one of a composition that an input method has not ended. */
+export const isComposed = (event) => event.isComposing || event.keyCode === 229;
+
 /** A word at the edge of the page that goes by itself. */
 export function toast(text, { act, action, problem = false } = {}) {
   const element = h("div", { class: problem ? "toast problem" : "toast" }, h("span", {}, text));

@@ -20,11 +20,18 @@ function remembered() {
   }
 }
 
+function byLevels(one, other) {
+  const at = one.findIndex((level, n) => level !== other[n]);
+  if (at < 0) return one.length - other.length;
+  return other[at] === undefined ? 1 : one[at].localeCompare(other[at]);
+}
+
 /** Folders of the account, and the element that shows them. `act` has `open`, `drop` and `changed`. */
 export class Folders {
   constructor(act) {
     this.act = act;
     this.all = [];
+    this.known = new Map();
     this.current = "INBOX";
     this.showHidden = false;
     this.folded = new Set(remembered());
@@ -39,7 +46,14 @@ export class Folders {
 
   async load() {
     const answer = await get("folders");
-    this.all = inOrder(answer.folders);
+    this.known = new Map(answer.folders.map((folder) => [folder.name, folder]));
+    // What lies in a folder stands beneath it.
+    const sorted = answer.folders.map((folder) => {
+      const top = this.named(this.above(folder)[0] ?? folder.name);
+      const above = top.role ? top.name.split("/").length - 1 : 0;
+      return { folder, place: top.role ? ORDER.indexOf(top.role) : ORDER.length, levels: folder.name.split("/").slice(above) };
+    });
+    this.all = sorted.sort((a, b) => a.place - b.place || byLevels(a.levels, b.levels)).map(({ folder }) => folder);
     this.draw(answer);
     this.act.changed();
   }
@@ -50,7 +64,7 @@ export class Folders {
   }
 
   named(name) {
-    return this.all.find((folder) => folder.name === name);
+    return this.known.get(name);
   }
 
   shown(name) {
@@ -140,8 +154,9 @@ export class Folders {
   above(folder) {
     if (folder.role) return [];
     const levels = folder.name.split("/");
-    const names = levels.slice(1).map((_, n) => levels.slice(0, n + 1).join("/"));
-    return names.filter((name) => this.named(name));
+    const names = levels.slice(1).map((_, n) => levels.slice(0, n + 1).join("/")).filter((name) => this.known.has(name));
+    // Folders with a purpose stand by themselves, and what is in them with them.
+    return names.slice(Math.max(0, names.findLastIndex((name) => this.named(name).role)));
   }
 
   select(name) {
@@ -184,7 +199,11 @@ export class Folders {
 
   async rename(folder) {
     const to = await prompt(t("renameFolderTo", { name: folder.name }), folder.name);
-    if (to && to !== folder.name && await this.wish("folders/rename", { name: folder.name, to }) && this.current === folder.name) this.act.open(to);
+    if (!to || to === folder.name) return;
+    const filing = await Filing.into(folder.name);
+    if (!await this.wish("folders/rename", { name: folder.name, to })) return;
+    if (this.current === folder.name) this.act.open(to);
+    await filing.follow(to);
   }
 
   async empty(folder) {
@@ -195,29 +214,45 @@ export class Folders {
   }
 
   async delete(folder) {
-    const sure = await confirm(t("deleteFolderSure", { name: folder.name, count: folder.messages }), t("deleteFolder"));
+    const { name } = folder, { words } = await Filing.into(name);
+    const sure = await confirm([t("deleteFolderSure", { name, count: folder.messages }), words && t("filtersFile", { name, rules: words })].filter(Boolean).join(" "), t("deleteFolder"));
     if (sure && await this.wish("folders/delete", { name: folder.name, with_messages: true }) && this.current === folder.name) this.act.open("INBOX");
   }
 }
 
-/** Folders with a purpose first, in their order, then the others by name; those within a folder follow it. */
-function inOrder(folders) {
-  const known = new Map(folders.map((folder) => [folder.name, folder]));
-  const place = (folder) => folder.role ? ORDER.indexOf(folder.role) : ORDER.length;
-  const head = (folder) => {
-    const parts = folder.name.split("/");
-    const line = parts.map((_, n) => known.get(parts.slice(0, n + 1).join("/"))).filter(Boolean);
-    return line.findLast((one) => one.role) ?? line[0] ?? folder;
-  };
-  const byPath = (a, b) => {
-    const [one, other] = [a.name.split("/"), b.name.split("/")];
-    const at = one.findIndex((part, n) => part !== other[n]);
-    if (at < 0 || other[at] === undefined) return one.length - other.length;
-    return one[at].localeCompare(other[at]);
-  };
-  const heads = new Map(folders.map((folder) => [folder, head(folder)]));
-  return folders.sort((a, b) => {
-    const [one, other] = [heads.get(a), heads.get(b)];
-    return place(one) - place(other) || byPath(one, other) || (b === other) - (a === one) || byPath(a, b);
-  });
+/** The filters that file into a folder or into what lies in it. */
+class Filing {
+  static async into(name) {
+    const script = await get("script").catch(() => null);
+    return new Filing(name, script);
+  }
+
+  constructor(name, script) {
+    this.name = name;
+    this.script = script;
+    const rules = (script?.rules?.rules ?? []).map((rule, n) => ({ ...rule, shown: rule.name || `${t("filters")} ${n + 1}` }));
+    const found = rules.filter((rule) => rule.actions.some((action) => this.files(action))).map((rule) => rule.shown);
+    // What is no list of rules is a text that may name the folder.
+    if (script && !script.rules && script.source?.includes(`"${name}"`)) found.push(script.name ?? t("filters"));
+    this.words = found.join(", ");
+  }
+
+  files({ kind, folder }) {
+    return kind === "file" && (folder === this.name || folder.startsWith(`${this.name}/`));
+  }
+
+  /** Has them file into the folder by its new name. */
+  async follow(to) {
+    const { words, script } = this;
+    if (!words) return;
+    try {
+      if (!script.rules || !script.name) throw new Error();
+      const anew = (action) => (this.files(action) ? { ...action, folder: to + action.folder.slice(this.name.length) } : action);
+      const rules = script.rules.rules.map((rule) => ({ ...rule, actions: rule.actions.map(anew) }));
+      await post("script", { name: script.name, content: { rules: { ...script.rules, rules } }, tag: script.tag });
+      toast(t("filtersFollow", { rules: words }));
+    } catch {
+      toast(t("filtersFile", { name: this.name, rules: words }), { problem: true });
+    }
+  }
 }

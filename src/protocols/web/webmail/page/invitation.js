@@ -79,10 +79,9 @@ export class Invitation {
     if (calendar.foreign) return t("eventForeign");
     if (calendar.newer) return t("eventNewer");
     if (event.method === "cancel") return t("eventCancelled");
-    if (this.isOwn(event.organiser)) return t("eventOwn");
     if (this.declined) return t("mine_declined");
-    if (calendar.outdated) return t("eventOutdated");
-    if (event.method === "other") return "";
+    if (calendar.outdated) return t(event.method === "other" ? "eventProposed" : "eventOutdated");
+    if (this.isOwn(event.organiser)) return t("eventOwn");
     if (Object.values(ACTS).includes(calendar.status)) return t(`mine_${calendar.status}`);
     return calendar.kept ? t("eventKept") : "";
   }

@@ -1,7 +1,7 @@
 // Shortcuts, and the window that lists them.
 
 import { open } from "./dialogs.js";
-import { h } from "./elements.js";
+import { h, isComposed } from "./elements.js";
 import { t } from "./texts.js";
 
 const LIST = [
@@ -13,20 +13,21 @@ const LIST = [
 
 const GO = { i: "inbox", d: "drafts", s: "sent", a: "archive", t: "trash", j: "junk" };
 
+/** What is done with a message. */
+const OF_MESSAGES = new Set(["#", "Delete", "!", "e", "m", "s", "U", "x", "r", "a", "f"]);
+
 /** Listens; `act` has a function for each thing that can be done. */
 export function listen(act) {
   let going = 0;
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select, dialog, .menu");
-    if (event.defaultPrevented || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.defaultPrevented || isComposed(event) || typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (Date.now() - going < 1500 && GO[event.key]) {
       going = 0;
       event.preventDefault();
       act.go(GO[event.key]);
       return;
     }
-    // Who is at the folders does not mean a message.
-    if (["Delete", "#"].includes(event.key) && event.target.closest?.("#folders")) return;
     const acts = {
       j: () => act.step(1), k: () => act.step(-1), ArrowDown: () => act.step(1), ArrowUp: () => act.step(-1), o: act.openCurrent, x: act.toggle, " ": null,
       Escape: act.back, u: act.back, c: act.compose, r: () => act.write("reply"), a: () => act.write("replyAll"), f: () => act.write("forward"),
@@ -35,6 +36,8 @@ export function listen(act) {
     };
     const chosen = acts[event.key];
     if (!chosen) return;
+    // Somebody who stands at a folder means the folder, and it is not to be a message that goes.
+    if (OF_MESSAGES.has(event.key) && event.target.closest?.("#folders")) return;
     // Buttons and links keep what browsers do with these.
     if (["ArrowDown", "ArrowUp"].includes(event.key) && event.target.closest?.("#reader")) return;
     event.preventDefault();

@@ -5,8 +5,10 @@ import { avatar, button, h, icon, toast } from "./elements.js";
 import { longDate, shortDate, t } from "./texts.js";
 
 const CHUNK = 50;
-/** Messages that are selected at once. */
-const MOST_SELECTED = 10_000;
+/** Most lines that are selected together. */
+const MOST = 10_000;
+/** How often a list that changes meanwhile is fetched for it. */
+const TRIES = 8;
 
 /** `act` has `open`, `role` (of a folder), `shown` (its name for people) and `selection`. Lines have an `id`, and the `folder` of their message. */
 export class List {
@@ -18,8 +20,10 @@ export class List {
     this.chunks = new Map();
     this.generation = 0;
     this.selected = new Set();
+    this.states = new Map();
     this.at = -1;
-    this.anchor = -1;
+    /** The id of the line that a range begins at. */
+    this.anchor = null;
     this.space = h("div", { class: "space", role: "presentation" });
     this.box = h("div", { class: "rows", role: "listbox", tabIndex: 0, "aria-multiselectable": "true", "aria-label": t("messages") }, this.space);
     this.note = h("p", { class: "note", role: "status" });
@@ -40,6 +44,16 @@ export class List {
     return this.question.everywhere && Boolean(this.question.query || this.question.filter);
   }
 
+  /** The line that is stood at; half a number between two, where one stood at a line that is no longer listed. */
+  get at() {
+    return this.place;
+  }
+
+  set at(n) {
+    this.place = n;
+    this.current = this.lines[n]?.id;
+  }
+
   /** Height of a row, as the style sheet has it. */
   get height() {
     return parseFloat(getComputedStyle(this.box).getPropertyValue("--row")) || 72;
@@ -54,7 +68,8 @@ export class List {
     this.grouped.setAttribute("aria-pressed", String(this.question.conversations));
     this.grouped.classList.toggle("pressed", this.question.conversations);
     this.select([]);
-    this.at = this.anchor = -1;
+    this.at = -1;
+    this.anchor = null;
     this.box.scrollTop = 0;
     if (other) {
       this.lines = [];
@@ -68,6 +83,7 @@ export class List {
   async refresh() {
     this.generation += 1;
     this.chunks.clear();
+    this.states.clear();
     this.box.setAttribute("aria-busy", "true");
     const first = Math.max(0, Math.floor(this.box.scrollTop / this.height / CHUNK));
     await this.fetch(first);
@@ -93,27 +109,28 @@ export class List {
     }
     if (generation !== this.generation) return;
     if (this.total !== answer.total || this.state !== answer.state) {
-      const id = this.lines[this.at]?.id;
       if (chunk === 0 || this.total !== answer.total) this.lines = this.lines.slice(0, answer.total);
       this.total = answer.total;
       this.state = answer.state;
-      this.keep = id;
     }
+    this.states.set(chunk, answer.state);
     answer.lines.forEach((line, n) => {
       const folder = line.folder ?? answer.folder;
       this.lines[chunk * CHUNK + n] = { ...line, folder, id: `${line.uid} ${folder}` };
     });
-    if (this.keep !== undefined) {
-      const at = this.lines.findIndex((line) => line?.id === this.keep);
-      if (at >= 0) this.at = at;
-      // It has left the list (an unread message that was read): what is open stands between two others.
-      else if (chunk === Math.floor(this.at / CHUNK)) this.at -= 0.5;
-      this.keep = undefined;
-    }
+    this.findAgain();
     const found = this.question.query || this.question.filter;
     this.say(this.total > 0 ? "" : t(found ? "emptyFound" : "empty"));
     this.space.style.height = `${this.total * this.height}px`;
     this.draw();
+  }
+
+  /** Stands at the same line as before, wherever it is now. */
+  findAgain() {
+    if (this.current === undefined) return;
+    const at = this.lines.findIndex((line) => line?.id === this.current);
+    if (at >= 0) this.place = at;
+    else if (Number.isInteger(this.place) && (this.lines[this.place] || this.place >= this.total)) this.place = Math.min(this.place, this.total) - 0.5;
   }
 
   /** The messages that lines stand for, which need not be drawn any more: their UIDs by folder. */
@@ -206,7 +223,8 @@ export class List {
   open(n) {
     const line = this.lines[n];
     if (!line) return;
-    this.at = this.anchor = n;
+    this.at = n;
+    this.anchor = line.id;
     this.select([]);
     this.show(n);
     this.act.open(line);
@@ -214,13 +232,13 @@ export class List {
 
   /** Opens the message before or after the one that is open. */
   step(by) {
-    const to = this.at < 0 && by > 0 ? 0 : this.next(by);
+    const to = this.at < 0 && by > 0 ? 0 : this.beside(by);
     if (to < 0 || to >= this.total) return;
     this.fetch(Math.floor(to / CHUNK)).then(() => this.open(to));
   }
 
-  /** The line so many away from where one is, which may be between two. */
-  next(by) {
+  /** The place so many lines further. */
+  beside(by) {
     return by > 0 ? Math.floor(this.at + by) : Math.ceil(this.at + by);
   }
 
@@ -228,7 +246,7 @@ export class List {
   after(gone) {
     const stays = (line) => line && !gone.get(line.folder)?.includes(line.uid);
     for (let n = Math.ceil(this.at); n < this.total; n += 1) if (stays(this.lines[n])) return this.lines[n];
-    for (let n = this.next(-1); n >= 0; n -= 1) if (stays(this.lines[n])) return this.lines[n];
+    for (let n = Math.ceil(this.at) - 1; n >= 0; n -= 1) if (stays(this.lines[n])) return this.lines[n];
     return null;
   }
 
@@ -239,28 +257,45 @@ export class List {
     this.draw();
   }
 
-  /** Loads the lines from one to another. Where messages come and go meanwhile, what is missing then is asked for again. */
-  async whole(from, to) {
-    for (let tries = 0; tries < 5; tries += 1) {
-      for (let chunk = Math.floor(from / CHUNK); chunk <= Math.floor(to / CHUNK); chunk += 1) await this.fetch(chunk);
-      const last = Math.min(to, this.total - 1);
-      if (last < from || Array.from({ length: last - from + 1 }, (_, n) => this.lines[from + n]).every(Boolean)) return;
-    }
-  }
-
   async toggle(n, range) {
-    const from = range && this.anchor >= 0 ? this.anchor : n;
-    if (range) await this.whole(Math.min(from, n), Math.max(from, n));
     const line = this.lines[n];
     if (!line) return;
     const add = range || !this.selected.has(line.id);
-    for (let k = Math.min(from, n); k <= Math.max(from, n); k += 1) {
-      const id = this.lines[k]?.id;
-      if (id !== undefined) this.selected[add ? "add" : "delete"](id);
-    }
-    if (!range) this.anchor = n;
     this.at = n;
+    if (!range) this.anchor = line.id;
+    const ids = range && this.anchor !== null ? await this.between(this.anchor, line.id) : [line.id];
+    for (const id of ids) this.selected[add ? "add" : "delete"](id);
     this.select(this.selected);
+  }
+
+  /** The ids from one line to another, fetched where they have not been yet. */
+  async between(one, other) {
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const [first, last] = [one, other].map((id) => this.lines.findIndex((line) => line?.id === id)).sort((a, b) => a - b);
+      if (first < 0) return [other];
+      const asked = JSON.stringify(this.question);
+      const there = await this.whole(first, last);
+      if (asked !== JSON.stringify(this.question) || there === null) return [];
+      if (there) return this.lines.slice(first, last + 1).map((line) => line.id);
+    }
+    toast(t("listMoves"), { problem: true });
+    return [];
+  }
+
+  /** Fetches the lines from one to another; whether they are all there as they were at one moment, `null` if they cannot be had. */
+  async whole(first, last) {
+    const { generation } = this;
+    const chunks = [];
+    for (let chunk = Math.floor(first / CHUNK); chunk <= Math.floor(last / CHUNK); chunk += 1) chunks.push(chunk);
+    for (const chunk of chunks) await this.fetch(chunk);
+    if (generation !== this.generation) return false;
+    if (!chunks.every((chunk) => this.chunks.has(chunk))) return null;
+    if (new Set(chunks.map((chunk) => this.states.get(chunk))).size > 1) {
+      await this.refresh();
+      return false;
+    }
+    for (let n = first; n <= last; n += 1) if (!this.lines[n]) return false;
+    return true;
   }
 
   select(ids) {
@@ -272,26 +307,36 @@ export class List {
     this.draw();
   }
 
-  /** Selects everything that was found, as far as [`MOST_SELECTED`]. */
+  /** Selects everything that was found, at most ten thousand. */
   async selectAll(on) {
     if (!on) {
       this.select([]);
       return;
     }
-    await this.whole(0, Math.min(this.total, MOST_SELECTED) - 1);
-    this.select(this.lines.filter(Boolean).map((line) => line.id));
+    const asked = JSON.stringify(this.question);
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const last = Math.min(this.total, MOST);
+      const there = await this.whole(0, last - 1);
+      if (asked !== JSON.stringify(this.question) || there === null) break;
+      if (there && last === Math.min(this.total, MOST)) {
+        this.select(this.lines.slice(0, last).map((line) => line.id));
+        return;
+      }
+      if (tries === TRIES - 1) toast(t("listMoves"), { problem: true });
+    }
+    this.select(this.selected);
   }
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const page = Math.max(1, Math.floor(this.box.clientHeight / this.height) - 1);
-    const to = { ArrowDown: this.next(1), ArrowUp: this.next(-1), PageDown: this.next(page), PageUp: this.next(-page), Home: 0, End: this.total - 1 }[event.key];
+    const to = { ArrowDown: this.beside(1), ArrowUp: this.beside(-1), PageDown: this.beside(page), PageUp: this.beside(-page), Home: 0, End: this.total - 1 }[event.key];
     if (to !== undefined) {
       const n = Math.max(0, Math.min(this.total - 1, to));
       event.preventDefault();
       event.stopPropagation();
       if (event.shiftKey && this.at >= 0) {
-        if (this.anchor < 0) this.anchor = this.at;
+        this.anchor ??= this.lines[this.at]?.id ?? null;
         this.fetch(Math.floor(n / CHUNK)).then(() => { this.toggle(n, true); this.show(n); });
       } else {
         this.at = n;

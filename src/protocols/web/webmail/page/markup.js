@@ -8,7 +8,7 @@ import { h } from "./elements.js";
 const KEPT = new Map(Object.entries({
   a: ["href"], b: [], blockquote: [], br: [], code: [], div: [], em: [], h1: [], h2: [], h3: [], h4: [], hr: [], i: [], img: ["alt"], li: [], ol: ["start"], p: [], pre: [],
   s: [], strike: [], strong: [], sub: [], sup: [], table: [], tbody: [], td: ["colspan", "rowspan"], th: ["colspan", "rowspan"], thead: [], tr: [], u: [], ul: [],
-}));
+}).map(([name, attributes]) => [name, [...attributes, "dir"]]));
 const EMPTY = new Set(["br", "hr", "img"]);
 const BLOCKS = new Set(["blockquote", "div", "h1", "h2", "h3", "h4", "hr", "li", "ol", "p", "pre", "table", "tr", "ul"]);
 const DEEPEST = 60;

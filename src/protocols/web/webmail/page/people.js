@@ -1,7 +1,7 @@
 // Addresses: reading lists of them, writing them, completing them while one types.
 
 import { get } from "./api.js";
-import { h } from "./elements.js";
+import { h, isComposed } from "./elements.js";
 import { t } from "./texts.js";
 
 /** Parts a list at commas and semicolons that stand in no quotation marks or brackets. */
@@ -35,6 +35,13 @@ export function write(people) {
 
 export const isAddress = (text) => /^[^\s@]+@[^\s@]+$/.test(text);
 
+/** An address without its tag, in small letters. */
+export function bare(address, separator) {
+  const [, local, domain] = /^(.*)(@[^@]*)$/.exec(address.toLowerCase()) ?? [];
+  const at = local && separator ? local.indexOf(separator) : -1;
+  return at > 0 ? local.slice(0, at) + domain : address.toLowerCase();
+}
+
 let known;
 
 /** The people this account has written to. */
@@ -53,7 +60,7 @@ let count = 0;
 /** A field for a list of people, which offers those that match what is typed. */
 export function field(name, value, changed) {
   const id = `people${count += 1}`;
-  const input = h("input", { type: "text", value, autocomplete: "off", spellcheck: false, role: "combobox", "aria-expanded": "false", "aria-controls": id, "aria-autocomplete": "list", "aria-label": name, inputMode: "email" });
+  const input = h("input", { type: "text", value, dir: "auto", autocomplete: "off", spellcheck: false, role: "combobox", "aria-expanded": "false", "aria-controls": id, "aria-autocomplete": "list", "aria-label": name, inputMode: "email" });
   const box = h("ul", { id, class: "suggestions", role: "listbox", "aria-label": t("suggestions"), hidden: true });
   let found = [], at = -1;
   const start = () => {
@@ -101,8 +108,7 @@ export function field(name, value, changed) {
     draw();
   });
   input.addEventListener("keydown", (event) => {
-    if (composes(event)) return;
-    if (box.hidden) return;
+    if (box.hidden || isComposed(event)) return;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") at = (at + (event.key === "ArrowDown" ? 1 : found.length - 1)) % found.length;
     else if ((event.key === "Enter" || event.key === "Tab") && at >= 0) take(found[at]);
     else if (event.key === "Escape") close();
@@ -114,6 +120,3 @@ export function field(name, value, changed) {
   input.addEventListener("blur", close);
   return { input, element: h("div", { class: "field" }, input, box), get people() { return parse(input.value); } };
 }
-
-/** Whether a key is pressed within an input method, as some browsers report it by a number only. */
-export const composes = (event) => event.isComposing || event.keyCode === 229;

@@ -65,6 +65,7 @@ export class Reader {
     const role = act.role();
     const has = (flag) => message.flags.includes(flag);
     const more = button(t("more"), "more", () => menu(more, [
+      message.list_post && [t("replyList"), () => act.write("replyList", message)],
       [t("forwardFile"), () => act.write("forwardFile", message)],
       [t(has("seen") ? "markUnread" : "markRead"), () => act.mark("seen", !has("seen"))],
       message.html && [t(this.asText ? "showHtml" : "showText"), () => { this.asText = !this.asText; this.draw(); }],
@@ -76,7 +77,7 @@ export class Reader {
     return this.head([
       role === "drafts" && button(t("edit"), "compose", () => act.edit(message), { text: true, kind: "main" }),
       button(t("reply"), "reply", () => act.write("reply", message), { key: "r" }),
-      act.hasOthers(message) && button(t("replyAll"), "replyAll", () => act.write("replyAll", message), { key: "a" }),
+      this.act.others(message) && button(t("replyAll"), "replyAll", () => act.write("replyAll", message), { key: "a" }),
       button(t("forward"), "forward", () => act.write("forward", message), { key: "f" }),
       h("span", { class: "gap" }),
       !["archive", "drafts"].includes(role) && button(t("archiveIt"), "archive", () => act.move({ role: "archive" }), { key: "e" }),
@@ -195,6 +196,7 @@ export class Reader {
         h("button", { type: "button", on: { click: () => this.decide(true) } }, t("receiptSend")),
         h("button", { type: "button", class: "quiet", on: { click: () => this.decide(false) } }, t("receiptRefuse"))));
     }
+    if (!message.text.trim() && message.attachments.some((file) => SEALED.includes(file.type))) banners.push(h("p", { class: "banner sealed" }, icon("warn"), t("sealed")));
     if (message.cut) banners.push(h("p", { class: "banner" }, icon("warn"), t("cut")));
     return banners;
   }
@@ -279,6 +281,8 @@ export class Reader {
 }
 
 const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
+/** What only a program with the reader's key opens (RFC 8551, RFC 3156). */
+const SEALED = ["application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"];
 const CARDS = ["text/vcard", "text/x-vcard", "text/directory"];
 const picture = (file) => PICTURES.includes(file.type) && file.size < 4 << 20;
 const person = (one) => h("span", { class: "person" }, one.name ? `${one.name} <${one.address}>` : one.address);
