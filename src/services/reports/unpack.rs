@@ -7,7 +7,7 @@ use encoding_rs::Encoding;
 use flate2::read::GzDecoder;
 use mail_auth::report::tlsrpt::TlsReport;
 use mail_auth::report::{Feedback, FeedbackType, Report};
-use mail_parser::{MessageParser, MimeHeaders as _, PartType};
+use mail_parser::{ContentType, MessageParser, MessagePart, MimeHeaders as _, PartType};
 use serde_json::Value;
 
 /// A report, whichever it is.
@@ -36,11 +36,17 @@ pub(super) fn unpack(message: &[u8], limit: u64) -> Vec<Found> {
     let Some(message) = MessageParser::new().parse(message) else { return Vec::new() };
     let candidates = message.parts.iter().filter_map(|part| match &part.body {
         PartType::Binary(octets) | PartType::InlineBinary(octets) => Some(octets.as_ref()),
-        PartType::Text(text) if part.attachment_name().is_some() => Some(text.as_bytes()),
+        PartType::Text(text) if part.attachment_name().is_some() || is_data(part) => Some(text.as_bytes()),
         _ => None,
     });
     let files = candidates.take(MOST_PARTS).flat_map(|octets| files(octets, limit));
     files.filter_map(|file| file.map_or_else(|why| Some(Found::Unreadable(why)), |file| read(&file))).collect()
+}
+
+/// Whether a text is none for people, such as `text/xml`.
+fn is_data(part: &MessagePart<'_>) -> bool {
+    let subtype = part.content_type().and_then(ContentType::subtype).unwrap_or_default();
+    ["xml", "json"].iter().any(|kind| subtype.to_ascii_lowercase().ends_with(kind))
 }
 
 /// What a part holds: the files of a ZIP archive, the content of a gzip file, or itself; or why it cannot be had.
@@ -69,9 +75,11 @@ fn bounded(reader: impl Read, limit: u64) -> Result<Vec<u8>, String> {
 
 /// The report that a file is; `None` for what is none.
 fn read(content: &[u8]) -> Option<Found> {
-    // A mark at the beginning says in which form of Unicode it is written; without one it is UTF-8.
-    let text = match Encoding::for_bom(content) {
-        Some((encoding, _)) => Cow::Owned(encoding.decode(content).0.into_owned().into_bytes()),
+    // A mark at the beginning says in which form of Unicode it is written; without one it is UTF-8, or what XML says of itself.
+    let marked = Encoding::for_bom(content).map(|(encoding, _)| encoding);
+    let declared = || std::str::from_utf8(content).err().and_then(|_| declared(content));
+    let text = match marked.or_else(declared) {
+        Some(encoding) => Cow::Owned(encoding.decode(content).0.into_owned().into_bytes()),
         None => Cow::Borrowed(content),
     };
     let found = match text.iter().find(|octet| !octet.is_ascii_whitespace())? {
@@ -80,6 +88,15 @@ fn read(content: &[u8]) -> Option<Found> {
         _ => return None,
     };
     Some(found.unwrap_or_else(Found::Unreadable))
+}
+
+/// The encoding that the first line of an XML file names.
+fn declared(content: &[u8]) -> Option<&'static Encoding> {
+    let line = content.trim_ascii_start().strip_prefix(b"<?xml")?.split(|octet| *octet == b'>').next()?;
+    let (_, rest) = std::str::from_utf8(line).ok()?.split_once("encoding")?;
+    let quoted = rest.trim_start().strip_prefix('=')?.trim_start();
+    let label = quoted.split(['"', '\'']).nth(1)?;
+    Encoding::for_label(label.as_bytes())
 }
 
 /// A report about TLS (RFC 8460 §4.4), also with a text where a list of texts belongs, as many send it.
@@ -174,6 +191,22 @@ mod tests {
             let [Found::Tls(report)] = found.as_slice() else { panic!("{found:?}") };
             assert_eq!(report.policies[0].policy.mx_host, ["*.x.test"]);
         }
+    }
+
+    #[test]
+    fn texts_without_a_name_and_in_other_encodings_are_read() {
+        let inline = format!("From: a@o.test\r\nMIME-Version: 1.0\r\nContent-Type: text/xml\r\n\r\n{XML}\r\n");
+        let found = unpack(inline.as_bytes(), 10_000);
+        assert!(matches!(found.as_slice(), [Found::Dmarc(_)]), "{found:?}");
+        let prose = inline.replace("text/xml", "text/plain");
+        assert!(unpack(prose.as_bytes(), 10_000).is_empty(), "what is for people is none");
+
+        let named =
+            XML.replace("version=\"1.0\"", "version=\"1.0\" encoding='ISO-8859-1'").replace("o.test<", "Caf\u{e9}<");
+        let latin: Vec<u8> = named.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+        let found = unpack(&message("application/xml", &latin), 10_000);
+        let [Found::Dmarc(report)] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(report.org_name(), "Caf\u{e9}");
     }
 
     #[test]

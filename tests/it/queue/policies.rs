@@ -318,6 +318,27 @@ fn a_policy_once_seen_holds_until_its_time_is_over() {
     });
 }
 
+/// Though it is announced as the same one, so that it does not end just when it cannot be fetched.
+#[test]
+fn a_policy_is_fetched_again_before_its_time_is_over() {
+    on_sqlite(|database| async move {
+        forget(&database).await;
+        let (world, web, _, mx) = with_web(database, policy("enforce", "mx.x.test"));
+        world.zone.add(STS_ZONE).unwrap();
+        world.zone.add(ANNOUNCED).unwrap();
+        web.network.host("192.0.2.1", Peer::new().tls(mx));
+        world.queue.start();
+        for (hours, wanted) in [(0, "mta-sts"), (20, "mta-sts")] {
+            world.clock.advance(Duration::from_secs(hours * 3600));
+            assert_eq!(tried(&world).await.as_deref(), Some(wanted), "{hours}");
+        }
+        *web.page.lock() = None;
+        world.clock.advance(Duration::from_secs(12 * 3600));
+        assert_eq!(tried(&world).await.as_deref(), Some("mta-sts"), "the first one has ended");
+        world.restart().await;
+    });
+}
+
 /// What was counted for x.test, as policy types with what failed and how often it went well and did not.
 async fn counted(world: &World) -> Vec<(PolicyType, Option<ResultType>, u64, u64)> {
     world.reports.flush().await.unwrap();

@@ -55,7 +55,9 @@ impl Policies {
         let kept = valid.as_ref().map(|(policy, ..)| Arc::clone(policy));
         let Some(id) = id else { return kept };
         let paused = known.failed.is_some_and(|(failed, at)| failed == id && now.since(at) < PAUSE);
-        if paused || valid.as_ref().is_some_and(|(_, known, _)| *known == id) {
+        // RFC 8461 §5.1: before it ends, so that a host that cannot be reached for a while leaves the domain its policy.
+        let ends_soon = |(policy, _, until): &(Arc<Policy>, String, Timestamp)| *until - policy.max_age / 4 <= now;
+        if paused || valid.as_ref().is_some_and(|entry| entry.1 == id && !ends_soon(entry)) {
             return kept;
         }
         match fetch(parts, settings, domain).await {
