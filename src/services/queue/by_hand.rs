@@ -50,7 +50,7 @@ impl Action {
 pub struct ByHand {
     action: Action,
     selection: Selection,
-    /// `None` when they are too many.
+    /// `None` when they are too many, or when nobody understands their rows, which can be deleted all the same.
     met: Option<Vec<Listing>>,
 }
 
@@ -63,7 +63,10 @@ impl ByHand {
         let mut met: Vec<Listing> = Vec::new();
         while met.len() <= MOST_TOLD {
             let after = met.last().map(|listing| listing.entry.id);
-            let page = spool.list(selection, after, PAGE).await?;
+            let page = match spool.list(selection, after, PAGE).await {
+                Err(Error::Corrupt { .. }) => break,
+                page => page?,
+            };
             if page.is_empty() {
                 return Ok(Self { action, selection: selection.clone(), met: Some(met) });
             }
@@ -79,7 +82,10 @@ impl ByHand {
 
     /// What is to be told when so many recipients have been changed. Nothing, when it was none.
     pub fn events(&self, now: Timestamp, recipients: u64) -> Vec<Event> {
-        let Some(met) = &self.met else { return vec![self.of_many(now, recipients)] };
+        if recipients == 0 {
+            return Vec::new();
+        }
+        let Some(met) = &self.met else { return vec![self.of_selection(now, recipients)] };
         let is_one = matches!(self.selection, Selection::Entry(_));
         let meant = |listing: &&Listing| is_one || listing.entry.hold_reason.as_deref() != Some(QUARANTINED);
         let told = |listing: &Listing| {
@@ -88,10 +94,10 @@ impl ByHand {
             let event = Event::new(now, EventKind::QueueChanged).mail(listing.entry.mail).queue(listing.entry.id);
             (!to.is_empty()).then(|| event.with("action", self.action.word()).with("to", to))
         };
-        if recipients == 0 { Vec::new() } else { met.iter().filter(meant).filter_map(told).collect() }
+        met.iter().filter(meant).filter_map(told).collect()
     }
 
-    fn of_many(&self, now: Timestamp, recipients: u64) -> Event {
+    fn of_selection(&self, now: Timestamp, recipients: u64) -> Event {
         let event = Event::new(now, EventKind::QueueChanged);
         let event = match &self.selection {
             Selection::All => event.with("selection", "all"),

@@ -118,7 +118,8 @@ class App {
   async begin() {
     await this.folders.load();
     await this.follow(true);
-    this.list.box.focus();
+    // Unless somebody was quicker and stands at a folder.
+    if (document.activeElement === document.body) this.list.box.focus();
   }
 
   end() {
