@@ -337,6 +337,8 @@ export class List {
       event.stopPropagation();
       if (event.shiftKey && this.at >= 0) {
         this.anchor ??= this.lines[this.at]?.id ?? null;
+        // At once: the next key counts from here, also while lines are on their way.
+        this.at = n;
         this.fetch(Math.floor(n / CHUNK)).then(() => { this.toggle(n, true); this.show(n); });
       } else {
         this.at = n;
