@@ -1,18 +1,19 @@
 //! Who works on what: a lane for each destination, so many workers each, in turns.
 
+mod long_attempts;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+
+use long_attempts::Slow;
+pub(super) use long_attempts::{Aside, LongAttempt};
 
 use super::QueueSettings;
 use super::schedule::rest;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
-use crate::services::outbound::Stage;
 use crate::storage::spool::{Claimed, Destination};
 
 /// All lanes. A plain value: no waiting, no clock.
@@ -79,34 +80,6 @@ enum Pace {
     Doubtful,
 }
 
-/// An attempt that takes long.
-#[derive(Debug)]
-struct Slow {
-    number: u64,
-    destination: Destination,
-    recipients: usize,
-    /// Until then the message may be on its way at a rate that is not wanton.
-    patience: Instant,
-    attempt: Arc<LongAttempt>,
-}
-
-/// What the lanes and the worker know of an attempt that takes long.
-#[derive(Debug, Default)]
-pub(super) struct LongAttempt {
-    /// It is given up when this is cancelled, unless the message may have arrived.
-    pub(super) give_up: CancellationToken,
-    pub(super) stage: Stage,
-}
-
-/// Whether an attempt that takes long has left its usual place to others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Aside {
-    /// It has, under this number.
-    Stepped(u64),
-    /// There are too many already. The oldest has been asked to go, and it may be tried again soon.
-    NoRoom,
-}
-
 /// What a worker does next.
 #[derive(Debug)]
 pub(super) enum Next {
@@ -130,8 +103,6 @@ pub(super) enum EntryState {
 
 /// Recipients in a lane beyond which no more are claimed for it.
 const ENOUGH: usize = 200;
-/// How long a destination rests that takes long to answer, when its recipients are in the way of others.
-const STALL: Duration = Duration::from_secs(60);
 /// Most lanes remembered without work; then those that have least to say are forgotten.
 const MOST_IDLE: usize = 10_000;
 
@@ -341,75 +312,6 @@ impl Lanes {
         self.workers.saturating_sub(self.slow_workers())
     }
 
-    fn slow_workers(&self) -> u32 {
-        u32::try_from(self.slow.len()).unwrap_or(u32::MAX)
-    }
-
-    /// An attempt takes long: its worker leaves its usual place to others, if there is room for that.
-    pub(super) fn step_aside(
-        &mut self,
-        group: &Claimed,
-        attempt: &Arc<LongAttempt>,
-        now: Instant,
-        settings: &QueueSettings,
-    ) -> Aside {
-        self.regard(&group.destination, Pace::Doubtful);
-        if self.slow_workers() >= settings.slow_connections {
-            self.give_up_oldest(now);
-            return Aside::NoRoom;
-        }
-        let Some(lane) = self.lanes.get_mut(&group.destination) else { return Aside::NoRoom };
-        lane.slow += 1;
-        self.doubtful = self.doubtful.saturating_sub(1);
-        self.numbers += 1;
-        let number = self.numbers;
-        let (destination, recipients) = (group.destination.clone(), group.recipients.len());
-        let patience = now + Duration::from_secs(group.entry.size / settings.slow_rate.get().max(1));
-        self.slow.push_back(Slow { number, destination, recipients, patience, attempt: Arc::clone(attempt) });
-        Aside::Stepped(number)
-    }
-
-    /// A long attempt has ended; its worker counts as any other.
-    pub(super) fn step_back(&mut self, number: u64) {
-        let Some(place) = self.slow.iter().position(|slow| slow.number == number) else { return };
-        let Some(slow) = self.slow.remove(place) else { return };
-        if let Some(lane) = self.lanes.get_mut(&slow.destination) {
-            lane.slow = lane.slow.saturating_sub(1);
-            self.doubtful += u32::from(!lane.quick);
-        }
-    }
-
-    /// Asks the attempt that has taken longest to give up, of those whose message cannot have arrived yet and is not on its
-    /// way at a fair rate.
-    pub(super) fn give_up_oldest(&self, now: Instant) {
-        let may_go = |slow: &&Slow| {
-            let LongAttempt { give_up, stage } = &*slow.attempt;
-            !give_up.is_cancelled() && !stage.is_ending() && (stage.is_opening() || slow.patience <= now)
-        };
-        if let Some(oldest) = self.slow.iter().find(may_go) {
-            oldest.attempt.give_up.cancel();
-        }
-    }
-
-    /// When there is no room for other recipients: takes out those that wait for destinations where everybody who works for
-    /// them waits too. These rest for a while.
-    pub(super) fn make_room(&mut self, now: Timestamp) -> Vec<Claimed> {
-        let mut returned = Vec::new();
-        for lane in self.lanes.values_mut() {
-            if lane.slow == 0 || lane.slow < lane.workers || lane.backlog.is_empty() {
-                continue;
-            }
-            let why = "The destination takes long to answer, and others have mail waiting";
-            lane.rest.get_or_insert_with(|| Rest { until: now, why: why.to_owned() });
-            if let Some(rest) = &mut lane.rest {
-                rest.until = rest.until.max(now + STALL);
-            }
-            lane.waiting = 0;
-            returned.extend(lane.backlog.drain(..));
-        }
-        returned
-    }
-
     /// Notes what a destination has lately been like.
     fn regard(&mut self, destination: &Destination, pace: Pace) {
         let Some(lane) = self.lanes.get_mut(destination) else { return };
@@ -517,5 +419,4 @@ fn first_limit(destination: &Destination, settings: &QueueSettings) -> u32 {
 }
 
 #[cfg(test)]
-#[path = "lanes_tests.rs"]
 mod tests;

@@ -10,6 +10,7 @@
 //! spam learn`) for learning. A database that is down makes learning fail and leaves scoring as it was.
 
 mod chi;
+mod packed;
 mod spamassassin;
 mod store;
 mod table;

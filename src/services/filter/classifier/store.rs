@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::table::Counts;
+use super::packed::{apply, pack, pack_changes, unpack};
 use super::{Class, Table, Token};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, Timestamp};
@@ -99,16 +99,10 @@ struct Loaded {
 
 /// The key of what was taken over from SpamAssassin; no account has it, since it is no address.
 const IMPORTED: &str = "spamassassin";
-/// Pieces of a table.
-const SHARDS: u64 = 64;
 /// Changes after which a table is folded.
 const FOLD_AFTER: i64 = 200;
-/// Octets of one token in a piece: token, ham, spam, day.
-const ENTRY: usize = 8 + 3 + 3 + 2;
 /// How long it is known that a message has been learned. After that it could be learned a second time.
 const REMEMBERED: Duration = Duration::from_secs(400 * 86_400);
-/// Largest count in a piece.
-const MOST: u32 = (1 << 24) - 1;
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -434,68 +428,4 @@ async fn remember(
         .await?;
     }
     Ok(())
-}
-
-fn pack(table: &Table) -> Vec<Vec<u8>> {
-    let mut pieces: Vec<Vec<u8>> = vec![Vec::new(); SHARDS as usize];
-    for (token, counts) in &table.counts {
-        let piece = &mut pieces[(token % SHARDS) as usize];
-        piece.extend_from_slice(&token.to_le_bytes());
-        piece.extend_from_slice(&counts.ham.min(MOST).to_le_bytes()[..3]);
-        piece.extend_from_slice(&counts.spam.min(MOST).to_le_bytes()[..3]);
-        piece.extend_from_slice(&counts.day.to_le_bytes());
-    }
-    pieces
-}
-
-fn unpack(piece: &[u8], table: &mut Table) -> Option<()> {
-    let (entries, rest) = piece.as_chunks::<ENTRY>();
-    if !rest.is_empty() {
-        return None;
-    }
-    table.counts.reserve(entries.len());
-    for e in entries {
-        let token = u64::from_le_bytes([e[0], e[1], e[2], e[3], e[4], e[5], e[6], e[7]]);
-        let counts = Counts {
-            ham: u32::from_le_bytes([e[8], e[9], e[10], 0]),
-            spam: u32::from_le_bytes([e[11], e[12], e[13], 0]),
-            day: u16::from_le_bytes([e[14], e[15]]),
-        };
-        table.counts.insert(token, counts);
-    }
-    Some(())
-}
-
-/// Changes: the day, then for each token the token and what is added to its two counts.
-fn pack_changes(delta: &HashMap<Token, (i32, i32)>, day: u16) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(2 + delta.len() * 16);
-    packed.extend_from_slice(&day.to_le_bytes());
-    for (token, (ham, spam)) in delta {
-        packed.extend_from_slice(&token.to_le_bytes());
-        packed.extend_from_slice(&ham.to_le_bytes());
-        packed.extend_from_slice(&spam.to_le_bytes());
-    }
-    packed
-}
-
-fn apply(table: &mut Table, packed: &[u8]) -> Option<()> {
-    let (day, rest) = packed.split_first_chunk::<2>()?;
-    let day = u16::from_le_bytes(*day);
-    let (entries, rest) = rest.as_chunks::<16>();
-    if !rest.is_empty() {
-        return None;
-    }
-    for e in entries {
-        let token = u64::from_le_bytes([e[0], e[1], e[2], e[3], e[4], e[5], e[6], e[7]]);
-        let ham = i32::from_le_bytes([e[8], e[9], e[10], e[11]]);
-        let spam = i32::from_le_bytes([e[12], e[13], e[14], e[15]]);
-        let counts = table.counts.entry(token).or_default();
-        counts.ham = counts.ham.saturating_add_signed(ham);
-        counts.spam = counts.spam.saturating_add_signed(spam);
-        counts.day = counts.day.max(day);
-        if counts.ham == 0 && counts.spam == 0 {
-            table.counts.remove(&token);
-        }
-    }
-    Some(())
 }

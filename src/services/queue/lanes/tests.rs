@@ -1,6 +1,9 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::long_attempts::STALL;
 use super::*;
 use crate::foundations::address::ReversePath;
 use crate::foundations::ids::MailId;

@@ -1,0 +1,80 @@
+//! How tables and their changes are written: fixed widths, little endian.
+
+use std::collections::HashMap;
+
+use super::table::Counts;
+use super::{Table, Token};
+
+/// Pieces of a table.
+const SHARDS: u64 = 64;
+/// Octets of one token in a piece: token, ham, spam, day.
+const ENTRY: usize = 8 + 3 + 3 + 2;
+/// Largest count in a piece.
+const MOST: u32 = (1 << 24) - 1;
+
+/// A table in pieces.
+pub(super) fn pack(table: &Table) -> Vec<Vec<u8>> {
+    let mut pieces: Vec<Vec<u8>> = vec![Vec::new(); SHARDS as usize];
+    for (token, counts) in &table.counts {
+        let piece = &mut pieces[(token % SHARDS) as usize];
+        piece.extend_from_slice(&token.to_le_bytes());
+        piece.extend_from_slice(&counts.ham.min(MOST).to_le_bytes()[..3]);
+        piece.extend_from_slice(&counts.spam.min(MOST).to_le_bytes()[..3]);
+        piece.extend_from_slice(&counts.day.to_le_bytes());
+    }
+    pieces
+}
+
+/// Puts what a piece holds into a table; `None` for what is none.
+pub(super) fn unpack(piece: &[u8], table: &mut Table) -> Option<()> {
+    let (entries, rest) = piece.as_chunks::<ENTRY>();
+    if !rest.is_empty() {
+        return None;
+    }
+    table.counts.reserve(entries.len());
+    for e in entries {
+        let token = u64::from_le_bytes([e[0], e[1], e[2], e[3], e[4], e[5], e[6], e[7]]);
+        let counts = Counts {
+            ham: u32::from_le_bytes([e[8], e[9], e[10], 0]),
+            spam: u32::from_le_bytes([e[11], e[12], e[13], 0]),
+            day: u16::from_le_bytes([e[14], e[15]]),
+        };
+        table.counts.insert(token, counts);
+    }
+    Some(())
+}
+
+/// Changes: the day, then for each token the token and what is added to its two counts.
+pub(super) fn pack_changes(delta: &HashMap<Token, (i32, i32)>, day: u16) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(2 + delta.len() * 16);
+    packed.extend_from_slice(&day.to_le_bytes());
+    for (token, (ham, spam)) in delta {
+        packed.extend_from_slice(&token.to_le_bytes());
+        packed.extend_from_slice(&ham.to_le_bytes());
+        packed.extend_from_slice(&spam.to_le_bytes());
+    }
+    packed
+}
+
+/// Makes changes in a table; `None` for what is none.
+pub(super) fn apply(table: &mut Table, packed: &[u8]) -> Option<()> {
+    let (day, rest) = packed.split_first_chunk::<2>()?;
+    let day = u16::from_le_bytes(*day);
+    let (entries, rest) = rest.as_chunks::<16>();
+    if !rest.is_empty() {
+        return None;
+    }
+    for e in entries {
+        let token = u64::from_le_bytes([e[0], e[1], e[2], e[3], e[4], e[5], e[6], e[7]]);
+        let ham = i32::from_le_bytes([e[8], e[9], e[10], e[11]]);
+        let spam = i32::from_le_bytes([e[12], e[13], e[14], e[15]]);
+        let counts = table.counts.entry(token).or_default();
+        counts.ham = counts.ham.saturating_add_signed(ham);
+        counts.spam = counts.spam.saturating_add_signed(spam);
+        counts.day = counts.day.max(day);
+        if counts.ham == 0 && counts.spam == 0 {
+            table.counts.remove(&token);
+        }
+    }
+    Some(())
+}
