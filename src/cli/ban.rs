@@ -48,7 +48,7 @@ impl Shown for guard::Ban {
     const COLUMNS: &'static [&'static str] = &["NETWORK", "UNTIL", "REASON"];
 
     fn cells(&self) -> Vec<String> {
-        let until = self.until.map_or_else(|| "removed".to_owned(), |until| until.to_string());
+        let until = self.until.map_or_else(|| "until it is removed".to_owned(), |until| until.to_string());
         vec![self.network.to_string(), until, self.reason.to_string()]
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::settings::ClamavSettings;
 
@@ -24,6 +24,11 @@ pub enum Error {
     /// It did not answer in time.
     #[error("clamd did not answer in time")]
     Timeout,
+    /// It wants less at once than it was sent.
+    #[error(
+        "clamd does not take messages as large as this one: let its `StreamMaxLength` be no less than `spam.clamav.largest`"
+    )]
+    TooLarge,
     /// It says something else.
     #[error("clamd answers `{0}`")]
     Answer(String),
@@ -43,18 +48,26 @@ pub async fn scan(settings: &ClamavSettings, pieces: &[&[u8]]) -> Option<Result<
     let patience: Duration = settings.timeout.duration();
     let asked = async {
         let mut wire = endpoint.connect(patience).await?;
-        wire.write_all(b"zINSTREAM\0").await?;
-        for chunk in pieces.iter().flat_map(|p| p.chunks(CHUNK)) {
-            wire.write_all(&u32::try_from(chunk.len()).unwrap_or(0).to_be_bytes()).await?;
-            wire.write_all(chunk).await?;
-        }
-        wire.write_all(&0u32.to_be_bytes()).await?;
-        wire.flush().await?;
+        let sent = send(&mut wire, pieces).await;
         let mut answer = Vec::new();
-        wire.take(MAX_ANSWER).read_to_end(&mut answer).await?;
+        let read = wire.take(MAX_ANSWER).read_to_end(&mut answer).await;
+        // It breaks off where it is sent too much, and has said so before.
+        if answer.is_empty() {
+            sent.and(read.map(drop))?;
+        }
         understand(&String::from_utf8_lossy(&answer))
     };
     Some(tokio::time::timeout(patience, asked).await.unwrap_or(Err(Error::Timeout)))
+}
+
+async fn send(wire: &mut (impl AsyncWrite + Unpin), pieces: &[&[u8]]) -> std::io::Result<()> {
+    wire.write_all(b"zINSTREAM\0").await?;
+    for chunk in pieces.iter().flat_map(|p| p.chunks(CHUNK)) {
+        wire.write_all(&u32::try_from(chunk.len()).unwrap_or(0).to_be_bytes()).await?;
+        wire.write_all(chunk).await?;
+    }
+    wire.write_all(&0u32.to_be_bytes()).await?;
+    wire.flush().await
 }
 
 /// `stream: OK`, `stream: Name FOUND`, or an error.
@@ -63,6 +76,9 @@ fn understand(answer: &str) -> Result<Answer, Error> {
     let text = answer.strip_prefix("stream: ").unwrap_or(answer);
     if text == "OK" {
         return Ok(Answer::Clean);
+    }
+    if text.starts_with("INSTREAM size limit exceeded") {
+        return Err(Error::TooLarge);
     }
     match text.strip_suffix(" FOUND") {
         Some(name) => Ok(Answer::Infected(name.chars().filter(|c| !c.is_control()).take(100).collect())),
@@ -73,12 +89,33 @@ fn understand(answer: &str) -> Result<Answer, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::filter::Endpoint;
 
     #[test]
     fn answers() {
         assert_eq!(understand("stream: OK\0").unwrap(), Answer::Clean);
         assert_eq!(understand("stream: Eicar-Test FOUND\0").unwrap(), Answer::Infected("Eicar-Test".into()));
-        assert!(understand("INSTREAM size limit exceeded. ERROR\0").is_err());
+        assert!(matches!(understand("INSTREAM size limit exceeded. ERROR\0"), Err(Error::TooLarge)));
         assert!(understand("").is_err());
+    }
+
+    #[tokio::test]
+    async fn says_why_it_breaks_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("clamd.sock");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let settings = ClamavSettings { address: Some(Endpoint::Unix(path)), ..ClamavSettings::default() };
+        let message = vec![b'x'; 4 << 20];
+        let pieces = [message.as_slice()];
+        for (said, wanted) in [("INSTREAM size limit exceeded. ERROR\0", "StreamMaxLength"), ("", "does not answer")] {
+            let clamd = async {
+                let (mut wire, _) = listener.accept().await.unwrap();
+                wire.read_exact(&mut [0; 1000]).await.unwrap();
+                wire.write_all(said.as_bytes()).await.unwrap();
+            };
+            let (found, ()) = tokio::join!(scan(&settings, &pieces), clamd);
+            let error = found.unwrap().unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
     }
 }

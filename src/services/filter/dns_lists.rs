@@ -39,12 +39,12 @@ pub async fn ask(
     .await;
     let mut signals: Vec<Signal> = Vec::new();
     for (list, shown, weight) in answers.into_iter().flatten() {
-        let name = signal_name(list);
+        let signal = Signal::new(signal_name(list), weight, format!("`{shown}` is listed by {}", list.zone));
         // Of several domains on one list the worst counts.
-        match signals.iter_mut().find(|s| s.name == name) {
+        match signals.iter_mut().find(|s| s.name == signal.name) {
             Some(known) if known.weight.abs() >= weight.abs() => {}
-            Some(known) => known.weight = weight,
-            None => signals.push(Signal::new(name, weight, format!("`{shown}` is listed by {}", list.zone))),
+            Some(known) => *known = signal,
+            None => signals.push(signal),
         }
     }
     signals
@@ -189,6 +189,11 @@ mod tests {
             found,
             [("RCVD_IN_BL_TEST".into(), 3.0), ("RCVD_IN_GOOD_TEST".into(), -1.5), ("URIBL_DBL_TEST".into(), 2.5)]
         );
+        // The reason names the one that counts.
+        resolver.add("worse.test.dbl.test A 127.0.1.3").unwrap();
+        let lists = [list("dbl.test", ListSubject::Domain, 2.5, &[("127.0.1.3", 4.0)])];
+        let found = ask(&resolver, &lists, None, &["evil.test".to_owned(), "worse.test".to_owned()]).await;
+        assert_eq!((found[0].weight, &*found[0].because), (4.0, "`worse.test` is listed by dbl.test"));
         let before = resolver.questions();
         assert!(ask(&resolver, &lists, "10.0.0.1".parse().ok(), &[]).await.is_empty());
         assert_eq!(resolver.questions(), before);

@@ -326,7 +326,7 @@ crate::settings! {
         pub address: Option<Endpoint> = None,
         /// How long an answer may take.
         pub timeout: Span = Span::seconds(30),
-        /// Largest message that is scanned; a larger one is accepted unscanned.
+        /// Largest message that is scanned; a larger one is accepted unscanned. No more than clamd's `StreamMaxLength`.
         pub largest: ByteSize = ByteSize::mib(25),
         /// What happens when clamd does not answer.
         pub on_failure: OnFailure = OnFailure::Later,

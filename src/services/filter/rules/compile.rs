@@ -45,7 +45,7 @@ pub struct Rule {
 #[derive(Debug)]
 pub enum Test {
     Header { source: u32, pattern: Pattern, negated: bool, unset: Option<String> },
-    Exists(String),
+    Exists(Source),
     Body(Pattern),
     RawBody(Pattern),
     Full(Pattern),
@@ -73,6 +73,8 @@ pub enum Field {
     Languages,
     /// Every field that may hold a message id.
     MessageId,
+    /// What SpamAssassin makes of Received fields: the hosts that brought the message, those of the site or all others.
+    Relays { ours: bool },
     /// By name, in lower case.
     Named(String),
     /// To and Cc.
@@ -260,20 +262,14 @@ impl Compiler {
 
     fn header(&mut self, name: &str, definition: &Definition, test: &str) -> Option<Test> {
         if let Some(field) = test.strip_prefix("exists:") {
-            return Some(Test::Exists(field.trim().to_ascii_lowercase()));
+            return self.source(name, definition, field).map(Test::Exists);
         }
         let (field, negated, rest) = self.matching(name, definition, test)?;
         let (literal, unset) = match rest.rsplit_once("[if-unset:") {
             Some((literal, unset)) => (literal.trim(), Some(unset.trim().trim_end_matches(']').trim().to_owned())),
             None => (rest, None),
         };
-        let source = match Source::parse(field) {
-            Ok(source) => source,
-            Err(reason) => {
-                self.complain(definition, Severity::Unusable, name, reason);
-                return None;
-            }
-        };
+        let source = self.source(name, definition, field)?;
         let pattern = self.pattern(name, definition, literal, Division::Whole)?;
         let source = match self.sources.iter().position(|s| *s == source) {
             Some(known) => known,
@@ -283,6 +279,10 @@ impl Compiler {
             }
         };
         Some(Test::Header { source: u32::try_from(source).ok()?, pattern, negated, unset })
+    }
+
+    fn source(&mut self, name: &str, definition: &Definition, field: &str) -> Option<Source> {
+        Source::parse(field).map_err(|reason| self.complain(definition, Severity::Unusable, name, reason)).ok()
     }
 
     /// Scores for rules that do not exist are most often typing mistakes.
@@ -442,6 +442,8 @@ impl Source {
             "envelopefrom" => Field::EnvelopeFrom,
             "messageid" => Field::MessageId,
             "x-languages" => Field::Languages,
+            "x-spam-relays-external" | "x-spam-relays-untrusted" => Field::Relays { ours: false },
+            "x-spam-relays-internal" | "x-spam-relays-trusted" => Field::Relays { ours: true },
             pseudo if pseudo.starts_with("x-spam-relays-") || pseudo.starts_with("all-") => {
                 return Err(format!("the made-up field `{name}` is not available here"));
             }

@@ -1,7 +1,21 @@
 //! What rule files may say that means nothing, or nothing new, here.
 
-/// Plugins whose directives and tests are all built in, so that sections for them hold.
-pub(super) const BUILT_IN_PLUGINS: &[&str] = &["Mail::SpamAssassin::Plugin::TextCat"];
+/// Plugins whose directives are all built in, so that sections for them hold.
+const BUILT_IN_PLUGINS: &[&str] = &["DKIM", "MIMEHeader", "SPF", "TextCat", "WLBLEval"];
+
+/// What `if can(...)` asks about that is so here: the newer names of lists, and patterns as Perl 5.10 has them.
+const BUILT_IN_FEATURES: &[&str] = &["feature_blocklist_welcomelist", "perl_min_version_5010000"];
+
+/// Whether a plugin, given as `Mail::SpamAssassin::Plugin::Name`, is built in.
+pub(super) fn is_built_in(plugin: &str) -> bool {
+    let name = plugin.trim().strip_prefix("Mail::SpamAssassin::Plugin::");
+    name.is_some_and(|name| BUILT_IN_PLUGINS.contains(&name))
+}
+
+/// Whether a feature, given as `Mail::SpamAssassin::Conf::name`, is there.
+pub(super) fn is_feature(path: &str) -> bool {
+    path.trim().rsplit_once("::").is_some_and(|(_, name)| BUILT_IN_FEATURES.contains(&name))
+}
 
 /// Directives that are known but mean nothing here, with what to do instead.
 pub(super) const WITHOUT_EFFECT: &[(&[&str], &str)] = &[

@@ -8,7 +8,7 @@ use super::lists::Parties;
 use super::pattern::{Division, Pattern};
 use crate::services::filter::Signal;
 use crate::services::filter::language::{Language, Locale, Reading};
-use crate::services::filter::view::View;
+use crate::services::filter::view::{View, lines_for_rules};
 
 /// Everything that is known about a message when its rules are run.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +100,8 @@ struct Run<'r, 'f> {
     /// Of a meta the value, which may be a fraction or negative, as other metas compare it.
     hits: Vec<f64>,
     seen: Vec<(u32, String)>,
+    /// One a line.
+    links: String,
 }
 
 impl RuleSet {
@@ -111,7 +113,8 @@ impl RuleSet {
         let mut others = facts.others.to_vec();
         self.listed(facts, &mut others);
         let facts = Facts { others: &others, locales: &self.options().ok_locales, ..*facts };
-        let mut run = Run { rules: self, facts: &facts, hits: vec![0.0; self.rules.len()], seen: Vec::new() };
+        let links = lines_for_rules(facts.view);
+        let mut run = Run { rules: self, facts: &facts, hits: vec![0.0; self.rules.len()], seen: Vec::new(), links };
         run.headers();
         run.texts();
         run.others();
@@ -193,24 +196,15 @@ impl Run<'_, '_> {
                 }
             });
         }
-        if view.links.is_empty() {
-            return;
-        }
-        let links = self.links();
+        let links = std::mem::take(&mut self.links);
         rules.scanners.uri.candidates(links.as_bytes(), |n| {
-            if let Test::Uri { pattern, .. } = &rules.rules[n as usize].test {
+            if let Test::Uri { pattern, .. } = &rules.rules[n as usize].test
+                && !links.is_empty()
+            {
                 self.run(n, pattern, links.as_bytes(), Division::Lines);
             }
         });
-    }
-
-    fn links(&self) -> String {
-        let mut links = String::new();
-        for link in &self.facts.view.links {
-            links.push_str(&link.url);
-            links.push('\n');
-        }
-        links
+        self.links = links;
     }
 
     fn run(&mut self, n: u32, pattern: &Pattern, text: &[u8], division: Division) {
@@ -239,15 +233,22 @@ impl Run<'_, '_> {
         let (rules, view) = (self.rules, self.facts.view);
         for n in &rules.scanners.others {
             let hits = match &rules.rules[*n as usize].test {
-                Test::Exists(field) => u32::from(view.field(field).is_some()),
+                Test::Exists(source) => {
+                    // A field may be there and say nothing, the envelope's sender is not there then.
+                    let may_be_empty = matches!(source.field, Field::Named(_) | Field::ToCc | Field::MessageId);
+                    let text = header_text(self.facts, source);
+                    u32::from(text.is_some_and(|text| may_be_empty || !text.is_empty()))
+                }
                 Test::MimeHeader { field, pattern, negated } => {
-                    let mut fields = view.parts.iter().flat_map(|p| &p.header).filter(|f| f.is(field));
+                    // The message is a part itself, and often the only one.
+                    let all = view.fields.iter().chain(view.parts.iter().flat_map(|p| &p.header));
+                    let mut fields = all.filter(|f| f.is(field));
                     u32::from(
                         fields.any(|f| pattern.find(f.decoded().as_bytes(), Division::Whole).is_some()) != *negated,
                     )
                 }
                 Test::Uri { pattern, negated: true } => {
-                    u32::from(view.links.iter().any(|l| pattern.find(l.url.as_bytes(), Division::Whole).is_none()))
+                    u32::from(self.links.lines().any(|link| pattern.find(link.as_bytes(), Division::Whole).is_none()))
                 }
                 Test::Native(native) => match native.run(self.facts) {
                     Some(because) => {
@@ -324,10 +325,26 @@ fn header_text<'f>(facts: &Facts<'f>, source: &Source) -> Option<Cow<'f, str>> {
         Field::Languages => {
             Some(Cow::Borrowed(facts.reading.and_then(Reading::language).map_or("", |language| language.code())))
         }
+        // Nobody of the site is asked about: the client that brings a message is the first that is judged.
+        Field::Relays { ours } => Some(Cow::Owned(if *ours { String::new() } else { relay(facts) })),
         Field::ToCc => joined(facts, &["to", "cc"], source),
         Field::MessageId => joined(facts, &["message-id", "resent-message-id", "x-message-id"], source),
         Field::Named(name) => joined(facts, &[name], source),
     }
+}
+
+/// The client as SpamAssassin writes a relay. What is not known is left out, since `rdns= ` says that there is no name.
+fn relay(facts: &Facts<'_>) -> String {
+    let Some(address) = facts.client else { return String::new() };
+    let name = match facts.client_name {
+        ClientName::NotAsked => String::new(),
+        ClientName::Missing => " rdns=".to_owned(),
+        ClientName::Verified(name) => format!(" rdns={name}"),
+    };
+    // What a stranger calls himself must not end the entry or begin another one.
+    let unsafe_here = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '[' | ']');
+    let hello = facts.hello.replace(unsafe_here, "!");
+    format!("[ ip={address}{name} helo={hello} by= ident= envfrom= intl=0 id= auth= msa=0 ]")
 }
 
 fn joined<'f>(facts: &Facts<'f>, names: &[&str], source: &Source) -> Option<Cow<'f, str>> {

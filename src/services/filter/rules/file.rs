@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::directives::{BUILT_IN_PLUGINS, WITHOUT_EFFECT};
+use super::directives::{WITHOUT_EFFECT, is_built_in, is_feature};
 use super::lists::Lists;
 use crate::services::filter::language::{Language, Locale};
 
@@ -201,7 +201,7 @@ impl Place<'_> {
         match word {
             "ifplugin" => {
                 let skipped = conditions.iter().any(|c| !c.holds);
-                let holds = BUILT_IN_PLUGINS.contains(&rest);
+                let holds = is_built_in(rest);
                 if !skipped && !holds {
                     let reason =
                         "the section is for a plugin of another program; what it does is built in here, or not there"
@@ -389,17 +389,20 @@ impl Place<'_> {
 fn condition(text: &str) -> Option<bool> {
     let mut simple = String::new();
     let mut rest = text;
-    // Functions about another program's parts are false here.
+    // Functions about parts of another program that are not here are false.
     while let Some(at) =
         ["plugin", "can", "has", "local_tests_only"].iter().filter_map(|f| rest.find(f).map(|n| (n, f))).min()
     {
         let (from, function) = at;
         simple.push_str(&rest[..from]);
-        simple.push('0');
         rest = &rest[from + function.len()..];
+        let mut holds = false;
         if let Some(open) = rest.trim_start().strip_prefix('(') {
-            rest = open.split_once(')').map_or("", |(_, tail)| tail);
+            let (argument, tail) = open.split_once(')').unwrap_or((open, ""));
+            holds = (*function == "plugin" && is_built_in(argument)) || (*function == "can" && is_feature(argument));
+            rest = tail;
         }
+        simple.push(if holds { '1' } else { '0' });
     }
     simple.push_str(rest);
     let expression = super::meta::Expression::parse(&simple).ok()?;

@@ -131,6 +131,14 @@ pub fn find(rule: &str, call: &str) -> Result<Native, String> {
                 _ => Err(format!("the test function `{call}` is not available here")),
             };
         }
+        "check_rbl"
+        | "check_rbl_sub"
+        | "check_rbl_txt"
+        | "check_rbl_from_host"
+        | "check_rbl_envfrom"
+        | "check_uridnsbl" => {
+            return Err(format!("`{name}` asks a DNS list; these are settings: see `spam.dns_lists`"));
+        }
         "body_language" => {
             if let Some(code) =
                 arguments.iter().find(|code| !Language::from_code(code).is_some_and(|l| l.is_recognised()))

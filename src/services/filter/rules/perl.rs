@@ -81,7 +81,8 @@ pub fn translate(literal: &str) -> Result<Translated, Error> {
             c => return Err(Error::Modifier(c)),
         }
     }
-    let mut rewriter = Rewriter { rest: body.chars().peekable(), out: &mut result, spaced, delimiter: close };
+    let rest = body.chars().peekable();
+    let mut rewriter = Rewriter { rest, out: &mut result, spaced, outer: Vec::new(), delimiter: close };
     rewriter.run()?;
     Ok(result)
 }
@@ -95,6 +96,8 @@ struct Rewriter<'a> {
     rest: std::iter::Peekable<std::str::Chars<'a>>,
     out: &'a mut Translated,
     spaced: bool,
+    /// Of each open group whether `x` was in force before it.
+    outer: Vec<bool>,
     delimiter: char,
 }
 
@@ -107,8 +110,15 @@ impl Rewriter<'_> {
                 '[' => self.class()?,
                 '(' => {
                     repeatable = false;
-                    self.group()?;
+                    let spaced = self.spaced;
+                    if self.group()? == Opened::Yes {
+                        self.outer.push(spaced);
+                    }
                     continue;
+                }
+                ')' => {
+                    self.spaced = self.outer.pop().unwrap_or(self.spaced);
+                    self.out.text.push(c);
                 }
                 '{' => {
                     match self.counted() {
@@ -167,10 +177,10 @@ impl Rewriter<'_> {
         }
     }
 
-    fn group(&mut self) -> Result<(), Error> {
+    fn group(&mut self) -> Result<Opened, Error> {
         if self.rest.next_if_eq(&'?').is_none() {
             self.out.text.push('(');
-            return Ok(());
+            return Ok(Opened::Yes);
         }
         let ahead: String = self.rest.clone().take(2).collect();
         let mut chars = ahead.chars();
@@ -183,43 +193,57 @@ impl Rewriter<'_> {
                 self.rest.next();
                 self.out.note = Some("atomic groups were read as plain ones");
                 self.out.text.push_str("(?:");
-                Ok(())
+                Ok(Opened::Yes)
             }
             (Some('#'), _) => {
                 while self.rest.next().is_some_and(|c| c != ')') {}
-                Ok(())
+                Ok(Opened::No)
             }
             (Some('|' | '(' | '{' | '?' | 'R' | '&' | '0'..='9'), _) => Err(Error::Construct(format!("(?{ahead}"))),
-            (Some('^'), _) => {
-                self.rest.next();
-                self.out.text.push_str("(?");
-                Ok(())
-            }
             (Some('P'), Some('=' | '>')) => Err(Error::BackReference(format!("(?{ahead}"))),
-            _ => {
+            // A name follows, which both languages write alike.
+            (Some('P' | '<'), _) => {
                 self.out.text.push_str("(?");
-                self.flags();
-                Ok(())
+                Ok(Opened::Yes)
             }
+            _ => Ok(self.flags()),
         }
     }
 
-    /// Inline modifiers: those that exist on both sides are kept, `x` is applied here.
-    fn flags(&mut self) {
-        let mut off = false;
-        while let Some(c) = self.rest.next_if(|c| c.is_ascii_alphabetic() || matches!(c, '-' | '<' | '_')) {
+    /// Inline modifiers: those that exist on both sides are kept, `x` is applied here, the others concern what only Perl does.
+    fn flags(&mut self) -> Opened {
+        let (mut on, mut off, mut negative) = (String::new(), String::new(), false);
+        // `^` stands for `-imsx`.
+        if self.rest.next_if_eq(&'^').is_some() {
+            self.spaced = false;
+            off.push_str("ims");
+        }
+        while let Some(c) = self.rest.next_if(|c| c.is_ascii_alphabetic() || *c == '-') {
             match c {
-                'x' => self.spaced = !off,
-                '-' => {
-                    off = true;
-                    self.out.text.push(c);
+                '-' => negative = true,
+                'x' => self.spaced = !negative,
+                'i' | 'm' | 's' => {
+                    on.retain(|known| known != c);
+                    off.retain(|known| known != c);
+                    if negative { off.push(c) } else { on.push(c) }
                 }
-                c => self.out.text.push(c),
-            }
-            if c == '<' || c == 'P' {
-                return;
+                _ => {}
             }
         }
+        if !off.is_empty() {
+            on.push('-');
+            on.push_str(&off);
+        }
+        if self.rest.next_if_eq(&')').is_none() {
+            self.out.text.push_str("(?");
+            self.out.text.push_str(&on);
+            return Opened::Yes;
+        }
+        // They hold up to the end of the group around them, and the `regex` crate knows no empty list.
+        if !on.is_empty() {
+            self.out.text.push_str(&format!("(?{on})"));
+        }
+        Opened::No
     }
 
     fn class(&mut self) -> Result<(), Error> {
@@ -230,14 +254,21 @@ impl Rewriter<'_> {
         if self.rest.next_if_eq(&']').is_some() {
             self.out.text.push_str("\\]");
         }
+        // Whether what stands before is a set itself, which begins no range.
+        let mut set = false;
         while let Some(c) = self.rest.next() {
+            let after_set = std::mem::take(&mut set);
             match c {
                 ']' => {
                     self.out.text.push(']');
                     return Ok(());
                 }
-                '\\' => self.escape(Within::Class)?,
+                '\\' => {
+                    set = self.rest.peek().is_some_and(is_set);
+                    self.escape(Within::Class)?;
+                }
                 '[' if self.rest.peek() == Some(&':') => {
+                    set = true;
                     self.out.text.push('[');
                     for c in self.rest.by_ref() {
                         self.out.text.push(c);
@@ -252,7 +283,11 @@ impl Rewriter<'_> {
                 }
                 '-' => {
                     // A hyphen is a range only between two characters; two in a row would be a set difference.
-                    if self.rest.peek() == Some(&'-') || self.out.text.ends_with('[') {
+                    if after_set
+                        || self.rest.peek() == Some(&'-')
+                        || self.out.text.ends_with('[')
+                        || self.is_before_set()
+                    {
                         self.out.text.push('\\');
                     }
                     self.out.text.push('-');
@@ -266,6 +301,16 @@ impl Rewriter<'_> {
             }
         }
         Err(Error::NoEnd)
+    }
+
+    /// Whether an escape for a set of characters follows, which ends no range.
+    fn is_before_set(&self) -> bool {
+        let mut ahead = self.rest.clone();
+        match ahead.next() {
+            Some('\\') => ahead.peek().is_some_and(is_set),
+            Some('[') => ahead.peek() == Some(&':'),
+            _ => false,
+        }
     }
 
     fn escape(&mut self, within: Within) -> Result<(), Error> {
@@ -374,6 +419,18 @@ impl Rewriter<'_> {
     }
 }
 
+/// Whether an escaped letter stands for several characters.
+const fn is_set(letter: &char) -> bool {
+    matches!(letter, 'w' | 'W' | 's' | 'S' | 'd' | 'D' | 'h' | 'v' | 'p' | 'P')
+}
+
+/// Whether what begins with a parenthesis is a group, which another one ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opened {
+    No,
+    Yes,
+}
+
 #[derive(Clone, Copy)]
 enum Within {
     Pattern,
@@ -393,7 +450,7 @@ mod tests {
             ("/\\bfoo\\@bar\\.com\\b/", "\\bfoo@bar\\.com\\b"),
             ("/a{2,3}b{x}c{,4}/", "a{2,3}b\\{x\\}c\\{,4\\}"),
             ("/\\<tag\\>/", "<tag>"),
-            ("/[[\\w-]+/", "[\\[\\w-]+"),
+            ("/[[\\w-]+/", "[\\[\\w\\-]+"),
             ("/[]a]/", "[\\]a]"),
             ("/[[:alpha:]_]/", "[[:alpha:]_]"),
             ("/(?#note)a(?>b)c++/", "a(?:b)c+"),
@@ -402,6 +459,12 @@ mod tests {
             ("/\\Qa.b\\E.c/", "a\\.b.c"),
             ("/x\\Z/", "x\\n?\\z"),
             ("/a-b&c#d~/", "a\\-b\\&c\\#d\\~"),
+            ("/[\\w-.]+@[a-\\d][[:alpha:]-_]/", "[\\w\\-.]+@[a\\-\\d][[:alpha:]\\-_]"),
+            ("/[a-z\\d-]/", "[a-z\\d\\-]"),
+            ("/(?x) a b (?i) [c ] d/", "ab(?i)[c ]d"),
+            ("/(?x: a b ) c (?i-x: d)/", "(?:ab) c (?i: d)"),
+            ("/(?: (?x) a b ) c/", "(?: ab) c"),
+            ("/(?^i:a b)(?aa)(?<n_1>c)(?P<m>d)/", "(?i-ms:a b)(?<n_1>c)(?P<m>d)"),
         ] {
             let translated = translate(perl).unwrap();
             assert_eq!(translated.text, wanted, "{perl}");

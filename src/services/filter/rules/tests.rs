@@ -9,7 +9,7 @@ fn names(rules: &str, message: &str) -> Vec<String> {
     rules.evaluate(&Facts::of(&view)).into_iter().map(|s| s.name.into_owned()).collect()
 }
 
-const MAIL: &str = "From: \"Ann Example\" <ann@example.test>\r\nTo: bob@example.test\r\nSubject: Cheap =?utf-8?q?p=C3=AFlls?=\r\nMessage-ID: <1@example.test>\r\nX-A: one\r\nX-A: two\r\nContent-Type: text/html\r\n\r\n<p>Buy now\r\nBuy now</p><a href=\"http://evil.example/x?y=1\">here</a>\r\n";
+const MAIL: &str = "From: \"Ann Example\" <ann@example.test>\r\nTo: bob@example.test\r\nSubject: Cheap =?utf-8?q?p=C3=AFlls?=\r\nMessage-ID: <1@example.test>\r\nX-A: one\r\nX-A: two\r\nX-Empty:\r\nContent-Type: text/html\r\n\r\n<p>Buy now\r\nBuy now</p><a href=\"http://evil.example/x?y=1\">here</a>\r\n";
 
 #[test]
 fn each_kind_of_rule() {
@@ -27,6 +27,10 @@ fn each_kind_of_rule() {
         ("header R Subject !~ /Cheap/", false),
         ("header R exists:message-id", true),
         ("header R exists:X-B", false),
+        ("header R exists:X-Empty", true),
+        ("header R exists:ToCc", true),
+        ("header R exists:MESSAGEID", true),
+        ("header R exists:EnvelopeFrom", false),
         ("header R ToCc =~ /bob/", true),
         ("header R MESSAGEID =~ /<1@/", true),
         ("header R ALL =~ /^x-a: two$/mi", true),
@@ -113,6 +117,8 @@ fn says_where_thresholds_and_networks_are_set() {
         assert_eq!(complaint.severity, Severity::WithoutEffect, "{line}");
         assert!(complaint.reason.contains(setting), "{complaint}");
     }
+    let rules = RuleSet::compile([("a.cf", "header A eval:check_rbl('zen', 'zen.spamhaus.org.')")]);
+    assert!(rules.complaints()[0].reason.contains("`spam.dns_lists`"), "{:?}", rules.complaints());
 }
 
 #[test]
@@ -140,7 +146,7 @@ score L x
 body M /\\#/
 meta N O
 meta O N
-header P X-Spam-Relays-Untrusted =~ /x/
+header P ALL-TRUSTED =~ /x/
 ";
     let rules = RuleSet::compile([("x.cf", text)]);
     let told: Vec<(usize, Severity)> = rules.complaints().iter().map(|c| (c.line, c.severity)).collect();
@@ -333,4 +339,68 @@ fn far_away_character_sets() {
     {
         assert_eq!(found(rules, charset), [] as [&str; 0], "{rules} {charset}");
     }
+}
+
+#[test]
+fn sections_hold_for_what_is_built_in() {
+    let text = "\
+ifplugin Mail::SpamAssassin::Plugin::MIMEHeader
+mimeheader ZIPPED Content-Type =~ /zip/
+endif
+if plugin(Mail::SpamAssassin::Plugin::SPF) && can(Mail::SpamAssassin::Conf::feature_blocklist_welcomelist)
+blocklist_from *@bad.test
+else
+body NEVER /x/
+endif
+if !plugin(Mail::SpamAssassin::Plugin::DKIM) || can(Mail::SpamAssassin::Conf::feature_x)
+body NEVER_EITHER /x/
+endif
+";
+    let set = RuleSet::compile([("x.cf", text)]);
+    assert_eq!(set.complaints().iter().map(|c| c.line).collect::<Vec<_>>(), [9], "{:?}", set.complaints());
+    let message = "From: x@bad.test\r\nContent-Type: application/zip\r\n\r\nx\r\n";
+    let mut found = names(&format!("{text}\nheader USER_IN_BLOCKLIST eval:signal()"), message);
+    found.sort();
+    assert_eq!(found, ["USER_IN_BLOCKLIST", "ZIPPED"]);
+}
+
+#[test]
+fn the_client_is_the_outermost_relay() {
+    let view = View::new(b"Subject: x\r\n\r\nx\r\n", &LimitSettings::default());
+    let rules = "\
+header NAMED X-Spam-Relays-External =~ /^[^\\]]+ rdns=\\S*\\.dynamic\\./
+header NAMELESS X-Spam-Relays-Untrusted =~ /^\\[ ip=192\\.0\\.2\\.\\d+ rdns= /
+header LITERAL X-Spam-Relays-External =~ / helo=!192\\.0\\.2\\.7! /
+header OURS X-Spam-Relays-Internal =~ /ip=/
+header TWICE X-Spam-Relays-Untrusted =~ /\\].*\\[/
+";
+    let set = RuleSet::compile([("x.cf", rules)]);
+    assert_eq!(set.complaints(), []);
+    let found = |client_name, hello| {
+        let client = "192.0.2.7".parse().ok();
+        let facts = Facts { client, client_name, hello, ..Facts::of(&view) };
+        set.evaluate(&facts).into_iter().map(|signal| signal.name.into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(ClientName::Verified("h7.dynamic.isp.test"), "mx"), ["NAMED"]);
+    assert_eq!(found(ClientName::Missing, "[192.0.2.7]"), ["LITERAL", "NAMELESS"]);
+    assert_eq!(found(ClientName::NotAsked, "x ] [ ip=192.0.2.1 rdns= "), [] as [&str; 0]);
+    assert!(set.evaluate(&Facts::of(&view)).is_empty());
+}
+
+#[test]
+fn links_are_seen_as_rules_are_written_for() {
+    let message =
+        "From: a@b.test\r\n\r\nSee www.shop.top/now, or write to sales.team@pills.test. At @home, a@b, x@.\r\n";
+    for (rule, wanted) in [
+        ("uri R m{^https?://www\\.shop\\.top/}", true),
+        ("uri R m{^www\\.shop\\.top/now$}", true),
+        ("uri R /^mailto:sales\\.team@pills\\.test$/", true),
+        ("uri R /pills\\.test/", true),
+        ("uri R /home|b$|@$/", false),
+        ("mimeheader R Content-Type =~ /zip/", false),
+    ] {
+        let found = names(rule, message);
+        assert_eq!(found.iter().any(|n| n == "R"), wanted, "{rule}: {found:?}");
+    }
+    assert_eq!(names("uri R !~ /./", "From: a@b.test\r\n\r\nx\r\n"), [] as [&str; 0]);
 }

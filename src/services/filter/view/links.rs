@@ -1,6 +1,6 @@
 //! Links in text and HTML.
 
-use super::MAX_LINKS;
+use super::{MAX_LINKS, View};
 
 /// Where a link stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +101,34 @@ pub fn from_text(text: &str, links: &mut Vec<Link>) {
         links.extend(link_of(url, LinkKind::Text).filter(|l| l.url.len() > 7));
         at = start + length.max(1);
     }
+}
+
+/// The links, one a line, as rules are written for: one without a scheme once more with it, and the addresses in the text as
+/// the links that mail programs make of them.
+pub fn lines_for_rules(view: &View<'_>) -> String {
+    let mut lines = String::new();
+    for link in &view.links {
+        lines.extend([link.url.as_str(), "\n"]);
+        if !link.host.is_empty() && !link.url.contains("://") {
+            lines.extend(["http://", link.url.trim_start_matches('/'), "\n"]);
+        }
+    }
+    let mut from = 0;
+    for at in memchr::memchr_iter(b'@', view.body.as_bytes()).take(MAX_LINKS) {
+        let (before, after) = (&view.body[from..at], &view.body[at + 1..]);
+        let local = &before[before.trim_end_matches(in_local_part).len()..];
+        let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.')).unwrap_or(after.len());
+        let domain = after[..end].trim_end_matches(['.', '-']);
+        if !local.is_empty() && domain.trim_start_matches('.').contains('.') {
+            lines.extend(["mailto:", local, "@", domain, "\n"]);
+        }
+        from = at + 1;
+    }
+    lines
+}
+
+const fn in_local_part(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '-' | '=' | '%' | '&')
 }
 
 fn ends_url(c: char) -> bool {

@@ -13,7 +13,7 @@ mod received;
 
 pub use fields::{Field, addresses_in};
 pub use html::HtmlFacts;
-pub use links::{Link, LinkKind, host_of, link_of};
+pub use links::{Link, LinkKind, host_of, lines_for_rules, link_of};
 pub use parts::Part;
 pub use received::{Hop, hop, is_public};
 

@@ -9,6 +9,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::Error;
+use super::canonical::relaxed_body;
 use crate::foundations::address::Domain;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{Field, HeaderSection, Message};
@@ -82,7 +83,7 @@ impl Sealer {
         let (domain, selector, time) = (&self.domain, &self.selector, at.unix_seconds());
         let results = format!(" i={instance}; {}", findings.results.trim());
 
-        let hash = HashAlgorithm::Sha256.hash(Canonicalization::Relaxed.canonical_body(body, u64::MAX));
+        let hash = HashAlgorithm::Sha256.hash(Canonicalization::Relaxed.canonical_body(relaxed_body(body), u64::MAX));
         let (names, mut signed) = chosen(&header);
         let mut signature = format!(
             " i={instance}; a=rsa-sha256; c=relaxed/relaxed; d={domain}; s={selector}; t={time};\r\n\th={};\r\n\tbh={};\r\n\tb=",

@@ -8,8 +8,9 @@ use mail_auth::dkim::{Canonicalization, DkimSigner, Done};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use super::canonical::relaxed_body;
 use crate::foundations::address::Domain;
-use crate::foundations::mail::Message;
+use crate::foundations::mail::{HeaderSection, Message};
 use crate::foundations::secret::Secret;
 
 /// A key cannot be made, read or used.
@@ -103,7 +104,10 @@ impl Signer {
 
     /// The complete DKIM-Signature field for a message, to be put in front of it.
     pub fn sign(&self, message: &Message) -> Result<String, Error> {
-        let pieces = message.pieces();
+        let [prefix, original] = message.pieces();
+        let (header, body) = original.split_at(HeaderSection::of(original).body_start().min(original.len()));
+        // The body must be in one piece with a part of the header.
+        let pieces = [prefix, &original[..header.len() + relaxed_body(body).len()]];
         let chunks = || pieces.into_iter().filter(|p| !p.is_empty());
         let signature = match &self.key {
             Key::Rsa(signer) => signer.sign_chained(chunks()),

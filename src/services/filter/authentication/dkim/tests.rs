@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use yaml_rust2::{Yaml, YamlLoader};
 
-use mail_auth::common::crypto::{RsaKey, Sha256};
+use base64::Engine as _;
+use mail_auth::common::crypto::{HashAlgorithm, RsaKey, Sha256};
 use mail_auth::common::headers::HeaderWriter as _;
 use mail_auth::dkim::DkimSigner;
 use rustls::pki_types::PrivateKeyDer;
@@ -51,6 +52,38 @@ async fn signs_and_verifies_side_by_side() {
     }
 }
 
+/// RFC 6376 §3.4.4: white space at the end of lines goes first, then empty lines at the end.
+#[tokio::test]
+async fn blank_lines_at_the_end_of_a_body_are_not_signed() {
+    let (rsa, record) = signer(Algorithm::Rsa, "r1");
+    let pair = generate(Algorithm::Rsa).unwrap();
+    let sealer = Sealer::new("example.test".parse().unwrap(), "r1", &pair.private).unwrap();
+    let zone = zone(&record);
+    let (header, _) = MAIL.split_at(MAIL.len() - b"Hello  there \r\n\r\n\r\n".len());
+    for (body, canonical) in [
+        ("Hello  there \r\n\r\n\r\n", "Hello there\r\n"),
+        ("a\r\n  \r\n", "a\r\n"),
+        ("a\r\n\r\n \t\r\n\r\n", "a\r\n"),
+        ("a\r\n \r\n b \r\n", "a\r\n\r\n b\r\n"),
+        ("a  ", "a\r\n"),
+        (" \t\r\n", ""),
+        ("\r\n", ""),
+        ("", ""),
+    ] {
+        let message = Message::new([header, body.as_bytes()].concat());
+        let hash = HashAlgorithm::Sha256.hash(canonical.as_bytes());
+        let hash = format!("bh={}", base64::engine::general_purpose::STANDARD.encode(hash.as_ref()));
+        let field = rsa.sign(&message).unwrap();
+        let unfolded = |text: &str| text.replace(['\r', '\n', '\t', ' '], "");
+        assert!(unfolded(&field).contains(&hash), "{body:?}: {field}");
+        let findings = Findings { results: "mx.example.test; none".to_owned(), sets: 0 };
+        let set = sealer.seal(&message, &findings, crate::foundations::clock::Timestamp::EPOCH).unwrap();
+        assert!(unfolded(&set).contains(&hash), "{body:?}: {set}");
+        let found = verify(&zone, &message.with_prefix(field.as_bytes()).bytes(), Duration::MAX).await;
+        assert_eq!(found.dkim[0].result, DkimResult::Pass, "{body:?}: {found:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_does_not_fit_has_failed_with_the_names_of_its_signature() {
     let (rsa, record) = signer(Algorithm::Rsa, "r1");
@@ -79,6 +112,7 @@ async fn a_length_that_covers_the_whole_body_is_as_good_as_none() {
     for (form, body, wanted) in [
         (Relaxed, "Hello there\r\nBob\r\n", DkimResult::Pass),
         (Relaxed, "Hello  there \r\nBob\r\n\r\n\r\n", DkimResult::Pass),
+        (Relaxed, "Hello there\r\nBob\r\n \r\n\r\n", DkimResult::Pass),
         (Relaxed, "Hello  there \r\nBob\r\nappended\r\n", DkimResult::Neutral),
         (Relaxed, "Hello there\r\n", DkimResult::Fail),
         (Simple, "Hello there\r\nBob\r\n\r\n\r\n", DkimResult::Pass),

@@ -20,6 +20,7 @@ use mail_auth::{
     AuthenticatedMessage, DnsError, Error, MX, MessageAuthenticator, Parameters, RecordSet, ResolverCache, Txt,
 };
 
+use super::canonical::{ends_in_white_space, relaxed_body};
 use crate::foundations::dns::{ErrorKind, Resolver};
 
 /// The results of RFC 8601 §2.7.1.
@@ -161,7 +162,7 @@ fn flaw(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
         if tag(header.value, b"c").is_none() {
             (header.header.ch, header.header.cb) = (Canonicalization::Relaxed, Canonicalization::Relaxed);
             let body = message.raw_message.get(message.body_offset as usize..).unwrap_or_default();
-            let hash = HashAlgorithm::Sha256.hash(Canonicalization::Relaxed.canonical_body(body, 0));
+            let hash = HashAlgorithm::Sha256.hash(Canonicalization::Relaxed.canonical_body(relaxed_body(body), 0));
             let entry = (Canonicalization::Relaxed, HashAlgorithm::Sha256, header.header.l, hash.as_ref().to_vec());
             message.body_hashes.push(entry);
         }
@@ -170,15 +171,24 @@ fn flaw(message: &mut AuthenticatedMessage<'_>) -> Option<&'static str> {
 }
 
 /// The lengths of the canonical body, for the forms in which a part of it is signed (`l=`). Also puts right the hashes of such parts:
-/// RFC 6376 §3.5 counts octets of the canonical body, mail-auth those of the body as it came.
+/// RFC 6376 §3.5 counts octets of the canonical body, mail-auth those of the body as it came; and those of relaxed bodies with blank
+/// lines at their end.
 fn measure(message: &mut AuthenticatedMessage<'_>) -> Vec<(Canonicalization, u64)> {
     let body = message.raw_message.get(message.body_offset as usize..).unwrap_or_default();
+    if ends_in_white_space(body) {
+        for (form, algorithm, length, hash) in &mut message.body_hashes {
+            if *form == Canonicalization::Relaxed && *length == 0 {
+                *hash = algorithm.hash(form.canonical_body(relaxed_body(body), 0)).as_ref().to_vec();
+            }
+        }
+    }
     let mut lengths = Vec::new();
     for form in [Canonicalization::Relaxed, Canonicalization::Simple] {
         if !message.dkim_headers.iter().any(|field| field.header.l > 0 && field.header.cb == form) {
             continue;
         }
         let mut canonical = Vec::with_capacity(body.len());
+        let body = if form == Canonicalization::Relaxed { relaxed_body(body) } else { body };
         form.canonical_body(body, 0).write(&mut canonical);
         for (of, algorithm, length, hash) in &mut message.body_hashes {
             if *of == form && *length > 0 {
