@@ -24,6 +24,7 @@ fn profile(choice: u8) -> Profile {
         vouches: false,
         auth: if choice & 8 == 0 { Auth::UnderTls } else { Auth::Always },
         message_size: 500,
+        header_size: 200,
         recipients: 5,
         messages: 4,
         refused_recipients: 4,

@@ -4,7 +4,7 @@ use super::context::{Accounts, Context, UNTIL_RELOAD};
 use super::domain::state;
 use super::exit::{Exit, Outcome};
 use super::output::Shown;
-use crate::foundations::address::{Address, Domain};
+use crate::foundations::address::{Address, Domain, InvalidAddress};
 use crate::foundations::settings::Live;
 use crate::services::routing::{Resolution, Routing};
 use crate::storage::directory::{AliasEntry, Error, Owner, Page, Source, Standing, same_destination};
@@ -16,11 +16,11 @@ pub(super) enum Alias {
     /// alias leads, and to the user only if that is one of them.
     Add {
         /// `name@domain`, or `@domain` for every address of the domain that nobody has.
-        #[arg(value_parser = source)]
+        #[arg(value_parser = typed)]
         source: Source,
-        /// Where it leads: addresses, here or elsewhere.
-        #[arg(required = true)]
-        destinations: Vec<String>,
+        /// Where it leads: addresses, here or elsewhere, with spaces between them.
+        #[arg(required = true, value_parser = typed)]
+        destinations: Vec<Source>,
     },
     /// List aliases.
     List {
@@ -57,6 +57,13 @@ pub(super) enum Alias {
 
 fn source(text: &str) -> Result<Source, &'static str> {
     Source::parse(text).ok_or("name@domain or @domain is wanted")
+}
+
+fn typed(text: &str) -> Result<Source, String> {
+    text.parse().map_err(|error: InvalidAddress| match text.contains(',') {
+        true => format!("{error}; several addresses have spaces between them, not commas"),
+        false => error.to_string(),
+    })
 }
 
 /// One destination of an alias as it is shown.
@@ -100,6 +107,7 @@ pub(super) async fn run(command: Alias, context: &Context) -> Outcome {
             output.list(&entries.iter().map(Row::from).collect::<Vec<_>>());
         }
         Alias::Add { source, destinations } => {
+            let destinations: Vec<String> = destinations.iter().map(Source::to_string).collect();
             let known = accounts.directory.alias(&source.key()).await?;
             // An alias is in use or not as a whole.
             let is_disabled = !known.is_empty() && known.iter().all(|entry| entry.standing == Standing::Disabled);

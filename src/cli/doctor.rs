@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::dns;
 use super::exit::{Exit, Outcome};
-use super::named::{each_path, is_secret};
+use super::named::{declared, each_path, is_secret};
 use super::output::{Output, Shown, print};
 use crate::config::{Config, Protocol, Role};
 use crate::daemon::control::look_at_status;
@@ -15,6 +15,7 @@ use crate::foundations::clock::SystemClock;
 use crate::foundations::dns::SystemResolver;
 use crate::foundations::net::Bind;
 use crate::foundations::settings::{Live, Setting as _};
+use crate::services::accounts::DeclaredFile;
 use crate::services::backup::Destination;
 use crate::services::doctor::{Doctor, Finding, Guarded, Health, OTHERS, Shut, Volume};
 use crate::services::outbound::{Outbound, OutboundParts, Roots, TcpConnector};
@@ -82,7 +83,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         probes: probes(config, &Roles::all(), &[]),
         unopened: unopened(config).await,
         ports: if arguments.no_ports { Vec::new() } else { ports(config) },
-        guarded: guarded(config, &named(context)?),
+        guarded: guarded(config, &named(context, config)?),
         volumes: volumes(config),
         connections: config.guard.connections.into(),
         clock: Arc::new(SystemClock),
@@ -160,12 +161,12 @@ fn ports(config: &Config) -> Vec<u16> {
     ports
 }
 
-/// The files and directories with secrets that the configuration names, with their settings.
-fn named(context: &Context) -> anyhow::Result<Vec<(String, PathBuf)>> {
+/// The files and directories with secrets that the configuration names, and the declared accounts, with their settings.
+fn named(context: &Context, config: &Config) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let source = context.source();
     let document: toml::Table = std::fs::read_to_string(&source.path)?.parse()?;
     let mut named = Vec::new();
-    each_path(&Config::shape(), &toml::Value::Table(document), "", &mut |key, text| {
+    let mut take = |key: &str, text: &str| {
         let path = match (text.strip_prefix("credential:"), &source.credentials) {
             (None, _) => PathBuf::from(text),
             (Some(name), Some(directory)) => directory.join(name),
@@ -177,7 +178,12 @@ fn named(context: &Context) -> anyhow::Result<Vec<(String, PathBuf)>> {
             let path = if key == "tls.self_signed" { path.join("key.pem") } else { path };
             named.push((key.to_owned(), path));
         }
-    });
+    };
+    each_path(&Config::shape(), &toml::Value::Table(document), "", &mut take);
+    // One that cannot be read was told of when the configuration was.
+    if let Some(document) = config.accounts.declared.as_deref().and_then(|path| declared(path).ok().flatten()) {
+        each_path(&DeclaredFile::shape(), &document, "", &mut take);
+    }
     Ok(named)
 }
 

@@ -1,7 +1,8 @@
 //! The files that a configuration names, by the shape of its settings, so that a setting that is added is not forgotten.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::foundations::files::read_bounded;
 use crate::foundations::settings::{Setting as _, Shape};
 
 /// Settings with paths to what is in a backup by itself, or belongs to the running server.
@@ -29,6 +30,10 @@ pub(super) const PUBLIC: [&str; 9] = [
     "tls.acme.authority_root",
     "tls.certificates.cert",
 ];
+
+/// A declaration of accounts that is larger than this is none.
+const LARGEST_DECLARATION: u64 = 16 << 20;
+
 /// Calls back with the dotted key and the text of every path in a document of this shape.
 pub(super) fn each_path(shape: &Shape, value: &toml::Value, key: &str, each: &mut dyn FnMut(&str, &str)) {
     match (shape, value) {
@@ -47,6 +52,35 @@ pub(super) fn each_path(shape: &Shape, value: &toml::Value, key: &str, each: &mu
             }
         }
         _ => {}
+    }
+}
+
+/// The accounts that a file declares, as a document of the shape of `DeclaredFile`; `None` where it is not there.
+pub(super) fn declared(path: &Path) -> Result<Option<toml::Value>, String> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let octets = read_bounded(path, LARGEST_DECLARATION).map_err(|error| error.to_string())?;
+    let text = String::from_utf8(octets).map_err(|error| error.to_string())?;
+    let is_json = path.extension().is_some_and(|ending| ending == "json");
+    let document: Result<toml::Value, String> = if is_json {
+        let document = serde_json::from_str(&text).map_err(|error| error.to_string());
+        document.and_then(|document| toml::Value::try_from(without_null(document)).map_err(|error| error.to_string()))
+    } else {
+        text.parse().map(toml::Value::Table).map_err(|error: toml::de::Error| error.to_string())
+    };
+    document.map(Some).map_err(|error| format!("what it names is not known: {error}"))
+}
+
+/// A key that is null says nothing, and TOML has no word for it.
+fn without_null(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(entries) => {
+            let entries = entries.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(entries.map(|(key, value)| (key, without_null(value))).collect())
+        }
+        other => other,
     }
 }
 

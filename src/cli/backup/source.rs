@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::Serialize;
 
 use crate::cli::context::Context;
-use crate::cli::named::{NO_CONFIGURATION, PUBLIC, each_path};
+use crate::cli::named::{NO_CONFIGURATION, PUBLIC, declared, each_path};
 use crate::config::Config;
 use crate::foundations::files::read_bounded;
 use crate::foundations::settings::{Setting as _, Shape};
@@ -155,18 +155,7 @@ impl Found {
     /// The files of passwords that the declared accounts name.
     fn declared(&mut self, path: &Path) -> Result<(), String> {
         // That it is not there was said.
-        if !path.exists() {
-            return Ok(());
-        }
-        let octets = read_bounded(path, LARGEST_FILE).map_err(|error| error.to_string())?;
-        let text = String::from_utf8(octets).map_err(|error| error.to_string())?;
-        let is_json = path.extension().is_some_and(|ending| ending == "json");
-        let document: Result<toml::Value, String> = if is_json {
-            serde_json::from_str(&text).map_err(|error| error.to_string())
-        } else {
-            text.parse().map(toml::Value::Table).map_err(|error: toml::de::Error| error.to_string())
-        };
-        let document = document.map_err(|error| format!("what it names is not known: {error}"))?;
+        let Some(document) = declared(path)? else { return Ok(()) };
         self.named(&DeclaredFile::shape(), &document);
         Ok(())
     }
@@ -379,7 +368,9 @@ mod tests {
         std::fs::write(&password, "x").unwrap();
         let shown = password.display();
         let toml = format!("[domains.\"a.test\".users.ann]\npassword_file = \"{shown}\"\n");
-        let json = format!(r#"{{"domains":{{"a.test":{{"users":{{"ann":{{"hashed_password_file":"{shown}"}}}}}}}}}}"#);
+        let json = format!(
+            r#"{{"domains":{{"a.test":{{"users":{{"ann":{{"hashed_password_file":"{shown}","quota":null}}}}}}}}}}"#
+        );
         for (name, content) in [("accounts.toml", toml), ("accounts.json", json)] {
             let declared = place.path().join(name);
             std::fs::write(&declared, content).unwrap();

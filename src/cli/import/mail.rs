@@ -42,9 +42,9 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &How, context: &Conte
             let names = [&local, &domain].map(|path| path.file_name().unwrap_or_default().to_string_lossy());
             let [local_part, domain] = names;
             match format!("{local_part}@{domain}").parse::<Address>() {
-                Ok(user) => match ForeignHome::at(&local) {
+                Ok(user) => match ForeignHome::at(&local).or_else(|| ForeignHome::dbox(&local)) {
                     Some(mail) => homes.push((user, mail)),
-                    None => eprintln!("`{}` is passed over: there is no mail in it", local.display()),
+                    None => eprintln!("`{}` is passed over: there is no Maildir in it", local.display()),
                 },
                 Err(error) => eprintln!("`{}` is passed over: {error}", local.display()),
             }
@@ -104,7 +104,7 @@ fn move_home(
 ) -> Result<(), Error> {
     let home = ForeignHome::read(path, layout)?;
     if home.folders.is_empty() {
-        return Err(Error::NoMail(path.to_owned()));
+        return Err(ForeignHome::dbox(path).map_or_else(|| Error::NoMail(path.to_owned()), Error::Dbox));
     }
     moved.unnamed.clone_from(&home.unnamed);
     moved.links.clone_from(&home.links);

@@ -198,11 +198,15 @@ fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
 fn progress(user: &Address, moved: &FolderMoved) {
     let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
     eprintln!(
-        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}{}{}{}{}",
+        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}{}{}{}{}{}",
         moved.folder,
         moved.messages,
         moved.octets,
         moved.present,
+        match moved.elsewhere {
+            0 => String::new(),
+            elsewhere => format!("; {elsewhere} in other folders left out"),
+        },
         match moved.empty {
             0 => String::new(),
             empty => format!("; {empty} empty file(s) left out"),

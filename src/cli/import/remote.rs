@@ -75,7 +75,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     let largest = how.largest.get();
     let remote = Remote::log_in(Server { host, port, security }, &roots, &login, &password, largest).await;
     let mut remote = remote.map_err(Error::Imap)?;
-    let (listed, subscribed) = remote.mailboxes(&context.config()?.mailbox).await.map_err(Error::Imap)?;
+    let (listed, mut subscribed) = remote.mailboxes(&context.config()?.mailbox).await.map_err(Error::Imap)?;
 
     let deposit = mover.deposit(&user)?;
     let mut folders = Vec::new();
@@ -86,6 +86,9 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         };
         let moved = remote.take_over(&listed, name, &deposit, SystemClock.now()).await?;
         progress(&user, &moved);
+        if moved.elsewhere > 0 && moved.messages + moved.present == 0 {
+            subscribed.retain(|subscribed| subscribed != name);
+        }
         folders.push(moved);
     }
     remote.log_out().await;

@@ -49,6 +49,8 @@ pub struct Profile {
     pub vouches: bool,
     /// Largest message in octets.
     pub message_size: usize,
+    /// Largest header of a message in octets.
+    pub header_size: usize,
     /// Recipients of one message.
     pub recipients: u32,
     /// Messages in one session.

@@ -120,6 +120,11 @@ fn profile(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Profile {
         auth,
         vouches: room.mode == Mode::Submission && settings.vouching && *peer == Peer::Unix,
         message_size: settings.message_size.len(),
+        header_size: match room.mode {
+            Mode::Relay | Mode::Submission => settings.header_size.len(),
+            // To refuse here what was accepted with less in its header would make a notification of it.
+            Mode::Lmtp => usize::MAX,
+        },
         recipients: settings.recipients,
         messages: settings.messages,
         refused_recipients: settings.refused_recipients,

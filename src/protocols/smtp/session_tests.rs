@@ -14,6 +14,7 @@ fn profile(mode: Mode) -> Profile {
         vouches: false,
         auth: if mode == Mode::Submission { Auth::UnderTls } else { Auth::No },
         message_size: 200,
+        header_size: 60,
         recipients: 2,
         messages: 2,
         refused_recipients: 2,
@@ -249,6 +250,35 @@ fn bare_line_ends_in_commands() {
     let mut talk = Talk::new(Mode::Relay);
     assert_eq!(talk.send("EHLO a\n").len(), 1);
     talk.codes(&[("MAIL FROM:<>", "503"), ("EHLO a\rb", "500"), (&"x".repeat(1001), "500"), ("EHLO a", "250")]);
+}
+
+#[test]
+fn a_header_that_is_too_large_is_refused_at_the_end() {
+    let (fits, large) = (format!("X: {}\r\n", "x".repeat(55)), format!("X: {}\r\n", "x".repeat(56)));
+    for (content, refused) in [
+        (format!("{fits}\r\n{}\r\n", "y".repeat(100)), false),
+        (fits.clone(), false),
+        (format!("\r\n{}\r\n", "y".repeat(150)), false),
+        (format!("{large}\r\nbody\r\n"), true),
+        (large.clone(), true),
+        (format!("{fits}{fits}\r\n"), true),
+        ("X:\r\n".repeat(40), true),
+    ] {
+        let begin = "EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<ann@example.test>\r\n";
+        let data = |talk: &mut Talk| {
+            talk.send("DATA\r\n");
+            talk.send(&format!("{content}.\r\n")).pop()
+        };
+        let chunk = |talk: &mut Talk| talk.send(&format!("BDAT {} LAST\r\n{content}", content.len())).pop();
+        for send in [&data as &dyn Fn(&mut Talk) -> Option<String>, &chunk] {
+            let mut talk = Talk::new(Mode::Relay);
+            talk.send(begin);
+            let answer = send(&mut talk).unwrap();
+            assert_eq!(answer.starts_with("552 5.3.4 Headers of at most 60 octets"), refused, "{content:?}: {answer}");
+            assert_eq!(talk.taken.is_empty(), refused);
+            talk.codes(&[("MAIL FROM:<>", "250")]);
+        }
+    }
 }
 
 #[test]

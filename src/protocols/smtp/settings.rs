@@ -28,6 +28,8 @@ crate::settings! {
     pub struct SmtpSettings {
         /// Largest message in octets, announced as SIZE. A larger one is refused with 552 5.3.4.
         pub message_size: ByteSize = ByteSize::mib(50),
+        /// Largest header of a message in octets. A larger one is refused with 552 5.3.4. LMTP takes what has been accepted before.
+        pub header_size: ByteSize = ByteSize::mib(1),
         /// Recipients of one message. Further ones are refused with 452 4.5.3; good clients send them in another message.
         pub recipients: u32 = 1_000,
         /// Messages in one session. Further ones are refused with 452 4.5.3; good clients connect again.

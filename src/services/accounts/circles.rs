@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::foundations::address::Address;
 use crate::services::routing::RoutingSettings;
-use crate::storage::directory::Source;
+use crate::storage::directory::{Source, listed};
 
 /// Aliases that are followed from one to the next. Mail is refused long before.
 const MOST_STEPS: usize = 100;
@@ -44,7 +44,7 @@ impl<'a> Leads<'a> {
         if path.len() > MOST_STEPS || !followed.insert(source.clone()) {
             return;
         }
-        for destination in self.aliases.get(&source).into_iter().flatten() {
+        for destination in self.aliases.get(&source).into_iter().flatten().flat_map(|row| listed(row)) {
             let Some(Source::Address(address)) = Source::parse(destination) else { continue };
             let Some(next) = self.caught_by(&address) else { continue };
             if let Some(at) = path.iter().position(|known| *known == next) {

@@ -56,6 +56,7 @@ impl Error {
             self,
             Self::Directory(
                 directory::Error::Exists(_)
+                    | directory::Error::Alike(_)
                     | directory::Error::Archived(_)
                     | directory::Error::NoUser(_)
                     | directory::Error::NoAlias(_)

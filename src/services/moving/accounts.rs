@@ -6,7 +6,7 @@ use crate::foundations::secret::Secret;
 use crate::foundations::settings::ByteSize;
 use crate::services::login::{Unusable, recognise};
 use crate::storage::database::{Database, Row};
-use crate::storage::directory::{self, Directory, NewUser, Owner, PasswordOwner, Source, Standing};
+use crate::storage::directory::{self, Directory, NewUser, Owner, PasswordOwner, Source, Standing, listed};
 
 /// The accounts of a Postfix and Dovecot stack with the tables `virtual_domains`, `virtual_users` and `virtual_aliases`.
 #[derive(Debug)]
@@ -199,8 +199,7 @@ fn source(text: &str) -> Result<Source, Error> {
 
 /// The seed allows several destinations in one row.
 fn each_destination(source: &Source, all: &str) -> Vec<SeedAlias> {
-    let each = all.split(',').map(str::trim).filter(|one| !one.is_empty());
-    each.map(|one| SeedAlias { source: source.clone(), destination: one.to_owned() }).collect()
+    listed(all).map(|one| SeedAlias { source: source.clone(), destination: one.to_owned() }).collect()
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(row: &Row, column: usize, what: &str) -> Result<T, Error> {

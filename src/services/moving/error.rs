@@ -20,6 +20,13 @@ pub enum Error {
     /// The path holds no mail.
     #[error("there is no Maildir in `{}`: a directory with `cur`, `new` and `tmp` is wanted", .0.display())]
     NoMail(PathBuf),
+    /// The path holds mail in a format that only Dovecot reads.
+    #[error(
+        "`{}` holds mail in Dovecot's own format (dbox): let Dovecot write a Maildir (`doveadm backup -u USER maildir:DIRECTORY`) \
+         and name that, or say `postrider import imap`",
+        .0.display()
+    )]
+    Dbox(PathBuf),
     /// The file is no mbox.
     #[error("`{}` is no mbox: it does not begin with a line `From …` and a header behind it", .0.display())]
     NoMbox(PathBuf),
@@ -103,9 +110,11 @@ impl Error {
             Self::Damaged { .. } => Kind::Corrupt,
             Self::Gone(_) => Kind::Temporary,
             Self::Imap(error) => error.kind(),
-            Self::NoMbox(_) | Self::Compressed { .. } | Self::TooLarge { .. } | Self::BadAccount { .. } => {
-                Kind::Invalid
-            }
+            Self::Dbox(_)
+            | Self::NoMbox(_)
+            | Self::Compressed { .. }
+            | Self::TooLarge { .. }
+            | Self::BadAccount { .. } => Kind::Invalid,
             Self::Dump { .. } | Self::Archive { .. } => Kind::Invalid,
         }
     }

@@ -39,6 +39,8 @@ pub struct FolderMoved {
     pub too_large: u64,
     /// Messages that are compressed in a way that is not understood, or damaged so that nothing can unpack them: not put there.
     pub unreadable: u64,
+    /// Messages that other folders have brought, of a mailbox that shows those of others: not put there.
+    pub elsewhere: u64,
     /// Messages that the source listed and then did not give: expunged meanwhile, or damaged there.
     pub withheld: u64,
     /// Whether UIDVALIDITY and UIDs are those of the source.
@@ -58,6 +60,7 @@ impl FolderMoved {
             links: 0,
             too_large: 0,
             unreadable: 0,
+            elsewhere: 0,
             withheld: 0,
             keeps_uids: false,
             lost_keywords: 0,

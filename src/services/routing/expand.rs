@@ -9,7 +9,7 @@ use super::{DisabledUsers, Error, RoutingSettings, Srs};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::settings::Live;
-use crate::storage::directory::{Account, Directory, Source};
+use crate::storage::directory::{Account, Directory, Source, listed};
 
 /// The room. Cloning gives another handle.
 #[derive(Debug, Clone)]
@@ -398,34 +398,5 @@ fn with_tag(address: &Address, tag: Option<&str>, settings: &RoutingSettings) ->
     match Source::parse(&tagged) {
         Some(Source::Address(tagged)) => tagged,
         _ => address.clone(),
-    }
-}
-
-/// The destinations in one row: Postfix allows several, with commas between them. A comma within quotes is part of a
-/// name.
-fn listed(row: &str) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
-    row.split(move |c| {
-        quoted ^= c == '"';
-        c == ',' && !quoted
-    })
-    .map(str::trim)
-    .filter(|text| !text.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_may_list_several() {
-        for (row, want) in [
-            ("a@x.test", vec!["a@x.test"]),
-            ("a@x.test, b@x.test,c@x.test", vec!["a@x.test", "b@x.test", "c@x.test"]),
-            (" , a@x.test,,", vec!["a@x.test"]),
-            ("\"a,b\"@x.test, c@x.test", vec!["\"a,b\"@x.test", "c@x.test"]),
-        ] {
-            assert_eq!(listed(row).collect::<Vec<_>>(), want);
-        }
     }
 }

@@ -6,7 +6,7 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::ByteSize;
-use crate::storage::database::{self, Absent, Sql, Transaction, Val};
+use crate::storage::database::{self, Absent, Dialect, Sql, Transaction, Val};
 
 /// Longest text of a column of the seed's tables, in characters.
 const LONGEST: usize = 255;
@@ -71,6 +71,15 @@ pub(super) fn exists(what: &impl ToString) -> impl FnOnce(database::Error) -> Er
     move |error| match error {
         database::Error::Unique(_) => Error::Exists(what),
         other => Error::Database(other),
+    }
+}
+
+/// For a user whom nobody was found to be: in MariaDB it is then most likely the collation that finds another.
+pub(super) fn alike(key: &str, dialect: Dialect) -> impl FnOnce(database::Error) -> Error {
+    let key = key.to_owned();
+    move |error| match (error, dialect) {
+        (database::Error::Unique(_), Dialect::MySql) => Error::Alike(key),
+        (error, _) => exists(&key)(error),
     }
 }
 
@@ -165,7 +174,8 @@ impl Edit {
         fits("the password's hash", password)?;
         let columns = ["domain_id", "email", "password", "quota_mb", "enabled"];
         let values = [domain.id.into(), key.as_str().into(), password.into(), quota_column(user.quota)?, Val::Int(1)];
-        let id = self.transaction.insert("virtual_users", &columns, &values).await.map_err(exists(&key))?;
+        let dialect = self.transaction.dialect();
+        let id = self.transaction.insert("virtual_users", &columns, &values).await.map_err(alike(&key, dialect))?;
         let state = self.transaction.dialect().upsert(
             "user_state",
             &["user_id"],

@@ -1,8 +1,9 @@
 //! What the directory holds.
 
 use std::fmt;
+use std::str::FromStr;
 
-use crate::foundations::address::{Address, Domain};
+use crate::foundations::address::{Address, Domain, InvalidAddress};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::ByteSize;
@@ -131,7 +132,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// From `name@domain` or `@domain`.
+    /// From a row, where names have no quotes. What people type is held to the grammar by `FromStr`.
     pub fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix('@') {
             Some(domain) => domain.parse().ok().map(Self::CatchAll),
@@ -152,6 +153,17 @@ impl Source {
         match self {
             Self::Address(address) => address.domain(),
             Self::CatchAll(domain) => domain,
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        match text.strip_prefix('@') {
+            Some(domain) => Ok(Self::CatchAll(domain.parse()?)),
+            None => text.parse().map(Self::Address),
         }
     }
 }
@@ -188,6 +200,18 @@ pub struct Usage {
     pub bytes: u64,
     /// Number of messages; 0 when the row was written by another program, which does not say.
     pub messages: u64,
+}
+
+/// The destinations in one row: Postfix allows several, with commas between them. A comma within quotes is part of a
+/// name.
+pub fn listed(row: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    row.split(move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    })
+    .map(str::trim)
+    .filter(|text| !text.is_empty())
 }
 
 /// The address a key stands for. Keys have no quotes, so a local part such as `a b` needs them put back.
@@ -228,6 +252,33 @@ mod tests {
             if let Some(key) = key {
                 assert_eq!(key_of(key).as_deref(), Some(key), "{stored}");
             }
+        }
+    }
+
+    #[test]
+    fn rows_may_list_several() {
+        for (row, want) in [
+            ("a@x.test", vec!["a@x.test"]),
+            ("a@x.test, b@x.test,c@x.test", vec!["a@x.test", "b@x.test", "c@x.test"]),
+            (" , a@x.test,,", vec!["a@x.test"]),
+            ("\"a,b\"@x.test, c@x.test", vec!["\"a,b\"@x.test", "c@x.test"]),
+        ] {
+            assert_eq!(listed(row).collect::<Vec<_>>(), want);
+        }
+    }
+
+    #[test]
+    fn what_is_typed_is_one_address() {
+        for (text, want) in [
+            ("Ann@Example.TEST", Some("Ann@example.test")),
+            ("\"a,b\"@x.test", Some("\"a,b\"@x.test")),
+            ("@Example.test", Some("@example.test")),
+            ("a@x.test,b@x.test", None),
+            ("a@x.test b@x.test", None),
+            ("a b@x.test", None),
+            ("@", None),
+        ] {
+            assert_eq!(text.parse::<Source>().ok().map(|source| source.to_string()).as_deref(), want, "{text}");
         }
     }
 }

@@ -19,9 +19,14 @@ pub enum Error {
     /// No alias has this source (and destination).
     #[error("there is no alias {0}")]
     NoAlias(String),
-    /// It is there already, or the database cannot tell it from one that is (MariaDB takes accents for equal).
+    /// It is there already.
     #[error("{0} exists already")]
     Exists(String),
+    /// MariaDB's usual collations take accents for equal.
+    #[error(
+        "the database cannot tell {0} from an address that is there: to MariaDB letters with accents are those without"
+    )]
+    Alike(String),
     /// It was removed, and is kept in the archive: enable it to have it back with its mail.
     #[error("{0} was removed earlier and is kept in the archive; enable it to have it back with its mail")]
     Archived(String),
@@ -53,7 +58,7 @@ impl Error {
             Self::Database(error) => error.kind(),
             Self::NoDomain(_) | Self::NoUser(_) | Self::NoAlias(_) | Self::NoAppPassword(_) => Kind::NotFound,
             Self::TooMany { .. } => Kind::TooMany,
-            Self::Exists(_) | Self::Archived(_) => Kind::Exists,
+            Self::Exists(_) | Self::Alike(_) | Self::Archived(_) => Kind::Exists,
             Self::Invalid { .. } => Kind::Invalid,
         }
     }

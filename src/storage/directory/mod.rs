@@ -26,7 +26,7 @@ mod usage;
 
 pub use app_password::{AppPassword, NewAppPassword, Scope, Scopes};
 pub use edit::{Edit, NewUser, same_destination};
-pub use entry::{Account, AliasEntry, DomainEntry, Owner, PasswordOwner, Source, Standing, Usage};
+pub use entry::{Account, AliasEntry, DomainEntry, Owner, PasswordOwner, Source, Standing, Usage, listed};
 pub use error::Error;
 pub use list::{Everything, Page};
 pub use look_up::Directory;

@@ -1,7 +1,7 @@
 //! Giving a user another address.
 
 use super::belongings::{BY_ADDRESS, DELETE_USAGE};
-use super::edit::{exists, fits, same_destination};
+use super::edit::{alike, fits, same_destination};
 use super::look_up::find_account;
 use super::usage::write_one;
 use super::{Edit, Error, Owner, Source, Usage};
@@ -67,7 +67,8 @@ impl Edit {
         self.transaction.execute(DELETE_USAGE, &[account.id.into()]).await?;
         let sql = "UPDATE virtual_users SET email = ?, domain_id = ? WHERE id = ?";
         let values: [Val; 3] = [new_key.as_str().into(), domain.id.into(), account.id.into()];
-        self.transaction.execute(sql, &values).await.map_err(exists(&new_key))?;
+        let dialect = self.transaction.dialect();
+        self.transaction.execute(sql, &values).await.map_err(alike(&new_key, dialect))?;
         let sql = "SELECT bytes, messages FROM mailbox_usage_exact WHERE user_id = ?";
         if let Some(row) = self.transaction.fetch_all(sql, &[account.id.into()]).await?.first() {
             let count = |n: i64| u64::try_from(n).unwrap_or(0);

@@ -69,6 +69,16 @@ impl ForeignHome {
         [path.to_owned(), path.join("mail"), path.join("Maildir")].into_iter().find(|path| looks_like_mail(path))
     }
 
+    /// Where mail in Dovecot's own formats (dbox) lies: in this directory, or in one within it. No other program reads these.
+    pub fn dbox(path: &Path) -> Option<PathBuf> {
+        let is_dbox = |path: &PathBuf| {
+            path.join("mailboxes/INBOX/dbox-Mails").is_dir()
+                || path.join("mailboxes").is_dir() && path.join("storage").is_dir()
+        };
+        let within = fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        std::iter::once(path.to_owned()).chain(within).find(is_dbox)
+    }
+
     /// Reads the folders below a user's directory. Blocks.
     ///
     /// # Errors

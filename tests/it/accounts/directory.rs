@@ -194,7 +194,7 @@ async fn case_does_not_matter_but_accents_do(database: Database) {
     let mut edit = directory.edit().await.unwrap();
     let result = edit.add_user(&user("jose@mixed.test")).await;
     match directory.database().dialect() {
-        Dialect::MySql => assert!(matches!(result, Err(Error::Exists(_))), "{result:?}"),
+        Dialect::MySql => assert!(matches!(result, Err(Error::Alike(_))), "{result:?}"),
         _ => assert!(result.is_ok(), "{result:?}"),
     }
     drop(edit);

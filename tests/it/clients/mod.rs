@@ -4,6 +4,7 @@ mod extensions;
 pub mod leaving;
 mod moving;
 mod order;
+mod other_servers;
 
 use futures_util::FutureExt as _;
 use std::time::Duration;

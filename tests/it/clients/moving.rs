@@ -8,7 +8,6 @@ use std::time::Duration;
 use postrider::config::Protocol;
 use postrider::foundations::tasks::Tasks;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -107,7 +106,7 @@ impl Client {
 }
 
 /// Runs a command against a host; its result.
-async fn postrider(host: &Host, arguments: &[&str]) -> serde_json::Value {
+pub(super) async fn postrider(host: &Host, arguments: &[&str]) -> serde_json::Value {
     let output = cli::output(&host.config(), arguments, "").await;
     assert_success(&format!("postrider {arguments:?}"), &output);
     serde_json::from_slice(&output.stdout).unwrap()
@@ -198,7 +197,7 @@ async fn a_client_of_dovecot_notices_nothing_on_the_way_in_and_out() {
 }
 
 /// How many messages a command says that it has moved, and how many were there.
-fn counts(result: &serde_json::Value) -> (u64, u64) {
+pub(super) fn counts(result: &serde_json::Value) -> (u64, u64) {
     let folders = result[0]["folders"].as_array().unwrap();
     let sum = |key: &str| folders.iter().map(|folder| folder[key].as_u64().unwrap()).sum();
     (sum("messages"), sum("present"))
@@ -291,56 +290,6 @@ async fn mailboxes_are_called_as_here() {
     host.stop().await;
 }
 
-/// A server that lists three messages and gives one of them: the second has nothing to read, the third is passed over.
-async fn server_that_withholds(tasks: &Tasks) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tasks.spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut stream = BufStream::new(stream);
-        stream.write_all(b"* OK [CAPABILITY IMAP4rev1] here\r\n").await.unwrap();
-        loop {
-            stream.flush().await.unwrap();
-            let mut line = String::new();
-            if stream.read_line(&mut line).await.unwrap() == 0 {
-                return;
-            }
-            let (tag, command) = line.split_once(' ').unwrap();
-            let untagged = match command.to_ascii_uppercase() {
-                command if command.starts_with("LIST") => "* LIST () \"/\" INBOX\r\n".to_owned(),
-                command if command.starts_with("EXAMINE") => {
-                    "* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9] x\r\n".to_owned()
-                }
-                command if command.contains("RFC822.SIZE") => {
-                    (1..=3).map(|uid| format!("* {uid} FETCH (UID {uid} FLAGS () RFC822.SIZE 14)\r\n")).collect()
-                }
-                command if command.contains("BODY.PEEK[]") => {
-                    "* 1 FETCH (UID 1 BODY[] {14}\r\nSubject: 1\r\n\r\n)\r\n* 2 FETCH (UID 2 BODY[] NIL)\r\n".to_owned()
-                }
-                _ => String::new(),
-            };
-            stream.write_all(format!("{untagged}{tag} OK done\r\n").as_bytes()).await.unwrap();
-        }
-    });
-    port
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_server_lists_but_does_not_give_is_told() {
-    let host = Host::start().user(USER).real_time().await;
-    let password = host.directory().join("password");
-    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
-    let tasks = Tasks::new();
-    let (port, password) = (server_that_withholds(&tasks).await.to_string(), password.display().to_string());
-    let mut arguments = vec!["import", "imap", "127.0.0.1", "--insecure", "--port", &port, "--login", USER];
-    arguments.extend(["--password-file", &password, "--user", USER]);
-    let moved = postrider(&host, &arguments).await;
-    assert_eq!(counts(&moved), (1, 0));
-    assert_eq!(moved[0]["folders"][0]["withheld"], 2, "{moved}");
-    assert_eq!(host.imap(USER).await.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
-    host.stop().await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_comes_from_files() {
     let host = Host::start().user(USER).user("bob@example.test").user("carl@example.test").real_time().await;
@@ -426,7 +375,7 @@ async fn mail_within_homes_comes_from_a_root() {
 
     let told = cli::output(&host.config(), &["import", "dovecot", &root.path().display().to_string()], "").await;
     let said = String::from_utf8_lossy(&told.stderr).into_owned();
-    assert!(said.contains("example.test/carl` is passed over: there is no mail in it"), "{said}");
+    assert!(said.contains("example.test/carl` is passed over: there is no Maildir in it"), "{said}");
     let moved: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
     assert_eq!(moved.as_array().map(Vec::len), Some(2), "{moved}");
     assert!(message(&mut host.imap(USER).await, "Work", 1).await.contains("Number one"));
@@ -585,6 +534,31 @@ async fn mail_that_cannot_be_read_keeps_nobody_elses_out() {
     assert_eq!(moved[2]["folders"][0]["unreadable"], 1, "{moved}");
     for (user, messages) in [(USER, 1), (bob, 0), (carl, 1)] {
         assert_eq!(postrider(&host, &["user", "show", user]).await["messages"], messages, "{user}");
+    }
+    host.stop().await;
+}
+
+/// Dovecot's own formats are mail, too, and whoever leaves them behind is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_that_only_dovecot_reads_is_told_of() {
+    let host = Host::start().user(USER).user("bob@example.test").real_time().await;
+    let root = tempfile::tempdir().unwrap();
+    let domain = root.path().join("example.test");
+    for directory in ["ann/mdbox/mailboxes", "ann/mdbox/storage", "bob/mailboxes/INBOX/dbox-Mails", "carl/cur"] {
+        std::fs::create_dir_all(domain.join(directory)).unwrap();
+    }
+    std::fs::write(domain.join("carl/cur/1700000000.M1P1.h:2,S"), "Subject: 1\n\nx\n").unwrap();
+    let (moved, code) = cli::run(&host.config(), &["import", "dovecot", &root.path().display().to_string()], "").await;
+    assert_eq!((code, counts(&moved)), (1, (0, 0)), "{moved}");
+    let says_how =
+        |problem: &serde_json::Value| problem.as_str().is_some_and(|problem| problem.contains("doveadm backup"));
+    let problems: Vec<bool> = moved.as_array().unwrap().iter().map(|user| says_how(&user["problem"])).collect();
+    assert_eq!(problems, [true, true, false], "{moved}");
+    assert_eq!(moved[2]["folders"][0]["messages"], 1, "{moved}");
+    for user in [USER, "bob@example.test"] {
+        let path = domain.join(user.split('@').next().unwrap()).display().to_string();
+        let (told, code) = cli::run(&host.config(), &["import", "dovecot", &path, "--user", user], "").await;
+        assert!(code == 1 && says_how(&told["error"]), "{code} {told}");
     }
     host.stop().await;
 }

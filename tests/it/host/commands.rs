@@ -293,6 +293,7 @@ async fn failures_are_told_in_json_and_by_the_exit_code() {
     for arguments in [
         &["dkim", "generate", "example.test", "--selector", "s 1\"", "--out", "/nowhere"][..],
         &["user", "invite", "ann@example.test", "--valid", "0s"],
+        &["alias", "add", "team@example.test", "ann@example.test,bob@example.test"],
     ] {
         assert_eq!(output(&config, arguments, "").await.status.code(), Some(2), "{arguments:?}");
     }

@@ -317,10 +317,19 @@ async fn keys_that_are_exchanged_and_files_that_are_missing_are_told() {
     let (second, backups) = (patient.directory.path().join("second.key"), patient.directory.path().join("backups"));
     std::fs::create_dir(&backups).unwrap();
     std::fs::write(&second, "0123456789abcdef0123456789abcdef").unwrap();
-    for (path, mode) in [(&second, 0o644), (&backups, 0o755)] {
+    // So is a declared user's password.
+    let (declared, hash) = (patient.directory.path().join("accounts.json"), patient.directory.path().join("hash"));
+    let ann = format!(r#"{{"hashed_password_file": "{}", "quota": null}}"#, hash.display());
+    std::fs::write(&declared, format!(r#"{{"domains": {{"example.test": {{"users": {{"ann": {ann}}}}}}}}}"#)).unwrap();
+    std::fs::write(&hash, "{PLAIN}not for everybody\n").unwrap();
+    for (path, mode) in [(&second, 0o644), (&backups, 0o755), (&hash, 0o644)] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
-    for (section, key, path) in [("login", "two_factor_key_file", &second), ("backup", "destination", &backups)] {
+    for (section, key, path) in [
+        ("login", "two_factor_key_file", &second),
+        ("backup", "destination", &backups),
+        ("accounts", "declared", &declared),
+    ] {
         let section = table.entry(section).or_insert_with(|| toml::Table::new().into()).as_table_mut().unwrap();
         section.insert(key.to_owned(), path.display().to_string().into());
     }
@@ -339,6 +348,7 @@ async fn keys_that_are_exchanged_and_files_that_are_missing_are_told() {
     for (check, words) in [
         ("permissions", format!("chmod 0640 {}", second.display())),
         ("permissions", format!("chmod 0700 {}", backups.display())),
+        ("permissions", format!("chmod 0640 {}", hash.display())),
         ("disk", format!("backups ({})", backups.display())),
     ] {
         assert!(about(&findings, check, &words), "{words}: {findings:?}");

@@ -1,9 +1,9 @@
 //! DATA and BDAT, and the answer to the message.
 
-use super::replies::{fault_reply, ok, sequence, too_large};
+use super::replies::{fault_reply, header_too_large, ok, sequence, too_large};
 use super::{Asked, Chunk, Completed, Last, Question, Session, State, Step};
 use crate::foundations::failure::Refusal;
-use crate::foundations::mail::BodyKind;
+use crate::foundations::mail::{BodyKind, HeaderSection};
 use crate::foundations::wire::smtp::{BodyFault, Reply};
 use crate::protocols::smtp::profile::Mode;
 use crate::protocols::smtp::transaction::{Transaction, Way};
@@ -142,15 +142,16 @@ impl Session {
             return Step::Reply(sequence("Say EHLO first"));
         };
         let count = envelope.recipients.len();
-        match content {
-            Ok(content) => {
-                self.ask(Asked::Message(count), Question::Message(Completed { envelope, content, hello, with }))
+        let refusal = match content {
+            Ok(content) if header_fits(&content, self.profile.header_size) => {
+                let message = Completed { envelope, content, hello, with };
+                return self.ask(Asked::Message(count), Question::Message(message));
             }
-            Err(fault) => {
-                let replies = if self.profile.mode == Mode::Lmtp { count } else { 1 };
-                Step::Replies(vec![fault_reply(fault, &self.profile); replies])
-            }
-        }
+            Ok(_) => header_too_large(&self.profile),
+            Err(fault) => fault_reply(fault, &self.profile),
+        };
+        let replies = if self.profile.mode == Mode::Lmtp { count } else { 1 };
+        Step::Replies(vec![refusal; replies])
     }
 
     pub(super) fn finished(&mut self, results: Vec<Result<Receipt, Refusal>>) -> Step {
@@ -162,4 +163,11 @@ impl Session {
         };
         Step::Replies(results.iter().map(reply).collect())
     }
+}
+
+/// Whether the header has no more octets than that. All who read a message go through its fields, most of them many times and
+/// some with a piece of memory for each: millions of fields would cost far more than their octets.
+fn header_fits(content: &[u8], most: usize) -> bool {
+    let beginning = &content[..content.len().min(most.saturating_add(b"\r\n".len()))];
+    HeaderSection::of(beginning).lines().len() <= most
 }

@@ -23,6 +23,11 @@ pub(super) fn too_large(profile: &Profile) -> Reply {
     Reply::new(552, EnhancedStatus::new(5, 3, 4), text)
 }
 
+pub(super) fn header_too_large(profile: &Profile) -> Reply {
+    let text = format!("Headers of at most {} octets are taken here; an empty line ends them", profile.header_size);
+    Reply::new(552, EnhancedStatus::new(5, 3, 4), text)
+}
+
 pub(super) fn fault_reply(fault: BodyFault, profile: &Profile) -> Reply {
     match fault {
         BodyFault::LoneControl => {

@@ -13,6 +13,7 @@ use super::answer::{Answer, Asked, Problem};
 use super::conversations::{self, Conversation};
 use super::door::Reader;
 use super::envelope::{Envelope, Person, clean};
+use super::paperclip::has_attachment;
 use super::reasons;
 use super::terms::{self, Scope};
 use crate::foundations::mail::{SequenceSet, Summary, Uid};
@@ -271,12 +272,6 @@ fn line(row: &Row, summary: &Summary) -> Line {
         attachments: has_attachment(&summary.body_structure),
         conversation: None,
     }
-}
-
-/// Whether a BODYSTRUCTURE speaks of an attachment.
-fn has_attachment(structure: &[u8]) -> bool {
-    const WANTED: &[u8] = b"(\"attachment\"";
-    structure.windows(WANTED.len()).any(|window| window.eq_ignore_ascii_case(WANTED))
 }
 
 /// Flags as the page names them.

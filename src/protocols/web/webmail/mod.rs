@@ -33,6 +33,7 @@ mod growth;
 mod html;
 mod invitations;
 mod list;
+mod paperclip;
 mod parts;
 mod people;
 mod plain;

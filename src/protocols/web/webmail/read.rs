@@ -1,6 +1,6 @@
 //! One message: what the page shows of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -265,7 +265,8 @@ pub(super) fn attachments_of(message: &[u8]) -> Vec<Attachment> {
 }
 
 pub(super) fn attachments(structure: &Structure<'_>, layout: &Layout) -> Vec<Attachment> {
-    let has_page = layout.html.iter().any(|index| structure.parts()[*index].content.is_exactly("text", "html"));
+    let shown = shown_in_text(structure, layout);
+    let is_shown = |id: &[u8]| shown.contains(&content_id(&String::from_utf8_lossy(id)));
     let attachment = |index: &usize| {
         let part = &structure.parts()[*index];
         Attachment {
@@ -273,10 +274,27 @@ pub(super) fn attachments(structure: &Structure<'_>, layout: &Layout) -> Vec<Att
             name: super::parts::file_name(structure, *index),
             kind: source::kind(part),
             size: source::octets(structure, part, usize::MAX).len(),
-            inline: part.fields.id.is_some() && part.content.is("image") && has_page,
+            inline: part.content.is("image") && part.fields.id.is_some_and(is_shown),
         }
     };
     layout.attachments.iter().take(MOST_ATTACHMENTS).map(attachment).collect()
+}
+
+/// The Content-IDs that the HTML names (RFC 2392). A picture may have one and yet be a file: some programs give one to all.
+fn shown_in_text(structure: &Structure<'_>, layout: &Layout) -> HashSet<String> {
+    let pages = layout.html.iter().map(|index| &structure.parts()[*index]);
+    let mut shown = HashSet::new();
+    for page in pages.filter(|part| part.content.is_exactly("text", "html")) {
+        let text = source::text(structure, page, LONGEST_PAGE).0;
+        // ASCII only, so that places are the same in both.
+        let lower = text.to_ascii_lowercase();
+        for (at, scheme) in lower.match_indices("cid:").take(MOST_ATTACHMENTS * 4) {
+            let rest = &text[at + scheme.len()..];
+            let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')' | '&');
+            shown.insert(content_id(&rest[..rest.find(ends).unwrap_or(rest.len())]));
+        }
+    }
+    shown
 }
 
 /// The results of our own topmost field (RFC 8601 §2.2); those of others prove nothing.
@@ -331,6 +349,8 @@ pub(super) async fn page(
 /// Addresses of one field that are shown.
 const MOST_PEOPLE: usize = 1_000;
 const MOST_ATTACHMENTS: usize = 500;
+/// Octets of HTML that are looked through for names of pictures.
+const LONGEST_PAGE: usize = 8 << 20;
 /// Message ids that an answer carries on.
 const MOST_REFERENCES: usize = 50;
 /// RFC 5322 §2.1.1: what fits on a line.
@@ -339,6 +359,16 @@ const LONGEST_ID: usize = 900;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pictures_that_no_text_shows_are_files() {
+        let message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n\
+            <img src=\"CID:a%40x\"><img src='cid:b+@x'>\r\n--b\r\nContent-Type: image/png\r\nContent-ID: <a@x>\r\n\r\nA\r\n\
+            --b\r\nContent-Type: image/png\r\nContent-ID: <b+@x>\r\nContent-Disposition: attachment\r\n\r\nB\r\n--b\r\n\
+            Content-Type: image/jpeg; name=\"c.jpg\"\r\nContent-ID: <f_c>\r\nContent-Disposition: attachment\r\n\r\nC\r\n--b--\r\n";
+        let inline: Vec<bool> = attachments_of(message).iter().map(|file| file.inline).collect();
+        assert_eq!(inline, [true, true, false]);
+    }
 
     #[test]
     fn lists_are_written_to() {

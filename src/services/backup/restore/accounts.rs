@@ -11,7 +11,7 @@ use crate::foundations::settings::ByteSize;
 use crate::services::backup::Error;
 use crate::services::backup::repository::{Repository, Snapshot, UserEntry};
 use crate::storage::directory::{
-    self, Account, Directory, Edit, NewAppPassword, NewUser, Owner, PasswordOwner, Scopes, Source, Standing,
+    self, Account, Directory, Edit, NewAppPassword, NewUser, Owner, PasswordOwner, Scopes, Source, Standing, listed,
 };
 
 /// An account that was made again.
@@ -201,13 +201,21 @@ impl Saved {
     /// The aliases in use that lead to a user or from it.
     fn aliases_of<'a>(&'a self, address: &Address) -> Vec<(Source, &'a str)> {
         let key = address.key();
-        let alias = |row: &'a Row| {
-            let (source, destination) = (Source::parse(text(row, "source")?)?, text(row, "destination")?);
-            let leads_here = destination.parse::<Address>().is_ok_and(|to| to.key() == key);
+        let mut found = Vec::new();
+        for row in &self.aliases {
+            let (Some(from), Some(destinations)) = (text(row, "source"), text(row, "destination")) else { continue };
+            let Some(source) = Source::parse(from) else { continue };
             let state = self.alias_states.iter().find(|state| number(state, "alias_id") == number(row, "id"));
-            let is_off = state.is_some_and(|state| number(state, "enabled") == Some(0));
-            (!is_off && (leads_here || source.key() == key)).then_some((source, destination))
-        };
-        self.aliases.iter().filter_map(alias).collect()
+            if state.is_some_and(|state| number(state, "enabled") == Some(0)) {
+                continue;
+            }
+            for destination in listed(destinations) {
+                let leads_here = destination.parse::<Address>().is_ok_and(|to| to.key() == key);
+                if leads_here || source.key() == key {
+                    found.push((source.clone(), destination));
+                }
+            }
+        }
+        found
     }
 }

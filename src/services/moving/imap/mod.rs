@@ -4,6 +4,7 @@
 //! server that says something else than IMAP, or too much of it, ends the move with an error.
 
 mod connection;
+mod identity;
 mod naming;
 mod remote;
 mod response;

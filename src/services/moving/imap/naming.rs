@@ -13,6 +13,30 @@ pub struct Listed {
     pub name: Option<FolderName>,
     /// What it is for.
     purpose: Option<SpecialUse>,
+    /// Whose messages it shows.
+    pub(super) view: View,
+}
+
+/// Whose messages a mailbox shows. Of the others come first those whose messages are to be found there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum View {
+    /// Its own.
+    Own,
+    /// Those of all mailboxes, and perhaps some that are in no other one, as what Gmail has archived.
+    All,
+    /// Those of other mailboxes that stand out.
+    Some,
+}
+
+impl View {
+    /// RFC 6154 §2, RFC 8457 §3.
+    fn of(has: impl Fn(&str) -> bool) -> Self {
+        match () {
+            () if has("\\All") => Self::All,
+            () if has("\\Flagged") || has("\\Important") => Self::Some,
+            () => Self::Own,
+        }
+    }
 }
 
 /// Where the names of the user's own mailboxes begin there, and those of others.
@@ -64,7 +88,9 @@ pub(super) fn listed(values: &[Value], namespaces: &Namespaces) -> Option<Option
     };
     let name = FolderName::from_levels(levels.into_iter());
     let purpose = SpecialUse::ALL.into_iter().find(|purpose| has(purpose.attribute()));
-    Some(Some(Listed { wire, name, purpose }))
+    // INBOX is nobody's view, whatever is said of it.
+    let view = if wire.eq_ignore_ascii_case("INBOX") { View::Own } else { View::of(has) };
+    Some(Some(Listed { wire, name, purpose, view }))
 }
 
 /// Calls mailboxes with a purpose as the folders for it are called here, unless another one has that name there.
@@ -117,6 +143,20 @@ mod tests {
         let plain = Namespaces::read(response(r#"* NAMESPACE (("" "/")) NIL NIL"#)).unwrap();
         assert_eq!(name(r#"() "/" INBOX/below"#, &plain).as_deref(), Some("INBOX/below"));
         assert!(Namespaces::read(response("* OK x y z")).is_none());
+    }
+
+    #[test]
+    fn views_of_other_mailboxes_are_known() {
+        let none = Namespaces::default();
+        for (line, wanted) in [
+            (r#"(\HasNoChildren \All) "/" "[Gmail]/All Mail""#, View::All),
+            (r#"(\Flagged) "/" "[Gmail]/Starred""#, View::Some),
+            (r#"(\important) "/" "[Gmail]/Important""#, View::Some),
+            (r#"(\Archive) "/" Archive"#, View::Own),
+            (r#"(\Important) "/" Inbox"#, View::Own),
+        ] {
+            assert_eq!(read(line, &none).unwrap().view, wanted, "{line}");
+        }
     }
 
     #[test]

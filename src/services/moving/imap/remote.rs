@@ -6,7 +6,8 @@ use tokio::net::TcpStream;
 
 use super::Error;
 use super::connection::Connection;
-use super::naming::{Listed, Namespaces, assign, listed};
+use super::identity::{Identities, Identity};
+use super::naming::{Listed, Namespaces, View, assign, listed};
 use super::response::{Response, Value};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::secret::Secret;
@@ -42,6 +43,8 @@ pub struct Remote {
     connection: Connection,
     server: Server,
     largest: u64,
+    /// What has been seen, where mailboxes show the messages of others.
+    identities: Option<Identities>,
 }
 
 /// A message there.
@@ -51,6 +54,7 @@ struct Found {
     date: Option<Timestamp>,
     flags: Flags,
     keywords: Vec<Keyword>,
+    identity: Option<String>,
 }
 
 impl Remote {
@@ -90,11 +94,11 @@ impl Remote {
         }
         let command = format!("LOGIN {} {}", quoted(login), quoted(password.expose()));
         connection.command(&command, &format!("the login of {login}"), |_| Ok(())).await?;
-        Ok(Self { connection, server, largest })
+        Ok(Self { connection, server, largest, identities: None })
     }
 
     /// The user's own mailboxes there that can be opened, with the names of `settings` for those with a purpose, and those
-    /// that are subscribed to.
+    /// that are subscribed to. Mailboxes that show the messages of others come last.
     ///
     /// # Errors
     /// The connection breaks, or the server does not speak IMAP.
@@ -114,6 +118,10 @@ impl Remote {
         let told = if has("SPECIAL-USE") && has("LIST-EXTENDED") { " RETURN (SPECIAL-USE)" } else { "" };
         let mut all = self.list(&format!("LIST \"\" \"*\"{told}"), &namespaces).await?;
         assign(&mut all, settings);
+        all.sort_by_key(|listed| listed.view);
+        if all.iter().any(|listed| listed.view != View::Own) {
+            self.identities = Identity::among(has).map(Identities::new);
+        }
         let subscribed = self.list("LSUB \"\" \"*\"", &namespaces).await?;
         let here = |one: Listed| match all.iter().find(|listed| listed.wire == one.wire) {
             Some(listed) => listed.name.clone(),
@@ -167,8 +175,15 @@ impl Remote {
         now: Timestamp,
     ) -> Result<FolderMoved, moving::Error> {
         let uids = self.examine(listed).await?;
-        let messages = self.messages(listed).await?;
+        let mut messages = self.messages(listed).await?;
         let mut moved = FolderMoved::new(name);
+        if listed.view != View::Own {
+            moved.elsewhere = self.leave_elsewhere(listed, &mut messages);
+            // A folder of nothing but what others have need not be.
+            if messages.is_empty() && moved.elsewhere > 0 {
+                return Ok(moved);
+            }
+        }
         let mut target = deposit.folder(name, uids)?;
         moved.keeps_uids = target.keeps_uids();
         // Two servers may have the same numbers.
@@ -193,6 +208,7 @@ impl Remote {
         if !deposit.stores() {
             moved.messages = wanted.len() as u64;
             moved.octets = wanted.iter().map(|(_, size)| size).sum();
+            self.remember(&messages);
             return Ok(moved);
         }
         for batch in batches(&wanted) {
@@ -211,9 +227,30 @@ impl Remote {
                     "The server does not give the message with UID {uid} of `{}`, which it has listed: it was expunged meanwhile, or is damaged there", listed.wire);
             }
             moved.withheld += waiting.len() as u64;
+            // Another mailbox may give it.
+            messages.retain(|uid, _| !waiting.contains(uid));
         }
         target.finish()?;
+        self.remember(&messages);
         Ok(moved)
+    }
+
+    /// Takes messages out that other mailboxes have brought; how many.
+    fn leave_elsewhere(&self, listed: &Listed, messages: &mut BTreeMap<u32, Found>) -> u64 {
+        let Some(identities) = &self.identities else {
+            log::warn!(server = self.shown(), mailbox = listed.wire.as_str();
+                "`{}` shows messages of other mailboxes, too, and the server does not tell which: they come twice", listed.wire);
+            return 0;
+        };
+        let all = messages.len();
+        messages.retain(|_, found| !identities.has(found.identity.as_deref()));
+        (all - messages.len()) as u64
+    }
+
+    fn remember(&mut self, messages: &BTreeMap<u32, Found>) {
+        if let Some(identities) = &mut self.identities {
+            identities.add(messages.values().filter_map(|found| found.identity.as_deref()));
+        }
     }
 
     /// Opens a mailbox for reading; its numbers.
@@ -235,17 +272,21 @@ impl Remote {
     async fn messages(&mut self, listed: &Listed) -> Result<BTreeMap<u32, Found>, Error> {
         let mut messages = BTreeMap::new();
         let server = self.shown();
+        let identity = self.identities.as_ref().map(Identities::kind);
         let each = |response: Response| {
             let shown = response.shown();
             let Some(items) = fetched(response) else { return Ok(()) };
-            let (uid, found) = found(&items).ok_or_else(|| Error::Syntax { server: server.clone(), what: shown })?;
+            let (uid, mut found) =
+                found(&items).ok_or_else(|| Error::Syntax { server: server.clone(), what: shown })?;
+            found.identity = identity.and_then(|identity| identity.read(item(&items, identity.item())?));
             if let Some(uid) = uid {
                 messages.insert(uid, found);
             }
             Ok(())
         };
-        let command = "UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)";
-        self.connection.command(command, &format!("the list of messages in `{}`", listed.wire), each).await?;
+        let more = identity.map_or(String::new(), |identity| format!(" {}", identity.item()));
+        let command = format!("UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE{more})");
+        self.connection.command(&command, &format!("the list of messages in `{}`", listed.wire), each).await?;
         Ok(messages)
     }
 

@@ -146,14 +146,15 @@ class App {
     }
     root.classList.toggle("reading", uid !== null);
     if (uid === null) this.reader.clear();
-    else if (this.reader.message?.uid !== uid || this.reader.message.folder !== place) await this.read(place, uid);
+    else if (this.current?.uid !== uid || this.current.folder !== place) await this.read(place, uid);
     this.title();
   }
 
   go(folder, uid, place = folder) {
     const to = new URLSearchParams({ folder, ...(uid ? { uid } : {}), ...(place === folder ? {} : { in: place }) });
-    if (location.hash.slice(1) === String(to)) this.follow();
-    else location.hash = to;
+    if (location.hash.slice(1) !== String(to)) location.hash = to;
+    // Not only when the browser tells of the new address: the next key may be earlier.
+    this.follow();
   }
 
   openFolder(name) {
@@ -249,9 +250,23 @@ class App {
   /** The messages an act is about, their UIDs by folder: those selected, or the one that is open or stood at. */
   meant() {
     if (this.list.selected.size > 0) return this.list.messages([...this.list.selected]);
+    // Who goes on quickly means the message that comes, not the one that is still on the page.
+    const { coming } = this.reader;
+    if (coming) return new Map([[coming.folder, [coming.uid]]]);
     if (this.reader.message) return this.opened();
     const line = this.list.lines[this.list.at];
     return this.list.messages(line ? [line.id] : []);
+  }
+
+  /** The message that is open, or on its way to be. */
+  get current() {
+    return this.reader.coming ?? this.reader.message;
+  }
+
+  /** Answers the message that somebody has gone to, also while it is on its way. */
+  async write(kind) {
+    if (this.reader.coming) await this.reader.opening;
+    if (this.reader.message && !this.reader.coming) this.composer.answer(kind, this.reader.message);
   }
 
   /** The message that is open. */
@@ -278,10 +293,10 @@ class App {
 
   /** Shows the message after those that go. */
   leaveMessages(messages) {
-    const open = this.reader.message;
+    const open = this.current, next = this.list.after(messages);
     this.list.select([]);
+    this.list.drop(messages);
     if (!open || !messages.get(open.folder)?.includes(open.uid)) return;
-    const next = this.list.after(messages);
     const narrow = matchMedia("(max-width: 760px)").matches;
     this.reader.clear();
     if (next && !narrow) this.openMessage(next.uid, next.folder);
@@ -403,9 +418,9 @@ class App {
 
 listen({
   step: (by) => app?.list.step(by), openCurrent: () => app?.list.open(app.list.at), toggle: () => app && app.list.toggle(app.list.at, false),
-  back: () => app?.back(), compose: () => app?.composer.begin(), write: (kind) => app?.reader.message && app.composer.answer(kind, app.reader.message),
+  back: () => app?.back(), compose: () => app?.composer.begin(), write: (kind) => app?.write(kind),
   move: (to) => app?.move(to, app.meant()), remove: () => app?.remove(app.meant()), junk: () => app?.junk(), choose: () => app?.choose(), flag: () => app?.flag(),
-  unread: () => app && (app.reader.message && app.list.selected.size === 0 ? app.markOpen("seen", false) : app.mark(app.meant(), "seen", false)),
+  unread: () => app && (app.reader.message && !app.reader.coming && app.list.selected.size === 0 ? app.markOpen("seen", false) : app.mark(app.meant(), "seen", false)),
   search: () => { app?.search.focus(); app?.search.select(); }, refresh: () => app?.refresh(),
   go: (role) => { const folder = app?.folders.role(role); if (folder) app.openFolder(folder.name); },
 });

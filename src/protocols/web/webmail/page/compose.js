@@ -5,7 +5,7 @@ import { confirm } from "./dialogs.js";
 import { Editor } from "./editor.js";
 import { button, h, icon, isComposed, later, toast } from "./elements.js";
 import { formatted, lines } from "./markup.js";
-import { bare, field, forgetPeople, isAddress, parse, write } from "./people.js";
+import { asked, bare, field, forgetPeople, isAddress, parse, write } from "./people.js";
 import { longDate, size, t, time } from "./texts.js";
 
 const WAIT = 2_500;
@@ -34,12 +34,7 @@ export class Composer {
   /** A new letter, from the fields of a mailto address if there is one. */
   begin(mailto = "") {
     const letter = { to: "", cc: "", bcc: "", subject: "", text: "" };
-    if (mailto) {
-      const url = new URL(mailto);
-      const one = (name) => url.searchParams.get(name) ?? "";
-      const to = [decodeURIComponent(url.pathname), one("to")].filter(Boolean).join(", ");
-      Object.assign(letter, { to, cc: one("cc"), bcc: one("bcc"), subject: one("subject"), text: one("body") });
-    }
+    if (mailto) Object.assign(letter, asked(mailto));
     letter.from = this.account.preferences.default_identity ?? this.account.address;
     letter.text += this.signature(letter.from);
     return this.show(letter, letter.to ? "text" : "to");
@@ -67,9 +62,8 @@ export class Composer {
 
   /** Sends a letter as a mailto address has it, from the address that a message came to; whether it is on its way. */
   async sendTo(mailto, message) {
-    const url = new URL(mailto);
-    const one = (name) => url.searchParams.get(name) ?? "";
-    const letter = { from: this.writer(message), to: parse(decodeURIComponent(url.pathname)), subject: one("subject") || "unsubscribe", text: one("body") || "unsubscribe" };
+    const { to, subject, text } = asked(mailto);
+    const letter = { from: this.writer(message), to: parse(to), subject: subject || "unsubscribe", text: text || "unsubscribe" };
     try {
       await post("send", { key: key(), letter });
       return true;
@@ -154,11 +148,14 @@ export class Composer {
       this.open.element.classList.remove("small");
       return this.open;
     }
-    this.open = new Letter(this, letter, draft);
-    document.body.append(this.open.element);
-    await this.open.ready;
-    this.open.focus(focus, caret);
-    return this.open;
+    const open = this.open = new Letter(this, letter, draft);
+    document.body.append(open.element);
+    // Keys are for the letter from now on, and not for the page below, also while its text is on its way.
+    const first = focus === "to" ? open.to.input : open.element;
+    first.focus();
+    await open.ready;
+    if (this.open === open && document.activeElement === first) open.focus(focus, caret);
+    return open;
   }
 
   /** Goes on with a letter that was begun in an earlier login. */
@@ -219,7 +216,7 @@ class Letter {
       const one = h("button", { type: "button", class: "quiet", hidden: !line.hidden, on: { click: () => { line.hidden = false; one.hidden = true; control.input.focus(); } } }, t(name));
       return one;
     };
-    this.element = h("section", { id: "compose", role: "dialog", "aria-label": t("newMessage") },
+    this.element = h("section", { id: "compose", role: "dialog", tabIndex: -1, "aria-label": t("newMessage") },
       h("header", {}, title, button(t("minimise"), "down", () => this.element.classList.toggle("small")), button(t("close"), "close", () => this.leave(), { key: "Esc" })),
       h("div", { class: "fields" },
         account.identities.length > 1 || this.shown(letter.from) !== letter.from ? row("from", this.from) : null,
@@ -237,9 +234,11 @@ class Letter {
     this.online = () => this.keep();
     addEventListener("online", this.online);
     this.drawFiles();
+    this.say(t("loading"));
     this.ready = this.fill(letter).then(() => {
+      this.say("");
       this.drawFiles();
-      this.before = this.snapshot();
+      this.before = this.touched ? "" : this.snapshot();
     });
     this.before = this.snapshot();
     this.leaving = (event) => { if (this.dirty) event.preventDefault(); };
@@ -347,6 +346,7 @@ class Letter {
 
   /** Waits for what is on its way; whether all of it has arrived. */
   async arrived() {
+    await this.ready;
     let all = true;
     do {
       all = (await Promise.all(this.uploads)).every(Boolean) && all;
@@ -418,6 +418,7 @@ class Letter {
   }
 
   changed() {
+    this.touched = true;
     this.soon();
   }
 
@@ -489,6 +490,7 @@ class Letter {
   }
 
   async saveNow() {
+    await this.ready;
     const now = this.snapshot();
     if (this.over || now === this.before) return true;
     this.say(t("draftSaving"));

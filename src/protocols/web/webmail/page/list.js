@@ -178,6 +178,8 @@ export class List {
     row.style.top = `${n * height}px`;
     if (!line) {
       row.classList.add("empty");
+      row.setAttribute("aria-label", t("loading"));
+      row.setAttribute("aria-selected", "false");
       return row;
     }
     const has = (flag) => line.flags.includes(flag);
@@ -234,7 +236,8 @@ export class List {
   step(by) {
     const to = this.at < 0 && by > 0 ? 0 : this.beside(by);
     if (to < 0 || to >= this.total) return;
-    this.fetch(Math.floor(to / CHUNK)).then(() => this.open(to));
+    if (this.lines[to]) this.open(to);
+    else this.fetch(Math.floor(to / CHUNK)).then(() => this.open(to));
   }
 
   /** The place so many lines further. */
@@ -248,6 +251,19 @@ export class List {
     for (let n = Math.ceil(this.at); n < this.total; n += 1) if (stays(this.lines[n])) return this.lines[n];
     for (let n = Math.ceil(this.at) - 1; n >= 0; n -= 1) if (stays(this.lines[n])) return this.lines[n];
     return null;
+  }
+
+  /** Takes off the list what is gone, before the server lists the rest. */
+  drop(gone) {
+    const uids = new Map([...gone].map(([folder, some]) => [folder, new Set(some)]));
+    for (let n = this.lines.length - 1; n >= 0; n -= 1) {
+      const line = this.lines[n];
+      if (!line || !uids.get(line.folder)?.has(line.uid)) continue;
+      this.lines.splice(n, 1);
+      this.total -= 1;
+    }
+    this.findAgain();
+    this.draw();
   }
 
   show(n) {

@@ -33,6 +33,23 @@ export function write(people) {
   }).join(", ");
 }
 
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** The letter that a mailto address asks for: names of fields in any case, `+` for itself (RFC 6068 §2). */
+export function asked(mailto) {
+  const [, path, query = ""] = /^mailto:([^?#]*)(?:\?([^#]*))?/i.exec(mailto) ?? [mailto, ""];
+  const fields = query.split("&").map((field) => /^([^=]*)=?(.*)$/.exec(field)).map(([, name, value]) => [decoded(name).toLowerCase(), decoded(value)]);
+  const all = (wanted) => fields.filter(([name, value]) => name === wanted && value).map(([, value]) => value);
+  const [subject = ""] = all("subject"), [text = ""] = all("body");
+  return { to: [decoded(path), ...all("to")].filter(Boolean).join(", "), cc: all("cc").join(", "), bcc: all("bcc").join(", "), subject, text: text.replace(/\r\n?/g, "\n") };
+}
+
 export const isAddress = (text) => /^[^\s@]+@[^\s@]+$/.test(text);
 
 /** An address without its tag, in small letters. */

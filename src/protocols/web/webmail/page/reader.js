@@ -5,7 +5,7 @@ import { confirm, menu } from "./dialogs.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
 import { imported } from "./contacts.js";
 import { eventOf, Invitation } from "./invitation.js";
-import { forgetPeople } from "./people.js";
+import { asked, forgetPeople } from "./people.js";
 import { longDate, shortDate, size, t } from "./texts.js";
 
 /** `act` has what can be done with a message: `reply`, `move`, `remove`, `mark`, `flag`, `edit`, `back`, `forward`. */
@@ -13,21 +13,32 @@ export class Reader {
   constructor(act) {
     this.act = act;
     this.message = null;
+    /** Where the message lies that is being fetched. */
+    this.coming = null;
     this.element = h("main", { id: "reader", tabIndex: -1, "aria-label": t("message") });
     this.clear();
   }
 
   clear() {
     this.message = null;
+    this.coming = null;
+    this.element.removeAttribute("aria-busy");
     this.element.replaceChildren(h("p", { class: "pick" }, icon("mail"), t("pick")));
   }
 
-  async open(folder, uid) {
+  /** Resolves to the message, or to `null` if it cannot be had or is no longer wanted. */
+  open(folder, uid) {
+    this.opening = this.fetch({ folder, uid });
+    return this.opening;
+  }
+
+  async fetch(wanted) {
+    const { folder, uid } = wanted;
+    this.coming = wanted;
     this.element.setAttribute("aria-busy", "true");
-    const wanted = this.wanted = `${folder} ${uid}`;
     try {
       const [message, circle] = await Promise.all([get("message", { folder, uid }), this.circle(folder, uid)]);
-      if (this.wanted !== wanted) return null;
+      if (this.coming !== wanted) return null;
       this.message = message;
       this.others = circle;
       this.images = this.act.trusts(message.from[0]?.address);
@@ -36,13 +47,16 @@ export class Reader {
       this.element.scrollTop = 0;
       return message;
     } catch (error) {
-      if (this.wanted === wanted) {
+      if (this.coming === wanted) {
         this.message = null;
         this.element.replaceChildren(this.head([]), h("p", { class: "banner", role: "alert" }, icon("warn"), error.message));
       }
       return null;
     } finally {
-      this.element.removeAttribute("aria-busy");
+      if (this.coming === wanted) {
+        this.coming = null;
+        this.element.removeAttribute("aria-busy");
+      }
     }
   }
 
@@ -173,8 +187,7 @@ export class Reader {
       const { folder, uid } = this.message;
       if (await confirm(t("oneClickSure", { host }), t("unsubscribeList"), false)) await post("message/unsubscribe", { folder, uid }).then(() => toast(t("oneClickDone", { host })), (error) => toast(error.message, { problem: true }));
     } else if (mail) {
-      const { pathname } = new URL(mail);
-      if (await confirm(t("unsubscribeMailSure", { address: decodeURIComponent(pathname) }), t("unsubscribeList"), false) && await this.act.sendTo(mail, this.message)) toast(t("unsubscribeSent"));
+      if (await confirm(t("unsubscribeMailSure", { address: asked(mail).to }), t("unsubscribeList"), false) && await this.act.sendTo(mail, this.message)) toast(t("unsubscribeSent"));
     } else if (await confirm(t("unsubscribePageSure", { host: new URL(page).host }), t("unsubscribeList"), false)) window.open(page, "_blank", "noopener,noreferrer");
   }
 
@@ -248,7 +261,7 @@ export class Reader {
     });
     for (const link of inside.links) warn(link, inside);
     inside.addEventListener("click", (event) => {
-      const link = event.target.closest?.("a[href^='mailto:']");
+      const link = event.target.closest?.("a[href^='mailto:' i]");
       if (!link) return;
       event.preventDefault();
       this.act.compose(link.getAttribute("href"));

@@ -29,6 +29,7 @@ export default {
   back: "Zurück",
   retry: "Erneut versuchen",
   offline: "Der Server ist nicht erreichbar.",
+  loading: "Wird geladen …",
   inbox: "Posteingang",
   drafts: "Entwürfe",
   sent: "Gesendet",

@@ -29,6 +29,7 @@ export default {
   back: "Back",
   retry: "Try again",
   offline: "The server cannot be reached.",
+  loading: "Loading…",
   inbox: "Inbox",
   drafts: "Drafts",
   sent: "Sent",

@@ -29,6 +29,7 @@ export default {
   back: "Volver",
   retry: "Intentar de nuevo",
   offline: "No se puede llegar al servidor.",
+  loading: "Cargando…",
   inbox: "Bandeja de entrada",
   drafts: "Borradores",
   sent: "Enviados",

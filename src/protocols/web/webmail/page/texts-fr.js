@@ -29,6 +29,7 @@ export default {
   back: "Retour",
   retry: "Réessayer",
   offline: "Le serveur est injoignable.",
+  loading: "Chargement…",
   inbox: "Boîte de réception",
   drafts: "Brouillons",
   sent: "Envoyés",

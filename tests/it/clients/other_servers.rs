@@ -1,0 +1,122 @@
+//! Moving in from servers that are not here: what they say is written down.
+
+use postrider::foundations::tasks::Tasks;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
+use tokio::net::TcpListener;
+
+use super::moving::{USER, counts, postrider};
+use crate::harness::{Host, PASSWORD};
+
+/// A server that answers one client after the other; what it says to a command comes from `untagged`.
+async fn scripted(tasks: &Tasks, mut untagged: impl FnMut(&str) -> String + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tasks.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufStream::new(stream);
+            stream.write_all(b"* OK [CAPABILITY IMAP4rev1] here\r\n").await.unwrap();
+            loop {
+                stream.flush().await.unwrap();
+                let mut line = String::new();
+                if stream.read_line(&mut line).await.unwrap() == 0 {
+                    break;
+                }
+                let (tag, command) = line.split_once(' ').unwrap();
+                let untagged = untagged(command.trim_end());
+                stream.write_all(format!("{untagged}{tag} OK done\r\n").as_bytes()).await.unwrap();
+            }
+        }
+    });
+    port
+}
+
+/// A server that lists three messages and gives one of them: the second has nothing to read, the third is passed over.
+fn withholds(command: &str) -> String {
+    match command.to_ascii_uppercase() {
+        command if command.starts_with("LIST") => "* LIST () \"/\" INBOX\r\n".to_owned(),
+        command if command.starts_with("EXAMINE") => "* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9] x\r\n".to_owned(),
+        command if command.contains("RFC822.SIZE") => {
+            (1..=3).map(|uid| format!("* {uid} FETCH (UID {uid} FLAGS () RFC822.SIZE 14)\r\n")).collect()
+        }
+        command if command.contains("BODY.PEEK[]") => {
+            "* 1 FETCH (UID 1 BODY[] {14}\r\nSubject: 1\r\n\r\n)\r\n* 2 FETCH (UID 2 BODY[] NIL)\r\n".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_lists_but_does_not_give_is_told() {
+    let host = Host::start().user(USER).real_time().await;
+    let password = host.directory().join("password");
+    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    let tasks = Tasks::new();
+    let (port, password) = (scripted(&tasks, withholds).await.to_string(), password.display().to_string());
+    let mut arguments = vec!["import", "imap", "127.0.0.1", "--insecure", "--port", &port, "--login", USER];
+    arguments.extend(["--password-file", &password, "--user", USER]);
+    let moved = postrider(&host, &arguments).await;
+    assert_eq!(counts(&moved), (1, 0));
+    assert_eq!(moved[0]["folders"][0]["withheld"], 2, "{moved}");
+    assert_eq!(host.imap(USER).await.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
+    host.stop().await;
+}
+
+/// A server like Gmail's: 1 and 2 lie in INBOX, 3 is archived and starred, 1 is starred, too.
+fn labels() -> impl FnMut(&str) -> String + Send + 'static {
+    let mut open = String::new();
+    move |command: &str| {
+        let messages: &[u32] = match open.as_str() {
+            "INBOX" => &[1, 2],
+            "[Gmail]/All Mail" => &[1, 2, 3],
+            "[Gmail]/Starred" => &[1, 3],
+            _ => &[],
+        };
+        let each = |of: fn(&u32) -> String| messages.iter().map(of).collect();
+        match command.split('"').collect::<Vec<_>>().as_slice() {
+            ["CAPABILITY"] => "* CAPABILITY IMAP4rev1 X-GM-EXT-1 SPECIAL-USE\r\n".to_owned(),
+            [list @ ("LIST " | "LSUB "), ..] => {
+                [("\\All", "[Gmail]/All Mail"), ("\\Flagged", "[Gmail]/Starred"), ("\\HasNoChildren", "INBOX")]
+                    .map(|(attribute, name)| format!("* {list}({attribute}) \"/\" \"{name}\"\r\n"))
+                    .concat()
+            }
+            ["EXAMINE ", name, ..] => {
+                open = (*name).to_owned();
+                "* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9] x\r\n".to_owned()
+            }
+            [fetch] if fetch.contains("X-GM-MSGID") => {
+                each(|id| format!("* {id} FETCH (UID {id} FLAGS () X-GM-MSGID 180000000000{id} RFC822.SIZE 14)\r\n"))
+            }
+            [fetch] if fetch.contains("BODY.PEEK[]") => {
+                each(|id| format!("* {id} FETCH (UID {id} BODY[] {{14}}\r\nSubject: {id}\r\n\r\n)\r\n"))
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mailboxes_that_show_what_others_have_bring_the_rest_only() {
+    let host = Host::start().user(USER).real_time().await;
+    let password = host.directory().join("password");
+    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    let tasks = Tasks::new();
+    let (port, password) = (scripted(&tasks, labels()).await.to_string(), password.display().to_string());
+    let mut arguments = vec!["import", "imap", "127.0.0.1", "--insecure", "--port", &port, "--login", USER];
+    arguments.extend(["--password-file", &password, "--user", USER]);
+    let planned = postrider(&host, &[&arguments[..], &["--dry-run"]].concat()).await;
+    assert_eq!(counts(&planned), (3, 0), "{planned}");
+    let moved = postrider(&host, &arguments).await;
+    assert_eq!(counts(&moved), (3, 0), "{moved}");
+    let elsewhere: Vec<_> = moved[0]["folders"].as_array().unwrap().iter().map(|folder| &folder["elsewhere"]).collect();
+    assert_eq!(elsewhere, [0, 2, 2], "{moved}");
+    assert_eq!(counts(&postrider(&host, &arguments).await), (0, 3));
+
+    let mut imap = host.imap(USER).await;
+    for (folder, wanted) in [("INBOX", 2), ("\"[Gmail]/All Mail\"", 1)] {
+        assert_eq!(imap.ok(&format!("SELECT {folder}")).await.number("EXISTS"), Some(wanted), "{folder}");
+    }
+    let listed = format!("{:?}", imap.ok("LSUB \"\" *").await);
+    assert!(listed.contains("All Mail") && !listed.contains("Starred"), "{listed}");
+    host.stop().await;
+}
