@@ -99,6 +99,8 @@ mod tests {
         assert_eq!(circles(&["ann"], &[("a", "b@d.test"), ("b", "ann@d.test"), ("a", "x@elsewhere.test")]), none);
         assert_eq!(circles(&[], &[("a", "b@d.test"), ("b", "c@d.test"), ("c", "b+tag@d.test")]), ["b@ c@"]);
         assert_eq!(circles(&[], &[("z", "z@d.test")]), ["z@"]);
+        // One row may list several.
+        assert_eq!(circles(&[], &[("a", "x@elsewhere.test, b@d.test"), ("b", "a@d.test")]), ["a@ b@"]);
         // A copy stays, and the rest goes on.
         assert_eq!(circles(&["ann"], &[("ann", "ann@d.test"), ("ann", "x@elsewhere.test")]), none);
         assert_eq!(circles(&["ann"], &[("ann", "bob@d.test"), ("bob", "ann@d.test")]), none);
