@@ -73,6 +73,8 @@ pub(super) struct State {
     pub seen: Mtimes,
     /// Whether somebody else has changed the directories and they must be read.
     pub stale: bool,
+    /// A file could not be read when the directories were listed last, so that whoever loads the folder must look again.
+    pub passed_over: bool,
     /// Changes that the index lacks.
     pub delta: Delta,
     pub written: Written,
@@ -388,6 +390,7 @@ fn begin(
         pending: VecDeque::new(),
         seen,
         stale: !fresh,
+        passed_over: false,
         delta: Delta { whole: !fresh, ..Delta::default() },
         written: Written::default(),
         ticket: 0,

@@ -79,10 +79,26 @@ impl Folder {
         }
         state.seen = before;
         state.stale = !quiet;
+        state.passed_over = false;
         self.apply(state, directories, &snapshot, &plan, &listing, known)
     }
 
+    /// Makes what was planned the state of the folder. When that fails, the directories are to be listed anew.
     fn apply(
+        self: &Arc<Self>,
+        state: &mut State,
+        directories: &Arc<Directories>,
+        old: &Snapshot,
+        plan: &Plan,
+        listing: &Listing,
+        known: Known<'_>,
+    ) -> Result<(), Error> {
+        let applied = self.try_apply(state, directories, old, plan, listing, known);
+        state.stale |= applied.is_err();
+        applied
+    }
+
+    fn try_apply(
         self: &Arc<Self>,
         state: &mut State,
         directories: &Arc<Directories>,
@@ -125,6 +141,10 @@ impl Folder {
             state.after_change(directories);
             state.stale = !state.watched;
         }
+        // Only now: what fails before this is done again, and would be remembered twice.
+        if !plan.missing.is_empty() {
+            self.remember_removed(state, mod_seq, &plan.missing);
+        }
         self.publish(snapshot);
         Ok(())
     }
@@ -143,7 +163,6 @@ impl Folder {
         }
         snapshot.remove(missing);
         snapshot.highest = snapshot.highest.max(mod_seq);
-        self.remember_removed(state, mod_seq, missing);
         Ok(())
     }
 

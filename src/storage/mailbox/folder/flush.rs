@@ -90,7 +90,7 @@ impl Folder {
             state.seen = now;
         }
         let clock = self.environment.clock.now().unix_micros().saturating_mul(1000);
-        if state.stale || now != state.seen || !state.pending.is_empty() {
+        if state.stale || state.passed_over || now != state.seen || !state.pending.is_empty() {
             return Mtimes::default();
         }
         // A change in the same tick of the file system's clock as ours would go unseen.

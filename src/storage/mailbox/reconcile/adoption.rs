@@ -80,6 +80,13 @@ impl Adoption<'_> {
                 state.stale = true;
                 return Ok(None);
             }
+            Err(error) if is_about_one_file(&error) => {
+                let (folder, file) = (&self.folder.name, String::from_utf8_lossy(found.name));
+                log::error!(folder:% = folder, error:% = error;
+                    "The file `{file}` in the folder {folder} cannot be read and is passed over; let the server read it, and say `postrider reindex`");
+                state.passed_over = true;
+                return Ok(None);
+            }
             Err(error) => return Err(self.folder.failed("look at a message")(error)),
         };
         Ok(Some(Record {
@@ -94,6 +101,13 @@ impl Adoption<'_> {
             regular: parsed.regular,
         }))
     }
+}
+
+/// Whether a file cannot be read though others can: one that another program has put there for itself, or one on a bad
+/// part of the disk. It must not keep the others from their readers.
+fn is_about_one_file(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::PermissionDenied
+        || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 /// Size, size with CRLF line ends and date of a file; `None` when it is not a plain file.

@@ -4,6 +4,7 @@ mod basics;
 mod model;
 mod objects;
 mod takeover;
+mod unreadable;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,0 +1,81 @@
+//! Files that cannot be read, beside others that can, and directories in which nothing can be renamed.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+
+use super::*;
+
+/// Runs a test on threads for which permissions count, whoever runs it.
+fn as_anybody<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+    let run = move || {
+        let mut sets = capabilities(None).unwrap();
+        sets.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+        set_capabilities(None, sets).unwrap();
+        // The threads that block are made by this one, and are as it is.
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test());
+    };
+    std::thread::spawn(run).join().unwrap();
+}
+
+fn permit(file: &Path, mode: u32) {
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_file_that_cannot_be_read_keeps_no_other_from_its_readers() {
+    as_anybody(|| async {
+        let store = Store::new().await;
+        store.append("INBOX", "first\r\n").await;
+        let view = store.view("INBOX").await;
+        let put = |name: &str, mode| {
+            let file = store.path().join("new").join(name);
+            std::fs::write(&file, "foreign\n").unwrap();
+            permit(&file, mode);
+            file
+        };
+        // While the folder is in use.
+        let bad = put("1700000001.M1P1.h", 0o000);
+        put("1700000002.M2P2.h", 0o600);
+        drop(view);
+        let view = store.view("INBOX").await;
+        assert_eq!(uids(&view).len(), 2);
+        // When it is loaded, and mail goes on coming.
+        drop(view);
+        let store = store.restart().await;
+        store.append("INBOX", "last\r\n").await;
+        let view = store.view("INBOX").await;
+        assert_eq!(uids(&view).len(), 3);
+        // Once it can be read it is a message like any other.
+        drop(view);
+        permit(&bad, 0o600);
+        let store = store.restart().await;
+        let view = store.view("INBOX").await;
+        assert_eq!(uids(&view).len(), 4);
+        let last = *uids(&view).last().unwrap();
+        assert_eq!(whole(&view, last).await, b"foreign\r\n");
+    });
+}
+
+#[test]
+fn what_could_not_be_folded_in_is_tried_again() {
+    as_anybody(|| async {
+        let store = Store::new().await;
+        let gone = store.append("INBOX", "gone\r\n").await;
+        store.append("INBOX", "first\r\n").await;
+        drop(store.view("INBOX").await);
+        let store = store.restart().await;
+        let (new, cur) = (store.path().join("new"), store.path().join("cur"));
+        std::fs::write(new.join("1700000001.M1P1.h"), "foreign\n").unwrap();
+        let file = files(&store.path()).into_iter().find(|file| file.contains(&format!("U={gone}"))).unwrap();
+        std::fs::remove_file(store.path().join(file)).unwrap();
+        for directory in [&new, &cur] {
+            permit(directory, 0o500);
+        }
+        assert!(store.user.open(&name("INBOX"), Access::ReadWrite).await.is_err());
+        for directory in [&new, &cur] {
+            permit(directory, 0o700);
+        }
+        assert_eq!(uids(&store.view("INBOX").await).len(), 2);
+    });
+}
