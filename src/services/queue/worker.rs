@@ -19,7 +19,7 @@ use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::services::outbound::{Carried, Contact, Courier, Group, Haste, Scope, Trouble};
 use crate::storage::spool::{self, Action, Claimed, Destination, Fate, Report, Settler};
 
-/// How long a body that cannot be read waits for the next attempt.
+/// How long a message waits whose body could not even be asked for.
 const UNREADABLE: Duration = Duration::from_secs(60);
 /// After which a message is tried whose state the database did not tell. It is written down when the database answers again, so
 /// that nothing is to be waited for.
@@ -39,6 +39,16 @@ pub(super) enum Written {
     Yes,
     /// The server is stopping and the database is away.
     No,
+}
+
+impl Written {
+    /// Whether both have.
+    const fn and(self, other: Self) -> Self {
+        match self {
+            Self::Yes => other,
+            Self::No => Self::No,
+        }
+    }
 }
 
 /// Whether there is something that the sender of an entry is to be told.
@@ -167,7 +177,7 @@ impl Queue {
                 drop(message);
                 self.consequences(&settings, &wanted, results)
             }
-            Err(error) => (self.unreadable(&error, &wanted), Vec::new()),
+            Err(error) => self.unreadable(&error, &wanted),
         };
         self.conclude(group, &fates, events).await;
     }
@@ -199,7 +209,7 @@ impl Queue {
         (!confirmed.is_empty()).then(|| Claimed { recipients, ..group.clone() })
     }
 
-    /// Puts off a group whose worker has panicked. That counts as an attempt, so that it ends some day.
+    /// Puts off a group whose worker has panicked.
     async fn broke_down(&self, group: &Claimed) {
         let id = group.entry.id;
         log::error!(queue:% = id; "An attempt has ended in a fault of this program; it will be repeated like one that failed");
@@ -208,9 +218,7 @@ impl Queue {
             return;
         }
         let why = "A fault of this program has ended the attempt; its log says more";
-        let trouble = Trouble::ours(EnhancedStatus::new(4, 3, 0), why, Scope::Message);
-        let results = group.recipients.iter().map(|_| (Came::Trouble(trouble.clone()), None)).collect();
-        let (fates, events) = self.consequences(&self.0.parts.settings.get(), group, results);
+        let (fates, events) = self.failed_here(group, why);
         self.conclude(group, &fates, events).await;
     }
 
@@ -337,14 +345,26 @@ impl Queue {
     }
 
     /// What is done with a group whose body cannot be read.
-    fn unreadable(&self, error: &spool::Error, group: &Claimed) -> Vec<(i64, Fate)> {
+    fn unreadable(&self, error: &spool::Error, group: &Claimed) -> (Vec<(i64, Fate)>, Vec<Event>) {
         log::error!(queue:% = group.entry.id, cause:% = error; "The body of a queued message cannot be read");
         let fate = match error {
+            // A disk may recover. If it does not, the sender is told some day.
+            spool::Error::Body { .. } => {
+                return self.failed_here(group, "The message cannot be read from the disk of this server");
+            }
             // Restoring the file and releasing the entry mends it; giving the message up would not.
             spool::Error::BodyMissing(_) => Fate::Hold { reason: "the file with its body is missing".to_owned() },
             _ => Fate::Untried { due_at: self.0.parts.clock.now() + UNREADABLE },
         };
-        group.recipients.iter().map(|recipient| (recipient.key, fate.clone())).collect()
+        (group.recipients.iter().map(|recipient| (recipient.key, fate.clone())).collect(), Vec::new())
+    }
+
+    /// An attempt that has failed by this server alone. It counts as any other, so that it ends some day.
+    fn failed_here(&self, group: &Claimed, why: &str) -> (Vec<(i64, Fate)>, Vec<Event>) {
+        // RFC 3463 §3.4: X.3.0, mail system status.
+        let trouble = Trouble::ours(EnhancedStatus::new(4, 3, 0), why, Scope::Message);
+        let results = group.recipients.iter().map(|_| (Came::Trouble(trouble.clone()), None)).collect();
+        self.consequences(&self.0.parts.settings.get(), group, results)
     }
 
     /// Writes fates down, however long the database is away: what has been sent must not be sent again. What the database
@@ -359,21 +379,30 @@ impl Queue {
         let mut written = Written::Yes;
         for (key, fate) in fates {
             let one = [(*key, fate.clone())];
-            let Err(error) = self.0.parts.spool.settle(id, self.as_settler(), &one).await else { continue };
-            let reason =
-                format!("the last attempt has ended ({}), but its result cannot be kept: {error}", ended(fate));
-            let held = [(*key, Fate::Hold { reason })];
-            // When even that is refused, nothing can be done but keep it from being tried until somebody has looked.
-            while let Err(error) = self.settle_unless_refused(id, &held).await {
-                log::error!(queue:% = id, cause:% = error; "The database refuses to hold a recipient; it will be tried again");
-                if self.0.parts.tasks.is_stopping() {
-                    written = Written::No;
-                    break;
-                }
-                tokio::time::sleep(LONGEST_PAUSE).await;
-            }
+            written = written.and(match self.settle_unless_refused(id, &one).await {
+                Ok(written) => written,
+                Err(error) => self.hold_surely(id, *key, fate, &error).await,
+            });
         }
         written
+    }
+
+    /// Holds a recipient of whom the database will not have what has become of him. When even that is refused, nothing can be
+    /// done but keep him from being tried until somebody has looked.
+    async fn hold_surely(&self, id: QueueId, key: i64, fate: &Fate, error: &spool::Error) -> Written {
+        let reason = format!("the last attempt has ended ({}), but its result cannot be kept: {error}", ended(fate));
+        let held = [(key, Fate::Hold { reason })];
+        loop {
+            let error = match self.settle_unless_refused(id, &held).await {
+                Ok(written) => return written,
+                Err(error) => error,
+            };
+            log::error!(queue:% = id, cause:% = error; "The database refuses to hold a recipient; it will be tried again");
+            if self.0.parts.tasks.is_stopping() {
+                return Written::No;
+            }
+            tokio::time::sleep(LONGEST_PAUSE).await;
+        }
     }
 
     /// What this process claims is settled under its own name.

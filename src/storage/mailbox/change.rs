@@ -127,11 +127,12 @@ impl Folder {
             ticket = state.ticket;
         }
         let Storing { mod_seq, mut stored, .. } = storing;
-        stored.gone.sort_unstable();
-        if stored.changed.is_empty() {
-            return Ok(stored);
+        for uids in [&mut stored.changed, &mut stored.modified, &mut stored.gone] {
+            // What another program has renamed meanwhile came later.
+            uids.sort_unstable();
         }
         stored.mod_seq = mod_seq.and_then(ModSeq::new);
+        // Also when nothing was to change: who has set the same flags a moment ago may still be waiting for the disk.
         self.commit(&directories, ticket)?;
         Ok(stored)
     }

@@ -11,6 +11,7 @@ use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::maildir::filename::{Place, suffix};
 use super::maildir::uid_file::{Takeover, UidFile};
@@ -125,7 +126,18 @@ impl Deposit {
         };
         let taken = uniques(&path).map_err(|error| Error::io(format!("read {}", path.display()), error))?;
         let uids = uids.filter(|_| !there);
-        Ok(DepositFolder { deposit: self, name: name.clone(), path, target, there, taken, keywords, uids, highest: 0 })
+        Ok(DepositFolder {
+            deposit: self,
+            name: name.clone(),
+            path,
+            target,
+            there,
+            taken,
+            keywords,
+            uids,
+            highest: 0,
+            written: Written::none(),
+        })
     }
 
     /// Adds to the folders the user is subscribed to.
@@ -246,6 +258,42 @@ pub struct DepositFolder<'a> {
     keywords: Keywords,
     uids: Option<SourceUids>,
     highest: u32,
+    written: Written,
+}
+
+/// Files that are complete, and get their names once they are on disk.
+#[derive(Debug)]
+struct Written {
+    /// Where each is, and its name.
+    files: Vec<(PathBuf, PathBuf)>,
+    octets: u64,
+    /// When the first was written.
+    since: Instant,
+}
+
+impl Written {
+    /// How many are synced in one go.
+    const FILES: usize = 1_000;
+    /// How many octets are synced in one go.
+    const OCTETS: u64 = 64 << 20;
+    /// How long one waits for others. What has no name yet is brought again after an interruption.
+    const WAIT: Duration = Duration::from_secs(5);
+
+    fn none() -> Self {
+        Self { files: Vec::new(), octets: 0, since: Instant::now() }
+    }
+
+    fn add(&mut self, temporary: PathBuf, path: PathBuf, octets: usize) {
+        if self.files.is_empty() {
+            self.since = Instant::now();
+        }
+        self.files.push((temporary, path));
+        self.octets += octets as u64;
+    }
+
+    fn is_due(&self) -> bool {
+        self.files.len() >= Self::FILES || self.octets >= Self::OCTETS || self.since.elapsed() >= Self::WAIT
+    }
 }
 
 impl DepositFolder<'_> {
@@ -259,8 +307,8 @@ impl DepositFolder<'_> {
         self.uids.is_some()
     }
 
-    /// Puts a message there; how many of its keywords it had to lose, because names of files have only room for 26
-    /// different ones.
+    /// Puts a message there, for others to see when some have gathered; how many of its keywords it had to lose, because
+    /// names of files have only room for 26 different ones.
     ///
     /// # Errors
     /// The disk fails.
@@ -283,9 +331,26 @@ impl DepositFolder<'_> {
         let _ = fs::remove_file(&temporary);
         self.deposit.owner.write_new(&temporary, content, 0o600, message.date.unix_micros().saturating_mul(1_000))?;
         let path = self.path.join(place.directory()).join(&name);
-        fs::rename(&temporary, &path).map_err(|error| Error::io(format!("rename to {}", path.display()), error))?;
         self.taken.insert(message.unique.clone().into_bytes());
+        self.written.add(temporary, path, content.len());
+        if self.written.is_due() {
+            self.name_written()?;
+        }
         Ok(lost)
+    }
+
+    /// Gives what was written its names. By its name a message counts as present for the next deposit, so what it holds is on
+    /// disk before it has the name.
+    fn name_written(&mut self) -> Result<(), Error> {
+        let written = std::mem::replace(&mut self.written, Written::none());
+        if written.files.is_empty() {
+            return Ok(());
+        }
+        sync_file_system(&self.path)?;
+        for (temporary, path) in written.files {
+            fs::rename(&temporary, &path).map_err(|error| Error::io(format!("rename to {}", path.display()), error))?;
+        }
+        Ok(())
     }
 
     fn letters(&mut self, wanted: &[Keyword]) -> Result<(KeywordSet, usize), Error> {
@@ -300,10 +365,11 @@ impl DepositFolder<'_> {
     ///
     /// # Errors
     /// The disk fails.
-    pub fn finish(self) -> Result<(), Error> {
+    pub fn finish(mut self) -> Result<(), Error> {
         if !self.deposit.stores() {
             return Ok(());
         }
+        self.name_written()?;
         if let Some(uids) = self.uids {
             let failed = |error| Error::io(format!("write the UIDs of {}", self.name), error);
             let bound = uids.next.max(self.highest.saturating_add(1));
@@ -376,6 +442,35 @@ mod tests {
             assert_eq!(uniques(&folder).unwrap().len(), 1, "{}", folder.display());
         }
         assert!(!hidden_name(&home).exists());
+    }
+
+    #[test]
+    fn messages_get_their_names_once_they_are_synced() {
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().join("example.test/ann");
+        put(root.path(), &[]).finish().unwrap();
+        let deposit = Deposit::begin(root.path(), &"ann@example.test".parse().unwrap()).unwrap();
+        let mut folder = deposit.folder(&FolderName::inbox(), None).unwrap();
+        let mut written = 0;
+        let mut put_one = |folder: &mut DepositFolder<'_>, octets: usize, makes_due: fn(&mut Written)| {
+            written += 1;
+            makes_due(&mut folder.written);
+            folder.put(&message(&written.to_string()), &vec![b'x'; octets]).unwrap();
+            assert!(folder.has(&written.to_string()), "it does not come twice");
+            uniques(&home).unwrap().len()
+        };
+        let due_later = |written: &mut Written| written.since += Duration::from_secs(3_600);
+        assert_eq!(put_one(&mut folder, 10, |_| {}), 0);
+        assert_eq!(put_one(&mut folder, 10, due_later), 0);
+        assert_eq!(put_one(&mut folder, 10, |written| written.since -= Written::WAIT + Duration::from_secs(3_600)), 3);
+        assert_eq!(put_one(&mut folder, Written::OCTETS as usize, |_| {}), 4);
+        for _ in 1..Written::FILES {
+            assert_eq!(put_one(&mut folder, 1, |written| written.since = Instant::now()), 4);
+        }
+        assert_eq!(put_one(&mut folder, 1, |_| {}), 4 + Written::FILES);
+        assert_eq!(put_one(&mut folder, 1, |_| {}), 4 + Written::FILES);
+        folder.finish().unwrap();
+        assert_eq!(uniques(&home).unwrap().len(), 5 + Written::FILES);
     }
 
     #[test]

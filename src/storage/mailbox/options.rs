@@ -118,10 +118,10 @@ pub enum FlagOperation {
 /// What a flag change did, durably.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stored {
-    /// Messages whose flags are now different, in the order given. One that the view then shows with a mod-sequence
+    /// Messages whose flags are now different, ascending. One that the view then shows with a mod-sequence
     /// above `mod_seq` has been changed by somebody else since.
     pub changed: Vec<Uid>,
-    /// Messages left alone because of UNCHANGEDSINCE, in the order given (the MODIFIED code).
+    /// Messages left alone because of UNCHANGEDSINCE, ascending (the MODIFIED code).
     pub modified: Vec<Uid>,
     /// Messages that were gone already, ascending.
     pub gone: Vec<Uid>,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider::foundations::event::EventKind;
+use postrider::foundations::ids::QueueId;
 use postrider::foundations::settings::Span;
 use postrider::services::outbound::OutboundSettings;
 use postrider::services::queue::QueueSettings;
-use postrider::storage::database::Database;
+use postrider::storage::database::{Database, Dialect};
 use postrider::storage::spool::{Destination, Selection};
 
 use tokio::sync::Semaphore;
@@ -15,12 +16,15 @@ use tokio::sync::Semaphore;
 use super::peer::{HANG_UP, Peer};
 use super::world::{SetUp, World, mail};
 
-crate::accounts::engines::on_every_engine!(
+use crate::accounts::engines::{self, on_every_engine};
+
+on_every_engine!(
     groups_recipients_and_reuses_the_connection,
     tries_again_with_growing_waits,
     goes_to_the_next_host_only_when_the_first_does_not_talk,
     gives_up_when_the_host_says_so,
     gives_up_in_the_end,
+    a_message_that_cannot_be_read_is_given_up_in_the_end,
     a_clock_put_ahead_gives_nothing_up_at_once,
     a_dead_destination_rests_and_others_do_not_wait,
     says_which_messages_may_arrive_twice,
@@ -168,6 +172,39 @@ async fn gives_up_in_the_end(database: Database) {
     peer.answers("MAIL", "450 4.2.0 Later", usize::MAX);
     world.queue.start();
     let id = world.send(&mail(&["a@x.test"])).await;
+    until_given_up(&world, id).await;
+    let told: Vec<String> = sender.taken().into_iter().map(|one| one.data).collect();
+    assert_eq!(told.len(), 2, "a warning and the end: {told:#?}");
+    assert!(told[0].contains("Action: delayed") && told[0].contains("Will-Retry-Until: "), "{}", told[0]);
+    assert!(told[1].contains("Action: failed\r\nStatus: 4.4.7\r\n"), "{}", told[1]);
+    assert!(told[1].contains("450 4.2.0 Later"));
+    world.restart().await;
+}
+
+/// As by a disk that fails.
+async fn a_message_that_cannot_be_read_is_given_up_in_the_end(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1\nsender.test A 192.0.2.2").unwrap();
+    let peer = world.network.host("192.0.2.1", Peer::new());
+    let sender = world.network.host("192.0.2.2", Peer::new());
+    let id = world.send(&mail(&["a@x.test"])).await;
+    let body = world.body(id);
+    std::fs::remove_file(&body).unwrap();
+    std::fs::create_dir(&body).unwrap();
+    world.queue.start();
+    until_given_up(&world, id).await;
+    let told: Vec<String> = sender.taken().into_iter().map(|one| one.data).collect();
+    assert_eq!(told.len(), 2, "a warning and the end: {told:#?}");
+    for told in &told {
+        assert!(told.contains("cannot be read from the disk"), "{told}");
+    }
+    assert!(told[1].contains("Action: failed\r\nStatus: 4.4.7\r\n"), "{}", told[1]);
+    assert_eq!(peer.taken(), []);
+    world.restart().await;
+}
+
+/// Lets time pass until an entry is tried no more, which takes the five days of the settings.
+async fn until_given_up(world: &World, id: QueueId) {
     world.until_tried(id, 1).await;
     let mut half_hours = 0;
     while world.queue.show(id).await.is_ok() {
@@ -186,13 +223,7 @@ async fn gives_up_in_the_end(database: Database) {
             .await;
     }
     world.until_empty().await;
-    let told: Vec<String> = sender.taken().into_iter().map(|one| one.data).collect();
-    assert_eq!(told.len(), 2, "a warning and the end: {told:#?}");
-    assert!(told[0].contains("Action: delayed") && told[0].contains("Will-Retry-Until: "), "{}", told[0]);
-    assert!(told[1].contains("Action: failed\r\nStatus: 4.4.7\r\n"), "{}", told[1]);
-    assert!(told[1].contains("450 4.2.0 Later"));
     assert!(half_hours >= 5 * 48, "{half_hours}");
-    world.restart().await;
 }
 
 async fn a_clock_put_ahead_gives_nothing_up_at_once(database: Database) {
@@ -328,6 +359,34 @@ async fn a_result_that_the_database_refuses_holds_the_recipient(database: Databa
     world.queue.release(&Selection::Entry(id)).await.unwrap();
     world.until_empty().await;
     assert_eq!(x.taken().len(), 1);
+    world.restart().await;
+}
+
+/// Of the engines only PostgreSQL can count what it refuses: a sequence goes on when a transaction is rolled back.
+#[test]
+fn a_result_that_the_database_will_have_later_is_kept() {
+    engines::run(Dialect::Postgres, kept_later);
+}
+
+async fn kept_later(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1").unwrap();
+    let x = world.network.host("192.0.2.1", Peer::new());
+    // Refused three times all together, and once alone.
+    for sql in [
+        "CREATE SEQUENCE refusals",
+        "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN \
+         IF nextval('refusals') <= 4 THEN RAISE EXCEPTION 'not now'; END IF; RETURN OLD; END $$ LANGUAGE plpgsql",
+        "CREATE TRIGGER refuse BEFORE DELETE ON queue_recipients FOR EACH ROW EXECUTE FUNCTION refuse()",
+    ] {
+        world.database.execute(sql, &[]).await.unwrap();
+    }
+    world.queue.start();
+    world.send(&mail(&["a@x.test"])).await;
+    world.until_empty().await;
+    assert_eq!(x.taken().len(), 1);
+    let asked = world.database.fetch_optional("SELECT last_value FROM refusals", &[]).await.unwrap().unwrap();
+    assert_eq!(asked.int(0).unwrap(), 5);
     world.restart().await;
 }
 

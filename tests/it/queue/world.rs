@@ -1,5 +1,6 @@
 //! A queue with everything it needs, on a database of the test's engine.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use postrider::storage::database::Database;
 use postrider::storage::directory::{Directory, DirectorySettings};
 use postrider::storage::journal::{Journal, JournalSettings, Query, Search};
 use postrider::storage::reports::Reports;
-use postrider::storage::spool::{Selection, Spool, SpoolSettings};
+use postrider::storage::spool::{Selection, Spool, SpoolSettings, body_path};
 
 use super::peer::Network;
 
@@ -236,6 +237,11 @@ impl World {
     pub(crate) fn bodies(&self) -> usize {
         let folders = std::fs::read_dir(self.spool_directory.path().join("spool")).unwrap();
         folders.map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count()).sum()
+    }
+
+    /// The file with the body of an entry.
+    pub(crate) fn body(&self, id: QueueId) -> PathBuf {
+        body_path(&self.spool_directory.path().join("spool"), id)
     }
 
     /// Queues a message and starts working on it if the queue runs.

@@ -2,6 +2,7 @@
 
 use parking_lot::Mutex;
 
+use super::super::maildir::filename::Place;
 use super::*;
 use crate::foundations::failure::Kind;
 use crate::foundations::settings::ByteSize;
@@ -93,6 +94,23 @@ async fn only_marked_messages_go_wherever_they_are() {
 
 fn n2s(n: u32) -> crate::foundations::mail::SequenceNumber {
     crate::foundations::mail::SequenceNumber::new(n).unwrap()
+}
+
+/// They may have been set by another session that still waits for the disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flags_that_are_set_already_are_on_disk_when_that_is_said() {
+    let store = Store::new().await;
+    store.append("INBOX", "1\r\n").await;
+    store.append("INBOX", "2\r\n").await;
+    let view = store.view("INBOX").await;
+    let seen = change(FlagOperation::Add, Flags::SEEN);
+    let stored = view.store_flags(&[uid(2), uid(1)], &seen).await.unwrap();
+    assert_eq!(stored.changed, [uid(1), uid(2)], "ascending");
+    let folder = store.user.folder(&FolderName::inbox()).unwrap();
+    folder.lock().touch(Place::Cur);
+    let stored = view.store_flags(&[uid(2)], &seen).await.unwrap();
+    assert_eq!((stored.changed, stored.mod_seq), (vec![], None));
+    assert!(!folder.lock().touched_cur);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
