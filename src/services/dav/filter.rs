@@ -7,6 +7,7 @@ use calcard::icalendar::{
     ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarProperty, ICalendarValue,
 };
 
+use super::alarms::goes_off;
 use super::calendar::{CalendarObject, children};
 use super::occurrences::{TimeRange, within};
 
@@ -132,7 +133,7 @@ impl ComponentFilter {
     pub fn matches(&self, object: &CalendarObject, zone: Tz, most: usize) -> bool {
         let question = Question { calendar: &object.calendar, zone, most };
         let Some(root) = object.calendar.components.first() else { return false };
-        self.name.eq_ignore_ascii_case("VCALENDAR") && self.holds(&question, 0, root)
+        self.name.eq_ignore_ascii_case("VCALENDAR") && self.holds(&question, (0, 0), root)
     }
 
     /// The only component, and the times, that an object must have to be asked for at all.
@@ -143,20 +144,27 @@ impl ComponentFilter {
         }
     }
 
-    fn holds(&self, question: &Question<'_>, number: u32, component: &ICalendarComponent) -> bool {
-        self.range.as_ref().is_none_or(|range| happens(question, number, component, range))
+    /// Whether it holds for a component. Its number comes behind that of the one it is in.
+    fn holds(&self, question: &Question<'_>, (parent, number): (u32, u32), component: &ICalendarComponent) -> bool {
+        let happens = |range: &TimeRange| match component.component_type {
+            ICalendarComponentType::VAlarm => {
+                goes_off(question.calendar, parent, component, (question.zone, question.most), range)
+            }
+            _ => happens(question, number, component, range),
+        };
+        self.range.as_ref().is_none_or(happens)
             && self.properties.iter().all(|filter| filter.holds(component))
-            && self.components.iter().all(|filter| filter.holds_within(question, component))
+            && self.components.iter().all(|filter| filter.holds_within(question, number, component))
     }
 
-    fn holds_within(&self, question: &Question<'_>, parent: &ICalendarComponent) -> bool {
+    fn holds_within(&self, question: &Question<'_>, number: u32, parent: &ICalendarComponent) -> bool {
         let mut named =
             parent.component_ids.iter().filter_map(|id| Some((*id, question.calendar.component_by_id(*id)?)));
         let is_it = |component: &ICalendarComponent| component.component_type.as_str().eq_ignore_ascii_case(&self.name);
         if self.absent {
             return !named.any(|(_, component)| is_it(component));
         }
-        named.any(|(id, component)| is_it(component) && self.holds(question, id, component))
+        named.any(|(id, component)| is_it(component) && self.holds(question, (number, id), component))
     }
 }
 

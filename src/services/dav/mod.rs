@@ -8,6 +8,7 @@
 //! so callers do many of them on a blocking thread.
 
 mod address_books;
+mod alarms;
 mod calendar;
 mod calendars;
 mod card;

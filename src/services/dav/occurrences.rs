@@ -1,5 +1,7 @@
 //! When events happen.
 
+use std::borrow::Cow;
+
 use calcard::common::timezone::Tz;
 use calcard::icalendar::dates::TimeOrDelta;
 use calcard::icalendar::{
@@ -88,7 +90,7 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
     if !is_bounded(calendar) {
         return Occurrences { times: Vec::new(), cut: true };
     }
-    let found = calendar.expand_dates(zone, most);
+    let found = without_sequences(calendar).expand_dates(zone, most);
     let recurs = calendar.components.iter().any(|component| component.is_recurrent());
     let cut = recurs && found.events.len() >= most;
     let times = found
@@ -107,6 +109,20 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
         })
         .collect();
     Occurrences { times, cut }
+}
+
+/// A calendar whose overridden recurrences can be told: by calcard's measure one takes the place of the rule's only where their
+/// SEQUENCE agrees, which programs raise for that recurrence alone. They are known by RECURRENCE-ID (RFC 5545 §3.8.4.4).
+fn without_sequences(calendar: &ICalendar) -> Cow<'_, ICalendar> {
+    let has = |property| calendar.components.iter().any(|component| component.has_property(&property));
+    if !has(ICalendarProperty::RecurrenceId) || !has(ICalendarProperty::Sequence) {
+        return Cow::Borrowed(calendar);
+    }
+    let mut calendar = calendar.clone();
+    for component in &mut calendar.components {
+        component.entries.retain(|entry| entry.name != ICalendarProperty::Sequence);
+    }
+    Cow::Owned(calendar)
 }
 
 /// Those that have to do with a range. No more recurrences are looked for than there can be up to its end; where even `most`
@@ -183,6 +199,26 @@ mod tests {
             let calendar = super::super::calendar::parse(&text).unwrap();
             assert_eq!(is_bounded(&calendar), wanted, "{rule}");
             assert_eq!(occurrences(&calendar, Tz::UTC, 10).times.is_empty(), !wanted, "{rule}");
+        }
+    }
+
+    #[test]
+    fn an_overridden_recurrence_happens_once() {
+        for (of_all, of_one) in [
+            ("", ""),
+            ("SEQUENCE:1\r\n", "SEQUENCE:1\r\n"),
+            ("", "SEQUENCE:1\r\n"),
+            ("SEQUENCE:1\r\n", "SEQUENCE:2\r\n"),
+        ] {
+            let text = format!(
+                "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART:19700101T000000Z\r\n{of_all}\
+                 RRULE:FREQ=DAILY;COUNT=3\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:a\r\nRECURRENCE-ID:19700102T000000Z\r\n\
+                 DTSTART:19700102T010000Z\r\n{of_one}END:VEVENT\r\nEND:VCALENDAR\r\n"
+            );
+            let calendar = super::super::calendar::parse(&text).unwrap();
+            let mut starts: Vec<_> = occurrences(&calendar, Tz::UTC, 10).times.iter().map(|time| time.start).collect();
+            starts.sort_unstable();
+            assert_eq!(starts, [0, 90_000, 172_800], "{of_all} {of_one}");
         }
     }
 

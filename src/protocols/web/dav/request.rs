@@ -151,9 +151,9 @@ fn component_filter(element: &Element) -> Result<ComponentFilter, Problem> {
     let name = element.attribute("name").ok_or_else(|| invalid_filter(CALDAV))?.to_owned();
     let range = element.child(CALDAV, "time-range").map(range).transpose()?;
     if range.is_some()
-        && !["VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY"].iter().any(|known| name.eq_ignore_ascii_case(known))
+        && !["VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VALARM"].iter().any(|known| name.eq_ignore_ascii_case(known))
     {
-        let why = "A `time-range` is known here for events, tasks, journal entries and busy times.";
+        let why = "A `time-range` is known here for events, tasks, journal entries, busy times and alarms.";
         return Err(Problem::new(axum::http::StatusCode::FORBIDDEN, why).rule(CALDAV, "supported-filter"));
     }
     let named = |name: &'static str| element.elements().filter(move |child| child.is(CALDAV, name));
