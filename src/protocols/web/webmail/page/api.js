@@ -71,3 +71,6 @@ export function upload(file, progress) {
 
 /** The address of a part of a message, its page or its source. */
 export const address = (what, parameters) => `api/message/${what}?${new URLSearchParams(parameters)}`;
+
+/** Chosen anew for each letter, so that it is sent once. */
+export const key = () => [...crypto.getRandomValues(new Uint8Array(20))].map((octet) => octet.toString(16).padStart(2, "0")).join("");
