@@ -1,10 +1,13 @@
 // What letters begin with: new messages, answers, drafts.
 
-import { key, post } from "./api.js";
+import { key, placeOf, post } from "./api.js";
 import { toast } from "./elements.js";
 import { Letter } from "./letter.js";
 import { asked, bare, parse, write } from "./people.js";
 import { longDate, t } from "./texts.js";
+
+/** The files of a message, to go along with another. */
+const filesOf = (message) => message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { ...placeOf(message), part: file.part } }));
 
 /** Begins letters; `account` is what the server says of the account, `act` has `changed` and `drafts`. */
 export class Composer {
@@ -78,7 +81,8 @@ export class Composer {
       from, to: "", cc: "", bcc: "", subject: prefix + bare, attachments: [],
       in_reply_to: forward ? null : message.message_id,
       references: [...message.references, ...(message.message_id ? [message.message_id] : [])],
-      answers: { kind: forward ? "forward" : "reply", folder: message.folder, uid: message.uid },
+      // What is attached to a message is answered without an answer to that.
+      answers: message.within ? null : { kind: forward ? "forward" : "reply", folder: message.folder, uid: message.uid },
     };
     if (forward) {
       if (kind === "forwardFile") {
@@ -90,7 +94,7 @@ export class Composer {
         const before = `${t("forwarded")}\n${head.join("\n")}\n\n`;
         letter.text = `${this.signature(from)}\n\n${before}${message.text}`;
         letter.passed = { message, before };
-        letter.attachments = message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { folder: message.folder, uid: message.uid, part: file.part } }));
+        letter.attachments = filesOf(message);
       }
       return this.show(letter, "to");
     }
@@ -119,7 +123,7 @@ export class Composer {
     return this.show({
       from: this.account.identities.find((address) => address.toLowerCase() === message.from[0]?.address.toLowerCase()) ?? this.account.address,
       to: write(message.to), cc: write(message.cc), bcc: write(message.bcc), subject: message.subject, text: message.text,
-      attachments: message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { folder: message.folder, uid: message.uid, part: file.part } })),
+      attachments: filesOf(message),
       draft: message, in_reply_to: message.references.at(-1) ?? null, references: message.references, answers: message.answers, receipt: message.asks_receipt,
     }, "text", 0, message);
   }

@@ -1,6 +1,6 @@
 // Writing: the window of one letter. What is typed is kept as a draft in the mailbox a moment later.
 
-import { key, post, told, upload } from "./api.js";
+import { key, placeOf, post, told, upload } from "./api.js";
 import { confirm } from "./dialogs.js";
 import { Editor } from "./editor.js";
 import { button, h, icon, isComposed, later, toast } from "./elements.js";
@@ -155,10 +155,11 @@ export class Letter {
       const asked = new URL(image.src, location.href);
       const part = Number(asked.searchParams.get("part"));
       if (asked.origin !== location.origin || !asked.searchParams.has("part") || this.pictures.size >= MOST_PICTURES) return null;
-      this.files = this.files.filter((file) => !(file.inline && file.source?.part === part && file.source.uid === message.uid));
-      return this.picture({ folder: message.folder, uid: message.uid, part }, image.alt, asked.href);
+      const source = { ...placeOf(message), part };
+      this.files = this.files.filter((file) => !(file.inline && JSON.stringify(file.source) === JSON.stringify(source)));
+      return this.picture(source, image.alt, asked.href);
     };
-    return formatted(message.folder, message.uid, picture).catch(() => lines(message.text));
+    return formatted(placeOf(message), picture).catch(() => lines(message.text));
   }
 
   picture(source, alt, src) {

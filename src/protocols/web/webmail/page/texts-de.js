@@ -397,6 +397,8 @@ export default {
   contactOrganisation: "Organisation",
   contactNote: "Notiz",
   answered: "Der Server hat mit {status} geantwortet.",
+  backToOuter: "Zurück zur Nachricht, an der sie hing",
+  attachedNote: "Diese Nachricht hing an einer anderen. Nichts zeigt, wer sie wirklich geschrieben hat.",
   attachmentWords: "Anhang, angehängt, anbei, beigefügt",
   invitation: "Einladung",
   eventWhen: "Wann",

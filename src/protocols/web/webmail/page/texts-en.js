@@ -397,6 +397,8 @@ export default {
   contactOrganisation: "Organisation",
   contactNote: "Note",
   answered: "The server has answered {status}.",
+  backToOuter: "Back to the message it came with",
+  attachedNote: "This message came attached to another one. Nothing shows who has really written it.",
   attachmentWords: "attached, attachment, enclosed",
   invitation: "Invitation",
   eventWhen: "When",

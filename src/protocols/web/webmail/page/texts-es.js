@@ -397,6 +397,8 @@ export default {
   contactOrganisation: "Organización",
   contactNote: "Nota",
   answered: "El servidor ha respondido {status}.",
+  backToOuter: "Volver al mensaje que lo traía",
+  attachedNote: "Este mensaje venía adjunto a otro. Nada muestra quién lo escribió en realidad.",
   attachmentWords: "adjunto, adjunta, adjuntos, anexo",
   invitation: "Invitación",
   eventWhen: "Cuándo",

@@ -397,6 +397,8 @@ export default {
   contactOrganisation: "Organisation",
   contactNote: "Note",
   answered: "Le serveur a répondu {status}.",
+  backToOuter: "Retour au message auquel il était joint",
+  attachedNote: "Ce message était joint à un autre. Rien ne montre qui l’a vraiment écrit.",
   attachmentWords: "pièce jointe, ci-joint, ci-jointe, en annexe",
   invitation: "Invitation",
   eventWhen: "Quand",
