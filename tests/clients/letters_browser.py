@@ -1,4 +1,4 @@
-"""The webmail in a real Chromium: messages within messages.
+"""The webmail in a real Chromium: messages within messages, on paper, and written anew.
 
 With WEBMAIL_PICTURES set to a directory, pictures are kept there.
 """
@@ -7,7 +7,9 @@ import base64
 import email.message
 import email.policy
 import email.utils
+import time
 
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from server import check
 from webmail_browser import PIXEL, Page, run
@@ -84,8 +86,9 @@ def opens_what_is_attached(server):
     page.picture("attached-message")
     names = page.script("return [...document.querySelectorAll('.files .name')].map(one => one.textContent)")
     assert names == ["inner.csv", "The innermost.eml"], names
-    csv = page.script("return document.querySelector('.files a:not(.letter, .keep)').href")
-    assert page.script("return fetch(arguments[0]).then(answer => answer.text())", csv) == "one,two\n"
+    csv = page.script("return document.querySelector('.files li a:not(.letter, .keep)').href")
+    kept = page.script("return fetch(arguments[0]).then(answer => answer.text())", csv)
+    assert kept.strip() == "one,two", (csv, kept)
 
 
 def and_what_is_attached_to_that(server):
@@ -133,12 +136,10 @@ def what_is_attached_is_passed_on(server):
     at = arrived(server, 1, "Fwd: The inner one")
     names = sorted(part.get_filename() or "" for part in at.iter_attachments())
     assert names == ["The innermost.eml", "inner.csv"] or "inner.csv" in names and len(names) == 3, names
-    assert b"one,two\n" in [part.get_payload(decode=True) for part in at.iter_attachments()]
+    assert b"one,two" in [(part.get_payload(decode=True) or b"").strip() for part in at.iter_attachments()]
 
 
 def arrived(server, user, wanted):
-    import time
-
     client = server.imap(user)
     deadline = time.time() + 30
     while not (found := (check(client.select()), check(client.search(None, "SUBJECT", f'"{wanted}"'))[0].split())[1]):
@@ -149,8 +150,105 @@ def arrived(server, user, wanted):
     return email.message_from_bytes(octets, policy=email.policy.default)
 
 
+def chord(page, *keys):
+    *held, last = keys
+    actions = ActionChains(page.driver)
+    for key in held:
+        actions = actions.key_down(key)
+    actions = actions.send_keys(last)
+    for key in held:
+        actions = actions.key_up(key)
+    actions.perform()
+
+
+SEEN = "const seen = (one) => one.getClientRects().length > 0 && getComputedStyle(one).visibility === 'visible'; "
+
+
+def a_text_is_printed(server):
+    page = server.page
+    put(server, written(f"Bob Builder <{server.users[1][0]}>", f"Ann <{server.users[0][0]}>, carl@elsewhere.test", "On paper", "Printed words.\n"))
+    page.script("document.documentElement.dataset.theme = 'dark'")
+    page.open("On paper")
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    left = page.script(SEEN + "return [...document.querySelectorAll('button, input, select, nav a, .row, h1, .avatar')].filter(seen).map(one => one.outerHTML.slice(0, 80))")
+    assert left == [], left
+    shown = page.script("return document.querySelector('#reader').innerText")
+    for words in ("On paper", "Bob Builder <", "carl@elsewhere.test", "Printed words."):
+        assert words in shown, shown
+    assert page.script("return getComputedStyle(document.querySelector('#reader article')).color") == "rgb(0, 0, 0)"
+    page.picture("printed")
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert page.script(SEEN + "return seen(document.querySelector('.printed'))") is False
+    page.script("window.printed = 0; addEventListener('beforeprint', () => { window.printed += 1; })")
+    chord(page, Keys.CONTROL, "p")
+    page.until("it is printed", lambda: page.script("return window.printed") == 1)
+    page.script("document.documentElement.dataset.theme = 'system'")
+
+
+def a_page_is_printed_alone(server):
+    page = server.page
+    page.open("What I was sent")
+    page.click(".files a.letter")
+    subject(page, "The inner one")
+    page.until("its words are there", lambda: inside(page, "d.querySelector('h2')?.textContent") == "Inner words")
+    page.script("window.printed = 0; document.querySelector('iframe.page').contentWindow.addEventListener('beforeprint', () => { window.printed += 10; })")
+    page.click(".actions button[aria-label='More']")
+    page.script("[...document.querySelectorAll('.menu button')].find(one => one.textContent === 'Print').click()")
+    page.until("the frame is printed, and it alone", lambda: page.script("return window.printed") == 10)
+    told = [entry["message"] for entry in page.driver.get_log("browser")]
+    assert not [entry for entry in told if "print" in entry], told
+    head = inside(page, "d.querySelector('body > .printed')?.textContent")
+    for words in ("The inner one", "Dora <dora@elsewhere.test>", server.users[0][0], "inner.csv"):
+        assert words in head, head
+    assert inside(page, "d.defaultView.getComputedStyle(d.querySelector('.printed')).display") == "none", "only on paper"
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert inside(page, "d.defaultView.getComputedStyle(d.querySelector('.printed')).display") == "block"
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    page.press("u")
+    subject(page, "What I was sent")
+
+
+def writes_one_anew(server):
+    """Of a letter that was sent: people, text and files come along, and nothing makes it an answer."""
+    page, (bob, _) = server.page, server.users[1]
+    sent = written(server.users[0][0], f"Bob <{bob}>", "The monthly figures", "Here they are.\n")
+    sent["Cc"], sent["Bcc"], sent["References"], sent["In-Reply-To"] = "carl@elsewhere.test", "dora@elsewhere.test", "<old@x.test>", "<old@x.test>"
+    sent.add_attachment(b"1,2\n", maintype="application", subtype="octet-stream", filename="figures.bin")
+    put(server, sent, folder="Sent")
+    page.folder("Sent")
+    page.open("The monthly figures")
+    page.click(".actions .asNew")
+    value = lambda name: page.script("return document.querySelector(`#compose [aria-label=${arguments[0]}]`)?.value", name)
+    page.until("the letter", lambda: "Here they are." in (page.script("return document.querySelector('#compose textarea')?.value") or ""))
+    assert (value("To"), value("Cc"), value("Bcc"), value("Subject")) == (f"Bob <{bob}>", "carl@elsewhere.test", "dora@elsewhere.test", "The monthly figures")
+    assert page.text(".attached .name") == "figures.bin"
+    # Only Bob is there to get it.
+    page.script("for (const name of ['Cc', 'Bcc']) { const field = document.querySelector(`#compose [aria-label=${name}]`); field.value = ''; field.dispatchEvent(new Event('input')); }")
+    page.click("#compose footer .main")
+    page.until("sent", lambda: not page.there("#compose"))
+    message = arrived(server, 1, "The monthly figures")
+    assert message["in-reply-to"] is None and message["references"] is None and message["message-id"] != sent["message-id"]
+    assert message.get_body().get_content() == "Here they are.\r\n" or message.get_body().get_content().strip() == "Here they are."
+    assert [part.get_payload(decode=True) for part in message.iter_attachments()] == [b"1,2\n"]
+    page.until("the old one stays beside the new one", lambda: len([row for row in page.rows() if "The monthly figures" in row]) == 2)
+    # Formatted, by the key.
+    page.folder("Inbox")
+    page.open("What I was sent")
+    page.click(".files a.letter")
+    subject(page, "The inner one")
+    page.press("E")
+    page.until("its formatting comes along", lambda: page.script("return document.querySelector('#compose .written h2')?.textContent") == "Inner words")
+    page.until("and its picture", lambda: page.script("return document.querySelector('#compose .written img[data-cid]')?.naturalWidth") == 1)
+    page.click("#compose [aria-label=Discard]")
+    page.until("gone", lambda: not page.there("#compose") or page.there("dialog footer .danger"))
+    if page.there("dialog footer .danger"):
+        page.click("dialog footer .danger")
+    page.until("gone", lambda: not page.there("#compose"))
+    page.press("u")
+
+
 def signs_out(server):
     server.page.end()
 
 
-run(nested, signs_in, opens_what_is_attached, and_what_is_attached_to_that, what_is_attached_is_passed_on, signs_out)
+run(nested, signs_in, opens_what_is_attached, and_what_is_attached_to_that, what_is_attached_is_passed_on, a_text_is_printed, a_page_is_printed_alone, writes_one_anew, signs_out)

@@ -438,6 +438,7 @@ listen({
   back: () => app?.back(), compose: () => app?.composer.begin(), write: (kind) => app?.write(kind),
   move: (to) => app?.move(to, app.meant()), remove: () => app?.remove(app.meant()), junk: () => app?.junk(), choose: () => app?.choose(), flag: () => app?.flag(),
   unread: () => app && (app.reader.message && !app.reader.coming && app.list.selected.size === 0 ? app.markOpen("seen", false) : app.mark(app.meant(), "seen", false)),
+  print: () => { const is = Boolean(app?.reader.message); if (is) app.reader.print(); return is; },
   search: () => { app?.search.focus(); app?.search.select(); }, refresh: () => app?.refresh(),
   go: (role) => { const folder = app?.folders.role(role); if (folder) app.openFolder(folder.name); },
 });

@@ -71,8 +71,9 @@ export class Composer {
     return people.length > 1 && from.some((person) => this.isOwn(person)) || people.some((person) => !this.isOwn(person) && !written.has(person.address.toLowerCase()));
   }
 
-  /** An answer to a message, or the message passed on. */
+  /** An answer to a message, or the message passed on or written anew. */
   answer(kind, message) {
+    if (kind === "asNew") return this.asNew(message);
     const from = this.writer(message).address;
     const forward = kind.startsWith("forward");
     const prefix = forward ? "Fwd: " : "Re: ";
@@ -120,12 +121,22 @@ export class Composer {
 
   /** Goes on with a draft. */
   resume(message) {
-    return this.show({
-      from: this.account.identities.find((address) => address.toLowerCase() === message.from[0]?.address.toLowerCase()) ?? this.account.address,
-      to: write(message.to), cc: write(message.cc), bcc: write(message.bcc), subject: message.subject, text: message.text,
-      attachments: filesOf(message),
-      draft: message, in_reply_to: message.references.at(-1) ?? null, references: message.references, answers: message.answers, receipt: message.asks_receipt,
-    }, "text", 0, message);
+    const letter = this.like(message);
+    return this.show({ ...letter, in_reply_to: message.references.at(-1) ?? null, references: message.references, answers: message.answers }, "text", 0, message);
+  }
+
+  /** A new letter with the content, the people and the files of a message. It answers nothing, and the message stays as it is. */
+  asNew(message) {
+    if (message.cut) toast(t("cut"), { problem: true });
+    return this.show(this.like(message), message.to.length > 0 ? "text" : "to");
+  }
+
+  like(message) {
+    const own = this.account.identities.find((address) => address.toLowerCase() === message.from[0]?.address.toLowerCase());
+    return {
+      from: own ?? this.from().address, to: write(message.to), cc: write(message.cc), bcc: write(message.bcc), subject: message.subject, text: message.text,
+      attachments: filesOf(message), content: message, receipt: message.asks_receipt,
+    };
   }
 
   async show(letter, focus, caret = 0, draft = null) {

@@ -123,14 +123,14 @@ export class Letter {
 
   /** Makes the formatted text of a letter, where it is one. */
   async fill(letter) {
-    const { draft, quoted, passed } = letter;
+    const { content, quoted, passed } = letter;
     const { preferences } = this.composer.account;
-    const is = draft ? draft.html : preferences.formatted;
+    const is = content ? content.html : preferences.formatted;
     this.show(is);
     if (!is) return;
     const { field } = this.editor;
-    if (draft) {
-      field.append(await this.formattedOf(draft));
+    if (content) {
+      field.append(await this.formattedOf(content));
       return;
     }
     const signature = () => {

@@ -83,6 +83,7 @@ export class Reader {
     const more = button(t("more"), "more", () => menu(more, [
       message.list_post && [t("replyList"), () => act.write("replyList", message)],
       [t("forwardFile"), () => act.write("forwardFile", message)],
+      !["drafts", "sent"].includes(role) && [t("editAsNew"), () => act.write("asNew", message)],
       [t(has("seen") ? "markUnread" : "markRead"), () => act.mark("seen", !has("seen"))],
       message.html && [t(this.asText ? "showHtml" : "showText"), () => { this.asText = !this.asText; this.draw(); }],
       message.from[0] && !["drafts", "sent"].includes(role) && [t("addContact"), () => act.addContact(message.from[0])],
@@ -93,6 +94,7 @@ export class Reader {
       button(t("reply"), "reply", () => act.write("reply", message), { key: "r" }),
       this.act.others(message) && button(t("replyAll"), "replyAll", () => act.write("replyAll", message), { key: "a" }),
       button(t("forward"), "forward", () => act.write("forward", message), { key: "f" }),
+      role === "sent" && button(t("editAsNew"), "compose", () => act.write("asNew", message), { key: "E", kind: "asNew" }),
       h("span", { class: "gap" }),
       !["archive", "drafts"].includes(role) && button(t("archiveIt"), "archive", () => act.move({ role: "archive" }), { key: "e" }),
       role === "junk" ? button(t("notJunk"), "ok", () => act.move({ role: "inbox" }), { key: "!", text: true })
@@ -107,16 +109,38 @@ export class Reader {
   /** The ways to keep a message outside of the mailbox. */
   kept() {
     return [
-      [t("print"), () => window.print()],
+      [t("print"), () => this.print()],
       [t("source"), () => window.open(this.address("source"), "_blank", "noopener")],
       [t("download"), () => { location.href = this.address("source", { file: 1 }); }],
     ];
+  }
+
+  /** Prints the message and nothing else. Formatted text is a page by itself, so that no line of it is cut in two where paper ends. */
+  print() {
+    const frame = this.element.querySelector("iframe.page"), inside = frame?.contentDocument;
+    if (!inside?.body) {
+      window.print();
+      return;
+    }
+    inside.querySelector("body > .printed")?.remove();
+    inside.body.prepend(this.printed());
+    frame.contentWindow.print();
+  }
+
+  /** What stands above a message on paper. */
+  printed() {
+    const { message } = this;
+    const people = ["from", "to", "cc", "bcc"].filter((name) => message[name].length > 0).map((name) => [name, message[name].map(shown).join(", ")]);
+    const files = message.attachments.filter((file) => !file.inline).map((file) => file.name).join(", ");
+    const rows = [...people, ["date", longDate(message.sent ?? message.arrived)], ...(files ? [["attachments", files]] : [])];
+    return h("header", { class: "printed" }, h("h2", {}, message.subject || t("noSubject")), h("dl", {}, rows.map(([name, text]) => [h("dt", {}, t(name)), h("dd", {}, text)]).flat()));
   }
 
   /** What can be done with a message that is attached to another. */
   actionsWithin() {
     const { message, act } = this;
     const more = button(t("more"), "more", () => menu(more, [
+      [t("editAsNew"), () => act.write("asNew", message)],
       message.html && [t(this.asText ? "showHtml" : "showText"), () => { this.asText = !this.asText; this.draw(); }],
       ...this.kept(),
     ]));
@@ -135,7 +159,7 @@ export class Reader {
   draw() {
     const { message } = this;
     const subject = h("h1", {}, message.subject || t("noSubject"));
-    const article = h("article", {}, ...[subject, this.people(), ...this.banners(), this.invited(), this.body(), this.files()].filter(Boolean));
+    const article = h("article", {}, ...[subject, this.people(), this.printed(), ...this.banners(), this.invited(), this.body(), this.files()].filter(Boolean));
     const others = this.others ?? [];
     const at = others.findIndex((one) => one.folder === message.folder && one.uid === message.uid);
     if (at < 0 || others.length < 2 || message.within) this.element.replaceChildren(this.actions(), article);
@@ -268,7 +292,7 @@ export class Reader {
 
   body() {
     if (this.asText) return h("div", { class: "text" }, lines(this.message.text, this.act.compose));
-    const frame = h("iframe", { class: "page", title: t("message"), sandbox: "allow-same-origin allow-popups allow-popups-to-escape-sandbox", referrerPolicy: "no-referrer", src: this.address("page", { images: this.images ? 1 : 0 }) });
+    const frame = h("iframe", { class: "page", title: t("message"), sandbox: "allow-same-origin allow-modals allow-popups allow-popups-to-escape-sandbox", referrerPolicy: "no-referrer", src: this.address("page", { images: this.images ? 1 : 0 }) });
     frame.addEventListener("load", () => this.settle(frame));
     return frame;
   }
@@ -337,7 +361,8 @@ const SEALED = ["application/pkcs7-mime", "application/x-pkcs7-mime", "applicati
 const MESSAGES = ["message/rfc822", "message/global"];
 const CARDS = ["text/vcard", "text/x-vcard", "text/directory"];
 const picture = (file) => PICTURES.includes(file.type) && file.size < 4 << 20;
-const person = (one) => h("span", { class: "person" }, one.name ? `${one.name} <${one.address}>` : one.address);
+const shown = (one) => (one.name ? `${one.name} <${one.address}>` : one.address);
+const person = (one) => h("span", { class: "person" }, shown(one));
 
 /** A link whose text names another host than it leads to says so; every link shows its target. */
 function warn(link, inside) {

@@ -97,6 +97,7 @@ export default {
   source: "Quelltext zeigen",
   downloadAll: "Alle herunterladen",
   download: "Nachricht herunterladen",
+  editAsNew: "Als neu bearbeiten",
   edit: "Entwurf bearbeiten",
   pick: "Wählen Sie eine Nachricht, um sie hier zu lesen.",
   from: "Von",

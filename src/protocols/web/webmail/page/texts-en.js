@@ -97,6 +97,7 @@ export default {
   source: "Show source",
   downloadAll: "Download all",
   download: "Download message",
+  editAsNew: "Edit as new",
   edit: "Edit draft",
   pick: "Choose a message to read it here.",
   from: "From",

@@ -97,6 +97,7 @@ export default {
   source: "Ver el código fuente",
   downloadAll: "Descargar todos",
   download: "Descargar el mensaje",
+  editAsNew: "Editar como nuevo",
   edit: "Editar borrador",
   pick: "Elija un mensaje para leerlo aquí.",
   from: "De",

@@ -97,6 +97,7 @@ export default {
   source: "Voir la source",
   downloadAll: "Tout télécharger",
   download: "Télécharger le message",
+  editAsNew: "Modifier comme nouveau",
   edit: "Modifier le brouillon",
   pick: "Choisissez un message pour le lire ici.",
   from: "De",
