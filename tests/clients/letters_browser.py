@@ -247,8 +247,57 @@ def writes_one_anew(server):
     page.press("u")
 
 
+def finds_by_file_folder_and_either(server):
+    page = server.page
+    client = server.imap(0)
+    check(client.create('"My folder"'))
+    client.logout()
+    filed = written("erin@elsewhere.test", server.users[0][0], "Filed away")
+    filed.add_attachment(b"x", maintype="application", subtype="pdf", filename="Übersicht 2026.pdf")
+    put(server, filed, folder='"My folder"')
+    put(server, written("frank@elsewhere.test", server.users[0][0], "Filed with nothing"), folder='"My folder"')
+    page.driver.refresh()
+    page.until("the list", lambda: page.there(".row:not(.empty)"))
+    page.folder("Inbox")
+
+    def finds(query, *subjects):
+        page.script("const s = document.querySelector('[type=search]'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))", query)
+        found = lambda: sorted(next((one for one in subjects if one in row), row) for row in page.rows())
+        page.until(f"{query}: {subjects}, not {found()}", lambda: not page.there(".rows[aria-busy]") and found() == sorted(subjects))
+
+    def refuses(query, words):
+        page.script("const s = document.querySelector('[type=search]'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))", query)
+        page.until(f"{query} is refused", lambda: words in page.text("#list .note") and not page.rows())
+
+    finds("filename:ÜBERSICHT")
+    finds('filename:übersicht in:"my folder"', "Filed away")
+    finds('in:"My folder"', "Filed away", "Filed with nothing")
+    finds('in:"My folder" -filename:*.pdf', "Filed with nothing")
+    finds("from:frank OR filename:.pdf in:\"My folder\"", "Filed away", "Filed with nothing")
+    finds("subject:\"On paper\" OR subject:encoded", "On paper", "Encoded within")
+    finds("in:sent monthly filename:figures", "The monthly figures", "The monthly figures")
+    finds('-in:sent -in:inbox -in:drafts filed', "Filed away", "Filed with nothing")
+    page.picture("found")
+    # By the name that the page shows, in its language.
+    finds("in:Inbox paper", "On paper")
+    finds('"in:sent"')
+    refuses("in:nowhere", "“nowhere” does not exist")
+    refuses("before:soon", "“soon” is no date: write before:2026-01-31")
+    refuses("larger:much", "“much” is no size")
+    refuses("is:wonderful", "There is no “is:wonderful”")
+    refuses("paper OR", "OR stands between two")
+    refuses("filename:", "Write something behind “filename:”")
+    finds("", "On paper", "Encoded within", "What I was sent")
+    page.script("document.querySelector('.rows').focus()")
+    page.press("?")
+    page.until("the help names it", lambda: "filename:report" in page.text("dialog .finds") and "OR" in page.text("dialog .finds"))
+    page.picture("help")
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("dialog"))
+
+
 def signs_out(server):
     server.page.end()
 
 
-run(nested, signs_in, opens_what_is_attached, and_what_is_attached_to_that, what_is_attached_is_passed_on, a_text_is_printed, a_page_is_printed_alone, writes_one_anew, signs_out)
+run(nested, signs_in, opens_what_is_attached, and_what_is_attached_to_that, what_is_attached_is_passed_on, a_text_is_printed, a_page_is_printed_alone, writes_one_anew, finds_by_file_folder_and_either, signs_out)

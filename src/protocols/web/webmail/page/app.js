@@ -76,7 +76,7 @@ class App {
       source: () => this.list.across ? null : this.list.question.folder, changed: () => this.title(), refresh: changed,
     });
     this.list = new List({
-      open: (line) => this.openMessage(line.uid, line.folder), role: (folder) => this.folders.named(folder)?.role, shown: (folder) => this.folders.shown(folder), refresh: () => this.refresh(),
+      open: (line) => this.openMessage(line.uid, line.folder), role: (folder) => this.folders.named(folder)?.role, shown: (folder) => this.folders.shown(folder), called: (name) => this.folders.called(name), refresh: () => this.refresh(),
       flag: (messages, on) => this.mark(messages, "flagged", on), selection: (selected) => this.drawBar(selected), group: (on) => this.group(on),
     });
     this.list.question.conversations = account.preferences.conversations;

@@ -49,7 +49,14 @@ export function listen(act) {
   });
 }
 
+/** What can be typed into the search. */
+const SEARCH = [
+  ["from:ann to: cc: subject: body:", "findField"], ["filename:report", "findFile"], ["in:sent in:\"My folder\"", "findFolderIn"], ["is:unread is:flagged is:answered is:forwarded is:draft", "findFlag"],
+  ["has:attachment", "hasAttachments"], ["before:2026-01-31 after: on:", "findDate"], ["larger:5M smaller:", "findSize"], ["ann OR bob", "findEither"], ["-word", "findNot"], ["\"two words\"", "findTogether"],
+];
+
 export function help() {
   const rows = LIST.map(([keys, name]) => h("tr", {}, h("th", { scope: "row" }, keys.split(" ").map((one) => /^(then)$/.test(one) ? ` ${one} ` : h("kbd", {}, one))), h("td", {}, t(name))));
-  return open(t("help"), h("table", { class: "keys" }, h("tbody", {}, rows)));
+  const finds = SEARCH.map(([words, name]) => h("tr", {}, h("th", { scope: "row" }, h("code", {}, words)), h("td", {}, t(name))));
+  return open(t("help"), h("div", { class: "help" }, h("table", { class: "keys" }, h("tbody", {}, rows)), h("h3", {}, t("searchHelp")), h("table", { class: "keys finds" }, h("tbody", {}, finds))));
 }
