@@ -166,7 +166,7 @@ def reads_html_without_harm(server):
     page.open("A newsletter")
     inside = lambda text: page.script(f"const d = document.querySelector('iframe.page')?.contentDocument; return d?.body ? ({text}) : null")
     page.until("the frame is there", lambda: inside("d.querySelector('h2')?.textContent") == "What is new")
-    assert page.one("iframe.page").get_attribute("sandbox") == "allow-same-origin allow-popups allow-popups-to-escape-sandbox"
+    assert page.one("iframe.page").get_attribute("sandbox") == "allow-same-origin allow-modals allow-popups allow-popups-to-escape-sandbox"
     assert inside("d.querySelectorAll('script, form, input, style:not(head style), [onload]').length") == 0
     assert page.driver.title != "owned"
     page.until("our own picture is shown", lambda: inside("[...d.images].find(i => i.alt === 'logo')?.naturalWidth") == 1)

@@ -231,6 +231,15 @@ async fn formatted_messages_in_chromium() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn letters_in_chromium() {
+    let attempt = || run_webmail("letters_browser.py", "selenium", &["chromium", "chromedriver"]);
+    if std::panic::AssertUnwindSafe(attempt()).catch_unwind().await.is_err() {
+        eprintln!("once more, with another server");
+        attempt().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn caldav_and_vdirsyncer() {
     let settings =
         "[guard]\nlongest_delay = \"10ms\"\n[dav]\nobject = \"64K\"\nelements = 2000\nremoved = 5\nanswer = \"256K\"\n";

@@ -44,6 +44,7 @@ assets! {
     "icons.js" JAVASCRIPT;
     "invitation.js" JAVASCRIPT;
     "keys.js" JAVASCRIPT;
+    "letter.js" JAVASCRIPT;
     "list.js" JAVASCRIPT;
     "markup.js" JAVASCRIPT;
     "people.js" JAVASCRIPT;

@@ -13,7 +13,7 @@ use super::door::Reader;
 use super::envelope::clean;
 use super::parts::{file_name, percent};
 use super::reasons;
-use super::source;
+use super::source::{self, Within};
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
 use crate::storage::mailbox::Access;
 
@@ -26,7 +26,7 @@ pub(super) enum Attached {
     /// One that was uploaded.
     Upload { upload: String },
     /// A part of a message in the mailbox.
-    Part { folder: String, uid: u32, part: usize },
+    Part { folder: String, uid: u32, within: Within, part: usize },
     /// A whole message.
     Message { folder: String, uid: u32 },
 }
@@ -43,6 +43,8 @@ struct Named {
     uid: Option<u32>,
     #[serde(default, deserialize_with = "given")]
     part: Option<usize>,
+    #[serde(default)]
+    within: Within,
 }
 
 /// What is named at all has a value: a part that is none must not become the whole message.
@@ -55,14 +57,16 @@ impl TryFrom<Named> for Attached {
 
     fn try_from(named: Named) -> Result<Self, Self::Error> {
         match named {
-            Named { upload: Some(upload), folder: None, uid: None, part: None } => Ok(Self::Upload { upload }),
-            Named { upload: None, folder: Some(folder), uid: Some(uid), part: Some(part) } => {
-                Ok(Self::Part { folder, uid, part })
+            Named { upload: Some(upload), folder: None, uid: None, part: None, within } if within.is_empty() => {
+                Ok(Self::Upload { upload })
             }
-            Named { upload: None, folder: Some(folder), uid: Some(uid), part: None } => {
+            Named { upload: None, folder: Some(folder), uid: Some(uid), part: Some(part), within } => {
+                Ok(Self::Part { folder, uid, within, part })
+            }
+            Named { upload: None, folder: Some(folder), uid: Some(uid), part: None, within } if within.is_empty() => {
                 Ok(Self::Message { folder, uid })
             }
-            _ => Err("an attachment is an `upload`, or a `folder` and a `uid`, perhaps with a `part`"),
+            _ => Err("an attachment is an `upload`, or a `folder` and a `uid`, perhaps with a `part` (and `within`)"),
         }
     }
 }
@@ -165,8 +169,12 @@ pub(super) async fn files(room: &Arc<Room>, reader: &Reader, attached: &[&Attach
                 let found = found.ok_or_else(|| Problem::of(&reasons::UPLOAD_GONE))?;
                 File { name: found.name, kind: found.kind, octets: found.octets }
             }
-            Attached::Part { folder, uid, part } => from_message(room, reader, folder, *uid, Some(*part)).await?,
-            Attached::Message { folder, uid } => from_message(room, reader, folder, *uid, None).await?,
+            Attached::Part { folder, uid, within, part } => {
+                from_message(room, reader, (folder, *uid, within), Some(*part)).await?
+            }
+            Attached::Message { folder, uid } => {
+                from_message(room, reader, (folder, *uid, &Within::default()), None).await?
+            }
         };
         size = size.saturating_add(file.octets.len() / 3 * 4);
         if size > limit {
@@ -183,9 +191,14 @@ pub(super) fn too_large(room: &Room) -> Problem {
     Problem::of(&reasons::LETTER_TOO_LARGE).with("most", most)
 }
 
-async fn from_message(room: &Arc<Room>, reader: &Reader, folder: &str, uid: u32, part: Option<usize>) -> Answer<File> {
+async fn from_message(
+    room: &Arc<Room>,
+    reader: &Reader,
+    (folder, uid, within): (&str, u32, &Within),
+    part: Option<usize>,
+) -> Answer<File> {
     let view = reader.open(folder, Access::ReadOnly).await?;
-    let opened = source::open(room, &view, uid).await?;
+    let opened = source::open(room, &view, uid).await?.inside(within).await?;
     let found = opened.block(move |bytes| {
         let structure = Structure::of(bytes);
         let Some(index) = part else {
@@ -211,9 +224,15 @@ mod tests {
         assert!(matches!(read(r#"{"upload":"x"}"#), Ok(Attached::Upload { .. })));
         assert!(matches!(read(r#"{"folder":"INBOX","uid":1,"part":2}"#), Ok(Attached::Part { part: 2, .. })));
         assert!(matches!(read(r#"{"folder":"INBOX","uid":1}"#), Ok(Attached::Message { .. })));
-        for wrong in
-            [r#""part":-1"#, r#""part":"2""#, r#""part":1.5"#, r#""part":null"#, r#""prat":2"#, r#""upload":"x""#]
-        {
+        for wrong in [
+            r#""part":-1"#,
+            r#""part":"2""#,
+            r#""part":1.5"#,
+            r#""part":null"#,
+            r#""prat":2"#,
+            r#""upload":"x""#,
+            r#""within":"2""#,
+        ] {
             assert!(read(&format!(r#"{{"folder":"INBOX","uid":1,{wrong}}}"#)).is_err(), "{wrong}");
         }
     }

@@ -45,7 +45,8 @@ pub(super) async fn list(reader: Reader) -> Answer<Response> {
     Ok(Json(serde_json::json!({ "folders": folders, "used": usage.octets, "quota": quota })).into_response())
 }
 
-fn role(name: &FolderName, special_use: Option<SpecialUse>) -> Option<&'static str> {
+/// What a folder is for.
+pub(super) fn role(name: &FolderName, special_use: Option<SpecialUse>) -> Option<&'static str> {
     if name.is_inbox() {
         return Some("inbox");
     }

@@ -239,19 +239,23 @@ html{background:#fff;color:#1c2430}body{margin:16px;font:15px/1.5 system-ui,sans
 img{max-width:100%;height:auto}table{max-width:100%}td,th{overflow-wrap:break-word}\
 img:not([src]){background:#f3f5f8;outline:1px dashed #c3cbd6;outline-offset:-1px}pre{white-space:pre-wrap}a{color:#1f5fae}\
 blockquote{margin:0 0 0 4px;padding-left:12px;border-left:3px solid #c9d3e0}\
+.printed{display:none}@media print{body{margin:0;color:#000}img,tr{break-inside:avoid}.printed{display:block;margin:0 0 18px;\
+padding:0 0 12px;border-bottom:1px solid #999}.printed h2{margin:0 0 10px}.printed dl{display:grid;grid-template-columns:auto 1fr;gap:2px 14px;margin:0}\
+.printed dd{margin:0}}\
 </style></head><body>";
 
-/// What such a page may do: show its images.
+/// What such a page may do: show its images. It may be printed (`allow-modals`); without scripts it can open no window itself.
 pub(super) fn policy(remote: Remote) -> &'static str {
     match remote {
         Remote::Blocked => {
             "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
-             frame-ancestors 'self'; sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
+             frame-ancestors 'self'; \
+             sandbox allow-same-origin allow-modals allow-popups allow-popups-to-escape-sandbox"
         }
         Remote::Shown => {
             "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data: https: http:; base-uri 'none'; \
              form-action 'none'; frame-ancestors 'self'; \
-             sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
+             sandbox allow-same-origin allow-modals allow-popups allow-popups-to-escape-sandbox"
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Lists of messages.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,13 +14,15 @@ use super::answer::{Answer, Asked, Problem};
 use super::conversations::{self, Conversation};
 use super::door::Reader;
 use super::envelope::{Envelope, Person, clean};
+use super::folders::role;
 use super::paperclip::has_attachment;
 use super::reasons;
+use super::sought::Sought;
 use super::terms::{self, Scope};
 use crate::foundations::mail::{SequenceSet, Summary, Uid};
 use crate::foundations::wire::imap::SearchKey;
 use crate::services::search::{Condition, Wording, find};
-use crate::storage::mailbox::{Access, Flags, Row, View};
+use crate::storage::mailbox::{Access, Flags, FolderEntry, FolderName, Row, View};
 
 /// Of which folder, and how, messages are listed.
 #[derive(Deserialize)]
@@ -51,8 +54,8 @@ impl Default for Question {
 
 impl Question {
     /// What messages are looked for by.
-    pub(super) fn wanted(&self) -> Answer<Wanted> {
-        Wanted::new(&self.filter, &self.query, self.whole)
+    pub(super) async fn wanted(&self, reader: &Reader) -> Answer<Wanted> {
+        Wanted::new(reader, &self.filter, &self.query, self.whole).await
     }
 
     /// The places in the whole list that are shown.
@@ -130,7 +133,7 @@ pub(super) async fn list(
     Asked(asked): Asked<Question>,
 ) -> Answer<Response> {
     let view = reader.open(&place.folder, Access::ReadOnly).await?;
-    let found = asked.wanted()?.found(&room, &view).await?;
+    let found = asked.wanted(&reader).await?.found(&room, &view).await?;
     let window = asked.window(&room);
     let (total, lines) = if place.conversations {
         conversations::window(&room, &reader, &view, found, asked.order, window).await?
@@ -154,37 +157,72 @@ pub(super) async fn list(
 
 /// What messages are looked for by.
 pub(super) struct Wanted {
-    key: Option<SearchKey>,
-    attachments: Option<bool>,
+    sought: Option<Sought>,
+    /// The folders that are meant by each name in it.
+    named: HashMap<String, Vec<FolderName>>,
 }
 
 impl Wanted {
     /// By a filter of the list, and what was typed; `whole` looks for that in whole messages.
-    fn new(filter: &str, query: &str, whole: bool) -> Answer<Self> {
-        let key = terms::filter(filter).ok_or_else(|| {
-            Problem::bad("`filter` is all, unread, read, flagged, answered, forwarded, draft or attachments.")
-        })?;
-        let scope = if whole { Scope::Whole } else { Scope::Head };
-        let key = match (key, terms::key(query, scope)) {
-            (SearchKey::All, typed) => typed,
-            (filter, None) => Some(filter),
-            (filter, Some(typed)) => Some(SearchKey::And(vec![filter, typed])),
+    async fn new(reader: &Reader, filter: &str, query: &str, whole: bool) -> Answer<Self> {
+        let typed = terms::sought(query, if whole { Scope::Whole } else { Scope::Head })?;
+        // Who types of files means that, and not the filter.
+        let is_typed = filter == terms::ATTACHMENTS && typed.as_ref().is_some_and(Sought::asks_for_attachments);
+        let chosen = terms::filter(filter)?.filter(|_| !is_typed);
+        let sought = match (chosen, typed) {
+            (Some(chosen), Some(typed)) => Some(Sought::All(vec![chosen, typed])),
+            (chosen, typed) => chosen.or(typed),
         };
-        let attachments = terms::attachments(query).or((filter == terms::ATTACHMENTS).then_some(true));
-        Ok(Self { key, attachments })
+        let mut named = HashMap::new();
+        let names = sought.as_ref().map(Sought::folders).unwrap_or_default();
+        if !names.is_empty() {
+            let entries = reader.user.folders().await?;
+            for name in names {
+                named.insert(name.to_owned(), called(name, &entries)?);
+            }
+        }
+        Ok(Self { sought, named })
     }
 
     /// The messages of a folder that are looked for; `None` for all of them.
     pub(super) async fn found(&self, room: &Room, view: &View) -> Answer<Option<Vec<Uid>>> {
-        let found = match &self.key {
-            Some(key) => Some(search(room, view, key).await?),
-            None => None,
-        };
-        match self.attachments {
-            Some(wanted) => attached(room, view, found, wanted).await.map(Some),
-            None => Ok(found),
+        let Some(sought) = &self.sought else { return Ok(None) };
+        match self.within(sought, view.folder()) {
+            Some(sought) => sought.found(room, view, None).await.map(Some),
+            None => Ok(Some(Vec::new())),
         }
     }
+
+    /// Whether messages of a folder can be meant at all.
+    pub(super) fn may_be_in(&self, folder: &FolderName) -> bool {
+        self.sought.as_ref().is_none_or(|sought| self.within(sought, folder).is_some())
+    }
+
+    fn within(&self, sought: &Sought, folder: &FolderName) -> Option<Sought> {
+        sought.within(&|name| self.named.get(name).is_some_and(|meant| meant.contains(folder)))
+    }
+}
+
+/// The folders that people call so: by the whole name, by what it is for, or else by the last part of the name.
+fn called(name: &str, entries: &[FolderEntry]) -> Answer<Vec<FolderName>> {
+    let lower = name.to_lowercase();
+    let purpose = match lower.as_str() {
+        "spam" => "junk",
+        "draft" => "drafts",
+        "bin" => "trash",
+        name => name,
+    };
+    let is_last = |entry: &FolderEntry| entry.name.as_str().to_lowercase().rsplit('/').next() == Some(&lower);
+    let of = |is_meant: &dyn Fn(&FolderEntry) -> bool| -> Vec<FolderName> {
+        entries.iter().filter(|entry| entry.exists && is_meant(entry)).map(|entry| entry.name.clone()).collect()
+    };
+    let ways = [
+        of(&|entry| entry.name.as_str().to_lowercase() == lower),
+        of(&|entry| role(&entry.name, entry.special_use) == Some(purpose)),
+        of(&is_last),
+    ];
+    let meant = ways.into_iter().find(|meant| !meant.is_empty());
+    meant.ok_or_else(|| Problem::of(&reasons::NO_FOLDER).with("name", name))
 }
 
 /// The messages for which a condition holds, ascending.
@@ -201,26 +239,6 @@ pub(super) async fn search(room: &Room, view: &View, key: &SearchKey) -> Answer<
 
 /// Files that one search reads in one go.
 const FILES_AT_ONCE: usize = 64;
-
-/// Those of the messages that have attachments, or that have none; of all messages where none were looked for.
-async fn attached(room: &Room, view: &View, found: Option<Vec<Uid>>, wanted: bool) -> Answer<Vec<Uid>> {
-    let _turn = room.searches.acquire().await;
-    let all = SequenceSet::all();
-    let uids = found.unwrap_or_else(|| view.rows(&all).map(|(_, row)| row.uid).collect());
-    let mut summaries = view.summaries(uids.clone());
-    let mut kept = Vec::new();
-    for uid in uids {
-        let has = match summaries.next().await {
-            Some((_, Ok(stored))) => Summary::read(&stored).is_some_and(|it| has_attachment(&it.body_structure)),
-            Some((_, Err(crate::storage::mailbox::Error::NoMessage(_)))) | None => continue,
-            Some((_, Err(error))) => return Err(error.into()),
-        };
-        if has == wanted {
-            kept.push(uid);
-        }
-    }
-    Ok(kept)
-}
 
 /// The rows of a page. What was moved here has a new UID and its old date, so that it is the date that counts.
 fn page(view: &View, found: Option<Vec<Uid>>, order: Order, window: Range<usize>) -> Vec<Row> {

@@ -48,6 +48,7 @@ mod send;
 mod serve;
 mod settings;
 mod signing_in;
+mod sought;
 mod source;
 mod style;
 mod terms;

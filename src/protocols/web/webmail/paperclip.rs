@@ -1,5 +1,7 @@
 //! Whether a message has files, told from its BODYSTRUCTURE (RFC 9051 §9): lists must not open messages.
 
+use crate::foundations::mail::content::Disposition;
+
 /// A parenthesised list, or a word of any kind; quotation marks are taken off, escapes are not.
 #[derive(Debug)]
 enum Node<'a> {
@@ -84,6 +86,51 @@ fn holds_file(part: &Node<'_>, first: bool) -> bool {
     }
 }
 
+/// The names of all files that a BODYSTRUCTURE speaks of, also within messages, as readers see them.
+pub(super) fn file_names(structure: &[u8]) -> Vec<String> {
+    let mut rest = structure;
+    let mut names = Vec::new();
+    if let Some(whole) = node(&mut rest, 0) {
+        collect_names(&whole, &mut names);
+    }
+    names
+}
+
+/// Calls itself no deeper than [`DEEPEST`].
+fn collect_names(part: &Node<'_>, names: &mut Vec<String>) {
+    match part.list() {
+        Some(fields @ [Node::List(_), ..]) => {
+            fields.iter().take_while(|field| field.list().is_some()).for_each(|part| collect_names(part, names));
+        }
+        Some(fields @ [media, _, parameters, ..]) => {
+            let is_message = fields.get(7).is_some_and(|field| field.list().is_some());
+            let place = if is_message { 11 } else { 8 + usize::from(media.is("text")) };
+            let disposition = fields.get(place).and_then(Node::list).and_then(|given| given.get(1));
+            let given = disposition.and_then(|given| named(given, "filename"));
+            names.extend(given.or_else(|| named(parameters, "name")));
+            if let Some(inner) = fields.get(8).filter(|_| is_message) {
+                collect_names(inner, names);
+            }
+        }
+        Some(_) | None => {}
+    }
+}
+
+/// A parameter as text, whichever way it was written (RFC 2231 §3, §4; RFC 2047).
+fn named(parameters: &Node<'_>, name: &str) -> Option<String> {
+    if !has(parameters, name) {
+        return None;
+    }
+    // As it stood in the header, which has a reader already.
+    let mut field = b"x".to_vec();
+    for pair in parameters.list()?.chunks_exact(2) {
+        let [Node::Word(key), Node::Word(value)] = pair else { continue };
+        let quote: &[u8] = if key.ends_with(b"*") { b"" } else { b"\"" };
+        field.extend([b"; ", *key, b"=", quote, value, quote].concat());
+    }
+    Disposition::read(&field)?.parameters.text(name)
+}
+
 /// As [`Layout`](super::source::Layout) parts texts and files, but for what surrounds the part.
 fn is_file(fields: &[Node<'_>], first: bool) -> bool {
     let [media, subtype, parameters, id, ..] = fields else { return false };
@@ -126,6 +173,20 @@ const SIGNATURES: [&str; 4] = ["pkcs7-signature", "x-pkcs7-signature", "pgp-sign
 mod tests {
     use super::*;
     use crate::foundations::mail::Summary;
+
+    #[test]
+    fn names_of_files_are_read() {
+        let message = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n\
+            --b\r\nContent-Type: application/pdf; name=\"=?utf-8?q?=C3=9Cbersicht=2Epdf?=\"\r\n\r\nx\r\n\
+            --b\r\nContent-Type: text/csv\r\nContent-Disposition: attachment;\r\n filename*0*=utf-8''gr%C3%BC;\r\n filename*1=\"n \\\"x.csv\"\r\n\r\nx\r\n\
+            --b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: image/png; name=inner.png\r\n\r\nx\r\n\
+            --b\r\nContent-Type: image/gif\r\n\r\nx\r\n--b--\r\n";
+        let structure = Summary::of(message.as_bytes()).body_structure;
+        assert_eq!(file_names(&structure), ["Übersicht.pdf", "grün \"x.csv", "inner.png"]);
+        for broken in [&b""[..], b"(", b"((\"a\" \"b\" (\"name\"))", b"(\"a\" \"b\" (\"name\" NIL))", b")"] {
+            file_names(broken);
+        }
+    }
 
     #[test]
     fn files_are_seen() {

@@ -18,9 +18,9 @@ use super::answer::{Answer, Asked, Problem};
 use super::door::Reader;
 use super::envelope::clean;
 use super::html::PICTURES;
-use super::read;
+use super::read::{self, Place};
 use super::reasons;
-use super::source::{self, Layout};
+use super::source::{self, Layout, Within};
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
 use crate::storage::mailbox::{self, Access};
 
@@ -30,6 +30,8 @@ pub(super) struct PartQuestion {
     folder: String,
     uid: u32,
     part: usize,
+    #[serde(default)]
+    within: Within,
     #[serde(default)]
     inline: u8,
 }
@@ -44,7 +46,7 @@ pub(super) async fn part(
     Asked(asked): Asked<PartQuestion>,
 ) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
-    let opened = source::open(&room, &view, asked.uid).await?;
+    let opened = source::open(&room, &view, asked.uid).await?.inside(&asked.within).await?;
     let index = asked.part;
     let found = opened.block(move |bytes| {
         let structure = Structure::of(bytes);
@@ -60,21 +62,10 @@ pub(super) async fn part(
     Ok(file(&name, &kind, inline, Body::from(octets)))
 }
 
-/// A message.
-#[derive(Deserialize)]
-pub(super) struct MessageQuestion {
-    folder: String,
-    uid: u32,
-}
-
 /// All attachments of a message in one file.
-pub(super) async fn all(
-    State(room): State<Arc<Room>>,
-    reader: Reader,
-    Asked(asked): Asked<MessageQuestion>,
-) -> Answer<Response> {
+pub(super) async fn all(State(room): State<Arc<Room>>, reader: Reader, Asked(asked): Asked<Place>) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
-    let opened = source::open(&room, &view, asked.uid).await?;
+    let opened = source::open(&room, &view, asked.uid).await?.inside(&asked.within).await?;
     let Some(archive) = opened.block(|bytes| archive(bytes)).await? else {
         return Err(Problem::of(&reasons::NO_ATTACHMENTS));
     };
@@ -125,12 +116,22 @@ pub(super) struct SourceQuestion {
     folder: String,
     uid: u32,
     #[serde(default)]
+    within: Within,
+    #[serde(default)]
     file: u8,
 }
 
 /// The message as it stands in the mailbox, in pieces as the browser takes them.
-pub(super) async fn raw(reader: Reader, Asked(asked): Asked<SourceQuestion>) -> Answer<Response> {
+pub(super) async fn raw(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Asked(asked): Asked<SourceQuestion>,
+) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
+    if !asked.within.is_empty() {
+        let attached = source::open(&room, &view, asked.uid).await?.inside(&asked.within).await?;
+        return Ok(source_file(&asked, Body::from(attached.bytes)));
+    }
     let body = view.body(source::row(&view, asked.uid)?.uid).await?;
     let pieces = futures_util::stream::unfold((body, 0_u64), |(mut body, at)| async move {
         match body.read(at, PIECE).await {
@@ -142,10 +143,13 @@ pub(super) async fn raw(reader: Reader, Asked(asked): Asked<SourceQuestion>) -> 
             Err(error) => Some((Err(error), (body, u64::MAX))),
         }
     });
-    let name = format!("message-{}.eml", asked.uid);
+    Ok(source_file(&asked, Body::from_stream(pieces)))
+}
+
+fn source_file(asked: &SourceQuestion, body: Body) -> Response {
     let inline = asked.file != 1;
     let kind = if inline { "text/plain; charset=utf-8" } else { "message/rfc822" };
-    Ok(file(&name, kind, inline, Body::from_stream(pieces)))
+    file(&format!("message-{}.eml", asked.uid), kind, inline, body)
 }
 
 /// Octets read in one go.
@@ -189,8 +193,8 @@ pub(super) fn percent(text: &str) -> String {
 }
 
 /// The place of a message as parameters of an address.
-pub(super) fn query(folder: &str, uid: u32) -> String {
-    format!("folder={}&uid={uid}", percent(folder))
+pub(super) fn query(folder: &str, uid: u32, within: &Within) -> String {
+    format!("folder={}&uid={uid}&within={within}", percent(folder))
 }
 
 /// A name for the file of a part: the sender's, as far as it is a name of a file; without one, something that fits.

@@ -18,7 +18,7 @@ use super::envelope::{Person, clean, shown};
 use super::html::{self, Remote, content_id};
 use super::list::flags;
 use super::receipts;
-use super::source::{self, Layout};
+use super::source::{self, Layout, Within};
 use super::unsubscribing::Unsubscribing;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::mail::addresses::{self, Entry};
@@ -31,6 +31,9 @@ use crate::storage::mailbox::Access;
 pub(super) struct Place {
     pub(super) folder: String,
     pub(super) uid: u32,
+    /// The message attached to it that is meant, if it is not the message itself.
+    #[serde(default)]
+    pub(super) within: Within,
 }
 
 /// A message for the page.
@@ -38,6 +41,8 @@ pub(super) struct Place {
 struct Message {
     folder: String,
     uid: u32,
+    /// Where in that message it is, if it is attached to it.
+    within: String,
     flags: Vec<&'static str>,
     size: u64,
     arrived: i64,
@@ -108,21 +113,34 @@ pub(super) async fn message(
     Asked(at): Asked<Place>,
 ) -> Answer<Response> {
     let view = reader.open(&at.folder, Access::ReadOnly).await?;
-    let opened = source::open(&room, &view, at.uid).await?;
+    let opened = source::open(&room, &view, at.uid).await?.inside(&at.within).await?;
     let (hostname, limits) = (room.needs.hostname.get(), Limits::of(&room));
     let mut facts = opened.block(move |bytes| facts(bytes, &hostname, limits)).await?;
     let own = reader.account.address.to_string();
     let is_open = receipts::is_open(&view, &opened.row);
     facts.receipt = facts.receipt.filter(|to| is_open && !to.eq_ignore_ascii_case(&own));
+    if !at.within.is_empty() {
+        facts.prove_nothing();
+    }
     let message = Message {
         folder: at.folder,
         uid: at.uid,
+        within: at.within.to_string(),
         flags: flags(&opened.row),
-        size: opened.row.size,
+        size: if at.within.is_empty() { opened.row.size } else { opened.bytes.len() as u64 },
         arrived: opened.row.internal_date.unix_millis(),
         facts,
     };
     Ok(Json(message).into_response())
+}
+
+impl Facts {
+    /// Takes away what only a message that came here by itself can say. In one that is attached to another, whoever sent that has
+    /// written all of it, with our name in it if they like.
+    fn prove_nothing(&mut self) {
+        self.authentication.clear();
+        (self.spam, self.unsubscribe, self.receipt, self.answers) = (None, None, None, None);
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -318,6 +336,8 @@ pub(super) struct PageQuestion {
     folder: String,
     uid: u32,
     #[serde(default)]
+    within: Within,
+    #[serde(default)]
     images: u8,
 }
 
@@ -328,10 +348,10 @@ pub(super) async fn page(
     Asked(asked): Asked<PageQuestion>,
 ) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
-    let opened = source::open(&room, &view, asked.uid).await?;
+    let opened = source::open(&room, &view, asked.uid).await?.inside(&asked.within).await?;
     let remote = if asked.images == 1 { Remote::Shown } else { Remote::Blocked };
     let limit = Limits::of(&room).html;
-    let place = super::parts::query(&asked.folder, asked.uid);
+    let place = super::parts::query(&asked.folder, asked.uid, &asked.within);
     let cleaned = opened.block(move |bytes| {
         let structure = Structure::of(bytes);
         let address = |part: usize| format!("part?{place}&part={part}&inline=1");

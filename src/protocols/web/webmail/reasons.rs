@@ -60,6 +60,18 @@ reasons! {
         "At most {most} messages at once."
     SEARCH "search" BAD_REQUEST
         "This cannot be searched: {why}."
+    SEARCH_DATE "search-date" BAD_REQUEST
+        "“{text}” is no date: write {field}:2026-01-31."
+    SEARCH_SIZE "search-size" BAD_REQUEST
+        "“{text}” is no size: write {field}:5M."
+    SEARCH_IS "search-is" BAD_REQUEST
+        "There is no “{field}:{text}”: write is:unread, is:read, is:flagged, is:answered, is:forwarded, is:draft or has:attachment."
+    SEARCH_OR "search-or" BAD_REQUEST
+        "OR stands between two conditions."
+    SEARCH_EMPTY "search-empty" BAD_REQUEST
+        "Write something behind “{field}:”, without a blank before it."
+    SEARCH_LONG "search-long" BAD_REQUEST
+        "A search has at most {most} conditions."
     TOO_MANY_PAGES "too-many-pages" TOO_MANY_REQUESTS
         "Too many pages are open; close one."
     TOO_MANY_ATTACHMENTS "too-many-attachments" BAD_REQUEST

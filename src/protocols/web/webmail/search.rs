@@ -42,8 +42,9 @@ pub(super) async fn search(
     reader: Reader,
     Asked(asked): Asked<Question>,
 ) -> Answer<Response> {
-    let wanted = asked.wanted()?;
-    let entries = reader.user.folders().await?.into_iter().filter(|entry| entry.exists);
+    let wanted = asked.wanted(&reader).await?;
+    let entries =
+        reader.user.folders().await?.into_iter().filter(|entry| entry.exists && wanted.may_be_in(&entry.name));
     let folders: Vec<FolderName> = entries.map(|entry| entry.name).collect();
     let (mut state, mut found) = (0_u64, Vec::new());
     for (place, folder) in folders.iter().enumerate() {

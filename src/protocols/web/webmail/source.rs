@@ -1,9 +1,11 @@
 //! A message opened, and which of its parts is what.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinError;
 
@@ -36,6 +38,62 @@ impl Opened {
         });
         job.await
     }
+}
+
+/// The way to a message that is attached to another: the numbers of the parts that hold it, each in the message before it.
+/// Written `3.2`; empty for the message itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Within(Vec<usize>);
+
+impl Within {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl TryFrom<String> for Within {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        const WRONG: &str = "`within` is the numbers of at most 20 parts, with dots between them";
+        let numbers = text.split_terminator('.').map(|number| number.parse().map_err(|_| WRONG));
+        let way: Vec<usize> = numbers.collect::<Result<_, _>>()?;
+        if way.len() > DEEPEST { Err(WRONG) } else { Ok(Self(way)) }
+    }
+}
+
+impl fmt::Display for Within {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<String> = self.0.iter().map(usize::to_string).collect();
+        f.write_str(&numbers.join("."))
+    }
+}
+
+/// Messages within each other that are opened: each is read from its first octet to its last.
+const DEEPEST: usize = 20;
+
+impl Opened {
+    /// The message that is attached to this one.
+    pub(super) async fn inside(self, within: &Within) -> Answer<Self> {
+        if within.is_empty() {
+            return Ok(self);
+        }
+        let way = within.0.clone();
+        let found = self.block(move |bytes| way.iter().try_fold(bytes.clone(), |message, part| inner(&message, *part)));
+        let bytes = found.await?.ok_or_else(|| Problem::of(&reasons::NO_PART))?;
+        Ok(Self { bytes, ..self })
+    }
+}
+
+/// The message in a part of another.
+fn inner(message: &Bytes, index: usize) -> Option<Bytes> {
+    let structure = Structure::of(message);
+    let part = structure.parts().get(index).filter(|part| part.kind == Kind::Message)?;
+    Some(match octets(&structure, part, usize::MAX) {
+        Cow::Borrowed(octets) => message.slice_ref(octets),
+        Cow::Owned(octets) => octets.into(),
+    })
 }
 
 /// Octets read in one go.
@@ -185,8 +243,11 @@ pub(super) fn kind(part: &Part<'_>) -> String {
 
 /// The octets of a part, at most `limit`.
 pub(super) fn octets<'a>(structure: &Structure<'a>, part: &Part<'a>, limit: usize) -> Cow<'a, [u8]> {
-    if part.kind == Kind::Message {
-        // RFC 2046 §5.2.1: a message inside a message is never encoded again.
+    // RFC 2046 §5.2.1: a message inside a message is not encoded again; RFC 6532 §3.5 allows it, some programs always do it, and
+    // some only say so.
+    let says_so = part.fields.encoding.is_some_and(|encoding| encoding.trim_ascii().eq_ignore_ascii_case(b"base64"));
+    let first_line = structure.body(part).split(|octet| *octet == b'\n').next().unwrap_or_default();
+    if part.kind == Kind::Message && says_so && first_line.contains(&b':') {
         return Cow::Borrowed(&structure.body(part)[..structure.body(part).len().min(limit)]);
     }
     transfer::decode(part.fields.encoding, structure.body(part), limit)
@@ -273,6 +334,24 @@ mod tests {
         {
             assert_eq!(layout(&format!("Content-Type: {kind}\n\nx\n")).text.len(), usize::from(is_shown), "{kind}");
         }
+    }
+
+    #[test]
+    fn messages_within_messages_are_found() {
+        let way = |text: &str| Within::try_from(text.to_owned());
+        assert_eq!(way("").map(|way| way.is_empty()), Ok(true));
+        assert_eq!(way("3.2").map(|way| way.to_string()), Ok("3.2".to_owned()));
+        for wrong in ["x", "-1", "1..2", ".", &"1.".repeat(DEEPEST + 1)] {
+            assert!(way(wrong).is_err(), "{wrong}");
+        }
+        let outer = Bytes::from_static(
+            b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n\
+            Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogYQ0KDQp0ZXh0DQo=\r\n--b--\r\n",
+        );
+        let first = inner(&outer, 2).unwrap();
+        assert!(first.starts_with(b"Content-Type: message/rfc822\r\n"));
+        assert_eq!(inner(&first, 0).unwrap(), "Subject: a\r\n\r\ntext\r\n");
+        assert_eq!((inner(&outer, 1), inner(&outer, 99)), (None, None));
     }
 
     #[test]

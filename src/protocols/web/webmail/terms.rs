@@ -1,11 +1,15 @@
-//! What people type to find messages, as the conditions that IMAP's SEARCH has.
+//! What people type to find messages, as conditions.
 //!
-//! Words must all be there. `from:`, `to:`, `subject:` and `body:` look into one field, `is:unread` and its like at flags,
-//! `has:attachment` at the parts, `before:`, `after:` and `on:` at the day of arrival, `larger:` and `smaller:` at the size; `-` in front negates, quotation
-//! marks keep words together. What cannot be understood is looked for as it stands.
+//! Words must all be there; `OR` between two of them is content with one. `from:`, `to:`, `cc:`, `bcc:`, `subject:` and `body:` look into
+//! one field, `is:unread` and its like at flags, `has:attachment` at the parts, `filename:` at the names of files, `in:` at the folder, `before:`,
+//! `after:` and `on:` at the day of arrival, `larger:` and `smaller:` at the size; `-` in front negates, quotation marks keep words together.
+//! What stands before a colon and is none of these is text like any other; what these cannot mean is refused.
 
 use chrono::NaiveDate;
 
+use super::answer::{Answer, Problem};
+use super::reasons;
+use super::sought::Sought;
 use crate::foundations::settings::ByteSize;
 use crate::foundations::wire::imap::{DateOf, SearchKey, SearchText, SystemFlag, When};
 
@@ -18,30 +22,51 @@ pub(super) enum Scope {
     Whole,
 }
 
-/// Most terms of one search; further ones are left out.
+/// Most terms of one search.
 const MOST_TERMS: usize = 50;
 
 /// The condition for a text; `None` for a text without terms.
-pub(super) fn key(text: &str, scope: Scope) -> Option<SearchKey> {
-    let terms = terms(text).into_iter().take(MOST_TERMS).filter(|term| !term.asks_for_attachments());
-    let keys: Vec<SearchKey> = terms.map(|term| term.key(scope)).collect();
-    (!keys.is_empty()).then_some(SearchKey::And(keys))
-}
-
-/// Whether a text asks for messages with attachments, or for those without. IMAP has no such condition.
-pub(super) fn attachments(text: &str) -> Option<bool> {
-    let asking = terms(text).into_iter().take(MOST_TERMS).rfind(Term::asks_for_attachments);
-    asking.map(|term| !term.negated)
+pub(super) fn sought(text: &str, scope: Scope) -> Answer<Option<Sought>> {
+    let terms = terms(text);
+    if terms.len() > MOST_TERMS {
+        return Err(Problem::of(&reasons::SEARCH_LONG).with("most", MOST_TERMS));
+    }
+    // Each holds what `OR` joins.
+    let mut groups: Vec<Vec<Sought>> = Vec::new();
+    let mut joins = false;
+    for term in terms {
+        if term.is_or() {
+            if joins || groups.is_empty() {
+                return Err(Problem::of(&reasons::SEARCH_OR));
+            }
+            joins = true;
+            continue;
+        }
+        let one = term.sought(scope)?;
+        match groups.last_mut().filter(|_| joins) {
+            Some(group) => group.push(one),
+            None => groups.push(vec![one]),
+        }
+        joins = false;
+    }
+    if joins {
+        return Err(Problem::of(&reasons::SEARCH_OR));
+    }
+    let group = |mut group: Vec<Sought>| if group.len() == 1 { group.remove(0) } else { Sought::Any(group) };
+    let all: Vec<Sought> = groups.into_iter().map(group).collect();
+    Ok((!all.is_empty()).then_some(Sought::All(all)))
 }
 
 /// The filter of the list for messages with attachments.
 pub(super) const ATTACHMENTS: &str = "attachments";
 
-/// The condition for a filter of the list; `None` for a word that is none.
-pub(super) fn filter(word: &str) -> Option<SearchKey> {
-    Some(match word {
-        "" | "all" | ATTACHMENTS => SearchKey::All,
-        word => is(word)?,
+/// The condition for a filter of the list, if it has one; refuses a word that is none.
+pub(super) fn filter(word: &str) -> Answer<Option<Sought>> {
+    let wrong = || Problem::bad("`filter` is all, unread, read, flagged, answered, forwarded, draft or attachments.");
+    Ok(match word {
+        "" | "all" => None,
+        ATTACHMENTS => Some(Sought::Attachment),
+        word => Some(Sought::Key(is(word).ok_or_else(wrong)?)),
     })
 }
 
@@ -50,6 +75,7 @@ struct Term {
     negated: bool,
     field: Option<String>,
     text: String,
+    quoted: bool,
 }
 
 /// Splits at blanks that do not stand within quotation marks.
@@ -64,12 +90,13 @@ fn terms(text: &str) -> Vec<Term> {
         if field.is_some() {
             rest = &rest[name + 1..];
         }
+        let quoted = rest.starts_with('"');
         let (text, after) = match rest.strip_prefix('"') {
             Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
             None => rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())),
         };
-        if !text.is_empty() {
-            terms.push(Term { negated, field, text: text.to_owned() });
+        if !text.is_empty() || field.is_some() {
+            terms.push(Term { negated, field, text: text.to_owned(), quoted });
         }
         rest = after.trim_start();
     }
@@ -77,36 +104,56 @@ fn terms(text: &str) -> Vec<Term> {
 }
 
 impl Term {
-    fn asks_for_attachments(&self) -> bool {
-        let words = ["attachment", "attachments"];
-        self.field.as_deref() == Some("has") && words.iter().any(|word| self.text.eq_ignore_ascii_case(word))
+    /// In large letters: `or` is a word that may be looked for.
+    fn is_or(&self) -> bool {
+        self.text == "OR" && !self.quoted && !self.negated && self.field.is_none()
     }
 
-    fn key(self, scope: Scope) -> SearchKey {
-        let key = match self.field.as_deref() {
-            None => plain(&self.text, scope),
-            Some(field) => {
-                special(field, &self.text).unwrap_or_else(|| plain(&format!("{field}:{}", self.text), scope))
-            }
+    fn sought(self, scope: Scope) -> Answer<Sought> {
+        let found = match self.field.as_deref() {
+            None => Sought::Key(plain(&self.text, scope)),
+            Some(field) => match special(field, self.text.trim())? {
+                Some(sought) => sought,
+                None => Sought::Key(plain(&format!("{field}:{}", self.text), scope)),
+            },
         };
-        if self.negated { SearchKey::Not(Box::new(key)) } else { key }
+        Ok(if self.negated { Sought::Not(Box::new(found)) } else { found })
     }
 }
 
-fn special(field: &str, text: &str) -> Option<SearchKey> {
-    let arrived = |when| Some(SearchKey::Date { of: DateOf::Internal, when, date: text.parse::<NaiveDate>().ok()? });
-    match field {
-        "from" | "to" | "cc" | "bcc" | "subject" => Some(header(field, text)),
-        "body" | "text" => Some(SearchKey::Body(SearchText(text.into()))),
-        "is" | "has" => is(text),
-        "before" => arrived(When::Before),
-        "after" | "since" => arrived(When::Since),
-        "on" => arrived(When::On),
-        "larger" => Some(SearchKey::Larger(ByteSize::parse(text)?.get())),
-        "smaller" => Some(SearchKey::Smaller(ByteSize::parse(text)?.get())),
-        _ => None,
+/// The condition for a field; `None` for a field that is none.
+fn special(field: &str, text: &str) -> Answer<Option<Sought>> {
+    if FIELDS.contains(&field) && text.trim_matches('*').is_empty() {
+        return Err(Problem::of(&reasons::SEARCH_EMPTY).with("field", field));
     }
+    let refuse = |reason| Problem::of(reason).with("field", field).with("text", text);
+    let arrived = |when| {
+        let date = text.parse::<NaiveDate>().map_err(|_| refuse(&reasons::SEARCH_DATE))?;
+        Answer::Ok(SearchKey::Date { of: DateOf::Internal, when, date })
+    };
+    let size = || ByteSize::parse(text).map(|size| size.get()).ok_or_else(|| refuse(&reasons::SEARCH_SIZE));
+    Ok(Some(Sought::Key(match field {
+        "from" | "to" | "cc" | "bcc" | "subject" => header(field, text),
+        "body" | "text" => SearchKey::Body(SearchText(text.into())),
+        "has" if ["attachment", "attachments"].iter().any(|word| text.eq_ignore_ascii_case(word)) => {
+            return Ok(Some(Sought::Attachment));
+        }
+        "is" | "has" => is(&text.to_ascii_lowercase()).ok_or_else(|| refuse(&reasons::SEARCH_IS))?,
+        "filename" => return Ok(Some(Sought::FileName(text.trim_matches('*').to_lowercase()))),
+        "in" => return Ok(Some(Sought::In(text.to_owned()))),
+        "before" => arrived(When::Before)?,
+        "after" | "since" => arrived(When::Since)?,
+        "on" => arrived(When::On)?,
+        "larger" => SearchKey::Larger(size()?),
+        "smaller" => SearchKey::Smaller(size()?),
+        _ => return Ok(None),
+    })))
 }
+
+const FIELDS: [&str; 17] = [
+    "from", "to", "cc", "bcc", "subject", "body", "text", "has", "is", "filename", "in", "before", "after", "since",
+    "on", "larger", "smaller",
+];
 
 fn is(word: &str) -> Option<SearchKey> {
     let flag = |flag| Some(SearchKey::Flag(flag));
@@ -147,6 +194,14 @@ mod tests {
         terms(text).iter().map(shown).collect()
     }
 
+    fn read(text: &str) -> Option<Sought> {
+        sought(text, Scope::Whole).unwrap()
+    }
+
+    fn word(text: &str) -> Sought {
+        Sought::Key(SearchKey::Text(SearchText(text.into())))
+    }
+
     #[test]
     fn terms_are_parted() {
         for (text, wanted) in [
@@ -156,7 +211,7 @@ mod tests {
             ("from:ann -subject:\"big news\" -x", vec!["from=ann", "-subject=big news", "-=x"]),
             ("\"never closed", vec!["=never closed"]),
             ("- a -", vec!["=-", "=a", "=-"]),
-            ("from: x", vec!["=x"]),
+            ("from: x", vec!["from=", "=x"]),
             ("grün:x http://a", vec!["=grün:x", "http=//a"]),
         ] {
             assert_eq!(split(text), wanted, "{text}");
@@ -164,23 +219,52 @@ mod tests {
     }
 
     #[test]
-    fn attachments_are_asked_for_beside_the_rest() {
-        assert_eq!(attachments("from:ann has:attachment"), Some(true));
-        assert_eq!(attachments("-has:Attachments"), Some(false));
-        assert_eq!(attachments("attachment has:unread"), None);
-        assert_eq!(key("has:attachment", Scope::Head), None);
-        assert_eq!(key("larger:1M -has:attachment", Scope::Head), key("larger:1M", Scope::Head));
-        assert_eq!(filter(ATTACHMENTS), Some(SearchKey::All));
+    fn or_joins_what_stands_beside_it() {
+        let all = |all: Vec<Sought>| Some(Sought::All(all));
+        assert_eq!(read("a b"), all(vec![word("a"), word("b")]));
+        assert_eq!(read("a OR b OR c d"), all(vec![Sought::Any(vec![word("a"), word("b"), word("c")]), word("d")]));
+        let not = Sought::Not(Box::new(word("b")));
+        assert_eq!(read("a OR -b"), all(vec![Sought::Any(vec![word("a"), not])]));
+        for text in ["a or b", "a \"OR\" b", "a -OR b"] {
+            assert_eq!(read(text).map(|it| matches!(it, Sought::All(all) if all.len() == 3)), Some(true), "{text}");
+        }
+        for wrong in ["OR", "OR a", "a OR", "a OR OR b"] {
+            assert!(sought(wrong, Scope::Head).is_err(), "{wrong}");
+        }
     }
 
     #[test]
-    fn what_makes_no_sense_is_text() {
-        assert_eq!(key(" ", Scope::Head), None);
-        assert_eq!(
-            key("before:soon", Scope::Whole),
-            Some(SearchKey::And(vec![SearchKey::Text(SearchText(b"before:soon".to_vec()))]))
-        );
-        assert_eq!(key("larger:1M", Scope::Head), Some(SearchKey::And(vec![SearchKey::Larger(1 << 20)])));
-        assert!(filter("unread").is_some() && filter("") == Some(SearchKey::All) && filter("x").is_none());
+    fn files_and_folders_are_asked_for() {
+        let only = |text: &str| match read(text) {
+            Some(Sought::All(mut all)) if all.len() == 1 => all.remove(0),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((only("has:attachment"), only("HAS:Attachments")), (Sought::Attachment, Sought::Attachment));
+        assert_eq!(only("filename:*.PDF"), Sought::FileName(".pdf".to_owned()));
+        assert_eq!(only("in:\"My folder\""), Sought::In("My folder".to_owned()));
+        assert_eq!(only("larger:1M"), Sought::Key(SearchKey::Larger(1 << 20)));
+        assert_eq!(only("-has:attachment"), Sought::Not(Box::new(Sought::Attachment)));
+        assert_eq!(filter(ATTACHMENTS).unwrap(), Some(Sought::Attachment));
+        assert!(filter("unread").unwrap().is_some() && filter("").unwrap().is_none() && filter("x").is_err());
+    }
+
+    #[test]
+    fn what_a_field_cannot_mean_is_refused() {
+        assert_eq!(read(" "), None);
+        assert_eq!(read("http://a"), Some(Sought::All(vec![word("http://a")])));
+        for wrong in [
+            "before:soon",
+            "on:2026-02-30",
+            "larger:much",
+            "smaller:",
+            "is:wonderful",
+            "has:",
+            "from:",
+            "filename:*",
+            "in:",
+        ] {
+            assert!(sought(wrong, Scope::Whole).is_err(), "{wrong}");
+        }
+        assert!(sought(&"x ".repeat(MOST_TERMS + 1), Scope::Head).is_err());
     }
 }

@@ -34,10 +34,12 @@ async function ask(path, options = {}) {
   throw new Refusal(response.status, told(answer) ?? t("answered", { status: response.status }), answer);
 }
 
+/** What is set of some parameters. */
+const given = (parameters) => Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "" && value !== false));
+
 /** Asks for something. */
 export function get(path, parameters = {}) {
-  const set = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "" && value !== false);
-  return ask(`${path}?${new URLSearchParams(set)}`);
+  return ask(`${path}?${new URLSearchParams(given(parameters))}`);
 }
 
 /** Wishes for something. */
@@ -70,4 +72,10 @@ export function upload(file, progress) {
 }
 
 /** The address of a part of a message, its page or its source. */
-export const address = (what, parameters) => `api/message/${what}?${new URLSearchParams(parameters)}`;
+export const address = (what, parameters) => `api/message/${what}?${new URLSearchParams(given(parameters))}`;
+
+/** Where a message is: in a folder, or attached to a message that is. */
+export const placeOf = ({ folder, uid, within }) => given({ folder, uid, within });
+
+/** Chosen anew for each letter, so that it is sent once. */
+export const key = () => [...crypto.getRandomValues(new Uint8Array(20))].map((octet) => octet.toString(16).padStart(2, "0")).join("");

@@ -76,7 +76,7 @@ class App {
       source: () => this.list.across ? null : this.list.question.folder, changed: () => this.title(), refresh: changed,
     });
     this.list = new List({
-      open: (line) => this.openMessage(line.uid, line.folder), role: (folder) => this.folders.named(folder)?.role, shown: (folder) => this.folders.shown(folder), refresh: () => this.refresh(),
+      open: (line) => this.openMessage(line.uid, line.folder), role: (folder) => this.folders.named(folder)?.role, shown: (folder) => this.folders.shown(folder), called: (name) => this.folders.called(name), refresh: () => this.refresh(),
       flag: (messages, on) => this.mark(messages, "flagged", on), selection: (selected) => this.drawBar(selected), group: (on) => this.group(on),
     });
     this.list.question.conversations = account.preferences.conversations;
@@ -85,6 +85,7 @@ class App {
       move: (to) => this.move(to, this.opened()), remove: () => this.remove(this.opened()),
       grouped: () => this.list.question.conversations && !this.list.across, show: (folder, uid) => this.openMessage(uid, folder), folderName: (name) => this.folders.shown(name), listed: () => this.list.question.folder,
       mark: (flag, on) => this.markOpen(flag, on), write: (kind, message) => this.composer.answer(kind, message), others: (message) => this.composer.others(message), compose: (mailto) => this.composer.begin(mailto),
+      way: ({ folder, uid }, within) => this.way(this.list.question.folder, uid, folder, within),
       prefersText: () => account.preferences.prefer_text, trusts: (address) => this.role(this.opened()) !== "junk" && account.preferences.trusted_images.includes(address?.toLowerCase()),
       trust: (address) => this.trust(address.toLowerCase()),
       identities: () => account.identities, from: (address) => this.composer.from(address), answered: changed, sendTo: (mailto, message) => this.composer.sendTo(mailto, message),
@@ -134,8 +135,8 @@ class App {
 
   /** Shows what the address of the page names. */
   async follow(first = false) {
-    const asked = new URLSearchParams(location.hash.slice(1));
-    const folder = asked.get("folder") ?? "INBOX", uid = Number(asked.get("uid")) || null, place = asked.get("in") ?? folder;
+    const asked = this.asked();
+    const folder = asked.get("folder") ?? "INBOX", uid = Number(asked.get("uid")) || null, place = asked.get("in") ?? folder, within = asked.get("within") ?? "";
     this.drawer(false);
     if (first || folder !== this.list.question.folder) {
       this.folders.select(folder);
@@ -146,13 +147,23 @@ class App {
     }
     root.classList.toggle("reading", uid !== null);
     if (uid === null) this.reader.clear();
-    else if (this.current?.uid !== uid || this.current.folder !== place) await this.read(place, uid);
+    else if (this.current?.uid !== uid || this.current.folder !== place || this.current.within !== within) await this.read(place, uid, within);
     this.title();
   }
 
-  go(folder, uid, place = folder) {
-    const to = new URLSearchParams({ folder, ...(uid ? { uid } : {}), ...(place === folder ? {} : { in: place }) });
-    if (location.hash.slice(1) !== String(to)) location.hash = to;
+  /** What the address of the page names. */
+  asked() {
+    return new URLSearchParams(location.hash.slice(1));
+  }
+
+  /** The address of a folder, of a message in it or in another, or of one that is attached to that. */
+  way(folder, uid, place = folder, within = "") {
+    return `#${new URLSearchParams({ folder, ...(uid ? { uid } : {}), ...(place === folder ? {} : { in: place }), ...(within ? { within } : {}) })}`;
+  }
+
+  go(...where) {
+    const to = this.way(...where);
+    if (location.hash !== to) location.hash = to;
     // Not only when the browser tells of the new address: the next key may be earlier.
     this.follow();
   }
@@ -170,7 +181,7 @@ class App {
   async group(on) {
     this.account.preferences.conversations = on;
     await told(Promise.all([this.list.ask({ conversations: on }), post("preferences", this.account.preferences)]));
-    if (this.reader.message) await this.read(this.reader.message.folder, this.reader.message.uid);
+    if (this.reader.message) await this.read(this.reader.message.folder, this.reader.message.uid, this.reader.message.within);
   }
 
   /** The preferences have changed. */
@@ -179,18 +190,22 @@ class App {
     if (this.reader.message) this.reader.draw();
   }
 
-  async read(folder, uid) {
-    const at = this.list.find(folder, uid);
+  async read(folder, uid, within = "") {
+    const before = this.reader.message, at = this.list.find(folder, uid);
     if (at >= 0 && at !== this.list.at) {
       this.list.at = at;
       this.list.show(at);
     }
-    const message = await this.reader.open(folder, uid);
+    const message = await this.reader.open(folder, uid, within);
     if (message && !message.flags.includes("seen")) {
       message.flags.push("seen");
       await this.mark(new Map([[folder, [uid]]]), "seen", true);
     }
-    if (message && matchMedia("(max-width: 760px)").matches) this.reader.element.focus();
+    if (!message) return;
+    // Whoever comes out of an attached message stands where they went in.
+    const door = before?.within && before.folder === folder && before.uid === uid && this.reader.element.querySelector(`[data-within="${before.within}"]`);
+    if (door) door.focus();
+    else if (within || matchMedia("(max-width: 760px)").matches) this.reader.element.focus();
   }
 
   /** The role of the folder that the messages lie in, if they lie in one. */
@@ -201,7 +216,9 @@ class App {
 
   back() {
     if (document.querySelector("#compose")) return;
+    const asked = this.asked(), within = asked.get("within");
     if (this.list.selected.size > 0) this.list.select([]);
+    else if (within) this.go(this.list.question.folder, Number(asked.get("uid")), asked.get("in") ?? undefined, within.split(".").slice(0, -1).join("."));
     else if (this.reader.message || root.classList.contains("reading")) {
       this.go(this.list.question.folder);
       this.list.box.focus();
@@ -421,6 +438,7 @@ listen({
   back: () => app?.back(), compose: () => app?.composer.begin(), write: (kind) => app?.write(kind),
   move: (to) => app?.move(to, app.meant()), remove: () => app?.remove(app.meant()), junk: () => app?.junk(), choose: () => app?.choose(), flag: () => app?.flag(),
   unread: () => app && (app.reader.message && !app.reader.coming && app.list.selected.size === 0 ? app.markOpen("seen", false) : app.mark(app.meant(), "seen", false)),
+  print: () => { const is = Boolean(app?.reader.message); if (is) app.reader.print(); return is; },
   search: () => { app?.search.focus(); app?.search.select(); }, refresh: () => app?.refresh(),
   go: (role) => { const folder = app?.folders.role(role); if (folder) app.openFolder(folder.name); },
 });

@@ -1,27 +1,13 @@
-// Writing: new messages, answers, drafts. What is typed is kept as a draft in the mailbox a moment later.
+// What letters begin with: new messages, answers, drafts.
 
-import { post, told, upload } from "./api.js";
-import { confirm } from "./dialogs.js";
-import { Editor } from "./editor.js";
-import { button, h, icon, isComposed, later, toast } from "./elements.js";
-import { formatted, lines } from "./markup.js";
-import { asked, bare, field, forgetPeople, isAddress, parse, write } from "./people.js";
-import { longDate, size, t, time } from "./texts.js";
+import { key, placeOf, post } from "./api.js";
+import { toast } from "./elements.js";
+import { Letter } from "./letter.js";
+import { asked, bare, parse, write } from "./people.js";
+import { longDate, t } from "./texts.js";
 
-const WAIT = 2_500;
-/** How long until what could not be sent or kept is tried to be kept again. */
-const AGAIN = 10_000;
-/** What can be a picture in a text. */
-const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
-const MOST_PICTURES = 50;
-const key = () => [...crypto.getRandomValues(new Uint8Array(20))].map((octet) => octet.toString(16).padStart(2, "0")).join("");
-
-/** Whether one of the words for it stands there by itself. */
-function speaksOfAttachment(text) {
-  const words = t("attachmentWords").split(", ").map((word) => word.toLowerCase());
-  const said = ` ${text.toLowerCase().replace(/[^\p{L}\p{N}-]+/gu, " ")} `;
-  return words.some((word) => said.includes(` ${word} `));
-}
+/** The files of a message, to go along with another. */
+const filesOf = (message) => message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { ...placeOf(message), part: file.part } }));
 
 /** Begins letters; `account` is what the server says of the account, `act` has `changed` and `drafts`. */
 export class Composer {
@@ -85,8 +71,9 @@ export class Composer {
     return people.length > 1 && from.some((person) => this.isOwn(person)) || people.some((person) => !this.isOwn(person) && !written.has(person.address.toLowerCase()));
   }
 
-  /** An answer to a message, or the message passed on. */
+  /** An answer to a message, or the message passed on or written anew. */
   answer(kind, message) {
+    if (kind === "asNew") return this.asNew(message);
     const from = this.writer(message).address;
     const forward = kind.startsWith("forward");
     const prefix = forward ? "Fwd: " : "Re: ";
@@ -95,7 +82,8 @@ export class Composer {
       from, to: "", cc: "", bcc: "", subject: prefix + bare, attachments: [],
       in_reply_to: forward ? null : message.message_id,
       references: [...message.references, ...(message.message_id ? [message.message_id] : [])],
-      answers: { kind: forward ? "forward" : "reply", folder: message.folder, uid: message.uid },
+      // What is attached to a message is answered without an answer to that.
+      answers: message.within ? null : { kind: forward ? "forward" : "reply", folder: message.folder, uid: message.uid },
     };
     if (forward) {
       if (kind === "forwardFile") {
@@ -107,7 +95,7 @@ export class Composer {
         const before = `${t("forwarded")}\n${head.join("\n")}\n\n`;
         letter.text = `${this.signature(from)}\n\n${before}${message.text}`;
         letter.passed = { message, before };
-        letter.attachments = message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { folder: message.folder, uid: message.uid, part: file.part } }));
+        letter.attachments = filesOf(message);
       }
       return this.show(letter, "to");
     }
@@ -133,12 +121,22 @@ export class Composer {
 
   /** Goes on with a draft. */
   resume(message) {
-    return this.show({
-      from: this.account.identities.find((address) => address.toLowerCase() === message.from[0]?.address.toLowerCase()) ?? this.account.address,
-      to: write(message.to), cc: write(message.cc), bcc: write(message.bcc), subject: message.subject, text: message.text,
-      attachments: message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { folder: message.folder, uid: message.uid, part: file.part } })),
-      draft: message, in_reply_to: message.references.at(-1) ?? null, references: message.references, answers: message.answers, receipt: message.asks_receipt,
-    }, "text", 0, message);
+    const letter = this.like(message);
+    return this.show({ ...letter, in_reply_to: message.references.at(-1) ?? null, references: message.references, answers: message.answers }, "text", 0, message);
+  }
+
+  /** A new letter with the content, the people and the files of a message. It answers nothing, and the message stays as it is. */
+  asNew(message) {
+    if (message.cut) toast(t("cut"), { problem: true });
+    return this.show(this.like(message), message.to.length > 0 ? "text" : "to");
+  }
+
+  like(message) {
+    const own = this.account.identities.find((address) => address.toLowerCase() === message.from[0]?.address.toLowerCase());
+    return {
+      from: own ?? this.from().address, to: write(message.to), cc: write(message.cc), bcc: write(message.bcc), subject: message.subject, text: message.text,
+      attachments: filesOf(message), content: message, receipt: message.asks_receipt,
+    };
   }
 
   async show(letter, focus, caret = 0, draft = null) {
@@ -169,438 +167,5 @@ export class Composer {
 
   closed() {
     this.open = null;
-  }
-}
-
-class Letter {
-  constructor(composer, letter, draft) {
-    this.composer = composer;
-    this.key = key();
-    this.draft = draft?.uid ?? null;
-    this.asks = button(t("askReceipt"), "check", () => {
-      this.asks.setAttribute("aria-pressed", String(!this.asksReceipt));
-      this.changed();
-    }, { pressed: Boolean(letter.receipt), kind: "asks" });
-    this.facts = { in_reply_to: letter.in_reply_to ?? null, references: letter.references ?? [], answers: letter.answers ?? null };
-    this.files = (letter.attachments ?? []).map((file) => ({ ...file }));
-    this.saving = Promise.resolve();
-    /** What is on its way to the server; each tells whether it has arrived. */
-    this.uploads = new Set();
-    /** Pictures in the text, by their Content-ID. */
-    this.pictures = new Map();
-    const changed = () => this.changed();
-    const { account } = composer;
-    this.from = h("select", { "aria-label": t("from"), on: { change: () => this.signAs(this.from.value) } }, account.identities.map((address) => h("option", { value: address, selected: address === letter.from }, this.shown(address))));
-    this.signed = letter.from;
-    this.to = field(t("to"), letter.to, changed);
-    this.cc = field(t("cc"), letter.cc, changed);
-    this.bcc = field(t("bcc"), letter.bcc, changed);
-    this.subject = h("input", { type: "text", dir: "auto", value: letter.subject, "aria-label": t("subject"), placeholder: t("subject"), maxLength: 900, on: { input: changed } });
-    this.text = h("textarea", { value: letter.text, "aria-label": t("body"), on: { input: changed, paste: (event) => this.paste(event) } });
-    this.editor = new Editor({ changed, files: (files) => this.paste({ clipboardData: { files }, preventDefault: () => {} }) });
-    this.editor.element.hidden = true;
-    this.switch = button(t("withFormatting"), "format", () => this.exchange(), { pressed: false, kind: "exchange" });
-    const pictured = h("input", { type: "file", accept: PICTURES.join(), multiple: true, hidden: true, class: "pictured", on: { change: () => { this.addPictures(pictured.files); pictured.value = ""; } } });
-    this.pictureButton = button(t("insertPicture"), "picture", () => pictured.click(), { kind: "insertPicture" });
-    this.list = h("ul", { class: "attached", "aria-label": t("attachments") });
-    this.state = h("span", { class: "state", role: "status" });
-    this.sendButton = button(t("send"), "sent", () => this.send(), { text: true, kind: "main", key: "Ctrl+Enter" });
-    const chooser = h("input", { type: "file", multiple: true, hidden: true, on: { change: () => { this.attach(chooser.files); chooser.value = ""; } } });
-    const title = h("h2", {}, letter.subject || t("newMessage"));
-    this.subject.addEventListener("input", () => { title.textContent = this.subject.value || t("newMessage"); });
-    const row = (name, control, more) => h("div", { class: "line" }, h("span", { class: "name", "aria-hidden": "true" }, t(name)), control, more);
-    const ccRow = row("cc", this.cc.element), bccRow = row("bcc", this.bcc.element);
-    ccRow.hidden = !letter.cc;
-    bccRow.hidden = !letter.bcc;
-    const add = (name, line, control) => {
-      const one = h("button", { type: "button", class: "quiet", hidden: !line.hidden, on: { click: () => { line.hidden = false; one.hidden = true; control.input.focus(); } } }, t(name));
-      return one;
-    };
-    this.element = h("section", { id: "compose", role: "dialog", tabIndex: -1, "aria-label": t("newMessage") },
-      h("header", {}, title, button(t("minimise"), "down", () => this.element.classList.toggle("small")), button(t("close"), "close", () => this.leave(), { key: "Esc" })),
-      h("div", { class: "fields" },
-        account.identities.length > 1 || this.shown(letter.from) !== letter.from ? row("from", this.from) : null,
-        row("to", this.to.element, [add("addCc", ccRow, this.cc), add("addBcc", bccRow, this.bcc)]), ccRow, bccRow,
-        h("div", { class: "line" }, this.subject)),
-      this.text, this.editor.element, this.list,
-      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.asks, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
-    this.element.addEventListener("keydown", (event) => this.keyed(event));
-    this.element.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); this.element.classList.add("drop"); } });
-    this.element.addEventListener("dragleave", () => this.element.classList.remove("drop"));
-    this.element.addEventListener("drop", (event) => { event.preventDefault(); this.element.classList.remove("drop"); this.attach(event.dataTransfer.files); });
-    this.element.dataset.drop = t("dropFiles");
-    this.soon = later(WAIT, () => this.save());
-    this.again = later(AGAIN, () => this.keep());
-    this.online = () => this.keep();
-    addEventListener("online", this.online);
-    this.drawFiles();
-    this.say(t("loading"));
-    this.ready = this.fill(letter).then(() => {
-      this.say("");
-      this.drawFiles();
-      this.before = this.touched ? "" : this.snapshot();
-    });
-    this.before = this.snapshot();
-    this.leaving = (event) => { if (this.dirty) event.preventDefault(); };
-    addEventListener("beforeunload", this.leaving);
-  }
-
-  /** Whose letter it is. */
-  get writer() {
-    return this.composer.account.address;
-  }
-
-  shown(address) {
-    const name = this.composer.account.preferences.identities[address.toLowerCase()]?.name || (address === this.composer.account.address ? this.composer.account.name : "");
-    return name ? write([{ name, address }]) : address;
-  }
-
-  get asksReceipt() {
-    return this.asks.getAttribute("aria-pressed") === "true";
-  }
-
-  get formatted() {
-    return !this.editor.element.hidden;
-  }
-
-  show(formatted) {
-    this.editor.element.hidden = !formatted;
-    this.text.hidden = formatted;
-    this.pictureButton.hidden = !formatted;
-    this.switch.setAttribute("aria-pressed", String(formatted));
-  }
-
-  /** Makes the formatted text of a letter, where it is one. */
-  async fill(letter) {
-    const { draft, quoted, passed } = letter;
-    const { preferences } = this.composer.account;
-    const is = draft ? draft.html : preferences.formatted;
-    this.show(is);
-    if (!is) return;
-    const { field } = this.editor;
-    if (draft) {
-      field.append(await this.formattedOf(draft));
-      return;
-    }
-    const signature = () => {
-      const text = this.composer.signature(letter.from);
-      return text ? [h("div", {}, h("br")), h("div", { data: { signature: "" } }, lines(text.replace(/^\n+/, "")))] : [];
-    };
-    const empty = () => h("div", {}, h("br"));
-    if (quoted) {
-      const quote = [h("div", {}, quoted.before), h("blockquote", {}, await this.formattedOf(quoted.message))];
-      field.append(...(quoted.below ? [...quote, empty(), ...signature()] : [empty(), ...signature(), empty(), ...quote]));
-    } else if (passed) field.append(empty(), ...signature(), empty(), lines(passed.before), await this.formattedOf(passed.message));
-    else {
-      const own = letter.text.slice(0, letter.text.length - this.composer.signature(letter.from).length);
-      field.append(own ? lines(own) : empty(), ...signature());
-    }
-  }
-
-  /** What a message says, with its pictures, which then go along within the text and not as files. */
-  async formattedOf(message) {
-    if (!message.html) return lines(message.text);
-    const picture = (image) => {
-      const asked = new URL(image.src, location.href);
-      const part = Number(asked.searchParams.get("part"));
-      if (asked.origin !== location.origin || !asked.searchParams.has("part") || this.pictures.size >= MOST_PICTURES) return null;
-      this.files = this.files.filter((file) => !(file.inline && file.source?.part === part && file.source.uid === message.uid));
-      return this.picture({ folder: message.folder, uid: message.uid, part }, image.alt, asked.href);
-    };
-    return formatted(message.folder, message.uid, picture).catch(() => lines(message.text));
-  }
-
-  picture(source, alt, src) {
-    const cid = `${key().slice(0, 20)}@webmail`;
-    this.pictures.set(cid, source);
-    return h("img", { src, alt, data: { cid } });
-  }
-
-  /** Pictures that are there, in their order. */
-  inline() {
-    const cids = [...this.editor.field.querySelectorAll("img[data-cid]")].map((image) => image.dataset.cid);
-    return [...new Set(cids)].filter((cid) => this.pictures.has(cid)).map((cid) => ({ cid, file: this.pictures.get(cid) }));
-  }
-
-  async addPictures(files) {
-    for (const file of files) {
-      if (!PICTURES.includes(file.type) || this.inline().length >= MOST_PICTURES) {
-        toast(t("notAPicture", { name: file.name }), { problem: true });
-        continue;
-      }
-      await this.goes(upload(file, () => {}).done.then(({ upload: id }) => {
-        if (!this.over) this.editor.insert(this.picture({ upload: id }, file.name.replace(/\.\w+$/, ""), `api/uploads/${id}`));
-      }), file);
-    }
-  }
-
-  /** Notes that a file is on its way; resolves to whether it has arrived. Whoever took it back misses nothing. */
-  goes(upload, { name }) {
-    const done = upload.then(() => true, (error) => {
-      if (error.message) toast(`${name}: ${error.message}`, { problem: true });
-      return !error.message;
-    }).finally(() => this.uploads.delete(done));
-    this.uploads.add(done);
-    return done;
-  }
-
-  /** Waits for what is on its way; whether all of it has arrived. */
-  async arrived() {
-    await this.ready;
-    let all = true;
-    do {
-      all = (await Promise.all(this.uploads)).every(Boolean) && all;
-      await this.saving;
-    } while (this.uploads.size > 0);
-    return all;
-  }
-
-  /** From plain to formatted text and back. */
-  async exchange() {
-    if (this.formatted) {
-      const plain = !this.editor.field.querySelector("b, strong, i, em, u, h1, h2, h3, h4, a, img, table, ul, ol");
-      if (!plain && !await confirm(t("loseFormatting"), t("toPlain"), false)) return;
-      this.text.value = this.editor.text;
-      this.show(false);
-      this.text.focus();
-    } else {
-      this.editor.text = this.text.value;
-      this.show(true);
-      this.editor.focus();
-    }
-    this.changed();
-  }
-
-  focus(where, caret) {
-    if (where === "text" && this.formatted) {
-      this.editor.focus();
-      const after = caret > 0 && this.editor.field.querySelector(":scope > blockquote")?.nextElementSibling;
-      if (after) getSelection().collapse(after, 0);
-      return;
-    }
-    const element = { to: this.to.input, text: this.text }[where];
-    element.focus();
-    if (where === "text") this.text.setSelectionRange(caret, caret);
-    this.text.scrollTop = 0;
-  }
-
-  /** Exchanges the signature with the address. */
-  signAs(address) {
-    const old = this.composer.signature(this.signed), fresh = this.composer.signature(address);
-    if (this.formatted) this.signFormatted(old, fresh);
-    else if (old && this.text.value.includes(old)) this.text.value = this.text.value.replace(old, () => fresh);
-    else if (!old && fresh) this.text.value += fresh;
-    this.signed = address;
-    this.changed();
-  }
-
-  signFormatted(old, fresh) {
-    const { field } = this.editor;
-    const bare = (text) => text.replace(/^\n+/, "");
-    const known = field.querySelector("[data-signature]") ?? (old ? [...field.querySelectorAll("div")].findLast((one) => one.innerText.trim() === bare(old).trim()) : null);
-    const made = fresh ? h("div", { data: { signature: "" } }, lines(bare(fresh))) : null;
-    if (known) known.replaceWith(...(made ? [made] : []));
-    else if (made) field.append(h("div", {}, h("br")), made);
-  }
-
-  letter() {
-    const from = parse(this.shown(this.from.value))[0];
-    const attachments = this.files.filter((file) => file.source).map((file) => file.source);
-    return { from, to: this.to.people, cc: this.cc.people, bcc: this.bcc.people, subject: this.subject.value, ...(this.formatted ? { html: this.editor.html, inline: this.inline() } : { text: this.text.value }), attachments, ...(this.asksReceipt ? { receipt: true } : {}), ...this.facts };
-  }
-
-  snapshot() {
-    return JSON.stringify(this.letter());
-  }
-
-  get dirty() {
-    return this.snapshot() !== this.before || this.uploads.size > 0;
-  }
-
-  changed() {
-    this.touched = true;
-    this.soon();
-  }
-
-  keyed(event) {
-    // Keys of a composition are for what is being composed.
-    if (isComposed(event)) {
-      event.stopPropagation();
-      return;
-    }
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      event.preventDefault();
-      this.send();
-    } else if (event.key === "Escape") {
-      event.preventDefault();
-      this.leave();
-    }
-    event.stopPropagation();
-  }
-
-  paste(event) {
-    if (event.clipboardData.files.length > 0) {
-      event.preventDefault();
-      const { files } = event.clipboardData;
-      if (this.formatted && [...files].every((file) => PICTURES.includes(file.type))) {
-        this.addPictures(files);
-        return;
-      }
-      this.attach(event.clipboardData.files);
-    }
-  }
-
-  attach(files) {
-    const most = this.composer.account.limits.attachment;
-    for (const file of files) {
-      if (file.size > most) {
-        toast(t("tooLarge", { name: file.name, most: size(most) }), { problem: true });
-        continue;
-      }
-      const one = { name: file.name, size: file.size, percent: 0 };
-      const way = upload(file, (part) => { one.percent = Math.floor(part * 100); this.drawFiles(); });
-      one.abort = way.abort;
-      this.goes(way.done.then(({ upload: id }) => { one.source = { upload: id }; this.drawFiles(); this.changed(); }, (error) => {
-        this.files = this.files.filter((known) => known !== one);
-        this.drawFiles();
-        throw error;
-      }), file);
-      this.files.push(one);
-    }
-    this.drawFiles();
-  }
-
-  drawFiles() {
-    this.list.hidden = this.files.length === 0;
-    this.list.replaceChildren(...this.files.map((file) => h("li", {}, icon("attach"),
-      h("span", { class: "name" }, file.source ? file.name : t("uploading", { name: file.name, percent: file.percent ?? 0 })), h("span", { class: "size" }, size(file.size)),
-      button(t("removeAttachment", { name: file.name }), "close", () => { file.abort?.(); this.files = this.files.filter((known) => known !== file); this.drawFiles(); this.changed(); }, { kind: "small" }))));
-  }
-
-  /** Keeps what is written as a draft; one save waits for the other. */
-  save() {
-    this.soon.cancel();
-    this.saving = this.saving.then(() => this.saveNow());
-    return this.saving;
-  }
-
-  /** Tries again to keep what could not be sent or kept. Without a login it waits for the next one. */
-  keep() {
-    if (!this.over && this.element.isConnected && !this.sendButton.disabled) this.save();
-  }
-
-  async saveNow() {
-    await this.ready;
-    const now = this.snapshot();
-    if (this.over || now === this.before) return true;
-    this.say(t("draftSaving"));
-    const meant = this.files.filter((file) => file.source);
-    try {
-      const saved = await post("drafts", { letter: JSON.parse(now), replaces: this.draft });
-      this.draft = saved.uid;
-      // Attachments are now those of the draft.
-      const kept = JSON.parse(now);
-      const place = ({ part }) => ({ folder: saved.folder, uid: saved.uid, part });
-      const [within, beside] = [true, false].map((inline) => saved.attachments.filter((one) => one.inline === inline).map(place));
-      (kept.inline ?? []).forEach((one, n) => { if (within[n]) this.pictures.set(one.cid, one.file = within[n]); });
-      meant.forEach((file, n) => { if (beside[n]) file.source = beside[n]; });
-      kept.attachments = meant.map((file) => file.source);
-      this.before = JSON.stringify(kept);
-      this.say(t("draftSaved", { time: time(Date.now()) }));
-      this.composer.act.changed();
-      return true;
-    } catch (error) {
-      this.say(t("draftFailed", { why: error.message }), true);
-      this.again();
-      return false;
-    }
-  }
-
-  say(text, problem = false) {
-    this.state.textContent = text;
-    this.state.classList.toggle("problem", problem);
-  }
-
-  async send() {
-    if (this.sendButton.disabled) return;
-    const letter = this.letter();
-    const people = [...letter.to, ...letter.cc, ...letter.bcc];
-    const bad = people.find((person) => !isAddress(person.address));
-    if (people.length === 0 || bad) {
-      toast(bad ? t("badAddress", { address: bad.address }) : t("noRecipients"), { problem: true });
-      this.to.input.focus();
-      return;
-    }
-    if (!letter.subject.trim() && !await confirm(t("noSubjectSure"), t("send"), false)) return;
-    this.sendButton.disabled = true;
-    this.say(t("sending"));
-    const arrived = await this.arrived();
-    if (this.over) return;
-    if (!arrived || !await this.nothingForgotten()) {
-      this.sendButton.disabled = false;
-      this.say(arrived ? "" : t("fileMissing"), !arrived);
-      this.soon();
-      return;
-    }
-    this.soon.cancel();
-    this.again.cancel();
-    try {
-      await this.saving;
-      const answer = await post("send", { key: this.key, letter: this.letter(), draft: this.draft });
-      this.gone();
-      toast(t("messageSent"));
-      for (const note of answer.notes) toast(told(note), { problem: true });
-      forgetPeople();
-      this.composer.act.changed();
-    } catch (error) {
-      this.sendButton.disabled = false;
-      this.say(error.message, true);
-      toast(error.message, { problem: true });
-      this.again();
-    }
-  }
-
-  /** Whether nothing is missing that the text speaks of, or it is to go without. */
-  async nothingForgotten() {
-    const text = this.formatted ? this.editor.text : this.text.value;
-    const own = text.split("\n").filter((line) => !line.startsWith(">")).join("\n").split(t("forwarded"))[0];
-    return this.files.length > 0 || !speaksOfAttachment(own) || confirm(t("forgotAttachment"), t("send"), false);
-  }
-
-  /** Closes it; what is written stays as a draft. */
-  async leave() {
-    if (this.dirty) {
-      if (!await this.arrived()) {
-        this.say(t("fileMissing"), true);
-        return;
-      }
-      if (!await this.save()) return;
-    }
-    this.gone();
-  }
-
-  async discard() {
-    if ((this.dirty || this.draft) && !await confirm(t("discardSure"), t("discard"))) return;
-    const { draft } = this;
-    this.gone();
-    await this.saving;
-    if (this.draft) {
-      const folder = this.composer.act.drafts();
-      await post("messages/remove", { folder, uids: [this.draft ?? draft] }).catch(() => {});
-      this.composer.act.changed();
-    }
-  }
-
-  gone() {
-    this.over = true;
-    this.editor.end();
-    this.soon.cancel();
-    this.again.cancel();
-    removeEventListener("online", this.online);
-    for (const file of this.files) if (!file.source) file.abort?.();
-    removeEventListener("beforeunload", this.leaving);
-    this.element.remove();
-    this.composer.closed();
-    document.querySelector(".rows")?.focus();
   }
 }

@@ -72,6 +72,11 @@ export class Folders {
     return folder ? folderName(folder) : name;
   }
 
+  /** The name of the folder that is shown with a name. */
+  called(name) {
+    return this.all.find((folder) => this.shown(folder.name).toLowerCase() === name.toLowerCase())?.name;
+  }
+
   draw({ used, quota }) {
     const hidden = this.all.filter((folder) => !folder.subscribed && !folder.role);
     const unfolded = (folder) => folder.name === this.current || !this.above(folder).some((name) => this.folded.has(name));

@@ -1,12 +1,11 @@
 // Invitations: when and where something is, who comes, and the answer.
 
-import { get, post, told } from "./api.js";
+import { get, key, post, told } from "./api.js";
 import { h, icon, toast } from "./elements.js";
 import { leaf, span, t } from "./texts.js";
 
 const TYPES = ["text/calendar", "application/ics"];
 const ACTS = { accept: "accepted", tentative: "tentative", decline: "declined" };
-const key = () => [...crypto.getRandomValues(new Uint8Array(20))].map((octet) => octet.toString(16).padStart(2, "0")).join("");
 const shown = (person) => person.name || person.address;
 
 /** The part of a message that is an invitation. */

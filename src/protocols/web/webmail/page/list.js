@@ -10,7 +10,7 @@ const MOST = 10_000;
 /** How often a list that changes meanwhile is fetched for it. */
 const TRIES = 8;
 
-/** `act` has `open`, `role` (of a folder), `shown` (its name for people) and `selection`. Lines have an `id`, and the `folder` of their message. */
+/** `act` has `open`, `role` (of a folder), `shown` (its name for people), `called` (the folder with that name) and `selection`. Lines have an `id`, and the `folder` of their message. */
 export class List {
   constructor(act) {
     this.act = act;
@@ -41,7 +41,8 @@ export class List {
 
   /** Whether the lines are of all folders. */
   get across() {
-    return this.question.everywhere && Boolean(this.question.query || this.question.filter);
+    const { everywhere, query, filter } = this.question;
+    return everywhere && Boolean(query || filter) || namesFolder(query);
   }
 
   /** The line that is stood at; half a number between two, where one stood at a line that is no longer listed. */
@@ -91,6 +92,14 @@ export class List {
     this.box.removeAttribute("aria-busy");
   }
 
+  /** What was typed, with the server's names of folders in place of those that the page shows. */
+  meant() {
+    return this.question.query.replace(/"[^"]*"?|(?<![^\s-])(in:)("[^"]*"?|\S+)/gi, (whole, operator, name) => {
+      const folder = operator && this.act.called(name.replaceAll('"', ""));
+      return folder ? `${operator}"${folder}"` : whole;
+    });
+  }
+
   fetch(chunk) {
     if (!this.chunks.has(chunk)) this.chunks.set(chunk, this.load(chunk, this.generation));
     return this.chunks.get(chunk);
@@ -99,10 +108,16 @@ export class List {
   async load(chunk, generation) {
     let answer;
     try {
-      answer = await get(this.across ? "search" : "messages", { ...this.question, start: chunk * CHUNK, count: CHUNK });
+      answer = await get(this.across ? "search" : "messages", { ...this.question, query: this.meant(), start: chunk * CHUNK, count: CHUNK });
     } catch (error) {
       if (generation === this.generation) {
         this.chunks.delete(chunk);
+        // What cannot be looked for has found nothing.
+        if (this.question.query && error.status >= 400 && error.status < 500) {
+          this.lines = [];
+          this.total = 0;
+          this.space.replaceChildren();
+        }
         this.say(error.message);
       }
       return;
@@ -384,6 +399,9 @@ export class List {
     this.draw();
   }
 }
+
+/** Whether a search says in which folders, and so is not of the one that is open. */
+const namesFolder = (query) => /(?:^|\s)-?in:\S/i.test(query.replace(/(?<!in:)"[^"]*"?/gi, ""));
 
 const uidsOf = (line) => line.conversation?.uids ?? [line.uid];
 

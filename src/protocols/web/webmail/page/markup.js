@@ -120,9 +120,9 @@ export function lines(text) {
 }
 
 /** The cleaned formatted text of a message, as elements. Nothing of another server is loaded for it. */
-export function formatted(folder, uid, picture) {
+export function formatted(place, picture) {
   return new Promise((resolve, reject) => {
-    const frame = h("iframe", { hidden: true, sandbox: "allow-same-origin", src: address("page", { folder, uid, images: 0 }) });
+    const frame = h("iframe", { hidden: true, sandbox: "allow-same-origin", src: address("page", { ...place, images: 0 }) });
     frame.addEventListener("load", () => {
       const inside = frame.contentDocument?.body;
       if (inside) resolve(copy(inside, picture));

@@ -1,6 +1,6 @@
 // One message.
 
-import { address, get, post } from "./api.js";
+import { address, get, placeOf, post } from "./api.js";
 import { confirm, menu } from "./dialogs.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
 import { imported } from "./contacts.js";
@@ -27,21 +27,22 @@ export class Reader {
   }
 
   /** Resolves to the message, or to `null` if it cannot be had or is no longer wanted. */
-  open(folder, uid) {
-    this.opening = this.fetch({ folder, uid });
+  open(folder, uid, within = "") {
+    this.opening = this.fetch({ folder, uid, within });
     return this.opening;
   }
 
   async fetch(wanted) {
-    const { folder, uid } = wanted;
+    const { folder, uid, within } = wanted;
     this.coming = wanted;
     this.element.setAttribute("aria-busy", "true");
     try {
-      const [message, circle] = await Promise.all([get("message", { folder, uid }), this.circle(folder, uid)]);
+      const [message, circle] = await Promise.all([get("message", wanted), within ? this.others : this.circle(folder, uid)]);
       if (this.coming !== wanted) return null;
       this.message = message;
       this.others = circle;
-      this.images = this.act.trusts(message.from[0]?.address);
+      // Nothing proves who has written what is attached.
+      this.images = !within && this.act.trusts(message.from[0]?.address);
       this.asText = !message.html || this.act.prefersText();
       this.draw();
       this.element.scrollTop = 0;
@@ -76,23 +77,24 @@ export class Reader {
 
   actions() {
     const { message, act } = this;
+    if (message.within) return this.actionsWithin();
     const role = act.role();
     const has = (flag) => message.flags.includes(flag);
     const more = button(t("more"), "more", () => menu(more, [
       message.list_post && [t("replyList"), () => act.write("replyList", message)],
       [t("forwardFile"), () => act.write("forwardFile", message)],
+      !["drafts", "sent"].includes(role) && [t("editAsNew"), () => act.write("asNew", message)],
       [t(has("seen") ? "markUnread" : "markRead"), () => act.mark("seen", !has("seen"))],
       message.html && [t(this.asText ? "showHtml" : "showText"), () => { this.asText = !this.asText; this.draw(); }],
       message.from[0] && !["drafts", "sent"].includes(role) && [t("addContact"), () => act.addContact(message.from[0])],
-      [t("print"), () => window.print()],
-      [t("source"), () => window.open(this.address("source"), "_blank", "noopener")],
-      [t("download"), () => { location.href = this.address("source", { file: 1 }); }],
+      ...this.kept(),
     ]));
     return this.head([
       role === "drafts" && button(t("edit"), "compose", () => act.edit(message), { text: true, kind: "main" }),
       button(t("reply"), "reply", () => act.write("reply", message), { key: "r" }),
       this.act.others(message) && button(t("replyAll"), "replyAll", () => act.write("replyAll", message), { key: "a" }),
       button(t("forward"), "forward", () => act.write("forward", message), { key: "f" }),
+      role === "sent" && button(t("editAsNew"), "compose", () => act.write("asNew", message), { key: "E", kind: "asNew" }),
       h("span", { class: "gap" }),
       !["archive", "drafts"].includes(role) && button(t("archiveIt"), "archive", () => act.move({ role: "archive" }), { key: "e" }),
       role === "junk" ? button(t("notJunk"), "ok", () => act.move({ role: "inbox" }), { key: "!", text: true })
@@ -104,17 +106,63 @@ export class Reader {
     ]);
   }
 
+  /** The ways to keep a message outside of the mailbox. */
+  kept() {
+    return [
+      [t("print"), () => this.print()],
+      [t("source"), () => window.open(this.address("source"), "_blank", "noopener")],
+      [t("download"), () => { location.href = this.address("source", { file: 1 }); }],
+    ];
+  }
+
+  /** Prints the message and nothing else. Formatted text is a page by itself, so that no line of it is cut in two where paper ends. */
+  print() {
+    const frame = this.element.querySelector("iframe.page"), inside = frame?.contentDocument;
+    if (!inside?.body) {
+      window.print();
+      return;
+    }
+    inside.querySelector("body > .printed")?.remove();
+    inside.body.prepend(this.printed());
+    frame.contentWindow.print();
+  }
+
+  /** What stands above a message on paper. */
+  printed() {
+    const { message } = this;
+    const people = ["from", "to", "cc", "bcc"].filter((name) => message[name].length > 0).map((name) => [name, message[name].map(shown).join(", ")]);
+    const files = message.attachments.filter((file) => !file.inline).map((file) => file.name).join(", ");
+    const rows = [...people, ["date", longDate(message.sent ?? message.arrived)], ...(files ? [["attachments", files]] : [])];
+    return h("header", { class: "printed" }, h("h2", {}, message.subject || t("noSubject")), h("dl", {}, rows.map(([name, text]) => [h("dt", {}, t(name)), h("dd", {}, text)]).flat()));
+  }
+
+  /** What can be done with a message that is attached to another. */
+  actionsWithin() {
+    const { message, act } = this;
+    const more = button(t("more"), "more", () => menu(more, [
+      [t("editAsNew"), () => act.write("asNew", message)],
+      message.html && [t(this.asText ? "showHtml" : "showText"), () => { this.asText = !this.asText; this.draw(); }],
+      ...this.kept(),
+    ]));
+    return h("div", { class: "bar actions", role: "toolbar", "aria-label": t("message") },
+      button(t("backToOuter"), "back", () => act.back(), { text: true, key: "Esc", kind: "outer" }),
+      button(t("reply"), "reply", () => act.write("reply", message), { key: "r" }),
+      this.act.others(message) && button(t("replyAll"), "replyAll", () => act.write("replyAll", message), { key: "a" }),
+      button(t("forward"), "forward", () => act.write("forward", message), { key: "f" }),
+      h("span", { class: "gap" }), more);
+  }
+
   address(what, more = {}) {
-    return address(what, { folder: this.message.folder, uid: this.message.uid, ...more });
+    return address(what, { ...placeOf(this.message), ...more });
   }
 
   draw() {
     const { message } = this;
     const subject = h("h1", {}, message.subject || t("noSubject"));
-    const article = h("article", {}, ...[subject, this.people(), ...this.banners(), this.invited(), this.body(), this.files()].filter(Boolean));
+    const article = h("article", {}, ...[subject, this.people(), this.printed(), ...this.banners(), this.invited(), this.body(), this.files()].filter(Boolean));
     const others = this.others ?? [];
     const at = others.findIndex((one) => one.folder === message.folder && one.uid === message.uid);
-    if (at < 0 || others.length < 2) this.element.replaceChildren(this.actions(), article);
+    if (at < 0 || others.length < 2 || message.within) this.element.replaceChildren(this.actions(), article);
     else {
       const strips = (some, name) => some.length > 0 && h("ol", { class: "strips", "aria-label": t(name) }, some.map((one) => this.strip(one)));
       this.element.replaceChildren(this.actions(), ...[strips(others.slice(0, at), "earlierMessages"), article, strips(others.slice(at + 1), "laterMessages")].filter(Boolean));
@@ -167,9 +215,14 @@ export class Reader {
     return h("span", { class: good ? "seal good" : "seal bad", role: "img", title: text, "aria-label": text }, icon(good ? "ok" : "warn"));
   }
 
+  /** The part of it that is an event. One that is attached to another message invites nobody. */
+  eventOf() {
+    return this.message.within ? undefined : eventOf(this.message);
+  }
+
   /** The event that a message is about. What is on the page of it stays while the rest is drawn anew. */
   invited() {
-    if (!eventOf(this.message)) return null;
+    if (!this.eventOf()) return null;
     if (this.event?.message !== this.message) this.event = new Invitation(this.message, this.act);
     return this.event.element;
   }
@@ -194,6 +247,7 @@ export class Reader {
   banners() {
     const { message } = this;
     const banners = [];
+    if (message.within) banners.push(h("p", { class: "banner within" }, icon("attach"), h("span", {}, t("attachedNote"))));
     if (message.spam?.flagged) {
       const values = { score: message.spam.score, reason: message.spam.reason };
       banners.push(h("p", { class: "banner" }, icon("junk"), h("span", {}, t(message.spam.reason ? "spamBecause" : "spamFlag", values))));
@@ -202,7 +256,7 @@ export class Reader {
       const from = message.from[0]?.address;
       banners.push(h("p", { class: "banner images" }, icon("warn"), h("span", {}, t("imagesBlocked", { count: message.remote_images })),
         h("button", { type: "button", on: { click: () => this.showImages(false) } }, t("showImages")),
-        from && this.act.role() !== "junk" && h("button", { type: "button", class: "quiet", on: { click: () => this.showImages(true) } }, t("alwaysImages", { address: from }))));
+        from && !message.within && this.act.role() !== "junk" && h("button", { type: "button", class: "quiet", on: { click: () => this.showImages(true) } }, t("alwaysImages", { address: from }))));
     }
     if (message.receipt && !["drafts", "sent", "junk", "trash"].includes(this.act.role()) && !message.spam?.flagged) {
       banners.push(h("p", { class: "banner receipt" }, icon("sent"), h("span", {}, t("receiptWanted", { address: message.receipt })),
@@ -238,7 +292,7 @@ export class Reader {
 
   body() {
     if (this.asText) return h("div", { class: "text" }, lines(this.message.text, this.act.compose));
-    const frame = h("iframe", { class: "page", title: t("message"), sandbox: "allow-same-origin allow-popups allow-popups-to-escape-sandbox", referrerPolicy: "no-referrer", src: this.address("page", { images: this.images ? 1 : 0 }) });
+    const frame = h("iframe", { class: "page", title: t("message"), sandbox: "allow-same-origin allow-modals allow-popups allow-popups-to-escape-sandbox", referrerPolicy: "no-referrer", src: this.address("page", { images: this.images ? 1 : 0 }) });
     frame.addEventListener("load", () => this.settle(frame));
     return frame;
   }
@@ -269,17 +323,25 @@ export class Reader {
   }
 
   files() {
-    const event = eventOf(this.message);
+    const event = this.eventOf();
     // The part that is shown as an event is one more time a file as a rule.
     const files = this.message.attachments.filter((file) => (!file.inline || this.asText) && !(file === event && this.message.attachments.some((other) => other !== file && other.name.endsWith(".ics"))));
     if (files.length === 0) return null;
     return h("section", { class: "files", "aria-label": t("attachments") },
       h("h2", {}, t("attachments"), files.length > 1 && h("a", { class: "all", href: this.address("attachments"), download: "" }, t("downloadAll"))),
-      h("ul", {}, files.map((file) => h("li", {},
+      h("ul", {}, files.map((file) => MESSAGES.includes(file.type) ? this.letter(file) : h("li", {},
         h("a", { href: this.address("part", { part: file.part }), download: file.name },
           picture(file) ? h("img", { src: this.address("part", { part: file.part, inline: 1 }), alt: "", loading: "lazy" }) : icon("attach"),
           h("span", { class: "name" }, file.name), h("span", { class: "size" }, size(file.size))),
-        CARDS.includes(file.type) && button(t("importContacts"), "plus", () => this.importContacts(file), { text: true, kind: "quiet importContacts" })))));
+        CARDS.includes(file.type) && !this.message.within && button(t("importContacts"), "plus", () => this.importContacts(file), { text: true, kind: "quiet importContacts" })))));
+  }
+
+  /** A message among the files: it is opened as one, and can be kept as a file. */
+  letter(file) {
+    const within = [this.message.within, file.part].filter((one) => one !== "").join(".");
+    return h("li", {},
+      h("a", { class: "letter", href: this.act.way(this.message, within), data: { within } }, icon("mail"), h("span", { class: "name" }, file.name), h("span", { class: "size" }, size(file.size))),
+      h("a", { class: "keep", href: this.address("part", { part: file.part }), download: file.name, title: t("download"), "aria-label": `${t("download")}: ${file.name}` }, icon("download")));
   }
 
   async importContacts({ part }) {
@@ -296,9 +358,11 @@ export class Reader {
 const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
 /** What only a program with the reader's key opens (RFC 8551, RFC 3156). */
 const SEALED = ["application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"];
+const MESSAGES = ["message/rfc822", "message/global"];
 const CARDS = ["text/vcard", "text/x-vcard", "text/directory"];
 const picture = (file) => PICTURES.includes(file.type) && file.size < 4 << 20;
-const person = (one) => h("span", { class: "person" }, one.name ? `${one.name} <${one.address}>` : one.address);
+const shown = (one) => (one.name ? `${one.name} <${one.address}>` : one.address);
+const person = (one) => h("span", { class: "person" }, shown(one));
 
 /** A link whose text names another host than it leads to says so; every link shows its target. */
 function warn(link, inside) {

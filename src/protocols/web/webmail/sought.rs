@@ -1,0 +1,182 @@
+//! What messages are looked for by: the conditions that IMAP's SEARCH has, and those that it does not have.
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::Room;
+use super::answer::Answer;
+use super::list::search;
+use super::paperclip::{file_names, has_attachment};
+use crate::foundations::mail::{SequenceSet, Summary, Uid};
+use crate::foundations::wire::imap::SearchKey;
+use crate::storage::mailbox::{Error, View};
+
+/// A condition on a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// All of them hold.
+    All(Vec<Self>),
+    /// One of them holds.
+    Any(Vec<Self>),
+    /// It has files.
+    Attachment,
+    /// A file of it has a name with this in it, which is in small letters.
+    FileName(String),
+    /// It lies in the folder that people call so.
+    In(String),
+    /// What SEARCH asks.
+    Key(SearchKey),
+    /// It does not hold.
+    Not(Box<Self>),
+}
+
+impl Sought {
+    /// Whether it speaks of files in any way.
+    pub(super) fn asks_for_attachments(&self) -> bool {
+        match self {
+            Self::All(some) | Self::Any(some) => some.iter().any(Self::asks_for_attachments),
+            Self::Not(one) => one.asks_for_attachments(),
+            one => *one == Self::Attachment,
+        }
+    }
+
+    /// The folders that it names.
+    pub(super) fn folders(&self) -> Vec<&str> {
+        match self {
+            Self::All(some) | Self::Any(some) => some.iter().flat_map(Self::folders).collect(),
+            Self::Not(one) => one.folders(),
+            Self::In(name) => vec![name],
+            Self::Attachment | Self::FileName(_) | Self::Key(_) => Vec::new(),
+        }
+    }
+
+    /// What is left of it within one folder, of which `is_called` tells whether a name means it; `None` if nothing there can be meant.
+    pub(super) fn within(&self, is_called: &impl Fn(&str) -> bool) -> Option<Self> {
+        Some(match self {
+            Self::All(some) => Self::All(some.iter().map(|one| one.within(is_called)).collect::<Option<_>>()?),
+            Self::Any(some) => {
+                let left: Vec<Self> = some.iter().filter_map(|one| one.within(is_called)).collect();
+                if left.is_empty() {
+                    return None;
+                }
+                Self::Any(left)
+            }
+            Self::In(name) => is_called(name).then(|| Self::Key(SearchKey::All))?,
+            Self::Not(one) => match one.within(is_called) {
+                Some(Self::Key(SearchKey::All)) => return None,
+                Some(left) => Self::Not(Box::new(left)),
+                None => Self::Key(SearchKey::All),
+            },
+            one => one.clone(),
+        })
+    }
+
+    /// The same as one condition of SEARCH, if that has it.
+    fn key(&self) -> Option<SearchKey> {
+        Some(match self {
+            Self::All(some) => SearchKey::And(some.iter().map(Self::key).collect::<Option<_>>()?),
+            Self::Any(some) => {
+                let keys: Vec<SearchKey> = some.iter().map(Self::key).collect::<Option<_>>()?;
+                keys.into_iter().reduce(|a, b| SearchKey::Or(Box::new((a, b))))?
+            }
+            Self::Key(key) => key.clone(),
+            Self::Not(one) => SearchKey::Not(Box::new(one.key()?)),
+            Self::Attachment | Self::FileName(_) | Self::In(_) => return None,
+        })
+    }
+
+    /// The messages of a folder for which it holds, ascending; of some of them, if there are some.
+    pub(super) fn found<'a>(
+        &'a self,
+        room: &'a Room,
+        view: &'a View,
+        among: Option<Vec<Uid>>,
+    ) -> BoxFuture<'a, Answer<Vec<Uid>>> {
+        async move {
+            if let Some(key) = self.key() {
+                let hits = search(room, view, &key).await?;
+                return Ok(match among {
+                    Some(among) => common(among, &hits),
+                    None => hits,
+                });
+            }
+            let among = among.unwrap_or_else(|| view.rows(&SequenceSet::all()).map(|(_, row)| row.uid).collect());
+            match self {
+                // What the index answers leaves fewer messages to be looked at.
+                Self::All(some) => {
+                    let mut left = among;
+                    let (quick, slow): (Vec<_>, Vec<_>) = some.iter().partition(|one| one.key().is_some());
+                    for one in quick.into_iter().chain(slow) {
+                        left = one.found(room, view, Some(left)).await?;
+                    }
+                    Ok(left)
+                }
+                Self::Any(some) => {
+                    let mut all = Vec::new();
+                    for one in some {
+                        all.extend(one.found(room, view, Some(among.clone())).await?);
+                    }
+                    all.sort_unstable();
+                    all.dedup();
+                    Ok(all)
+                }
+                Self::Not(one) => {
+                    let without = one.found(room, view, Some(among.clone())).await?;
+                    Ok(among.into_iter().filter(|uid| without.binary_search(uid).is_err()).collect())
+                }
+                Self::Attachment => with_structure(room, view, among, has_attachment).await,
+                Self::FileName(part) => {
+                    let has =
+                        |structure: &[u8]| file_names(structure).iter().any(|name| name.to_lowercase().contains(part));
+                    with_structure(room, view, among, has).await
+                }
+                // Of one folder, this was decided before.
+                Self::In(_) | Self::Key(_) => Ok(Vec::new()),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Those of the one that are in the other, both ascending.
+fn common(some: Vec<Uid>, others: &[Uid]) -> Vec<Uid> {
+    some.into_iter().filter(|uid| others.binary_search(uid).is_ok()).collect()
+}
+
+/// Those of the messages whose BODYSTRUCTURE is so. SEARCH has no condition for it.
+async fn with_structure(room: &Room, view: &View, among: Vec<Uid>, is_so: impl Fn(&[u8]) -> bool) -> Answer<Vec<Uid>> {
+    let _turn = room.searches.acquire().await;
+    let mut summaries = view.summaries(among.clone());
+    let mut kept = Vec::new();
+    for uid in among {
+        match summaries.next().await {
+            Some((_, Ok(stored))) if Summary::read(&stored).is_some_and(|it| is_so(&it.body_structure)) => {
+                kept.push(uid)
+            }
+            Some((_, Ok(_) | Err(Error::NoMessage(_)))) => {}
+            Some((_, Err(error))) => return Err(error.into()),
+            None => break,
+        }
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_decided_before_anything_is_read() {
+        let place = |name: &str| Sought::In(name.to_owned());
+        let not = |one: Sought| Sought::Not(Box::new(one));
+        let sent = |sought: Sought| sought.within(&|name| name == "sent");
+        let always = Some(Sought::Key(SearchKey::All));
+        assert_eq!((sent(place("sent")), sent(place("x"))), (always.clone(), None));
+        assert_eq!((sent(not(place("sent"))), sent(not(place("x")))), (None, always));
+        let either = Sought::Any(vec![place("x"), Sought::Attachment]);
+        assert_eq!(sent(either.clone()), Some(Sought::Any(vec![Sought::Attachment])));
+        assert_eq!(sent(Sought::All(vec![place("x"), Sought::Attachment])), None);
+        assert_eq!(either.folders(), ["x"]);
+        assert!(either.asks_for_attachments() && !place("x").asks_for_attachments());
+    }
+}
