@@ -13,6 +13,7 @@ use crate::foundations::dns::SharedResolver;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::Origin;
+use crate::foundations::processor;
 use crate::foundations::wire::smtp::EnhancedStatus;
 
 /// What is known besides the message.
@@ -145,14 +146,22 @@ impl Dialogue {
                     continue;
                 }
             };
-            let changed = milter::apply(&message, &outcome.changes);
-            if changed != message {
-                self.said.rewritten = Some(changed.clone());
-                message = changed;
+            let (envelope, content): (Vec<_>, Vec<_>) = outcome.changes.into_iter().partition(Change::is_of_envelope);
+            if !content.is_empty() {
+                let before = message.clone();
+                match processor::in_turn(move || milter::apply(&before, &content)).await {
+                    Ok(changed) => message = changed,
+                    Err(error) => {
+                        log::error!(mail:% = self.told.id, milter:% = milter.name; "filter: a milter's changes cannot be made: {error}");
+                        failed(milter.on_failure, &milter.name, &mut self.said);
+                        continue;
+                    }
+                }
             }
-            self.said.envelope.extend(outcome.changes.into_iter().filter(Change::is_of_envelope));
+            self.said.envelope.extend(envelope);
             heed(outcome.answer, &milter.name, &mut self.said);
         }
+        self.said.rewritten = Some(message).filter(|message| message != shown);
         self.end(helpers).await
     }
 

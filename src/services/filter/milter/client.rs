@@ -114,6 +114,8 @@ pub struct Conversation {
     left: Duration,
     /// Octets of changes that may still come.
     changes: usize,
+    /// Packets that may still come without being the answer to something.
+    extra: u32,
     /// What was decided before the end: nothing more is told.
     decided: Option<Answer>,
 }
@@ -142,7 +144,7 @@ impl Conversation {
         let (patience, left) = (settings.timeout.duration(), settings.message_timeout.duration());
         let wire = endpoint.connect(patience).await?;
         let changes = settings.changes.len();
-        let mut conversation = Self { wire, steps: 0, patience, left, changes, decided: None };
+        let mut conversation = Self { wire, steps: 0, patience, left, changes, extra: MAX_EXTRA, decided: None };
         let begun = Instant::now();
         let introduced = timeout(left, conversation.introduce(told)).await;
         conversation.decided = introduced.unwrap_or(Err(Error::Timeout))?;
@@ -218,9 +220,9 @@ impl Conversation {
         let id = [("i", told.id.to_string())];
         self.macros(b'T', &id).await?;
         stage!(self.step(NO_DATA, SILENT_DATA, b'T', &[]).await?);
-        let (fields, body) = change::split(message);
+        let (header, body) = change::split(message);
         if self.steps & NO_HEADERS == 0 {
-            for field in &fields {
+            for field in change::fields(header) {
                 stage!(self.field(field).await?);
             }
         }
@@ -286,7 +288,7 @@ impl Conversation {
         loop {
             let answer = self.receive().await?;
             match answer.command {
-                b'p' => {}
+                b'p' => self.count_extra()?,
                 b'c' => return Ok(Stage::Next),
                 b's' => return Ok(Stage::Skip),
                 _ => return decision(&answer).map(Stage::End).ok_or(Error::Nonsense("an answer that does not fit")),
@@ -303,9 +305,9 @@ impl Conversation {
         let mut replaced = 0usize;
         loop {
             let answer = self.receive().await?;
+            self.count_extra()?;
             match answer.command {
                 b'p' => {}
-                b'q' => held = Some(texts(&answer.data).into_iter().next().unwrap_or_default()),
                 b'b' => {
                     replaced += answer.data.len();
                     if replaced > MAX_BODY {
@@ -318,19 +320,30 @@ impl Conversation {
                     let answer = held.map_or(Answer::Accept, Answer::Quarantine);
                     return Ok(Outcome { changes, ..Outcome::of(answer) });
                 }
-                _ => match decision(&answer) {
-                    Some(answer) => return Ok(Outcome::of(answer)),
-                    None => {
-                        let left = self.changes.checked_sub(answer.data.len());
-                        self.changes = left.ok_or(Error::Nonsense("changes that are too large"))?;
+                _ => {
+                    if let Some(answer) = decision(&answer) {
+                        return Ok(Outcome::of(answer));
+                    }
+                    let left = self.changes.checked_sub(answer.data.len());
+                    self.changes = left.ok_or(Error::Nonsense("changes that are too large"))?;
+                    if answer.command == b'q' {
+                        held = Some(texts(&answer.data).next().unwrap_or_default());
+                    } else {
                         changes.extend(wish(&answer)?);
                     }
-                },
+                }
             }
             if changes.len() > MAX_CHANGES {
                 return Err(Error::Nonsense("too many changes"));
             }
         }
+    }
+
+    /// Counts a packet that answers nothing: whoever sends them without an end would keep a processor busy until its time is up.
+    fn count_extra(&mut self) -> Result<(), Error> {
+        let left = self.extra.checked_sub(1);
+        self.extra = left.ok_or(Error::Nonsense("packets without an end"))?;
+        Ok(())
     }
 
     async fn receive(&mut self) -> Result<Packet, Error> {
@@ -340,6 +353,10 @@ impl Conversation {
 
 /// Largest replacement of a body.
 const MAX_BODY: usize = 64 << 20;
+
+/// Most packets without an answer in them about one message: changes, pieces of a body, and that it goes on. Libmilter sends 64 KiB
+/// of a body in each.
+const MAX_EXTRA: u32 = 100_000;
 
 /// `SMFIC_CONNECT`: name, family, port, address.
 fn connection(told: &Told) -> Vec<u8> {
@@ -362,7 +379,7 @@ fn decision(packet: &Packet) -> Option<Answer> {
         b't' => Answer::Later(None),
         b'd' => Answer::Discard,
         b'y' => {
-            let reply = texts(&packet.data).into_iter().next().unwrap_or_default();
+            let reply = texts(&packet.data).next().unwrap_or_default();
             // Sendmail takes it as a format, so that milters double what is to be one.
             let reply = reply.replace("%%", "%");
             if reply.starts_with('4') { Answer::Later(Some(reply)) } else { Answer::Reject(Some(reply)) }
@@ -375,10 +392,10 @@ fn wish(packet: &Packet) -> Result<Option<Change>, Error> {
     let nonsense = Error::Nonsense("a malformed change");
     let numbered = || {
         let (number, rest) = packet.data.split_first_chunk::<4>()?;
-        let mut texts = texts(rest).into_iter();
+        let mut texts = texts(rest);
         Some((u32::from_be_bytes(*number) as usize, texts.next()?, texts.next().unwrap_or_default()))
     };
-    let mut plain = texts(&packet.data).into_iter();
+    let mut plain = texts(&packet.data);
     let address = |text: Option<String>| text.map(|t| t.trim_matches(['<', '>']).to_owned());
     let change = match packet.command {
         b'h' => plain.next().map(|name| Change::Add(name, plain.next().unwrap_or_default())),

@@ -35,19 +35,15 @@ pub async fn receive(wire: &mut dyn Wire) -> Result<Packet, Error> {
     if length == 0 || length > MAX_PACKET {
         return Err(Error::Nonsense("a packet of impossible length"));
     }
-    let mut data = vec![0; length as usize];
+    let command = wire.read_u8().await?;
+    let mut data = vec![0; length as usize - 1];
     wire.read_exact(&mut data).await?;
-    let command = data.remove(0);
     Ok(Packet { command, data })
 }
 
 /// The texts of a packet, each ended by a NUL.
-pub fn texts(data: &[u8]) -> Vec<String> {
-    let mut pieces: Vec<&[u8]> = data.split(|b| *b == 0).collect();
-    if pieces.last().is_some_and(|p| p.is_empty()) {
-        pieces.pop();
-    }
-    pieces.into_iter().map(|p| String::from_utf8_lossy(p).into_owned()).collect()
+pub fn texts(data: &[u8]) -> impl Iterator<Item = String> {
+    data.split_inclusive(|b| *b == 0).map(|t| String::from_utf8_lossy(t.strip_suffix(b"\0").unwrap_or(t)).into_owned())
 }
 
 /// Texts for a packet.

@@ -331,3 +331,22 @@ async fn a_milter_cannot_fill_the_memory() {
     let fake = Fake::start(0, &[(b'E', &[(b'h', &[b'x'; 200 << 10]), (b'h', &[b'x'; 400 << 10]), (b'c', b"")])]);
     assert!(matches!(run(&fake).await, Err(Error::Nonsense("changes that are too large"))));
 }
+
+#[tokio::test]
+async fn a_milter_that_never_comes_to_the_end_has_one() {
+    const BUSY: Sent = (b'p', b"");
+    const ODD: Sent = (b'?', b"");
+    const KEEP: Sent = (b'q', &[b'x'; 100 << 10]);
+    let scripts: [(Script, &str); 4] = [
+        (&[(b'E', &[BUSY; 100_001])], "packets without an end"),
+        (&[(b'H', &[BUSY; 100_001])], "packets without an end"),
+        (&[(b'E', &[ODD; 100_001])], "packets without an end"),
+        (&[(b'E', &[KEEP; 6])], "changes that are too large"),
+    ];
+    for (script, wanted) in scripts {
+        let mut fake = Fake::start(0, script);
+        fake.settings.timeout = Span::seconds(30);
+        let outcome = run(&fake).await;
+        assert!(matches!(outcome, Err(Error::Nonsense(why)) if why == wanted), "{wanted}: {outcome:?}");
+    }
+}
