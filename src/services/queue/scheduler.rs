@@ -259,7 +259,7 @@ impl Queue {
                 events.extend(came.event);
                 fates.push((recipient.key, came.fate));
             } else {
-                // Within a minute after the rest, so that not all come at the same moment.
+                // Within ten seconds after the rest, so that not all come at the same moment.
                 let due_at =
                     until + spread(Duration::from_secs(50), recipient.key).saturating_sub(Duration::from_secs(45));
                 fates.push((recipient.key, Fate::Untried { due_at }));
