@@ -10,6 +10,8 @@ use crate::storage::dav::Draft;
 
 /// Longest UID that is kept, in characters.
 const LONGEST_UID: usize = 255;
+/// Components with a rule: one that fits no day at all costs hundredths of a second until that is known.
+const MOST_RULES: usize = 16;
 /// Seconds that times without a zone may be off, in either direction.
 const DAY: i64 = 86_400;
 
@@ -133,6 +135,12 @@ pub(super) fn parse(text: &str) -> Result<ICalendar, Unfit> {
 
 /// Checks that recurrences can be made.
 pub(super) fn check_rules(calendar: &ICalendar) -> Result<(), Unfit> {
+    let recurs = |component: &&ICalendarComponent| {
+        component.component_type.has_time_ranges() && component.has_property(&ICalendarProperty::Rrule)
+    };
+    if calendar.components.iter().filter(recurs).count() > MOST_RULES {
+        return Err(Unfit::Rule("more than 16 of its components recur"));
+    }
     match is_bounded(calendar) {
         true => Ok(()),
         false => Err(Unfit::Rule("a recurrence rule has more than 100,000 times in one of its periods")),

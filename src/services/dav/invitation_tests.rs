@@ -171,3 +171,14 @@ fn single_times_leave_the_others_as_they_are() {
     CalendarObject::read(left.as_bytes()).unwrap();
     assert!(left.contains("EXDATE;TZID=Europe/Berlin:20261211T190000\r\n") && !left.contains("Later"), "{left}");
 }
+
+#[test]
+fn rules_that_never_fit_are_not_tried_by_the_thousand() {
+    let times = |n: usize| format!("RECURRENCE-ID:20261204T{n:06}Z\r\nDTSTART:20261204T190000Z\r\n");
+    let never = "RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30\r\n";
+    for (rule, most, wanted) in [("", 200, true), (never, 16, true), (never, 17, false)] {
+        let events: String = (0..most).map(|n| event(&(times(n % 60) + rule))).collect();
+        let read = Invitation::read(&calendar("METHOD:REQUEST\r\n", &events));
+        assert_eq!(read.is_ok(), wanted, "{most} {rule}: {read:?}");
+    }
+}

@@ -9,7 +9,7 @@ use calcard::icalendar::{
 };
 
 /// From the first moment up to and without the last, in seconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimeRange {
     /// The first moment.
     pub start: i64,

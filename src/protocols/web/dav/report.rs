@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tokio::time::Instant;
 
 use super::answer::{Answer, Problem};
 use super::body;
@@ -100,7 +101,7 @@ async fn query(
     let account = &asked.visitor.account;
     let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
     let mut out = Multistatus::new(settings.answer.len());
-    let until = tokio::time::Instant::now() + settings.query.duration();
+    let until = Instant::now() + settings.query.duration();
     let window = scope.1.map(|range| Window { from: range.start, to: range.end });
     let (mut after, mut found) = (String::new(), 0);
     loop {
@@ -111,7 +112,7 @@ async fn query(
         let (question, expand) = (question.clone(), expansion(wanted));
         let judged = turn.block(move || {
             let judge = |object: Object| question.matches(&object.content, most).then(|| shown(object, expand, most));
-            page.into_iter().filter_map(judge).collect::<Vec<_>>()
+            page.into_iter().take_while(|_| Instant::now() < until).filter_map(judge).collect::<Vec<_>>()
         });
         for (object, text) in judged.await? {
             if limit.is_some_and(|limit| found >= limit) || !out.has_room(text.len() + AROUND) {
@@ -127,7 +128,7 @@ async fn query(
             found += 1;
             writer.write(&Resource::Object(collection, &object.info, Some(&text)), &mut out);
         }
-        if tokio::time::Instant::now() >= until {
+        if Instant::now() >= until {
             let why = "This query takes too long. Ask for a shorter time.";
             let namespace = super::answer::namespace(collection.kind);
             return Err(
@@ -161,9 +162,9 @@ async fn multiget((asked, turn): (&Asked<'_>, &Turn), wanted: &Wanted, paths: &[
     let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked) };
     let mut out = Multistatus::new(settings.answer.len());
     let mut known: Option<Collection> = None;
-    let until = tokio::time::Instant::now() + settings.query.duration();
+    let until = Instant::now() + settings.query.duration();
     for path in paths {
-        if tokio::time::Instant::now() >= until {
+        if Instant::now() >= until {
             // RFC 4918 §11.5: a client asks again for those, as where the answer is full.
             out.status(path, StatusCode::INSUFFICIENT_STORAGE, "");
             continue;
@@ -270,7 +271,7 @@ async fn free_busy((asked, turn): (&Asked<'_>, &Turn), collection: &Collection, 
     let settings = needs.settings.get();
     let (most, range) = (settings.recurrences as usize, *range);
     let zone = zone_text(asked, collection, None).await?;
-    let until = tokio::time::Instant::now() + settings.query.duration();
+    let until = Instant::now() + settings.query.duration();
     let window = Some(Window { from: range.start, to: range.end });
     let (mut after, mut busy) = (String::new(), Vec::new());
     loop {
@@ -279,11 +280,12 @@ async fn free_busy((asked, turn): (&Asked<'_>, &Turn), collection: &Collection, 
         after.clone_from(&last.info.name);
         let zone = zone.clone();
         let found = turn.block(move || {
-            let read = page.iter().filter_map(|object| CalendarObject::read(&object.content).ok());
+            let in_time = page.iter().take_while(|_| Instant::now() < until);
+            let read = in_time.filter_map(|object| CalendarObject::read(&object.content).ok());
             read.flat_map(|object| busy_times(&object, &range, zone_of(zone.as_deref()), most)).collect::<Vec<_>>()
         });
         busy.extend(found.await?);
-        if tokio::time::Instant::now() >= until || busy.len() > settings.objects as usize {
+        if Instant::now() >= until || busy.len() > settings.objects as usize {
             return Err(Problem::new(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "This query takes too long. Ask for a shorter time.",
