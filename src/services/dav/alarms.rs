@@ -1,12 +1,12 @@
 //! When alarms go off.
 
-use calcard::common::timezone::Tz;
 use calcard::icalendar::{
-    ICalendar, ICalendarComponent, ICalendarParameterName, ICalendarParameterValue, ICalendarProperty,
-    ICalendarRelated, ICalendarValue,
+    ICalendarComponent, ICalendarParameterName, ICalendarParameterValue, ICalendarProperty, ICalendarRelated,
+    ICalendarValue,
 };
 
-use super::occurrences::{Occurrence, TimeRange, within};
+use super::filter::Question;
+use super::occurrences::{Occurrence, TimeRange};
 
 /// What the first time of an alarm is told by (RFC 5545 §3.8.6.3), in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -64,15 +64,9 @@ impl Repeated {
     }
 }
 
-/// Whether an alarm of the component with this number goes off within a range (RFC 4791 §9.9). With more than `most` recurrences
-/// it counts as going off, so that no client misses it.
-pub(super) fn goes_off(
-    calendar: &ICalendar,
-    parent: u32,
-    alarm: &ICalendarComponent,
-    (zone, most): (Tz, usize),
-    range: &TimeRange,
-) -> bool {
+/// Whether an alarm of the component with this number goes off within a range (RFC 4791 §9.9), or may: where there is more to
+/// look through than is looked through, so that no client misses it.
+pub(super) fn goes_off(question: &Question<'_>, parent: u32, alarm: &ICalendarComponent, range: &TimeRange) -> bool {
     let Some(trigger) = Trigger::of(alarm) else { return false };
     let repeated = Repeated::of(alarm);
     let (offset, moment): (i64, fn(&Occurrence) -> i64) = match trigger {
@@ -83,13 +77,15 @@ pub(super) fn goes_off(
     // What begins or ends where its alarm would go off within the range.
     let start = range.start.saturating_sub(offset).saturating_sub(repeated.last).saturating_sub(1);
     let end = range.end.saturating_sub(offset).saturating_add(1);
-    let found = within(calendar, zone, &TimeRange { start, end }, most);
+    let Some(found) = question.happening(&TimeRange { start, end }) else { return true };
     let own = found.times.iter().filter(|time| time.component == parent);
     found.cut || own.map(moment).any(|at| repeated.touches(at.saturating_add(offset), range))
 }
 
 #[cfg(test)]
 mod tests {
+    use calcard::common::timezone::Tz;
+
     use super::*;
 
     #[test]
@@ -121,7 +117,31 @@ mod tests {
             let (parent, event) = (1, calendar.component_by_id(1).unwrap());
             let alarm_of = calendar.component_by_id(event.component_ids[0]).unwrap();
             let range = TimeRange { start: at(from), end: at(to) };
-            assert_eq!(goes_off(&calendar, parent, alarm_of, (Tz::UTC, 100), &range), wanted, "{alarm} {from} {to}");
+            assert_eq!(
+                goes_off(&Question::new(&calendar, Tz::UTC, 100), parent, alarm_of, &range),
+                wanted,
+                "{alarm} {from} {to}"
+            );
+        }
+    }
+
+    #[test]
+    fn thousands_of_alarms_are_not_looked_at_one_by_one() {
+        let alarm = |minutes: u32| format!("BEGIN:VALARM\r\nACTION:AUDIO\r\nTRIGGER:-PT{minutes}M\r\nEND:VALARM\r\n");
+        let text = |alarms: u32| {
+            let alarms: String = (0..alarms).map(alarm).collect();
+            format!(
+                "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART:20200105T090000Z\r\nRRULE:FREQ=DAILY;COUNT=2\r\n\
+                 {alarms}END:VEVENT\r\nEND:VCALENDAR\r\n"
+            )
+        };
+        for (alarms, wanted) in [(64, false), (65, true), (5_000, true)] {
+            let calendar = super::super::calendar::parse(&text(alarms)).unwrap();
+            let question = Question::new(&calendar, Tz::UTC, 100);
+            let event = calendar.component_by_id(1).unwrap();
+            let range = TimeRange { start: 0, end: 60 };
+            let goes_off = |id: &u32| goes_off(&question, 1, calendar.component_by_id(*id).unwrap(), &range);
+            assert_eq!(event.component_ids.iter().any(goes_off), wanted, "{alarms}");
         }
     }
 }

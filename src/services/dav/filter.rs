@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use calcard::common::timezone::Tz;
 use calcard::icalendar::{
@@ -11,7 +12,7 @@ use calcard::icalendar::{
 
 use super::alarms::goes_off;
 use super::calendar::{CalendarObject, children};
-use super::occurrences::{TimeRange, within};
+use super::occurrences::{Occurrence, Occurrences, TimeRange, within};
 
 /// How texts are compared (RFC 4790).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,31 +125,56 @@ pub struct ComponentFilter {
 }
 
 /// What evaluating needs to know beside the filter.
-struct Question<'a> {
+pub(super) struct Question<'a> {
     calendar: &'a ICalendar,
     zone: Tz,
     most: usize,
-    /// By range, the components that happen within, and whether others may. An object has up to thousands of components of
-    /// which the same is asked.
-    happening: RefCell<HashMap<TimeRange, (HashSet<u32>, bool)>>,
+    /// What happens within ranges. An object has up to thousands of components of which the same is asked.
+    happening: RefCell<HashMap<TimeRange, Rc<Happening>>>,
 }
 
-impl Question<'_> {
+/// What happens within a range.
+pub(super) struct Happening {
+    pub(super) times: Vec<Occurrence>,
+    components: HashSet<u32>,
+    /// Whether other recurrences may happen there, too.
+    pub(super) cut: bool,
+}
+
+impl<'a> Question<'a> {
+    pub(super) fn new(calendar: &'a ICalendar, zone: Tz, most: usize) -> Self {
+        Self { calendar, zone, most, happening: RefCell::default() }
+    }
+
+    /// Ranges that one object is looked through for: alarms with times of their own ask for others each.
+    const MOST_RANGES: usize = 64;
+
+    /// What happens within a range; `None` when that has been asked of too many ranges.
+    pub(super) fn happening(&self, range: &TimeRange) -> Option<Rc<Happening>> {
+        let mut known = self.happening.borrow_mut();
+        if let Some(known) = known.get(range) {
+            return Some(Rc::clone(known));
+        }
+        if known.len() >= Self::MOST_RANGES {
+            return None;
+        }
+        let Occurrences { times, cut } = within(self.calendar, self.zone, range, self.most);
+        let components = times.iter().map(|time| time.component).collect();
+        let found = Rc::new(Happening { times, components, cut });
+        known.insert(*range, Rc::clone(&found));
+        Some(found)
+    }
+
     /// Whether a component happens within a range, or may.
     fn touches(&self, component: u32, range: &TimeRange) -> bool {
-        let mut known = self.happening.borrow_mut();
-        let (components, cut) = known.entry(*range).or_insert_with(|| {
-            let found = within(self.calendar, self.zone, range, self.most);
-            (found.times.iter().map(|time| time.component).collect(), found.cut)
-        });
-        *cut || components.contains(&component)
+        self.happening(range).is_none_or(|found| found.cut || found.components.contains(&component))
     }
 }
 
 impl ComponentFilter {
     /// Whether an object is asked for; `self` is the filter for its `VCALENDAR`. Times without a zone are in `zone`.
     pub fn matches(&self, object: &CalendarObject, zone: Tz, most: usize) -> bool {
-        let question = Question { calendar: &object.calendar, zone, most, happening: RefCell::default() };
+        let question = Question::new(&object.calendar, zone, most);
         let Some(root) = object.calendar.components.first() else { return false };
         self.name.eq_ignore_ascii_case("VCALENDAR") && self.holds(&question, (0, 0), root)
     }
@@ -164,9 +190,7 @@ impl ComponentFilter {
     /// Whether it holds for a component. Its number comes behind that of the one it is in.
     fn holds(&self, question: &Question<'_>, (parent, number): (u32, u32), component: &ICalendarComponent) -> bool {
         let happens = |range: &TimeRange| match component.component_type {
-            ICalendarComponentType::VAlarm => {
-                goes_off(question.calendar, parent, component, (question.zone, question.most), range)
-            }
+            ICalendarComponentType::VAlarm => goes_off(question, parent, component, range),
             _ => happens(question, number, component, range),
         };
         self.range.as_ref().is_none_or(happens)
