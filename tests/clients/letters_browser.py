@@ -392,6 +392,10 @@ def what_waits_is_sent_although_the_browser_is_closed(server):
     assert status == 400 and answer["type"] == "no-address", "what cannot be sent is told at once"
     arrived(server, 1, "By hand")
     assert counts(server, 1, "By hand") == 1
+    keys = [f"one of many keys {n}" for n in range(21)]
+    statuses = [ask("send", {"key": one, "letter": letter, "hold": 60})[0] for one in keys]
+    assert statuses == [200] * 20 + [503], "no more than twenty wait"
+    assert [ask("send/undo", {"key": one})[0] for one in keys[:20]] == [204] * 20
 
 
 def signs_out(server):

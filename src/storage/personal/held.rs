@@ -29,6 +29,16 @@ impl Personal {
         Ok(())
     }
 
+    /// How many letters of an account wait.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn held(&self, account: &Address) -> Result<i64, Error> {
+        let sql = "SELECT COUNT(*) FROM held_letters WHERE account = ?";
+        let row = self.database.fetch_optional(sql, &[account.key().into()]).await?;
+        row.map_or(Ok(0), |row| row.int(0))
+    }
+
     /// Holds a letter no longer; whether it was held.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ async fn they_wait_until_they_are_due(database: Database) {
         "the first first"
     );
     assert!(personal.is_held(&ann, "one").await.unwrap() && !personal.is_held(&ann, "two").await.unwrap());
+    assert_eq!(personal.held(&ann).await.unwrap(), 1);
     assert!(personal.let_go(&bob, "one").await.unwrap());
     assert!(!personal.let_go(&bob, "one").await.unwrap(), "only once");
     assert_eq!(due(99).await, [row(&ann, "one", "a")]);

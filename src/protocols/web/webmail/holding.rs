@@ -60,6 +60,9 @@ pub(super) async fn hold(
     }
     let name = name(reader, &sending.key)?;
     drop(ready(room, reader, &sending.letter, &moment(room, &name, &sending.letter.digest())).await?);
+    if room.needs.personal.held(&reader.account.address).await? >= MOST_HELD {
+        return Err(Problem::of(&reasons::TOO_MANY_LETTERS));
+    }
     let due = room.needs.clock.now() + Duration::from_secs(seconds.into());
     let (client, encrypted) = (caller.client.ip(), caller.is_encrypted);
     let waiting = json!({ "sending": sending, "client": client, "encrypted": encrypted, "due": due.unix_millis() });
@@ -106,6 +109,7 @@ pub(super) async fn undo(
 impl Room {
     /// Sends what waits longer than any page would let it, until the group of tasks ends.
     pub async fn send_what_is_due(self: Arc<Self>, tasks: Tasks) {
+        let mut is_told = false;
         loop {
             tokio::select! {
                 () = tasks.stopping() => return,
@@ -115,6 +119,7 @@ impl Room {
             let grace = now.unix_micros().saturating_sub(i64::try_from(GRACE.as_micros()).unwrap_or(i64::MAX));
             match self.needs.personal.due_before(Timestamp::from_unix_micros(grace), AT_ONCE).await {
                 Ok(due) => {
+                    is_told = false;
                     for held in due {
                         if tasks.is_stopping() {
                             return;
@@ -122,9 +127,11 @@ impl Room {
                         Arc::clone(&self).release(held).await;
                     }
                 }
-                Err(error) => {
-                    log::warn!(error:% = error; "Letters that wait to be sent could not be looked up; this is tried again")
+                Err(error) if !is_told => {
+                    is_told = true;
+                    log::warn!(error:% = error; "Letters that wait to be sent cannot be looked up; this is tried again, and told once");
                 }
+                Err(_) => {}
             }
         }
     }
@@ -182,6 +189,8 @@ async fn flag(reader: &Reader, draft: Option<u32>) {
     }
 }
 
+/// Letters of one account that wait at a time.
+const MOST_HELD: i64 = 20;
 /// How often it is looked for what is due.
 const PAUSE: Duration = Duration::from_secs(3);
 /// How long a page is given to ask for it itself.
