@@ -53,6 +53,9 @@ pub(super) fn serve(parts: &Arc<Parts>, stages: &Stages, bound: Vec<Bound>) -> V
     let submission = parts.submission();
     let lessons = lessons(parts, stages);
     let webmail = webmail_room(parts, &listening, &submission, &lessons, stages);
+    if let Some(room) = &webmail {
+        stages.sessions.spawn(Arc::clone(room).send_what_is_due(stages.sessions.clone()));
+    }
     let (smtp, imap) = (smtp_rooms(parts, &submission), imap_room(parts, &lessons));
     let (pop3, managesieve) = (pop3_room(parts), managesieve_room(parts));
     let rooms = Rooms {

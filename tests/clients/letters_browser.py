@@ -1,4 +1,4 @@
-"""The webmail in a real Chromium: messages within messages, on paper, and written anew.
+"""The webmail in a real Chromium: messages within messages, on paper, and written anew, searches, and sending taken back.
 
 With WEBMAIL_PICTURES set to a directory, pictures are kept there.
 """
@@ -7,6 +7,7 @@ import base64
 import email.message
 import email.policy
 import email.utils
+import pathlib
 import time
 
 from selenium.webdriver.common.action_chains import ActionChains
@@ -296,8 +297,122 @@ def finds_by_file_folder_and_either(server):
     page.until("closed", lambda: not page.there("dialog"))
 
 
+def begins(page, to, subject):
+    page.press("c")
+    page.until("the letter", lambda: page.script("return document.activeElement.getAttribute('aria-label')") == "To")
+    page.press(f"{to}, ")
+    page.script("document.querySelector('#compose [aria-label=Subject]').focus()")
+    page.press(subject)
+    page.script("document.querySelector('#compose textarea').focus()")
+
+
+def counts(server, user, subject, folder="INBOX"):
+    client = server.imap(user)
+    check(client.select(folder))
+    found = check(client.search(None, "SUBJECT", f'"{subject}"'))[0].split()
+    client.logout()
+    return len(found)
+
+
+def holds(page, seconds):
+    page.script("[...document.querySelectorAll('#top .me')][0].click()")
+    page.script("[...document.querySelectorAll('.menu button')].find(one => one.textContent === 'Settings').click()")
+    page.until("the settings", lambda: page.there("dialog select.hold"))
+    assert page.script("return [...document.querySelector('dialog select.hold').options].map(one => one.value)") == ["0", "5", "10", "20", "30"]
+    page.script("const s = document.querySelector('dialog select.hold'); s.value = arguments[0]; s.dispatchEvent(new Event('change'))", str(seconds))
+    page.toast("Saved")
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("dialog"))
+
+
+def takes_back_what_it_sends(server):
+    page, (bob, _) = server.page, server.users[1]
+    page.folder("Inbox")
+    holds(page, 30)
+    begins(page, bob, "Too early")
+    page.press("Half a thought")
+    path = pathlib.Path(page.downloads, "thought.txt")
+    path.write_text("noted")
+    page.one("#compose input[type=file]:not(.pictured)").send_keys(str(path))
+    page.until("it is uploaded", lambda: page.text(".attached .name") == "thought.txt")
+    page.click("#compose footer .main")
+    page.toast("sent in a moment")
+    assert not page.there("#compose")
+    page.picture("undo")
+    assert counts(server, 1, "Too early") == 0 and counts(server, 0, "Too early", "Drafts") == 1, "it is a draft while it waits"
+    # Also by the key, while the focus is in the list.
+    page.script("document.querySelector('.rows').focus()")
+    page.press("z")
+    page.until("the letter is back", lambda: "Half a thought" in (page.script("return document.querySelector('#compose textarea')?.value") or ""))
+    assert page.text(".attached .name") == "thought.txt"
+    page.toast("was not sent")
+    page.script("const s = document.querySelector('#compose [aria-label=Subject]'); s.value = 'Just in time'; s.dispatchEvent(new Event('input'))")
+    page.click("#compose footer .main")
+    page.until("again", lambda: page.there("#toasts .toast button"))
+    page.click("#toasts .toast button")
+    page.until("the letter is back once more", lambda: page.there("#compose textarea"))
+    page.click("#compose [aria-label=Discard]")
+    page.click("dialog footer .danger")
+    page.until("gone", lambda: not page.there("#compose"))
+    page.until("with its draft", lambda: counts(server, 0, "Just in time", "Drafts") == 0 and counts(server, 0, "Too early", "Drafts") == 0)
+    holds(page, 5)
+    begins(page, bob, "In its time")
+    page.click("#compose footer .main")
+    page.toast("sent in a moment")
+    page.until("then it goes", lambda: "on its way" in page.text("#toasts"))
+    arrived(server, 1, "In its time")
+    assert (counts(server, 1, "In its time"), counts(server, 0, "In its time", "Drafts"), counts(server, 0, "In its time", "Sent")) == (1, 0, 1)
+
+
+def what_waits_is_sent_although_the_browser_is_closed(server):
+    page, (bob, _) = server.page, server.users[1]
+    page.until("earlier words are gone", lambda: not page.there("#toasts .toast"))
+    begins(page, bob, "Nobody watches")
+    page.click("#compose footer .main")
+    page.toast("sent in a moment")
+    page.driver.get("about:blank")
+    assert counts(server, 1, "Nobody watches") == 0
+    arrived(server, 1, "Nobody watches")
+    page.until("it is no draft any more", lambda: counts(server, 0, "Nobody watches", "Drafts") == 0)
+    assert (counts(server, 1, "Nobody watches"), counts(server, 0, "Nobody watches", "Sent")) == (1, 1), "once"
+    # It cannot be taken back any more, and cannot wait with what only a memory holds.
+    page.driver.get(page.at)
+    page.until("the list", lambda: page.there(".row:not(.empty)"))
+    ask = lambda path, wish: page.script("return fetch(`api/${arguments[0]}`, { method: 'POST', headers: { 'content-type': 'application/json', 'x-postrider': '1' }, body: JSON.stringify(arguments[1]) }).then(async answer => [answer.status, await answer.json().catch(() => null)])", path, wish)
+    letter = {"from": {"address": server.users[0][0]}, "to": [{"name": "", "address": bob}], "subject": "By hand", "text": "x"}
+    key = "a key of one's own"
+    assert ask("send/undo", {"key": key})[1]["type"] == "sent-already"
+    status, answer = ask("send", {"key": key, "letter": letter, "hold": 60})
+    assert status == 200 and answer["sent"] is False and answer["due"] > time.time() * 1000 + 30_000, answer
+    assert ask("send", {"key": key, "letter": letter})[1]["sent"] is True, "asked for again without waiting"
+    assert ask("send/undo", {"key": key})[0] == 409
+    assert ask("send", {"key": f"{key}2", "letter": letter, "hold": 61})[0] == 400
+    assert ask("send", {"key": f"{key}3", "letter": {**letter, "attachments": [{"upload": "x"}]}, "hold": 5})[0] == 400
+    status, answer = ask("send", {"key": f"{key}4", "letter": {**letter, "to": [{"name": "", "address": "nobody"}]}, "hold": 5})
+    assert status == 400 and answer["type"] == "no-address", "what cannot be sent is told at once"
+    arrived(server, 1, "By hand")
+    assert counts(server, 1, "By hand") == 1
+    keys = [f"one of many keys {n}" for n in range(21)]
+    statuses = [ask("send", {"key": one, "letter": letter, "hold": 60})[0] for one in keys]
+    assert statuses == [200] * 20 + [503], "no more than twenty wait"
+    assert [ask("send/undo", {"key": one})[0] for one in keys[:20]] == [204] * 20
+
+
 def signs_out(server):
     server.page.end()
 
 
-run(nested, signs_in, opens_what_is_attached, and_what_is_attached_to_that, what_is_attached_is_passed_on, a_text_is_printed, a_page_is_printed_alone, writes_one_anew, finds_by_file_folder_and_either, signs_out)
+run(
+    nested,
+    signs_in,
+    opens_what_is_attached,
+    and_what_is_attached_to_that,
+    what_is_attached_is_passed_on,
+    a_text_is_printed,
+    a_page_is_printed_alone,
+    writes_one_anew,
+    finds_by_file_folder_and_either,
+    takes_back_what_it_sends,
+    what_waits_is_sent_although_the_browser_is_closed,
+    signs_out,
+)

@@ -84,6 +84,7 @@ steps! {
     97 "0097_browser_logins",
     98 "0098_quarantine_notes",
     99 "0099_quarantine_letters",
+    105 "0105_held_letters",
 }
 
 /// Tables that may be there before us (the seed's), and the columns we need of them.

@@ -5,10 +5,11 @@ use crate::foundations::address::Address;
 use crate::storage::database::Sql;
 
 /// The tables, each with the column that holds [`Address::key`]. Rows that refer to the account's number go with it.
-pub(super) const BY_ADDRESS: [(&str, &str); 12] = [
+pub(super) const BY_ADDRESS: [(&str, &str); 13] = [
     ("browser_logins", "account"),
     ("correspondents", "account"),
     ("dav_collections", "account"),
+    ("held_letters", "account"),
     ("learned_changes", "owner"),
     ("learned_messages", "owner"),
     ("learned_owners", "owner"),

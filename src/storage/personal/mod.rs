@@ -1,13 +1,15 @@
-//! What users keep beside their mail: preferences of the webmail, and the people they have written to, and
-//! which letters were sent.
+//! What users keep beside their mail: preferences of the webmail, and the people they have written to,
+//! which letters were sent and which are to be sent in a moment.
 //!
 //! Promises: durable when a call returns; bounded for each account, the people not written to for longest go first. Nothing
 //! here is looked up while mail is received or fetched. Called by the webmail.
 
 mod correspondents;
+mod held;
 mod sendings;
 
 pub use correspondents::Correspondent;
+pub use held::Held;
 pub use sendings::{Begun, Wish};
 
 use crate::foundations::address::Address;

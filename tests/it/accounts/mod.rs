@@ -9,6 +9,7 @@ mod database;
 mod declared;
 mod directory;
 pub(crate) mod engines;
+mod letters;
 mod login;
 mod logins;
 mod migrations;

@@ -14,13 +14,14 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::on_shared_engines;
-use super::world::{CALM, Node, PATIENCE, World, until};
+use super::world::{BRISK, CALM, Node, PATIENCE, World, until};
 use crate::faults::proxy::{Proxy, Way};
 use crate::harness::{Imap, PASSWORD, tools};
 
 on_shared_engines!(
     requests_reach_the_owner,
     a_letter_is_sent_once_at_whichever_node,
+    what_waits_is_sent_by_whoever_is_left,
     an_owner_that_is_not_there_is_told,
     a_lost_database_is_told,
 );
@@ -247,6 +248,32 @@ async fn a_letter_is_sent_once_at_whichever_node(dialect: Dialect) {
     assert_eq!(count(&mut bob, "INBOX").await, Some(1));
     drop((ann, bob));
     a.stop().await;
+    b.stop().await;
+    world.end().await;
+}
+
+async fn what_waits_is_sent_by_whoever_is_left(dialect: Dialect) {
+    let Some(world) = World::new(dialect).await else { return };
+    let (a, b) = (world.node("a", BRISK).await, world.node("b", CALM).await);
+    let (ann, mut bob) = (a.imap(ANN).await, b.imap(BOB).await);
+    let Some(browser) = Browser::sign_in(&world, &a).await else { return };
+    let wish = json!({ "key": "0123456789abcdef0123", "letter": letter("Held"), "hold": 1 });
+    let held = browser.post(&a, "send", &wish).await;
+    assert_eq!((held.status, held.json()["sent"].clone()), (200, false.into()), "{}", held.told());
+    let undone = browser.post(&a, "send/undo", &json!({ "key": "another key of hers" })).await;
+    assert_eq!(undone.status, 409, "{}", undone.told());
+    drop(ann);
+    a.kill();
+    assert_eq!(count(&mut bob, "INBOX").await, Some(0));
+    until("it arrives", async || count(&mut bob, "INBOX").await == Some(1)).await;
+    let mut ann = b.imap(ANN).await;
+    until("there is a copy", async || count(&mut ann, "Sent").await == Some(1)).await;
+    // Whoever asks again learns that it was sent, and nothing is sent twice.
+    let again = browser.post(&b, "send", &json!({ "key": wish["key"], "letter": wish["letter"] })).await;
+    assert_eq!((again.status, again.json()["sent"].clone()), (200, true.into()), "{}", again.told());
+    assert_eq!(count(&mut bob, "INBOX").await, Some(1));
+    assert_eq!(world.database.fetch_all("SELECT wish FROM held_letters", &[]).await.unwrap().len(), 0);
+    drop((ann, bob));
     b.stop().await;
     world.end().await;
 }

@@ -73,7 +73,12 @@ impl Problem {
         Self::of(reason).with("why", self.sentence()).told()
     }
 
-    fn sentence(&self) -> String {
+    /// Whether the same wish may be fulfilled later.
+    pub(super) fn is_passing(&self) -> bool {
+        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+
+    pub(super) fn sentence(&self) -> String {
         match &self.said {
             Said::Plain(public) => public.clone(),
             Said::Known(reason) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Room;
 use super::answer::{Answer, Problem};
@@ -20,8 +20,8 @@ use crate::storage::mailbox::Access;
 const MOST_FILES: usize = 100;
 
 /// A file that goes along.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Named")]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Named", untagged)]
 pub(super) enum Attached {
     /// One that was uploaded.
     Upload { upload: String },
@@ -217,6 +217,16 @@ async fn from_message(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_is_read_back() {
+        for text in
+            [r#"{"upload":"x"}"#, r#"{"folder":"A","uid":1,"within":"3.2","part":2}"#, r#"{"folder":"A","uid":1}"#]
+        {
+            let one: Attached = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&one).unwrap(), text);
+        }
+    }
 
     #[test]
     fn a_part_that_is_none_is_not_the_whole_message() {

@@ -22,7 +22,7 @@ use crate::foundations::mail::compose::{self, Charset};
 use crate::protocols::web::token::digest;
 
 /// What somebody has written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Letter {
     from: Correspondent,
@@ -89,7 +89,7 @@ impl From<Replying> for Letter {
 }
 
 /// Somebody in a field, as typed.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Correspondent {
     #[serde(default)]
@@ -98,7 +98,7 @@ pub(super) struct Correspondent {
 }
 
 /// A picture in a formatted text, which names it by `cid:` and this name (RFC 2392).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Picture {
     cid: String,

@@ -15,7 +15,7 @@ use super::door::Reader;
 use super::people::identities;
 use super::read::people;
 use super::reasons;
-use super::send::{self, Sending};
+use super::send::{self, Occasion, Sending};
 use super::source;
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
 use crate::protocols::web::caller::Caller;
@@ -162,7 +162,7 @@ pub(super) async fn act(
         status: String::new(),
     };
     let sending = reply(&room, &found, &at, (&me, participation), letter)?;
-    let sent = Box::pin(send::fulfil(Arc::clone(&room), caller, reader.clone(), sending)).await?;
+    let sent = Box::pin(send::fulfil(Arc::clone(&room), caller, reader.clone(), sending, Occasion::Asked)).await?;
     let mut notes = sent["notes"].as_array().cloned().unwrap_or_default();
     if let Err(problem) = keep(&room, &reader, &found, wish.act, Some((&me, participation))).await {
         notes.push(problem.note(&reasons::CALENDAR_AS_IT_WAS));
@@ -191,7 +191,7 @@ fn reply(
         in_reply_to: found.message_id.clone(),
         answers: Answers { kind: AnswerKind::Reply, folder: at.folder.clone(), uid: at.uid },
     };
-    Ok(Sending { key, letter: letter.into(), draft: None })
+    Ok(Sending { key, letter: letter.into(), draft: None, hold: None })
 }
 
 async fn find(room: &Arc<Room>, reader: &Reader, at: &Question) -> Answer<Found> {

@@ -30,6 +30,7 @@ mod elsewhere;
 mod envelope;
 mod folders;
 mod growth;
+mod holding;
 mod html;
 mod invitations;
 mod list;

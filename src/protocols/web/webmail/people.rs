@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Room;
 use super::answer::{Answer, Problem, Wish, no_address};
 use super::door::Reader;
+use super::holding::LONGEST_HOLD;
 use super::reasons;
 use crate::foundations::address::Address;
 use crate::services::dav::Forgotten;
@@ -37,6 +38,8 @@ pub(super) struct Preferences {
     formatted: bool,
     /// Whether lists are of conversations.
     conversations: bool,
+    /// How many seconds a letter that was sent can be taken back; the page's own mind when unset.
+    hold: Option<u32>,
     /// Addresses whose messages show images of others at once.
     trusted_images: Vec<String>,
 }
@@ -85,6 +88,9 @@ pub(super) async fn prefer(
     for address in used {
         let address: Address = address.parse().map_err(|error| no_address(address, &error))?;
         may_use(&room, &reader, &address).await?;
+    }
+    if wish.hold.is_some_and(|seconds| seconds > LONGEST_HOLD) {
+        return Err(Problem::bad(format!("`hold` is {LONGEST_HOLD} seconds at most.")));
     }
     let text = serde_json::to_string(&wish).map_err(|error| Problem::ours(&error))?;
     if text.len() > LARGEST {

@@ -104,6 +104,8 @@ reasons! {
         "The formatted text has too many parts; send some of it as a file."
     HTML_TOO_LARGE "html-too-large" PAYLOAD_TOO_LARGE
         "The formatted text is too large; {most} are the most."
+    SENT_ALREADY "sent-already" CONFLICT
+        "The message is on its way already; it can no longer be taken back."
     BEING_SENT "being-sent" SERVICE_UNAVAILABLE
         "This letter is being sent by another server of this house. Try again soon: it will not be sent twice."
     PERHAPS_SENT "perhaps-sent" CONFLICT

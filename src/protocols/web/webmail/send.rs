@@ -14,19 +14,21 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use parking_lot::Mutex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Room;
 use super::acts::change;
 use super::answer::{Answer, Problem, Wish as Wished};
 use super::attached::too_large;
-use super::build::{AnswerKind, Letter, Moment, Purpose};
+use super::build::{Addressed, AnswerKind, Letter, Moment, Purpose};
 use super::door::Reader;
 use super::drafts::{discard, special};
+use super::holding;
 use super::people::may_use;
 use super::reasons;
 use crate::foundations::address::{Address, ReversePath};
+use crate::foundations::budget::Share;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::MailId;
@@ -39,7 +41,7 @@ use crate::storage::mailbox::{Access, AppendOptions, FlagOperation, Flags, Missi
 use crate::storage::personal::{Begun, Wish};
 
 /// A letter to be sent.
-#[derive(Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sending {
     /// Chosen by the page, anew for each letter.
@@ -47,6 +49,18 @@ pub(super) struct Sending {
     pub(super) letter: Letter,
     /// The draft it was until now.
     pub(super) draft: Option<u32>,
+    /// How many seconds it can still be taken back; it is sent at once without.
+    #[serde(default, skip_serializing)]
+    pub(super) hold: Option<u32>,
+}
+
+/// Who wants a letter to be sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// A request.
+    Asked,
+    /// The time until which it was held, unless it was taken back.
+    Due,
 }
 
 /// What is being sent and what was, for a while.
@@ -75,7 +89,7 @@ const KEPT: Duration = Duration::from_secs(3_600);
 const MOST_KEPT: usize = 10_000;
 
 impl Sendings {
-    fn enter(&self, name: String, now: Timestamp) -> Arc<tokio::sync::Mutex<Option<Answered>>> {
+    pub(super) fn enter(&self, name: String, now: Timestamp) -> Arc<tokio::sync::Mutex<Option<Answered>>> {
         let mut known = self.0.lock();
         if known.len() >= MOST_KEPT {
             known.retain(|_, known| known.at + KEPT > now || known.is_used());
@@ -97,15 +111,18 @@ pub(super) async fn send(
     reader: Reader,
     Wished(sending): Wished<Sending>,
 ) -> Answer<Response> {
-    Ok(Json(fulfil(room, caller, reader, sending).await?).into_response())
+    Ok(Json(fulfil(room, caller, reader, sending, Occasion::Asked).await?).into_response())
 }
 
 /// Sends a letter once, and what was answered the first time.
-pub(super) async fn fulfil(room: Arc<Room>, caller: Caller, reader: Reader, sending: Sending) -> Answer<Value> {
-    if sending.key.len() < 16 || sending.key.len() > 100 {
-        return Err(Problem::bad("`key` has 16 to 100 characters, chosen at random for each letter."));
-    }
-    let name = format!("{} {}", reader.account.address.key(), sending.key);
+pub(super) async fn fulfil(
+    room: Arc<Room>,
+    caller: Caller,
+    reader: Reader,
+    sending: Sending,
+    occasion: Occasion,
+) -> Answer<Value> {
+    let name = name(&reader, &sending.key)?;
     let known = room.sendings.enter(name.clone(), room.needs.clock.now());
     // A browser that goes away in the middle must not leave half of it undone.
     let tasks = room.needs.tasks.clone();
@@ -115,28 +132,56 @@ pub(super) async fn fulfil(room: Arc<Room>, caller: Caller, reader: Reader, send
         if let Some((sent, answer)) = &*answer {
             return if *sent == letter { Ok(answer.clone()) } else { Err(another_letter()) };
         }
+        if let Some(seconds) = sending.hold.filter(|seconds| *seconds > 0) {
+            return Box::pin(holding::hold(&room, &caller, &reader, &sending, seconds)).await;
+        }
+        if occasion == Occasion::Due && !holding::is_held(&room, &reader, &sending).await? {
+            return Ok(json!({ "sent": false, "notes": [] }));
+        }
         let sent = Box::pin(send_once(&room, &caller, &reader, &sending, &name)).await?;
+        holding::let_go(&room, &reader, &sending).await;
         *answer = Some((letter, sent.clone()));
         Ok::<Value, Problem>(sent)
     });
     work.await?
 }
 
-async fn send_once(room: &Arc<Room>, caller: &Caller, reader: &Reader, sending: &Sending, name: &str) -> Answer<Value> {
-    let letter = &sending.letter;
+/// The name of a wish, which is nobody else's.
+pub(super) fn name(reader: &Reader, key: &str) -> Answer<String> {
+    if key.len() < 16 || key.len() > 100 {
+        return Err(Problem::bad("`key` has 16 to 100 characters, chosen at random for each letter."));
+    }
+    Ok(format!("{} {key}", reader.account.address.key()))
+}
+
+/// A letter that can be sent, and the memory it takes.
+pub(super) struct Ready {
+    addressed: Addressed,
+    octets: Vec<u8>,
+    _memory: Share<String>,
+}
+
+/// Makes the message of a letter; refuses what could not be sent.
+pub(super) async fn ready(room: &Arc<Room>, reader: &Reader, letter: &Letter, moment: &Moment) -> Answer<Ready> {
     let addressed = letter.addressed(room.needs.settings.get().recipients)?;
     may_use(room, reader, &addressed.from).await?;
+    let memory = letter.memory(room, reader).await?;
+    let body = letter.body(room, reader).await?;
+    let octets = letter.build(&body, moment, Purpose::Sending)?;
+    if octets.len() as u64 > room.needs.settings.get().message.get() {
+        return Err(too_large(room));
+    }
+    Ok(Ready { addressed, octets, _memory: memory })
+}
+
+async fn send_once(room: &Arc<Room>, caller: &Caller, reader: &Reader, sending: &Sending, name: &str) -> Answer<Value> {
+    let letter = &sending.letter;
     let moment = moment(room, name, &letter.digest());
     if let Some(message_id) = was_sent(reader, &moment.message_id).await? {
         let is_this = message_id == bare(&moment.message_id);
         return if is_this { Ok(json!({ "sent": true, "notes": [] })) } else { Err(another_letter()) };
     }
-    let _memory = letter.memory(room, reader).await?;
-    let body = letter.body(room, reader).await?;
-    let octets = letter.build(&body, &moment, Purpose::Sending)?;
-    if octets.len() as u64 > room.needs.settings.get().message.get() {
-        return Err(too_large(room));
-    }
+    let Ready { addressed, octets, _memory } = ready(room, reader, letter, &moment).await?;
     let message = Message::new(octets);
     let recipients = addressed.people.iter().map(|(_, address)| address.clone()).collect();
     let mail = mail(room, caller, reader, (addressed.from, recipients), message.clone());
@@ -297,8 +342,8 @@ fn bare(message_id: &str) -> &str {
 /// Messages in the folder for sent ones that are looked at.
 const LOOKED_AT: usize = 20;
 
-/// The Message-ID is made from the name of the wish and from the letter; nobody can tell one from the other.
-fn moment(room: &Room, name: &str, letter: &str) -> Moment {
+/// When and under which names it is sent. The Message-ID is made from the name of the wish and from the letter; nobody can tell one from the other.
+pub(super) fn moment(room: &Room, name: &str, letter: &str) -> Moment {
     let hex = digest(name);
     let letter = &digest(&format!("{name} {letter}"))[..16];
     let message_id = format!("<{}.{letter}@{}>", &hex[..32], room.needs.hostname.get());

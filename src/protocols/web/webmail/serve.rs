@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Room, acts, assets, changes, contact_files, contacts, conversations, devices, door, drafts, elsewhere, folders,
-    invitations, list, parts, people, read, receipts, scripts, search, security, send, signing_in, unsubscribing,
-    uploads,
+    holding, invitations, list, parts, people, read, receipts, scripts, search, security, send, signing_in,
+    unsubscribing, uploads,
 };
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
@@ -162,6 +162,7 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/invitation", get(invitations::show).post(invitations::act))
         .route("/drafts", post(drafts::save))
         .route("/send", post(send::send))
+        .route("/send/undo", post(holding::undo))
         .route("/scripts", get(scripts::list))
         .route("/scripts/check", post(scripts::check))
         .route("/scripts/activate", post(scripts::activate))

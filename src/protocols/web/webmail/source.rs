@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinError;
 
@@ -42,8 +42,8 @@ impl Opened {
 
 /// The way to a message that is attached to another: the numbers of the parts that hold it, each in the message before it.
 /// Written `3.2`; empty for the message itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(super) struct Within(Vec<usize>);
 
 impl Within {
@@ -60,6 +60,12 @@ impl TryFrom<String> for Within {
         let numbers = text.split_terminator('.').map(|number| number.parse().map_err(|_| WRONG));
         let way: Vec<usize> = numbers.collect::<Result<_, _>>()?;
         if way.len() > DEEPEST { Err(WRONG) } else { Ok(Self(way)) }
+    }
+}
+
+impl From<Within> for String {
+    fn from(within: Within) -> Self {
+        within.to_string()
     }
 }
 

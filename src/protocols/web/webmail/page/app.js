@@ -130,6 +130,7 @@ class App {
     removeEventListener("online", this.look);
     this.events?.close();
     this.refreshSoon.cancel();
+    this.composer.end();
     root.className = "";
   }
 
@@ -439,6 +440,7 @@ listen({
   move: (to) => app?.move(to, app.meant()), remove: () => app?.remove(app.meant()), junk: () => app?.junk(), choose: () => app?.choose(), flag: () => app?.flag(),
   unread: () => app && (app.reader.message && !app.reader.coming && app.list.selected.size === 0 ? app.markOpen("seen", false) : app.mark(app.meant(), "seen", false)),
   print: () => { const is = Boolean(app?.reader.message); if (is) app.reader.print(); return is; },
+  undo: () => app?.composer.undo(),
   search: () => { app?.search.focus(); app?.search.select(); }, refresh: () => app?.refresh(),
   go: (role) => { const folder = app?.folders.role(role); if (folder) app.openFolder(folder.name); },
 });

@@ -1,10 +1,13 @@
 // What letters begin with: new messages, answers, drafts.
 
-import { key, placeOf, post } from "./api.js";
+import { get, key, placeOf, post, told } from "./api.js";
 import { toast } from "./elements.js";
 import { Letter } from "./letter.js";
-import { asked, bare, parse, write } from "./people.js";
+import { asked, bare, forgetPeople, parse, write } from "./people.js";
 import { longDate, t } from "./texts.js";
+
+/** How many seconds what was sent can be taken back, unless the account prefers another time. */
+export const HOLD = 5;
 
 /** The files of a message, to go along with another. */
 const filesOf = (message) => message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { ...placeOf(message), part: file.part } }));
@@ -15,6 +18,75 @@ export class Composer {
     this.account = account;
     this.act = act;
     this.open = null;
+    /** The letters that can still be taken back, the last one last. */
+    this.waiting = [];
+  }
+
+  /** How many seconds what was sent can be taken back. */
+  get holds() {
+    return this.account.preferences.hold ?? HOLD;
+  }
+
+  /** What follows once a letter is on its way. */
+  sent({ notes }) {
+    toast(t("messageSent"));
+    for (const note of notes) toast(told(note), { problem: true });
+    forgetPeople();
+    this.act.changed();
+  }
+
+  /** A letter waits at the server, which sends it by itself if nobody asks for it any more. */
+  wait(wish, seconds) {
+    const one = { wish };
+    one.toast = toast(t("sendingSoon"), { action: t("undo"), act: () => this.undo(one), last: (seconds + 1) * 1_000 });
+    one.timer = setTimeout(() => this.sendNow(one), seconds * 1_000);
+    this.waiting.push(one);
+  }
+
+  async sendNow(one) {
+    this.forget(one);
+    try {
+      this.sent(await post("send", one.wish));
+    } catch (error) {
+      // Without an answer the server goes on by itself.
+      toast(error.status === 0 ? t("sendingLater") : error.message, { problem: true, action: t("openDraft"), act: error.status === 0 ? undefined : () => this.resumeDraft(one) });
+      this.act.changed();
+    }
+  }
+
+  /** Takes back a letter and goes on writing it. */
+  async undo(one = this.waiting.at(-1)) {
+    if (!one) return;
+    this.forget(one);
+    try {
+      await post("send/undo", { key: one.wish.key });
+    } catch (error) {
+      toast(error.message, { problem: true });
+      this.act.changed();
+      return;
+    }
+    toast(t("notSent"));
+    await this.resumeDraft(one);
+  }
+
+  async resumeDraft({ wish }) {
+    try {
+      await this.resume(await get("message", { folder: this.act.drafts(), uid: wish.draft }));
+    } catch (error) {
+      toast(error.message, { problem: true });
+    }
+  }
+
+  /** Nothing is done about a letter here any more. */
+  forget(one) {
+    clearTimeout(one.timer);
+    one.toast.remove();
+    this.waiting = this.waiting.filter((other) => other !== one);
+  }
+
+  /** The login has ended; the server sends what waits. */
+  end() {
+    for (const one of this.waiting) this.forget(one);
   }
 
   /** A new letter, from the fields of a mailto address if there is one. */

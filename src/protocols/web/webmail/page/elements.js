@@ -49,12 +49,13 @@ export function avatar(person) {
 export const isComposed = (event) => event.isComposing || event.keyCode === 229;
 
 /** A word at the edge of the page that goes by itself. */
-export function toast(text, { act, action, problem = false } = {}) {
+export function toast(text, { act, action, problem = false, last = problem ? 10_000 : 6_000 } = {}) {
   const element = h("div", { class: problem ? "toast problem" : "toast" }, h("span", {}, text));
   const gone = () => element.remove();
   if (act) element.append(h("button", { type: "button", on: { click: () => { gone(); act(); } } }, action));
   document.querySelector("#toasts").append(element);
-  setTimeout(gone, problem ? 10_000 : 6_000);
+  setTimeout(gone, last);
+  return element;
 }
 
 /** The same call at most once in a while, the last one counting. */

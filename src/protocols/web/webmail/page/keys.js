@@ -6,7 +6,7 @@ import { t } from "./texts.js";
 
 const LIST = [
   ["j k ↓ ↑", "keyNext"], ["Enter o", "keyOpen"], ["x Space", "keySelect"], ["Shift ↓ ↑", "keySelectRange"], ["Esc u", "keyBack"],
-  ["c", "compose"], ["r", "reply"], ["a", "replyAll"], ["f", "forward"], ["Shift E", "editAsNew"], ["Ctrl Enter", "keySend"],
+  ["c", "compose"], ["r", "reply"], ["a", "replyAll"], ["f", "forward"], ["Shift E", "editAsNew"], ["Ctrl Enter", "keySend"], ["z", "keyUndoSend"],
   ["e", "archiveIt"], ["# Delete", "deleteIt"], ["!", "junkIt"], ["m", "moveTo"], ["s", "flag"], ["Shift U", "markUnread"],
   ["/", "search"], ["Ctrl P", "print"], ["n", "refresh"], ["g then i d s a t j", "keyGo"], ["?", "help"],
 ];
@@ -34,7 +34,7 @@ export function listen(act) {
     }
     const acts = {
       j: () => act.step(1), k: () => act.step(-1), ArrowDown: () => act.step(1), ArrowUp: () => act.step(-1), o: act.openCurrent, x: act.toggle, " ": null,
-      Escape: act.back, u: act.back, c: act.compose, r: () => act.write("reply"), a: () => act.write("replyAll"), f: () => act.write("forward"), E: () => act.write("asNew"),
+      Escape: act.back, u: act.back, c: act.compose, z: act.undo, r: () => act.write("reply"), a: () => act.write("replyAll"), f: () => act.write("forward"), E: () => act.write("asNew"),
       e: () => act.move({ role: "archive" }), "#": act.remove, Delete: act.remove, "!": act.junk, m: act.choose, s: act.flag, U: act.unread,
       "/": act.search, n: act.refresh, "?": help, g: () => { going = Date.now(); },
     };

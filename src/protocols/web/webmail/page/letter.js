@@ -1,11 +1,11 @@
 // Writing: the window of one letter. What is typed is kept as a draft in the mailbox a moment later.
 
-import { key, placeOf, post, told, upload } from "./api.js";
+import { key, placeOf, post, upload } from "./api.js";
 import { confirm } from "./dialogs.js";
 import { Editor } from "./editor.js";
 import { button, h, icon, isComposed, later, toast } from "./elements.js";
 import { formatted, lines } from "./markup.js";
-import { field, forgetPeople, isAddress, parse, write } from "./people.js";
+import { field, isAddress, parse, write } from "./people.js";
 import { size, t, time } from "./texts.js";
 
 const WAIT = 2_500;
@@ -341,6 +341,12 @@ export class Letter {
     if (!this.over && this.element.isConnected && !this.sendButton.disabled) this.save();
   }
 
+  /** Saves it as it is, also when nothing was changed. */
+  saveAgain() {
+    if (this.draft === null) this.before = "";
+    return this.save();
+  }
+
   async saveNow() {
     await this.ready;
     const now = this.snapshot();
@@ -398,12 +404,16 @@ export class Letter {
     this.again.cancel();
     try {
       await this.saving;
-      const answer = await post("send", { key: this.key, letter: this.letter(), draft: this.draft });
+      // What waits is a draft until it is sent; what cannot be kept is sent at once.
+      const hold = this.composer.holds > 0 && await this.saveAgain() ? this.composer.holds : 0;
+      const wish = { key: this.key, letter: this.letter(), draft: this.draft };
+      const answer = await post("send", { ...wish, ...(hold > 0 ? { hold } : {}) });
       this.gone();
-      toast(t("messageSent"));
-      for (const note of answer.notes) toast(told(note), { problem: true });
-      forgetPeople();
-      this.composer.act.changed();
+      if (!answer.sent) {
+        this.composer.wait(wish, hold);
+        return;
+      }
+      this.composer.sent(answer);
     } catch (error) {
       this.sendButton.disabled = false;
       this.say(error.message, true);

@@ -1,6 +1,7 @@
 // Settings of the account.
 
 import { get, post, remove } from "./api.js";
+import { HOLD } from "./compose.js";
 import { open } from "./dialogs.js";
 import { button, h, toast } from "./elements.js";
 import { forgetPeople } from "./people.js";
@@ -31,6 +32,9 @@ export async function show(account, changed) {
   await open(t("settings"), content, { wide: true, initial: content.querySelector("input") });
 }
 
+/** Seconds from which the time to take back a letter is chosen. */
+const HOLDS = [0, 5, 10, 20, 30];
+
 const section = (name, ...content) => h("section", {}, h("h3", {}, t(name)), content);
 const label = (name, control) => h("label", {}, h("span", {}, t(name)), control);
 
@@ -60,11 +64,13 @@ function appearance(preferences, store) {
   const check = (key) => h("input", { type: "checkbox", checked: preferences[key], on: { change: (event) => { preferences[key] = event.target.checked; store(); } } });
   const language = h("select", { class: "language", on: { change: async () => { preferences.language = language.value; await store(); location.reload(); } } },
     [["", t("languageBrowser")], ...Object.entries(LANGUAGES)].map(([value, name]) => h("option", { value, selected: value === (preferences.language ?? "") }, name)));
+  const hold = h("select", { class: "hold", on: { change: () => { preferences.hold = Number(hold.value); store(); } } },
+    HOLDS.map((seconds) => h("option", { value: seconds, selected: seconds === (preferences.hold ?? HOLD) }, seconds === 0 ? t("undoSendOff") : t("seconds", { count: seconds }))));
   return section("appearance",
     label("language", language),
     label("theme", choose("theme", [["system", "themeSystem"], ["light", "themeLight"], ["dark", "themeDark"]])),
     label("density", choose("density", [["roomy", "roomy"], ["compact", "compact"]])),
-    label("groupConversations", check("conversations")), label("preferText", check("prefer_text")), label("replyBelow", check("reply_below")), label("writeFormatted", check("formatted")));
+    label("groupConversations", check("conversations")), label("preferText", check("prefer_text")), label("replyBelow", check("reply_below")), label("writeFormatted", check("formatted")), label("undoSend", hold));
 }
 
 function images(preferences, store) {

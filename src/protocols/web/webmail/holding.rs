@@ -1,0 +1,202 @@
+//! Letters that wait for some seconds before they are sent, so that they can be taken back.
+//!
+//! A letter that waits stands in the database, so that it is sent also when the browser is closed or this process has ended
+//! meanwhile. The page asks for it to be sent when its time is up, and shows what comes of it; what no page has asked for is
+//! sent by [`Room::send_what_is_due`] a moment later, by the process that has the mailbox. All of these go through
+//! [`fulfil`], which does one thing at a time with a key and sends once. What cannot be sent stays a draft, and is flagged.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Room;
+use super::acts::change;
+use super::answer::{Answer, Problem, Wish as Wished};
+use super::door::Reader;
+use super::drafts::special;
+use super::reasons;
+use super::send::{Occasion, Sending, fulfil, moment, name, ready};
+use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::ids::SessionId;
+use crate::foundations::mail::{Login, Peer, Uid};
+use crate::foundations::tasks::Tasks;
+use crate::protocols::web::caller::Caller;
+use crate::protocols::web::token::digest;
+use crate::storage::mailbox::{Access, FlagOperation, Flags, SpecialUse};
+use crate::storage::personal::Held;
+
+/// The longest time that a letter waits, in seconds.
+pub(super) const LONGEST_HOLD: u32 = 60;
+
+/// What is kept of a letter that waits.
+#[derive(Serialize, Deserialize)]
+struct Waiting {
+    sending: Sending,
+    client: Option<IpAddr>,
+    encrypted: bool,
+    /// When it was to be sent first, in milliseconds.
+    due: i64,
+}
+
+/// Holds a letter, which could be sent now as far as anybody can tell.
+pub(super) async fn hold(
+    room: &Arc<Room>,
+    caller: &Caller,
+    reader: &Reader,
+    sending: &Sending,
+    seconds: u32,
+) -> Answer<Value> {
+    if seconds > LONGEST_HOLD {
+        return Err(Problem::bad(format!("`hold` is {LONGEST_HOLD} seconds at most.")));
+    }
+    if sending.letter.uploads().next().is_some() {
+        return Err(Problem::bad("A letter that waits can have no uploads; store it as a draft before."));
+    }
+    let name = name(reader, &sending.key)?;
+    drop(ready(room, reader, &sending.letter, &moment(room, &name, &sending.letter.digest())).await?);
+    if room.needs.personal.held(&reader.account.address).await? >= MOST_HELD {
+        return Err(Problem::of(&reasons::TOO_MANY_LETTERS));
+    }
+    let due = room.needs.clock.now() + Duration::from_secs(seconds.into());
+    let (client, encrypted) = (caller.client.ip(), caller.is_encrypted);
+    let waiting = json!({ "sending": sending, "client": client, "encrypted": encrypted, "due": due.unix_millis() });
+    room.needs.personal.hold(&reader.account.address, &digest(&name), &waiting.to_string(), due).await?;
+    Ok(json!({ "sent": false, "due": due.unix_millis(), "notes": [] }))
+}
+
+/// Whether a letter still waits.
+pub(super) async fn is_held(room: &Room, reader: &Reader, sending: &Sending) -> Answer<bool> {
+    let wish = digest(&name(reader, &sending.key)?);
+    Ok(room.needs.personal.is_held(&reader.account.address, &wish).await?)
+}
+
+/// A letter was sent and waits no longer.
+pub(super) async fn let_go(room: &Room, reader: &Reader, sending: &Sending) {
+    let Ok(name) = name(reader, &sending.key) else { return };
+    if let Err(error) = room.needs.personal.let_go(&reader.account.address, &digest(&name)).await {
+        // It will be found among what was sent.
+        log::warn!(user:% = reader.login.address, error:% = error; "A letter that was sent still stands among those that wait");
+    }
+}
+
+/// Which letter is taken back.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Undoing {
+    key: String,
+}
+
+/// Takes back a letter that waits. Its draft is as it was.
+pub(super) async fn undo(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Wished(undoing): Wished<Undoing>,
+) -> Answer<StatusCode> {
+    let name = name(&reader, &undoing.key)?;
+    let known = room.sendings.enter(name.clone(), room.needs.clock.now());
+    let answer = known.lock().await;
+    let is_undone = answer.is_none() && room.needs.personal.let_go(&reader.account.address, &digest(&name)).await?;
+    drop(answer);
+    if is_undone { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::of(&reasons::SENT_ALREADY)) }
+}
+
+impl Room {
+    /// Sends what waits longer than any page would let it, until the group of tasks ends.
+    pub async fn send_what_is_due(self: Arc<Self>, tasks: Tasks) {
+        let mut is_told = false;
+        loop {
+            tokio::select! {
+                () = tasks.stopping() => return,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+            let now = self.needs.clock.now();
+            let grace = now.unix_micros().saturating_sub(i64::try_from(GRACE.as_micros()).unwrap_or(i64::MAX));
+            match self.needs.personal.due_before(Timestamp::from_unix_micros(grace), AT_ONCE).await {
+                Ok(due) => {
+                    is_told = false;
+                    for held in due {
+                        if tasks.is_stopping() {
+                            return;
+                        }
+                        Arc::clone(&self).release(held).await;
+                    }
+                }
+                Err(error) if !is_told => {
+                    is_told = true;
+                    log::warn!(error:% = error; "Letters that wait to be sent cannot be looked up; this is tried again, and told once");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Sends one letter, or leaves it for later.
+    async fn release(self: Arc<Self>, held: Held) {
+        let Ok(address) = held.account.parse::<Address>() else { return };
+        let waiting = serde_json::from_str::<Waiting>(&held.content);
+        let (Ok(waiting), Ok(Some(account))) = (waiting, self.needs.directory.account_now(&address).await) else {
+            return self.give_up(&address, &held, "it cannot be read, or its account is gone").await;
+        };
+        if !account.may_log_in() {
+            return self.give_up(&address, &held, "the account may not be used").await;
+        }
+        // Another node has the mailbox, and sends it; or nobody can be asked now.
+        let Ok(user) = self.needs.mailboxes.user(&address).await else { return };
+        let (now, login) = (self.needs.clock.now(), Login { address: account.address.clone() });
+        let reader =
+            Reader { login, session: SessionId::generate(now), digest: "".into(), account: Arc::new(account), user };
+        let client = waiting.client.map_or(Peer::Internal, |ip| Peer::Tcp(SocketAddr::new(ip, 0)));
+        let caller = Caller { client, is_local: false, is_private: true, is_encrypted: waiting.encrypted };
+        let (draft, due) = (waiting.sending.draft, Timestamp::from_unix_millis(waiting.due));
+        let sent = fulfil(Arc::clone(&self), caller, reader.clone(), waiting.sending, Occasion::Due).await;
+        let Err(problem) = sent else {
+            // Also when it was sent before, and this could not be written down.
+            if let Err(error) = self.needs.personal.let_go(&address, &held.wish).await {
+                log::warn!(user:% = address, error:% = error; "A letter that was sent still stands among those that wait");
+            }
+            return;
+        };
+        if problem.is_passing() && now.since(due) < PATIENCE {
+            let later = now + LATER;
+            if let Err(error) = self.needs.personal.hold(&address, &held.wish, &held.content, later).await {
+                log::warn!(user:% = address, error:% = error; "A letter that waits could not be put off");
+            }
+            return;
+        }
+        self.give_up(&address, &held, &problem.sentence()).await;
+        flag(&reader, draft).await;
+    }
+
+    async fn give_up(&self, address: &Address, held: &Held, why: &str) {
+        log::warn!(user:% = address, why:% = why; "A letter that was to be sent stays a draft");
+        if let Err(error) = self.needs.personal.let_go(address, &held.wish).await {
+            log::warn!(user:% = address, error:% = error; "A letter that is not sent still stands among those that wait");
+        }
+    }
+}
+
+/// Flags a draft, so that whoever wrote it sees that it is still there.
+async fn flag(reader: &Reader, draft: Option<u32>) {
+    let (Some(uid), Ok(folder)) = (draft.and_then(Uid::new), special(reader, SpecialUse::Drafts)) else { return };
+    if let Ok(view) = reader.open(folder.as_str(), Access::ReadWrite).await {
+        let _ = change(&view, &[uid], FlagOperation::Add, Flags::FLAGGED).await;
+    }
+}
+
+/// Letters of one account that wait at a time.
+const MOST_HELD: i64 = 20;
+/// How often it is looked for what is due.
+const PAUSE: Duration = Duration::from_secs(3);
+/// How long a page is given to ask for it itself.
+const GRACE: Duration = Duration::from_secs(3);
+/// Letters of one look.
+const AT_ONCE: u32 = 50;
+/// How long until something that fails for the moment is tried again, and until when.
+const LATER: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(3_600);

@@ -1,0 +1,73 @@
+//! Letters that are to be sent in a moment, and can be taken back until then.
+
+use super::Personal;
+use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
+use crate::storage::database::{Error, Row};
+
+/// A letter that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Whose it is, as [`Address::key`] writes it.
+    pub account: String,
+    /// The name of the wish to send it, of 64 characters at the most.
+    pub wish: String,
+    /// The letter, in the words of whoever holds it.
+    pub content: String,
+    /// When it is to be sent.
+    pub due: Timestamp,
+}
+
+impl Personal {
+    /// Holds a letter until it is due, in place of what the same wish has held before.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn hold(&self, account: &Address, wish: &str, content: &str, due: Timestamp) -> Result<(), Error> {
+        let sql = self.database.dialect().upsert("held_letters", &["account", "wish"], &["content", "due_at"]);
+        self.database.execute(sql, &[account.key().into(), wish.into(), content.into(), due.into()]).await?;
+        Ok(())
+    }
+
+    /// How many letters of an account wait.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn held(&self, account: &Address) -> Result<i64, Error> {
+        let sql = "SELECT COUNT(*) FROM held_letters WHERE account = ?";
+        let row = self.database.fetch_optional(sql, &[account.key().into()]).await?;
+        row.map_or(Ok(0), |row| row.int(0))
+    }
+
+    /// Holds a letter no longer; whether it was held.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn let_go(&self, account: &Address, wish: &str) -> Result<bool, Error> {
+        let sql = "DELETE FROM held_letters WHERE account = ? AND wish = ?";
+        Ok(self.database.execute(sql, &[account.key().into(), wish.into()]).await? > 0)
+    }
+
+    /// Whether a letter is held.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn is_held(&self, account: &Address, wish: &str) -> Result<bool, Error> {
+        let sql = "SELECT due_at FROM held_letters WHERE account = ? AND wish = ?";
+        Ok(self.database.fetch_optional(sql, &[account.key().into(), wish.into()]).await?.is_some())
+    }
+
+    /// The letters that were due before a moment, the first first, at most `most`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn due_before(&self, moment: Timestamp, most: u32) -> Result<Vec<Held>, Error> {
+        let sql =
+            "SELECT account, wish, content, due_at FROM held_letters WHERE due_at < ? ORDER BY due_at, wish LIMIT ?";
+        let rows = self.database.fetch_all(sql, &[moment.into(), most.into()]).await?;
+        let read = |row: &Row| {
+            Ok(Held { account: row.text(0)?, wish: row.text(1)?, content: row.text(2)?, due: row.time(3)? })
+        };
+        rows.iter().map(read).collect()
+    }
+}
