@@ -324,9 +324,8 @@ fn site_room(
     encrypted: bool,
 ) -> site::Room {
     let has_pages = webmail.is_some();
-    let pages = webmail.map(|room| -> site::Pages {
-        Box::new(move |connection| webmail::pages(&room, connection.peer, encrypted, connection.stop.clone()))
-    });
+    let pages =
+        webmail.map(|room| -> site::Pages { Box::new(move |peer, stop| webmail::pages(&room, peer, encrypted, stop)) });
     site::Room {
         pages,
         guard: parts.guard.clone(),

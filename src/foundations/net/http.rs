@@ -2,14 +2,16 @@
 
 mod pace;
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{StatusCode, Version, header};
-use axum::middleware::{Next, from_fn, map_request};
+use axum::http::{Request, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 
@@ -40,20 +42,29 @@ crate::settings! {
     }
 }
 
-/// Serves requests on a connection until the client leaves, a limit is reached or the server stops.
+/// Serves requests on a connection until the client leaves, a limit is reached or the server stops. The pages are made for the
+/// first request: routes take a hundred kilobytes, which who connects and asks for nothing is not worth.
 ///
 /// # Errors
 /// What the client did wrong or the network did to it; nothing that needs an administrator.
 pub async fn serve_http(
     connection: Connection,
-    router: axum::Router,
+    pages: impl FnOnce() -> Router + Send + 'static,
     settings: &HttpSettings,
 ) -> Result<(), hyper::Error> {
     let Some(connection) = connection.secured().await else { return Ok(()) };
     let (stall, rate) = (settings.stall.duration(), settings.least_rate.get());
-    let arriving =
-        move |request: Request| async move { request.map(|body| Body::new(Arriving::new(body, stall, rate))) };
-    let service = TowerToHyperService::new(router.layer(from_fn(named)).layer(map_request(arriving)));
+    let pages = Arc::new(LazyLock::new(pages));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let pages = Arc::clone(&pages);
+        async move {
+            if !names_one_host(&request) {
+                return Ok(nameless());
+            }
+            let request = request.map(|body| Body::new(Arriving::new(Body::new(body), stall, rate)));
+            TowerToHyperService::new(Router::clone(&pages)).call(request).await
+        }
+    });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from(settings.header_timeout))
@@ -73,16 +84,15 @@ pub async fn serve_http(
 
 /// RFC 9112 §3.2: a request says once which host it is for; HTTP/1.0 need not. Whoever passes requests on could take another
 /// one for it than we do.
-async fn named(request: Request, next: Next) -> Response {
+fn names_one_host(request: &Request<Incoming>) -> bool {
     let hosts = request.headers().get_all(header::HOST).iter().count();
-    match (hosts, request.version()) {
-        (1, _) | (0, Version::HTTP_10 | Version::HTTP_09) => next.run(request).await,
-        _ => {
-            let why = "a request says in one Host field, and no more than one, which host it is for\n";
-            // What may follow on the connection was perhaps meant for another server.
-            (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")], why).into_response()
-        }
-    }
+    matches!((hosts, request.version()), (1, _) | (0, Version::HTTP_10 | Version::HTTP_09))
+}
+
+fn nameless() -> Response {
+    let why = "a request says in one Host field, and no more than one, which host it is for\n";
+    // What may follow on the connection was perhaps meant for another server.
+    (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")], why).into_response()
 }
 
 #[cfg(test)]
@@ -98,24 +108,28 @@ mod tests {
     use crate::foundations::mail::Peer;
     use crate::foundations::tasks::Tasks;
 
-    /// A client's end of a connection that is served until `done` is told.
-    fn served(settings: HttpSettings, tasks: &Tasks) -> (DuplexStream, tokio::sync::oneshot::Receiver<()>) {
-        let (client, server) = tokio::io::duplex(1 << 10);
-        let connection = Connection {
+    fn connection(server: DuplexStream) -> Connection {
+        Connection {
             stream: server.into(),
             peer: Peer::Internal,
             local: None,
             session: SessionId::generate(Timestamp::EPOCH),
             stop: CancellationToken::new(),
             handshake: None,
-        };
+        }
+    }
+
+    /// A client's end of a connection that is served until `done` is told.
+    fn served(settings: HttpSettings, tasks: &Tasks) -> (DuplexStream, tokio::sync::oneshot::Receiver<()>) {
+        let (client, server) = tokio::io::duplex(1 << 10);
+        let connection = connection(server);
         let router = axum::Router::new()
             .route("/take", post(|body: Bytes| async move { body.len().to_string() }))
             .route("/give", get(|| async { vec![b'x'; 1 << 20] }));
         let (told, done) = tokio::sync::oneshot::channel();
         tasks.spawn(async move {
             // However it has ended.
-            let _ = serve_http(connection, router, &settings).await;
+            let _ = serve_http(connection, || router, &settings).await;
             let _ = told.send(());
         });
         (client, done)
@@ -196,5 +210,26 @@ mod tests {
         let (mut client, done) = served(settings, &tasks);
         client.write_all(b"POST /take HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf").await.unwrap();
         soon(done).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_nothing_has_no_pages_made() {
+        let tasks = Tasks::new();
+        let (mut client, server) = tokio::io::duplex(1 << 10);
+        let connection = connection(server);
+        let (making, mut made) = tokio::sync::oneshot::channel();
+        let pages = move || {
+            let _ = making.send(());
+            Router::new().route("/", get(|| async { "x" }))
+        };
+        tasks.spawn(async move { drop(serve_http(connection, pages, &HttpSettings::default()).await) });
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+        tokio::task::yield_now().await;
+        assert!(made.try_recv().is_err());
+        client.write_all(b"Connection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        soon(client.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        made.try_recv().unwrap();
     }
 }

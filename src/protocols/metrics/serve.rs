@@ -33,12 +33,14 @@ pub struct Room {
 pub async fn run(connection: Connection, room: Arc<Room>) {
     let (session, peer) = (connection.session, connection.peer);
     let settings = room.http.get();
-    let router = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .with_state(room);
-    if let Err(error) = serve_http(connection, router, &settings).await {
+    let pages = || {
+        Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(readyz))
+            .with_state(room)
+    };
+    if let Err(error) = serve_http(connection, pages, &settings).await {
         log::debug!(session:% = session, peer:% = peer; "figures: the connection ended early: {error}");
     }
 }

@@ -126,8 +126,8 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         return;
     };
     let settings = room.needs.http.get();
-    let router = router(Arc::clone(&room)).layer(Extension(peer));
-    if let Err(error) = serve_http(connection, router, &settings).await {
+    let pages = move || router(room).layer(Extension(peer));
+    if let Err(error) = serve_http(connection, pages, &settings).await {
         log::debug!(session:% = session, peer:% = peer; "dashboard: the connection ended early: {error}");
     }
 }

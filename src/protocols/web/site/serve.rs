@@ -8,9 +8,11 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
+use tokio_util::sync::CancellationToken;
 
 use super::set_up;
 use crate::foundations::address::{Address, Domain};
+use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, HttpSettings, serve_http};
 use crate::foundations::settings::Live;
 use crate::protocols::web::form::drain;
@@ -22,7 +24,7 @@ use crate::services::set_up::SetUp;
 use crate::storage::directory::Directory;
 
 /// Makes the pages for people, for one connection.
-pub type Pages = Box<dyn Fn(&Connection) -> Router + Send + Sync>;
+pub type Pages = Box<dyn Fn(Peer, CancellationToken) -> Router + Send + Sync>;
 
 /// What the room needs.
 pub struct Room {
@@ -54,16 +56,22 @@ pub struct Room {
 pub async fn run(connection: Connection, room: Arc<Room>) {
     let (session, peer) = (connection.session, connection.peer);
     let settings = room.http.get();
-    let pages = room.pages.as_ref().map(|pages| pages(&connection));
     // Authorities and other servers ask for a file; only people with browsers come often enough to be counted.
-    let pass = pages.as_ref().map(|_| room.guard.admit(&peer, Service::Web));
+    let pass = room.pages.as_ref().map(|_| room.guard.admit(&peer, Service::Web));
     if let Some(Err(refusal)) = pass {
         log::debug!(session:% = session, peer:% = peer; "site: the client is not let in: {refusal}");
         return;
     }
-    let encrypted = room.encrypted;
+    let stop = connection.stop.clone();
+    let made = move || router(room, peer, stop);
+    if let Err(error) = serve_http(connection, made, &settings).await {
+        log::debug!(session:% = session, peer:% = peer; "site: the connection ended early: {error}");
+    }
+}
+
+fn router(room: Arc<Room>, peer: Peer, stop: CancellationToken) -> Router {
     let mut router = Router::new().route("/.well-known/acme-challenge/{token}", get(challenge));
-    if encrypted {
+    if room.encrypted {
         let chosen = get(set_up::form).post(set_up::choose).layer(DefaultBodyLimit::max(set_up::LARGEST));
         router = router
             .route("/.well-known/mta-sts.txt", get(policy))
@@ -77,12 +85,9 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         router =
             router.route("/.well-known/caldav", any(encrypted_dav)).route("/.well-known/carddav", any(encrypted_dav));
     }
-    let router = match pages {
+    match room.pages.as_ref().map(|pages| pages(peer, stop)) {
         Some(pages) => router.with_state(room).fallback_service(pages),
         None => router.fallback(elsewhere).with_state(room),
-    };
-    if let Err(error) = serve_http(connection, router, &settings).await {
-        log::debug!(session:% = session, peer:% = peer; "site: the connection ended early: {error}");
     }
 }
 

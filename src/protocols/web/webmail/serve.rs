@@ -58,8 +58,8 @@ impl Visit {
 pub async fn respond(connection: Connection, asked: Asked, room: Arc<Room>) {
     let (session, settings) = (connection.session, room.needs.http.get());
     let visit = Visit { source: Source::Node(elsewhere::caller(&asked)), stop: connection.stop.clone() };
-    let router = own_pages(&room, visit);
-    if let Err(error) = serve_http(connection, router, &settings).await {
+    let pages = move || own_pages(&room, visit);
+    if let Err(error) = serve_http(connection, pages, &settings).await {
         log::debug!(session:% = session; "webmail: the connection of another node ended early: {error}");
     }
 }
@@ -72,8 +72,9 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         return;
     };
     let settings = room.needs.http.get();
-    let router = pages(&room, peer, false, connection.stop.clone());
-    if let Err(error) = serve_http(connection, router, &settings).await {
+    let stop = connection.stop.clone();
+    let pages = move || pages(&room, peer, false, stop);
+    if let Err(error) = serve_http(connection, pages, &settings).await {
         log::debug!(session:% = session, peer:% = peer; "webmail: the connection ended early: {error}");
     }
 }
