@@ -19,10 +19,11 @@ let
   ports = lib.mapAttrs (_: listener: listener.port) (
     lib.filterAttrs (_: listener: listener.enable) cfg.listeners
   );
+  routes = cfg.settings.outbound.routes or [ ];
   recordsOf =
     domain:
     import ./lib/dns-records.nix {
-      inherit domain ports;
+      inherit domain ports routes;
       inherit (cfg) hostname;
       davPort = if cfg.dav.enable then cfg.dav.publicPort else null;
       autoconfig =
@@ -43,7 +44,7 @@ let
     );
   # The host sends mail of its own; where it is a domain for mail too, that one's record is for both.
   ofHost = optional (!(cfg.domains ? ${cfg.hostname})) (
-    record "${cfg.hostname}." "TXT" "v=spf1 a -all"
+    record "${cfg.hostname}." "TXT" (import ./lib/spf.nix routes "a")
   );
 in
 {
@@ -53,7 +54,7 @@ in
     description = ''
       Records to publish for the declared domains, each with `name` (with the final dot), `type` and `value`. The
       address records of the host itself depend on its network, and keys are not known when this is
-      evaluated: `postrider dns` prints those too.
+      evaluated: `postrider dns` prints those too. SPF records name a smarthost by `smarthost.spf`.
     '';
     example = [
       {

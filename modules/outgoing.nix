@@ -89,6 +89,15 @@ in
         example = "mail@example.com";
         description = "Whom to log in as there; `null` where it knows this machine by its address.";
       };
+      spf = mkOption {
+        type = types.nullOr types.nonEmptyStr;
+        default = null;
+        example = "include:_spf.provider.example";
+        description = ''
+          The mechanisms by which SPF knows the servers that it sends from, as its operator tells them, for `dns.records`.
+          With `null` these records end in `?all`, which has nobody's mail refused: with `-all` yours would be.
+        '';
+      };
       passwordFile = mkOption {
         type = types.nullOr own.secretFile;
         default = null;
@@ -118,6 +127,10 @@ in
           assertion = smarthost.username == null || smarthost.host != null;
           message = "services.postrider.smarthost: there is a login, but no host; set smarthost.host.";
         }
+        {
+          assertion = smarthost.spf == null || smarthost.host != null;
+          message = "services.postrider.smarthost: there are mechanisms for SPF, but no host; set smarthost.host.";
+        }
       ];
     }
     (mkIf (smarthost.host != null) {
@@ -133,6 +146,7 @@ in
               protection = if smarthost.port == 465 then "implicit" else "starttls";
               tls = "verify";
             }
+            // lib.optionalAttrs (smarthost.spf != null) { inherit (smarthost) spf; }
             // lib.optionalAttrs (smarthost.passwordFile != null) {
               inherit (smarthost) username;
               password_file = "credential:smarthost-password";

@@ -3,6 +3,8 @@
 {
   hostname,
   domain,
+  # The ways that mail takes to others: `settings.outbound.routes`.
+  routes ? [ ],
   # The ports of the listeners that are enabled, by name.
   ports,
   # Where calendars and contacts are reached over TLS, if they are.
@@ -27,7 +29,7 @@ let
 in
 [
   (record "${domain}." "MX" "10 ${hostname}.")
-  (record "${domain}." "TXT" "v=spf1 mx -all")
+  (record "${domain}." "TXT" (import ./spf.nix routes "mx"))
   (record "_dmarc.${domain}." "TXT" "v=DMARC1; p=quarantine; rua=mailto:postmaster@${domain}")
   (record "_smtp._tls.${domain}." "TXT" "v=TLSRPTv1; rua=mailto:postmaster@${domain}")
 ]

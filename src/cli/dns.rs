@@ -16,7 +16,7 @@ use crate::services::doctor::Unread;
 use crate::services::filter::authentication::dkim;
 use crate::services::filter::rotation::{self, KeyPairState, Phase};
 use crate::services::mta_sts::announcements;
-use crate::services::records::{DkimRecord, KeyState, Record, Service, Wanted, zone_lines};
+use crate::services::records::{DkimRecord, KeyState, Record, Senders, Service, Wanted, zone_lines};
 use crate::storage::directory::{Error, Page};
 
 /// Print every DNS record to publish.
@@ -65,6 +65,15 @@ pub(super) async fn run(arguments: Dns, context: &Context) -> Outcome {
     }
     let (wanted, unread) = wanted(config, domains, found);
     unknown.extend(unread);
+    if let Some(relay) = wanted.senders.unnamed() {
+        unknown.push(Unread {
+            about: format!("{relay}, by which mail leaves, in the SPF records"),
+            because:
+                "by which mechanisms SPF knows it is not configured, so they end in `?all`, which refuses nobody; ask \
+                      its operator, and set `spf` of its route"
+                    .to_owned(),
+        });
+    }
     let records = Wanted { authorities: arguments.ca, ..wanted }.records();
     for Unread { about, because } in &unknown {
         eprintln!("postrider: without {about}: {because}");
@@ -123,6 +132,7 @@ pub(super) fn wanted(config: &Config, domains: Vec<Domain>, addresses: Vec<IpAdd
         hostname: config.hostname.clone(),
         addresses,
         domains,
+        senders: Senders::of(&config.outbound),
         services: labels.into_iter().filter_map(service).chain(dav_services(config)).collect(),
         dkim: signing_keys(config, &mut unread),
         public_keys: public_keys(config, &mut unread),

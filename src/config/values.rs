@@ -10,6 +10,7 @@ use super::check::Places;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::SystemClock;
 use crate::foundations::settings::Problems;
+use crate::services::filter::authentication::spf;
 use crate::services::filter::unusable_key;
 use crate::services::outbound::Roots;
 use crate::services::routing::Srs;
@@ -80,6 +81,10 @@ fn check_outbound(config: &Config, finder: &mut Finder<'_>) {
                 let wanted = "\"example.com\", \"*.example.com\" for those below it, or \"*\" for all";
                 finder.add(format!("outbound.routes.{n}.domains.{m}"), pattern, wanted);
             }
+        }
+        if let Some(spf) = route.spf.as_ref().filter(|spf| !spf::Record::is_addition(spf)) {
+            let wanted = "mechanisms of SPF without `all`, such as \"include:_spf.relay.example\"";
+            finder.add(format!("outbound.routes.{n}.spf"), spf, wanted);
         }
         if route.username.is_some() != route.password_file.is_some() {
             let (missing, wanted) = match route.username {

@@ -29,6 +29,11 @@
         lib.last
           (also { services.postrider.smarthost.port = lib.mkForce 587; })
           .services.postrider.settings.outbound.routes;
+      texts =
+        evaluated:
+        map (record: record.value) (
+          lib.filter (record: lib.hasPrefix "v=spf1" record.value) evaluated.services.postrider.dns.records
+        );
       loads = role: config.systemd.services."postrider-${role}".serviceConfig.LoadCredential;
     in
     [
@@ -41,6 +46,20 @@
       (last.domains == [ "*" ] && last.protection == "implicit" && last.tls == "verify")
       (last.username == "ann" && last.password_file == "credential:smarthost-password")
       (byName.protection == "starttls")
+      (
+        texts config == [
+          "v=spf1 a ?all"
+          "v=spf1 mx ?all"
+        ]
+      )
+      (
+        texts (also {
+          services.postrider.smarthost.spf = "include:_spf.provider.example";
+        }) == [
+          "v=spf1 a include:_spf.provider.example -all"
+          "v=spf1 mx include:_spf.provider.example -all"
+        ]
+      )
       (lib.elem "smarthost-password:/run/secrets/smarthost" (loads "mta"))
       (!lib.elem "smarthost-password:/run/secrets/smarthost" (loads "access"))
     ];

@@ -2,18 +2,16 @@
 
 use std::net::IpAddr;
 
-use super::host::{for_anybody, passes_strangers};
 use super::tags::Tags;
-use super::{Doctor, Finding, Health, dmarc};
+use super::{Doctor, Finding, Health, dmarc, spf};
 use crate::foundations::address::Domain;
 use crate::foundations::dns;
-use crate::services::filter::authentication::spf::{Checker, Question, SpfResult};
 use crate::services::records::{DkimRecord, KeyState};
 
 pub(super) async fn check(doctor: &Doctor<'_>, domain: &Domain, addresses: &[IpAddr]) -> Vec<Finding> {
     let name = domain.as_str();
     let mut findings = mx(doctor, name).await;
-    findings.extend(spf(doctor, name, addresses).await);
+    findings.extend(spf::of_domain(doctor, name, addresses).await);
     findings.extend(dkim(doctor, domain).await);
     findings.push(dmarc::check(doctor, name).await);
     findings.push(text(doctor, "mta-sts", name, &format!("_mta-sts.{name}"), ("STSv1", "id")).await);
@@ -75,31 +73,6 @@ async fn exchanger(doctor: &Doctor<'_>, domain: &str, exchange: &str) -> Option<
         }
         Err(error) => ill(Health::Unknown, error.to_string(), "Look again later.".to_owned()),
     }
-}
-
-/// The record is evaluated as receivers do, for each of our addresses.
-async fn spf(doctor: &Doctor<'_>, domain: &str, addresses: &[IpAddr]) -> Vec<Finding> {
-    let host = doctor.wanted.hostname.as_str();
-    let remedy = format!("Publish `{domain}. TXT \"v=spf1 mx -all\"`, and no other text that begins with v=spf1.");
-    let sender = format!("postmaster@{domain}");
-    let mut findings = Vec::new();
-    for address in addresses {
-        let time = doctor.clock.now().unix_seconds();
-        let question = Question { address: *address, sender: &sender, hello: host, receiver: host, time };
-        let outcome = Checker::check(doctor.resolver, question).await;
-        let found = format!("{} for mail from {address}", outcome.result.word());
-        findings.push(match outcome.result {
-            SpfResult::Pass if passes_strangers(doctor, &sender).await => for_anybody(domain),
-            SpfResult::Pass => Finding::well("spf", domain, found),
-            SpfResult::TempError => Finding::ill("spf", domain, Health::Unknown, found, "Look again later."),
-            _ => Finding::ill("spf", domain, Health::Wrong, found, remedy.clone()),
-        });
-    }
-    if findings.is_empty() {
-        let found = "this server's addresses are not known, so no record can be tried";
-        findings.push(Finding::ill("spf", domain, Health::Unknown, found, remedy));
-    }
-    findings
 }
 
 async fn dkim(doctor: &Doctor<'_>, domain: &Domain) -> Vec<Finding> {

@@ -1,14 +1,12 @@
 //! The host's own name and addresses.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use super::{Doctor, Finding, Health};
+use super::{Doctor, Finding, Health, spf};
 use crate::foundations::dns::{self, Caa, Tlsa};
 use crate::services::certificates::vouches;
-use crate::services::filter::authentication::spf::{Checker, Question, SpfResult};
 use crate::services::filter::view::is_public;
 use crate::services::filter::{ListSubject, dns_lists};
-use crate::services::records::SPF_OF_HOST;
 
 pub(super) async fn check(doctor: &Doctor<'_>, addresses: &Result<Vec<IpAddr>, dns::Error>) -> Vec<Finding> {
     let host = doctor.wanted.hostname.as_str();
@@ -31,7 +29,7 @@ pub(super) async fn check(doctor: &Doctor<'_>, addresses: &Result<Vec<IpAddr>, d
     }
     // A host that is a domain for mail is looked at as one.
     if !doctor.wanted.domains.contains(&doctor.wanted.hostname) {
-        findings.extend(spf(doctor, addresses.as_deref().unwrap_or_default()).await);
+        findings.extend(spf::of_host(doctor, addresses.as_deref().unwrap_or_default()).await);
     }
     findings.push(caa(doctor, host).await);
     findings.push(tlsa(doctor, host).await);
@@ -93,52 +91,6 @@ async fn listed(doctor: &Doctor<'_>, address: IpAddr) -> Vec<Finding> {
         });
     }
     findings
-}
-
-/// Notifications come from the host itself (RFC 7208 §2.4), and so do rewritten senders and reports unless told otherwise.
-async fn spf(doctor: &Doctor<'_>, addresses: &[IpAddr]) -> Vec<Finding> {
-    let host = doctor.wanted.hostname.as_str();
-    let mut findings = Vec::new();
-    for address in addresses {
-        let time = doctor.clock.now().unix_seconds();
-        let question = Question { address: *address, sender: "", hello: host, receiver: host, time };
-        let result = Checker::check(doctor.resolver, question).await.result;
-        let found = format!("{} for mail of the host itself from {address}", result.word());
-        findings.push(match result {
-            SpfResult::Pass if passes_strangers(doctor, "").await => for_anybody(host),
-            SpfResult::Pass => Finding::well("spf", host, found),
-            SpfResult::TempError => Finding::ill("spf", host, Health::Unknown, found, "Look again later."),
-            result => {
-                let remedy =
-                    format!("Publish `{host}. TXT \"{SPF_OF_HOST}\"`, and no other text that begins with v=spf1.");
-                let health = if result == SpfResult::None { Health::Warning } else { Health::Wrong };
-                Finding::ill("spf", host, health, found, remedy)
-            }
-        });
-    }
-    findings
-}
-
-/// Whether the record of a sender's domain, or for an empty one the host's, lets pass whoever it is: addresses of nobody
-/// (RFC 5737, RFC 3849), so that `+all` is found under every name it may have.
-pub(super) async fn passes_strangers(doctor: &Doctor<'_>, sender: &str) -> bool {
-    let (host, time) = (doctor.wanted.hostname.as_str(), doctor.clock.now().unix_seconds());
-    for address in STRANGERS {
-        let question = Question { address, sender, hello: host, receiver: host, time };
-        if Checker::check(doctor.resolver, question).await.result == SpfResult::Pass {
-            return true;
-        }
-    }
-    false
-}
-
-const STRANGERS: [IpAddr; 2] =
-    [IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
-
-/// What is said of a record that lets everybody pass.
-pub(super) fn for_anybody(about: &str) -> Finding {
-    let found = "the record lets anybody send in its name";
-    Finding::ill("spf", about, Health::Wrong, found, "Let it end with `-all`, and name no more than your own servers.")
 }
 
 /// RFC 8659 §3: the nearest name above that has records decides.

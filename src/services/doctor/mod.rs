@@ -10,6 +10,7 @@ mod finding;
 mod host;
 mod listeners;
 mod machine;
+mod spf;
 mod tags;
 
 pub use finding::{Finding, Health};

@@ -63,6 +63,9 @@ crate::settings! {
         pub protection: Protection = Protection::StartTls,
         /// How hard TLS is insisted on.
         pub tls: TlsLevel = TlsLevel::May,
+        /// The mechanisms by which SPF knows the host (RFC 7208 §5), as its operator tells them: `"include:_spf.relay.example"`.
+        /// `postrider dns` adds them to the records it prints. Without them, those of a host for all domains end in `?all`.
+        pub spf: Option<String> = None,
         /// User name for logging in there.
         pub username: Option<String> = None,
         /// File with the password, whose first line counts. The password is sent over TLS only.

@@ -4,8 +4,10 @@
 //! declared there (all but keys and addresses, which it does not know); a test compares the two. Called by the command
 //! line and by the self-test, which looks whether the records are there.
 
+mod senders;
 mod wanted;
 mod zone;
 
-pub use wanted::{DkimRecord, KeyState, Record, SPF_OF_HOST, Service, Wanted};
+pub use senders::Senders;
+pub use wanted::{DkimRecord, KeyState, Record, Service, Wanted};
 pub use zone::zone_lines;

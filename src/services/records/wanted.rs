@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::Senders;
 use crate::foundations::address::Domain;
 use crate::services::mta_sts::Announcement;
 
@@ -16,6 +17,8 @@ pub struct Wanted {
     pub addresses: Vec<IpAddr>,
     /// The domains whose mail is ours.
     pub domains: Vec<Domain>,
+    /// By which hosts their mail leaves.
+    pub senders: Senders,
     /// What mail programs find here.
     pub services: Vec<Service>,
     /// Where mail programs that look for their settings are answered, before the domain: `autoconfig`, `autodiscover`.
@@ -78,8 +81,6 @@ pub struct Record {
     pub when: Option<&'static str>,
 }
 
-/// What SPF says of a host that sends mail of its own.
-pub const SPF_OF_HOST: &str = "v=spf1 a -all";
 const SIGNED: &str = "the zone is signed with DNSSEC; publish it before the key is used";
 const POLICY: &str =
     "a policy is served at https://mta-sts.DOMAIN/.well-known/mta-sts.txt: see `mta_sts.policies` of the configuration";
@@ -113,7 +114,7 @@ impl Wanted {
         // The name this server greets with, and the domain of rewritten senders and of reports unless they have others
         // (RFC 7208 §2.3). A host that is a domain for mail has that one's record.
         if !self.domains.contains(&self.hostname) {
-            records.push(record(host.clone(), "TXT", SPF_OF_HOST.to_owned()));
+            records.push(record(host.clone(), "TXT", self.senders.record("a")));
         }
         for key in &self.public_keys {
             let tlsa = record(format!("_25._tcp.{host}"), "TLSA", format!("3 1 1 {key}"));
@@ -126,7 +127,7 @@ impl Wanted {
         let (host, domain) = (self.hostname.as_str(), domain.as_str());
         let mut records = vec![
             record(format!("{domain}."), "MX", format!("10 {host}.")),
-            record(format!("{domain}."), "TXT", "v=spf1 mx -all".to_owned()),
+            record(format!("{domain}."), "TXT", self.senders.record("mx")),
             record(
                 format!("_dmarc.{domain}."),
                 "TXT",

@@ -17,7 +17,7 @@ use postrider::services::filter::authentication::dkim::{Algorithm, generate};
 use postrider::services::mta_sts::{Announcement, announcements};
 use postrider::services::outbound::{Outbound, OutboundParts, Roots};
 use postrider::services::probe::Prober;
-use postrider::services::records::Wanted;
+use postrider::services::records::{Senders, Wanted};
 
 use crate::harness::{Host, NameServer, cli};
 
@@ -26,6 +26,8 @@ struct Patient {
     host: Host,
     directory: tempfile::TempDir,
     healthy: String,
+    /// A host that all mail leaves by, and what its route says besides.
+    relay: Option<&'static str>,
 }
 
 impl Patient {
@@ -61,7 +63,7 @@ impl Patient {
              autoconfig.example.test A 198.51.100.7\nautodiscover.example.test A 198.51.100.7\n{services}",
             pair.record
         );
-        Self { host, directory, healthy }
+        Self { host, directory, healthy, relay: None }
     }
 
     /// Runs a command against a name server with these records; its exit code and its JSON.
@@ -81,6 +83,10 @@ impl Patient {
         }
         let dns = format!("servers = [\"{}\"]\nattempts = 1\ntimeout = \"10s\"", server.address());
         table.insert("dns".to_owned(), toml::Value::Table(dns.parse().unwrap()));
+        if let Some(more) = self.relay {
+            let route = format!("[[routes]]\ndomains = [\"*\"]\nhost = \"relay.test\"\n{more}");
+            table.insert("outbound".to_owned(), toml::Value::Table(route.parse().unwrap()));
+        }
         let path = self.directory.path().join("postrider.toml");
         std::fs::write(&path, toml::to_string(&table).unwrap()).unwrap();
         path
@@ -226,6 +232,46 @@ async fn records_that_are_published_as_printed_are_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_all_mail_leaves_by_is_looked_for_in_spf() {
+    let mut patient = Patient::new().await;
+    patient.relay = Some("spf = \"include:_spf.relay.test\"");
+    let own = "example.test TXT v=spf1 mx -all\n";
+    // Its owner has forgotten it, has it elsewhere, or has it here.
+    let of_host =
+        ("mail.example.test TXT v=spf1 a -all", "mail.example.test TXT v=spf1 a include:_spf.relay.test -all");
+    let healthy = patient.healthy.replace(of_host.0, of_host.1) + "_spf.relay.test TXT v=spf1 ip4:192.0.2.9 -all\n";
+    for (instead, health) in [
+        (own.to_owned(), "wrong"),
+        ("example.test TXT v=spf1 mx ~all\n".to_owned(), "warning"),
+        ("example.test TXT v=spf1 include:_spf.relay.test -all\n".to_owned(), "well"),
+        ("example.test TXT v=spf1 +INCLUDE:_spf.relay.test +all\n".to_owned(), "wrong"),
+        ("example.test TXT v=spf1 redirect=mail.example.test\n".to_owned(), "well"),
+        (String::new(), "wrong"),
+    ] {
+        let (_, found, said) =
+            patient.examined(&healthy.replacen(&format!("\n{own}"), &format!("\n{instead}"), 1)).await;
+        assert_eq!(found["spf"], health, "{instead}: {said}");
+        let remedy = "example.test. TXT \\\"v=spf1 mx include:_spf.relay.test -all\\\"";
+        assert_eq!(said.contains(remedy), health != "well" && !instead.contains("+all"), "{instead}: {said}");
+    }
+    let spf = |printed: &serde_json::Value| {
+        let values = printed["records"].as_array().unwrap().iter().filter_map(|record| record["value"].as_str());
+        values.filter(|value| value.starts_with("v=spf1")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (_, printed) = patient.ask("", &["dns", "--address", "198.51.100.7"]).await;
+    assert_eq!(spf(&printed), ["v=spf1 a include:_spf.relay.test -all", "v=spf1 mx include:_spf.relay.test -all"]);
+
+    // How others know it is not configured.
+    patient.relay = Some("");
+    let (_, found, said) = patient.examined(&healthy).await;
+    assert!(found["spf"] == "unknown" && said.contains("smarthost.spf"), "{said}");
+    let (_, printed) = patient.ask("", &["dns", "--address", "198.51.100.7"]).await;
+    assert_eq!(spf(&printed), ["v=spf1 a ?all", "v=spf1 mx ?all"]);
+    assert!(printed["unknown"][0]["about"].as_str().unwrap().starts_with("relay.test"), "{printed}");
+    patient.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_is_fetched_as_others_do_and_compared() {
     let directory = tempfile::tempdir().unwrap();
     let names = ["mta-sts.example.test", "mta-sts.other.test"];
@@ -247,6 +293,7 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
                 hostname: config.hostname.clone(),
                 addresses: vec![],
                 domains: vec![domain.parse().unwrap()],
+                senders: Senders::default(),
                 services: vec![],
                 autoconfig: vec![],
                 policies,

@@ -8,6 +8,7 @@ mod macros;
 mod record;
 
 pub use check::{Checker, Outcome, Question};
+pub use record::Record;
 
 /// The results of RFC 7208 §2.6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

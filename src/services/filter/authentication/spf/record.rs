@@ -84,6 +84,14 @@ impl Record {
         Ok(record)
     }
 
+    /// Whether a text is mechanisms that let somebody pass, as they may be added to a record: no `all` and no modifiers.
+    pub fn is_addition(text: &str) -> bool {
+        let Ok(record) = Self::parse(&format!("v=spf1 {text}")) else { return false };
+        let named = |one: &Directive| one.result == SpfResult::Pass && one.mechanism != Mechanism::All;
+        let terms = text.split_whitespace().count();
+        terms > 0 && terms == record.directives.len() && record.directives.iter().all(named)
+    }
+
     fn modifier(&mut self, name: &str, value: &str) -> Result<(), Malformed> {
         // RFC 7208 §6: redirect and exp appear at most once; unknown ones are ignored when they are well-formed.
         let slot = if name.eq_ignore_ascii_case("redirect") {
