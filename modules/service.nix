@@ -48,7 +48,7 @@ in
     };
 
     mailRoot = mkOption {
-      type = types.path;
+      type = own.directory;
       default = "/var/mail/vhosts";
       example = "/srv/mail";
       description = "Directory of all mailboxes, as `<domain>/<local part>/` in Maildir++ layout.";
