@@ -133,7 +133,7 @@ in
   options.services.postrider.backup = {
     enable = mkEnableOption "backups of everything: accounts, queue, mailboxes, configuration, keys, learned spam data";
     destination = mkOption {
-      type = types.either types.path (types.strMatching "s3://.+");
+      type = types.either own.directory (types.strMatching "s3://.+");
       default = "/var/backup/postrider";
       example = "s3://mail-backups/mx1";
       description = ''

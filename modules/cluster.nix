@@ -39,7 +39,7 @@ in
       description = "The name of this node, different on every machine.";
     };
     address = mkOption {
-      type = types.strMatching ".+";
+      type = types.nonEmptyStr;
       default = config.networking.fqdnOrHostName;
       defaultText = literalExpression "config.networking.fqdnOrHostName";
       example = "10.0.0.11";

@@ -25,6 +25,7 @@
     ./backup.nix # backups and their drill, by timers
     ./monitoring.nix # Prometheus
     ./reports.nix # JSON reports and the summary, by a timer
+    ./local-mail.nix # `sendmail` for the programs of this machine
     ./dns.nix # the records to publish
     ./appliance.nix # a machine that is only this
     ./renamed.nix # options that have moved

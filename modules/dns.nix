@@ -26,14 +26,10 @@ let
       inherit domain ports routes;
       inherit (cfg) hostname;
       davPort = if cfg.dav.enable then cfg.dav.publicPort else null;
-      autoconfig =
-        if web.autoconfig.enable then
-          [
-            "autoconfig"
-            "autodiscover"
-          ]
-        else
-          optional (proxy.enable && proxy.autoconfig) "autoconfig";
+      autoconfig = lib.optionals (web.autoconfig.enable || (proxy.enable && proxy.autoconfig)) [
+        "autoconfig"
+        "autodiscover"
+      ];
       policy = if mode == null then null else policyOf mode;
     }
     ++ concatLists (

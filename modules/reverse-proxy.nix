@@ -36,7 +36,7 @@ let
   file = name: text: { alias = "${pkgs.writeText name text}"; };
   inherit (import ./lib/proxied.nix) proxied;
 
-  inherit (import ./lib/addresses.nix { inherit lib; }) placeOf;
+  inherit (import ./lib/addresses.nix { inherit lib; }) ownOf placeOf;
 
   root =
     if proxy.dashboard.enable then
@@ -74,6 +74,14 @@ let
       client_max_body_size 0;
     ''
   );
+  # What the server answers itself: the answer names the address that was asked about, which no file does.
+  ownSite = proxied "https://${placeOf cfg.listeners.https}" "";
+  usesOwnSite = proxy.autoconfig || cfg.setUpLinks.enable;
+  pages = {
+    "/set-up/" = ownSite;
+  }
+  // lib.optionalAttrs proxy.autoconfig { "= /apple.mobileconfig" = ownSite; };
+
   sameFor =
     prefix: make: lib.listToAttrs (map (d: lib.nameValuePair "${prefix}.${d}" (make d)) domains);
 in
@@ -99,7 +107,11 @@ in
       type = types.bool;
       default = true;
       example = false;
-      description = "Whether to serve the settings that Thunderbird and others look for at `autoconfig.<domain>`, for every domain.";
+      description = ''
+        Whether to serve the settings that mail programs look for at `autoconfig.<domain>` (Thunderbird and others) and
+        `autodiscover.<domain>` (Outlook), for every domain. Apple's devices find theirs at
+        `https://<hostname>/apple.mobileconfig?address=<address>`.
+      '';
     };
     mtaSts = import ./lib/mta-sts-option.nix { inherit lib; };
   };
@@ -130,7 +142,12 @@ in
         virtualHosts = mkMerge [
           {
             ${cfg.hostname} =
-              host (root // lib.optionalAttrs cfg.webmail.enable webmail // lib.optionalAttrs cfg.dav.enable dav)
+              host (
+                root
+                // lib.optionalAttrs cfg.webmail.enable webmail
+                // lib.optionalAttrs cfg.dav.enable dav
+                // lib.optionalAttrs usesOwnSite pages
+              )
               # The authority asks by each name of the certificate, and another site of this machine must not answer.
               // lib.optionalAttrs cfg.certificates.acme.enable {
                 serverAliases = cfg.certificates.acme.extraDomainNames;
@@ -141,6 +158,10 @@ in
               domain:
               host { "= /mail/config-v1.1.xml" = file "config-v1.1.xml" (webFiles.autoconfig cfg domain); }
             )
+          ))
+          # Outlook writes the path in several ways.
+          (mkIf proxy.autoconfig (
+            sameFor "autodiscover" (_: host { "~* ^/autodiscover/autodiscover\\.xml$" = ownSite; })
           ))
           (mkIf (proxy.mtaSts != null) (
             sameFor "mta-sts" (
@@ -165,6 +186,18 @@ in
         };
       };
     }
+    {
+      services.postrider.listeners.https = {
+        addresses = lib.mkDefault [ (ownOf config) ];
+        port = lib.mkDefault 8443;
+      };
+    }
+    (mkIf usesOwnSite {
+      services.postrider = {
+        listeners.https.enable = true;
+        settings.set_up.address = "https://${cfg.hostname}";
+      };
+    })
     (mkIf cfg.openFirewall {
       networking.firewall.allowedTCPPorts = [
         80

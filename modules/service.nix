@@ -48,7 +48,7 @@ in
     };
 
     mailRoot = mkOption {
-      type = types.path;
+      type = own.directory;
       default = "/var/mail/vhosts";
       example = "/srv/mail";
       description = "Directory of all mailboxes, as `<domain>/<local part>/` in Maildir++ layout.";
@@ -179,7 +179,7 @@ in
     users = {
       groups = {
         postrider = { };
-        vmail.gid = 5000;
+        vmail.gid = lib.mkDefault 5000;
       };
       users = {
         postrider-dashboard = {
@@ -193,13 +193,13 @@ in
           isSystemUser = true;
         };
         # The owner of all mail, with the number it has in the container stack that this replaces, so that a mail
-        # root can be moved as it is.
+        # root can be moved as it is. Another one where the machine has that number for somebody else.
         vmail = {
           description = "Owner of all mailboxes";
           extraGroups = [ "postrider" ];
           group = "vmail";
           isSystemUser = true;
-          uid = 5000;
+          uid = lib.mkDefault 5000;
         };
       };
     };

@@ -4,15 +4,12 @@ let
   inherit (lib)
     mkEnableOption
     mkIf
-    mkMerge
     mkOption
     types
     ;
   cfg = config.services.postrider;
   links = cfg.setUpLinks;
   own = import ./lib/types.nix { inherit lib; };
-  inherit (import ./lib/addresses.nix { inherit lib; }) ownOf placeOf;
-  inherit (import ./lib/proxied.nix) proxied;
 in
 {
   options.services.postrider.setUpLinks = {
@@ -34,26 +31,13 @@ in
     };
   };
 
-  config = mkIf (cfg.enable && links.enable) (mkMerge [
-    {
-      services.postrider = {
-        listeners.https.enable = true;
-        settings.set_up = {
-          inherit (links) valid;
-          shortest_password = links.shortestPassword;
-        };
+  config = mkIf (cfg.enable && links.enable) {
+    services.postrider = {
+      listeners.https.enable = true;
+      settings.set_up = {
+        inherit (links) valid;
+        shortest_password = links.shortestPassword;
       };
-    }
-    (mkIf cfg.reverseProxy.enable {
-      services.postrider = {
-        listeners.https = {
-          addresses = lib.mkDefault [ (ownOf config) ];
-          port = lib.mkDefault 8443;
-        };
-        settings.set_up.address = "https://${cfg.hostname}";
-      };
-      services.nginx.virtualHosts.${cfg.hostname}.locations."/set-up/" =
-        proxied "https://${placeOf cfg.listeners.https}" "";
-    })
-  ]);
+    };
+  };
 }

@@ -68,7 +68,9 @@ in
           message = "services.postrider.web.mtaSts promises a certificate that others trust; use certificates.builtinAcme, certificates.acme or certificates.files instead of certificates.selfSigned.";
         }
       ];
-      services.postrider.settings.autoconfig.enabled = web.autoconfig.enable;
+      # The proxy passes on what no file can answer.
+      services.postrider.settings.autoconfig.enabled =
+        web.autoconfig.enable || (proxy.enable && proxy.autoconfig);
     }
     (mkIf (names != [ ]) {
       services.postrider = {

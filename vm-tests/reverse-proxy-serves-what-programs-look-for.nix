@@ -84,6 +84,14 @@
           outside.succeed(mail_client("send", "${host}", "ann@example.test", "ann", "bob@example.test", "found"))
           wait_for_mail(server, "bob@example.test", "bob", "found")
 
+      with subtest("Outlook is told the same servers, with the address that it asks about"):
+          question = "<Autodiscover><Request><EMailAddress>ann@example.test</EMailAddress></Request></Autodiscover>"
+          ask = f"-H 'Content-Type: text/xml' --data '{question}'"
+          for path in ("autodiscover/autodiscover.xml", "Autodiscover/Autodiscover.xml"):
+              text = outside.succeed(fetch(f"https://autodiscover.example.test/{path}", ask))
+              assert "<LoginName>ann@example.test</LoginName>" in text, text
+              assert "<Server>mail.example.test</Server>\n<Port>993</Port>" in text, text
+
       with subtest("the link by which somebody chooses a password leads through it"):
           server.wait_for_unit("postrider-mta.service")
           link = server.succeed("postrider user invite carol@example.test | grep -o 'https://[^ ]*'").strip()
@@ -113,7 +121,8 @@
           records = "${
             toString (map (r: "${r.name}=${r.value}") nodes.server.services.postrider.dns.records)
           }"
-          assert "autoconfig.example.test.=mail.example.test." in records, records
+          for name in ("autoconfig", "autodiscover"):
+              assert f"{name}.example.test.=mail.example.test." in records, records
           assert "_caldavs._tcp.example.test.=0 1 443 mail.example.test." in records, records
 
       with subtest("journals without errors"):

@@ -81,6 +81,9 @@
       to = "john@example.com";
     };
 
+    # What cron, smartd and others write to root.
+    localMail.to = "john@example.com";
+
     # This machine is only a mail server. A switch after which a port is silent is undone.
     appliance = {
       enable = true;

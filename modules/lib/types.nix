@@ -57,6 +57,11 @@ in
     description = "absolute path of a file outside the Nix store, as a text such as \"/run/secrets/name\"";
   };
 
+  # A directory of the target machine. A path literal would be copied into the store, and the copy would be meant.
+  directory = types.externalPath // {
+    description = "absolute path of a directory outside the Nix store, as a text such as \"/srv/mail\"";
+  };
+
   inherit
     domainPattern
     localPattern

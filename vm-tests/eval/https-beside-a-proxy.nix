@@ -2,7 +2,7 @@
 {
   module.services.postrider = {
     domains."example.test".users.ann = { };
-    listeners.https.enable = true;
+    listeners.https.port = 443;
     reverseProxy.enable = true;
   };
   message = "cannot both have port 443";

@@ -49,6 +49,11 @@ in
     };
     hardware.enableAllHardware = ignored types.bool false;
     isoImage.makeBiosBootable = ignored types.bool true;
+    programs.msmtp = {
+      enable = ignored types.bool false;
+      accounts = ignored (types.attrsOf types.raw) { };
+      defaults = ignored (types.attrsOf types.raw) { };
+    };
     virtualisation.fileSystems = ignored (types.attrsOf types.raw) { };
     services.getty.autologinUser = ignored (types.nullOr types.str) null;
     services.getty.helpLine = ignored types.lines "";
@@ -116,6 +121,16 @@ in
       systemd.services.nginx.serviceConfig.StateDirectory = "nginx";
       users.groups.nginx = { };
       users.users.nginx.isSystemUser = true;
+    })
+    (mkIf config.programs.msmtp.enable {
+      environment.etc.msmtprc.text =
+        let
+          line =
+            name: value:
+            "${name} ${if lib.isBool value then (if value then "on" else "off") else toString value}\n";
+          lines = settings: lib.concatStrings (lib.mapAttrsToList line settings);
+        in
+        "defaults\n${lines config.programs.msmtp.defaults}account default\n${lines config.programs.msmtp.accounts.default}";
     })
     (mkIf (config.virtualisation.fileSystems != { }) {
       environment.etc = lib.mapAttrs' (
