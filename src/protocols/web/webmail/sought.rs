@@ -61,7 +61,7 @@ impl Sought {
                 }
                 Self::Any(left)
             }
-            Self::In(name) => is_called(name).then(|| Self::Key(SearchKey::All))?,
+            Self::In(name) => is_called(name).then_some(Self::Key(SearchKey::All))?,
             Self::Not(one) => match one.within(is_called) {
                 Some(Self::Key(SearchKey::All)) => return None,
                 Some(left) => Self::Not(Box::new(left)),
