@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use postrider::foundations::settings::{ByteSize, Span};
 use postrider::protocols::imap::ImapSettings;
+use postrider::storage::mailbox::MailboxSettings;
 
 use super::world::{World, settings};
 
@@ -274,4 +275,24 @@ async fn no_literal_holds_nul_and_sizes_stay() {
     client.command("b SELECT INBOX").await;
     let lines = client.command("c FETCH 1 BINARY.PEEK[1]").await;
     assert!(lines[0].ends_with("BINARY[1] ~{7}") && lines[1] == "body\0", "{lines:?}");
+}
+
+#[tokio::test]
+async fn who_has_as_many_folders_as_there_may_be_is_shown_them() {
+    let storage = MailboxSettings { folders_per_user: 4, ..MailboxSettings::default() };
+    let world = World::with(settings(), storage).await;
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    // Before anything is listed, and with it the usual folders are made.
+    for (folder, wanted) in [("a", "x OK"), ("b", "x OK"), ("c", "x OK"), ("d", "x NO [LIMIT]")] {
+        let lines = client.command(&format!("x CREATE {folder}")).await;
+        assert!(lines[0].starts_with(wanted), "{folder}: {lines:?}");
+    }
+    let lines = client.command("y LIST \"\" *").await;
+    assert!(lines.last().unwrap().starts_with("y OK"), "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("* LIST ")).count(), 4, "{lines:?}");
+    for command in ["z DELETE a", "z CREATE d", "z SUBSCRIBE b", "z STATUS INBOX (MESSAGES)"] {
+        let lines = client.command(command).await;
+        assert!(lines.last().unwrap().starts_with("z OK"), "{command}: {lines:?}");
+    }
 }

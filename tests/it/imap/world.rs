@@ -39,6 +39,11 @@ pub(crate) fn settings() -> ImapSettings {
 
 impl World {
     pub(crate) async fn new(settings: ImapSettings) -> Self {
+        Self::with(settings, MailboxSettings::default()).await
+    }
+
+    /// The same with settings of the mailboxes.
+    pub(crate) async fn with(settings: ImapSettings, storage: MailboxSettings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock: SharedClock = Arc::new(SystemClock);
         let tasks = Tasks::new();
@@ -59,14 +64,8 @@ impl World {
             stored
         };
         let summarizer = Summarizer { version: 1, summarize };
-        let mailboxes = Mailboxes::open(
-            &mail_root,
-            Live::new(MailboxSettings::default()),
-            clock.clone(),
-            tasks.clone(),
-            summarizer,
-        )
-        .unwrap();
+        let mailboxes =
+            Mailboxes::open(&mail_root, Live::new(storage), clock.clone(), tasks.clone(), summarizer).unwrap();
         let room = Arc::new(Room::new(Needs {
             cluster: None,
             settings: Live::new(settings),

@@ -114,7 +114,11 @@ impl User {
                 if let Ok(name) = FolderName::parse(special.name(&settings))
                     && !self.tree.has(&name)
                 {
-                    self.make_folder(&name)?;
+                    match self.make_folder(&name) {
+                        // Who has brought as many folders as there may be is shown these.
+                        Err(Error::TooManyFolders(_)) => break,
+                        made => made?,
+                    }
                 }
             }
             self.write_subscriptions(&self.tree.names().into_iter().collect())?;

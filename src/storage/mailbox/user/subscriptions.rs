@@ -20,7 +20,9 @@ impl User {
             let name = folder.clone();
             let changed = match subscription {
                 // Names of folders that do not exist are kept too, but not without end.
-                Subscription::On if names.len() >= most => return Err(Error::TooManyFolders(names.len())),
+                Subscription::On if names.len() >= most && !names.contains(&folder) => {
+                    return Err(Error::TooManyFolders(names.len()));
+                }
                 Subscription::On => names.insert(folder),
                 Subscription::Off => names.remove(&folder),
             };
