@@ -4,6 +4,7 @@ use super::output::Shown;
 use crate::daemon::database_url;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
+use crate::foundations::counted::{are, counted};
 use crate::storage::cluster::{Node, NodeState, Nodes};
 use crate::storage::database::Database;
 use crate::storage::spool;
@@ -100,8 +101,11 @@ async fn perform(command: Cluster, context: &Context, database: &Database) -> Ou
             }
             let freed = spool::abandon(database, &node, SystemClock.now()).await?;
             spool::forget_node(database, &node).await?;
-            let text =
-                format!("{node} is forgotten; {freed} recipients that it was about to send to are free for others");
+            let text = format!(
+                "{node} is forgotten; {} that it was about to send to {} free for others",
+                counted(freed, "recipient"),
+                are(freed)
+            );
             output.done(&text, &serde_json::json!({ "forgotten": true, "freed": freed }));
         }
     }

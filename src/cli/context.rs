@@ -11,6 +11,7 @@ use crate::daemon::control::{MailboxCommand, Request, RequestError, ask};
 use crate::daemon::{Source, database_url};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SharedClock, SystemClock};
+use crate::foundations::counted::counted;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
@@ -139,7 +140,7 @@ impl Accounts {
         let counts = self.journal.counts();
         if counts.written < counts.recorded {
             let lost = counts.recorded - counts.written;
-            eprintln!("postrider: it is done, but {lost} event(s) about it could not be written down");
+            eprintln!("postrider: it is done, but {} about it could not be written down", counted(lost, "event"));
         }
     }
 

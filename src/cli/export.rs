@@ -4,6 +4,7 @@ use super::context::{Context, tend_mailboxes};
 use super::exit::{Exit, Outcome};
 use crate::daemon::control::MailboxCommand;
 use crate::foundations::address::Address;
+use crate::foundations::counted::counted;
 use crate::storage::directory::Error;
 
 /// What leaves this server.
@@ -31,7 +32,7 @@ pub(super) async fn run(command: Export, context: &Context) -> Outcome {
     for user in &users {
         tend_mailboxes(&accounts.config, user, MailboxCommand::WriteUidlists).await?;
     }
-    let said = format!("The mailboxes of {} user(s) have Dovecot's lists of UIDs", users.len());
+    let said = format!("Dovecot's lists of UIDs are in the mailboxes of {}", counted(users.len(), "user"));
     context.output.done(&said, &serde_json::json!({ "users": users }));
     Ok(Exit::Done)
 }

@@ -1,17 +1,30 @@
 use std::str::FromStr;
 
-use chrono::{Local, NaiveDate, NaiveDateTime, TimeZone as _};
+use chrono::{Days, Local, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _};
 
 use crate::foundations::clock::{Clock as _, SystemClock, Timestamp};
 use crate::foundations::settings::Span;
 
-/// A point in time as people write it.
+/// A time as people write it: a moment, or a minute or a day of the local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment(Timestamp);
+pub(super) struct Moment {
+    begins: Timestamp,
+    ends: Timestamp,
+}
 
 impl Moment {
+    /// When it begins.
     pub(super) const fn timestamp(self) -> Timestamp {
-        self.0
+        self.begins
+    }
+
+    /// Its last microsecond, for what is to be no younger.
+    pub(super) const fn end(self) -> Timestamp {
+        self.ends
+    }
+
+    const fn exact(at: Timestamp) -> Self {
+        Self { begins: at, ends: at }
     }
 }
 
@@ -20,18 +33,25 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(span) = Span::parse(text) {
-            return Ok(Self(SystemClock.now() - span.duration()));
+            return Ok(Self::exact(SystemClock.now() - span.duration()));
         }
         if let Ok(exact) = chrono::DateTime::parse_from_rfc3339(text) {
-            return Ok(Self(Timestamp::from_unix_micros(exact.timestamp_micros())));
+            return Ok(Self::exact(Timestamp::from_unix_micros(exact.timestamp_micros())));
         }
         let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|day| day.and_hms_opt(0, 0, 0));
-        let formats = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"];
-        let time = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+        let time = |format| NaiveDateTime::parse_from_str(text, format).ok();
+        let (first, last) = match (day, time("%Y-%m-%d %H:%M"), time("%Y-%m-%d %H:%M:%S")) {
+            (Some(day), _, _) => (Some(day), day.checked_add_days(Days::new(1))),
+            (_, Some(minute), _) => (Some(minute), minute.checked_add_signed(TimeDelta::minutes(1))),
+            (_, _, second) => (second, second.and_then(|second| second.checked_add_signed(TimeDelta::seconds(1)))),
+        };
         // An hour that comes twice or not at all (summer time) stands for its first possible reading.
-        let local = time.or(day).and_then(|time| Local.from_local_datetime(&time).earliest());
+        let local = |time: NaiveDateTime| Some(Local.from_local_datetime(&time).earliest()?.timestamp_micros());
         let wanted = "2026-11-26, \"2026-11-26 14:30\", 2026-11-26T14:30:00Z or how long ago (90m, 2h, 3d) is wanted";
-        local.map(|local| Self(Timestamp::from_unix_micros(local.timestamp_micros()))).ok_or(wanted)
+        let begins = first.and_then(local).ok_or(wanted)?;
+        // A day whose midnight does not come (summer time again) ends a day after it began.
+        let ends = last.and_then(local).unwrap_or(begins + 86_400_000_000) - 1;
+        Ok(Self { begins: Timestamp::from_unix_micros(begins), ends: Timestamp::from_unix_micros(ends) })
     }
 }
 
@@ -46,6 +66,12 @@ mod tests {
         let day = "2026-11-26".parse::<Moment>().unwrap().timestamp();
         let later = "2026-11-26 14:30".parse::<Moment>().unwrap().timestamp();
         assert_eq!(later.since(day).as_secs(), 14 * 3600 + 30 * 60);
+        for (text, seconds) in [("2026-11-26", 86_400), ("2026-11-26 14:30", 60), ("2026-11-26 14:30:07", 1)] {
+            let moment = text.parse::<Moment>().unwrap();
+            let micros = moment.end().since(moment.timestamp()).as_micros();
+            assert_eq!(micros, seconds * 1_000_000 - 1, "{text}");
+        }
+        assert_eq!("2026-11-26T14:30:00Z".parse::<Moment>().unwrap().end(), exact.timestamp());
         let ago = "2h".parse::<Moment>().unwrap().timestamp();
         assert!(SystemClock.now().since(ago).as_secs() >= 7_200);
         for text in ["", "yesterday", "2026-13-01", "14:30"] {

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::daemon::administration::{EntryShown, QueueCommand};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::{Clock as _, SystemClock, Timestamp};
+use crate::foundations::counted::counted;
 use crate::foundations::ids::QueueId;
 use crate::foundations::settings::Span;
 use crate::foundations::tasks::Tasks;
@@ -133,7 +134,7 @@ pub(super) async fn run(command: Quarantine, context: &Context) -> Outcome {
                 teach(&config, id).await?;
             }
             let count = asked(context, &config, QueueCommand::Release { which: id.to_string() }).await?;
-            return Ok(told(output, "are released", count));
+            return Ok(told(output, "released", count));
         }
         Quarantine::Delete { id } => {
             quarantined(context, &config, id).await?;
@@ -154,7 +155,7 @@ async fn drop_some(dropped: &Dropped, context: &Context, config: &Config) -> Out
         return Ok(if entries.is_empty() { Exit::NotFound } else { Exit::Done });
     }
     if !entries.is_empty() {
-        confirm(&format!("{} messages in quarantine would be deleted", entries.len()), dropped.yes)?;
+        confirm(&format!("{} in quarantine would be deleted", counted(entries.len(), "message")), dropped.yes)?;
     }
     let ids = entries.iter().map(|entry| entry.id);
     end_each(context, config, ids, "deleted", |id| QueueCommand::Delete { id }).await

@@ -14,6 +14,7 @@ use crate::config::{Config, Role};
 use crate::daemon::administration::{self, EntryShown, Keeper, QueueCommand, RecipientShown};
 use crate::daemon::control::{Request, RequestError, ask};
 use crate::foundations::clock::SystemClock;
+use crate::foundations::counted::{are, counted};
 use crate::foundations::ids::QueueId;
 use crate::foundations::tasks::Tasks;
 use crate::storage::spool::{QUARANTINED, Spool, body_path};
@@ -131,15 +132,15 @@ pub(super) async fn run(command: Queue, context: &Context) -> Outcome {
         }
         Queue::Retry { which } => {
             let count = asked_of_each(context, &config, which, |which| QueueCommand::Retry { which }).await?;
-            return Ok(told(output, "are tried now", count));
+            return Ok(told(output, "tried now", count));
         }
         Queue::Hold { which } => {
             let count = asked_of_each(context, &config, which, |which| QueueCommand::Hold { which }).await?;
-            return Ok(told(output, "are held", count));
+            return Ok(told(output, "held", count));
         }
         Queue::Release { which } => {
             let count = asked_of_each(context, &config, which, |which| QueueCommand::Release { which }).await?;
-            return Ok(told(output, "are released", count));
+            return Ok(told(output, "released", count));
         }
         Queue::Delete(ended) => {
             return end(context, &config, &ended, "deleted", |id| QueueCommand::Delete { id }).await;
@@ -194,7 +195,7 @@ pub(super) async fn end_each(
     command: impl Fn(QueueId) -> QueueCommand,
 ) -> Outcome {
     let mut desk = Desk::new(context, config);
-    let mut count = 0;
+    let mut count = 0_u64;
     for id in ids {
         match desk.asked::<u64>(command(id)).await {
             Ok(_) => count += 1,
@@ -202,12 +203,15 @@ pub(super) async fn end_each(
             Err(error) if Exit::of(&error) == Exit::NotFound => {}
             Err(error) => {
                 desk.close().await;
-                return Err(error.context(format!("{count} messages are {what}; then {id}")));
+                return Err(error.context(format!("{} {} {what}; then {id}", counted(count, "message"), are(count))));
             }
         }
     }
     desk.close().await;
-    context.output.done(&format!("{count} messages are {what}"), &serde_json::json!({ "messages": count }));
+    context.output.done(
+        &format!("{} {} {what}", counted(count, "message"), are(count)),
+        &serde_json::json!({ "messages": count }),
+    );
     Ok(if count == 0 { Exit::NotFound } else { Exit::Done })
 }
 
@@ -262,7 +266,10 @@ pub(super) async fn every(context: &Context, config: &Config, which: &str) -> an
 
 /// How many recipients something was done to; not found when there was none.
 pub(super) fn told(output: Output, what: &str, count: u64) -> Exit {
-    output.done(&format!("{count} recipients {what}"), &serde_json::json!({ "recipients": count }));
+    output.done(
+        &format!("{} {} {what}", counted(count, "recipient"), are(count)),
+        &serde_json::json!({ "recipients": count }),
+    );
     if count == 0 { Exit::NotFound } else { Exit::Done }
 }
 

@@ -4,6 +4,7 @@ use super::output::Output;
 use super::user::amount;
 use crate::daemon::control::MailboxCommand;
 use crate::foundations::address::Address;
+use crate::foundations::counted::counted;
 use crate::storage::directory::{Account, Error, Page, same_destination};
 
 /// Archives a user: nothing is deleted.
@@ -20,7 +21,7 @@ pub(super) async fn archive(accounts: &Accounts, output: Output, address: &Addre
 pub(super) async fn for_good(accounts: &Accounts, output: Output, address: &Address, yes: bool) -> anyhow::Result<()> {
     let account = removable(accounts, address).await?;
     let usage = accounts.directory.usage(&account.address).await?.unwrap_or_default();
-    let mail = format!("{} messages ({})", usage.messages, amount(usage.bytes));
+    let mail = format!("{} ({})", counted(usage.messages, "message"), amount(usage.bytes));
     confirm(&format!("{address} would be deleted for good, with {mail}, scripts, calendars and contacts"), yes)?;
     if account.archived_at.is_none() {
         put_away(accounts, &account.address).await?;

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::check::{Places, check_files, check_rooms, check_scripts, check_secrets};
 use super::values::{check_contents, check_values};
 use super::{Config, Mistake, Role};
+use crate::foundations::counted::counted;
 use crate::foundations::files;
 use crate::foundations::settings::{Place, Problem, Problems, Setting};
 use crate::services::accounts::{Declaration, DeclarationError, Secrets};
@@ -47,7 +48,7 @@ pub enum LoadError {
     #[error("`{0}` is not a text in UTF-8")]
     NotText(String),
     /// It has mistakes; all of them, in their order in the file.
-    #[error("the configuration has {} mistake(s):\n{}", .0.len(), lines(.0))]
+    #[error("the configuration has {}:\n{}", counted(.0.len(), "mistake"), lines(.0))]
     Mistakes(Vec<Mistake>),
 }
 

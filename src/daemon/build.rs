@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -312,14 +312,25 @@ fn reachable(settings: &ClusterSettings, listening: &[Listening]) -> ClusterSett
     settings
 }
 
+/// For how long a server may answer without letting us in: whoever starts both may be about to make the database.
+const UNUSABLE: Duration = Duration::from_secs(10);
+
 /// Brings the tables up to date. A server that cannot be reached yet is waited for: it may be starting too.
 async fn migrate(database: &Database, roles: &Roles) -> Result<(), Error> {
     let mut pause = Duration::from_millis(200);
+    let mut refused: Option<Instant> = None;
     loop {
         let result = if roles.may_change() { patiently(database.migrate()).await } else { database.check().await };
         match result {
             Ok(()) => return Ok(()),
+            // Nothing here would change it. What supervises us tries again, and shows that we have failed.
+            Err(error) if error.is_set_up() && refused.get_or_insert_with(Instant::now).elapsed() >= UNUSABLE => {
+                return Err(error.into());
+            }
             Err(error) if error.kind() == Kind::Temporary => {
+                if !error.is_set_up() {
+                    refused = None;
+                }
                 ::log::warn!(error:% = error; "Waiting for the database");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(5));

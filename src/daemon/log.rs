@@ -115,12 +115,16 @@ impl Log for StandardError {
     fn flush(&self) {}
 }
 
+/// The target of events' lines (`storage::journal`).
+const EVENTS: &str = "postrider::events";
+
 /// Warnings beside what else a command says on standard error.
 struct CommandLines;
 
 impl Log for CommandLines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
+        // What a command has done, or why it failed, it says itself: the event is for the journal.
+        metadata.target().starts_with(env!("CARGO_CRATE_NAME")) && metadata.target() != EVENTS
     }
 
     fn log(&self, record: &Record<'_>) {

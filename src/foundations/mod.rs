@@ -5,6 +5,7 @@
 pub mod address;
 pub mod budget;
 pub mod clock;
+pub mod counted;
 pub mod dns;
 pub mod event;
 pub mod failure;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::cli::demo::client::Client;
 use crate::foundations::address::Address;
+use crate::foundations::counted::counted;
 use crate::foundations::mail::crlf;
 use crate::services::backup::{ExpectedFolder, ExpectedMessage, Repository, UserEntry, expected_folders};
 
@@ -94,7 +95,10 @@ impl Comparison {
         let seen = self.seen().await?;
         self.messages += seen.len() as u64;
         if seen.len() != folder.messages.len() {
-            self.differs(folder, &format!("has {} messages in place of {}", seen.len(), folder.messages.len()));
+            self.differs(
+                folder,
+                &format!("has {} in place of {}", counted(seen.len(), "message"), folder.messages.len()),
+            );
         }
         let mut count = 0;
         for message in &folder.messages {
@@ -113,7 +117,10 @@ impl Comparison {
             }
             // Lines that end without CR are served with it.
             if found.size < message.size {
-                self.differs(folder, &format!("UID {uid} has {} octets in place of {}", found.size, message.size));
+                self.differs(
+                    folder,
+                    &format!("UID {uid} has {} in place of {}", counted(found.size, "octet"), message.size),
+                );
             }
             if count % every == 0 {
                 self.content(repository, folder, uid, message).await?;

@@ -19,6 +19,7 @@ use crate::cli::output::{Output, print, told};
 use crate::config::{Checks, Protocol, load};
 use crate::daemon::{Daemon, World};
 use crate::foundations::clock::Timestamp;
+use crate::foundations::counted::{are, counted};
 use crate::foundations::files;
 use crate::foundations::net::{Bind, Inherited};
 use crate::foundations::secret::Secret;
@@ -118,7 +119,7 @@ pub(super) async fn run(arguments: Drill, place: &Place<'_>) -> Outcome {
 
 fn say(output: Output, drilled: &Drilled) {
     let seconds = drilled.recovery_seconds.map_or_else(String::new, |seconds| format!(" within {seconds:.1} s"));
-    let counted = match drilled.unnumbered {
+    let unnumbered = match drilled.unnumbered {
         0 => String::new(),
         unnumbered => format!(" ({unnumbered} had no UID yet and were only counted)"),
     };
@@ -128,9 +129,12 @@ fn say(output: Output, drilled: &Drilled) {
         (true, _) => "all is as it was",
     };
     let said = format!(
-        "The backup {} became a server{seconds}; {} users logged in, {} folders with {} messages{counted} were compared, and \
-         the content of {}: {found}",
-        drilled.backup, drilled.users, drilled.folders, drilled.messages, drilled.contents,
+        "The backup {} became a server{seconds}. Logged in: {}; compared: {} with {}{unnumbered}, and the content of {}: {found}",
+        drilled.backup,
+        counted(drilled.users, "user"),
+        counted(drilled.folders, "folder"),
+        counted(drilled.messages, "message"),
+        drilled.contents,
     );
     output.done(&said, drilled);
     if matches!(output, Output::People) {
@@ -187,7 +191,7 @@ async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -
     let above = &place.settings.drill_directory;
     let abandoned = scratch::remove_abandoned(above);
     if abandoned > 0 {
-        eprintln!("postrider: {abandoned} restored servers of drills that were broken off are removed");
+        eprintln!("postrider: removed {} of drills that were broken off", counted(abandoned, "restored server"));
     }
     let scratch = Scratch::create(above, &random()?, arguments.keep)?;
     drilled.directory = arguments.keep.then(|| scratch.path.clone());
@@ -195,8 +199,11 @@ async fn drill(arguments: &Drill, place: &Place<'_>, progress: &Arc<Progress>) -
     let work = Work { place, repository: &repository, snapshot: &snapshot, progress };
     let told = restore::into_directory(&work, everything, &scratch.path, QueueFate::Held, None).await?;
     progress.goes_on()?;
-    let lost =
-        told.mail.damage.iter().map(|because| format!("{} messages or files are lost: {because}", told.mail.lost));
+    let lost = told
+        .mail
+        .damage
+        .iter()
+        .map(|because| format!("{} {} lost: {because}", counted(told.mail.lost, "file"), are(told.mail.lost)));
     drilled.differs(lost);
 
     let daemon = start(&scratch.path).await.context("the restored server does not start")?;

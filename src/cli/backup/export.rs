@@ -6,6 +6,7 @@ use super::restore::What;
 use super::{Outcome, Place};
 use crate::cli::exit::Exit;
 use crate::cli::user::amount;
+use crate::foundations::counted::{are, counted};
 use crate::services::backup::{Access, Format, Progress, export};
 
 /// Export.
@@ -33,7 +34,13 @@ pub(super) async fn run(arguments: Export, place: &Place<'_>) -> Outcome {
     let work = move || export(&repository, &snapshot, &selection, format, &into, &progress);
     let exported = tokio::task::spawn_blocking(work).await??;
     drop(shower);
-    let said = format!("{} messages ({}) are in `{}`", exported.messages, amount(exported.octets), directory.display());
+    let said = format!(
+        "{} ({}) {} in `{}`",
+        counted(exported.messages, "message"),
+        amount(exported.octets),
+        are(exported.messages),
+        directory.display()
+    );
     place.output().done(&said, &exported);
     Ok(Exit::Done)
 }

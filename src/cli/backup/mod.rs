@@ -22,6 +22,7 @@ use super::output::{Output, print, told};
 use super::user::amount;
 use crate::config::Config;
 use crate::foundations::clock::{SharedClock, SystemClock};
+use crate::foundations::counted::{are, counted};
 use crate::foundations::event::EventKind;
 use crate::services::backup::{
     self, Access, BackupSettings, Depth, Destination, Extent, Progress, Remote, Repository, SnapshotId,
@@ -220,9 +221,9 @@ async fn create(place: &Place<'_>, how: Create) -> Outcome {
         eprintln!("postrider: `{}` is not in the backup: {because}", path.display());
     }
     let mut said = format!(
-        "The backup {} has {} messages ({}); {} were read, and the backups grew by {}",
+        "The backup {} has {} ({}), of which {} had to be read; the backups grew by {}",
         created.id,
-        created.totals.messages,
+        counted(created.totals.messages, "message"),
         amount(created.totals.octets),
         created.totals.read,
         amount(created.totals.stored)
@@ -340,9 +341,14 @@ async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> O
         } else {
             format!("is there and as it was stored ({})", amount(verified.octets))
         };
-        let mut said = format!("{} backups need {} objects; everything {read}", verified.snapshots, verified.objects);
+        let mut said = format!(
+            "{} with {}; everything {read}",
+            counted(verified.snapshots, "backup"),
+            counted(verified.objects, "object")
+        );
         if verified.without_secrets > 0 {
-            said += &format!("; {} of them are without secrets", verified.without_secrets);
+            said +=
+                &format!("; {} of them {} without secrets", verified.without_secrets, are(verified.without_secrets));
         }
         place.output().done(&said, &verified);
         return Ok(Exit::Done);

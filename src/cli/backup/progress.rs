@@ -8,6 +8,7 @@ use rustix::termios::tcgetwinsize;
 
 use crate::cli::output::Output;
 use crate::cli::user::rounded;
+use crate::foundations::counted::counted;
 use crate::services::backup::Progress;
 
 /// Draws how far a run has come, on a terminal, until it is dropped.
@@ -47,14 +48,15 @@ impl Shower {
 
 fn line(progress: &Progress, expected: Option<u64>) -> String {
     let (messages, octets) = (progress.messages(), rounded(progress.octets()));
+    let counted = counted(messages, "message");
     match expected.filter(|expected| *expected > 0) {
         Some(expected) => {
             let filled = usize::try_from((messages * WIDTH / expected).min(WIDTH)).unwrap_or(0);
             let bar = "#".repeat(filled);
             let percent = (messages * 100 / expected).min(100);
-            format!("[{bar:<30}] {percent:>3} %  {messages} messages, {octets}")
+            format!("[{bar:<30}] {percent:>3} %  {counted}, {octets}")
         }
-        None => format!("{messages} messages, {octets}"),
+        None => format!("{counted}, {octets}"),
     }
 }
 

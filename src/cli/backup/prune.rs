@@ -3,6 +3,7 @@ use super::report::Report;
 use crate::cli::exit::{Exit, Outcome};
 use crate::cli::output::{Output, print};
 use crate::cli::user::amount;
+use crate::foundations::counted::{are, counted};
 use crate::services::backup::{self, Access, Damaged, Pruned, SnapshotId};
 
 /// Prune.
@@ -46,10 +47,17 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
         accounts.closed().await;
     }
     let pruned = result?;
-    let verb = if dry_run { "would be" } else { "are" };
     let (removed, kept) = (pruned.removed.len(), pruned.kept.len());
+    let verb = if dry_run { "would be" } else { are(removed) };
     let freed = if dry_run { String::new() } else { format!("; {} became free", amount(pruned.freed)) };
-    place.output().done(&format!("{removed} backups {verb} removed, {kept} stay{freed}"), &pruned);
+    place.output().done(
+        &format!(
+            "{} {verb} removed, {kept} {}{freed}",
+            counted(removed, "backup"),
+            if kept == 1 { "stays" } else { "stay" }
+        ),
+        &pruned,
+    );
     if matches!(place.output(), Output::People) {
         let word = if dry_run { "would be removed" } else { "removed" };
         pruned.removed.iter().for_each(|id| print(&format!("{word}\t{id}\n")));
@@ -72,8 +80,9 @@ const HELD_TOLD: usize = 3;
 fn held(pruned: &Pruned) -> String {
     let first = pruned.held.first().map(String::as_str).unwrap_or_default();
     format!(
-        "{} files that were to go are kept where they are: {first}. All backups that are listed are whole. Give the right \
-         to remove, or set `backup.append_only` where somebody else thins out",
-        pruned.held.len()
+        "{} of what was to go {} kept: {first}. All backups that are listed are whole. Give the right to remove, or set \
+         `backup.append_only` where somebody else thins out",
+        counted(pruned.held.len(), "file"),
+        are(pruned.held.len())
     )
 }

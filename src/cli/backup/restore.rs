@@ -9,10 +9,12 @@ use super::progress::Shower;
 use super::report::Report;
 use super::{Outcome, Place};
 use crate::cli::exit::Exit;
+use crate::cli::moment::Moment;
 use crate::cli::output::{Output, print};
 use crate::cli::user::amount;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
+use crate::foundations::counted::counted;
 use crate::foundations::files;
 use crate::services::backup::{
     self, Access, AccountRestored, Destination, Progress, QueueFate, Repository, Restored, Selection, Snapshot,
@@ -29,8 +31,9 @@ pub(super) struct What {
     /// The backup; the newest by default.
     #[arg(long, value_name = "BACKUP", conflicts_with = "at")]
     backup: Option<SnapshotId>,
-    /// The newest backup that is not younger than this: `2026-01-31` (its end, in UTC) or `2026-01-31T14:00:00Z`.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// The newest backup that is not younger than this: `2026-01-31` (its end), `2026-01-31 14:30` (local), RFC 3339, or how
+    /// long ago (`2h`).
+    #[arg(long, value_name = "TIME", value_parser = latest)]
     at: Option<Timestamp>,
     /// Only the mail of this domain.
     #[arg(long)]
@@ -99,19 +102,9 @@ fn fate(word: &str) -> Result<QueueFate, &'static str> {
     }
 }
 
-/// A moment as people write it.
-fn moment(text: &str) -> Result<Timestamp, &'static str> {
-    let micros = |time: chrono::DateTime<chrono::Utc>| Timestamp::from_unix_micros(time.timestamp_micros());
-    if let Ok(id) = text.parse::<SnapshotId>() {
-        return Ok(id.moment());
-    }
-    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
-        return Ok(micros(time.to_utc()));
-    }
-    match chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|date| date.and_hms_opt(23, 59, 59)) {
-        Ok(Some(end)) => Ok(micros(end.and_utc())),
-        _ => Err("a date such as 2026-01-31 or a time such as 2026-01-31T14:00:00Z is wanted"),
-    }
+/// The last moment that a backup may be from: of a day, a minute or another backup.
+fn latest(text: &str) -> Result<Timestamp, &'static str> {
+    text.parse::<SnapshotId>().map_or_else(|_| Ok(text.parse::<Moment>()?.end()), |id| Ok(id.moment()))
 }
 
 /// What was restored.
@@ -339,20 +332,22 @@ fn has_account(repository: &Repository, snapshot: &Snapshot, selection: &Selecti
 
 fn say(output: Output, told: &Told) {
     let mail = &told.mail;
-    let mut said = format!("From the backup {}: {} messages ({})", told.backup, mail.messages, amount(mail.octets));
+    let mut said =
+        format!("From the backup {}: {} ({})", told.backup, counted(mail.messages, "message"), amount(mail.octets));
     if mail.present > 0 {
-        said += &format!(", {} more were there already", mail.present);
+        said += &format!(", {} there already", mail.present);
     }
     if let Some(rows) = told.rows {
-        said += &format!(", {rows} rows of the database");
+        said += &format!(", {} of the database", counted(rows, "row"));
     }
     if told.configuration > 0 {
-        said += &format!(", {} files of configuration and keys", told.configuration);
+        said += &format!(", {} of configuration and keys", counted(told.configuration, "file"));
     }
     if let Some(PutBack { collections, objects, .. }) =
         told.calendars.filter(|put_back| *put_back != PutBack::default())
     {
-        said += &format!(", {objects} events, tasks and contacts, {collections} calendars and address books");
+        let of = if collections == 1 { "calendar or address book" } else { "calendars and address books" };
+        said += &format!(", {} of {collections} {of}", counted(objects, "entry"));
     }
     output.done(&said, told);
     if matches!(output, Output::People) {
@@ -369,14 +364,14 @@ fn say(output: Output, told: &Told) {
             print(&format!("another file is there; the backup's lies beside it: {path}\n"));
         }
         if mail.lost > 0 {
-            print(&format!("LOST: {} messages or files cannot be read from the backup any more\n", mail.lost));
+            print(&format!("LOST: {} that cannot be read from the backup any more\n", counted(mail.lost, "file")));
             mail.damage.iter().for_each(|because| print(&format!("{because}\n")));
             print(&format!("{ELSEWHERE}\n"));
         }
         if mail.keywords_dropped > 0 {
             print(&format!(
-                "{} keywords had no room in the folders that are there: names of files have 26\n",
-                mail.keywords_dropped
+                "{} had no room in the folders that are there: names of files have 26\n",
+                counted(mail.keywords_dropped, "keyword")
             ));
         }
     }
@@ -432,14 +427,15 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_read() {
+    fn the_last_moment_is_read_as_elsewhere() {
         let end = Timestamp::from_unix_seconds(1_769_903_999);
-        assert_eq!(moment("2026-01-31"), Ok(end));
-        assert_eq!(moment("2026-01-31T23:59:59Z"), Ok(end));
-        assert_eq!(moment("2026-02-01T00:59:59+01:00"), Ok(end));
-        assert_eq!(moment("20260131T235959Z"), Ok(end));
+        for text in ["2026-01-31T23:59:59Z", "2026-02-01T00:59:59+01:00", "20260131T235959Z"] {
+            assert_eq!(latest(text), Ok(end), "{text}");
+        }
+        let (day, evening) = (latest("2026-01-31").unwrap(), latest("2026-01-31 23:40").unwrap());
+        assert_eq!(day.since(evening).as_secs(), 19 * 60, "both to their ends");
         for text in ["", "yesterday", "2026-13-01", "2026-01-31 14"] {
-            assert!(moment(text).is_err(), "{text}");
+            assert!(latest(text).is_err(), "{text}");
         }
     }
 }

@@ -12,6 +12,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::context::Context;
 use super::exit::{Exit, Outcome};
 use crate::foundations::address::Address;
+use crate::foundations::counted::{are, counted};
 use crate::foundations::settings::ByteSize;
 use crate::services::moving::{FolderMoved, Mover, ScriptDone, ScriptMoved};
 use crate::storage::database::DatabaseUrl;
@@ -198,10 +199,10 @@ fn mover(how: &How, context: &Context) -> anyhow::Result<Mover> {
 fn progress(user: &Address, moved: &FolderMoved) {
     let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
     eprintln!(
-        "{user}: {}: {} message(s), {} octets, {uids}; {} there already{}{}{}{}{}{}{}",
+        "{user}: {}: {}, {}, {uids}; {} there already{}{}{}{}{}{}{}",
         moved.folder,
-        moved.messages,
-        moved.octets,
+        counted(moved.messages, "message"),
+        counted(moved.octets, "octet"),
         moved.present,
         match moved.elsewhere {
             0 => String::new(),
@@ -209,27 +210,28 @@ fn progress(user: &Address, moved: &FolderMoved) {
         },
         match moved.empty {
             0 => String::new(),
-            empty => format!("; {empty} empty file(s) left out"),
+            empty => format!("; {} left out", counted(empty, "empty file")),
         },
         match moved.links {
             0 => String::new(),
-            links => format!("; {links} link(s) left out"),
+            links => format!("; {} left out", counted(links, "link")),
         },
         match moved.withheld {
             0 => String::new(),
-            withheld => format!("; {withheld} message(s) that the server lists it does not give"),
+            withheld => format!("; {} that the server lists it does not give", counted(withheld, "message")),
         },
         match moved.too_large {
             0 => String::new(),
-            large => format!("; {large} message(s) larger than `--largest` left out"),
+            large => format!("; {} larger than `--largest` left out", counted(large, "message")),
         },
         match moved.unreadable {
             0 => String::new(),
-            unreadable => format!("; {unreadable} compressed message(s) that nothing here can unpack left out"),
+            unreadable =>
+                format!("; {} that nothing here can unpack left out", counted(unreadable, "compressed message")),
         },
         match moved.lost_keywords {
             0 => String::new(),
-            lost => format!("; {lost} keyword(s) had no room in names of files"),
+            lost => format!("; {} had no room in names of files", counted(lost, "keyword")),
         }
     );
 }
@@ -278,36 +280,45 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
     let done = if dry_run { "would be moved in; nothing was done" } else { "moved in" };
     let left_out = match all(|folder| folder.empty) {
         0 => String::new(),
-        empty => format!("; {empty} file(s) without an octet were left out: look whether a backup has these messages"),
+        empty => format!("; left out: {} without an octet; look whether a backup has them", counted(empty, "message")),
     };
     let withheld = match all(|folder| folder.withheld) {
         0 => String::new(),
         withheld => format!(
-            "; {withheld} message(s) the server lists but does not give: see the warnings, and say the same again"
+            "; {} the server lists but does not give: see the warnings, and say the same again",
+            counted(withheld, "message")
         ),
     };
     let too_large = all(|folder| folder.too_large);
     let larger = match too_large {
         0 => String::new(),
-        large => format!("; {large} message(s) are larger than `--largest` allows: say the same with more"),
+        large => format!(
+            "; {} {} larger than `--largest` allows: say the same with more",
+            counted(large, "message"),
+            are(large)
+        ),
     };
     let compressed = match all(|folder| folder.unreadable) {
         0 => String::new(),
         unreadable => format!(
-            "; {unreadable} message(s) cannot be unpacked: uncompress the files that are named, or get them from a backup, and \
-             say the same again"
+            "; {} cannot be unpacked: uncompress what is named above, or get it from a backup, and say the same again",
+            counted(unreadable, "message")
         ),
     };
     let unnamed = users.iter().map(|user| user.unnamed.len()).sum::<usize>();
     let passed_over = match unnamed {
         0 => String::new(),
-        unnamed => format!("; {unnamed} folder(s) were passed over: rename their directories, and say the same again"),
+        unnamed => format!(
+            "; passed over: {}; give its directory another name, and say the same again",
+            counted(unnamed, "folder")
+        ),
     };
     let linked = match users.iter().map(UserMoved::all_links).sum::<u64>() {
         0 => String::new(),
         links => format!(
-            "; {links} link(s) to what is not their owner's were passed over: look where they lead, put what belongs there in \
-             their place, and say the same again"
+            "; passed over: {} to what is not its owner's; look where it leads, put what belongs there in its place, and say \
+             the same again",
+            counted(links, "link")
         ),
     };
     let failed = match users.iter().filter(|user| user.problem.is_some()).count() {
@@ -315,8 +326,9 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
         failed => format!("; of {failed} of them not everything: see above why, and say the same again"),
     };
     let said = format!(
-        "{messages} message(s) of {} user(s) {done}{failed}{left_out}{withheld}{larger}{compressed}{passed_over}{linked}",
-        users.len()
+        "{} of {} {done}{failed}{left_out}{withheld}{larger}{compressed}{passed_over}{linked}",
+        counted(messages, "message"),
+        counted(users.len(), "user")
     );
     context.output.done(&said, &users);
     Ok(if users.iter().all(UserMoved::is_whole) { Exit::Done } else { Exit::Failed })

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use super::super::context::Context;
 use super::super::exit::{Ended, Exit, Outcome};
+use crate::foundations::counted::counted;
 use crate::services::moving::{DeclaredUser, Error, SeedAccounts, SeedUser, declaration};
 use crate::storage::database::{Database, DatabaseSettings, DatabaseUrl};
 
@@ -66,8 +67,11 @@ pub(super) async fn take_over(
     accounts.record_changes(std::mem::take(&mut moved.made)).await;
     accounts.changed().await;
     let said = format!(
-        "{} domain(s), {} user(s) and {} alias(es) are new; {} were here already",
-        moved.domains, moved.users, moved.aliases, moved.present
+        "New: {}, {} and {}; here already: {}",
+        counted(moved.domains, "domain"),
+        counted(moved.users, "user"),
+        counted(moved.aliases, "alias"),
+        moved.present
     );
     let mut value = serde_json::to_value(moved)?;
     value["unusable"] = serde_json::to_value(unusable)?;

@@ -6,6 +6,7 @@ use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
 use super::{How, mail, mover, note_usage, seed};
 use crate::foundations::address::Address;
+use crate::foundations::counted::counted;
 use crate::foundations::files::create_directory;
 use crate::services::moving::StackBackup;
 use crate::storage::mailbox::Layout;
@@ -81,7 +82,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         0 => String::new(),
         failed => format!("; of {failed} of them not everything: see above why, and say the same again"),
     };
-    let said = format!("{verb}; {messages} message(s) of {} user(s) {done}{failed}", users.len());
+    let said = format!("{verb}; {} of {} {done}{failed}", counted(messages, "message"), counted(users.len(), "user"));
     if !how.dry_run {
         note_usage(&users, context).await;
     }

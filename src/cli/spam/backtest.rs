@@ -8,6 +8,7 @@ use super::super::exit::{Exit, Outcome};
 use super::super::output::Shown;
 use super::{Experience, source};
 use crate::foundations::address::Address;
+use crate::foundations::counted::counted;
 use crate::services::filter::view::View;
 use crate::services::filter::{Examiner, LimitSettings};
 
@@ -101,6 +102,6 @@ pub(super) fn run(arguments: &Backtest, context: &Context) -> Outcome {
     }
     runtime.block_on(experience.close());
     context.output.list(&changes);
-    eprintln!("{} of {} messages would change sides", changes.len(), files.len());
+    eprintln!("{} of {} would change sides", changes.len(), counted(files.len(), "message"));
     Ok(Exit::Done)
 }

@@ -4,6 +4,7 @@ use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
 use super::source;
 use crate::foundations::address::Address;
+use crate::foundations::counted::counted;
 use crate::foundations::mail::mbox;
 use crate::services::filter::classifier::{Class, Learned, Owner, Token};
 use crate::services::filter::{Filter, FilterSettings, lesson};
@@ -57,7 +58,12 @@ pub(super) async fn run(arguments: &Learn, context: &Context) -> Outcome {
     }
     database.close().await;
     let Tally { ham, spam, forgotten, known } = tally;
-    let sentence = format!("learned {ham} wanted and {spam} unwanted messages, forgot {forgotten}; {known} were known");
+    let sentence = format!(
+        "learned {} and {}, forgot {forgotten}; {known} {} known already",
+        counted(ham, "wanted message"),
+        counted(spam, "unwanted message"),
+        if known == 1 { "was" } else { "were" }
+    );
     context.output.done(&sentence, &tally);
     Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::super::context::Context;
 use super::super::exit::Exit;
 use super::super::output::Shown;
+use crate::foundations::counted::{are, counted};
 use crate::services::filter::load_rules;
 use crate::services::filter::rules::{Complaint, Severity};
 
@@ -50,7 +51,14 @@ pub(super) fn run(arguments: &Rules, context: &Context) -> anyhow::Result<Exit> 
     let rules = load_rules(&super::settings(config.as_ref(), &arguments.files)?.rules);
     let lines: Vec<Line> = rules.complaints().iter().map(Line::from).collect();
     context.output.list(&lines);
-    eprintln!("{} rules are in force, {} lines are told of", rules.len(), lines.len());
+    let (in_force, told) = (rules.len(), lines.len());
+    eprintln!(
+        "{} {} in force, {} {} told of",
+        counted(in_force, "rule"),
+        are(in_force),
+        counted(told, "line"),
+        are(told)
+    );
     let unusable = rules.complaints().iter().any(|c| c.severity == Severity::Unusable);
     Ok(if unusable { Exit::Failed } else { Exit::Done })
 }

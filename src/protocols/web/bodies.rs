@@ -100,7 +100,7 @@ mod tests {
     use crate::foundations::settings::ByteSize;
     use crate::foundations::tasks::Tasks;
 
-    fn bodies(all: u64, per_user: u64) -> Bodies {
+    fn bodies(per_user: u64, all: u64) -> Bodies {
         let (bodies, bodies_per_user) = (ByteSize::mib(all), ByteSize::mib(per_user));
         Bodies::new(&HttpSettings { bodies, bodies_per_user, ..HttpSettings::default() })
     }
@@ -149,7 +149,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_of_one_account_share_its_memory() {
-        let bodies = bodies(64, 8);
+        let bodies = bodies(8, 64);
         let _tasks = begun(&bodies, "ann", unfinished(5)).await;
         let more = Body::from(vec![0; 5 << 20]);
         assert!(matches!(bodies.read(Some("ann"), more, 30 << 20).await, Err(Unread::NoRoom)));
@@ -161,14 +161,14 @@ mod tests {
     /// Who announces much and sends little holds little.
     #[tokio::test]
     async fn what_is_only_announced_takes_no_memory() {
-        let bodies = bodies(64, 8);
+        let bodies = bodies(8, 64);
         let _tasks = begun(&bodies, "ann", announced(8 << 20, unfinished(1))).await;
         assert!(bodies.read(Some("ann"), Body::from(vec![0; 5 << 20]), 30 << 20).await.is_ok());
     }
 
     #[tokio::test]
     async fn what_is_announced_too_large_is_not_waited_for() {
-        let bodies = bodies(64, 8);
+        let bodies = bodies(8, 64);
         let reading = bodies.read(Some("ann"), announced(11, unfinished(0)), 10);
         let read = tokio::time::timeout(Duration::from_secs(10), reading).await.expect("waits for what it will refuse");
         assert!(matches!(read, Err(Unread::TooLarge)));
@@ -185,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_bounded() {
-        let bodies = bodies(64, 8);
+        let bodies = bodies(8, 64);
         assert!(matches!(bodies.read(Some("ann"), Body::from(vec![0; 11]), 10).await, Err(Unread::TooLarge)));
         let streamed =
             Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![0; 11]))]));

@@ -10,6 +10,7 @@ use super::error::at;
 use super::references::each_reference;
 use super::repository::{Kind, Location, ObjectId, Repository, SnapshotId};
 use super::{Error, Progress};
+use crate::foundations::counted::{are, counted};
 
 /// How much is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +80,9 @@ pub fn verify(
             return Err(error);
         }
         verified.problems.extend(unreadable);
-        let told = missing.iter().map(|(whose, count)| format!("{id}: {whose}: {count} objects are missing"));
+        let told = missing
+            .iter()
+            .map(|(whose, count)| format!("{id}: {whose}: {} {} missing", counted(*count, "object"), are(*count)));
         verified.problems.extend(told);
     }
     verified.objects = needed.len() as u64;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::letter::Contents;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::counted::counted;
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{Notify, Recipient};
@@ -173,8 +174,8 @@ fn beginning(now: Timestamp, settings: &DigestSettings) -> Timestamp {
 
 fn words(length: Duration) -> String {
     match length.as_secs() / 3600 {
-        0..48 => format!("{} hours", length.as_secs().div_ceil(3600)),
-        hours => format!("{} days", hours / 24),
+        0..48 => counted(length.as_secs().div_ceil(3600), "hour"),
+        hours => counted(hours / 24, "day"),
     }
 }
 

@@ -124,7 +124,7 @@ fn files(connections: u64, most: Option<u64>) -> Finding {
             "limits",
             about,
             Health::Warning,
-            format!("{most} are allowed here, and {connections} connections are"),
+            format!("{most} are allowed here, and `guard.connections` has {connections}"),
             "Raise LimitNOFILE= of the unit, or lower guard.connections.",
         ),
         Some(most) => Finding::well("limits", about, format!("{most} are allowed here")),

@@ -6,6 +6,7 @@ use super::verify::{Entrance, Inner, unable};
 use super::{Keyring, Login, LoginAttempt, LoginSettings, SealError, TwoFactorPolicy, read_key, seal};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::Timestamp;
+use crate::foundations::counted::counted;
 use crate::foundations::event::EventKind;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::secret::Secret;
@@ -283,8 +284,8 @@ impl Inner {
             return Ok(());
         }
         self.refused(attempt, &self.name(attempt), "too many codes before");
-        let minutes = rest.as_secs().div_ceil(60);
-        let public = format!("Too many codes were tried for this account; try again in {minutes} minutes");
+        let wait = counted(rest.as_secs().div_ceil(60), "minute");
+        let public = format!("Too many codes were tried for this account; try again in {wait}");
         Err(Refusal::new(Kind::TooMany, public).smtp(454, "4.7.0"))
     }
 

@@ -1,5 +1,6 @@
 //! What can go wrong with the queue.
 
+use crate::foundations::counted::counted;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::QueueId;
 use crate::services::routing;
@@ -16,8 +17,9 @@ pub enum Error {
     Routing(#[from] routing::Error),
     /// It cannot be given up now.
     #[error(
-        "{id} is being transmitted to {recipients} recipients at this moment, so they may have it already; it is held, and \
-         nothing new is tried: give it up again in a minute, or release it"
+        "{id} is being transmitted to {} at this moment, who may have it already; it is held, and nothing new is tried: give \
+         it up again in a minute, or release it",
+        counted(.recipients.to_owned(), "recipient")
     )]
     InFlight {
         /// The entry.

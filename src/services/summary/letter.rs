@@ -3,6 +3,7 @@
 use super::{Summary, SummarySettings};
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::clock::Timestamp;
+use crate::foundations::counted::counted;
 use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::compose::{Charset, addresses, date, field, message_id};
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
@@ -20,8 +21,10 @@ pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> 
     // Without randomness the time alone has to do.
     let _ = aws_lc_rs::rand::fill(&mut random);
     let subject = format!(
-        "{}: {} messages, {:.1} % unwanted",
-        summary.hostname, summary.spam.flow.received, summary.spam.unwanted_percent
+        "{}: {}, {:.1} % unwanted",
+        summary.hostname,
+        counted(summary.spam.flow.received, "message"),
+        summary.spam.unwanted_percent
     );
     let header = [
         addresses("From", [("Postrider", &from)], charset),

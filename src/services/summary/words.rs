@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Summary;
 use crate::foundations::clock::Timestamp;
+use crate::foundations::counted::counted;
 use crate::services::overview::Talker;
 
 impl fmt::Display for Summary {
@@ -42,7 +43,14 @@ impl Summary {
     fn queue(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let queue = &self.queue.queue;
         writeln!(f, "\nQueue")?;
-        writeln!(f, "  {:>9}  messages; {} recipients wait, {} are held", queue.entries, queue.waiting, queue.held)?;
+        writeln!(
+            f,
+            "  {:>9}  {}; recipients: {} waiting, {} held",
+            queue.entries,
+            if queue.entries == 1 { "message" } else { "messages" },
+            queue.waiting,
+            queue.held
+        )?;
         if let Some(oldest) = queue.oldest {
             writeln!(f, "             the oldest came at {}", minute(oldest))?;
         }
@@ -76,7 +84,13 @@ impl Summary {
     fn room(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let boxes = &self.mailboxes;
         writeln!(f, "\nRoom")?;
-        writeln!(f, "  {:>9}  in {} messages of {} users", size(boxes.stored), boxes.messages, boxes.users)?;
+        writeln!(
+            f,
+            "  {:>9}  in {} of {}",
+            size(boxes.stored),
+            counted(boxes.messages, "message"),
+            counted(boxes.users, "user")
+        )?;
         for mailbox in boxes.mailboxes.iter().take(20) {
             let quota = mailbox.quota.map(size).unwrap_or_default();
             writeln!(f, "  {:>9}  {} nearly full: of {quota}", size(mailbox.stored), mailbox.address)?;

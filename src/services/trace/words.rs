@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::foundations::counted::counted;
 use crate::foundations::event::{Event, EventKind};
 use crate::storage::journal::sentence;
 
@@ -22,7 +23,7 @@ pub(super) fn say(event: &Event) -> String {
                 add("it came from ", peer);
             }
             if let Some(size) = event.details.get("size").and_then(Value::as_u64) {
-                add("it has ", &format!("{size} octets"));
+                add("it has ", &counted(size, "octet"));
             }
             for name in ["recipients", "to"] {
                 let list = list(event, name);
@@ -76,7 +77,7 @@ pub(super) fn say(event: &Event) -> String {
                 add("selected were ", selection);
             }
             if let Some(recipients) = event.details.get("recipients").and_then(Value::as_u64) {
-                add("of ", &format!("{recipients} recipients"));
+                add("of ", &counted(recipients, "recipient"));
             }
         }
         EventKind::AccountChanged => {

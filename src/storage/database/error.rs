@@ -69,7 +69,10 @@ pub enum Error {
     },
     /// The server knows no such database or user, or the password is wrong, or the file is no database. The administrator's
     /// business; until then it is as if the database were away.
-    #[error("the database cannot be used as it is configured: {0}")]
+    #[error(
+        "the database cannot be used as it is configured: {0}. Make the database and let its user use it, or mend \
+         `storage.database` and `database.password_file`"
+    )]
     SetUp(Box<sqlx::Error>),
     /// What came of the first contact with a database.
     #[error("{database}: {because}")]

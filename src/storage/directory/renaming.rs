@@ -4,7 +4,7 @@ use super::belongings::{BY_ADDRESS, DELETE_USAGE};
 use super::edit::{alike, fits, same_destination};
 use super::look_up::find_account;
 use super::usage::write_one;
-use super::{Edit, Error, Owner, Source, Usage};
+use super::{Edit, Error, Owner, Source, Usage, listed};
 use crate::foundations::address::Address;
 use crate::storage::database::{Sql, Val};
 
@@ -32,6 +32,14 @@ pub struct Renaming<'a> {
 }
 
 impl Renaming<'_> {
+    /// A row of an alias with the new address in place of the old one; `None` where that is not in it, and the row stays as it
+    /// was written. Databases kept by others may have several destinations in one row.
+    fn row_led_on(&self, row: &str) -> Option<String> {
+        let led_on = |one: &str| one.parse().ok().and_then(|address| self.led_on(&address));
+        let new = |one: &str| led_on(one).map_or_else(|| one.to_owned(), |new| new.to_string());
+        listed(row).any(|one| led_on(one).is_some()).then(|| listed(row).map(new).collect::<Vec<_>>().join(","))
+    }
+
     /// The new address of what was for the old one. Tags stay: what was for `ann+shop` is for `anna+shop`.
     fn led_on(&self, address: &Address) -> Option<Address> {
         if address.key() == self.from.key() {
@@ -106,14 +114,7 @@ impl Edit {
     async fn lead_aliases_on(&mut self, renaming: &Renaming<'_>) -> Result<(), Error> {
         for row in self.transaction.fetch_all("SELECT id, destination FROM virtual_aliases", &[]).await? {
             let destinations = row.text(1)?;
-            // Databases kept by others may have several in one row.
-            let led_on = |one: &str| {
-                let new = one.trim().parse().ok().and_then(|address| renaming.led_on(&address));
-                new.map_or_else(|| one.to_owned(), |new| new.to_string())
-            };
-            let changed: Vec<String> = destinations.split(',').map(led_on).collect();
-            let changed = changed.join(",");
-            if changed != destinations {
+            if let Some(changed) = renaming.row_led_on(&destinations) {
                 fits("the destination", &changed)?;
                 let sql = "UPDATE virtual_aliases SET destination = ? WHERE id = ?";
                 self.transaction.execute(sql, &[changed.into(), row.int(0)?.into()]).await?;
@@ -134,5 +135,27 @@ impl Edit {
             self.transaction.execute(sql, &values).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_in_quotes_do_not_end_a_destination() {
+        let (from, to) = ("ann@example.test".parse().unwrap(), "anna@new.test".parse().unwrap());
+        let renaming = Renaming { from: &from, to: &to, old: OldAddress::GivenUp, tag_separator: Some('+') };
+        for (row, wanted) in [
+            ("bob@example.test, Ann@Example.test", Some("bob@example.test,anna@new.test")),
+            (
+                r#""x, ann@example.test, y"@b.test,ann+shop@example.test"#,
+                Some(r#""x, ann@example.test, y"@b.test,anna+shop@new.test"#),
+            ),
+            (r#""x,ann@example.test,y"@b.test"#, None),
+            ("bob@example.test ,, carol@example.test", None),
+        ] {
+            assert_eq!(renaming.row_led_on(row).as_deref(), wanted, "{row}");
+        }
     }
 }

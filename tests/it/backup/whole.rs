@@ -6,7 +6,20 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::world::{backup, deliver, done, message, packs, picture, settings};
-use crate::harness::Host;
+use crate::harness::{Host, cli};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_is_told_once() {
+    let place = TempDir::new().unwrap();
+    let file = place.path().join("file");
+    fs::write(&file, "no directory").unwrap();
+    let host = Host::start().settings(&settings(&file.join("backups"))).await;
+    let failed = cli::output(&host.config(), &["backup", "create"], "").await;
+    let (aside, said) = (String::from_utf8_lossy(&failed.stderr), String::from_utf8_lossy(&failed.stdout));
+    assert!(!failed.status.success() && said.contains("file/backups"), "{said}");
+    assert_eq!(aside, "", "beside {said}");
+    host.stop().await;
+}
 
 /// A server with two users, folders, flags, keywords, subscriptions and a message in the queue.
 pub async fn furnished(destination: &TempDir) -> Host {
@@ -125,8 +138,10 @@ async fn a_second_backup_reads_only_what_is_new() {
     let (to, at) = (target.path().to_str().unwrap(), first["id"].as_str().unwrap());
     let restored = done(&host, &["restore", "--at", at, "--to", to]).await;
     assert_eq!((&restored["backup"], &restored["messages"]), (&first["id"], &38.into()));
-    let (_, code) = backup(&host, &["restore", "--at", "2001-01-01", "--to", to]).await;
-    assert_eq!(code, 4);
+    for long_ago in ["2001-01-01", "2001-01-01 23:40", "2001-01-01T23:40:00Z", "10000d"] {
+        let (said, code) = backup(&host, &["restore", "--at", long_ago, "--to", to]).await;
+        assert_eq!(code, 4, "{long_ago}: {said}");
+    }
     assert!(!packs(destination.path()).is_empty());
     host.stop().await;
 }

@@ -82,7 +82,7 @@ async fn say_what_has_happened() {
     assert_eq!(postmaster.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
     let fetched = postmaster.ok("FETCH 1 BODY.PEEK[]").await;
     for wanted in [
-        "Subject: mail.example.test: 1 messages, 0.0 % unwanted",
+        "Subject: mail.example.test: 1 message, 0.0 % unwanted",
         "Auto-Submitted: auto-generated",
         "1  messages received",
     ] {

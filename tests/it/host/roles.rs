@@ -354,6 +354,20 @@ async fn a_role_that_waits_for_the_tables_asks_systemd_for_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_nobody_has_made_is_not_waited_for_for_ever() {
+    for dialect in Dialect::ALL.into_iter().filter(|dialect| *dialect != Dialect::Sqlite) {
+        let Some(fresh) = Fresh::create(dialect).await else { continue };
+        let url = fresh.url.to_string();
+        fresh.remove().await;
+        let roles = Roles::on(tempfile::tempdir().unwrap(), &url, "");
+        let ended = roles.command().args(["serve", "--role", "access"]).stderr(Stdio::piped()).output();
+        let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it ends").unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success() && said.contains("Make the database"), "{dialect:?}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_roles_that_start_at_once_make_the_tables_of_a_fresh_database() {
     for dialect in Dialect::ALL {
         let Some(fresh) = Fresh::create(dialect).await else { continue };

@@ -20,6 +20,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
 
 use super::{AddressStyle, BucketPlace, Error, S3Settings};
+use crate::foundations::counted::counted;
 use crate::foundations::failure::Kind;
 use crate::foundations::files::read_bounded;
 use crate::services::outbound::Roots;
@@ -339,9 +340,10 @@ impl Client {
             }
             if attempt >= self.attempts {
                 let because = format!(
-                    "{}; tried {attempt} times (`backup.s3.attempts`). Run it again when network and storage do: what has \
+                    "{}; tried {} (`backup.s3.attempts`). Run it again when network and storage do: what has \
                      arrived there stays and is not sent again",
-                    error.because
+                    error.because,
+                    counted(attempt, "time")
                 );
                 return Err(Error { because, ..error });
             }

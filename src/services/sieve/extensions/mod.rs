@@ -1,7 +1,7 @@
 //! The words of the language: those of RFC 5228 in `base`, and one file for each extension.
 
 mod base_commands;
-mod base_tests;
+mod base_conditions;
 mod body;
 mod copy;
 mod date;
@@ -51,7 +51,7 @@ const COMMANDS: &[&[CommandWord]] = &[
 
 /// All tests.
 const TESTS: &[&[TestWord]] = &[
-    base_tests::TESTS,
+    base_conditions::TESTS,
     body::TESTS,
     date::TESTS,
     duplicate::TESTS,
