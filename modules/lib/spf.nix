@@ -2,7 +2,8 @@
 # same (services/records/senders.rs); tests/it/host/records.rs compares the two. Needs nothing but Nix itself.
 routes: own:
 let
-  words = text: builtins.filter (word: builtins.isString word && word != "") (builtins.split " +" text);
+  words =
+    text: builtins.filter (word: builtins.isString word && word != "") (builtins.split " +" text);
   named = route: (route.spf or null) != null;
   mechanisms = builtins.concatMap (route: words route.spf) (builtins.filter named routes);
   # Each once, where it comes first.
