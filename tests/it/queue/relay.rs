@@ -372,11 +372,11 @@ async fn kept_later(database: Database) {
     let world = World::new(database, SetUp::default());
     world.zone.add("x.test A 192.0.2.1").unwrap();
     let x = world.network.host("192.0.2.1", Peer::new());
-    // Refused three times all together, and once alone.
+    // The spool says everything twice, with what others want and alone. Three times all results are refused, and once each.
     for sql in [
         "CREATE SEQUENCE refusals",
         "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN \
-         IF nextval('refusals') <= 4 THEN RAISE EXCEPTION 'not now'; END IF; RETURN OLD; END $$ LANGUAGE plpgsql",
+         IF nextval('refusals') <= 8 THEN RAISE EXCEPTION 'not now'; END IF; RETURN OLD; END $$ LANGUAGE plpgsql",
         "CREATE TRIGGER refuse BEFORE DELETE ON queue_recipients FOR EACH ROW EXECUTE FUNCTION refuse()",
     ] {
         world.database.execute(sql, &[]).await.unwrap();
@@ -386,7 +386,7 @@ async fn kept_later(database: Database) {
     world.until_empty().await;
     assert_eq!(x.taken().len(), 1);
     let asked = world.database.fetch_optional("SELECT last_value FROM refusals", &[]).await.unwrap().unwrap();
-    assert_eq!(asked.int(0).unwrap(), 5);
+    assert_eq!(asked.int(0).unwrap(), 9);
     world.restart().await;
 }
 
