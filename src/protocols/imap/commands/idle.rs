@@ -32,7 +32,7 @@ enum Woken {
 /// Tells changes as they happen until the client says DONE.
 pub async fn run(talk: &mut Conversation) -> Outcome {
     talk.link.out.continuation("Idling");
-    // By itself: behind it, some clients wait for the next octet from the network before they read what came along.
+    // By itself: Thunderbird has once been seen to read this line and nothing of what had come together with it.
     talk.link.flush().await?;
     let until = Instant::now() + talk.settings.idle_timeout.duration();
     loop {
