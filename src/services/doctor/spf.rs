@@ -1,13 +1,14 @@
 //! Whether SPF lets our mail pass (RFC 7208): records are evaluated as receivers do.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Doctor, Finding, Health};
 use crate::foundations::dns;
 use crate::services::filter::authentication::spf::{Checker, Question, Record, SpfResult};
 
-/// Redirections followed to the record that counts; evaluation ends after ten look-ups (RFC 7208 §4.6.4).
-const REDIRECTIONS: usize = 10;
+/// Records read: the first, and as many as evaluation looks up (RFC 7208 §4.6.4).
+const LOOK_UPS: usize = 11;
 
 /// Addresses of nobody (RFC 5737, RFC 3849), so that `+all` is found under every name it may have.
 const STRANGERS: [IpAddr; 2] =
@@ -45,6 +46,23 @@ pub(super) async fn of_domain(doctor: &Doctor<'_>, name: &str, addresses: &[IpAd
     findings
 }
 
+/// What a record says, with those that it leads to.
+#[derive(Debug, Default)]
+struct Reached {
+    /// In small letters, and without `+`.
+    terms: Vec<String>,
+    /// Whether it ends with `-all`.
+    refuses_others: bool,
+}
+
+/// How a record is come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It is the one asked for, or stands in its place.
+    InPlace,
+    Included,
+}
+
 impl Subject<'_> {
     async fn examine(&self, addresses: &[IpAddr]) -> Vec<Finding> {
         let senders = &self.doctor.wanted.senders;
@@ -77,19 +95,20 @@ impl Subject<'_> {
     /// mechanisms themselves are looked for.
     async fn by_relays(&self) -> Finding {
         let senders = &self.doctor.wanted.senders;
-        let terms = match self.terms().await {
-            Ok(terms) if terms.is_empty() => return self.ill(self.without, "there is no record", self.remedy()),
-            Ok(terms) => terms,
+        let reached = match self.reached().await {
+            Ok(reached) if reached.terms.is_empty() => {
+                return self.ill(self.without, "there is no record", self.remedy());
+            }
+            Ok(reached) => reached,
             Err(error) => return self.ill(Health::Unknown, error.to_string(), "Look again later."),
         };
         if self.passes_strangers().await {
             return self.for_anybody();
         }
-        let is_there =
-            |wanted: &str| terms.iter().any(|term| term.trim_start_matches('+').eq_ignore_ascii_case(wanted));
+        let is_there = |wanted: &str| reached.terms.iter().any(|term| term.eq_ignore_ascii_case(wanted));
         let missing: Vec<&str> = senders.mechanisms.iter().map(String::as_str).filter(|one| !is_there(one)).collect();
         if !missing.is_empty() {
-            let health = if is_there("-all") { Health::Wrong } else { Health::Warning };
+            let health = if reached.refuses_others { Health::Wrong } else { Health::Warning };
             let found = format!("the record lacks `{}`, the hosts by which mail leaves", missing.join(" "));
             return self.ill(health, found, self.remedy());
         }
@@ -106,27 +125,30 @@ impl Subject<'_> {
         )
     }
 
-    /// The terms of its record, or of the one that takes its place (RFC 7208 §6.1); none if there is no record.
-    async fn terms(&self) -> Result<Vec<String>, dns::Error> {
-        let mut at = self.name.to_owned();
-        for _ in 0..REDIRECTIONS {
-            let texts = match self.doctor.resolver.txt(&at).await {
+    /// The terms of its record and of all that it leads to (RFC 7208 §5.2, §6.1); none if there is no record.
+    async fn reached(&self) -> Result<Reached, dns::Error> {
+        let mut reached = Reached::default();
+        let mut names = VecDeque::from([(self.name.to_owned(), Way::InPlace)]);
+        for _ in 0..LOOK_UPS {
+            let Some((name, way)) = names.pop_front() else { break };
+            let texts = match self.doctor.resolver.txt(&name).await {
                 Ok(answer) => answer.records,
-                Err(error) if error.is_absence() => return Ok(Vec::new()),
+                Err(error) if error.is_absence() => continue,
                 Err(error) => return Err(error),
             };
-            let Some(record) = texts.iter().find(|text| Record::is_one(text)) else { return Ok(Vec::new()) };
-            let terms: Vec<String> = record.split_whitespace().map(str::to_owned).collect();
-            let redirect = |term: &String| {
-                let (name, to) = term.split_once('=')?;
-                name.eq_ignore_ascii_case("redirect").then(|| to.to_owned())
-            };
-            match terms.iter().find_map(redirect) {
-                Some(to) => at = to,
-                None => return Ok(terms),
+            let Some(record) = texts.iter().find(|text| Record::is_one(text)) else { continue };
+            for term in record.split_whitespace() {
+                let term = term.trim_start_matches('+').to_ascii_lowercase();
+                if let Some(name) = term.strip_prefix("redirect=") {
+                    names.push_back((name.to_owned(), way));
+                } else if let Some(name) = term.strip_prefix("include:") {
+                    names.push_back((name.to_owned(), Way::Included));
+                }
+                reached.refuses_others |= way == Way::InPlace && term == "-all";
+                reached.terms.push(term);
             }
         }
-        Ok(Vec::new())
+        Ok(reached)
     }
 
     async fn result(&self, address: IpAddr) -> SpfResult {

@@ -1,12 +1,16 @@
 //! The condition of a search, ready to be asked about messages.
 
+use std::cmp::Ordering;
 use std::sync::OnceLock;
 
+use chrono::Local;
+
 use super::Problem;
+use super::day::Day;
 use super::text::{Texts, decode, is_charset};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::text::Needle;
-use crate::foundations::mail::{EmailId, ModSeq, SequenceNumber, SequenceSet, Summary, ThreadId, Uid};
+use crate::foundations::mail::{EmailId, HeaderDate, ModSeq, SequenceNumber, SequenceSet, Summary, ThreadId, Uid};
 use crate::foundations::wire::imap::{DateOf, Messages, Numbers, SearchKey, SystemFlag, When};
 use crate::storage::mailbox::{Flags, Keyword, KeywordSet, Row, View};
 
@@ -37,8 +41,7 @@ enum Test {
     Sequence(SequenceSet<SequenceNumber>, Option<SequenceNumber>),
     Uid(SequenceSet<Uid>, Option<Uid>),
     ModSeq(ModSeq),
-    /// Days since 1970.
-    Date(DateOf, When, i64),
+    Date(DateOf, When, Day<Local>),
     /// The message has this identifier.
     EmailId(EmailId),
     /// The message belongs to this thread.
@@ -171,7 +174,7 @@ impl Builder<'_> {
             SearchKey::Date { of, when, date } => {
                 self.asks_summaries |= *of == DateOf::Sent;
                 self.asks_saved |= *of == DateOf::Saved;
-                Test::Date(*of, *when, date.signed_duration_since(chrono::NaiveDate::default()).num_days())
+                Test::Date(*of, *when, Day::new(*date, Local))
             }
             // RFC 5032 §2.1: YOUNGER is within the interval, OLDER is not.
             SearchKey::Younger(seconds) => self.arrived_within(*seconds),
@@ -285,16 +288,17 @@ impl Test {
             Self::Sequence(set, max) => Some(set.contains(facts.sequence, *max)),
             Self::Uid(set, max) => Some(set.contains(row.uid, *max)),
             Self::ModSeq(least) => Some(row.mod_seq >= *least),
-            Self::Date(DateOf::Internal, when, day) => Some(compare(*when, local_day(row.internal_date, *day), *day)),
+            Self::Date(DateOf::Internal, when, day) => Some(is_so(*when, day.order(row.internal_date))),
             // RFC 8514 §4.3: where it is not known, the internal date stands for it.
             Self::Date(DateOf::Saved, when, day) => {
-                Some(compare(*when, local_day(facts.saved.unwrap_or(row.internal_date), *day), *day))
+                Some(is_so(*when, day.order(facts.saved.unwrap_or(row.internal_date))))
             }
             Self::EmailId(id) if id.date() != row.internal_date => Some(false),
             Self::EmailId(id) => facts.summary.map(|summary| EmailId::new(summary.digest, row.internal_date) == *id),
             Self::ThreadId(id) => facts.summary.map(|summary| summary.thread() == *id),
             Self::Date(DateOf::Sent, when, day) => {
-                facts.summary.map(|summary| summary.sent.is_some_and(|sent| compare(*when, sent.day(), *day)))
+                let is_so = |sent: HeaderDate| is_so(*when, sent.day().cmp(&day.number()));
+                facts.summary.map(|summary| summary.sent.is_some_and(is_so))
             }
             Self::ArrivedSince(since) => Some(row.internal_date >= *since),
             Self::Field(field, needle) => facts.summary.map(|summary| needle.is_in(field.of(summary))),
@@ -318,22 +322,12 @@ fn all(mut tests: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     known.then_some(true)
 }
 
-const fn compare(when: When, day: i64, with: i64) -> bool {
+const fn is_so(when: When, day: Ordering) -> bool {
     match when {
-        When::Before => day < with,
-        When::On => day == with,
-        When::Since => day >= with,
+        When::Before => day.is_lt(),
+        When::On => day.is_eq(),
+        When::Since => day.is_ge(),
     }
-}
-
-/// RFC 9051 §6.4.4: without regard to time and zone; the date that INTERNALDATE shows is meant. Looking the zone up costs
-/// more than all other tests, so that it is done only near the day that is asked for: no zone is a day away from UTC.
-fn local_day(at: Timestamp, near: i64) -> i64 {
-    let day = at.unix_seconds().div_euclid(86_400);
-    if day.abs_diff(near) > 1 {
-        return day;
-    }
-    at.local().date_naive().signed_duration_since(chrono::NaiveDate::default()).num_days()
 }
 
 impl Field {

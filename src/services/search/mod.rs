@@ -5,6 +5,7 @@
 //! read, in batches of bounded size on a blocking thread. Called by `protocols::imap` and by the webmail; takes no locks.
 
 mod condition;
+mod day;
 mod find;
 mod gathering;
 mod heading;

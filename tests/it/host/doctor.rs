@@ -246,6 +246,18 @@ async fn a_host_that_all_mail_leaves_by_is_looked_for_in_spf() {
         ("example.test TXT v=spf1 include:_spf.relay.test -all\n".to_owned(), "well"),
         ("example.test TXT v=spf1 +INCLUDE:_spf.relay.test +all\n".to_owned(), "wrong"),
         ("example.test TXT v=spf1 redirect=mail.example.test\n".to_owned(), "well"),
+        (
+            "example.test TXT v=spf1 include:ours.test -all\nours.test TXT v=spf1 include:_spf.relay.test ?all\n"
+                .to_owned(),
+            "well",
+        ),
+        // In a circle.
+        (
+            "example.test TXT v=spf1 include:ours.test -all\nours.test TXT v=spf1 include:example.test -all\n"
+                .to_owned(),
+            "wrong",
+        ),
+        ("example.test TXT v=spf1 include:ours.test ~all\nours.test TXT v=spf1 -all\n".to_owned(), "warning"),
         (String::new(), "wrong"),
     ] {
         let (_, found, said) =
