@@ -7,47 +7,89 @@
 }:
 let
   inherit (lib)
+    getExe
+    literalMD
+    mapAttrsToList
     mkIf
     mkOption
     types
     ;
   cfg = config.services.postrider;
-  to = cfg.localMail.to;
+  local = cfg.localMail;
   own = import ./lib/types.nix { inherit lib; };
-  inherit (import ./lib/addresses.nix { inherit lib; }) hostsOf;
+
+  # One program, which does what the name says that it is called by.
+  names = pkgs.runCommand "postrider-sendmail" { } ''
+    mkdir -p $out/bin
+    for name in sendmail mailq newaliases; do ln -s ${getExe cfg.package} $out/bin/$name; done
+  '';
 in
 {
-  options.services.postrider.localMail.to = mkOption {
-    type = types.nullOr own.address;
-    default = null;
-    example = "john@example.com";
-    description = ''
-      Who gets what programs of this machine write to `root` and its other users; for that they get a `sendmail`, that of
-      `programs.msmtp`. It hands mail over as a stranger would, so that only addresses of this server are reached, and it
-      keeps nothing: where mail is refused the program is told. `null` leaves the machine without a `sendmail`.
-    '';
+  options.services.postrider.localMail = {
+    enable = mkOption {
+      type = types.bool;
+      default = local.to != null || local.accounts != { };
+      defaultText = literalMD "whether `localMail.to` or `localMail.accounts` is set";
+      example = true;
+      description = ''
+        Whether programs of this machine get a `sendmail` (and `mailq` and `newaliases`) that hands their mail to this
+        server, which knows by the socket which user a program runs as. Programs of users without an account reach
+        addresses of this server only, and their mail is from the user's name at `hostname`. Nothing is kept outside the
+        server's queue: while the server does not answer, programs wait for a moment and are then told to try again.
+      '';
+    };
+
+    to = mkOption {
+      type = types.nullOr own.address;
+      default = null;
+      example = "john@example.com";
+      description = ''
+        Who gets what programs of this machine write to `root` and its other users. `null` refuses such mail.
+      '';
+    };
+
+    accounts = mkOption {
+      type = types.attrsOf own.address;
+      default = { };
+      example = {
+        gitea = "git@example.com";
+      };
+      description = ''
+        System users whose programs may send to anywhere, each with the account in whose name and within whose limits
+        they do: from its address, its aliases and those with a tag.
+      '';
+    };
   };
 
-  config = mkIf (cfg.enable && to != null) {
-    assertions = [
-      {
-        assertion = cfg.listeners.smtp.enable;
-        message = "services.postrider.localMail.to: programs of this machine hand their mail over by SMTP, which is not served; set listeners.smtp.enable = true, or take it out.";
-      }
-    ];
-
-    programs.msmtp = {
-      enable = true;
-      defaults.aliases = "${pkgs.writeText "postrider-local-mail" "default: ${to}\n"}";
-      accounts.default = {
-        host = lib.head (hostsOf cfg.listeners.smtp);
-        inherit (cfg.listeners.smtp) port;
-        auth = false;
-        # On the machine itself.
-        tls = false;
-        # The user whose program it is.
-        from = "%U@${cfg.hostname}";
+  config = mkIf (cfg.enable && local.enable) {
+    services.postrider = {
+      settings = {
+        listener = [
+          {
+            protocol = "sendmail";
+            bind = [ "unix:/run/postrider-sendmail.sock" ];
+            connections = 50;
+            mode = "0666";
+          }
+        ];
+        routing = mkIf (local.to != null) { machine_users = local.to; };
+        submission.programs = mapAttrsToList (user: account: { inherit account user; }) local.accounts;
       };
+      relaxed.mta.PrivateUsers = {
+        value = false;
+        because = "it asks the kernel which user a program runs as that hands mail over, and they would all be nobody";
+      };
+    };
+
+    environment.systemPackages = [ names ];
+    # Where the modules of nixpkgs look for it.
+    services.mail.sendmailSetuidWrapper = {
+      program = "sendmail";
+      source = "${names}/bin/sendmail";
+      setuid = false;
+      setgid = false;
+      owner = "root";
+      group = "root";
     };
   };
 }

@@ -32,7 +32,7 @@ let
       ++ lib.attrNames (lib.filterAttrs (_: socket: socket.role == role) betweenRoles)
     );
 
-  # Whoever opens one of these may put mail into any mailbox, or send for every account: the other role, and nobody else.
+  # Whoever opens the first two may put mail into any mailbox, or send for every account: the other role, and nobody else.
   betweenRoles = {
     lmtp = {
       role = "access";
@@ -45,6 +45,15 @@ let
       description = "what scripts send, and lists that users leave";
       path = "/run/postrider/mta-post.sock";
       mode = "0660";
+    };
+  }
+  // lib.optionalAttrs cfg.localMail.enable {
+    # This one is for everybody: whoever opens it is who the kernel says.
+    sendmail = {
+      role = "mta";
+      description = "what programs of this machine send";
+      path = "/run/postrider-sendmail.sock";
+      mode = "0666";
     };
   }
   // lib.optionalAttrs cfg.webmail.enable {

@@ -21,6 +21,7 @@ fn profile(choice: u8) -> Profile {
         mode: [Mode::Relay, Mode::Submission, Mode::Lmtp][usize::from(choice % 3)],
         hostname: "mail.example.test".parse().unwrap(),
         start_tls: if choice & 4 == 0 { StartTls::Unavailable } else { StartTls::Offered },
+        program: None,
         vouches: false,
         auth: if choice & 8 == 0 { Auth::UnderTls } else { Auth::Always },
         message_size: 500,
@@ -90,7 +91,7 @@ fn answer(question: Question, said: &mut Vec<String>) -> Answer {
     let yes_if = |yes: bool| if yes { Ok(()) } else { Err(no()) };
     match question {
         Question::Login(credentials) if credentials.username.len() % 2 == 1 => {
-            Answer::Login(Ok(Login { address: "ann@example.test".parse().unwrap() }))
+            Answer::Login(Ok(Login::user("ann@example.test".parse().unwrap())))
         }
         Question::Login(_) => Answer::Login(Err(no())),
         Question::Sender { path, .. } => Answer::Sender(yes_if(path.to_string().len() % 5 != 4)),

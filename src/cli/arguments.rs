@@ -7,8 +7,11 @@ use crate::foundations::address::Address;
 
 use super::{
     alias, backup, ban, certificate, check, cluster, config, demo, dkim, dns, doctor, domain, export, import,
-    quarantine, queue, report, serve, sieve, spam, trace, user,
+    quarantine, queue, report, sendmail, serve, sieve, spam, trace, user,
 };
+
+/// Where the configuration is by custom.
+pub(super) const CONFIG: &str = "/etc/postrider/postrider.toml";
 
 /// A complete mail server: SMTP, IMAP, POP3, Sieve, filter, queue and monitoring in one program.
 #[derive(Debug, Parser)]
@@ -20,7 +23,7 @@ pub(super) struct Arguments {
         long,
         global = true,
         value_name = "FILE",
-        default_value = "/etc/postrider/postrider.toml",
+        default_value = CONFIG,
         env = "POSTRIDER_CONFIG"
     )]
     pub(super) config: PathBuf,
@@ -72,6 +75,7 @@ pub(super) enum Command {
     /// Look at the queue and change it.
     #[command(subcommand)]
     Queue(queue::Queue),
+    Sendmail(sendmail::Sendmail),
     /// Make the indexes of a user's mailboxes anew from the mail itself. Clients notice nothing.
     Reindex {
         /// The user.

@@ -48,6 +48,11 @@ impl Context {
         Self { output, config: arguments.config.clone() }
     }
 
+    /// For people, with this configuration.
+    pub(super) const fn of(config: PathBuf) -> Self {
+        Self { output: Output::People, config }
+    }
+
     /// Where the configuration comes from.
     #[expect(clippy::disallowed_methods, reason = "the command line may read the environment")]
     pub(super) fn source(&self) -> Source {

@@ -38,6 +38,7 @@ mod reload;
 mod removal;
 mod renaming;
 mod report;
+mod sendmail;
 mod serve;
 mod sieve;
 mod spam;
@@ -48,19 +49,30 @@ mod user;
 
 pub use exit::Exit;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, CONFIG, Command};
 use clap::Parser as _;
 use context::Context;
 use exit::Outcome;
 use output::Output;
+use sendmail::{CalledAs, Errand};
 
 use crate::daemon::log;
 use crate::services::accounts::Secrets;
 
 /// Runs the command of this process's arguments to its end.
 pub fn run() -> ExitCode {
+    let mut words = std::env::args_os();
+    let called_as = words.next().and_then(|program| CalledAs::of(Path::new(&program)));
+    if let Some(name) = called_as {
+        let config = std::env::var_os("POSTRIDER_CONFIG").map_or_else(|| PathBuf::from(CONFIG), PathBuf::from);
+        return match sendmail::run_as(name, words, &config) {
+            Errand::Ended(code) => code,
+            Errand::ListQueue => end(dispatch(Command::Queue(queue::Queue::all()), &Context::of(config)), Output::People),
+        };
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -81,10 +93,21 @@ pub fn run() -> ExitCode {
     if !matches!(arguments.command, Command::Serve(_) | Command::Demo(_)) {
         log::start_for_command();
     }
-    match dispatch(arguments.command, &context) {
+    let command = match arguments.command {
+        Command::Sendmail(arguments) => match sendmail::run(arguments, &context.source().path) {
+            Errand::Ended(code) => return code,
+            Errand::ListQueue => Command::Queue(queue::Queue::all()),
+        },
+        command => command,
+    };
+    end(dispatch(command, &context), context.output)
+}
+
+fn end(outcome: Outcome, output: Output) -> ExitCode {
+    match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {
-            context.output.failure(&error);
+            output.failure(&error);
             Exit::of(&error).into()
         }
     }
@@ -117,6 +140,8 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Reindex { user } => context.block_on(reindex::run(user, context)),
         Command::Reload => context.block_on(reload::run(context)),
         Command::Report(report) => context.block_on(report::run(report, context)),
+        // It has exit codes of its own.
+        Command::Sendmail(_) => Ok(Exit::Usage),
         Command::Serve(arguments) => serve::run(&arguments, context),
         Command::Sieve(command) => context.block_on(sieve::run(command, context)),
         Command::Spam(command) => spam::run(command, context),

@@ -19,6 +19,13 @@ use crate::foundations::ids::QueueId;
 use crate::foundations::tasks::Tasks;
 use crate::storage::spool::{QUARANTINED, Spool, body_path};
 
+impl Queue {
+    /// Lists everything.
+    pub(super) fn all() -> Self {
+        Self::List { which: "all".to_owned() }
+    }
+}
+
 /// The queue. WHICH is one or several of `all`, `held`, a queue id, `from:ADDRESS` (`from:<>` for notifications), `to:ADDRESS` and
 /// `domain:NAME`. What is in quarantine is listed, but changed only when its id is given; see `postrider quarantine`.
 #[derive(Debug, clap::Subcommand)]

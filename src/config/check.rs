@@ -95,6 +95,15 @@ fn check_trust(config: &Config, places: &Places<'_>, problems: &mut Problems) {
         let found = format!("\"{}\"", key.selector.escape_debug());
         problems.add(places.problem(format!("spam.dkim.keys.{}.selector", n + 1), found, wanted));
     }
+    for (n, program) in config.submission.programs.iter().enumerate() {
+        let key = format!("submission.programs.{}", n + 1);
+        if program.user.is_empty() {
+            problems.add(places.problem(format!("{key}.user"), "", "the system user whose programs may send"));
+        }
+        if program.account.is_none() {
+            problems.add(places.problem(format!("{key}.account"), "", "the address of the account they send for"));
+        }
+    }
     let rotation = &config.spam.dkim.rotation;
     if rotation.directory.is_none() && !rotation.domains.is_empty() {
         let wanted = "a directory for the keys of `spam.dkim.rotation.domains`";
@@ -250,6 +259,14 @@ fn check_listeners(config: &Config, places: &Places<'_>, problems: &mut Problems
             let found = format!("\"{}\"", listener.protocol);
             let wanted = "this protocol begins with TLS: name a certificate in `tls.certificates` or `tls.acme`";
             problems.add(places.problem(format!("{key}.protocol"), found, wanted));
+        }
+        if listener.protocol == Protocol::Sendmail {
+            let by_port = listener.bind.iter().position(|bind| matches!(bind, Bind::Tcp(_)));
+            if let Some(m) = by_port {
+                let wanted = "\"unix:\" and a path: over a port nobody could say which user a program runs as";
+                let found = format!("\"{}\"", listener.bind[m]);
+                problems.add(places.problem(format!("{key}.bind.{}", m + 1), found, wanted));
+            }
         }
         for (m, bind) in listener.bind.iter().enumerate() {
             // Port 0 is a different port every time.

@@ -40,6 +40,9 @@ crate::words! {
         Submission = "submission",
         /// Mail from our users, TLS from the start (RFC 8314).
         Submissions = "submissions",
+        /// Mail from programs of this machine, as `postrider sendmail` hands it over. Only on Unix sockets, where the
+        /// system says as which user a program runs; every user may have to open it: `mode = "0666"`.
+        Sendmail = "sendmail",
         /// Mail into mailboxes from a process that has accepted it (RFC 2033).
         Lmtp = "lmtp",
         /// Mailboxes, with STARTTLS (RFC 9051).
@@ -85,7 +88,12 @@ impl Protocol {
     /// Who serves it.
     pub const fn role(self) -> Role {
         match self {
-            Self::Smtp | Self::Submission | Self::Submissions | Self::Http | Self::Https => Role::Mta,
+            Self::Smtp
+            | Self::Submission
+            | Self::Submissions
+            | Self::Sendmail
+            | Self::Http
+            | Self::Https => Role::Mta,
             Self::Lmtp
             | Self::Imap
             | Self::Imaps

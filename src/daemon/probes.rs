@@ -71,6 +71,7 @@ const fn manner(protocol: Protocol) -> Option<(Speech, Encryption)> {
     Some(match protocol {
         Protocol::Smtp | Protocol::Submission => (Speech::Smtp, Encryption::OnRequest),
         Protocol::Submissions => (Speech::Smtp, Encryption::Immediate),
+        Protocol::Sendmail => (Speech::Smtp, Encryption::None),
         Protocol::Lmtp => (Speech::Lmtp, Encryption::None),
         Protocol::Imap => (Speech::Imap, Encryption::OnRequest),
         Protocol::Imaps => (Speech::Imap, Encryption::Immediate),

@@ -42,6 +42,7 @@ struct Rooms<'a> {
 struct SmtpRooms {
     relay: Arc<smtp::Room>,
     submission: Arc<smtp::Room>,
+    programs: Arc<smtp::Room>,
     lmtp: Arc<smtp::Room>,
     /// LMTP from other nodes.
     here: Option<Arc<smtp::Room>>,
@@ -92,6 +93,7 @@ impl Rooms<'_> {
         match protocol {
             Protocol::Smtp => accept!(self.smtp.relay, smtp::run),
             Protocol::Submission | Protocol::Submissions => accept!(self.smtp.submission, smtp::run),
+            Protocol::Sendmail => accept!(self.smtp.programs, smtp::run),
             Protocol::Lmtp => accept!(self.smtp.lmtp, smtp::run),
             Protocol::Imap | Protocol::Imaps => {
                 if let Some(room) = &self.imap {
@@ -134,7 +136,7 @@ fn smtp_rooms(parts: &Arc<Parts>, submission: &Arc<Submission>) -> SmtpRooms {
             mode,
             settings: parts.lives.smtp.clone(),
             hostname: parts.lives.hostname.clone(),
-            tls: parts.certificates.context(),
+            tls: if mode == smtp::Mode::Programs { None } else { parts.certificates.context() },
             budget: budget.clone(),
             guard: parts.guard.clone(),
             login: parts.login.clone(),
@@ -149,6 +151,7 @@ fn smtp_rooms(parts: &Arc<Parts>, submission: &Arc<Submission>) -> SmtpRooms {
     SmtpRooms {
         relay: room(smtp::Mode::Relay, intake),
         submission: room(smtp::Mode::Submission, intake),
+        programs: room(smtp::Mode::Programs, intake),
         lmtp: room(smtp::Mode::Lmtp, intake),
         here: parts.intake_here.as_ref().map(|intake| room(smtp::Mode::Lmtp, intake)),
     }

@@ -16,5 +16,6 @@ pub mod net;
 pub mod processor;
 pub mod secret;
 pub mod settings;
+pub mod system_users;
 pub mod tasks;
 pub mod wire;

@@ -1,4 +1,4 @@
-# What programs write to root is handed to where this server listens.
+# What programs write is handed over by a socket that everybody may open, under every name of `sendmail`.
 {
   module.services.postrider = {
     domains."example.test".users.ann = { };
@@ -11,20 +11,26 @@
       also,
     }:
     let
-      accountOf = config: config.programs.msmtp.accounts.default;
-      moved = accountOf (also {
-        services.postrider.listeners.smtp = {
-          addresses = [ "192.0.2.1" ];
-          port = 2525;
-        };
-      });
+      settingsOf = config: config.services.postrider.settings;
+      listenersOf = config: lib.filter (l: l.protocol == "sendmail") (settingsOf config).listener;
       none = also { services.postrider.localMail.to = lib.mkForce null; };
+      accounts = also { services.postrider.localMail.accounts.gitea = "ann@example.test"; };
     in
     [
-      config.programs.msmtp.enable
-      (lib.hasPrefix "/nix/store/" config.programs.msmtp.defaults.aliases)
-      ((accountOf config).host == "::1" && (accountOf config).port == 25)
-      (moved.host == "192.0.2.1" && moved.port == 2525)
-      (!none.programs.msmtp.enable)
+      (map (l: l.mode) (listenersOf config) == [ "0666" ])
+      ((settingsOf config).routing.machine_users == "ann@example.test")
+      (config.systemd.sockets.postrider-sendmail.socketConfig.SocketMode == "0666")
+      (!config.systemd.services.postrider-mta.serviceConfig.PrivateUsers)
+      (lib.hasSuffix "/bin/sendmail" config.services.mail.sendmailSetuidWrapper.source)
+      (
+        (settingsOf accounts).submission.programs == [
+          {
+            account = "ann@example.test";
+            user = "gitea";
+          }
+        ]
+      )
+      (listenersOf none == [ ])
+      none.systemd.services.postrider-mta.serviceConfig.PrivateUsers
     ];
 }

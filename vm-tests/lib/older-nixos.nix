@@ -49,11 +49,7 @@ in
     };
     hardware.enableAllHardware = ignored types.bool false;
     isoImage.makeBiosBootable = ignored types.bool true;
-    programs.msmtp = {
-      enable = ignored types.bool false;
-      accounts = ignored (types.attrsOf types.raw) { };
-      defaults = ignored (types.attrsOf types.raw) { };
-    };
+    services.mail.sendmailSetuidWrapper = ignored types.raw null;
     virtualisation.fileSystems = ignored (types.attrsOf types.raw) { };
     services.getty.autologinUser = ignored (types.nullOr types.str) null;
     services.getty.helpLine = ignored types.lines "";
@@ -68,6 +64,10 @@ in
     (mkIf isServer {
       systemd.tmpfiles.settings.postrider-on-the-path."/usr/local/bin/postrider"."L+".argument =
         "${config.services.postrider.commandLine}/bin/postrider";
+    })
+    (mkIf (isServer && config.services.postrider.localMail.enable) {
+      systemd.tmpfiles.settings.postrider-on-the-path."/usr/local/bin/sendmail"."L+".argument =
+        config.services.mail.sendmailSetuidWrapper.source;
     })
     (mkIf (isServer && config.services.postrider.appliance.autoRollback) {
       nixpkgs.overlays = [ (final: _: { util-linux = final.utillinux; }) ];
@@ -121,16 +121,6 @@ in
       systemd.services.nginx.serviceConfig.StateDirectory = "nginx";
       users.groups.nginx = { };
       users.users.nginx.isSystemUser = true;
-    })
-    (mkIf config.programs.msmtp.enable {
-      environment.etc.msmtprc.text =
-        let
-          line =
-            name: value:
-            "${name} ${if lib.isBool value then (if value then "on" else "off") else toString value}\n";
-          lines = settings: lib.concatStrings (lib.mapAttrsToList line settings);
-        in
-        "defaults\n${lines config.programs.msmtp.defaults}account default\n${lines config.programs.msmtp.accounts.default}";
     })
     (mkIf (config.virtualisation.fileSystems != { }) {
       environment.etc = lib.mapAttrs' (

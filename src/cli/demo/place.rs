@@ -83,8 +83,13 @@ impl Place {
         // There is one node, which speaks to no other.
         for protocol in Protocol::ALL.iter().filter(|protocol| **protocol != Protocol::Cluster) {
             let bound = listening.iter().find(|place| place.protocol == *protocol);
-            let bind = bound.map_or_else(|| "127.0.0.1:0".to_owned(), |place| place.bind.to_string());
-            text += &format!("\n[[listener]]\nprotocol = \"{protocol}\"\nbind = [\"{bind}\"]\n");
+            let bind = match (protocol, bound) {
+                (Protocol::Sendmail, _) => format!("unix:{}", self.directory.join("sendmail.sock").display()),
+                (_, Some(place)) => place.bind.to_string(),
+                (_, None) => "127.0.0.1:0".to_owned(),
+            };
+            let bind = toml::Value::String(bind);
+            text += &format!("\n[[listener]]\nprotocol = \"{protocol}\"\nbind = [{bind}]\n");
         }
         text
     }

@@ -37,7 +37,7 @@ pub use line_ends::{crlf, crlf_len, crlf_onto};
 pub use message::Message;
 pub use numbers::{InvalidNumber, ModSeq, Numbered, SequenceNumber, Uid, UidValidity};
 pub use object_id::{EmailId, InvalidEmailId, InvalidThreadId, MailboxId, ThreadId};
-pub use origin::{Login, Mail, Origin, Peer, TlsFacts};
+pub use origin::{Login, Mail, Origin, Peer, TlsFacts, Who};
 pub use results::{author_of_results, results_in, results_of};
 pub use section::{Kind, Piece, Sections};
 pub use sequence_set::{InvalidSequenceSet, SequenceSet};

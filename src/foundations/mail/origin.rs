@@ -103,9 +103,29 @@ pub struct TlsFacts {
     pub server_name: Option<String>,
 }
 
-/// An account that has proven who it is.
+/// Somebody who has proven who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
-    /// The account's own address.
+    /// The account's own address; of [`Who::MachineUser`], the user's name at this host.
     pub address: Address,
+    /// How it is known.
+    pub who: Who,
+}
+
+/// How somebody is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// By what only the user of the account has.
+    User,
+    /// As a program of this machine whose system user may send for the account.
+    Program,
+    /// As a program of this machine whose system user has no account.
+    MachineUser,
+}
+
+impl Login {
+    /// The user of an account.
+    pub const fn user(address: Address) -> Self {
+        Self { address, who: Who::User }
+    }
 }

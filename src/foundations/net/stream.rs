@@ -77,6 +77,15 @@ impl Stream {
         }
     }
 
+    /// The number of the system user at the other end of a Unix socket, as the kernel noted it when they connected
+    /// (`SO_PEERCRED`); `None` on other streams.
+    pub fn system_user(&self) -> Option<u32> {
+        match &self.0 {
+            Layer::Plain(Plain::Unix(stream)) => stream.peer_cred().ok().map(|user| user.uid()),
+            _ => None,
+        }
+    }
+
     /// Whether the bytes are encrypted.
     pub const fn is_encrypted(&self) -> bool {
         matches!(self.0, Layer::Tls(_))

@@ -33,7 +33,9 @@ pub(super) enum Security {
 /// The reply to EHLO and LHLO (RFC 5321 §4.1.1.1).
 pub(super) fn extensions(profile: &Profile, security: Security, auth: Auth) -> Reply {
     let size = profile.message_size;
-    let mut reply = Reply::plain(250, profile.hostname.to_string())
+    // A program learns here what it is called.
+    let program = profile.program.as_ref().map(|login| format!(" {}", login.address)).unwrap_or_default();
+    let mut reply = Reply::plain(250, format!("{}{program}", profile.hostname))
         .line("PIPELINING")
         .line(format!("SIZE {size}"))
         .line("8BITMIME")

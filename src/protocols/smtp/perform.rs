@@ -1,7 +1,7 @@
 //! Asks the services what the session wants to know.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::profile::Mode;
 use super::serve::Room;
@@ -11,7 +11,8 @@ use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::{MailId, SessionId};
-use crate::foundations::mail::{Login, Mail, Message, Origin, Peer, TlsFacts, With};
+use crate::foundations::mail::{Envelope, Login, Mail, Message, Origin, Peer, TlsFacts, With};
+use crate::foundations::net::Stream;
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::acceptance::Relaying;
 use crate::services::filter::Dialogue;
@@ -27,10 +28,18 @@ pub(super) fn admit(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Result
     room.guard.admit(peer, service)
 }
 
+/// Whom a program of this machine sends for.
+pub(super) async fn program(room: &Room, stream: &Stream) -> Result<Login, Refusal> {
+    let unknown = || Refusal::new(Kind::NoPermission, "The system does not say who you are").smtp(554, "5.7.1");
+    let number = stream.system_user().ok_or_else(unknown)?;
+    let submission = Arc::clone(&room.submission);
+    tokio::task::spawn_blocking(move || submission.program(number)).await.map_err(Refusal::temporary)
+}
+
 pub(super) const fn service(mode: Mode) -> Service {
     match mode {
         Mode::Relay => Service::Smtp,
-        Mode::Submission => Service::Submission,
+        Mode::Submission | Mode::Programs => Service::Submission,
         Mode::Lmtp => Service::Lmtp,
     }
 }
@@ -54,6 +63,7 @@ impl Asker<'_> {
         match question {
             Question::Login(credentials) => Answer::Login(self.log_in(credentials).await),
             Question::Sender { path, hello, with } => {
+                let path = self.reverse_path(path, login.as_ref());
                 let origin = self.origin(hello, with, login);
                 let result = self.sender(&path, origin).await;
                 Answer::Sender(self.told(result, || named(&path), None))
@@ -124,7 +134,15 @@ impl Asker<'_> {
         let LoggedIn { address, stay } = self.room.login.verify(attempt).await?;
         // RFC 4954 §4: once a session.
         let _ = self.stay.set(stay);
-        Ok(Login { address })
+        Ok(Login::user(address))
+    }
+
+    /// The reverse-path as it goes on.
+    fn reverse_path(&self, path: ReversePath, login: Option<&Login>) -> ReversePath {
+        match login {
+            Some(login) => self.room.submission.reverse_path(path, login),
+            None => path,
+        }
     }
 
     fn origin(&self, hello: String, with: With, login: Option<Login>) -> Origin {
@@ -138,11 +156,13 @@ impl Asker<'_> {
         let dialogue = self.dialogue.take();
         // Milters have heard of it under this name.
         let id = dialogue.as_ref().map_or_else(|| MailId::generate(origin.at), |dialogue| dialogue.id());
+        let reverse_path = self.reverse_path(envelope.reverse_path, login.as_ref());
+        let envelope = Envelope { reverse_path, ..envelope };
         let mail = Mail { id, origin, envelope, message: Message::new(content) };
         match (self.room.mode, login) {
             (Mode::Lmtp, _) => Answer::Each(self.room.intake.receive_each(mail).await),
-            (Mode::Relay | Mode::Submission, None) => Answer::Message(self.room.intake.receive(mail, dialogue).await),
-            (Mode::Relay | Mode::Submission, Some(login)) => {
+            (_, None) => Answer::Message(self.room.intake.receive(mail, dialogue).await),
+            (_, Some(login)) => {
                 let sender = named(&mail.envelope.reverse_path);
                 Answer::Message(match self.room.submission.prepare(mail, &login).await {
                     Ok(mail) => self.room.intake.receive(mail, dialogue).await,

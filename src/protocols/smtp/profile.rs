@@ -1,6 +1,7 @@
 //! What a session has to know about its surroundings.
 
 use crate::foundations::address::Domain;
+use crate::foundations::mail::Login;
 use crate::foundations::wire::smtp::LineEndings;
 
 /// Whom a listener serves.
@@ -10,6 +11,8 @@ pub enum Mode {
     Relay,
     /// Our users (ports 587 and 465).
     Submission,
+    /// Programs of this machine, over a socket that tells as which user they run.
+    Programs,
     /// A front end of ours (RFC 2033).
     Lmtp,
 }
@@ -45,6 +48,8 @@ pub struct Profile {
     pub start_tls: StartTls,
     /// When a client may log in.
     pub auth: Auth,
+    /// Whom a program of this machine sends for. It need not log in.
+    pub program: Option<Login>,
     /// Whether the client may say for whom it speaks (SASL EXTERNAL): whoever could open this socket has shown who he is.
     pub vouches: bool,
     /// Largest message in octets.

@@ -1,6 +1,7 @@
 //! The driver: reads, performs steps, writes. The room's only I/O.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -76,10 +77,22 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         }
     };
     let Some(Connection { stream, stop, .. }) = connection.secured().await else { return };
-    let wire = Wire::new(stream, settings);
+    let program = match room.mode {
+        Mode::Programs => Some(perform::program(&room, &stream).await),
+        _ => None,
+    };
+    let mut wire = Wire::new(stream, settings);
+    let program = match program.transpose() {
+        Ok(program) => program,
+        Err(refusal) => {
+            wire.write(&Reply::from(&refusal));
+            wire.close().await;
+            return;
+        }
+    };
     let tls = wire.stream.as_ref().and_then(Stream::tls);
     let mut conversation = Conversation::new(
-        profile(&room, &wire.settings, &peer),
+        Profile { program, ..profile(&room, &wire.settings, &peer) },
         wire.settings.command_line as usize,
         early_input(&room, &wire.settings, &pass),
     );
@@ -88,7 +101,13 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     }
     let asker = Asker { room: &room, peer, local, session, tls, stay: OnceLock::new(), dialogue: None };
     let begun = Instant::now();
-    let share = room.budget.share(if pass.is_trusted() { None } else { guard::network(&peer) });
+    let network = match room.mode {
+        // All programs together, so that they leave something to others.
+        Mode::Programs => Some(IpAddr::V4(Ipv4Addr::LOCALHOST).into()),
+        _ if pass.is_trusted() => None,
+        _ => guard::network(&peer),
+    };
+    let share = room.budget.share(network);
     let mut driver = Driver { asker, wire, conversation, pass, share, begun, stop };
     let end = match driver.converse().await {
         Ok(never) => match never {},
@@ -111,17 +130,18 @@ fn profile(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Profile {
     let auth = match room.mode {
         Mode::Submission if plaintext => Auth::Always,
         Mode::Submission => Auth::UnderTls,
-        Mode::Relay | Mode::Lmtp => Auth::No,
+        Mode::Relay | Mode::Programs | Mode::Lmtp => Auth::No,
     };
     Profile {
         mode: room.mode,
         hostname: room.hostname.get().as_ref().clone(),
         start_tls: if room.tls.is_some() { StartTls::Offered } else { StartTls::Unavailable },
         auth,
+        program: None,
         vouches: room.mode == Mode::Submission && settings.vouching && *peer == Peer::Unix,
         message_size: settings.message_size.len(),
         header_size: match room.mode {
-            Mode::Relay | Mode::Submission => settings.header_size.len(),
+            Mode::Relay | Mode::Submission | Mode::Programs => settings.header_size.len(),
             // To refuse here what was accepted with less in its header would make a notification of it.
             Mode::Lmtp => usize::MAX,
         },

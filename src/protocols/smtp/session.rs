@@ -172,10 +172,10 @@ impl Session {
     /// A session that has just been connected, over TLS from the start if `secured` is called before anything else.
     pub fn new(profile: Profile) -> Self {
         Self {
-            profile,
             security: Security::Plain,
             greeting: None,
-            login: None,
+            login: profile.program.clone(),
+            profile,
             transaction: None,
             state: State::Commands,
             tally: Tally::default(),

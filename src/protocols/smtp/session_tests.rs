@@ -11,6 +11,7 @@ fn profile(mode: Mode) -> Profile {
         mode,
         hostname: "mail.example.test".parse().unwrap(),
         start_tls: StartTls::Offered,
+        program: None,
         vouches: false,
         auth: if mode == Mode::Submission { Auth::UnderTls } else { Auth::No },
         message_size: 200,
@@ -67,7 +68,7 @@ impl Talk {
     fn answer(&mut self, question: Question) -> Answer {
         match question {
             Question::Login(credentials) if credentials.password.expose() == "secret" => {
-                Answer::Login(Ok(Login { address: credentials.username.parse().unwrap() }))
+                Answer::Login(Ok(Login::user(credentials.username.parse().unwrap())))
             }
             Question::Login(_) => {
                 Answer::Login(Err(Refusal::new(Kind::AuthenticationFailed, "wrong").smtp(535, "5.7.8")))
@@ -86,7 +87,7 @@ impl Talk {
                 let taken = || Err(Refusal::new(Kind::Invalid, completed.with.keyword()).smtp(250, "2.0.0"));
                 match self.conversation.session().profile().mode {
                     Mode::Lmtp => Answer::Each((0..count).map(|_| taken()).collect()),
-                    Mode::Relay | Mode::Submission => Answer::Message(taken()),
+                    _ => Answer::Message(taken()),
                 }
             }
         }

@@ -3,10 +3,10 @@
 use super::settings::{AcceptanceSettings, NullSender};
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::failure::{Kind, Refusal};
-use crate::foundations::mail::{Login, Peer};
+use crate::foundations::mail::{Login, Peer, Who};
 use crate::foundations::settings::Live;
 use crate::services::delivery::DeliverySettings;
-use crate::services::routing::{Identity, Reached, Resolution, Routing};
+use crate::services::routing::{ByAlias, Identity, Reached, Resolution, Routing};
 use crate::storage::directory::Directory;
 
 /// The room. Cloning gives another handle.
@@ -24,6 +24,8 @@ pub struct Acceptance {
 pub enum Relaying {
     /// It has logged in, or comes from a network that may.
     Allowed,
+    /// It is a program of this machine, and reaches also the machine's users.
+    ToMachineUsers,
     /// It may not.
     Refused,
 }
@@ -48,7 +50,11 @@ impl Acceptance {
     pub fn relaying(&self, peer: &Peer, login: Option<&Login>) -> Relaying {
         let settings = self.settings.get();
         let from_inside = peer.is_in(&settings.relay_networks);
-        if login.is_some() || from_inside { Relaying::Allowed } else { Relaying::Refused }
+        match login {
+            Some(Login { who: Who::MachineUser, .. }) => Relaying::ToMachineUsers,
+            None if !from_inside => Relaying::Refused,
+            _ => Relaying::Allowed,
+        }
     }
 
     /// Whether an account may use this reverse-path.
@@ -78,8 +84,18 @@ impl Acceptance {
     pub async fn recipient(&self, address: &Address, size: Option<u64>, relaying: Relaying) -> Result<(), Refusal> {
         match self.routing.resolve(address).await.map_err(out_of_order)? {
             Resolution::Remote if relaying == Relaying::Allowed => Ok(()),
+            Resolution::Remote if relaying == Relaying::ToMachineUsers && self.routing.is_of_machine(address) => {
+                Err(Refusal::new(Kind::NotFound, "Nobody here gets mail for users of this machine").smtp(550, "5.1.1"))
+            }
+            Resolution::Remote if relaying == Relaying::ToMachineUsers => {
+                let text = "Programs of this user reach addresses of this server only";
+                Err(Refusal::new(Kind::NoPermission, text).smtp(550, "5.7.1"))
+            }
             Resolution::Remote => {
                 Err(Refusal::new(Kind::NoPermission, "Relaying denied: not one of our domains").smtp(550, "5.7.1"))
+            }
+            Resolution::Local { by_alias: ByAlias::MachineUsers, .. } if relaying == Relaying::Refused => {
+                Err(Refusal::new(Kind::NotFound, "No such user here").smtp(550, "5.1.1"))
             }
             Resolution::Unknown => Err(Refusal::new(Kind::NotFound, "No such user here").smtp(550, "5.1.1")),
             Resolution::Refused(refusal) => Err(refusal),

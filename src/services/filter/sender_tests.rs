@@ -79,7 +79,7 @@ impl Site {
         let mut case = letter(user, 0);
         case.to = vec![to.to_owned()];
         let mut mail = case.mail();
-        mail.origin.login = Some(Login { address: user.parse().unwrap() });
+        mail.origin.login = Some(Login::user(user.parse().unwrap()));
         self.filter.sent(&mail);
     }
 

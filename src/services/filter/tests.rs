@@ -141,7 +141,7 @@ async fn fields_of_ours_are_taken_from_everybody() {
     let mut case = Case::new(&format!("{forged}From: bob@example.test\nSubject: Hi\n\nHello\n"));
     for (enabled, login) in [(true, Some("bob@example.test")), (false, Some("bob@example.test")), (false, None)] {
         let mut mail = case.mail();
-        mail.origin.login = login.map(|login| crate::foundations::mail::Login { address: login.parse().unwrap() });
+        mail.origin.login = login.map(|login| crate::foundations::mail::Login::user(login.parse().unwrap()));
         let filter = filter(FilterSettings { enabled, ..FilterSettings::default() }, "");
         let verdict = filter.judge(&mail).await;
         assert_eq!(verdict.apply(&mail.message).bytes(), "From: bob@example.test\r\nSubject: Hi\r\n\r\nHello\r\n");
@@ -264,7 +264,7 @@ async fn mail_of_our_users_is_signed_with_every_key_of_its_domain() {
     for (author, signatures) in [("bob@example.test", 2), ("bob@sub.example.test", 2), ("bob@other.test", 0)] {
         let case = Case::new(&format!("From: {author}\nTo: x@y.test\nSubject: Hi\n\nHello\n"));
         let mut mail = case.mail();
-        mail.origin.login = Some(crate::foundations::mail::Login { address: author.parse().unwrap() });
+        mail.origin.login = Some(crate::foundations::mail::Login::user(author.parse().unwrap()));
         mail.message = mail.message.with_prefix(b"Received: from x by y\r\n");
         let verdict = filter.judge(&mail).await;
         let sent = verdict.apply(&mail.message).bytes();

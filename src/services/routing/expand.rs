@@ -48,6 +48,8 @@ pub enum ByAlias {
     No,
     /// At least one alias or catch-all.
     Yes,
+    /// It is a user of this machine, whose mail goes where the settings say. Strangers may not write to them.
+    MachineUsers,
 }
 
 /// A mailbox at the end of the way.
@@ -80,6 +82,7 @@ struct Step {
 /// What one look-up says about an address.
 enum Found {
     Alias { key: String, destinations: Arc<[String]>, tag: Option<String> },
+    MachineUsers(Address),
     Account(Reached),
     Nobody,
 }
@@ -136,7 +139,11 @@ impl Routing {
             Place::Disabled => return Ok(Resolution::Refused(disabled("domain"))),
             Place::Elsewhere => return Ok(Resolution::Remote),
         }
-        Walk { routing: self, settings: &settings, steps: Vec::new(), followed: HashSet::new() }.run(address).await
+        self.walk(&settings).run(address).await
+    }
+
+    fn walk<'a>(&'a self, settings: &'a RoutingSettings) -> Walk<'a> {
+        Walk { routing: self, settings, steps: Vec::new(), followed: HashSet::new(), machine_users: false }
     }
 
     /// Mail for a rewritten sender is for whom it stands for, who is elsewhere, or has come here since.
@@ -144,7 +151,7 @@ impl Routing {
         if matches!(self.place(&sender).await?, Place::Elsewhere) {
             return Ok(Resolution::Local { accounts: Vec::new(), forwards: vec![sender], by_alias: ByAlias::Yes });
         }
-        Walk { routing: self, settings, steps: Vec::new(), followed: HashSet::new() }.run(&sender).await
+        self.walk(settings).run(&sender).await
     }
 
     /// Whether an address may stand as the sender of mail that this account submits: its own, with or without a
@@ -166,9 +173,18 @@ impl Routing {
         Ok(match self.directory.domain(address.domain()).await? {
             Some(domain) if domain.is_active() => Place::Ours,
             Some(domain) if domain.archived_at.is_none() => Place::Disabled,
-            _ if *address.domain() == self.hostname && is_role(address) => Place::Ours,
+            _ if *address.domain() == self.hostname && (is_role(address) || self.has_machine_users()) => Place::Ours,
             _ => Place::Elsewhere,
         })
+    }
+
+    /// Whether an address is at this host's own name, as those of its users are.
+    pub fn is_of_machine(&self, address: &Address) -> bool {
+        *address.domain() == self.hostname
+    }
+
+    fn has_machine_users(&self) -> bool {
+        self.settings.get().machine_users.is_some()
     }
 
     /// What separates a name from its tag in addresses of ours.
@@ -198,6 +214,8 @@ struct Walk<'a> {
     settings: &'a RoutingSettings,
     steps: Vec<Step>,
     followed: HashSet<String>,
+    /// Whether the first address is that of a user of this machine.
+    machine_users: bool,
 }
 
 impl Walk<'_> {
@@ -248,6 +266,14 @@ impl Walk<'_> {
                         accounts.push(reached);
                     }
                 }
+                Found::MachineUsers(to) => {
+                    self.machine_users |= next == 0;
+                    if self.followed.insert(to.key())
+                        && let Err(refusal) = self.follow(next, address.key(), &[to.to_string()], None)
+                    {
+                        return Ok(Resolution::Refused(refusal));
+                    }
+                }
                 Found::Nobody if next > 0 => {
                     log::warn!(address:% = address; "An alias for {start} leads to {address}, which does not exist");
                 }
@@ -280,7 +306,11 @@ impl Walk<'_> {
         }
         let mut forwards: Vec<Address> = forwards.into_values().collect();
         forwards.sort_unstable();
-        let by_alias = if self.steps.len() > 1 { ByAlias::Yes } else { ByAlias::No };
+        let by_alias = match self.steps.len() {
+            _ if self.machine_users => ByAlias::MachineUsers,
+            0 | 1 => ByAlias::No,
+            _ => ByAlias::Yes,
+        };
         Resolution::Local { accounts, forwards, by_alias }
     }
 
@@ -358,6 +388,11 @@ impl Walk<'_> {
             if let Some(account) = self.routing.directory.oldest_account(domain).await? {
                 return Ok(Found::Account(Reached { account: Arc::new(account), tag: None }));
             }
+        }
+        if *base.domain() == self.routing.hostname
+            && let Some(to) = self.settings.machine_users.as_ref().filter(|to| to.key() != base.key())
+        {
+            return Ok(Found::MachineUsers(to.clone()));
         }
         Ok(Found::Nobody)
     }

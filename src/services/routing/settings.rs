@@ -25,6 +25,10 @@ crate::settings! {
         /// has that name. Unset: to the domain's catch-all or, without one, to the first user of the domain (for the
         /// host: of all), because RFC 5321 §4.5.1 wants it to go somewhere.
         pub postmaster: Option<Address> = None,
+        /// Where mail for users of this machine goes, such as `root@` and the name of this host, as programs of the machine
+        /// write it. Only they, our users and notifications of our own may write to these addresses, and only where no
+        /// user, alias or catch-all of ours has them. Unset: such mail is refused.
+        pub machine_users: Option<Address> = None,
         /// What happens to mail for users who may not log in.
         pub disabled_users: DisabledUsers = DisabledUsers::Deliver,
         /// How many aliases may lead to each other in a row. An address that needs more is answered with 451 4.3.5,

@@ -91,7 +91,7 @@ impl Routing {
                 }
                 Resolution::Refused(refusal) => routes.failed.push((recipient.clone(), refusal)),
                 Resolution::Local { accounts, forwards, by_alias } => {
-                    if by_alias == ByAlias::Yes {
+                    if by_alias != ByAlias::No {
                         let reached = accounts.iter().map(|reached| reached.account.address.clone());
                         let to = reached.chain(forwards.iter().cloned()).collect();
                         routes.expansions.push(Expansion { from: recipient.address.clone(), to });

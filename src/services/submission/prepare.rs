@@ -8,7 +8,7 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
-use crate::foundations::mail::{Login, Mail, Message, compose};
+use crate::foundations::mail::{Login, Mail, Message, Who, compose};
 use crate::foundations::settings::Live;
 use crate::services::acceptance::Acceptance;
 use crate::services::guard::{Guard, Rise, Trust, Usage};
@@ -35,7 +35,7 @@ pub struct SubmissionParts {
 
 /// The room.
 pub struct Submission {
-    parts: SubmissionParts,
+    pub(super) parts: SubmissionParts,
     usage: Usage,
 }
 
@@ -79,6 +79,9 @@ impl Submission {
         let authors = seen.authors.as_deref().unwrap_or_default();
         let mut foreign = None;
         for author in authors {
+            if self.is_machine_user(author, login) {
+                continue;
+            }
             if let Err(refusal) = self.parts.acceptance.identity(author, login).await {
                 if refusal.is_temporary() {
                     return Err(refusal);
@@ -86,7 +89,9 @@ impl Submission {
                 foreign = Some(author);
             }
         }
-        if let (Some(foreign), HeaderFrom::Own) = (foreign, settings.header_from) {
+        // What a program writes there is often not its own affair. It goes to nobody elsewhere, and Sender tells whose it is.
+        let policy = if login.who == Who::MachineUser { HeaderFrom::Any } else { settings.header_from };
+        if let (Some(foreign), HeaderFrom::Own) = (foreign, policy) {
             let text = format!("From says {foreign}, which is not an address of {}", login.address);
             return Err(Refusal::new(Kind::NoPermission, text).smtp(550, "5.7.1"));
         }
@@ -100,7 +105,8 @@ impl Submission {
     }
 
     fn meter(&self, mail: &Mail, login: &Login, settings: &SubmissionSettings) -> Result<(), Refusal> {
-        if self.parts.guard.trusts(&mail.origin.peer) == Trust::Trusted {
+        // Every program of the machine comes over a trusted way.
+        if login.who == Who::User && self.parts.guard.trusts(&mail.origin.peer) == Trust::Trusted {
             return Ok(());
         }
         let (now, account) = (self.parts.clock.now(), login.address.key());

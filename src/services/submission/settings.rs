@@ -1,5 +1,7 @@
 //! Settings of submission.
 
+use crate::foundations::address::Address;
+
 crate::words! {
     /// Whose address users may write into From.
     pub enum HeaderFrom {
@@ -31,5 +33,19 @@ crate::settings! {
         pub rise_from: u32 = 100,
         /// See `rise_from`.
         pub rise_factor: u32 = 10,
+        /// Programs of this machine that may send to anywhere (a listener with `protocol = "sendmail"`). Those of other users
+        /// reach our own addresses only, from the user's name at this host. The limits above hold for both.
+        pub programs: Vec<ProgramSettings> = Vec::new(),
+    }
+}
+
+crate::settings! {
+    /// What programs that run as one system user send as.
+    pub struct ProgramSettings {
+        /// The system user, by name as in `/etc/passwd`, or by number. It must be given.
+        pub user: String = String::new(),
+        /// The account in whose name they send: from its address, its aliases and those with a tag, and within its limits. It
+        /// must be given.
+        pub account: Option<Address> = None,
     }
 }

@@ -5,6 +5,7 @@ pub mod leaving;
 mod moving;
 mod order;
 mod other_servers;
+mod programs;
 
 use futures_util::FutureExt as _;
 use std::time::Duration;

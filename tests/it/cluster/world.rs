@@ -122,7 +122,8 @@ async fn boot(settings: String, more: &str, exchanger: Option<SocketAddr>) -> No
         if let Some(exchanger) = exchanger {
             host.detour().lead(exchanger.ip(), exchanger);
         }
-        let protocols = Protocol::ALL.iter().map(|protocol| (*protocol, host.address(*protocol))).collect();
+        let protocols = Protocol::ALL.iter().filter(|protocol| **protocol != Protocol::Sendmail);
+        let protocols = protocols.map(|protocol| (*protocol, host.address(*protocol))).collect();
         let _ = tell.send((protocols, host.authority(), host.description()));
         if stopping.await.is_ok() {
             host.stop().await;

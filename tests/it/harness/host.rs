@@ -226,6 +226,7 @@ impl Host {
             "listeners": listeners,
             "users": users,
             "ca": self.authority(),
+            "program": env!("CARGO_BIN_EXE_postrider"),
             "config": self.directory().join("postrider.toml"),
             "database": format!("sqlite:{}", self.directory().join("postrider.sqlite").display()),
             "mail_root": self.mail_root(),
@@ -351,7 +352,11 @@ fn configuration(directory: &Path, settings: &toml::Table) -> String {
     );
     let mut table: toml::Table = base.parse().unwrap();
     let listener = |protocol: &Protocol| {
-        let listener = format!("protocol = \"{protocol}\"\nbind = [\"127.0.0.1:0\"]");
+        let bind = match protocol {
+            Protocol::Sendmail => format!("unix:{}/sendmail.sock", directory.display()),
+            _ => "127.0.0.1:0".to_owned(),
+        };
+        let listener = format!("protocol = \"{protocol}\"\nbind = [\"{bind}\"]\nmode = \"0666\"");
         toml::Value::Table(listener.parse().unwrap())
     };
     let wanted = Protocol::ALL.iter().filter(|one| **one != Protocol::Cluster || settings.contains_key("cluster"));

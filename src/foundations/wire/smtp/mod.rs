@@ -19,7 +19,7 @@ mod xtext;
 pub use body::{BodyFault, BodyReader, Framing, LineEndings};
 pub use command::{Command, Hello, Verb};
 pub use extensions::{Extensions, Limits};
-pub use parameters::{MailParameters, RcptParameters};
+pub use parameters::{MailParameters, RcptParameters, parse_notify, parse_return};
 pub use path::{InvalidPath, SyntaxError};
 pub use reply::Reply;
 pub use reply_reader::{BadReply, ReplyReader};

@@ -174,9 +174,10 @@ fn parse_body(value: &str) -> Option<BodyKind> {
     }
 }
 
+/// What notifications should hold, as RET has it.
 // RFC 3461 §4.3
 // ret-value = "FULL" / "HDRS"
-fn parse_return(value: &str) -> Option<DsnReturn> {
+pub fn parse_return(value: &str) -> Option<DsnReturn> {
     match value.to_ascii_uppercase().as_str() {
         "FULL" => Some(DsnReturn::Full),
         "HDRS" => Some(DsnReturn::Headers),
@@ -188,10 +189,11 @@ fn parse_envelope_id(value: &str) -> Option<String> {
     if value.is_empty() || value.len() > LONGEST_ENVELOPE_ID { None } else { decode_xtext(value) }
 }
 
+/// What the sender wants to be told, as NOTIFY has it.
 // RFC 3461 §4.1
 // notify-esmtp-value = "NEVER" / 1#notify-list-element
 // notify-list-element = "SUCCESS" / "FAILURE" / "DELAY"
-fn parse_notify(value: &str) -> Option<Notify> {
+pub fn parse_notify(value: &str) -> Option<Notify> {
     if value.eq_ignore_ascii_case("NEVER") {
         return Some(Notify::NEVER);
     }

@@ -110,7 +110,7 @@ async fn verify(talk: &mut Conversation, tag: &str, username: String, password: 
 /// Lets somebody in whose login is good, to mailboxes that are here.
 pub async fn enter(talk: &mut Conversation, logged_in: LoggedIn) -> Outcome {
     let LoggedIn { address, stay } = logged_in;
-    let login = Login { address };
+    let login = Login::user(address);
     let most = talk.settings.connections_per_user;
     let Some(place) = talk.room.connections.enter(&login.address, most) else {
         return Err(Trouble::coded("LIMIT", "This account has too many connections; close one"));

@@ -58,7 +58,7 @@ impl Session {
     fn vouched(&mut self, initial: &str) -> Step {
         let named = STANDARD.decode(initial).ok().and_then(|octets| String::from_utf8(octets).ok());
         match named.and_then(|name| name.parse().ok()) {
-            Some(address) => self.login_answered(Ok(Login { address })),
+            Some(address) => self.login_answered(Ok(Login::user(address))),
             None => {
                 Step::Reply(Reply::new(501, EnhancedStatus::new(5, 5, 2), "An account's address is wanted, in base64"))
             }

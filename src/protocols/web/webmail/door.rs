@@ -95,7 +95,7 @@ impl FromRequestParts<Arc<Room>> for Reader {
             return Err(Problem::of(&reasons::NEEDS_TWO_FACTOR));
         }
         let user = room.needs.mailboxes.user(&account.address).await?;
-        let login = Login { address: account.address.clone() };
+        let login = Login::user(account.address.clone());
         Ok(Self { login, session, digest, account, user })
     }
 }

@@ -148,7 +148,7 @@ impl Room {
         }
         // Another node has the mailbox, and sends it; or nobody can be asked now.
         let Ok(user) = self.needs.mailboxes.user(&address).await else { return };
-        let (now, login) = (self.needs.clock.now(), Login { address: account.address.clone() });
+        let (now, login) = (self.needs.clock.now(), Login::user(account.address.clone()));
         let reader =
             Reader { login, session: SessionId::generate(now), digest: "".into(), account: Arc::new(account), user };
         let client = waiting.client.map_or(Peer::Internal, |ip| Peer::Tcp(SocketAddr::new(ip, 0)));

@@ -157,7 +157,7 @@ async fn macros_tell_what_is_known_of_client_and_session() {
     let mut mail = case().mail();
     let server_name = None;
     mail.origin.tls = Some(TlsFacts { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384".into(), server_name });
-    mail.origin.login = Some(Login { address: "ann@sender.test".parse().unwrap() });
+    mail.origin.login = Some(Login::user("ann@sender.test".parse().unwrap()));
     mail.origin.local = Some("192.0.2.25:587".parse().unwrap());
     let told = Told { client_name: Some("mx.sender.test".into()), ..told(&mail) };
     ask_as(&fake.settings, &mail, mail.message.original(), &told).await.unwrap();

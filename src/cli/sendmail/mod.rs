@@ -1,0 +1,177 @@
+//! `sendmail`, as programs call it that know nothing of SMTP: cron, smartd, PHP, `git send-email`, `mail`.
+//!
+//! The options are those of Postfix's and Sendmail's. The message goes to the server over the socket of a listener with
+//! `protocol = "sendmail"`, which is told by the system which user asks. Nothing is kept here: a message that the server
+//! has not taken is the caller's, who learns it from the exit code (sysexits.h).
+
+mod address_list;
+mod letter;
+mod options;
+mod talk;
+
+use std::ffi::OsString;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use self::letter::Letter;
+use self::options::{Mode, Options};
+use self::talk::Talk;
+use crate::config::{Checks, Protocol, load};
+use crate::foundations::net::Bind;
+
+/// Take a message from a program of this machine, as `sendmail` does.
+///
+/// The message is read from standard input; it goes to the recipients that are named, with -t to those of its To, Cc and
+/// Bcc fields. Programs call it by the name `sendmail`: link that name to this program.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true, disable_version_flag = true)]
+#[command(override_usage = "sendmail [-t] [-i] [-f ADDRESS] [-F NAME] [-N WHEN] [-R WHAT] [-V ID] [RECIPIENT]...")]
+#[command(after_help = options::HELP)]
+pub(super) struct Sendmail {
+    /// Options as those of other programs of this name, and recipients.
+    #[arg(allow_hyphen_values = true, trailing_var_arg = true, value_name = "OPTION|RECIPIENT")]
+    arguments: Vec<OsString>,
+}
+
+/// What this program is when it is called by another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CalledAs {
+    Sendmail,
+    /// `sendmail -bp`.
+    Mailq,
+    /// `sendmail -bi`.
+    Newaliases,
+}
+
+impl CalledAs {
+    /// By the name in `argv[0]`.
+    pub(super) fn of(program: &Path) -> Option<Self> {
+        match program.file_name()?.to_str()? {
+            "sendmail" => Some(Self::Sendmail),
+            "mailq" => Some(Self::Mailq),
+            "newaliases" => Some(Self::Newaliases),
+            _ => None,
+        }
+    }
+}
+
+/// What is to be done once the options are understood.
+pub(super) enum Errand {
+    /// It is done.
+    Ended(ExitCode),
+    /// The queue is to be listed.
+    ListQueue,
+}
+
+/// Why a message was not taken, with the code of sysexits.h that says it.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    fn new(code: u8, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+/// As the subcommand.
+pub(super) fn run(sendmail: Sendmail, config: &Path) -> Errand {
+    perform(Options::parse(sendmail.arguments), config)
+}
+
+/// Under one of the names that programs know.
+pub(super) fn run_as(name: CalledAs, arguments: impl Iterator<Item = OsString>, config: &Path) -> Errand {
+    let mode = match name {
+        CalledAs::Sendmail => None,
+        CalledAs::Mailq => Some("-bp"),
+        CalledAs::Newaliases => Some("-bi"),
+    };
+    perform(Options::parse(mode.map(OsString::from).into_iter().chain(arguments)), config)
+}
+
+fn perform(options: Result<Options, Failure>, config: &Path) -> Errand {
+    let done = options.and_then(|options| match options.mode {
+        Mode::Deliver => deliver(&options, config).map(|()| Errand::Ended(ExitCode::SUCCESS)),
+        Mode::Speak => talk::pass(&socket(config)).map(|()| Errand::Ended(ExitCode::SUCCESS)),
+        Mode::ListQueue => Ok(Errand::ListQueue),
+        Mode::RenewAliases => {
+            super::output::print("Aliases are in force as soon as they are changed: `postrider alias`.\n");
+            Ok(Errand::Ended(ExitCode::SUCCESS))
+        }
+        Mode::Help => {
+            super::output::print(options::USAGE);
+            super::output::print(options::HELP);
+            Ok(Errand::Ended(ExitCode::SUCCESS))
+        }
+    });
+    done.unwrap_or_else(|failure| {
+        for line in failure.text.lines() {
+            eprintln!("sendmail: {line}");
+        }
+        Errand::Ended(failure.code.into())
+    })
+}
+
+fn deliver(options: &Options, config: &Path) -> Result<(), Failure> {
+    if options.recipients.is_empty() && !options.from_header {
+        return Err(Failure::new(sysexits::USAGE, "name a recipient, or give -t for those in the message"));
+    }
+    let mut input = Vec::new();
+    // One octet more than is taken shows that there is more.
+    let read = io::stdin().lock().take(LARGEST + 1).read_to_end(&mut input);
+    read.map_err(|error| Failure::new(sysexits::IOERR, format!("the message cannot be read: {error}")))?;
+    if input.len() as u64 > LARGEST {
+        return Err(Failure::new(sysexits::DATAERR, "the message is larger than any server takes"));
+    }
+    let talk = Talk::open(&socket(config))?;
+    let letter = Letter::new(&input, options, talk.host(), talk.sender())?;
+    talk.hand_over(&letter, options)
+}
+
+/// Where the server takes messages of programs: as the configuration says, if this user may read it, or where that listener
+/// is by custom.
+fn socket(config: &Path) -> PathBuf {
+    let config = load(config, Checks::Syntax, None).ok();
+    let listeners = config.iter().flat_map(|config| &config.listener);
+    let mut places = listeners.filter(|listener| listener.protocol == Protocol::Sendmail).flat_map(|one| &one.bind);
+    let place = places.find_map(|bind| match bind {
+        Bind::Unix(path) => Some(path.clone()),
+        Bind::Tcp(_) | Bind::Systemd(_) => None,
+    });
+    place.unwrap_or_else(|| PathBuf::from("/run/postrider-sendmail.sock"))
+}
+
+/// What is read at the most, in octets; how large a message may be is the server's to say.
+const LARGEST: u64 = 1 << 30;
+
+/// The exit codes that other programs of this name have.
+mod sysexits {
+    pub(super) const USAGE: u8 = 64;
+    pub(super) const DATAERR: u8 = 65;
+    pub(super) const NOUSER: u8 = 67;
+    pub(super) const UNAVAILABLE: u8 = 69;
+    pub(super) const IOERR: u8 = 74;
+    pub(super) const TEMPFAIL: u8 = 75;
+    pub(super) const NOPERM: u8 = 77;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_says_what_is_wanted() {
+        for (program, wanted) in [
+            ("/usr/sbin/sendmail", Some(CalledAs::Sendmail)),
+            ("mailq", Some(CalledAs::Mailq)),
+            ("/run/wrappers/bin/newaliases", Some(CalledAs::Newaliases)),
+            ("/bin/postrider", None),
+        ] {
+            assert_eq!(CalledAs::of(Path::new(program)), wanted);
+        }
+    }
+}
