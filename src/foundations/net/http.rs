@@ -38,7 +38,7 @@ crate::settings! {
         /// The same for one account.
         pub bodies_per_user: ByteSize = ByteSize::mib(96),
         /// Memory for answers that have been made and not been taken yet, of all accounts. Beyond it a request waits a little and is
-        /// then refused with 503. Files and messages are read as they are taken and do not count.
+        /// then refused with 503. Those of up to 256 KiB do not count, nor do files, which are read as they are taken.
         pub answers: ByteSize = ByteSize::mib(256),
         /// The same for one account.
         pub answers_per_user: ByteSize = ByteSize::mib(96),

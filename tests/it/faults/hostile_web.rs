@@ -81,7 +81,7 @@ fn slow_readers_of_files() {
     let place = format!("folder=INBOX&uid={uid}");
     let inner = format!("part?{place}&within=1&part=1");
     let archive = format!("attachments?{place}");
-    during(&server, "slow readers of files", 64, || {
+    during(&server, "slow readers of files", 110, || {
         let held: Vec<_> = [&inner, &archive].into_iter().cycle().take(30).map(|path| get(path)).collect();
         assert!(held.iter().all(|(_, length)| *length >= one.len()));
     });
