@@ -136,6 +136,8 @@ let
         "dav.logins"
         "dav.queries_at_once"
         "directory.cache_entries"
+        "http.answers"
+        "http.answers_per_user"
         "http.bodies"
         "http.bodies_per_user"
         "imap.append_memory"

@@ -6,6 +6,7 @@ use super::exit::{Exit, Outcome};
 use super::output::Shown;
 use crate::config::{Config, Role};
 use crate::daemon::control::{Request, RequestError, ask};
+use crate::foundations::net::parse_network;
 use crate::foundations::settings::Span;
 use crate::services::guard;
 
@@ -35,8 +36,7 @@ pub(super) enum Ban {
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
-    let of_address = |text: &str| text.parse().map(|ip: std::net::IpAddr| IpNet::from(ip));
-    text.parse().or_else(|_| of_address(text)).map_err(|_| "an address or a network such as 192.0.2.0/24".to_owned())
+    parse_network(text).ok_or_else(|| "an address or a network such as 192.0.2.0/24".to_owned())
 }
 
 /// Whether one of two networks is within the other.

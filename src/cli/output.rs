@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -35,7 +36,7 @@ impl Output {
             }
             Self::People => {
                 for row in rows {
-                    print(&format!("{}\n", row.cells().join("\t")));
+                    print(&line(&row.cells()));
                 }
             }
         }
@@ -77,6 +78,7 @@ impl Output {
                 let code = Exit::of(error) as u8;
                 json(&serde_json::json!({ "error": told(error), "exit": code }));
             }
+            (Self::People, _) if std::io::stderr().is_terminal() => eprintln!("postrider: {}", visible(&told(error))),
             (Self::People, _) => eprintln!("postrider: {}", told(error)),
         }
     }
@@ -86,6 +88,12 @@ impl Output {
 pub(super) fn wished() -> Output {
     let mut arguments = std::env::args_os().skip(1).take_while(|argument| argument != "--");
     if arguments.any(|argument| argument == "--json") { Output::Json } else { Output::People }
+}
+
+/// A line of cells for other programs. What tabs and line ends there are is ours: names are what users make them.
+fn line(cells: &[String]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| cell.replace(['\t', '\n', '\r'], " ")).collect();
+    cells.join("\t") + "\n"
 }
 
 /// A table; where words would have to be broken to fit, one row after the other instead.
@@ -134,15 +142,33 @@ fn json(value: &impl Serialize) {
     print(&(text + "\n"));
 }
 
-/// Writes to standard output. A reader that has gone away (`| head`) is no error.
+/// Writes to standard output. A reader that has gone away (`| head`) is no error. What strangers have written must tell an
+/// administrator's terminal nothing; a file gets it as it is.
 pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
+    let text = if out.is_terminal() { Cow::Owned(visible(text)) } else { Cow::Borrowed(text) };
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A text without characters that move a terminal's cursor, recolour it, or show words in another order than they have.
+fn visible(text: &str) -> String {
+    let is_meant = |c: char| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let text = text.replace("\r\n", "\n");
+    text.chars().map(|c| if is_meant(c) || matches!(c, '\n' | '\t') { c } else { '\u{fffd}' }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strangers_tell_a_terminal_nothing() {
+        let told = "Grüße\r\n\tשלום \x1b]0;title\x07\x1b[2J\u{9b}31m\u{202e}gpj.exe\u{2069}\x08\x7f\r";
+        let rest = "Grüße\n\tשלום \u{fffd}]0;title\u{fffd}\u{fffd}[2J\u{fffd}31m\u{fffd}gpj.exe\u{fffd}\u{fffd}\u{fffd}\u{fffd}";
+        assert_eq!(visible(told), rest);
+        let cells = ["a\tb".to_owned(), "c\r\nforged\trow".to_owned()];
+        assert_eq!(line(&cells), "a b\tc  forged row\n");
+    }
 
     #[test]
     fn no_word_is_broken_where_a_terminal_is_narrow() {

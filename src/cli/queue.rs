@@ -231,7 +231,7 @@ pub(super) async fn show_message(context: &Context, config: &Config, id: QueueId
         let message = String::from_utf8_lossy(&octets);
         context.output.done("", &serde_json::json!({ "entry": entry, "message": message }));
     } else if std::io::stdout().is_terminal() {
-        print(&visible(&String::from_utf8_lossy(&octets)));
+        print(&String::from_utf8_lossy(&octets));
     } else {
         let mut out = std::io::stdout().lock();
         match out.write_all(&octets).and_then(|()| out.flush()) {
@@ -241,12 +241,6 @@ pub(super) async fn show_message(context: &Context, config: &Config, id: QueueId
         }
     }
     Ok(())
-}
-
-/// A text whose control characters tell a terminal nothing.
-fn visible(text: &str) -> String {
-    let text = text.replace("\r\n", "\n");
-    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
 }
 
 impl EntryShown {
@@ -360,15 +354,5 @@ impl<'a> Desk<'a> {
             accounts.record([]).await;
             accounts.closed().await;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_do_nothing_to_terminals() {
-        assert_eq!(visible("a\tb\r\n\u{1b}[2J\u{9b}x\n"), "a\tb\n\u{fffd}[2J\u{fffd}x\n");
     }
 }

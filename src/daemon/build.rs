@@ -366,6 +366,8 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         dav.logins,
         dav.queries_at_once,
         directory.cache_entries,
+        http.answers,
+        http.answers_per_user,
         http.bodies,
         http.bodies_per_user,
         imap.append_memory,

@@ -144,8 +144,8 @@ fn text(record: &Record<'_>) -> String {
 fn message_with_fields(record: &Record<'_>) -> String {
     let mut fields = Fields(String::new());
     let _ = record.key_values().visit(&mut fields);
-    // A line break in a message of a client must not look like another line of ours.
-    record.args().to_string().replace(['\n', '\r'], " ") + &fields.0
+    // A line break in a message of a client must not look like another line of ours, nor tell a terminal anything.
+    record.args().to_string().replace(char::is_control, " ") + &fields.0
 }
 
 struct Fields(String);
@@ -197,7 +197,13 @@ mod tests {
         let fields: &[(&str, Value<'_>)] =
             &[("session", "0123".into()), ("count", 3.into()), ("reason", "two words\n\"quoted\"".into())];
         let fields = &fields;
-        render(&Record::builder().level(log::Level::Info).args(format_args!("One\r\nline")).key_values(fields).build())
+        render(
+            &Record::builder()
+                .level(log::Level::Info)
+                .args(format_args!("One\r\nline\x1b[2J"))
+                .key_values(fields)
+                .build(),
+        )
     }
 
     #[test]
@@ -214,9 +220,9 @@ mod tests {
     #[test]
     fn a_record_is_one_line() {
         let line = record(text);
-        let wanted = " INFO  One  line session=0123 count=3 reason=\"two words\\n\\\"quoted\\\"\"\n";
+        let wanted = " INFO  One  line [2J session=0123 count=3 reason=\"two words\\n\\\"quoted\\\"\"\n";
         assert!(line.ends_with(wanted), "{line}");
         let object: serde_json::Value = serde_json::from_str(&record(json)).unwrap();
-        assert_eq!((&object["count"], &object["message"]), (&3.into(), &"One\r\nline".into()));
+        assert_eq!((&object["count"], &object["message"]), (&3.into(), &"One\r\nline\x1b[2J".into()));
     }
 }

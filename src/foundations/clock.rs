@@ -113,6 +113,13 @@ impl std::ops::Add<Duration> for Uptime {
     }
 }
 
+/// How long the processor has worked for this thread: what a piece of work took, whatever else the machine was doing.
+pub fn processor_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = Duration::from_secs(now.tv_sec.max(0).cast_unsigned());
+    seconds + Duration::from_nanos(now.tv_nsec.max(0).cast_unsigned())
+}
+
 /// Where the time comes from. The daemon has [`SystemClock`]; tests bring one they can move.
 ///
 /// Policy time (retries, expiry, rates, caches) runs on this clock. Socket deadlines run on tokio's timer.

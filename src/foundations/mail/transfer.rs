@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 use super::charset::hex_octet;
 use super::content;
@@ -24,27 +24,97 @@ pub fn decode<'a>(encoding: Option<&[u8]>, body: &'a [u8], limit: usize) -> Cow<
     }
 }
 
+/// Undoes an encoding for whoever has the body piece by piece. All pieces together give what [`decode`] does, unless a line holds
+/// 64 KiB of nothing but blanks or `=`.
+#[derive(Debug)]
+pub struct Decoder(State);
+
+#[derive(Debug)]
+enum State {
+    None,
+    /// Digits of a quantum that is not complete.
+    Base64(Vec<u8>),
+    /// The line that is not complete.
+    QuotedPrintable(Vec<u8>),
+}
+
+impl Decoder {
+    /// For a body with this encoding.
+    pub fn new(encoding: Option<&[u8]>) -> Self {
+        let word = encoding.map(content::word).unwrap_or_default();
+        Self(if word.eq_ignore_ascii_case(b"base64") {
+            State::Base64(Vec::new())
+        } else if word.eq_ignore_ascii_case(b"quoted-printable") {
+            State::QuotedPrintable(Vec::new())
+        } else {
+            State::None
+        })
+    }
+
+    /// Appends what the next piece stands for, as far as it can be told yet.
+    pub fn feed(&mut self, piece: &[u8], octets: &mut Vec<u8>) {
+        match &mut self.0 {
+            State::None => octets.extend_from_slice(piece),
+            State::Base64(digits) => feed_base64(piece, digits, usize::MAX, octets),
+            State::QuotedPrintable(line) => {
+                line.extend_from_slice(piece);
+                let whole = memrchr(b'\n', line).map(|at| at + 1).or_else(|| seam(line));
+                if let Some(whole) = whole {
+                    octets.extend(decode_quoted_printable(&line[..whole], usize::MAX));
+                    line.drain(..whole);
+                }
+            }
+        }
+    }
+
+    /// Appends the rest.
+    pub fn finish(&mut self, octets: &mut Vec<u8>) {
+        match &mut self.0 {
+            State::None => {}
+            State::Base64(digits) => decode_digits(digits, octets),
+            State::QuotedPrintable(line) => octets.extend(decode_quoted_printable(&std::mem::take(line), usize::MAX)),
+        }
+    }
+}
+
 /// Appends what base64 text stands for, at most `limit` octets. Characters outside the alphabet are skipped (RFC 2045
 /// §6.8), padding ends a quantum wherever it stands, and a cut-off end gives what it holds.
 pub(super) fn decode_base64(text: &[u8], limit: usize, octets: &mut Vec<u8>) {
     let start = octets.len();
     let mut digits = Vec::with_capacity(CHUNK.min(text.len()));
+    feed_base64(text, &mut digits, limit, octets);
+    decode_digits(&mut digits, octets);
+    octets.truncate(start + limit.min(octets.len() - start));
+}
+
+/// Decodes whole quanta; what is left over stays among the digits. Stops when there are `limit` octets or more.
+fn feed_base64(text: &[u8], digits: &mut Vec<u8>, limit: usize, octets: &mut Vec<u8>) {
+    let start = octets.len();
     for octet in text {
         match octet {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' => digits.push(*octet),
-            b'=' => decode_digits(&mut digits, octets),
+            b'=' => decode_digits(digits, octets),
             _ => {}
         }
         if digits.len() == CHUNK {
-            decode_digits(&mut digits, octets);
+            decode_digits(digits, octets);
         }
         if octets.len() - start >= limit {
             break;
         }
     }
-    decode_digits(&mut digits, octets);
-    octets.truncate(start + limit.min(octets.len() - start));
 }
+
+/// Where a line that has no end yet can be cut so that both halves mean what they mean together: behind no `=` or blank that could
+/// go on. `None` where it is short enough to be waited for. Lines of quoted-printable have 76 characters (RFC 2045 §6.7 (5)).
+fn seam(line: &[u8]) -> Option<usize> {
+    let plain = |octet: u8| !matches!(octet, b'=' | b' ' | b'\t' | b'\r');
+    let is_seam = |at: &usize| plain(line[at - 1]) && line[at - 2] != b'=';
+    (line.len() >= LONGEST_LINE).then(|| (2..line.len()).rev().find(is_seam).unwrap_or(line.len()))
+}
+
+/// Most octets of a line that are kept until its end has come.
+const LONGEST_LINE: usize = 64 << 10;
 
 /// Digits decoded at once; whole quanta.
 const CHUNK: usize = 4096;
@@ -166,6 +236,32 @@ mod tests {
         for encoding in ["base64", "quoted-printable", "7bit"] {
             for limit in [0, 1, 7, 5_000] {
                 assert_eq!(decode(Some(encoding.as_bytes()), &long, limit).len(), limit);
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_give_what_the_whole_gives() {
+        let blanks = " ".repeat(50_000);
+        let escapes = "=C3=BC".repeat(20_000);
+        let bodies = [
+            "aGVs\r\nbG8=\r\naGVsbG8".to_owned(),
+            "aGk=aGk=!a*G,k-=".to_owned(),
+            "gr=C3=BCn=20\r\nx =\r\ny= \t\r\nz=\nw \t ".to_owned(),
+            "=ZZ = a=".to_owned(),
+            escapes.clone() + "\n" + &escapes,
+            format!("a{blanks}\nb"),
+            "x".repeat(200_000) + "=",
+        ];
+        for encoding in ["base64", "Quoted-Printable", "7bit"] {
+            for body in &bodies {
+                let whole = decode(Some(encoding.as_bytes()), body.as_bytes(), usize::MAX);
+                for length in [1, 2, 3, 5, 70_000].into_iter().filter(|length| *length > 4 || body.len() < 1000) {
+                    let (mut decoder, mut octets) = (Decoder::new(Some(encoding.as_bytes())), Vec::new());
+                    body.as_bytes().chunks(length).for_each(|piece| decoder.feed(piece, &mut octets));
+                    decoder.finish(&mut octets);
+                    assert!(octets == *whole, "{encoding}, {length} octets of {:.40}", body);
+                }
             }
         }
     }

@@ -37,6 +37,11 @@ crate::settings! {
         pub bodies: ByteSize = ByteSize::mib(256),
         /// The same for one account.
         pub bodies_per_user: ByteSize = ByteSize::mib(96),
+        /// Memory for answers that have been made and not been taken yet, of all accounts. Beyond it a request waits a little and is
+        /// then refused with 503. Those of up to 256 KiB do not count, nor do files, which are read as they are taken.
+        pub answers: ByteSize = ByteSize::mib(256),
+        /// The same for one account.
+        pub answers_per_user: ByteSize = ByteSize::mib(96),
         /// Longest life of a connection. Then it is closed after the request in flight, which may take as long again.
         pub lifetime: Span = Span::hours(1),
     }

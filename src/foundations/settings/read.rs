@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{ByteSize, Span};
 use crate::foundations::address::{Address, Domain};
+use crate::foundations::net::parse_network;
 
 /// One mistake in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -277,9 +278,7 @@ parsed! {
     Domain, "domain", "a domain such as \"example.com\"", |t| t.parse().ok();
     SocketAddr, "address and port", "an address and a port such as \"127.0.0.1:25\" or \"[::]:25\"", |t| t.parse().ok();
     IpAddr, "IP address", "an IP address such as \"192.0.2.1\" or \"2001:db8::1\"", |t| t.parse().ok();
-    ipnet::IpNet, "network", "a network such as \"192.0.2.0/24\" or \"2001:db8::/32\"", |t| {
-        t.parse().ok().or_else(|| t.parse::<IpAddr>().ok().map(ipnet::IpNet::from))
-    };
+    ipnet::IpNet, "network", "a network such as \"192.0.2.0/24\" or \"2001:db8::/32\"", parse_network;
 }
 
 impl Setting for ByteSize {

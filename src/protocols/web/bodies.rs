@@ -1,8 +1,10 @@
-//! Bodies of requests of those who are logged in. They share memory: what arrives slowly, and often at the same time, is bounded.
+//! Bodies of requests of those who are logged in, and of answers to them. They share memory: what arrives or is taken slowly, and
+//! often at the same time, is bounded.
 
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
@@ -10,9 +12,12 @@ use hyper::body::Body as _;
 use crate::foundations::budget::{Budget, Enough, Share};
 use crate::foundations::net::HttpSettings;
 
-/// Memory for bodies, by account. Cloning gives another handle to it.
+/// Memory for bodies and answers, by account. Cloning gives another handle to it.
 #[derive(Debug, Clone)]
-pub struct Bodies(Budget<String>);
+pub struct Bodies {
+    arriving: Budget<String>,
+    answers: Budget<String>,
+}
 
 /// A body that has arrived, and the memory that it takes.
 #[derive(Debug)]
@@ -32,13 +37,51 @@ pub(super) enum Unread {
     Broken,
 }
 
+/// An answer, and the memory that it takes, for as long as a piece of it has not been sent.
+struct Held {
+    octets: Bytes,
+    _share: Share<String>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+/// There is no memory for an answer.
+#[derive(Debug)]
+pub(super) struct Untaken;
+
 /// How long a body waits for memory before it is refused.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer does, which takes its memory meanwhile.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+/// Shorter answers are not counted: connections bound them, and lists and most messages are to be had while others have taken all
+/// the memory.
+const SHORT: u64 = 256 << 10;
 
 impl Bodies {
     /// As the settings say now.
     pub fn new(settings: &HttpSettings) -> Self {
-        Self(Budget::new(settings.bodies, settings.bodies_per_user))
+        Self {
+            arriving: Budget::new(settings.bodies, settings.bodies_per_user),
+            answers: Budget::new(settings.answers, settings.answers_per_user),
+        }
+    }
+
+    /// Counts an answer to an account until it has been sent. What is made as it is taken is not counted.
+    pub(super) async fn answer(&self, account: &str, response: Response) -> Result<Response, Untaken> {
+        let length = response.body().size_hint().exact().filter(|length| *length > SHORT);
+        let Some(length) = length.and_then(|length| usize::try_from(length).ok()) else { return Ok(response) };
+        let mut share = self.answers.share(Some(account.to_owned()));
+        if self.answers.enlarge(&mut share, length, ANSWER_PATIENCE).await == Enough::No {
+            return Err(Untaken);
+        }
+        let (parts, body) = response.into_parts();
+        // What is in memory as a whole comes without a copy, and cannot fail to.
+        let octets = body.collect().await.map_err(|_| Untaken)?.to_bytes();
+        Ok(Response::from_parts(parts, Body::from(Bytes::from_owner(Held { octets, _share: share }))))
     }
 
     /// Reads a body of at most so many octets. Strangers may send so little (`LARGEST_LOGIN`) that connections bound it: shared
@@ -49,7 +92,7 @@ impl Bodies {
         if body.size_hint().lower() > most as u64 {
             return Err(Unread::TooLarge);
         }
-        let mut share = self.0.share(account.map(str::to_owned));
+        let mut share = self.arriving.share(account.map(str::to_owned));
         let mut octets = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| if is_limit(&error) { Unread::TooLarge } else { Unread::Broken })?;
@@ -60,7 +103,7 @@ impl Bodies {
             }
             if length > octets.capacity() {
                 let wanted = (octets.capacity() * 2).clamp(length, announced.max(length));
-                if account.is_some() && self.0.enlarge(&mut share, wanted, PATIENCE).await == Enough::No {
+                if account.is_some() && self.arriving.enlarge(&mut share, wanted, PATIENCE).await == Enough::No {
                     return Err(Unread::NoRoom);
                 }
                 octets.reserve(wanted - octets.len());
@@ -72,8 +115,8 @@ impl Bodies {
 
     /// Memory for work on behalf of an account; `None` when there is none for it just now.
     pub(super) async fn work(&self, account: &str, octets: usize) -> Option<Share<String>> {
-        let mut share = self.0.share(Some(account.to_owned()));
-        (self.0.enlarge(&mut share, octets, PATIENCE).await == Enough::Yes).then_some(share)
+        let mut share = self.arriving.share(Some(account.to_owned()));
+        (self.arriving.enlarge(&mut share, octets, PATIENCE).await == Enough::Yes).then_some(share)
     }
 }
 
@@ -191,5 +234,28 @@ mod tests {
             Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![0; 11]))]));
         assert!(matches!(bodies.read(Some("ann"), streamed, 10).await, Err(Unread::TooLarge)));
         assert_eq!(bodies.read(Some("ann"), Body::from(vec![0; 10]), 10).await.unwrap().octets.len(), 10);
+    }
+
+    #[tokio::test]
+    async fn answers_take_memory_until_they_are_taken() {
+        let settings =
+            HttpSettings { answers: ByteSize::mib(8), answers_per_user: ByteSize::mib(4), ..HttpSettings::default() };
+        let bodies = Bodies::new(&settings);
+        let response = |octets: usize| Response::new(Body::from(vec![7; octets]));
+        let held = bodies.answer("ann", response(3 << 20)).await.unwrap();
+        assert!(bodies.answer("ann", response(3 << 20)).await.is_err());
+        // Others have theirs, and what is short or made as it is taken costs nothing.
+        assert!(bodies.answer("bob", response(3 << 20)).await.is_ok());
+        assert!(bodies.answer("ann", response(200 << 10)).await.is_ok());
+        let endless = Body::from_stream(futures_util::stream::pending::<std::io::Result<Bytes>>());
+        assert!(bodies.answer("ann", Response::new(endless)).await.is_ok());
+        // As long as anybody has a piece of it, the whole is in memory.
+        let mut octets = held.into_body().collect().await.unwrap().to_bytes();
+        assert!(octets.len() == 3 << 20 && octets.iter().all(|octet| *octet == 7));
+        let piece = octets.split_to(10);
+        drop(octets);
+        assert!(bodies.answer("ann", response(3 << 20)).await.is_err());
+        drop(piece);
+        assert!(bodies.answer("ann", response(3 << 20)).await.is_ok());
     }
 }

@@ -6,6 +6,7 @@ mod form;
 mod logins;
 mod passing;
 mod token;
+mod turns;
 
 pub mod dashboard;
 pub mod dav;

@@ -120,14 +120,20 @@ pub fn busy_times(object: &CalendarObject, range: &TimeRange, zone: Tz, most: us
     if !timed(calendar).any(|component| component.component_type == ICalendarComponentType::VEvent) {
         return Vec::new();
     }
-    let mut found = Vec::new();
-    for time in within(calendar, zone, range, most).times {
-        let Some(component) = calendar.component_by_id(time.component) else { continue };
+    // Once for each component and not for each of its times. For what keeps nobody busy there is nothing.
+    let tentative = |component: &ICalendarComponent| {
         let free = has_value(component, &ICalendarProperty::Transp, "TRANSPARENT")
             || has_value(component, &ICalendarProperty::Status, "CANCELLED");
-        if !free && time.start < time.end {
-            let busy = TimeRange { start: time.start.max(range.start), end: time.end.min(range.end) };
-            found.push((busy, has_value(component, &ICalendarProperty::Status, "TENTATIVE")));
+        (!free).then(|| has_value(component, &ICalendarProperty::Status, "TENTATIVE"))
+    };
+    let tentative: Vec<Option<bool>> = calendar.components.iter().map(tentative).collect();
+    let mut found = Vec::new();
+    for time in within(calendar, zone, range, most).times {
+        let component = usize::try_from(time.component).ok().and_then(|id| tentative.get(id).copied());
+        if let Some(Some(tentative)) = component
+            && time.start < time.end
+        {
+            found.push((TimeRange { start: time.start.max(range.start), end: time.end.min(range.end) }, tentative));
         }
     }
     found

@@ -93,13 +93,15 @@ pub(super) fn occurrences(calendar: &ICalendar, zone: Tz, most: usize) -> Occurr
     let found = without_sequences(calendar).expand_dates(zone, most);
     let recurs = calendar.components.iter().any(|component| component.is_recurrent());
     let cut = recurs && found.events.len() >= most;
+    // Once for each component and not for each of its times: both may be ten thousands.
+    let moments: Vec<bool> = calendar.components.iter().map(is_moment).collect();
     let times = found
         .events
         .into_iter()
         .map(|event| {
             let start = event.start.timestamp();
             let local = event.start.naive_local().and_utc().timestamp();
-            let moment = calendar.component_by_id(event.comp_id).is_some_and(is_moment);
+            let moment = usize::try_from(event.comp_id).is_ok_and(|id| moments.get(id) == Some(&true));
             let end = match event.end {
                 _ if moment => start,
                 TimeOrDelta::Time(end) => end.timestamp(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::settings::ClamavSettings;
 
@@ -49,13 +49,18 @@ pub async fn scan(settings: &ClamavSettings, pieces: &[&[u8]]) -> Option<Result<
     let asked = async {
         let mut wire = endpoint.connect(patience).await?;
         let sent = send(&mut wire, pieces).await;
-        let mut answer = Vec::new();
-        let read = wire.take(MAX_ANSWER).read_to_end(&mut answer).await;
+        let (answer, read) = read(&mut wire).await;
         // It breaks off where it is sent too much, and has said so before.
         if answer.is_empty() {
-            sent.and(read.map(drop))?;
+            sent?;
+            read?;
+            return understand("");
         }
-        understand(&String::from_utf8_lossy(&answer))
+        match understand(&String::from_utf8_lossy(&answer))? {
+            // Nothing is clean of which it has not seen the end.
+            Answer::Clean => sent.map(|()| Answer::Clean).map_err(Error::Io),
+            found @ Answer::Infected(_) => Ok(found),
+        }
     };
     Some(tokio::time::timeout(patience, asked).await.unwrap_or(Err(Error::Timeout)))
 }
@@ -68,6 +73,20 @@ async fn send(wire: &mut (impl AsyncWrite + Unpin), pieces: &[&[u8]]) -> std::io
     }
     wire.write_all(&0u32.to_be_bytes()).await?;
     wire.flush().await
+}
+
+/// The answer to one command in its `z` form, which ends with NUL, or what came of it. Whoever passes clamd's words on need not end
+/// the connection then.
+async fn read(wire: &mut (impl AsyncRead + Unpin)) -> (Vec<u8>, std::io::Result<()>) {
+    let (mut answer, mut wire) = (Vec::new(), wire.take(MAX_ANSWER));
+    while !answer.contains(&0) {
+        match wire.read_buf(&mut answer).await {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => return (answer, Err(error)),
+        }
+    }
+    (answer, Ok(()))
 }
 
 /// `stream: OK`, `stream: Name FOUND`, or an error.
@@ -99,23 +118,62 @@ mod tests {
         assert!(understand("").is_err());
     }
 
-    #[tokio::test]
-    async fn says_why_it_breaks_off() {
+    /// What is found when the scanner reads so much of a message of 4 MB, says this, and then ends the connection or not.
+    async fn found_where(reads: Reads, said: &str, then: Then) -> Result<Answer, Error> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("clamd.sock");
         let listener = tokio::net::UnixListener::bind(&path).unwrap();
         let settings = ClamavSettings { address: Some(Endpoint::Unix(path)), ..ClamavSettings::default() };
         let message = vec![b'x'; 4 << 20];
         let pieces = [message.as_slice()];
+        let clamd = async {
+            let (mut wire, _) = listener.accept().await.unwrap();
+            let all = message.len() + message.len() / CHUNK * 4 + b"zINSTREAM\0".len() + 4;
+            let reads = if reads == Reads::All { all } else { 1000 };
+            wire.read_exact(&mut vec![0; reads]).await.unwrap();
+            // It may be cut short.
+            wire.write_all(said.as_bytes()).await.ok();
+            (then == Then::Stays).then_some(wire)
+        };
+        let (found, _) = tokio::join!(scan(&settings, &pieces), clamd);
+        found.unwrap()
+    }
+
+    #[derive(PartialEq)]
+    enum Reads {
+        All,
+        Little,
+    }
+
+    #[derive(PartialEq)]
+    enum Then {
+        Closes,
+        Stays,
+    }
+
+    #[tokio::test]
+    async fn says_why_it_breaks_off() {
         for (said, wanted) in [("INSTREAM size limit exceeded. ERROR\0", "StreamMaxLength"), ("", "does not answer")] {
-            let clamd = async {
-                let (mut wire, _) = listener.accept().await.unwrap();
-                wire.read_exact(&mut [0; 1000]).await.unwrap();
-                wire.write_all(said.as_bytes()).await.unwrap();
-            };
-            let (found, ()) = tokio::join!(scan(&settings, &pieces), clamd);
-            let error = found.unwrap().unwrap_err().to_string();
+            let error = found_where(Reads::Little, said, Then::Closes).await.unwrap_err().to_string();
             assert!(error.contains(wanted), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_clean_that_was_not_seen_to_its_end() {
+        assert_eq!(found_where(Reads::All, "stream: OK\0", Then::Closes).await.unwrap(), Answer::Clean);
+        let early = found_where(Reads::Little, "stream: OK\0", Then::Closes).await;
+        assert!(matches!(early, Err(Error::Io(_))), "{early:?}");
+        let found = found_where(Reads::Little, "stream: Eicar-Test FOUND\0", Then::Closes).await;
+        assert_eq!(found.unwrap(), Answer::Infected("Eicar-Test".into()));
+        for said in ["stream: OK\0stream: Eicar-Test FOUND\0", &"stream: OK".repeat(1_000_000)] {
+            let found = found_where(Reads::All, said, Then::Closes).await;
+            assert!(matches!(found, Err(Error::Answer(_)) | Ok(Answer::Infected(_))), "{found:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_ends_where_it_ends() {
+        assert_eq!(found_where(Reads::All, "stream: OK\0", Then::Stays).await.unwrap(), Answer::Clean);
     }
 }

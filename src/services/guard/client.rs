@@ -9,6 +9,9 @@ use crate::foundations::mail::Peer;
 /// Longest account name that is counted as given, in octets; a longer one is counted by its beginning.
 const LONGEST_NAME: usize = 254;
 
+/// IPv4 addresses as translators show them to hosts that have IPv6 only (RFC 6052 §2.1).
+const TRANSLATED: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
+
 /// A client: one IPv4 address, or the /64 that one IPv6 site's host can choose its address from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Client {
@@ -22,6 +25,10 @@ impl Client {
         let address = ip.to_canonical();
         match address {
             IpAddr::V4(ip) => Self { address, host: v4(ip, 32), network: v4(ip, 24) },
+            // Here the /64 would be all of IPv4.
+            IpAddr::V6(ip) if ip.octets().starts_with(&TRANSLATED.octets()[..12]) => {
+                Self { address, host: v6(ip, 128), network: v6(ip, 120) }
+            }
             IpAddr::V6(ip) => Self { address, host: v6(ip, 64), network: v6(ip, 56) },
         }
     }
@@ -62,4 +69,24 @@ pub(super) fn account_key(name: &str) -> String {
         end -= 1;
     }
     name[..end].to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_what_one_host_can_choose_from() {
+        for (address, host, network) in [
+            ("192.0.2.7", "192.0.2.7/32", "192.0.2.0/24"),
+            ("::ffff:192.0.2.7", "192.0.2.7/32", "192.0.2.0/24"),
+            ("2001:db8:1:2ff::7", "2001:db8:1:2ff::/64", "2001:db8:1:200::/56"),
+            ("64:ff9b::192.0.2.7", "64:ff9b::192.0.2.7/128", "64:ff9b::192.0.2.0/120"),
+            ("64:ff9b:1::192.0.2.7", "64:ff9b:1::/64", "64:ff9b:1::/56"),
+        ] {
+            let client = Client::of(address.parse().unwrap());
+            let wanted: (IpNet, IpNet) = (host.parse().unwrap(), network.parse().unwrap());
+            assert_eq!((client.host(), client.network()), wanted, "{address}");
+        }
+    }
 }

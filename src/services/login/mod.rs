@@ -4,7 +4,7 @@
 //! at once. Hashing happens on a bounded number of blocking threads with a bounded queue before them. A success is
 //! remembered for some minutes under a keyed hash of account, stored hash and password, so that a client that
 //! reconnects every minute costs nothing; the key is made anew with each start and nothing of it is ever written.
-//! An unknown user costs the same time as a known one with a hash of the configured cost. What the peer may read is
+//! A wrong password costs the same work for every name, whether somebody has it and whatever hash. What the peer may read is
 //! the same sentence for everything that is wrong; the reason is in the journal. Passwords are in no log, error or event.
 //!
 //! A mail program may show an app password ([`Keyring`]) instead of the account's: it is looked up by its digest, never
@@ -19,6 +19,7 @@
 
 mod app_password;
 mod cache;
+mod even;
 mod hashing;
 mod keyring;
 mod one_time;

@@ -164,10 +164,10 @@ fn within_limits(scheme: Scheme, hash: &str) -> Result<Scheme, Unusable> {
 pub fn check(stored: &str, password: &Secret<String>) -> Result<bool, Unusable> {
     let scheme = recognise(stored)?;
     let (_, hash) = split(stored.trim_end());
-    let password = password.expose().as_bytes();
-    if password.len() > LONGEST || password.contains(&0) {
+    if is_hopeless(password) {
         return Ok(false);
     }
+    let password = password.expose().as_bytes();
     match scheme {
         // Longer passwords are cut as by every other bcrypt, or users that move in with one could not log in.
         Scheme::Bcrypt { .. } => bcrypt::verify(password, hash).map_err(|_| Unusable::Malformed),
@@ -177,6 +177,12 @@ pub fn check(stored: &str, password: &Secret<String>) -> Result<bool, Unusable> 
         }
         Scheme::Argon2id | Scheme::Argon2i => right_or_wrong(Argon2::default().verify_password(password, hash)),
     }
+}
+
+/// Whether no hash can have this password, so that none is computed.
+pub(super) fn is_hopeless(password: &Secret<String>) -> bool {
+    let password = password.expose().as_bytes();
+    password.len() > LONGEST || password.contains(&0)
 }
 
 fn right_or_wrong(result: Result<(), argon2::password_hash::Error>) -> Result<bool, Unusable> {

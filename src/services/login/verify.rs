@@ -1,9 +1,11 @@
 //! One login, from the name and password to an account or a refusal.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::app_password::{Made, scope};
 use super::cache::{Cache, Name, Verdict};
+use super::even::{self, Behind, decoy};
 use super::hashing::Workshop;
 use super::stay::{Credential, Stays};
 use super::{LoginSettings, Need, PasswordReach, Rehash, Scheme, Stay, Unusable, password};
@@ -21,6 +23,12 @@ use crate::storage::journal::Journal;
 
 /// Longest user name that is looked at and written down.
 const LONGEST_NAME: usize = 320;
+/// By how much wrong passwords may cost more than new ones, in steps of bcrypt, because accounts have dearer hashes.
+const MOST_ABOVE: u32 = 2;
+/// Why somebody was not asked for a password.
+const TOO_MANY: &str = "too many failures before";
+/// No account has this number.
+const NOBODY: i64 = -1;
 
 /// What a client says about itself.
 #[derive(Debug)]
@@ -59,6 +67,8 @@ pub(super) struct Inner {
     /// Without randomness there is no key, and nothing is remembered.
     cache: Option<Cache>,
     workshop: Workshop,
+    /// Highest cost of a hash of bcrypt that was met.
+    dearest: AtomicU32,
     pub(super) stays: Arc<Stays>,
 }
 
@@ -117,7 +127,8 @@ impl Login {
         let now = settings.get();
         let (cache, workshop) = (Cache::new(now.remembered), Workshop::new(now.workers));
         let stays = Arc::default();
-        Self(Arc::new(Inner { directory, guard, journal, settings, clock, cache, workshop, stays }))
+        let dearest = AtomicU32::new(0);
+        Self(Arc::new(Inner { directory, guard, journal, settings, clock, cache, workshop, dearest, stays }))
     }
 
     /// Whether this is somebody. The one entry for every program, which shows the account's password or one of a device.
@@ -160,7 +171,7 @@ impl Inner {
     pub(super) async fn identify(&self, attempt: &LoginAttempt, entrance: Entrance) -> Result<(Account, By), Refusal> {
         let name = self.name(attempt);
         if let Err(refusal) = self.guard.may_log_in(&attempt.peer, &name) {
-            self.refused(attempt, &name, "too many failures before");
+            self.refused(attempt, &name, TOO_MANY);
             return Err(refusal);
         }
         let failed = match self.find_out(attempt, entrance).await {
@@ -214,8 +225,8 @@ impl Inner {
             None => (None, None),
         };
         if entrance == Entrance::Program
+            && let Some(password) = self.app_password(account.as_ref(), attempt).await?
             && let Some(account) = &account
-            && let Some(password) = self.app_password(account, attempt).await?
         {
             return match closed {
                 Some(reason) => Err(Failed::Refused(reason)),
@@ -223,11 +234,13 @@ impl Inner {
             };
         }
         let stored = account.as_ref().map(|account| account.password.expose().clone());
-        let unusable = stored.as_deref().and_then(|hash| password::recognise(hash).err());
+        let scheme = stored.as_deref().map(password::recognise);
+        let cost = self.cost(scheme.as_ref(), &settings);
+        let unusable = scheme.and_then(Result::err);
         // Who asks for a user that is not there must not learn it from a faster answer.
-        let checked = stored.filter(|_| unusable.is_none()).unwrap_or_else(|| decoy(settings.cost));
-        let subject = account.as_ref().map_or_else(|| shown(&attempt.username), |account| account.address.key());
-        let (verdict, from) = self.check(&subject, checked, &attempt.password, &settings).await?;
+        let checked = stored.filter(|_| unusable.is_none()).unwrap_or_else(|| decoy(cost));
+        let behind = if closed.is_none() { Behind::Account } else { Behind::Nothing };
+        let (verdict, from) = self.check(attempt, checked, behind, cost).await?;
         match (account, unusable, closed, verdict) {
             (None, ..) => Err(Failed::Refused("no such user")),
             (_, Some(Unusable::Missing), ..) => Err(Failed::Refused("no password set")),
@@ -258,11 +271,26 @@ impl Inner {
         Ok((account, closed))
     }
 
+    /// The cost that a wrong password has for everybody. Hashes that are dearer than new ones are to be told from names that
+    /// nobody has no better than cheaper ones; but the work anybody can ask for stays within bounds.
+    fn cost(&self, scheme: Option<&Result<Scheme, Unusable>>, settings: &LoginSettings) -> u32 {
+        let own = match scheme {
+            Some(Ok(Scheme::Bcrypt { cost })) => *cost,
+            _ => 0,
+        };
+        let dearest = self.dearest.fetch_max(own, Ordering::Relaxed).max(own);
+        dearest.clamp(settings.cost, settings.cost.saturating_add(MOST_ABOVE))
+    }
+
     /// The password of a device that was shown, if it is one. It is asked for in the database each time: what is revoked is
-    /// remembered nowhere.
-    async fn app_password(&self, account: &Account, attempt: &LoginAttempt) -> Result<Option<AppPassword>, Failed> {
+    /// remembered nowhere. It is asked for those of nobody too, which takes as long.
+    async fn app_password(
+        &self,
+        account: Option<&Account>,
+        attempt: &LoginAttempt,
+    ) -> Result<Option<AppPassword>, Failed> {
         let Some(given) = Made::parse_password(attempt.password.expose()) else { return Ok(None) };
-        let found = self.directory.app_password(account.id, &given.digest()).await;
+        let found = self.directory.app_password(account.map_or(NOBODY, |account| account.id), &given.digest()).await;
         let Some(found) = found.map_err(|e| Failed::Later(Box::new(e)))? else { return Ok(None) };
         let told = |reason, public: &'static str| {
             Err(Failed::Told(reason, Refusal::new(Kind::AuthenticationFailed, public).smtp(535, "5.7.8")))
@@ -300,22 +328,32 @@ impl Inner {
 
     async fn check(
         &self,
-        subject: &str,
+        attempt: &LoginAttempt,
         stored: String,
-        given: &Secret<String>,
-        settings: &LoginSettings,
+        behind: Behind,
+        cost: u32,
     ) -> Result<(Verdict, From), Failed> {
-        let keep = settings.remember.duration();
-        let name: Option<Name> = self.cache.as_ref().map(|cache| cache.name(subject, &stored, given));
+        let settings = self.settings.get();
+        let (keep, given) = (settings.remember.duration(), &attempt.password);
+        // All spellings of an address are one name, whether somebody has it or not.
+        let subject = self.name(attempt);
+        let name: Option<Name> = self.cache.as_ref().map(|cache| cache.name(&subject, &stored, given));
         let known = || self.cache.as_ref()?.get(name?, self.clock.now(), keep);
         if let Some(verdict) = known() {
             return Ok((verdict, From::Cache));
         }
         let given = given.clone();
-        let work = move || password::check(&stored, &given);
-        let shortcut = || known().map(|verdict| Ok(verdict == Verdict::Right));
+        let work = move || {
+            let checked = even::check(&stored, &given, behind, cost);
+            checked.map(|checked| checked.is_right).map_err(Failed::Unusable)
+        };
+        // Many may have been sent at once: what failed of them meanwhile counts for those that wait.
+        let shortcut = || match self.guard.may_log_in(&attempt.peer, &subject) {
+            Err(refusal) => Some(Err(Failed::Told(TOO_MANY, refusal))),
+            Ok(()) => known().map(|verdict| Ok(verdict == Verdict::Right)),
+        };
         let checked = self.workshop.run(settings.waiting, settings.patience.duration(), shortcut, work).await;
-        let right = checked.map_err(|busy| Failed::Later(Box::new(busy)))?.map_err(Failed::Unusable)?;
+        let right = checked.map_err(|busy| Failed::Later(Box::new(busy)))??;
         let verdict = if right { Verdict::Right } else { Verdict::Wrong };
         if let (Some(cache), Some(name)) = (&self.cache, name) {
             cache.put(name, verdict, self.clock.now());
@@ -417,11 +455,6 @@ pub(super) fn unable() -> Refusal {
     Refusal::new(Kind::Temporary, public).smtp(454, "4.7.0")
 }
 
-/// A well-formed hash of the given cost that no password has.
-fn decoy(cost: u32) -> String {
-    format!("$2y${:02}$abcdefghijklmnopqrstuu{}", cost.clamp(4, 16), "a".repeat(30) + "O")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -438,13 +471,5 @@ mod tests {
         assert_eq!(key("Ann", &settings).as_deref(), Some("ann@example.test"));
         assert_eq!(key("ann@other.test", &settings).as_deref(), Some("ann@other.test"));
         assert_eq!(shown("a\r\nb"), "a??b");
-    }
-
-    #[test]
-    fn a_decoy_is_well_formed() {
-        for cost in [0, 4, 12, 99] {
-            assert_eq!(password::recognise(&decoy(cost)), Ok(Scheme::Bcrypt { cost: cost.clamp(4, 16) }));
-        }
-        assert_eq!(password::check(&decoy(4), &Secret::new("x".to_owned())), Ok(false));
     }
 }

@@ -21,6 +21,7 @@ super::engines::on_every_engine!(
     changes_count_at_once,
     refusals_are_recorded,
     all_spellings_of_an_address_are_counted_together,
+    guesses_sent_together_are_counted_one_by_one,
     a_dead_database_is_no_wrong_password,
     weak_hashes_are_strengthened_where_wanted,
 );
@@ -78,6 +79,23 @@ async fn all_spellings_of_an_address_are_counted_together(database: Database) {
         let refusal = door.login.verify(from(99, name, "pencil")).await.unwrap_err();
         assert_eq!(refusal.kind, Kind::TooMany, "{name}");
     }
+}
+
+/// Else whoever sends all guesses at once would have as many as there are connections, and keep everybody's logins waiting.
+async fn guesses_sent_together_are_counted_one_by_one(database: Database) {
+    let world = World::new(database);
+    world.users(&["ann@a.test"]).await;
+    let guard = GuardSettings { error_delay: Span::seconds(0), failures: 3, ..Default::default() };
+    let door = guarded_door(&world, LoginSettings { workers: 1, ..cheap() }, guard);
+    let guesses = (0..20).map(|n| {
+        let login = door.login.clone();
+        async move { login.verify(attempt("ann@a.test", &format!("guess {n}"))).await.unwrap_err().kind }
+    });
+    let kinds = futures_util::future::join_all(guesses).await;
+    let checked = kinds.iter().filter(|kind| **kind == Kind::AuthenticationFailed).count();
+    // One may have begun before the failure of another is counted.
+    assert!((3..=6).contains(&checked), "{kinds:?}");
+    assert!(kinds.iter().all(|kind| matches!(kind, Kind::AuthenticationFailed | Kind::TooMany)), "{kinds:?}");
 }
 
 async fn the_right_ones_get_in(database: Database) {
@@ -237,6 +255,16 @@ async fn a_login_that_comes_again_costs_nothing() {
     let (_, wrong) = timed("ann@a.test", "wrong").await;
     let (_, unknown) = timed("nobody@a.test", "wrong").await;
     assert!(unknown > wrong / 4 && unknown < wrong * 4, "{wrong:?} {unknown:?}");
+    // One with a cheap hash too: it took a 256th of the time.
+    let cheap = hash(&Secret::new("pencil".to_owned()), 4).unwrap();
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.set_password(&address("ann@a.test"), &cheap, PasswordOwner::User).await.unwrap();
+    edit.commit().await.unwrap();
+    let (_, cheap) = timed("ann@a.test", "wrong again").await;
+    assert!(cheap > unknown / 8, "{cheap:?} {unknown:?}");
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.set_password(&address("ann@a.test"), &dear, PasswordOwner::User).await.unwrap();
+    edit.commit().await.unwrap();
     // After the time of the settings the hash is computed again.
     world.clock.advance(Duration::from_secs(300));
     assert!(timed("ann@a.test", "pencil").await.1 > Duration::from_millis(50));

@@ -10,6 +10,7 @@ use postrider::foundations::tasks::Tasks;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::harness::{Host, PASSWORD};
 use crate::queue::tls::certificate;
@@ -33,10 +34,17 @@ async fn ask(host: &Host, cookie: &str, path: &str, wish: Option<&Value>) -> (u1
     (status, head.to_owned(), serde_json::from_str(body.trim()).unwrap_or_default())
 }
 
+/// When a list's server has been asked, and when it may answer.
+struct Gate {
+    asked: Semaphore,
+    answer: Semaphore,
+}
+
 /// A web server with a certificate, which writes down every connection with what it was asked over it; where it is, and the file to trust it by.
 async fn list_server(
     tasks: &Tasks,
     asked: &Arc<Mutex<Vec<String>>>,
+    gate: &Arc<Gate>,
 ) -> (std::net::SocketAddr, tempfile::NamedTempFile) {
     let (root, acceptor) = certificate("shop.test");
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -44,7 +52,7 @@ async fn list_server(
     std::fs::write(file.path(), pem).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let asked = Arc::clone(asked);
+    let (asked, gate) = (Arc::clone(asked), Arc::clone(gate));
     tasks.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             asked.lock().push(String::new());
@@ -58,6 +66,8 @@ async fn list_server(
                 }
             }
             *asked.lock().last_mut().unwrap() = String::from_utf8_lossy(&request).into_owned();
+            gate.asked.add_permits(1);
+            gate.answer.acquire().await.unwrap().forget();
             let _ = stream.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n").await;
             let _ = stream.shutdown().await;
         }
@@ -78,7 +88,8 @@ pub fn letter(page: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_left_by_one_request_where_that_can_be_trusted() {
     let (tasks, asked) = (Tasks::new(), Arc::default());
-    let (address, authority) = list_server(&tasks, &asked).await;
+    let gate = Arc::new(Gate { asked: Semaphore::new(0), answer: Semaphore::new(0) });
+    let (address, authority) = list_server(&tasks, &asked, &gate).await;
     let settings = format!("[outbound]\nauthorities = \"{}\"\n", authority.path().display());
     let zone = "shop.test A 192.0.2.81\ninside.test A 127.0.0.1";
     let host = Host::start().settings(&settings).user(USER).dns(zone).await;
@@ -109,7 +120,15 @@ async fn a_list_is_left_by_one_request_where_that_can_be_trusted() {
     // A stranger does not make this server ask its own network.
     assert_eq!(leave(3).await, (502, "list-silent".to_owned()));
     assert!(asked.lock().is_empty());
-    assert_eq!(leave(1).await.0, 204);
+    // However long the list's server takes, messages are opened meanwhile.
+    let open = async {
+        gate.asked.acquire().await.unwrap().forget();
+        let opened = ask(&host, cookie, "message?folder=INBOX&uid=1", None).await;
+        gate.answer.add_permits(2);
+        opened.0
+    };
+    let (left, opened) = tokio::join!(leave(1), open);
+    assert_eq!((left.0, opened), (204, 200));
     // As a process without the queue has it done.
     let socket = host.directory().join("run/mta-post.sock");
     let mut other = tokio::net::UnixStream::connect(socket).await.unwrap();

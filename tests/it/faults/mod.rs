@@ -13,6 +13,7 @@ mod hostile_imap;
 mod hostile_mail;
 mod hostile_scripts;
 mod hostile_smtp;
+mod hostile_web;
 pub(crate) mod imap;
 pub(crate) mod pipe;
 pub(crate) mod proxy;

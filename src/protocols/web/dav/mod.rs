@@ -24,7 +24,6 @@ mod room;
 mod serve;
 mod settings;
 mod transfer;
-mod turns;
 mod xml;
 
 pub use door::Trust;

@@ -13,8 +13,8 @@ use super::place::Place;
 use super::properties::{Resource, Writer, read_sync_token, sync_token};
 use super::request::{Report, Wanted};
 use super::serve::Asked;
-use super::turns::Turn;
 use super::xml::{CALDAV, CARDDAV};
+use crate::protocols::web::turns::Turn;
 use crate::services::dav::{
     CalendarObject, Card, CardFilter, ComponentFilter, TimeRange, busy_times, expanded, zone_of,
 };

@@ -4,10 +4,10 @@ use aws_lc_rs::hmac;
 
 use super::DavSettings;
 use super::door::Known;
-use super::turns::Turns;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::settings::Live;
 use crate::protocols::web::Bodies;
+use crate::protocols::web::turns::Turns;
 use crate::services::dav::Contacts;
 use crate::services::login::Login;
 use crate::storage::dav::{Collections, Limits};

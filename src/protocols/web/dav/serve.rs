@@ -18,6 +18,7 @@ use super::place::{Place, ROOT};
 use super::{Room, conditions, find, make, object, report, transfer};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::Peer;
+use crate::protocols::web::bodies::Untaken;
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::form::drain;
 use crate::services::dav::Calendars;
@@ -130,7 +131,11 @@ async fn answer(room: &Arc<Room>, visit: &Visit, parts: &Parts, body: &mut Body)
         }
         return Ok(response);
     }
-    result
+    let answered = room.needs.bodies.answer(&visitor.account.address.key(), result?).await;
+    answered.map_err(|Untaken| {
+        let why = "Too much waits to be taken by this account at the moment. Try again soon.";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
+    })
 }
 
 async fn perform(asked: &Asked<'_>, method: &str, body: &mut Body) -> Answer<Response> {

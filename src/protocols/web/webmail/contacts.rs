@@ -44,7 +44,7 @@ pub(super) async fn each<T: Send + 'static>(
     make: impl Fn(&str, &Object) -> T + Copy + Send + 'static,
 ) -> Answer<Vec<T>> {
     // Reading whole address books takes memory and time, as a search does.
-    let _turn = room.searches.acquire().await;
+    let _turn = room.searches.take(&reader.account.address).await;
     let mut made = Vec::new();
     for book in books(room, reader).await? {
         let mut after = String::new();

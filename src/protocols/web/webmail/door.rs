@@ -1,6 +1,6 @@
 //! Who may come in.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -16,6 +16,7 @@ use crate::foundations::address::Address;
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Login;
 use crate::foundations::settings::ByteSize;
+use crate::protocols::web::bodies::Untaken;
 use crate::protocols::web::form::{drain, is_own_form};
 use crate::protocols::web::logins::Session;
 use crate::protocols::web::token::{digest, tokens};
@@ -38,8 +39,7 @@ impl FromRequestParts<Arc<Room>> for Member {
     async fn from_request_parts(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
         let session = session(room, &parts.headers).await?.ok_or_else(signed_out)?;
         if let Some(account) = account(room, &session).await? {
-            // Whose memory the body takes.
-            parts.extensions.insert(Arc::clone(&account));
+            note(parts, &account);
             return Ok(Self { session: session.login.id, digest: session.digest, account });
         }
         // This very login may have changed the password through another process, and is good with the new one.
@@ -47,7 +47,7 @@ impl FromRequestParts<Arc<Room>> for Member {
         let session = room.logins.anew(&session.digest, now, &limits).await?.ok_or_else(signed_out)?;
         match account(room, &session).await? {
             Some(account) => {
-                parts.extensions.insert(Arc::clone(&account));
+                note(parts, &account);
                 Ok(Self { session: session.login.id, digest: session.digest, account })
             }
             None => {
@@ -57,6 +57,19 @@ impl FromRequestParts<Arc<Room>> for Member {
         }
     }
 }
+
+/// Whose memory the body of a request takes, and that of its answer.
+fn note(parts: &mut Parts, account: &Arc<Account>) {
+    parts.extensions.insert(Arc::clone(account));
+    if let Some(asking) = parts.extensions.get::<Asking>() {
+        // The same one each time.
+        asking.0.get_or_init(|| account.address.key());
+    }
+}
+
+/// Who has made a request, once that is known.
+#[derive(Debug, Clone, Default)]
+struct Asking(Arc<OnceLock<String>>);
 
 /// Whoever asks, signed in.
 #[derive(Clone)]
@@ -152,6 +165,8 @@ pub(super) async fn guard(
     let settings = room.needs.settings.get();
     let caller = visit.caller(request.headers(), &settings.proxies);
     request.extensions_mut().insert(caller);
+    let asking = Asking::default();
+    request.extensions_mut().insert(asking.clone());
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     // No other site can add this field without asking first, and is told no (Fetch §3.2.2).
     let is_ours = is_own_form(request.headers()) && request.headers().contains_key(MARK);
@@ -159,7 +174,14 @@ pub(super) async fn guard(
         drain(request.into_body()).await;
         Problem::new(StatusCode::FORBIDDEN, "Another site has sent this request.").into_response()
     } else {
-        next.run(request).await
+        let response = next.run(request).await;
+        match asking.0.get() {
+            None => response,
+            Some(account) => match room.needs.bodies.answer(account, response).await {
+                Ok(response) => response,
+                Err(Untaken) => Problem::of(&reasons::TOO_MUCH_WAITS).into_response(),
+            },
+        }
     };
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));

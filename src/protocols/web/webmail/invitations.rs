@@ -209,6 +209,7 @@ async fn find(room: &Arc<Room>, reader: &Reader, at: &Question) -> Answer<Found>
         Some((read, id, authors))
     });
     let (read, message_id, authors) = read.await?.ok_or_else(|| Problem::of(&reasons::NO_PART))?;
+    drop(opened);
     let invitation = read.map_err(unfit)?;
     let (account, limits) = (&reader.account.address, room.needs.dav.get().limits());
     let calendars = room.needs.calendars.all(account, &limits, room.needs.clock.now()).await?;

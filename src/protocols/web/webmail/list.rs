@@ -227,7 +227,7 @@ fn called(name: &str, entries: &[FolderEntry]) -> Answer<Vec<FolderName>> {
 
 /// The messages for which a condition holds, ascending.
 pub(super) async fn search(room: &Room, view: &View, key: &SearchKey) -> Answer<Vec<Uid>> {
-    let _turn = room.searches.acquire().await;
+    let _turn = room.searches.take(view.account()).await;
     let settings = room.needs.settings.get();
     let nothing = SequenceSet::new();
     let wording = Wording { charset: None, saved: &nothing, text_limit: settings.search_text.len() };

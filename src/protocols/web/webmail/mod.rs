@@ -15,6 +15,7 @@
 
 mod acts;
 mod answer;
+mod archive;
 mod assets;
 mod attached;
 mod build;
@@ -28,6 +29,7 @@ mod door;
 mod drafts;
 mod elsewhere;
 mod envelope;
+mod flow;
 mod folders;
 mod growth;
 mod holding;

@@ -1,28 +1,26 @@
 //! Attachments and sources, as files.
 
 use std::collections::HashSet;
-use std::io::{Cursor, Write as _};
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use serde::Deserialize;
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
 
 use super::Room;
 use super::answer::{Answer, Asked, Problem};
+use super::archive::{self, archive};
 use super::door::Reader;
 use super::envelope::clean;
+use super::flow::{Flow, Piece, Stage};
 use super::html::PICTURES;
 use super::read::{self, Place};
 use super::reasons;
 use super::source::{self, Layout, Within};
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
-use crate::storage::mailbox::{self, Access};
+use crate::storage::mailbox::Access;
 
 /// Which part of a message.
 #[derive(Deserialize)]
@@ -51,41 +49,44 @@ pub(super) async fn part(
     let found = opened.block(move |bytes| {
         let structure = Structure::of(bytes);
         let part = structure.parts().get(index).filter(|part| part.kind != Kind::Multipart)?;
-        let octets = Bytes::from(source::octets(&structure, part, usize::MAX).into_owned());
-        Some((file_name(&structure, index), source::kind(part), octets))
+        let stage = Stage::of(&structure, part);
+        let octets = stage.measure(bytes).octets;
+        Some((file_name(&structure, index), source::kind(part), stage, octets))
     });
-    let Some((name, kind, octets)) = found.await? else {
+    let Some((name, kind, stage, octets)) = found.await? else {
         return Err(Problem::of(&reasons::NO_PART));
     };
     let inline = asked.inline == 1 && PICTURES.contains(&kind.as_str());
     let kind = if is_tame(&kind) { kind } else { "application/octet-stream".to_owned() };
-    Ok(file(&name, &kind, inline, Body::from(octets)))
+    let way = [opened.way(), vec![stage]].concat();
+    Ok(file(&name, &kind, inline, opened.flow([Piece::Part(way)]), octets))
 }
 
 /// All attachments of a message in one file.
 pub(super) async fn all(State(room): State<Arc<Room>>, reader: Reader, Asked(asked): Asked<Place>) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
     let opened = source::open(&room, &view, asked.uid).await?.inside(&asked.within).await?;
-    let Some(archive) = opened.block(|bytes| archive(bytes)).await? else {
+    let way = opened.way();
+    let files = opened.block(move |bytes| attached(bytes, &way)).await?;
+    if files.is_empty() {
         return Err(Problem::of(&reasons::NO_ATTACHMENTS));
-    };
-    Ok(file(&format!("attachments-{}.zip", asked.uid), "application/zip", false, Body::from(archive)))
+    }
+    let (pieces, octets) = archive(files).ok_or_else(|| Problem::of(&reasons::MESSAGE_TOO_LARGE))?;
+    let name = format!("attachments-{}.zip", asked.uid);
+    Ok(file(&name, "application/zip", false, opened.flow(pieces), octets))
 }
 
-/// A ZIP file; `None` for a message without attachments. What is attached is mostly compressed already.
-fn archive(message: &[u8]) -> Option<Vec<u8>> {
+/// The attachments of a message to which this way leads.
+fn attached(message: &[u8], way: &[Stage]) -> Vec<archive::File> {
     let structure = Structure::of(message);
     let attachments = read::attachments(&structure, &Layout::of(&structure));
     let mut taken = HashSet::new();
-    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    for attachment in attachments.iter().filter(|attachment| !attachment.inline) {
-        let octets = source::octets(&structure, &structure.parts()[attachment.part], usize::MAX);
-        // Writing to memory fails only beyond what ZIP can hold, which is more than any message has.
-        archive.start_file(another(&attachment.name, &mut taken), options).ok()?;
-        archive.write_all(&octets).ok()?;
-    }
-    if taken.is_empty() { None } else { Some(archive.finish().ok()?.into_inner()) }
+    let file = |attachment: &read::Attachment| {
+        let stage = Stage::of(&structure, &structure.parts()[attachment.part]);
+        let (name, measure) = (another(&attachment.name, &mut taken), stage.measure(message));
+        archive::File { name, measure, stages: [way, &[stage]].concat() }
+    };
+    attachments.iter().filter(|attachment| !attachment.inline).map(file).collect()
 }
 
 /// The name, or one like it that is not taken yet: several attachments may have the same.
@@ -128,42 +129,30 @@ pub(super) async fn raw(
     Asked(asked): Asked<SourceQuestion>,
 ) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
-    if !asked.within.is_empty() {
+    let (flow, octets) = if asked.within.is_empty() {
+        let body = view.body(source::row(&view, asked.uid)?.uid).await?;
+        let octets = body.size();
+        (Flow::new(body, [Piece::Part(Vec::new())]), octets)
+    } else {
         let attached = source::open(&room, &view, asked.uid).await?.inside(&asked.within).await?;
-        return Ok(source_file(&asked, Body::from(attached.bytes)));
-    }
-    let body = view.body(source::row(&view, asked.uid)?.uid).await?;
-    let pieces = futures_util::stream::unfold((body, 0_u64), |(mut body, at)| async move {
-        match body.read(at, PIECE).await {
-            Ok(piece) if piece.is_empty() => None,
-            Ok(piece) => {
-                let next = at + piece.len() as u64;
-                Some((Ok::<Bytes, mailbox::Error>(piece), (body, next)))
-            }
-            Err(error) => Some((Err(error), (body, u64::MAX))),
-        }
-    });
-    Ok(source_file(&asked, Body::from_stream(pieces)))
-}
-
-fn source_file(asked: &SourceQuestion, body: Body) -> Response {
+        let (way, octets) = (attached.way(), attached.bytes.len() as u64);
+        (attached.flow([Piece::Part(way)]), octets)
+    };
     let inline = asked.file != 1;
     let kind = if inline { "text/plain; charset=utf-8" } else { "message/rfc822" };
-    file(&format!("message-{}.eml", asked.uid), kind, inline, body)
+    Ok(file(&format!("message-{}.eml", asked.uid), kind, inline, flow, octets))
 }
 
-/// Octets read in one go.
-const PIECE: usize = 256 << 10;
-
-fn file(name: &str, kind: &str, inline: bool, body: Body) -> Response {
+fn file(name: &str, kind: &str, inline: bool, flow: Flow, octets: u64) -> Response {
     let way = if inline { "inline" } else { "attachment" };
     let headers = [
         (header::CONTENT_TYPE, kind.to_owned()),
+        (header::CONTENT_LENGTH, octets.to_string()),
         (header::CONTENT_DISPOSITION, format!("{way}; {}", parameters(name))),
         (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
         (header::CACHE_CONTROL, "private, max-age=300".to_owned()),
     ];
-    let mut response = body.into_response();
+    let mut response = Body::from_stream(flow.stream()).into_response();
     for (name, value) in headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);
@@ -270,7 +259,7 @@ mod tests {
         let names = ["a.pdf", "A.pdf", "a.pdf", "a (2).pdf", "b", "b", ".x", ".x"];
         let names: Vec<_> = names.iter().map(|name| another(name, &mut taken)).collect();
         assert_eq!(names, ["a.pdf", "A (2).pdf", "a (3).pdf", "a (2) (2).pdf", "b", "b (2)", ".x", ".x (2)"]);
-        assert_eq!(archive(b"Subject: x\r\n\r\nonly text\r\n"), None);
+        assert!(attached(b"Subject: x\r\n\r\nonly text\r\n", &[]).is_empty());
     }
 
     #[test]

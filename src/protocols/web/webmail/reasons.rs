@@ -130,6 +130,8 @@ reasons! {
         "The request is too large."
     TOO_MUCH_ARRIVES "too-much-arrives" SERVICE_UNAVAILABLE
         "Too much is arriving from you at the moment. Try again soon."
+    TOO_MUCH_WAITS "too-much-waits" SERVICE_UNAVAILABLE
+        "Too much waits to be taken by you at the moment. Try again soon."
     CAME_INCOMPLETE "came-incomplete" BAD_REQUEST
         "The request ended early, or came too slowly."
     SIGNED_OUT "signed-out" UNAUTHORIZED

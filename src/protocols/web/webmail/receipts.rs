@@ -88,6 +88,7 @@ pub(super) async fn decide(
         (wanted(&header), message_id, text("Original-Recipient"))
     });
     let (to, message_id, original) = facts.await?;
+    drop(opened);
     let row = source::row(&view, wish.uid)?;
     let to = to.filter(|_| is_open(&view, &row)).ok_or_else(|| Problem::of(&reasons::NO_RECEIPT_WANTED))?;
     let Some(letter) = wish.receipt else {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
 use super::WebmailSettings;
 use super::changes::Watchers;
 use super::send::Sendings;
@@ -18,6 +16,7 @@ use crate::protocols::web::Bodies;
 use crate::protocols::web::dav::DavSettings;
 use crate::protocols::web::logins::{Logins, Outage, Pace};
 use crate::protocols::web::token::fresh;
+use crate::protocols::web::turns::Turns;
 use crate::services::autoconfig::{AutoconfigSettings, Offer};
 use crate::services::cluster::Cluster;
 use crate::services::conversations::Memory;
@@ -104,10 +103,10 @@ pub struct Room {
     pub(super) process: Option<String>,
     pub(super) watchers: Watchers,
     pub(super) conversations: Memory,
-    /// The right to hold an opened message in memory.
-    pub(super) opened: Arc<Semaphore>,
-    /// The right to search.
-    pub(super) searches: Semaphore,
+    /// The rights to hold an opened message in memory.
+    pub(super) opened: Turns,
+    /// The rights to search.
+    pub(super) searches: Turns,
 }
 
 impl Room {
@@ -121,8 +120,8 @@ impl Room {
             process: fresh(),
             watchers: Watchers::default(),
             conversations: Memory::default(),
-            opened: Arc::new(Semaphore::new(settings.opened_at_once.max(1) as usize)),
-            searches: Semaphore::new(settings.searches_at_once.max(1) as usize),
+            opened: Turns::new(settings.opened_at_once, settings.sessions),
+            searches: Turns::new(settings.searches_at_once, settings.sessions),
             needs,
         }
     }

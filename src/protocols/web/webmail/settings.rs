@@ -46,7 +46,7 @@ crate::settings! {
         pub upload_time: Span = Span::hours(1),
         /// Largest message that is opened. Of a larger one only the source can be fetched.
         pub open: ByteSize = ByteSize::mib(64),
-        /// Messages opened at the same time, for all users; further ones wait for their turn.
+        /// Messages opened at the same time, for all users; further ones wait for their turn. Each user opens one at a time.
         pub opened_at_once: u32 = 8,
         /// How much of the text of a message is shown. The rest can be fetched as a file.
         pub text: ByteSize = ByteSize::mib(1),
@@ -54,7 +54,7 @@ crate::settings! {
         pub html: ByteSize = ByteSize::mib(4),
         /// Decoded text of one message that a search in whole messages looks into.
         pub search_text: ByteSize = ByteSize::mib(1),
-        /// Searches at the same time, for all users; further ones wait for their turn.
+        /// Searches at the same time, for all users; further ones wait for their turn. Each user makes one at a time.
         pub searches_at_once: u32 = 4,
         /// Message ids that are remembered to tell conversations by, over all folders looked at lately, each taking about 50
         /// octets. Beyond it, the folders unused for longest are forgotten, and read again when somebody looks at them.

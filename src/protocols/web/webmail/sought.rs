@@ -145,7 +145,7 @@ fn common(some: Vec<Uid>, others: &[Uid]) -> Vec<Uid> {
 
 /// Those of the messages whose BODYSTRUCTURE is so. SEARCH has no condition for it.
 async fn with_structure(room: &Room, view: &View, among: Vec<Uid>, is_so: impl Fn(&[u8]) -> bool) -> Answer<Vec<Uid>> {
-    let _turn = room.searches.acquire().await;
+    let _turn = room.searches.take(view.account()).await;
     let mut summaries = view.summaries(among.clone());
     let mut kept = Vec::new();
     for uid in among {

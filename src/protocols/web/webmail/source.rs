@@ -2,26 +2,30 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinError;
 
 use super::Room;
 use super::answer::{Answer, Problem};
+use super::flow::{Flow, Piece, Stage};
 use super::reasons;
 use crate::foundations::mail::content::Disposition;
 use crate::foundations::mail::structure::Part;
 use crate::foundations::mail::{Kind, Structure, Uid, charset, transfer};
-use crate::storage::mailbox::{Row, View};
+use crate::protocols::web::turns::Turn;
+use crate::storage::mailbox::{Body, Row, View};
 
 /// A message in memory, and the right to hold it there.
 pub(super) struct Opened {
     pub(super) bytes: Bytes,
     pub(super) row: Row,
-    turn: Arc<Option<OwnedSemaphorePermit>>,
+    body: Body,
+    /// Where in the message of the mailbox it is.
+    way: Vec<Stage>,
+    /// `None` never: turns do not end.
+    turn: Option<Turn>,
 }
 
 impl Opened {
@@ -30,7 +34,7 @@ impl Opened {
         &self,
         work: impl FnOnce(&Bytes) -> T + Send + 'static,
     ) -> Result<T, JoinError> {
-        let (bytes, turn) = (self.bytes.clone(), Arc::clone(&self.turn));
+        let (bytes, turn) = (self.bytes.clone(), self.turn.clone());
         let job = tokio::task::spawn_blocking(move || {
             let result = work(&bytes);
             drop((bytes, turn));
@@ -85,21 +89,38 @@ impl Opened {
         if within.is_empty() {
             return Ok(self);
         }
-        let way = within.0.clone();
-        let found = self.block(move |bytes| way.iter().try_fold(bytes.clone(), |message, part| inner(&message, *part)));
-        let bytes = found.await?.ok_or_else(|| Problem::of(&reasons::NO_PART))?;
-        Ok(Self { bytes, ..self })
+        let numbers = within.0.clone();
+        let found = self.block(move |bytes| {
+            numbers.iter().try_fold((bytes.clone(), Vec::new()), |(message, mut way), part| {
+                let (bytes, stage) = inner(&message, *part)?;
+                way.push(stage);
+                Some((bytes, way))
+            })
+        });
+        let (bytes, way) = found.await?.ok_or_else(|| Problem::of(&reasons::NO_PART))?;
+        Ok(Self { bytes, way, ..self })
+    }
+
+    /// The way to the message, from that of the mailbox.
+    pub(super) fn way(&self) -> Vec<Stage> {
+        self.way.clone()
+    }
+
+    /// Gives the memory back, and sends pieces of the message of the mailbox as they are taken.
+    pub(super) fn flow(self, pieces: impl IntoIterator<Item = Piece>) -> Flow {
+        Flow::new(self.body, pieces)
     }
 }
 
 /// The message in a part of another.
-fn inner(message: &Bytes, index: usize) -> Option<Bytes> {
+fn inner(message: &Bytes, index: usize) -> Option<(Bytes, Stage)> {
     let structure = Structure::of(message);
     let part = structure.parts().get(index).filter(|part| part.kind == Kind::Message)?;
-    Some(match octets(&structure, part, usize::MAX) {
+    let bytes = match octets(&structure, part, usize::MAX) {
         Cow::Borrowed(octets) => message.slice_ref(octets),
         Cow::Owned(octets) => octets.into(),
-    })
+    };
+    Some((bytes, Stage::of(&structure, part)))
 }
 
 /// Octets read in one go.
@@ -112,14 +133,13 @@ pub(super) fn row(view: &View, uid: u32) -> Answer<Row> {
     view.sequence(uid).and_then(|sequence| view.row(sequence)).ok_or_else(gone)
 }
 
-/// Opens a message of a folder.
+/// Opens a message of a folder. Whoever has one open must not open another of the same user.
 pub(super) async fn open(room: &Room, view: &View, uid: u32) -> Answer<Opened> {
     let row = row(view, uid)?;
     if row.size > room.needs.settings.get().open.get() {
         return Err(Problem::of(&reasons::MESSAGE_TOO_LARGE));
     }
-    // Closed never.
-    let turn = Arc::new(Arc::clone(&room.opened).acquire_owned().await.ok());
+    let turn = room.opened.take(view.account()).await.ok();
     let mut body = view.body(row.uid).await?;
     let mut bytes = BytesMut::with_capacity(usize::try_from(body.size()).unwrap_or(0));
     loop {
@@ -129,7 +149,7 @@ pub(super) async fn open(room: &Room, view: &View, uid: u32) -> Answer<Opened> {
         }
         bytes.extend_from_slice(&piece);
     }
-    Ok(Opened { bytes: bytes.freeze(), row, turn })
+    Ok(Opened { bytes: bytes.freeze(), row, body, way: Vec::new(), turn })
 }
 
 /// Which parts are the text and which are attachments (RFC 8621 §4.1.4), by their places in the structure.
@@ -249,14 +269,18 @@ pub(super) fn kind(part: &Part<'_>) -> String {
 
 /// The octets of a part, at most `limit`.
 pub(super) fn octets<'a>(structure: &Structure<'a>, part: &Part<'a>, limit: usize) -> Cow<'a, [u8]> {
+    transfer::decode(encoding(structure, part), structure.body(part), limit)
+}
+
+/// How the octets of a part are really encoded.
+pub(super) fn encoding<'a>(structure: &Structure<'a>, part: &Part<'a>) -> Option<&'a [u8]> {
     // RFC 2046 §5.2.1: a message inside a message is not encoded again; RFC 6532 §3.5 allows it, some programs always do it, and
     // some only say so.
-    let says_so = part.fields.encoding.is_some_and(|encoding| encoding.trim_ascii().eq_ignore_ascii_case(b"base64"));
+    let encoding = part.fields.encoding?;
+    let says_so = encoding.trim_ascii().eq_ignore_ascii_case(b"base64");
     let first_line = structure.body(part).split(|octet| *octet == b'\n').next().unwrap_or_default();
-    if part.kind == Kind::Message && says_so && first_line.contains(&b':') {
-        return Cow::Borrowed(&structure.body(part)[..structure.body(part).len().min(limit)]);
-    }
-    transfer::decode(part.fields.encoding, structure.body(part), limit)
+    let only_says_so = part.kind == Kind::Message && says_so && first_line.contains(&b':');
+    (!only_says_so).then_some(encoding)
 }
 
 /// The text of a part, and whether it is longer than `limit` octets.
@@ -342,6 +366,10 @@ mod tests {
         }
     }
 
+    fn within(message: &Bytes, index: usize) -> Option<Bytes> {
+        inner(message, index).map(|(bytes, _)| bytes)
+    }
+
     #[test]
     fn messages_within_messages_are_found() {
         let way = |text: &str| Within::try_from(text.to_owned());
@@ -354,10 +382,10 @@ mod tests {
             b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n\
             Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogYQ0KDQp0ZXh0DQo=\r\n--b--\r\n",
         );
-        let first = inner(&outer, 2).unwrap();
+        let first = within(&outer, 2).unwrap();
         assert!(first.starts_with(b"Content-Type: message/rfc822\r\n"));
-        assert_eq!(inner(&first, 0).unwrap(), "Subject: a\r\n\r\ntext\r\n");
-        assert_eq!((inner(&outer, 1), inner(&outer, 99)), (None, None));
+        assert_eq!(within(&first, 0).unwrap(), "Subject: a\r\n\r\ntext\r\n");
+        assert_eq!((within(&outer, 1), within(&outer, 99)), (None, None));
     }
 
     #[test]

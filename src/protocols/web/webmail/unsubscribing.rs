@@ -111,6 +111,8 @@ pub(super) async fn unsubscribe(
     let opened = source::open(&room, &view, at.uid).await?;
     let hostname = room.needs.hostname.get();
     let read = opened.block(move |bytes| Unsubscribing::read(&HeaderSection::of(bytes), &hostname)).await?;
+    // The list's server may take its time; others' messages are opened meanwhile.
+    drop(opened);
     let page = read.filter(|found| found.one_click).and_then(|found| found.page);
     let Some(page) = page else { return Err(Problem::of(&reasons::NOT_ONE_CLICK)) };
     room.needs.leaving.leave(&page).await.map(|()| StatusCode::NO_CONTENT).map_err(|why| {

@@ -521,6 +521,7 @@ export default {
   "refused_too-many-pages": "Es sind zu viele Seiten offen; schließen Sie eine.",
   "refused_too-many-attachments": "Eine Nachricht kann höchstens {most} Anhänge haben.",
   "refused_too-much-arrives": "Von Ihnen kommt gerade zu viel auf einmal an. Versuchen Sie es bald noch einmal.",
+  "refused_too-much-waits": "Es wartet gerade zu viel darauf, von Ihnen abgeholt zu werden. Versuchen Sie es bald noch einmal.",
   "refused_upload-gone": "Ein Anhang ist nicht mehr hier; fügen Sie ihn noch einmal hinzu.",
   "refused_attachment-gone": "Ein Anhang ist nicht mehr in seiner Nachricht.",
   "refused_letter-too-large": "Die Nachricht ist mit ihren Anhängen zu groß; {most} sind das Höchste.",

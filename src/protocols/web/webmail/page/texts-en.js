@@ -521,6 +521,7 @@ export default {
   "refused_too-many-pages": "Too many pages are open; close one.",
   "refused_too-many-attachments": "A message can have {most} attachments at most.",
   "refused_too-much-arrives": "Too much is arriving from you at the moment. Try again soon.",
+  "refused_too-much-waits": "Too much waits to be taken by you at the moment. Try again soon.",
   "refused_upload-gone": "An attachment is not here any more; add it again.",
   "refused_attachment-gone": "An attachment is not in its message any more.",
   "refused_letter-too-large": "The message is too large with its attachments; {most} are the most.",

@@ -521,6 +521,7 @@ export default {
   "refused_too-many-pages": "Hay demasiadas páginas abiertas; cierre una.",
   "refused_too-many-attachments": "Un mensaje puede tener como máximo {most} archivos adjuntos.",
   "refused_too-much-arrives": "Llegan demasiados datos suyos en este momento. Inténtelo de nuevo pronto.",
+  "refused_too-much-waits": "En este momento hay demasiados datos que aún no ha recibido. Inténtelo de nuevo pronto.",
   "refused_upload-gone": "Un archivo adjunto ya no está aquí; añádalo de nuevo.",
   "refused_attachment-gone": "Un archivo adjunto ya no está en su mensaje.",
   "refused_letter-too-large": "El mensaje es demasiado grande con sus archivos adjuntos; el máximo es {most}.",

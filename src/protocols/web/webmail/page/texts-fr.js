@@ -521,6 +521,7 @@ export default {
   "refused_too-many-pages": "Trop de pages sont ouvertes ; fermez-en une.",
   "refused_too-many-attachments": "Un message peut avoir au plus {most} pièces jointes.",
   "refused_too-much-arrives": "Trop de données arrivent de vous en ce moment. Réessayez bientôt.",
+  "refused_too-much-waits": "Trop de données attendent d’être reçues par vous en ce moment. Réessayez bientôt.",
   "refused_upload-gone": "Une pièce jointe n’est plus là ; ajoutez-la de nouveau.",
   "refused_attachment-gone": "Une pièce jointe n’est plus dans son message.",
   "refused_letter-too-large": "Le message est trop grand avec ses pièces jointes ; {most} au plus.",

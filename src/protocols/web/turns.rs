@@ -1,4 +1,4 @@
-//! Who may make a query, and when.
+//! Who may make a query, or have a message opened, and when.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use tokio::task::JoinError;
 
 use crate::foundations::address::Address;
 
-/// The rights to make queries: so many for everybody, and one for each account, so that nobody waits for more than one query of
-/// another's.
+/// The rights to do what takes memory or the processor: so many for everybody, and one for each account, so that nobody waits for
+/// more than one piece of work of another's.
 pub(super) struct Turns {
     all: Arc<Semaphore>,
     accounts: moka::sync::Cache<String, Arc<Semaphore>>,
 }
 
-/// The right to make a query; it ends when all handles to it are dropped.
+/// The right to do it; it ends when all handles to it are dropped.
 #[derive(Clone)]
 pub(super) struct Turn {
     _own_and_one_of_all: Arc<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
 }
 
 impl Turn {
-    /// Does a part of the query on a thread that may block. The turn lasts to its end even if whoever asked goes away:
+    /// Does a part of it on a thread that may block. The turn lasts to its end even if whoever asked goes away:
     /// otherwise a client that hangs up again and again would have as much done at once as it likes.
     pub(super) async fn block<T: Send + 'static>(
         &self,
@@ -44,7 +44,7 @@ impl Turns {
         Self { all, accounts: moka::sync::Cache::new(remembered.into()) }
     }
 
-    /// Waits until the account may make a query.
+    /// Waits until the account has its turn. Whoever has one must not wait for another of the same account.
     pub(super) async fn take(&self, account: &Address) -> Result<Turn, AcquireError> {
         let own = self.accounts.get_with(account.key().to_string(), || Arc::new(Semaphore::new(1)));
         let own = own.acquire_owned().await?;
