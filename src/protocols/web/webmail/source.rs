@@ -14,7 +14,7 @@ use super::answer::{Answer, Problem};
 use super::reasons;
 use crate::foundations::mail::content::Disposition;
 use crate::foundations::mail::structure::Part;
-use crate::foundations::mail::{Kind, Structure, Uid, charset, transfer};
+use crate::foundations::mail::{HeaderSection, Kind, Structure, Uid, charset, tnef, transfer};
 use crate::storage::mailbox::{Row, View};
 
 /// A message in memory, and the right to hold it there.
@@ -95,7 +95,13 @@ impl Opened {
 /// The message in a part of another.
 fn inner(message: &Bytes, index: usize) -> Option<Bytes> {
     let structure = Structure::of(message);
-    let part = structure.parts().get(index).filter(|part| part.kind == Kind::Message)?;
+    let part = structure.parts().get(index)?;
+    if is_container(part) {
+        return tnef::message(&octets(&structure, part, usize::MAX), &HeaderSection::of(message)).map(Bytes::from);
+    }
+    if part.kind != Kind::Message {
+        return None;
+    }
     Some(match octets(&structure, part, usize::MAX) {
         Cow::Borrowed(octets) => message.slice_ref(octets),
         Cow::Owned(octets) => octets.into(),
@@ -241,8 +247,21 @@ pub(super) fn name(part: &Part<'_>) -> Option<String> {
     given.or_else(|| part.content.parameters.text("name")).filter(|name| !name.trim().is_empty())
 }
 
+/// Whether a part is what only Outlook opens, and this does, too.
+fn is_container(part: &Part<'_>) -> bool {
+    const KINDS: [&[u8]; 2] = [b"ms-tnef", b"vnd.ms-tnef"];
+    let is_named = || name(part).is_some_and(|name| name.eq_ignore_ascii_case("winmail.dat"));
+    let subtype = part.content.subtype;
+    part.content.is("application")
+        && (KINDS.iter().any(|kind| subtype.eq_ignore_ascii_case(kind))
+            || subtype.eq_ignore_ascii_case(b"octet-stream") && is_named())
+}
+
 /// The type of a part: `text/plain`, in lower case.
 pub(super) fn kind(part: &Part<'_>) -> String {
+    if is_container(part) {
+        return "application/ms-tnef".to_owned();
+    }
     let word = |octets: &[u8]| String::from_utf8_lossy(octets).to_ascii_lowercase();
     format!("{}/{}", word(part.content.media), word(part.content.subtype))
 }
@@ -266,7 +285,10 @@ pub(super) fn text(structure: &Structure<'_>, part: &Part<'_>, limit: usize) -> 
     let octets = &octets[..octets.len().min(limit)];
     let text = match part.content.parameters.raw("charset") {
         Some(label) => charset::decode(label, octets),
-        None => charset::guess(octets).into_owned(),
+        None => {
+            let declared = declared(octets).filter(|_| part.content.is_exactly("text", "html"));
+            declared.map_or_else(|| charset::guess(octets).into_owned(), |label| charset::decode(label, octets))
+        }
     };
     let is_flowed = part.content.parameters.raw("format").is_some_and(|format| format.eq_ignore_ascii_case(b"flowed"));
     if is_flowed && part.content.is_exactly("text", "plain") {
@@ -274,6 +296,20 @@ pub(super) fn text(structure: &Structure<'_>, part: &Part<'_>, limit: usize) -> 
         return (unflow(&text, joins), is_cut);
     }
     (text, is_cut)
+}
+
+/// The charset that a page names in its head, where it cannot be UTF-8. Browsers look as far as this (HTML §13.2.3.2).
+fn declared(octets: &[u8]) -> Option<&[u8]> {
+    if std::str::from_utf8(octets).is_ok() {
+        return None;
+    }
+    let head = octets[..octets.len().min(1024)].to_ascii_lowercase();
+    let at = memchr::memmem::find(&head, b"charset=")? + b"charset=".len();
+    let rest = &octets[at..head.len()];
+    let rest = rest.strip_prefix(b"\"").or_else(|| rest.strip_prefix(b"'")).unwrap_or(rest);
+    let is_label = |b: &u8| b.is_ascii_alphanumeric() || b"-_:.".contains(b);
+    let end = rest.iter().position(|b| !is_label(b))?;
+    Some(&rest[..end])
 }
 
 /// Joins the lines of format=flowed to paragraphs (RFC 3676 §4).
@@ -365,5 +401,19 @@ mod tests {
         assert_eq!(unflow("a \nb\n> c \n> d\n>> e \nf\n-- \nann \n", false), "a b\n> c d\n>> e \nf\n-- \nann ");
         assert_eq!(unflow("日 \n本\n", true), "日本\n");
         assert_eq!(unflow(" >not a quote\n", false), ">not a quote\n");
+    }
+
+    #[test]
+    fn a_page_that_says_nothing_else_is_read_as_its_head_has_it() {
+        let read = |head: &str, page: &[u8]| {
+            let message = [format!("{head}\r\n\r\n").as_bytes(), page].concat();
+            let structure = Structure::of(&message);
+            text(&structure, &structure.parts()[0], 1000).0
+        };
+        let page = b"<meta http-equiv=x content=\"text/html; CHARSET=windows-1251\">\xcf\xf0";
+        assert!(read("Content-Type: text/html", page).ends_with(">Пр"));
+        assert!(read("Content-Type: text/html; charset=koi8-r", page).ends_with(">оП"), "the field says it first");
+        assert!(read("Content-Type: text/plain", page).ends_with(">Ïð"), "only pages have heads");
+        assert!(read("Content-Type: text/html", "<meta charset='windows-1251'>Пр".as_bytes()).ends_with(">Пр"));
     }
 }
