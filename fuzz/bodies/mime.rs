@@ -1,8 +1,10 @@
 //! The structure of messages: parts are nested and in order, sections are slices, stored summaries read back.
 
-use postrider::foundations::mail::{HeaderSection, Kind, ListedNames, Piece, Structure, Summary, crlf, crlf_len, text};
+use postrider::foundations::mail::{HeaderSection, Kind, ListedNames, Piece, Structure, Summary, crlf, crlf_len, text, tnef};
 
 pub fn run(data: &[u8]) {
+    // What it writes is a little more than what it has read, in base64.
+    assert!(tnef::message(data, &HeaderSection::of(b"\r\n")).is_none_or(|made| made.len() < 200 * data.len() + 1000));
     let structure = Structure::of(data);
     let parts = structure.parts();
     assert_eq!((parts[0].start, parts[0].end, parts[0].next), (0, data.len(), parts.len()));

@@ -10,6 +10,7 @@ import io
 import json
 import plistlib
 import re
+import struct
 import threading
 import time
 import urllib.error
@@ -410,6 +411,44 @@ def devices_are_set_up(server):
     assert Browser(server).request("/api/devices/apple.mobileconfig")[0] == 401
 
 
+def container():
+    """A winmail.dat: a name in cp1251, a text in Unicode, and one file with its long name."""
+    def attribute(level, number, data):
+        return struct.pack("<BII", level, number, len(data)) + data + struct.pack("<H", sum(data) % 65536)
+
+    def text(number, words):
+        octets = words.encode("utf-16le") + b"\0\0"
+        return struct.pack("<HHII", 0x1F, number, 1, len(octets)) + octets + b"\0" * (-len(octets) % 4)
+
+    return struct.pack("<IH", 0x223E9F78, 1) + b"".join([
+        attribute(1, 0x00069007, struct.pack("<I", 1251)),
+        attribute(1, 0x00018004, "Отчёт\0".encode("cp1251")),
+        attribute(1, 0x00069003, struct.pack("<I", 1) + text(0x1000, "Grüße aus Outlook")),
+        attribute(2, 0x00069002, bytes(14)),
+        attribute(2, 0x00018010, b"FIGURE~1.CSV\0"),
+        attribute(2, 0x0006800F, b"one,two\n1,2\n"),
+        attribute(2, 0x00069005, struct.pack("<I", 1) + text(0x3707, "Figures für 2026.csv")),
+    ])
+
+
+def what_outlook_packs_is_unpacked(server):
+    ann = server.ann
+    message = letter("bob@example.test", "ann@example.test", "From Outlook", "")
+    message.add_attachment(container(), maintype="application", subtype="octet-stream", filename="WinMail.dat")
+    client = server.imap(0)
+    check(client.append("INBOX", None, None, message.as_bytes(policy=email.policy.SMTP)))
+    client.logout()
+    uid = ann.get("messages", folder="INBOX", query='subject:"From Outlook"')["lines"][0]["uid"]
+    outer = ann.get("message", folder="INBOX", uid=uid)
+    assert [(one["name"], one["type"]) for one in outer["attachments"]] == [("WinMail.dat", "application/ms-tnef")], outer["attachments"]
+    part = outer["attachments"][0]["part"]
+    inner = ann.get("message", folder="INBOX", uid=uid, within=str(part))
+    assert inner["subject"] == "From Outlook" and inner["from"][0]["address"] == "bob@example.test" and inner["text"].strip() == "Grüße aus Outlook", inner
+    assert [one["name"] for one in inner["attachments"]] == ["Figures für 2026.csv"], inner["attachments"]
+    status, _, octets = ann.request(f"/api/message/part?folder=INBOX&uid={uid}&within={part}&part={inner['attachments'][0]['part']}")
+    assert status == 200 and octets == b"one,two\n1,2\n", octets
+
+
 def contacts_are_edited(server):
     ann = server.ann
     new = {"name": "Carl Fox", "addresses": ["carl@far.test", "fox@far.test"], "telephones": ["+49 30 1"], "organisation": "Fox & Sons", "note": "two\nlines"}
@@ -477,6 +516,25 @@ def lists_can_be_left(server):
     # Whether a page may be asked by the server, it finds out itself.
     assert server.ann.json("message/unsubscribe", {"folder": "INBOX", "uid": at}, wanted=409)["type"] == "not-one-click"
     assert server.ann.get("message", folder="INBOX", uid=put(server, letter("bob@example.test", "ann@example.test")))["unsubscribe"] is None
+
+
+def groups_of_contacts_are_written_to(server):
+    """Groups as other programs make them, in both versions."""
+    ann = server.ann
+    cards = [
+        "VERSION:3.0\r\nUID:one\r\nFN:Gina Fay\r\nN:Fay;Gina;;;\r\nEMAIL:gina@group.test",
+        "VERSION:3.0\r\nUID:two\r\nFN:Nobody Reachable\r\nN:Reachable;Nobody;;;",
+        "VERSION:4.0\r\nKIND:group\r\nUID:urn:uuid:three\r\nFN:Friends\r\nMEMBER:urn:uuid:one\r\nMEMBER:urn:uuid:two\r\nMEMBER:mailto:far@group.test\r\nMEMBER:urn:uuid:gone",
+        "VERSION:3.0\r\nUID:four\r\nFN:Team\r\nN:Team;;;;\r\nX-ADDRESSBOOKSERVER-KIND:group\r\nX-ADDRESSBOOKSERVER-MEMBER:urn:uuid:one",
+    ]
+    octets = "".join(f"BEGIN:VCARD\r\n{card}\r\nEND:VCARD\r\n" for card in cards).encode()
+    upload = json.loads(ann.request("/api/uploads?name=groups.vcf", method="POST", octets=octets, content_type="text/vcard")[2])["upload"]
+    assert ann.json("contacts/import", {"upload": upload})["added"] == 4
+    lines = {line["name"]: line for line in ann.json("contacts")["contacts"]}
+    gina = {"name": "Gina Fay", "address": "gina@group.test"}
+    assert lines["Friends"]["members"] == [gina, {"name": "", "address": "far@group.test"}], lines["Friends"]
+    assert lines["Team"]["members"] == [gina] and lines["Team"]["address"] is None
+    assert "members" not in lines["Gina Fay"] and "members" not in lines["Nobody Reachable"]
 
 
 def contacts_come_by_mail(server):
@@ -854,7 +912,9 @@ main(
     changes_are_told,
     preferences_are_kept,
     devices_are_set_up,
+    what_outlook_packs_is_unpacked,
     contacts_are_edited,
+    groups_of_contacts_are_written_to,
     lists_are_by_date,
     lists_can_be_left,
     contacts_come_by_mail,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{Encoding, WINDOWS_1252};
+use encoding_rs::{EUC_KR, Encoding, GBK, REPLACEMENT, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// Decodes; what cannot be decoded becomes U+FFFD. An unknown charset is read as [`guess`] does.
 pub fn decode(label: &[u8], octets: &[u8]) -> String {
@@ -12,6 +12,10 @@ pub fn decode(label: &[u8], octets: &[u8]) -> String {
         return guess(octets).into_owned();
     }
     match Encoding::for_label(label) {
+        // What the web does not read any more, since it can hide markup; here markup is looked for in what was decoded.
+        Some(encoding) if encoding == REPLACEMENT => of_seven_bits(label, octets),
+        // RFC 2781 §4.1: the mark at the beginning says in which order the octets are.
+        Some(encoding) if encoding == UTF_16LE || encoding == UTF_16BE => encoding.decode(octets).0.into_owned(),
         Some(encoding) => encoding.decode_without_bom_handling(octets).0.into_owned(),
         // What the web does not know but mail has: UTF-7 and code pages.
         None => match mail_parser::decoders::charsets::map::charset_decoder(label) {
@@ -21,12 +25,48 @@ pub fn decode(label: &[u8], octets: &[u8]) -> String {
     }
 }
 
-/// Octets of unknown charset: UTF-8 when they are valid UTF-8, else windows-1252.
+/// Octets of unknown charset: UTF-8 when they are valid UTF-8, also when they were cut within the last character; else windows-1252.
 pub fn guess(octets: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(octets) {
         Ok(text) => Cow::Borrowed(text),
+        // Nothing before shows that it is UTF-8 when all before is ASCII: it may be the last letter of a word in windows-1252.
+        Err(error) if error.error_len().is_none() && !octets[..error.valid_up_to()].is_ascii() => {
+            String::from_utf8_lossy(octets)
+        }
         Err(_) => WINDOWS_1252.decode_without_bom_handling(octets).0,
     }
+}
+
+/// Charsets of seven bits that switch between ASCII and a set of two octets: ISO-2022-KR (RFC 1557) and HZ (RFC 1843).
+fn of_seven_bits(label: &[u8], octets: &[u8]) -> String {
+    if label.eq_ignore_ascii_case(b"iso-2022-kr") || label.eq_ignore_ascii_case(b"csiso2022kr") {
+        // The designator says which set SO shifts to; there is one only.
+        let plain: Vec<u8> = octets.split(|b| *b == b'\x1b').enumerate().fold(Vec::new(), |mut plain, (n, piece)| {
+            plain.extend_from_slice(if n > 0 { piece.strip_prefix(b"$)C").unwrap_or(piece) } else { piece });
+            plain
+        });
+        return shifted(&plain, b"\x0e", b"\x0f", EUC_KR);
+    }
+    if label.eq_ignore_ascii_case(b"hz-gb-2312") {
+        return shifted(octets, b"~{", b"~}", GBK);
+    }
+    guess(octets).into_owned()
+}
+
+/// Lifts what stands between two shifts into the upper half, where the charset of eight bits has it. A line ends in ASCII.
+fn shifted(octets: &[u8], into: &[u8], out: &[u8], encoding: &'static Encoding) -> String {
+    let mut lifted = Vec::with_capacity(octets.len());
+    let (mut rest, mut is_lifted) = (octets, false);
+    while let Some(&octet) = rest.first() {
+        if let Some(after) = rest.strip_prefix(if is_lifted { out } else { into }) {
+            (rest, is_lifted) = (after, !is_lifted);
+            continue;
+        }
+        rest = &rest[1..];
+        is_lifted &= octet != b'\n';
+        lifted.push(if is_lifted && octet > b' ' { octet | 0x80 } else { octet });
+    }
+    encoding.decode_without_bom_handling(&lifted).0.into_owned()
 }
 
 /// The octet of two hexadecimal digits in any case.
@@ -50,6 +90,15 @@ mod tests {
             ("koi8-r", b"\xd0\xd2\xc9\xd7\xc5\xd4", "привет"),
             ("iso-2022-jp", b"\x1b$B$3$s\x1b(B", "こん"),
             ("utf-7", b"gr+APw-n", "grün"),
+            ("iso-2022-kr", b"\x1b$)C\n\x0e>H3g\x0f ok", "\n안녕 ok"),
+            ("hz-gb-2312", b"a ~{<:Ky2;~} b", "a 己所不 b"),
+            ("iso-2022-cn", b"plain", "plain"),
+            ("utf-16", b"\xff\xfeg\0\xfc\0", "gü"),
+            ("utf-16", b"\xfe\xff\0g\0\xfc", "gü"),
+            // Cut within a character.
+            ("utf-8", b"\xd0\xbf\xd1\x80\xd0", "пр\u{fffd}"),
+            ("us-ascii", b"\xd0\xbf\xd1\x80\xd0", "пр\u{fffd}"),
+            ("utf-8", b"caf\xc9", "cafÉ"),
             ("x-nonsense", b"gr\xfcn", "grün"),
             ("", b"x", "x"),
         ] {

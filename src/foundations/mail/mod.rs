@@ -26,6 +26,7 @@ pub mod structure;
 mod subject;
 mod summary;
 pub mod text;
+pub mod tnef;
 pub mod transfer;
 mod with;
 

@@ -222,6 +222,16 @@ async fn webmail_in_chromium() {
     }
 }
 
+/// Telephones, large letters, the keyboard alone, a bad line.
+#[tokio::test(flavor = "multi_thread")]
+async fn access_in_chromium() {
+    let attempt = || run_webmail("access_browser.py", "selenium", &["chromium", "chromedriver"]);
+    if std::panic::AssertUnwindSafe(attempt()).catch_unwind().await.is_err() {
+        eprintln!("once more, with another server");
+        attempt().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn formatted_messages_in_chromium() {
     let attempt = || run_webmail("formatted_browser.py", "selenium", &["chromium", "chromedriver"]);

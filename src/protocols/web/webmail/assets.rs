@@ -1,12 +1,15 @@
 //! The files of the page, compiled in.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::protocols::web::form::problem;
 
@@ -14,6 +17,8 @@ use crate::protocols::web::form::problem;
 struct Asset {
     kind: &'static str,
     text: &'static str,
+    /// The text compressed: a telephone far from everything waits for a quarter of it.
+    gzip: Vec<u8>,
     /// Changes with the text.
     tag: String,
 }
@@ -64,7 +69,10 @@ impl Asset {
     fn new(kind: &'static str, text: &'static str) -> Self {
         let digest = digest(&SHA256, text.as_bytes());
         let tag: String = digest.as_ref()[..8].iter().map(|octet| format!("{octet:02x}")).collect();
-        Self { kind, text, tag: format!("\"{tag}\"") }
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        let gzip = gzip.write_all(text.as_bytes()).and_then(|()| gzip.finish()).unwrap_or_default();
+        // The same text, compressed or not (RFC 9110 §8.8.1).
+        Self { kind, text, gzip, tag: format!("W/\"{tag}\"") }
     }
 }
 
@@ -84,16 +92,31 @@ fn answer(name: &str, headers: &HeaderMap) -> Response {
         return problem(StatusCode::NOT_FOUND, "There is nothing here; see /api/openapi.json.");
     };
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == asset.tag.as_bytes());
-    let mut response = match known {
-        true => StatusCode::NOT_MODIFIED.into_response(),
-        false => ([(header::CONTENT_TYPE, asset.kind)], asset.text).into_response(),
+    let kind = [(header::CONTENT_TYPE, asset.kind)];
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else if takes_gzip(headers) && !asset.gzip.is_empty() {
+        (kind, [(header::CONTENT_ENCODING, "gzip")], asset.gzip.as_slice()).into_response()
+    } else {
+        (kind, asset.text).into_response()
     };
     let kept = response.headers_mut();
+    kept.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     kept.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Ok(tag) = HeaderValue::from_str(&asset.tag) {
         kept.insert(header::ETAG, tag);
     }
     response
+}
+
+/// Whether gzip is among the codings that the browser takes (RFC 9110 §12.5.3).
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|field| field.to_str().ok());
+    fields.flat_map(|field| field.split(',')).any(|one| {
+        let (coding, weight) = one.split_once(';').unwrap_or((one, ""));
+        let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.']).is_empty());
+        coding.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
 }
 
 #[cfg(test)]
@@ -110,6 +133,36 @@ mod tests {
         let filled =
             |text: &'static str| text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
         lines.filter_map(text).map(|(name, text)| (name, filled(text).collect())).collect()
+    }
+
+    #[test]
+    fn files_are_compressed_for_who_takes_it() {
+        for (asked, wanted) in [
+            (None, false),
+            (Some("gzip, deflate, br"), true),
+            (Some("br;q=1.0, GZIP;q=0.5"), true),
+            (Some("gzip;q=0.0, identity"), false),
+            (Some("br"), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.extend(asked.map(|asked| (header::ACCEPT_ENCODING, HeaderValue::from_static(asked))));
+            let response = answer("app.js", &headers);
+            assert_eq!(response.headers().contains_key(header::CONTENT_ENCODING), wanted, "{asked:?}");
+        }
+        let asset = &ASSETS["app.js"];
+        let unpacked = std::io::read_to_string(flate2::read::GzDecoder::new(asset.gzip.as_slice()));
+        assert_eq!(unpacked.unwrap(), asset.text);
+        assert!(asset.gzip.len() < asset.text.len() / 2);
+    }
+
+    /// What is not named is fetched only when what names it is here, one after another.
+    #[test]
+    fn the_page_names_its_modules() {
+        let index = ASSETS["index.html"].text;
+        let begun = |name: &str| index.contains(&format!("<link rel=\"modulepreload\" href=\"{name}\">"));
+        for name in ASSETS.keys().filter(|name| name.ends_with(".js") && !name.starts_with("texts-")) {
+            assert!(*name == "app.js" || begun(name), "{name}");
+        }
     }
 
     #[test]

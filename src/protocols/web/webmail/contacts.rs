@@ -1,5 +1,6 @@
 //! The address books, which other programs see by CardDAV.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::Room;
 use super::answer::{Answer, Asked, Problem, Wish};
 use super::door::Reader;
+use super::envelope::Person;
 use super::reasons;
 use crate::foundations::event::{Event, EventKind};
 use crate::protocols::web::token::fresh;
-use crate::services::dav::{Card, DEFAULT_ADDRESS_BOOK, Particulars, Unfit};
+use crate::services::dav::{Card, DEFAULT_ADDRESS_BOOK, Member, Membership, Particulars, Unfit};
 use crate::storage::dav::{Collection, Condition, Draft, Error, Object};
 
 /// Contacts that are read at a time, each of at most `dav.object`.
@@ -28,11 +30,18 @@ struct Line {
     name: String,
     address: Option<String>,
     organisation: String,
+    /// Who is in a group, as far as there are addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    members: Vec<Person>,
 }
 
 /// All contacts, by name.
 pub(super) async fn list(State(room): State<Arc<Room>>, reader: Reader) -> Answer<Response> {
-    let mut lines = each(&room, &reader, line).await?;
+    let read = each(&room, &reader, |book, object| {
+        let card = String::from_utf8_lossy(&object.content);
+        (line(book, object, &card), Membership::of(&card))
+    });
+    let mut lines = with_members(read.await?);
     lines.sort_by_cached_key(|line| (line.name.to_lowercase(), line.object.clone()));
     Ok(Json(serde_json::json!({ "contacts": lines })).into_response())
 }
@@ -60,14 +69,31 @@ pub(super) async fn each<T: Send + 'static>(
     Ok(made)
 }
 
-fn line(book: &str, object: &Object) -> Line {
-    let read = Particulars::of(&String::from_utf8_lossy(&object.content));
+/// Puts the members into groups, by the UIDs of all cards.
+fn with_members(read: Vec<(Line, Membership)>) -> Vec<Line> {
+    let person = |line: &Line| Some(Person { name: line.name.clone(), address: line.address.clone()? });
+    let by_uid: HashMap<String, Person> =
+        read.iter().filter_map(|(line, card)| Some((card.uid.clone(), person(line)?))).collect();
+    let named = |member: Member| match member {
+        Member::Address(address) => Some(Person { name: String::new(), address }),
+        Member::Card(uid) => by_uid.get(&uid).cloned(),
+    };
+    let filled = read.into_iter().map(|(line, card)| Line {
+        members: card.members.into_iter().filter_map(named).collect(),
+        ..line
+    });
+    filled.collect()
+}
+
+fn line(book: &str, object: &Object, card: &str) -> Line {
+    let read = Particulars::of(card);
     Line {
         book: book.to_owned(),
         object: object.info.name.clone(),
         name: read.name,
         address: read.addresses.into_iter().next(),
         organisation: read.organisation,
+        members: Vec::new(),
     }
 }
 

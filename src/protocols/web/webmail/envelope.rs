@@ -64,13 +64,27 @@ pub(super) fn shown(mailbox: &Mailbox) -> Person {
     Person { name: clean(&name), address: clean(&mailbox.address()) }
 }
 
-/// Text without what turns or hides it: control characters, and those that change the direction of writing.
+/// Text without what turns or hides it: control characters, those that change the direction of writing, and those that nobody sees. What
+/// nothing can be seen of is empty.
 pub(super) fn clean(text: &str) -> String {
-    let hides = |c: char| {
-        c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
-    };
     let clean: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !hides(*c)).collect();
-    clean.trim().to_owned()
+    let clean = clean.trim();
+    if clean.chars().all(|c| c == ' ' || joins(c)) { String::new() } else { clean.to_owned() }
+}
+
+fn hides(c: char) -> bool {
+    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}');
+    let unseen = matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}'
+            | '\u{206a}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+    );
+    c.is_control() || turns || unseen
+}
+
+/// Characters that only say something of their neighbours, as in families of emoji, flags and Persian words.
+fn joins(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e01ef}')
 }
 
 struct Reader<'a> {
@@ -163,6 +177,10 @@ mod tests {
         let from = Envelope::read(&Summary::of(message.as_bytes()).envelope).from;
         assert_eq!(from, [Person { name: "Boss <boss@example.test>,".into(), address: "evil@example.net".into() }]);
         assert_eq!(clean("a\u{202e}b\r\n\tc\0"), "ab   c");
+        // Nobody sees that it is another name, or that there is one.
+        assert_eq!(clean("B\u{200b}o\u{2060}b\u{feff} Bui\u{ad}lder"), "Bob Builder");
+        assert_eq!(clean("\u{200b}\u{3164} \u{200d}\u{fe0f}"), "");
+        assert_eq!(clean("👩\u{200d}👧 می\u{200c}خواهم 🏳\u{fe0f}"), "👩\u{200d}👧 می\u{200c}خواهم 🏳\u{fe0f}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 
 use crate::foundations::mail::Structure;
@@ -66,18 +66,24 @@ impl Stage {
 
     /// What it makes of the message it is a part of.
     pub(super) fn measure(&self, message: &[u8]) -> Measure {
+        let (mut octets, mut checksum) = (0, crc32fast::Hasher::new());
+        self.decode(message, |made| {
+            checksum.update(made);
+            octets += made.len() as u64;
+        });
+        Measure { octets, crc32: checksum.finalize() }
+    }
+
+    /// Decodes it piece by piece.
+    fn decode(&self, message: &[u8], mut take: impl FnMut(&[u8])) {
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(message.len());
         let encoded = &message[place(self.range.start)..place(self.range.end)];
         let mut running = Running::begin(self);
         running.rest = 0..encoded.len() as u64;
-        let (mut octets, mut checksum) = (0, crc32fast::Hasher::new());
         let pieces = encoded.chunks(PIECE).map(|piece| (piece, End::No));
         for (piece, end) in pieces.chain([(&[][..], End::Yes)]) {
-            let made = running.pass(piece, end);
-            checksum.update(&made);
-            octets += made.len() as u64;
+            take(&running.pass(piece, end));
         }
-        Measure { octets, crc32: checksum.finalize() }
     }
 }
 
@@ -171,6 +177,23 @@ impl Flow {
             }
         }
     }
+}
+
+/// All pieces of a message that is in memory.
+pub(super) fn gather(message: &Bytes, pieces: Vec<Piece>) -> Bytes {
+    let mut all = BytesMut::new();
+    for piece in pieces {
+        let octets = match piece {
+            Piece::Octets(octets) => octets,
+            Piece::Part(stages) => stages.iter().fold(message.clone(), |message, stage| {
+                let mut part = BytesMut::new();
+                stage.decode(&message, |octets| part.extend_from_slice(octets));
+                part.freeze()
+            }),
+        };
+        all.extend_from_slice(&octets);
+    }
+    all.freeze()
 }
 
 /// Octets read in one go.

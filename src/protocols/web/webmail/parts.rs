@@ -59,7 +59,7 @@ pub(super) async fn part(
     let inline = asked.inline == 1 && PICTURES.contains(&kind.as_str());
     let kind = if is_tame(&kind) { kind } else { "application/octet-stream".to_owned() };
     let way = [opened.way(), vec![stage]].concat();
-    Ok(file(&name, &kind, inline, opened.flow([Piece::Part(way)]), octets))
+    Ok(file(&name, &kind, inline, opened.send(vec![Piece::Part(way)]).await?, octets))
 }
 
 /// All attachments of a message in one file.
@@ -73,7 +73,7 @@ pub(super) async fn all(State(room): State<Arc<Room>>, reader: Reader, Asked(ask
     }
     let (pieces, octets) = archive(files).ok_or_else(|| Problem::of(&reasons::MESSAGE_TOO_LARGE))?;
     let name = format!("attachments-{}.zip", asked.uid);
-    Ok(file(&name, "application/zip", false, opened.flow(pieces), octets))
+    Ok(file(&name, "application/zip", false, opened.send(pieces).await?, octets))
 }
 
 /// The attachments of a message to which this way leads.
@@ -129,21 +129,21 @@ pub(super) async fn raw(
     Asked(asked): Asked<SourceQuestion>,
 ) -> Answer<Response> {
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
-    let (flow, octets) = if asked.within.is_empty() {
+    let (body, octets) = if asked.within.is_empty() {
         let body = view.body(source::row(&view, asked.uid)?.uid).await?;
         let octets = body.size();
-        (Flow::new(body, [Piece::Part(Vec::new())]), octets)
+        (Body::from_stream(Flow::new(body, [Piece::Part(Vec::new())]).stream()), octets)
     } else {
         let attached = source::open(&room, &view, asked.uid).await?.inside(&asked.within).await?;
         let (way, octets) = (attached.way(), attached.bytes.len() as u64);
-        (attached.flow([Piece::Part(way)]), octets)
+        (attached.send(vec![Piece::Part(way)]).await?, octets)
     };
     let inline = asked.file != 1;
     let kind = if inline { "text/plain; charset=utf-8" } else { "message/rfc822" };
-    Ok(file(&format!("message-{}.eml", asked.uid), kind, inline, flow, octets))
+    Ok(file(&format!("message-{}.eml", asked.uid), kind, inline, body, octets))
 }
 
-fn file(name: &str, kind: &str, inline: bool, flow: Flow, octets: u64) -> Response {
+fn file(name: &str, kind: &str, inline: bool, body: Body, octets: u64) -> Response {
     let way = if inline { "inline" } else { "attachment" };
     let headers = [
         (header::CONTENT_TYPE, kind.to_owned()),
@@ -152,7 +152,7 @@ fn file(name: &str, kind: &str, inline: bool, flow: Flow, octets: u64) -> Respon
         (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
         (header::CACHE_CONTROL, "private, max-age=300".to_owned()),
     ];
-    let mut response = Body::from_stream(flow.stream()).into_response();
+    let mut response = body.into_response();
     for (name, value) in headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);

@@ -9,11 +9,11 @@ use tokio::task::JoinError;
 
 use super::Room;
 use super::answer::{Answer, Problem};
-use super::flow::{Flow, Piece, Stage};
+use super::flow::{self, Flow, Piece, Stage};
 use super::reasons;
 use crate::foundations::mail::content::Disposition;
 use crate::foundations::mail::structure::Part;
-use crate::foundations::mail::{Kind, Structure, Uid, charset, transfer};
+use crate::foundations::mail::{HeaderSection, Kind, Structure, Uid, charset, tnef, transfer};
 use crate::protocols::web::turns::Turn;
 use crate::storage::mailbox::{Body, Row, View};
 
@@ -22,7 +22,9 @@ pub(super) struct Opened {
     pub(super) bytes: Bytes,
     pub(super) row: Row,
     body: Body,
-    /// Where in the message of the mailbox it is.
+    /// One that was unpacked on the way here, and is in no mailbox.
+    unpacked: Option<Bytes>,
+    /// Where it is in that one, or in the message of the mailbox.
     way: Vec<Stage>,
     /// `None` never: turns do not end.
     turn: Option<Turn>,
@@ -91,36 +93,62 @@ impl Opened {
         }
         let numbers = within.0.clone();
         let found = self.block(move |bytes| {
+            let mut unpacked = None;
             numbers.iter().try_fold((bytes.clone(), Vec::new()), |(message, mut way), part| {
-                let (bytes, stage) = inner(&message, *part)?;
-                way.push(stage);
+                let (bytes, step) = inner(&message, *part)?;
+                match step {
+                    Step::Part(stage) => way.push(stage),
+                    Step::Unpacked => {
+                        way.clear();
+                        unpacked = Some(bytes.clone());
+                    }
+                }
                 Some((bytes, way))
             })
+            .map(|(bytes, way)| (bytes, way, unpacked))
         });
-        let (bytes, way) = found.await?.ok_or_else(|| Problem::of(&reasons::NO_PART))?;
-        Ok(Self { bytes, way, ..self })
+        let (bytes, way, unpacked) = found.await?.ok_or_else(|| Problem::of(&reasons::NO_PART))?;
+        Ok(Self { bytes, unpacked, way, ..self })
     }
 
-    /// The way to the message, from that of the mailbox.
+    /// The way to the message, from that of the mailbox or the one that was unpacked.
     pub(super) fn way(&self) -> Vec<Stage> {
         self.way.clone()
     }
 
-    /// Gives the memory back, and sends pieces of the message of the mailbox as they are taken.
-    pub(super) fn flow(self, pieces: impl IntoIterator<Item = Piece>) -> Flow {
-        Flow::new(self.body, pieces)
+    /// Gives the memory back, and sends pieces of the message of the mailbox as they are taken. Those of one that was unpacked are in
+    /// memory until they have been sent.
+    pub(super) async fn send(self, pieces: Vec<Piece>) -> Answer<axum::body::Body> {
+        let Some(message) = self.unpacked.clone() else {
+            return Ok(axum::body::Body::from_stream(Flow::new(self.body, pieces).stream()));
+        };
+        Ok(self.block(move |_| flow::gather(&message, pieces)).await?.into())
     }
 }
 
+/// How a message leads to one within it.
+enum Step {
+    Part(Stage),
+    /// It is made of what a part holds.
+    Unpacked,
+}
+
 /// The message in a part of another.
-fn inner(message: &Bytes, index: usize) -> Option<(Bytes, Stage)> {
+fn inner(message: &Bytes, index: usize) -> Option<(Bytes, Step)> {
     let structure = Structure::of(message);
-    let part = structure.parts().get(index).filter(|part| part.kind == Kind::Message)?;
+    let part = structure.parts().get(index)?;
+    if is_container(part) {
+        let made = tnef::message(&octets(&structure, part, usize::MAX), &HeaderSection::of(message));
+        return Some((made?.into(), Step::Unpacked));
+    }
+    if part.kind != Kind::Message {
+        return None;
+    }
     let bytes = match octets(&structure, part, usize::MAX) {
         Cow::Borrowed(octets) => message.slice_ref(octets),
         Cow::Owned(octets) => octets.into(),
     };
-    Some((bytes, Stage::of(&structure, part)))
+    Some((bytes, Step::Part(Stage::of(&structure, part))))
 }
 
 /// Octets read in one go.
@@ -149,7 +177,7 @@ pub(super) async fn open(room: &Room, view: &View, uid: u32) -> Answer<Opened> {
         }
         bytes.extend_from_slice(&piece);
     }
-    Ok(Opened { bytes: bytes.freeze(), row, body, way: Vec::new(), turn })
+    Ok(Opened { bytes: bytes.freeze(), row, body, unpacked: None, way: Vec::new(), turn })
 }
 
 /// Which parts are the text and which are attachments (RFC 8621 §4.1.4), by their places in the structure.
@@ -261,8 +289,21 @@ pub(super) fn name(part: &Part<'_>) -> Option<String> {
     given.or_else(|| part.content.parameters.text("name")).filter(|name| !name.trim().is_empty())
 }
 
+/// Whether a part is what only Outlook opens, and this does, too.
+fn is_container(part: &Part<'_>) -> bool {
+    const KINDS: [&[u8]; 2] = [b"ms-tnef", b"vnd.ms-tnef"];
+    let is_named = || name(part).is_some_and(|name| name.eq_ignore_ascii_case("winmail.dat"));
+    let subtype = part.content.subtype;
+    part.content.is("application")
+        && (KINDS.iter().any(|kind| subtype.eq_ignore_ascii_case(kind))
+            || subtype.eq_ignore_ascii_case(b"octet-stream") && is_named())
+}
+
 /// The type of a part: `text/plain`, in lower case.
 pub(super) fn kind(part: &Part<'_>) -> String {
+    if is_container(part) {
+        return "application/ms-tnef".to_owned();
+    }
     let word = |octets: &[u8]| String::from_utf8_lossy(octets).to_ascii_lowercase();
     format!("{}/{}", word(part.content.media), word(part.content.subtype))
 }
@@ -290,7 +331,10 @@ pub(super) fn text(structure: &Structure<'_>, part: &Part<'_>, limit: usize) -> 
     let octets = &octets[..octets.len().min(limit)];
     let text = match part.content.parameters.raw("charset") {
         Some(label) => charset::decode(label, octets),
-        None => charset::guess(octets).into_owned(),
+        None => {
+            let declared = declared(octets).filter(|_| part.content.is_exactly("text", "html"));
+            declared.map_or_else(|| charset::guess(octets).into_owned(), |label| charset::decode(label, octets))
+        }
     };
     let is_flowed = part.content.parameters.raw("format").is_some_and(|format| format.eq_ignore_ascii_case(b"flowed"));
     if is_flowed && part.content.is_exactly("text", "plain") {
@@ -298,6 +342,20 @@ pub(super) fn text(structure: &Structure<'_>, part: &Part<'_>, limit: usize) -> 
         return (unflow(&text, joins), is_cut);
     }
     (text, is_cut)
+}
+
+/// The charset that a page names in its head, where it cannot be UTF-8. Browsers look as far as this (HTML §13.2.3.2).
+fn declared(octets: &[u8]) -> Option<&[u8]> {
+    if std::str::from_utf8(octets).is_ok() {
+        return None;
+    }
+    let head = octets[..octets.len().min(1024)].to_ascii_lowercase();
+    let at = memchr::memmem::find(&head, b"charset=")? + b"charset=".len();
+    let rest = &octets[at..head.len()];
+    let rest = rest.strip_prefix(b"\"").or_else(|| rest.strip_prefix(b"'")).unwrap_or(rest);
+    let is_label = |b: &u8| b.is_ascii_alphanumeric() || b"-_:.".contains(b);
+    let end = rest.iter().position(|b| !is_label(b))?;
+    Some(&rest[..end])
 }
 
 /// Joins the lines of format=flowed to paragraphs (RFC 3676 §4).
@@ -393,5 +451,19 @@ mod tests {
         assert_eq!(unflow("a \nb\n> c \n> d\n>> e \nf\n-- \nann \n", false), "a b\n> c d\n>> e \nf\n-- \nann ");
         assert_eq!(unflow("日 \n本\n", true), "日本\n");
         assert_eq!(unflow(" >not a quote\n", false), ">not a quote\n");
+    }
+
+    #[test]
+    fn a_page_that_says_nothing_else_is_read_as_its_head_has_it() {
+        let read = |head: &str, page: &[u8]| {
+            let message = [format!("{head}\r\n\r\n").as_bytes(), page].concat();
+            let structure = Structure::of(&message);
+            text(&structure, &structure.parts()[0], 1000).0
+        };
+        let page = b"<meta http-equiv=x content=\"text/html; CHARSET=windows-1251\">\xcf\xf0";
+        assert!(read("Content-Type: text/html", page).ends_with(">Пр"));
+        assert!(read("Content-Type: text/html; charset=koi8-r", page).ends_with(">оП"), "the field says it first");
+        assert!(read("Content-Type: text/plain", page).ends_with(">Ïð"), "only pages have heads");
+        assert!(read("Content-Type: text/html", "<meta charset='windows-1251'>Пр".as_bytes()).ends_with(">Пр"));
     }
 }

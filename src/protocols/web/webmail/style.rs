@@ -105,7 +105,7 @@ fn declaration(text: &str) -> Option<String> {
     let (name, value) = text.split_once(':')?;
     let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
     let known = PROPERTIES.binary_search(&name.as_str()).is_ok();
-    if known && is_harmless(value) {
+    if known && is_harmless(value) && !is_of_the_window(value) {
         return Some(format!("{name}: {value}"));
     }
     // Without the colour behind it light text could not be read.
@@ -300,6 +300,20 @@ fn is_harmless(value: &str) -> bool {
     !value.is_empty() && !value.contains([':', '/']) && quotes('"') && quotes('\'') && functions_are_harmless(value)
 }
 
+/// Whether a length is a part of the height of the window. The frame of a message is made as high as what is in it: it would grow without an
+/// end.
+fn is_of_the_window(value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    let after_a_number = |at: usize| value[..at].ends_with(|c: char| c.is_ascii_digit() || c == '.');
+    HEIGHTS.iter().any(|unit| value.match_indices(unit).any(|(at, _)| after_a_number(at)))
+}
+
+/// Units of length that have to do with the height of the window (CSS Values and Units Module Level 4 §6.1.2).
+const HEIGHTS: [&str; 16] = [
+    "dvb", "dvh", "dvmax", "dvmin", "lvb", "lvh", "lvmax", "lvmin", "svb", "svh", "svmax", "svmin", "vb", "vh", "vmax",
+    "vmin",
+];
+
 fn functions_are_harmless(value: &str) -> bool {
     value.match_indices('(').all(|(at, _)| {
         let before = &value[..at];
@@ -334,6 +348,7 @@ mod tests {
             ("background: url('http://evil.test/a (b) #fff') center, Navy", "background-color: Navy"),
             ("background: url(x) rgb(1, 2, 3)", "background-color: rgb(1, 2, 3)"),
             ("background: #102030", "background: #102030"),
+            ("min-height: 100vh; width: 50vw; height:calc(2px + 1.DVH)", "width: 50vw"),
         ] {
             assert_eq!(clean(style).as_deref(), Some(wanted), "{style}");
         }

@@ -76,7 +76,7 @@ class App {
       source: () => this.list.across ? null : this.list.question.folder, changed: () => this.title(), refresh: changed,
     });
     this.list = new List({
-      open: (line) => this.openMessage(line.uid, line.folder), role: (folder) => this.folders.named(folder)?.role, shown: (folder) => this.folders.shown(folder), called: (name) => this.folders.called(name), refresh: () => this.refresh(),
+      open: (line, enter) => this.openMessage(line.uid, line.folder, enter), role: (folder) => this.folders.named(folder)?.role, shown: (folder) => this.folders.shown(folder), called: (name) => this.folders.called(name), refresh: () => this.refresh(),
       flag: (messages, on) => this.mark(messages, "flagged", on), selection: (selected) => this.drawBar(selected), group: (on) => this.group(on),
     });
     this.list.question.conversations = account.preferences.conversations;
@@ -89,7 +89,7 @@ class App {
       prefersText: () => account.preferences.prefer_text, trusts: (address) => this.role(this.opened()) !== "junk" && account.preferences.trusted_images.includes(address?.toLowerCase()),
       trust: (address) => this.trust(address.toLowerCase()),
       identities: () => account.identities, from: (address) => this.composer.from(address), answered: changed, sendTo: (mailto, message) => this.composer.sendTo(mailto, message),
-      writer: (message) => this.composer.writer(message), addContact: contacts.add,
+      writer: (message) => this.composer.writer(message), addContact: contacts.add, again: () => this.readAgain(),
     });
     this.search = h("input", { type: "search", placeholder: t("search"), title: t("searchHint"), "aria-label": t("search"), enterKeyHint: "search" });
     this.whole = h("input", { type: "checkbox" });
@@ -99,18 +99,23 @@ class App {
     this.search.addEventListener("keydown", (event) => { if (event.key === "Escape") { this.search.value = ""; this.find(); this.list.box.focus(); } else if (event.key === "ArrowDown") { event.preventDefault(); this.list.box.focus(); } });
     for (const box of [this.whole, this.everywhere]) box.addEventListener("change", () => this.find());
     const form = h("form", { role: "search", "aria-label": t("search"), on: { submit: (event) => { event.preventDefault(); find.cancel(); this.find(); } } }, icon("search"), this.search, h("span", { class: "scope" }, h("label", {}, this.everywhere, t("searchEverywhere")), h("label", {}, this.whole, t("searchWhole"))));
-    const me = h("button", { type: "button", class: "me", "aria-haspopup": "menu", on: { click: () => menu(me, [
+    const me = h("button", { type: "button", class: "me", "aria-haspopup": "menu", "aria-label": t("accountMenu", { address: account.address }), on: { click: () => menu(me, [
       [t("settings"), () => preferences.show(account, () => this.preferred())], [t("contacts"), () => told(contacts.show({ write: (person) => this.composer.begin(`mailto:${encodeURIComponent(person)}`) }))], [t("filters"), () => this.openFilters()], [t("vacation"), () => this.openVacation()], [t("help"), help], [t("signOut"), () => this.leave()]]) } },
       h("span", { class: "address" }, account.address), icon("down"));
     const open = button(t("menu"), "menu", () => this.drawer(!root.classList.contains("drawer")), { kind: "onlyMedium" });
     const shade = h("div", { class: "shade", on: { click: () => this.drawer(false) } });
-    root.replaceChildren(h("header", { id: "top" }, open, h("span", { class: "brand" }, h("img", { src: "icon.svg", alt: "", width: 28, height: 28 }), t("product")), form, button(t("help"), "help", help, { key: "?" }), me),
+    const skip = h("a", { class: "skip", href: "#list", on: { click: (event) => { event.preventDefault(); this.list.box.focus(); } } }, t("toMessages"));
+    root.replaceChildren(skip, h("header", { id: "top" }, open, h("span", { class: "brand" }, h("img", { src: "icon.svg", alt: "", width: 28, height: 28 }), t("product")), form, button(t("help"), "help", help, { key: "?" }), me),
       this.folders.element, shade, this.list.element, this.reader.element, button(t("compose"), "compose", () => this.composer.begin(), { kind: "main floating onlyNarrow" }));
     this.refreshSoon = later(250, () => this.refresh());
     this.route = () => this.follow();
     addEventListener("hashchange", this.route);
     // The list and the inbox are watched; what filters file elsewhere is seen by looking.
-    this.look = () => { if (!document.hidden) this.folders.load().catch(() => {}); };
+    this.look = () => {
+      if (document.hidden) return;
+      if (this.reader.lost) this.readAgain();
+      this.folders.load().catch(() => {});
+    };
     this.looking = setInterval(this.look, LOOK);
     document.addEventListener("visibilitychange", this.look);
     addEventListener("online", this.look);
@@ -159,7 +164,9 @@ class App {
 
   /** The address of a folder, of a message in it or in another, or of one that is attached to that. */
   way(folder, uid, place = folder, within = "") {
-    return `#${new URLSearchParams({ folder, ...(uid ? { uid } : {}), ...(place === folder ? {} : { in: place }), ...(within ? { within } : {}) })}`;
+    const { question } = this.list;
+    const q = folder === question.folder && !question.everywhere ? question.query : "";
+    return `#${new URLSearchParams({ folder, ...(q ? { q } : {}), ...(uid ? { uid } : {}), ...(place === folder ? {} : { in: place }), ...(within ? { within } : {}) })}`;
   }
 
   go(...where) {
@@ -169,12 +176,19 @@ class App {
     this.follow();
   }
 
+  /** Opens a folder, all of it: who goes to the one that is searched wants to see it again. */
   openFolder(name) {
+    if (this.search.value && name === this.list.question.folder) {
+      this.search.value = "";
+      this.find();
+    }
     this.go(name);
   }
 
-  /** Opens a message, which in a conversation may lie in another folder than the one that is listed. */
-  openMessage(uid, place = this.list.question.folder) {
+  /** Opens a message, which in a conversation may lie in another folder than the one that is listed. Who enters it has the keys in it. */
+  openMessage(uid, place = this.list.question.folder, enter = false) {
+    this.entering = enter;
+    if (enter && this.reader.message?.uid === uid && this.reader.message.folder === place) this.reader.element.focus();
     this.go(this.list.question.folder, uid, place);
   }
 
@@ -197,6 +211,8 @@ class App {
       this.list.at = at;
       this.list.show(at);
     }
+    const { entering } = this;
+    this.entering = false;
     const message = await this.reader.open(folder, uid, within);
     if (message && !message.flags.includes("seen")) {
       message.flags.push("seen");
@@ -206,7 +222,7 @@ class App {
     // Whoever comes out of an attached message stands where they went in.
     const door = before?.within && before.folder === folder && before.uid === uid && this.reader.element.querySelector(`[data-within="${before.within}"]`);
     if (door) door.focus();
-    else if (within || matchMedia("(max-width: 760px)").matches) this.reader.element.focus();
+    else if (within || entering || matchMedia("(max-width: 760px)").matches) this.reader.element.focus();
   }
 
   /** The role of the folder that the messages lie in, if they lie in one. */
@@ -215,8 +231,14 @@ class App {
     return others.length === 0 ? this.folders.named(folder)?.role : undefined;
   }
 
+  /** Asks again for the message that could not be had. */
+  readAgain() {
+    this.reader.clear();
+    told(this.follow());
+  }
+
   back() {
-    if (document.querySelector("#compose")) return;
+    if (this.composer.open && !this.composer.open.isSmall) return;
     const asked = this.asked(), within = asked.get("within");
     if (this.list.selected.size > 0) this.list.select([]);
     else if (within) this.go(this.list.question.folder, Number(asked.get("uid")), asked.get("in") ?? undefined, within.split(".").slice(0, -1).join("."));
@@ -232,12 +254,14 @@ class App {
   }
 
   async refresh() {
+    if (this.reader.lost) this.readAgain();
     await told(Promise.all([this.folders.load(), this.list.refresh()]));
   }
 
   title() {
     const unseen = this.folders.role("inbox")?.unseen ?? 0;
     const name = this.reader.message?.subject || this.folders.shown(this.list.question.folder);
+    this.list.title.textContent = this.folders.shown(this.list.question.folder);
     document.title = `${unseen > 0 ? `(${unseen}) ` : ""}${name} · ${this.account.address}`;
   }
 
@@ -334,13 +358,21 @@ class App {
     if (done.length > 0) {
       if (!to.copy) this.leaveMessages(new Map(done.map(([folder]) => [folder, moved.get(folder)])));
       const count = done.reduce((sum, [, put]) => sum + put.uids.length, 0);
-      const again = to.copy ? {} : { action: t("undo"), act: () => this.moveBack(done) };
-      toast(to.role === "trash" ? t("deleted", { count }) : t(to.copy ? "copied" : "moved", { count, folder: this.folders.shown(done[0][1].to) }), again);
+      const last = to.copy || count === 0 ? null : { done };
+      const undo = last ? { action: t("undo"), act: () => this.moveBack(last) } : {};
+      const said = count === 0 ? t("movedNone") : to.role === "trash" ? t("deleted", { count }) : t(to.copy ? "copied" : "moved", { count, folder: this.folders.shown(done[0][1].to) });
+      const shown = toast(said, undo);
+      if (last) this.moved = Object.assign(last, { shown });
     }
     await this.refresh();
   }
 
-  moveBack(done) {
+  /** Takes back the last move. */
+  moveBack(moved = this.moved) {
+    if (!moved) return;
+    if (this.moved === moved) this.moved = null;
+    const { done, shown } = moved;
+    shown.remove();
     const back = ([folder, put]) => post("messages/move", { folder: put.to, uids: put.uids, to: folder });
     told(Promise.all(done.map(back)).finally(() => this.refreshSoon()));
   }
@@ -440,7 +472,7 @@ listen({
   move: (to) => app?.move(to, app.meant()), remove: () => app?.remove(app.meant()), junk: () => app?.junk(), choose: () => app?.choose(), flag: () => app?.flag(),
   unread: () => app && (app.reader.message && !app.reader.coming && app.list.selected.size === 0 ? app.markOpen("seen", false) : app.mark(app.meant(), "seen", false)),
   print: () => { const is = Boolean(app?.reader.message); if (is) app.reader.print(); return is; },
-  undo: () => app?.composer.undo(),
+  undo: () => app && (app.composer.waiting.length > 0 ? app.composer.undo() : app.moveBack()),
   search: () => { app?.search.focus(); app?.search.select(); }, refresh: () => app?.refresh(),
   go: (role) => { const folder = app?.folders.role(role); if (folder) app.openFolder(folder.name); },
 });

@@ -9,6 +9,9 @@ import { longDate, t } from "./texts.js";
 /** How many seconds what was sent can be taken back, unless the account prefers another time. */
 export const HOLD = 5;
 
+/** Whether a letter covers the whole page. */
+const covers = () => matchMedia("(max-width: 760px)").matches;
+
 /** The files of a message, to go along with another. */
 const filesOf = (message) => message.attachments.map((file) => ({ name: file.name, size: file.size, inline: file.inline, source: { ...placeOf(message), part: file.part } }));
 
@@ -20,6 +23,8 @@ export class Composer {
     this.open = null;
     /** The letters that can still be taken back, the last one last. */
     this.waiting = [];
+    this.wentBack = () => this.returned();
+    addEventListener("popstate", this.wentBack);
   }
 
   /** How many seconds what was sent can be taken back. */
@@ -86,6 +91,7 @@ export class Composer {
 
   /** The login has ended; the server sends what waits. */
   end() {
+    removeEventListener("popstate", this.wentBack);
     for (const one of this.waiting) this.forget(one);
   }
 
@@ -220,6 +226,7 @@ export class Composer {
     }
     const open = this.open = new Letter(this, letter, draft);
     document.body.append(open.element);
+    this.enter();
     // Keys are for the letter from now on, and not for the page below, also while its text is on its way.
     const first = focus === "to" ? open.to.input : open.element;
     first.focus();
@@ -237,7 +244,24 @@ export class Composer {
     letter.focus("text", letter.text.value.length);
   }
 
+  /** A letter that covers the page is a step in the browser's history: on a telephone one goes back to leave it. */
+  enter() {
+    if (!covers()) return;
+    this.place = location.hash;
+    if (!history.state?.writing) history.pushState({ writing: true }, "");
+  }
+
+  /** Somebody has gone a step back, and not to another message while the letter was small. */
+  async returned() {
+    if (!this.open || history.state?.writing || location.hash !== this.place) return;
+    await this.open.leave();
+    // What could not be kept is still open.
+    if (this.open) this.enter();
+  }
+
   closed() {
     this.open = null;
+    // Unless another one is opened in its place.
+    setTimeout(() => { if (!this.open && history.state?.writing) history.back(); });
   }
 }

@@ -24,10 +24,11 @@ export async function show({ write }) {
     draw();
   };
   const line = (contact) => {
-    const { name, address, organisation } = contact;
+    const { name, address, organisation, members = [] } = contact;
+    const people = address ? [{ name: name === address ? "" : name, address }] : members;
     const choose = h("button", { type: "button", class: "choose", on: { click: () => told(get("contact", { book: contact.book, object: contact.object }).then((known) => edit(known, again))) } },
-      h("strong", {}, name || address), h("small", {}, [address !== name && address, organisation].filter(Boolean).join(" · ")));
-    const begin = address && button(t("writeTo", { name: name || address }), "compose", () => { chosen = written([{ name: name === address ? "" : name, address }]); content.closest("dialog").close(""); });
+      h("strong", {}, name || address), h("small", {}, [address !== name && address, organisation, members.length > 0 && t("groupMembers", { count: members.length })].filter(Boolean).join(" · ")));
+    const begin = people.length > 0 && button(t("writeTo", { name: name || address }), "compose", () => { chosen = written(people); content.closest("dialog").close(""); });
     return h("li", {}, choose, begin);
   };
   search.addEventListener("input", draw);

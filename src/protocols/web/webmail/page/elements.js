@@ -52,9 +52,14 @@ export const isComposed = (event) => event.isComposing || event.keyCode === 229;
 export function toast(text, { act, action, problem = false, last = problem ? 10_000 : 6_000 } = {}) {
   const element = h("div", { class: problem ? "toast problem" : "toast" }, h("span", {}, text));
   const gone = () => element.remove();
+  let timer = 0;
+  const wait = () => { timer = setTimeout(gone, last); };
+  // Nobody is to hurry who is about to press its button.
+  for (const event of ["pointerenter", "focusin"]) element.addEventListener(event, () => clearTimeout(timer));
+  for (const event of ["pointerleave", "focusout"]) element.addEventListener(event, () => { clearTimeout(timer); wait(); });
   if (act) element.append(h("button", { type: "button", on: { click: () => { gone(); act(); } } }, action));
   document.querySelector("#toasts").append(element);
-  setTimeout(gone, last);
+  wait();
   return element;
 }
 

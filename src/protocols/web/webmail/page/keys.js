@@ -6,7 +6,7 @@ import { t } from "./texts.js";
 
 const LIST = [
   ["j k ↓ ↑", "keyNext"], ["Enter o", "keyOpen"], ["x Space", "keySelect"], ["Shift ↓ ↑", "keySelectRange"], ["Esc u", "keyBack"],
-  ["c", "compose"], ["r", "reply"], ["a", "replyAll"], ["f", "forward"], ["Shift E", "editAsNew"], ["Ctrl Enter", "keySend"], ["z", "keyUndoSend"],
+  ["c", "compose"], ["r", "reply"], ["a", "replyAll"], ["f", "forward"], ["Shift E", "editAsNew"], ["Ctrl Enter", "keySend"], ["z", "keyUndo"],
   ["e", "archiveIt"], ["# Delete", "deleteIt"], ["!", "junkIt"], ["m", "moveTo"], ["s", "flag"], ["Shift U", "markUnread"],
   ["/", "search"], ["Ctrl P", "print"], ["n", "refresh"], ["g then i d s a t j", "keyGo"], ["?", "help"],
 ];

@@ -68,7 +68,7 @@ export class Letter {
       return one;
     };
     this.element = h("section", { id: "compose", role: "dialog", tabIndex: -1, "aria-label": t("newMessage") },
-      h("header", {}, title, button(t("minimise"), "down", () => this.element.classList.toggle("small")), button(t("close"), "close", () => this.leave(), { key: "Esc" })),
+      h("header", { role: "presentation" }, title, button(t("minimise"), "down", () => this.element.classList.toggle("small")), button(t("close"), "close", () => this.leave(), { key: "Esc" })),
       h("div", { class: "fields" },
         account.identities.length > 1 || this.shown(letter.from) !== letter.from ? row("from", this.from) : null,
         row("to", this.to.element, [add("addCc", ccRow, this.cc), add("addBcc", bccRow, this.bcc)]), ccRow, bccRow,
@@ -104,6 +104,11 @@ export class Letter {
   shown(address) {
     const name = this.composer.account.preferences.identities[address.toLowerCase()]?.name || (address === this.composer.account.address ? this.composer.account.name : "");
     return name ? write([{ name, address }]) : address;
+  }
+
+  /** Whether only its title is shown. */
+  get isSmall() {
+    return this.element.classList.contains("small");
   }
 
   get asksReceipt() {

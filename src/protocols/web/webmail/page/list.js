@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
+import { called } from "./people.js";
 import { longDate, shortDate, t } from "./texts.js";
 
 const CHUNK = 50;
@@ -33,7 +34,8 @@ export class List {
     this.bar = h("div", { class: "bar", role: "toolbar", "aria-label": t("messages") });
     this.grouped = button(t("conversations"), "conversation", () => this.act.group(!this.question.conversations), { pressed: false });
     this.head = h("div", { class: "head" }, this.all, this.bar, this.filter, this.order, this.grouped, button(t("refresh"), "refresh", () => this.act.refresh()));
-    this.element = h("section", { id: "list", "aria-label": t("messages") }, this.head, this.note, this.box);
+    this.title = h("h1", { class: "spoken" });
+    this.element = h("section", { id: "list", "aria-label": t("messages") }, this.title, this.head, this.note, this.box);
     this.box.addEventListener("scroll", () => this.draw(), { passive: true });
     this.box.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.draw()).observe(this.box);
@@ -55,9 +57,10 @@ export class List {
     this.current = this.lines[n]?.id;
   }
 
-  /** Height of a row, as the style sheet has it. */
+  /** Height of a row in pixels; the style sheet has it in the size of letters that the browser is set to. */
   get height() {
-    return parseFloat(getComputedStyle(this.box).getPropertyValue("--row")) || 72;
+    const letters = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    return (parseFloat(getComputedStyle(this.box).getPropertyValue("--row")) || 4.5) * letters;
   }
 
   /** Asks for another list. */
@@ -200,7 +203,7 @@ export class List {
     const has = (flag) => line.flags.includes(flag);
     const outgoing = ["sent", "drafts"].includes(this.act.role(line.folder));
     const people = outgoing ? line.to : line.from;
-    const names = people.map((person) => person.name || person.address).join(", ") || t(outgoing ? "nobody" : "noSender");
+    const names = people.map(called).join(", ") || t(outgoing ? "nobody" : "noSender");
     const subject = line.subject || t("noSubject");
     row.id = `row${n}`;
     row.draggable = true;
@@ -237,14 +240,15 @@ export class List {
     return row;
   }
 
-  open(n) {
+  /** Opens a message; `enter` says that it is to be gone into. */
+  open(n, enter = false) {
     const line = this.lines[n];
     if (!line) return;
     this.at = n;
     this.anchor = line.id;
     this.select([]);
     this.show(n);
-    this.act.open(line);
+    this.act.open(line, enter);
   }
 
   /** Opens the message before or after the one that is open. */
@@ -378,7 +382,7 @@ export class List {
     } else if (event.key === "Enter" && this.at >= 0) {
       event.preventDefault();
       event.stopPropagation();
-      this.open(this.at);
+      this.open(this.at, true);
     } else if (event.key === " " && this.at >= 0) {
       event.preventDefault();
       event.stopPropagation();

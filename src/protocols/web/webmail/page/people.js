@@ -50,6 +50,12 @@ export function asked(mailto) {
   return { to: [decoded(path), ...all("to")].filter(Boolean).join(", "), cc: all("cc").join(", "), bcc: all("bcc").join(", "), subject, text: text.replace(/\r\n?/g, "\n") };
 }
 
+/** How somebody is called. A name that looks like the address of somebody else is not taken for it. */
+export function called({ name, address }) {
+  if (!name) return address;
+  return /[@\uFE6B\uFF20]/.test(name) && name.toLowerCase() !== address.toLowerCase() ? `${name} <${address}>` : name;
+}
+
 export const isAddress = (text) => /^[^\s@]+@[^\s@]+$/.test(text);
 
 /** An address without its tag, in small letters. */

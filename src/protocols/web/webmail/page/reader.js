@@ -5,7 +5,7 @@ import { confirm, menu } from "./dialogs.js";
 import { avatar, button, h, icon, toast } from "./elements.js";
 import { imported } from "./contacts.js";
 import { eventOf, Invitation } from "./invitation.js";
-import { asked, forgetPeople } from "./people.js";
+import { asked, called, forgetPeople } from "./people.js";
 import { longDate, shortDate, size, t } from "./texts.js";
 
 /** `act` has what can be done with a message: `reply`, `move`, `remove`, `mark`, `flag`, `edit`, `back`, `forward`. */
@@ -22,6 +22,8 @@ export class Reader {
   clear() {
     this.message = null;
     this.coming = null;
+    this.lost = false;
+    this.element.removeAttribute("aria-labelledby");
     this.element.removeAttribute("aria-busy");
     this.element.replaceChildren(h("p", { class: "pick" }, icon("mail"), t("pick")));
   }
@@ -35,6 +37,7 @@ export class Reader {
   async fetch(wanted) {
     const { folder, uid, within } = wanted;
     this.coming = wanted;
+    this.lost = false;
     this.element.setAttribute("aria-busy", "true");
     try {
       const [message, circle] = await Promise.all([get("message", wanted), within ? this.others : this.circle(folder, uid)]);
@@ -50,7 +53,11 @@ export class Reader {
     } catch (error) {
       if (this.coming === wanted) {
         this.message = null;
-        this.element.replaceChildren(this.head([]), h("p", { class: "banner", role: "alert" }, icon("warn"), error.message));
+        // Without an answer it is asked again once there is one.
+        this.lost = error.status === 0;
+        this.element.removeAttribute("aria-labelledby");
+        this.element.replaceChildren(this.head([]), h("p", { class: "banner", role: "alert" }, icon("warn"), h("span", {}, error.message),
+          this.lost && h("button", { type: "button", on: { click: () => this.act.again() } }, t("retry"))));
       }
       return null;
     } finally {
@@ -158,7 +165,8 @@ export class Reader {
 
   draw() {
     const { message } = this;
-    const subject = h("h1", {}, message.subject || t("noSubject"));
+    const subject = h("h1", { id: "subject" }, message.subject || t("noSubject"));
+    this.element.setAttribute("aria-labelledby", "subject");
     const article = h("article", {}, ...[subject, this.people(), this.printed(), ...this.banners(), this.invited(), this.body(), this.files()].filter(Boolean));
     const others = this.others ?? [];
     const at = others.findIndex((one) => one.folder === message.folder && one.uid === message.uid);
@@ -172,7 +180,7 @@ export class Reader {
   /** Another message of the conversation, on one line. */
   strip(one) {
     const unread = !one.flags.includes("seen");
-    const name = one.from[0]?.name || one.from[0]?.address || t("noSender");
+    const name = one.from[0] ? called(one.from[0]) : t("noSender");
     const place = one.folder !== this.act.listed() && this.act.folderName(one.folder);
     const label = [name, shortDate(one.arrived), unread && t("unreadMail"), place, one.preview].filter(Boolean).join(", ");
     return h("li", {}, h("button", { type: "button", class: unread ? "strip unread" : "strip", "aria-label": label, on: { click: () => this.act.show(one.folder, one.uid) } },
@@ -182,7 +190,7 @@ export class Reader {
   people() {
     const { message } = this;
     const from = message.from[0];
-    const names = [...message.to, ...message.cc].map((person) => person.name || person.address);
+    const names = [...message.to, ...message.cc].map(called);
     const list = (name, people) => people.length > 0 && [h("dt", {}, t(name)), h("dd", {}, people.map(person).flatMap((one, n) => n ? [", ", one] : [one]))];
     const differs = (people) => people.some((one) => !message.from.some((known) => known.address.toLowerCase() === one.address.toLowerCase())) ? people : [];
     return h("div", { class: "people" },
@@ -358,7 +366,8 @@ export class Reader {
 const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
 /** What only a program with the reader's key opens (RFC 8551, RFC 3156). */
 const SEALED = ["application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"];
-const MESSAGES = ["message/rfc822", "message/global"];
+/** What is opened as a message; the last one is how Outlook writes to Outlook. */
+const MESSAGES = ["message/rfc822", "message/global", "application/ms-tnef"];
 const CARDS = ["text/vcard", "text/x-vcard", "text/directory"];
 const picture = (file) => PICTURES.includes(file.type) && file.size < 4 << 20;
 const shown = (one) => (one.name ? `${one.name} <${one.address}>` : one.address);
