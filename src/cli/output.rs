@@ -1,4 +1,5 @@
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use rustix::termios::tcgetwinsize;
@@ -134,11 +135,25 @@ fn json(value: &impl Serialize) {
     print(&(text + "\n"));
 }
 
-/// Writes to standard output. A reader that has gone away (`| head`) is no error.
+/// Writes to standard output. A reader that has gone away (`| head`) is no error; anything else is told, once, and ends the
+/// command with a failure: a key or a message may have been cut off.
 pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+        && !LOST.swap(true, Ordering::Relaxed)
+    {
+        eprintln!("postrider: the output cannot be written: {error}");
+    }
 }
+
+/// Whether something could not be written to standard output.
+pub(super) fn is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
+
+static LOST: AtomicBool = AtomicBool::new(false);
 
 #[cfg(test)]
 mod tests {

@@ -27,7 +27,8 @@ pub(super) fn items(list: &[u8]) -> Vec<Item> {
             }
             b'<' => {
                 let end = behind(list, at, b'>');
-                item.angle = Some(at + 1..end.saturating_sub(1).max(at + 1));
+                let closed = end > at + 1 && list[end - 1] == b'>';
+                item.angle = Some(at + 1..if closed { end - 1 } else { end });
                 at = end;
                 continue;
             }
@@ -77,12 +78,13 @@ impl Open {
     fn close(self, list: &[u8]) -> Option<Item> {
         match (self.angle, self.words) {
             (Some(angle), _) => {
-                let inner = &list[angle.clone()];
+                let inner = &list[angle];
                 // RFC 5322 §4.4: a route before the address counts for nothing.
-                let route = if inner.starts_with(b"@") { inner.iter().position(|octet| *octet == b':') } else { None };
-                let from = route.map_or(0, |colon| colon + 1);
-                let kept = inner[from..].trim_ascii();
-                let start = angle.start + from + (inner[from..].len() - inner[from..].trim_ascii_start().len());
+                let route = inner.trim_ascii_start().starts_with(b"@");
+                let colon = if route { inner.iter().position(|octet| *octet == b':') } else { None };
+                let kept = inner[colon.map_or(0, |colon| colon + 1)..].trim_ascii();
+                // Both are parts of the list.
+                let start = kept.as_ptr().addr() - list.as_ptr().addr();
                 (!kept.is_empty()).then(|| Item::Address(start..start + kept.len()))
             }
             (None, Some(words)) if self.phrase => Some(Item::Other(words)),
@@ -151,7 +153,7 @@ mod tests {
             (",,;", vec![]),
             ("\"un>quoted\" <\"a>b\"@a.test>", vec!["\"a>b\"@a.test"]),
             ("ann smith", vec!["!ann smith"]),
-            ("<ann@a.test", vec!["ann@a.tes"]),
+            ("<ann@a.test", vec!["ann@a.test"]),
             ("(never closed", vec![]),
             ("a\\", vec!["a\\"]),
         ] {
