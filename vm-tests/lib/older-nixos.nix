@@ -49,7 +49,6 @@ in
     };
     hardware.enableAllHardware = ignored types.bool false;
     isoImage.makeBiosBootable = ignored types.bool true;
-    services.mail.sendmailSetuidWrapper = ignored types.raw null;
     virtualisation.fileSystems = ignored (types.attrsOf types.raw) { };
     services.getty.autologinUser = ignored (types.nullOr types.str) null;
     services.getty.helpLine = ignored types.lines "";

@@ -78,14 +78,16 @@ impl Open {
     fn close(self, list: &[u8]) -> Option<Item> {
         match (self.angle, self.words) {
             (Some(angle), _) => {
-                let inner = &list[angle];
+                let mut inner = list[angle.clone()].trim_ascii_start();
                 // RFC 5322 §4.4: a route before the address counts for nothing.
-                let route = inner.trim_ascii_start().starts_with(b"@");
-                let colon = if route { inner.iter().position(|octet| *octet == b':') } else { None };
-                let kept = inner[colon.map_or(0, |colon| colon + 1)..].trim_ascii();
-                // Both are parts of the list.
-                let start = kept.as_ptr().addr() - list.as_ptr().addr();
-                (!kept.is_empty()).then(|| Item::Address(start..start + kept.len()))
+                if inner.starts_with(b"@")
+                    && let Some(colon) = inner.iter().position(|octet| *octet == b':')
+                {
+                    inner = inner[colon + 1..].trim_ascii_start();
+                }
+                let start = angle.end - inner.len();
+                let length = inner.trim_ascii_end().len();
+                (length > 0).then(|| Item::Address(start..start + length))
             }
             (None, Some(words)) if self.phrase => Some(Item::Other(words)),
             (None, Some(words)) => Some(Item::Address(words)),
