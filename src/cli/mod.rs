@@ -70,7 +70,9 @@ pub fn run() -> ExitCode {
         let config = std::env::var_os("POSTRIDER_CONFIG").map_or_else(|| PathBuf::from(CONFIG), PathBuf::from);
         return match sendmail::run_as(name, words, &config) {
             Errand::Ended(code) => code,
-            Errand::ListQueue => end(dispatch(Command::Queue(queue::Queue::all()), &Context::of(config)), Output::People),
+            Errand::ListQueue => {
+                end(dispatch(Command::Queue(queue::Queue::all()), &Context::of(config)), Output::People)
+            }
         };
     }
     let arguments = match Arguments::try_parse() {
@@ -105,6 +107,7 @@ pub fn run() -> ExitCode {
 
 fn end(outcome: Outcome, output: Output) -> ExitCode {
     match outcome {
+        Ok(Exit::Done) if output::is_lost() => Exit::Failed.into(),
         Ok(exit) => exit.into(),
         Err(error) => {
             output.failure(&error);

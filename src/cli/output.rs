@@ -1,5 +1,6 @@
 use std::borrow::Cow;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use rustix::termios::tcgetwinsize;
@@ -142,13 +143,27 @@ fn json(value: &impl Serialize) {
     print(&(text + "\n"));
 }
 
-/// Writes to standard output. A reader that has gone away (`| head`) is no error. What strangers have written must tell an
-/// administrator's terminal nothing; a file gets it as it is.
+/// Writes to standard output. A reader that has gone away (`| head`) is no error; anything else is told, once, and ends the
+/// command with a failure: a key or a message may have been cut off. What strangers have written must tell an administrator's
+/// terminal nothing; a file gets it as it is.
 pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let text = if out.is_terminal() { Cow::Owned(visible(text)) } else { Cow::Borrowed(text) };
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+        && !LOST.swap(true, Ordering::Relaxed)
+    {
+        eprintln!("postrider: the output cannot be written: {error}");
+    }
 }
+
+/// Whether something could not be written to standard output.
+pub(super) fn is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
+
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// A text without characters that move a terminal's cursor, recolour it, or show words in another order than they have.
 fn visible(text: &str) -> String {

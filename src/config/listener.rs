@@ -88,12 +88,7 @@ impl Protocol {
     /// Who serves it.
     pub const fn role(self) -> Role {
         match self {
-            Self::Smtp
-            | Self::Submission
-            | Self::Submissions
-            | Self::Sendmail
-            | Self::Http
-            | Self::Https => Role::Mta,
+            Self::Smtp | Self::Submission | Self::Submissions | Self::Sendmail | Self::Http | Self::Https => Role::Mta,
             Self::Lmtp
             | Self::Imap
             | Self::Imaps

@@ -23,7 +23,8 @@ mod tests {
 
     #[test]
     fn a_user_is_found_by_number() {
-        let file = "root:x:0:0:root:/root:/bin/sh\nodd\n\ngit:x:998:998::/var/lib/git:/bin/sh\nalso:x:998:1::/:/bin/sh\n";
+        let file =
+            "root:x:0:0:root:/root:/bin/sh\nodd\n\ngit:x:998:998::/var/lib/git:/bin/sh\nalso:x:998:1::/:/bin/sh\n";
         assert_eq!((named(file, 0), named(file, 998), named(file, 1)), (Some("root"), Some("git"), None));
     }
 }

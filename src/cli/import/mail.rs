@@ -7,9 +7,8 @@ use crate::config::Config;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::files;
-use crate::foundations::mail::mbox::is_mbox;
-use crate::services::moving::{DeclaredUser, Error, FolderMoved, Mover, declaration, script_home};
-use crate::storage::mailbox::{ForeignFolder, ForeignHome, Layout};
+use crate::services::moving::{self, DeclaredUser, Error, FolderMoved, Mover, Places, Sort, declaration, script_home};
+use crate::storage::mailbox::{FolderName, ForeignFolder, ForeignHome, Layout};
 
 /// One user's mail directory.
 pub(super) async fn home(
@@ -152,22 +151,29 @@ pub(super) async fn maildir(path: &Path, into: Into, how: &How, context: &Contex
     finish(into.user, folders, how, context).await
 }
 
-/// An mbox, into one folder.
-pub(super) async fn mbox(path: &Path, into: Into, how: &How, context: &Context) -> Outcome {
-    let octets = files::read_bounded(path, LARGEST_MBOX)?;
-    // Programs leave empty files for folders without messages.
-    if !octets.is_empty() && !is_mbox(&octets) {
-        return Err(Error::NoMbox(path.to_owned()).into());
-    }
-    existing(&into.user, context).await?;
-    let moved = mover(how, context)?.mbox(&into.user, &into.folder, &octets, SystemClock.now())?;
-    finish(into.user, vec![moved], how, context).await
+/// An mbox, a directory of them, or an archive.
+pub(super) async fn mbox(
+    path: &Path,
+    user: Address,
+    folder: Option<FolderName>,
+    how: &How,
+    context: &Context,
+) -> Outcome {
+    existing(&user, context).await?;
+    let (mover, places) = (mover(how, context)?, Places::of(&context.config()?.mailbox));
+    let (now, mut folders) = (SystemClock.now(), Vec::<FolderMoved>::new());
+    moving::mboxes(path, folder.as_ref(), mover.largest, |file, mut reading, sorting| {
+        let sort = Sort { sorting, places: &places, now };
+        for moved in mover.mbox(&user, (file, &mut reading), &sort)? {
+            progress(&user, &moved);
+            folders.push(moved);
+        }
+        Ok(())
+    })?;
+    report(&[UserMoved::of(user, folders, how.dry_run)], how.dry_run, context).await
 }
 
 async fn finish(user: Address, folders: Vec<FolderMoved>, how: &How, context: &Context) -> Outcome {
     folders.iter().for_each(|moved| progress(&user, moved));
     report(&[UserMoved::of(user, folders, how.dry_run)], how.dry_run, context).await
 }
-
-/// An mbox is read as a whole.
-const LARGEST_MBOX: u64 = 16 << 30;

@@ -49,12 +49,20 @@ pub(super) enum Import {
         #[command(flatten)]
         how: How,
     },
-    /// An mbox, into one folder.
+    /// An mbox, or every mbox in a directory (of Thunderbird or Apple Mail) or an archive (of Google Takeout).
+    ///
+    /// Files may be compressed with gzip or zstd. Flags and keywords come along where a mail program has noted them in the messages
+    /// (Status, X-Keywords, X-Mozilla-Status and others), and so do the labels of Gmail, as English accounts have them.
     Mbox {
-        /// The file.
+        /// The file, archive (.zip) or directory.
         path: PathBuf,
-        #[command(flatten)]
-        into: Into,
+        /// Whose.
+        #[arg(long, value_name = "ADDRESS")]
+        user: Address,
+        /// The folder, with `/` between its levels; for a directory, the one above its folders. Without it those of a directory keep
+        /// their names, and messages of a file go to INBOX, or where the labels of Gmail say.
+        #[arg(long)]
+        folder: Option<FolderName>,
         #[command(flatten)]
         how: How,
     },
@@ -168,7 +176,7 @@ pub(super) async fn run(command: Import, context: &Context) -> Outcome {
             mail::root(&path, layout.into(), &how, context).await
         }
         Import::Maildir { path, into, how } => mail::maildir(&path, into, &how, context).await,
-        Import::Mbox { path, into, how } => mail::mbox(&path, into, &how, context).await,
+        Import::Mbox { path, user, folder, how } => mail::mbox(&path, user, folder, &how, context).await,
         Import::Imap(arguments) => remote::run(arguments, context).await,
         Import::SeedBackup(arguments) => Box::pin(stack::run(arguments, context)).await,
         Import::Seed { database, password_file, dry_run } => {

@@ -27,7 +27,8 @@ pub(super) fn items(list: &[u8]) -> Vec<Item> {
             }
             b'<' => {
                 let end = behind(list, at, b'>');
-                item.angle = Some(at + 1..end.saturating_sub(1).max(at + 1));
+                let closed = end > at + 1 && list[end - 1] == b'>';
+                item.angle = Some(at + 1..if closed { end - 1 } else { end });
                 at = end;
                 continue;
             }
@@ -77,13 +78,16 @@ impl Open {
     fn close(self, list: &[u8]) -> Option<Item> {
         match (self.angle, self.words) {
             (Some(angle), _) => {
-                let inner = &list[angle.clone()];
+                let mut inner = list[angle.clone()].trim_ascii_start();
                 // RFC 5322 §4.4: a route before the address counts for nothing.
-                let route = if inner.starts_with(b"@") { inner.iter().position(|octet| *octet == b':') } else { None };
-                let from = route.map_or(0, |colon| colon + 1);
-                let kept = inner[from..].trim_ascii();
-                let start = angle.start + from + (inner[from..].len() - inner[from..].trim_ascii_start().len());
-                (!kept.is_empty()).then(|| Item::Address(start..start + kept.len()))
+                if inner.starts_with(b"@")
+                    && let Some(colon) = inner.iter().position(|octet| *octet == b':')
+                {
+                    inner = inner[colon + 1..].trim_ascii_start();
+                }
+                let start = angle.end - inner.len();
+                let length = inner.trim_ascii_end().len();
+                (length > 0).then(|| Item::Address(start..start + length))
             }
             (None, Some(words)) if self.phrase => Some(Item::Other(words)),
             (None, Some(words)) => Some(Item::Address(words)),
@@ -151,7 +155,7 @@ mod tests {
             (",,;", vec![]),
             ("\"un>quoted\" <\"a>b\"@a.test>", vec!["\"a>b\"@a.test"]),
             ("ann smith", vec!["!ann smith"]),
-            ("<ann@a.test", vec!["ann@a.tes"]),
+            ("<ann@a.test", vec!["ann@a.test"]),
             ("(never closed", vec![]),
             ("a\\", vec!["a\\"]),
         ] {

@@ -93,9 +93,7 @@ fn header_end(text: &[u8]) -> usize {
 
 /// RFC 5322 §3.6.6: of a message that is sent on, those of the Resent- fields.
 fn recipient_fields(header: HeaderSection<'_>) -> impl Iterator<Item = Field<'_>> {
-    let is_of = |field: &Field<'_>, prefix: &str| {
-        OF_RECIPIENTS.iter().any(|name| field.is(&format!("{prefix}{name}")))
-    };
+    let is_of = |field: &Field<'_>, prefix: &str| OF_RECIPIENTS.iter().any(|name| field.is(&format!("{prefix}{name}")));
     let is_resent = header.fields().any(|field| is_of(&field, "Resent-"));
     header.fields().filter(move |field| is_of(field, if is_resent { "Resent-" } else { "" }))
 }
@@ -204,7 +202,9 @@ mod tests {
             let found: Vec<_> = letter(arguments, input).unwrap().recipients.iter().map(ToString::to_string).collect();
             assert_eq!(found.join(" ").to_lowercase(), wanted.to_lowercase(), "{arguments}");
         }
-        for (arguments, input) in [("-t", "Subject: x\n\n"), ("-t", "To: ann smith\n\n"), ("a@", all), ("-f a,b c", all)] {
+        for (arguments, input) in
+            [("-t", "Subject: x\n\n"), ("-t", "To: ann smith\n\n"), ("a@", all), ("-f a,b c", all)]
+        {
             assert_eq!(letter(arguments, input).unwrap_err().code, sysexits::DATAERR, "{arguments} {input}");
         }
     }
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(sender("-f root x"), "<root@h.test>");
         assert_eq!(sender("-f <ann@a.test> x"), "<ann@a.test>");
         assert_eq!(sender("-f <> x"), "<>");
-        assert_eq!(text("-FCron x", ""), "From: Cron <me@h.test>\r\n\r\n");
+        assert_eq!(text("-FCron x", ""), "From: \"Cron\" <me@h.test>\r\n\r\n");
         assert_eq!(text("-FCron x", "From: a@a.test\n\n"), "From: a@a.test\r\n\r\n");
     }
 }

@@ -12,24 +12,27 @@ pub(super) const USAGE: &str =
     "Usage: sendmail [-t] [-i] [-f ADDRESS] [-F NAME] [-N WHEN] [-R WHAT] [-V ID] [RECIPIENT]...\n\n";
 
 pub(super) const HELP: &str = "Options:
-  -t            Also to the recipients in the fields To, Cc and Bcc of the message
-  -i, -oi       A line with nothing but a dot does not end the message
-  -f, -r ADDRESS  The sender, to whom notifications go
-  -F NAME       The sender's name, for a message without From
-  -N WHEN       Notify the sender of `success`, `failure`, `delay` (with commas between them) or `never`
-  -R WHAT       What of the message notifications hold: `full` or `hdrs`
-  -V ID         The sender's own identifier for the message, for notifications
-  -bm           Take a message (what is done by default)
-  -bs           Speak SMTP over standard input and output
-  -bp           List the queue, as `mailq` does
-  -bi           Nothing, as `newaliases` does: aliases are in force at once
-Other options of Sendmail and Postfix are taken and do nothing.
+  -t          also to the recipients in To, Cc and Bcc of the message
+  -i, -oi     a line with nothing but a dot does not end the message
+  -f ADDRESS  the sender, to whom notifications go; -r is the same
+  -F NAME     the sender's name, for a message without From
+  -N WHEN     notify the sender of success, failure, delay (several with
+              commas) or never
+  -R WHAT     what of the message notifications hold: full or hdrs
+  -V ID       the sender's own identifier of the message, for notifications
+  -bm         take a message, as without an option
+  -bs         speak SMTP over standard input and output
+  -bp         list the queue, as `mailq` does
+  -bi         do nothing, as `newaliases` does: aliases are in force at once
+Others of Sendmail's and Postfix's are taken and do nothing.
 
-Programs of a system user in `submission.programs` send for the account that is named there. Others reach addresses of
-this server only, from the user's name at this host. Nothing is kept: a message is taken by the server or it is not.
+Programs of a system user in `submission.programs` send for the account that is
+named there. Others reach addresses of this server only, from their user's name
+at this host. Nothing is kept: the server has taken the message, or the program
+is told that it has not.
 
-Exit codes: 0 taken, 64 wrong options, 65 wrong message or address, 67 no such recipient, 69 refused, 74 not readable,
-75 try again later, 77 not allowed.
+Exit codes: 0 taken, 64 wrong options, 65 wrong message or address, 67 no such
+recipient, 69 refused, 74 not readable, 75 try again later, 77 not allowed.
 ";
 
 /// What is to be done.

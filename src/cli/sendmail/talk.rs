@@ -180,7 +180,10 @@ fn reply(stream: &mut BufReader<UnixStream>) -> Result<Reply, Failure> {
 }
 
 fn broken(cause: &str) -> Failure {
-    Failure::new(sysexits::TEMPFAIL, format!("the mail server cannot be spoken with ({cause}); the message was not taken"))
+    Failure::new(
+        sysexits::TEMPFAIL,
+        format!("the mail server cannot be spoken with ({cause}); the message was not taken"),
+    )
 }
 
 /// A refusal in the codes of sysexits.h.

@@ -1,5 +1,9 @@
 //! Messages in one file, each behind a line that begins with `From ` (RFC 4155).
 
+mod reader;
+
+pub use reader::{Messages, Wrapped};
+
 /// The messages in a file: those of an mbox, each with the line before it, else the one that the file is. An empty file has
 /// none.
 pub fn messages(octets: &[u8]) -> Vec<&[u8]> {

@@ -1,5 +1,6 @@
 //! The states of a session (RFC 1939 §3): commands in, steps out.
 
+use crate::foundations::counted::counted;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::Uid;
 use crate::foundations::secret::Secret;
@@ -225,7 +226,7 @@ impl Session {
             Ok(maildrop) => {
                 let (count, octets) = maildrop.left();
                 self.state = State::Transaction(maildrop);
-                Step::Reply(Reply::ok(format!("{count} messages ({octets} octets)")))
+                Step::Reply(Reply::ok(maildrop_size(count, octets)))
             }
             Err(reply) => {
                 self.failures += 1;
@@ -271,7 +272,7 @@ fn transact(command: Command, maildrop: &mut Maildrop, format: UidlFormat) -> St
         }
         Command::List(None) => {
             let (count, octets) = maildrop.left();
-            return Step::List(Reply::ok(format!("{count} messages ({octets} octets)")), Listing::SIZES);
+            return Step::List(Reply::ok(maildrop_size(count, octets)), Listing::SIZES);
         }
         Command::Uidl(None) => return Step::List(Reply::ok(""), Listing::unique_ids(format)),
         Command::List(Some(number)) => match maildrop.get(number) {
@@ -284,7 +285,7 @@ fn transact(command: Command, maildrop: &mut Maildrop, format: UidlFormat) -> St
         },
         Command::Retr(number) => match maildrop.get(number) {
             Some((uid, size)) => {
-                return Step::Send { reply: Reply::ok(format!("{size} octets")), number, uid, lines: None };
+                return Step::Send { reply: Reply::ok(counted(size, "octet")), number, uid, lines: None };
             }
             None => return none(),
         },
@@ -297,7 +298,7 @@ fn transact(command: Command, maildrop: &mut Maildrop, format: UidlFormat) -> St
         Command::Rset => {
             maildrop.reset();
             let (count, octets) = maildrop.left();
-            Reply::ok(format!("{count} messages ({octets} octets)"))
+            Reply::ok(maildrop_size(count, octets))
         }
         Command::Last => Reply::ok(maildrop.last().to_string()),
         Command::Noop => Reply::ok(""),
@@ -320,6 +321,11 @@ pub(super) fn refusal(refusal: &Refusal) -> Reply {
         }
     };
     Reply::coded(code, refusal.public.clone())
+}
+
+/// How much is there, in the words of RFC 1939's examples.
+fn maildrop_size(messages: u32, octets: u64) -> String {
+    format!("{} ({})", counted(messages, "message"), counted(octets, "octet"))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::dns::SharedResolver;
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::MailId;
-use crate::foundations::mail::{Mail, Message, Origin, Peer};
+use crate::foundations::mail::{Mail, Message, Origin, Peer, Who};
 use crate::foundations::settings::Live;
 use crate::services::filter::rules::ClientName;
 use crate::services::routing::Routing;
@@ -232,9 +232,13 @@ impl Filter {
         };
         let surroundings = Surroundings { hostname: &hostname, resolver: self.resolver.as_ref() };
         // What our own users send is scanned and shown to milters, not weighed. They may forge no field of ours either.
-        if mail.origin.login.is_some() {
+        if let Some(login) = &mail.origin.login {
             let helpers = helpers::ask(&settings, mail, &shown, surroundings, dialogue).await;
             let mut verdict = decide::outgoing(helpers, strip);
+            // A program without an account writes whose name it likes into From, and an alias may pass that on.
+            if login.who == Who::MachineUser {
+                return verdict;
+            }
             // Signed last, so that no milter changes what is signed.
             verdict.headers = self.signing.fields(&settings, &verdict.apply(&mail.message)).into_bytes();
             return verdict;

@@ -9,7 +9,9 @@ use crate::foundations::address::ReversePath;
 use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::ids::{MailId, SessionId};
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Extras, Mail, Message, Origin, Peer, Recipient, With};
+use crate::foundations::mail::{
+    BodyKind, DsnWish, Envelope, Extras, Login, Mail, Message, Origin, Peer, Recipient, Who, With,
+};
 use crate::foundations::settings::Live;
 
 /// A message and how it came.
@@ -141,7 +143,7 @@ async fn fields_of_ours_are_taken_from_everybody() {
     let mut case = Case::new(&format!("{forged}From: bob@example.test\nSubject: Hi\n\nHello\n"));
     for (enabled, login) in [(true, Some("bob@example.test")), (false, Some("bob@example.test")), (false, None)] {
         let mut mail = case.mail();
-        mail.origin.login = login.map(|login| crate::foundations::mail::Login::user(login.parse().unwrap()));
+        mail.origin.login = login.map(|login| Login::user(login.parse().unwrap()));
         let filter = filter(FilterSettings { enabled, ..FilterSettings::default() }, "");
         let verdict = filter.judge(&mail).await;
         assert_eq!(verdict.apply(&mail.message).bytes(), "From: bob@example.test\r\nSubject: Hi\r\n\r\nHello\r\n");
@@ -261,10 +263,16 @@ async fn mail_of_our_users_is_signed_with_every_key_of_its_domain() {
         settings.dkim.keys.push(DkimKeySettings { domain, selector: selector.to_owned(), file });
     }
     let filter = filter(settings, "");
-    for (author, signatures) in [("bob@example.test", 2), ("bob@sub.example.test", 2), ("bob@other.test", 0)] {
+    for (author, who, signatures) in [
+        ("bob@example.test", Who::User, 2),
+        ("bob@sub.example.test", Who::User, 2),
+        ("bob@other.test", Who::User, 0),
+        ("bob@example.test", Who::Program, 2),
+        ("bob@example.test", Who::MachineUser, 0),
+    ] {
         let case = Case::new(&format!("From: {author}\nTo: x@y.test\nSubject: Hi\n\nHello\n"));
         let mut mail = case.mail();
-        mail.origin.login = Some(crate::foundations::mail::Login::user(author.parse().unwrap()));
+        mail.origin.login = Some(Login { address: author.parse().unwrap(), who });
         mail.message = mail.message.with_prefix(b"Received: from x by y\r\n");
         let verdict = filter.judge(&mail).await;
         let sent = verdict.apply(&mail.message).bytes();

@@ -30,6 +30,9 @@ pub enum Error {
     /// The file is no mbox.
     #[error("`{}` is no mbox: it does not begin with a line `From …` and a header behind it", .0.display())]
     NoMbox(PathBuf),
+    /// Nothing in the directory or archive is one.
+    #[error("there is no mbox in `{}`", .0.display())]
+    NoMboxes(PathBuf),
     /// A message has gone while it was read.
     #[error("`{}` has gone: stop the other server, so that nothing changes meanwhile, and say the same again", .0.display())]
     Gone(PathBuf),
@@ -106,7 +109,7 @@ impl Error {
             Self::File(error) => error.kind(),
             Self::Directory(error) => error.kind(),
             Self::Database(error) => error.kind(),
-            Self::NoMail(_) | Self::NoBackup(_) => Kind::NotFound,
+            Self::NoMail(_) | Self::NoMboxes(_) | Self::NoBackup(_) => Kind::NotFound,
             Self::Damaged { .. } => Kind::Corrupt,
             Self::Gone(_) => Kind::Temporary,
             Self::Imap(error) => error.kind(),

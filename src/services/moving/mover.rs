@@ -1,13 +1,18 @@
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use super::kept::{Kept, Places};
+use super::mboxes::Reading;
 use super::{Error, compressed};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::files;
-use crate::foundations::mail::{HeaderDate, HeaderSection, mbox};
-use crate::storage::mailbox::{Deposit, Deposited, Flags, FolderName, ForeignFolder, ForeignHome};
+use crate::foundations::mail::mbox::{self, Wrapped};
+use crate::foundations::mail::{HeaderDate, HeaderSection};
+use crate::storage::mailbox::{Deposit, DepositFolder, Deposited, FolderName, ForeignFolder, ForeignHome};
 
 /// Puts mail into the mailboxes below a mail root. All of it blocks.
 #[derive(Debug, Clone)]
@@ -18,6 +23,26 @@ pub struct Mover {
     pub largest: u64,
     /// Whether it is only said what would be done.
     pub dry_run: bool,
+}
+
+/// Into which folder the messages of an mbox go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sorting {
+    /// All into this one.
+    Into(FolderName),
+    /// Each into the one that Gmail's labels name; those that have none into the inbox.
+    ByLabels,
+}
+
+/// How the messages of an mbox are sorted.
+#[derive(Debug)]
+pub struct Sort<'a> {
+    /// Into which folder.
+    pub sorting: Sorting,
+    /// The folders that Gmail has names of its own for.
+    pub places: &'a Places,
+    /// When messages came that say nothing of it.
+    pub now: Timestamp,
 }
 
 /// What became of a folder.
@@ -151,40 +176,70 @@ impl Mover {
     pub fn mbox(
         &self,
         user: &Address,
-        folder: &FolderName,
-        octets: &[u8],
-        now: Timestamp,
-    ) -> Result<FolderMoved, Error> {
-        let mut moved = FolderMoved::new(folder);
+        (file, source): (&Path, &mut Reading<'_>),
+        how: &Sort<'_>,
+    ) -> Result<Vec<FolderMoved>, Error> {
         let deposit = self.deposit(user)?;
-        let mut target = deposit.folder(folder, None)?;
-        for wrapped in mbox::messages(octets) {
-            let separator =
-                mbox::separator_date(wrapped).map(|date| Timestamp::from_unix_seconds(date.and_utc().timestamp()));
-            let (flags, content) = flags_taken_out(mbox::unwrap(wrapped));
-            // The same in every run: without a date it is the content alone.
-            let unique = format!("{}.{}.mbox", separator.map_or(0, Timestamp::unix_seconds).max(0), name_for(&content));
-            let date = separator.or_else(|| date_within(&content)).unwrap_or(now);
-            if target.has(&unique) {
-                moved.present += 1;
-                continue;
-            }
-            if content.len() as u64 > self.largest {
-                let subject =
-                    HeaderSection::of(&content).first("Subject").map(|field| field.text()).unwrap_or_default();
-                let separator = first_line(wrapped).trim_end().to_owned();
-                log::warn!(octets = content.len(), subject:% = subject;
-                    "The message behind `{separator}` is left out: it is larger than `--largest` allows");
-                moved.too_large += 1;
-                continue;
-            }
-            moved.messages += 1;
-            moved.octets += content.len() as u64;
-            target.put(&Deposited { unique, uid: None, flags, keywords: vec![], date }, &content)?;
+        let mut folders: BTreeMap<String, (DepositFolder<'_>, FolderMoved)> = BTreeMap::new();
+        if let Sorting::Into(folder) = &how.sorting {
+            folders.insert(folder.to_string(), (deposit.folder(folder, None)?, FolderMoved::new(folder)));
         }
-        target.finish()?;
+        let failed = |source| files::Error { verb: "read", path: file.to_owned(), source };
+        while let Some(wrapped) = source.read().map_err(failed)? {
+            let kept = Kept::of(mbox::unwrap(&wrapped.octets), how.places);
+            if kept.is_internal {
+                continue;
+            }
+            let folder = match &how.sorting {
+                Sorting::Into(folder) => folder.clone(),
+                Sorting::ByLabels => kept.folder.clone().unwrap_or_else(FolderName::inbox),
+            };
+            let (target, moved) = match folders.entry(folder.to_string()) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(free) => free.insert((deposit.folder(&folder, None)?, FolderMoved::new(&folder))),
+            };
+            self.put_unwrapped(&wrapped, kept, how.now, target, moved)?;
+        }
+        let mut told = Vec::new();
+        for (target, moved) in folders.into_values() {
+            target.finish()?;
+            told.push(moved);
+        }
         deposit.finish()?;
-        Ok(moved)
+        Ok(told)
+    }
+
+    fn put_unwrapped(
+        &self,
+        wrapped: &Wrapped,
+        kept: Kept,
+        now: Timestamp,
+        target: &mut DepositFolder<'_>,
+        moved: &mut FolderMoved,
+    ) -> Result<(), Error> {
+        let Kept { flags, keywords, lost, content, .. } = kept;
+        let separator =
+            mbox::separator_date(&wrapped.octets).map(|date| Timestamp::from_unix_seconds(date.and_utc().timestamp()));
+        // The same in every run: without a date it is the content alone.
+        let unique = format!("{}.{}.mbox", separator.map_or(0, Timestamp::unix_seconds).max(0), name_for(&content));
+        if target.has(&unique) {
+            moved.present += 1;
+            return Ok(());
+        }
+        if content.len() as u64 > self.largest || wrapped.octets.len() as u64 != wrapped.size {
+            let subject = HeaderSection::of(&content).first("Subject").map(|field| field.text()).unwrap_or_default();
+            let separator = first_line(&wrapped.octets).trim_end().to_owned();
+            log::warn!(octets = wrapped.size, subject:% = subject;
+                "The message behind `{separator}` is left out: it is larger than `--largest` allows");
+            moved.too_large += 1;
+            return Ok(());
+        }
+        moved.messages += 1;
+        moved.octets += content.len() as u64;
+        let date = separator.or_else(|| date_within(&content)).unwrap_or(now);
+        let message = Deposited { unique, uid: None, flags, keywords, date };
+        moved.lost_keywords += lost + target.put(&message, &content)? as u64;
+        Ok(())
     }
 }
 
@@ -209,52 +264,10 @@ fn date_within(content: &[u8]) -> Option<Timestamp> {
     Some(Timestamp::from_unix_seconds(date.seconds))
 }
 
-/// The flags that mail programs keep in header fields of an mbox, and the message without these fields.
-fn flags_taken_out(content: Vec<u8>) -> (Flags, Vec<u8>) {
-    // The last two are Thunderbird's: bits in hexadecimal, of which those of the second are no flags here.
-    const FIELDS: [&str; 4] = ["Status", "X-Status", "X-Mozilla-Status", "X-Mozilla-Status2"];
-    let header = HeaderSection::of(&content);
-    let mut flags = Flags::NONE;
-    let letters: String = FIELDS[..2].iter().filter_map(|name| header.first(name)).map(|field| field.text()).collect();
-    for letter in letters.chars() {
-        flags |= match letter {
-            'R' => Flags::SEEN,
-            'A' => Flags::ANSWERED,
-            'F' => Flags::FLAGGED,
-            'D' => Flags::DELETED,
-            'T' => Flags::DRAFT,
-            _ => Flags::NONE,
-        };
-    }
-    let bits = header.first(FIELDS[2]).and_then(|field| u32::from_str_radix(field.text().trim(), 16).ok());
-    for (bit, flag) in [(1, Flags::SEEN), (2, Flags::ANSWERED), (4, Flags::FLAGGED), (8, Flags::DELETED)] {
-        if bits.is_some_and(|bits| bits & bit != 0) {
-            flags |= flag;
-        }
-    }
-    if FIELDS.iter().all(|name| header.first(name).is_none()) {
-        return (flags, content);
-    }
-    let mut kept = Vec::with_capacity(content.len());
-    let mut in_header = true;
-    for line in content.split_inclusive(|octet| *octet == b'\n') {
-        in_header &= !matches!(line, b"\n" | b"\r\n");
-        let is_one = |name: &&str| {
-            line.len() > name.len()
-                && line[..name.len()].eq_ignore_ascii_case(name.as_bytes())
-                && line[name.len()] == b':'
-        };
-        if !(in_header && FIELDS.iter().any(is_one)) {
-            kept.extend_from_slice(line);
-        }
-    }
-    (flags, kept)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::mailbox::Layout;
+    use crate::storage::mailbox::{Layout, MailboxSettings};
 
     #[test]
     fn an_emptied_file_is_told_and_not_counted() {
@@ -288,8 +301,13 @@ mod tests {
 
     /// Moves an mbox into INBOX of a user below a directory.
     fn move_mbox(mover: &Mover, text: &str, now: i64) -> FolderMoved {
-        let (user, folder) = ("ann@example.test".parse().unwrap(), "INBOX".parse().unwrap());
-        mover.mbox(&user, &folder, text.as_bytes(), Timestamp::from_unix_seconds(now)).unwrap()
+        let user = "ann@example.test".parse().unwrap();
+        let places = Places::of(&MailboxSettings::default());
+        let sorting = Sorting::Into(FolderName::inbox());
+        let how = Sort { sorting, places: &places, now: Timestamp::from_unix_seconds(now) };
+        let reader: Box<dyn std::io::BufRead> = Box::new(text.as_bytes());
+        let mut reading = mbox::Messages::begin(reader, 1 << 20).unwrap().unwrap();
+        mover.mbox(&user, (Path::new("mbox"), &mut reading), &how).unwrap().remove(0)
     }
 
     #[test]
@@ -379,18 +397,5 @@ mod tests {
         let tell = |moved: FolderMoved| told.push((moved.folder, moved.messages, moved.unreadable));
         mover.home(&"ann@example.test".parse().unwrap(), &home, tell).unwrap();
         assert_eq!(told, [("INBOX".to_owned(), 2, 2), ("Sent".to_owned(), 1, 0)]);
-    }
-
-    #[test]
-    fn flags_of_an_mbox_are_understood() {
-        let (flags, content) = flags_taken_out(b"Subject: 1\nStatus: RO\nX-Status: AF\n\nStatus: x\n".to_vec());
-        assert_eq!(flags, Flags::SEEN | Flags::ANSWERED | Flags::FLAGGED);
-        assert_eq!(content, b"Subject: 1\n\nStatus: x\n");
-        let thunderbird = "X-Mozilla-Status: 0005\r\nX-Mozilla-Status2: 00800000\r\nSubject: 1\r\n\r\nx\r\n";
-        let (flags, content) = flags_taken_out(thunderbird.into());
-        assert_eq!(flags, Flags::SEEN | Flags::FLAGGED);
-        assert_eq!(content, b"Subject: 1\r\n\r\nx\r\n");
-        // What has been deleted there and not yet been cleared away stays deleted.
-        assert_eq!(flags_taken_out(b"X-Mozilla-Status: 0009\n\nx\n".to_vec()).0, Flags::SEEN | Flags::DELETED);
     }
 }

@@ -7,7 +7,8 @@
 //! 2. the same two for the address without its `+tag`; the tag goes along to destinations that are ours;
 //! 3. for `postmaster` and `abuse`, the address of the setting `postmaster`;
 //! 4. the catch-all of the domain (`@domain`), which so never takes mail from a user or an alias;
-//! 5. for `postmaster` and `abuse`, the first user of the domain.
+//! 5. for `postmaster` and `abuse`, the first user of the domain;
+//! 6. at this host's own name, the address of the setting `machine_users`: whom programs of the machine write to.
 //!
 //! Destinations are looked up in the same way, until only users and addresses elsewhere are left. `@domain` as a
 //! destination keeps the name and changes the domain. Promises: an account is reached at most once, however many ways

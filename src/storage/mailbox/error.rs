@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::foundations::counted::counted;
 use crate::foundations::failure::Kind;
 use crate::foundations::files;
 use crate::foundations::mail::Uid;
@@ -29,7 +30,7 @@ pub enum Error {
     #[error("the folder `{0}` was opened for reading only")]
     ReadOnly(FolderName),
     /// The user's quota would be exceeded.
-    #[error("{used} octets are in use and {wanted} more exceed the quota of {quota}")]
+    #[error("{} are in use and {wanted} more exceed the quota of {quota}", counted(*.used, "octet"))]
     OverQuota {
         /// Octets stored now.
         used: u64,

@@ -1,6 +1,7 @@
 //! Moving in from a real Dovecot and out again, with mbsync as the user's client: its state must stay good, so that it
 //! transfers nothing.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -354,6 +355,95 @@ async fn mail_comes_from_files() {
     let mut bob = host.imap("bob@example.test").await;
     let first = message(&mut bob, "Old/2026", 1).await;
     assert!(first.contains("\\Seen") && first.contains("From here") && !first.contains(">From"), "{first}");
+    host.stop().await;
+}
+
+/// One message of Google Takeout.
+fn labelled(n: u32, labels: &str) -> String {
+    format!(
+        "From 1{n}@xxx Mon Nov 23 04:00:0{n} +0000 2026\r\nX-Gmail-Labels: {labels}\r\nSubject: {n}\r\n\r\n>From {n}\r\n\r\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_of_gmail_is_sorted_by_its_labels() {
+    let host = Host::start().user(USER).user("bob@example.test").real_time().await;
+    let place = tempfile::tempdir().unwrap();
+    let mbox =
+        [(1, "Inbox,Unread"), (2, "Archived,Starred"), (3, "=?UTF-8?Q?Opened,Gesch=C3=A4ft?="), (4, "Sent,Work")]
+            .map(|(n, labels)| labelled(n, labels))
+            .concat();
+    let path = place.path().join("takeout.zip").display().to_string();
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    let name = "Takeout/Mail/All mail Including Spam and Trash.mbox";
+    archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+    archive.write_all(mbox.as_bytes()).unwrap();
+    archive.start_file("Takeout/archive_browser.html", zip::write::SimpleFileOptions::default()).unwrap();
+    archive.finish().unwrap();
+    let arguments = ["import", "mbox", &path, "--user", USER];
+    assert_eq!(counts(&postrider(&host, &arguments).await), (4, 0));
+    assert_eq!(counts(&postrider(&host, &arguments).await), (0, 4));
+    let mut ann = host.imap(USER).await;
+    for (folder, n, flag, without) in [
+        ("INBOX", 1, "", "\\Seen"),
+        ("Archive", 2, "\\Flagged", "Starred"),
+        ("Gesch&AOQ-ft", 3, "\\Seen", "Opened"),
+        ("Sent", 4, "Work", "\\Flagged"),
+    ] {
+        let found = message(&mut ann, folder, 1).await;
+        assert!(found.contains(&format!("Subject: {n}")) && found.contains(flag), "{folder}: {found}");
+        assert!(
+            !found.split("BODY").next().unwrap().contains(without) && !found.contains(">From"),
+            "{folder}: {found}"
+        );
+    }
+    // Into one folder, and compressed otherwise.
+    let path = place.path().join("all.mbox.gz");
+    let mut gzip = flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), flate2::Compression::fast());
+    gzip.write_all(mbox.as_bytes()).unwrap();
+    gzip.finish().unwrap();
+    let path = path.display().to_string();
+    let arguments = ["import", "mbox", &path, "--user", "bob@example.test", "--folder", "Gmail"];
+    assert_eq!(counts(&postrider(&host, &arguments).await), (4, 0));
+    assert!(message(&mut host.imap("bob@example.test").await, "Gmail", 2).await.contains("\\Flagged"));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn folders_of_thunderbird_and_apple_mail_keep_their_names() {
+    let host = Host::start().user(USER).real_time().await;
+    let place = tempfile::tempdir().unwrap();
+    let one = |n: u32| format!("From - Mon Nov 23 04:00:0{n} 2026\nX-Mozilla-Status: 0001\nSubject: {n}\n\nx\n\n");
+    for (file, content) in [
+        ("Inbox", one(1) + &one(2)),
+        ("Inbox.msf", "// <!-- <mdb:mork:z v=\"1.4\"/> -->\n".to_owned()),
+        ("Work", String::new()),
+        ("Work.sbd/Clients", one(3)),
+        ("msgFilterRules.dat", "version=\"9\"\n".to_owned()),
+        ("Letters.mbox/mbox", one(4)),
+        ("Letters.mbox/table_of_contents", "\0\0".to_owned()),
+        ("Letters.mbox/Old.mbox/mbox", one(5)),
+        ("Export.mbox", one(6)),
+    ] {
+        let path = place.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    // Another's file is not read by way of a link.
+    std::os::unix::fs::symlink(place.path().join("Inbox"), place.path().join("Linked")).unwrap();
+    let path = place.path().display().to_string();
+    let moved = postrider(&host, &["import", "mbox", &path, "--user", USER]).await;
+    let folders: Vec<_> =
+        moved[0]["folders"].as_array().unwrap().iter().map(|one| one["folder"].as_str().unwrap()).collect();
+    assert_eq!(folders, ["Export", "INBOX", "Letters/Old", "Letters", "Work/Clients"]);
+    assert_eq!(counts(&moved), (6, 0));
+    let below = ["import", "mbox", &path, "--user", USER, "--folder", "From Thunderbird", "--dry-run"];
+    let moved = postrider(&host, &below).await;
+    assert_eq!(moved[0]["folders"][1]["folder"], "From Thunderbird/Inbox", "{moved}");
+    let empty = tempfile::tempdir().unwrap();
+    let path = empty.path().display().to_string();
+    let (told, code) = cli::run(&host.config(), &["import", "mbox", &path, "--user", USER], "").await;
+    assert!(code == 4 && told["error"].as_str().unwrap().contains("no mbox in"), "{told}");
     host.stop().await;
 }
 

@@ -54,12 +54,14 @@ async fn a_program_with_an_account_reaches_others() {
     host.detour().lead("192.0.2.25".parse().unwrap(), peer.address);
     let message = "Subject: out\r\n\r\nx\r\n.";
     // Its user's own address is the account's; another's is not for it, neither in the envelope nor in the message.
-    let codes = said(&host, &["EHLO x", "MAIL FROM:<bob+x@example.test>", "RCPT TO:<eve@far.test>", "DATA", message]).await;
+    let codes =
+        said(&host, &["EHLO x", "MAIL FROM:<bob+x@example.test>", "RCPT TO:<eve@far.test>", "DATA", message]).await;
     assert_eq!(codes, ["220", "250", "250", "250", "354", "250"]);
     let codes = said(&host, &["EHLO x", "MAIL FROM:<ann@example.test>"]).await;
     assert_eq!(codes, ["220", "250", "553"]);
     let foreign = "From: ann@example.test\r\nSubject: no\r\n\r\nx\r\n.";
-    let codes = said(&host, &["EHLO x", "MAIL FROM:<bob@example.test>", "RCPT TO:<eve@far.test>", "DATA", foreign]).await;
+    let codes =
+        said(&host, &["EHLO x", "MAIL FROM:<bob@example.test>", "RCPT TO:<eve@far.test>", "DATA", foreign]).await;
     assert_eq!(codes[5], "550");
     let received = peer.wait_for(1).await;
     assert_eq!(received[0].from, "bob+x@example.test");
@@ -74,7 +76,13 @@ async fn users_of_the_machine_are_written_to_by_it_alone() {
     let mut stranger = host.smtp().await;
     let refused = stranger.deliver("eve@far.test", &["root@mail.example.test"], "Subject: x\r\n\r\nx\r\n").await;
     assert_eq!(refused.code, 550);
-    let letter = ["EHLO x", "MAIL FROM:<ann@example.test>", "RCPT TO:<daemon@mail.example.test>", "DATA", "Subject: y\r\n\r\nx\r\n."];
+    let letter = [
+        "EHLO x",
+        "MAIL FROM:<ann@example.test>",
+        "RCPT TO:<daemon@mail.example.test>",
+        "DATA",
+        "Subject: y\r\n\r\nx\r\n.",
+    ];
     for wanted in ["250", "250", "450"] {
         assert_eq!(said(&host, &letter).await[5], wanted);
     }

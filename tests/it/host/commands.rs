@@ -311,3 +311,18 @@ async fn failures_are_told_in_json_and_by_the_exit_code() {
     assert_eq!(added["domain_state"], "disabled");
     host.stop().await;
 }
+
+#[tokio::test]
+async fn output_that_is_lost_is_a_failure_and_a_reader_that_has_gone_is_none() {
+    let example = async |out: std::process::Stdio| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
+        let output = command.args(["config", "example"]).stdout(out).output().await.unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (code, told) = example(full.into()).await;
+    assert!(code == 1 && told.contains("the output cannot be written"), "{code} {told}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(example(writer.into()).await, (0, String::new()));
+}

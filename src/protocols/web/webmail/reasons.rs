@@ -39,7 +39,7 @@ reasons! {
     FOLDER_NAME "folder-name" BAD_REQUEST
         "This is no name for a folder: {why}."
     FOLDER_FULL "folder-full" CONFLICT
-        "There are {count} messages in this folder. Say that they are to be deleted with it."
+        "Messages in this folder: {count}. Say that they are to be deleted with it."
     FOLDER_NEEDED "folder-needed" FORBIDDEN
         "The folder “{name}” has a purpose of its own and can be neither renamed nor deleted."
     NOT_TO_EMPTY "not-to-empty" FORBIDDEN

@@ -1,0 +1,152 @@
+//! An mbox read one message at a time, however long it is.
+
+use std::io::{self, BufRead, Read as _};
+
+use super::{is_mbox, is_separator, is_undated_separator};
+
+/// A message of an mbox with the line before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrapped {
+    /// As it stands in the file; the beginning alone where it is larger than was asked for.
+    pub octets: Vec<u8>,
+    /// How many octets it has there.
+    pub size: u64,
+}
+
+/// The messages of an mbox, as [`super::messages`] finds them in memory.
+#[derive(Debug)]
+pub struct Messages<R> {
+    reader: R,
+    most: usize,
+    /// Some programs write no dates, and then in no line of a file.
+    undated: bool,
+    /// Lines that are read and belong to what comes next.
+    ahead: Vec<u8>,
+    ended: bool,
+}
+
+impl<R: BufRead> Messages<R> {
+    /// Of a message no more than `most` octets are kept in memory. `None` for what is no mbox; an empty file is one.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn begin(mut reader: R, most: usize) -> io::Result<Option<Self>> {
+        let mut ahead = Vec::new();
+        // The line before the first message, and the one behind it.
+        for _ in 0..2 {
+            line(&mut reader, &mut ahead)?;
+        }
+        let ended = ahead.is_empty();
+        if !ended && !is_mbox(&ahead) {
+            return Ok(None);
+        }
+        let undated = !is_separator(&ahead);
+        Ok(Some(Self { reader, most, undated, ahead, ended }))
+    }
+
+    /// The next message.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(&mut self) -> io::Result<Option<Wrapped>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let octets = std::mem::take(&mut self.ahead);
+        let mut message = Wrapped { size: octets.len() as u64, octets };
+        let mut behind_empty = message.octets.ends_with(b"\n\n") || message.octets.ends_with(b"\n\r\n");
+        // A piece of a very long line is no line of its own.
+        let mut at_line = message.octets.ends_with(b"\n");
+        let mut next = Vec::new();
+        loop {
+            if next.is_empty() && line(&mut self.reader, &mut next)? == 0 {
+                self.ended = true;
+                break;
+            }
+            if behind_empty && next.starts_with(b"From ") {
+                let first = next.len();
+                let dated = is_separator(&next);
+                line(&mut self.reader, &mut next)?;
+                if dated || self.undated && is_undated_separator(&next) {
+                    self.ahead = next;
+                    break;
+                }
+                let second = next.split_off(first);
+                message.add(&next, self.most);
+                (behind_empty, at_line) = (false, next.ends_with(b"\n"));
+                next = second;
+                continue;
+            }
+            behind_empty = at_line && matches!(next.as_slice(), b"\n" | b"\r\n");
+            at_line = next.ends_with(b"\n");
+            message.add(&next, self.most);
+            next.clear();
+        }
+        Ok(Some(message))
+    }
+}
+
+impl Wrapped {
+    fn add(&mut self, line: &[u8], most: usize) {
+        self.size += line.len() as u64;
+        let room = most.saturating_sub(self.octets.len()).min(line.len());
+        self.octets.extend_from_slice(&line[..room]);
+    }
+}
+
+/// Adds a line with its end, or a piece of a very long one, and tells its length.
+fn line(reader: &mut impl BufRead, out: &mut Vec<u8>) -> io::Result<usize> {
+    reader.take(LONGEST_PIECE).read_until(b'\n', out)
+}
+
+const LONGEST_PIECE: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str, most: usize) -> Vec<(String, u64)> {
+        let mut messages = Messages::begin(text.as_bytes(), most).unwrap().unwrap();
+        let mut found = Vec::new();
+        while let Some(Wrapped { octets, size }) = messages.read().unwrap() {
+            found.push((String::from_utf8(octets).unwrap(), size));
+        }
+        found
+    }
+
+    #[test]
+    fn the_same_is_found_as_in_memory() {
+        let dated = "From a@b Mon Nov 23 04:00:00 2026\n";
+        for text in [
+            String::new(),
+            format!("{dated}Subject: 1\n\nx\n"),
+            format!("{dated}Subject: 1\n\nx\n\n{dated}Subject: 2\n\ny\n"),
+            format!("{dated}Subject: 1\n\n{dated}\n{dated}Subject: 2\n"),
+            format!(
+                "{dated}Subject: 1\n\nx\n{dated}no line between\n\nFrom here on\n\nFrom there\nA: b\n\n{dated}S: 2\n\n"
+            ),
+            format!("{dated}S: 1\n\nx\n\n{dated}S: 2\n\ny\n\n").replace('\n', "\r\n"),
+            "From a@b\nS: 1\n\nx\n\nFrom here on\n\nFrom c@d\nS: 2\n\ny\n".to_owned(),
+            "From a@b\nS: 1\n\nFrom c@d\n\nFrom e@f\nS: 2\n\nFrom g@h\n".to_owned(),
+            format!("{dated}\n\n\n{dated}"),
+        ] {
+            let wanted: Vec<_> = super::super::messages(text.as_bytes())
+                .into_iter()
+                .map(|message| (String::from_utf8(message.to_vec()).unwrap(), message.len() as u64))
+                .collect();
+            assert_eq!(found(&text, usize::MAX), wanted, "{text:?}");
+        }
+        assert!(Messages::begin(&b"Subject: no mbox\n\nx\n"[..], 10).unwrap().is_none());
+    }
+
+    #[test]
+    fn of_a_large_message_the_beginning_is_kept() {
+        let text = format!(
+            "From a@b Mon Nov 23 04:00:00 2026\nS: 1\n\n{}\n\nFrom a@b Mon Nov 23 04:00:00 2026\nS: 2\n",
+            "x".repeat(3 << 20)
+        );
+        let found = found(&text, 100);
+        assert_eq!((found.len(), found[0].0.len()), (2, 100));
+        assert_eq!(found[0].1 + found[1].1, text.len() as u64);
+    }
+}
