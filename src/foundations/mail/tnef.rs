@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::compose::{Charset, field};
-use super::{HeaderSection, charset};
+use super::{HeaderSection, charset, lzfu};
 
 /// What a container holds, as far as it could be read.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ struct Container<'a> {
     subject: String,
     text: String,
     page: Vec<u8>,
+    /// The text in Outlook's own form.
+    rich: &'a [u8],
     files: Vec<File<'a>>,
     /// Whether there are more files than are taken.
     is_full: bool,
@@ -83,10 +85,11 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// MS-OXPROPS: PidTagBody, PidTagBodyHtml.
+    /// MS-OXPROPS: PidTagBody, PidTagRtfCompressed, PidTagBodyHtml.
     fn of_message(&mut self, property: &Property<'a>) {
         match property.id {
             0x1000 => self.text = self.text_of(property),
+            0x1009 => self.rich = property.value,
             0x1013 => self.page = property.value.to_vec(),
             _ => {}
         }
@@ -99,11 +102,13 @@ impl<'a> Container<'a> {
             0x3707 => self.file(|file| file.name = text),
             0x370e => self.file(|file| file.kind = text),
             0x3712 => self.file(|file| file.id = text),
-            // MS-OXTNEF §2.1.3.3.15: the number of its interface, then a container within this one.
+            0x3701 if property.kind == BINARY => self.file(|file| file.content = property.value),
+            // MS-OXTNEF §2.1.3.3.15: the number of its interface, then a document or a container within this one.
             0x3701 if property.kind == OBJECT => {
                 let content = property.value.get(16..).unwrap_or_default();
+                self.file(|file| file.content = content);
                 if Octets(content).u32() == Some(SIGNATURE) {
-                    self.file(|file| (file.content, file.kind) = (content, KIND.to_owned()));
+                    self.file(|file| file.kind = KIND.to_owned());
                 }
             }
             _ => {}
@@ -142,6 +147,12 @@ impl<'a> Container<'a> {
             part(&mut rest, EITHER, "Content-Type: text/html\r\n", page);
         }
         let _ = write!(rest, "--{EITHER}--\r\n");
+        // Where there is no other text this one is a file, which any word processor opens.
+        if self.text.is_empty() && page.is_none() && let Some(content) = lzfu::decompress(self.rich) {
+            let (name, kind) = ("message.rtf".to_owned(), "application/rtf".to_owned());
+            let file = File { name, kind, content: &content, ..File::default() };
+            part(&mut rest, MIXED, &file.fields(), file.content);
+        }
         for file in &self.files {
             part(&mut rest, MIXED, &file.fields(), file.content);
         }
@@ -360,6 +371,8 @@ mod tests {
             attribute(0x0006_800f, b"%PDF content"),
             attribute(0x0006_9005, &counted(&[sized(UNICODE, 0x3707, &wide("..\\Überblick 1.pdf")), sized(STRING, 0x370e, b"application/pdf\0")])),
             attribute(0x0006_9002, &[0; 14]),
+            attribute(0x0006_9005, &counted(&[sized(BINARY, 0x3701, b"beside"), sized(STRING, 0x3707, b"b.txt\0")])),
+            attribute(0x0006_9002, &[0; 14]),
             attribute(0x0006_9005, &counted(&[sized(OBJECT, 0x3701, &[&[0; 16][..], &inner].concat())])),
         ])
     }
@@ -389,15 +402,27 @@ mod tests {
             ("text/plain", "", "Grüße".as_bytes()),
             ("text/html", "", &b"<p>Page</p>"[..]),
             ("application/pdf", "Überblick 1.pdf", &b"%PDF content"[..]),
+            ("application/octet-stream", "b.txt", &b"beside"[..]),
         ];
         for ((kind, name, content), wanted) in found.iter().zip(expected) {
             assert_eq!((kind.as_str(), name.as_str(), content.as_slice()), wanted);
         }
-        let (kind, name, content) = &found[3];
-        assert_eq!((kind.as_str(), name.as_str(), found.len()), (KIND, "message.dat", 4));
+        let (kind, name, content) = &found[4];
+        assert_eq!((kind.as_str(), name.as_str(), found.len()), (KIND, "message.dat", 5));
         let inner = message(content, &HeaderSection::of(b"Subject: kept\r\n\r\n")).unwrap();
         assert_eq!(HeaderSection::of(&inner).first("Subject").unwrap().text(), "kept");
         assert_eq!(parts(&inner), [("text/plain".to_owned(), String::new(), b"Deep".to_vec())]);
+    }
+
+    #[test]
+    fn a_text_that_only_outlook_reads_is_a_file() {
+        let rich = sized(BINARY, 0x1009, b"\x10\0\0\0\x07\0\0\0MELA\0\0\0\0{\\rtf1}");
+        let made = message(&container(&[attribute(0x0006_9003, &counted(&[rich.clone()]))]), &HeaderSection::of(b"\r\n"));
+        let file = ("application/rtf".to_owned(), "message.rtf".to_owned(), b"{\\rtf1}".to_vec());
+        assert_eq!(parts(&made.unwrap())[1..], [file]);
+        let text = sized(STRING, 0x1000, b"Words\0");
+        let made = message(&container(&[attribute(0x0006_9003, &counted(&[rich, text]))]), &HeaderSection::of(b"\r\n"));
+        assert_eq!(parts(&made.unwrap()).len(), 1);
     }
 
     #[test]
