@@ -33,14 +33,14 @@ fn unpacked(octets: &[u8]) -> Vec<u8> {
     'text: while let Some(kinds) = rest.next() {
         for bit in 0..8 {
             let Some(first) = rest.next() else { break 'text };
-            if kinds >> bit & 1 == 0 {
+            if (kinds >> bit) & 1 == 0 {
                 if !write(first, &mut dictionary, &mut at) {
                     break 'text;
                 }
                 continue;
             }
             let Some(second) = rest.next() else { break 'text };
-            let place = usize::from(first) << 4 | usize::from(second >> 4);
+            let place = (usize::from(first) << 4) | usize::from(second >> 4);
             // Where the next octet would be written stands nothing yet: the end.
             if place == at {
                 break 'text;

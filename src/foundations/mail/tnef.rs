@@ -148,7 +148,10 @@ impl<'a> Container<'a> {
         }
         let _ = write!(rest, "--{EITHER}--\r\n");
         // Where there is no other text this one is a file, which any word processor opens.
-        if self.text.is_empty() && page.is_none() && let Some(content) = lzfu::decompress(self.rich) {
+        if self.text.is_empty()
+            && page.is_none()
+            && let Some(content) = lzfu::decompress(self.rich)
+        {
             let (name, kind) = ("message.rtf".to_owned(), "application/rtf".to_owned());
             let file = File { name, kind, content: &content, ..File::default() };
             part(&mut rest, MIXED, &file.fields(), file.content);
@@ -359,17 +362,34 @@ mod tests {
 
     fn sample() -> Vec<u8> {
         let inner = container(&[attribute(0x0001_8004, b"Inner\0"), attribute(0x0002_800c, b"Deep\0")]);
-        let named = [&[3, 0, 1, 0x80][..], &[7; 16], &1u32.to_le_bytes(), &6u32.to_le_bytes(), b"a\0b\0\0\0\0\0", &[9; 4]].concat();
+        let named =
+            [&[3, 0, 1, 0x80][..], &[7; 16], &1u32.to_le_bytes(), &6u32.to_le_bytes(), b"a\0b\0\0\0\0\0", &[9; 4]]
+                .concat();
         let flag = [&[0x0b, 0][..], &0x0e1bu16.to_le_bytes(), &[1, 0, 0, 0]].concat();
         let times = [&[0x40, 0x10][..], &0x3007u16.to_le_bytes(), &2u32.to_le_bytes(), &[5; 16]].concat();
         container(&[
             attribute(0x0006_9007, &1251u32.to_le_bytes()),
             attribute(0x0001_8004, b"\xcf\xf0\xe8\xe2\xe5\xf2\0"),
-            attribute(0x0006_9003, &counted(&[named, flag, times, sized(BINARY, 0x1013, b"<p>Page</p>"), sized(UNICODE, 0x1000, &wide("Grüße"))])),
+            attribute(
+                0x0006_9003,
+                &counted(&[
+                    named,
+                    flag,
+                    times,
+                    sized(BINARY, 0x1013, b"<p>Page</p>"),
+                    sized(UNICODE, 0x1000, &wide("Grüße")),
+                ]),
+            ),
             attribute(0x0006_9002, &[0; 14]),
             attribute(0x0001_8010, b"REPORT~1.PDF\0"),
             attribute(0x0006_800f, b"%PDF content"),
-            attribute(0x0006_9005, &counted(&[sized(UNICODE, 0x3707, &wide("..\\Überblick 1.pdf")), sized(STRING, 0x370e, b"application/pdf\0")])),
+            attribute(
+                0x0006_9005,
+                &counted(&[
+                    sized(UNICODE, 0x3707, &wide("..\\Überblick 1.pdf")),
+                    sized(STRING, 0x370e, b"application/pdf\0"),
+                ]),
+            ),
             attribute(0x0006_9002, &[0; 14]),
             attribute(0x0006_9005, &counted(&[sized(BINARY, 0x3701, b"beside"), sized(STRING, 0x3707, b"b.txt\0")])),
             attribute(0x0006_9002, &[0; 14]),
@@ -384,7 +404,11 @@ mod tests {
             let kind = format!("{}/{}", part.content.media.escape_ascii(), part.content.subtype.escape_ascii());
             let disposition = part.fields.disposition.and_then(super::super::content::Disposition::read);
             let name = disposition.and_then(|disposition| disposition.parameters.text("filename")).unwrap_or_default();
-            (kind, name, super::super::transfer::decode(part.fields.encoding, structure.body(part), usize::MAX).into_owned())
+            (
+                kind,
+                name,
+                super::super::transfer::decode(part.fields.encoding, structure.body(part), usize::MAX).into_owned(),
+            )
         });
         shown.collect()
     }
@@ -417,7 +441,8 @@ mod tests {
     #[test]
     fn a_text_that_only_outlook_reads_is_a_file() {
         let rich = sized(BINARY, 0x1009, b"\x10\0\0\0\x07\0\0\0MELA\0\0\0\0{\\rtf1}");
-        let made = message(&container(&[attribute(0x0006_9003, &counted(&[rich.clone()]))]), &HeaderSection::of(b"\r\n"));
+        let made =
+            message(&container(&[attribute(0x0006_9003, &counted(&[rich.clone()]))]), &HeaderSection::of(b"\r\n"));
         let file = ("application/rtf".to_owned(), "message.rtf".to_owned(), b"{\\rtf1}".to_vec());
         assert_eq!(parts(&made.unwrap())[1..], [file]);
         let text = sized(STRING, 0x1000, b"Words\0");
