@@ -1,6 +1,8 @@
 //! The structure of messages: parts are nested and in order, sections are slices, stored summaries read back.
 
-use postrider::foundations::mail::{HeaderSection, Kind, ListedNames, Piece, Structure, Summary, crlf, crlf_len, text, tnef};
+use postrider::foundations::mail::{
+    HeaderSection, Kind, ListedNames, Piece, Structure, Summary, crlf, crlf_len, text, tnef,
+};
 
 pub fn run(data: &[u8]) {
     // What it writes is a little more than what it has read, in base64.

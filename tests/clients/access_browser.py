@@ -7,6 +7,7 @@ import email.header
 import email.message
 import email.policy
 import email.utils
+import json
 
 from selenium.webdriver.common.keys import Keys
 from server import check
@@ -61,8 +62,18 @@ def who_enters_a_message_is_in_it(server):
     page.until("the focus is in it", lambda: page.script("return document.activeElement.id") == "reader")
     named = "return document.getElementById(document.activeElement.getAttribute('aria-labelledby'))?.textContent"
     assert page.script(named) == "Letter 5"
+    page.script("window.entered = 0; document.querySelector('#reader').addEventListener('focus', () => { window.entered += 1; })")
     page.press("j")
     page.until("the next one", lambda: page.text("#reader h1") == "Letter 4")
+    page.until("it is said what it is", lambda: page.script("return window.entered") == 1)
+    # A button that has the focus keeps it when it has done its work.
+    page.script("document.querySelector('.actions [aria-label=Flag]').focus()")
+    page.press(Keys.ENTER)
+    page.until("it is flagged", lambda: page.there(".actions button.on"))
+    assert page.script("return document.activeElement.className").split() == ["bare", "on"]
+    page.press(Keys.ENTER)
+    page.until("it is not", lambda: not page.there(".actions button.on"))
+    page.script("document.querySelector('#reader').focus()")
     page.press("u")
     page.until("back in the list", lambda: page.script("return document.activeElement.className") == "rows")
     page.press(Keys.HOME)
@@ -162,6 +173,26 @@ def what_could_not_be_had_is_asked_for_again(server):
     page.until("it is here", lambda: page.text("#reader h1") == "Letter 1")
 
 
+def a_connection_of_which_nothing_is_heard_is_lost(server):
+    """As after a telephone has slept: nobody tells the page."""
+    page = server.page
+    page.folder("Inbox")
+    page.driver.get_log("performance")
+    page.script("document.dispatchEvent(new Event('visibilitychange'))")
+    asked = lambda: [path for path in map(asked_for, page.driver.get_log("performance")) if path]
+    seen = []
+    page.until("the folders are looked at", lambda: seen.extend(asked()) or "folders" in seen)
+    assert "changes" not in seen, "it is heard"
+    page.script("const now = Date.now; Date.now = () => now() + 61_000; document.dispatchEvent(new Event('visibilitychange'))")
+    page.until("it asks to be told again, and what has happened", lambda: seen.extend(asked()) or {"changes", "messages"} <= set(seen))
+
+
+def asked_for(entry):
+    told = json.loads(entry["message"])["message"]
+    at = told["params"]["request"]["url"] if told["method"] == "Network.requestWillBeSent" else ""
+    return at.partition("/api/")[2].partition("?")[0]
+
+
 def on_a_telephone(server):
     page = server.page
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": WIDTH, "height": 667, "deviceScaleFactor": 2, "mobile": True})
@@ -242,6 +273,7 @@ if __name__ == "__main__":
         letters_are_as_large_as_the_browser_has_them,
         a_frame_is_as_high_as_its_text,
         what_could_not_be_had_is_asked_for_again,
+        a_connection_of_which_nothing_is_heard_is_lost,
         on_a_telephone,
         a_small_letter_leaves_the_page_free,
         going_back_leaves_a_letter,

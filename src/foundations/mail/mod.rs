@@ -14,6 +14,7 @@ mod envelope;
 mod header;
 pub mod html;
 mod line_ends;
+mod lzfu;
 pub mod mbox;
 mod message;
 mod numbers;

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::compose::{Charset, field};
-use super::{HeaderSection, charset};
+use super::{HeaderSection, charset, lzfu};
 
 /// What a container holds, as far as it could be read.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ struct Container<'a> {
     subject: String,
     text: String,
     page: Vec<u8>,
+    /// The text in Outlook's own form.
+    rich: &'a [u8],
     files: Vec<File<'a>>,
     /// Whether there are more files than are taken.
     is_full: bool,
@@ -83,10 +85,11 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// MS-OXPROPS: PidTagBody, PidTagBodyHtml.
+    /// MS-OXPROPS: PidTagBody, PidTagRtfCompressed, PidTagBodyHtml.
     fn of_message(&mut self, property: &Property<'a>) {
         match property.id {
             0x1000 => self.text = self.text_of(property),
+            0x1009 => self.rich = property.value,
             0x1013 => self.page = property.value.to_vec(),
             _ => {}
         }
@@ -99,11 +102,13 @@ impl<'a> Container<'a> {
             0x3707 => self.file(|file| file.name = text),
             0x370e => self.file(|file| file.kind = text),
             0x3712 => self.file(|file| file.id = text),
-            // MS-OXTNEF §2.1.3.3.15: the number of its interface, then a container within this one.
+            0x3701 if property.kind == BINARY => self.file(|file| file.content = property.value),
+            // MS-OXTNEF §2.1.3.3.15: the number of its interface, then a document or a container within this one.
             0x3701 if property.kind == OBJECT => {
                 let content = property.value.get(16..).unwrap_or_default();
+                self.file(|file| file.content = content);
                 if Octets(content).u32() == Some(SIGNATURE) {
-                    self.file(|file| (file.content, file.kind) = (content, KIND.to_owned()));
+                    self.file(|file| file.kind = KIND.to_owned());
                 }
             }
             _ => {}
@@ -142,6 +147,15 @@ impl<'a> Container<'a> {
             part(&mut rest, EITHER, "Content-Type: text/html\r\n", page);
         }
         let _ = write!(rest, "--{EITHER}--\r\n");
+        // Where there is no other text this one is a file, which any word processor opens.
+        if self.text.is_empty()
+            && page.is_none()
+            && let Some(content) = lzfu::decompress(self.rich)
+        {
+            let (name, kind) = ("message.rtf".to_owned(), "application/rtf".to_owned());
+            let file = File { name, kind, content: &content, ..File::default() };
+            part(&mut rest, MIXED, &file.fields(), file.content);
+        }
         for file in &self.files {
             part(&mut rest, MIXED, &file.fields(), file.content);
         }
@@ -348,17 +362,36 @@ mod tests {
 
     fn sample() -> Vec<u8> {
         let inner = container(&[attribute(0x0001_8004, b"Inner\0"), attribute(0x0002_800c, b"Deep\0")]);
-        let named = [&[3, 0, 1, 0x80][..], &[7; 16], &1u32.to_le_bytes(), &6u32.to_le_bytes(), b"a\0b\0\0\0\0\0", &[9; 4]].concat();
+        let named =
+            [&[3, 0, 1, 0x80][..], &[7; 16], &1u32.to_le_bytes(), &6u32.to_le_bytes(), b"a\0b\0\0\0\0\0", &[9; 4]]
+                .concat();
         let flag = [&[0x0b, 0][..], &0x0e1bu16.to_le_bytes(), &[1, 0, 0, 0]].concat();
         let times = [&[0x40, 0x10][..], &0x3007u16.to_le_bytes(), &2u32.to_le_bytes(), &[5; 16]].concat();
         container(&[
             attribute(0x0006_9007, &1251u32.to_le_bytes()),
             attribute(0x0001_8004, b"\xcf\xf0\xe8\xe2\xe5\xf2\0"),
-            attribute(0x0006_9003, &counted(&[named, flag, times, sized(BINARY, 0x1013, b"<p>Page</p>"), sized(UNICODE, 0x1000, &wide("Grüße"))])),
+            attribute(
+                0x0006_9003,
+                &counted(&[
+                    named,
+                    flag,
+                    times,
+                    sized(BINARY, 0x1013, b"<p>Page</p>"),
+                    sized(UNICODE, 0x1000, &wide("Grüße")),
+                ]),
+            ),
             attribute(0x0006_9002, &[0; 14]),
             attribute(0x0001_8010, b"REPORT~1.PDF\0"),
             attribute(0x0006_800f, b"%PDF content"),
-            attribute(0x0006_9005, &counted(&[sized(UNICODE, 0x3707, &wide("..\\Überblick 1.pdf")), sized(STRING, 0x370e, b"application/pdf\0")])),
+            attribute(
+                0x0006_9005,
+                &counted(&[
+                    sized(UNICODE, 0x3707, &wide("..\\Überblick 1.pdf")),
+                    sized(STRING, 0x370e, b"application/pdf\0"),
+                ]),
+            ),
+            attribute(0x0006_9002, &[0; 14]),
+            attribute(0x0006_9005, &counted(&[sized(BINARY, 0x3701, b"beside"), sized(STRING, 0x3707, b"b.txt\0")])),
             attribute(0x0006_9002, &[0; 14]),
             attribute(0x0006_9005, &counted(&[sized(OBJECT, 0x3701, &[&[0; 16][..], &inner].concat())])),
         ])
@@ -371,7 +404,11 @@ mod tests {
             let kind = format!("{}/{}", part.content.media.escape_ascii(), part.content.subtype.escape_ascii());
             let disposition = part.fields.disposition.and_then(super::super::content::Disposition::read);
             let name = disposition.and_then(|disposition| disposition.parameters.text("filename")).unwrap_or_default();
-            (kind, name, super::super::transfer::decode(part.fields.encoding, structure.body(part), usize::MAX).into_owned())
+            (
+                kind,
+                name,
+                super::super::transfer::decode(part.fields.encoding, structure.body(part), usize::MAX).into_owned(),
+            )
         });
         shown.collect()
     }
@@ -389,15 +426,28 @@ mod tests {
             ("text/plain", "", "Grüße".as_bytes()),
             ("text/html", "", &b"<p>Page</p>"[..]),
             ("application/pdf", "Überblick 1.pdf", &b"%PDF content"[..]),
+            ("application/octet-stream", "b.txt", &b"beside"[..]),
         ];
         for ((kind, name, content), wanted) in found.iter().zip(expected) {
             assert_eq!((kind.as_str(), name.as_str(), content.as_slice()), wanted);
         }
-        let (kind, name, content) = &found[3];
-        assert_eq!((kind.as_str(), name.as_str(), found.len()), (KIND, "message.dat", 4));
+        let (kind, name, content) = &found[4];
+        assert_eq!((kind.as_str(), name.as_str(), found.len()), (KIND, "message.dat", 5));
         let inner = message(content, &HeaderSection::of(b"Subject: kept\r\n\r\n")).unwrap();
         assert_eq!(HeaderSection::of(&inner).first("Subject").unwrap().text(), "kept");
         assert_eq!(parts(&inner), [("text/plain".to_owned(), String::new(), b"Deep".to_vec())]);
+    }
+
+    #[test]
+    fn a_text_that_only_outlook_reads_is_a_file() {
+        let rich = sized(BINARY, 0x1009, b"\x10\0\0\0\x07\0\0\0MELA\0\0\0\0{\\rtf1}");
+        let made =
+            message(&container(&[attribute(0x0006_9003, &counted(&[rich.clone()]))]), &HeaderSection::of(b"\r\n"));
+        let file = ("application/rtf".to_owned(), "message.rtf".to_owned(), b"{\\rtf1}".to_vec());
+        assert_eq!(parts(&made.unwrap())[1..], [file]);
+        let text = sized(STRING, 0x1000, b"Words\0");
+        let made = message(&container(&[attribute(0x0006_9003, &counted(&[rich, text]))]), &HeaderSection::of(b"\r\n"));
+        assert_eq!(parts(&made.unwrap()).len(), 1);
     }
 
     #[test]

@@ -136,7 +136,8 @@ impl Watch {
             return None;
         }
         if !changed {
-            return Some(Event::default().comment("still here"));
+            // An event, since a page sees no comments: to one that hears nothing the connection is lost, though nobody has told it.
+            return Some(Event::default().event("alive").data(""));
         }
         tokio::select! {
             () = tokio::time::sleep(GATHER) => {}

@@ -78,10 +78,9 @@ fn with_members(read: Vec<(Line, Membership)>) -> Vec<Line> {
         Member::Address(address) => Some(Person { name: String::new(), address }),
         Member::Card(uid) => by_uid.get(&uid).cloned(),
     };
-    let filled = read.into_iter().map(|(line, card)| Line {
-        members: card.members.into_iter().filter_map(named).collect(),
-        ..line
-    });
+    let filled = read
+        .into_iter()
+        .map(|(line, card)| Line { members: card.members.into_iter().filter_map(named).collect(), ..line });
     filled.collect()
 }
 

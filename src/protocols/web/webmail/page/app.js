@@ -18,6 +18,8 @@ import * as vacation from "./vacation.js";
 const root = document.querySelector("#root");
 /** How often the folders are looked at, in milliseconds. */
 const LOOK = 60_000;
+/** How long nothing is heard of the server before the connection is taken for lost, in milliseconds: it shows twice as often that it lives. */
+const SILENCE = 60_000;
 let app = null;
 /** The letter that was being written when a login ended. Only whoever wrote it sees it again. */
 let unfinished = null;
@@ -114,7 +116,11 @@ class App {
     this.look = () => {
       if (document.hidden) return;
       if (this.reader.lost) this.readAgain();
-      this.folders.load().catch(() => {});
+      // A telephone that has slept, or gone to another network, is not told that its connection is no more.
+      if (Date.now() - this.heard > SILENCE) {
+        this.watch(this.list.question.folder);
+        this.refreshSoon();
+      } else this.folders.load().catch(() => {});
     };
     this.looking = setInterval(this.look, LOOK);
     document.addEventListener("visibilitychange", this.look);
@@ -211,7 +217,8 @@ class App {
       this.list.at = at;
       this.list.show(at);
     }
-    const { entering } = this;
+    // Whoever is in a message and goes on is in the next one.
+    const entering = this.entering || document.activeElement === this.reader.element;
     this.entering = false;
     const message = await this.reader.open(folder, uid, within);
     if (message && !message.flags.includes("seen")) {
@@ -222,7 +229,11 @@ class App {
     // Whoever comes out of an attached message stands where they went in.
     const door = before?.within && before.folder === folder && before.uid === uid && this.reader.element.querySelector(`[data-within="${before.within}"]`);
     if (door) door.focus();
-    else if (within || entering || matchMedia("(max-width: 760px)").matches) this.reader.element.focus();
+    else if (within || entering || matchMedia("(max-width: 760px)").matches) {
+      // So that it is said anew who is on the page.
+      this.reader.element.blur();
+      this.reader.element.focus();
+    }
   }
 
   /** The role of the folder that the messages lie in, if they lie in one. */
@@ -274,6 +285,8 @@ class App {
   watch(folder) {
     this.events?.close();
     this.events = new EventSource(`api/changes?${new URLSearchParams({ folder })}`);
+    this.heard = Date.now();
+    for (const event of ["begun", "changed", "alive"]) this.events.addEventListener(event, () => { this.heard = Date.now(); });
     this.events.addEventListener("changed", () => this.refreshSoon());
     let begun = false;
     this.events.addEventListener("begun", () => {

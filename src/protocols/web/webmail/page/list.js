@@ -8,6 +8,8 @@ import { longDate, shortDate, t } from "./texts.js";
 const CHUNK = 50;
 /** Most lines that are selected together. */
 const MOST = 10_000;
+/** Pieces of a list that are fetched side by side: a browser has six connections, and one is for what is told. */
+const TOGETHER = 5;
 /** How often a list that changes meanwhile is fetched for it. */
 const TRIES = 8;
 
@@ -322,7 +324,7 @@ export class List {
     const { generation } = this;
     const chunks = [];
     for (let chunk = Math.floor(first / CHUNK); chunk <= Math.floor(last / CHUNK); chunk += 1) chunks.push(chunk);
-    for (const chunk of chunks) await this.fetch(chunk);
+    for (let n = 0; n < chunks.length; n += TOGETHER) await Promise.all(chunks.slice(n, n + TOGETHER).map((chunk) => this.fetch(chunk)));
     if (generation !== this.generation) return false;
     if (!chunks.every((chunk) => this.chunks.has(chunk))) return null;
     if (new Set(chunks.map((chunk) => this.states.get(chunk))).size > 1) {

@@ -164,6 +164,19 @@ export class Reader {
   }
 
   draw() {
+    const held = document.activeElement;
+    const place = [...(held?.closest("#reader .actions")?.children ?? [])].indexOf(held);
+    this.redraw();
+    if (place >= 0) this.hold(held.getAttribute("aria-label"), place);
+  }
+
+  /** Gives the focus to the button that took the place of an earlier one, by its name or else where it stood. */
+  hold(name, place) {
+    const all = [...this.element.querySelector(".actions").children];
+    (all.find((one) => one.getAttribute("aria-label") === name) ?? all.slice(0, place + 1).findLast((one) => one.matches("button")))?.focus();
+  }
+
+  redraw() {
     const { message } = this;
     const subject = h("h1", { id: "subject" }, message.subject || t("noSubject"));
     this.element.setAttribute("aria-labelledby", "subject");
