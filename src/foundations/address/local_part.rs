@@ -9,9 +9,6 @@ pub enum InvalidLocalPart {
     /// Nothing before the `@`.
     #[error("the part before the @ is empty")]
     Empty,
-    /// Longer than RFC 5321 §4.5.3.1.1 allows, and no rewritten sender.
-    #[error("the part before the @ has {0} octets; 64 are the most")]
-    TooLong(usize),
     /// A character that neither an atom nor a quoted string may hold there.
     #[error("the part before the @ holds {0:?}, which is not allowed there; quote it if it belongs to the name")]
     Character(char),
@@ -29,8 +26,9 @@ pub enum InvalidLocalPart {
 pub struct LocalPart(String);
 
 impl LocalPart {
-    /// Longest local part in octets (RFC 5321 §4.5.3.1.1). That of a rewritten sender (SRS) may take what the path leaves.
-    pub const MAX_LENGTH: usize = 64;
+    /// Octets of a local part that every server has to take (RFC 5321 §4.5.3.1.1). Those of others may have what the path leaves
+    /// (§4.5.3.1: no more limits than one must): senders of bulk mail hold the recipient's address, rewritten ones somebody else's.
+    pub const TAKEN_EVERYWHERE: usize = 64;
 
     /// The name without quotes or escapes.
     pub fn value(&self) -> &str {
@@ -48,13 +46,6 @@ impl LocalPart {
     pub fn after_srs<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
         let (head, rest) = (text.get(..4)?, text.get(4..)?);
         (head.eq_ignore_ascii_case(scheme) && rest.starts_with(['=', '+', '-'])).then_some(rest)
-    }
-
-    /// A rewritten sender holds a whole address of somebody else, with a hash and a date. Receivers should limit no more than they
-    /// must (RFC 5321 §4.5.3.1), and forwarders do make such names.
-    fn longest(value: &str) -> usize {
-        let is_srs = ["SRS0", "SRS1"].iter().any(|scheme| Self::after_srs(value, scheme).is_some());
-        if is_srs { super::Address::MAX_LENGTH } else { Self::MAX_LENGTH }
     }
 
     fn is_dot_string(text: &str) -> bool {
@@ -83,11 +74,7 @@ impl FromStr for LocalPart {
                 return Err(wrong.map_or(InvalidLocalPart::Dots, InvalidLocalPart::Character));
             }
         };
-        match value.len() {
-            0 => Err(InvalidLocalPart::Empty),
-            length if length > Self::longest(&value) => Err(InvalidLocalPart::TooLong(length)),
-            _ => Ok(Self(value)),
-        }
+        if value.is_empty() { Err(InvalidLocalPart::Empty) } else { Ok(Self(value)) }
     }
 }
 

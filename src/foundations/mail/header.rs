@@ -94,7 +94,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Removes the line ends of a folded value and the blanks around it.
+/// Removes the line ends of a folded value and the blanks around it; a tab that begins a line reads as a blank.
 pub(super) fn unfold(body: &[u8]) -> Cow<'_, [u8]> {
     let body = body.trim_ascii();
     let Some(first) = memchr3(b'\r', b'\n', b'\n', body) else { return Cow::Borrowed(body) };
@@ -109,6 +109,12 @@ pub(super) fn unfold(body: &[u8]) -> Cow<'_, [u8]> {
             line.push(b' ');
         }
         rest = &rest[at + 1..];
+        if ends_line && rest.first() == Some(&b'\t') {
+            // quirk_tab_fold: some programs (Exchange among them) write CRLF and a tab where the text has a blank, which is what
+            // people look for (2026).
+            line.push(b' ');
+            rest = &rest[1..];
+        }
     }
     line.extend_from_slice(rest);
     Cow::Owned(line)
@@ -190,13 +196,13 @@ mod tests {
         assert_eq!(together, lines);
         let names: Vec<_> = section.fields().map(|field| String::from_utf8_lossy(field.name).into_owned()).collect();
         assert_eq!(names, ["", "Subject", "", "", "To", "", "SUBJECT"]);
-        assert_eq!(&*section.first("subject").unwrap().value(), b"a\tb  c");
-        assert_eq!(section.all("Subject").map(|field| field.text()).collect::<Vec<_>>(), ["a\tb  c", "d"]);
+        assert_eq!(&*section.first("subject").unwrap().value(), b"a b  c");
+        assert_eq!(section.all("Subject").map(|field| field.text()).collect::<Vec<_>>(), ["a b  c", "d"]);
         assert_eq!(&*section.first("to").unwrap().value(), b"");
     }
 
     #[test]
-    fn a_bare_cr_becomes_a_blank() {
-        assert_eq!(&*unfold(b" a\rb\r\n c\n\td \r\n"), b"a b c\td");
+    fn a_bare_cr_and_a_tab_at_a_fold_become_blanks() {
+        assert_eq!(&*unfold(b" a\rb\r\n c\n\td \r\n"), b"a b c d");
     }
 }

@@ -40,8 +40,11 @@ pub(super) fn extensions(profile: &Profile, security: Security, auth: Auth) -> R
         .line(format!("SIZE {size}"))
         .line("8BITMIME")
         .line("SMTPUTF8")
-        .line("CHUNKING")
-        .line("BINARYMIME")
+        .line("CHUNKING");
+    if takes_binary(profile) {
+        reply = reply.line("BINARYMIME");
+    }
+    reply = reply
         .line("DSN")
         .line("ENHANCEDSTATUSCODES")
         // RFC 9422 §4
@@ -59,6 +62,12 @@ pub(super) fn extensions(profile: &Profile, security: Security, auth: Auth) -> R
         reply = reply.line(format!("AUTH {}", names.join(" ")));
     }
     reply
+}
+
+/// Whether content without lines is taken (RFC 3030 §3). Hardly any other server takes it, so that what our users sent in this way
+/// would come back to them.
+pub(super) fn takes_binary(profile: &Profile) -> bool {
+    profile.mode != Mode::Submission || profile.vouches
 }
 
 /// What the client speaks, for the Received field.

@@ -192,6 +192,19 @@ fn chunks() {
 }
 
 #[test]
+fn what_users_send_has_lines() {
+    let mut talk = Talk::new(Mode::Submission).tls();
+    let extensions = talk.send("EHLO a\r\n").remove(0);
+    assert!(extensions.contains("CHUNKING") && !extensions.contains("BINARYMIME"), "{extensions}");
+    assert!(Talk::new(Mode::Relay).send("EHLO a\r\n")[0].contains("BINARYMIME"));
+    talk.codes(&[
+        ("AUTH PLAIN AGFubkBleGFtcGxlLnRlc3QAc2VjcmV0", "235"),
+        ("MAIL FROM:<ann@example.test> BODY=BINARYMIME", "555"),
+        ("MAIL FROM:<ann@example.test> BODY=8BITMIME", "250"),
+    ]);
+}
+
+#[test]
 fn refused_chunks_are_skipped_exactly() {
     let mut talk = Talk::new(Mode::Relay);
     talk.codes(&[

@@ -262,13 +262,13 @@ impl Reader<'_> {
     fn address(&mut self, keys: &[&str], text: &str, domain: &Domain) -> Option<Address> {
         let full = if text.contains('@') { text.to_owned() } else { format!("{text}@{}", domain.as_str()) };
         match full.to_lowercase().parse::<Address>() {
-            Ok(address) if address.domain() == domain => Some(address),
-            Ok(_) => {
+            Ok(address) if address.domain() == domain && address.is_taken_everywhere() => Some(address),
+            Ok(address) if address.domain() != domain => {
                 self.wrong(keys, text, format!("a name of the domain {domain}"));
                 None
             }
-            Err(_) => {
-                self.wrong(keys, text, "the part of an address before the @, such as \"john.doe\"");
+            _ => {
+                self.wrong(keys, text, "the part of an address before the @, at most 64 octets, such as \"john.doe\"");
                 None
             }
         }

@@ -10,6 +10,7 @@ use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::EventKind;
 use crate::foundations::mail::Message;
+use crate::foundations::settings::Span;
 use crate::storage::mailbox::User;
 use crate::storage::scripts::{Error, Home, Known};
 
@@ -24,9 +25,9 @@ impl Delivery {
         let account = &item.recipient.account;
         // The quota has just been kept, so that it is known.
         let Some(usage) = user.known_usage() else { return };
-        let percent = share(usage.octets, quota.get());
+        let filling = Filling { stored: usage.octets, quota: quota.get() };
         let now = self.clock.now();
-        match is_news(scripting, account, item.settings, percent, now).await {
+        match is_news(scripting, account, item.settings, filling, now).await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
@@ -34,11 +35,11 @@ impl Delivery {
                 return;
             }
         }
-        let message = letter(account, percent, usage.octets, quota.get(), item.settings, &scripting.hostname(), now);
+        let message = letter(account, filling, item.settings.nearly_full_again, &scripting.hostname(), now);
         match append(user, &message, Target::inbox(), item.recipient).await {
             Ok(_) => {
-                let event = self.event(EventKind::NearlyFull, item).with("percent", percent);
-                self.record(event.with("stored", usage.octets).with("quota", quota.get()));
+                let event = self.event(EventKind::NearlyFull, item).with("percent", filling.percent());
+                self.record(event.with("stored", filling.stored).with("quota", filling.quota));
             }
             Err(error) => {
                 log::warn!(user:% = account, error:% = error; "{account} cannot be told that the mailbox is nearly full: {error}");
@@ -47,10 +48,19 @@ impl Delivery {
     }
 }
 
-/// The share of the quota in per cent, rounded down.
-fn share(stored: u64, quota: u64) -> u32 {
-    let percent = (u128::from(stored) * 100).checked_div(u128::from(quota)).unwrap_or_default();
-    u32::try_from(percent).unwrap_or(u32::MAX)
+/// How full a mailbox is, in octets.
+#[derive(Debug, Clone, Copy)]
+struct Filling {
+    stored: u64,
+    quota: u64,
+}
+
+impl Filling {
+    /// The share of the quota in per cent, rounded down.
+    fn percent(self) -> u32 {
+        let percent = (u128::from(self.stored) * 100).checked_div(u128::from(self.quota)).unwrap_or_default();
+        u32::try_from(percent).unwrap_or(u32::MAX)
+    }
 }
 
 /// Whether the user has not been told lately of the highest share that is reached. Those below it count as told with it.
@@ -58,9 +68,10 @@ async fn is_news(
     scripting: &Scripting,
     account: &Address,
     settings: &DeliverySettings,
-    percent: u32,
+    filling: Filling,
     now: Timestamp,
 ) -> Result<bool, Error> {
+    let percent = filling.percent();
     let mut reached: Vec<u32> = settings.nearly_full.iter().copied().filter(|share| *share <= percent).collect();
     if reached.is_empty() {
         return Ok(false);
@@ -77,26 +88,18 @@ async fn is_news(
     scripting.home(account, claim).await
 }
 
-fn letter(
-    account: &Address,
-    percent: u32,
-    stored: u64,
-    quota: u64,
-    settings: &DeliverySettings,
-    hostname: &Domain,
-    now: Timestamp,
-) -> Message {
+fn letter(account: &Address, filling: Filling, again: Span, hostname: &Domain, now: Timestamp) -> Message {
     let mebibytes = |octets: u64| octets.div_ceil(1 << 20);
     let text = format!(
         "Your mailbox {account} holds {} MiB of the {} MiB that it may hold.\n\n\
          When it is full, no message can be delivered to you until there is room again. Please delete what you no\n\
          longer need, and empty the folder for deleted messages, which counts too.\n\n\
-         You are told this again in {} at the earliest.\n",
-        mebibytes(stored),
-        mebibytes(quota),
-        settings.nearly_full_again
+         You are told this again in {again} at the earliest.\n",
+        mebibytes(filling.stored),
+        mebibytes(filling.quota),
     );
-    letters::to_user(account, ("Mail server", hostname), &format!("Your mailbox is {percent} % full"), &text, now)
+    let subject = format!("Your mailbox is {} % full", filling.percent());
+    letters::to_user(account, ("Mail server", hostname), &subject, &text, now)
 }
 
 #[cfg(test)]
@@ -107,7 +110,7 @@ mod tests {
     fn shares_are_of_the_quota() {
         for (stored, quota, wanted) in [(0, 10, 0), (79, 100, 79), (799, 1000, 79), (u64::MAX, 1, u32::MAX), (5, 0, 0)]
         {
-            assert_eq!(share(stored, quota), wanted, "{stored} of {quota}");
+            assert_eq!(Filling { stored, quota }.percent(), wanted, "{stored} of {quota}");
         }
     }
 }

@@ -51,7 +51,8 @@ impl Dialogue {
         Self {
             stream,
             incoming: BytesMut::with_capacity(1024),
-            lines: Lines::new(LONGEST_LINE),
+            // quirk_lone_line_feed: some hosts end their replies so (2026), and every other client understands them.
+            lines: Lines::of_a_server(LONGEST_LINE),
             replies: ReplyReader::new(),
         }
     }

@@ -17,6 +17,8 @@ use crate::foundations::wire::smtp::{Class, Command, DotStuffer, EnhancedStatus,
 const BLOCK: usize = 64 * 1024;
 /// Most RCPT commands sent before their replies are read, so that both ends' buffers have room (RFC 2920 §3.1).
 const PIPELINED: usize = 50;
+/// How long to look for a reply on a connection that takes nothing more. What has come is there, but may not have been noticed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What one transaction has settled.
 #[derive(Debug, Default)]
@@ -160,6 +162,7 @@ impl Session {
             mail_reply = Some(self.dialogue.ask(&out.split(), times.mail.duration()).await.map_err(broken)?);
         }
         let mut accepted = Vec::with_capacity(places.len());
+        let mut hung_up = false;
         for chunk in places.chunks(window) {
             if mail_reply.as_ref().is_some_and(|reply: &Reply| !reply.is_success()) {
                 break;
@@ -171,11 +174,18 @@ impl Session {
             if mail_reply.is_none() {
                 mail_reply = Some(self.dialogue.reply(times.mail.duration()).await.map_err(broken)?);
             }
+            let refused = mail_reply.as_ref().is_some_and(|reply| !reply.is_success());
             for place in chunk {
-                let reply = self.dialogue.reply(times.recipient.duration()).await.map_err(broken)?;
-                // After a refused MAIL the replies to RCPT say nothing new (RFC 2920 §3.1).
-                if mail_reply.as_ref().is_some_and(Reply::is_success) {
-                    judge(*place, &reply, &mut accepted, settled)?;
+                match self.dialogue.reply(times.recipient.duration()).await {
+                    // After a refused MAIL the replies to RCPT say nothing new (RFC 2920 §3.1).
+                    Ok(_) if refused => {}
+                    Ok(reply) => judge(*place, &reply, &mut accepted, settled)?,
+                    // Some close the connection in place of them: what they have said to MAIL stands.
+                    Err(_) if refused => {
+                        hung_up = true;
+                        break;
+                    }
+                    Err(why) => return Err(broken(why)),
                 }
             }
         }
@@ -186,7 +196,7 @@ impl Session {
                     return Err(trouble);
                 }
                 settled.outcomes.extend(places.iter().map(|place| (*place, trouble.clone().outcome())));
-                Ok(Vec::new())
+                if hung_up { Err(trouble) } else { Ok(Vec::new()) }
             }
             _ => Ok(accepted),
         }
@@ -250,9 +260,9 @@ impl Session {
         match self.dialogue.send(piece, limit).await {
             Ok(()) => Ok(None),
             // A host that wants no more of it may have said why before it closed the connection.
-            Err(broken) => match self.dialogue.early_reply() {
-                Ok(Some(reply)) => Ok(Some(reply)),
-                _ => Err(broken),
+            Err(broken) => match self.dialogue.reply(LAST_WORDS).await {
+                Ok(reply) => Ok(Some(reply)),
+                Err(_) => Err(broken),
             },
         }
     }

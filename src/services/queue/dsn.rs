@@ -118,6 +118,10 @@ fn header(notification: &Notification<'_>) -> String {
     header
 }
 
+/// Most octets of what others have said on one line: there are servers that refuse lines of more than 998 (RFC 5322 §2.1.1), and
+/// a notification that is refused reaches nobody.
+const LONGEST_TEXT: usize = 700;
+
 fn subject(notification: &Notification<'_>) -> &'static str {
     if is_double_bounce(notification) {
         return "A notification could not be delivered";
@@ -195,9 +199,17 @@ fn reason(text: &mut String, report: &Report) {
     };
 }
 
-/// Without control characters, so that no reply can start a line of its own.
+/// Without control characters, so that no reply can start a line of its own, and no longer than fits on one.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let mut printable = String::with_capacity(text.len().min(LONGEST_TEXT));
+    for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
+        if printable.len() + c.len_utf8() > LONGEST_TEXT {
+            printable.push_str("...");
+            break;
+        }
+        printable.push(c);
+    }
+    printable
 }
 
 /// What programs read.

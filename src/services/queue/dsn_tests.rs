@@ -14,3 +14,11 @@ fn addresses_carry_their_type() {
     assert_eq!(typed("x\r\nEvil: y", "a"), "xEvily; a");
     assert_eq!(ascii(&printable("a\r\n\u{e9}")), "a  ?");
 }
+
+#[test]
+fn what_others_say_fits_on_a_line() {
+    assert_eq!(printable("550 no\r\nReceived: x\t"), "550 no  Received: x ");
+    let (long, wide) = (printable(&"x".repeat(2000)), printable(&"\u{e9}".repeat(2000)));
+    assert_eq!((long.len(), wide.len()), (703, 703));
+    assert!(wide.ends_with("\u{e9}..."));
+}

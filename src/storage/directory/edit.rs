@@ -2,7 +2,7 @@
 
 use super::look_up::{Directory, Reader, find_account, find_domain};
 use super::{Account, DomainEntry, Error, Everything, Owner, PasswordOwner, Source, Standing};
-use crate::foundations::address::{Address, Domain};
+use crate::foundations::address::{Address, Domain, LocalPart};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::secret::Secret;
 use crate::foundations::settings::ByteSize;
@@ -52,6 +52,15 @@ pub(super) fn fits(what: &'static str, text: &str) -> Result<(), Error> {
         _ => return Ok(()),
     };
     Err(Error::Invalid { what, why })
+}
+
+/// Whether an address can be a user's.
+pub(super) fn can_be_a_user(address: &Address) -> Result<(), Error> {
+    if !address.is_taken_everywhere() {
+        let why = format!("{} octets are the most before the @", LocalPart::TAKEN_EVERYWHERE);
+        return Err(Error::Invalid { what: "the address", why });
+    }
+    fits("the address", &address.key())
 }
 
 /// Whole mebibytes for `quota_mb`; 0 is without limit.
@@ -165,7 +174,7 @@ impl Edit {
     /// Adds a user.
     pub async fn add_user(&mut self, user: &NewUser) -> Result<i64, Error> {
         let key = user.address.key();
-        fits("the address", &key)?;
+        can_be_a_user(&user.address)?;
         let domain = self.domain(user.address.domain()).await?;
         if let Some(known) = find_account(&mut self.reader(), &key).await? {
             return Err(if known.archived_at.is_some() { Error::Archived(key) } else { Error::Exists(key) });

@@ -1,7 +1,7 @@
 //! Giving a user another address.
 
 use super::belongings::{BY_ADDRESS, DELETE_USAGE};
-use super::edit::{alike, fits, same_destination};
+use super::edit::{alike, can_be_a_user, fits, same_destination};
 use super::look_up::find_account;
 use super::usage::write_one;
 use super::{Edit, Error, Owner, Source, Usage, listed};
@@ -60,7 +60,7 @@ impl Edit {
         let Renaming { from, to, old, .. } = *renaming;
         let account = self.user(from).await?;
         let (old_key, new_key) = (account.address.key(), to.key());
-        fits("the address", &new_key)?;
+        can_be_a_user(to)?;
         let domain = self.domain(to.domain()).await?;
         if let Some(known) = find_account(&mut self.reader(), &new_key).await? {
             return Err(if known.archived_at.is_some() { Error::Archived(new_key) } else { Error::Exists(new_key) });

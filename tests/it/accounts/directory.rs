@@ -215,6 +215,8 @@ async fn wrong_values_are_refused(database: Database) {
     assert!(invalid(edit.set_display_name(&ann, Some(&"x".repeat(256))).await));
     assert!(invalid(edit.set_display_name(&ann, Some("a\nb")).await));
     assert!(invalid(edit.set_password(&ann, &Secret::new("x".repeat(256)), PasswordOwner::User).await));
+    let long = user(&format!("{}@example.test", "x".repeat(65)));
+    assert!(invalid(edit.add_user(&long).await.map(|_| ())));
     let source = Source::parse("info@example.test").unwrap();
     for wrong in ["", "ann", "ann@", "@", "a b"] {
         assert!(invalid(edit.add_alias(&source, wrong, Owner::Admin).await.map(|_| ())), "{wrong}");

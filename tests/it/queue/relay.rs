@@ -34,7 +34,36 @@ on_every_engine!(
     a_host_that_is_slow_in_every_step_does_not_keep_its_place,
     an_exchanger_that_is_this_server_itself_ends_the_way,
     one_international_address_keeps_the_message_from_nobody_else,
+    a_refused_sender_is_told_so_though_the_host_hangs_up,
+    replies_that_end_in_a_line_feed_are_understood,
 );
+
+/// The replies to the RCPT commands that were sent along do not come any more.
+async fn a_refused_sender_is_told_so_though_the_host_hangs_up(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1\nsender.test A 192.0.2.2").unwrap();
+    let (x, sender) = (world.network.host("192.0.2.1", Peer::new()), world.network.host("192.0.2.2", Peer::new()));
+    x.answers("MAIL", "550 5.7.1 Your network is not welcome", 9);
+    x.answers("RCPT", HANG_UP, 9);
+    world.queue.start();
+    let id = world.send(&mail(&["a@x.test", "b@x.test"])).await;
+    world.until_empty().await;
+    assert!(sender.taken()[0].data.contains("Diagnostic-Code: smtp; 550 5.7.1 Your network is not welcome\r\n"));
+    let failed = world.events(id, EventKind::Failed).await;
+    assert_eq!((failed.len(), x.connections()), (2, 1));
+    world.restart().await;
+}
+
+async fn replies_that_end_in_a_line_feed_are_understood(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1").unwrap();
+    let x = world.network.host("192.0.2.1", Peer::new().greeting("220-We do not\n220-take spam\n220 x.test"));
+    world.queue.start();
+    world.send(&mail(&["a@x.test"])).await;
+    world.until_empty().await;
+    assert_eq!(x.taken().len(), 1);
+    world.restart().await;
+}
 
 /// To a host that does not take such addresses.
 async fn one_international_address_keeps_the_message_from_nobody_else(database: Database) {

@@ -23,12 +23,26 @@ pub struct Lines {
     patience: usize,
     scanned: usize,
     dropped: usize,
+    lone: Lone,
+}
+
+/// What becomes of a CR or LF that stands alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lone {
+    Refused,
+    Taken,
 }
 
 impl Lines {
     /// Lines of at most `limit` octets without their CRLF. Of a longer one, 64 times as much is skipped to find its end.
     pub const fn new(limit: usize) -> Self {
-        Self { limit, patience: limit.saturating_mul(64), scanned: 0, dropped: 0 }
+        Self { limit, patience: limit.saturating_mul(64), scanned: 0, dropped: 0, lone: Lone::Refused }
+    }
+
+    /// The same for what a server says to us: a line ends at its line feed whatever stands before it, and a lone carriage return is
+    /// part of it.
+    pub const fn of_a_server(limit: usize) -> Self {
+        Self { lone: Lone::Taken, ..Self::new(limit) }
     }
 
     /// Takes the next whole line out of the buffer, without its CRLF; `None` when more octets are needed.
@@ -43,11 +57,10 @@ impl Lines {
         if dropped + at > self.limit + 1 {
             return Some(Err(BadLine::TooLong));
         }
-        if line.last() != Some(&b'\r') {
-            return Some(Err(BadLine::LoneControl));
-        }
-        line.truncate(at - 1);
-        Some(if memchr::memchr(b'\r', &line).is_some() { Err(BadLine::LoneControl) } else { Ok(line) })
+        let ended = line.last() == Some(&b'\r');
+        line.truncate(at - usize::from(ended));
+        let alone = !ended || memchr::memchr(b'\r', &line).is_some();
+        Some(if alone && self.lone == Lone::Refused { Err(BadLine::LoneControl) } else { Ok(line) })
     }
 
     /// No end in sight: remembers how far it has looked, and drops what can only be part of too long a line.
@@ -67,7 +80,11 @@ mod tests {
     use super::*;
 
     fn cut(limit: usize, pieces: &[&str]) -> Vec<Result<String, BadLine>> {
-        let (mut lines, mut buffer, mut found) = (Lines::new(limit), BytesMut::new(), Vec::new());
+        cut_by(Lines::new(limit), pieces)
+    }
+
+    fn cut_by(mut lines: Lines, pieces: &[&str]) -> Vec<Result<String, BadLine>> {
+        let (mut buffer, mut found) = (BytesMut::new(), Vec::new());
         for piece in pieces {
             buffer.extend_from_slice(piece.as_bytes());
             while let Some(line) = lines.next(&mut buffer) {
@@ -93,6 +110,13 @@ mod tests {
         for text in ["A\nB\r\n", "A\rA\r\nB\r\n", "\nB\r\n", "A\r\r\nB\r\n"] {
             assert_eq!(cut(10, &[text]), wanted, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_server_may_end_its_lines_otherwise() {
+        let wanted = ["A", "B\rC", "", "D"].map(|line| Ok(line.to_owned()));
+        assert_eq!(cut_by(Lines::of_a_server(4), &["A\nB\rC\r\n", "\n", "D\r", "\n"]), wanted);
+        assert_eq!(cut_by(Lines::of_a_server(4), &["123456\n"]), [Err(BadLine::TooLong)]);
     }
 
     #[test]

@@ -45,9 +45,11 @@ pub enum Verb {
     Vrfy,
 }
 
-/// The name a client gives itself: letters, digits, `.`, `-`, `_`, `:`, `[`, `]` and what is not ASCII, at most 255 octets.
+/// The name a client gives itself: what an atom may hold (RFC 5322 §3.2.3), `.`, `:`, `[`, `]` and letters that are not ASCII, at
+/// most 255 octets.
 ///
-/// Wider than a domain, because good mail comes from hosts with odd names; narrow enough to stand in a Received field.
+/// Wider than a domain, because good mail comes from hosts with odd names, such as `[IPv6:fe80::1%wlan0]` or `M?LLER-PC`; narrow
+/// enough to stand in a Received field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello(String);
 
@@ -63,8 +65,9 @@ impl Hello {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let allowed =
-            |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c) || (!c.is_ascii() && c.is_alphanumeric());
+        let allowed = |c: char| {
+            c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.:[]".contains(c) || (!c.is_ascii() && c.is_alphanumeric())
+        };
         let fine = (1..=255).contains(&text.len()) && text.chars().all(allowed);
         fine.then(|| Self(text.to_owned()))
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{EnhancedStatus, Reply, Verb};
-use crate::foundations::address::{Address, ForwardPath, InvalidAddress, ReversePath};
+use crate::foundations::address::{Address, ForwardPath, InvalidAddress, InvalidLocalPart, ReversePath};
 
 /// Why a line is no command. [`SyntaxError::reply`] has the answer for each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +43,7 @@ pub enum SyntaxError {
 /// Why a text is no path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPath {
-    /// No `<` at the start or no `>` at the end.
+    /// No `<` at the start where one is needed, or no `>` at the end.
     #[error("an address in angle brackets is wanted")]
     Brackets,
     /// A route `@a,@b:` that does not end.
@@ -93,7 +93,8 @@ impl SyntaxError {
 /// Splits `<path>` off the front: what stands between the brackets, and the rest after them.
 fn split(text: &str) -> Result<(&str, &str), InvalidPath> {
     // quirk_space_before_path: `MAIL FROM: <a@b>` comes from many scripts and devices.
-    let inner = text.trim_start_matches(' ').strip_prefix('<').ok_or(InvalidPath::Brackets)?;
+    let text = text.trim_start_matches(' ');
+    let Some(inner) = text.strip_prefix('<') else { return without_brackets(text) };
     let mut octets = inner.bytes().enumerate();
     let mut quoted = false;
     while let Some((at, octet)) = octets.next() {
@@ -111,6 +112,13 @@ fn split(text: &str) -> Result<(&str, &str), InvalidPath> {
         }
     }
     Err(InvalidPath::Brackets)
+}
+
+/// quirk_no_brackets: `MAIL FROM:a@b` comes from scanners, cameras and the like, and every other server takes it (2026).
+fn without_brackets(text: &str) -> Result<(&str, &str), InvalidPath> {
+    let (address, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
+    let is_plain = address.contains('@') && !address.contains(['<', '>', '"', ',', ':']);
+    if is_plain { Ok((address, rest)) } else { Err(InvalidPath::Brackets) }
 }
 
 /// RFC 5321 appendix C: source routes are accepted and ignored.
@@ -132,12 +140,22 @@ fn drop_route(inner: &str) -> Result<&str, InvalidPath> {
     }
 }
 
+fn mailbox(text: &str) -> Result<Address, InvalidAddress> {
+    match (text.parse(), text.rsplit_once('@')) {
+        // quirk_dots: carriers in Japan gave out names like `a..b` and `a.`, which are still in use (2026). They mean the quoted form.
+        (Err(InvalidAddress::LocalPart(InvalidLocalPart::Dots)), Some((local, domain))) => {
+            format!("\"{local}\"@{domain}").parse()
+        }
+        (parsed, _) => parsed,
+    }
+}
+
 /// The sender and what follows it.
 pub(super) fn reverse_path(text: &str) -> Result<(ReversePath, &str), InvalidPath> {
     let (inner, rest) = split(text)?;
     match inner {
         "" => Ok((ReversePath::Null, rest)),
-        address => Ok((ReversePath::Address(address.parse::<Address>()?), rest)),
+        address => Ok((ReversePath::Address(mailbox(address)?), rest)),
     }
 }
 
@@ -148,7 +166,7 @@ pub(super) fn forward_path(text: &str) -> Result<(ForwardPath, &str), InvalidPat
         "" => Err(InvalidPath::Null),
         // RFC 5321 §4.1.1.3: "<Postmaster>" without a domain, in any case.
         name if name.eq_ignore_ascii_case("postmaster") => Ok((ForwardPath::Postmaster, rest)),
-        address => Ok((ForwardPath::Address(address.parse::<Address>()?), rest)),
+        address => Ok((ForwardPath::Address(mailbox(address)?), rest)),
     }
 }
 
@@ -167,6 +185,10 @@ mod tests {
             ("<\"a>b\"@b.test>", "<\"a>b\"@b.test>", ""),
             ("<\"a\\\">b\"@b.test> X", "<\"a\\\">b\"@b.test>", " X"),
             ("<a@[IPv6:2001:db8::1]>", "<a@[IPv6:2001:db8::1]>", ""),
+            ("<a..b@c.test> X", "<\"a..b\"@c.test>", " X"),
+            ("<a.@c.test>", "<\"a.\"@c.test>", ""),
+            ("a@b.test", "<a@b.test>", ""),
+            (" a@b.test SIZE=1", "<a@b.test>", " SIZE=1"),
         ] {
             let (parsed, left) = reverse_path(text).unwrap();
             assert_eq!((parsed.to_string().as_str(), left), (path, rest), "{text}");
@@ -178,11 +200,16 @@ mod tests {
     fn what_is_no_path() {
         for text in [
             "",
-            "a@b.test",
+            "a",
+            "SIZE=1",
+            "Ann <a@b.test>",
+            "a@b.test,c@b.test",
             "<a@b.test",
             "a@b.test>",
             "<a@b.test>x",
             "<a>",
+            "<a. b@c.test>",
+            "<@b.test>",
             "<<a@b.test>>",
             "<@x.test>",
             "<@:a@b.test>",

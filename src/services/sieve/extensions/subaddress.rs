@@ -65,11 +65,29 @@ impl AddressPart {
         Some(match self {
             Self::All if domain.is_empty() => local.to_owned(),
             Self::All => format!("{local}@{domain}"),
+            // RFC 5228 §2.7.4: what is no address has no parts.
+            _ if local.is_empty() || domain.is_empty() => return None,
             Self::Localpart => local.to_owned(),
-            Self::Domain if domain.is_empty() => return None,
             Self::Domain => domain.to_owned(),
             Self::User => split().map_or(local, |(user, _)| user).to_owned(),
             Self::Detail => split()?.1.to_owned(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_address_has_no_parts() {
+        let of = |part: AddressPart, body: &[u8]| part.of_field(body, Some('+'));
+        for body in [b"root".as_slice(), b"Mailer <MAILER-DAEMON>", b"ann@", b"@b.test", b"<>"] {
+            for part in [AddressPart::Localpart, AddressPart::Domain, AddressPart::User, AddressPart::Detail] {
+                assert_eq!(of(part, body), [""; 0], "{part:?} of {}", body.escape_ascii());
+            }
+        }
+        assert_eq!(of(AddressPart::All, b"root"), ["root"]);
+        assert_eq!(of(AddressPart::User, b"Ann <ann+x@b.test>"), ["ann"]);
     }
 }
