@@ -79,7 +79,10 @@ impl Patient {
         let mut table: toml::Table = text.parse().unwrap();
         for listener in table["listener"].as_array_mut().unwrap() {
             let protocol = Protocol::from_word(listener["protocol"].as_str().unwrap()).unwrap();
-            listener["bind"] = vec![self.host.address(protocol).to_string()].into();
+            // On a socket with a name of its own.
+            if protocol != Protocol::Sendmail {
+                listener["bind"] = vec![self.host.address(protocol).to_string()].into();
+            }
         }
         let dns = format!("servers = [\"{}\"]\nattempts = 1\ntimeout = \"10s\"", server.address());
         table.insert("dns".to_owned(), toml::Value::Table(dns.parse().unwrap()));
