@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::exit::{Ended, Exit, Outcome};
 use super::output::{Output, Shown, print};
+use super::word::one_of;
 use crate::config::Config;
 use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, SystemClock};
@@ -29,7 +30,8 @@ pub(super) enum Dkim {
         #[arg(long, value_parser = selector)]
         selector: String,
         /// `rsa` (2048 bits), which everybody understands, or `ed25519`, to be used beside it.
-        #[arg(long, default_value = "rsa", value_parser = |text: &str| Algorithm::from_word(text).ok_or("rsa or ed25519 is wanted"))]
+        #[arg(long, default_value = "rsa", hide_possible_values = true)]
+        #[arg(value_parser = one_of(Algorithm::ALL.iter().map(|algorithm| algorithm.word()), Algorithm::from_word))]
         algorithm: Algorithm,
         /// Where the private key goes. A file that is there is never overwritten.
         #[arg(long, value_name = "FILE")]

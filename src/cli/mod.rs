@@ -46,6 +46,7 @@ mod status;
 mod trace;
 mod two_factor;
 mod user;
+mod word;
 
 pub use exit::Exit;
 

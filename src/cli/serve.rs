@@ -1,5 +1,6 @@
 use super::context::Context;
 use super::exit::{Exit, Outcome};
+use super::word::one_of;
 use crate::daemon::{self, Daemon, Roles, World};
 use crate::foundations::net::Inherited;
 
@@ -10,9 +11,8 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ROLES")]
     role: Option<Roles>,
     /// How log lines are written, in place of `server.log_format`: auto, journal, text or json.
-    #[arg(long, value_name = "FORMAT", value_parser = |word: &str| {
-        daemon::LogFormat::from_word(word).ok_or("auto, journal, text or json is wanted")
-    })]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+    #[arg(value_parser = one_of(daemon::LogFormat::ALL.iter().map(|form| form.word()), daemon::LogFormat::from_word))]
     log_format: Option<daemon::LogFormat>,
 }
 

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::exit::{Exit, Outcome};
 use super::moment::Moment;
 use super::output::{Output, print};
+use super::word::one_of;
 use crate::foundations::event::EventKind;
 use crate::services::trace::{Asked, Found, Period, Step, Trace, Traced, Wording};
 use crate::storage::journal::Journal;
@@ -19,7 +20,8 @@ pub(super) struct Arguments {
     #[arg(long, short, value_name = "WORD", conflicts_with = "asked")]
     text: Vec<String>,
     /// Only events of this kind; may be given several times.
-    #[arg(long, value_name = "KIND", conflicts_with = "asked", value_parser = kind)]
+    #[arg(long, value_name = "KIND", conflicts_with = "asked", hide_possible_values = true)]
+    #[arg(value_parser = one_of(EventKind::ALL.iter().map(|kind| kind.word()), EventKind::from_word))]
     kind: Vec<EventKind>,
     /// Not before this time: `2026-11-26`, `2026-11-26 14:30` (local), RFC 3339, or how long ago (`2h`).
     #[arg(long, value_name = "TIME")]
@@ -30,11 +32,6 @@ pub(super) struct Arguments {
     /// Most events found by their words.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
-}
-
-fn kind(word: &str) -> Result<EventKind, String> {
-    let known = || EventKind::ALL.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ");
-    EventKind::from_word(word).ok_or_else(|| format!("no kind of event; there are {}", known()))
 }
 
 /// Tells what is known, in plain words.

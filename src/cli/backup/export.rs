@@ -6,6 +6,7 @@ use super::restore::What;
 use super::{Outcome, Place};
 use crate::cli::exit::Exit;
 use crate::cli::user::amount;
+use crate::cli::word::one_of;
 use crate::foundations::counted::{are, counted};
 use crate::services::backup::{Access, Format, Progress, export};
 
@@ -15,7 +16,8 @@ pub(super) struct Export {
     #[command(flatten)]
     what: What,
     /// The form: maildir, mbox, eml, or seed (the three archives of the earlier container stack).
-    #[arg(long, value_parser = |word: &str| Format::from_word(word).ok_or("maildir, mbox, eml or seed is wanted"))]
+    #[arg(long, hide_possible_values = true)]
+    #[arg(value_parser = one_of(Format::ALL.iter().map(|format| format.word()), Format::from_word))]
     format: Format,
     /// Into this directory, which must be empty.
     #[arg(long, value_name = "DIRECTORY")]

@@ -12,6 +12,7 @@ use crate::cli::exit::Exit;
 use crate::cli::moment::Moment;
 use crate::cli::output::{Output, print};
 use crate::cli::user::amount;
+use crate::cli::word::one_of;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::counted::counted;
@@ -86,19 +87,20 @@ pub(super) struct Restore {
     live: bool,
     /// What becomes of queued messages, which may have been sent since: `held` until they are released, `released` now, or
     /// `dropped`.
-    #[arg(long, value_name = "FATE", default_value = "held", value_parser = fate)]
+    #[arg(long, value_name = "FATE", default_value = "held", value_parser = one_of(["held", "released", "dropped"], fate))]
+    #[arg(hide_possible_values = true)]
     queue: QueueFate,
     /// The file with the key of `age` that opens configuration and keys; without it they stay encrypted.
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
 }
 
-fn fate(word: &str) -> Result<QueueFate, &'static str> {
+fn fate(word: &str) -> Option<QueueFate> {
     match word {
-        "held" => Ok(QueueFate::Held),
-        "released" => Ok(QueueFate::Released),
-        "dropped" => Ok(QueueFate::Dropped),
-        _ => Err("held, released or dropped is wanted"),
+        "held" => Some(QueueFate::Held),
+        "released" => Some(QueueFate::Released),
+        "dropped" => Some(QueueFate::Dropped),
+        _ => None,
     }
 }
 

@@ -4,13 +4,14 @@ use crate::foundations::mail::{HeaderSection, encoded_words};
 use crate::storage::mailbox::{Flags, FolderName, Keyword, MailboxSettings};
 
 /// Fields of the file, not of the message: those of mbox since the days of `mail(1)`, of UW-IMAP and Dovecot, and of Thunderbird.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 10] = [
     "Status",
     "X-Status",
     "X-Keywords",
     "X-UID",
     "X-IMAP",
     "X-IMAPbase",
+    "Content-Length",
     "X-Mozilla-Status",
     "X-Mozilla-Status2",
     "X-Mozilla-Keys",
@@ -222,7 +223,8 @@ mod tests {
         assert_eq!(thunderbird.content, b"Subject: 1\r\n\r\nx\r\n");
         // What has been deleted there and not yet been cleared away stays deleted.
         assert_eq!(kept("X-Mozilla-Status: 0009\n\nx\n").flags, Flags::SEEN | Flags::DELETED);
-        let dovecot = kept("X-UID: 7\nX-IMAPbase: 1 7 a\n b\nStatus: O\nX-Keywords: $Forwarded a \nTo: x\n\n");
+        let dovecot =
+            kept("X-UID: 7\nContent-Length: 0\nX-IMAPbase: 1 7 a\n b\nStatus: O\nX-Keywords: $Forwarded a \nTo: x\n\n");
         assert_eq!((words(&dovecot), dovecot.flags), (vec!["$Forwarded", "a"], Flags::NONE));
         assert_eq!(dovecot.content, b"To: x\n\n");
         let internal = "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\nX-IMAP: 1 2\nStatus: RO\n\nThis text is part\n";

@@ -316,7 +316,8 @@ async fn failures_are_told_in_json_and_by_the_exit_code() {
 async fn output_that_is_lost_is_a_failure_and_a_reader_that_has_gone_is_none() {
     let example = async |out: std::process::Stdio| {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
-        let output = command.args(["config", "example"]).stdout(out).output().await.unwrap();
+        command.args(["config", "example"]).stdout(out).stderr(std::process::Stdio::piped());
+        let output = command.spawn().unwrap().wait_with_output().await.unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     };
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
