@@ -262,6 +262,24 @@ def going_back_leaves_a_letter(server):
     assert told == [], told
 
 
+def longer_words_fit_too(server):
+    page = server.page
+    page.driver.execute_async_script("""const done = arguments[0], headers = { 'content-type': 'application/json', 'x-postrider': '1' };
+        fetch('api/account').then((answer) => answer.json()).then(({ preferences }) => fetch('api/preferences', { method: 'POST', headers, body: JSON.stringify({ ...preferences, language: 'fr' }) })).then(() => done())""")
+    page.driver.refresh()
+    page.until("it is in French", lambda: page.script("return document.documentElement.lang") == "fr" and page.rows())
+    assert not page.script("return document.querySelector('#top .shortcuts').checkVisibility()"), "nobody has keys here"
+    for n in (0, 1, 4):
+        page.click(".me")
+        page.script("document.querySelectorAll('.menu button')[arguments[0]].click()", n)
+        page.until("the window", lambda: page.there("dialog h2"))
+        wide = page.script("const one = document.querySelector('dialog'); return one.scrollWidth - one.clientWidth")
+        assert wide <= 0, (page.text("dialog h2"), wide)
+        page.picture(f"telephone-french-{n}")
+        page.press(Keys.ESCAPE)
+        page.until("it is closed", lambda: not page.there("dialog"))
+
+
 if __name__ == "__main__":
     run(
         signs_in,
@@ -277,4 +295,5 @@ if __name__ == "__main__":
         on_a_telephone,
         a_small_letter_leaves_the_page_free,
         going_back_leaves_a_letter,
+        longer_words_fit_too,
     )

@@ -441,8 +441,10 @@ mod tests {
     #[test]
     fn a_text_that_only_outlook_reads_is_a_file() {
         let rich = sized(BINARY, 0x1009, b"\x10\0\0\0\x07\0\0\0MELA\0\0\0\0{\\rtf1}");
-        let made =
-            message(&container(&[attribute(0x0006_9003, &counted(&[rich.clone()]))]), &HeaderSection::of(b"\r\n"));
+        let made = message(
+            &container(&[attribute(0x0006_9003, &counted(std::slice::from_ref(&rich)))]),
+            &HeaderSection::of(b"\r\n"),
+        );
         let file = ("application/rtf".to_owned(), "message.rtf".to_owned(), b"{\\rtf1}".to_vec());
         assert_eq!(parts(&made.unwrap())[1..], [file]);
         let text = sized(STRING, 0x1000, b"Words\0");
