@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
+use bytes::Bytes;
+
 use super::profile::Mode;
 use super::serve::Room;
 use super::session::{Answer, Completed, Question};
@@ -11,7 +13,7 @@ use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::{MailId, SessionId};
-use crate::foundations::mail::{Login, Mail, Message, Origin, Peer, TlsFacts, With};
+use crate::foundations::mail::{HeaderSection, Login, Mail, Message, Origin, Peer, TlsFacts, With};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::acceptance::Relaying;
 use crate::services::filter::Dialogue;
@@ -138,7 +140,7 @@ impl Asker<'_> {
         let dialogue = self.dialogue.take();
         // Milters have heard of it under this name.
         let id = dialogue.as_ref().map_or_else(|| MailId::generate(origin.at), |dialogue| dialogue.id());
-        let mail = Mail { id, origin, envelope, message: Message::new(content) };
+        let mail = Mail { id, origin, envelope, message: Message::new(headed(content)) };
         match (self.room.mode, login) {
             (Mode::Lmtp, _) => Answer::Each(self.room.intake.receive_each(mail).await),
             (Mode::Relay | Mode::Submission, None) => Answer::Message(self.room.intake.receive(mail, dialogue).await),
@@ -174,6 +176,11 @@ impl Asker<'_> {
         }
         result
     }
+}
+
+/// What a script sends without a header would be taken for one as soon as fields stand before it, and nobody would see it.
+fn headed(content: Bytes) -> Bytes {
+    if HeaderSection::begins(&content) { content } else { [b"\r\n".as_slice(), &content].concat().into() }
 }
 
 /// The sender as events name it; empty for the null reverse-path.
