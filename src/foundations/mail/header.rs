@@ -32,6 +32,13 @@ impl<'a> HeaderSection<'a> {
         Self { lines: bytes, body_start: bytes.len() }
     }
 
+    /// Whether a message begins with a header, which may be empty. One that does not is all body.
+    pub fn begins(message: &[u8]) -> bool {
+        let line = &message[..line_end(message, 0)];
+        // The line of an mbox stands before many a header.
+        matches!(line, b"" | b"\r\n" | b"\n") || line.starts_with(b"From ") || split_name(line).is_some()
+    }
+
     /// The lines of the fields, without the empty line.
     pub const fn lines(&self) -> &'a [u8] {
         self.lines
@@ -185,6 +192,22 @@ mod tests {
             let section = HeaderSection::of(bytes.as_bytes());
             assert_eq!(section.lines(), lines.as_bytes(), "{bytes:?}");
             assert_eq!(&bytes[section.body_start()..], body, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_begins_with_no_field_is_all_body() {
+        for (message, begins) in [
+            ("", true),
+            ("\r\nbody", true),
+            ("Subject: x\r\n\r\nbody", true),
+            ("From x Mon\r\nSubject: x\r\n", true),
+            ("hello\r\n", false),
+            ("hello: you\r\n", true),
+            ("hello you: \r\n", false),
+            (" folded: x\r\n", false),
+        ] {
+            assert_eq!(HeaderSection::begins(message.as_bytes()), begins, "{message:?}");
         }
     }
 

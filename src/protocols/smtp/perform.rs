@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
+
 use super::profile::Mode;
 use super::serve::Room;
 use super::session::{Answer, Completed, Question};
@@ -11,7 +13,7 @@ use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::{MailId, SessionId};
-use crate::foundations::mail::{Envelope, Login, Mail, Message, Origin, Peer, TlsFacts, With};
+use crate::foundations::mail::{Envelope, HeaderSection, Login, Mail, Message, Origin, Peer, TlsFacts, With};
 use crate::foundations::net::Stream;
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::acceptance::Relaying;
@@ -158,7 +160,7 @@ impl Asker<'_> {
         let id = dialogue.as_ref().map_or_else(|| MailId::generate(origin.at), |dialogue| dialogue.id());
         let reverse_path = self.reverse_path(envelope.reverse_path, login.as_ref());
         let envelope = Envelope { reverse_path, ..envelope };
-        let mail = Mail { id, origin, envelope, message: Message::new(content) };
+        let mail = Mail { id, origin, envelope, message: Message::new(headed(content)) };
         match (self.room.mode, login) {
             (Mode::Lmtp, _) => Answer::Each(self.room.intake.receive_each(mail).await),
             (_, None) => Answer::Message(self.room.intake.receive(mail, dialogue).await),
@@ -194,6 +196,11 @@ impl Asker<'_> {
         }
         result
     }
+}
+
+/// What a script sends without a header would be taken for one as soon as fields stand before it, and nobody would see it.
+fn headed(content: Bytes) -> Bytes {
+    if HeaderSection::begins(&content) { content } else { [b"\r\n".as_slice(), &content].concat().into() }
 }
 
 /// The sender as events name it; empty for the null reverse-path.

@@ -51,6 +51,16 @@ async fn a_mailbox_that_cannot_be_written_waits_in_the_queue_when_others_have_th
     assert_eq!(entries, [(wanted.to_vec(), None)]);
 }
 
+/// As some scripts and devices send them.
+#[tokio::test]
+async fn a_message_without_a_header_keeps_its_text() {
+    let world = relay(|_| {}).await;
+    assert!(send(&mut greeted(&world).await, &["ann"], "disk 90 % full\r\nhost: x").await.starts_with("250"));
+    let (_, text) = world.mailboxes.0.lock()[0].clone();
+    assert!(text.ends_with("\r\n\r\ndisk 90 % full\r\nhost: x\r\n"), "{text}");
+    assert!(text.contains("Received: "), "{text}");
+}
+
 #[tokio::test]
 async fn nothing_is_stored_when_the_client_is_refused() {
     let world = relay(|_| {}).await;
