@@ -447,6 +447,9 @@ def what_outlook_packs_is_unpacked(server):
     assert [one["name"] for one in inner["attachments"]] == ["Figures für 2026.csv"], inner["attachments"]
     status, _, octets = ann.request(f"/api/message/part?folder=INBOX&uid={uid}&within={part}&part={inner['attachments'][0]['part']}")
     assert status == 200 and octets == b"one,two\n1,2\n", octets
+    _, _, octets = ann.request(f"/api/message/attachments?folder=INBOX&uid={uid}&within={part}")
+    with zipfile.ZipFile(io.BytesIO(octets)) as archive:
+        assert archive.testzip() is None and [archive.read(name) for name in archive.namelist()] == [b"one,two\n1,2\n"], archive.namelist()
 
 
 def contacts_are_edited(server):

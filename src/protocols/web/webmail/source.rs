@@ -93,19 +93,19 @@ impl Opened {
         }
         let numbers = within.0.clone();
         let found = self.block(move |bytes| {
-            let mut unpacked = None;
-            numbers.iter().try_fold((bytes.clone(), Vec::new()), |(message, mut way), part| {
-                let (bytes, step) = inner(&message, *part)?;
+            let (mut message, mut way, mut unpacked) = (bytes.clone(), Vec::new(), None);
+            for part in numbers {
+                let (inside, step) = inner(&message, part)?;
                 match step {
                     Step::Part(stage) => way.push(stage),
                     Step::Unpacked => {
                         way.clear();
-                        unpacked = Some(bytes.clone());
+                        unpacked = Some(inside.clone());
                     }
                 }
-                Some((bytes, way))
-            })
-            .map(|(bytes, way)| (bytes, way, unpacked))
+                message = inside;
+            }
+            Some((message, way, unpacked))
         });
         let (bytes, way, unpacked) = found.await?.ok_or_else(|| Problem::of(&reasons::NO_PART))?;
         Ok(Self { bytes, unpacked, way, ..self })
