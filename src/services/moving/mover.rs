@@ -256,7 +256,7 @@ fn first_line(content: &[u8]) -> String {
 
 /// When a message came, by its own header, where the line before it does not say so (RFC 4155 wants the time of its delivery
 /// there): what the last host on its way has written behind its last semicolon (RFC 5321 §4.4), or else when it was written.
-fn date_within(content: &[u8]) -> Option<Timestamp> {
+pub(super) fn date_within(content: &[u8]) -> Option<Timestamp> {
     let header = HeaderSection::of(content);
     let newest = header.first("Received").map(|field| field.value().into_owned());
     let came = newest.and_then(|value| HeaderDate::read(value.rsplit(|octet| *octet == b';').next()?));

@@ -11,7 +11,7 @@ use super::naming::{Listed, Namespaces, View, assign, listed};
 use super::response::{Response, Value};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::secret::Secret;
-use crate::services::moving::mover::name_for;
+use crate::services::moving::mover::{date_within, name_for};
 use crate::services::moving::{self, FolderMoved};
 use crate::services::outbound::Roots;
 use crate::storage::mailbox::{Deposit, Deposited, Flags, FolderName, Keyword, MailboxSettings, SourceUids};
@@ -190,8 +190,9 @@ impl Remote {
         let place = name_for(
             format!("{}/{}/{}", self.server.host, listed.wire, uids.map_or(0, |uids| uids.validity)).as_bytes(),
         );
+        // The same in every run, also for messages without a date.
         let unique = |uid: u32, found: &Found| {
-            format!("{}.{}-{uid}.imap", found.date.unwrap_or(now).unix_seconds().max(0), &place[..12])
+            format!("{}.{}-{uid}.imap", found.date.map_or(0, Timestamp::unix_seconds).max(0), &place[..12])
         };
         let mut wanted: Vec<(u32, u64)> = Vec::new();
         for (uid, found) in &messages {
@@ -218,7 +219,7 @@ impl Remote {
                 moved.messages += 1;
                 moved.octets += content.len() as u64;
                 let (flags, keywords) = (found.flags, found.keywords.clone());
-                let date = found.date.unwrap_or(now);
+                let date = found.date.or_else(|| date_within(&content)).unwrap_or(now);
                 let message = Deposited { unique: unique(uid, found), uid: Some(uid), flags, keywords, date };
                 moved.lost_keywords += target.put(&message, &content)? as u64;
             }
