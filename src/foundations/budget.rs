@@ -1,179 +1,218 @@
 //! Memory that many share, and of which none may take more than their part.
 //!
-//! Promises: all shares together hold no more than there is, and those of one party no more than a party may; who wants more
-//! waits, but never for somebody who waits in turn.
+//! Promises: all shares together hold no more than there is, and those of one party no more than a party may, nor more than
+//! twice what it leaves to others; who wants more waits, but never for somebody who waits in turn.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Weak};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::foundations::settings::ByteSize;
 
 /// Memory for messages, by parties such as networks or accounts. Cloning gives another handle to it.
 #[derive(Debug)]
-pub struct Budget<P> {
-    all: Arc<Whole>,
-    parties: Arc<Mutex<Parties<P>>>,
-    per_party: ByteSize,
-}
+pub struct Budget<P: Eq + Hash>(Arc<Whole<P>>);
 
-impl<P> Clone for Budget<P> {
+impl<P: Eq + Hash> Clone for Budget<P> {
     fn clone(&self) -> Self {
-        Self { all: Arc::clone(&self.all), parties: Arc::clone(&self.parties), per_party: self.per_party }
+        Self(Arc::clone(&self.0))
     }
 }
 
-/// What parties hold; who holds nothing is forgotten.
 #[derive(Debug)]
-struct Parties<P> {
-    wholes: HashMap<P, Weak<Whole>>,
-    /// So many are kept before it is looked who holds nothing.
-    sweep_at: usize,
-}
-
-#[derive(Debug)]
-struct Whole {
-    free: Arc<Semaphore>,
-    units: u32,
-    crowd: Mutex<Crowd>,
+struct Whole<P> {
+    size: usize,
+    per_party: usize,
+    held: Mutex<Holders<P>>,
+    given_back: Notify,
 }
 
 /// Who has memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
+struct Holders<P> {
+    all: Crowd,
+    /// Those who hold something.
+    parties: HashMap<P, Crowd>,
+}
+
+/// Sessions that hold memory.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Crowd {
-    holding: usize,
+    units: usize,
+    sessions: usize,
     /// Those of them that wait for more.
     waiting: usize,
 }
 
+impl Crowd {
+    /// Whether nobody would give anything back if one more of them waited.
+    fn would_be_stuck(&self) -> bool {
+        self.waiting + 1 >= self.sessions
+    }
+}
+
 /// What one session holds; given back when dropped.
 #[derive(Debug)]
-pub struct Share<P> {
+pub struct Share<P: Eq + Hash> {
+    whole: Arc<Whole<P>>,
     party: Option<P>,
-    of_party: Part,
-    of_all: Part,
+    units: usize,
 }
 
-#[derive(Debug, Default)]
-struct Part(Option<Held>);
-
-#[derive(Debug)]
-struct Held {
-    permit: OwnedSemaphorePermit,
-    whole: Arc<Whole>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.whole.crowd.lock().holding -= 1;
-    }
+/// Why a session may not have more now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lack {
+    /// Its party must give some back first.
+    OfParty,
+    /// Anybody must.
+    OfAll,
 }
 
 /// A session that holds memory and waits for more.
-struct Waiting<'a>(&'a Whole);
+struct Waiting<'a, P: Eq + Hash>(&'a Share<P>);
 
-impl<'a> Waiting<'a> {
-    /// `None` when all others that hold memory wait already: nobody would give any back.
-    fn begin(whole: &'a Whole) -> Option<Self> {
-        let mut crowd = whole.crowd.lock();
-        if crowd.waiting + 1 >= crowd.holding {
-            return None;
-        }
-        crowd.waiting += 1;
-        Some(Self(whole))
-    }
-}
-
-impl Drop for Waiting<'_> {
+impl<P: Eq + Hash> Drop for Waiting<'_, P> {
     fn drop(&mut self) {
-        self.0.crowd.lock().waiting -= 1;
+        let mut held = self.0.whole.held.lock();
+        held.each(self.0.party.as_ref(), |crowd| crowd.waiting -= 1);
     }
 }
 
 /// The unit in which memory is counted.
 const UNIT: usize = 4096;
 
-/// The least number of parties at which it is looked who holds nothing.
-const SWEEP: usize = 64;
+/// So many times what it leaves to others a party may hold. So two that want all they can leave enough for a third, and
+/// whoever comes next finds a third of what was left to the one before.
+const OF_WHAT_IS_LEFT: usize = 2;
 
 impl<P: Clone + Eq + Hash> Budget<P> {
     /// So many octets, and so many for each party.
     pub fn new(size: ByteSize, per_party: ByteSize) -> Self {
-        let parties = Parties { wholes: HashMap::new(), sweep_at: SWEEP };
-        Self { all: Arc::new(Whole::new(size)), parties: Arc::new(Mutex::new(parties)), per_party }
+        let units = |size: ByteSize| size.len().div_ceil(UNIT).max(1);
+        let held = Mutex::new(Holders { all: Crowd::default(), parties: HashMap::new() });
+        let given_back = Notify::new();
+        Self(Arc::new(Whole { size: units(size), per_party: units(per_party), held, given_back }))
     }
 
     /// An empty share for a session of this party; without one, only the whole bounds it.
     pub fn share(&self, party: Option<P>) -> Share<P> {
-        Share { party, of_party: Part::default(), of_all: Part::default() }
+        Share { whole: Arc::clone(&self.0), party, units: 0 }
     }
 
     /// Brings a share to so many octets at least, waiting at most `patience`; whether it has them. It does not wait where
     /// all would wait for each other: the last one goes without, and what it gives back is for the others.
     pub async fn enlarge(&self, share: &mut Share<P>, octets: usize, patience: Duration) -> Enough {
-        let until = Instant::now() + patience;
-        if let Some(party) = &share.party {
-            let whole = match &share.of_party.0 {
-                Some(held) => Arc::clone(&held.whole),
-                None => self.whole_of(party),
-            };
-            if whole.enlarge(&mut share.of_party, octets, until).await == Enough::No {
-                return Enough::No;
+        // A message larger than everything there is gets all of it, alone.
+        let wanted = octets.div_ceil(UNIT).min(self.0.size);
+        if wanted <= share.units {
+            return Enough::Yes;
+        }
+        let granted = tokio::time::timeout_at(Instant::now() + patience, self.0.grant(share, wanted)).await;
+        match granted {
+            Ok(Enough::Yes) => {
+                share.units = wanted;
+                Enough::Yes
             }
+            Ok(Enough::No) | Err(_) => Enough::No,
         }
-        self.all.enlarge(&mut share.of_all, octets, until).await
-    }
-
-    fn whole_of(&self, party: &P) -> Arc<Whole> {
-        let mut parties = self.parties.lock();
-        if let Some(whole) = parties.wholes.get(party).and_then(Weak::upgrade) {
-            return whole;
-        }
-        if parties.wholes.len() >= parties.sweep_at {
-            parties.wholes.retain(|_, whole| whole.strong_count() > 0);
-            parties.sweep_at = (parties.wholes.len() * 2).max(SWEEP);
-        }
-        let whole = Arc::new(Whole::new(self.per_party));
-        parties.wholes.insert(party.clone(), Arc::downgrade(&whole));
-        whole
     }
 }
 
-impl Whole {
-    fn new(size: ByteSize) -> Self {
-        let units = size.len().div_ceil(UNIT).clamp(1, Semaphore::MAX_PERMITS);
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
-        Self { free: Arc::new(Semaphore::new(units as usize)), units, crowd: Mutex::default() }
+impl<P: Clone + Eq + Hash> Whole<P> {
+    /// Waits until the session may have so much, and counts it as held. There is nothing to wait for between that and the
+    /// return: a caller that gives up has taken nothing.
+    async fn grant(&self, share: &Share<P>, wanted: usize) -> Enough {
+        let mut waiting = None;
+        loop {
+            let mut given_back = pin!(self.given_back.notified());
+            // From here on nothing is missed.
+            given_back.as_mut().enable();
+            {
+                let mut held = self.held.lock();
+                let Err(lack) = self.may_have(&held, share, wanted) else {
+                    held.take(share, wanted);
+                    return Enough::Yes;
+                };
+                // Who holds nothing keeps nobody waiting.
+                if share.units > 0 {
+                    let already = usize::from(waiting.is_some());
+                    let others = held.of(share.party.as_ref(), lack);
+                    if (Crowd { waiting: others.waiting - already, ..others }).would_be_stuck() {
+                        return Enough::No;
+                    }
+                    if waiting.is_none() {
+                        held.each(share.party.as_ref(), |crowd| crowd.waiting += 1);
+                        waiting = Some(Waiting(share));
+                    }
+                }
+            }
+            given_back.await;
+        }
     }
 
-    async fn enlarge(self: &Arc<Self>, part: &mut Part, octets: usize, until: Instant) -> Enough {
-        // A message larger than everything there is gets all of it, alone.
-        let wanted = u32::try_from(octets.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.units);
-        let missing = wanted.saturating_sub(u32::try_from(part.units()).unwrap_or(u32::MAX));
-        if missing == 0 {
-            return Enough::Yes;
+    fn may_have(&self, held: &Holders<P>, share: &Share<P>, wanted: usize) -> Result<(), Lack> {
+        let others = held.all.units - share.units;
+        if others == 0 {
+            return Ok(());
         }
-        if let Ok(more) = Arc::clone(&self.free).try_acquire_many_owned(missing) {
-            part.add(more, self);
-            return Enough::Yes;
+        let left = self.size.checked_sub(others + wanted).ok_or(Lack::OfAll)?;
+        let Some(party) = &share.party else { return Ok(()) };
+        let siblings = held.parties.get(party).map_or(0, |crowd| crowd.units) - share.units;
+        if siblings > 0 && siblings + wanted > self.per_party {
+            return Err(Lack::OfParty);
         }
-        let waiting = match part.0 {
-            Some(_) => match Waiting::begin(self) {
-                Some(waiting) => Some(waiting),
-                None => return Enough::No,
-            },
-            None => None,
-        };
-        let acquired = tokio::time::timeout_at(until, Arc::clone(&self.free).acquire_many_owned(missing)).await;
-        drop(waiting);
-        let Ok(Ok(more)) = acquired else { return Enough::No };
-        part.add(more, self);
-        Enough::Yes
+        if siblings + wanted > left.saturating_mul(OF_WHAT_IS_LEFT) {
+            return Err(Lack::OfAll);
+        }
+        Ok(())
+    }
+}
+
+impl<P: Eq + Hash> Holders<P> {
+    /// Alters what is known of all, and of a party that holds something.
+    fn each(&mut self, party: Option<&P>, mut alter: impl FnMut(&mut Crowd)) {
+        alter(&mut self.all);
+        if let Some(crowd) = party.and_then(|party| self.parties.get_mut(party)) {
+            alter(crowd);
+        }
+    }
+
+    /// Among whom somebody must give back.
+    fn of(&self, party: Option<&P>, lack: Lack) -> Crowd {
+        match lack {
+            Lack::OfParty => party.and_then(|party| self.parties.get(party)).copied().unwrap_or_default(),
+            Lack::OfAll => self.all,
+        }
+    }
+
+    fn give_back(&mut self, share: &Share<P>) {
+        self.each(share.party.as_ref(), |crowd| {
+            crowd.units -= share.units;
+            crowd.sessions -= 1;
+        });
+        if let Some(party) = &share.party
+            && self.parties.get(party).is_some_and(|crowd| crowd.sessions == 0)
+        {
+            self.parties.remove(party);
+        }
+    }
+}
+
+impl<P: Clone + Eq + Hash> Holders<P> {
+    fn take(&mut self, share: &Share<P>, wanted: usize) {
+        if let Some(party) = &share.party {
+            self.parties.entry(party.clone()).or_default();
+        }
+        self.each(share.party.as_ref(), |crowd| {
+            crowd.units += wanted - share.units;
+            crowd.sessions += usize::from(share.units == 0);
+        });
     }
 }
 
@@ -186,31 +225,26 @@ pub enum Enough {
     No,
 }
 
-impl Part {
-    fn add(&mut self, more: OwnedSemaphorePermit, whole: &Arc<Whole>) {
-        match &mut self.0 {
-            Some(held) => held.permit.merge(more),
-            None => {
-                whole.crowd.lock().holding += 1;
-                self.0 = Some(Held { permit: more, whole: Arc::clone(whole) });
-            }
-        }
-    }
-
-    fn units(&self) -> usize {
-        self.0.as_ref().map_or(0, |held| held.permit.num_permits())
-    }
-}
-
-impl<P> Share<P> {
+impl<P: Eq + Hash> Share<P> {
     /// Gives everything back.
     pub fn release(&mut self) {
-        (self.of_all.0, self.of_party.0) = (None, None);
+        if self.units == 0 {
+            return;
+        }
+        self.whole.held.lock().give_back(self);
+        self.units = 0;
+        self.whole.given_back.notify_waiters();
     }
 
     /// Octets in the share.
     pub fn octets(&self) -> usize {
-        self.of_all.units() * UNIT
+        self.units * UNIT
+    }
+}
+
+impl<P: Eq + Hash> Drop for Share<P> {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
@@ -255,8 +289,9 @@ mod tests {
         for party in 1..=200 {
             assert_eq!(budget.enlarge(&mut budget.share(Some(party)), 1, Duration::ZERO).await, Enough::Yes);
         }
-        let parties = budget.parties.lock();
-        assert!(parties.wholes.len() <= SWEEP && parties.wholes[&0].strong_count() > 0, "{}", parties.wholes.len());
+        assert_eq!(budget.0.held.lock().parties.keys().collect::<Vec<_>>(), [&0]);
+        drop(held);
+        assert!(budget.0.held.lock().parties.is_empty());
     }
 
     #[tokio::test]
@@ -269,7 +304,7 @@ mod tests {
         let more = budget.enlarge(&mut first, 900 << 10, long);
         let newcomer = budget.enlarge(&mut third, 100 << 10, long);
         let last = async {
-            while budget.all.crowd.lock().waiting == 0 {
+            while budget.0.held.lock().all.waiting == 0 {
                 tokio::task::yield_now().await;
             }
             // It would wait for the first, which waits for it.
@@ -279,7 +314,52 @@ mod tests {
         };
         let (more, newcomer, last) = tokio::join!(more, newcomer, last);
         assert_eq!((more, newcomer, last), (Enough::Yes, Enough::Yes, Enough::No));
-        let crowd = budget.all.crowd.lock();
-        assert_eq!((crowd.holding, crowd.waiting), (2, 0));
+        let held = budget.0.held.lock();
+        assert_eq!((held.all.sessions, held.all.waiting), (2, 0));
+    }
+
+    /// Takes as much as it can by sessions of 64 KiB; how much that is.
+    async fn greedy(budget: &Budget<u8>, party: u8, held: &mut Vec<Share<u8>>) -> usize {
+        let mut octets = 0;
+        loop {
+            let mut share = budget.share(Some(party));
+            if budget.enlarge(&mut share, 64 << 10, Duration::ZERO).await == Enough::No {
+                return octets;
+            }
+            octets += share.octets();
+            held.push(share);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_all_they_can_leaves_something() {
+        let budget = Budget::new(ByteSize::mib(32), ByteSize::mib(12));
+        let mut held = Vec::new();
+        let mut left = 32 << 20;
+        for party in 0..4 {
+            let taken = greedy(&budget, party, &mut held).await;
+            left -= taken;
+            assert!(taken >= 512 << 10 && taken <= (12 << 20).min(2 * left), "{party}: {taken} of {left}");
+        }
+        assert!(left >= 256 << 10, "{left}");
+        // What they give back is for those who are left with less.
+        let mut stranger = budget.share(Some(9));
+        let soon = Duration::from_millis(10);
+        assert_eq!(budget.enlarge(&mut stranger, 4 << 20, soon).await, Enough::No);
+        held.drain(..(6 << 20) / (64 << 10));
+        assert_eq!(budget.enlarge(&mut stranger, 4 << 20, soon).await, Enough::Yes);
+    }
+
+    #[tokio::test]
+    async fn who_has_given_up_waits_no_longer() {
+        let budget = Budget::new(ByteSize::mib(1), ByteSize::mib(1));
+        let (mut first, mut second) = (budget.share(Some(1)), budget.share(Some(2)));
+        let soon = Duration::from_millis(10);
+        assert_eq!(budget.enlarge(&mut first, 500 << 10, soon).await, Enough::Yes);
+        assert_eq!(budget.enlarge(&mut second, 300 << 10, soon).await, Enough::Yes);
+        assert_eq!(budget.enlarge(&mut second, 800 << 10, soon).await, Enough::No);
+        let held = budget.0.held.lock();
+        assert_eq!((held.all.waiting, held.parties[&2].waiting), (0, 0));
+        assert_eq!(held.all.units * UNIT, first.octets() + second.octets());
     }
 }

@@ -35,12 +35,12 @@ crate::settings! {
         /// Memory for bodies that are still arriving, and for letters that are being put together, of all accounts. Beyond it a
         /// request waits a little and is then refused with 503.
         pub bodies: ByteSize = ByteSize::mib(256),
-        /// The same for one account.
+        /// The same for one account, which never gets more than twice what is left for others.
         pub bodies_per_user: ByteSize = ByteSize::mib(96),
         /// Memory for answers that have been made and not been taken yet, of all accounts. Beyond it a request waits a little and is
         /// then refused with 503. Those of up to 256 KiB do not count, nor do files, which are read as they are taken.
         pub answers: ByteSize = ByteSize::mib(256),
-        /// The same for one account.
+        /// The same for one account, which never gets more than twice what is left for others.
         pub answers_per_user: ByteSize = ByteSize::mib(96),
         /// Longest life of a connection. Then it is closed after the request in flight, which may take as long again.
         pub lifetime: Span = Span::hours(1),

@@ -28,7 +28,8 @@ crate::settings! {
         /// Memory for the messages of all APPEND commands in flight. When it is taken, further ones wait, at most
         /// `append_patience`, and are then answered NO [LIMIT].
         pub append_memory: ByteSize = ByteSize::mib(256),
-        /// Memory for the messages of one account at a time, likewise. A larger message takes all of it, alone.
+        /// Memory for the messages of one account at a time, likewise. A larger message takes all of it, alone. None gets more
+        /// than twice what is left of `append_memory` for others.
         pub append_memory_per_user: ByteSize = ByteSize::mib(128),
         /// How long an APPEND waits for memory.
         pub append_patience: Span = Span::seconds(20),

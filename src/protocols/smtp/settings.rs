@@ -71,7 +71,8 @@ crate::settings! {
         /// Memory for all messages that are being received. When it is used up, clients wait, at most `memory_time`, then read 452 4.3.1.
         pub memory: ByteSize = ByteSize::mib(512),
         /// Memory for the messages of one network (IPv4 /24, IPv6 /56) at a time, but for clients that are trusted. When it is used up,
-        /// its clients wait likewise, and others do not. A larger message takes all of it, alone.
+        /// its clients wait likewise, and others do not. A larger message takes all of it, alone. None gets more than twice
+        /// what is left of `memory` for others.
         pub memory_per_network: ByteSize = ByteSize::mib(128),
         /// How long a client waits for memory.
         pub memory_time: Span = Span::seconds(30),

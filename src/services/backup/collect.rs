@@ -79,11 +79,12 @@ impl Run {
             let scanned: Vec<Scanned> = scanned.filter_map(Result::transpose).collect::<Result<_, _>>()?;
             pass += 1;
             let after = directories.iter().map(|directory| scan::times(&path.join(directory)).ok());
-            if pass == PASSES || before.into_iter().eq(after) {
+            let are_all = || scan::folders(&path).is_ok_and(|(now, _)| now == directories);
+            if pass == PASSES || before.into_iter().eq(after) && are_all() {
                 break (directories, scanned);
             }
-            // A message that was moved from a folder not yet listed into one that was, is in neither list. What has been
-            // read is known now, so that another look costs little.
+            // A message that was moved from a folder not yet listed into one that was, is in neither list, nor are those of
+            // a folder that was renamed. What has been read is known now, so that another look costs little.
             for folder in scanned {
                 let Content::Listed(messages, _) = folder.content else { continue };
                 let messages = messages.into_iter().map(|message| (message.base().to_vec(), message));
@@ -138,7 +139,7 @@ impl Run {
         seen: Option<&Known>,
     ) -> Result<Option<Scanned>, Error> {
         let path = user.join(directory);
-        let mut known = None;
+        let (mut known, mut missed) = (None, 0);
         loop {
             let before = validity(&path);
             let content = match self.untouched(&path, previous) {
@@ -148,6 +149,11 @@ impl Run {
                     match self.messages(&path, known) {
                         Ok((messages, times)) => Content::Listed(messages, times),
                         Err(_) if !path.join("cur").exists() => return Ok(None),
+                        // It was elsewhere for a moment, as a folder is that is renamed and renamed back.
+                        Err(error) if error.is_absence() && missed < RETRIES => {
+                            missed += 1;
+                            continue;
+                        }
                         Err(error) => return Err(error),
                     }
                 }

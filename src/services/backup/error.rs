@@ -184,6 +184,11 @@ impl Error {
         }
     }
 
+    /// Whether a file is not where it was to be read.
+    pub(super) fn is_absence(&self) -> bool {
+        matches!(self, Self::File(error) if error.source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether the storage could not be asked, so that nothing is known of what it holds: that is no damage.
     pub fn is_out_of_reach(&self) -> bool {
         matches!(self, Self::Storage(error) if error.kind == Kind::Temporary)

@@ -183,6 +183,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Everything else in a user's directory and its folders that is worth keeping: paths below the user's directory, sorted.
+/// Folders that have gone have nothing.
 pub fn other_files(user: &Path, folders: &[String]) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     for folder in folders {
@@ -195,10 +196,18 @@ pub fn other_files(user: &Path, folders: &[String]) -> Result<Vec<PathBuf>, Erro
 
 fn collect(user: &Path, below: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Error> {
     let directory = user.join(below);
-    for entry in fs::read_dir(&directory).map_err(at("read", &directory))? {
+    let entries = match fs::read_dir(&directory) {
+        // A folder that was removed or renamed since it was listed takes its files along.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(at("read", &directory))?,
+    };
+    for entry in entries {
         let entry = entry.map_err(at("read", &directory))?;
         let name = entry.file_name();
-        let kind = entry.file_type().map_err(at("read", &entry.path()))?;
+        let kind = match entry.file_type() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            kind => kind.map_err(at("read", &entry.path()))?,
+        };
         let path = below.join(&name);
         if kind.is_dir() {
             let of_maildir = name == "cur" || name == "new" || name == "tmp" || entry.path().join("cur").is_dir();
@@ -260,7 +269,9 @@ mod tests {
             listing.values().map(|listed| String::from_utf8(listed.name.clone()).unwrap()).collect();
         names.sort();
         assert_eq!(names, ["1.a.h,U=1:2,S", "2.b.h,U=2"]);
-        let others = other_files(&user, &folders).unwrap();
+        // A folder that was removed after the others were listed.
+        let listed = [&folders[..], &[".Gone".to_owned()]].concat();
+        let others = other_files(&user, &listed).unwrap();
         let others: Vec<_> = others.iter().map(|path| path.to_str().unwrap()).collect();
         assert_eq!(others, [".Sent/dovecot-keywords", "postrider-uid", "sieve/a.sieve", "subscriptions"]);
     }

@@ -84,6 +84,11 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     (result, processor_time().saturating_sub(before))
 }
 
+/// The cost of bcrypt that takes about as much work. What was measured may be a third too high.
+pub(super) fn cost_of(rounds: u64) -> u32 {
+    (rounds - rounds / 4).checked_next_power_of_two().map_or(u64::BITS, u64::ilog2)
+}
+
 fn rounds(cost: u32) -> u64 {
     1 << cost.clamp(*COSTS.start(), *COSTS.end())
 }
@@ -128,6 +133,16 @@ mod tests {
         // What the processor took for another scheme is not known beforehand; what is missing is less than the smallest hash.
         let (_, rounds) = rounds_of(PENCIL_SHA, "crayon", Behind::Account, 9);
         assert!(rounds > (1 << 9) - (1 << 4), "{rounds}");
+    }
+
+    #[test]
+    fn work_has_a_cost() {
+        for cost in 0..=16 {
+            assert_eq!(cost_of(1 << cost), cost);
+        }
+        for (rounds, cost) in [(0, 0), (5000, 12), (6000, 13), (u64::MAX, 64)] {
+            assert_eq!(cost_of(rounds), cost, "{rounds}");
+        }
     }
 
     #[test]

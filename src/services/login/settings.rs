@@ -40,7 +40,7 @@ crate::settings! {
     /// How users prove who they are.
     pub struct LoginSettings {
         /// Cost of bcrypt for new passwords: each step up doubles the time. From 4 to 16. A wrong password takes as long for every
-        /// name, whatever hash there is; where accounts have hashes of bcrypt that are dearer, up to four times as long.
+        /// name, whatever hash there is; where accounts have hashes that are dearer, up to four times as long.
         pub cost: u32 = 12,
         /// For how long a successful login is remembered, so that the same password costs nothing again. `0s` never.
         pub remember: Span = Span::minutes(5),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::app_password::{Made, scope};
 use super::cache::{Cache, Name, Verdict};
-use super::even::{self, Behind, decoy};
+use super::even::{self, Behind, Checked, decoy};
 use super::hashing::Workshop;
 use super::stay::{Credential, Stays};
 use super::{LoginSettings, Need, PasswordReach, Rehash, Scheme, Stay, Unusable, password};
@@ -67,7 +67,7 @@ pub(super) struct Inner {
     /// Without randomness there is no key, and nothing is remembered.
     cache: Option<Cache>,
     workshop: Workshop,
-    /// Highest cost of a hash of bcrypt that was met.
+    /// Highest cost of a hash that was met, as that of bcrypt.
     dearest: AtomicU32,
     pub(super) stays: Arc<Stays>,
 }
@@ -343,18 +343,17 @@ impl Inner {
             return Ok((verdict, From::Cache));
         }
         let given = given.clone();
-        let work = move || {
-            let checked = even::check(&stored, &given, behind, cost);
-            checked.map(|checked| checked.is_right).map_err(Failed::Unusable)
-        };
+        let work = move || even::check(&stored, &given, behind, cost).map_err(Failed::Unusable);
         // Many may have been sent at once: what failed of them meanwhile counts for those that wait.
         let shortcut = || match self.guard.may_log_in(&attempt.peer, &subject) {
             Err(refusal) => Some(Err(Failed::Told(TOO_MANY, refusal))),
-            Ok(()) => known().map(|verdict| Ok(verdict == Verdict::Right)),
+            Ok(()) => known().map(|verdict| Ok(Checked { is_right: verdict == Verdict::Right, rounds: 0 })),
         };
         let checked = self.workshop.run(settings.waiting, settings.patience.duration(), shortcut, work).await;
-        let right = checked.map_err(|busy| Failed::Later(Box::new(busy)))??;
-        let verdict = if right { Verdict::Right } else { Verdict::Wrong };
+        let Checked { is_right, rounds } = checked.map_err(|busy| Failed::Later(Box::new(busy)))??;
+        // What hashes of other schemes ask for is known only now.
+        self.dearest.fetch_max(even::cost_of(rounds), Ordering::Relaxed);
+        let verdict = if is_right { Verdict::Right } else { Verdict::Wrong };
         if let (Some(cache), Some(name)) = (&self.cache, name) {
             cache.put(name, verdict, self.clock.now());
         }

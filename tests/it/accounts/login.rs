@@ -269,3 +269,34 @@ async fn a_login_that_comes_again_costs_nothing() {
     world.clock.advance(Duration::from_secs(300));
     assert!(timed("ann@a.test", "pencil").await.1 > Duration::from_millis(50));
 }
+
+/// What a hash asks for that is dearer than those of today, a wrong password costs for every name, within bounds.
+#[tokio::test]
+async fn a_dear_hash_of_another_scheme_is_not_to_be_told() {
+    let Some(fresh) = super::engines::Fresh::create(postrider::storage::database::Dialect::Sqlite).await else {
+        return;
+    };
+    let database = fresh.connect().await;
+    database.migrate().await.unwrap();
+    let world = World::new(database);
+    world.users(&["ann@a.test"]).await;
+    // Many times the work of the cost below; no password has it.
+    let dear = "$6$rounds=900000$saltstring$Dst5SzMCiLiSWQN0EnEgf8DNbHOJRybf7gWFoq4HhaAWnZcpnsBwYgTSajPGyhfsjkr51qmiDafX//8bUiGTO1";
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.set_password(&address("ann@a.test"), &Secret::new(dear.to_owned()), PasswordOwner::User).await.unwrap();
+    edit.commit().await.unwrap();
+    let door = door(&world, LoginSettings { cost: 8, ..cheap() });
+    let unknown = async |round: &str| {
+        let mut quickest = Duration::MAX;
+        for n in 0..5 {
+            let start = Instant::now();
+            assert!(door.login.verify(attempt("nobody@a.test", &format!("{round} {n}"))).await.is_err());
+            quickest = start.elapsed().min(quickest);
+        }
+        quickest
+    };
+    let before = unknown("before").await;
+    assert!(door.login.verify(attempt("ann@a.test", "wrong")).await.is_err());
+    let after = unknown("after").await;
+    assert!(after > before * 2, "{before:?} {after:?}");
+}

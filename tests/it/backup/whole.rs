@@ -196,6 +196,41 @@ async fn a_backup_is_whole_while_mail_flows() {
     host.stop().await;
 }
 
+/// Folders that are removed, renamed and made anew while a backup reads them keep none from being taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_come_and_go_while_a_backup_is_taken() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let changing = async {
+        let mut imap = host.imap("ann@example.test").await;
+        while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+            for n in 0..5 {
+                imap.ok(&format!("CREATE Passing{n}")).await;
+            }
+            imap.ok("RENAME Entw&APw-rfe \"Work/Elsewhere\"").await;
+            imap.ok("RENAME \"Work/Elsewhere\" Entw&APw-rfe").await;
+            for n in 0..5 {
+                imap.ok(&format!("DELETE Passing{n}")).await;
+            }
+        }
+    };
+    let taking = async {
+        for _ in 0..8 {
+            let created = done(&host, &["create", "--full"]).await;
+            // The inbox and the folder that nobody touches are there in any case.
+            assert!(created["messages"].as_u64().unwrap() >= 37, "{created}");
+        }
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    };
+    tokio::join!(changing, taking);
+    // At rest everything is found where it is.
+    let created = done(&host, &["create"]).await;
+    assert_eq!(created["messages"], 38);
+    done(&host, &["verify"]).await;
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_saved_restored_and_copied_is_kept_apart() {
     let destination = tempfile::tempdir().unwrap();
