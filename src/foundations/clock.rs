@@ -127,7 +127,7 @@ pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
 
-    /// Resolves once the clock shows `at` or later.
+    /// Resolves once the clock shows `at` or later, or once as much time has passed as there was until then.
     fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
@@ -147,16 +147,23 @@ impl Clock for SystemClock {
 
     fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let clock = *self;
-        Box::pin(async move {
-            // In slices, so that a jump of the system's clock is noticed within a minute.
-            loop {
-                let left = at.since(clock.now());
-                if left.is_zero() {
-                    return;
-                }
-                tokio::time::sleep(left.min(Duration::from_secs(60))).await;
-            }
-        })
+        Box::pin(sleep_until(move || clock.now(), at))
+    }
+}
+
+/// How soon a jump of the system's clock is noticed by those who sleep.
+const SLICE: Duration = Duration::from_secs(60);
+
+/// Sleeps until the clock shows a time, but no longer than that was away: a clock that is put back by a year must not keep
+/// for a year asleep what is done every hour.
+async fn sleep_until(now: impl Fn() -> Timestamp, at: Timestamp) {
+    let (begun, longest) = (tokio::time::Instant::now(), at.since(now()));
+    loop {
+        let left = at.since(now()).min(longest.saturating_sub(begun.elapsed()));
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(SLICE)).await;
     }
 }
 
@@ -170,6 +177,18 @@ mod tests {
         assert_eq!(end + Duration::from_secs(1), end);
         assert_eq!(Timestamp::EPOCH.since(end), Duration::ZERO);
         assert_eq!(Timestamp::from_unix_micros(-1).unix_seconds(), -1);
+    }
+
+    #[tokio::test]
+    async fn a_clock_put_back_keeps_nobody_asleep() {
+        let start = Timestamp::from_unix_seconds(1_000_000_000);
+        let is_asked_again = std::sync::atomic::AtomicBool::new(false);
+        let now = || match is_asked_again.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            false => start,
+            true => start - Duration::from_secs(365 * 86_400),
+        };
+        let asleep = sleep_until(now, start + Duration::from_millis(50));
+        tokio::time::timeout(Duration::from_secs(30), asleep).await.expect("sleeps on");
     }
 
     #[test]

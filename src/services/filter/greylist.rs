@@ -31,7 +31,8 @@ pub async fn ask(
         .fetch_optional("SELECT first_seen, last_seen, passed FROM greylist WHERE triplet = ?", &[key.as_str().into()])
         .await?;
     let (first, last, passed) = match row {
-        Some(row) => (row.time(0)?, row.time(1)?, row.truth(2)?),
+        // Who came while the clock was ahead came now at the latest.
+        Some(row) => (row.time(0)?.min(now), row.time(1)?.min(now), row.truth(2)?),
         None => (now, Timestamp::EPOCH, false),
     };
     let kept = if passed { settings.remember } else { settings.window };
@@ -101,5 +102,14 @@ mod tests {
             assert_eq!(answer, wanted, "{now}");
         }
         assert_eq!(prune(&database, &settings, now + Span::days(3).duration()).await.unwrap(), 2);
+        // A stranger comes while the clock is ahead by a year, and comes back.
+        let name = "198.51.100 e@b.test c@d.test";
+        let ahead = now + Span::days(365).duration();
+        for (at, wanted) in
+            [(ahead, Answer::Wait), (now, Answer::Wait), (now + Span::minutes(6).duration(), Answer::Known)]
+        {
+            let answer = ask(&database, &settings, settings.delay.duration(), name, at).await.unwrap();
+            assert_eq!(answer, wanted, "{at}");
+        }
     }
 }

@@ -149,3 +149,32 @@ fn errors_of_a_session() {
     let mut pass = guard.admit(&Peer::Unix, Service::Lmtp).unwrap();
     assert_eq!((0..4).map(|_| pass.error()).collect::<Vec<_>>(), [Penalty::None; 4]);
 }
+
+/// Whoever was let in or kept out while the clock was ahead by a year has not to wait for a year.
+#[test]
+fn a_clock_put_back_keeps_nobody_out() {
+    let (guard, clock) = guard(GuardSettings { failures: 3, account_failures: 3, ..Default::default() });
+    const YEAR: i64 = 365 * 86_400;
+    clock.0.fetch_add(YEAR, Ordering::SeqCst);
+    let (good, bad) = (peer("192.0.2.1"), peer("198.51.100.1"));
+    assert!(guard.admit(&good, Service::Smtp).is_ok());
+    for _ in 0..3 {
+        guard.failed(&bad, Failure::Login { account: "ann" });
+    }
+    assert!(guard.admit(&bad, Service::Smtp).is_err() && guard.may_log_in(&good, "ann").is_err());
+    clock.0.fetch_sub(YEAR, Ordering::SeqCst);
+    assert!(guard.may_log_in(&good, "ann").is_ok());
+    // A minute for the client's own rate, and one for its network's.
+    for _ in 0..2 {
+        let _ = guard.admit(&good, Service::Smtp);
+        clock.0.fetch_add(61, Ordering::SeqCst);
+    }
+    assert!(guard.admit(&good, Service::Smtp).is_ok());
+    assert!(guard.admit(&bad, Service::Smtp).is_ok() && guard.bans().is_empty());
+    // Failures count as ever.
+    for _ in 0..3 {
+        guard.failed(&bad, Failure::Login { account: "ann" });
+    }
+    assert!(guard.admit(&bad, Service::Smtp).is_err());
+    assert_eq!(guard.bans().len(), 1);
+}

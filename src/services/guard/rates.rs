@@ -77,6 +77,8 @@ impl Allowance {
 
     /// Takes `units` of `count` per `period`; when they are not left, says how long until they are.
     pub(super) fn take(&mut self, now: Timestamp, units: u32, count: u32, period: Duration) -> Result<(), Duration> {
+        // Nothing takes longer to be given back, unless the clock was put back meanwhile.
+        self.0 = self.0.min(now + period);
         let next = self.0.max(now) + (period / count.max(1)).saturating_mul(units);
         let ahead = next.since(now);
         if ahead > period {
@@ -121,6 +123,17 @@ mod tests {
         assert_eq!(allowance.take(later, 1, 30, MINUTE), Ok(()));
         assert!(allowance.take(later, 1, 30, MINUTE).is_err());
         assert_eq!(allowance.take(start + MINUTE * 3, 1, 30, MINUTE), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_put_back_keeps_nobody_out_for_longer_than_the_period() {
+        let ahead = Timestamp::from_unix_seconds(1_000_000_000);
+        let mut allowance = Allowance::whole(ahead);
+        assert_eq!(allowance.take(ahead, 1, 30, MINUTE), Ok(()));
+        let start = ahead - MINUTE * 60;
+        assert!(allowance.take(start, 1, 30, MINUTE).is_err());
+        assert_eq!(allowance.take(start + Duration::from_secs(2), 1, 30, MINUTE), Ok(()));
+        assert_eq!(allowance.take(start + MINUTE * 2, 30, 30, MINUTE), Ok(()));
     }
 
     #[test]

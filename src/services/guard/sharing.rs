@@ -196,6 +196,8 @@ impl Sharing {
     async fn read(&mut self) -> Result<Vec<Change>, Error> {
         let sql = "SELECT network, ends_at, reason, origin, bans, changed_at FROM bans WHERE changed_at >= ? \
                    ORDER BY changed_at LIMIT ?";
+        // What others write after the clock was put back is older than what was read before.
+        self.seen = self.seen.min(self.parts.clock.now());
         let from = if self.seen == Timestamp::EPOCH { self.seen } else { self.seen - OVERLAP };
         let rows = self.parts.database.fetch_all(sql, &[from.into(), MOST_ROWS.into()]).await?;
         let mut changes = Vec::with_capacity(rows.len());

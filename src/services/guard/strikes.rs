@@ -16,6 +16,8 @@ pub(super) struct Strikes {
     last: Timestamp,
     bans: u32,
     banned_until: Timestamp,
+    /// How long the ban is.
+    length: Duration,
     forget_at: Timestamp,
 }
 
@@ -28,7 +30,7 @@ impl Fading for Strikes {
 impl Strikes {
     pub(super) const fn none() -> Self {
         let never = Timestamp::EPOCH;
-        Self { count: 0, last: never, bans: 0, banned_until: never, forget_at: never }
+        Self { count: 0, last: never, bans: 0, banned_until: never, length: Duration::ZERO, forget_at: never }
     }
 
     /// Failures that are still remembered.
@@ -36,9 +38,10 @@ impl Strikes {
         if now.since(self.last) > settings.memory.duration() { 0 } else { self.count }
     }
 
-    /// How long the ban goes on.
+    /// How long the ban goes on. One that would go on for longer than it was to last has begun while the clock was ahead,
+    /// and is over.
     pub(super) fn banned_for(&self, now: Timestamp) -> Option<Duration> {
-        Some(self.banned_until.since(now)).filter(|left| !left.is_zero())
+        Some(self.banned_until.since(now)).filter(|left| !left.is_zero() && *left <= self.length)
     }
 
     pub(super) const fn banned_until(&self) -> Timestamp {
@@ -62,7 +65,7 @@ impl Strikes {
         let length = first.saturating_mul(1 << self.bans.min(20)).min(settings.longest_ban.duration().max(first));
         self.bans += 1;
         self.count = 0;
-        self.banned_until = now + length;
+        (self.banned_until, self.length) = (now + length, length);
         self.forget_at = self.banned_until + BANS_REMEMBERED;
         length
     }
@@ -83,6 +86,7 @@ impl Strikes {
         }
         self.bans = self.bans.max(bans);
         self.banned_until = self.banned_until.max(until);
+        self.length = self.length.max(self.banned_until.since(now));
         self.forget_at = self.forget_at.max(self.banned_until + BANS_REMEMBERED);
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::QueueSettings;
 use crate::foundations::clock::Timestamp;
+use crate::foundations::settings::Span;
 
 /// The time of the next attempt after `attempts` of them: first, twice that, and so on up to the longest wait, a tenth
 /// more or less so that what failed together does not come back together; while the expiry is to come never beyond it, when a last
@@ -25,6 +26,13 @@ pub(super) fn next_attempt(
 pub(super) fn rest(settings: &QueueSettings, failures: u32) -> Duration {
     let count = failures.saturating_sub(settings.failures_before_rest) + 1;
     doubled(settings.first_rest.duration(), settings.longest_rest.duration(), count)
+}
+
+/// Longer than any recipient waits for anything.
+pub(super) fn longest_wait(settings: &QueueSettings) -> Duration {
+    let waits = [settings.first_retry, settings.longest_retry, settings.first_rest, settings.longest_rest];
+    let longest = waits.into_iter().map(Span::duration).max().unwrap_or_default();
+    longest.saturating_mul(2) + Duration::from_secs(3_600)
 }
 
 fn doubled(first: Duration, longest: Duration, count: u32) -> Duration {

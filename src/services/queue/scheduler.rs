@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::outcome::{Result as Came, consequence};
-use super::schedule::spread;
+use super::schedule::{longest_wait, spread};
 use super::{Error, Queue, worker};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
@@ -147,6 +147,11 @@ impl Queue {
             self.join(node).await?;
         }
         self.record_repeated(self.0.parts.spool.recover(self.owner()).await?);
+        let latest = self.0.parts.clock.now() + longest_wait(&self.0.parts.settings.get());
+        let forward = self.0.parts.spool.none_due_after(latest).await?;
+        if forward > 0 {
+            log::warn!(recipients = forward; "The clock was ahead when these recipients were tried; they are tried now");
+        }
         self.0.parts.spool.sweep().await?;
         Ok(())
     }

@@ -57,14 +57,15 @@ impl Personal {
         Ok(self.database.fetch_optional(sql, &[account.key().into(), wish.into()]).await?.is_some())
     }
 
-    /// The letters that were due before a moment, the first first, at most `most`.
+    /// The letters that were due before a moment, the first first, at most `most`; with them those that would be due after
+    /// `latest`, which cannot be meant: the clock was ahead.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn due_before(&self, moment: Timestamp, most: u32) -> Result<Vec<Held>, Error> {
-        let sql =
-            "SELECT account, wish, content, due_at FROM held_letters WHERE due_at < ? ORDER BY due_at, wish LIMIT ?";
-        let rows = self.database.fetch_all(sql, &[moment.into(), most.into()]).await?;
+    pub async fn due_before(&self, moment: Timestamp, latest: Timestamp, most: u32) -> Result<Vec<Held>, Error> {
+        let sql = "SELECT account, wish, content, due_at FROM held_letters WHERE due_at < ? OR due_at > ? \
+                   ORDER BY due_at, wish LIMIT ?";
+        let rows = self.database.fetch_all(sql, &[moment.into(), latest.into(), most.into()]).await?;
         let read = |row: &Row| {
             Ok(Held { account: row.text(0)?, wish: row.text(1)?, content: row.text(2)?, due: row.time(3)? })
         };

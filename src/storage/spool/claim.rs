@@ -141,6 +141,15 @@ impl Spool {
         self.submit(job).await.map(|_| ())
     }
 
+    /// Makes due now what nobody has claimed and what would be due after `latest`; how many recipients that were. For the start:
+    /// no wait is so long, so the clock was ahead when they were put off, and has been put right while nobody looked.
+    pub async fn none_due_after(&self, latest: Timestamp) -> Result<u64, Error> {
+        let sql = "UPDATE queue_recipients SET due_at = ? WHERE state = ? AND owner IS NULL AND due_at > ?";
+        let waiting = RecipientState::Waiting.number();
+        let values = [Val::from(self.clock().now()), Val::from(waiting), Val::from(latest)];
+        Ok(self.database().execute(sql, &values).await?)
+    }
+
     /// Writes down that the message is about to be transmitted to these recipients: should this node crash now, it may
     /// arrive twice, and the next start can say so.
     pub async fn mark_sending(&self, keys: &[i64]) -> Result<(), Error> {

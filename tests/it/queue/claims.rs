@@ -24,6 +24,7 @@ crate::accounts::engines::on_every_engine!(
     a_worker_that_panics_frees_its_place,
     a_clock_put_forward_sends_nothing_twice,
     a_clock_put_back_keeps_nothing_waiting,
+    a_clock_put_right_during_a_stop_keeps_nothing_waiting,
     a_release_during_an_attempt_sends_nothing_twice,
     what_is_held_after_it_was_claimed_is_not_tried,
     giving_up_waits_for_the_attempt_under_way,
@@ -166,6 +167,29 @@ async fn a_clock_put_back_keeps_nothing_waiting(database: Database) {
     world.clock.advance(Duration::from_secs(61));
     world.until_empty().await;
     assert_eq!(x.taken().len(), 1);
+    world.restart().await;
+}
+
+async fn a_clock_put_right_during_a_stop_keeps_nothing_waiting(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test A 192.0.2.1\ny.test A 192.0.2.2").unwrap();
+    let (x, y) = (world.network.host("192.0.2.1", Peer::new()), world.network.host("192.0.2.2", Peer::new()));
+    let year = Duration::from_secs(365 * 86_400);
+    for (host, after) in [("x", year), ("y", Duration::from_secs(3_600))] {
+        let recipient = NewRecipient {
+            recipient: Recipient::plain(format!("a@{host}.test").parse().unwrap()),
+            destination: format!("mx:{host}.test").parse().unwrap(),
+            due_at: world.clock.now() + after,
+            expires_at: world.clock.now() + year,
+            warn_at: None,
+        };
+        let mail = mail(&[]);
+        let new = NewEntry { mail: &mail, recipients: vec![recipient], message_id: None, hold: None };
+        world.spool.commit(new).await.unwrap();
+    }
+    world.queue.start();
+    world.until("it is tried", async || x.taken().len() == 1).await;
+    assert!(y.taken().is_empty(), "an hour may be meant");
     world.restart().await;
 }
 

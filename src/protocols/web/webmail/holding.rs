@@ -117,7 +117,8 @@ impl Room {
             }
             let now = self.needs.clock.now();
             let grace = now.unix_micros().saturating_sub(i64::try_from(GRACE.as_micros()).unwrap_or(i64::MAX));
-            match self.needs.personal.due_before(Timestamp::from_unix_micros(grace), AT_ONCE).await {
+            let latest = now + LONGEST_WAIT;
+            match self.needs.personal.due_before(Timestamp::from_unix_micros(grace), latest, AT_ONCE).await {
                 Ok(due) => {
                     is_told = false;
                     for held in due {
@@ -200,3 +201,5 @@ const AT_ONCE: u32 = 50;
 /// How long until something that fails for the moment is tried again, and until when.
 const LATER: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(3_600);
+/// More than a letter ever waits, before it is sent first or after a failure.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
