@@ -2,6 +2,7 @@ use serde::Serialize;
 
 use super::context::{Accounts, BY};
 use super::exit::{Exit, Outcome};
+use super::moment::span;
 use super::output::{Output, Shown};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SystemClock, Timestamp};
@@ -18,10 +19,10 @@ pub(super) enum AppPasswords {
         /// What the device is called.
         name: String,
         /// What it opens: `all`, or some of mail (IMAP and POP3), sending, scripts (ManageSieve) and dav, with commas.
-        #[arg(long = "for", value_name = "WHAT", default_value = "all", value_parser = scopes)]
+        #[arg(long, alias = "for", value_name = "WHAT", default_value = "all", value_parser = scopes)]
         scopes: Scopes,
         /// For how long it is good, such as 90d; without it there is no end.
-        #[arg(long, value_name = "SPAN", value_parser = super::user::span)]
+        #[arg(long, value_name = "SPAN", value_parser = span)]
         valid: Option<Span>,
     },
     /// List a user's.

@@ -79,6 +79,7 @@ pub(super) enum Command {
     /// Make the indexes of a user's mailboxes anew from the mail itself. Clients notice nothing.
     Reindex {
         /// The user.
+        #[arg(value_name = "ADDRESS")]
         user: Address,
     },
     /// Move mail and accounts in from another server. Nothing there is changed.
@@ -123,4 +124,29 @@ pub(super) enum Command {
         /// The directory.
         directory: PathBuf,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_have_one_name_and_earlier_names_still_hold() {
+        for line in [
+            "trace --text silent --limit 7",
+            "report dmarc --limit 7",
+            "report dmarc --most 7",
+            "report failures --since 2020-02-29",
+            "report summary --since 1d",
+            "user app-password add ann@example.test Phone --scopes mail,dav",
+            "user app-password add ann@example.test Phone --for mail,dav",
+        ] {
+            let parsed = Arguments::try_parse_from(["postrider"].into_iter().chain(line.split(' ')));
+            assert!(parsed.is_ok(), "{line}: {parsed:?}");
+        }
+        for line in ["report dmarc --limit 0", "report summary --since 9000-01-01", "trace --most 7"] {
+            let parsed = Arguments::try_parse_from(["postrider"].into_iter().chain(line.split(' ')));
+            assert!(parsed.is_err(), "{line}");
+        }
+    }
 }

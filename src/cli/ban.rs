@@ -3,6 +3,7 @@ use ipnet::IpNet;
 
 use super::context::Context;
 use super::exit::{Exit, Outcome};
+use super::moment::span;
 use super::output::Shown;
 use crate::config::{Config, Role};
 use crate::daemon::control::{Request, RequestError, ask};
@@ -21,7 +22,7 @@ pub(super) enum Ban {
         #[arg(value_parser = network)]
         network: IpNet,
         /// For how long, such as 4h; without it, until the ban is removed.
-        #[arg(long = "for", value_name = "SPAN", value_parser = |text: &str| Span::parse(text).ok_or("a span such as 30m, 4h or 5d is wanted"))]
+        #[arg(long = "for", value_name = "SPAN", value_parser = span)]
         length: Option<Span>,
         /// Why, for the log.
         #[arg(long, default_value = "by an administrator")]

@@ -18,6 +18,7 @@ pub(super) enum Cluster {
     /// Show which node owns a user's mailboxes.
     Owner {
         /// The account.
+        #[arg(value_name = "ADDRESS")]
         user: Address,
     },
     /// Empty a node: it gives up its users, whose sessions end, and takes no others until `resume`.
@@ -33,6 +34,7 @@ pub(super) enum Cluster {
     /// Hand a user over to another node. The user's sessions end; clients connect again by themselves.
     Move {
         /// The account.
+        #[arg(value_name = "ADDRESS")]
         user: Address,
         /// The node.
         node: String,

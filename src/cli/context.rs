@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use super::arguments::Arguments;
 use super::exit::{Ended, Exit, Outcome};
-use super::output::Output;
-use crate::config::{Checks, Config, Role, load};
+use super::output::{Output, told};
+use crate::config::{Checks, Config, LoadError, Role, load};
 use crate::daemon::control::{MailboxCommand, Request, RequestError, ask};
 use crate::daemon::{Source, database_url};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{Clock as _, SharedClock, SystemClock};
 use crate::foundations::counted::counted;
 use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::Kind;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::login::Keyring;
@@ -64,6 +65,22 @@ impl Context {
     pub(super) fn config(&self) -> anyhow::Result<Config> {
         let source = self.source();
         Ok(load(&source.path, Checks::Syntax, source.credentials.as_deref())?)
+    }
+
+    /// An error, with what to do where the configuration itself cannot be read.
+    pub(super) fn explained(&self, error: anyhow::Error) -> anyhow::Error {
+        let remedy = match error.downcast_ref() {
+            Some(LoadError::File(file)) if file.path == self.config => match file.kind() {
+                Kind::NotFound => {
+                    "name another with `--config` or POSTRIDER_CONFIG, or begin with what `postrider config example` prints"
+                }
+                Kind::NoPermission => "run this as root, or as a user who may read it",
+                _ => return error,
+            },
+            _ => return error,
+        };
+        let text = format!("{}; {remedy}", told(&error));
+        error.context(text)
     }
 
     /// Runs a command that waits for things, on this thread.

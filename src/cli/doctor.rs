@@ -6,7 +6,7 @@ use super::context::Context;
 use super::dns;
 use super::exit::{Exit, Outcome};
 use super::named::{declared, each_path, is_secret};
-use super::output::{Output, Shown, print};
+use super::output::{Output, Shown, print, told};
 use crate::config::{Config, Protocol, Role};
 use crate::daemon::control::look_at_status;
 use crate::daemon::{Roles, Unopened, database_url, probes};
@@ -20,7 +20,7 @@ use crate::services::backup::Destination;
 use crate::services::doctor::{Doctor, Finding, Guarded, Health, OTHERS, Shut, Volume};
 use crate::services::outbound::{Outbound, OutboundParts, Roots, TcpConnector};
 use crate::services::probe::Prober;
-use crate::storage::directory;
+use crate::storage::{database, directory};
 
 /// Find out what keeps mail from coming, going and being believed, and what to do about it.
 #[derive(Debug, clap::Args)]
@@ -46,9 +46,15 @@ impl Shown for Finding {
 }
 
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
-    let accounts = context.accounts().await?;
-    let config = &accounts.config;
-    let mut domains = dns::domains(&accounts).await?;
+    let config = &context.config()?;
+    let (mut domains, database) = match known_domains(context).await {
+        Ok(domains) => (domains, None),
+        // Whoever looks for what is wrong is told that this is, and what can be found out without it.
+        Err(error) if error.chain().any(|cause| cause.is::<database::Error>()) => {
+            (arguments.domain.clone(), Some(told(&error)))
+        }
+        Err(error) => return Err(error),
+    };
     if let Some(unknown) =
         arguments.domain.iter().find(|domain| !domains.contains(domain) && **domain != config.hostname)
     {
@@ -85,6 +91,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         ports: if arguments.no_ports { Vec::new() } else { ports(config) },
         guarded: guarded(config, &named(context, config)?),
         volumes: volumes(config),
+        database,
         connections: config.guard.connections.into(),
         clock: Arc::new(SystemClock),
     };
@@ -95,6 +102,14 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         Output::People => tell(&findings, arguments.all),
     }
     Ok(if worst == Some(Health::Wrong) { Exit::Failed } else { Exit::Done })
+}
+
+/// The domains in use, as the database has them.
+async fn known_domains(context: &Context) -> anyhow::Result<Vec<Domain>> {
+    let accounts = context.accounts().await?;
+    let domains = dns::domains(&accounts).await;
+    accounts.closed().await;
+    domains
 }
 
 /// The host in a URL.

@@ -10,7 +10,7 @@ use crate::services::backup;
 use crate::services::login::KeyError;
 use crate::services::moving::{self, RenameError};
 use crate::services::set_up;
-use crate::storage::{database, directory, scripts, spool};
+use crate::storage::{cluster, database, directory, scripts, spool};
 
 /// How a command ended. The numbers are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,7 @@ impl Exit {
                 .or_else(|| cause.downcast_ref().map(backup::Error::kind))
                 .or_else(|| cause.downcast_ref().map(database::Error::kind))
                 .or_else(|| cause.downcast_ref().map(spool::Error::kind))
+                .or_else(|| cause.downcast_ref().map(cluster::Error::kind))
                 .or_else(|| cause.downcast_ref().map(scripts::Error::kind))
                 .or_else(|| cause.downcast_ref().map(moving::Error::kind))
                 .or_else(|| cause.downcast_ref().map(set_up::Error::kind))

@@ -14,6 +14,7 @@ pub enum Export {
     /// download nothing again. Stop this server before Dovecot starts.
     Dovecot {
         /// The users; all of them when none is given.
+        #[arg(value_name = "ADDRESS")]
         users: Vec<Address>,
     },
 }

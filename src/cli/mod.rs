@@ -41,6 +41,7 @@ mod report;
 mod sendmail;
 mod serve;
 mod sieve;
+mod size;
 mod spam;
 mod status;
 mod trace;
@@ -103,7 +104,7 @@ pub fn run() -> ExitCode {
         },
         command => command,
     };
-    end(dispatch(command, &context), context.output)
+    end(dispatch(command, &context).map_err(|error| context.explained(error)), context.output)
 }
 
 fn end(outcome: Outcome, output: Output) -> ExitCode {

@@ -55,6 +55,19 @@ impl FromStr for Moment {
     }
 }
 
+/// A span in which something is good.
+pub(super) fn span(text: &str) -> Result<Span, &'static str> {
+    Span::parse(text)
+        .filter(|span| !span.duration().is_zero())
+        .ok_or("a span such as 12h or 3d is wanted, longer than none")
+}
+
+/// A time that has come, for what looks back from now.
+pub(super) fn past(text: &str) -> Result<Moment, &'static str> {
+    let moment: Moment = text.parse()?;
+    if moment.begins > SystemClock.now() { Err("a time that has come is wanted") } else { Ok(moment) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +90,7 @@ mod tests {
         for text in ["", "yesterday", "2026-13-01", "14:30"] {
             assert!(text.parse::<Moment>().is_err(), "{text}");
         }
+        assert!(past("2020-02-29").is_ok() && past("1d").is_ok());
+        assert!(past("9000-01-01").is_err() && past("yesterday").is_err());
     }
 }

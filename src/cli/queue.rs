@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::context::{Accounts, Context};
 use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown, print};
-use super::user::rounded;
+use super::size::rounded;
 use crate::config::{Config, Role};
 use crate::daemon::administration::{self, EntryShown, Keeper, QueueCommand, RecipientShown};
 use crate::daemon::control::{Request, RequestError, ask};

@@ -1,7 +1,7 @@
 use super::confirm::confirm;
 use super::context::{Accounts, tend_mailboxes};
 use super::output::Output;
-use super::user::amount;
+use super::size::amount;
 use crate::daemon::control::MailboxCommand;
 use crate::foundations::address::Address;
 use crate::foundations::counted::counted;

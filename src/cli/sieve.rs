@@ -24,11 +24,13 @@ pub(super) enum Sieve {
     /// List a user's scripts.
     List {
         /// The user.
+        #[arg(value_name = "ADDRESS")]
         user: Address,
     },
     /// Print a script.
     Show {
         /// The user.
+        #[arg(value_name = "ADDRESS")]
         user: Address,
         /// Its name; the active one without.
         name: Option<ScriptName>,
@@ -36,6 +38,7 @@ pub(super) enum Sieve {
     /// Store a script that has no mistakes.
     Put {
         /// The user.
+        #[arg(value_name = "ADDRESS")]
         user: Address,
         /// Its name. One of that name is replaced.
         name: ScriptName,
@@ -49,6 +52,7 @@ pub(super) enum Sieve {
     /// Make a script the active one.
     Activate {
         /// The user.
+        #[arg(value_name = "ADDRESS")]
         user: Address,
         /// Its name.
         name: ScriptName,
@@ -56,11 +60,13 @@ pub(super) enum Sieve {
     /// Let no script be active.
     Deactivate {
         /// The user.
+        #[arg(value_name = "ADDRESS")]
         user: Address,
     },
     /// Delete a script that is not active.
     Delete {
         /// The user.
+        #[arg(value_name = "ADDRESS")]
         user: Address,
         /// Its name.
         name: ScriptName,

@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
     /// Most events found by their words.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
 }
 

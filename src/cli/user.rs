@@ -4,7 +4,9 @@ use serde::Serialize;
 use super::context::{Accounts, Context, UNTIL_RELOAD};
 use super::domain::state;
 use super::exit::{Exit, Outcome};
+use super::moment::span;
 use super::output::{Output, Shown};
+use super::size::{rounded, size};
 use super::{app_password, invite, password, removal, renaming, two_factor};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::settings::{ByteSize, Span};
@@ -116,17 +118,6 @@ pub(super) enum User {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Quota(Option<ByteSize>);
 
-/// A span in which something is good.
-pub(super) fn span(text: &str) -> Result<Span, &'static str> {
-    Span::parse(text)
-        .filter(|span| !span.duration().is_zero())
-        .ok_or("a span such as 12h or 3d is wanted, longer than none")
-}
-
-fn size(text: &str) -> Result<ByteSize, &'static str> {
-    ByteSize::parse(text).filter(|size| !size.is_empty()).ok_or("a size such as 500M or 5G is wanted")
-}
-
 fn quota(text: &str) -> Result<Quota, &'static str> {
     if text == "none" { Ok(Quota(None)) } else { size(text).map(|size| Quota(Some(size))) }
 }
@@ -196,26 +187,6 @@ impl Shown for Row {
             self.owner.to_owned(),
             self.name.clone().unwrap_or_default(),
         ]
-    }
-}
-
-/// A size for people: at most three digits before the unit.
-#[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
-pub(super) fn rounded(octets: u64) -> String {
-    let units = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
-    match units.into_iter().find(|(_, shift)| octets >= 1 << shift) {
-        Some((unit, shift)) if octets.trailing_zeros() >= shift => format!("{}{unit}", octets >> shift),
-        Some((unit, shift)) => format!("{:.1}{unit}", octets as f64 / (1u64 << shift) as f64),
-        None => octets.to_string(),
-    }
-}
-
-/// The same within a sentence, where a bare number would be one of anything.
-pub(super) fn amount(octets: u64) -> String {
-    match octets {
-        1 => "1 octet".to_owned(),
-        0..1024 => format!("{octets} octets"),
-        _ => rounded(octets),
     }
 }
 

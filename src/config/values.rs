@@ -82,6 +82,11 @@ fn check_outbound(config: &Config, finder: &mut Finder<'_>) {
                 finder.add(format!("outbound.routes.{n}.domains.{m}"), pattern, wanted);
             }
         }
+        // A name of digits only is no host's; whoever writes one means an address.
+        if let Some(host) = route.host.as_ref().filter(|host| host.as_str().parse::<Ipv4Addr>().is_ok()) {
+            let wanted = format!("a name, or an address in brackets: \"[{host}]\"");
+            finder.add(format!("outbound.routes.{n}.host"), host, wanted);
+        }
         if let Some(spf) = route.spf.as_ref().filter(|spf| !spf::Record::is_addition(spf)) {
             let wanted = "mechanisms of SPF without `all`, such as \"include:_spf.relay.example\"";
             finder.add(format!("outbound.routes.{n}.spf"), spf, wanted);

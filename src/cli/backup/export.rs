@@ -5,7 +5,7 @@ use super::progress::Shower;
 use super::restore::What;
 use super::{Outcome, Place};
 use crate::cli::exit::Exit;
-use crate::cli::user::amount;
+use crate::cli::size::amount;
 use crate::cli::word::one_of;
 use crate::foundations::counted::{are, counted};
 use crate::services::backup::{Access, Format, Progress, export};

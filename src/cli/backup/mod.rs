@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::context::{Accounts, Context};
 use super::exit::{Exit, Outcome};
 use super::output::{Output, print, told};
-use super::user::amount;
+use super::size::amount;
 use crate::config::Config;
 use crate::foundations::clock::{SharedClock, SystemClock};
 use crate::foundations::counted::{are, counted};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::termios::tcgetwinsize;
 
 use crate::cli::output::Output;
-use crate::cli::user::rounded;
+use crate::cli::size::rounded;
 use crate::foundations::counted::counted;
 use crate::services::backup::Progress;
 

@@ -11,7 +11,7 @@ use super::{Outcome, Place};
 use crate::cli::exit::Exit;
 use crate::cli::moment::Moment;
 use crate::cli::output::{Output, print};
-use crate::cli::user::amount;
+use crate::cli::size::amount;
 use crate::cli::word::one_of;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;

@@ -73,12 +73,15 @@ impl Place {
         let mut text = format!(
             "{MARK}\nhostname = \"mail.example.test\"\n\n\
              [server]\ncontrol_directory = {}\nlog_level = \"warn\"\nlog_format = \"text\"\n\n\
-             [storage]\nmail_root = {}\ndatabase = {}\n\n[spool]\ndirectory = {}\n\n[tls]\nself_signed = {}\n",
+             [storage]\nmail_root = {}\ndatabase = {}\n\n[spool]\ndirectory = {}\n\n[tls]\nself_signed = {}\n\n\
+             [backup]\ndestination = {}\ndrill_directory = {}\n",
             within("run"),
             quoted(self.mail_root()),
             toml::Value::String(format!("sqlite:{}", self.directory.join("postrider.sqlite").display())),
             within("spool"),
             within("tls"),
+            within("backup"),
+            quoted(self.directory.clone()),
         );
         // There is one node, which speaks to no other.
         for protocol in Protocol::ALL.iter().filter(|protocol| **protocol != Protocol::Cluster) {

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::context::Context;
 use super::exit::{Exit, Outcome};
+use super::size::size;
 use crate::foundations::address::Address;
 use crate::foundations::counted::{are, counted};
 use crate::foundations::settings::ByteSize;
@@ -102,12 +103,8 @@ pub(super) struct How {
     #[arg(long)]
     dry_run: bool,
     /// Largest message that is taken. Larger ones are named and left out, and the command ends with 1.
-    #[arg(long, value_name = "SIZE", default_value = "256 MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size)]
     largest: ByteSize,
-}
-
-fn size(text: &str) -> Result<ByteSize, String> {
-    ByteSize::parse(text).ok_or_else(|| "a size such as \"256 MiB\" is wanted".to_owned())
 }
 
 /// Layouts by their names on the command line.

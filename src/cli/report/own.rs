@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use super::super::context::{Accounts, Context};
 use super::super::exit::{Exit, Outcome};
+use super::super::moment::{Moment, past};
 use super::super::output::{Output, print};
 use super::Report;
 use crate::config::Role;
 use crate::daemon::control::{Request, ask};
 use crate::daemon::watched;
-use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
+use crate::foundations::clock::{Clock as _, SharedClock, SystemClock};
 use crate::foundations::files::{create_directory, write_durable};
-use crate::foundations::settings::Span;
 use crate::foundations::tasks::Tasks;
 use crate::services::overview::Sources;
 use crate::services::summary::{BackupReport, MailboxReport, QueueReport, SpamReport, Summary};
@@ -32,21 +32,15 @@ pub(in crate::cli) struct Place {
 /// Which time a report is about.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Period {
-    /// How far back it goes, such as `1d` or `7d`.
-    #[arg(long, value_name = "SPAN", default_value = "1d", value_parser = |text: &str| Span::parse(text).ok_or("a span such as 12h, 1d or 7d is wanted"))]
-    since: Span,
-}
-
-impl Period {
-    fn begin(&self, sources: &Sources) -> Timestamp {
-        sources.clock.now() - self.since.duration()
-    }
+    /// When it begins: `2026-11-26`, `2026-11-26 14:30` (local), RFC 3339, or how long ago (`7d`).
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = past)]
+    since: Moment,
 }
 
 /// Makes a report of this server.
 pub(super) async fn run(report: Report, context: &Context) -> Outcome {
     if let Report::Mail(period) = &report {
-        let request = Request::Summary { seconds: period.since.duration().as_secs() };
+        let request = Request::Summary { seconds: SystemClock.now().since(period.since.timestamp()).as_secs() };
         let to: String = ask(&context.config()?.server, Role::Mta, &request).await?;
         context.output.done(&format!("The summary is on its way to {to}"), &serde_json::json!({ "to": to }));
         return Ok(Exit::Done);
@@ -57,7 +51,7 @@ pub(super) async fn run(report: Report, context: &Context) -> Outcome {
     match report {
         Report::Queue(place) => write(&QueueReport::read(&sources).await?, place.out.as_deref())?,
         Report::Spam { period, place } => {
-            write(&SpamReport::read(&sources, period.begin(&sources)).await?, place.out.as_deref())?;
+            write(&SpamReport::read(&sources, period.since.timestamp()).await?, place.out.as_deref())?;
         }
         Report::Mailboxes(place) => write(&MailboxReport::read(&sources).await?, place.out.as_deref())?,
         Report::Backups(place) => write(&BackupReport::read(&sources).await?, place.out.as_deref())?,
@@ -65,12 +59,12 @@ pub(super) async fn run(report: Report, context: &Context) -> Outcome {
             create_directory(&into, 0o750)?;
             write(&BackupReport::read(&sources).await?, Some(&into.join("backups.json")))?;
             write(&QueueReport::read(&sources).await?, Some(&into.join("queue.json")))?;
-            write(&SpamReport::read(&sources, period.begin(&sources)).await?, Some(&into.join("spam.json")))?;
+            write(&SpamReport::read(&sources, period.since.timestamp()).await?, Some(&into.join("spam.json")))?;
             write(&MailboxReport::read(&sources).await?, Some(&into.join("mailboxes.json")))?;
         }
         Report::Summary(period) => {
-            let begin = period.begin(&sources);
-            let summary = Summary::read(&sources, accounts.config.hostname.clone(), begin).await?;
+            let (hostname, begin) = (accounts.config.hostname.clone(), period.since.timestamp());
+            let summary = Summary::read(&sources, hostname, begin).await?;
             match context.output {
                 Output::People => print(&summary.to_string()),
                 Output::Json => context.output.done("", &summary),

@@ -2,10 +2,10 @@ use serde::Serialize;
 
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
+use super::super::moment::{Moment, past};
 use super::super::output::{Output, Shown};
 use crate::foundations::address::Domain;
-use crate::foundations::clock::{Clock as _, SystemClock};
-use crate::foundations::settings::Span;
+use crate::foundations::clock::SystemClock;
 use crate::services::reports::{self, ReportRow};
 use crate::storage::reports::{Kind, Received, ReceivedQuery, Reports};
 
@@ -15,15 +15,15 @@ pub(in crate::cli) struct Which {
     /// Only those about this domain.
     #[arg(long)]
     domain: Option<Domain>,
-    /// How far back.
-    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = |text: &str| Span::parse(text).ok_or("a span such as 12h or 30d is wanted"))]
-    since: Span,
+    /// Not before this time: `2026-11-26`, `2026-11-26 14:30` (local), RFC 3339, or how long ago (`7d`).
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = past)]
+    since: Moment,
     /// Show the rows of each report: who sent how much and how it was judged.
     #[arg(long)]
     rows: bool,
     /// Most reports, the newest first.
-    #[arg(long, default_value_t = 500)]
-    most: u32,
+    #[arg(long, value_name = "NUMBER", alias = "most", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
 }
 
 /// A report in one line.
@@ -77,8 +77,8 @@ pub(super) async fn run(kind: Kind, which: &Which, context: &Context) -> Outcome
     let query = ReceivedQuery {
         kind,
         domain: which.domain.as_ref().map(ToString::to_string),
-        since: clock.now() - which.since.duration(),
-        most: which.most,
+        since: which.since.timestamp(),
+        most: which.limit,
     };
     let found = Reports::new(accounts.database.clone(), clock).kept(&query).await?;
     accounts.database.close().await;

@@ -1,10 +1,9 @@
 use std::io::BufReader;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-
 use super::super::context::Context;
 use super::super::exit::{Exit, Outcome};
+use crate::foundations::files;
 use crate::services::filter::classifier::read_spamassassin;
 
 /// Take over what SpamAssassin has learned.
@@ -18,8 +17,8 @@ pub(super) async fn run(arguments: &Import, context: &Context) -> Outcome {
     let table = if arguments.backup.as_os_str() == "-" {
         read_spamassassin(std::io::stdin().lock())?
     } else {
-        let file = std::fs::File::open(&arguments.backup)
-            .with_context(|| format!("`{}` cannot be opened", arguments.backup.display()))?;
+        let failed = |source| files::Error { verb: "read", path: arguments.backup.clone(), source };
+        let file = std::fs::File::open(&arguments.backup).map_err(failed)?;
         read_spamassassin(BufReader::new(file))?
     };
     let config = context.config()?;

@@ -8,14 +8,13 @@ pub(super) mod source;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
-
 use super::context::Context;
 use super::exit::Outcome;
 use crate::config::{Checks, Config, load};
 use crate::daemon::database_url;
 use crate::foundations::address::Address;
 use crate::foundations::clock::SystemClock;
+use crate::foundations::files;
 use crate::foundations::settings::Live;
 use crate::services::filter::classifier::{Owner, Table};
 use crate::services::filter::reputation::Book;
@@ -73,7 +72,7 @@ fn settings(config: Option<&Config>, rules: &[PathBuf]) -> anyhow::Result<Filter
     let mut settings = config.map(|c| c.spam.clone()).unwrap_or_default();
     settings.rules.files.extend(rules.iter().cloned());
     for path in &settings.rules.files {
-        std::fs::read(path).with_context(|| format!("the rule file `{}` cannot be read", path.display()))?;
+        std::fs::read(path).map_err(|source| files::Error { verb: "read", path: path.clone(), source })?;
     }
     Ok(settings)
 }

@@ -11,30 +11,31 @@ const LARGEST: u64 = 2 << 30;
 
 /// A file, or standard input for `-`; unpacked, if it is packed by gzip or zstd.
 pub(in crate::cli) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
     let failed = |source| files::Error { verb: "read", path: path.to_owned(), source };
-    if path.as_os_str() == "-" {
-        std::io::stdin().lock().take(LARGEST).read_to_end(&mut bytes)?;
+    let bytes = if path.as_os_str() == "-" {
+        whole(&mut std::io::stdin().lock())
     } else {
-        std::fs::File::open(path).map_err(failed)?.take(LARGEST).read_to_end(&mut bytes).map_err(failed)?;
+        std::fs::File::open(path).and_then(|mut file| whole(&mut file))
+    };
+    Ok(bytes.and_then(unpacked).map_err(failed)?)
+}
+
+/// All there is to read; of a part nobody would know that it is one.
+fn whole(reader: &mut dyn std::io::Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "more than 2 GiB, packed or unpacked"));
     }
-    Ok(unpacked(bytes).map_err(failed)?)
+    Ok(bytes)
 }
 
 /// What was packed, by the first octets (RFC 1952 §2.3.1, RFC 8878 §3.1.1). No message begins with those.
 fn unpacked(bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
-    let unpack = |reader: &mut dyn std::io::Read| {
-        let mut unpacked = Vec::new();
-        reader.take(LARGEST + 1).read_to_end(&mut unpacked)?;
-        if unpacked.len() as u64 > LARGEST {
-            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "more than 2 GiB when unpacked"));
-        }
-        Ok(unpacked)
-    };
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        unpack(&mut flate2::read::MultiGzDecoder::new(&*bytes))
+        whole(&mut flate2::read::MultiGzDecoder::new(&*bytes))
     } else if bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        unpack(&mut zstd::Decoder::new(&*bytes)?)
+        whole(&mut zstd::Decoder::new(&*bytes)?)
     } else {
         Ok(bytes)
     }

@@ -39,7 +39,8 @@ pub struct Unread {
 }
 
 pub(super) fn check(doctor: &Doctor<'_>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = doctor.volumes.iter().flat_map(volume).collect();
+    let mut findings = vec![database(doctor.database.as_deref())];
+    findings.extend(doctor.volumes.iter().flat_map(volume));
     findings.extend(doctor.guarded.iter().map(guarded));
     findings.extend(doctor.unread.iter().map(|unread| {
         let remedy = "Put the file where the configuration says, or name the one that is there; run this as a user who may read it.";
@@ -48,6 +49,13 @@ pub(super) fn check(doctor: &Doctor<'_>) -> Vec<Finding> {
     findings.push(files(doctor.connections, getrlimit(Resource::Nofile).maximum));
     findings.push(clock(&SYNCHRONIZED.map(Path::new), doctor.clock.now()));
     findings
+}
+
+fn database(failure: Option<&str>) -> Finding {
+    let Some(failure) = failure else { return Finding::well("database", "accounts and queue", "it answers") };
+    let remedy = "Start it, or mend `storage.database`: mail waits at its senders until it answers. Domains are examined \
+                  then, and now those that `--domain` names.";
+    Finding::ill("database", "accounts and queue", Health::Wrong, failure, remedy)
 }
 
 fn volume(volume: &Volume) -> Vec<Finding> {

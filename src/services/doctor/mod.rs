@@ -57,6 +57,8 @@ pub struct Doctor<'d> {
     pub guarded: Vec<Guarded>,
     /// File systems that must not be full.
     pub volumes: Vec<Volume>,
+    /// Why the database cannot be asked, if it cannot. The domains are then no more than those that somebody named.
+    pub database: Option<String>,
     /// How many connections may be open at once.
     pub connections: u64,
     /// The time.

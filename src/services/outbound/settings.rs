@@ -55,7 +55,7 @@ crate::settings! {
     pub struct RouteSettings {
         /// Domains it is for: `"example.com"`, `"*.example.com"` for those below it, or `"*"` for all.
         pub domains: Vec<String> = Vec::new(),
-        /// Host that takes their mail. Without one, their mail exchangers.
+        /// Host that takes their mail: a name, or an address in brackets (`"[192.0.2.1]"`). Without one, their mail exchangers.
         pub host: Option<Domain> = None,
         /// Its port.
         pub port: u16 = 25,

@@ -67,7 +67,7 @@ impl Journal {
         Self { database: Some(database), sender: Some(sender), counters, hurry }
     }
 
-    /// A journal that writes log lines and keeps nothing: for commands that run beside the server, and for tests.
+    /// A journal that writes log lines and keeps nothing, for what is tried without a database.
     pub fn lines_only() -> Self {
         Self { database: None, sender: None, counters: Arc::default(), hurry: Arc::default() }
     }

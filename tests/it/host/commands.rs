@@ -37,6 +37,7 @@ async fn accounts_that_are_made_count_at_once() {
         assert_eq!(alias["complaints"].as_array().map(Vec::len), Some(complaints), "{alias}");
     }
     assert_eq!(run(&config, &["alias", "remove", "cid@new.test"], "").await.1, 0);
+    assert_eq!(run(&config, &["cluster", "drain", "elsewhere"], "").await.1, 4);
     let reply = host.smtp().await.deliver("eve@elsewhere.test", &["sales@new.test"], MESSAGE).await;
     assert_eq!(reply.code, 250, "{}", reply.text());
 
@@ -326,4 +327,18 @@ async fn output_that_is_lost_is_a_failure_and_a_reader_that_has_gone_is_none() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     assert_eq!(example(writer.into()).await, (0, String::new()));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("postrider.toml");
+    let missing = directory.path().join("missing").display().to_string();
+    let (answer, code) = run(&config, &["user", "list"], "").await;
+    assert!(code == 3 && answer["error"].as_str().unwrap().contains("postrider config example"), "{answer}");
+    // Without a configuration these go by the defaults.
+    for command in [["spam", "import"], ["spam", "rules"], ["spam", "check"], ["sieve", "check"]] {
+        let (answer, code) = run(&config, &[command[0], command[1], &missing], "").await;
+        assert!(code == 4 && answer["error"].as_str().unwrap().contains(&missing), "{command:?}: {answer}");
+    }
 }

@@ -161,3 +161,23 @@ fn the_example_of_the_modules_settings_has_keys_that_exist() {
     fs::write(&path, text).unwrap();
     load(&path, Checks::Syntax, None).unwrap_or_else(|error| panic!("{example}: {error}"));
 }
+
+#[test]
+fn a_route_to_an_address_has_it_in_brackets() {
+    let judged = |host: &str| {
+        let text = format!(
+            "hostname = \"mail.example.test\"\n[[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\n\
+             [[outbound.routes]]\ndomains = [\"*\"]\nhost = \"{host}\"\n"
+        );
+        let path = std::path::Path::new("postrider.toml");
+        match postrider::config::understand(&text, path, Checks::Syntax, None) {
+            Ok(_) => None,
+            Err(error) => Some(error.to_string()),
+        }
+    };
+    for host in ["relay.test", "192.0.2.1.test", "[192.0.2.1]", "[IPv6:2001:db8::1]"] {
+        assert_eq!(judged(host), None, "{host}");
+    }
+    let refused = judged("192.0.2.1").unwrap();
+    assert!(refused.contains("postrider.toml:7") && refused.contains("\"[192.0.2.1]\""), "{refused}");
+}

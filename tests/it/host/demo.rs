@@ -5,6 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::harness::cli::run;
+
 /// A configuration of one's own stays; so does that of a demonstration that runs, which a second one must not get at.
 #[tokio::test]
 async fn overwrites_nobodys_configuration() {
@@ -71,6 +73,10 @@ async fn checks_itself_and_says_where_everything_is() {
         assert!(Path::new(facts[file].as_str().unwrap()).exists(), "{facts}");
     }
     assert!(facts["database"].as_str().is_some_and(|url| url.starts_with("sqlite:/")), "{facts}");
+    // A real server on this machine keeps its backups apart from those of a demonstration.
+    let config = directory.path().join("new/postrider.toml");
+    assert_eq!(run(&config, &["backup", "create"], "").await.1, 0);
+    assert!(directory.path().join("new/backup").is_dir());
     // A second time in the same directory, with what is there.
     demo(&directory.path().join("new")).await;
 }

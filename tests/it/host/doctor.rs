@@ -131,6 +131,7 @@ async fn tells_what_is_well_and_what_is_not() {
         ("autoconfig", "well"),
         ("caa", "well"),
         ("certificate", "wrong"),
+        ("database", "well"),
         ("dkim", "well"),
         ("dmarc", "well"),
         ("dns-list", "well"),
@@ -203,6 +204,33 @@ async fn tells_what_is_well_and_what_is_not() {
     let (_, found, said) = patient.examined("unrelated.test A 192.0.2.1").await;
     for check in ["address", "mx", "dkim"] {
         assert_eq!(found[check], "wrong", "{check}: {said}");
+    }
+    patient.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_database_the_rest_is_examined_all_the_same() {
+    let patient = Patient::new().await;
+    let server = NameServer::start(&patient.healthy).await;
+    let config = patient.configuration(&server);
+    let mut table: toml::Table = std::fs::read_to_string(&config).unwrap().parse().unwrap();
+    // Nobody listens on port 1.
+    table["storage"]["database"] = "mysql://root@127.0.0.1:1/none".into();
+    std::fs::write(&config, toml::to_string(&table).unwrap()).unwrap();
+    for (named, mx) in [(vec![], None), (vec!["--domain", "example.test"], Some("well"))] {
+        let arguments: Vec<&str> = ["doctor", "--no-ports"].into_iter().chain(named).collect();
+        let (findings, code) = cli::run(&config, &arguments, "").await;
+        let health = |check: &str| {
+            let found = findings.as_array().unwrap().iter().find(|finding| finding["check"] == check)?;
+            Some(found["health"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(
+            (health("database").as_deref(), health("mx").as_deref(), code),
+            (Some("wrong"), mx, 1),
+            "{findings}"
+        );
+        assert_eq!(health("address").as_deref(), Some("well"), "{findings}");
+        assert!(findings.to_string().contains("mysql://root@127.0.0.1:1/none"), "{findings}");
     }
     patient.host.stop().await;
 }
@@ -338,6 +366,7 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
             ports: vec![],
             guarded: vec![],
             volumes: vec![],
+            database: None,
             connections: 1,
             clock: Arc::new(SystemClock),
         };

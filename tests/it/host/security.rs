@@ -24,7 +24,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 async fn an_administrator_makes_and_revokes_app_passwords() {
     let host = Host::start().user("ann@example.test").real_time().await;
     let config = host.config();
-    let add = ["user", "app-password", "add", "ann@example.test", "Laptop", "--for", "mail", "--valid", "30d"];
+    let add = ["user", "app-password", "add", "ann@example.test", "Laptop", "--scopes", "mail", "--valid", "30d"];
     let (made, exit) = run(&config, &add, "").await;
     assert_eq!(exit, 0, "{made}");
     let password = made["password"].as_str().unwrap().to_owned();
