@@ -387,12 +387,15 @@ def preferences_are_kept(server):
     ann = server.ann
     account = ann.json("account")
     assert account["identities"] == ["ann@example.test"] and account["preferences"]["trusted_images"] == []
-    wish = {**account["preferences"], "identities": {"ann@example.test": {"name": "Ann Lee", "signature": "Yours\nAnn"}}, "theme": "dark"}
+    wish = {**account["preferences"], "identities": {"ann@example.test": {"name": "Ann Lee", "signature": "Yours\nAnn"}}, "theme": "dark", "responses": [{"name": "Thanks", "text": "Thank you.\n\nWe will answer soon."}]}
     ann.json("preferences", wish, wanted=204)
     assert ann.json("account")["preferences"] == wish
     ann.json("preferences", {**wish, "default_identity": "bob@example.test"}, wanted=403)
     ann.json("preferences", {**wish, "unknown": 1}, wanted=422)
-    ann.json("preferences", {**wish, "theme": "x" * 70_000}, wanted=413)
+    ann.json("preferences", {**wish, "theme": "x" * 270_000}, wanted=413)
+    refused = ann.json("preferences", {**wish, "responses": [{"name": " ", "text": "x"}]}, wanted=400)
+    assert refused["type"] == "response-nameless", refused
+    assert ann.json("account")["preferences"] == wish
     ann.json("people/forget", {"address": "ann@example.test"}, wanted=204)
     assert [person["address"] for person in ann.json("people")["people"]] == ["bob@example.test"]
 

@@ -241,6 +241,16 @@ async fn formatted_messages_in_chromium() {
     }
 }
 
+/// What a letter is written with: responses, signatures, a priority, files of messages.
+#[tokio::test(flavor = "multi_thread")]
+async fn writing_in_chromium() {
+    let attempt = || run_webmail("writing_browser.py", "selenium", &["chromium", "chromedriver"]);
+    if std::panic::AssertUnwindSafe(attempt()).catch_unwind().await.is_err() {
+        eprintln!("once more, with another server");
+        attempt().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_in_chromium() {
     let attempt = || run_webmail("letters_browser.py", "selenium", &["chromium", "chromedriver"]);

@@ -55,6 +55,7 @@ assets! {
     "people.js" JAVASCRIPT;
     "preferences.js" JAVASCRIPT;
     "reader.js" JAVASCRIPT;
+    "responses.js" JAVASCRIPT;
     "rules.js" JAVASCRIPT;
     "security.js" JAVASCRIPT;
     "texts.js" JAVASCRIPT;

@@ -42,6 +42,8 @@ pub(super) struct Preferences {
     hold: Option<u32>,
     /// Addresses whose messages show images of others at once.
     trusted_images: Vec<String>,
+    /// Texts that are put into messages, in their order.
+    responses: Vec<Canned>,
 }
 
 /// How one address signs.
@@ -52,8 +54,16 @@ pub(super) struct Signature {
     signature: String,
 }
 
+/// A text that is written often.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Canned {
+    name: String,
+    text: String,
+}
+
 /// Largest preferences, in octets of JSON.
-const LARGEST: usize = 64 << 10;
+const LARGEST: usize = 256 << 10;
 
 /// Everything about the account that the page needs from the start.
 pub(super) async fn account(State(room): State<Arc<Room>>, reader: Reader) -> Answer<Response> {
@@ -91,6 +101,9 @@ pub(super) async fn prefer(
     }
     if wish.hold.is_some_and(|seconds| seconds > LONGEST_HOLD) {
         return Err(Problem::bad(format!("`hold` is {LONGEST_HOLD} seconds at most.")));
+    }
+    if wish.responses.iter().any(|canned| canned.name.trim().is_empty()) {
+        return Err(Problem::of(&reasons::RESPONSE_NAMELESS));
     }
     let text = serde_json::to_string(&wish).map_err(|error| Problem::ours(&error))?;
     if text.len() > LARGEST {

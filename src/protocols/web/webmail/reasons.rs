@@ -191,7 +191,9 @@ reasons! {
     LIST_SILENT "list-silent" BAD_GATEWAY
         "The list has not taken it: {why}."
     PREFERENCES_TOO_LARGE "preferences-too-large" PAYLOAD_TOO_LARGE
-        "These preferences are too large; shorten a signature."
+        "These preferences are too large; shorten a signature or a response."
+    RESPONSE_NAMELESS "response-nameless" BAD_REQUEST
+        "A response needs a name."
     IS_CONTACT "is-contact" CONFLICT
         "{address} is in your contacts; remove it there."
     CONTACT_TOO_LARGE "contact-too-large" PAYLOAD_TOO_LARGE

@@ -39,7 +39,11 @@ export class Editor {
     }));
     this.bar = h("div", { class: "formats", role: "toolbar", "aria-label": t("formatting"), on: { keydown: (event) => this.walk(event) } }, [...this.buttons.values()]);
     this.element = h("div", { class: "editor" }, this.bar, this.field);
-    this.told = () => this.show();
+    this.told = () => {
+      this.show();
+      const { anchorNode } = getSelection();
+      if (anchorNode && this.field.contains(anchorNode)) this.left = getSelection().getRangeAt(0).cloneRange();
+    };
     document.addEventListener("selectionchange", this.told);
   }
 
@@ -152,6 +156,36 @@ export class Editor {
       range.setStartAfter(element);
       range.collapse(true);
     } else this.field.append(element);
+    this.changed();
+  }
+
+  /** Where something is put in: what is selected, or else where the caret was when the field was left. */
+  get place() {
+    const selection = getSelection();
+    const range = selection.rangeCount > 0 ? selection.getRangeAt(0) : null;
+    if (range && this.field.contains(range.commonAncestorContainer)) return range.cloneRange();
+    return this.left && this.field.contains(this.left.commonAncestorContainer) ? this.left : null;
+  }
+
+  get selected() {
+    const range = this.place;
+    return range && !range.collapsed ? plain(range.cloneContents()) : "";
+  }
+
+  /** Puts a text where the caret is, line by line. */
+  insertText(text) {
+    const { place: range } = this;
+    this.focus();
+    const selection = getSelection();
+    if (range) {
+      selection.removeAllRanges();
+      selection.addRange(range);
+    }
+    // Line by line, so that the browser can take it back.
+    text.split("\n").forEach((line, n) => {
+      if (n > 0) run("insertParagraph");
+      if (line) run("insertText", line);
+    });
     this.changed();
   }
 

@@ -38,6 +38,7 @@ export const ICONS = {
   refresh: "M20 11a8 8 0 1 0-2 6M20 5v6h-6",
   reply: "M10 6l-6 6 6 6M4 12h11a5 5 0 0 1 5 5v1",
   replyAll: "M7 6l-5 6 5 6M13 6l-5 6 5 6M8 12h8a5 5 0 0 1 5 5v1",
+  response: "M4 5h16v11H10l-5 4v-4H4zM8 9h8M8 12h5",
   search: "M10.500 4a6.500 6.500 0 1 0 0 13 6.500 6.500 0 0 0 0-13M15.500 15.500L20 20",
   sent: "M3 11l18-8-7 18-3-7zM11 14l4-5",
   settings: "M4 7h9M17 7h3M15 5v4M4 17h3M11 17h9M9 15v4M4 12h12M20 12h0M18 10v4",

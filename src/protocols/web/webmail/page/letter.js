@@ -6,6 +6,7 @@ import { Editor } from "./editor.js";
 import { button, h, icon, isComposed, later, toast } from "./elements.js";
 import { formatted, lines } from "./markup.js";
 import { field, isAddress, parse, write } from "./people.js";
+import { choose } from "./responses.js";
 import { size, t, time } from "./texts.js";
 
 const WAIT = 2_500;
@@ -48,11 +49,16 @@ export class Letter {
     this.bcc = field(t("bcc"), letter.bcc, changed);
     this.subject = h("input", { type: "text", dir: "auto", value: letter.subject, "aria-label": t("subject"), placeholder: t("subject"), maxLength: 900, on: { input: changed } });
     this.text = h("textarea", { value: letter.text, "aria-label": t("body"), on: { input: changed, paste: (event) => this.paste(event) } });
+    // What is put in before anybody was in the text stands above the signature.
+    this.text.setSelectionRange(0, 0);
     this.editor = new Editor({ changed, files: (files) => this.paste({ clipboardData: { files }, preventDefault: () => {} }) });
     this.editor.element.hidden = true;
     this.switch = button(t("withFormatting"), "format", () => this.exchange(), { pressed: false, kind: "exchange" });
     const pictured = h("input", { type: "file", accept: PICTURES.join(), multiple: true, hidden: true, class: "pictured", on: { change: () => { this.addPictures(pictured.files); pictured.value = ""; } } });
     this.pictureButton = button(t("insertPicture"), "picture", () => pictured.click(), { kind: "insertPicture" });
+    this.responses = button(t("responses"), "response", () => choose(this.responses, this), { kind: "responses" });
+    // The text keeps what is selected in it.
+    this.responses.addEventListener("pointerdown", (event) => event.preventDefault());
     this.list = h("ul", { class: "attached", "aria-label": t("attachments") });
     this.state = h("span", { class: "state", role: "status" });
     this.sendButton = button(t("send"), "sent", () => this.send(), { text: true, kind: "main", key: "Ctrl+Enter" });
@@ -74,7 +80,7 @@ export class Letter {
         row("to", this.to.element, [add("addCc", ccRow, this.cc), add("addBcc", bccRow, this.bcc)]), ccRow, bccRow,
         h("div", { class: "line" }, this.subject)),
       this.text, this.editor.element, this.list,
-      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.asks, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
+      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.responses, this.asks, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
     this.element.addEventListener("keydown", (event) => this.keyed(event));
     this.element.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); this.element.classList.add("drop"); } });
     this.element.addEventListener("dragleave", () => this.element.classList.remove("drop"));
@@ -239,6 +245,33 @@ export class Letter {
     element.focus();
     if (where === "text") this.text.setSelectionRange(caret, caret);
     this.text.scrollTop = 0;
+  }
+
+  /** What is selected in the text, or the own words of all of it. */
+  get chosenText() {
+    const { text } = this;
+    const marked = this.formatted ? this.editor.selected : text.value.slice(text.selectionStart, text.selectionEnd);
+    return marked.trim() ? marked : this.ownWords();
+  }
+
+  /** The text without the signature and what is quoted. */
+  ownWords() {
+    const text = this.formatted ? this.editor.text : this.text.value;
+    const lines = text.split(t("forwarded"))[0].split("\n");
+    const end = lines.indexOf("-- ");
+    return (end < 0 ? lines : lines.slice(0, end)).filter((line) => !line.startsWith(">")).join("\n").trim();
+  }
+
+  /** Puts a text where the caret is, in place of what is selected. */
+  insertText(text) {
+    if (this.formatted) {
+      this.editor.insertText(text);
+      return;
+    }
+    this.text.focus();
+    // So that the browser can take it back.
+    if (!document.execCommand("insertText", false, text)) this.text.setRangeText(text, this.text.selectionStart, this.text.selectionEnd, "end");
+    this.changed();
   }
 
   /** Exchanges the signature with the address. */

@@ -5,6 +5,7 @@ import { HOLD } from "./compose.js";
 import { open } from "./dialogs.js";
 import { button, h, toast } from "./elements.js";
 import { forgetPeople } from "./people.js";
+import { responses } from "./responses.js";
 import { security } from "./security.js";
 import { LANGUAGES, longDate, t } from "./texts.js";
 
@@ -14,8 +15,8 @@ export function apply(preferences) {
   document.documentElement.dataset.density = preferences.density || "roomy";
 }
 
-/** The window with all settings. */
-export async function show(account, changed) {
+/** The window with all settings; the focus is in the section that is meant. */
+export async function show(account, changed, meant = null) {
   const { preferences } = account;
   const store = async () => {
     try {
@@ -23,13 +24,15 @@ export async function show(account, changed) {
       apply(preferences);
       changed();
       toast(t("saved"));
+      return true;
     } catch (error) {
       toast(error.message, { problem: true });
+      return false;
     }
   };
   const content = h("div", { class: "settings" },
-    identities(account, store), appearance(preferences, store), images(preferences, store), password(account), await security(), await devices(), await logins(), await people());
-  await open(t("settings"), content, { wide: true, initial: content.querySelector("input") });
+    identities(account, store), responses(preferences, store), appearance(preferences, store), images(preferences, store), password(account), await security(), await devices(), await logins(), await people());
+  await open(t("settings"), content, { wide: true, initial: content.querySelector(meant ? `#${meant} :is(input, .addResponse)` : "input") });
 }
 
 /** Seconds from which the time to take back a letter is chosen. */

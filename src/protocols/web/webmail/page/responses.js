@@ -1,0 +1,64 @@
+// Responses: texts that are written often, kept with the account and put into a letter.
+
+import { post } from "./api.js";
+import { menu, prompt } from "./dialogs.js";
+import { button, h, toast } from "./elements.js";
+import { t } from "./texts.js";
+
+/** What can be put into a letter, beside the button for it. */
+export function choose(at, letter) {
+  const { preferences } = letter.composer.account;
+  const text = letter.chosenText;
+  const entries = preferences.responses.map(({ name, text: canned }) => [name, () => letter.insertText(canned), "response"]);
+  if (text) entries.push([t("keepResponse"), () => keep(preferences, text), "keep"]);
+  entries.push([t(entries.length > 0 ? "editResponses" : "noResponses"), () => letter.composer.act.responses(), "edit"]);
+  menu(at, entries);
+}
+
+/** Keeps a text under a name, in place of the one that had it. */
+async function keep(preferences, text) {
+  const name = await prompt(t("responseName"), text.split("\n")[0].slice(0, 60).trim());
+  if (!name) return;
+  const before = preferences.responses;
+  const known = before.some((one) => one.name === name);
+  const fresh = { name, text };
+  preferences.responses = known ? before.map((one) => (one.name === name ? fresh : one)) : [...before, fresh];
+  try {
+    await post("preferences", preferences);
+    toast(t("saved"));
+  } catch (error) {
+    preferences.responses = before;
+    toast(error.message, { problem: true });
+  }
+}
+
+/** The section of the settings in which they are written. */
+export function responses(preferences, store) {
+  const list = h("div", { class: "responses" });
+  const note = h("p", { class: "problems", role: "alert" });
+  const add = ({ name, text } = { name: "", text: "" }) => {
+    const called = h("input", { type: "text", value: name, maxLength: 200, class: "name" });
+    const says = h("textarea", { value: text, rows: 4, dir: "auto" });
+    const one = h("fieldset", {}, h("legend", {}, name || t("newResponse")), h("label", {}, h("span", {}, t("responseName")), called), h("label", {}, h("span", {}, t("responseText")), says),
+      h("div", { class: "actionRow" }, button(t("remove"), "trash", () => { one.remove(); more.focus(); }, { text: true })));
+    list.append(one);
+    return called;
+  };
+  const more = button(t("newResponse"), "plus", () => add().focus(), { text: true, kind: "addResponse" });
+  const save = () => {
+    const all = [...list.children].map((one) => ({ field: one.querySelector("input"), name: one.querySelector("input").value.trim(), text: one.querySelector("textarea").value.trimEnd() }));
+    const written = all.filter(({ name, text }) => name || text);
+    const nameless = written.find(({ name }) => !name);
+    note.textContent = nameless ? t("refused_response-nameless") : "";
+    if (nameless) {
+      nameless.field.focus();
+      return;
+    }
+    const before = preferences.responses;
+    preferences.responses = written.map(({ name, text }) => ({ name, text }));
+    store().then((kept) => { if (!kept) preferences.responses = before; });
+  };
+  preferences.responses.forEach(add);
+  return h("section", { id: "responses" }, h("h3", {}, t("responses")), h("p", { class: "hint" }, t("responsesWhy")),
+    h("form", { on: { submit: (event) => { event.preventDefault(); save(); } } }, list, note, h("div", { class: "actionRow" }, more, h("button", { class: "main", type: "submit" }, t("save")))));
+}

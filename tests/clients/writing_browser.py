@@ -1,0 +1,132 @@
+"""What a letter is written with, in a real Chromium.
+
+With WEBMAIL_PICTURES set to a directory, pictures are kept there.
+"""
+
+from formatted_browser import FIELD, Writer, arrived
+from selenium.webdriver.common.keys import Keys
+from webmail_browser import run
+
+TEXT = "#compose textarea"
+WORDS = "Thank you for your message.\n\nWe answer within two days."
+
+
+def signs_in(server):
+    page = server.page = Writer(server)
+    page.sign_in(server.users[0])
+
+
+def value(page):
+    return page.script("return document.querySelector(arguments[0]).value", TEXT)
+
+
+def begin(page, to, subject):
+    page.press("c")
+    page.until("the letter", lambda: page.there("#compose"))
+    page.fill(to, subject)
+    page.script("document.querySelector(arguments[0]).focus()", TEXT)
+
+
+def choose(page, name, button=".responses"):
+    """Opens a menu of the letter by the keyboard, and takes one of its entries."""
+    page.script("document.querySelector(arguments[0]).focus()", f"#compose {button}")
+    page.press(Keys.ENTER)
+    page.until("the menu", lambda: page.script("return document.activeElement.getAttribute('role')?.startsWith('menuitem')"))
+    names = page.script("return [...document.querySelectorAll('.menu button')].map((one) => one.textContent)")
+    assert name in names, names
+    page.press(*[Keys.ARROW_DOWN] * names.index(name), Keys.ENTER)
+    page.until("no menu", lambda: not page.there(".menu"))
+    return names
+
+
+def closes_window(page):
+    page.press(Keys.ESCAPE)
+    page.until("no window", lambda: not page.there("dialog"))
+
+
+def responses_are_written_in_the_settings(server):
+    page = server.page
+    begin(page, server.users[1][0], "With a response")
+    assert choose(page, "Write a response") == ["Write a response"]
+    page.until("the focus is there", lambda: page.script("return document.activeElement.matches('dialog #responses .addResponse')"))
+    page.press(Keys.ENTER)
+    page.until("a new one", lambda: page.script("return document.activeElement.matches('#responses input.name')"))
+    page.press(Keys.TAB, "No name yet")
+    page.click("#responses button[type=submit]")
+    page.until("it needs a name", lambda: "needs a name" in page.text("#responses [role=alert]"))
+    assert page.script("return document.activeElement.matches('#responses input.name')")
+    page.press("Thanks", Keys.TAB)
+    page.script("document.activeElement.value = arguments[0]", WORDS)
+    page.click("#responses button[type=submit]")
+    page.toast("Saved")
+    page.picture("responses-settings")
+    closes_window(page)
+    assert page.there("#compose"), "the letter is as it was"
+
+
+def a_response_is_put_where_the_caret_is(server):
+    page = server.page
+    page.script("document.querySelector(arguments[0]).focus()", TEXT)
+    page.press("Dear Bob, ", Keys.ENTER, Keys.ENTER, "Yours", Keys.ARROW_UP)
+    page.picture("responses-before")
+    assert choose(page, "Thanks") == ["Thanks", "Keep my text as a response", "Edit responses"]
+    page.until("it is there", lambda: value(page) == f"Dear Bob, \n{WORDS}\nYours")
+    assert page.script("return document.activeElement.matches(arguments[0])", TEXT)
+    page.press(" Bye.")
+    page.sent()
+    wanted = f"Dear Bob,\n{WORDS} Bye.\nYours".split()
+    assert arrived(server, 1, "With a response").get_content().split() == wanted
+
+
+def own_words_are_kept_as_one(server):
+    page = server.page
+    begin(page, server.users[1][0], "With own words")
+    page.press("We are closed.", Keys.ENTER, "Ann")
+    choose(page, "Keep my text as a response")
+    page.until("its name", lambda: page.script("return document.activeElement.matches('dialog input')"))
+    page.press("Closed", Keys.ENTER)
+    page.toast("Saved")
+    page.until("no window", lambda: not page.there("dialog"))
+    page.driver.refresh()
+    page.until("the page", lambda: page.there("#folders a"))
+    page.until("no letter", lambda: not page.there("#compose"))
+
+
+def one_is_put_into_formatted_text(server):
+    page = server.page
+    begin(page, server.users[1][0], "Formatted with a response")
+    page.click("#compose .exchange")
+    page.until("the field", lambda: page.one(FIELD).is_displayed())
+    page.script("document.querySelector(arguments[0]).focus()", FIELD)
+    page.press("Hello ")
+    page.chord(Keys.CONTROL, "b")
+    page.press("Bob")
+    page.chord(Keys.CONTROL, "b")
+    page.press(". ")
+    choose(page, "Closed")
+    page.until("it is there", lambda: "Ann" in page.text(FIELD))
+    page.press("!")
+    page.picture("responses-formatted")
+    page.sent()
+    message = arrived(server, 1, "Formatted with a response")
+    html, plain = message.get_body(("html",)).get_content(), message.get_body(("plain",)).get_content()
+    assert "<b>Bob</b>" in html and "We are closed." in html, html
+    assert [line.strip() for line in plain.replace("\r\n", "\n").strip().split("\n")] == ["Hello Bob. We are closed.", "Ann!"], plain
+
+
+def signs_out(server):
+    page = server.page
+    severe = [entry for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE" and "api/session" not in entry["message"]]
+    assert not severe, severe[0]
+    page.end()
+
+
+if __name__ == "__main__":
+    run(
+        signs_in,
+        responses_are_written_in_the_settings,
+        a_response_is_put_where_the_caret_is,
+        own_words_are_kept_as_one,
+        one_is_put_into_formatted_text,
+        signs_out,
+    )
