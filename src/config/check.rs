@@ -158,6 +158,10 @@ fn check_cluster(config: &Config, places: &Places<'_>, problems: &mut Problems) 
     }
 }
 
+/// An address has at most 254 octets (RFC 5321 §4.5.3.1.3, without the angle brackets); the longest that this server makes at its
+/// own name are of system users without a name, `uid-4294967295@`.
+const LONGEST_HOSTNAME: usize = 254 - "uid-4294967295@".len();
+
 /// What can be judged from the file alone.
 pub(super) fn check_rooms(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     check_trust(config, places, problems);
@@ -170,6 +174,9 @@ pub(super) fn check_rooms(config: &Config, places: &Places<'_>, problems: &mut P
     } else if config.hostname.literal().is_some() {
         let found = format!("\"{}\"", config.hostname);
         problems.add(places.problem("hostname", found, "a name, not an address"));
+    } else if config.hostname.as_str().len() > LONGEST_HOSTNAME {
+        let wanted = format!("at most {LONGEST_HOSTNAME} octets, so that addresses at this name can be made");
+        problems.add(places.problem("hostname", format!("\"{}\"", config.hostname), wanted));
     }
     check_listeners(config, places, problems);
     check_acme(config, places, problems);

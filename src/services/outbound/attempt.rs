@@ -183,6 +183,9 @@ pub enum Verified {
 /// Most characters of a reply that are kept: a host may send as many lines as it likes.
 const LONGEST_REPLY: usize = 2_000;
 
+/// RFC 7504 §3
+const NEVER_TAKES_MAIL: u16 = 521;
+
 /// A reply as it is kept, with a mark where it was cut.
 pub(super) fn brief(mut reply: String) -> String {
     if let Some((end, _)) = reply.char_indices().nth(LONGEST_REPLY) {
@@ -207,6 +210,19 @@ impl Trouble {
         Self { status, reply: brief(reply.to_string()), by: By::Remote, scope }
     }
 
+    /// What a reply says that is about the session: the greeting, or the answer to EHLO or RSET. The host has not heard of any
+    /// message there, so its no is none to the message: RFC 5321 §3.1 has a host say 554 that serves no mail, which a mended
+    /// configuration changes, and §5.1 has other hosts tried. The mail waits within its lifetime. Only 521 says that a host never
+    /// takes any (RFC 7504 §3): where that is all that is heard, waiting is of no use.
+    pub(super) fn of_session(reply: &Reply) -> Self {
+        let mut trouble = Self { scope: Scope::Destination, ..Self::of(reply) };
+        if trouble.status.class() == Class::Permanent && reply.code() != NEVER_TAKES_MAIL {
+            // RFC 3463 §3.4: 4.3.2, the system is not accepting network messages.
+            trouble.status = EnhancedStatus::new(4, 3, 2);
+        }
+        trouble
+    }
+
     /// The outcome it means: a status of class 5 fails, any other defers.
     pub fn outcome(self) -> Outcome {
         if self.status.class() == Class::Permanent { Outcome::Failed(self) } else { Outcome::Deferred(self) }
@@ -224,5 +240,17 @@ mod tests {
         assert_eq!(trouble.reply.chars().count(), LONGEST_REPLY + " [...]".len());
         assert!(trouble.reply.starts_with("550 5.1.1 \u{e9}") && trouble.reply.ends_with("\u{e9} [...]"));
         assert_eq!(brief("no".to_owned()), "no");
+    }
+
+    #[test]
+    fn a_no_to_the_session_is_none_to_the_message() {
+        for (code, status, wanted) in
+            [(554, (5, 7, 1), "4.3.2"), (550, (5, 5, 0), "4.3.2"), (521, (5, 3, 2), "5.3.2"), (421, (4, 7, 0), "4.7.0")]
+        {
+            let reply = Reply::new(code, EnhancedStatus::new(status.0, status.1, status.2), "No");
+            let trouble = Trouble::of_session(&reply);
+            assert_eq!((trouble.status.to_string().as_str(), trouble.scope), (wanted, Scope::Destination), "{code}");
+            assert!(trouble.reply.starts_with(&code.to_string()), "{}", trouble.reply);
+        }
     }
 }

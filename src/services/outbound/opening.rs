@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use mail_auth::report::tlsrpt::ResultType;
 
-use super::attempt::{Contact, Verified};
+use super::attempt::{By, Contact, Verified};
 use super::demand::REQUIRETLS;
 use super::dialogue::{Broken, Dialogue};
 use super::hosts::loops;
@@ -17,7 +17,7 @@ use super::tls::handshake;
 use super::{Io, OutboundSettings, Protection, Scope, Timeouts, TlsPolicy, Trouble};
 use crate::foundations::address::Domain;
 use crate::foundations::mail::TlsFacts;
-use crate::foundations::wire::smtp::{Class, EnhancedStatus, Extensions, Reply};
+use crate::foundations::wire::smtp::{Class, EnhancedStatus, Extensions};
 
 /// A session that is ready for MAIL.
 pub(super) struct Session {
@@ -163,8 +163,20 @@ async fn open_once(
         tls = Some((encrypted.1, encrypted.2));
     }
     let mut dialogue = Dialogue::new(stream);
-    greeting(&mut dialogue, times).await?;
-    let mut extensions = hello(&mut dialogue, &parts.hostname, Mode::Smtp, times.hello.duration()).await?;
+    let greeted = match greeting(&mut dialogue, times).await {
+        Ok(()) => hello(&mut dialogue, &parts.hostname, Mode::Smtp, times.hello.duration()).await,
+        Err(trouble) => Err(trouble),
+    };
+    let mut extensions = match greeted {
+        Ok(extensions) => extensions,
+        Err(trouble) => {
+            // RFC 5321 §3.1: a host that serves no mail waits for QUIT.
+            if trouble.by == By::Remote {
+                dialogue.quit(times.quit.duration()).await;
+            }
+            return Err(trouble.into());
+        }
+    };
     if target.finding == Finding::ByDns && extensions.host.eq_ignore_ascii_case(parts.hostname.as_str()) {
         dialogue.quit(times.quit.duration()).await;
         return Err(loops(target.host).into());
@@ -225,7 +237,7 @@ async fn connect(
 
 async fn greeting(dialogue: &mut Dialogue, times: &Timeouts) -> Result<(), Trouble> {
     let reply = dialogue.reply(times.greeting.duration()).await.map_err(|broken| broken.trouble("the greeting"))?;
-    if reply.is_success() { Ok(()) } else { Err(refused(&reply)) }
+    if reply.is_success() { Ok(()) } else { Err(Trouble::of_session(&reply)) }
 }
 
 /// EHLO or LHLO, and HELO where EHLO is not understood (RFC 5321 §3.2).
@@ -242,10 +254,10 @@ pub(super) async fn hello(
         return Ok(Extensions::parse(&reply));
     }
     if mode == Mode::Lmtp || reply.class() != Class::Permanent {
-        return Err(refused(&reply));
+        return Err(Trouble::of_session(&reply));
     }
     let reply = dialogue.ask(format!("HELO {own}\r\n").as_bytes(), limit).await.map_err(broken)?;
-    if reply.is_success() { Ok(Extensions::default()) } else { Err(refused(&reply)) }
+    if reply.is_success() { Ok(Extensions::default()) } else { Err(Trouble::of_session(&reply)) }
 }
 
 enum Started {
@@ -331,11 +343,6 @@ async fn log_in(
         return Ok(());
     }
     Err(destination(4, 7, 8, format!("The next host does not accept our login: {reply}")))
-}
-
-/// A reply that says no to the session as a whole.
-fn refused(reply: &Reply) -> Trouble {
-    Trouble { scope: Scope::Destination, ..Trouble::of(reply) }
 }
 
 fn destination(class: u16, subject: u16, detail: u16, text: impl Into<String>) -> Trouble {

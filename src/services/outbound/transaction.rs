@@ -52,11 +52,11 @@ impl Session {
     pub(super) async fn reset(&mut self, times: &Timeouts) -> Result<(), Trouble> {
         let broken = |broken: Broken| broken.trouble("RSET");
         if let Some(early) = self.dialogue.early_reply().map_err(broken)? {
-            return Err(Trouble { scope: Scope::Destination, ..no(&early) });
+            return Err(about_session(&early));
         }
         match self.dialogue.ask(b"RSET\r\n", times.hello.duration()).await.map_err(broken)? {
             reply if reply.is_success() => Ok(()),
-            reply => Err(Trouble { scope: Scope::Destination, ..Trouble::of(&reply) }),
+            reply => Err(about_session(&reply)),
         }
     }
 
@@ -155,7 +155,7 @@ impl Session {
         mail.encode(&mut out);
         let window = if self.extensions.pipelining { PIPELINED } else { 1 };
         if let Some(early) = self.dialogue.early_reply().map_err(broken)? {
-            return Err(Trouble { scope: Scope::Destination, ..no(&early) });
+            return Err(about_session(&early));
         }
         let mut mail_reply = None;
         if !self.extensions.pipelining {
@@ -323,6 +323,14 @@ fn judge(place: usize, reply: &Reply, accepted: &mut Vec<usize>, settled: &mut S
         settled.outcomes.push((place, trouble.outcome()));
     }
     Ok(())
+}
+
+/// What a reply means that answers nothing about a message.
+fn about_session(reply: &Reply) -> Trouble {
+    match reply.class() {
+        Class::Permanent => Trouble::of_session(reply),
+        _ => Trouble { scope: Scope::Destination, ..no(reply) },
+    }
 }
 
 /// What a reply that is no success means. One that makes no sense here (a 3xx) is taken for a passing fault.

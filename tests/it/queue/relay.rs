@@ -22,6 +22,7 @@ on_every_engine!(
     groups_recipients_and_reuses_the_connection,
     tries_again_with_growing_waits,
     goes_to_the_next_host_only_when_the_first_does_not_talk,
+    hosts_that_do_not_greet_are_passed_over,
     gives_up_when_the_host_says_so,
     gives_up_in_the_end,
     a_message_that_cannot_be_read_is_given_up_in_the_end,
@@ -159,6 +160,34 @@ async fn goes_to_the_next_host_only_when_the_first_does_not_talk(database: Datab
     world.clock.advance(Duration::from_secs(6 * 60));
     world.until_empty().await;
     assert_eq!((careful.taken().len(), good.taken().len()), (2, 1));
+    world.restart().await;
+}
+
+/// RFC 5321 §3.1: what a host says before it has heard of a message is not about the message.
+async fn hosts_that_do_not_greet_are_passed_over(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test MX 5 a.x.test\nx.test MX 10 b.x.test\na.x.test A 192.0.2.1\nb.x.test A 192.0.2.3").unwrap();
+    world.zone.add("sender.test A 192.0.2.2\nnever.test A 192.0.2.4").unwrap();
+    let sender = world.network.host("192.0.2.2", Peer::new());
+    let refusing = world.network.host("192.0.2.1", Peer::new().greeting("554 5.7.1 No service for you"));
+    let unwilling = world.network.host("192.0.2.3", Peer::new());
+    unwilling.answers("EHLO", "550 5.7.1 Go away", 1);
+    unwilling.answers("HELO", "550 5.7.1 Go away", 1);
+    world.network.host("192.0.2.4", Peer::new().greeting("521 5.3.2 There is no mail here"));
+    world.queue.start();
+    let id = world.send(&mail(&["a@x.test"])).await;
+    world.until_tried(id, 1).await;
+    let reply = world.queue.show(id).await.unwrap().recipients[0].last_reply.clone().unwrap();
+    assert!(reply.contains("5.7.1 Go away") || reply.contains("5.7.1 No service"), "{reply}");
+    assert!(sender.taken().is_empty(), "nothing has gone back");
+    world.clock.advance(Duration::from_secs(6 * 60));
+    world.until_empty().await;
+    assert_eq!((refusing.connections(), unwilling.connections(), unwilling.taken().len()), (2, 2, 1));
+    // A host that never takes mail says so (RFC 7504), and is believed.
+    let id = world.send(&mail(&["a@never.test"])).await;
+    world.until_empty().await;
+    world.until("it is recorded", async || world.events(id, EventKind::Failed).await.len() == 1).await;
+    assert!(sender.taken()[0].data.contains("Status: 5.3.2\r\n"), "{}", sender.taken()[0].data);
     world.restart().await;
 }
 
