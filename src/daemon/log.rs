@@ -144,8 +144,13 @@ fn text(record: &Record<'_>) -> String {
 fn message_with_fields(record: &Record<'_>) -> String {
     let mut fields = Fields(String::new());
     let _ = record.key_values().visit(&mut fields);
-    // A line break in a message of a client must not look like another line of ours, nor tell a terminal anything.
-    record.args().to_string().replace(char::is_control, " ") + &fields.0
+    record.args().to_string().replace(misleads, " ") + &fields.0
+}
+
+/// A line break in a message of a client must not look like another line of ours, nor tell a terminal anything, and what turns
+/// the direction of text must not make a reader see another one.
+fn misleads(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 struct Fields(String);
@@ -200,7 +205,7 @@ mod tests {
         render(
             &Record::builder()
                 .level(log::Level::Info)
-                .args(format_args!("One\r\nline\x1b[2J"))
+                .args(format_args!("One\r\nline\x1b[2J\u{2028}\u{202e}gnp"))
                 .key_values(fields)
                 .build(),
         )
@@ -220,9 +225,12 @@ mod tests {
     #[test]
     fn a_record_is_one_line() {
         let line = record(text);
-        let wanted = " INFO  One  line [2J session=0123 count=3 reason=\"two words\\n\\\"quoted\\\"\"\n";
+        let wanted = " INFO  One  line [2J  gnp session=0123 count=3 reason=\"two words\\n\\\"quoted\\\"\"\n";
         assert!(line.ends_with(wanted), "{line}");
         let object: serde_json::Value = serde_json::from_str(&record(json)).unwrap();
-        assert_eq!((&object["count"], &object["message"]), (&3.into(), &"One\r\nline\x1b[2J".into()));
+        assert_eq!(
+            (&object["count"], &object["message"]),
+            (&3.into(), &"One\r\nline\x1b[2J\u{2028}\u{202e}gnp".into())
+        );
     }
 }

@@ -124,14 +124,31 @@ fn entry(note: &Note, text: &mut String) {
     }
 }
 
-/// Text of a stranger that no mail program makes a link of.
+/// Text of a stranger that no mail program makes a link of, and that turns the direction of nothing.
 fn harmless(text: &str) -> String {
-    text.replace("://", ": //").replace("www.", "www .")
+    let turns = |c: char| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut text = text.replace(turns, " ").replace("://", ": //");
+    // ASCII alone changes, so that the places are the same.
+    let places: Vec<usize> = text.to_ascii_lowercase().match_indices("www.").map(|(at, _)| at + "www".len()).collect();
+    places.into_iter().rev().for_each(|at| text.insert(at, ' '));
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_strangers_have_written_is_no_link() {
+        for (given, wanted) in [
+            ("Grüße, see https://evil.test/", "Grüße, see https: //evil.test/"),
+            ("HTTPS://Www.evil.test and ẞWWW.evil.test", "HTTPS: //Www .evil.test and ẞWWW .evil.test"),
+            ("wwwww.evil.test www.www.x", "wwwww .evil.test www .www .x"),
+            ("\u{202e}tset.live\u{2069}\u{2028}x", " tset.live  x"),
+        ] {
+            assert_eq!(harmless(given), wanted);
+        }
+    }
 
     #[test]
     fn says_what_where_and_how() {

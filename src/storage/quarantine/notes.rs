@@ -89,8 +89,10 @@ impl QuarantineNotes {
         let conflict = self.database.dialect().on_conflict(&["account"], &[]);
         let insert = format!("INSERT INTO quarantine_letters (account, claimed_at) VALUES (?, 0){conflict}");
         self.database.execute(Sql::assembled(insert), &[account.into()]).await?;
-        let sql = "UPDATE quarantine_letters SET claimed_at = ? WHERE account = ? AND claimed_at < ?";
-        let values: [Val; 3] = [now.into(), account.into(), (now - LEASE).into()];
+        // A claim from the time to come was made while the clock was ahead.
+        let sql =
+            "UPDATE quarantine_letters SET claimed_at = ? WHERE account = ? AND (claimed_at < ? OR claimed_at > ?)";
+        let values: [Val; 4] = [now.into(), account.into(), (now - LEASE).into(), (now + LEASE).into()];
         Ok(self.database.execute(sql, &values).await? == 1)
     }
 
@@ -172,5 +174,8 @@ mod tests {
         notes.settle("ann@example.test", at(1)).await.unwrap();
         assert!(notes.claim("ann@example.test", at(701)).await.unwrap());
         assert!(notes.of("ann@example.test", at(1), 10).await.unwrap().is_empty());
+        // Who claimed while the clock was ahead has gone too.
+        assert!(notes.claim("ann@example.test", at(9_000_000)).await.unwrap());
+        assert!(notes.claim("ann@example.test", at(800)).await.unwrap());
     }
 }

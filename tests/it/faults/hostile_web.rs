@@ -1,12 +1,13 @@
 //! Browsers that misuse the webmail.
 
 use std::io::{Cursor, Read as _};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::attack::{during, stored};
-use super::pipe::Pipe;
+use super::pipe::{Pipe, is_over};
 use super::server::{Layout, PASSWORD, Server};
 
 const PORT: u16 = 8088;
@@ -99,5 +100,32 @@ fn slow_readers_of_files() {
         let mut octets = Vec::new();
         files.by_name(name).unwrap().read_to_end(&mut octets).unwrap();
         assert!(octets == *wanted, "{name} in the archive");
+    }
+}
+
+/// One client holds no more connections than others leave room for, also where only authorities and other servers come.
+#[test]
+fn connections_to_the_public_site_are_counted() {
+    let more = "[guard]\ntrusted = []\n\n[guard.web]\nat_once = 3\n\n\
+                [[listener]]\nprotocol = \"http\"\nbind = [\"ADDRESS:8000\"]\n";
+    let server = Server::start(Layout { more: more.to_owned(), ..Layout::default() });
+    // The first line of the answer, on a connection that stays open; `None` where it is closed without one.
+    let answered = || {
+        let mut pipe = Pipe::tcp(server.port(8000)).unwrap();
+        let line = pipe.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").and_then(|()| pipe.line());
+        match line {
+            Ok(line) => Some((pipe, String::from_utf8(line).unwrap())),
+            Err(error) if is_over(&error) => None,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let mut held: Vec<_> = (0..3).map(|_| answered().expect("as many as the settings allow")).collect();
+    assert!(held.iter().all(|(_, line)| line.starts_with("HTTP/1.1 ")));
+    assert!(answered().is_none(), "one more");
+    held.pop();
+    let begun = Instant::now();
+    while answered().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the place of a closed connection is not given back");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }

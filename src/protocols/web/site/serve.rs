@@ -30,7 +30,7 @@ pub type Pages = Box<dyn Fn(Peer, CancellationToken) -> Router + Send + Sync>;
 pub struct Room {
     /// Pages for people, where there are any.
     pub pages: Option<Pages>,
-    /// Counts connections to them.
+    /// Counts connections.
     pub guard: Guard,
     /// Limits.
     pub http: Live<HttpSettings>,
@@ -56,12 +56,15 @@ pub struct Room {
 pub async fn run(connection: Connection, room: Arc<Room>) {
     let (session, peer) = (connection.session, connection.peer);
     let settings = room.http.get();
-    // Authorities and other servers ask for a file; only people with browsers come often enough to be counted.
-    let pass = room.pages.as_ref().map(|_| room.guard.admit(&peer, Service::Web));
-    if let Some(Err(refusal)) = pass {
-        log::debug!(session:% = session, peer:% = peer; "site: the client is not let in: {refusal}");
-        return;
-    }
+    // Also where there are no pages: authorities and other servers ask for a file now and then, and nobody may hold all the
+    // connections that there are for them.
+    let _pass = match room.guard.admit(&peer, Service::Web) {
+        Ok(pass) => pass,
+        Err(refusal) => {
+            log::debug!(session:% = session, peer:% = peer; "site: the client is not let in: {refusal}");
+            return;
+        }
+    };
     let stop = connection.stop.clone();
     let made = move || router(room, peer, stop);
     if let Err(error) = serve_http(connection, made, &settings).await {
