@@ -18,7 +18,7 @@ use crate::foundations::failure::Kind;
 use crate::foundations::files;
 use crate::foundations::net::Bind;
 use crate::foundations::tasks::Tasks;
-use crate::services::certificates::acme::Acme;
+use crate::services::certificates::acme::{Acme, RenewalWish};
 use crate::services::certificates::{Certificates, CertificatesParts, SelfSigned};
 use crate::services::cluster::Keys;
 use crate::services::outbound::Roots;
@@ -91,11 +91,8 @@ impl Daemon {
             journal: journal.clone(),
         });
         let certificates = certificates.map_err(Error::Certificates)?;
-        let nodes = if config.cluster.is_on() && roles.has(Role::Access) {
-            Some(Keys::read(&config.cluster.secret)?)
-        } else {
-            None
-        };
+        let is_node = config.cluster.is_on() && roles.has(Role::Access);
+        let nodes = is_node.then(|| Keys::read(&config.cluster.secret)).transpose()?;
         let context = nodes.as_ref().map(|keys| keys.context(config.cluster.patience.duration()));
         let Places { bound, unopened } =
             listeners::bind(&config, &roles, &certificates, context.as_ref(), &mut inherited)?;
@@ -135,22 +132,8 @@ impl Daemon {
         };
         let parts = Arc::new(Parts::assemble(ground, &stages)?);
         declared::tell(&parts, &declared::reconcile(&parts, &parts.config).await?);
-        stages.services.spawn(Arc::clone(&parts.certificates).watch(stages.services.clone()));
-        // Listeners that are being closed are not asked.
-        stages.accepting.spawn(Arc::clone(&parts.inspector).run(stages.accepting.clone()));
         control::listen(&parts, &mut inherited, &stages.services)?;
-        if let Some(queue) = &parts.queue {
-            queue.start();
-            let (lives, clock) = (&parts.lives, Arc::clone(&parts.clock));
-            let acme = Acme::new(lives.tls.clone(), Arc::clone(&parts.certificates), clock, parts.journal.clone());
-            let cluster = &parts.config.cluster;
-            let duties = cluster.is_on().then(|| Duties::new(parts.database.clone(), &cluster.node));
-            stages.services.spawn(acme.among(duties).run(wanted_renewals, stages.services.clone()));
-        }
-        if let Some(keeper) = &parts.keeper {
-            keeper.begin().await;
-            stages.lease.spawn(keeper.clone().run(stages.lease.clone()));
-        }
+        set_going(&parts, &stages, wanted_renewals).await;
         let listening = rooms::serve(&parts, &stages, bound);
         for name in inherited.names() {
             ::log::warn!(socket = name; "systemd passed a socket that this process has no use for; it stays unserved");
@@ -253,6 +236,25 @@ impl Daemon {
         let stored = ended("storage", &self.stages.storage, SHORT).await;
         self.parts.database.close().await;
         accepted && finished && served && kept && stored
+    }
+}
+
+/// Sets going what works by itself: the care of certificates, the queue, the lease of a node.
+async fn set_going(parts: &Arc<Parts>, stages: &Stages, renewals: mpsc::Receiver<RenewalWish>) {
+    stages.services.spawn(Arc::clone(&parts.certificates).watch(stages.services.clone()));
+    // Listeners that are being closed are not asked.
+    stages.accepting.spawn(Arc::clone(&parts.inspector).run(stages.accepting.clone()));
+    if let Some(queue) = &parts.queue {
+        queue.start();
+        let (lives, clock) = (&parts.lives, Arc::clone(&parts.clock));
+        let acme = Acme::new(lives.tls.clone(), Arc::clone(&parts.certificates), clock, parts.journal.clone());
+        let cluster = &parts.config.cluster;
+        let duties = cluster.is_on().then(|| Duties::new(parts.database.clone(), &cluster.node));
+        stages.services.spawn(acme.among(duties).run(renewals, stages.services.clone()));
+    }
+    if let Some(keeper) = &parts.keeper {
+        keeper.begin().await;
+        stages.lease.spawn(keeper.clone().run(stages.lease.clone()));
     }
 }
 
