@@ -114,6 +114,43 @@ def one_is_put_into_formatted_text(server):
     assert [line.strip() for line in plain.replace("\r\n", "\n").strip().split("\n")] == ["Hello Bob. We are closed.", "Ann!"], plain
 
 
+def it_is_urgent_and_its_delivery_is_told_of(server):
+    """What is chosen outlives the draft; who reads it sees that it is urgent, and who wrote it is told that it came."""
+    page = server.page
+    begin(page, server.users[1][0], "An urgent letter")
+    choose(page, "High priority", ".options")
+    choose(page, "Tell me when it is delivered", ".options")
+    name = page.script("return document.querySelector('#compose .options').getAttribute('aria-label')")
+    assert name == "Sending options: High priority, Tell me when it is delivered", name
+    page.script("document.querySelector('#compose .options').focus()")
+    page.press(Keys.ENTER)
+    page.until("the menu", lambda: page.there(".menu [aria-checked=true]") == 2)
+    page.picture("sending-options")
+    page.press(Keys.ESCAPE)
+    page.until("no menu", lambda: not page.there(".menu"))
+    page.saved()
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+    page.folder("Drafts")
+    page.open("An urgent letter")
+    page.click(".actions .main")
+    page.until("it is chosen still", lambda: page.there("#compose .options.on") and page.script("return document.querySelector('#compose .options').getAttribute('aria-label')") == name)
+    page.script("document.querySelector(arguments[0]).focus()", TEXT)
+    page.press("Come at once.")
+    page.sent()
+    message = arrived(server, 1, "An urgent letter")
+    assert (message["x-priority"], message["importance"]) == ("1 (Highest)", "high") and message["x-postrider-notify"] is None, message.as_string()
+    page.folder("Sent")
+    page.open("An urgent letter")
+    assert "says that this is urgent" in page.text("#reader .banner.priority"), page.text("#reader")
+    page.picture("urgent")
+    page.folder("Inbox")
+    [notice] = [row for row in [page.shows("delivered")] if row]
+    notice = next(part for part in arrived(server, 0, "delivered").walk() if part.get_content_type() == "message/delivery-status")
+    fields = {name.lower(): text for part in notice.get_payload() for name, text in part.items()}
+    assert fields["action"] == "delivered" and server.users[1][0] in fields["final-recipient"], fields
+
+
 def signs_out(server):
     page = server.page
     severe = [entry for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE" and "api/session" not in entry["message"]]
@@ -128,5 +165,6 @@ if __name__ == "__main__":
         a_response_is_put_where_the_caret_is,
         own_words_are_kept_as_one,
         one_is_put_into_formatted_text,
+        it_is_urgent_and_its_delivery_is_told_of,
         signs_out,
     )

@@ -11,6 +11,7 @@ use super::answer::{Answer, Problem, no_address};
 use super::attached::{Attached, File, files};
 use super::door::Reader;
 use super::envelope::clean;
+use super::priority::Priority;
 use super::read::ids;
 use super::reasons;
 use super::{html, plain};
@@ -51,6 +52,12 @@ pub(super) struct Letter {
     /// Whether a receipt is asked for (RFC 8098).
     #[serde(default)]
     receipt: bool,
+    /// How urgent it is, when that is not as usual.
+    #[serde(default)]
+    priority: Option<Priority>,
+    /// Whether its sender is to be told when it was delivered (RFC 3461).
+    #[serde(default)]
+    pub(super) notify: bool,
     /// For programs: the answer to an invitation. Only the server itself writes one.
     #[serde(skip)]
     calendar: Option<String>,
@@ -83,6 +90,8 @@ impl From<Replying> for Letter {
             references: Vec::new(),
             answers: Some(it.answers),
             receipt: false,
+            priority: None,
+            notify: false,
             calendar: Some(it.calendar),
         }
     }
@@ -135,6 +144,14 @@ pub(super) enum AnswerKind {
 
 /// The field in which a draft keeps it. It never leaves: only drafts have it.
 const ANSWERS: &str = "X-Postrider-Answers";
+
+/// The same for drafts of which the sender is to be told when they were delivered: the envelope says it of what is sent.
+const NOTIFY: &str = "X-Postrider-Notify";
+
+/// Whether a draft is one of these.
+pub(super) fn notifies(header: &HeaderSection<'_>) -> bool {
+    header.first(NOTIFY).is_some()
+}
 
 impl Answers {
     /// Reads it from a draft.
@@ -315,6 +332,12 @@ impl Letter {
         if self.receipt {
             let asking = Correspondent { name: String::new(), ..self.from.clone() };
             out.push_str(&list("Disposition-Notification-To", std::slice::from_ref(&asking), Purpose::Sending)?);
+        }
+        if let Some(priority) = self.priority {
+            out.push_str(priority.fields());
+        }
+        if self.notify && purpose == Purpose::Draft {
+            out.push_str(&compose::field(NOTIFY, "yes", Charset::Ascii));
         }
         if let Some(answers) = self.answers.as_ref().filter(|_| purpose == Purpose::Draft) {
             out.push_str(&answers.field());

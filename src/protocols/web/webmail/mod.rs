@@ -40,6 +40,7 @@ mod paperclip;
 mod parts;
 mod people;
 mod plain;
+mod priority;
 mod read;
 mod reasons;
 mod receipts;

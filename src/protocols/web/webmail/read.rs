@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Room;
 use super::answer::{Answer, Asked};
-use super::build::Answers;
+use super::build::{Answers, notifies};
 use super::door::Reader;
 use super::envelope::{Person, clean, shown};
 use super::html::{self, Remote, content_id};
 use super::list::flags;
+use super::priority::Priority;
 use super::receipts;
 use super::source::{self, Layout, Within};
 use super::unsubscribing::Unsubscribing;
@@ -85,6 +86,10 @@ struct Facts {
     receipt: Option<String>,
     /// Whether it asks anybody: for drafts, which go on asking.
     asks_receipt: bool,
+    /// How urgent it is, when that is not as usual.
+    priority: Option<Priority>,
+    /// For drafts: whether their sender is to be told when they were delivered.
+    notify: bool,
 }
 
 /// A part that is no text.
@@ -140,6 +145,7 @@ impl Facts {
     fn prove_nothing(&mut self) {
         self.authentication.clear();
         (self.spam, self.unsubscribe, self.receipt, self.answers) = (None, None, None, None);
+        self.notify = false;
     }
 }
 
@@ -186,6 +192,8 @@ fn facts(bytes: &Bytes, hostname: &Domain, limits: Limits) -> Facts {
         unsubscribe: Unsubscribing::read(&header, hostname),
         receipt: receipts::wanted(&header),
         asks_receipt: header.first("Disposition-Notification-To").is_some(),
+        priority: Priority::read(&header),
+        notify: notifies(&header),
     }
 }
 

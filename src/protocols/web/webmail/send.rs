@@ -33,7 +33,8 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::{
-    BodyKind, DsnWish, Envelope, Mail, Message, Origin, Recipient, SequenceNumber, Summary, Uid, With,
+    BodyKind, DsnReturn, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient, SequenceNumber, Summary, Uid,
+    With,
 };
 use crate::protocols::web::caller::Caller;
 use crate::protocols::web::token::digest;
@@ -184,7 +185,10 @@ async fn send_once(room: &Arc<Room>, caller: &Caller, reader: &Reader, sending: 
     let Ready { addressed, octets, _memory } = ready(room, reader, letter, &moment).await?;
     let message = Message::new(octets);
     let recipients = addressed.people.iter().map(|(_, address)| address.clone()).collect();
-    let mail = mail(room, caller, reader, (addressed.from, recipients), message.clone());
+    let mut mail = mail(room, caller, reader, (addressed.from, recipients), message.clone());
+    if letter.notify {
+        tell_of_delivery(&mut mail.envelope);
+    }
     submit(room, reader, mail, &digest(name)).await?;
     Ok(json!({ "sent": true, "notes": after(room, reader, sending, message, &addressed.people).await }))
 }
@@ -267,6 +271,14 @@ pub(super) fn mail(
         at,
     };
     Mail { id: MailId::generate(at), origin, envelope, message }
+}
+
+/// Asks to be told of everything that becomes of a message (RFC 3461 §4.1), by notices with its header only: whoever sent it has it.
+fn tell_of_delivery(envelope: &mut Envelope) {
+    envelope.dsn.ret = Some(DsnReturn::Headers);
+    for recipient in &mut envelope.recipients {
+        recipient.notify = Notify { success: true, failure: true, delay: true, explicit: true };
+    }
 }
 
 /// What follows once the message is on its way. Nothing of it can make it unsent, so what fails is a note.

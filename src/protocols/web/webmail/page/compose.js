@@ -213,7 +213,7 @@ export class Composer {
     const own = this.account.identities.find((address) => address.toLowerCase() === message.from[0]?.address.toLowerCase());
     return {
       from: own ?? this.from().address, to: write(message.to), cc: write(message.cc), bcc: write(message.bcc), subject: message.subject, text: message.text,
-      attachments: filesOf(message), content: message, receipt: message.asks_receipt,
+      attachments: filesOf(message), content: message, receipt: message.asks_receipt, priority: message.priority, notify: message.notify,
     };
   }
 

@@ -43,11 +43,11 @@ export async function prompt(title, value = "") {
   return given;
 }
 
-/** A list of things to do, beside a button. Arrows move, Escape and a click elsewhere close it. */
+/** A list of things to do, beside a button; what can be on or off says whether it is. Arrows move, Escape and a click elsewhere close it. */
 export function menu(at, entries) {
   document.querySelector(".menu")?.remove();
-  const items = entries.filter(Boolean).map(([name, act, kind]) =>
-    h("button", { type: "button", role: "menuitem", class: kind ?? "", on: { click: () => { close(); act(); } } }, name));
+  const items = entries.filter(Boolean).map(([name, act, kind, checked]) =>
+    h("button", { type: "button", role: checked === undefined ? "menuitem" : "menuitemcheckbox", "aria-checked": checked === undefined ? null : String(checked), class: kind ?? "", on: { click: () => { close(); act(); } } }, name));
   const element = h("div", { class: "menu", role: "menu" }, items);
   const close = () => {
     element.remove();

@@ -1,7 +1,7 @@
 // Writing: the window of one letter. What is typed is kept as a draft in the mailbox a moment later.
 
 import { key, placeOf, post, upload } from "./api.js";
-import { confirm } from "./dialogs.js";
+import { confirm, menu } from "./dialogs.js";
 import { Editor } from "./editor.js";
 import { button, h, icon, isComposed, later, toast } from "./elements.js";
 import { formatted, lines } from "./markup.js";
@@ -33,6 +33,10 @@ export class Letter {
       this.asks.setAttribute("aria-pressed", String(!this.asksReceipt));
       this.changed();
     }, { pressed: Boolean(letter.receipt), kind: "asks" });
+    this.priority = letter.priority ?? null;
+    this.notify = Boolean(letter.notify);
+    this.options = button(t("sendOptions"), "settings", () => this.chooseOptions(), { kind: "options" });
+    this.markOptions();
     this.facts = { in_reply_to: letter.in_reply_to ?? null, references: letter.references ?? [], answers: letter.answers ?? null };
     this.files = (letter.attachments ?? []).map((file) => ({ ...file }));
     this.saving = Promise.resolve();
@@ -80,7 +84,7 @@ export class Letter {
         row("to", this.to.element, [add("addCc", ccRow, this.cc), add("addBcc", bccRow, this.bcc)]), ccRow, bccRow,
         h("div", { class: "line" }, this.subject)),
       this.text, this.editor.element, this.list,
-      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.responses, this.asks, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
+      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, pictured, this.responses, this.asks, this.options, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard())));
     this.element.addEventListener("keydown", (event) => this.keyed(event));
     this.element.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); this.element.classList.add("drop"); } });
     this.element.addEventListener("dragleave", () => this.element.classList.remove("drop"));
@@ -119,6 +123,29 @@ export class Letter {
 
   get asksReceipt() {
     return this.asks.getAttribute("aria-pressed") === "true";
+  }
+
+  /** How urgent it is, and whether its delivery is told of. */
+  chooseOptions() {
+    const choose = (change) => () => {
+      Object.assign(this, change);
+      this.markOptions();
+      this.changed();
+    };
+    const urgent = [["high", "priorityHigh"], [null, "priorityNormal"], ["low", "priorityLow"]];
+    menu(this.options, [
+      ...urgent.map(([priority, name]) => [t(name), choose({ priority }), "", this.priority === priority]),
+      [t("askNotice"), choose({ notify: !this.notify }), "apart", this.notify],
+    ]);
+  }
+
+  /** The button says what is chosen. */
+  markOptions() {
+    const chosen = [this.priority && t(this.priority === "high" ? "priorityHigh" : "priorityLow"), this.notify && t("askNotice")].filter(Boolean);
+    const name = chosen.length > 0 ? `${t("sendOptions")}: ${chosen.join(", ")}` : t("sendOptions");
+    this.options.setAttribute("aria-label", name);
+    this.options.title = name;
+    this.options.classList.toggle("on", chosen.length > 0);
   }
 
   get formatted() {
@@ -296,7 +323,7 @@ export class Letter {
   letter() {
     const from = parse(this.shown(this.from.value))[0];
     const attachments = this.files.filter((file) => file.source).map((file) => file.source);
-    return { from, to: this.to.people, cc: this.cc.people, bcc: this.bcc.people, subject: this.subject.value, ...(this.formatted ? { html: this.editor.html, inline: this.inline() } : { text: this.text.value }), attachments, ...(this.asksReceipt ? { receipt: true } : {}), ...this.facts };
+    return { from, to: this.to.people, cc: this.cc.people, bcc: this.bcc.people, subject: this.subject.value, ...(this.formatted ? { html: this.editor.html, inline: this.inline() } : { text: this.text.value }), attachments, ...(this.asksReceipt ? { receipt: true } : {}), ...(this.priority ? { priority: this.priority } : {}), ...(this.notify ? { notify: true } : {}), ...this.facts };
   }
 
   snapshot() {

@@ -269,6 +269,7 @@ export class Reader {
     const { message } = this;
     const banners = [];
     if (message.within) banners.push(h("p", { class: "banner within" }, icon("attach"), h("span", {}, t("attachedNote"))));
+    if (message.priority) banners.push(h("p", { class: `banner priority ${message.priority}` }, icon(message.priority === "high" ? "warn" : "down"), h("span", {}, t(message.priority === "high" ? "isUrgent" : "isNotUrgent"))));
     if (message.spam?.flagged) {
       const values = { score: message.spam.score, reason: message.spam.reason };
       banners.push(h("p", { class: "banner" }, icon("junk"), h("span", {}, t(message.spam.reason ? "spamBecause" : "spamFlag", values))));
