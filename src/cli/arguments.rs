@@ -144,6 +144,8 @@ mod tests {
             let parsed = Arguments::try_parse_from(["postrider"].into_iter().chain(line.split(' ')));
             assert!(parsed.is_ok(), "{line}: {parsed:?}");
         }
+        let nothing = Arguments::try_parse_from(["postrider", "trace"]).unwrap_err().to_string();
+        assert!(nothing.contains("--text <WORD>") && nothing.contains("--since <TIME>"), "{nothing}");
         for line in ["report dmarc --limit 0", "report summary --since 9000-01-01", "trace --most 7"] {
             let parsed = Arguments::try_parse_from(["postrider"].into_iter().chain(line.split(' ')));
             assert!(parsed.is_err(), "{line}");

@@ -44,7 +44,7 @@ pub(super) enum Queue {
         #[arg(long)]
         message: bool,
     },
-    /// Try messages now.
+    /// Try messages now that wait. Those that are held want `release`.
     Retry {
         /// Which: `all`, `held`, a queue id, `from:ADDRESS` (`from:<>`: notifications), `to:ADDRESS` or `domain:NAME`.
         #[arg(required = true, value_parser = which)]
@@ -139,6 +139,9 @@ pub(super) async fn run(command: Queue, context: &Context) -> Outcome {
         }
         Queue::Retry { which } => {
             let count = asked_of_each(context, &config, which, |which| QueueCommand::Retry { which }).await?;
+            if count == 0 {
+                eprintln!("postrider: nothing of that waits; what is held is let go by `postrider queue release`");
+            }
             return Ok(told(output, "tried now", count));
         }
         Queue::Hold { which } => {

@@ -11,23 +11,24 @@ use crate::storage::journal::Journal;
 
 /// Tell a message's journey, what an address has met with, or which events hold some words.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub(super) struct Arguments {
     /// A Message-ID, an address, or the id of a queue entry, message or session.
-    #[arg(required_unless_present_any = ["text", "kind", "since", "until"])]
+    #[arg(group = "what")]
     asked: Option<Asked>,
     /// Look for events that hold this word anywhere in what was recorded (a host, a reply, a subject of an event, an id),
     /// whatever its case; may be given several times, and all must be there.
-    #[arg(long, short, value_name = "WORD", conflicts_with = "asked")]
+    #[arg(long, short, group = "what", value_name = "WORD", conflicts_with = "asked")]
     text: Vec<String>,
     /// Only events of this kind; may be given several times.
-    #[arg(long, value_name = "KIND", conflicts_with = "asked", hide_possible_values = true)]
+    #[arg(long, group = "what", value_name = "KIND", conflicts_with = "asked", hide_possible_values = true)]
     #[arg(value_parser = one_of(EventKind::ALL.iter().map(|kind| kind.word()), EventKind::from_word))]
     kind: Vec<EventKind>,
     /// Not before this time: `2026-11-26`, `2026-11-26 14:30` (local), RFC 3339, or how long ago (`2h`).
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, group = "what", value_name = "TIME")]
     since: Option<Moment>,
     /// Before this time.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, group = "what", value_name = "TIME")]
     until: Option<Moment>,
     /// Most events found by their words.
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]

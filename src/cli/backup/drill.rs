@@ -227,7 +227,7 @@ fn newest_whole(
         }
     }
     let newest = damaged.into_iter().next();
-    Err(newest.map_or_else(|| backup::Error::NoSnapshot("yet".to_owned()), |(_, error)| error))
+    Err(newest.map_or_else(|| backup::Error::NoRepository(repository.root().to_owned()), |(_, error)| error))
 }
 
 /// Lets each of some users log in and compares what they see.

@@ -314,7 +314,7 @@ async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> O
         snapshots = vec![id];
     }
     if snapshots.is_empty() {
-        return Err(backup::Error::NoSnapshot("yet".to_owned()).into());
+        return Err(backup::Error::NoRepository(repository.root().to_owned()).into());
     }
     let depth = if quick { Depth::Structure } else { Depth::Everything };
     let progress = Arc::new(Progress::default());

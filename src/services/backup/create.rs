@@ -140,7 +140,7 @@ pub async fn create(
 /// The newest backup. One that is damaged is as good as none: everything is read.
 fn newest(repository: &Repository, now: Timestamp) -> Result<Option<Snapshot>, Error> {
     let id = match repository.newest(None, now) {
-        Err(Error::NoSnapshot(_)) => return Ok(None),
+        Err(Error::NoRepository(_)) => return Ok(None),
         id => id?,
     };
     match repository.snapshot(&id) {

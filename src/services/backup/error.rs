@@ -26,7 +26,7 @@ pub enum Error {
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] s3::Error),
-    /// There is no repository yet.
+    /// There is no repository yet, or no backup in it.
     #[error("`{}` holds no backups; `postrider backup create` makes the first", .0.display())]
     NoRepository(PathBuf),
     /// There was one, and it has gone.
@@ -64,6 +64,13 @@ pub enum Error {
     /// Somebody else works on it.
     #[error("another process works on the backups in `{}`; try again when it is done", .0.display())]
     Busy(PathBuf),
+    /// There are packs, and not one snapshot that says what is in them.
+    #[error(
+        "`{}` holds what backups are made of, and not one backup: where its `snapshots` were lost, get them from a copy \
+         (`postrider backup pull`); after a first backup that was cut off, `postrider backup create` goes on. Nothing is removed",
+        .0.display()
+    )]
+    Unlisted(PathBuf),
     /// No snapshot is meant.
     #[error("no backup {0}; `postrider backup list` shows those there are")]
     NoSnapshot(String),
@@ -207,6 +214,7 @@ impl Error {
             Self::Dav(error) => error.kind(),
             Self::Storage(error) => error.kind,
             Self::NoRepository(_)
+            | Self::Unlisted(_)
             | Self::Gone { .. }
             | Self::NoMail { .. }
             | Self::NoSnapshot(_)

@@ -66,7 +66,7 @@ const WORTH_KEEPING: u64 = 50;
 /// stays, with what it needs, and the others are gone through.
 ///
 /// # Errors
-/// Removing is forbidden, the disk fails, not one snapshot can be read, one that is named is not there or the only one, or
+/// Removing is forbidden, the disk fails, not one snapshot is there or can be read, one that is named is not there or the only one, or
 /// one that stays is damaged and is not to be set aside: then it is not known what it needs, and nothing it might need is
 /// removed.
 pub fn prune(
@@ -172,7 +172,7 @@ fn remove_packs(repository: &Repository, needed: &HashMap<ObjectId, Kind>, prune
 /// What would be removed.
 ///
 /// # Errors
-/// The snapshots cannot be listed, there are some and not one of them can be read, or one that is named is not there or the
+/// The snapshots cannot be listed, not one of them is there or can be read, or one that is named is not there or the
 /// only one.
 pub fn plan(
     repository: &Repository,
@@ -182,6 +182,10 @@ pub fn plan(
     named: &[SnapshotId],
 ) -> Result<Pruned, Error> {
     let ids = repository.snapshots()?;
+    // Without any it is not known either what the packs hold: the list may have been lost, and they with it.
+    if ids.is_empty() && repository.packs() > 0 {
+        return Err(Error::Unlisted(repository.root().to_owned()));
+    }
     if let Some(unknown) = named.iter().find(|id| !ids.contains(id)) {
         return Err(Error::NoSnapshot(format!("is named {unknown}")));
     }

@@ -107,3 +107,30 @@ async fn what_was_taken_while_the_clock_was_ahead_is_not_the_newest() {
 
 /// A backup that nobody can have taken.
 const AHEAD: &str = "20990101T000000Z";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packs_whose_list_was_lost_stay() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let made = done(&host, &["create"]).await;
+    let (snapshots, aside) = (destination.path().join("snapshots"), destination.path().join("aside"));
+    fs::rename(&snapshots, &aside).unwrap();
+    fs::create_dir(&snapshots).unwrap();
+    let before = packs(destination.path());
+    for (arguments, word) in [
+        (&["prune"][..], "postrider backup pull"),
+        (&["prune", "--damaged"], "postrider backup pull"),
+        (&["prune", "--dry-run"], "postrider backup pull"),
+        (&["list"], "postrider backup create"),
+        (&["verify"], "postrider backup create"),
+    ] {
+        let (answer, code) = backup(&host, arguments).await;
+        assert!(code == 4 && answer["error"].as_str().unwrap().contains(word), "{arguments:?}: {answer}");
+    }
+    assert_eq!(packs(destination.path()), before);
+    fs::remove_dir(&snapshots).unwrap();
+    fs::rename(&aside, &snapshots).unwrap();
+    assert_eq!(done(&host, &["list"]).await[0]["id"], made["id"]);
+    done(&host, &["verify"]).await;
+    host.stop().await;
+}

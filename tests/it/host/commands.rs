@@ -93,6 +93,9 @@ async fn the_queue_is_seen_and_changed() {
     let id = to_eve[0]["id"].as_str().unwrap();
     assert_eq!(run(&config, &["queue", "hold", id], "").await, (serde_json::json!({ "recipients": 1 }), 0));
     assert_eq!(run(&config, &["queue", "show", id], "").await.0["recipients"][0]["state"], "held");
+    let retried = output(&config, &["queue", "retry", id], "").await;
+    assert!(retried.status.code() == Some(4), "{retried:?}");
+    assert!(String::from_utf8_lossy(&retried.stderr).contains("queue release"), "{retried:?}");
     peer.relent();
     assert_eq!(run(&config, &["queue", "retry", "all"], "").await.1, 0);
     assert_eq!(peer.wait_for(1).await[0].to, ["dan@elsewhere.test"]);

@@ -227,7 +227,10 @@ impl Repository {
     /// There is none.
     pub fn newest(&self, at: Option<Timestamp>, now: Timestamp) -> Result<SnapshotId, Error> {
         let found = self.newest_first(now)?.into_iter().find(|id| at.is_none_or(|at| id.moment() <= at));
-        found.ok_or_else(|| Error::NoSnapshot(at.map_or_else(|| "yet".to_owned(), |at| format!("from {at} or before"))))
+        found.ok_or_else(|| match at {
+            Some(at) => Error::NoSnapshot(format!("from {at} or before")),
+            None => Error::NoRepository(self.root().to_owned()),
+        })
     }
 
     /// Reads a snapshot.
