@@ -109,6 +109,8 @@ pub enum Outcome {
         reply: String,
         /// Who will tell the sender of success.
         dsn: NextDsn,
+        /// What it was given.
+        form: Form,
     },
     /// Not now; trying again later may help.
     Deferred(Trouble),
@@ -123,6 +125,15 @@ pub enum NextDsn {
     PassedOn,
     /// It was not: if the sender wants to hear of success, `relayed` is all that can be said.
     EndsHere,
+}
+
+/// The form in which a message was passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// As it stands in the queue.
+    AsItCame,
+    /// Its bodies encoded for a host that takes 7-bit lines only (RFC 6152 §3). Signatures do not fit any more.
+    SevenBit,
 }
 
 /// Why a recipient was not served.
