@@ -218,6 +218,17 @@ impl Trouble {
         Self { status, reply: brief(reply.to_string()), by: By::Remote, scope }
     }
 
+    /// What a reply says that comes while no message is under way: it is about the host, and another host, or the same one later, may
+    /// take what waits. RFC 5321 §3.1 lets a host say with 554 that it serves nobody now, and many say it to an address that is on a
+    /// list today. Only 521 is meant for good (RFC 7504 §3).
+    pub(super) fn of_host(reply: &Reply) -> Self {
+        let mut trouble = Self { scope: Scope::Destination, ..Self::of(reply) };
+        if trouble.status.class() == Class::Permanent && reply.code() != 521 {
+            trouble.status = EnhancedStatus::new(4, trouble.status.subject(), trouble.status.detail());
+        }
+        trouble
+    }
+
     /// The outcome it means: a status of class 5 fails, any other defers.
     pub fn outcome(self) -> Outcome {
         if self.status.class() == Class::Permanent { Outcome::Failed(self) } else { Outcome::Deferred(self) }
@@ -227,6 +238,17 @@ impl Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_that_serves_nobody_may_do_so_later() {
+        for (code, status, wanted) in
+            [(554, (5, 7, 1), "4.7.1"), (550, (5, 0, 0), "4.0.0"), (421, (4, 3, 2), "4.3.2"), (521, (5, 3, 2), "5.3.2")]
+        {
+            let (class, subject, detail) = status;
+            let trouble = Trouble::of_host(&Reply::new(code, EnhancedStatus::new(class, subject, detail), "No"));
+            assert_eq!((trouble.status.to_string().as_str(), trouble.scope), (wanted, Scope::Destination));
+        }
+    }
 
     #[test]
     fn a_reply_without_end_is_cut() {

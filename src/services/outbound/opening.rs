@@ -17,7 +17,7 @@ use super::tls::handshake;
 use super::{Io, OutboundSettings, Protection, Scope, Timeouts, TlsPolicy, Trouble};
 use crate::foundations::address::Domain;
 use crate::foundations::mail::TlsFacts;
-use crate::foundations::wire::smtp::{Class, EnhancedStatus, Extensions, Reply};
+use crate::foundations::wire::smtp::{Class, EnhancedStatus, Extensions};
 
 /// A session that is ready for MAIL.
 pub(super) struct Session {
@@ -225,7 +225,7 @@ async fn connect(
 
 async fn greeting(dialogue: &mut Dialogue, times: &Timeouts) -> Result<(), Trouble> {
     let reply = dialogue.reply(times.greeting.duration()).await.map_err(|broken| broken.trouble("the greeting"))?;
-    if reply.is_success() { Ok(()) } else { Err(refused(&reply)) }
+    if reply.is_success() { Ok(()) } else { Err(Trouble::of_host(&reply)) }
 }
 
 /// EHLO or LHLO, and HELO where EHLO is not understood (RFC 5321 §3.2).
@@ -242,10 +242,10 @@ pub(super) async fn hello(
         return Ok(Extensions::parse(&reply));
     }
     if mode == Mode::Lmtp || reply.class() != Class::Permanent {
-        return Err(refused(&reply));
+        return Err(Trouble::of_host(&reply));
     }
     let reply = dialogue.ask(format!("HELO {own}\r\n").as_bytes(), limit).await.map_err(broken)?;
-    if reply.is_success() { Ok(Extensions::default()) } else { Err(refused(&reply)) }
+    if reply.is_success() { Ok(Extensions::default()) } else { Err(Trouble::of_host(&reply)) }
 }
 
 enum Started {
@@ -331,11 +331,6 @@ async fn log_in(
         return Ok(());
     }
     Err(destination(4, 7, 8, format!("The next host does not accept our login: {reply}")))
-}
-
-/// A reply that says no to the session as a whole.
-fn refused(reply: &Reply) -> Trouble {
-    Trouble { scope: Scope::Destination, ..Trouble::of(reply) }
 }
 
 fn destination(class: u16, subject: u16, detail: u16, text: impl Into<String>) -> Trouble {

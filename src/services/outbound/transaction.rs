@@ -51,11 +51,11 @@ impl Session {
     pub(super) async fn reset(&mut self, times: &Timeouts) -> Result<(), Trouble> {
         let broken = |broken: Broken| broken.trouble("RSET");
         if let Some(early) = self.dialogue.early_reply().map_err(broken)? {
-            return Err(Trouble { scope: Scope::Destination, ..no(&early) });
+            return Err(early_no(&early));
         }
         match self.dialogue.ask(b"RSET\r\n", times.hello.duration()).await.map_err(broken)? {
             reply if reply.is_success() => Ok(()),
-            reply => Err(Trouble { scope: Scope::Destination, ..Trouble::of(&reply) }),
+            reply => Err(Trouble::of_host(&reply)),
         }
     }
 
@@ -155,7 +155,7 @@ impl Session {
         mail.encode(&mut out);
         let window = if self.extensions.pipelining { PIPELINED } else { 1 };
         if let Some(early) = self.dialogue.early_reply().map_err(broken)? {
-            return Err(Trouble { scope: Scope::Destination, ..no(&early) });
+            return Err(early_no(&early));
         }
         let mut mail_reply = None;
         if !self.extensions.pipelining {
@@ -340,6 +340,11 @@ fn judge(place: usize, reply: &Reply, accepted: &mut Vec<usize>, settled: &mut S
         settled.outcomes.push((place, trouble.outcome()));
     }
     Ok(())
+}
+
+/// What a reply means that came before anything was asked.
+fn early_no(reply: &Reply) -> Trouble {
+    if reply.class() == Class::Intermediate || reply.is_success() { no(reply) } else { Trouble::of_host(reply) }
 }
 
 /// What a reply that is no success means. One that makes no sense here (a 3xx) is taken for a passing fault.
