@@ -29,6 +29,7 @@ mod learning;
 mod milter;
 mod pipeline;
 mod reporting;
+mod renewal;
 pub mod reputation;
 pub mod rotation;
 pub mod rules;
@@ -48,6 +49,7 @@ pub use examine::{Examined, Examiner, Inquiry};
 pub use glance::forged;
 pub use learning::lesson;
 pub use pipeline::Filter;
+pub use renewal::Signatures;
 pub use reporting::CountedPolicy;
 pub use score::{Assessment, assess};
 pub use settings::{

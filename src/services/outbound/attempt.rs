@@ -132,8 +132,11 @@ pub enum NextDsn {
 pub enum Form {
     /// As it stands in the queue.
     AsItCame,
-    /// Its bodies encoded for a host that takes 7-bit lines only (RFC 6152 §3). Signatures do not fit any more.
-    SevenBit,
+    /// Its bodies encoded for a host that takes 7-bit lines only (RFC 6152 §3).
+    SevenBit {
+        /// The domains whose signatures or seals do not fit any more, with commas.
+        broken: String,
+    },
 }
 
 /// Why a recipient was not served.

@@ -122,6 +122,7 @@ impl OverLmtp {
             mode: Mode::Lmtp,
             transactions: 0,
             fell_back: None,
+            filter: None,
         })
     }
 

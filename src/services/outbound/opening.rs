@@ -18,6 +18,7 @@ use super::{Io, OutboundSettings, Protection, Scope, Timeouts, TlsPolicy, Troubl
 use crate::foundations::address::Domain;
 use crate::foundations::mail::TlsFacts;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus, Extensions};
+use crate::services::filter::Filter;
 
 /// A session that is ready for MAIL.
 pub(super) struct Session {
@@ -29,6 +30,8 @@ pub(super) struct Session {
     pub(super) transactions: u32,
     /// Why it is without TLS, where a handshake has failed.
     pub(super) fell_back: Option<ResultType>,
+    /// What makes our signatures anew where a message is converted.
+    pub(super) filter: Option<Arc<Filter>>,
 }
 
 impl Session {
@@ -200,7 +203,8 @@ async fn open_once(
     }
     let host = target.host.to_owned();
     let contact = Arc::new(Contact { host, address: Some(target.address), tls, verified, policy: target.by });
-    Ok(Session { dialogue, extensions, contact, mode: Mode::Smtp, transactions: 0, fell_back: None })
+    let filter = parts.filter.clone();
+    Ok(Session { dialogue, extensions, contact, mode: Mode::Smtp, transactions: 0, fell_back: None, filter })
 }
 
 async fn connect(

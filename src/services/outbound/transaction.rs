@@ -1,5 +1,6 @@
 //! One message over one session: MAIL, RCPT, DATA.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -13,6 +14,7 @@ use super::{Group, Timeouts};
 use crate::foundations::address::ForwardPath;
 use crate::foundations::mail::{Envelope, Message, Recipient};
 use crate::foundations::wire::smtp::{Class, Command, DotStuffer, EnhancedStatus, Extensions, RcptParameters, Reply};
+use crate::services::filter::Filter;
 
 /// Most RCPT commands sent before their replies are read, so that both ends' buffers have room (RFC 2920 §3.1).
 const PIPELINED: usize = 50;
@@ -84,13 +86,14 @@ impl Session {
             return settled;
         };
         let needs = Needs::of(group.envelope, &chosen, &message);
-        let (content, manner) = match prepare(&needs, group.envelope, message, &self.extensions).await {
-            Ok(prepared) => prepared,
-            Err(trouble) => {
-                settled.outcomes.extend(places.iter().map(|place| (*place, trouble.clone().outcome())));
-                return settled;
-            }
-        };
+        let (content, manner) =
+            match prepare(&needs, group.envelope, message, (&self.extensions, self.filter.clone())).await {
+                Ok(prepared) => prepared,
+                Err(trouble) => {
+                    settled.outcomes.extend(places.iter().map(|place| (*place, trouble.clone().outcome())));
+                    return settled;
+                }
+            };
         self.transactions += 1;
         let job = Job { group, places: &places, others, manner: &manner, times };
         if let Err(trouble) = self.run(&job, content, &mut settled).await {
@@ -314,10 +317,10 @@ async fn prepare(
     needs: &Needs,
     envelope: &Envelope,
     message: Message,
-    offered: &Extensions,
+    (offered, filter): (&Extensions, Option<Arc<Filter>>),
 ) -> Result<(Content, Manner), Trouble> {
     let mut manner = needs.manner(envelope, offered)?;
-    let content = Content::of(message, &mut manner, offered).await?;
+    let content = Content::of(message, &mut manner, offered, filter).await?;
     Ok((content, manner))
 }
 

@@ -69,8 +69,11 @@ pub(super) fn consequence(
             let told = wishes.success && dsn == NextDsn::EndsHere;
             let report = report(Action::Relayed, "2.0.0".to_owned(), Some(by_remote(&reply)));
             let mut event = event(EventKind::Relayed).with("reply", reply);
-            if form == Form::SevenBit {
+            if let Form::SevenBit { broken } = form {
                 event = event.with("converted", "7bit");
+                if !broken.is_empty() {
+                    event = event.with("broken_signatures", broken);
+                }
             }
             Consequence { fate: reported(settings, entry, told, report), event: Some(event) }
         }
