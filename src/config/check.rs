@@ -10,6 +10,7 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use super::{Checks, Config, Protocol, Role};
+use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::net::Bind;
 use crate::foundations::secret::Secret;
@@ -158,6 +159,9 @@ fn check_cluster(config: &Config, places: &Places<'_>, problems: &mut Problems) 
     }
 }
 
+/// Longest name of a host at which every user of the machine has an address: `uid-4294967295@` goes before it.
+const LONGEST_HOSTNAME: usize = Address::MAX_LENGTH - "uid-4294967295@".len();
+
 /// What can be judged from the file alone.
 pub(super) fn check_rooms(config: &Config, places: &Places<'_>, problems: &mut Problems) {
     check_trust(config, places, problems);
@@ -170,6 +174,10 @@ pub(super) fn check_rooms(config: &Config, places: &Places<'_>, problems: &mut P
     } else if config.hostname.literal().is_some() {
         let found = format!("\"{}\"", config.hostname);
         problems.add(places.problem("hostname", found, "a name, not an address"));
+    } else if config.hostname.as_str().len() > LONGEST_HOSTNAME {
+        let found = format!("{} octets", config.hostname.as_str().len());
+        let wanted = format!("at most {LONGEST_HOSTNAME} octets: the addresses of this machine's users end in it");
+        problems.add(places.problem("hostname", found, wanted));
     }
     check_listeners(config, places, problems);
     check_acme(config, places, problems);
