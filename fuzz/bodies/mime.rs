@@ -1,7 +1,8 @@
 //! The structure of messages: parts are nested and in order, sections are slices, stored summaries read back.
 
+use postrider::foundations::mail::structure::Part;
 use postrider::foundations::mail::{
-    HeaderSection, Kind, ListedNames, Piece, Structure, Summary, crlf, crlf_len, text, tnef,
+    HeaderSection, Kind, ListedNames, Piece, SevenBit, Structure, Summary, crlf, crlf_len, text, tnef, transfer,
 };
 
 pub fn run(data: &[u8]) {
@@ -46,6 +47,31 @@ pub fn run(data: &[u8]) {
     // A character of a legacy charset grows to at most three octets in UTF-8.
     assert!(read <= 4 * limit, "{read}");
     assert_eq!(crlf(data).len(), crlf_len(data));
+    let lines = crlf(data).into_owned();
+    seven_bit(&lines);
+}
+
+/// What is made fit for 7-bit lines has the same parts, each with the octets it had.
+fn seven_bit(message: &[u8]) {
+    let Ok(converted) = SevenBit::of(message.to_vec().into(), &[]) else { return };
+    let made: Vec<u8> = converted.blocks().flatten().collect();
+    assert_eq!(made.len(), converted.len());
+    let (before, after) = (Structure::of(message), Structure::of(&made));
+    // A message/global is one part now.
+    if before.parts().iter().any(|part| part.content.is_exactly("message", "global")) {
+        return;
+    }
+    assert_eq!(before.parts().len(), after.parts().len());
+    for (old, new) in before.parts().iter().zip(after.parts()) {
+        assert_eq!(old.kind, new.kind);
+        if old.kind == Kind::Leaf {
+            let decoded = |structure: &Structure<'_>, part: &Part<'_>| {
+                transfer::decode(part.fields.encoding, structure.body(part), usize::MAX).into_owned()
+            };
+            assert!(after.body(new).is_ascii());
+            assert_eq!(decoded(&before, old), decoded(&after, new));
+        }
+    }
 }
 
 /// The fields of these names as they stand in a message, and an empty line.

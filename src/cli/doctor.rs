@@ -73,6 +73,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
         clock: Arc::new(SystemClock),
         reports: None,
         database: None,
+        filter: None,
     });
     let (wanted, unread) = dns::wanted(config, domains, Vec::new());
     let of_host = config.tls.acme.iter().filter(|certificate| certificate.names.contains(&config.hostname));

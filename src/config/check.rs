@@ -10,6 +10,7 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use super::{Checks, Config, Protocol, Role};
+use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::net::Bind;
 use crate::foundations::secret::Secret;
@@ -158,9 +159,8 @@ fn check_cluster(config: &Config, places: &Places<'_>, problems: &mut Problems) 
     }
 }
 
-/// An address has at most 254 octets (RFC 5321 §4.5.3.1.3, without the angle brackets); the longest that this server makes at its
-/// own name are of system users without a name, `uid-4294967295@`.
-const LONGEST_HOSTNAME: usize = 254 - "uid-4294967295@".len();
+/// Longest name of a host at which every user of the machine has an address: `uid-4294967295@` goes before it.
+const LONGEST_HOSTNAME: usize = Address::MAX_LENGTH - "uid-4294967295@".len();
 
 /// What can be judged from the file alone.
 pub(super) fn check_rooms(config: &Config, places: &Places<'_>, problems: &mut Problems) {
@@ -175,8 +175,9 @@ pub(super) fn check_rooms(config: &Config, places: &Places<'_>, problems: &mut P
         let found = format!("\"{}\"", config.hostname);
         problems.add(places.problem("hostname", found, "a name, not an address"));
     } else if config.hostname.as_str().len() > LONGEST_HOSTNAME {
-        let wanted = format!("at most {LONGEST_HOSTNAME} octets, so that addresses at this name can be made");
-        problems.add(places.problem("hostname", format!("\"{}\"", config.hostname), wanted));
+        let found = format!("{} octets", config.hostname.as_str().len());
+        let wanted = format!("at most {LONGEST_HOSTNAME} octets: the addresses of this machine's users end in it");
+        problems.add(places.problem("hostname", found, wanted));
     }
     check_listeners(config, places, problems);
     check_acme(config, places, problems);

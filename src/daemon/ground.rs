@@ -176,7 +176,7 @@ impl Ground {
     }
 
     /// The way to other hosts.
-    pub(super) fn outbound(&self, reports: &Reports) -> Result<Outbound, Error> {
+    pub(super) fn outbound(&self, reports: &Reports, filter: &Arc<Filter>) -> Result<Outbound, Error> {
         Ok(Outbound::new(OutboundParts {
             settings: self.lives.outbound.clone(),
             hostname: self.config.hostname.clone(),
@@ -186,6 +186,7 @@ impl Ground {
             clock: self.tick(),
             reports: Some(reports.clone()),
             database: Some(reports.database().clone()),
+            filter: Some(Arc::clone(filter)),
         }))
     }
 

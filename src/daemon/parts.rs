@@ -136,7 +136,7 @@ impl Parts {
             _ => ground.delivery_elsewhere(),
         };
         let delivery = ground.delivery_among_nodes(cluster.as_ref(), Arc::clone(&here));
-        let outbound = ground.outbound(&reports)?;
+        let outbound = ground.outbound(&reports, &filter)?;
         let queue = ground.roles.has(Role::Mta).then(|| {
             ground.queue(spool.clone(), outbound.clone(), routing.clone(), Arc::clone(&delivery), &stages.services)
         });

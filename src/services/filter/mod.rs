@@ -28,6 +28,7 @@ pub mod language;
 mod learning;
 mod milter;
 mod pipeline;
+mod renewal;
 mod reporting;
 pub mod reputation;
 pub mod rotation;
@@ -48,6 +49,7 @@ pub use examine::{Examined, Examiner, Inquiry};
 pub use glance::forged;
 pub use learning::lesson;
 pub use pipeline::Filter;
+pub use renewal::Signatures;
 pub use reporting::CountedPolicy;
 pub use score::{Assessment, assess};
 pub use settings::{

@@ -16,6 +16,7 @@ use super::dialogue::{Dialogue, Surroundings};
 use super::glance::{Glance, forged};
 use super::helpers;
 use super::language::{Readers, Reading};
+use super::renewal::Signatures;
 use super::reputation::{Book, Claims, Standing};
 use super::rules::{Facts, Points, RuleSet};
 use super::score::{Assessment, assess};
@@ -301,6 +302,11 @@ impl Filter {
             }
             _ => String::new(),
         }
+    }
+
+    /// The signatures of a message that must be changed on its way. Reads all of it.
+    pub async fn signatures(&self, message: &[u8]) -> Signatures {
+        Signatures::of(&self.signing, &self.settings.get(), message).await
     }
 
     /// Everything that has to be asked of others, all at the same time.

@@ -30,8 +30,8 @@ struct Loaded {
 }
 
 #[derive(Debug, Default)]
-struct Keys {
-    signers: Vec<Signer>,
+pub(super) struct Keys {
+    pub(super) signers: Vec<Signer>,
     /// Those of the keys that can seal, too.
     sealers: Vec<Sealer>,
 }
@@ -91,7 +91,7 @@ impl Signing {
         }
     }
 
-    fn keys(&self, settings: &Arc<FilterSettings>) -> Arc<Keys> {
+    pub(super) fn keys(&self, settings: &Arc<FilterSettings>) -> Arc<Keys> {
         let rotated = Arc::clone(&self.rotated.lock());
         let mut loaded = self.loaded.lock();
         if let Some(Loaded { from, rotated: known, keys }) = &*loaded

@@ -109,6 +109,8 @@ pub enum Outcome {
         reply: String,
         /// Who will tell the sender of success.
         dsn: NextDsn,
+        /// What it was given.
+        form: Form,
     },
     /// Not now; trying again later may help.
     Deferred(Trouble),
@@ -123,6 +125,18 @@ pub enum NextDsn {
     PassedOn,
     /// It was not: if the sender wants to hear of success, `relayed` is all that can be said.
     EndsHere,
+}
+
+/// The form in which a message was passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// As it stands in the queue.
+    AsItCame,
+    /// Its bodies encoded for a host that takes 7-bit lines only (RFC 6152 §3).
+    SevenBit {
+        /// The domains whose signatures or seals do not fit any more, with commas.
+        broken: String,
+    },
 }
 
 /// Why a recipient was not served.
@@ -183,9 +197,6 @@ pub enum Verified {
 /// Most characters of a reply that are kept: a host may send as many lines as it likes.
 const LONGEST_REPLY: usize = 2_000;
 
-/// RFC 7504 §3
-const NEVER_TAKES_MAIL: u16 = 521;
-
 /// A reply as it is kept, with a mark where it was cut.
 pub(super) fn brief(mut reply: String) -> String {
     if let Some((end, _)) = reply.char_indices().nth(LONGEST_REPLY) {
@@ -210,15 +221,13 @@ impl Trouble {
         Self { status, reply: brief(reply.to_string()), by: By::Remote, scope }
     }
 
-    /// What a reply says that is about the session: the greeting, or the answer to EHLO or RSET. The host has not heard of any
-    /// message there, so its no is none to the message: RFC 5321 §3.1 has a host say 554 that serves no mail, which a mended
-    /// configuration changes, and §5.1 has other hosts tried. The mail waits within its lifetime. Only 521 says that a host never
-    /// takes any (RFC 7504 §3): where that is all that is heard, waiting is of no use.
-    pub(super) fn of_session(reply: &Reply) -> Self {
+    /// What a reply says that comes while no message is under way: it is about the host, and another host, or the same one later, may
+    /// take what waits. RFC 5321 §3.1 lets a host say with 554 that it serves nobody now, and many say it to an address that is on a
+    /// list today. Only 521 is meant for good (RFC 7504 §3).
+    pub(super) fn of_host(reply: &Reply) -> Self {
         let mut trouble = Self { scope: Scope::Destination, ..Self::of(reply) };
-        if trouble.status.class() == Class::Permanent && reply.code() != NEVER_TAKES_MAIL {
-            // RFC 3463 §3.4: 4.3.2, the system is not accepting network messages.
-            trouble.status = EnhancedStatus::new(4, 3, 2);
+        if trouble.status.class() == Class::Permanent && reply.code() != 521 {
+            trouble.status = EnhancedStatus::new(4, trouble.status.subject(), trouble.status.detail());
         }
         trouble
     }
@@ -234,23 +243,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_host_that_serves_nobody_may_do_so_later() {
+        for (code, status, wanted) in
+            [(554, (5, 7, 1), "4.7.1"), (550, (5, 0, 0), "4.0.0"), (421, (4, 3, 2), "4.3.2"), (521, (5, 3, 2), "5.3.2")]
+        {
+            let (class, subject, detail) = status;
+            let trouble = Trouble::of_host(&Reply::new(code, EnhancedStatus::new(class, subject, detail), "No"));
+            assert_eq!((trouble.status.to_string().as_str(), trouble.scope), (wanted, Scope::Destination));
+        }
+    }
+
+    #[test]
     fn a_reply_without_end_is_cut() {
         let long = "\u{e9}".repeat(100_000);
         let trouble = Trouble::of(&Reply::new(550, EnhancedStatus::new(5, 1, 1), long));
         assert_eq!(trouble.reply.chars().count(), LONGEST_REPLY + " [...]".len());
         assert!(trouble.reply.starts_with("550 5.1.1 \u{e9}") && trouble.reply.ends_with("\u{e9} [...]"));
         assert_eq!(brief("no".to_owned()), "no");
-    }
-
-    #[test]
-    fn a_no_to_the_session_is_none_to_the_message() {
-        for (code, status, wanted) in
-            [(554, (5, 7, 1), "4.3.2"), (550, (5, 5, 0), "4.3.2"), (521, (5, 3, 2), "5.3.2"), (421, (4, 7, 0), "4.7.0")]
-        {
-            let reply = Reply::new(code, EnhancedStatus::new(status.0, status.1, status.2), "No");
-            let trouble = Trouble::of_session(&reply);
-            assert_eq!((trouble.status.to_string().as_str(), trouble.scope), (wanted, Scope::Destination), "{code}");
-            assert!(trouble.reply.starts_with(&code.to_string()), "{}", trouble.reply);
-        }
     }
 }

@@ -111,7 +111,7 @@ impl OverLmtp {
         let mut dialogue = Dialogue::new(stream);
         let greeting = dialogue.reply(times.greeting.duration()).await.map_err(|b| b.trouble("the greeting"))?;
         if !greeting.is_success() {
-            return Err(Trouble::of_session(&greeting));
+            return Err(Trouble::of_host(&greeting));
         }
         let extensions = hello(&mut dialogue, &self.0.hostname, Mode::Lmtp, times.hello.duration()).await?;
         let contact = Contact { host: "lmtp".to_owned(), address, tls: None, verified: Verified::No, policy: "local" };
@@ -122,6 +122,7 @@ impl OverLmtp {
             mode: Mode::Lmtp,
             transactions: 0,
             fell_back: None,
+            filter: None,
         })
     }
 

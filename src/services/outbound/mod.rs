@@ -10,11 +10,14 @@
 //! the limit that RFC 5321 §4.5.3.2 asks for. A host that accepted the message has accepted it for exactly the
 //! recipients it said yes to.
 //!
+//! Content that a host does not take (8BITMIME, BINARYMIME) is encoded for it, while the queue keeps it as it came.
+//!
 //! Called by the queue. Takes no locks. Failures are part of the attempts; in the log are only
 //! a policy that cannot be fetched and a password that cannot be read.
 
 mod attempt;
 mod connector;
+mod content;
 mod courier;
 mod dane;
 mod demand;
@@ -34,7 +37,7 @@ mod tls;
 mod transaction;
 
 pub use attempt::{
-    Attempt, BeforeEnd, By, Carried, Contact, Group, Haste, NextDsn, Outcome, Scope, Stage, Trouble, Verified,
+    Attempt, BeforeEnd, By, Carried, Contact, Form, Group, Haste, NextDsn, Outcome, Scope, Stage, Trouble, Verified,
 };
 pub use connector::{Connecting, Connector, Dial, Io, TcpConnector};
 pub use courier::Courier;

@@ -2,7 +2,9 @@
 
 use super::{Scope, Trouble};
 use crate::foundations::address::ReversePath;
-use crate::foundations::mail::{BodyKind, Envelope, HeaderSection, Message, Recipient};
+use crate::foundations::mail::{
+    BodyKind, CutInLines, Envelope, HeaderSection, Message, Recipient, Unconvertible, cut_in_lines,
+};
 use crate::foundations::wire::smtp::{EnhancedStatus, Extensions, MailParameters};
 
 /// What the content is made of.
@@ -13,7 +15,6 @@ pub(super) struct Needs {
     content: Content,
     /// Whether the sender declared it as more than 7-bit.
     declared: BodyKind,
-    size: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,17 @@ enum Content {
 pub(super) struct Manner {
     pub(super) parameters: MailParameters,
     pub(super) transfer: Transfer,
+    pub(super) conversion: Conversion,
+}
+
+/// Whether the content is made fit for a host that takes 7-bit lines only (RFC 6152 §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Conversion {
+    None,
+    /// If it can be; otherwise it goes as it is.
+    Wanted,
+    /// Without it the message goes back.
+    Needed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +48,6 @@ pub(super) enum Transfer {
     Data,
     Bdat,
 }
-
-/// Longest line without CRLF (RFC 5321 §4.5.3.1.6).
-const LONGEST_LINE: usize = 998;
 
 impl Needs {
     pub(super) fn of(envelope: &Envelope, recipients: &[Recipient], message: &Message) -> Self {
@@ -49,48 +58,41 @@ impl Needs {
         let header = || eight_bit && !HeaderSection::of(&message.bytes()).lines().is_ascii();
         let content = match eight_bit {
             // Only a sender that used BDAT can have sent what has no lines.
-            _ if envelope.body == BodyKind::BinaryMime && !has_lines(&message.bytes()) => Content::Binary,
+            _ if envelope.body == BodyKind::BinaryMime && cut_in_lines(&message.bytes()) != CutInLines::Yes => {
+                Content::Binary
+            }
             true => Content::EightBit,
             false => Content::SevenBit,
         };
-        Self {
-            smtputf8: international || (envelope.smtputf8 && header()),
-            content,
-            declared: envelope.body,
-            size: message.len() as u64,
-        }
+        Self { smtputf8: international || (envelope.smtputf8 && header()), content, declared: envelope.body }
     }
 
-    /// How to send it to a host with these extensions; why it cannot be, if it cannot.
+    /// How to send it to a host with these extensions; why it cannot be, if it cannot. The size is told by [`Manner::measure`].
     pub(super) fn manner(&self, envelope: &Envelope, offered: &Extensions) -> Result<Manner, Trouble> {
-        // RFC 1870 §6.1
-        if let Some(limit) = offered.size.filter(|limit| *limit > 0 && self.size > *limit) {
-            let text = format!("The message has {} octets; the next host takes at most {limit}", self.size);
-            return Err(permanent(3, 4, text));
-        }
         // RFC 6531 §3.2
         if self.smtputf8 && !offered.smtputf8 {
             return Err(no_utf8());
         }
-        let (body, transfer) = match self.content {
-            Content::SevenBit => (None, Transfer::Data),
-            Content::EightBit if offered.eight_bit_mime => (Some(BodyKind::EightBitMime), Transfer::Data),
-            // Undeclared 8-bit content goes as it came: the sender never asked for more than passing it on. A notification can be
-            // returned to nobody: rather its words arrive wrongly than that nobody learns what became of the mail.
-            Content::EightBit if self.declared == BodyKind::SevenBit || envelope.reverse_path == ReversePath::Null => {
-                (None, Transfer::Data)
+        let (body, transfer, conversion) = match self.content {
+            Content::SevenBit => (None, Transfer::Data, Conversion::None),
+            Content::EightBit if offered.eight_bit_mime => {
+                (Some(BodyKind::EightBitMime), Transfer::Data, Conversion::None)
             }
-            // RFC 6152 §3: return what cannot be passed on; converting it would break its signatures.
-            Content::EightBit => {
-                return Err(permanent(6, 3, "The next host does not take 8-bit content (8BITMIME)"));
+            // Undeclared 8-bit content goes as it came: the sender never asked for more than passing it on.
+            Content::EightBit if self.declared == BodyKind::SevenBit => (None, Transfer::Data, Conversion::None),
+            // A notification can be returned to nobody: rather its words arrive wrongly than that nobody learns what became
+            // of the mail.
+            Content::EightBit if envelope.reverse_path == ReversePath::Null => {
+                (None, Transfer::Data, Conversion::Wanted)
             }
-            Content::Binary if offered.binary_mime && offered.chunking => (Some(BodyKind::BinaryMime), Transfer::Bdat),
-            Content::Binary => {
-                return Err(permanent(6, 3, "The next host does not take binary content (BINARYMIME)"));
+            Content::Binary if offered.binary_mime && offered.chunking => {
+                (Some(BodyKind::BinaryMime), Transfer::Bdat, Conversion::None)
             }
+            // RFC 6152 §3, RFC 3030 §3
+            Content::EightBit | Content::Binary => (None, Transfer::Data, Conversion::Needed),
         };
         let parameters = MailParameters {
-            size: offered.size.map(|_| self.size),
+            size: None,
             body,
             smtputf8: self.smtputf8,
             ret: envelope.dsn.ret.filter(|_| offered.dsn),
@@ -98,31 +100,36 @@ impl Needs {
             auth: None,
             require_tls: envelope.require_tls,
         };
-        Ok(Manner { parameters, transfer })
+        Ok(Manner { parameters, transfer, conversion })
     }
+}
+
+impl Manner {
+    /// Notes the size of what is sent, and asks whether the host takes as much.
+    pub(super) fn measure(&mut self, size: usize, offered: &Extensions) -> Result<(), Trouble> {
+        let size = size as u64;
+        // RFC 1870 §6.1
+        if let Some(limit) = offered.size.filter(|limit| *limit > 0 && size > *limit) {
+            let text = format!("The message has {size} octets; the next host takes at most {limit}");
+            return Err(permanent(3, 4, text));
+        }
+        self.parameters.size = offered.size.map(|_| size);
+        Ok(())
+    }
+}
+
+/// RFC 6152 §3: what cannot be passed on is returned. RFC 3463 §3.7: 5.6.3, a conversion that is needed and not supported.
+pub(super) fn unfit(why: &Unconvertible) -> Trouble {
+    permanent(
+        6,
+        3,
+        format!("The next host takes 7-bit lines only (no 8BITMIME), and the message cannot be made so: {why}"),
+    )
 }
 
 /// RFC 6531 §3.5
 pub(super) fn no_utf8() -> Trouble {
     permanent(6, 7, "The next host does not take addresses or header fields in UTF-8 (SMTPUTF8)")
-}
-
-fn has_lines(bytes: &[u8]) -> bool {
-    if memchr::memchr(0, bytes).is_some() {
-        return false;
-    }
-    let mut start = 0;
-    for at in memchr::memchr2_iter(b'\r', b'\n', bytes) {
-        let alone = match bytes[at] {
-            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
-            _ => at == 0 || bytes[at - 1] != b'\r',
-        };
-        if alone || at.saturating_sub(start) > LONGEST_LINE + 1 {
-            return false;
-        }
-        start = at + 1;
-    }
-    bytes.len() - start <= LONGEST_LINE
 }
 
 fn permanent(subject: u16, detail: u16, text: impl Into<String>) -> Trouble {
@@ -143,7 +150,9 @@ mod tests {
         let envelope = envelope(body);
         let recipients = [Recipient::plain(to.parse().unwrap())];
         let needs = Needs::of(&envelope, &recipients, &Message::new(message.to_owned()));
-        needs.manner(&envelope, &offered).map_err(|trouble| trouble.status.to_string())
+        let mut manner = needs.manner(&envelope, &offered).map_err(|trouble| trouble.status.to_string())?;
+        manner.measure(message.len(), &offered).map_err(|trouble| trouble.status.to_string())?;
+        Ok(manner)
     }
 
     #[test]
@@ -152,14 +161,17 @@ mod tests {
         let bob = "bob@example.net";
         let plain = "Subject: a\r\n\r\nb\r\n";
         let sent = manner(bob, BodyKind::EightBitMime, plain, nothing()).unwrap();
-        assert_eq!(sent, Manner { parameters: MailParameters::default(), transfer: Transfer::Data });
+        let (parameters, transfer) = (MailParameters::default(), Transfer::Data);
+        assert_eq!(sent, Manner { parameters, transfer, conversion: Conversion::None });
         let eight = "Subject: a\r\n\r\n\u{e9}\r\n";
-        assert_eq!(manner(bob, BodyKind::EightBitMime, eight, nothing()), Err("5.6.3".to_owned()));
-        assert!(manner(bob, BodyKind::SevenBit, eight, nothing()).is_ok());
+        let sent = manner(bob, BodyKind::EightBitMime, eight, nothing()).unwrap();
+        assert_eq!((sent.parameters.body, sent.conversion), (None, Conversion::Needed));
+        assert_eq!(manner(bob, BodyKind::SevenBit, eight, nothing()).unwrap().conversion, Conversion::None);
         let notification = Envelope { reverse_path: ReversePath::Null, ..envelope(BodyKind::EightBitMime) };
         let needs =
             Needs::of(&notification, &[Recipient::plain(bob.parse().unwrap())], &Message::new(eight.to_owned()));
-        assert_eq!(needs.manner(&notification, &nothing()).unwrap().parameters.body, None);
+        let sent = needs.manner(&notification, &nothing()).unwrap();
+        assert_eq!((sent.parameters.body, sent.conversion), (None, Conversion::Wanted));
         let offered = Extensions { eight_bit_mime: true, ..nothing() };
         let sent = manner(bob, BodyKind::EightBitMime, eight, offered.clone()).unwrap();
         assert_eq!((sent.parameters.body, sent.parameters.smtputf8), (Some(BodyKind::EightBitMime), false));
@@ -178,7 +190,11 @@ mod tests {
         let binary = manner("b@c.test", BodyKind::BinaryMime, "A: b\r\n\r\nc\nd", offered.clone()).unwrap();
         assert_eq!((binary.transfer, binary.parameters.body), (Transfer::Bdat, Some(BodyKind::BinaryMime)));
         let lines = manner("b@c.test", BodyKind::BinaryMime, "A: b\r\n\r\nc\r\nd", offered).unwrap();
-        assert_eq!(lines.transfer, Transfer::Data);
-        assert!(!has_lines(&[b'a'; 999]) && has_lines(&[b'a'; 998]) && !has_lines(b"a\rb") && !has_lines(b"\n"));
+        assert_eq!((lines.transfer, lines.conversion), (Transfer::Data, Conversion::None));
+        // RFC 3030 §3: 8BITMIME alone is not enough for it.
+        let offered = Extensions { eight_bit_mime: true, chunking: true, ..Extensions::default() };
+        let binary = manner("b@c.test", BodyKind::BinaryMime, "A: b\r\n\r\nc\nd", offered).unwrap();
+        assert_eq!((binary.transfer, binary.parameters.body), (Transfer::Data, None));
+        assert_eq!(binary.conversion, Conversion::Needed);
     }
 }

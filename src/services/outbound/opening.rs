@@ -18,6 +18,7 @@ use super::{Io, OutboundSettings, Protection, Scope, Timeouts, TlsPolicy, Troubl
 use crate::foundations::address::Domain;
 use crate::foundations::mail::TlsFacts;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus, Extensions};
+use crate::services::filter::Filter;
 
 /// A session that is ready for MAIL.
 pub(super) struct Session {
@@ -29,6 +30,8 @@ pub(super) struct Session {
     pub(super) transactions: u32,
     /// Why it is without TLS, where a handshake has failed.
     pub(super) fell_back: Option<ResultType>,
+    /// What makes our signatures anew where a message is converted.
+    pub(super) filter: Option<Arc<Filter>>,
 }
 
 impl Session {
@@ -212,7 +215,8 @@ async fn open_once(
     }
     let host = target.host.to_owned();
     let contact = Arc::new(Contact { host, address: Some(target.address), tls, verified, policy: target.by });
-    Ok(Session { dialogue, extensions, contact, mode: Mode::Smtp, transactions: 0, fell_back: None })
+    let filter = parts.filter.clone();
+    Ok(Session { dialogue, extensions, contact, mode: Mode::Smtp, transactions: 0, fell_back: None, filter })
 }
 
 async fn connect(
@@ -237,7 +241,7 @@ async fn connect(
 
 async fn greeting(dialogue: &mut Dialogue, times: &Timeouts) -> Result<(), Trouble> {
     let reply = dialogue.reply(times.greeting.duration()).await.map_err(|broken| broken.trouble("the greeting"))?;
-    if reply.is_success() { Ok(()) } else { Err(Trouble::of_session(&reply)) }
+    if reply.is_success() { Ok(()) } else { Err(Trouble::of_host(&reply)) }
 }
 
 /// EHLO or LHLO, and HELO where EHLO is not understood (RFC 5321 §3.2).
@@ -254,10 +258,10 @@ pub(super) async fn hello(
         return Ok(Extensions::parse(&reply));
     }
     if mode == Mode::Lmtp || reply.class() != Class::Permanent {
-        return Err(Trouble::of_session(&reply));
+        return Err(Trouble::of_host(&reply));
     }
     let reply = dialogue.ask(format!("HELO {own}\r\n").as_bytes(), limit).await.map_err(broken)?;
-    if reply.is_success() { Ok(Extensions::default()) } else { Err(Trouble::of_session(&reply)) }
+    if reply.is_success() { Ok(Extensions::default()) } else { Err(Trouble::of_host(&reply)) }
 }
 
 enum Started {

@@ -66,6 +66,7 @@ impl OverSubmission {
             mode: Mode::Smtp,
             transactions: 0,
             fell_back: None,
+            filter: None,
         })
     }
 }

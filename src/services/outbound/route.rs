@@ -8,6 +8,7 @@ use crate::foundations::address::Domain;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::dns::SharedResolver;
 use crate::foundations::settings::Live;
+use crate::services::filter::Filter;
 use crate::storage::database::Database;
 use crate::storage::reports::Reports;
 use crate::storage::spool::Destination;
@@ -34,6 +35,8 @@ pub struct OutboundParts {
     pub reports: Option<Reports>,
     /// Where policies of others are kept over a restart.
     pub database: Option<Database>,
+    /// What makes our signatures anew where a message is converted.
+    pub filter: Option<Arc<Filter>>,
 }
 
 /// How one destination is to be reached.

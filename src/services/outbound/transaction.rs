@@ -1,20 +1,21 @@
 //! One message over one session: MAIL, RCPT, DATA.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::attempt::{NextDsn, Outcome, Scope, Trouble, brief};
+use super::attempt::{Form, NextDsn, Outcome, Scope, Trouble, brief};
+use super::content::Content;
 use super::dialogue::Broken;
 use super::needs::{Manner, Needs, Transfer, no_utf8};
 use super::opening::{Mode, Session};
 use super::{Group, Timeouts};
 use crate::foundations::address::ForwardPath;
-use crate::foundations::mail::{Message, Recipient};
-use crate::foundations::wire::smtp::{Class, Command, DotStuffer, EnhancedStatus, RcptParameters, Reply};
+use crate::foundations::mail::{Envelope, Message, Recipient};
+use crate::foundations::wire::smtp::{Class, Command, DotStuffer, EnhancedStatus, Extensions, RcptParameters, Reply};
+use crate::services::filter::Filter;
 
-/// Octets of the message written at a time, each block within its own limit.
-const BLOCK: usize = 64 * 1024;
 /// Most RCPT commands sent before their replies are read, so that both ends' buffers have room (RFC 2920 §3.1).
 const PIPELINED: usize = 50;
 /// How long to look for a reply on a connection that takes nothing more. What has come is there, but may not have been noticed.
@@ -85,22 +86,23 @@ impl Session {
             return settled;
         };
         let needs = Needs::of(group.envelope, &chosen, &message);
-        let manner = match needs.manner(group.envelope, &self.extensions) {
-            Ok(manner) => manner,
-            Err(trouble) => {
-                settled.outcomes.extend(places.iter().map(|place| (*place, trouble.clone().outcome())));
-                return settled;
-            }
-        };
+        let (content, manner) =
+            match prepare(&needs, group.envelope, message, (&self.extensions, self.filter.clone())).await {
+                Ok(prepared) => prepared,
+                Err(trouble) => {
+                    settled.outcomes.extend(places.iter().map(|place| (*place, trouble.clone().outcome())));
+                    return settled;
+                }
+            };
         self.transactions += 1;
         let job = Job { group, places: &places, others, manner: &manner, times };
-        if let Err(trouble) = self.run(&job, message, &mut settled).await {
+        if let Err(trouble) = self.run(&job, content, &mut settled).await {
             settled.over = Some(trouble);
         }
         settled
     }
 
-    async fn run(&mut self, job: &Job<'_, '_>, message: Message, settled: &mut Settled) -> Result<(), Trouble> {
+    async fn run(&mut self, job: &Job<'_, '_>, content: Content, settled: &mut Settled) -> Result<(), Trouble> {
         let &Job { group, places, others, manner, times } = job;
         let accepted = self.envelope(group, places, manner, times, settled).await?;
         if accepted.is_empty() {
@@ -119,13 +121,14 @@ impl Session {
             }
         }
         let keep = if settled.postponed.is_empty() { others } else { Others::Wait };
-        let sent = self.content(job, message, &accepted).await;
+        let form = content.form();
+        let sent = self.content(job, content, &accepted).await;
         match sent.map_err(|broken| broken.trouble("the transmission of the message"))? {
             None => {
                 if keep == Others::None {
                     group.message.let_go();
                 }
-                self.end(&accepted, times, settled).await
+                self.end((&accepted, form), times, settled).await
             }
             Some(early) => {
                 let trouble = no(&early);
@@ -220,22 +223,22 @@ impl Session {
     async fn content(
         &mut self,
         job: &Job<'_, '_>,
-        message: Message,
+        content: Content,
         accepted: &[usize],
     ) -> Result<Option<Reply>, Broken> {
         let &Job { group, manner, times, .. } = job;
         let limit = times.block.duration();
-        let mut out = BytesMut::with_capacity(BLOCK + BLOCK / 16);
+        let mut out = BytesMut::new();
         let mut stuffer = DotStuffer::new();
-        let mut left = message.len();
+        let mut left = content.len();
         if manner.transfer == Transfer::Bdat {
             Command::Bdat { size: left as u64, last: true }.encode(&mut out);
         }
-        for block in message.pieces().iter().flat_map(|piece| piece.chunks(BLOCK)) {
+        for block in content.blocks() {
             left -= block.len();
             match manner.transfer {
-                Transfer::Data => stuffer.write(block, &mut out),
-                Transfer::Bdat => out.extend_from_slice(block),
+                Transfer::Data => stuffer.write(&block, &mut out),
+                Transfer::Bdat => out.extend_from_slice(&block),
             }
             // The last block goes with the end.
             if left > 0 {
@@ -268,7 +271,12 @@ impl Session {
     }
 
     /// The reply to the end of the message, or one for each recipient (RFC 2033 §4.2).
-    async fn end(&mut self, accepted: &[usize], times: &Timeouts, settled: &mut Settled) -> Result<(), Trouble> {
+    async fn end(
+        &mut self,
+        (accepted, form): (&[usize], Form),
+        times: &Timeouts,
+        settled: &mut Settled,
+    ) -> Result<(), Trouble> {
         let limit = times.end.duration();
         let dsn = if self.extensions.dsn { NextDsn::PassedOn } else { NextDsn::EndsHere };
         let mut shared: Option<Reply> = None;
@@ -287,7 +295,7 @@ impl Session {
                 },
             };
             let outcome = if reply.is_success() {
-                Outcome::Relayed { reply: brief(reply.to_string()), dsn }
+                Outcome::Relayed { reply: brief(reply.to_string()), dsn, form: form.clone() }
             } else {
                 Trouble { scope: Scope::Message, ..no(&reply) }.outcome()
             };
@@ -302,6 +310,18 @@ impl Session {
             _ => Ok(()),
         }
     }
+}
+
+/// The message in the form that the host takes, and how it is transmitted.
+async fn prepare(
+    needs: &Needs,
+    envelope: &Envelope,
+    message: Message,
+    (offered, filter): (&Extensions, Option<Arc<Filter>>),
+) -> Result<(Content, Manner), Trouble> {
+    let mut manner = needs.manner(envelope, offered)?;
+    let content = Content::of(message, &mut manner, offered, filter).await?;
+    Ok((content, manner))
 }
 
 /// Sorts a recipient by the reply to its RCPT.
@@ -328,7 +348,7 @@ fn judge(place: usize, reply: &Reply, accepted: &mut Vec<usize>, settled: &mut S
 /// What a reply means that answers nothing about a message.
 fn about_session(reply: &Reply) -> Trouble {
     match reply.class() {
-        Class::Permanent => Trouble::of_session(reply),
+        Class::Permanent => Trouble::of_host(reply),
         _ => Trouble { scope: Scope::Destination, ..no(reply) },
     }
 }

@@ -7,14 +7,14 @@ use super::schedule::next_attempt;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::Recipient;
-use crate::services::outbound::{Attempt, By, Contact, NextDsn, Outcome, Trouble, Verified};
+use crate::services::outbound::{Attempt, By, Contact, Form, NextDsn, Outcome, Trouble, Verified};
 use crate::storage::spool::{Action, Entry, Fate, Queued, Report};
 
 /// What became of one recipient, in the queue's own words: attempts over the network and local deliveries alike.
 #[derive(Debug, Clone)]
 pub(super) enum Result {
     /// Another host has it.
-    Relayed { reply: String, dsn: NextDsn },
+    Relayed { reply: String, dsn: NextDsn, form: Form },
     /// It is in a mailbox. Delivery has recorded that itself. The reply is that of the process that has the mailboxes, if it
     /// is another one.
     Delivered { reply: Option<String> },
@@ -34,7 +34,7 @@ pub(super) struct Consequence {
 impl From<Attempt> for (Result, Option<Arc<Contact>>) {
     fn from(attempt: Attempt) -> Self {
         let result = match attempt.outcome {
-            Outcome::Relayed { reply, dsn } => Result::Relayed { reply, dsn },
+            Outcome::Relayed { reply, dsn, form } => Result::Relayed { reply, dsn, form },
             Outcome::Deferred(trouble) | Outcome::Failed(trouble) => Result::Trouble(trouble),
         };
         (result, attempt.contact)
@@ -65,10 +65,16 @@ pub(super) fn consequence(
     };
     let wishes = recipient.recipient.notify;
     match result {
-        Result::Relayed { reply, dsn } => {
+        Result::Relayed { reply, dsn, form } => {
             let told = wishes.success && dsn == NextDsn::EndsHere;
             let report = report(Action::Relayed, "2.0.0".to_owned(), Some(by_remote(&reply)));
-            let event = event(EventKind::Relayed).with("reply", reply);
+            let mut event = event(EventKind::Relayed).with("reply", reply);
+            if let Form::SevenBit { broken } = form {
+                event = event.with("converted", "7bit");
+                if !broken.is_empty() {
+                    event = event.with("broken_signatures", broken);
+                }
+            }
             Consequence { fate: reported(settings, entry, told, report), event: Some(event) }
         }
         Result::Delivered { reply } => {

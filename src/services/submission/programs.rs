@@ -46,7 +46,8 @@ impl Submission {
     fn machine_address(&self, name: Option<&str>, number: u32) -> Address {
         let hostname = self.parts.hostname.get();
         let at_host = |name: &str| format!("{name}@{hostname}").parse().ok();
-        let numbered = || at_host(&format!("uid-{number}")).expect("`check` leaves room for it beside the host name");
+        let numbered =
+            || at_host(&format!("uid-{number}")).expect("a local part, and `hostname` is checked to leave room for it");
         name.and_then(at_host).unwrap_or_else(numbered)
     }
 }

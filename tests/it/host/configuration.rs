@@ -112,28 +112,6 @@ fn certificates_must_fit_key_and_host_name() {
     assert!(elsewhere.len() == 1 && elsewhere[0].wanted.contains("mail.example.test"), "{elsewhere:?}");
 }
 
-/// The longest addresses at the server's own name have at most 254 octets (RFC 5321 §4.5.3.1.3).
-#[test]
-fn a_hostname_leaves_room_for_addresses() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("postrider.toml");
-    for (length, is_fine) in [(239, true), (240, false)] {
-        let labels = "abcdefghi.".repeat(30);
-        let hostname = format!("{}a.test", &labels[labels.len() - (length - "a.test".len())..]);
-        assert_eq!(hostname.len(), length);
-        let text = format!("hostname = \"{hostname}\"\n[[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\n");
-        fs::write(&path, text).unwrap();
-        match load(&path, Checks::Files, None) {
-            Ok(_) => assert!(is_fine, "{length}"),
-            Err(LoadError::Mistakes(mistakes)) => {
-                assert!(!is_fine && mistakes[0].key == "hostname", "{length}: {mistakes:?}");
-                assert!(mistakes[0].wanted.contains("at most 239 octets"), "{}", mistakes[0].wanted);
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
 #[test]
 fn files_that_other_roles_read_are_missed_by_who_asks() {
     let directory = tempfile::tempdir().unwrap();

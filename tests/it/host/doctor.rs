@@ -356,6 +356,7 @@ async fn a_policy_is_fetched_as_others_do_and_compared() {
                 clock: Arc::new(SystemClock),
                 reports: None,
                 database: None,
+                filter: None,
             }),
             rotated: &[],
             unread: vec![],

@@ -406,6 +406,7 @@ fn reports_go_over_https_to_the_internet_only() {
             clock: Arc::new(world.clock.clone()),
             reports: None,
             database: None,
+            filter: None,
         });
         for (uri, taken) in [
             ("https://mta-sts.x.test/in?x=1", true),

@@ -183,6 +183,7 @@ impl World {
             clock: shared.clone(),
             reports: Some(reports.clone()),
             database: Some(database.clone()),
+            filter: None,
         });
         let routing = Routing::new(directory.clone(), Live::new(RoutingSettings::default()), hostname.clone());
         let mailboxes = Arc::new(Mailboxes::default());

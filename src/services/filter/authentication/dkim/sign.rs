@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::canonical::relaxed_body;
+use super::keys::record_of;
 use crate::foundations::address::Domain;
 use crate::foundations::mail::{HeaderSection, Message};
 use crate::foundations::secret::Secret;
@@ -36,6 +37,8 @@ pub enum Error {
 pub struct Signer {
     domain: Domain,
     selector: String,
+    /// The text of the record with its public key.
+    record: String,
     key: Key,
 }
 
@@ -84,22 +87,33 @@ impl Signer {
     pub fn new(domain: Domain, selector: &str, pem: &Secret<String>, path: &std::path::Path) -> Result<Self, Error> {
         let wrong = |reason: String| Error::Key { path: path.to_owned(), reason };
         let text = pem.expose().as_bytes();
+        let record = record_of(text, path)?;
         let der = PrivateKeyDer::from_pem_slice(text).map_err(|e| wrong(e.to_string()))?;
         if let PrivateKeyDer::Pkcs8(_) = &der
             && let Ok(pkcs8) = PrivatePkcs8KeyDer::from_pem_slice(text)
             && let Ok(key) = Ed25519Key::from_pkcs8_maybe_unchecked_der(pkcs8.secret_pkcs8_der())
         {
             let key = Key::Ed25519(prepared(key, &domain, selector));
-            return Ok(Self { domain, selector: selector.to_owned(), key });
+            return Ok(Self { domain, selector: selector.to_owned(), record, key });
         }
         let key = RsaKey::<Sha256>::from_key_der(der).map_err(|e| wrong(e.to_string()))?;
         let key = Key::Rsa(prepared(key, &domain, selector));
-        Ok(Self { domain, selector: selector.to_owned(), key })
+        Ok(Self { domain, selector: selector.to_owned(), record, key })
     }
 
     /// The domain it signs for.
     pub const fn domain(&self) -> &Domain {
         &self.domain
+    }
+
+    /// Its selector.
+    pub fn selector(&self) -> &str {
+        &self.selector
+    }
+
+    /// The line of a zone with its public key.
+    pub fn published(&self) -> String {
+        format!("{}._domainkey.{} TXT {}", self.selector, self.domain, self.record)
     }
 
     /// The complete DKIM-Signature field for a message, to be put in front of it.

@@ -1,0 +1,145 @@
+//! Our own signatures, made anew where a message must be changed on its way.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::FilterSettings;
+use super::authentication::dkim::{DkimResult, Signer, tag, verify};
+use super::signing::{Keys, Signing};
+use crate::foundations::dns::ZoneResolver;
+use crate::foundations::mail::{Field, HeaderSection, Message};
+
+/// What is known of the signatures of a message.
+pub struct Signatures {
+    keys: Arc<Keys>,
+    /// The keys of ours whose signatures fit.
+    ours: Vec<usize>,
+    fields: Vec<Range<usize>>,
+    foreign: Vec<String>,
+}
+
+impl Signatures {
+    /// Looks at the signatures of a message. Whoever writes one may name our keys in it: only those that fit are ours.
+    pub(super) async fn of(signing: &Signing, settings: &Arc<FilterSettings>, message: &[u8]) -> Self {
+        let keys = signing.keys(settings);
+        let header = HeaderSection::of(message);
+        let fields: Vec<Field<'_>> = header.all("DKIM-Signature").collect();
+        let named: Vec<Option<usize>> =
+            fields.iter().map(|field| keys.signers.iter().position(|signer| names(field, signer))).collect();
+        let zone = ZoneResolver::new();
+        for key in named.iter().flatten() {
+            // A key of which no record can be made makes no signature that fits.
+            let _ = zone.add(&keys.signers[*key].published());
+        }
+        let found = match named.iter().any(Option::is_some) {
+            // The zone is a table: nobody waits.
+            true => verify(&zone, message, Duration::from_secs(60)).await.dkim,
+            false => Vec::new(),
+        };
+        let fits = |key: &usize| {
+            let signer = &keys.signers[*key];
+            let is_its = |domain: &str, selector: &str| {
+                domain.eq_ignore_ascii_case(signer.domain().as_str())
+                    && selector.eq_ignore_ascii_case(signer.selector())
+            };
+            found.iter().any(|one| one.result == DkimResult::Pass && is_its(&one.domain, &one.selector))
+        };
+        let ours: Vec<usize> = (0..keys.signers.len()).filter(fits).collect();
+        let is_ours = |key: &Option<usize>| key.is_some_and(|key| ours.contains(&key));
+        let (mut ranges, mut foreign) = (Vec::new(), Vec::new());
+        for (field, key) in fields.iter().zip(&named) {
+            if is_ours(key) {
+                ranges.push(field.range.clone());
+            } else {
+                foreign.extend(tag(field.body, b"d"));
+            }
+        }
+        foreign.extend(header.all("ARC-Seal").filter_map(|field| tag(field.body, b"d")));
+        foreign.sort_unstable();
+        foreign.dedup();
+        foreign.truncate(MOST_NAMED);
+        Self { keys: Arc::clone(&keys), ours, fields: ranges, foreign }
+    }
+
+    /// Where the fields of our own signatures lie in the header, which do not fit any more once the message is changed.
+    pub fn fields(&self) -> &[Range<usize>] {
+        &self.fields
+    }
+
+    /// The domains whose signatures and seals nobody here can make anew.
+    pub fn foreign(&self) -> &[String] {
+        &self.foreign
+    }
+
+    /// Whether any of them is ours.
+    pub const fn has_ours(&self) -> bool {
+        !self.ours.is_empty()
+    }
+
+    /// The fields in place of our own signatures, for the changed message.
+    pub fn renewed(&self, message: &Message) -> String {
+        let mut fields = String::new();
+        for signer in self.ours.iter().map(|key| &self.keys.signers[*key]) {
+            match signer.sign(message) {
+                Ok(field) => fields.push_str(&field),
+                Err(error) => log::error!(domain:% = signer.domain(); "filter: a message goes out unsigned: {error}"),
+            }
+        }
+        fields
+    }
+}
+
+/// Most domains that are told.
+const MOST_NAMED: usize = 10;
+
+/// Whether a signature says that it was made by this key.
+fn names(field: &Field<'_>, signer: &Signer) -> bool {
+    let is = |name: &[u8], wanted: &str| tag(field.body, name).is_some_and(|value| value.eq_ignore_ascii_case(wanted));
+    is(b"d", signer.domain().as_str()) && is(b"s", signer.selector())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::authentication::dkim::{Algorithm, generate};
+    use super::super::settings::DkimKeySettings;
+    use super::*;
+
+    const MESSAGE: &str = "From: ann@example.test\r\nSubject: a\r\n\r\nbody\r\n";
+
+    fn settings(directory: &std::path::Path) -> Arc<FilterSettings> {
+        let mut settings = FilterSettings::default();
+        for (algorithm, selector) in [(Algorithm::Rsa, "r"), (Algorithm::Ed25519, "e")] {
+            let file = directory.join(selector);
+            std::fs::write(&file, generate(algorithm).unwrap().private.expose()).unwrap();
+            let key =
+                DkimKeySettings { domain: Some("example.test".parse().unwrap()), selector: selector.to_owned(), file };
+            settings.dkim.keys.push(key);
+        }
+        Arc::new(settings)
+    }
+
+    #[tokio::test]
+    async fn only_signatures_that_fit_are_ours() {
+        let directory = tempfile::tempdir().unwrap();
+        let (signing, settings) = (Signing::default(), settings(directory.path()));
+        let signed = Message::new(MESSAGE);
+        let fields = signing.fields(&settings, &signed);
+        let foreign = "DKIM-Signature: v=1; a=rsa-sha256; d=other.test; s=r; h=from; bh=eA==; b=eA==\r\n";
+        let signed = signed.with_prefix(fields.as_bytes()).with_prefix(foreign.as_bytes()).bytes();
+        let found = Signatures::of(&signing, &settings, &signed).await;
+        assert_eq!((found.ours.len(), found.foreign()), (2, &["other.test".to_owned()][..]));
+        let (first, last) = (found.fields()[0].start, found.fields()[1].end);
+        assert_eq!(&signed[first..last], fields.as_bytes());
+        // What they sign now is signed again.
+        let changed = Message::new(MESSAGE.replace("body", "other"));
+        let renewed = changed.with_prefix(found.renewed(&changed).as_bytes()).bytes();
+        let found = Signatures::of(&signing, &settings, &renewed).await;
+        assert_eq!((found.ours.len(), found.fields().len()), (2, 2));
+        // A stranger can write the names of our keys, and nothing that fits.
+        let forged = Message::new(MESSAGE.replace("body", "forged")).with_prefix(fields.as_bytes()).bytes();
+        let found = Signatures::of(&signing, &settings, &forged).await;
+        assert!(!found.has_ours() && found.fields().is_empty() && found.renewed(&changed).is_empty());
+        assert_eq!(found.foreign(), ["example.test"]);
+    }
+}
