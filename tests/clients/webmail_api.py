@@ -390,6 +390,17 @@ def preferences_are_kept(server):
     wish = {**account["preferences"], "identities": {"ann@example.test": {"name": "Ann Lee", "signature": "Yours\nAnn"}}, "theme": "dark", "responses": [{"name": "Thanks", "text": "Thank you.\n\nWe will answer soon."}]}
     ann.json("preferences", wish, wanted=204)
     assert ann.json("account")["preferences"] == wish
+    evil = '<div onclick="x()">Ann <b>Lee</b><img src="https://remote.test/a.png"><script>x()</script> <a href="javascript:x()">trap</a></div>'
+    signed = {**wish, "identities": {"ann@example.test": {"name": "Ann Lee", "signature": "", "html": evil}}}
+    ann.json("preferences", signed, wanted=204)
+    kept = ann.json("account")["preferences"]["identities"]["ann@example.test"]
+    assert kept["signature"].startswith("Ann Lee") and "<b>Lee</b>" in kept["html"], kept
+    status, headers, page = ann.request("/api/signature?address=ann%40example.test")
+    for markup in (kept["html"], page.decode()):
+        assert "<b>Lee</b>" in markup and not any(harm in markup for harm in ("onclick", "remote.test", "script", "javascript")), markup
+    assert status == 200 and headers["content-security-policy"].startswith("default-src 'none'") and headers["x-frame-options"] == "SAMEORIGIN"
+    assert b"Lee" not in server.bob.request("/api/signature?address=ann%40example.test")[2], "nobody reads another's"
+    ann.json("preferences", wish, wanted=204)
     ann.json("preferences", {**wish, "default_identity": "bob@example.test"}, wanted=403)
     ann.json("preferences", {**wish, "unknown": 1}, wanted=422)
     ann.json("preferences", {**wish, "theme": "x" * 270_000}, wanted=413)

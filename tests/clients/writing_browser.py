@@ -4,6 +4,7 @@ With WEBMAIL_PICTURES set to a directory, pictures are kept there.
 """
 
 from formatted_browser import FIELD, Writer, arrived
+from letters_browser import put, written
 from selenium.webdriver.common.keys import Keys
 from webmail_browser import run
 
@@ -151,6 +152,73 @@ def it_is_urgent_and_its_delivery_is_told_of(server):
     assert fields["action"] == "delivered" and server.users[1][0] in fields["final-recipient"], fields
 
 
+def settings(page):
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')][0].click()")
+    page.until("the settings", lambda: page.there("dialog .settings"))
+
+
+SIGNATURE = "dialog .settings .written"
+
+
+def a_signature_is_formatted(server):
+    page = server.page
+    settings(page)
+    page.until("the focus is at the name", lambda: page.script("return document.activeElement.matches('dialog fieldset input')"))
+    page.press("Ann Lee")
+    page.click("dialog fieldset .exchange")
+    page.until("the focus is in it", lambda: page.script("return document.activeElement.matches(arguments[0])", SIGNATURE))
+    page.press("Ann ")
+    page.chord(Keys.CONTROL, "b")
+    page.press("Lee")
+    page.chord(Keys.CONTROL, "b")
+    page.press(Keys.ENTER, "Director")
+    page.click("dialog .settings form button[type=submit]")
+    page.toast("Saved")
+    page.picture("signature-settings")
+    closes_window(page)
+    settings(page)
+    page.until("it is there again", lambda: page.text(f"{SIGNATURE} b") == "Lee")
+    closes_window(page)
+
+
+def it_stands_where_it_belongs(server):
+    """Above what is quoted, in formatted messages and, as a text, in others; exchanged with the address, also in a draft."""
+    page = server.page
+    page.driver.refresh()
+    page.until("the page", lambda: page.there("#folders a"))
+    begin(page, server.users[1][0], "With a plain signature")
+    assert value(page) == "\n\n-- \nAnn Lee\nDirector", value(page)
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+    put(server, written("Bob <bob@example.test>", server.users[0][0], "To be answered"))
+    settings(page)
+    page.script("[...document.querySelectorAll('dialog label')].find(one => one.textContent === 'Write messages with formatting').querySelector('input').click()")
+    page.toast("Saved")
+    closes_window(page)
+    page.open("To be answered")
+    page.press("r")
+    page.until("signed", lambda: page.text(f"{FIELD} [data-signature] b") == "Lee" and page.there(f"{FIELD} blockquote"))
+    page.until("the focus is in it", lambda: page.script("return document.activeElement.matches(arguments[0])", FIELD))
+    page.press("Yes.")
+    page.picture("signature-formatted")
+    page.saved()
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+    page.folder("Drafts")
+    page.open("Re: To be answered")
+    page.click(".actions .main")
+    page.until("it is there again", lambda: "Director" in page.text(FIELD))
+    page.script("document.querySelector('#compose select').dispatchEvent(new Event('change'))")
+    page.until("it is known again", lambda: page.there(f"{FIELD} [data-signature] b") == 1 and page.text(FIELD).count("Director") == 1)
+    page.sent()
+    message = arrived(server, 1, "Re: To be answered")
+    html, plain = message.get_body(("html",)).get_content(), message.get_body(("plain",)).get_content().replace("\r\n", "\n")
+    assert html.index("Yes.") < html.index("Ann <b>Lee</b>") < html.index("<blockquote"), html
+    assert plain.index("Yes.") < plain.index("--\nAnn Lee\nDirector") < plain.index("> Some words."), plain
+    page.folder("Inbox")
+
+
 def signs_out(server):
     page = server.page
     severe = [entry for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE" and "api/session" not in entry["message"]]
@@ -166,5 +234,7 @@ if __name__ == "__main__":
         own_words_are_kept_as_one,
         one_is_put_into_formatted_text,
         it_is_urgent_and_its_delivery_is_told_of,
+        a_signature_is_formatted,
+        it_stands_where_it_belongs,
         signs_out,
     )

@@ -135,6 +135,7 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/devices/apple.mobileconfig", get(devices::apple))
         .route("/account", get(people::account))
         .route("/preferences", post(people::prefer))
+        .route("/signature", get(people::signature))
         .route("/people", get(people::people))
         .route("/people/forget", post(people::forget))
         .route("/contacts", get(contacts::list))

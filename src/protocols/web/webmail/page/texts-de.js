@@ -173,6 +173,7 @@ export default {
   identities: "Adressen und Signaturen",
   yourName: "Ihr Name",
   signature: "Signatur",
+  noPictureInSignature: "Signaturen haben keine Bilder.",
   defaultAddress: "Neue Nachrichten kommen von",
   appearance: "Aussehen",
   theme: "Farben",

@@ -173,6 +173,7 @@ export default {
   identities: "Addresses and signatures",
   yourName: "Your name",
   signature: "Signature",
+  noPictureInSignature: "Signatures have no pictures.",
   defaultAddress: "New messages come from",
   appearance: "Appearance",
   theme: "Colours",

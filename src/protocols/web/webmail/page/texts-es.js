@@ -173,6 +173,7 @@ export default {
   identities: "Direcciones y firmas",
   yourName: "Su nombre",
   signature: "Firma",
+  noPictureInSignature: "Las firmas no llevan imágenes.",
   defaultAddress: "Los mensajes nuevos salen de",
   appearance: "Apariencia",
   theme: "Colores",

@@ -173,6 +173,7 @@ export default {
   identities: "Adresses et signatures",
   yourName: "Votre nom",
   signature: "Signature",
+  noPictureInSignature: "Les signatures n’ont pas d’images.",
   defaultAddress: "Les nouveaux messages viennent de",
   appearance: "Apparence",
   theme: "Couleurs",
