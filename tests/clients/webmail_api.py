@@ -383,6 +383,18 @@ def changes_are_told(server):
     stream.close()
 
 
+def messages_are_taken_over(server):
+    ann = server.ann
+    give = lambda octets, folder="INBOX": (answer := ann.request(f"/api/messages/import?{urllib.parse.urlencode({'folder': folder})}", octets=octets, method="POST"), json.loads(answer[2]))
+    (status, _, _), first = give(letter("x@elsewhere.test", server.users[0][0], "Taken over").as_bytes())
+    described("messages/import", "POST", status, first)
+    assert status == 201 and ann.get("message", folder="INBOX", uid=first["uid"])["subject"] == "Taken over"
+    for octets, folder, wanted in [(b"\x89PNG", "INBOX", (400, "no-message-in-it")), (b"", "INBOX", (400, "no-message-in-it")), (b"Subject: x\n\n", "Nowhere", (404, "no-folder"))]:
+        (status, _, _), told = give(octets, folder)
+        assert (status, told["type"]) == wanted, (status, told)
+    ann.json("messages/remove", {"folder": "INBOX", "uids": [first["uid"]]})
+
+
 def preferences_are_kept(server):
     ann = server.ann
     account = ann.json("account")
@@ -927,6 +939,7 @@ main(
     hostile_mail_is_tame,
     nobody_reads_the_mail_of_others,
     changes_are_told,
+    messages_are_taken_over,
     preferences_are_kept,
     devices_are_set_up,
     what_outlook_packs_is_unpacked,

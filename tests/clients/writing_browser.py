@@ -3,10 +3,13 @@
 With WEBMAIL_PICTURES set to a directory, pictures are kept there.
 """
 
+import pathlib
+
 from formatted_browser import FIELD, Writer, arrived
 from letters_browser import put, written
 from selenium.webdriver.common.keys import Keys
-from webmail_browser import run
+from server import check
+from webmail_browser import PIXEL, run
 
 TEXT = "#compose textarea"
 WORDS = "Thank you for your message.\n\nWe answer within two days."
@@ -219,6 +222,61 @@ def it_stands_where_it_belongs(server):
     page.folder("Inbox")
 
 
+def count(server, folder, user=0):
+    client = server.imap(user)
+    found = int(check(client.select(folder, readonly=True))[0])
+    client.logout()
+    return found
+
+
+def files_of_messages_are_taken_over(server):
+    """By choosing and by dropping; an mbox as its messages, with what it says about them; what is no message is told."""
+    page = server.page
+    ann = server.users[0][0]
+    client = server.imap(0)
+    check(client.create("Old"))
+    check(client.subscribe("Old"))
+    client.logout()
+    page.driver.refresh()
+    page.until("the folder", lambda: "Old" in page.text("#folders"))
+    box = b""
+    # More than what the page looks at at a time.
+    for n, words in enumerate([b"x" * 70 + b"\n"] * 3):
+        lines = words * (7_400 if n else 14_700)
+        box += b"From bob@example.test Mon Nov 23 04:0%d:00 2020\nFrom: bob@example.test\nTo: %s\nSubject: Kept %d\nStatus: RO\n\n>From here on\n\nFrom nowhere\n\n%s\n" % (n, ann.encode(), n, lines)
+    paths = []
+    for name, octets in [("old.mbox", box), ("one.eml", written("carl@elsewhere.test", ann, "A single file").as_bytes()), ("cat.png", PIXEL)]:
+        paths.append(pathlib.Path(page.downloads, name))
+        paths[-1].write_bytes(octets)
+    page.script("[...document.querySelectorAll('#folders li')].find((one) => one.textContent.includes('Old')).querySelector('button.small').click()")
+    page.until("the menu", lambda: page.there(".menu"))
+    # The browser's own window would wait for somebody.
+    page.script("HTMLInputElement.prototype.click = () => {}; [...document.querySelectorAll('.menu button')].find((one) => one.textContent === 'Import messages').click()")
+    page.one("input.importing").send_keys("\n".join(map(str, paths)))
+    page.toast("4 imported into “Old”")
+    page.toast("cat.png: This is no message.")
+    page.picture("imported")
+    assert count(server, "Old") == 4
+    page.folder("Old")
+    for n in range(3):
+        page.shows(f"Kept {n}")
+    client = server.imap(0)
+    check(client.select("Old", readonly=True))
+    answer = check(client.fetch("1", "(FLAGS INTERNALDATE BODY.PEEK[])"))
+    source = answer[0][1]
+    assert b"23-Nov-2020 04:00:00" in answer[0][0] + answer[1] and b"Seen" in answer[0][0] + answer[1], (answer[0][0], answer[1])
+    assert source.startswith(b"From: bob@example.test\r\n") and b"\r\n\r\nFrom here on\r\n\r\nFrom nowhere\r\n" in source and b"Status" not in source, source[:200]
+    client.logout()
+    page.script("""
+        const [text] = arguments, data = new DataTransfer();
+        data.items.add(new File([text], "dropped.eml", { type: "message/rfc822" }));
+        const line = [...document.querySelectorAll('#folders li')].find((one) => one.textContent.includes('Old'));
+        for (const type of ["dragover", "drop"]) line.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));""", written("carl@elsewhere.test", ann, "A dropped file").as_string())
+    page.toast("1 imported into “Old”")
+    page.shows("A dropped file")
+    page.folder("Inbox")
+
+
 def signs_out(server):
     page = server.page
     severe = [entry for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE" and "api/session" not in entry["message"]]
@@ -236,5 +294,6 @@ if __name__ == "__main__":
         it_is_urgent_and_its_delivery_is_told_of,
         a_signature_is_formatted,
         it_stands_where_it_belongs,
+        files_of_messages_are_taken_over,
         signs_out,
     )

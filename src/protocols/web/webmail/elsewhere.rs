@@ -68,6 +68,7 @@ fn is_about_mailboxes(path: &str) -> bool {
 fn most(room: &Room, path: &str) -> usize {
     match path {
         "/api/uploads" => room.needs.settings.get().attachment.len(),
+        "/api/messages/import" => room.needs.settings.get().message.len(),
         _ => LARGEST_WISH,
     }
 }

@@ -198,6 +198,8 @@ reasons! {
         "{address} is in your contacts; remove it there."
     CONTACT_TOO_LARGE "contact-too-large" PAYLOAD_TOO_LARGE
         "This contact is too large; shorten its note."
+    NO_MESSAGE_IN_IT "no-message-in-it" BAD_REQUEST
+        "This is no message."
     NO_CONTACTS_IN_IT "no-contacts-in-it" BAD_REQUEST
         "This file has no contacts."
     NO_ADDRESS_BOOK "no-address-book" NOT_FOUND
