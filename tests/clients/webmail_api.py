@@ -110,6 +110,11 @@ def only_who_has_signed_in(server):
     cookie = next(iter(browser.jar))
     assert cookie.has_nonstandard_attr("HttpOnly") and cookie.get_nonstandard_attr("SameSite") == "Strict" and not cookie.secure
     status, headers, _ = Browser(server).request("/api/session", wish, x_forwarded_for="192.0.2.7", x_forwarded_proto="https")
+    assert headers["set-cookie"].startswith("__Host-postrider_webmail=") and "Path=/;" in headers["set-cookie"], headers["set-cookie"]
+    token = headers["set-cookie"].split(";")[0].split("=")[1]
+    for name, proto, wanted in [("__Host-postrider_webmail", "https", 200), ("postrider_webmail", "https", 401), ("__Host-postrider_webmail", "http", 401)]:
+        given = Browser(server).request("/api/session", cookie=f"{name}={token}", x_forwarded_for="127.0.0.1", x_forwarded_proto=proto)[0]
+        assert given == wanted, (name, proto, given)
     assert status == 200 and "Secure" in headers["set-cookie"] and "max-age" in headers["strict-transport-security"], headers
     server.bob = Browser(server)
     server.bob.sign_in(server.users[1])
@@ -133,6 +138,9 @@ def folders(server):
     ann.json("folders", {"name": "Lists/<b>x</b>"}, wanted=201)
     ann.json("folders", {"name": "Lists/<b>x</b>"}, wanted=409)
     ann.json("folders", {"name": "a//b"}, wanted=400)
+    for name in ("  ", "Lists/ ", "\u3164/x", "\u200b"):
+        assert ann.json("folders", {"name": name}, wanted=400)["type"] == "blank-folder-name", name
+        assert ann.json("folders/rename", {"name": "Lists", "to": name}, wanted=400)["type"] == "blank-folder-name", name
     ann.json("folders/rename", {"name": "Lists", "to": "Listen"}, wanted=204)
     assert any(f["name"] == "Listen/<b>x</b>" and f["subscribed"] for f in ann.json("folders")["folders"])
     ann.json("folders/rename", {"name": names["junk"], "to": "x"}, wanted=403)

@@ -38,6 +38,8 @@ reasons! {
         "The folder “{name}” cannot be moved there."
     FOLDER_NAME "folder-name" BAD_REQUEST
         "This is no name for a folder: {why}."
+    BLANK_FOLDER_NAME "blank-folder-name" BAD_REQUEST
+        "Nothing would be seen of this folder’s name."
     FOLDER_FULL "folder-full" CONFLICT
         "Messages in this folder: {count}. Say that they are to be deleted with it."
     FOLDER_NEEDED "folder-needed" FORBIDDEN

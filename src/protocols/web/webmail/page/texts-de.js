@@ -525,6 +525,7 @@ export default {
   "refused_too-many-folders": "Sie haben {most} Ordner; mehr sind nicht möglich.",
   "refused_into-itself": "Der Ordner „{name}“ kann nicht dorthin verschoben werden.",
   "refused_folder-name": "Das ist kein Name für einen Ordner: {why}.",
+  "refused_blank-folder-name": "Von diesem Ordnernamen wäre nichts zu sehen.",
   "refused_folder-full": "In diesem Ordner sind {count} Nachrichten. Sagen Sie, dass sie mit ihm gelöscht werden sollen.",
   "refused_folder-needed": "Der Ordner „{name}“ hat einen eigenen Zweck und kann weder umbenannt noch gelöscht werden.",
   "refused_not-to-empty": "Nur der Papierkorb und der Ordner für unerwünschte Post können geleert werden.",

@@ -525,6 +525,7 @@ export default {
   "refused_too-many-folders": "You have {most} folders, which is the most.",
   "refused_into-itself": "The folder “{name}” cannot be moved there.",
   "refused_folder-name": "This is no name for a folder: {why}.",
+  "refused_blank-folder-name": "Nothing would be seen of this folder’s name.",
   "refused_folder-full": "Messages in this folder: {count}. Say that they are to be deleted with it.",
   "refused_folder-needed": "The folder “{name}” has a purpose of its own and can be neither renamed nor deleted.",
   "refused_not-to-empty": "Only the trash and the folder for unwanted mail can be emptied.",

@@ -525,6 +525,7 @@ export default {
   "refused_too-many-folders": "Tiene {most} carpetas; no puede tener más.",
   "refused_into-itself": "La carpeta «{name}» no se puede mover ahí.",
   "refused_folder-name": "Esto no es un nombre de carpeta: {why}.",
+  "refused_blank-folder-name": "De este nombre de carpeta no se vería nada.",
   "refused_folder-full": "Hay {count} mensajes en esta carpeta. Diga si deben eliminarse con ella.",
   "refused_folder-needed": "La carpeta «{name}» tiene una función propia y no se puede renombrar ni eliminar.",
   "refused_not-to-empty": "Solo se pueden vaciar la papelera y la carpeta de correo no deseado.",

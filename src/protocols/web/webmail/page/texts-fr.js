@@ -525,6 +525,7 @@ export default {
   "refused_too-many-folders": "Vous avez {most} dossiers, c’est le maximum.",
   "refused_into-itself": "Le dossier « {name} » ne peut pas être déplacé là.",
   "refused_folder-name": "Ceci n’est pas un nom de dossier : {why}.",
+  "refused_blank-folder-name": "On ne verrait rien de ce nom de dossier.",
   "refused_folder-full": "Il y a {count} messages dans ce dossier. Dites s’ils doivent être supprimés avec lui.",
   "refused_folder-needed": "Le dossier « {name} » a une fonction propre et ne peut être ni renommé ni supprimé.",
   "refused_not-to-empty": "Seuls la corbeille et le dossier des indésirables peuvent être vidés.",
