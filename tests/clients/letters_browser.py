@@ -402,17 +402,18 @@ def signs_out(server):
     server.page.end()
 
 
-run(
-    nested,
-    signs_in,
-    opens_what_is_attached,
-    and_what_is_attached_to_that,
-    what_is_attached_is_passed_on,
-    a_text_is_printed,
-    a_page_is_printed_alone,
-    writes_one_anew,
-    finds_by_file_folder_and_either,
-    takes_back_what_it_sends,
-    what_waits_is_sent_although_the_browser_is_closed,
-    signs_out,
-)
+if __name__ == "__main__":
+    run(
+        nested,
+        signs_in,
+        opens_what_is_attached,
+        and_what_is_attached_to_that,
+        what_is_attached_is_passed_on,
+        a_text_is_printed,
+        a_page_is_printed_alone,
+        writes_one_anew,
+        finds_by_file_folder_and_either,
+        takes_back_what_it_sends,
+        what_waits_is_sent_although_the_browser_is_closed,
+        signs_out,
+    )

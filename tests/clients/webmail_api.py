@@ -110,6 +110,11 @@ def only_who_has_signed_in(server):
     cookie = next(iter(browser.jar))
     assert cookie.has_nonstandard_attr("HttpOnly") and cookie.get_nonstandard_attr("SameSite") == "Strict" and not cookie.secure
     status, headers, _ = Browser(server).request("/api/session", wish, x_forwarded_for="192.0.2.7", x_forwarded_proto="https")
+    assert headers["set-cookie"].startswith("__Host-postrider_webmail=") and "Path=/;" in headers["set-cookie"], headers["set-cookie"]
+    token = headers["set-cookie"].split(";")[0].split("=")[1]
+    for name, proto, wanted in [("__Host-postrider_webmail", "https", 200), ("postrider_webmail", "https", 401), ("__Host-postrider_webmail", "http", 401)]:
+        given = Browser(server).request("/api/session", cookie=f"{name}={token}", x_forwarded_for="127.0.0.1", x_forwarded_proto=proto)[0]
+        assert given == wanted, (name, proto, given)
     assert status == 200 and "Secure" in headers["set-cookie"] and "max-age" in headers["strict-transport-security"], headers
     server.bob = Browser(server)
     server.bob.sign_in(server.users[1])
@@ -133,6 +138,9 @@ def folders(server):
     ann.json("folders", {"name": "Lists/<b>x</b>"}, wanted=201)
     ann.json("folders", {"name": "Lists/<b>x</b>"}, wanted=409)
     ann.json("folders", {"name": "a//b"}, wanted=400)
+    for name in ("  ", "Lists/ ", "\u3164/x", "\u200b"):
+        assert ann.json("folders", {"name": name}, wanted=400)["type"] == "blank-folder-name", name
+        assert ann.json("folders/rename", {"name": "Lists", "to": name}, wanted=400)["type"] == "blank-folder-name", name
     ann.json("folders/rename", {"name": "Lists", "to": "Listen"}, wanted=204)
     assert any(f["name"] == "Listen/<b>x</b>" and f["subscribed"] for f in ann.json("folders")["folders"])
     ann.json("folders/rename", {"name": names["junk"], "to": "x"}, wanted=403)
@@ -383,6 +391,18 @@ def changes_are_told(server):
     stream.close()
 
 
+def messages_are_taken_over(server):
+    ann = server.ann
+    give = lambda octets, folder="INBOX": (answer := ann.request(f"/api/messages/import?{urllib.parse.urlencode({'folder': folder})}", octets=octets, method="POST"), json.loads(answer[2]))
+    (status, _, _), first = give(letter("x@elsewhere.test", server.users[0][0], "Taken over").as_bytes())
+    described("messages/import", "POST", status, first)
+    assert status == 201 and ann.get("message", folder="INBOX", uid=first["uid"])["subject"] == "Taken over"
+    for octets, folder, wanted in [(b"\x89PNG", "INBOX", (400, "no-message-in-it")), (b"", "INBOX", (400, "no-message-in-it")), (b"Subject: x\n\n", "Nowhere", (404, "no-folder"))]:
+        (status, _, _), told = give(octets, folder)
+        assert (status, told["type"]) == wanted, (status, told)
+    ann.json("messages/remove", {"folder": "INBOX", "uids": [first["uid"]]})
+
+
 def preferences_are_kept(server):
     ann = server.ann
     account = ann.json("account")
@@ -390,6 +410,17 @@ def preferences_are_kept(server):
     wish = {**account["preferences"], "identities": {"ann@example.test": {"name": "Ann Lee", "signature": "Yours\nAnn"}}, "theme": "dark", "responses": [{"name": "Thanks", "text": "Thank you.\n\nWe will answer soon."}]}
     ann.json("preferences", wish, wanted=204)
     assert ann.json("account")["preferences"] == wish
+    evil = '<div onclick="x()">Ann <b>Lee</b><img src="https://remote.test/a.png"><script>x()</script> <a href="javascript:x()">trap</a></div>'
+    signed = {**wish, "identities": {"ann@example.test": {"name": "Ann Lee", "signature": "", "html": evil}}}
+    ann.json("preferences", signed, wanted=204)
+    kept = ann.json("account")["preferences"]["identities"]["ann@example.test"]
+    assert kept["signature"].startswith("Ann Lee") and "<b>Lee</b>" in kept["html"], kept
+    status, headers, page = ann.request("/api/signature?address=ann%40example.test")
+    for markup in (kept["html"], page.decode()):
+        assert "<b>Lee</b>" in markup and not any(harm in markup for harm in ("onclick", "remote.test", "script", "javascript")), markup
+    assert status == 200 and headers["content-security-policy"].startswith("default-src 'none'") and headers["x-frame-options"] == "SAMEORIGIN"
+    assert b"Lee" not in server.bob.request("/api/signature?address=ann%40example.test")[2], "nobody reads another's"
+    ann.json("preferences", wish, wanted=204)
     ann.json("preferences", {**wish, "default_identity": "bob@example.test"}, wanted=403)
     ann.json("preferences", {**wish, "unknown": 1}, wanted=422)
     ann.json("preferences", {**wish, "theme": "x" * 270_000}, wanted=413)
@@ -916,6 +947,7 @@ main(
     hostile_mail_is_tame,
     nobody_reads_the_mail_of_others,
     changes_are_told,
+    messages_are_taken_over,
     preferences_are_kept,
     devices_are_set_up,
     what_outlook_packs_is_unpacked,

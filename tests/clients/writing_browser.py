@@ -3,9 +3,13 @@
 With WEBMAIL_PICTURES set to a directory, pictures are kept there.
 """
 
+import pathlib
+
 from formatted_browser import FIELD, Writer, arrived
+from letters_browser import put, written
 from selenium.webdriver.common.keys import Keys
-from webmail_browser import run
+from server import check
+from webmail_browser import PIXEL, run
 
 TEXT = "#compose textarea"
 WORDS = "Thank you for your message.\n\nWe answer within two days."
@@ -151,6 +155,128 @@ def it_is_urgent_and_its_delivery_is_told_of(server):
     assert fields["action"] == "delivered" and server.users[1][0] in fields["final-recipient"], fields
 
 
+def settings(page):
+    page.click(".me")
+    page.script("[...document.querySelectorAll('.menu button')][0].click()")
+    page.until("the settings", lambda: page.there("dialog .settings"))
+
+
+SIGNATURE = "dialog .settings .written"
+
+
+def a_signature_is_formatted(server):
+    page = server.page
+    settings(page)
+    page.until("the focus is at the name", lambda: page.script("return document.activeElement.matches('dialog fieldset input')"))
+    page.press("Ann Lee")
+    page.click("dialog fieldset .exchange")
+    page.until("the focus is in it", lambda: page.script("return document.activeElement.matches(arguments[0])", SIGNATURE))
+    page.press("Ann ")
+    page.chord(Keys.CONTROL, "b")
+    page.press("Lee")
+    page.chord(Keys.CONTROL, "b")
+    page.press(Keys.ENTER, "Director")
+    page.click("dialog .settings form button[type=submit]")
+    page.toast("Saved")
+    page.picture("signature-settings")
+    closes_window(page)
+    settings(page)
+    page.until("it is there again", lambda: page.text(f"{SIGNATURE} b") == "Lee")
+    closes_window(page)
+
+
+def it_stands_where_it_belongs(server):
+    """Above what is quoted, in formatted messages and, as a text, in others; exchanged with the address, also in a draft."""
+    page = server.page
+    page.driver.refresh()
+    page.until("the page", lambda: page.there("#folders a"))
+    begin(page, server.users[1][0], "With a plain signature")
+    assert value(page) == "\n\n-- \nAnn Lee\nDirector", value(page)
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+    put(server, written("Bob <bob@example.test>", server.users[0][0], "To be answered"))
+    settings(page)
+    page.script("[...document.querySelectorAll('dialog label')].find(one => one.textContent === 'Write messages with formatting').querySelector('input').click()")
+    page.toast("Saved")
+    closes_window(page)
+    page.open("To be answered")
+    page.press("r")
+    page.until("signed", lambda: page.text(f"{FIELD} [data-signature] b") == "Lee" and page.there(f"{FIELD} blockquote"))
+    page.until("the focus is in it", lambda: page.script("return document.activeElement.matches(arguments[0])", FIELD))
+    page.press("Yes.")
+    page.picture("signature-formatted")
+    page.saved()
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+    page.folder("Drafts")
+    page.open("Re: To be answered")
+    page.click(".actions .main")
+    page.until("it is there again", lambda: "Director" in page.text(FIELD))
+    page.script("document.querySelector('#compose select').dispatchEvent(new Event('change'))")
+    page.until("it is known again", lambda: page.there(f"{FIELD} [data-signature] b") == 1 and page.text(FIELD).count("Director") == 1)
+    page.sent()
+    message = arrived(server, 1, "Re: To be answered")
+    html, plain = message.get_body(("html",)).get_content(), message.get_body(("plain",)).get_content().replace("\r\n", "\n")
+    assert html.index("Yes.") < html.index("Ann <b>Lee</b>") < html.index("<blockquote"), html
+    assert plain.index("Yes.") < plain.index("--\nAnn Lee\nDirector") < plain.index("> Some words."), plain
+    page.folder("Inbox")
+
+
+def count(server, folder, user=0):
+    client = server.imap(user)
+    found = int(check(client.select(folder, readonly=True))[0])
+    client.logout()
+    return found
+
+
+def files_of_messages_are_taken_over(server):
+    """By choosing and by dropping; an mbox as its messages, with what it says about them; what is no message is told."""
+    page = server.page
+    ann = server.users[0][0]
+    client = server.imap(0)
+    check(client.create("Old"))
+    check(client.subscribe("Old"))
+    client.logout()
+    page.driver.refresh()
+    page.until("the folder", lambda: "Old" in page.text("#folders"))
+    box = b""
+    # More than what the page looks at at a time.
+    for n, words in enumerate([b"x" * 70 + b"\n"] * 3):
+        lines = words * (7_400 if n else 14_700)
+        box += b"From bob@example.test Mon Nov 23 04:0%d:00 2020\nFrom: bob@example.test\nTo: %s\nSubject: Kept %d\nStatus: RO\n\n>From here on\n\nFrom nowhere\n\n%s\n" % (n, ann.encode(), n, lines)
+    paths = []
+    for name, octets in [("old.mbox", box), ("one.eml", written("carl@elsewhere.test", ann, "A single file").as_bytes()), ("cat.png", PIXEL)]:
+        paths.append(pathlib.Path(page.downloads, name))
+        paths[-1].write_bytes(octets)
+    page.script("[...document.querySelectorAll('#folders li')].find((one) => one.textContent.includes('Old')).querySelector('button.small').click()")
+    page.until("the menu", lambda: page.there(".menu"))
+    # The browser's own window would wait for somebody.
+    page.script("HTMLInputElement.prototype.click = () => {}; [...document.querySelectorAll('.menu button')].find((one) => one.textContent === 'Import messages').click()")
+    page.one("input.importing").send_keys("\n".join(map(str, paths)))
+    page.toast("4 imported into “Old”")
+    page.toast("cat.png: This is no message.")
+    page.picture("imported")
+    assert count(server, "Old") == 4
+    page.folder("Old")
+    for n in range(3):
+        page.shows(f"Kept {n}")
+    client = server.imap(0)
+    check(client.select("Old", readonly=True))
+    answer = check(client.fetch("1", "(FLAGS INTERNALDATE BODY.PEEK[])"))
+    source = answer[0][1]
+    assert b"23-Nov-2020 04:00:00" in answer[0][0] + answer[1] and b"Seen" in answer[0][0] + answer[1], (answer[0][0], answer[1])
+    assert source.startswith(b"From: bob@example.test\r\n") and b"\r\n\r\nFrom here on\r\n\r\nFrom nowhere\r\n" in source and b"Status" not in source, source[:200]
+    client.logout()
+    page.script("""
+        const [text] = arguments, data = new DataTransfer();
+        data.items.add(new File([text], "dropped.eml", { type: "message/rfc822" }));
+        const line = [...document.querySelectorAll('#folders li')].find((one) => one.textContent.includes('Old'));
+        for (const type of ["dragover", "drop"]) line.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));""", written("carl@elsewhere.test", ann, "A dropped file").as_string())
+    page.toast("1 imported into “Old”")
+    page.shows("A dropped file")
+    page.folder("Inbox")
+
+
 def signs_out(server):
     page = server.page
     severe = [entry for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE" and "api/session" not in entry["message"]]
@@ -166,5 +292,8 @@ if __name__ == "__main__":
         own_words_are_kept_as_one,
         one_is_put_into_formatted_text,
         it_is_urgent_and_its_delivery_is_told_of,
+        a_signature_is_formatted,
+        it_stands_where_it_belongs,
+        files_of_messages_are_taken_over,
         signs_out,
     )

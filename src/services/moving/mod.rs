@@ -20,6 +20,7 @@ mod mover;
 mod nix;
 mod rename;
 mod scripts;
+mod single;
 mod stack;
 
 pub use accounts::{SeedAccounts, SeedAlias, SeedUser};
@@ -30,4 +31,5 @@ pub use mover::{FolderMoved, Mover, Sort, Sorting};
 pub use nix::{DeclaredUser, declaration};
 pub use rename::{RenameError, rename};
 pub use scripts::{ScriptDone, ScriptMoved, script_home};
+pub use single::{Single, single};
 pub use stack::StackBackup;

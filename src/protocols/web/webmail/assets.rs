@@ -47,6 +47,7 @@ assets! {
     "filters.js" JAVASCRIPT;
     "folders.js" JAVASCRIPT;
     "icons.js" JAVASCRIPT;
+    "imports.js" JAVASCRIPT;
     "invitation.js" JAVASCRIPT;
     "keys.js" JAVASCRIPT;
     "letter.js" JAVASCRIPT;

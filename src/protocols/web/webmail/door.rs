@@ -17,6 +17,7 @@ use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Login;
 use crate::foundations::settings::ByteSize;
 use crate::protocols::web::bodies::Untaken;
+use crate::protocols::web::caller::Caller;
 use crate::protocols::web::form::{drain, is_own_form};
 use crate::protocols::web::logins::Session;
 use crate::protocols::web::token::{digest, tokens};
@@ -37,7 +38,9 @@ impl FromRequestParts<Arc<Room>> for Member {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, room: &Arc<Room>) -> Answer<Self> {
-        let session = session(room, &parts.headers).await?.ok_or_else(signed_out)?;
+        // What guards the door has noted who asks.
+        let caller = parts.extensions.get::<Caller>().copied().ok_or_else(signed_out)?;
+        let session = session(room, &caller, &parts.headers).await?.ok_or_else(signed_out)?;
         if let Some(account) = account(room, &session).await? {
             note(parts, &account);
             return Ok(Self { session: session.login.id, digest: session.digest, account });
@@ -94,6 +97,20 @@ impl Reader {
     }
 }
 
+/// The folder that is made with a name, or gets it. Nobody could see, nor choose, one of blanks.
+pub(super) fn new_folder_name(name: &str) -> Answer<FolderName> {
+    if name.split(FolderName::SEPARATOR).any(|level| !level.is_empty() && level.chars().all(is_blank)) {
+        return Err(Problem::of(&reasons::BLANK_FOLDER_NAME));
+    }
+    folder_name(name)
+}
+
+/// Whether nothing of a character is seen.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{2800}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}')
+}
+
 /// The folder a name means.
 pub(super) fn folder_name(name: &str) -> Answer<FolderName> {
     FolderName::parse(name).map_err(|error| Problem::of(&reasons::FOLDER_NAME).with("why", error))
@@ -140,10 +157,10 @@ fn signed_out() -> Problem {
 }
 
 /// The login of a request.
-pub(super) async fn session(room: &Room, headers: &HeaderMap) -> Answer<Option<Session>> {
+pub(super) async fn session(room: &Room, caller: &Caller, headers: &HeaderMap) -> Answer<Option<Session>> {
     let (now, limits, pace) = (room.needs.clock.now(), room.limits(), room.pace());
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    for token in cookies.flat_map(|cookies| tokens(COOKIE, cookies)).take(MOST_TOKENS) {
+    for token in cookies.flat_map(|cookies| tokens(cookie_name(caller), cookies)).take(MOST_TOKENS) {
         if let Some(session) = room.logins.used(token, now, &limits, pace).await? {
             return Ok(Some(session));
         }
@@ -151,8 +168,12 @@ pub(super) async fn session(room: &Room, headers: &HeaderMap) -> Answer<Option<S
     Ok(None)
 }
 
-/// Where browsers keep a token.
-pub(super) const COOKIE: &str = "postrider_webmail";
+/// Where browsers keep a token. What came over an encrypted connection no other host of the domain, and nobody on the way of an
+/// unencrypted one, can have set (`__Host-`, draft-ietf-httpbis-rfc6265bis §4.1.3.2); without encryption browsers take no such cookie.
+pub(super) const fn cookie_name(caller: &Caller) -> &'static str {
+    if caller.is_encrypted { "__Host-postrider_webmail" } else { "postrider_webmail" }
+}
+
 /// Of one request. A browser sends several cookies of one name at the most for parent domains.
 const MOST_TOKENS: usize = 4;
 

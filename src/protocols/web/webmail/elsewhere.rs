@@ -68,6 +68,7 @@ fn is_about_mailboxes(path: &str) -> bool {
 fn most(room: &Room, path: &str) -> usize {
     match path {
         "/api/uploads" => room.needs.settings.get().attachment.len(),
+        "/api/messages/import" => room.needs.settings.get().message.len(),
         _ => LARGEST_WISH,
     }
 }
@@ -78,7 +79,8 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 
 /// Where a request is answered. One without a login is refused here.
 async fn way(room: &Room, cluster: &Cluster, headers: &HeaderMap, caller: Option<Caller>) -> Answer<Way> {
-    let (Some(session), Some(caller)) = (session(room, headers).await?, caller) else { return Ok(Way::Here) };
+    let Some(caller) = caller else { return Ok(Way::Here) };
+    let Some(session) = session(room, &caller, headers).await? else { return Ok(Way::Here) };
     let Ok(account) = session.login.account.parse::<Address>() else { return Ok(Way::Here) };
     let asked = Asked {
         account: account.to_string(),

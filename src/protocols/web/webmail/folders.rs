@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
-use super::door::{Reader, folder_name};
+use super::door::{Reader, folder_name, new_folder_name};
 use super::reasons;
 use crate::foundations::mail::{SequenceSet, Uid};
 use crate::services::trace::expunged;
@@ -68,7 +68,7 @@ pub(super) struct Named {
 
 /// Makes a folder and subscribes it.
 pub(super) async fn create(reader: Reader, Wish(wish): Wish<Named>) -> Answer<StatusCode> {
-    let name = folder_name(&wish.name)?;
+    let name = new_folder_name(&wish.name)?;
     reader.user.create(&name).await?;
     reader.user.subscribe(&name, Subscription::On).await?;
     Ok(StatusCode::CREATED)
@@ -83,7 +83,7 @@ pub(super) struct Renaming {
 }
 
 pub(super) async fn rename(reader: Reader, Wish(wish): Wish<Renaming>) -> Answer<StatusCode> {
-    let (from, to) = (folder_name(&wish.name)?, folder_name(&wish.to)?);
+    let (from, to) = (folder_name(&wish.name)?, new_folder_name(&wish.to)?);
     changeable(&reader, &from).await?;
     reader.user.rename(&from, &to).await?;
     for entry in reader.user.folders().await? {

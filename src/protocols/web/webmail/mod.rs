@@ -34,6 +34,7 @@ mod folders;
 mod growth;
 mod holding;
 mod html;
+mod imports;
 mod invitations;
 mod list;
 mod paperclip;

@@ -1,19 +1,20 @@
 //! What belongs to the account beside its mail: addresses it may use, preferences, and people it has written to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::Room;
-use super::answer::{Answer, Problem, Wish, no_address};
+use super::answer::{Answer, Asked, Problem, Wish, no_address};
 use super::door::Reader;
 use super::holding::LONGEST_HOLD;
-use super::reasons;
+use super::html::{self, Remote};
+use super::{plain, reasons};
 use crate::foundations::address::Address;
 use crate::services::dav::Forgotten;
 use crate::services::routing::Identity;
@@ -52,6 +53,9 @@ pub(super) struct Preferences {
 pub(super) struct Signature {
     name: String,
     signature: String,
+    /// The same with formatting, cleaned; without pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    html: Option<String>,
 }
 
 /// A text that is written often.
@@ -67,9 +71,7 @@ const LARGEST: usize = 256 << 10;
 
 /// Everything about the account that the page needs from the start.
 pub(super) async fn account(State(room): State<Arc<Room>>, reader: Reader) -> Answer<Response> {
-    let stored = room.needs.personal.preferences(&reader.account.address).await?;
-    // What an older or newer version has stored and this one cannot read counts as not there; it is kept until replaced.
-    let preferences: Preferences = stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let preferences = preferences(&room, &reader).await?;
     let settings = room.needs.settings.get();
     let answer = serde_json::json!({
         "address": reader.account.address.to_string(),
@@ -88,11 +90,18 @@ pub(super) async fn account(State(room): State<Arc<Room>>, reader: Reader) -> An
     Ok(Json(answer).into_response())
 }
 
+/// What is preferred. What an older or newer version has stored and this one cannot read counts as not there; it is kept until
+/// replaced.
+async fn preferences(room: &Room, reader: &Reader) -> Answer<Preferences> {
+    let stored = room.needs.personal.preferences(&reader.account.address).await?;
+    Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
 /// Replaces the preferences.
 pub(super) async fn prefer(
     State(room): State<Arc<Room>>,
     reader: Reader,
-    Wish(wish): Wish<Preferences>,
+    Wish(mut wish): Wish<Preferences>,
 ) -> Answer<StatusCode> {
     let used = wish.identities.keys().chain(&wish.default_identity);
     for address in used {
@@ -105,12 +114,49 @@ pub(super) async fn prefer(
     if wish.responses.iter().any(|canned| canned.name.trim().is_empty()) {
         return Err(Problem::of(&reasons::RESPONSE_NAMELESS));
     }
+    wish.identities.values_mut().for_each(Signature::clean);
     let text = serde_json::to_string(&wish).map_err(|error| Problem::ours(&error))?;
     if text.len() > LARGEST {
         return Err(Problem::of(&reasons::PREFERENCES_TOO_LARGE));
     }
     room.needs.personal.set_preferences(&reader.account.address, &text, room.needs.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl Signature {
+    /// Makes what is formatted harmless, as that of others is, and gives it a text for messages without formatting if it has none.
+    fn clean(&mut self) {
+        let Some(html) = self.html.take().filter(|html| !html.trim().is_empty()) else { return };
+        let cleaned = html::clean(&html, HashMap::new(), Remote::Blocked).markup;
+        if self.signature.trim().is_empty() {
+            self.signature = plain::text(&cleaned).trim_end().to_owned();
+        }
+        self.html = Some(cleaned);
+    }
+}
+
+/// Whose signature.
+#[derive(Deserialize)]
+pub(super) struct Signing {
+    address: String,
+}
+
+/// A formatted signature as a page for a frame, like the HTML of a message.
+pub(super) async fn signature(
+    State(room): State<Arc<Room>>,
+    reader: Reader,
+    Asked(asked): Asked<Signing>,
+) -> Answer<Response> {
+    let preferences = preferences(&room, &reader).await?;
+    let known = preferences.identities.get(&asked.address).and_then(|signature| signature.html.as_deref());
+    // Cleaned once more: who has stored it was perhaps an older version.
+    let cleaned = html::clean(known.unwrap_or_default(), HashMap::new(), Remote::Blocked).markup;
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, html::policy(Remote::Blocked)),
+        (header::X_FRAME_OPTIONS, "SAMEORIGIN"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, Html(html::page(&cleaned))).into_response())
 }
 
 /// Refuses addresses that are not the account's.

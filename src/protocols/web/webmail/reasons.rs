@@ -38,6 +38,8 @@ reasons! {
         "The folder “{name}” cannot be moved there."
     FOLDER_NAME "folder-name" BAD_REQUEST
         "This is no name for a folder: {why}."
+    BLANK_FOLDER_NAME "blank-folder-name" BAD_REQUEST
+        "Nothing would be seen of this folder’s name."
     FOLDER_FULL "folder-full" CONFLICT
         "Messages in this folder: {count}. Say that they are to be deleted with it."
     FOLDER_NEEDED "folder-needed" FORBIDDEN
@@ -198,6 +200,8 @@ reasons! {
         "{address} is in your contacts; remove it there."
     CONTACT_TOO_LARGE "contact-too-large" PAYLOAD_TOO_LARGE
         "This contact is too large; shorten its note."
+    NO_MESSAGE_IN_IT "no-message-in-it" BAD_REQUEST
+        "This is no message."
     NO_CONTACTS_IN_IT "no-contacts-in-it" BAD_REQUEST
         "This file has no contacts."
     NO_ADDRESS_BOOK "no-address-book" NOT_FOUND

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Room, acts, assets, changes, contact_files, contacts, conversations, devices, door, drafts, elsewhere, folders,
-    holding, invitations, list, parts, people, read, receipts, scripts, search, security, send, signing_in,
+    holding, imports, invitations, list, parts, people, read, receipts, scripts, search, security, send, signing_in,
     unsubscribing, uploads,
 };
 use crate::foundations::mail::Peer;
@@ -97,7 +97,7 @@ fn own_pages(room: &Arc<Room>, visit: Visit) -> Router {
     let pages = Router::new()
         .route("/", get(assets::index))
         .route("/{name}", get(assets::asset))
-        .nest("/api", api(settings.attachment.len()))
+        .nest("/api", api(settings.attachment.len(), settings.message.len()))
         .fallback(async |_: Request| problem(StatusCode::NOT_FOUND, "There is nothing here; see /api/openapi.json."));
     let pages = match visit.source {
         Source::Browser { .. } if room.needs.cluster.is_some() => {
@@ -110,11 +110,14 @@ fn own_pages(room: &Arc<Room>, visit: Visit) -> Router {
 }
 
 /// The JSON interface. `openapi.json` describes it; a test compares the two.
-fn api(largest_upload: usize) -> Router<Arc<Room>> {
+fn api(largest_upload: usize, largest_message: usize) -> Router<Arc<Room>> {
     let uploads = Router::new()
         .route("/uploads", post(uploads::upload))
         // One octet more, so that the room itself can say what is too much.
         .layer(DefaultBodyLimit::max(largest_upload.saturating_add(1)));
+    let imports = Router::new()
+        .route("/messages/import", post(imports::import))
+        .layer(DefaultBodyLimit::max(largest_message.saturating_add(1)));
     // All that somebody may send who has not signed in yet.
     let session = Router::new()
         .route("/session", get(signing_in::who).post(signing_in::enter).delete(signing_in::leave))
@@ -135,6 +138,7 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .route("/devices/apple.mobileconfig", get(devices::apple))
         .route("/account", get(people::account))
         .route("/preferences", post(people::prefer))
+        .route("/signature", get(people::signature))
         .route("/people", get(people::people))
         .route("/people/forget", post(people::forget))
         .route("/contacts", get(contacts::list))
@@ -175,6 +179,7 @@ fn api(largest_upload: usize) -> Router<Arc<Room>> {
         .layer(DefaultBodyLimit::max(LARGEST_WISH))
         .route("/uploads/{id}", get(uploads::show))
         .merge(uploads)
+        .merge(imports)
 }
 
 async fn openapi() -> Response {

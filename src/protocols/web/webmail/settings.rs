@@ -32,8 +32,8 @@ crate::settings! {
         pub page: u32 = 200,
         /// Largest attachment. A larger one is refused with 413.
         pub attachment: ByteSize = ByteSize::mib(25),
-        /// Largest message that is sent or kept as a draft, with its attachments as they travel. A larger one is refused
-        /// with 413.
+        /// Largest message that is sent, kept as a draft or taken over from a file, with its attachments as they travel. A
+        /// larger one is refused with 413.
         pub message: ByteSize = ByteSize::mib(40),
         /// Most recipients of one message. One with more is refused with 400.
         pub recipients: u32 = 1_000,

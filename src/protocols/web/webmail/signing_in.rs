@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
-use super::door::{COOKIE, Member, Reader, session};
+use super::door::{Member, Reader, cookie_name, session};
 use super::reasons;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
@@ -70,7 +70,7 @@ pub(super) async fn enter(
     let length = settings.session.duration();
     match room.logins.begin(&login, &room.limits()).await? {
         Some(token) => {
-            let cookie = cookie(COOKIE, &token, length, caller.is_encrypted);
+            let cookie = cookie(cookie_name(&caller), &token, length, caller.is_encrypted);
             Ok(([(header::SET_COOKIE, cookie)], Json(Signed::of(&room, &account))).into_response())
         }
         None => Err(Problem::ours(&"there is no randomness to be had")),
@@ -117,12 +117,12 @@ pub(super) async fn leave(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    if let Some(session) = session(&room, &headers).await? {
+    if let Some(session) = session(&room, &caller, &headers).await? {
         let login = session.login;
         room.logins.end(&login.account, Ending::One(login.id)).await?;
         record_end(&room, &login.account, login.id, "signed out");
     }
-    let gone = cookie(COOKIE, "", std::time::Duration::ZERO, caller.is_encrypted);
+    let gone = cookie(cookie_name(&caller), "", std::time::Duration::ZERO, caller.is_encrypted);
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response())
 }
 

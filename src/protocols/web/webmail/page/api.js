@@ -48,6 +48,11 @@ export function post(path, wish, method = "POST") {
   return ask(path, { method, headers, body: wish === undefined ? undefined : JSON.stringify(wish) });
 }
 
+/** Gives the server a file as it is. */
+export function give(path, parameters, file) {
+  return ask(`${path}?${new URLSearchParams(parameters)}`, { method: "POST", headers: { "content-type": "application/octet-stream", "x-postrider": "1" }, body: file });
+}
+
 export const remove = (path) => post(path, undefined, "DELETE");
 
 /** Sends a file, telling how far it has come; `abort` of what is returned ends it. */

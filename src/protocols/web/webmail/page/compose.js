@@ -1,8 +1,9 @@
 // What letters begin with: new messages, answers, drafts.
 
 import { get, key, placeOf, post, told } from "./api.js";
-import { toast } from "./elements.js";
+import { h, toast } from "./elements.js";
 import { Letter } from "./letter.js";
+import { lines, signed } from "./markup.js";
 import { asked, bare, forgetPeople, parse, write } from "./people.js";
 import { longDate, t } from "./texts.js";
 
@@ -140,6 +141,15 @@ export class Composer {
   signature(from) {
     const signature = this.account.preferences.identities[from.toLowerCase()]?.signature;
     return signature ? `\n\n-- \n${signature}` : "";
+  }
+
+  /** The signature for formatted text, or `null`. */
+  async formattedSignature(from) {
+    const text = this.signature(from).replace(/^\n+/, "");
+    if (!text) return null;
+    const has = this.account.preferences.identities[from.toLowerCase()].html;
+    const content = has ? await signed(from).then((own) => [h("div", {}, "-- "), own], () => null) : null;
+    return h("div", { data: { signature: "" } }, ...(content ?? [lines(text)]));
   }
 
   /** Whether a message went to anybody beside oneself and who has written it. */

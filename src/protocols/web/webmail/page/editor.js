@@ -5,13 +5,16 @@ import { button, h } from "./elements.js";
 import { lines, plain, tame, write } from "./markup.js";
 import { t } from "./texts.js";
 
+/** What is lost where formatting is. */
+export const WITH_FORMATTING = "b, strong, i, em, u, h1, h2, h3, h4, a, img, table, ul, ol";
+
 const run = (command, value = null) => document.execCommand(command, false, value);
 
 /** `changed` is told of every change; `files` gets what is pasted and is no text. */
 export class Editor {
-  constructor({ changed, files }) {
+  constructor({ changed, files, name = t("body") }) {
     this.changed = changed;
-    this.field = h("div", { class: "written", contentEditable: "true", role: "textbox", "aria-multiline": "true", "aria-label": t("body"), tabIndex: 0, spellcheck: true, on: {
+    this.field = h("div", { class: "written", contentEditable: "true", role: "textbox", "aria-multiline": "true", "aria-label": name, tabIndex: 0, spellcheck: true, on: {
       input: (event) => {
         if (/^insertFrom(Paste|Drop|Yank)/.test(event.inputType)) tame(this.field);
         changed();

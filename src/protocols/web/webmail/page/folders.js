@@ -3,6 +3,7 @@
 import { get, post } from "./api.js";
 import { confirm, menu, prompt } from "./dialogs.js";
 import { button, h, icon, toast } from "./elements.js";
+import { choose, take } from "./imports.js";
 import { folderName, size, t } from "./texts.js";
 
 const ORDER = ["inbox", "drafts", "sent", "archive", "junk", "trash"];
@@ -122,7 +123,8 @@ export class Folders {
         count > 0 && h("span", { class: "count", title: t("unread", { count }) }, String(count))),
       more);
     line.addEventListener("dragover", (event) => {
-      if (!event.dataTransfer.types.includes("application/x-postrider") || folder.name === this.act.source()) return;
+      const { types } = event.dataTransfer;
+      if (!types.includes("Files") && (!types.includes("application/x-postrider") || folder.name === this.act.source())) return;
       event.preventDefault();
       line.classList.add("target");
     });
@@ -130,9 +132,16 @@ export class Folders {
     line.addEventListener("drop", (event) => {
       event.preventDefault();
       line.classList.remove("target");
-      this.act.drop(folder.name);
+      const { files } = event.dataTransfer;
+      if (files.length > 0) take([...files], this.target(folder), () => this.act.refresh());
+      else this.act.drop(folder.name);
     });
     return line;
+  }
+
+  /** Where files of messages go. */
+  target(folder) {
+    return { name: folder.name, shown: folderName(folder) };
   }
 
   /** Hides what lies in a folder, or shows it again; this browser remembers it. */
@@ -180,6 +189,7 @@ export class Folders {
     menu(at, [
       own && [t("renameFolder"), () => this.rename(folder)],
       own && [folder.subscribed ? t("unsubscribe") : t("subscribe"), () => this.wish("folders/subscribe", { name: folder.name, subscribed: !folder.subscribed })],
+      [t("importMessages"), () => choose(this.target(folder), () => this.act.refresh())],
       ["junk", "trash"].includes(folder.role) && [t("emptyFolder"), () => this.empty(folder), "danger"],
       own && [t("deleteFolder"), () => this.delete(folder), "danger"],
       [t("newFolder"), () => this.create(own || folder.role === "archive" ? `${folder.name}/` : "")],

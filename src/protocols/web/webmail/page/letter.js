@@ -2,7 +2,7 @@
 
 import { key, placeOf, post, upload } from "./api.js";
 import { confirm, menu } from "./dialogs.js";
-import { Editor } from "./editor.js";
+import { Editor, WITH_FORMATTING } from "./editor.js";
 import { button, h, icon, isComposed, later, toast } from "./elements.js";
 import { formatted, lines } from "./markup.js";
 import { field, isAddress, parse, write } from "./people.js";
@@ -171,18 +171,16 @@ export class Letter {
       field.append(await this.formattedOf(content));
       return;
     }
-    const signature = () => {
-      const text = this.composer.signature(letter.from);
-      return text ? [h("div", {}, h("br")), h("div", { data: { signature: "" } }, lines(text.replace(/^\n+/, "")))] : [];
-    };
+    const own = await this.composer.formattedSignature(letter.from);
+    const signature = () => (own ? [h("div", {}, h("br")), own] : []);
     const empty = () => h("div", {}, h("br"));
     if (quoted) {
       const quote = [h("div", {}, quoted.before), h("blockquote", {}, await this.formattedOf(quoted.message))];
       field.append(...(quoted.below ? [...quote, empty(), ...signature()] : [empty(), ...signature(), empty(), ...quote]));
     } else if (passed) field.append(empty(), ...signature(), empty(), lines(passed.before), await this.formattedOf(passed.message));
     else {
-      const own = letter.text.slice(0, letter.text.length - this.composer.signature(letter.from).length);
-      field.append(own ? lines(own) : empty(), ...signature());
+      const words = letter.text.slice(0, letter.text.length - this.composer.signature(letter.from).length);
+      field.append(words ? lines(words) : empty(), ...signature());
     }
   }
 
@@ -248,7 +246,7 @@ export class Letter {
   /** From plain to formatted text and back. */
   async exchange() {
     if (this.formatted) {
-      const plain = !this.editor.field.querySelector("b, strong, i, em, u, h1, h2, h3, h4, a, img, table, ul, ol");
+      const plain = !this.editor.field.querySelector(WITH_FORMATTING);
       if (!plain && !await confirm(t("loseFormatting"), t("toPlain"), false)) return;
       this.text.value = this.editor.text;
       this.show(false);
@@ -302,20 +300,20 @@ export class Letter {
   }
 
   /** Exchanges the signature with the address. */
-  signAs(address) {
+  async signAs(address) {
     const old = this.composer.signature(this.signed), fresh = this.composer.signature(address);
-    if (this.formatted) this.signFormatted(old, fresh);
+    if (this.formatted) this.signFormatted(await this.composer.formattedSignature(address));
     else if (old && this.text.value.includes(old)) this.text.value = this.text.value.replace(old, () => fresh);
     else if (!old && fresh) this.text.value += fresh;
     this.signed = address;
     this.changed();
   }
 
-  signFormatted(old, fresh) {
+  signFormatted(made) {
     const { field } = this.editor;
-    const bare = (text) => text.replace(/^\n+/, "");
-    const known = field.querySelector("[data-signature]") ?? (old ? [...field.querySelectorAll("div")].findLast((one) => one.innerText.trim() === bare(old).trim()) : null);
-    const made = fresh ? h("div", { data: { signature: "" } }, lines(bare(fresh))) : null;
+    // In a draft that is gone on with it is what begins with its mark (RFC 3676 §4.3), unless somebody else has written it.
+    const isOne = (one) => /^--\s*\n/.test(one.innerText) && !one.closest("blockquote");
+    const known = field.querySelector("[data-signature]") ?? [...field.querySelectorAll("div")].find(isOne);
     if (known) known.replaceWith(...(made ? [made] : []));
     else if (made) field.append(h("div", {}, h("br")), made);
   }

@@ -120,9 +120,15 @@ export function lines(text) {
 }
 
 /** The cleaned formatted text of a message, as elements. Nothing of another server is loaded for it. */
-export function formatted(place, picture) {
+export const formatted = (place, picture) => framed(address("page", { ...place, images: 0 }), picture);
+
+/** The formatted signature of an address, as elements. */
+export const signed = (from) => framed(`api/signature?${new URLSearchParams({ address: from.toLowerCase() })}`, () => null);
+
+/** What is on a page that the server has cleaned. */
+function framed(src, picture) {
   return new Promise((resolve, reject) => {
-    const frame = h("iframe", { hidden: true, sandbox: "allow-same-origin", src: address("page", { ...place, images: 0 }) });
+    const frame = h("iframe", { hidden: true, sandbox: "allow-same-origin", src });
     frame.addEventListener("load", () => {
       const inside = frame.contentDocument?.body;
       if (inside) resolve(copy(inside, picture));

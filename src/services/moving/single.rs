@@ -1,0 +1,106 @@
+//! One message as a file, or as an mbox holds it. Pure.
+
+use super::Places;
+use super::kept::Kept;
+use super::mover::date_within;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::{HeaderSection, mbox};
+use crate::storage::mailbox::{Flags, Keyword, MailboxSettings};
+
+/// A message, ready to be stored.
+#[derive(Debug)]
+pub struct Single {
+    /// As it was sent, with CRLF line ends.
+    pub content: Vec<u8>,
+    /// What the program had noted that kept it.
+    pub flags: Flags,
+    /// The same.
+    pub keywords: Vec<Keyword>,
+    /// When it came, if it or the line before it says so.
+    pub date: Option<Timestamp>,
+}
+
+/// Reads a message, which may have the line of an mbox before it. `None` for what is none.
+pub fn single(octets: &[u8]) -> Option<Single> {
+    // Only folders that labels of Gmail name go by these.
+    let places = Places::of(&MailboxSettings::default());
+    let is_wrapped = mbox::is_mbox(octets);
+    let Kept { flags, keywords, content, is_internal, .. } =
+        Kept::of(if is_wrapped { mbox::unwrap(octets) } else { octets.to_vec() }, &places);
+    if is_internal || !is_message(&content) {
+        return None;
+    }
+    let separator = mbox::separator_date(octets).map(|date| Timestamp::from_unix_seconds(date.and_utc().timestamp()));
+    let date = separator.or_else(|| date_within(&content));
+    Some(Single { content: with_crlf(content), flags, keywords, date })
+}
+
+/// Whether it has a header with a field that messages have: pictures and letters of office programs have none.
+fn is_message(content: &[u8]) -> bool {
+    let header = HeaderSection::of(content);
+    FIELDS.iter().any(|name| header.first(name).is_some())
+}
+
+/// RFC 5322 §3.6, and what the first host on its way adds.
+const FIELDS: [&str; 6] = ["From", "Date", "Subject", "To", "Message-ID", "Received"];
+
+/// A message whose line ends are those of the wire (RFC 5322 §2.1).
+fn with_crlf(content: Vec<u8>) -> Vec<u8> {
+    let bare = |at: &usize| *at == 0 || content[*at - 1] != b'\r';
+    let found: Vec<usize> = memchr::memchr_iter(b'\n', &content).filter(bare).collect();
+    if found.is_empty() {
+        return content;
+    }
+    let mut out = Vec::with_capacity(content.len() + found.len());
+    let mut from = 0;
+    for at in found {
+        out.extend_from_slice(&content[from..at]);
+        out.push(b'\r');
+        from = at;
+    }
+    out.extend_from_slice(&content[from..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<(String, Flags, Option<i64>)> {
+        let found = single(text.as_bytes())?;
+        let date = found.date.map(Timestamp::unix_seconds);
+        Some((String::from_utf8(found.content).unwrap(), found.flags, date))
+    }
+
+    #[test]
+    fn a_message_is_as_it_was_sent() {
+        let date = "Date: Thu, 01 Jan 1970 00:01:00 +0000";
+        let cases = [
+            (format!("{date}\n\n>From here\n\n"), format!("{date}\r\n\r\n>From here\r\n\r\n"), Flags::NONE, 60),
+            (format!("{date}\r\n\r\na\nb"), format!("{date}\r\n\r\na\r\nb"), Flags::NONE, 60),
+            (
+                format!("From a@b Thu Jan  1 00:02:00 1970\n{date}\nStatus: RO\n\n>From here\n\n"),
+                format!("{date}\r\n\r\nFrom here\r\n"),
+                Flags::SEEN,
+                120,
+            ),
+        ];
+        for (text, content, flags, date) in cases {
+            assert_eq!(read(&text), Some((content, flags, Some(date))), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_told() {
+        for text in [
+            "",
+            "\n",
+            "Just words\n",
+            "Note: words\n\nwords\n",
+            "PK\u{3}\u{4}\u{0}From: x",
+            "From a@b Thu Jan  1 00:02:00 1970\n\n",
+        ] {
+            assert!(read(text).is_none(), "{text:?}");
+        }
+    }
+}
