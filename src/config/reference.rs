@@ -9,7 +9,7 @@ pub fn reference() -> String {
         "# Configuration\n\n\
          <!-- Written by `postrider config reference`; change the doc comments in the code instead. -->\n\n\
          One TOML file, by default `/etc/postrider/postrider.toml`. `postrider check FILE` reports every mistake in it at\n\
-         once. Spans of time are written `\"30s\"`, `\"5m\"`, `\"4h\"`, `\"5d\"`; sizes `\"64K\"`, `\"50M\"`, `\"5G\"` (powers of\n\
+         once. Spans of time are written `\"30s\"`, `\"5m\"`, `\"4h\"`, `\"5d\"`; sizes `\"64K\"`, `\"50M\"`, `\"1.5G\"` (powers of\n\
          1024).\n",
     );
     if let Shape::Table { doc, entries } = Config::shape() {

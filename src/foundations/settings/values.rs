@@ -80,7 +80,7 @@ impl std::fmt::Display for Span {
     }
 }
 
-/// A number of octets, written `"50M"`, `"5G"`, `"64K"` (powers of 1024) or a bare number.
+/// A number of octets, written `"50M"`, `"1.5G"`, `"64K"` (powers of 1024) or a bare number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(u64);
 
@@ -116,17 +116,26 @@ impl ByteSize {
     /// From the written form; `None` when it is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let number: u64 = text[..digits].parse().ok()?;
-        let shift = match text[digits..].trim_start().to_ascii_uppercase().as_str() {
-            "" | "B" => 0,
+        let digits = text.bytes().take_while(|c| c.is_ascii_digit() || *c == b'.').count();
+        let (number, unit) = text.split_at(digits);
+        let (whole, fraction) = match number.split_once('.') {
+            Some((_, fraction)) if !(1..=3).contains(&fraction.len()) => return None,
+            Some(parts) => parts,
+            None => (number, ""),
+        };
+        let shift = match unit.trim_start().to_ascii_uppercase().as_str() {
+            // There are no parts of octets.
+            "" | "B" if fraction.is_empty() => 0,
             "K" | "KB" | "KIB" => 10,
             "M" | "MB" | "MIB" => 20,
             "G" | "GB" | "GIB" => 30,
             "T" | "TB" | "TIB" => 40,
             _ => return None,
         };
-        number.checked_mul(1 << shift).map(Self)
+        let parts = 10u128.pow(u32::try_from(fraction.len()).ok()?);
+        let part = if fraction.is_empty() { 0 } else { fraction.parse::<u64>().ok()? };
+        let number = u128::from(whole.parse::<u64>().ok()?) * parts + u128::from(part);
+        u64::try_from((number << shift) / parts).ok().map(Self)
     }
 }
 
@@ -168,8 +177,20 @@ mod tests {
             assert_eq!(ByteSize::parse(text), Some(size));
             assert_eq!(size.to_string(), text);
         }
-        for text in ["", "M", "-1", "1.5G", "99999999999T"] {
+        for text in ["", "M", "-1", "99999999999T", "1.5", "1.5B", ".5G", "1.G", "1..5G", "1.2345G", "1.5X"] {
             assert_eq!(ByteSize::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_as_tables_show_them_are_read() {
+        for (text, size) in [
+            ("1.5G", ByteSize::mib(1536)),
+            ("4.8K", ByteSize::bytes(4915)),
+            ("0.25 MiB", ByteSize::kib(256)),
+            ("2.000T", ByteSize::gib(2048)),
+        ] {
+            assert_eq!(ByteSize::parse(text), Some(size), "{text}");
         }
     }
 }
