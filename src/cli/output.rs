@@ -73,7 +73,8 @@ impl Output {
     pub(super) fn failure(self, error: &anyhow::Error) {
         match (self, error.downcast_ref()) {
             (Self::Json, Some(LoadError::Mistakes(mistakes))) => {
-                json(&serde_json::json!({ "error": "the configuration has mistakes", "mistakes": mistakes }));
+                let (text, code) = ("the configuration has mistakes", Exit::of(error) as u8);
+                json(&serde_json::json!({ "error": text, "exit": code, "mistakes": mistakes }));
             }
             (Self::Json, _) => {
                 let code = Exit::of(error) as u8;
@@ -107,8 +108,7 @@ fn arranged(columns: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> Str
     };
     let needed: usize = columns.iter().enumerate().map(needed).sum();
     if width.is_some_and(|width| needed > usize::from(width)) {
-        let rows: Vec<String> = rows.into_iter().map(|row| described(columns, row)).collect();
-        return rows.join("\n");
+        return rows.into_iter().map(|row| filled(columns, row)).collect::<Vec<_>>().join("\n");
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
@@ -120,6 +120,13 @@ fn arranged(columns: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> Str
         table.add_row(row);
     }
     format!("{}\n", table.trim_fmt())
+}
+
+/// One of several things, without what it has nothing of.
+fn filled(columns: &[&str], cells: Vec<String>) -> String {
+    let (columns, cells): (Vec<&str>, Vec<String>) =
+        columns.iter().copied().zip(cells).filter(|(_, cell)| !cell.is_empty()).unzip();
+    described(&columns, cells)
 }
 
 /// Headings with what belongs to them, one below the other.
@@ -196,6 +203,10 @@ mod tests {
         let narrow = arranged(&["ADDRESS", "QUOTA"], rows(), Some(20));
         let one = "ADDRESS  ann@example.test\nQUOTA    none\n";
         assert_eq!(narrow, format!("{one}\n{one}"));
+        let partly = [["ann@example.test", ""], ["bob@example.test", "5G"]];
+        let partly = partly.map(|row| row.map(str::to_owned).to_vec()).to_vec();
+        let narrow = arranged(&["ADDRESS", "QUOTA"], partly, Some(20));
+        assert_eq!(narrow, "ADDRESS  ann@example.test\n\nADDRESS  bob@example.test\nQUOTA    5G\n");
     }
 
     #[test]
