@@ -5,7 +5,7 @@ use crate::cli::exit::{Exit, Outcome};
 use crate::cli::output::Shown;
 use crate::cli::size::rounded;
 use crate::foundations::clock::Timestamp;
-use crate::services::backup::{self, Access, Snapshot, SnapshotId, Totals};
+use crate::services::backup::{Access, Snapshot, SnapshotId, Totals};
 
 /// A backup as it is listed.
 #[derive(Debug, Serialize)]
@@ -95,9 +95,6 @@ pub(super) async fn run(place: &Place<'_>) -> Outcome {
             "postrider: nothing can be restored from what is damaged. `postrider backup prune --damaged` sets it aside; \
              then `postrider backup pull` gets it whole from a copy, if `backup.remote` has one"
         );
-    }
-    if rows.is_empty() {
-        return Err(backup::Error::NoRepository(repository.root().to_owned()).into());
     }
     place.output().list(&rows);
     Ok(worst)

@@ -1,10 +1,12 @@
 //! One message as a file, or as an mbox holds it. Pure.
 
+use std::borrow::Cow;
+
 use super::Places;
 use super::kept::Kept;
 use super::mover::date_within;
 use crate::foundations::clock::Timestamp;
-use crate::foundations::mail::{HeaderSection, mbox};
+use crate::foundations::mail::{HeaderSection, crlf, mbox};
 use crate::storage::mailbox::{Flags, Keyword, MailboxSettings};
 
 /// A message, ready to be stored.
@@ -32,7 +34,13 @@ pub fn single(octets: &[u8]) -> Option<Single> {
     }
     let separator = mbox::separator_date(octets).map(|date| Timestamp::from_unix_seconds(date.and_utc().timestamp()));
     let date = separator.or_else(|| date_within(&content));
-    Some(Single { content: with_crlf(content), flags, keywords, date })
+    // RFC 5322 §2.1
+    let changed = match crlf(&content) {
+        Cow::Owned(changed) => Some(changed),
+        Cow::Borrowed(_) => None,
+    };
+    let content = changed.unwrap_or(content);
+    Some(Single { content, flags, keywords, date })
 }
 
 /// Whether it has a header with a field that messages have: pictures and letters of office programs have none.
@@ -43,24 +51,6 @@ fn is_message(content: &[u8]) -> bool {
 
 /// RFC 5322 §3.6, and what the first host on its way adds.
 const FIELDS: [&str; 6] = ["From", "Date", "Subject", "To", "Message-ID", "Received"];
-
-/// A message whose line ends are those of the wire (RFC 5322 §2.1).
-fn with_crlf(content: Vec<u8>) -> Vec<u8> {
-    let bare = |at: &usize| *at == 0 || content[*at - 1] != b'\r';
-    let found: Vec<usize> = memchr::memchr_iter(b'\n', &content).filter(bare).collect();
-    if found.is_empty() {
-        return content;
-    }
-    let mut out = Vec::with_capacity(content.len() + found.len());
-    let mut from = 0;
-    for at in found {
-        out.extend_from_slice(&content[from..at]);
-        out.push(b'\r');
-        from = at;
-    }
-    out.extend_from_slice(&content[from..]);
-    out
-}
 
 #[cfg(test)]
 mod tests {
