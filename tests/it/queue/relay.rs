@@ -37,30 +37,7 @@ on_every_engine!(
     one_international_address_keeps_the_message_from_nobody_else,
     a_refused_sender_is_told_so_though_the_host_hangs_up,
     replies_that_end_in_a_line_feed_are_understood,
-    a_host_that_serves_nobody_now_is_tried_again,
 );
-
-/// RFC 5321 §3.1: a refusal that comes before any message is about the host, whichever command it answers.
-async fn a_host_that_serves_nobody_now_is_tried_again(database: Database) {
-    let world = World::new(database, SetUp::default());
-    world
-        .zone
-        .add("x.test MX 5 one.x.test\nx.test MX 10 two.x.test\none.x.test A 192.0.2.1\ntwo.x.test A 192.0.2.2")
-        .unwrap();
-    world.network.host("192.0.2.1", Peer::new().greeting("554 5.7.1 No service for you"));
-    let two = world.network.host("192.0.2.2", Peer::new());
-    two.answers("EHLO", "550 5.7.1 No", 1);
-    two.answers("HELO", "550 5.7.1 No", 1);
-    world.queue.start();
-    let id = world.send(&mail(&["a@x.test"])).await;
-    world.until_tried(id, 1).await;
-    let left = world.queue.show(id).await.unwrap().recipients;
-    assert_eq!(left[0].last_reply.as_deref(), Some("550 5.7.1 No"));
-    world.clock.advance(Duration::from_secs(3600));
-    world.until_empty().await;
-    assert_eq!((two.taken().len(), two.connections()), (1, 2));
-    world.restart().await;
-}
 
 /// The replies to the RCPT commands that were sent along do not come any more.
 async fn a_refused_sender_is_told_so_though_the_host_hangs_up(database: Database) {

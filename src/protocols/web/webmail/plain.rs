@@ -176,7 +176,9 @@ impl Writer {
 
     /// Ends the line; an empty one only where it is meant.
     fn end_line(&mut self, is_meant: bool) {
-        self.blank = false;
+        if std::mem::take(&mut self.blank) && self.line == "--" {
+            self.line.push(' ');
+        }
         for (_, from) in &mut self.links {
             *from = 0;
         }
@@ -269,8 +271,9 @@ mod tests {
             ),
             ("<a href=\"mailto:ann@a.test\">ann@a.test</a> &lt;&amp;&gt; gr&uuml;n", "ann@a.test <&> grün\n"),
             ("<pre>a\n  b</pre>c", "a\n  b\nc\n"),
-            ("<div>-- </div><div>Ann</div>", "--\nAnn\n"),
+            ("<div>-- </div><div>Ann</div>", "-- \nAnn\n"),
             ("<div>--&nbsp;</div><div>Ann</div>", "-- \nAnn\n"),
+            ("<div>-- <br>Ann -- <br>-- x</div>", "-- \nAnn --\n-- x\n"),
             ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a b\nc\n"),
             ("x<hr>y <img src=\"cid:a\" alt=\"a cat\">", "x\n----\ny [a cat]\n"),
             ("", ""),
