@@ -84,6 +84,7 @@ def a_response_is_put_where_the_caret_is(server):
 
 def own_words_are_kept_as_one(server):
     page = server.page
+    elsewhere(page, "wish.responses.push({ name: 'Elsewhere', text: 'Of another browser' }); wish.confirm_delete = true")
     begin(page, server.users[1][0], "With own words")
     page.press("We are closed.", Keys.ENTER, "Ann")
     choose(page, "Keep my text as a response")
@@ -94,6 +95,17 @@ def own_words_are_kept_as_one(server):
     page.driver.refresh()
     page.until("the page", lambda: page.there("#folders a"))
     page.until("no letter", lambda: not page.there("#compose"))
+    names, also = page.script("return fetch('api/account').then((answer) => answer.json()).then(({ preferences: own }) => [own.responses.map(({ name }) => name), own.confirm_delete])")
+    assert names == ["Thanks", "Elsewhere", "Closed"] and also, (names, also)
+    elsewhere(page, "wish.responses.splice(1, 1); wish.confirm_delete = false")
+
+
+def elsewhere(page, change):
+    """Changes the preferences as another browser does, of which the page learns nothing."""
+    page.script(f"""return fetch("api/account").then((answer) => answer.json()).then(({{ preferences: wish }}) => {{
+        {change};
+        return fetch("api/preferences", {{ method: "POST", headers: {{ "content-type": "application/json", "x-postrider": "1" }}, body: JSON.stringify(wish) }});
+    }}).then(() => null)""")
 
 
 def one_is_put_into_formatted_text(server):

@@ -49,6 +49,7 @@ assets! {
     "icons.js" JAVASCRIPT;
     "imports.js" JAVASCRIPT;
     "invitation.js" JAVASCRIPT;
+    "keeping.js" JAVASCRIPT;
     "keys.js" JAVASCRIPT;
     "letter.js" JAVASCRIPT;
     "list.js" JAVASCRIPT;

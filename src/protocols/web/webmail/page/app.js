@@ -7,6 +7,7 @@ import { confirm, menu, open } from "./dialogs.js";
 import { button, h, icon, later, toast } from "./elements.js";
 import * as filters from "./filters.js";
 import { Folders } from "./folders.js";
+import { keep, remember } from "./keeping.js";
 import { help, listen } from "./keys.js";
 import { List, told } from "./list.js";
 import * as preferences from "./preferences.js";
@@ -201,7 +202,7 @@ class App {
   /** Lists conversations or messages, and remembers it. */
   async group(on) {
     this.account.preferences.conversations = on;
-    await told(Promise.all([this.list.ask({ conversations: on }), post("preferences", this.account.preferences)]));
+    await told(Promise.all([this.list.ask({ conversations: on }), keep(this.account.preferences)]));
     if (this.reader.message) await this.read(this.reader.message.folder, this.reader.message.uid, this.reader.message.within);
   }
 
@@ -464,9 +465,9 @@ class App {
   }
 
   async trust(address) {
+    const among = ({ trusted_images: all }) => all.includes(address);
     const { preferences: own } = this.account;
-    if (!own.trusted_images.includes(address)) own.trusted_images.push(address);
-    await told(post("preferences", own));
+    if (!among(own)) await told(keep(own, (wish) => { if (!among(wish)) wish.trusted_images.push(address); }));
   }
 
   async leave() {
@@ -496,6 +497,7 @@ async function start({ must_enrol: must }) {
     return;
   }
   const account = await get("account");
+  remember(account.preferences);
   await speak(account.preferences.language);
   app = new App(account);
   await app.begin();

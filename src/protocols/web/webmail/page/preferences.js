@@ -5,6 +5,7 @@ import { HOLD } from "./compose.js";
 import { confirm, open } from "./dialogs.js";
 import { Editor, WITH_FORMATTING } from "./editor.js";
 import { button, h, toast } from "./elements.js";
+import { keep } from "./keeping.js";
 import { signed } from "./markup.js";
 import { forgetPeople } from "./people.js";
 import { responses } from "./responses.js";
@@ -22,7 +23,7 @@ export async function show(account, changed, meant = null) {
   const { preferences } = account;
   const store = async () => {
     try {
-      await post("preferences", preferences);
+      await keep(preferences);
       apply(preferences);
       changed();
       toast(t("saved"));

@@ -1,8 +1,8 @@
 // Responses: texts that are written often, kept with the account and put into a letter.
 
-import { post } from "./api.js";
 import { menu, prompt } from "./dialogs.js";
 import { button, h, toast } from "./elements.js";
+import { keep } from "./keeping.js";
 import { t } from "./texts.js";
 
 /** What can be put into a letter, beside the button for it. */
@@ -10,24 +10,23 @@ export function choose(at, letter) {
   const { preferences } = letter.composer.account;
   const text = letter.chosenText;
   const entries = preferences.responses.map(({ name, text: canned }) => [name, () => letter.insertText(canned), "response"]);
-  if (text) entries.push([t("keepResponse"), () => keep(preferences, text), "keep"]);
+  if (text) entries.push([t("keepResponse"), () => keepAsOne(preferences, text), "keep"]);
   entries.push([t(entries.length > 0 ? "editResponses" : "noResponses"), () => letter.composer.act.responses(), "edit"]);
   menu(at, entries);
 }
 
 /** Keeps a text under a name, in place of the one that had it. */
-async function keep(preferences, text) {
+async function keepAsOne(preferences, text) {
   const name = await prompt(t("responseName"), text.split("\n")[0].slice(0, 60).trim());
   if (!name) return;
-  const before = preferences.responses;
-  const known = before.some((one) => one.name === name);
   const fresh = { name, text };
-  preferences.responses = known ? before.map((one) => (one.name === name ? fresh : one)) : [...before, fresh];
   try {
-    await post("preferences", preferences);
+    await keep(preferences, (wish) => {
+      const known = wish.responses.some((one) => one.name === name);
+      wish.responses = known ? wish.responses.map((one) => (one.name === name ? fresh : one)) : [...wish.responses, fresh];
+    });
     toast(t("saved"));
   } catch (error) {
-    preferences.responses = before;
     toast(error.message, { problem: true });
   }
 }
