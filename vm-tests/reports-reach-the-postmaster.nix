@@ -45,7 +45,7 @@
             server.succeed(f"printf '{letter}' | runuser -u {user} -- sendmail -i -t")
             wait_for_mail(server, "bob@example.test", "bob", f"from {user}")
             # Whatever the letter says, the sender is whom the kernel has told.
-            server.succeed(f"postrider trace bob@example.test | grep -F 'from {user}@' >&2")
+            server.wait_until_succeeds(f"postrider trace bob@example.test | grep -F 'from {user}@' >&2")
         server.fail("echo spam | sendmail -i somebody@elsewhere.test")
 
     with subtest("nobody else reads them, and the sandbox of each unit is judged at most 2.0"):
