@@ -130,6 +130,16 @@ def one_is_put_into_formatted_text(server):
     assert [line.strip() for line in plain.replace("\r\n", "\n").strip().split("\n")] == ["Hello Bob. We are closed.", "Ann!"], plain
 
 
+def is_gone_on_with(page, subject):
+    """Closes the letter and opens its draft."""
+    page.saved()
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+    page.folder("Drafts")
+    page.open(subject)
+    page.click(".actions .main")
+
+
 def it_is_urgent_and_its_delivery_is_told_of(server):
     """What is chosen outlives the draft; who reads it sees that it is urgent, and who wrote it is told that it came."""
     page = server.page
@@ -144,12 +154,7 @@ def it_is_urgent_and_its_delivery_is_told_of(server):
     page.picture("sending-options")
     page.press(Keys.ESCAPE)
     page.until("no menu", lambda: not page.there(".menu"))
-    page.saved()
-    page.press(Keys.ESCAPE)
-    page.until("closed", lambda: not page.there("#compose"))
-    page.folder("Drafts")
-    page.open("An urgent letter")
-    page.click(".actions .main")
+    is_gone_on_with(page, "An urgent letter")
     page.until("it is chosen still", lambda: page.there("#compose .options.on") and page.script("return document.querySelector('#compose .options').getAttribute('aria-label')") == name)
     page.script("document.querySelector(arguments[0]).focus()", TEXT)
     page.press("Come at once.")
@@ -217,12 +222,7 @@ def it_stands_where_it_belongs(server):
     page.until("the focus is in it", lambda: page.script("return document.activeElement.matches(arguments[0])", FIELD))
     page.press("Yes.")
     page.picture("signature-formatted")
-    page.saved()
-    page.press(Keys.ESCAPE)
-    page.until("closed", lambda: not page.there("#compose"))
-    page.folder("Drafts")
-    page.open("Re: To be answered")
-    page.click(".actions .main")
+    is_gone_on_with(page, "Re: To be answered")
     page.until("it is there again", lambda: "Director" in page.text(FIELD))
     page.script("document.querySelector('#compose select').dispatchEvent(new Event('change'))")
     page.until("it is known again", lambda: page.there(f"{FIELD} [data-signature] b") == 1 and page.text(FIELD).count("Director") == 1)

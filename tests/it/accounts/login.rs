@@ -223,15 +223,25 @@ async fn weak_hashes_are_strengthened_where_wanted(database: Database) {
     door.login.verify(attempt("ann@a.test", "pencil")).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_login_that_comes_again_costs_nothing() {
-    let Some(fresh) = super::engines::Fresh::create(postrider::storage::database::Dialect::Sqlite).await else {
-        return;
-    };
+/// A database of its own with one user.
+async fn world_of_ann() -> Option<(super::engines::Fresh, World)> {
+    let fresh = super::engines::Fresh::create(postrider::storage::database::Dialect::Sqlite).await?;
     let database = fresh.connect().await;
     database.migrate().await.unwrap();
     let world = World::new(database);
     world.users(&["ann@a.test"]).await;
+    Some((fresh, world))
+}
+
+async fn set_password(world: &World, hash: &Secret<String>) {
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.set_password(&address("ann@a.test"), hash, PasswordOwner::User).await.unwrap();
+    edit.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_login_that_comes_again_costs_nothing() {
+    let Some((_fresh, world)) = world_of_ann().await else { return };
     let mut edit = world.directory.edit().await.unwrap();
     let dear = hash(&Secret::new("pencil".to_owned()), 12).unwrap();
     edit.set_password(&address("ann@a.test"), &dear, PasswordOwner::User).await.unwrap();
@@ -257,14 +267,10 @@ async fn a_login_that_comes_again_costs_nothing() {
     assert!(unknown > wrong / 4 && unknown < wrong * 4, "{wrong:?} {unknown:?}");
     // One with a cheap hash too: it took a 256th of the time.
     let cheap = hash(&Secret::new("pencil".to_owned()), 4).unwrap();
-    let mut edit = world.directory.edit().await.unwrap();
-    edit.set_password(&address("ann@a.test"), &cheap, PasswordOwner::User).await.unwrap();
-    edit.commit().await.unwrap();
+    set_password(&world, &cheap).await;
     let (_, cheap) = timed("ann@a.test", "wrong again").await;
     assert!(cheap > unknown / 8, "{cheap:?} {unknown:?}");
-    let mut edit = world.directory.edit().await.unwrap();
-    edit.set_password(&address("ann@a.test"), &dear, PasswordOwner::User).await.unwrap();
-    edit.commit().await.unwrap();
+    set_password(&world, &dear).await;
     // After the time of the settings the hash is computed again.
     world.clock.advance(Duration::from_secs(300));
     assert!(timed("ann@a.test", "pencil").await.1 > Duration::from_millis(50));
@@ -273,18 +279,10 @@ async fn a_login_that_comes_again_costs_nothing() {
 /// What a hash asks for that is dearer than those of today, a wrong password costs for every name, within bounds.
 #[tokio::test]
 async fn a_dear_hash_of_another_scheme_is_not_to_be_told() {
-    let Some(fresh) = super::engines::Fresh::create(postrider::storage::database::Dialect::Sqlite).await else {
-        return;
-    };
-    let database = fresh.connect().await;
-    database.migrate().await.unwrap();
-    let world = World::new(database);
-    world.users(&["ann@a.test"]).await;
+    let Some((_fresh, world)) = world_of_ann().await else { return };
     // Many times the work of the cost below; no password has it.
     let dear = "$6$rounds=900000$saltstring$Dst5SzMCiLiSWQN0EnEgf8DNbHOJRybf7gWFoq4HhaAWnZcpnsBwYgTSajPGyhfsjkr51qmiDafX//8bUiGTO1";
-    let mut edit = world.directory.edit().await.unwrap();
-    edit.set_password(&address("ann@a.test"), &Secret::new(dear.to_owned()), PasswordOwner::User).await.unwrap();
-    edit.commit().await.unwrap();
+    set_password(&world, &Secret::new(dear.to_owned())).await;
     let door = door(&world, LoginSettings { cost: 8, ..cheap() });
     let unknown = async |round: &str| {
         let mut quickest = Duration::MAX;

@@ -21,7 +21,7 @@ use crate::storage::mailbox::{AppendOptions, Missing};
 
 /// Into which folder.
 #[derive(Deserialize)]
-pub(super) struct Into {
+pub(super) struct Target {
     folder: String,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Into {
 pub(super) async fn import(
     State(room): State<Arc<Room>>,
     reader: Reader,
-    Asked(asked): Asked<Into>,
+    Asked(asked): Asked<Target>,
     Octets(Arrived { octets, share }): Octets,
 ) -> Answer<Response> {
     let folder = folder_name(&asked.folder)?;
