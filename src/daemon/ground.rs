@@ -1,4 +1,4 @@
-//! What is there before the parts of a process, and the larger of the parts that are made from it.
+//! What [`super::Parts`] are made from (settings, database, certificates …), and how the larger parts are made from it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// The time.
+    /// The clock, for one more part.
     pub(super) fn time(&self) -> SharedClock {
         Arc::clone(&self.clock)
     }
@@ -87,7 +87,7 @@ impl Ground {
         Ok(Some((mailboxes, cluster)))
     }
 
-    /// Where mail goes.
+    /// Aliases, and which domains are ours.
     pub(super) fn routing(&self, directory: &Directory) -> Result<Routing, Error> {
         // Senders are rewritten where mail leaves: no other role is given the secret.
         let srs = match self.roles.has(Role::Mta) {
@@ -98,7 +98,7 @@ impl Ground {
         Ok(Routing::new(directory.clone(), settings, hostname).with_srs(srs))
     }
 
-    /// What is thought of messages.
+    /// The filter, with all it asks.
     pub(super) fn filter(&self, reports: &Reports, routing: &Routing) -> Arc<Filter> {
         let filter = Filter::new(self.lives.spam.clone(), self.time())
             .with_hostname(self.lives.hostname.clone())
@@ -150,7 +150,7 @@ impl Ground {
         Arc::new(AmongNodes::new(cluster.clone(), here, hostname, settings))
     }
 
-    /// What it takes to take messages in.
+    /// What intake needs.
     pub(super) fn intake(
         &self,
         (filter, routing, reports): (&Arc<Filter>, &Routing, &Reports),

@@ -49,9 +49,9 @@ pub struct Parts {
     pub roles: Roles,
     /// When this process was started.
     pub since: Timestamp,
-    /// What only the process as a whole can do is asked for here.
+    /// Takes requests to reload the configuration, which only the process as a whole can do.
     pub wishes: mpsc::Sender<Wish>,
-    /// Certificates are wished to be renewed here, in the `mta` role.
+    /// Takes requests to renew certificates, in the `mta` role.
     pub renewals: mpsc::Sender<RenewalWish>,
     /// The directory of this process's credentials.
     pub credentials: Option<PathBuf>,
@@ -61,7 +61,7 @@ pub struct Parts {
     pub database: Database,
     /// Where this process listens.
     pub listening: Vec<Listening>,
-    /// Where it should listen and does not.
+    /// Listeners that systemd passed no socket for, so that they are not served.
     pub unopened: Vec<Unopened>,
     /// Where decisions are recorded.
     pub journal: Journal,
@@ -73,15 +73,15 @@ pub struct Parts {
     pub spool: Spool,
     /// TLS.
     pub certificates: Arc<Certificates>,
-    /// Whether listeners serve the certificates that are meant.
+    /// Checks that listeners serve the certificates they should.
     pub inspector: Arc<Inspector>,
-    /// What is thought of messages.
+    /// Judges messages: authentication, rules, classifier, milters.
     pub filter: Arc<Filter>,
     /// Rates, failures and bans of this process.
     pub guard: Guard,
-    /// Who somebody is.
+    /// Checks passwords and second factors.
     pub login: Login,
-    /// Where mail goes.
+    /// Aliases, and which domains are ours.
     pub routing: Routing,
     /// Which senders and recipients are taken.
     pub acceptance: Acceptance,
@@ -89,7 +89,7 @@ pub struct Parts {
     pub mailboxes: Option<Mailboxes>,
     /// The lease on them, where this is one of several nodes.
     pub keeper: Option<Keeper>,
-    /// Who has which mailboxes, where this is one of several nodes.
+    /// Which node has which mailboxes, where this is one of several.
     pub cluster: Option<Cluster>,
     /// The way to other hosts.
     pub outbound: Outbound,
