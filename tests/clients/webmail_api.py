@@ -1,6 +1,7 @@
 """The webmail's JSON interface: who is let in, what is refused, and that answers are what the OpenAPI description says."""
 
 import base64
+import concurrent.futures
 import email
 import email.policy
 import hashlib
@@ -397,6 +398,18 @@ def messages_are_taken_over(server):
     (status, _, _), first = give(letter("x@elsewhere.test", server.users[0][0], "Taken over").as_bytes())
     described("messages/import", "POST", status, first)
     assert status == 201 and ann.get("message", folder="INBOX", uid=first["uid"])["subject"] == "Taken over"
+    # Whoever got no answer asks again, several times at once: it is stored once.
+    again = letter("x@elsewhere.test", server.users[0][0], "Taken over once").as_bytes()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: give(again), range(4)))
+    assert sorted(answer[0][0] for answer in answers) == [200, 200, 200, 201] and len({answer[1]["uid"] for answer in answers}) == 1, answers
+    assert sorted(answer[1]["known"] for answer in answers) == [False, True, True, True]
+    (status, _, _), other = give(again + b"One more line\n")
+    assert status == 201 and other["uid"] != answers[0][1]["uid"], "what differs is another message"
+    (status, _, _), there = give(again, "Archive")
+    assert status == 201, "and so is one in another folder"
+    ann.json("messages/remove", {"folder": "Archive", "uids": [there["uid"]]})
+    ann.json("messages/remove", {"folder": "INBOX", "uids": [answers[0][1]["uid"], other["uid"]]})
     for octets, folder, wanted in [(b"\x89PNG", "INBOX", (400, "no-message-in-it")), (b"", "INBOX", (400, "no-message-in-it")), (b"Subject: x\n\n", "Nowhere", (404, "no-folder"))]:
         (status, _, _), told = give(octets, folder)
         assert (status, told["type"]) == wanted, (status, told)
@@ -602,6 +615,7 @@ def contacts_go_into_files_and_come_back(server):
     assert file(bob, card.encode()) == {"added": 1, "known": 0, "unfit": 0, "left": 0}
     assert file(bob, (card + "BEGIN:VCARD\r\nVERSION:9\r\nEND:VCARD\r\n").encode()) == {"added": 0, "known": 1, "unfit": 1, "left": 0}
     status, headers, vcf = bob.request("/api/contacts/export?form=vcf")
+    assert headers["content-length"] is None, "it is written as it is taken"
     assert status == 200 and headers["content-type"].startswith("text/vcard") and "attachment" in headers["content-disposition"], headers
     assert card in vcf.decode(), "as it is stored"
     status, headers, table = bob.request("/api/contacts/export?form=csv")
@@ -873,6 +887,26 @@ def messages_are_grouped(server):
     assert lines == [("One", 1, 1, [5]), ("Re: two", 2, 2, [2, 4]), ("Re: One", 2, 2, [1, 3])], lines
     circle = ann.get("conversation", folder="Talks", uid=1)
     assert [(one["folder"], one["subject"]) for one in circle["messages"]] == [("Talks", "One"), ("Sent", "Re: One"), ("Talks", "Re: One")], circle
+    assert circle["whole"] is True
+    # In whatever folder the rest lies; not what is junk or was thrown away, unless it is opened there, and no copy twice.
+    for folder in ("Talks 2026", "Talks 2026/Early", "Trash/Old"):
+        check(client.create(f'"{folder}"'))
+    early = put('"Talks 2026/Early"', "Re: One", first)
+    put('"Talks 2026"', "By way of one elsewhere", early)
+    put("Junk", "Re: One", first)
+    put("Trash", "Re: One", first)
+    put('"Trash/Old"', "Re: One", first)
+    check(client.select("Talks"))
+    check(client.copy("1", '"Talks 2026"'))
+    shown = lambda folder, uid: [(one["folder"], one["subject"]) for one in ann.get("conversation", folder=folder, uid=uid)["messages"]]
+    whole = [("Talks", "One"), ("Sent", "Re: One"), ("Talks", "Re: One"), ("Talks 2026/Early", "Re: One"), ("Talks 2026", "By way of one elsewhere")]
+    assert shown("Talks", 1) == whole, shown("Talks", 1)
+    # A list knows only its own folder: there these two are two.
+    assert ann.get("messages", folder="Talks 2026", conversations="true")["total"] == 2
+    assert sorted(shown("Talks 2026", 1)) == sorted(whole), shown("Talks 2026", 1)
+    junk = ann.get("messages", folder="Junk")["lines"][0]["uid"]
+    assert sorted(shown("Junk", junk)) == sorted(whole + [("Junk", "Re: One")]), shown("Junk", junk)
+    client.close()
     found = ann.get("messages", folder="Talks", conversations="true", query="subject:two")
     assert found["total"] == 1
     window = ann.get("messages", folder="Talks", conversations="true", order="oldest", start=1, count=1)

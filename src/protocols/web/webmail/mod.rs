@@ -44,6 +44,7 @@ mod plain;
 mod priority;
 mod read;
 mod reasons;
+mod remembered;
 mod receipts;
 mod room;
 mod scripts;

@@ -41,21 +41,26 @@ function signIn(note = "") {
   const code = h("input", { id: "code", name: "code", type: "text", autocomplete: "one-time-code", autocapitalize: "none", spellcheck: false, maxLength: 40 });
   const first = [h("label", { for: "address" }, t("address"), address), h("label", { for: "password" }, t("password"), password)];
   const second = h("label", { for: "code", hidden: true }, t("code"), code, h("small", {}, t("codeHint")));
+  const remember = h("input", { type: "checkbox", name: "remember" }), rememberText = h("span", {});
+  const remembering = h("label", { class: "check", hidden: true }, remember, rememberText);
   const form = h("form", { class: "entrance" }, h("img", { src: "icon.svg", alt: "", width: 56, height: 56 }), h("h1", {}, t("product")),
-    problem, first, second, submit, h("p", { class: "host" }, location.hostname));
+    problem, first, second, remembering, submit, h("p", { class: "host" }, location.hostname));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     submit.disabled = true;
     submit.textContent = t("signingIn");
     problem.textContent = "";
     try {
-      await start(await post("session", { address: address.value, password: password.value, ...(second.hidden ? {} : { code: code.value }) }));
+      await start(await post("session", { address: address.value, password: password.value, ...(second.hidden ? {} : { code: code.value, remember: remember.checked }) }));
     } catch (error) {
       submit.disabled = false;
       submit.textContent = t("signIn");
       if (error.answer?.code_wanted) {
         for (const label of first) label.hidden = true;
         second.hidden = false;
+        const days = error.answer.remember_days;
+        remembering.hidden = !days;
+        rememberText.textContent = t("rememberBrowser", { days });
       } else {
         problem.textContent = error.message;
       }

@@ -174,7 +174,7 @@ async function devices() {
 async function logins() {
   const { sessions } = await get("sessions");
   const list = h("ul", { class: "plain" }, sessions.map((one) => {
-    const line = h("li", { class: one.current ? "current" : "" }, h("span", {}, h("strong", {}, browser(one.browser)), ` ${one.client} `, h("small", {}, one.current ? t("thisLogin") : t("lastUsed", { date: longDate(one.used) }))));
+    const line = h("li", { class: one.current ? "current" : "" }, h("span", {}, h("strong", {}, browserName(one.browser)), ` ${one.client} `, h("small", {}, one.current ? t("thisLogin") : t("lastUsed", { date: longDate(one.used) }))));
     if (!one.current) line.append(button(t("endLogin"), null, async () => {
       await remove(`sessions/${one.id}`).catch((error) => toast(error.message, { problem: true }));
       line.remove();
@@ -188,13 +188,6 @@ async function logins() {
     }, (error) => toast(error.message, { problem: true }));
   }, { text: true, kind: "endOthers" });
   return section("logins", list, ...(sessions.length > 1 ? [h("div", { class: "actionRow" }, others)] : []));
-}
-
-/** The browser and system as people know them. */
-function browser(text) {
-  const name = /Edg\//.test(text) ? "Edge" : /Firefox\//.test(text) ? "Firefox" : /Chrome\//.test(text) ? "Chrome" : /Safari\//.test(text) ? "Safari" : text.split(" ")[0] || "?";
-  const system = /Android|iPhone|iPad|Windows|Mac OS X|Linux/.exec(text)?.[0];
-  return system ? `${name}, ${system}` : name;
 }
 
 async function people() {
