@@ -53,6 +53,7 @@ mod security;
 mod send;
 mod serve;
 mod settings;
+mod signatures;
 mod signing_in;
 mod sought;
 mod source;

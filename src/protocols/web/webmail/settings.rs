@@ -68,6 +68,8 @@ crate::settings! {
         /// People that are remembered because an account has written to them, for completing addresses. Beyond it, those not
         /// written to for longest are forgotten.
         pub people: u32 = 2_000,
+        /// Pictures in the formatted signatures of one account, all together. More are refused with 413.
+        pub signature_pictures: ByteSize = ByteSize::kib(256),
         /// Fewest characters of a new password.
         pub password: u32 = 10,
     }
