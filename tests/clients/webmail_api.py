@@ -416,6 +416,42 @@ def messages_are_taken_over(server):
     ann.json("messages/remove", {"folder": "INBOX", "uids": [first["uid"]]})
 
 
+def signatures_have_pictures(server, wish):
+    """Kept with the signature; shown by it, and sent within the text. Each account's own, and bounded."""
+    ann, address = server.ann, "ann@example.test"
+    def upload(octets, kind="image/png"):
+        return json.loads(ann.request("/api/uploads?name=logo.png", method="POST", octets=octets, content_type=kind)[2])["upload"]
+    def sign(html, pictures, wanted=204):
+        return ann.json("preferences", {**wish, "identities": {address: {"name": "Ann", "signature": "", "html": html, "pictures": pictures}}}, wanted=wanted)
+    logo = b"\x89PNG\r\n" + bytes(range(256)) * 40
+    html = '<b>Ann</b> <img src="cid:logo@webmail" alt="Logo">'
+    sign(html, [{"cid": "logo@webmail", "upload": upload(logo)}, {"cid": "unused@webmail", "upload": "nothing"}])
+    kept = ann.json("account")["preferences"]["identities"][address]
+    assert kept["pictures"] == [{"cid": "logo@webmail"}] and "cid:logo@webmail" in kept["html"], kept
+    # It stays, although the file is uploaded no more.
+    sign(kept["html"], kept["pictures"])
+    status, _, page = ann.request("/api/signature?address=ann%40example.test")
+    assert b"signature/picture?address=ann%40example.test&amp;cid=logo%40webmail" in page, page
+    at = "/api/signature/picture?address=ann%40example.test&cid=logo%40webmail"
+    status, headers, octets = ann.request(at)
+    assert (status, headers["content-type"], octets) == (200, "image/png", logo) and headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert server.bob.request(at)[0] == 404
+    letter = write(["bob@example.test"], subject="Signed with a picture", html='Hello<img src="cid:own@webmail">', inline=[{"cid": "own@webmail", "file": {"signature": address, "cid": "logo@webmail"}}])
+    ann.json("send", {"key": uuid.uuid4().hex, "letter": letter})
+    uid = next(line["uid"] for line in ann.get("messages", folder="Sent")["lines"] if line["subject"] == "Signed with a picture")
+    parsed = email.message_from_bytes(ann.request(f"/api/message/source?folder=Sent&uid={uid}")[2], policy=email.policy.default)
+    [picture] = [part for part in parsed.walk() if part.get_content_maintype() == "image"]
+    assert picture["content-id"] == "<own@webmail>" and picture.get_payload(decode=True) == logo and picture.get_content_disposition() == "inline"
+    for pictures, wanted, why in (
+        ([{"cid": "logo2@webmail", "upload": "nothing"}], 404, "upload-gone"), ([{"cid": "logo2@webmail", "upload": upload(b"<html>", "text/html")}], 400, "picture-kind"),
+        ([{"cid": "logo2@webmail", "upload": upload(bytes(300_000))}], 413, "signature-pictures-too-large"),
+    ):
+        refused = sign(html.replace("logo@", "logo2@"), pictures, wanted)
+        assert refused["type"] == why, refused
+    sign("<b>Ann</b>", kept["pictures"])
+    assert "pictures" not in ann.json("account")["preferences"]["identities"][address] and ann.request(at)[0] == 404
+
+
 def preferences_are_kept(server):
     ann = server.ann
     account = ann.json("account")
@@ -433,6 +469,12 @@ def preferences_are_kept(server):
         assert "<b>Lee</b>" in markup and not any(harm in markup for harm in ("onclick", "remote.test", "script", "javascript")), markup
     assert status == 200 and headers["content-security-policy"].startswith("default-src 'none'") and headers["x-frame-options"] == "SAMEORIGIN"
     assert b"Lee" not in server.bob.request("/api/signature?address=ann%40example.test")[2], "nobody reads another's"
+    signatures_have_pictures(server, wish)
+    answered = {**wish, "responses": [{"name": "Thanks", "text": "", "html": '<p onclick="x()">Thank <b>you</b></p><img src="cid:x@webmail">'}]}
+    ann.json("preferences", answered, wanted=204)
+    [kept] = ann.json("account")["preferences"]["responses"]
+    page = ann.request("/api/response?name=Thanks")[2].decode()
+    assert kept["text"] == "Thank you" and all("<b>you</b>" in markup and "onclick" not in markup and "cid:" not in markup for markup in (kept["html"], page)), (kept, page)
     ann.json("preferences", wish, wanted=204)
     ann.json("preferences", {**wish, "default_identity": "bob@example.test"}, wanted=403)
     ann.json("preferences", {**wish, "unknown": 1}, wanted=422)
