@@ -114,7 +114,7 @@ class App {
     const shade = h("div", { class: "shade", on: { click: () => this.drawer(false) } });
     const skip = h("a", { class: "skip", href: "#list", on: { click: (event) => { event.preventDefault(); this.list.box.focus(); } } }, t("toMessages"));
     root.replaceChildren(skip, h("header", { id: "top" }, open, h("span", { class: "brand" }, h("img", { src: "icon.svg", alt: "", width: 28, height: 28 }), t("product")), form, button(t("help"), "help", help, { key: "?", kind: "shortcuts" }), me),
-      this.folders.element, shade, this.list.element, this.reader.element, button(t("compose"), "compose", () => this.composer.begin(), { kind: "main floating onlyNarrow" }));
+      this.folders.element, shade, h("main", { class: "mail" }, this.list.element, this.reader.element), button(t("compose"), "compose", () => this.composer.begin(), { kind: "main floating onlyNarrow" }));
     this.refreshSoon = later(250, () => this.refresh());
     this.route = () => this.follow();
     addEventListener("hashchange", this.route);

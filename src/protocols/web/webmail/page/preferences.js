@@ -3,7 +3,7 @@
 import { get, post, remove } from "./api.js";
 import { HOLD } from "./compose.js";
 import { open } from "./dialogs.js";
-import { button, h, toast } from "./elements.js";
+import { browserName, button, h, toast } from "./elements.js";
 import { keep } from "./keeping.js";
 import { signed } from "./markup.js";
 import { forgetPeople } from "./people.js";

@@ -19,7 +19,7 @@ export class Reader {
     this.message = null;
     /** Where the message lies that is being fetched. */
     this.coming = null;
-    this.element = h("main", { id: "reader", tabIndex: -1, "aria-label": t("message") });
+    this.element = h("section", { id: "reader", tabIndex: -1, "aria-label": t("message") });
     this.clear();
   }
 
