@@ -947,7 +947,8 @@ def messages_are_grouped(server):
     assert ann.get("messages", folder="Talks 2026", conversations="true")["total"] == 2
     assert sorted(shown("Talks 2026", 1)) == sorted(whole), shown("Talks 2026", 1)
     junk = ann.get("messages", folder="Junk")["lines"][0]["uid"]
-    assert sorted(shown("Junk", junk)) == sorted(whole + [("Junk", "Re: One")]), shown("Junk", junk)
+    # Of two copies that of the smaller folder is found first.
+    assert sorted(shown("Junk", junk)) == sorted(whole[1:] + [("Talks 2026", "One"), ("Junk", "Re: One")]), shown("Junk", junk)
     client.close()
     found = ann.get("messages", folder="Talks", conversations="true", query="subject:two")
     assert found["total"] == 1
