@@ -143,26 +143,22 @@ fn written(runs: &[Run], number: impl Fn(Uid) -> Option<u32>) -> Vec<(u32, Strin
 
 /// RFC 5267 §3.2: a set whose order is that of the result; numbers that follow each other are written as a range.
 pub fn in_order(numbers: impl IntoIterator<Item = u32>) -> String {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
     let mut text = String::new();
-    let mut run: Option<(u32, u32)> = None;
-    let mut write = |(first, last): (u32, u32)| {
+    for (first, last) in runs {
         let separator = if text.is_empty() { "" } else { "," };
         // Writing to memory cannot fail.
         let _ = match first == last {
             true => write!(text, "{separator}{first}"),
             false => write!(text, "{separator}{first}:{last}"),
         };
-    };
-    for number in numbers {
-        run = match run {
-            Some((first, last)) if last.checked_add(1) == Some(number) => Some((first, number)),
-            whole => {
-                whole.map(&mut write);
-                Some((number, number))
-            }
-        };
     }
-    run.map(write);
     text
 }
 
