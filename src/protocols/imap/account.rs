@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::attention::Attention;
 use super::commands::tell_new;
 use super::connections::Place;
+use super::contexts::{Context, Touched, tell_expunged, tell_touched};
 use super::link::Link;
 use super::outcome::Trouble;
 use super::session::Expunges;
@@ -81,6 +82,8 @@ pub struct Selected {
     pub view: View,
     /// The result of the last SEARCH RETURN (SAVE), `$` (RFC 5182).
     pub saved: SequenceSet<Uid>,
+    /// Searches whose results the client is told to follow (RFC 5267 §4.3).
+    pub contexts: Vec<Context>,
     /// The client speaks of UIDs in the present command: flag changes told with it name them too.
     pub addressing: Addressing,
     gone: bool,
@@ -110,7 +113,7 @@ impl Own<'_> {
 impl Selected {
     /// A mailbox just opened.
     pub fn new(view: View) -> Self {
-        Self { view, saved: SequenceSet::new(), addressing: Addressing::Sequence, gone: false }
+        Self { view, saved: SequenceSet::new(), contexts: Vec::new(), addressing: Addressing::Sequence, gone: false }
     }
 
     /// Whether the mailbox was deleted or renamed under the session.
@@ -148,6 +151,11 @@ impl Selected {
             return Ok(());
         }
         let enabled = account.enabled;
+        let touched = match self.contexts.is_empty() {
+            true => None,
+            false => Some(Touched::of(&updates, next, self)),
+        };
+        tell_expunged(self, &updates, link);
         let arrived = updates.iter().any(|update| matches!(update, Update::Exists(_)));
         if enabled.qresync {
             // RFC 7162 §3.2.10.2.
@@ -183,6 +191,9 @@ impl Selected {
                 Box::pin(tell_new(&events.fetch, next, enabled, self, link)).await?;
             }
             _ => {}
+        }
+        if let Some(touched) = touched.filter(|_| !self.gone) {
+            Box::pin(tell_touched(self, &touched, enabled, link)).await?;
         }
         if arrived && own.mod_seq.is_none() {
             self.tell_mod_seq(account, link);

@@ -17,6 +17,7 @@ mod attention;
 mod capability;
 mod commands;
 mod connections;
+mod contexts;
 mod deflate;
 mod limits;
 mod link;

@@ -97,6 +97,9 @@ pub(super) struct Conversation {
 /// Why a session ends whose mailbox is no longer there.
 const MAILBOX_GONE: &str = "The selected mailbox was deleted or renamed";
 
+/// Why a message is not taken now.
+const TOO_MANY_APPENDED: &str = "Too many messages are being appended; try again";
+
 /// What comes next.
 enum Next {
     Command(bytes::Bytes),
@@ -343,16 +346,10 @@ impl Conversation {
             Some(_) if whole > limit => {
                 Some((Condition::No, Some(Code::Word("TOOBIG")), "The message is larger than this server takes"))
             }
-            Some(account) => {
-                let budget = &self.room.append_memory;
-                let share = self.memory.get_or_insert_with(|| budget.share(Some(account.login.address.clone())));
+            Some(_) => {
                 let octets = usize::try_from(whole).unwrap_or(usize::MAX);
-                let enough = budget.enlarge(share, octets, self.settings.append_patience.into()).await;
-                (enough == Enough::No).then_some((
-                    Condition::No,
-                    Some(Code::Word("LIMIT")),
-                    "Too many messages are being appended; try again",
-                ))
+                let enough = self.reserve(octets).await;
+                enough.is_err().then_some((Condition::No, Some(Code::Word("LIMIT")), TOO_MANY_APPENDED))
             }
         };
         match refusal {
@@ -366,6 +363,17 @@ impl Conversation {
                 self.link.out.tagged(announced.tag.as_deref().unwrap_or("*"), condition, code.as_ref(), text);
                 self.link.deny();
             }
+        }
+    }
+
+    /// Brings the memory that the messages of the present command have to so many octets.
+    pub async fn reserve(&mut self, octets: usize) -> Result<(), Trouble> {
+        let Some(account) = self.state.account() else { return Err(Trouble::bad("Log in first")) };
+        let budget = &self.room.append_memory;
+        let share = self.memory.get_or_insert_with(|| budget.share(Some(account.login.address.clone())));
+        match budget.enlarge(share, octets, self.settings.append_patience.into()).await {
+            Enough::Yes => Ok(()),
+            Enough::No => Err(Trouble::coded("LIMIT", TOO_MANY_APPENDED)),
         }
     }
 

@@ -97,7 +97,7 @@ fn rule(body: &CommandBody) -> Rule {
         // RFC 4978 §3: what follows the tagged response is compressed. RFC 8437 §4: nothing is selected any more.
         B::Compress(_) | B::Unauthenticate => (Authenticated, Selected, Silent),
         // RFC 9051 §6.4: selected.
-        B::Check | B::Expunge(_) => (Selected, Selected, Tell),
+        B::CancelUpdate(_) | B::Check | B::Expunge(_) => (Selected, Selected, Tell),
         // RFC 9051 §6.4.1: CLOSE sends no EXPUNGE.
         B::Close | B::Unselect => (Selected, Selected, Silent),
         // RFC 6851 §3.3, RFC 8508 §3.1: MOVE and REPLACE themselves cause EXPUNGE; COPY speaks of no numbers in its answer.

@@ -61,6 +61,12 @@ crate::settings! {
         /// Texts that one SEARCH may look for in the messages themselves: BODY, TEXT, and HEADER of fields that are not kept with the
         /// summaries. More are answered NO [LIMIT].
         pub search_texts: usize = 100,
+        /// Searches of one session whose results may be followed at a time (UPDATE of RFC 5267); one in any case. A further one is
+        /// performed, and told NO [NOUPDATE].
+        pub search_contexts: usize = 4,
+        /// How much of one such result is kept: runs of UIDs that follow each other, of eight octets each; of a sorted result
+        /// messages, which are sorted anew when one comes. A larger result is not followed: NO [NOUPDATE].
+        pub search_context_runs: usize = 20_000,
         /// Decoded text of one message that SEARCH looks into. What lies behind it is not found.
         pub search_text: ByteSize = ByteSize::mib(4),
     }

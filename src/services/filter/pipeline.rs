@@ -306,7 +306,7 @@ impl Filter {
 
     /// The signatures of a message that must be changed on its way. Reads all of it.
     pub async fn signatures(&self, message: &[u8]) -> Signatures {
-        Signatures::of(&self.signing, &self.settings.get(), message).await
+        Signatures::of(&self.signing, &self.settings.get(), message, self.clock.now()).await
     }
 
     /// Everything that has to be asked of others, all at the same time.

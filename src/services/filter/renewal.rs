@@ -1,12 +1,13 @@
-//! Our own signatures, made anew where a message must be changed on its way.
+//! Our own signatures and seals, made anew where a message must be changed on its way.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::FilterSettings;
-use super::authentication::dkim::{DkimResult, Signer, tag, verify};
+use super::authentication::dkim::{DkimResult, Findings, Sealer, Signer, tag, verify};
 use super::signing::{Keys, Signing};
+use crate::foundations::clock::Timestamp;
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::mail::{Field, HeaderSection, Message};
 
@@ -15,13 +16,17 @@ pub struct Signatures {
     keys: Arc<Keys>,
     /// The keys of ours whose signatures fit.
     ours: Vec<usize>,
+    /// The key of ours that has made the newest seal, and what that says. The chain stands with it: of the signatures of the
+    /// sets before nobody wants that they still fit (RFC 8617 §5.2).
+    seal: Option<(usize, Findings)>,
     fields: Vec<Range<usize>>,
     foreign: Vec<String>,
+    at: Timestamp,
 }
 
 impl Signatures {
     /// Looks at the signatures of a message. Whoever writes one may name our keys in it: only those that fit are ours.
-    pub(super) async fn of(signing: &Signing, settings: &Arc<FilterSettings>, message: &[u8]) -> Self {
+    pub(super) async fn of(signing: &Signing, settings: &Arc<FilterSettings>, message: &[u8], at: Timestamp) -> Self {
         let keys = signing.keys(settings);
         let header = HeaderSection::of(message);
         let fields: Vec<Field<'_>> = header.all("DKIM-Signature").collect();
@@ -55,14 +60,25 @@ impl Signatures {
                 foreign.extend(tag(field.body, b"d"));
             }
         }
-        foreign.extend(header.all("ARC-Seal").filter_map(|field| tag(field.body, b"d")));
+        let newest = |(key, sealer): (usize, &Sealer)| sealer.newest(message).map(|(says, set)| ((key, says), set));
+        let seal = match keys.sealers.iter().enumerate().find_map(newest) {
+            Some((seal, set)) => {
+                ranges.extend(set);
+                ranges.sort_unstable_by_key(|range| range.start);
+                Some(seal)
+            }
+            None => {
+                foreign.extend(header.all("ARC-Seal").filter_map(|field| tag(field.body, b"d")));
+                None
+            }
+        };
         foreign.sort_unstable();
         foreign.dedup();
         foreign.truncate(MOST_NAMED);
-        Self { keys: Arc::clone(&keys), ours, fields: ranges, foreign }
+        Self { keys: Arc::clone(&keys), ours, seal, fields: ranges, foreign, at }
     }
 
-    /// Where the fields of our own signatures lie in the header, which do not fit any more once the message is changed.
+    /// Where the fields of our own signatures and of our seal lie in the header, which do not fit any more once the message is changed.
     pub fn fields(&self) -> &[Range<usize>] {
         &self.fields
     }
@@ -74,10 +90,10 @@ impl Signatures {
 
     /// Whether any of them is ours.
     pub const fn has_ours(&self) -> bool {
-        !self.ours.is_empty()
+        !self.ours.is_empty() || self.seal.is_some()
     }
 
-    /// The fields in place of our own signatures, for the changed message.
+    /// The fields in place of our own signatures and our seal, for the changed message.
     pub fn renewed(&self, message: &Message) -> String {
         let mut fields = String::new();
         for signer in self.ours.iter().map(|key| &self.keys.signers[*key]) {
@@ -86,7 +102,15 @@ impl Signatures {
                 Err(error) => log::error!(domain:% = signer.domain(); "filter: a message goes out unsigned: {error}"),
             }
         }
-        fields
+        let Some((key, says)) = &self.seal else { return fields };
+        let sealer = &self.keys.sealers[*key];
+        match sealer.seal(&message.with_prefix(fields.as_bytes()), says, self.at) {
+            Ok(seal) => seal + &fields,
+            Err(error) => {
+                log::error!(domain:% = sealer.domain(); "filter: a message is passed on without its seal: {error}");
+                fields
+            }
+        }
     }
 }
 
@@ -101,10 +125,11 @@ fn names(field: &Field<'_>, signer: &Signer) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::authentication::dkim::{Algorithm, generate};
+    use super::super::authentication::dkim::{Algorithm, Chain, generate};
     use super::super::settings::DkimKeySettings;
     use super::*;
 
+    const AT: Timestamp = Timestamp::EPOCH;
     const MESSAGE: &str = "From: ann@example.test\r\nSubject: a\r\n\r\nbody\r\n";
 
     fn settings(directory: &std::path::Path) -> Arc<FilterSettings> {
@@ -127,19 +152,53 @@ mod tests {
         let fields = signing.fields(&settings, &signed);
         let foreign = "DKIM-Signature: v=1; a=rsa-sha256; d=other.test; s=r; h=from; bh=eA==; b=eA==\r\n";
         let signed = signed.with_prefix(fields.as_bytes()).with_prefix(foreign.as_bytes()).bytes();
-        let found = Signatures::of(&signing, &settings, &signed).await;
+        let found = Signatures::of(&signing, &settings, &signed, AT).await;
         assert_eq!((found.ours.len(), found.foreign()), (2, &["other.test".to_owned()][..]));
         let (first, last) = (found.fields()[0].start, found.fields()[1].end);
         assert_eq!(&signed[first..last], fields.as_bytes());
         // What they sign now is signed again.
         let changed = Message::new(MESSAGE.replace("body", "other"));
         let renewed = changed.with_prefix(found.renewed(&changed).as_bytes()).bytes();
-        let found = Signatures::of(&signing, &settings, &renewed).await;
+        let found = Signatures::of(&signing, &settings, &renewed, AT).await;
         assert_eq!((found.ours.len(), found.fields().len()), (2, 2));
         // A stranger can write the names of our keys, and nothing that fits.
         let forged = Message::new(MESSAGE.replace("body", "forged")).with_prefix(fields.as_bytes()).bytes();
-        let found = Signatures::of(&signing, &settings, &forged).await;
+        let found = Signatures::of(&signing, &settings, &forged, AT).await;
         assert!(!found.has_ours() && found.fields().is_empty() && found.renewed(&changed).is_empty());
         assert_eq!(found.foreign(), ["example.test"]);
+    }
+
+    #[tokio::test]
+    async fn the_newest_seal_is_made_anew_where_it_is_ours() {
+        let directory = tempfile::tempdir().unwrap();
+        let (signing, settings) = (Signing::default(), settings(directory.path()));
+        let other = generate(Algorithm::Rsa).unwrap();
+        let stranger = Sealer::new("other.test".parse().unwrap(), "s", &other.private).unwrap();
+        let before = Message::new(MESSAGE);
+        let says = |sets| Findings { results: "mx.test;\r\n\tdmarc=pass".to_owned(), sets };
+        let before = before.with_prefix(stranger.seal(&before, &says(0), AT).unwrap().as_bytes());
+        let found = Signatures::of(&signing, &settings, &before.bytes(), AT).await;
+        assert_eq!((found.has_ours(), found.foreign()), (false, &["other.test".to_owned()][..]));
+        let domain = "example.test".parse().unwrap();
+        let set = signing.seal(&settings, &before, &says(1), &domain, Timestamp::from_unix_seconds(1_795_492_800));
+        let sealed = before.with_prefix(set.as_bytes());
+        let found = Signatures::of(&signing, &settings, &sealed.bytes(), AT).await;
+        assert!(found.has_ours() && found.foreign().is_empty());
+        assert_eq!(found.fields().iter().map(|range| range.len()).sum::<usize>(), set.len());
+        // Over the changed message the chain is whole again.
+        let changed = Message::new(String::from_utf8(before.bytes().to_vec()).unwrap().replace("body", "other"));
+        let renewed = changed.with_prefix(found.renewed(&changed).as_bytes()).bytes();
+        let zone = ZoneResolver::new();
+        zone.add(&format!("s._domainkey.other.test TXT {}", other.record)).unwrap();
+        for signer in &signing.keys(&settings).signers {
+            zone.add(&signer.published()).unwrap();
+        }
+        let chain = verify(&zone, &renewed, Duration::MAX).await.arc;
+        assert!(matches!(&chain, Chain::Pass { sealers, .. } if sealers.len() == 2), "{chain:?}");
+        // Of a message that somebody else has changed nothing is sealed anew.
+        let forged = String::from_utf8(sealed.bytes().to_vec()).unwrap().replace("body", "forged");
+        let found = Signatures::of(&signing, &settings, forged.as_bytes(), AT).await;
+        assert!(!found.has_ours() && found.fields().is_empty());
+        assert_eq!(found.foreign(), ["example.test", "other.test"]);
     }
 }

@@ -33,7 +33,7 @@ struct Loaded {
 pub(super) struct Keys {
     pub(super) signers: Vec<Signer>,
     /// Those of the keys that can seal, too.
-    sealers: Vec<Sealer>,
+    pub(super) sealers: Vec<Sealer>,
 }
 
 /// Largest key file.

@@ -15,6 +15,7 @@ use crate::foundations::mail::{Login, Mail, Recipient};
 use crate::services::filter::Verdict;
 use crate::services::filter::authentication::dkim::Findings;
 use crate::services::routing::LocalRecipient;
+use crate::storage::spool::Action;
 
 /// What has become of a message for one recipient. There is an outcome only when it is durable (law 1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub enum Bound {
     Here,
     /// Other hosts.
     Elsewhere,
+    /// Nowhere: others get the message in their place. The sender is only told so, by this action.
+    PassedOn(Action),
 }
 
 /// A message, or part of its recipients, that has to wait.

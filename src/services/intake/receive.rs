@@ -289,6 +289,11 @@ impl Intake {
             list.iter().map(|recipient| (recipient.clone(), Bound::Elsewhere)).collect()
         };
         let (mut now, mut later): (Vec<_>, Vec<_>) = (waiting.collect(), held.collect());
+        // Nothing is told of what is held, nor to an LMTP client, and nothing can be without a sender.
+        if !quarantined && !is_lmtp(&wanted.mail) && wanted.mail.envelope.reverse_path.address().is_some() {
+            let passed_on = routes.passed_on.iter().cloned();
+            now.extend(passed_on.map(|(recipient, action)| (recipient, Bound::PassedOn(action))));
+        }
         let mut forwards = elsewhere(&routes.forwards);
         let passed_on = self.passed_on(wanted, routes).await?;
         let others = if quarantined { &mut later } else { &mut now };

@@ -180,8 +180,8 @@ fn introduction(action: Action, notification: &Notification<'_>) -> String {
             )
         }
         Action::Delivered => "Your message is in the mailboxes of the following recipients.\r\n".to_owned(),
-        Action::Relayed => "Your message was handed to the servers of the following recipients. Those servers do \
-                            not\r\nreport whether it reaches the mailbox.\r\n"
+        Action::Relayed => "Your message was passed on to where the mail of the following recipients goes. It is not \
+                            reported from there\r\nwhether it reaches the mailbox.\r\n"
             .to_owned(),
         Action::Expanded => {
             "Your message was passed on to those who stand behind the following addresses.\r\n".to_owned()

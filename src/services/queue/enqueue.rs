@@ -4,13 +4,14 @@ use futures_util::future::BoxFuture;
 
 use super::{Error, Queue};
 use crate::foundations::address::Address;
+use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::Recipient;
 use crate::services::handover::{Bound, Postponed, Queueing};
 use crate::services::routing::Resolution;
-use crate::storage::spool::{Destination, NewEntry, NewRecipient};
+use crate::storage::spool::{Action, Destination, NewEntry, NewRecipient, Report};
 
 impl Queue {
     /// Puts a message into the queue. When it returns an id, the entry is on disk, and the first attempts begin at once.
@@ -20,6 +21,7 @@ impl Queue {
         let new = self.new_entry(&postponed)?;
         let id = self.0.parts.spool.commit(new).await?;
         self.tell_queued(id, &postponed);
+        self.tell_passed_on(id, &postponed).await;
         Ok(id)
     }
 
@@ -29,6 +31,7 @@ impl Queue {
         let ids = self.0.parts.spool.commit_together(entries?).await?;
         for (id, one) in ids.iter().zip(&postponed) {
             self.tell_queued(*id, one);
+            self.tell_passed_on(*id, one).await;
         }
         Ok(ids)
     }
@@ -38,11 +41,14 @@ impl Queue {
             return Err(Error::NoRecipients);
         }
         let recipients = postponed.recipients.iter().map(|(recipient, bound)| {
-            let destination = match bound {
-                Bound::Here => Destination::Local,
-                Bound::Elsewhere => self.0.parts.outbound.destination(recipient.address.domain()),
+            let (destination, action) = match bound {
+                Bound::Here => (Destination::Local, None),
+                Bound::Elsewhere => (self.0.parts.outbound.destination(recipient.address.domain()), None),
+                Bound::PassedOn(action) => (Destination::Local, Some(*action)),
             };
-            self.new_recipient(recipient.clone(), destination, Purpose::Message)
+            let mut new = self.new_recipient(recipient.clone(), destination, Purpose::Message);
+            new.report = action.map(|action| passed_on(action, new.due_at));
+            new
         });
         Ok(NewEntry {
             mail: postponed.mail,
@@ -71,6 +77,13 @@ impl Queue {
         self.0.parts.journal.record(event);
     }
 
+    /// Tells the sender of those for whom others get the message.
+    async fn tell_passed_on(&self, id: QueueId, postponed: &Postponed<'_>) {
+        if postponed.recipients.iter().any(|(_, bound)| matches!(bound, Bound::PassedOn(_))) {
+            self.notify_sender(id).await;
+        }
+    }
+
     /// A recipient that is due now.
     pub(super) fn new_recipient(
         &self,
@@ -86,7 +99,14 @@ impl Queue {
         };
         let warn_after = settings.warn_after.duration();
         let warn_at = (!warn_after.is_zero() && purpose == Purpose::Message).then(|| now + warn_after);
-        NewRecipient { recipient, destination, due_at: now, expires_at: now + lifetime.duration(), warn_at }
+        NewRecipient {
+            recipient,
+            destination,
+            due_at: now,
+            expires_at: now + lifetime.duration(),
+            warn_at,
+            report: None,
+        }
     }
 
     /// Where mail for an address goes: here when its domain is ours.
@@ -96,6 +116,11 @@ impl Queue {
             Resolution::Unknown | Resolution::Local { .. } | Resolution::Refused(_) => Destination::Local,
         })
     }
+}
+
+/// What is told of a recipient in whose place others get the message.
+pub(super) fn passed_on(action: Action, at: Timestamp) -> Report {
+    Report { action, status: "2.0.0".to_owned(), diagnostic: None, remote: None, at }
 }
 
 /// What an entry is for, which decides how long it is worth trying.

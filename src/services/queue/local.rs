@@ -6,20 +6,22 @@ use super::outcome::Result as Came;
 use super::{Error, Queue};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::SessionId;
-use crate::foundations::mail::{HeaderSection, Mail, Message, Origin, Recipient};
+use crate::foundations::mail::{HeaderSection, Mail, Message, Notify, Origin, Recipient};
 use crate::foundations::wire::smtp::Reply;
 use crate::services::filter::{Verdict, carried};
 use crate::services::handover::{Bound, Outcome, Postponed};
 use crate::services::outbound::{By, Scope, Trouble};
-use crate::services::routing::{LocalRecipient, Resolution};
+use crate::services::routing::{LocalRecipient, Resolution, passing};
 use crate::storage::spool::{Entry, Queued};
 
 /// How one recipient is served.
 enum Way {
     /// By this mailbox.
     Mailbox(LocalRecipient),
-    /// By an entry of its own, for these.
-    Anew(Vec<(Recipient, Bound)>),
+    /// By an entry of its own: it belongs elsewhere.
+    Anew(Recipient),
+    /// By an entry of their own for those whom an alias names.
+    Expanded(Vec<(Recipient, Bound)>),
     /// Not, or not now.
     Refused(Refusal),
 }
@@ -46,7 +48,13 @@ impl Queue {
         for way in ways {
             results.push(match way {
                 Way::Mailbox(_) => delivered.next().map_or_else(|| refused(&nothing()), said),
-                Way::Anew(recipients) => self.expand(entry, &mail, recipients).await,
+                Way::Anew(recipient) => {
+                    self.go_on(entry, &mail, vec![(recipient, Bound::Elsewhere)], Came::Expanded).await
+                }
+                Way::Expanded(members) => {
+                    let came = Came::PassedOn(passing(members.len()));
+                    self.go_on(entry, &mail, members, came).await
+                }
                 Way::Refused(refusal) => refused(&refusal),
             });
         }
@@ -59,7 +67,7 @@ impl Queue {
         let address = &recipient.address;
         let (accounts, forwards) = match self.0.parts.routing.resolve(address).await? {
             Resolution::Local { accounts, forwards, .. } => (accounts, forwards),
-            Resolution::Remote => return Ok(Way::Anew(vec![(recipient.clone(), Bound::Elsewhere)])),
+            Resolution::Remote => return Ok(Way::Anew(recipient.clone())),
             Resolution::Unknown => {
                 let refusal = Refusal::new(Kind::NotFound, "There is no such mailbox here").smtp(550, "5.1.1");
                 return Ok(Way::Refused(refusal));
@@ -83,16 +91,18 @@ impl Queue {
             }));
         }
         let mut anew = Vec::with_capacity(accounts.len() + forwards.len());
-        let named = |address| Recipient { address, ..recipient.clone() };
+        // Nobody learns who they are by asking to be told of success.
+        let notify = Notify { success: false, ..recipient.notify };
+        let named = |address| Recipient { address, notify, ..recipient.clone() };
         anew.extend(accounts.iter().map(|reached| (named(reached.account.address.clone()), Bound::Here)));
         anew.extend(forwards.into_iter().map(|forward| (named(forward), Bound::Elsewhere)));
-        Ok(Way::Anew(anew))
+        Ok(Way::Expanded(anew))
     }
 
-    async fn expand(&self, entry: &Entry, mail: &Mail, recipients: Vec<(Recipient, Bound)>) -> Came {
+    async fn go_on(&self, entry: &Entry, mail: &Mail, recipients: Vec<(Recipient, Bound)>, came: Came) -> Came {
         let message_id = entry.message_id.as_deref();
         match self.enqueue(Postponed { mail, message_id, recipients, hold: None }).await {
-            Ok(_) => Came::Expanded,
+            Ok(_) => came,
             Err(error) => refused(&Refusal::from(error)),
         }
     }

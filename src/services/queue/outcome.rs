@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::QueueSettings;
+use super::enqueue::passed_on;
 use super::schedule::next_attempt;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
@@ -18,8 +19,10 @@ pub(super) enum Result {
     /// It is in a mailbox. Delivery has recorded that itself. The reply is that of the process that has the mailboxes, if it
     /// is another one.
     Delivered { reply: Option<String> },
-    /// It goes on as another entry of the queue.
+    /// It goes on as another entry of the queue, for whom it was meant.
     Expanded,
+    /// It goes on as another entry of the queue, for others; the action says to how many.
+    PassedOn(Action),
     /// Not now, or never, as the status says.
     Trouble(Trouble),
 }
@@ -81,7 +84,10 @@ pub(super) fn consequence(
             let report = report(Action::Delivered, "2.0.0".to_owned(), reply.as_deref().map(by_remote));
             Consequence { fate: reported(settings, entry, wishes.success, report), event: None }
         }
-        // RFC 3461 §5.2.7.3: the new entry's recipients have inherited the wishes.
+        Result::PassedOn(action) => {
+            Consequence { fate: reported(settings, entry, wishes.success, passed_on(action, now)), event: None }
+        }
+        // The new entry's recipients have inherited the wishes.
         Result::Expanded => Consequence { fate: Fate::Done, event: None },
         Result::Trouble(trouble) if is_final(&trouble) => {
             let event = with_trouble(event(EventKind::Failed), &trouble);

@@ -24,7 +24,7 @@ mod srs;
 
 pub use expand::{ByAlias, Identity, Reached, Resolution, Routing};
 pub use settings::{DisabledUsers, RoutingSettings, SrsSettings};
-pub use split::{Expansion, LocalRecipient, Routes};
+pub use split::{Expansion, LocalRecipient, Routes, passing};
 pub use srs::Srs;
 
 use crate::foundations::failure::Kind;

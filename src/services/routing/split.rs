@@ -8,6 +8,7 @@ use crate::foundations::address::Address;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::{Envelope, Notify, OriginalRecipient, Recipient};
 use crate::foundations::settings::ByteSize;
+use crate::storage::spool::Action;
 
 /// Where the copies of one message go.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Routes {
     pub remote: Vec<Recipient>,
     /// Addresses elsewhere to which aliases of ours lead, each once and none of the former.
     pub forwards: Vec<Recipient>,
+    /// Recipients whose senders want to be told of success and only learn that others get the message in their place.
+    pub passed_on: Vec<(Recipient, Action)>,
     /// Recipients nobody gets a copy for, and why.
     pub failed: Vec<(Recipient, Refusal)>,
     /// The aliases that were followed, for the journal.
@@ -91,7 +94,14 @@ impl Routing {
                 }
                 Resolution::Refused(refusal) => routes.failed.push((recipient.clone(), refusal)),
                 Resolution::Local { accounts, forwards, by_alias } => {
-                    if by_alias != ByAlias::No {
+                    let named = by_alias == ByAlias::No;
+                    let mut recipient = recipient.clone();
+                    if !named && recipient.notify.success {
+                        let action = passing(accounts.len() + forwards.len());
+                        routes.passed_on.push((recipient.clone(), action));
+                        recipient.notify.success = false;
+                    }
+                    if !named {
                         let reached = accounts.iter().map(|reached| reached.account.address.clone());
                         let to = reached.chain(forwards.iter().cloned()).collect();
                         routes.expansions.push(Expansion { from: recipient.address.clone(), to });
@@ -99,7 +109,14 @@ impl Routing {
                     for reached in accounts {
                         let at = *local.entry(reached.account.id).or_insert(routes.local.len());
                         match routes.local.get_mut(at) {
-                            Some(known) => known.recipient.notify = both(known.recipient.notify, recipient.notify),
+                            Some(known) => {
+                                let notify = both(known.recipient.notify, recipient.notify);
+                                // Success is told of the one who was named, not of an alias that leads to the same.
+                                if named {
+                                    known.recipient = recipient.clone();
+                                }
+                                known.recipient.notify = notify;
+                            }
                             None => routes.local.push(LocalRecipient {
                                 account: reached.account.address.clone(),
                                 quota: reached.account.quota,
@@ -109,7 +126,7 @@ impl Routing {
                         }
                     }
                     for address in forwards {
-                        add(&mut routes.forwards, &mut passed_on, forwarded(recipient, address));
+                        add(&mut routes.forwards, &mut passed_on, forwarded(&recipient, address));
                     }
                 }
             }
@@ -123,6 +140,12 @@ impl Routing {
         }
         Ok(routes)
     }
+}
+
+/// What a sender who asks is told of an alias (RFC 3461 §5.2.7). Its members are asked for success no more, so that nobody
+/// learns by it who they are (RFC 3464 §4.2 (a)).
+pub const fn passing(members: usize) -> Action {
+    if members == 1 { Action::Relayed } else { Action::Expanded }
 }
 
 /// The recipient under its new address. The address the sender used goes along, so that a notification can name it

@@ -55,11 +55,20 @@ impl Open {
 /// # Errors
 /// The store cannot read what must be looked at.
 pub async fn find(condition: &Arc<Condition>, view: &View, batch: usize) -> Result<Vec<Hit>, mailbox::Error> {
+    find_among(&SequenceSet::all(), condition, view, batch).await
+}
+
+/// As [`find`], among these messages only.
+pub(super) async fn find_among(
+    uids: &SequenceSet<Uid>,
+    condition: &Arc<Condition>,
+    view: &View,
+    batch: usize,
+) -> Result<Vec<Hit>, mailbox::Error> {
     let mut hits = Vec::new();
     let mut open = Vec::new();
-    let all = SequenceSet::all();
     let mut turn = Turn::begin();
-    for (looked_at, (sequence, row)) in view.rows(&all).enumerate() {
+    for (looked_at, (sequence, row)) in view.rows_by_uid(uids).enumerate() {
         if looked_at % ROWS_AT_ONCE == 0 {
             turn.share().await;
         }

@@ -3,7 +3,7 @@
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, NewEntry};
+use super::{Error, NewEntry, RecipientState};
 use crate::foundations::ids::QueueId;
 use crate::storage::database::{self, Database, Durability, Sql, Transaction, Val};
 
@@ -15,7 +15,7 @@ const WAITING: usize = 1024;
 const ENTRY: &[&str] =
     &["id", "mail", "session", "received_at", "sender", "message_id", "login", "size", "envelope", "hold_reason"];
 const RECIPIENT: &[&str] =
-    &["entry", "address", "recipient", "destination", "state", "due_at", "expires_at", "warn_at"];
+    &["entry", "address", "recipient", "destination", "state", "due_at", "expires_at", "warn_at", "report"];
 
 /// One statement.
 #[derive(Debug, Clone)]
@@ -222,7 +222,7 @@ pub(super) fn insert_rows(id: QueueId, new: &NewEntry<'_>) -> Rows {
     let message_id =
         new.message_id.as_ref().map(|id| id.chars().filter(|c| !c.is_control()).take(998).collect::<String>());
     let hold = new.hold.as_ref().map(|reason| reason.chars().filter(|c| !c.is_control()).collect::<String>());
-    let state = if hold.is_some() { super::RecipientState::Held } else { super::RecipientState::Waiting };
+    let state = if hold.is_some() { RecipientState::Held } else { RecipientState::Waiting };
     Rows {
         entry: vec![
             Val::from(id.to_string()),
@@ -240,6 +240,7 @@ pub(super) fn insert_rows(id: QueueId, new: &NewEntry<'_>) -> Rows {
             .recipients
             .iter()
             .map(|recipient| {
+                let state = if recipient.report.is_some() { RecipientState::Finished } else { state };
                 vec![
                     Val::from(id.to_string()),
                     Val::from(recipient.recipient.address.to_string()),
@@ -249,6 +250,7 @@ pub(super) fn insert_rows(id: QueueId, new: &NewEntry<'_>) -> Rows {
                     Val::from(recipient.due_at),
                     Val::from(recipient.expires_at),
                     Val::from(recipient.warn_at),
+                    Val::from(recipient.report.as_ref().map(json)),
                 ]
             })
             .collect(),

@@ -35,6 +35,8 @@ pub struct NewRecipient {
     pub expires_at: Timestamp,
     /// When the sender is told that it takes long; `None` for never.
     pub warn_at: Option<Timestamp>,
+    /// What the sender is to be told at once; then there is nothing else to do for it.
+    pub report: Option<Report>,
 }
 
 /// An entry of the queue, without its recipients.

@@ -6,6 +6,7 @@ use postrider::foundations::settings::Live;
 use postrider::services::routing::{DisabledUsers, Identity, Resolution, Routing, RoutingSettings};
 use postrider::storage::database::Database;
 use postrider::storage::directory::Standing;
+use postrider::storage::spool::Action;
 
 use super::world::{World, address, domain};
 
@@ -15,6 +16,7 @@ super::engines::on_every_engine!(
     role_addresses_go_somewhere,
     the_disabled_and_the_removed,
     envelopes_are_split,
+    success_is_told_of_those_who_are_named,
     senders_are_known,
 );
 
@@ -240,9 +242,11 @@ async fn envelopes_are_split(database: Database) {
         dsn: DsnWish::default(),
     };
     let routes = routing(&world, RoutingSettings::default()).split(&envelope).await.unwrap();
+    // An alias is told about itself, and its members are asked for success no more.
+    let quiet = Notify { success: false, ..loud };
     let local: Vec<_> =
         routes.local.iter().map(|l| (l.account.to_string(), l.tag.clone(), l.recipient.notify)).collect();
-    assert_eq!(local, [("ann@a.test".to_owned(), Some("t".to_owned()), loud), ("bob@a.test".to_owned(), None, loud)]);
+    assert_eq!(local, [("ann@a.test".to_owned(), Some("t".to_owned()), quiet), ("bob@a.test".to_owned(), None, quiet)]);
     assert_eq!(routes.local[0].recipient.address, address("ann+t@a.test"));
     assert!(routes.local[0].quota.is_some());
     let addresses = |list: &[Recipient]| list.iter().map(|r| r.address.to_string()).collect::<Vec<_>>();
@@ -250,13 +254,42 @@ async fn envelopes_are_split(database: Database) {
     assert_eq!(addresses(&routes.forwards), ["away@elsewhere.test"]);
     let original = OriginalRecipient { address_type: "rfc822".to_owned(), address: "team@a.test".to_owned() };
     assert_eq!(routes.forwards[0].original, Some(original));
-    assert!(routes.forwards[0].notify.success && !routes.forwards[0].notify.delay);
-    assert!(routes.remote[0].original.is_none() && routes.remote[0].notify.success);
+    assert_eq!(routes.forwards[0].notify, quiet);
+    let told: Vec<_> = routes.passed_on.iter().map(|(one, action)| (one.address.to_string(), *action)).collect();
+    assert_eq!(told, [("team@a.test".to_owned(), Action::Expanded)]);
+    assert!(routes.remote[0].original.is_none() && !routes.remote[0].notify.success);
     assert_eq!(routes.remote[1], Recipient::plain(address("far@elsewhere.test")));
     assert_eq!(routes.failed.len(), 1);
     assert_eq!(routes.failed[0].1.smtp, Some((550, "5.1.1".into())));
     assert_eq!(routes.expansions.len(), 1);
     assert_eq!(routes.expansions[0].to.len(), 4);
+}
+
+async fn success_is_told_of_those_who_are_named(database: Database) {
+    let world = World::new(database);
+    world.users(&["ann@a.test"]).await;
+    world.aliases(&[("info@a.test", "ann@a.test")]).await;
+    let loud = Notify { success: true, failure: true, delay: false, explicit: true };
+    let to = |name| Recipient { notify: loud, ..Recipient::plain(address(name)) };
+    let envelope = |recipients| Envelope {
+        reverse_path: ReversePath::Null,
+        recipients,
+        body: BodyKind::SevenBit,
+        smtputf8: false,
+        require_tls: false,
+        dsn: DsnWish::default(),
+    };
+    let routing = routing(&world, RoutingSettings::default());
+    let alone = routing.split(&envelope(vec![to("info@a.test")])).await.unwrap();
+    assert!(!alone.local[0].recipient.notify.success && alone.local[0].recipient.notify.failure);
+    assert_eq!(alone.passed_on, [(to("info@a.test"), Action::Relayed)]);
+    // In either order it is the user's own address of which success is told.
+    for names in [["info@a.test", "ann@a.test"], ["ann@a.test", "info@a.test"]] {
+        let routes = routing.split(&envelope(names.map(to).to_vec())).await.unwrap();
+        let [local] = &routes.local[..] else { panic!("{:?}", routes.local) };
+        assert_eq!((local.at_home().address, local.at_home().original), (address("ann@a.test"), None));
+        assert!(local.recipient.notify.success && routes.passed_on.len() == 1);
+    }
 }
 
 async fn senders_are_known(database: Database) {

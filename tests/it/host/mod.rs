@@ -10,6 +10,7 @@ mod doctor;
 mod fates;
 mod lifecycle;
 mod nearly_full;
+mod notices;
 mod pages;
 mod records;
 mod reports;

@@ -296,3 +296,46 @@ async fn who_has_as_many_folders_as_there_may_be_is_shown_them() {
         assert!(lines.last().unwrap().starts_with("z OK"), "{command}: {lines:?}");
     }
 }
+
+#[tokio::test]
+async fn messages_put_together_have_the_limits_of_others() {
+    let memory = ImapSettings {
+        append_limit: ByteSize::bytes(10_000),
+        append_memory: ByteSize::kib(10),
+        append_patience: Span::millis(50),
+        ..settings()
+    };
+    let world = World::new(memory).await;
+    let (mut bob, mut ann) = (world.connect(), world.connect());
+    bob.log_in("bob").await;
+    ann.log_in("ann").await;
+    let lines = bob.command(&format!("a APPEND INBOX {{6000+}}\r\n{}", "x".repeat(6_000))).await;
+    assert!(lines[0].starts_with("a OK"), "{lines:?}");
+    let lines = bob.command("b APPEND INBOX CATENATE (URL /INBOX/;UID=1 URL /INBOX/;UID=1)").await;
+    assert!(lines[0].starts_with("b NO [TOOBIG]"), "{lines:?}");
+    ann.send("c APPEND INBOX {6000}\r\n").await;
+    assert!(ann.line().await.unwrap().starts_with('+'));
+    let lines = bob.command("d APPEND INBOX CATENATE (URL /INBOX/;UID=1)").await;
+    assert!(lines[0].starts_with("d NO [LIMIT]"), "{lines:?}");
+    let lines = bob.command("e APPEND INBOX CATENATE (URL /INBOX/;UID=1/;PARTIAL=0.10)").await;
+    assert!(lines[0].starts_with("e OK"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn results_that_are_too_large_are_not_followed() {
+    let world = World::new(ImapSettings { search_contexts: 1, search_context_runs: 1, ..settings() }).await;
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    client.command("a APPEND INBOX {1+}\r\n1 {1+}\r\n2 {1+}\r\n3").await;
+    client.command("b SELECT INBOX").await;
+    let lines = client.command("c SEARCH RETURN (UPDATE COUNT) 1,3").await;
+    assert!(lines[1].starts_with("* NO [NOUPDATE \"c\"]") && lines[2].starts_with("c OK"), "{lines:?}");
+    let lines = client.command("d SEARCH RETURN (UPDATE) SEEN").await;
+    assert!(lines[1].starts_with("d OK"), "{lines:?}");
+    let lines = client.command("e STORE 1 +FLAGS.SILENT (\\Seen)").await;
+    assert_eq!(lines[0], "* ESEARCH (TAG \"d\") ADDTO (0 1)", "{lines:?}");
+    let lines = client.command("f STORE 3 +FLAGS.SILENT (\\Seen)").await;
+    assert!(lines[0].starts_with("* NO [NOUPDATE \"d\"]"), "{lines:?}");
+    let lines = client.command("g STORE 3 -FLAGS.SILENT (\\Seen)").await;
+    assert!(lines[0].starts_with("g OK"), "{lines:?}");
+}

@@ -44,6 +44,7 @@ async fn a_claim_whose_answer_was_lost_is_given_back(database: Database) {
         due_at: later,
         expires_at: later,
         warn_at: None,
+        report: None,
     };
     let mail = mail(&[]);
     let new = NewEntry { mail: &mail, recipients: vec![recipient], message_id: None, hold: None };
@@ -157,6 +158,7 @@ async fn a_clock_put_back_keeps_nothing_waiting(database: Database) {
         due_at: world.clock.now() + Duration::from_secs(60),
         expires_at: world.clock.now() + Duration::from_secs(86_400),
         warn_at: None,
+        report: None,
     };
     let mail_of_x = mail(&[]);
     let new = NewEntry { mail: &mail_of_x, recipients: vec![recipient], message_id: None, hold: None };
@@ -182,6 +184,7 @@ async fn a_clock_put_right_during_a_stop_keeps_nothing_waiting(database: Databas
             due_at: world.clock.now() + after,
             expires_at: world.clock.now() + year,
             warn_at: None,
+            report: None,
         };
         let mail = mail(&[]);
         let new = NewEntry { mail: &mail, recipients: vec![recipient], message_id: None, hold: None };

@@ -28,6 +28,7 @@ async fn put(host: &Host, from: ReversePath, to: &str, hold: Option<String>) -> 
         due_at: now + Duration::from_secs(80_000),
         expires_at: now + Duration::from_secs(86_400),
         warn_at: None,
+        report: None,
     };
     let new = NewEntry { mail: &mail, recipients: vec![recipient], message_id: None, hold };
     host.parts().spool.commit(new).await.unwrap()

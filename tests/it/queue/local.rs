@@ -6,6 +6,7 @@ use postrider::foundations::mail::{Notify, Recipient};
 use postrider::services::handover::{Bound, Postponed};
 use postrider::storage::database::Database;
 use postrider::storage::directory::{OldAddress, Owner, Renaming, Source};
+use postrider::storage::spool::Action;
 
 use super::peer::Peer;
 use super::world::{SetUp, World, mail, mail_to};
@@ -85,6 +86,9 @@ async fn notifications_reach_our_own(database: Database) {
 
 async fn success_is_told(database: Database) {
     let world = with_users(database, &["ann@sender.test", "bob@sender.test"]).await;
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.add_alias(&Source::parse("later@sender.test").unwrap(), "bob@sender.test", Owner::Admin).await.unwrap();
+    edit.commit().await.unwrap();
     world.zone.add("x.test A 192.0.2.1\ny.test A 192.0.2.2").unwrap();
     world.network.host("192.0.2.1", Peer::new());
     let knows = world.network.host("192.0.2.2", Peer::new().extensions(&["DSN"]));
@@ -99,6 +103,9 @@ async fn success_is_told(database: Database) {
         (wants("bob@sender.test"), Bound::Here),
         (wants("a@x.test"), Bound::Elsewhere),
         (wants("a@y.test"), Bound::Elsewhere),
+        (wants("sales@sender.test"), Bound::PassedOn(Action::Expanded)),
+        // An alias since it was queued.
+        (wants("later@sender.test"), Bound::Here),
     ];
     let postponed = Postponed { mail: &mail, message_id: None, recipients, hold: None };
     world.queue.enqueue(postponed).await.unwrap();
@@ -116,6 +123,10 @@ async fn success_is_told(database: Database) {
     assert!(told.contains("Original-Envelope-Id: my+id\r\n"), "{told}");
     assert!(told.contains("rfc822; bob@sender.test\r\nAction: delivered\r\n"), "{told}");
     assert!(told.contains("rfc822; a@x.test\r\nAction: relayed\r\n"), "{told}");
+    assert!(told.contains("rfc822; sales@sender.test\r\nAction: expanded\r\n"), "{told}");
+    assert!(told.contains("rfc822; later@sender.test\r\nAction: relayed\r\n"), "{told}");
+    // Not of whom aliases lead to.
+    assert_eq!(told.matches("Action: delivered").count(), 1, "{told}");
     // RFC 3461 §9.2: which folder it is in is nobody's business; `smtp` is for replies.
     assert!(!told.contains("INBOX") && told.matches("Diagnostic-Code: ").count() == 1, "{told}");
     assert!(told.contains("Diagnostic-Code: smtp; 250 2.0.0 Taken\r\n"), "{told}");

@@ -36,6 +36,7 @@ fn to(address: &str, destination: &str, world: &World) -> NewRecipient {
         due_at: now,
         expires_at: now + Duration::from_secs(86_400),
         warn_at: None,
+        report: None,
     }
 }
 

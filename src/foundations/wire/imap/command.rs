@@ -20,6 +20,9 @@ use crate::foundations::secret::Secret;
 /// Longest tag in octets.
 pub const MAX_TAG: usize = 128;
 
+/// Most tags in one CANCELUPDATE.
+pub const MAX_CANCELLED: usize = 64;
+
 /// Most capabilities in one ENABLE.
 pub const MAX_ENABLED: usize = 64;
 
@@ -91,6 +94,8 @@ pub enum CommandBody {
         /// The initial response (RFC 4959): base 64, or `=` for an empty one.
         initial: Option<Secret<Vec<u8>>>,
     },
+    /// Be told no longer of changes in the results of these commands (RFC 5267 §4.3.5).
+    CancelUpdate(Vec<String>),
     /// List what the server can do.
     Capability,
     /// Checkpoint (RFC 3501 §6.4.1).
@@ -275,6 +280,7 @@ impl CommandBody {
     fn about_the_session(verb: &[u8], cursor: &mut Cursor<'_>) -> Parsed<Option<Self>> {
         Ok(Some(match verb {
             b"AUTHENTICATE" => authenticate(cursor)?,
+            b"CANCELUPDATE" => cancel_update(cursor)?,
             b"COMPRESS" => {
                 cursor.space()?;
                 Self::Compress(cursor.atom("A compression mechanism")?.to_ascii_uppercase())
@@ -348,6 +354,21 @@ fn authenticate(cursor: &mut Cursor<'_>) -> Parsed<CommandBody> {
         initial = Some(Secret::new(cursor.take_while(|b| b != b' ').to_vec()));
     }
     Ok(CommandBody::Authenticate { mechanism, initial })
+}
+
+/// ```abnf
+/// cancelupdate = "CANCELUPDATE" 1*(SP quoted)
+/// ```
+fn cancel_update(cursor: &mut Cursor<'_>) -> Parsed<CommandBody> {
+    let mut tags = Vec::new();
+    while tags.is_empty() || !cursor.at_end() {
+        cursor.space()?;
+        if tags.len() >= MAX_CANCELLED {
+            return cursor.wanted("Fewer tags");
+        }
+        tags.push(cursor.astring_text("A tag")?);
+    }
+    Ok(CommandBody::CancelUpdate(tags))
 }
 
 /// ```abnf

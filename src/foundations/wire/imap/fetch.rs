@@ -370,7 +370,7 @@ impl Section {
     /// section-spec = section-msgtext / (section-part ["." section-text])
     /// section-text = section-msgtext / "MIME"
     /// ```
-    fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
+    pub(super) fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
         cursor.expect(b'[', "An opening bracket")?;
         let part = PartPath::parse(cursor)?;
         if cursor.eat(b']') {

@@ -1,4 +1,4 @@
-//! Commands about whole mailboxes: SELECT, STATUS, APPEND, quota (RFC 9051 §6.3; RFC 7162; RFC 9208; RFC 3502).
+//! Commands about whole mailboxes: SELECT, STATUS, APPEND, quota (RFC 9051 §6.3; RFC 7162; RFC 9208; RFC 3502; RFC 4469).
 
 use bytes::Bytes;
 
@@ -8,11 +8,15 @@ use super::flag::Flag;
 use super::list::SpecialUse;
 use super::messages::{Addressing, Messages};
 use super::name::RawName;
+use super::url::MAX_URL;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{ModSeq, SequenceNumber, SequenceSet, Uid, UidValidity};
 
 /// Most messages in one APPEND (RFC 3502).
 pub const MAX_APPENDED: usize = 100;
+
+/// Most parts of one message (RFC 4469).
+pub const MAX_PARTS: usize = 1_000;
 
 /// ```abnf
 /// mailbox = "INBOX" / astring
@@ -185,16 +189,51 @@ pub struct Appended {
     pub flags: Vec<Flag>,
     /// Its internal date; without it, now.
     pub date: Option<Timestamp>,
-    /// Its octets, sharing the command's memory.
-    pub bytes: Bytes,
+    /// What it is made of.
+    pub data: MessageData,
+}
+
+/// Where the octets of a message come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageData {
+    /// The client has sent them; they share the command's memory.
+    Literal(Bytes),
+    /// They are put together from these (RFC 4469), at least one.
+    Catenate(Vec<CatenatePart>),
+}
+
+impl MessageData {
+    /// Octets that came with the command.
+    pub fn sent(&self) -> usize {
+        match self {
+            Self::Literal(bytes) => bytes.len(),
+            Self::Catenate(parts) => {
+                let sent = |part: &CatenatePart| match part {
+                    CatenatePart::Text(bytes) => bytes.len(),
+                    CatenatePart::Url(_) => 0,
+                };
+                parts.iter().map(sent).sum()
+            }
+        }
+    }
+}
+
+/// A piece of a message that is put together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatenatePart {
+    /// Octets that the client has sent, sharing the command's memory.
+    Text(Bytes),
+    /// Those of a message or part that is there: its URL as it was written.
+    Url(String),
 }
 
 impl Append {
     /// ```abnf
     /// append         = "APPEND" SP mailbox 1*append-message
     /// append-message = [SP flag-list] [SP date-time] SP append-data
-    /// append-data    = literal / literal8 / append-data-ext
-    /// append-data-ext =/ "UTF8" SP "(" literal8 ")" ; RFC 6855
+    /// append-data    = literal / literal8 / utf8-literal / catenate
+    /// utf8-literal   = "UTF8" SP "(" literal8 ")" ; RFC 6855 §4
+    /// catenate       = "CATENATE" SP "(" cat-part *(SP cat-part) ")"
     /// ```
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
         cursor.space()?;
@@ -225,18 +264,52 @@ impl Appended {
             date = Some(date_time(cursor)?);
             cursor.space()?;
         }
-        let utf8 = cursor.eat_word("UTF8");
-        if utf8 {
+        if cursor.eat_word("CATENATE") {
             cursor.space()?;
-            cursor.expect(b'(', "An opening parenthesis")?;
+            let parts = cursor.list1(MAX_PARTS, CatenatePart::parse)?;
+            return Ok(Self { flags, date, data: MessageData::Catenate(parts) });
         }
-        cursor.eat(b'~');
-        let bytes = cursor.literal("The message as a literal")?;
-        if utf8 {
-            cursor.expect(b')', "A closing parenthesis")?;
-        }
-        Ok(Self { flags, date, bytes })
+        let bytes = if cursor.eat_word("UTF8") { utf8_literal(cursor)? } else { message_literal(cursor)? };
+        Ok(Self { flags, date, data: MessageData::Literal(bytes) })
     }
+}
+
+impl CatenatePart {
+    /// ```abnf
+    /// cat-part     = text-literal / url / utf8-literal
+    /// text-literal = "TEXT" SP literal
+    /// url          = "URL" SP astring
+    /// ```
+    /// With BINARY, whatever may be appended may be a part: so may a `literal8`.
+    fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
+        if cursor.eat_word("URL") {
+            cursor.space()?;
+            let start = cursor.clone();
+            let url = cursor.astring_text("A URL")?;
+            return if url.len() <= MAX_URL { Ok(Self::Url(url)) } else { start.wanted("A shorter URL") };
+        }
+        if cursor.eat_word("UTF8") {
+            return utf8_literal(cursor).map(Self::Text);
+        }
+        if !cursor.eat_word("TEXT") {
+            return cursor.wanted("TEXT or URL");
+        }
+        cursor.space()?;
+        message_literal(cursor).map(Self::Text)
+    }
+}
+
+fn utf8_literal(cursor: &mut Cursor<'_>) -> Parsed<Bytes> {
+    cursor.space()?;
+    cursor.expect(b'(', "An opening parenthesis")?;
+    let bytes = message_literal(cursor)?;
+    cursor.expect(b')', "A closing parenthesis")?;
+    Ok(bytes)
+}
+
+fn message_literal(cursor: &mut Cursor<'_>) -> Parsed<Bytes> {
+    cursor.eat(b'~');
+    cursor.literal("The message as a literal")
 }
 
 /// REPLACE or UID REPLACE (RFC 8508).

@@ -23,6 +23,7 @@ mod search;
 mod sort;
 #[cfg(test)]
 mod tests;
+mod url;
 
 pub use command::{Command, CommandBody, SyntaxCause, SyntaxError, Tag, UidSet};
 pub use cursor::{Malformed, is_atom};
@@ -31,10 +32,11 @@ pub use fetch::{Fetch, FetchItem, PartPath, Partial, Reading, Section, SectionTe
 pub use flag::{Flag, MAX_KEYWORD, SystemFlag};
 pub use framer::{Announced, Fault, Framed, Framer, LimitPassed, Limits};
 pub use list::{List, ListReturn, ListSelect, SpecialUse};
-pub use mailbox::{Append, Appended, QuotaLimits, Replace, Resync, Select, StatusItem};
+pub use mailbox::{Append, Appended, CatenatePart, MessageData, QuotaLimits, Replace, Resync, Select, StatusItem};
 pub use messages::{Addressing, Messages, Numbers, PartialRange};
 pub use metadata::{Depth, EntryName, EntryScope, GetMetadata, SetMetadata};
 pub use name::{InvalidName, NameEncoding, RawName, decode_utf7, encode_name, encode_utf7};
 pub use notify::{EVENTS, EventGroup, Events, MailboxFilter, Notify};
 pub use search::{DateOf, Search, SearchKey, SearchReturn, SearchText, When};
 pub use sort::{Direction, Sort, SortCriterion, SortKey, Thread, ThreadAlgorithm};
+pub use url::{InvalidUrl, MessageUrl};

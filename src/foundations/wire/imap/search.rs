@@ -1,9 +1,10 @@
-//! SEARCH (RFC 9051 §6.4.4; RFC 4731; RFC 5182; RFC 7162 §3.1.5; RFC 5032).
+//! SEARCH (RFC 9051 §6.4.4; RFC 4731; RFC 5182; RFC 7162 §3.1.5; RFC 5032; RFC 5267 §4).
 
 use chrono::NaiveDate;
 
 use super::cursor::{Cursor, Parsed, is_astring};
 use super::date::date;
+use super::fetch::{FetchItem, MAX_ITEMS};
 use super::flag::{SystemFlag, keyword};
 use super::messages::{Addressing, Messages, PartialRange};
 use crate::foundations::mail::ModSeq;
@@ -28,7 +29,7 @@ pub struct Search {
 }
 
 /// What to return (RFC 9051 §6.4.4). An empty list means ALL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SearchReturn {
     /// The lowest number.
     pub min: bool,
@@ -42,6 +43,8 @@ pub struct SearchReturn {
     pub save: bool,
     /// Only these of the numbers (RFC 9394).
     pub partial: Option<PartialRange>,
+    /// Tell from now on what changes in the result (RFC 5267 §4.3), and this of messages that come new into it (RFC 5465 §7).
+    pub update: Option<Vec<FetchItem>>,
 }
 
 /// A condition on a message. Keys that are shorthand for others are parsed as those.
@@ -171,7 +174,9 @@ impl SearchReturn {
 
     /// ```abnf
     /// search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"
-    /// search-return-opt  = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE" / "PARTIAL" SP partial-range
+    /// search-return-opt  = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE" / "PARTIAL" SP partial-range / "CONTEXT" /
+    ///                      modifier-update
+    /// modifier-update    = "UPDATE" [[SP] "(" fetch-att *(SP fetch-att) ")"]
     /// ```
     fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
         let mut returns = Self::default();
@@ -188,16 +193,29 @@ impl SearchReturn {
                     cursor.space()?;
                     returns.partial = Some(PartialRange::parse(cursor)?);
                 }
-                _ => return start.wanted("MIN, MAX, ALL, COUNT, SAVE or PARTIAL"),
+                // RFC 5267 §4.2: a hint, which asks for nothing.
+                "CONTEXT" => return Ok(None),
+                "UPDATE" => returns.update = Some(update_items(cursor)?),
+                _ => return start.wanted("MIN, MAX, ALL, COUNT, SAVE, PARTIAL, CONTEXT or UPDATE"),
             }
-            Ok(())
+            Ok(Some(()))
         })?;
-        returns.all |= options.is_empty();
+        returns.all |= options.iter().all(Option::is_none);
         if returns.all && returns.partial.is_some() {
             return cursor.wanted("PARTIAL or ALL");
         }
         Ok(returns)
     }
+}
+
+/// What is fetched of messages that come new into a result: nothing, or a list (RFC 5465 §7, where the examples have a
+/// space in front of it and the grammar none).
+fn update_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<FetchItem>> {
+    if !cursor.rest().starts_with(b" (") && cursor.peek() != Some(b'(') {
+        return Ok(Vec::new());
+    }
+    cursor.eat(b' ');
+    cursor.list1(MAX_ITEMS, FetchItem::parse)
 }
 
 impl SearchKey {

@@ -78,12 +78,7 @@ impl Sort {
     /// ```
     pub(super) fn parse(cursor: &mut Cursor<'_>, addressing: Addressing) -> Parsed<Self> {
         cursor.space()?;
-        let start = cursor.clone();
         let returns = SearchReturn::parse_optional(cursor)?;
-        // RFC 9394 is about SEARCH; with SORT it belongs to CONTEXT=SORT (RFC 5267).
-        if returns.is_some_and(|returns| returns.partial.is_some()) {
-            return start.wanted("MIN, MAX, ALL, COUNT or SAVE");
-        }
         let criteria = cursor.list1(MAX_CRITERIA, SortCriterion::parse)?;
         cursor.space()?;
         Ok(Self { criteria, search: Search::parse_criteria(cursor, addressing, returns)? })

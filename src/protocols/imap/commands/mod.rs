@@ -20,7 +20,7 @@ mod select;
 mod status;
 mod store;
 
-pub(super) use fetch::tell_new;
+pub(super) use fetch::{tell_new, tell_some};
 
 use super::outcome::{Done, Outcome, Trouble};
 use super::serve::Conversation;
@@ -98,6 +98,7 @@ async fn authenticated(talk: &mut Conversation, tag: &str, body: CommandBody) ->
 async fn selected(talk: &mut Conversation, tag: &str, body: CommandBody) -> Outcome {
     use CommandBody as B;
     match body {
+        B::CancelUpdate(tags) => search::cancel(talk, &tags),
         B::Close => Box::pin(expunge::close(talk)).await,
         B::Copy(messages, to) => Box::pin(copy::copy(talk, &messages, &to)).await,
         B::Expunge(uids) => Box::pin(expunge::run(talk, uids)).await,

@@ -156,6 +156,27 @@ impl Out {
         self.line_end()
     }
 
+    /// `* ESEARCH (TAG "tag") UID REMOVEFROM (0 1:3) ADDTO (2 5 7 9)` (RFC 5267 §4.3.2): sets in their written form, each with
+    /// its place in the result.
+    pub fn esearch_update(
+        &mut self,
+        tag: &str,
+        addressing: Addressing,
+        removed: &[(u32, String)],
+        added: &[(u32, String)],
+    ) -> &mut Self {
+        self.raw("* ESEARCH (TAG ").string(tag).raw(")");
+        if addressing == Addressing::Uid {
+            self.raw(" UID");
+        }
+        for (word, runs) in [(" REMOVEFROM ", removed), (" ADDTO ", added)] {
+            if !runs.is_empty() {
+                self.raw(word).list(runs, |out, (place, set)| _ = out.number(*place).raw(" ").raw(set));
+            }
+        }
+        self.line_end()
+    }
+
     /// `* ENABLED names` (RFC 5161 §3.2).
     pub fn enabled(&mut self, names: &[&str]) -> &mut Self {
         self.raw("* ENABLED");

@@ -36,6 +36,8 @@ pub enum Code {
     BadEvent(&'static [&'static str]),
     /// `BADCHARSET`, with those we know.
     BadCharset(&'static [&'static str]),
+    /// `BADURL` (RFC 4469 §4.1), with the first URL of the command that leads to nothing.
+    BadUrl(String),
     /// `CAPABILITY`.
     Capability(String),
     /// `COPYUID` (RFC 4315): epoch, UIDs there, new UIDs, in pairs.
@@ -50,6 +52,8 @@ pub enum Code {
     MaxSize(u64),
     /// `MODIFIED` (RFC 7162 §3.1.3), sequence numbers or UIDs as the command had them.
     Modified(String),
+    /// `NOUPDATE` (RFC 5267 §4.3.1), with the tag of the search whose result is not followed.
+    NoUpdate(String),
     /// `PERMANENTFLAGS`.
     PermanentFlags(Vec<String>),
     /// `UIDNEXT`.
@@ -68,6 +72,7 @@ impl Code {
             Self::AppendUid(validity, uids) => out.raw("APPENDUID ").display(validity).raw(" ").display(uids),
             Self::BadEvent(known) => out.raw("BADEVENT ").words(known.iter().copied()),
             Self::BadCharset(known) => out.raw("BADCHARSET ").words(known.iter().copied()),
+            Self::BadUrl(url) => out.raw("BADURL ").url(url),
             Self::Capability(capabilities) => out.raw("CAPABILITY ").raw(capabilities),
             Self::CopyUid(validity, from, to) => {
                 out.raw("COPYUID ").display(validity).raw(" ").display(from).raw(" ").display(to)
@@ -77,6 +82,8 @@ impl Code {
             Self::LongEntries(octets) => out.raw("METADATA LONGENTRIES ").number(*octets),
             Self::MaxSize(octets) => out.raw("METADATA MAXSIZE ").number(*octets),
             Self::Modified(set) => out.raw("MODIFIED ").raw(set),
+            // A tag has nothing that could not stand between quotation marks.
+            Self::NoUpdate(tag) => out.raw("NOUPDATE ").string(tag),
             Self::PermanentFlags(flags) => out.raw("PERMANENTFLAGS ").words(flags.iter().map(String::as_str)),
             Self::UidNext(uid) => out.raw("UIDNEXT ").display(uid),
             Self::UidValidity(validity) => out.raw("UIDVALIDITY ").display(validity),
@@ -110,6 +117,17 @@ impl Out {
             self.raw("] ");
         }
         self.resp_text(text).line_end()
+    }
+
+    /// A URL, whatever the client has written: what may not stand there is written as RFC 3986 §2.1 has it.
+    fn url(&mut self, url: &str) -> &mut Self {
+        for octet in url.bytes() {
+            match octet {
+                b'!'..=b'~' if !matches!(octet, b']' | b'\\' | b'"') => self.raw([octet]),
+                octet => self.display(format_args!("%{octet:02X}")),
+            };
+        }
+        self
     }
 
     /// ```abnf

@@ -1,6 +1,7 @@
-//! APPEND (RFC 9051 §6.3.12; RFC 3502; RFC 4315) and REPLACE (RFC 8508).
+//! APPEND (RFC 9051 §6.3.12; RFC 3502; RFC 4315; RFC 4469) and REPLACE (RFC 8508).
 
 mod binary;
+mod catenate;
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use super::{expunge, quota, trouble, trouble_into};
 use crate::foundations::mail::{Message, SequenceSet, Uid};
 use crate::foundations::settings::ByteSize;
 use crate::foundations::wire::imap::encode::{Code, Condition};
-use crate::foundations::wire::imap::{Append, Appended, Flag, Replace};
+use crate::foundations::wire::imap::{Append, Appended, Flag, MessageData, Replace};
 use crate::protocols::imap::outcome::{Done, Outcome, Trouble};
 use crate::protocols::imap::serve::Conversation;
 use crate::protocols::imap::session::Expunges;
@@ -24,10 +25,11 @@ pub async fn run(talk: &mut Conversation, append: Append) -> Outcome {
     };
     let folder = account.folder(&append.mailbox)?;
     let user = account.user.clone();
+    let sent = append.messages.iter().map(|message| message.data.sent()).sum();
     let mut uids = SequenceSet::new();
     let mut uid_validity = None;
     for message in append.messages {
-        match store(talk, &user, &folder, message, quota).await {
+        match store(talk, &user, &folder, message, sent, quota).await {
             Ok(appended) => {
                 uids.insert(appended.uid);
                 uid_validity = Some(appended.uid_validity);
@@ -54,11 +56,12 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
     let [replaced] = rows[..] else { return Err(Trouble::no("Name one message that is there")) };
     // The message that goes makes room for the one that comes.
     let quota = quota.map(|quota| ByteSize::bytes(quota.get().saturating_add(replaced.size)));
-    let user = account.user.clone();
-    let appended = store(talk, &user, &folder, replace.message, quota).await?;
+    let (user, replaced) = (account.user.clone(), replaced.uid);
+    let sent = replace.message.data.sent();
+    let appended = store(talk, &user, &folder, replace.message, sent, quota).await?;
     let uids: SequenceSet<Uid> = [appended.uid].into_iter().collect();
     let State::Selected(_, selected) = &talk.state else { return Err(Trouble::bad("Nothing is selected")) };
-    match selected.view.remove(&[replaced.uid]).await {
+    match selected.view.remove(&[replaced]).await {
         // Somebody else has replaced or expunged it meanwhile, and what they did stays.
         Ok(removed) if removed.is_empty() => {
             undo(talk, &folder, &uids).await;
@@ -68,7 +71,7 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
         Err(error) => {
             // RFC 8508 §3.1: all of it or nothing. What has gone, though its going may not be on disk, does not come back
             // any more, and then the new message is all there is.
-            if selected.view.body(replaced.uid).await.is_ok() {
+            if selected.view.body(replaced).await.is_ok() {
                 undo(talk, &folder, &uids).await;
             }
             return Err(trouble(talk, &error));
@@ -82,21 +85,34 @@ pub async fn replace(talk: &mut Conversation, replace: Replace) -> Outcome {
     Ok(expunge::done(account, selected, "Replaced"))
 }
 
-/// Stores one message.
+/// TRYCREATE comes before BADURL: whoever makes the mailbox sends the command once more.
+async fn demand_folder(talk: &Conversation, user: &Arc<User>, folder: &FolderName) -> Result<(), Trouble> {
+    user.status(folder).await.map(|_| ()).map_err(|error| trouble_into(talk, folder, &error))
+}
+
+/// Stores one message of a command that has brought so many octets of messages.
 async fn store(
-    talk: &Conversation,
+    talk: &mut Conversation,
     user: &Arc<User>,
     folder: &FolderName,
     message: Appended,
+    sent: usize,
     quota: Option<ByteSize>,
 ) -> Result<mailbox::Appended, Trouble> {
-    if message.bytes.is_empty() {
+    let (flags, keywords) = split_flags(&message.flags)?;
+    let bytes = match message.data {
+        MessageData::Literal(bytes) => bytes,
+        MessageData::Catenate(parts) => {
+            demand_folder(talk, user, folder).await?;
+            Box::pin(catenate::assemble(talk, &parts, sent)).await?
+        }
+    };
+    if bytes.is_empty() {
         // RFC 3502 §3: a message of no octets cancels the command.
         return Err(Trouble::no("A message has at least one octet"));
     }
-    let (flags, keywords) = split_flags(&message.flags)?;
     let options = AppendOptions { flags, keywords, internal_date: message.date, quota, missing: Missing::Fail };
-    let stored = user.append(folder, &Message::new(binary::without_nul(message.bytes)), options).await;
+    let stored = user.append(folder, &Message::new(binary::without_nul(bytes)), options).await;
     stored.map_err(|error| trouble_into(talk, folder, &error))
 }
 

@@ -70,10 +70,23 @@ pub async fn tell_new(
     selected: &Selected,
     link: &mut Link,
 ) -> std::io::Result<()> {
-    let uids: SequenceSet<Uid> = match selected.view.last_uid() {
-        Some(last) if last >= from => SequenceSet::range(from, last),
-        _ => return Ok(()),
-    };
+    match selected.view.last_uid() {
+        Some(last) if last >= from => tell_some(items, SequenceSet::range(from, last), enabled, selected, link).await,
+        _ => Ok(()),
+    }
+}
+
+/// Tells of messages what a client has asked for before, as far as it can be read.
+pub async fn tell_some(
+    items: &[FetchItem],
+    uids: SequenceSet<Uid>,
+    enabled: Enabled,
+    selected: &Selected,
+    link: &mut Link,
+) -> std::io::Result<()> {
+    if uids.is_empty() {
+        return Ok(());
+    }
     let messages = Messages::Uid(Numbers::Set(uids));
     // As after FETCH with numbers: the UID is there only where it was asked for.
     let fetch = Fetch { messages, items: items.to_vec(), changed_since: None, vanished: false, partial: None };

@@ -29,13 +29,13 @@ pub async fn answer(
 ) -> Outcome {
     // RFC 9051 §6.4.4: with IMAP4rev2 every answer is an ESEARCH.
     let plain = SearchReturn { all: true, ..SearchReturn::default() };
-    let returns = match search.returns {
+    let returns = match &search.returns {
         None if !enabled.rev2 => {
             let mod_seq = hits.iter().map(|hit| hit.mod_seq).max().filter(|_| condition.has_mod_seq());
             link.out.search(hits.iter().map(|hit| hit.number(search.addressing)), mod_seq);
             return Ok(Done::new("Searched"));
         }
-        returns => returns.unwrap_or(plain),
+        returns => returns.as_ref().unwrap_or(&plain),
     };
     let (first, last) = (hits.first(), hits.last());
     if returns.save {
@@ -52,8 +52,9 @@ pub async fn answer(
             min.into_iter().chain(max).chain(part).map(|hit| hit.mod_seq).max()
         }
     };
-    // RFC 9051 §6.4.4: SAVE alone returns nothing.
-    if !(returns.min || returns.max || returns.all || returns.count || returns.partial.is_some()) {
+    // RFC 9051 §6.4.4: SAVE alone returns nothing. UPDATE alone has an empty answer, from which the client knows that it goes on.
+    let is_asked = returns.min || returns.max || returns.all || returns.count || returns.partial.is_some();
+    if !is_asked && returns.update.is_none() {
         return Ok(Done::new("Searched"));
     }
     let result = EsearchResult {
@@ -78,7 +79,7 @@ fn written(hits: &[Hit], addressing: Addressing) -> String {
 }
 
 /// RFC 5182 §2.4: with only MIN or MAX beside SAVE, only those are kept; RFC 9394 §3.2: and PARTIAL.
-fn saved(returns: SearchReturn, hits: &[Hit]) -> SequenceSet<Uid> {
+fn saved(returns: &SearchReturn, hits: &[Hit]) -> SequenceSet<Uid> {
     if returns.all || returns.count || !(returns.min || returns.max || returns.partial.is_some()) {
         return hits.iter().map(|hit| hit.uid).collect();
     }

@@ -1,8 +1,11 @@
-//! SEARCH (RFC 9051 §6.4.4; RFC 4731; RFC 5182; RFC 7162 §3.1.5): what [`services::search`](crate::services::search) finds.
+//! SEARCH (RFC 9051 §6.4.4; RFC 4731; RFC 5182; RFC 5267; RFC 7162 §3.1.5): what [`services::search`](crate::services::search) finds.
 
 mod answer;
+mod follow;
 pub mod sort;
 pub mod thread;
+
+pub use follow::cancel;
 
 use std::sync::Arc;
 
@@ -25,19 +28,24 @@ pub async fn run(talk: &mut Conversation, tag: &str, search: Search) -> Outcome 
         // RFC 6855 §3.
         return Err(Trouble::bad("After UTF8=ACCEPT everything is in UTF-8"));
     }
+    follow::demand_new_tag(talk, tag, &search)?;
     let condition = condition_of(talk, &search)?;
     let State::Selected(account, selected) = &mut talk.state else {
         return Err(Trouble::bad("Select a mailbox first"));
     };
-    match find(&condition, &selected.view, talk.settings.search_batch).await {
-        Ok(hits) => answer::answer(tag, &search, &condition, &hits, account.enabled, selected, &mut talk.link).await,
-        Err(error) => Err(failed(talk, is_saved(&search), &error)),
-    }
+    let hits = match find(&condition, &selected.view, talk.settings.search_batch).await {
+        Ok(hits) => hits,
+        Err(error) => return Err(failed(talk, is_saved(&search), &error)),
+    };
+    let saved = follow::before(&search, selected);
+    let outcome = answer::answer(tag, &search, &condition, &hits, account.enabled, selected, &mut talk.link).await;
+    follow::follow(talk, tag, &search, None, &hits, &saved);
+    outcome
 }
 
 /// Whether the result is to be kept as `$`.
 fn is_saved(search: &Search) -> bool {
-    search.returns.is_some_and(|returns| returns.save)
+    search.returns.as_ref().is_some_and(|returns| returns.save)
 }
 
 /// The condition of a search, of SORT or of THREAD, ready to be asked.

@@ -1,6 +1,8 @@
 //! Sealing what is passed on (ARC, RFC 8617): what we have found out about a message, signed, so that the next server can
 //! believe it although SPF, and perhaps a signature, no longer fits there.
 
+use std::ops::Range;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use mail_auth::common::crypto::{HashAlgorithm, RsaKey, Sha256, SigningKey as _};
@@ -8,8 +10,8 @@ use mail_auth::dkim::Canonicalization;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::Error;
 use super::canonical::relaxed_body;
+use super::{Error, tag};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{Field, HeaderSection, Message};
@@ -73,18 +75,60 @@ impl Sealer {
 
     /// The three fields of the next set, to be put in front of the message (RFC 8617 §5.1).
     pub fn seal(&self, message: &Message, findings: &Findings, at: Timestamp) -> Result<String, Error> {
+        let bytes = message.bytes();
+        let header = HeaderSection::of(&bytes);
+        let body = bytes.get(header.body_start()..).unwrap_or_default();
+        Ok(self.set(&header, body, findings, at)?.concat())
+    }
+
+    /// The newest set of a message, if it was made by this sealer and fits: what it says, and where its fields lie. A signature
+    /// of RSA is always the same for the same text (RFC 8017 §8.2), so that such a set is one that would be made again.
+    pub fn newest(&self, message: &[u8]) -> Option<(Findings, [Range<usize>; 3])> {
+        let header = HeaderSection::of(message);
+        let instance = header.all(SEAL).filter_map(|field| number(&field)).max()?;
+        let mut set = Vec::new();
+        for name in [SEAL, SIGNATURE, RESULTS] {
+            let mut fields = header.all(name).filter(|field| number(field) == Some(instance));
+            set.push(fields.next().filter(|_| fields.next().is_none())?);
+        }
+        let [seal, signature, results] = &set[..] else { return None };
+        for field in [seal, signature] {
+            let is = |name, wanted| tag(field.body, name).is_some_and(|value| value.eq_ignore_ascii_case(wanted));
+            if !(is(b"d", self.domain.as_str()) && is(b"s", &self.selector)) {
+                return None;
+            }
+        }
+        let at = Timestamp::from_unix_seconds(tag(seal.body, b"t")?.parse().ok()?);
+        let (_, text) = std::str::from_utf8(results.body).ok()?.split_once(';')?;
+        let findings = Findings { results: text.trim().to_owned(), sets: instance - 1 };
+        let mut rest = message[..header.body_start()].to_vec();
+        let mut ranges = [seal, signature, results].map(|field| field.range.clone());
+        ranges.sort_unstable_by_key(|range| range.start);
+        for range in ranges.iter().rev() {
+            rest.drain(range.clone());
+        }
+        let made = self.set(&HeaderSection::of(&rest), &message[header.body_start()..], &findings, at).ok()?;
+        let is_again = made.iter().zip(&set).all(|(made, field)| made.as_bytes() == field.raw);
+        is_again.then_some((findings, ranges))
+    }
+
+    /// Seal, signature and results of a set, for a message that has all sets before it.
+    fn set(
+        &self,
+        header: &HeaderSection<'_>,
+        body: &[u8],
+        findings: &Findings,
+        at: Timestamp,
+    ) -> Result<[String; 3], Error> {
         let instance = findings.sets + 1;
         if instance > MOST {
             return Err(Error::Sign("it has too many sets of seals".to_owned()));
         }
-        let bytes = message.bytes();
-        let header = HeaderSection::of(&bytes);
-        let body = bytes.get(header.body_start()..).unwrap_or_default();
         let (domain, selector, time) = (&self.domain, &self.selector, at.unix_seconds());
         let results = format!(" i={instance}; {}", findings.results.trim());
 
         let hash = HashAlgorithm::Sha256.hash(Canonicalization::Relaxed.canonical_body(relaxed_body(body), u64::MAX));
-        let (names, mut signed) = chosen(&header);
+        let (names, mut signed) = chosen(header);
         let mut signature = format!(
             " i={instance}; a=rsa-sha256; c=relaxed/relaxed; d={domain}; s={selector}; t={time};\r\n\th={};\r\n\tbh={};\r\n\tb=",
             names.join(":\r\n\t "),
@@ -110,7 +154,8 @@ impl Sealer {
         }
         chain.extend(relaxed(SEAL, seal.as_bytes()));
         seal.push_str(&self.sign(&chain)?);
-        Ok(format!("{SEAL}:{seal}\r\n{SIGNATURE}:{signature}\r\n{RESULTS}:{results}\r\n"))
+        Ok([(SEAL, seal), (SIGNATURE, signature), (RESULTS, results)]
+            .map(|(name, value)| format!("{name}:{value}\r\n")))
     }
 
     /// The signature in base64, in lines.
