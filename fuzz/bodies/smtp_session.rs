@@ -98,7 +98,7 @@ fn answer(question: Question, said: &mut Vec<String>) -> Answer {
         Question::Recipient { recipient, .. } => {
             Answer::Recipient(yes_if(recipient.address.to_string().len() % 4 != 3))
         }
-        Question::Room(octets) => Answer::Room(yes_if(octets % 7 != 6)),
+        Question::Memory(octets) => Answer::Memory(yes_if(octets % 7 != 6)),
         Question::Message(message) => {
             assert!(message.content.len() <= 500, "larger than the limit");
             said.push(format!("{:?} {}", message.envelope, message.content.escape_ascii()));

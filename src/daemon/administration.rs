@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::foundations::address::ReversePath;
-use crate::foundations::clock::{Clock as _, SystemClock, Timestamp};
+use crate::foundations::clock::{SystemClock, Timestamp};
 use crate::foundations::failure::Kind;
 use crate::foundations::ids::QueueId;
-use crate::services::queue::{self, Action, ByHand, Queue};
+use crate::services::queue::{self, Change, Queue};
 use crate::storage::journal::Journal;
 use crate::storage::spool::{self, Listing, Queued, RecipientState, Selection, Spool};
 
@@ -166,7 +166,7 @@ pub fn selection(which: &str) -> Result<Selection, Error> {
 /// There is no such entry, or database or disk fail.
 pub async fn perform(command: QueueCommand, keeper: Keeper<'_>) -> Result<serde_json::Value, Error> {
     use Keeper::{Resting, Running};
-    let changed = match command {
+    let change = match command {
         QueueCommand::List { which, after } => {
             let selection = selection(&which)?;
             let listings = match keeper {
@@ -182,62 +182,21 @@ pub async fn perform(command: QueueCommand, keeper: Keeper<'_>) -> Result<serde_
             };
             return Ok(serde_json::to_value(shown(&listing))?);
         }
-        QueueCommand::Retry { which } => {
-            let selection = selection(&which)?;
-            match keeper {
-                Running(queue) => queue.retry(&selection).await?,
-                Resting(spool, journal) => {
-                    let by_hand = ByHand::prepare(spool, &selection, Action::Retry).await?;
-                    noted(journal, &by_hand, spool.retry(&selection).await?)
-                }
-            }
-        }
-        QueueCommand::Hold { which } => {
-            let selection = selection(&which)?;
-            match keeper {
-                Running(queue) => queue.hold(&selection).await?,
-                Resting(spool, journal) => {
-                    let by_hand = ByHand::prepare(spool, &selection, Action::Hold).await?;
-                    noted(journal, &by_hand, spool.hold(&selection).await?)
-                }
-            }
-        }
-        QueueCommand::Release { which } => {
-            let selection = selection(&which)?;
-            match keeper {
-                Running(queue) => queue.release(&selection).await?,
-                Resting(spool, journal) => {
-                    let by_hand = ByHand::prepare(spool, &selection, Action::Release).await?;
-                    noted(journal, &by_hand, spool.release(&selection).await?)
-                }
-            }
-        }
-        QueueCommand::Delete { id } => {
-            match keeper {
-                Running(queue) => queue.delete(id).await?,
-                Resting(spool, journal) => {
-                    let by_hand = ByHand::prepare(spool, &Selection::Entry(id), Action::Delete).await?;
-                    spool.delete(id).await?;
-                    noted(journal, &by_hand, 1);
-                }
-            }
-            1
-        }
         QueueCommand::Bounce { id } => {
             let Running(queue) = keeper else { return Err(Error::NeedsServer) };
             queue.bounce(id).await?;
-            1
+            return Ok(1.into());
         }
+        QueueCommand::Retry { which } => Change::Retry(selection(&which)?),
+        QueueCommand::Hold { which } => Change::Hold(selection(&which)?),
+        QueueCommand::Release { which } => Change::Release(selection(&which)?),
+        QueueCommand::Delete { id } => Change::Delete(id),
     };
-    Ok(serde_json::to_value(changed)?)
-}
-
-/// Records a change that no role has made.
-fn noted(journal: &Journal, by_hand: &ByHand, recipients: u64) -> u64 {
-    for event in by_hand.events(SystemClock.now(), recipients) {
-        journal.record(event);
-    }
-    recipients
+    let changed = match keeper {
+        Running(queue) => queue.change(&change).await?,
+        Resting(spool, journal) => change.make(spool, journal, &SystemClock).await?,
+    };
+    Ok(changed.into())
 }
 
 fn shown(listing: &Listing) -> EntryShown {

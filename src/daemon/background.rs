@@ -6,15 +6,14 @@ use crate::foundations::dns::SharedResolver;
 use crate::services::digest::{Digest, DigestParts};
 use crate::services::filter::rotation::{Rotation, RotationParts};
 use crate::services::guard::{Sharing, SharingParts};
-use crate::services::outbound::Outbound;
 use crate::services::reports::{Reporter, ReporterParts};
 use crate::storage::quarantine::QuarantineNotes;
 
 /// Starts what goes on without a client, besides the queue: bans are shared and results counted in every role that may change
 /// something; sessions end whose logins are good no longer; reports and letters are sent and keys exchanged where the queue is.
-pub(super) fn start(parts: &Parts, resolver: SharedResolver, outbound: Outbound, stages: &Stages) {
+pub(super) fn start(parts: &Parts, resolver: SharedResolver, stages: &Stages) {
     let (lives, tasks) = (&parts.lives, &stages.services);
-    let tick = || Arc::clone(&parts.clock);
+    let clock = || Arc::clone(&parts.clock);
     if parts.roles.may_change() {
         parts.reports.start(&stages.storage);
         let sharing = Sharing::new(SharingParts {
@@ -22,7 +21,7 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, outbound: Outbound,
             settings: lives.guard.clone(),
             database: parts.database.clone(),
             journal: parts.journal.clone(),
-            clock: tick(),
+            clock: clock(),
         });
         tasks.spawn(sharing.run(tasks.clone()));
         stages.storage.spawn(Arc::clone(&parts.filter).run(stages.storage.clone()));
@@ -35,7 +34,7 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, outbound: Outbound,
         settings: lives.spam.clone(),
         resolver: Arc::clone(&resolver),
         journal: parts.journal.clone(),
-        clock: tick(),
+        clock: clock(),
     });
     tasks.spawn(rotation.run(Arc::clone(&parts.filter), tasks.clone()));
     let reporter = Reporter::new(ReporterParts {
@@ -46,9 +45,9 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, outbound: Outbound,
         filter: Arc::clone(&parts.filter),
         routing: parts.routing.clone(),
         queue: Arc::new(queue.clone()),
-        outbound,
+        outbound: parts.outbound.clone(),
         journal: parts.journal.clone(),
-        clock: tick(),
+        clock: clock(),
     });
     tasks.spawn(reporter.run(tasks.clone()));
     let digest = Digest::new(DigestParts {
@@ -59,7 +58,7 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, outbound: Outbound,
         notes: QuarantineNotes::new(parts.database.clone()),
         spool: parts.spool.clone(),
         queue: Arc::new(queue.clone()),
-        clock: tick(),
+        clock: clock(),
     });
     tasks.spawn(digest.run(tasks.clone()));
 }

@@ -1,4 +1,4 @@
-//! What is there before the parts of a process, and the larger of the parts that are made from it.
+//! What [`super::Parts`] are made from (settings, database, certificates …), and how the larger parts are made from it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::build::Stages;
 use super::control::Wish;
+use super::no_queue::NoQueue;
 use super::posting::OverControl;
 use super::{Error, Listening, Lives, Roles, Unopened};
 use crate::config::{Config, Protocol, Role};
@@ -14,6 +15,7 @@ use crate::foundations::clock::SharedClock;
 use crate::foundations::dns::SharedResolver;
 use crate::foundations::mail::Summary;
 use crate::foundations::net::Bind;
+use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::certificates::Certificates;
 use crate::services::certificates::acme::RenewalWish;
@@ -21,7 +23,7 @@ use crate::services::cluster::{AmongNodes, Cluster, Keys, Links};
 use crate::services::delivery::{Delivery, ScriptingParts};
 use crate::services::filter::Filter;
 use crate::services::handover::{LocalDelivery, Posting, Queueing};
-use crate::services::intake::IntakeParts;
+use crate::services::intake::{Intake, IntakeParts, IntakeSettings, LmtpVerdict};
 use crate::services::outbound::{Connector, LmtpTarget, Outbound, OutboundParts, OverLmtp, Roots};
 use crate::services::posting::PostOffice;
 use crate::services::queue::{Queue, QueueParts};
@@ -60,8 +62,8 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// The time.
-    pub(super) fn tick(&self) -> SharedClock {
+    /// The clock, for one more part.
+    pub(super) fn time(&self) -> SharedClock {
         Arc::clone(&self.clock)
     }
 
@@ -85,20 +87,20 @@ impl Ground {
         Ok(Some((mailboxes, cluster)))
     }
 
-    /// Where mail goes.
+    /// Aliases, and which domains are ours.
     pub(super) fn routing(&self, directory: &Directory) -> Result<Routing, Error> {
         // Senders are rewritten where mail leaves: no other role is given the secret.
         let srs = match self.roles.has(Role::Mta) {
-            true => Srs::load(&self.config.routing.srs, &self.config.hostname, self.tick())?,
+            true => Srs::load(&self.config.routing.srs, &self.config.hostname, self.time())?,
             false => None,
         };
         let (settings, hostname) = (self.lives.routing.clone(), self.config.hostname.clone());
         Ok(Routing::new(directory.clone(), settings, hostname).with_srs(srs))
     }
 
-    /// What is thought of messages.
+    /// The filter, with all it asks.
     pub(super) fn filter(&self, reports: &Reports, routing: &Routing) -> Arc<Filter> {
-        let filter = Filter::new(self.lives.spam.clone(), self.tick())
+        let filter = Filter::new(self.lives.spam.clone(), self.time())
             .with_hostname(self.lives.hostname.clone())
             .with_routing(routing.clone())
             .with_resolver(Arc::clone(&self.resolver))
@@ -121,7 +123,7 @@ impl Ground {
             None => Arc::new(OverControl::new(self.config.server.clone())),
         };
         let (settings, journal) = (self.lives.delivery.clone(), self.journal.clone());
-        let delivery = Delivery::new(mailboxes.clone(), settings, journal, self.tick());
+        let delivery = Delivery::new(mailboxes.clone(), settings, journal, self.time());
         Arc::new(delivery.with_scripts(ScriptingParts {
             scripts: scripts.clone(),
             sieve: self.lives.sieve.clone(),
@@ -148,7 +150,7 @@ impl Ground {
         Arc::new(AmongNodes::new(cluster.clone(), here, hostname, settings))
     }
 
-    /// What it takes to take messages in.
+    /// What intake needs.
     pub(super) fn intake(
         &self,
         (filter, routing, reports): (&Arc<Filter>, &Routing, &Reports),
@@ -159,7 +161,7 @@ impl Ground {
             settings: self.lives.reports.clone(),
             reports: reports.clone(),
             journal: self.journal.clone(),
-            clock: self.tick(),
+            clock: self.time(),
         });
         IntakeParts {
             settings: self.lives.intake.clone(),
@@ -171,8 +173,15 @@ impl Ground {
             reports: Arc::new(receiver),
             notes: QuarantineNotes::new(self.database.clone()),
             journal: self.journal.clone(),
-            clock: self.tick(),
+            clock: self.time(),
         }
+    }
+
+    /// Takes messages in that other nodes pass on, for mailboxes of this one only. The node that has taken a message has judged it, and its
+    /// queue keeps it until this one has stored it.
+    pub(super) fn intake_here(&self, intake: &IntakeParts, here: Arc<dyn LocalDelivery>) -> Intake {
+        let settings = Live::new(IntakeSettings { lmtp: LmtpVerdict::Trust, ..self.config.intake.clone() });
+        Intake::new(IntakeParts { settings, delivery: here, queue: Arc::new(NoQueue), ..intake.clone() })
     }
 
     /// The way to other hosts.
@@ -183,7 +192,7 @@ impl Ground {
             resolver: Arc::clone(&self.resolver),
             connector: Arc::clone(&self.connector),
             roots: Roots::load(self.config.outbound.authorities.as_deref())?,
-            clock: self.tick(),
+            clock: self.time(),
             reports: Some(reports.clone()),
             database: Some(reports.database().clone()),
             filter: Some(Arc::clone(filter)),
@@ -216,7 +225,7 @@ impl Ground {
             routing,
             delivery,
             journal: self.journal.clone(),
-            clock: self.tick(),
+            clock: self.time(),
             tasks: tasks.clone(),
         })
     }
@@ -230,7 +239,7 @@ fn open_mailboxes(
     stages: &Stages,
 ) -> Result<Mailboxes, Error> {
     let root = &ground.config.storage.mail_root;
-    let (settings, time, tasks) = (ground.lives.mailbox.clone(), ground.tick(), stages.storage.clone());
+    let (settings, time, tasks) = (ground.lives.mailbox.clone(), ground.time(), stages.storage.clone());
     let mailboxes = match membership {
         None => Mailboxes::open(root, settings, time, tasks, SUMMARIZER)?,
         Some(membership) => Mailboxes::open_shared(root, settings, time, tasks, SUMMARIZER, membership)?,

@@ -19,6 +19,7 @@ mod lifecycle;
 mod listeners;
 mod lives;
 pub mod log;
+mod no_queue;
 mod others;
 mod parts;
 mod posting;

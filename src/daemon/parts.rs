@@ -2,19 +2,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::build::Stages;
 use super::control::{MailboxCommand, Wish};
 use super::ground::{Ground, SUMMARIZER};
+use super::no_queue::NoQueue;
 use super::{Error, Listening, Lives, Roles, Unopened};
 use crate::config::{Config, Role};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
-use crate::foundations::failure::Refusal;
-use crate::foundations::ids::QueueId;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::acceptance::Acceptance;
@@ -23,8 +20,8 @@ use crate::services::certificates::acme::RenewalWish;
 use crate::services::cluster::{Cluster, Keeper};
 use crate::services::filter::Filter;
 use crate::services::guard::Guard;
-use crate::services::handover::{Postponed, Queueing};
-use crate::services::intake::{Intake, IntakeParts, IntakeSettings, LmtpVerdict};
+use crate::services::handover::Queueing;
+use crate::services::intake::Intake;
 use crate::services::login::Login;
 use crate::services::moving::{RenameError, rename};
 use crate::services::outbound::Outbound;
@@ -52,9 +49,9 @@ pub struct Parts {
     pub roles: Roles,
     /// When this process was started.
     pub since: Timestamp,
-    /// What only the process as a whole can do is asked for here.
+    /// Takes requests to reload the configuration, which only the process as a whole can do.
     pub wishes: mpsc::Sender<Wish>,
-    /// Certificates are wished to be renewed here, in the `mta` role.
+    /// Takes requests to renew certificates, in the `mta` role.
     pub renewals: mpsc::Sender<RenewalWish>,
     /// The directory of this process's credentials.
     pub credentials: Option<PathBuf>,
@@ -64,7 +61,7 @@ pub struct Parts {
     pub database: Database,
     /// Where this process listens.
     pub listening: Vec<Listening>,
-    /// Where it should listen and does not.
+    /// Listeners that systemd passed no socket for, so that they are not served.
     pub unopened: Vec<Unopened>,
     /// Where decisions are recorded.
     pub journal: Journal,
@@ -76,15 +73,15 @@ pub struct Parts {
     pub spool: Spool,
     /// TLS.
     pub certificates: Arc<Certificates>,
-    /// Whether listeners serve the certificates that are meant.
+    /// Checks that listeners serve the certificates they should.
     pub inspector: Arc<Inspector>,
-    /// What is thought of messages.
+    /// Judges messages: authentication, rules, classifier, milters.
     pub filter: Arc<Filter>,
     /// Rates, failures and bans of this process.
     pub guard: Guard,
-    /// Who somebody is.
+    /// Checks passwords and second factors.
     pub login: Login,
-    /// Where mail goes.
+    /// Aliases, and which domains are ours.
     pub routing: Routing,
     /// Which senders and recipients are taken.
     pub acceptance: Acceptance,
@@ -92,7 +89,7 @@ pub struct Parts {
     pub mailboxes: Option<Mailboxes>,
     /// The lease on them, where this is one of several nodes.
     pub keeper: Option<Keeper>,
-    /// Who has which mailboxes, where this is one of several nodes.
+    /// Which node has which mailboxes, where this is one of several.
     pub cluster: Option<Cluster>,
     /// The way to other hosts.
     pub outbound: Outbound,
@@ -113,21 +110,21 @@ impl Parts {
     pub(super) fn assemble(ground: Ground, stages: &Stages) -> Result<Self, Error> {
         let (config, lives) = (&ground.config, &ground.lives);
         let (database, journal) = (&ground.database, &ground.journal);
-        let directory = Directory::open(database.clone(), lives.directory.clone(), ground.tick(), &stages.storage);
-        let spool = Spool::open(database.clone(), &config.spool, ground.tick(), &stages.storage)?;
-        let guard = Guard::new(lives.guard.clone(), ground.tick());
-        let login = Login::new(directory.clone(), guard.clone(), journal.clone(), lives.login.clone(), ground.tick());
+        let directory = Directory::open(database.clone(), lives.directory.clone(), ground.time(), &stages.storage);
+        let spool = Spool::open(database.clone(), &config.spool, ground.time(), &stages.storage)?;
+        let guard = Guard::new(lives.guard.clone(), ground.time());
+        let login = Login::new(directory.clone(), guard.clone(), journal.clone(), lives.login.clone(), ground.time());
         let routing = ground.routing(&directory)?;
         let (settings, delivery) = (lives.acceptance.clone(), lives.delivery.clone());
         let acceptance = Acceptance::new(routing.clone(), directory.clone(), settings, delivery);
         let (mailboxes, cluster) = ground.mailboxes(&directory, stages)?.unzip();
         let cluster: Option<Cluster> = cluster.flatten();
         let keeper = cluster.as_ref().zip(mailboxes.as_ref()).map(|(cluster, mailboxes)| {
-            Keeper::new(cluster.membership().clone(), mailboxes.clone(), journal.clone(), ground.tick())
+            Keeper::new(cluster.membership().clone(), mailboxes.clone(), journal.clone(), ground.time())
         });
         let scripts =
             mailboxes.is_some().then(|| Scripts::new(config.storage.mail_root.as_path(), lives.scripts.clone()));
-        let reports = Reports::new(database.clone(), ground.tick());
+        let reports = Reports::new(database.clone(), ground.time());
         let filter = ground.filter(&reports, &routing);
         let office =
             ground.roles.has(Role::Mta).then(|| Arc::new(PostOffice::new(routing.clone(), Arc::clone(&filter))));
@@ -148,49 +145,25 @@ impl Parts {
             None => Arc::new(NoQueue),
         };
         let intake = ground.intake((&filter, &routing, &reports), delivery, keeping);
-        // The node that has taken a message has judged it, and its queue keeps it until this one has stored it.
-        let intake_here = cluster.as_ref().map(|_| {
-            let settings = Live::new(IntakeSettings { lmtp: LmtpVerdict::Trust, ..config.intake.clone() });
-            Arc::new(Intake::new(IntakeParts { settings, delivery: here, queue: Arc::new(NoQueue), ..intake.clone() }))
-        });
-        let intake = Arc::new(Intake::new(intake));
-        let Ground {
-            config,
-            lives,
-            roles,
-            wishes,
-            renewals,
-            credentials,
-            clock,
-            resolver,
-            connector: _,
-            database,
-            listening,
-            unopened,
-            journal,
-            certificates,
-            inspector,
-            nodes: _,
-        } = ground;
-        let since = clock.now();
+        let intake_here = cluster.as_ref().map(|_| Arc::new(ground.intake_here(&intake, here)));
         let parts = Self {
-            config,
-            lives,
-            roles,
-            since,
-            wishes,
-            renewals,
-            credentials,
-            clock,
-            database,
-            listening,
-            unopened,
-            journal,
+            since: ground.clock.now(),
+            config: ground.config,
+            lives: ground.lives,
+            roles: ground.roles,
+            wishes: ground.wishes,
+            renewals: ground.renewals,
+            credentials: ground.credentials,
+            clock: ground.clock,
+            database: ground.database,
+            listening: ground.listening,
+            unopened: ground.unopened,
+            journal: ground.journal,
+            certificates: ground.certificates,
+            inspector: ground.inspector,
             directory,
             reports,
             spool,
-            certificates,
-            inspector,
             filter,
             guard,
             login,
@@ -199,14 +172,14 @@ impl Parts {
             mailboxes,
             keeper,
             cluster,
+            outbound,
             intake_here,
             scripts,
             office,
             queue,
-            intake,
-            outbound: outbound.clone(),
+            intake: Arc::new(Intake::new(intake)),
         };
-        super::background::start(&parts, resolver, outbound, stages);
+        super::background::start(&parts, ground.resolver, stages);
         Ok(parts)
     }
 
@@ -245,13 +218,7 @@ pub fn watched(config: &Config) -> Vec<(&'static str, PathBuf)> {
 /// # Errors
 /// The mail root cannot be opened, or another process owns the mailboxes.
 pub async fn tend_mailboxes(config: &Config, user: &Address, command: MailboxCommand) -> Result<(), Error> {
-    let tasks = Tasks::new();
-    let clock = Arc::new(SystemClock);
-    let settings = Live::new(config.mailbox.clone());
-    let mailboxes = Mailboxes::open(&config.storage.mail_root, settings, clock, tasks.clone(), SUMMARIZER)?;
-    command.perform(&mailboxes, user).await?;
-    mailboxes.close().await;
-    tasks.stop(Duration::from_secs(5)).await;
+    with_mailboxes(config, async |mailboxes| command.perform(mailboxes, user).await).await??;
     Ok(())
 }
 
@@ -264,30 +231,17 @@ pub async fn rename_user(
     directory: &Directory,
     renaming: &Renaming<'_>,
 ) -> Result<Result<(), RenameError>, Error> {
+    with_mailboxes(config, async |mailboxes| rename(directory, mailboxes, renaming).await).await
+}
+
+/// Opens all mailboxes for one piece of work, and closes them whatever comes of it.
+async fn with_mailboxes<T>(config: &Config, work: impl AsyncFnOnce(&Mailboxes) -> T) -> Result<T, Error> {
     let tasks = Tasks::new();
     let clock = Arc::new(SystemClock);
     let settings = Live::new(config.mailbox.clone());
     let mailboxes = Mailboxes::open(&config.storage.mail_root, settings, clock, tasks.clone(), SUMMARIZER)?;
-    let renamed = rename(directory, &mailboxes, renaming).await;
+    let result = work(&mailboxes).await;
     mailboxes.close().await;
     tasks.stop(Duration::from_secs(5)).await;
-    Ok(renamed)
-}
-
-/// The queue of a process that has none: it serves LMTP, whose recipients have been resolved before. What would have
-/// to wait is left with the client, who has a queue.
-struct NoQueue;
-
-fn no_queue() -> Refusal {
-    Refusal::temporary("this process has no queue; the `mta` role has")
-}
-
-impl Queueing for NoQueue {
-    fn postpone<'a>(&'a self, _: Postponed<'a>) -> BoxFuture<'a, Result<QueueId, Refusal>> {
-        std::future::ready(Err(no_queue())).boxed()
-    }
-
-    fn postpone_together<'a>(&'a self, _: Vec<Postponed<'a>>) -> BoxFuture<'a, Result<Vec<QueueId>, Refusal>> {
-        std::future::ready(Err(no_queue())).boxed()
-    }
+    Ok(result)
 }

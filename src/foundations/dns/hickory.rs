@@ -49,11 +49,6 @@ impl SystemResolver {
         Ok(Self { resolver, trusted })
     }
 
-    /// The resolver underneath, for libraries that want it.
-    pub const fn hickory(&self) -> &TokioResolver {
-        &self.resolver
-    }
-
     async fn query<T>(&self, name: &str, kind: RecordType, pick: fn(&RData) -> Option<T>) -> Result<Answer<T>, Error> {
         // With a final dot no search list is applied.
         let query = Name::from_ascii(name).map(|mut query| {

@@ -61,11 +61,6 @@ impl<T: Numbered> SequenceSet<T> {
         Self { ranges: Vec::new(), open: Open::From(T::from_number(NonZeroU32::MIN)) }
     }
 
-    /// A single number.
-    pub fn one(number: T) -> Self {
-        Self { ranges: vec![(number, number)], open: Open::None }
-    }
-
     /// A range; the ends may come in either order.
     pub fn range(a: T, b: T) -> Self {
         Self { ranges: vec![(a.min(b), a.max(b))], open: Open::None }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::{Stream, TlsContext};
+use crate::foundations::mail::TlsFacts;
 use crate::foundations::tasks::Turn;
 
 /// What is to be sent is gathered up to this size while more commands wait in the input.
@@ -70,6 +71,11 @@ impl Link {
     /// Whether the bytes are encrypted.
     pub fn is_encrypted(&self) -> bool {
         self.stream.as_ref().is_some_and(Stream::is_encrypted)
+    }
+
+    /// What is known about the TLS session; `None` in the clear.
+    pub fn tls(&self) -> Option<TlsFacts> {
+        self.stream.as_ref().and_then(Stream::tls)
     }
 
     /// Waits for more octets, at most `most` of them. Cancel-safe.

@@ -2,6 +2,7 @@
 
 mod wishes;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
@@ -20,7 +21,7 @@ use crate::foundations::settings::Live;
 use crate::foundations::wire::managesieve::{Code, Condition, Fault, Framed, Framer, Limits, Reply, string};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::cluster::{self, Client, Cluster, Residence, go_on_elsewhere};
-use crate::services::guard::{self, Failure, Guard, Pass, Penalty, Service};
+use crate::services::guard::{self, Failure, Guard, Pass, Patience, Service};
 use crate::services::login::{LoggedIn, Login, LoginAttempt, Stay};
 use crate::services::sieve::{EXTENSIONS, NOTIFY_METHODS, SieveSettings};
 use crate::storage::journal::Journal;
@@ -156,9 +157,6 @@ impl From<Lost> for End {
     }
 }
 
-/// A session that goes on has no value to give.
-enum Never {}
-
 /// One session's state on this side of the pure part.
 struct Driver<'r> {
     room: &'r Room,
@@ -208,11 +206,8 @@ impl<'r> Driver<'r> {
 
 impl Driver<'_> {
     /// Ends the connection, or passes it on to another node.
-    async fn finish(mut self, end: Result<Never, End>) {
-        let end = match end {
-            Ok(never) => match never {},
-            Err(end) => end,
-        };
+    async fn finish(mut self, end: Result<Infallible, End>) {
+        let Err(end) = end;
         if matches!(end, End::Errors) {
             self.room.needs.guard.failed(&self.peer, Failure::Session);
         }
@@ -227,13 +222,13 @@ impl Driver<'_> {
         }
     }
 
-    async fn greet_and_converse(&mut self) -> Result<Never, End> {
+    async fn greet_and_converse(&mut self) -> Result<Infallible, End> {
         let greeting = if self.link.is_encrypted() { self.session.secured() } else { self.session.greeting() };
         self.perform(greeting).await?;
         self.converse().await
     }
 
-    async fn converse(&mut self) -> Result<Never, End> {
+    async fn converse(&mut self) -> Result<Infallible, End> {
         let begin = Instant::now();
         let mut waiting = begin;
         loop {
@@ -338,21 +333,11 @@ impl Driver<'_> {
 
     /// Sends a response, and makes clients wait that err too often.
     async fn reply(&mut self, reply: &Reply) -> Result<(), End> {
-        if reply.condition() != Condition::Ok {
-            match self.pass.error() {
-                Penalty::None => {}
-                Penalty::Delay(delay) => {
-                    self.link.flush().await?;
-                    tokio::select! {
-                        () = tokio::time::sleep(delay) => {}
-                        () = self.stop.cancelled() => {}
-                    }
-                }
-                Penalty::Disconnect => {
-                    Reply::bye("Too many errors; try again later").coded(Code::TryLater).encode(&mut self.link.out);
-                    return Err(End::Errors);
-                }
-            }
+        if reply.condition() != Condition::Ok
+            && self.pass.hold_back(&mut self.link, &self.stop).await? == Patience::Exhausted
+        {
+            Reply::bye("Too many errors; try again later").coded(Code::TryLater).encode(&mut self.link.out);
+            return Err(End::Errors);
         }
         reply.encode(&mut self.link.out);
         Ok(self.link.flush_if_long().await?)

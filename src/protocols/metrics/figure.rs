@@ -36,17 +36,6 @@ pub struct Sample {
 }
 
 impl Figure {
-    /// A counter without labels.
-    #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
-    pub fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self {
-            name,
-            help,
-            kind: FigureKind::Counter,
-            samples: vec![Sample { labels: Vec::new(), value: value as f64 }],
-        }
-    }
-
     /// A gauge without labels.
     pub fn gauge(name: &'static str, help: &'static str, value: f64) -> Self {
         Self { name, help, kind: FigureKind::Gauge, samples: vec![Sample { labels: Vec::new(), value }] }

@@ -2,6 +2,7 @@
 
 mod transaction;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::foundations::wire::line::{BadLine, Lines};
 use crate::foundations::wire::pop3::{Code, Reply};
 use crate::foundations::wire::sasl::Credentials;
 use crate::services::cluster::{self, Client, Cluster, go_on_elsewhere};
-use crate::services::guard::{self, Failure, Guard, Pass, Penalty, Service};
+use crate::services::guard::{self, Failure, Guard, Pass, Patience, Service};
 use crate::services::login::{LoggedIn, Login, LoginAttempt, Stay};
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::{self, Access, FolderName, Mailboxes, View, Visit};
@@ -158,9 +159,6 @@ impl From<Lost> for End {
     }
 }
 
-/// A session that goes on has no value to give.
-enum Never {}
-
 /// Where somebody has logged in.
 enum LoggedInAt {
     Here(Maildrop),
@@ -209,11 +207,8 @@ impl<'r> Driver<'r> {
 
 impl Driver<'_> {
     /// Ends the connection, or passes it on to another node.
-    async fn finish(mut self, end: Result<Never, End>) {
-        let end = match end {
-            Ok(never) => match never {},
-            Err(end) => end,
-        };
+    async fn finish(mut self, end: Result<Infallible, End>) {
+        let Err(end) = end;
         if matches!(end, End::Errors) {
             self.room.needs.guard.failed(&self.peer, Failure::Session);
         }
@@ -229,7 +224,7 @@ impl Driver<'_> {
         }
     }
 
-    async fn converse(&mut self) -> Result<Never, End> {
+    async fn converse(&mut self) -> Result<Infallible, End> {
         let begin = Instant::now();
         let mut waiting = begin;
         loop {
@@ -318,21 +313,9 @@ impl Driver<'_> {
 
     /// Sends a line, and makes clients wait that err too often.
     async fn reply(&mut self, reply: &Reply) -> Result<(), End> {
-        if reply.is_error() {
-            match self.pass.error() {
-                Penalty::None => {}
-                Penalty::Delay(delay) => {
-                    self.link.flush().await?;
-                    tokio::select! {
-                        () = tokio::time::sleep(delay) => {}
-                        () = self.stop.cancelled() => {}
-                    }
-                }
-                Penalty::Disconnect => {
-                    Reply::coded(Code::SysTemp, "Too many errors; try again later").encode(&mut self.link.out);
-                    return Err(End::Errors);
-                }
-            }
+        if reply.is_error() && self.pass.hold_back(&mut self.link, &self.stop).await? == Patience::Exhausted {
+            Reply::coded(Code::SysTemp, "Too many errors; try again later").encode(&mut self.link.out);
+            return Err(End::Errors);
         }
         reply.encode(&mut self.link.out);
         Ok(self.link.flush_if_long().await?)

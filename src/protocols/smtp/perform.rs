@@ -79,7 +79,7 @@ impl Asker<'_> {
                 Answer::Recipient(self.told(result, || address.to_string(), Some(&sender)))
             }
             // The driver owns the memory and answers this one itself.
-            Question::Room(_) => Answer::Room(Ok(())),
+            Question::Memory(_) => Answer::Memory(Ok(())),
             Question::Message(completed) => self.take(completed, login).await,
         }
     }

@@ -1,13 +1,12 @@
 //! The driver: reads, performs steps, writes. The room's only I/O.
 
-use std::io;
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use ipnet::IpNet;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -20,11 +19,11 @@ use crate::foundations::address::Domain;
 use crate::foundations::budget::{Budget, Enough, Share};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::mail::Peer;
-use crate::foundations::net::{Connection, Stream, TlsContext};
+use crate::foundations::net::{Connection, Link, Lost, TlsContext};
 use crate::foundations::settings::Live;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus, Reply};
 use crate::services::acceptance::Acceptance;
-use crate::services::guard::{self, Failure, Guard, Pass, Penalty};
+use crate::services::guard::{self, Failure, Guard, Pass, Patience};
 use crate::services::intake::Intake;
 use crate::services::login::{Login, Stay};
 use crate::services::submission::Submission;
@@ -69,9 +68,9 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
             room.journal.record(guard::turned_away(&refusal, service, &peer, session, room.clock.now()));
             // Before a handshake nothing can be said, and who is not wanted gets none.
             if connection.handshake.is_none() {
-                let mut wire = Wire::new(connection.stream, settings);
-                wire.write(&Reply::from(&refusal));
-                wire.close().await;
+                let mut link = Link::new(connection.stream, settings.reply_time.duration());
+                Reply::from(&refusal).encode(&mut link.out);
+                link.close().await;
             }
             return;
         }
@@ -81,20 +80,20 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         Mode::Programs => Some(perform::program(&room, &stream).await),
         _ => None,
     };
-    let mut wire = Wire::new(stream, settings);
+    let tls = stream.tls();
+    let mut link = Link::new(stream, settings.reply_time.duration());
     let program = match program.transpose() {
         Ok(program) => program,
         Err(refusal) => {
-            wire.write(&Reply::from(&refusal));
-            wire.close().await;
+            Reply::from(&refusal).encode(&mut link.out);
+            link.close().await;
             return;
         }
     };
-    let tls = wire.stream.as_ref().and_then(Stream::tls);
     let mut conversation = Conversation::new(
-        Profile { program, ..profile(&room, &wire.settings, &peer) },
-        wire.settings.command_line as usize,
-        early_input(&room, &wire.settings, &pass),
+        Profile { program, ..profile(&room, &settings, &peer) },
+        settings.command_line as usize,
+        early_input(&room, &settings, &pass),
     );
     if tls.is_some() {
         conversation.session_mut().secured();
@@ -108,21 +107,9 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
         _ => guard::network(&peer),
     };
     let share = room.budget.share(network);
-    let mut driver = Driver { asker, wire, conversation, pass, share, begun, stop };
-    let end = match driver.converse().await {
-        Ok(never) => match never {},
-        Err(end) => end,
-    };
-    if let Some(dialogue) = driver.asker.dialogue.take() {
-        dialogue.abandon().await;
-    }
-    if matches!(end, End::Errors) {
-        room.guard.failed(&peer, Failure::Session);
-    }
-    if let Some(text) = end.text() {
-        log::info!(session:% = session, peer:% = peer; "smtp: the session ended: {text}");
-    }
-    driver.wire.close().await;
+    let mut driver = Driver { asker, settings, link, conversation, pass, share, begun, stop };
+    let end = driver.converse().await;
+    driver.finish(end).await;
 }
 
 fn profile(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Profile {
@@ -166,45 +153,38 @@ enum End {
     Closed(&'static str),
     /// The client made too many errors.
     Errors,
-    /// The client went away.
-    Gone,
     /// The client was too slow.
     Slow,
     /// The server stops.
     Stopped,
-    /// The connection broke.
-    Broken(io::Error),
+    /// The connection is of no use any more.
+    Lost(Lost),
 }
 
 impl End {
     fn text(&self) -> Option<String> {
         match self {
-            Self::Closed("") | Self::Gone => None,
+            Self::Closed("") => None,
             Self::Closed(text) => Some((*text).to_owned()),
             Self::Errors => Some("too many errors".to_owned()),
             Self::Slow => Some("the client was too slow".to_owned()),
             Self::Stopped => Some("the server stops".to_owned()),
-            Self::Broken(error) => Some(error.to_string()),
+            Self::Lost(lost) => lost.text(),
         }
     }
 }
 
-impl From<io::Error> for End {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Gone,
-            _ => Self::Broken(error),
-        }
+impl From<Lost> for End {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
     }
 }
-
-/// A session that goes on has no value to give.
-enum Never {}
 
 /// One session's state on this side of the pure part.
 struct Driver<'r> {
     asker: Asker<'r>,
-    wire: Wire,
+    settings: Arc<SmtpSettings>,
+    link: Link,
     conversation: Conversation,
     pass: Pass,
     share: Share<IpNet>,
@@ -214,11 +194,26 @@ struct Driver<'r> {
 }
 
 impl Driver<'_> {
-    async fn converse(&mut self) -> Result<Never, End> {
+    async fn finish(mut self, end: Result<Infallible, End>) {
+        let Err(end) = end;
+        if let Some(dialogue) = self.asker.dialogue.take() {
+            dialogue.abandon().await;
+        }
+        let Asker { room, peer, session, .. } = &self.asker;
+        if matches!(end, End::Errors) {
+            room.guard.failed(peer, Failure::Session);
+        }
+        if let Some(text) = end.text() {
+            log::info!(session:% = session, peer:% = peer; "smtp: the session ended: {text}");
+        }
+        self.link.close().await;
+    }
+
+    async fn converse(&mut self) -> Result<Infallible, End> {
         self.greet().await?;
         let mut waiting = Instant::now();
         loop {
-            match self.conversation.advance(&mut self.wire.input) {
+            match self.conversation.advance(&mut self.link.input) {
                 Some(step) => {
                     self.perform(step).await?;
                     waiting = Instant::now();
@@ -233,18 +228,15 @@ impl Driver<'_> {
     }
 
     async fn greet(&mut self) -> Result<(), End> {
-        if early_input(self.asker.room, &self.wire.settings, &self.pass) == EarlyInput::Refuse {
-            let delay = self.wire.settings.greeting_delay.duration();
-            if let Ok(read) = timeout(delay, self.wire.read(COMMAND_BUFFER)).await {
-                if read? == 0 {
-                    return Err(End::Gone);
-                }
-                self.wire.write(&early_talker());
+        if early_input(self.asker.room, &self.settings, &self.pass) == EarlyInput::Refuse {
+            let delay = self.settings.greeting_delay.duration();
+            if let Ok(read) = timeout(delay, self.link.read(COMMAND_BUFFER)).await {
+                read?;
+                self.write(&early_talker());
                 return Err(End::Errors);
             }
         }
-        let greeting = self.conversation.session().greeting();
-        self.wire.write(&greeting);
+        self.write(&self.conversation.session().greeting());
         Ok(())
     }
 
@@ -253,32 +245,42 @@ impl Driver<'_> {
         if self.conversation.session().held() == 0 {
             self.share.release();
         }
-        self.wire.flush().await?;
-        self.wire.shrink();
-        let mut deadline = waiting + self.wire.settings.command_time.duration();
+        self.link.flush().await?;
+        self.link.shrink();
+        let mut deadline = waiting + self.settings.command_time.duration();
         if self.conversation.session().held() > 0 {
             deadline = deadline.min(self.whole_message());
         }
         let read = tokio::select! {
-            read = timeout_at(deadline, self.wire.read(COMMAND_BUFFER)) => read,
+            read = timeout_at(deadline, self.link.read(COMMAND_BUFFER)) => read,
             () = self.stop.cancelled() => {
                 if self.asker.stay.get().is_some_and(Stay::is_over) {
-                    self.wire.write(&Reply::new(421, EnhancedStatus::new(4, 7, 0), Stay::FAREWELL));
+                    self.write(&Reply::new(421, EnhancedStatus::new(4, 7, 0), Stay::FAREWELL));
                     return Err(End::Closed("its login is good no longer"));
                 }
-                let farewell = self.conversation.session().farewell("is stopping; try again in a moment");
-                self.wire.write(&farewell);
+                self.write(&self.conversation.session().farewell("is stopping; try again in a moment"));
                 return Err(End::Stopped);
             }
         };
-        self.wire.check(read, &self.conversation)
+        self.in_time(read)
+    }
+
+    /// What reading came to; a client that took too long is told so.
+    fn in_time(&mut self, read: Result<Result<(), Lost>, Elapsed>) -> Result<(), End> {
+        match read {
+            Ok(read) => Ok(read?),
+            Err(_) => {
+                self.write(&self.conversation.session().too_slow());
+                Err(End::Slow)
+            }
+        }
     }
 
     /// Reads a message, or a chunk of one, to its end: each piece in its time, the whole at the rate demanded, and
     /// never more than there is memory for.
     async fn receive(&mut self) -> Result<(), End> {
-        self.wire.flush().await?;
-        let (patience, rate) = (self.wire.settings.data_time.duration(), self.wire.settings.data_rate.get().max(1));
+        self.link.flush().await?;
+        let (patience, rate) = (self.settings.data_time.duration(), self.settings.data_rate.get().max(1));
         if self.conversation.session().held() == 0 {
             self.begun = Instant::now();
         }
@@ -286,11 +288,11 @@ impl Driver<'_> {
         // Each octet moves the deadline, but never further than `patience` from now: who began fast must not fall silent later.
         let mut deadline = (Instant::now() + patience).min(end);
         loop {
-            let read = timeout_at(deadline, self.wire.read(CONTENT_BUFFER)).await;
-            self.wire.check(read, &self.conversation)?;
-            let earned = Duration::from_secs_f64(self.wire.input.len() as f64 / rate as f64);
+            let read = timeout_at(deadline, self.link.read(CONTENT_BUFFER)).await;
+            self.in_time(read)?;
+            let earned = Duration::from_secs_f64(self.link.input.len() as f64 / rate as f64);
             deadline = (deadline + earned).min(Instant::now() + patience).min(end);
-            if let Some(step) = self.conversation.advance(&mut self.wire.input) {
+            if let Some(step) = self.conversation.advance(&mut self.link.input) {
                 return self.perform(step).await;
             }
             self.pay().await;
@@ -299,7 +301,7 @@ impl Driver<'_> {
 
     /// When a message must be here, however it is cut into chunks (RFC 3030 §2).
     fn whole_message(&self) -> Instant {
-        self.begun + self.wire.settings.message_time.duration()
+        self.begun + self.settings.message_time.duration()
     }
 
     /// Takes memory for what has come of a message so far; without it the rest is thrown away.
@@ -308,7 +310,7 @@ impl Driver<'_> {
         if held <= self.share.octets() {
             return;
         }
-        let settings = &self.wire.settings;
+        let settings = &self.settings;
         // In steps that grow with the message, so that a large one does not ask a thousand times.
         let wanted = (held + held / 2).min(settings.message_size.len().max(held));
         let patience = settings.memory_time.duration();
@@ -326,8 +328,8 @@ impl Driver<'_> {
                 Step::Continue => return Ok(()),
                 Step::Reply(reply) => return self.reply(&reply).await,
                 Step::Replies(replies) => {
-                    replies.iter().for_each(|reply| self.wire.write(reply));
-                    return self.wire.flush_if_long().await;
+                    replies.iter().for_each(|reply| self.write(reply));
+                    return Ok(self.link.flush_if_long().await?);
                 }
                 Step::Ask(question) => {
                     let answer = self.ask(*question).await;
@@ -335,7 +337,7 @@ impl Driver<'_> {
                 }
                 Step::StartTls(reply) => return self.start_tls(&reply).await,
                 Step::Close(reply) => {
-                    self.wire.write(&reply);
+                    self.write(&reply);
                     return Err(if reply.is_success() { End::Closed("") } else { End::Errors });
                 }
             }
@@ -343,11 +345,15 @@ impl Driver<'_> {
     }
 
     async fn ask(&mut self, question: Question) -> Answer {
-        if let Question::Room(octets) = question {
-            let patience = self.wire.settings.memory_time.duration();
+        if let Question::Memory(octets) = question {
+            let patience = self.settings.memory_time.duration();
             let octets = octets + self.conversation.session().held();
             let enough = self.asker.room.budget.enlarge(&mut self.share, octets, patience).await;
-            return Answer::Room(if enough == Enough::Yes { Ok(()) } else { Err(super::session::replies::no_room()) });
+            return Answer::Memory(if enough == Enough::Yes {
+                Ok(())
+            } else {
+                Err(super::session::replies::no_memory())
+            });
         }
         let login = self.conversation.session().login().cloned();
         // On the heap, so that a session that waits for a command does not carry the room for a message's whole way.
@@ -372,38 +378,28 @@ impl Driver<'_> {
 
     async fn reply(&mut self, reply: &Reply) -> Result<(), End> {
         // A front end asks on behalf of many clients; their errors are not its own.
-        if reply.class() == Class::Permanent && self.asker.room.mode != Mode::Lmtp {
-            match self.pass.error() {
-                Penalty::None => {}
-                Penalty::Delay(delay) => {
-                    self.wire.flush().await?;
-                    tokio::select! {
-                        () = tokio::time::sleep(delay) => {}
-                        () = self.stop.cancelled() => {}
-                    }
-                }
-                Penalty::Disconnect => {
-                    self.wire.write(&Reply::new(421, EnhancedStatus::new(4, 7, 0), "Too many errors; try again later"));
-                    return Err(End::Errors);
-                }
-            }
+        if reply.class() == Class::Permanent
+            && self.asker.room.mode != Mode::Lmtp
+            && self.pass.hold_back(&mut self.link, &self.stop).await? == Patience::Exhausted
+        {
+            self.write(&Reply::new(421, EnhancedStatus::new(4, 7, 0), "Too many errors; try again later"));
+            return Err(End::Errors);
         }
-        self.wire.write(reply);
-        self.wire.flush_if_long().await
+        self.write(reply);
+        Ok(self.link.flush_if_long().await?)
     }
 
     async fn start_tls(&mut self, reply: &Reply) -> Result<(), End> {
-        self.wire.write(reply);
-        self.wire.flush().await?;
-        self.wire.input.clear();
-        let (Some(stream), Some(context)) = (self.wire.stream.take(), &self.asker.room.tls) else {
-            return Err(End::Closed("TLS is not configured"));
-        };
-        let stream = stream.start_tls(context).await?;
-        self.asker.tls = stream.tls();
-        self.wire.stream = Some(stream);
+        let Some(context) = &self.asker.room.tls else { return Err(End::Closed("TLS is not configured")) };
+        reply.encode(&mut self.link.out);
+        self.link.start_tls(context).await?;
+        self.asker.tls = self.link.tls();
         self.conversation.session_mut().secured();
         Ok(())
+    }
+
+    fn write(&mut self, reply: &Reply) {
+        reply.encode(&mut self.link.out);
     }
 }
 
@@ -411,81 +407,3 @@ impl Driver<'_> {
 const COMMAND_BUFFER: usize = 1024;
 /// Room in the input buffer while a message is received.
 const CONTENT_BUFFER: usize = 64 * 1024;
-/// Replies are gathered up to this size while more commands wait in the input (RFC 2920 §3.2).
-const OUTPUT_BUFFER: usize = 8 * 1024;
-
-/// The stream and its buffers.
-struct Wire {
-    stream: Option<Stream>,
-    input: BytesMut,
-    output: BytesMut,
-    settings: Arc<SmtpSettings>,
-}
-
-impl Wire {
-    fn new(stream: Stream, settings: Arc<SmtpSettings>) -> Self {
-        Self { stream: Some(stream), input: BytesMut::new(), output: BytesMut::new(), settings }
-    }
-
-    fn write(&mut self, reply: &Reply) {
-        reply.encode(&mut self.output);
-    }
-
-    async fn read(&mut self, room: usize) -> io::Result<usize> {
-        let Some(stream) = self.stream.as_mut() else { return Ok(0) };
-        self.input.reserve(room);
-        stream.read_buf(&mut self.input).await
-    }
-
-    /// What reading came to: octets, the end of the stream, an error, or too long a wait.
-    fn check<E>(&mut self, read: Result<io::Result<usize>, E>, conversation: &Conversation) -> Result<(), End> {
-        match read {
-            Ok(Ok(0)) => Err(End::Gone),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => {
-                self.write(&conversation.session().too_slow());
-                Err(End::Slow)
-            }
-        }
-    }
-
-    async fn flush(&mut self) -> Result<(), End> {
-        let Some(stream) = self.stream.as_mut() else { return Err(End::Gone) };
-        if self.output.is_empty() {
-            return Ok(());
-        }
-        let write = async {
-            stream.write_all_buf(&mut self.output).await?;
-            stream.flush().await
-        };
-        match timeout(self.settings.reply_time.duration(), write).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(End::Slow),
-        }
-    }
-
-    async fn flush_if_long(&mut self) -> Result<(), End> {
-        if self.output.len() > OUTPUT_BUFFER { self.flush().await } else { Ok(()) }
-    }
-
-    /// Gives the large buffers of a message back.
-    fn shrink(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > 2 * COMMAND_BUFFER {
-            self.input = BytesMut::new();
-        }
-        if self.output.is_empty() && self.output.capacity() > OUTPUT_BUFFER {
-            self.output = BytesMut::new();
-        }
-    }
-
-    /// Writes what is left and says goodbye to the transport, for as long as the client takes it.
-    async fn close(&mut self) {
-        if self.flush().await.is_ok()
-            && let Some(stream) = self.stream.as_mut()
-        {
-            // Whether the client hears the end makes no difference any more.
-            let _ = timeout(self.settings.reply_time.duration(), stream.shutdown()).await;
-        }
-    }
-}

@@ -61,7 +61,7 @@ pub enum Question {
         size: Option<u64>,
     },
     /// Is there memory for so many octets more?
-    Room(usize),
+    Memory(usize),
     /// Take responsibility for this message.
     Message(Completed),
 }
@@ -88,8 +88,8 @@ pub enum Answer {
     Sender(Result<(), Refusal>),
     /// To [`Question::Recipient`].
     Recipient(Result<(), Refusal>),
-    /// To [`Question::Room`].
-    Room(Result<(), Refusal>),
+    /// To [`Question::Memory`].
+    Memory(Result<(), Refusal>),
     /// To [`Question::Message`]: one result for all recipients.
     Message(Result<Receipt, Refusal>),
     /// To [`Question::Message`]: one result for each recipient (LMTP).
@@ -300,17 +300,17 @@ impl Session {
                 Step::Reply(Reply::new(250, EnhancedStatus::new(2, 1, 0), "Sender accepted"))
             }
             (Asked::Recipient(recipient), Answer::Recipient(result)) => self.recipient_answered(*recipient, result),
-            (Asked::Data, Answer::Room(Ok(()))) => {
+            (Asked::Data, Answer::Memory(Ok(()))) => {
                 self.state = State::Data;
                 Step::Reply(Reply::plain(354, "Send the message, then CRLF.CRLF"))
             }
-            (Asked::Chunk(chunk), Answer::Room(result)) => {
+            (Asked::Chunk(chunk), Answer::Memory(result)) => {
                 let instead = result.err().map(|refusal| Reply::from(&refusal));
                 self.take_chunk(Chunk { instead, ..chunk })
             }
             (Asked::Message(_), Answer::Message(result)) => self.finished(vec![result]),
             (Asked::Message(count), Answer::Each(results)) if results.len() == count => self.finished(results),
-            (_, Answer::Sender(Err(refusal)) | Answer::Room(Err(refusal))) => Step::Reply(Reply::from(&refusal)),
+            (_, Answer::Sender(Err(refusal)) | Answer::Memory(Err(refusal))) => Step::Reply(Reply::from(&refusal)),
             _ => self.close(self.farewell("has lost its thread")),
         }
     }

@@ -78,8 +78,8 @@ impl Talk {
                 Answer::Recipient(Err(Refusal::new(Kind::NotFound, "nobody").smtp(550, "5.1.1")))
             }
             Question::Recipient { .. } => Answer::Recipient(Ok(())),
-            Question::Room(199) => Answer::Room(Err(replies::no_room())),
-            Question::Room(_) => Answer::Room(Ok(())),
+            Question::Memory(199) => Answer::Memory(Err(replies::no_memory())),
+            Question::Memory(_) => Answer::Memory(Ok(())),
             Question::Message(completed) => {
                 let count = completed.envelope.recipients.len();
                 self.taken.push((count, String::from_utf8(completed.content.to_vec()).unwrap()));

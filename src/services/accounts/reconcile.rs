@@ -10,7 +10,6 @@ use super::{Declaration, DeclaredUser};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
-use crate::foundations::failure::Kind;
 use crate::foundations::settings::Live;
 use crate::services::login::{LoginSettings, Unusable};
 use crate::services::routing::RoutingSettings;
@@ -41,15 +40,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// The kind, for those who answer a client.
-    pub const fn kind(&self) -> Kind {
-        match self {
-            Self::Directory(error) => error.kind(),
-            Self::Password { .. } => Kind::Invalid,
-            Self::Busy => Kind::Temporary,
-        }
-    }
-
     /// Whether it may have come from somebody doing the same at the same time.
     const fn is_collision(&self) -> bool {
         matches!(

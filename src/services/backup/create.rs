@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use super::error::{at, damaged};
 use super::progress::Progress;
 use super::repository::{
-    Block, FORMAT, FileContent, FileRecord, FolderRecord, Kind, ObjectId, Repository, Snapshot, SnapshotId, Totals,
-    UserRecord,
+    Block, DatabaseRecord, FORMAT, FileContent, FileRecord, FolderRecord, Kind, ObjectId, Repository, Snapshot,
+    SnapshotId, Totals, UserRecord,
 };
 use super::seal::Seal;
 use super::tree::{self, MessageEntry};
@@ -67,16 +67,8 @@ pub async fn create(
         Extent::New => newest(repository, begun)?,
         Extent::Full => None,
     };
-    let mut transaction = source.database.begin_reading().await?;
-    let queued = rows::queue_ids(&mut transaction).await?;
-    let mut totals = Totals::default();
-    let spool = {
-        let (repository, root) = (Arc::clone(repository), source.spool.clone());
-        on_thread(move || save_bodies(&repository, &root, &queued)).await?
-    };
-    let (database, added) = rows::save(repository, &source.database, &mut transaction).await?;
-    transaction.rollback().await?;
-    totals.new_octets += spool.1 + added;
+    let stored = store_database(repository, source).await?;
+    let mut totals = Totals { new_octets: stored.added, ..Totals::default() };
 
     let run = Run {
         repository: Arc::clone(repository),
@@ -90,14 +82,10 @@ pub async fn create(
         unnamed: Mutex::default(),
     };
     let seal = Seal::new(&source.recipients, previous.as_ref());
-    let files = source.files.clone();
+    let paths = source.files.clone();
     let (users, files, run) = on_thread(move || {
         let users = run.repository.with_threads(|| run.users())?;
-        let mut block = Block::new(&run.repository, Kind::Content)?;
-        let files = files.iter().filter_map(|path| seal.file(&run, path, &mut block).transpose());
-        let files = files.collect::<Result<Vec<_>, _>>()?;
-        block.flush()?;
-        run.added.fetch_add(block.added, Ordering::Relaxed);
+        let files = run.files(&seal, &paths)?;
         Ok((users, files, run))
     })
     .await?;
@@ -121,8 +109,8 @@ pub async fn create(
         totals,
         packs: None,
         users,
-        database,
-        spool: spool.0,
+        database: stored.database,
+        spool: stored.bodies,
         files,
         secrets_left_out: source.secrets_left_out.clone(),
     };
@@ -135,6 +123,26 @@ pub async fn create(
     let milliseconds = u64::try_from(clock.now().since(begun).as_millis()).unwrap_or(u64::MAX);
     let Snapshot { id, full, totals, secrets_left_out, .. } = snapshot;
     Ok(Created { id, full, totals, milliseconds, secrets_left_out, unnamed })
+}
+
+/// The database as one moment has it, and the bodies of the messages that were queued then.
+struct Stored {
+    database: DatabaseRecord,
+    bodies: Vec<FileRecord>,
+    /// Octets that the repository did not have.
+    added: u64,
+}
+
+async fn store_database(repository: &Arc<Repository>, source: &Source) -> Result<Stored, Error> {
+    let mut transaction = source.database.begin_reading().await?;
+    let queued = rows::queue_ids(&mut transaction).await?;
+    let (bodies, of_bodies) = {
+        let (repository, root) = (Arc::clone(repository), source.spool.clone());
+        on_thread(move || save_bodies(&repository, &root, &queued)).await?
+    };
+    let (database, of_rows) = rows::save(repository, &source.database, &mut transaction).await?;
+    transaction.rollback().await?;
+    Ok(Stored { database, bodies, added: of_bodies + of_rows })
 }
 
 /// The newest backup. One that is damaged is as good as none: everything is read.
@@ -230,6 +238,16 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// Files that the configuration names, sealed where they are secrets.
+    fn files(&self, seal: &Seal, paths: &[PathBuf]) -> Result<Vec<FileRecord>, Error> {
+        let mut block = Block::new(&self.repository, Kind::Content)?;
+        let files = paths.iter().filter_map(|path| seal.file(self, path, &mut block).transpose());
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        block.flush()?;
+        self.added.fetch_add(block.added, Ordering::Relaxed);
+        Ok(files)
+    }
+
     /// Notes files and directories that are not in the backup, since their names are not UTF-8.
     pub(super) fn leave_out(&self, paths: impl IntoIterator<Item = PathBuf>) {
         let mut unnamed = self.unnamed.lock();

@@ -121,11 +121,6 @@ impl Links {
         Self { keys, patience }
     }
 
-    /// The keys.
-    pub const fn keys(&self) -> &Keys {
-        &self.keys
-    }
-
     /// How long the other side may take for what comes first.
     pub const fn patience(&self) -> Duration {
         self.patience

@@ -2,7 +2,7 @@
 //!
 //! Promises: one view for all protocols; every answer takes constant time from memory that is bounded by the settings;
 //! a refusal says what was too much and when to try again. Peers on Unix sockets, this process itself and the trusted
-//! networks are always let through. Called by each protocol's driver ([`Guard::admit`], [`Pass::error`]), by
+//! networks are always let through. Called by each protocol's driver ([`Guard::admit`], [`Pass::hold_back`]), by
 //! `services::login` ([`Guard::may_log_in`], [`Guard::failed`], [`Guard::logged_in`]) and by the command line
 //! ([`Guard::bans`], [`Guard::ban`], [`Guard::unban`]).
 //!
@@ -33,7 +33,7 @@ use crate::foundations::mail::Peer;
 pub use client::network;
 pub use ledger::{Ban, Failure, Guard, Trust};
 pub use nftables::NftablesSettings;
-pub use pass::{Pass, Penalty};
+pub use pass::{Pass, Patience, Penalty};
 pub use settings::{GuardSettings, Service, ServiceRates, TrafficSettings, loopback};
 pub use sharing::{Origin, Sharing, SharingParts};
 pub use traffic::Brought;

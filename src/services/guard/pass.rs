@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::client::Client;
 use super::ledger::Guard;
 use super::settings::{GuardSettings, Service};
+use crate::foundations::net::{Link, Lost};
 
 /// The right to be connected. Dropping it gives the place back.
 #[derive(Debug)]
@@ -25,6 +28,15 @@ pub enum Penalty {
     Delay(Duration),
     /// Say so and close the connection.
     Disconnect,
+}
+
+/// Whether a session may go on after an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// It may.
+    Left,
+    /// It has made too many: say so and close the connection.
+    Exhausted,
 }
 
 impl Pass {
@@ -55,6 +67,26 @@ impl Pass {
         }
         let delay = self.settings.error_delay.duration().saturating_mul(surplus);
         Penalty::Delay(delay.min(self.settings.longest_delay.duration()))
+    }
+
+    /// Counts one more error of the session, as [`Pass::error`], and waits before the answer to it where a delay is due. What
+    /// was answered before is sent first.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn hold_back(&mut self, link: &mut Link, stop: &CancellationToken) -> Result<Patience, Lost> {
+        match self.error() {
+            Penalty::None => Ok(Patience::Left),
+            Penalty::Delay(delay) => {
+                link.flush().await?;
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    () = stop.cancelled() => {}
+                }
+                Ok(Patience::Left)
+            }
+            Penalty::Disconnect => Ok(Patience::Exhausted),
+        }
     }
 }
 

@@ -33,11 +33,6 @@ impl Receipt {
         self
     }
 
-    /// The message's name in the journal.
-    pub const fn mail(&self) -> MailId {
-        self.mail
-    }
-
     /// What has become of it, by recipient after alias expansion.
     pub fn outcomes(&self) -> &[(Address, Outcome)] {
         &self.outcomes

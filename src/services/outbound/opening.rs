@@ -160,26 +160,12 @@ async fn open_once(
     let mut tls = None;
     if target.way.protection == Protection::Implicit {
         let secured = secure(parts, target, stream, times).await;
-        let encrypted = secured.map_err(|(trouble, result)| Unopened { trouble, tls: Some(result) });
-        let encrypted = encrypted.map_err(NotOpen::For)?;
-        stream = encrypted.0;
-        tls = Some((encrypted.1, encrypted.2));
+        let (encrypted, facts, verified) =
+            secured.map_err(|(trouble, result)| NotOpen::For(Unopened { trouble, tls: Some(result) }))?;
+        stream = encrypted;
+        tls = Some((facts, verified));
     }
-    let mut dialogue = Dialogue::new(stream);
-    let greeted = match greeting(&mut dialogue, times).await {
-        Ok(()) => hello(&mut dialogue, &parts.hostname, Mode::Smtp, times.hello.duration()).await,
-        Err(trouble) => Err(trouble),
-    };
-    let mut extensions = match greeted {
-        Ok(extensions) => extensions,
-        Err(trouble) => {
-            // RFC 5321 §3.1: a host that serves no mail waits for QUIT.
-            if trouble.by == By::Remote {
-                dialogue.quit(times.quit.duration()).await;
-            }
-            return Err(trouble.into());
-        }
-    };
+    let (mut dialogue, mut extensions) = begin(Dialogue::new(stream), &parts.hostname, times).await?;
     if target.finding == Finding::ByDns && extensions.host.eq_ignore_ascii_case(parts.hostname.as_str()) {
         dialogue.quit(times.quit.duration()).await;
         return Err(loops(target.host).into());
@@ -196,13 +182,7 @@ async fn open_once(
                 Started::Declined(same) => dialogue = same,
             }
         } else if target.policy != TlsPolicy::May {
-            let text = format!("TLS is required here, but {} does not offer it", target.host);
-            // RFC 8689 §4.2.1: what must not travel without TLS goes back; 5.7.10 says that the next host has none.
-            let trouble = match target.by {
-                REQUIRETLS => destination(5, 7, 10, text),
-                _ => destination(4, 7, 4, text),
-            };
-            return Err(NotOpen::without_tls(trouble));
+            return Err(NotOpen::without_tls(no_tls_offered(target)));
         }
     }
     let (tls, verified) = tls.map_or((None, Verified::No), |(facts, verified)| (Some(facts), verified));
@@ -237,6 +217,33 @@ async fn connect(
         Err(_) => format!("no answer within {limit:?}"),
     };
     Err(destination(4, 4, 1, format!("Cannot connect to {} at {}: {cause}", target.host, target.address)))
+}
+
+fn no_tls_offered(target: &Target<'_>) -> Trouble {
+    let text = format!("TLS is required here, but {} does not offer it", target.host);
+    // RFC 8689 §4.2.1: what must not travel without TLS goes back; 5.7.10 says that the next host has none.
+    match target.by {
+        REQUIRETLS => destination(5, 7, 10, text),
+        _ => destination(4, 7, 4, text),
+    }
+}
+
+/// The host's greeting and ours.
+async fn begin(mut dialogue: Dialogue, own: &Domain, times: &Timeouts) -> Result<(Dialogue, Extensions), Trouble> {
+    let greeted = match greeting(&mut dialogue, times).await {
+        Ok(()) => hello(&mut dialogue, own, Mode::Smtp, times.hello.duration()).await,
+        Err(trouble) => Err(trouble),
+    };
+    match greeted {
+        Ok(extensions) => Ok((dialogue, extensions)),
+        Err(trouble) => {
+            // RFC 5321 §3.1: a host that serves no mail waits for QUIT.
+            if trouble.by == By::Remote {
+                dialogue.quit(times.quit.duration()).await;
+            }
+            Err(trouble)
+        }
+    }
 }
 
 async fn greeting(dialogue: &mut Dialogue, times: &Timeouts) -> Result<(), Trouble> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::by_hand::{Action as Hand, ByHand};
+use super::by_hand::{Action as Hand, ByHand, Change};
 use super::outcome::reported;
 use super::{Error, Queue};
 use crate::foundations::event::{Event, EventKind};
@@ -29,29 +29,31 @@ impl Queue {
 
     /// Makes waiting recipients due now, whatever their destinations' rests. How many that were.
     pub async fn retry(&self, selection: &Selection) -> Result<u64, Error> {
-        self.0.lanes.lock().wake_all();
-        let by_hand = ByHand::prepare(&self.0.parts.spool, selection, Hand::Retry).await?;
-        Ok(self.told(&by_hand, self.0.parts.spool.retry(selection).await?))
+        self.change(&Change::Retry(selection.clone())).await
     }
 
     /// Keeps waiting recipients until they are released. How many that were.
     pub async fn hold(&self, selection: &Selection) -> Result<u64, Error> {
-        let by_hand = ByHand::prepare(&self.0.parts.spool, selection, Hand::Hold).await?;
-        Ok(self.told(&by_hand, self.0.parts.spool.hold(selection).await?))
+        self.change(&Change::Hold(selection.clone())).await
     }
 
     /// Lets held recipients go. How many that were.
     pub async fn release(&self, selection: &Selection) -> Result<u64, Error> {
-        let by_hand = ByHand::prepare(&self.0.parts.spool, selection, Hand::Release).await?;
-        Ok(self.told(&by_hand, self.0.parts.spool.release(selection).await?))
+        self.change(&Change::Release(selection.clone())).await
     }
 
     /// Deletes an entry without telling anybody. An attempt under way is finished. Fails when there is no such entry.
     pub async fn delete(&self, id: QueueId) -> Result<(), Error> {
-        let by_hand = ByHand::prepare(&self.0.parts.spool, &Selection::Entry(id), Hand::Delete).await?;
-        self.0.parts.spool.delete(id).await?;
-        self.told(&by_hand, 1);
-        Ok(())
+        self.change(&Change::Delete(id)).await.map(|_| ())
+    }
+
+    /// Makes a change by hand. How many recipients it has met.
+    pub async fn change(&self, change: &Change) -> Result<u64, Error> {
+        if matches!(change, Change::Retry(_)) {
+            self.0.lanes.lock().wake_all();
+        }
+        let parts = &self.0.parts;
+        Ok(change.make(&parts.spool, &parts.journal, &*parts.clock).await?)
     }
 
     /// Gives an entry up: its sender is told of every recipient that is not settled, as the sender wished. An attempt under
@@ -91,7 +93,7 @@ impl Queue {
             let event = event.subject(recipient.recipient.address.to_string());
             self.0.parts.journal.record(event.with("reason", "an administrator has given it up"));
         }
-        self.told(&ByHand::to(listing, Hand::Bounce), fates.len() as u64);
+        ByHand::to(listing, Hand::Bounce).tell(&self.0.parts.journal, self.0.parts.clock.now(), fates.len() as u64);
         self.notify_sender(id).await;
         Ok(())
     }
@@ -126,13 +128,5 @@ impl Queue {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-    }
-
-    /// Tells the journal of a change that has been made to so many recipients, and hands their number on.
-    fn told(&self, by_hand: &ByHand, recipients: u64) -> u64 {
-        for event in by_hand.events(self.0.parts.clock.now(), recipients) {
-            self.0.parts.journal.record(event);
-        }
-        recipients
     }
 }

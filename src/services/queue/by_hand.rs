@@ -1,7 +1,9 @@
-//! What the journal is told of changes that an administrator makes to the queue.
+//! Changes that an administrator makes to the queue, and what the journal is told of them.
 
-use crate::foundations::clock::Timestamp;
+use crate::foundations::clock::{Clock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
+use crate::foundations::ids::QueueId;
+use crate::storage::journal::Journal;
 use crate::storage::spool::{Error, Listing, QUARANTINED, RecipientState, Selection, Spool};
 
 /// Most messages that are told of one by one; of a change to more, only the selection is told.
@@ -10,16 +12,48 @@ const MOST_TOLD: usize = 1_000;
 /// Entries that are looked up at once.
 const PAGE: u32 = 500;
 
-/// What is done by hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+/// A change that an administrator makes, whether the queue is at work or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
     /// Waiting recipients are due now.
+    Retry(Selection),
+    /// Waiting recipients are kept until they are released.
+    Hold(Selection),
+    /// Held recipients are let go.
+    Release(Selection),
+    /// An entry goes, and nobody is told. An attempt under way is finished.
+    Delete(QueueId),
+}
+
+impl Change {
+    /// Makes the change and tells the journal of it. How many recipients it has met; 1 for an entry that was deleted.
+    ///
+    /// # Errors
+    /// There is no such entry, or database or disk fail.
+    pub async fn make(&self, spool: &Spool, journal: &Journal, clock: &dyn Clock) -> Result<u64, Error> {
+        let met = match self {
+            Self::Retry(selection) => ByHand::prepare(spool, selection, Action::Retry).await?,
+            Self::Hold(selection) => ByHand::prepare(spool, selection, Action::Hold).await?,
+            Self::Release(selection) => ByHand::prepare(spool, selection, Action::Release).await?,
+            Self::Delete(id) => ByHand::prepare(spool, &Selection::Entry(*id), Action::Delete).await?,
+        };
+        let recipients = match self {
+            Self::Retry(selection) => spool.retry(selection).await?,
+            Self::Hold(selection) => spool.hold(selection).await?,
+            Self::Release(selection) => spool.release(selection).await?,
+            Self::Delete(id) => spool.delete(*id).await.map(|()| 1)?,
+        };
+        met.tell(journal, clock.now(), recipients);
+        Ok(recipients)
+    }
+}
+
+/// What is done by hand, in the journal's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
     Retry,
-    /// Waiting recipients are kept.
     Hold,
-    /// Held ones are let go.
     Release,
-    /// The message goes, and nobody is told.
     Delete,
     /// The message goes, and its sender is told.
     Bounce,
@@ -47,7 +81,7 @@ impl Action {
 
 /// A change that is about to be made: whom it will meet is looked up before.
 #[derive(Debug)]
-pub struct ByHand {
+pub(super) struct ByHand {
     action: Action,
     selection: Selection,
     /// `None` when they are too many, or when nobody understands their rows, which can be deleted all the same.
@@ -56,10 +90,7 @@ pub struct ByHand {
 
 impl ByHand {
     /// Looks up what a change will meet.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn prepare(spool: &Spool, selection: &Selection, action: Action) -> Result<Self, Error> {
+    async fn prepare(spool: &Spool, selection: &Selection, action: Action) -> Result<Self, Error> {
         let mut met: Vec<Listing> = Vec::new();
         while met.len() <= MOST_TOLD {
             let after = met.last().map(|listing| listing.entry.id);
@@ -80,8 +111,15 @@ impl ByHand {
         Self { action, selection: Selection::Entry(listing.entry.id), met: Some(vec![listing]) }
     }
 
-    /// What is to be told when so many recipients have been changed. Nothing, when it was none.
-    pub fn events(&self, now: Timestamp, recipients: u64) -> Vec<Event> {
+    /// Tells the journal of a change that has been made to so many recipients.
+    pub(super) fn tell(&self, journal: &Journal, now: Timestamp, recipients: u64) {
+        for event in self.events(now, recipients) {
+            journal.record(event);
+        }
+    }
+
+    /// What is to be told. Nothing, when no recipient was changed.
+    fn events(&self, now: Timestamp, recipients: u64) -> Vec<Event> {
         if recipients == 0 {
             return Vec::new();
         }

@@ -36,7 +36,7 @@ mod scheduler;
 mod settings;
 mod worker;
 
-pub use by_hand::{Action, ByHand};
+pub use by_hand::Change;
 pub use error::Error;
 pub use room::{LaneState, Queue, QueueParts};
 pub use settings::QueueSettings;

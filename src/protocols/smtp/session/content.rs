@@ -10,7 +10,7 @@ use crate::protocols::smtp::transaction::{Transaction, Way};
 use crate::services::intake::Receipt;
 
 /// Memory asked for before the size of a message is known, in octets.
-const FIRST_ROOM: usize = 64 * 1024;
+const FIRST_MEMORY: usize = 64 * 1024;
 /// A refused chunk of this size at most is read to its end, however small the limit of messages.
 const MOST_DISCARDED: u64 = 1 << 20;
 
@@ -60,11 +60,11 @@ impl Session {
         if transaction.envelope().body == BodyKind::BinaryMime {
             return Step::Reply(sequence("BODY=BINARYMIME needs BDAT"));
         }
-        let octets = transaction.declared().map_or(FIRST_ROOM, |size| usize::try_from(size).unwrap_or(FIRST_ROOM));
+        let octets = transaction.declared().map_or(FIRST_MEMORY, |size| usize::try_from(size).unwrap_or(FIRST_MEMORY));
         if let Some(reader) = transaction.reader(Way::Data, &self.profile) {
-            reader.reserve(octets.min(FIRST_ROOM));
+            reader.reserve(octets.min(FIRST_MEMORY));
         }
-        self.ask(Asked::Data, Question::Room(octets.min(FIRST_ROOM)))
+        self.ask(Asked::Data, Question::Memory(octets.min(FIRST_MEMORY)))
     }
 
     pub(super) fn bdat(&mut self, size: u64, last: Last) -> Step {
@@ -83,8 +83,8 @@ impl Session {
         }
         transaction.reader(Way::Chunks, &self.profile);
         // What is announced is not here yet: the rest of the room is asked for as octets come.
-        let octets = usize::try_from(size).unwrap_or(FIRST_ROOM).min(FIRST_ROOM);
-        self.ask(Asked::Chunk(chunk), Question::Room(octets))
+        let octets = usize::try_from(size).unwrap_or(FIRST_MEMORY).min(FIRST_MEMORY);
+        self.ask(Asked::Chunk(chunk), Question::Memory(octets))
     }
 
     /// RFC 3030 §2: the octets of a chunk that is refused come all the same.

@@ -34,12 +34,12 @@ pub(super) fn fault_reply(fault: BodyFault, profile: &Profile) -> Reply {
             let text = "The message holds a CR or LF that stands alone; lines end in CRLF";
             Reply::new(554, EnhancedStatus::new(5, 6, 0), text)
         }
-        BodyFault::NoRoom => Reply::from(&no_room()),
+        BodyFault::NoRoom => Reply::from(&no_memory()),
         BodyFault::TooLarge => too_large(profile),
     }
 }
 
 /// The refusal for want of memory.
-pub(in crate::protocols::smtp) fn no_room() -> Refusal {
+pub(in crate::protocols::smtp) fn no_memory() -> Refusal {
     Refusal::new(Kind::NoSpace, "This server is busy with other messages; try again later").smtp(452, "4.3.1")
 }

@@ -17,65 +17,102 @@ use crate::storage::dav::{Collection, CollectionKind, Property};
 pub(super) async fn find(asked: &Asked<'_>, body: Body) -> Answer<Response> {
     let root = body::xml(asked, body).await?;
     let wanted = Wanted::of_find(root.as_ref())?;
-    let deep = match asked.header("depth").map(str::trim) {
-        Some("0") => false,
-        Some("1") => true,
-        Some(other) if !other.eq_ignore_ascii_case("infinity") => {
-            return Err(Problem::bad("The header `Depth` is 0, 1 or infinity."));
-        }
-        // RFC 4918 §9.1.1 allows to refuse what would be everything.
-        _ => {
-            let why = "Ask for a depth of 0 or 1.";
-            return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(DAV, "propfind-finite-depth"));
-        }
-    };
+    let depth = Depth::of(asked)?;
     let settings = asked.room.needs.settings.get();
     let account = &asked.visitor.account;
     let writer = Writer { account, settings: &settings, wanted: &wanted, minimal: is_minimal(asked) };
     let mut out = Multistatus::new(settings.answer.len());
-    let collections = &asked.room.needs.collections;
     match &asked.place {
-        Place::Root => {
-            writer.write(&Resource::Root, &mut out);
-            if deep {
-                writer.write(&Resource::Principal, &mut out);
-                writer.write(&Resource::Home(CollectionKind::Calendar), &mut out);
-                writer.write(&Resource::Home(CollectionKind::AddressBook), &mut out);
-            }
-        }
+        Place::Root => root_collection(&writer, depth, &mut out),
         Place::Principal => writer.write(&Resource::Principal, &mut out),
-        Place::Home(kind) => {
-            writer.write(&Resource::Home(*kind), &mut out);
-            if deep {
-                let all = collections.all(&account.address, *kind).await?;
-                let properties = collections.properties(&all).await?;
-                for collection in &all {
-                    let own = of(collection, &properties);
-                    writer.write(&Resource::Collection(collection, &own), &mut out);
-                }
-            }
-        }
+        Place::Home(kind) => home(asked, *kind, depth, &writer, &mut out).await?,
         Place::Collection(kind, name) => {
-            let collection = asked.collection(*kind, name).await?;
-            let properties = collections.properties(std::slice::from_ref(&collection)).await?;
-            writer.write(&Resource::Collection(&collection, &of(&collection, &properties)), &mut out);
-            if deep {
-                for info in collections.objects(&collection).await? {
-                    if !out.has_room(1 << 10) {
-                        let why = "There is more here than fits into one answer; use `sync-collection`.";
-                        return Err(Problem::new(StatusCode::INSUFFICIENT_STORAGE, why));
-                    }
-                    writer.write(&Resource::Object(&collection, &info, None), &mut out);
-                }
-            }
+            let found = asked.collection(*kind, name).await?;
+            collection(asked, &found, depth, &writer, &mut out).await?;
         }
         Place::Object(kind, name, object) => {
             let collection = asked.collection(*kind, name).await?;
+            let collections = &asked.room.needs.collections;
             let found = collections.object(&collection, object).await?.ok_or_else(Problem::missing)?;
             writer.write(&Resource::Object(&collection, &found.info, None), &mut out);
         }
     }
     Ok(out.finish())
+}
+
+/// How far below the place the answer reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Zero,
+    One,
+}
+
+impl Depth {
+    fn of(asked: &Asked<'_>) -> Answer<Self> {
+        match asked.header("depth").map(str::trim) {
+            Some("0") => Ok(Self::Zero),
+            Some("1") => Ok(Self::One),
+            Some(other) if !other.eq_ignore_ascii_case("infinity") => {
+                Err(Problem::bad("The header `Depth` is 0, 1 or infinity."))
+            }
+            // RFC 4918 §9.1.1 allows to refuse what would be everything.
+            _ => {
+                let why = "Ask for a depth of 0 or 1.";
+                Err(Problem::new(StatusCode::FORBIDDEN, why).rule(DAV, "propfind-finite-depth"))
+            }
+        }
+    }
+}
+
+fn root_collection(writer: &Writer<'_>, depth: Depth, out: &mut Multistatus) {
+    writer.write(&Resource::Root, out);
+    if depth == Depth::One {
+        writer.write(&Resource::Principal, out);
+        writer.write(&Resource::Home(CollectionKind::Calendar), out);
+        writer.write(&Resource::Home(CollectionKind::AddressBook), out);
+    }
+}
+
+async fn home(
+    asked: &Asked<'_>,
+    kind: CollectionKind,
+    depth: Depth,
+    writer: &Writer<'_>,
+    out: &mut Multistatus,
+) -> Answer<()> {
+    writer.write(&Resource::Home(kind), out);
+    if depth == Depth::One {
+        let collections = &asked.room.needs.collections;
+        let all = collections.all(&asked.visitor.account.address, kind).await?;
+        let properties = collections.properties(&all).await?;
+        for collection in &all {
+            let own = of(collection, &properties);
+            writer.write(&Resource::Collection(collection, &own), out);
+        }
+    }
+    Ok(())
+}
+
+async fn collection(
+    asked: &Asked<'_>,
+    found: &Collection,
+    depth: Depth,
+    writer: &Writer<'_>,
+    out: &mut Multistatus,
+) -> Answer<()> {
+    let collections = &asked.room.needs.collections;
+    let properties = collections.properties(std::slice::from_ref(found)).await?;
+    writer.write(&Resource::Collection(found, &of(found, &properties)), out);
+    if depth == Depth::One {
+        for info in collections.objects(found).await? {
+            if !out.has_room(1 << 10) {
+                let why = "There is more here than fits into one answer; use `sync-collection`.";
+                return Err(Problem::new(StatusCode::INSUFFICIENT_STORAGE, why));
+            }
+            writer.write(&Resource::Object(found, &info, None), out);
+        }
+    }
+    Ok(())
 }
 
 /// Whether the client does not want to be told what is not there.

@@ -14,7 +14,6 @@ use super::packed::{apply, pack, pack_changes, unpack};
 use super::{Class, Table, Token};
 use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, Timestamp};
-use crate::foundations::failure::Kind;
 use crate::storage::database::{self, Database, Sql, Transaction};
 
 /// Learning or loading failed.
@@ -26,16 +25,6 @@ pub enum Error {
     /// A piece of a table is not what was written.
     #[error("what was learned for `{0}` cannot be read; learn it anew or delete its rows in `learned_shards`")]
     Corrupt(String),
-}
-
-impl Error {
-    /// What kind of failure it is.
-    pub const fn kind(&self) -> Kind {
-        match self {
-            Self::Database(error) => error.kind(),
-            Self::Corrupt(_) => Kind::Corrupt,
-        }
-    }
 }
 
 /// Whose table it is.

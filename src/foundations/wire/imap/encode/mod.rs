@@ -114,16 +114,6 @@ impl Out {
         self.literal_header(text.len() as u64).raw(&*without_nul(text))
     }
 
-    /// ```abnf
-    /// nstring = string / nil
-    /// ```
-    pub fn nstring(&mut self, text: Option<impl AsRef<[u8]>>) -> &mut Self {
-        match text {
-            Some(text) => self.string(text),
-            None => self.raw("NIL"),
-        }
-    }
-
     /// The text between quotation marks; it must not hold line ends.
     fn quoted(&mut self, text: &[u8]) -> &mut Self {
         self.raw(b"\"");

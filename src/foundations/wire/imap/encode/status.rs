@@ -14,8 +14,6 @@ pub enum Condition {
     No,
     /// It succeeded.
     Ok,
-    /// The connection is authenticated already.
-    PreAuth,
 }
 
 impl Condition {
@@ -25,7 +23,6 @@ impl Condition {
             Self::Bye => "BYE",
             Self::No => "NO",
             Self::Ok => "OK",
-            Self::PreAuth => "PREAUTH",
         }
     }
 }
