@@ -46,7 +46,7 @@ in
       '';
     };
     rememberBrowsers = mkOption {
-      type = types.str;
+      type = own.span;
       default = "30d";
       example = "0s";
       description = ''
