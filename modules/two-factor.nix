@@ -45,6 +45,15 @@ in
         without one.
       '';
     };
+    rememberBrowsers = mkOption {
+      type = own.span;
+      default = "30d";
+      example = "0s";
+      description = ''
+        For how long a browser that has shown a code need show none again, if its user wishes so; `0s` asks for one at every
+        login. The password is asked for each time.
+      '';
+    };
   };
 
   config = mkIf cfg.enable (mkMerge [
@@ -53,6 +62,7 @@ in
         two_factor = if cfg.twoFactor.required then "required" else "offered";
         two_factor_domains = domains;
         password_with_two_factor = cfg.twoFactor.passwordOpens;
+        two_factor_remember = cfg.twoFactor.rememberBrowsers;
       };
       assertions = [
         {

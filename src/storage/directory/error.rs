@@ -59,7 +59,9 @@ impl Error {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Database(error) => error.kind(),
-            Self::NoDomain(_) | Self::NoUser(_) | Self::NoAlias(_) | Self::NoAppPassword(_) | Self::NoBrowser(_) => Kind::NotFound,
+            Self::NoDomain(_) | Self::NoUser(_) | Self::NoAlias(_) | Self::NoAppPassword(_) | Self::NoBrowser(_) => {
+                Kind::NotFound
+            }
             Self::TooMany { .. } => Kind::TooMany,
             Self::Exists(_) | Self::Alike(_) | Self::Archived(_) => Kind::Exists,
             Self::Invalid { .. } => Kind::Invalid,

@@ -57,12 +57,7 @@ impl Directory {
 
     /// Whether a browser with this digest is remembered, and notes that it was used. The note may be lost with the power: it is
     /// there for people to look at.
-    pub async fn use_remembered_browser(
-        &self,
-        of: &RememberedFor,
-        digest: &str,
-        client: &str,
-    ) -> Result<bool, Error> {
+    pub async fn use_remembered_browser(&self, of: &RememberedFor, digest: &str, client: &str) -> Result<bool, Error> {
         let now = self.0.clock.now();
         let sql = format!("UPDATE remembered_browsers SET used_at = ?, client = ? WHERE digest = ? AND {WHICH}");
         let client: String = client.chars().take(LONGEST_CLIENT).collect();

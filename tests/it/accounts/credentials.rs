@@ -304,7 +304,10 @@ async fn a_remembered_browser_is_spared_codes_for_some_time(database: Database) 
     let of_ann = ["a".repeat(64)];
     let entered = door.login.enter(others, Second { code: None, browsers: &of_ann }).await;
     assert!(is_in(&entered), "without two-factor login nothing is looked up");
-    assert!(door.login.confirm(&attempt("pencil", Service::Web), None).await.is_err(), "what guards the account asks for a code");
+    assert!(
+        door.login.confirm(&attempt("pencil", Service::Web), None).await.is_err(),
+        "what guards the account asks for a code"
+    );
     // The one used longest ago makes room; each can be forgotten.
     world.clock.advance(Duration::from_secs(60));
     assert!(remember("b").await && known("a").await);
@@ -340,7 +343,10 @@ async fn a_remembered_browser_is_spared_codes_for_some_time(database: Database) 
     assert!(enrol(&world, &door).await.is_some() && !known("e").await);
     assert!(door.enter("pencil", Some(&codes[0])).await.is_err());
     let changes = door.events(EventKind::TwoFactor).await;
-    assert!(changes.iter().any(|change| change == "browser remembered") && changes.iter().any(|change| change == "browsers forgotten"));
+    assert!(
+        changes.iter().any(|change| change == "browser remembered")
+            && changes.iter().any(|change| change == "browsers forgotten")
+    );
 }
 
 async fn guessing_codes_ends_soon(database: Database) {

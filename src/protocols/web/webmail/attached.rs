@@ -12,8 +12,8 @@ use super::answer::{Answer, Problem};
 use super::door::Reader;
 use super::envelope::clean;
 use super::parts::{file_name, percent};
-use super::{reasons, signatures};
 use super::source::{self, Within};
+use super::{reasons, signatures};
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
 use crate::storage::mailbox::Access;
 
@@ -75,11 +75,15 @@ impl TryFrom<Named> for Attached {
                     None => Err(WANTED),
                 }
             }
-            Named { upload: None, folder: None, uid: None, part: None, within, signature: Some(signature), cid: Some(cid) }
-                if within.is_empty() =>
-            {
-                Ok(Self::Signature { signature, cid })
-            }
+            Named {
+                upload: None,
+                folder: None,
+                uid: None,
+                part: None,
+                within,
+                signature: Some(signature),
+                cid: Some(cid),
+            } if within.is_empty() => Ok(Self::Signature { signature, cid }),
             _ => Err(WANTED),
         }
     }
@@ -242,9 +246,12 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_read_back() {
-        for text in
-            [r#"{"upload":"x"}"#, r#"{"folder":"A","uid":1,"within":"3.2","part":2}"#, r#"{"folder":"A","uid":1}"#, r#"{"signature":"ann@a.test","cid":"x@webmail"}"#]
-        {
+        for text in [
+            r#"{"upload":"x"}"#,
+            r#"{"folder":"A","uid":1,"within":"3.2","part":2}"#,
+            r#"{"folder":"A","uid":1}"#,
+            r#"{"signature":"ann@a.test","cid":"x@webmail"}"#,
+        ] {
             let one: Attached = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&one).unwrap(), text);
         }

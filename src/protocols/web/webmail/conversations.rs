@@ -217,7 +217,7 @@ async fn gather(
 ) -> Answer<bool> {
     let most = room.needs.settings.get().conversation_ids;
     let account = &reader.account.address;
-    let mut messages: u32 = found.iter().map(|one| one.view.len()).sum();
+    let mut messages: u32 = 0;
     let mut is_whole = true;
     // Again where a folder has told of further messages, which may lie in those looked into before.
     for _ in 0..ROUNDS {

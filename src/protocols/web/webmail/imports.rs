@@ -89,8 +89,7 @@ async fn store(reader: &Reader, folder: &FolderName, read: Single) -> Answer<Sto
 /// A message of the folder that is the same octet by octet, and came at the same time where that is known.
 async fn present(view: &View, read: &Single) -> Answer<Option<Uid>> {
     let (size, date) = (read.content.len() as u64, read.date.map(Timestamp::unix_seconds));
-    let is_alike =
-        |row: &Row| row.size == size && date.is_none_or(|date| row.internal_date.unix_seconds() == date);
+    let is_alike = |row: &Row| row.size == size && date.is_none_or(|date| row.internal_date.unix_seconds() == date);
     let all = SequenceSet::all();
     let alike: Vec<Uid> = view.rows(&all).map(|(_, row)| row).filter(is_alike).map(|row| row.uid).collect();
     // What was stored a moment ago comes last.

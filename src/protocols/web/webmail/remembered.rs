@@ -38,12 +38,7 @@ pub(super) fn shown(caller: &Caller, headers: &HeaderMap) -> Vec<String> {
 }
 
 /// Remembers the browser of a login for which a code was shown; the cookie for it. Somebody who is in stays in when this fails.
-pub(super) async fn remember(
-    room: &Room,
-    caller: &Caller,
-    account: &Account,
-    login: &BrowserLogin,
-) -> Option<String> {
+pub(super) async fn remember(room: &Room, caller: &Caller, account: &Account, login: &BrowserLogin) -> Option<String> {
     let token = fresh()?;
     let browser = RememberedBrowser {
         digest: digest(&token),
@@ -81,12 +76,7 @@ pub(super) struct Shown {
 }
 
 /// The browsers of an account.
-pub(super) async fn list(
-    room: &Room,
-    account: &Account,
-    caller: &Caller,
-    headers: &HeaderMap,
-) -> Answer<Vec<Shown>> {
+pub(super) async fn list(room: &Room, account: &Account, caller: &Caller, headers: &HeaderMap) -> Answer<Vec<Shown>> {
     let (login, own) = (&room.needs.login, shown(caller, headers));
     let settings = login.settings();
     let time = settings.two_factor_remember.duration();

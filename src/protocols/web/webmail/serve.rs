@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Room, acts, assets, changes, contact_files, contacts, conversations, devices, door, drafts, elsewhere, folders,
-    holding, imports, invitations, list, parts, people, read, receipts, remembered, scripts, search, security, send, signatures, signing_in,
-    unsubscribing, uploads,
+    holding, imports, invitations, list, parts, people, read, receipts, remembered, scripts, search, security, send,
+    signatures, signing_in, unsubscribing, uploads,
 };
 use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
