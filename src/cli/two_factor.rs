@@ -5,7 +5,8 @@ use super::exit::{Exit, Outcome};
 use super::output::{Output, Shown};
 use crate::foundations::address::Address;
 use crate::foundations::clock::Timestamp;
-use crate::storage::directory::Error;
+use crate::foundations::counted::counted;
+use crate::storage::directory::{Error, RememberedBrowser};
 
 /// What an administrator does about two-factor login.
 #[derive(Debug, clap::Subcommand)]
@@ -14,6 +15,18 @@ pub(super) enum TwoFactor {
     Status {
         /// The user.
         address: Address,
+    },
+    /// List the browsers that need show no code for some time (`login.two_factor_remember`).
+    Browsers {
+        /// The user.
+        address: Address,
+    },
+    /// Ask these browsers for a code again, or one of them.
+    Forget {
+        /// The user.
+        address: Address,
+        /// Its name in the list; without it, all are forgotten.
+        id: Option<String>,
     },
     /// Turn it off, for a user who has lost the device and the recovery codes. The password alone opens everything again,
     /// and the user can turn it on anew.
@@ -30,10 +43,12 @@ struct Row {
     on: bool,
     since: Option<Timestamp>,
     recovery_codes: u32,
+    browsers: usize,
 }
 
 impl Shown for Row {
-    const COLUMNS: &'static [&'static str] = &["ADDRESS", "TWO-FACTOR", "SINCE", "RECOVERY CODES LEFT"];
+    const COLUMNS: &'static [&'static str] =
+        &["ADDRESS", "TWO-FACTOR", "SINCE", "RECOVERY CODES LEFT", "REMEMBERED BROWSERS"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -41,7 +56,31 @@ impl Shown for Row {
             if self.on { "on" } else { "off" }.to_owned(),
             self.since.map(|at| at.to_string()).unwrap_or_default(),
             self.recovery_codes.to_string(),
+            self.browsers.to_string(),
         ]
+    }
+}
+
+/// A browser that need show no code.
+#[derive(Debug, Serialize)]
+struct Browser {
+    id: String,
+    made_at: Timestamp,
+    ends_at: Timestamp,
+    used_at: Timestamp,
+    client: String,
+    browser: String,
+}
+
+impl Shown for Browser {
+    const COLUMNS: &'static [&'static str] = &["ID", "SINCE", "UNTIL", "LAST USED", "FROM", "BROWSER"];
+
+    fn cells(&self) -> Vec<String> {
+        let times = [self.made_at, self.ends_at, self.used_at].map(|at| at.to_string());
+        let mut cells = vec![self.id.clone()];
+        cells.extend(times);
+        cells.extend([self.client.clone(), self.browser.clone()]);
+        cells
     }
 }
 
@@ -50,12 +89,37 @@ pub(super) async fn run(accounts: Accounts, output: Output, command: TwoFactor) 
         TwoFactor::Status { address } => {
             let account = accounts.directory.account_now(&address).await?.ok_or(Error::NoUser(address))?;
             let kept = accounts.directory.two_factor(account.id).await?.filter(|kept| kept.confirmed_at.is_some());
+            let browsers = accounts.keyring().browsers(&account, &accounts.config.login).await?;
             output.one(&Row {
                 address: account.address.to_string(),
                 on: kept.is_some(),
                 since: kept.as_ref().and_then(|kept| kept.confirmed_at),
                 recovery_codes: kept.map_or(0, |kept| kept.recovery_codes),
+                browsers: browsers.len(),
             });
+            accounts.closed().await;
+            Ok(Exit::Done)
+        }
+        TwoFactor::Browsers { address } => {
+            let account = accounts.directory.account_now(&address).await?.ok_or(Error::NoUser(address))?;
+            let time = accounts.config.login.two_factor_remember.duration();
+            let shown = |one: RememberedBrowser| {
+                let RememberedBrowser { id, made_at, used_at, client, browser, .. } = one;
+                Browser { id, made_at, ends_at: made_at + time, used_at, client, browser }
+            };
+            let browsers = accounts.keyring().browsers(&account, &accounts.config.login).await?;
+            output.list(&browsers.into_iter().map(shown).collect::<Vec<_>>());
+            accounts.closed().await;
+            Ok(Exit::Done)
+        }
+        TwoFactor::Forget { address, id } => {
+            let forgotten = accounts.keyring().forget_browsers(&address, id.as_deref(), BY).await?;
+            if let Some(id) = id.filter(|_| forgotten == 0) {
+                return Err(Error::NoBrowser(id).into());
+            }
+            let browsers = counted(forgotten, "browser");
+            let sentence = format!("{browsers} of {address} will be asked for a code again");
+            output.done(&sentence, &serde_json::json!({ "address": address, "forgotten": forgotten }));
             accounts.closed().await;
             Ok(Exit::Done)
         }

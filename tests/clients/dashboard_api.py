@@ -64,7 +64,11 @@ def guessers_are_banned(server):
     assert request(server, "/login", {"password": server.users[0][1]}, **far)[0] == 429
     near = {"X-Forwarded-For": "203.0.113.5", "X-Forwarded-Proto": "https"}
     status, headers, _ = request(server, "/login", {"password": server.users[0][1]}, **near)
-    assert status == 303 and "Secure" in headers["set-cookie"], status
+    # Under a name that only this very host can have set.
+    assert status == 303 and headers["set-cookie"].startswith("__Host-postrider_dashboard=") and "; Path=/;" in headers["set-cookie"] and "Secure" in headers["set-cookie"], headers
+    token = headers["set-cookie"].split(";")[0].split("=")[1]
+    for name, wanted in (("__Host-postrider_dashboard", 200), ("postrider_dashboard", 401)):
+        assert request(server, "/api/v1/overview", None, Cookie=f"{name}={token}", **near)[0] == wanted, name
     # The cookie jar of this script keeps no secure cookie for plain HTTP: log in again.
     assert request(server, "/login", {"password": server.users[0][1]})[0] == 303
 

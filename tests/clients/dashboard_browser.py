@@ -71,7 +71,7 @@ def every_tile_and_table_is_filled(server):
     page = server.page
     page.until("the delivery is counted", lambda: "1 in 24 h" in page.text("#tiles"))
     tiles = {tile.find_element(By.TAG_NAME, "dt").text: tile.find_element(By.CSS_SELECTOR, ".value").text for tile in page.all("#tiles > div")}
-    assert set(tiles) == {"Listeners", "Certificate", "Queue", "Received", "Sent on", "Spam", "Refused", "Mail stored", "Users", "Backup", "Drill", "Forged mail", "TLS elsewhere", "Bans"}, tiles
+    assert set(tiles) == {"Listeners", "Certificate", "Queue", "Received", "Sent on", "Spam", "Refused", "Disk", "Mail stored", "Users", "Backup", "Drill", "Forged mail", "TLS elsewhere", "Bans"}, tiles
     assert all(tiles.values()), tiles
     listeners = len(server.facts["listeners"]) - 1
     assert tiles["Listeners"] == f"{listeners} answer" and tiles["Users"] == "2" and tiles["Queue"] == "1", tiles

@@ -19,11 +19,12 @@ from server import check, letter, main
 class Browser:
     def __init__(self, server):
         self.at = f"http://{server.facts['listeners']['webmail']}"
-        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+        self.jar = http.cookiejar.CookieJar()
+        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.jar))
 
-    def json(self, path, wish=None, wanted=200):
+    def json(self, path, wish=None, wanted=200, method=None):
         data = json.dumps(wish).encode() if wish is not None else None
-        asked = urllib.request.Request(f"{self.at}/api/{path}", data, {"content-type": "application/json", "x-postrider": "1"})
+        asked = urllib.request.Request(f"{self.at}/api/{path}", data, {"content-type": "application/json", "x-postrider": "1"}, method=method)
         try:
             answer = self.opener.open(asked, timeout=60)
         except urllib.error.HTTPError as refused:
@@ -32,8 +33,13 @@ class Browser:
         assert answer.status == wanted, (path, answer.status, body)
         return json.loads(body) if body else None
 
-    def sign_in(self, user, code=None, wanted=200):
-        return self.json("session", {"address": user[0], "password": user[1], **({"code": code} if code else {})}, wanted)
+    def sign_in(self, user, code=None, wanted=200, remember=False):
+        wish = {"address": user[0], "password": user[1]} | ({"code": code} if code else {}) | ({"remember": True} if remember else {})
+        return self.json("session", wish, wanted)
+
+    def known(self):
+        """The cookies by which it is spared codes."""
+        return [cookie for cookie in self.jar if "known" in cookie.name]
 
 
 def fresh(totp, used=set()):
@@ -175,6 +181,35 @@ def the_code_is_the_second_step(server):
     assert server.ann.json("security")["two_factor"]["recovery_codes"] == 9
 
 
+def a_browser_is_remembered(server):
+    user, browsers = server.users[0], [Browser(server), Browser(server)]
+    assert browsers[0].sign_in(user, wanted=401)["remember_days"] == 30
+    browsers[0].sign_in(user, wanted=401, remember=True)
+    assert not browsers[0].known(), "a code comes first"
+    for n, browser in enumerate(browsers):
+        browser.sign_in(user, server.codes[5 + n], remember=True)
+        [cookie] = browser.known()
+        assert cookie.path == "/" and cookie.has_nonstandard_attr("HttpOnly") and 0 < cookie.expires - time.time() <= 30 * 86400, cookie
+        assert user[0].split("@")[0] not in cookie.name
+        browser.json("session", wanted=204, method="DELETE")
+        browser.sign_in(user)
+        browser.sign_in((user[0], "wrong"), wanted=401)
+        browser.json("app-passwords", {"name": "Tablet", "scopes": ["mail"], "password": user[1]}, wanted=403)
+    Browser(server).sign_in(user, wanted=401)
+    facts = browsers[0].json("security")
+    known = facts["two_factor"]["browsers"]
+    assert [one["current"] for one in known].count(True) == 1 and len(known) == 2, known
+    assert not any(cookie.value in json.dumps(facts) for browser in browsers for cookie in browser.known())
+    other = next(one for one in known if not one["current"])
+    browsers[0].json("two-factor/forget", {"id": other["id"]}, wanted=204)
+    browsers[0].json("two-factor/forget", {"id": other["id"]}, wanted=404)
+    browsers[1].sign_in(user, wanted=401)
+    browsers[0].sign_in(user)
+    browsers[0].json("two-factor/forget", {}, wanted=204)
+    browsers[0].sign_in(user, wanted=401)
+    assert server.ann.json("security")["two_factor"]["browsers"] == []
+
+
 def the_password_opens_no_mail_program(server):
     password = server.users[0][1]
     refused(imaplib.IMAP4.error, lambda: imap(server, password), "use an app password")
@@ -212,6 +247,7 @@ main(
     revoking_ends_sessions,
     two_factor_is_turned_on,
     the_code_is_the_second_step,
+    a_browser_is_remembered,
     the_password_opens_no_mail_program,
     an_app_password_needs_a_code,
     it_is_turned_off,

@@ -1,6 +1,7 @@
 """The webmail's JSON interface: who is let in, what is refused, and that answers are what the OpenAPI description says."""
 
 import base64
+import concurrent.futures
 import email
 import email.policy
 import hashlib
@@ -397,10 +398,58 @@ def messages_are_taken_over(server):
     (status, _, _), first = give(letter("x@elsewhere.test", server.users[0][0], "Taken over").as_bytes())
     described("messages/import", "POST", status, first)
     assert status == 201 and ann.get("message", folder="INBOX", uid=first["uid"])["subject"] == "Taken over"
+    # Whoever got no answer asks again, several times at once: it is stored once.
+    again = letter("x@elsewhere.test", server.users[0][0], "Taken over once").as_bytes()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: give(again), range(4)))
+    assert sorted(answer[0][0] for answer in answers) == [200, 200, 200, 201] and len({answer[1]["uid"] for answer in answers}) == 1, answers
+    assert sorted(answer[1]["known"] for answer in answers) == [False, True, True, True]
+    (status, _, _), other = give(again + b"One more line\n")
+    assert status == 201 and other["uid"] != answers[0][1]["uid"], "what differs is another message"
+    (status, _, _), there = give(again, "Archive")
+    assert status == 201, "and so is one in another folder"
+    ann.json("messages/remove", {"folder": "Archive", "uids": [there["uid"]]})
+    ann.json("messages/remove", {"folder": "INBOX", "uids": [answers[0][1]["uid"], other["uid"]]})
     for octets, folder, wanted in [(b"\x89PNG", "INBOX", (400, "no-message-in-it")), (b"", "INBOX", (400, "no-message-in-it")), (b"Subject: x\n\n", "Nowhere", (404, "no-folder"))]:
         (status, _, _), told = give(octets, folder)
         assert (status, told["type"]) == wanted, (status, told)
     ann.json("messages/remove", {"folder": "INBOX", "uids": [first["uid"]]})
+
+
+def signatures_have_pictures(server, wish):
+    """Kept with the signature; shown by it, and sent within the text. Each account's own, and bounded."""
+    ann, address = server.ann, "ann@example.test"
+    def upload(octets, kind="image/png"):
+        return json.loads(ann.request("/api/uploads?name=logo.png", method="POST", octets=octets, content_type=kind)[2])["upload"]
+    def sign(html, pictures, wanted=204):
+        return ann.json("preferences", {**wish, "identities": {address: {"name": "Ann", "signature": "", "html": html, "pictures": pictures}}}, wanted=wanted)
+    logo = b"\x89PNG\r\n" + bytes(range(256)) * 40
+    html = '<b>Ann</b> <img src="cid:logo@webmail" alt="Logo">'
+    sign(html, [{"cid": "logo@webmail", "upload": upload(logo)}, {"cid": "unused@webmail", "upload": "nothing"}])
+    kept = ann.json("account")["preferences"]["identities"][address]
+    assert kept["pictures"] == [{"cid": "logo@webmail"}] and "cid:logo@webmail" in kept["html"], kept
+    # It stays, although the file is uploaded no more.
+    sign(kept["html"], kept["pictures"])
+    status, _, page = ann.request("/api/signature?address=ann%40example.test")
+    assert b"signature/picture?address=ann%40example.test&amp;cid=logo%40webmail" in page, page
+    at = "/api/signature/picture?address=ann%40example.test&cid=logo%40webmail"
+    status, headers, octets = ann.request(at)
+    assert (status, headers["content-type"], octets) == (200, "image/png", logo) and headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert server.bob.request(at)[0] == 404
+    letter = write(["bob@example.test"], subject="Signed with a picture", html='Hello<img src="cid:own@webmail">', inline=[{"cid": "own@webmail", "file": {"signature": address, "cid": "logo@webmail"}}])
+    ann.json("send", {"key": uuid.uuid4().hex, "letter": letter})
+    uid = next(line["uid"] for line in ann.get("messages", folder="Sent")["lines"] if line["subject"] == "Signed with a picture")
+    parsed = email.message_from_bytes(ann.request(f"/api/message/source?folder=Sent&uid={uid}")[2], policy=email.policy.default)
+    [picture] = [part for part in parsed.walk() if part.get_content_maintype() == "image"]
+    assert picture["content-id"] == "<own@webmail>" and picture.get_payload(decode=True) == logo and picture.get_content_disposition() == "inline"
+    for pictures, wanted, why in (
+        ([{"cid": "logo2@webmail", "upload": "nothing"}], 404, "upload-gone"), ([{"cid": "logo2@webmail", "upload": upload(b"<html>", "text/html")}], 400, "picture-kind"),
+        ([{"cid": "logo2@webmail", "upload": upload(bytes(300_000))}], 413, "signature-pictures-too-large"),
+    ):
+        refused = sign(html.replace("logo@", "logo2@"), pictures, wanted)
+        assert refused["type"] == why, refused
+    sign("<b>Ann</b>", kept["pictures"])
+    assert "pictures" not in ann.json("account")["preferences"]["identities"][address] and ann.request(at)[0] == 404
 
 
 def preferences_are_kept(server):
@@ -420,6 +469,12 @@ def preferences_are_kept(server):
         assert "<b>Lee</b>" in markup and not any(harm in markup for harm in ("onclick", "remote.test", "script", "javascript")), markup
     assert status == 200 and headers["content-security-policy"].startswith("default-src 'none'") and headers["x-frame-options"] == "SAMEORIGIN"
     assert b"Lee" not in server.bob.request("/api/signature?address=ann%40example.test")[2], "nobody reads another's"
+    signatures_have_pictures(server, wish)
+    answered = {**wish, "responses": [{"name": "Thanks", "text": "", "html": '<p onclick="x()">Thank <b>you</b></p><img src="cid:x@webmail">'}]}
+    ann.json("preferences", answered, wanted=204)
+    [kept] = ann.json("account")["preferences"]["responses"]
+    page = ann.request("/api/response?name=Thanks")[2].decode()
+    assert kept["text"] == "Thank you" and all("<b>you</b>" in markup and "onclick" not in markup and "cid:" not in markup for markup in (kept["html"], page)), (kept, page)
     ann.json("preferences", wish, wanted=204)
     ann.json("preferences", {**wish, "default_identity": "bob@example.test"}, wanted=403)
     ann.json("preferences", {**wish, "unknown": 1}, wanted=422)
@@ -602,6 +657,7 @@ def contacts_go_into_files_and_come_back(server):
     assert file(bob, card.encode()) == {"added": 1, "known": 0, "unfit": 0, "left": 0}
     assert file(bob, (card + "BEGIN:VCARD\r\nVERSION:9\r\nEND:VCARD\r\n").encode()) == {"added": 0, "known": 1, "unfit": 1, "left": 0}
     status, headers, vcf = bob.request("/api/contacts/export?form=vcf")
+    assert headers["content-length"] is None, "it is written as it is taken"
     assert status == 200 and headers["content-type"].startswith("text/vcard") and "attachment" in headers["content-disposition"], headers
     assert card in vcf.decode(), "as it is stored"
     status, headers, table = bob.request("/api/contacts/export?form=csv")
@@ -873,6 +929,27 @@ def messages_are_grouped(server):
     assert lines == [("One", 1, 1, [5]), ("Re: two", 2, 2, [2, 4]), ("Re: One", 2, 2, [1, 3])], lines
     circle = ann.get("conversation", folder="Talks", uid=1)
     assert [(one["folder"], one["subject"]) for one in circle["messages"]] == [("Talks", "One"), ("Sent", "Re: One"), ("Talks", "Re: One")], circle
+    assert circle["whole"] is True
+    # In whatever folder the rest lies; not what is junk or was thrown away, unless it is opened there, and no copy twice.
+    for folder in ("Talks 2026", "Talks 2026/Early", "Trash/Old"):
+        check(client.create(f'"{folder}"'))
+    early = put('"Talks 2026/Early"', "Re: One", first)
+    put('"Talks 2026"', "By way of one elsewhere", early)
+    put("Junk", "Re: One", first)
+    put("Trash", "Re: One", first)
+    put('"Trash/Old"', "Re: One", first)
+    check(client.select("Talks"))
+    check(client.copy("1", '"Talks 2026"'))
+    shown = lambda folder, uid: [(one["folder"], one["subject"]) for one in ann.get("conversation", folder=folder, uid=uid)["messages"]]
+    whole = [("Talks", "One"), ("Sent", "Re: One"), ("Talks", "Re: One"), ("Talks 2026/Early", "Re: One"), ("Talks 2026", "By way of one elsewhere")]
+    assert shown("Talks", 1) == whole, shown("Talks", 1)
+    # A list knows only its own folder: there these two are two.
+    assert ann.get("messages", folder="Talks 2026", conversations="true")["total"] == 2
+    assert sorted(shown("Talks 2026", 1)) == sorted(whole), shown("Talks 2026", 1)
+    junk = ann.get("messages", folder="Junk")["lines"][0]["uid"]
+    # Of two copies that of the smaller folder is found first.
+    assert sorted(shown("Junk", junk)) == sorted(whole[1:] + [("Talks 2026", "One"), ("Junk", "Re: One")]), shown("Junk", junk)
+    client.close()
     found = ann.get("messages", folder="Talks", conversations="true", query="subject:two")
     assert found["total"] == 1
     window = ann.get("messages", folder="Talks", conversations="true", order="oldest", start=1, count=1)

@@ -16,6 +16,12 @@ pub(super) fn tokens<'c>(name: &'static str, cookies: &'c str) -> impl Iterator<
     cookies.split(';').filter_map(|pair| pair.trim().split_once('=')).filter(move |(is, _)| *is == name).map(|(_, v)| v)
 }
 
+/// The tokens of all cookies whose names begin so.
+pub(super) fn tokens_under<'c>(prefix: &'static str, cookies: &'c str) -> impl Iterator<Item = &'c str> {
+    let pairs = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(name, _)| name.starts_with(prefix)).map(|(_, token)| token)
+}
+
 /// The Set-Cookie field for a token; an empty one takes the cookie away.
 pub(super) fn cookie(name: &str, token: &str, length: Duration, encrypted: bool) -> String {
     let age = if token.is_empty() { 0 } else { length.as_secs() };

@@ -116,15 +116,22 @@ impl Links {
         self.node_of(uid).map(|node| self.hashes[node as usize]).filter(|hash| *hash != 0)
     }
 
-    /// The messages that are in a set with one of these ids.
-    pub(super) fn named(&mut self, ids: &HashSet<u64>) -> Vec<u32> {
+    /// The messages that are in a set with one of these ids, each with its own id if it has one. Looks at single messages
+    /// only where one of the ids is known.
+    pub(super) fn named(&mut self, ids: &HashSet<u64>) -> Vec<(u32, Option<u64>)> {
         let nodes: Vec<u32> = ids.iter().filter_map(|id| self.by_hash.get(id).copied()).collect();
         let roots: HashSet<u32> = nodes.into_iter().map(|node| self.root(node)).collect();
         if roots.is_empty() {
             return Vec::new();
         }
-        let messages = self.messages.clone();
-        messages.into_iter().filter(|(_, node)| roots.contains(&self.root(*node))).map(|(uid, _)| uid).collect()
+        let mut found = Vec::new();
+        for at in 0..self.messages.len() {
+            let (uid, node) = self.messages[at];
+            if roots.contains(&self.root(node)) {
+                found.push((uid, Some(self.hashes[node as usize]).filter(|hash| *hash != 0)));
+            }
+        }
+        found
     }
 
     fn node_of(&self, uid: u32) -> Option<u32> {
@@ -250,8 +257,8 @@ mod tests {
         let roots = inbox.roots(&[1, 3, 5, 7]);
         let distinct: HashSet<u32> = roots.iter().map(|(root, _)| *root).collect();
         assert_eq!((distinct.len(), roots[1].1), (4, 3));
-        assert_eq!(sent.named(&inbox.ids_with(7)), [1]);
-        assert_eq!(sent.named(&inbox.ids_with(3)), [1]);
+        assert_eq!(sent.named(&inbox.ids_with(7)), [(1, sent.id_of(1))]);
+        assert_eq!(sent.named(&inbox.ids_with(3)), [(1, Some(hasher.hash_one("b")))]);
         assert!(sent.named(&inbox.ids_with(4)).is_empty());
         assert_ne!(inbox.id_of(3), inbox.id_of(7));
     }

@@ -64,12 +64,19 @@ struct Folder {
 /// The messages of a conversation.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Circle {
-    /// Those in the folder, ascending.
+    /// Those in the folder that it was looked for in, ascending.
     pub uids: Vec<Uid>,
     /// All message ids that are named in it, as [`Memory`] knows them.
     ids: HashSet<u64>,
-    /// Those of its messages in the folder.
+    /// Those of its messages.
     own: HashSet<u64>,
+}
+
+impl Circle {
+    /// How many message ids are named in it.
+    pub fn names(&self) -> usize {
+        self.ids.len()
+    }
 }
 
 impl Memory {
@@ -111,27 +118,39 @@ impl Memory {
         Ok(Circle { uids, ids, own })
     }
 
-    /// The messages of another folder that belong to a conversation and are not in it already.
+    /// The messages of another folder that belong to a conversation and are not in it already, ascending. They join it, so that
+    /// what they name is found in further folders, and a copy elsewhere is no second message.
     ///
     /// # Errors
     /// The store cannot read summaries.
-    pub async fn elsewhere(
+    pub async fn join(
         &self,
-        circle: &Circle,
+        circle: &mut Circle,
         account: &Address,
         view: &View,
         most: u32,
     ) -> Result<Vec<Uid>, mailbox::Error> {
-        let list = self.list(account, view, most).await?;
         let entry = self.entry(account, view);
         let mut folder = entry.lock().await;
-        let found = folder.links.named(&circle.ids);
-        let mut uids: Vec<u32> = found.into_iter().flat_map(|uid| list.of(uid).iter().copied()).collect();
-        uids.retain(|uid| folder.links.id_of(*uid).is_none_or(|id| !circle.own.contains(&id)));
-        drop(folder);
-        uids.sort_unstable();
-        uids.dedup();
-        Ok(uids.into_iter().filter_map(Uid::new).collect())
+        self.look(&mut folder, view).await?;
+        let mut joined = Vec::new();
+        for (uid, id) in folder.links.named(&circle.ids) {
+            let Some(uid) = Uid::new(uid).filter(|uid| view.sequence(*uid).is_some()) else { continue };
+            if id.is_none_or(|id| circle.own.insert(id)) {
+                joined.push(uid);
+            }
+        }
+        if let Some(first) = joined.first() {
+            circle.ids.extend(folder.links.ids_with(first.get()));
+        }
+        self.weigh(account, view, folder.links.len(), most);
+        Ok(joined)
+    }
+
+    /// Whether a folder has been read, so that only its new messages would be.
+    pub fn knows(&self, account: &Address, view: &View) -> bool {
+        let table = self.folders.lock();
+        table.known.get(&(account.key(), view.folder().to_string())).is_some_and(|entry| entry.ids > 0)
     }
 
     fn entry(&self, account: &Address, view: &View) -> Arc<tokio::sync::Mutex<Folder>> {

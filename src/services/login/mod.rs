@@ -10,6 +10,7 @@
 //! A mail program may show an app password ([`Keyring`]) instead of the account's: it is looked up by its digest, never
 //! remembered, and so ends when it is revoked. An account with two-factor login opens mail programs by these only. The
 //! webmail asks for a one-time code ([`Login::enter`]); that a code was used is durable before anybody is let in by it.
+//! A browser that has shown one may be remembered, and is spared others for some time.
 //!
 //! Sessions that a login has opened end within seconds when the account or the password is good no longer ([`Stay`]).
 //!
@@ -24,6 +25,7 @@ mod hashing;
 mod keyring;
 mod one_time;
 mod password;
+mod remembering;
 mod seal;
 mod second_factor;
 mod settings;
@@ -34,8 +36,9 @@ pub use app_password::MadeAppPassword;
 pub use keyring::{KeyError, Keyring};
 pub use one_time::{BadSecret, one_time_step};
 pub use password::{Scheme, Unusable, check, hash, recognise, scheme_word};
+pub use remembering::remembered_for;
 pub use seal::{SealError, read_key};
-pub use second_factor::{Enrolment, Entered, Need};
+pub use second_factor::{Enrolment, Entered, Need, Second};
 pub use settings::{LoginSettings, PasswordReach, Rehash, TwoFactorPolicy};
 pub use stay::{Carried, Stay};
 pub use verify::{LoggedIn, Login, LoginAttempt};

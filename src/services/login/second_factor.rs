@@ -48,6 +48,15 @@ pub enum Entered {
     CodeWanted,
 }
 
+/// What a browser shows besides the password.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Second<'s> {
+    /// A one-time code or a recovery code, if one was typed.
+    pub code: Option<&'s str>,
+    /// Digests of the tokens by which it may be remembered.
+    pub browsers: &'s [String],
+}
+
 /// A secret that waits for its first code.
 #[derive(Debug)]
 pub struct Enrolment {
@@ -74,16 +83,19 @@ impl Factor {
 }
 
 impl Login {
-    /// A login to the webmail, with a one-time code or a recovery code where the account needs one. Nobody is let in, nor
+    /// A login to the webmail, with a one-time code or a recovery code where the account needs one and does not remember the browser. Nobody is let in, nor
     /// known to the guard as an acquaintance, before both are right.
     ///
     /// # Errors
     /// The password or the code is wrong, too many were tried, or something fails for now.
-    pub async fn enter(&self, attempt: LoginAttempt, code: Option<&str>) -> Result<Entered, Refusal> {
+    pub async fn enter(&self, attempt: LoginAttempt, shown: Second<'_>) -> Result<Entered, Refusal> {
         let inner = &self.0;
         let (account, by) = inner.identify(&attempt, Entrance::Page).await?;
-        let second = match (self.need(&account), code) {
+        let second = match (self.need(&account), shown.code) {
             (Need::Nothing | Need::Enrolment, _) => None,
+            (Need::Code, None) if inner.is_remembered(&attempt, &account, shown.browsers).await? => {
+                Some("remembered browser")
+            }
             (Need::Code, None) => {
                 let event = inner.event(EventKind::TwoFactor, &attempt, &account.address.to_string());
                 inner.journal.record(event.with("change", "code asked for"));
@@ -311,7 +323,7 @@ fn recovery_codes() -> Result<(Vec<Secret<String>>, Vec<String>), Refusal> {
     Ok((made.iter().map(Made::shown_recovery_code).collect(), made.iter().map(Made::digest).collect()))
 }
 
-fn refused(error: directory::Error) -> Refusal {
+pub(super) fn refused(error: directory::Error) -> Refusal {
     match error.kind() {
         Kind::Exists => Refusal::new(Kind::Exists, "Two-factor login is on already"),
         _ => unable().because(error),

@@ -75,6 +75,11 @@ crate::settings! {
         pub two_factor_tries: u32 = 10,
         /// See `two_factor_tries`. The least is a minute.
         pub two_factor_rest: Span = Span::minutes(15),
+        /// For how long a browser that has shown a code need show none again, if its user wishes so. The password is asked for each
+        /// time, and changing it, or turning two-factor login off, ends it. `0s` asks for a code at every login.
+        pub two_factor_remember: Span = Span::days(30),
+        /// Browsers of one account that are remembered. Beyond it the one used longest ago has to show a code again.
+        pub two_factor_browsers: u32 = 20,
         /// How often it is looked whether the accounts and passwords of open sessions are still good. It is looked at once
         /// when the command line or the webmail changes one; this finds what others have changed. A browser's login that was
         /// ended elsewhere goes on for so long at most.

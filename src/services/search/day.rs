@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, NaiveDate, TimeZone};
+use chrono::{NaiveDate, Offset as _, TimeZone};
 
 use crate::foundations::clock::Timestamp;
 
@@ -11,20 +11,55 @@ use crate::foundations::clock::Timestamp;
 pub(super) struct Day<Zone> {
     date: NaiveDate,
     zone: Zone,
-    /// Its noon in seconds since 1970, where there is one and not two.
-    noon: Option<i64>,
+    /// Its first moment and the first one after it, where it has one noon.
+    midnights: Option<[Midnight; 2]>,
+}
+
+/// A midnight, in seconds since 1970.
+#[derive(Debug, Clone, Copy)]
+enum Midnight {
+    At(i64),
+    /// Clocks were changed near it: within `UNSETTLED` the zone must be asked.
+    Near(i64),
 }
 
 /// Half a day, in seconds.
 const HALF: i64 = 12 * 3_600;
 
-/// Seconds around midnight in which clocks may have been changed.
+/// Seconds around midnight in which a change of the clocks changes the date.
 const UNSETTLED: i64 = 3 * 3_600;
+
+impl Midnight {
+    /// The one that is at this moment if the clocks go as they do at noon.
+    fn new<Zone: TimeZone>(zone: &Zone, moment: i64, noon: i32) -> Self {
+        let as_at_noon = |seconds| shift(zone, Timestamp::from_unix_seconds(seconds)) == noon;
+        if as_at_noon(moment - UNSETTLED) && as_at_noon(moment + UNSETTLED) { Self::At(moment) } else { Self::Near(moment) }
+    }
+
+    /// Whether a moment is at or after it. Nothing, where the zone must be asked.
+    const fn has_passed(self, moment: i64) -> Option<bool> {
+        match self {
+            Self::At(midnight) => Some(moment >= midnight),
+            Self::Near(midnight) if moment < midnight - UNSETTLED => Some(false),
+            Self::Near(midnight) if moment > midnight + UNSETTLED => Some(true),
+            Self::Near(_) => None,
+        }
+    }
+}
+
+/// How many seconds the clocks of a place are ahead of UTC.
+fn shift<Zone: TimeZone>(zone: &Zone, at: Timestamp) -> i32 {
+    zone.offset_from_utc_datetime(&at.utc().naive_utc()).fix().local_minus_utc()
+}
 
 impl<Zone: TimeZone> Day<Zone> {
     pub(super) fn new(date: NaiveDate, zone: Zone) -> Self {
         let noon = date.and_hms_opt(12, 0, 0).and_then(|noon| zone.from_local_datetime(&noon).single());
-        Self { date, zone, noon: noon.as_ref().map(DateTime::timestamp) }
+        let midnights = noon.map(|noon| {
+            let ahead = noon.offset().fix().local_minus_utc();
+            [-HALF, HALF].map(|away| Midnight::new(&zone, noon.timestamp() + away, ahead))
+        });
+        Self { date, zone, midnights }
     }
 
     /// Days since 1970.
@@ -33,12 +68,13 @@ impl<Zone: TimeZone> Day<Zone> {
     }
 
     /// Whether a moment lies before this day, within it or after it: the date that is shown there counts (RFC 9051 §6.4.4). To
-    /// ask the zone costs more than all other tests of a search, so it is done only around midnight.
+    /// ask the zone costs more than all other tests of a search, so it is done only where the clocks were changed.
     pub(super) fn order(&self, at: Timestamp) -> Ordering {
-        match self.noon.map(|noon| at.unix_seconds().saturating_sub(noon)) {
-            Some(away) if away < -(HALF + UNSETTLED) => Ordering::Less,
-            Some(away) if away > HALF + UNSETTLED => Ordering::Greater,
-            Some(away) if away.abs() < HALF - UNSETTLED => Ordering::Equal,
+        let moment = at.unix_seconds();
+        match self.midnights.map(|midnights| midnights.map(|midnight| midnight.has_passed(moment))) {
+            Some([Some(false), _]) => Ordering::Less,
+            Some([_, Some(true)]) => Ordering::Greater,
+            Some([Some(true), Some(false)]) => Ordering::Equal,
             _ => self.zone.from_utc_datetime(&at.utc().naive_utc()).date_naive().cmp(&self.date),
         }
     }
@@ -60,6 +96,9 @@ mod tests {
             ("America/Santiago", "2023-09-03"),
             ("America/Santiago", "2023-04-01"),
             ("America/Havana", "2023-11-05"),
+            // Back at a minute past midnight.
+            ("America/St_Johns", "2006-10-28"),
+            ("America/St_Johns", "2006-10-29"),
             ("Asia/Beirut", "2022-03-27"),
             ("Australia/Lord_Howe", "2024-04-07"),
             ("Asia/Kathmandu", "1986-01-01"),
@@ -72,7 +111,7 @@ mod tests {
             let (zone, date): (Tz, NaiveDate) = (zone.parse().unwrap(), date.parse().unwrap());
             let day = Day::new(date, zone);
             let middle = day.number() * 86_400 + HALF;
-            for minutes in (-4 * 24 * 60..=4 * 24 * 60).step_by(5) {
+            for minutes in -4 * 24 * 60..=4 * 24 * 60 {
                 let at = Timestamp::from_unix_seconds(middle + minutes * 60);
                 let shown = zone.from_utc_datetime(&at.utc().naive_utc()).date_naive();
                 assert_eq!(day.order(at), shown.cmp(&date), "{zone}: {at}");

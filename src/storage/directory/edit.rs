@@ -228,6 +228,7 @@ impl Edit {
         let id = self.user(address).await?.id;
         let values = [hash.expose().into(), id.into()];
         self.transaction.execute("UPDATE virtual_users SET password = ? WHERE id = ?", &values).await?;
+        self.transaction.execute("DELETE FROM remembered_browsers WHERE user_id = ?", &[id.into()]).await?;
         self.set_user_state(id, "password_owner", owner.word().into()).await?;
         self.set_user_state(id, "password_changed_at", self.now.into()).await
     }

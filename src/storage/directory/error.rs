@@ -33,6 +33,9 @@ pub enum Error {
     /// The user has no app password of this name or number.
     #[error("there is no app password `{0}`")]
     NoAppPassword(String),
+    /// No browser of this name is remembered for the user.
+    #[error("no browser `{0}` is remembered; `postrider user two-factor browsers` lists them")]
+    NoBrowser(String),
     /// A user has as many of something as one may have.
     #[error("{most} {what} are the most; remove one first")]
     TooMany {
@@ -56,7 +59,7 @@ impl Error {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Database(error) => error.kind(),
-            Self::NoDomain(_) | Self::NoUser(_) | Self::NoAlias(_) | Self::NoAppPassword(_) => Kind::NotFound,
+            Self::NoDomain(_) | Self::NoUser(_) | Self::NoAlias(_) | Self::NoAppPassword(_) | Self::NoBrowser(_) => Kind::NotFound,
             Self::TooMany { .. } => Kind::TooMany,
             Self::Exists(_) | Self::Alike(_) | Self::Archived(_) => Kind::Exists,
             Self::Invalid { .. } => Kind::Invalid,

@@ -16,6 +16,7 @@ mod entry;
 mod error;
 mod list;
 mod look_up;
+mod remembered;
 mod renaming;
 mod set_up_link;
 mod settings;
@@ -30,6 +31,7 @@ pub use entry::{Account, AliasEntry, DomainEntry, Owner, PasswordOwner, Source, 
 pub use error::Error;
 pub use list::{Everything, Page};
 pub use look_up::Directory;
+pub use remembered::{RememberedBrowser, RememberedFor};
 pub use renaming::{OldAddress, Renaming};
 pub use settings::DirectorySettings;
 pub use standing::Standings;

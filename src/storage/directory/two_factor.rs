@@ -139,11 +139,15 @@ impl Edit {
         Ok(true)
     }
 
-    /// Takes the second factor away, with its recovery codes; whether there was one in force.
+    /// Takes the second factor away, with its recovery codes and the browsers that need show none; whether there was one in force.
     pub async fn remove_two_factor(&mut self, address: &Address) -> Result<bool, Error> {
         let account = self.user(address).await?;
-        for table in ["DELETE FROM recovery_codes WHERE user_id = ?", "DELETE FROM two_factor WHERE user_id = ?"] {
-            self.transaction.execute(table, &[account.id.into()]).await?;
+        for rows in [
+            "DELETE FROM recovery_codes WHERE user_id = ?",
+            "DELETE FROM remembered_browsers WHERE user_id = ?",
+            "DELETE FROM two_factor WHERE user_id = ?",
+        ] {
+            self.transaction.execute(rows, &[account.id.into()]).await?;
         }
         Ok(account.two_factor_since.is_some())
     }

@@ -10,10 +10,10 @@ use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::{Live, Span};
 use postrider::services::guard::{Guard, GuardSettings, Service};
 use postrider::services::login::{
-    Entered, Keyring, LoggedIn, Login, LoginAttempt, LoginSettings, PasswordReach, Stay, TwoFactorPolicy,
+    Entered, Keyring, LoggedIn, Login, LoginAttempt, LoginSettings, PasswordReach, Second, Stay, TwoFactorPolicy,
 };
 use postrider::storage::database::Database;
-use postrider::storage::directory::{Account, Scopes, Standing};
+use postrider::storage::directory::{Account, PasswordOwner, RememberedBrowser, Scopes, Standing};
 use postrider::storage::journal::{Journal, JournalSettings, Query};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,7 @@ super::engines::on_every_engine!(
     the_use_of_app_passwords_is_written_down_now_and_then,
     codes_are_asked_for_and_good_once,
     recovery_codes_are_good_once,
+    a_remembered_browser_is_spared_codes_for_some_time,
     guessing_codes_ends_soon,
     mail_programs_need_app_passwords_then,
     what_is_required_is_asked_of_those_it_is_required_of,
@@ -49,7 +50,13 @@ impl Door {
     }
 
     async fn enter(&self, password: &str, code: Option<&str>) -> Result<Entered, Refusal> {
-        self.login.enter(attempt(password, Service::Web), code).await
+        self.login.enter(attempt(password, Service::Web), Second { code, browsers: &[] }).await
+    }
+
+    /// Comes with a token of this digest and no code.
+    async fn enter_known(&self, password: &str, digest: &str) -> Result<Entered, Refusal> {
+        let browsers = ["f".repeat(64), digest.to_owned()];
+        self.login.enter(attempt(password, Service::Web), Second { code: None, browsers: &browsers }).await
     }
 
     async fn events(&self, kind: EventKind) -> Vec<String> {
@@ -272,6 +279,68 @@ async fn recovery_codes_are_good_once(database: Database) {
     let mut changes = door.events(EventKind::TwoFactor).await;
     changes.dedup();
     assert_eq!(changes, ["turned on", "recovery code used", "new recovery codes", "recovery code used"]);
+}
+
+async fn a_remembered_browser_is_spared_codes_for_some_time(database: Database) {
+    let (world, door) = open(database, LoginSettings { two_factor_browsers: 2, ..Default::default() }).await;
+    let Some((_, codes)) = enrol(&world, &door).await else { return };
+    let ann = address("ann@a.test");
+    let remember = async |letter: &str| {
+        let (now, account) = (world.shared_clock().now(), account(&world).await);
+        let (digest, id) = (letter.repeat(64), format!("login-{letter}"));
+        let (client, browser) = ("192.0.2.7".to_owned(), "Firefox".to_owned());
+        let browser = RememberedBrowser { digest, id, made_at: now, used_at: now, client, browser };
+        door.login.remember_browser(&account, &browser).await.unwrap()
+    };
+    let known = async |letter: &str| is_in(&door.enter_known("pencil", &letter.repeat(64)).await);
+    let names = async || {
+        let browsers = door.keyring().browsers(&account(&world).await, &door.live.get()).await.unwrap();
+        browsers.into_iter().map(|one| one.id).collect::<Vec<_>>()
+    };
+    assert!(!known("a").await);
+    assert!(remember("a").await && known("a").await && known("a").await);
+    assert!(door.enter_known("wrong", &"a".repeat(64)).await.is_err(), "a token alone lets nobody in");
+    let others = LoginAttempt { username: "bob@a.test".to_owned(), ..attempt("pencil", Service::Web) };
+    let of_ann = ["a".repeat(64)];
+    let entered = door.login.enter(others, Second { code: None, browsers: &of_ann }).await;
+    assert!(is_in(&entered), "without two-factor login nothing is looked up");
+    assert!(door.login.confirm(&attempt("pencil", Service::Web), None).await.is_err(), "what guards the account asks for a code");
+    // The one used longest ago makes room; each can be forgotten.
+    world.clock.advance(Duration::from_secs(60));
+    assert!(remember("b").await && known("a").await);
+    world.clock.advance(Duration::from_secs(60));
+    assert!(remember("c").await && known("a").await && !known("b").await && known("c").await);
+    assert_eq!(door.keyring().forget_browsers(&ann, Some("login-c"), "a test").await.unwrap(), 1);
+    assert_eq!(door.keyring().forget_browsers(&address("bob@a.test"), None, "a test").await.unwrap(), 0);
+    assert_eq!((known("c").await, names().await), (false, vec!["login-a".to_owned()]));
+    // Using it does not move the end.
+    world.clock.advance(Duration::from_hours(30 * 24) - Duration::from_secs(121));
+    assert!(known("a").await);
+    world.clock.advance(Duration::from_secs(1));
+    assert!(!known("a").await && names().await.is_empty());
+    // Another password ends it, whoever has set it, and so does another second factor.
+    assert!(remember("d").await && known("d").await);
+    let old = account(&world).await.password;
+    let mut edit = world.directory.edit().await.unwrap();
+    edit.set_password(&ann, &old, PasswordOwner::Admin).await.unwrap();
+    edit.commit().await.unwrap();
+    assert!(!known("d").await && remember("d").await && known("d").await);
+    // The same password as another program has hashed it.
+    let again = door.login.hash(Secret::new("pencil".to_owned())).await.unwrap();
+    let foreign = "UPDATE virtual_users SET password = ? WHERE email = 'ann@a.test'";
+    world.directory.database().execute(foreign, &[again.expose().into()]).await.unwrap();
+    assert!(!known("d").await);
+    assert!(remember("e").await && known("e").await);
+    door.live.set(LoginSettings { cost: 4, two_factor_remember: Span::seconds(0), ..Default::default() });
+    assert!(!known("e").await && !remember("f").await);
+    door.live.set(LoginSettings { cost: 4, ..Default::default() });
+    assert!(known("e").await);
+    door.keyring().turn_off_two_factor(&ann, "a test").await.unwrap();
+    world.clock.advance(Duration::from_secs(60));
+    assert!(enrol(&world, &door).await.is_some() && !known("e").await);
+    assert!(door.enter("pencil", Some(&codes[0])).await.is_err());
+    let changes = door.events(EventKind::TwoFactor).await;
+    assert!(changes.iter().any(|change| change == "browser remembered") && changes.iter().any(|change| change == "browsers forgotten"));
 }
 
 async fn guessing_codes_ends_soon(database: Database) {

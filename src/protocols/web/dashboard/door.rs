@@ -54,7 +54,7 @@ async fn refusal(
         }
         return None;
     }
-    if OPEN.contains(&path) || is_logged_in(room, settings, headers).await {
+    if OPEN.contains(&path) || is_logged_in(room, settings, caller, headers).await {
         return None;
     }
     Some(match path.starts_with("/api/") {

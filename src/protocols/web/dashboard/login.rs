@@ -32,8 +32,11 @@ pub(super) struct Credentials {
 /// How the guard and the journal call whoever logs in here. No mailbox has such a name.
 pub(super) const ADMINISTRATOR: &str = "administrator of the monitoring page";
 
-/// Where browsers keep a token.
-pub(super) const COOKIE: &str = "postrider_dashboard";
+/// Where browsers keep a token; by a proxy with HTTPS, under a name that no other host of the domain can set (`__Host-`,
+/// draft-ietf-httpbis-rfc6265bis §4.1.3.2). Without encryption browsers take no such cookie.
+const fn cookie_name(caller: &Caller) -> &'static str {
+    if caller.is_encrypted { "__Host-postrider_dashboard" } else { "postrider_dashboard" }
+}
 
 /// The field for a one-time code.
 const CODE: &str = "<label for=\"code\">One-time code</label>\n\
@@ -109,7 +112,7 @@ pub(super) async fn enter(
     match room.logins.begin(&login, &room.limits()).await {
         Ok(Some(token)) => {
             record(&room, EventKind::LoginAccepted, &caller, None);
-            let cookie = cookie(COOKIE, &token, length, caller.is_encrypted);
+            let cookie = cookie(cookie_name(&caller), &token, length, caller.is_encrypted);
             ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
         }
         _ => page(&room, StatusCode::SERVICE_UNAVAILABLE, "There is no randomness to be had; try again later."),
@@ -127,7 +130,7 @@ pub(super) async fn leave(
     }
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let (now, limits, pace) = (room.needs.clock.now(), room.limits(), room.pace());
-    for token in cookies.flat_map(|cookies| tokens(COOKIE, cookies)).take(MOST_TOKENS) {
+    for token in cookies.flat_map(|cookies| tokens(cookie_name(&caller), cookies)).take(MOST_TOKENS) {
         let ended = match room.logins.used(token, now, &limits, pace).await {
             Ok(Some(session)) => room.logins.end(ADMINISTRATOR, Ending::One(session.login.id)).await.map(|_| ()),
             Ok(None) => Ok(()),
@@ -140,7 +143,7 @@ pub(super) async fn leave(
             return problem(StatusCode::SERVICE_UNAVAILABLE, why);
         }
     }
-    let gone = cookie(COOKIE, "", std::time::Duration::ZERO, caller.is_encrypted);
+    let gone = cookie(cookie_name(&caller), "", std::time::Duration::ZERO, caller.is_encrypted);
     ([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response()
 }
 
@@ -177,10 +180,15 @@ async fn stored_password(settings: &DashboardSettings) -> Option<String> {
 }
 
 /// Whether a request comes from somebody who has logged in with the password as it is now.
-pub(super) async fn is_logged_in(room: &Room, settings: &DashboardSettings, headers: &HeaderMap) -> bool {
+pub(super) async fn is_logged_in(
+    room: &Room,
+    settings: &DashboardSettings,
+    caller: &Caller,
+    headers: &HeaderMap,
+) -> bool {
     let (now, limits, pace) = (room.needs.clock.now(), room.limits(), room.pace());
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    for token in cookies.flat_map(|cookies| tokens(COOKIE, cookies)).take(MOST_TOKENS) {
+    for token in cookies.flat_map(|cookies| tokens(cookie_name(caller), cookies)).take(MOST_TOKENS) {
         let session = match room.logins.used(token, now, &limits, pace).await {
             Ok(Some(session)) => session,
             Ok(None) => continue,

@@ -80,7 +80,7 @@ export function tablesOfKeeping(facts) {
   rowsOf("certificates", [states, Math.floor(facts.at / 60e6)], () => states.map((/** @type {any} */ state) => [
     state.names.join(", "),
     standing(state),
-    element("span", { class: state.not_after - facts.at < 14 * DAY ? "bad" : "" }, `in ${Math.max(0, Math.floor((state.not_after - facts.at) / DAY))} days`),
+    element("span", { class: state.not_after - facts.at < 14 * DAY ? "bad brief" : "brief" }, `in ${Math.max(0, Math.floor((state.not_after - facts.at) / DAY))} days`),
     served(state, facts.at),
     state.roles,
     element("code", { title: state.file }, state.public_key),

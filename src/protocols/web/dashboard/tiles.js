@@ -57,6 +57,7 @@ function tiles(facts) {
     ["Sent on", number(hour.relayed), `last hour; ${number(day.relayed)} in 24 h, ${number(day.failed)} given up`, ""],
     ["Spam", `${percent.toFixed(1)} %`, `${number(day.junk)} junk, ${number(day.spam)} refused in 24 h`, ""],
     ["Refused", number(hour.refused), `last hour; ${number(day.refused)} in 24 h`, ""],
+    ...tileOfDisks(facts.disks),
     ["Mail stored", size(facts.stored), some(facts.messages, "message"), ""],
     ["Users", number(facts.users), `${some(facts.domains, "domain")}, ${some(facts.aliases, "alias")}${facts.disabled ? `, ${number(facts.disabled)} disabled` : ""}`, ""],
     ...tilesOfKeeping(facts),
@@ -75,15 +76,22 @@ function tileOfCertificates(days, amiss) {
   return ["Certificate", `${left} days`, amiss.length === 0 ? "until the first one ends" : "a new one cannot be used or obtained", left < 14 || amiss.length > 0 ? "bad" : "well"];
 }
 
+/** The disk that is fullest. @param {any[]} disks @returns {[string, string, string, string][]} */
+function tileOfDisks(disks) {
+  const left = (/** @type {any} */ disk) => share(disk.free, disk.size);
+  const [fullest] = [...disks].sort((one, other) => left(one) - left(other));
+  return fullest ? [["Disk", `${size(fullest.free)} free`, `of ${size(fullest.size)} for ${fullest.purpose}`, left(fullest) < 10 ? "bad" : ""]] : [];
+}
+
 /** @param {any} facts */
 function tables(facts) {
   const whole = (/** @type {number} */ seconds) => Math.floor(facts.at / (seconds * 1e6));
   rowsOf("listeners", [facts.listeners], () => facts.listeners.map((/** @type {any} */ one) => [
     one.protocol,
     element("code", {}, one.address),
-    one.problem === null ? element("span", { class: "well" }, `yes, in ${one.milliseconds} ms`) : element("span", { class: "bad" }, `no: ${one.problem}`),
+    one.problem === null ? element("span", { class: "well brief" }, `yes, in ${one.milliseconds} ms`) : element("span", { class: "bad" }, `no: ${one.problem}`),
     one.certificate ? certificate(one.certificate) : element("span", { class: "quiet" }, "no TLS"),
-    one.certificate ? element("span", { class: daysLeft(one, facts) < 14 ? "bad" : "" }, `in ${daysLeft(one, facts)} days`) : "",
+    one.certificate ? element("span", { class: daysLeft(one, facts) < 14 ? "bad brief" : "brief" }, `in ${daysLeft(one, facts)} days`) : "",
   ]), "This process knows of no listener.");
   rowsOf("destinations", [facts.queue.destinations, whole(60)], () => facts.queue.destinations.map((/** @type {any} */ one) => [
     one.destination, number(one.waiting), number(one.held), one.oldest === null ? "" : age(one.oldest, facts.at), one.last_reply ?? "",

@@ -66,6 +66,7 @@ assets! {
     "texts-es.js" JAVASCRIPT;
     "texts-fr.js" JAVASCRIPT;
     "vacation.js" JAVASCRIPT;
+    "wording.js" JAVASCRIPT;
 }
 
 impl Asset {

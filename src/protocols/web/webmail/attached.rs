@@ -12,7 +12,7 @@ use super::answer::{Answer, Problem};
 use super::door::Reader;
 use super::envelope::clean;
 use super::parts::{file_name, percent};
-use super::reasons;
+use super::{reasons, signatures};
 use super::source::{self, Within};
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
 use crate::storage::mailbox::Access;
@@ -29,9 +29,11 @@ pub(super) enum Attached {
     Part { folder: String, uid: u32, within: Within, part: usize },
     /// A whole message.
     Message { folder: String, uid: u32 },
+    /// A picture in the signature of an address.
+    Signature { signature: String, cid: String },
 }
 
-/// One of the three, as the page names it.
+/// One of these, as the page names it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Named {
@@ -45,6 +47,10 @@ struct Named {
     part: Option<usize>,
     #[serde(default)]
     within: Within,
+    #[serde(default, deserialize_with = "given")]
+    signature: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    cid: Option<String>,
 }
 
 /// What is named at all has a value: a part that is none must not become the whole message.
@@ -57,19 +63,30 @@ impl TryFrom<Named> for Attached {
 
     fn try_from(named: Named) -> Result<Self, Self::Error> {
         match named {
-            Named { upload: Some(upload), folder: None, uid: None, part: None, within } if within.is_empty() => {
+            Named { upload: Some(upload), folder: None, uid: None, part: None, within, signature: None, cid: None }
+                if within.is_empty() =>
+            {
                 Ok(Self::Upload { upload })
             }
-            Named { upload: None, folder: Some(folder), uid: Some(uid), part: Some(part), within } => {
-                Ok(Self::Part { folder, uid, within, part })
+            Named { upload: None, folder: Some(folder), uid: Some(uid), part, within, signature: None, cid: None } => {
+                match part {
+                    Some(part) => Ok(Self::Part { folder, uid, within, part }),
+                    None if within.is_empty() => Ok(Self::Message { folder, uid }),
+                    None => Err(WANTED),
+                }
             }
-            Named { upload: None, folder: Some(folder), uid: Some(uid), part: None, within } if within.is_empty() => {
-                Ok(Self::Message { folder, uid })
+            Named { upload: None, folder: None, uid: None, part: None, within, signature: Some(signature), cid: Some(cid) }
+                if within.is_empty() =>
+            {
+                Ok(Self::Signature { signature, cid })
             }
-            _ => Err("an attachment is an `upload`, or a `folder` and a `uid`, perhaps with a `part` (and `within`)"),
+            _ => Err(WANTED),
         }
     }
 }
+
+const WANTED: &str = "an attachment is an `upload`, or a `folder` and a `uid`, perhaps with a `part` (and `within`), or a \
+                      `signature` and a `cid`";
 
 /// A file ready to go along.
 #[derive(Debug, Clone)]
@@ -175,6 +192,11 @@ pub(super) async fn files(room: &Arc<Room>, reader: &Reader, attached: &[&Attach
             Attached::Message { folder, uid } => {
                 from_message(room, reader, (folder, *uid, &Within::default()), None).await?
             }
+            Attached::Signature { signature, cid } => {
+                let found = signatures::stored(room, reader, signature, cid).await?;
+                let (kind, octets) = found.ok_or_else(|| Problem::of(&reasons::ATTACHMENT_GONE))?;
+                File { name: "signature".to_owned(), kind, octets }
+            }
         };
         size = size.saturating_add(file.octets.len() / 3 * 4);
         if size > limit {
@@ -221,7 +243,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_back() {
         for text in
-            [r#"{"upload":"x"}"#, r#"{"folder":"A","uid":1,"within":"3.2","part":2}"#, r#"{"folder":"A","uid":1}"#]
+            [r#"{"upload":"x"}"#, r#"{"folder":"A","uid":1,"within":"3.2","part":2}"#, r#"{"folder":"A","uid":1}"#, r#"{"signature":"ann@a.test","cid":"x@webmail"}"#]
         {
             let one: Attached = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&one).unwrap(), text);
@@ -242,6 +264,7 @@ mod tests {
             r#""prat":2"#,
             r#""upload":"x""#,
             r#""within":"2""#,
+            r#""signature":"ann@a.test","cid":"x@webmail""#,
         ] {
             assert!(read(&format!(r#"{{"folder":"INBOX","uid":1,{wrong}}}"#)).is_err(), "{wrong}");
         }

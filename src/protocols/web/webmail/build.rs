@@ -227,7 +227,7 @@ impl Letter {
         let pictures = self.inline.iter().map(|picture| &picture.file);
         self.attachments.iter().chain(pictures).filter_map(|attached| match attached {
             Attached::Upload { upload } => Some(upload.as_str()),
-            Attached::Part { .. } | Attached::Message { .. } => None,
+            Attached::Part { .. } | Attached::Message { .. } | Attached::Signature { .. } => None,
         })
     }
 
@@ -403,7 +403,7 @@ fn formatted(html: &str, names: Vec<String>) -> (String, String, Vec<String>) {
 }
 
 /// What is a Content-ID without its brackets (RFC 2392 §2), and needs no encoding in an address.
-fn is_content_id(text: &str) -> bool {
+pub(super) fn is_content_id(text: &str) -> bool {
     let parts = text.split_once('@');
     let word = |word: &str| {
         !word.is_empty() && word.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-'))

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 
 use super::Room;
 use super::answer::{Answer, Asked, Problem, Wish};
-use super::contacts::{books, default_book, draft, each, record, refused, unfit};
-use super::csv;
+use super::contacts::{Walk, books, default_book, draft, each, record, refused, unfit};
+use super::csv::{self, Columns};
 use super::door::Reader;
 use super::reasons;
 use super::source;
@@ -182,28 +184,48 @@ enum Written {
     Csv,
 }
 
-/// All contacts as a file.
+/// All contacts as a file, read and written as they are taken: address books may hold more than fits into memory.
 pub(super) async fn export(
     State(room): State<Arc<Room>>,
     reader: Reader,
     Asked(asked): Asked<Form>,
 ) -> Answer<Response> {
-    let (kind, name, content) = match asked.form {
+    let walk = Walk::begin(&room, &reader).await?;
+    let (kind, name, body) = match asked.form {
         Written::Vcf => {
             let card =
                 |_: &str, object: &Object| String::from_utf8_lossy(&object.content).trim_end().to_owned() + "\r\n";
-            let cards = each(&room, &reader, card).await?;
-            ("text/vcard; charset=utf-8", "attachment; filename=\"contacts.vcf\"", cards.concat())
+            ("text/vcard; charset=utf-8", "attachment; filename=\"contacts.vcf\"", pieces(walk, String::new(), card))
         }
         Written::Csv => {
-            let line = |_: &str, object: &Object| Particulars::of(&String::from_utf8_lossy(&object.content));
-            let table = csv::table(&each(&room, &reader, line).await?);
+            // As many columns as the contact with most of something needs: that is known when all have been looked at.
+            let columns = each(&room, &reader, |_, object| Columns::of(&shown(object))).await?;
+            let columns = columns.into_iter().fold(Columns::default(), Columns::with);
+            let line = move |_: &str, object: &Object| columns.line(&shown(object));
+            let table = pieces(walk, columns.heading(), line);
             ("text/csv; charset=utf-8", "attachment; filename=\"contacts.csv\"", table)
         }
     };
     let headers =
         [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, content).into_response())
+    Ok((headers, body).into_response())
+}
+
+fn shown(object: &Object) -> Particulars {
+    Particulars::of(&String::from_utf8_lossy(&object.content))
+}
+
+/// What is written before all contacts, and of each.
+fn pieces(walk: Walk, before: String, write: impl Fn(&str, &Object) -> String + Copy + Send + 'static) -> Body {
+    let contacts = futures_util::stream::unfold(Some(walk), move |walk| async move {
+        let mut walk = walk?;
+        match walk.next(write).await {
+            Ok(some) => some.map(|some| (Ok(some.concat()), Some(walk))),
+            // The connection ends, so that nobody takes a part for the whole.
+            Err(_) => Some((Err(std::io::Error::other("the contacts cannot be read any further")), None)),
+        }
+    });
+    Body::from_stream(futures_util::stream::iter([Ok(before)]).chain(contacts))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The address books, which other programs see by CardDAV.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use axum::Json;
@@ -14,6 +14,7 @@ use super::answer::{Answer, Asked, Problem, Wish};
 use super::door::Reader;
 use super::envelope::Person;
 use super::reasons;
+use crate::foundations::address::Address;
 use crate::foundations::event::{Event, EventKind};
 use crate::protocols::web::token::fresh;
 use crate::services::dav::{Card, DEFAULT_ADDRESS_BOOK, Member, Membership, Particulars, Unfit};
@@ -46,25 +47,55 @@ pub(super) async fn list(State(room): State<Arc<Room>>, reader: Reader) -> Answe
     Ok(Json(serde_json::json!({ "contacts": lines })).into_response())
 }
 
+/// A way through the contacts of all address books, some at a time.
+pub(super) struct Walk {
+    room: Arc<Room>,
+    account: Address,
+    /// The books that are not read yet, the one that is being read first.
+    books: VecDeque<Collection>,
+    /// The last contact of that one.
+    after: String,
+}
+
+impl Walk {
+    pub(super) async fn begin(room: &Arc<Room>, reader: &Reader) -> Answer<Self> {
+        let books = books(room, reader).await?.into();
+        let account = reader.account.address.clone();
+        Ok(Self { room: Arc::clone(room), account, books, after: String::new() })
+    }
+
+    /// What is made of each of the next contacts; `None` when there are no more.
+    pub(super) async fn next<T: Send + 'static>(
+        &mut self,
+        make: impl Fn(&str, &Object) -> T + Copy + Send + 'static,
+    ) -> Answer<Option<Vec<T>>> {
+        // Reading whole address books takes memory and time, as a search does.
+        let _turn = self.room.searches.take(&self.account).await;
+        while let Some(book) = self.books.front() {
+            let page = self.room.needs.contacts.page(book, &self.after, PAGE).await?;
+            let Some(last) = page.last() else {
+                self.books.pop_front();
+                self.after.clear();
+                continue;
+            };
+            self.after.clone_from(&last.info.name);
+            let name = book.name.clone();
+            let work = move || page.iter().map(|object| make(&name, object)).collect::<Vec<_>>();
+            return Ok(Some(tokio::task::spawn_blocking(work).await?));
+        }
+        Ok(None)
+    }
+}
+
 /// What is made of each contact of all address books.
 pub(super) async fn each<T: Send + 'static>(
-    room: &Room,
+    room: &Arc<Room>,
     reader: &Reader,
     make: impl Fn(&str, &Object) -> T + Copy + Send + 'static,
 ) -> Answer<Vec<T>> {
-    // Reading whole address books takes memory and time, as a search does.
-    let _turn = room.searches.take(&reader.account.address).await;
-    let mut made = Vec::new();
-    for book in books(room, reader).await? {
-        let mut after = String::new();
-        loop {
-            let page = room.needs.contacts.page(&book, &after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after.clone_from(&last.info.name);
-            let name = book.name.clone();
-            let work = move || page.iter().map(|object| make(&name, object)).collect::<Vec<_>>();
-            made.extend(tokio::task::spawn_blocking(work).await?);
-        }
+    let (mut walk, mut made) = (Walk::begin(room, reader).await?, Vec::new());
+    while let Some(some) = walk.next(make).await? {
+        made.extend(some);
     }
     Ok(made)
 }

@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::Room;
 use super::answer::{Answer, Asked, Problem};
 use super::door::Reader;
-use super::drafts::special;
 use super::envelope::Person;
+use super::folders::role;
 use super::list::{Line, Order, lines};
 use super::reasons;
 use crate::foundations::mail::Uid;
-use crate::storage::mailbox::{Access, Flags, Row, SpecialUse, View};
+use crate::services::conversations::Circle;
+use crate::storage::mailbox::{Access, Error, Flags, FolderEntry, FolderName, Row, View};
 
 /// What a line of a list says about its conversation.
 #[derive(Serialize)]
@@ -115,6 +116,12 @@ fn together(view: &View, group: &[u32], known: &mut BTreeMap<u32, Line>) -> Opti
     Some(line)
 }
 
+/// How often folders are looked into for one conversation.
+const ROUNDS: usize = 3;
+
+/// The part of `conversation_ids` that folders may take which are read for one conversation: two ids a message are usual.
+const SHARE: u32 = 4;
+
 /// Which message's conversation is wanted.
 #[derive(Deserialize)]
 pub(super) struct Question {
@@ -130,46 +137,120 @@ struct Member {
     line: Line,
 }
 
-/// The conversation of a message, in order, with what was sent.
+/// The messages of a conversation that are in one folder.
+struct Found {
+    view: View,
+    uids: Vec<Uid>,
+}
+
+/// The conversation of a message, in order, from all folders.
 pub(super) async fn show(
     State(room): State<Arc<Room>>,
     reader: Reader,
     Asked(asked): Asked<Question>,
 ) -> Answer<Response> {
     let settings = room.needs.settings.get();
-    let most = settings.conversation_ids;
-    let account = &reader.account.address;
     let view = reader.open(&asked.folder, Access::ReadOnly).await?;
     let uid = Uid::new(asked.uid).filter(|uid| view.sequence(*uid).is_some());
     let uid = uid.ok_or_else(|| Problem::of(&reasons::MESSAGE_GONE))?;
-    let circle = room.conversations.around(account, &view, uid, most).await?;
-    let mut members = members(&view, &circle.uids).await?;
-    if let Some(sent) = sent(&reader, &view).await? {
-        let uids = room.conversations.elsewhere(&circle, account, &sent, most).await?;
-        members.extend(self::members(&sent, &uids).await?);
+    let account = &reader.account.address;
+    let mut circle = room.conversations.around(account, &view, uid, settings.conversation_ids).await?;
+    let folders = folders(&reader, &view).await?;
+    let mut found = vec![Found { uids: circle.uids.clone(), view }];
+    let _turn = room.searches.take(account).await;
+    let is_whole = gather(&room, &reader, &folders, &mut circle, &mut found).await?;
+    let mut keys: Vec<(i64, usize, Uid)> = Vec::new();
+    for (place, Found { view, uids }) in found.iter().enumerate() {
+        let rows = uids.iter().filter_map(|uid| row(view, uid.get()));
+        keys.extend(rows.map(|row| (row.internal_date.unix_millis(), place, row.uid)));
+    }
+    keys.sort_unstable();
+    let total = keys.len();
+    keys.drain(..total.saturating_sub(settings.page as usize));
+    let mut members = Vec::with_capacity(keys.len());
+    for (place, Found { view, .. }) in found.iter().enumerate() {
+        let uids = keys.iter().filter(|(_, there, _)| *there == place);
+        let rows: Vec<Row> = uids.filter_map(|(_, _, uid)| row(view, uid.get())).collect();
+        let folder = view.folder().to_string();
+        members.extend(lines(view, &rows).await?.into_iter().map(|line| Member { folder: folder.clone(), line }));
     }
     members.sort_by_key(|member| member.line.arrived);
-    let total = members.len();
-    members.drain(..total.saturating_sub(settings.page as usize));
-    Ok(Json(serde_json::json!({ "total": total, "messages": members })).into_response())
+    Ok(Json(serde_json::json!({ "total": total, "whole": is_whole, "messages": members })).into_response())
 }
 
-/// The folder of what was sent, unless it is the one that is looked at.
-async fn sent(reader: &Reader, view: &View) -> Answer<Option<View>> {
-    let folder = special(reader, SpecialUse::Sent)?;
-    if folder == *view.folder() {
-        return Ok(None);
+/// The folders that a conversation is looked for in: what was sent first, then those with fewer messages, and at last the one it was
+/// opened in, for what the others tell of it. What was thrown away or is junk does not come back by way of an answer.
+async fn folders(reader: &Reader, view: &View) -> Answer<Vec<FolderName>> {
+    let entries: Vec<FolderEntry> = reader.user.folders().await?.into_iter().filter(|entry| entry.exists).collect();
+    let hidden: Vec<&FolderName> = entries
+        .iter()
+        .filter(|entry| matches!(role(&entry.name, entry.special_use), Some("junk" | "trash")))
+        .map(|entry| &entry.name)
+        .collect();
+    let is_in = |name: &FolderName, above: &FolderName| {
+        let rest = name.as_str().strip_prefix(above.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(FolderName::SEPARATOR))
+    };
+    let mut sized = Vec::new();
+    for entry in &entries {
+        if entry.name == *view.folder() || hidden.iter().any(|above| is_in(&entry.name, above)) {
+            continue;
+        }
+        // One that somebody deletes in this moment is left out.
+        let Ok(status) = reader.user.status(&entry.name).await else { continue };
+        let is_sent = role(&entry.name, entry.special_use) == Some("sent");
+        sized.push((!is_sent, status.messages, entry.name.clone()));
     }
-    match reader.user.open(&folder, Access::ReadOnly).await {
-        Ok(view) => Ok(Some(view)),
-        Err(crate::storage::mailbox::Error::NoFolder(_)) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    sized.sort();
+    let names = sized.into_iter().filter(|(_, messages, _)| *messages > 0).map(|(.., name)| name);
+    Ok(names.chain(std::iter::once(view.folder().clone())).collect())
 }
 
-async fn members(view: &View, uids: &[Uid]) -> Answer<Vec<Member>> {
-    let last = &uids[uids.len().saturating_sub(MOST_UIDS)..];
-    let rows: Vec<Row> = last.iter().filter_map(|uid| row(view, uid.get())).collect();
-    let folder = view.folder().to_string();
-    Ok(lines(view, &rows).await?.into_iter().map(|line| Member { folder: folder.clone(), line }).collect())
+/// Adds what other folders have; whether all of them were looked into. Those that would push out of memory what was looked
+/// at before are not: each opened message would have them read anew.
+async fn gather(
+    room: &Room,
+    reader: &Reader,
+    folders: &[FolderName],
+    circle: &mut Circle,
+    found: &mut Vec<Found>,
+) -> Answer<bool> {
+    let most = room.needs.settings.get().conversation_ids;
+    let account = &reader.account.address;
+    let mut messages: u32 = found.iter().map(|one| one.view.len()).sum();
+    let mut is_whole = true;
+    // Again where a folder has told of further messages, which may lie in those looked into before.
+    for _ in 0..ROUNDS {
+        let names = circle.names();
+        for folder in folders {
+            let view = match reader.user.open(folder, Access::ReadOnly).await {
+                Ok(view) => view,
+                Err(Error::NoFolder(_)) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if !room.conversations.knows(account, &view) {
+                if messages.saturating_add(view.len()) > most / SHARE {
+                    is_whole = false;
+                    continue;
+                }
+                messages = messages.saturating_add(view.len());
+            }
+            let uids = room.conversations.join(circle, account, &view, most).await?;
+            if uids.is_empty() {
+                continue;
+            }
+            match found.iter_mut().find(|one| one.view.folder() == folder) {
+                Some(one) => {
+                    one.uids.extend(uids);
+                    one.uids.sort_unstable();
+                    one.uids.dedup();
+                }
+                None => found.push(Found { view, uids }),
+            }
+        }
+        if circle.names() == names {
+            break;
+        }
+    }
+    Ok(is_whole)
 }

@@ -57,8 +57,7 @@ fn contact(columns: &[Column], record: &[String]) -> Particulars {
     let (mut given, mut middle, mut family) = ("", "", "");
     for (column, cell) in columns.iter().zip(record) {
         let cell = bare(cell.trim());
-        // Google's way of several in one cell.
-        let several = || cell.split(" ::: ").map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned);
+        let several = || cell.split(SEVERAL).map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned);
         match column {
             _ if cell.is_empty() => {}
             Column::Name if contact.name.is_empty() => cell.clone_into(&mut contact.name),
@@ -113,29 +112,62 @@ fn records(text: &str) -> Vec<Vec<String>> {
     records
 }
 
-/// A table of contacts, with as many columns for addresses and telephone numbers as one of them needs.
-pub(super) fn table(contacts: &[Particulars]) -> String {
-    let most = |count: fn(&Particulars) -> usize| contacts.iter().map(count).max().unwrap_or_default().max(1);
-    let (addresses, telephones) = (most(|one| one.addresses.len()), most(|one| one.telephones.len()));
-    let numbered = |name: &str, count: usize| (1..=count).map(|n| format!("{name} {n}")).collect::<Vec<_>>();
-    let mut headings = vec!["Name".to_owned()];
-    headings.extend(numbered("E-mail", addresses));
-    headings.extend(numbered("Phone", telephones));
-    headings.extend(["Organization".to_owned(), "Note".to_owned()]);
-    let mut out = headings.join(",") + "\r\n";
-    for contact in contacts {
-        let padded = |texts: &[String], count: usize| {
-            (0..count).map(|n| texts.get(n).cloned().unwrap_or_default()).collect::<Vec<_>>()
-        };
+/// How many columns a table has for what a contact has several of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Columns {
+    addresses: usize,
+    telephones: usize,
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self { addresses: 1, telephones: 1 }
+    }
+}
+
+impl Columns {
+    /// What a contact needs.
+    pub(super) fn of(contact: &Particulars) -> Self {
+        Self { addresses: contact.addresses.len(), telephones: contact.telephones.len() }
+    }
+
+    /// What both need.
+    pub(super) fn with(self, other: Self) -> Self {
+        let (addresses, telephones) = (self.addresses.max(other.addresses), self.telephones.max(other.telephones));
+        Self { addresses, telephones }
+    }
+
+    /// The line with the names of the columns.
+    pub(super) fn heading(self) -> String {
+        let numbered = |name: &str, count: usize| (1..=count).map(|n| format!("{name} {n}")).collect::<Vec<_>>();
+        let mut headings = vec!["Name".to_owned()];
+        headings.extend(numbered("E-mail", self.addresses));
+        headings.extend(numbered("Phone", self.telephones));
+        headings.extend(["Organization".to_owned(), "Note".to_owned()]);
+        headings.join(",") + "\r\n"
+    }
+
+    /// The line of a contact.
+    pub(super) fn line(self, contact: &Particulars) -> String {
         let mut cells = vec![contact.name.clone()];
-        cells.extend(padded(&contact.addresses, addresses));
-        cells.extend(padded(&contact.telephones, telephones));
+        cells.extend(spread(&contact.addresses, self.addresses));
+        cells.extend(spread(&contact.telephones, self.telephones));
         cells.extend([contact.organisation.clone(), contact.note.clone()]);
         let cells: Vec<String> = cells.iter().map(|cell| written(cell)).collect();
-        out.push_str(&(cells.join(",") + "\r\n"));
+        cells.join(",") + "\r\n"
     }
-    out
 }
+
+/// One text for each column; what has been added to a contact since they were counted goes into the last.
+fn spread(texts: &[String], columns: usize) -> impl Iterator<Item = String> {
+    (1..=columns).map(move |n| match n == columns {
+        true => texts.get(n - 1..).unwrap_or_default().join(SEVERAL),
+        false => texts.get(n - 1).cloned().unwrap_or_default(),
+    })
+}
+
+/// Google's way of several in one cell.
+const SEVERAL: &str = " ::: ";
 
 /// A cell. What a spreadsheet would compute, when others have written it, gets an apostrophe before it.
 fn written(cell: &str) -> String {
@@ -177,10 +209,13 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let plain = Particulars { name: "-x".to_owned(), ..Particulars::default() };
-        let table = table(&[full(), plain.clone()]);
+        let columns = [full(), plain.clone()].iter().map(Columns::of).fold(Columns::default(), Columns::with);
+        let table = columns.heading() + &columns.line(&full()) + &columns.line(&plain);
         assert!(table.starts_with("Name,E-mail 1,E-mail 2,Phone 1,Organization,Note\r\n"), "{table}");
         assert!(table.contains(",'=HYPERLINK(1),") && table.contains(",+49 30 1,"), "{table}");
         assert_eq!(contacts(&table), [full(), plain]);
+        let narrow = Columns::default();
+        assert_eq!(contacts(&(narrow.heading() + &narrow.line(&full()))), [full()], "what was added meanwhile");
     }
 
     #[test]

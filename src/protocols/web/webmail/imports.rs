@@ -1,5 +1,8 @@
 //! Taking messages over from files, one at a time: the page finds those of an mbox itself, so that a file of any size arrives
 //! message by message, and whoever loses the connection knows which are there.
+//!
+//! A message that the folder has already, octet by octet, is not stored a second time: so a page that never got its answer asks again,
+//! and whoever was interrupted takes the whole file once more.
 
 use std::sync::Arc;
 
@@ -14,10 +17,11 @@ use super::answer::{Answer, Asked, Octets, Problem};
 use super::attached::too_large;
 use super::door::{Reader, folder_name};
 use super::reasons;
-use crate::foundations::mail::Message;
+use crate::foundations::clock::Timestamp;
+use crate::foundations::mail::{Message, SequenceSet, Uid};
 use crate::protocols::web::bodies::Arrived;
-use crate::services::moving::single;
-use crate::storage::mailbox::{AppendOptions, Missing};
+use crate::services::moving::{Single, single};
+use crate::storage::mailbox::{Access, AppendOptions, Error, FolderName, Missing, Row, View};
 
 /// Into which folder.
 #[derive(Deserialize)]
@@ -42,6 +46,36 @@ pub(super) async fn import(
     let copied = copied.ok_or_else(|| Problem::of(&reasons::TOO_MANY_LETTERS))?;
     let read = tokio::task::spawn_blocking(move || single(&octets)).await?;
     let read = read.ok_or_else(|| Problem::of(&reasons::NO_MESSAGE_IN_IT))?;
+    let tasks = room.needs.tasks.clone();
+    // To its end although the browser may have left: when it asks again, it waits here and finds what was stored.
+    let work = tasks.spawn(async move {
+        let _turn = room.imports.take(&reader.account.address).await;
+        let stored = store(&reader, &folder, read).await?;
+        drop((share, copied));
+        let is_new = matches!(stored, Stored::Now(_));
+        let (Stored::Now(uid) | Stored::Before(uid)) = stored;
+        let answer = serde_json::json!({ "folder": folder.as_str(), "uid": uid.get(), "known": !is_new });
+        let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+        Ok::<Response, Problem>((status, Json(answer)).into_response())
+    });
+    work.await?
+}
+
+/// A message that is in the folder, durably.
+enum Stored {
+    /// It was stored by this wish.
+    Now(Uid),
+    /// It was there.
+    Before(Uid),
+}
+
+/// Stores a message unless the folder has it.
+async fn store(reader: &Reader, folder: &FolderName, read: Single) -> Answer<Stored> {
+    let view = reader.user.open(folder, Access::ReadOnly).await?;
+    if let Some(uid) = present(&view, &read).await? {
+        return Ok(Stored::Before(uid));
+    }
+    drop(view);
     let options = AppendOptions {
         flags: read.flags,
         keywords: read.keywords,
@@ -49,9 +83,42 @@ pub(super) async fn import(
         quota: reader.quota(),
         missing: Missing::Fail,
     };
-    // A browser that goes away leaves nothing half done: a message is there or not.
-    let appended = reader.user.append(&folder, &Message::new(read.content), options).await?;
-    drop((share, copied));
-    let answer = serde_json::json!({ "folder": folder.as_str(), "uid": appended.uid.get() });
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    Ok(Stored::Now(reader.user.append(folder, &Message::new(read.content), options).await?.uid))
 }
+
+/// A message of the folder that is the same octet by octet, and came at the same time where that is known.
+async fn present(view: &View, read: &Single) -> Answer<Option<Uid>> {
+    let (size, date) = (read.content.len() as u64, read.date.map(Timestamp::unix_seconds));
+    let is_alike =
+        |row: &Row| row.size == size && date.is_none_or(|date| row.internal_date.unix_seconds() == date);
+    let all = SequenceSet::all();
+    let alike: Vec<Uid> = view.rows(&all).map(|(_, row)| row).filter(is_alike).map(|row| row.uid).collect();
+    // What was stored a moment ago comes last.
+    for uid in alike.into_iter().rev().take(MOST_ALIKE) {
+        match is_same(view, uid, &read.content).await {
+            Ok(true) => return Ok(Some(uid)),
+            Ok(false) | Err(Error::NoMessage(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(None)
+}
+
+async fn is_same(view: &View, uid: Uid, content: &[u8]) -> Result<bool, Error> {
+    let mut body = view.body(uid).await?;
+    let mut at = 0;
+    while at < content.len() {
+        let piece = body.read(at as u64, PIECE.min(content.len() - at)).await?;
+        if piece.is_empty() || content[at..].get(..piece.len()) != Some(&piece[..]) {
+            return Ok(false);
+        }
+        at += piece.len();
+    }
+    Ok(true)
+}
+
+/// Messages of one size and time that are compared octet by octet; beyond it one is stored once more.
+const MOST_ALIKE: usize = 100;
+
+/// What is compared at a time, in octets.
+const PIECE: usize = 64 << 10;

@@ -1,20 +1,20 @@
 //! What belongs to the account beside its mail: addresses it may use, preferences, and people it has written to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::Room;
-use super::answer::{Answer, Asked, Problem, Wish, no_address};
+use super::answer::{Answer, Problem, Wish, no_address};
 use super::door::Reader;
 use super::holding::LONGEST_HOLD;
-use super::html::{self, Remote};
-use super::{plain, reasons};
+use super::reasons;
+use super::signatures::{Canned, Signature};
 use crate::foundations::address::Address;
 use crate::services::dav::Forgotten;
 use crate::services::routing::Identity;
@@ -24,7 +24,7 @@ use crate::services::routing::Identity;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Preferences {
     /// The name beside an address in From, and the text at the end of messages, by address.
-    identities: BTreeMap<String, Signature>,
+    pub(super) identities: BTreeMap<String, Signature>,
     /// The address that new messages come from; the account's own when unset.
     default_identity: Option<String>,
     /// How dates, lists and messages look; the page's affair.
@@ -44,34 +44,16 @@ pub(super) struct Preferences {
     /// Addresses whose messages show images of others at once.
     trusted_images: Vec<String>,
     /// Texts that are put into messages, in their order.
-    responses: Vec<Canned>,
+    pub(super) responses: Vec<Canned>,
 }
 
-/// How one address signs.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Signature {
-    name: String,
-    signature: String,
-    /// The same with formatting, cleaned; without pictures.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    html: Option<String>,
-}
-
-/// A text that is written often.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Canned {
-    name: String,
-    text: String,
-}
-
-/// Largest preferences, in octets of JSON.
+/// Largest preferences, in octets of JSON, beside the pictures of signatures.
 const LARGEST: usize = 256 << 10;
 
 /// Everything about the account that the page needs from the start.
 pub(super) async fn account(State(room): State<Arc<Room>>, reader: Reader) -> Answer<Response> {
-    let preferences = preferences(&room, &reader).await?;
+    let mut preferences = preferences(&room, &reader).await?;
+    preferences.identities.values_mut().for_each(Signature::without_content);
     let settings = room.needs.settings.get();
     let answer = serde_json::json!({
         "address": reader.account.address.to_string(),
@@ -92,7 +74,7 @@ pub(super) async fn account(State(room): State<Arc<Room>>, reader: Reader) -> An
 
 /// What is preferred. What an older or newer version has stored and this one cannot read counts as not there; it is kept until
 /// replaced.
-async fn preferences(room: &Room, reader: &Reader) -> Answer<Preferences> {
+pub(super) async fn preferences(room: &Room, reader: &Reader) -> Answer<Preferences> {
     let stored = room.needs.personal.preferences(&reader.account.address).await?;
     Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
@@ -115,48 +97,23 @@ pub(super) async fn prefer(
         return Err(Problem::of(&reasons::RESPONSE_NAMELESS));
     }
     wish.identities.values_mut().for_each(Signature::clean);
-    let text = serde_json::to_string(&wish).map_err(|error| Problem::ours(&error))?;
-    if text.len() > LARGEST {
+    wish.responses.iter_mut().for_each(Canned::clean);
+    let written = |wish: &Preferences| serde_json::to_string(wish).map_err(|error| Problem::ours(&error));
+    if written(&wish)?.len() > LARGEST {
         return Err(Problem::of(&reasons::PREFERENCES_TOO_LARGE));
     }
+    let before = preferences(&room, &reader).await?;
+    let mut octets = 0;
+    for (address, signature) in &mut wish.identities {
+        octets += signature.fill(before.identities.get(address), &room, &reader)?;
+    }
+    let most = room.needs.settings.get().signature_pictures;
+    if octets as u64 > most.get() {
+        return Err(Problem::of(&reasons::SIGNATURE_PICTURES_TOO_LARGE).with("most", most));
+    }
+    let text = written(&wish)?;
     room.needs.personal.set_preferences(&reader.account.address, &text, room.needs.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-impl Signature {
-    /// Makes what is formatted harmless, as that of others is, and gives it a text for messages without formatting if it has none.
-    fn clean(&mut self) {
-        let Some(html) = self.html.take().filter(|html| !html.trim().is_empty()) else { return };
-        let cleaned = html::clean(&html, HashMap::new(), Remote::Blocked).markup;
-        if self.signature.trim().is_empty() {
-            self.signature = plain::text(&cleaned).trim_end().to_owned();
-        }
-        self.html = Some(cleaned);
-    }
-}
-
-/// Whose signature.
-#[derive(Deserialize)]
-pub(super) struct Signing {
-    address: String,
-}
-
-/// A formatted signature as a page for a frame, like the HTML of a message.
-pub(super) async fn signature(
-    State(room): State<Arc<Room>>,
-    reader: Reader,
-    Asked(asked): Asked<Signing>,
-) -> Answer<Response> {
-    let preferences = preferences(&room, &reader).await?;
-    let known = preferences.identities.get(&asked.address).and_then(|signature| signature.html.as_deref());
-    // Cleaned once more: who has stored it was perhaps an older version.
-    let cleaned = html::clean(known.unwrap_or_default(), HashMap::new(), Remote::Blocked).markup;
-    let headers = [
-        (header::CONTENT_SECURITY_POLICY, html::policy(Remote::Blocked)),
-        (header::X_FRAME_OPTIONS, "SAMEORIGIN"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    Ok((headers, Html(html::page(&cleaned))).into_response())
 }
 
 /// Refuses addresses that are not the account's.

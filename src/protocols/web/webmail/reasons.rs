@@ -158,6 +158,10 @@ reasons! {
         "There were too many attempts. Try again later."
     LOGIN_ENDED "login-ended" NOT_FOUND
         "This login has ended already."
+    SIGNATURE_PICTURES_TOO_LARGE "signature-pictures-too-large" PAYLOAD_TOO_LARGE
+        "Pictures in signatures may take {most} together. Take smaller ones."
+    BROWSER_FORGOTTEN "browser-forgotten" NOT_FOUND
+        "This browser is remembered no longer."
     TWO_FACTOR_OFF "two-factor-off" NOT_FOUND
         "Two-factor login is off."
     NO_PURPOSE "no-purpose" BAD_REQUEST

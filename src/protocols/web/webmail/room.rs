@@ -107,6 +107,8 @@ pub struct Room {
     pub(super) opened: Turns,
     /// The rights to search.
     pub(super) searches: Turns,
+    /// The rights to take a message over from a file: two at a time could both find that it is not there.
+    pub(super) imports: Turns,
 }
 
 impl Room {
@@ -121,6 +123,7 @@ impl Room {
             watchers: Watchers::default(),
             conversations: Memory::default(),
             opened: Turns::new(settings.opened_at_once, settings.sessions),
+            imports: Turns::new(settings.sessions, settings.sessions),
             searches: Turns::new(settings.searches_at_once, settings.sessions),
             needs,
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use qrcode::{Color, EcLevel, QrCode};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
 use super::door::{Member, Reader};
-use super::reasons;
+use super::{reasons, remembered};
 use crate::foundations::address::Address;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
@@ -29,7 +29,7 @@ use crate::storage::directory::{Account, AppPassword, Scope, Scopes};
 use crate::storage::logins::Ending;
 
 /// Who has done it, in events.
-const BY: &str = "its user, in the webmail";
+pub(super) const BY: &str = "its user, in the webmail";
 /// The longest time an app password may be made for, in days. Longer is without an end.
 const LONGEST: u32 = 3_660;
 
@@ -50,6 +50,10 @@ struct TwoFactorShown {
     recovery_codes: u32,
     /// Mail programs get in by app passwords only, once it is on.
     app_passwords_only: bool,
+    /// For how long browsers may be spared a code; 0 is never.
+    remember_days: u64,
+    /// Those that are.
+    browsers: Vec<remembered::Shown>,
 }
 
 #[derive(Serialize)]
@@ -65,7 +69,12 @@ struct AppPasswordShown {
 }
 
 /// How the account is guarded. Also for whoever must turn two-factor login on first.
-pub(super) async fn show(State(room): State<Arc<Room>>, member: Member) -> Answer<Response> {
+pub(super) async fn show(
+    State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    member: Member,
+) -> Answer<Response> {
     let (login, directory, now) = (&room.needs.login, &room.needs.directory, room.needs.clock.now());
     let settings = login.settings();
     let kept = directory.two_factor(member.account.id).await?.filter(|kept| kept.confirmed_at.is_some());
@@ -77,6 +86,8 @@ pub(super) async fn show(State(room): State<Arc<Room>>, member: Member) -> Answe
         required: login.need(&bare) == Need::Enrolment,
         recovery_codes: kept.map_or(0, |kept| kept.recovery_codes),
         app_passwords_only: settings.password_with_two_factor == PasswordReach::Webmail,
+        remember_days: remembered::days(&settings),
+        browsers: remembered::list(&room, &member.account, &caller, &headers).await?,
     };
     let shown = |one: AppPassword| AppPasswordShown {
         id: one.id.to_string(),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Room, acts, assets, changes, contact_files, contacts, conversations, devices, door, drafts, elsewhere, folders,
-    holding, imports, invitations, list, parts, people, read, receipts, scripts, search, security, send, signing_in,
+    holding, imports, invitations, list, parts, people, read, receipts, remembered, scripts, search, security, send, signatures, signing_in,
     unsubscribing, uploads,
 };
 use crate::foundations::mail::Peer;
@@ -132,13 +132,16 @@ fn api(largest_upload: usize, largest_message: usize) -> Router<Arc<Room>> {
         .route("/two-factor/confirm", post(security::confirm))
         .route("/two-factor/recovery-codes", post(security::new_codes))
         .route("/two-factor/off", post(security::turn_off))
+        .route("/two-factor/forget", post(remembered::forget))
         .route("/app-passwords", post(security::add))
         .route("/app-passwords/revoke", post(security::revoke))
         .route("/devices", get(devices::show))
         .route("/devices/apple.mobileconfig", get(devices::apple))
         .route("/account", get(people::account))
         .route("/preferences", post(people::prefer))
-        .route("/signature", get(people::signature))
+        .route("/signature", get(signatures::signature))
+        .route("/signature/picture", get(signatures::picture))
+        .route("/response", get(signatures::response))
         .route("/people", get(people::people))
         .route("/people/forget", post(people::forget))
         .route("/contacts", get(contacts::list))

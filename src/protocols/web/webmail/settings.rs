@@ -57,7 +57,8 @@ crate::settings! {
         /// Searches at the same time, for all users; further ones wait for their turn. Each user makes one at a time.
         pub searches_at_once: u32 = 4,
         /// Message ids that are remembered to tell conversations by, over all folders looked at lately, each taking about 50
-        /// octets. Beyond it, the folders unused for longest are forgotten, and read again when somebody looks at them.
+        /// octets. Beyond it, the folders unused for longest are forgotten, and read again when somebody looks at them. For one
+        /// opened message folders with a quarter as many messages are read at the most; larger ones are left out then, and it is said.
         pub conversation_ids: u32 = 2_000_000,
         /// Pages of one account that are told of changes as they happen. Further ones are refused with 429 and ask again
         /// by themselves.
@@ -67,6 +68,8 @@ crate::settings! {
         /// People that are remembered because an account has written to them, for completing addresses. Beyond it, those not
         /// written to for longest are forgotten.
         pub people: u32 = 2_000,
+        /// Pictures in the formatted signatures of one account, all together. More are refused with 413.
+        pub signature_pictures: ByteSize = ByteSize::kib(256),
         /// Fewest characters of a new password.
         pub password: u32 = 10,
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Room;
 use super::answer::{Answer, Problem, Wish};
 use super::door::{Member, Reader, cookie_name, session};
-use super::reasons;
+use super::{reasons, remembered};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::SessionId;
@@ -20,7 +20,7 @@ use crate::protocols::web::caller::Caller;
 use crate::protocols::web::logins::begun;
 use crate::protocols::web::token::{cookie, digest};
 use crate::services::guard::Service;
-use crate::services::login::{Entered, LoginAttempt, Need};
+use crate::services::login::{Entered, LoginAttempt, Need, Second};
 use crate::storage::directory::{Account, PasswordOwner};
 use crate::storage::logins::{BrowserLogin, Ending};
 
@@ -32,6 +32,9 @@ pub(super) struct Credentials {
     password: String,
     #[serde(default)]
     code: Option<String>,
+    /// No code is to be asked for on this browser for some time.
+    #[serde(default)]
+    remember: bool,
 }
 
 /// Somebody signs in.
@@ -54,10 +57,11 @@ pub(super) async fn enter(
         service: Service::Web,
     };
     let has_code = credentials.code.is_some();
-    let entered = room.needs.login.enter(attempt, credentials.code.as_deref()).await;
+    let shown = Second { code: credentials.code.as_deref(), browsers: &remembered::shown(&caller, &headers) };
+    let entered = room.needs.login.enter(attempt, shown).await;
     let account = match entered.map_err(|refusal| not_let_in(refusal, has_code))? {
         Entered::In(account) => account,
-        Entered::CodeWanted => return Ok(code_wanted()),
+        Entered::CodeWanted => return Ok(code_wanted(&room)),
     };
     let passed = account.two_factor_since;
     let account = room.needs.directory.account_now(&account.address).await?;
@@ -68,13 +72,24 @@ pub(super) async fn enter(
     let begun = begun(id, name, account.password.expose(), now, client.unwrap_or_default(), browser);
     let login = BrowserLogin { two_factor_since: passed, ..begun };
     let length = settings.session.duration();
-    match room.logins.begin(&login, &room.limits()).await? {
-        Some(token) => {
-            let cookie = cookie(cookie_name(&caller), &token, length, caller.is_encrypted);
-            Ok(([(header::SET_COOKIE, cookie)], Json(Signed::of(&room, &account))).into_response())
+    let Some(token) = room.logins.begin(&login, &room.limits()).await? else {
+        return Err(Problem::ours(&"there is no randomness to be had"));
+    };
+    let mut response = Json(Signed::of(&room, &account)).into_response();
+    let mut set = |cookie: String| {
+        if let Ok(cookie) = HeaderValue::try_from(cookie) {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
         }
-        None => Err(Problem::ours(&"there is no randomness to be had")),
+    };
+    set(cookie(cookie_name(&caller), &token, length, caller.is_encrypted));
+    if credentials.remember && has_code {
+        // For the second factor that was shown, should it be another one by now.
+        let account = Account { two_factor_since: passed, ..account };
+        if let Some(cookie) = remembered::remember(&room, &caller, &account, &login).await {
+            set(cookie);
+        }
     }
+    Ok(response)
 }
 
 /// The address or the password is wrong, or the code that came with them; what else is wrong is said as it is.
@@ -87,8 +102,10 @@ fn not_let_in(refusal: Refusal, has_code: bool) -> Problem {
 }
 
 /// The password is right, and nobody is let in yet.
-fn code_wanted() -> Response {
-    let wanted = serde_json::json!({ "error": "A one-time code is wanted too.", "code_wanted": true });
+fn code_wanted(room: &Room) -> Response {
+    let days = remembered::days(&room.needs.login.settings());
+    let wanted =
+        serde_json::json!({ "error": "A one-time code is wanted too.", "code_wanted": true, "remember_days": days });
     (StatusCode::UNAUTHORIZED, Json(wanted)).into_response()
 }
 

@@ -60,7 +60,7 @@ pub async fn restore_accounts(
                 return true;
             }
             // One that was ended since the backup must not come back.
-            "browser_logins" => return false,
+            "browser_logins" | "remembered_browsers" => return false,
             // It was sent long ago, or is a draft.
             "held_letters" => return false,
             // Their marks are not in the backup.

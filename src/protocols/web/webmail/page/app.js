@@ -41,21 +41,26 @@ function signIn(note = "") {
   const code = h("input", { id: "code", name: "code", type: "text", autocomplete: "one-time-code", autocapitalize: "none", spellcheck: false, maxLength: 40 });
   const first = [h("label", { for: "address" }, t("address"), address), h("label", { for: "password" }, t("password"), password)];
   const second = h("label", { for: "code", hidden: true }, t("code"), code, h("small", {}, t("codeHint")));
+  const remember = h("input", { type: "checkbox", name: "remember" }), rememberText = h("span", {});
+  const remembering = h("label", { class: "check", hidden: true }, remember, rememberText);
   const form = h("form", { class: "entrance" }, h("img", { src: "icon.svg", alt: "", width: 56, height: 56 }), h("h1", {}, t("product")),
-    problem, first, second, submit, h("p", { class: "host" }, location.hostname));
+    problem, first, second, remembering, submit, h("p", { class: "host" }, location.hostname));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     submit.disabled = true;
     submit.textContent = t("signingIn");
     problem.textContent = "";
     try {
-      await start(await post("session", { address: address.value, password: password.value, ...(second.hidden ? {} : { code: code.value }) }));
+      await start(await post("session", { address: address.value, password: password.value, ...(second.hidden ? {} : { code: code.value, remember: remember.checked }) }));
     } catch (error) {
       submit.disabled = false;
       submit.textContent = t("signIn");
       if (error.answer?.code_wanted) {
         for (const label of first) label.hidden = true;
         second.hidden = false;
+        const days = error.answer.remember_days;
+        remembering.hidden = !days;
+        rememberText.textContent = t("rememberBrowser", { days });
       } else {
         problem.textContent = error.message;
       }
@@ -109,7 +114,7 @@ class App {
     const shade = h("div", { class: "shade", on: { click: () => this.drawer(false) } });
     const skip = h("a", { class: "skip", href: "#list", on: { click: (event) => { event.preventDefault(); this.list.box.focus(); } } }, t("toMessages"));
     root.replaceChildren(skip, h("header", { id: "top" }, open, h("span", { class: "brand" }, h("img", { src: "icon.svg", alt: "", width: 28, height: 28 }), t("product")), form, button(t("help"), "help", help, { key: "?", kind: "shortcuts" }), me),
-      this.folders.element, shade, this.list.element, this.reader.element, button(t("compose"), "compose", () => this.composer.begin(), { kind: "main floating onlyNarrow" }));
+      this.folders.element, shade, h("main", { class: "mail" }, this.list.element, this.reader.element), button(t("compose"), "compose", () => this.composer.begin(), { kind: "main floating onlyNarrow" }));
     this.refreshSoon = later(250, () => this.refresh());
     this.route = () => this.follow();
     addEventListener("hashchange", this.route);

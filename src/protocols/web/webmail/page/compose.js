@@ -144,11 +144,11 @@ export class Composer {
   }
 
   /** The signature for formatted text, or `null`. */
-  async formattedSignature(from) {
+  async formattedSignature(from, picture) {
     const text = this.signature(from).replace(/^\n+/, "");
-    if (!text) return null;
-    const has = this.account.preferences.identities[from.toLowerCase()].html;
-    const content = has ? await signed(from).then((own) => [h("div", {}, "-- "), own], () => null) : null;
+    const has = this.account.preferences.identities[from.toLowerCase()]?.html;
+    if (!text && !has) return null;
+    const content = has ? await signed(from, picture).then((own) => [h("div", {}, "-- "), own], () => null) : null;
     return h("div", { data: { signature: "" } }, ...(content ?? [lines(text)]));
   }
 

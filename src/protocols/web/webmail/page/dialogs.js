@@ -48,7 +48,7 @@ export function menu(at, entries) {
   document.querySelector(".menu")?.remove();
   const items = entries.filter(Boolean).map(([name, act, kind, checked]) =>
     h("button", { type: "button", role: checked === undefined ? "menuitem" : "menuitemcheckbox", "aria-checked": checked === undefined ? null : String(checked), class: kind ?? "", on: { click: () => { close(); act(); } } }, name));
-  const element = h("div", { class: "menu", role: "menu" }, items);
+  const element = h("div", { class: "menu", role: "menu", on: { click: (event) => event.stopPropagation() } }, items);
   const close = () => {
     element.remove();
     document.removeEventListener("pointerdown", outside, true);
@@ -65,7 +65,8 @@ export function menu(at, entries) {
     event.preventDefault();
     event.stopPropagation();
   });
-  document.body.append(element);
+  // Where the button is, so that the menu is within the same part of the page.
+  (at.closest("dialog, header, nav, section, main") ?? document.body).append(element);
   const box = at.getBoundingClientRect();
   element.style.top = `${Math.max(8, Math.min(box.bottom + 4, innerHeight - element.offsetHeight - 8))}px`;
   element.style.left = `${Math.max(8, Math.min(box.left, innerWidth - element.offsetWidth - 8))}px`;

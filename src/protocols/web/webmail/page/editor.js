@@ -5,6 +5,9 @@ import { button, h } from "./elements.js";
 import { lines, plain, tame, write } from "./markup.js";
 import { t } from "./texts.js";
 
+/** What can be a picture in a text. */
+export const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
+
 /** What is lost where formatting is. */
 export const WITH_FORMATTING = "b, strong, i, em, u, h1, h2, h3, h4, a, img, table, ul, ol";
 
@@ -155,8 +158,10 @@ export class Editor {
     const range = selection.rangeCount > 0 && this.field.contains(selection.anchorNode) ? selection.getRangeAt(0) : null;
     if (range) {
       range.deleteContents();
+      // Elements in a fragment are moved out of it.
+      const last = element.nodeType === Node.DOCUMENT_FRAGMENT_NODE ? element.lastChild : element;
       range.insertNode(element);
-      range.setStartAfter(element);
+      if (last) range.setStartAfter(last);
       range.collapse(true);
     } else this.field.append(element);
     this.changed();
@@ -175,15 +180,28 @@ export class Editor {
     return range && !range.collapsed ? plain(range.cloneContents()) : "";
   }
 
-  /** Puts a text where the caret is, line by line. */
-  insertText(text) {
+  get selectedHtml() {
+    return write(this.place.cloneContents());
+  }
+
+  /** Goes back to where the caret was. */
+  goBack() {
     const { place: range } = this;
     this.focus();
-    const selection = getSelection();
-    if (range) {
-      selection.removeAllRanges();
-      selection.addRange(range);
-    }
+    if (!range) return;
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+  }
+
+  /** Puts elements where the caret is. */
+  insertElements(elements) {
+    this.goBack();
+    this.insert(elements);
+  }
+
+  /** Puts a text where the caret is, line by line. */
+  insertText(text) {
+    this.goBack();
     // Line by line, so that the browser can take it back.
     text.split("\n").forEach((line, n) => {
       if (n > 0) run("insertParagraph");

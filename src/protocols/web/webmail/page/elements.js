@@ -70,3 +70,10 @@ export function later(wait, act) {
   call.cancel = () => clearTimeout(timer);
   return call;
 }
+
+/** A browser and its system as people know them, from what it says about itself. */
+export function browserName(text) {
+  const name = /Edg\//.test(text) ? "Edge" : /Firefox\//.test(text) ? "Firefox" : /Chrome\//.test(text) ? "Chrome" : /Safari\//.test(text) ? "Safari" : text.split(" ")[0] || "?";
+  const system = /Android|iPhone|iPad|Windows|Mac OS X|Linux/.exec(text)?.[0];
+  return system ? `${name}, ${system}` : name;
+}

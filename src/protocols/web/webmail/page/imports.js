@@ -24,15 +24,16 @@ export async function take(files, { name: folder, shown }, done) {
   let stopped = false;
   const notice = h("div", { class: "toast" }, note, button(t("cancel"), null, () => { stopped = true; }, { text: true }));
   document.querySelector("#toasts").append(notice);
-  let count = 0;
+  let count = 0, known = 0;
   const left = new Set();
   try {
     for (const file of files) {
       for await (const message of messages(file)) {
         if (stopped) break;
         try {
-          await store(folder, message, () => stopped);
+          const stored = await store(folder, message, () => stopped);
           count += 1;
+          if (stored.known) known += 1;
           note.textContent = t("importing", { count, name: shown });
         } catch (error) {
           // What is no message, or too large, says nothing about others; anything else would stop them too.
@@ -42,7 +43,7 @@ export async function take(files, { name: folder, shown }, done) {
       }
       if (stopped) break;
     }
-    if (count > 0 || left.size === 0) toast(t(stopped ? "importStopped" : "imported", { count, name: shown }));
+    if (count > 0 || left.size === 0) toast([t(stopped ? "importStopped" : "imported", { count, name: shown }), known > 0 && t("importKnown", { count: known })].filter(Boolean).join(" "));
   } catch (error) {
     left.add(`${error.file ?? files[0].name}: ${t("importEnded", { count, name: shown, why: error.message })}`);
   }
@@ -51,13 +52,13 @@ export async function take(files, { name: folder, shown }, done) {
   if (count > 0) done();
 }
 
-/** Stores one; a server that is busy for a moment is asked again. */
+/** Stores one; a server that is busy for a moment, or cannot be reached, is asked again: what it has stored already it knows. */
 async function store(folder, message, stopped) {
   for (let n = 1; ; n += 1) {
     try {
       return await give("messages/import", { folder }, message);
     } catch (error) {
-      if (error.status !== 503 || n >= TRIES || stopped()) throw error;
+      if (![0, 502, 503, 504].includes(error.status) || n >= TRIES || stopped()) throw error;
       await new Promise((go) => { setTimeout(go, PAUSE); });
     }
   }

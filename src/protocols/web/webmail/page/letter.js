@@ -2,9 +2,9 @@
 
 import { key, placeOf, post, upload } from "./api.js";
 import { confirm, menu } from "./dialogs.js";
-import { Editor, WITH_FORMATTING } from "./editor.js";
+import { Editor, PICTURES, WITH_FORMATTING } from "./editor.js";
 import { button, h, icon, isComposed, later, toast } from "./elements.js";
-import { formatted, lines } from "./markup.js";
+import { canned, formatted, lines } from "./markup.js";
 import { field, isAddress, parse, write } from "./people.js";
 import { choose } from "./responses.js";
 import { size, t, time } from "./texts.js";
@@ -12,8 +12,6 @@ import { size, t, time } from "./texts.js";
 const WAIT = 2_500;
 /** How long until what could not be sent or kept is tried to be kept again. */
 const AGAIN = 10_000;
-/** What can be a picture in a text. */
-const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
 const MOST_PICTURES = 50;
 
 /** Whether one of the words for it stands there by itself. */
@@ -171,7 +169,7 @@ export class Letter {
       field.append(await this.formattedOf(content));
       return;
     }
-    const own = await this.composer.formattedSignature(letter.from);
+    const own = await this.formattedSignature(letter.from);
     const signature = () => (own ? [h("div", {}, h("br")), own] : []);
     const empty = () => h("div", {}, h("br"));
     if (quoted) {
@@ -196,6 +194,15 @@ export class Letter {
       return this.picture(source, image.alt, asked.href);
     };
     return formatted(placeOf(message), picture).catch(() => lines(message.text));
+  }
+
+  /** How an address signs, with its pictures. */
+  formattedSignature(address) {
+    return this.composer.formattedSignature(address, (image) => {
+      const asked = new URL(image.src, location.href), cid = asked.searchParams.get("cid");
+      if (asked.origin !== location.origin || !cid || this.pictures.size >= MOST_PICTURES) return null;
+      return this.picture({ signature: address.toLowerCase(), cid }, image.alt, asked.href);
+    });
   }
 
   picture(source, alt, src) {
@@ -287,6 +294,19 @@ export class Letter {
     return (end < 0 ? lines : lines.slice(0, end)).filter((line) => !line.startsWith(">")).join("\n").trim();
   }
 
+  /** What is selected with its formatting, where there is some. */
+  get chosenHtml() {
+    return this.formatted && this.editor.selected.trim() ? this.editor.selectedHtml : null;
+  }
+
+  /** Puts a response in: with its formatting where this has some. */
+  async insertResponse({ name, text, html }) {
+    const elements = this.formatted && html ? await canned(name).catch(() => null) : null;
+    if (this.over) return;
+    if (elements?.childNodes.length > 0) this.editor.insertElements(elements);
+    else this.insertText(text);
+  }
+
   /** Puts a text where the caret is, in place of what is selected. */
   insertText(text) {
     if (this.formatted) {
@@ -302,7 +322,7 @@ export class Letter {
   /** Exchanges the signature with the address. */
   async signAs(address) {
     const old = this.composer.signature(this.signed), fresh = this.composer.signature(address);
-    if (this.formatted) this.signFormatted(await this.composer.formattedSignature(address));
+    if (this.formatted) this.signFormatted(await this.formattedSignature(address));
     else if (old && this.text.value.includes(old)) this.text.value = this.text.value.replace(old, () => fresh);
     else if (!old && fresh) this.text.value += fresh;
     this.signed = address;

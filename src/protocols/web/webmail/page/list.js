@@ -214,16 +214,18 @@ export class List {
     row.classList.toggle("at", n === this.at);
     const count = line.conversation?.messages ?? 1;
     const place = this.across && this.act.shown(line.folder);
+    const who = (outgoing ? t("toPrefix") : "") + names;
     const words = [place, count > 1 && t("messageCount", { count }), !has("seen") && t("unreadMail"), has("flagged") && t("flaggedMail"), has("answered") && t("answeredMail"), has("forwarded") && t("forwardedMail"), line.attachments && t("hasAttachments")];
-    row.setAttribute("aria-label", [names, subject, shortDate(line.arrived), ...words.filter(Boolean)].join(", "));
+    // In the order in which it is seen, so that whoever speaks to the page may read a row out (WCAG 2.5.3).
+    row.setAttribute("aria-label", [who, shortDate(line.arrived), subject, ...words.filter(Boolean)].join(", "));
     const mark = h("span", { class: "mark" }, this.selected.has(line.id) ? h("span", { class: "avatar picked" }, icon("check")) : avatar(people[0]));
     const star = h("span", { class: has("flagged") ? "star on" : "star" }, icon("flag"));
     row.append(mark,
-      h("span", { class: "who" }, (outgoing ? t("toPrefix") : "") + names, count > 1 && h("span", { class: "many" }, String(count))),
+      h("span", { class: "who" }, who, count > 1 && h("span", { class: "many", "aria-hidden": "true" }, String(count))),
       h("time", { title: longDate(line.arrived) }, shortDate(line.arrived)),
       h("span", { class: "what" },
         has("answered") && icon("reply"), has("forwarded") && icon("forward"),
-        h("span", { class: "subject" }, subject), h("span", { class: "preview" }, line.preview)),
+        h("span", { class: "subject" }, subject), h("span", { class: "preview", "aria-hidden": "true" }, line.preview)),
       h("span", { class: "signs" }, place && h("small", { class: "place" }, place), line.attachments && icon("attach"), star));
     mark.addEventListener("click", (event) => { event.stopPropagation(); this.toggle(n, event.shiftKey); });
     star.addEventListener("click", (event) => { event.stopPropagation(); this.act.flag(new Map([[line.folder, [line.uid]]]), !has("flagged")); });

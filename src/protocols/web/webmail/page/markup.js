@@ -123,7 +123,10 @@ export function lines(text) {
 export const formatted = (place, picture) => framed(address("page", { ...place, images: 0 }), picture);
 
 /** The formatted signature of an address, as elements. */
-export const signed = (from) => framed(`api/signature?${new URLSearchParams({ address: from.toLowerCase() })}`, () => null);
+export const signed = (from, picture) => framed(`api/signature?${new URLSearchParams({ address: from.toLowerCase() })}`, picture);
+
+/** A formatted response, likewise. */
+export const canned = (name) => framed(`api/response?${new URLSearchParams({ name })}`, () => null);
 
 /** What is on a page that the server has cleaned. */
 function framed(src, picture) {

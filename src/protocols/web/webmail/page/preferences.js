@@ -2,15 +2,15 @@
 
 import { get, post, remove } from "./api.js";
 import { HOLD } from "./compose.js";
-import { confirm, open } from "./dialogs.js";
-import { Editor, WITH_FORMATTING } from "./editor.js";
-import { button, h, toast } from "./elements.js";
+import { open } from "./dialogs.js";
+import { browserName, button, h, toast } from "./elements.js";
 import { keep } from "./keeping.js";
 import { signed } from "./markup.js";
 import { forgetPeople } from "./people.js";
 import { responses } from "./responses.js";
 import { security } from "./security.js";
 import { LANGUAGES, longDate, t } from "./texts.js";
+import { Wording } from "./wording.js";
 
 /** Shows colours and lists as the account prefers them. */
 export function apply(preferences) {
@@ -33,11 +33,11 @@ export async function show(account, changed, meant = null) {
       return false;
     }
   };
-  const signings = [];
+  const wordings = [];
   const content = h("div", { class: "settings" },
-    identities(account, store, signings), responses(preferences, store), appearance(preferences, store), images(preferences, store), password(account), await security(), await devices(), await logins(), await people());
+    identities(account, store, wordings), responses(preferences, store, wordings), appearance(preferences, store), images(preferences, store), password(account), await security(), await devices(), await logins(), await people());
   await open(t("settings"), content, { wide: true, initial: content.querySelector(meant ? `#${meant} :is(input, .addResponse)` : "input") });
-  for (const signing of signings) signing.editor.end();
+  for (const wording of wordings) wording.end();
 }
 
 /** Seconds from which the time to take back a letter is chosen. */
@@ -46,13 +46,14 @@ const HOLDS = [0, 5, 10, 20, 30];
 const section = (name, ...content) => h("section", {}, h("h3", {}, t(name)), content);
 const label = (name, control) => h("label", {}, h("span", {}, t(name)), control);
 
-function identities({ identities: all, address, name, preferences }, store, signings) {
+function identities({ identities: all, address, name, preferences }, store, wordings) {
   const form = h("form", { on: { submit: (event) => { event.preventDefault(); save(); } } });
   const fields = all.map((one) => {
     const known = preferences.identities[one.toLowerCase()] ?? {};
     const who = h("input", { type: "text", value: known.name ?? (one === address ? name ?? "" : ""), maxLength: 200, autocomplete: "name" });
-    const signature = new Signing(one, known);
-    signings.push(signature);
+    const { signature: text = "", html } = known;
+    const signature = new Wording({ name: t("signature"), text, rows: 3, load: html ? (picture) => signed(one, picture) : null, pictured: true });
+    wordings.push(signature);
     form.append(h("fieldset", {}, h("legend", {}, one), label("yourName", who), ...signature.elements));
     return [one, who, signature];
   });
@@ -60,52 +61,11 @@ function identities({ identities: all, address, name, preferences }, store, sign
   if (all.length > 1) form.append(label("defaultAddress", first));
   form.append(h("button", { class: "main", type: "submit" }, t("save")));
   const save = () => {
-    for (const [one, who, signature] of fields) preferences.identities[one.toLowerCase()] = { name: who.value.trim(), ...signature.value };
+    for (const [one, who, { value: { text, ...formatted } }] of fields) preferences.identities[one.toLowerCase()] = { name: who.value.trim(), signature: text, ...formatted };
     preferences.default_identity = first.value;
     store();
   };
   return section("identities", form);
-}
-
-/** Where a signature is written, plain or formatted. */
-class Signing {
-  constructor(address, { signature = "", html }) {
-    this.text = h("textarea", { value: signature, rows: 3 });
-    this.label = label("signature", this.text);
-    this.editor = new Editor({ changed: () => {}, files: () => toast(t("noPictureInSignature"), { problem: true }), name: t("signature") });
-    this.switch = button(t("withFormatting"), "format", () => this.exchange(), { text: true, kind: "exchange", pressed: false });
-    this.elements = [this.label, this.editor.element, h("div", { class: "actionRow" }, this.switch)];
-    this.show(Boolean(html));
-    if (html) signed(address).then((own) => this.editor.field.replaceChildren(own), () => { this.editor.text = signature; });
-  }
-
-  get formatted() {
-    return !this.editor.element.hidden;
-  }
-
-  show(formatted) {
-    this.editor.element.hidden = !formatted;
-    this.label.hidden = formatted;
-    this.switch.setAttribute("aria-pressed", String(formatted));
-  }
-
-  async exchange() {
-    if (this.formatted) {
-      if (this.editor.field.querySelector(WITH_FORMATTING) && !await confirm(t("loseFormatting"), t("toPlain"), false)) return;
-      this.text.value = this.editor.text;
-      this.show(false);
-      this.text.focus();
-      return;
-    }
-    this.editor.text = this.text.value;
-    this.show(true);
-    this.editor.focus();
-  }
-
-  get value() {
-    const text = (this.formatted ? this.editor.text : this.text.value).trimEnd();
-    return { signature: text, ...(this.formatted && text ? { html: this.editor.html } : {}) };
-  }
 }
 
 function appearance(preferences, store) {
@@ -174,7 +134,7 @@ async function devices() {
 async function logins() {
   const { sessions } = await get("sessions");
   const list = h("ul", { class: "plain" }, sessions.map((one) => {
-    const line = h("li", { class: one.current ? "current" : "" }, h("span", {}, h("strong", {}, browser(one.browser)), ` ${one.client} `, h("small", {}, one.current ? t("thisLogin") : t("lastUsed", { date: longDate(one.used) }))));
+    const line = h("li", { class: one.current ? "current" : "" }, h("span", {}, h("strong", {}, browserName(one.browser)), ` ${one.client} `, h("small", {}, one.current ? t("thisLogin") : t("lastUsed", { date: longDate(one.used) }))));
     if (!one.current) line.append(button(t("endLogin"), null, async () => {
       await remove(`sessions/${one.id}`).catch((error) => toast(error.message, { problem: true }));
       line.remove();
@@ -188,13 +148,6 @@ async function logins() {
     }, (error) => toast(error.message, { problem: true }));
   }, { text: true, kind: "endOthers" });
   return section("logins", list, ...(sessions.length > 1 ? [h("div", { class: "actionRow" }, others)] : []));
-}
-
-/** The browser and system as people know them. */
-function browser(text) {
-  const name = /Edg\//.test(text) ? "Edge" : /Firefox\//.test(text) ? "Firefox" : /Chrome\//.test(text) ? "Chrome" : /Safari\//.test(text) ? "Safari" : text.split(" ")[0] || "?";
-  const system = /Android|iPhone|iPad|Windows|Mac OS X|Linux/.exec(text)?.[0];
-  return system ? `${name}, ${system}` : name;
 }
 
 async function people() {

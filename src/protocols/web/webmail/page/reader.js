@@ -8,6 +8,10 @@ import { eventOf, Invitation } from "./invitation.js";
 import { asked, called, forgetPeople } from "./people.js";
 import { longDate, shortDate, size, t } from "./texts.js";
 
+/** How long a message waits for the others of its conversation, in milliseconds: folders may have to be read for them. */
+const PATIENCE = 400;
+const pause = (time) => new Promise((resolve) => { setTimeout(resolve, time); });
+
 /** `act` has what can be done with a message: `reply`, `move`, `remove`, `mark`, `flag`, `edit`, `back`, `forward`. */
 export class Reader {
   constructor(act) {
@@ -15,7 +19,7 @@ export class Reader {
     this.message = null;
     /** Where the message lies that is being fetched. */
     this.coming = null;
-    this.element = h("main", { id: "reader", tabIndex: -1, "aria-label": t("message") });
+    this.element = h("section", { id: "reader", tabIndex: -1, "aria-label": t("message") });
     this.clear();
   }
 
@@ -40,10 +44,13 @@ export class Reader {
     this.lost = false;
     this.element.setAttribute("aria-busy", "true");
     try {
-      const [message, circle] = await Promise.all([get("message", wanted), within ? this.others : this.circle(folder, uid)]);
+      const circle = within ? Promise.resolve(this.others ?? []) : this.circle(folder, uid);
+      const message = await get("message", wanted);
+      const others = await Promise.race([circle, pause(PATIENCE)]);
       if (this.coming !== wanted) return null;
       this.message = message;
-      this.others = circle;
+      this.others = others ?? [];
+      if (!others) circle.then((late) => { if (this.message === message) this.surround(late); });
       // Nothing proves who has written what is attached.
       this.images = !within && this.act.trusts(message.from[0]?.address);
       this.asText = !message.html || this.act.prefersText();
@@ -72,9 +79,9 @@ export class Reader {
   async circle(folder, uid) {
     if (!this.act.grouped()) return [];
     const known = this.others ?? [];
-    // A sent message belongs to the conversation it was opened from.
-    if (folder !== this.act.listed()) return known.some((one) => one.folder === folder && one.uid === uid) ? known : [];
-    return get("conversation", { folder, uid }).then((answer) => answer.messages, () => []);
+    // A message of another folder belongs to the conversation it was opened from.
+    if (folder !== this.act.listed() && known.some((one) => one.folder === folder && one.uid === uid)) return known;
+    return get("conversation", { folder, uid }).then(({ messages, whole }) => Object.assign(messages, { whole }), () => []);
   }
 
   head(buttons) {
@@ -181,13 +188,20 @@ export class Reader {
     const subject = h("h1", { id: "subject" }, message.subject || t("noSubject"));
     this.element.setAttribute("aria-labelledby", "subject");
     const article = h("article", {}, ...[subject, this.people(), this.printed(), ...this.banners(), this.invited(), this.body(), this.files()].filter(Boolean));
-    const others = this.others ?? [];
+    this.element.replaceChildren(this.actions(), article);
+    this.surround(this.others ?? []);
+  }
+
+  /** Puts the other messages of the conversation around the one that is shown, which stays where it is: a frame that is moved loads anew. */
+  surround(others) {
+    this.others = others;
+    const { message } = this;
     const at = others.findIndex((one) => one.folder === message.folder && one.uid === message.uid);
-    if (at < 0 || others.length < 2 || message.within) this.element.replaceChildren(this.actions(), article);
-    else {
-      const strips = (some, name) => some.length > 0 && h("ol", { class: "strips", "aria-label": t(name) }, some.map((one) => this.strip(one)));
-      this.element.replaceChildren(this.actions(), ...[strips(others.slice(0, at), "earlierMessages"), article, strips(others.slice(at + 1), "laterMessages")].filter(Boolean));
-    }
+    if (at < 0 || others.length < 2 || message.within) return;
+    const strips = (some, name) => some.length > 0 && h("ol", { class: "strips", "aria-label": t(name) }, some.map((one) => this.strip(one)));
+    const article = this.element.querySelector("article");
+    article.before(...[strips(others.slice(0, at), "earlierMessages")].filter(Boolean));
+    article.after(...[strips(others.slice(at + 1), "laterMessages"), !others.whole && h("p", { class: "partly" }, t("conversationPart"))].filter(Boolean));
   }
 
   /** Another message of the conversation, on one line. */

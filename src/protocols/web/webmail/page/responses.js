@@ -3,23 +3,25 @@
 import { menu, prompt } from "./dialogs.js";
 import { button, h, toast } from "./elements.js";
 import { keep } from "./keeping.js";
+import { canned } from "./markup.js";
 import { t } from "./texts.js";
+import { Wording } from "./wording.js";
 
 /** What can be put into a letter, beside the button for it. */
 export function choose(at, letter) {
   const { preferences } = letter.composer.account;
-  const text = letter.chosenText;
-  const entries = preferences.responses.map(({ name, text: canned }) => [name, () => letter.insertText(canned), "response"]);
-  if (text) entries.push([t("keepResponse"), () => keepAsOne(preferences, text), "keep"]);
+  const text = letter.chosenText, html = letter.chosenHtml;
+  const entries = preferences.responses.map((one) => [one.name, () => letter.insertResponse(one), "response"]);
+  if (text) entries.push([t("keepResponse"), () => keepAsOne(preferences, text, html), "keep"]);
   entries.push([t(entries.length > 0 ? "editResponses" : "noResponses"), () => letter.composer.act.responses(), "edit"]);
   menu(at, entries);
 }
 
 /** Keeps a text under a name, in place of the one that had it. */
-async function keepAsOne(preferences, text) {
+async function keepAsOne(preferences, text, html) {
   const name = await prompt(t("responseName"), text.split("\n")[0].slice(0, 60).trim());
   if (!name) return;
-  const fresh = { name, text };
+  const fresh = { name, text, ...(html ? { html } : {}) };
   try {
     await keep(preferences, (wish) => {
       const known = wish.responses.some((one) => one.name === name);
@@ -32,29 +34,32 @@ async function keepAsOne(preferences, text) {
 }
 
 /** The section of the settings in which they are written. */
-export function responses(preferences, store) {
+export function responses(preferences, store, wordings) {
   const list = h("div", { class: "responses" });
   const note = h("p", { class: "problems", role: "alert" });
-  const add = ({ name, text } = { name: "", text: "" }) => {
+  const written = new Map();
+  const add = ({ name, text, html } = { name: "", text: "" }) => {
     const called = h("input", { type: "text", value: name, maxLength: 200, class: "name" });
-    const says = h("textarea", { value: text, rows: 4, dir: "auto" });
-    const one = h("fieldset", {}, h("legend", {}, name || t("newResponse")), h("label", {}, h("span", {}, t("responseName")), called), h("label", {}, h("span", {}, t("responseText")), says),
-      h("div", { class: "actionRow" }, button(t("remove"), "trash", () => { one.remove(); more.focus(); }, { text: true })));
+    const says = new Wording({ name: t("responseText"), text, rows: 4, load: html ? () => canned(name) : null });
+    wordings.push(says);
+    const one = h("fieldset", {}, h("legend", {}, name || t("newResponse")), h("label", {}, h("span", {}, t("responseName")), called), says.elements);
+    says.switch.after(button(t("remove"), "trash", () => { one.remove(); written.delete(one); more.focus(); }, { text: true, kind: "removeResponse" }));
+    written.set(one, [called, says]);
     list.append(one);
     return called;
   };
   const more = button(t("newResponse"), "plus", () => add().focus(), { text: true, kind: "addResponse" });
   const save = () => {
-    const all = [...list.children].map((one) => ({ field: one.querySelector("input"), name: one.querySelector("input").value.trim(), text: one.querySelector("textarea").value.trimEnd() }));
-    const written = all.filter(({ name, text }) => name || text);
-    const nameless = written.find(({ name }) => !name);
+    const all = [...written.values()].map(([field, says]) => ({ field, wish: { name: field.value.trim(), ...says.value } }));
+    const filled = all.filter(({ wish: { name, text } }) => name || text);
+    const nameless = filled.find(({ wish: { name } }) => !name);
     note.textContent = nameless ? t("refused_response-nameless") : "";
     if (nameless) {
       nameless.field.focus();
       return;
     }
     const before = preferences.responses;
-    preferences.responses = written.map(({ name, text }) => ({ name, text }));
+    preferences.responses = filled.map(({ wish }) => wish);
     store().then((kept) => { if (!kept) preferences.responses = before; });
   };
   preferences.responses.forEach(add);

@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { confirm, open } from "./dialogs.js";
-import { button, h, toast } from "./elements.js";
+import { browserName, button, h, toast } from "./elements.js";
 import { longDate, t } from "./texts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -20,11 +20,25 @@ async function draw(section) {
   section.replaceChildren(h("h3", {}, t("security")), ...twoFactor(facts.two_factor, again), ...appPasswords(facts, facts.two_factor.on, again));
 }
 
-function twoFactor({ on, since, required, recovery_codes: left, app_passwords_only: only }, again) {
+function twoFactor({ on, since, required, recovery_codes: left, app_passwords_only: only, browsers }, again) {
   const act = (name, what) => button(t(name), null, async () => { if (await what()) again(); }, { text: true, kind: name });
   const text = on ? t("twoFactorOn", { date: longDate(since), left }) : t(only ? "twoFactorOff" : "twoFactorOffEverywhere");
   return [h("h4", {}, t("twoFactor")), h("p", { class: "twoFactor" }, text),
-    h("div", { class: "actionRow" }, on ? [act("newCodes", newCodes), !required && act("turnOff", turnOff)] : act("turnOn", enrol))];
+    h("div", { class: "actionRow" }, on ? [act("newCodes", newCodes), !required && act("turnOff", turnOff)] : act("turnOn", enrol)), ...remembered(browsers, again)];
+}
+
+/** The browsers that are spared a code. */
+function remembered(browsers, again) {
+  if (browsers.length === 0) return [];
+  const forget = async (which) => {
+    await post("two-factor/forget", which).then(() => toast(t("browserForgotten")), (error) => toast(error.message, { problem: true }));
+    again();
+  };
+  const line = (one) => h("li", { class: one.current ? "current" : "" },
+    h("span", {}, h("strong", {}, browserName(one.browser)), ` ${one.client} `, h("small", {}, `${one.current ? t("thisBrowser") : t("lastUsed", { date: longDate(one.used) })} · ${t("endsAt", { date: longDate(one.ends) })}`)),
+    button(t("forget", { name: `${browserName(one.browser)}, ${one.client}` }), "close", () => forget({ id: one.id }), { kind: "small" }));
+  return [h("p", {}, t("rememberedBrowsers")), h("ul", { class: "plain remembered" }, browsers.map(line)),
+    browsers.length > 1 && h("div", { class: "actionRow" }, button(t("forgetBrowsers"), null, () => forget({}), { text: true, kind: "forgetBrowsers" }))].filter(Boolean);
 }
 
 function appPasswords({ app_passwords: all, scopes, most_app_passwords: most }, needsCode, again) {
