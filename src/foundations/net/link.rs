@@ -21,7 +21,7 @@ const KEEP: usize = 4 * 1024;
 /// bounded memory. While nothing is in flight it holds small buffers only. What the octets mean is the protocol's business.
 #[derive(Debug)]
 pub struct Link {
-    /// `None` only while TLS begins.
+    /// `None` while TLS begins, and once something could not be sent.
     stream: Option<Stream>,
     /// What has arrived and was not taken yet.
     pub input: BytesMut,
@@ -116,11 +116,16 @@ impl Link {
                 stream.write_all(&self.out).await?;
                 stream.flush().await
             };
-            match timeout(self.stall, write).await {
+            let sent = timeout(self.stall, write).await;
+            self.out.clear();
+            if !matches!(sent, Ok(Ok(()))) {
+                // Part of it may have gone: whatever followed would be taken for the rest.
+                self.stream = None;
+            }
+            match sent {
                 Ok(result) => result?,
                 Err(_) => return Err(Lost::Stalled),
             }
-            self.out.clear();
         }
         Ok(())
     }
@@ -168,5 +173,29 @@ impl Link {
             // Whether the client hears the end makes no difference any more.
             let _ = timeout(self.stall, stream.shutdown()).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that has stopped reading for too long, and goes on while it is sent away, must not take octets that are sent
+    /// once more for the rest of what it was reading.
+    #[tokio::test]
+    async fn what_a_client_did_not_take_in_time_is_not_sent_again() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut link = Link::new(server.into(), Duration::from_millis(50));
+        let said: Vec<u8> = (0..200).collect();
+        link.out.extend_from_slice(&said);
+        assert!(matches!(link.flush().await, Err(Lost::Stalled)));
+        let mut heard = Vec::new();
+        let close = async {
+            link.close().await;
+            drop(link);
+        };
+        let (_, read) = tokio::join!(close, client.read_to_end(&mut heard));
+        read.unwrap();
+        assert!(said.starts_with(&heard), "{heard:?}");
     }
 }
