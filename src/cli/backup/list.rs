@@ -3,7 +3,7 @@ use serde::Serialize;
 use super::Place;
 use crate::cli::exit::{Exit, Outcome};
 use crate::cli::output::Shown;
-use crate::cli::size::rounded;
+use crate::foundations::counted::rounded;
 use crate::foundations::clock::Timestamp;
 use crate::services::backup::{Access, Snapshot, SnapshotId, Totals};
 

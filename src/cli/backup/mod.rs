@@ -19,10 +19,9 @@ use serde::Serialize;
 use super::context::{Accounts, Context};
 use super::exit::{Exit, Outcome};
 use super::output::{Output, print, told};
-use super::size::amount;
 use crate::config::Config;
 use crate::foundations::clock::{SharedClock, SystemClock};
-use crate::foundations::counted::{are, counted};
+use crate::foundations::counted::{amount, are, counted};
 use crate::foundations::event::EventKind;
 use crate::services::backup::{
     self, Access, BackupSettings, Depth, Destination, Extent, Progress, Remote, Repository, SnapshotId,

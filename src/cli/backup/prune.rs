@@ -2,8 +2,7 @@ use super::Place;
 use super::report::Report;
 use crate::cli::exit::{Exit, Outcome};
 use crate::cli::output::{Output, print};
-use crate::cli::size::amount;
-use crate::foundations::counted::{are, counted};
+use crate::foundations::counted::{amount, are, counted};
 use crate::services::backup::{self, Access, Damaged, Pruned, SnapshotId};
 
 /// Prune.

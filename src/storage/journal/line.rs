@@ -34,7 +34,7 @@ pub fn sentence(event: &Event) -> String {
         EventKind::LoginEnded => format!("a login of {subject} was ended"),
         EventKind::LoginRefused => format!("A login as {subject} was refused"),
         EventKind::RecipientRefused => format!("{subject} was refused as a recipient or sender"),
-        EventKind::MessageReceived => format!("A message from {} was received", named(subject)),
+        EventKind::MessageReceived => format!("A message from {} was accepted", named(subject)),
         EventKind::MessageRefused => format!("A message from {} was refused", named(subject)),
         EventKind::Verdict => format!("The filter's verdict is {}", text("decision")),
         EventKind::SieveAction => return by_script(event, subject),
