@@ -18,7 +18,9 @@ use crate::storage::directory::{Directory, Everything};
 pub(super) async fn run(context: &Context, secrets: Secrets) -> Outcome {
     let config = context.config()?;
     let Some(path) = config.accounts.declared.as_deref() else {
-        context.output.done(NOTHING_DECLARED, &Plan { changes: Vec::new(), warnings: vec![NOTHING_DECLARED.to_owned()] });
+        context
+            .output
+            .done(NOTHING_DECLARED, &Plan { changes: Vec::new(), warnings: vec![NOTHING_DECLARED.to_owned()] });
         return Ok(Exit::Done);
     };
     let credentials = context.source().credentials;

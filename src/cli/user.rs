@@ -8,8 +8,8 @@ use super::moment::span;
 use super::output::{Output, Shown};
 use super::size::size;
 use super::{app_password, invite, password, removal, renaming, two_factor};
-use crate::foundations::counted::rounded;
 use crate::foundations::address::{Address, Domain};
+use crate::foundations::counted::rounded;
 use crate::foundations::settings::{ByteSize, Span};
 use crate::services::login::{Unusable, recognise, scheme_word};
 use crate::storage::directory::{Account, Error, NewUser, OldAddress, Owner, Page, PasswordOwner, Standing, Usage};
@@ -101,7 +101,7 @@ pub(super) enum User {
         #[arg(long)]
         with_mail: bool,
         /// Do not ask.
-        #[arg(long, requires = "with_mail")]
+        #[arg(long)]
         yes: bool,
     },
     /// Let a user log in again, also after a removal.

@@ -76,7 +76,8 @@ impl Run {
         let mut folders = Vec::new();
         for Scanned { directory, content, files: of_folder, .. } in scanned {
             let place = Path::new(&directory);
-            let named = |file: FileRecord| FileRecord { path: place.join(&file.path).to_string_lossy().into_owned(), ..file };
+            let named =
+                |file: FileRecord| FileRecord { path: place.join(&file.path).to_string_lossy().into_owned(), ..file };
             files.extend(of_folder.into_iter().map(named));
             folders.push(match content {
                 Content::Same(record) => FolderRecord { directory, ..record },

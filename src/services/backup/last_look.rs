@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
+use super::Error;
 use super::collect::{Before, Content, Scanned};
 use super::create::Run;
 use super::repository::ObjectId;
 use super::scan::{self, Identity};
 use super::tree::MessageEntry;
-use super::Error;
 
 /// How often folders are looked for that were somewhere else whenever they were to be read.
 const LOOKS: usize = 100;
@@ -18,7 +18,12 @@ impl Run {
     /// Adds what a pass has missed: folders that were called otherwise when they were to be read, and messages that an earlier pass
     /// has seen in a folder and that were moved into one that had been read already. A message that was expunged meanwhile may
     /// so be in the backup: it was there while that was taken.
-    pub(super) fn last_look(&self, user: &Path, mut scanned: Vec<Scanned>, before: &Before) -> Result<Vec<Scanned>, Error> {
+    pub(super) fn last_look(
+        &self,
+        user: &Path,
+        mut scanned: Vec<Scanned>,
+        before: &Before,
+    ) -> Result<Vec<Scanned>, Error> {
         let mut names = HashMap::new();
         for _ in 0..LOOKS {
             let directories = match scan::folders(user) {

@@ -85,6 +85,7 @@ steps! {
     98 "0098_quarantine_notes",
     99 "0099_quarantine_letters",
     105 "0105_held_letters",
+    110 "0110_clock_seen",
 }
 
 /// Tables that may be there before us (the seed's), and the columns we need of them.
