@@ -177,7 +177,8 @@ in
     {
       # What nginx answers, so that `postrider dns` and `postrider doctor` know of it.
       services.postrider.settings = {
-        autoconfig.proxied = proxy.autoconfig;
+        # The site behind nginx answers for it; where nginx does not pass it on, nobody does.
+        autoconfig.enabled = lib.mkDefault proxy.autoconfig;
         mta_sts = mkIf (proxy.mtaSts != null) {
           policies = map (domain: {
             inherit domain;

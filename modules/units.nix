@@ -289,7 +289,7 @@ in
       (
         role: default:
         mkOption {
-          type = own.size;
+          type = own.wholeSize;
           inherit default;
           example = "8G";
           description = ''

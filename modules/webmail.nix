@@ -27,7 +27,7 @@ in
       with `listeners.https.enable`, which is the default beside `certificates.builtinAcme` where no web server runs; or
       through a proxy of your own in front of `listeners.webmail`'';
     attachment = mkOption {
-      type = own.size;
+      type = own.wholeSize;
       default = "25M";
       example = "50M";
       description = "Largest attachment that can be uploaded.";

@@ -38,8 +38,16 @@ in
     matching "network" "address or network, such as \"192.0.2.1\" or \"2001:db8::/32\""
       "[0-9A-Fa-f.:]+(/[0-9]+)?";
 
-  # A quota or size: a whole number with a unit.
-  size = matching "size" "size with a unit, such as \"5G\" or \"500M\"" "[1-9][0-9]*[KMGT]";
+  # A quota or size as the command line and the configuration file have it, but for bare numbers: a forgotten unit would be a
+  # quota of a few octets.
+  size =
+    matching "size" "size with a unit, such as \"5G\", \"1.5G\" or \"500M\""
+      "(0*[1-9][0-9]*(\\.[0-9]{1,3})?|0+\\.[0-9]{0,2}[1-9][0-9]{0,2}) *[KMGTkmgt]([Ii]?[Bb])?";
+
+  # A size that systemd reads, too.
+  wholeSize =
+    matching "wholeSize" "whole number with a unit, such as \"5G\" or \"500M\""
+      "[1-9][0-9]*[KMGT]";
 
   # A span of time as the configuration file has it.
   span =

@@ -1,5 +1,5 @@
 use super::context::Context;
-use super::exit::{Exit, Outcome};
+use super::exit::{Ended, Exit, Outcome};
 use super::output::Shown;
 use crate::daemon::database_url;
 use crate::foundations::address::Address;
@@ -97,9 +97,14 @@ async fn perform(command: Cluster, context: &Context, database: &Database) -> Ou
         }
         Cluster::Forget { node } => {
             if !nodes.forget(&node).await? {
-                let text = format!("{node} is not there, or its lease still lasts");
-                output.done(&text, &serde_json::json!({ "forgotten": false }));
-                return Ok(Exit::NotFound);
+                if let Some(there) = nodes.list().await?.into_iter().find(|there| there.name == node) {
+                    let left = there.lease_left.max(0) / 1_000;
+                    let text = format!(
+                        "{node} is alive: its lease lasts for {left} s, if it does not renew it; stop it first"
+                    );
+                    return Err(Ended::with(Exit::Temporary, text));
+                }
+                return Err(Ended::with(Exit::NotFound, format!("there is no node {node}")));
             }
             let freed = spool::abandon(database, &node, SystemClock.now()).await?;
             spool::forget_node(database, &node).await?;

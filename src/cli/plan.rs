@@ -10,15 +10,19 @@ use crate::daemon::database_url;
 use crate::foundations::clock::SystemClock;
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
-use crate::services::accounts::{Declaration, Secrets, plan};
+use crate::services::accounts::{Declaration, Plan, Secrets, plan};
 use crate::storage::database::Database;
 use crate::storage::directory::{Directory, Everything};
 
 /// Says what the declared accounts would change, and changes nothing: neither accounts nor the tables they are in.
 pub(super) async fn run(context: &Context, secrets: Secrets) -> Outcome {
     let config = context.config()?;
-    let path = config.accounts.declared.as_deref();
-    let path = path.context("no accounts are declared: `accounts.declared` names no file")?;
+    let Some(path) = config.accounts.declared.as_deref() else {
+        context
+            .output
+            .done(NOTHING_DECLARED, &Plan { changes: Vec::new(), warnings: vec![NOTHING_DECLARED.to_owned()] });
+        return Ok(Exit::Done);
+    };
     let credentials = context.source().credentials;
     let declaration = match Declaration::load(path, secrets, credentials.as_deref()) {
         Ok(declaration) => Arc::new(declaration),
@@ -34,6 +38,8 @@ pub(super) async fn run(context: &Context, secrets: Secrets) -> Outcome {
     }
     Ok(Exit::Done)
 }
+
+const NOTHING_DECLARED: &str = "No accounts are declared (`accounts.declared` names no file), so nothing would change";
 
 /// What there is, and what the server would do to the tables before it compares.
 async fn present(config: &Config) -> anyhow::Result<(Everything, Option<String>)> {

@@ -1,10 +1,9 @@
 use super::confirm::confirm;
 use super::context::{Accounts, tend_mailboxes};
 use super::output::Output;
-use super::size::amount;
 use crate::daemon::control::MailboxCommand;
 use crate::foundations::address::Address;
-use crate::foundations::counted::counted;
+use crate::foundations::counted::{amount, counted};
 use crate::storage::directory::{Account, Error, Page, same_destination};
 
 /// Archives a user: nothing is deleted.

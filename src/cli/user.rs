@@ -6,9 +6,10 @@ use super::domain::state;
 use super::exit::{Exit, Outcome};
 use super::moment::span;
 use super::output::{Output, Shown};
-use super::size::{rounded, size};
+use super::size::size;
 use super::{app_password, invite, password, removal, renaming, two_factor};
 use crate::foundations::address::{Address, Domain};
+use crate::foundations::counted::rounded;
 use crate::foundations::settings::{ByteSize, Span};
 use crate::services::login::{Unusable, recognise, scheme_word};
 use crate::storage::directory::{Account, Error, NewUser, OldAddress, Owner, Page, PasswordOwner, Standing, Usage};
@@ -72,12 +73,13 @@ pub(super) enum User {
         keep_alias: bool,
     },
     /// Make a link by which a user chooses a password, once; an earlier link of the user is good no longer.
+    #[command(group = clap::ArgGroup::new("who").required(true))]
     Invite {
         /// The address.
-        #[arg(required_unless_present = "all")]
+        #[arg(group = "who")]
         address: Option<Address>,
         /// One link for each user who may log in and has no password yet.
-        #[arg(long, conflicts_with = "address")]
+        #[arg(long, group = "who")]
         all: bool,
         /// For how long it is good, such as 3d; `set_up.valid` of the configuration unless given.
         #[arg(long, value_name = "SPAN", value_parser = span)]
@@ -99,7 +101,7 @@ pub(super) enum User {
         #[arg(long)]
         with_mail: bool,
         /// Do not ask.
-        #[arg(long, requires = "with_mail")]
+        #[arg(long)]
         yes: bool,
     },
     /// Let a user log in again, also after a removal.

@@ -115,6 +115,9 @@ impl Log for StandardError {
     fn flush(&self) {}
 }
 
+/// The room that says what is wrong with aliases whenever mail meets it; of a command it is the answer.
+const ROUTING: &str = "postrider::services::routing";
+
 /// The target of events' lines (`storage::journal`).
 const EVENTS: &str = "postrider::events";
 
@@ -124,7 +127,8 @@ struct CommandLines;
 impl Log for CommandLines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // What a command has done, or why it failed, it says itself: the event is for the journal.
-        metadata.target().starts_with(env!("CARGO_CRATE_NAME")) && metadata.target() != EVENTS
+        let is_answered = metadata.target() == EVENTS || metadata.target().starts_with(ROUTING);
+        metadata.target().starts_with(env!("CARGO_CRATE_NAME")) && !is_answered
     }
 
     fn log(&self, record: &Record<'_>) {

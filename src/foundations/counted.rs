@@ -1,4 +1,4 @@
-//! Numbers with what they count, for sentences that people read.
+//! Numbers and sizes with what they count, for people.
 
 use std::fmt::Display;
 
@@ -10,6 +10,26 @@ pub fn counted<N: Display + PartialEq + From<u8>>(count: N, noun: &str) -> Strin
 /// The verb for a number of things.
 pub fn are<N: PartialEq + From<u8>>(count: N) -> &'static str {
     if count == N::from(1) { "is" } else { "are" }
+}
+
+/// A size for people: at most three digits before the unit.
+#[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
+pub fn rounded(octets: u64) -> String {
+    let units = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
+    match units.into_iter().find(|(_, shift)| octets >= 1 << shift) {
+        Some((unit, shift)) if octets.trailing_zeros() >= shift => format!("{}{unit}", octets >> shift),
+        Some((unit, shift)) => format!("{:.1}{unit}", octets as f64 / (1u64 << shift) as f64),
+        None => octets.to_string(),
+    }
+}
+
+/// The same within a sentence, where a bare number would be one of anything.
+pub fn amount(octets: u64) -> String {
+    match octets {
+        1 => "1 octet".to_owned(),
+        0..1024 => format!("{octets} octets"),
+        _ => rounded(octets),
+    }
 }
 
 /// Of regular nouns, the only ones that are counted.
@@ -39,5 +59,20 @@ mod tests {
             assert_eq!(counted(count, noun), wanted);
         }
         assert_eq!((are(0_u64), are(1_u64), are(2_usize)), ("are", "is", "are"));
+    }
+
+    #[test]
+    fn sizes_have_a_unit_and_few_digits() {
+        for (octets, shown, told) in [
+            (0, "0", "0 octets"),
+            (1, "1", "1 octet"),
+            (1023, "1023", "1023 octets"),
+            (1536, "1.5K", "1.5K"),
+            (5 << 30, "5G", "5G"),
+            (256 << 20, "256M", "256M"),
+            (u64::MAX, "16777216.0T", "16777216.0T"),
+        ] {
+            assert_eq!((rounded(octets).as_str(), amount(octets).as_str()), (shown, told));
+        }
     }
 }

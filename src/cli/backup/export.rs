@@ -5,9 +5,8 @@ use super::progress::Shower;
 use super::restore::What;
 use super::{Outcome, Place};
 use crate::cli::exit::Exit;
-use crate::cli::size::amount;
 use crate::cli::word::one_of;
-use crate::foundations::counted::{are, counted};
+use crate::foundations::counted::{amount, are, counted};
 use crate::services::backup::{Access, Format, Progress, export};
 
 /// Export.

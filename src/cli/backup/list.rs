@@ -3,8 +3,8 @@ use serde::Serialize;
 use super::Place;
 use crate::cli::exit::{Exit, Outcome};
 use crate::cli::output::Shown;
-use crate::cli::size::rounded;
 use crate::foundations::clock::Timestamp;
+use crate::foundations::counted::rounded;
 use crate::services::backup::{Access, Snapshot, SnapshotId, Totals};
 
 /// A backup as it is listed.

@@ -19,10 +19,9 @@ use serde::Serialize;
 use super::context::{Accounts, Context};
 use super::exit::{Exit, Outcome};
 use super::output::{Output, print, told};
-use super::size::amount;
 use crate::config::Config;
-use crate::foundations::clock::{SharedClock, SystemClock};
-use crate::foundations::counted::{are, counted};
+use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
+use crate::foundations::counted::{amount, are, counted};
 use crate::foundations::event::EventKind;
 use crate::services::backup::{
     self, Access, BackupSettings, Depth, Destination, Extent, Progress, Remote, Repository, SnapshotId,
@@ -266,6 +265,14 @@ async fn still_there(place: &Place<'_>, accounts: &Accounts) -> anyhow::Result<(
     if has_one {
         return Ok(());
     }
+    match last_made(place, accounts).await? {
+        Some(at) => Err(backup::Error::Gone { place: place.settings.destination.to_string(), at }.into()),
+        None => Ok(()),
+    }
+}
+
+/// When a backup was last made there, as far as the journal knows.
+async fn last_made(place: &Place<'_>, accounts: &Accounts) -> anyhow::Result<Option<Timestamp>> {
     let query = Query { kinds: vec![EventKind::Backup], order: Order::NewestFirst, ..Query::default() };
     let destination = serde_json::Value::from(place.settings.destination.to_string());
     let events = Journal::read_only(accounts.database.clone()).query(&query).await?;
@@ -273,10 +280,7 @@ async fn still_there(place: &Place<'_>, accounts: &Accounts) -> anyhow::Result<(
         let is = |name: &str, value: &serde_json::Value| event.details.get(name) == Some(value);
         is("what", &"created".into()) && is("result", &"ok".into()) && is("destination", &destination)
     });
-    match made {
-        Some(event) => Err(backup::Error::Gone { place: place.settings.destination.to_string(), at: event.at }.into()),
-        None => Ok(()),
-    }
+    Ok(made.map(|event| event.at))
 }
 
 /// Whether the last run that read everything is too long ago.

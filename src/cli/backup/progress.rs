@@ -7,8 +7,7 @@ use std::time::Duration;
 use rustix::termios::tcgetwinsize;
 
 use crate::cli::output::Output;
-use crate::cli::size::rounded;
-use crate::foundations::counted::counted;
+use crate::foundations::counted::{counted, rounded};
 use crate::services::backup::Progress;
 
 /// Draws how far a run has come, on a terminal, until it is dropped.

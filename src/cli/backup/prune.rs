@@ -1,10 +1,12 @@
-use super::Place;
 use super::report::Report;
+use super::{Place, last_made};
+use crate::cli::context::Accounts;
 use crate::cli::exit::{Exit, Outcome};
 use crate::cli::output::{Output, print};
-use crate::cli::size::amount;
-use crate::foundations::counted::{are, counted};
-use crate::services::backup::{self, Access, Damaged, Pruned, SnapshotId};
+use crate::foundations::clock::Timestamp;
+use crate::foundations::counted::{amount, are, counted};
+use crate::services::backup::{self, Access, Damaged, Error, Pruned, SnapshotId};
+use crate::storage::journal::Believed;
 
 /// Prune.
 #[derive(Debug, clap::Args)]
@@ -27,23 +29,35 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
     let damaged = if damaged { Damaged::SetAside } else { Damaged::Stay };
     let begun = place.clock.now();
     let repository = place.open(if dry_run { Access::Read } else { Access::Remove }).await?;
-    let settings = place.settings.clone();
+    let mut settings = place.settings.clone();
+    // On another machine than the server's there may be no database.
+    let accounts = place.context.accounts().await.ok();
+    if let Some(accounts) = &accounts
+        && settings.retention.days > 0
+        && let Ok(Believed::NotBefore(until)) = accounts.journal.believes_the_clock().await
+    {
+        settings.retention.days = u32::MAX;
+        eprintln!(
+            "postrider: the clock was put forward, or the server was off for long: no backup is removed for its age until {until} \
+             (`journal.after_jump`)"
+        );
+    }
     let work = move || match dry_run {
         true => backup::plan_prune(&repository, &settings, begun, damaged, &named),
         false => backup::prune(&repository, &settings, begun, damaged, &named),
     };
-    let result = tokio::task::spawn_blocking(work).await?;
-    if !dry_run && let Ok(accounts) = place.context.accounts().await {
-        let report = match &result {
-            Ok(pruned) if pruned.held.is_empty() => Report::done("pruned", begun).with("pruned", pruned),
-            Ok(pruned) => {
-                let mut told = pruned.clone();
-                told.held.truncate(HELD_TOLD);
-                Report::failed("pruned", begun, &held(pruned)).with("pruned", told)
-            }
-            Err(error) => Report::failed("pruned", begun, &error.to_string()),
-        };
-        report.write(&accounts, &place.clock).await;
+    let mut result = tokio::task::spawn_blocking(work).await?;
+    if let Some(accounts) = accounts {
+        if matches!(result, Err(Error::Unlisted(_))) && last_made(place, &accounts).await?.is_none() {
+            eprintln!(
+                "postrider: there is not one backup yet, only what a first one was made of that was cut off; it stays, and \
+                 `postrider backup create` goes on with it"
+            );
+            result = Ok(Pruned::default());
+        }
+        if !dry_run {
+            report(&result, begun, &accounts, place).await;
+        }
         accounts.closed().await;
     }
     let pruned = result?;
@@ -71,6 +85,21 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
     }
     eprintln!("postrider: {}", held(&pruned));
     Ok(Exit::Held)
+}
+
+/// Records what came of it. What was only asked for wrongly is no failure of the timer's runs.
+async fn report(result: &Result<Pruned, Error>, begun: Timestamp, accounts: &Accounts, place: &Place<'_>) {
+    let report = match result {
+        Ok(pruned) if pruned.held.is_empty() => Report::done("pruned", begun).with("pruned", pruned),
+        Ok(pruned) => {
+            let mut told = pruned.clone();
+            told.held.truncate(HELD_TOLD);
+            Report::failed("pruned", begun, &held(pruned)).with("pruned", told)
+        }
+        Err(Error::NoSnapshot(_) | Error::OnlyOne(_)) => return,
+        Err(error) => Report::failed("pruned", begun, &error.to_string()),
+    };
+    report.write(accounts, &place.clock).await;
 }
 
 /// Files of those that are held that the event names.

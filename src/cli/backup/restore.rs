@@ -11,11 +11,10 @@ use super::{Outcome, Place};
 use crate::cli::exit::Exit;
 use crate::cli::moment::Moment;
 use crate::cli::output::{Output, print};
-use crate::cli::size::amount;
 use crate::cli::word::one_of;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::Timestamp;
-use crate::foundations::counted::counted;
+use crate::foundations::counted::{amount, counted};
 use crate::foundations::files;
 use crate::services::backup::{
     self, Access, AccountRestored, Destination, Progress, QueueFate, Repository, Restored, Selection, Snapshot,

@@ -6,7 +6,7 @@ mod received;
 use std::path::PathBuf;
 
 use own::{Period, Place};
-use received::Which;
+use received::{Shape, Which};
 
 use super::context::Context;
 use super::exit::Outcome;
@@ -41,18 +41,36 @@ pub(super) enum Report {
     /// Let the running server send the summary to the postmaster (`summary.to`).
     Mail(Period),
     /// Who has sent mail in our domains' names, as DMARC aggregate reports of other servers say.
-    Dmarc(Which),
+    Dmarc {
+        #[command(flatten)]
+        which: Which,
+        /// Show the rows of each report: which address has sent how much, and how it was judged.
+        #[arg(long)]
+        rows: bool,
+    },
     /// How sessions with our hosts were protected, as TLS reports of other servers say (RFC 8460).
-    Tlsrpt(Which),
+    Tlsrpt {
+        #[command(flatten)]
+        which: Which,
+        /// Show the rows of each report: how often each policy was followed, and at which host what failed.
+        #[arg(long)]
+        rows: bool,
+    },
     /// Single messages in our domains' names that have failed DMARC elsewhere, as other servers tell (`ruf=`).
-    Failures(Which),
+    Failures {
+        #[command(flatten)]
+        which: Which,
+        /// Show the rows of each report: from which address the message came, and what failed.
+        #[arg(long)]
+        rows: bool,
+    },
 }
 
 pub(super) async fn run(report: Report, context: &Context) -> Outcome {
     match report {
-        Report::Dmarc(which) => received::run(Kind::Dmarc, &which, context).await,
-        Report::Tlsrpt(which) => received::run(Kind::Tls, &which, context).await,
-        Report::Failures(which) => received::run(Kind::Failure, &which, context).await,
+        Report::Dmarc { which, rows } => received::run(Kind::Dmarc, &which, Shape::of(rows), context).await,
+        Report::Tlsrpt { which, rows } => received::run(Kind::Tls, &which, Shape::of(rows), context).await,
+        Report::Failures { which, rows } => received::run(Kind::Failure, &which, Shape::of(rows), context).await,
         report => own::run(report, context).await,
     }
 }

@@ -70,7 +70,7 @@ pub(super) async fn run(report: Report, context: &Context) -> Outcome {
                 Output::Json => context.output.done("", &summary),
             }
         }
-        Report::Mail(_) | Report::Dmarc(_) | Report::Tlsrpt(_) | Report::Failures(_) => {}
+        Report::Mail(_) | Report::Dmarc { .. } | Report::Tlsrpt { .. } | Report::Failures { .. } => {}
     }
     tasks.stop(Duration::from_secs(2)).await;
     Ok(Exit::Done)

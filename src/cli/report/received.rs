@@ -18,12 +18,24 @@ pub(in crate::cli) struct Which {
     /// Not before this time: `2026-11-26`, `2026-11-26 14:30` (local), RFC 3339, or how long ago (`7d`).
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = past)]
     since: Moment,
-    /// Show the rows of each report: who sent how much and how it was judged.
-    #[arg(long)]
-    rows: bool,
     /// Most reports, the newest first.
     #[arg(long, value_name = "NUMBER", alias = "most", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
+}
+
+/// What people see of each report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// One line.
+    Summed,
+    /// Its rows.
+    Rows,
+}
+
+impl Shape {
+    pub(super) const fn of(rows: bool) -> Self {
+        if rows { Self::Rows } else { Self::Summed }
+    }
 }
 
 /// A report in one line.
@@ -71,7 +83,7 @@ impl Shown for Row {
 }
 
 /// Shows reports of one kind.
-pub(super) async fn run(kind: Kind, which: &Which, context: &Context) -> Outcome {
+pub(super) async fn run(kind: Kind, which: &Which, shape: Shape, context: &Context) -> Outcome {
     let accounts = context.accounts().await?;
     let clock = std::sync::Arc::new(SystemClock);
     let query = ReceivedQuery {
@@ -82,7 +94,7 @@ pub(super) async fn run(kind: Kind, which: &Which, context: &Context) -> Outcome
     };
     let found = Reports::new(accounts.database.clone(), clock).kept(&query).await?;
     accounts.database.close().await;
-    if which.rows && matches!(context.output, Output::People) {
+    if shape == Shape::Rows && matches!(context.output, Output::People) {
         context.output.list(&found.iter().flat_map(rows).collect::<Vec<_>>());
     } else {
         context.output.list(&found.iter().map(line).collect::<Vec<_>>());

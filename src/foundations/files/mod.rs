@@ -4,8 +4,10 @@
 //! one; after [`sync_directory`] the names in a directory are as they were seen. Every error names the path and the verb.
 //! All functions block: async callers run them with `spawn_blocking`.
 
+mod own;
 mod owner;
 
+pub use own::{open_own, read_own};
 pub use owner::{Owner, publish, publish_directory, sync_file_system};
 
 use std::ffi::OsString;

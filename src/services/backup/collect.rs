@@ -14,12 +14,13 @@ use super::error::at;
 use super::repository::{
     Block, FileContent, FileRecord, FolderRecord, Kind, ObjectId, Repository, UserEntry, UserRecord,
 };
+use super::scan::Identity;
 use super::tree::{self, MessageEntry};
 use super::{Error, scan};
 use crate::storage::mailbox::{FileName, Place, UidFile};
 
 /// The messages that an earlier backup knows in a folder, by base name.
-type Known = HashMap<Vec<u8>, MessageEntry>;
+pub(super) type Known = HashMap<Vec<u8>, MessageEntry>;
 
 /// A message whose file must be read.
 struct Unread {
@@ -30,18 +31,27 @@ struct Unread {
 }
 
 /// A folder as it was found.
-struct Scanned {
-    directory: String,
-    content: Content,
-    uid_file: Option<FileRecord>,
+pub(super) struct Scanned {
+    pub(super) directory: String,
+    pub(super) identity: Identity,
+    pub(super) content: Content,
+    /// What is in it besides messages, by paths below the folder; of the inbox, its file of UIDs only.
+    pub(super) files: Vec<FileRecord>,
 }
 
 /// What is in a folder.
-enum Content {
+pub(super) enum Content {
     /// What the newest backup knows: not a name in its directories has changed.
     Same(FolderRecord),
     /// These messages, and the times of the directories if they were listed in peace.
     Listed(Vec<MessageEntry>, Option<scan::Times>),
+}
+
+/// What is known of a user's folders: by their names what the newest backup has, by their directories what earlier looks of this
+/// run have seen, which is the same folder under whatever name.
+pub(super) struct Before {
+    pub(super) previous: HashMap<String, FolderRecord>,
+    pub(super) seen: HashMap<Identity, Known>,
 }
 
 impl Run {
@@ -60,59 +70,33 @@ impl Run {
         let record = self.previous.get(&key).and_then(|record| read_record(&self.repository, record).ok());
         // Of a user whose record is damaged nothing is known: everything is read.
         let folders = record.into_iter().flat_map(|record| record.folders);
-        let previous: HashMap<_, _> = folders.map(|folder| (folder.directory.clone(), folder)).collect();
-        let mut seen: HashMap<String, Known> = HashMap::new();
-        let mut pass = 0;
-        let (directories, scanned) = loop {
-            let directories = match scan::folders(&path) {
-                Ok((directories, unnamed)) => {
-                    self.leave_out(unnamed);
-                    directories
-                }
-                Err(_) if !path.exists() => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            let before: Vec<_> = directories.iter().map(|directory| scan::times(&path.join(directory)).ok()).collect();
-            let scanned = directories
-                .par_iter()
-                .map(|directory| self.folder(&path, directory, previous.get(directory), seen.get(directory)));
-            let scanned: Vec<Scanned> = scanned.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-            pass += 1;
-            let after = directories.iter().map(|directory| scan::times(&path.join(directory)).ok());
-            let are_all = || scan::folders(&path).is_ok_and(|(now, _)| now == directories);
-            if pass == PASSES || before.into_iter().eq(after) && are_all() {
-                break (directories, scanned);
-            }
-            // A message that was moved from a folder not yet listed into one that was, is in neither list, nor are those of
-            // a folder that was renamed. What has been read is known now, so that another look costs little.
-            for folder in scanned {
-                let Content::Listed(messages, _) = folder.content else { continue };
-                let messages = messages.into_iter().map(|message| (message.base().to_vec(), message));
-                seen.entry(folder.directory).or_default().extend(messages);
-            }
-        };
-        let mut files: Vec<Option<FileRecord>> = Vec::new();
+        let previous = folders.map(|folder| (folder.directory.clone(), folder)).collect();
+        let Some(scanned) = self.folders(&path, previous)? else { return Ok(None) };
+        let mut files: Vec<FileRecord> = Vec::new();
         let mut folders = Vec::new();
-        for folder in scanned {
-            files.push(folder.uid_file);
-            folders.push(match folder.content {
-                Content::Same(record) => record,
+        for Scanned { directory, content, files: of_folder, .. } in scanned {
+            let place = Path::new(&directory);
+            let named =
+                |file: FileRecord| FileRecord { path: place.join(&file.path).to_string_lossy().into_owned(), ..file };
+            files.extend(of_folder.into_iter().map(named));
+            folders.push(match content {
+                Content::Same(record) => FolderRecord { directory, ..record },
                 Content::Listed(messages, times) => {
                     let (count, octets) = (messages.len() as u64, messages.iter().map(|message| message.size).sum());
                     let pages = self.store_lists(&tree::pages(messages))?;
-                    FolderRecord { directory: folder.directory, messages: count, octets, times, pages }
+                    FolderRecord { directory, messages: count, octets, times, pages }
                 }
             });
         }
         let mut block = Block::new(&self.repository, Kind::Content)?;
-        for other in scan::other_files(&path, &directories)? {
-            if other.file_name().is_none_or(|name| name != UidFile::NAME) {
-                files.push(self.file(&path, &other, &mut block)?);
+        for other in scan::other_files(&path)? {
+            if other != Path::new(UidFile::NAME) {
+                files.extend(self.file(&path, &other, &mut block)?);
             }
         }
         block.flush()?;
         self.added.fetch_add(block.added, Ordering::Relaxed);
-        let files = files.into_iter().flatten().collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
         let (messages, octets) =
             folders.iter().fold((0, 0), |sum, folder| (sum.0 + folder.messages, sum.1 + folder.octets));
         let record = UserRecord { folders, files };
@@ -122,6 +106,40 @@ impl Run {
         Ok(Some(UserEntry { domain, local, messages, octets, record }))
     }
 
+    /// A user's folders, looked at until nothing has come or gone meanwhile, or often enough; `None` when the user has gone.
+    fn folders(&self, path: &Path, previous: HashMap<String, FolderRecord>) -> Result<Option<Vec<Scanned>>, Error> {
+        let mut before = Before { previous, seen: HashMap::new() };
+        for pass in 1.. {
+            let directories = match scan::folders(path) {
+                Ok((directories, unnamed)) => {
+                    self.leave_out(unnamed);
+                    directories
+                }
+                Err(_) if !path.exists() => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let times = || directories.iter().map(|directory| scan::times(&path.join(directory)).ok());
+            let at_first: Vec<_> = times().collect();
+            let scanned = directories.par_iter().map(|name| self.folder(&path.join(name), name, &before));
+            let scanned: Vec<Scanned> = scanned.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+            let are_all = || scan::folders(path).is_ok_and(|(now, _)| now == directories);
+            if at_first.into_iter().eq(times()) && are_all() {
+                return Ok(Some(scanned));
+            }
+            if pass == PASSES {
+                return self.last_look(path, scanned, &before).map(Some);
+            }
+            // A message that was moved from a folder not yet listed into one that was, is in neither list, nor are those of
+            // a folder that was renamed. What has been read is known now, so that another look costs little.
+            for folder in scanned {
+                let Content::Listed(messages, _) = folder.content else { continue };
+                let messages = messages.into_iter().map(|message| (message.base().to_vec(), message));
+                before.seen.entry(folder.identity).or_default().extend(messages);
+            }
+        }
+        Ok(None)
+    }
+
     fn store_lists(&self, lists: &[Vec<u8>]) -> Result<Vec<ObjectId>, Error> {
         let mut block = Block::new(&self.repository, Kind::List)?;
         let ids = lists.iter().map(|list| block.add(list)).collect::<Result<Vec<_>, _>>()?;
@@ -129,42 +147,39 @@ impl Run {
         Ok(ids)
     }
 
-    /// A folder with its file of UIDs; `None` when it has gone meanwhile. Known of it is what the newest backup has, and
-    /// what this run has seen.
-    fn folder(
-        &self,
-        user: &Path,
-        directory: &str,
-        previous: Option<&FolderRecord>,
-        seen: Option<&Known>,
-    ) -> Result<Option<Scanned>, Error> {
-        let path = user.join(directory);
-        let (mut known, mut missed) = (None, 0);
+    /// A folder with its files, read at this path; `None` when it has gone meanwhile.
+    pub(super) fn folder(&self, path: &Path, directory: &str, before: &Before) -> Result<Option<Scanned>, Error> {
+        let previous = before.previous.get(directory);
+        let mut missed = 0;
         loop {
-            let before = validity(&path);
-            let content = match self.untouched(&path, previous) {
+            let Some(identity) = scan::identity(path) else { return Ok(None) };
+            let validity_before = validity(path);
+            let content = match self.untouched(path, previous) {
                 Some(record) => Content::Same(record),
-                None => {
-                    let known = known.get_or_insert_with(|| self.known(previous, seen));
-                    match self.messages(&path, known) {
-                        Ok((messages, times)) => Content::Listed(messages, times),
-                        Err(_) if !path.join("cur").exists() => return Ok(None),
-                        // It was elsewhere for a moment, as a folder is that is renamed and renamed back.
-                        Err(error) if error.is_absence() && missed < RETRIES => {
-                            missed += 1;
-                            continue;
-                        }
-                        Err(error) => return Err(error),
+                None => match self.messages(path, &self.known(previous, before.seen.get(&identity))) {
+                    Ok((messages, times)) => Content::Listed(messages, times),
+                    Err(_) if !path.join("cur").exists() => return Ok(None),
+                    // It was elsewhere for a moment, as a folder is that is renamed and renamed back.
+                    Err(error) if error.is_absence() && missed < RETRIES => {
+                        missed += 1;
+                        continue;
                     }
-                }
+                    Err(error) => return Err(error),
+                },
             };
             // The file of UIDs comes last: what it says is above every UID that was seen, also of messages that went.
             let mut block = Block::new(&self.repository, Kind::Content)?;
-            let uid_file = self.file(user, &Path::new(directory).join(UidFile::NAME), &mut block)?;
+            let mut files = Vec::new();
+            let others = if directory.is_empty() { Vec::new() } else { scan::other_files(path)? };
+            for other in others.iter().filter(|other| *other != Path::new(UidFile::NAME)) {
+                files.extend(self.file(path, other, &mut block)?);
+            }
+            files.extend(self.file(path, Path::new(UidFile::NAME), &mut block)?);
             block.flush()?;
-            // Deleted and made again meanwhile: another folder of the same name.
-            if validity(&path) == before {
-                return Ok(Some(Scanned { directory: directory.to_owned(), content, uid_file }));
+            self.added.fetch_add(block.added, Ordering::Relaxed);
+            // Deleted and made again meanwhile, or another one renamed: another folder of the same name.
+            if scan::identity(path) == Some(identity) && validity(path) == validity_before {
+                return Ok(Some(Scanned { directory: directory.to_owned(), identity, content, files }));
             }
         }
     }

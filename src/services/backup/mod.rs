@@ -29,6 +29,7 @@ mod error;
 mod expected;
 mod export;
 mod history;
+mod last_look;
 mod places;
 mod progress;
 mod prune;

@@ -182,12 +182,12 @@ pub fn plan(
     named: &[SnapshotId],
 ) -> Result<Pruned, Error> {
     let ids = repository.snapshots()?;
+    if let Some(unknown) = named.iter().find(|id| !ids.contains(id)) {
+        return Err(Error::NoSnapshot(format!("is named {unknown}")));
+    }
     // Without any it is not known either what the packs hold: the list may have been lost, and they with it.
     if ids.is_empty() && repository.packs() > 0 {
         return Err(Error::Unlisted(repository.root().to_owned()));
-    }
-    if let Some(unknown) = named.iter().find(|id| !ids.contains(id)) {
-        return Err(Error::NoSnapshot(format!("is named {unknown}")));
     }
     let mut all: Vec<(SnapshotId, bool)> = Vec::with_capacity(ids.len());
     let mut unreadable = BTreeSet::new();

@@ -39,6 +39,9 @@ pub struct Listed {
 /// When the directories `new` and `cur` of a folder last changed, in nanoseconds since 1970.
 pub type Times = [i64; 2];
 
+/// What tells a folder from every other, whatever it is called: its file system, and the number of its directory there.
+pub type Identity = (u64, u64);
+
 /// Domain and local part of users, and directories whose names are not UTF-8.
 pub type Users = (Vec<(String, String)>, Vec<PathBuf>);
 
@@ -51,7 +54,7 @@ pub fn users(mail_root: &Path) -> Result<Users, Error> {
         unnamed.extend(others);
         for local in locals {
             let home = mail_root.join(&domain).join(&local);
-            let has_files = || match other_files(&home, &[String::new()]) {
+            let has_files = || match other_files(&home) {
                 Ok(files) => Ok(!files.is_empty() && format!("{local}@{domain}").parse::<Address>().is_ok()),
                 // Removed meanwhile.
                 Err(_) if !home.exists() => Ok(false),
@@ -182,20 +185,22 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Everything else in a user's directory and its folders that is worth keeping: paths below the user's directory, sorted.
-/// Folders that have gone have nothing.
-pub fn other_files(user: &Path, folders: &[String]) -> Result<Vec<PathBuf>, Error> {
+/// Everything else in a user's or a folder's directory that is worth keeping, without that of other folders: paths below it,
+/// sorted. A folder that has gone has nothing.
+pub fn other_files(home: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
-    for folder in folders {
-        collect(user, Path::new(folder), DEPTH, &mut found)?;
-    }
+    collect(home, Path::new(""), DEPTH, &mut found)?;
     found.sort();
-    found.dedup();
     Ok(found)
 }
 
-fn collect(user: &Path, below: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Error> {
-    let directory = user.join(below);
+/// Which folder this is; `None` when there is none.
+pub fn identity(folder: &Path) -> Option<Identity> {
+    fs::metadata(folder).ok().map(|directory| (directory.dev(), directory.ino()))
+}
+
+fn collect(home: &Path, below: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+    let directory = home.join(below);
     let entries = match fs::read_dir(&directory) {
         // A folder that was removed or renamed since it was listed takes its files along.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -213,7 +218,7 @@ fn collect(user: &Path, below: &Path, depth: usize, found: &mut Vec<PathBuf>) ->
             let of_maildir = name == "cur" || name == "new" || name == "tmp" || entry.path().join("cur").is_dir();
             // Names with two dots are the store's marks for what is being removed or restored.
             if !of_maildir && depth > 0 && !name.to_string_lossy().starts_with("..") {
-                collect(user, &path, depth - 1, found)?;
+                collect(home, &path, depth - 1, found)?;
             }
         } else if (kind.is_file() || kind.is_symlink()) && is_kept(&name.to_string_lossy()) {
             found.push(path);
@@ -269,10 +274,13 @@ mod tests {
             listing.values().map(|listed| String::from_utf8(listed.name.clone()).unwrap()).collect();
         names.sort();
         assert_eq!(names, ["1.a.h,U=1:2,S", "2.b.h,U=2"]);
-        // A folder that was removed after the others were listed.
-        let listed = [&folders[..], &[".Gone".to_owned()]].concat();
-        let others = other_files(&user, &listed).unwrap();
-        let others: Vec<_> = others.iter().map(|path| path.to_str().unwrap()).collect();
-        assert_eq!(others, [".Sent/dovecot-keywords", "postrider-uid", "sieve/a.sieve", "subscriptions"]);
+        let others = |home: &Path| -> Vec<String> {
+            let found = other_files(home).unwrap();
+            found.iter().map(|path| path.to_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(others(&user), ["postrider-uid", "sieve/a.sieve", "subscriptions"]);
+        assert_eq!(others(&user.join(".Sent")), ["dovecot-keywords"]);
+        assert_eq!(others(&user.join(".Gone")), [] as [&str; 0]);
+        assert_eq!((identity(&user).is_some(), identity(&user.join(".Gone"))), (true, None));
     }
 }

@@ -1,5 +1,6 @@
 //! What mail programs keep about a message in fields of its header: flags, keywords, labels. Pure.
 
+use super::gmail::Label;
 use crate::foundations::mail::{HeaderSection, encoded_words};
 use crate::storage::mailbox::{Flags, FolderName, Keyword, MailboxSettings};
 
@@ -95,29 +96,28 @@ impl Kept {
     /// name the folder become keywords.
     fn take_labels(&mut self, labels: &str, places: &Places) {
         let labels = split(labels);
-        let has = |name: &str| labels.iter().any(|label| label.eq_ignore_ascii_case(name));
-        if !has("Unread") {
+        let has = |wanted| labels.iter().any(|label| Label::of(label) == Some(wanted));
+        if !has(Label::Unread) {
             self.flags |= Flags::SEEN;
         }
-        for (label, flag) in [("Starred", Flags::FLAGGED), ("Drafts", Flags::DRAFT), ("Draft", Flags::DRAFT)] {
+        for (label, flag) in [(Label::Starred, Flags::FLAGGED), (Label::Drafts, Flags::DRAFT)] {
             if has(label) {
                 self.flags |= flag;
             }
         }
         // RFC 8457
-        if has("Important") {
+        if has(Label::Important) {
             self.keyword("$Important");
         }
         let by_gmail = [
-            ("Trash", &places.trash),
-            ("Spam", &places.junk),
-            ("Drafts", &places.drafts),
-            ("Draft", &places.drafts),
-            ("Inbox", &FolderName::inbox()),
-            ("Sent", &places.sent),
+            (Label::Trash, &places.trash),
+            (Label::Spam, &places.junk),
+            (Label::Drafts, &places.drafts),
+            (Label::Inbox, &FolderName::inbox()),
+            (Label::Sent, &places.sent),
         ];
-        let found = by_gmail.into_iter().find(|(label, _)| has(label)).map(|(_, folder)| folder.clone());
-        let mut own = labels.iter().filter(|label| !is_of_gmail(label));
+        let found = by_gmail.into_iter().find(|(label, _)| has(*label)).map(|(_, folder)| folder.clone());
+        let mut own = labels.iter().filter(|label| Label::of(label).is_none());
         self.folder = found.or_else(|| own.next().map(|label| folder(label).unwrap_or_else(|| places.archive.clone())));
         for label in own {
             self.keyword(&label.replace(char::is_whitespace, "_"));
@@ -143,28 +143,6 @@ fn split(labels: &str) -> Vec<String> {
     }
     found.push(label);
     found.into_iter().map(|label| label.trim().to_owned()).filter(|label| !label.is_empty()).collect()
-}
-
-/// Whether Gmail gives the label by itself, in an account whose language is English.
-fn is_of_gmail(label: &str) -> bool {
-    const LABELS: [&str; 15] = [
-        "Archived",
-        "Chat",
-        "Draft",
-        "Drafts",
-        "Important",
-        "Inbox",
-        "Muted",
-        "Opened",
-        "Scheduled",
-        "Sent",
-        "Snoozed",
-        "Spam",
-        "Starred",
-        "Trash",
-        "Unread",
-    ];
-    LABELS.iter().any(|name| label.eq_ignore_ascii_case(name)) || label.starts_with("Category ")
 }
 
 /// Flags by letters, and by Thunderbird's bits in hexadecimal. Those of `X-Mozilla-Status2` are no flags here.
@@ -245,6 +223,21 @@ mod tests {
             ("\"a, b\",Unread", "a, b", Flags::NONE, vec![]),
             ("100%", "100_", Flags::SEEN, vec![]),
             ("a//b", "Archive", Flags::SEEN, vec![]),
+            ("Posteingang,Wichtig,Ungelesen,Rechnungen", "INBOX", Flags::NONE, vec!["$Important", "Rechnungen"]),
+            (
+                "=?UTF-8?Q?Archiviert,Wichtig,Ge=C3=B6ffnet,Kategorie:_=22=22Pers=C3=B6nlich=22=22?=",
+                "Archive",
+                Flags::SEEN,
+                vec!["$Important"],
+            ),
+            ("=?UTF-8?Q?Bo=C3=AEte_de_r=C3=A9ception,Non_lus?=", "INBOX", Flags::NONE, vec![]),
+            (
+                "=?UTF-8?Q?Messages_archiv=C3=A9s,Ouvert,Cat=C3=A9gorie=C2=A0:_Promotions?=",
+                "Archive",
+                Flags::SEEN,
+                vec![],
+            ),
+            ("Papelera,Destacados", "Trash", Flags::SEEN | Flags::FLAGGED, vec![]),
             ("=?UTF-8?Q?Opened,Gesch=C3=A4ft/B=C3=BCro?=", "Geschäft/Büro", Flags::SEEN, vec![]),
             ("", "Archive", Flags::SEEN, vec![]),
         ] {

@@ -13,6 +13,7 @@ mod archive;
 mod compressed;
 mod dump;
 mod error;
+mod gmail;
 pub mod imap;
 mod kept;
 mod mboxes;

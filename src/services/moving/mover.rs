@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -129,7 +130,12 @@ impl Mover {
                 moved.present += 1;
                 continue;
             }
-            let content = match self.read(&message.path) {
+            let content = match self.read(&folder.home, &message.path) {
+                Ok(None) => {
+                    log::warn!("`{}` is left out: it is a link to what is not its owner's", message.path.display());
+                    moved.links += 1;
+                    continue;
+                }
                 Err(Error::TooLarge { what, largest }) => {
                     log::warn!("`{what}` is left out: it is larger than the {largest} octets that `--largest` allows");
                     moved.too_large += 1;
@@ -140,7 +146,7 @@ impl Mover {
                     moved.unreadable += 1;
                     continue;
                 }
-                content => content?,
+                content => content?.unwrap_or_default(),
             };
             if content.is_empty() {
                 log::warn!(file:% = message.path.display();
@@ -156,17 +162,23 @@ impl Mover {
         Ok(moved)
     }
 
-    fn read(&self, path: &Path) -> Result<Vec<u8>, Error> {
-        if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > self.largest) {
-            return Err(Error::TooLarge { what: path.display().to_string(), largest: self.largest });
-        }
-        let octets = match files::read_bounded(path, self.largest) {
+    /// A message below a home; `None` when it has become a link to what is not its owner's.
+    fn read(&self, home: &Path, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        let below = path.strip_prefix(home).unwrap_or(path);
+        let file = match files::open_own(home, below) {
             Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::Gone(path.to_owned()));
             }
-            octets => octets?,
+            file => file?,
         };
-        compressed::message(path, octets, self.largest)
+        let Some(file) = file else { return Ok(None) };
+        let failed = |source| files::Error { verb: "read", path: path.to_owned(), source };
+        let mut octets = Vec::new();
+        file.take(self.largest.saturating_add(1)).read_to_end(&mut octets).map_err(failed)?;
+        if octets.len() as u64 > self.largest {
+            return Err(Error::TooLarge { what: path.display().to_string(), largest: self.largest });
+        }
+        compressed::message(path, octets, self.largest).map(Some)
     }
 
     /// Moves in the messages of an mbox. The same message of the same file is known again.

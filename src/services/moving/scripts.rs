@@ -116,10 +116,11 @@ fn read(home: &Path, most: u64) -> Result<Found, Error> {
         let path = entry.map_err(|error| failed(&directory, error))?.path();
         let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".sieve")?.parse::<ScriptName>().ok());
         if let Some(name) = name.filter(|_| path.is_file()) {
-            if !is_own(&path)? {
-                continue;
+            let below = path.strip_prefix(home).unwrap_or(&path);
+            match files::read_own(home, below, most)? {
+                Some(source) => scripts.push((name, source)),
+                None => pass_over(&path),
             }
-            scripts.push((name, files::read_bounded(&path, most)?));
         }
     }
     scripts.sort_by(|a, b| a.0.cmp(&b.0));
@@ -127,24 +128,29 @@ fn read(home: &Path, most: u64) -> Result<Found, Error> {
     Ok(Found { scripts, active })
 }
 
-/// Whether a script is the user's; a link to what somebody else owns is passed over.
+/// Whether a directory of scripts is the user's; a link to what somebody else owns is passed over.
 fn is_own(path: &Path) -> Result<bool, Error> {
     let own = files::leads_to_own(path)?;
     if !own {
-        log::warn!("`{}` is passed over: it is a link to what is not its owner's, or to nothing", path.display());
+        pass_over(path);
     }
     Ok(own)
+}
+
+fn pass_over(path: &Path) {
+    log::warn!("`{}` is passed over: it is a link to what is not its owner's, or to nothing", path.display());
 }
 
 /// The active script, which is added when it is none of those that have names.
 fn active(home: &Path, most: u64, scripts: &mut Vec<(ScriptName, Vec<u8>)>) -> Result<Option<ScriptName>, Error> {
     let link = home.join(".dovecot.sieve");
-    if fs::symlink_metadata(&link).is_ok() && !is_own(&link)? {
-        return Ok(None);
-    }
-    let source = match files::read_bounded(&link, most) {
+    let source = match files::read_own(home, Path::new(".dovecot.sieve"), most) {
         Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
-        source => source?,
+        Ok(None) => {
+            pass_over(&link);
+            return Ok(None);
+        }
+        source => source?.unwrap_or_default(),
     };
     let target = fs::read_link(&link).ok();
     let stem = target.as_deref().and_then(|target| target.file_stem()?.to_str()?.parse::<ScriptName>().ok());

@@ -13,6 +13,7 @@ use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::EnhancedStatus;
 use crate::services::outbound::{Scope, Trouble};
+use crate::storage::journal::Believed;
 use crate::storage::spool::{Claim, Claimed, Destination, Fate, QUARANTINED, Queued, Selection};
 
 /// Most recipients in one claim.
@@ -292,6 +293,14 @@ impl Queue {
         let lifetime = self.0.parts.settings.get().quarantine_lifetime.duration();
         if lifetime.is_zero() {
             return Ok(());
+        }
+        match self.0.parts.journal.believes_the_clock().await {
+            Ok(Believed::Yes) => {}
+            Ok(Believed::NotBefore(_)) => return Ok(()),
+            Err(error) => {
+                log::warn!(cause:% = error; "It is not known whether the clock was put forward; nothing in quarantine is deleted now");
+                return Ok(());
+            }
         }
         let limit = self.0.parts.clock.now() - lifetime;
         let mut after = None;

@@ -20,7 +20,7 @@ use crate::services::handover::{Bound, Postponed, Queueing};
 use crate::services::outbound::Outbound;
 use crate::services::routing::{Resolution, Routing};
 use crate::storage::database;
-use crate::storage::journal::Journal;
+use crate::storage::journal::{Believed, Journal};
 use crate::storage::reports::{Kind, Reports};
 
 /// What a reporter needs.
@@ -100,7 +100,9 @@ impl Reporter {
         let settings = self.0.settings.get();
         let now = self.0.clock.now();
         self.0.reports.flush().await?;
-        self.0.reports.forget_received(now - settings.keep_for.duration()).await?;
+        if let Ok(Believed::Yes) = self.0.journal.believes_the_clock().await {
+            self.0.reports.forget_received(now - settings.keep_for.duration()).await?;
+        }
         let today = Reports::day_of(now);
         for (kind, day, domain) in self.0.reports.waiting(today, MOST_AT_ONCE).await? {
             let wanted = match kind {

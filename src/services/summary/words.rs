@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Summary;
 use crate::foundations::clock::Timestamp;
-use crate::foundations::counted::counted;
+use crate::foundations::counted::{amount, counted};
 use crate::services::overview::Talker;
 
 impl fmt::Display for Summary {
@@ -87,16 +87,16 @@ impl Summary {
         writeln!(
             f,
             "  {:>9}  in {} of {}",
-            size(boxes.stored),
+            amount(boxes.stored),
             counted(boxes.messages, "message"),
             counted(boxes.users, "user")
         )?;
         for mailbox in boxes.mailboxes.iter().take(20) {
-            let quota = mailbox.quota.map(size).unwrap_or_default();
-            writeln!(f, "  {:>9}  {} nearly full: of {quota}", size(mailbox.stored), mailbox.address)?;
+            let quota = mailbox.quota.map(amount).unwrap_or_default();
+            writeln!(f, "  {:>9}  {} nearly full: of {quota}", amount(mailbox.stored), mailbox.address)?;
         }
         for disk in &self.disks {
-            writeln!(f, "  {:>9}  free of {} for {}", size(disk.free), size(disk.size), disk.purpose)?;
+            writeln!(f, "  {:>9}  free of {} for {}", amount(disk.free), amount(disk.size), disk.purpose)?;
         }
         Ok(())
     }
@@ -116,30 +116,4 @@ fn talkers(f: &mut fmt::Formatter<'_>, title: &str, talkers: &[Talker]) -> fmt::
 
 fn minute(at: Timestamp) -> impl fmt::Display {
     at.local().format("%Y-%m-%d %H:%M")
-}
-
-/// A size with the unit that leaves one to three digits before the point.
-fn size(octets: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut tenths = u128::from(octets) * 10;
-    let mut unit = 0;
-    while tenths >= 10_240 && unit + 1 < units.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    if unit == 0 { format!("{octets} B") } else { format!("{}.{} {}", tenths / 10, tenths % 10, units[unit]) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_three_digits() {
-        for (octets, wanted) in
-            [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_572_864, "1.5 MiB"), (u64::MAX, "16383.9 PiB")]
-        {
-            assert_eq!(size(octets), wanted);
-        }
-    }
 }

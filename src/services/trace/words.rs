@@ -245,6 +245,6 @@ mod tests {
             .with("signals", vec![serde_json::json!({ "name": "SPF_FAIL", "weight": 2.5 })]);
         assert_eq!(say(&verdict), "The filter's verdict is junk; SPF_FAIL (2.5)");
         let received = event(EventKind::MessageReceived, "ann@x").with("peer", "192.0.2.1:9").with("size", 12);
-        assert_eq!(say(&received), "A message from ann@x was received; it came from 192.0.2.1:9; it has 12 octets");
+        assert_eq!(say(&received), "A message from ann@x was accepted; it came from 192.0.2.1:9; it has 12 octets");
     }
 }

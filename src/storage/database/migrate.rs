@@ -86,6 +86,7 @@ steps! {
     99 "0099_quarantine_letters",
     105 "0105_held_letters",
     106 "0106_remembered_browsers",
+    110 "0110_clock_seen",
 }
 
 /// Tables that may be there before us (the seed's), and the columns we need of them.

@@ -34,7 +34,7 @@ pub fn sentence(event: &Event) -> String {
         EventKind::LoginEnded => format!("a login of {subject} was ended"),
         EventKind::LoginRefused => format!("A login as {subject} was refused"),
         EventKind::RecipientRefused => format!("{subject} was refused as a recipient or sender"),
-        EventKind::MessageReceived => format!("A message from {} was received", named(subject)),
+        EventKind::MessageReceived => format!("A message from {} was accepted", named(subject)),
         EventKind::MessageRefused => format!("A message from {} was refused", named(subject)),
         EventKind::Verdict => format!("The filter's verdict is {}", text("decision")),
         EventKind::SieveAction => return by_script(event, subject),
@@ -76,10 +76,16 @@ pub fn sentence(event: &Event) -> String {
         }
         EventKind::Configuration => "The configuration cannot be loaded; the old one stays in force".to_owned(),
         EventKind::Backup => format!("Backups: {}, {}", text("what"), text("result")),
+        EventKind::Cluster if !text("by").is_empty() => format!("The node {subject} of the queue: {}", text("what")),
         EventKind::Cluster => format!("The node {subject} of the cluster: lease {}", text("what")),
         EventKind::Lifecycle if event.details.contains_key("events_dropped") => {
             "Events were lost because the database was away for too long".to_owned()
         }
+        EventKind::Lifecycle if text("what") == "clock-jumped" => format!(
+            "The clock shows much more than when it was last seen ({}): nothing is deleted for its age until {}",
+            text("clock_last_seen"),
+            text("nothing_deleted_until")
+        ),
         EventKind::Lifecycle if text("what") == "stopping" => "The server stops".to_owned(),
         EventKind::Lifecycle => "The server has started".to_owned(),
     };
@@ -154,6 +160,7 @@ fn named(subject: &str) -> &str {
 fn level(event: &Event) -> Level {
     match event.kind {
         EventKind::Lifecycle if event.details.contains_key("events_dropped") => Level::Error,
+        EventKind::Lifecycle if event.details.contains_key("nothing_deleted_until") => Level::Warn,
         EventKind::Cluster if event.details.get("what").is_some_and(|what| what == "lost") => Level::Error,
         // These carry the bad news of a reload or a run; the rooms that record them say so in `problem`.
         EventKind::Backup | EventKind::Certificate | EventKind::Configuration | EventKind::Lifecycle

@@ -6,9 +6,12 @@
 //! on the channel; when that is full, further ones are counted and dropped, and the number becomes an event itself.
 //! Beside the rows it keeps counts of events for every five minutes, by kind and outcome, which are small and kept for
 //! longer: charts and totals are read from them. Events older than `keep_for` and beyond `keep_at_most` are deleted in small slices.
+//! Whoever deletes something for its age asks [`Journal::believes_the_clock`] first, which notes when the clock was last seen: a
+//! clock that was put forward by mistake must not cost what is kept.
 //!
 //! Called by every service; services therefore do not log what they record. Takes no locks.
 
+mod ages;
 mod counts;
 mod error;
 mod line;
@@ -19,6 +22,7 @@ mod search;
 mod settings;
 mod writer;
 
+pub use ages::Believed;
 pub use counts::{BUCKET, Count};
 pub use error::Error;
 pub use line::sentence;

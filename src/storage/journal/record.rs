@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::ages::{Ages, Believed};
 use super::line::write_line;
 use super::writer::{BATCH, Writer};
 use super::{Error, JournalSettings, retention};
 use crate::foundations::clock::SharedClock;
-use crate::foundations::event::Event;
+use crate::foundations::event::{Event, EventKind};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::storage::database::Database;
@@ -22,6 +23,7 @@ pub struct Journal {
     counters: Arc<Counters>,
     /// Tells the writer not to gather any longer.
     hurry: Arc<Notify>,
+    ages: Option<Ages>,
 }
 
 /// What travels to the writer.
@@ -63,18 +65,20 @@ impl Journal {
         let (time, counted, hurried) = (Arc::clone(&clock), Arc::clone(&counters), Arc::clone(&hurry));
         let writer = Writer::new(database.clone(), settings.clone(), time, counted, hurried);
         tasks.spawn(writer.run(receiver, tasks.token()));
-        tasks.spawn(retention::run(database.clone(), settings, clock, tasks.token()));
-        Self { database: Some(database), sender: Some(sender), counters, hurry }
+        let ages = Some(Ages::new(database.clone(), settings.clone(), Arc::clone(&clock)));
+        let journal = Self { database: Some(database), sender: Some(sender), counters, hurry, ages };
+        tasks.spawn(retention::run(journal.clone(), settings, clock, tasks.token()));
+        journal
     }
 
     /// A journal that writes log lines and keeps nothing, for what is tried without a database.
     pub fn lines_only() -> Self {
-        Self { database: None, sender: None, counters: Arc::default(), hurry: Arc::default() }
+        Self { database: None, sender: None, counters: Arc::default(), hurry: Arc::default(), ages: None }
     }
 
     /// A journal that is read, for those who may not write to the database. What it is given becomes a log line only.
     pub fn read_only(database: Database) -> Self {
-        Self { database: Some(database), sender: None, counters: Arc::default(), hurry: Arc::default() }
+        Self { database: Some(database), sender: None, counters: Arc::default(), hurry: Arc::default(), ages: None }
     }
 
     /// Records an event: its log line is written now, its row soon. Never waits; see the room's promises for a full channel.
@@ -106,7 +110,24 @@ impl Journal {
     /// Deletes what is older than `keep_for` or beyond `keep_at_most`, and says how many events that were.
     pub async fn prune(&self, settings: &JournalSettings, clock: &SharedClock) -> Result<u64, Error> {
         let database = self.database.as_ref().ok_or(Error::NotKept)?;
-        retention::prune(database, settings, clock.now()).await
+        retention::prune(database, settings, clock.now(), self.believes_the_clock().await?).await
+    }
+
+    /// Whether something may be deleted for its age. It may not for a while after the clock has shown much more than when it was
+    /// last looked at, which is told once.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn believes_the_clock(&self) -> Result<Believed, Error> {
+        let Some(ages) = &self.ages else { return Ok(Believed::Yes) };
+        let (believed, jumped_from) = ages.look().await?;
+        if let (Some(from), Believed::NotBefore(until)) = (jumped_from, believed) {
+            let event = Event::new(ages.clock.now(), EventKind::Lifecycle).with("what", "clock-jumped");
+            self.record(
+                event.with("clock_last_seen", from.to_string()).with("nothing_deleted_until", until.to_string()),
+            );
+        }
+        Ok(believed)
     }
 
     /// Counts since the start.

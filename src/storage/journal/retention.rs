@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, JournalSettings};
+use super::{Believed, Error, Journal, JournalSettings};
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::settings::Live;
 use crate::storage::database::{Database, Durability, Val};
@@ -15,7 +15,7 @@ const OTHERS: u64 = 300;
 
 /// Prunes now and then until it is told to stop.
 pub(super) async fn run(
-    database: Database,
+    journal: Journal,
     settings: Live<JournalSettings>,
     clock: SharedClock,
     stop: CancellationToken,
@@ -29,7 +29,7 @@ pub(super) async fn run(
         }
         let pruned = tokio::select! {
             () = stop.cancelled() => return,
-            pruned = prune(&database, &snapshot, clock.now()) => pruned,
+            pruned = journal.prune(&snapshot, &clock) => pruned,
         };
         match pruned {
             Ok(0) => {}
@@ -39,8 +39,32 @@ pub(super) async fn run(
     }
 }
 
-/// Deletes everything that is too old, too many or too large.
-pub(super) async fn prune(database: &Database, settings: &JournalSettings, now: Timestamp) -> Result<u64, Error> {
+/// Deletes everything that is too old, if the clock is believed, too many or too large.
+pub(super) async fn prune(
+    database: &Database,
+    settings: &JournalSettings,
+    now: Timestamp,
+    believed: Believed,
+) -> Result<u64, Error> {
+    let mut deleted = match believed {
+        Believed::Yes => prune_by_age(database, settings, now).await?,
+        Believed::NotBefore(_) => 0,
+    };
+    let fit = settings.keep_size.get() / size_of_one(database).await?;
+    let keep = i64::try_from(settings.keep_at_most.min(fit).max(1)).unwrap_or(i64::MAX);
+    let surplus = "SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET ?";
+    let Some(row) = database.fetch_optional(surplus, &[Val::from(keep)]).await? else { return Ok(deleted) };
+    let limit = row.int(0)?;
+    while let Some((last, first)) = oldest(database).await? {
+        if first > limit {
+            break;
+        }
+        deleted += delete(database, "id <= ?", &[Val::from(last.min(limit))]).await?;
+    }
+    Ok(deleted)
+}
+
+async fn prune_by_age(database: &Database, settings: &JournalSettings, now: Timestamp) -> Result<u64, Error> {
     let too_old = now - settings.keep_for.duration();
     let forgotten = [Val::from(now - settings.keep_counts_for.duration())];
     for sql in ["DELETE FROM event_counts WHERE bucket < ?", "DELETE FROM queue_samples WHERE at < ?"] {
@@ -56,17 +80,6 @@ pub(super) async fn prune(database: &Database, settings: &JournalSettings, now: 
         if gone == 0 {
             break;
         }
-    }
-    let fit = settings.keep_size.get() / size_of_one(database).await?;
-    let keep = i64::try_from(settings.keep_at_most.min(fit).max(1)).unwrap_or(i64::MAX);
-    let surplus = "SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET ?";
-    let Some(row) = database.fetch_optional(surplus, &[Val::from(keep)]).await? else { return Ok(deleted) };
-    let limit = row.int(0)?;
-    while let Some((last, first)) = oldest(database).await? {
-        if first > limit {
-            break;
-        }
-        deleted += delete(database, "id <= ?", &[Val::from(last.min(limit))]).await?;
     }
     Ok(deleted)
 }

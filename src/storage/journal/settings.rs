@@ -19,6 +19,12 @@ crate::settings! {
         pub waiting: u32 = 16_384,
         /// How long events gather before they are written together.
         pub gather_for: Span = Span::millis(200),
+        /// A clock that shows so much more than when it was last looked at may have been put forward by mistake, or the server
+        /// was off for as long: what is deleted for its age (events, counts, quarantine, reports of others, backups by
+        /// `backup.retention.days`) then stays for `after_jump`, so that there is time to put it back.
+        pub jump: Span = Span::days(2),
+        /// How long nothing is deleted for its age after such a jump; 0 to delete at once.
+        pub after_jump: Span = Span::days(3),
         /// How often old events are looked for.
         pub prune_every: Span = Span::hours(1),
     }

@@ -28,6 +28,8 @@ pub enum Layout {
 /// A folder of another program.
 #[derive(Debug, Clone)]
 pub struct ForeignFolder {
+    /// The directory that it lies in or is, whose owner may change what is below.
+    pub home: PathBuf,
     /// Its name.
     pub name: FolderName,
     /// Its numbers, when there is a `dovecot-uidlist`, or a file of UIDs of this program.
@@ -43,7 +45,7 @@ pub struct ForeignFolder {
 pub struct ForeignMessage {
     /// What is known of it.
     pub message: Deposited,
-    /// Where it lies.
+    /// Where it lies, below the home of its folder.
     pub path: PathBuf,
 }
 
@@ -95,6 +97,9 @@ impl ForeignHome {
         }
         home.one_inbox();
         home.subscribed = subscribed(path, layout).map_err(failed)?;
+        for folder in &mut home.folders {
+            path.clone_into(&mut folder.home);
+        }
         home.folders.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
         Ok(home)
     }
@@ -206,7 +211,7 @@ impl ForeignFolder {
         });
         let listed = list.as_ref().map(|list| SourceUids { validity: list.validity, next: list.next });
         let uids = own.map(|own| SourceUids { validity: own.validity, next: own.bound }).or(listed);
-        let mut folder = Self { name, uids, messages, links };
+        let mut folder = Self { home: path.to_owned(), name, uids, messages, links };
         folder.number();
         Ok(folder)
     }
@@ -264,13 +269,15 @@ fn leads_to_own(path: &Path) -> io::Result<bool> {
     files::leads_to_own(path).map_err(|error| error.source)
 }
 
+/// Largest file of subscriptions.
+const LARGEST_LIST: u64 = 16 << 20;
+
 /// `subscriptions`, whose first form has the layout's own separator.
 fn subscribed(path: &Path, layout: Layout) -> io::Result<BTreeSet<FolderName>> {
-    let file = path.join(subscriptions::NAME);
-    let text = match leads_to_own(&file).and_then(|own| if own { fs::read_to_string(&file) } else { Ok(String::new()) })
-    {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        text => text?,
+    let text = match files::read_own(path, Path::new(subscriptions::NAME), LARGEST_LIST) {
+        Ok(None) => return Ok(BTreeSet::new()),
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        text => String::from_utf8_lossy(&text.map_err(|error| error.source)?.unwrap_or_default()).into_owned(),
     };
     if layout == Layout::FileSystem && !text.starts_with(subscriptions::HEADER) {
         return Ok(text.lines().filter_map(|line| FolderName::from_levels(line.split('/'))).collect());

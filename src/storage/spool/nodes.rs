@@ -1,5 +1,6 @@
 //! The nodes that share a queue: which of them live, and whether they see the same directory.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -97,6 +98,16 @@ impl QueueNode {
         let mark = self.mark.lock().clone();
         let values = [self.lease_micros(), self.name.as_str().into(), mark.into()];
         Ok(self.database.execute(Sql::assembled(sql), &values).await? == 1)
+    }
+
+    /// The names of the other nodes, and nothing else of them.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn others(&self) -> Result<BTreeSet<String>, Error> {
+        let sql = "SELECT node FROM queue_nodes WHERE node <> ?";
+        let rows = self.database.fetch_all(sql, &[self.name.as_str().into()]).await?;
+        Ok(rows.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?)
     }
 
     /// The other nodes, by name.

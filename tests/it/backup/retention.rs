@@ -105,6 +105,39 @@ async fn what_was_taken_while_the_clock_was_ahead_is_not_the_newest() {
     host.stop().await;
 }
 
+/// What a first backup leaves that was cut off is no failure of the timer that thins out.
+#[tokio::test(flavor = "multi_thread")]
+async fn prune_has_nothing_to_do_before_the_first_backup() {
+    let destination = tempfile::tempdir().unwrap();
+    let host = furnished(&destination).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let place = elsewhere.path().to_str().unwrap();
+    done(&host, &["create", "--destination", place]).await;
+    for file in fs::read_dir(elsewhere.path().join("snapshots")).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let before = packs(elsewhere.path());
+    let (answer, code) = backup(&host, &["prune", "--destination", place]).await;
+    assert!(code == 4 && answer["error"].as_str().unwrap().contains("postrider backup pull"), "{answer}");
+    host.parts().database.execute("DELETE FROM events", &[]).await.unwrap();
+    for arguments in [&["prune", "--dry-run", "--destination", place][..], &["prune", "--destination", place]] {
+        let pruned = done(&host, arguments).await;
+        assert_eq!((&pruned["removed"], &pruned["freed"]), (&serde_json::json!([]), &0.into()), "{pruned}");
+    }
+    assert_eq!(packs(elsewhere.path()), before);
+    let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
+    let pruned = |runs: &[postrider::services::backup::Run]| {
+        runs.iter().find(|run| run.what == "pruned").unwrap().problem.clone()
+    };
+    assert_eq!(pruned(&runs), None);
+    // A backup that was named wrongly is a mistake of whoever has typed it, not of the runs.
+    let (_, code) = backup(&host, &["prune", "--backup", AHEAD, "--destination", place]).await;
+    assert_eq!(code, 4);
+    let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
+    assert_eq!(pruned(&runs), None);
+    host.stop().await;
+}
+
 /// A backup that nobody can have taken.
 const AHEAD: &str = "20990101T000000Z";
 

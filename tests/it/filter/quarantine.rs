@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use postrider::foundations::event::EventKind;
+use postrider::storage::journal::Query;
 use serde_json::Value;
 
 use crate::harness::{Host, cli};
@@ -164,7 +166,15 @@ async fn what_nobody_wants_is_deleted_in_the_end() {
     host.clock().advance(day * 20);
     deliver().await;
     assert_eq!(entries().await, 2);
+    // A clock that jumps deletes nothing: it may be put back.
     host.clock().advance(day * 11);
+    clock_is_seen(&host).await;
+    assert_eq!(entries().await, 2);
+    // Nobody has put it back.
+    for _ in 0..4 {
+        host.clock().advance(day);
+        clock_is_seen(&host).await;
+    }
     for _ in 0..4_000 {
         if entries().await == 1 {
             break;
@@ -172,5 +182,21 @@ async fn what_nobody_wants_is_deleted_in_the_end() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     assert_eq!(entries().await, 1);
+    let jumps = host.events(&Query { kinds: vec![EventKind::Lifecycle], ..Query::default() }).await;
+    let jumps = jumps.iter().filter(|event| event.details.get("what").is_some_and(|what| what == "clock-jumped"));
+    assert_eq!(jumps.count(), 2);
     host.stop().await;
+}
+
+/// Waits until the clock was looked at, and a moment more for what follows from it.
+async fn clock_is_seen(host: &Host) {
+    let now = host.parts().clock.now();
+    for _ in 0..4_000 {
+        let row = host.parts().database.fetch_optional("SELECT seen FROM clock_seen", &[]).await.unwrap();
+        if row.is_some_and(|row| row.time(0).unwrap() == now) {
+            return tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("nobody looks at the clock");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use postrider::storage::database::{Database, DatabaseSettings, DatabaseUrl};
 use serde_json::Value;
 
-use crate::harness::cli::{output, run};
+use crate::harness::cli::{output, printed, run};
 use crate::harness::{Host, PASSWORD, Peer};
 
 const MESSAGE: &str = "From: ann@example.test\r\nMessage-ID: <one@example.test>\r\nSubject: One\r\n\r\nFirst line\r\n";
@@ -27,7 +27,10 @@ async fn accounts_that_are_made_count_at_once() {
     for (destination, complaint) in
         [("round@new.test", "round@new.test"), ("nobody@new.test", "nobody has the address nobody@new.test so far")]
     {
-        let (alias, code) = run(&config, &["alias", "add", "round@new.test", destination], "").await;
+        let arguments = ["alias", "add", "round@new.test", destination];
+        let told = output(&config, &arguments, "").await;
+        let (alias, code) = (printed(&arguments, &told), told.status.code().unwrap());
+        assert_eq!(String::from_utf8_lossy(&told.stderr), "", "the sentence says it");
         let complaints = alias["complaints"].as_array().unwrap();
         assert!(code == 0 && complaints.len() == 1 && complaints[0].as_str().unwrap().contains(complaint), "{alias}");
     }
@@ -37,7 +40,10 @@ async fn accounts_that_are_made_count_at_once() {
         assert_eq!(alias["complaints"].as_array().map(Vec::len), Some(complaints), "{alias}");
     }
     assert_eq!(run(&config, &["alias", "remove", "cid@new.test"], "").await.1, 0);
-    assert_eq!(run(&config, &["cluster", "drain", "elsewhere"], "").await.1, 4);
+    for action in ["drain", "forget"] {
+        let (refused, code) = run(&config, &["cluster", action, "elsewhere"], "").await;
+        assert!(code == 4 && refused["error"].as_str().unwrap().contains("elsewhere"), "{refused}");
+    }
     let reply = host.smtp().await.deliver("eve@elsewhere.test", &["sales@new.test"], MESSAGE).await;
     assert_eq!(reply.code, 250, "{}", reply.text());
 
@@ -154,6 +160,9 @@ async fn indexes_are_made_anew() {
 async fn a_plan_says_what_a_reload_will_do() {
     let host = Host::start().user("ann@example.test").await;
     let config = host.config();
+    let (plan, code) = run(&config, &["plan"], "").await;
+    assert_eq!((code, &plan["changes"]), (0, &serde_json::json!([])), "{plan}");
+    assert!(plan["warnings"][0].as_str().unwrap().contains("`accounts.declared` names no file"), "{plan}");
     let declared = host.directory().join("accounts.toml");
     let password = host.directory().join("password");
     std::fs::write(&password, "the word\n").unwrap();

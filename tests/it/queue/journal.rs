@@ -10,7 +10,9 @@ use postrider::foundations::settings::{ByteSize, Live, Span};
 use postrider::foundations::tasks::Tasks;
 use postrider::services::trace::{Asked, Period, Trace};
 use postrider::storage::database::Database;
-use postrider::storage::journal::{BUCKET, Journal, JournalSettings, Order, Query, Search};
+use postrider::storage::journal::{BUCKET, Believed, Journal, JournalSettings, Order, Query, Search};
+
+use crate::harness::TestClock;
 
 crate::accounts::engines::on_every_engine!(
     finds_what_was_recorded,
@@ -20,6 +22,7 @@ crate::accounts::engines::on_every_engine!(
     one_event_that_is_refused_costs_no_others,
     forgets_by_age_and_number,
     forgets_by_size,
+    forgets_nothing_because_a_clock_has_jumped,
     counts_by_time_kind_and_outcome,
     survives_odd_texts,
     searches_in_pieces,
@@ -175,6 +178,36 @@ async fn forgets_by_size(database: Database) {
     let left = journal.query(&Query::default()).await.unwrap().len();
     // About a thousand octets each.
     assert!((90..=110).contains(&left), "{left}");
+    assert!(tasks.stop(Duration::from_secs(5)).await);
+}
+
+/// A clock that was put forward by mistake costs nothing, if it is put back before long, and else only time.
+async fn forgets_nothing_because_a_clock_has_jumped(database: Database) {
+    // What works by itself in the background would be counted there.
+    let settings = JournalSettings { prune_every: Span::days(1_000), ..JournalSettings::default() };
+    let (tasks, test_clock) = (Tasks::new(), TestClock::new());
+    let clock: SharedClock = Arc::new(test_clock.clone());
+    let begin = || Journal::start(database.clone(), Live::new(settings.clone()), Arc::clone(&clock), &tasks);
+    let day = Duration::from_secs(86_400);
+    let journal = begin();
+    for _ in 0..5 {
+        journal.record(Event::new(clock.now(), EventKind::Queued));
+    }
+    journal.flush().await;
+    // Another process, or the same one after a restart: it has not seen the clock before.
+    test_clock.advance(day * 40);
+    let journal = begin();
+    assert_eq!(journal.prune(&settings, &clock).await.unwrap(), 0);
+    let jumped = journal.believes_the_clock().await.unwrap();
+    assert_eq!(jumped, Believed::NotBefore(clock.now() + day * 3));
+    for _ in 0..2 {
+        test_clock.advance(day);
+        assert_eq!(begin().believes_the_clock().await.unwrap(), jumped);
+        assert_eq!(journal.prune(&settings, &clock).await.unwrap(), 0);
+    }
+    test_clock.advance(day);
+    assert_eq!(begin().believes_the_clock().await.unwrap(), Believed::Yes);
+    assert_eq!(journal.prune(&settings, &clock).await.unwrap(), 5);
     assert!(tasks.stop(Duration::from_secs(5)).await);
 }
 

@@ -1,0 +1,107 @@
+//! The end of looking at the folders of somebody who does not stop changing them.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::collect::{Before, Content, Scanned};
+use super::create::Run;
+use super::repository::ObjectId;
+use super::scan::{self, Identity};
+use super::tree::MessageEntry;
+
+/// How often folders are looked for that were somewhere else whenever they were to be read.
+const LOOKS: usize = 100;
+
+impl Run {
+    /// Adds what a pass has missed: folders that were called otherwise when they were to be read, and messages that an earlier pass
+    /// has seen in a folder and that were moved into one that had been read already. A message that was expunged meanwhile may
+    /// so be in the backup: it was there while that was taken.
+    pub(super) fn last_look(
+        &self,
+        user: &Path,
+        mut scanned: Vec<Scanned>,
+        before: &Before,
+    ) -> Result<Vec<Scanned>, Error> {
+        let mut names = HashMap::new();
+        for _ in 0..LOOKS {
+            let directories = match scan::folders(user) {
+                Ok((directories, _)) => directories,
+                Err(_) if !user.exists() => break,
+                Err(error) => return Err(error),
+            };
+            let with_identity = |name: String| scan::identity(&user.join(&name)).map(|identity| (identity, name));
+            let all = directories.len();
+            names = directories.into_iter().filter_map(with_identity).collect();
+            let missing: Vec<(&Identity, &String)> =
+                names.iter().filter(|(identity, _)| scanned.iter().all(|known| known.identity != **identity)).collect();
+            if missing.is_empty() && names.len() == all {
+                break;
+            }
+            for (identity, name) in missing {
+                let Some(pinned) = Pinned::open(&user.join(name)) else { continue };
+                let found = self.folder(&pinned.path, name, before)?;
+                scanned.extend(found.filter(|found| found.identity == *identity));
+            }
+        }
+        // One that was renamed while names were listed may have been listed under both.
+        let mut known = HashSet::new();
+        scanned.retain(|folder| known.insert(folder.identity));
+        named(&mut scanned, &names);
+        give_back(&mut scanned, before);
+        Ok(scanned)
+    }
+}
+
+/// A directory that stays the same under this path, however it is renamed.
+struct Pinned {
+    path: PathBuf,
+    _directory: std::fs::File,
+}
+
+impl Pinned {
+    fn open(path: &Path) -> Option<Self> {
+        let directory = std::fs::File::open(path).ok()?;
+        let pinned = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+        // Without `/proc` it is read by its name.
+        let path = if pinned.join("cur").is_dir() { pinned } else { path.to_owned() };
+        Some(Self { path, _directory: directory })
+    }
+}
+
+/// Gives each folder the name it was last seen under. One that was not seen any more keeps its name, unless another has that now.
+fn named(scanned: &mut [Scanned], names: &HashMap<Identity, String>) {
+    let mut taken: BTreeSet<String> = names.values().cloned().collect();
+    for folder in scanned.iter_mut() {
+        match names.get(&folder.identity) {
+            Some(name) => name.clone_into(&mut folder.directory),
+            None => {
+                while !taken.insert(folder.directory.clone()) {
+                    folder.directory.push('_');
+                }
+            }
+        }
+    }
+    scanned.sort_by(|a, b| a.directory.cmp(&b.directory));
+}
+
+/// Puts what earlier passes have seen, and what is in no folder now, back into the folder it was seen in. A message is known by what
+/// it holds, for it gets another name where it is moved to.
+fn give_back(scanned: &mut [Scanned], before: &Before) {
+    let listed = scanned.iter().filter_map(|folder| match &folder.content {
+        Content::Listed(messages, _) => Some(messages),
+        Content::Same(_) => None,
+    });
+    let there: HashSet<Vec<ObjectId>> = listed.flatten().map(|message| message.objects.clone()).collect();
+    for folder in scanned {
+        let Content::Listed(messages, times) = &mut folder.content else { continue };
+        let seen = before.seen.get(&folder.identity).into_iter().flat_map(HashMap::values);
+        let missed: Vec<MessageEntry> = seen.filter(|message| !there.contains(&message.objects)).cloned().collect();
+        if !missed.is_empty() {
+            // It is not what is there, and must not be taken for it by the next backup.
+            *times = None;
+            messages.extend(missed);
+        }
+    }
+}
