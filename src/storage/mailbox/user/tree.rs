@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
+use crate::foundations::files::is_directory;
 use crate::storage::cluster::Tenure;
 use crate::storage::mailbox::maildir::directory;
 use crate::storage::mailbox::{Error, FolderName};
@@ -42,7 +43,7 @@ impl Tree {
         if found.mtime == mtime {
             return Ok(());
         }
-        found.directories = BTreeMap::from([(FolderName::inbox(), String::new())]);
+        let mut directories = BTreeMap::from([(FolderName::inbox(), String::new())]);
         let mut names = Vec::new();
         directory::list(root.as_fd(), &mut |name| names.extend(str::from_utf8(name).map(str::to_owned)))
             .map_err(failed)?;
@@ -51,17 +52,21 @@ impl Tree {
                 // Left by a deletion that was cut short.
                 self.tenure.check()?;
                 let _ = std::fs::remove_dir_all(self.root.join(&name));
-            } else if let Some(folder) = FolderName::from_directory(&name)
-                && self.root.join(&name).join("cur").is_dir()
-            {
-                found.directories.insert(folder, name);
-            } else if name.starts_with('.') && self.root.join(&name).join("cur").is_dir() {
+                continue;
+            }
+            let folder = FolderName::from_directory(&name);
+            if (folder.is_none() && !name.starts_with('.')) || !is_directory(&self.root.join(&name).join("cur"))? {
+                continue;
+            }
+            if let Some(folder) = folder {
+                directories.insert(folder, name);
+            } else {
                 let path = self.root.join(&name);
                 log::warn!(path:% = path.display();
                     "No client can say the name of this folder, and nobody sees its mail: rename its directory, or import it");
             }
         }
-        found.mtime = mtime;
+        *found = Found { directories, mtime };
         Ok(())
     }
 
