@@ -85,7 +85,10 @@ const MOST_LOOKED_UP: usize = 100;
 
 impl Delivery {
     /// What finds the scripts that look at this message, for a thread that may block; `None` where none may look.
-    pub(super) fn scripts_for(&self, item: &Item<'_>) -> Option<impl FnOnce() -> Option<Result<Planned, Error>> + Send + use<>> {
+    pub(super) fn scripts_for(
+        &self,
+        item: &Item<'_>,
+    ) -> Option<impl FnOnce() -> Option<Result<Planned, Error>> + Send + use<>> {
         let scripting = Arc::clone(self.scripting.as_ref()?);
         let account = item.recipient.account.clone();
         match item.verdict.folder(&account) {

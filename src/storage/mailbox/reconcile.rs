@@ -123,7 +123,8 @@ impl Folder {
         for (uid, at) in &plan.changed {
             apply_changed(state, &mut snapshot, *uid, listing.entry(*at), mod_seq);
         }
-        let mut adoption = Adoption { folder: self, directories, snapshot, mod_seq, renamed: false, patience: PATIENCE };
+        let mut adoption =
+            Adoption { folder: self, directories, snapshot, mod_seq, renamed: false, patience: PATIENCE };
         for (uid, at) in &plan.accepted {
             adoption.accept(state, listing.entry(*at), *uid)?;
         }

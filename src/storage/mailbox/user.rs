@@ -83,7 +83,9 @@ impl User {
             let account = Arc::clone(&user.account);
             drop(tokio::task::spawn_blocking(move || account.unsynced.sync()));
         }
-        user.tree.read()?;
+        if let Err(error) = user.tree.read() {
+            log::error!(user:% = address, error:% = error; "Not every folder of {address} can be looked at; the others are served");
+        }
         Ok(user)
     }
 

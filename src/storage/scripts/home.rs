@@ -172,7 +172,9 @@ impl Home {
         let target = match fs::read_link(&link) {
             Ok(target) => self.path.join(target),
             // Nothing there, or no link.
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => return Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
+                return Ok(None);
+            }
             Err(source) => return Err(files::Error { verb: "read", path: link, source }.into()),
         };
         let inside = target.parent().is_some_and(|parent| parent == self.directory());
@@ -522,6 +524,6 @@ mod tests {
         let home = world.home();
         home.put(&name("main"), b"keep;").unwrap();
         symlink("sieve/gone.sieve", world.path(".dovecot.sieve")).unwrap();
-        assert_eq!((home.active().unwrap(), home.stamp().unwrap(), home.active_name()), (None, None, None));
+        assert_eq!((home.active().unwrap(), home.stamp().unwrap(), home.active_name().unwrap()), (None, None, None));
     }
 }

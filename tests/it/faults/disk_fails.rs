@@ -158,8 +158,10 @@ fn folders_and_subscriptions_stay_that_could_not_be_looked_at() {
     assert_eq!(during.status, "NO", "{during:?}");
     let answer = imap.command("LIST \"\" * RETURN (SUBSCRIBED)").unwrap();
     let line = |name: &str| {
-        let is_it = |value: &Value| matches!(value, Value::Word(text) if text == name)
-            || matches!(value, Value::Octets(text) if text == name.as_bytes());
+        let is_it = |value: &Value| {
+            matches!(value, Value::Word(text) if text == name)
+                || matches!(value, Value::Octets(text) if text == name.as_bytes())
+        };
         answer.untagged.iter().find(|line| line.iter().any(is_it)).map(|line| format!("{line:?}"))
     };
     assert!(line("Kept").is_some(), "{answer:?}");
@@ -172,7 +174,8 @@ fn what_is_added_after_a_deletion_that_failed_is_kept() {
     for nth in 1..=3 {
         let server = with_folder("Kept", "one");
         let mut imap = server.imap("ann").unwrap();
-        let Some(fault) = Fault::of(&server, &[&format!("fsync:error=EIO:when={nth}")], &[server.maildir("ann")]) else {
+        let Some(fault) = Fault::of(&server, &[&format!("fsync:error=EIO:when={nth}")], &[server.maildir("ann")])
+        else {
             return;
         };
         let deleted = imap.command("DELETE Kept").unwrap();

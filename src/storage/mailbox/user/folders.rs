@@ -158,7 +158,8 @@ impl User {
         let synced = rustix::fs::fsync(&root);
         // Whoever has the folder open may go on to add to it, and what is hidden is removed some time: it comes back for good,
         // or is gone for everybody.
-        let is_back = || rustix::fs::renameat(&root, &*hidden, &root, directory).and_then(|()| rustix::fs::fsync(&root));
+        let is_back =
+            || rustix::fs::renameat(&root, &*hidden, &root, directory).and_then(|()| rustix::fs::fsync(&root));
         if let Err(error) = synced
             && is_back().is_ok()
         {
@@ -191,7 +192,8 @@ impl User {
         let failed = self.failed("rename a folder");
         let root = self.own_root().map_err(&failed)?;
         let paths = family.iter().filter_map(|old| self.tree.path_of(old));
-        let moves: Vec<_> = paths.map(|path| name_of(&path).to_owned()).zip(renamed.iter().map(FolderName::directory)).collect();
+        let moves: Vec<_> =
+            paths.map(|path| name_of(&path).to_owned()).zip(renamed.iter().map(FolderName::directory)).collect();
         rename_all(root.as_fd(), &moves).map_err(&failed)?;
         self.account.tenure.check()?;
         for (old, new) in family.iter().zip(&renamed) {
