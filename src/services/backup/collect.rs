@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use rayon::prelude::*;
 
+use super::by_base::{self, ByBase};
 use super::create::{Run, read_folder, read_record};
 use super::error::at;
 use super::repository::{
@@ -17,10 +18,11 @@ use super::repository::{
 use super::scan::Identity;
 use super::tree::{self, MessageEntry};
 use super::{Error, scan};
+use crate::foundations::files::is_there;
 use crate::storage::mailbox::{FileName, Place, UidFile};
 
-/// The messages that an earlier backup knows in a folder, by base name.
-pub(super) type Known = HashMap<Vec<u8>, MessageEntry>;
+/// The messages that are known in a folder.
+pub(super) type Known = by_base::Set<MessageEntry>;
 
 /// A message whose file must be read.
 struct Unread {
@@ -115,7 +117,7 @@ impl Run {
                     self.leave_out(unnamed);
                     directories
                 }
-                Err(_) if !path.exists() => return Ok(None),
+                Err(_) if !is_there(path)? => return Ok(None),
                 Err(error) => return Err(error),
             };
             let times = || directories.iter().map(|directory| scan::times(&path.join(directory)).ok());
@@ -133,8 +135,7 @@ impl Run {
             // a folder that was renamed. What has been read is known now, so that another look costs little.
             for folder in scanned {
                 let Content::Listed(messages, _) = folder.content else { continue };
-                let messages = messages.into_iter().map(|message| (message.base().to_vec(), message));
-                before.seen.entry(folder.identity).or_default().extend(messages);
+                by_base::replace_all(before.seen.entry(folder.identity).or_default(), messages);
             }
         }
         Ok(None)
@@ -152,13 +153,13 @@ impl Run {
         let previous = before.previous.get(directory);
         let mut missed = 0;
         loop {
-            let Some(identity) = scan::identity(path) else { return Ok(None) };
+            let Some(identity) = scan::identity(path)? else { return Ok(None) };
             let validity_before = validity(path);
             let content = match self.untouched(path, previous) {
                 Some(record) => Content::Same(record),
-                None => match self.messages(path, &self.known(previous, before.seen.get(&identity))) {
+                None => match self.messages(path, self.known(previous, before.seen.get(&identity))) {
                     Ok((messages, times)) => Content::Listed(messages, times),
-                    Err(_) if !path.join("cur").exists() => return Ok(None),
+                    Err(_) if !is_there(&path.join("cur"))? => return Ok(None),
                     // It was elsewhere for a moment, as a folder is that is renamed and renamed back.
                     Err(error) if error.is_absence() && missed < RETRIES => {
                         missed += 1;
@@ -178,7 +179,7 @@ impl Run {
             block.flush()?;
             self.added.fetch_add(block.added, Ordering::Relaxed);
             // Deleted and made again meanwhile, or another one renamed: another folder of the same name.
-            if scan::identity(path) == Some(identity) && validity(path) == validity_before {
+            if scan::identity(path)? == Some(identity) && validity(path) == validity_before {
                 return Ok(Some(Scanned { directory: directory.to_owned(), identity, content, files }));
             }
         }
@@ -197,22 +198,20 @@ impl Run {
     /// What is known of a folder's messages. Of lists that are damaged nothing is known.
     fn known(&self, previous: Option<&FolderRecord>, seen: Option<&Known>) -> Known {
         let mut known = previous.and_then(|folder| known_messages(&self.repository, folder).ok()).unwrap_or_default();
-        known.extend(seen.into_iter().flatten().map(|(base, message)| (base.clone(), message.clone())));
+        by_base::replace_all(&mut known, seen.into_iter().flatten().map(|ByBase(message)| message.clone()));
         known
     }
 
-    fn messages(&self, folder: &Path, known: &Known) -> Result<(Vec<MessageEntry>, Option<scan::Times>), Error> {
+    fn messages(&self, folder: &Path, mut known: Known) -> Result<(Vec<MessageEntry>, Option<scan::Times>), Error> {
         let now = || self.clock.now().unix_micros().saturating_mul(1_000);
         let list = || scan::messages(folder, now).map_err(at("read", folder));
         let (listing, times) = list()?;
         let mut messages = Vec::with_capacity(listing.len());
         let mut unread = Vec::new();
-        for (base, listed) in listing {
-            match known.get(&base).filter(|known| is_same(folder, known, &listed)) {
-                Some(known) => {
-                    let scan::Listed { place, name, .. } = listed;
-                    messages.push(MessageEntry { place, name, objects: known.objects.clone(), ..*known });
-                }
+        for ByBase(listed) in listing {
+            let known = known.take(FileName::base_of(&listed.name)).map(|ByBase(known)| known);
+            match known.filter(|known| is_same(folder, known, &listed)) {
+                Some(known) => messages.push(MessageEntry { place: listed.place, name: listed.name, ..known }),
                 None => unread.push(Unread::from(listed)),
             }
         }
@@ -227,10 +226,8 @@ impl Run {
             }
             // Flags have changed meanwhile, or it was expunged.
             let (names, _) = list()?;
-            let again = renamed.iter().filter_map(|old| {
-                let base = FileName::parse(&old.name, old.place)?.base;
-                names.get(base).cloned().map(Unread::from)
-            });
+            let listed = |old: &Unread| names.get(FileName::base_of(&old.name)).map(|ByBase(listed)| listed.clone());
+            let again = renamed.iter().filter_map(listed).map(Unread::from);
             unread = again.collect();
             in_peace = false;
         }
@@ -332,7 +329,7 @@ fn known_messages(repository: &Repository, folder: &FolderRecord) -> Result<Know
     let messages = read_folder(repository, folder)?;
     // Should a pack have been lost, what it held is read again.
     let there = messages.into_iter().filter(|message| message.objects.iter().all(|id| repository.has(id)));
-    Ok(there.map(|message| (message.base().to_vec(), message)).collect())
+    Ok(there.map(ByBase).collect())
 }
 
 /// Whether a file is the message that a backup knows. Maildir files never change; a name with the size in it says enough,

@@ -5,11 +5,13 @@ use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use super::by_base::ByBase;
 use super::collect::{Before, Content, Scanned};
 use super::create::Run;
 use super::repository::ObjectId;
 use super::scan::{self, Identity};
 use super::tree::MessageEntry;
+use crate::foundations::files::is_there;
 
 /// How often folders are looked for that were somewhere else whenever they were to be read.
 const LOOKS: usize = 100;
@@ -28,12 +30,14 @@ impl Run {
         for _ in 0..LOOKS {
             let directories = match scan::folders(user) {
                 Ok((directories, _)) => directories,
-                Err(_) if !user.exists() => break,
+                Err(_) if !is_there(user)? => break,
                 Err(error) => return Err(error),
             };
-            let with_identity = |name: String| scan::identity(&user.join(&name)).map(|identity| (identity, name));
             let all = directories.len();
-            names = directories.into_iter().filter_map(with_identity).collect();
+            names.clear();
+            for name in directories {
+                names.extend(scan::identity(&user.join(&name))?.map(|identity| (identity, name)));
+            }
             let missing: Vec<(&Identity, &String)> =
                 names.iter().filter(|(identity, _)| scanned.iter().all(|known| known.identity != **identity)).collect();
             if missing.is_empty() && names.len() == all {
@@ -96,7 +100,7 @@ fn give_back(scanned: &mut [Scanned], before: &Before) {
     let there: HashSet<Vec<ObjectId>> = listed.flatten().map(|message| message.objects.clone()).collect();
     for folder in scanned {
         let Content::Listed(messages, times) = &mut folder.content else { continue };
-        let seen = before.seen.get(&folder.identity).into_iter().flat_map(HashMap::values);
+        let seen = before.seen.get(&folder.identity).into_iter().flatten().map(|ByBase(message)| message);
         let missed: Vec<MessageEntry> = seen.filter(|message| !there.contains(&message.objects)).cloned().collect();
         if !missed.is_empty() {
             // It is not what is there, and must not be taken for it by the next backup.

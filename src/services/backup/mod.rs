@@ -22,6 +22,7 @@
 //!
 //! In the log: warnings for files that could not be read because they are no plain files.
 
+mod by_base;
 mod collect;
 mod create;
 mod destination;

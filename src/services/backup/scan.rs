@@ -1,6 +1,5 @@
 //! Looking at a user's mail while others change it.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,8 +10,10 @@ use rustix::fs::{FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use super::Error;
+use super::by_base::{self, ByBase};
 use super::error::at;
 use crate::foundations::address::Address;
+use crate::foundations::files::{is_directory, is_there};
 use crate::storage::mailbox::{FileName, Place};
 
 /// Times a folder is listed again because it changes while it is read.
@@ -24,8 +25,8 @@ const LISTED_AT_ONCE: usize = 64 << 10;
 /// Depth to which directories that are no folders are followed.
 const DEPTH: usize = 8;
 
-/// Message files by their base names.
-pub type Listing = HashMap<Vec<u8>, Listed>;
+/// The message files of a folder.
+pub type Listing = by_base::Set<Listed>;
 
 /// A message file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,12 @@ pub struct Listed {
     pub name: Vec<u8>,
     /// Octets, where the name says it.
     pub size: Option<u64>,
+}
+
+impl by_base::Named for Listed {
+    fn name(&self) -> &[u8] {
+        &self.name
+    }
 }
 
 /// When the directories `new` and `cur` of a folder last changed, in nanoseconds since 1970.
@@ -57,10 +64,10 @@ pub fn users(mail_root: &Path) -> Result<Users, Error> {
             let has_files = || match other_files(&home) {
                 Ok(files) => Ok(!files.is_empty() && format!("{local}@{domain}").parse::<Address>().is_ok()),
                 // Removed meanwhile.
-                Err(_) if !home.exists() => Ok(false),
+                Err(_) if !is_there(&home)? => Ok(false),
                 Err(error) => Err(error),
             };
-            if home.join("cur").is_dir() || has_files()? {
+            if is_directory(&home.join("cur"))? || has_files()? {
                 users.push((domain.clone(), local));
             }
         }
@@ -77,7 +84,7 @@ fn directories(path: &Path) -> Result<Directories, Error> {
     for entry in fs::read_dir(path).map_err(at("read", path))? {
         let entry = entry.map_err(at("read", path))?;
         let name = entry.file_name();
-        if name.as_bytes().starts_with(b".") || !entry.path().is_dir() {
+        if name.as_bytes().starts_with(b".") || !is_directory(&entry.path())? {
             continue;
         }
         match name.into_string() {
@@ -97,7 +104,7 @@ pub fn folders(user: &Path) -> Result<Directories, Error> {
         let name = entry.file_name();
         // A second dot is the store's mark for what is being removed or restored.
         let is_one = name.as_bytes().starts_with(b".") && !name.as_bytes().starts_with(b"..");
-        if !is_one || !entry.path().join("cur").is_dir() {
+        if !is_one || !is_directory(&entry.path().join("cur"))? {
             continue;
         }
         match name.into_string() {
@@ -127,7 +134,7 @@ pub fn messages(folder: &Path, now: impl Fn() -> i64) -> io::Result<(Listing, Op
         if in_peace {
             return Ok((listing, Some(before)));
         }
-        all.extend(listing);
+        by_base::replace_all(&mut all, listing.into_iter().map(|ByBase(listed)| listed));
     }
     Ok((all, None))
 }
@@ -153,7 +160,7 @@ fn list(folder: &Path, place: Place, listing: &mut Listing) -> io::Result<()> {
             _ => false,
         };
         if is_file {
-            listing.insert(parsed.base.to_vec(), Listed { place, name: name.to_vec(), size: parsed.size });
+            listing.replace(ByBase(Listed { place, name: name.to_vec(), size: parsed.size }));
         }
     }
     Ok(())
@@ -195,8 +202,12 @@ pub fn other_files(home: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// Which folder this is; `None` when there is none.
-pub fn identity(folder: &Path) -> Option<Identity> {
-    fs::metadata(folder).ok().map(|directory| (directory.dev(), directory.ino()))
+pub fn identity(folder: &Path) -> Result<Option<Identity>, Error> {
+    match fs::metadata(folder) {
+        Ok(directory) => Ok(Some((directory.dev(), directory.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at("look for", folder)(error)),
+    }
 }
 
 fn collect(home: &Path, below: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Error> {
@@ -271,7 +282,7 @@ mod tests {
         let (listing, times) = messages(&user, || i64::MAX).unwrap();
         assert!(times.is_some());
         let mut names: Vec<_> =
-            listing.values().map(|listed| String::from_utf8(listed.name.clone()).unwrap()).collect();
+            listing.iter().map(|ByBase(listed)| String::from_utf8(listed.name.clone()).unwrap()).collect();
         names.sort();
         assert_eq!(names, ["1.a.h,U=1:2,S", "2.b.h,U=2"]);
         let others = |home: &Path| -> Vec<String> {
@@ -281,6 +292,6 @@ mod tests {
         assert_eq!(others(&user), ["postrider-uid", "sieve/a.sieve", "subscriptions"]);
         assert_eq!(others(&user.join(".Sent")), ["dovecot-keywords"]);
         assert_eq!(others(&user.join(".Gone")), [] as [&str; 0]);
-        assert_eq!((identity(&user).is_some(), identity(&user.join(".Gone"))), (true, None));
+        assert_eq!((identity(&user).unwrap().is_some(), identity(&user.join(".Gone")).unwrap()), (true, None));
     }
 }

@@ -7,6 +7,7 @@
 
 use std::io::Write as _;
 
+use super::by_base::Named;
 use super::repository::ObjectId;
 use crate::storage::mailbox::{FileName, Place};
 
@@ -31,11 +32,17 @@ pub struct MessageEntry {
 impl MessageEntry {
     /// The part of the name that stays the same when flags change.
     pub fn base(&self) -> &[u8] {
-        FileName::parse(&self.name, self.place).map_or(&self.name[..], |name| name.base)
+        FileName::base_of(&self.name)
     }
 
     fn uid(&self) -> Option<u32> {
         FileName::parse(&self.name, self.place).and_then(|name| name.uid)
+    }
+}
+
+impl Named for MessageEntry {
+    fn name(&self) -> &[u8] {
+        &self.name
     }
 }
 

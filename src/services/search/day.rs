@@ -33,7 +33,11 @@ impl Midnight {
     /// The one that is at this moment if the clocks go as they do at noon.
     fn new<Zone: TimeZone>(zone: &Zone, moment: i64, noon: i32) -> Self {
         let as_at_noon = |seconds| shift(zone, Timestamp::from_unix_seconds(seconds)) == noon;
-        if as_at_noon(moment - UNSETTLED) && as_at_noon(moment + UNSETTLED) { Self::At(moment) } else { Self::Near(moment) }
+        if as_at_noon(moment - UNSETTLED) && as_at_noon(moment + UNSETTLED) {
+            Self::At(moment)
+        } else {
+            Self::Near(moment)
+        }
     }
 
     /// Whether a moment is at or after it. Nothing, where the zone must be asked.

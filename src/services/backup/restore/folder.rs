@@ -51,7 +51,7 @@ impl Restoring<'_> {
         keywords: &[(u8, String)],
     ) -> Result<Restored, Error> {
         let (listing, _) = scan::messages(folder, || i64::MAX).map_err(at("read", folder))?;
-        let there: HashSet<&[u8]> = listing.keys().map(|base| unique(base)).collect();
+        let there: HashSet<&[u8]> = listing.iter().map(|listed| unique(listed.base())).collect();
         let (present, missing): (Vec<_>, Vec<_>) =
             messages.iter().cloned().partition(|message| there.contains(unique(message.base())));
         let table = learn_keywords(folder, self.owner, &used(&missing, keywords))?;

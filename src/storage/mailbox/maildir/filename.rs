@@ -53,10 +53,7 @@ impl<'a> FileName<'a> {
         if name.is_empty() || name[0] == b'.' || name.len() > 255 {
             return None;
         }
-        let (base, info) = match memchr::memrchr(b':', name) {
-            Some(at) if name[at..].starts_with(b":2,") => (&name[..at], &name[at..]),
-            _ => (name, &[][..]),
-        };
+        let (base, info) = name.split_at(Self::base_of(name).len());
         let mut parsed = Self {
             base,
             uid: None,
@@ -76,6 +73,14 @@ impl<'a> FileName<'a> {
         }
         parsed.regular = is_suffix(info, place, parsed.flags, parsed.keywords);
         Some(parsed)
+    }
+
+    /// The part of a name that stays the same when flags change.
+    pub fn base_of(name: &[u8]) -> &[u8] {
+        match memchr::memrchr(b':', name) {
+            Some(at) if name[at..].starts_with(b":2,") => &name[..at],
+            _ => name,
+        }
     }
 
     fn read_fields(&mut self) {
