@@ -118,6 +118,8 @@ async fn extensions_answer_as_dovecot_does() {
     let mut differences = Vec::new();
     for question in QUESTIONS {
         let (mut theirs, mut ours) = (answers(&theirs.command(question).await), answers(&ours.command(question).await));
+        // After an EXPUNGE Dovecot counts what is recent anew, which RFC 3501 §7.3.2 does not ask for.
+        theirs.retain(|line| question != &"EXPUNGE" || !line.ends_with(" RECENT"));
         if question.starts_with("STORE") {
             // Flags before results, or after them: RFC 5267 §4.3.2 leaves that to servers.
             theirs.sort_unstable();
