@@ -300,8 +300,8 @@ async fn who_has_as_many_folders_as_there_may_be_is_shown_them() {
 #[tokio::test]
 async fn messages_put_together_have_the_limits_of_others() {
     let memory = ImapSettings {
-        append_limit: ByteSize::bytes(10_000),
-        append_memory: ByteSize::kib(10),
+        append_limit: ByteSize::bytes(60_000),
+        append_memory: ByteSize::kib(64),
         append_patience: Span::millis(50),
         ..settings()
     };
@@ -309,11 +309,11 @@ async fn messages_put_together_have_the_limits_of_others() {
     let (mut bob, mut ann) = (world.connect(), world.connect());
     bob.log_in("bob").await;
     ann.log_in("ann").await;
-    let lines = bob.command(&format!("a APPEND INBOX {{6000+}}\r\n{}", "x".repeat(6_000))).await;
+    let lines = bob.command(&format!("a APPEND INBOX {{40000+}}\r\n{}", "x".repeat(40_000))).await;
     assert!(lines[0].starts_with("a OK"), "{lines:?}");
     let lines = bob.command("b APPEND INBOX CATENATE (URL /INBOX/;UID=1 URL /INBOX/;UID=1)").await;
     assert!(lines[0].starts_with("b NO [TOOBIG]"), "{lines:?}");
-    ann.send("c APPEND INBOX {6000}\r\n").await;
+    ann.send("c APPEND INBOX {40000}\r\n").await;
     assert!(ann.line().await.unwrap().starts_with('+'));
     let lines = bob.command("d APPEND INBOX CATENATE (URL /INBOX/;UID=1)").await;
     assert!(lines[0].starts_with("d NO [LIMIT]"), "{lines:?}");
