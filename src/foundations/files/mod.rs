@@ -21,7 +21,7 @@ use crate::foundations::failure::Kind;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {verb} `{}`: {source}", path.display())]
 pub struct Error {
-    /// What was tried: `read`, `write`, `sync`, `rename`, `create`.
+    /// What was tried: `read`, `write`, `sync`, `rename`, `create`, `look for`.
     pub verb: &'static str,
     /// With what.
     pub path: PathBuf,
@@ -117,7 +117,7 @@ pub fn lock_directory(path: &Path) -> Result<fs::File, Error> {
 /// # Errors
 /// A directory cannot be created, or something else is in its place.
 pub fn create_directory(path: &Path, mode: u32) -> Result<(), Error> {
-    if path.is_dir() {
+    if is_directory(path)? {
         return Ok(());
     }
     let above = parent(path);
@@ -159,6 +159,29 @@ pub fn leads_to_own(path: &Path) -> Result<bool, Error> {
         Ok(target) => Ok(target.uid() == link.uid()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(at("read", path)(error)),
+    }
+}
+
+/// Whether something is there. A disk that does not answer has not said no.
+///
+/// # Errors
+/// The disk cannot be asked.
+pub fn is_there(path: &Path) -> Result<bool, Error> {
+    path.try_exists().map_err(at("look for", path))
+}
+
+/// Whether a directory is there, as far as this program may look.
+///
+/// # Errors
+/// The disk cannot be asked.
+pub fn is_directory(path: &Path) -> Result<bool, Error> {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.is_dir()),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) => Ok(false),
+        // A link that leads to itself.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Ok(false),
+        Err(error) => Err(at("look for", path)(error)),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{Gid, Timespec, Timestamps, Uid};
 
-use super::{Error, at, sync_directory};
+use super::{Error, at, is_directory, sync_directory};
 
 /// Who new files belong to.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +59,7 @@ impl Owner {
     /// # Errors
     /// It cannot be made.
     pub fn make_directory(self, path: &Path) -> Result<(), Error> {
-        if path.is_dir() {
+        if is_directory(path)? {
             return Ok(());
         }
         if let Some(above) = path.parent() {

@@ -16,6 +16,7 @@ use super::repository::{
 };
 use super::tree::{self, MessageEntry};
 use super::{Error, scan};
+use crate::foundations::files::is_there;
 use crate::storage::mailbox::{FileName, Place, UidFile};
 
 /// The messages that an earlier backup knows in a folder, by base name.
@@ -69,7 +70,7 @@ impl Run {
                     self.leave_out(unnamed);
                     directories
                 }
-                Err(_) if !path.exists() => return Ok(None),
+                Err(_) if !is_there(&path)? => return Ok(None),
                 Err(error) => return Err(error),
             };
             let before: Vec<_> = directories.iter().map(|directory| scan::times(&path.join(directory)).ok()).collect();
@@ -148,7 +149,7 @@ impl Run {
                     let known = known.get_or_insert_with(|| self.known(previous, seen));
                     match self.messages(&path, known) {
                         Ok((messages, times)) => Content::Listed(messages, times),
-                        Err(_) if !path.join("cur").exists() => return Ok(None),
+                        Err(_) if !is_there(&path.join("cur"))? => return Ok(None),
                         // It was elsewhere for a moment, as a folder is that is renamed and renamed back.
                         Err(error) if error.is_absence() && missed < RETRIES => {
                             missed += 1;

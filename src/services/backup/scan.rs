@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::Error;
 use super::error::at;
 use crate::foundations::address::Address;
+use crate::foundations::files::{is_directory, is_there};
 use crate::storage::mailbox::{FileName, Place};
 
 /// Times a folder is listed again because it changes while it is read.
@@ -54,10 +55,10 @@ pub fn users(mail_root: &Path) -> Result<Users, Error> {
             let has_files = || match other_files(&home, &[String::new()]) {
                 Ok(files) => Ok(!files.is_empty() && format!("{local}@{domain}").parse::<Address>().is_ok()),
                 // Removed meanwhile.
-                Err(_) if !home.exists() => Ok(false),
+                Err(_) if !is_there(&home)? => Ok(false),
                 Err(error) => Err(error),
             };
-            if home.join("cur").is_dir() || has_files()? {
+            if is_directory(&home.join("cur"))? || has_files()? {
                 users.push((domain.clone(), local));
             }
         }
@@ -74,7 +75,7 @@ fn directories(path: &Path) -> Result<Directories, Error> {
     for entry in fs::read_dir(path).map_err(at("read", path))? {
         let entry = entry.map_err(at("read", path))?;
         let name = entry.file_name();
-        if name.as_bytes().starts_with(b".") || !entry.path().is_dir() {
+        if name.as_bytes().starts_with(b".") || !is_directory(&entry.path())? {
             continue;
         }
         match name.into_string() {
@@ -94,7 +95,7 @@ pub fn folders(user: &Path) -> Result<Directories, Error> {
         let name = entry.file_name();
         // A second dot is the store's mark for what is being removed or restored.
         let is_one = name.as_bytes().starts_with(b".") && !name.as_bytes().starts_with(b"..");
-        if !is_one || !entry.path().join("cur").is_dir() {
+        if !is_one || !is_directory(&entry.path().join("cur"))? {
             continue;
         }
         match name.into_string() {

@@ -63,14 +63,14 @@ impl SelfSigned {
     /// The directory cannot be made or written, or a name is not one a certificate can hold.
     pub fn keep_in(directory: &Path, names: &[&str], now: Timestamp) -> Result<CertificateFiles, Error> {
         let pair = CertificateFiles { cert: directory.join("cert.pem"), key: directory.join("key.pem") };
-        let complete = || pair.cert.exists() && pair.key.exists();
-        if complete() {
+        let complete = || Ok::<_, Error>(files::is_there(&pair.cert)? && files::is_there(&pair.key)?);
+        if complete()? {
             return Ok(pair);
         }
         files::create_directory(directory, 0o750)?;
         // The roles start at the same time, and the key of one does not fit the certificate of another.
         let _turn = files::lock_directory(directory)?;
-        if complete() {
+        if complete()? {
             return Ok(pair);
         }
         let made = Self::make(names, now)

@@ -18,6 +18,7 @@ use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::dns::SharedResolver;
 use crate::foundations::event::{Event, EventKind};
+use crate::foundations::files;
 use crate::foundations::net::{TlsContext, TlsSetup};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
@@ -340,11 +341,14 @@ fn load_all(settings: &TlsSettings, now: Timestamp) -> Result<Vec<Loaded>, Vec<E
     let from_files = settings.certificates.iter().map(load);
     let obtained = settings.acme.iter().filter_map(|wanted| {
         let file = wanted.file(&settings.acme_state)?;
-        if file.exists() {
-            return Some(load(&CertificateFiles { cert: file.clone(), key: file }));
-        }
-        let names: Vec<&str> = wanted.names.iter().map(|name| name.as_str()).collect();
-        Some(stand_in(&file, &names, now))
+        Some(match files::is_there(&file) {
+            Ok(true) => load(&CertificateFiles { cert: file.clone(), key: file }),
+            Ok(false) => {
+                let names: Vec<&str> = wanted.names.iter().map(|name| name.as_str()).collect();
+                stand_in(&file, &names, now)
+            }
+            Err(error) => Err(error.into()),
+        })
     });
     let mut loaded = Vec::new();
     let mut errors = Vec::new();

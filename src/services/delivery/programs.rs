@@ -82,6 +82,15 @@ struct Entry {
     used: u64,
 }
 
+/// Why a script does not run.
+#[derive(Debug)]
+enum Unusable {
+    /// The disk did not give it this time.
+    Now(Error),
+    /// It will not run as it is.
+    Broken(String),
+}
+
 impl Programs {
     pub(super) fn new(scripts: Scripts, delivery: Live<DeliverySettings>, sieve: Live<SieveSettings>) -> Self {
         Self { scripts, delivery, sieve, site: Mutex::default(), cache: Mutex::default() }
@@ -101,15 +110,13 @@ impl Programs {
 
     fn own(&self, home: &Home) -> Result<Own, Error> {
         let Some(stamp) = home.stamp()? else { return Ok(Own::None) };
-        let name = home.active_name().map_or_else(|| ".dovecot.sieve".to_owned(), |name| name.to_string());
-        let read = || match home.active() {
-            Ok(active) => Ok(active.map(|active| active.source).unwrap_or_default()),
-            Err(error) => Err(error.to_string()),
-        };
-        Ok(match self.compiled(&home.path().join(".dovecot.sieve"), stamp, read) {
-            Ok(script) => Own::Script(Program { name, script }),
-            Err(why) => Own::Broken { name, why },
-        })
+        let name = home.active_name()?.map_or_else(|| ".dovecot.sieve".to_owned(), |name| name.to_string());
+        let read = || Ok(home.active()?.map(|active| active.source).unwrap_or_default());
+        match self.compiled(&home.path().join(".dovecot.sieve"), stamp, read) {
+            Ok(script) => Ok(Own::Script(Program { name, script })),
+            Err(Unusable::Now(error)) => Err(error),
+            Err(Unusable::Broken(why)) => Ok(Own::Broken { name, why }),
+        }
     }
 
     /// A script for `include`.
@@ -118,20 +125,20 @@ impl Programs {
         let compiled = match location {
             Location::Personal => {
                 let Ok(Some(stamp)) = home.stamp_of(&name) else { return Included::Missing };
-                let read = || home.read(&name).map_err(|error| error.to_string());
-                self.compiled(&home.path().join("sieve").join(name.as_str()), stamp, read)
+                self.compiled(&home.path().join("sieve").join(name.as_str()), stamp, || home.read(&name))
             }
             Location::Global => {
                 let Some(directory) = self.delivery.get().sieve.global.clone() else { return Included::Missing };
                 let path = directory.join(format!("{name}.sieve"));
                 let Ok(Some(stamp)) = Stamp::of(&path) else { return Included::Missing };
                 let most = self.sieve.get().script_size.get();
-                self.compiled(&path, stamp, || files::read_bounded(&path, most).map_err(|error| error.to_string()))
+                self.compiled(&path, stamp, || Ok(files::read_bounded(&path, most)?))
             }
         };
         match compiled {
             Ok(script) => Included::Script(script),
-            Err(why) => Included::Broken(why),
+            Err(Unusable::Now(error)) => Included::Broken(error.to_string()),
+            Err(Unusable::Broken(why)) => Included::Broken(why),
         }
     }
 
@@ -140,8 +147,8 @@ impl Programs {
         &self,
         path: &Path,
         stamp: Stamp,
-        read: impl FnOnce() -> Result<Vec<u8>, String>,
-    ) -> Result<Script, String> {
+        read: impl FnOnce() -> Result<Vec<u8>, Error>,
+    ) -> Result<Script, Unusable> {
         let sieve = self.sieve.get();
         {
             let mut cache = self.cache.lock();
@@ -152,18 +159,21 @@ impl Programs {
                 && Arc::ptr_eq(&entry.sieve, &sieve)
             {
                 entry.used = used;
-                return entry.compiled.clone();
+                return entry.compiled.clone().map_err(Unusable::Broken);
             }
         }
-        let compiled = read().and_then(|source| {
-            compile(&source, &sieve).map(|compiled| compiled.script).map_err(|mistakes| told(&mistakes))
-        });
+        let compiled = match read() {
+            // Remembered, it would keep the script from running until somebody changes it.
+            Err(error) if error.is_passing() => return Err(Unusable::Now(error)),
+            Err(error) => Err(error.to_string()),
+            Ok(source) => compile(&source, &sieve).map(|compiled| compiled.script).map_err(|mistakes| told(&mistakes)),
+        };
         let delivery = self.delivery.get();
         let mut cache = self.cache.lock();
         let used = cache.uses;
         cache.entries.insert(path.to_owned(), Entry { stamp, sieve, compiled: compiled.clone(), used });
         cache.shrink(delivery.sieve.cache.max(1) as usize, delivery.sieve.cache_memory.get());
-        compiled
+        compiled.map_err(Unusable::Broken)
     }
 
     fn site(&self) -> (Arc<[Program]>, Arc<[Program]>) {

@@ -85,7 +85,10 @@ const MOST_LOOKED_UP: usize = 100;
 
 impl Delivery {
     /// What finds the scripts that look at this message, for a thread that may block; `None` where none may look.
-    pub(super) fn scripts_for(&self, item: &Item<'_>) -> Option<impl FnOnce() -> Option<Planned> + Send + use<>> {
+    pub(super) fn scripts_for(
+        &self,
+        item: &Item<'_>,
+    ) -> Option<impl FnOnce() -> Option<Result<Planned, Error>> + Send + use<>> {
         let scripting = Arc::clone(self.scripting.as_ref()?);
         let account = item.recipient.account.clone();
         match item.verdict.folder(&account) {
@@ -95,7 +98,9 @@ impl Delivery {
         }
         Some(move || match scripting.programs.plan(&account) {
             Ok(plan) if plan.is_empty() => None,
-            Ok(plan) => Some(Planned { scripting, plan }),
+            Ok(plan) => Some(Ok(Planned { scripting, plan })),
+            // What is wanted of the message is known once the disk answers again.
+            Err(error) if error.is_passing() => Some(Err(error)),
             Err(error) => {
                 log::warn!(user:% = account, error:% = error; "The scripts of {account} cannot be looked at; none runs");
                 None

@@ -153,7 +153,11 @@ impl Delivery {
             Ok(Unless::Appended(appended)) => {
                 Ok(self.tell(&user, &item, &message, &target.folder, appended, Chosen::Here).await)
             }
-            Ok(Unless::Instead(planned)) => self.deliver_by(planned, &user, &item).await,
+            Ok(Unless::Instead(Ok(planned))) => self.deliver_by(planned, &user, &item).await,
+            Ok(Unless::Instead(Err(error))) => {
+                log::warn!(mail:% = mail.id, user:% = account, error:% = error; "delivery to {account} waits for the user's scripts: {error}");
+                Err(refusal(error.kind(), settings))
+            }
             Err(error) => {
                 let target = target.after(error).map_err(|error| self.failed(&item, &error))?;
                 self.put(&user, &item, &message, target, Chosen::Here).await

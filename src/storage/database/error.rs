@@ -132,6 +132,12 @@ impl Error {
         }
     }
 
+    /// Whether another connection is to be opened in place of the one that told of it. What SQLite could not open for writing
+    /// for a moment, it has opened for reading only, and goes on to read what the disk gave it wrongly.
+    pub(super) const fn condemns(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::ReadOnly(_))
+    }
+
     /// Whether the server was not there, as opposed to having refused.
     pub(super) const fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Timeout(_))
@@ -192,7 +198,9 @@ fn classify(error: &dyn sqlx::error::DatabaseError) -> fn(Box<sqlx::Error>) -> E
         5 | 6 => Error::Conflict,
         8 => Error::ReadOnly,
         13 => Error::Full,
-        10 | 14 => Error::Unavailable,
+        // The disk fails, or what it gives makes no sense: it may do better the next time, and nothing that is to be written
+        // is wrong.
+        10 | 11 | 14 => Error::Unavailable,
         // The file is no database.
         26 => Error::SetUp,
         _ => Error::Other,

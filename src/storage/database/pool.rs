@@ -154,6 +154,10 @@ impl Database {
                 let mut connection = self.0.acquire($pool).await?;
                 match tokio::time::timeout(self.0.statement_timeout, $engine(&mut connection, sql, values, want)).await
                 {
+                    Ok(Err(error)) if error.condemns() => {
+                        drop(connection.detach());
+                        Err(error)
+                    }
                     Ok(answer) => answer,
                     Err(_) => {
                         // Its answer may still come: the connection is of no more use to anybody.

@@ -84,6 +84,11 @@ impl<D: sqlx::Database> Open<D> {
         Ok(())
     }
 
+    /// The connection is not to be used for anything else.
+    const fn condemn(&mut self) {
+        self.state = State::Uncertain;
+    }
+
     fn connection(&mut self) -> &mut D::Connection {
         self.connection.as_mut().expect("only `drop` takes the connection away")
     }
@@ -266,16 +271,31 @@ impl Transaction {
         }
     }
 
+    const fn condemn(&mut self) {
+        match &mut self.inner {
+            Inner::Sqlite(open) => open.condemn(),
+            Inner::MySql(open) => open.condemn(),
+            Inner::Postgres(open) => open.condemn(),
+        }
+    }
+
     /// On the heap, as in the pool.
     fn run<'a>(&'a mut self, sql: &'a Sql, values: &'a [Val], want: Want) -> BoxFuture<'a, Result<Answer, Error>> {
         let limit = self.statement_timeout;
-        let work = async move {
-            match &mut self.inner {
-                Inner::Sqlite(open) => engine::sqlite(open.connection(), sql, values, want).await,
-                Inner::MySql(open) => engine::mysql(open.connection(), sql, values, want).await,
-                Inner::Postgres(open) => engine::postgres(open.connection(), sql, values, want).await,
+        async move {
+            let work = async {
+                match &mut self.inner {
+                    Inner::Sqlite(open) => engine::sqlite(open.connection(), sql, values, want).await,
+                    Inner::MySql(open) => engine::mysql(open.connection(), sql, values, want).await,
+                    Inner::Postgres(open) => engine::postgres(open.connection(), sql, values, want).await,
+                }
+            };
+            let came = tokio::time::timeout(limit, work).await.unwrap_or(Err(Error::Timeout(limit)));
+            if came.as_ref().is_err_and(Error::condemns) {
+                self.condemn();
             }
-        };
-        async move { tokio::time::timeout(limit, work).await.unwrap_or(Err(Error::Timeout(limit))) }.boxed()
+            came
+        }
+        .boxed()
     }
 }

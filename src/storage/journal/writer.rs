@@ -117,9 +117,11 @@ impl Writer {
             if attempts == 1 {
                 log::warn!(cause:% = error, events = events.len(); "The journal cannot be written; events wait in memory");
             }
-            if !matches!(error.kind(), Kind::Temporary | Kind::NoSpace) || matches!(error, Error::Other(_)) {
-                self.insert_singly(std::mem::take(&mut events)).await;
-                break;
+            if is_refusal(&error) {
+                events = self.insert_singly(events).await;
+                if events.is_empty() {
+                    break;
+                }
             }
             if stop.is_cancelled() && attempts >= LAST_ATTEMPTS {
                 self.give_up(events.len());
@@ -145,19 +147,30 @@ impl Writer {
         Ok(())
     }
 
-    /// One event that the database will not take must not cost the others.
-    async fn insert_singly(&self, events: Vec<Event>) {
+    /// One event that the database will not take must not cost the others. Those that it may take another time are returned.
+    async fn insert_singly(&self, events: Vec<Event>) -> Vec<Event> {
+        let mut later = Vec::new();
         for event in events {
-            if let Err(error) = self.insert(&[event]).await {
-                log::error!(cause:% = error; "The database refuses an event; it is lost");
-                self.give_up(1);
+            match self.insert(std::slice::from_ref(&event)).await {
+                Err(error) if is_refusal(&error) => {
+                    log::error!(cause:% = error; "The database refuses an event; it is lost");
+                    self.give_up(1);
+                }
+                Err(_) => later.push(event),
+                Ok(()) => {}
             }
         }
+        later
     }
 
     fn give_up(&self, events: usize) {
         self.counters.dropped.fetch_add(events as u64, Ordering::Relaxed);
     }
+}
+
+/// Whether the database will not have it another time either.
+fn is_refusal(error: &Error) -> bool {
+    !matches!(error.kind(), Kind::Temporary | Kind::NoSpace) || matches!(error, Error::Other(_))
 }
 
 /// The form of an address under which events are found.

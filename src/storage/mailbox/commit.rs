@@ -135,6 +135,7 @@ impl Folder {
     fn drop_pending(self: &Arc<Self>, state: &mut State, directories: &Directories, upto: u64) {
         while let Some(pending) = state.pending.pop_front_if(|pending| pending.ticket <= upto) {
             let _ = directories.remove(pending.record.place, &pending.record.file_name(&pending.name));
+            self.summaries.forget(&[pending.record.uid]);
         }
         state.after_change(directories);
     }

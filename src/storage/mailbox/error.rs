@@ -112,7 +112,11 @@ impl Error {
             Self::TooManyKeywords(_) | Self::TooManyFolders(_) | Self::TooMuchMetadata | Self::UidsExhausted(_) => {
                 Kind::TooMany
             }
-            Self::File(error) => error.kind(),
+            // Which file that was is no client's business.
+            Self::File(error) => match error.kind() {
+                Kind::NoSpace => Kind::NoSpace,
+                _ => Kind::Temporary,
+            },
             Self::MailThere(_) => Kind::Exists,
             Self::SeveralNodes => Kind::Invalid,
             Self::Renamed | Self::Busy(_) | Self::Closing | Self::Elsewhere(_) | Self::Cluster(_) | Self::Lapsed(_) => {

@@ -30,6 +30,7 @@ use super::summaries::{Stamp, Summaries};
 use super::usage::Account;
 use super::watch::Events;
 use super::{Error, FolderName, Keywords, Usage};
+use crate::foundations::clock::Uptime;
 use crate::foundations::mail::{MailboxId, UidValidity};
 
 /// One folder.
@@ -87,6 +88,8 @@ pub(super) struct State {
     pub watched: bool,
     /// Whether the index ends with times that count.
     pub certain: bool,
+    /// Until when `tmp/` is not looked through for what was left there.
+    pub tidy_until: Option<Uptime>,
 }
 
 /// A message that is not on disk for certain.
@@ -114,6 +117,10 @@ impl Delta {
 
 /// UIDs given out before the durable bound must be raised again.
 const UID_BLOCK: u32 = 256;
+/// Age after which a file in `tmp/` is nobody's any more, as other programs see it too (maildir(5)).
+const LEFT_AFTER: Duration = Duration::from_secs(36 * 60 * 60);
+/// How often that is looked for.
+const TIDY_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// A directory that changed less than this ago may change again without its time showing it.
 pub(super) const TIME_GRAIN: Duration = Duration::from_millis(50);
 
@@ -184,9 +191,21 @@ impl Folder {
             state.uid_file.takeover = Takeover::Done;
             self.write_uid_file(&state, &directories)?;
         }
+        self.tidy(&mut state, &directories);
         self.history.lock().trim(self.environment.settings.get().expunge_history);
         self.arrived.store(state.next_uid, Ordering::Release);
         Ok(())
+    }
+
+    /// Removes what somebody who was interrupted has left in `tmp/`, once in a while. It may stay another time if that fails.
+    pub fn tidy(&self, state: &mut State, directories: &Directories) {
+        if state.tidy_until.is_some_and(|until| Uptime::now() < until) {
+            return;
+        }
+        state.tidy_until = Some(Uptime::now() + TIDY_FOR);
+        if let Err(error) = directories.tidy(self.environment.clock.now() - LEFT_AFTER) {
+            log::warn!(folder:% = self.name, error:% = error; "What was left in `tmp/` could not be removed");
+        }
     }
 
     /// Which messages are recent now.
@@ -398,6 +417,7 @@ fn begin(
         touched_cur: false,
         watched: false,
         certain: fresh,
+        tidy_until: None,
     };
     // Messages may have come and gone since an index that is not up to date was written.
     let mut history = History { entries: VecDeque::new(), floor: seed };

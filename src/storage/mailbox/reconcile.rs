@@ -5,7 +5,7 @@ mod plan;
 
 use std::sync::Arc;
 
-use self::adoption::Adoption;
+use self::adoption::{Adoption, PATIENCE};
 use self::plan::{Entry, Found, Listing, Plan};
 use super::folder::{Folder, State};
 use super::maildir::directory::Directories;
@@ -123,7 +123,8 @@ impl Folder {
         for (uid, at) in &plan.changed {
             apply_changed(state, &mut snapshot, *uid, listing.entry(*at), mod_seq);
         }
-        let mut adoption = Adoption { folder: self, directories, snapshot, mod_seq, renamed: false };
+        let mut adoption =
+            Adoption { folder: self, directories, snapshot, mod_seq, renamed: false, patience: PATIENCE };
         for (uid, at) in &plan.accepted {
             adoption.accept(state, listing.entry(*at), *uid)?;
         }

@@ -19,7 +19,7 @@ use super::mailboxes::Mailboxes;
 use super::user::directory_of;
 use crate::foundations::address::Address;
 use crate::foundations::clock::Uptime;
-use crate::foundations::files::{Owner, read_bounded, rename_durable, sync_directory};
+use crate::foundations::files::{Owner, is_directory, read_bounded, rename_durable, sync_directory};
 
 /// A user's mail that is about to get another address. Nobody can open it meanwhile.
 pub struct Renaming<'a> {
@@ -94,7 +94,7 @@ fn note(root: &Path, from: &Address, to: &Address) -> Result<(), Error> {
     if new.symlink_metadata().is_ok() {
         return Err(Error::MailThere(new));
     }
-    if !old.is_dir() {
+    if !is_directory(&old)? {
         return Ok(());
     }
     let owner = Owner::of(root)?;
@@ -107,7 +107,7 @@ fn note(root: &Path, from: &Address, to: &Address) -> Result<(), Error> {
 }
 
 fn move_over(old: &Path, new: &Path) -> Result<(), Error> {
-    if old.is_dir() {
+    if is_directory(old)? {
         rename_durable(old, new)?;
     }
     take_away(&new.join(BECOMES))?;
@@ -116,19 +116,27 @@ fn move_over(old: &Path, new: &Path) -> Result<(), Error> {
 
 /// Before a user is opened: completes what a process that died has left, or drops it.
 pub(super) fn make_up(root: &Path, address: &Address, path: &Path) -> Result<(), Error> {
-    if path.join("cur").is_dir() {
+    if is_directory(&path.join("cur"))? {
         return take_away(&path.join(BECOMES));
     }
-    let Some(old) = read_note(&note_beside(path)) else { return Ok(()) };
+    let Some(old) = read_note(&note_beside(path))? else { return Ok(()) };
     let old = directory_of(root, &old)?;
-    if read_note(&old.join(BECOMES)).is_some_and(|new| new.key() == address.key()) {
+    if read_note(&old.join(BECOMES))?.is_some_and(|new| new.key() == address.key()) {
         return move_over(&old, path);
     }
     take_away(&note_beside(path))
 }
 
-fn read_note(path: &Path) -> Option<Address> {
-    String::from_utf8(read_bounded(path, LONGEST).ok()?).ok()?.parse().ok()
+/// What a note says; `None` where there is none.
+fn read_note(path: &Path) -> Result<Option<Address>, Error> {
+    match read_bounded(path, LONGEST) {
+        Ok(note) => Ok(String::from_utf8(note).ok().and_then(|note| note.parse().ok())),
+        // A note that cannot be read now is not taken to say nothing: the mail would stay behind.
+        Err(error) if error.source.raw_os_error().is_some() && error.source.kind() != ErrorKind::NotFound => {
+            Err(error.into())
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 fn take_away(path: &Path) -> Result<(), Error> {

@@ -118,6 +118,11 @@ impl Account {
         }
     }
 
+    /// Notes that some folder may not have contributed.
+    pub fn doubt(&self) {
+        self.usage.lock().complete = false;
+    }
+
     /// The limits in `maildirsize`: octets and messages.
     pub fn own_limits(&self) -> (Option<u64>, Option<u64>) {
         self.limits.as_ref().map_or((None, None), |limits| (limits.octets, limits.messages))

@@ -28,6 +28,7 @@ use super::{
     Access, AppendOptions, Appended, Copied, Error, FolderName, Listener, Missing, Status, Unless, Usage, View,
 };
 use crate::foundations::address::Address;
+use crate::foundations::files::is_directory;
 use crate::foundations::mail::{Message, Uid};
 use crate::foundations::settings::ByteSize;
 use crate::storage::cluster::Tenure;
@@ -62,7 +63,7 @@ impl User {
         tenure.check()?;
         let path = directory_of(root, address)?;
         make_up(root, address, &path)?;
-        let missing = !path.join("cur").is_dir();
+        let missing = !is_directory(&path.join("cur"))?;
         let user = Self {
             environment: Arc::clone(environment),
             tree: Tree::new(&path, tenure.clone()),
@@ -82,7 +83,9 @@ impl User {
             let account = Arc::clone(&user.account);
             drop(tokio::task::spawn_blocking(move || account.unsynced.sync()));
         }
-        user.tree.read()?;
+        if let Err(error) = user.tree.read() {
+            log::error!(user:% = address, error:% = error; "Not every folder of {address} can be looked at; the others are served");
+        }
         Ok(user)
     }
 
@@ -259,7 +262,7 @@ impl User {
             if !self.tree.has(folder) {
                 self.make_folder(folder)?;
                 let mut names = self.read_subscriptions()?;
-                if self.has_subscriptions() && names.insert(folder.clone()) {
+                if self.has_subscriptions()? && names.insert(folder.clone()) {
                     self.write_subscriptions(&names)?;
                 }
             }

@@ -45,6 +45,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the disk was asked in vain, and may answer the next time.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::File(error) if error.source.raw_os_error().is_some() && error.kind() == Kind::Temporary)
+    }
+
     /// The kind, for the protocols' tables.
     pub fn kind(&self) -> Kind {
         match self {

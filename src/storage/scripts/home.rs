@@ -103,7 +103,7 @@ impl Home {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(failed)?,
         };
-        let active = self.active_name();
+        let active = self.active_name()?;
         let mut scripts = Vec::new();
         for entry in entries {
             let entry = entry.map_err(failed)?;
@@ -111,6 +111,9 @@ impl Home {
             match fs::metadata(entry.path()) {
                 Ok(metadata) if metadata.is_file() => {
                     scripts.push(Entry { active: active.as_ref() == Some(&name), name, size: metadata.len() });
+                }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(files::Error { verb: "read", path: entry.path(), source: error }.into());
                 }
                 // Deleted since, or no script.
                 _ => {}
@@ -152,7 +155,7 @@ impl Home {
     /// # Errors
     /// It is too large or cannot be read.
     pub fn active(&self) -> Result<Option<Active>, Error> {
-        let name = self.active_name();
+        let name = self.active_name()?;
         match files::read_bounded(&self.link(), self.settings.script_size.get()) {
             Ok(source) => Ok(Some(Active { name, source })),
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -161,11 +164,22 @@ impl Home {
     }
 
     /// The name of the active script, when the link leads to one of the user's.
-    pub fn active_name(&self) -> Option<ScriptName> {
-        let target = self.path.join(fs::read_link(self.link()).ok()?);
+    ///
+    /// # Errors
+    /// The disk cannot be asked.
+    pub fn active_name(&self) -> Result<Option<ScriptName>, Error> {
+        let link = self.link();
+        let target = match fs::read_link(&link) {
+            Ok(target) => self.path.join(target),
+            // Nothing there, or no link.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
+                return Ok(None);
+            }
+            Err(source) => return Err(files::Error { verb: "read", path: link, source }.into()),
+        };
         let inside = target.parent().is_some_and(|parent| parent == self.directory());
-        let name = target.file_name()?.to_str().and_then(ScriptName::of_file)?;
-        (inside && target.exists()).then_some(name)
+        let name = target.file_name().and_then(|name| name.to_str()).and_then(ScriptName::of_file);
+        Ok(if inside && files::is_there(&target)? { name } else { None })
     }
 
     /// Whether a script of this size could be stored under this name (RFC 5804 §2.5).
@@ -236,7 +250,7 @@ impl Home {
         let short = &name.as_str()[..name.as_str().floor_char_boundary(ScriptName::LONGEST - 12)];
         let mut kept: ScriptName = format!("{short} (old)").parse()?;
         let mut number = 1u32;
-        while self.path_of(&kept).exists() {
+        while files::is_there(&self.path_of(&kept))? {
             number += 1;
             kept = format!("{short} (old {number})").parse()?;
         }
@@ -251,11 +265,11 @@ impl Home {
         let _lock = self.lock()?;
         let link = self.link();
         if let Some(name) = name
-            && !self.path_of(name).is_file()
+            && !is_file(fs::metadata(self.path_of(name)), &link)?
         {
             return Err(Error::NoScript(name.clone()));
         }
-        if fs::symlink_metadata(&link).is_ok_and(|metadata| metadata.is_file()) {
+        if is_file(fs::symlink_metadata(&link), &link)? {
             self.rescue()?;
         }
         match name {
@@ -275,7 +289,7 @@ impl Home {
     /// It is not there, it is the active one, or the disk fails.
     pub fn delete(&self, name: &ScriptName) -> Result<(), Error> {
         let _lock = self.lock()?;
-        if self.active_name().as_ref() == Some(name) {
+        if self.active_name()?.as_ref() == Some(name) {
             return Err(Error::IsActive(name.clone()));
         }
         let path = self.path_of(name);
@@ -293,7 +307,7 @@ impl Home {
     pub fn rename(&self, from: &ScriptName, to: &ScriptName) -> Result<(), Error> {
         let _lock = self.lock()?;
         let (old, new) = (self.path_of(from), self.path_of(to));
-        let was_active = self.active_name().as_ref() == Some(from);
+        let was_active = self.active_name()?.as_ref() == Some(from);
         // Two names for a moment, so that a crash between them loses neither the script nor that it is active.
         match fs::hard_link(&old, &new) {
             Ok(()) => {}
@@ -301,9 +315,14 @@ impl Home {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(Error::Exists(to.clone())),
             Err(source) => return Err(files::Error { verb: "rename", path: old, source }.into()),
         }
-        files::sync_directory(&self.directory())?;
-        if was_active {
-            self.point_to(to)?;
+        let renamed = files::sync_directory(&self.directory()).map_err(Error::from);
+        let renamed = renamed.and_then(|()| if was_active { self.point_to(to) } else { Ok(()) });
+        if let Err(error) = renamed {
+            // Unless the link leads there already, the new name would be in the way of the next attempt.
+            if self.active_name()?.as_ref() != Some(to) {
+                let _ = fs::remove_file(&new);
+            }
+            return Err(error);
         }
         fs::remove_file(&old).map_err(|source| files::Error { verb: "remove", path: old.clone(), source })?;
         Ok(files::sync_directory(&self.directory())?)
@@ -333,7 +352,7 @@ impl Home {
     /// Waits until nobody else changes these scripts; makes the directory when it is missing.
     pub(super) fn lock(&self) -> Result<Lock, Error> {
         let directory = self.directory();
-        if !directory.is_dir() {
+        if !files::is_directory(&directory)? {
             self.owner()?.make_directory(&directory)?;
             for made in [&self.path, self.path.parent().unwrap_or(&self.root), &*self.root] {
                 files::sync_directory(made)?;
@@ -359,11 +378,20 @@ impl Home {
     fn rescue(&self) -> Result<(), Error> {
         let mut kept = self.directory().join(format!("{RESCUED}{ENDING}"));
         let mut number = 1u32;
-        while kept.exists() {
+        while files::is_there(&kept)? {
             number += 1;
             kept = self.directory().join(format!("{RESCUED}.{number}{ENDING}"));
         }
         Ok(files::rename_durable(&self.link(), &kept)?)
+    }
+}
+
+/// Whether what was looked at is a plain file.
+fn is_file(found: io::Result<fs::Metadata>, path: &Path) -> Result<bool, Error> {
+    match found {
+        Ok(metadata) => Ok(metadata.is_file()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(files::Error { verb: "look at", path: path.to_owned(), source }.into()),
     }
 }
 
@@ -496,6 +524,6 @@ mod tests {
         let home = world.home();
         home.put(&name("main"), b"keep;").unwrap();
         symlink("sieve/gone.sieve", world.path(".dovecot.sieve")).unwrap();
-        assert_eq!((home.active().unwrap(), home.stamp().unwrap(), home.active_name()), (None, None, None));
+        assert_eq!((home.active().unwrap(), home.stamp().unwrap(), home.active_name().unwrap()), (None, None, None));
     }
 }

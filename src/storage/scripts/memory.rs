@@ -99,7 +99,7 @@ impl Home {
             return Ok(self.owner()?.write_durable(&path, text.as_bytes(), 0o600)?);
         }
         let failed = |source| files::Error { verb: "write", path: path.clone(), source };
-        let is_new = !path.exists();
+        let is_new = !files::is_there(&path)?;
         let opened = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
         let mut file: File = opened.map_err(failed)?;
         let mut text = line(&digest, until);

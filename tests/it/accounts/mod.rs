@@ -4,6 +4,7 @@
 
 mod autocommit;
 mod collections;
+mod condemned;
 mod credentials;
 mod database;
 mod declared;

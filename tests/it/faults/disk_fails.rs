@@ -1,9 +1,12 @@
-//! A disk that fails to take what was written: whatever command was at work, no message is lost by it.
+//! A disk that fails for a moment: whatever command was at work, no message is lost by it, what cannot be looked at is not taken to
+//! be missing, and all is well again when the disk is.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use super::imap::Value;
 use super::server::{Layout, Server};
 use super::variable;
 
@@ -13,9 +16,16 @@ struct Fault(Child);
 impl Fault {
     /// Lets the `nth` sync of a thread from now on fail. `None`, with a word about it, where that cannot be done.
     fn at_sync(server: &Server, nth: u32) -> Option<Self> {
-        let inject = format!("inject=fsync,fdatasync:error=EIO:when={nth}");
+        Self::of(server, &[&format!("fsync,fdatasync:error=EIO:when={nth}")], &[])
+    }
+
+    /// Lets calls fail as strace's `inject=` says, with these files only, if any are named.
+    fn of(server: &Server, injections: &[&str], files: &[PathBuf]) -> Option<Self> {
+        let calls: Vec<&str> = injections.iter().filter_map(|one| one.split(':').next()).collect();
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-e", "trace=fsync,fdatasync", "-e", &inject, "-p", &server.pid().to_string()]);
+        strace.args(["-f", "-p", &server.pid().to_string(), "-e", &format!("trace={}", calls.join(","))]);
+        injections.iter().for_each(|one| _ = strace.args(["-e", &format!("inject={one}")]));
+        files.iter().for_each(|file| _ = strace.arg("-P").arg(file));
         let Ok(mut child) = strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn() else {
             let required = variable("POSTRIDER_TEST_REQUIRE_ALL").is_some_and(|value| value != "0");
             assert!(!required, "strace is required (POSTRIDER_TEST_REQUIRE_ALL), but it is not there");
@@ -119,4 +129,116 @@ fn no_message_is_lost_when_a_sync_fails() {
         }
         assert!(failed > 0 || work.name == "RENAME", "{}: no failing sync was noticed", work.name);
     }
+}
+
+/// Makes a folder with a message in it, and leaves nothing of it in the server's memory.
+fn with_folder(folder: &str, subject: &str) -> Server {
+    let server = Server::start(Layout::default());
+    let mut imap = server.imap("ann").unwrap();
+    assert!(imap.command(&format!("CREATE {folder}")).unwrap().is_ok());
+    assert!(imap.append(folder, "", &letter(subject)).unwrap().is_ok());
+    server
+}
+
+fn restart(server: &Server) {
+    server.kill();
+    server.resume();
+}
+
+#[test]
+fn folders_and_subscriptions_stay_that_could_not_be_looked_at() {
+    let server = with_folder("Kept", "one");
+    assert!(server.imap("ann").unwrap().command("UNSUBSCRIBE Sent").unwrap().is_ok());
+    restart(&server);
+    let files = [server.maildir("ann").join(".Kept/cur"), server.maildir("ann").join("subscriptions")];
+    let Some(fault) = Fault::of(&server, &["statx:error=EIO"], &files) else { return };
+    let mut imap = server.imap("ann").unwrap();
+    let during = imap.command("LIST \"\" *").unwrap();
+    drop(fault);
+    assert_eq!(during.status, "NO", "{during:?}");
+    let answer = imap.command("LIST \"\" * RETURN (SUBSCRIBED)").unwrap();
+    let line = |name: &str| {
+        let is_it = |value: &Value| {
+            matches!(value, Value::Word(text) if text == name)
+                || matches!(value, Value::Octets(text) if text == name.as_bytes())
+        };
+        answer.untagged.iter().find(|line| line.iter().any(is_it)).map(|line| format!("{line:?}"))
+    };
+    assert!(line("Kept").is_some(), "{answer:?}");
+    let is_subscribed = |name: &str| line(name).unwrap().contains("Subscribed");
+    assert!(is_subscribed("Drafts") && !is_subscribed("Sent"), "{answer:?}");
+}
+
+#[test]
+fn what_is_added_after_a_deletion_that_failed_is_kept() {
+    for nth in 1..=3 {
+        let server = with_folder("Kept", "one");
+        let mut imap = server.imap("ann").unwrap();
+        let Some(fault) = Fault::of(&server, &[&format!("fsync:error=EIO:when={nth}")], &[server.maildir("ann")])
+        else {
+            return;
+        };
+        let deleted = imap.command("DELETE Kept").unwrap();
+        drop(fault);
+        let added = imap.append("Kept", "", &letter("two")).unwrap();
+        assert!(deleted.is_ok() || added.is_ok(), "{deleted:?} {added:?}");
+        // Looks for folders.
+        assert!(imap.command("CREATE Other").unwrap().is_ok());
+        for when in ["at once", "after a restart"] {
+            let there = subjects(&server);
+            assert!(!added.is_ok() || there.contains("two"), "sync {nth}: what was acknowledged is lost {when}");
+            assert!(deleted.is_ok() || there.contains("one"), "sync {nth}: it was not deleted, and is lost {when}");
+            restart(&server);
+        }
+    }
+}
+
+#[test]
+fn a_family_of_folders_is_renamed_as_a_whole_or_not() {
+    let server = with_folder("Kept", "one");
+    let mut imap = server.imap("ann").unwrap();
+    assert!(imap.command("CREATE Kept/Below").unwrap().is_ok());
+    let Some(fault) = Fault::of(&server, &["renameat:error=EIO:when=2"], &[]) else { return };
+    let renamed = imap.command("RENAME Kept Other").unwrap();
+    drop(fault);
+    assert_eq!(renamed.status, "NO", "{renamed:?}");
+    assert_eq!(imap.command("STATUS Other (MESSAGES)").unwrap().code, "NONEXISTENT");
+    assert!(imap.command("STATUS Kept/Below (MESSAGES)").unwrap().is_ok());
+    assert!(subjects(&server).contains("one"));
+    assert!(imap.command("RENAME Kept Other").unwrap().is_ok());
+}
+
+#[test]
+fn a_message_that_could_not_be_looked_at_for_a_moment_keeps_its_uid() {
+    let server = with_folder("Kept", "one");
+    server.kill();
+    let folder = server.maildir("ann").join(".Kept");
+    let _ = std::fs::remove_file(folder.join("postrider.index"));
+    server.resume();
+    let places = [folder.join("new"), folder.join("cur")];
+    let Some(fault) = Fault::of(&server, &["newfstatat:error=EIO:when=1"], &places) else { return };
+    let mut imap = server.imap("ann").unwrap();
+    assert!(imap.select("Kept").unwrap().is_ok());
+    let uids: Vec<u32> = imap.fetch("1:*", "(UID)").unwrap().iter().map(|message| message.uid()).collect();
+    drop(fault);
+    assert_eq!(uids, [1]);
+}
+
+#[test]
+fn a_script_that_cannot_be_read_is_waited_for() {
+    let server = with_folder("Kept", "one");
+    let home = server.maildir("ann");
+    std::fs::create_dir(home.join("sieve")).unwrap();
+    std::fs::write(home.join("sieve/main.sieve"), "require \"fileinto\"; fileinto \"Kept\";").unwrap();
+    std::os::unix::fs::symlink("sieve/main.sieve", home.join(".dovecot.sieve")).unwrap();
+    let deliver = |subject: &str| {
+        server.lmtp().unwrap().send("a@elsewhere.test", &["ann@example.test"], &letter(subject)).unwrap()[0].code
+    };
+    let Some(fault) = Fault::of(&server, &["openat:error=EMFILE"], &[home.join(".dovecot.sieve")]) else { return };
+    assert_eq!(deliver("during"), 451);
+    drop(fault);
+    assert_eq!(deliver("after"), 250);
+    let mut imap = server.imap("ann").unwrap();
+    assert!(imap.select("Kept").unwrap().is_ok());
+    assert_eq!(imap.fetch("1:*", "(UID)").unwrap().len(), 2, "the script runs again");
 }

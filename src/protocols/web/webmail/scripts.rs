@@ -135,7 +135,7 @@ async fn shown(room: &Room, reader: &Reader, name: Option<ScriptName>) -> Answer
             });
         };
         let source = home.read(&name)?;
-        let active = home.active_name().as_ref() == Some(&name);
+        let active = home.active_name()?.as_ref() == Some(&name);
         Ok((Some(name), active, Some(source)))
     })
     .await?;

@@ -40,7 +40,7 @@ fn file(wanted: &AcmeCertificate, state: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> Result<Option<AccountCredentials>, Error> {
-    if !path.exists() {
+    if !files::is_there(path)? {
         return Ok(None);
     }
     let text = files::read_bounded(path, LARGEST_FILE)?;

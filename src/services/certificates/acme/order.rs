@@ -117,7 +117,7 @@ async fn refusal(wanted: &AcmeCertificate, order: &mut Order) -> Error {
 /// # Errors
 /// The file holds no key that can be used again.
 pub(super) fn key(wanted: &AcmeCertificate, file: &Path) -> Result<KeyPair, Error> {
-    if wanted.keep_key && file.exists() {
+    if wanted.keep_key && crate::foundations::files::is_there(file)? {
         let pem = crate::foundations::files::read_bounded(file, 1 << 20)?;
         return Ok(KeyPair::from_pem(&private_key(&String::from_utf8_lossy(&pem)))?);
     }

@@ -24,6 +24,7 @@ impl Folder {
         self.unwatch_if_unused(&directories);
         self.flush_summaries(&directories).map_err(self.failed("write the cache"))?;
         let mut state = self.state.lock();
+        self.tidy(&mut state, &directories);
         let snapshot = self.current();
         if snapshot.gone || (state.delta.is_empty() && state.certain) {
             return Ok(());

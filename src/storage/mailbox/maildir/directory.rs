@@ -168,6 +168,26 @@ impl Directories {
         let _ = rustix::fs::unlinkat(&self.root, format!("tmp/{unique}"), AtFlags::empty());
     }
 
+    /// Removes files from `tmp/` that whoever wrote them has left there: those whose state last changed before `before`, since
+    /// the date of a file is its message's.
+    pub fn tidy(&self, before: Timestamp) -> io::Result<()> {
+        self.tenure.check()?;
+        let temporary = match rustix::fs::openat(&self.root, "tmp", DIRECTORY, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => return Ok(()),
+            opened => opened?,
+        };
+        let mut names = Vec::new();
+        list(temporary.as_fd(), &mut |name| names.push(name.to_vec()))?;
+        for name in names {
+            let stat = rustix::fs::statat(&temporary, &*name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+            if is_file && stat.st_ctime < before.unix_seconds() {
+                rustix::fs::unlinkat(&temporary, &*name, AtFlags::empty())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a file in `tmp/` visible under its name.
     pub fn publish(&self, unique: &str, place: Place, name: &[u8]) -> io::Result<()> {
         self.tenure.check()?;
@@ -277,4 +297,25 @@ pub fn open(path: &Path) -> io::Result<OwnedFd> {
 fn timestamps(date: Timestamp) -> Timestamps {
     let time = Timespec { tv_sec: date.unix_seconds(), tv_nsec: 0 };
     Timestamps { last_access: time, last_modification: time }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::clock::{Clock as _, SystemClock};
+
+    #[test]
+    fn what_was_left_in_tmp_goes_by_the_age_of_its_state() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("cur")).unwrap();
+        let directories = Directories::open(root.path(), Tenure::alone()).unwrap();
+        // The date of a message may lie far back, though its file is being written now.
+        directories.write_temporary("1.M1P1Q1.host", &[b"x"], Timestamp::from_unix_seconds(1)).unwrap();
+        let left = || std::fs::read_dir(root.path().join("tmp")).unwrap().count();
+        let now = SystemClock.now();
+        for (seconds, wanted) in [(-60, 1), (60, 0)] {
+            directories.tidy(Timestamp::from_unix_seconds(now.unix_seconds() + seconds)).unwrap();
+            assert_eq!(left(), wanted);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::plan::Found;
 use super::read_name;
@@ -18,7 +19,13 @@ pub struct Adoption<'a> {
     pub snapshot: Snapshot,
     pub mod_seq: u64,
     pub renamed: bool,
+    /// How often a file may still be asked for again that the disk has refused.
+    pub patience: u32,
 }
+
+/// How often in all, and how long it is waited before.
+pub const PATIENCE: u32 = 30;
+const PAUSE: Duration = Duration::from_millis(10);
 
 impl Adoption<'_> {
     /// Takes a file with the UID its name has, or writes the UID it had before into its name.
@@ -66,13 +73,19 @@ impl Adoption<'_> {
 
     /// What is to be known about a file; `None` when it is gone again or no file.
     fn record(
-        &self,
+        &mut self,
         state: &mut State,
         found: Found<'_>,
         parsed: &FileName<'_>,
         uid: u32,
     ) -> Result<Option<Record>, Error> {
-        let measured = measure(self.directories, found, parsed);
+        let mut measured = measure(self.directories, found, parsed);
+        // Passed over it would be another message later, with another UID: what fails for a moment is worth another look.
+        while self.patience > 0 && measured.as_ref().is_err_and(|error| error.raw_os_error() == Some(FAILED)) {
+            self.patience -= 1;
+            std::thread::sleep(PAUSE);
+            measured = measure(self.directories, found, parsed);
+        }
         let (size, virtual_size, date) = match measured {
             Ok(Some(measured)) => measured,
             Ok(None) => return Ok(None),
@@ -106,9 +119,11 @@ impl Adoption<'_> {
 /// Whether a file cannot be read though others can: one that another program has put there for itself, or one on a bad
 /// part of the disk. It must not keep the others from their readers.
 fn is_about_one_file(error: &std::io::Error) -> bool {
-    error.kind() == std::io::ErrorKind::PermissionDenied
-        || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+    error.kind() == std::io::ErrorKind::PermissionDenied || error.raw_os_error() == Some(FAILED)
 }
+
+/// What the system says of a disk that fails.
+const FAILED: i32 = rustix::io::Errno::IO.raw_os_error();
 
 /// Size, size with CRLF line ends and date of a file; `None` when it is not a plain file.
 fn measure(

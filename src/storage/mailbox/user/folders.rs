@@ -1,7 +1,9 @@
 //! Listing, making, deleting and renaming a user's folders.
 
 use std::collections::BTreeSet;
-use std::os::fd::AsFd as _;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -108,7 +110,7 @@ impl User {
             return Ok(());
         }
         let _gate = self.gate.write();
-        if !self.has_subscriptions() {
+        if !self.has_subscriptions()? {
             let settings = self.environment.settings.get();
             for special in SpecialUse::ALL {
                 if let Ok(name) = FolderName::parse(special.name(&settings))
@@ -153,10 +155,20 @@ impl User {
         let hidden = format!("{REMOVED}{}", self.environment.unique());
         let directory = name_of(&path);
         rustix::fs::renameat(&root, directory, &root, &*hidden).map_err(|error| failed(error.into()))?;
-        rustix::fs::fsync(&root).map_err(|error| failed(error.into()))?;
+        let synced = rustix::fs::fsync(&root);
+        // Whoever has the folder open may go on to add to it, and what is hidden is removed some time: it comes back for good,
+        // or is gone for everybody.
+        let is_back =
+            || rustix::fs::renameat(&root, &*hidden, &root, directory).and_then(|()| rustix::fs::fsync(&root));
+        if let Err(error) = synced
+            && is_back().is_ok()
+        {
+            return Err(failed(error.into()));
+        }
         self.account.tenure.check()?;
         self.forget(name);
         self.tree.remove(name);
+        synced.map_err(|error| failed(error.into()))?;
         self.account.hub.tell(|| News::Deleted(name.clone()));
         // The rest is tidying up; what is left of it is found when the folders are listed.
         let _ = std::fs::remove_dir_all(self.path.join(hidden));
@@ -179,17 +191,21 @@ impl User {
         }
         let failed = self.failed("rename a folder");
         let root = self.own_root().map_err(&failed)?;
-        for (old, new) in family.iter().zip(&renamed) {
-            let Some(path) = self.tree.path_of(old) else { continue };
-            self.forget(old);
-            let directory = new.directory();
-            rustix::fs::renameat(&root, name_of(&path), &root, &*directory).map_err(|error| failed(error.into()))?;
-            self.tree.rename(old, new, directory);
-        }
-        rustix::fs::fsync(&root).map_err(|error| failed(error.into()))?;
+        let paths = family.iter().filter_map(|old| self.tree.path_of(old));
+        let moves: Vec<_> =
+            paths.map(|path| name_of(&path).to_owned()).zip(renamed.iter().map(FolderName::directory)).collect();
+        rename_all(root.as_fd(), &moves).map_err(&failed)?;
         self.account.tenure.check()?;
+        for (old, new) in family.iter().zip(&renamed) {
+            self.forget(old);
+            self.tree.rename(old, new, new.directory());
+        }
         for new in &renamed {
-            self.folder(new)?;
+            if let Err(error) = self.folder(new) {
+                // It has its new name, on disk; what it occupies is asked for again.
+                log::warn!(folder:% = new, error:% = error; "A folder cannot be read under its new name yet");
+                self.account.doubt();
+            }
         }
         self.account.hub.tell(|| News::Renamed { from: from.clone(), to: to.clone() });
         Ok(())
@@ -230,6 +246,24 @@ impl User {
         state.uid_file.floor = state.uid_file.floor.max(validity);
         inbox.write_uid_file(&state, &directories)
     }
+}
+
+/// Renames directories beside each other durably, all or none.
+fn rename_all(root: BorrowedFd<'_>, moves: &[(OsString, String)]) -> io::Result<()> {
+    let back = |moves: &[(OsString, String)]| {
+        for (old, new) in moves.iter().rev() {
+            let _ = rustix::fs::renameat(root, &**new, root, &**old);
+        }
+        let _ = rustix::fs::fsync(root);
+    };
+    for (at, (old, new)) in moves.iter().enumerate() {
+        if let Err(error) = rustix::fs::renameat(root, &**old, root, &**new) {
+            back(&moves[..at]);
+            return Err(error.into());
+        }
+    }
+    rustix::fs::fsync(root).inspect_err(|_| back(moves))?;
+    Ok(())
 }
 
 fn name_of(path: &Path) -> &std::ffi::OsStr {

@@ -5,6 +5,7 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use super::User;
+use crate::foundations::files::is_there;
 use crate::storage::mailbox::maildir::{directory, subscriptions};
 use crate::storage::mailbox::{Error, FolderName, News, Subscription};
 
@@ -36,8 +37,8 @@ impl User {
     }
 
     /// Whether the user has ever subscribed to anything.
-    pub(super) fn has_subscriptions(&self) -> bool {
-        self.path.join("subscriptions").exists()
+    pub(super) fn has_subscriptions(&self) -> Result<bool, Error> {
+        Ok(is_there(&self.path.join(subscriptions::NAME))?)
     }
 
     pub(super) fn read_subscriptions(&self) -> Result<BTreeSet<FolderName>, Error> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
+use crate::foundations::files::is_directory;
 use crate::storage::cluster::Tenure;
 use crate::storage::mailbox::maildir::directory;
 use crate::storage::mailbox::{Error, FolderName};
@@ -33,7 +34,8 @@ impl Tree {
         Self { root: root.to_owned(), tenure, found: Mutex::default() }
     }
 
-    /// Reads which folders there are, if that may have changed.
+    /// Reads which folders there are, if that may have changed. When one of them cannot be looked at, the others are known
+    /// nevertheless, and it counts as it did before.
     pub fn read(&self) -> Result<(), Error> {
         let failed = |error| Error::io(format!("cannot list the folders in `{}`", self.root.display()), error);
         let root = directory::open(&self.root).map_err(failed)?;
@@ -42,8 +44,8 @@ impl Tree {
         if found.mtime == mtime {
             return Ok(());
         }
-        found.directories = BTreeMap::from([(FolderName::inbox(), String::new())]);
-        let mut names = Vec::new();
+        let mut directories = BTreeMap::from([(FolderName::inbox(), String::new())]);
+        let (mut names, mut failure) = (Vec::new(), None);
         directory::list(root.as_fd(), &mut |name| names.extend(str::from_utf8(name).map(str::to_owned)))
             .map_err(failed)?;
         for name in names {
@@ -51,18 +53,34 @@ impl Tree {
                 // Left by a deletion that was cut short.
                 self.tenure.check()?;
                 let _ = std::fs::remove_dir_all(self.root.join(&name));
-            } else if let Some(folder) = FolderName::from_directory(&name)
-                && self.root.join(&name).join("cur").is_dir()
-            {
-                found.directories.insert(folder, name);
-            } else if name.starts_with('.') && self.root.join(&name).join("cur").is_dir() {
+                continue;
+            }
+            let folder = FolderName::from_directory(&name);
+            if folder.is_none() && !name.starts_with('.') {
+                continue;
+            }
+            match is_directory(&self.root.join(&name).join("cur")) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    failure = Some(error);
+                    if !folder.as_ref().is_some_and(|folder| found.directories.contains_key(folder)) {
+                        continue;
+                    }
+                }
+            }
+            if let Some(folder) = folder {
+                directories.insert(folder, name);
+            } else {
                 let path = self.root.join(&name);
                 log::warn!(path:% = path.display();
                     "No client can say the name of this folder, and nobody sees its mail: rename its directory, or import it");
             }
         }
-        found.mtime = mtime;
-        Ok(())
+        // What could not be looked at is looked at again.
+        let mtime = if failure.is_none() { mtime } else { 0 };
+        *found = Found { directories, mtime };
+        failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Whether a folder was there when the tree was last read or changed.
