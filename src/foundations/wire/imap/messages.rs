@@ -54,8 +54,9 @@ impl Messages {
 /// A range of a result, counted from its beginning or its end (RFC 9394 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartialRange {
-    first: u32,
-    second: u32,
+    /// The lower number first, whatever the client has put first (RFC 5267 §4.4: `4:2` is equal to `2:4`).
+    low: u32,
+    high: u32,
     from_end: bool,
 }
 
@@ -73,13 +74,14 @@ impl PartialRange {
         if cursor.eat(b'-') != from_end {
             return cursor.wanted(WANTED);
         }
-        Ok(Self { first, second: cursor.nz_number::<NonZeroU32>(WANTED)?.get(), from_end })
+        let second = cursor.nz_number::<NonZeroU32>(WANTED)?.get();
+        Ok(Self { low: first.min(second), high: first.max(second), from_end })
     }
 
     /// Which places of a result of this length it means; none when it lies beyond.
     pub fn of(self, length: usize) -> Range<usize> {
         let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-        let (low, high) = (place(self.first.min(self.second)), place(self.first.max(self.second)).min(length));
+        let (low, high) = (place(self.low), place(self.high).min(length));
         if low > length {
             return 0..0;
         }
@@ -90,7 +92,7 @@ impl PartialRange {
 impl fmt::Display for PartialRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.from_end { "-" } else { "" };
-        write!(f, "{sign}{}:{sign}{}", self.first, self.second)
+        write!(f, "{sign}{}:{sign}{}", self.low, self.high)
     }
 }
 
@@ -128,7 +130,14 @@ mod tests {
             let bytes = Bytes::from(text);
             let range = PartialRange::parse(&mut Cursor::new(&bytes)).ok();
             assert_eq!(range.map(|range| range.of(length)), want, "{text}");
-            assert!(range.is_none_or(|range| range.to_string() == text));
+        }
+    }
+
+    #[test]
+    fn a_range_is_told_with_the_lower_number_first() {
+        for (text, told) in [("2:4", "2:4"), ("4:2", "2:4"), ("-1:-3", "-1:-3"), ("-3:-1", "-1:-3")] {
+            let bytes = Bytes::from(text);
+            assert_eq!(PartialRange::parse(&mut Cursor::new(&bytes)).unwrap().to_string(), told);
         }
     }
 }
