@@ -44,8 +44,8 @@
       )
       # systemd reads no such size.
       (
-        !(builtins.tryEval (also { services.postrider.memoryMax.mta = "1.5 GiB"; })
-          .services.postrider.memoryMax.mta
+        !(builtins.tryEval
+          (also { services.postrider.memoryMax.mta = "1.5 GiB"; }).services.postrider.memoryMax.mta
         ).success
       )
     ];
