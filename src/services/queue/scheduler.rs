@@ -98,9 +98,10 @@ impl Queue {
                     }
                 }
             };
-            if clock.now() >= housekeeping_at {
+            let now = clock.now();
+            if now >= housekeeping_at {
                 self.keep_house().await;
-                housekeeping_at = clock.now() + HOUSEKEEPING;
+                housekeeping_at = now + HOUSEKEEPING;
             }
             let wake = next.map_or(housekeeping_at, |next| next.min(housekeeping_at));
             if wake <= clock.now() {

@@ -15,6 +15,7 @@ use postrider::services::handover::Bound;
 use postrider::services::submission::SubmissionSettings;
 use postrider::services::trace::{Asked, Period, Trace};
 use postrider::storage::journal::Query;
+use postrider::storage::spool::Action;
 
 use super::world::{Client, Wishes, World};
 
@@ -96,32 +97,51 @@ async fn a_broken_queue_does_not_stop_local_mail_and_never_leads_to_two_copies()
 
 #[tokio::test]
 async fn a_sender_who_wants_to_hear_of_success_hears_from_the_queue() {
-    let zone = Arc::new(ZoneResolver::new());
-    zone.add("elsewhere.test TXT v=spf1 ip4:192.0.2.1 -all").unwrap();
-    let world = relay(|wishes| wishes.zone = Some(zone)).await;
-    let mut client = greeted(&world).await;
-    ask_for_success(&mut client).await;
+    let world = relay_that_knows(GENUINE).await;
+    ask_for_success(&mut greeted(&world).await, &["ann", "bob"]).await;
     assert!(world.mailboxes.0.lock().is_empty());
     let entries = world.queue.entries.lock().clone();
     let wanted = ["ann@example.test", "bob@example.test"].map(|address| (address.to_owned(), Bound::Here));
     assert_eq!(entries, [(wanted.to_vec(), None)]);
 }
 
-async fn ask_for_success(client: &mut Client) {
-    client.command("MAIL FROM:<eve@elsewhere.test>").await;
-    client.command("RCPT TO:<sales@example.test> NOTIFY=SUCCESS").await;
-    client.command("DATA").await;
-    assert!(client.command("x\r\n.").await.starts_with("250"));
+#[tokio::test]
+async fn of_an_alias_success_tells_only_that_it_has_members() {
+    let world = relay_that_knows(GENUINE).await;
+    ask_for_success(&mut greeted(&world).await, &["sales"]).await;
+    assert_eq!(world.mailboxes.0.lock().len(), 2);
+    let entries = world.queue.entries.lock().clone();
+    let told = ("sales@example.test".to_owned(), Bound::PassedOn(Action::Expanded));
+    assert_eq!(entries, [(vec![told], None)]);
 }
 
 #[tokio::test]
 async fn a_forged_sender_is_not_told_of_success() {
+    let world = relay_that_knows("v=spf1 ip4:203.0.113.1 ~all").await;
+    for recipient in ["ann", "sales"] {
+        world.mailboxes.0.lock().clear();
+        ask_for_success(&mut greeted(&world).await, &[recipient]).await;
+        assert!(!world.mailboxes.0.lock().is_empty());
+        assert!(world.queue.entries.lock().is_empty());
+    }
+}
+
+/// A policy of the sender's domain that names the client of the tests.
+const GENUINE: &str = "v=spf1 ip4:192.0.2.1 -all";
+
+async fn relay_that_knows(policy: &str) -> World {
     let zone = Arc::new(ZoneResolver::new());
-    zone.add("elsewhere.test TXT v=spf1 ip4:203.0.113.1 ~all").unwrap();
-    let world = relay(|wishes| wishes.zone = Some(zone)).await;
-    ask_for_success(&mut greeted(&world).await).await;
-    assert_eq!(world.mailboxes.0.lock().len(), 2);
-    assert!(world.queue.entries.lock().is_empty());
+    zone.add(&format!("elsewhere.test TXT {policy}")).unwrap();
+    relay(|wishes| wishes.zone = Some(zone)).await
+}
+
+async fn ask_for_success(client: &mut Client, recipients: &[&str]) {
+    client.command("MAIL FROM:<eve@elsewhere.test>").await;
+    for name in recipients {
+        client.command(&format!("RCPT TO:<{name}@example.test> NOTIFY=SUCCESS")).await;
+    }
+    client.command("DATA").await;
+    assert!(client.command("x\r\n.").await.starts_with("250"));
 }
 
 #[tokio::test]
