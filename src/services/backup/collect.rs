@@ -111,7 +111,9 @@ impl Run {
     /// A user's folders, looked at until nothing has come or gone meanwhile, or often enough; `None` when the user has gone.
     fn folders(&self, path: &Path, previous: HashMap<String, FolderRecord>) -> Result<Option<Vec<Scanned>>, Error> {
         let mut before = Before { previous, seen: HashMap::new() };
-        for pass in 1.. {
+        let mut pass = 0;
+        loop {
+            pass += 1;
             let directories = match scan::folders(path) {
                 Ok((directories, unnamed)) => {
                     self.leave_out(unnamed);
@@ -138,7 +140,6 @@ impl Run {
                 by_base::replace_all(before.seen.entry(folder.identity).or_default(), messages);
             }
         }
-        Ok(None)
     }
 
     fn store_lists(&self, lists: &[Vec<u8>]) -> Result<Vec<ObjectId>, Error> {

@@ -233,14 +233,7 @@ async fn envelopes_are_split(database: Database) {
         Recipient::plain(address("far@elsewhere.test")),
         Recipient::plain(address("nobody@a.test")),
     ];
-    let envelope = Envelope {
-        reverse_path: ReversePath::Null,
-        recipients,
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        require_tls: false,
-        dsn: DsnWish::default(),
-    };
+    let envelope = envelope_to(recipients);
     let routes = routing(&world, RoutingSettings::default()).split(&envelope).await.unwrap();
     // An alias is told about itself, and its members are asked for success no more.
     let quiet = Notify { success: false, ..loud };
@@ -265,27 +258,30 @@ async fn envelopes_are_split(database: Database) {
     assert_eq!(routes.expansions[0].to.len(), 4);
 }
 
-async fn success_is_told_of_those_who_are_named(database: Database) {
-    let world = World::new(database);
-    world.users(&["ann@a.test"]).await;
-    world.aliases(&[("info@a.test", "ann@a.test")]).await;
-    let loud = Notify { success: true, failure: true, delay: false, explicit: true };
-    let to = |name| Recipient { notify: loud, ..Recipient::plain(address(name)) };
-    let envelope = |recipients| Envelope {
+fn envelope_to(recipients: Vec<Recipient>) -> Envelope {
+    Envelope {
         reverse_path: ReversePath::Null,
         recipients,
         body: BodyKind::SevenBit,
         smtputf8: false,
         require_tls: false,
         dsn: DsnWish::default(),
-    };
+    }
+}
+
+async fn success_is_told_of_those_who_are_named(database: Database) {
+    let world = World::new(database);
+    world.users(&["ann@a.test"]).await;
+    world.aliases(&[("info@a.test", "ann@a.test")]).await;
+    let loud = Notify { success: true, failure: true, delay: false, explicit: true };
+    let to = |name| Recipient { notify: loud, ..Recipient::plain(address(name)) };
     let routing = routing(&world, RoutingSettings::default());
-    let alone = routing.split(&envelope(vec![to("info@a.test")])).await.unwrap();
+    let alone = routing.split(&envelope_to(vec![to("info@a.test")])).await.unwrap();
     assert!(!alone.local[0].recipient.notify.success && alone.local[0].recipient.notify.failure);
     assert_eq!(alone.passed_on, [(to("info@a.test"), Action::Relayed)]);
     // In either order it is the user's own address of which success is told.
     for names in [["info@a.test", "ann@a.test"], ["ann@a.test", "info@a.test"]] {
-        let routes = routing.split(&envelope(names.map(to).to_vec())).await.unwrap();
+        let routes = routing.split(&envelope_to(names.map(to).to_vec())).await.unwrap();
         let [local] = &routes.local[..] else { panic!("{:?}", routes.local) };
         assert_eq!((local.at_home().address, local.at_home().original), (address("ann@a.test"), None));
         assert!(local.recipient.notify.success && routes.passed_on.len() == 1);
