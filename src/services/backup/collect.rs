@@ -53,7 +53,18 @@ pub(super) enum Content {
 /// run have seen, which is the same folder under whatever name.
 pub(super) struct Before {
     pub(super) previous: HashMap<String, FolderRecord>,
-    pub(super) seen: HashMap<Identity, Known>,
+    pub(super) seen: HashMap<Identity, Seen>,
+}
+
+/// A folder as earlier looks have seen it.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// As it was called last.
+    pub(super) directory: String,
+    /// All messages that were ever in it.
+    pub(super) messages: Known,
+    /// What else was in it last.
+    pub(super) files: Vec<FileRecord>,
 }
 
 impl Run {
@@ -114,30 +125,32 @@ impl Run {
         let mut pass = 0;
         loop {
             pass += 1;
-            let directories = match scan::folders(path) {
-                Ok((directories, unnamed)) => {
-                    self.leave_out(unnamed);
-                    directories
-                }
+            let folders = match scan::folders(path) {
+                Ok(folders) => folders,
                 Err(_) if !is_there(path)? => return Ok(None),
                 Err(error) => return Err(error),
             };
+            self.leave_out(folders.unnamed.iter().cloned());
+            let directories = &folders.directories;
             let times = || directories.iter().map(|directory| scan::times(&path.join(directory)).ok());
             let at_first: Vec<_> = times().collect();
             let scanned = directories.par_iter().map(|name| self.folder(&path.join(name), name, &before));
             let scanned: Vec<Scanned> = scanned.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-            let are_all = || scan::folders(path).is_ok_and(|(now, _)| now == directories);
-            if at_first.into_iter().eq(times()) && are_all() {
+            // One that was renamed and is back again has the same times, but may have been away when it was to be read.
+            let are_all = || scanned.len() == directories.len() && scan::folders(path).is_ok_and(|now| now == folders);
+            if folders.in_peace && at_first.into_iter().eq(times()) && are_all() {
                 return Ok(Some(scanned));
             }
             if pass == PASSES {
-                return self.last_look(path, scanned, &before).map(Some);
+                return self.last_look(path, scanned, before).map(Some);
             }
             // A message that was moved from a folder not yet listed into one that was, is in neither list, nor are those of
             // a folder that was renamed. What has been read is known now, so that another look costs little.
-            for folder in scanned {
-                let Content::Listed(messages, _) = folder.content else { continue };
-                by_base::replace_all(before.seen.entry(folder.identity).or_default(), messages);
+            for Scanned { directory, identity, content, files } in scanned {
+                let Content::Listed(messages, _) = content else { continue };
+                let seen = before.seen.entry(identity).or_default();
+                by_base::replace_all(&mut seen.messages, messages);
+                (seen.directory, seen.files) = (directory, files);
             }
         }
     }
@@ -158,7 +171,7 @@ impl Run {
             let validity_before = validity(path);
             let content = match self.untouched(path, previous) {
                 Some(record) => Content::Same(record),
-                None => match self.messages(path, self.known(previous, before.seen.get(&identity))) {
+                None => match self.messages(path, self.known(previous, before.seen.get(&identity).map(|seen| &seen.messages))) {
                     Ok((messages, times)) => Content::Listed(messages, times),
                     Err(_) if !is_there(&path.join("cur"))? => return Ok(None),
                     // It was elsewhere for a moment, as a folder is that is renamed and renamed back.

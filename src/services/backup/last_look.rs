@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::by_base::ByBase;
-use super::collect::{Before, Content, Scanned};
+use super::collect::{Before, Content, Scanned, Seen};
 use super::create::Run;
 use super::repository::ObjectId;
 use super::scan::{self, Identity};
@@ -24,36 +24,36 @@ impl Run {
         &self,
         user: &Path,
         mut scanned: Vec<Scanned>,
-        before: &Before,
+        mut before: Before,
     ) -> Result<Vec<Scanned>, Error> {
         let mut names = HashMap::new();
         for _ in 0..LOOKS {
-            let directories = match scan::folders(user) {
-                Ok((directories, _)) => directories,
+            let folders = match scan::folders(user) {
+                Ok(folders) => folders,
                 Err(_) if !is_there(user)? => break,
                 Err(error) => return Err(error),
             };
-            let all = directories.len();
+            let all = folders.directories.len();
             names.clear();
-            for name in directories {
+            for name in folders.directories {
                 names.extend(scan::identity(&user.join(&name))?.map(|identity| (identity, name)));
             }
             let missing: Vec<(&Identity, &String)> =
                 names.iter().filter(|(identity, _)| scanned.iter().all(|known| known.identity != **identity)).collect();
-            if missing.is_empty() && names.len() == all {
+            if missing.is_empty() && folders.in_peace && names.len() == all {
                 break;
             }
             for (identity, name) in missing {
                 let Some(pinned) = Pinned::open(&user.join(name)) else { continue };
-                let found = self.folder(&pinned.path, name, before)?;
+                let found = self.folder(&pinned.path, name, &before)?;
                 scanned.extend(found.filter(|found| found.identity == *identity));
             }
         }
         // One that was renamed while names were listed may have been listed under both.
         let mut known = HashSet::new();
         scanned.retain(|folder| known.insert(folder.identity));
+        give_back(&mut scanned, &mut before.seen);
         named(&mut scanned, &names);
-        give_back(&mut scanned, before);
         Ok(scanned)
     }
 }
@@ -90,22 +90,32 @@ fn named(scanned: &mut [Scanned], names: &HashMap<Identity, String>) {
     scanned.sort_by(|a, b| a.directory.cmp(&b.directory));
 }
 
-/// Puts what earlier passes have seen, and what is in no folder now, back into the folder it was seen in. A message is known by what
-/// it holds, for it gets another name where it is moved to.
-fn give_back(scanned: &mut [Scanned], before: &Before) {
+/// Puts what earlier passes have seen, and what is in no folder now, back into the folder it was seen in, also where that was
+/// removed. A message is known by what it holds, for it gets another name where it is moved to.
+fn give_back(scanned: &mut Vec<Scanned>, seen: &mut HashMap<Identity, Seen>) {
     let listed = scanned.iter().filter_map(|folder| match &folder.content {
         Content::Listed(messages, _) => Some(messages),
         Content::Same(_) => None,
     });
     let there: HashSet<Vec<ObjectId>> = listed.flatten().map(|message| message.objects.clone()).collect();
-    for folder in scanned {
+    let missed = |seen: &Seen| -> Vec<MessageEntry> {
+        let messages = seen.messages.iter().map(|ByBase(message)| message);
+        messages.filter(|message| !there.contains(&message.objects)).cloned().collect()
+    };
+    for folder in scanned.iter_mut() {
+        let Some(seen) = seen.remove(&folder.identity) else { continue };
         let Content::Listed(messages, times) = &mut folder.content else { continue };
-        let seen = before.seen.get(&folder.identity).into_iter().flatten().map(|ByBase(message)| message);
-        let missed: Vec<MessageEntry> = seen.filter(|message| !there.contains(&message.objects)).cloned().collect();
+        let missed = missed(&seen);
         if !missed.is_empty() {
             // It is not what is there, and must not be taken for it by the next backup.
             *times = None;
             messages.extend(missed);
+        }
+    }
+    for (identity, seen) in seen.drain() {
+        let content = Content::Listed(missed(&seen), None);
+        if matches!(&content, Content::Listed(missed, _) if !missed.is_empty()) {
+            scanned.push(Scanned { directory: seen.directory, identity, content, files: seen.files });
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::{FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
@@ -46,8 +47,25 @@ impl by_base::Named for Listed {
 /// When the directories `new` and `cur` of a folder last changed, in nanoseconds since 1970.
 pub type Times = [i64; 2];
 
-/// What tells a folder from every other, whatever it is called: its file system, and the number of its directory there.
-pub type Identity = (u64, u64);
+/// What tells a folder from every other, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+    /// Where the file system knows when the directory was made: numbers of those that were removed are soon used anew.
+    made: Option<SystemTime>,
+}
+
+/// The folders of a user at one moment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Folders {
+    /// Their directories below the user's; the inbox is the empty one. Sorted.
+    pub directories: Vec<String>,
+    /// Directories of folders whose names are not UTF-8.
+    pub unnamed: Vec<PathBuf>,
+    /// Whether none came or went meanwhile. One that is renamed just then may be missing.
+    pub in_peace: bool,
+}
 
 /// Domain and local part of users, and directories whose names are not UTF-8.
 pub type Users = (Vec<(String, String)>, Vec<PathBuf>);
@@ -95,25 +113,31 @@ fn directories(path: &Path) -> Result<Directories, Error> {
     Ok((names, unnamed))
 }
 
-/// The folders of a user as directories below the user's; the inbox is the empty one. With them directories of folders
-/// whose names are not UTF-8.
-pub fn folders(user: &Path) -> Result<Directories, Error> {
-    let (mut found, mut unnamed) = (vec![String::new()], Vec::new());
+/// Looks at which folders a user has.
+pub fn folders(user: &Path) -> Result<Folders, Error> {
+    let changed = || fs::metadata(user).map(|user| (user.ctime(), user.ctime_nsec())).map_err(at("look for", user));
+    let before = changed()?;
+    let mut found = Folders { directories: vec![String::new()], unnamed: Vec::new(), in_peace: true };
     for entry in fs::read_dir(user).map_err(at("read", user))? {
         let entry = entry.map_err(at("read", user))?;
         let name = entry.file_name();
         // A second dot is the store's mark for what is being removed or restored.
-        let is_one = name.as_bytes().starts_with(b".") && !name.as_bytes().starts_with(b"..");
-        if !is_one || !is_directory(&entry.path().join("cur"))? {
+        if !name.as_bytes().starts_with(b".") || name.as_bytes().starts_with(b"..") {
+            continue;
+        }
+        if !is_directory(&entry.path().join("cur"))? {
+            // The clock of the file system is too coarse to tell of every change, but a name that has gone tells of one.
+            found.in_peace &= is_there(&entry.path())?;
             continue;
         }
         match name.into_string() {
-            Ok(name) => found.push(name),
-            Err(_) => unnamed.push(entry.path()),
+            Ok(name) => found.directories.push(name),
+            Err(_) => found.unnamed.push(entry.path()),
         }
     }
-    found.sort();
-    Ok((found, unnamed))
+    found.directories.sort();
+    found.in_peace &= changed()? == before;
+    Ok(found)
 }
 
 /// The messages of a folder, and the times of its directories if nothing has changed meanwhile. `now` is the time in
@@ -204,7 +228,10 @@ pub fn other_files(home: &Path) -> Result<Vec<PathBuf>, Error> {
 /// Which folder this is; `None` when there is none.
 pub fn identity(folder: &Path) -> Result<Option<Identity>, Error> {
     match fs::metadata(folder) {
-        Ok(directory) => Ok(Some((directory.dev(), directory.ino()))),
+        Ok(directory) => {
+            let (device, inode) = (directory.dev(), directory.ino());
+            Ok(Some(Identity { device, inode, made: directory.created().ok() }))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(at("look for", folder)(error)),
     }
@@ -276,9 +303,8 @@ mod tests {
         }
         assert_eq!(users(root.path()).unwrap(), (vec![user("ann"), user("carl")], vec![unnamed]));
         let user = root.path().join("example.test/ann");
-        let (folders, unnamed) = folders(&user).unwrap();
-        assert_eq!(folders, ["", ".Sent"]);
-        assert_eq!(unnamed, [folder]);
+        let directories = vec![String::new(), ".Sent".to_owned()];
+        assert_eq!(folders(&user).unwrap(), Folders { directories, unnamed: vec![folder], in_peace: true });
         let (listing, times) = messages(&user, || i64::MAX).unwrap();
         assert!(times.is_some());
         let mut names: Vec<_> =
