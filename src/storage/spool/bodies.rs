@@ -99,6 +99,11 @@ impl Bodies {
         Ok(Self { root, syncs })
     }
 
+    /// The spool's directory.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn path(&self, id: QueueId) -> PathBuf {
         body_path(&self.root, id)
     }
