@@ -48,10 +48,13 @@ fn weight(answer: &Result<Lookup, NetError>) -> u64 {
     match answer {
         Ok(lookup) => records(lookup.answers()) + records(lookup.authorities()) + records(lookup.additionals()),
         Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
-            let glue = none.ns.iter().flat_map(|servers| servers.iter()).map(|one| RECORD + records(&one.glue)).sum::<u64>();
+            let glue =
+                none.ns.iter().flat_map(|servers| servers.iter()).map(|one| RECORD + records(&one.glue)).sum::<u64>();
             glue + none.authorities.as_deref().map_or(0, records)
         }
-        Err(NetError::Dns(DnsError::Nsec { response, .. })) => records(&response.answers) + records(&response.authorities),
+        Err(NetError::Dns(DnsError::Nsec { response, .. })) => {
+            records(&response.answers) + records(&response.authorities)
+        }
         // Nothing else is kept.
         Err(_) => 0,
     }

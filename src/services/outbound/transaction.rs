@@ -224,12 +224,7 @@ impl Session {
     }
 
     /// The message and its end.
-    async fn content(
-        &mut self,
-        job: &Job<'_, '_>,
-        content: Content,
-        accepted: &[usize],
-    ) -> Result<Sent, Broken> {
+    async fn content(&mut self, job: &Job<'_, '_>, content: Content, accepted: &[usize]) -> Result<Sent, Broken> {
         let &Job { group, manner, times, .. } = job;
         let limit = times.block.duration();
         let mut out = BytesMut::new();

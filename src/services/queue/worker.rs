@@ -265,7 +265,8 @@ impl Queue {
         marked.map_err(|error| {
             log::warn!(queue:% = id, cause:% = error; "A message is not sent now: the database cannot be written");
             // RFC 3463 §3.4: X.3.0, mail system status.
-            let why = "The database of this server cannot be written now, and nothing is sent whose result could not be kept";
+            let why =
+                "The database of this server cannot be written now, and nothing is sent whose result could not be kept";
             Trouble::ours(EnhancedStatus::new(4, 3, 0), why, Scope::Message)
         })
     }

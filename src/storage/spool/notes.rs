@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::bodies::Bodies;
+use super::bodies::{Bodies, NOTES};
 use super::settle::Settler;
 use super::{Action, Error, Fate, Report, Spool};
 use crate::foundations::event::Event;
@@ -36,8 +36,6 @@ struct Content {
     event: Option<Event>,
 }
 
-/// The directory of notes, below that of the bodies.
-const DIRECTORY: &str = "unsettled";
 /// Longest note.
 const LONGEST: u64 = 256 << 10;
 
@@ -74,7 +72,7 @@ impl Note {
 impl Bodies {
     /// Writes notes down. When it returns, they are on disk.
     fn note(&self, notes: &[Note]) -> Result<(), Error> {
-        let directory = self.root().join(DIRECTORY);
+        let directory = self.root().join(NOTES);
         files::create_directory(&directory, 0o700).map_err(in_file)?;
         notes.iter().try_for_each(|note| write(&directory, note))?;
         files::sync_directory(&directory).map_err(in_file)
@@ -82,7 +80,7 @@ impl Bodies {
 
     fn forget_notes(&self, notes: &[Note]) -> Result<(), Error> {
         for note in notes {
-            let path = self.root().join(DIRECTORY).join(note.name());
+            let path = self.root().join(NOTES).join(note.name());
             match fs::remove_file(&path) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(Error::Body { path, source }),
                 _ => {}
@@ -93,7 +91,7 @@ impl Bodies {
 
     /// All notes that are there.
     fn notes(&self) -> Result<Vec<Note>, Error> {
-        let directory = self.root().join(DIRECTORY);
+        let directory = self.root().join(NOTES);
         let failed = |source| Error::Body { path: directory.clone(), source };
         let entries = match fs::read_dir(&directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -214,7 +212,8 @@ mod tests {
         bodies.note(&notes).unwrap();
         bodies.note(&notes).unwrap();
         let mut found = bodies.notes().unwrap();
-        (found.sort_by_key(|note| note.key), notes.sort_by_key(|note| note.key));
+        found.sort_by_key(|note| note.key);
+        notes.sort_by_key(|note| note.key);
         assert_eq!(found, notes);
         assert!(bodies.directories().unwrap().is_empty(), "they are no bodies");
         bodies.forget_notes(&notes).unwrap();
@@ -234,9 +233,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let bodies = Bodies::open(root.path().to_owned()).unwrap();
         let note = noted(3, &Fate::Done);
-        fs::create_dir(root.path().join(DIRECTORY)).unwrap();
-        fs::write(root.path().join(DIRECTORY).join(note.name()), "").unwrap();
-        fs::write(root.path().join(DIRECTORY).join(".half.tmp"), "{").unwrap();
+        fs::write(root.path().join(NOTES).join(note.name()), "").unwrap();
+        fs::write(root.path().join(NOTES).join(".half.tmp"), "{").unwrap();
         assert_eq!(bodies.notes().unwrap(), [note]);
     }
 }

@@ -2,13 +2,15 @@
 //! began is not sent again by the next process.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use postrider::storage::database::{Database, DatabaseSettings, Transaction};
 use tokio::runtime::Runtime;
 
+use super::disk::Disk;
 use super::pipe::Pipe;
 use super::server::{Layout, Server};
 
@@ -27,7 +29,7 @@ enum Stop {
 /// A host that stops in its first conversation.
 struct Host {
     stopped: Receiver<()>,
-    go: Sender<()>,
+    go: SyncSender<()>,
     /// Whether each message came to its end.
     came: Receiver<bool>,
 }
@@ -35,9 +37,9 @@ struct Host {
 impl Host {
     fn start(address: SocketAddr, stop: Stop) -> Self {
         let listener = TcpListener::bind(address).unwrap();
-        let (says_stopped, stopped) = mpsc::channel();
-        let (go, may_go) = mpsc::channel();
-        let (says_came, came) = mpsc::channel();
+        let (says_stopped, stopped) = sync_channel(9);
+        let (go, may_go) = sync_channel(9);
+        let (says_came, came) = sync_channel(9);
         thread::spawn(move || {
             let mut stop = Some(stop);
             for socket in listener.incoming() {
@@ -84,12 +86,19 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(Layout::default())
+    }
+
+    fn with(layout: Layout) -> Self {
         let more = "[[outbound.routes]]\ndomains = [\"*\"]\nhost = \"[ADDRESS]\"\nport = 2525\n\
                     [database]\nbusy_timeout = \"100ms\"\nacquire_timeout = \"1s\"\n\
                     [queue]\nfirst_retry = \"1s\"\nlongest_retry = \"1s\"\nfirst_rest = \"1s\"\nlongest_rest = \"1s\"\n";
-        let server = Server::start(Layout { more: more.to_owned(), ..Layout::default() });
+        let layout_database = layout.database.clone();
+        let server = Server::start(Layout { more: more.to_owned(), ..layout });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let url = format!("sqlite:{}", server.path("postrider.sqlite").display()).parse().unwrap();
+        let database =
+            layout_database.unwrap_or_else(|| format!("sqlite:{}", server.path("postrider.sqlite").display()));
+        let url = database.parse().unwrap();
         let database = runtime.block_on(Database::connect(&url, &DatabaseSettings::default())).unwrap();
         Self { server, database, runtime }
     }
@@ -145,6 +154,13 @@ fn nothing_is_sent_whose_result_could_not_be_kept() {
     assert!(host.came.try_recv().is_err(), "and once");
 }
 
+/// How many notes there are in a spool.
+fn noted(spool: &Path) -> usize {
+    let notes = std::fs::read_dir(spool.join("unsettled"));
+    // A name with a dot in front is being written.
+    notes.map_or(0, |notes| notes.flatten().filter(|one| !one.file_name().as_encoded_bytes().starts_with(b".")).count())
+}
+
 #[test]
 fn what_has_arrived_while_nothing_could_be_written_is_not_sent_again() {
     let world = World::new();
@@ -154,15 +170,14 @@ fn what_has_arrived_while_nothing_could_be_written_is_not_sent_again() {
     let lock = world.lock();
     host.go.send(()).unwrap();
     assert!(host.came.recv_timeout(PATIENCE).unwrap());
-    let notes = world.server.path("spool/unsettled");
-    let noted = || std::fs::read_dir(&notes).map_or(0, |notes| notes.flatten().filter(|one| !one.file_name().to_string_lossy().starts_with('.')).count());
-    world.until("the result is noted beside the spool", || noted() == 1);
+    let spool = world.server.path("spool");
+    world.until("the result is noted beside the spool", || noted(&spool) == 1);
     world.server.kill();
     world.unlock(lock);
     world.server.resume();
     world.until_sent();
     assert!(host.came.try_recv().is_err(), "it is not sent again");
-    assert_eq!(noted(), 0);
+    assert_eq!(noted(&spool), 0);
     world.until("its event is there", || world.number("SELECT COUNT(*) FROM events WHERE kind = 'relayed'") == 1);
 }
 
@@ -174,11 +189,33 @@ fn what_is_noted_is_forgotten_when_the_database_can_be_written() {
     host.stopped.recv_timeout(PATIENCE).unwrap();
     let lock = world.lock();
     host.go.send(()).unwrap();
-    let notes = world.server.path("spool/unsettled");
-    let noted = || std::fs::read_dir(&notes).map_or(0, Iterator::count);
-    world.until("the result is noted beside the spool", || noted() == 1);
+    let spool = world.server.path("spool");
+    world.until("the result is noted beside the spool", || noted(&spool) == 1);
     world.unlock(lock);
     world.until_sent();
-    world.until("the note is gone", || noted() == 0);
+    world.until("the note is gone", || noted(&spool) == 0);
     assert!(host.came.try_recv().is_ok() && host.came.try_recv().is_err());
+}
+
+/// A disk that has room for a name, and no octet more.
+#[test]
+fn what_has_arrived_when_the_disk_was_full_is_not_sent_again() {
+    let Some(disk) = Disk::mount(24) else { return };
+    let database = format!("sqlite:{}", disk.path("data/postrider.sqlite").display());
+    let spool = disk.path("spool");
+    let world = World::with(Layout { spool: Some(spool.clone()), database: Some(database), ..Layout::default() });
+    let host = Host::start(world.server.port(2525), Stop::AtEnd);
+    world.submit();
+    host.stopped.recv_timeout(PATIENCE).unwrap();
+    disk.fill();
+    host.go.send(()).unwrap();
+    assert!(host.came.recv_timeout(PATIENCE).unwrap());
+    // The database may still have had room for the result.
+    let settled = || world.number("SELECT COUNT(*) FROM queue_entries") == 0;
+    world.until("the result is noted somewhere", || noted(&spool) == 1 || settled());
+    world.server.kill();
+    disk.empty();
+    world.server.resume();
+    world.until_sent();
+    assert!(host.came.try_recv().is_err(), "it is not sent again");
 }

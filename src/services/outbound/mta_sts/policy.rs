@@ -125,7 +125,8 @@ mod tests {
         ] {
             assert_eq!(policy.allows(host), yes, "{host}");
         }
-        let of_hosts = |hosts: usize| format!("version: STSv1\nmode: enforce\nmax_age: 1\n{}", "mx: a.test\n".repeat(hosts));
+        let of_hosts =
+            |hosts: usize| format!("version: STSv1\nmode: enforce\nmax_age: 1\n{}", "mx: a.test\n".repeat(hosts));
         assert!(Policy::parse(&of_hosts(100)).is_ok());
         for text in [
             of_hosts(101).as_str(),
