@@ -285,3 +285,25 @@ fn an_included_script_that_cannot_be_read_is_waited_for() {
     assert!(imap.select("Kept").unwrap().is_ok());
     assert_eq!(imap.fetch("1:*", "(UID)").unwrap().len(), 2, "the script runs again");
 }
+
+#[test]
+fn a_folder_that_could_not_be_put_on_disk_is_not_there() {
+    let mut failed = 0;
+    for nth in 1..=3 {
+        let server = with_folder("Kept", "one");
+        let mut imap = server.imap("ann").unwrap();
+        let Some(fault) = Fault::at_sync(&server, nth) else { return };
+        let created = imap.command("CREATE Fresh").unwrap();
+        drop(fault);
+        if created.is_ok() {
+            continue;
+        }
+        failed += 1;
+        let status = imap.command("STATUS Fresh (MESSAGES)").unwrap();
+        assert_eq!(status.code, "NONEXISTENT", "sync {nth}: {status:?}");
+        let again = imap.command("CREATE Fresh").unwrap();
+        assert!(again.is_ok(), "sync {nth}: {again:?}");
+        assert!(imap.append("Fresh", "", &letter("two")).unwrap().is_ok());
+    }
+    assert!(failed > 0, "no failing sync was noticed");
+}
