@@ -242,3 +242,107 @@ fn what_waits_for_a_restart_restarts_the_unit() {
     let missing: Vec<String> = sizes.chain(fixed).filter(|key| !named(key)).collect();
     assert!(missing.is_empty(), "modules/units.nix does not restart for {missing:?}");
 }
+
+/// What the documents say about the code, in backticks, is there: files, directories, and names as Rust writes them.
+#[test]
+fn documents_name_what_there_is() {
+    let sources: Vec<(String, BTreeSet<String>)> = files("src", "rs")
+        .iter()
+        .map(|path| {
+            let words = code(path).split(|c: char| !(c.is_alphanumeric() || c == '_')).map(str::to_owned).collect();
+            (path.with_extension("").display().to_string().trim_end_matches("/mod").replace('/', "::"), words)
+        })
+        .collect();
+    let mut wrong = Vec::new();
+    for document in ["ARCHITECTURE.md", "docs/features.md"] {
+        for name in text(Path::new(document)).split('`').skip(1).step_by(2).flat_map(alternatives) {
+            let is_there = match &name {
+                path if path.trim_matches('/').contains('/') => path.starts_with('/') || is_place(path),
+                file if file.ends_with(".rs") || file.ends_with(".js") || file.ends_with(".nix") => is_file(file),
+                path if path.contains("::") => is_in_code(&sources, path),
+                _ => true,
+            };
+            if !is_there {
+                wrong.push(format!("{document}: {name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these are not there: {wrong:#?}");
+}
+
+#[test]
+fn links_of_documents_lead_somewhere() {
+    let at_the_root = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
+    let mut wrong = Vec::new();
+    for document in files("docs", "md").into_iter().chain(at_the_root.map(PathBuf::from)) {
+        for link in text(&document).split("](").skip(1) {
+            let target = link.split(')').next().unwrap_or_default();
+            let target = target.split('#').next().unwrap_or_default();
+            let from = root().join(&document);
+            if !target.starts_with("http") && !from.parent().unwrap().join(target).exists() {
+                wrong.push(format!("{}: {target}", document.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these are not there: {wrong:#?}");
+}
+
+/// A newcomer looks up in ARCHITECTURE.md what a directory is for.
+#[test]
+fn every_room_is_in_the_map() {
+    let map = text(Path::new("ARCHITECTURE.md"));
+    let map = &map[..map.find("## The way of a message in").unwrap()];
+    let mut missing = Vec::new();
+    for floor in ["protocols", "protocols/web", "services", "storage"] {
+        for entry in fs::read_dir(root().join("src").join(floor)).unwrap() {
+            let path = entry.unwrap().path();
+            let room = path.strip_prefix(root().join("src")).unwrap();
+            let name = room.file_name().unwrap().to_string_lossy();
+            let below_web = floor == "protocols/web";
+            let wanted = if below_web { format!("`web/{name}`") } else { format!("`{name}`") };
+            if path.is_dir() && name != "web" && !map.contains(&wanted) {
+                missing.push(room.display().to_string());
+            }
+        }
+    }
+    assert!(missing.is_empty(), "ARCHITECTURE.md does not say what these are for: {missing:?}");
+}
+
+/// `a/{b,c}` names `a/b` and `a/c`.
+fn alternatives(name: &str) -> Vec<String> {
+    let Some((before, rest)) = name.split_once('{') else { return vec![name.to_owned()] };
+    let Some((inside, after)) = rest.split_once('}') else { return vec![name.to_owned()] };
+    inside.split(',').map(|one| format!("{before}{one}{after}")).collect()
+}
+
+/// Whether a path names a file or directory: from the root or the modules, or below any directory of the sources.
+fn is_place(path: &str) -> bool {
+    let path = path.trim_end_matches('/');
+    let from_root = ["", "src", "modules"].iter().any(|base| root().join(base).join(path).exists());
+    from_root
+        || files("src", "rs")
+            .iter()
+            .map(|file| file.with_extension("").display().to_string())
+            .any(|file| file.ends_with(&format!("/{path}")) || file.contains(&format!("/{path}/")))
+}
+
+fn is_file(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    root().join(name).is_file()
+        || ["src", "modules"].iter().flat_map(|below| files(below, ending)).any(|file| file.ends_with(name))
+}
+
+/// Whether `a::b::Type::function` is there: the file or directory `a/b`, and in it the other names.
+fn is_in_code(sources: &[(String, BTreeSet<String>)], path: &str) -> bool {
+    let names: Vec<&str> = path.split("::").collect();
+    // The longest beginning that is a place.
+    for modules in (0..names.len()).rev() {
+        let place = names[..modules].join("::");
+        let is_within = |module: &str| place.is_empty() || format!("::{module}::").contains(&format!("::{place}::"));
+        let within: Vec<_> = sources.iter().filter(|(module, _)| is_within(module)).collect();
+        if !within.is_empty() {
+            return names[modules..].iter().all(|name| within.iter().any(|(_, words)| words.contains(*name)));
+        }
+    }
+    false
+}
